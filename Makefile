@@ -1,0 +1,48 @@
+# All set-up and every everyday command. `make demo` and `make test` work on a fresh machine.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: help install demo app lab test lint format screenshots clean
+
+help:  ## List the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Python 3.11 or newer is needed; found $$($(PYTHON) --version). Try: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/.app: .venv/bin/python pyproject.toml constraints.txt
+	@echo "Installing the workbench (about 2 GB with TensorFlow; a few minutes, once) ..."
+	$(PIP) -e .
+	@touch $@
+
+.venv/.dev: .venv/bin/python pyproject.toml constraints.txt
+	@echo "Installing the workbench with its notebook and test tools (a few minutes, once) ..."
+	$(PIP) -e '.[dev]'
+	@touch $@ .venv/.app
+
+install: .venv/.app  ## Create .venv and install
+
+demo: .venv/.app  ## Train and compare six losses on the embedded data set, then open the app
+	$(BIN)/retrieval demo
+
+app: .venv/.app  ## Open the app on the runs of ./runs
+	$(BIN)/streamlit run app.py
+
+lab: .venv/.dev  ## Open JupyterLab on the notebooks
+	$(BIN)/jupyter lab notebooks
+
+test: .venv/.dev  ## Lint, then run every test
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -n auto --dist loadgroup tests
+
+lint: .venv/.dev  ## Lint and check the format
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+format: .venv/.dev  ## Format the code
+	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+clean:  ## Remove the environment (data and runs stay)
+	rm -rf .venv

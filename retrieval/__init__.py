@@ -1,0 +1,39 @@
+"""Deep metric learning and image retrieval: train, embed, evaluate.
+
+The public API in one screen. Names that need TensorFlow are imported on first use, so that
+reading run folders and evaluating embeddings stays light::
+
+    from retrieval import load_catalog, train, evaluate, open_run, list_runs, get_loss
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Catalog": "retrieval.datasets.catalog",
+    "DATASETS": "retrieval.datasets",
+    "load_catalog": "retrieval.datasets",
+    "LOSSES": "retrieval.losses",
+    "get_loss": "retrieval.losses",
+    "BACKBONES": "retrieval.models",
+    "build_model": "retrieval.models",
+    "TrainSettings": "retrieval.settings",
+    "train": "retrieval.pipeline",
+    "evaluate": "retrieval.evaluation",
+    "open_run": "retrieval.runs",
+    "list_runs": "retrieval.runs",
+    "UserError": "retrieval.errors",
+}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str):
+    """Import a public name from its home module on first use (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'retrieval' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
