@@ -1,52 +1,91 @@
-"""Every setting of a training run, in one validated dataclass."""
+"""Every setting of a training run, in one validated dataclass; the CLI's flags are made from it."""
 
 import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 from retrieval.errors import UserError, unknown_option
+
+
+def _option(default: object, help: str, panel: str = "Training"):
+    """Make a field whose help text and panel the command line shows."""
+    metadata = {"help": help, "panel": panel}
+    if isinstance(default, dict):
+        return field(default_factory=dict, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+DATA, MODEL, LOSS, OPTIM, WATCH = "Data", "Model", "Loss and batches", "Optimisation", "Watching"
 
 
 @dataclass(frozen=True)
 class TrainSettings:
     """What makes a run; ``None`` means the recommendation of the loss, backbone or data set.
 
-    Attributes:
-        dataset: Name in :data:`retrieval.datasets.DATASETS`.
-        data: Folder of the data set; default ``data/<dataset>``.
-        dataset_options: Options of the data set's loader, e.g. ``{"subset": "letters"}``.
-        loss: Name in :data:`retrieval.losses.LOSSES`.
-        loss_options: Options of the loss, e.g. ``{"margin": 0.5}``.
-        classes_per_batch: P of a P x K batch.
-        samples_per_class: K of a P x K batch.
-        backbone: Name in :data:`retrieval.models.BACKBONES`.
-        head: Name in :data:`retrieval.models.HEADS`.
-        embedding_size: Width of the embedding.
-        normalize: L2-normalise the embedding during training.
-        image_size: Side of the square network input, pixels.
-        freeze_backbone: Train the head only, on backbone features computed once and cached.
-        optimizer: ``adam``, ``adamw`` or ``momentum``.
-        learning_rate: Base learning rate.
-        steps: Training steps.
-        seed: Seeds batches, augmentation and initial weights.
+    Each field's meaning is its ``help`` below, which ``retrieval train --help`` prints.
     """
 
-    dataset: str = "typefaces"
-    data: str | None = None
-    dataset_options: dict = field(default_factory=dict)
-    loss: str = "semi_hard_triplet"
-    loss_options: dict = field(default_factory=dict)
-    classes_per_batch: int | None = None
-    samples_per_class: int | None = None
-    backbone: str = "efficientnet_lite0"
-    head: str = "direct"
-    embedding_size: int = 128
-    normalize: bool | None = None
-    image_size: int | None = None
-    freeze_backbone: bool = False
-    optimizer: str = "adam"
-    learning_rate: float = 3e-4
-    steps: int = 500
-    seed: int = 0
+    dataset: str = _option("typefaces", "Data set: see `retrieval datasets`.", DATA)
+    data: str | None = _option(None, "Its folder; default data/<dataset>.", DATA)
+    dataset_options: dict = _option({}, "Loader options, e.g. subset=letters.", DATA)
+    pre_crop: int | None = _option(None, "Resize to this side before cropping, pixels.", DATA)
+    image_size: int | None = _option(None, "Side of the network input, pixels.", DATA)
+    flip: bool | None = _option(None, "Mirror training images at random.", DATA)
+    augment: str = _option("none", "Stronger augmentation: none, crop, colour or strong.", DATA)
+    cache_images_gb: float = _option(2.0, "Keep decoded images in memory if they fit.", DATA)
+
+    loss: str = _option("semi_hard_triplet", "Ranking loss, `all`, or `none` (untrained).", LOSS)
+    loss_options: dict = _option({}, "Loss options, e.g. margin=0.5.", LOSS)
+    memory_batches: int = _option(0, "Cross-batch memory (XBM), in batches; 0 is off.", LOSS)
+    classes_per_batch: int | None = _option(None, "P of a P x K batch.", LOSS)
+    samples_per_class: int | None = _option(None, "K of a P x K batch.", LOSS)
+    same_super_class: bool = _option(False, "Draw a batch's classes from one super-class.", LOSS)
+
+    backbone: str = _option("efficientnet_lite0", "Backbone network.", MODEL)
+    weights: str = _option("imagenet", "Backbone weights: imagenet, none or a file.", MODEL)
+    head: str = _option("direct", "Embedding head: direct or fc1024.", MODEL)
+    pooling: str = _option("average", "Pooling before the head: average, gem or max.", MODEL)
+    embedding_size: int = _option(128, "Width of the embedding.", MODEL)
+    normalize: bool | None = _option(None, "L2-normalise the embedding in training.", MODEL)
+    freeze_backbone: bool = _option(False, "Train the head on cached backbone features.", MODEL)
+    freeze_batch_norm: bool = _option(True, "Keep pretrained batch statistics fixed.", MODEL)
+    freeze_steps: int = _option(0, "Keep the backbone frozen for the first steps.", MODEL)
+
+    steps: int = _option(500, "Training steps.", OPTIM)
+    optimizer: str = _option("adam", "adam, adamw or momentum.", OPTIM)
+    learning_rate: float = _option(3e-4, "Base learning rate.", OPTIM)
+    schedule: str = _option("constant", "constant, polynomial or cosine.", OPTIM)
+    warmup_steps: int = _option(0, "Linear warm-up.", OPTIM)
+    weight_decay: float = _option(0.0, "Decoupled weight decay.", OPTIM)
+    clip_norm: float | None = _option(None, "Clip the gradient's global norm.", OPTIM)
+    backbone_multiplier: float = _option(1.0, "Learning rate of the backbone / base.", OPTIM)
+    loss_multiplier: float | None = _option(None, "Learning rate of proxies / base.", OPTIM)
+    mixed_precision: bool = _option(False, "Compute in 16 bit where it is safe.", OPTIM)
+    distribute: str = _option("none", "none, or mirrored (every local device).", OPTIM)
+    seed: int = _option(0, "Seeds batches, augmentation and weights.", OPTIM)
+
+    eval_split: str = _option("none", "In-training evaluation on: none, test, validation.", WATCH)
+    validation_fraction: float = _option(0.2, "Train classes held out for validation.", WATCH)
+    eval_every: int = _option(1000, "Steps between evaluations and checkpoints.", WATCH)
+    monitor: str = _option("recall@1", "Metric that picks the best checkpoint.", WATCH)
+    patience: int = _option(0, "Stop after this many evaluations without gain; 0: never.", WATCH)
+    use_checkpoint: str = _option("latest", "Embed with the latest or the best checkpoint.", WATCH)
+    tensorboard: bool = _option(False, "Write TensorBoard logs into the run.", WATCH)
+    distance: str = _option("cosine", "Distance of the evaluation.", WATCH)
+    test_time: str = _option(
+        "none", "Test-time views: none, flip, five_crop, flip+five_crop.", WATCH
+    )
+
+    CHOICES: ClassVar[dict[str, tuple[str, ...]]] = {
+        "schedule": ("constant", "polynomial", "cosine"),
+        "optimizer": ("adam", "adamw", "momentum"),
+        "augment": ("none", "crop", "colour", "strong"),
+        "eval_split": ("none", "test", "validation"),
+        "use_checkpoint": ("latest", "best"),
+        "distribute": ("none", "mirrored"),
+        "distance": ("cosine", "euclidean", "squared_euclidean", "cityblock"),
+        "pooling": ("average", "gem", "max"),
+    }
 
     @classmethod
     def from_mapping(cls, mapping: dict) -> "TrainSettings":
@@ -65,16 +104,30 @@ class TrainSettings:
         """Return a plain dict, ready for YAML."""
         return dataclasses.asdict(self)
 
+    def with_(self, **changes: object) -> "TrainSettings":
+        """Return a copy with some settings changed (and validated again)."""
+        return replace(self, **changes)
+
     def __post_init__(self) -> None:
-        for name in (
-            "steps",
-            "embedding_size",
-            "image_size",
-            "classes_per_batch",
-            "samples_per_class",
-        ):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UserError(f"setting {name} = {value}: give a number of at least 1")
-        if self.learning_rate <= 0:
-            raise UserError(f"setting learning_rate = {self.learning_rate}: give a number above 0")
+        for name, valid in self.CHOICES.items():
+            if getattr(self, name) not in valid:
+                raise unknown_option(f"value of {name}", getattr(self, name), valid)
+        for name in ("steps", "embedding_size", "eval_every"):
+            self._at_least(name, 1)
+        for name in ("image_size", "pre_crop", "classes_per_batch", "samples_per_class"):
+            if getattr(self, name) is not None:
+                self._at_least(name, 1)
+        for name in ("memory_batches", "freeze_steps", "warmup_steps", "weight_decay", "patience"):
+            self._at_least(name, 0)
+        if not self.learning_rate > 0:
+            raise UserError(f"learning_rate = {self.learning_rate}: give a number above 0")
+        if not 0 < self.validation_fraction < 1:
+            raise UserError(f"validation_fraction = {self.validation_fraction}: give 0 < f < 1")
+        if self.patience and self.eval_split == "none":
+            raise UserError(
+                "patience needs in-training evaluation: add --eval-split test or validation"
+            )
+
+    def _at_least(self, name: str, least: int) -> None:
+        if getattr(self, name) < least:
+            raise UserError(f"{name} = {getattr(self, name)}: give a number of at least {least}")

@@ -1,0 +1,132 @@
+"""The ``retrieval`` command: fetch, train, embed, evaluate, import, report, demo."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from retrieval.cli_options import with_settings
+from retrieval.errors import UserError
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+app = typer.Typer(
+    help="Train embeddings with ranking losses, evaluate them exactly, look at what they get wrong."
+    "\n\nA run is a folder runs/<dataset>/<name>; `streamlit run app.py` shows them all.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+RunPath = Annotated[Path, typer.Argument(help="A run folder, e.g. runs/grocery/npairs_loss.")]
+Runs = Annotated[Path, typer.Option(help="Folder of runs.", envvar="RETRIEVAL_RUNS")]
+
+
+@app.command()
+def fetch(
+    dataset: Annotated[str, typer.Argument(help="Data set to get: see `retrieval datasets`.")],
+    data: Annotated[Path | None, typer.Option(help="Where to; default data/<dataset>.")] = None,
+    archive: Annotated[
+        Path | None, typer.Option(help="A copy of the public archive that is already on disk.")
+    ] = None,
+) -> None:
+    """Download a data set (or take --archive), check its content and unpack it."""
+    from retrieval.datasets import fetch_dataset
+
+    root = fetch_dataset(dataset, data, archive)
+    typer.echo(f"{dataset} is ready in {root}")
+
+
+@app.command()
+def datasets() -> None:
+    """List the data sets: size, classes, licence, and whether they are on this disk."""
+    from retrieval.datasets import list_datasets
+    from retrieval.tables import print_table
+
+    print_table(list_datasets())
+
+
+@app.command()
+@with_settings
+def train(
+    *,
+    changes: dict,
+    runs: Runs = Path("runs"),
+    name: Annotated[str | None, typer.Option(help="Run name; default: the loss.")] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace runs of the same name.")] = False,
+    evaluate: Annotated[bool, typer.Option(help="Embed and evaluate after training.")] = True,
+    resume: Annotated[Path | None, typer.Option(help="Continue this interrupted run.")] = None,
+    seeds: Annotated[int, typer.Option(help="Repeat with this many seeds.")] = 1,
+) -> None:
+    """Train a run, then embed and evaluate it.
+
+    `--loss all` trains the six baseline losses one after the other, beside the untrained backbone.
+    """
+    from retrieval.training_session import run_session
+
+    run_session(
+        changes,
+        runs=runs,
+        name=name,
+        overwrite=overwrite,
+        evaluate=evaluate,
+        resume_path=resume,
+        seeds=seeds,
+    )
+
+
+@app.command()
+def embed(run: RunPath) -> None:
+    """Embed a trained run's test split from its checkpoint, and evaluate it."""
+    from retrieval import pipeline
+    from retrieval.tables import print_runs
+
+    print_runs([pipeline.embed(run)])
+
+
+@app.command()
+def evaluate(
+    run: RunPath,
+    distance: Annotated[
+        str | None,
+        typer.Option(
+            help="cosine, euclidean, squared_euclidean or cityblock; default: the run's own."
+        ),
+    ] = None,
+) -> None:
+    """Evaluate a run's embeddings: metrics, neighbours, projection, thumbnails."""
+    from retrieval.finish import evaluate_run
+    from retrieval.tables import print_runs
+
+    evaluate_run(run, distance=distance)
+    print_runs([run])
+
+
+@app.command()
+def demo(
+    runs: Runs = Path("runs"),
+    steps: Annotated[int, typer.Option(help="Training steps of each loss.")] = 300,
+    open_app: Annotated[bool, typer.Option(help="Open the app at the end.")] = True,
+) -> None:
+    """Train and compare the six losses on the embedded data set, then open the app."""
+    from retrieval.demo import run_demo
+
+    run_demo(runs, steps=steps, open_app=open_app)
+
+
+def main() -> None:
+    """Run the command line; bad input ends with one line on stderr and exit code 1."""
+    try:
+        app()
+    except UserError as error:
+        typer.secho(f"error: {error}", fg="red", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; the same command continues from the last checkpoint", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Make the flags of ``retrieval train`` from the fields of :class:`TrainSettings`."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+import yaml
+
+from retrieval.errors import UserError
+from retrieval.settings import TrainSettings
+
+Command = Callable[..., None]
+
+
+def setting_parameters() -> list[inspect.Parameter]:
+    """Return one keyword parameter per setting, annotated for Typer; unset means ``None``."""
+    parameters = []
+    for field in dataclasses.fields(TrainSettings):
+        kind, flag = _kind(field), "--" + field.name.replace("_", "-")
+        if kind == list[str]:
+            flag = flag.removesuffix("s")
+        text = field.metadata["help"] + _default_text(field)
+        names = (flag, f"{flag.replace('--', '--no-', 1)}") if kind is bool else (flag,)
+        declared = "/".join(names)
+        option = typer.Option(
+            declared, help=text, rich_help_panel=field.metadata["panel"], show_default=False
+        )
+        parameters.append(
+            inspect.Parameter(
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None,
+                annotation=Annotated[kind | None, option],
+            )
+        )
+    return parameters
+
+
+def with_settings(command: Command) -> Command:
+    """Give a command every setting as a flag; it gets those that were set, as ``changes``.
+
+    Args:
+        command: A function whose keyword ``changes`` takes a dict of settings.
+
+    Returns:
+        A function with an explicit signature, for ``app.command()``.
+    """
+    own = [p for p in inspect.signature(command).parameters.values() if p.name != "changes"]
+    added = setting_parameters()
+    names = {p.name for p in added}
+
+    def run(**values: object) -> None:
+        changes = {k: v for k, v in values.items() if k in names and v not in (None, [])}
+        for key in ("dataset_options", "loss_options"):
+            if key in changes:
+                changes[key] = parse_pairs(changes[key], key)
+        command(changes=changes, **{k: v for k, v in values.items() if k not in names})
+
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__signature__ = inspect.Signature([*own, *added])
+    run.__annotations__ = {p.name: p.annotation for p in [*own, *added]}
+    return run
+
+
+def parse_pairs(pairs: list[str], what: str) -> dict:
+    """Turn ``["margin=0.5"]`` into ``{"margin": 0.5}``; values are read as YAML.
+
+    Raises:
+        UserError: A part has no ``=``.
+    """
+    parsed = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise UserError(f"{what}: {pair!r} is not name=value")
+        parsed[key.strip().replace("-", "_")] = yaml.safe_load(value)
+    return parsed
+
+
+def _kind(field: dataclasses.Field) -> type:
+    text = str(field.type).replace(" | None", "")
+    kind = field.type if isinstance(field.type, type) else None
+    if kind is None:
+        kind = next(a for a in field.type.__args__ if a is not type(None))
+    return list[str] if text.endswith("dict'>") or kind is dict else kind
+
+
+def _default_text(field: dataclasses.Field) -> str:
+    if field.default in (None, dataclasses.MISSING):
+        return ""
+    value = (
+        {True: "on", False: "off"}.get(field.default)
+        if isinstance(field.default, bool)
+        else (field.default)
+    )
+    return f" [default: {value}]"

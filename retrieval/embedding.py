@@ -1,0 +1,122 @@
+"""From a trained network to one embedding per item."""
+
+from collections.abc import Iterable
+
+import keras
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from retrieval.augmentation import aggregate, test_time_views
+from retrieval.datasets.catalog import Catalog
+from retrieval.features import backbone_features, boxes
+from retrieval.input_pipeline import eval_dataset
+from retrieval.models import build_head, build_model
+from retrieval.settings import TrainSettings
+
+BATCH = 64
+
+
+def build_network(settings: TrainSettings, feature_size: int | None = None) -> keras.Model:
+    """Build what a run trains: the whole network, or the head alone over frozen features.
+
+    Args:
+        settings: Resolved settings.
+        feature_size: Width of the cached features if the backbone is frozen.
+
+    Returns:
+        A Keras model: images (B, S, S, 3) in 0..255, or features (B, F), to embeddings (B, D).
+    """
+    if feature_size is not None:
+        return build_head(
+            settings.head, feature_size, settings.embedding_size, normalize=settings.normalize
+        )
+    return build_model(
+        settings.backbone,
+        head=settings.head,
+        embedding_size=settings.embedding_size,
+        normalize=settings.normalize,
+        image_size=settings.image_size,
+        weights=settings.weights,
+        pooling=settings.pooling,
+    )
+
+
+def embed_features(head: keras.Model, features: np.ndarray) -> np.ndarray:
+    """Run a head over features (n, F) float32; returns (n, D) float32."""
+    parts = [
+        np.asarray(head(np.asarray(features[i : i + 4096]), training=False))
+        for i in range(0, len(features), 4096)
+    ]
+    return np.concatenate(parts).astype(np.float32)
+
+
+def embed_images(
+    network: keras.Model,
+    catalog: Catalog,
+    rows: pd.DataFrame,
+    settings: TrainSettings,
+    *,
+    progress: bool = True,
+) -> np.ndarray:
+    """Embed the images of some catalogue rows, with the test-time views of the settings.
+
+    Args:
+        network: images (B, S, S, 3) -> embeddings (B, D).
+        catalog: Where the rows come from.
+        rows: Catalogue rows, in the wanted order.
+        settings: Resolved settings: sizes and ``test_time``.
+        progress: Show a progress bar.
+
+    Returns:
+        float32, (len(rows), D).
+    """
+    all_boxes = boxes(catalog)
+    views = tuple(settings.test_time.split("+")) if settings.test_time != "none" else ()
+    size = settings.image_size
+    loaded = (settings.pre_crop or size) if views else size
+    batches = eval_dataset(
+        catalog.absolute_paths(rows),
+        size=loaded,
+        pre_crop=None if views else settings.pre_crop,
+        batch_size=BATCH,
+        boxes=None if all_boxes is None else all_boxes[rows.index],
+    )
+    predict = keras.Model.predict_on_batch
+    parts = []
+    with tqdm(
+        total=len(rows), desc="embedding", unit="img", disable=not progress, leave=False
+    ) as bar:
+        for images in batches:
+            parts.append(_embed_batch(network, predict, images, views, size))
+            bar.update(len(images))
+    return np.concatenate(parts).astype(np.float32)
+
+
+def _embed_batch(
+    network: keras.Model, predict: object, images: Iterable, views: tuple[str, ...], size: int
+) -> np.ndarray:
+    if not views:
+        return predict(network, images)
+    stacked = np.asarray(test_time_views(images, views, size))
+    count, shape = stacked.shape[1], stacked.shape[2:]
+    flat = predict(network, stacked.reshape(-1, *shape))
+    return np.asarray(aggregate(flat.reshape(len(stacked), count, -1), "normalised_mean"))
+
+
+def untrained_embeddings(
+    catalog: Catalog, rows: pd.DataFrame, settings: TrainSettings, *, progress: bool = True
+) -> np.ndarray:
+    """Return the backbone's own pooled features, L2-normalised: the figure training must beat.
+
+    Args:
+        catalog: Where the rows come from.
+        rows: Catalogue rows, in the wanted order.
+        settings: Resolved settings.
+        progress: Show a progress bar.
+
+    Returns:
+        float32, (len(rows), F), unit length.
+    """
+    features = backbone_features(catalog, settings, progress=progress)[rows.index]
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)

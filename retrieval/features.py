@@ -1,0 +1,114 @@
+"""Frozen backbones: features of a whole data set, computed once and kept on disk."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import keras
+import numpy as np
+from tqdm.auto import tqdm
+
+from retrieval.cache import cache_folder, fingerprint
+from retrieval.datasets.catalog import Catalog
+from retrieval.files import write_json
+from retrieval.input_pipeline import eval_dataset
+from retrieval.models import build_backbone
+from retrieval.settings import TrainSettings
+
+BATCH = 64
+
+
+def backbone_features(
+    catalog: Catalog, settings: TrainSettings, *, progress: bool = True
+) -> np.ndarray:
+    """Return pooled backbone features of every catalogue item, from the cache if it has them.
+
+    An interrupted extraction continues where it stopped.
+
+    Args:
+        catalog: The data set.
+        settings: Resolved settings; backbone, weights, pooling, sizes and data set matter.
+        progress: Show a progress bar.
+
+    Returns:
+        Read-only memory map, float32, (len(catalog), F).
+    """
+    key = features_key(catalog, settings)
+    path = cache_folder("features") / f"{catalog.name}-{settings.backbone}-{key}.npy"
+    if not path.exists():
+        backbone = build_backbone(
+            settings.backbone,
+            settings.image_size,
+            weights=settings.weights,
+            pooling=settings.pooling,
+        )
+        batches = eval_dataset(
+            catalog.absolute_paths(),
+            size=settings.image_size,
+            pre_crop=settings.pre_crop,
+            batch_size=BATCH,
+            boxes=boxes(catalog),
+        )
+        _extract(path, backbone, batches, len(catalog), progress)
+    return np.load(path, mmap_mode="r")
+
+
+def boxes(catalog: Catalog) -> np.ndarray | None:
+    """Return crop boxes (n, 4) as x, y, width, height in pixels, or None without them."""
+    columns = ["box_x", "box_y", "box_w", "box_h"]
+    if not set(columns) <= set(catalog.items.columns):
+        return None
+    return catalog.items[columns].to_numpy(np.float32)
+
+
+def features_key(catalog: Catalog, settings: TrainSettings) -> str:
+    """Return the cache key: changes with the files, the network, its weights and its input."""
+    paths = catalog.items["path"].tolist()
+    stamps = [_stamp(catalog.root / p) for p in paths[:: max(1, len(paths) // 500)]]
+    weights = settings.weights
+    if weights not in ("imagenet", "none"):
+        weights = [weights, _stamp(Path(weights))]
+    seed = settings.seed if settings.weights == "none" else None
+    return fingerprint(
+        str(catalog.root.resolve()),
+        paths,
+        stamps,
+        settings.backbone,
+        weights,
+        settings.pooling,
+        settings.image_size,
+        settings.pre_crop,
+        seed,
+        boxes(catalog) is not None,
+    )
+
+
+def _stamp(path: Path) -> list:
+    stat = path.stat() if path.exists() else None
+    return [stat.st_size, int(stat.st_mtime)] if stat else []
+
+
+def _extract(path: Path, backbone: keras.Model, batches: Iterable, n: int, progress: bool) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial, mark = path.with_suffix(".partial.npy"), path.with_suffix(".partial.json")
+    done = json.loads(mark.read_text())["rows"] if mark.exists() and partial.exists() else 0
+    width = int(backbone.output_shape[-1])
+    out = (
+        np.lib.format.open_memmap(partial, "r+")
+        if done
+        else np.lib.format.open_memmap(partial, "w+", np.float32, (n, width))
+    )
+    with tqdm(
+        total=n, initial=done, desc="backbone features", unit="img", disable=not progress
+    ) as bar:
+        for number, images in enumerate(batches.skip(done // BATCH), start=done // BATCH):
+            rows = slice(number * BATCH, number * BATCH + len(images))
+            out[rows] = backbone.predict_on_batch(images)
+            bar.update(len(images))
+            if number % 20 == 19:
+                out.flush()
+                write_json(mark, {"rows": rows.stop})
+    out.flush()
+    del out
+    partial.replace(path)
+    mark.unlink(missing_ok=True)

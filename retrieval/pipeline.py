@@ -1,0 +1,170 @@
+"""From settings to a finished run folder: train, embed, evaluate, publish."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from retrieval.datasets import load_catalog
+from retrieval.datasets.catalog import Catalog
+from retrieval.errors import UserError
+from retrieval.finish import finish, run_config, write_embeddings
+from retrieval.resolve import UNTRAINED, check_names, resolve
+from retrieval.runs import partial_path, publish, write_config
+from retrieval.settings import TrainSettings
+
+
+@contextmanager
+def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    """Add the wall time of the block to ``seconds[stage]``."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+def train(
+    settings: TrainSettings,
+    *,
+    runs: Path | str = "runs",
+    name: str | None = None,
+    overwrite: bool = False,
+    evaluate: bool = True,
+    progress: bool = True,
+) -> Path:
+    """Train one run and, unless told otherwise, embed and evaluate it.
+
+    An interrupted call leaves ``runs/<dataset>/.<name>.partial``; the same call (or
+    :func:`resume`) continues it.
+
+    Args:
+        settings: What to train; ``loss="none"`` stores the untrained backbone's features.
+        runs: Folder of runs.
+        name: The run's name; default: the loss, and the seed if not 0.
+        overwrite: Replace a run of the same name.
+        evaluate: Embed and evaluate after training.
+        progress: Show progress bars.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        UserError: Bad settings or data, or the run exists.
+    """
+    check_names(settings)
+    path = Path(runs) / settings.dataset / (name or default_name(settings))
+    if path.exists() and not overwrite:
+        raise UserError(f"{path} exists; choose another --name or pass --overwrite")
+    catalog = load_catalog(settings.dataset, settings.data, **settings.dataset_options)
+    settings = resolve(settings, catalog)
+    folder = partial_path(path)
+    start_partial(folder, settings, catalog)
+    return _complete(
+        path, settings, catalog, overwrite=overwrite, evaluate=evaluate, progress=progress
+    )
+
+
+def resume(path: Path | str, *, progress: bool = True) -> Path:
+    """Continue an interrupted run from its latest checkpoint.
+
+    Args:
+        path: The run's folder as it will be called, or its ``.partial`` folder.
+        progress: Show progress bars.
+
+    Returns:
+        The finished run's folder.
+
+    Raises:
+        UserError: There is nothing to continue.
+    """
+    path = Path(path)
+    if path.name.endswith(".partial"):
+        path = path.parent / path.name[1:].removesuffix(".partial")
+    config = partial_path(path) / "config.yaml"
+    if not config.exists():
+        done = " (it is finished)" if path.exists() else ""
+        raise UserError(f"no interrupted run at {path}{done}")
+    settings = TrainSettings.from_mapping(yaml.safe_load(config.read_text())["settings"])
+    catalog = load_catalog(settings.dataset, settings.data, **settings.dataset_options)
+    return _complete(path, settings, catalog, overwrite=False, evaluate=True, progress=progress)
+
+
+def default_name(settings: TrainSettings) -> str:
+    """Return ``<loss>`` (``untrained`` for none), with ``-seed<n>`` if the seed is not 0."""
+    base = "untrained" if settings.loss == UNTRAINED else settings.loss
+    return base if settings.seed == 0 else f"{base}-seed{settings.seed}"
+
+
+def start_partial(folder: Path, settings: TrainSettings, catalog: Catalog) -> None:
+    """Make the partial folder, or keep the one an interrupted run with equal settings left."""
+    config = folder / "config.yaml"
+    if config.exists():
+        if yaml.safe_load(config.read_text())["settings"] == settings.to_mapping():
+            return
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_config(folder, run_config(settings, catalog, {}))
+
+
+def _complete(
+    path: Path,
+    settings: TrainSettings,
+    catalog: Catalog,
+    *,
+    overwrite: bool,
+    evaluate: bool,
+    progress: bool,
+) -> Path:
+    from retrieval.embed_run import embed_test_split
+
+    folder, seconds = partial_path(path), {}
+    network = None
+    if settings.loss != UNTRAINED:
+        from retrieval.training import fit
+
+        with timed(seconds, "train"):
+            network = fit(settings, catalog, folder, progress=progress)
+    if evaluate:
+        with timed(seconds, "embed"):
+            embeddings, rows = embed_test_split(
+                folder, settings, catalog, network, progress=progress
+            )
+        write_embeddings(folder, embeddings, rows)
+        with timed(seconds, "evaluate"):
+            finish(folder, catalog, settings.distance, progress=progress)
+    write_config(folder, run_config(settings, catalog, seconds))
+    publish(path, overwrite=overwrite)
+    return path
+
+
+def embed(path: Path | str, *, progress: bool = True) -> Path:
+    """Embed the test split of a trained run again and evaluate it.
+
+    Args:
+        path: A run folder with checkpoints.
+        progress: Show progress bars.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        UserError: There is no run, or it was imported rather than trained.
+    """
+    from retrieval.embed_run import embed_test_split
+
+    path = Path(path)
+    if not (path / "config.yaml").exists():
+        raise UserError(f"no run at {path}: train one with `retrieval train`")
+    config = yaml.safe_load((path / "config.yaml").read_text())
+    if config["settings"] is None:
+        raise UserError(f"{path} was imported, not trained: there is no network to embed with")
+    settings = TrainSettings.from_mapping(config["settings"])
+    catalog = load_catalog(settings.dataset, settings.data, **settings.dataset_options)
+    embeddings, rows = embed_test_split(path, settings, catalog, progress=progress)
+    write_embeddings(path, embeddings, rows)
+    finish(path, catalog, settings.distance, progress=progress)
+    return path

@@ -1,0 +1,74 @@
+"""The model that Keras' ``fit`` trains: an embedding network and a ranking loss."""
+
+import keras
+import tensorflow as tf
+
+
+class RankingModel(keras.Model):
+    """An embedding network trained by a loss over the whole batch.
+
+    ``train_step`` differs from Keras' own in four ways: the loss sees the *global* batch when
+    several replicas train (embeddings are gathered before it), the loss may own trainable weights
+    (proxies, margins), the logged loss is the batch's own rather than a running mean, and the
+    spread of the embeddings is logged so that a collapse is seen while it happens.
+
+    Attributes:
+        network: images or features -> embeddings (B, D).
+        ranking_loss: ``loss(labels (B,), embeddings (B, D)) -> scalar``.
+    """
+
+    def __init__(self, network: keras.Model, ranking_loss: keras.losses.Loss) -> None:
+        super().__init__(name="ranking")
+        self.network = network
+        self.ranking_loss = ranking_loss
+        self.loss_weights = list(getattr(ranking_loss, "trainable_variables", []))
+        self.loss_state = list(getattr(ranking_loss, "non_trainable_variables", []))
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """Embed a batch: (B, ...) -> (B, D)."""
+        return self.network(inputs, training=training)
+
+    def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Take one optimiser step on a batch of (inputs (B, ...), labels (B,))."""
+        inputs, labels = data
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        with tf.GradientTape() as tape:
+            embeddings = tf.cast(self.network(inputs, training=True), tf.float32)
+            labels, embeddings = gather_replicas(labels, embeddings, replicas)
+            loss = self.ranking_loss(labels, embeddings)
+            # Every replica computes the same global loss, and gradients are summed over them.
+            scaled = self.optimizer.scale_loss(loss / replicas)
+        variables = self.network.trainable_variables + self.loss_weights
+        gradients = tape.gradient(scaled, variables)
+        self.optimizer.apply(gradients, variables)
+        return {"loss": loss, "spread": relative_spread(embeddings)}
+
+
+def gather_replicas(
+    labels: tf.Tensor, embeddings: tf.Tensor, replicas: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Concatenate the batch over replicas, so that pairs across replicas count.
+
+    Args:
+        labels: (B,) of this replica.
+        embeddings: (B, D) of this replica.
+        replicas: Replicas in sync; 1 returns the inputs.
+
+    Returns:
+        Labels (R * B,) and embeddings (R * B, D), differentiable.
+    """
+    if replicas == 1:
+        return labels, embeddings
+    context = tf.distribute.get_replica_context()
+    return context.all_gather(labels, axis=0), context.all_gather(embeddings, axis=0)
+
+
+def relative_spread(embeddings: tf.Tensor) -> tf.Tensor:
+    """Return how far embeddings (B, D) lie from their mean, relative to their length: scalar.
+
+    0 means that every image gets the same embedding (collapse); about 1 is usual.
+    """
+    centred = embeddings - tf.reduce_mean(embeddings, axis=0, keepdims=True)
+    within = tf.reduce_mean(tf.reduce_sum(tf.square(centred), axis=1))
+    total = tf.reduce_mean(tf.reduce_sum(tf.square(embeddings), axis=1))
+    return tf.sqrt(within / tf.maximum(total, 1e-30))

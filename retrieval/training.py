@@ -1,0 +1,145 @@
+"""Train one run: batches, network, loss and optimiser into Keras' ``fit``."""
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from retrieval.callbacks import Clock, Evaluate, Guard, Progress, RecordSteps, SaveCheckpoint
+from retrieval.checkpoints import restore_checkpoint
+from retrieval.datasets.catalog import Catalog
+from retrieval.embedding import build_network, embed_features, embed_images
+from retrieval.evaluation import evaluate
+from retrieval.history import History
+from retrieval.losses import get_loss
+from retrieval.optimizers import build_optimizer
+from retrieval.ranking_model import RankingModel
+from retrieval.sampling import PKSampler
+from retrieval.schedules import build_schedule
+from retrieval.settings import TrainSettings
+from retrieval.training_data import TrainingData, batch_dataset, make_sampler, prepare_data
+
+
+def fit(
+    settings: TrainSettings, catalog: Catalog, folder: Path, *, progress: bool = True
+) -> keras.Model:
+    """Train until ``settings.steps``, continuing from ``folder``'s latest checkpoint if any.
+
+    Args:
+        settings: Resolved settings.
+        catalog: The data set.
+        folder: The (partial) run folder: ``history.csv`` and ``checkpoints/`` go there.
+        progress: Show progress bars.
+
+    Returns:
+        The trained network (head only where the backbone is frozen).
+    """
+    data = prepare_data(catalog, settings, progress=progress)
+    keras.utils.set_random_seed(settings.seed)
+    strategy = tf.distribute.MirroredStrategy() if settings.distribute == "mirrored" else None
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        model = build_ranking_model(settings, data)
+    done = restore_checkpoint(folder / "checkpoints", model)
+    if done < settings.steps:
+        _train_from(done, model, settings, data, folder, progress)
+    return model.network
+
+
+def build_ranking_model(settings: TrainSettings, data: TrainingData) -> RankingModel:
+    """Build network, loss and optimiser, all variables made, ready for ``fit`` or a restore."""
+    width = None if data.features is None else data.features.shape[1]
+    network = build_network(settings, width)
+    loss = get_loss(settings.loss, **settings.loss_options)
+    model = RankingModel(network, loss)
+    rate = build_schedule(
+        settings.schedule,
+        settings.learning_rate,
+        settings.steps,
+        warmup_steps=settings.warmup_steps,
+    )
+    model.compile(
+        optimizer=build_optimizer(
+            settings.optimizer,
+            rate,
+            weight_decay=settings.weight_decay,
+            clip_norm=settings.clip_norm,
+            multipliers=None,
+        )
+    )
+    model.optimizer.build(network.trainable_variables + model.loss_weights)
+    return model
+
+
+def _train_from(
+    done: int,
+    model: RankingModel,
+    settings: TrainSettings,
+    data: TrainingData,
+    folder: Path,
+    progress: bool,
+) -> None:
+    sampler = make_sampler(settings, data)
+    interval = min(settings.eval_every, settings.steps)
+    model.fit(
+        batch_dataset(settings, data, sampler, done),
+        verbose=0,
+        callbacks=run_callbacks(model, settings, data, folder, done, sampler, progress),
+        initial_epoch=done // interval,
+        epochs=-(-settings.steps // interval),
+        steps_per_epoch=interval,
+    )
+
+
+def run_callbacks(
+    model: RankingModel,
+    settings: TrainSettings,
+    data: TrainingData,
+    folder: Path,
+    done: int,
+    sampler: PKSampler,
+    progress: bool,
+) -> list:
+    """Return the callbacks of a run, in the order they must act (see :mod:`callbacks`)."""
+    clock, history = Clock(done, settings.steps), History(folder / "history.csv", done)
+    paths, names = data.train["path"].to_numpy(), data.train["label_name"].to_numpy()
+
+    def batch_names(step: int) -> list[str]:
+        return [f"{paths[r]}: {names[r]}" for r in sampler.batch(step)]
+
+    checkpoints = folder / "checkpoints"
+    callbacks = [
+        RecordSteps(clock, history),
+        Guard(clock, batch_names, checkpoints),
+        Evaluate(clock, history, in_training_evaluation(model.network, settings, data)),
+        SaveCheckpoint(clock, history, checkpoints, settings.monitor, settings.patience),
+    ]
+    if progress:
+        callbacks.append(Progress(clock, settings.loss, settings.monitor))
+    if settings.tensorboard:
+        callbacks.append(keras.callbacks.TensorBoard(str(folder / "tensorboard")))
+    return callbacks
+
+
+def in_training_evaluation(
+    network: keras.Model, settings: TrainSettings, data: TrainingData
+) -> Callable[[], dict[str, float]] | None:
+    """Return a function that evaluates the network as it is now, or None if not wanted.
+
+    The held-out rows are scored leave-one-out, with the run's distance and no intervals.
+    """
+    if data.held_out is None:
+        return None
+    labels = data.held_out["label"].to_numpy()
+
+    def run() -> dict[str, float]:
+        if data.features is not None:
+            embeddings = embed_features(network, data.features[data.held_out.index])
+        else:
+            embeddings = embed_images(
+                network, data.catalog, data.held_out, settings, progress=False
+            )
+        return dict(evaluate(embeddings, labels, distance=settings.distance).metrics)
+
+    return run

@@ -1,0 +1,81 @@
+"""What ``retrieval train`` does: one loss or all, one seed or many, then a table of results."""
+
+import time
+from pathlib import Path
+
+from retrieval.pipeline import default_name, resume, train
+from retrieval.resolve import UNTRAINED
+from retrieval.settings import TrainSettings
+from retrieval.tables import print_runs
+
+BASELINE_LOSSES = (
+    "semi_hard_triplet",
+    "hard_triplet",
+    "lifted_loss",
+    "npairs_loss",
+    "angular_loss",
+    "contrastive_loss",
+)
+
+
+def expand(settings: TrainSettings, seeds: int) -> list[TrainSettings]:
+    """Return one setting per run: ``loss="all"`` is the untrained backbone and six losses.
+
+    Args:
+        settings: What the user asked for.
+        seeds: Repetitions, seeded ``seed``, ``seed + 1``, ...; the untrained run is made once.
+
+    Returns:
+        Settings of the single runs, in the order they are made.
+    """
+    losses = [UNTRAINED, *BASELINE_LOSSES] if settings.loss == "all" else [settings.loss]
+    return [
+        settings.with_(loss=loss, seed=settings.seed + repeat)
+        for loss in losses
+        for repeat in range(1 if loss == UNTRAINED else seeds)
+    ]
+
+
+def run_session(
+    changes: dict,
+    *,
+    runs: Path,
+    name: str | None = None,
+    overwrite: bool = False,
+    evaluate: bool = True,
+    resume_path: Path | None = None,
+    seeds: int = 1,
+) -> list[Path]:
+    """Train every run asked for and print their figures.
+
+    Args:
+        changes: Settings that differ from the defaults.
+        runs: Folder of runs.
+        name: Name of the run; with several runs, the prefix of their names.
+        overwrite: Replace existing runs; several runs skip those that exist otherwise.
+        evaluate: Embed and evaluate each.
+        resume_path: An interrupted run to continue instead.
+        seeds: Repetitions of each loss.
+
+    Returns:
+        The folders of all runs.
+    """
+    start = time.perf_counter()
+    if resume_path is not None:
+        paths = [resume(resume_path)]
+    else:
+        wanted = expand(TrainSettings.from_mapping(changes), seeds)
+        single = len(wanted) == 1
+        paths = []
+        for settings in wanted:
+            label = name if single else "-".join(filter(None, [name, default_name(settings)]))
+            path = Path(runs) / settings.dataset / (label or default_name(settings))
+            if path.exists() and not overwrite and not single:
+                print(f"{path} exists; kept (--overwrite trains it again)")
+            else:
+                train(settings, runs=runs, name=label, overwrite=overwrite, evaluate=evaluate)
+            paths.append(path)
+    if evaluate:
+        print_runs(paths)
+        print(f"{time.perf_counter() - start:.0f} s in all. Look at them: streamlit run app.py")
+    return paths
