@@ -14,7 +14,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 app = typer.Typer(
     help="Train embeddings with ranking losses, evaluate them exactly, look at what they get wrong."
-    "\n\nA run is a folder runs/<dataset>/<name>; `streamlit run app.py` shows them all.",
+    "\n\nA run is a folder `runs/DATASET/NAME`; `streamlit run app.py` shows them all.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -27,7 +27,7 @@ Runs = Annotated[Path, typer.Option(help="Folder of runs.", envvar="RETRIEVAL_RU
 @app.command()
 def fetch(
     dataset: Annotated[str, typer.Argument(help="Data set to get: see `retrieval datasets`.")],
-    data: Annotated[Path | None, typer.Option(help="Where to; default data/<dataset>.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Where to; default data/DATASET.")] = None,
     archive: Annotated[
         Path | None, typer.Option(help="A copy of the public archive that is already on disk.")
     ] = None,
@@ -75,6 +75,18 @@ def train(
         resume_path=resume,
         seeds=seeds,
     )
+
+
+@app.command()
+def sweep(
+    grid: Annotated[Path, typer.Argument(help="YAML with `base` settings and a `grid` of lists.")],
+    runs: Runs = Path("runs"),
+) -> None:
+    """Train a grid of losses, margins, seeds, ...; finished runs are skipped, killed ones go on."""
+    from retrieval.sweep import sweep as run_sweep
+    from retrieval.tables import print_runs
+
+    print_runs(run_sweep(grid, runs=runs))
 
 
 @app.command()

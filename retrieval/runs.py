@@ -178,7 +178,8 @@ def open_run(path: Path | str) -> Run:
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"{run.path}: damaged ({type(error).__name__}: {error})") from error
+        detail = " ".join(str(error).split())
+        raise UserError(f"{run.path}: damaged ({type(error).__name__}: {detail})") from error
     if max(schema) > SCHEMA:
         raise UserError(
             f"{run.path}: schema {max(schema)} is newer than this version's {SCHEMA}; "

@@ -26,7 +26,7 @@ class TrainSettings:
     """
 
     dataset: str = _option("typefaces", "Data set: see `retrieval datasets`.", DATA)
-    data: str | None = _option(None, "Its folder; default data/<dataset>.", DATA)
+    data: str | None = _option(None, "Its folder; default data/DATASET.", DATA)
     dataset_options: dict = _option({}, "Loader options, e.g. subset=letters.", DATA)
     pre_crop: int | None = _option(None, "Resize to this side before cropping, pixels.", DATA)
     image_size: int | None = _option(None, "Side of the network input, pixels.", DATA)
