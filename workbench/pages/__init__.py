@@ -1,0 +1,15 @@
+"""The pages, in the order of the navigation: address -> (title, icon, function that draws it)."""
+
+from workbench.pages.compare import compare_page
+from workbench.pages.embedding_map import map_page
+from workbench.pages.failures import failures_page
+from workbench.pages.overview import overview_page
+from workbench.pages.retrieval import retrieval_page
+
+PAGES = {
+    "overview": ("Overview", ":material/leaderboard:", overview_page),
+    "retrieval": ("Retrieval", ":material/image_search:", retrieval_page),
+    "failures": ("Failures", ":material/rule:", failures_page),
+    "map": ("Embedding map", ":material/scatter_plot:", map_page),
+    "compare": ("Compare losses", ":material/compare_arrows:", compare_page),
+}

@@ -1,0 +1,85 @@
+// Rows of image cards. All text is set as text, never as HTML: class names may hold anything.
+const SIGN = { hit: "✓", miss: "✗", none: "" };
+const SPOKEN = { hit: "correct", miss: "wrong", none: "" };
+
+function element(tag, className, text) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text !== undefined && text !== null) node.textContent = text;
+  return node;
+}
+
+function makeCard(card, pick) {
+  const node = element(card.pickable === false ? "div" : "button", `card ${card.mark ?? "none"}`);
+  if (card.kind) node.classList.add(card.kind);
+  if (card.pickable !== false) {
+    node.type = "button";
+    node.onclick = () => pick({ row: card.row, run: card.run ?? null, at: Date.now() });
+  }
+  node.dataset.row = card.row;
+  const sign = SPOKEN[card.mark] ?? "";
+  const spoken = [card.rank ? `rank ${card.rank}` : "", card.label, sign, card.note].filter(Boolean);
+  node.setAttribute("aria-label", spoken.join(", "));
+  node.title = [card.label, card.file, card.note].filter(Boolean).join("\n");
+
+  const frame = element("span", "frame");
+  const image = element("img");
+  image.loading = "lazy";
+  image.decoding = "async";
+  image.alt = card.alt ?? card.label ?? "";
+  image.src = card.src;
+  frame.append(image);
+  node.append(frame);
+
+  if (card.rank || card.score || SIGN[card.mark]) {
+    const bar = element("span", "bar");
+    bar.append(element("span", "rank", card.rank ?? ""));
+    bar.append(element("span", "score", card.score ?? ""));
+    bar.append(element("span", "sign", SIGN[card.mark] ?? ""));
+    node.append(bar);
+  }
+  if (card.label) node.append(element("span", "label", card.label));
+  if (card.note) node.append(element("span", "note", card.note));
+  return node;
+}
+
+function makeRow(row, pick) {
+  const node = element("section", `row ${row.layout ?? "wrap"}`);
+  if (row.title) {
+    const head = element("header");
+    if (row.colour) {
+      const dot = element("span", "dot");
+      dot.style.background = row.colour;
+      head.append(dot);
+    }
+    head.append(element("span", "title", row.title));
+    if (row.mark) head.append(element("span", `sign ${row.mark}`, SIGN[row.mark]));
+    if (row.detail) head.append(element("span", "detail", row.detail));
+    node.append(head);
+  }
+  const strip = element("div", "strip");
+  strip.style.setProperty("--size", `${row.size ?? 112}px`);
+  for (const card of row.cards) {
+    strip.append(card === null ? element("span", "gap", "⋯") : makeCard(card, pick));
+  }
+  if (!row.cards.length && row.empty) strip.append(element("p", "empty", row.empty));
+  node.append(strip);
+  return node;
+}
+
+function moveFocus(event, root) {
+  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+  const cards = [...root.querySelectorAll("button.card")];
+  const at = cards.indexOf(event.target);
+  if (!step || at < 0) return;
+  event.preventDefault();
+  event.stopPropagation();
+  cards[Math.min(cards.length - 1, Math.max(0, at + step))].focus();
+}
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  const root = parentElement.querySelector(".cards");
+  const pick = (choice) => setTriggerValue("picked", choice);
+  root.replaceChildren(...(data.rows ?? []).map((row) => makeRow(row, pick)));
+  root.onkeydown = (event) => moveFocus(event, root);
+}

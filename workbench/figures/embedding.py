@@ -1,0 +1,214 @@
+"""The embedding map: every item one point of one WebGL trace, coloured by what is asked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+
+from workbench.figures.style import as_text, styled
+from workbench.palette import CATEGORIES, HIGHLIGHT, HIT, MISS, NEUTRAL, OTHER, SEQUENTIAL
+
+
+@dataclass(frozen=True)
+class Colouring:
+    """How the points are coloured.
+
+    Attributes:
+        codes: uint8, (n,): category of each point, or for a scale its level 0..255.
+        names: Name of each category; for a scale, of its two ends.
+        colours: Colour of each category; for a scale, the colours from low to high.
+        scale: The codes are levels of a continuous scale.
+        symbols: Plotly marker symbol number of each category, so that colour is not alone.
+    """
+
+    codes: np.ndarray
+    names: Sequence[str]
+    colours: Sequence[str]
+    scale: bool = False
+    symbols: Sequence[int] | None = None
+
+
+def by_outcome(first_hit: np.ndarray) -> Colouring:
+    """Colour by outcome at rank 1.
+
+    Args:
+        first_hit: int, (n,), rank of each point's first hit; 0 = none, -1 = not a query.
+
+    Returns:
+        Categories right, wrong and not scored.
+    """
+    codes = np.where(first_hit == 1, 0, np.where(first_hit > 1, 1, 2)).astype(np.uint8)
+    return Colouring(
+        codes, ("✓ right at rank 1", "✗ wrong", "not scored"), (HIT, MISS, OTHER), symbols=(0, 4, 0)
+    )
+
+
+def by_class(labels: np.ndarray, names: dict[int, str], top: int = 20) -> Colouring:
+    """Colour the largest classes, and all others grey.
+
+    Args:
+        labels: int, (n,).
+        names: Class name per label.
+        top: How many classes get a colour.
+
+    Returns:
+        Categories, largest class first, ``other`` last.
+    """
+    values, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    largest = np.argsort(-counts, kind="stable")[: min(top, len(CATEGORIES))]
+    code = np.full(len(values), len(largest), np.uint8)
+    code[largest] = np.arange(len(largest))
+    shown = [names[int(values[i])] for i in largest]
+    other = len(values) > len(largest)
+    return Colouring(
+        code[inverse].astype(np.uint8),
+        (*shown, f"{len(values) - len(largest):,} other classes") if other else tuple(shown),
+        (*CATEGORIES[: len(largest)], OTHER),
+    )
+
+
+def by_level(values: np.ndarray, low: str, high: str, *, log: bool = False) -> Colouring:
+    """Colour by a number, from pale to dark.
+
+    Args:
+        values: float, (n,); negative values and NaN count as the lowest.
+        low: What the pale end means.
+        high: What the dark end means.
+        log: Spread small values on a logarithmic scale.
+
+    Returns:
+        A continuous colouring with 256 levels.
+    """
+    values = np.nan_to_num(np.asarray(values, np.float64), nan=0.0).clip(min=0)
+    values = np.log1p(values) if log else values
+    span = max(float(values.max(initial=0)), 1e-9)
+    return Colouring((255 * values / span).astype(np.uint8), (low, high), SEQUENTIAL, scale=True)
+
+
+def embedding_map(
+    points: np.ndarray,
+    rows: np.ndarray,
+    colouring: Colouring,
+    *,
+    selected: int | None = None,
+    neighbours: Sequence[int] = (),
+    found: Sequence[int] = (),
+    height: int = 640,
+) -> go.Figure:
+    """Draw items as points of one trace.
+
+    Args:
+        points: float32, (n, 2) or (n, 3), positions.
+        rows: int, (n,), row of the item of each point; sent as ``customdata``.
+        colouring: Of the n points.
+        selected: Row of the selected item, ringed.
+        neighbours: Rows of its neighbours, joined to it by lines.
+        found: Rows to highlight (search).
+        height: Pixels.
+
+    Returns:
+        A figure whose first trace holds every point in the given order.
+    """
+    points = np.ascontiguousarray(points, np.float32)
+    flat = points.shape[1] == 2
+    trace = go.Scattergl if flat else go.Scatter3d
+    axes = dict(zip("xyz", points.T.copy(), strict=False))
+    figure = go.Figure(
+        trace(
+            **axes,
+            mode="markers",
+            marker=_marker(colouring, len(points), flat),
+            customdata=np.asarray(rows, np.int32),
+            hoverinfo="none",
+            showlegend=False,
+            **({"unselected": {"marker": {"opacity": 0.12}}} if flat else {}),
+        )
+    )
+    place = {int(row): i for i, row in enumerate(rows)}
+    _add_overlays(figure, trace, points, place, selected, neighbours, found)
+    _add_legend(figure, trace, colouring)
+    _hide_axes(figure, flat)
+    figure = styled(figure, height=height)
+    figure.update_xaxes(showgrid=False)
+    figure.update_yaxes(showgrid=False)
+    figure.update_layout(dragmode="pan" if flat else "orbit", legend={"itemclick": False})
+    return figure
+
+
+def _marker(colouring: Colouring, n: int, flat: bool) -> dict:
+    size = 7 if n < 3000 else 5 if n < 15000 else 3
+    colours = list(colouring.colours)
+    if colouring.scale:
+        steps = [[i / (len(colours) - 1), c] for i, c in enumerate(colours)]
+        top = 255
+    else:
+        top = max(1, len(colours) - 1)
+        edges = np.linspace(0, 1, len(colours) + 1)
+        steps = [[edges[i + j], c] for i, c in enumerate(colours) for j in (0, 1)]
+    marker = {
+        "color": colouring.codes,
+        "colorscale": steps,
+        "cmin": 0 if colouring.scale else -0.5,
+        "cmax": top if colouring.scale else top + 0.5,
+        "size": size if flat else max(2, size - 3),
+        "opacity": 0.85 if n < 15000 else 0.6,
+    }
+    if flat and colouring.symbols and n < 20000:
+        marker["symbol"] = np.asarray(colouring.symbols, np.uint8)[colouring.codes]
+    return marker
+
+
+def _add_overlays(figure, trace, points, place, selected, neighbours, found) -> None:
+    def at(rows):
+        inside = [place[int(r)] for r in rows if int(r) in place]
+        return dict(zip("xyz", points[inside].T.copy(), strict=False)), inside
+
+    ring = {"hoverinfo": "skip", "showlegend": False}
+    hits, inside = at(found)
+    if inside:
+        marker = {"size": 11, "color": "rgba(0,0,0,0)", "line": {"width": 2, "color": HIGHLIGHT}}
+        figure.add_trace(trace(**hits, mode="markers", marker=marker, **ring))
+    if selected is None or int(selected) not in place:
+        return
+    centre = points[place[int(selected)]]
+    ends, inside = at(neighbours)
+    if inside:
+        lines = {
+            axis: np.column_stack(
+                [np.full(len(inside), centre[i]), points[inside, i], np.full(len(inside), np.nan)]
+            ).ravel()
+            for i, axis in enumerate("xyz"[: points.shape[1]])
+        }
+        figure.add_trace(trace(**lines, mode="lines", line={"color": NEUTRAL, "width": 1}, **ring))
+    here = dict(zip("xyz", centre[:, None], strict=False))
+    marker = {"size": 16, "color": "rgba(0,0,0,0)", "line": {"width": 3, "color": HIGHLIGHT}}
+    figure.add_trace(trace(**here, mode="markers", marker=marker, **ring))
+
+
+def _add_legend(figure: go.Figure, trace, colouring: Colouring) -> None:
+    """Add empty traces that only carry the legend: the points themselves stay one trace."""
+    names, colours = list(colouring.names), list(colouring.colours)
+    if colouring.scale:
+        colours = [colours[0], colours[-1]]
+    symbols = ("circle", "x")
+    for i, (name, colour) in enumerate(zip(names, colours, strict=False)):
+        cross = bool(colouring.symbols and colouring.symbols[i] == 4)
+        figure.add_trace(
+            trace(
+                **dict.fromkeys("xy" if trace is go.Scattergl else "xyz", [None]),
+                mode="markers",
+                name=as_text(name, 28),
+                marker={"color": colour, "size": 9, "symbol": symbols[cross]},
+                hoverinfo="skip",
+            )
+        )
+
+
+def _hide_axes(figure: go.Figure, flat: bool) -> None:
+    if flat:
+        figure.update_xaxes(visible=False)
+        figure.update_yaxes(visible=False, scaleanchor="x")
+    else:
+        hidden = {"visible": False}
+        figure.update_scenes(xaxis=hidden, yaxis=hidden, zaxis=hidden, aspectmode="data")

@@ -1,0 +1,124 @@
+"""Figures of what goes wrong: ranks of the first hit, confused classes."""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from workbench.figures.style import as_text, styled
+from workbench.palette import HIT, MISS, NEUTRAL
+
+
+def rank_bins(highest: int) -> list[tuple[int, int]]:
+    """Return bins of first-hit ranks: 1, 2, 3-4, 5-8, ... up to the highest rank.
+
+    Args:
+        highest: Highest rank to cover.
+
+    Returns:
+        (first, last) rank of each bin, both inclusive.
+    """
+    bins, low, high = [], 1, 1
+    while low <= max(1, highest):
+        bins.append((low, high))
+        low, high = high + 1, max(2, 2 * high)
+    return bins
+
+
+def rank_histogram(first_hit: np.ndarray, *, height: int = 250) -> go.Figure:
+    """Draw at which rank the first correct item is, over all queries.
+
+    Args:
+        first_hit: int, (q,), 1-based; 0 = no item of the class in the gallery.
+        height: Pixels.
+
+    Returns:
+        Bars in bins that double; ``customdata`` holds each bin's (first, last) rank.
+    """
+    bins = rank_bins(int(first_hit.max(initial=1)))
+    names = [str(a) if a == b else f"{a:,}–{b:,}" for a, b in bins]
+    counts = [int(((first_hit >= a) & (first_hit <= b)).sum()) for a, b in bins]
+    colours = [HIT] + [MISS] * (len(bins) - 1)
+    lone = int((first_hit == 0).sum())
+    if lone:
+        bins, names = [*bins, (0, 0)], [*names, "none"]
+        counts, colours = [*counts, lone], [*colours, NEUTRAL]
+    total = max(1, len(first_hit))
+    figure = go.Figure(
+        go.Bar(
+            x=names,
+            y=counts,
+            marker={"color": colours},
+            customdata=[list(b) for b in bins],
+            text=[f"{c:,}" for c in counts],
+            textposition="outside",
+            cliponaxis=False,
+            hovertext=[f"{100 * c / total:.1f} % of {total:,} queries" for c in counts],
+            hovertemplate="rank %{x}: %{y:,} queries<br>%{hovertext}<extra></extra>",
+        )
+    )
+    figure.update_xaxes(title="rank of the first correct item", type="category")
+    figure.update_yaxes(title="queries", rangemode="tozero")
+    figure.update_layout(bargap=0.18, dragmode=False)
+    return styled(figure, height=height, legend=False)
+
+
+def confusion_map(
+    pairs: pd.DataFrame, names: dict[int, str], *, limit: int = 24, height: int = 480
+) -> go.Figure:
+    """Draw the most confused classes as a grid of squares: asked class by answered class.
+
+    Squares are markers, because a click on a heat map's cell is not reported.
+
+    Args:
+        pairs: Columns ``a``, ``b``, ``a_as_b``, ``b_as_a``, ``count``, most confused first.
+        names: Class name per label.
+        limit: At most this many classes.
+        height: Pixels.
+
+    Returns:
+        A figure; ``customdata`` of a square is ``[asked label, answered label]``.
+    """
+    classes: list[int] = []
+    for a, b in zip(pairs["a"], pairs["b"], strict=True):
+        new = [c for c in (int(a), int(b)) if c not in classes]
+        if len(classes) + len(new) <= limit:
+            classes += new
+    position = {label: i for i, label in enumerate(classes)}
+    cells = []
+    for pair in pairs.itertuples():
+        if pair.a in position and pair.b in position:
+            cells.append((pair.a, pair.b, pair.a_as_b))
+            cells.append((pair.b, pair.a, pair.b_as_a))
+    cells = [c for c in cells if c[2] > 0]
+    ticks = [as_text(names[c]) for c in classes]
+    side = max(7, min(24, (height - 150) // max(1, len(classes))))
+    figure = go.Figure(
+        go.Scatter(
+            x=[position[b] for _, b, _ in cells],
+            y=[position[a] for a, _, _ in cells],
+            mode="markers+text",
+            text=[str(c) for *_, c in cells] if side > 13 else None,
+            textfont={"size": 10, "color": "white"},
+            customdata=[[int(a), int(b)] for a, b, _ in cells],
+            hovertext=[_sentence(names[a], names[b], c) for a, b, c in cells],
+            hovertemplate="%{hovertext}<extra></extra>",
+            marker={
+                "symbol": "square",
+                "size": side,
+                "color": [c for *_, c in cells],
+                "colorscale": [[0, "#f2b98c"], [0.4, MISS], [1, "#7a2e00"]],
+                "line": {"width": 0},
+            },
+        )
+    )
+    lines = {"tickvals": list(range(len(classes))), "ticktext": ticks, "tickfont": {"size": 11}}
+    figure.update_xaxes(
+        title="answered by", tickangle=-45, range=[-0.6, len(classes) - 0.4], **lines
+    )
+    figure.update_yaxes(title="query", range=[len(classes) - 0.4, -0.6], **lines)
+    figure.update_layout(dragmode=False)
+    return styled(figure, height=height, legend=False)
+
+
+def _sentence(asked: str, answered: str, count: int) -> str:
+    return f"{as_text(asked, 80)}<br>answered by {as_text(answered, 80)}<br>{count} times"

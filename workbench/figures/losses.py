@@ -1,0 +1,127 @@
+"""Figures that set losses beside each other."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from workbench.figures.style import as_text, styled
+from workbench.palette import NEUTRAL, RUN_A, RUN_B, colours_of
+
+
+def loss_intervals(table: pd.DataFrame, metric: str = "recall@1", *, title: str = "R@1"):
+    """Draw one metric of every loss as a point with its 95% interval, best at the top.
+
+    Args:
+        table: Columns ``group``, the metric in 0..1 and ``<metric>/low``, ``<metric>/high``.
+        metric: Column.
+        title: Name of the metric on the axis.
+
+    Returns:
+        A figure.
+    """
+    table = table.iloc[::-1]
+    colours = colours_of(list(table["group"]))
+    value = 100 * table[metric]
+    figure = go.Figure(
+        go.Scatter(
+            x=value,
+            y=table["group"],
+            mode="markers+text",
+            text=[f"{v:.1f}" for v in value],
+            textposition="top center",
+            marker={"size": 10, "color": [colours[g] for g in table["group"]]},
+            error_x={
+                "array": 100 * table[f"{metric}/high"] - value,
+                "arrayminus": value - 100 * table[f"{metric}/low"],
+                "color": NEUTRAL,
+                "thickness": 1.4,
+                "width": 4,
+            },
+            hovertemplate="%{y}: %{x:.1f} %<extra></extra>",
+        )
+    )
+    figure.update_xaxes(title=f"{title}, % (95% interval)")
+    figure.update_yaxes(showgrid=False, ticklabelstandoff=6)
+    return styled(figure, height=96 + 46 * len(table), legend=False)
+
+
+def win_tie_loss(wins: int, ties: int, losses: int, a: str, b: str) -> go.Figure:
+    """Draw how many queries only A, both or neither, and only B answers at rank 1.
+
+    Args:
+        wins: Queries right under A only.
+        ties: Queries right under both or under neither.
+        losses: Queries right under B only.
+        a: Name of run A.
+        b: Name of run B.
+
+    Returns:
+        One stacked horizontal bar.
+    """
+    total = max(1, wins + ties + losses)
+    figure = go.Figure()
+    parts = (
+        ("only A right", wins, RUN_A),
+        ("same", ties, NEUTRAL),
+        ("only B right", losses, RUN_B),
+    )
+    for name, count, colour in parts:
+        figure.add_bar(
+            x=[count],
+            y=[""],
+            orientation="h",
+            name=name,
+            marker={"color": colour, "opacity": 0.45 if name == "same" else 1},
+            text=[f"{name}: {count:,} ({100 * count / total:.1f} %)"],
+            textposition="inside",
+            insidetextanchor="middle",
+            hovertemplate=f"{name}: {count:,} of {total:,}<extra></extra>",
+        )
+    figure.update_layout(barmode="stack", bargap=0)
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    return styled(figure, height=58, legend=False)
+
+
+def class_differences(
+    classes: Sequence[str], a: np.ndarray, b: np.ndarray, n: np.ndarray, limit: int = 30
+) -> go.Figure:
+    """Draw the classes whose Recall@1 differs most between two runs.
+
+    Args:
+        classes: Name of each of c classes.
+        a: float, (c,), Recall@1 under A, 0..1.
+        b: float, (c,), the same under B.
+        n: int, (c,), number of queries.
+        limit: How many classes to draw.
+
+    Returns:
+        Horizontal bars in percentage points, A better to the right; ``customdata`` is the position
+        of the class.
+    """
+    delta = 100 * (np.asarray(a) - np.asarray(b))
+    order = np.argsort(-np.abs(delta), kind="stable")[:limit]
+    order = order[delta[order] != 0]
+    order = order[np.argsort(delta[order], kind="stable")]
+    names = [as_text(classes[i]) for i in order]
+    figure = go.Figure(
+        go.Bar(
+            x=delta[order],
+            y=np.arange(len(order)),
+            orientation="h",
+            marker={"color": [RUN_A if d > 0 else RUN_B for d in delta[order]]},
+            customdata=order.tolist(),
+            text=[f"{d:+.0f}" for d in delta[order]],
+            hovertext=[
+                f"{as_text(classes[i], 80)}<br>A {100 * a[i]:.0f} %, B {100 * b[i]:.0f} % of {n[i]} queries"
+                for i in order
+            ],
+            hovertemplate="%{hovertext}<extra></extra>",
+        )
+    )
+    figure.update_yaxes(tickvals=np.arange(len(order)), ticktext=names, showgrid=False)
+    figure.update_xaxes(title="R@1 of A minus R@1 of B, percentage points")
+    figure.update_layout(bargap=0.25, dragmode=False)
+    return styled(figure, height=80 + 21 * max(3, len(order)), legend=False)

@@ -1,0 +1,114 @@
+"""Cached access to run folders: one shared object per run, however many sessions look at it."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from retrieval.errors import UserError
+from retrieval.runs import REQUIRED_FILES, BrokenRun, Neighbours, Run, open_run
+
+
+def runs_root() -> Path:
+    """Return the folder of runs: ``$RETRIEVAL_RUNS``, else ``runs``."""
+    return Path(os.environ.get("RETRIEVAL_RUNS", "runs"))
+
+
+def stamp(path: Path) -> tuple[int, ...]:
+    """Return the modification times that change whenever a run is rewritten."""
+    names = (*REQUIRED_FILES, "projection.parquet", "history.csv", "thumbnails/offsets.npy")
+    times = []
+    for name in names:
+        try:
+            times.append((path / name).stat().st_mtime_ns)
+        except OSError:
+            times.append(0)
+    return tuple(times)
+
+
+@st.cache_resource(show_spinner=False, max_entries=256)
+def _open(path: str, stamp: tuple[int, ...]) -> Run | BrokenRun:
+    try:
+        run = open_run(path)
+        check_consistent(run)
+        return run
+    except UserError as error:
+        return BrokenRun(Path(path), str(error))
+
+
+def check_consistent(run: Run) -> None:
+    """Check the parts that only looking needs: neighbours within the items, the file readable.
+
+    Raises:
+        UserError: The neighbours cannot be read or point outside the items.
+    """
+    try:
+        neighbours = run.neighbours()
+        highest = max(int(neighbours.ids.max(initial=0)), int(neighbours.queries.max(initial=0)))
+        lengths = {len(getattr(neighbours, field)) for field in Neighbours.FIELDS}
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{run.path}: neighbours.npz is damaged ({error})") from error
+    if highest >= len(run.items) or len(lengths) != 1:
+        raise UserError(f"{run.path}: neighbours.npz does not fit items.parquet")
+
+
+def load_runs(root: Path | None = None) -> tuple[list[Run], list[BrokenRun]]:
+    """List every run under the root, sorted by data set and name; unreadable ones apart.
+
+    Args:
+        root: Folder of runs; default :func:`runs_root`.
+
+    Returns:
+        Readable runs, and folders that cannot be read with the reason.
+    """
+    root = root or runs_root()
+    folders = [
+        p
+        for p in root.glob("*/*")
+        if p.is_dir() and not p.name.startswith(".") and not p.parent.name.startswith(".")
+    ]
+    found = [_open(str(path), stamp(path)) for path in sorted(folders)]
+    runs = [run for run in found if isinstance(run, Run)]
+    return runs, [run for run in found if isinstance(run, BrokenRun)]
+
+
+def find_run(dataset: str, name: str) -> Run | None:
+    """Return a readable run by its two folder names, or None; never looks outside the root."""
+    for part in (dataset, name):
+        if not part or part.startswith(".") or "/" in part or "\\" in part or part == "..":
+            return None
+    path = runs_root() / dataset / name
+    if not path.is_dir():
+        return None
+    run = _open(str(path), stamp(path))
+    return run if isinstance(run, Run) else None
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def _neighbours(path: str, protocol: str, stamp: tuple[int, ...]) -> Neighbours:
+    return Run(Path(path)).neighbours(protocol)
+
+
+def load_neighbours(run: Run, protocol: str) -> Neighbours:
+    """Return a run's neighbours under one protocol, read once and shared (read-only arrays)."""
+    return _neighbours(str(run.path), protocol, stamp(run.path))
+
+
+def protocols_of(run: Run) -> dict[str, str]:
+    """Return the protocols a run was evaluated under, primary first: name -> title."""
+    entries = {e["protocol"]["name"]: e["protocol"]["title"] for e in run.metrics["results"]}
+    primary = run.metrics["primary"]
+    return {primary: entries[primary]} | entries
+
+
+def query_position(neighbours: Neighbours, row: int) -> int | None:
+    """Return where an item stands among the queries, or None if it is not one."""
+    at = int(np.searchsorted(neighbours.queries, row))
+    if at < len(neighbours.queries) and neighbours.queries[at] == row:
+        return at
+    # Queries are written in item order; an imported run may not keep it.
+    found = np.flatnonzero(neighbours.queries == row)
+    return int(found[0]) if len(found) else None

@@ -1,0 +1,97 @@
+"""Positions of the items on the map: read from the run, sampled when there are too many."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from scipy.spatial import cKDTree
+
+from retrieval.runs import Neighbours, Run
+from workbench.loading import stamp
+
+LAYOUTS = ("UMAP", "PCA", "PCA 3-D")
+COLUMNS = {
+    "UMAP": ["umap_x", "umap_y"],
+    "PCA": ["pca_x", "pca_y"],
+    "PCA 3-D": ["pca_x", "pca_y", "pca_z"],
+}
+MOST_POINTS = 70_000
+MOST_POINTS_3D = 20_000
+HONESTY_K = 10
+
+
+def sample(run: Run, layout: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the points to draw.
+
+    Args:
+        run: With a projection.
+        layout: One of :data:`LAYOUTS`.
+
+    Returns:
+        Rows int32, (m,) and positions float32, (m, 2 or 3). All items if they are few enough, else
+        the same share of every class.
+    """
+    points = run.projection[COLUMNS[layout]].to_numpy(np.float32)
+    most = MOST_POINTS_3D if layout == "PCA 3-D" else MOST_POINTS
+    rows = stratified_rows(run.items["label"].to_numpy(), most)
+    return rows, points[rows]
+
+
+def stratified_rows(labels: np.ndarray, most: int) -> np.ndarray:
+    """Choose rows so that every class keeps its share.
+
+    Args:
+        labels: int, (n,).
+        most: How many rows at most.
+
+    Returns:
+        int32, ascending; the same for the same labels. Every class keeps at least one row as long
+        as there are no more classes than ``most``.
+    """
+    n = len(labels)
+    if n <= most:
+        return np.arange(n, dtype=np.int32)
+    shuffled = np.random.default_rng(0).permutation(n)
+    # Position of each item within its class, in shuffled order, as a share of the class's size.
+    frame = pd.DataFrame({"label": labels[shuffled]})
+    order = frame.groupby("label").cumcount().to_numpy()
+    size = frame.groupby("label")["label"].transform("size").to_numpy()
+    chosen = shuffled[np.argsort((order + 0.5 * (order > 0)) / size, kind="stable")[:most]]
+    return np.sort(chosen).astype(np.int32)
+
+
+@st.cache_resource(show_spinner="Comparing the map with the original space …", max_entries=32)
+def _honesty(
+    _run: Run, _neighbours: Neighbours, path: str, protocol: str, stamp: tuple
+) -> np.ndarray:
+    return neighbour_agreement(
+        _run.projection[COLUMNS["UMAP"]].to_numpy(np.float32), _neighbours, HONESTY_K
+    )
+
+
+def honesty(run: Run, neighbours: Neighbours) -> np.ndarray:
+    """Return per item how many of its neighbours on the map are real; see below. Cached."""
+    return _honesty(run, neighbours, str(run.path), neighbours.protocol, stamp(run.path))
+
+
+def neighbour_agreement(points: np.ndarray, neighbours: Neighbours, k: int) -> np.ndarray:
+    """Compare each query's neighbours on the map with those of the original space.
+
+    Args:
+        points: float32, (n, 2), positions of all items.
+        neighbours: In the original space.
+        k: How many neighbours to compare.
+
+    Returns:
+        float32, (n,), share of the k original neighbours that are among the k nearest on the map
+        (of the retrievable items); NaN for items that are not queries.
+    """
+    real = neighbours.ids[:, :k]
+    gallery = np.unique(neighbours.ids[neighbours.ids >= 0])
+    tree = cKDTree(points[gallery])
+    _, near = tree.query(points[neighbours.queries], k=min(k + 1, len(gallery)))
+    near = gallery[np.atleast_2d(near)]
+    out = np.full(len(points), np.nan, np.float32)
+    for i, query in enumerate(neighbours.queries):
+        drawn = near[i][near[i] != query][:k]
+        out[query] = np.isin(real[i][real[i] >= 0], drawn).mean()
+    return out

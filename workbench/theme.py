@@ -1,0 +1,66 @@
+"""Typography and the few pieces of page furniture that all pages share."""
+
+import streamlit as st
+
+from workbench.state import Selection
+from workbench.tables import seed_of
+
+CSS = """
+<style>
+:root { font-variant-numeric: tabular-nums; }
+.stMainBlockContainer { padding-top: 2.6rem; padding-bottom: 4rem; max-width: 1560px; }
+[data-testid="stSidebarUserContent"] { padding-top: .5rem; }
+[data-testid="stMetric"] { padding: .2rem 0; }
+[data-testid="stMetricLabel"] { opacity: .75; }
+h1 { letter-spacing: -0.015em; padding-bottom: .1rem !important; }
+h2, h3 { letter-spacing: -0.01em; }
+[data-testid="stCaptionContainer"] { font-size: .87rem; }
+.st-key-context [data-testid="stCaptionContainer"] { margin-top: -.6rem; }
+.st-key-lede p { font-size: 1.12rem; line-height: 1.5; max-width: 62rem; }
+</style>
+"""
+
+ESCAPED = str.maketrans({c: "\\" + c for c in r"\`*_{}[]()<>#+-.!|~$:"})
+
+
+def plain(text: object) -> str:
+    """Escape text for Markdown, so that class names and paths show as they are."""
+    return " ".join(str(text).split()).translate(ESCAPED)
+
+
+def page_head(title: str, selection: Selection, *, run: bool = True) -> None:
+    """Draw a page's title and, below it, what its numbers are about.
+
+    Args:
+        title: The page's title.
+        selection: What is being looked at.
+        run: Name run A in the line.
+    """
+    st.title(title, anchor=False)
+    with st.container(key="context"):
+        st.caption(context_line(selection, run=run))
+
+
+def context_line(selection: Selection, *, run: bool = True) -> str:
+    """Say data set, split, protocol, sizes, distance and seed in one line of Markdown."""
+    entry = selection.a.result(selection.protocol)
+    protocol = entry["protocol"]
+    sizes = f"{entry['n_queries']:,} queries"
+    if protocol["name"] == "leave_one_out":
+        sizes += ", each against all others"
+    else:
+        sizes += f" against {entry['n_gallery']:,} gallery items"
+    parts = [
+        f"**{plain(selection.dataset)}**",
+        f"{plain(protocol.get('split', 'test'))} split",
+        plain(selection.protocol_title),
+        sizes,
+        f"{entry['n_classes']:,} classes",
+        plain(protocol.get("distance", "cosine")) + " distance",
+    ]
+    if run:
+        seed = seed_of(selection.a)
+        parts.append(
+            f"run **{plain(selection.a.name)}**" + (f", seed {seed}" if seed is not None else "")
+        )
+    return "  ·  ".join(parts)
