@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 from retrieval.augmentation import aggregate, test_time_views
 from retrieval.datasets.catalog import Catalog
 from retrieval.features import backbone_features, boxes
-from retrieval.input_pipeline import eval_dataset
+from retrieval.input_pipeline import eval_dataset, naming_unreadable_images
 from retrieval.models import build_head, build_model
 from retrieval.settings import TrainSettings
 
@@ -84,9 +84,8 @@ def embed_images(
     )
     predict = keras.Model.predict_on_batch
     parts = []
-    with tqdm(
-        total=len(rows), desc="embedding", unit="img", disable=not progress, leave=False
-    ) as bar:
+    bar = tqdm(total=len(rows), desc="embedding", unit="img", disable=not progress, leave=False)
+    with naming_unreadable_images(catalog.absolute_paths(rows)), bar:
         for images in batches:
             parts.append(_embed_batch(network, predict, images, views, size))
             bar.update(len(images))

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 from retrieval.cache import cache_folder, fingerprint
 from retrieval.datasets.catalog import Catalog
 from retrieval.files import write_json
-from retrieval.input_pipeline import eval_dataset
+from retrieval.input_pipeline import eval_dataset, naming_unreadable_images
 from retrieval.models import build_backbone
 from retrieval.settings import TrainSettings
 
@@ -49,7 +49,8 @@ def backbone_features(
             batch_size=BATCH,
             boxes=boxes(catalog),
         )
-        _extract(path, backbone, batches, len(catalog), progress)
+        with naming_unreadable_images(catalog.absolute_paths()):
+            _extract(path, backbone, batches, len(catalog), progress)
     return np.load(path, mmap_mode="r")
 
 

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from retrieval.optimizers import scale_updates
+
 
 class RankingModel(keras.Model):
     """An embedding network trained by a loss over the whole batch.
@@ -15,11 +17,21 @@ class RankingModel(keras.Model):
     Attributes:
         network: images or features -> embeddings (B, D).
         ranking_loss: ``loss(labels (B,), embeddings (B, D)) -> scalar``.
+        freeze_steps: Steps during which the sub-model ``backbone`` gets no gradient.
+        multipliers: Learning rate of ``"backbone"`` and ``"loss"`` relative to the head's.
     """
 
-    def __init__(self, network: keras.Model, ranking_loss: keras.losses.Loss) -> None:
+    def __init__(
+        self,
+        network: keras.Model,
+        ranking_loss: keras.losses.Loss,
+        freeze_steps: int = 0,
+        multipliers: dict[str, float] | None = None,
+    ) -> None:
         super().__init__(name="ranking")
         self.network = network
+        self.freeze_steps = freeze_steps
+        self.multipliers = multipliers or {}
         self.ranking_loss = ranking_loss
         self.loss_weights = list(getattr(ranking_loss, "trainable_variables", []))
         self.loss_state = list(getattr(ranking_loss, "non_trainable_variables", []))
@@ -39,9 +51,38 @@ class RankingModel(keras.Model):
             # Every replica computes the same global loss, and gradients are summed over them.
             scaled = self.optimizer.scale_loss(loss / replicas)
         variables = self.network.trainable_variables + self.loss_weights
-        gradients = tape.gradient(scaled, variables)
-        self.optimizer.apply(gradients, variables)
+        gradients = self._hold_backbone(variables, tape.gradient(scaled, variables))
+        self._apply(gradients, variables)
         return {"loss": loss, "spread": relative_spread(embeddings)}
+
+    def _apply(self, gradients: list, variables: list) -> None:
+        backbone = self.multipliers.get("backbone", 1.0)
+        own = self.multipliers.get("loss", 1.0)
+        in_backbone, in_loss = self._backbone_ids(), {id(v) for v in self.loss_weights}
+        factors = [
+            backbone if id(v) in in_backbone else own if id(v) in in_loss else 1.0
+            for v in variables
+        ]
+        scaled = [(v, f) for v, f in zip(variables, factors, strict=True) if f != 1.0]
+        before = [tf.identity(v.value) for v, _ in scaled]
+        self.optimizer.apply(gradients, variables)
+        scale_updates(before, [v for v, _ in scaled], [f for _, f in scaled])
+
+    def _backbone_ids(self) -> set[int]:
+        names = [layer.name for layer in self.network.layers]
+        if "backbone" not in names:
+            return set()
+        return {id(v) for v in self.network.get_layer("backbone").trainable_variables}
+
+    def _hold_backbone(self, variables: list, gradients: list) -> list:
+        if not self.freeze_steps:
+            return gradients
+        held = self._backbone_ids()
+        open_ = tf.cast(self.optimizer.iterations >= self.freeze_steps, tf.float32)
+        return [
+            g * tf.cast(open_, g.dtype) if id(v) in held else g
+            for v, g in zip(variables, gradients, strict=True)
+        ]
 
 
 def gather_replicas(

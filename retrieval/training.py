@@ -13,6 +13,7 @@ from retrieval.datasets.catalog import Catalog
 from retrieval.embedding import build_network, embed_features, embed_images
 from retrieval.evaluation import evaluate
 from retrieval.history import History
+from retrieval.input_pipeline import naming_unreadable_images
 from retrieval.losses import get_loss
 from retrieval.optimizers import build_optimizer
 from retrieval.ranking_model import RankingModel
@@ -52,23 +53,25 @@ def build_ranking_model(settings: TrainSettings, data: TrainingData) -> RankingM
     width = None if data.features is None else data.features.shape[1]
     network = build_network(settings, width)
     loss = get_loss(settings.loss, **settings.loss_options)
-    model = RankingModel(network, loss)
+    multipliers = {
+        "backbone": settings.backbone_multiplier,
+        "loss": settings.loss_multiplier or 1.0,
+    }
+    model = RankingModel(network, loss, settings.freeze_steps, multipliers)
     rate = build_schedule(
         settings.schedule,
         settings.learning_rate,
         settings.steps,
         warmup_steps=settings.warmup_steps,
     )
-    model.compile(
-        optimizer=build_optimizer(
-            settings.optimizer,
-            rate,
-            weight_decay=settings.weight_decay,
-            clip_norm=settings.clip_norm,
-            multipliers=None,
-        )
+    optimizer = build_optimizer(
+        settings.optimizer,
+        rate,
+        weight_decay=settings.weight_decay,
+        clip_norm=settings.clip_norm,
     )
-    model.optimizer.build(network.trainable_variables + model.loss_weights)
+    model.compile(optimizer=optimizer)
+    optimizer.build(network.trainable_variables + model.loss_weights)
     return model
 
 
@@ -82,14 +85,15 @@ def _train_from(
 ) -> None:
     sampler = make_sampler(settings, data)
     interval = min(settings.eval_every, settings.steps)
-    model.fit(
-        batch_dataset(settings, data, sampler, done),
-        verbose=0,
-        callbacks=run_callbacks(model, settings, data, folder, done, sampler, progress),
-        initial_epoch=done // interval,
-        epochs=-(-settings.steps // interval),
-        steps_per_epoch=interval,
-    )
+    with naming_unreadable_images(data.image_paths()):
+        model.fit(
+            batch_dataset(settings, data, sampler, done),
+            verbose=0,
+            callbacks=run_callbacks(model, settings, data, folder, done, sampler, progress),
+            initial_epoch=done // interval,
+            epochs=-(-settings.steps // interval),
+            steps_per_epoch=interval,
+        )
 
 
 def run_callbacks(

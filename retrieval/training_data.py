@@ -28,6 +28,10 @@ class TrainingData:
         """Class index 0..C-1 of each training row, int32 (n,)."""
         return np.unique(self.train["label"], return_inverse=True)[1].astype(np.int32)
 
+    def image_paths(self) -> list[str]:
+        """Return the files training may read: none where the backbone is frozen."""
+        return [] if self.features is not None else self.catalog.absolute_paths(self.train)
+
 
 def prepare_data(catalog: Catalog, settings: TrainSettings, *, progress: bool) -> TrainingData:
     """Choose the training rows and the rows evaluated in training; extract frozen features.
