@@ -1,6 +1,6 @@
 """The workbench's web app: ``streamlit run app.py``.
 
-``workbench/main.py`` is the script that draws the pages; the routes beside it serve thumbnails,
+``workbench/shell/main.py`` is the script that draws the pages; the routes beside it serve thumbnails,
 pictures and hover cards over HTTP, so that the browser loads and caches images by itself.
 """
 
@@ -8,4 +8,4 @@ import streamlit as st
 
 from workbench.images import ROUTES
 
-app = st.App("workbench/main.py", routes=ROUTES)
+app = st.App("workbench/shell/main.py", routes=ROUTES)

@@ -1,0 +1,1 @@
+"""The app that looks at run folders: figures, tables, galleries and pages."""

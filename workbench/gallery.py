@@ -66,47 +66,68 @@ def result_cards(run: Run, query: int, ids: np.ndarray, scores: np.ndarray) -> l
     ]
 
 
-def pair_cards(run: Run, query: int, neighbours: Neighbours, position: int, k: int) -> list:
-    """Describe a query followed by its first k results, for one line of a failure gallery."""
-    first = card(run, query, kind="query")
+def first_hit_cards(
+    run: Run, item: int, rank: int, score: float, shown: int, note: str = ""
+) -> list:
+    """Describe the first correct item after a gap, where it lies beyond the results shown.
+
+    Args:
+        run: The run.
+        item: Row of the first correct item; -1 if there is none.
+        rank: Its rank.
+        score: Its similarity.
+        shown: How many results are shown before it.
+        note: A line below it.
+
+    Returns:
+        A gap and a card, or nothing.
+    """
+    if item < 0 or rank <= shown:
+        return []
+    extra = {"note": note} if note else {}
+    return [None, card(run, item, rank=f"{rank:,}", score=f"{score:.3f}", mark="hit", **extra)]
+
+
+def query_group(
+    run: Run, neighbours: Neighbours, position: int, *, k: int, detail: str = ""
+) -> dict:
+    """Describe one query and its results: the query at the left, one line of results.
+
+    Args:
+        run: The run.
+        neighbours: Of its queries.
+        position: Which query.
+        k: Results to show.
+        detail: Text above the results; default: where the first correct item is.
+
+    Returns:
+        A group for the component.
+    """
+    query = int(neighbours.queries[position])
     ids, scores = neighbours.ids[position, :k], neighbours.similarities[position, :k]
-    return [first, *result_cards(run, query, ids, scores)]
+    line = {
+        "title": detail or rank_sentence(int(neighbours.first_hit[position])).capitalize(),
+        "cards": result_cards(run, query, ids, scores),
+        "size": 88,
+        "layout": "line",
+    }
+    return {"lead": card(run, query, kind="query"), "size": 116, "rows": [line]}
 
 
-def rows_of_queries(
-    run: Run,
-    neighbours: Neighbours,
-    queries: Iterable[int],
-    *,
-    k: int = 6,
-    size: int = 84,
-) -> list[dict]:
-    """Describe one line per query: the query, then its first k results.
+def query_groups(run: Run, neighbours: Neighbours, queries: Iterable[int], *, k: int) -> list[dict]:
+    """Describe several queries, one group each.
 
     Args:
         run: The run.
         neighbours: Of its queries.
         queries: Rows of the queries to show.
-        k: Results per line.
-        size: Side of a card, px.
+        k: Results per query.
 
     Returns:
-        Rows for the component.
+        Groups for the component.
     """
     position = {int(row): i for i, row in enumerate(neighbours.queries)}
-    lines = []
-    for query in queries:
-        at = position[int(query)]
-        lines.append(
-            {
-                "title": str(run.items["label_name"].iloc[int(query)]),
-                "detail": rank_sentence(int(neighbours.first_hit[at])),
-                "cards": pair_cards(run, int(query), neighbours, at, k),
-                "size": size,
-                "layout": "line",
-            }
-        )
-    return lines
+    return [query_group(run, neighbours, position[int(row)], k=k) for row in queries]
 
 
 def rank_sentence(first_hit: int) -> str:

@@ -83,6 +83,18 @@ def _encode(path: str, changed: int) -> bytes | None:
         return None
 
 
+def picture_size(run: Run, row: int) -> tuple[int, int] | None:
+    """Return width and height of an item's image file in pixels, or None if it is not there."""
+    path = picture_path(run, row)
+    try:
+        if path:
+            with Image.open(path) as image:
+                return image.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        pass
+    return None
+
+
 def picture(run: Run, row: int) -> bytes | None:
     """Return an item's picture (WebP, at most 640 px), else its thumbnail, else None."""
     path = picture_path(run, row)

@@ -29,3 +29,12 @@ def follow_jump(pages: dict) -> None:
     page = st.session_state.pop("jump", None)
     if page is not None:
         st.switch_page(pages[page], query_params=st.query_params.to_dict())
+
+
+def open_query(choice: dict) -> None:
+    """Open a picked card as the query of the Retrieval page (for ``image_cards``).
+
+    Args:
+        choice: With ``row``.
+    """
+    jump("retrieval", row=int(choice["row"]))

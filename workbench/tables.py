@@ -135,7 +135,7 @@ def loss_table(results: pd.DataFrame) -> pd.DataFrame:
             "group": group,
             "loss": part["loss"].iloc[0],
             "runs": list(part["run"]),
-            "seeds": [int(s) for s in part["seed"].dropna()],
+            "seeds": sorted(int(s) for s in part["seed"].dropna()),
             "n_queries": int(part["n_queries"].iloc[0]),
         }
         for name in METRICS:

@@ -1,7 +1,9 @@
 """Typography and the few pieces of page furniture that all pages share."""
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
+from retrieval.runs import Run
 from workbench.state import Selection
 from workbench.tables import seed_of
 
@@ -12,10 +14,10 @@ CSS = """
 [data-testid="stSidebarUserContent"] { padding-top: .5rem; }
 [data-testid="stMetric"] { padding: .2rem 0; }
 [data-testid="stMetricLabel"] { opacity: .75; }
-h1 { letter-spacing: -0.015em; padding-bottom: .1rem !important; }
+h1 { letter-spacing: -0.015em; padding: 0 !important; }
 h2, h3 { letter-spacing: -0.01em; }
 [data-testid="stCaptionContainer"] { font-size: .87rem; }
-.st-key-context [data-testid="stCaptionContainer"] { margin-top: -.6rem; }
+.st-key-verdict p { font-size: 1.05rem; margin-bottom: .2rem; }
 .st-key-lede p { font-size: 1.12rem; line-height: 1.5; max-width: 62rem; }
 </style>
 """
@@ -28,17 +30,28 @@ def plain(text: object) -> str:
     return " ".join(str(text).split()).translate(ESCAPED)
 
 
-def page_head(title: str, selection: Selection, *, run: bool = True) -> None:
+def page_head(title: str, selection: Selection, *, run: bool = True) -> DeltaGenerator:
     """Draw a page's title and, below it, what its numbers are about.
 
     Args:
         title: The page's title.
         selection: What is being looked at.
         run: Name run A in the line.
+
+    Returns:
+        A place at the right of the title, for the export menu.
     """
-    st.title(title, anchor=False)
-    with st.container(key="context"):
+    left, right = st.columns([8, 1], vertical_alignment="center")
+    left.title(title, anchor=False)
+    with left.container(key="context"):
         st.caption(context_line(selection, run=run))
+    return right.container(horizontal_alignment="right")
+
+
+def file_stem(selection: Selection) -> str:
+    """Return the start of the names of exported files: data set, protocol and run."""
+    parts = (selection.dataset, selection.protocol_title, selection.a.name)
+    return "-".join("".join(c if c.isalnum() or c in "-_" else "-" for c in p) for p in parts)
 
 
 def context_line(selection: Selection, *, run: bool = True) -> str:
@@ -64,3 +77,9 @@ def context_line(selection: Selection, *, run: bool = True) -> str:
             f"run **{plain(selection.a.name)}**" + (f", seed {seed}" if seed is not None else "")
         )
     return "  ·  ".join(parts)
+
+
+def class_names(run: Run) -> dict[int, str]:
+    """Return the name of every class of a run: label -> name."""
+    unique = run.items.drop_duplicates("label")
+    return dict(zip(unique["label"].astype(int), unique["label_name"].astype(str), strict=True))

@@ -1,7 +1,7 @@
-"""Small browser components: cards of images, and images on hover over a chart."""
+"""Small browser components: cards of images, and images over charts of points."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -21,7 +21,7 @@ def _register(name: str, html: str):
 
 
 def image_cards(data: dict, *, key: str, on_pick: Callable[[dict], None] | None = None) -> None:
-    """Draw rows of image cards; see :mod:`workbench.gallery` for the shape of ``data``.
+    """Draw groups and rows of image cards, described as :mod:`workbench.gallery` does.
 
     Args:
         data: JSON-like description of the rows and cards.
@@ -38,15 +38,42 @@ def image_cards(data: dict, *, key: str, on_pick: Callable[[dict], None] | None 
     renderer(data=data, key=key, on_picked_change=picked)
 
 
-def hover_images(chart_key: str, url: str, *, key: str) -> None:
-    """Show an item's image while the pointer rests on a point of a Plotly chart.
+def point_images(
+    charts: Sequence[str],
+    url: str,
+    *,
+    key: str,
+    selected: int | None = None,
+    neighbours: Sequence[int] = (),
+    found: Sequence[int] = (),
+    on_click: Callable[[int], None] | None = None,
+) -> None:
+    """Give charts of points images on hover, clicks, and highlights that leave the view as it is.
 
-    The first trace of the figure carries the item's row as ``customdata``.
+    The first trace of each figure carries the item's row as ``customdata``. Hovering on a point of
+    one of several charts rings the same item in the others.
 
     Args:
-        chart_key: The ``key`` of the ``st.plotly_chart``.
+        charts: The ``key`` of each ``st.plotly_chart``.
         url: Address of hover cards, to which the row is appended.
         key: Unique key of this component on the page.
+        selected: Row to ring, or None.
+        neighbours: Rows to join to the selected one by lines.
+        found: Rows to ring lightly (search).
+        on_click: Called with the row of a clicked point.
     """
-    renderer = _register("hover", '<div class="anchor"></div>')
-    renderer(data={"chart": chart_key, "url": url}, key=key, height="content")
+
+    def clicked() -> None:
+        choice = (st.session_state.get(key) or {}).get("clicked")
+        if choice and on_click:
+            on_click(int(choice["row"]))
+
+    data = {
+        "charts": list(charts),
+        "url": url,
+        "selected": selected,
+        "neighbours": [int(row) for row in neighbours],
+        "found": [int(row) for row in found],
+    }
+    renderer = _register("points", '<div class="anchor"></div>')
+    renderer(data=data, key=key, on_clicked_change=clicked)

@@ -1,4 +1,5 @@
-// Rows of image cards. All text is set as text, never as HTML: class names may hold anything.
+// Groups and rows of image cards. All text is set as text, never as HTML: class names may hold
+// anything.
 const SIGN = { hit: "✓", miss: "✗", none: "" };
 const SPOKEN = { hit: "correct", miss: "wrong", none: "" };
 
@@ -9,19 +10,7 @@ function element(tag, className, text) {
   return node;
 }
 
-function makeCard(card, pick) {
-  const node = element(card.pickable === false ? "div" : "button", `card ${card.mark ?? "none"}`);
-  if (card.kind) node.classList.add(card.kind);
-  if (card.pickable !== false) {
-    node.type = "button";
-    node.onclick = () => pick({ row: card.row, run: card.run ?? null, at: Date.now() });
-  }
-  node.dataset.row = card.row;
-  const sign = SPOKEN[card.mark] ?? "";
-  const spoken = [card.rank ? `rank ${card.rank}` : "", card.label, sign, card.note].filter(Boolean);
-  node.setAttribute("aria-label", spoken.join(", "));
-  node.title = [card.label, card.file, card.note].filter(Boolean).join("\n");
-
+function makeImage(card) {
   const frame = element("span", "frame");
   const image = element("img");
   image.loading = "lazy";
@@ -29,34 +18,49 @@ function makeCard(card, pick) {
   image.alt = card.alt ?? card.label ?? "";
   image.src = card.src;
   frame.append(image);
-  node.append(frame);
+  return frame;
+}
 
-  if (card.rank || card.score || SIGN[card.mark]) {
-    const bar = element("span", "bar");
-    bar.append(element("span", "rank", card.rank ?? ""));
-    bar.append(element("span", "score", card.score ?? ""));
-    bar.append(element("span", "sign", SIGN[card.mark] ?? ""));
-    node.append(bar);
+function makeCard(card, pick) {
+  const fixed = card.pickable === false;
+  const node = element(fixed ? "div" : "button", `card ${card.mark ?? "none"}`);
+  if (card.kind) node.classList.add(card.kind);
+  if (!fixed) {
+    node.type = "button";
+    node.onclick = () => pick({ row: card.row, run: card.run ?? null, at: Date.now() });
+    const parts = [card.rank && `rank ${card.rank}`, card.label, SPOKEN[card.mark], card.note];
+    node.setAttribute("aria-label", parts.filter(Boolean).join(", "));
   }
+  node.dataset.row = card.row;
+  node.title = [card.label, card.file, card.note].filter(Boolean).join("\n");
+  node.append(makeImage(card));
+  const bar = element("span", "bar");
+  bar.append(element("span", "rank", card.rank ?? ""));
+  bar.append(element("span", "score", card.score ?? ""));
+  bar.append(element("span", "sign", SIGN[card.mark] ?? ""));
+  if (bar.textContent) node.append(bar);
   if (card.label) node.append(element("span", "label", card.label));
   if (card.note) node.append(element("span", "note", card.note));
+  for (const line of card.lines ?? []) node.append(element("span", "line", line));
   return node;
+}
+
+function makeHeader(row) {
+  const head = element("header");
+  if (row.colour) {
+    const dot = element("span", "dot");
+    dot.style.background = row.colour;
+    head.append(dot);
+  }
+  head.append(element("span", "title", row.title));
+  if (row.mark) head.append(element("span", `sign ${row.mark}`, SIGN[row.mark]));
+  if (row.detail) head.append(element("span", "detail", row.detail));
+  return head;
 }
 
 function makeRow(row, pick) {
   const node = element("section", `row ${row.layout ?? "wrap"}`);
-  if (row.title) {
-    const head = element("header");
-    if (row.colour) {
-      const dot = element("span", "dot");
-      dot.style.background = row.colour;
-      head.append(dot);
-    }
-    head.append(element("span", "title", row.title));
-    if (row.mark) head.append(element("span", `sign ${row.mark}`, SIGN[row.mark]));
-    if (row.detail) head.append(element("span", "detail", row.detail));
-    node.append(head);
-  }
+  if (row.title) node.append(makeHeader(row));
   const strip = element("div", "strip");
   strip.style.setProperty("--size", `${row.size ?? 112}px`);
   for (const card of row.cards) {
@@ -64,6 +68,17 @@ function makeRow(row, pick) {
   }
   if (!row.cards.length && row.empty) strip.append(element("p", "empty", row.empty));
   node.append(strip);
+  return node;
+}
+
+function makeGroup(group, pick) {
+  const node = element("div", "group");
+  const lead = element("div", "lead");
+  lead.style.setProperty("--size", `${group.size ?? 120}px`);
+  lead.append(makeCard(group.lead, pick));
+  const rows = element("div", "rows");
+  rows.append(...group.rows.map((row) => makeRow(row, pick)));
+  node.append(lead, rows);
   return node;
 }
 
@@ -80,6 +95,9 @@ function moveFocus(event, root) {
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".cards");
   const pick = (choice) => setTriggerValue("picked", choice);
-  root.replaceChildren(...(data.rows ?? []).map((row) => makeRow(row, pick)));
+  root.replaceChildren(
+    ...(data.groups ?? []).map((group) => makeGroup(group, pick)),
+    ...(data.rows ?? []).map((row) => makeRow(row, pick)),
+  );
   root.onkeydown = (event) => moveFocus(event, root);
 }

@@ -3,7 +3,7 @@
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbench.figures.style import styled
+from workbench.figures.style import as_text, styled
 from workbench.palette import colours_of
 
 DASHES = ("solid", "dot", "dash", "dashdot", "longdash")
@@ -26,10 +26,10 @@ def recall_curves(curves: dict[str, pd.DataFrame], *, height: int = 360) -> go.F
         figure.add_scatter(
             x=curve["k"],
             y=100 * curve["recall"],
-            name=name,
+            name=as_text(name, 40),
             mode="lines",
             line={"color": colours[name], "width": 2, "dash": DASHES[i // 6 % len(DASHES)]},
-            hovertemplate=f"{name}<br>R@%{{x}} = %{{y:.1f}} %<extra></extra>",
+            hovertemplate=f"{as_text(name, 60)}<br>R@%{{x}} = %{{y:.1f}} %<extra></extra>",
         )
     figure.update_xaxes(type="log", tickvals=TICKS, ticktext=[str(t) for t in TICKS], title="K")
     figure.update_yaxes(title="Recall@K, %")
@@ -37,7 +37,11 @@ def recall_curves(curves: dict[str, pd.DataFrame], *, height: int = 360) -> go.F
 
 
 def training_curves(
-    histories: dict[str, pd.DataFrame], column: str = "loss", *, height: int = 300
+    histories: dict[str, pd.DataFrame],
+    column: str = "loss",
+    *,
+    groups: dict[str, str] | None = None,
+    height: int = 300,
 ) -> go.Figure:
     """Overlay one column of several runs' training histories.
 
@@ -45,28 +49,34 @@ def training_curves(
         histories: Run name -> history with ``step`` and the column; rows without a value are
             skipped, and runs without the column are left out.
         column: ``loss``, or an in-training evaluation such as ``recall@1``.
+        groups: Run name -> what shares a colour and a legend entry; default: every run its own.
         height: Pixels.
 
     Returns:
         A figure with one line per run.
     """
-    colours = colours_of(list(histories))
+    groups = groups or {name: name for name in histories}
+    colours = colours_of(list(dict.fromkeys(groups[name] for name in histories)))
     share = column != "loss"
+    seen: set[str] = set()
     figure = go.Figure()
-    for i, (name, history) in enumerate(histories.items()):
+    for name, history in histories.items():
         if column not in history:
             continue
-        part = history.dropna(subset=[column])
+        part, group = history.dropna(subset=[column]), groups[name]
         figure.add_scatter(
             x=part["step"],
             y=part[column] * (100 if share else 1),
-            name=name,
+            name=as_text(group),
+            legendgroup=group,
+            showlegend=group not in seen,
             mode="lines+markers" if share else "lines",
             marker={"size": 5},
-            line={"color": colours[name], "width": 1.8, "dash": DASHES[i // 6 % len(DASHES)]},
-            hovertemplate=f"{name}<br>step %{{x}}: %{{y:.4g}}<extra></extra>",
+            line={"color": colours[group], "width": 1.6},
+            hovertemplate=f"{as_text(name, 60)}<br>step %{{x}}: %{{y:.4g}}<extra></extra>",
         )
+        seen.add(group)
     figure.update_xaxes(title="step")
     title = {"loss": "loss", "recall@1": "R@1 during training, %"}.get(column, column)
-    figure.update_yaxes(title=title, type="linear")
+    figure.update_yaxes(title=title)
     return styled(figure, height=height)

@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from workbench.figures.style import as_text, styled
-from workbench.palette import CATEGORIES, HIGHLIGHT, HIT, MISS, NEUTRAL, OTHER, SEQUENTIAL
+from workbench.palette import CATEGORIES, HIT, MISS, OTHER, SEQUENTIAL
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,9 @@ def by_class(labels: np.ndarray, names: dict[int, str], top: int = 20) -> Colour
     )
 
 
-def by_level(values: np.ndarray, low: str, high: str, *, log: bool = False) -> Colouring:
+def by_level(
+    values: np.ndarray, low: str, high: str, *, log: bool = False, top: float | None = None
+) -> Colouring:
     """Colour by a number, from pale to dark.
 
     Args:
@@ -76,14 +78,17 @@ def by_level(values: np.ndarray, low: str, high: str, *, log: bool = False) -> C
         low: What the pale end means.
         high: What the dark end means.
         log: Spread small values on a logarithmic scale.
+        top: Value of the dark end; default: the largest.
 
     Returns:
         A continuous colouring with 256 levels.
     """
     values = np.nan_to_num(np.asarray(values, np.float64), nan=0.0).clip(min=0)
     values = np.log1p(values) if log else values
-    span = max(float(values.max(initial=0)), 1e-9)
-    return Colouring((255 * values / span).astype(np.uint8), (low, high), SEQUENTIAL, scale=True)
+    span = max(float(values.max(initial=0)), 1e-9) if top is None else top
+    return Colouring(
+        (255 * values / span).clip(max=255).astype(np.uint8), (low, high), SEQUENTIAL, scale=True
+    )
 
 
 def embedding_map(
@@ -91,10 +96,8 @@ def embedding_map(
     rows: np.ndarray,
     colouring: Colouring,
     *,
-    selected: int | None = None,
-    neighbours: Sequence[int] = (),
-    found: Sequence[int] = (),
     height: int = 640,
+    legend: bool = True,
 ) -> go.Figure:
     """Draw items as points of one trace.
 
@@ -102,10 +105,8 @@ def embedding_map(
         points: float32, (n, 2) or (n, 3), positions.
         rows: int, (n,), row of the item of each point; sent as ``customdata``.
         colouring: Of the n points.
-        selected: Row of the selected item, ringed.
-        neighbours: Rows of its neighbours, joined to it by lines.
-        found: Rows to highlight (search).
         height: Pixels.
+        legend: Show what the colours mean.
 
     Returns:
         A figure whose first trace holds every point in the given order.
@@ -113,10 +114,9 @@ def embedding_map(
     points = np.ascontiguousarray(points, np.float32)
     flat = points.shape[1] == 2
     trace = go.Scattergl if flat else go.Scatter3d
-    axes = dict(zip("xyz", points.T.copy(), strict=False))
     figure = go.Figure(
         trace(
-            **axes,
+            **dict(zip("xyz", points.T.copy(), strict=False)),
             mode="markers",
             marker=_marker(colouring, len(points), flat),
             customdata=np.asarray(rows, np.int32),
@@ -125,13 +125,10 @@ def embedding_map(
             **({"unselected": {"marker": {"opacity": 0.12}}} if flat else {}),
         )
     )
-    place = {int(row): i for i, row in enumerate(rows)}
-    _add_overlays(figure, trace, points, place, selected, neighbours, found)
-    _add_legend(figure, trace, colouring)
+    if legend:
+        _add_legend(figure, trace, colouring)
+    figure = styled(figure, height=height, legend=legend)
     _hide_axes(figure, flat)
-    figure = styled(figure, height=height)
-    figure.update_xaxes(showgrid=False)
-    figure.update_yaxes(showgrid=False)
     figure.update_layout(dragmode="pan" if flat else "orbit", legend={"itemclick": False})
     return figure
 
@@ -141,49 +138,22 @@ def _marker(colouring: Colouring, n: int, flat: bool) -> dict:
     colours = list(colouring.colours)
     if colouring.scale:
         steps = [[i / (len(colours) - 1), c] for i, c in enumerate(colours)]
-        top = 255
+        low, high = 0, 255
     else:
-        top = max(1, len(colours) - 1)
         edges = np.linspace(0, 1, len(colours) + 1)
         steps = [[edges[i + j], c] for i, c in enumerate(colours) for j in (0, 1)]
+        low, high = -0.5, len(colours) - 0.5
     marker = {
         "color": colouring.codes,
         "colorscale": steps,
-        "cmin": 0 if colouring.scale else -0.5,
-        "cmax": top if colouring.scale else top + 0.5,
+        "cmin": low,
+        "cmax": high,
         "size": size if flat else max(2, size - 3),
         "opacity": 0.85 if n < 15000 else 0.6,
     }
     if flat and colouring.symbols and n < 20000:
         marker["symbol"] = np.asarray(colouring.symbols, np.uint8)[colouring.codes]
     return marker
-
-
-def _add_overlays(figure, trace, points, place, selected, neighbours, found) -> None:
-    def at(rows):
-        inside = [place[int(r)] for r in rows if int(r) in place]
-        return dict(zip("xyz", points[inside].T.copy(), strict=False)), inside
-
-    ring = {"hoverinfo": "skip", "showlegend": False}
-    hits, inside = at(found)
-    if inside:
-        marker = {"size": 11, "color": "rgba(0,0,0,0)", "line": {"width": 2, "color": HIGHLIGHT}}
-        figure.add_trace(trace(**hits, mode="markers", marker=marker, **ring))
-    if selected is None or int(selected) not in place:
-        return
-    centre = points[place[int(selected)]]
-    ends, inside = at(neighbours)
-    if inside:
-        lines = {
-            axis: np.column_stack(
-                [np.full(len(inside), centre[i]), points[inside, i], np.full(len(inside), np.nan)]
-            ).ravel()
-            for i, axis in enumerate("xyz"[: points.shape[1]])
-        }
-        figure.add_trace(trace(**lines, mode="lines", line={"color": NEUTRAL, "width": 1}, **ring))
-    here = dict(zip("xyz", centre[:, None], strict=False))
-    marker = {"size": 16, "color": "rgba(0,0,0,0)", "line": {"width": 3, "color": HIGHLIGHT}}
-    figure.add_trace(trace(**here, mode="markers", marker=marker, **ring))
 
 
 def _add_legend(figure: go.Figure, trace, colouring: Colouring) -> None:
@@ -196,7 +166,7 @@ def _add_legend(figure: go.Figure, trace, colouring: Colouring) -> None:
         cross = bool(colouring.symbols and colouring.symbols[i] == 4)
         figure.add_trace(
             trace(
-                **dict.fromkeys("xy" if trace is go.Scattergl else "xyz", [None]),
+                **{axis: [None] for axis in ("xy" if trace is go.Scattergl else "xyz")},
                 mode="markers",
                 name=as_text(name, 28),
                 marker={"color": colour, "size": 9, "symbol": symbols[cross]},
@@ -208,7 +178,7 @@ def _add_legend(figure: go.Figure, trace, colouring: Colouring) -> None:
 def _hide_axes(figure: go.Figure, flat: bool) -> None:
     if flat:
         figure.update_xaxes(visible=False)
-        figure.update_yaxes(visible=False, scaleanchor="x")
+        figure.update_yaxes(visible=False)
     else:
         hidden = {"visible": False}
         figure.update_scenes(xaxis=hidden, yaxis=hidden, zaxis=hidden, aspectmode="data")

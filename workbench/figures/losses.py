@@ -27,7 +27,7 @@ def loss_intervals(table: pd.DataFrame, metric: str = "recall@1", *, title: str 
     figure = go.Figure(
         go.Scatter(
             x=value,
-            y=table["group"],
+            y=[as_text(g, 34) for g in table["group"]],
             mode="markers+text",
             text=[f"{v:.1f}" for v in value],
             textposition="top center",

@@ -8,7 +8,8 @@ import plotly.graph_objects as go
 CONFIG = {
     "displaylogo": False,
     "showSendToCloud": False,
-    "modeBarButtonsToRemove": ["autoScale2d", "toImage", "zoomIn2d", "zoomOut2d"],
+    "modeBarButtonsToRemove": ["autoScale2d", "zoomIn2d", "zoomOut2d"],
+    "toImageButtonOptions": {"format": "png", "scale": 2},
     "scrollZoom": False,
 }
 GRID = "rgba(128, 140, 152, 0.22)"

@@ -7,9 +7,11 @@ import streamlit as st
 from workbench import comparison, figures
 from workbench.components import image_cards
 from workbench.figures.style import CONFIG
-from workbench.gallery import card, rank_sentence, result_cards
-from workbench.loading import load_neighbours, protocols_of, query_position
+from workbench.gallery import card, first_hit_cards, rank_sentence, result_cards
+from workbench.loading import load_neighbours, protocols_of
+from workbench.lookup import answer
 from workbench.navigation import jump
+from workbench.pages.paging import page_of
 from workbench.palette import RUN_A, RUN_B
 from workbench.state import Selection, selection
 from workbench.theme import page_head, plain
@@ -83,38 +85,29 @@ def _open(choice: dict) -> None:
 
 
 def _gallery(chosen: Selection, part: pd.DataFrame, winner: str) -> None:
-    if part.empty:
-        st.info("No such query.")
-        return
-    pages = -(-len(part) // PER_PAGE)
-    page = st.pagination(pages, key=f"page_{winner}") if pages > 1 else 1
-    lines = []
-    for query in part.iloc[(page - 1) * PER_PAGE : page * PER_PAGE].itertuples():
-        lines += _query_lines(chosen, int(query.row))
-    image_cards({"rows": lines}, key=f"only_{winner}", on_pick=_open)
+    rows = page_of(part["row"].to_numpy(), f"only_{winner}", PER_PAGE)
+    groups = [_query_group(chosen, int(row)) for row in rows]
+    image_cards({"groups": groups}, key=f"only_{winner}", on_pick=_open)
 
 
-def _query_lines(chosen: Selection, row: int) -> list[dict]:
+def _query_group(chosen: Selection, row: int) -> dict:
     lines = []
-    label = str(chosen.a.items["label_name"].iloc[row])
     for name, run, colour in (("A", chosen.a, RUN_A), ("B", chosen.b, RUN_B)):
-        neighbours = load_neighbours(run, chosen.protocol)
-        at = query_position(neighbours, row)
-        k = min(7, chosen.k)
-        cards = result_cards(run, row, neighbours.ids[at][:k], neighbours.similarities[at][:k])
-        rank = int(neighbours.first_hit[at])
+        found = answer(run, chosen.protocol, row, chosen.k)
+        cards = result_cards(run, row, found.ids, found.similarities)
+        first = (found.first_hit_item, found.first_hit, found.first_hit_similarity)
         lines.append(
             {
                 "title": f"{name}  {run.name}",
                 "colour": colour,
-                "mark": "hit" if rank == 1 else "miss",
-                "detail": f"{label}: {rank_sentence(rank)}",
-                "cards": [card(run, row, kind="query", note="query"), *cards],
-                "size": 84,
+                "mark": "hit" if found.first_hit == 1 else "miss",
+                "detail": rank_sentence(found.first_hit),
+                "cards": cards + first_hit_cards(run, *first, len(cards)),
+                "size": 80,
                 "layout": "line",
             }
         )
-    return lines
+    return {"lead": card(chosen.a, row, kind="query"), "size": 132, "rows": lines}
 
 
 def _classes(chosen: Selection, result: comparison.Comparison) -> None:
@@ -143,7 +136,5 @@ def _classes(chosen: Selection, result: comparison.Comparison) -> None:
             (result.table["label"] == label) & (result.table["a"] != result.table["b"])
         ]
         st.markdown(f"**{plain(names[at])}**: {len(part):,} queries differ")
-        lines = []
-        for query in part.head(4).itertuples():
-            lines += _query_lines(chosen, int(query.row))
-        image_cards({"rows": lines}, key="class_images", on_pick=_open)
+        groups = [_query_group(chosen, int(row)) for row in part["row"].head(4)]
+        image_cards({"groups": groups}, key="class_images", on_pick=_open)

@@ -5,35 +5,94 @@ import pandas as pd
 import streamlit as st
 
 from workbench import figures, projections
-from workbench.components import hover_images, image_cards
+from workbench.components import image_cards, point_images
+from workbench.exports import export_menu
 from workbench.failures import k_occurrence
 from workbench.figures.embedding import Colouring, by_class, by_level, by_outcome
 from workbench.figures.style import CONFIG
 from workbench.gallery import card, query_card, result_cards
 from workbench.images import hover_url
-from workbench.lookup import answer
-from workbench.navigation import jump
+from workbench.lookup import Answer, answer
+from workbench.navigation import open_query
 from workbench.search import matching_rows
 from workbench.state import Selection, current_item, go_to, selection, show_in_url
-from workbench.theme import page_head, plain
+from workbench.theme import class_names, file_stem, page_head, plain
 
 LASSO_SHOWN = 60
-NO_MAP = "This run has no map yet. Make it with"
+NEAR = 9
+READING = {
+    "UMAP": "UMAP keeps near neighbours, not distances: read clusters, not gaps.",
+    "PCA": "PCA keeps the two directions of largest variance.",
+    "PCA 3-D": "PCA keeps the three directions of largest variance. Drag to turn.",
+}
+HELP = (
+    "**Rest the pointer** on a point to see its image.  \n**Click** it to see its neighbours in "
+    "the original space.  \n**Lasso** many (button over the map) to see them all."
+)
 
 
 def map_page() -> None:
     """Draw the page."""
     chosen = selection()
-    page_head("Embedding map", chosen)
+    head = page_head("Embedding map", chosen)
     if chosen.a.projection is None:
-        st.info(NO_MAP, icon=":material/map:")
+        st.info("This run has no map yet. The app never computes one; make it with:")
         st.code(f"retrieval evaluate {chosen.a.path}", language="bash")
         return
     _map(chosen)
+    with head:
+        export_menu(
+            name=file_stem(chosen),
+            tables={"Positions": lambda: _positions(chosen)},
+            figures={"Map": lambda: _figure(chosen, "UMAP", "Right at rank 1")[0]},
+        )
 
 
 @st.fragment
 def _map(chosen: Selection) -> None:
+    layout, colour, text = _controls(chosen)
+    figure, rows = _figure(chosen, layout, colour)
+    found = matching_rows(chosen.a.items, text) if text else np.array([], int)
+    left, right = st.columns([7, 3], gap="medium")
+    with left:
+        event = st.plotly_chart(
+            figure,
+            config=CONFIG | {"scrollZoom": True},
+            key="map",
+            on_select="rerun",
+            selection_mode=("lasso", "box"),
+            alt="Every item as a point; similar items lie close together",
+        )
+    picked = [i for i in event["selection"]["point_indices"] if i < len(rows)]
+    row = current_item(len(chosen.a.items))
+    near = None if row is None else answer(chosen.a, chosen.protocol, row, NEAR)
+    with left:
+        point_images(
+            ["map"],
+            hover_url(chosen.a, chosen.protocol),
+            key="map_points",
+            selected=row,
+            neighbours=() if near is None else near.ids.tolist(),
+            found=found,
+            on_click=_click,
+        )
+        _small_print(chosen, len(rows), layout, text, len(found))
+    with right:
+        if picked and not st.session_state.get("map_clicked"):
+            _many(chosen, rows[picked])
+        elif near is not None:
+            _one(chosen, near)
+        else:
+            st.markdown(HELP)
+    st.session_state["map_clicked"] = False
+
+
+def _click(row: int) -> None:
+    st.session_state["map_clicked"] = True
+    go_to(row)
+
+
+def _controls(chosen: Selection) -> tuple[str, str, str]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         layout = st.segmented_control(
             "Projection",
@@ -52,27 +111,14 @@ def _map(chosen: Selection) -> None:
             placeholder="class or file name",
             icon=":material/search:",
             bind="query-params",
-            width=260,
+            width=240,
         )
+    return layout, colour, (text or "").strip()
+
+
+def _figure(chosen: Selection, layout: str, colour: str):
     rows, points = projections.sample(chosen.a, layout)
-    found = matching_rows(chosen.a.items, text) if (text or "").strip() else np.array([], int)
-    left, right = st.columns([7, 3], gap="medium")
-    with left:
-        event = st.plotly_chart(
-            figures.embedding_map(points, rows, _colouring(chosen, colour, rows), found=found),
-            config=CONFIG | {"scrollZoom": True},
-            key="map",
-            on_select="rerun",
-            selection_mode=("points", "lasso", "box"),
-        )
-        hover_images("map", hover_url(chosen.a, chosen.protocol), key="map_hover")
-        _small_print(chosen, rows, layout, text, found)
-    picked = [i for i in event["selection"]["point_indices"] if i < len(rows)]
-    with right:
-        if len(picked) > 1:
-            _many(chosen, rows[picked])
-        else:
-            _one(chosen, int(rows[picked[0]]) if picked else current_item(len(chosen.a.items)))
+    return figures.embedding_map(points, rows, colouring(chosen, colour, rows)), rows
 
 
 def _colours(chosen: Selection) -> list[str]:
@@ -80,101 +126,76 @@ def _colours(chosen: Selection) -> list[str]:
     if "super_name" in chosen.a.items:
         options.insert(2, "Super-class")
     if chosen.a.items["split"].nunique() > 1 or chosen.a.items["role"].nunique() > 1:
-        options.append("Role")
-    return [*options, "Honesty of the projection"]
+        options.append("Split and role")
+    return [*options, "Honesty of the map"]
 
 
-def _colouring(chosen: Selection, colour: str, rows: np.ndarray) -> Colouring:
+def colouring(chosen: Selection, colour: str, rows: np.ndarray) -> Colouring:
+    """Colour the points of a map by what was asked for.
+
+    Args:
+        chosen: What is being looked at.
+        colour: One of the options of the page.
+        rows: int, (m,), row of each point.
+
+    Returns:
+        The colouring of the m points.
+    """
     items, neighbours = chosen.a.items, chosen.neighbours
     if colour == "Class":
-        names = (
-            items.drop_duplicates("label").set_index("label")["label_name"].astype(str).to_dict()
-        )
-        return by_class(items["label"].to_numpy()[rows], names)
+        return by_class(items["label"].to_numpy()[rows], class_names(chosen.a))
     if colour == "Super-class":
-        names = (
-            items.drop_duplicates("super_label").set_index("super_label")["super_name"].astype(str)
-        )
-        return by_class(items["super_label"].to_numpy()[rows], names.to_dict())
-    if colour == "Hubness":
-        return by_level(
-            k_occurrence(neighbours, len(items))[rows], "in no list", "in most lists", log=True
-        )
-    if colour == "Role":
+        codes, values = pd.factorize(items["super_name"].astype(str))
+        return by_class(codes[rows], dict(enumerate(values)))
+    if colour == "Split and role":
         codes, values = pd.factorize(items["split"].astype(str) + ", " + items["role"].astype(str))
         return by_class(codes[rows], dict(enumerate(values)))
-    if colour == "Honesty of the projection":
+    if colour == "Hubness":
+        counts = k_occurrence(neighbours, len(items))
+        return by_level(counts[rows], "in no list", f"in {counts.max():,} lists", log=True)
+    if colour == "Honesty of the map":
         kept = projections.honesty(chosen.a, neighbours)
-        return by_level(kept[rows], "2-D neighbours are not the real ones", "they are")
+        return by_level(kept[rows], "its neighbours here are not real", "they are", top=1.0)
     ranks = np.full(len(items), -1)
     ranks[neighbours.queries] = neighbours.first_hit
     if colour == "Rank of the first hit":
-        return by_level(np.maximum(ranks[rows] - 1, 0), "rank 1", f"rank {ranks.max():,}", log=True)
+        above = np.maximum(ranks[rows] - 1, 0)
+        return by_level(above, "rank 1, or no query", f"rank {ranks.max():,}", log=True)
     return by_outcome(ranks[rows])
 
 
-def _small_print(chosen: Selection, rows, layout: str, text: str, found) -> None:
-    parts = []
+def _small_print(chosen: Selection, drawn: int, layout: str, text: str, found: int) -> None:
     n = len(chosen.a.items)
-    if len(rows) < n:
-        parts.append(f"A sample of {len(rows):,} of {n:,} items, drawn evenly from every class.")
-    else:
-        parts.append(f"All {n:,} items.")
-    parts.append(
-        "UMAP keeps near neighbours, not distances: read clusters, not gaps."
-        if layout == "UMAP"
-        else "PCA keeps the directions of largest variance."
-    )
-    if (text or "").strip():
-        parts.append(f"{len(found):,} items match “{plain(text)}”.")
-    st.caption(" ".join(parts))
+    count = f"All {n:,} items."
+    if drawn < n:
+        count = f"A sample of {drawn:,} of {n:,} items, the same share of every class."
+    found = f" {found:,} items match “{plain(text)}”." if text else ""
+    st.caption(f"{count} {READING[layout]}{found}")
 
 
-def _pick(choice: dict) -> None:
-    jump("retrieval", row=int(choice["row"]))
-
-
-def _one(chosen: Selection, row: int | None) -> None:
-    if row is None:
-        st.markdown(
-            "**Rest the pointer on a point** to see its image. **Click** it to see its neighbours in the original space. **Lasso** many to see them all."
-        )
-        return
-    if row != st.session_state.get("item"):
-        go_to(row)
-    show_in_url(row)
-    found = answer(chosen.a, chosen.protocol, row, 9)
-    image_cards(
-        {
-            "rows": [
-                {"cards": [query_card(chosen.a, row)], "size": 170},
-                {
-                    "title": "Neighbours in the original space",
-                    "cards": result_cards(chosen.a, row, found.ids, found.similarities),
-                    "size": 92,
-                },
-            ]
-        },
-        key="neighbours",
-        on_pick=_pick,
-    )
+def _one(chosen: Selection, near: Answer) -> None:
+    show_in_url(near.query)
+    results = {
+        "title": "Neighbours in the original space",
+        "cards": result_cards(chosen.a, near.query, near.ids, near.similarities),
+        "size": 96,
+    }
+    query = {"cards": [query_card(chosen.a, near.query)], "size": 180}
+    image_cards({"rows": [query, results]}, key="neighbours", on_pick=lambda c: go_to(c["row"]))
+    st.button("Open in Retrieval", on_click=open_query, args=({"row": near.query},))
 
 
 def _many(chosen: Selection, rows: np.ndarray) -> None:
-    items = chosen.a.items.iloc[rows]
-    counts = items["label_name"].value_counts()
-    st.markdown(f"**{len(rows):,} items, {len(counts):,} classes**")
-    st.dataframe(
-        counts.rename_axis("Class").rename("Items").reset_index(),
-        hide_index=True,
-        height=180,
-        key="lasso_counts",
-    )
-    shown = rows[:LASSO_SHOWN]
-    image_cards(
-        {"rows": [{"cards": [card(chosen.a, int(r)) for r in shown], "size": 76}]},
-        key="lasso",
-        on_pick=_pick,
-    )
-    if len(rows) > len(shown):
-        st.caption(f"The first {len(shown)} of {len(rows):,} are shown.")
+    counts = chosen.a.items.iloc[rows]["label_name"].value_counts()
+    st.markdown(f"**{len(rows):,} items of {len(counts):,} classes**")
+    table = counts.rename_axis("Class").rename("Items").reset_index()
+    st.dataframe(table, hide_index=True, height=180, key="lasso_counts")
+    cards = [card(chosen.a, int(row)) for row in rows[:LASSO_SHOWN]]
+    image_cards({"rows": [{"cards": cards, "size": 76}]}, key="lasso", on_pick=open_query)
+    if len(rows) > LASSO_SHOWN:
+        st.caption(f"The first {LASSO_SHOWN} of {len(rows):,} are shown.")
+
+
+def _positions(chosen: Selection) -> pd.DataFrame:
+    names = chosen.a.items[["path", "label_name"]].reset_index(drop=True)
+    return pd.concat([names, chosen.a.projection.reset_index(drop=True)], axis=1)

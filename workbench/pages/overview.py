@@ -8,7 +8,15 @@ from workbench.figures.style import CONFIG
 from workbench.loading import load_neighbours
 from workbench.navigation import jump
 from workbench.state import Selection, selection
-from workbench.tables import METRICS, TITLES, loss_table, percent, recall_curve, results_table
+from workbench.tables import (
+    METRICS,
+    TITLES,
+    group_titles,
+    loss_table,
+    percent,
+    recall_curve,
+    results_table,
+)
 from workbench.theme import page_head, plain
 
 LEDE = (
@@ -126,17 +134,22 @@ def _training(chosen: Selection) -> None:
     histories = {r.name: r.history for r in chosen.comparable if "loss" in r.history}
     if not histories:
         return
+    groups = group_titles(chosen.runs)
     st.subheader("Training", anchor=False)
     evaluated = {
         k: h for k, h in histories.items() if "recall@1" in h and h["recall@1"].notna().any()
     }
     columns = st.columns(2 if evaluated else 1, gap="large")
     with columns[0]:
-        st.plotly_chart(figures.training_curves(histories), config=CONFIG, key="training")
+        st.plotly_chart(
+            figures.training_curves(histories, groups=groups), config=CONFIG, key="training"
+        )
     if evaluated:
         with columns[1]:
             st.plotly_chart(
-                figures.training_curves(evaluated, "recall@1"), config=CONFIG, key="training_r1"
+                figures.training_curves(evaluated, "recall@1", groups=groups),
+                config=CONFIG,
+                key="training_r1",
             )
     st.caption(
         "Loss values of different losses are on different scales: compare shapes, not heights."

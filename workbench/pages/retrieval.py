@@ -1,13 +1,18 @@
-"""Retrieval: one query, its results, and the same query under every loss."""
+"""Retrieval: one query, its results, and the same query under every run."""
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from workbench import search
 from workbench.components import image_cards
+from workbench.exports import export_menu
 from workbench.failures import instructive_failure, query_table
-from workbench.gallery import card, query_card, rank_sentence, result_cards
+from workbench.gallery import first_hit_cards, query_card, rank_sentence, result_cards
+from workbench.images import picture_size
 from workbench.lookup import Answer, answer
+from workbench.navigation import jump
+from workbench.pages.note_box import note_box
 from workbench.palette import colours_of
 from workbench.state import (
     Selection,
@@ -19,36 +24,45 @@ from workbench.state import (
     show_in_url,
 )
 from workbench.tables import metric, percent
-from workbench.theme import page_head, plain
+from workbench.theme import file_stem, page_head, plain
 
 FILTERS = ("All queries", "Failures", "Right at rank 1")
-STRIP = 8  # results per loss in the lower half
+STRIP = 10  # results per run in the lower half
 
 
 def retrieval_page() -> None:
     """Draw the page."""
     chosen = selection()
-    page_head("Retrieval", chosen)
+    head = page_head("Retrieval", chosen)
     table = query_table(chosen.neighbours, chosen.a.items["label"].to_numpy())
     row = current_item(len(chosen.a.items))
     row = instructive_failure(table) if row is None else row
     show_in_url(row)
     _toolbar(chosen, table, row)
     found = answer(chosen.a, chosen.protocol, row, chosen.k)
-    left, right = st.columns([1, 4], gap="large")
-    with left:
-        _query(chosen, row)
-    with right:
-        _verdict(chosen, found)
-        image_cards({"rows": _results(chosen, found)}, key="results", on_pick=_pick)
-    _every_loss(chosen, row)
+    with head:
+        export_menu(
+            name=f"{file_stem(chosen)}-item-{row}",
+            tables={"Results of this query": lambda: _results_table(chosen, found)},
+        )
+    _verdict(chosen, found)
+    group = {"lead": query_card(chosen.a, row, lines=_details(chosen, row)), "size": 232}
+    image_cards(
+        {"groups": [group | {"rows": [_results(chosen, found)]}]}, key="results", on_pick=_pick
+    )
+    with st.container(horizontal=True):
+        st.button(
+            "Why did this match?", icon=":material/troubleshoot:", on_click=jump, args=("why",)
+        )
+        note_box(chosen.a, row)
+    _every_run(chosen, row)
 
 
 def _pick(choice: dict) -> None:
     go_to(int(choice["row"]))
 
 
-def _toolbar(chosen: Selection, table, row: int) -> None:
+def _toolbar(chosen: Selection, table: pd.DataFrame, row: int) -> None:
     bar = st.container(horizontal=True, vertical_alignment="bottom", key="toolbar")
     with bar:
         text = st.text_input(
@@ -57,102 +71,89 @@ def _toolbar(chosen: Selection, table, row: int) -> None:
             placeholder="class or file name",
             icon=":material/search:",
             bind="query-params",
-            width=260,
+            width=240,
         )
         shown = st.selectbox("Show", FILTERS, key="show", bind="query-params", width=170)
     rows = search.query_rows(table, chosen.a.items, text or "", shown)
     before, after, other = search.around(rows, row)
     with bar:
-        st.button(
-            "Back",
-            icon=":material/undo:",
-            on_click=go_back,
-            disabled=not can_go_back(),
-            shortcut="Backspace",
-            help="The item looked at before",
-        )
-        st.button(
-            "Previous",
-            icon=":material/chevron_left:",
-            on_click=go_to,
-            args=(before,),
-            disabled=before is None,
-            shortcut="Left",
-        )
-        st.button(
-            "Next",
-            icon=":material/chevron_right:",
-            on_click=go_to,
-            args=(after,),
-            disabled=after is None,
-            shortcut="Right",
-        )
-        st.button(
-            "Random",
-            icon=":material/casino:",
-            on_click=go_to,
-            args=(other,),
-            disabled=other is None,
-            shortcut="Space",
-        )
+        back = {"on_click": go_back, "disabled": not can_go_back(), "shortcut": "Backspace"}
+        st.button("Back", help="The item looked at before", **back)
+        for name, target, key in (
+            ("Previous", before, "Left"),
+            ("Next", after, "Right"),
+            ("Random", other, "Q"),
+        ):
+            st.button(name, on_click=go_to, args=(target,), disabled=target is None, shortcut=key)
     at = np.flatnonzero(rows == row)
-    where = f"{at[0] + 1:,} of {len(rows):,}" if len(at) else f"{len(rows):,}"
-    st.caption(
-        f"Query {where} in this list" if len(rows) else "No query matches: clear the search."
-    )
+    where = f"{at[0] + 1:,} of {len(rows):,}" if len(at) else f"not among the {len(rows):,}"
+    what = {"All queries": "queries", "Failures": "failures"}.get(shown, "queries right at rank 1")
+    what += f" matching “{plain(text)}”" if (text or "").strip() else ""
+    st.caption(f"This item is {where} {what}." if len(rows) else f"There are no {what}.")
 
 
-def _query(chosen: Selection, row: int) -> None:
-    image_cards(
-        {"rows": [{"cards": [query_card(chosen.a, row)], "size": 230, "title": "Query"}]},
-        key="query",
-    )
+def _details(chosen: Selection, row: int) -> list[str]:
     item = chosen.a.items.iloc[row]
-    lines = [f"File: {item['path']}", f"Role: {item['role']}"]
+    lines = [str(item["path"])]
     if "super_name" in chosen.a.items:
-        lines.insert(0, f"Super-class: {item['super_name']}")
+        lines.append(f"Super-class {item['super_name']}")
     same = int((chosen.a.items["label"] == item["label"]).sum())
-    lines.append(f"Items of this class: {same:,}")
-    st.caption("  \n".join(plain(line) for line in lines))
+    lines.append(f"{same:,} items of this class; role {item['role']}")
+    size = picture_size(chosen.a, row)
+    lines.append(f"{size[0]} × {size[1]} px" if size else "picture moved: thumbnail shown")
+    return lines
 
 
 def _verdict(chosen: Selection, found: Answer) -> None:
     name = plain(chosen.a.items["label_name"].iloc[found.query])
     if not found.scored:
-        st.markdown(
-            f"**{name}** is in the gallery and is not a scored query; searched here all the same, "
-            "itself left out."
+        text = (
+            f"**{name}** is in the gallery, not a scored query. Searched all the same, itself "
+            f"left out: {plain(rank_sentence(found.first_hit))}."
         )
     elif found.first_hit == 1:
-        st.markdown(f":blue[**✓ Right.**] The nearest item is {name}.")
+        text = f":blue[**✓ Right.**] The nearest item is {name}."
     elif found.first_hit == 0:
-        st.markdown(f"The gallery holds no **{name}**: nothing could be right.")
+        text = f"The gallery holds no **{name}**: nothing could be right."
     else:
         wrong = plain(chosen.a.items["label_name"].iloc[int(found.ids[0])])
-        st.markdown(
-            f":orange[**✗ Wrong.**] Taken for **{wrong}**; the first {name} is at rank "
-            f"**{found.first_hit:,}**."
+        text = (
+            f":orange[**✗ Wrong.**] **{name}** is taken for **{wrong}**; the first correct item "
+            f"is at rank **{found.first_hit:,}**."
         )
+    with st.container(key="verdict"):
+        st.markdown(text)
 
 
-def _results(chosen: Selection, found: Answer) -> list[dict]:
+def _results(chosen: Selection, found: Answer) -> dict:
     cards = result_cards(chosen.a, found.query, found.ids, found.similarities)
-    if found.first_hit > len(cards) and found.first_hit_item >= 0:
-        score = f"{found.first_hit_similarity:.3f}"
-        first = card(
-            chosen.a,
-            found.first_hit_item,
-            rank=f"{found.first_hit:,}",
-            score=score,
-            mark="hit",
-            note="first correct item",
-        )
-        cards += [None, first]
-    return [{"cards": cards, "size": 118, "empty": "The gallery is empty."}]
+    cards += first_hit_cards(
+        chosen.a,
+        found.first_hit_item,
+        found.first_hit,
+        found.first_hit_similarity,
+        len(cards),
+        "first correct item",
+    )
+    return {"cards": cards, "size": 116, "empty": "The gallery is empty."}
 
 
-def _every_loss(chosen: Selection, row: int) -> None:
-    runs = [run for run in chosen.comparable if same_item(run, chosen.a, row)]
+def _results_table(chosen: Selection, found: Answer) -> pd.DataFrame:
+    items = chosen.a.items.iloc[found.ids]
+    own = chosen.a.items["label"].iloc[found.query]
+    return pd.DataFrame(
+        {
+            "rank": np.arange(1, len(items) + 1),
+            "similarity": found.similarities,
+            "correct": items["label"].to_numpy() == own,
+            "class": items["label_name"].to_numpy(),
+            "path": items["path"].to_numpy(),
+        }
+    )
+
+
+def _every_run(chosen: Selection, row: int) -> None:
+    runs = [run for run in chosen.comparable if _same_item(run, chosen.a, row)]
     if len(runs) < 2:
         return
     st.subheader("The same query under every run", anchor=False)
@@ -161,14 +162,7 @@ def _every_loss(chosen: Selection, row: int) -> None:
     for run in runs:
         found = answer(run, chosen.protocol, row, STRIP)
         cards = result_cards(run, row, found.ids, found.similarities)
-        if found.first_hit > STRIP and found.first_hit_item >= 0:
-            score = f"{found.first_hit_similarity:.3f}"
-            cards += [
-                None,
-                card(
-                    run, found.first_hit_item, rank=f"{found.first_hit:,}", score=score, mark="hit"
-                ),
-            ]
+        first = (found.first_hit_item, found.first_hit, found.first_hit_similarity)
         r1 = percent(metric(run, chosen.protocol, "recall@1"))
         lines.append(
             {
@@ -176,14 +170,13 @@ def _every_loss(chosen: Selection, row: int) -> None:
                 "colour": colours[run.name],
                 "mark": "hit" if found.first_hit == 1 else "miss",
                 "detail": f"{rank_sentence(found.first_hit)}  ·  R@1 of the run {r1} %",
-                "cards": [c and c | {"label": c["label"]} for c in cards],
-                "size": 84,
+                "cards": cards + first_hit_cards(run, *first, len(cards)),
+                "size": 88,
                 "layout": "line",
             }
         )
-    image_cards({"rows": lines}, key="every_loss", on_pick=_pick)
+    image_cards({"rows": lines}, key="every_run", on_pick=_pick)
 
 
-def same_item(run, other, row: int) -> bool:
-    """Tell whether a row is the same item in two runs."""
+def _same_item(run, other, row: int) -> bool:
     return row < len(run.items) and run.items["path"].iloc[row] == other.items["path"].iloc[row]

@@ -1,4 +1,8 @@
-"""Navigation and theme: chooses the page, draws the sidebar, runs the page."""
+"""Navigation and theme: chooses the page, draws the sidebar, runs the page.
+
+It has a folder of its own because Streamlit takes a ``pages`` folder beside the script it runs for
+pages of another kind.
+"""
 
 import streamlit as st
 

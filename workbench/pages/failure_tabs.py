@@ -1,0 +1,140 @@
+"""Tabs of the Failures page about classes, and the list of notes."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from retrieval.errors import UserError
+from workbench import failures as analyses
+from workbench import figures
+from workbench.components import image_cards
+from workbench.exports import table_csv
+from workbench.figures.style import CONFIG
+from workbench.gallery import card, query_groups
+from workbench.navigation import open_query
+from workbench.notes import COLUMNS, read_notes
+from workbench.state import Selection
+from workbench.theme import class_names, file_stem, plain
+
+ONE_ROW = {
+    "on_select": "rerun",
+    "selection_mode": "single-row-required",
+    "selection_default": {"selection": {"rows": [0]}},
+    "hide_index": True,
+}
+
+
+def pairs_tab(chosen: Selection, table: pd.DataFrame) -> None:
+    """Draw which classes are taken for which, and the images of the chosen pair."""
+    labels, names = chosen.a.items["label"].to_numpy(), class_names(chosen.a)
+    pairs = analyses.confused_pairs(table, labels)
+    if pairs.empty:
+        st.info("No class is taken for another: every query is right at rank 1.")
+        return
+    left, right = st.columns([5, 6], gap="large")
+    with left:
+        shown = pd.DataFrame(
+            {
+                "Class": pairs["a"].map(names),
+                "Other class": pairs["b"].map(names),
+                "→": pairs["a_as_b"],
+                "←": pairs["b_as_a"],
+                "Both": pairs["count"],
+            }
+        )
+        event = st.dataframe(shown, height=480, key="pairs", **ONE_ROW)
+        st.caption("→ queries of the class answered by the other class at rank 1; ← the reverse.")
+    with right:
+        square = st.plotly_chart(
+            figures.confusion_map(pairs, names),
+            config=CONFIG,
+            key="confusion",
+            on_select="rerun",
+            selection_mode="points",
+            alt="The most confused classes, query by answer",
+        )
+    points = square["selection"]["points"]
+    if points and points[0].get("customdata"):
+        a, b = (int(x) for x in points[0]["customdata"])
+    else:
+        at = (event["selection"]["rows"] or [0])[0]
+        a, b = int(pairs["a"][at]), int(pairs["b"][at])
+    _pair_images(chosen, table, labels, (a, b))
+
+
+def _pair_images(chosen: Selection, table: pd.DataFrame, labels, pair: tuple[int, int]) -> None:
+    wrong, names = analyses.failures(table), class_names(chosen.a)
+    lines = []
+    for asked, answered in (pair, pair[::-1]):
+        part = wrong[(wrong["label"] == asked) & (labels[wrong["top"]] == answered)]
+        part = part.sort_values("top_similarity", ascending=False)
+        cards: list = []
+        for query in part.head(5).itertuples():
+            similarity = f"{query.top_similarity:.3f}"
+            cards.append(card(chosen.a, query.row, kind="query", note="query"))
+            cards.append(card(chosen.a, query.top, mark="miss", score=similarity, rank=1))
+            cards.append(None)
+        lines.append(
+            {
+                "title": f"{names[asked]}, answered by {names[answered]}",
+                "detail": f"{len(part):,} queries; query and nearest item, most similar first",
+                "cards": cards[:-1],
+                "size": 100,
+                "empty": "Never in this direction.",
+            }
+        )
+    image_cards({"rows": lines}, key="pair_images", on_pick=open_query)
+
+
+def classes_tab(chosen: Selection, table: pd.DataFrame) -> None:
+    """Draw Recall@1 of every class, worst first, and the failures of the chosen class."""
+    classes, names = analyses.class_table(table), class_names(chosen.a)
+    shown = pd.DataFrame(
+        {
+            "Class": classes["label"].map(names),
+            "R@1, %": 100 * classes["recall"],
+            "95% from": 100 * classes["low"],
+            "to": 100 * classes["high"],
+            "Queries": classes["queries"],
+        }
+    )
+    number = st.column_config.NumberColumn(format="%.1f")
+    bar = st.column_config.ProgressColumn(format="%.1f", min_value=0, max_value=100)
+    left, right = st.columns([5, 7], gap="large")
+    with left:
+        columns = {"R@1, %": bar, "95% from": number, "to": number}
+        event = st.dataframe(shown, height=560, key="classes", column_config=columns, **ONE_ROW)
+        st.caption("Wilson intervals: where a class has few queries, a low recall may be chance.")
+    label = int(classes["label"][(event["selection"]["rows"] or [0])[0]])
+    part = analyses.confident_and_wrong(table[table["label"] == label])
+    with right:
+        st.markdown(f"**{plain(names[label])}**: {len(part):,} failures")
+        groups = query_groups(chosen.a, chosen.neighbours, part["row"].head(5), k=6)
+        image_cards({"groups": groups}, key="class_failures", on_pick=open_query)
+
+
+def notes_tab(chosen: Selection, table: pd.DataFrame) -> None:
+    """Draw every marked item of the run, and a button that exports them."""
+    try:
+        notes = read_notes(chosen.a)
+    except UserError as error:
+        st.text(str(error))
+        return
+    if notes.empty:
+        st.info("Nothing is marked yet: add a note to an item on the Retrieval page.")
+        return
+    st.download_button(
+        "Notes (CSV)",
+        data=table_csv(notes[COLUMNS]),
+        file_name=f"{file_stem(chosen)}-notes.csv",
+        on_click="ignore",
+        icon=":material/download:",
+    )
+    cards = [
+        card(chosen.a, int(n.row), note=" · ".join(filter(None, (n.tag, n.note))))
+        for n in notes.dropna(subset=["row"]).itertuples()
+    ]
+    image_cards({"rows": [{"cards": cards, "size": 140}]}, key="notes", on_pick=open_query)
+    lost = int(np.sum(notes["row"].isna()))
+    if lost:
+        st.caption(f"{lost:,} notes are about items that this run does not hold any more.")
