@@ -89,6 +89,7 @@ def _train_from(
         model.fit(
             batch_dataset(settings, data, sampler, done),
             verbose=0,
+            shuffle=False,
             callbacks=run_callbacks(model, settings, data, folder, done, sampler, progress),
             initial_epoch=done // interval,
             epochs=-(-settings.steps // interval),

@@ -1,0 +1,48 @@
+"""What the registry knows about a data set."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from retrieval.datasets.catalog import Catalog
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One line of the registry: how to load a data set, how to get it, and its plain facts.
+
+    Attributes:
+        name: Registry name, also the default folder ``data/<name>``.
+        title: Readable name.
+        load: ``load(root, **options) -> Catalog``; its keyword-only parameters are the options.
+        fetch: ``fetch(root, archive) -> None`` puts the data set at ``root``, from ``archive`` if
+            that is not None, else by download; None where there is nothing to fetch.
+        how_to_get: One line: the command, or the manual steps where no download exists.
+        licence: Licence or terms of use, in a few words.
+        source: Web page or paper.
+        n_images: Images in total; None where it depends on the user's files.
+        n_classes: Classes in total; None as above.
+        splits: The class-disjoint split in words.
+        download: Size of the download in words; empty where there is none.
+        marker: A path under ``root`` that exists when the data set is there.
+        mirror: Whether a mirrored image still shows its class, so that flipping augments.
+        needs_files: False for data sets that make their own images on first use.
+        small_classes: Whether training classes of one image are accepted as part of an official
+            split.
+    """
+
+    name: str
+    title: str
+    load: Callable[..., Catalog]
+    fetch: Callable[[Path, Path | None], None] | None = None
+    how_to_get: str = ""
+    licence: str = ""
+    source: str = ""
+    n_images: int | None = None
+    n_classes: int | None = None
+    splits: str = ""
+    download: str = ""
+    marker: str = "."
+    mirror: bool = True
+    needs_files: bool = True
+    small_classes: bool = False
