@@ -1,0 +1,134 @@
+"""What all ranking losses share: reading a batch safely, and their configuration."""
+
+import inspect
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from retrieval.errors import UserError
+from retrieval.losses.masks import Pairs, pairs_across, pairs_within
+
+# Squares of larger components, summed over pairs and dimensions, would leave float32.
+LARGEST_COMPONENT = 1e12
+
+
+class RankingLoss(keras.losses.Loss):
+    """A loss over a whole batch: ``loss(labels (B,), embeddings (B, D)) -> scalar``.
+
+    Unlike Keras' own losses it keeps labels in their own dtype (a cast to float32 would merge
+    labels above 2^24), computes in float32 whatever the embeddings' dtype, and returns the batch's
+    scalar itself: there are no per-item values to reduce or to weight.
+
+    Subclasses implement ``call(labels, embeddings)``. Every option of the constructor is kept in an
+    attribute of the same name, from which :meth:`get_config` is made.
+    """
+
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__(name=name, dtype="float32")
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tf.Tensor:
+        """Compute the loss of a batch.
+
+        Args:
+            y_true: Labels, (B,) or (B, 1), any integer or string dtype.
+            y_pred: Embeddings, (B, D), any float dtype.
+            sample_weight: Not defined for losses over pairs; leave it out.
+
+        Returns:
+            Scalar, float32; 0 with zero gradient if the batch has no valid tuple.
+
+        Raises:
+            UserError: ``sample_weight`` is given, or the shapes do not fit.
+        """
+        if sample_weight is not None:
+            raise UserError(f"loss {self.name}: sample_weight is not defined over pairs; drop it")
+        with tf.name_scope(self.name):
+            labels, embeddings = read_batch(y_true, y_pred)
+            return self.call(labels, embeddings)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's options, ready for ``from_config`` and for YAML."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+
+class PairLoss(RankingLoss):
+    """A loss that depends on the batch only through its positive and negative pairs.
+
+    Subclasses implement :meth:`from_pairs`, in which anchors are compared with references. Within a
+    batch both are the batch; with :class:`CrossBatchMemory` the references are older embeddings.
+    """
+
+    def call(self, labels: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
+        """Compute the loss over the pairs within a batch: (B,), (B, D) -> scalar."""
+        return self.from_pairs(pairs_within(labels, embeddings))
+
+    def against(
+        self,
+        labels: tf.Tensor,
+        embeddings: tf.Tensor,
+        reference_labels: tf.Tensor,
+        references: tf.Tensor,
+    ) -> tf.Tensor:
+        """Compute the loss over the pairs of a batch and other embeddings.
+
+        Args:
+            labels: (B,) of the anchors.
+            embeddings: (B, D), the anchors.
+            reference_labels: (R,).
+            references: (R, D), none of them an anchor itself.
+
+        Returns:
+            Scalar, float32.
+        """
+        return self.from_pairs(pairs_across(labels, embeddings, reference_labels, references))
+
+    def from_pairs(self, pairs: Pairs) -> tf.Tensor:
+        """Compute the scalar loss from the pairs."""
+        raise NotImplementedError
+
+
+def read_batch(labels: Any, embeddings: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    """Turn what the caller has into labels (B,) and bounded float32 embeddings (B, D).
+
+    Args:
+        labels: (B,) or (B, 1), any integer or string dtype.
+        embeddings: (B, D), any float dtype.
+
+    Returns:
+        Labels (B,) in their own dtype; embeddings (B, D), float32.
+
+    Raises:
+        UserError: The shapes do not fit.
+    """
+    labels = tf.convert_to_tensor(labels)
+    embeddings = tf.cast(tf.convert_to_tensor(embeddings), tf.float32)
+    if embeddings.shape.rank not in {None, 2}:
+        raise UserError(f"embeddings have shape {embeddings.shape}: a loss takes (batch, size)")
+    if labels.shape.rank == 2 and labels.shape[1] != 1:
+        raise UserError(f"labels have shape {labels.shape}: a loss takes one label per embedding")
+    labels = tf.reshape(labels, [-1])
+    if not labels.shape[:1].is_compatible_with(embeddings.shape[:1]):
+        raise UserError(f"{labels.shape[0]} labels for {embeddings.shape[0]} embeddings")
+    return at_least_one_row(labels, bounded(embeddings))
+
+
+def at_least_one_row(labels: tf.Tensor, embeddings: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Add a row of zeros to an empty batch, which a replica can get; reductions need a row."""
+    if embeddings.shape[0]:
+        return labels, embeddings
+    missing = tf.maximum(1 - tf.shape(labels)[0], 0)
+    padding = tf.zeros([missing, tf.shape(embeddings)[1]], embeddings.dtype)
+    return (
+        tf.concat([labels, tf.zeros([missing], labels.dtype)], axis=0),
+        tf.concat([embeddings, padding], axis=0),
+    )
+
+
+def bounded(embeddings: tf.Tensor) -> tf.Tensor:
+    """Clip components to +-1e12, so that no later square or sum overflows; (B, D) -> (B, D).
+
+    Infinite components become NaN rather than 1e12: a diverged network must stay visible.
+    """
+    clipped = tf.clip_by_value(embeddings, -LARGEST_COMPONENT, LARGEST_COMPONENT)
+    return tf.where(tf.math.is_inf(embeddings), tf.constant(float("nan")), clipped)

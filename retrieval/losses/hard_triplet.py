@@ -1,0 +1,47 @@
+"""Batch-hard triplet loss."""
+
+import keras
+import tensorflow as tf
+
+from retrieval.losses.base import PairLoss
+from retrieval.losses.distances import DISTANCES, paired_distances, rank_distances
+from retrieval.losses.masks import Pairs, mean_over
+from retrieval.losses.options import apply_margin, check_choice, check_margin
+from retrieval.mining import batch_hard
+
+
+@keras.saving.register_keras_serializable(package="retrieval")
+class HardTriplet(PairLoss):
+    r"""Batch-hard triplet loss (Hermans 2017, eq. 5, "batch hard").
+
+    .. math::
+        L = \frac{1}{|A|} \sum_{a \in A} \left[ m + \max_{p: y_p = y_a} d(a, p)
+            - \min_{n: y_n \ne y_a} d(a, n) \right]_+
+
+    over the anchors A that have a positive and a negative in the batch.
+
+    Args:
+        margin: Number m; ``soft`` replaces the hinge by log(1 + exp(.)), ``none`` drops it and m.
+        distance: d: ``euclidean``, ``squared_euclidean``, ``cityblock`` or ``cosine`` (1 - cosine).
+        name: Name in Keras' logs.
+    """
+
+    def __init__(
+        self, margin: float | str = 1.0, distance: str = "euclidean", name: str = "hard_triplet"
+    ) -> None:
+        super().__init__(name)
+        check_margin(margin, ("soft", "none"))
+        check_choice("distance", distance, DISTANCES)
+        self.margin = margin
+        self.distance = distance
+
+    def from_pairs(self, pairs: Pairs) -> tf.Tensor:
+        """Compute the scalar loss from the pairs."""
+        anchors = pairs.anchors
+        references = anchors if pairs.references is None else pairs.references
+        ranks = rank_distances(self.distance, anchors, references)
+        mined = batch_hard(ranks, pairs.positives, pairs.negatives)
+        # Only the mined pairs carry a gradient, so only they are computed differentiably.
+        positive = paired_distances(self.distance, anchors, tf.gather(references, mined.positives))
+        negative = paired_distances(self.distance, anchors, tf.gather(references, mined.negatives))
+        return mean_over(apply_margin(positive - negative, self.margin), mined.valid)

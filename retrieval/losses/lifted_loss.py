@@ -1,0 +1,50 @@
+"""Lifted structured loss."""
+
+import keras
+import tensorflow as tf
+
+from retrieval.losses.base import RankingLoss
+from retrieval.losses.distances import euclidean_distances
+from retrieval.losses.masks import LOG_ZERO, masked_logsumexp, mean_over, pairs_within
+from retrieval.losses.options import check_number
+
+
+@keras.saving.register_keras_serializable(package="retrieval")
+class LiftedStructured(RankingLoss):
+    r"""Lifted structured feature embedding (Song 2016, eq. 4).
+
+    .. math::
+        L = \frac{1}{2 |P|} \sum_{(i, j) \in P} \left[ J_{ij} \right]_+^2, \qquad
+        J_{ij} = D_{ij} + \log \left( \sum_{k: y_k \ne y_i} e^{m - D_{ik}}
+            + \sum_{l: y_l \ne y_j} e^{m - D_{jl}} \right)
+
+    over the positive pairs P, with Euclidean distances D. Both sums depend on one row each, so the
+    loss needs no tensor larger than (B, B).
+
+    Args:
+        margin: m.
+        name: Name in Keras' logs.
+    """
+
+    def __init__(self, margin: float = 1.0, name: str = "lifted_loss") -> None:
+        super().__init__(name)
+        check_number("margin", margin)
+        self.margin = margin
+
+    def call(self, labels: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
+        """Compute the loss: (B,), (B, D) -> scalar."""
+        pairs = pairs_within(labels, embeddings)
+        distances = euclidean_distances(embeddings)
+        # log of each row's sum over its negatives, (B,).
+        rows = masked_logsumexp(self.margin - distances, pairs.negatives)
+        positive_pairs = tf.where(pairs.positives)
+        left = tf.gather(rows, positive_pairs[:, 0])
+        right = tf.gather(rows, positive_pairs[:, 1])
+        terms = tf.gather_nd(distances, positive_pairs) + log_add_exp(left, right)
+        # Rows of one label share their negatives: both sums are empty or neither.
+        return 0.5 * mean_over(tf.square(tf.nn.relu(terms)), left > LOG_ZERO)
+
+
+def log_add_exp(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """Compute log(exp(a) + exp(b)) without overflow."""
+    return tf.maximum(a, b) + tf.nn.softplus(-tf.abs(a - b))

@@ -1,0 +1,82 @@
+"""Which rows of a batch make pairs, and reductions over them that survive empty sets."""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+# Stands for log(0). Finite, so that no later product with a zero gradient makes a NaN.
+LOG_ZERO = -1e30
+
+
+class Pairs(NamedTuple):
+    """The pairs a loss works on.
+
+    Attributes:
+        labels: (A,) of the anchors.
+        anchors: (A, D) float32.
+        references: (R, D) float32, or None when the anchors are compared with each other.
+        positives: (A, R) bool: same label, and not the anchor itself.
+        negatives: (A, R) bool: another label.
+    """
+
+    labels: tf.Tensor
+    anchors: tf.Tensor
+    references: tf.Tensor | None
+    positives: tf.Tensor
+    negatives: tf.Tensor
+
+
+def pairs_within(labels: tf.Tensor, embeddings: tf.Tensor) -> Pairs:
+    """Pair every row of a batch with every other row: labels (B,), embeddings (B, D)."""
+    same = tf.equal(labels[:, None], labels[None, :])
+    positives = tf.linalg.set_diag(same, tf.zeros_like(labels, tf.bool))
+    return Pairs(labels, embeddings, None, positives, tf.logical_not(same))
+
+
+def pairs_across(
+    labels: tf.Tensor, anchors: tf.Tensor, reference_labels: tf.Tensor, references: tf.Tensor
+) -> Pairs:
+    """Pair every anchor (A, D) with every reference (R, D), by their labels (A,) and (R,)."""
+    same = tf.equal(labels[:, None], reference_labels[None, :])
+    return Pairs(labels, anchors, references, same, tf.logical_not(same))
+
+
+def mean_over(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
+    """Average the valid entries; 0 if there are none.
+
+    Args:
+        values: Any shape, finite everywhere.
+        valid: The same shape, bool.
+
+    Returns:
+        Scalar of the dtype of ``values``.
+    """
+    total = tf.reduce_sum(tf.where(valid, values, tf.zeros_like(values)))
+    return total / tf.maximum(tf.math.count_nonzero(valid, dtype=values.dtype), 1)
+
+
+@tf.custom_gradient
+def masked_logsumexp(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    """Compute log(sum(exp(values))) over the masked entries of each row, without overflow.
+
+    Args:
+        values: (A, R) float32.
+        mask: (A, R) bool.
+
+    Returns:
+        (A,); ``LOG_ZERO`` for rows without a masked entry.
+    """
+    masked = tf.where(mask, values, float("-inf"))
+    # At least LOG_ZERO: an empty row must not compute inf - inf.
+    largest = tf.maximum(tf.reduce_max(masked, axis=1, keepdims=True), LOG_ZERO)
+    shares = tf.exp(masked - largest)
+    total = tf.reduce_sum(shares, axis=1, keepdims=True)
+    empty = tf.equal(total, 0)
+    result = largest + tf.math.log(tf.where(empty, tf.ones_like(total), total))
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, None]:
+        # A gather downstream gives IndexedSlices.
+        upstream = tf.convert_to_tensor(upstream)[:, None]
+        return shares * tf.math.divide_no_nan(upstream, total), None
+
+    return tf.squeeze(result, axis=1), gradient

@@ -1,0 +1,63 @@
+"""Checks of the losses' options: one line that names the option, the value and the fix."""
+
+from collections.abc import Iterable
+
+import tensorflow as tf
+
+from retrieval.errors import UserError
+
+
+def check_choice(option: str, value: object, choices: Iterable[str]) -> None:
+    """Refuse a value that is not one of the choices.
+
+    Raises:
+        UserError: Names the option and the choices.
+    """
+    choices = list(choices)
+    if value not in choices:
+        raise UserError(f"option {option} = {value!r}: choose one of {', '.join(choices)}")
+
+
+def check_number(
+    option: str, value: object, low: float | None = None, high: float | None = None
+) -> None:
+    """Refuse a value that is not a number in (low, high).
+
+    Raises:
+        UserError: Names the option and the open interval.
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or (low is not None and value <= low) or (high is not None and value >= high):
+        limits = [f"above {low}"] * (low is not None) + [f"below {high}"] * (high is not None)
+        raise UserError(
+            f"option {option} = {value!r}: give a number {' and '.join(limits)}".strip()
+        )
+
+
+def check_margin(value: object, words: tuple[str, ...]) -> None:
+    """Refuse a margin that is neither a number nor one of the words.
+
+    Raises:
+        UserError: Names the valid words.
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number and value not in words:
+        raise UserError(
+            f"option margin = {value!r}: give a number or {' or '.join(map(repr, words))}"
+        )
+
+
+def apply_margin(gaps: tf.Tensor, margin: float | str) -> tf.Tensor:
+    """Turn gaps (positive minus negative distance) into losses of the same shape.
+
+    Args:
+        gaps: Any shape.
+        margin: A number m gives max(gap + m, 0); ``soft`` gives log(1 + exp(gap)); ``none`` gives
+            the gap itself.
+
+    Returns:
+        The losses.
+    """
+    if margin == "soft":
+        return tf.nn.softplus(gaps)
+    return gaps if margin == "none" else tf.nn.relu(gaps + float(margin))
