@@ -1,7 +1,7 @@
 """The workbench's web app: ``streamlit run app.py``.
 
-``workbench/shell/main.py`` is the script that draws the pages; the routes beside it serve thumbnails,
-pictures and hover cards over HTTP, so that the browser loads and caches images by itself.
+``workbench/shell/main.py`` is the script that draws the pages; the routes beside it serve
+thumbnails, pictures and hover cards over HTTP, so that the browser loads and caches images itself.
 """
 
 import streamlit as st

@@ -1,7 +1,7 @@
 """What a run gets wrong: pure analyses of its neighbours, for pages and notebooks.
 
-Rows are row numbers of ``items.parquet``; ``labels`` is int64, (n,), the class of every row. Padding
-neighbours (-1) never count as anything. A query whose class is absent from the gallery
+Rows are row numbers of ``items.parquet``; ``labels`` is int64, (n,), the class of every row.
+Padding neighbours (-1) never count as anything. A query whose class is absent from the gallery
 (``first_hit == 0``) cannot be answered and is left out of every list of failures.
 """
 

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from workbench import address
 from workbench.state import go_to
 
 
@@ -28,7 +29,7 @@ def follow_jump(pages: dict) -> None:
     """
     page = st.session_state.pop("jump", None)
     if page is not None:
-        st.switch_page(pages[page], query_params=st.query_params.to_dict())
+        st.switch_page(pages[page], query_params=address.current())
 
 
 def open_query(choice: dict) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import streamlit as st
+from scipy.linalg import orthogonal_procrustes
 from scipy.spatial import cKDTree
 
 from retrieval.runs import Neighbours, Run
@@ -34,6 +35,28 @@ def sample(run: Run, layout: str) -> tuple[np.ndarray, np.ndarray]:
     most = MOST_POINTS_3D if layout == "PCA 3-D" else MOST_POINTS
     rows = stratified_rows(run.items["label"].to_numpy(), most)
     return rows, points[rows]
+
+
+def align(points: np.ndarray, onto: np.ndarray) -> tuple[np.ndarray, float]:
+    """Turn, mirror, scale and shift points as a whole to lie as close as can be on others.
+
+    Orthogonal Procrustes with scaling (Gower 1975).
+
+    Args:
+        points: float32, (n, d).
+        onto: float32, (n, d), the same items elsewhere.
+
+    Returns:
+        The points moved, float32, and the share of the variance of ``onto`` that they explain.
+    """
+    centre, target = onto.mean(0), onto - onto.mean(0)
+    moved = points - points.mean(0)
+    rotation, trace = orthogonal_procrustes(moved, target)
+    size, total = float((moved**2).sum()), float((target**2).sum())
+    if size == 0 or total == 0:
+        return np.broadcast_to(centre, points.shape).astype(np.float32), 0.0
+    placed = (trace / size) * moved @ rotation
+    return (placed + centre).astype(np.float32), float(trace**2 / (size * total))
 
 
 def stratified_rows(labels: np.ndarray, most: int) -> np.ndarray:

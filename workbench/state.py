@@ -1,15 +1,11 @@
-"""What is being looked at: data set, runs A and B, protocol, K and item, kept in the URL.
-
-Data set, runs, protocol and K are sidebar widgets bound to query parameters. The item is moved by
-clicks, so it is kept here: the session remembers it across pages, the URL wins when it changes
-(a link, a reload, the browser's back button).
-"""
+"""What is being looked at: data set, runs A and B, protocol, K and item."""
 
 from dataclasses import dataclass
 
 import streamlit as st
 
 from retrieval.runs import Neighbours, Run
+from workbench import address
 from workbench.loading import load_neighbours, protocols_of
 from workbench.tables import run_order
 
@@ -62,78 +58,65 @@ def sidebar(runs: list[Run]) -> Selection:
     """
     datasets = sorted({run.dataset for run in runs})
     with st.sidebar:
-        dataset = st.selectbox(
-            "Data set", datasets, key="data", bind="query-params", persist_state="session"
-        )
+        address.keep("data", _newest(runs), datasets, always=True)
+        dataset = st.selectbox("Data set", datasets, key="data")
         mine = [run for run in runs if run.dataset == dataset]
-        titles = _protocol_titles(mine)
-        protocol = _choose_protocol(titles)
+        protocol, title = _choose_protocol(mine)
         ordered = run_order(mine, protocol)
+        ordered = [run for run in ordered if protocol in protocols_of(run)]
         by_name = {run.name: run for run in ordered}
+        address.keep("a", ordered[0].name, list(by_name), always=True)
         a = st.selectbox(
-            "Run A",
-            list(by_name),
-            key="a",
-            bind="query-params",
-            persist_state="session",
-            help="The run that every page looks at. Best first.",
+            "Run A", list(by_name), key="a", help="The run every page looks at. Best first."
         )
-        b = st.selectbox(
-            "Run B",
-            [NO_RUN, *by_name],
-            index=_other_loss(ordered, by_name[a]),
-            key="b",
-            bind="query-params",
-            persist_state="session",
-            help="A second run to compare with.",
-        )
-        k = st.segmented_control(
-            "Results shown, K",
-            KS,
-            default=10,
-            key="k",
-            bind="query-params",
-            persist_state="session",
-            required=True,
-        )
+        address.keep("b", _other_loss(ordered, by_name[a]), [NO_RUN, *by_name], always=True)
+        b = st.selectbox("Run B", [NO_RUN, *by_name], key="b", help="A second run to compare with.")
+        address.keep("k", 10, KS, parse=int)
+        k = st.segmented_control("Results shown, K", KS, key="k", required=True)
     return Selection(
-        dataset, ordered, by_name[a], by_name.get(b), protocol, titles[protocol], int(k or 10)
+        dataset,
+        [*ordered, *(run for run in mine if run.name not in by_name)],
+        by_name[a],
+        by_name.get(b),
+        protocol,
+        title,
+        int(k or 10),
     )
 
 
-def _protocol_titles(runs: list[Run]) -> dict[str, str]:
+def _newest(runs: list[Run]) -> str:
+    return max(runs, key=lambda run: run.path.stat().st_mtime).dataset
+
+
+def _choose_protocol(runs: list[Run]) -> tuple[str, str]:
     titles: dict[str, str] = {}
     for run in runs:
         for name, title in protocols_of(run).items():
             titles.setdefault(name, title)
-    return titles
+    first = next(iter(titles))
+    address.keep("protocol", first, list(titles), always=True)
+    if len(titles) > 1:
+        st.segmented_control(
+            "Protocol",
+            list(titles),
+            format_func=titles.get,
+            key="protocol",
+            required=True,
+            help="Which items are queries, and which gallery they search. Numbers under different "
+            "protocols are never mixed.",
+        )
+    name = st.session_state["protocol"] or first
+    return name, titles[name]
 
 
-def _choose_protocol(titles: dict[str, str]) -> str:
-    if len(titles) == 1:
-        return next(iter(titles))
-    by_title = {title: name for name, title in titles.items()}
-    chosen = st.segmented_control(
-        "Protocol",
-        list(by_title),
-        default=next(iter(by_title)),
-        key="protocol",
-        bind="query-params",
-        persist_state="session",
-        required=True,
-        help="Which items are queries, and which gallery they search. Numbers under different "
-        "protocols are never mixed.",
-    )
-    return by_title[chosen or next(iter(by_title))]
-
-
-def _other_loss(ordered: list[Run], a: Run) -> int:
-    """Return the position, among [none, *runs], of the best run with another loss than A's."""
+def _other_loss(ordered: list[Run], a: Run) -> str:
+    """Return the best run with another loss than A's, else another run, else none."""
     mine = (a.config.get("settings") or {}).get("loss")
-    for i, run in enumerate(ordered):
-        if run.name != a.name and (run.config.get("settings") or {}).get("loss") != mine:
-            return i + 1
-    return 0
+    others = [run for run in ordered if run.name != a.name]
+    for run in others:
+        if (run.config.get("settings") or {}).get("loss") != mine:
+            return run.name
+    return others[0].name if others else NO_RUN
 
 
 def current_item(n_items: int) -> int | None:
@@ -145,20 +128,19 @@ def current_item(n_items: int) -> int | None:
     Returns:
         A valid row or None.
     """
-    in_url = st.query_params.get("item")
-    if in_url is not None and in_url != st.session_state.get("item_in_url"):
-        st.session_state["item"] = int(in_url) if in_url.isascii() and in_url.isdigit() else None
-        st.session_state["item_in_url"] = in_url
-    row = st.session_state.get("item")
+    row = address.keep("item", parse=_row)
     return row if row is not None and 0 <= row < n_items else None
 
 
-def show_in_url(row: int) -> None:
-    """Write the selected item to the URL, so that the address can be shared."""
-    st.session_state["item"] = row
-    st.session_state["item_in_url"] = str(row)
-    if st.query_params.get("item") != str(row):
-        st.query_params["item"] = str(row)
+def _row(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 12):
+        raise ValueError(text)
+    return int(text)
+
+
+def show_item(row: int) -> None:
+    """Select an item without a step of history, e.g. the one that a page opens on."""
+    st.session_state["item"] = int(row)
 
 
 def go_to(row: int) -> None:

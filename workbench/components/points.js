@@ -53,7 +53,10 @@ class Chart {
       plotly_relayouting: () => this.draw(),
       plotly_relayout: () => this.draw(),
     };
-    this.down = (event) => (this.pressed = [event.clientX, event.clientY]);
+    // Plotly covers the page while a button is down, so the release is heard on the window.
+    this.down = (event) => {
+      this.pressed = { x: event.clientX, y: event.clientY, row: owner.shown };
+    };
     this.up = (event) => this.released(event);
   }
 
@@ -66,7 +69,7 @@ class Chart {
     this.node = node;
     for (const [name, listen] of Object.entries(this.listeners)) node.on(name, listen);
     node.addEventListener("pointerdown", this.down, true);
-    node.addEventListener("pointerup", this.up, true);
+    window.addEventListener("pointerup", this.up, true);
     this.attach();
   }
 
@@ -77,7 +80,7 @@ class Chart {
       this.node.removeListener?.(name, listen);
     }
     this.node.removeEventListener("pointerdown", this.down, true);
-    this.node.removeEventListener("pointerup", this.up, true);
+    window.removeEventListener("pointerup", this.up, true);
     this.node = null;
   }
 
@@ -87,7 +90,8 @@ class Chart {
       box.style.position = "relative";
       box.append(this.canvas);
     }
-    const rows = this.node?.data?.[0]?.customdata;
+    // The full data: what was sent packed is unpacked there.
+    const rows = this.node?._fullData?.[0]?.customdata;
     if (rows && rows !== this.rows) {
       this.rows = rows;
       this.index = new Map();
@@ -104,9 +108,11 @@ class Chart {
   }
 
   released(event) {
-    const [x, y] = this.pressed ?? [Infinity, Infinity];
-    const still = Math.hypot(event.clientX - x, event.clientY - y) < 4;
-    if (still && event.button === 0 && this.owner.shown !== null) this.owner.click(this.owner.shown);
+    const { pressed } = this;
+    this.pressed = null;
+    if (!pressed || pressed.row === null || event.button !== 0) return;
+    const moved = Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y);
+    if (moved < 4) this.owner.click(pressed.row);
   }
 
   // Pixel of an item on this chart, or null if it is not drawn or out of sight.
@@ -114,7 +120,7 @@ class Chart {
     const at = this.index?.get(row);
     const { xaxis, yaxis } = this.node?._fullLayout ?? {};
     if (at === undefined || !xaxis?.l2p || !yaxis?.l2p) return null;
-    const trace = this.node.data[0];
+    const trace = this.node._fullData[0];
     const x = xaxis.l2p(Number(trace.x[at]));
     const y = yaxis.l2p(Number(trace.y[at]));
     if (x < 0 || y < 0 || x > xaxis._length || y > yaxis._length) return null;

@@ -2,15 +2,22 @@
 
 from workbench.figures.curves import recall_curves, training_curves
 from workbench.figures.embedding import Colouring, embedding_map
-from workbench.figures.failures import confusion_map, rank_histogram
-from workbench.figures.losses import class_differences, loss_intervals, win_tie_loss
+from workbench.figures.failures import class_sizes, confusion_map, rank_histogram
+from workbench.figures.losses import (
+    class_differences,
+    loss_intervals,
+    overlap_histogram,
+    win_tie_loss,
+)
 
 __all__ = [
     "Colouring",
     "class_differences",
+    "class_sizes",
     "confusion_map",
     "embedding_map",
     "loss_intervals",
+    "overlap_histogram",
     "rank_histogram",
     "recall_curves",
     "training_curves",

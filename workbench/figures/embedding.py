@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from workbench.figures.style import as_text, styled
-from workbench.palette import CATEGORIES, HIT, MISS, OTHER, SEQUENTIAL
+from workbench.palette import CATEGORIES, HIT, MISS, OTHER, RUN_A, RUN_B, SEQUENTIAL
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,25 @@ def by_outcome(first_hit: np.ndarray) -> Colouring:
     codes = np.where(first_hit == 1, 0, np.where(first_hit > 1, 1, 2)).astype(np.uint8)
     return Colouring(
         codes, ("✓ right at rank 1", "✗ wrong", "not scored"), (HIT, MISS, OTHER), symbols=(0, 4, 0)
+    )
+
+
+def by_outcomes(a: np.ndarray, b: np.ndarray) -> Colouring:
+    """Colour by the outcome at rank 1 under two runs.
+
+    Args:
+        a: int, (n,): 1 right under run A, 0 wrong, -1 not a query.
+        b: int, (n,): the same under run B.
+
+    Returns:
+        Categories only A right, only B right, both, neither and not scored.
+    """
+    cases = [(a == 1) & (b == 0), (a == 0) & (b == 1), (a == 1) & (b == 1), (a == 0) & (b == 0)]
+    return Colouring(
+        np.select(cases, range(4), 4).astype(np.uint8),
+        ("✓ only A", "✓ only B", "✓ both", "✗ neither", "not scored"),
+        (RUN_A, RUN_B, "rgba(105, 160, 190, 0.45)", "rgba(128, 90, 70, 0.75)", OTHER),
+        symbols=(0, 0, 0, 4, 0),
     )
 
 

@@ -62,6 +62,24 @@ def rank_histogram(first_hit: np.ndarray, *, height: int = 250) -> go.Figure:
     return styled(figure, height=height, legend=False)
 
 
+def class_sizes(sizes: np.ndarray, *, height: int = 260) -> go.Figure:
+    """Draw how many classes have how many items.
+
+    Args:
+        sizes: int, (c,), items of each class.
+        height: Pixels.
+
+    Returns:
+        A histogram.
+    """
+    figure = go.Figure(go.Histogram(x=sizes, nbinsx=40, marker={"color": HIT}))
+    figure.update_traces(hovertemplate="%{x} items: %{y} classes<extra></extra>")
+    figure.update_xaxes(title="items of a class")
+    figure.update_yaxes(title="classes")
+    figure.update_layout(bargap=0.05)
+    return styled(figure, height=height, legend=False)
+
+
 def confusion_map(
     pairs: pd.DataFrame, names: dict[int, str], *, limit: int = 24, height: int = 480
 ) -> go.Figure:

@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from workbench.figures.style import as_text, styled
-from workbench.palette import NEUTRAL, RUN_A, RUN_B, colours_of
+from workbench.palette import HIT, NEUTRAL, RUN_A, RUN_B, colours_of
 
 
 def loss_intervals(table: pd.DataFrame, metric: str = "recall@1", *, title: str = "R@1"):
@@ -47,15 +47,13 @@ def loss_intervals(table: pd.DataFrame, metric: str = "recall@1", *, title: str 
     return styled(figure, height=96 + 46 * len(table), legend=False)
 
 
-def win_tie_loss(wins: int, ties: int, losses: int, a: str, b: str) -> go.Figure:
+def win_tie_loss(wins: int, ties: int, losses: int) -> go.Figure:
     """Draw how many queries only A, both or neither, and only B answers at rank 1.
 
     Args:
         wins: Queries right under A only.
         ties: Queries right under both or under neither.
         losses: Queries right under B only.
-        a: Name of run A.
-        b: Name of run B.
 
     Returns:
         One stacked horizontal bar.
@@ -72,17 +70,35 @@ def win_tie_loss(wins: int, ties: int, losses: int, a: str, b: str) -> go.Figure
             x=[count],
             y=[""],
             orientation="h",
-            name=name,
+            name=f"{name}: {count:,} ({100 * count / total:.1f} %)",
             marker={"color": colour, "opacity": 0.45 if name == "same" else 1},
-            text=[f"{name}: {count:,} ({100 * count / total:.1f} %)"],
-            textposition="inside",
-            insidetextanchor="middle",
             hovertemplate=f"{name}: {count:,} of {total:,}<extra></extra>",
         )
     figure.update_layout(barmode="stack", bargap=0)
-    figure.update_xaxes(visible=False)
+    figure = styled(figure, height=64)
+    figure.update_layout(legend={"traceorder": "normal", "itemclick": False})
+    figure.update_xaxes(visible=False, range=[0, total])
     figure.update_yaxes(visible=False)
-    return styled(figure, height=58, legend=False)
+    return figure
+
+
+def overlap_histogram(overlap: np.ndarray, *, height: int = 220) -> go.Figure:
+    """Draw how much of their neighbours two runs share, over queries.
+
+    Args:
+        overlap: float, (q,), shares 0..1.
+        height: Pixels.
+
+    Returns:
+        A histogram in percent.
+    """
+    bins = {"start": -5, "end": 105, "size": 10}
+    figure = go.Figure(go.Histogram(x=100 * overlap, xbins=bins, marker={"color": HIT}))
+    figure.update_traces(hovertemplate="%{x} %: %{y:,} queries<extra></extra>")
+    figure.update_xaxes(title="share of neighbours in common, %", dtick=10)
+    figure.update_yaxes(title="queries")
+    figure.update_layout(bargap=0.06)
+    return styled(figure, height=height, legend=False)
 
 
 def class_differences(
@@ -115,7 +131,8 @@ def class_differences(
             customdata=order.tolist(),
             text=[f"{d:+.0f}" for d in delta[order]],
             hovertext=[
-                f"{as_text(classes[i], 80)}<br>A {100 * a[i]:.0f} %, B {100 * b[i]:.0f} % of {n[i]} queries"
+                f"{as_text(classes[i], 80)}, {n[i]} queries<br>"
+                f"A {100 * a[i]:.0f} %, B {100 * b[i]:.0f} %"
                 for i in order
             ],
             hovertemplate="%{hovertext}<extra></extra>",

@@ -4,6 +4,8 @@ import html
 
 import plotly.graph_objects as go
 
+from workbench.palette import RUN_A
+
 # Of st.plotly_chart and Figure.write_html: nothing is ever sent to a cloud.
 CONFIG = {
     "displaylogo": False,
@@ -13,6 +15,7 @@ CONFIG = {
     "scrollZoom": False,
 }
 GRID = "rgba(128, 140, 152, 0.22)"
+QUIET = "rgba(128, 140, 152, 0.75)"
 
 
 def styled(figure: go.Figure, *, height: int = 340, legend: bool = True) -> go.Figure:
@@ -34,6 +37,7 @@ def styled(figure: go.Figure, *, height: int = 340, legend: bool = True) -> go.F
         showlegend=legend,
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "title": ""},
         hoverlabel={"align": "left"},
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": QUIET, "activecolor": RUN_A},
     )
     axis = {"gridcolor": GRID, "zeroline": False, "automargin": True}
     figure.update_xaxes(**axis)

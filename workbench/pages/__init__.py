@@ -3,6 +3,7 @@
 from workbench.pages.compare import compare_page
 from workbench.pages.embedding_map import map_page
 from workbench.pages.failures import failures_page
+from workbench.pages.methods import methods_page
 from workbench.pages.overview import overview_page
 from workbench.pages.retrieval import retrieval_page
 
@@ -12,4 +13,5 @@ PAGES = {
     "failures": ("Failures", ":material/rule:", failures_page),
     "map": ("Embedding map", ":material/scatter_plot:", map_page),
     "compare": ("Compare losses", ":material/compare_arrows:", compare_page),
+    "methods": ("Methods and data", ":material/menu_book:", methods_page),
 }

@@ -4,17 +4,19 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from workbench import comparison, figures
+from workbench import address, comparison, figures
 from workbench.components import image_cards
+from workbench.exports import export_menu
 from workbench.figures.style import CONFIG
 from workbench.gallery import card, first_hit_cards, rank_sentence, result_cards
 from workbench.loading import load_neighbours, protocols_of
 from workbench.lookup import answer
 from workbench.navigation import jump
+from workbench.pages.compare_maps import maps_tab
 from workbench.pages.paging import page_of
 from workbench.palette import RUN_A, RUN_B
 from workbench.state import Selection, selection
-from workbench.theme import page_head, plain
+from workbench.theme import class_names, file_stem, page_head, plain
 
 PER_PAGE = 8
 
@@ -22,29 +24,38 @@ PER_PAGE = 8
 def compare_page() -> None:
     """Draw the page."""
     chosen = selection()
-    page_head("Compare losses", chosen, run=False)
+    head = page_head("Compare losses", chosen, run=False)
     if not _comparable(chosen):
         return
-    a, b = chosen.a, chosen.b
-    labels = a.items["label"].to_numpy()
     result = comparison.compare(
-        load_neighbours(a, chosen.protocol), load_neighbours(b, chosen.protocol), labels, chosen.k
+        load_neighbours(chosen.a, chosen.protocol),
+        load_neighbours(chosen.b, chosen.protocol),
+        chosen.a.items["label"].to_numpy(),
+        chosen.k,
     )
     _verdict(chosen, result)
-    wins, losses, classes = st.tabs(
-        [f"A right, B wrong ({result.wins:,})", f"B right, A wrong ({result.losses:,})", "Classes"],
-        key="compared",
-        on_change="rerun",
-    )
-    if wins.open:
-        with wins:
-            _gallery(chosen, comparison.only_right(result, "a"), "a")
-    if losses.open:
-        with losses:
-            _gallery(chosen, comparison.only_right(result, "b"), "b")
-    if classes.open:
-        with classes:
-            _classes(chosen, result)
+    parts = {
+        "A right, B wrong": lambda: _gallery(chosen, result, "a"),
+        "B right, A wrong": lambda: _gallery(chosen, result, "b"),
+        "Classes": lambda: _classes(chosen, result),
+        "Neighbour overlap": lambda: _overlap(chosen, result),
+        "Two maps": lambda: maps_tab(chosen, result),
+    }
+    address.keep("compared", next(iter(parts)), list(parts))
+    tabs = st.tabs(list(parts), key="compared", on_change="rerun")
+    for tab, draw in zip(tabs, parts.values(), strict=True):
+        if tab.open:
+            with tab:
+                draw()
+    with head:
+        export_menu(
+            name=f"{file_stem(chosen)}-against-{chosen.b.name}",
+            tables={
+                "Every query": lambda: _export(chosen, result),
+                "Classes": lambda: comparison.class_recalls(result),
+            },
+            figures={"Win, tie, loss": lambda: _bar(result)},
+        )
 
 
 def _comparable(chosen: Selection) -> bool:
@@ -61,22 +72,24 @@ def _comparable(chosen: Selection) -> bool:
     return True
 
 
+def _bar(result: comparison.Comparison):
+    return figures.win_tie_loss(result.wins, result.ties, result.losses)
+
+
 def _verdict(chosen: Selection, result: comparison.Comparison) -> None:
     n = len(result.table)
     a, b = result.table["a"].mean(), result.table["b"].mean()
-    st.markdown(
-        f":blue[**A** {plain(chosen.a.name)}] {100 * a:.1f} %  ·  "
-        f":orange[**B** {plain(chosen.b.name)}] {100 * b:.1f} %  ·  "
-        f"difference **{100 * (a - b):+.1f} points** R@1 over the same {n:,} queries"
-    )
+    with st.container(key="verdict"):
+        st.markdown(
+            f":blue[**A** {plain(chosen.a.name)}] {100 * a:.1f} %  ·  "
+            f":orange[**B** {plain(chosen.b.name)}] {100 * b:.1f} %  ·  "
+            f"R@1 differs by **{100 * (a - b):+.1f} points** over the same {n:,} queries"
+        )
     st.plotly_chart(
-        figures.win_tie_loss(result.wins, result.ties, result.losses, chosen.a.name, chosen.b.name),
+        _bar(result),
         config=CONFIG | {"displayModeBar": False},
         key="bar",
-    )
-    st.caption(
-        f"Their top-{chosen.k} lists share {100 * result.table['overlap'].mean():.0f} % of their "
-        "items on average."
+        alt=f"{result.wins} queries only A answers, {result.losses} only B",
     )
 
 
@@ -84,13 +97,17 @@ def _open(choice: dict) -> None:
     jump("retrieval", row=int(choice["row"]), run=choice.get("run"))
 
 
-def _gallery(chosen: Selection, part: pd.DataFrame, winner: str) -> None:
+def _gallery(chosen: Selection, result: comparison.Comparison, winner: str) -> None:
+    part = comparison.only_right(result, winner)
+    loser = "B" if winner == "a" else "A"
+    st.caption(f"{len(part):,} queries, those that {loser} ranks worst first.")
     rows = page_of(part["row"].to_numpy(), f"only_{winner}", PER_PAGE)
-    groups = [_query_group(chosen, int(row)) for row in rows]
+    groups = [query_group(chosen, int(row)) for row in rows]
     image_cards({"groups": groups}, key=f"only_{winner}", on_pick=_open)
 
 
-def _query_group(chosen: Selection, row: int) -> dict:
+def query_group(chosen: Selection, row: int) -> dict:
+    """Describe one query with the results of both runs, as a group of cards."""
     lines = []
     for name, run, colour in (("A", chosen.a, RUN_A), ("B", chosen.b, RUN_B)):
         found = answer(run, chosen.protocol, row, chosen.k)
@@ -112,14 +129,12 @@ def _query_group(chosen: Selection, row: int) -> dict:
 
 def _classes(chosen: Selection, result: comparison.Comparison) -> None:
     table = comparison.class_recalls(result)
-    unique = chosen.a.items.drop_duplicates("label").set_index("label")["label_name"].astype(str)
-    names = table["label"].map(unique).tolist()
+    names = table["label"].map(class_names(chosen.a)).tolist()
+    arrays = (table[column].to_numpy() for column in ("a", "b", "n"))
     left, right = st.columns([5, 6], gap="large")
     with left:
         event = st.plotly_chart(
-            figures.class_differences(
-                names, table["a"].to_numpy(), table["b"].to_numpy(), table["n"].to_numpy()
-            ),
+            figures.class_differences(names, *arrays),
             config=CONFIG,
             key="class_delta",
             on_select="rerun",
@@ -128,13 +143,30 @@ def _classes(chosen: Selection, result: comparison.Comparison) -> None:
     points = event["selection"]["points"]
     with right:
         if not points:
-            st.markdown("Click a class to see the queries on which the two runs differ.")
+            st.markdown("**Click a class** to see the queries on which the two runs differ.")
             return
         at = int(np.ravel(points[0]["customdata"])[0])
-        label = int(table["label"][at])
-        part = result.table[
-            (result.table["label"] == label) & (result.table["a"] != result.table["b"])
-        ]
-        st.markdown(f"**{plain(names[at])}**: {len(part):,} queries differ")
-        groups = [_query_group(chosen, int(row)) for row in part["row"].head(4)]
+        differs = result.table["a"] != result.table["b"]
+        part = result.table[(result.table["label"] == int(table["label"][at])) & differs]
+        st.markdown(f"**{plain(names[at])}**: the runs differ on {len(part):,} queries")
+        groups = [query_group(chosen, int(row)) for row in part["row"].head(4)]
         image_cards({"groups": groups}, key="class_images", on_pick=_open)
+
+
+def _overlap(chosen: Selection, result: comparison.Comparison) -> None:
+    overlap = result.table["overlap"]
+    st.caption(
+        f"The top-{chosen.k} lists of the two runs share {100 * overlap.mean():.0f} % of their "
+        "items on average, order aside. Below, the queries on which they agree least."
+    )
+    st.plotly_chart(figures.overlap_histogram(overlap.to_numpy()), config=CONFIG, key="overlap")
+    least = result.table.sort_values("overlap", kind="stable")
+    rows = page_of(least["row"].to_numpy(), "overlap", PER_PAGE)
+    groups = [query_group(chosen, int(row)) for row in rows]
+    image_cards({"groups": groups}, key="least_overlap", on_pick=_open)
+
+
+def _export(chosen: Selection, result: comparison.Comparison) -> pd.DataFrame:
+    items = chosen.a.items.iloc[result.table["row"].to_numpy()]
+    names = items[["path", "label_name"]].reset_index(drop=True)
+    return pd.concat([names, result.table.drop(columns="label")], axis=1)

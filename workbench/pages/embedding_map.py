@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from workbench import figures, projections
+from workbench import address, figures, projections
 from workbench.components import image_cards, point_images
 from workbench.exports import export_menu
 from workbench.failures import k_occurrence
@@ -15,7 +15,7 @@ from workbench.images import hover_url
 from workbench.lookup import Answer, answer
 from workbench.navigation import open_query
 from workbench.search import matching_rows
-from workbench.state import Selection, current_item, go_to, selection, show_in_url
+from workbench.state import Selection, current_item, go_to, selection
 from workbench.theme import class_names, file_stem, page_head, plain
 
 LASSO_SHOWN = 60
@@ -85,6 +85,7 @@ def _map(chosen: Selection) -> None:
         else:
             st.markdown(HELP)
     st.session_state["map_clicked"] = False
+    address.write()
 
 
 def _click(row: int) -> None:
@@ -94,23 +95,19 @@ def _click(row: int) -> None:
 
 def _controls(chosen: Selection) -> tuple[str, str, str]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
+        address.keep("layout", "UMAP", projections.LAYOUTS)
         layout = st.segmented_control(
-            "Projection",
-            projections.LAYOUTS,
-            default="UMAP",
-            key="layout",
-            required=True,
-            bind="query-params",
+            "Projection", projections.LAYOUTS, key="layout", required=True
         )
-        colour = st.selectbox(
-            "Colour by", _colours(chosen), key="colour", bind="query-params", width=240
-        )
+        colours = _colours(chosen)
+        address.keep("colour", colours[0], colours)
+        colour = st.selectbox("Colour by", colours, key="colour", width=240)
+        address.keep("find", "")
         text = st.text_input(
             "Highlight",
             key="find",
             placeholder="class or file name",
             icon=":material/search:",
-            bind="query-params",
             width=240,
         )
     return layout, colour, (text or "").strip()
@@ -174,11 +171,10 @@ def _small_print(chosen: Selection, drawn: int, layout: str, text: str, found: i
 
 
 def _one(chosen: Selection, near: Answer) -> None:
-    show_in_url(near.query)
     results = {
         "title": "Neighbours in the original space",
         "cards": result_cards(chosen.a, near.query, near.ids, near.similarities),
-        "size": 96,
+        "size": 88,
     }
     query = {"cards": [query_card(chosen.a, near.query)], "size": 180}
     image_cards({"rows": [query, results]}, key="neighbours", on_pick=lambda c: go_to(c["row"]))

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from workbench import address, figures
 from workbench import failures as analyses
-from workbench import figures
 from workbench.components import image_cards
 from workbench.exports import export_menu
 from workbench.figures.failures import rank_bins
@@ -52,7 +52,9 @@ def failures_page() -> None:
         f"**{wrong:,} of {n:,}** queries ({100 * wrong / max(1, n):.1f} %) are wrong at rank 1. "
         "Click any image to look at it as the query."
     )
-    tabs = st.tabs(["Queries", *TABS], key="tab", on_change="rerun")
+    names = ["Queries", *TABS]
+    address.keep("tab", names[0], names)
+    tabs = st.tabs(names, key="tab", on_change="rerun")
     for tab, draw in zip(tabs, (_queries, *TABS.values()), strict=True):
         if tab.open:
             with tab:
@@ -80,14 +82,9 @@ def _queries(chosen: Selection, table: pd.DataFrame) -> None:
     )
     bins = rank_bins(int(table["first_hit"].max()))
     picked = [i for i in event["selection"]["point_indices"] if i < len(bins)]
+    address.keep("order", next(iter(ORDERS)), list(ORDERS))
     order = st.segmented_control(
-        "Order",
-        list(ORDERS),
-        default="Confident and wrong",
-        key="order",
-        required=True,
-        bind="query-params",
-        label_visibility="collapsed",
+        "Order", list(ORDERS), key="order", required=True, label_visibility="collapsed"
     )
     sort, meaning = ORDERS[order]
     if picked:

@@ -106,7 +106,7 @@ def _table(table: pd.DataFrame) -> None:
         alt="Metrics of every loss, best Recall@1 first",
     )
     st.caption(
-        "Percentages (NMI 0 to 1) with the half-width of the 95% interval; several seeds are averaged."
+        "Percentages (NMI 0 to 1) with the half-width of the 95% interval; seeds are averaged."
     )
 
 

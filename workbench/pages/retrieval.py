@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from workbench import search
+from workbench import address, search
 from workbench.components import image_cards
 from workbench.exports import export_menu
 from workbench.failures import instructive_failure, query_table
@@ -21,7 +21,7 @@ from workbench.state import (
     go_back,
     go_to,
     selection,
-    show_in_url,
+    show_item,
 )
 from workbench.tables import metric, percent
 from workbench.theme import file_stem, page_head, plain
@@ -37,7 +37,7 @@ def retrieval_page() -> None:
     table = query_table(chosen.neighbours, chosen.a.items["label"].to_numpy())
     row = current_item(len(chosen.a.items))
     row = instructive_failure(table) if row is None else row
-    show_in_url(row)
+    show_item(row)
     _toolbar(chosen, table, row)
     found = answer(chosen.a, chosen.protocol, row, chosen.k)
     with head:
@@ -65,15 +65,16 @@ def _pick(choice: dict) -> None:
 def _toolbar(chosen: Selection, table: pd.DataFrame, row: int) -> None:
     bar = st.container(horizontal=True, vertical_alignment="bottom", key="toolbar")
     with bar:
+        address.keep("search", "")
         text = st.text_input(
             "Search",
             key="search",
             placeholder="class or file name",
             icon=":material/search:",
-            bind="query-params",
             width=240,
         )
-        shown = st.selectbox("Show", FILTERS, key="show", bind="query-params", width=170)
+        address.keep("show", FILTERS[0], FILTERS)
+        shown = st.selectbox("Show", FILTERS, key="show", width=170)
     rows = search.query_rows(table, chosen.a.items, text or "", shown)
     before, after, other = search.around(rows, row)
     with bar:

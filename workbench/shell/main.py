@@ -6,11 +6,12 @@ pages of another kind.
 
 import streamlit as st
 
+from workbench import address
 from workbench.empty import empty_page
 from workbench.loading import load_runs
 from workbench.navigation import follow_jump
 from workbench.pages import PAGES
-from workbench.state import sidebar
+from workbench.state import current_item, sidebar
 from workbench.theme import CSS
 
 st.set_page_config(page_title="Retrieval workbench", page_icon="🔎", layout="wide")
@@ -18,17 +19,20 @@ st.html(CSS)
 runs, broken = load_runs()
 st.session_state["broken"] = broken
 if not runs:
-    page = st.navigation([st.Page(empty_page, title="Retrieval workbench")], position="hidden")
-else:
-    pages = {
-        url: st.Page(draw, title=title, icon=icon, url_path=url, default=url == "overview")
-        for url, (title, icon, draw) in PAGES.items()
-    }
-    page = st.navigation(list(pages.values()), expanded=True)
-    follow_jump(pages)
-    st.session_state["selection"] = sidebar(runs)
-    if broken:
-        with st.sidebar.expander(f"{len(broken)} folder(s) skipped", icon=":material/warning:"):
-            for run in broken:
-                st.text(run.reason)
+    st.navigation([st.Page(empty_page, title="Retrieval workbench")], position="hidden").run()
+    st.stop()
+pages = {
+    url: st.Page(draw, title=title, icon=icon, url_path=url, default=url == "overview")
+    for url, (title, icon, draw) in PAGES.items()
+}
+page = st.navigation(list(pages.values()), expanded=True)
+follow_jump(pages)
+address.start()
+st.session_state["selection"] = chosen = sidebar(runs)
+current_item(len(chosen.a.items))
+if broken:
+    with st.sidebar.expander(f"{len(broken)} folder(s) skipped", icon=":material/warning:"):
+        for run in broken:
+            st.text(run.reason)
 page.run()
+address.write()

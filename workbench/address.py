@@ -1,0 +1,77 @@
+"""The page's address holds everything that is being looked at, so that a link shows the same view.
+
+The URL wins whenever it changes (a link, an edit, the browser's back and forward); otherwise the
+session does. All parameters are written in one go at the end of a run of the script, so that one
+action is one step of the browser's history. Streamlit's own ``bind="query-params"`` is not used: it
+leaves out defaults, which change as runs are added, and does not go with ``st.switch_page``.
+"""
+
+from collections.abc import Callable, Sequence
+
+import streamlit as st
+
+SEEN = "_address_seen"  # parameter -> value that the URL had when it was last read or written
+SHOWN = "_address_shown"  # parameters that the current run of the script shows
+
+
+def start() -> None:
+    """Begin a run of the script: nothing is shown yet."""
+    st.session_state[SHOWN] = {}
+
+
+def keep(
+    key: str,
+    default: object = None,
+    options: Sequence | None = None,
+    *,
+    parse: Callable[[str], object] = str,
+    always: bool = False,
+) -> object:
+    """Tie a value of the session to a URL parameter; call before drawing its widget.
+
+    Args:
+        key: Key in the session, name of the parameter, key of the widget.
+        default: Value if neither has a valid one.
+        options: Valid values; None allows every value.
+        parse: Makes the value from the parameter's text; may raise ValueError.
+        always: Write the parameter even where it has its default.
+
+    Returns:
+        The value, which is also in ``st.session_state[key]``.
+    """
+    seen = st.session_state.setdefault(SEEN, {})
+    text = st.query_params.get(key)
+    value = st.session_state.get(key, default)
+    if text is not None and (text != seen.get(key) or key not in st.session_state):
+        try:
+            value = parse(text)
+        except ValueError:
+            value = default
+        seen[key] = text
+    if options is not None and value not in options:
+        value = default
+    if key not in st.session_state or st.session_state[key] != value:
+        st.session_state[key] = value
+    st.session_state[SHOWN][key] = None if always else default
+    return value
+
+
+def current() -> dict[str, str]:
+    """Return the parameters of the view that was drawn; values at their default are left out."""
+    values = {key: st.session_state.get(key) for key in st.session_state.get(SHOWN, {})}
+    defaults = st.session_state.get(SHOWN, {})
+    return {
+        key: str(value)
+        for key, value in values.items()
+        if value is not None and value != "" and value != defaults[key]
+    }
+
+
+def write() -> None:
+    """Write the view that was drawn to the URL; call at the end of the script or of a fragment."""
+    wanted = current()
+    st.session_state[SEEN] = {**st.session_state.get(SEEN, {}), **wanted}
+    for gone in set(st.session_state[SHOWN]) - set(wanted):
+        st.session_state[SEEN].pop(gone, None)
+    if st.query_params.to_dict() != wanted:
+        st.query_params.from_dict(wanted)

@@ -1,0 +1,157 @@
+"""Methods and data: how every number was made, from what, by which run."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+import yaml
+
+from retrieval.runs import Run
+from workbench import address, figures
+from workbench.components import image_cards
+from workbench.exports import export_menu
+from workbench.figures.style import CONFIG
+from workbench.gallery import card
+from workbench.navigation import open_query
+from workbench.state import Selection, selection
+from workbench.tables import loss_of, results_table, seed_of
+from workbench.theme import file_stem, page_head, plain
+
+DEFINITIONS = {
+    "Recall@K": "Share of queries with at least one item of their class among the K nearest "
+    "gallery items. The query itself is left out by its index, so a duplicate image still counts.",
+    "R-Precision": "For a query with R items of its class in the gallery: the share of these among "
+    "the R nearest; then the mean over queries.",
+    "MAP@R": r"$\frac{1}{R}\sum_{i=1}^{R} P(i)\,\mathrm{rel}(i)$, with $P(i)$ the precision among "
+    r"the first $i$ and $\mathrm{rel}(i)$ 1 if the $i$-th is right, else 0; then the mean over queries "
+    "(Musgrave 2020).",
+    "NMI": r"$2\,I(C; Y) / (H(C) + H(Y))$ between k-means clusters $C$, as many as classes, and "
+    "classes $Y$. It depends on how k-means starts, so the protocol names the start.",
+    "95% interval": "Bootstrap over classes: whole classes are drawn with replacement, because "
+    "queries of one class are not independent.",
+    "Rank of the first hit": "Position of the nearest item of the query's class in the whole "
+    "gallery, not only in the part that is stored.",
+    "Hubness": "In how many top-10 lists an item is (Radovanovic 2010). An orphan is in none.",
+    "Honesty of the map": "Share of an item's 10 nearest items in the original space that are "
+    "among its 10 nearest on the map.",
+}
+CLASSES, PER_CLASS = 12, 6
+
+
+def methods_page() -> None:
+    """Draw the page."""
+    chosen = selection()
+    head = page_head("Methods and data", chosen, run=False)
+    with head:
+        export_menu(
+            name=file_stem(chosen),
+            tables={
+                "Results of every run": lambda: results_table(chosen.runs, chosen.protocol),
+                "Class sizes": lambda: _sizes(chosen.a),
+                "Items": lambda: chosen.a.items,
+            },
+        )
+    names = ["Protocol", "Metrics", "Runs", "Data"]
+    address.keep("methods", names[0], names)
+    protocol, definitions, runs, data = st.tabs(names, key="methods", on_change="rerun")
+    if protocol.open:
+        with protocol:
+            _protocols(chosen)
+    if definitions.open:
+        with definitions:
+            rows = "\n".join(f"| **{name}** | {text} |" for name, text in DEFINITIONS.items())
+            st.markdown(f"| | |\n|---|---|\n{rows}")
+    if runs.open:
+        with runs:
+            _runs(chosen)
+    if data.open:
+        with data:
+            _data(chosen)
+
+
+def _protocols(chosen: Selection) -> None:
+    st.markdown(
+        "Everything two numbers must share to be compared. The app never puts numbers made under "
+        "different protocols in one column."
+    )
+    columns = {}
+    for entry in chosen.a.metrics["results"]:
+        sizes = {k: v for k, v in entry.items() if k.startswith("n_")}
+        facts = entry["protocol"] | sizes
+        columns[str(facts.get("title", facts["name"]))] = {
+            key.removeprefix("n_").replace("_", " "): _fact(value) for key, value in facts.items()
+        }
+    table = pd.DataFrame(columns).fillna("–").rename_axis("").reset_index()
+    st.dataframe(table, hide_index=True, height="content", key="protocols")
+
+
+def _fact(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _runs(chosen: Selection) -> None:
+    rows = []
+    for run in chosen.runs:
+        provenance = run.config.get("provenance") or {}
+        settings = run.config.get("settings") or {}
+        rows.append(
+            {
+                "Run": run.name,
+                "Loss": loss_of(run) if settings else "imported",
+                "Backbone": settings.get("backbone"),
+                "Width": int(run.embeddings.shape[1]),
+                "Steps": settings.get("steps"),
+                "Seed": seed_of(run),
+                "Seconds": provenance.get("seconds"),
+                "Created": str(provenance.get("created") or ""),
+                "Git revision": str(provenance.get("git_revision") or ""),
+            }
+        )
+    seconds = st.column_config.NumberColumn(format="%.0f")
+    st.dataframe(
+        pd.DataFrame(rows), hide_index=True, key="runs", column_config={"Seconds": seconds}
+    )
+    names = [run.name for run in chosen.runs]
+    name = st.selectbox("Every setting of", names, index=names.index(chosen.a.name), width=360)
+    run = next(run for run in chosen.runs if run.name == name)
+    st.code(yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True), language="yaml")
+
+
+def _sizes(run: Run) -> pd.DataFrame:
+    columns = ["label", "label_name", "split", "role"]
+    counts = run.items.groupby(columns, observed=True).size().rename("items")
+    return counts.reset_index().sort_values("items", ascending=False, ignore_index=True)
+
+
+def _data(chosen: Selection) -> None:
+    items, dataset = chosen.a.items, chosen.a.config.get("dataset") or {}
+    roles = items["role"].value_counts()
+    parts = [f"{len(items):,} items evaluated", f"{items['label'].nunique():,} classes"]
+    parts += [f"{count:,} {role}" for role, count in roles.items() if role != "both"]
+    if dataset.get("n_train"):
+        parts.append(f"{dataset['n_train']:,} other items were trained on, of other classes")
+    st.markdown(f"**{plain(chosen.dataset)}**: " + ", ".join(parts) + ".")
+    st.text(f"Images: {dataset.get('root', 'not recorded')}")
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        sizes = items["label"].value_counts().to_numpy()
+        st.plotly_chart(figures.class_sizes(sizes), config=CONFIG, key="sizes")
+    with right:
+        table = _sizes(chosen.a).drop(columns="label")
+        st.dataframe(table, hide_index=True, height=260, key="sizes_table")
+    st.markdown(f"**A sample**: {PER_CLASS} items of {CLASSES} classes, drawn at random.")
+    image_cards({"rows": _sample(chosen.a)}, key="sample", on_pick=open_query)
+
+
+def _sample(run: Run) -> list[dict]:
+    rng = np.random.default_rng(0)
+    labels = run.items["label"].to_numpy()
+    classes = np.unique(labels)
+    picked = rng.choice(classes, min(CLASSES, len(classes)), replace=False)
+    cards = []
+    for label in picked:
+        rows = np.flatnonzero(labels == label)
+        chosen = rng.choice(rows, min(PER_CLASS, len(rows)), replace=False)
+        cards += [card(run, int(row)) for row in chosen]
+    return [{"cards": cards, "size": 88}]
