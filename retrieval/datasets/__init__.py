@@ -1,132 +1,139 @@
-"""Data sets by name: files on disk to a :class:`Catalog`. Add one: one file, one line here."""
+"""Data sets: files on disk -> :class:`~retrieval.datasets.catalog.Catalog`, one file per data set.
+
+To add one: write a file that ends in ``ENTRY = Dataset(...)`` and name it in ``DATASETS``.
+"""
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from retrieval.datasets import csv_files, folder, grocery, typefaces
 from retrieval.datasets.catalog import Catalog
+from retrieval.datasets.checks import check_catalog
+from retrieval.datasets.entry import Dataset
 from retrieval.errors import UserError, unknown_option
 
 __all__ = ["DATASETS", "Catalog", "Dataset", "fetch_dataset", "list_datasets", "load_catalog"]
 
-
-@dataclass(frozen=True)
-class Dataset:
-    """A data set in the registry.
-
-    Attributes:
-        title: What people call it.
-        load: ``load(root, **options) -> Catalog``.
-        images: How many images, as text.
-        classes: How many classes, as text.
-        licence: Under which licence.
-        fetch: ``fetch(root, archive)`` where it can be had; None if it is the user's own.
-        mirror: Whether a mirrored image still belongs to its class.
-    """
-
-    title: str
-    load: Callable[..., Catalog]
-    images: str
-    classes: str
-    licence: str
-    fetch: Callable[[Path, Path | None], None] | None = None
-    mirror: bool = True
-
-
 DATASETS: dict[str, Dataset] = {
-    "typefaces": Dataset(
-        "Typefaces (embedded)",
-        typefaces.load,
-        "40,578",
-        "3,293",
-        "fonts: Bitstream Vera, OFL, BaKoMa",
-        typefaces.fetch,
-        mirror=False,
-    ),
-    "grocery": Dataset("Grocery Store", grocery.load, "5,421", "81", "MIT", grocery.fetch),
-    "folder": Dataset("Your images, a folder per class", folder.load, "yours", "yours", "yours"),
-    "csv": Dataset("Your images, listed in CSV", csv_files.load, "yours", "yours", "yours"),
+    entry.name: entry
+    for entry in (
+        typefaces.ENTRY,
+        grocery.ENTRY,
+        folder.ENTRY,
+        csv_files.ENTRY,
+    )
 }
 
 
-def dataset_options(name: str) -> list[str]:
-    """Return the names of the options a data set's loader takes.
-
-    Raises:
-        UserError: Unknown data set.
-    """
-    if name not in DATASETS:
-        raise unknown_option("data set", name, DATASETS)
-    parameters = inspect.signature(DATASETS[name].load).parameters
-    return [p for p in parameters if p != "root"]
-
-
 def load_catalog(name: str, root: Path | str | None = None, **options: object) -> Catalog:
-    """Load a data set's catalogue.
+    """Load a data set's table of items and check that its files are there and readable.
 
     Args:
-        name: A key of :data:`DATASETS`.
-        root: Its folder; default ``data/<name>``.
-        **options: Options of its loader; an unknown one is refused.
+        name: Name in :data:`DATASETS`.
+        root: The data set's folder; default ``data/<name>``.
+        **options: Options of that data set, e.g. ``subset="letters"``; see its ``load``.
 
     Returns:
-        The catalogue, checked: files there, splits class-disjoint.
+        The catalogue.
 
     Raises:
-        UserError: Unknown name or option, or bad data.
+        UserError: Unknown name or option, the data set is not there, or its files are damaged.
     """
+    entry = _entry(name)
     valid = dataset_options(name)
     for option in options:
         if option not in valid:
             raise unknown_option(f"option of data set {name!r}", option, valid)
-    return DATASETS[name].load(Path(root or f"data/{name}"), **options)
+    root = _root(name, root)
+    if entry.needs_files and not root.is_dir():
+        raise UserError(f"data set {name!r} is not at {root}: {entry.how_to_get}")
+    catalog = entry.load(root, **options)
+    keep_small = entry.small_classes or catalog.options.get("singletons") == "keep"
+    check_catalog(catalog, small_classes=keep_small)
+    return catalog
 
 
-def fetch_dataset(name: str, root: Path | str | None = None, archive: Path | None = None) -> Path:
-    """Get a data set onto this disk.
+def dataset_options(name: str) -> dict[str, object]:
+    """Return the options of a data set and their defaults.
+
+    Raises:
+        UserError: Unknown name.
+    """
+    parameters = inspect.signature(_entry(name).load).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def fetch_dataset(
+    name: str, root: Path | str | None = None, archive: Path | str | None = None
+) -> Path:
+    """Put a data set on this disk: download it or take an archive, check it, unpack it.
 
     Args:
-        name: A key of :data:`DATASETS`.
+        name: Name in :data:`DATASETS`.
         root: Where to; default ``data/<name>``.
-        archive: A copy of its public archive that is already on disk.
+        archive: A copy of the public archive that is already on disk.
 
     Returns:
         The data set's folder.
 
     Raises:
-        UserError: Unknown name, nothing to fetch, or the content is not the published one.
+        UserError: Nothing to fetch for this name, the download failed, or the content is wrong.
     """
-    dataset_options(name)
-    root = Path(root or f"data/{name}")
-    if DATASETS[name].fetch is None:
-        raise UserError(f"data set {name!r} is your own: pass --data DIR when training")
-    DATASETS[name].fetch(root, archive)
+    entry, root = _entry(name), _root(name, root)
+    if archive is not None and not Path(archive).is_file():
+        raise UserError(f"no archive at {archive}: give the path of a file with --archive")
+    if entry.fetch is None:
+        raise UserError(f"data set {name!r} has nothing to fetch: {entry.how_to_get}")
+    entry.fetch(root, None if archive is None else Path(archive))
     return root
 
 
-def list_datasets() -> pd.DataFrame:
-    """Return one row per data set: name, title, images, classes, licence, state on this disk."""
-    return pd.DataFrame(
-        [
-            {
-                "name": name,
-                "title": d.title,
-                "images": d.images,
-                "classes": d.classes,
-                "licence": d.licence,
-                "on this disk": _state(name, d),
-            }
-            for name, d in DATASETS.items()
-        ]
-    )
+def list_datasets(data: Path | str = "data") -> pd.DataFrame:
+    """Return one row per data set: what it is, and whether it is on this disk.
+
+    Args:
+        data: Folder that holds the data sets, one sub-folder each.
+
+    Returns:
+        Columns ``name``, ``title``, ``images``, ``classes``, ``splits``, ``licence``,
+        ``download``, ``on this disk``, ``how to get``.
+    """
+    rows = [
+        {
+            "name": entry.name,
+            "title": entry.title,
+            "images": "yours" if entry.n_images is None else f"{entry.n_images:,}",
+            "classes": "yours" if entry.n_classes is None else f"{entry.n_classes:,}",
+            "splits": entry.splits,
+            "licence": entry.licence,
+            "download": entry.download or "-",
+            "on this disk": _state(entry, Path(data) / entry.name),
+            "how to get": entry.how_to_get,
+        }
+        for entry in DATASETS.values()
+    ]
+    return pd.DataFrame(rows)
 
 
-def _state(name: str, dataset: Dataset) -> str:
-    if dataset.fetch is None:
-        return "pass --data DIR"
-    root = Path("data") / name
-    return str(root) if root.exists() else f"retrieval fetch {name}"
+def _state(entry: Dataset, root: Path) -> str:
+    if entry.n_images is None:
+        return "yours"
+    if (root / "STANDIN.txt").exists():
+        return "stand-in"
+    if (root / entry.marker).exists():
+        return "yes"
+    if not entry.needs_files:
+        return "made on first use"
+    return "incomplete" if root.is_dir() and any(root.iterdir()) else "no"
+
+
+def _root(name: str, root: Path | str | None) -> Path:
+    return Path(root) if root is not None else Path("data") / name
+
+
+def _entry(name: str) -> Dataset:
+    if name not in DATASETS:
+        raise unknown_option("data set", name, DATASETS)
+    return DATASETS[name]

@@ -1,108 +1,176 @@
-"""Check and unpack a downloaded archive: by content, into place in one move, never outside it."""
+"""Unpack zip and tar archives safely: checked first, written aside, renamed at the end."""
 
+import contextlib
 import gzip
 import json
-import os
 import shutil
+import stat
+import tarfile
+import tempfile
 import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from tqdm.auto import tqdm
 
+from retrieval.datasets.download import check_space
 from retrieval.errors import UserError
 
-Manifest = dict[str, list[int]]
-MARGIN = 50_000_000  # bytes kept free on the disk
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Member:
+    """One file of an archive; ``crc`` is None in tar archives, which store none."""
+
+    name: str
+    size: int
+    crc: int | None
+    open: Callable[[], IO[bytes]]
+
+
+Manifest = dict[str, tuple[int, int]]  # member name -> (size, CRC32)
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read a gzipped JSON manifest: member path (without the top folder) -> [size, CRC-32]."""
-    return json.loads(gzip.decompress(path.read_bytes()))
+    """Read a gzipped JSON manifest ``{name: [size, crc32]}``."""
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return {name: (size, crc) for name, (size, crc) in json.load(file).items()}
 
 
-def archive_content(archive: Path) -> dict[str, zipfile.ZipInfo]:
-    """List a zip archive's files by path without the top folder.
-
-    Args:
-        archive: A zip file whose members share one top folder.
-
-    Returns:
-        Path below the top folder -> member.
-
-    Raises:
-        UserError: Not a zip file, or a member points outside its folder.
-    """
-    if not archive.exists():
-        raise UserError(f"no archive at {archive}")
-    try:
-        with zipfile.ZipFile(archive) as zipped:
-            members = zipped.infolist()
-    except zipfile.BadZipFile as error:
-        raise UserError(f"{archive}: not a zip archive, or cut short; download it again") from error
-    found = {}
-    for member in members:
-        parts = PurePosixPath(member.filename).parts
-        unsafe = (
-            ".." in parts or "\\" in member.filename or PurePosixPath(member.filename).is_absolute()
-        )
-        if unsafe:
-            raise UserError(
-                f"{archive}: member {member.filename!r} points outside its folder; "
-                "refused, nothing was unpacked"
-            )
-        if not member.is_dir() and len(parts) > 1:
-            found["/".join(parts[1:])] = member
-    return found
-
-
-def verify(archive: Path, manifest: Manifest) -> None:
-    """Compare an archive's member list, sizes and CRC-32s with a manifest.
-
-    Raises:
-        UserError: Names the first member that is missing or differs.
-    """
-    content = archive_content(archive)
-    for name, (size, crc) in manifest.items():
-        member = content.get(name)
-        if member is None:
-            raise UserError(f"{archive}: {name} is missing; this is not the published archive")
-        if (member.file_size, member.CRC) != (size, crc):
-            raise UserError(
-                f"{archive}: {name} differs from the published file "
-                f"(size {member.file_size}, expected {size}; or its checksum)"
-            )
-
-
-def unpack(archive: Path, target: Path, manifest: Manifest) -> None:
-    """Unpack the manifest's members into ``target``, whole or not at all.
+def unpack(
+    archive: Path,
+    target: Path,
+    *,
+    manifest: Manifest | None = None,
+    strip: int = 0,
+    keep: Callable[[str], bool] = lambda name: True,
+    progress: bool = True,
+) -> None:
+    """Unpack an archive into a new folder, which appears only when everything is right.
 
     Args:
-        archive: A zip archive; verified here first.
-        target: The data set's folder; replaced only once everything is unpacked.
-        manifest: What to unpack.
+        archive: A zip or tar (also compressed) file.
+        target: The folder to make; must not exist, or be empty.
+        manifest: Names (after ``strip``), sizes and CRC32s that the kept members must have,
+            no more and no fewer.
+        strip: Leading path components to drop from member names.
+        keep: Which members to unpack, by name after ``strip``.
+        progress: Show a progress bar.
 
     Raises:
-        UserError: The content differs, a member is corrupt, or the disk is too full.
+        UserError: Not an archive, a damaged one, an unsafe member name, content that differs from
+            the manifest, a full disk, or ``target`` is in use.
     """
-    verify(archive, manifest)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UserError(f"{target} exists and is not empty: move it away first")
     target.parent.mkdir(parents=True, exist_ok=True)
-    needed = sum(size for size, _ in manifest.values()) + MARGIN
-    free = shutil.disk_usage(target.parent).free
-    if free < needed:
-        raise UserError(f"{target.parent}: {free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB needed")
-    temporary = target.parent / f".{target.name}-{os.getpid()}"
-    shutil.rmtree(temporary, ignore_errors=True)
-    content = archive_content(archive)
+    with _open_archive(archive) as everything:
+        members = {m.name: m for m in _stripped(archive, everything, strip) if keep(m.name)}
+        if manifest is not None:
+            compare(archive, members, manifest)
+        check_space(target.parent, sum(m.size for m in members.values()))
+        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        try:
+            partial.chmod(0o755)
+            bar = tqdm(members.values(), "unpacking", unit="file", disable=not progress)
+            for member in bar:
+                _write(archive, member, partial, manifest)
+            partial.replace(target)
+        except OSError as error:
+            raise UserError(f"cannot unpack {archive} to {target}: {error}") from error
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def compare(archive: Path, members: dict[str, Member], manifest: Manifest) -> None:
+    """Compare an archive's list of members with the manifest, before anything is written.
+
+    Raises:
+        UserError: Counts the missing, unexpected and different members and names the first.
+    """
+    missing = sorted(set(manifest) - set(members))
+    extra = sorted(set(members) - set(manifest))
+    different = [
+        name
+        for name, (size, crc) in manifest.items()
+        if name in members and (members[name].size != size or members[name].crc not in (None, crc))
+    ]
+    faults = (("missing", missing), ("unexpected", extra), ("different", different))
+    found = [f"{len(names):,} {what} (first: {names[0]})" for what, names in faults if names]
+    if found:
+        raise UserError(f"{archive} is not the archive expected: {', '.join(found)}")
+
+
+def safe_name(archive: Path, name: str) -> str:
+    """Return a member name if it stays inside the folder it is unpacked to.
+
+    Raises:
+        UserError: It is absolute, has a drive or a backslash, or climbs with ``..``.
+    """
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name.split("/")[0]:
+        raise UserError(
+            f"{archive}: member {name!r} points outside its folder; nothing was unpacked"
+        )
+    return str(path)
+
+
+def _stripped(archive: Path, members: Iterator[Member], strip: int) -> Iterator[Member]:
+    for member in members:
+        parts = PurePosixPath(safe_name(archive, member.name)).parts[strip:]
+        if parts:
+            yield Member("/".join(parts), member.size, member.crc, member.open)
+
+
+def _write(archive: Path, member: Member, folder: Path, manifest: Manifest | None) -> None:
+    path = folder / member.name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    size, crc = 0, 0
     try:
-        with zipfile.ZipFile(archive) as zipped:
-            for name in tqdm(manifest, f"unpacking {archive.name}", unit="file", leave=False):
-                path = temporary / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with zipped.open(content[name]) as source, path.open("wb") as out:
-                    shutil.copyfileobj(source, out)
-        shutil.rmtree(target, ignore_errors=True)
-        os.replace(temporary, target)
-    except zipfile.BadZipFile as error:
-        raise UserError(f"{archive}: {error}; download it again") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        with member.open() as source, path.open("wb") as file:
+            while chunk := source.read(CHUNK):
+                size, crc = size + len(chunk), zlib.crc32(chunk, crc)
+                file.write(chunk)
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
+        raise UserError(f"{archive}: member {member.name} is damaged ({error})") from error
+    if size != member.size or (manifest is not None and manifest[member.name] != (size, crc)):
+        raise UserError(f"{archive}: member {member.name} is damaged (wrong size or checksum)")
+
+
+@contextlib.contextmanager
+def _open_archive(archive: Path) -> Iterator[Iterator[Member]]:
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as opened:
+                yield _zip_members(archive, opened)
+        elif tarfile.is_tarfile(archive):
+            with tarfile.open(archive) as opened:
+                yield _tar_members(archive, opened)
+        else:
+            raise UserError(f"{archive} is not a whole zip or tar archive: download it again")
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
+        raise UserError(f"{archive} is damaged ({error}): download it again") from error
+
+
+def _zip_members(archive: Path, opened: zipfile.ZipFile) -> Iterator[Member]:
+    for info in opened.infolist():
+        if stat.S_ISLNK(info.external_attr >> 16):
+            raise UserError(f"{archive}: member {info.filename!r} is a link; nothing was unpacked")
+        if info.is_dir():
+            safe_name(archive, info.filename)
+        else:
+            yield Member(info.filename, info.file_size, info.CRC, lambda i=info: opened.open(i))
+
+
+def _tar_members(archive: Path, opened: tarfile.TarFile) -> Iterator[Member]:
+    for info in opened.getmembers():
+        if info.isdir():
+            safe_name(archive, info.name)
+        elif info.isreg():
+            yield Member(info.name, info.size, None, lambda i=info: opened.extractfile(i))
+        else:
+            raise UserError(f"{archive}: member {info.name!r} is a link; nothing was unpacked")

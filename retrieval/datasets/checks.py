@@ -1,57 +1,195 @@
-"""Are the files there? One directory listing per folder instead of a stat call per file."""
+"""Are the files there, readable and enough? Each problem is one line that names the file."""
 
 import os
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
+import numpy as np
+from PIL import Image
+from tqdm.auto import tqdm
+
+from retrieval.cache import cache_folder, fingerprint
+from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError
+from retrieval.files import write_text
+
+FORMATS = {"JPEG": (".jpg", ".jpeg"), "PNG": (".png",), "GIF": (".gif",)}
+IMAGE_SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
+# Above this many files, a change inside a file (not of its name) is no longer looked for at load:
+# that costs one stat call per file, slow on network disks.
+STAT_LIMIT = 20_000
+PART = 256  # images per unit of work
 
 
-def missing_files(root: Path, paths: Sequence[str]) -> list[int]:
-    """Return the positions of paths (POSIX, relative to ``root``) that name no file."""
-    listings: dict[str, set[str]] = {}
-    missing = []
-    for position, path in enumerate(paths):
-        folder, _, name = path.rpartition("/")
-        if folder not in listings:
-            try:
-                listings[folder] = {e.name for e in os.scandir(root / folder) if e.is_file()}
-            except OSError:
-                listings[folder] = set()
-        if name not in listings[folder]:
-            missing.append(position)
-    return missing
+def check_catalog(catalog: Catalog, *, small_classes: bool = False) -> None:
+    """Check every file of a catalogue and the size of its training classes.
 
-
-def check_files(root: Path, paths: Sequence[str]) -> None:
-    """Refuse a catalogue with missing files.
-
-    Raises:
-        UserError: Says how many are missing, and the first.
-    """
-    missing = missing_files(root, paths)
-    if missing:
-        raise UserError(
-            f"{root}: {len(missing):,} of {len(paths):,} files missing, first: {paths[missing[0]]}"
-        )
-
-
-def check_class_sizes(labels: Sequence[str], source: object) -> None:
-    """Refuse classes with a single image: they have no positive pair.
+    Missing files are looked for each time, with one directory listing per folder. Image headers
+    and ends are read once; the result is remembered until the files change.
 
     Args:
-        labels: The class of each item.
-        source: The folder or file at fault, for the message.
+        catalog: The catalogue to check.
+        small_classes: Accept training classes of a single image.
 
     Raises:
-        UserError: Names the first such class.
+        UserError: Names the first file or class at fault and how many there are.
     """
-    counts: dict[str, int] = {}
-    for label in labels:
-        counts[label] = counts.get(label, 0) + 1
-    single = [label for label, count in counts.items() if count == 1]
-    if single:
+    paths = catalog.items["path"].tolist()
+    missing, state = scan_files(catalog.root, paths)
+    if missing:
         raise UserError(
-            f"{source}: {len(single)} classes have one image only (first: "
-            f"{single[0]!r}), which gives no positive pair; add images or remove them"
+            f"data set {catalog.name!r} at {catalog.root}: {len(missing):,} of {len(paths):,} "
+            f"files missing, first: {paths[missing[0]]}"
         )
+    if not small_classes:
+        check_class_sizes(catalog)
+    stamp = cache_folder("checked") / fingerprint(str(catalog.root.resolve()), state)
+    if not stamp.exists():
+        check_images(catalog.absolute_paths())
+        write_text(stamp, f"{len(paths)} images of {catalog.root} were readable\n")
+
+
+def scan_files(root: Path, paths: Sequence[str]) -> tuple[list[int], str]:
+    """Find the paths that are not files under ``root``: one ``os.scandir`` per folder.
+
+    Args:
+        root: Folder the paths are relative to.
+        paths: POSIX paths relative to ``root``.
+
+    Returns:
+        Positions of the missing paths, ascending, and a fingerprint of the folders that changes
+        when files are added, removed, renamed or (up to ``STAT_LIMIT`` files) rewritten.
+    """
+    wanted: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    for position, path in enumerate(paths):
+        folder, _, name = path.rpartition("/")
+        wanted[folder].append((name, position))
+    missing: list[int] = []
+    state = []
+    for folder, members in wanted.items():
+        present, changed = _list_folder(Path(root, folder), with_stat=len(paths) <= STAT_LIMIT)
+        missing += [position for name, position in members if name not in present]
+        known = [(name, present.get(name)) for name, _ in members]
+        state.append((folder, changed, hash_of(known)))
+    return sorted(missing), fingerprint(state)
+
+
+def hash_of(values: object) -> str:
+    """Return a short hash of nested plain values; quicker than one of their JSON."""
+    return fingerprint(repr(values))
+
+
+def _list_folder(folder: Path, *, with_stat: bool) -> tuple[dict[str, object], int]:
+    """Map file names to (size, mtime), or to None; and return the folder's mtime without stat."""
+    try:
+        with os.scandir(folder) as entries:
+            files = [entry for entry in entries if entry.is_file()]
+        if not with_stat:
+            return dict.fromkeys([entry.name for entry in files]), folder.stat().st_mtime_ns
+        stats = [(entry.name, entry.stat()) for entry in files]
+    except (FileNotFoundError, NotADirectoryError):
+        return {}, 0
+    return {name: (s.st_size, s.st_mtime_ns) for name, s in stats}, 0
+
+
+def check_images(paths: Sequence[str], *, progress: bool | None = None) -> None:
+    """Check that images are whole and of a format the input pipeline decodes.
+
+    Reads each file's header and end; decodes it in full only if its end looks unusual.
+
+    Args:
+        paths: Absolute paths.
+        progress: Show a progress bar; default: above 5,000 images.
+
+    Raises:
+        UserError: Names the first unreadable image and how many there are.
+    """
+    show = len(paths) > 5_000 if progress is None else progress
+    with ThreadPoolExecutor(8) as pool:
+        parts = [paths[start : start + PART] for start in range(0, len(paths), PART)]
+        problems = []
+        with tqdm(desc="checking images", total=len(paths), unit="img", disable=not show) as bar:
+            for part, found in zip(parts, pool.map(_problems, parts), strict=True):
+                problems += found
+                bar.update(len(part))
+    if problems:
+        path, problem = problems[0]
+        more = f" ({len(problems) - 1:,} more images are at fault)" if len(problems) > 1 else ""
+        raise UserError(f"{path}: {problem}{more}: replace it or remove it from the data set")
+
+
+def _problems(paths: Sequence[str]) -> list[tuple[str, str]]:
+    found = [(path, image_problem(path)) for path in paths]
+    return [(path, problem) for path, problem in found if problem]
+
+
+def image_problem(path: str) -> str | None:
+    """Return what is wrong with an image file in a few words, or None."""
+    try:
+        with open(path, "rb") as file:
+            end = _end(file)
+            file.seek(0)
+            with Image.open(file) as image:
+                if image.format not in FORMATS:
+                    return f"a {image.format} image; only {', '.join(FORMATS)} can be decoded"
+                if getattr(image, "is_animated", False) and image.format == "GIF":
+                    return "an animated GIF, which is not one image"
+                if not _looks_whole(image.format, end):
+                    image.load()
+    except FileNotFoundError:
+        return "missing"
+    except Exception as error:  # Pillow raises many kinds, all of them mean "damaged"
+        return f"unreadable or truncated image ({_words(error)})"
+    return None
+
+
+def _end(file: IO[bytes]) -> bytes:
+    size = file.seek(0, os.SEEK_END)
+    if size == 0:
+        raise OSError("the file is empty")
+    file.seek(max(0, size - 64))
+    return file.read()
+
+
+def _looks_whole(kind: str, end: bytes) -> bool:
+    if kind == "JPEG":
+        return b"\xff\xd9" in end
+    return kind == "PNG" and b"IEND" in end
+
+
+def _words(error: Exception) -> str:
+    text = str(error).split(" <_io")[0].strip()
+    return text if text and "\n" not in text else type(error).__name__
+
+
+def check_class_sizes(catalog: Catalog) -> None:
+    """Refuse a training class of one image: it has no positive pair.
+
+    Raises:
+        UserError: Names the first such class, its image, and the ways out.
+    """
+    train = catalog.items[catalog.items["split"] == "train"]
+    counts = train.groupby("label")["path"].transform("size").to_numpy()
+    single = np.flatnonzero(counts == 1)
+    if len(single):
+        first = train.iloc[single[0]]
+        raise UserError(
+            f"data set {catalog.name!r}: {len(single):,} training classes have one image, first: "
+            f"{first['label_name']!r} ({first['path']}): add images, or pass the option "
+            "singletons=drop"
+        )
+
+
+def drop_singletons(labels: Sequence[Hashable], train: Iterable[bool]) -> np.ndarray:
+    """Return a mask, bool (n,), that leaves out training items alone in their class.
+
+    Args:
+        labels: Class of each item.
+        train: Whether each item is in the training split.
+    """
+    counts = Counter(labels)
+    pairs = zip(labels, train, strict=True)
+    return np.array([counts[label] > 1 or not in_train for label, in_train in pairs], bool)

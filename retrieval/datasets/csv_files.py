@@ -1,17 +1,24 @@
-"""Your own lists: CSV rows ``class id,relative path`` and a folder of images.
+"""Your own images from CSV rows ``class id,relative path``, as the original baseline wrote them."""
 
-The original baseline's files work unchanged: two files, train and test, without a header.
-"""
-
-import csv as csv_module
+import csv
+from dataclasses import dataclass
 from pathlib import Path
 
 from retrieval.datasets.catalog import Catalog, make_catalog
-from retrieval.datasets.checks import check_class_sizes, missing_files
-from retrieval.datasets.splits import split_classes
+from retrieval.datasets.checks import IMAGE_SUFFIXES, drop_singletons, scan_files
+from retrieval.datasets.entry import Dataset
+from retrieval.datasets.folder import check_singletons
+from retrieval.datasets.splits import ClassList, split_classes
 from retrieval.errors import UserError
 
-Rows = list[tuple[str, str]]
+
+@dataclass(frozen=True)
+class Row:
+    """One image of a CSV file; ``number`` is its 1-based line."""
+
+    number: int
+    label: str
+    path: str
 
 
 def load(
@@ -23,108 +30,140 @@ def load(
     image_root: str | None = None,
     test_fraction: float = 0.5,
     split_seed: int = 0,
-    train_classes: str | None = None,
-    test_classes: str | None = None,
+    train_classes: ClassList | None = None,
+    test_classes: ClassList | None = None,
+    singletons: str = "refuse",
 ) -> Catalog:
-    """Load a catalogue from one CSV file (split by class) or two (train and test).
+    """Load images listed in one CSV file (split here) or in two (train and test).
 
     Args:
-        root: Image folder if ``image_root`` is not given.
-        csv: One file, to be split by class.
-        train_csv: The training rows; goes with ``test_csv``.
+        root: Where the CSV files are looked for if not in the working directory.
+        csv: One file of ``class id,relative path`` rows, with or without a header.
+        train_csv: The training rows; needs ``test_csv``.
         test_csv: The test rows.
-        image_root: Folder the paths are relative to.
-        test_fraction: See :func:`retrieval.datasets.splits.split_classes`, as all below.
-        split_seed: Seeds the split.
-        train_classes: Text file of classes to train on.
-        test_classes: Text file of classes to test on.
+        image_root: Folder the paths are relative to; default ``root``.
+        test_fraction: Share of the classes to test on (``csv`` only).
+        split_seed: Seeds the split (``csv`` only).
+        train_classes: Class ids instead of a fraction: a list, ``"1,2"`` or ``"@FILE"``.
+        test_classes: As above, for the test side.
+        singletons: What to do with training classes of one image: ``refuse``, ``drop``, ``keep``.
 
     Returns:
-        The catalogue.
+        The catalogue; labels are the class ids if all are integers, else their sorted order.
 
     Raises:
-        UserError: A file is missing, or a row is malformed or names no image.
+        UserError: A CSV file is missing or malformed, a row names no file, or a bad split.
     """
-    images = Path(image_root or root)
-    if bool(csv) == bool(train_csv or test_csv) or bool(train_csv) != bool(test_csv):
-        raise UserError("data set csv needs --csv FILE, or --train-csv FILE and --test-csv FILE")
+    check_singletons(singletons)
+    options = {k: v for k, v in locals().items() if k != "root"}
+    images = Path(image_root) if image_root is not None else Path(root)
     if not images.is_dir():
-        raise UserError(f"no image folder at {images}; pass --image-root DIR")
-    if csv:
-        rows = read_rows(csv, images)
-        sides = split_classes(
-            [label for label, _ in rows],
+        raise UserError(f"no image folder at {images}: give it with the option image_root=DIR")
+    if csv is not None and train_csv is None and test_csv is None:
+        rows = read_rows(_find(root, csv), images)
+        split_of = split_classes(
+            [row.label for row in rows],
             test_fraction=test_fraction,
             split_seed=split_seed,
             train_classes=train_classes,
             test_classes=test_classes,
         )
-        rows = [row for row in rows if row[0] in sides]
-        splits = [sides[label] for label, _ in rows]
+        listed = [(row, split_of[row.label]) for row in rows if row.label in split_of]
+    elif csv is None and train_csv is not None and test_csv is not None:
+        if train_classes is not None or test_classes is not None:
+            raise UserError("train_csv and test_csv are the split: drop the class lists")
+        listed = [
+            (row, split)
+            for split, file in (("train", train_csv), ("test", test_csv))
+            for row in read_rows(_find(root, file), images)
+        ]
     else:
-        train, test = read_rows(train_csv, images), read_rows(test_csv, images)
-        rows, splits = train + test, ["train"] * len(train) + ["test"] * len(test)
-    check_class_sizes([label for label, _ in rows], csv or train_csv)
-    names = sorted({label for label, _ in rows}, key=lambda s: (not s.isdigit(), s.zfill(20)))
-    numbers = {
-        name: int(name) if all(n.isdigit() for n in names) else i for i, name in enumerate(names)
-    }
+        raise UserError("give either the option csv=FILE, or both train_csv=FILE and test_csv=FILE")
+    if singletons == "drop":
+        pairs = [(row.label, split) for row, split in listed]
+        keep = drop_singletons(pairs, [split == "train" for _, split in listed])
+        listed = [item for item, kept in zip(listed, keep, strict=True) if kept]
+    return _catalog(images, listed, options)
+
+
+def read_rows(path: Path, images: Path) -> list[Row]:
+    """Read one CSV file and check that every row names a file.
+
+    Args:
+        path: The CSV file, UTF-8; blank lines are skipped, a header is recognised.
+        images: Folder the rows' paths are relative to.
+
+    Returns:
+        The rows in file order, paths POSIX and relative to ``images``.
+
+    Raises:
+        UserError: Names the file and the row at fault.
+    """
+    rows = []
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file)
+        for cells in reader:
+            cells = [cell.strip() for cell in cells]
+            if not any(cells):
+                continue
+            where = f"{path} row {reader.line_num}"
+            if len(cells) != 2 or not all(cells):
+                raise UserError(f"{where}: {','.join(cells)!r} is not `class id,relative path`")
+            if not rows and not cells[1].lower().endswith(IMAGE_SUFFIXES):
+                continue  # a header
+            rows.append(Row(reader.line_num, cells[0], _relative(cells[1], images, where)))
+    if not rows:
+        raise UserError(f"{path}: no rows `class id,relative path`")
+    missing, _ = scan_files(images, [row.path for row in rows])
+    if missing:
+        first = rows[missing[0]]
+        more = f" ({len(missing) - 1:,} more rows like it)" if len(missing) > 1 else ""
+        raise UserError(f"{path} row {first.number}: no file {images / first.path}{more}")
+    return rows
+
+
+def _relative(path: str, images: Path, where: str) -> str:
+    if not Path(path).is_absolute():
+        return Path(path).as_posix()
+    try:
+        return Path(path).relative_to(images.resolve()).as_posix()
+    except ValueError:
+        raise UserError(f"{where}: {path} is not inside the image folder {images}") from None
+
+
+def _find(root: Path, file: str) -> Path:
+    for path in (Path(file), Path(root) / file):
+        if path.is_file():
+            return path
+    raise UserError(f"no CSV file {file} (looked here and in {root})")
+
+
+def _catalog(images: Path, listed: list[tuple[Row, str]], options: dict) -> Catalog:
+    names = sorted({row.label for row, _ in listed})
+    if all(_is_integer(name) for name in names):
+        number = {name: int(name) for name in names}
+    else:
+        number = {name: label for label, name in enumerate(names)}
     return make_catalog(
         "csv",
         images,
-        path=[path for _, path in rows],
-        label=[numbers[label] for label, _ in rows],
-        label_name=[label for label, _ in rows],
-        split=splits,
-        options={
-            "csv": csv,
-            "train_csv": train_csv,
-            "test_csv": test_csv,
-            "image_root": image_root,
-            "test_fraction": test_fraction,
-            "split_seed": split_seed,
-            "train_classes": train_classes,
-            "test_classes": test_classes,
-        },
+        path=[row.path for row, _ in listed],
+        label=[number[row.label] for row, _ in listed],
+        label_name=[row.label for row, _ in listed],
+        split=[split for _, split in listed],
+        options=options,
     )
 
 
-def read_rows(path: str | Path, images: Path) -> Rows:
-    """Read ``class id,relative path`` rows, with or without a header.
+def _is_integer(text: str) -> bool:
+    return text.removeprefix("-").isdecimal()
 
-    Args:
-        path: The CSV file.
-        images: Folder the paths are relative to.
 
-    Returns:
-        (class, path) pairs.
-
-    Raises:
-        UserError: The file is missing or empty, a row has not two columns, or names no image.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise UserError(f"no CSV file at {path}")
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        numbered = [
-            (n, [cell.strip() for cell in row])
-            for n, row in enumerate(csv_module.reader(file), start=1)
-            if row
-        ]
-    for number, row in numbered:
-        if len(row) < 2 or not row[0] or not row[1]:
-            raise UserError(
-                f"{path}: row {number}: expected `class id,relative path`, found {','.join(row)!r}"
-            )
-    names = [row[1].replace("\\", "/") for _, row in numbered]
-    missing = missing_files(images, names)
-    if missing and missing[0] == 0 and "." not in names[0]:  # a header
-        numbered, names, missing = numbered[1:], names[1:], [m - 1 for m in missing[1:]]
-    if not numbered:
-        raise UserError(f"{path}: no rows")
-    if missing:
-        raise UserError(
-            f"{path}: row {numbered[missing[0]][0]}: no file {images / names[missing[0]]}"
-            f" ({len(missing)} of {len(names)} rows name no file)"
-        )
-    return [(row[0], name) for (_, row), name in zip(numbered, names, strict=True)]
+ENTRY = Dataset(
+    name="csv",
+    title="Your own images, listed in CSV files",
+    load=load,
+    how_to_get="give train_csv=FILE and test_csv=FILE (or csv=FILE) and image_root=DIR as options",
+    splits="two files, or one split by fraction and seed or by lists",
+    needs_files=False,
+)

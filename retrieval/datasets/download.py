@@ -1,42 +1,182 @@
-"""Downloads with pooch: progress bar, retries, and a clean restart after a break."""
+"""Downloads that resume, retry, check a digest and look for free space first (on pooch)."""
 
+import logging
+import shutil
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pooch
+import requests
+from tqdm.auto import tqdm
 
 from retrieval.errors import UserError
 
-RETRIES = 3
+CHUNK = 1 << 20
+TIMEOUT = 30  # seconds without a byte before a connection counts as dropped
 
 
-def download(url: str, folder: Path, name: str, known_hash: str | None = None) -> Path:
-    """Download one file, or keep the copy that is there already.
+@dataclass
+class ResumingDownloader:
+    """A pooch downloader that keeps what has arrived and asks for the rest.
 
-    Pooch writes to a temporary file and renames it, so a broken download leaves nothing behind.
+    Attributes:
+        part: Where bytes are kept between attempts and between calls.
+        unpacked: Free bytes needed beside the download itself.
+        attempts: Attempts in a row that bring no new byte before giving up.
+        wait: Seconds before the second attempt; doubles with each attempt without progress.
+        progress: Show a progress bar.
+    """
+
+    part: Path
+    unpacked: int = 0
+    attempts: int = 5
+    wait: float = 1.0
+    progress: bool = True
+
+    def __call__(self, url: str, output_file: str, _pooch: object, **_: object) -> None:
+        """Download ``url`` to ``output_file``, resuming from ``part``.
+
+        Raises:
+            UserError: The server refuses, or stays unreachable after all attempts.
+        """
+        failures, have = 0, self._have()
+        while True:
+            try:
+                self._transfer(url)
+                break
+            except (requests.RequestException, OSError) as error:
+                _raise_if_final(url, error)
+                failures = 0 if self._have() > have else failures + 1
+                have = self._have()
+                if failures >= self.attempts:
+                    raise UserError(
+                        f"{url}: download failed after {failures} attempts "
+                        f"({_reason(error)}); {have:,} bytes are kept: the same command continues"
+                    ) from error
+                time.sleep(self.wait * 2 ** max(failures - 1, 0))
+        shutil.move(self.part, output_file)
+
+    def _have(self) -> int:
+        return self.part.stat().st_size if self.part.exists() else 0
+
+    def _transfer(self, url: str) -> None:
+        have = self._have()
+        headers = {"Accept-Encoding": "identity"}
+        if have:
+            headers["Range"] = f"bytes={have}-"
+        with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as reply:
+            if reply.status_code == 416:  # nothing after what we have: whole, or another file
+                if reply.headers.get("Content-Range") != f"bytes */{have}":
+                    self.part.unlink()
+                    self._transfer(url)
+                return
+            reply.raise_for_status()
+            if reply.status_code != 206:
+                have = 0  # the server does not resume: start cleanly
+            rest = int(reply.headers.get("Content-Length", 0))
+            check_space(self.part.parent, rest + self.unpacked)
+            with (
+                self.part.open("ab" if have else "wb") as file,
+                tqdm(
+                    desc=self.part.stem,
+                    total=have + rest if rest else None,
+                    initial=have,
+                    unit="B",
+                    unit_scale=True,
+                    unit_divisor=1024,
+                    disable=not self.progress,
+                ) as bar,
+            ):
+                got = 0
+                for chunk in reply.iter_content(CHUNK):
+                    file.write(chunk)
+                    got += len(chunk)
+                    bar.update(len(chunk))
+            if rest and got < rest:
+                raise requests.ConnectionError(f"{rest - got:,} bytes short")
+
+
+def download(
+    url: str,
+    target: Path,
+    *,
+    digest: str | None = None,
+    unpacked: int = 0,
+    progress: bool = True,
+    attempts: int = 5,
+    wait: float = 1.0,
+) -> Path:
+    """Download a file; what is there already and has the right digest is kept.
+
+    A dropped connection resumes where it stopped, in this call or the next one. A file with the
+    wrong digest is thrown away and downloaded once more from the start.
 
     Args:
-        url: Where the file is.
-        folder: Where it goes.
-        name: What it is called there.
-        known_hash: ``md5:...`` or ``sha256:...``; None where the host regenerates its archives
-            (their content is then verified by a manifest).
+        url: Where from.
+        target: Where to; appears only when whole and right.
+        digest: ``"md5:..."`` or ``"sha256:..."``; None trusts what arrives.
+        unpacked: Bytes that unpacking will need, for the free-space check.
+        progress: Show a progress bar.
+        attempts: See :class:`ResumingDownloader`.
+        wait: See :class:`ResumingDownloader`.
 
     Returns:
-        The file's path.
+        ``target``.
 
     Raises:
-        UserError: The host cannot be reached, or the content is not what it should be.
+        UserError: No space, no connection, or the digest is wrong twice.
     """
-    agent = pooch.HTTPDownloader(progressbar=True, timeout=60)
-    last: Exception | None = None
-    for _ in range(RETRIES):
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f"{target.name}.part")
+    downloader = ResumingDownloader(part, unpacked, attempts, wait, progress)
+    pooch.get_logger().setLevel(logging.WARNING)
+    for last in (False, True):
         try:
-            return Path(pooch.retrieve(url, known_hash, fname=name, path=folder, downloader=agent))
-        except Exception as error:  # pooch passes on whatever requests and sockets raise
-            last = error
-            (folder / name).unlink(missing_ok=True)
-    reason = " ".join(str(last).split())[:300]
-    raise UserError(
-        f"cannot download {url} ({type(last).__name__}: {reason}); try again, or get it "
-        "by other means and pass --archive FILE"
-    ) from last
+            pooch.retrieve(url, digest, target.name, target.parent, downloader=downloader)
+            return target
+        except ValueError as error:  # pooch's word for a wrong digest; it has removed the file
+            part.unlink(missing_ok=True)
+            if last:
+                raise UserError(
+                    f"{url}: what arrived twice does not have the digest {digest}: "
+                    "the file at the source has changed or is damaged; nothing was kept"
+                ) from error
+    raise AssertionError("unreachable")
+
+
+def check_space(folder: Path, needed: int) -> None:
+    """Refuse early when a disk is too full.
+
+    Args:
+        folder: A folder on the disk; it need not exist yet.
+        needed: Bytes.
+
+    Raises:
+        UserError: Says how much is needed and how much there is.
+    """
+    existing = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    free = shutil.disk_usage(existing).free
+    if needed > free:
+        raise UserError(
+            f"{folder}: {needed / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free on this disk"
+        )
+
+
+def _raise_if_final(url: str, error: Exception) -> None:
+    """Turn errors that no retry can cure into the user's message."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status is not None and 400 <= status < 500 and status not in (408, 429):
+        raise UserError(
+            f"{url}: the server answers {status}; download it yourself and pass --archive FILE"
+        ) from error
+    if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
+        raise UserError(f"cannot write the download: {error}") from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, requests.Timeout):
+        return "timed out"
+    if isinstance(error, requests.ConnectionError) and "NameResolution" in str(error):
+        return "the server's name is unknown here: no network?"
+    return type(error).__name__

@@ -1,14 +1,15 @@
-"""Your own images: one sub-folder per class, class-disjoint split by fraction or lists."""
+"""Your own images: any directory with one sub-folder per class."""
 
 import os
 from pathlib import Path
 
-from retrieval.datasets.catalog import Catalog, make_catalog
-from retrieval.datasets.checks import check_class_sizes
-from retrieval.datasets.splits import split_classes
-from retrieval.errors import UserError
+from retrieval.datasets.catalog import SPLITS, Catalog, make_catalog
+from retrieval.datasets.checks import IMAGE_SUFFIXES, drop_singletons
+from retrieval.datasets.entry import Dataset
+from retrieval.datasets.splits import ClassList, split_classes
+from retrieval.errors import UserError, unknown_option
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".gif")
+SINGLETONS = ("refuse", "drop", "keep")
 
 
 def load(
@@ -16,63 +17,125 @@ def load(
     *,
     test_fraction: float = 0.5,
     split_seed: int = 0,
-    train_classes: str | None = None,
-    test_classes: str | None = None,
+    train_classes: ClassList | None = None,
+    test_classes: ClassList | None = None,
+    singletons: str = "refuse",
 ) -> Catalog:
-    """Load ``root/<class>/<image>``; images may lie deeper inside a class's folder.
+    """Load ``root/<class>/**/<image>``, or ``root/train/<class>/`` and ``root/test/<class>/``.
 
     Args:
-        root: Folder with one sub-folder per class.
-        test_fraction: See :func:`retrieval.datasets.splits.split_classes`, as all below.
+        root: The directory; hidden files and folders are ignored.
+        test_fraction: Share of the classes to test on.
         split_seed: Seeds the split.
-        train_classes: Text file of classes to train on.
-        test_classes: Text file of classes to test on.
+        train_classes: Class names instead of a fraction: a list, ``"a,b"`` or ``"@FILE"``.
+        test_classes: As above, for the test side.
+        singletons: What to do with training classes of one image: ``refuse``, ``drop``, ``keep``.
 
     Returns:
-        The catalogue.
+        The catalogue; labels number the class names in sorted order.
 
     Raises:
-        UserError: The folder is missing or has no classes; a class is empty or has one image.
+        UserError: No class folders, a class without images, or a bad split.
     """
-    if not root.is_dir():
-        raise UserError(f"no folder at {root}; pass --data DIR with one sub-folder per class")
-    names = sorted(e.name for e in os.scandir(root) if e.is_dir() and not e.name.startswith("."))
-    if not names:
-        raise UserError(f"{root}: no sub-folders; it needs one per class")
-    images = {name: sorted(_images(root, name)) for name in names}
-    for name, found in images.items():
-        if not found:
-            raise UserError(
-                f"{root / name}: no images ({', '.join(SUFFIXES)}); add some or remove the folder"
-            )
-    sides = split_classes(
-        names,
-        test_fraction=test_fraction,
-        split_seed=split_seed,
-        train_classes=train_classes,
-        test_classes=test_classes,
-    )
-    kept = [(path, name) for name in names if name in sides for path in images[name]]
-    check_class_sizes([name for _, name in kept], root)
+    check_singletons(singletons)
+    given = _given_split(root)
+    if given and (train_classes is not None or test_classes is not None):
+        raise UserError(f"{root} has train/ and test/ folders: they are the split; drop the lists")
+    if given:
+        images = {split: class_images(root / split) for split in SPLITS}
+        files = [(c, f"{s}/{p}", s) for s in SPLITS for c, ps in images[s].items() for p in ps]
+    else:
+        by_class = class_images(root)
+        split_of = split_classes(
+            list(by_class),
+            test_fraction=test_fraction,
+            split_seed=split_seed,
+            train_classes=train_classes,
+            test_classes=test_classes,
+        )
+        files = [(c, p, split_of[c]) for c, ps in by_class.items() if c in split_of for p in ps]
+    number = {name: label for label, name in enumerate(sorted({c for c, _, _ in files}))}
+    if singletons == "drop":
+        keep = drop_singletons([(c, s) for c, _, s in files], [s == "train" for _, _, s in files])
+        files = [file for file, kept in zip(files, keep, strict=True) if kept]
     return make_catalog(
         "folder",
         root,
-        path=[path for path, _ in kept],
-        label=[names.index(name) for _, name in kept],
-        label_name=[name for _, name in kept],
-        split=[sides[name] for _, name in kept],
+        path=[p for _, p, _ in files],
+        label=[number[c] for c, _, _ in files],
+        label_name=[c for c, _, _ in files],
+        split=[s for _, _, s in files],
         options={
             "test_fraction": test_fraction,
             "split_seed": split_seed,
             "train_classes": train_classes,
             "test_classes": test_classes,
+            "singletons": singletons,
         },
     )
 
 
-def _images(root: Path, name: str) -> list[str]:
-    return [
-        path.relative_to(root).as_posix()
-        for path in (root / name).rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file()
-    ]
+def class_images(root: Path) -> dict[str, list[str]]:
+    """Map each class folder of ``root`` to its images, both sorted.
+
+    Returns:
+        POSIX paths relative to ``root``, by class name.
+
+    Raises:
+        UserError: No class folders, or one without images.
+    """
+    classes = _visible_folders(root)
+    if not classes:
+        raise UserError(f"{root} has no sub-folders: give a folder with one sub-folder per class")
+    found = {}
+    for name in classes:
+        files = _files_below(root / name)
+        images = sorted(f for f in files if f.lower().endswith(IMAGE_SUFFIXES))
+        if not images:
+            others = f" ({len(files):,} files of other kinds)" if files else ""
+            raise UserError(
+                f"class folder {root / name} has no images{others}: "
+                f"add {', '.join(IMAGE_SUFFIXES)} files or remove the folder"
+            )
+        found[name] = [f"{name}/{image}" for image in images]
+    return found
+
+
+def check_singletons(given: str) -> None:
+    """Check the value of the ``singletons`` option.
+
+    Raises:
+        UserError: It is not one of ``SINGLETONS``.
+    """
+    if given not in SINGLETONS:
+        raise unknown_option("value of option singletons", given, SINGLETONS)
+
+
+def _visible_folders(root: Path) -> list[str]:
+    with os.scandir(root) as entries:
+        return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
+
+
+def _files_below(folder: Path) -> list[str]:
+    found = []
+    for here, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        inside = Path(here).relative_to(folder)
+        found += [(inside / name).as_posix() for name in files if not name.startswith(".")]
+    return found
+
+
+def _given_split(root: Path) -> bool:
+    """Tell whether ``root`` holds exactly ``train/<class>/`` and ``test/<class>/``."""
+    if _visible_folders(root) != sorted(SPLITS):
+        return False
+    return all(_visible_folders(root / split) for split in SPLITS)
+
+
+ENTRY = Dataset(
+    name="folder",
+    title="Your own images, one folder per class",
+    load=load,
+    how_to_get="give your folder with --data DIR (one sub-folder per class)",
+    splits="by fraction and seed, by lists, or train/ and test/",
+)

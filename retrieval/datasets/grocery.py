@@ -1,85 +1,144 @@
-"""Grocery Store (Klasson et al., WACV 2019): 5,421 real photos of 81 products.
+"""Grocery Store: 5,421 phone photos of fruit, vegetables and cartons (Klasson et al., WACV 2019).
 
-The three published lists are pooled and split by class: even fine ids train, odd fine ids test.
-The published ``test`` list was photographed in other stores, which gives the cross-store protocol:
-queries = odd-id photos of ``test``, gallery = odd-id photos of ``train`` and ``val``.
+Its three lists are pooled and split by class: even fine ids train, odd fine ids test. The ``test``
+list was photographed in other stores, so the test split carries an honest protocol:
+**cross-store**, queries from the odd ids of ``test``, gallery from the odd ids of ``train`` and
+``val``.
 """
 
 import csv
+import tempfile
 from pathlib import Path
 
 from retrieval.datasets.archives import read_manifest, unpack
 from retrieval.datasets.catalog import Catalog, make_catalog
-from retrieval.datasets.checks import check_files
 from retrieval.datasets.download import download
+from retrieval.datasets.entry import Dataset
 from retrieval.errors import UserError
 
 URL = "https://github.com/marcusklasson/GroceryStoreDataset/archive/refs/heads/master.zip"
+# The host regenerates its archives, so their hash changes; the content does not.
 MANIFEST = Path(__file__).with_name("grocery_manifest.json.gz")
-LISTS = ("train", "val", "test")
-IMAGES, CLASSES = 5421, 81
+COUNTS = {"train": 2640, "val": 296, "test": 2485}
+N_CLASSES, UNPACKED = 81, 123_000_000
 
 
 def load(root: Path) -> Catalog:
-    """Load the catalogue.
+    """Load the catalogue from ``root/dataset/``.
 
     Args:
-        root: The unpacked archive's top folder (holds ``dataset/``).
+        root: Folder made by :func:`fetch`, or the unpacked public archive.
 
     Returns:
-        5,421 items; super-class = coarse class; roles for the cross-store protocol.
+        All images; query and gallery roles in the test split; coarse classes as super classes.
 
     Raises:
-        UserError: The folder, a list or a photo is missing.
+        UserError: The lists are absent or do not have the official counts.
     """
-    folder = root / "dataset"
-    if not (folder / "classes.csv").exists():
-        raise UserError(f"no Grocery data at {root}: run `retrieval fetch grocery`")
-    with (folder / "classes.csv").open(encoding="utf-8", newline="") as file:
-        classes = {int(row[1]): (row[0], int(row[3]), row[2]) for row in list(csv.reader(file))[1:]}
-    rows = [(path, int(fine), name) for name in LISTS for path, fine in _read_list(folder, name)]
-    if (len(rows), len(classes)) != (IMAGES, CLASSES):
-        raise UserError(
-            f"{folder}: expected {IMAGES:,} photos of {CLASSES} classes, found "
-            f"{len(rows):,} of {len(classes)}; run `retrieval fetch grocery` again"
-        )
-    check_files(folder, [path for path, _, _ in rows])
+    fine, coarse = read_classes(root)
+    rows = [row for name in COUNTS for row in read_list(root, name, fine)]
     return make_catalog(
         "grocery",
-        folder,
-        path=[path for path, _, _ in rows],
-        label=[fine for _, fine, _ in rows],
-        label_name=[classes[fine][0].replace("-", " ") for _, fine, _ in rows],
-        split=["test" if fine % 2 else "train" for _, fine, _ in rows],
-        role=["query" if source == "test" else "gallery" for _, _, source in rows],
-        super_label=[classes[fine][1] for _, fine, _ in rows],
-        super_name=[classes[fine][2].replace("-", " ") for _, fine, _ in rows],
+        root,
+        path=[f"dataset/{path}" for path, _, _, _ in rows],
+        label=[label for _, label, _, _ in rows],
+        label_name=[fine[label] for _, label, _, _ in rows],
+        split=["test" if label % 2 else "train" for _, label, _, _ in rows],
+        role=[_role(label, source) for _, label, _, source in rows],
+        super_label=[group for _, _, group, _ in rows],
+        super_name=[coarse[group] for _, _, group, _ in rows],
         query_gallery_title="cross-store",
     )
 
 
-def _read_list(folder: Path, name: str) -> list[tuple[str, str]]:
-    path = folder / f"{name}.txt"
-    if not path.exists():
-        raise UserError(f"{path} is missing; run `retrieval fetch grocery` again")
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [tuple(part.strip() for part in line.split(",")[:2]) for line in lines if line.strip()]
+def read_classes(root: Path) -> tuple[dict[int, str], dict[int, str]]:
+    """Read ``classes.csv``: names of the fine and of the coarse classes by id.
+
+    Raises:
+        UserError: The file is absent or does not name 81 classes.
+    """
+    path = root / "dataset" / "classes.csv"
+    if not path.is_file():
+        raise UserError(f"no Grocery photos at {root} ({path} is missing): {ENTRY.how_to_get}")
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))[1:]
+    fine = {int(row[1]): row[0].replace("-", " ") for row in rows}
+    coarse = {int(row[3]): row[2].replace("-", " ") for row in rows}
+    if len(fine) != N_CLASSES:
+        raise UserError(f"{path}: expected {N_CLASSES} classes, found {len(fine)}")
+    return fine, coarse
+
+
+def read_list(root: Path, name: str, fine: dict[int, str]) -> list[tuple[str, int, int, str]]:
+    """Read one of the three lists, rows ``path, fine id, coarse id``.
+
+    Args:
+        root: The data set's folder.
+        name: ``train``, ``val`` or ``test``.
+        fine: Known fine classes.
+
+    Returns:
+        (path, fine id, coarse id, list name) per row.
+
+    Raises:
+        UserError: The list is absent, has another length, or a malformed row.
+    """
+    path = root / "dataset" / f"{name}.txt"
+    if not path.is_file():
+        raise UserError(f"{path} is missing: move {root} away, then {ENTRY.how_to_get}")
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        cells = [cell.strip() for cell in line.split(",")]
+        if len(cells) != 3 or not cells[1].isdecimal() or int(cells[1]) not in fine:
+            raise UserError(f"{path} row {number}: {line!r} is not `path, fine id, coarse id`")
+        rows.append((cells[0], int(cells[1]), int(cells[2]), name))
+    if len(rows) != COUNTS[name]:
+        raise UserError(f"{path}: expected {COUNTS[name]:,} images, found {len(rows):,}")
+    return rows
+
+
+def _role(label: int, source: str) -> str:
+    if label % 2 == 0:
+        return "both"
+    return "query" if source == "test" else "gallery"
 
 
 def fetch(root: Path, archive: Path | None = None) -> None:
-    """Download the public archive (119 MB), or take a copy on disk, check it and unpack it.
+    """Download the public archive (or take a copy), check its content, unpack it to ``root``.
 
     Args:
-        root: Where the data set goes.
-        archive: A copy of the public archive; None downloads it.
+        root: Where to; left as it is if the data set is already there.
+        archive: A copy of the public archive.
 
     Raises:
-        UserError: The download fails, or the content is not the published one.
+        UserError: No connection, or the content differs from the committed manifest.
     """
-    source = archive or download(URL, root.parent / ".downloads", "grocery.zip")
-    try:
-        unpack(source, root, read_manifest(MANIFEST))
-    except UserError:
+    if (root / "dataset" / "classes.csv").exists():
+        load(root)
+        return
+    manifest = read_manifest(MANIFEST)
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".grocery-", dir=root.parent) as folder:
         if archive is None:
-            source.unlink(missing_ok=True)  # so that the next try downloads it again
-        raise
+            archive = download(URL, Path(folder) / "grocery.zip", unpacked=UNPACKED)
+        unpack(archive, root, manifest=manifest, strip=1, keep=_wanted)
+
+
+def _wanted(name: str) -> bool:
+    return name == "LICENSE" or name.startswith("dataset/")
+
+
+ENTRY = Dataset(
+    name="grocery",
+    title="Grocery Store (photos)",
+    load=load,
+    fetch=fetch,
+    how_to_get="run `retrieval fetch grocery`",
+    licence="MIT",
+    source="https://github.com/marcusklasson/GroceryStoreDataset",
+    n_images=sum(COUNTS.values()),
+    n_classes=N_CLASSES,
+    splits="even ids train, odd ids test; cross-store query -> gallery",
+    download="119 MB",
+    marker="dataset/classes.csv",
+)

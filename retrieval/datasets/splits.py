@@ -1,74 +1,94 @@
-"""Class-disjoint splits: by fraction and seed, or by given lists of classes."""
+"""Class-disjoint splits: no class is both trained on and tested on."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from retrieval.errors import UserError
+from retrieval.errors import UserError, unknown_option
+
+ClassList = str | int | Sequence[str | int]
 
 
 def split_classes(
-    classes: Sequence[str],
+    names: Sequence[str],
     *,
     test_fraction: float = 0.5,
     split_seed: int = 0,
-    train_classes: Path | str | None = None,
-    test_classes: Path | str | None = None,
+    train_classes: ClassList | None = None,
+    test_classes: ClassList | None = None,
 ) -> dict[str, str]:
-    """Say for every class whether it is trained or tested on.
+    """Say for every class whether it is trained or tested on: by given lists, else by fraction.
 
     Args:
-        classes: The classes' names.
-        test_fraction: Share of classes to test on, without lists.
-        split_seed: Seeds the choice.
-        train_classes: Text file, one class per line; the rest is tested on.
-        test_classes: Text file, one class per line; the rest is trained on. With both files,
-            classes in neither are left out.
+        names: Every class; order and repetitions do not matter.
+        test_fraction: Share of the classes to test on; each side gets at least one class.
+        split_seed: Seeds the shuffle; the same classes, fraction and seed give the same split.
+        train_classes: Class names: a list, ``"a,b,c"``, or ``"@FILE"`` with one name per line.
+            If only one of the two lists is given, the other side gets all remaining classes.
+        test_classes: As above. If both are given, classes in neither are left out.
 
     Returns:
         Class -> ``train`` or ``test``.
 
     Raises:
-        UserError: Fewer than 2 classes, a bad fraction, or a list that names an unknown class or
-            shares one with the other list.
+        UserError: A listed class does not exist or is on both sides, a side is empty, or the
+            fraction is not between 0 and 1.
     """
-    known = sorted(set(classes))
-    lists = {"train": _read(train_classes, known), "test": _read(test_classes, known)}
-    if lists["train"] is None and lists["test"] is None:
+    known = sorted(set(names))
+    if train_classes is None and test_classes is None:
         return _by_fraction(known, test_fraction, split_seed)
-    if lists["train"] is None:
-        lists["train"] = set(known) - lists["test"]
-    if lists["test"] is None:
-        lists["test"] = set(known) - lists["train"]
-    shared = sorted(lists["train"] & lists["test"])
-    if shared:
-        raise UserError(
-            f"class {shared[0]!r} is in both {train_classes} and {test_classes}; "
-            "retrieval needs class-disjoint splits"
-        )
-    return {name: split for split, names in lists.items() for name in names}
+    train = _listed("train_classes", train_classes, known)
+    test = _listed("test_classes", test_classes, known)
+    train = set(known) - test if train is None else train
+    test = set(known) - train if test is None else test
+    if train & test:
+        raise UserError(f"class {min(train & test)!r} is in both train_classes and test_classes")
+    for side, classes in (("train", train), ("test", test)):
+        if not classes:
+            raise UserError(f"the {side} side of the split has no classes: change the class lists")
+    return {name: "train" if name in train else "test" for name in known if name in train | test}
+
+
+def parse_classes(option: str, given: ClassList) -> list[str]:
+    """Read a list of class names: a sequence, ``"a,b,c"``, or ``"@FILE"`` (one per line).
+
+    Args:
+        option: What the list is called, for the message.
+        given: What the user gave.
+
+    Returns:
+        The names, stripped, without blanks.
+
+    Raises:
+        UserError: The file does not exist.
+    """
+    if isinstance(given, str) and given.startswith("@"):
+        path = Path(given[1:])
+        if not path.is_file():
+            raise UserError(f"{option}: no file {path}")
+        given = path.read_text(encoding="utf-8-sig").splitlines()
+    elif isinstance(given, (str, int)):
+        given = str(given).split(",")
+    return [name for name in (str(n).strip() for n in given) if name]
+
+
+def _listed(option: str, given: ClassList | None, known: list[str]) -> set[str] | None:
+    if given is None:
+        return None
+    names = parse_classes(option, given)
+    for name in names:
+        if name not in known:
+            raise unknown_option(f"class in {option}", name, known)
+    return set(names)
 
 
 def _by_fraction(known: list[str], test_fraction: float, split_seed: int) -> dict[str, str]:
     if not 0 < test_fraction < 1:
-        raise UserError(f"test_fraction = {test_fraction}: give 0 < fraction < 1")
+        raise UserError(f"test_fraction = {test_fraction}: give a number between 0 and 1")
     if len(known) < 2:
-        raise UserError(f"{len(known)} class found; a class-disjoint split needs at least 2")
-    count = min(max(round(test_fraction * len(known)), 1), len(known) - 1)
+        raise UserError(f"{len(known)} class found: a class-disjoint split needs at least 2")
+    n_test = min(max(round(len(known) * test_fraction), 1), len(known) - 1)
     order = np.random.default_rng(split_seed).permutation(len(known))
-    tested = {known[i] for i in order[:count]}
+    tested = {known[i] for i in order[:n_test]}
     return {name: "test" if name in tested else "train" for name in known}
-
-
-def _read(path: Path | str | None, known: list[str]) -> set[str] | None:
-    if path is None:
-        return None
-    path = Path(path)
-    if not path.exists():
-        raise UserError(f"no class list at {path}")
-    names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    for number, name in enumerate(names, start=1):
-        if name and name not in known:
-            raise UserError(f"{path}: line {number}: no class {name!r} in the data")
-    return {name for name in names if name}

@@ -5,42 +5,23 @@ and symbols, tested on Greek and Cyrillic. Its failures are real homoglyphs. No 
 """
 
 import json
-import logging
-import os
 import shutil
+import tempfile
 import unicodedata
-from collections import defaultdict
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-import matplotlib
-from fontTools import agl
-from fontTools.ttLib import TTFont
-from fontTools.unicodedata import script
-from PIL import Image, ImageDraw, ImageFont
-from tqdm.auto import tqdm
-
 from retrieval.datasets.catalog import Catalog, make_catalog
-from retrieval.errors import UserError
+from retrieval.datasets.entry import Dataset
+from retrieval.datasets.glyphs import FACES, draw_face, face_characters, font_versions
+from retrieval.errors import UserError, unknown_option
 from retrieval.files import write_json
 
-VERSION = 1
-SIDE = 64
+VERSION = 2  # of the way images are drawn and named; raise it to draw anew
 LEAST_FACES = 8
-TESTED = ("Grek", "Cyrl")
+TESTED = ("Greek", "Cyrillic")
 SUBSETS = ("letters", "full")
-# Computer Modern's files keep TeX's own encodings: these glyph names say which character is drawn.
-TEX_NAMES = {"Delta": 0x394, "Omega": 0x3A9, "mu": 0x3BC}
-FACES = (
-    [
-        f"DejaVu{family}{style}"
-        for family in ("Sans", "SansMono")
-        for style in ("", "-Bold", "-Oblique", "-BoldOblique")
-    ]
-    + [f"DejaVuSerif{style}" for style in ("", "-Bold", "-Italic", "-BoldItalic")]
-    + ["STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "STIXGeneralBolIta"]
-    + ["cmr10", "cmb10", "cmmi10", "cmss10", "cmtt10", "cmsy10"]
-)
+LETTERS = ("Lu", "Ll", "Lt", "Lo")
+N_IMAGES, N_CLASSES = 40_710, 3_293
 
 
 def load(root: Path, *, subset: str = "letters") -> Catalog:
@@ -48,65 +29,73 @@ def load(root: Path, *, subset: str = "letters") -> Catalog:
 
     Args:
         root: Folder of the drawn images.
-        subset: ``letters`` (letters of the Latin, Greek and Cyrillic alphabets) or ``full``.
+        subset: ``letters`` (letters of the Latin, Greek and Cyrillic alphabets) or ``full`` (every
+            character that at least 8 faces can draw).
 
     Returns:
-        Class = character, super-class = alphabet; test split: Greek and Cyrillic.
+        Class = character, with its code point as the label; super class = alphabet; test split:
+        Greek and Cyrillic.
 
     Raises:
         UserError: Unknown subset.
     """
     if subset not in SUBSETS:
-        raise UserError(f"typefaces: subset {subset!r}: valid: {', '.join(SUBSETS)}")
+        raise unknown_option("subset of typefaces", subset, SUBSETS)
     index = root / subset / "index.json"
-    if not index.exists() or json.loads(index.read_text())["version"] != VERSION:
+    if not index.exists() or json.loads(index.read_text())["made_by"] != made_by():
         draw(root, subset)
     rows = json.loads(index.read_text())["rows"]
-    codes = [row[0] for row in rows]
-    scripts = [row[2] for row in rows]
-    alphabets = sorted(set(scripts))
+    codes = [code for code, _ in rows]
+    alphabets = {code: alphabet(code) for code in set(codes)}
+    names = {code: character_name(code) for code in set(codes)}
+    order = sorted(set(alphabets.values()))
     return make_catalog(
         "typefaces",
         root / subset,
-        path=[f"{code:05x}/{face}.png" for code, face, _ in rows],
+        path=[image_path(code, face) for code, face in rows],
         label=codes,
-        label_name=[character_name(code) for code in codes],
-        split=["test" if script in TESTED else "train" for script in scripts],
-        super_label=[alphabets.index(script) for script in scripts],
-        super_name=scripts,
+        label_name=[names[code] for code in codes],
+        split=["test" if alphabets[code] in TESTED else "train" for code in codes],
+        super_label=[order.index(alphabets[code]) for code in codes],
+        super_name=[alphabets[code] for code in codes],
         options={"subset": subset},
     )
 
 
-def draw(root: Path, subset: str) -> None:
+def draw(root: Path, subset: str, *, progress: bool = True) -> None:
     """Draw every image of a subset into ``root/<subset>``; whole or not at all.
 
     Args:
         root: Parent of the drawn folder.
         subset: ``letters`` or ``full``.
+        progress: Show a progress bar.
     """
+    from tqdm.auto import tqdm
+
     coverage = wanted_characters(subset)
-    temporary = root / f".{subset}-{os.getpid()}"
-    shutil.rmtree(temporary, ignore_errors=True)
-    for code in coverage:
-        (temporary / f"{code:05x}").mkdir(parents=True)
-    by_face: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    for code, faces in coverage.items():
-        for face, drawn_as in faces.items():
-            by_face[face].append((code, drawn_as))
-    with ProcessPoolExecutor() as pool:
-        jobs = [pool.submit(draw_face, face, pairs, temporary) for face, pairs in by_face.items()]
-        done = tqdm(as_completed(jobs), "drawing typefaces", len(jobs), unit="face", leave=False)
-        inked = {face for job in done for face in job.result()}
-    rows = [
-        (code, face, script(chr(code)))
-        for code, faces in coverage.items()
-        for face in faces
-        if (code, face) in inked
-    ]
-    write_json(temporary / "index.json", {"version": VERSION, "rows": rows})
-    shutil.rmtree(root / subset, ignore_errors=True)
-    os.replace(temporary, root / subset)
+    root.mkdir(parents=True, exist_ok=True)
+    target, total = root / subset, sum(map(len, coverage.values()))
+    partial = Path(tempfile.mkdtemp(prefix=f".{subset}-", dir=root))
+    try:
+        partial.chmod(0o755)
+        for code in coverage:
+            (partial / image_path(code, "")).parent.mkdir()
+        inked = set()
+        with tqdm(desc="drawing typefaces", total=total, unit="img", disable=not progress) as bar:
+            for face in FACES:
+                glyphs = [(c, faces[face]) for c, faces in coverage.items() if face in faces]
+                files = {drawn_as: partial / image_path(c, face) for c, drawn_as in glyphs}
+                drawn = draw_face(face, files)
+                inked |= {(c, face) for c, drawn_as in glyphs if drawn_as in drawn}
+                bar.update(len(glyphs))
+        rows = [(code, face) for code, faces in coverage.items() for face in faces]
+        rows = [row for row in rows if row in inked]
+        write_json(partial / "index.json", {"made_by": made_by(), "rows": rows})
+        if target.exists():
+            shutil.rmtree(target)
+        partial.replace(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def wanted_characters(subset: str) -> dict[int, dict[str, int]]:
@@ -118,42 +107,34 @@ def wanted_characters(subset: str) -> dict[int, dict[str, int]]:
     Returns:
         Code point -> {face: code point in that face's own character map}, sorted.
     """
-    found: dict[int, dict[str, int]] = defaultdict(dict)
+    found: dict[int, dict[str, int]] = {}
     for face in FACES:
         for code, drawn_as in face_characters(face).items():
             if subset == "full" or is_letter(code):
-                found[code][face] = drawn_as
+                found.setdefault(code, {})[face] = drawn_as
     return {code: faces for code, faces in sorted(found.items()) if len(faces) >= LEAST_FACES}
 
 
-def face_characters(face: str) -> dict[int, int]:
-    """Return {Unicode code point: code point in the face's cmap} of all visible glyphs."""
-    logging.getLogger("fontTools").setLevel(logging.ERROR)  # it warns of old time stamps
-    with TTFont(face_path(face)) as font:
-        glyphs, characters = font["glyf"], {}
-        for drawn_as, name in font.getBestCmap().items():
-            code = tex_character(name) if face.startswith("cm") else drawn_as
-            visible = name != ".notdef" and glyphs[name].numberOfContours != 0
-            if code is not None and visible and unicodedata.category(chr(code))[0] not in "CZ":
-                characters[code] = drawn_as
-    return characters
+def alphabet(code: int) -> str:
+    """Return a character's script, e.g. ``Greek``; ``Symbols`` where it belongs to none.
 
+    A symbol that Unicode decomposes into a letter (a micro sign, a bold italic alpha) counts as
+    that letter's script, so that no Greek shape is trained on.
+    """
+    from fontTools.unicodedata import script, script_name
 
-def tex_character(name: str) -> int | None:
-    """Return the character a Computer Modern glyph name stands for, None if none for sure."""
-    if name in TEX_NAMES:
-        return TEX_NAMES[name]
-    text = agl.toUnicode(name)
-    return ord(text) if len(text) == 1 and not name.endswith("1") else None
+    base = unicodedata.normalize("NFKD", chr(code))
+    scripts = [script_name(script(character)) for character in (chr(code), *base)]
+    for name in TESTED:
+        if name in scripts:
+            return name
+    return {"Common": "Symbols", "Inherited": "Combining marks"}.get(scripts[0], scripts[0])
 
 
 def is_letter(code: int) -> bool:
     """Tell whether a character is a letter of the Latin, Greek or Cyrillic alphabet."""
-    character = chr(code)
-    return unicodedata.category(character) in ("Lu", "Ll", "Lt", "Lo") and script(character) in (
-        "Latn",
-        *TESTED,
-    )
+    kind = unicodedata.category(chr(code))
+    return kind in LETTERS and alphabet(code) in ("Latin", *TESTED)
 
 
 def character_name(code: int) -> str:
@@ -161,45 +142,44 @@ def character_name(code: int) -> str:
     return f"{chr(code)} U+{code:04X} {unicodedata.name(chr(code), 'unnamed')}"
 
 
-def face_path(face: str) -> Path:
-    """Return the font file of a face inside the installed Matplotlib."""
-    return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{face}.ttf"
+def image_path(code: int, face: str) -> str:
+    """Return an image's path below the subset's folder, e.g. ``U+0416/DejaVuSans-Bold.png``."""
+    return f"U+{code:04X}/{face}.png"
 
 
-def draw_face(face: str, pairs: list[tuple[int, int]], folder: Path) -> list[tuple[int, str]]:
-    """Draw characters of one face as 64 px PNG files, black on white, on a common baseline.
-
-    Args:
-        face: A name in :data:`FACES`.
-        pairs: (code point, code point in the face) of each character.
-        folder: Files go to ``<folder>/<code point in hex>/<face>.png``.
-
-    Returns:
-        The (code point, face) pairs that left ink on the page.
-    """
-    sizes = {size: ImageFont.truetype(str(face_path(face)), size) for size in (40, 30, 20, 12)}
-    inked = []
-    for code, drawn_as in pairs:
-        image = Image.new("L", (SIDE, SIDE), 255)
-        pen = ImageDraw.Draw(image)
-        for font in sizes.values():  # the largest size that fits
-            box = pen.textbbox((SIDE / 2, 46), chr(drawn_as), font=font, anchor="ms")
-            if box[0] >= 1 and box[1] >= 1 and box[2] <= SIDE - 1 and box[3] <= SIDE - 1:
-                break
-        pen.text((SIDE / 2, 46), chr(drawn_as), 0, font=font, anchor="ms")
-        if image.getextrema()[0] < 128:
-            image.save(folder / f"{code:05x}" / f"{face}.png")
-            inked.append((code, face))
-    return inked
+def made_by() -> str:
+    """Say what the pixels depend on: another fonts or Pillow version draws anew."""
+    return f"typefaces {VERSION}, {font_versions()}"
 
 
 def fetch(root: Path, archive: Path | None = None) -> None:
-    """Draw the full data set; nothing is downloaded.
+    """Draw both subsets; nothing is downloaded.
+
+    Args:
+        root: Folder of the drawn images.
+        archive: Must be None.
 
     Raises:
         UserError: An archive was given.
     """
     if archive is not None:
-        raise UserError("typefaces is drawn here; it takes no --archive")
+        raise UserError("typefaces is drawn here and takes no --archive")
     for subset in SUBSETS:
-        draw(root, subset)
+        load(root, subset=subset)
+
+
+ENTRY = Dataset(
+    name="typefaces",
+    title="Typefaces (embedded)",
+    load=load,
+    fetch=fetch,
+    how_to_get="nothing to do: drawn on first use",
+    licence="fonts: Bitstream Vera, STIX OFL, BaKoMa",
+    source="fonts shipped in Matplotlib",
+    n_images=N_IMAGES,
+    n_classes=N_CLASSES,
+    splits="Latin and symbols train, Greek and Cyrillic test",
+    marker="letters/index.json",
+    mirror=False,
+    needs_files=False,
+)
