@@ -125,10 +125,22 @@ def at_least_one_row(labels: tf.Tensor, embeddings: tf.Tensor) -> tuple[tf.Tenso
     )
 
 
+@tf.custom_gradient
 def bounded(embeddings: tf.Tensor) -> tf.Tensor:
     """Clip components to +-1e12, so that no later square or sum overflows; (B, D) -> (B, D).
 
-    Infinite components become NaN rather than 1e12: a diverged network must stay visible.
+    Infinite components become NaN rather than 1e12: a diverged network must stay visible. The
+    gradient passes through, so that clipped components can come back.
     """
+    # Half the sum of squares exceeds this limit if any component does; one cheap pass decides.
+    clipped = tf.cond(
+        tf.nn.l2_loss(embeddings) > 0.5 * LARGEST_COMPONENT**2,
+        lambda: _clip(embeddings),
+        lambda: tf.identity(embeddings),
+    )
+    return clipped, tf.identity
+
+
+def _clip(embeddings: tf.Tensor) -> tf.Tensor:
     clipped = tf.clip_by_value(embeddings, -LARGEST_COMPONENT, LARGEST_COMPONENT)
     return tf.where(tf.math.is_inf(embeddings), tf.constant(float("nan")), clipped)

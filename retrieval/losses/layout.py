@@ -11,8 +11,9 @@ def alternate_rows(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
     The last row of an odd batch is dropped.
     """
-    even = tf.shape(rows)[0] // 2 * 2
-    return rows[0:even:2], rows[1:even:2]
+    pairs = tf.shape(rows)[0] // 2
+    shape = tf.concat([[pairs, 2], tf.shape(rows)[1:]], axis=0)
+    return tuple(tf.unstack(tf.reshape(rows[: 2 * pairs], shape), num=2, axis=1))
 
 
 def block_pairs(batch: tf.Tensor) -> tf.Tensor:

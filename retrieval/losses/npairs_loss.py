@@ -41,9 +41,11 @@ class NPairs(RankingLoss):
         same = same_labels(*alternate_rows(labels))
         logits = tf.matmul(anchors, positives, transpose_b=True)
         losses, valid = softmax_to_targets(logits, same)
-        norms = _mean_square(anchors) + _mean_square(positives)
-        used = tf.cast(tf.reduce_any(valid), norms.dtype)
-        return mean_over(losses, valid) + 0.25 * self.regularizer * used * norms
+        # N times the two means: tf.nn.l2_loss sums squares without a temporary, and halves them.
+        squares = 2 * (tf.nn.l2_loss(anchors) + tf.nn.l2_loss(positives))
+        pairs = tf.maximum(tf.cast(tf.shape(anchors)[0], squares.dtype), 1)
+        penalty = tf.where(tf.reduce_any(valid), 0.25 * self.regularizer * squares / pairs, 0)
+        return mean_over(losses, valid) + penalty
 
 
 def same_labels(anchors: tf.Tensor, positives: tf.Tensor) -> tf.Tensor:
@@ -56,18 +58,18 @@ def softmax_to_targets(logits: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor
 
     Args:
         logits: (N, M) float32.
-        targets: (N, M) bool, or weights of any numeric dtype (multi-label).
+        targets: (N, M) bool.
 
     Returns:
         Losses (N,), and a mask (N,) of the rows that have both a target and a non-target.
     """
     weights = tf.cast(targets, logits.dtype)
-    totals = tf.reduce_sum(weights, axis=1, keepdims=True)
-    losses = tf.nn.softmax_cross_entropy_with_logits(tf.math.divide_no_nan(weights, totals), logits)
-    has_target = tf.reduce_any(weights > 0, axis=1)
-    return losses, has_target & tf.reduce_any(tf.equal(weights, 0), axis=1)
+    totals = tf.reduce_sum(weights, axis=1)
+    valid = (totals > 0) & (totals < tf.cast(tf.shape(logits)[1], totals.dtype))
+    return weighted_cross_entropy(logits, weights / tf.maximum(totals, 1)[:, None]), valid
 
 
-def _mean_square(rows: tf.Tensor) -> tf.Tensor:
-    squares = tf.reduce_sum(tf.square(rows), axis=1)
-    return mean_over(squares, tf.ones_like(squares, tf.bool))
+def weighted_cross_entropy(logits: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Cross-entropy of each row's softmax with weights that add up to 1: (N, M), (N, M) -> (N,)."""
+    # The raw op: tf.nn's wrapper fails on a batch without pairs.
+    return tf.raw_ops.SoftmaxCrossEntropyWithLogits(features=logits, labels=weights).loss
