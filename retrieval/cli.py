@@ -64,6 +64,9 @@ def train(
 
     `--loss all` trains the six baseline losses one after the other, beside the untrained backbone.
     """
+    from retrieval.quiet import import_tensorflow
+
+    import_tensorflow()
     from retrieval.training_session import run_session
 
     run_session(
@@ -83,6 +86,9 @@ def sweep(
     runs: Runs = Path("runs"),
 ) -> None:
     """Train a grid of losses, margins, seeds, ...; finished runs are skipped, killed ones go on."""
+    from retrieval.quiet import import_tensorflow
+
+    import_tensorflow()
     from retrieval.sweep import sweep as run_sweep
     from retrieval.tables import print_runs
 
@@ -92,6 +98,9 @@ def sweep(
 @app.command()
 def embed(run: RunPath) -> None:
     """Embed a trained run's test split from its checkpoint, and evaluate it."""
+    from retrieval.quiet import import_tensorflow
+
+    import_tensorflow()
     from retrieval import pipeline
     from retrieval.tables import print_runs
 
@@ -123,6 +132,9 @@ def demo(
     open_app: Annotated[bool, typer.Option(help="Open the app at the end.")] = True,
 ) -> None:
     """Train and compare the six losses on the embedded data set, then open the app."""
+    from retrieval.quiet import import_tensorflow
+
+    import_tensorflow()
     from retrieval.demo import run_demo
 
     run_demo(runs, steps=steps, open_app=open_app)

@@ -1,0 +1,35 @@
+"""Import TensorFlow without the lines its C++ parts print before anyone can ask them not to."""
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def hold_back_stderr() -> Iterator[None]:
+    """Hold back what native code writes to stderr; show it only if the block fails."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(saved, held.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+
+
+def import_tensorflow() -> None:
+    """Load TensorFlow and look for devices, quietly."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with hold_back_stderr():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+        tf.constant(0)
