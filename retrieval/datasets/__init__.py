@@ -8,7 +8,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from retrieval.datasets import csv_files, folder, grocery, typefaces
+from retrieval.datasets import (
+    cars196,
+    csv_files,
+    cub200,
+    digits,
+    folder,
+    grocery,
+    inshop,
+    omniglot,
+    stanford_online_products,
+    typefaces,
+)
 from retrieval.datasets.catalog import Catalog
 from retrieval.datasets.checks import check_catalog
 from retrieval.datasets.entry import Dataset
@@ -21,6 +32,12 @@ DATASETS: dict[str, Dataset] = {
     for entry in (
         typefaces.ENTRY,
         grocery.ENTRY,
+        cub200.ENTRY,
+        cars196.ENTRY,
+        stanford_online_products.ENTRY,
+        inshop.ENTRY,
+        omniglot.ENTRY,
+        digits.ENTRY,
         folder.ENTRY,
         csv_files.ENTRY,
     )

@@ -22,6 +22,10 @@ from retrieval.errors import UserError
 CHUNK = 1 << 20
 
 
+class ArchiveError(UserError):
+    """The archive itself is at fault: unpacking it again cannot help."""
+
+
 @dataclass(frozen=True)
 class Member:
     """One file of an archive; ``crc`` is None in tar archives, which store none."""
@@ -48,6 +52,7 @@ def unpack(
     manifest: Manifest | None = None,
     strip: int = 0,
     keep: Callable[[str], bool] = lambda name: True,
+    verify: Callable[[Path], object] | None = None,
     progress: bool = True,
 ) -> None:
     """Unpack an archive into a new folder, which appears only when everything is right.
@@ -59,11 +64,13 @@ def unpack(
             no more and no fewer.
         strip: Leading path components to drop from member names.
         keep: Which members to unpack, by name after ``strip``.
+        verify: Called with the unpacked folder before it is renamed; raises UserError to refuse it.
         progress: Show a progress bar.
 
     Raises:
-        UserError: Not an archive, a damaged one, an unsafe member name, content that differs from
-            the manifest, a full disk, or ``target`` is in use.
+        ArchiveError: Not an archive, a damaged one, an unsafe member name, or content that differs
+            from the manifest or that ``verify`` refuses.
+        UserError: A full disk, or ``target`` is in use.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(f"{target} exists and is not empty: move it away first")
@@ -79,6 +86,8 @@ def unpack(
             bar = tqdm(members.values(), "unpacking", unit="file", disable=not progress)
             for member in bar:
                 _write(archive, member, partial, manifest)
+            if verify is not None:
+                _verify(archive, verify, partial)
             partial.replace(target)
         except OSError as error:
             raise UserError(f"cannot unpack {archive} to {target}: {error}") from error
@@ -86,11 +95,19 @@ def unpack(
             shutil.rmtree(partial, ignore_errors=True)
 
 
+def _verify(archive: Path, verify: Callable[[Path], object], folder: Path) -> None:
+    try:
+        verify(folder)
+    except UserError as error:
+        text = str(error).replace(f"{folder}/", "").replace(str(folder), "it")
+        raise ArchiveError(f"{archive} is not the archive expected: {text}") from error
+
+
 def compare(archive: Path, members: dict[str, Member], manifest: Manifest) -> None:
     """Compare an archive's list of members with the manifest, before anything is written.
 
     Raises:
-        UserError: Counts the missing, unexpected and different members and names the first.
+        ArchiveError: Counts the missing, unexpected and different members and names the first.
     """
     missing = sorted(set(manifest) - set(members))
     extra = sorted(set(members) - set(manifest))
@@ -102,18 +119,18 @@ def compare(archive: Path, members: dict[str, Member], manifest: Manifest) -> No
     faults = (("missing", missing), ("unexpected", extra), ("different", different))
     found = [f"{len(names):,} {what} (first: {names[0]})" for what, names in faults if names]
     if found:
-        raise UserError(f"{archive} is not the archive expected: {', '.join(found)}")
+        raise ArchiveError(f"{archive} is not the archive expected: {', '.join(found)}")
 
 
 def safe_name(archive: Path, name: str) -> str:
     """Return a member name if it stays inside the folder it is unpacked to.
 
     Raises:
-        UserError: It is absolute, has a drive or a backslash, or climbs with ``..``.
+        ArchiveError: It is absolute, has a drive or a backslash, or climbs with ``..``.
     """
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name.split("/")[0]:
-        raise UserError(
+        raise ArchiveError(
             f"{archive}: member {name!r} points outside its folder; nothing was unpacked"
         )
     return str(path)
@@ -136,9 +153,9 @@ def _write(archive: Path, member: Member, folder: Path, manifest: Manifest | Non
                 size, crc = size + len(chunk), zlib.crc32(chunk, crc)
                 file.write(chunk)
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
-        raise UserError(f"{archive}: member {member.name} is damaged ({error})") from error
+        raise ArchiveError(f"{archive}: member {member.name} is damaged ({error})") from error
     if size != member.size or (manifest is not None and manifest[member.name] != (size, crc)):
-        raise UserError(f"{archive}: member {member.name} is damaged (wrong size or checksum)")
+        raise ArchiveError(f"{archive}: member {member.name} is damaged (wrong size or checksum)")
 
 
 @contextlib.contextmanager
@@ -151,15 +168,17 @@ def _open_archive(archive: Path) -> Iterator[Iterator[Member]]:
             with tarfile.open(archive) as opened:
                 yield _tar_members(archive, opened)
         else:
-            raise UserError(f"{archive} is not a whole zip or tar archive: download it again")
+            raise ArchiveError(f"{archive} is not a whole zip or tar archive: download it again")
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
-        raise UserError(f"{archive} is damaged ({error}): download it again") from error
+        raise ArchiveError(f"{archive} is damaged ({error}): download it again") from error
 
 
 def _zip_members(archive: Path, opened: zipfile.ZipFile) -> Iterator[Member]:
     for info in opened.infolist():
         if stat.S_ISLNK(info.external_attr >> 16):
-            raise UserError(f"{archive}: member {info.filename!r} is a link; nothing was unpacked")
+            raise ArchiveError(
+                f"{archive}: member {info.filename!r} is a link; nothing was unpacked"
+            )
         if info.is_dir():
             safe_name(archive, info.filename)
         else:
@@ -173,4 +192,4 @@ def _tar_members(archive: Path, opened: tarfile.TarFile) -> Iterator[Member]:
         elif info.isreg():
             yield Member(info.name, info.size, None, lambda i=info: opened.extractfile(i))
         else:
-            raise UserError(f"{archive}: member {info.name!r} is a link; nothing was unpacked")
+            raise ArchiveError(f"{archive}: member {info.name!r} is a link; nothing was unpacked")

@@ -12,6 +12,7 @@ from retrieval.errors import UserError
 SPLITS = ("train", "test")
 ROLES = ("query", "gallery", "both")
 COLUMNS = ("path", "label", "label_name", "split", "role")
+TEXT_COLUMNS = ("path", "label_name", "split", "role", "super_name")  # dtype object
 OPTIONAL_COLUMNS = ("super_label", "super_name", "box_x", "box_y", "box_w", "box_h")
 
 
@@ -101,14 +102,15 @@ def make_catalog(
         raise UserError(f"data set {name!r} at {root}: no images found")
     items = pd.DataFrame(
         {
-            "path": pd.Series(list(path), dtype="object"),
+            "path": list(path),
             "label": np.asarray(label, np.int64),
-            "label_name": pd.Series(list(label_name), dtype="object"),
-            "split": pd.Series(list(split), dtype="object"),
-            "role": pd.Series([role] * len(path) if isinstance(role, str) else list(role)),
+            "label_name": list(label_name),
+            "split": list(split),
+            "role": [role] * len(path) if isinstance(role, str) else list(role),
         }
         | {key: np.asarray(values) for key, values in extra.items()}
     )
+    items = plain_text(items)
     for column, valid in (("split", SPLITS), ("role", ROLES)):
         bad = ~items[column].isin(valid)
         if bad.any():
@@ -119,6 +121,11 @@ def make_catalog(
             )
     check_class_disjoint(name, items)
     return Catalog(name, Path(root), items, query_gallery_title, options or {})
+
+
+def plain_text(items: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with its text columns as Python strings, whatever they were read as."""
+    return items.astype({column: object for column in TEXT_COLUMNS if column in items})
 
 
 def check_class_disjoint(name: str, items: pd.DataFrame) -> None:

@@ -37,19 +37,38 @@ def check_catalog(catalog: Catalog, *, small_classes: bool = False) -> None:
     Raises:
         UserError: Names the first file or class at fault and how many there are.
     """
-    paths = catalog.items["path"].tolist()
-    missing, state = scan_files(catalog.root, paths)
-    if missing:
-        raise UserError(
-            f"data set {catalog.name!r} at {catalog.root}: {len(missing):,} of {len(paths):,} "
-            f"files missing, first: {paths[missing[0]]}"
-        )
+    state = check_files(catalog)
     if not small_classes:
         check_class_sizes(catalog)
     stamp = cache_folder("checked") / fingerprint(str(catalog.root.resolve()), state)
     if not stamp.exists():
         check_images(catalog.absolute_paths())
-        write_text(stamp, f"{len(paths)} images of {catalog.root} were readable\n")
+        write_text(stamp, f"{len(catalog)} images of {catalog.root} were readable\n")
+
+
+def check_files(catalog: Catalog) -> str:
+    """Check that every file of a catalogue is there.
+
+    Returns:
+        A fingerprint of the folders, see :func:`scan_files`.
+
+    Raises:
+        UserError: Says how many images were expected and found, and the first missing one.
+    """
+    paths = catalog.items["path"].tolist()
+    missing, state = scan_files(catalog.root, paths)
+    if missing:
+        expected = catalog.items["split"].value_counts()
+        found = expected - catalog.items["split"].iloc[missing].value_counts().reindex(
+            expected.index, fill_value=0
+        )
+        raise UserError(
+            f"data set {catalog.name!r} at {catalog.root}: expected "
+            f"{expected.get('train', 0):,} / {expected.get('test', 0):,} train / test images, "
+            f"found {found.get('train', 0):,} / {found.get('test', 0):,}: {len(missing):,} files "
+            f"missing, first: {paths[missing[0]]}"
+        )
+    return state
 
 
 def scan_files(root: Path, paths: Sequence[str]) -> tuple[list[int], str]:

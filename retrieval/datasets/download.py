@@ -30,7 +30,7 @@ class ResumingDownloader:
 
     part: Path
     unpacked: int = 0
-    attempts: int = 5
+    attempts: int = 4
     wait: float = 1.0
     progress: bool = True
 
@@ -50,9 +50,10 @@ class ResumingDownloader:
                 failures = 0 if self._have() > have else failures + 1
                 have = self._have()
                 if failures >= self.attempts:
+                    kept = f"; {have:,} bytes are kept: the same command continues" if have else ""
                     raise UserError(
-                        f"{url}: download failed after {failures} attempts "
-                        f"({_reason(error)}); {have:,} bytes are kept: the same command continues"
+                        f"{url}: no download after {failures} attempts ({_reason(error)}){kept}; "
+                        "or download it yourself and pass --archive FILE"
                     ) from error
                 time.sleep(self.wait * 2 ** max(failures - 1, 0))
         shutil.move(self.part, output_file)
@@ -104,7 +105,7 @@ def download(
     digest: str | None = None,
     unpacked: int = 0,
     progress: bool = True,
-    attempts: int = 5,
+    attempts: int = 4,
     wait: float = 1.0,
 ) -> Path:
     """Download a file; what is there already and has the right digest is kept.

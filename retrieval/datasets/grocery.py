@@ -7,20 +7,24 @@ list was photographed in other stores, so the test split carries an honest proto
 """
 
 import csv
-import tempfile
 from pathlib import Path
 
-from retrieval.datasets.archives import read_manifest, unpack
+from retrieval.datasets.archives import read_manifest
 from retrieval.datasets.catalog import Catalog, make_catalog
-from retrieval.datasets.download import download
 from retrieval.datasets.entry import Dataset
+from retrieval.datasets.fetching import PublicArchive, fetch_archive
 from retrieval.errors import UserError
 
-URL = "https://github.com/marcusklasson/GroceryStoreDataset/archive/refs/heads/master.zip"
 # The host regenerates its archives, so their hash changes; the content does not.
+ARCHIVE = PublicArchive(
+    url="https://github.com/marcusklasson/GroceryStoreDataset/archive/refs/heads/master.zip",
+    digest=None,
+    unpacked=123_000_000,
+    strip=1,
+)
 MANIFEST = Path(__file__).with_name("grocery_manifest.json.gz")
 COUNTS = {"train": 2640, "val": 296, "test": 2485}
-N_CLASSES, UNPACKED = 81, 123_000_000
+N_CLASSES = 81
 
 
 def load(root: Path) -> Catalog:
@@ -117,11 +121,7 @@ def fetch(root: Path, archive: Path | None = None) -> None:
         load(root)
         return
     manifest = read_manifest(MANIFEST)
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".grocery-", dir=root.parent) as folder:
-        if archive is None:
-            archive = download(URL, Path(folder) / "grocery.zip", unpacked=UNPACKED)
-        unpack(archive, root, manifest=manifest, strip=1, keep=_wanted)
+    fetch_archive(root, archive, ARCHIVE, load=load, manifest=manifest, keep=_wanted)
 
 
 def _wanted(name: str) -> bool:

@@ -42,7 +42,7 @@ def load(root: Path, *, subset: str = "letters") -> Catalog:
     if subset not in SUBSETS:
         raise unknown_option("subset of typefaces", subset, SUBSETS)
     index = root / subset / "index.json"
-    if not index.exists() or json.loads(index.read_text())["made_by"] != made_by():
+    if not index.exists() or json.loads(index.read_text()).get("made_by") != made_by():
         draw(root, subset)
     rows = json.loads(index.read_text())["rows"]
     codes = [code for code, _ in rows]
