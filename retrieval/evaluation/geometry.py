@@ -1,0 +1,147 @@
+"""The geometry card: what an embedding space looks like, beside how well it retrieves.
+
+All figures use L2-normalised rows, so that they compare across losses, except the hubness and
+near-duplicates of the search itself.
+"""
+
+import numpy as np
+
+from retrieval.evaluation.distances import normalise
+
+SAMPLE = 4096  # items whose pairs stand for all pairs in the uniformity
+HUB_K = 10
+NEAR_DUPLICATE = 0.999  # cosine similarity
+
+
+def geometry(
+    unit: np.ndarray, codes: np.ndarray, ids: np.ndarray, n_gallery: int, *, seed: int = 0
+) -> dict[str, float]:
+    """Compute the geometry card.
+
+    * ``intra_distance``: mean Euclidean distance of a row to its class mean, over classes of two or
+      more; ``inter_distance``: mean distance between class means; ``density``: intra / inter
+      (Roth et al. 2020, section 5, with distances to the mean in place of all pairs).
+    * ``spectral_decay``: Kullback-Leibler divergence of the uniform distribution from the
+      normalised singular values of the centred rows (Roth et al. 2020, eq. 3); 0 if all directions
+      are used equally, larger if few are. ``effective_rank``: exp of their entropy (Roy 2007).
+    * ``alignment``: mean squared distance of positive pairs; ``uniformity``: log mean of
+      exp(-2 squared distance) over pairs (Wang and Isola 2020, section 4), over all pairs of at
+      most 4,096 items drawn with the seed.
+    * ``hubness``: skewness of how often each gallery item is among the 10 nearest (Radovanovic
+      2010); near 0 without hubs. ``share_never_retrieved``: gallery items in no list.
+    * ``near_duplicates``: share of queries whose nearest neighbour has a cosine of 0.999 or more.
+
+    Args:
+        unit: float, (n, d), the items; they are normalised here.
+        codes: int64, (n,), class of each item, 0-based.
+        ids: int32, (q, k), neighbours of each query; -1 pads.
+        n_gallery: Gallery items.
+        seed: Seed of the sample.
+
+    Returns:
+        Name -> value; NaN where a figure does not exist (one class, lone items).
+    """
+    unit = normalise(np.asarray(unit))
+    card = class_density(unit, codes)
+    card |= spectrum(unit)
+    card["uniformity"] = uniformity(unit, seed)
+    card |= hubness(ids, n_gallery)
+    return card
+
+
+def class_density(unit: np.ndarray, codes: np.ndarray) -> dict[str, float]:
+    """Distances within and between classes, and the alignment of positive pairs."""
+    size = np.bincount(codes).astype(np.float64)
+    used = size > 0
+    sums = _sum_by(unit, codes, len(size))
+    squares = np.bincount(codes, np.einsum("ij,ij->i", unit, unit, dtype=np.float64), len(size))
+    means = sums / np.maximum(size, 1)[:, None]
+    apart = unit - means[codes].astype(np.float32)
+    to_mean = np.sqrt(np.einsum("ij,ij->i", apart, apart, dtype=np.float64))
+    several = size[codes] > 1
+    # sum over ordered pairs of |x - y|^2 = 2 n sum |x|^2 - 2 |sum x|^2
+    pairs = 2 * (size * squares - np.einsum("ij,ij->i", sums, sums))
+    n_pairs = (size * (size - 1)).sum()
+    intra = to_mean[several].mean() if several.any() else np.nan
+    inter = _mean_distance(means[used].astype(np.float32))
+    return {
+        "intra_distance": intra,
+        "inter_distance": inter,
+        "density": intra / inter if inter > 0 else np.nan,
+        "alignment": max(0.0, pairs.sum()) / n_pairs if n_pairs else np.nan,
+    }
+
+
+def _sum_by(rows: np.ndarray, codes: np.ndarray, n: int) -> np.ndarray:
+    order = np.argsort(codes, kind="stable")
+    starts = np.searchsorted(codes[order], np.arange(n))
+    out = np.zeros((n, rows.shape[1]))
+    size = np.bincount(codes, minlength=n)
+    filled = np.flatnonzero(size)
+    out[filled] = np.add.reduceat(rows[order], starts[filled], axis=0, dtype=np.float64)
+    return out
+
+
+def _mean_distance(points: np.ndarray) -> float:
+    """Mean Euclidean distance over all pairs of points, in blocks."""
+    n, total = len(points), 0.0
+    if n < 2:
+        return np.nan
+    squared = np.einsum("ij,ij->i", points, points)
+    for start in range(0, n, 512):
+        block = points[start : start + 512] @ points.T
+        block *= -2
+        block += squared + squared[start : start + 512, None]
+        np.maximum(block, 0, out=block)
+        np.sqrt(block, out=block)
+        block[np.arange(len(block)), np.arange(start, start + len(block))] = 0
+        total += block.sum(dtype=np.float64)
+    return float(total / (n * (n - 1)))
+
+
+def spectrum(unit: np.ndarray) -> dict[str, float]:
+    """Spectral decay and effective rank of the centred rows."""
+    covariance = np.cov(unit, rowvar=False, dtype=np.float64, ddof=0) if len(unit) > 1 else None
+    if covariance is None:
+        return {"spectral_decay": np.nan, "effective_rank": np.nan}
+    values = np.sqrt(np.clip(np.linalg.eigvalsh(np.atleast_2d(covariance)), 0, None))
+    if values.sum() <= 0:
+        return {"spectral_decay": np.nan, "effective_rank": np.nan}
+    share = values / values.sum()
+    floor = np.maximum(share, 1e-12)
+    return {
+        "spectral_decay": float(-np.mean(np.log(floor * len(share)))),
+        "effective_rank": float(np.exp(-(share * np.log(floor)).sum())),
+    }
+
+
+def uniformity(unit: np.ndarray, seed: int = 0) -> float:
+    """Log mean Gaussian potential of pairs (temperature 2), over at most 4,096 items."""
+    if len(unit) > SAMPLE:
+        unit = unit[np.sort(np.random.default_rng(seed).choice(len(unit), SAMPLE, replace=False))]
+    n, total = len(unit), 0.0
+    if n < 2:
+        return np.nan
+    for start in range(0, n, 512):
+        part = unit[start : start + 512]
+        squared = 2 - 2 * (part @ unit.T)
+        potential = np.exp(-2 * np.maximum(squared, 0))
+        potential[np.arange(len(part)), np.arange(start, start + len(part))] = 0
+        total += potential.sum(dtype=np.float64)
+    return float(np.log(total / (n * (n - 1))))
+
+
+def hubness(ids: np.ndarray, n_gallery: int) -> dict[str, float]:
+    """Skewness of the 10-occurrence, and the share of gallery items that no query retrieves."""
+    near = ids[:, :HUB_K]
+    near = near[near >= 0]
+    counts = np.bincount(near)
+    counts = counts[counts > 0].astype(np.float64)
+    never = n_gallery - len(counts)
+    mean = counts.sum() / n_gallery
+    variance = (((counts - mean) ** 2).sum() + never * mean**2) / n_gallery
+    third = (((counts - mean) ** 3).sum() - never * mean**3) / n_gallery
+    return {
+        "hubness": float(third / variance**1.5) if variance > 1e-12 else 0.0,
+        "share_never_retrieved": float(never / n_gallery),
+    }
