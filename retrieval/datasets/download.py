@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from retrieval.errors import UserError
 
-CHUNK = 1 << 20
+CHUNK = 1 << 14  # a dropped connection loses at most this much of what had arrived
 TIMEOUT = 30  # seconds without a byte before a connection counts as dropped
 
 
