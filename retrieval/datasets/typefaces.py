@@ -110,9 +110,12 @@ def wanted_characters(subset: str) -> dict[int, dict[str, int]]:
     found: dict[int, dict[str, int]] = {}
     for face in FACES:
         for code, drawn_as in face_characters(face).items():
-            if subset == "full" or is_letter(code):
-                found.setdefault(code, {})[face] = drawn_as
-    return {code: faces for code, faces in sorted(found.items()) if len(faces) >= LEAST_FACES}
+            found.setdefault(code, {})[face] = drawn_as
+    return {
+        code: faces
+        for code, faces in sorted(found.items())
+        if len(faces) >= LEAST_FACES and (subset == "full" or is_letter(code))
+    }
 
 
 def alphabet(code: int) -> str:

@@ -1,0 +1,84 @@
+import inspect
+
+import pytest
+from PIL import Image
+
+from retrieval.datasets import (
+    DATASETS,
+    dataset_options,
+    fetch_dataset,
+    list_datasets,
+    load_catalog,
+)
+from retrieval.datasets.catalog import COLUMNS, OPTIONAL_COLUMNS
+from retrieval.errors import UserError
+
+
+def test_every_entry_is_complete():
+    for name, entry in DATASETS.items():
+        assert entry.name == name
+        assert entry.title
+        assert entry.splits
+        assert entry.how_to_get
+        assert next(iter(inspect.signature(entry.load).parameters)) == "root"
+        own = entry.n_images is None
+        assert own == (entry.n_classes is None) == (not entry.licence)
+
+
+def test_options_are_the_loaders_keywords():
+    assert dataset_options("typefaces") == {"subset": "letters"}
+    assert dataset_options("grocery") == {}
+    assert dataset_options("cub200") == {"boxes": False}
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: load_catalog("groceries"), "unknown data set 'groceries': did you mean 'grocery'"),
+        (lambda: load_catalog("cub200", box=True), "'cub200' 'box': did you mean 'boxes'"),
+        (lambda: load_catalog("sop"), "'sop' is not at data/sop: run `retrieval fetch sop`"),
+        (lambda: fetch_dataset("cubs"), "unknown data set 'cubs'"),
+        (lambda: fetch_dataset("folder"), "has nothing to fetch: give your folder"),
+        (lambda: fetch_dataset("inshop"), "has nothing to fetch: it is behind a form"),
+        (lambda: fetch_dataset("cub200", archive="no.tgz"), "no archive at no.tgz"),
+    ],
+)
+def test_mistakes_are_answered_in_one_line(call, words):
+    with pytest.raises(UserError, match=words) as error:
+        call()
+    assert "\n" not in str(error.value)
+
+
+def test_digits_are_written_on_first_use(tmp_path):
+    catalog = load_catalog("digits", tmp_path / "digits")
+    items = catalog.items
+    assert len(items) == DATASETS["digits"].n_images == 1797
+    assert items["label"].nunique() == DATASETS["digits"].n_classes
+    assert set(items.loc[items["split"] == "train", "label"]) == set(range(5))
+    with Image.open(catalog.absolute_paths()[0]) as image:
+        assert image.size == (32, 32)
+    assert load_catalog("digits", tmp_path / "digits").items.equals(items)
+
+
+def test_catalogue_columns_are_the_agreed_ones(tmp_path):
+    items = load_catalog("digits", tmp_path / "digits").items
+    assert tuple(items.columns[:5]) == COLUMNS
+    assert set(items.columns) <= set(COLUMNS) | set(OPTIONAL_COLUMNS)
+    assert items["label"].dtype == "int64"
+    assert all(items[c].dtype == object for c in ("path", "label_name", "split", "role"))
+
+
+def test_the_list_says_what_is_on_this_disk(tmp_path):
+    load_catalog("digits", tmp_path / "digits")
+    (tmp_path / "cub200").mkdir()
+    (tmp_path / "cub200/CUB_200_2011.tgz.part").write_bytes(b"half")
+    table = list_datasets(tmp_path).set_index("name")
+    assert list(table.index) == list(DATASETS)
+    state = table["on this disk"]
+    assert state["digits"] == "yes"
+    assert state["cub200"] == "incomplete"
+    assert state["typefaces"] == "made on first use"
+    assert state["sop"] == "no"
+    assert state["folder"] == "yours"
+    assert table.loc["sop", "images"] == "120,053"
+    assert table.loc["sop", "classes"] == "22,634"
