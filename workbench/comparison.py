@@ -24,7 +24,7 @@ def difference_of_items(a: Run, b: Run) -> str | None:
             row = int(differs[0])
             return (
                 f"{len(differs):,} items have another {what}; first row {row}: "
-                f"{left[row]!r} in {a.name}, {right[row]!r} in {b.name}"
+                f"{left[row]} in {a.name}, {right[row]} in {b.name}"
             )
     return None
 

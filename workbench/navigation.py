@@ -29,7 +29,7 @@ def follow_jump(pages: dict) -> None:
     """
     page = st.session_state.pop("jump", None)
     if page is not None:
-        st.switch_page(pages[page], query_params=address.current())
+        st.switch_page(pages[page], query_params=address.current() or st.query_params.to_dict())
 
 
 def open_query(choice: dict) -> None:

@@ -119,7 +119,7 @@ def metrics_of(name: str, title: str, dataset: str, part: dict, labels, n_galler
             "rule": "every item queries all others" if name == "leave_one_out" else title,
             "distance": "cosine",
             "normalised": True,
-            "no_positive": "counted as misses",
+            "no_positive": "exclude",
             "kmeans": "k-means++",
             "seed": 0,
         },

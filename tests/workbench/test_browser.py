@@ -1,0 +1,238 @@
+"""Gestures in a real browser, on real photographs: click, hover, lasso, keys, links, history."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+MAP = ".st-key-map .js-plotly-plot"
+PIXEL = """([selector, index]) => {
+    const chart = document.querySelector(selector);
+    const { xaxis, yaxis } = chart._fullLayout;
+    const [trace] = chart._fullData;
+    const box = chart.getBoundingClientRect();
+    return [
+        box.x + xaxis._offset + xaxis.l2p(trace.x[index]),
+        box.y + yaxis._offset + yaxis.l2p(trace.y[index]),
+        Number(trace.customdata[index]),
+    ];
+}"""
+
+
+def visit(page: Page, address: str) -> Page:
+    page.goto(address)
+    expect(page.locator("h1")).to_be_visible(timeout=20_000)
+    return page
+
+
+def expect_parameter(page: Page, name: str, value: str) -> None:
+    expect(page).to_have_url(re.compile(rf"[?&]{name}={re.escape(value)}(&|$)"))
+
+
+def loaded(page: Page, selector: str) -> bool:
+    """Wait until every image in a place is really drawn, not just asked for."""
+    expect(page.locator(f"{selector} img").first).to_be_visible(timeout=10_000)
+    page.wait_for_function(
+        """selector => {
+            const found = [];
+            const walk = (root) => {
+                found.push(...root.querySelectorAll("img"));
+                root.querySelectorAll("*").forEach((n) => n.shadowRoot && walk(n.shadowRoot));
+            };
+            walk(document.querySelector(selector));
+            found.forEach((image) => (image.loading = "eager")); // also those out of sight
+            return found.length > 0 && found.every((i) => i.complete && i.naturalWidth > 0);
+        }""",
+        arg=selector,
+    )
+    return True
+
+
+def point(page: Page, selector: str, index: int) -> tuple[float, float, int]:
+    page.wait_for_function(
+        "s => document.querySelector(s)?._fullLayout?.xaxis?.l2p && "
+        "document.querySelector(s).querySelector('.points-overlay')",
+        arg=selector,
+    )
+    page.locator(selector).scroll_into_view_if_needed()
+    page.wait_for_timeout(400)
+    x, y, row = page.evaluate(PIXEL, [selector, index])
+    return x, y, int(row)
+
+
+def hover(page: Page, x: float, y: float) -> None:
+    page.mouse.move(x - 30, y - 30)
+    page.mouse.move(x, y, steps=4)
+
+
+def test_from_the_overview_to_a_failure_and_the_same_query_under_another_loss(page, server):
+    visit(page, server)
+    page.get_by_role("button", name="See failures").click()
+    expect(page.locator("h1")).to_have_text("Failures")
+    assert loaded(page, ".st-key-failed")
+    card = page.locator(".st-key-failed .card.query").first
+    row = card.get_attribute("data-row")
+    card.click()
+    expect(page.locator("h1")).to_have_text("Retrieval")
+    expect(page.locator(f".st-key-results .card.query[data-row='{row}']")).to_be_visible()
+    assert loaded(page, ".st-key-results")
+    titles = page.locator(".st-key-every_run .title")
+    expect(titles).to_have_count(4)
+    expect(titles.first).to_have_text("semi_hard_triplet-s0")
+
+
+def test_a_result_becomes_the_query_in_place_and_back_returns(page, server):
+    visit(page, f"{server}/retrieval?item=0")
+    result = page.locator(".st-key-results button.card").nth(2)
+    row = result.get_attribute("data-row")
+    result.click()
+    expect(page.locator(f".st-key-results .card.query[data-row='{row}']")).to_be_visible()
+    expect_parameter(page, "item", row)
+    page.get_by_role("button", name="Back").click()
+    expect(page.locator(".st-key-results .card.query[data-row='0']")).to_be_visible()
+    expect_parameter(page, "item", "0")
+
+
+def test_the_browsers_back_and_forward_walk_through_items(page, server):
+    visit(page, f"{server}/retrieval?item=0")
+    for row in ("1", "6"):
+        page.get_by_role("button", name="Next").click()
+        expect(page.locator(f".st-key-results .card.query[data-row='{row}']")).to_be_visible()
+        expect_parameter(page, "item", row)
+    page.go_back()
+    expect(page.locator(".st-key-results .card.query[data-row='1']")).to_be_visible()
+    page.go_forward()
+    expect(page.locator(".st-key-results .card.query[data-row='6']")).to_be_visible()
+    assert page.locator("h1").inner_text() == "Retrieval"
+
+
+def test_keys_walk_through_queries(page, server):
+    visit(page, f"{server}/retrieval?item=0")
+    expect(page.locator(".st-key-results .card.query[data-row='0']")).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".st-key-results .card.query[data-row='1']")).to_be_visible()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".st-key-results .card.query[data-row='0']")).to_be_visible()
+
+
+def test_a_deep_link_survives_a_reload(page, server):
+    link = f"{server}/retrieval?a=lifted_loss-s0&k=20&protocol=leave_one_out&item=33"
+    visit(page, link)
+    for _ in range(2):
+        expect(page.locator(".st-key-context")).to_contain_text("lifted_loss-s0")
+        expect(page.locator(".st-key-context")).to_contain_text("leave-one-out")
+        expect(page.locator(".st-key-results .card.query[data-row='33']")).to_be_visible()
+        expect(page.locator(".st-key-results button.card")).to_have_count(20)
+        page.reload()
+    expect_parameter(page, "a", "lifted_loss-s0")
+
+
+def test_the_selection_travels_across_pages(page, server):
+    visit(page, f"{server}/retrieval?a=contrastive_loss-s1&item=12")
+    page.get_by_test_id("stSidebarNav").get_by_text("Embedding map").click()
+    expect(page.locator("h1")).to_have_text("Embedding map")
+    expect(page.locator(".st-key-neighbours .card.query[data-row='12']")).to_be_visible()
+    expect_parameter(page, "a", "contrastive_loss-s1")
+    expect_parameter(page, "item", "12")
+
+
+def test_hover_shows_the_image_and_a_click_its_neighbours(page, server):
+    visit(page, f"{server}/map")
+    x, y, _ = point(page, MAP, 8)
+    hover(page, x, y)
+    panel = page.locator(".hover-card")
+    expect(panel).to_be_visible()
+    source = panel.locator("img").get_attribute("src")
+    shown = int(re.search(r"/thumbnails/photos/[^/]+/(\d+)", source).group(1))
+    page.wait_for_function(
+        "() => { for (const n of document.querySelectorAll('*')) {"
+        " const i = n.shadowRoot?.querySelector('.hover-card img');"
+        " if (i && i.naturalWidth > 0) return true; } return false; }"
+    )
+    page.mouse.click(x, y)
+    expect(page.locator(f".st-key-neighbours .card.query[data-row='{shown}']")).to_be_visible()
+    assert loaded(page, ".st-key-neighbours")
+    expect_parameter(page, "item", str(shown))
+
+
+def test_a_lasso_shows_images_and_class_counts(page, server):
+    visit(page, f"{server}/map")
+    point(page, MAP, 0)
+    page.locator(f"{MAP} .modebar-btn[data-title='Lasso Select']").click(force=True)
+    box = page.locator(f"{MAP} .nsewdrag").bounding_box()
+    corners = [(0.02, 0.02), (0.98, 0.02), (0.98, 0.98), (0.02, 0.98), (0.02, 0.05)]
+    at = [(box["x"] + u * box["width"], box["y"] + v * box["height"]) for u, v in corners]
+    page.mouse.move(*at[0])
+    page.mouse.down()
+    for x, y in at[1:]:
+        page.mouse.move(x, y, steps=6)
+    page.mouse.up()
+    expect(page.get_by_text(re.compile(r"\d+ items of \d+ classes"))).to_be_visible()
+    expect(page.locator(".st-key-lasso .card")).to_have_count(60)
+    assert loaded(page, ".st-key-lasso")
+
+
+def test_a_bar_of_the_histogram_opens_its_queries(page, server):
+    visit(page, f"{server}/failures?a=lifted_loss-s0")
+    bars = page.locator(".st-key-ranks .point path")
+    expect(bars.first).to_be_visible(timeout=15_000)
+    box = bars.nth(1).bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] - 2)
+    expect(page.get_by_text("whose first correct item is at rank 2")).to_be_visible()
+
+
+def test_a_square_of_the_confusions_shows_both_classes(page, server):
+    visit(page, f"{server}/failures?a=lifted_loss-s0&tab=Confused+classes")
+    square = page.locator(".st-key-confusion .point").nth(3)
+    expect(square).to_be_visible(timeout=15_000)
+    before = page.locator(".st-key-pair_images").inner_text()
+    box = square.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(page.locator(".st-key-pair_images")).not_to_have_text(before)
+    assert loaded(page, ".st-key-pair_images")
+
+
+def test_two_maps_are_linked(page, server):
+    visit(page, f"{server}/compare?b=lifted_loss-s0&compared=Two+maps")
+    x, y, _ = point(page, ".st-key-map_a .js-plotly-plot", 20)
+    hover(page, x, y)
+    expect(page.locator(".hover-card")).to_be_visible()
+    drawn = page.evaluate(
+        """() => {
+            const canvas = document.querySelector(".st-key-map_b .points-overlay");
+            const pen = canvas.getContext("2d");
+            const { data } = pen.getImageData(0, 0, canvas.width, canvas.height);
+            return data.some((value, i) => i % 4 === 3 && value > 0);
+        }"""
+    )
+    assert drawn  # the same item is ringed on the other map
+
+
+def test_dark_mode_and_signs_beside_colours(browser, server):
+    context = browser.new_context(viewport={"width": 1440, "height": 1000}, color_scheme="dark")
+    page = visit(context.new_page(), f"{server}/retrieval?a=lifted_loss-s0")
+    background = page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor")
+    assert max(int(v) for v in re.findall(r"\d+", background)[:3]) < 60
+    expect(page.locator(".st-key-results .card.miss").first).to_be_visible()
+    signs = set(page.locator(".st-key-results .bar .sign").all_inner_texts())
+    assert signs <= {"✓", "✗"}
+    assert "✗" in signs
+    for card in page.locator(".st-key-results button.card").all()[:5]:
+        assert re.search(r"rank \d+, .*(correct|wrong)", card.get_attribute("aria-label"))
+        assert card.locator("img").get_attribute("alt")
+    context.close()
+
+
+def test_two_users_do_not_disturb_each_other(browser, server):
+    contexts = [browser.new_context() for _ in range(2)]
+    one, two = (context.new_page() for context in contexts)
+    visit(one, f"{server}/retrieval?a=lifted_loss-s0&item=0")
+    visit(two, f"{server}/retrieval?a=contrastive_loss-s0&item=12")
+    one.get_by_role("button", name="Next").click()
+    expect(one.locator(".st-key-results .card.query[data-row='1']")).to_be_visible()
+    expect(two.locator(".st-key-results .card.query[data-row='12']")).to_be_visible()
+    expect(two.locator(".st-key-context")).to_contain_text("contrastive_loss-s0")
+    for context in contexts:
+        context.close()

@@ -1,0 +1,112 @@
+"""Figures: what they draw, how much they send, and that names stay text."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.workbench.small import LABELS, neighbours
+from workbench import failures, figures
+from workbench.figures.embedding import by_class, by_level, by_outcome, by_outcomes
+from workbench.figures.failures import rank_bins
+from workbench.palette import HIT, LOSS_COLOURS, MISS, colours_of
+
+
+def test_rank_bins_double_and_leave_no_gap():
+    assert rank_bins(9) == [(1, 1), (2, 2), (3, 4), (5, 8), (9, 16)]
+    assert rank_bins(0) == [(1, 1)]
+    for (_, last), (first, _) in zip(rank_bins(60_000), rank_bins(60_000)[1:], strict=False):
+        assert first == last + 1
+
+
+def test_histogram_counts_every_query_once_and_sets_hits_apart():
+    figure = figures.rank_histogram(np.array([1, 1, 2, 3, 4, 900, 0]))
+    bars = figure.data[0]
+    assert sum(bars.y) == 7
+    assert dict(zip(bars.x, bars.y, strict=True)) | {} == {
+        "1": 2, "2": 1, "3–4": 2, "5–8": 0, "9–16": 0, "17–32": 0, "33–64": 0, "65–128": 0,
+        "129–256": 0, "257–512": 0, "513–1,024": 1, "none": 1,
+    }  # fmt: skip
+    assert bars.marker.color[:2] == (HIT, MISS)
+
+
+def test_confusion_squares_carry_both_labels():
+    table = failures.query_table(neighbours(), LABELS)
+    pairs = failures.confused_pairs(table, LABELS)
+    figure = figures.confusion_map(pairs, {0: "kiwi", 1: "<b>lime</b>"})
+    assert [tuple(c) for c in figure.data[0].customdata] == [(0, 1), (1, 0)]
+    assert "<b>" not in json.dumps(figure.layout.xaxis.ticktext)
+    assert "&lt;b&gt;lime&lt;/b&gt;" in figure.layout.xaxis.ticktext
+
+
+def test_outcomes_have_a_sign_beside_their_colour():
+    colouring = by_outcome(np.array([1, 2, 0, -1, 900]))
+    assert colouring.codes.tolist() == [0, 1, 2, 2, 1]
+    assert [name[0] for name in colouring.names[:2]] == ["✓", "✗"]
+    assert colouring.symbols[0] != colouring.symbols[1]
+    both = by_outcomes(np.array([1, 0, 1, 0, -1]), np.array([0, 1, 1, 0, -1]))
+    assert both.codes.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_small_classes_share_one_grey():
+    labels = np.repeat(np.arange(30), np.arange(30, 0, -1))
+    colouring = by_class(labels, {i: f"class {i}" for i in range(30)}, top=20)
+    assert colouring.names[0] == "class 0"
+    assert colouring.names[-1] == "10 other classes"
+    assert colouring.codes.max() == 20
+    assert len(colouring.colours) == 21
+
+
+def test_levels_span_the_scale_and_survive_missing_values():
+    assert by_level(np.array([0.0, 5.0, np.nan, 10.0]), "a", "b").codes.tolist() == [0, 127, 0, 255]
+    assert by_level(np.zeros(3), "a", "b").codes.tolist() == [0, 0, 0]
+    assert by_level(np.array([0.5]), "a", "b", top=1.0).codes.tolist() == [127]
+
+
+def test_the_map_of_sixty_thousand_items_is_small_and_one_trace():
+    n, rng = 60_502, np.random.default_rng(0)
+    points = rng.standard_normal((n, 2)).astype(np.float32)
+    colouring = by_outcome(rng.integers(0, 4, n))
+    figure = figures.embedding_map(points, np.arange(n), colouring)
+    assert [len(t.x) for t in figure.data if len(t.x) > 1] == [n]
+    assert figure.data[0].type == "scattergl"
+    assert len(figure.to_json()) < 1.5e6
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_points_keep_their_order_and_their_rows(dimensions):
+    points = np.arange(5 * dimensions, dtype=np.float32).reshape(5, dimensions)
+    figure = figures.embedding_map(points, np.array([9, 7, 5, 3, 1]), by_outcome(np.ones(5)))
+    assert figure.data[0].customdata.tolist() == [9, 7, 5, 3, 1]
+    assert figure.data[0].x.tolist() == points[:, 0].tolist()
+
+
+def test_class_differences_show_the_largest_and_name_the_class():
+    figure = figures.class_differences(
+        ["kiwi", "lime", "peach"],
+        np.array([0.5, 1.0, 0.2]),
+        np.array([0.5, 0.4, 0.9]),
+        np.array([4, 5, 6]),
+    )
+    assert figure.data[0].x.tolist() == pytest.approx([-70, 60])
+    assert list(figure.layout.yaxis.ticktext) == ["peach", "lime"]
+    assert list(figure.data[0].customdata) == [2, 1]
+
+
+def test_a_loss_keeps_its_colour_and_no_two_names_share_one():
+    names = ["angular_loss", "angular_loss (embedding size 512)", "imported", "contrastive_loss"]
+    colours = colours_of(names)
+    assert colours["contrastive_loss"] == LOSS_COLOURS["contrastive_loss"]
+    assert len(set(colours.values())) == 4
+
+
+def test_curves_leave_out_what_was_not_recorded():
+    histories = {
+        "one": pd.DataFrame({"step": [1, 2], "loss": [1.0, 0.5], "recall@1": [None, 0.4]}),
+        "two": pd.DataFrame({"step": [1, 2], "loss": [1.0, 0.5]}),
+    }
+    assert len(figures.training_curves(histories).data) == 2
+    evaluated = figures.training_curves(histories, "recall@1").data
+    assert [t.name for t in evaluated] == ["one"]
+    assert list(evaluated[0].y) == [40.0]

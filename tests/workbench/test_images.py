@@ -1,0 +1,106 @@
+"""Images over HTTP: only items of runs, only from inside the data set's root."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from workbench import images
+
+
+@pytest.fixture
+def client(monkeypatch, tmp_path):
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(tmp_path / "runs"))
+    return TestClient(Starlette(routes=images.ROUTES))
+
+
+def opened(answer) -> Image.Image:
+    return Image.open(io.BytesIO(answer.content))
+
+
+def test_thumbnails_and_pictures_are_served_and_kept(client, make_run):
+    run = make_run("one")
+    answer = client.get(images.thumbnail_url(run, 3))
+    assert answer.headers["content-type"] == "image/webp"
+    assert "immutable" in answer.headers["cache-control"]
+    assert opened(answer).size == (128, 128)
+    assert opened(client.get(images.picture_url(run, 3))).size == (160, 160)
+
+
+def test_a_hover_card_names_class_rank_and_image(client, make_run):
+    run = make_run("one")
+    card = client.get(images.hover_url(run, "query_gallery") + "0").json()
+    assert card["label"] == "temple 0-0"
+    assert card["file"] == "0.jpg"
+    assert client.get(card["src"]).status_code == 200
+    gallery = client.get(images.hover_url(run, "query_gallery") + "5").json()
+    assert gallery["verdict"] == "gallery item, not a query"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/thumbnails/made/one/216",
+        "/thumbnails/made/one/-1",
+        "/thumbnails/made/one/1e2",
+        "/thumbnails/made/one/²",
+        "/thumbnails/made/two/0",
+        "/thumbnails/..%2F..%2Fetc/passwd/0",
+        "/pictures/made/..%2Fone/0",
+        "/pictures/.hidden/one/0",
+        "/hover/made/one/other?row=0",
+        "/hover/made/one/query_gallery?row=",
+    ],
+)
+def test_anything_else_is_not_found(client, make_run, address):
+    make_run("one")
+    assert client.get(address).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["../secret.png", "/etc/passwd", "link.png", "temple_0-0/\0.jpg"])
+def test_a_path_that_leaves_the_root_shows_the_thumbnail(
+    client, make_run, photos, photo_root, path
+):
+    secret = photo_root.parent / "secret.png"
+    Image.fromarray(np.full((300, 300, 3), 200, np.uint8)).save(secret)
+    link = photo_root / "link.png"
+    link.unlink(missing_ok=True)
+    link.symlink_to(secret)
+    items = photos.copy()
+    run = make_run("one", items=items)
+    items.loc[0, "path"] = path
+    items.to_parquet(run.path / "items.parquet")
+    run = type(run)(run.path)
+    assert images.picture_path(run, 0) is None
+    answer = client.get(images.picture_url(run, 0))
+    assert opened(answer).size == (128, 128)  # the thumbnail; never the file
+
+
+def test_a_file_that_is_no_image_is_never_sent(client, make_run, photos, photo_root):
+    (photo_root / "notes.txt").write_text("secret")
+    items = photos.copy()
+    items.loc[0, "path"] = "notes.txt"
+    run = make_run("one", items=items)
+    answer = client.get(images.picture_url(run, 0))
+    assert b"secret" not in answer.content
+    assert answer.headers["content-type"] == "image/svg+xml"  # the placeholder: no thumbnail either
+
+
+def test_moved_images_show_their_thumbnails(client, make_run, photos, tmp_path):
+    run = make_run("one")
+    config = run.path / "config.yaml"
+    root = run.config["dataset"]["root"]
+    config.write_text(config.read_text().replace(root, str(tmp_path / "moved")))
+    run = type(run)(run.path)
+    assert images.picture_size(run, 0) is None
+    assert opened(client.get(images.picture_url(run, 0))).size == (128, 128)
+
+
+def test_a_rewritten_run_gets_new_addresses(make_run):
+    run = make_run("one")
+    before = images.thumbnail_url(run, 0)
+    (run.path / "metrics.json").touch()
+    assert images.thumbnail_url(run, 0) != before

@@ -1,0 +1,56 @@
+"""Answers to queries: stored for scored ones, computed for every other item."""
+
+import numpy as np
+import pytest
+
+from workbench import lookup
+
+
+def test_a_computed_answer_is_the_stored_one(make_run):
+    run = make_run("one")
+    stored = lookup.answer(run, "leave_one_out", 5, 10)
+    computed = lookup._live_answer(run, "leave_one_out", 5, 10)
+    assert stored.scored
+    assert not computed.scored
+    assert stored.ids.tolist() == computed.ids.tolist()
+    np.testing.assert_allclose(stored.similarities, computed.similarities, atol=1e-6)
+    assert stored.first_hit == computed.first_hit
+    assert stored.first_hit_item == computed.first_hit_item
+    assert stored.first_hit_similarity == pytest.approx(computed.first_hit_similarity, abs=1e-6)
+
+
+def test_a_gallery_item_searches_the_gallery_without_itself(make_run):
+    run = make_run("one")
+    row = int(np.flatnonzero(run.items["role"] == "gallery")[0])
+    found = lookup.answer(run, "query_gallery", row, 200)
+    assert not found.scored
+    assert row not in found.ids
+    assert set(run.items["role"].iloc[found.ids]) == {"gallery"}
+    assert (np.diff(found.similarities) <= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("distance", "normalised", "expected"),
+    [
+        ("cosine", False, [1, 0, -1]),
+        ("euclidean", False, [0, -np.sqrt(10), -4]),
+        ("euclidean", True, [0, -np.sqrt(2), -2]),
+        ("squared_euclidean", False, [0, -10, -16]),
+        ("cityblock", False, [0, -4, -4]),
+    ],
+)
+def test_similarity_follows_the_protocol(make_run, distance, normalised, expected):
+    run = make_run("one")
+    run.result("leave_one_out")["protocol"] |= {"distance": distance, "normalised": normalised}
+    np.save(run.path / "embeddings.npy", np.array([[3, 0], [0, 1], [-1, 0]], np.float32))
+    found = lookup.all_similarities(run, "leave_one_out", np.array([3.0, 0.0]))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_blocks_do_not_change_the_answer(make_run, monkeypatch):
+    run = make_run("one")
+    whole = lookup.all_similarities(run, "leave_one_out", run.embeddings[0])
+    monkeypatch.setattr(lookup, "BLOCK", 50)
+    np.testing.assert_allclose(
+        lookup.all_similarities(run, "leave_one_out", run.embeddings[0]), whole, atol=1e-6
+    )

@@ -1,0 +1,208 @@
+"""Every page, driven without a browser."""
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from retrieval.runs import Run
+from workbench.pages import PAGES
+
+SCRIPT = Path(__file__).parents[2] / "workbench" / "shell" / "main.py"
+
+
+def open_page(page: str = "overview", **parameters: str) -> AppTest:
+    app = AppTest.from_file(SCRIPT, default_timeout=30)
+    for key, value in parameters.items():
+        app.query_params[key] = value
+    if page != "overview":
+        app.session_state["jump"] = page
+    app.run()
+    assert not app.exception, app.exception[0].message
+    return app
+
+
+def text_of(app: AppTest) -> str:
+    return "\n".join(e.value for e in (*app.markdown, *app.caption, *app.info, *app.text))
+
+
+@pytest.fixture(autouse=True)
+def _served(runs_root, monkeypatch):
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(runs_root))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_says_what_its_numbers_are_about(page):
+    app = open_page(page)
+    assert app.title[0].value == PAGES[page][0]
+    context = app.caption[0].value
+    for fact in ("photos", "test split", "cross", "72 queries", "144 gallery items", "36 classes"):
+        assert fact in context
+
+
+def test_overview_ranks_losses_and_aggregates_seeds(runs_root):
+    app = open_page()
+    table = app.dataframe[0].value
+    assert table["Loss"].tolist()[0] == "semi_hard_triplet"
+    assert len(table) == 3
+    assert table.set_index("Loss").loc["contrastive_loss", "Seeds"] == "0, 1"
+    best = Run(runs_root / "photos" / "semi_hard_triplet-s0").result()["metrics"]["recall@1"]
+    assert app.metric[1].value == f"{100 * best['value']:.1f} %"
+
+
+def test_protocols_are_never_mixed():
+    cross, leave = open_page(), open_page(protocol="leave_one_out")
+    assert "216 queries, each against all others" in leave.caption[0].value
+    assert cross.metric[1].value != leave.metric[1].value
+
+
+def test_retrieval_opens_on_a_failure():
+    app = open_page("retrieval")
+    assert "✗ Wrong." in text_of(app)
+    assert app.query_params["item"]
+
+
+def test_next_previous_and_back():
+    app = open_page("retrieval", item="0")
+    app.button[[b.label for b in app.button].index("Next")].click().run()
+    assert app.query_params["item"] == "1"
+    app.button[[b.label for b in app.button].index("Next")].click().run()
+    assert app.query_params["item"] == "6"  # the next query; 2 to 5 are gallery items
+    app.button[[b.label for b in app.button].index("Previous")].click().run()
+    assert app.query_params["item"] == "1"
+    app.button[[b.label for b in app.button].index("Back")].click().run()
+    assert app.query_params["item"] == "6"
+
+
+def test_search_and_filter_shorten_the_list():
+    app = open_page("retrieval", search="flower 0-0")
+    assert "matching “flower 0\\-0”" in text_of(app)
+    assert "2 queries" in text_of(app)
+    app.text_input(key="search").set_value("nothing like it").run()
+    assert "There are no queries matching" in text_of(app)
+    assert not app.exception
+
+
+def test_a_gallery_item_is_searched_but_not_scored():
+    assert "not a scored query" in text_of(open_page("retrieval", item="3"))
+
+
+@pytest.mark.parametrize("item", ["-1", "99999", "x", "", "²"])
+def test_an_item_that_is_none_falls_back_to_a_failure(item):
+    assert "✗ Wrong." in text_of(open_page("retrieval", item=item))
+
+
+def test_parameters_that_are_not_valid_are_replaced():
+    app = open_page("overview", data="other", a="../..", b="gone", k="7", protocol="none")
+    assert app.query_params["data"] == "photos"
+    assert app.query_params["a"] == "semi_hard_triplet-s0"
+    assert app.selectbox(key="b").value == "contrastive_loss-s0"
+
+
+def test_a_link_shows_the_same_view():
+    app = open_page("retrieval", a="lifted_loss-s0", k="5", protocol="leave_one_out", item="7")
+    assert app.selectbox(key="a").value == "lifted_loss-s0"
+    wanted = {"a": "lifted_loss-s0", "k": "5", "protocol": "leave_one_out", "item": "7"}
+    assert {key: app.query_params[key] for key in wanted} == wanted
+
+
+@pytest.mark.parametrize(
+    "tab",
+    [
+        "Queries",
+        "Confused classes",
+        "Worst classes",
+        "Hubs and orphans",
+        "Near-duplicates across classes",
+        "Suspected label errors",
+        "Notes",
+    ],
+)
+@pytest.mark.parametrize("run", ["semi_hard_triplet-s0", "lifted_loss-s0"])
+def test_every_tab_of_failures_draws(tab, run):
+    app = open_page("failures", tab=tab, a=run)
+    assert app.session_state["tab"] == tab
+
+
+def test_failures_counts_what_is_wrong(runs_root):
+    neighbours = Run(runs_root / "photos" / "lifted_loss-s0").neighbours()
+    wrong = int((neighbours.first_hit != 1).sum())
+    assert f"**{wrong} of 72** queries" in text_of(open_page("failures", a="lifted_loss-s0"))
+
+
+def test_a_bar_of_the_histogram_opens_its_queries(runs_root):
+    neighbours = Run(runs_root / "photos" / "lifted_loss-s0").neighbours()
+    app = open_page("failures", a="lifted_loss-s0")
+    app.session_state["ranks"] = {"selection": {"points": [], "point_indices": [2]}}
+    app.run()
+    count = int(((neighbours.first_hit >= 3) & (neighbours.first_hit <= 4)).sum())
+    assert f"{count} queries whose first correct item is at rank 3 to 4" in text_of(app)
+
+
+@pytest.mark.parametrize("layout", ["UMAP", "PCA", "PCA 3-D"])
+def test_the_map_draws_every_projection(layout):
+    assert "All 216 items." in text_of(open_page("map", layout=layout))
+
+
+@pytest.mark.parametrize(
+    "colour",
+    ["Class", "Super-class", "Rank of the first hit", "Hubness", "Split and role",
+     "Honesty of the map"],
+)  # fmt: skip
+def test_the_map_colours_by(colour):
+    app = open_page("map", colour=colour)
+    assert app.selectbox(key="colour").value == colour
+
+
+def test_a_lasso_counts_its_classes():
+    app = open_page("map")
+    app.session_state["map"] = {"selection": {"points": [], "point_indices": [0, 1, 2, 7]}}
+    app.run()
+    assert "**4 items of 2 classes**" in text_of(app)
+    assert app.dataframe[0].value["Items"].tolist() == [3, 1]
+
+
+def test_a_run_without_a_map_says_how_to_make_one(make_run, monkeypatch):
+    run = make_run("one", projection=False)
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(run.path.parents[1]))
+    app = open_page("map")
+    assert "never computes one" in text_of(app)
+    assert app.code[0].value == f"retrieval evaluate {run.path}"
+
+
+@pytest.mark.parametrize(
+    "tab", ["A right, B wrong", "B right, A wrong", "Classes", "Neighbour overlap", "Two maps"]
+)
+def test_every_tab_of_the_comparison_draws(tab):
+    app = open_page("compare", compared=tab, b="lifted_loss-s0")
+    assert "R@1 differs by" in text_of(app)
+
+
+def test_a_run_is_not_compared_with_itself_or_with_other_items(make_run, photos, monkeypatch):
+    make_run("one")
+    other = make_run("two", items=photos.iloc[:-6])
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(other.path.parents[1]))
+    assert "cannot be compared" in "".join(
+        w.value for w in open_page("compare", a="one", b="two").warning
+    )
+    assert "Choose another run" in text_of(open_page("compare", a="one", b="one"))
+    assert "Choose another run" in text_of(open_page("compare", a="one", b="none"))
+
+
+@pytest.mark.parametrize("tab", ["Protocol", "Metrics", "Runs", "Data"])
+def test_every_tab_of_methods_draws(tab):
+    app = open_page("methods", methods=tab)
+    assert app.session_state["methods"] == tab
+
+
+def test_a_note_is_kept_and_listed(make_run, monkeypatch):
+    run = make_run("one")
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(run.path.parents[1]))
+    app = open_page("retrieval", item="5")
+    app.text_area[0].set_value("odd light")
+    save = [b.label for b in app.button].index("Save")
+    app.button[save].click().run()
+    assert not app.exception
+    assert "odd light" in (run.path.parent / "one.notes.csv").read_text()
+    listed = open_page("failures", tab="Notes")
+    assert not listed.exception

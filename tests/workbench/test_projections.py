@@ -1,0 +1,67 @@
+"""Positions on the map: sampled evenly, compared with the original space, aligned."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retrieval.runs import Neighbours
+from workbench import projections
+
+
+def test_everything_is_drawn_where_there_is_room():
+    assert projections.stratified_rows(np.zeros(5, int), 5).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_sample_keeps_the_share_of_every_class():
+    labels = np.repeat([0, 1, 2], [600, 300, 100])
+    rows = projections.stratified_rows(labels, 100)
+    assert len(rows) == 100
+    assert (np.diff(rows) > 0).all()
+    assert np.abs(np.bincount(labels[rows]) - [60, 30, 10]).max() <= 1
+    assert rows.tolist() == projections.stratified_rows(labels, 100).tolist()
+
+
+@given(st.lists(st.integers(0, 5), min_size=20, max_size=200), st.integers(6, 19))
+def test_a_sample_misses_no_class(labels, most):
+    labels = np.array(labels)
+    rows = projections.stratified_rows(labels, most)
+    assert len(set(rows)) == most
+    assert set(labels[rows]) == set(labels)
+
+
+def test_honesty_is_one_where_the_map_is_the_space():
+    # Points on a line; the neighbours of the original space are those of the line.
+    points = np.array([[0, 0], [1, 0], [2.5, 0], [4.5, 0]], np.float32)
+    ids = np.array([[1, 2], [0, 2], [1, 3], [2, 1]], np.int32)
+    space = Neighbours("leave_one_out", np.arange(4), ids, ids * 0.0, ids[:, 0], ids[:, 0])
+    assert projections.neighbour_agreement(points, space, 2).tolist() == [1, 1, 1, 1]
+    other = np.array([[3, 2], [0, 2], [1, 3], [2, 1]], np.int32)
+    swapped = Neighbours("leave_one_out", np.arange(4), other, other * 0.0, ids[:, 0], ids[:, 0])
+    assert projections.neighbour_agreement(points, swapped, 2).tolist() == [0.5, 1, 1, 1]
+
+
+def test_honesty_is_unknown_for_items_that_are_no_query():
+    points = np.array([[0, 0], [1, 0], [2, 0]], np.float32)
+    ids = np.array([[1, 2]], np.int32)
+    space = Neighbours("query_gallery", np.array([0]), ids, ids * 0.0, ids[:, 0], ids[:, 0])
+    agreement = projections.neighbour_agreement(points, space, 2)
+    assert agreement[0] == 1
+    assert np.isnan(agreement[1:]).all()
+
+
+def test_alignment_undoes_turning_mirroring_scaling_and_shifting():
+    rng = np.random.default_rng(0)
+    onto = rng.standard_normal((40, 2)).astype(np.float32)
+    turn = np.array([[0.6, 0.8], [0.8, -0.6]])
+    moved, fit = projections.align((3 * onto @ turn + 7).astype(np.float32), onto)
+    np.testing.assert_allclose(moved, onto, atol=1e-4)
+    assert fit == pytest.approx(1, abs=1e-5)
+    noise = rng.standard_normal((40, 2)).astype(np.float32)
+    assert projections.align(noise, onto)[1] < 0.3
+
+
+def test_alignment_of_a_single_point_stays_finite():
+    moved, fit = projections.align(np.zeros((3, 2), np.float32), np.eye(3, 2, dtype=np.float32))
+    assert np.isfinite(moved).all()
+    assert fit == 0

@@ -1,0 +1,68 @@
+"""Tables of runs: one row per loss, seeds aggregated, protocols apart."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from retrieval.runs import Run
+from tests.workbench.small import neighbours
+from workbench import tables
+
+
+@pytest.fixture
+def runs(runs_root) -> list[Run]:
+    return [Run(path) for path in sorted((runs_root / "photos").iterdir())]
+
+
+def test_seeds_of_a_loss_share_a_row(runs):
+    results = tables.results_table(runs, "query_gallery")
+    table = tables.loss_table(results)
+    assert len(results) == 4
+    assert table["group"].tolist()[0] == "semi_hard_triplet"
+    row = table.set_index("group").loc["contrastive_loss"]
+    values = [tables.metric(run, "query_gallery", "recall@1") for run in runs[:2]]
+    assert row["seeds"] == [0, 1]
+    assert row["recall@1"] == pytest.approx(np.mean(values))
+    assert row["recall@1/sd"] == pytest.approx(np.std(values, ddof=1))
+    assert np.isnan(table["recall@1/sd"][0])
+    assert (table["recall@1"].diff().dropna() <= 0).all()
+
+
+def test_runs_without_the_protocol_are_left_out(runs):
+    assert tables.results_table(runs, "other").empty
+    assert tables.run_order(runs, "query_gallery")[0].name == "semi_hard_triplet-s0"
+
+
+def test_a_group_is_named_by_the_settings_that_differ(make_run):
+    runs = [
+        make_run("one"),
+        make_run("two", seed=1),
+        make_run("three"),
+        make_run("four", loss=None),
+    ]
+    runs[2].config["settings"]["embedding_size"] = 512
+    assert tables.group_titles(runs) == {
+        "one": "semi_hard_triplet (embedding size 64)",
+        "two": "semi_hard_triplet (embedding size 64)",
+        "three": "semi_hard_triplet (embedding size 512)",
+        "four": "four",
+    }
+
+
+def test_recall_at_every_k_follows_from_the_first_hits():
+    # First hits 2, 1, 3, 1, 1 and one query without a possible hit.
+    curve = tables.recall_curve(neighbours())
+    assert curve["k"].tolist() == [1, 2, 3]
+    assert curve["recall"].tolist() == [3 / 5, 4 / 5, 1]
+    scored_zero = tables.recall_curve(neighbours(), "zero")
+    assert scored_zero["recall"].tolist() == [3 / 6, 4 / 6, 5 / 6]
+    beyond = dataclasses.replace(neighbours(), first_hit=np.array([9, 1, 3, 1, 1, 0], np.int32))
+    assert tables.recall_curve(beyond)["recall"].tolist() == [3 / 5, 3 / 5, 4 / 5]
+
+
+def test_the_curve_meets_the_stored_recalls(runs):
+    for run in runs:
+        curve = tables.recall_curve(run.neighbours()).set_index("k")["recall"]
+        for k in (1, 2, 4, 8):
+            assert curve[k] == pytest.approx(tables.metric(run, "query_gallery", f"recall@{k}"))
