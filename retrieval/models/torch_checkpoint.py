@@ -1,0 +1,180 @@
+"""Read a PyTorch ``.pth`` state dict into NumPy arrays: no torch, no pickled code executed.
+
+Both formats of ``torch.save`` are read: the zip archive (PyTorch 1.6 and later) and the older
+stream of pickles. A pickle can name any function to be called while it loads; here only the few
+names that a state dict needs are known, each mapped to a stand-in that just records its arguments.
+Anything else is refused before it runs.
+"""
+
+import collections
+import io
+import math
+import os
+import pickle
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from retrieval.errors import UserError
+
+# torch/serialization.py: the integer that starts the older format.
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+STORAGES = {
+    "FloatStorage": "<f4",
+    "DoubleStorage": "<f8",
+    "HalfStorage": "<f2",
+    "LongStorage": "<i8",
+    "IntStorage": "<i4",
+    "ShortStorage": "<i2",
+    "CharStorage": "<i1",
+    "ByteStorage": "<u1",
+    "BoolStorage": "|b1",
+}
+
+
+@dataclass
+class _Tensor:
+    """A tensor as the pickle describes it; its storage is read afterwards."""
+
+    storage: str
+    dtype: str
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+def read_torch_checkpoint(path: Path | str) -> dict[str, np.ndarray]:
+    """Read the tensors of a state dict written by ``torch.save``.
+
+    Args:
+        path: A ``.pth`` or ``.pt`` file whose content is a state dict, or a dict with one under
+            ``"state_dict"``.
+
+    Returns:
+        Parameter name -> array, in the file's order and with torch's axes (convolutions OIHW).
+
+    Raises:
+        UserError: The file is missing, damaged, not a state dict, or its pickle names a function
+            that a state dict does not need.
+    """
+    path = Path(path)
+    try:
+        content = _read_zip(path) if zipfile.is_zipfile(path) else _read_legacy(path)
+        if isinstance(content, dict) and "state_dict" in content:
+            content = content["state_dict"]
+        return _check(content)
+    except UserError:
+        raise
+    except OSError as error:
+        raise UserError(f"{path}: cannot read the weights ({error.strerror or error})") from None
+    except Exception as error:  # A damaged pickle may raise nearly anything.
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f"{path}: not a readable PyTorch state dict ({reason}); save one with "
+            "torch.save(model.state_dict(), path)"
+        ) from None
+
+
+def _check(content: object) -> dict[str, np.ndarray]:
+    if not isinstance(content, dict) or not content:
+        raise ValueError("it holds no dict of tensors")
+    for name, value in content.items():
+        if not isinstance(name, str) or not isinstance(value, np.ndarray):
+            raise ValueError(f"entry {name!r} is not a tensor")
+    return dict(content)
+
+
+class _Unpickler(pickle.Unpickler):
+    """An unpickler that knows only the names a state dict needs."""
+
+    def __init__(self, file: io.BufferedIOBase, path: Path) -> None:
+        super().__init__(file, encoding="utf-8")
+        self.path = path
+        self.storages: dict[str, str] = {}  # key -> dtype of each storage the pickle refers to
+        # Made anew for each file, so that a pickle which alters a stand-in alters only its own.
+        self.names = {
+            ("collections", "OrderedDict"): collections.OrderedDict,
+            ("torch._utils", "_rebuild_tensor_v2"): lambda *args: _rebuild(*args),
+            ("torch._utils", "_rebuild_parameter"): lambda tensor, *_: tensor,
+        }
+
+    def find_class(self, module: str, name: str) -> object:
+        if module == "torch" and name in STORAGES:
+            return STORAGES[name]
+        if (module, name) not in self.names:
+            raise UserError(
+                f"{self.path}: refused, its pickle calls {module}.{name}, which a "
+                "state dict does not need; save plain tensors with "
+                "torch.save(model.state_dict(), path)"
+            )
+        return self.names[module, name]
+
+    def persistent_load(self, pid: tuple) -> tuple[str, str]:
+        kind, dtype, key = pid[:3]
+        view = pid[5] if len(pid) > 5 else None
+        if kind != "storage" or dtype not in STORAGES.values() or view is not None:
+            raise ValueError("unknown kind of storage")
+        self.storages[str(key)] = dtype
+        return str(key), dtype
+
+
+def _rebuild(
+    storage: tuple[str, str], offset: int, shape: tuple, strides: tuple, *_: object
+) -> _Tensor:
+    return _Tensor(*storage, int(offset), tuple(map(int, shape)), tuple(map(int, strides)))
+
+
+def _materialise(value: object, storages: dict[str, np.ndarray]) -> object:
+    """Replace each described tensor by an array, checking that it stays inside its storage."""
+    if isinstance(value, dict):
+        return {key: _materialise(item, storages) for key, item in value.items()}
+    if not isinstance(value, _Tensor):
+        return value
+    data = storages[value.storage].view(value.dtype)
+    if min((value.offset, *value.shape, *value.strides)) < 0:
+        raise ValueError("negative size")
+    last = value.offset + sum(
+        (n - 1) * step for n, step in zip(value.shape, value.strides, strict=True)
+    )
+    if math.prod(value.shape) > len(data) or (0 not in value.shape and last >= len(data)):
+        raise ValueError("a tensor reaches beyond its storage")
+    steps = [step * data.itemsize for step in value.strides]
+    window = np.lib.stride_tricks.as_strided(data[value.offset :], value.shape, steps)
+    return window.copy()
+
+
+def _read_zip(path: Path) -> object:
+    with zipfile.ZipFile(path) as archive:
+        names = {name.partition("/")[2]: name for name in archive.namelist()}
+        if "byteorder" in names and archive.read(names["byteorder"]) != b"little":
+            raise ValueError("big-endian file")
+        content = _Unpickler(io.BytesIO(archive.read(names["data.pkl"])), path).load()
+        storages = {
+            name.partition("/")[2]: np.frombuffer(archive.read(full), np.uint8)
+            for name, full in names.items()
+            if name.startswith("data/")
+        }
+    return _materialise(content, storages)
+
+
+def _read_legacy(path: Path) -> object:
+    with open(path, "rb") as file:
+        if _Unpickler(file, path).load() != LEGACY_MAGIC:
+            raise ValueError("unknown file type")
+        _Unpickler(file, path).load()  # the format's version
+        if not _Unpickler(file, path).load()["little_endian"]:
+            raise ValueError("big-endian file")
+        described = _Unpickler(file, path)
+        content = described.load()
+        keys = _Unpickler(file, path).load()
+        storages = {key: _read_storage(file, described.storages[key]) for key in keys}
+    return _materialise(content, storages)
+
+
+def _read_storage(file: io.BufferedReader, dtype: str) -> np.ndarray:
+    size = int.from_bytes(file.read(8), "little") * np.dtype(dtype).itemsize
+    if size > os.fstat(file.fileno()).st_size - file.tell():
+        raise ValueError("the file ends early")
+    return np.frombuffer(file.read(size), np.uint8)
