@@ -127,7 +127,7 @@ def list_datasets(data: Path | str = "data") -> pd.DataFrame:
             "licence": entry.licence,
             "download": entry.download or "-",
             "on this disk": _state(entry, Path(data) / entry.name),
-            "how to get": entry.how_to_get,
+            "how to get": entry.command,
         }
         for entry in DATASETS.values()
     ]
@@ -142,7 +142,7 @@ def _state(entry: Dataset, root: Path) -> str:
     if (root / entry.marker).exists():
         return "yes"
     if not entry.needs_files:
-        return "made on first use"
+        return "no"
     return "incomplete" if root.is_dir() and any(root.iterdir()) else "no"
 
 

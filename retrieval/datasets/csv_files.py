@@ -60,23 +60,18 @@ def load(
     if not images.is_dir():
         raise UserError(f"no image folder at {images}: give it with the option image_root=DIR")
     if csv is not None and train_csv is None and test_csv is None:
-        rows = read_rows(_find(root, csv), images)
-        split_of = split_classes(
-            [row.label for row in rows],
+        listed = _split_one(
+            read_rows(_find(root, csv), images),
             test_fraction=test_fraction,
             split_seed=split_seed,
             train_classes=train_classes,
             test_classes=test_classes,
         )
-        listed = [(row, split_of[row.label]) for row in rows if row.label in split_of]
     elif csv is None and train_csv is not None and test_csv is not None:
         if train_classes is not None or test_classes is not None:
             raise UserError("train_csv and test_csv are the split: drop the class lists")
-        listed = [
-            (row, split)
-            for split, file in (("train", train_csv), ("test", test_csv))
-            for row in read_rows(_find(root, file), images)
-        ]
+        listed = [(row, "train") for row in read_rows(_find(root, train_csv), images)]
+        listed += [(row, "test") for row in read_rows(_find(root, test_csv), images)]
     else:
         raise UserError("give either the option csv=FILE, or both train_csv=FILE and test_csv=FILE")
     if singletons == "drop":
@@ -84,6 +79,11 @@ def load(
         keep = drop_singletons(pairs, [split == "train" for _, split in listed])
         listed = [item for item, kept in zip(listed, keep, strict=True) if kept]
     return _catalog(images, listed, options)
+
+
+def _split_one(rows: list[Row], **options: object) -> list[tuple[Row, str]]:
+    split_of = split_classes([row.label for row in rows], **options)
+    return [(row, split_of[row.label]) for row in rows if row.label in split_of]
 
 
 def read_rows(path: Path, images: Path) -> list[Row]:
@@ -109,8 +109,8 @@ def read_rows(path: Path, images: Path) -> list[Row]:
             where = f"{path} row {reader.line_num}"
             if len(cells) != 2 or not all(cells):
                 raise UserError(f"{where}: {','.join(cells)!r} is not `class id,relative path`")
-            if not rows and not cells[1].lower().endswith(IMAGE_SUFFIXES):
-                continue  # a header
+            if not rows and _is_header(*cells):
+                continue
             rows.append(Row(reader.line_num, cells[0], _relative(cells[1], images, where)))
     if not rows:
         raise UserError(f"{path}: no rows `class id,relative path`")
@@ -120,6 +120,10 @@ def read_rows(path: Path, images: Path) -> list[Row]:
         more = f" ({len(missing) - 1:,} more rows like it)" if len(missing) > 1 else ""
         raise UserError(f"{path} row {first.number}: no file {images / first.path}{more}")
     return rows
+
+
+def _is_header(label: str, path: str) -> bool:
+    return not _is_integer(label) and not path.lower().endswith(IMAGE_SUFFIXES)
 
 
 def _relative(path: str, images: Path, where: str) -> str:

@@ -46,3 +46,12 @@ class Dataset:
     mirror: bool = True
     needs_files: bool = True
     small_classes: bool = False
+
+    @property
+    def command(self) -> str:
+        """What to do to get it, short enough for a table."""
+        if self.n_images is None:
+            return "--data DIR"
+        if self.needs_files:
+            return f"retrieval fetch {self.name}" + ("" if self.fetch else " says how")
+        return "nothing: made on first use"

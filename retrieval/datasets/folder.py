@@ -9,6 +9,7 @@ from retrieval.datasets.entry import Dataset
 from retrieval.datasets.splits import ClassList, split_classes
 from retrieval.errors import UserError, unknown_option
 
+File = tuple[str, str, str]  # class, path, split
 SINGLETONS = ("refuse", "drop", "keep")
 
 
@@ -38,22 +39,11 @@ def load(
         UserError: No class folders, a class without images, or a bad split.
     """
     check_singletons(singletons)
-    given = _given_split(root)
-    if given and (train_classes is not None or test_classes is not None):
+    options = {k: v for k, v in locals().items() if k != "root"}
+    split_options = {k: v for k, v in options.items() if k != "singletons"}
+    files = _given_files(root) if _given_split(root) else _split_files(root, **split_options)
+    if _given_split(root) and (train_classes is not None or test_classes is not None):
         raise UserError(f"{root} has train/ and test/ folders: they are the split; drop the lists")
-    if given:
-        images = {split: class_images(root / split) for split in SPLITS}
-        files = [(c, f"{s}/{p}", s) for s in SPLITS for c, ps in images[s].items() for p in ps]
-    else:
-        by_class = class_images(root)
-        split_of = split_classes(
-            list(by_class),
-            test_fraction=test_fraction,
-            split_seed=split_seed,
-            train_classes=train_classes,
-            test_classes=test_classes,
-        )
-        files = [(c, p, split_of[c]) for c, ps in by_class.items() if c in split_of for p in ps]
     number = {name: label for label, name in enumerate(sorted({c for c, _, _ in files}))}
     if singletons == "drop":
         keep = drop_singletons([(c, s) for c, _, s in files], [s == "train" for _, _, s in files])
@@ -61,18 +51,33 @@ def load(
     return make_catalog(
         "folder",
         root,
-        path=[p for _, p, _ in files],
-        label=[number[c] for c, _, _ in files],
-        label_name=[c for c, _, _ in files],
-        split=[s for _, _, s in files],
-        options={
-            "test_fraction": test_fraction,
-            "split_seed": split_seed,
-            "train_classes": train_classes,
-            "test_classes": test_classes,
-            "singletons": singletons,
-        },
+        path=[path for _, path, _ in files],
+        label=[number[name] for name, _, _ in files],
+        label_name=[name for name, _, _ in files],
+        split=[split for _, _, split in files],
+        options=options,
     )
+
+
+def _given_files(root: Path) -> list[File]:
+    images = {split: class_images(root / split) for split in SPLITS}
+    return [
+        (name, f"{split}/{path}", split)
+        for split in SPLITS
+        for name, paths in images[split].items()
+        for path in paths
+    ]
+
+
+def _split_files(root: Path, **options: object) -> list[File]:
+    by_class = class_images(root)
+    split_of = split_classes(list(by_class), **options)
+    return [
+        (name, path, split_of[name])
+        for name, paths in by_class.items()
+        if name in split_of
+        for path in paths
+    ]
 
 
 def class_images(root: Path) -> dict[str, list[str]]:

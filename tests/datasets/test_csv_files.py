@@ -57,6 +57,7 @@ def test_absolute_paths_below_the_image_root_are_accepted(images):
         (rows(1) + "2\n", r"all\.csv row 3: '2' is not `class id,relative path`"),
         (rows(1) + "2,2/0.jpg,extra\n", r"row 3: '2,2/0\.jpg,extra' is not"),
         (rows(1) + "2,/elsewhere/0.jpg\n", r"row 3: /elsewhere/0\.jpg is not inside"),
+        ("5,1/0\n" + rows(1), r"all\.csv row 1: no file .*1/0"),
         ("class,path\n", r"all\.csv: no rows"),
         ("", r"all\.csv: no rows"),
     ],

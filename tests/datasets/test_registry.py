@@ -77,7 +77,10 @@ def test_the_list_says_what_is_on_this_disk(tmp_path):
     state = table["on this disk"]
     assert state["digits"] == "yes"
     assert state["cub200"] == "incomplete"
-    assert state["typefaces"] == "made on first use"
+    assert state["typefaces"] == "no"
+    get = table["how to get"]
+    assert get["typefaces"] == "nothing: made on first use"
+    assert get["cars196"] == "retrieval fetch cars196 says how"
     assert state["sop"] == "no"
     assert state["folder"] == "yours"
     assert table.loc["sop", "images"] == "120,053"
