@@ -145,6 +145,12 @@ def test_other_fonts_draw_anew(few, tmp_path, monkeypatch):
     assert index["made_by"].endswith("matplotlib 99")
 
 
+def test_a_set_drawn_by_an_older_version_is_drawn_anew(few, tmp_path):
+    (tmp_path / "drawn/letters").mkdir(parents=True)
+    (tmp_path / "drawn/letters/index.json").write_text('{"version": 1, "rows": []}')
+    assert len(load_catalog("typefaces", tmp_path / "drawn")) == sum(map(len, few.values()))
+
+
 def test_interrupted_drawing_leaves_nothing_and_loses_nothing(few, tmp_path, monkeypatch):
     root = tmp_path / "drawn"
     load_catalog("typefaces", root)
