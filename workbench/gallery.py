@@ -66,6 +66,11 @@ def result_cards(run: Run, query: int, ids: np.ndarray, scores: np.ndarray) -> l
     ]
 
 
+def grid_columns(k: int) -> int:
+    """Return how many results to show in one row beside a query, so that rows fill up."""
+    return {5: 5, 10: 5, 20: 7}.get(k, 10)
+
+
 def first_hit_cards(
     run: Run, item: int, rank: int, score: float, shown: int, note: str = ""
 ) -> list:

@@ -22,6 +22,7 @@ SEQUENTIAL = (
     "#E8E3C9", "#CBD5B1", "#9CC9B0", "#68B5B5", "#3D9AB5", "#2A7BA9", "#2B5A93", "#2F3B72",
 )  # fmt: skip
 
+UNTRAINED = "untrained"
 LOSS_COLOURS = {
     "hard_triplet": "#009E73",
     "semi_hard_triplet": "#0072B2",
@@ -44,11 +45,14 @@ def colours_of(names: Sequence[str]) -> dict[str, str]:
     """
     chosen: dict[str, str] = {}
     for name in names:
+        if name.startswith(UNTRAINED):
+            chosen[name] = NEUTRAL
         loss = next((known for known in LOSS_COLOURS if name.startswith(known)), None)
         colour = LOSS_COLOURS.get(loss or "")
         if colour and colour not in chosen.values():
             chosen[name] = colour
     free = [c for c in CATEGORIES if c not in chosen.values()]
+    free = free or list(CATEGORIES)
     rest = [name for name in names if name not in chosen]
     chosen |= {name: free[i % len(free)] for i, name in enumerate(rest)}
     return {name: chosen[name] for name in names}

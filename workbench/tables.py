@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from retrieval.runs import Neighbours, Run
+from workbench.palette import UNTRAINED
 
 RECALLS = ("recall@1", "recall@2", "recall@4", "recall@8")
 METRICS = (*RECALLS, "map@r", "r_precision", "nmi")
@@ -34,9 +35,16 @@ def run_order(runs: list[Run], protocol: str) -> list[Run]:
 
 
 def loss_of(run: Run) -> str:
-    """Return the run's loss, or the run's name for imported embeddings."""
+    """Return the run's loss, ``untrained`` for the baseline, or the name of an imported run."""
     settings = run.config.get("settings") or {}
+    if settings.get("loss") == "none":
+        return UNTRAINED
     return str(settings.get("loss") or run.name)
+
+
+def is_trained(run: Run) -> bool:
+    """Tell whether a loss trained the run, so that it can win."""
+    return loss_of(run) != UNTRAINED
 
 
 def seed_of(run: Run) -> int | None:
@@ -75,7 +83,7 @@ def group_titles(runs: list[Run]) -> dict[str, str]:
             if key != "loss" and any(str(s.get(key)) != str(mine[key]) for s in same)
         ]
         extra = ", ".join(f"{key.replace('_', ' ')} {_short(mine[key])}" for key in differing)
-        titles[run.name] = mine["loss"] + (f" ({extra})" if extra else "")
+        titles[run.name] = loss_of(run) + (f" ({extra})" if extra else "")
     return titles
 
 

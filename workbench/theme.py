@@ -17,7 +17,8 @@ CSS = """
 h1 { letter-spacing: -0.015em; padding: 0 !important; }
 h2, h3 { letter-spacing: -0.01em; }
 [data-testid="stCaptionContainer"] { font-size: .87rem; }
-.st-key-verdict p { font-size: 1.05rem; margin-bottom: .2rem; }
+.st-key-verdict p { font-size: 1.08rem; margin-bottom: .35rem; }
+[data-testid="stMetric"] > div:last-child { margin-top: -.3rem; }
 .st-key-lede p { font-size: 1.12rem; line-height: 1.5; max-width: 62rem; }
 </style>
 """

@@ -63,6 +63,7 @@ function makeRow(row, pick) {
   if (row.title) node.append(makeHeader(row));
   const strip = element("div", "strip");
   strip.style.setProperty("--size", `${row.size ?? 112}px`);
+  if (row.columns) strip.style.setProperty("--columns", row.columns);
   for (const card of row.cards) {
     strip.append(card === null ? element("span", "gap", "⋯") : makeCard(card, pick));
   }

@@ -45,6 +45,8 @@ def training_curves(
 ) -> go.Figure:
     """Overlay one column of several runs' training histories.
 
+    The loss is divided by its value at the start and smoothed over a fiftieth of the steps.
+
     Args:
         histories: Run name -> history with ``step`` and the column; rows without a value are
             skipped, and runs without the column are left out.
@@ -57,7 +59,6 @@ def training_curves(
     """
     groups = groups or {name: name for name in histories}
     colours = colours_of(list(dict.fromkeys(groups[name] for name in histories)))
-    share = column != "loss"
     seen: set[str] = set()
     figure = go.Figure()
     for name, history in histories.items():
@@ -66,17 +67,24 @@ def training_curves(
         part, group = history.dropna(subset=[column]), groups[name]
         figure.add_scatter(
             x=part["step"],
-            y=part[column] * (100 if share else 1),
+            y=_relative(part[column]) if column == "loss" else 100 * part[column],
             name=as_text(group),
             legendgroup=group,
             showlegend=group not in seen,
-            mode="lines+markers" if share else "lines",
+            mode="lines" if len(part) > 60 else "lines+markers",
             marker={"size": 5},
             line={"color": colours[group], "width": 1.6},
             hovertemplate=f"{as_text(name, 60)}<br>step %{{x}}: %{{y:.4g}}<extra></extra>",
         )
         seen.add(group)
     figure.update_xaxes(title="step")
-    title = {"loss": "loss", "recall@1": "R@1 during training, %"}.get(column, column)
-    figure.update_yaxes(title=title)
+    titles = {"loss": "loss / loss at the start", "recall@1": "R@1 during training, %"}
+    figure.update_yaxes(title=titles.get(column, f"{column}, %"), rangemode="tozero")
     return styled(figure, height=height)
+
+
+def _relative(loss: pd.Series) -> pd.Series:
+    """Divide by the first values, because losses live on different scales, and smooth a little."""
+    window = max(1, len(loss) // 50)
+    start = float(loss.iloc[:window].mean()) if len(loss) else 1.0
+    return loss.rolling(window, min_periods=1).mean() / (start or 1.0)

@@ -36,14 +36,18 @@ def pairs_tab(chosen: Selection, table: pd.DataFrame) -> None:
         shown = pd.DataFrame(
             {
                 "Class": pairs["a"].map(names),
-                "Other class": pairs["b"].map(names),
                 "→": pairs["a_as_b"],
                 "←": pairs["b_as_a"],
-                "Both": pairs["count"],
+                "Other class": pairs["b"].map(names),
             }
         )
-        event = st.dataframe(shown, height=480, key="pairs", **ONE_ROW)
-        st.caption("→ queries of the class answered by the other class at rank 1; ← the reverse.")
+        narrow = st.column_config.NumberColumn(width=40)
+        columns = {"→": narrow, "←": narrow}
+        event = st.dataframe(shown, height=480, key="pairs", column_config=columns, **ONE_ROW)
+        st.caption(
+            "→ queries of the class answered by the other class at rank 1; ← the reverse. Sorted "
+            "by the sum."
+        )
     with right:
         square = st.plotly_chart(
             figures.confusion_map(pairs, names),
@@ -69,7 +73,7 @@ def _pair_images(chosen: Selection, table: pd.DataFrame, labels, pair: tuple[int
         part = wrong[(wrong["label"] == asked) & (labels[wrong["top"]] == answered)]
         part = part.sort_values("top_similarity", ascending=False)
         cards: list = []
-        for query in part.head(5).itertuples():
+        for query in part.head(4).itertuples():
             similarity = f"{query.top_similarity:.3f}"
             cards.append(card(chosen.a, query.row, kind="query", note="query"))
             cards.append(card(chosen.a, query.top, mark="miss", score=similarity, rank=1))

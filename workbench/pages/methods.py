@@ -103,7 +103,7 @@ def _runs(chosen: Selection) -> None:
                 "Width": int(run.embeddings.shape[1]),
                 "Steps": settings.get("steps"),
                 "Seed": seed_of(run),
-                "Seconds": provenance.get("seconds"),
+                "Seconds": _seconds(provenance.get("seconds")),
                 "Created": str(provenance.get("created") or ""),
                 "Git revision": str(provenance.get("git_revision") or ""),
             }
@@ -116,6 +116,12 @@ def _runs(chosen: Selection) -> None:
     name = st.selectbox("Every setting of", names, index=names.index(chosen.a.name), width=360)
     run = next(run for run in chosen.runs if run.name == name)
     st.code(yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True), language="yaml")
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, dict):
+        return float(sum(value.values()))
+    return None if value is None else float(value)
 
 
 def _sizes(run: Run) -> pd.DataFrame:

@@ -36,7 +36,8 @@ def hubs_tab(chosen: Selection, table: pd.DataFrame) -> None:
         )
         for row, count, wrong in frame.head(SHOWN).to_numpy()
     ]
-    lost = [card(chosen.a, int(row)) for row in orphans["row"].head(SHOWN)]
+    spread = np.linspace(0, len(orphans) - 1, min(SHOWN, len(orphans))).astype(int)
+    lost = [card(chosen.a, int(row)) for row in orphans["row"].iloc[spread]]
     share = f"{len(orphans):,} of {len(frame):,} items are in no list"
     rows = [
         {"title": "Hubs", "detail": "in the most lists", "cards": hubs, "size": 100},

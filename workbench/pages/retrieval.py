@@ -8,7 +8,7 @@ from workbench import address, search
 from workbench.components import image_cards
 from workbench.exports import export_menu
 from workbench.failures import instructive_failure, query_table
-from workbench.gallery import first_hit_cards, query_card, rank_sentence, result_cards
+from workbench.gallery import first_hit_cards, grid_columns, query_card, rank_sentence, result_cards
 from workbench.images import picture_size
 from workbench.lookup import Answer, answer
 from workbench.navigation import jump
@@ -46,7 +46,7 @@ def retrieval_page() -> None:
             tables={"Results of this query": lambda: _results_table(chosen, found)},
         )
     _verdict(chosen, found)
-    group = {"lead": query_card(chosen.a, row, lines=_details(chosen, row)), "size": 232}
+    group = {"lead": query_card(chosen.a, row, lines=_details(chosen, row)), "size": 240}
     image_cards(
         {"groups": [group | {"rows": [_results(chosen, found)]}]}, key="results", on_pick=_pick
     )
@@ -136,7 +136,8 @@ def _results(chosen: Selection, found: Answer) -> dict:
         len(cards),
         "first correct item",
     )
-    return {"cards": cards, "size": 116, "empty": "The gallery is empty."}
+    grid = {"layout": "grid", "columns": grid_columns(chosen.k), "size": 150}
+    return {"cards": cards, "empty": "The gallery is empty."} | grid
 
 
 def _results_table(chosen: Selection, found: Answer) -> pd.DataFrame:
