@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from retrieval.augmentation import aggregate, test_time_views
+from retrieval.augmentation import aggregate, parse_views, test_time_views
 from retrieval.datasets.catalog import Catalog
 from retrieval.features import backbone_features, boxes
 from retrieval.input_pipeline import eval_dataset, naming_unreadable_images
@@ -72,7 +72,7 @@ def embed_images(
         float32, (len(rows), D).
     """
     all_boxes = boxes(catalog)
-    views = tuple(settings.test_time.split("+")) if settings.test_time != "none" else ()
+    views = parse_views(settings.test_time)
     size = settings.image_size
     loaded = (settings.pre_crop or size) if views else size
     batches = eval_dataset(

