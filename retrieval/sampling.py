@@ -1,131 +1,197 @@
-"""P x K batches of row numbers; no images, no TensorFlow.
+"""P x K batches: which images go into a training batch. Indices only; no images, no TensorFlow."""
 
-The batch of a step depends on the seed and the step alone, so a resumed run draws exactly what
-the uninterrupted one would have drawn.
-"""
+import math
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from retrieval.errors import UserError
 
-CLASS_STREAM, ITEM_STREAM = 0, 1
-
 
 class PKSampler:
-    """Draws batches of P classes x K rows, the K rows of a class side by side.
+    """Draws batches of P classes with K images each (Hermans et al. 2017, section 2).
 
-    Classes come in shuffled epochs: each class once, then the last batch is filled up with classes
-    drawn at random. The rows of a class come in shuffled epochs too; a class with fewer than K rows
-    repeats them, no other does. The rows of all batches of a class epoch are made in a few array
-    operations, which amounts to O(1) per row drawn whatever the size of the data set.
+    One stream serves every loss: the K rows of a class are consecutive, so N-pairs and angular
+    losses (K = 2) read anchors and positives from alternate rows, and contrastive pairs are formed
+    inside blocks of two classes (K = 4). It is also what is elsewhere called class-balanced
+    sampling with m = K images per class: images are drawn equally often per class, not per image.
 
-    The same batches serve N-pairs and angular losses (K = 2: rows alternate anchor, positive) and
-    contrastive pairs (K = 4); "m per class" is K = m.
+    Guarantees:
+
+    * **Classes** are drawn in shuffled epochs: each exactly once per epoch, never twice in a batch.
+    * **Images** of a class with n >= K images never repeat in a batch, and each is drawn at least
+      once in any pass of ceil(n / K) visits to the class; every pass is shuffled anew and its last
+      visit filled up from its own beginning. With n < K, every image is drawn floor(K / n) or
+      ceil(K / n) times.
+    * The batch at a step depends on the arguments and the step number alone, so a run resumes
+      exactly from the number of steps taken.
+    * Work per drawn image does not grow with the data set: a class is shuffled once per pass.
 
     Attributes:
+        classes: Label of each class number, sorted, (C,).
         classes_per_batch: P.
         samples_per_class: K.
-        batches_per_epoch: Batches until every class has been drawn.
     """
 
     def __init__(
         self,
-        labels: np.ndarray,
+        labels: Sequence[int] | np.ndarray,
         classes_per_batch: int,
         samples_per_class: int,
         seed: int = 0,
-        super_labels: np.ndarray | None = None,
+        super_labels: Sequence[int] | np.ndarray | None = None,
     ) -> None:
-        """Index the rows by class.
+        """Lay the items out by class, once.
 
         Args:
-            labels: (n,) integer class of each row.
-            classes_per_batch: P.
-            samples_per_class: K.
-            seed: Seeds every draw.
-            super_labels: (n,) integer super-class of each row; if given, the classes of a batch
-                come from one super-class as long as it has P left in this epoch.
+            labels: Class of each item, (n,), integers or strings.
+            classes_per_batch: P, classes in a batch.
+            samples_per_class: K, rows per class.
+            seed: Seed of all shuffling, a non-negative integer.
+            super_labels: Super-class of each item, (n,). If given, each batch is filled from one
+                super-class where possible, for harder negatives: a super-class is cut into whole
+                batches of its own, and only what is left over (fewer than P classes of each)
+                shares batches. A class counts to the super-class of its first item.
 
         Raises:
-            UserError: Fewer than P classes, or P or K below 1.
+            UserError: No items, fewer classes than P, P or K below 1, a negative seed, or
+                lengths that differ.
         """
         labels = np.asarray(labels)
-        self._rows = np.argsort(labels, kind="stable")
-        _, self._starts, self._counts = np.unique(
-            labels[self._rows], return_index=True, return_counts=True
+        self.classes, first, item_class, self._sizes = np.unique(
+            labels, return_index=True, return_inverse=True, return_counts=True
         )
-        if min(classes_per_batch, samples_per_class) < 1:
-            raise UserError(f"P x K = {classes_per_batch} x {samples_per_class}: give at least 1")
-        if len(self._counts) < classes_per_batch:
-            raise UserError(
-                f"{classes_per_batch} classes per batch, but only {len(self._counts)} classes to "
-                f"train on: give --classes-per-batch {len(self._counts)} or less"
-            )
         self.classes_per_batch, self.samples_per_class = classes_per_batch, samples_per_class
         self.seed = seed
-        self.batches_per_epoch = -(-len(self._counts) // classes_per_batch)
-        # Visits after which all rows of a class have been drawn and it is shuffled anew.
-        self._visits = np.maximum(1, self._counts // samples_per_class)
-        self._class_of = np.repeat(np.arange(len(self._counts)), self._counts)
+        self._check(labels)
+        # Items of class c: _items[_starts[c] : _starts[c] + _sizes[c]], shuffled for pass _pass[c].
+        self._items = np.argsort(item_class, kind="stable").astype(np.int64)
+        self._starts = np.cumsum(self._sizes) - self._sizes
+        self._visits_per_pass = -(-self._sizes // samples_per_class)
+        self._pass = np.full(len(self.classes), -1)
+        self._epochs: dict[int, np.ndarray] = {}
+        self._last_order: tuple[int, np.ndarray] | None = None
         self._super = None
         if super_labels is not None:
-            self._super = np.asarray(super_labels)[self._rows[self._starts]]
-        self._epoch, self._batches = -1, np.empty((0, 0), np.int64)
+            if len(super_labels) != len(labels):
+                raise UserError(f"{len(super_labels)} super_labels for {len(labels)} labels")
+            self._super = np.unique(np.asarray(super_labels)[first], return_inverse=True)[1]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Yield the batches of steps 0, 1, 2, ... without end."""
+        step = 0
+        while True:
+            yield self.batch(step)
+            step += 1
 
     def batch(self, step: int) -> np.ndarray:
-        """Return the rows of one step's batch: int64, (P * K,).
+        """Return the item indices of one batch.
 
         Args:
-            step: Which batch, from 0; any order, though successive steps are fastest.
+            step: Number of the batch, from 0.
+
+        Returns:
+            int64, (P * K,): P different classes, K consecutive rows each.
         """
-        epoch, position = divmod(step, self.batches_per_epoch)
-        if epoch != self._epoch:
-            self._load(epoch)
-        return self._batches[position]
+        count = len(self.classes)
+        start = step * self.classes_per_batch
+        epoch, offset = divmod(start, count)
+        rows = self._epoch(epoch)[offset : offset + self.classes_per_batch]
+        missing = self.classes_per_batch - len(rows)
+        if missing:
+            rows = np.concatenate([rows, self._epoch(epoch + 1)[:missing]])
+        return rows.ravel()
 
-    def _load(self, epoch: int) -> None:
-        self._shuffle_rows(epoch)
-        classes, extra = self._class_batches(epoch)
-        k = self.samples_per_class
-        # A class drawn a second time in an epoch gets the rows after those of the first time.
-        visit = (epoch + extra) % self._visits[classes]
-        position = visit[..., None] * k + np.arange(k)
-        position %= self._counts[classes][..., None]
-        rows = self._rows[self._starts[classes][..., None] + position]
-        self._batches = rows.reshape(len(rows), -1)
-        self._epoch = epoch
+    def _epoch(self, epoch: int) -> np.ndarray:
+        """Return the items drawn in one epoch over the classes, (C, K); keeps the last two."""
+        if epoch not in self._epochs:
+            if len(self._epochs) > 1:
+                del self._epochs[next(iter(self._epochs))]
+            self._epochs[epoch] = self._draw(self._class_order(epoch), epoch)
+        return self._epochs[epoch]
 
-    def _shuffle_rows(self, epoch: int) -> None:
-        due = epoch - epoch % self._visits
-        fresh = [epoch] if epoch == self._epoch + 1 else np.unique(due).tolist()
-        for moment in fresh:
-            mine = (moment % self._visits == 0)[self._class_of]
-            rng = np.random.default_rng([self.seed, ITEM_STREAM, moment])
-            # Sorting first makes the shuffle independent of earlier ones: resume needs no history.
-            rows = self._rows[mine]
-            rows = rows[np.lexsort((rows, self._class_of[mine]))]
-            self._rows[mine] = rows[np.lexsort((rng.random(len(rows)), self._class_of[mine]))]
+    def _draw(self, classes: np.ndarray, visit: int) -> np.ndarray:
+        """Return K items of each class, (C, K), for the given visit (from 0) to all of them."""
+        wanted, turn = np.divmod(visit, self._visits_per_pass)
+        stale = np.flatnonzero(self._pass != wanted)
+        if stale.size:
+            self._shuffle(stale, wanted[stale])
+        place = turn[classes, None] * self.samples_per_class + np.arange(self.samples_per_class)
+        return self._items[self._starts[classes, None] + place % self._sizes[classes, None]]
 
-    def _class_batches(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        rng = np.random.default_rng([self.seed, CLASS_STREAM, epoch])
-        p, count = self.classes_per_batch, len(self._counts)
-        order = rng.permutation(count)
-        if self._super is not None:
-            order = self._by_super_class(order, rng)
-        missing = self.batches_per_epoch * p - count
-        last = order[(self.batches_per_epoch - 1) * p :]
-        others = np.setdiff1d(order, last)
-        order = np.concatenate([order, rng.choice(others, missing, replace=False)])
-        extra = np.arange(len(order)) >= count
-        return order.reshape(-1, p), extra.reshape(-1, p).astype(np.int64)
+    def _shuffle(self, classes: np.ndarray, passes: np.ndarray) -> None:
+        """Bring the items of some classes into the random order of the given pass over them."""
+        sizes = self._sizes[classes]
+        ends = np.cumsum(sizes)
+        where = np.arange(ends[-1]) + np.repeat(self._starts[classes] - (ends - sizes), sizes)
+        items = self._items[where]
+        # Sorting by a hash of (seed, pass, item) is a shuffle that can be redone at any time.
+        salt = _hash(_hash(np.uint64(self.seed)) + passes.astype(np.uint64))
+        keys = _hash(np.repeat(salt, sizes) + items.astype(np.uint64))
+        self._items[where] = items[np.lexsort((keys, np.repeat(classes, sizes)))]
+        self._pass[classes] = passes
 
-    def _by_super_class(self, order: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        p = self.classes_per_batch
-        order = order[np.argsort(self._super[order], kind="stable")]
-        pure, left = [], []
-        for group in np.split(order, np.flatnonzero(np.diff(self._super[order])) + 1):
-            whole = len(group) // p * p
-            pure += np.split(group[:whole], whole // p) if whole else []
-            left.append(group[whole:])
-        rng.shuffle(pure)
-        return np.concatenate([*pure, *left])
+    def _class_order(self, epoch: int) -> np.ndarray:
+        """Return the classes (C,) in the order of an epoch.
+
+        An epoch may begin inside a batch; the classes that complete that batch must differ from
+        those that began it. Reordering the first P classes is enough, so with C >= 2 P - 1 classes
+        it leaves the end of the epoch alone and only the epoch before matters. With fewer, every
+        epoch since the last one that began with a batch does: at most P of them.
+        """
+        count, width = len(self.classes), self.classes_per_batch
+        cycle = width // math.gcd(count, width)
+        first = max(epoch - 1, 0) if count >= 2 * width - 1 else epoch - epoch % cycle
+        if self._last_order is not None and first <= self._last_order[0] <= epoch:
+            first, order = self._last_order
+        else:
+            order = self._shuffled_classes(first)
+        for number in range(first + 1, epoch + 1):
+            begun = order[count - number * count % width :]
+            order = self._shuffled_classes(number)
+            busy = np.isin(order[:width], begun)
+            order[:width] = np.concatenate([order[:width][~busy], order[:width][busy]])
+        self._last_order = epoch, order
+        return order
+
+    def _shuffled_classes(self, epoch: int) -> np.ndarray:
+        rng = np.random.default_rng([self.seed, epoch])
+        order = rng.permutation(len(self.classes))
+        if self._super is None:
+            return order
+        width = self.classes_per_batch
+        completing = -(epoch * len(order)) % width
+        groups = rng.permutation(self._super.max() + 1)[self._super[order]]
+        order = order[np.argsort(groups, kind="stable")]
+        batches, rest = [], []
+        for members in np.split(order, np.cumsum(np.bincount(groups))[:-1]):
+            whole = len(members) // width
+            batches += list(members[: whole * width].reshape(whole, width))
+            rest.append(members[whole * width :])
+        batches = [batches[i] for i in rng.permutation(len(batches))]
+        rest = np.concatenate(rest)
+        if len(rest) < completing:
+            rest = np.concatenate([rest, batches.pop()])
+        return np.concatenate([rest[:completing], *batches, rest[completing:]])
+
+    def _check(self, labels: np.ndarray) -> None:
+        if labels.ndim != 1 or not labels.size:
+            raise UserError(f"labels of shape {labels.shape}: give one label per item, (n,)")
+        for name in ("classes_per_batch", "samples_per_class"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} = {getattr(self, name)}: give at least 1")
+        if self.seed < 0:
+            raise UserError(f"seed = {self.seed}: give 0 or more")
+        if self.classes_per_batch > len(self.classes):
+            raise UserError(
+                f"classes_per_batch = {self.classes_per_batch}, but there are only "
+                f"{len(self.classes)} classes: give at most {len(self.classes)}"
+            )
+
+
+def _hash(values: np.ndarray) -> np.ndarray:
+    """Mix uint64 values so that each output bit depends on all input bits (SplitMix64)."""
+    values = np.atleast_1d(values) + np.uint64(0x9E3779B97F4A7C15)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
