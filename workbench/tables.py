@@ -23,8 +23,13 @@ def metric(run: Run, protocol: str, name: str) -> float:
     """Return one metric's value in 0..1, NaN if the run lacks it."""
     for entry in run.metrics["results"]:
         if entry["protocol"]["name"] == protocol:
-            return float((entry["metrics"].get(name) or {}).get("value", np.nan))
+            return _number((entry["metrics"].get(name) or {}).get("value"))
     return np.nan
+
+
+def _number(value: float | None) -> float:
+    """Return a value of ``metrics.json``, where a mean over nothing is null."""
+    return np.nan if value is None else float(value)
 
 
 def run_order(runs: list[Run], protocol: str) -> list[Run]:
@@ -119,9 +124,9 @@ def results_table(runs: list[Run], protocol: str) -> pd.DataFrame:
         }
         for name in METRICS:
             value = entry["metrics"].get(name) or {}
-            row[name] = value.get("value", np.nan)
-            row[f"{name}/low"] = value.get("low", np.nan)
-            row[f"{name}/high"] = value.get("high", np.nan)
+            row[name] = _number(value.get("value"))
+            row[f"{name}/low"] = _number(value.get("low"))
+            row[f"{name}/high"] = _number(value.get("high"))
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -22,8 +22,8 @@ DEFINITIONS = {
     "R-Precision": "For a query with R items of its class in the gallery: the share of these among "
     "the R nearest; then the mean over queries.",
     "MAP@R": r"$\frac{1}{R}\sum_{i=1}^{R} P(i)\,\mathrm{rel}(i)$, with $P(i)$ the precision among "
-    r"the first $i$ and $\mathrm{rel}(i)$ 1 if the $i$-th is right, else 0; then the mean over queries "
-    "(Musgrave 2020).",
+    r"the first $i$ and $\mathrm{rel}(i)$ 1 if the $i$-th is right, else 0; then the mean over "
+    "queries (Musgrave 2020).",
     "NMI": r"$2\,I(C; Y) / (H(C) + H(Y))$ between k-means clusters $C$, as many as classes, and "
     "classes $Y$. It depends on how k-means starts, so the protocol names the start.",
     "95% interval": "Bootstrap over classes: whole classes are drawn with replacement, because "

@@ -13,6 +13,7 @@ from workbench.images import picture_size
 from workbench.lookup import Answer, answer
 from workbench.navigation import jump
 from workbench.pages.note_box import note_box
+from workbench.pages.own_image import own_image
 from workbench.palette import colours_of
 from workbench.state import (
     Selection,
@@ -26,6 +27,7 @@ from workbench.state import (
 from workbench.tables import metric, percent
 from workbench.theme import file_stem, page_head, plain
 
+SOURCES = ("From the data set", "Your own image")
 FILTERS = ("All queries", "Failures", "Right at rank 1")
 STRIP = 10  # results per run in the lower half
 
@@ -34,6 +36,13 @@ def retrieval_page() -> None:
     """Draw the page."""
     chosen = selection()
     head = page_head("Retrieval", chosen)
+    address.keep("source", SOURCES[0], SOURCES)
+    source = st.segmented_control(
+        "Query", SOURCES, key="source", required=True, label_visibility="collapsed"
+    )
+    if source != SOURCES[0]:
+        own_image(chosen)
+        return
     table = query_table(chosen.neighbours, chosen.a.items["label"].to_numpy())
     row = current_item(len(chosen.a.items))
     row = instructive_failure(table) if row is None else row

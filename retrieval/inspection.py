@@ -1,0 +1,202 @@
+"""Why two images match: their similarity, spread over the positions of both images.
+
+With global average pooling and a linear head, an embedding is the mean over positions p of
+v_p = W f_p + b, so the cosine similarity of two images is a double sum over positions, and the part
+of position p is <v_p, e'> / (P |e| |e'|). These parts add up to the similarity exactly (Stylianou,
+Souvenir and Pless 2019, "Visualizing Deep Similarity Networks", eq. 3). For any other network the
+parts are activation times gradient at the last feature map (Selvaraju 2017, Grad-CAM, without the
+averaging of gradients), which is an approximation and is labelled so.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from retrieval.checkpoints import load_network
+from retrieval.embedding import build_network
+from retrieval.errors import UserError
+from retrieval.input_pipeline import eval_dataset, naming_unreadable_images
+from retrieval.models import build_backbone
+from retrieval.resolve import UNTRAINED
+from retrieval.runs import Run
+from retrieval.settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class Match:
+    """The similarity of two images, spread over their positions.
+
+    Attributes:
+        similarity: Cosine similarity of the two embeddings.
+        first: float32, (h, w), part of each position of the first image.
+        second: float32, (h, w), the same of the second.
+        exact: The parts of an image add up to the similarity; else they only approximate it.
+    """
+
+    similarity: float
+    first: np.ndarray
+    second: np.ndarray
+    exact: bool
+
+
+@dataclass(frozen=True)
+class Inspector:
+    """A run's network, opened at its last feature map.
+
+    Attributes:
+        settings: The run's settings.
+        features: images (B, S, S, 3) in 0..255 -> feature maps (B, h, w, C).
+        tail: feature maps -> embeddings (B, D).
+        linear: Kernel (C, D) and bias (D,) if the tail is an average and a linear layer.
+    """
+
+    settings: TrainSettings
+    features: keras.Model
+    tail: keras.Model
+    linear: tuple[np.ndarray, np.ndarray] | None
+
+    def load(self, paths: Sequence[str | Path]) -> np.ndarray:
+        """Read images as the network sees them.
+
+        Args:
+            paths: Image files.
+
+        Returns:
+            float32, (n, S, S, 3), 0..255.
+
+        Raises:
+            UserError: A file is no readable image.
+        """
+        names = [str(path) for path in paths]
+        batches = eval_dataset(
+            names,
+            size=self.settings.image_size,
+            pre_crop=self.settings.pre_crop,
+            batch_size=len(names),
+        )
+        with naming_unreadable_images(names):
+            return np.concatenate([np.asarray(batch) for batch in batches])
+
+    def embed(self, images: np.ndarray) -> np.ndarray:
+        """Embed images (n, S, S, 3) in 0..255; returns float32 (n, D)."""
+        maps = self.features(images, training=False)
+        return np.asarray(self.tail(maps, training=False), np.float32)
+
+    def match(self, images: np.ndarray) -> Match:
+        """Spread the similarity of two images (2, S, S, 3) over their positions."""
+        maps = self.features(images, training=False)
+        if self.linear is not None:
+            first, second = decompose(np.asarray(maps[0]), np.asarray(maps[1]), *self.linear)
+            return Match(float(first.sum()), first, second, exact=True)
+        return self._approximate(maps)
+
+    def _approximate(self, maps: tf.Tensor) -> Match:
+        with tf.GradientTape() as tape:
+            tape.watch(maps)
+            unit = tf.math.l2_normalize(self.tail(maps, training=False), axis=-1)
+            similarity = tf.reduce_sum(unit[0] * unit[1])
+        parts = np.asarray(tf.reduce_sum(maps * tape.gradient(similarity, maps), axis=-1))
+        return Match(float(similarity), parts[0], parts[1], exact=False)
+
+
+def decompose(
+    first: np.ndarray, second: np.ndarray, kernel: np.ndarray, bias: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Spread the cosine similarity of two average-pooled, linearly embedded maps over positions.
+
+    Args:
+        first: float, (h, w, C), feature map of one image.
+        second: float, (h', w', C), of the other.
+        kernel: float, (C, D).
+        bias: float, (D,).
+
+    Returns:
+        Parts (h, w) and (h', w'), float32; each adds up to the similarity.
+    """
+    local = [map_.astype(np.float64) @ kernel + bias for map_ in (first, second)]
+    means = [v.mean((0, 1)) for v in local]
+    norm = max(float(np.linalg.norm(means[0]) * np.linalg.norm(means[1])), 1e-12)
+    parts = [
+        v @ other / (norm * v.shape[0] * v.shape[1])
+        for v, other in zip(local, reversed(means), strict=True)
+    ]
+    return parts[0].astype(np.float32), parts[1].astype(np.float32)
+
+
+def open_inspector(run: Run) -> Inspector:
+    """Build a run's network, load its checkpoint and open it at the last feature map.
+
+    Args:
+        run: A run with ``checkpoints/``, or the untrained baseline.
+
+    Returns:
+        The inspector; :meth:`Inspector.embed` gives what the run stored.
+
+    Raises:
+        UserError: Imported embeddings, no checkpoint, or a network without a feature map.
+    """
+    mapping = run.config.get("settings")
+    if not mapping:
+        raise UserError(f"{run.path}: imported embeddings: there is no network to look into")
+    settings = TrainSettings.from_mapping(mapping)
+    backbone, head = _trained(run, settings)
+    maps = _feature_map(run, backbone)
+    pooled = backbone.output if head is None else head(backbone.output)
+    tail = keras.Model(maps, pooled, name="tail")
+    inspector = Inspector(settings, keras.Model(backbone.input, maps), tail, None)
+    linear = _linear_part(inspector, backbone, head)
+    return Inspector(settings, inspector.features, tail, linear)
+
+
+def _trained(run: Run, settings: TrainSettings) -> tuple[keras.Model, keras.Model | None]:
+    folder = run.path / "checkpoints"
+    if settings.loss != UNTRAINED and not settings.freeze_backbone:
+        network = build_network(settings)
+        load_network(folder, network, settings.use_checkpoint)
+        return network.get_layer("backbone"), network.get_layer("head")
+    backbone = build_backbone(
+        settings.backbone,
+        settings.image_size,
+        weights=settings.weights,
+        pooling=settings.pooling,
+    )
+    if settings.loss == UNTRAINED:
+        return backbone, None
+    head = build_network(settings, int(backbone.output_shape[-1]))
+    load_network(folder, head, settings.use_checkpoint)
+    return backbone, head
+
+
+def _feature_map(run: Run, backbone: keras.Model) -> keras.KerasTensor:
+    for layer in reversed(backbone.layers):
+        if len(getattr(layer.output, "shape", ())) == 4:
+            return layer.output
+    raise UserError(f"{run.path}: backbone {backbone.name!r} has no feature map to look into")
+
+
+def _linear_part(
+    inspector: Inspector, backbone: keras.Model, head: keras.Model | None
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the linear layer if the tail is an average over positions followed by it."""
+    if head is None:
+        width = int(backbone.output_shape[-1])
+        linear = np.eye(width, dtype=np.float32), np.zeros(width, np.float32)
+    else:
+        dense = [layer for layer in head.layers if isinstance(layer, keras.layers.Dense)]
+        if len(dense) != 1 or not dense[0].use_bias:
+            return None
+        linear = tuple(np.asarray(w) for w in dense[0].get_weights())
+    # Whatever the layers are called: the tail is linear if it gives the same directions.
+    size = inspector.features.input_shape[1]
+    probe = np.random.default_rng(0).uniform(0, 255, (2, size, size, 3)).astype(np.float32)
+    maps = np.asarray(inspector.features(probe, training=False))
+    if maps.shape[-1] != len(linear[0]):
+        return None
+    expected, found = maps.mean((1, 2)) @ linear[0] + linear[1], inspector.embed(probe)
+    scale = np.linalg.norm(expected, axis=1), np.linalg.norm(found, axis=1)
+    same = np.allclose(expected / scale[0][:, None], found / scale[1][:, None], atol=1e-4)
+    return linear if same else None

@@ -1,0 +1,131 @@
+"""The one place where looking needs a network: explaining a match, embedding the user's image.
+
+TensorFlow is imported only when one of the functions below is called.
+"""
+
+import io
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from retrieval.errors import UserError
+from retrieval.runs import Run
+from workbench.images import picture_path
+from workbench.loading import stamp
+
+if TYPE_CHECKING:
+    from retrieval.inspection import Inspector, Match
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+MOST_BYTES = 20 * 1024 * 1024
+MOST_PIXELS = 60_000_000
+
+
+def why_not(run: Run) -> str | None:
+    """Say why a run's network cannot be used, or None if it can."""
+    settings = run.config.get("settings")
+    if not settings:
+        return f"{run.name} holds imported embeddings: there is no network to look into."
+    if settings.get("loss") != "none" and not (run.path / "checkpoints" / "index.json").exists():
+        return f"{run.name} has no checkpoint: its network was not kept."
+    return None
+
+
+def is_loaded() -> bool:
+    """Tell whether TensorFlow is loaded already, so that using a network is quick."""
+    return "tensorflow" in sys.modules
+
+
+@st.cache_resource(show_spinner="Loading the network …", max_entries=4)
+def _inspector(path: str, stamp: tuple) -> "Inspector":
+    from retrieval.inspection import open_inspector
+
+    return open_inspector(Run(Path(path)))
+
+
+def inspector(run: Run) -> "Inspector":
+    """Return a run's network, built once and shared.
+
+    Raises:
+        UserError: There is none.
+    """
+    return _inspector(str(run.path), stamp(run.path))
+
+
+@st.cache_data(show_spinner="Looking at both images …", max_entries=256)
+def _explain(_run: Run, path: str, stamp: tuple, first: int, second: int):
+    paths = []
+    for row in (first, second):
+        file = picture_path(_run, row)
+        if file is None:
+            raise UserError(f"the picture of item {row} is not in the data set's folder any more")
+        paths.append(file)
+    network = inspector(_run)
+    images = network.load(paths)
+    return network.match(images), images.astype(np.uint8)
+
+
+def explain(run: Run, first: int, second: int) -> "tuple[Match, np.ndarray]":
+    """Explain the similarity of two items under a run.
+
+    Args:
+        run: The run.
+        first: Row of the query.
+        second: Row of the result.
+
+    Returns:
+        The match, and both images as the network sees them, uint8 (2, S, S, 3). Cached.
+
+    Raises:
+        UserError: No network, or a picture is gone.
+    """
+    return _explain(run, str(run.path), stamp(run.path), first, second)
+
+
+def check_image(data: bytes, name: str) -> Image.Image:
+    """Open an image that a user gave, checking its size and type by content.
+
+    Args:
+        data: The file's bytes.
+        name: For messages.
+
+    Returns:
+        The image in RGB.
+
+    Raises:
+        UserError: Too large, or not an image of a known type.
+    """
+    if len(data) > MOST_BYTES:
+        raise UserError(f"{name}: {len(data) / 2**20:.0f} MB; give an image of at most 20 MB")
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise UserError(f"{name}: {image.width} x {image.height} pixels are too many")
+            return image.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"{name}: not a readable image ({', '.join(FORMATS)})") from error
+
+
+def embed_image(run: Run, image: Image.Image) -> np.ndarray:
+    """Embed one image as the run's items were embedded.
+
+    Args:
+        run: A run with a network.
+        image: RGB.
+
+    Returns:
+        float32, (D,).
+
+    Raises:
+        UserError: There is no network.
+    """
+    network = inspector(run)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "image.png"
+        image.save(path)
+        return network.embed(network.load([path]))[0]

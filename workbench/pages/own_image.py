@@ -1,0 +1,76 @@
+"""Querying with an image of one's own, uploaded or read from a path."""
+
+from pathlib import Path
+
+import streamlit as st
+from PIL import Image
+
+from retrieval.errors import UserError
+from workbench import network
+from workbench.components import image_cards
+from workbench.gallery import card
+from workbench.heatmaps import data_url
+from workbench.lookup import search_vector
+from workbench.palette import RUN_A, RUN_B
+from workbench.state import Selection, go_to
+from workbench.theme import plain
+
+TYPES = ["jpg", "jpeg", "png", "webp", "gif", "bmp"]
+
+
+def own_image(chosen: Selection) -> None:
+    """Draw the upload box, and what runs A and B find for the image.
+
+    Args:
+        chosen: What is being looked at.
+    """
+    left, right = st.columns(2)
+    upload = left.file_uploader("An image", type=TYPES, key="upload", max_upload_size=20)
+    path = right.text_input("Or the path of one on this computer", key="upload_path")
+    try:
+        image = _read(upload, (path or "").strip())
+        if image is not None:
+            _results(chosen, image)
+    except UserError as error:
+        st.error(plain(str(error)))
+
+
+def _read(upload, path: str) -> Image.Image | None:
+    if upload is not None:
+        return network.check_image(upload.getvalue(), upload.name)
+    if not path:
+        st.caption("It is embedded by the network of each run; TensorFlow is loaded for that.")
+        return None
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise UserError(f"{path}: no such file")
+    with file.open("rb") as opened:
+        return network.check_image(opened.read(network.MOST_BYTES + 1), file.name)
+
+
+def _results(chosen: Selection, image: Image.Image) -> None:
+    shown = image.copy()
+    shown.thumbnail((320, 320))
+    lines = []
+    for name, run, colour in (("A", chosen.a, RUN_A), ("B", chosen.b, RUN_B)):
+        if run is None:
+            continue
+        line = {"title": f"{name}  {run.name}", "colour": colour, "layout": "line", "size": 92}
+        reason = network.why_not(run)
+        if reason:
+            lines.append(line | {"cards": [], "empty": reason})
+            continue
+        ids, scores = search_vector(run, chosen.protocol, network.embed_image(run, image), chosen.k)
+        cards = [
+            card(run, int(row), rank=rank, score=f"{score:.3f}")
+            for rank, (row, score) in enumerate(zip(ids, scores, strict=True), 1)
+        ]
+        lines.append(line | {"cards": cards})
+    size = f"{image.width} × {image.height} px"
+    lead = {"src": data_url(shown), "label": "Your image", "alt": "your image", "lines": [size]}
+    lead |= {"kind": "query", "pickable": False, "row": -1}
+    image_cards(
+        {"groups": [{"lead": lead, "size": 200, "rows": lines}]},
+        key="own_results",
+        on_pick=lambda choice: go_to(int(choice["row"])),
+    )
