@@ -128,7 +128,7 @@ def evaluate(
 @app.command()
 def demo(
     runs: Runs = Path("runs"),
-    steps: Annotated[int, typer.Option(help="Training steps of each loss.")] = 300,
+    steps: Annotated[int, typer.Option(help="Training steps of each loss.")] = 200,
     open_app: Annotated[bool, typer.Option(help="Open the app at the end.")] = True,
 ) -> None:
     """Train and compare the six losses on the embedded data set, then open the app."""

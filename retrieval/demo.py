@@ -30,7 +30,7 @@ def run_demo(runs: Path, *, steps: int, open_app: bool = True) -> None:
         "Greek and Cyrillic ones it has never seen."
     )
     run_session(
-        SETTINGS | {"steps": steps, "eval_every": max(1, steps // 5), "eval_split": "test"},
+        SETTINGS | {"steps": steps, "eval_every": max(1, steps // 4), "eval_split": "test"},
         runs=runs,
     )
     if open_app:
