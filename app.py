@@ -7,5 +7,6 @@ thumbnails, pictures and hover cards over HTTP, so that the browser loads and ca
 import streamlit as st
 
 from workbench.images import ROUTES
+from workbench.loading import open_runs_early
 
-app = st.App("workbench/shell/main.py", routes=ROUTES)
+app = st.App("workbench/shell/main.py", routes=ROUTES, lifespan=open_runs_early)

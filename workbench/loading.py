@@ -1,6 +1,10 @@
 """Cached access to run folders: one shared object per run, however many sessions look at it."""
 
+import contextlib
+import importlib
 import os
+import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +77,26 @@ def load_runs(root: Path | None = None) -> tuple[list[Run], list[BrokenRun]]:
     found = [_open(str(path), stamp(path)) for path in sorted(folders)]
     runs = [run for run in found if isinstance(run, Run)]
     return runs, [run for run in found if isinstance(run, BrokenRun)]
+
+
+@contextlib.asynccontextmanager
+async def open_runs_early(app: st.App) -> AsyncIterator[dict]:
+    """Import the pages and open the runs while the browser still loads (a lifespan of the app).
+
+    Args:
+        app: The app that starts.
+
+    Yields:
+        No state.
+    """
+
+    def work() -> None:
+        importlib.import_module("workbench.pages")
+        for run in load_runs()[0]:
+            load_neighbours(run, run.metrics["primary"])
+
+    threading.Thread(target=work, daemon=True).start()
+    yield {}
 
 
 def find_run(dataset: str, name: str) -> Run | None:

@@ -1,0 +1,292 @@
+"""Time the app in a real browser, on six runs of 60,502 items with real thumbnails.
+
+    python benchmarks/app.py [--items 60502] [--runs 6] [--folder build/app-benchmark]
+
+Builds the runs once (synthetic embeddings of the size of Stanford Online Products, thumbnails cut
+from real photographs), starts the app, drives Chromium and prints one line per figure, beside the
+limit it has to keep.
+"""
+
+import argparse
+import io
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+from sklearn.datasets import load_sample_images
+
+from retrieval.evaluation import evaluate
+from retrieval.files import write_json
+from retrieval.runs import Neighbours, write_config
+
+ROOT = Path(__file__).parents[1]
+CHROMIUM = "/usr/bin/chromium"
+LOSSES = ("semi_hard_triplet", "hard_triplet", "lifted_loss", "npairs_loss", "angular_loss",
+          "contrastive_loss")  # fmt: skip
+MAP = ".st-key-map .js-plotly-plot"
+NEAR = ".st-key-neighbours"
+IMAGES_DRAWN = """selector => {
+    const found = [];
+    const walk = (node) => {
+        if (!node) return;
+        found.push(...node.querySelectorAll("img"));
+        node.querySelectorAll("*").forEach((n) => n.shadowRoot && walk(n.shadowRoot));
+    };
+    walk(document.querySelector(selector));
+    return found.length > 5 && found.every((i) => i.complete && i.naturalWidth > 0);
+}"""
+
+
+def build(folder: Path, items: int, count: int) -> None:
+    """Write the runs that are not there yet."""
+    rng = np.random.default_rng(0)
+    classes = max(2, round(items / 5.35))
+    labels = np.sort(
+        np.concatenate([np.arange(classes), rng.integers(0, classes, items - classes)])
+    )
+    centres = rng.standard_normal((classes, 128)).astype(np.float32)
+    table = pd.DataFrame(
+        {
+            "item": np.arange(items),
+            "path": [f"class_{c:05d}/{i:06d}_{c:05d}.jpg" for i, c in enumerate(labels)],
+            "label": labels,
+            "label_name": [
+                f"product {c:05d} {['chair', 'lamp', 'sofa', 'mug'][c % 4]}" for c in labels
+            ],
+            "split": "test",
+            "role": "both",
+            "super_label": labels % 12,
+            "super_name": [f"category {c % 12}" for c in labels],
+        }
+    )
+    for number, loss in enumerate(LOSSES[:count]):
+        path = folder / "products" / loss
+        if path.exists():
+            continue
+        print(f"building {path} ...", flush=True)
+        noise = rng.standard_normal((items, 128), np.float32)
+        vectors = centres[labels] + (1.0 + 0.1 * number) * noise
+        write_run(path, table, vectors / np.linalg.norm(vectors, axis=1, keepdims=True), loss)
+
+
+def write_run(path: Path, table: pd.DataFrame, vectors: np.ndarray, loss: str) -> None:
+    """Write one run, under another name until it is whole."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    labels = table["label"].to_numpy()
+    result = evaluate(vectors, labels, kmeans="none", n_bootstrap=200)
+    arrays = {
+        f"leave_one_out/{field}": getattr(result, "neighbours" if field == "ids" else field)
+        for field in Neighbours.FIELDS
+    }
+    np.savez(partial / "neighbours.npz", **arrays)
+    entry = result.to_dict()
+    entry["protocol"] |= {"title": "leave-one-out", "dataset": "products", "split": "test"}
+    write_json(
+        partial / "metrics.json", {"schema": 1, "primary": "leave_one_out", "results": [entry]}
+    )
+    np.save(partial / "embeddings.npy", vectors)
+    table.to_parquet(partial / "items.parquet")
+    write_projection(partial, vectors)
+    dataset = {"name": "products", "root": str(path), "options": {}, "query_gallery_title": ""}
+    write_config(partial, {"settings": {"loss": loss, "seed": 0}, "dataset": dataset})
+    write_thumbnails(partial / "thumbnails", len(table), path.parent)
+    os.replace(partial, path)
+
+
+def write_projection(folder: Path, vectors: np.ndarray) -> None:
+    """Write positions; only their number matters here."""
+    covariance = np.cov(vectors, rowvar=False)
+    pca = (vectors @ np.linalg.eigh(covariance)[1][:, -3:]).astype(np.float32)
+    columns = ["umap_x", "umap_y", "pca_x", "pca_y", "pca_z"]
+    frame = pd.DataFrame(np.column_stack([3 * np.tanh(2 * pca[:, :2]), pca]), columns=columns)
+    frame.astype(np.float32).to_parquet(folder / "projection.parquet")
+
+
+def write_thumbnails(folder: Path, items: int, shared: Path, distinct: int = 3000) -> None:
+    """Write 128 px WebP cuts of real photographs, one per item; runs share the file."""
+    folder.mkdir(exist_ok=True)
+    source = next(shared.glob("[!.]*/thumbnails"), None)
+    if source is not None:
+        for name in ("images.bin", "offsets.npy"):
+            os.link(source / name, folder / name)
+        return
+    rng, photos = np.random.default_rng(0), load_sample_images().images
+    cuts = []
+    for _ in range(distinct):
+        photo = photos[rng.integers(len(photos))]
+        side = int(rng.integers(90, 300))
+        y, x = (int(rng.integers(0, n - side)) for n in photo.shape[:2])
+        buffer = io.BytesIO()
+        cut = Image.fromarray(photo[y : y + side, x : x + side]).resize((128, 128))
+        cut.save(buffer, "WEBP", quality=80, method=2)
+        cuts.append(buffer.getvalue())
+    offsets = np.zeros(items + 1, np.int64)
+    with (folder / "images.bin").open("wb") as out:
+        for i in range(items):
+            out.write(cuts[i % distinct])
+            offsets[i + 1] = offsets[i] + len(cuts[i % distinct])
+    np.save(folder / "offsets.npy", offsets)
+
+
+def start(folder: Path) -> tuple[subprocess.Popen, str]:
+    """Start the app; returns once it answers."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true",
+         "--server.port", str(port)],
+        cwd=ROOT, env=os.environ | {"RETRIEVAL_RUNS": str(folder.resolve())},
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    address = f"http://localhost:{port}"
+    while True:
+        try:
+            urllib.request.urlopen(f"{address}/_stcore/health", timeout=1).read()
+            return process, address
+        except OSError:
+            time.sleep(0.1)
+
+
+def interactive(page: Page, title: str) -> None:
+    """Wait until a page has its title and figures and its script has finished."""
+    page.wait_for_function(
+        """title => document.querySelector("h1")?.textContent.trim() === title
+            && document.querySelector(".stApp")?.dataset.testScriptState === "notRunning"
+            && document.querySelectorAll(".stApp [data-stale='true']").length === 0""",
+        arg=title,
+        timeout=60_000,
+        polling=20,
+    )
+
+
+def memory(process: subprocess.Popen) -> float:
+    """Return the server's memory in MB: its own pages, and its share of shared ones."""
+    parts = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    return sum(part.memory_full_info().pss for part in parts) / 2**20
+
+
+def private_memory(process: subprocess.Popen) -> float:
+    """Return the server's memory in MB without file pages, which can be dropped any time."""
+    parts = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    return sum(part.memory_full_info().uss - _clean_file_pages(part) for part in parts) / 2**20
+
+
+def _clean_file_pages(process: psutil.Process) -> int:
+    return sum(m.private_clean for m in process.memory_maps(grouped=True) if m.path[0] == "/")
+
+
+def report(name: str, value: float, unit: str, limit: float) -> None:
+    """Print one figure beside its limit."""
+    verdict = "ok" if value <= limit else "OVER"
+    print(f"{name:<58} {value:9.2f} {unit:<3} limit {limit:g} {unit}  {verdict}", flush=True)
+
+
+def time_page(page: Page, address: str, title: str) -> float:
+    """Open an address; returns seconds until it is interactive."""
+    begun = time.perf_counter()
+    page.goto(address)
+    interactive(page, title)
+    return time.perf_counter() - begun
+
+
+def time_switches(page: Page) -> dict[str, float]:
+    """Go through the pages by the navigation; returns seconds per page."""
+    seconds = {}
+    for title in ("Retrieval", "Failures", "Embedding map", "Compare losses", "Methods and data",
+                  "Overview", "Retrieval"):  # fmt: skip
+        begun = time.perf_counter()
+        page.get_by_test_id("stSidebarNav").get_by_text(title, exact=True).click()
+        interactive(page, title)
+        seconds[f"{title} (again)" if title in seconds else title] = time.perf_counter() - begun
+        page.wait_for_timeout(500)
+    return seconds
+
+
+def measure_map(context, address: str) -> tuple[float, list[float]]:
+    """Return MB sent for the map page, and seconds from clicks on points to their images."""
+    page = context.new_page()
+    sent = [0]
+
+    def count(frame: object) -> None:
+        sent[0] += len(frame.encode() if isinstance(frame, str) else frame)
+
+    page.on("websocket", lambda socket: socket.on("framereceived", count))
+    page.goto(f"{address}/map")
+    interactive(page, "Embedding map")
+    page.wait_for_function(f"Boolean(document.querySelector('{MAP}')?._fullLayout?.xaxis?.l2p)")
+    page.wait_for_timeout(1500)
+    megabytes, seconds = sent[0] / 1e6, []
+    for index in (100, 20_000, 40_000):
+        x, y = page.evaluate(
+            f"""i => {{ const c = document.querySelector("{MAP}"), l = c._fullLayout;
+            const [t] = c._fullData, b = c.getBoundingClientRect(), k = i % t.x.length;
+            return [b.x + l.xaxis._offset + l.xaxis.l2p(t.x[k]),
+                    b.y + l.yaxis._offset + l.yaxis.l2p(t.y[k])]; }}""",
+            index,
+        )
+        page.mouse.move(x - 20, y)
+        page.mouse.move(x, y, steps=3)
+        page.wait_for_timeout(600)
+        before = page.url
+        begun = time.perf_counter()
+        page.mouse.click(x, y)
+        page.wait_for_function("before => location.href !== before", arg=before, polling=10)
+        page.wait_for_function(IMAGES_DRAWN, arg=NEAR, polling=10)
+        seconds.append(time.perf_counter() - begun)
+        page.wait_for_timeout(300)
+    page.close()
+    return megabytes, seconds
+
+
+def main() -> None:
+    """Build, drive and report."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--items", type=int, default=60_502)
+    parser.add_argument("--runs", type=int, default=6)
+    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "app-benchmark")
+    options = parser.parse_args()
+    build(options.folder, options.items, options.runs)
+    process, address = start(options.folder)
+    try:
+        with sync_playwright() as playwright:
+            arguments = ["--no-sandbox", "--disable-background-networking",
+                         "--enable-unsafe-swiftshader"]  # fmt: skip
+            browser = playwright.chromium.launch(
+                executable_path=CHROMIUM if Path(CHROMIUM).exists() else None, args=arguments
+            )
+            context = browser.new_context(viewport={"width": 1440, "height": 1000})
+            page = context.new_page()
+            cold = time_page(page, address, "Overview")
+            report("first page, cold server and browser", cold, "s", 3)
+            page.close()
+            second = context.new_page()
+            report("first page, warm", time_page(second, address, "Overview"), "s", 1)
+            for title, seconds in time_switches(second).items():
+                report(f"switch to {title}", seconds, "s", 1)
+            megabytes, clicks = measure_map(context, address)
+            report("sent for the map page, app code apart", megabytes, "MB", 3)
+            report("click on a map point to images, slowest", max(clicks), "s", 0.7)
+            for loss in LOSSES[: options.runs]:
+                for where, title in (("retrieval", "Retrieval"), ("map", "Embedding map")):
+                    time_page(second, f"{address}/{where}?a={loss}", title)
+            report(f"server memory, {options.runs} runs open", memory(process), "MB", 1024)
+            report("  of it not file pages", private_memory(process), "MB", 1024)
+            browser.close()
+    finally:
+        process.terminate()
+        process.wait()
+
+
+if __name__ == "__main__":
+    main()
