@@ -1,4 +1,4 @@
-"""Make the flags of ``retrieval train`` from the fields of :class:`TrainSettings`."""
+"""Make the flags of ``retrieval train`` from the settings and the data sets' options."""
 
 import dataclasses
 import inspect
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 import yaml
 
+from retrieval.datasets import DATASETS, dataset_options
 from retrieval.errors import UserError
 from retrieval.settings import TrainSettings
 
@@ -38,6 +39,31 @@ def setting_parameters() -> list[inspect.Parameter]:
     return parameters
 
 
+def dataset_parameters() -> list[inspect.Parameter]:
+    """Return one keyword parameter per option of any data set, e.g. ``--train-csv``."""
+    owners: dict[str, list[str]] = {}
+    for name in DATASETS:
+        for option in dataset_options(name):
+            owners.setdefault(option, []).append(name)
+    parameters = []
+    for option, names in owners.items():
+        flag = typer.Option(
+            "--" + option.replace("_", "-"),
+            help=f"Of {', '.join(names)}.",
+            rich_help_panel="Options of single data sets",
+            show_default=False,
+        )
+        parameters.append(
+            inspect.Parameter(
+                option,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None,
+                annotation=Annotated[str | None, flag],
+            )
+        )
+    return parameters
+
+
 def with_settings(command: Command) -> Command:
     """Give a command every setting as a flag; it gets those that were set, as ``changes``.
 
@@ -48,19 +74,23 @@ def with_settings(command: Command) -> Command:
         A function with an explicit signature, for ``app.command()``.
     """
     own = [p for p in inspect.signature(command).parameters.values() if p.name != "changes"]
-    added = setting_parameters()
-    names = {p.name for p in added}
+    added, special = setting_parameters(), dataset_parameters()
+    names, special_names = {p.name for p in added}, {p.name for p in special}
 
     def run(**values: object) -> None:
         changes = {k: v for k, v in values.items() if k in names and v not in (None, [])}
         for key in ("dataset_options", "loss_options"):
             if key in changes:
                 changes[key] = parse_pairs(changes[key], key)
-        command(changes=changes, **{k: v for k, v in values.items() if k not in names})
+        given = {k: yaml.safe_load(v) for k, v in values.items() if k in special_names and v}
+        if given:
+            changes["dataset_options"] = changes.get("dataset_options", {}) | given
+        rest = {k: v for k, v in values.items() if k not in names | special_names}
+        command(changes=changes, **rest)
 
     run.__name__, run.__doc__ = command.__name__, command.__doc__
-    run.__signature__ = inspect.Signature([*own, *added])
-    run.__annotations__ = {p.name: p.annotation for p in [*own, *added]}
+    run.__signature__ = inspect.Signature([*own, *added, *special])
+    run.__annotations__ = {p.name: p.annotation for p in [*own, *added, *special]}
     return run
 
 

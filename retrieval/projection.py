@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from retrieval.evaluation.distances import normalise
+from retrieval.quiet import hold_back_stderr
 
 COLUMNS = ("umap_x", "umap_y", "pca_x", "pca_y", "pca_z")
 SEED = 0
@@ -79,7 +80,8 @@ def umap_layout(
     wanted = min(n_neighbours, n - 1, 1 + int((neighbours >= 0).sum(axis=1).min(initial=n)))
     if n < 5 or wanted < 3:
         return np.asarray(start, np.float32)
-    import umap
+    with hold_back_stderr():  # umap loads TensorFlow where it is installed, and that talks
+        import umap
 
     ids = np.column_stack([np.arange(n), neighbours[:, : wanted - 1]]).astype(np.int32)
     far = 1 - similarities[:, : wanted - 1].astype(np.float32)

@@ -1,0 +1,50 @@
+"""What the README says works: its Python runs, its commands and flags exist."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from retrieval.cli import app
+
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", TEXT, flags=re.DOTALL)
+
+
+def commands(program: str) -> list[list[str]]:
+    lines = "\n".join(blocks("bash")).replace("\\\n", " ").splitlines()
+    words = [shlex.split(line, comments=True) for line in lines]
+    return [w[1:] for w in words if w and w[0] == program]
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_python_blocks_run(code, capsys):
+    exec(compile(code, "README.md", "exec"), {})
+    assert "recall@1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", commands("retrieval"), ids=" ".join)
+def test_retrieval_commands_and_their_flags_exist(words):
+    command = typer.main.get_command(app).commands[words[0]]
+    flags = {o for p in command.params for o in (*p.opts, *p.secondary_opts)}
+    used = {w.split("=")[0] for w in words[1:] if w.startswith("--")}
+    assert used <= flags
+
+
+def test_make_targets_exist():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    assert {words[0] for words in commands("make")} <= targets
+
+
+def test_files_and_pictures_named_exist():
+    for link in re.findall(r"!\[.*?\]\((.*?)\)", TEXT):
+        assert (ROOT / link).exists(), link
+    for path in re.findall(r"`((?:retrieval|workbench|notebooks|benchmarks)/[\w./]*)`", TEXT):
+        if "my_loss" not in path:
+            assert (ROOT / path).exists(), path
