@@ -18,7 +18,7 @@ h1 { letter-spacing: -0.015em; padding: 0 !important; }
 h2, h3 { letter-spacing: -0.01em; }
 [data-testid="stCaptionContainer"] { font-size: .87rem; }
 .st-key-verdict p { font-size: 1.08rem; margin-bottom: .35rem; }
-[data-testid="stMetric"] > div:last-child { margin-top: -.3rem; }
+.stElementContainer:has([data-testid="stMetric"]) { margin-bottom: -1.1rem; }
 .st-key-lede p { font-size: 1.12rem; line-height: 1.5; max-width: 62rem; }
 </style>
 """
@@ -49,9 +49,9 @@ def page_head(title: str, selection: Selection, *, run: bool = True) -> DeltaGen
     return right.container(horizontal_alignment="right")
 
 
-def file_stem(selection: Selection) -> str:
-    """Return the start of the names of exported files: data set, protocol and run."""
-    parts = (selection.dataset, selection.protocol_title, selection.a.name)
+def file_stem(selection: Selection, *, run: bool = True) -> str:
+    """Return the start of the names of exported files: data set, protocol and, unless off, run."""
+    parts = [selection.dataset, selection.protocol_title, *([selection.a.name] if run else [])]
     return "-".join("".join(c if c.isalnum() or c in "-_" else "-" for c in p) for p in parts)
 
 

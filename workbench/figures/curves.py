@@ -28,7 +28,7 @@ def recall_curves(curves: dict[str, pd.DataFrame], *, height: int = 360) -> go.F
             y=100 * curve["recall"],
             name=as_text(name, 40),
             mode="lines",
-            line={"color": colours[name], "width": 2, "dash": DASHES[i // 6 % len(DASHES)]},
+            line={"color": colours[name], "width": 2, "dash": DASHES[i // 8 % len(DASHES)]},
             hovertemplate=f"{as_text(name, 60)}<br>R@%{{x}} = %{{y:.1f}} %<extra></extra>",
         )
     figure.update_xaxes(type="log", tickvals=TICKS, ticktext=[str(t) for t in TICKS], title="K")

@@ -112,6 +112,7 @@ def _runs(chosen: Selection) -> None:
     st.dataframe(
         pd.DataFrame(rows), hide_index=True, key="runs", column_config={"Seconds": seconds}
     )
+    _geometry(chosen)
     names = [run.name for run in chosen.runs]
     name = st.selectbox("Every setting of", names, index=names.index(chosen.a.name), width=360)
     run = next(run for run in chosen.runs if run.name == name)
@@ -122,6 +123,39 @@ def _seconds(value: object) -> float | None:
     if isinstance(value, dict):
         return float(sum(value.values()))
     return None if value is None else float(value)
+
+
+GEOMETRY = {
+    "density": "class spread / class distance (Roth 2020)",
+    "spectral_decay": "spectral decay: 0 if all directions are used alike (Roth 2020)",
+    "effective_rank": "effective rank (Roy 2007)",
+    "alignment": "alignment of positive pairs (Wang 2020)",
+    "uniformity": "uniformity (Wang 2020)",
+    "hubness": "hubness: skewness of the 10-occurrence (Radovanovic 2010)",
+    "share_never_retrieved": "share of the gallery in no top-10 list",
+    "near_duplicates": "share of queries with a near-duplicate (cosine 0.999)",
+}
+
+
+def _geometry(chosen: Selection) -> None:
+    cards = {
+        run.name: run.result(chosen.protocol).get("geometry") or {} for run in chosen.comparable
+    }
+    rows = [
+        {"Geometry of the embedding": meaning}
+        | {name: card[key] for name, card in cards.items() if card.get(key) is not None}
+        for key, meaning in GEOMETRY.items()
+        if any(card.get(key) is not None for card in cards.values())
+    ]
+    if rows:
+        number = st.column_config.NumberColumn(format="%.3f")
+        st.dataframe(
+            pd.DataFrame(rows),
+            hide_index=True,
+            key="geometry",
+            column_config=dict.fromkeys(cards, number),
+            height="content",
+        )
 
 
 def _sizes(run: Run) -> pd.DataFrame:

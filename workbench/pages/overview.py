@@ -4,9 +4,13 @@ import pandas as pd
 import streamlit as st
 
 from workbench import figures
+from workbench.exports import export_menu
 from workbench.figures.style import CONFIG
 from workbench.loading import load_neighbours
 from workbench.navigation import jump
+from workbench.pages.evidence import evidence
+from workbench.palette import UNTRAINED
+from workbench.report import report_html
 from workbench.state import Selection, selection
 from workbench.tables import (
     METRICS,
@@ -17,7 +21,7 @@ from workbench.tables import (
     recall_curve,
     results_table,
 )
-from workbench.theme import page_head, plain
+from workbench.theme import file_stem, page_head, plain
 
 LEDE = (
     "An embedding turns an image into a point, so that images of one class lie close together; "
@@ -28,7 +32,7 @@ LEDE = (
 def overview_page() -> None:
     """Draw the page."""
     chosen = selection()
-    page_head("Overview", chosen, run=False)
+    head = page_head("Overview", chosen, run=False)
     results = results_table(chosen.runs, chosen.protocol)
     table = loss_table(results)
     with st.container(key="lede"):
@@ -38,34 +42,56 @@ def overview_page() -> None:
     st.subheader("Losses", anchor=False)
     _table(table)
     left, right = st.columns([5, 6], gap="large")
+    curves = _curves(chosen, table)
     with left:
         st.markdown("**Recall@1 with 95% intervals**")
         st.plotly_chart(figures.loss_intervals(table), config=CONFIG, key="intervals")
     with right:
         st.markdown("**Recall@K**")
-        st.plotly_chart(
-            figures.recall_curves(_curves(chosen, table), height=96 + 46 * max(4, len(table))),
-            config=CONFIG,
-            key="curves",
-        )
+        height = 96 + 46 * max(4, len(table))
+        st.plotly_chart(figures.recall_curves(curves, height=height), config=CONFIG, key="curves")
+    evidence(chosen, table)
     _training(chosen)
+    with head:
+        export_menu(
+            name=file_stem(chosen, run=False),
+            tables={"Losses": lambda: table.drop(columns="runs"), "Runs": lambda: results},
+            figures={
+                "Recall at K": lambda: figures.recall_curves(curves),
+                "Recall at 1": lambda: figures.loss_intervals(table),
+            },
+            files={
+                "Report (HTML)": (
+                    f"{file_stem(chosen, run=False)}-report.html",
+                    lambda: report_html(chosen, results, curves),
+                )
+            },
+        )
 
 
 def _headline(table: pd.DataFrame) -> None:
-    best, n = table.iloc[0], int(table.iloc[0]["n_queries"])
+    trained = table[table["loss"] != UNTRAINED].reset_index(drop=True)
+    if trained.empty:
+        trained = table
+    best = trained.iloc[0]
     columns = st.columns(4, gap="medium")
-    low, high = percent(best["recall@1/low"]), percent(best["recall@1/high"])
     columns[0].metric("Best loss", str(best["group"]))
-    columns[0].caption(f"{_seeds(best)}, {n:,} queries")
+    columns[0].caption(f"{_seeds(best)}, {int(best['n_queries']):,} queries")
     columns[1].metric("R@1", percent(best["recall@1"]) + " %")
-    columns[1].caption(f"95% interval {low} to {high}")
-    columns[2].metric("MAP@R", percent(best["map@r"]) + " %")
-    columns[2].caption(f"R@8 {percent(best['recall@8'])} %, NMI {best['nmi']:.3f}")
-    if len(table) > 1:
-        second = table.iloc[1]
-        gap = 100 * (best["recall@1"] - second["recall@1"])
-        columns[3].metric("Ahead of the next", f"{gap:+.1f} points")
-        columns[3].caption(f"{plain(second['group'])}: {percent(second['recall@1'])} %")
+    low, high = percent(best["recall@1/low"]), percent(best["recall@1/high"])
+    columns[1].caption(f"95% interval {low} to {high}; MAP@R {percent(best['map@r'])} %")
+    if len(trained) > 1:
+        second = trained.iloc[1]
+        columns[2].metric("Ahead of the next loss", _points(best, second))
+        columns[2].caption(f"{plain(second['group'])}: {percent(second['recall@1'])} %")
+    base = table[table["loss"] == UNTRAINED]
+    if len(base) and base.iloc[0]["group"] != best["group"]:
+        columns[3].metric("Gained by training", _points(best, base.iloc[0]))
+        columns[3].caption(f"the network untrained: {percent(base.iloc[0]['recall@1'])} %")
+
+
+def _points(a: pd.Series, b: pd.Series) -> str:
+    return f"{100 * (a['recall@1'] - b['recall@1']):+.1f} points"
 
 
 def _seeds(row: pd.Series) -> str:
@@ -77,26 +103,25 @@ def _seeds(row: pd.Series) -> str:
 
 def _buttons() -> None:
     with st.container(horizontal=True):
-        st.button(
-            "See failures",
-            type="primary",
-            icon=":material/rule:",
-            on_click=jump,
-            args=("failures",),
-        )
-        st.button(
-            "Compare two losses", icon=":material/compare_arrows:", on_click=jump, args=("compare",)
-        )
-        st.button("Explore the map", icon=":material/scatter_plot:", on_click=jump, args=("map",))
+        for title, icon, page in (
+            ("See failures", "rule", "failures"),
+            ("Compare two losses", "compare_arrows", "compare"),
+            ("Explore the map", "scatter_plot", "map"),
+        ):
+            st.button(
+                title,
+                type="primary" if page == "failures" else "secondary",
+                icon=f":material/{icon}:",
+                on_click=jump,
+                args=(page,),
+            )
 
 
 def _table(table: pd.DataFrame) -> None:
     shown = pd.DataFrame({"Loss": table["group"]})
     for name in METRICS:
         shown[TITLES[name]] = [_cell(row, name) for _, row in table.iterrows()]
-    shown["Seeds"] = [
-        _seeds(row).removeprefix("seeds ").removeprefix("seed ") for _, row in table.iterrows()
-    ]
+    shown["Seeds"] = [", ".join(map(str, seeds)) or "–" for seeds in table["seeds"]]
     shown["Queries"] = table["n_queries"]
     st.dataframe(
         shown,
@@ -106,12 +131,15 @@ def _table(table: pd.DataFrame) -> None:
         alt="Metrics of every loss, best Recall@1 first",
     )
     st.caption(
-        "Percentages (NMI 0 to 1) with the half-width of the 95% interval; seeds are averaged."
+        "Percent (NMI 0 to 1) ± half of the 95% interval, from a bootstrap over classes; seeds are "
+        "averaged."
     )
 
 
 def _cell(row: pd.Series, name: str) -> str:
     half = (row[f"{name}/high"] - row[f"{name}/low"]) / 2
+    if pd.isna(row[name]):
+        return "–"
     if name == "nmi":
         return f"{row[name]:.3f}" if pd.isna(half) else f"{row[name]:.3f} ± {half:.3f}"
     return percent(row[name]) if pd.isna(half) else f"{percent(row[name])} ± {percent(half)}"
@@ -123,9 +151,9 @@ def _curves(chosen: Selection, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     for row in table.itertuples():
         parts = []
         for name in row.runs:
-            entry = by_name[name].result(chosen.protocol)
+            rule = by_name[name].result(chosen.protocol)["protocol"].get("no_positive", "exclude")
             neighbours = load_neighbours(by_name[name], chosen.protocol)
-            parts.append(recall_curve(neighbours, entry["protocol"]["no_positive"]))
+            parts.append(recall_curve(neighbours, rule))
         curves[row.group] = pd.concat(parts).groupby("k", as_index=False).mean()
     return curves
 
@@ -137,20 +165,18 @@ def _training(chosen: Selection) -> None:
     groups = group_titles(chosen.runs)
     st.subheader("Training", anchor=False)
     evaluated = {
-        k: h for k, h in histories.items() if "recall@1" in h and h["recall@1"].notna().any()
+        name: history
+        for name, history in histories.items()
+        if "recall@1" in history and history["recall@1"].notna().any()
     }
     columns = st.columns(2 if evaluated else 1, gap="large")
     with columns[0]:
-        st.plotly_chart(
-            figures.training_curves(histories, groups=groups), config=CONFIG, key="training"
-        )
+        figure = figures.training_curves(histories, groups=groups)
+        st.plotly_chart(figure, config=CONFIG, key="training")
     if evaluated:
         with columns[1]:
-            st.plotly_chart(
-                figures.training_curves(evaluated, "recall@1", groups=groups),
-                config=CONFIG,
-                key="training_r1",
-            )
+            figure = figures.training_curves(evaluated, "recall@1", groups=groups)
+            st.plotly_chart(figure, config=CONFIG, key="training_r1")
     st.caption(
-        "Loss values of different losses are on different scales: compare shapes, not heights."
+        "Losses live on different scales: each is shown relative to its own start, smoothed."
     )

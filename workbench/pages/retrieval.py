@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from workbench import address, search
 from workbench.components import image_cards
@@ -36,10 +37,12 @@ def retrieval_page() -> None:
     """Draw the page."""
     chosen = selection()
     head = page_head("Retrieval", chosen)
-    address.keep("source", SOURCES[0], SOURCES)
-    source = st.segmented_control(
-        "Query", SOURCES, key="source", required=True, label_visibility="collapsed"
-    )
+    bar = st.container(horizontal=True, vertical_alignment="center", key="toolbar")
+    with bar:
+        address.keep("source", SOURCES[0], SOURCES)
+        source = st.segmented_control(
+            "Query", SOURCES, key="source", required=True, label_visibility="collapsed"
+        )
     if source != SOURCES[0]:
         own_image(chosen)
         return
@@ -47,7 +50,7 @@ def retrieval_page() -> None:
     row = current_item(len(chosen.a.items))
     row = instructive_failure(table) if row is None else row
     show_item(row)
-    _toolbar(chosen, table, row)
+    _toolbar(bar, chosen, table, row)
     found = answer(chosen.a, chosen.protocol, row, chosen.k)
     with head:
         export_menu(
@@ -71,23 +74,24 @@ def _pick(choice: dict) -> None:
     go_to(int(choice["row"]))
 
 
-def _toolbar(chosen: Selection, table: pd.DataFrame, row: int) -> None:
-    bar = st.container(horizontal=True, vertical_alignment="bottom", key="toolbar")
+def _toolbar(bar: DeltaGenerator, chosen: Selection, table: pd.DataFrame, row: int) -> None:
+    quiet = {"label_visibility": "collapsed"}
     with bar:
         address.keep("search", "")
         text = st.text_input(
             "Search",
             key="search",
-            placeholder="class or file name",
+            placeholder="Search class or file",
             icon=":material/search:",
-            width=240,
+            width=190,
+            **quiet,
         )
         address.keep("show", FILTERS[0], FILTERS)
-        shown = st.selectbox("Show", FILTERS, key="show", width=170)
+        shown = st.selectbox("Show", FILTERS, key="show", width=150, **quiet)
     rows = search.query_rows(table, chosen.a.items, text or "", shown)
     before, after, other = search.around(rows, row)
     with bar:
-        back = {"on_click": go_back, "disabled": not can_go_back(), "shortcut": "Backspace"}
+        back = {"on_click": go_back, "disabled": not can_go_back(), "shortcut": "B"}
         st.button("Back", help="The item looked at before", **back)
         for name, target, key in (
             ("Previous", before, "Left"),
