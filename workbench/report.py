@@ -1,16 +1,14 @@
 """A report: one self-contained HTML file with the figures, tables and failures of a data set."""
 
-import base64
 import datetime
 import html
 
 import pandas as pd
 
-from retrieval.runs import Run
-from workbench import failures as analyses
 from workbench import figures
 from workbench.figures.style import CONFIG
-from workbench.gallery import rank_sentence
+from workbench.html_gallery import STYLE as GALLERY_STYLE
+from workbench.html_gallery import failure_positions, query_line
 from workbench.loading import load_neighbours
 from workbench.state import Selection
 from workbench.tables import METRICS, TITLES, loss_table, percent
@@ -23,12 +21,6 @@ h1 { letter-spacing: -.015em; margin-bottom: .2rem; } h2 { margin-top: 2.2rem; }
 .quiet { color: #5d6975; font-size: .9rem; }
 table { border-collapse: collapse; } th, td { padding: .3rem .8rem; text-align: right;
   border-bottom: 1px solid #dde3e9; } th:first-child, td:first-child { text-align: left; }
-.line { display: flex; gap: .5rem; margin: .4rem 0 1.1rem; } figure { margin: 0; width: 96px; }
-figure img { width: 96px; height: 96px; object-fit: contain; border-radius: 6px;
-  background: #f3f5f7; outline: 1px solid #dde3e9; outline-offset: -1px; }
-.hit img { outline: 3px solid #1487b8; outline-offset: -3px; }
-.miss img { outline: 3px dashed #d9601a; outline-offset: -3px; }
-figcaption { font-size: .78rem; line-height: 1.25; overflow: hidden; max-height: 3.8em; }
 """
 
 
@@ -96,30 +88,7 @@ def _table_html(table: pd.DataFrame) -> str:
 
 
 def _failures_html(chosen: Selection) -> list[str]:
-    run, neighbours = chosen.a, load_neighbours(chosen.a, chosen.protocol)
-    labels = run.items["label"].to_numpy()
-    table = analyses.confident_and_wrong(analyses.query_table(neighbours, labels))
-    lines = []
-    for at in table.index[:FAILURES]:
-        query = int(neighbours.queries[at])
-        cards = [_figure(run, query, "", "query")]
-        for rank, row in enumerate(neighbours.ids[at, :RESULTS], 1):
-            if row >= 0:
-                hit = labels[row] == labels[query]
-                note = f"{rank} · {neighbours.similarities[at, rank - 1]:.3f} {'✓' if hit else '✗'}"
-                cards.append(_figure(run, int(row), "hit" if hit else "miss", note))
-        sentence = rank_sentence(int(neighbours.first_hit[at]))
-        name = _text(run.items["label_name"].iloc[query])
-        lines.append(f"<p><b>{name}</b> <span class='quiet'>{sentence}</span></p>")
-        lines.append(f'<div class="line">{"".join(cards)}</div>')
-    return lines or ["<p>Every query is right at rank 1.</p>"]
-
-
-def _figure(run: Run, row: int, kind: str, note: str) -> str:
-    data = run.thumbnail(row)
-    source = f"data:image/webp;base64,{base64.b64encode(data).decode()}" if data else ""
-    label = _text(run.items["label_name"].iloc[row])
-    return (
-        f'<figure class="{kind}"><img src="{source}" alt="{label}">'
-        f"<figcaption>{_text(note)}<br>{label}</figcaption></figure>"
-    )
+    neighbours = load_neighbours(chosen.a, chosen.protocol)
+    positions = failure_positions(neighbours, chosen.a.items["label"].to_numpy(), FAILURES)
+    lines = [query_line(chosen.a, neighbours, at, RESULTS) for at in positions]
+    return [GALLERY_STYLE, *lines] if lines else ["<p>Every query is right at rank 1.</p>"]

@@ -1,5 +1,7 @@
 """Typography and the few pieces of page furniture that all pages share."""
 
+from pathlib import Path
+
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -7,6 +9,7 @@ from retrieval.runs import Run
 from workbench.state import Selection
 from workbench.tables import seed_of
 
+LOGO = str(Path(__file__).with_name("logo.svg"))
 CSS = """
 <style>
 :root { font-variant-numeric: tabular-nums; }

@@ -141,14 +141,15 @@ def _classes(chosen: Selection, result: comparison.Comparison) -> None:
             selection_mode="points",
         )
     points = event["selection"]["points"]
+    widest = int(table["delta"].abs().argmax())
+    at = int(np.ravel(points[0]["customdata"])[0]) if points else widest
     with right:
-        if not points:
-            st.markdown("**Click a class** to see the queries on which the two runs differ.")
-            return
-        at = int(np.ravel(points[0]["customdata"])[0])
         differs = result.table["a"] != result.table["b"]
         part = result.table[(result.table["label"] == int(table["label"][at])) & differs]
-        st.markdown(f"**{plain(names[at])}**: the runs differ on {len(part):,} queries")
+        st.markdown(
+            f"**{plain(names[at])}**: the runs differ on {len(part):,} queries. Click a class to "
+            "see others."
+        )
         groups = [query_group(chosen, int(row)) for row in part["row"].head(4)]
         image_cards({"groups": groups}, key="class_images", on_pick=_open)
 

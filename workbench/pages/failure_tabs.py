@@ -42,7 +42,8 @@ def pairs_tab(chosen: Selection, table: pd.DataFrame) -> None:
             }
         )
         narrow = st.column_config.NumberColumn(width=40)
-        columns = {"→": narrow, "←": narrow}
+        wide = st.column_config.TextColumn(width=150)
+        columns = {"→": narrow, "←": narrow, "Class": wide, "Other class": wide}
         event = st.dataframe(shown, height=480, key="pairs", column_config=columns, **ONE_ROW)
         st.caption(
             "→ queries of the class answered by the other class at rank 1; ← the reverse. Sorted "

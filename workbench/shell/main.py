@@ -12,10 +12,11 @@ from workbench.loading import load_runs
 from workbench.navigation import follow_jump
 from workbench.pages import PAGES
 from workbench.state import current_item, sidebar
-from workbench.theme import CSS
+from workbench.theme import CSS, LOGO
 
 st.set_page_config(page_title="Retrieval workbench", page_icon="🔎", layout="wide")
 st.html(CSS)
+st.logo(LOGO, size="large")
 runs, broken = load_runs()
 st.session_state["broken"] = broken
 if not runs:
