@@ -123,7 +123,7 @@ def slack(queries: Rows, largest: float, kind: int) -> np.ndarray:
         bound = terms * (2 * a * b + b * b) + 6 * (a + b) ** 2
     else:
         bound = terms * (a + b)
-    return UNIT * 1.001 * bound + 1e-12 * (1 if kind == DOT else 0) + 1e-37
+    return UNIT * 1.001 * bound + 1e-11 * (1 if kind == DOT else 0) + 1e-37
 
 
 def reported(exact: np.ndarray, distance: str) -> np.ndarray:

@@ -25,8 +25,8 @@ from retrieval.evaluation.distances import Rows
 from retrieval.evaluation.protocol import Sides
 from retrieval.evaluation.ranking import score_ranks
 
-BLOCK = 256  # queries of a tile
-TILE = 1024  # gallery items of a tile: BLOCK x TILE float32 stay in the second-level cache
+BLOCK = 512  # queries of a tile
+TILE = 512  # gallery items of a tile: BLOCK x TILE float32 stay in the second-level cache
 CHUNK_BYTES = 256 << 20  # of a gallery that is read from disk, held at a time
 PAIRS = 1 << 22  # (query, positive) pairs of a block: bounds memory when a class is huge
 GROUP_BYTES = 256 << 20  # candidates and positives kept while a gallery on disk streams by
@@ -133,7 +133,7 @@ class Block:
         self.starts, members = positives_of(search.pool, begin, stop, self.own)
         values = np.empty(len(members))
         search.fill_similarities(self.queries.exact, self.starts, members, values)
-        kernels.sort_descending(self.starts, values, members)
+        kernels.sort_positives(self.starts, values, members)
         self.positives = (
             self.starts, values, members, np.zeros(len(members), np.int64),
             search.pool, begin.copy(), stop,
@@ -145,16 +145,19 @@ class Block:
 
         kind, k = self.search.kind, self.search.k
         exact = self.queries.exact
-        buffer = np.empty((len(exact), TILE), np.float32)
+        buffer = np.empty(len(exact) * TILE, np.float32)
         for begin in range(0, len(rows), TILE):
             part = slice(begin, min(begin + TILE, len(rows)))
-            tile = buffer[:, : part.stop - begin]
+            width = part.stop - begin
+            tile = buffer[: len(exact) * width].reshape(len(exact), width)
             if kind == distances.CITYBLOCK:
                 kernels.cityblock_tile(exact, rows.exact[part], tile)
             else:
                 np.matmul(self.queries.fast, rows.fast[part].T, out=tile)
             slack = distances.slack(self.queries, rows.size[part].max(), kind)
             common = kind, exact, rows.exact, first
+            if k and not first and not begin:
+                self.start_floor(tile, slack)
             if k:
                 kernels.push_tile(
                     tile, first + begin, k, *common, self.own, self.shift, slack, self.top
@@ -162,6 +165,13 @@ class Block:
             kernels.count_tile(tile, first + begin, *common, self.shift, slack, self.positives)
         if k:
             kernels.resolve_all(k, kind, exact, rows.exact, first, self.top)
+
+    def start_floor(self, tile: np.ndarray, slack: np.ndarray) -> None:
+        """Take what ``k`` items of the first tile reach (self may be one more) as a first floor."""
+        rank = tile.shape[1] - self.search.k - 1
+        if rank >= 0:
+            reached = np.partition(tile, rank, axis=1)[:, rank]
+            self.top[4][:] = reached - self.shift - slack
 
     def write(self, out: Ranking) -> None:
         """Put this block's outcome into the arrays of the whole search."""
@@ -176,7 +186,7 @@ class Block:
             similarity = distances.reported(np.where(found, exact[:, :k], -np.inf), search.distance)
             out.similarities[at] = similarity
         starts, _, members, ahead, *_ = self.positives
-        kernels.accumulate(starts, ahead)
+        kernels.sum_ahead(starts, ahead)
         n_positive = np.diff(starts)
         out.n_positive[at] = n_positive
         some = n_positive > 0
@@ -254,13 +264,13 @@ class Search:
 
         if self.whole is not None:
             rows = self.whole[1].exact
-            kernels.similarities_of(self.kind, queries, starts, members, rows, 0, out)
+            kernels.positive_similarities(self.kind, queries, starts, members, rows, 0, out)
             return
         needed = np.unique(members)
         local = np.searchsorted(needed, members)
         for first in range(0, len(needed), self.gallery.chunk):
             rows = self.gallery.rows(needed[first : first + self.gallery.chunk]).exact
-            kernels.similarities_of(self.kind, queries, starts, local, rows, first, out)
+            kernels.positive_similarities(self.kind, queries, starts, local, rows, first, out)
 
     def blocks(self) -> list[np.ndarray]:
         """Split the queries, sorted by class, into blocks of bounded size."""
