@@ -7,8 +7,7 @@ import pandas as pd
 
 from workbench import figures
 from workbench.figures.style import CONFIG
-from workbench.html_gallery import STYLE as GALLERY_STYLE
-from workbench.html_gallery import failure_positions, query_line
+from workbench.inline_gallery import confident_failure_rows, gallery
 from workbench.loading import load_neighbours
 from workbench.state import Selection
 from workbench.tables import METRICS, TITLES, loss_table, percent
@@ -55,7 +54,7 @@ def report_html(chosen: Selection, results: pd.DataFrame, curves: dict[str, pd.D
         "<h2>Recall@1</h2>",
         second.to_html(full_html=False, include_plotlyjs=False, config=CONFIG),
         f"<h2>Confident and wrong: {_text(chosen.a.name)}</h2>",
-        *_failures_html(chosen),
+        _failures_html(chosen),
         "<h2>Protocol</h2>",
         f'<p class="quiet">{_text("; ".join(facts))}</p>',
     ]
@@ -87,8 +86,9 @@ def _table_html(table: pd.DataFrame) -> str:
     return f"<table><tr><th>Loss</th>{head}<th>Seeds</th></tr>{''.join(rows)}</table>"
 
 
-def _failures_html(chosen: Selection) -> list[str]:
+def _failures_html(chosen: Selection) -> str:
     neighbours = load_neighbours(chosen.a, chosen.protocol)
-    positions = failure_positions(neighbours, chosen.a.items["label"].to_numpy(), FAILURES)
-    lines = [query_line(chosen.a, neighbours, at, RESULTS) for at in positions]
-    return [GALLERY_STYLE, *lines] if lines else ["<p>Every query is right at rank 1.</p>"]
+    rows = confident_failure_rows(chosen.a, neighbours, FAILURES)
+    if not len(rows):
+        return "<p>Every query is right at rank 1.</p>"
+    return gallery(chosen.a, neighbours, rows, RESULTS)

@@ -3,13 +3,12 @@
 import re
 
 from tests.workbench.test_robustness import NAMES
-from workbench.html_gallery import show_failures, show_queries
+from workbench.inline_gallery import confident_failure_rows, failure_rows, gallery
 
 
 def test_a_gallery_shows_every_result_with_its_sign(make_run):
     run = make_run("one")
-    gallery = show_queries(run, [0, 1], k=5)
-    markup = gallery._repr_html_()
+    markup = gallery(run, run.neighbours(), [0, 1], k=5)._repr_html_()
     assert markup.count("<figure") == 2 * (1 + 5)
     assert markup.count('src="data:image/webp;base64,') == 12
     hits = int((run.items["label"].to_numpy()[run.neighbours().ids[:2, :5]] == 0).sum())
@@ -19,15 +18,20 @@ def test_a_gallery_shows_every_result_with_its_sign(make_run):
 
 def test_failures_are_failures(make_run):
     run = make_run("one")
-    wrong = (run.neighbours().first_hit > 1).sum()
-    for order in ("confident", "near miss", "worst rank"):
-        markup = show_failures(run, order=order, count=100, k=1).html
-        assert 1 <= markup.count('class="miss"') <= wrong
-        assert 'class="hit"' not in markup
+    found = run.neighbours()
+    wrong = set(found.queries[found.first_hit > 1])
+    assert set(failure_rows(run, found, 1000)) == wrong
+    rows = confident_failure_rows(run, found, 1000)
+    assert set(rows) == wrong
+    similarity = found.similarities[[list(found.queries).index(row) for row in rows], 0]
+    assert (similarity[:-1] >= similarity[1:]).all()
+    assert len(failure_rows(run, found, 2)) == 2
+    assert 'class="hit"' not in gallery(run, found, rows, k=1)
 
 
 def test_names_are_escaped(make_run, photos):
     items = photos.assign(label_name=NAMES[0])
-    markup = show_queries(make_run("one", items=items), [0]).html
+    run = make_run("one", items=items)
+    markup = gallery(run, run.neighbours(), [0])
     assert "<script>" not in markup
     assert "&lt;script&gt;" in markup
