@@ -84,7 +84,7 @@ def prepare(rows: np.ndarray, kind: int, centre: np.ndarray, *, as_query: bool) 
     if kind == DOT:
         unit = normalise(rows)
         return Rows(unit, unit, np.ones(len(unit)))
-    exact = np.ascontiguousarray(rows, np.float32)
+    exact = np.require(rows, np.float32, ["C", "W", "E"])  # one type for the compiled loops
     if kind == CITYBLOCK:
         return Rows(exact, exact, np.abs(exact).sum(axis=1, dtype=np.float64))
     fast = np.empty((len(exact), exact.shape[1] + 1), np.float32)
