@@ -19,7 +19,7 @@ from retrieval.files import write_json
 VERSION = 2  # of the way images are drawn and named; raise it to draw anew
 LEAST_FACES = 8
 TESTED = ("Greek", "Cyrillic")
-SUBSETS = ("letters", "full")
+SUBSETS = ("letters", "full", "sample")
 LETTERS = ("Lu", "Ll", "Lt", "Lo")
 N_IMAGES, N_CLASSES = 40_710, 3_293
 
@@ -29,8 +29,9 @@ def load(root: Path, *, subset: str = "letters") -> Catalog:
 
     Args:
         root: Folder of the drawn images.
-        subset: ``letters`` (letters of the Latin, Greek and Cyrillic alphabets) or ``full`` (every
-            character that at least 8 faces can draw).
+        subset: ``letters`` (letters of the Latin, Greek and Cyrillic alphabets), ``full`` (every
+            character that at least 8 faces can draw) or ``sample`` (every eighth letter, for trying
+            things out).
 
     Returns:
         Class = character, with its code point as the label; super class = alphabet; test split:
@@ -67,7 +68,7 @@ def draw(root: Path, subset: str, *, progress: bool = True) -> None:
 
     Args:
         root: Parent of the drawn folder.
-        subset: ``letters`` or ``full``.
+        subset: One of :data:`SUBSETS`.
         progress: Show a progress bar.
     """
     from tqdm.auto import tqdm
@@ -102,7 +103,7 @@ def wanted_characters(subset: str) -> dict[int, dict[str, int]]:
     """Return, for each character at least 8 faces can draw, those faces and the code they use.
 
     Args:
-        subset: ``letters`` keeps letters of the Latin, Greek and Cyrillic alphabets.
+        subset: One of :data:`SUBSETS`, see :func:`load`.
 
     Returns:
         Code point -> {face: code point in that face's own character map}, sorted.
@@ -111,11 +112,12 @@ def wanted_characters(subset: str) -> dict[int, dict[str, int]]:
     for face in FACES:
         for code, drawn_as in face_characters(face).items():
             found.setdefault(code, {})[face] = drawn_as
-    return {
-        code: faces
+    codes = [
+        code
         for code, faces in sorted(found.items())
         if len(faces) >= LEAST_FACES and (subset == "full" or is_letter(code))
-    }
+    ]
+    return {code: found[code] for code in (codes[::8] if subset == "sample" else codes)}
 
 
 def alphabet(code: int) -> str:
@@ -156,7 +158,7 @@ def made_by() -> str:
 
 
 def fetch(root: Path, archive: Path | None = None) -> None:
-    """Draw both subsets; nothing is downloaded.
+    """Draw every subset; nothing is downloaded.
 
     Args:
         root: Folder of the drawn images.

@@ -7,13 +7,11 @@ import pytest
 from nbclient import NotebookClient
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
-SMALL = {"RETRIEVAL_QUICKSTART_STEPS": "6"}
 
 
 @pytest.mark.parametrize("name", ["quickstart"])
 def test_a_notebook_runs_from_top_to_bottom(name, tmp_path, monkeypatch):
-    for key, value in SMALL.items():
-        monkeypatch.setenv(key, value)
+    monkeypatch.setenv("RETRIEVAL_SCALE", "small")
     notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
     client = NotebookClient(notebook, timeout=400, resources={"metadata": {"path": tmp_path}})
     client.execute()
