@@ -157,6 +157,23 @@ def test_hover_shows_the_image_and_a_click_its_neighbours(page, server):
     expect_parameter(page, "item", str(shown))
 
 
+def test_hover_and_click_work_in_three_dimensions(page, server):
+    visit(page, f"{server}/map?layout=PCA+3-D")
+    page.wait_for_function(f"document.querySelector('{MAP}')?._fullLayout?.scene?._scene?.glplot")
+    box = page.locator(MAP).bounding_box()
+    centre = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    panel = page.locator(".hover-card")
+    for step in range(400):  # points have no known pixel: sweep until one is met
+        page.mouse.move(centre[0] - 150 + 8 * (step % 40), centre[1] - 50 + 12 * (step // 40))
+        page.wait_for_timeout(30)
+        if panel.is_visible():
+            break
+    expect(panel).to_be_visible()
+    page.mouse.down()
+    page.mouse.up()
+    expect(page.locator(".st-key-neighbours .card.query")).to_be_visible()
+
+
 def test_a_lasso_shows_images_and_class_counts(page, server):
     visit(page, f"{server}/map")
     point(page, MAP, 0)

@@ -103,8 +103,7 @@ class Chart {
   over(event) {
     const point = event.points?.[0];
     if (!point || point.curveNumber !== 0 || !this.rows) return;
-    this.hovered = Number(this.rows[point.pointNumber]);
-    this.owner.enter(this.hovered, event.event);
+    this.owner.enter(Number(this.rows[point.pointNumber]));
   }
 
   released(event) {
@@ -178,6 +177,10 @@ class Points {
     this.shown = null;
     this.known = new Map();
     this.charts = [];
+    // Charts in three dimensions do not say where the pointer is.
+    this.pointer = { clientX: 0, clientY: 0 };
+    this.moved = (event) => (this.pointer = event);
+    window.addEventListener("pointermove", this.moved, true);
     this.timer = setInterval(() => this.charts.forEach((chart) => chart.look()), 250);
   }
 
@@ -202,14 +205,14 @@ class Points {
     return this.charts.length > 1 && this.shown !== null ? [this.shown] : [];
   }
 
-  enter(row, pointer) {
+  enter(row) {
     this.shown = row;
     if (this.charts.length > 1) this.charts.forEach((chart) => chart.draw());
     clearTimeout(this.wait);
-    this.wait = setTimeout(() => this.show(row, pointer), this.known.has(row) ? 0 : WAIT);
+    this.wait = setTimeout(() => this.show(row), this.known.has(row) ? 0 : WAIT);
   }
 
-  async show(row, pointer) {
+  async show(row) {
     if (!this.known.has(row)) {
       const answer = await fetch(this.url + row);
       if (!answer.ok) return;
@@ -217,7 +220,7 @@ class Points {
     }
     if (this.shown !== row) return;
     fill(this.panel, this.known.get(row));
-    place(this.panel, pointer);
+    place(this.panel, this.pointer);
     this.panel.hidden = false;
   }
 
@@ -229,6 +232,7 @@ class Points {
   }
 
   stop() {
+    window.removeEventListener("pointermove", this.moved, true);
     clearInterval(this.timer);
     clearTimeout(this.wait);
     this.charts.forEach((chart) => chart.release());
