@@ -11,7 +11,8 @@ from retrieval.augmentation import aggregate, parse_views, test_time_views
 from retrieval.datasets.catalog import Catalog
 from retrieval.features import backbone_features, boxes
 from retrieval.input_pipeline import eval_dataset, naming_unreadable_images
-from retrieval.models import build_head, build_model
+from retrieval.models import BACKBONES, build_head, build_model
+from retrieval.models.freezing import freeze_batch_norm
 from retrieval.settings import TrainSettings
 
 BATCH = 64
@@ -31,7 +32,7 @@ def build_network(settings: TrainSettings, feature_size: int | None = None) -> k
         return build_head(
             settings.head, feature_size, settings.embedding_size, normalize=settings.normalize
         )
-    return build_model(
+    network = build_model(
         settings.backbone,
         head=settings.head,
         embedding_size=settings.embedding_size,
@@ -40,6 +41,10 @@ def build_network(settings: TrainSettings, feature_size: int | None = None) -> k
         weights=settings.weights,
         pooling=settings.pooling,
     )
+    pretrained = BACKBONES[settings.backbone].pretrained and settings.weights != "none"
+    if settings.freeze_batch_norm and pretrained:
+        freeze_batch_norm(network.get_layer("backbone"))
+    return network
 
 
 def embed_features(head: keras.Model, features: np.ndarray) -> np.ndarray:

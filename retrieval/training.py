@@ -14,8 +14,9 @@ from retrieval.embedding import build_network, embed_features, embed_images
 from retrieval.evaluation import evaluate
 from retrieval.history import History
 from retrieval.input_pipeline import naming_unreadable_images
-from retrieval.losses import get_loss
+from retrieval.losses import LOSSES, get_loss
 from retrieval.optimizers import build_optimizer
+from retrieval.precision import mixed_precision
 from retrieval.ranking_model import RankingModel
 from retrieval.sampling import PKSampler
 from retrieval.schedules import build_schedule
@@ -53,13 +54,15 @@ def fit(
 def build_ranking_model(settings: TrainSettings, data: TrainingData) -> RankingModel:
     """Build network, loss and optimiser, all variables made, ready for ``fit`` or a restore."""
     width = None if data.features is None else data.features.shape[1]
-    network = build_network(settings, width)
     loss = get_loss(settings.loss, **settings.loss_options)
-    multipliers = {
-        "backbone": settings.backbone_multiplier,
-        "loss": settings.loss_multiplier or 1.0,
-    }
-    model = RankingModel(network, loss, settings.freeze_steps, multipliers)
+    if LOSSES[settings.loss].needs_classes:
+        loss.build(int(data.classes.max()) + 1, settings.embedding_size)
+    multipliers = {"backbone": settings.backbone_multiplier, "loss": settings.loss_multiplier}
+    if settings.loss_multiplier is None:
+        multipliers["loss"] = getattr(loss, "learning_rate_multiplier", 1.0)
+    with mixed_precision(settings.mixed_precision):
+        network = build_network(settings, width)
+        model = RankingModel(network, loss, settings.freeze_steps, multipliers)
     rate = build_schedule(
         settings.schedule,
         settings.learning_rate,

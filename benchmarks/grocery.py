@@ -1,0 +1,101 @@
+"""Every loss on Grocery photos, frozen ImageNet features, beside pytorch-metric-learning.
+
+    python benchmarks/grocery.py [--losses all|six] [--seeds 3] [--steps 500] [--size 128]
+
+Prints a Markdown table: mean and standard deviation over seeds of R@1, MAP@R and NMI, cross-store
+and leave-one-out. The peer's rows appear where pytorch-metric-learning is installed.
+"""
+
+import argparse
+import importlib.util
+import os
+import tempfile
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from retrieval.quiet import import_tensorflow
+
+import_tensorflow()
+
+import numpy as np
+import pandas as pd
+
+from retrieval import LOSSES, TrainSettings, evaluate, load_catalog, open_run, train
+from retrieval.features import backbone_features
+from retrieval.resolve import resolve
+from retrieval.training_session import BASELINE_LOSSES
+
+METRICS = ("recall@1", "map@r", "nmi")
+PROTOCOLS = ("query_gallery", "leave_one_out")
+VARIANTS = {"contrastive_loss, all pairs": ("contrastive_loss", {"pairs": "all"})}
+
+
+def ours(base: TrainSettings, name: str, options: dict, seed: int) -> dict:
+    settings = base.with_(loss=name, loss_options=options, seed=seed)
+    with tempfile.TemporaryDirectory() as runs:
+        run = open_run(train(settings, runs=runs, progress=False))
+        return {(p, m): run.result(p)["metrics"][m]["value"] for p in PROTOCOLS for m in METRICS}
+
+
+def peer(base: TrainSettings, name: str, seed: int) -> dict:
+    import torch
+    from grocery_peer import train_peer
+
+    catalog = load_catalog("grocery", base.data)
+    features = backbone_features(catalog, resolve(base.with_(loss=name), catalog))
+    rows, test = catalog.split("train"), catalog.split("test")
+    classes = np.unique(rows["label"], return_inverse=True)[1]
+    head = train_peer(name, features[rows.index], classes, base.embedding_size, base.steps, seed)
+    with torch.no_grad():
+        embeddings = head(torch.from_numpy(np.array(features[test.index]))).numpy()
+    labels, roles = test["label"].to_numpy(), test["role"].to_numpy()
+    results = {
+        "query_gallery": evaluate(embeddings, labels, roles, n_bootstrap=0),
+        "leave_one_out": evaluate(embeddings, labels, n_bootstrap=0),
+    }
+    return {(p, m): results[p].metrics[m] for p in PROTOCOLS for m in METRICS}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--losses", default="six")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--data", default=None)
+    options = parser.parse_args()
+    base = TrainSettings(
+        dataset="grocery",
+        data=options.data,
+        freeze_backbone=True,
+        steps=options.steps,
+        embedding_size=options.size,
+    )
+    names = list(LOSSES) if options.losses == "all" else list(BASELINE_LOSSES)
+    ways = {("ours", n): lambda s, n=n: ours(base, n, {}, s) for n in names}
+    ways |= {("ours", v): lambda s, n=n, o=o: ours(base, n, o, s) for v, (n, o) in VARIANTS.items()}
+    if importlib.util.find_spec("pytorch_metric_learning"):
+        ways |= {("peer", n): lambda s, n=n: peer(base, n, s) for n in BASELINE_LOSSES}
+    start = time.perf_counter()
+    rows = [ours(base, "none", {}, 0)]
+    lines = {("frozen features", "no training"): (rows[0], {k: 0.0 for k in rows[0]})}
+    for key, way in ways.items():
+        frame = pd.DataFrame([way(seed) for seed in range(options.seeds)])
+        lines[key] = (frame.mean().to_dict(), frame.std(ddof=1).to_dict())
+        print("done:", *key, flush=True)
+    print(
+        f"\nEfficientNet-Lite0, 160 px, frozen; {options.size}-d head, {options.steps} steps, "
+        f"Adam 3e-4, {options.seeds} seeds; mean (sd); {time.perf_counter() - start:.0f} s\n"
+    )
+    heads = [f"{p} {m}" for p in ("cross-store", "leave-one-out") for m in METRICS]
+    print("| | loss | " + " | ".join(heads) + " |\n|---|---|" + "---|" * len(heads))
+    order = sorted(lines, key=lambda k: -lines[k][0]["query_gallery", "recall@1"])
+    for key in order:
+        mean, sd = lines[key]
+        cells = [f"{mean[p, m]:.3f} ({sd[p, m]:.3f})" for p in PROTOCOLS for m in METRICS]
+        print(f"| {key[0]} | {key[1]} | " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    main()
