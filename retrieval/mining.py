@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from retrieval.errors import UserError
 from retrieval.losses.chunks import map_chunks
 
 
@@ -79,6 +80,155 @@ def _closest_beyond(candidates: tf.Tensor, anchors: tf.Tensor, limits: tf.Tensor
 
     size = tf.shape(candidates)[0]
     return tf.ensure_shape(map_chunks(of_chunk, tf.shape(anchors)[0], size, tf.int32), [None])
+
+
+def easy_positive(distances: tf.Tensor, positives: tf.Tensor, negatives: tf.Tensor) -> Triplets:
+    """Pick each anchor's closest positive and closest negative (Xuan 2020, "EPHN").
+
+    Args:
+        distances: (A, R) float32, at least 0.
+        positives: (A, R) bool.
+        negatives: (A, R) bool.
+
+    Returns:
+        A triplets, one per anchor.
+    """
+    far = float("inf")
+    easiest = tf.argmin(tf.where(positives, distances, far), axis=1, output_type=tf.int32)
+    closest = tf.argmin(tf.where(negatives, distances, far), axis=1, output_type=tf.int32)
+    valid = _at(positives, easiest) & _at(negatives, closest)
+    return Triplets(tf.range(tf.shape(distances)[0]), easiest, closest, valid)
+
+
+def distance_weighted(
+    distances: tf.Tensor,
+    positives: tf.Tensor,
+    negatives: tf.Tensor,
+    embedding_size: int,
+    seed: tf.Tensor,
+    cutoff: float = 0.5,
+    nonzero_cutoff: float = 1.4,
+) -> Triplets:
+    """Draw a negative for each positive pair, all distances about equally often (Wu 2017, eq. 7).
+
+    On the unit sphere in D dimensions random pairs have distance d with density
+    q(d) ~ d^(D - 2) (1 - d^2 / 4)^((D - 3) / 2). A negative at distance d is drawn with probability
+    proportional to 1 / q(max(d, cutoff)), and not at all from ``nonzero_cutoff`` on, where it would
+    add nothing to the margin loss; if all lie there, evenly.
+
+    Args:
+        distances: (A, R) float32, Euclidean, of unit embeddings.
+        positives: (A, R) bool.
+        negatives: (A, R) bool.
+        embedding_size: D.
+        seed: (2,) int32; the same seed draws the same negatives.
+        cutoff: Distances below count as this: very close negatives are noisy.
+        nonzero_cutoff: See above.
+
+    Returns:
+        One triplet per positive pair, in row order.
+    """
+    pairs = tf.where(positives)
+    anchors, partners = tf.cast(pairs[:, 0], tf.int32), tf.cast(pairs[:, 1], tf.int32)
+    logits = distance_weights(distances, negatives, embedding_size, cutoff, nonzero_cutoff)
+    counts = tf.math.count_nonzero(positives, axis=1, dtype=tf.int32)
+    draws = tf.random.stateless_categorical(
+        logits, tf.maximum(tf.reduce_max(counts), 1), seed, dtype=tf.int32
+    )
+    # The k-th positive of an anchor takes the anchor's k-th draw.
+    order = tf.range(tf.shape(anchors)[0]) - tf.gather(tf.cumsum(counts, exclusive=True), anchors)
+    chosen = tf.gather_nd(draws, tf.stack([anchors, order], axis=1))
+    # A row without negatives draws anything, out of range too.
+    chosen = tf.clip_by_value(chosen, 0, tf.shape(distances)[1] - 1)
+    valid = tf.gather_nd(negatives, tf.stack([anchors, chosen], axis=1))
+    return Triplets(anchors, partners, chosen, valid)
+
+
+def distance_weights(
+    distances: tf.Tensor,
+    negatives: tf.Tensor,
+    embedding_size: int,
+    cutoff: float = 0.5,
+    nonzero_cutoff: float = 1.4,
+) -> tf.Tensor:
+    """Return the log-probabilities, up to a constant per row, of :func:`distance_weighted`.
+
+    Args:
+        distances: (A, R) float32, Euclidean, of unit embeddings.
+        negatives: (A, R) bool.
+        embedding_size: D.
+        cutoff: See :func:`distance_weighted`.
+        nonzero_cutoff: See :func:`distance_weighted`.
+
+    Returns:
+        (A, R) float32, -inf where a pair is never drawn.
+    """
+    d = tf.clip_by_value(distances, cutoff, 2.0)
+    # 1e-8 keeps antipodal pairs finite.
+    log_density = (embedding_size - 2.0) * tf.math.log(d) + (
+        (embedding_size - 3.0) / 2
+    ) * tf.math.log(tf.maximum(1 - 0.25 * tf.square(d), 1e-8))
+    useful = negatives & (distances < nonzero_cutoff)
+    some = tf.reduce_any(useful, axis=1, keepdims=True)
+    weights = tf.where(some, tf.where(useful, -log_density, float("-inf")), 0.0)
+    return tf.where(negatives, weights, float("-inf"))
+
+
+def multi_similarity_pairs(
+    similarities: tf.Tensor, positives: tf.Tensor, negatives: tf.Tensor, epsilon: float = 0.1
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Keep the pairs that are informative relative to the anchor's others (Wang 2019, eqs. 11, 12).
+
+    Args:
+        similarities: (A, R) float32.
+        positives: (A, R) bool.
+        negatives: (A, R) bool.
+        epsilon: Slack.
+
+    Returns:
+        Positives less similar than the most similar negative + epsilon, and negatives more similar
+        than the least similar positive - epsilon: both (A, R) bool.
+    """
+    far = float("inf")
+    least = tf.reduce_min(tf.where(positives, similarities, far), axis=1, keepdims=True)
+    most = tf.reduce_max(tf.where(negatives, similarities, -far), axis=1, keepdims=True)
+    return (
+        positives & (similarities < most + epsilon),
+        negatives & (similarities > least - epsilon),
+    )
+
+
+def all_triplets(positives: tf.Tensor, negatives: tf.Tensor, limit: int = 10_000_000) -> Triplets:
+    """List every valid triplet. There are O(B^3): meant for inspection and small batches.
+
+    Args:
+        positives: (A, R) bool.
+        negatives: (A, R) bool.
+        limit: Most triplets to list.
+
+    Returns:
+        All triplets, all valid.
+
+    Raises:
+        UserError: There are more than ``limit``, when run eagerly; graphs raise
+            ``InvalidArgumentError``.
+    """
+    wide = [tf.math.count_nonzero(mask, axis=1, dtype=tf.int64) for mask in (positives, negatives)]
+    count = tf.reduce_sum(wide[0] * wide[1])
+    message = "all_triplets: more triplets than the limit; mine some, or raise the limit"
+    if tf.executing_eagerly() and int(count) > limit:
+        raise UserError(f"{message} ({int(count)} > {limit})")
+    with tf.control_dependencies([tf.debugging.Assert(count <= limit, [message, count])]):
+        pairs = tf.where(positives)
+    # Each positive pair is repeated once per negative of its anchor.
+    repeats = tf.gather(wide[1], pairs[:, 0])
+    repeated = tf.repeat(pairs, repeats, axis=0)
+    starts = tf.cumsum(wide[1], exclusive=True)
+    first = tf.repeat(tf.cumsum(repeats, exclusive=True), repeats)
+    within = tf.range(tf.shape(repeated, out_type=tf.int64)[0]) - first
+    columns = tf.gather(tf.where(negatives)[:, 1], tf.gather(starts, repeated[:, 0]) + within)
+    anchors, partners = (tf.cast(column, tf.int32) for column in tf.unstack(repeated, 2, axis=1))
+    return Triplets(anchors, partners, tf.cast(columns, tf.int32), tf.ones_like(anchors, tf.bool))
 
 
 def _at(mask: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:

@@ -4,6 +4,7 @@ import inspect
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from retrieval.errors import UserError
@@ -22,10 +23,54 @@ class RankingLoss(keras.losses.Loss):
 
     Subclasses implement ``call(labels, embeddings)``. Every option of the constructor is kept in an
     attribute of the same name, from which :meth:`get_config` is made.
+
+    Attributes:
+        trainable_variables: Weights of the loss itself (proxies, thresholds), to be trained with
+            the model's; empty for most losses.
+        non_trainable_variables: State to be saved with them (random seeds, a memory).
+        learning_rate_multiplier: Recommended learning rate of ``trainable_variables`` relative to
+            the model's.
     """
+
+    learning_rate_multiplier: float = 1.0
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name=name, dtype="float32")
+        self.built = False
+        self.trainable_variables: list[keras.Variable] = []
+        self.non_trainable_variables: list[keras.Variable] = []
+
+    def build(self, num_classes: int, embedding_size: int) -> None:
+        """Create the loss's variables, once; call it before training, in the strategy's scope.
+
+        Args:
+            num_classes: Training classes; labels are then 0 .. num_classes - 1 for losses that
+                own weights per class.
+            embedding_size: D.
+        """
+        if not self.built:
+            self.built = True
+            self.add_variables(num_classes, embedding_size)
+
+    def add_variables(self, num_classes: int, embedding_size: int) -> None:
+        """Fill the lists of variables; most losses own none."""
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Return the values of all variables, trainable ones first."""
+        return [np.array(v) for v in self.trainable_variables + self.non_trainable_variables]
+
+    def set_weights(self, weights: list[np.ndarray]) -> None:
+        """Restore what :meth:`get_weights` returned.
+
+        Raises:
+            UserError: The number of arrays or a shape does not fit.
+        """
+        variables = self.trainable_variables + self.non_trainable_variables
+        shapes, given = [tuple(v.shape) for v in variables], [np.shape(w) for w in weights]
+        if shapes != given:
+            raise UserError(f"loss {self.name} has weights of shapes {shapes}, given: {given}")
+        for variable, value in zip(variables, weights, strict=True):
+            variable.assign(value)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tf.Tensor:
         """Compute the loss of a batch.
@@ -45,7 +90,15 @@ class RankingLoss(keras.losses.Loss):
             raise UserError(f"loss {self.name}: sample_weight is not defined over pairs; drop it")
         with tf.name_scope(self.name):
             labels, embeddings = read_batch(y_true, y_pred)
-            return self.call(labels, embeddings)
+            if embeddings.shape[0]:
+                return self.call(labels, embeddings)
+            return self.call_maybe_empty(labels, embeddings)
+
+    def call_maybe_empty(self, labels: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
+        """Call on a batch that may have no rows, as replicas get them: (B,), (B, D) -> scalar."""
+        # Reductions need a row.
+        value = self.call(*at_least_one_row(labels, embeddings))
+        return tf.where(tf.shape(labels)[0] > 0, value, 0.0)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's options, ready for ``from_config`` and for YAML."""
@@ -110,13 +163,11 @@ def read_batch(labels: Any, embeddings: Any) -> tuple[tf.Tensor, tf.Tensor]:
     labels = tf.reshape(labels, [-1])
     if not labels.shape[:1].is_compatible_with(embeddings.shape[:1]):
         raise UserError(f"{labels.shape[0]} labels for {embeddings.shape[0]} embeddings")
-    return at_least_one_row(labels, bounded(embeddings))
+    return labels, bounded(embeddings)
 
 
 def at_least_one_row(labels: tf.Tensor, embeddings: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Add a row of zeros to an empty batch, which a replica can get; reductions need a row."""
-    if embeddings.shape[0]:
-        return labels, embeddings
+    """Add a row of zeros to an empty batch: labels (B,), embeddings (B, D)."""
     missing = tf.maximum(1 - tf.shape(labels)[0], 0)
     padding = tf.zeros([missing, tf.shape(embeddings)[1]], embeddings.dtype)
     return (

@@ -4,6 +4,8 @@ Their gradients are written by hand: one matrix product instead of two when a ba
 itself, no division by a zero distance, and no (A, R, D) tensor.
 """
 
+import math
+
 import tensorflow as tf
 
 from retrieval.losses.chunks import map_chunks
@@ -24,6 +26,12 @@ def similarities(anchors: tf.Tensor, references: tf.Tensor | None = None) -> tf.
     if references is None:
         return _self_products(anchors)
     return tf.matmul(anchors, references, transpose_b=True)
+
+
+def cosines(anchors: tf.Tensor, references: tf.Tensor | None = None) -> tf.Tensor:
+    """Compute all cosines: (A, D), (R, D) -> (A, R)."""
+    unit = None if references is None else unit_rows(references)
+    return similarities(unit_rows(anchors), unit)
 
 
 @tf.custom_gradient
@@ -157,3 +165,18 @@ def paired_distances(name: str, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum(tf.abs(a - b), axis=1)
     squared = tf.reduce_sum(tf.square(a - b), axis=1)
     return safe_sqrt(squared) if name == "euclidean" else squared
+
+
+def add_angle(cosines: tf.Tensor, angle: float) -> tf.Tensor:
+    """Compute cos(arccos(c) + angle) without the infinite slope of arccos at +-1.
+
+    Args:
+        cosines: Any shape; values beyond +-1 by rounding are clipped.
+        angle: Radians.
+
+    Returns:
+        The same shape.
+    """
+    cosines = tf.clip_by_value(cosines, -1.0, 1.0)
+    sines = safe_sqrt(1 - tf.square(cosines))
+    return cosines * math.cos(angle) - sines * math.sin(angle)

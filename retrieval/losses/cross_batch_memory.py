@@ -1,0 +1,126 @@
+"""Cross-batch memory (XBM): pairs with the embeddings of earlier batches."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from retrieval.errors import UserError
+from retrieval.losses.base import PairLoss, RankingLoss, at_least_one_row
+from retrieval.losses.options import check_number
+
+
+@keras.saving.register_keras_serializable(package="retrieval")
+class CrossBatchMemory(RankingLoss):
+    r"""Cross-batch memory (Wang et al. 2020, algorithm 1) around a pair-based loss.
+
+    .. math::
+        L = L_{\text{batch}} + w \, L(\text{batch}, \text{memory})
+
+    The memory is a queue of the last M embeddings and labels, without gradient. Each call compares
+    the batch with it and then adds the batch. The first ``start`` calls only fill the queue: early
+    embeddings drift too fast to be of use.
+
+    Call ``build(num_classes, embedding_size)`` before training; the queue then is part of
+    ``non_trainable_variables`` and is saved with the model. Evaluating the loss on held-out data
+    would add that data to the queue.
+
+    Args:
+        loss: The loss to wrap, one whose registry entry says ``memory``.
+        size: M; memory and time per step are O(B M).
+        start: Calls before the memory is used (paper: 1000 iterations of warm-up).
+        weight: w.
+        name: Name in Keras' logs.
+    """
+
+    def __init__(
+        self,
+        loss: PairLoss,
+        size: int = 4096,
+        start: int = 1000,
+        weight: float = 1.0,
+        name: str = "cross_batch_memory",
+    ) -> None:
+        super().__init__(name)
+        if not isinstance(loss, PairLoss):
+            raise UserError(f"cross-batch memory takes a pair-based loss, not {loss!r}")
+        check_number("size", size, 0)
+        check_number("start", start, -1)
+        check_number("weight", weight, 0)
+        self.loss = loss
+        self.size = size
+        self.start = start
+        self.weight = weight
+        self.learning_rate_multiplier = loss.learning_rate_multiplier
+
+    def add_variables(self, num_classes: int, embedding_size: int) -> None:
+        """Create the queue: embeddings (M, D), labels (M,), and the number of rows ever added."""
+        self.loss.build(num_classes, embedding_size)
+
+        def zeros(shape: tuple[int, ...], dtype: str, name: str) -> keras.Variable:
+            return keras.Variable("zeros", shape=shape, dtype=dtype, trainable=False, name=name)
+
+        self._embeddings = zeros((self.size, embedding_size), "float32", "memory_embeddings")
+        self._labels = zeros((self.size,), "int64", "memory_labels")
+        self._added = zeros((), "int64", "memory_added")
+        self._calls = zeros((), "int64", "memory_calls")
+        own = [self._embeddings, self._labels, self._added, self._calls]
+        self.trainable_variables = self.loss.trainable_variables
+        self.non_trainable_variables = [*self.loss.non_trainable_variables, *own]
+
+    def call(self, labels: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
+        """Compute the loss and add the batch to the memory: (B,), (B, D) -> scalar.
+
+        Raises:
+            UserError: The loss has not been built, or the labels are not integers.
+        """
+        if not self.built:
+            raise UserError("cross-batch memory: call build(num_classes, embedding_size) first")
+        if not labels.dtype.is_integer:
+            raise UserError(f"cross-batch memory needs integer labels, given {labels.dtype.name}")
+        labels = tf.cast(labels, tf.int64)
+        value = self._value(*at_least_one_row(labels, embeddings))
+        with tf.control_dependencies([value]):
+            self._add(labels, tf.stop_gradient(embeddings))
+        return tf.where(tf.shape(labels)[0] > 0, value, 0.0)
+
+    def call_maybe_empty(self, labels: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
+        """Call on a batch that may have no rows; the memory must not get a row of padding."""
+        return self.call(labels, embeddings)
+
+    def _value(self, labels: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
+        filled = tf.minimum(tf.convert_to_tensor(self._added), self.size)
+        ready = (filled > 0) & (tf.convert_to_tensor(self._calls) >= self.start)
+        return self.loss.call(labels, embeddings) + tf.cond(
+            ready,
+            lambda: self.weight * self._against_memory(labels, embeddings, filled),
+            lambda: 0.0,
+        )
+
+    def _against_memory(
+        self, labels: tf.Tensor, embeddings: tf.Tensor, filled: tf.Tensor
+    ) -> tf.Tensor:
+        older_labels = tf.convert_to_tensor(self._labels)[:filled]
+        older = tf.convert_to_tensor(self._embeddings)[:filled]
+        return self.loss.against(labels, embeddings, older_labels, tf.stop_gradient(older))
+
+    def _add(self, labels: tf.Tensor, embeddings: tf.Tensor) -> None:
+        # Only the last M rows of a batch larger than the memory would survive.
+        labels, embeddings = labels[-self.size :], embeddings[-self.size :]
+        count = tf.shape(labels, out_type=tf.int64)[0]
+        added = tf.convert_to_tensor(self._added)
+        slots = ((added + tf.range(count)) % self.size)[:, None]
+        for variable, rows in ((self._embeddings, embeddings), (self._labels, labels)):
+            old = tf.convert_to_tensor(variable)
+            variable.assign(tf.tensor_scatter_nd_update(old, slots, rows))
+        self._added.assign(added + count)
+        self._calls.assign_add(1)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's options, the wrapped loss serialised."""
+        return super().get_config() | {"loss": keras.losses.serialize(self.loss)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "CrossBatchMemory":
+        """Rebuild the wrapper and the loss in it."""
+        return cls(**config | {"loss": keras.losses.deserialize(config["loss"])})

@@ -1,0 +1,40 @@
+"""Normalised softmax loss."""
+
+import keras
+import tensorflow as tf
+
+from retrieval.losses.options import check_number
+from retrieval.losses.proxies import ProxyLoss, class_cross_entropy
+
+
+@keras.saving.register_keras_serializable(package="retrieval")
+class NormalizedSoftmax(ProxyLoss):
+    r"""Normalised softmax (Zhai & Wu 2019, eq. 4): classification by cosine.
+
+    .. math::
+        L = - \frac{1}{B} \sum_i \log \frac{e^{x_i^\top w_{y_i} / T}}{\sum_c e^{x_i^\top w_c / T}}
+
+    with unit embeddings x and unit class weights w; the loss normalises both.
+
+    Args:
+        temperature: T.
+        learning_rate_multiplier: Learning rate of the class weights relative to the model's.
+        seed: Seeds the initial class weights.
+        name: Name in Keras' logs.
+    """
+
+    def __init__(
+        self,
+        temperature: float = 0.05,
+        learning_rate_multiplier: float = 10.0,
+        seed: int = 0,
+        name: str = "normalized_softmax",
+    ) -> None:
+        super().__init__(learning_rate_multiplier, seed, name)
+        check_number("temperature", temperature, 0)
+        self.temperature = temperature
+
+    def from_classes(self, indices: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
+        """Compute the scalar loss from class indices (B,) and embeddings (B, D)."""
+        logits = self.class_cosines(embeddings) / self.temperature
+        return class_cross_entropy(logits, indices)

@@ -1,0 +1,63 @@
+"""Recall@k surrogate loss."""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from retrieval.errors import UserError
+from retrieval.losses.base import PairLoss
+from retrieval.losses.distances import cosines
+from retrieval.losses.masks import Pairs, mean_over
+from retrieval.losses.options import check_number
+from retrieval.losses.soft_ranks import soft_ranks
+
+
+@keras.saving.register_keras_serializable(package="retrieval")
+class RecallAtK(PairLoss):
+    r"""Recall@k surrogate (Patel, Tolias, Matas 2022, eqs. 5 to 7).
+
+    .. math::
+        L = 1 - \frac{1}{|Q| |K|} \sum_{q \in Q} \sum_{k \in K} \frac{\min \left( k,
+            \sum_{x \in P_q} \sigma((k - r_{qx}) / \tau_1) \right)}{\min(k, |P_q|)}, \qquad
+        r_{qx} = 1 + \sum_{z \ne q, x} \sigma((s_{qz} - s_{qx}) / \tau_2)
+
+    with cosine s; the cut at k and the normaliser min(k, |P_q|) are those of the authors' code. The
+    query is not among its own results. The queries Q have a positive and a negative. Memory is
+    O(B^2), time O(B^2 K) for K items per class.
+
+    Args:
+        ks: The set K.
+        rank_temperature: tau_2.
+        recall_temperature: tau_1.
+        name: Name in Keras' logs.
+    """
+
+    def __init__(
+        self,
+        ks: Sequence[int] = (1, 2, 4, 8, 16),
+        rank_temperature: float = 0.01,
+        recall_temperature: float = 1.0,
+        name: str = "recall_at_k",
+    ) -> None:
+        super().__init__(name)
+        check_number("rank_temperature", rank_temperature, 0)
+        check_number("recall_temperature", recall_temperature, 0)
+        if isinstance(ks, str) or not all(isinstance(k, int) and k >= 1 for k in ks) or not ks:
+            raise UserError(f"option ks = {ks!r}: give a list of whole numbers of at least 1")
+        self.ks = list(ks)
+        self.rank_temperature = rank_temperature
+        self.recall_temperature = recall_temperature
+
+    def from_pairs(self, pairs: Pairs) -> tf.Tensor:
+        """Compute the scalar loss from the pairs."""
+        similarities = cosines(pairs.anchors, pairs.references)
+        ranks, _ = soft_ranks(similarities, pairs.positives, pairs.negatives, self.rank_temperature)
+        ks = tf.constant(self.ks, ranks.dtype)
+        hits = tf.sigmoid((ks[None, :] - ranks[:, None]) / self.recall_temperature)
+        queries = tf.where(pairs.positives)[:, 0]
+        found = tf.math.unsorted_segment_sum(hits, queries, tf.shape(similarities)[0])
+        count = tf.math.count_nonzero(pairs.positives, axis=1, keepdims=True, dtype=ranks.dtype)
+        recalls = tf.minimum(found, ks) / tf.maximum(tf.minimum(count, ks), 1)
+        valid = (count[:, 0] > 0) & tf.reduce_any(pairs.negatives, axis=1)
+        return mean_over(1 - tf.reduce_mean(recalls, axis=1), valid)

@@ -1,0 +1,76 @@
+"""SoftTriple loss."""
+
+import keras
+import tensorflow as tf
+
+from retrieval.losses.options import check_number
+from retrieval.losses.proxies import ProxyLoss, class_cross_entropy, one_hot_mask
+
+
+@keras.saving.register_keras_serializable(package="retrieval")
+class SoftTriple(ProxyLoss):
+    r"""SoftTriple loss (Qian et al. 2019, eqs. 6 to 8): several centres per class.
+
+    .. math::
+        S_{ic} = \sum_k \frac{e^{x_i^\top w_{ck} / \gamma}}{\sum_l e^{x_i^\top w_{cl} / \gamma}}
+            x_i^\top w_{ck}, \qquad
+        L = - \frac{1}{B} \sum_i \log \frac{e^{\lambda (S_{i y_i} - \delta)}}
+            {e^{\lambda (S_{i y_i} - \delta)} + \sum_{c \ne y_i} e^{\lambda S_{ic}}}
+            + \frac{\tau}{C K (K - 1)} \sum_c \sum_{k < l} \sqrt{2 - 2 w_{ck}^\top w_{cl}}
+
+    with unit embeddings and unit centres; the last term merges centres a class does not need.
+
+    Args:
+        scale: lambda.
+        gamma: Temperature of the choice among a class's centres.
+        margin: delta.
+        centres_per_class: K.
+        regularizer: tau.
+        learning_rate_multiplier: Learning rate of the centres relative to the model's (paper: 100).
+        seed: Seeds the initial centres.
+        name: Name in Keras' logs.
+    """
+
+    def __init__(
+        self,
+        scale: float = 20.0,
+        gamma: float = 0.1,
+        margin: float = 0.01,
+        centres_per_class: int = 10,
+        regularizer: float = 0.2,
+        learning_rate_multiplier: float = 100.0,
+        seed: int = 0,
+        name: str = "soft_triple",
+    ) -> None:
+        super().__init__(learning_rate_multiplier, seed, name)
+        check_number("scale", scale, 0)
+        check_number("gamma", gamma, 0)
+        check_number("margin", margin)
+        check_number("centres_per_class", centres_per_class, 0)
+        check_number("regularizer", regularizer)
+        self.scale = scale
+        self.gamma = gamma
+        self.margin = margin
+        self.centres_per_class = self.proxies_per_class = centres_per_class
+        self.regularizer = regularizer
+
+    def from_classes(self, indices: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
+        """Compute the scalar loss from class indices (B,) and embeddings (B, D)."""
+        shape = [-1, self.num_classes, self.centres_per_class]
+        cosines = tf.reshape(self.class_cosines(embeddings), shape)
+        choice = tf.nn.softmax(cosines / self.gamma, axis=2)
+        similarity = tf.reduce_sum(choice * cosines, axis=2)
+        own = one_hot_mask(indices, self.num_classes)
+        logits = self.scale * tf.where(own, similarity - self.margin, similarity)
+        return class_cross_entropy(logits, indices) + self.regularizer * self._spread()
+
+    def _spread(self) -> tf.Tensor:
+        size = self.centres_per_class
+        if size == 1:
+            return tf.constant(0.0)
+        centres = tf.reshape(self.unit_proxies(), [self.num_classes, size, -1])
+        squared = 2 - 2 * tf.matmul(centres, centres, transpose_b=True)
+        # 1e-5 as in the authors' code: the gradient stays finite once centres have merged.
+        distances = tf.sqrt(tf.nn.relu(squared) + 1e-5)
+        upper = tf.linalg.band_part(distances, 0, -1) - tf.linalg.band_part(distances, 0, 0)
+        return tf.reduce_sum(upper) / (self.num_classes * size * (size - 1))
