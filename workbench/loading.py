@@ -48,7 +48,7 @@ def check_consistent(run: Run) -> None:
         UserError: The neighbours cannot be read or point outside the items.
     """
     try:
-        neighbours = run.neighbours()
+        neighbours = load_neighbours(run, run.metrics["primary"])
         highest = max(int(neighbours.ids.max(initial=0)), int(neighbours.queries.max(initial=0)))
         lengths = {len(getattr(neighbours, field)) for field in Neighbours.FIELDS}
     except UserError:
@@ -92,8 +92,7 @@ async def open_runs_early(app: st.App) -> AsyncIterator[dict]:
 
     def work() -> None:
         importlib.import_module("workbench.pages")
-        for run in load_runs()[0]:
-            load_neighbours(run, run.metrics["primary"])
+        load_runs()
 
     threading.Thread(target=work, daemon=True).start()
     yield {}

@@ -83,6 +83,11 @@ def context_line(selection: Selection, *, run: bool = True) -> str:
     return "  ·  ".join(parts)
 
 
+def ink() -> str:
+    """Return the colour of text in the theme that the browser shows."""
+    return "#e4e9ee" if st.context.theme.type == "dark" else "#1b2530"
+
+
 def class_names(run: Run) -> dict[int, str]:
     """Return the name of every class of a run: label -> name."""
     unique = run.items.drop_duplicates("label")

@@ -5,6 +5,7 @@ from workbench.figures.embedding import Colouring, embedding_map
 from workbench.figures.failures import class_sizes, confusion_map, rank_histogram
 from workbench.figures.losses import (
     class_differences,
+    difference_matrix,
     loss_intervals,
     overlap_histogram,
     win_tie_loss,
@@ -15,6 +16,7 @@ __all__ = [
     "class_differences",
     "class_sizes",
     "confusion_map",
+    "difference_matrix",
     "embedding_map",
     "loss_intervals",
     "overlap_histogram",

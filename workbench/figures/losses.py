@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from workbench.figures.style import as_text, styled
-from workbench.palette import HIT, NEUTRAL, RUN_A, RUN_B, colours_of
+from workbench.palette import HIT, MISS, NEUTRAL, RUN_A, RUN_B, colours_of
 
 
 def loss_intervals(table: pd.DataFrame, metric: str = "recall@1", *, title: str = "R@1"):
@@ -99,6 +99,60 @@ def overlap_histogram(overlap: np.ndarray, *, height: int = 220) -> go.Figure:
     figure.update_yaxes(title="queries")
     figure.update_layout(bargap=0.06)
     return styled(figure, height=height, legend=False)
+
+
+def difference_matrix(
+    pairs: pd.DataFrame, names: Sequence[str], *, ink: str = "#1b2530"
+) -> go.Figure:
+    """Draw the paired difference of every two losses as a grid of squares.
+
+    Args:
+        pairs: Columns ``a``, ``b``, ``delta``, ``low``, ``high`` (0..1) and ``verdict``.
+        names: Losses, best first.
+        ink: Colour of the text in the cells.
+
+    Returns:
+        Row minus column, in percentage points, with ▲, ▼ or ≈ for win, loss and tie.
+    """
+    position = {name: i for i, name in enumerate(names)}
+    shown = pairs[pairs["a"].isin(position) & pairs["b"].isin(position)]
+    sign = {"win": "▲", "loss": "▼", "tie": "≈"}
+    colour = {"win": HIT, "loss": MISS, "tie": "rgba(138, 148, 160, 0.22)"}
+    side = max(28, min(52, 420 // max(1, len(names))))
+    figure = go.Figure(
+        go.Scatter(
+            x=shown["b"].map(position),
+            y=shown["a"].map(position),
+            mode="markers+text",
+            text=[
+                f"{sign[v]} {100 * d:+.1f}"
+                for v, d in zip(shown["verdict"], shown["delta"], strict=True)
+            ],
+            textfont={"size": 12, "color": ink},
+            hovertext=[
+                f"{as_text(r.a, 60)} minus {as_text(r.b, 60)}<br>{100 * r.delta:+.2f} points, "
+                f"95% {100 * r.low:+.2f} to {100 * r.high:+.2f}"
+                for r in shown.itertuples()
+            ],
+            hovertemplate="%{hovertext}<extra></extra>",
+            marker={
+                "symbol": "square",
+                "size": side,
+                "color": [colour[v] for v in shown["verdict"]],
+                "opacity": [0.4 if v != "tie" else 1 for v in shown["verdict"]],
+                "line": {"width": 0},
+            },
+        )
+    )
+    count = len(names)
+    ticks = {"tickvals": list(range(count)), "ticktext": [as_text(n, 24) for n in names]}
+    figure.update_xaxes(side="top", tickangle=-30, range=[-0.6, count - 0.4], **ticks)
+    figure.update_yaxes(range=[count - 0.4, -0.6], **ticks)
+    figure.update_layout(dragmode=False)
+    figure = styled(figure, height=110 + (side + 6) * count, legend=False)
+    figure.update_xaxes(showgrid=False)
+    figure.update_yaxes(showgrid=False)
+    return figure
 
 
 def class_differences(

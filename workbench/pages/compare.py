@@ -15,6 +15,7 @@ from workbench.navigation import jump
 from workbench.pages.compare_maps import maps_tab
 from workbench.pages.paging import page_of
 from workbench.palette import RUN_A, RUN_B
+from workbench.significance import paired_differences
 from workbench.state import Selection, selection
 from workbench.theme import class_names, file_stem, page_head, plain
 
@@ -79,11 +80,15 @@ def _bar(result: comparison.Comparison):
 def _verdict(chosen: Selection, result: comparison.Comparison) -> None:
     n = len(result.table)
     a, b = result.table["a"].mean(), result.table["b"].mean()
+    correct = {name: result.table[name].to_numpy(float) for name in "ab"}
+    pair = paired_differences(correct, result.table["label"].to_numpy()).iloc[0]
+    real = "may be chance" if pair["verdict"] == "tie" else "beyond chance"
     with st.container(key="verdict"):
         st.markdown(
             f":blue[**A** {plain(chosen.a.name)}] {100 * a:.1f} %  ·  "
             f":orange[**B** {plain(chosen.b.name)}] {100 * b:.1f} %  ·  "
-            f"R@1 differs by **{100 * (a - b):+.1f} points** over the same {n:,} queries"
+            f"R@1 differs by **{100 * (a - b):+.1f} points** (95% {100 * pair['low']:+.1f} to "
+            f"{100 * pair['high']:+.1f}: {real}) over the same {n:,} queries"
         )
     st.plotly_chart(
         _bar(result),

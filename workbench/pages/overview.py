@@ -8,7 +8,7 @@ from workbench.exports import export_menu
 from workbench.figures.style import CONFIG
 from workbench.loading import load_neighbours
 from workbench.navigation import jump
-from workbench.pages.evidence import evidence
+from workbench.pages.evidence import evidence, pairs_of_losses
 from workbench.palette import UNTRAINED
 from workbench.report import report_html
 from workbench.state import Selection, selection
@@ -37,7 +37,8 @@ def overview_page() -> None:
     table = loss_table(results)
     with st.container(key="lede"):
         st.markdown(LEDE)
-    _headline(table)
+    pairs = pairs_of_losses(chosen, table)
+    _headline(table, pairs)
     _buttons()
     st.subheader("Losses", anchor=False)
     _table(table)
@@ -50,7 +51,7 @@ def overview_page() -> None:
         st.markdown("**Recall@K**")
         height = 96 + 46 * max(4, len(table))
         st.plotly_chart(figures.recall_curves(curves, height=height), config=CONFIG, key="curves")
-    evidence(chosen, table)
+    evidence(chosen, table, pairs)
     _training(chosen)
     with head:
         export_menu(
@@ -69,7 +70,7 @@ def overview_page() -> None:
         )
 
 
-def _headline(table: pd.DataFrame) -> None:
+def _headline(table: pd.DataFrame, pairs: pd.DataFrame) -> None:
     trained = table[table["loss"] != UNTRAINED].reset_index(drop=True)
     if trained.empty:
         trained = table
@@ -83,15 +84,24 @@ def _headline(table: pd.DataFrame) -> None:
     if len(trained) > 1:
         second = trained.iloc[1]
         columns[2].metric("Ahead of the next loss", _points(best, second))
-        columns[2].caption(f"{plain(second['group'])}: {percent(second['recall@1'])} %")
+        columns[2].caption(f"{plain(second['group'])}; {_interval(pairs, best, second)}")
     base = table[table["loss"] == UNTRAINED]
     if len(base) and base.iloc[0]["group"] != best["group"]:
         columns[3].metric("Gained by training", _points(best, base.iloc[0]))
-        columns[3].caption(f"the network untrained: {percent(base.iloc[0]['recall@1'])} %")
+        columns[3].caption(f"untrained network; {_interval(pairs, best, base.iloc[0])}")
 
 
 def _points(a: pd.Series, b: pd.Series) -> str:
     return f"{100 * (a['recall@1'] - b['recall@1']):+.1f} points"
+
+
+def _interval(pairs: pd.DataFrame, a: pd.Series, b: pd.Series) -> str:
+    found = pairs[(pairs["a"] == a["group"]) & (pairs["b"] == b["group"])]
+    if found.empty:
+        return f"{percent(b['recall@1'])} %"
+    pair = found.iloc[0]
+    verdict = {"win": "real", "tie": "may be chance", "loss": "reversed"}[pair["verdict"]]
+    return f"95% {100 * pair['low']:+.1f} to {100 * pair['high']:+.1f}: {verdict}"
 
 
 def _seeds(row: pd.Series) -> str:
