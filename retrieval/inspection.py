@@ -79,7 +79,7 @@ class Inspector:
             batch_size=len(names),
         )
         with naming_unreadable_images(names):
-            return np.concatenate([np.asarray(batch) for batch in batches])
+            return np.concatenate([np.asarray(batch, np.float32) for batch in batches])
 
     def embed(self, images: np.ndarray) -> np.ndarray:
         """Embed images (n, S, S, 3) in 0..255; returns float32 (n, D)."""

@@ -92,7 +92,7 @@ def _train_from(
     interval = min(settings.eval_every, settings.steps)
     with naming_unreadable_images(data.image_paths()):
         model.fit(
-            batch_dataset(settings, data, sampler, done),
+            batch_dataset(settings, data, sampler, done, progress=progress),
             verbose=0,
             shuffle=False,
             callbacks=run_callbacks(model, settings, data, folder, done, sampler, progress),

@@ -94,7 +94,12 @@ def make_sampler(settings: TrainSettings, data: TrainingData) -> PKSampler:
 
 
 def batch_dataset(
-    settings: TrainSettings, data: TrainingData, sampler: PKSampler, first_step: int
+    settings: TrainSettings,
+    data: TrainingData,
+    sampler: PKSampler,
+    first_step: int,
+    *,
+    progress: bool = False,
 ) -> tf.data.Dataset:
     """Return the batches of steps ``first_step``, ``first_step + 1``, ... up to the last.
 
@@ -103,6 +108,7 @@ def batch_dataset(
         data: Rows and, for a frozen backbone, their features.
         sampler: Draws row numbers of ``data.train``.
         first_step: Steps already taken.
+        progress: Show a bar while images are decoded into memory.
 
     Returns:
         Pairs of inputs (B, ...) and class indices (B,), int32.
@@ -122,6 +128,7 @@ def batch_dataset(
             first_step=first_step,
             cache_gb=settings.cache_images_gb,
             boxes=None if crop_boxes is None else crop_boxes[data.train.index],
+            progress=progress,
         )
     features = tf.constant(np.asarray(data.features[data.train.index]))
     classes = tf.constant(data.classes)

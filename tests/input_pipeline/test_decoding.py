@@ -1,0 +1,107 @@
+"""Any image file becomes a square of RGB pixels that agrees with Pillow."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from retrieval.decoding import decode, read_square, resize
+
+
+def scene(height: int, width: int) -> np.ndarray:
+    """A picture with edges, gradients and texture, uint8 (height, width, 3)."""
+    y, x = np.mgrid[:height, :width] / min(height, width)
+    channels = [np.sin(9 * x) * np.cos(7 * y), (x + y) % 0.4 / 0.2 - 1, np.sin(12 * x * y)]
+    return np.uint8(127.5 + 100 * np.stack(channels, axis=2))
+
+
+def pillow(image: Image.Image, side: int) -> np.ndarray:
+    return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"),
+    [
+        *((mode, "png") for mode in ("RGB", "RGBA", "L", "LA", "P", "1")),
+        *((mode, "jpg") for mode in ("RGB", "L", "CMYK")),
+        *(("RGB", suffix) for suffix in ("webp", "gif", "bmp")),
+    ],
+)
+def test_every_format_gives_the_pixels_pillow_gives(tmp_path, mode, suffix):
+    path = tmp_path / f"picture.{suffix}"
+    picture = Image.fromarray(scene(40, 40)).convert(mode)
+    picture.save(path, **({"lossless": True} if suffix == "webp" else {}))
+    wanted = np.asarray(Image.open(path).convert("RGB"), int)
+    found = read_square(str(path), 40).numpy()
+    assert found.dtype == np.uint8
+    assert np.abs(found - wanted).max() <= (3 if suffix == "jpg" else 0)
+
+
+def test_sixteen_bit_grey_is_scaled_to_eight(tmp_path):
+    grey = np.arange(256, dtype=np.uint16).reshape(16, 16) * 257
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    found = read_square(str(tmp_path / "grey.png"), 16).numpy()
+    np.testing.assert_array_equal(found, np.repeat(grey[..., None] // 257, 3, axis=2))
+
+
+def test_the_suffix_does_not_matter(tmp_path):
+    Image.fromarray(scene(16, 16)).save(tmp_path / "png_inside.jpg", format="PNG")
+    found = read_square(str(tmp_path / "png_inside.jpg"), 16).numpy()
+    np.testing.assert_array_equal(found, scene(16, 16))
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+@pytest.mark.parametrize("shape", [(48, 48), (70, 90), (100, 190), (333, 500), (900, 1200)])
+def test_shrinking_and_enlarging_look_like_pillows(tmp_path, suffix, shape):
+    path = tmp_path / f"picture.{suffix}"
+    Image.fromarray(scene(*shape)).save(path, quality=95)
+    difference = np.abs(read_square(str(path), 64).numpy() - pillow(Image.open(path), 64))
+    assert difference.mean() < 3
+
+
+@pytest.mark.parametrize(
+    ("least", "ratio"), [(201, 1), (200, 1), (101, 1), (100, 2), (51, 2), (50, 4), (25, 8), (5, 8)]
+)
+def test_a_jpeg_is_shrunk_only_while_its_shorter_side_stays_large_enough(least, ratio):
+    contents = tf.io.encode_jpeg(scene(200, 300))
+    image, found = decode(contents, least)
+    assert found == ratio
+    assert image.shape == (-(-200 // ratio), -(-300 // ratio), 3)
+
+
+def test_no_pixel_is_skipped_when_an_image_shrinks_a_lot():
+    image = np.zeros((160, 160, 3), np.uint8)
+    image[::2] = 255  # plain bilinear at a tenth of the size sees only some of these lines
+    np.testing.assert_allclose(resize(tf.constant(image), 16, 16), 128, atol=1)
+
+
+class TestBoxes:
+    def test_only_the_box_is_seen(self, tmp_path):
+        path = str(tmp_path / "picture.png")
+        Image.fromarray(scene(60, 80)).save(path)
+        found = read_square(path, 20, tf.constant([30.0, 10, 20, 20]))
+        np.testing.assert_array_equal(found, scene(60, 80)[10:30, 30:50])
+
+    def test_shrunk_jpeg_boxes_move_with_the_image(self, tmp_path):
+        path = str(tmp_path / "picture.jpg")
+        Image.fromarray(scene(600, 800)).save(path, quality=95)
+        found = read_square(path, 50, tf.constant([320.0, 80, 240, 240])).numpy()
+        wanted = pillow(Image.open(path).crop((320, 80, 560, 320)), 50)
+        assert np.abs(found - wanted).mean() < 3
+
+    def test_a_small_box_of_a_large_photo_keeps_its_detail(self, tmp_path):
+        path = str(tmp_path / "picture.jpg")
+        Image.fromarray(scene(600, 800)).save(path, quality=95)
+        found = read_square(path, 50, tf.constant([100.0, 100, 50, 50])).numpy()
+        wanted = np.asarray(Image.open(path).crop((100, 100, 150, 150)), int)
+        assert np.abs(found - wanted).max() <= 3
+
+    @pytest.mark.parametrize("box", [(70, 50, 40, 40), (-10, -10, 20, 20), (500, 500, 9, 9)])
+    def test_what_lies_outside_the_image_is_ignored(self, tmp_path, box):
+        path = str(tmp_path / "picture.png")
+        Image.fromarray(scene(60, 80)).save(path)
+        x, y, w, h = box
+        inside = scene(60, 80)[max(y, 0) : y + h, max(x, 0) : x + w]
+        inside = inside if inside.size else scene(60, 80)[59:, 79:]
+        found = read_square(path, 8, tf.constant(box, tf.float32))
+        np.testing.assert_array_equal(found, resize(tf.constant(inside), 8, 8))
