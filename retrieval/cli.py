@@ -49,6 +49,16 @@ def datasets() -> None:
 
 
 @app.command()
+def recipes() -> None:
+    """List the published experiments that `retrieval train --recipe NAME` sets up."""
+    from retrieval.recipes import load_recipe, recipe_names
+
+    for name in recipe_names():
+        recipe = load_recipe(name)
+        typer.echo(f"{name:40} {recipe.title}")
+
+
+@app.command()
 @with_settings
 def train(
     *,

@@ -13,12 +13,15 @@ from retrieval.errors import UserError
 from retrieval.settings import TrainSettings
 
 Command = Callable[..., None]
+SET_BY_THE_PROGRAM = ("scaled",)
 
 
 def setting_parameters() -> list[inspect.Parameter]:
     """Return one keyword parameter per setting, annotated for Typer; unset means ``None``."""
     parameters = []
     for field in dataclasses.fields(TrainSettings):
+        if field.name in SET_BY_THE_PROGRAM:
+            continue
         kind, flag = _kind(field), "--" + field.name.replace("_", "-")
         if kind == list[str]:
             flag = flag.removesuffix("s")

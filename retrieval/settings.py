@@ -25,6 +25,8 @@ class TrainSettings:
     Each field's meaning is its ``help`` below, which ``retrieval train --help`` prints.
     """
 
+    recipe: str | None = _option(None, "A published experiment: see `retrieval recipes`.", DATA)
+    scaled: bool = _option(False, "Whether the recipe was changed (set by the program).", DATA)
     dataset: str = _option("typefaces", "Data set: see `retrieval datasets`.", DATA)
     data: str | None = _option(None, "Its folder; default data/DATASET.", DATA)
     dataset_options: dict = _option({}, "Loader options, e.g. subset=letters.", DATA)

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 from retrieval.pipeline import default_name, resume, train
+from retrieval.recipes import load_recipe
 from retrieval.resolve import UNTRAINED
 from retrieval.settings import TrainSettings
 from retrieval.tables import print_runs
@@ -36,6 +37,14 @@ def expand(settings: TrainSettings, seeds: int) -> list[TrainSettings]:
     ]
 
 
+def settings_of(changes: dict) -> TrainSettings:
+    """Return the settings asked for: the defaults, or a recipe, with the user's changes."""
+    if changes.get("recipe"):
+        rest = {k: v for k, v in changes.items() if k not in ("recipe", "scaled")}
+        return load_recipe(changes["recipe"]).train_settings(rest)
+    return TrainSettings.from_mapping(changes)
+
+
 def run_session(
     changes: dict,
     *,
@@ -64,7 +73,7 @@ def run_session(
     if resume_path is not None:
         paths = [resume(resume_path)]
     else:
-        wanted = expand(TrainSettings.from_mapping(changes), seeds)
+        wanted = expand(settings_of(changes), seeds)
         single = len(wanted) == 1
         paths = []
         for settings in wanted:
