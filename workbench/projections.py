@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import streamlit as st
-from scipy.linalg import orthogonal_procrustes
 from scipy.spatial import cKDTree
 
 from retrieval.runs import Neighbours, Run
@@ -18,6 +17,7 @@ COLUMNS = {
 MOST_POINTS = 70_000
 MOST_POINTS_3D = 20_000
 HONESTY_K = 10
+EVOLUTION = "evolution.npz"
 
 
 def sample(run: Run, layout: str) -> tuple[np.ndarray, np.ndarray]:
@@ -37,26 +37,29 @@ def sample(run: Run, layout: str) -> tuple[np.ndarray, np.ndarray]:
     return rows, points[rows]
 
 
-def align(points: np.ndarray, onto: np.ndarray) -> tuple[np.ndarray, float]:
-    """Turn, mirror, scale and shift points as a whole to lie as close as can be on others.
-
-    Orthogonal Procrustes with scaling (Gower 1975).
+def evolution(run: Run) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return a run's maps during training, or None if it has none.
 
     Args:
-        points: float32, (n, d).
-        onto: float32, (n, d), the same items elsewhere.
+        run: The run.
 
     Returns:
-        The points moved, float32, and the share of the variance of ``onto`` that they explain.
+        Steps int32, (s,), and positions float32, (s, n, 2), made by ``retrieval.evolution``.
     """
-    centre, target = onto.mean(0), onto - onto.mean(0)
-    moved = points - points.mean(0)
-    rotation, trace = orthogonal_procrustes(moved, target)
-    size, total = float((moved**2).sum()), float((target**2).sum())
-    if size == 0 or total == 0:
-        return np.broadcast_to(centre, points.shape).astype(np.float32), 0.0
-    placed = (trace / size) * moved @ rotation
-    return (placed + centre).astype(np.float32), float(trace**2 / (size * total))
+    path = run.path / EVOLUTION
+    if not path.exists():
+        return None
+    return _evolution(str(path), path.stat().st_mtime_ns, len(run.items))
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _evolution(path: str, changed: int, n: int) -> tuple[np.ndarray, np.ndarray] | None:
+    try:
+        with np.load(path) as arrays:
+            steps, points = arrays["steps"], arrays["points"].astype(np.float32)
+    except (OSError, ValueError, KeyError):
+        return None
+    return (steps, points) if points.shape == (len(steps), n, 2) and len(steps) else None
 
 
 def stratified_rows(labels: np.ndarray, most: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -142,6 +143,20 @@ def test_a_bar_of_the_histogram_opens_its_queries(runs_root):
 @pytest.mark.parametrize("layout", ["UMAP", "PCA", "PCA 3-D"])
 def test_the_map_draws_every_projection(layout):
     assert "All 216 items." in text_of(open_page("map", layout=layout))
+
+
+def test_a_slider_goes_through_the_steps_of_training(make_run, monkeypatch):
+    run = make_run("one")
+    assert not open_page("map").select_slider
+    points = np.zeros((2, len(run.items), 2), np.float32)
+    points[1] = run.projection[["umap_x", "umap_y"]]
+    np.savez(run.path / "evolution.npz", steps=np.array([100, 200]), points=points)
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(run.path.parents[1]))
+    app = open_page("map")
+    assert app.select_slider[0].options == ["step 100", "step 200", "finished"]
+    app.select_slider[0].set_value("step 100").run()
+    assert not app.exception
+    assert app.query_params["step"] == "step 100"
 
 
 @pytest.mark.parametrize(

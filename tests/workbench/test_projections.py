@@ -1,7 +1,6 @@
 """Positions on the map: sampled evenly, compared with the original space, aligned."""
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,20 +47,3 @@ def test_honesty_is_unknown_for_items_that_are_no_query():
     agreement = projections.neighbour_agreement(points, space, 2)
     assert agreement[0] == 1
     assert np.isnan(agreement[1:]).all()
-
-
-def test_alignment_undoes_turning_mirroring_scaling_and_shifting():
-    rng = np.random.default_rng(0)
-    onto = rng.standard_normal((40, 2)).astype(np.float32)
-    turn = np.array([[0.6, 0.8], [0.8, -0.6]])
-    moved, fit = projections.align((3 * onto @ turn + 7).astype(np.float32), onto)
-    np.testing.assert_allclose(moved, onto, atol=1e-4)
-    assert fit == pytest.approx(1, abs=1e-5)
-    noise = rng.standard_normal((40, 2)).astype(np.float32)
-    assert projections.align(noise, onto)[1] < 0.3
-
-
-def test_alignment_of_a_single_point_stays_finite():
-    moved, fit = projections.align(np.zeros((3, 2), np.float32), np.eye(3, 2, dtype=np.float32))
-    assert np.isfinite(moved).all()
-    assert fit == 0

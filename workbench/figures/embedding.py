@@ -117,6 +117,7 @@ def embedding_map(
     *,
     height: int = 640,
     legend: bool = True,
+    frame: np.ndarray | None = None,
 ) -> go.Figure:
     """Draw items as points of one trace.
 
@@ -126,6 +127,7 @@ def embedding_map(
         colouring: Of the n points.
         height: Pixels.
         legend: Show what the colours mean.
+        frame: float, (m, 2), points that the view holds, so that several maps share one.
 
     Returns:
         A figure whose first trace holds every point in the given order.
@@ -148,6 +150,11 @@ def embedding_map(
         _add_legend(figure, trace, colouring)
     figure = styled(figure, height=height, legend=legend)
     _hide_axes(figure, flat)
+    if frame is not None:
+        low, high = frame.min(0), frame.max(0)
+        margin = 0.04 * (high - low)
+        figure.update_xaxes(range=[low[0] - margin[0], high[0] + margin[0]])
+        figure.update_yaxes(range=[low[1] - margin[1], high[1] + margin[1]])
     figure.update_layout(dragmode="pan" if flat else "orbit", legend={"itemclick": False})
     return figure
 

@@ -3,6 +3,7 @@
 import numpy as np
 import streamlit as st
 
+from retrieval.evolution import align
 from workbench import address, figures, projections
 from workbench.comparison import Comparison
 from workbench.components import image_cards, point_images
@@ -36,7 +37,7 @@ def maps_tab(chosen: Selection, result: Comparison) -> None:
     colour = st.segmented_control("Colour by", COLOURS, key="colours", required=True)
     rows, points_a = projections.sample(chosen.a, "UMAP")
     points_b = chosen.b.projection[projections.COLUMNS["UMAP"]].to_numpy(np.float32)[rows]
-    points_b, fit = projections.align(points_b, points_a)
+    points_b, fit = align(points_b, points_a)
     colouring = _colouring(result, colour, rows, len(chosen.a.items))
     picked = []
     parts = zip(

@@ -5,10 +5,9 @@ import pandas as pd
 import streamlit as st
 
 from workbench import address, figures, projections
+from workbench.colourings import colour_options, colouring
 from workbench.components import image_cards, point_images
 from workbench.exports import export_menu
-from workbench.failures import k_occurrence
-from workbench.figures.embedding import Colouring, by_class, by_level, by_outcome
 from workbench.figures.style import CONFIG
 from workbench.gallery import card, query_card, result_cards
 from workbench.images import hover_url
@@ -16,7 +15,7 @@ from workbench.lookup import Answer, answer
 from workbench.navigation import open_query
 from workbench.search import matching_rows
 from workbench.state import Selection, current_item, go_to, selection
-from workbench.theme import class_names, file_stem, page_head, plain
+from workbench.theme import file_stem, page_head, plain
 
 LASSO_SHOWN = 60
 NEAR = 9
@@ -51,7 +50,8 @@ def map_page() -> None:
 @st.fragment
 def _map(chosen: Selection) -> None:
     layout, colour, text = _controls(chosen)
-    figure, rows = _figure(chosen, layout, colour)
+    step = _step(chosen) if layout == "UMAP" else None
+    figure, rows = _figure(chosen, layout, colour, step)
     found = matching_rows(chosen.a.items, text) if text else np.array([], int)
     left, right = st.columns([7, 3], gap="medium")
     with left:
@@ -99,7 +99,7 @@ def _controls(chosen: Selection) -> tuple[str, str, str]:
         layout = st.segmented_control(
             "Projection", projections.LAYOUTS, key="layout", required=True
         )
-        colours = _colours(chosen)
+        colours = colour_options(chosen)
         address.keep("colour", colours[0], colours)
         colour = st.selectbox("Colour by", colours, key="colour", width=240)
         address.keep("find", "")
@@ -113,52 +113,32 @@ def _controls(chosen: Selection) -> tuple[str, str, str]:
     return layout, colour, (text or "").strip()
 
 
-def _figure(chosen: Selection, layout: str, colour: str):
+def _step(chosen: Selection) -> int | None:
+    """Draw the slider over training steps where the run kept maps of them; None = finished run."""
+    kept = projections.evolution(chosen.a)
+    if kept is None:
+        return None
+    options = [*(f"step {step:,}" for step in kept[0]), "finished"]
+    address.keep("step", "finished", options)
+    picked = st.select_slider(
+        "Training step",
+        options,
+        key="step",
+        help="Maps of the same items during training, aligned with the finished one. Colours "
+        "stay those of the finished run.",
+    )
+    at = options.index(picked)
+    return None if at == len(kept[0]) else at
+
+
+def _figure(chosen: Selection, layout: str, colour: str, step: int | None = None):
     rows, points = projections.sample(chosen.a, layout)
-    return figures.embedding_map(points, rows, colouring(chosen, colour, rows)), rows
-
-
-def _colours(chosen: Selection) -> list[str]:
-    options = ["Right at rank 1", "Class", "Rank of the first hit", "Hubness"]
-    if "super_name" in chosen.a.items:
-        options.insert(2, "Super-class")
-    if chosen.a.items["split"].nunique() > 1 or chosen.a.items["role"].nunique() > 1:
-        options.append("Split and role")
-    return [*options, "Honesty of the map"]
-
-
-def colouring(chosen: Selection, colour: str, rows: np.ndarray) -> Colouring:
-    """Colour the points of a map by what was asked for.
-
-    Args:
-        chosen: What is being looked at.
-        colour: One of the options of the page.
-        rows: int, (m,), row of each point.
-
-    Returns:
-        The colouring of the m points.
-    """
-    items, neighbours = chosen.a.items, chosen.neighbours
-    if colour == "Class":
-        return by_class(items["label"].to_numpy()[rows], class_names(chosen.a))
-    if colour == "Super-class":
-        codes, values = pd.factorize(items["super_name"].astype(str))
-        return by_class(codes[rows], dict(enumerate(values)))
-    if colour == "Split and role":
-        codes, values = pd.factorize(items["split"].astype(str) + ", " + items["role"].astype(str))
-        return by_class(codes[rows], dict(enumerate(values)))
-    if colour == "Hubness":
-        counts = k_occurrence(neighbours, len(items))
-        return by_level(counts[rows], "in no list", f"in {counts.max():,} lists", log=True)
-    if colour == "Honesty of the map":
-        kept = projections.honesty(chosen.a, neighbours)
-        return by_level(kept[rows], "its neighbours here are not real", "they are", top=1.0)
-    ranks = np.full(len(items), -1)
-    ranks[neighbours.queries] = neighbours.first_hit
-    if colour == "Rank of the first hit":
-        above = np.maximum(ranks[rows] - 1, 0)
-        return by_level(above, "rank 1, or no query", f"rank {ranks.max():,}", log=True)
-    return by_outcome(ranks[rows])
+    kept = projections.evolution(chosen.a) if layout == "UMAP" else None
+    frame = None
+    if kept is not None:  # all steps share one view, so that the map does not jump
+        frame = np.concatenate([points, kept[1][:, rows].reshape(-1, 2)])
+        points = points if step is None else kept[1][step][rows]
+    return figures.embedding_map(points, rows, colouring(chosen, colour, rows), frame=frame), rows
 
 
 def _small_print(chosen: Selection, drawn: int, layout: str, text: str, found: int) -> None:
