@@ -1,12 +1,11 @@
-"""Backbones and heads by name; nothing here loads TensorFlow until a network is built.
+"""Backbones and heads by name. Add a backbone: one file with ``build``, one line here.
 
-To add a backbone: write ``retrieval/models/<name>.py`` with ``build(image_size, weights) -> feature
-map`` and add its line to ``BACKBONES``.
+Reading the registries does not load TensorFlow; building something does.
 """
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrieval.errors import UserError, unknown_option
@@ -14,40 +13,102 @@ from retrieval.errors import UserError, unknown_option
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["BACKBONES", "HEADS", "Backbone", "build_backbone", "build_head", "build_model"]
-
-HEADS = ("direct", "direct_normalize", "fc1024", "fc1024_normalize")
+__all__ = ["BACKBONES", "HEADS", "Backbone", "Head", "build_backbone", "build_head", "build_model"]
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A backbone in the registry.
+    """A network from images to a feature map.
 
     Attributes:
-        image_size: Default side of its input, pixels.
-        module: File in ``retrieval/models`` that builds it; empty: ``keras.applications``.
-        pretrained: Whether it has ImageNet weights.
-        own_format: Suffix of a published weight file that its module reads by itself.
+        build: ``build(image_size, weights) -> keras.Model``: images (B, S, S, 3), RGB in 0..255, ->
+            feature map (B, h, w, F). ``weights`` is ``"imagenet"``, a path or None (random).
+        image_size: Default side of the square input, pixels.
+        feature_size: Number of channels F of the feature map.
+        source: The paper, and where the ImageNet weights come from.
+        pretrained: Whether there are ImageNet weights. A backbone without them starts from random
+            weights, also where ``weights="imagenet"`` is the default.
+        offline: Whether its ImageNet weights are installed with this package.
     """
 
+    build: Callable[[int, str | None], "keras.Model"]
     image_size: int
-    module: str = ""
+    feature_size: int
+    source: str
     pretrained: bool = True
-    own_format: str = ""
+    offline: bool = False
+
+
+@dataclass(frozen=True)
+class Head:
+    """Layers from pooled features to the embedding.
+
+    Attributes:
+        hidden: Width of a dense layer + batch norm + ReLU before the linear one; None: no such.
+        normalize: Whether the embedding is L2-normalised unless ``normalize`` says otherwise.
+    """
+
+    hidden: int | None = None
+    normalize: bool = False
+
+
+def _own(module: str) -> Callable[[int, str | None], "keras.Model"]:
+    """Return the ``build`` of a file in this folder, imported on the first call."""
+
+    def build(image_size: int, weights: str | None) -> "keras.Model":
+        return importlib.import_module(f"retrieval.models.{module}").build(image_size, weights)
+
+    return build
+
+
+def _application(constructor: str) -> Callable[[int, str | None], "keras.Model"]:
+    """Return a function that builds a network of ``keras.applications``."""
+
+    def build(image_size: int, weights: str | None) -> "keras.Model":
+        from retrieval.models import keras_applications
+
+        return keras_applications.build(constructor, image_size, weights)
+
+    return build
 
 
 BACKBONES: dict[str, Backbone] = {
-    "conv4": Backbone(32, "conv4", pretrained=False),
-    "efficientnet_lite0": Backbone(160, "efficientnet_lite0", own_format=".pth"),
-    "densenet169": Backbone(224),
-    "resnet50": Backbone(224),
-    "resnet50_v2": Backbone(224),
-    "mobilenet_v2": Backbone(224),
-    "mobilenet_v3_small": Backbone(224),
-    "mobilenet_v3_large": Backbone(224),
-    "efficientnet_v2_b0": Backbone(224),
-    "convnext_tiny": Backbone(224),
-    "xception": Backbone(224),
+    "conv4": Backbone(
+        _own("conv4"),
+        64,
+        256,
+        "four convolutions, as in Vinyals 2016; no weights",
+        pretrained=False,
+    ),
+    "efficientnet_lite0": Backbone(
+        _own("efficientnet_lite0"), 160, 1280, "Tan & Le 2019; weights installed", offline=True
+    ),
+    "densenet121": Backbone(_application("DenseNet121"), 224, 1024, "Huang 2017; Keras"),
+    "densenet169": Backbone(_application("DenseNet169"), 224, 1664, "Huang 2017; Keras"),
+    "densenet201": Backbone(_application("DenseNet201"), 224, 1920, "Huang 2017; Keras"),
+    "resnet50": Backbone(_application("ResNet50"), 224, 2048, "He 2016; Keras"),
+    "resnet101": Backbone(_application("ResNet101"), 224, 2048, "He 2016; Keras"),
+    "inception_v3": Backbone(_application("InceptionV3"), 299, 2048, "Szegedy 2016; Keras"),
+    "xception": Backbone(_application("Xception"), 299, 2048, "Chollet 2017; Keras"),
+    "mobilenet_v2": Backbone(_application("MobileNetV2"), 224, 1280, "Sandler 2018; Keras"),
+    "mobilenet_v3_small": Backbone(
+        _application("MobileNetV3Small"), 224, 576, "Howard 2019; Keras"
+    ),
+    "mobilenet_v3_large": Backbone(
+        _application("MobileNetV3Large"), 224, 960, "Howard 2019; Keras"
+    ),
+    "efficientnet_v2_s": Backbone(
+        _application("EfficientNetV2S"), 384, 1280, "Tan & Le 2021; Keras"
+    ),
+    "convnext_tiny": Backbone(_application("ConvNeXtTiny"), 224, 768, "Liu 2022; Keras"),
+    "convnext_small": Backbone(_application("ConvNeXtSmall"), 224, 768, "Liu 2022; Keras"),
+}
+
+HEADS: dict[str, Head] = {
+    "direct": Head(),
+    "direct_normalize": Head(normalize=True),
+    "fc1024": Head(hidden=1024),
+    "fc1024_normalize": Head(hidden=1024, normalize=True),
 }
 
 
@@ -55,92 +116,67 @@ def build_backbone(
     name: str,
     image_size: int | None = None,
     *,
-    weights: str = "imagenet",
+    weights: str | None = "imagenet",
     pooling: str = "average",
 ) -> "keras.Model":
-    """Build a backbone with its preprocessing and pooling.
+    """Build a backbone with its pooling; preprocessing is its first layer.
 
     Args:
-        name: A key of :data:`BACKBONES`.
-        image_size: Side of the square input, pixels; default: the backbone's own.
-        weights: ``imagenet``, ``none``, or a weight file.
+        name: A name in :data:`BACKBONES`.
+        image_size: Side S of the square input, pixels; None: the backbone's own.
+        weights: ``"imagenet"``, ``"none"`` or None for random ones, or the path of a file (see
+            :mod:`retrieval.models.weights`).
         pooling: ``average``, ``gem`` or ``max``.
 
     Returns:
-        images (B, S, S, 3), RGB in 0..255 -> features (B, F); the model is named ``backbone``.
+        Model ``backbone``: images (B, S, S, 3), RGB in 0..255, uint8 or float32 -> features (B, F)
+        float32.
 
     Raises:
-        UserError: Unknown name, or the weights cannot be had or do not fit.
+        UserError: Unknown name or pooling, or weights that cannot be had or do not fit.
     """
-    if name not in BACKBONES:
-        raise unknown_option("backbone", name, BACKBONES)
     import keras
 
-    from retrieval.models.pooling import POOLINGS
+    from retrieval.models.pooling import pool
 
-    if pooling not in POOLINGS:
-        raise unknown_option("pooling", pooling, POOLINGS)
-    network = _feature_map(name, image_size or BACKBONES[name].image_size, weights)
-    features = POOLINGS[pooling]()(network.output)
-    return keras.Model(network.input, features, name="backbone")
-
-
-def _feature_map(name: str, size: int, weights: str) -> "keras.Model":
+    if name not in BACKBONES:
+        raise unknown_option("backbone", name, BACKBONES)
     entry = BACKBONES[name]
-    if weights == "imagenet" and not entry.pretrained:
-        weights = "none"
-    file = Path(weights) if weights not in ("imagenet", "none") else None
-    if file is not None and not Path(f"{file}.index").exists() and not file.exists():
-        raise UserError(f"no weight file at {file}; --weights takes imagenet, none or a file")
-    named = None if weights == "none" else weights
-    keras_file = file is not None and file.suffix in (".h5", ".keras")
-    given = None if keras_file else named
-    if entry.module:
-        module = importlib.import_module(f"retrieval.models.{entry.module}")
-        network = module.build(size, given)
-    else:
-        from retrieval.models import applications
-
-        network = applications.build(name, size, given)
-    if keras_file:
-        _load_keras_weights(network, file)
-    return network
-
-
-def _load_keras_weights(network: "keras.Model", file: Path) -> None:
-    inner = [layer for layer in network.layers if hasattr(layer, "layers")]
-    target = inner[0] if inner else network
+    size = image_size or entry.image_size
+    if weights == "none" or (weights == "imagenet" and not entry.pretrained):
+        weights = None
     try:
-        target.load_weights(file)
-    except (ValueError, OSError, KeyError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{file}: these weights do not fit {network.name}: {reason}") from error
+        network = entry.build(size, weights)
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"cannot build {name} for images of {size} px: {reason}") from error
+    return keras.Model(network.input, pool(network.output, pooling), name="backbone")
 
 
 def build_head(
     head: str, feature_size: int, embedding_size: int = 128, *, normalize: bool | None = None
 ) -> "keras.Model":
-    """Build a head: features (B, F) -> embeddings (B, D); see :mod:`retrieval.models.heads`.
+    """Build a head.
 
     Args:
-        head: One of :data:`HEADS`.
-        feature_size: F.
-        embedding_size: D.
-        normalize: L2-normalise; None: as the head's name says.
+        head: A name in :data:`HEADS`.
+        feature_size: Width F of the pooled features.
+        embedding_size: Width D of the embedding.
+        normalize: L2-normalise the embedding; None: as the head's name says.
 
     Returns:
-        The model, named ``head``.
+        Model ``head``: features (B, F) -> embeddings (B, D), float32.
 
     Raises:
         UserError: Unknown head.
     """
+    from retrieval.models.heads import embed
+
     if head not in HEADS:
         raise unknown_option("head", head, HEADS)
-    from retrieval.models import heads
-
-    kind = head.removesuffix("_normalize")
-    wanted = head.endswith("_normalize") if normalize is None else normalize
-    return heads.build_head(kind, feature_size, embedding_size, normalize=wanted)
+    entry = HEADS[head]
+    wanted = entry.normalize if normalize is None else normalize
+    return embed(feature_size, embedding_size, hidden=entry.hidden, normalize=wanted)
 
 
 def build_model(
@@ -150,26 +186,25 @@ def build_model(
     embedding_size: int = 128,
     normalize: bool | None = None,
     image_size: int | None = None,
-    weights: str = "imagenet",
+    weights: str | None = "imagenet",
     pooling: str = "average",
 ) -> "keras.Model":
-    """Build a whole network: head(backbone(images)).
+    """Build the whole network: ``head(backbone(images))``.
+
+    The sub-models are named ``backbone`` and ``head``, so a head that was trained on cached
+    features is put in with ``model.get_layer("head").set_weights(head.get_weights())``.
 
     Args:
-        backbone: A key of :data:`BACKBONES`.
-        head: One of :data:`HEADS`.
+        backbone: A name in :data:`BACKBONES`.
+        head: A name in :data:`HEADS`.
         embedding_size: Width D of the embedding.
         normalize: L2-normalise the embedding; None: as the head's name says.
-        image_size: Side S of the square input, pixels; default: the backbone's own.
-        weights: ``imagenet``, ``none``, or a weight file for the backbone.
+        image_size: Side S of the square input, pixels; None: the backbone's own.
+        weights: ``"imagenet"``, ``"none"`` or None, or a path: see :func:`build_backbone`.
         pooling: ``average``, ``gem`` or ``max``.
 
     Returns:
-        images (B, S, S, 3), RGB in 0..255 -> embeddings (B, D), float32; with the sub-models
-        ``backbone`` and ``head``.
-
-    Raises:
-        UserError: Unknown name, or the weights cannot be had.
+        images (B, S, S, 3), RGB in 0..255, uint8 or float32 -> embeddings (B, D), float32.
     """
     import keras
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from retrieval.errors import UserError
 from retrieval.models.torch_checkpoint import read_torch_checkpoint
+from retrieval.models.weights import load_weights
 
 IMAGE_SIZE = 160
 FEATURE_SIZE = 1280
@@ -43,8 +44,8 @@ def build(
 
     Args:
         image_size: Side of the square input, pixels.
-        weights: ``"imagenet"``, None for random weights, or the path of a ``.pth`` state dict with
-            the original's names.
+        weights: ``"imagenet"``, None for random weights, or a path: a ``.pth`` state dict with the
+            original's names, or a Keras file (see :mod:`retrieval.models.weights`).
         classifier: Give the 1,000 ImageNet logits instead of the last feature map.
 
     Returns:
@@ -68,8 +69,12 @@ def build(
         x = keras.layers.GlobalAveragePooling2D(name="average")(x)
         x = keras.layers.Dense(CLASSES, name="fc")(x)
     network = keras.Model(images, x, name="efficientnet_lite0")
-    if weights is not None:
-        load_torch_weights(network, packaged_weights() if weights == "imagenet" else Path(weights))
+    if weights == "imagenet":
+        load_torch_weights(network, packaged_weights())
+    elif weights is not None and Path(weights).suffix in (".pth", ".pt"):
+        load_torch_weights(network, Path(weights))
+    elif weights is not None:
+        load_weights(network, Path(weights))
     return network
 
 
@@ -153,19 +158,7 @@ def load_torch_weights(network: keras.Model, path: Path) -> None:
     """
     tensors = read_torch_checkpoint(path)
     for layer in network.layers:
-        if not layer.weights:
-            continue
-        arrays = [
-            _keras_array(tensors, path, layer, weight.path.rsplit("/")[-1])
-            for weight in layer.weights
-        ]
-        for weight, array in zip(layer.weights, arrays, strict=True):
-            if weight.shape != array.shape:
-                raise UserError(
-                    f"{path}: {layer.name} has shape {array.shape}, expected "
-                    f"{tuple(weight.shape)}; these are not EfficientNet-Lite0 weights"
-                )
-        layer.set_weights(arrays)
+        layer.set_weights([_parameter(tensors, path, layer, weight) for weight in layer.weights])
 
 
 TORCH_NAMES = {
@@ -178,17 +171,27 @@ TORCH_NAMES = {
 }
 
 
-def _keras_array(
-    tensors: dict[str, np.ndarray], path: Path, layer: keras.layers.Layer, weight: str
+def _parameter(
+    tensors: dict[str, np.ndarray],
+    path: Path,
+    layer: keras.layers.Layer,
+    weight: keras.Variable,
 ) -> np.ndarray:
     """Return one parameter with Keras' axes: convolutions OIHW -> HWIO, dense layers transposed."""
-    *block, own = layer.name.rpartition(".")[::2]
-    name = ".".join([f"_{block[0]}"] * bool(block[0]) + [f"_{own}", TORCH_NAMES[weight]])
+    block, dot, own = layer.name.rpartition(".")
+    name = f"{'_' * bool(block)}{block}{dot}_{own}.{TORCH_NAMES[weight.name]}"
     if name not in tensors:
         raise UserError(f"{path}: lacks {name}; these are not EfficientNet-Lite0 weights")
     array = tensors[name]
     if isinstance(layer, keras.layers.DepthwiseConv2D):
-        return array.transpose(2, 3, 0, 1)
-    if isinstance(layer, keras.layers.Conv2D):
-        return array.transpose(2, 3, 1, 0)
-    return array.T if isinstance(layer, keras.layers.Dense) else array
+        array = array.transpose(2, 3, 0, 1)
+    elif isinstance(layer, keras.layers.Conv2D):
+        array = array.transpose(2, 3, 1, 0)
+    elif isinstance(layer, keras.layers.Dense):
+        array = array.T
+    if array.shape != tuple(weight.shape):
+        raise UserError(
+            f"{path}: {name} has shape {array.shape}, expected {tuple(weight.shape)}; these are "
+            "not EfficientNet-Lite0 weights"
+        )
+    return array

@@ -1,29 +1,33 @@
-"""Keep parts of a network fixed while the rest trains."""
+"""Keep parts of a network fixed while the rest is trained."""
 
 import keras
 
 
-def all_layers(network: keras.Model) -> list[keras.Layer]:
-    """Return every layer of a network, those of nested models too."""
-    found = []
-    for layer in network.layers:
-        found += all_layers(layer) if isinstance(layer, keras.Model) else [layer]
-    return found
+def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+    """Return every batch normalisation of a model, those in nested models included."""
+    return [
+        layer
+        for layer in model._flatten_layers(include_self=False)
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
 
 
-def freeze_batch_norm(network: keras.Model) -> int:
-    """Keep batch norms at their pretrained statistics, scale and shift.
+def freeze_batch_norm(model: keras.Model) -> int:
+    """Run every batch normalisation of a model in inference mode, also in training.
 
-    Small batches of few classes give poor statistics; fine-tuning with fixed ones is the usual
-    practice in metric learning (e.g. Roth 2020, section 4).
+    The pretrained statistics are used and kept, and scale and offset stay fixed: statistics of a
+    ranking batch (few classes, near-duplicate images) are poor, and with them the network of the
+    test differs from that of training. Usual in metric learning (Musgrave et al. 2020, "A Metric
+    Learning Reality Check", section 4.1). Call it before ``compile``, on the pretrained backbone
+    alone: a head's batch norm starts untrained and must stay trainable.
 
     Args:
-        network: Changed in place.
+        model: Any Keras model; changed in place.
 
     Returns:
-        How many batch norms were frozen.
+        How many layers were frozen.
     """
-    norms = [x for x in all_layers(network) if isinstance(x, keras.layers.BatchNormalization)]
-    for layer in norms:
+    layers = batch_norms(model)
+    for layer in layers:
         layer.trainable = False
-    return len(norms)
+    return len(layers)

@@ -1,36 +1,63 @@
-"""Pooling of a feature map (B, H, W, C) to features (B, C): average, max, GeM."""
-
-from collections.abc import Callable
+"""Global pooling: from a feature map to one vector per image."""
 
 import keras
 
+from retrieval.errors import unknown_option
+
 
 @keras.saving.register_keras_serializable("retrieval")
-class GeM(keras.layers.Layer):
-    """Generalised mean with a learnt power (Radenovic 2019, eq. 3): p = 1 average, p -> inf max."""
+class GeMPooling(keras.layers.Layer):
+    """Generalised mean over positions, (mean x^p)^(1/p), with a trainable p.
 
-    def __init__(self, power: float = 3.0, **options: object) -> None:
-        super().__init__(**options)
-        self.power = power
+    p = 1 is the average, p -> infinity the maximum. Computed in float32, as x^3 overflows half
+    precision. Radenovic et al. 2018, "Fine-tuning CNN Image Retrieval with No Human Annotation",
+    equation 3; as there, p starts at 3, is shared by all channels, and x is clipped at 1e-6.
+    """
 
-    def build(self, shape: tuple) -> None:
-        """Make the power, one for all channels."""
-        start = keras.initializers.Constant(self.power)
-        self.p = self.add_weight(shape=(), initializer=start, name="p")
+    def __init__(self, initial_p: float = 3.0, epsilon: float = 1e-6, **options: object) -> None:
+        super().__init__(**(options | {"dtype": "float32"}))
+        self.initial_p = initial_p
+        self.epsilon = epsilon
 
-    def call(self, x: object) -> object:
-        """Pool (B, H, W, C) to (B, C)."""
-        x = keras.ops.cast(x, "float32")
-        raised = keras.ops.power(keras.ops.maximum(x, 1e-6), self.p)
-        return keras.ops.power(keras.ops.mean(raised, axis=(1, 2)), 1.0 / self.p)
+    def build(self, input_shape: tuple) -> None:
+        """Make the exponent p."""
+        constant = keras.initializers.Constant(self.initial_p)
+        self.p = self.add_weight(name="p", shape=(), initializer=constant)
+
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        """Pool (B, h, w, F) to (B, F)."""
+        powers = keras.ops.power(keras.ops.maximum(x, self.epsilon), self.p)
+        return keras.ops.power(keras.ops.mean(powers, axis=(1, 2)), 1.0 / self.p)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """Return (B, F)."""
+        return (input_shape[0], input_shape[-1])
 
     def get_config(self) -> dict:
         """Return the constructor's arguments."""
-        return super().get_config() | {"power": self.power}
+        return super().get_config() | {"initial_p": self.initial_p, "epsilon": self.epsilon}
 
 
-POOLINGS: dict[str, Callable[[], keras.layers.Layer]] = {
-    "average": lambda: keras.layers.GlobalAveragePooling2D(name="pool"),
-    "max": lambda: keras.layers.GlobalMaxPooling2D(name="pool"),
-    "gem": lambda: GeM(name="pool"),
+POOLINGS = {
+    "average": keras.layers.GlobalAveragePooling2D,
+    "gem": GeMPooling,
+    "max": keras.layers.GlobalMaxPooling2D,
 }
+
+
+def pool(feature_map: keras.KerasTensor, kind: str) -> keras.KerasTensor:
+    """Pool a feature map over its positions.
+
+    Args:
+        feature_map: (B, h, w, F).
+        kind: A name in :data:`POOLINGS`.
+
+    Returns:
+        (B, F), float32.
+
+    Raises:
+        UserError: Unknown kind.
+    """
+    if kind not in POOLINGS:
+        raise unknown_option("pooling", kind, POOLINGS)
+    return POOLINGS[kind](dtype="float32", name="pool")(feature_map)

@@ -1,0 +1,95 @@
+"""Networks of ``keras.applications``, each with the preprocessing its weights were trained with."""
+
+import os
+import re
+from pathlib import Path
+
+import keras
+
+from retrieval.errors import UserError
+from retrieval.models.weights import load_weights
+
+# How each family turns pixels 0..255 into its input (keras.applications.imagenet_utils); "own":
+# the network's first layers do it.
+PREPROCESSING = {
+    "DenseNet121": "torch",
+    "DenseNet169": "torch",
+    "DenseNet201": "torch",
+    "ResNet50": "caffe",
+    "ResNet101": "caffe",
+    "InceptionV3": "symmetric",
+    "Xception": "symmetric",
+    "MobileNetV2": "symmetric",
+    "MobileNetV3Small": "own",
+    "MobileNetV3Large": "own",
+    "EfficientNetV2S": "own",
+    "ConvNeXtTiny": "own",
+    "ConvNeXtSmall": "own",
+}
+TORCH_MEAN, TORCH_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
+
+
+def build(constructor: str, image_size: int, weights: str | None = "imagenet") -> keras.Model:
+    """Build a network of ``keras.applications`` without its classifier.
+
+    Args:
+        constructor: Its name there, e.g. ``"DenseNet169"``.
+        image_size: Side of the square input, pixels; most networks need 32 or more.
+        weights: ``"imagenet"`` (from Keras' cache, or downloaded to it), None for random weights,
+            or a path (see :mod:`retrieval.models.weights`).
+
+    Returns:
+        images (B, S, S, 3), RGB in 0..255 -> feature map (B, h, w, F).
+
+    Raises:
+        UserError: No weights in the cache and no download, or weights that do not fit.
+    """
+    images = keras.Input((image_size, image_size, 3), name="images")
+    try:
+        network = getattr(keras.applications, constructor)(
+            include_top=False,
+            weights="imagenet" if weights == "imagenet" else None,
+            input_tensor=preprocess(images, PREPROCESSING[constructor]),
+        )
+    except Exception as error:
+        # get_file raises a bare Exception when a download fails.
+        url = re.search(r"https?://\S+?\.(?:h5|keras)\b", str(error))
+        if url is None:
+            raise
+        raise UserError(_no_download(constructor, url.group())) from error
+    if weights not in (None, "imagenet"):
+        load_weights(network, Path(weights))
+    return network
+
+
+def _no_download(constructor: str, url: str) -> str:
+    cache = Path(os.environ.get("KERAS_HOME", "~/.keras")) / "models"
+    return (
+        f"cannot download the ImageNet weights of {constructor}: fetch {url} on a machine that can "
+        f"and put the file into {cache}, or pass it with --weights FILE"
+    )
+
+
+def preprocess(images: keras.KerasTensor, kind: str) -> keras.KerasTensor:
+    """Add a network's preprocessing, equal to ``keras.applications.<family>.preprocess_input``.
+
+    Args:
+        images: (B, S, S, 3), RGB in 0..255.
+        kind: ``torch`` (ImageNet mean and deviation), ``caffe`` (BGR minus the mean),
+            ``symmetric`` (-1..1) or ``own`` (nothing).
+
+    Returns:
+        The network's input, (B, S, S, 3).
+    """
+    if kind == "own":
+        return images
+    if kind == "caffe":
+        images = keras.ops.flip(images, axis=-1)
+        scale, offset = 1.0, [-mean for mean in CAFFE_MEAN_BGR]
+    elif kind == "torch":
+        scale = [1 / (255 * std) for std in TORCH_STD]
+        offset = [-mean / std for mean, std in zip(TORCH_MEAN, TORCH_STD, strict=True)]
+    else:
+        scale, offset = 1 / 127.5, -1.0
+    return keras.layers.Rescaling(scale, offset, name="preprocessing")(images)

@@ -1,0 +1,80 @@
+"""Load a network's weights from a file on this disk."""
+
+import tempfile
+from pathlib import Path
+
+import h5py
+import keras
+
+from retrieval.errors import UserError
+
+# Where a whole model of build_model keeps its backbone in a .weights.h5 file: Keras names the
+# groups after classes, in order, so "functional" is the first sub-model.
+BACKBONE_GROUP = "layers/functional"
+
+
+def load_weights(network: keras.Model, path: Path) -> None:
+    """Load weights into a network; a file that does not fit is refused.
+
+    Args:
+        network: The backbone to fill.
+        path: One of
+
+            - ``.keras``: a backbone saved by Keras, or a model of :func:`build_model`;
+            - ``.weights.h5``: the weights of either (a run's checkpoint, for instance);
+            - ``.h5``: the older format, in which Keras publishes its ImageNet weights; take the
+              file without the classifier (``..._notop.h5``).
+
+    Raises:
+        UserError: No such file, another format, or weights of another network.
+    """
+    check_exists(path)
+    if not path.name.endswith((".keras", ".h5", ".hdf5")):
+        raise UserError(f"{path}: unknown format of weights; give a .keras or .weights.h5 file")
+    try:
+        if path.suffix == ".keras":
+            _from_model(network, path)
+        elif path.name.endswith(".weights.h5"):
+            _from_weights(network, path)
+        else:
+            network.load_weights(path)
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{path}: does not hold the weights of {network.name} ({reason}); give a file saved "
+            "from the same backbone"
+        ) from error
+
+
+def check_exists(path: Path) -> None:
+    """Raise a UserError if there is no file ``path``."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such weights file; give a path, `imagenet` or `none`")
+
+
+def _from_model(network: keras.Model, path: Path) -> None:
+    saved = keras.saving.load_model(path, compile=False)
+    if "backbone" in [layer.name for layer in saved.layers]:
+        saved = saved.get_layer("backbone")
+    given = saved.get_weights()
+    wanted = network.get_weights()
+    # A trainable pooling follows the network's own weights, and is not part of it.
+    given = given[: len(wanted)]
+    if [a.shape for a in given] != [a.shape for a in wanted]:
+        raise ValueError(f"{len(given)} arrays where {len(wanted)} of other shapes are needed")
+    network.set_weights(given)
+
+
+def _from_weights(network: keras.Model, path: Path) -> None:
+    """Load a ``.weights.h5`` file of the network, or of a whole model around it."""
+    with h5py.File(path, "r") as file:
+        group = file.get(BACKBONE_GROUP)
+        if group is None or "layers" not in group:
+            network.load_weights(path)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            inner = Path(folder) / "backbone.weights.h5"
+            with h5py.File(inner, "w") as copy:
+                for name in group:
+                    group.copy(name, copy)
+            network.load_weights(inner)

