@@ -81,7 +81,8 @@ class RankingLoss(keras.losses.Loss):
             sample_weight: Not defined for losses over pairs; leave it out.
 
         Returns:
-            Scalar, float32; 0 with zero gradient if the batch has no valid tuple.
+            Scalar, float32; 0 with zero gradient if the batch has no valid tuple; NaN with zero
+            gradient if an embedding is not finite.
 
         Raises:
             UserError: ``sample_weight`` is given, or the shapes do not fit.
@@ -90,9 +91,10 @@ class RankingLoss(keras.losses.Loss):
             raise UserError(f"loss {self.name}: sample_weight is not defined over pairs; drop it")
         with tf.name_scope(self.name):
             labels, embeddings = read_batch(y_true, y_pred)
-            if embeddings.shape[0]:
-                return self.call(labels, embeddings)
-            return self.call_maybe_empty(labels, embeddings)
+            embeddings, finite = bounded(embeddings)
+            compute = self.call if embeddings.shape[0] else self.call_maybe_empty
+            # A diverged network must show in the loss; its weights get no step from it.
+            return tf.where(finite, compute(labels, embeddings), float("nan"))
 
     def call_maybe_empty(self, labels: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
         """Call on a batch that may have no rows, as replicas get them: (B,), (B, D) -> scalar."""
@@ -142,7 +144,7 @@ class PairLoss(RankingLoss):
 
 
 def read_batch(labels: Any, embeddings: Any) -> tuple[tf.Tensor, tf.Tensor]:
-    """Turn what the caller has into labels (B,) and bounded float32 embeddings (B, D).
+    """Turn what the caller has into labels (B,) and float32 embeddings (B, D).
 
     Args:
         labels: (B,) or (B, 1), any integer or string dtype.
@@ -163,7 +165,7 @@ def read_batch(labels: Any, embeddings: Any) -> tuple[tf.Tensor, tf.Tensor]:
     labels = tf.reshape(labels, [-1])
     if not labels.shape[:1].is_compatible_with(embeddings.shape[:1]):
         raise UserError(f"{labels.shape[0]} labels for {embeddings.shape[0]} embeddings")
-    return labels, bounded(embeddings)
+    return labels, embeddings
 
 
 def at_least_one_row(labels: tf.Tensor, embeddings: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -177,21 +179,28 @@ def at_least_one_row(labels: tf.Tensor, embeddings: tf.Tensor) -> tuple[tf.Tenso
 
 
 @tf.custom_gradient
-def bounded(embeddings: tf.Tensor) -> tf.Tensor:
-    """Clip components to +-1e12, so that no later square or sum overflows; (B, D) -> (B, D).
+def bounded(embeddings: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Clip components to +-1e12, so that no later square or sum overflows.
 
-    Infinite components become NaN rather than 1e12: a diverged network must stay visible. The
-    gradient passes through, so that clipped components can come back.
+    Args:
+        embeddings: (B, D) float32.
+
+    Returns:
+        (B, D), NaN and infinity replaced by 0; the gradient passes through, so that clipped
+        components can come back. And whether all were finite, scalar bool.
     """
-    # Half the sum of squares exceeds this limit if any component does; one cheap pass decides.
-    clipped = tf.cond(
-        tf.nn.l2_loss(embeddings) > 0.5 * LARGEST_COMPONENT**2,
+    # Half the sum of squares exceeds this limit, or is NaN, if any component is out of bounds: one
+    # pass decides.
+    clipped, finite = tf.cond(
+        tf.nn.l2_loss(embeddings) <= 0.5 * LARGEST_COMPONENT**2,
+        lambda: (tf.identity(embeddings), True),
         lambda: _clip(embeddings),
-        lambda: tf.identity(embeddings),
     )
-    return clipped, tf.identity
+    # Dense: a gather downstream gives IndexedSlices, which callers need not expect.
+    return (clipped, finite), lambda upstream, _: tf.convert_to_tensor(upstream)
 
 
-def _clip(embeddings: tf.Tensor) -> tf.Tensor:
+def _clip(embeddings: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    finite = tf.math.is_finite(embeddings)
     clipped = tf.clip_by_value(embeddings, -LARGEST_COMPONENT, LARGEST_COMPONENT)
-    return tf.where(tf.math.is_inf(embeddings), tf.constant(float("nan")), clipped)
+    return tf.where(finite, clipped, 0.0), tf.reduce_all(finite)

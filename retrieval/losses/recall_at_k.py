@@ -53,11 +53,13 @@ class RecallAtK(PairLoss):
         """Compute the scalar loss from the pairs."""
         similarities = cosines(pairs.anchors, pairs.references)
         ranks, _ = soft_ranks(similarities, pairs.positives, pairs.negatives, self.rank_temperature)
-        ks = tf.constant(self.ks, ranks.dtype)
-        hits = tf.sigmoid((ks[None, :] - ranks[:, None]) / self.recall_temperature)
         queries = tf.where(pairs.positives)[:, 0]
-        found = tf.math.unsorted_segment_sum(hits, queries, tf.shape(similarities)[0])
-        count = tf.math.count_nonzero(pairs.positives, axis=1, keepdims=True, dtype=ranks.dtype)
-        recalls = tf.minimum(found, ks) / tf.maximum(tf.minimum(count, ks), 1)
-        valid = (count[:, 0] > 0) & tf.reduce_any(pairs.negatives, axis=1)
-        return mean_over(1 - tf.reduce_mean(recalls, axis=1), valid)
+        count = tf.math.count_nonzero(pairs.positives, axis=1, dtype=ranks.dtype)
+        recalls = []
+        for k in self.ks:
+            hits = tf.sigmoid((k - ranks) / self.recall_temperature)
+            found = tf.math.unsorted_segment_sum(hits, queries, tf.shape(count)[0])
+            recalls.append(tf.minimum(found, k) / tf.maximum(tf.minimum(count, k), 1))
+        recall = tf.add_n(recalls) / len(recalls)
+        valid = (count > 0) & tf.reduce_any(pairs.negatives, axis=1)
+        return mean_over(1 - recall, valid)

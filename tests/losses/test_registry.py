@@ -1,0 +1,100 @@
+"""The registry: names, recommended settings, options refused by name."""
+
+import subprocess
+import sys
+
+import keras
+import pytest
+
+from retrieval.errors import UserError
+from retrieval.losses import LOSSES, get_loss
+
+BASELINE = {
+    # name: normalised, P, K
+    "hard_triplet": (False, 20, 6),
+    "semi_hard_triplet": (True, 20, 6),
+    "lifted_loss": (False, 20, 6),
+    "npairs_loss": (False, 60, 2),
+    "angular_loss": (True, 60, 2),
+    "contrastive_loss": (True, 30, 4),
+}
+
+
+@pytest.mark.parametrize("name", BASELINE)
+def test_recommended_settings_are_the_published_ones(name):
+    entry = LOSSES[name]
+    setting = (entry.normalize, entry.classes_per_batch, entry.samples_per_class)
+    assert setting == BASELINE[name]
+
+
+def test_recommended_margins():
+    assert LOSSES["hard_triplet"].options() == {"margin": 1.0, "distance": "euclidean"}
+    assert LOSSES["semi_hard_triplet"].options() == {"margin": 0.2}
+    assert LOSSES["lifted_loss"].options() == {"margin": 1.0}
+    assert LOSSES["contrastive_loss"].options() == {"margin": 1.0, "pairs": "blocks"}
+    assert LOSSES["angular_loss"].options() == {"degree": 45.0, "form": "softmax"}
+
+
+def test_layouts_fit_the_recommended_batches():
+    for entry in LOSSES.values():
+        if entry.layout == "pairs":
+            assert entry.samples_per_class % 2 == 0
+        if entry.layout == "blocks":
+            assert entry.samples_per_class == 4
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_entry_is_a_keras_loss_named_and_registered(name):
+    loss = get_loss(name)
+    assert isinstance(loss, keras.losses.Loss)
+    assert loss.name == name
+    assert keras.saving.get_registered_name(type(loss)) == f"retrieval>{LOSSES[name].class_name}"
+
+
+def test_classes_import_by_name():
+    from retrieval.losses import CrossBatchMemory, HardTriplet
+
+    assert HardTriplet is LOSSES["hard_triplet"].loss
+    assert CrossBatchMemory.__name__ == "CrossBatchMemory"
+    with pytest.raises(ImportError):
+        from retrieval.losses import NoSuchLoss  # noqa: F401
+
+
+def test_unknown_names_say_which_are_valid():
+    with pytest.raises(UserError, match="unknown loss 'hard_tripled': did you mean 'hard_triplet'"):
+        get_loss("hard_tripled")
+    with pytest.raises(UserError, match=r"unknown option of hard_triplet 'margn'.*'margin'.*dist"):
+        get_loss("hard_triplet", margn=1.0)
+    with pytest.raises(UserError, match="unknown option of cross_batch_memory 'sise'"):
+        get_loss("hard_triplet", cross_batch_memory={"sise": 1})
+    with pytest.raises(UserError, match=r"lifted_loss cannot have a cross-batch memory; .*triplet"):
+        get_loss("lifted_loss", cross_batch_memory=10)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("hard_triplet", {"margin": "sotf"}, "option margin = 'sotf': give a number or 'soft'"),
+        ("hard_triplet", {"margin": True}, "option margin = True"),
+        ("hard_triplet", {"distance": "l2"}, "option distance = 'l2': choose one of euclidean"),
+        ("semi_hard_triplet", {"margin": "none"}, "option margin = 'none'"),
+        ("angular_loss", {"degree": 90}, "option degree = 90: give a number above 0 and below 90"),
+        ("angular_loss", {"form": "sum"}, "option form = 'sum': choose one of softmax, log_sum"),
+        ("contrastive_loss", {"pairs": "some"}, "option pairs = 'some'"),
+        ("ntxent", {"temperature": 0}, "option temperature = 0: give a number above 0"),
+        ("recall_at_k", {"ks": [0]}, r"option ks = \[0\]"),
+        ("ranked_list", {"balance": 2}, "option balance = 2"),
+        ("margin_loss", {"beta": "x"}, "option beta = 'x': give a number"),
+    ],
+)
+def test_wrong_values_name_the_option(name, options, message):
+    with pytest.raises(UserError, match=message):
+        get_loss(name, **options)
+
+
+def test_reading_recommended_settings_does_not_load_tensorflow():
+    code = (
+        "import sys; from retrieval.losses import LOSSES; LOSSES['arcface'].normalize; "
+        "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
