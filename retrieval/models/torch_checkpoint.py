@@ -174,7 +174,8 @@ def _read_legacy(path: Path) -> object:
 
 
 def _read_storage(file: io.BufferedReader, dtype: str) -> np.ndarray:
-    size = int.from_bytes(file.read(8), "little") * np.dtype(dtype).itemsize
-    if size > os.fstat(file.fileno()).st_size - file.tell():
+    header = file.read(8)
+    size = int.from_bytes(header, "little") * np.dtype(dtype).itemsize
+    if len(header) < 8 or size > os.fstat(file.fileno()).st_size - file.tell():
         raise ValueError("the file ends early")
     return np.frombuffer(file.read(size), np.uint8)
