@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
+from retrieval.recipes import load_recipe, recipe_names
 from retrieval.runs import Neighbours, Run
-from workbench.palette import UNTRAINED
+from workbench.naming import group_titles, loss_of, seed_of
 
 RECALLS = ("recall@1", "recall@2", "recall@4", "recall@8")
 METRICS = (*RECALLS, "map@r", "r_precision", "nmi")
@@ -39,65 +40,6 @@ def run_order(runs: list[Run], protocol: str) -> list[Run]:
     )
 
 
-def loss_of(run: Run) -> str:
-    """Return the run's loss, ``untrained`` for the baseline, or the name of an imported run."""
-    settings = run.config.get("settings") or {}
-    if settings.get("loss") == "none":
-        return UNTRAINED
-    return str(settings.get("loss") or run.name)
-
-
-def is_trained(run: Run) -> bool:
-    """Tell whether a loss trained the run, so that it can win."""
-    return loss_of(run) != UNTRAINED
-
-
-def seed_of(run: Run) -> int | None:
-    """Return the run's seed, or None if it has none."""
-    settings = run.config.get("settings") or {}
-    return settings.get("seed", (run.config.get("provenance") or {}).get("seed"))
-
-
-def group_titles(runs: list[Run]) -> dict[str, str]:
-    """Name every run by what distinguishes it, seed apart: its loss, and settings that differ.
-
-    Args:
-        runs: Runs of one data set.
-
-    Returns:
-        Run name -> title; runs that differ only in their seed share one.
-    """
-    settings = {
-        run.name: {
-            k: v
-            for k, v in (run.config.get("settings") or {}).items()
-            if k not in ("seed", "data", "dataset") and v not in (None, {}, [])
-        }
-        for run in runs
-    }
-    titles: dict[str, str] = {}
-    for run in runs:
-        mine = settings[run.name]
-        if not mine.get("loss"):
-            titles[run.name] = run.name
-            continue
-        same = [s for s in settings.values() if s.get("loss") == mine["loss"]]
-        differing = [
-            key
-            for key in mine
-            if key != "loss" and any(str(s.get(key)) != str(mine[key]) for s in same)
-        ]
-        extra = ", ".join(f"{key.replace('_', ' ')} {_short(mine[key])}" for key in differing)
-        titles[run.name] = loss_of(run) + (f" ({extra})" if extra else "")
-    return titles
-
-
-def _short(value: object) -> str:
-    if isinstance(value, dict):
-        return " ".join(f"{k}={v}" for k, v in value.items())
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def results_table(runs: list[Run], protocol: str) -> pd.DataFrame:
     """Collect the metrics of every run, one row per run.
 
@@ -106,7 +48,7 @@ def results_table(runs: list[Run], protocol: str) -> pd.DataFrame:
         protocol: Runs without it are left out.
 
     Returns:
-        Columns ``run``, ``group`` (see :func:`group_titles`), ``loss``, ``seed``, ``n_queries``,
+        Columns ``run``, ``group`` (see :func:`workbench.naming.group_titles`), ``loss``, ``seed``, ``n_queries``,
         ``n_gallery``, ``n_classes`` and, per metric, ``<metric>``, ``<metric>/low``, ``/high``.
     """
     titles = group_titles(runs)
@@ -175,6 +117,36 @@ def recall_curve(neighbours: Neighbours, no_positive: str = "exclude") -> pd.Dat
     ranks = np.sort(neighbours.first_hit[neighbours.first_hit > 0])
     n = len(neighbours.first_hit) if no_positive == "zero" else len(ranks)
     return pd.DataFrame({"k": k, "recall": np.searchsorted(ranks, k, side="right") / max(1, n)})
+
+
+def published_table(runs: list[Run], protocol: str) -> pd.DataFrame:
+    """Set measured beside published figures, for runs made by a recipe that has any.
+
+    Args:
+        runs: Runs of one data set.
+        protocol: Only figures published under the same protocol are shown.
+
+    Returns:
+        Columns ``run``, ``recipe``, ``metric`` (title), ``measured``, ``published`` (shares; NMI
+        0..1) and ``changed``: the settings are not those of the recipe, so that the two need not
+        agree.
+    """
+    rows = []
+    for run in runs:
+        settings = run.config.get("settings") or {}
+        if settings.get("recipe") not in recipe_names():
+            continue
+        published = load_recipe(settings["recipe"]).published
+        if published.get("protocol") != protocol:
+            continue
+        for name in METRICS:
+            if name in published:
+                measured = metric(run, protocol, name)
+                changed = bool(settings.get("scaled"))
+                row = (run.name, settings["recipe"], TITLES[name], measured, published[name])
+                rows.append((*row, changed))
+    columns = ["run", "recipe", "metric", "measured", "published", "changed"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def percent(value: float, digits: int = 1) -> str:

@@ -6,8 +6,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from retrieval.runs import Run
+from workbench.naming import seed_of
 from workbench.state import Selection
-from workbench.tables import seed_of
 
 LOGO = str(Path(__file__).with_name("logo.svg"))
 CSS = """

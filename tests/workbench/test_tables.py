@@ -7,7 +7,7 @@ import pytest
 
 from retrieval.runs import Run
 from tests.workbench.small import neighbours
-from workbench import tables
+from workbench import naming, tables
 
 
 @pytest.fixture
@@ -42,12 +42,26 @@ def test_a_group_is_named_by_the_settings_that_differ(make_run):
         make_run("four", loss=None),
     ]
     runs[2].config["settings"]["embedding_size"] = 512
-    assert tables.group_titles(runs) == {
+    assert naming.group_titles(runs) == {
         "one": "semi_hard_triplet (embedding size 64)",
         "two": "semi_hard_triplet (embedding size 64)",
         "three": "semi_hard_triplet (embedding size 512)",
         "four": "four",
     }
+
+
+def test_published_figures_stand_beside_measured_ones(make_run):
+    run = make_run("one")
+    assert tables.published_table([run], "leave_one_out").empty
+    run.config["settings"] |= {"recipe": "cub200/semi_hard_triplet", "scaled": True}
+    table = tables.published_table([run], "leave_one_out").set_index("metric")
+    assert table.loc["R@1", "published"] == pytest.approx(0.4903)
+    assert table.loc["R@1", "measured"] == tables.metric(run, "leave_one_out", "recall@1")
+    assert table.loc["NMI", "published"] == pytest.approx(0.587)
+    assert table["changed"].all()
+    assert tables.published_table([run], "query_gallery").empty  # published under another protocol
+    run.config["settings"]["recipe"] = "cub200/gone"
+    assert tables.published_table([run], "leave_one_out").empty
 
 
 def test_recall_at_every_k_follows_from_the_first_hits():

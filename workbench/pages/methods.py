@@ -11,9 +11,10 @@ from workbench.components import image_cards
 from workbench.exports import export_menu
 from workbench.figures.style import CONFIG
 from workbench.gallery import card
+from workbench.naming import loss_of, seed_of
 from workbench.navigation import open_query
 from workbench.state import Selection, selection
-from workbench.tables import loss_of, results_table, seed_of
+from workbench.tables import results_table
 from workbench.theme import file_stem, page_head, plain
 
 DEFINITIONS = {

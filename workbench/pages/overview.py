@@ -7,6 +7,7 @@ from workbench import figures
 from workbench.exports import export_menu
 from workbench.figures.style import CONFIG
 from workbench.loading import load_neighbours
+from workbench.naming import group_titles
 from workbench.navigation import jump
 from workbench.pages.evidence import evidence, pairs_of_losses
 from workbench.palette import UNTRAINED
@@ -15,9 +16,9 @@ from workbench.state import Selection, selection
 from workbench.tables import (
     METRICS,
     TITLES,
-    group_titles,
     loss_table,
     percent,
+    published_table,
     recall_curve,
     results_table,
 )
@@ -42,6 +43,7 @@ def overview_page() -> None:
     _buttons()
     st.subheader("Losses", anchor=False)
     _table(table)
+    _published(chosen)
     left, right = st.columns([5, 6], gap="large")
     curves = _curves(chosen, table)
     with left:
@@ -144,6 +146,24 @@ def _table(table: pd.DataFrame) -> None:
         "Percent (NMI 0 to 1) ± half of the 95% interval, from a bootstrap over classes; seeds are "
         "averaged."
     )
+
+
+def _published(chosen: Selection) -> None:
+    table = published_table(chosen.comparable, chosen.protocol)
+    if table.empty:
+        return
+    st.markdown("**Beside the published figures**")
+    shown = table.assign(
+        measured=[_figure(m, v) for m, v in zip(table["metric"], table["measured"], strict=True)],
+        published=[_figure(m, v) for m, v in zip(table["metric"], table["published"], strict=True)],
+        changed=["settings changed" if c else "" for c in table["changed"]],
+    )
+    shown.columns = ["Run", "Recipe", "Metric", "Measured", "Published", "Note"]
+    st.dataframe(shown, hide_index=True, key="published")
+
+
+def _figure(metric: str, value: float) -> str:
+    return f"{value:.3f}" if metric == TITLES["nmi"] else percent(value)
 
 
 def _cell(row: pd.Series, name: str) -> str:

@@ -1,0 +1,63 @@
+"""What runs are called: by their loss, their seed and the settings that set them apart."""
+
+from retrieval.runs import Run
+from workbench.palette import UNTRAINED
+
+# Settings that do not make one experiment different from another.
+NO_DIFFERENCE = (
+    "seed", "data", "dataset", "recipe", "scaled", "cache_images_gb", "tensorboard", "distribute"
+)  # fmt: skip
+
+
+def loss_of(run: Run) -> str:
+    """Return the run's loss, ``untrained`` for the baseline, or the name of an imported run."""
+    settings = run.config.get("settings") or {}
+    if settings.get("loss") == "none":
+        return UNTRAINED
+    return str(settings.get("loss") or run.name)
+
+
+def seed_of(run: Run) -> int | None:
+    """Return the run's seed, or None if it has none."""
+    settings = run.config.get("settings") or {}
+    return settings.get("seed", (run.config.get("provenance") or {}).get("seed"))
+
+
+def group_titles(runs: list[Run]) -> dict[str, str]:
+    """Name every run by what distinguishes it, seed apart: its loss, and settings that differ.
+
+    Args:
+        runs: Runs of one data set.
+
+    Returns:
+        Run name -> title; runs that differ only in their seed share one.
+    """
+    settings = {
+        run.name: {
+            k: v
+            for k, v in (run.config.get("settings") or {}).items()
+            if k not in NO_DIFFERENCE and v not in (None, {}, [])
+        }
+        for run in runs
+    }
+    titles: dict[str, str] = {}
+    for run in runs:
+        mine = settings[run.name]
+        if not mine.get("loss"):
+            titles[run.name] = run.name
+            continue
+        same = [s for s in settings.values() if s.get("loss") == mine["loss"]]
+        differing = [
+            key
+            for key in mine
+            if key != "loss" and any(str(s.get(key)) != str(mine[key]) for s in same)
+        ]
+        extra = ", ".join(f"{key.replace('_', ' ')} {_short(mine[key])}" for key in differing)
+        titles[run.name] = loss_of(run) + (f" ({extra})" if extra else "")
+    return titles
+
+
+def _short(value: object) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{k}={v}" for k, v in value.items())
+    return f"{value:g}" if isinstance(value, float) else str(value)
