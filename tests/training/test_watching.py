@@ -1,0 +1,83 @@
+"""What a run notices while it trains: NaN, collapse, held-out figures, no more gain."""
+
+import numpy as np
+import pytest
+
+from retrieval import load_catalog, open_run
+from retrieval.checkpoints import read_index
+from retrieval.errors import UserError
+from retrieval.pipeline import train
+from retrieval.resolve import resolve
+from retrieval.training_data import prepare_data
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_batch(tiny, tmp_path):
+    settings = tiny.with_(learning_rate=1e30, optimizer="momentum", normalize=False,
+                          loss="hard_triplet")  # fmt: skip
+    with pytest.raises(UserError, match=r"the loss is (nan|inf)") as caught:
+        train(settings, runs=tmp_path, progress=False)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert ".png: class" in text
+    assert "last good checkpoint" in text
+    assert not (tmp_path / "folder" / "hard_triplet").exists()
+
+
+def test_a_collapsed_embedding_is_reported_while_it_happens(tiny, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("retrieval.callbacks.COLLAPSED", 10.0)  # whatever the spread, too small
+    train(tiny.with_(steps=2, eval_every=2), runs=tmp_path, progress=False)
+    assert capsys.readouterr().out.count("the embedding is collapsed") == 1
+
+
+def test_held_out_figures_stand_in_the_history_where_they_were_taken(tiny, tmp_path):
+    run = open_run(train(tiny.with_(eval_split="test"), runs=tmp_path, progress=False))
+    taken = run.history.dropna(subset=["recall@1"])
+    assert list(taken["step"]) == [8, 16, 24]
+    assert {"recall@1", "recall@8", "map@r", "nmi", "spread", "learning_rate"} <= set(taken)
+    final = run.result("leave_one_out")["metrics"]["recall@1"]["value"]
+    assert taken["recall@1"].iloc[-1] == pytest.approx(final, abs=1e-6)
+
+
+def test_validation_classes_are_neither_trained_nor_tested_on(tiny):
+    catalog = load_catalog("folder", tiny.data)
+    settings = resolve(tiny.with_(eval_split="validation", validation_fraction=0.25), catalog)
+    data = prepare_data(catalog, settings, progress=False)
+    trained, held = set(data.train["label"]), set(data.held_out["label"])
+    assert held
+    assert not held & trained
+    assert held | trained == set(catalog.split("train")["label"])
+
+
+def test_training_stops_without_gain_and_the_best_checkpoint_is_kept(tiny, tmp_path, monkeypatch):
+    scores = iter([0.2, 0.9, 0.5, 0.4, 0.3, 0.2])
+    monkeypatch.setattr(
+        "retrieval.training.in_training_evaluation",
+        lambda *_: lambda: {"recall@1": next(scores)},
+    )
+    settings = tiny.with_(steps=48, eval_split="test", patience=2, use_checkpoint="best")
+    run = open_run(train(settings, runs=tmp_path, progress=False))
+    assert run.history["step"].iloc[-1] == 32
+    index = read_index(run.path / "checkpoints")
+    assert (index["best"], index["latest"], index["best_value"]) == (16, 32, 0.9)
+    assert sorted(p.name for p in (run.path / "checkpoints").glob("step-*")) == [
+        "step-000016", "step-000032"]  # fmt: skip
+
+
+def test_a_frozen_part_does_not_move(tiny, tmp_path):
+    from retrieval.checkpoints import load_network
+    from retrieval.embedding import build_network
+
+    def backbone_after(**changes):
+        settings = tiny.with_(steps=4, eval_every=4, **changes)
+        path = train(settings, runs=tmp_path, overwrite=True, progress=False)
+        settings = resolve(settings, load_catalog("folder", tiny.data))
+        network = build_network(settings)
+        load_network(path / "checkpoints", network)
+        return [w.numpy() for w in network.get_layer("backbone").trainable_variables]
+
+    moved, held, scaled = (
+        backbone_after(), backbone_after(freeze_steps=99), backbone_after(backbone_multiplier=0.0)
+    )  # fmt: skip
+    for a, b in zip(held, scaled, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-7)
+    assert any(np.abs(a - b).max() > 1e-3 for a, b in zip(moved, held, strict=True))
