@@ -65,7 +65,8 @@ class PKSampler:
         self.seed = seed
         self._check(labels)
         # Items of class c: _items[_starts[c] : _starts[c] + _sizes[c]], shuffled for pass _pass[c].
-        self._items = np.argsort(item_class, kind="stable").astype(np.int64)
+        self._by_class = np.argsort(item_class, kind="stable").astype(np.int64)
+        self._items = self._by_class.copy()
         self._starts = np.cumsum(self._sizes) - self._sizes
         self._visits_per_pass = -(-self._sizes // samples_per_class)
         self._pass = np.full(len(self.classes), -1)
@@ -124,11 +125,15 @@ class PKSampler:
         sizes = self._sizes[classes]
         ends = np.cumsum(sizes)
         where = np.arange(ends[-1]) + np.repeat(self._starts[classes] - (ends - sizes), sizes)
-        items = self._items[where]
-        # Sorting by a hash of (seed, pass, item) is a shuffle that can be redone at any time.
+        items = self._by_class[where]
+        # Sorting by a hash of (seed, pass, item) is a shuffle that can be redone at any time. The
+        # class goes into the leading bits, so that one sort shuffles all classes.
         salt = _hash(_hash(np.uint64(self.seed)) + passes.astype(np.uint64))
         keys = _hash(np.repeat(salt, sizes) + items.astype(np.uint64))
-        self._items[where] = items[np.lexsort((keys, np.repeat(classes, sizes)))]
+        bits = len(classes).bit_length()
+        leading = np.repeat(np.arange(len(classes), dtype=np.uint64) << np.uint64(64 - bits), sizes)
+        order = np.argsort(leading | (keys >> np.uint64(bits)), kind="stable")
+        self._items[where] = items[order]
         self._pass[classes] = passes
 
     def _class_order(self, epoch: int) -> np.ndarray:
