@@ -6,6 +6,10 @@ from PIL import Image
 HERE = Path(__file__).parent
 
 
+def photo_paths():
+    return sorted((HERE / "photos").glob("*.jpg"))
+
+
 def photos(size):
     """The three photos, squeezed to size x size: (3, size, size, 3), uint8."""
     return np.stack(
@@ -13,6 +17,6 @@ def photos(size):
             np.asarray(
                 Image.open(path).convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
             )
-            for path in sorted((HERE / "photos").glob("*.jpg"))
+            for path in photo_paths()
         ]
     )
