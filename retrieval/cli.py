@@ -153,7 +153,7 @@ def demo(
 def main() -> None:
     """Run the command line; bad input ends with one line on stderr and exit code 1."""
     try:
-        app()
+        app(prog_name="retrieval")
     except UserError as error:
         typer.secho(f"error: {error}", fg="red", err=True)
         sys.exit(1)

@@ -70,7 +70,7 @@ def nothing(images):
     [
         (nothing, {"data": "nowhere"}, "nowhere"),
         (spoil_empty, {}, "empty"),
-        (spoil_single, {}, "'a'"),
+        (spoil_single, {"train-classes": "a,b"}, "'a'"),
         (spoil_truncated, {}, "b/2.jpg"),
         (spoil_text, {}, "c/1.jpg"),
         (nothing, {"classes-per-batch": 9}, "9"),
