@@ -48,8 +48,8 @@ def results_table(runs: list[Run], protocol: str) -> pd.DataFrame:
         protocol: Runs without it are left out.
 
     Returns:
-        Columns ``run``, ``group`` (see :func:`workbench.naming.group_titles`), ``loss``, ``seed``, ``n_queries``,
-        ``n_gallery``, ``n_classes`` and, per metric, ``<metric>``, ``<metric>/low``, ``/high``.
+        Columns ``run``, ``group`` (see :func:`workbench.naming.group_titles`), ``loss``, ``seed``,
+        ``n_queries``, ``n_gallery``, ``n_classes`` and, per metric, ``<metric>``, ``<metric>/low``, ``/high``.
     """
     titles = group_titles(runs)
     rows = []

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from workbench import failures as analyses
+from workbench import oddities
 from workbench.components import image_cards
 from workbench.gallery import card, query_groups
 from workbench.navigation import open_query
@@ -18,11 +18,11 @@ SHOWN = 24
 def hubs_tab(chosen: Selection, table: pd.DataFrame) -> None:
     """Draw the items in the most top-10 lists, and those in none."""
     labels = chosen.a.items["label"].to_numpy()
-    gallery = analyses.gallery_rows(chosen.neighbours, chosen.a.items)
-    frame = analyses.hubs_and_orphans(chosen.neighbours, labels, gallery)
+    gallery = oddities.gallery_rows(chosen.neighbours, chosen.a.items)
+    frame = oddities.hubs_and_orphans(chosen.neighbours, labels, gallery)
     orphans = frame[frame["count"] == 0]
     st.caption(
-        f"In how many of the {len(chosen.neighbours.queries):,} top-{analyses.HUB_K} lists is each "
+        f"In how many of the {len(chosen.neighbours.queries):,} top-{oddities.HUB_K} lists is each "
         f"of the {len(frame):,} gallery items? On average in {frame['count'].mean():.1f}. A hub is "
         "in many, whether it belongs there or not; an orphan is in none: nobody finds it."
     )
@@ -49,7 +49,7 @@ def hubs_tab(chosen: Selection, table: pd.DataFrame) -> None:
 def duplicates_tab(chosen: Selection, table: pd.DataFrame) -> None:
     """Draw the most similar pairs of items that carry different labels."""
     labels = chosen.a.items["label"].to_numpy()
-    pairs = analyses.cross_class_duplicates(chosen.neighbours, labels, 100)
+    pairs = oddities.cross_class_duplicates(chosen.neighbours, labels, 100)
     st.caption(
         "The most similar pairs that carry different labels: the same picture twice, look-alikes, "
         "or a wrong label."
@@ -68,9 +68,9 @@ def duplicates_tab(chosen: Selection, table: pd.DataFrame) -> None:
 def label_errors_tab(chosen: Selection, table: pd.DataFrame) -> None:
     """Draw queries whose neighbours agree on another class."""
     labels, names = chosen.a.items["label"].to_numpy(), class_names(chosen.a)
-    found = analyses.suspected_label_errors(chosen.neighbours, labels)
+    found = oddities.suspected_label_errors(chosen.neighbours, labels)
     st.caption(
-        f"Queries for whom most of the {analyses.HUB_K} nearest items agree on another class. "
+        f"Queries for whom most of the {oddities.HUB_K} nearest items agree on another class. "
         "Suspects, not verdicts: a weak embedding leaves the same trace."
     )
     groups = []

@@ -1,0 +1,61 @@
+"""Hubs, orphans, near-duplicates and suspect labels, on the retrieval of ``small.py``."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retrieval.runs import Neighbours
+from tests.workbench.small import LABELS, neighbours
+from workbench import oddities
+
+
+def test_hubs_are_counted_over_the_lists_they_are_in():
+    found = neighbours()
+    assert oddities.k_occurrence(found, 6, k=1).tolist() == [2, 1, 1, 1, 1, 0]
+    assert oddities.k_occurrence(found, 6, k=3).tolist() == [4, 3, 4, 3, 2, 2]
+    assert oddities.bad_occurrence(found, LABELS, k=1).tolist() == [1, 1, 1, 0, 0, 0]
+    frame = oddities.hubs_and_orphans(found, LABELS, np.arange(6), k=1)
+    assert frame["row"].tolist()[0] == 0
+    assert frame[frame["count"] == 0]["row"].tolist() == [5]
+
+
+def test_a_pair_of_near_duplicates_is_listed_once():
+    pairs = oddities.cross_class_duplicates(neighbours(), LABELS)
+    assert pairs[["a", "b"]].values.tolist()[0] == [0, 2]
+    assert pairs["similarity"].tolist() == pytest.approx([0.9, 0.7, 0.6, 0.3, 0.1])
+
+
+def test_a_label_is_suspect_where_neighbours_agree_on_another():
+    found = oddities.suspected_label_errors(neighbours(), LABELS, k=3, share=0.6)
+    # Two of three neighbours of item 5 are of class 0 and none of its own, which is most
+    # suspicious; items 0 and 2 have one of their own.
+    assert found["row"].tolist() == [5, 0, 2]
+    assert found["suggested"].tolist() == [0, 1, 0]
+    assert found["share"].tolist() == pytest.approx([2 / 3, 2 / 3, 2 / 3])
+    assert found["own"].tolist() == pytest.approx([0, 1 / 3, 1 / 3])
+
+
+@given(
+    st.integers(2, 30).flatmap(
+        lambda n: st.tuples(
+            st.lists(st.integers(0, 4), min_size=n, max_size=n), st.integers(0, 2**31)
+        )
+    )
+)
+def test_counts_agree_with_loops(case):
+    labels, seed = np.array(case[0]), case[1]
+    n, rng = len(labels), np.random.default_rng(seed)
+    k = min(4, n - 1)
+    ids = np.array([rng.permutation([j for j in range(n) if j != i])[:k] for i in range(n)])
+    found = Neighbours("leave_one_out", np.arange(n), ids, ids * 0.0, ids[:, 0], ids[:, 0])
+    wrong = np.zeros(n, int)
+    for i in range(n):
+        for j in ids[i]:
+            wrong[j] += labels[i] != labels[j]
+    assert oddities.bad_occurrence(found, labels, k).tolist() == wrong.tolist()
+    suspects = oddities.suspected_label_errors(found, labels, k, share=0.5)
+    for suspect in suspects.itertuples():
+        votes = labels[ids[suspect.row]].tolist()
+        assert votes.count(suspect.suggested) == max(map(votes.count, votes))
+        assert votes.count(suspect.suggested) / k == pytest.approx(suspect.share)

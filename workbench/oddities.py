@@ -1,0 +1,144 @@
+"""Odd items of a run: hubs, orphans, near-duplicates across classes, suspected label errors.
+
+Pure analyses of neighbours; rows and labels as in :mod:`workbench.failures`.
+"""
+
+import numpy as np
+import pandas as pd
+
+from retrieval.runs import Neighbours
+from workbench.failures import hit_matrix
+
+HUB_K = 10
+
+
+def k_occurrence(neighbours: Neighbours, n_items: int, k: int = HUB_K) -> np.ndarray:
+    """Count in how many top-K lists each item appears (Radovanovic 2010, N_k).
+
+    Args:
+        neighbours: Of q queries.
+        n_items: Number of items of the run.
+        k: Length of the lists.
+
+    Returns:
+        int64, (n_items,).
+    """
+    ids = neighbours.ids[:, :k]
+    return np.bincount(ids[ids >= 0], minlength=n_items)
+
+
+def bad_occurrence(neighbours: Neighbours, labels: np.ndarray, k: int = HUB_K) -> np.ndarray:
+    """Count in how many top-K lists of *other* classes each item appears (bad hubness).
+
+    Returns:
+        int64, (n,).
+    """
+    wrong = ~hit_matrix(neighbours, labels)[:, :k] & (neighbours.ids[:, :k] >= 0)
+    return np.bincount(neighbours.ids[:, :k][wrong], minlength=len(labels))
+
+
+def gallery_rows(neighbours: Neighbours, items: pd.DataFrame) -> np.ndarray:
+    """Return the rows that can be retrieved under the neighbours' protocol, int64."""
+    if neighbours.protocol != "query_gallery":
+        return neighbours.queries.astype(np.int64)
+    return np.flatnonzero(items["role"].to_numpy() != "query")
+
+
+def hubs_and_orphans(
+    neighbours: Neighbours, labels: np.ndarray, gallery: np.ndarray, k: int = HUB_K
+) -> pd.DataFrame:
+    """Tell how often each gallery item is retrieved.
+
+    Args:
+        neighbours: Of q queries.
+        labels: int64, (n,).
+        gallery: int64, (g,), rows that can be retrieved.
+        k: Length of the lists.
+
+    Returns:
+        Columns ``row``, ``count`` and ``wrong`` (lists of other classes), most retrieved first;
+        orphans are the rows with ``count == 0``.
+    """
+    frame = pd.DataFrame(
+        {
+            "row": gallery,
+            "count": k_occurrence(neighbours, len(labels), k)[gallery],
+            "wrong": bad_occurrence(neighbours, labels, k)[gallery],
+        }
+    )
+    return frame.sort_values(["count", "wrong"], ascending=False, kind="stable", ignore_index=True)
+
+
+def cross_class_duplicates(
+    neighbours: Neighbours, labels: np.ndarray, limit: int = 100
+) -> pd.DataFrame:
+    """Find the most similar pairs of items that carry different labels.
+
+    Args:
+        neighbours: Of q queries.
+        labels: int64, (n,).
+        limit: Number of pairs.
+
+    Returns:
+        Columns ``a`` (query), ``b`` (neighbour), ``similarity``, most similar first; a pair found
+        from both sides is listed once.
+    """
+    wrong = ~hit_matrix(neighbours, labels) & (neighbours.ids >= 0)
+    # Neighbours come nearest first, so the nearest wrong one of each query is enough to start from.
+    first = wrong.argmax(1)
+    found = np.flatnonzero(wrong.any(1))
+    pairs = pd.DataFrame(
+        {
+            "a": neighbours.queries[found],
+            "b": neighbours.ids[found, first[found]],
+            "similarity": neighbours.similarities[found, first[found]],
+        }
+    )
+    low, high = pairs[["a", "b"]].min(axis=1), pairs[["a", "b"]].max(axis=1)
+    pairs = pairs[~pd.DataFrame({"low": low, "high": high}).duplicated()]
+    return pairs.sort_values("similarity", ascending=False, kind="stable", ignore_index=True)[
+        :limit
+    ]
+
+
+def suspected_label_errors(
+    neighbours: Neighbours, labels: np.ndarray, k: int = HUB_K, share: float = 0.6
+) -> pd.DataFrame:
+    """Find queries whose neighbours agree on one other class.
+
+    Args:
+        neighbours: Of q queries.
+        labels: int64, (n,).
+        k: How many neighbours vote; nearer ones do not count more.
+        share: Least share of the votes for the other class.
+
+    Returns:
+        Columns ``row``, ``label``, ``suggested`` (label), ``share`` (of the votes for it) and
+        ``own`` (share for the given label), most suspicious first.
+    """
+    ids = neighbours.ids[:, :k]
+    votes = np.where(ids >= 0, labels[ids], np.iinfo(np.int64).min)
+    ordered = np.sort(votes, axis=1)
+    width = ordered.shape[1]
+    # Longest run of equal values in each sorted row = the class with the most votes.
+    length = np.ones_like(ordered)
+    for j in range(1, width):
+        length[:, j] = np.where(ordered[:, j] == ordered[:, j - 1], length[:, j - 1] + 1, 1)
+    length[ordered == np.iinfo(np.int64).min] = 0
+    best = length.argmax(1)
+    count = (ids >= 0).sum(1).clip(min=1)
+    rows = np.arange(len(ids))
+    own_label = labels[neighbours.queries]
+    frame = pd.DataFrame(
+        {
+            "row": neighbours.queries,
+            "label": own_label,
+            "suggested": ordered[rows, best],
+            "share": length[rows, best] / count,
+            "own": (votes == own_label[:, None]).sum(1) / count,
+        }
+    )
+    frame = frame[(frame["suggested"] != frame["label"]) & (frame["share"] >= share)]
+    return frame.sort_values(
+        ["share", "own"], ascending=[False, True], kind="stable", ignore_index=True
+    )
