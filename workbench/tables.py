@@ -49,7 +49,8 @@ def results_table(runs: list[Run], protocol: str) -> pd.DataFrame:
 
     Returns:
         Columns ``run``, ``group`` (see :func:`workbench.naming.group_titles`), ``loss``, ``seed``,
-        ``n_queries``, ``n_gallery``, ``n_classes`` and, per metric, ``<metric>``, ``<metric>/low``, ``/high``.
+        ``n_queries``, ``n_gallery``, ``n_classes`` and, per metric, ``<metric>``,
+        ``<metric>/low``, ``<metric>/high``.
     """
     titles = group_titles(runs)
     rows = []
