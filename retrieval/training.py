@@ -14,7 +14,7 @@ from retrieval.embedding import build_network, embed_features, embed_images
 from retrieval.evaluation import evaluate
 from retrieval.history import History
 from retrieval.input_pipeline import naming_unreadable_images
-from retrieval.losses import LOSSES, get_loss
+from retrieval.losses import get_loss
 from retrieval.optimizers import build_optimizer
 from retrieval.precision import mixed_precision
 from retrieval.ranking_model import RankingModel
@@ -54,12 +54,13 @@ def fit(
 def build_ranking_model(settings: TrainSettings, data: TrainingData) -> RankingModel:
     """Build network, loss and optimiser, all variables made, ready for ``fit`` or a restore."""
     width = None if data.features is None else data.features.shape[1]
-    loss = get_loss(settings.loss, **settings.loss_options)
-    if LOSSES[settings.loss].needs_classes:
-        loss.build(int(data.classes.max()) + 1, settings.embedding_size)
+    loss = get_loss(
+        settings.loss, cross_batch_memory=memory_options(settings), **settings.loss_options
+    )
+    loss.build(int(data.classes.max()) + 1, settings.embedding_size)
     multipliers = {"backbone": settings.backbone_multiplier, "loss": settings.loss_multiplier}
     if settings.loss_multiplier is None:
-        multipliers["loss"] = getattr(loss, "learning_rate_multiplier", 1.0)
+        multipliers["loss"] = loss.learning_rate_multiplier
     with mixed_precision(settings.mixed_precision):
         network = build_network(settings, width)
         model = RankingModel(network, loss, settings.freeze_steps, multipliers)
@@ -78,6 +79,14 @@ def build_ranking_model(settings: TrainSettings, data: TrainingData) -> RankingM
     model.compile(optimizer=optimizer)
     optimizer.build(network.trainable_variables + model.loss_weights)
     return model
+
+
+def memory_options(settings: TrainSettings) -> dict | None:
+    """Return the size of the cross-batch memory in rows and when it starts, None without one."""
+    if not settings.memory_batches:
+        return None
+    batch = settings.classes_per_batch * settings.samples_per_class
+    return {"size": settings.memory_batches * batch, "start": min(1000, settings.steps // 10)}
 
 
 def _train_from(

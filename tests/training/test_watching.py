@@ -81,3 +81,30 @@ def test_a_frozen_part_does_not_move(tiny, tmp_path):
     for a, b in zip(held, scaled, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-7)
     assert any(np.abs(a - b).max() > 1e-3 for a, b in zip(moved, held, strict=True))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss": "proxy_anchor"},
+        {"loss": "margin_loss"},
+        {"loss": "multi_similarity", "memory_batches": 2},
+        {"loss": "arcface", "loss_multiplier": 10.0, "mixed_precision": True},
+    ],
+    ids=lambda c: "-".join(map(str, c.values())),
+)
+def test_what_a_loss_owns_is_trained_and_restored_with_the_model(tiny, tmp_path, changes):
+    from retrieval.checkpoints import restore_checkpoint
+    from retrieval.training import build_ranking_model
+
+    settings = tiny.with_(**changes)
+    run = open_run(train(settings, runs=tmp_path, progress=False))
+    assert np.isfinite(run.history["loss"]).all()
+    catalog = load_catalog("folder", tiny.data)
+    settings = resolve(settings, catalog)
+    model = build_ranking_model(settings, prepare_data(catalog, settings, progress=False))
+    own = model.loss_weights + model.loss_state
+    assert own
+    fresh = [np.array(v) for v in own]
+    assert restore_checkpoint(run.path / "checkpoints", model) == settings.steps
+    assert any(np.abs(a - np.array(v)).max() > 0 for a, v in zip(fresh, own, strict=True))
