@@ -58,15 +58,22 @@ function makeHeader(row) {
   return head;
 }
 
+// A card, a gap (null), or a pair of cards that stays together (an array).
+function makeCell(card, pick) {
+  if (card === null) return element("span", "gap", "⋯");
+  if (!Array.isArray(card)) return makeCard(card, pick);
+  const pair = element("span", "pair");
+  pair.append(...card.map((one) => makeCard(one, pick)));
+  return pair;
+}
+
 function makeRow(row, pick) {
   const node = element("section", `row ${row.layout ?? "wrap"}`);
   if (row.title) node.append(makeHeader(row));
   const strip = element("div", "strip");
   strip.style.setProperty("--size", `${row.size ?? 112}px`);
   if (row.columns) strip.style.setProperty("--columns", row.columns);
-  for (const card of row.cards) {
-    strip.append(card === null ? element("span", "gap", "⋯") : makeCard(card, pick));
-  }
+  strip.append(...row.cards.map((card) => makeCell(card, pick)));
   if (!row.cards.length && row.empty) strip.append(element("p", "empty", row.empty));
   node.append(strip);
   return node;

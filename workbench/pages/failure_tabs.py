@@ -74,16 +74,15 @@ def _pair_images(chosen: Selection, table: pd.DataFrame, labels, pair: tuple[int
         part = wrong[(wrong["label"] == asked) & (labels[wrong["top"]] == answered)]
         part = part.sort_values("top_similarity", ascending=False)
         cards: list = []
-        for query in part.head(4).itertuples():
+        for query in part.head(5).itertuples():
             similarity = f"{query.top_similarity:.3f}"
-            cards.append(card(chosen.a, query.row, kind="query", note="query"))
-            cards.append(card(chosen.a, query.top, mark="miss", score=similarity, rank=1))
-            cards.append(None)
+            found = card(chosen.a, query.top, mark="miss", score=similarity, rank=1)
+            cards.append([card(chosen.a, query.row, kind="query", note="query"), found])
         lines.append(
             {
                 "title": f"{names[asked]}, answered by {names[answered]}",
                 "detail": f"{len(part):,} queries; query and nearest item, most similar first",
-                "cards": cards[:-1],
+                "cards": cards,
                 "size": 100,
                 "empty": "Never in this direction.",
             }
@@ -103,11 +102,13 @@ def classes_tab(chosen: Selection, table: pd.DataFrame) -> None:
             "Queries": classes["queries"],
         }
     )
-    number = st.column_config.NumberColumn(format="%.1f")
-    bar = st.column_config.ProgressColumn(format="%.1f", min_value=0, max_value=100)
+    number = st.column_config.NumberColumn(format="%.1f", width=60)
+    bar = st.column_config.ProgressColumn(format="%.1f", min_value=0, max_value=100, width=130)
+    wide = st.column_config.TextColumn(width=140)
     left, right = st.columns([5, 7], gap="large")
     with left:
-        columns = {"R@1, %": bar, "95% from": number, "to": number}
+        columns = {"Class": wide, "R@1, %": bar, "95% from": number, "to": number}
+        columns["Queries"] = st.column_config.NumberColumn(width=60)
         event = st.dataframe(shown, height=560, key="classes", column_config=columns, **ONE_ROW)
         st.caption("Wilson intervals: where a class has few queries, a low recall may be chance.")
     label = int(classes["label"][(event["selection"]["rows"] or [0])[0]])

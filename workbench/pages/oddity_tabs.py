@@ -57,12 +57,10 @@ def duplicates_tab(chosen: Selection, table: pd.DataFrame) -> None:
     cards: list = []
     for at in page_of(np.arange(len(pairs)), "duplicates", 20):
         pair = pairs.iloc[int(at)]
-        cards.append(card(chosen.a, int(pair["a"])))
-        cards.append(card(chosen.a, int(pair["b"]), mark="miss", score=f"{pair['similarity']:.3f}"))
-        cards.append(None)
-    image_cards(
-        {"rows": [{"cards": cards[:-1], "size": 112}]}, key="duplicates", on_pick=open_query
-    )
+        score = f"{pair['similarity']:.3f}"
+        other = card(chosen.a, int(pair["b"]), mark="miss", score=score)
+        cards.append([card(chosen.a, int(pair["a"])), other])
+    image_cards({"rows": [{"cards": cards, "size": 112}]}, key="duplicates", on_pick=open_query)
 
 
 def label_errors_tab(chosen: Selection, table: pd.DataFrame) -> None:
