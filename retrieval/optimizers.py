@@ -39,15 +39,28 @@ def build_optimizer(
     return OPTIMIZERS[name](learning_rate, weight_decay=decay, global_clipnorm=clip_norm)
 
 
-def scale_updates(before: list, variables: list, multipliers: list[float]) -> None:
-    """Scale the step just taken, variable by variable: a learning rate per part of the model.
+def apply_scaled(
+    optimizer: keras.optimizers.Optimizer, gradients: list, variables: list, factors: list
+) -> None:
+    """Take one optimiser step with a learning rate per variable.
 
-    Scaling gradients would do nothing under Adam, which divides their scale out again.
+    The step itself is scaled, weight decay included. Scaling gradients would do nothing under
+    Adam, which divides their scale out again. The optimiser's moments follow the gradient whatever
+    the factor, so a part that is held (factor 0) for a while starts with moments that fit.
 
     Args:
-        before: Values the variables had before the step.
-        variables: The variables, after the step.
-        multipliers: One factor per variable.
+        optimizer: A built optimiser.
+        gradients: One per variable.
+        variables: What to update.
+        factors: Learning rate of each variable relative to the optimiser's; a number or a scalar
+            tensor, which may change from step to step.
     """
-    for old, variable, factor in zip(before, variables, multipliers, strict=True):
-        variable.assign(old + factor * (variable - old))
+    scaled = [
+        (variable, factor)
+        for variable, factor in zip(variables, factors, strict=True)
+        if not isinstance(factor, float | int) or factor != 1
+    ]
+    before = [keras.ops.copy(variable) for variable, _ in scaled]
+    optimizer.apply(gradients, variables)
+    for old, (variable, factor) in zip(before, scaled, strict=True):
+        variable.assign(old + keras.ops.cast(factor, variable.dtype) * (variable - old))

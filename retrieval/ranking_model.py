@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from retrieval.optimizers import scale_updates
+from retrieval.optimizers import apply_scaled
 
 
 class RankingModel(keras.Model):
@@ -17,7 +17,7 @@ class RankingModel(keras.Model):
     Attributes:
         network: images or features -> embeddings (B, D).
         ranking_loss: ``loss(labels (B,), embeddings (B, D)) -> scalar``.
-        freeze_steps: Steps during which the sub-model ``backbone`` gets no gradient.
+        freeze_steps: Steps during which the sub-model ``backbone`` stays as it is.
         multipliers: Learning rate of ``"backbone"`` and ``"loss"`` relative to the head's.
     """
 
@@ -51,38 +51,27 @@ class RankingModel(keras.Model):
             # Every replica computes the same global loss, and gradients are summed over them.
             scaled = self.optimizer.scale_loss(loss / replicas)
         variables = self.network.trainable_variables + self.loss_weights
-        gradients = self._hold_backbone(variables, tape.gradient(scaled, variables))
-        self._apply(gradients, variables)
+        gradients = tape.gradient(scaled, variables)
+        apply_scaled(self.optimizer, gradients, variables, self._factors(variables))
         return {"loss": loss, "spread": relative_spread(embeddings)}
 
-    def _apply(self, gradients: list, variables: list) -> None:
+    def _factors(self, variables: list) -> list:
+        """Return the learning rate of each variable relative to the optimiser's."""
         backbone = self.multipliers.get("backbone", 1.0)
+        if self.freeze_steps:
+            backbone *= tf.cast(self.optimizer.iterations >= self.freeze_steps, tf.float32)
         own = self.multipliers.get("loss", 1.0)
         in_backbone, in_loss = self._backbone_ids(), {id(v) for v in self.loss_weights}
-        factors = [
+        return [
             backbone if id(v) in in_backbone else own if id(v) in in_loss else 1.0
             for v in variables
         ]
-        scaled = [(v, f) for v, f in zip(variables, factors, strict=True) if f != 1.0]
-        before = [tf.identity(v.value) for v, _ in scaled]
-        self.optimizer.apply(gradients, variables)
-        scale_updates(before, [v for v, _ in scaled], [f for _, f in scaled])
 
     def _backbone_ids(self) -> set[int]:
         names = [layer.name for layer in self.network.layers]
         if "backbone" not in names:
             return set()
         return {id(v) for v in self.network.get_layer("backbone").trainable_variables}
-
-    def _hold_backbone(self, variables: list, gradients: list) -> list:
-        if not self.freeze_steps:
-            return gradients
-        held = self._backbone_ids()
-        open_ = tf.cast(self.optimizer.iterations >= self.freeze_steps, tf.float32)
-        return [
-            g * tf.cast(open_, g.dtype) if id(v) in held else g
-            for v, g in zip(variables, gradients, strict=True)
-        ]
 
 
 def gather_replicas(

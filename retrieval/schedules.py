@@ -22,8 +22,15 @@ class WarmUp(LearningRateSchedule):
         return keras.ops.where(step < self.steps, rising, self.after(step - self.steps))
 
     def get_config(self) -> dict:
-        """Return the constructor's arguments."""
-        return {"after": self.after, "first": self.first, "steps": self.steps}
+        """Return the constructor's arguments, JSON-able."""
+        after = keras.optimizers.schedules.serialize(self.after)
+        return {"after": after, "first": self.first, "steps": self.steps}
+
+    @classmethod
+    def from_config(cls, config: dict) -> "WarmUp":
+        """Rebuild from :meth:`get_config`."""
+        after = keras.optimizers.schedules.deserialize(config["after"])
+        return cls(after, config["first"], config["steps"])
 
 
 def build_schedule(

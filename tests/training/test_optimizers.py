@@ -1,0 +1,98 @@
+"""Optimisers by name: decay, clipping, a learning rate per part, a part held for a while."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from retrieval.errors import UserError
+from retrieval.optimizers import OPTIMIZERS, apply_scaled, build_optimizer
+
+
+def weights(value=1.0) -> keras.Variable:
+    return keras.Variable(np.full(3, value, np.float32))
+
+
+def walk(name, factors, gradient=1.0, **options) -> np.ndarray:
+    """Positions (steps, 3) of a variable that starts at 1, one factor per step."""
+    variable, places = weights(), []
+    optimizer = build_optimizer(name, 0.1, **options)
+    optimizer.build([variable])
+    for factor in factors:
+        apply_scaled(optimizer, [keras.ops.full((3,), gradient)], [variable], [factor])
+        places.append(np.array(variable))
+    return np.array(places)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+class TestEveryOptimiser:
+    def test_walks_against_the_gradient(self, name):
+        assert (np.diff(walk(name, [1.0] * 5), axis=0, prepend=1.0) < -1e-3).all()
+
+    def test_a_factor_scales_every_step(self, name):
+        full, tenth = walk(name, [1.0] * 3) - 1, walk(name, [0.1] * 3) - 1
+        np.testing.assert_allclose(tenth, 0.1 * full, rtol=1e-4)
+
+    def test_a_factor_scales_weight_decay_too(self, name):
+        full = walk(name, [1.0], gradient=0.0, weight_decay=0.5) - 1
+        tenth = walk(name, [0.1], gradient=0.0, weight_decay=0.5) - 1
+        np.testing.assert_allclose(full, -0.1 * 0.5, rtol=1e-5)
+        np.testing.assert_allclose(tenth, 0.1 * full, rtol=1e-4)
+
+    def test_a_held_part_does_not_move_at_all(self, name):
+        places = walk(name, [0.0] * 4, weight_decay=0.5)
+        np.testing.assert_array_equal(places, 1.0)
+
+    def test_a_part_that_was_held_starts_without_a_jump(self, name):
+        """No step after the release is longer than without the hold, give or take rounding."""
+        free = -np.diff(walk(name, [1.0] * 40), axis=0, prepend=1.0)
+        held = -np.diff(walk(name, [0.0] * 20 + [1.0] * 20), axis=0, prepend=1.0)
+        assert held[20:].max() <= 1.001 * free.max()
+
+    def test_does_not_decay_unless_asked_to(self, name):
+        np.testing.assert_array_equal(walk(name, [1.0], gradient=0.0), 1.0)
+
+    def test_runs_in_a_graph_with_a_factor_that_changes(self, name):
+        variable, steps = weights(), tf.Variable(0)
+        optimizer = build_optimizer(name, 0.1)
+        optimizer.build([variable])
+
+        @tf.function
+        def step():
+            factor = tf.cast(steps >= 2, tf.float32)
+            apply_scaled(optimizer, [tf.ones(3)], [variable], [factor])
+            steps.assign_add(1)
+            return tf.identity(variable.value)
+
+        places = np.array([step() for _ in range(4)])
+        np.testing.assert_array_equal(places[:2], 1.0)
+        np.testing.assert_allclose(places, walk(name, [0.0, 0.0, 1.0, 1.0]), rtol=1e-6)
+
+
+def test_each_part_has_its_own_factor():
+    head, backbone = weights(), weights()
+    optimizer = build_optimizer("adam", 0.1)
+    optimizer.build([head, backbone])
+    gradients = [keras.ops.ones((3,)), keras.ops.ones((3,))]
+    apply_scaled(optimizer, gradients, [head, backbone], [1.0, 0.01])
+    np.testing.assert_allclose(np.array(head) - 1, -0.1, rtol=1e-4)
+    np.testing.assert_allclose(np.array(backbone) - 1, -0.001, rtol=1e-3)
+
+
+def test_scaling_gradients_instead_would_do_nothing_under_adam():
+    np.testing.assert_allclose(walk("adam", [1.0], 0.1), walk("adam", [1.0], 1.0), rtol=1e-5)
+
+
+def test_clipping_bounds_the_norm_over_all_variables():
+    one, other = weights(0.0), weights(0.0)
+    optimizer = build_optimizer("momentum", 1.0, clip_norm=5.0)
+    optimizer.build([one, other])
+    optimizer.apply([keras.ops.full((3,), 30.0), keras.ops.full((3,), 40.0)], [one, other])
+    step = np.concatenate([np.array(one), np.array(other)])
+    assert np.linalg.norm(step) == pytest.approx(5.0, rel=1e-5)
+    assert step[3] / step[0] == pytest.approx(4 / 3)
+
+
+def test_an_unknown_name_is_refused():
+    with pytest.raises(UserError, match="did you mean 'adamw'"):
+        build_optimizer("adamww", 0.1)
