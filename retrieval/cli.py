@@ -20,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+INTERRUPTED = 130  # Typer's exit code for Ctrl-C
 RunPath = Annotated[Path, typer.Argument(help="A run folder, e.g. runs/grocery/npairs_loss.")]
 Runs = Annotated[Path, typer.Option(help="Folder of runs.", envvar="RETRIEVAL_RUNS")]
 
@@ -68,7 +69,7 @@ def train(
     overwrite: Annotated[bool, typer.Option(help="Replace runs of the same name.")] = False,
     evaluate: Annotated[bool, typer.Option(help="Embed and evaluate after training.")] = True,
     resume: Annotated[Path | None, typer.Option(help="Continue this interrupted run.")] = None,
-    seeds: Annotated[int, typer.Option(help="Repeat with this many seeds.")] = 1,
+    seeds: Annotated[int, typer.Option(help="Repeat with this many seeds.", min=1)] = 1,
 ) -> None:
     """Train a run, then embed and evaluate it.
 
@@ -135,10 +136,38 @@ def evaluate(
     print_runs([run])
 
 
+@app.command("import")
+def import_(
+    embeddings: Annotated[Path, typer.Option(help=".npy, .npz, .h5, .parquet, .pt or .pth.")],
+    items: Annotated[Path, typer.Option(help="CSV with `label`; also `path`, `role`, ...")],
+    dataset: Annotated[str, typer.Option(help="Data set the run is filed under.")],
+    name: Annotated[str, typer.Option(help="Name of the run.")],
+    gallery_embeddings: Annotated[Path | None, typer.Option(help="If gallery is apart.")] = None,
+    gallery_items: Annotated[Path | None, typer.Option(help="Its items.")] = None,
+    image_root: Annotated[Path, typer.Option(help="Folder of the items' paths.")] = Path("."),
+    distance: Annotated[str, typer.Option(help="Distance of the evaluation.")] = "cosine",
+    runs: Runs = Path("runs"),
+    overwrite: Annotated[bool, typer.Option(help="Replace a run of the same name.")] = False,
+) -> None:
+    """Make a run from embeddings of any framework: metrics, neighbours, and the app."""
+    from retrieval.importing import import_run
+    from retrieval.tables import print_runs
+
+    if (gallery_embeddings is None) != (gallery_items is None):
+        raise UserError("--gallery-embeddings and --gallery-items go together")
+    sides = [(embeddings, items)]
+    if gallery_embeddings is not None:
+        sides.append((gallery_embeddings, gallery_items))
+    path = import_run(
+        runs / dataset / name, sides, image_root=image_root, distance=distance, overwrite=overwrite
+    )
+    print_runs([path])
+
+
 @app.command()
 def demo(
     runs: Runs = Path("runs"),
-    steps: Annotated[int, typer.Option(help="Training steps of each loss.")] = 200,
+    steps: Annotated[int, typer.Option(help="Training steps of each loss.", min=1)] = 200,
     open_app: Annotated[bool, typer.Option(help="Open the app at the end.")] = True,
 ) -> None:
     """Train and compare the six losses on the embedded data set, then open the app."""
@@ -153,13 +182,15 @@ def demo(
 def main() -> None:
     """Run the command line; bad input ends with one line on stderr and exit code 1."""
     try:
-        app(prog_name="retrieval")
-    except UserError as error:
-        typer.secho(f"error: {error}", fg="red", err=True)
+        # Not Typer's own error boxes: a misspelt flag is bad input like any other.
+        code = app(sys.argv[1:] or ["--help"], prog_name="retrieval", standalone_mode=False)
+    except (UserError, typer.TyperException) as error:
+        message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
+        typer.secho(f"error: {' '.join(message.split())}", fg="red", err=True)
         sys.exit(1)
-    except KeyboardInterrupt:
+    if code == INTERRUPTED:
         typer.echo("interrupted; the same command continues from the last checkpoint", err=True)
-        sys.exit(130)
+    sys.exit(code or 0)
 
 
 if __name__ == "__main__":
