@@ -49,8 +49,8 @@ def test_every_format_holds_the_same_numbers(vectors, tmp_path, suffix):
 
 @pytest.mark.filterwarnings("ignore:12 of 12 images")
 def test_an_imported_run_is_evaluated_and_opens(vectors, items, tmp_path):
-    path = import_run(tmp_path / "runs" / "mine" / "torch", [(save(vectors, tmp_path / "e.npy"), items)],
-                      progress=False)  # fmt: skip
+    path, sides = tmp_path / "runs" / "mine" / "torch", [(save(vectors, tmp_path / "e.npy"), items)]
+    import_run(path, sides, progress=False)
     run = open_run(path)
     assert run.result()["metrics"]["recall@1"]["value"] == 1.0
     assert list(run.items["label_name"].unique()) == list("abcd")
@@ -104,7 +104,7 @@ def test_what_is_wrong_is_named_and_nothing_is_made(
 
 def test_pickles_and_unknown_files_are_refused(tmp_path):
     np.save(tmp_path / "objects.npy", np.array([{}, {}]), allow_pickle=True)
-    with pytest.raises(UserError, match="cannot be read as .npy"):
+    with pytest.raises(UserError, match=r"cannot be read as \.npy"):
         read_embeddings(tmp_path / "objects.npy")
     with pytest.raises(UserError, match=r"unknown suffix of embeddings '.pkl'"):
         read_embeddings(tmp_path / "e.pkl")
