@@ -56,7 +56,7 @@ def train(
         UserError: Bad settings or data, or the run exists.
     """
     check_names(settings)
-    path = Path(runs) / settings.dataset / (name or default_name(settings))
+    path = Path(runs) / settings.dataset / check_run_name(name or default_name(settings))
     if path.exists() and not overwrite:
         raise UserError(f"{path} exists; choose another --name or pass --overwrite")
     catalog = load_catalog(settings.dataset, settings.data, **settings.dataset_options)
@@ -97,6 +97,17 @@ def default_name(settings: TrainSettings) -> str:
     """Return ``<loss>`` (``untrained`` for none), with ``-seed<n>`` if the seed is not 0."""
     base = "untrained" if settings.loss == UNTRAINED else settings.loss
     return base if settings.seed == 0 else f"{base}-seed{settings.seed}"
+
+
+def check_run_name(name: str) -> str:
+    """Return the name if it can be a folder's name that is not hidden.
+
+    Raises:
+        UserError: It cannot.
+    """
+    if not name.strip() or name.startswith(".") or "/" in name or "\\" in name:
+        raise UserError(f"run name {name!r}: give a name without slashes or a leading dot")
+    return name
 
 
 def start_partial(folder: Path, settings: TrainSettings, catalog: Catalog) -> None:

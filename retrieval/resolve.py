@@ -1,17 +1,21 @@
 """Fill the settings left open with what the loss, the backbone and the data set recommend."""
 
+from pathlib import Path
+
+from retrieval.augmentation import parse_views
 from retrieval.datasets import DATASETS
 from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError, unknown_option
-from retrieval.losses import LOSSES
-from retrieval.models import BACKBONES
+from retrieval.losses import LOSSES, get_loss
+from retrieval.models import BACKBONES, HEADS
 from retrieval.settings import TrainSettings
 
 UNTRAINED = "none"
+WEIGHTS = ("imagenet", "none")
 
 
 def check_names(settings: TrainSettings) -> None:
-    """Check the names of data set, loss and backbone before any work is done.
+    """Check the names of data set, loss, loss options and network before any work is done.
 
     Raises:
         UserError: An unknown name, with the closest valid one.
@@ -20,9 +24,20 @@ def check_names(settings: TrainSettings) -> None:
         ("data set", settings.dataset, DATASETS),
         ("loss", settings.loss, [*LOSSES, UNTRAINED]),
         ("backbone", settings.backbone, BACKBONES),
+        ("head", settings.head, HEADS),
     ):
         if given not in registry:
             raise unknown_option(what, given, registry)
+    parse_views(settings.test_time)
+    files = (Path(settings.weights), Path(f"{settings.weights}.index"))  # TensorFlow checkpoints
+    if settings.weights not in WEIGHTS and not any(file.is_file() for file in files):
+        raise UserError(
+            f"--weights {settings.weights}: no such file; give a file or one of "
+            f"{', '.join(WEIGHTS)}"
+        )
+    if settings.loss != UNTRAINED:
+        memory = {"size": 1} if settings.memory_batches else None
+        get_loss(settings.loss, cross_batch_memory=memory, **settings.loss_options)
 
 
 def resolve(settings: TrainSettings, catalog: Catalog) -> TrainSettings:
@@ -46,10 +61,17 @@ def resolve(settings: TrainSettings, catalog: Catalog) -> TrainSettings:
     changes: dict = {"image_size": size}
     if settings.flip is None:
         changes["flip"] = DATASETS[settings.dataset].mirror
+    if settings.pre_crop is not None and settings.pre_crop < size:
+        raise UserError(
+            f"pre_crop = {settings.pre_crop} is smaller than the image size: give {size} or more"
+        )
     if settings.loss == UNTRAINED:
         return settings.with_(**changes, normalize=True, freeze_backbone=True)
+    _check_frozen(settings)
+    if settings.same_super_class and "super_label" not in catalog.items:
+        raise UserError(f"data set {catalog.name!r} has no super-classes; drop --same-super-class")
     entry = LOSSES[settings.loss]
-    classes = catalog.split("train")["label"].nunique()
+    classes = _training_classes(settings, catalog)
     wanted = settings.classes_per_batch
     if wanted is not None and wanted > classes:
         raise UserError(
@@ -61,3 +83,46 @@ def resolve(settings: TrainSettings, catalog: Catalog) -> TrainSettings:
     changes["classes_per_batch"] = wanted or min(entry.classes_per_batch, classes)
     changes["samples_per_class"] = settings.samples_per_class or entry.samples_per_class
     return settings.with_(**changes)
+
+
+def _training_classes(settings: TrainSettings, catalog: Catalog) -> int:
+    classes = catalog.split("train")["label"].nunique()
+    if settings.eval_split != "validation":
+        return classes
+    return classes - held_out_count(classes, settings.validation_fraction)
+
+
+def held_out_count(classes: int, fraction: float) -> int:
+    """Return how many of the training classes a validation split holds out.
+
+    Raises:
+        UserError: Fewer than two would be left to train on.
+    """
+    count = max(1, round(fraction * classes))
+    if classes - count < 2:
+        raise UserError(
+            f"cannot hold out {count} of {classes} training classes: at least 2 must be left; "
+            "lower --validation-fraction"
+        )
+    return count
+
+
+def _check_frozen(settings: TrainSettings) -> None:
+    """Refuse what cannot act on cached features, rather than ignore it.
+
+    Raises:
+        UserError: Names the first such setting.
+    """
+    if not settings.freeze_backbone:
+        return
+    for name, idle in (
+        ("augment", "none"),
+        ("test_time", "none"),
+        ("freeze_steps", 0),
+        ("backbone_multiplier", 1.0),
+    ):
+        if getattr(settings, name) != idle:
+            raise UserError(
+                f"--{name.replace('_', '-')} has no effect with --freeze-backbone, which trains "
+                "on cached features: drop one of the two"
+            )

@@ -17,6 +17,8 @@ def _option(default: object, help: str, panel: str = "Training"):
 
 DATA, MODEL, LOSS, OPTIM, WATCH = "Data", "Model", "Loss and batches", "Optimisation", "Watching"
 
+IN_TRAINING = ("recall@1", "recall@2", "recall@4", "recall@8", "map@r", "nmi")
+
 
 @dataclass(frozen=True)
 class TrainSettings:
@@ -75,7 +77,9 @@ class TrainSettings:
     tensorboard: bool = _option(False, "Write TensorBoard logs into the run.", WATCH)
     distance: str = _option("cosine", "Distance of the evaluation.", WATCH)
     test_time: str = _option(
-        "none", "Test-time views: none, flip, five_crop, flip+five_crop.", WATCH
+        "none",
+        "Test-time views: none, or centre, five_crop or average_pool, with or without +flip.",
+        WATCH,
     )
 
     CHOICES: ClassVar[dict[str, tuple[str, ...]]] = {
@@ -87,6 +91,7 @@ class TrainSettings:
         "distribute": ("none", "mirrored"),
         "distance": ("cosine", "euclidean", "squared_euclidean", "cityblock"),
         "pooling": ("average", "gem", "max"),
+        "monitor": IN_TRAINING,
     }
 
     @classmethod
@@ -121,15 +126,25 @@ class TrainSettings:
                 self._at_least(name, 1)
         for name in ("memory_batches", "freeze_steps", "warmup_steps", "weight_decay", "patience"):
             self._at_least(name, 0)
-        if not self.learning_rate > 0:
-            raise UserError(f"learning_rate = {self.learning_rate}: give a number above 0")
+        for name in ("backbone_multiplier", "loss_multiplier"):
+            if getattr(self, name) is not None:
+                self._at_least(name, 0)
+        for name in ("learning_rate", "clip_norm"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise UserError(f"{name} = {value}: give a number above 0")
         if not 0 < self.validation_fraction < 1:
             raise UserError(f"validation_fraction = {self.validation_fraction}: give 0 < f < 1")
         if self.patience and self.eval_split == "none":
             raise UserError(
                 "patience needs in-training evaluation: add --eval-split test or validation"
             )
+        if self.use_checkpoint == "best" and self.eval_split == "none":
+            raise UserError(
+                "use_checkpoint = best needs in-training evaluation: add --eval-split test or "
+                "validation"
+            )
 
     def _at_least(self, name: str, least: int) -> None:
-        if getattr(self, name) < least:
+        if not getattr(self, name) >= least:
             raise UserError(f"{name} = {getattr(self, name)}: give a number of at least {least}")

@@ -20,10 +20,8 @@ from retrieval.precision import mixed_precision
 from retrieval.ranking_model import RankingModel
 from retrieval.sampling import PKSampler
 from retrieval.schedules import build_schedule
-from retrieval.settings import TrainSettings
+from retrieval.settings import IN_TRAINING, TrainSettings
 from retrieval.training_data import TrainingData, batch_dataset, make_sampler, prepare_data
-
-IN_TRAINING = ("recall@1", "recall@2", "recall@4", "recall@8", "map@r", "nmi")
 
 
 def fit(

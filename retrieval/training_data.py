@@ -7,9 +7,9 @@ import pandas as pd
 import tensorflow as tf
 
 from retrieval.datasets.catalog import Catalog
-from retrieval.errors import UserError
 from retrieval.features import backbone_features, boxes
 from retrieval.input_pipeline import train_dataset
+from retrieval.resolve import held_out_count
 from retrieval.sampling import PKSampler
 from retrieval.settings import TrainSettings
 
@@ -64,12 +64,7 @@ def hold_out_classes(
         UserError: Too few classes to hold any out.
     """
     classes = np.sort(train["label"].unique())
-    count = max(1, round(fraction * len(classes)))
-    if count >= len(classes):
-        raise UserError(
-            f"cannot hold out {count} of {len(classes)} training classes; lower "
-            "--validation-fraction"
-        )
+    count = held_out_count(len(classes), fraction)
     chosen = np.random.default_rng(seed).permutation(classes)[:count]
     held = train["label"].isin(chosen)
     return train[~held], train[held]
@@ -79,10 +74,6 @@ def make_sampler(settings: TrainSettings, data: TrainingData) -> PKSampler:
     """Return the P x K sampler of a run; its batch at a step depends on seed and step alone."""
     super_labels = None
     if settings.same_super_class:
-        if "super_label" not in data.train:
-            raise UserError(
-                f"data set {data.catalog.name!r} has no super-classes; drop --same-super-class"
-            )
         super_labels = data.train["super_label"].to_numpy()
     return PKSampler(
         data.classes,

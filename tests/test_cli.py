@@ -1,4 +1,4 @@
-"""Bad input ends in one line on stderr and exit code 1; nothing half-written, nothing lost."""
+"""The command line as a user meets it: help that helps, and one clear line for every mistake."""
 
 import sys
 
@@ -6,149 +6,256 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from retrieval.cli import main
+from retrieval.cli import app, main
+
+COMMANDS = [c.name or c.callback.__name__ for c in app.registered_commands]
+
+
+@pytest.fixture(autouse=True)
+def away_from_home(tmp_path, monkeypatch):
+    """Run in an empty folder, so that nothing of the user's is read or written."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RETRIEVAL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "200")
 
 
 @pytest.fixture
-def images(tmp_path, monkeypatch):
-    """Four classes of four images, in a fresh working folder."""
-    monkeypatch.chdir(tmp_path)
-    rng = np.random.default_rng(0)
-    for label in "abcd":
-        (tmp_path / "images" / label).mkdir(parents=True)
-        for i in range(4):
-            pixels = rng.integers(0, 256, (20, 20, 3), np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "images" / label / f"{i}.jpg")
-    return tmp_path / "images"
+def retrieval(monkeypatch, capsys):
+    """Type a command; get exit code, stdout and stderr."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["retrieval", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        out, err = capsys.readouterr()
+        return end.value.code or 0, out, err
+
+    return run
 
 
-def run(monkeypatch, capsys, *words: str) -> tuple[int, str, str]:
-    """Run the command line; return its exit code, output and error output."""
-    monkeypatch.setattr(sys, "argv", ["retrieval", *words])
-    try:
-        main()
-        code = 0
-    except SystemExit as end:
-        code = int(end.code or 0)
-    out, err = capsys.readouterr()
-    return code, out, err
+@pytest.fixture
+def photos(tmp_path):
+    """Six classes of three 16 px images, in ``photos/``."""
+    root, rng = tmp_path / "photos", np.random.default_rng(0)
+    for label in range(6):
+        (root / f"class{label}").mkdir(parents=True)
+        for i in range(3):
+            image = Image.fromarray(rng.integers(0, 255, (16, 16, 3), np.uint8))
+            image.save(root / f"class{label}" / f"{i}.png")
+    return root
 
 
-def train_flags(**changes: object) -> list[str]:
-    flags = {"dataset": "folder", "data": "images", "backbone": "conv4", "weights": "none",
-             "image-size": 16, "steps": 2, "classes-per-batch": 2, "samples-per-class": 2,
-             "embedding-size": 4} | changes  # fmt: skip
-    return ["train", *(f"--{k.replace('_', '-')}={v}" for k, v in flags.items())]
+QUICK = ("--backbone", "conv4", "--weights", "none", "--image-size", 16, "--steps", 2)
 
 
-def spoil_empty(images):
-    (images / "empty").mkdir()
+def train(retrieval, *words):
+    return retrieval("train", *QUICK, *words)
 
 
-def spoil_single(images):
-    (images / "a" / "0.jpg").rename(images / "lone.jpg")
-    for name in "123":
-        (images / "a" / f"{name}.jpg").unlink()
-    (images / "lone.jpg").rename(images / "a" / "0.jpg")
-
-
-def spoil_truncated(images):
-    path = images / "b" / "2.jpg"
-    path.write_bytes(path.read_bytes()[:200])
-
-
-def spoil_text(images):
-    (images / "c" / "1.jpg").write_text("not an image")
-
-
-def nothing(images):
-    """Leave the images as they are."""
-
-
-@pytest.mark.parametrize(
-    ("spoil", "changes", "message"),
-    [
-        (nothing, {"data": "nowhere"}, "nowhere"),
-        (spoil_empty, {}, "empty"),
-        (spoil_single, {"train-classes": "a,b"}, "'a'"),
-        (spoil_truncated, {}, "b/2.jpg"),
-        (spoil_text, {}, "c/1.jpg"),
-        (nothing, {"classes-per-batch": 9}, "9"),
-        (nothing, {"loss": "hard_triplets"}, "did you mean 'hard_triplet'"),
-        (nothing, {"backbone": "resnet5"}, "did you mean 'resnet50"),
-        (nothing, {"dataset": "groceri"}, "did you mean 'grocery'"),
-        (nothing, {"loss-option": "margins=1"}, "did you mean 'margin'"),
-        (nothing, {"loss-option": "margin"}, "not name=value"),
-        (nothing, {"dataset-option": "fraction=1"}, "valid:"),
-        (nothing, {"test-fraction": "2"}, "fraction"),
-        (nothing, {"schedule": "cosin"}, "did you mean 'cosine'"),
-        (nothing, {"steps": 0}, "at least 1"),
-        (nothing, {"weights": "nowhere.weights.h5"}, "nowhere.weights.h5"),
-        (nothing, {"recipe": "cub200/nothing"}, "unknown recipe"),
-    ],
-)
-def test_bad_input_is_one_line_and_leaves_no_run(
-    images, monkeypatch, capsys, spoil, changes, message
-):
-    spoil(images)
-    code, _, err = run(monkeypatch, capsys, *train_flags(**changes))
-    lines = [line for line in err.replace("\r", "\n").splitlines() if line.startswith("error:")]
-    assert code == 1
-    assert len(lines) == 1
-    assert message in lines[0]
-    assert "Traceback" not in err
-    assert not list(images.parent.glob("runs/*/[!.]*"))
-
-
-def test_a_csv_row_that_names_no_file_is_told_by_its_number(images, monkeypatch, capsys):
-    rows = [f"{label},{name}/{i}.jpg" for label, name in enumerate("abcd") for i in range(4)]
-    rows[6] = "1,b/missing.jpg"
-    (images.parent / "list.csv").write_text("\n".join(rows))
-    flags = train_flags(dataset="csv", csv="list.csv", image_root="images")
-    code, _, err = run(monkeypatch, capsys, *flags)
-    assert code == 1
-    assert "row 7" in err
-    assert "b/missing.jpg" in err
-
-
-@pytest.mark.parametrize("command", ["embed", "evaluate"])
-def test_a_run_that_is_not_there_is_named(images, monkeypatch, capsys, command):
-    code, _, err = run(monkeypatch, capsys, command, "runs/folder/nothing")
+def one_line(result) -> str:
+    """Check that a command failed as it should; return its line without ``error: ``."""
+    code, _, err = result
     assert code == 1
     assert err.startswith("error: ")
-    assert "runs/folder/nothing" in err
+    assert err.count("\n") == 1, err
+    assert "Traceback" not in err
+    return err.removeprefix("error: ").strip()
 
 
-def test_one_command_gives_a_full_run_and_another_needs_a_word_to_replace_it(
-    images, monkeypatch, capsys
-):
-    code, out, _ = run(monkeypatch, capsys, *train_flags())
+def nothing_was_left(tmp_path) -> bool:
+    return not list(tmp_path.glob("runs/*/*")) and not list(tmp_path.glob("runs/*/.*"))
+
+
+# --- Help
+
+
+def test_no_arguments_print_the_help(retrieval):
+    code, out, _ = retrieval()
     assert code == 0
-    assert "folder/semi_hard_triplet" in out
-    assert "leave-one-out" in out
-    path = images.parent / "runs" / "folder" / "semi_hard_triplet"
-    before = (path / "metrics.json").read_bytes()
-    code, _, err = run(monkeypatch, capsys, *train_flags(seed=3, name="semi_hard_triplet"))
-    assert code == 1
-    assert "--overwrite" in err
-    assert (path / "metrics.json").read_bytes() == before
-    for again in ("evaluate", "embed"):
-        assert run(monkeypatch, capsys, again, str(path))[0] == 0
-        assert (path / "metrics.json").read_bytes() == before
+    assert all(command in out for command in COMMANDS)
 
 
-def test_training_alone_can_be_embedded_later(images, monkeypatch, capsys):
-    assert run(monkeypatch, capsys, *train_flags(), "--no-evaluate", "--name=later")[0] == 0
-    path = images.parent / "runs" / "folder" / "later"
-    assert not (path / "metrics.json").exists()
-    assert run(monkeypatch, capsys, "embed", str(path))[0] == 0
-    assert (path / "metrics.json").exists()
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(retrieval, command):
+    code, out, err = retrieval(command, "--help")
+    assert (code, err) == (0, "")
+    assert f"Usage: retrieval {command}" in out
+
+
+def test_train_help_names_every_setting_and_its_default(retrieval):
+    import dataclasses
+
+    from retrieval.settings import TrainSettings
+
+    out = " ".join(retrieval("train", "--help")[1].split())
+    for field in dataclasses.fields(TrainSettings):
+        if field.name != "scaled":
+            assert f"--{field.name.replace('_', '-').removesuffix('s')}" in out
+    for default in ("[default: semi_hard_triplet]", "[default: 500]", "[default: 0.0003]",
+                    "[default: adam]", "[default: off]"):  # fmt: skip
+        assert default in out
+
+
+# --- Names
 
 
 @pytest.mark.parametrize(
-    "command", ["fetch", "datasets", "recipes", "train", "sweep", "embed", "evaluate", "demo"]
+    ("words", "message"),
+    [
+        (("--loss", "hard_triplett"), "unknown loss 'hard_triplett': did you mean 'hard_triplet'?"),
+        (("--dataset", "grocary"), "unknown data set 'grocary': did you mean 'grocery'?"),
+        (("--backbone", "conv5"), "unknown backbone 'conv5': did you mean 'conv4'?"),
+        (("--recipe", "cub200/semi_hard_triple"), "did you mean 'cub200/semi_hard_triplet'?"),
+        (("--optimizer", "adamm"), "unknown value of optimizer 'adamm': did you mean 'adam'?"),
+        (("--head", "dirct"), "unknown head 'dirct': did you mean 'direct'?"),
+        (("--monitor", "recall@3"), "unknown value of monitor 'recall@3': did you mean 'recall@"),
+        (("--test-time", "flipp"), "unknown test-time view 'flipp': did you mean 'flip'?"),
+        (("--losss", "npairs_loss"), "--losss"),
+        (("--data-opton", "x=1"), "--data-opton"),
+        (("--schedule", "cosin"), "did you mean 'cosine'?"),
+        (("--recipe", "cub200/nothing"), "unknown recipe 'cub200/nothing'"),
+        (("--dataset-option", "sise=1"), "unknown option of data set 'folder' 'sise'"),
+        (("--loss-option", "margn=1"), "did you mean 'margin'? valid: "),
+    ],
 )
-def test_every_command_has_help(monkeypatch, capsys, command):
-    code, out, _ = run(monkeypatch, capsys, command, "--help")
+def test_a_misspelt_name_is_met_with_the_right_one(retrieval, photos, tmp_path, words, message):
+    found = one_line(train(retrieval, "--dataset", "folder", "--data", photos, *words))
+    assert message in found
+    assert nothing_was_left(tmp_path)
+
+
+def test_an_unknown_loss_option_names_every_valid_one(retrieval, photos):
+    words = ("--loss", "hard_triplet", "--loss-option", "scale=3")
+    found = one_line(train(retrieval, "--dataset", "folder", "--data", photos, *words))
+    assert "unknown option of hard_triplet 'scale'" in found
+    assert "distance, margin" in found
+
+
+def test_an_unknown_command_is_one_line_too(retrieval):
+    assert "No such command 'trian'" in one_line(retrieval("trian"))
+
+
+# --- Values
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--steps", "0"), "steps = 0: give a number of at least 1"),
+        (("--steps", "many"), "--steps"),
+        (("--learning-rate", "-1"), "learning_rate = -1.0: give a number above 0"),
+        (("--loss-option", "margin"), "loss_options: 'margin' is not name=value"),
+        (("--loss-option", "margin=wide"), "option margin = 'wide': give a number"),
+        (("--patience", "2"), "patience needs in-training evaluation: add --eval-split"),
+        (("--use-checkpoint", "best"), "use_checkpoint = best needs in-training evaluation"),
+        (("--classes-per-batch", "4"), "'folder' has 3 training classes: give at most 3"),
+        (("--test-fraction", "2"), "test_fraction = 2"),
+        (("--seeds", "0"), "--seeds"),
+        (("--name", "a/b"), "run name 'a/b'"),
+        (("--name", ".hidden"), "run name '.hidden'"),
+        (("--same-super-class",), "'folder' has no super-classes; drop --same-super-class"),
+        (("--weights", "no.h5"), "no.h5"),
+        (("--clip-norm", "-1"), "clip_norm = -1.0: give a number above 0"),
+        (("--backbone-multiplier", "-1"), "backbone_multiplier = -1.0"),
+        (("--pre-crop", "8"), "pre_crop = 8 is smaller than the image size: give 16 or more"),
+        (("--loss", "proxy_anchor", "--memory-batches", "4"), "cannot have a cross-batch memory"),
+        (("--freeze-backbone", "--augment", "crop"), "--freeze-backbone"),
+    ],
+)
+def test_a_bad_value_is_refused_before_any_work(retrieval, photos, tmp_path, words, message):
+    found = one_line(train(retrieval, "--dataset", "folder", "--data", photos, *words))
+    assert message in found
+    assert nothing_was_left(tmp_path)
+
+
+# --- Data
+
+
+def test_a_missing_folder_is_named(retrieval, tmp_path):
+    found = one_line(train(retrieval, "--dataset", "folder", "--data", tmp_path / "nowhere"))
+    assert f"is not at {tmp_path / 'nowhere'}" in found
+    assert nothing_was_left(tmp_path)
+
+
+def test_a_truncated_image_is_named_before_training(retrieval, photos, tmp_path):
+    broken = photos / "class3" / "1.png"
+    broken.write_bytes(broken.read_bytes()[:200])
+    assert str(broken) in one_line(train(retrieval, "--dataset", "folder", "--data", photos))
+    assert nothing_was_left(tmp_path)
+
+
+def test_a_file_that_is_no_image_is_named(retrieval, photos):
+    (photos / "class2" / "notes.jpg").write_text("not a photo")
+    found = one_line(train(retrieval, "--dataset", "folder", "--data", photos))
+    assert str(photos / "class2" / "notes.jpg") in found
+
+
+def test_an_empty_class_folder_is_named(retrieval, photos):
+    (photos / "empty").mkdir()
+    found = one_line(train(retrieval, "--dataset", "folder", "--data", photos))
+    assert f"class folder {photos / 'empty'} has no images" in found
+
+
+def test_a_training_class_of_one_image_is_named_with_the_way_out(retrieval, photos):
+    for name in range(6):
+        for i in (1, 2):
+            (photos / f"class{name}" / f"{i}.png").unlink()
+    found = one_line(train(retrieval, "--dataset", "folder", "--data", photos))
+    assert "3 training classes have one image, first: 'class" in found
+    assert "singletons=drop" in found
+
+
+def test_a_csv_row_that_names_no_file_is_given_by_its_number(retrieval, photos, tmp_path):
+    table = tmp_path / "items.csv"
+    rows = [f"{c},class{c}/{i}.png" for c in range(6) for i in range(3)]
+    rows[4] = "1,class1/gone.png"
+    table.write_text("\n".join(["class id,relative path", *rows]))
+    found = one_line(train(retrieval, "--dataset", "csv", "--data", photos, "--csv", table))
+    assert f"{table} row 6: no file {photos / 'class1/gone.png'}" in found
+    assert nothing_was_left(tmp_path)
+
+
+# --- Runs
+
+
+def test_commands_on_a_run_that_is_not_there_say_how_to_make_one(retrieval):
+    for words in (("embed", "runs/a/b"), ("evaluate", "runs/a/b"),
+                  ("train", "--resume", "runs/a/b")):  # fmt: skip
+        assert "runs/a/b" in one_line(retrieval(*words))
+
+
+def test_a_sweep_file_is_checked_as_a_whole_before_it_starts(retrieval, tmp_path):
+    grid = tmp_path / "grid.yaml"
+    grid.write_text("base: {dataset: typefaces}\ngrid: {loss: [npairs_loss, tripplet]}\n")
+    assert "unknown loss 'tripplet'" in one_line(retrieval("sweep", grid))
+    assert "no sweep file at" in one_line(retrieval("sweep", tmp_path / "no.yaml"))
+    assert nothing_was_left(tmp_path)
+
+
+def test_one_command_makes_a_whole_run_and_refuses_to_replace_it(retrieval, photos, tmp_path):
+    words = ("--dataset", "folder", "--data", photos, "--loss", "npairs_loss", "--name", "first")
+    code, out, _ = train(retrieval, *words)
     assert code == 0
-    assert "Usage: retrieval" in out
+    assert "folder/first" in out
+    assert "recall@1" in out
+    before = (tmp_path / "runs/folder/first/metrics.json").read_bytes()
+    found = one_line(train(retrieval, *words))
+    assert "runs/folder/first exists; choose another --name or pass --overwrite" in found
+    assert (tmp_path / "runs/folder/first/metrics.json").read_bytes() == before
+    found = one_line(retrieval("evaluate", "runs/folder/first", "--distance", "cosin"))
+    assert "did you mean 'cosine'?" in found
+    assert (tmp_path / "runs/folder/first/metrics.json").read_bytes() == before
+
+
+def test_a_finished_run_gives_the_same_figures_embedded_and_evaluated_again(
+    retrieval, photos, tmp_path
+):
+    words = ("--dataset", "folder", "--data", photos, "--name", "again", "--no-evaluate")
+    assert train(retrieval, *words)[0] == 0
+    metrics = tmp_path / "runs/folder/again/metrics.json"
+    assert not metrics.exists()
+    assert "no embeddings; make them with" in one_line(retrieval("evaluate", "runs/folder/again"))
+    assert retrieval("embed", "runs/folder/again")[0] == 0
+    first = metrics.read_bytes()
+    assert retrieval("evaluate", "runs/folder/again")[0] == 0
+    assert metrics.read_bytes() == first
