@@ -6,6 +6,7 @@ TensorFlow is imported only when one of the functions below is called.
 import io
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from retrieval.inspection import Inspector, Match
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+DECODED = ("JPEG", "PNG", "GIF")  # what the input pipeline reads
 MOST_BYTES = 20 * 1024 * 1024
 MOST_PIXELS = 60_000_000
 
@@ -87,7 +89,21 @@ def explain(run: Run, first: int, second: int) -> "tuple[Match, np.ndarray]":
     return _explain(run, str(run.path), stamp(run.path), first, second)
 
 
-def check_image(data: bytes, name: str) -> Image.Image:
+@dataclass(frozen=True)
+class OwnImage:
+    """An image that a user gave.
+
+    Attributes:
+        picture: It, in RGB, for the eye.
+        data: Its file, for the network: as given where the networks' decoder reads the format, so
+            that the same file gives the same embedding as in the data set; else as PNG.
+    """
+
+    picture: Image.Image
+    data: bytes
+
+
+def check_image(data: bytes, name: str) -> OwnImage:
     """Open an image that a user gave, checking its size and type by content.
 
     Args:
@@ -95,7 +111,7 @@ def check_image(data: bytes, name: str) -> Image.Image:
         name: For messages.
 
     Returns:
-        The image in RGB.
+        The image.
 
     Raises:
         UserError: Too large, or not an image of a known type.
@@ -106,17 +122,22 @@ def check_image(data: bytes, name: str) -> Image.Image:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise UserError(f"{name}: {image.width} x {image.height} pixels are too many")
-            return image.convert("RGB")
+            picture = image.convert("RGB")
+            if image.format in DECODED:
+                return OwnImage(picture, data)
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG")
+        return OwnImage(picture, buffer.getvalue())
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(f"{name}: not a readable image ({', '.join(FORMATS)})") from error
 
 
-def embed_image(run: Run, image: Image.Image) -> np.ndarray:
+def embed_image(run: Run, image: OwnImage) -> np.ndarray:
     """Embed one image as the run's items were embedded.
 
     Args:
         run: A run with a network.
-        image: RGB.
+        image: See :func:`check_image`.
 
     Returns:
         float32, (D,).
@@ -126,6 +147,6 @@ def embed_image(run: Run, image: Image.Image) -> np.ndarray:
     """
     network = inspector(run)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "image.png"
-        image.save(path)
+        path = Path(folder) / "image"
+        path.write_bytes(image.data)
         return network.embed(network.load([path]))[0]

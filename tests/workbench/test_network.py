@@ -7,7 +7,11 @@ import pytest
 from PIL import Image
 
 from retrieval.errors import UserError
+from retrieval.runs import Run
+from tests.workbench.run_factory import write_run
+from tests.workbench.test_pages import open_page
 from workbench import network
+from workbench.lookup import search_vector
 
 
 def encoded(kind: str, size: tuple[int, int] = (40, 30)) -> bytes:
@@ -20,8 +24,9 @@ def encoded(kind: str, size: tuple[int, int] = (40, 30)) -> bytes:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
 def test_images_are_known_by_content(kind):
     image = network.check_image(encoded(kind), "photo.exe")
-    assert image.size == (40, 30)
-    assert image.mode == "RGB"
+    assert image.picture.size == (40, 30)
+    assert image.picture.mode == "RGB"
+    assert Image.open(io.BytesIO(image.data)).format in network.DECODED
 
 
 @pytest.mark.parametrize(
@@ -46,3 +51,64 @@ def test_large_files_and_many_pixels_are_refused(monkeypatch):
 def test_runs_without_a_network_say_why(make_run):
     assert "no checkpoint" in network.why_not(make_run("one"))
     assert "imported" in network.why_not(make_run("two", loss=None))
+
+
+@pytest.fixture(scope="module")
+def run_with_network(tmp_path_factory, photos, photo_root):
+    """A run whose embeddings come from the network in its checkpoint (random weights)."""
+    from retrieval.inspection import open_inspector
+    from retrieval.runs import write_config
+    from tests.inspection.test_inspection import SETTINGS, write_model
+
+    items = photos.iloc[:48].reset_index(drop=True)
+    path = tmp_path_factory.mktemp("networks") / "runs" / "photos" / "conv"
+    inspector = open_inspector(write_model(tmp_path_factory.mktemp("model"), SETTINGS))
+    vectors = inspector.embed(inspector.load([photo_root / p for p in items["path"]]))
+    config = Run(write_run(path, items, vectors, photo_root)).config
+    write_model(path, SETTINGS)  # the same weights: it seeds them
+    write_config(path, {"settings": SETTINGS.to_mapping(), "dataset": config["dataset"]})
+    return Run(path)
+
+
+def test_an_own_image_is_embedded_as_the_items_were(run_with_network, photo_root):
+    run = run_with_network
+    path = photo_root / run.items["path"][7]
+    image = network.check_image(path.read_bytes(), path.name)
+    vector = network.embed_image(run, image)
+    np.testing.assert_allclose(vector, run.embeddings[7], atol=1e-5)
+    rows, scores = search_vector(run, "leave_one_out", vector, 1)
+    assert rows.tolist() == [7]
+    assert scores[0] == pytest.approx(1, abs=1e-4)
+
+
+def test_a_match_is_explained_on_the_page(run_with_network, monkeypatch):
+    run = run_with_network
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(run.path.parents[1]))
+    match, images = network.explain(run, 0, 3)
+    stored = float(run.embeddings[0] @ run.embeddings[3])
+    assert match.exact
+    assert match.similarity == pytest.approx(stored, abs=1e-3)
+    assert images.shape == (2, 32, 32, 3)
+    app = open_page("why", item="0", match="3")
+    assert not [b for b in app.button if b.label.startswith("Show what")]  # loaded already
+    assert not app.exception
+
+
+def test_a_moved_picture_says_so(run_with_network, monkeypatch):
+    run = run_with_network
+    monkeypatch.setattr(network, "picture_path", lambda run, row: None)
+    with pytest.raises(UserError, match="picture of item 1 is not in the data set's folder"):
+        network.explain(run, 1, 2)
+
+
+def test_an_upload_is_answered_by_both_runs(run_with_network, photo_root, monkeypatch):
+    run = run_with_network
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(run.path.parents[1]))
+    app = open_page("retrieval", source="Your own image")
+    app.text_input(key="upload_path").set_value(str(photo_root / run.items["path"][7])).run()
+    assert not app.exception
+    assert not app.error
+    app.text_input(key="upload_path").set_value("/etc/passwd").run()
+    assert "not a readable image" in app.error[0].value
+    app.text_input(key="upload_path").set_value("/nowhere.jpg").run()
+    assert "no such file" in app.error[0].value

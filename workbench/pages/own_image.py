@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import streamlit as st
-from PIL import Image
 
 from retrieval.errors import UserError
 from workbench import network
@@ -35,7 +34,7 @@ def own_image(chosen: Selection) -> None:
         st.error(plain(str(error)))
 
 
-def _read(upload, path: str) -> Image.Image | None:
+def _read(upload, path: str) -> network.OwnImage | None:
     if upload is not None:
         return network.check_image(upload.getvalue(), upload.name)
     if not path:
@@ -48,8 +47,8 @@ def _read(upload, path: str) -> Image.Image | None:
         return network.check_image(opened.read(network.MOST_BYTES + 1), file.name)
 
 
-def _results(chosen: Selection, image: Image.Image) -> None:
-    shown = image.copy()
+def _results(chosen: Selection, image: network.OwnImage) -> None:
+    shown = image.picture.copy()
     shown.thumbnail((320, 320))
     lines = []
     for name, run, colour in (("A", chosen.a, RUN_A), ("B", chosen.b, RUN_B)):
@@ -66,7 +65,7 @@ def _results(chosen: Selection, image: Image.Image) -> None:
             for rank, (row, score) in enumerate(zip(ids, scores, strict=True), 1)
         ]
         lines.append(line | {"cards": cards})
-    size = f"{image.width} × {image.height} px"
+    size = f"{image.picture.width} × {image.picture.height} px"
     lead = {"src": data_url(shown), "label": "Your image", "alt": "your image", "lines": [size]}
     lead |= {"kind": "query", "pickable": False, "row": -1}
     image_cards(
