@@ -1,13 +1,15 @@
 """NMI and its relatives: k-means with one cluster per class, compared with the classes."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
-from scipy.special import gammaln
-from sklearn.cluster import KMeans
+from scipy.special import gammaln, xlogy
+from sklearn.cluster import kmeans_plusplus
 
 from retrieval.errors import unknown_option
+from retrieval.evaluation.bootstrap import class_weights, percentile_interval
 
 METHODS = ("greedy k-means++", "random", "none")
 
@@ -21,12 +23,14 @@ class Clustering:
         method: ``greedy k-means++`` or ``random``.
         seed: The seed.
         inertia: Sum of squared distances to the centres.
+        iterations: Lloyd iterations run.
     """
 
     clusters: np.ndarray
     method: str
     seed: int
     inertia: float
+    iterations: int
 
 
 def check_method(method: str) -> None:
@@ -39,11 +43,42 @@ def check_method(method: str) -> None:
         raise unknown_option("k-means start", method, METHODS)
 
 
-def kmeans(points: np.ndarray, k: int, method: str = "greedy k-means++", seed: int = 0):
-    """Cluster points."""
-    init = "random" if method == "random" else "k-means++"
-    model = KMeans(min(k, len(points)), init=init, n_init=1, random_state=seed).fit(points)
-    return Clustering(model.labels_.astype(np.int32), method, seed, float(model.inertia_))
+def kmeans(
+    points: np.ndarray,
+    k: int,
+    method: str = "greedy k-means++",
+    seed: int = 0,
+    *,
+    ids: np.ndarray | None = None,
+    pool: ThreadPoolExecutor,
+) -> Clustering:
+    """Cluster points by k-means, run until no assignment changes.
+
+    Args:
+        points: float, (n, d).
+        k: Clusters; at most n are made.
+        method: ``greedy k-means++`` or ``random``: distinct points drawn evenly, as faiss does.
+        seed: Seed of the start.
+        ids: int, (n, m), nearest neighbours of each point, from which greedy k-means++ is computed
+            where that is as good and faster (see :mod:`retrieval.evaluation.seeding`).
+        pool: Worker threads.
+
+    Returns:
+        The clustering.
+    """
+    from retrieval.evaluation import lloyd, seeding
+
+    points = np.require(points, np.float32, ["C", "W", "E"])
+    n, k = len(points), min(k, len(points))
+    centred = points - points.mean(axis=0, dtype=np.float64).astype(np.float32)
+    if method == "random":
+        start = centred[np.random.default_rng(seed).choice(n, k, replace=False)]
+    elif ids is not None and seeding.graph_suits(*points.shape, k, ids.shape[1]):
+        start = centred[seeding.graph_seeds(centred, ids, k, seed, pool)]
+    else:
+        start = kmeans_plusplus(centred, k, random_state=seed)[0]
+    clusters, inertia, iterations = lloyd.lloyd(centred, start, pool)
+    return Clustering(clusters, method, seed, inertia, iterations)
 
 
 def contingency(codes: np.ndarray, clusters: np.ndarray) -> sparse.csr_matrix:
@@ -142,3 +177,42 @@ def clustering_metrics(codes: np.ndarray, clusters: np.ndarray) -> dict[str, flo
 def _ratio(part: float, whole: float) -> float:
     """Divide; identical trivial partitions (one cluster, or all lone) agree perfectly: 1."""
     return 1.0 if abs(whole) < 1e-12 else float(part / whole)
+
+
+def nmi_interval(
+    codes: np.ndarray, clusters: np.ndarray, n_samples: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """Return a 95% interval of NMI by bootstrap over classes, the clustering kept as it is.
+
+    A class drawn twice weighs double. Resamples hold fewer distinct classes, which shifts NMI up,
+    so the interval is the spread of the resamples around the value itself, not around their mean.
+
+    Args:
+        codes: int, (n,), class of each item, 0-based.
+        clusters: int, (n,), cluster of each item, 0-based.
+        n_samples: Resamples.
+        seed: Seed of the draws.
+
+    Returns:
+        Low and high, within 0 and 1.
+    """
+    table = contingency(codes, clusters)
+    size = np.asarray(table.sum(axis=1)).ravel()
+    logs = table.copy()
+    logs.data = xlogy(table.data, table.data)
+    inner = np.asarray(logs.sum(axis=1)).ravel()
+    columns = table.T.tocsr()
+    draws = []
+    for weights in class_weights(len(size), n_samples, seed):
+        w = weights.T.astype(np.float64)
+        n = size @ w
+        rows, cells = w * size[:, None], w * inner[:, None] + xlogy(w, w) * size[:, None]
+        clusters_drawn = columns @ w
+        h_class = np.log(n) - xlogy(rows, rows).sum(axis=0) / n
+        h_cluster = np.log(n) - xlogy(clusters_drawn, clusters_drawn).sum(axis=0) / n
+        shared = h_class + h_cluster - (np.log(n) - cells.sum(axis=0) / n)
+        draws.append(2 * shared / np.maximum(h_class + h_cluster, 1e-12))
+    draws = np.concatenate(draws)
+    low, high = percentile_interval(draws - draws.mean())
+    value = clustering_metrics(codes, clusters)["nmi"]
+    return max(0.0, float(value + low)), min(1.0, float(value + high))

@@ -1,19 +1,43 @@
 """The one call: embeddings and labels in, figures with their protocol out."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 
 from retrieval.errors import UserError
-from retrieval.evaluation import bootstrap, clustering
+from retrieval.evaluation import bootstrap, clustering, seeding
 from retrieval.evaluation.distances import kind_of, normalise
 from retrieval.evaluation.geometry import geometry
 from retrieval.evaluation.neighbours import Ranking, search
 from retrieval.evaluation.protocol import Protocol, Sides, check_no_positive, sides
 from retrieval.evaluation.ranking import check_ks, recall_at
 from retrieval.evaluation.results import Result
+from retrieval.evaluation.threads import worker_pool
 
 MEANS = ("r_precision", "map@r", "map", "mrr")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The checked options of :func:`evaluate`, where each is explained."""
+
+    ks: tuple[int, ...]
+    distance: str
+    k_neighbours: int
+    no_positive: str
+    kmeans: str
+    seed: int
+    n_bootstrap: int
+
+    def __post_init__(self) -> None:
+        check_no_positive(self.no_positive)
+        clustering.check_method(self.kmeans)
+        kind_of(self.distance)
+        for name in ("k_neighbours", "n_bootstrap"):
+            if getattr(self, name) < 0:
+                raise UserError(f"{name} = {getattr(self, name)}: give a number of at least 0")
 
 
 def evaluate(
@@ -28,12 +52,14 @@ def evaluate(
     kmeans: str = "greedy k-means++",
     seed: int = 0,
     n_bootstrap: int = 1000,
+    reuse: Result | None = None,
     threads: int | None = None,
 ) -> Result:
     """Evaluate embeddings exactly: ranking and clustering metrics, neighbours, geometry.
 
     Args:
-        embeddings: float, (n, d); compared as float32. A memory map is read in chunks.
+        embeddings: float, (n, d); compared as float32. A memory map is read in chunks, so that a
+            gallery of millions needs little memory (with ``kmeans="none"``).
         labels: (n,), class of each item, integers or strings.
         roles: (n,), ``query``, ``gallery`` or ``both`` per item; None is leave-one-out: every item
             queries all others.
@@ -43,9 +69,12 @@ def evaluate(
         no_positive: What a query without a possible hit does: ``exclude`` it from all means (as
             pytorch-metric-learning does), or score it ``zero``.
         kmeans: Start of the k-means behind NMI: ``greedy k-means++`` (scikit-learn's default),
-            ``random`` (as faiss users report) or ``none`` for no clustering metrics.
-        seed: Seed of k-means and the bootstrap.
+            ``random`` (as faiss users report) or ``none`` for no clustering metrics. All items are
+            clustered, into as many clusters as classes; L2-normalised if the distance is cosine.
+        seed: Seed of k-means, the bootstrap and the geometry's samples.
         n_bootstrap: Resamples of the 95% intervals; 0 for none.
+        reuse: A result of the same items, labels, distance, k-means and seed under another
+            protocol, whose clusters are taken over.
         threads: Worker threads; default: one per available core.
 
     Returns:
@@ -54,34 +83,76 @@ def evaluate(
     Raises:
         UserError: Bad shapes, values that are not finite, unknown options or roles.
     """
-    ks = check_ks(ks)
-    check_no_positive(no_positive)
-    clustering.check_method(kmeans)
-    kind_of(distance)
+    options = Options(
+        check_ks(ks), distance, k_neighbours, no_positive, kmeans, seed, n_bootstrap
+    )  # fmt: skip
     embeddings, labels = check_shapes(embeddings, labels)
-    classes, codes = np.unique(labels, return_inverse=True)
+    codes = np.unique(labels, return_inverse=True)[1]
     parts = sides(len(labels), roles)
-    ranking = search(embeddings, codes, parts, distance, k_neighbours, threads=threads)
-    per_query, counted = score_queries(ranking, ks, no_positive)
-    query_codes = codes[parts.queries]
-    metrics, intervals = summarise(per_query, counted, query_codes, n_bootstrap, seed)
+    with worker_pool(threads) as pool:
+        ranking = search(embeddings, codes, parts, distance, k_neighbours, pool=pool)
+        clusters = None
+        if kmeans != "none":
+            clusters = find_clusters(embeddings, codes, ranking, options, reuse, pool)
+        card = geometry(embeddings, codes, ranking, len(parts.gallery), seed=seed, pool=pool)
+    return make_result(labels, codes, parts, ranking, clusters, card, embeddings.shape[1], options)
+
+
+def make_result(
+    labels: np.ndarray,
+    codes: np.ndarray,
+    parts: Sides,
+    ranking: Ranking,
+    clusters: np.ndarray | None,
+    card: dict[str, float],
+    dimension: int,
+    options: Options,
+) -> Result:
+    """Average the per-query scores, compare the clusters, and state the protocol."""
+    per_query, counted = score_queries(ranking, options.ks, options.no_positive)
+    metrics, intervals = summarise(per_query, counted, codes[parts.queries], options)
     hits = ranking.first_hit[ranking.first_hit > 0]
     metrics["median_first_hit"] = float(np.median(hits)) if len(hits) else np.nan
-    clusters = None
-    if kmeans != "none":
-        points = normalise(embeddings) if distance == "cosine" else np.asarray(embeddings)
-        clusters = clustering.kmeans(points, len(classes), kmeans, seed).clusters
+    if clusters is not None:
         metrics |= clustering.clustering_metrics(codes, clusters)
-    protocol = describe(ranking, parts, embeddings, len(classes), distance, no_positive)
-    protocol = Protocol(
-        kmeans=kmeans, seed=seed, interval=describe_interval(n_bootstrap), **protocol
-    )
-    card = geometry(embeddings, codes, ranking.ids, len(parts.gallery), seed=seed)
+        if options.n_bootstrap:
+            draws = options.n_bootstrap, options.seed
+            intervals["nmi"] = clustering.nmi_interval(codes, clusters, *draws)
     return Result(
-        protocol, metrics, intervals, card, ranking.queries, labels[parts.queries], counted,
+        describe(parts, ranking, codes, dimension, options),
+        metrics, intervals, card, ranking.queries, labels[parts.queries], counted,
         ranking.ids, ranking.similarities, ranking.first_hit, ranking.first_hit_item,
         ranking.n_positive, per_query, clusters,
     )  # fmt: skip
+
+
+def find_clusters(
+    embeddings: np.ndarray,
+    codes: np.ndarray,
+    ranking: Ranking,
+    options: Options,
+    reuse: Result | None,
+    pool: ThreadPoolExecutor,
+) -> np.ndarray:
+    """Cluster all items, on the search's own neighbour graph where it covers them.
+
+    Raises:
+        UserError: The result to reuse is of other items or options.
+    """
+    if reuse is not None:
+        known, n = reuse.protocol, len(codes)
+        wanted = (n, options.distance, options.kmeans, options.seed)
+        if (known.n_items, known.distance, known.kmeans, known.seed) != wanted:
+            raise UserError("reuse holds a result of other items, distance, k-means or seed")
+        return reuse.clusters
+    points = normalise(embeddings) if options.distance == "cosine" else np.asarray(embeddings)
+    k, ids = int(codes.max()) + 1, ranking.ids
+    wanted = min(seeding.NEIGHBOURS, len(codes) - 1)
+    on_graph = options.kmeans != "random" and seeding.graph_suits(*points.shape, k, wanted)
+    complete = len(ids) == len(codes) and ids.shape[1] >= wanted and (ids[:, :wanted] >= 0).all()
+    if on_graph and not complete:
+        ids = search(points, codes, sides(len(codes), None), "euclidean", wanted, pool=pool).ids
+    return clustering.kmeans(points, k, options.kmeans, options.seed, ids=ids, pool=pool).clusters
 
 
 def check_shapes(embeddings: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -119,47 +190,40 @@ def summarise(
     per_query: dict[str, np.ndarray],
     counted: np.ndarray,
     classes: np.ndarray,
-    n_bootstrap: int,
-    seed: int,
+    options: Options,
 ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
     """Average per-query metrics over the counted queries, with intervals over classes."""
     if not counted.any():
         return dict.fromkeys(per_query, np.nan), {}
     table = np.stack([values[counted] for values in per_query.values()], axis=1)
     means = dict(zip(per_query, table.mean(axis=0).tolist(), strict=True))
-    if not n_bootstrap:
+    if not options.n_bootstrap:
         return means, {}
-    draws = bootstrap.bootstrap_means(table, classes[counted], n_bootstrap, seed)
+    draws = bootstrap.bootstrap_means(table, classes[counted], options.n_bootstrap, options.seed)
     low, high = bootstrap.percentile_interval(draws)
     pairs = zip(low.tolist(), high.tolist(), strict=True)
     return means, dict(zip(per_query, pairs, strict=True))
 
 
-def describe_interval(n_bootstrap: int) -> str:
-    """Say how the intervals were made."""
-    return f"95%, bootstrap over classes, {n_bootstrap} resamples" if n_bootstrap else "none"
-
-
 def describe(
-    ranking: Ranking,
-    parts: Sides,
-    embeddings: np.ndarray,
-    n_classes: int,
-    distance: str,
-    no_positive: str,
-) -> dict:
-    """Return the protocol's fields that the search decides."""
-    return {
-        "name": parts.name,
-        "rule": parts.rule,
-        "distance": distance,
-        "normalised": distance == "cosine",
-        "no_positive": no_positive,
-        "ties": "by index",
-        "n_items": len(embeddings),
-        "n_queries": len(parts.queries),
-        "n_gallery": len(parts.gallery),
-        "n_classes": n_classes,
-        "n_without_positive": int((ranking.n_positive == 0).sum()),
-        "dimension": embeddings.shape[1],
-    }
+    parts: Sides, ranking: Ranking, codes: np.ndarray, dimension: int, options: Options
+) -> Protocol:
+    """State how the figures were made."""
+    resamples = options.n_bootstrap
+    return Protocol(
+        name=parts.name,
+        rule=parts.rule,
+        distance=options.distance,
+        normalised=options.distance == "cosine",
+        no_positive=options.no_positive,
+        ties="by index",
+        kmeans=options.kmeans,
+        seed=options.seed,
+        interval=f"95%, bootstrap over classes, {resamples} resamples" if resamples else "none",
+        n_items=len(codes),
+        n_queries=len(parts.queries),
+        n_gallery=len(parts.gallery),
+        n_classes=int(codes.max()) + 1,
+        n_without_positive=int((ranking.n_positive == 0).sum()),
+        dimension=dimension,
+    )

@@ -4,17 +4,27 @@ All figures use L2-normalised rows, so that they compare across losses, except t
 near-duplicates of the search itself.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
 from retrieval.evaluation.distances import normalise
+from retrieval.evaluation.neighbours import Ranking
 
+MOST = 131_072  # items; of more, a seeded sample stands for all in the figures of pairs
 SAMPLE = 4096  # items whose pairs stand for all pairs in the uniformity
 HUB_K = 10
 NEAR_DUPLICATE = 0.999  # cosine similarity
 
 
 def geometry(
-    unit: np.ndarray, codes: np.ndarray, ids: np.ndarray, n_gallery: int, *, seed: int = 0
+    embeddings: np.ndarray,
+    codes: np.ndarray,
+    ranking: Ranking,
+    n_gallery: int,
+    *,
+    seed: int = 0,
+    pool: ThreadPoolExecutor,
 ) -> dict[str, float]:
     """Compute the geometry card.
 
@@ -32,24 +42,47 @@ def geometry(
     * ``near_duplicates``: share of queries whose nearest neighbour has a cosine of 0.999 or more.
 
     Args:
-        unit: float, (n, d), the items; they are normalised here.
+        embeddings: float, (n, d), the items.
         codes: int64, (n,), class of each item, 0-based.
-        ids: int32, (q, k), neighbours of each query; -1 pads.
+        ranking: The neighbours of every query.
         n_gallery: Gallery items.
-        seed: Seed of the sample.
+        seed: Seed of the samples.
+        pool: Worker threads.
 
     Returns:
         Name -> value; NaN where a figure does not exist (one class, lone items).
     """
-    unit = normalise(np.asarray(unit))
-    card = class_density(unit, codes)
-    card |= spectrum(unit)
-    card["uniformity"] = uniformity(unit, seed)
-    card |= hubness(ids, n_gallery)
-    return card
+    card = {"near_duplicates": near_duplicates(embeddings, ranking)}
+    card |= hubness(ranking.ids, n_gallery)
+    if len(embeddings) > MOST:
+        rows = np.random.default_rng(seed).choice(len(embeddings), MOST, replace=False)
+        embeddings, codes = embeddings[np.sort(rows)], codes[np.sort(rows)]
+    unit = normalise(np.asarray(embeddings))
+    return {
+        **class_density(unit, codes, pool),
+        **spectrum(unit),
+        "uniformity": uniformity(unit, seed),
+        **card,
+    }
 
 
-def class_density(unit: np.ndarray, codes: np.ndarray) -> dict[str, float]:
+def near_duplicates(embeddings: np.ndarray, ranking: Ranking) -> float:
+    """Share of queries whose nearest neighbour has a cosine similarity of 0.999 or more."""
+    if not ranking.ids.shape[1]:
+        return np.nan
+    found = ranking.ids[:, 0] >= 0
+    queries, nearest = ranking.queries[found], ranking.ids[found, 0]
+    hits = 0
+    for start in range(0, len(queries), 8192):
+        a = normalise(embeddings[queries[start : start + 8192]])
+        b = normalise(embeddings[nearest[start : start + 8192]])
+        hits += int((np.einsum("ij,ij->i", a, b) >= NEAR_DUPLICATE).sum())
+    return hits / max(1, len(ranking.queries))
+
+
+def class_density(
+    unit: np.ndarray, codes: np.ndarray, pool: ThreadPoolExecutor
+) -> dict[str, float]:
     """Distances within and between classes, and the alignment of positive pairs."""
     size = np.bincount(codes).astype(np.float64)
     used = size > 0
@@ -63,7 +96,7 @@ def class_density(unit: np.ndarray, codes: np.ndarray) -> dict[str, float]:
     pairs = 2 * (size * squares - np.einsum("ij,ij->i", sums, sums))
     n_pairs = (size * (size - 1)).sum()
     intra = to_mean[several].mean() if several.any() else np.nan
-    inter = _mean_distance(means[used].astype(np.float32))
+    inter = _mean_distance(means[used].astype(np.float32), pool)
     return {
         "intra_distance": intra,
         "inter_distance": inter,
@@ -82,21 +115,22 @@ def _sum_by(rows: np.ndarray, codes: np.ndarray, n: int) -> np.ndarray:
     return out
 
 
-def _mean_distance(points: np.ndarray) -> float:
+def _mean_distance(points: np.ndarray, pool: ThreadPoolExecutor) -> float:
     """Mean Euclidean distance over all pairs of points, in blocks."""
-    n, total = len(points), 0.0
+    n = len(points)
     if n < 2:
         return np.nan
     squared = np.einsum("ij,ij->i", points, points)
-    for start in range(0, n, 512):
-        block = points[start : start + 512] @ points.T
+
+    def run(start: int) -> float:
+        block = points[start : start + 256] @ points[start:].T
         block *= -2
-        block += squared + squared[start : start + 512, None]
+        block += squared[start:] + squared[start : start + 256, None]
         np.maximum(block, 0, out=block)
         np.sqrt(block, out=block)
-        block[np.arange(len(block)), np.arange(start, start + len(block))] = 0
-        total += block.sum(dtype=np.float64)
-    return float(total / (n * (n - 1)))
+        return np.triu(block, 1).sum(dtype=np.float64)
+
+    return float(sum(pool.map(run, range(0, n, 256))) / (n * (n - 1) / 2))
 
 
 def spectrum(unit: np.ndarray) -> dict[str, float]:

@@ -11,13 +11,11 @@ equal similarity (duplicates above all) are ordered by index; a query never meet
 is left out by index.
 """
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from retrieval.errors import UserError
 from retrieval.evaluation import distances
@@ -285,7 +283,7 @@ class Search:
             start = stop
         return blocks
 
-    def groups(self, threads: int) -> Iterator[list[np.ndarray]]:
+    def groups(self) -> Iterator[list[np.ndarray]]:
         """Gather blocks that are kept together while the gallery streams by once."""
         group, size = [], 0
         for block in self.blocks():
@@ -293,7 +291,7 @@ class Search:
             size += 24 * (2 * self.k + 64) * len(block)
             size += 24 * int((self.class_stop - self.class_begin)[block].sum())
             size += 8 * self.embeddings.shape[1] * len(block)
-            if size > GROUP_BYTES and len(group) >= threads:
+            if size > GROUP_BYTES:
                 yield group
                 group, size = [], 0
         if group:
@@ -309,14 +307,6 @@ def mean_of(embeddings: np.ndarray, rows: np.ndarray, kind: int) -> np.ndarray:
     return total / max(1, len(rows))
 
 
-def thread_count(threads: int | None) -> int:
-    """Return how many threads to use: as asked, or one per core this process may use."""
-    if threads is not None:
-        return max(1, threads)
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
-
-
 def search(
     embeddings: np.ndarray,
     codes: np.ndarray,
@@ -324,7 +314,7 @@ def search(
     distance: str = "cosine",
     k: int = 64,
     *,
-    threads: int | None = None,
+    pool: ThreadPoolExecutor,
 ) -> Ranking:
     """Find the ``k`` nearest of every query and the rank of every positive, exactly.
 
@@ -334,7 +324,7 @@ def search(
         sides: Who queries whom.
         distance: One of the four distances.
         k: Neighbours kept per query; fewer if the gallery is smaller, 0 keeps none.
-        threads: Worker threads; default: one per available core.
+        pool: From :func:`retrieval.evaluation.threads.worker_pool`.
 
     Returns:
         Neighbours, first hits and per-query scores.
@@ -349,21 +339,18 @@ def search(
         np.full(q, -1, np.int32),
         {name: np.full(q, np.nan) for name in score_ranks(np.empty(0), np.empty(0, int))},
     )
-    threads = thread_count(threads)
 
     def run(index: np.ndarray) -> None:
         block = Block(job, index)
         block.scan(*job.whole)
         block.write(out)
 
-    # each thread multiplies its own tiles: the BLAS must not start threads of its own
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
-        if job.whole is not None:
-            list(pool.map(run, job.blocks()))
-            return out
-        for group in job.groups(threads):
-            blocks = list(pool.map(lambda index: Block(job, index), group))
-            for first, rows in job.gallery.chunks():
-                list(pool.map(lambda b, f=first, r=rows: b.scan(f, r), blocks))
-            list(pool.map(lambda block: block.write(out), blocks))
+    if job.whole is not None:
+        list(pool.map(run, job.blocks()))
+        return out
+    for group in job.groups():
+        blocks = list(pool.map(lambda index: Block(job, index), group))
+        for first, rows in job.gallery.chunks():
+            list(pool.map(lambda b, f=first, r=rows: b.scan(f, r), blocks))
+        list(pool.map(lambda block: block.write(out), blocks))
     return out

@@ -105,7 +105,7 @@ def sides(n: int, roles: np.ndarray | None) -> Sides:
     bad = ~np.isin(roles, ROLES)
     if bad.any():
         row = int(np.argmax(bad))
-        raise UserError(f"roles: row {row} is {roles[row]!r}; valid: {', '.join(ROLES)}")
+        raise UserError(f"roles: row {row} is {str(roles[row])!r}; valid: {', '.join(ROLES)}")
     queries, gallery = rows[roles != "gallery"], rows[roles != "query"]
     if not len(queries) or not len(gallery):
         raise UserError(
