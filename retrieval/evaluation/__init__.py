@@ -10,5 +10,6 @@
 from retrieval.evaluation.engine import evaluate
 from retrieval.evaluation.protocol import Protocol
 from retrieval.evaluation.results import Result
+from retrieval.evaluation.significance import Comparison, compare
 
-__all__ = ["Protocol", "Result", "evaluate"]
+__all__ = ["Comparison", "Protocol", "Result", "compare", "evaluate"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrieval.errors import UserError
-from retrieval.evaluation import bootstrap, clustering, seeding
+from retrieval.evaluation import bootstrap, clustering
 from retrieval.evaluation.distances import kind_of, normalise
 from retrieval.evaluation.geometry import geometry
 from retrieval.evaluation.neighbours import Ranking, search
@@ -139,6 +139,8 @@ def find_clusters(
     Raises:
         UserError: The result to reuse is of other items or options.
     """
+    from retrieval.evaluation import seeding  # compiled loops: loading Numba takes a moment
+
     if reuse is not None:
         known, n = reuse.protocol, len(codes)
         wanted = (n, options.distance, options.kmeans, options.seed)

@@ -1,0 +1,283 @@
+"""Which run wins, and is it real: intervals, paired tests, correction, seeds.
+
+Runs are compared on the same queries. A difference is judged by a bootstrap over classes in which
+every run sees the same resamples (paired), and at rank 1 also by McNemar's test. With many pairs
+some would look significant by chance, so p-values are corrected by Holm's method.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from retrieval.errors import UserError
+from retrieval.evaluation.bootstrap import LEVEL, class_sums, class_weights, percentile_interval
+from retrieval.evaluation.results import Result
+
+ALPHA = 1 - LEVEL
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The answer to "which loss wins, and is it real". Prints as two tables.
+
+    Attributes:
+        metric: The metric compared.
+        summary: One row per name, best first: ``name``, ``mean``, ``low``, ``high`` (95%, bootstrap
+            over classes and, with several seeds, over seeds too), ``seeds``, ``seed_low`` and
+            ``seed_high`` (95% t interval of the mean over seeds; NaN for one), ``best_group``: not
+            significantly worse than the best.
+        pairs: One row per pair, the better first: ``a``, ``b``, ``difference``, ``low``, ``high``
+            (paired bootstrap), ``p`` (of the difference), ``p_holm``, ``significant``, ``wins``,
+            ``ties``, ``losses`` (queries that a scores higher, equal, lower), ``p_mcnemar`` and
+            ``p_mcnemar_holm`` (NaN unless scores are 0 or 1).
+        n_queries: Queries compared.
+        n_classes: Classes they come from.
+    """
+
+    metric: str
+    summary: pd.DataFrame
+    pairs: pd.DataFrame
+    n_queries: int
+    n_classes: int
+
+    def __str__(self) -> str:
+        head = f"{self.metric}: {self.n_queries:,} queries of {self.n_classes:,} classes"
+        tables = [self.summary.round(4).to_string(index=False)]
+        if len(self.pairs):
+            tables.append(self.pairs.round(4).to_string(index=False))
+        return "\n\n".join([head, *tables])
+
+
+def compare(
+    results: Mapping[str, Result | list[Result] | np.ndarray],
+    classes: np.ndarray | None = None,
+    metric: str = "recall@1",
+    *,
+    n_samples: int = 2000,
+    seed: int = 0,
+) -> Comparison:
+    """Compare runs on the same queries.
+
+    Args:
+        results: Name (a loss, say) -> a result, a list of results (one per training seed), or
+            per-query scores, float (q,) or (seeds, q); NaN marks queries that do not count.
+        classes: (q,), class of each query; needed with per-query scores.
+        metric: The per-query metric to take from results.
+        n_samples: Bootstrap resamples.
+        seed: Seed of the resamples.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        UserError: Nothing to compare, a metric that a result lacks, or different queries.
+    """
+    scores, classes = _scores_of(results, classes, metric)
+    table, classes = _common(scores, classes)
+    means = np.stack([table[name].mean(axis=0) for name in scores], axis=1)  # (q, names)
+    sums, size = class_sums(means, classes)
+    spread = _seed_noise(table, seed, n_samples)
+    draws = np.concatenate(
+        [(w @ sums) / (w @ size)[:, None] for w in class_weights(len(size), n_samples, seed)]
+    )
+    summary = _summary(table, means, draws + spread)
+    pairs = _pairs(table, list(scores), means, draws + spread, summary)
+    if len(pairs):
+        best = summary["name"].iloc[0]
+        worse = set(pairs.loc[pairs["significant"] & (pairs["a"] == best), "b"])
+        summary["best_group"] = ~summary["name"].isin(worse)
+    else:
+        summary["best_group"] = True
+    return Comparison(metric, summary, pairs, len(classes), len(size))
+
+
+def _scores_of(
+    results: Mapping, classes: np.ndarray | None, metric: str
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return each name's scores, float64 (seeds, q), and the class of each query."""
+    if not results:
+        raise UserError("nothing to compare: give at least one run")
+    scores = {}
+    for name, value in results.items():
+        group = value if isinstance(value, list | tuple) else [value]
+        if isinstance(group[0], Result):
+            classes = group[0].labels if classes is None else classes
+            value = [_column(name, result, metric) for result in group]
+            for result in group:
+                if not np.array_equal(result.labels, classes):
+                    raise UserError(f"{name}: its queries differ from the other runs'")
+        scores[name] = np.atleast_2d(np.asarray(value, np.float64))
+    if classes is None:
+        raise UserError("classes are needed with per-query scores: give one per query")
+    for name, value in scores.items():
+        if value.ndim != 2 or value.shape[1] != len(classes):
+            raise UserError(
+                f"{name}: scores of {value.shape[-1]} queries, but classes of {len(classes)}"
+            )
+    return scores, np.asarray(classes)
+
+
+def _column(name: str, result: Result, metric: str) -> np.ndarray:
+    if metric not in result.per_query:
+        known = ", ".join(result.per_query)
+        raise UserError(f"{name}: no per-query metric {metric!r}; valid: {known}")
+    return result.per_query[metric]
+
+
+def _common(
+    scores: dict[str, np.ndarray], classes: np.ndarray
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Keep the queries that count for every run."""
+    keep = np.all([np.isfinite(value).all(axis=0) for value in scores.values()], axis=0)
+    if not keep.any():
+        raise UserError("no query counts for every run: nothing to compare")
+    return {name: value[:, keep] for name, value in scores.items()}, classes[keep]
+
+
+def _seed_noise(table: dict[str, np.ndarray], seed: int, n_samples: int) -> np.ndarray:
+    """Resample the mean over training seeds, as deviations (n_samples, names); 0 for one seed.
+
+    Drawn from the t distribution: few seeds say little about their spread.
+    """
+    rng = np.random.default_rng([seed, 1])
+    noise = np.zeros((n_samples, len(table)))
+    for column, value in enumerate(table.values()):
+        if len(value) > 1:
+            per_seed = value.mean(axis=1)
+            error = per_seed.std(ddof=1) / np.sqrt(len(per_seed))
+            noise[:, column] = error * rng.standard_t(len(per_seed) - 1, n_samples)
+    return noise
+
+
+def mean_interval(values: np.ndarray) -> tuple[float, float]:
+    """Return the 95% t interval of the mean over seeds; NaN for fewer than two.
+
+    >>> [round(x, 3) for x in mean_interval(np.array([0.70, 0.72, 0.74]))]
+    [0.67, 0.77]
+
+    Args:
+        values: float, (seeds,), one figure per seed.
+
+    Returns:
+        Low and high.
+    """
+    n = len(values)
+    if n < 2:
+        return np.nan, np.nan
+    half = stats.t.ppf(1 - ALPHA / 2, n - 1) * np.std(values, ddof=1) / np.sqrt(n)
+    return float(np.mean(values) - half), float(np.mean(values) + half)
+
+
+def _summary(table: dict[str, np.ndarray], means: np.ndarray, draws: np.ndarray) -> pd.DataFrame:
+    low, high = percentile_interval(draws)
+    rows = []
+    for column, (name, value) in enumerate(table.items()):
+        seed_low, seed_high = mean_interval(value.mean(axis=1))
+        rows.append(
+            {
+                "name": name,
+                "mean": means[:, column].mean(),
+                "low": low[column],
+                "high": high[column],
+                "seeds": len(value),
+                "seed_low": seed_low,
+                "seed_high": seed_high,
+            }
+        )
+    frame = pd.DataFrame(rows).sort_values("mean", ascending=False, kind="stable")
+    return frame.reset_index(drop=True)
+
+
+def _pairs(
+    table: dict[str, np.ndarray],
+    names: list[str],
+    means: np.ndarray,
+    draws: np.ndarray,
+    summary: pd.DataFrame,
+) -> pd.DataFrame:
+    """Compare every pair, the better of the two first."""
+    column = {name: i for i, name in enumerate(names)}
+    rows = []
+    for a, b in combinations(summary["name"], 2):
+        x, y = means[:, column[a]], means[:, column[b]]
+        difference = draws[:, column[a]] - draws[:, column[b]]
+        low, high = percentile_interval(difference)
+        wins, losses = int((x > y).sum()), int((x < y).sum())
+        binary = len(table[a]) == len(table[b]) == 1 and np.isin(means, (0, 1)).all()
+        rows.append(
+            {
+                "a": a,
+                "b": b,
+                "difference": x.mean() - y.mean(),
+                "low": low,
+                "high": high,
+                "p": bootstrap_p(difference),
+                "wins": wins,
+                "ties": len(x) - wins - losses,
+                "losses": losses,
+                "p_mcnemar": mcnemar(wins, losses) if binary else np.nan,
+            }
+        )
+    frame = pd.DataFrame(rows)
+    if len(frame):
+        frame.insert(6, "p_holm", holm(frame["p"].to_numpy()))
+        frame.insert(7, "significant", frame["p_holm"] < ALPHA)
+        frame["p_mcnemar_holm"] = holm(frame["p_mcnemar"].to_numpy())
+    return frame
+
+
+def bootstrap_p(difference: np.ndarray) -> float:
+    """Two-sided p-value of a difference from its resamples (n_samples,).
+
+    Twice the share of resamples on the far side of zero, counting the observed data as one, so
+    that it is never 0 (Davison and Hinkley 1997, section 4.2).
+    """
+    below, above = (difference <= 0).sum(), (difference >= 0).sum()
+    return float(min(1.0, 2 * (min(below, above) + 1) / (len(difference) + 1)))
+
+
+def mcnemar(wins: int, losses: int) -> float:
+    """Exact two-sided p-value of McNemar's test (1947).
+
+    Under the null hypothesis each query on which two runs differ is a fair coin.
+
+    >>> round(mcnemar(8, 2), 4)  # 2 (C(10,0) + C(10,1) + C(10,2)) / 2^10 = 112 / 1024
+    0.1094
+
+    Args:
+        wins: Queries right under the first run only.
+        losses: Queries right under the second run only.
+
+    Returns:
+        The p-value; 1 if the runs never differ.
+    """
+    if wins + losses == 0:
+        return 1.0
+    return float(stats.binomtest(wins, wins + losses).pvalue)
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """Correct p-values for their number (Holm 1979); NaN stays and does not count.
+
+    The i-th smallest of m is multiplied by m - i + 1, and none falls below a smaller one.
+
+    >>> holm(np.array([0.01, 0.04, 0.03])).round(2).tolist()
+    [0.03, 0.06, 0.06]
+
+    Args:
+        p: float, (m,).
+
+    Returns:
+        float64, (m,), at most 1.
+    """
+    p = np.asarray(p, np.float64)
+    corrected = np.full(len(p), np.nan)
+    known = np.flatnonzero(~np.isnan(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    scaled = p[order] * np.arange(len(order), 0, -1)
+    corrected[order] = np.minimum(1, np.maximum.accumulate(scaled)) if len(order) else scaled
+    return corrected

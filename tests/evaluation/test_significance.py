@@ -1,0 +1,156 @@
+"""Intervals and tests: hand-worked values, coverage by simulation, and what must not happen."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from retrieval.errors import UserError
+from retrieval.evaluation import compare, evaluate
+from retrieval.evaluation.bootstrap import bootstrap_means, class_sums, percentile_interval
+from retrieval.evaluation.significance import bootstrap_p, holm, mcnemar, mean_interval
+
+
+def test_class_sums_by_hand():
+    sums, size = class_sums(np.array([[1.0], [2], [4], [8]]), np.array([7, 3, 7, 3]))
+    assert sums.tolist() == [[10], [5]]
+    assert size.tolist() == [2, 2]
+
+
+def test_two_classes_resample_to_three_possible_means():
+    """One class all right, one all wrong, sizes 3 and 1: draws are 1, 0 or 3/4."""
+    values = np.array([[1.0], [1], [1], [0]])
+    draws = bootstrap_means(values, np.array([0, 0, 0, 1]), 4000)[:, 0]
+    means, counts = np.unique(draws, return_counts=True)
+    assert means.tolist() == [0, 0.75, 1]
+    np.testing.assert_allclose(counts / 4000, [1 / 4, 1 / 2, 1 / 4], atol=0.03)
+
+
+def test_bootstrap_of_single_query_classes_is_the_plain_bootstrap():
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((400, 1))
+    draws = bootstrap_means(values, np.arange(400), 4000)
+    assert draws.std() == pytest.approx(values.std() / 20, rel=0.05)
+
+
+def test_interval_covers_the_truth_where_queries_of_a_class_agree():
+    """Class effects: the class bootstrap covers about 95%, one that ignores classes far less."""
+    rng = np.random.default_rng(1)
+    classes = np.repeat(np.arange(60), 8)
+    covered = np.zeros(2)
+    for seed in range(200):
+        rate = rng.beta(1, 1, 60)[classes]
+        right = (rng.random(480) < rate).astype(float)[:, None]
+        for which, groups in enumerate((classes, np.arange(480))):
+            low, high = percentile_interval(bootstrap_means(right, groups, 300, seed))
+            covered[which] += low[0] <= 0.5 <= high[0]
+    assert covered[0] / 200 > 0.89
+    assert covered[1] / 200 < 0.75
+
+
+def test_mcnemar_is_the_exact_binomial_test():
+    assert mcnemar(0, 0) == 1
+    assert mcnemar(1, 0) == 1
+    assert mcnemar(0, 6) == pytest.approx(2 / 64)
+    assert mcnemar(8, 2) == mcnemar(2, 8) == pytest.approx(112 / 1024)
+
+
+def test_holm_by_hand():
+    np.testing.assert_allclose(holm(np.array([0.01, 0.04, 0.03, 0.005])), [0.03, 0.06, 0.06, 0.02])
+    np.testing.assert_allclose(holm(np.array([0.6, np.nan, 0.5])), [1, np.nan, 1])
+    assert holm(np.array([])).shape == (0,)
+
+
+def test_t_interval_over_seeds():
+    values = np.array([0.70, 0.72, 0.74, 0.71])
+    expected = stats.t.interval(0.95, 3, values.mean(), stats.sem(values))
+    np.testing.assert_allclose(mean_interval(values), expected)
+    assert np.isnan(mean_interval(values[:1])).all()
+
+
+def test_p_value_is_never_zero_and_at_most_one():
+    assert bootstrap_p(np.ones(999)) == pytest.approx(2 / 1000)
+    assert bootstrap_p(np.zeros(999)) == 1
+
+
+def test_better_run_wins_and_a_copy_ties():
+    rng = np.random.default_rng(2)
+    classes = np.repeat(np.arange(100), 5)
+    good = (rng.random(500) < 0.9).astype(float)
+    bad = good * (rng.random(500) < 0.8)
+    table = compare({"bad": bad, "good": good, "copy": good.copy()}, classes)
+    assert table.summary["name"].tolist() == ["good", "copy", "bad"]
+    assert table.summary["best_group"].tolist() == [True, True, False]
+    pairs = table.pairs.set_index(["a", "b"])
+    same = pairs.loc[("good", "copy")]
+    assert (same["difference"], same["wins"], same["ties"], same["p"]) == (0, 0, 500, 1)
+    assert same["p_mcnemar"] == 1
+    real = pairs.loc[("good", "bad")]
+    assert real["significant"]
+    assert real["losses"] == 0
+    assert real["wins"] == int((good > bad).sum())
+    assert real["low"] < good.mean() - bad.mean() < real["high"]
+    assert real["low"] > 0
+    assert "500 queries of 100 classes" in str(table)
+
+
+def test_false_alarms_are_rare_among_equal_runs():
+    """Six equally good runs, 15 pairs: Holm keeps the share of tables with any alarm near 5%."""
+    rng = np.random.default_rng(3)
+    classes = np.repeat(np.arange(80), 4)
+    alarms = 0
+    for repeat in range(60):
+        runs = {str(i): (rng.random(320) < 0.7).astype(float) for i in range(6)}
+        alarms += compare(runs, classes, n_samples=400, seed=repeat).pairs["significant"].any()
+    assert alarms <= 9  # P(more | 5%) < 0.2%
+
+
+def test_seeds_widen_the_interval():
+    rng = np.random.default_rng(4)
+    classes = np.repeat(np.arange(200), 5)
+    base = rng.random(1000)
+    steady = np.stack([(base < 0.7)] * 3).astype(float)
+    shaky = np.stack([(base < 0.7 + shift) for shift in (-0.1, 0, 0.1)]).astype(float)
+    table = compare({"steady": steady, "shaky": shaky}, classes).summary.set_index("name")
+    width = table["high"] - table["low"]
+    assert width["shaky"] > 2 * width["steady"]
+    assert table.loc["steady", "seeds"] == 3
+    assert table.loc["steady", "seed_low"] == table.loc["steady", "seed_high"]
+
+
+def test_any_per_query_metric_of_results():
+    rng = np.random.default_rng(5)
+    labels = np.repeat(np.arange(30), 6)
+    x = rng.standard_normal((30, 8))[labels] + 0.5 * rng.standard_normal((180, 8))
+    quiet = {"kmeans": "none", "n_bootstrap": 0}
+    good, bad = evaluate(x, labels, **quiet), evaluate(x[:, :2], labels, **quiet)
+    table = compare({"all": good, "two": [bad, bad]}, metric="map@r")
+    assert table.summary["mean"].tolist() == pytest.approx(
+        [good.metrics["map@r"], bad.metrics["map@r"]]
+    )
+    assert table.pairs["significant"].all()
+    with pytest.raises(UserError, match=r"all: no per-query metric 'nmi'.*recall@1"):
+        compare({"all": good}, metric="nmi")
+
+
+@pytest.mark.parametrize(
+    ("results", "classes", "message"),
+    [
+        ({}, None, "nothing to compare"),
+        ({"a": np.zeros(3)}, None, "classes are needed"),
+        ({"a": np.zeros(3)}, np.zeros(4), "a: scores of 3 queries, but classes of 4"),
+        ({"a": np.full(3, np.nan)}, np.zeros(3), "no query counts"),
+    ],
+)
+def test_bad_input(results, classes, message):
+    with pytest.raises(UserError, match=message):
+        compare(results, classes)
+
+
+def test_interval_of_a_result_holds_its_value():
+    rng = np.random.default_rng(6)
+    labels = np.repeat(np.arange(40), 5)
+    x = rng.standard_normal((40, 8))[labels] + 0.9 * rng.standard_normal((200, 8))
+    result = evaluate(x, labels)
+    for name, (low, high) in result.intervals.items():
+        assert low <= result.metrics[name] <= high, name
+    assert set(result.intervals) >= {"recall@1", "map@r", "r_precision", "nmi"}
