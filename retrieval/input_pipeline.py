@@ -61,7 +61,9 @@ def train_dataset(
     side = _loaded_side(size, pre_crop or (size * 3 // 2 if resized else size))
     read = _image_source(paths, side, boxes, rows.size, cache_gb, progress)
     steps, batch = np.arange(first_step, first_step + len(rows)), rows.shape[1]
-    targets, plain = tf.constant(labels), side == size and not (flip or resized)
+    plain = side == size and not (flip or resized)
+    with tf.device("CPU"):  # where tf.data runs, also on a machine with a GPU
+        targets = tf.constant(labels)
 
     def plan(step: tf.Tensor, drawn: tf.Tensor) -> tuple[tf.Tensor, ...]:
         views = draw_views(seed, step, batch, loaded=side, size=size, flip=flip, resized=resized)
@@ -171,7 +173,8 @@ def _file_reader(
         return lambda row: read_square(names[row], side)
     for row in np.flatnonzero(~(boxes[:, 2:] > 0).all(axis=1))[:1]:
         raise UserError(f"{paths[row]}: its crop box {boxes[row].tolist()} is empty")
-    boxes = tf.constant(boxes, tf.float32)
+    with tf.device("CPU"):
+        boxes = tf.constant(boxes, tf.float32)
     return lambda row: read_square(names[row], side, boxes[row])
 
 
