@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
+import numpy as np
 from tqdm.auto import tqdm
 
 from retrieval.checkpoints import save_checkpoint
@@ -34,16 +35,20 @@ class RecordSteps(keras.callbacks.Callback):
     def __init__(self, clock: Clock, history: History) -> None:
         super().__init__()
         self.clock, self.history = clock, history
+        self.rate = math.nan
+
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+        """Note the learning rate the step will use; afterwards a schedule has moved on."""
+        self.rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Record loss, spread and learning rate of the step just taken."""
         self.clock.step += 1
-        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         self.history.append(
             {
                 "step": self.clock.step,
                 "loss": float(logs["loss"]),
-                "learning_rate": rate,
+                "learning_rate": self.rate,
                 "spread": float(logs["spread"]),
             }
         )
@@ -66,13 +71,7 @@ class Guard(keras.callbacks.Callback):
             UserError: The loss is NaN or infinite.
         """
         if not math.isfinite(logs["loss"]):
-            names = ", ".join(self.batch_names(self.clock.step - 1))
-            good = sorted(self.checkpoints.glob("step-*"))
-            raise UserError(
-                f"step {self.clock.step}: the loss is {logs['loss']}; last good checkpoint: "
-                f"{good[-1] if good else 'none yet'}; lower --learning-rate or set --clip-norm. "
-                f"Batch (file: label): {names}"
-            )
+            raise self._diverged(f"the loss is {logs['loss']}")
         if (logs["spread"] < COLLAPSED) != self.collapsed:
             self.collapsed = not self.collapsed
             state = (
@@ -85,6 +84,24 @@ class Guard(keras.callbacks.Callback):
                 f"step {self.clock.step}: the embedding is {state} "
                 f"(relative spread {logs['spread']:.1e})"
             )
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Check the weights before they are evaluated and saved.
+
+        Raises:
+            UserError: The last step made a weight NaN or infinite; the next loss would show it.
+        """
+        if not all(np.isfinite(w).all() for w in self.model.network.get_weights()):
+            raise self._diverged("the weights are no longer finite after it")
+
+    def _diverged(self, what: str) -> UserError:
+        names = ", ".join(self.batch_names(self.clock.step - 1))
+        good = sorted(self.checkpoints.glob("step-*"))
+        return UserError(
+            f"step {self.clock.step}: {what}; last good checkpoint: "
+            f"{good[-1] if good else 'none yet'}; lower --learning-rate or set --clip-norm. "
+            f"Batch (file: label): {names}"
+        )
 
 
 class Evaluate(keras.callbacks.Callback):
@@ -115,26 +132,24 @@ class SaveCheckpoint(keras.callbacks.Callback):
         self.monitor, self.patience = monitor, patience
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Save, then compare the monitored metric with its best so far.
-
-        Raises:
-            UserError: The monitored metric is not among the evaluated ones.
-        """
-        scores = [row.get(self.monitor) for row in self.history.rows]
-        scores = [s for s in scores if s is not None and not math.isnan(s)]
-        if self.patience and not scores:
-            raise UserError(
-                f"monitor {self.monitor!r} is not evaluated in training: valid: "
-                + ", ".join(sorted(logs))
-            )
+        """Save, then compare the monitored metric with its best so far."""
         self.history.flush()
         save_checkpoint(self.folder, self.model, self.clock.step, logs.get(self.monitor))
-        if self.patience and len(scores) - 1 - scores.index(max(scores)) >= self.patience:
+        if out_of_patience(self.history, self.monitor, self.patience):
             tqdm.write(
                 f"step {self.clock.step}: {self.monitor} has not improved for "
                 f"{self.patience} evaluations; stopping"
             )
             self.model.stop_training = True
+
+
+def out_of_patience(history: History, monitor: str, patience: int) -> bool:
+    """Tell whether the last ``patience`` evaluations brought no gain; 0 is endless patience."""
+    scores = [row.get(monitor) for row in history.rows]
+    scores = [s for s in scores if s is not None and not math.isnan(s)]
+    if not patience or not scores:
+        return False
+    return len(scores) - 1 - scores.index(max(scores)) >= patience
 
 
 class Progress(keras.callbacks.Callback):
@@ -158,6 +173,6 @@ class Progress(keras.callbacks.Callback):
         if self.monitor in logs:
             self.shown[self.monitor] = f"{logs[self.monitor]:.4f}"
 
-    def on_train_end(self, logs: dict | None = None) -> None:
-        """Leave the finished bar on screen."""
+    def close(self) -> None:
+        """Leave the bar as it is on screen and go to the next line."""
         self.bar.close()

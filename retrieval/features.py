@@ -16,6 +16,7 @@ from retrieval.models import build_backbone
 from retrieval.settings import TrainSettings
 
 BATCH = 64
+PIXELS = 2  # raise when the input pipeline gives other pixels for the same file: old caches expire
 
 
 def backbone_features(
@@ -71,6 +72,7 @@ def features_key(catalog: Catalog, settings: TrainSettings) -> str:
         weights = [weights, _stamp(Path(weights))]
     seed = settings.seed if settings.weights == "none" else None
     return fingerprint(
+        PIXELS,
         str(catalog.root.resolve()),
         paths,
         stamps,
