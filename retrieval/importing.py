@@ -1,39 +1,191 @@
-"""Bring your own embeddings: a file of vectors and a CSV of items become a run folder.
+"""Bring your own embeddings: files of any framework in, a finished run folder out."""
 
-Nothing pickled is ever executed: NumPy files are read without pickles, torch files by
-:mod:`retrieval.models.torch_checkpoint`.
-"""
-
-from collections.abc import Callable
+import difflib
+import shutil
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from retrieval.datasets.catalog import ROLES, Catalog
-from retrieval.errors import UserError, unknown_option
+from retrieval.embedding_files import read_embeddings
+from retrieval.errors import UserError
+from retrieval.evaluation.distances import kind_of
 from retrieval.finish import finish, run_config, write_embeddings
 from retrieval.runs import partial_path, publish, write_config
 
-LABEL_COLUMNS = ("label", "class", "class_id")
-NAMES = ("embeddings", "emb")
+COLUMNS = ("label", "path", "id", "label_name", "role", "split", "super_label", "super_name")
+SIDES = ("query", "gallery")
+
+
+def read_items(path: Path | str, role: str | None = None) -> pd.DataFrame:
+    """Read the table of items that goes with a file of embeddings, row by row.
+
+    Args:
+        path: CSV with a header (``.tsv``: tab-separated). ``label``, the class, is needed. Optional
+            are ``path`` (of the image), ``id`` (unique), ``label_name``, ``role`` (query, gallery
+            or both), ``split`` (test), ``super_label`` and ``super_name``; others are ignored.
+        role: The role of every item, where queries and gallery are in files of their own.
+
+    Returns:
+        Columns ``path``, ``label`` and ``label_name`` (str), ``split``, ``role``, ``key`` (the id,
+        or the path, or empty) and what else of the optional ones is there.
+
+    Raises:
+        UserError: The file is missing or not a table, a column is missing or misspelt, or a row
+            has no label, an unknown role, a repeated id or path, or is a training item.
+    """
+    path = Path(path)
+    try:
+        separator = "\t" if path.suffix.lower() == ".tsv" else ","
+        frame = pd.read_csv(
+            path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig"
+        )
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (ValueError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: not a CSV table ({reason})") from None
+    _check_columns(frame, path)
+    n = len(frame)
+    items = pd.DataFrame({"path": frame.get("path", pd.Series([""] * n)), "label": frame["label"]})
+    items["label_name"] = frame.get("label_name", frame["label"])
+    items["split"] = frame.get("split", pd.Series(["test"] * n))
+    items["role"] = frame.get("role", pd.Series(["both"] * n)) if role is None else role
+    items["key"] = frame["id"] if "id" in frame else items["path"]
+    for name in ("super_label", "super_name"):
+        if name in frame:
+            items[name] = frame[name]
+    if "path" not in frame:
+        items["path"] = items["key"]
+    _check_rows(items, path, role)
+    return items
+
+
+def _check_columns(frame: pd.DataFrame, path: Path) -> None:
+    for name in frame.columns:
+        close = difflib.get_close_matches(str(name).strip().lower(), COLUMNS, 1, 0.8)
+        if name not in COLUMNS and close and close[0] not in frame:
+            raise UserError(f"{path}: column {name!r}: did you mean {close[0]!r}? rename it")
+    if "label" not in frame:
+        shown = ", ".join(map(str, frame.columns))
+        raise UserError(f"{path}: no column 'label' (the class of each item); found: {shown}")
+    if frame.empty:
+        raise UserError(f"{path}: holds no items")
+
+
+def _check_rows(items: pd.DataFrame, path: Path, role: str | None) -> None:
+    """Refuse the first row at fault; rows count from 0, as in the embeddings."""
+    faults = [(items["label"].str.strip() == "", lambda row: "has no label")]
+    if role is None:
+        valid = ", ".join(ROLES)
+        faults.append(
+            (~items["role"].isin(ROLES), lambda row: f"has role {items['role'][row]!r}: {valid}")
+        )
+    faults.append(
+        (items["split"] != "test", lambda row: f"has split {items['split'][row]!r}: test only")
+    )
+    key = items["key"]
+    faults.append(
+        (
+            key.duplicated() & (key != ""),
+            lambda row: f"repeats {key[row]!r} of row {int(np.argmax(key == key[row]))}",
+        )
+    )
+    for bad, message in faults:
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise UserError(f"{path}: row {row} {message(row)}")
+
+
+def read_sides(sides: Sequence[tuple[Path, Path]]) -> tuple[np.ndarray, pd.DataFrame]:
+    """Read embeddings and items, in one pair of files or in two: queries, then gallery.
+
+    Args:
+        sides: One or two pairs (embeddings, items).
+
+    Returns:
+        Embeddings, float32 (n, d), and the items of the same n rows, with a RangeIndex.
+
+    Raises:
+        UserError: A file is bad by itself, rows do not pair up, dimensions differ, an id is in both
+            files, or a side is empty.
+    """
+    parts, tables = [], []
+    for (embedding_path, items_path), role in zip(
+        sides, SIDES if len(sides) == 2 else (None,), strict=True
+    ):
+        vectors, items = read_embeddings(embedding_path), read_items(items_path, role)
+        if len(vectors) != len(items):
+            first = min(len(vectors), len(items))
+            raise UserError(
+                f"{embedding_path} has {len(vectors)} rows, {items_path} has {len(items)}: "
+                f"row {first} has no partner"
+            )
+        parts.append(vectors)
+        tables.append(items)
+    if len(parts) == 2:
+        _check_pair(parts, tables, sides)
+    items = pd.concat(tables, ignore_index=True)
+    for side in SIDES:
+        if not items["role"].isin((side, "both")).any():
+            raise UserError(f"{sides[0][1]}: no item is {side} or both")
+    return np.concatenate(parts), _numbered(items)
+
+
+def _check_pair(
+    parts: list[np.ndarray], tables: list[pd.DataFrame], sides: Sequence[tuple[Path, Path]]
+) -> None:
+    widths = [part.shape[1] for part in parts]
+    if widths[0] != widths[1]:
+        raise UserError(
+            f"{sides[0][0]} has {widths[0]} dimensions, {sides[1][0]} has {widths[1]}: "
+            "queries and gallery need the same network"
+        )
+    keys = tables[1]["key"]
+    shared = keys.isin(set(tables[0]["key"])) & (keys != "")
+    if shared.any():
+        row = int(np.argmax(shared))
+        raise UserError(
+            f"{sides[1][1]}: row {row} ({keys[row]!r}) is a query too; give one file in which its "
+            "role is both"
+        )
+
+
+def _numbered(items: pd.DataFrame) -> pd.DataFrame:
+    """Turn labels into integers: as they are if all are whole numbers, else in sorted order."""
+    for name in ("label", "super_label"):
+        if name not in items:
+            continue
+        values = items[name].str.strip()
+        if values.str.fullmatch(r"-?\d{1,18}").all():
+            items[name] = values.astype(np.int64)
+        else:
+            items[name] = np.unique(values, return_inverse=True)[1].astype(np.int64)
+    if "super_name" in items and "super_label" not in items:
+        items["super_label"] = np.unique(items["super_name"], return_inverse=True)[1]
+    return items.drop(columns="key").astype({"role": object})
 
 
 def import_run(
-    path: Path,
-    sides: list[tuple[Path, Path]],
+    path: Path | str,
+    sides: Sequence[tuple[Path, Path]],
     *,
     image_root: Path | str = ".",
     distance: str = "cosine",
     overwrite: bool = False,
     progress: bool = True,
 ) -> Path:
-    """Make an evaluated run folder from embeddings of any framework.
+    """Make a run folder from embeddings that another program computed.
+
+    Everything is read and checked before anything is written.
 
     Args:
-        path: The run to make, ``runs/<dataset>/<name>``.
-        sides: (embeddings, items) files: one pair, or a pair of queries and one of gallery items.
-        image_root: Folder that the items' ``path`` is relative to.
+        path: The run's folder, ``runs/<dataset>/<name>``.
+        sides: One pair of files (embeddings, items), or two: queries, then gallery.
+        image_root: Folder that the items' paths are relative to.
         distance: Distance of the evaluation.
         overwrite: Replace a run of the same name.
         progress: Show progress bars.
@@ -42,181 +194,25 @@ def import_run(
         The run's folder.
 
     Raises:
-        UserError: Bad files, rows or values; names the first row at fault.
+        UserError: Bad input, named by file and row; or the run exists.
     """
+    path, start = Path(path), time.perf_counter()
+    kind_of(distance)
     if path.exists() and not overwrite:
         raise UserError(f"{path} exists; choose another --name or pass --overwrite")
+    if not Path(image_root).is_dir():
+        raise UserError(f"{image_root}: no such folder; --image-root is where the paths begin")
     embeddings, items = read_sides(sides)
-    folder = partial_path(path)
-    folder.mkdir(parents=True, exist_ok=True)
     catalog = Catalog(path.parent.name, Path(image_root).resolve(), items)
+    folder = partial_path(path)
+    if (folder / "checkpoints").exists():
+        raise UserError(f"{folder} is an interrupted training; finish it or choose another --name")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     write_embeddings(folder, embeddings, items)
     finish(folder, catalog, distance, progress=progress)
-    write_config(folder, run_config(None, catalog, {}))
+    files = [[str(Path(name).resolve()) for name in side] for side in sides]
+    seconds = {"import": time.perf_counter() - start}
+    write_config(folder, run_config(None, catalog, seconds) | {"imported": files})
     publish(path, overwrite=overwrite)
     return path
-
-
-def read_sides(sides: list[tuple[Path, Path]]) -> tuple[np.ndarray, pd.DataFrame]:
-    """Read one pair of files, or queries and gallery, into one table.
-
-    Returns:
-        Embeddings float32 (n, d) and n items, labels numbered alike on both sides.
-
-    Raises:
-        UserError: As :func:`import_run`; also widths that differ and ids that occur twice.
-    """
-    parts = [(read_embeddings(e), read_items(i), e, i) for e, i in sides]
-    for vectors, items, vector_file, item_file in parts:
-        check_rows(vectors, items, vector_file, item_file)
-    widths = {vectors.shape[1] for vectors, *_ in parts}
-    if len(widths) > 1:
-        raise UserError(f"{parts[0][2]} and {parts[1][2]} differ in width: {sorted(widths)}")
-    if len(parts) == 2:
-        for (_, items, *_), role in zip(parts, ("query", "gallery"), strict=True):
-            items["role"] = role
-    items = pd.concat([items for _, items, *_ in parts], ignore_index=True)
-    if "id" in items and items["id"].duplicated().any():
-        row = int(items["id"].duplicated().argmax())
-        raise UserError(f"item {row}: id {items['id'][row]!r} occurs twice; ids must be unique")
-    items["label_name"] = items["label_name"].astype(str)
-    items["label"] = np.unique(items["label"].astype(str), return_inverse=True)[1].astype(np.int64)
-    return np.concatenate([vectors for vectors, *_ in parts]).astype(np.float32), items
-
-
-def read_items(path: Path) -> pd.DataFrame:
-    """Read an items CSV with a header.
-
-    Args:
-        path: Columns ``label`` (or ``class``), and optionally ``path``, ``label_name``, ``role``,
-            ``id``, ``super_name``; others are ignored.
-
-    Returns:
-        Columns ``path, label, label_name, split, role`` and what else is known, one row per item.
-
-    Raises:
-        UserError: The file or its label column is missing, a label is empty, or a role unknown.
-    """
-    if not path.exists():
-        raise UserError(f"no items file at {path}")
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a CSV file ({' '.join(str(error).split())})") from error
-    label = next((c for c in LABEL_COLUMNS if c in table), None)
-    if label is None:
-        raise UserError(f"{path}: no column `label`; found: {', '.join(table.columns)}")
-    blank = table[label].str.strip() == ""
-    if blank.any():
-        raise UserError(f"{path}: row {int(blank.argmax()) + 2}: the label is empty")
-    items = pd.DataFrame({"path": table.get("path", pd.Series([""] * len(table)))})
-    items["label"] = table[label].str.strip()
-    items["label_name"] = table.get("label_name", items["label"])
-    items["split"], items["role"] = "test", table.get("role", "both")
-    bad = ~items["role"].isin(ROLES)
-    if bad.any():
-        row = int(bad.argmax())
-        raise UserError(
-            f"{path}: row {row + 2}: role {items['role'][row]!r}; valid: {', '.join(ROLES)}"
-        )
-    for column in ("id", "super_name"):
-        if column in table:
-            items[column] = table[column]
-    if "super_name" in items:
-        items["super_label"] = np.unique(items["super_name"], return_inverse=True)[1]
-    return items
-
-
-def read_embeddings(path: Path) -> np.ndarray:
-    """Read embeddings (n, d) from a file, by its suffix.
-
-    Args:
-        path: ``.npy``; ``.npz`` and ``.h5`` (array ``embeddings`` or ``emb``, as the TF 1 baseline
-            wrote, or the only one); ``.parquet`` (numeric columns, or one column of lists);
-            ``.pt``, ``.pth`` (a dict with one tensor, or one named as above).
-
-    Returns:
-        The array, any float type; a ``.npy`` file is memory-mapped.
-
-    Raises:
-        UserError: No such file, an unknown suffix, unreadable, or no (n, d) array of numbers.
-    """
-    if path.suffix not in READERS:
-        raise unknown_option("suffix of embeddings", path.suffix or path.name, READERS)
-    if not path.exists():
-        raise UserError(f"no embeddings file at {path}")
-    try:
-        array = READERS[path.suffix](path)
-    except UserError:
-        raise
-    except Exception as error:  # each reader fails in its own ways
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path}: cannot be read as {path.suffix} ({reason})") from error
-    if array.ndim != 2 or 0 in array.shape or array.dtype.kind not in "fiu":
-        raise UserError(
-            f"{path}: shape {array.shape}, type {array.dtype}: needs (items, "
-            "dimensions) of real numbers"
-        )
-    return array
-
-
-def check_rows(embeddings: np.ndarray, items: pd.DataFrame, vectors: Path, table: Path) -> None:
-    """Refuse row counts that differ and values that are not finite.
-
-    Raises:
-        UserError: Names the counts, or the first such row.
-    """
-    if len(embeddings) != len(items):
-        raise UserError(f"{vectors} has {len(embeddings)} rows, {table} has {len(items)} items")
-    for start in range(0, len(embeddings), 65_536):
-        bad = ~np.isfinite(embeddings[start : start + 65_536]).all(axis=1)
-        if bad.any():
-            row = start + int(bad.argmax())
-            raise UserError(f"{vectors}: row {row} holds NaN or Inf ({items['path'][row]})")
-
-
-def _named(names: list[str], path: Path) -> str:
-    for name in NAMES:
-        if name in names:
-            return name
-    if len(names) == 1:
-        return names[0]
-    raise UserError(f"{path}: which array? name it `embeddings`; found: {', '.join(names)}")
-
-
-def _npz(path: Path) -> np.ndarray:
-    with np.load(path, allow_pickle=False) as arrays:
-        return arrays[_named(arrays.files, path)]
-
-
-def _h5(path: Path) -> np.ndarray:
-    import h5py
-
-    with h5py.File(path) as file:
-        names = [name for name in file if isinstance(file[name], h5py.Dataset)]
-        return file[_named(names, path)][:]
-
-
-def _parquet(path: Path) -> np.ndarray:
-    table = pd.read_parquet(path)
-    if len(table.columns) == 1 and table.iloc[:, 0].dtype == object:
-        return np.stack(table.iloc[:, 0].to_numpy())
-    return table.select_dtypes("number").to_numpy()
-
-
-def _torch(path: Path) -> np.ndarray:
-    from retrieval.models.torch_checkpoint import read_torch_checkpoint
-
-    tensors = read_torch_checkpoint(path)
-    return tensors[_named(list(tensors), path)]
-
-
-READERS: dict[str, Callable[[Path], np.ndarray]] = {
-    ".npy": lambda path: np.load(path, mmap_mode="r", allow_pickle=False),
-    ".npz": _npz,
-    ".h5": _h5,
-    ".hdf5": _h5,
-    ".parquet": _parquet,
-    ".pt": _torch,
-    ".pth": _torch,
-}

@@ -1,15 +1,19 @@
 """Maps of an embedding space for the eye: UMAP from the saved neighbours, and PCA."""
 
+import importlib
+import sys
 import warnings
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
 
+from retrieval.errors import UserError
 from retrieval.evaluation.distances import normalise
-from retrieval.quiet import hold_back_stderr
 
 COLUMNS = ("umap_x", "umap_y", "pca_x", "pca_y", "pca_z")
 SEED = 0
+FEWEST = 5  # items below which there is nothing to lay out
 
 
 def project(
@@ -17,6 +21,7 @@ def project(
     neighbours: np.ndarray,
     similarities: np.ndarray,
     *,
+    distance: str = "cosine",
     n_neighbours: int = 15,
     init_from: np.ndarray | None = None,
     seed: int = SEED,
@@ -26,19 +31,30 @@ def project(
     Args:
         embeddings: float, (n, d).
         neighbours: int, (n, k), the leave-one-out neighbours of every item; -1 pads.
-        similarities: float, (n, k), cosine similarities of the same.
+        similarities: float, (n, k), of the same: cosine, or the negative distance.
+        distance: The distance they were found with; rows are L2-normalised if it is cosine.
         n_neighbours: Neighbours (self included) that UMAP looks at.
-        init_from: (n, 2), another layout of the same items to start from, so that two runs can be
-            compared side by side; default: the first two principal components.
+        init_from: (n, 2), another layout of the same items to start from, so that items stay near
+            their places when two runs are seen side by side; default: principal components.
         seed: Seed of UMAP.
 
     Returns:
         Columns ``umap_x, umap_y, pca_x, pca_y, pca_z``, float32, one row per item.
+
+    Raises:
+        UserError: The neighbours or the layout to start from are not of these items.
     """
-    unit = normalise(np.asarray(embeddings))
-    pca = principal_components(unit, 3)
+    n = len(embeddings)
+    if len(neighbours) != n:
+        raise UserError(f"{len(neighbours)} rows of neighbours for {n} items: give leave-one-out")
+    if init_from is not None and np.shape(init_from) != (n, 2):
+        raise UserError(f"init_from has shape {np.shape(init_from)}: give ({n}, 2)")
+    points = np.asarray(embeddings)
+    points = normalise(points) if distance == "cosine" else points.astype(np.float32)
+    pca = principal_components(points, 3)
     start = pca[:, :2] if init_from is None else np.asarray(init_from, np.float32)
-    layout = umap_layout(unit, neighbours, similarities, start, n_neighbours, seed)
+    far = np.maximum(1 - similarities if distance == "cosine" else -similarities, 0)
+    layout = umap_layout(points, neighbours, far, start, n_neighbours, seed)
     return pd.DataFrame(np.column_stack([layout, pca]).astype(np.float32), columns=COLUMNS)
 
 
@@ -56,9 +72,9 @@ def principal_components(unit: np.ndarray, count: int) -> np.ndarray:
 
 
 def umap_layout(
-    unit: np.ndarray,
+    points: np.ndarray,
     neighbours: np.ndarray,
-    similarities: np.ndarray,
+    distances: np.ndarray,
     start: np.ndarray,
     n_neighbours: int,
     seed: int,
@@ -66,9 +82,9 @@ def umap_layout(
     """Run UMAP (McInnes 2018) on the given neighbour graph.
 
     Args:
-        unit: float32, (n, d), unit rows.
+        points: float32, (n, d).
         neighbours: int, (n, k).
-        similarities: float, (n, k), cosine.
+        distances: float, (n, k), rising in each row.
         start: (n, 2), initial layout.
         n_neighbours: Neighbours to use, self included.
         seed: Seed.
@@ -76,27 +92,40 @@ def umap_layout(
     Returns:
         float32, (n, 2); with fewer than 5 items, the initial layout.
     """
-    n = len(unit)
-    wanted = min(n_neighbours, n - 1, 1 + int((neighbours >= 0).sum(axis=1).min(initial=n)))
-    if n < 5 or wanted < 3:
+    n = len(points)
+    wanted = min(n_neighbours, 1 + int((neighbours >= 0).sum(axis=1).min(initial=n)))
+    if n < FEWEST or wanted < 3:
         return np.asarray(start, np.float32)
-    with hold_back_stderr():  # umap loads TensorFlow where it is installed, and that talks
-        import umap
-
     ids = np.column_stack([np.arange(n), neighbours[:, : wanted - 1]]).astype(np.int32)
-    far = 1 - similarities[:, : wanted - 1].astype(np.float32)
-    distances = np.column_stack([np.zeros(n, np.float32), np.maximum(far, 0)])
+    far = np.column_stack([np.zeros(n), distances[:, : wanted - 1]]).astype(np.float32)
+    umap = load_umap()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = umap.UMAP(
             n_neighbors=wanted,
-            metric="cosine",
             init=scaled(start, seed),
             random_state=seed,
             n_jobs=1,
-            precomputed_knn=(ids, distances, None),
+            precomputed_knn=(ids, far, None),
         )
-        return model.fit_transform(unit)
+        return model.fit_transform(points)
+
+
+def load_umap() -> ModuleType:
+    """Import umap-learn, without the TensorFlow that its neural variant would load.
+
+    umap-learn offers ParametricUMAP where TensorFlow can be imported, which takes seconds and is
+    not needed here; a module that is None in ``sys.modules`` counts as not installed.
+    """
+    hidden = [name for name in ("tensorflow", "keras") if name not in sys.modules]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            sys.modules.update(dict.fromkeys(hidden))
+            return importlib.import_module("umap")
+        finally:
+            for name in hidden:
+                sys.modules.pop(name, None)
 
 
 def scaled(start: np.ndarray, seed: int) -> np.ndarray:

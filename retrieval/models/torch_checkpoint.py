@@ -59,12 +59,42 @@ def read_torch_checkpoint(path: Path | str) -> dict[str, np.ndarray]:
         UserError: The file is missing, damaged, not a state dict, or its pickle names a function
             that a state dict does not need.
     """
-    path = Path(path)
+    content = _load(Path(path), "state dict", "torch.save(model.state_dict(), path)")
+    if isinstance(content, dict) and "state_dict" in content:
+        content = content["state_dict"]
     try:
-        content = _read_zip(path) if zipfile.is_zipfile(path) else _read_legacy(path)
-        if isinstance(content, dict) and "state_dict" in content:
-            content = content["state_dict"]
         return _check(content)
+    except ValueError as error:
+        raise UserError(
+            f"{path}: not a readable PyTorch state dict ({error}); save one with "
+            "torch.save(model.state_dict(), path)"
+        ) from None
+
+
+def read_torch_tensors(path: Path | str) -> dict[str, np.ndarray]:
+    """Read a tensor, or a dict with tensors, written by ``torch.save``.
+
+    Args:
+        path: A ``.pt`` or ``.pth`` file.
+
+    Returns:
+        Name -> array; a lone tensor is called ``tensor``. Other entries of a dict are left out.
+
+    Raises:
+        UserError: The file is missing, damaged, holds no tensor, or its pickle names a function
+            that tensors do not need.
+    """
+    content = _load(Path(path), "tensor file", "torch.save(tensor, path)")
+    content = content if isinstance(content, dict) else {"tensor": content}
+    tensors = {str(k): v for k, v in content.items() if isinstance(v, np.ndarray)}
+    if not tensors:
+        raise UserError(f"{path}: holds no tensor; save one with torch.save(tensor, path)")
+    return tensors
+
+
+def _load(path: Path, what: str, how: str) -> object:
+    try:
+        return _read_zip(path) if zipfile.is_zipfile(path) else _read_legacy(path)
     except UserError:
         raise
     except OSError as error:
@@ -72,8 +102,7 @@ def read_torch_checkpoint(path: Path | str) -> dict[str, np.ndarray]:
     except Exception as error:  # A damaged pickle may raise nearly anything.
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
-            f"{path}: not a readable PyTorch state dict ({reason}); save one with "
-            "torch.save(model.state_dict(), path)"
+            f"{path}: not a readable PyTorch {what} ({reason}); save one with {how}"
         ) from None
 
 

@@ -1,0 +1,135 @@
+"""Read a matrix of embeddings from the files of any framework, never executing what they hold."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from retrieval.errors import UserError
+
+NAMES = ("embeddings", "emb", "features", "tensor")  # looked for first, in this order
+
+
+def read_embeddings(path: Path | str) -> np.ndarray:
+    """Read and check embeddings.
+
+    ``.npy``: the matrix. ``.npz`` and ``.h5``: the array called ``embeddings``, ``emb`` or
+    ``features``, or the only matrix; an ``.h5`` of the TF 1 baseline holds ``emb``, or ``emb_aug``
+    (n, views, d) with ``augmentation_types``, whose mean over views is taken if ``emb`` is missing.
+    ``.parquet``: one column per dimension, or one column of lists. ``.pt``, ``.pth``: a tensor, or
+    a dict with one, written by ``torch.save`` and read without running its pickle's functions.
+
+    Args:
+        path: The file.
+
+    Returns:
+        float32, (n, d), finite.
+
+    Raises:
+        UserError: An unknown format, an unreadable file, no matrix or several, or a row that is
+            NaN or infinite; names the first such row.
+    """
+    path = Path(path)
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise UserError(f"{path}: format {path.suffix!r} is unknown; give {', '.join(READERS)}")
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        array = reader(path)
+    except UserError:
+        raise
+    except Exception as error:  # a damaged file may raise nearly anything
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{path}: cannot be read as {path.suffix} ({reason})") from None
+    return _checked(array, path)
+
+
+def _checked(array: np.ndarray, path: Path) -> np.ndarray:
+    if array.dtype.kind not in "fiu":
+        raise UserError(f"{path}: holds {array.dtype}; embeddings are real numbers")
+    if array.ndim != 2 or 0 in array.shape:
+        raise UserError(f"{path}: has shape {array.shape}; embeddings are (items, dimensions)")
+    with np.errstate(over="ignore"):
+        result = np.ascontiguousarray(array, np.float32)
+    bad = ~np.isfinite(result).all(axis=1)
+    if bad.any():
+        row = int(np.argmax(bad))
+        what = "NaN" if np.isnan(result[row]).any() else "Inf, or too large for float32"
+        raise UserError(f"{path}: row {row} (of 0 to {len(result) - 1}) holds {what}")
+    return result
+
+
+def _pick(arrays: Mapping[str, tuple[int, ...]], path: Path) -> str:
+    """Choose the array that holds the embeddings by name, else the only matrix."""
+    for name in NAMES:
+        if name in arrays:
+            return name
+    matrices = [name for name, shape in arrays.items() if len(shape) == 2]
+    if len(matrices) != 1:
+        shown = ", ".join(f"{name} {shape}" for name, shape in arrays.items()) or "nothing"
+        raise UserError(f"{path}: call one array 'embeddings'; the file holds {shown}")
+    return matrices[0]
+
+
+def _npy(path: Path) -> np.ndarray:
+    return np.load(path, allow_pickle=False)
+
+
+def _npz(path: Path) -> np.ndarray:
+    with np.load(path, allow_pickle=False) as arrays:
+        content = {name: arrays[name] for name in arrays.files}
+    return content[_pick({name: value.shape for name, value in content.items()}, path)]
+
+
+def _hdf5(path: Path) -> np.ndarray:
+    with h5py.File(path, "r") as file:
+        shapes = {k: v.shape for k, v in file.items() if isinstance(v, h5py.Dataset)}
+        if "emb" in shapes or "emb_aug" not in shapes:
+            return file[_pick(shapes, path)][()]
+        shape = shapes["emb_aug"]
+        if len(shape) != 3:
+            raise UserError(f"{path}: emb_aug has shape {shape}; give (items, views, dimensions)")
+        types = shapes.get("augmentation_types", (shape[1],))[0]
+        if types != shape[1]:
+            raise UserError(f"{path}: {shape[1]} views in emb_aug, {types} augmentation_types")
+        return file["emb_aug"][()].mean(axis=1)
+
+
+def _parquet(path: Path) -> np.ndarray:
+    frame = pd.read_parquet(path)
+    if frame.shape[1] != 1 or frame.dtypes.iloc[0].kind != "O":
+        other = [str(name) for name in frame if frame[name].dtype.kind not in "fiu"]
+        if other:
+            raise UserError(f"{path}: column {other[0]!r} is not numeric; keep the embedding only")
+        return frame.to_numpy()
+    lists = frame.iloc[:, 0]
+    if len(lists) and not isinstance(lists.iloc[0], np.ndarray | list):
+        raise UserError(f"{path}: column {frame.columns[0]!r} is not numeric")
+    width = [0 if value is None else len(value) for value in lists]
+    odd = [row for row, size in enumerate(width) if size != width[0]]
+    if odd:
+        raise UserError(
+            f"{path}: row {odd[0]} has {width[odd[0]]} dimensions, row 0 has {width[0]}"
+        )
+    return np.stack([np.asarray(value) for value in lists]) if len(lists) else np.empty((0, 0))
+
+
+def _torch(path: Path) -> np.ndarray:
+    from retrieval.models.torch_checkpoint import read_torch_tensors
+
+    tensors = read_torch_tensors(path)
+    return tensors[_pick({name: value.shape for name, value in tensors.items()}, path)]
+
+
+READERS: dict[str, Callable[[Path], np.ndarray]] = {
+    ".npy": _npy,
+    ".npz": _npz,
+    ".h5": _hdf5,
+    ".hdf5": _hdf5,
+    ".parquet": _parquet,
+    ".pt": _torch,
+    ".pth": _torch,
+}
