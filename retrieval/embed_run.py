@@ -10,6 +10,7 @@ from retrieval.checkpoints import load_network
 from retrieval.datasets.catalog import Catalog
 from retrieval.embedding import build_network, embed_features, embed_images, untrained_embeddings
 from retrieval.features import backbone_features
+from retrieval.precision import mixed_precision
 from retrieval.resolve import UNTRAINED
 from retrieval.settings import TrainSettings
 
@@ -42,7 +43,8 @@ def embed_test_split(
         features = backbone_features(catalog, settings, progress=progress)
     fresh = network is None
     if fresh:
-        network = build_network(settings, None if features is None else features.shape[1])
+        with mixed_precision(settings.mixed_precision):
+            network = build_network(settings, None if features is None else features.shape[1])
     if fresh or settings.use_checkpoint == "best":
         load_network(folder / "checkpoints", network, settings.use_checkpoint)
     if features is not None:

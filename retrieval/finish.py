@@ -26,18 +26,23 @@ KS = (1, 2, 4, 8, 10, 20, 30, 40, 50, 100, 1000)
 
 def run_config(settings: TrainSettings | None, catalog: Catalog, seconds: dict[str, float]) -> dict:
     """Return the content of ``config.yaml`` (without the schema)."""
-    splits = catalog.items["split"].value_counts()
     return {
         "settings": settings and settings.to_mapping(),
-        "dataset": {
-            "name": catalog.name,
-            "root": str(catalog.root.resolve()),
-            "options": catalog.options,
-            "n_train": int(splits.get("train", 0)),
-            "n_test": int(splits.get("test", 0)),
-            "query_gallery_title": catalog.query_gallery_title,
-        },
+        "dataset": dataset_config(catalog),
         "provenance": provenance(settings.seed if settings else 0, seconds),
+    }
+
+
+def dataset_config(catalog: Catalog) -> dict:
+    """Return what ``config.yaml`` says about the data set."""
+    splits = catalog.items["split"].value_counts()
+    return {
+        "name": catalog.name,
+        "root": str(catalog.root.resolve()),
+        "options": catalog.options,
+        "n_train": int(splits.get("train", 0)),
+        "n_test": int(splits.get("test", 0)),
+        "query_gallery_title": catalog.query_gallery_title,
     }
 
 
@@ -53,8 +58,10 @@ def write_embeddings(folder: Path, embeddings: np.ndarray, rows: pd.DataFrame) -
         raise UserError(f"embedding of item {row} ({rows['path'].iloc[row]}) is not finite")
     items = rows[[c for c in ITEM_COLUMNS if c in rows]].copy()
     items.insert(0, "item", rows.index.to_numpy())
-    items.reset_index(drop=True).to_parquet(folder / "items.parquet")
-    np.save(folder / "embeddings.npy", np.ascontiguousarray(embeddings, np.float32))
+    with atomic_path(folder / "items.parquet") as temporary:
+        items.reset_index(drop=True).to_parquet(temporary)
+    with atomic_path(folder / "embeddings.npy") as temporary:
+        np.save(temporary, np.ascontiguousarray(embeddings, np.float32))
 
 
 def finish(folder: Path, catalog: Catalog, distance: str, *, progress: bool = True) -> None:
@@ -85,7 +92,13 @@ def evaluate_folder(folder: Path, items: pd.DataFrame, catalog: Catalog, distanc
     }
     if (roles != "both").any():
         results["query_gallery"] = evaluate(
-            embeddings, labels, roles, ks=KS, distance=distance, k_neighbours=NEIGHBOURS
+            embeddings,
+            labels,
+            roles,
+            ks=KS,
+            distance=distance,
+            k_neighbours=NEIGHBOURS,
+            reuse=results["leave_one_out"],
         )
     arrays = {
         f"{name}/{field}": getattr(result, "neighbours" if field == "ids" else field)
@@ -102,7 +115,8 @@ def evaluate_folder(folder: Path, items: pd.DataFrame, catalog: Catalog, distanc
     ]
     graph = results["leave_one_out"]
     with atomic_path(folder / "projection.parquet") as temporary:
-        project(embeddings, graph.neighbours, graph.similarities).to_parquet(temporary)
+        layout = project(embeddings, graph.neighbours, graph.similarities, distance=distance)
+        layout.to_parquet(temporary)
     write_json(
         folder / "metrics.json",
         {"schema": SCHEMA, "primary": list(results)[-1], "results": entries},

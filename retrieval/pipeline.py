@@ -11,7 +11,7 @@ import yaml
 from retrieval.datasets import load_catalog
 from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError
-from retrieval.finish import finish, run_config, write_embeddings
+from retrieval.finish import dataset_config, finish, run_config, write_embeddings
 from retrieval.resolve import UNTRAINED, check_names, resolve
 from retrieval.runs import partial_path, publish, write_config
 from retrieval.settings import TrainSettings
@@ -68,18 +68,23 @@ def train(
     )
 
 
-def resume(path: Path | str, *, progress: bool = True) -> Path:
+def resume(
+    path: Path | str, *, overwrite: bool = False, evaluate: bool = True, progress: bool = True
+) -> Path:
     """Continue an interrupted run from its latest checkpoint.
 
     Args:
         path: The run's folder as it will be called, or its ``.partial`` folder.
+        overwrite: Replace a finished run of the same name.
+        evaluate: Embed and evaluate after training.
         progress: Show progress bars.
 
     Returns:
         The finished run's folder.
 
     Raises:
-        UserError: There is nothing to continue.
+        UserError: There is nothing to continue, a finished run would be replaced, or the data set
+            is no longer the same.
     """
     path = Path(path)
     if path.name.endswith(".partial"):
@@ -88,9 +93,20 @@ def resume(path: Path | str, *, progress: bool = True) -> Path:
     if not config.exists():
         done = " (it is finished)" if path.exists() else ""
         raise UserError(f"no interrupted run at {path}{done}")
-    settings = TrainSettings.from_mapping(yaml.safe_load(config.read_text())["settings"])
+    if path.exists() and not overwrite:
+        raise UserError(f"{path} exists beside the interrupted run; pass --overwrite to replace it")
+    started = yaml.safe_load(config.read_text())
+    settings = TrainSettings.from_mapping(started["settings"])
     catalog = load_catalog(settings.dataset, settings.data, **settings.dataset_options)
-    return _complete(path, settings, catalog, overwrite=False, evaluate=True, progress=progress)
+    if (now := dataset_config(catalog)) != started["dataset"]:
+        changed = [key for key in now if now[key] != started["dataset"].get(key)]
+        raise UserError(
+            f"{path}: the data set has changed since the run started ({', '.join(changed)}); "
+            "train it again from the start"
+        )
+    return _complete(
+        path, settings, catalog, overwrite=overwrite, evaluate=evaluate, progress=progress
+    )
 
 
 def default_name(settings: TrainSettings) -> str:
@@ -111,10 +127,12 @@ def check_run_name(name: str) -> str:
 
 
 def start_partial(folder: Path, settings: TrainSettings, catalog: Catalog) -> None:
-    """Make the partial folder, or keep the one an interrupted run with equal settings left."""
+    """Make the partial folder, or keep what an interrupted run of equal settings and data left."""
     config = folder / "config.yaml"
     if config.exists():
-        if yaml.safe_load(config.read_text())["settings"] == settings.to_mapping():
+        started = yaml.safe_load(config.read_text())
+        same_data = started["dataset"] == dataset_config(catalog)
+        if same_data and started["settings"] == settings.to_mapping():
             return
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,15 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from retrieval.callbacks import Clock, Evaluate, Guard, Progress, RecordSteps, SaveCheckpoint
+from retrieval.callbacks import (
+    Clock,
+    Evaluate,
+    Guard,
+    Progress,
+    RecordSteps,
+    SaveCheckpoint,
+    out_of_patience,
+)
 from retrieval.checkpoints import restore_checkpoint
 from retrieval.datasets.catalog import Catalog
 from retrieval.embedding import build_network, embed_features, embed_images
@@ -44,7 +52,9 @@ def fit(
     with strategy.scope() if strategy else contextlib.nullcontext():
         model = build_ranking_model(settings, data)
     done = restore_checkpoint(folder / "checkpoints", model)
-    if done < settings.steps:
+    # A run that was killed after it had stopped early must not go on.
+    history = History(folder / "history.csv", done)
+    if done < settings.steps and not out_of_patience(history, settings.monitor, settings.patience):
         _train_from(done, model, settings, data, folder, progress)
     return model.network
 
@@ -75,7 +85,8 @@ def build_ranking_model(settings: TrainSettings, data: TrainingData) -> RankingM
         clip_norm=settings.clip_norm,
     )
     model.compile(optimizer=optimizer)
-    optimizer.build(network.trainable_variables + model.loss_weights)
+    # The model's, not ours: float16 wraps it in one that scales the loss.
+    model.optimizer.build(network.trainable_variables + model.loss_weights)
     return model
 
 
@@ -97,12 +108,17 @@ def _train_from(
 ) -> None:
     sampler = make_sampler(settings, data)
     interval = min(settings.eval_every, settings.steps)
-    with naming_unreadable_images(data.image_paths()):
+    callbacks = run_callbacks(model, settings, data, folder, done, sampler)
+    with naming_unreadable_images(data.image_paths()), contextlib.ExitStack() as stack:
+        if progress:
+            bar = Progress(callbacks[0].clock, settings.loss, settings.monitor)
+            stack.callback(bar.close)
+            callbacks.append(bar)
         model.fit(
             batch_dataset(settings, data, sampler, done, progress=progress),
             verbose=0,
             shuffle=False,
-            callbacks=run_callbacks(model, settings, data, folder, done, sampler, progress),
+            callbacks=callbacks,
             initial_epoch=done // interval,
             epochs=-(-settings.steps // interval),
             steps_per_epoch=interval,
@@ -116,7 +132,6 @@ def run_callbacks(
     folder: Path,
     done: int,
     sampler: PKSampler,
-    progress: bool,
 ) -> list:
     """Return the callbacks of a run, in the order they must act (see :mod:`callbacks`)."""
     clock, history = Clock(done, settings.steps), History(folder / "history.csv", done)
@@ -132,8 +147,6 @@ def run_callbacks(
         Evaluate(clock, history, in_training_evaluation(model.network, settings, data)),
         SaveCheckpoint(clock, history, checkpoints, settings.monitor, settings.patience),
     ]
-    if progress:
-        callbacks.append(Progress(clock, settings.loss, settings.monitor))
     if settings.tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(str(folder / "tensorboard")))
     return callbacks

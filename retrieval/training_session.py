@@ -71,7 +71,7 @@ def run_session(
     """
     start = time.perf_counter()
     if resume_path is not None:
-        paths = [resume(resume_path)]
+        paths = [resume(resume_path, overwrite=overwrite, evaluate=evaluate)]
     else:
         wanted = expand(settings_of(changes), seeds)
         single = len(wanted) == 1
