@@ -1,57 +1,104 @@
-"""Test-time augmentation: several views of an image, one embedding (as the TF 1 baseline)."""
+"""Test-time augmentation: several views of an image, one embedding (as the TF 1 baseline).
+
+Views are named in a setting such as ``flip+five_crop``. How an image is cut: ``centre`` (the
+default), ``five_crop`` (centre and four corners) or ``average_pool`` (not at all: the network sees
+the whole image at pre-crop size, and its average pooling takes the mean over positions). ``flip``
+adds the mirror image of every view.
+"""
+
+import warnings
 
 import numpy as np
 
 from retrieval.errors import UserError, unknown_option
 
-VIEWS = ("centre", "flip", "five_crop")
+CUTS = ("centre", "five_crop", "average_pool")
+VIEWS = (*CUTS, "flip")
 HOW = ("mean", "normalised_mean")
 
 
 def parse_views(text: str) -> tuple[str, ...]:
     """Read a setting such as ``flip+five_crop``; ``none`` gives no views.
 
+    Args:
+        text: Names of views joined by ``+``, or ``none``.
+
+    Returns:
+        The names.
+
     Raises:
-        UserError: An unknown view.
+        UserError: An unknown view, or two ways to cut an image.
     """
     views = () if text == "none" else tuple(text.split("+"))
     for view in views:
         if view not in VIEWS:
             raise unknown_option("test-time view", view, ("none", *VIEWS))
+    cuts = [view for view in views if view in CUTS]
+    if len(cuts) > 1:
+        raise UserError(f"test-time views {text!r}: give only one of {', '.join(cuts)}")
     return views
+
+
+def view_size(kinds: tuple[str, ...], size: int, pre_crop: int | None) -> int:
+    """Return the side of the views, pixels: the pre-crop size for ``average_pool``, else ``size``.
+
+    Args:
+        kinds: What :func:`parse_views` returns.
+        size: Side of the network input in training, pixels.
+        pre_crop: Side of the resized image before cropping, pixels; None: the same.
+
+    Returns:
+        The side that the network's input must have.
+    """
+    return (pre_crop or size) if "average_pool" in kinds else size
 
 
 def test_time_views(images: np.ndarray, kinds: tuple[str, ...], size: int) -> np.ndarray:
     """Cut the views of each image.
 
     Args:
-        images: (B, L, L, 3), L >= size.
-        kinds: Any of ``centre`` (always the first view), ``five_crop`` (adds the four corners) and
-            ``flip`` (adds the mirror image of every view).
-        size: Side of the views, pixels.
+        images: (B, L, L, 3) at pre-crop size, L >= size.
+        kinds: What :func:`parse_views` returns.
+        size: Side of the views, pixels; ``average_pool`` needs L.
 
     Returns:
-        (B, V, size, size, 3), same dtype.
+        (B, V, size, size, 3), same dtype; views in the order of :func:`view_names`.
 
     Raises:
-        UserError: An unknown view, or five crops without room for them.
+        UserError: Five crops without room for them.
     """
-    for kind in kinds:
-        if kind not in VIEWS:
-            raise unknown_option("test-time view", kind, VIEWS)
+    images = np.asarray(images)
     slack = images.shape[1] - size
     corners = [(slack // 2, slack // 2)]
     if "five_crop" in kinds:
         if slack < 1:
-            raise UserError(f"five_crop needs --pre-crop larger than the image size {size}")
+            raise UserError(
+                f"five_crop cuts views of {size} px out of images of {images.shape[1]} px: give a "
+                f"--pre-crop above {size}"
+            )
         corners += [(0, 0), (0, slack), (slack, 0), (slack, slack)]
     views = [images[:, y : y + size, x : x + size] for y, x in corners]
     if "flip" in kinds:
         views += [view[:, :, ::-1] for view in views]
-    return np.stack([np.asarray(view) for view in views], axis=1)
+    return np.stack(views, axis=1)
 
 
 test_time_views.__test__ = False  # a name pytest would take for a test
+
+
+def view_names(kinds: tuple[str, ...]) -> list[str]:
+    """Name the views in the order in which :func:`test_time_views` returns them.
+
+    Args:
+        kinds: What :func:`parse_views` returns.
+
+    Returns:
+        V names, such as ``top_left`` or ``centre_flip``.
+    """
+    names = ["average_pool" if "average_pool" in kinds else "centre"]
+    if "five_crop" in kinds:
+        names += ["top_left", "top_right", "bottom_left", "bottom_right"]
+    return names + [f"{name}_flip" for name in names if "flip" in kinds]
 
 
 def aggregate(embeddings: np.ndarray, how: str = "normalised_mean") -> np.ndarray:
@@ -59,7 +106,7 @@ def aggregate(embeddings: np.ndarray, how: str = "normalised_mean") -> np.ndarra
 
     Args:
         embeddings: (B, V, D).
-        how: ``mean``, or ``normalised_mean`` (each view first scaled to unit length).
+        how: ``mean``, or ``normalised_mean`` (the mean, scaled to unit length).
 
     Returns:
         (B, D), float32.
@@ -69,7 +116,25 @@ def aggregate(embeddings: np.ndarray, how: str = "normalised_mean") -> np.ndarra
     """
     if how not in HOW:
         raise unknown_option("aggregation", how, HOW)
+    mean = np.asarray(embeddings, np.float32).mean(axis=1)
     if how == "normalised_mean":
-        norm = np.linalg.norm(embeddings, axis=-1, keepdims=True)
-        embeddings = embeddings / np.maximum(norm, 1e-12)
-    return embeddings.mean(axis=1).astype(np.float32)
+        mean /= np.maximum(np.linalg.norm(mean, axis=-1, keepdims=True), 1e-12)
+    return mean
+
+
+def warn_of_resolution(trained: int, tested: int) -> None:
+    """Warn if images are embedded at another resolution than the network was trained at.
+
+    Objects then appear at another scale than the network learnt (Touvron et al. 2019, "Fixing the
+    train-test resolution discrepancy").
+
+    Args:
+        trained: Side of the network input in training, pixels.
+        tested: Side of the network input now, pixels.
+    """
+    if trained != tested:
+        warnings.warn(
+            f"embedding at {tested} px a network trained at {trained} px: its scores belong to "
+            "this pair of resolutions",
+            stacklevel=2,
+        )

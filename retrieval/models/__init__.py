@@ -86,12 +86,9 @@ BACKBONES: dict[str, Backbone] = {
     "inception_v1": Backbone(
         _own("inception_v1"), 224, 1024, "Szegedy 2015 with batch norm; TF-slim checkpoint"
     ),
-    "densenet121": Backbone(_application("DenseNet121"), 224, 1024, "Huang 2017; Keras"),
     "densenet169": Backbone(_application("DenseNet169"), 224, 1664, "Huang 2017; Keras"),
-    "densenet201": Backbone(_application("DenseNet201"), 224, 1920, "Huang 2017; Keras"),
     "resnet50": Backbone(_application("ResNet50"), 224, 2048, "He 2016; Keras"),
     "resnet50_v2": Backbone(_application("ResNet50V2"), 224, 2048, "He 2016b; Keras"),
-    "resnet101": Backbone(_application("ResNet101"), 224, 2048, "He 2016; Keras"),
     "inception_v3": Backbone(_application("InceptionV3"), 299, 2048, "Szegedy 2016; Keras"),
     "xception": Backbone(_application("Xception"), 299, 2048, "Chollet 2017; Keras"),
     "mobilenet_v2": Backbone(_application("MobileNetV2"), 224, 1280, "Sandler 2018; Keras"),
@@ -104,11 +101,7 @@ BACKBONES: dict[str, Backbone] = {
     "efficientnet_v2_b0": Backbone(
         _application("EfficientNetV2B0"), 224, 1280, "Tan & Le 2021; Keras"
     ),
-    "efficientnet_v2_s": Backbone(
-        _application("EfficientNetV2S"), 384, 1280, "Tan & Le 2021; Keras"
-    ),
     "convnext_tiny": Backbone(_application("ConvNeXtTiny"), 224, 768, "Liu 2022; Keras"),
-    "convnext_small": Backbone(_application("ConvNeXtSmall"), 224, 768, "Liu 2022; Keras"),
 }
 
 HEADS: dict[str, Head] = {

@@ -12,21 +12,16 @@ from retrieval.models.weights import load_weights
 # How each family turns pixels 0..255 into its input (keras.applications.imagenet_utils); "own":
 # the network's first layers do it.
 PREPROCESSING = {
-    "DenseNet121": "torch",
     "DenseNet169": "torch",
-    "DenseNet201": "torch",
     "ResNet50": "caffe",
     "ResNet50V2": "symmetric",
-    "ResNet101": "caffe",
     "InceptionV3": "symmetric",
     "Xception": "symmetric",
     "MobileNetV2": "symmetric",
     "MobileNetV3Small": "own",
     "MobileNetV3Large": "own",
     "EfficientNetV2B0": "own",
-    "EfficientNetV2S": "own",
     "ConvNeXtTiny": "own",
-    "ConvNeXtSmall": "own",
 }
 TORCH_MEAN, TORCH_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
@@ -52,6 +47,7 @@ def build(constructor: str, image_size: int, weights: str | None = "imagenet") -
         network = getattr(keras.applications, constructor)(
             include_top=False,
             weights="imagenet" if weights == "imagenet" else None,
+            input_shape=(image_size, image_size, 3),  # picks the weights, where there are several
             input_tensor=preprocess(images, PREPROCESSING[constructor]),
         )
     except Exception as error:
@@ -62,7 +58,8 @@ def build(constructor: str, image_size: int, weights: str | None = "imagenet") -
         raise UserError(_no_download(constructor, url.group())) from error
     if weights not in (None, "imagenet"):
         load_weights(network, Path(weights))
-    return network
+    # Keras gives a list of one input where preprocessing comes first; ours is the input itself.
+    return keras.Model(images, network.output, name=network.name)
 
 
 def _no_download(constructor: str, url: str) -> str:

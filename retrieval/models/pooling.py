@@ -9,9 +9,9 @@ from retrieval.errors import unknown_option
 class GeMPooling(keras.layers.Layer):
     """Generalised mean over positions, (mean x^p)^(1/p), with a trainable p.
 
-    p = 1 is the average, p -> infinity the maximum. Computed in float32, as x^3 overflows half
-    precision. Radenovic et al. 2018, "Fine-tuning CNN Image Retrieval with No Human Annotation",
-    equation 3; as there, p starts at 3, is shared by all channels, and x is clipped at 1e-6.
+    p = 1 is the average, p -> infinity the maximum. Computed in float32. Radenovic et al. 2018,
+    "Fine-tuning CNN Image Retrieval with No Human Annotation", equation 3; as there, p starts at 3,
+    is shared by all channels, and x is clipped at 1e-6.
     """
 
     def __init__(self, initial_p: float = 3.0, epsilon: float = 1e-6, **options: object) -> None:
@@ -26,8 +26,12 @@ class GeMPooling(keras.layers.Layer):
 
     def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
         """Pool (B, h, w, F) to (B, F)."""
-        powers = keras.ops.power(keras.ops.maximum(x, self.epsilon), self.p)
-        return keras.ops.power(keras.ops.mean(powers, axis=(1, 2)), 1.0 / self.p)
+        x = keras.ops.maximum(x, self.epsilon)
+        # Relative to the maximum, as x^p would overflow once p has grown; the result does not
+        # depend on it, so that no gradient is lost.
+        largest = keras.ops.stop_gradient(keras.ops.max(x, axis=(1, 2), keepdims=True))
+        mean = keras.ops.mean(keras.ops.power(x / largest, self.p), axis=(1, 2))
+        return largest[:, 0, 0] * keras.ops.power(mean, 1.0 / self.p)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Return (B, F)."""

@@ -68,13 +68,27 @@ def _from_model(network: keras.Model, path: Path) -> None:
 def _from_weights(network: keras.Model, path: Path) -> None:
     """Load a ``.weights.h5`` file of the network, or of a whole model around it."""
     with h5py.File(path, "r") as file:
-        group = file.get(BACKBONE_GROUP)
-        if group is None or "layers" not in group:
-            network.load_weights(path)
-            return
+        inner = file.get(BACKBONE_GROUP)
+        group = inner if inner is not None and "layers" in inner else file
+        # Keras fills what it finds and leaves the rest random, so compare first.
+        found, wanted = _shapes(group), sorted(tuple(w.shape) for w in network.weights)
+        if wanted not in (found, found[1:]):  # () is the first: a trainable pooling's exponent
+            raise ValueError(f"{len(found)} arrays, {len(wanted)} of other shapes are needed")
         with tempfile.TemporaryDirectory() as folder:
-            inner = Path(folder) / "backbone.weights.h5"
-            with h5py.File(inner, "w") as copy:
+            copied = Path(folder) / "backbone.weights.h5"
+            with h5py.File(copied, "w") as copy:
                 for name in group:
                     group.copy(name, copy)
-            network.load_weights(inner)
+            network.load_weights(copied)
+
+
+def _shapes(group: h5py.Group) -> list[tuple[int, ...]]:
+    """Return the sorted shapes of all weights in a group; seeds of dropout are no weights."""
+    shapes = []
+
+    def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Dataset) and "seed_generator" not in name:
+            shapes.append(item.shape)
+
+    group.visititems(visit)
+    return sorted(shapes)

@@ -1,0 +1,72 @@
+"""Networks of keras.applications: their preprocessing, and weights without a download."""
+
+import urllib.error
+
+import keras
+import numpy as np
+import pytest
+from keras import applications
+
+from retrieval.errors import UserError
+from retrieval.models import BACKBONES, build_backbone, keras_applications
+from retrieval.models.keras_applications import PREPROCESSING
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3)).astype(np.float32)
+FAMILIES = {
+    "DenseNet169": applications.densenet,
+    "ResNet50": applications.resnet,
+    "ResNet50V2": applications.resnet_v2,
+    "InceptionV3": applications.inception_v3,
+    "Xception": applications.xception,
+    "MobileNetV2": applications.mobilenet_v2,
+    "MobileNetV3Small": applications.mobilenet_v3,
+    "EfficientNetV2B0": applications.efficientnet_v2,
+    "ConvNeXtTiny": applications.convnext,
+}
+
+
+@pytest.mark.parametrize("constructor", FAMILIES)
+def test_preprocessing_is_the_family_s_own(constructor):
+    images = keras.Input((8, 8, 3))
+    ours = keras.Model(images, keras_applications.preprocess(images, PREPROCESSING[constructor]))
+    expected = FAMILIES[constructor].preprocess_input(PIXELS.copy())
+    np.testing.assert_allclose(ours(PIXELS), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in BACKBONES if name not in ("conv4", "efficientnet_lite0")]
+)
+def test_the_feature_map_is_as_registered(name):
+    network = BACKBONES[name].build(96, None)
+    assert network.input_shape == (None, 96, 96, 3)
+    assert network.output_shape == (None, 3, 3, BACKBONES[name].feature_size) or (
+        # These two pad less: fewer positions from so small an image.
+        name in ("inception_v3", "xception")
+        and network.output_shape[-1] == BACKBONES[name].feature_size
+    )
+
+
+def test_pixels_are_preprocessed_once():
+    """0..255 in, the family's input at the first convolution."""
+    backbone = build_backbone("mobilenet_v2", 32, weights="none")
+    seen = keras.Model(backbone.input, backbone.get_layer("Conv1").input)
+    pixels = np.random.default_rng(1).integers(0, 256, (1, 32, 32, 3)).astype(np.float32)
+    expected = applications.mobilenet_v2.preprocess_input(pixels.copy())
+    np.testing.assert_allclose(seen(pixels), expected, atol=1e-5)
+
+
+def test_without_a_network_the_error_says_what_to_fetch_and_where_to_put_it(monkeypatch, tmp_path):
+    def unreachable(*args, **options):
+        raise urllib.error.URLError("no route to host")
+
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr("keras.src.utils.file_utils.urlretrieve", unreachable)
+    monkeypatch.setattr("keras.src.utils.file_utils.config.keras_home", lambda: str(tmp_path))
+    with pytest.raises(UserError) as caught:
+        build_backbone("mobilenet_v2", 96)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "MobileNetV2" in message
+    assert "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/" in message
+    assert f"{tmp_path}/models" in message
+    assert "--weights FILE" in message
