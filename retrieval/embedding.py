@@ -7,12 +7,19 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from retrieval.augmentation import aggregate, parse_views, test_time_views
+from retrieval.augmentation import (
+    aggregate,
+    parse_views,
+    test_time_views,
+    view_size,
+    warn_of_resolution,
+)
 from retrieval.datasets.catalog import Catalog
 from retrieval.features import backbone_features, boxes
 from retrieval.input_pipeline import eval_dataset, naming_unreadable_images
 from retrieval.models import BACKBONES, build_head, build_model
 from retrieval.models.freezing import freeze_batch_norm
+from retrieval.models.resolution import at_resolution
 from retrieval.settings import TrainSettings
 
 BATCH = 64
@@ -78,7 +85,10 @@ def embed_images(
     """
     all_boxes = boxes(catalog)
     views = parse_views(settings.test_time)
-    size = settings.image_size
+    size = view_size(views, settings.image_size, settings.pre_crop)
+    if size != settings.image_size:
+        warn_of_resolution(settings.image_size, size)
+        network = at_resolution(network, size)
     loaded = (settings.pre_crop or size) if views else size
     batches = eval_dataset(
         catalog.absolute_paths(rows),
@@ -102,10 +112,10 @@ def _embed_batch(
 ) -> np.ndarray:
     if not views:
         return predict(network, images)
-    stacked = np.asarray(test_time_views(images, views, size))
-    count, shape = stacked.shape[1], stacked.shape[2:]
-    flat = predict(network, stacked.reshape(-1, *shape))
-    return np.asarray(aggregate(flat.reshape(len(stacked), count, -1), "normalised_mean"))
+    stacked = test_time_views(images, views, size)
+    # One view at a time, so that views cost time and no memory.
+    embedded = [predict(network, stacked[:, view]) for view in range(stacked.shape[1])]
+    return aggregate(np.stack(embedded, axis=1), "normalised_mean")
 
 
 def untrained_embeddings(
