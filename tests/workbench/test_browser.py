@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+expect.set_options(timeout=20_000)  # the machine may be busy with other tests
 
 MAP = ".st-key-map .js-plotly-plot"
 PIXEL = """([selector, index]) => {
