@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from retrieval.evaluation.kernels import LANES, NONE, _at_least
+from retrieval.evaluation.selection import LANES, NONE, at_least
 
 BLOCK, TILE = 512, 512
 MAX_ITERATIONS = 300
@@ -26,7 +26,7 @@ def _best_two(tile, columns, best, winner, second):
     for i in range(len(tile)):
         for start in range(0, n, LANES):
             stop = min(start + LANES, n)
-            if _at_least(tile, i, start, stop, second[i]) == NONE:
+            if at_least(tile, i, start, stop, second[i]) == NONE:
                 continue
             for j in range(start, stop):
                 score = tile[i, j]

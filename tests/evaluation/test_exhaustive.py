@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from retrieval.evaluation import evaluate, neighbours
+from retrieval.evaluation import block, evaluate, neighbours
 from retrieval.evaluation.distances import DISTANCES
 from retrieval.evaluation.protocol import ROLES
 from tests.evaluation.oracle import evaluate_slowly
@@ -81,7 +81,7 @@ def test_crowds_of_duplicates_are_ordered_by_index(
     rng = np.random.default_rng(classes * k)
     x, labels = crowded(rng, 600, 3, classes)
     monkeypatch.setattr(neighbours, "BLOCK", sizes[0])
-    monkeypatch.setattr(neighbours, "TILE", sizes[1])
+    monkeypatch.setattr(block, "TILE", sizes[1])
     monkeypatch.setattr(neighbours, "CHUNK_BYTES", 4000)
     monkeypatch.setattr(neighbours, "GROUP_BYTES", 1 << 20)
     monkeypatch.setattr(neighbours, "PAIRS", 5000)

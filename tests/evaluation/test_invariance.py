@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval.evaluation import evaluate, neighbours
+from retrieval.evaluation import block, evaluate, neighbours
 from retrieval.evaluation.distances import DISTANCES
 
 QUIET = {"kmeans": "none", "n_bootstrap": 0}
@@ -72,7 +72,7 @@ def test_threads_and_block_sizes_do_not_matter(monkeypatch, distance, collapse):
     x[::7] = x[0]
     plain = evaluate(x, labels, distance=distance, threads=1, **QUIET)
     monkeypatch.setattr(neighbours, "BLOCK", 37)
-    monkeypatch.setattr(neighbours, "TILE", 101)
+    monkeypatch.setattr(block, "TILE", 101)
     other = evaluate(x, labels, distance=distance, threads=3, **QUIET)
     same(plain, other)
     np.testing.assert_array_equal(plain.similarities, other.similarities)
