@@ -165,18 +165,19 @@ def clustering_metrics(codes: np.ndarray, clusters: np.ndarray) -> dict[str, flo
     chance = same_class * same_cluster / max(1.0, n * (n - 1) / 2)
     top = (same_class + same_cluster) / 2 - chance
     geometric = np.sqrt(h_class * h_cluster)
+    same = len(table.data) == (rows > 0).sum() == (columns > 0).sum()
     return {
-        "nmi": _ratio(shared, mean),
-        "nmi_geometric": _ratio(shared, geometric),
-        "ami": _ratio(shared - expected, mean - expected),
-        "ari": _ratio(both - chance, top),
-        "pairwise_f1": _ratio(2 * both, same_class + same_cluster),
+        "nmi": _ratio(shared, mean, same),
+        "nmi_geometric": _ratio(shared, geometric, same),
+        "ami": _ratio(shared - expected, mean - expected, same),
+        "ari": _ratio(both - chance, top, same),
+        "pairwise_f1": _ratio(2 * both, same_class + same_cluster, same),
     }
 
 
-def _ratio(part: float, whole: float) -> float:
-    """Divide; identical trivial partitions (one cluster, or all lone) agree perfectly: 1."""
-    return 1.0 if abs(whole) < 1e-12 else float(part / whole)
+def _ratio(part: float, whole: float, same: bool) -> float:
+    """Divide; where there is nothing to divide by, 1 for the same partition, else 0."""
+    return float(same) if abs(whole) < 1e-12 else float(part / whole)
 
 
 def nmi_interval(

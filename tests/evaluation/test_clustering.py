@@ -1,0 +1,199 @@
+"""NMI and its relatives against scikit-learn and brute force; k-means and its seeding."""
+
+import warnings
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as sk
+from sklearn.cluster import KMeans
+
+from retrieval.errors import UserError
+from retrieval.evaluation import evaluate, seeding
+from retrieval.evaluation.clustering import (
+    clustering_metrics,
+    expected_mutual_information,
+    kmeans,
+    nmi_interval,
+)
+from retrieval.evaluation.lloyd import lloyd
+from retrieval.evaluation.neighbours import search
+from retrieval.evaluation.protocol import sides
+from retrieval.evaluation.threads import worker_pool
+
+PARTITIONS = st.integers(1, 60).flatmap(
+    lambda n: st.tuples(*[st.lists(st.integers(0, 12), min_size=n, max_size=n)] * 2)
+)
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with worker_pool(2) as opened:
+        yield opened
+
+
+def blobs(sizes, d=16, noise=1.0, seed=0, copies=1):
+    rng = np.random.default_rng(seed)
+    codes = np.repeat(np.arange(len(sizes)), sizes)
+    x = rng.standard_normal((len(sizes), d))[codes]
+    x = x + noise * rng.standard_normal((len(codes), d))
+    x, codes = np.repeat(x, copies, axis=0), np.repeat(codes, copies)
+    return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32), codes
+
+
+def graph(x, codes, pool):
+    return search(x, codes, sides(len(x), None), "euclidean", seeding.NEIGHBOURS, pool=pool).ids
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(PARTITIONS)
+def test_equals_scikit_learn_and_pair_counting(parts):
+    a, b = (np.unique(p, return_inverse=True)[1] for p in parts)
+    found = clustering_metrics(a, b)
+    assert found["nmi"] == pytest.approx(sk.normalized_mutual_info_score(a, b), abs=1e-9)
+    geometric = sk.normalized_mutual_info_score(a, b, average_method="geometric")
+    assert found["nmi_geometric"] == pytest.approx(geometric, abs=1e-9)
+    assert found["ari"] == pytest.approx(sk.adjusted_rand_score(a, b), abs=1e-9)
+    expected = sk.adjusted_mutual_info_score(a, b)
+    assert found["ami"] == pytest.approx(expected, abs=1e-6)
+    pairs = list(combinations(range(len(a)), 2))
+    both = sum(a[i] == a[j] and b[i] == b[j] for i, j in pairs)
+    single = sum(a[i] == a[j] for i, j in pairs) + sum(b[i] == b[j] for i, j in pairs)
+    assert found["pairwise_f1"] == pytest.approx(2 * both / single if single else 1)
+
+
+def test_expected_mutual_information_is_the_mean_over_permutations():
+    a, b = np.repeat([0, 1, 2], [4, 5, 6]), np.repeat([0, 1], [9, 6])
+    rng = np.random.default_rng(0)
+    draws = [sk.mutual_info_score(a, rng.permutation(b)) for _ in range(1000)]
+    found = expected_mutual_information(np.array([4.0, 5, 6]), np.array([9.0, 6]))
+    assert found == pytest.approx(np.mean(draws), rel=0.08)
+
+
+@pytest.mark.parametrize(("n", "k"), [(700, 90), (1300, 20), (600, 600)])
+@pytest.mark.parametrize("start", ["random", "poor"])
+def test_lloyd_reaches_what_scikit_learn_reaches_from_the_same_start(pool, n, k, start):
+    x, _ = blobs(np.full(n // 10, 10), noise=1.5)
+    rows = np.random.default_rng(1).choice(n, k, replace=False) if start == "random" else range(k)
+    seeds = x[rows]
+    clusters, inertia, iterations = lloyd(x, seeds, pool)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        other = KMeans(k, init=seeds, n_init=1, tol=0, max_iter=300, algorithm="lloyd").fit(x)
+    assert inertia == pytest.approx(other.inertia_, rel=1e-3, abs=1e-3)
+    assert iterations < 300
+    # it is a fixed point: every point is with the nearest mean
+    means = np.stack([x[clusters == c].mean(0) for c in range(k)])
+    apart = ((x[:, None] - means) ** 2).sum(2)
+    np.testing.assert_allclose(apart[np.arange(n), clusters], apart.min(1), atol=1e-5)
+    assert inertia == pytest.approx(apart.min(1).sum(), rel=1e-4, abs=1e-3)
+
+
+def test_empty_clusters_are_filled(pool):
+    x, _ = blobs(np.full(40, 10))
+    seeds = np.concatenate([x[:1]] * 30 + [x[:10]]).astype(np.float32)
+    clusters, _, _ = lloyd(x, seeds, pool)
+    assert len(np.unique(clusters)) == 40
+
+
+def test_more_clusters_than_distinct_points(pool):
+    x, codes = blobs(np.full(20, 1), copies=5)
+    for method in ("greedy k-means++", "random"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = kmeans(x, 60, method, pool=pool)
+        assert found.inertia == pytest.approx(0, abs=1e-4)
+        assert clustering_metrics(codes, found.clusters)["pairwise_f1"] == 1
+    seeds = seeding.graph_seeds(x, graph(x, codes, pool), 60, 0, pool)
+    assert len(np.unique(seeds)) == 60
+    assert len(np.unique(x[seeds], axis=0)) == 20
+
+
+CASES = {
+    "small classes": (np.full(300, 5), {"noise": 1.0}),
+    "overlapping": (np.full(300, 5), {"noise": 2.0}),
+    "clear": (np.full(300, 5), {"noise": 0.3}),
+    "20 each": (np.full(75, 20), {"noise": 1.0}),
+    "one huge class": (np.r_[700, np.full(160, 5)], {"noise": 0.4}),
+    "every point five times": (np.full(60, 4), {"copies": 5}),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_seeding_on_the_graph_is_as_good_as_exact_seeding(pool, name):
+    """Mean NMI and inertia over seeds: not worse than exact greedy k-means++ beyond noise."""
+    sizes, options = CASES[name]
+    x, codes = blobs(sizes, **options)
+    k, ids = codes.max() + 1, graph(x, codes, pool)
+    nmi, inertia = {}, {}
+    for method in ("graph", "exact", "random"):
+        runs = []
+        for seed in range(10):
+            if method == "graph":
+                start = x[seeding.graph_seeds(x, ids, k, seed, pool)]
+                clusters, total, _ = lloyd(x, start, pool)
+            else:
+                kind = "random" if method == "random" else "greedy k-means++"
+                found = kmeans(x, k, kind, seed, pool=pool)
+                clusters, total = found.clusters, found.inertia
+            runs.append((clustering_metrics(codes, clusters)["nmi"], total))
+        nmi[method], inertia[method] = np.mean(runs, axis=0)
+    assert nmi["graph"] >= nmi["exact"] - 0.006
+    assert inertia["graph"] <= inertia["exact"] * 1.02
+    assert inertia["graph"] <= inertia["random"] * 1.005
+
+
+def test_falls_back_to_exact_seeding_where_clusters_outgrow_a_neighbourhood():
+    assert not seeding.graph_suits(5924, 128, 100, 64)  # CUB: exact is cheap
+    assert not seeding.graph_suits(60_502, 128, 1_000, 64)  # 60 a cluster, 32 neighbours
+    assert not seeding.graph_suits(60_502, 128, 11_316, 4)  # too few neighbours saved
+    assert seeding.graph_suits(60_502, 128, 11_316, 64)  # SOP
+    assert seeding.graph_suits(26_830, 128, 3_985, 64)  # In-shop
+
+
+def test_graph_or_not_is_used_in_evaluate(monkeypatch):
+    x, codes = blobs(np.full(200, 5))
+    calls = []
+    original = seeding.graph_seeds
+    monkeypatch.setattr(seeding, "CHEAP", 0)
+    monkeypatch.setattr(seeding, "graph_seeds", lambda *a: calls.append(1) or original(*a))
+    whole = evaluate(x, codes, n_bootstrap=0)
+    roles = np.where(np.arange(1000) % 2, "query", "gallery")
+    parts = evaluate(x, codes, roles, n_bootstrap=0)  # makes the graph of all items itself
+    short = evaluate(x, codes, n_bootstrap=0, k_neighbours=5)
+    assert len(calls) == 3
+    np.testing.assert_array_equal(whole.clusters, parts.clusters)
+    np.testing.assert_array_equal(whole.clusters, short.clusters)
+    reused = evaluate(x, codes, roles, n_bootstrap=0, reuse=whole)
+    assert len(calls) == 3
+    assert reused.metrics["nmi"] == whole.metrics["nmi"]
+    with pytest.raises(UserError, match="reuse holds a result of other"):
+        evaluate(x, codes, roles, n_bootstrap=0, reuse=whole, seed=1)
+
+
+def test_seed_decides_and_threads_do_not(monkeypatch):
+    x, codes = blobs(np.full(150, 6), noise=1.5)
+    monkeypatch.setattr(seeding, "CHEAP", 0)
+    for method in ("greedy k-means++", "random"):
+        options = {"kmeans": method, "n_bootstrap": 0}
+        a = evaluate(x, codes, threads=1, **options)
+        b = evaluate(x, codes, threads=3, **options)
+        c = evaluate(x, codes, seed=7, **options)
+        np.testing.assert_array_equal(a.clusters, b.clusters)
+        assert a.metrics["nmi"] != c.metrics["nmi"]
+        assert (a.protocol.kmeans, c.protocol.seed) == (method, 7)
+
+
+def test_nmi_interval_widens_with_fewer_classes_and_holds_the_value():
+    x, codes = blobs(np.full(200, 5), noise=1.0)
+    with worker_pool(1) as one:
+        clusters = kmeans(x, 200, pool=one).clusters
+    value = clustering_metrics(codes, clusters)["nmi"]
+    low, high = nmi_interval(codes, clusters, 400)
+    assert low < value < high
+    few = codes < 25
+    _, sub = np.unique(clusters[few], return_inverse=True)
+    less, more = nmi_interval(codes[few], sub, 400)
+    assert more - less > 1.5 * (high - low)
