@@ -1,0 +1,192 @@
+"""Approximate search for galleries too large to search exactly, with its error measured.
+
+Never used unless called for: exact search takes seconds for 60,000 items. What an approximate index
+misses lowers every metric, so a result says how much of the exact neighbours it found, measured on
+a sample of the queries themselves.
+"""
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from retrieval.errors import UserError, unknown_option
+from retrieval.evaluation.distances import DOT, SQUARED, kind_of, normalise
+from retrieval.evaluation.engine import check_shapes
+from retrieval.evaluation.gallery import take
+from retrieval.evaluation.neighbours import search
+from retrieval.evaluation.protocol import Sides, sides
+from retrieval.evaluation.ranking import check_ks
+from retrieval.evaluation.threads import worker_pool
+
+INDEXES = ("hnsw", "ivf")
+CHUNK = 65_536  # rows added to an index, or searched, at a time
+LINKS, EF_CONSTRUCTION = 32, 80  # HNSW graph: links per item, candidates while building
+TRAIN_PER_LIST = 64  # items that the coarse centres of an IVF index are trained on, per centre
+
+
+@dataclass(frozen=True)
+class ApproximateResult:
+    """Recall@K from approximate neighbours. Prints as one line that says so.
+
+    Attributes:
+        metrics: ``recall@K``, over the queries that have a positive.
+        index: Kind of index and its parameters, in words.
+        found: Share of the exact ``k`` nearest that the index found, over the checked queries.
+        n_checked: Queries that were searched exactly as well.
+        rule: Who queried whom.
+        distance: ``cosine``, ``euclidean`` or ``squared_euclidean``.
+        n_queries: Queries, including those without a possible hit.
+        n_without_positive: Queries without a possible hit; they are excluded.
+        seconds: Time to ``build`` the index, to ``search`` it and to ``check`` it.
+        queries: int32, (q,), item rows.
+        neighbours: int32, (q, k), item rows, nearest of those found first; -1 pads.
+    """
+
+    metrics: dict[str, float]
+    index: str
+    found: float
+    n_checked: int
+    rule: str
+    distance: str
+    n_queries: int
+    n_without_positive: int
+    seconds: dict[str, float]
+    queries: np.ndarray = field(repr=False)
+    neighbours: np.ndarray = field(repr=False)
+
+    def __str__(self) -> str:
+        figures = ", ".join(f"{name} {100 * x:.2f}" for name, x in self.metrics.items())
+        return (
+            f"APPROXIMATE {figures} (%; {self.index}, which found {100 * self.found:.2f}% of the "
+            f"exact neighbours of {self.n_checked:,} checked queries; {self.rule}, "
+            f"{self.distance} distance, {self.n_queries:,} queries; {self.n_without_positive:,} "
+            "queries without a possible hit excluded)"
+        )
+
+
+def evaluate_approximately(
+    embeddings: np.ndarray,
+    labels: np.ndarray,
+    roles: np.ndarray | None = None,
+    ks: Sequence[int] = (1, 2, 4, 8),
+    distance: str = "cosine",
+    *,
+    index: str = "hnsw",
+    effort: int = 64,
+    n_checked: int = 1000,
+    seed: int = 0,
+) -> ApproximateResult:
+    """Compute Recall@K from an approximate index of faiss, and measure what the index misses.
+
+    Args:
+        embeddings: float, (n, d); a memory map is read in chunks.
+        labels: (n,), class of each item.
+        roles: As in :func:`retrieval.evaluation.evaluate`.
+        ks: The K of Recall@K; the largest is the number of neighbours searched.
+        distance: ``cosine``, ``euclidean`` or ``squared_euclidean``.
+        index: ``hnsw`` (Malkov and Yashunin 2018: fast, needs the vectors in memory and more) or
+            ``ivf`` (inverted lists: builds faster).
+        effort: Candidates (HNSW) or lists (IVF) looked at per query: more find more, slower.
+        n_checked: Queries that are searched exactly too.
+        seed: Seed of the choice of checked queries.
+
+    Returns:
+        The result; no R-Precision, MAP@R or NMI, which need more than the nearest few.
+
+    Raises:
+        UserError: Bad input, or a distance or index that is not offered.
+    """
+    if index not in INDEXES:
+        raise unknown_option("approximate index", index, INDEXES)
+    if kind_of(distance) not in (DOT, SQUARED):
+        raise UserError(f"distance {distance!r} has no approximate index: use exact evaluation")
+    ks = check_ks(ks)
+    embeddings, labels = check_shapes(embeddings, labels)
+    codes = np.unique(labels, return_inverse=True)[1]
+    parts = sides(len(labels), roles)
+    clock = [time.perf_counter()]
+    built, words = _build(embeddings, parts, distance, index, effort)
+    clock.append(time.perf_counter())
+    ids = _search(built, embeddings, parts, distance, min(max(ks), len(parts.gallery)))
+    clock.append(time.perf_counter())
+    with worker_pool() as pool:
+        found, checked = _agreement(embeddings, codes, parts, distance, ids, n_checked, seed, pool)
+    clock.append(time.perf_counter())
+    own = codes[parts.queries]
+    size = np.bincount(codes[parts.gallery], minlength=codes.max() + 1)
+    counted = size[own] - (parts.own >= 0) > 0
+    hit = (codes[ids] == own[:, None]) & (ids >= 0)
+    recall = {f"recall@{k}": float(hit[counted, :k].any(axis=1).mean()) for k in ks}
+    seconds = dict(zip(("build", "search", "check"), np.diff(clock).tolist(), strict=True))
+    return ApproximateResult(
+        recall, words, found, checked, parts.rule, distance, len(own), int((~counted).sum()),
+        seconds, parts.queries.astype(np.int32), ids,
+    )  # fmt: skip
+
+
+def _rows(embeddings: np.ndarray, rows: np.ndarray, distance: str) -> np.ndarray:
+    part = take(embeddings, rows)
+    return normalise(part) if distance == "cosine" else np.ascontiguousarray(part, np.float32)
+
+
+def _build(
+    embeddings: np.ndarray, parts: Sides, distance: str, kind: str, effort: int
+) -> tuple[object, str]:
+    """Return the filled index and its description."""
+    import faiss
+
+    n, d = len(parts.gallery), embeddings.shape[1]
+    metric = faiss.METRIC_INNER_PRODUCT if distance == "cosine" else faiss.METRIC_L2
+    if kind == "hnsw":
+        index = faiss.IndexHNSWFlat(d, LINKS, metric)
+        index.hnsw.efConstruction, index.hnsw.efSearch = EF_CONSTRUCTION, effort
+        words = f"faiss HNSW, {LINKS} links, efSearch {effort}"
+    else:
+        lists = max(1, min(int(4 * np.sqrt(n)), n // 8))
+        coarse = faiss.IndexFlatIP(d) if distance == "cosine" else faiss.IndexFlatL2(d)
+        index = faiss.IndexIVFFlat(coarse, d, lists, metric)
+        step = max(1, n // (TRAIN_PER_LIST * lists))
+        index.cp.min_points_per_centroid = 1
+        index.train(_rows(embeddings, parts.gallery[::step], distance))
+        index.nprobe = min(effort, lists)
+        words = f"faiss IVF, {index.nprobe} of {lists} lists"
+    for start in range(0, n, CHUNK):
+        index.add(_rows(embeddings, parts.gallery[start : start + CHUNK], distance))
+    return index, words
+
+
+def _search(
+    index: object, embeddings: np.ndarray, parts: Sides, distance: str, k: int
+) -> np.ndarray:
+    """Return item rows of the nearest found, int32 (q, k), self left out by index."""
+    out = np.full((len(parts.queries), k), -1, np.int32)
+    for start in range(0, len(parts.queries), CHUNK):
+        at = slice(start, start + CHUNK)
+        _, ids = index.search(_rows(embeddings, parts.queries[at], distance), k + 1)
+        gone = (ids == parts.own[at, None]) | (ids < 0)
+        order = np.argsort(gone, axis=1, kind="stable")[:, :k]
+        ids, gone = (np.take_along_axis(a, order, axis=1) for a in (ids, gone))
+        out[at] = np.where(gone, -1, parts.gallery[np.maximum(ids, 0)])
+    return out
+
+
+def _agreement(
+    embeddings: np.ndarray,
+    codes: np.ndarray,
+    parts: Sides,
+    distance: str,
+    ids: np.ndarray,
+    n_checked: int,
+    seed: int,
+    pool: ThreadPoolExecutor,
+) -> tuple[float, int]:
+    """Return the share of exact neighbours that were found, and on how many queries."""
+    n = min(n_checked, len(parts.queries))
+    at = np.sort(np.random.default_rng(seed).choice(len(parts.queries), n, replace=False))
+    some = Sides(parts.name, parts.rule, parts.queries[at], parts.gallery, parts.own[at])
+    exact = search(embeddings, codes, some, distance, ids.shape[1], pool=pool).ids
+    shared = [np.isin(a[a >= 0], b).sum() for a, b in zip(exact, ids[at], strict=True)]
+    return float(sum(shared) / max(1, (exact >= 0).sum())), n
