@@ -73,13 +73,12 @@ def semi_hard(distances: tf.Tensor, positives: tf.Tensor, negatives: tf.Tensor) 
 
 def _closest_beyond(candidates: tf.Tensor, anchors: tf.Tensor, limits: tf.Tensor) -> tf.Tensor:
     # All pairs at once would be (P, R), and P may reach A R: take A pairs at a time.
-    def of_chunk(start: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
-        rows = tf.gather(candidates, anchors[start:stop])
-        beyond = tf.where(rows > limits[start:stop, None], rows, float("inf"))
+    def of_pairs(items: tf.Tensor) -> tf.Tensor:
+        rows = tf.gather(candidates, tf.gather(anchors, items))
+        beyond = tf.where(rows > tf.gather(limits, items)[:, None], rows, float("inf"))
         return tf.argmin(beyond, axis=1, output_type=tf.int32)
 
-    size = tf.shape(candidates)[0]
-    return tf.ensure_shape(map_chunks(of_chunk, tf.shape(anchors)[0], size, tf.int32), [None])
+    return map_chunks(of_pairs, tf.zeros_like(anchors), tf.shape(candidates)[0])
 
 
 def easy_positive(distances: tf.Tensor, positives: tf.Tensor, negatives: tf.Tensor) -> Triplets:

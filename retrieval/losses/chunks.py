@@ -1,4 +1,4 @@
-"""Work on a few rows at a time, where all rows together would not fit in O(B^2) memory."""
+"""Work on a few items at a time, where all together would not fit in O(B^2) memory."""
 
 from collections.abc import Callable
 
@@ -6,33 +6,32 @@ import tensorflow as tf
 
 
 def map_chunks(
-    function: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
-    count: tf.Tensor,
-    size: tf.Tensor,
-    dtype: tf.DType = tf.float32,
+    function: Callable[[tf.Tensor], tf.Tensor], result: tf.Tensor, size: tf.Tensor
 ) -> tf.Tensor:
-    """Call a function on [0, size), [size, 2 size), ... and concatenate what it returns.
+    """Compute a function of items ``size`` at a time.
+
+    Chunks all have the same length (the last one repeats the last item), so that XLA can compile
+    them.
 
     Args:
-        function: (start, stop) -> (stop - start, ...), of ``dtype``; its results are constants for
-            differentiation.
-        count: Number of rows in all, scalar int32. With 0 rows the function is called once, on
-            [0, 0).
-        size: Rows per chunk, scalar int32, at least 1.
-        dtype: Of the result.
+        function: Indices of items (size,) int32 -> their results (size, ...).
+        result: (count, ...), of the shape and dtype of the result; the values do not matter.
+        size: Items per chunk, scalar int32, at least 1.
 
     Returns:
-        (count, ...).
+        (count, ...); constants for differentiation.
     """
-    chunks = tf.maximum((count + size - 1) // size, 1)
-    parts = tf.TensorArray(dtype, size=chunks, infer_shape=False)
+    count = tf.shape(result)[0]
 
-    def step(index: tf.Tensor, parts: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-        result = function(index * size, tf.minimum((index + 1) * size, count))
-        return index + 1, parts.write(index, tf.stop_gradient(result))
+    def step(start: tf.Tensor, result: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        items = tf.minimum(start + tf.range(size), count - 1)
+        values = tf.stop_gradient(function(items))
+        return start + size, tf.tensor_scatter_nd_update(result, items[:, None], values)
 
     # One chunk at a time: iterations in parallel would keep several in memory.
-    _, parts = tf.while_loop(
-        lambda index, _: index < chunks, step, (0, parts), parallel_iterations=1
-    )
-    return parts.concat()
+    return tf.while_loop(
+        lambda start, _: start < count,
+        step,
+        (0, tf.stop_gradient(result)),
+        parallel_iterations=1,
+    )[1]

@@ -8,8 +8,6 @@ import math
 
 import tensorflow as tf
 
-from retrieval.losses.chunks import map_chunks
-
 DISTANCES = ("euclidean", "squared_euclidean", "cityblock", "cosine")
 
 
@@ -138,14 +136,11 @@ def rank_distances(name: str, anchors: tf.Tensor, references: tf.Tensor) -> tf.T
 
 
 def _cityblock_distances(anchors: tf.Tensor, references: tf.Tensor) -> tf.Tensor:
-    # A few anchors at a time: (rows, R, D) must stay within the size of (A, R) or of the input.
-    count = tf.shape(anchors)[0]
-    rows = tf.maximum(count // tf.maximum(tf.shape(references)[1], 1), 1)
+    # One anchor at a time, so that the largest temporary is (R, D).
+    def of_anchor(anchor: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_sum(tf.abs(anchor - references), axis=1)
 
-    def of_chunk(start: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_sum(tf.abs(anchors[start:stop, None, :] - references[None]), axis=2)
-
-    return tf.ensure_shape(map_chunks(of_chunk, count, rows), [None, None])
+    return tf.map_fn(of_anchor, anchors, parallel_iterations=1)
 
 
 def paired_distances(name: str, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:

@@ -39,7 +39,6 @@ def row_histograms(positions: tf.Tensor, mask: tf.Tensor, bins: int) -> tf.Tenso
 
 
 def _bincount(nodes: tf.Tensor, weights: tf.Tensor, bins: int) -> tf.Tensor:
-    size = bins + 1
-    return tf.math.bincount(nodes, weights=weights, minlength=size, maxlength=size, axis=-1)[
-        :, :bins
-    ]
+    # The raw op: tf.math.bincount would first look for the largest node.
+    counts = tf.raw_ops.DenseBincount(input=nodes, size=bins + 1, weights=weights)
+    return counts[:, :bins]

@@ -33,30 +33,31 @@ def soft_ranks(
     # Items that are neither (the query itself) never outrank: sigmoid(-inf) = 0.
     candidates = positives | negatives
 
-    def outranking(values: tf.Tensor, part: slice) -> tuple[tf.Tensor, tf.Tensor]:
-        rows = queries[part]
-        own = tf.gather_nd(values, pairs[part])
-        items = tf.where(tf.gather(candidates, rows), tf.gather(values, rows), float("-inf"))
-        return tf.sigmoid((items - own[:, None]) / temperature), tf.gather(positives, rows)
+    def outranking(values: tf.Tensor, items: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        rows = tf.gather(queries, items)
+        own = tf.gather_nd(values, tf.gather(pairs, items))
+        others = tf.where(tf.gather(candidates, rows), tf.gather(values, rows), float("-inf"))
+        return tf.sigmoid((others - own[:, None]) / temperature), tf.gather(positives, rows)
 
     @tf.custom_gradient
     def ranks(values: tf.Tensor) -> tf.Tensor:
-        def of_chunk(start: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
-            above, same = outranking(values, slice(start, stop))
+        def of_pairs(items: tf.Tensor) -> tf.Tensor:
+            above, same = outranking(values, items)
             among_positives = tf.reduce_sum(tf.where(same, above, 0.0), axis=1)
             return tf.stack([tf.reduce_sum(above, axis=1), among_positives], axis=1)
 
         def gradient(upstream: tf.Tensor) -> tf.Tensor:
             def step(start: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-                stop = tf.minimum(start + size, count)
-                above, same = outranking(values, slice(start, stop))
-                every, among = upstream[start:stop, :1], upstream[start:stop, 1:]
-                weights = every + tf.where(same, among, 0.0)
+                order = start + tf.range(size)
+                items = tf.minimum(order, count - 1)
+                above, same = outranking(values, items)
+                own = tf.where((order < count)[:, None], tf.gather(upstream, items), 0.0)
+                weights = own[:, :1] + tf.where(same, own[:, 1:], 0.0)
                 slopes = weights * above * (1 - above) / temperature
-                shape = tf.shape(values, out_type=tf.int64)
-                own = tf.scatter_nd(pairs[start:stop], tf.reduce_sum(slopes, axis=1), shape)
-                rows = tf.math.unsorted_segment_sum(slopes, queries[start:stop], size)
-                return stop, total + rows - own
+                rows = tf.math.unsorted_segment_sum(slopes, tf.gather(queries, items), size)
+                back = -tf.reduce_sum(slopes, axis=1)
+                total = tf.tensor_scatter_nd_add(total + rows, tf.gather(pairs, items), back)
+                return start + size, total
 
             return tf.while_loop(
                 lambda start, _: start < count,
@@ -66,7 +67,8 @@ def soft_ranks(
             )[1]
 
         # An item compared with itself adds sigmoid(0) = 1/2; the other 1/2 completes rank 1.
-        return 0.5 + tf.ensure_shape(map_chunks(of_chunk, count, size), [None, 2]), gradient
+        empty = tf.zeros_like(pairs, values.dtype)
+        return 0.5 + map_chunks(of_pairs, empty, size), gradient
 
     both = ranks(similarities)
     return both[:, 0], both[:, 1]

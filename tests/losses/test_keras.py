@@ -53,6 +53,14 @@ def test_one_graph_serves_all_batch_sizes_and_equals_eager(name):
         np.testing.assert_allclose(gradient, wanted_gradient, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["semi_hard_triplet", "fastap", "smooth_ap"])
+def test_xla_compiles_loops_and_lists_of_pairs(name):
+    # Keras' jit_compile="auto" means XLA on a GPU.
+    compiled = tf.function(get_loss(name), jit_compile=True)
+    value = compiled(tf.constant(LABELS), tf.constant(POINTS))
+    assert float(value) == pytest.approx(float(get_loss(name)(LABELS, POINTS)), rel=1e-5)
+
+
 @pytest.mark.parametrize(
     "name", ["hard_triplet", "semi_hard_triplet", "npairs_loss", "contrastive_loss", "smooth_ap"]
 )
