@@ -1,42 +1,62 @@
-"""Is the difference real? Losses compared in pairs, query by query. Pure functions."""
+"""Is the difference real? Runs in the form that ``retrieval.evaluation`` compares."""
 
 import numpy as np
 import pandas as pd
 
-from retrieval.evaluation.bootstrap import bootstrap_means, percentile_interval
+from retrieval.evaluation.significance import Comparison, compare
+from retrieval.runs import Neighbours
 
-N_BOOTSTRAP = 1000
+__all__ = ["Comparison", "both_ways", "compare", "rank_one_hits"]
 
 
-def paired_differences(
-    correct: dict[str, np.ndarray], labels: np.ndarray, *, seed: int = 0
-) -> pd.DataFrame:
-    """Compare every pair of losses on the same queries.
+def rank_one_hits(neighbours: Neighbours) -> np.ndarray:
+    """Return whether each query is right at rank 1.
 
     Args:
-        correct: Loss -> float64, (q,): 1 where the query is right at rank 1, 0 where it is wrong,
-            or the mean of that over seeds.
-        labels: (q,), class of each query.
-        seed: Seed of the bootstrap; whole classes are drawn, the same for both losses of a pair.
+        neighbours: Of q queries.
 
     Returns:
-        One row per ordered pair: ``a``, ``b``, ``delta`` (Recall@1 of a minus that of b), ``low``,
-        ``high`` (its 95% interval) and ``verdict``: ``win`` if the interval lies above zero,
-        ``loss`` if it lies below, else ``tie``.
+        float64, (q,): 1 right, 0 wrong, NaN where nothing in the gallery could be right.
     """
-    names = list(correct)
-    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
-    if not pairs:
-        return pd.DataFrame(columns=["a", "b", "delta", "low", "high", "verdict"])
-    deltas = np.column_stack([correct[a] - correct[b] for a, b in pairs])
-    low, high = percentile_interval(bootstrap_means(deltas, labels, N_BOOTSTRAP, seed))
-    mean = deltas.mean(axis=0)
-    rows = []
-    for (a, b), d, lo, hi in zip(pairs, mean, low, high, strict=True):
-        rows.append((a, b, d, lo, hi, _verdict(lo, hi)))
-        rows.append((b, a, -d, -hi, -lo, _verdict(-hi, -lo)))
-    return pd.DataFrame(rows, columns=["a", "b", "delta", "low", "high", "verdict"])
+    hits = (neighbours.first_hit == 1).astype(np.float64)
+    hits[neighbours.first_hit == 0] = np.nan
+    return hits
 
 
-def _verdict(low: float, high: float) -> str:
-    return "win" if low > 0 else "loss" if high < 0 else "tie"
+def both_ways(pairs: pd.DataFrame) -> pd.DataFrame:
+    """List every pair in both directions, with a verdict.
+
+    Args:
+        pairs: Of a comparison, the better of two first.
+
+    Returns:
+        Columns ``a``, ``b``, ``delta`` (Recall@1 of a minus that of b), ``low``, ``high``, ``p``
+        (of the difference, corrected by Holm's method), ``wins``, ``ties``, ``losses`` and
+        ``verdict``: ``win`` or ``loss`` if the difference is significant, else ``tie``.
+    """
+    columns = ["a", "b", "delta", "low", "high", "p", "wins", "ties", "losses", "verdict"]
+    if not len(pairs):
+        return pd.DataFrame(columns=columns)
+    there = pd.DataFrame(
+        {
+            **{name: pairs[name] for name in ("a", "b", "low", "high", "wins", "ties", "losses")},
+            "delta": pairs["difference"],
+            "p": pairs["p_holm"],
+            "verdict": np.where(pairs["significant"], "win", "tie"),
+        }
+    )
+    back = pd.DataFrame(
+        {
+            "a": there["b"],
+            "b": there["a"],
+            "delta": -there["delta"],
+            "low": -there["high"],
+            "high": -there["low"],
+            "p": there["p"],
+            "wins": there["losses"],
+            "ties": there["ties"],
+            "losses": there["wins"],
+            "verdict": there["verdict"].replace("win", "loss"),
+        }
+    )
+    return pd.concat([there, back], ignore_index=True)[columns]

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from retrieval.evaluation.significance import Comparison
 from retrieval.recipes import load_recipe, recipe_names
 from retrieval.runs import Neighbours, Run
 from workbench.naming import group_titles, loss_of, seed_of
@@ -118,6 +119,26 @@ def recall_curve(neighbours: Neighbours, no_positive: str = "exclude") -> pd.Dat
     ranks = np.sort(neighbours.first_hit[neighbours.first_hit > 0])
     n = len(neighbours.first_hit) if no_positive == "zero" else len(ranks)
     return pd.DataFrame({"k": k, "recall": np.searchsorted(ranks, k, side="right") / max(1, n)})
+
+
+def with_intervals(table: pd.DataFrame, compared: Comparison | None) -> pd.DataFrame:
+    """Give Recall@1 the intervals of a comparison, which count the spread over seeds too.
+
+    Args:
+        table: See :func:`loss_table`.
+        compared: Of the same losses, or None.
+
+    Returns:
+        A table with other ``recall@1/low`` and ``recall@1/high`` where the comparison has them.
+    """
+    if compared is None:
+        return table
+    summary = compared.summary.set_index("name")
+    table = table.copy()
+    for side in ("low", "high"):
+        known = table["group"].map(summary[side])
+        table[f"recall@1/{side}"] = known.fillna(table[f"recall@1/{side}"])
+    return table
 
 
 def published_table(runs: list[Run], protocol: str) -> pd.DataFrame:

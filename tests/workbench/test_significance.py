@@ -1,54 +1,56 @@
-"""Losses compared in pairs on the same queries."""
+"""Runs brought into the form in which losses are compared."""
+
+import dataclasses
 
 import numpy as np
 import pytest
 
-from workbench.significance import paired_differences
+from tests.workbench.small import LABELS, neighbours
+from workbench.significance import both_ways, compare, rank_one_hits
 
-LABELS = np.repeat(np.arange(40), 5)
-RNG = np.random.default_rng(0)
-CHANCE = RNG.random(200) < 0.5
-
-
-def test_a_loss_that_is_right_more_often_wins_and_the_reverse_loses():
-    better = np.ones(200)
-    pairs = paired_differences({"good": better, "poor": CHANCE.astype(float)}, LABELS)
-    win, loss = pairs.to_dict("records")
-    assert (win["a"], win["b"], win["verdict"]) == ("good", "poor", "win")
-    assert (loss["a"], loss["b"], loss["verdict"]) == ("poor", "good", "loss")
-    assert win["delta"] == pytest.approx(1 - CHANCE.mean())
-    assert (loss["delta"], loss["low"], loss["high"]) == pytest.approx(
-        (-win["delta"], -win["high"], -win["low"])
-    )
+CLASSES = np.repeat(np.arange(40), 5)
 
 
-def test_equal_losses_tie_with_no_spread():
-    pairs = paired_differences({"a": CHANCE * 1.0, "b": CHANCE * 1.0}, LABELS)
-    assert pairs["verdict"].tolist() == ["tie", "tie"]
-    assert pairs[["delta", "low", "high"]].abs().to_numpy().max() == 0
+def test_hits_leave_out_what_could_not_be_right():
+    hits = rank_one_hits(neighbours())
+    assert hits[:5].tolist() == [0, 1, 0, 1, 1]
+    assert np.isnan(hits[5])
+
+
+def test_wins_ties_and_losses_are_those_of_the_queries():
+    other = dataclasses.replace(neighbours(), first_hit=np.array([1, 1, 3, 2, 1, 0], np.int32))
+    hits = {"one": rank_one_hits(neighbours()), "two": rank_one_hits(other)}
+    pairs = both_ways(compare(hits, LABELS).pairs)
+    assert len(pairs) == 2
+    for pair in pairs.itertuples():
+        assert (pair.wins, pair.ties, pair.losses) == (1, 3, 1)
+        assert (pair.delta, pair.verdict) == (0, "tie")
+
+
+def test_every_pair_is_there_both_ways_and_mirrored():
+    rng = np.random.default_rng(0)
+    shares = {"a": 1.0, "b": 0.5, "c": 0.5}
+    scores = {name: (rng.random(200) < share) * 1.0 for name, share in shares.items()}
+    pairs = both_ways(compare(scores, CLASSES).pairs).set_index(["a", "b"])
+    assert len(pairs) == 6
+    for a, b in (("a", "b"), ("b", "c"), ("a", "c")):
+        there, back = pairs.loc[(a, b)], pairs.loc[(b, a)]
+        assert there["delta"] == -back["delta"]
+        assert (there["low"], there["high"]) == (-back["high"], -back["low"])
+        assert (there["wins"], there["ties"]) == (back["losses"], back["ties"])
+    assert pairs.loc[("a", "b"), "verdict"] == "win"
+    assert pairs.loc[("b", "a"), "verdict"] == "loss"
+    assert pairs.loc[("b", "c"), "verdict"] == pairs.loc[("c", "b"), "verdict"] == "tie"
+
+
+def test_one_loss_has_no_pair():
+    assert both_ways(compare({"a": np.ones(200)}, CLASSES).pairs).empty
 
 
 def test_a_difference_carried_by_one_class_is_a_tie():
     """Five queries of one class are not five independent pieces of evidence."""
-    one_class = CHANCE.astype(float).copy()
-    one_class[:5] = 1
-    other = one_class.copy()
-    other[:5] = 0
-    pair = paired_differences({"a": one_class, "b": other}, LABELS).iloc[0]
+    one = np.zeros(200)
+    one[:5] = 1
+    pair = both_ways(compare({"a": one, "b": np.zeros(200)}, CLASSES).pairs).iloc[0]
     assert pair["delta"] == pytest.approx(5 / 200)
     assert pair["verdict"] == "tie"
-
-
-def test_every_ordered_pair_is_there():
-    names = {name: RNG.random(200) for name in "abcd"}
-    pairs = paired_differences(names, LABELS)
-    assert len(pairs) == 12
-    assert {(a, b) for a, b in zip(pairs["a"], pairs["b"], strict=True)} == {
-        (a, b) for a in names for b in names if a != b
-    }
-    assert (pairs["low"] <= pairs["delta"] + 1e-9).all()
-    assert (pairs["delta"] <= pairs["high"] + 1e-9).all()
-
-
-def test_one_loss_has_no_pair():
-    assert paired_differences({"a": CHANCE * 1.0}, LABELS).empty

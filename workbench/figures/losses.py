@@ -107,7 +107,7 @@ def difference_matrix(
     """Draw the paired difference of every two losses as a grid of squares.
 
     Args:
-        pairs: Columns ``a``, ``b``, ``delta``, ``low``, ``high`` (0..1) and ``verdict``.
+        pairs: See :func:`workbench.significance.both_ways`.
         names: Losses, best first.
         ink: Colour of the text in the cells.
 
@@ -131,7 +131,8 @@ def difference_matrix(
             textfont={"size": 12, "color": ink},
             hovertext=[
                 f"{as_text(r.a, 60)} minus {as_text(r.b, 60)}<br>{100 * r.delta:+.2f} points, "
-                f"95% {100 * r.low:+.2f} to {100 * r.high:+.2f}"
+                f"95% {100 * r.low:+.2f} to {100 * r.high:+.2f}, p = {r.p:.2g}<br>"
+                f"{r.wins:,} wins, {r.ties:,} ties, {r.losses:,} losses"
                 for r in shown.itertuples()
             ],
             hovertemplate="%{hovertext}<extra></extra>",

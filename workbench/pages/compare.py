@@ -13,9 +13,10 @@ from workbench.loading import load_neighbours, protocols_of
 from workbench.lookup import answer
 from workbench.navigation import jump
 from workbench.pages.compare_maps import maps_tab
+from workbench.pages.evidence import compare_groups
 from workbench.pages.paging import page_of
 from workbench.palette import RUN_A, RUN_B
-from workbench.significance import paired_differences
+from workbench.significance import both_ways
 from workbench.state import Selection, selection
 from workbench.theme import class_names, file_stem, page_head, plain
 
@@ -70,6 +71,9 @@ def _comparable(chosen: Selection) -> bool:
     if difference:
         st.warning(plain(f"These runs cannot be compared query by query: {difference}."))
         return False
+    if not (chosen.neighbours.first_hit > 0).any():
+        st.info("No query has an item of its class in the gallery: there is nothing to compare.")
+        return False
     return True
 
 
@@ -80,9 +84,10 @@ def _bar(result: comparison.Comparison):
 def _verdict(chosen: Selection, result: comparison.Comparison) -> None:
     n = len(result.table)
     a, b = result.table["a"].mean(), result.table["b"].mean()
-    correct = {name: result.table[name].to_numpy(float) for name in "ab"}
-    pair = paired_differences(correct, result.table["label"].to_numpy()).iloc[0]
-    real = "may be chance" if pair["verdict"] == "tie" else "beyond chance"
+    found = compare_groups(chosen, {"a": [chosen.a], "b": [chosen.b]})
+    pairs = both_ways(found.pairs).set_index(["a", "b"])
+    pair, tested = pairs.loc[("a", "b")], found.pairs.iloc[0]
+    real = "may be chance" if pair["verdict"] == "tie" else "significant"
     with st.container(key="verdict"):
         st.markdown(
             f":blue[**A** {plain(chosen.a.name)}] {100 * a:.1f} %  ·  "
@@ -95,6 +100,11 @@ def _verdict(chosen: Selection, result: comparison.Comparison) -> None:
         config=CONFIG | {"displayModeBar": False},
         key="bar",
         alt=f"{result.wins} queries only A answers, {result.losses} only B",
+    )
+    st.caption(
+        f"{found.n_queries:,} queries of {found.n_classes:,} classes. Paired bootstrap over "
+        f"classes: p = {tested['p']:.2g}. McNemar's exact test on the queries that differ: p = "
+        f"{tested['p_mcnemar']:.2g}; it takes queries of one class for independent."
     )
 
 

@@ -9,56 +9,61 @@ from workbench import figures
 from workbench.comparison import difference_of_items
 from workbench.figures.style import CONFIG
 from workbench.loading import load_neighbours, stamp
-from workbench.significance import paired_differences
+from workbench.significance import Comparison, both_ways, compare, rank_one_hits
 from workbench.state import Selection
 from workbench.theme import ink, plain
 
 
-def pairs_of_losses(chosen: Selection, table: pd.DataFrame) -> pd.DataFrame:
-    """Compare every pair of losses whose runs have the same items. Cached.
+def compare_groups(chosen: Selection, groups: dict[str, list[Run]]) -> Comparison | None:
+    """Compare losses on the same queries, seeds together. Cached.
 
     Args:
-        chosen: What is being looked at.
-        table: One row per loss with its ``runs``, best first.
+        chosen: What is being looked at; runs whose items are not run A's are left out.
+        groups: Loss -> its runs, one per seed.
 
     Returns:
-        See :func:`workbench.significance.paired_differences`.
+        The comparison of Recall@1, or None if nothing can be compared.
     """
-    by_name = {run.name: run for run in chosen.comparable}
-    groups = {row.group: [by_name[name] for name in row.runs] for row in table.itertuples()}
-    stamps = tuple((run.name, stamp(run.path)) for runs in groups.values() for run in runs)
-    return _pairs(groups, chosen.a, chosen.protocol, chosen.dataset, stamps)
+    key = tuple(
+        (name, tuple((run.name, stamp(run.path)) for run in runs)) for name, runs in groups.items()
+    )
+    return _compare(groups, chosen.a, str(chosen.a.path), chosen.protocol, key)
 
 
-@st.cache_data(show_spinner="Testing every pair of losses …", max_entries=32)
-def _pairs(
-    _groups: dict[str, list[Run]], _reference: Run, protocol: str, dataset: str, stamps: tuple
-) -> pd.DataFrame:
-    correct, labels = {}, None
+@st.cache_data(show_spinner="Testing every pair of losses …", max_entries=64)
+def _compare(
+    _groups: dict[str, list[Run]], _reference: Run, path: str, protocol: str, key: tuple
+) -> Comparison | None:
+    scores, classes = {}, None
     for name, runs in _groups.items():
         same = [run for run in runs if difference_of_items(_reference, run) is None]
-        if not same:
-            continue
         found = [load_neighbours(run, protocol) for run in same]
-        keep = found[0].first_hit > 0
-        correct[name] = np.mean([(n.first_hit == 1)[keep] for n in found], axis=0)
-        labels = _reference.items["label"].to_numpy()[found[0].queries][keep]
-    return paired_differences(correct, labels)
+        if found:
+            scores[name] = np.stack([rank_one_hits(n) for n in found])
+            classes = _reference.items["label"].to_numpy()[found[0].queries]
+    if not scores or np.isnan(next(iter(scores.values()))).all():
+        return None
+    return compare(scores, classes)
 
 
-def evidence(chosen: Selection, table: pd.DataFrame, pairs: pd.DataFrame) -> None:
+def compare_table(chosen: Selection, table: pd.DataFrame) -> Comparison | None:
+    """Compare the losses of a table of them (``group`` and ``runs``); see above."""
+    by_name = {run.name: run for run in chosen.comparable}
+    groups = {row.group: [by_name[name] for name in row.runs] for row in table.itertuples()}
+    return compare_groups(chosen, groups)
+
+
+def evidence(found: Comparison | None) -> None:
     """Draw the matrix of paired tests and say it in one sentence.
 
     Args:
-        chosen: What is being looked at.
-        table: One row per loss, best first.
-        pairs: See :func:`pairs_of_losses`.
+        found: The comparison of the losses.
     """
-    if pairs.empty:
+    if found is None or not len(found.pairs):
         return
     st.subheader("Is the difference real?", anchor=False)
+    names, pairs = found.summary["name"].tolist(), both_ways(found.pairs)
     left, right = st.columns([6, 5], gap="large")
-    names = [name for name in table["group"] if name in set(pairs["a"])]
     with left:
         st.plotly_chart(
             figures.difference_matrix(pairs, names, ink=ink()),
@@ -67,28 +72,23 @@ def evidence(chosen: Selection, table: pd.DataFrame, pairs: pd.DataFrame) -> Non
             alt="Difference in Recall@1 of every pair of losses",
         )
     with right:
-        best = pairs[pairs["a"] == names[0]]
-        st.markdown(_sentence(names[0], best))
-        n = chosen.a.result(chosen.protocol)["n_queries"]
+        st.markdown(_sentence(names[0], pairs[pairs["a"] == names[0]]))
         st.caption(
-            f"Each cell: R@1 of the row minus R@1 of the column, in points, over the same {n:,} "
-            "queries. ▲ or ▼: the 95% interval of the paired difference leaves out zero "
-            "(bootstrap over classes, seeds averaged); ≈: it does not, so the order of the two "
-            "may be chance."
+            f"Each cell: R@1 of the row minus R@1 of the column, in points, over the same "
+            f"{found.n_queries:,} queries of {found.n_classes:,} classes. ▲ better, ▼ worse: "
+            "significant at 5 % after Holm's correction for the number of pairs (paired bootstrap "
+            "over classes, and over seeds where there are several). ≈: it may be chance. Rest the "
+            "pointer on a cell for its interval, p-value, wins, ties and losses."
         )
 
 
 def _sentence(best: str, pairs: pd.DataFrame) -> str:
     beaten = [plain(name) for name in pairs[pairs["verdict"] == "win"]["b"]]
     tied = [plain(name) for name in pairs[pairs["verdict"] == "tie"]["b"]]
-    parts = []
-    if beaten:
-        parts.append(f"**{plain(best)}** is better than {_join(beaten)} beyond chance.")
-    if tied:
-        parts.append(f"It cannot be told apart from {_join(tied)} on this data.")
     if not beaten:
-        parts = [f"**{plain(best)}** leads, but cannot be told apart from {_join(tied)}."]
-    return " ".join(parts)
+        return f"**{plain(best)}** leads, but cannot be told apart from {_join(tied)}."
+    text = f"**{plain(best)}** is significantly better than {_join(beaten)}."
+    return text + (f" It cannot be told apart from {_join(tied)} on this data." if tied else "")
 
 
 def _join(names: list[str]) -> str:

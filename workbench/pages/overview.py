@@ -9,9 +9,10 @@ from workbench.figures.style import CONFIG
 from workbench.loading import load_neighbours
 from workbench.naming import group_titles
 from workbench.navigation import jump
-from workbench.pages.evidence import evidence, pairs_of_losses
+from workbench.pages.evidence import compare_table, evidence
 from workbench.palette import UNTRAINED
 from workbench.report import report_html
+from workbench.significance import Comparison, both_ways
 from workbench.state import Selection, selection
 from workbench.tables import (
     METRICS,
@@ -21,6 +22,7 @@ from workbench.tables import (
     published_table,
     recall_curve,
     results_table,
+    with_intervals,
 )
 from workbench.theme import file_stem, page_head, plain
 
@@ -38,8 +40,9 @@ def overview_page() -> None:
     table = loss_table(results)
     with st.container(key="lede"):
         st.markdown(LEDE)
-    pairs = pairs_of_losses(chosen, table)
-    _headline(table, pairs)
+    compared = compare_table(chosen, table)
+    table = with_intervals(table, compared)
+    _headline(table, compared)
     _buttons()
     st.subheader("Losses", anchor=False)
     _table(table)
@@ -53,7 +56,7 @@ def overview_page() -> None:
         st.markdown("**Recall@K**")
         height = 96 + 46 * max(4, len(table))
         st.plotly_chart(figures.recall_curves(curves, height=height), config=CONFIG, key="curves")
-    evidence(chosen, table, pairs)
+    evidence(compared)
     _training(chosen)
     with head:
         export_menu(
@@ -72,7 +75,8 @@ def overview_page() -> None:
         )
 
 
-def _headline(table: pd.DataFrame, pairs: pd.DataFrame) -> None:
+def _headline(table: pd.DataFrame, compared: Comparison | None) -> None:
+    pairs = pd.DataFrame() if compared is None else both_ways(compared.pairs)
     trained = table[table["loss"] != UNTRAINED].reset_index(drop=True)
     if trained.empty:
         trained = table
@@ -98,11 +102,13 @@ def _points(a: pd.Series, b: pd.Series) -> str:
 
 
 def _interval(pairs: pd.DataFrame, a: pd.Series, b: pd.Series) -> str:
+    if pairs.empty:
+        return f"{percent(b['recall@1'])} %"
     found = pairs[(pairs["a"] == a["group"]) & (pairs["b"] == b["group"])]
     if found.empty:
         return f"{percent(b['recall@1'])} %"
     pair = found.iloc[0]
-    verdict = {"win": "real", "tie": "may be chance", "loss": "reversed"}[pair["verdict"]]
+    verdict = "may be chance" if pair["verdict"] == "tie" else "significant"
     return f"95% {100 * pair['low']:+.1f} to {100 * pair['high']:+.1f}: {verdict}"
 
 
