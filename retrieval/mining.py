@@ -108,7 +108,7 @@ def distance_weighted(
     cutoff: float = 0.5,
     nonzero_cutoff: float = 1.4,
 ) -> Triplets:
-    """Draw a negative for each positive pair, all distances about equally often (Wu 2017, eq. 7).
+    """Draw a negative for each positive pair, all distances about equally often (Wu 2017).
 
     On the unit sphere in D dimensions random pairs have distance d with density
     q(d) ~ d^(D - 2) (1 - d^2 / 4)^((D - 3) / 2). A negative at distance d is drawn with probability

@@ -26,7 +26,7 @@ class Angular(RankingLoss):
     :math:`4 \tan^2 \alpha (a_i + p_i)^\top p_j` off the diagonal and
     :math:`2 (1 + \tan^2 \alpha) a_i^\top p_i` on it, so that for one pair per class it is the mean
     of :math:`\log(1 + \sum_j e^{f_{ij}})` with the other pairs' positives as negatives. ``log_sum``
-    is the paper's own form (eq. 8), :math:`\log(1 + \sum_n e^{f_{apn}})` with every row of another
+    is the paper's own form, :math:`\log(1 + \sum_n e^{f_{apn}})` with every row of another
     label as a negative. Anchors without a negative are left out, an odd last row is dropped.
 
     Args:

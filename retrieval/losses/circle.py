@@ -11,7 +11,7 @@ from retrieval.losses.options import check_number
 
 @keras.saving.register_keras_serializable(package="retrieval")
 class Circle(PairLoss):
-    r"""Circle loss (Sun et al. 2020, eqs. 6 and 8), averaged over anchors.
+    r"""Circle loss (Sun et al. 2020, section 3), averaged over anchors.
 
     .. math::
         L_a = \log \left( 1 + \sum_n e^{\gamma \alpha_n (s_n - m)}
@@ -19,7 +19,7 @@ class Circle(PairLoss):
         \alpha_n = [s_n + m]_+, \ \alpha_p = [1 + m - s_p]_+
 
     over the cosines s of an anchor's negatives n and positives p. The weights alpha carry no
-    gradient (section 3.2).
+    gradient, as in the paper.
 
     Args:
         margin: m; the paper uses 0.4 for fine-grained retrieval, 0.25 for faces.

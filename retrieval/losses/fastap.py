@@ -12,7 +12,7 @@ from retrieval.losses.options import check_number
 
 @keras.saving.register_keras_serializable(package="retrieval")
 class FastAP(PairLoss):
-    r"""FastAP (Cakir et al. 2019, eq. 8): average precision by distance quantisation.
+    r"""FastAP (Cakir et al. 2019): average precision by distance quantisation.
 
     .. math::
         L = 1 - \frac{1}{|Q|} \sum_{q \in Q} \frac{1}{N_q^+} \sum_j \frac{H_j^+ h_j^+}{H_j}

@@ -11,7 +11,7 @@ from retrieval.losses.options import check_number
 
 @keras.saving.register_keras_serializable(package="retrieval")
 class GeneralizedLifted(PairLoss):
-    r"""Lifted loss over all of an anchor's positives (Hermans 2017, eq. 7).
+    r"""Lifted loss over all of an anchor's positives (Hermans 2017, section 2).
 
     .. math::
         L = \frac{1}{|A|} \sum_{a \in A} \left[ \log \sum_{p: y_p = y_a} e^{D_{ap}}

@@ -12,7 +12,7 @@ from retrieval.losses.options import check_number
 
 @keras.saving.register_keras_serializable(package="retrieval")
 class Histogram(PairLoss):
-    r"""Histogram loss (Ustinova & Lempitsky 2016, eqs. 2 to 4).
+    r"""Histogram loss (Ustinova & Lempitsky 2016, eqs. 1 to 4).
 
     .. math::
         L = \sum_r h_r^- \sum_{q \le r} h_q^+

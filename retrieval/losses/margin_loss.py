@@ -14,7 +14,7 @@ from retrieval.mining import Triplets, distance_weighted
 
 @keras.saving.register_keras_serializable(package="retrieval")
 class MarginLoss(PairLoss):
-    r"""Margin-based loss (Wu et al. 2017, eqs. 8 to 10) with distance-weighted negatives.
+    r"""Margin-based loss (Wu et al. 2017, section 4) with distance-weighted negatives.
 
     .. math::
         L = \frac{1}{M} \left( \sum_{(a, p, n)} [D_{ap} - \beta + \alpha]_+

@@ -9,7 +9,7 @@ from retrieval.losses.proxies import ProxyLoss, class_cross_entropy
 
 @keras.saving.register_keras_serializable(package="retrieval")
 class NormalizedSoftmax(ProxyLoss):
-    r"""Normalised softmax (Zhai & Wu 2019, eq. 4): classification by cosine.
+    r"""Normalised softmax (Zhai & Wu 2019): classification by cosine.
 
     .. math::
         L = - \frac{1}{B} \sum_i \log \frac{e^{x_i^\top w_{y_i} / T}}{\sum_c e^{x_i^\top w_c / T}}

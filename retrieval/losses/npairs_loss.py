@@ -11,7 +11,7 @@ from retrieval.losses.options import check_number
 
 @keras.saving.register_keras_serializable(package="retrieval")
 class NPairs(RankingLoss):
-    r"""Multi-class N-pair loss (Sohn 2016, eq. 7) with its L2 regulariser.
+    r"""Multi-class N-pair loss (Sohn 2016, "N-pair-mc") with its L2 regulariser.
 
     Rows 2i and 2i + 1 of the batch are the anchor :math:`a_i` and the positive :math:`p_i` of pair
     i. With S the matrix of inner products and T the row-normalised matrix of same labels,

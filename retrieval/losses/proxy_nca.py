@@ -10,14 +10,14 @@ from retrieval.losses.proxies import ProxyLoss, class_cross_entropy, one_hot_mas
 
 @keras.saving.register_keras_serializable(package="retrieval")
 class ProxyNCA(ProxyLoss):
-    r"""ProxyNCA++ (Teh, DeVries, Taylor 2020, eq. 6): the probability of the own proxy.
+    r"""ProxyNCA++ (Teh, DeVries, Taylor 2020): the probability of the own proxy.
 
     .. math::
         L = - \frac{1}{B} \sum_i \log \frac{e^{-d(x_i, p_{y_i}) / T}}{\sum_c e^{-d(x_i, p_c) / T}},
         \qquad d(x, p) = \left| \frac{x}{|x|} - \frac{p}{|p|} \right|^2
 
     With ``own_in_denominator=False`` and ``temperature=1`` it is the original Proxy-NCA
-    (Movshovitz-Attias 2017, eq. 4), whose sum leaves out the own proxy.
+    (Movshovitz-Attias 2017), whose sum leaves out the own proxy.
 
     Args:
         temperature: T; the paper's 1 / 9 scales unit vectors by 3.

@@ -11,7 +11,7 @@ from retrieval.losses.options import check_number
 
 @keras.saving.register_keras_serializable(package="retrieval")
 class RankedList(PairLoss):
-    r"""Ranked list loss (Wang et al. 2019, eqs. 4 to 9).
+    r"""Ranked list loss (Wang et al. 2019).
 
     .. math::
         L = \frac{1}{B} \sum_i (1 - \lambda) \sum_{j \in P_i} w_{ij} \left( D_{ij} - (\alpha - m)
@@ -20,7 +20,7 @@ class RankedList(PairLoss):
     with Euclidean D on unit embeddings. :math:`P_i` are the positives beyond :math:`\alpha - m`,
     :math:`N_i` the negatives within :math:`\alpha`; the weights w add up to 1 over each set, are
     proportional to :math:`e^{T_p (D - (\alpha - m))}` and :math:`e^{T_n (\alpha - D)}`, and carry
-    no gradient, as in the paper's eq. 10.
+    no gradient, as in the paper.
 
     Args:
         alpha: Boundary of the negatives.

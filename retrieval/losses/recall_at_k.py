@@ -15,7 +15,7 @@ from retrieval.losses.soft_ranks import soft_ranks
 
 @keras.saving.register_keras_serializable(package="retrieval")
 class RecallAtK(PairLoss):
-    r"""Recall@k surrogate (Patel, Tolias, Matas 2022, eqs. 5 to 7).
+    r"""Recall@k surrogate (Patel, Tolias, Matas 2022, section 3).
 
     .. math::
         L = 1 - \frac{1}{|Q| |K|} \sum_{q \in Q} \sum_{k \in K} \frac{\min \left( k,

@@ -12,7 +12,7 @@ from retrieval.mining import semi_hard
 
 @keras.saving.register_keras_serializable(package="retrieval")
 class SemiHardTriplet(PairLoss):
-    r"""Triplet loss with semi-hard negatives (Schroff 2015, eqs. 1 and 4).
+    r"""Triplet loss with semi-hard negatives (Schroff 2015, sections 3.1 and 3.2).
 
     .. math::
         L = \frac{1}{|P|} \sum_{(a, p) \in P} \left[ m + d^2(a, p) - d^2(a, n_{ap}) \right]_+

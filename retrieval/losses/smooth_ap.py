@@ -12,7 +12,7 @@ from retrieval.losses.soft_ranks import soft_ranks
 
 @keras.saving.register_keras_serializable(package="retrieval")
 class SmoothAP(PairLoss):
-    r"""Smooth-AP (Brown et al. 2020, eq. 8): average precision with a sigmoid for each comparison.
+    r"""Smooth-AP (Brown et al. 2020): average precision with a sigmoid for each comparison.
 
     .. math::
         L = \frac{1}{|Q|} \sum_{q \in Q} \left( 1 - \frac{1}{|P_q|} \sum_{i \in P_q}

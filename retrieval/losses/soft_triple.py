@@ -9,7 +9,7 @@ from retrieval.losses.proxies import ProxyLoss, class_cross_entropy, one_hot_mas
 
 @keras.saving.register_keras_serializable(package="retrieval")
 class SoftTriple(ProxyLoss):
-    r"""SoftTriple loss (Qian et al. 2019, eqs. 6 to 8): several centres per class.
+    r"""SoftTriple loss (Qian et al. 2019): several centres per class.
 
     .. math::
         S_{ic} = \sum_k \frac{e^{x_i^\top w_{ck} / \gamma}}{\sum_l e^{x_i^\top w_{cl} / \gamma}}

@@ -13,7 +13,7 @@ from retrieval.losses.options import check_number
 
 @keras.saving.register_keras_serializable(package="retrieval")
 class TupletMargin(PairLoss):
-    r"""Tuplet margin loss (Yu & Tao 2019, eq. 6).
+    r"""Tuplet margin loss (Yu & Tao 2019).
 
     .. math::
         L = \frac{1}{|P|} \sum_{(a, p) \in P} \log \left( 1 + \sum_{n: y_n \ne y_a}
