@@ -185,6 +185,8 @@ def class_differences(
             marker={"color": [RUN_A if d > 0 else RUN_B for d in delta[order]]},
             customdata=order.tolist(),
             text=[f"{d:+.0f}" for d in delta[order]],
+            textposition="outside",
+            cliponaxis=False,
             hovertext=[
                 f"{as_text(classes[i], 80)}, {n[i]} queries<br>"
                 f"A {100 * a[i]:.0f} %, B {100 * b[i]:.0f} %"
