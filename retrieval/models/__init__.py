@@ -102,6 +102,7 @@ BACKBONES: dict[str, Backbone] = {
         _application("EfficientNetV2B0"), 224, 1280, "Tan & Le 2021; Keras"
     ),
     "convnext_tiny": Backbone(_application("ConvNeXtTiny"), 224, 768, "Liu 2022; Keras"),
+    "dinov2_small": Backbone(_own("dinov2"), 224, 384, "Oquab 2024, ViT-S/14; keras-hub"),
 }
 
 HEADS: dict[str, Head] = {

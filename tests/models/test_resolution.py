@@ -1,7 +1,9 @@
 """The same network for images of another size."""
 
 import numpy as np
+import pytest
 
+from retrieval.errors import UserError
 from retrieval.models import build_model
 from retrieval.models.resolution import at_resolution
 from tests.models.pixels import photos
@@ -34,3 +36,9 @@ def test_preprocessing_that_is_no_layer_comes_along():
     model = build_model("resnet50", image_size=32, weights="none", embedding_size=4)
     larger = at_resolution(model, 64)
     assert np.abs(larger(IMAGES) - larger(IMAGES[..., ::-1])).max() > 1e-4
+
+
+def test_a_network_bound_to_its_image_size_is_refused():
+    model = build_model("dinov2_small", image_size=28, weights="none")
+    with pytest.raises(UserError, match="dinov2_small cannot take images of 42 px instead of 28"):
+        at_resolution(model, 42)

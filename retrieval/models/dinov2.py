@@ -1,0 +1,84 @@
+"""DINOv2 ViT-S/14, a vision transformer, through keras-hub (the extra ``vit``).
+
+Oquab et al. 2024, "DINOv2: Learning Robust Visual Features without Supervision". Trained without
+labels on LVD-142M: ``weights="imagenet"`` means these published weights here. The feature is the
+class token, so that every pooling gives the same.
+"""
+
+from pathlib import Path
+
+import keras
+
+from retrieval.errors import UserError
+from retrieval.models.keras_applications import preprocess
+from retrieval.models.weights import load_weights
+
+PRESET = "dinov2_small"
+PATCH, WIDTH = 14, 384
+SOURCE = "kaggle.com/models/keras/dinov2 (Keras, dinov2_small)"
+
+
+def build(image_size: int = 224, weights: str | None = "imagenet") -> keras.Model:
+    """Build the network.
+
+    Args:
+        image_size: Side of the square input, pixels, a multiple of 14; position embeddings are
+            interpolated to it.
+        weights: ``"imagenet"`` (the preset ``dinov2_small``, from keras-hub's cache or downloaded),
+            None for random weights, or a path: the folder of a preset, or a Keras file.
+
+    Returns:
+        images (B, S, S, 3), RGB in 0..255 -> class token as a feature map (B, 1, 1, 384).
+
+    Raises:
+        UserError: keras-hub is not installed, a size that is no multiple of 14, or weights that
+            cannot be had or do not fit.
+    """
+    if image_size % PATCH:
+        raise UserError(
+            f"dinov2_small cuts images into patches of {PATCH} px: give an --image-size that is a "
+            f"multiple of it, such as {max(PATCH, round(image_size / PATCH) * PATCH)}"
+        )
+    images = keras.Input((image_size, image_size, 3), name="images")
+    transformer = _transformer(image_size, weights)
+    tokens = transformer({"images": preprocess(images, "torch")})
+    class_token = keras.layers.Reshape((1, 1, WIDTH), name="class_token")(tokens[:, 0])
+    network = keras.Model(images, class_token, name=PRESET)
+    if weights is not None and Path(weights).is_file():
+        load_weights(network, Path(weights))
+    return network
+
+
+def _transformer(image_size: int, weights: str | None) -> keras.Model:
+    try:
+        from keras_hub.models import DINOV2Backbone
+    except ImportError as error:
+        raise UserError(
+            "dinov2_small needs keras-hub: pip install 'retrieval-workbench[vit]'"
+        ) from error
+    shape = (image_size, image_size, 3)
+    if weights is None or Path(weights).is_file():
+        return DINOV2Backbone(
+            patch_size=PATCH,
+            num_layers=12,
+            hidden_dim=WIDTH,
+            num_heads=6,
+            intermediate_dim=4 * WIDTH,
+            position_embedding_shape=(518, 518),
+            image_shape=shape,
+        )
+    try:
+        return DINOV2Backbone.from_preset(
+            PRESET if weights == "imagenet" else weights, image_shape=shape
+        )
+    except Exception as error:  # kagglehub raises what its many layers raise
+        reason = " ".join(str(error).split())[:120]
+        if weights == "imagenet":
+            raise UserError(
+                f"cannot download the weights of dinov2_small: fetch {SOURCE} on a machine that "
+                f"can and pass its folder with --weights ({reason})"
+            ) from error
+        raise UserError(
+            f"{weights}: not the folder of a DINOv2 preset of keras-hub ({reason}); give one, or a "
+            "Keras weights file"
+        ) from error
