@@ -1,0 +1,87 @@
+"""A run that diverges says so, in its own line, and never saves what is not a number."""
+
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from retrieval import open_run
+from retrieval.callbacks import out_of_patience
+from retrieval.checkpoints import read_index
+from retrieval.errors import UserError
+from retrieval.history import History
+from retrieval.pipeline import train
+from retrieval.runs import partial_path
+
+
+@pytest.fixture
+def broken_after(monkeypatch):
+    """Make the weights NaN in one step, as a gradient that overflows would."""
+    from retrieval.callbacks import RecordSteps
+
+    record = RecordSteps.on_train_batch_end
+
+    def at(step):
+        def record_and_break(self, batch, logs=None):
+            record(self, batch, logs)
+            if self.clock.step == step:
+                variable = self.model.network.trainable_variables[-1]
+                variable.assign(np.full(variable.shape, np.nan))
+
+        monkeypatch.setattr(RecordSteps, "on_train_batch_end", record_and_break)
+
+    return at
+
+
+@pytest.mark.parametrize(("step", "told"), [(10, 11), (16, 16)], ids=["within", "at a checkpoint"])
+def test_weights_that_are_not_finite_are_not_saved(tiny, tmp_path, broken_after, step, told):
+    broken_after(step)
+    with pytest.raises(UserError) as caught:
+        train(tiny, runs=tmp_path, name="x", progress=False)
+    partial = partial_path(tmp_path / "folder" / "x")
+    assert str(caught.value).startswith(f"step {told}: the ")
+    assert f"last good checkpoint: {partial / 'checkpoints' / 'step-000008'};" in str(caught.value)
+    assert str(caught.value).count(".png: class ") == 6
+    assert read_index(partial / "checkpoints")["latest"] == 8
+
+
+def test_the_error_has_a_line_of_its_own_below_the_bar(
+    tiny, tmp_path, broken_after, monkeypatch, capsys
+):
+    from retrieval import cli
+
+    broken_after(10)
+    flags = [f"--{k.replace('_', '-')}={v}" for k, v in tiny.to_mapping().items()
+             if k in ("dataset", "data", "backbone", "weights", "image_size", "steps", "eval_every",
+                      "classes_per_batch", "samples_per_class")]  # fmt: skip
+    monkeypatch.setattr(sys, "argv", ["retrieval", "train", f"--runs={tmp_path}", *flags])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    err = capsys.readouterr().err
+    assert end.value.code == 1
+    assert err.rstrip("\n").split("\n")[-1].startswith("error: step 11: the loss is nan")
+    assert "Traceback" not in err
+
+
+def test_patience_counts_evaluations_since_the_best(tmp_path):
+    history = History(tmp_path / "history.csv")
+    verdicts = []
+    for step, score in enumerate([0.1, 0.3, 0.2, None, 0.3, 0.4, 0.1, 0.1], start=1):
+        history.append({"step": step} | ({} if score is None else {"recall@1": score}))
+        verdicts.append(out_of_patience(history, "recall@1", 2))
+    assert verdicts == [False, False, False, False, True, False, False, True]
+    assert not out_of_patience(history, "recall@1", 0)
+
+
+def test_float16_scales_its_loss_and_continues(tiny, tmp_path, monkeypatch):
+    as_if = SimpleNamespace(config=SimpleNamespace(list_physical_devices=lambda _: ["GPU"]))
+    monkeypatch.setattr("retrieval.precision.tf", as_if)
+    settings = tiny.with_(mixed_precision=True, steps=16)
+    whole = open_run(train(settings, runs=tmp_path, name="whole", progress=False))
+    assert np.isfinite(whole.history["loss"]).all()
+    assert whole.history["loss"].iloc[-4:].mean() != whole.history["loss"].iloc[:4].mean()
+    with np.load(whole.path / "checkpoints" / "step-000016" / "state.npz") as arrays:
+        # The scale of the loss, 2 ** 15 to begin with, is part of the optimiser's state.
+        assert any(arrays[k].shape == () and arrays[k] >= 2.0**10 for k in arrays.files)
+    assert whole.embeddings.dtype == np.float32
