@@ -15,7 +15,7 @@ def csv(path, *lines):
     return path
 
 
-def vectors(path, n=6, d=4, seed=0):
+def vectors(path, n=4, d=4, seed=0):
     x = np.random.default_rng(seed).standard_normal((n, d)).astype(np.float32)
     np.save(path, x)
     return path
@@ -23,7 +23,7 @@ def vectors(path, n=6, d=4, seed=0):
 
 @pytest.fixture
 def good(tmp_path):
-    rows = [f"{'ab'[i % 2]}/{i}.png,{'ab'[i % 2]}" for i in range(6)]
+    rows = [f"{'ab'[i % 2]}/{i}.png,{'ab'[i % 2]}" for i in range(4)]
     return vectors(tmp_path / "e.npy"), csv(tmp_path / "i.csv", "path,label", *rows)
 
 
@@ -35,22 +35,22 @@ def refused(function, *arguments, **options):
 
 
 def test_import_makes_a_run(tmp_path, good):
-    for i in range(6):
+    for i in range(4):
         path = tmp_path / "ab"[i % 2] / f"{i}.png"
         path.parent.mkdir(exist_ok=True)
         Image.new("RGB", (40, 30), (40 * i, 0, 0)).save(path)
     path = import_run(tmp_path / "runs" / "mine" / "clip", [good], image_root=tmp_path)
     run = open_run(path)
     assert (run.dataset, run.name, run.config["settings"]) == ("mine", "clip", None)
-    assert run.items["label"].tolist() == [0, 1, 0, 1, 0, 1]
-    assert run.items["label_name"].tolist() == list("ababab")
+    assert run.items["label"].tolist() == [0, 1, 0, 1]
+    assert run.items["label_name"].tolist() == list("abab")
     np.testing.assert_array_equal(run.embeddings, np.load(good[0]))
     expected = evaluate(np.load(good[0]), run.items["label"].to_numpy())
     assert run.result()["metrics"]["recall@1"]["value"] == expected.metrics["recall@1"]
     assert run.metrics["primary"] == "leave_one_out"
     np.testing.assert_array_equal(run.neighbours().ids, expected.neighbours)
     assert run.thumbnail(0)[:4] == b"RIFF"
-    assert len(run.projection) == 6
+    assert len(run.projection) == 4
     message = refused(import_run, path, [good], image_root=tmp_path)
     assert "exists; choose another --name" in message
     import_run(path, [good], image_root=tmp_path, overwrite=True)
@@ -101,10 +101,10 @@ def test_missing_items_file(tmp_path):
 
 
 def test_rows_without_a_partner(tmp_path, good):
-    short = vectors(tmp_path / "short.npy", 4)
+    short = vectors(tmp_path / "short.npy", 3)
     message = refused(read_sides, [(short, good[1])])
-    assert "has 4 rows" in message
-    assert "has 6: row 4 has no partner" in message
+    assert "has 3 rows" in message
+    assert "has 4: row 3 has no partner" in message
 
 
 def test_sides_that_do_not_fit(tmp_path):

@@ -1,0 +1,197 @@
+"""Compare runs on paper: one table per protocol, and which differences are real.
+
+Runs share a table only if their numbers are comparable: same data set, same items, same protocol.
+Runs that differ in nothing but their seed share a row.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from retrieval.errors import UserError
+from retrieval.evaluation.significance import Comparison, compare, mean_interval
+from retrieval.files import write_text
+from retrieval.report_text import csv_of, latex_of, markdown_of
+from retrieval.runs import Run
+
+METRICS = ("recall@1", "recall@2", "recall@4", "recall@8", "r_precision", "map@r", "nmi")
+SAME = (
+    "name", "distance", "normalised", "no_positive", "ties", "kmeans",
+    "n_items", "n_queries", "n_gallery", "n_classes", "n_without_positive",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Section:
+    """Comparable runs.
+
+    Attributes:
+        dataset: Data set.
+        title: The protocol's title, e.g. ``leave-one-out`` or ``cross-store``.
+        protocol: The protocol as in ``metrics.json``.
+        line: The same in one sentence.
+        groups: Row name -> its runs (seeds), best Recall@1 first.
+        table: One row per group: ``name``, ``seeds``, ``dimension`` and per metric ``<metric>``,
+            ``<metric>/low``, ``<metric>/high``: the run's 95% interval (bootstrap over classes), or
+            for several seeds the t interval of their mean.
+        comparison: Recall@1 of all groups on the same queries.
+    """
+
+    dataset: str
+    title: str
+    protocol: dict
+    line: str
+    groups: dict[str, list[Run]]
+    table: pd.DataFrame
+    comparison: Comparison
+
+
+def make_report(runs: Sequence[Run], metrics: Sequence[str] = METRICS) -> list[Section]:
+    """Sort runs into comparable sections and tabulate each.
+
+    Args:
+        runs: Evaluated runs, of any data sets.
+        metrics: The columns, where a run has them.
+
+    Returns:
+        Sections, by data set and protocol.
+
+    Raises:
+        UserError: There are no runs.
+    """
+    if not runs:
+        raise UserError("no runs to report on: name run folders, or train one first")
+    buckets: dict[tuple, list[tuple[Run, dict]]] = {}
+    for run in runs:
+        items = _fingerprint(run)
+        for entry in run.metrics["results"]:
+            protocol = entry | entry["protocol"]
+            key = (run.dataset, *(str(protocol.get(name)) for name in SAME), items)
+            buckets.setdefault(key, []).append((run, entry))
+    return [_section(members, metrics) for _, members in sorted(buckets.items())]
+
+
+def _fingerprint(run: Run) -> str:
+    """Identify the items, in order, by path, label and role."""
+    columns = run.items[["path", "label", "role"]].astype(str)
+    return hashlib.sha1(pd.util.hash_pandas_object(columns, index=False).to_numpy()).hexdigest()
+
+
+def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Put runs together that differ in nothing but their seed.
+
+    Args:
+        runs: Runs of one data set.
+
+    Returns:
+        Row name -> runs. The name is the runs' own, without a seed suffix such as ``-seed1`` or
+        ``-s1`` if they are several; imported runs stay alone.
+    """
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        settings = dict(run.config.get("settings") or {})
+        settings.pop("seed", None)
+        base = re.sub(r"-s(eed)?\d+$", "", run.name)
+        key = json.dumps([base, settings], sort_keys=True, default=str)
+        groups.setdefault(key if settings else run.name, []).append(run)
+    named: dict[str, list[Run]] = {}
+    for members in groups.values():
+        base = re.sub(r"-s(eed)?\d+$", "", members[0].name)
+        name = base if len(members) > 1 and base not in named else members[0].name
+        while name in named:  # the same name in two folders
+            name += "'"
+        named[name] = members
+    return named
+
+
+def rank_one(run: Run, protocol: dict) -> np.ndarray:
+    """Return 1 or 0 per query, right or wrong at rank 1; NaN for queries that do not count."""
+    first = run.neighbours(protocol["name"]).first_hit
+    lone = 0.0 if protocol.get("no_positive") == "zero" else np.nan
+    return np.where(first == 0, lone, (first == 1).astype(np.float64))
+
+
+def _section(members: list[tuple[Run, dict]], metrics: Sequence[str]) -> Section:
+    entries = {run.path: entry for run, entry in members}
+    protocol = members[0][1]["protocol"]
+    groups = group_runs([run for run, _ in members])
+    run = members[0][0]
+    labels = run.items["label"].to_numpy()[run.neighbours(protocol["name"]).queries]
+    scores = {
+        name: np.stack([rank_one(run, protocol) for run in group]) for name, group in groups.items()
+    }
+    comparison = compare(scores, labels)
+    order = list(comparison.summary["name"])
+    rows = [_row(name, [entries[run.path] for run in groups[name]], metrics) for name in order]
+    return Section(
+        run.dataset,
+        str(protocol.get("title", protocol["name"])),
+        protocol,
+        _sentence(members[0][1] | protocol),
+        {name: groups[name] for name in order},
+        pd.DataFrame(rows).dropna(axis=1, how="all"),
+        comparison,
+    )
+
+
+def _row(name: str, entries: list[dict], metrics: Sequence[str]) -> dict:
+    row = {
+        "name": name,
+        "seeds": len(entries),
+        "dimension": entries[0]["protocol"].get("dimension"),
+    }
+    for metric in metrics:
+        found = [entry["metrics"].get(metric) or {} for entry in entries]
+        values = np.array([_number(value.get("value")) for value in found])
+        if len(found) == 1:
+            low, high = (_number(found[0].get(side)) for side in ("low", "high"))
+        else:
+            low, high = mean_interval(values)
+        row |= {metric: values.mean(), f"{metric}/low": low, f"{metric}/high": high}
+    return row
+
+
+def _number(value: float | None) -> float:
+    return np.nan if value is None else float(value)
+
+
+def _sentence(protocol: dict) -> str:
+    """Say how the numbers were made; the dimension is a column, since runs may differ in it."""
+    lone = {"exclude": "excluded", "zero": "scored 0"}.get(protocol.get("no_positive"), "")
+    parts = [
+        f"{protocol.get('rule', protocol['name'])}, {protocol.get('distance')} distance",
+        f"{protocol.get('n_queries', 0):,} queries of {protocol.get('n_classes', 0):,} classes, "
+        f"{protocol.get('n_gallery', 0):,} gallery items",
+        f"{protocol.get('n_without_positive', 0):,} queries without a possible hit {lone}",
+    ]
+    if protocol.get("kmeans", "none") != "none":
+        parts.append(f"NMI by k-means ({protocol['kmeans']})")
+    return "; ".join(part.strip() for part in parts)
+
+
+def write_report(
+    runs: Sequence[Run], folder: Path | str, metrics: Sequence[str] = METRICS
+) -> list[Section]:
+    """Write ``report.md``, ``report.csv`` and ``report.tex``.
+
+    Args:
+        runs: Evaluated runs.
+        folder: Where to; made if it is missing.
+        metrics: The columns.
+
+    Returns:
+        What was written; ``workbench.run_report`` makes the page with figures from it.
+
+    Raises:
+        UserError: There are no runs.
+    """
+    sections = make_report(runs, metrics)
+    for suffix, text in (("md", markdown_of), ("csv", csv_of), ("tex", latex_of)):
+        write_text(Path(folder) / f"report.{suffix}", text(sections))
+    return sections

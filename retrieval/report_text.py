@@ -1,0 +1,137 @@
+"""The sections of a report as Markdown, CSV and LaTeX."""
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from retrieval.report import Section
+
+TITLES = {
+    "recall@1": "R@1",
+    "recall@2": "R@2",
+    "recall@4": "R@4",
+    "recall@8": "R@8",
+    "r_precision": "R-Precision",
+    "map@r": "MAP@R",
+    "map": "mAP",
+    "mrr": "MRR",
+    "nmi": "NMI",
+}
+NOTE = (
+    "Percent. In brackets: 95% interval, by bootstrap over classes for one run, of the mean over "
+    "training seeds (t) for several. Bold: best Recall@1, and every run not significantly worse "
+    "than it (p >= 0.05: paired bootstrap over classes, Holm's correction). Where a run has one "
+    "seed, the noise of training is not counted."
+)
+LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    ">": r"\textgreater{}",
+    "<": r"\textless{}",
+} | {c: f"\\{c}" for c in "&%$#_{}"}
+
+
+def metrics_of(table: pd.DataFrame) -> list[str]:
+    """Return the metrics of a section's table."""
+    return [c for c in table if c not in ("name", "seeds", "dimension") and "/" not in c]
+
+
+def cell(row: dict, metric: str) -> str:
+    """Write a value with its interval, in percent."""
+    if pd.isna(row[metric]):
+        return "–"
+    low, high = row.get(f"{metric}/low"), row.get(f"{metric}/high")
+    text = f"{100 * row[metric]:.2f}"
+    return text if low is None or pd.isna(low) else f"{text} [{100 * low:.2f}, {100 * high:.2f}]"
+
+
+def _best(section: "Section") -> set[str]:
+    summary = section.comparison.summary
+    return set(summary.loc[summary["best_group"], "name"])
+
+
+def markdown_of(sections: "Sequence[Section]") -> str:
+    """Write all sections as Markdown tables, with the pairs that were compared."""
+    lines = ["# Comparison of runs", "", NOTE]
+    for section in sections:
+        names = metrics_of(section.table)
+        best = _best(section)
+        lines += ["", f"## {section.dataset}: {section.title}", "", f"{section.line}.", ""]
+        lines.append(_line(["Run", "Seeds", "d", *(TITLES.get(n, n) for n in names)]))
+        lines.append(_line(["---"] * (3 + len(names))))
+        for row in section.table.to_dict("records"):
+            name = row["name"].replace("|", "\\|")
+            name = f"**{name}**" if row["name"] in best else name
+            values = [cell(row, metric) for metric in names]
+            lines.append(_line([name, row["seeds"], row.get("dimension", ""), *values]))
+        lines += _pairs(section)
+    return "\n".join(lines) + "\n"
+
+
+def _line(cells: list) -> str:
+    return "| " + " | ".join(str(c) for c in cells) + " |"
+
+
+def _pairs(section: "Section") -> list[str]:
+    pairs = section.comparison.pairs
+    if pairs.empty:
+        return []
+    lines = ["", "Recall@1, pair by pair (points; wins / ties / losses over queries):", ""]
+    lines.append(_line(["Better", "Other", "Difference", "p (Holm)", "W / T / L", "Real?"]))
+    lines.append(_line(["---"] * 6))
+    for row in pairs.to_dict("records"):
+        span = f"{100 * row['difference']:+.2f} [{100 * row['low']:+.2f}, {100 * row['high']:+.2f}]"
+        counts = f"{row['wins']} / {row['ties']} / {row['losses']}"
+        names = [row[side].replace("|", "\\|") for side in "ab"]
+        verdict = "yes" if row["significant"] else "no"
+        lines.append(_line([*names, span, f"{row['p_holm']:.3f}", counts, verdict]))
+    return lines
+
+
+def csv_of(sections: "Sequence[Section]") -> str:
+    """Write one long table: a row per run group and protocol, values in 0 to 1."""
+    parts = []
+    for section in sections:
+        part = section.table.copy()
+        part.insert(0, "dataset", section.dataset)
+        part.insert(1, "protocol", section.title)
+        part.insert(2, "how", section.line)
+        part["best"] = part["name"].isin(_best(section))
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True).to_csv(index=False, float_format="%.6f")
+
+
+def escape(text: object) -> str:
+    """Write any text so that LaTeX prints it."""
+    return "".join(LATEX.get(character, character) for character in str(text))
+
+
+def latex_of(sections: "Sequence[Section]") -> str:
+    r"""Write a ``table`` for every section; needs ``\usepackage{booktabs}``."""
+    lines = [r"% needs \usepackage{booktabs}", f"% {NOTE}"]
+    for section in sections:
+        names = metrics_of(section.table)
+        best = _best(section)
+        head = ["Run", "Seeds", "$d$", *(escape(TITLES.get(n, n)) for n in names)]
+        lines += [
+            "",
+            r"\begin{table}",
+            rf"\caption{{{escape(section.dataset)}, {escape(section.title)}: "
+            rf"{escape(section.line)}. {escape(NOTE)}}}",
+            rf"\begin{{tabular}}{{lr{'r' * (1 + len(names))}}}",
+            r"\toprule",
+            " & ".join(head) + r" \\",
+            r"\midrule",
+        ]
+        for row in section.table.to_dict("records"):
+            name = escape(row["name"])
+            name = rf"\textbf{{{name}}}" if row["name"] in best else name
+            values = [cell(row, metric).replace("–", "--") for metric in names]
+            cells = [name, row["seeds"], row.get("dimension", ""), *values]
+            lines.append(" & ".join(map(str, cells)) + r" \\")
+        lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
+    return "\n".join(lines) + "\n"

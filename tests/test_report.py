@@ -1,0 +1,134 @@
+"""Reports: comparable runs share a table, seeds share a row, text is safe in every format."""
+
+import io
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from retrieval.errors import UserError
+from retrieval.importing import import_run
+from retrieval.report import make_report, write_report
+from retrieval.report_text import escape
+from retrieval.runs import open_run
+
+CLASSES, EACH = 12, 6
+
+
+def make_run(root, name, *, noise, seed=0, loss=None, training_seed=0, classes=CLASSES, **options):
+    """A real run from synthetic embeddings; with ``loss``, as if trained."""
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(classes), EACH)
+    centres = np.random.default_rng(99).standard_normal((classes, 16))
+    x = centres[labels] + noise * rng.standard_normal((len(labels), 16))
+    np.save(root / "e.npy", x.astype(np.float32))
+    frame = pd.DataFrame({"path": [f"{i}.jpg" for i in range(len(labels))], "label": labels})
+    frame.to_csv(root / "i.csv", index=False)
+    path = import_run(
+        root / "runs" / "shapes" / name,
+        [(root / "e.npy", root / "i.csv")],
+        image_root=root,
+        progress=False,
+        **options,
+    )
+    if loss:
+        config = yaml.safe_load((path / "config.yaml").read_text())
+        config["settings"] = {"loss": loss, "seed": training_seed, "steps": 5}
+        (path / "config.yaml").write_text(yaml.safe_dump(config))
+    return open_run(path)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    root = tmp_path_factory.mktemp("report")
+    wanted = [
+        (f"good-seed{s}", {"noise": 0.6, "seed": s, "loss": "good", "training_seed": s})
+        for s in range(3)
+    ]
+    wanted += [
+        ("bad_50%|run", {"noise": 3, "loss": "bad"}),
+        ("other", {"noise": 0.6, "distance": "euclidean"}),
+        ("fewer", {"noise": 0.6, "classes": 5}),
+    ]
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
+        warnings.filterwarnings("ignore", ".*no thumbnail")
+        # reports do not look at layouts, and compiling UMAP takes longer than all the rest
+        patch.setattr(
+            "retrieval.finish.project", lambda x, *_, **__: pd.DataFrame(index=range(len(x)))
+        )
+        return [make_run(root, name, **options) for name, options in wanted]
+
+
+def test_only_comparable_runs_share_a_table(runs):
+    sections = make_report(runs)
+    rows = [set(section.table["name"]) for section in sections]
+    assert {"good", "bad_50%|run"} in rows
+    assert {"other"} in rows  # another distance
+    assert {"fewer"} in rows  # other items
+    assert len(sections) == 3
+
+
+def test_seeds_share_a_row_with_their_mean_and_interval(runs):
+    section = next(s for s in make_report(runs) if "good" in s.groups)
+    assert [run.name for run in section.groups["good"]] == [f"good-seed{s}" for s in range(3)]
+    row = section.table.set_index("name").loc["good"]
+    values = [run.result()["metrics"]["map@r"]["value"] for run in runs[:3]]
+    assert row["map@r"] == pytest.approx(np.mean(values))
+    assert row["map@r/low"] < row["map@r"] < row["map@r/high"]
+    assert row["seeds"] == 3
+    single = section.table.set_index("name").loc["bad_50%|run"]
+    stored = runs[3].result()["metrics"]["recall@1"]
+    assert (single["recall@1"], single["recall@1/low"]) == (stored["value"], stored["low"])
+
+
+def test_the_better_loss_is_named_and_counts_are_stated(runs):
+    section = next(s for s in make_report(runs) if "good" in s.groups)
+    pair = section.comparison.pairs.iloc[0]
+    assert (pair["a"], pair["b"], bool(pair["significant"])) == ("good", "bad_50%|run", True)
+    assert "72 queries of 12 classes, 72 gallery items" in section.line
+    assert "leave-one-out, cosine distance" in section.line
+
+
+def test_files(runs, tmp_path):
+    sections = write_report(runs, tmp_path / "out", ["recall@1", "nmi"])
+    markdown = (tmp_path / "out" / "report.md").read_text()
+    assert "| **good** | 3 | 16 |" in markdown
+    assert "bad_50%\\|run" in markdown
+    table = pd.read_csv(io.StringIO((tmp_path / "out" / "report.csv").read_text()))
+    assert len(table) == sum(len(s.table) for s in sections) == 4
+    row = table.set_index("name").loc["good"]
+    expected = next(s for s in sections if "good" in s.groups).table.set_index("name").loc["good"]
+    assert row["recall@1"] == pytest.approx(expected["recall@1"], abs=1e-6)
+    assert row["best"]
+    latex = (tmp_path / "out" / "report.tex").read_text()
+    assert r"bad\_50\%|run & 1 & 16 &" in latex
+    assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 3
+    width = len(r"lrrrr")
+    for line in latex.splitlines():
+        if line.endswith(r" \\"):
+            assert line.count(" & ") == width - 1
+
+
+def test_latex_text_is_escaped_once():
+    assert escape(r"a_b \ 50% {x} ~^ <&>#$") == (
+        r"a\_b \textbackslash{} 50\% \{x\} \textasciitilde{}\textasciicircum{} "
+        r"\textless{}\&\textgreater{}\#\$"
+    )
+
+
+def test_nothing_to_report():
+    with pytest.raises(UserError, match="no runs"):
+        make_report([])
+
+
+def test_page_holds_figures_and_tables_and_needs_no_network(runs):
+    from workbench.run_report import report_page
+
+    page = report_page(make_report(runs)).decode()
+    assert page.count("plotly-graph-div") >= 7
+    assert "<b>good</b>" in page
+    assert "bad_50%|run" in page
+    assert 'src="http' not in page
+    assert "<script src" not in page
