@@ -50,7 +50,8 @@ class RankingLoss(keras.losses.Loss):
         """
         if not self.built:
             self.built = True
-            self.add_variables(num_classes, embedding_size)
+            # NumPy integers would give the variables' indices another dtype.
+            self.add_variables(int(num_classes), int(embedding_size))
 
     def add_variables(self, num_classes: int, embedding_size: int) -> None:
         """Fill the lists of variables; most losses own none."""

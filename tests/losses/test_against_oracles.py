@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from retrieval.losses import LOSSES, get_loss
-from retrieval.losses.distances import euclidean_distances
+from retrieval.losses.distances import euclidean_distances, squared_distances
 from retrieval.mining import distance_weighted
 from tests.losses.oracles import ORACLES
 
@@ -178,3 +178,17 @@ def test_euclidean_distances_of_points_far_from_the_origin():
     np.testing.assert_allclose(
         euclidean_distances(tf.constant(x + 100, tf.float32)), wanted, atol=2e-3
     )
+
+
+def test_distances_to_other_points_carry_a_gradient_both_ways():
+    a, b = (
+        tf.constant(embeddings(MIXED), tf.float32),
+        tf.constant(embeddings(PAIRED, 1), tf.float32),
+    )
+    upstream = tf.constant(np.random.default_rng(2).normal(size=(11, 10)), tf.float32)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([a, b])
+        value = tf.reduce_sum(upstream * squared_distances(a, b))
+        wanted = tf.reduce_sum(upstream * tf.reduce_sum((a[:, None] - b[None]) ** 2, axis=2))
+    for point in (a, b):
+        assert_close(tape.gradient(value, point), tape.gradient(wanted, point).numpy())

@@ -36,6 +36,13 @@ def test_building_is_seeded_and_happens_once(name):
 
 
 @pytest.mark.parametrize("name", OWNERS)
+def test_numbers_of_classes_may_come_from_numpy(name):
+    loss = get_loss(name)
+    loss.build(LABELS.max() + np.int64(1), np.int64(4))
+    assert np.isfinite(loss(LABELS, POINTS))
+
+
+@pytest.mark.parametrize("name", OWNERS)
 def test_weights_travel(name):
     source, target = built(name), built(name, seed=1)
     target.set_weights(source.get_weights())

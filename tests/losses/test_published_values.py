@@ -68,6 +68,13 @@ def test_semi_hard_takes_the_closest_negative_beyond_the_positive():
     assert float(value) == pytest.approx(1.0)
 
 
+def test_semi_hard_does_not_take_a_negative_as_close_as_the_positive():
+    # d2(0, 1) = 4; negatives of row 0 at 4, 9 and 9; of row 1 at 16, 1 and 25.
+    x = np.array([[0.0], [2.0], [-2.0], [3.0], [-3.0]], np.float32)
+    value = get_loss("semi_hard_triplet", margin=6.0)([0, 0, 1, 2, 3], x)
+    assert float(value) == pytest.approx(((4 - 9 + 6) + 0) / 2)
+
+
 def test_semi_hard_falls_back_on_the_furthest_negative():
     # d2(0, 1) = 100; negatives of row 0 at 1 and 4.
     x = np.array([[0.0], [10.0], [1.0], [2.0]], np.float32)
