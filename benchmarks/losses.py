@@ -37,7 +37,7 @@ BASELINE = {
     "npairs_loss": {},
     "angular_loss": {},
     "contrastive_loss": {},
-    "contrastive_loss, all pairs": {"pairs": "all"},
+    "contrastive_loss, active pairs": {"pairs": "active", "power": 1},
 }
 
 

@@ -24,7 +24,7 @@ def peer_losses(size, classes):
         "npairs_loss": (losses.NPairsLoss(), None),
         "angular_loss": (losses.AngularLoss(alpha=45), None),
         "contrastive_loss": (losses.ContrastiveLoss(neg_margin=1.0), None),
-        "contrastive_loss, all pairs": (losses.ContrastiveLoss(neg_margin=1.0), None),
+        "contrastive_loss, active pairs": (losses.ContrastiveLoss(neg_margin=1.0), None),
         "margin_loss": (losses.MarginLoss(), miners.DistanceWeightedMiner()),
         "multi_similarity": (losses.MultiSimilarityLoss(), miners.MultiSimilarityMiner()),
         "circle": (losses.CircleLoss(), None),

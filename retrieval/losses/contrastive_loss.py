@@ -9,7 +9,7 @@ from retrieval.losses.layout import block_pairs
 from retrieval.losses.masks import Pairs, mean_over
 from retrieval.losses.options import check_choice, check_number
 
-FORMATIONS = ("blocks", "all")
+FORMATIONS = ("blocks", "all", "active")
 
 # Inside the square root: keeps the gradient finite for coinciding pairs.
 EPSILON = 1e-5
@@ -28,35 +28,48 @@ class Contrastive(PairLoss):
         pairs: Which pairs P: ``blocks`` takes B / 2 pairs off the order of the rows, half of them
             positive if the batch has four rows per class (see
             :func:`retrieval.losses.layout.block_pairs`); ``all`` takes every pair, weighting the
-            mean of the positives and the mean of the negatives by one half each.
+            mean of the positives and the mean of the negatives by one half each; ``active`` leaves
+            negatives beyond the margin out of their mean, so that few close ones weigh as much.
+        power: Exponent of d and of the hinge: 2 as in the paper, or 1. ``pairs="active", power=1``
+            is, up to the factor one half, pytorch-metric-learning's ``ContrastiveLoss``.
         name: Name in Keras' logs.
     """
 
     def __init__(
-        self, margin: float = 1.0, pairs: str = "blocks", name: str = "contrastive_loss"
+        self,
+        margin: float = 1.0,
+        pairs: str = "blocks",
+        power: int = 2,
+        name: str = "contrastive_loss",
     ) -> None:
         super().__init__(name)
         check_number("margin", margin)
         check_choice("pairs", pairs, FORMATIONS)
+        check_choice("power", power, (1, 2))
         self.margin = margin
         self.pairs = pairs
+        self.power = power
 
     def call(self, labels: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
         """Compute the loss: (B,), (B, D) -> scalar."""
-        if self.pairs == "all":
+        if self.pairs != "blocks":
             return super().call(labels, embeddings)
         left, right = tf.unstack(block_pairs(tf.shape(embeddings)[0]), axis=1)
         difference = tf.gather(embeddings, left) - tf.gather(embeddings, right)
-        distances = tf.sqrt(tf.reduce_sum(tf.square(difference), axis=1) + EPSILON)
+        pull, push = self._terms(tf.reduce_sum(tf.square(difference), axis=1))
         same = tf.equal(tf.gather(labels, left), tf.gather(labels, right))
-        losses = tf.where(same, tf.square(distances), self._repulsion(distances))
-        return mean_over(losses, tf.ones_like(same))
+        return mean_over(tf.where(same, pull, push), tf.ones_like(same))
 
     def from_pairs(self, pairs: Pairs) -> tf.Tensor:
         """Compute the scalar loss over all pairs."""
-        squared = squared_distances(pairs.anchors, pairs.references) + EPSILON
-        positive = mean_over(squared, pairs.positives)
-        return 0.5 * (positive + mean_over(self._repulsion(tf.sqrt(squared)), pairs.negatives))
+        pull, push = self._terms(squared_distances(pairs.anchors, pairs.references))
+        negatives = pairs.negatives & (push > 0) if self.pairs == "active" else pairs.negatives
+        return 0.5 * (mean_over(pull, pairs.positives) + mean_over(push, negatives))
 
-    def _repulsion(self, distances: tf.Tensor) -> tf.Tensor:
-        return tf.square(tf.nn.relu(self.margin - distances))
+    def _terms(self, squared: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return what each squared distance costs as a positive and as a negative pair."""
+        distances = tf.sqrt(squared + EPSILON)
+        hinges = tf.nn.relu(self.margin - distances)
+        if self.power == 1:
+            return distances, hinges
+        return squared + EPSILON, tf.square(hinges)

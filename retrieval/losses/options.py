@@ -7,7 +7,7 @@ import tensorflow as tf
 from retrieval.errors import UserError
 
 
-def check_choice(option: str, value: object, choices: Iterable[str]) -> None:
+def check_choice(option: str, value: object, choices: Iterable) -> None:
     """Refuse a value that is not one of the choices.
 
     Raises:
@@ -15,7 +15,9 @@ def check_choice(option: str, value: object, choices: Iterable[str]) -> None:
     """
     choices = list(choices)
     if value not in choices:
-        raise UserError(f"option {option} = {value!r}: choose one of {', '.join(choices)}")
+        raise UserError(
+            f"option {option} = {value!r}: choose one of {', '.join(map(str, choices))}"
+        )
 
 
 def check_number(

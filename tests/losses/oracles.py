@@ -131,15 +131,17 @@ def angular_loss(labels, x, degree=45.0, form="softmax"):
 
 
 @oracle
-def contrastive_loss(labels, x, margin=1.0, pairs="blocks"):
+def contrastive_loss(labels, x, margin=1.0, pairs="blocks", power=2):
     def term(i, j):
         d = math.sqrt(distance(x[i], x[j]) ** 2 + 1e-5)
-        return d**2 if labels[i] == labels[j] else max(margin - d, 0.0) ** 2
+        return (d if labels[i] == labels[j] else max(margin - d, 0.0)) ** power
 
-    if pairs == "all":
+    if pairs != "blocks":
         every = [(i, j) for i in range(len(x)) for j in range(len(x)) if i != j]
         same = [term(i, j) for i, j in every if labels[i] == labels[j]]
         other = [term(i, j) for i, j in every if labels[i] != labels[j]]
+        if pairs == "active":
+            other = [value for value in other if value > 0]
         return 0.5 * (mean(same) + mean(other))
     order, whole = [], len(x) // 8 * 8
     for start in range(0, whole, 8):

@@ -36,6 +36,8 @@ CASES = [
     ("contrastive_loss", {}, BLOCKS),
     ("contrastive_loss", {"margin": 3.0}, MIXED),
     ("contrastive_loss", {"margin": 2.0, "pairs": "all"}, MIXED),
+    ("contrastive_loss", {"margin": 2.0, "pairs": "active", "power": 1}, MIXED),
+    ("contrastive_loss", {"power": 1}, BLOCKS),
     ("multi_similarity", {}, MIXED),
     ("multi_similarity", {"epsilon": None, "threshold": 0.5}, MIXED),
     ("circle", {"scale": 8.0}, MIXED),

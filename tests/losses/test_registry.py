@@ -31,7 +31,8 @@ def test_recommended_margins():
     assert LOSSES["hard_triplet"].options() == {"margin": 1.0, "distance": "euclidean"}
     assert LOSSES["semi_hard_triplet"].options() == {"margin": 0.2}
     assert LOSSES["lifted_loss"].options() == {"margin": 1.0}
-    assert LOSSES["contrastive_loss"].options() == {"margin": 1.0, "pairs": "blocks"}
+    contrastive = {"margin": 1.0, "pairs": "blocks", "power": 2}
+    assert LOSSES["contrastive_loss"].options() == contrastive
     assert LOSSES["angular_loss"].options() == {"degree": 45.0, "form": "softmax"}
 
 
@@ -81,6 +82,7 @@ def test_unknown_names_say_which_are_valid():
         ("angular_loss", {"degree": 90}, "option degree = 90: give a number above 0 and below 90"),
         ("angular_loss", {"form": "sum"}, "option form = 'sum': choose one of softmax, log_sum"),
         ("contrastive_loss", {"pairs": "some"}, "option pairs = 'some'"),
+        ("contrastive_loss", {"power": 3}, "option power = 3: choose one of 1, 2"),
         ("ntxent", {"temperature": 0}, "option temperature = 0: give a number above 0"),
         ("recall_at_k", {"ks": [0]}, r"option ks = \[0\]"),
         ("ranked_list", {"balance": 2}, "option balance = 2"),
