@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from retrieval.errors import UserError
-from retrieval.evaluation.significance import Comparison, compare, mean_interval
+from retrieval.evaluation.paired_tests import mean_interval
+from retrieval.evaluation.significance import Comparison, compare
 from retrieval.files import write_text
 from retrieval.report_text import csv_of, latex_of, markdown_of
 from retrieval.runs import Run

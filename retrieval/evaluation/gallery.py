@@ -9,6 +9,8 @@ from retrieval.errors import UserError
 from retrieval.evaluation import distances
 from retrieval.evaluation.distances import Rows
 
+LARGEST = 1e17  # its square, summed over dimensions, is still a float32
+
 
 @dataclass(frozen=True)
 class Gallery:
@@ -49,10 +51,12 @@ def take(embeddings: np.ndarray, rows: np.ndarray) -> np.ndarray:
     whole = len(rows) and rows[-1] - rows[0] == len(rows) - 1
     part = embeddings[rows[0] : rows[-1] + 1] if whole else embeddings[rows]
     with np.errstate(invalid="ignore", over="ignore"):
-        bad = ~(np.abs(part).max(axis=1, initial=0) < 1e17)
+        bad = ~(np.maximum(part.max(axis=1), -part.min(axis=1)) < LARGEST)
     if bad.any():
         row = int(rows[np.argmax(bad)])
-        what = "is too large (1e17)" if np.isfinite(embeddings[row]).all() else "is NaN or Inf"
+        what = (
+            f"is too large ({LARGEST:g})" if np.isfinite(embeddings[row]).all() else "is NaN or Inf"
+        )
         raise UserError(f"embeddings: row {row} {what}; correct or remove it")
     return part
 

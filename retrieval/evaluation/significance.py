@@ -11,13 +11,11 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from retrieval.errors import UserError
-from retrieval.evaluation.bootstrap import LEVEL, class_sums, class_weights, percentile_interval
+from retrieval.evaluation.bootstrap import class_sums, class_weights, percentile_interval
+from retrieval.evaluation.paired_tests import ALPHA, bootstrap_p, holm, mcnemar, mean_interval
 from retrieval.evaluation.results import Result
-
-ALPHA = 1 - LEVEL
 
 
 @dataclass(frozen=True)
@@ -153,25 +151,6 @@ def _seed_noise(table: dict[str, np.ndarray], seed: int, n_samples: int) -> np.n
     return noise
 
 
-def mean_interval(values: np.ndarray) -> tuple[float, float]:
-    """Return the 95% t interval of the mean over seeds; NaN for fewer than two.
-
-    >>> [round(x, 3) for x in mean_interval(np.array([0.70, 0.72, 0.74]))]
-    [0.67, 0.77]
-
-    Args:
-        values: float, (seeds,), one figure per seed.
-
-    Returns:
-        Low and high.
-    """
-    n = len(values)
-    if n < 2:
-        return np.nan, np.nan
-    half = stats.t.ppf(1 - ALPHA / 2, n - 1) * np.std(values, ddof=1) / np.sqrt(n)
-    return float(np.mean(values) - half), float(np.mean(values) + half)
-
-
 def _summary(table: dict[str, np.ndarray], means: np.ndarray, draws: np.ndarray) -> pd.DataFrame:
     low, high = percentile_interval(draws)
     rows = []
@@ -228,56 +207,3 @@ def _pairs(
         frame.insert(7, "significant", frame["p_holm"] < ALPHA)
         frame["p_mcnemar_holm"] = holm(frame["p_mcnemar"].to_numpy())
     return frame
-
-
-def bootstrap_p(difference: np.ndarray) -> float:
-    """Two-sided p-value of a difference from its resamples (n_samples,).
-
-    Twice the share of resamples on the far side of zero, counting the observed data as one, so
-    that it is never 0 (Davison and Hinkley 1997, section 4.2).
-    """
-    below, above = (difference <= 0).sum(), (difference >= 0).sum()
-    return float(min(1.0, 2 * (min(below, above) + 1) / (len(difference) + 1)))
-
-
-def mcnemar(wins: int, losses: int) -> float:
-    """Exact two-sided p-value of McNemar's test (1947).
-
-    Under the null hypothesis each query on which two runs differ is a fair coin.
-
-    >>> round(mcnemar(8, 2), 4)  # 2 (C(10,0) + C(10,1) + C(10,2)) / 2^10 = 112 / 1024
-    0.1094
-
-    Args:
-        wins: Queries right under the first run only.
-        losses: Queries right under the second run only.
-
-    Returns:
-        The p-value; 1 if the runs never differ.
-    """
-    if wins + losses == 0:
-        return 1.0
-    return float(stats.binomtest(wins, wins + losses).pvalue)
-
-
-def holm(p: np.ndarray) -> np.ndarray:
-    """Correct p-values for their number (Holm 1979); NaN stays and does not count.
-
-    The i-th smallest of m is multiplied by m - i + 1, and none falls below a smaller one.
-
-    >>> holm(np.array([0.01, 0.04, 0.03])).round(2).tolist()
-    [0.03, 0.06, 0.06]
-
-    Args:
-        p: float, (m,).
-
-    Returns:
-        float64, (m,), at most 1.
-    """
-    p = np.asarray(p, np.float64)
-    corrected = np.full(len(p), np.nan)
-    known = np.flatnonzero(~np.isnan(p))
-    order = known[np.argsort(p[known], kind="stable")]
-    scaled = p[order] * np.arange(len(order), 0, -1)
-    corrected[order] = np.minimum(1, np.maximum.accumulate(scaled)) if len(order) else scaled
-    return corrected

@@ -7,7 +7,7 @@ from scipy import stats
 from retrieval.errors import UserError
 from retrieval.evaluation import compare, evaluate
 from retrieval.evaluation.bootstrap import bootstrap_means, class_sums, percentile_interval
-from retrieval.evaluation.significance import bootstrap_p, holm, mcnemar, mean_interval
+from retrieval.evaluation.paired_tests import bootstrap_p, holm, mcnemar, mean_interval
 
 
 def test_class_sums_by_hand():
