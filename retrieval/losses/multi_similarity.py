@@ -25,7 +25,7 @@ class MultiSimilarity(PairLoss):
     Args:
         alpha: Weight of positives.
         beta: Weight of negatives.
-        threshold: lambda; 1 in the paper (the authors' code has 0.5).
+        threshold: lambda; 0.5 as in the authors' code, where the paper says 1.
         epsilon: Slack of the miner; None takes all pairs.
         name: Name in Keras' logs.
     """
@@ -34,7 +34,7 @@ class MultiSimilarity(PairLoss):
         self,
         alpha: float = 2.0,
         beta: float = 50.0,
-        threshold: float = 1.0,
+        threshold: float = 0.5,
         epsilon: float | None = 0.1,
         name: str = "multi_similarity",
     ) -> None:

@@ -151,7 +151,7 @@ def contrastive_loss(labels, x, margin=1.0, pairs="blocks", power=2):
 
 
 @oracle
-def multi_similarity(labels, x, alpha=2.0, beta=50.0, threshold=1.0, epsilon=0.1):
+def multi_similarity(labels, x, alpha=2.0, beta=50.0, threshold=0.5, epsilon=0.1):
     total = 0.0
     for i in range(len(x)):
         pos = [cosine(x[i], x[j]) for j in positives_of(labels, i)]

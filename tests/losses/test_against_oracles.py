@@ -39,7 +39,7 @@ CASES = [
     ("contrastive_loss", {"margin": 2.0, "pairs": "active", "power": 1}, MIXED),
     ("contrastive_loss", {"power": 1}, BLOCKS),
     ("multi_similarity", {}, MIXED),
-    ("multi_similarity", {"epsilon": None, "threshold": 0.5}, MIXED),
+    ("multi_similarity", {"epsilon": None, "threshold": 1.0}, MIXED),
     ("circle", {"scale": 8.0}, MIXED),
     ("circle", {}, BLOCKS),
     ("supervised_contrastive", {}, MIXED),
