@@ -1,0 +1,119 @@
+"""k-means seeding on the neighbour graph against exact seeding, on inputs made to break it.
+
+    python benchmarks/seeding.py --output benchmarks/results/seeding.md
+
+For every input: NMI and inertia after Lloyd, mean over seeds, from greedy k-means++ on the graph,
+exact greedy k-means++ (scikit-learn's), and a random start; and which of the first two the engine
+would use at the size of Stanford Online Products with as many points per cluster.
+"""
+
+import argparse
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from retrieval.evaluation import seeding
+from retrieval.evaluation.clustering import clustering_metrics, kmeans
+from retrieval.evaluation.lloyd import lloyd
+from retrieval.evaluation.neighbours import search
+from retrieval.evaluation.protocol import sides
+from retrieval.evaluation.threads import worker_pool
+
+N, D = 6000, 64
+
+
+def classes(sizes, noise, copies=1, seed=0):
+    """Gaussian classes of the given sizes, every point repeated; unit rows and class codes."""
+    rng = np.random.default_rng(seed)
+    codes = np.repeat(np.arange(len(sizes)), sizes)
+    x = rng.standard_normal((len(sizes), D))[codes] + noise * rng.standard_normal((len(codes), D))
+    return unit(np.repeat(x, copies, axis=0)), np.repeat(codes, copies)
+
+
+def unit(x):
+    return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+
+
+def inputs():
+    """Name -> (points, codes)."""
+    rng = np.random.default_rng(1)
+    small, codes = classes(np.full(1200, 5), 1.2)
+    half = small.copy()
+    half[:3000] = half[0]
+    few = small[rng.integers(0, 600, N)]
+    return {
+        "5 per class, noise 0.5": classes(np.full(1200, 5), 0.5),
+        "5 per class, noise 1.2 (as SOP)": (small, codes),
+        "5 per class, noise 2 (overlapping)": classes(np.full(1200, 5), 2),
+        "no structure at all": (unit(rng.standard_normal((N, D))), codes),
+        "20 per class": classes(np.full(300, 20), 1.2),
+        "one class of 3,000, 600 of 5": classes(np.r_[3000, np.full(600, 5)], 1.2),
+        "one class of 3,000, 600 of 5, noise 0.3": classes(np.r_[3000, np.full(600, 5)], 0.3),
+        "every point 6 times, 5 per class": classes(np.full(200, 5), 1.2, 6),
+        "half of the points are one point": (half, codes),
+        "1,200 clusters, 600 distinct points": (few, codes),
+        "60 per class, 100 classes (as CUB)": classes(np.full(100, 60), 1.2),
+        "200 per class": classes(np.full(30, 200), 1.2),
+        "every point 40 times, 5 per class": classes(np.full(30, 5), 1.2, 40),
+    }
+
+
+def run(x, codes, seeds, pool):
+    """Mean NMI, inertia and seconds of each start."""
+    k = int(codes.max()) + 1
+    ids = search(x, codes, sides(len(x), None), k=seeding.NEIGHBOURS, pool=pool).ids
+    found = {}
+    for method in ("graph", "exact", "random"):
+        values = []
+        for seed in range(seeds):
+            start = time.perf_counter()
+            if method == "graph":
+                chosen = seeding.graph_seeds(x, ids, k, seed, pool)
+                clusters, inertia, _ = lloyd(x, x[chosen], pool)
+            else:
+                kind = "random" if method == "random" else "greedy k-means++"
+                result = kmeans(x, k, kind, seed, pool=pool)
+                clusters, inertia = result.clusters, result.inertia
+            spent = time.perf_counter() - start
+            values.append((clustering_metrics(codes, clusters)["nmi"], inertia, spent))
+        found[method] = np.mean(values, axis=0)
+        found[method + " sd"] = np.std(values, axis=0)[0]
+    return found
+
+
+def main():
+    warnings.simplefilter("ignore")
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--output", type=Path)
+    options = parser.parse_args()
+    head = ("input", "graph", "exact", "random", "inertia graph / exact", "engine uses")
+    lines = [
+        f"### NMI by k-means start, {options.seeds} seeds, about {N:,} points, {D}-d",
+        "",
+        "| " + " | ".join(head) + " |",
+        "|" + " --- |" * len(head),
+    ]
+    with worker_pool() as pool:
+        for name, (x, codes) in inputs().items():
+            found = run(x, codes, options.seeds, pool)
+            cells = [
+                f"{found[m][0]:.4f} ± {found[m + ' sd']:.4f}" for m in ("graph", "exact", "random")
+            ]
+            a, b = found["graph"][1], found["exact"][1]
+            ratio = f"{a / b:.4f}" if b > 1e-3 else "both 0"
+            each = len(x) / (codes.max() + 1)
+            suits = seeding.graph_suits(60_502, 128, round(60_502 / each), 64)
+            line = [name, *cells, ratio, "graph" if suits else "exact"]
+            lines.append("| " + " | ".join(line) + " |")
+            print(lines[-1], flush=True)
+    text = "\n".join(lines) + "\n"
+    if options.output:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
