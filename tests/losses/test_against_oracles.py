@@ -14,6 +14,7 @@ SIZE = 3
 MIXED = np.array([0, 1, 0, 2, 1, 0, 3, 2, 1, 1, 0])
 # Rows of a P x K batch: what losses over ordered rows are meant for.
 PAIRED = np.repeat(np.arange(5), 2)
+CROWDED = np.array([0] * 9 + [1] * 2)
 BLOCKS = np.repeat(np.arange(3), 4)
 
 CASES = [
@@ -55,6 +56,8 @@ CASES = [
     ("smooth_ap", {}, BLOCKS),
     ("recall_at_k", {"rank_temperature": 0.1}, MIXED),
     ("recall_at_k", {"ks": [1, 3]}, BLOCKS),
+    # Blurred ranks: more positives than k count as found, which the cut at k limits.
+    ("recall_at_k", {"ks": [5, 6], "rank_temperature": 2.0, "recall_temperature": 0.3}, CROWDED),
 ]
 
 PROXY_CASES = [
