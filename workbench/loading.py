@@ -12,6 +12,7 @@ import streamlit as st
 
 from retrieval.errors import UserError
 from retrieval.runs import REQUIRED_FILES, BrokenRun, Neighbours, Run, open_run
+from workbench.mapped import map_npz
 
 
 def runs_root() -> Path:
@@ -81,7 +82,7 @@ def load_runs(root: Path | None = None) -> tuple[list[Run], list[BrokenRun]]:
 
 @contextlib.asynccontextmanager
 async def open_runs_early(app: st.App) -> AsyncIterator[dict]:
-    """Import the pages and open the runs while the browser still loads (a lifespan of the app).
+    """Import the pages, open and compare the runs while the browser loads (a lifespan).
 
     Args:
         app: The app that starts.
@@ -91,8 +92,7 @@ async def open_runs_early(app: st.App) -> AsyncIterator[dict]:
     """
 
     def work() -> None:
-        importlib.import_module("workbench.pages")
-        load_runs()
+        importlib.import_module("workbench.pages.evidence").compare_early(load_runs()[0])
 
     threading.Thread(target=work, daemon=True).start()
     yield {}
@@ -112,11 +112,14 @@ def find_run(dataset: str, name: str) -> Run | None:
 
 @st.cache_resource(show_spinner=False, max_entries=32)
 def _neighbours(path: str, protocol: str, stamp: tuple[int, ...]) -> Neighbours:
-    return Run(Path(path)).neighbours(protocol)
+    arrays = map_npz(Path(path) / "neighbours.npz")
+    if f"{protocol}/ids" not in arrays:
+        raise UserError(f"{path}: no neighbours under protocol {protocol!r}")
+    return Neighbours(protocol, *(arrays[f"{protocol}/{f}"] for f in Neighbours.FIELDS))
 
 
 def load_neighbours(run: Run, protocol: str) -> Neighbours:
-    """Return a run's neighbours under one protocol, read once and shared (read-only arrays)."""
+    """Return a run's neighbours under one protocol: read-only memory maps, shared."""
     return _neighbours(str(run.path), protocol, stamp(run.path))
 
 

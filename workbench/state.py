@@ -88,12 +88,17 @@ def _newest(runs: list[Run]) -> str:
     return max(runs, key=lambda run: run.path.stat().st_mtime).dataset
 
 
-def _choose_protocol(runs: list[Run]) -> tuple[str, str]:
+def first_protocol(runs: list[Run]) -> tuple[str, dict[str, str]]:
+    """Return the protocol that is shown first, and the titles of all protocols of some runs."""
     titles: dict[str, str] = {}
     for run in runs:
         for name, title in protocols_of(run).items():
             titles.setdefault(name, title)
-    first = next(iter(titles))
+    return next(iter(titles)), titles
+
+
+def _choose_protocol(runs: list[Run]) -> tuple[str, str]:
+    first, titles = first_protocol(runs)
     address.keep("protocol", first, list(titles), always=True)
     if len(titles) > 1:
         st.segmented_control(

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from retrieval.runs import Run
 from workbench import address, comparison, figures
 from workbench.components import image_cards
 from workbench.exports import export_menu
@@ -11,6 +12,7 @@ from workbench.figures.style import CONFIG
 from workbench.gallery import card, first_hit_cards, rank_sentence, result_cards
 from workbench.loading import load_neighbours, protocols_of
 from workbench.lookup import answer
+from workbench.naming import seed_of
 from workbench.navigation import jump
 from workbench.pages.compare_maps import maps_tab
 from workbench.pages.evidence import compare_groups
@@ -90,8 +92,8 @@ def _verdict(chosen: Selection, result: comparison.Comparison) -> None:
     real = "may be chance" if pair["verdict"] == "tie" else "significant"
     with st.container(key="verdict"):
         st.markdown(
-            f":blue[**A** {plain(chosen.a.name)}] {100 * a:.1f} %  ·  "
-            f":orange[**B** {plain(chosen.b.name)}] {100 * b:.1f} %  ·  "
+            f":blue[**A** {plain(chosen.a.name)}] {100 * a:.1f} %{_seed(chosen.a)}  ·  "
+            f":orange[**B** {plain(chosen.b.name)}] {100 * b:.1f} %{_seed(chosen.b)}  ·  "
             f"R@1 differs by **{100 * (a - b):+.1f} points** (95% {100 * pair['low']:+.1f} to "
             f"{100 * pair['high']:+.1f}: {real}) over the same {n:,} queries"
         )
@@ -106,6 +108,11 @@ def _verdict(chosen: Selection, result: comparison.Comparison) -> None:
         f"classes: p = {tested['p']:.2g}. McNemar's exact test on the queries that differ: p = "
         f"{tested['p_mcnemar']:.2g}; it takes queries of one class for independent."
     )
+
+
+def _seed(run: Run) -> str:
+    seed = seed_of(run)
+    return "" if seed is None else f" (seed {seed})"
 
 
 def _open(choice: dict) -> None:

@@ -8,9 +8,10 @@ from retrieval.runs import Run
 from workbench import figures
 from workbench.comparison import difference_of_items
 from workbench.figures.style import CONFIG
-from workbench.loading import load_neighbours, stamp
+from workbench.loading import load_neighbours, protocols_of, stamp
 from workbench.significance import Comparison, both_ways, compare, rank_one_hits
-from workbench.state import Selection
+from workbench.state import Selection, first_protocol
+from workbench.tables import loss_table, results_table, run_order
 from workbench.theme import ink, plain
 
 
@@ -24,13 +25,20 @@ def compare_groups(chosen: Selection, groups: dict[str, list[Run]]) -> Compariso
     Returns:
         The comparison of Recall@1, or None if nothing can be compared.
     """
+    with st.spinner("Testing every pair of losses …", show_time=False):
+        return _compare_cached(chosen.a, chosen.protocol, groups)
+
+
+def _compare_cached(
+    reference: Run, protocol: str, groups: dict[str, list[Run]]
+) -> Comparison | None:
     key = tuple(
         (name, tuple((run.name, stamp(run.path)) for run in runs)) for name, runs in groups.items()
     )
-    return _compare(groups, chosen.a, str(chosen.a.path), chosen.protocol, key)
+    return _compare(groups, reference, str(reference.path), protocol, key)
 
 
-@st.cache_data(show_spinner="Testing every pair of losses …", max_entries=64)
+@st.cache_data(show_spinner=False, max_entries=64)
 def _compare(
     _groups: dict[str, list[Run]], _reference: Run, path: str, protocol: str, key: tuple
 ) -> Comparison | None:
@@ -43,7 +51,24 @@ def _compare(
             classes = _reference.items["label"].to_numpy()[found[0].queries]
     if not scores or np.isnan(next(iter(scores.values()))).all():
         return None
-    return compare(scores, classes)
+    return compare(scores, classes, n_samples=n_samples(len(np.unique(classes))))
+
+
+def n_samples(n_classes: int) -> int:
+    """Return how many bootstrap resamples to draw: half as many where there are many classes."""
+    return 2000 if n_classes < 4000 else 1000
+
+
+def compare_early(runs: list[Run]) -> None:
+    """Compare the losses of every data set as the first page does, so that it need not wait."""
+    for dataset in {run.dataset for run in runs}:
+        mine = [run for run in runs if run.dataset == dataset]
+        protocol, _ = first_protocol(mine)
+        ordered = [run for run in run_order(mine, protocol) if protocol in protocols_of(run)]
+        table = loss_table(results_table(ordered, protocol))
+        by_name = {run.name: run for run in ordered}
+        groups = {row.group: [by_name[name] for name in row.runs] for row in table.itertuples()}
+        _compare_cached(ordered[0], protocol, groups)
 
 
 def compare_table(chosen: Selection, table: pd.DataFrame) -> Comparison | None:

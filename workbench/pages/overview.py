@@ -144,7 +144,8 @@ def _table(table: pd.DataFrame) -> None:
     st.dataframe(
         shown,
         hide_index=True,
-        column_config={"Loss": st.column_config.TextColumn(pinned=True)},
+        column_config={"Loss": st.column_config.TextColumn(pinned=True)}
+        | {TITLES[name]: st.column_config.TextColumn(alignment="right") for name in METRICS},
         key="losses",
         alt="Metrics of every loss, best Recall@1 first",
     )
@@ -178,7 +179,8 @@ def _cell(row: pd.Series, name: str) -> str:
         return "–"
     if name == "nmi":
         return f"{row[name]:.3f}" if pd.isna(half) else f"{row[name]:.3f} ± {half:.3f}"
-    return percent(row[name]) if pd.isna(half) else f"{percent(row[name])} ± {percent(half)}"
+    value = percent(row[name]).rjust(5)  # so that a click on the head sorts by value
+    return value if pd.isna(half) else f"{value} ± {percent(half)}"
 
 
 def _curves(chosen: Selection, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
