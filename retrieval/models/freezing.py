@@ -18,7 +18,7 @@ def freeze_batch_norm(model: keras.Model) -> int:
     The pretrained statistics are used and kept, and scale and offset stay fixed: statistics of a
     ranking batch (few classes, near-duplicate images) are poor, and with them the network of the
     test differs from that of training. Usual in metric learning (Musgrave et al. 2020, "A Metric
-    Learning Reality Check", section 4.1). Call it before ``compile``, on the pretrained backbone
+    Learning Reality Check"). Call it before ``compile``, on the pretrained backbone
     alone: a head's batch norm starts untrained and must stay trainable.
 
     Args:
