@@ -1,10 +1,12 @@
 """What a run notices while it trains: NaN, collapse, held-out figures, no more gain."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from retrieval import load_catalog, open_run
-from retrieval.checkpoints import read_index
+from retrieval.checkpoints import load_network, read_index
+from retrieval.embedding import build_network, embed_images
 from retrieval.errors import UserError
 from retrieval.pipeline import train
 from retrieval.resolve import resolve
@@ -61,12 +63,26 @@ def test_training_stops_without_gain_and_the_best_checkpoint_is_kept(tiny, tmp_p
     assert (index["best"], index["latest"], index["best_value"]) == (16, 32, 0.9)
     assert sorted(p.name for p in (run.path / "checkpoints").glob("step-*")) == [
         "step-000016", "step-000032"]  # fmt: skip
+    catalog = load_catalog("folder", tiny.data)
+    network = build_network(resolve(settings, catalog))
+
+    def embedded(which):
+        load_network(run.path / "checkpoints", network, which)
+        return embed_images(network, catalog, catalog.split("test"), settings, progress=False)
+
+    np.testing.assert_array_equal(run.embeddings, embedded("best"))
+    assert np.abs(run.embeddings - embedded("latest")).max() > 1e-3
+
+
+def test_validation_figures_stand_in_the_history_too(tiny, tmp_path):
+    settings = tiny.with_(eval_split="validation", validation_fraction=0.25)
+    path = train(settings, runs=tmp_path, evaluate=False, progress=False)
+    taken = pd.read_csv(path / "history.csv").dropna(subset=["recall@1"])
+    assert list(taken["step"]) == [8, 16, 24]
+    assert taken[["recall@1", "map@r", "nmi"]].apply(lambda c: c.between(0, 1)).all(axis=None)
 
 
 def test_a_frozen_part_does_not_move(tiny, tmp_path):
-    from retrieval.checkpoints import load_network
-    from retrieval.embedding import build_network
-
     def backbone_after(**changes):
         settings = tiny.with_(steps=4, eval_every=4, **changes)
         path = train(settings, runs=tmp_path, overwrite=True, progress=False)
