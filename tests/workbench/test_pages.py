@@ -13,7 +13,7 @@ SCRIPT = Path(__file__).parents[2] / "workbench" / "shell" / "main.py"
 
 
 def open_page(page: str = "overview", **parameters: str) -> AppTest:
-    app = AppTest.from_file(SCRIPT, default_timeout=30)
+    app = AppTest.from_file(SCRIPT, default_timeout=120)
     for key, value in parameters.items():
         app.query_params[key] = value
     if page != "overview":
