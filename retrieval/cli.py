@@ -165,6 +165,22 @@ def import_(
 
 
 @app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders, e.g. runs/grocery/*.")],
+    out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("report"),
+) -> None:
+    """Compare runs on paper: report.md, .csv, .tex and a self-contained .html with figures."""
+    from retrieval.report import write_report
+    from retrieval.runs import open_run
+    from workbench.run_report import write_page
+
+    sections = write_report([open_run(path) for path in runs], out)
+    write_page(sections, out / "report.html")
+    typer.echo((out / "report.md").read_text(encoding="utf-8"))
+    typer.echo(f"Written: {out}/report.md, .csv, .tex, .html")
+
+
+@app.command()
 def demo(
     runs: Runs = Path("runs"),
     steps: Annotated[int, typer.Option(help="Training steps of each loss.", min=1)] = 200,

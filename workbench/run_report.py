@@ -1,102 +1,86 @@
-"""``retrieval report`` as one page: tables, figures, failures; the file needs no network."""
+"""``retrieval report``'s page: every section with its table, curves and failures, in one file."""
 
 import datetime
 import html
 from collections.abc import Sequence
+from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from retrieval.report import Section
-from retrieval.report_text import NOTE, TITLES, cell, metrics_of
+from retrieval.files import write_text
+from retrieval.report import METRICS, Section
 from workbench import figures
 from workbench.figures.style import CONFIG
 from workbench.inline_gallery import confident_failure_rows, gallery
 from workbench.report import STYLE
-from workbench.significance import both_ways
 from workbench.tables import recall_curve
 
 FAILURES, RESULTS = 6, 8
 
 
-def report_page(sections: Sequence[Section]) -> bytes:
-    """Write the page.
+def write_page(sections: Sequence[Section], path: Path | str) -> None:
+    """Write a self-contained HTML page; nothing in it needs the network.
 
     Args:
-        sections: See :func:`retrieval.report.make_report`.
+        sections: Comparable runs, from :func:`retrieval.report.make_report`.
+        path: The file to write, atomically.
+    """
+    body = ["<h1>Retrieval report</h1>",
+            f'<p class="quiet">Made {datetime.date.today().isoformat()}.</p>']  # fmt: skip
+    for number, section in enumerate(sections):
+        body.append(section_html(section, with_script=number == 0))
+    write_text(
+        Path(path),
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Retrieval report</title>'
+        f"<style>{STYLE}</style></head><body>{''.join(body)}</body></html>",
+    )
+
+
+def section_html(section: Section, *, with_script: bool) -> str:
+    """Return one section: protocol, table, Recall@K curves, failures of the best run.
+
+    Args:
+        section: Comparable runs.
+        with_script: Include Plotly's script; once per page is enough.
 
     Returns:
-        UTF-8 HTML with figures, images and scripts inside.
+        HTML; names of runs and classes are escaped.
     """
-    body = [
-        "<h1>Comparison of runs</h1>",
-        f'<p class="quiet">{_text(NOTE)} Made {datetime.date.today().isoformat()}.</p>',
-    ]
-    scripts = True  # plotly's code goes in once, with the first figure
-    for section in sections:
-        body.append(f"<h2>{_text(section.dataset)}: {_text(section.title)}</h2>")
-        body.append(f'<p class="quiet">{_text(section.line)}.</p>')
-        body.append(_table(section))
-        for figure in _figures(section):
-            body.append(figure.to_html(full_html=False, include_plotlyjs=scripts, config=CONFIG))
-            scripts = False
-        body += _failures(section)
-    page = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f"<title>Comparison of runs</title><style>{STYLE}</style></head><body>"
-        + "\n".join(body)
-        + "</body></html>"
-    )
-    return page.encode()
-
-
-def _text(value: object) -> str:
-    return html.escape(str(value))
-
-
-def _table(section: Section) -> str:
-    names = metrics_of(section.table)
-    summary = section.comparison.summary
-    best = set(summary.loc[summary["best_group"], "name"])
-    head = "".join(f"<th>{_text(TITLES.get(name, name))}</th>" for name in names)
-    rows = []
-    for row in section.table.to_dict("records"):
-        name = _text(row["name"])
-        name = f"<b>{name}</b>" if row["name"] in best else name
-        values = "".join(f"<td>{_text(cell(row, metric))}</td>" for metric in names)
-        rows.append(f"<tr><td>{name}</td><td>{row['seeds']}</td>{values}</tr>")
-    return f"<table><tr><th>Run</th><th>Seeds</th>{head}</tr>{''.join(rows)}</table>"
-
-
-def _figures(section: Section) -> list:
-    """Recall curves, intervals of Recall@1, and every pair's difference."""
-    protocol = section.protocol
-    curves = {}
-    for name, runs in section.groups.items():
-        parts = [
-            recall_curve(run.neighbours(protocol["name"]), protocol.get("no_positive", "exclude"))
-            for run in runs
+    protocol = section.protocol["name"]
+    firsts = {name: runs[0] for name, runs in section.groups.items()}
+    no_positive = section.protocol.get("no_positive", "exclude")
+    curves = {n: recall_curve(run.neighbours(protocol), no_positive) for n, run in firsts.items()}
+    figure = figures.recall_curves(curves, height=420)
+    best, run = next(iter(firsts.items()))
+    neighbours = run.neighbours(protocol)
+    rows = confident_failure_rows(run, neighbours, FAILURES)
+    shown = gallery(run, neighbours, rows, RESULTS) if len(rows) else "<p>None.</p>"
+    return "".join(
+        [
+            f"<h2>{html.escape(section.dataset)}: {html.escape(section.title)}</h2>",
+            f'<p class="quiet">{html.escape(section.line)}</p>',
+            table_html(section.table),
+            figure.to_html(full_html=False, include_plotlyjs=with_script, config=CONFIG),
+            f"<h3>Confident and wrong: {html.escape(best)}</h3>",
+            str(shown),
         ]
-        mean = np.mean([part["recall"] for part in parts], axis=0)
-        curves[name] = pd.DataFrame({"k": parts[0]["k"], "recall": mean})
-    made = [figures.recall_curves(curves, height=420)]
-    table = section.comparison.summary.rename(
-        columns={
-            "name": "group", "mean": "recall@1", "low": "recall@1/low", "high": "recall@1/high"
-        }
-    )  # fmt: skip
-    made.append(figures.loss_intervals(table))
-    if len(section.comparison.pairs):
-        pairs = both_ways(section.comparison.pairs)
-        made.append(figures.difference_matrix(pairs, list(section.groups)))
-    return made
+    )
 
 
-def _failures(section: Section) -> list[str]:
-    name, runs = next(iter(section.groups.items()))
-    neighbours = runs[0].neighbours(section.protocol["name"])
-    rows = confident_failure_rows(runs[0], neighbours, FAILURES)
-    if not len(rows):
-        return []
-    title = f"<h3>Confident and wrong: {_text(name)}</h3>"
-    return [title, gallery(runs[0], neighbours, rows, RESULTS)]
+def table_html(table: pd.DataFrame) -> str:
+    """Return a section's table: percent with the 95% interval, NMI from 0 to 1."""
+    names = [name for name in METRICS if name in table]
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in ("run", *names, "seeds"))
+    lines = []
+    for row in table.to_dict("records"):
+        cells = [f"<td>{html.escape(str(row['name']))}</td>"]
+        for name in names:
+            scale, digits = (1, 3) if name == "nmi" else (100, 1)
+            text = f"{scale * row[name]:.{digits}f}" if pd.notna(row[name]) else "-"
+            if pd.notna(row.get(f"{name}/low")):
+                low, high = scale * row[f"{name}/low"], scale * row[f"{name}/high"]
+                text += f" [{low:.{digits}f}, {high:.{digits}f}]"
+            cells.append(f"<td>{text}</td>")
+        cells.append(f"<td>{html.escape(str(row['seeds']))}</td>")
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    return f"<table><tr>{head}</tr>{''.join(lines)}</table>"
