@@ -59,6 +59,8 @@ def resolve(settings: TrainSettings, catalog: Catalog) -> TrainSettings:
     backbone = BACKBONES[settings.backbone]
     size = settings.image_size or backbone.image_size
     changes: dict = {"image_size": size}
+    if settings.weights == "imagenet" and not backbone.pretrained:
+        changes["weights"] = "none"
     if settings.flip is None:
         changes["flip"] = DATASETS[settings.dataset].mirror
     if settings.pre_crop is not None and settings.pre_crop < size:
@@ -79,7 +81,7 @@ def resolve(settings: TrainSettings, catalog: Catalog) -> TrainSettings:
             f"classes: give at most {classes}"
         )
     if settings.normalize is None:
-        changes["normalize"] = entry.normalize
+        changes["normalize"] = entry.normalize or HEADS[settings.head].normalize
     changes["classes_per_batch"] = wanted or min(entry.classes_per_batch, classes)
     changes["samples_per_class"] = settings.samples_per_class or entry.samples_per_class
     return settings.with_(**changes)
