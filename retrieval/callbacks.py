@@ -5,12 +5,14 @@ matters: a step is recorded before it is checked, evaluated before it is saved.
 """
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 from tqdm.auto import tqdm
 
 from retrieval.checkpoints import save_checkpoint
@@ -150,6 +152,30 @@ def out_of_patience(history: History, monitor: str, patience: int) -> bool:
     if not patience or not scores:
         return False
     return len(scores) - 1 - scores.index(max(scores)) >= patience
+
+
+class Watch(keras.callbacks.Callback):
+    """Hand the history so far to a watcher, at most once in ``every`` seconds and at the end."""
+
+    def __init__(
+        self, history: History, watch: Callable[[pd.DataFrame], None], every: float = 2.0
+    ) -> None:
+        super().__init__()
+        self.history, self.watch, self.every = history, watch, every
+        self.last = time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Show what is new, unless that was done a moment ago."""
+        if time.monotonic() - self.last >= self.every:
+            self._show()
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        """Show everything."""
+        self._show()
+
+    def _show(self) -> None:
+        self.watch(pd.DataFrame(self.history.rows))
+        self.last = time.monotonic()
 
 
 class Progress(keras.callbacks.Callback):

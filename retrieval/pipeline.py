@@ -2,10 +2,11 @@
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pandas as pd
 import yaml
 
 from retrieval.datasets import load_catalog
@@ -35,6 +36,7 @@ def train(
     overwrite: bool = False,
     evaluate: bool = True,
     progress: bool = True,
+    watch: Callable[[pd.DataFrame], None] | None = None,
 ) -> Path:
     """Train one run and, unless told otherwise, embed and evaluate it.
 
@@ -48,6 +50,7 @@ def train(
         overwrite: Replace a run of the same name.
         evaluate: Embed and evaluate after training.
         progress: Show progress bars.
+        watch: Called with the history so far, every few seconds and at the end of training.
 
     Returns:
         The run's folder.
@@ -64,7 +67,13 @@ def train(
     folder = partial_path(path)
     start_partial(folder, settings, catalog)
     return _complete(
-        path, settings, catalog, overwrite=overwrite, evaluate=evaluate, progress=progress
+        path,
+        settings,
+        catalog,
+        overwrite=overwrite,
+        evaluate=evaluate,
+        progress=progress,
+        watch=watch,
     )
 
 
@@ -147,6 +156,7 @@ def _complete(
     overwrite: bool,
     evaluate: bool,
     progress: bool,
+    watch: Callable[[pd.DataFrame], None] | None = None,
 ) -> Path:
     from retrieval.embed_run import embed_test_split
 
@@ -156,7 +166,7 @@ def _complete(
         from retrieval.training import fit
 
         with timed(seconds, "train"):
-            network = fit(settings, catalog, folder, progress=progress)
+            network = fit(settings, catalog, folder, progress=progress, watch=watch)
     if evaluate:
         with timed(seconds, "embed"):
             embeddings, rows = embed_test_split(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import keras
+import pandas as pd
 import tensorflow as tf
 
 from retrieval.callbacks import (
@@ -14,6 +15,7 @@ from retrieval.callbacks import (
     Progress,
     RecordSteps,
     SaveCheckpoint,
+    Watch,
     out_of_patience,
 )
 from retrieval.checkpoints import restore_checkpoint
@@ -33,7 +35,12 @@ from retrieval.training_data import TrainingData, batch_dataset, make_sampler, p
 
 
 def fit(
-    settings: TrainSettings, catalog: Catalog, folder: Path, *, progress: bool = True
+    settings: TrainSettings,
+    catalog: Catalog,
+    folder: Path,
+    *,
+    progress: bool = True,
+    watch: Callable[[pd.DataFrame], None] | None = None,
 ) -> keras.Model:
     """Train until ``settings.steps``, continuing from ``folder``'s latest checkpoint if any.
 
@@ -42,6 +49,7 @@ def fit(
         catalog: The data set.
         folder: The (partial) run folder: ``history.csv`` and ``checkpoints/`` go there.
         progress: Show progress bars.
+        watch: Called with the history so far, every few seconds and at the end.
 
     Returns:
         The trained network (head only where the backbone is frozen).
@@ -55,7 +63,7 @@ def fit(
     # A run that was killed after it had stopped early must not go on.
     history = History(folder / "history.csv", done)
     if done < settings.steps and not out_of_patience(history, settings.monitor, settings.patience):
-        _train_from(done, model, settings, data, folder, progress)
+        _train_from(done, model, settings, data, folder, progress, watch)
     return model.network
 
 
@@ -105,10 +113,13 @@ def _train_from(
     data: TrainingData,
     folder: Path,
     progress: bool,
+    watch: Callable[[pd.DataFrame], None] | None,
 ) -> None:
     sampler = make_sampler(settings, data)
     interval = min(settings.eval_every, settings.steps)
     callbacks = run_callbacks(model, settings, data, folder, done, sampler)
+    if watch is not None:
+        callbacks.append(Watch(callbacks[0].history, watch))
     with naming_unreadable_images(data.image_paths()), contextlib.ExitStack() as stack:
         if progress:
             bar = Progress(callbacks[0].clock, settings.loss, settings.monitor)
