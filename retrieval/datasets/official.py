@@ -46,12 +46,17 @@ class Counts:
         return self.train_classes + self.test_classes
 
 
-def counts_at(root: Path, official: Counts) -> Counts:
+def is_standin(root: Path) -> bool:
+    """Tell whether a data set's folder is marked as a stand-in."""
+    return (root / STANDIN).exists()
+
+
+def counts_at(root: Path, official: Counts | None = None) -> Counts:
     """Return the counts to hold a folder to: the official ones, or those of a stand-in.
 
     Args:
         root: The data set's folder.
-        official: The published counts.
+        official: The published counts; not needed where the folder is known to be a stand-in.
 
     Returns:
         ``official``, unless ``root`` is marked as a stand-in by its ``STANDIN.txt``.
@@ -60,7 +65,7 @@ def counts_at(root: Path, official: Counts) -> Counts:
         UserError: The mark is damaged.
     """
     mark = root / STANDIN
-    if not mark.exists():
+    if official is not None and not mark.exists():
         return official
     pairs = [line.split(" = ") for line in mark.read_text(encoding="utf-8").splitlines()]
     values = {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
@@ -111,7 +116,7 @@ def load_official(
     stamps = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in sources]
     where = f"{name}-{fingerprint(str(root.resolve()), options)}"
     cached = cache_folder("catalogs") / f"{where}-{fingerprint(VERSION, stamps)}.parquet"
-    marked = options | ({"stand_in": True} if (root / STANDIN).exists() else {})
+    marked = options | ({"stand_in": True} if is_standin(root) else {})
     if cached.exists():
         items = pd.read_parquet(cached)
         title, base = items.attrs["title"], root / items.attrs["below"]

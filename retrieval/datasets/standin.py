@@ -7,8 +7,6 @@ the loaders hold it to the counts written there instead of the official ones.
 import io
 import shutil
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,21 +14,8 @@ from PIL import Image
 
 from retrieval.datasets.catalog import Catalog
 from retrieval.datasets.official import Counts, mark_standin
+from retrieval.datasets.standin_formats import WRITERS, Photo
 from retrieval.errors import UserError, unknown_option
-from retrieval.files import write_text
-
-
-@dataclass(frozen=True)
-class Photo:
-    """One image of a stand-in: its class (numbered from 1, train classes first) and its bytes."""
-
-    label: int
-    number: int  # within its class, from 1
-    name: str
-    group: str
-    split: str
-    jpeg: bytes
-    size: tuple[int, int]
 
 
 def write_standin(
@@ -45,7 +30,7 @@ def write_standin(
     """Write a stand-in of a benchmark, all or nothing.
 
     Args:
-        name: ``cub200``, ``cars196``, ``sop`` or ``inshop``.
+        name: ``cub200``, ``cars196``, ``sop``, ``inshop`` or ``grocery``.
         source: Photos to fill it with; its train classes become train classes.
         root: The folder to make.
         classes: Classes on each side of the split, at most those ``source`` has.
@@ -125,103 +110,3 @@ def _count(photos: list[Photo], queries: int) -> Counts:
         test_classes=len({p.label for p in sides["test"]}),
         queries=queries,
     )
-
-
-def _write_images(folder: Path, photos: list[Photo], paths: list[str]) -> None:
-    for photo, path in zip(photos, paths, strict=True):
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(photo.jpeg)
-
-
-def _lines(rows: list) -> str:
-    return "".join(f"{row}\n" for row in rows)
-
-
-def _word(text: str) -> str:
-    """Turn a name into one word that is safe in paths."""
-    return "".join(c if c.isascii() and c.isalnum() else "_" for c in text).strip("_") or "x"
-
-
-def _cub200(root: Path, photos: list[Photo]) -> int:
-    base = root / "CUB_200_2011"
-    folders = {p.label: f"{p.label:03d}.{_word(p.name)}" for p in photos}
-    paths = [f"{folders[p.label]}/{_word(p.name)}_{p.number:04d}_{p.label}.jpg" for p in photos]
-    _write_images(base / "images", photos, paths)
-    ids = range(1, len(photos) + 1)
-    boxes = [(w // 8, h // 8, w - w // 4, h - h // 4) for w, h in (p.size for p in photos)]
-    files = {
-        "images.txt": [f"{i} {path}" for i, path in zip(ids, paths, strict=True)],
-        "image_class_labels.txt": [f"{i} {p.label}" for i, p in zip(ids, photos, strict=True)],
-        "classes.txt": [f"{label} {folder}" for label, folder in folders.items()],
-        "bounding_boxes.txt": [
-            f"{i} {x:.1f} {y:.1f} {w:.1f} {h:.1f}"
-            for i, (x, y, w, h) in zip(ids, boxes, strict=True)
-        ],
-        "train_test_split.txt": [f"{i} {i % 2}" for i in ids],
-    }
-    for name, rows in files.items():
-        write_text(base / name, _lines(rows))
-    return 0
-
-
-def _cars196(root: Path, photos: list[Photo]) -> int:
-    from scipy.io import savemat
-
-    paths = [f"car_ims/{number:06d}.jpg" for number in range(1, len(photos) + 1)]
-    _write_images(root, photos, paths)
-    corners = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")
-    fields = ("relative_im_path", *corners, "class", "test")
-    annotations = np.empty((1, len(photos)), [(field, object) for field in fields])
-    for column, (photo, path) in enumerate(zip(photos, paths, strict=True)):
-        width, height = photo.size
-        box = (width // 8 + 1, height // 8 + 1, width - width // 8, height - height // 8)
-        annotations[0, column] = (path, *box, photo.label, photo.number % 2)
-    names = {photo.label: photo.name for photo in photos}
-    class_names = np.empty((1, len(names)), object)
-    class_names[0, :] = list(names.values())
-    savemat(root / "cars_annos.mat", {"annotations": annotations, "class_names": class_names})
-    return 0
-
-
-def _sop(root: Path, photos: list[Photo]) -> int:
-    base = root / "Stanford_Online_Products"
-    groups = {group: n for n, group in enumerate(sorted({p.group for p in photos}), start=1)}
-    paths = [
-        f"{_word(p.group).lower()}_final/{110_000_000_000 + p.label}_{p.number - 1}.JPG"
-        for p in photos
-    ]
-    _write_images(base, photos, paths)
-    for split in ("train", "test"):
-        rows = [
-            f"{i} {p.label} {groups[p.group]} {path}"
-            for i, (p, path) in enumerate(zip(photos, paths, strict=True), start=1)
-            if p.split == split
-        ]
-        write_text(
-            base / f"Ebay_{split}.txt", _lines(["image_id class_id super_class_id path", *rows])
-        )
-    return 0
-
-
-def _inshop(root: Path, photos: list[Photo]) -> int:
-    status = [
-        "train" if p.split == "train" else ("query" if p.number % 2 else "gallery") for p in photos
-    ]
-    paths = [
-        f"img/STANDIN/{_word(p.group)}/id_{p.label:08d}/{p.number:02d}_1_front.jpg" for p in photos
-    ]
-    _write_images(root, photos, paths)
-    rows = [
-        f"{path:<70} id_{p.label:08d} {s}" for p, path, s in zip(photos, paths, status, strict=True)
-    ]
-    header = [str(len(rows)), "image_name item_id evaluation_status"]
-    write_text(root / "Eval" / "list_eval_partition.txt", _lines([*header, *rows]))
-    return status.count("query")
-
-
-WRITERS: dict[str, Callable[[Path, list[Photo]], int]] = {
-    "cub200": _cub200,
-    "cars196": _cars196,
-    "sop": _sop,
-    "inshop": _inshop,
-}

@@ -1,0 +1,51 @@
+"""A data set as it is on this disk, or else a small stand-in of it: what a notebook opens."""
+
+from pathlib import Path
+
+from retrieval.datasets import DATASETS, load_catalog
+from retrieval.datasets.catalog import Catalog
+from retrieval.datasets.official import is_standin
+from retrieval.datasets.standin import write_standin
+from retrieval.errors import UserError, unknown_option
+
+CLASSES, PER_CLASS = 24, 8
+
+
+def available_or_standin(
+    name: str, root: Path | str | None = None, *, data: Path | str = "data"
+) -> tuple[Path, bool]:
+    """Find a data set; where nothing is found at its default place, write a stand-in.
+
+    Args:
+        name: ``cub200``, ``cars196``, ``sop``, ``inshop`` or ``grocery``.
+        root: The data set's folder. None looks in ``data/<name>`` and falls back to a stand-in in
+            ``data/standins/<name>``: Grocery photos in the data set's on-disk format, or drawn
+            characters where there are none.
+        data: Folder of data sets.
+
+    Returns:
+        The folder to load, and whether it is a stand-in.
+
+    Raises:
+        UserError: Unknown name, or a ``root`` that was asked for is not there.
+    """
+    if name not in DATASETS:
+        raise unknown_option("data set", name, DATASETS)
+    entry, data = DATASETS[name], Path(data)
+    place = Path(root) if root is not None else data / name
+    if (place / entry.marker).exists():
+        return place, is_standin(place)
+    if root is not None:
+        raise UserError(f"no data set {name!r} at {root}: {entry.how_to_get}")
+    place = data / "standins" / name
+    if not (place / entry.marker).exists():
+        source = _photos(data)
+        write_standin(name, source, place, classes=CLASSES, per_class=PER_CLASS)
+    return place, True
+
+
+def _photos(data: Path) -> Catalog:
+    """Return Grocery if it is on this disk, drawn characters otherwise."""
+    if (data / "grocery" / DATASETS["grocery"].marker).exists():
+        return load_catalog("grocery", data / "grocery")
+    return load_catalog("typefaces", data / "typefaces", subset="sample")

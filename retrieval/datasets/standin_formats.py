@@ -1,0 +1,156 @@
+"""The on-disk format of each benchmark, written: what a stand-in consists of."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from retrieval.files import write_text
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One image of a stand-in: its class (numbered from 1, train classes first) and its bytes."""
+
+    label: int
+    number: int  # within its class, from 1
+    name: str
+    group: str
+    split: str
+    jpeg: bytes
+    size: tuple[int, int]
+
+
+def _write_images(folder: Path, photos: list[Photo], paths: list[str]) -> None:
+    for photo, path in zip(photos, paths, strict=True):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(photo.jpeg)
+
+
+def _lines(rows: list) -> str:
+    return "".join(f"{row}\n" for row in rows)
+
+
+def _word(text: str) -> str:
+    """Turn a name into one word that is safe in paths."""
+    return "".join(c if c.isascii() and c.isalnum() else "_" for c in text).strip("_") or "x"
+
+
+def _cub200(root: Path, photos: list[Photo]) -> int:
+    base = root / "CUB_200_2011"
+    folders = {p.label: f"{p.label:03d}.{_word(p.name)}" for p in photos}
+    paths = [f"{folders[p.label]}/{_word(p.name)}_{p.number:04d}_{p.label}.jpg" for p in photos]
+    _write_images(base / "images", photos, paths)
+    ids = range(1, len(photos) + 1)
+    boxes = [(w // 8, h // 8, w - w // 4, h - h // 4) for w, h in (p.size for p in photos)]
+    files = {
+        "images.txt": [f"{i} {path}" for i, path in zip(ids, paths, strict=True)],
+        "image_class_labels.txt": [f"{i} {p.label}" for i, p in zip(ids, photos, strict=True)],
+        "classes.txt": [f"{label} {folder}" for label, folder in folders.items()],
+        "bounding_boxes.txt": [
+            f"{i} {x:.1f} {y:.1f} {w:.1f} {h:.1f}"
+            for i, (x, y, w, h) in zip(ids, boxes, strict=True)
+        ],
+        "train_test_split.txt": [f"{i} {i % 2}" for i in ids],
+    }
+    for name, rows in files.items():
+        write_text(base / name, _lines(rows))
+    return 0
+
+
+def _cars196(root: Path, photos: list[Photo]) -> int:
+    from scipy.io import savemat
+
+    paths = [f"car_ims/{number:06d}.jpg" for number in range(1, len(photos) + 1)]
+    _write_images(root, photos, paths)
+    corners = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")
+    fields = ("relative_im_path", *corners, "class", "test")
+    annotations = np.empty((1, len(photos)), [(field, object) for field in fields])
+    for column, (photo, path) in enumerate(zip(photos, paths, strict=True)):
+        width, height = photo.size
+        box = (width // 8 + 1, height // 8 + 1, width - width // 8, height - height // 8)
+        annotations[0, column] = (path, *box, photo.label, photo.number % 2)
+    names = {photo.label: photo.name for photo in photos}
+    class_names = np.empty((1, len(names)), object)
+    class_names[0, :] = list(names.values())
+    savemat(root / "cars_annos.mat", {"annotations": annotations, "class_names": class_names})
+    return 0
+
+
+def _sop(root: Path, photos: list[Photo]) -> int:
+    base = root / "Stanford_Online_Products"
+    groups = {group: n for n, group in enumerate(sorted({p.group for p in photos}), start=1)}
+    paths = [
+        f"{_word(p.group).lower()}_final/{110_000_000_000 + p.label}_{p.number - 1}.JPG"
+        for p in photos
+    ]
+    _write_images(base, photos, paths)
+    for split in ("train", "test"):
+        rows = [
+            f"{i} {p.label} {groups[p.group]} {path}"
+            for i, (p, path) in enumerate(zip(photos, paths, strict=True), start=1)
+            if p.split == split
+        ]
+        write_text(
+            base / f"Ebay_{split}.txt", _lines(["image_id class_id super_class_id path", *rows])
+        )
+    return 0
+
+
+def _inshop(root: Path, photos: list[Photo]) -> int:
+    status = [
+        "train" if p.split == "train" else ("query" if p.number % 2 else "gallery") for p in photos
+    ]
+    paths = [
+        f"img/STANDIN/{_word(p.group)}/id_{p.label:08d}/{p.number:02d}_1_front.jpg" for p in photos
+    ]
+    _write_images(root, photos, paths)
+    rows = [
+        f"{path:<70} id_{p.label:08d} {s}" for p, path, s in zip(photos, paths, status, strict=True)
+    ]
+    header = [str(len(rows)), "image_name item_id evaluation_status"]
+    write_text(root / "Eval" / "list_eval_partition.txt", _lines([*header, *rows]))
+    return status.count("query")
+
+
+def _grocery(root: Path, photos: list[Photo]) -> int:
+    """Number classes anew: even ids train, odd ids test; half the photos in the list ``test``."""
+    train = sorted({p.label for p in photos if p.split == "train"})
+    test = sorted({p.label for p in photos if p.split == "test"})
+    ids = {label: 2 * n for n, label in enumerate(train)}
+    ids |= {label: 2 * n + 1 for n, label in enumerate(test)}
+    groups = {group: n for n, group in enumerate(sorted({p.group for p in photos}))}
+    lists = ["train" if p.number % 2 else "test" for p in photos]
+    paths = [
+        f"{where}/{_word(p.group)}/{_word(p.name)}/{_word(p.name)}_{p.label}_{p.number:03d}.jpg"
+        for where, p in zip(lists, photos, strict=True)
+    ]
+    _write_images(root / "dataset", photos, paths)
+    for name in ("train", "val", "test"):
+        rows = [
+            f"{path}, {ids[p.label]}, {groups[p.group]}"
+            for where, path, p in zip(lists, paths, photos, strict=True)
+            if where == name
+        ]
+        write_text(root / "dataset" / f"{name}.txt", _lines(rows))
+    known = {ids[p.label]: (_word(p.name), p) for p in photos}
+    rows = [
+        f"{name},{number},{_word(p.group)},{groups[p.group]},,"
+        for number, (name, p) in sorted(known.items())
+    ]
+    header = (
+        "Class Name (str),Class ID (int),Coarse Class Name (str),Coarse Class ID (int),"
+        "Iconic Image Path (str),Product Description Path (str)"
+    )
+    write_text(root / "dataset" / "classes.csv", _lines([header, *rows]))
+    return sum(where == "test" for where, p in zip(lists, photos, strict=True) if p.split == "test")
+
+
+WRITERS: dict[str, Callable[[Path, list[Photo]], int]] = {
+    "cub200": _cub200,
+    "cars196": _cars196,
+    "sop": _sop,
+    "inshop": _inshop,
+    "grocery": _grocery,
+}
