@@ -15,8 +15,8 @@ import keras
 import tensorflow as tf
 
 
-class ChunkedStep(NamedTuple):
-    """What :func:`chunked_gradients` returns.
+class Step(NamedTuple):
+    """The loss of a batch and its gradients.
 
     Attributes:
         loss: Scalar, float32: the loss of the whole batch.
@@ -37,7 +37,7 @@ def chunked_gradients(
     labels: tf.Tensor,
     chunk: int,
     scale_loss: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
-) -> ChunkedStep:
+) -> Step:
     """Compute the gradients of a loss over the whole batch, holding activations of one chunk.
 
     They equal those of one pass over the batch, dropout included (both passes draw the same mask
@@ -73,7 +73,7 @@ def chunked_gradients(
     for variable, before in state:
         variable.assign(before)
     gradients = _propagate(model, images, outer, chunk)
-    return ChunkedStep(value, gradients + own_gradients, embeddings)
+    return Step(value, gradients + own_gradients, embeddings)
 
 
 def _chunks(images: tf.Tensor, chunk: int) -> tf.Tensor:

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from retrieval.chunked_gradients import Step, chunked_gradients
 from retrieval.optimizers import apply_scaled
 
 
@@ -19,6 +20,7 @@ class RankingModel(keras.Model):
         ranking_loss: ``loss(labels (B,), embeddings (B, D)) -> scalar``.
         freeze_steps: Steps during which the sub-model ``backbone`` stays as it is.
         multipliers: Learning rate of ``"backbone"`` and ``"loss"`` relative to the head's.
+        chunk_size: Images embedded at a time, to save memory; 0: the whole batch. For one replica.
     """
 
     def __init__(
@@ -27,11 +29,13 @@ class RankingModel(keras.Model):
         ranking_loss: keras.losses.Loss,
         freeze_steps: int = 0,
         multipliers: dict[str, float] | None = None,
+        chunk_size: int = 0,
     ) -> None:
         super().__init__(name="ranking")
         self.network = network
         self.freeze_steps = freeze_steps
         self.multipliers = multipliers or {}
+        self.chunk_size = chunk_size
         self.ranking_loss = ranking_loss
         self.loss_weights = list(getattr(ranking_loss, "trainable_variables", []))
         self.loss_state = list(getattr(ranking_loss, "non_trainable_variables", []))
@@ -43,6 +47,22 @@ class RankingModel(keras.Model):
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Take one optimiser step on a batch of (inputs (B, ...), labels (B,))."""
         inputs, labels = data
+        batch = inputs.shape[0]  # may be unknown when the step is traced
+        if self.chunk_size and (batch is None or batch > self.chunk_size):
+            step = self._in_chunks(inputs, labels)
+        else:
+            step = self._at_once(inputs, labels)
+        variables = self.network.trainable_variables + self.loss_weights
+        apply_scaled(self.optimizer, step.gradients, variables, self._factors(variables))
+        return {"loss": step.loss, "spread": relative_spread(step.embeddings)}
+
+    def _in_chunks(self, inputs: tf.Tensor, labels: tf.Tensor) -> Step:
+        scale = self.optimizer.scale_loss
+        return chunked_gradients(
+            self.network, self.ranking_loss, inputs, labels, self.chunk_size, scale
+        )
+
+    def _at_once(self, inputs: tf.Tensor, labels: tf.Tensor) -> Step:
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         with tf.GradientTape() as tape:
             embeddings = tf.cast(self.network(inputs, training=True), tf.float32)
@@ -51,9 +71,7 @@ class RankingModel(keras.Model):
             # Every replica computes the same global loss, and gradients are summed over them.
             scaled = self.optimizer.scale_loss(loss / replicas)
         variables = self.network.trainable_variables + self.loss_weights
-        gradients = tape.gradient(scaled, variables)
-        apply_scaled(self.optimizer, gradients, variables, self._factors(variables))
-        return {"loss": loss, "spread": relative_spread(embeddings)}
+        return Step(loss, tape.gradient(scaled, variables), embeddings)
 
     def _factors(self, variables: list) -> list:
         """Return the learning rate of each variable relative to the optimiser's."""

@@ -8,6 +8,7 @@ from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError, unknown_option
 from retrieval.losses import LOSSES, get_loss
 from retrieval.models import BACKBONES, HEADS
+from retrieval.recipes import load_recipe
 from retrieval.settings import TrainSettings
 
 UNTRAINED = "none"
@@ -43,8 +44,8 @@ def check_names(settings: TrainSettings) -> None:
 def resolve(settings: TrainSettings, catalog: Catalog) -> TrainSettings:
     """Return settings with every ``None`` replaced by its recommendation.
 
-    A recommended P larger than the number of training classes is lowered to it; a P the user
-    chose is not.
+    A recommended P larger than the number of training classes is lowered to it, and so is a
+    recipe's (the run is then marked as scaled); a P the user chose is not.
 
     Args:
         settings: Settings as the user gave them.
@@ -75,6 +76,9 @@ def resolve(settings: TrainSettings, catalog: Catalog) -> TrainSettings:
     entry = LOSSES[settings.loss]
     classes = _training_classes(settings, catalog)
     wanted = settings.classes_per_batch
+    if wanted is not None and wanted > classes and _from_recipe(settings):
+        # The recipe's P was not chosen by the user; on a smaller data set it cannot hold.
+        changes["scaled"], wanted = True, None
     if wanted is not None and wanted > classes:
         raise UserError(
             f"--classes-per-batch {wanted}, but {catalog.name!r} has {classes} training "
@@ -85,6 +89,15 @@ def resolve(settings: TrainSettings, catalog: Catalog) -> TrainSettings:
     changes["classes_per_batch"] = wanted or min(entry.classes_per_batch, classes)
     changes["samples_per_class"] = settings.samples_per_class or entry.samples_per_class
     return settings.with_(**changes)
+
+
+def _from_recipe(settings: TrainSettings) -> bool:
+    """Tell whether P is the recipe's rather than the user's."""
+    if settings.recipe is None:
+        return False
+    return load_recipe(settings.recipe).settings.get("classes_per_batch") == (
+        settings.classes_per_batch
+    )
 
 
 def _training_classes(settings: TrainSettings, catalog: Catalog) -> int:
@@ -122,6 +135,7 @@ def _check_frozen(settings: TrainSettings) -> None:
         ("test_time", "none"),
         ("freeze_steps", 0),
         ("backbone_multiplier", 1.0),
+        ("chunk_size", 0),
     ):
         if getattr(settings, name) != idle:
             raise UserError(

@@ -65,6 +65,12 @@ class TrainSettings:
     backbone_multiplier: float = _option(1.0, "Learning rate of the backbone / base.", OPTIM)
     loss_multiplier: float | None = _option(None, "Learning rate of proxies / base.", OPTIM)
     mixed_precision: bool = _option(False, "Compute in 16 bit where it is safe.", OPTIM)
+    chunk_size: int = _option(
+        0,
+        "Embed this many images at a time, with the loss over the whole batch: the same gradients "
+        "in less memory, but batch norms in training see a chunk; 0: all at once.",
+        OPTIM,
+    )
     distribute: str = _option("none", "none, or mirrored (every local device).", OPTIM)
     seed: int = _option(0, "Seeds batches, augmentation and weights.", OPTIM)
 
@@ -126,6 +132,11 @@ class TrainSettings:
                 self._at_least(name, 1)
         for name in ("memory_batches", "freeze_steps", "warmup_steps", "weight_decay", "patience"):
             self._at_least(name, 0)
+        self._at_least("chunk_size", 0)
+        if self.chunk_size and self.distribute == "mirrored":
+            raise UserError(
+                "--chunk-size does not work with --distribute mirrored: drop one of the two"
+            )
         for name in ("backbone_multiplier", "loss_multiplier"):
             if getattr(self, name) is not None:
                 self._at_least(name, 0)

@@ -79,7 +79,7 @@ def build_ranking_model(settings: TrainSettings, data: TrainingData) -> RankingM
         multipliers["loss"] = loss.learning_rate_multiplier
     with mixed_precision(settings.mixed_precision):
         network = build_network(settings, width)
-        model = RankingModel(network, loss, settings.freeze_steps, multipliers)
+        model = RankingModel(network, loss, settings.freeze_steps, multipliers, settings.chunk_size)
     rate = build_schedule(
         settings.schedule,
         settings.learning_rate,
@@ -92,7 +92,8 @@ def build_ranking_model(settings: TrainSettings, data: TrainingData) -> RankingM
         weight_decay=settings.weight_decay,
         clip_norm=settings.clip_norm,
     )
-    model.compile(optimizer=optimizer)
+    # XLA, Keras' choice on a GPU, needs shapes that are known: the last chunk's is not.
+    model.compile(optimizer=optimizer, jit_compile=False if settings.chunk_size else "auto")
     # The model's, not ours: float16 wraps it in one that scales the loss.
     model.optimizer.build(network.trainable_variables + model.loss_weights)
     return model

@@ -43,6 +43,8 @@ class Recipe:
             data, the seed or the device was changed.
         """
         changes = changes or {}
+        # Not chunk_size: batch norms in training mode, which most recipes have, then take their
+        # statistics over a chunk.
         free = {"data", "seed", "distribute", "tensorboard", "cache_images_gb", "dataset_options"}
         scaled = any(self.settings.get(k) != v for k, v in changes.items() if k not in free)
         merged = self.settings | changes | {"recipe": self.name, "scaled": scaled}
