@@ -14,6 +14,7 @@ from retrieval.settings import TrainSettings
 
 Command = Callable[..., None]
 SET_BY_THE_PROGRAM = ("scaled",)
+SHORTER = {"image_size": ["--size"]}
 
 
 def setting_parameters() -> list[inspect.Parameter]:
@@ -27,9 +28,9 @@ def setting_parameters() -> list[inspect.Parameter]:
             flag = flag.removesuffix("s")
         text = field.metadata["help"] + _default_text(field)
         names = (flag, f"{flag.replace('--', '--no-', 1)}") if kind is bool else (flag,)
-        declared = "/".join(names)
+        declared = ["/".join(names), *SHORTER.get(field.name, ())]
         option = typer.Option(
-            declared, help=text, rich_help_panel=field.metadata["panel"], show_default=False
+            *declared, help=text, rich_help_panel=field.metadata["panel"], show_default=False
         )
         parameters.append(
             inspect.Parameter(

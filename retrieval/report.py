@@ -18,6 +18,7 @@ from retrieval.errors import UserError
 from retrieval.evaluation.paired_tests import mean_interval
 from retrieval.evaluation.significance import Comparison, compare
 from retrieval.files import write_text
+from retrieval.published import published_table
 from retrieval.report_text import csv_of, latex_of, markdown_of
 from retrieval.runs import Run
 
@@ -42,6 +43,8 @@ class Section:
             ``<metric>/low``, ``<metric>/high``: the run's 95% interval (bootstrap over classes), or
             for several seeds the t interval of their mean.
         comparison: Recall@1 of all groups on the same queries.
+        published: Figures published under this protocol for the runs' recipes: see
+            :func:`retrieval.published.published_table`.
     """
 
     dataset: str
@@ -51,6 +54,7 @@ class Section:
     groups: dict[str, list[Run]]
     table: pd.DataFrame
     comparison: Comparison
+    published: pd.DataFrame
 
 
 def make_report(runs: Sequence[Run], metrics: Sequence[str] = METRICS) -> list[Section]:
@@ -138,6 +142,7 @@ def _section(members: list[tuple[Run, dict]], metrics: Sequence[str]) -> Section
         {name: groups[name] for name in order},
         pd.DataFrame(rows).dropna(axis=1, how="all"),
         comparison,
+        published_table([run for run, _ in members], protocol["name"]),
     )
 
 

@@ -26,6 +26,7 @@ NOTE = (
     "than it (p >= 0.05: paired bootstrap over classes, Holm's correction). Where a run has one "
     "seed, the noise of training is not counted."
 )
+PUBLISHED_HEAD = ("Run", "Recipe", "Metric", "Measured", "Published", "Settings")
 LATEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -68,12 +69,39 @@ def markdown_of(sections: "Sequence[Section]") -> str:
             name = f"**{name}**" if row["name"] in best else name
             values = [cell(row, metric) for metric in names]
             lines.append(_line([name, row["seeds"], row.get("dimension", ""), *values]))
+        lines += _published(section)
         lines += _pairs(section)
     return "\n".join(lines) + "\n"
 
 
 def _line(cells: list) -> str:
     return "| " + " | ".join(str(c) for c in cells) + " |"
+
+
+def published_rows(section: "Section") -> list[list[str]]:
+    """Return the cells under PUBLISHED_HEAD, figures in percent.
+
+    Args:
+        section: Comparable runs.
+
+    Returns:
+        One list of cells per figure.
+    """
+    rows = []
+    for row in section.published.to_dict("records"):
+        how = "settings changed: not comparable" if row["changed"] else "as published"
+        figures = [f"{100 * row[side]:.2f}" for side in ("measured", "published")]
+        rows.append([row["run"], row["recipe"], row["metric"], *figures, how])
+    return rows
+
+
+def _published(section: "Section") -> list[str]:
+    rows = published_rows(section)
+    if not rows:
+        return []
+    lines = ["", "Published beside measured, same protocol:", "", _line(PUBLISHED_HEAD)]
+    lines.append(_line(["---"] * len(PUBLISHED_HEAD)))
+    return lines + [_line([c.replace("|", "\\|") for c in row]) for row in rows]
 
 
 def _pairs(section: "Section") -> list[str]:

@@ -132,3 +132,17 @@ def test_page_holds_figures_and_tables_and_needs_no_network(runs, tmp_path):
     assert "bad_50%|run" in page
     assert 'src="http' not in page
     assert "<script src" not in page
+
+
+def test_published_figures_stand_beside_measured_ones(tmp_path):
+    run = make_run(tmp_path, "bird", noise=0.6)
+    config = yaml.safe_load((run.path / "config.yaml").read_text())
+    for scaled, word in ((False, "as published"), (True, "settings changed: not comparable")):
+        recipe = {"recipe": "cub200/npairs_loss", "loss": "npairs_loss", "scaled": scaled}
+        (run.path / "config.yaml").write_text(yaml.safe_dump(config | {"settings": recipe}))
+        write_report([open_run(run.path)], tmp_path / "out")
+        text = (tmp_path / "out" / "report.md").read_text()
+        (line,) = [line for line in text.splitlines() if "| R@1 |" in line and "cub200" in line]
+        assert line.endswith(f"| 46.52 | {word} |")
+        write_page(make_report([open_run(run.path)]), tmp_path / "page.html")
+        assert f"<td>46.52</td><td>{word}</td>" in (tmp_path / "page.html").read_text()

@@ -9,6 +9,7 @@ import pandas as pd
 
 from retrieval.files import write_text
 from retrieval.report import METRICS, Section
+from retrieval.report_text import PUBLISHED_HEAD, published_rows
 from workbench import figures
 from workbench.figures.style import CONFIG
 from workbench.inline_gallery import confident_failure_rows, gallery
@@ -60,11 +61,24 @@ def section_html(section: Section, *, with_script: bool) -> str:
             f"<h2>{html.escape(section.dataset)}: {html.escape(section.title)}</h2>",
             f'<p class="quiet">{html.escape(section.line)}</p>',
             table_html(section.table),
+            published_html(section),
             figure.to_html(full_html=False, include_plotlyjs=with_script, config=CONFIG),
             f"<h3>Confident and wrong: {html.escape(best)}</h3>",
             str(shown),
         ]
     )
+
+
+def published_html(section: Section) -> str:
+    """Return published beside measured figures as a table; nothing if no run has any."""
+    rows = published_rows(section)
+    if not rows:
+        return ""
+    lines = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    head = "".join(f"<th>{name}</th>" for name in PUBLISHED_HEAD)
+    return f"<h3>Published beside measured</h3><table><tr>{head}</tr>{lines}</table>"
 
 
 def table_html(table: pd.DataFrame) -> str:

@@ -4,21 +4,18 @@ import numpy as np
 import pandas as pd
 
 from retrieval.evaluation.significance import Comparison
-from retrieval.recipes import load_recipe, recipe_names
+from retrieval.published import published_table
+from retrieval.report_text import TITLES
 from retrieval.runs import Neighbours, Run
 from workbench.naming import group_titles, loss_of, seed_of
 
+__all__ = [
+    "METRICS", "RECALLS", "TITLES", "loss_table", "metric", "percent", "published_table",
+    "recall_curve", "results_table", "run_order", "with_intervals",
+]  # fmt: skip
+
 RECALLS = ("recall@1", "recall@2", "recall@4", "recall@8")
 METRICS = (*RECALLS, "map@r", "r_precision", "nmi")
-TITLES = {
-    "recall@1": "R@1",
-    "recall@2": "R@2",
-    "recall@4": "R@4",
-    "recall@8": "R@8",
-    "map@r": "MAP@R",
-    "r_precision": "R-Precision",
-    "nmi": "NMI",
-}
 
 
 def metric(run: Run, protocol: str, name: str) -> float:
@@ -139,36 +136,6 @@ def with_intervals(table: pd.DataFrame, compared: Comparison | None) -> pd.DataF
         known = table["group"].map(summary[side])
         table[f"recall@1/{side}"] = known.fillna(table[f"recall@1/{side}"])
     return table
-
-
-def published_table(runs: list[Run], protocol: str) -> pd.DataFrame:
-    """Set measured beside published figures, for runs made by a recipe that has any.
-
-    Args:
-        runs: Runs of one data set.
-        protocol: Only figures published under the same protocol are shown.
-
-    Returns:
-        Columns ``run``, ``recipe``, ``metric`` (title), ``measured``, ``published`` (shares; NMI
-        0..1) and ``changed``: the settings are not those of the recipe, so that the two need not
-        agree.
-    """
-    rows = []
-    for run in runs:
-        settings = run.config.get("settings") or {}
-        if settings.get("recipe") not in recipe_names():
-            continue
-        published = load_recipe(settings["recipe"]).published
-        if published.get("protocol") != protocol:
-            continue
-        for name in METRICS:
-            if name in published:
-                measured = metric(run, protocol, name)
-                changed = bool(settings.get("scaled"))
-                row = (run.name, settings["recipe"], TITLES[name], measured, published[name])
-                rows.append((*row, changed))
-    columns = ["run", "recipe", "metric", "measured", "published", "changed"]
-    return pd.DataFrame(rows, columns=columns)
 
 
 def percent(value: float, digits: int = 1) -> str:

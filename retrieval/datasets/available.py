@@ -5,7 +5,7 @@ from pathlib import Path
 from retrieval.datasets import DATASETS, load_catalog
 from retrieval.datasets.catalog import Catalog
 from retrieval.datasets.official import is_standin
-from retrieval.datasets.standin import write_standin
+from retrieval.datasets.standin import write_example_folder, write_standin
 from retrieval.errors import UserError, unknown_option
 
 CLASSES, PER_CLASS = 24, 8
@@ -42,6 +42,28 @@ def available_or_standin(
         source = _photos(data)
         write_standin(name, source, place, classes=CLASSES, per_class=PER_CLASS)
     return place, True
+
+
+def own_folder_or_example(
+    folder: Path | str | None = None, *, data: Path | str = "data"
+) -> tuple[Path, bool]:
+    """Return the user's folder of class folders, or an example of one where None is given.
+
+    Args:
+        folder: A directory with one sub-folder per class.
+        data: Folder of data sets; the example is ``data/standins/folder``.
+
+    Returns:
+        The folder, and whether it is the example.
+
+    Raises:
+        UserError: ``folder`` was given and is no directory.
+    """
+    if folder is None:
+        return write_example_folder(_photos(Path(data)), Path(data) / "standins" / "folder"), True
+    if not Path(folder).is_dir():
+        raise UserError(f"no folder {folder}: give a directory with one sub-folder per class")
+    return Path(folder), False
 
 
 def _photos(data: Path) -> Catalog:

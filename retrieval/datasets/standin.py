@@ -14,7 +14,7 @@ from PIL import Image
 
 from retrieval.datasets.catalog import Catalog
 from retrieval.datasets.official import Counts, mark_standin
-from retrieval.datasets.standin_formats import WRITERS, Photo
+from retrieval.datasets.standin_formats import WRITERS, Photo, word
 from retrieval.errors import UserError, unknown_option
 
 
@@ -110,3 +110,33 @@ def _count(photos: list[Photo], queries: int) -> Counts:
         test_classes=len({p.label for p in sides["test"]}),
         queries=queries,
     )
+
+
+def write_example_folder(source: Catalog, root: Path | str, *, split: str = "test") -> Path:
+    """Write images as a folder with one sub-folder per class: what ``--dataset folder`` reads.
+
+    Args:
+        source: The images; classes of one image are left out.
+        root: The folder to make; kept as it is if it exists.
+        split: Which of the source's classes.
+
+    Returns:
+        ``root``.
+    """
+    root = Path(root)
+    if root.exists():
+        return root
+    rows = source.split(split)
+    rows = rows[rows.groupby("label")["label"].transform("size") >= 2]
+    root.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
+    try:
+        partial.chmod(0o755)
+        for number, row in enumerate(rows.itertuples()):
+            folder = partial / word(row.label_name)
+            folder.mkdir(exist_ok=True)
+            (folder / f"{number:05d}.jpg").write_bytes(_jpeg(source.root / row.path)[0])
+        partial.replace(root)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return root

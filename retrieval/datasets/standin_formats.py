@@ -32,15 +32,15 @@ def _lines(rows: list) -> str:
     return "".join(f"{row}\n" for row in rows)
 
 
-def _word(text: str) -> str:
+def word(text: str) -> str:
     """Turn a name into one word that is safe in paths."""
     return "".join(c if c.isascii() and c.isalnum() else "_" for c in text).strip("_") or "x"
 
 
 def _cub200(root: Path, photos: list[Photo]) -> int:
     base = root / "CUB_200_2011"
-    folders = {p.label: f"{p.label:03d}.{_word(p.name)}" for p in photos}
-    paths = [f"{folders[p.label]}/{_word(p.name)}_{p.number:04d}_{p.label}.jpg" for p in photos]
+    folders = {p.label: f"{p.label:03d}.{word(p.name)}" for p in photos}
+    paths = [f"{folders[p.label]}/{word(p.name)}_{p.number:04d}_{p.label}.jpg" for p in photos]
     _write_images(base / "images", photos, paths)
     ids = range(1, len(photos) + 1)
     boxes = [(w // 8, h // 8, w - w // 4, h - h // 4) for w, h in (p.size for p in photos)]
@@ -82,7 +82,7 @@ def _sop(root: Path, photos: list[Photo]) -> int:
     base = root / "Stanford_Online_Products"
     groups = {group: n for n, group in enumerate(sorted({p.group for p in photos}), start=1)}
     paths = [
-        f"{_word(p.group).lower()}_final/{110_000_000_000 + p.label}_{p.number - 1}.JPG"
+        f"{word(p.group).lower()}_final/{110_000_000_000 + p.label}_{p.number - 1}.JPG"
         for p in photos
     ]
     _write_images(base, photos, paths)
@@ -103,7 +103,7 @@ def _inshop(root: Path, photos: list[Photo]) -> int:
         "train" if p.split == "train" else ("query" if p.number % 2 else "gallery") for p in photos
     ]
     paths = [
-        f"img/STANDIN/{_word(p.group)}/id_{p.label:08d}/{p.number:02d}_1_front.jpg" for p in photos
+        f"img/STANDIN/{word(p.group)}/id_{p.label:08d}/{p.number:02d}_1_front.jpg" for p in photos
     ]
     _write_images(root, photos, paths)
     rows = [
@@ -123,7 +123,7 @@ def _grocery(root: Path, photos: list[Photo]) -> int:
     groups = {group: n for n, group in enumerate(sorted({p.group for p in photos}))}
     lists = ["train" if p.number % 2 else "test" for p in photos]
     paths = [
-        f"{where}/{_word(p.group)}/{_word(p.name)}/{_word(p.name)}_{p.label}_{p.number:03d}.jpg"
+        f"{where}/{word(p.group)}/{word(p.name)}/{word(p.name)}_{p.label}_{p.number:03d}.jpg"
         for where, p in zip(lists, photos, strict=True)
     ]
     _write_images(root / "dataset", photos, paths)
@@ -134,9 +134,9 @@ def _grocery(root: Path, photos: list[Photo]) -> int:
             if where == name
         ]
         write_text(root / "dataset" / f"{name}.txt", _lines(rows))
-    known = {ids[p.label]: (_word(p.name), p) for p in photos}
+    known = {ids[p.label]: (word(p.name), p) for p in photos}
     rows = [
-        f"{name},{number},{_word(p.group)},{groups[p.group]},,"
+        f"{name},{number},{word(p.group)},{groups[p.group]},,"
         for number, (name, p) in sorted(known.items())
     ]
     header = (

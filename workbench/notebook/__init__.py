@@ -1,0 +1,30 @@
+"""What the notebooks share, so that their cells stay short: ``from workbench import notebook``."""
+
+from workbench.notebook.live import LiveCurve
+from workbench.notebook.opening import Opened, open_dataset, scale, start
+from workbench.notebook.pictures import sample_grid
+from workbench.notebook.summaries import (
+    compare_runs,
+    facts,
+    hardest_classes,
+    published,
+    published_recipes,
+    results,
+    verdicts,
+)
+
+__all__ = [
+    "LiveCurve",
+    "Opened",
+    "compare_runs",
+    "facts",
+    "hardest_classes",
+    "open_dataset",
+    "published",
+    "published_recipes",
+    "results",
+    "sample_grid",
+    "scale",
+    "start",
+    "verdicts",
+]

@@ -1,0 +1,202 @@
+"""Tables of a notebook: the data set, results with intervals, published beside measured."""
+
+import numpy as np
+import pandas as pd
+
+from retrieval.datasets.catalog import Catalog
+from retrieval.evaluation.significance import Comparison, compare
+from retrieval.recipes import load_recipe, recipe_names
+from retrieval.runs import Run
+from workbench.failures import class_table, query_table
+from workbench.significance import rank_one_hits
+from workbench.tables import TITLES, percent, published_table
+
+SHOWN = ("recall@1", "recall@4", "map@r", "nmi")
+
+
+def facts(catalog: Catalog) -> pd.DataFrame:
+    """Count images and classes of each split.
+
+    Args:
+        catalog: The data set.
+
+    Returns:
+        One row per split: ``images``, ``classes``, ``smallest``, ``median`` and ``largest`` class
+        and, where the split has roles, ``queries`` and ``gallery``.
+    """
+    rows = {}
+    for split, part in catalog.items.groupby("split", sort=False):
+        sizes = part.groupby("label").size()
+        rows[split] = {
+            "images": len(part),
+            "classes": len(sizes),
+            "smallest class": sizes.min(),
+            "median class": int(sizes.median()),
+            "largest class": sizes.max(),
+        }
+        if (part["role"] != "both").any():
+            rows[split] |= {
+                "queries": int((part["role"] != "gallery").sum()),
+                "gallery": int((part["role"] != "query").sum()),
+            }
+    return pd.DataFrame(rows).T.astype("Int64")
+
+
+def published_recipes(dataset: str) -> pd.DataFrame:
+    """List the recipes of a data set with what was published for them, in percent.
+
+    Args:
+        dataset: Its name.
+
+    Returns:
+        One row per recipe.
+    """
+    rows = []
+    for name in recipe_names():
+        if not name.startswith(f"{dataset}/"):
+            continue
+        recipe = load_recipe(name)
+        settings = recipe.train_settings()
+        batch = f"{settings.classes_per_batch} x {settings.samples_per_class}"
+        figures = {
+            TITLES[m]: percent(recipe.published.get(m, float("nan")))
+            for m in ("recall@1", "recall@4", "nmi")
+        }
+        rows.append(
+            {
+                "recipe": name,
+                "backbone": settings.backbone,
+                "P x K": batch,
+                "optimiser": settings.optimizer,
+                "steps": settings.steps,
+                **figures,
+            }
+        )
+    return pd.DataFrame(rows).set_index("recipe")
+
+
+def results(runs: dict[str, Run], protocol: str | None = None) -> pd.DataFrame:
+    """Tabulate metrics in percent, each with its 95% interval (bootstrap over classes).
+
+    Args:
+        runs: Title -> run.
+        protocol: The protocol's name; default: the runs' primary one.
+
+    Returns:
+        One row per run, best R@1 first; the caption says which protocol.
+    """
+    found = {title: run.result(protocol) for title, run in runs.items()}
+    rows = {}
+    for title, result in found.items():
+        rows[title] = {TITLES[m]: _with_interval(result["metrics"].get(m)) for m in SHOWN}
+    order = sorted(found, key=lambda t: -found[t]["metrics"]["recall@1"]["value"])
+    first = next(iter(found.values()))
+    print(
+        f"{first['protocol']['title']}, {first['protocol']['distance']} distance: "
+        f"{first['n_queries']:,} queries of {first['n_classes']:,} classes, "
+        f"{first['n_gallery']:,} gallery items; %, with 95% intervals"
+    )
+    return pd.DataFrame(rows).T.loc[order].rename_axis("run")
+
+
+def _with_interval(metric: dict | None) -> str:
+    if not metric:
+        return "–"
+    text = percent(metric["value"])
+    if metric.get("low") is None:
+        return text
+    return f"{text} [{percent(metric['low'])}, {percent(metric['high'])}]"
+
+
+def published(runs: dict[str, Run], protocol: str = "leave_one_out") -> pd.DataFrame:
+    """Set measured beside published figures, in percent; a changed recipe says so.
+
+    Args:
+        runs: Title -> run made by a recipe.
+        protocol: Only figures published under it.
+
+    Returns:
+        One row per run and metric.
+    """
+    table = published_table(list(runs.values()), protocol)
+    changed = table.pop("changed").astype(bool)
+    for column in ("measured", "published"):
+        table[column] = [percent(value) for value in table[column].astype(float)]
+    notes = {True: "scaled down: not comparable", False: "as published"}
+    table["settings"] = [notes[value] for value in changed]
+    return table.set_index(["run", "metric"])
+
+
+def compare_runs(runs: dict[str, Run | list[Run]], protocol: str | None = None) -> Comparison:
+    """Compare Recall@1 of runs on the same queries: paired bootstrap over classes, Holm.
+
+    Args:
+        runs: Title -> run, or several that differ in their seed; all with the same items.
+        protocol: The protocol's name; default: the runs' primary one.
+
+    Returns:
+        The comparison.
+    """
+    groups = {title: run if isinstance(run, list) else [run] for title, run in runs.items()}
+    first = next(iter(groups.values()))[0]
+    labels = first.items["label"].to_numpy()[first.neighbours(protocol).queries]
+    hits = {
+        title: np.stack([rank_one_hits(run.neighbours(protocol)) for run in group])
+        for title, group in groups.items()
+    }
+    return compare(hits, labels)
+
+
+def verdicts(comparison: Comparison) -> pd.DataFrame:
+    """Say for every pair of runs which is better at rank 1, and whether that is real.
+
+    Args:
+        comparison: See :func:`compare_runs`.
+
+    Returns:
+        One row per pair, differences in percentage points.
+    """
+    pairs = comparison.pairs
+    return pd.DataFrame(
+        {
+            "better": pairs["a"],
+            "worse": pairs["b"],
+            "R@1 difference": [
+                f"{100 * d:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+                for d, low, high in zip(
+                    pairs["difference"], pairs["low"], pairs["high"], strict=True
+                )
+            ],
+            "p (Holm)": pairs["p_holm"].map("{:.3f}".format),
+            "verdict": pairs["significant"].map({True: "real", False: "within noise"}),
+            "only better right": pairs["wins"],
+            "only worse right": pairs["losses"],
+        }
+    )
+
+
+def hardest_classes(run: Run, protocol: str | None = None, count: int = 10) -> pd.DataFrame:
+    """List the classes with the lowest Recall@1.
+
+    Args:
+        run: The run.
+        protocol: The protocol's name; default: its primary one.
+        count: How many.
+
+    Returns:
+        Class name, queries, R@1 with its 95% Wilson interval, in percent.
+    """
+    neighbours = run.neighbours(protocol)
+    labels = run.items["label"].to_numpy()
+    worst = class_table(query_table(neighbours, labels)).head(count)
+    names = run.items.drop_duplicates("label").set_index("label")["label_name"]
+    return pd.DataFrame(
+        {
+            "class": worst["label"].map(names),
+            "queries": worst["queries"],
+            "R@1": [
+                f"{percent(p)} [{percent(low)}, {percent(high)}]"
+                for p, low, high in zip(worst["recall"], worst["low"], worst["high"], strict=True)
+            ],
+        }
+    ).set_index("class")
