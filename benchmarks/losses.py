@@ -4,10 +4,11 @@
     python benchmarks/losses.py --losses all --sizes 1024
     python benchmarks/losses.py --output benchmarks/results/losses.md
 
-The peer's columns fill when ``pytorch_metric_learning`` is installed; it runs in this same process,
-on the same embeddings. ``floor`` is the bare matrix product of the batch with itself and its two
-gradient products: what no loss over all pairs can undercut. Memory is measured in a fresh process
-each: the peak while the loss runs, above what the process held before, and the process's total.
+The peer's columns fill when ``pytorch_metric_learning`` is installed, on the same embeddings.
+``floor`` is the bare matrix product of the batch with itself and its two gradient products: what no
+loss over all pairs can undercut. Every measurement is a fresh process: in one process the thread
+pools of the two frameworks get in each other's way, and memory would add up. Memory is the peak
+while the loss runs, above what the process held before, and the process's total.
 """
 
 import argparse
@@ -25,7 +26,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 import tensorflow as tf
-from losses_peer import LIMITS, peer_step
+from losses_peer import peer_step
 
 from retrieval.losses import LOSSES, get_loss
 
@@ -108,38 +109,45 @@ def resident(field):
     return int(status.split(f"{field}:")[1].split()[0]) / 1024
 
 
-def measure_memory(name, options, size, peer):
-    """Peak memory of one loss in a fresh process: MB above the start, and MB in total."""
-    command = [sys.executable, __file__, "--memory-of", json.dumps([name, options, size, peer])]
+def measure(*what):
+    """Cost of (name, options, batch size, peer or not, seconds) in a fresh process, or None."""
+    command = [sys.executable, __file__, "--cost-of", json.dumps(what)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else (None, None)
+    return json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else None
 
 
-def print_memory(name, options, size, peer):
-    (peer_run(name, 24) if peer else our_run(name, options, 24))()
+def print_cost(name, options, size, peer, seconds):
+    """Print median ms, peak MB above the start, and MB in total; null if there is no such peer."""
+    if name == "floor":
+        print(json.dumps([median_ms(floor_run(size), seconds), 0, 0]))
+        return
+    small = peer_run(name, 24) if peer else our_run(name, options, 24)
     run = peer_run(name, size) if peer else our_run(name, options, size)
+    if run is None:
+        print("null")
+        return
+    small()
     before = resident("VmRSS")
     for _ in range(3):
         run()
     peak = resident("VmHWM")
-    print(json.dumps([peak - before, peak]))
+    print(json.dumps([median_ms(run, seconds, least=3), peak - before, peak]))
 
 
-def row(name, options, size, floor, arguments):
-    ours = median_ms(our_run(name, options, size), arguments.seconds)
-    peer = peer_run(name, size)
-    theirs = median_ms(peer, arguments.seconds, least=3) if peer else None
-    memory = measure_memory(name, options, size, False) if arguments.memory else (None, None)
-    their_memory = measure_memory(name, {}, size, True) if arguments.memory and peer else (None,)
+def row(name, options, size, floor, seconds):
+    ours = measure(name, options, size, False, seconds)
+    theirs = measure(name, {}, size, True, seconds)
     cells = [
         name,
         size,
-        f"{ours:.1f}",
+        f"{ours[0]:.1f}",
         f"{floor:.1f}",
-        f"{ours / floor:.1f}",
-        f"{theirs:.1f}" if peer else "",
-        f"{theirs / ours:.1f}" if peer else "",
-        *("" if m is None else f"{m:.0f}" for m in (*memory, their_memory[0])),
+        f"{ours[0] / floor:.1f}",
+        f"{theirs[0]:.1f}" if theirs else "",
+        f"{theirs[0] / ours[0]:.1f}" if theirs else "",
+        f"{ours[1]:.0f}",
+        f"{ours[2]:.0f}",
+        f"{theirs[1]:.0f}" if theirs else "",
     ]
     print("| " + " | ".join(map(str, cells)) + " |", flush=True)
     return cells
@@ -157,8 +165,8 @@ def table(arguments):
     print("|---" + "|--:" * (len(head) - 1) + "|", flush=True)
     rows = [head, ["---"] + ["--:"] * (len(head) - 1)]
     for size in arguments.sizes:
-        floor = median_ms(floor_run(size), arguments.seconds)
-        rows += [row(name, options, size, floor, arguments) for name, options in losses.items()]
+        floor = measure("floor", {}, size, False, arguments.seconds)[0]
+        rows += [row(n, options, size, floor, arguments.seconds) for n, options in losses.items()]
     return "\n".join("| " + " | ".join(map(str, cells)) + " |" for cells in rows) + "\n"
 
 
@@ -179,15 +187,14 @@ def main():
     parser.add_argument("--sizes", type=int, nargs="+", default=[120, 480, 1024, 4096])
     parser.add_argument("--losses", nargs="+", help="names, or all; default: the six baseline ones")
     parser.add_argument("--seconds", type=float, default=2.0, help="least time per measurement")
-    parser.add_argument("--no-memory", dest="memory", action="store_false")
     parser.add_argument("--heavy", action="store_true", help="run the peer beyond its limits")
     parser.add_argument("--output", type=Path, help="also write the table here")
-    parser.add_argument("--memory-of", help=argparse.SUPPRESS)
+    parser.add_argument("--cost-of", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.heavy:
-        LIMITS.clear()
-    if arguments.memory_of:
-        print_memory(*json.loads(arguments.memory_of))
+        os.environ["HEAVY"] = "1"
+    if arguments.cost_of:
+        print_cost(*json.loads(arguments.cost_of))
         return
     text = describe()
     print(text)

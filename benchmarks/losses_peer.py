@@ -51,7 +51,7 @@ def peer_step(name, labels, x):
 
     classes = max(100, int(labels.max()) + 1)
     loss, miner = peer_losses(x.shape[1], classes).get(name, (None, None))
-    if loss is None or len(x) > LIMITS.get(name, 4096):
+    if loss is None or (len(x) > LIMITS.get(name, 4096) and "HEAVY" not in os.environ):
         return None
     torch.set_num_threads(os.cpu_count())
     labels, x = torch.from_numpy(labels), torch.from_numpy(x).requires_grad_()
