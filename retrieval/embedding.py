@@ -48,10 +48,15 @@ def build_network(settings: TrainSettings, feature_size: int | None = None) -> k
         weights=settings.weights,
         pooling=settings.pooling,
     )
-    pretrained = BACKBONES[settings.backbone].pretrained and settings.weights != "none"
-    if settings.freeze_batch_norm and pretrained:
+    if has_frozen_batch_norm(settings):
         freeze_batch_norm(network.get_layer("backbone"))
     return network
+
+
+def has_frozen_batch_norm(settings: TrainSettings) -> bool:
+    """Return whether the backbone's batch norms stay fixed: only statistics it came with can."""
+    pretrained = BACKBONES[settings.backbone].pretrained and settings.weights != "none"
+    return settings.freeze_batch_norm and pretrained
 
 
 def embed_features(head: keras.Model, features: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from retrieval.datasets import load_catalog
 from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError
 from retrieval.finish import dataset_config, finish, run_config, write_embeddings
+from retrieval.memory_check import check_memory
 from retrieval.resolve import UNTRAINED, check_names, resolve
 from retrieval.runs import partial_path, publish, write_config
 from retrieval.settings import TrainSettings
@@ -56,7 +57,7 @@ def train(
         The run's folder.
 
     Raises:
-        UserError: Bad settings or data, or the run exists.
+        UserError: Bad settings or data, the run exists, or it would not fit in memory.
     """
     check_names(settings)
     path = Path(runs) / settings.dataset / check_run_name(name or default_name(settings))
@@ -64,6 +65,7 @@ def train(
         raise UserError(f"{path} exists; choose another --name or pass --overwrite")
     catalog = load_catalog(settings.dataset, settings.data, **settings.dataset_options)
     settings = resolve(settings, catalog)
+    check_memory(settings, progress=progress)
     folder = partial_path(path)
     start_partial(folder, settings, catalog)
     return _complete(
@@ -141,7 +143,9 @@ def start_partial(folder: Path, settings: TrainSettings, catalog: Catalog) -> No
     if config.exists():
         started = yaml.safe_load(config.read_text())
         same_data = started["dataset"] == dataset_config(catalog)
-        if same_data and started["settings"] == settings.to_mapping():
+        # Whether memory is checked makes no other run.
+        before = started["settings"] | {"check_memory": settings.check_memory}
+        if same_data and before == settings.to_mapping():
             return
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)

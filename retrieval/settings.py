@@ -71,6 +71,7 @@ class TrainSettings:
         "in less memory, but batch norms in training see a chunk; 0: all at once.",
         OPTIM,
     )
+    check_memory: bool = _option(True, "Refuse a training that does not fit in memory.", OPTIM)
     distribute: str = _option("none", "none, or mirrored (every local device).", OPTIM)
     seed: int = _option(0, "Seeds batches, augmentation and weights.", OPTIM)
 

@@ -45,7 +45,10 @@ class Recipe:
         changes = changes or {}
         # Not chunk_size: batch norms in training mode, which most recipes have, then take their
         # statistics over a chunk.
-        free = {"data", "seed", "distribute", "tensorboard", "cache_images_gb", "dataset_options"}
+        free = {
+            "data", "seed", "distribute", "tensorboard", "cache_images_gb", "dataset_options",
+            "check_memory",
+        }  # fmt: skip
         scaled = any(self.settings.get(k) != v for k, v in changes.items() if k not in free)
         merged = self.settings | changes | {"recipe": self.name, "scaled": scaled}
         return TrainSettings.from_mapping(merged)
