@@ -79,6 +79,9 @@ def estimate_training_memory(settings: TrainSettings) -> int:
     | Inception V1 | 120 | 20 | 1.0 | 1.2 |
     | Inception V1 | 20 | all | 1.1 | 1.1 |
 
+    With frozen batch norms, at 64 to 160 px: EfficientNet-Lite0 1.05 measured, 0.86 estimated (in
+    chunks 0.46, 0.39), ResNet50 0.96, 1.17, DINOv2 1.06, 1.30, conv4 0.11, 0.13.
+
     Args:
         settings: Resolved settings of a training that does not freeze the backbone.
 
