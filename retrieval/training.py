@@ -1,6 +1,7 @@
 """Train one run: batches, network, loss and optimiser into Keras' ``fit``."""
 
 import contextlib
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def fit(
     """
     data = prepare_data(catalog, settings, progress=progress)
     keras.utils.set_random_seed(settings.seed)
-    strategy = tf.distribute.MirroredStrategy() if settings.distribute == "mirrored" else None
+    strategy = mirrored_strategy() if settings.distribute == "mirrored" else None
     with strategy.scope() if strategy else contextlib.nullcontext():
         model = build_ranking_model(settings, data)
     done = restore_checkpoint(folder / "checkpoints", model)
@@ -65,6 +66,16 @@ def fit(
     if done < settings.steps and not out_of_patience(history, settings.monitor, settings.patience):
         _train_from(done, model, settings, data, folder, progress, watch)
     return model.network
+
+
+@functools.cache
+def mirrored_strategy() -> tf.distribute.MirroredStrategy:
+    """Return the strategy that trains on every local device, the same one for a whole session.
+
+    Each strategy numbers its exchanges between devices from the start, and TensorFlow checks a
+    number's shapes against those it had before: the second training of a session would fail.
+    """
+    return tf.distribute.MirroredStrategy()
 
 
 def build_ranking_model(settings: TrainSettings, data: TrainingData) -> RankingModel:

@@ -15,29 +15,82 @@ x, y = rng.normal(size=(48, 5)).astype("float32"), np.repeat(np.arange(12), 4).a
 # Positives of the first replica's anchors lie on the second: only the global batch has pairs.
 order = np.arange(48).reshape(4, 3, 4).transpose(0, 2, 1).reshape(-1)
 
-def train(strategy, name):
+def train(strategy, name, memory=None, multipliers=None, freeze_steps=0):
     with strategy.scope():
         keras.utils.set_random_seed(0)
+        loss = get_loss(name, cross_batch_memory=memory)
+        loss.build(12, 3)
+        body = keras.Sequential([keras.Input((5,)), keras.layers.Dense(4)], name="backbone")
         inputs = keras.Input((5,))
-        model = RankingModel(keras.Model(inputs, keras.layers.Dense(3)(inputs)), get_loss(name))
+        network = keras.Model(inputs, keras.layers.Dense(3)(body(inputs)))
+        model = RankingModel(network, loss, freeze_steps, multipliers)
         model.compile(optimizer=keras.optimizers.SGD(0.05))
-        model.optimizer.build(model.network.trainable_variables)
+        model.optimizer.build(network.trainable_variables + model.loss_weights)
     data = tf.data.Dataset.from_tensor_slices((x[order], y[order])).batch(12)
     losses = [model.fit(data.skip(i).take(1), verbose=0).history["loss"][0] for i in range(4)]
-    return np.array(losses), model.network.get_weights()[0]
+    variables = network.variables + model.loss_weights + model.loss_state
+    copies = [strategy.experimental_local_results(v.value) for v in variables]
+    return np.array(losses), [[c.numpy() for c in of_replicas] for of_replicas in copies]
 
-for name in ("hard_triplet", "semi_hard_triplet"):
-    one = train(tf.distribute.get_strategy(), name)
-    two = train(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), name)
-    np.testing.assert_allclose(one[0], two[0], rtol=1e-5)
-    np.testing.assert_allclose(one[1], two[1], atol=1e-6)
-    assert one[0].min() > 0, "the test needs a loss that is not zero"
+two_devices = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+for case in (
+    {"name": "hard_triplet"},
+    {"name": "semi_hard_triplet", "freeze_steps": 2},
+    {"name": "margin_loss"},
+    {"name": "proxy_anchor", "multipliers": {"loss": 10.0, "backbone": 0.5}},
+    # 20 rows: the queue wraps around within the second batch.
+    {"name": "contrastive_loss", "memory": {"size": 20, "start": 1}},
+):
+    (losses, weights), (same, copies) = (
+        train(strategy, **case) for strategy in (tf.distribute.get_strategy(), two_devices)
+    )
+    np.testing.assert_allclose(same, losses, rtol=1e-5, err_msg=str(case))
+    assert losses.min() > 0, "the test needs a loss that is not zero"
+    for (wanted,), found in zip(weights, copies, strict=True):
+        assert len(found) == 2
+        for copy in found:
+            np.testing.assert_allclose(copy, wanted, rtol=1e-4, atol=1e-6, err_msg=str(case))
 print("equal")
 """
 
+# Two trainings in one process, of networks and losses with variables of different shapes.
+SESSION = """
+import sys
+from pathlib import Path
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+make = tf.distribute.MirroredStrategy
+tf.distribute.MirroredStrategy = lambda: make(["CPU:0", "CPU:1"])
+from retrieval import TrainSettings, load_catalog
+from retrieval.resolve import resolve
+from retrieval.training import fit
+
+settings = TrainSettings(
+    dataset="folder", data=sys.argv[1], backbone="conv4", weights="none", image_size=16,
+    classes_per_batch=4, samples_per_class=2, eval_every=1, distribute="mirrored",
+)
+catalog = load_catalog("folder", settings.data)
+for name, size, steps in (("hard_triplet", 8, 1), ("proxy_anchor", 4, 1), ("proxy_anchor", 4, 2)):
+    changed = settings.with_(loss=name, embedding_size=size, steps=steps)
+    folder = Path(sys.argv[2]) / name
+    folder.mkdir(exist_ok=True)
+    fit(resolve(changed, catalog), catalog, folder, progress=False)
+    print((folder / "history.csv").read_text().count(chr(10)) - 1, "steps")
+"""
+
+
+def run(script, *arguments):
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
 
 def test_two_replicas_give_the_losses_and_weights_of_one():
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False
-    )
+    """Also a loss with weights or state of its own, and a cross-batch memory; both copies do."""
+    done = run(SCRIPT)
     assert done.stdout.strip().endswith("equal"), done.stderr[-2000:]
+
+
+def test_trainings_on_two_devices_follow_each_other_and_continue(shapes, tmp_path):
+    done = run(SESSION, shapes, tmp_path)
+    assert done.stdout.split("\n")[:3] == ["1 steps", "1 steps", "2 steps"], done.stderr[-2000:]
