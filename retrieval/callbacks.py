@@ -20,6 +20,7 @@ from retrieval.errors import UserError
 from retrieval.history import History
 
 COLLAPSED = 1e-3
+WATCH_SECONDS = 2.0
 BatchNames = Callable[[int], list[str]]
 
 
@@ -155,18 +156,16 @@ def out_of_patience(history: History, monitor: str, patience: int) -> bool:
 
 
 class Watch(keras.callbacks.Callback):
-    """Hand the history so far to a watcher, at most once in ``every`` seconds and at the end."""
+    """Hand the history so far to a watcher, every few seconds and at the end."""
 
-    def __init__(
-        self, history: History, watch: Callable[[pd.DataFrame], None], every: float = 2.0
-    ) -> None:
+    def __init__(self, history: History, watch: Callable[[pd.DataFrame], None]) -> None:
         super().__init__()
-        self.history, self.watch, self.every = history, watch, every
+        self.history, self.watch = history, watch
         self.last = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Show what is new, unless that was done a moment ago."""
-        if time.monotonic() - self.last >= self.every:
+        if time.monotonic() - self.last >= WATCH_SECONDS:
             self._show()
 
     def on_train_end(self, logs: dict | None = None) -> None:

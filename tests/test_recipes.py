@@ -2,10 +2,12 @@
 
 import pytest
 
+from retrieval.datasets.catalog import make_catalog
 from retrieval.errors import UserError
 from retrieval.losses import LOSSES
 from retrieval.models import BACKBONES
 from retrieval.recipes import load_recipe, recipe_names
+from retrieval.resolve import resolve
 from retrieval.training_session import BASELINE_LOSSES
 
 
@@ -38,3 +40,18 @@ def test_a_recipe_that_was_changed_says_so():
 def test_an_unknown_recipe_names_the_closest():
     with pytest.raises(UserError, match="did you mean 'cub200/npairs_loss'"):
         load_recipe("cub200/npair_loss")
+
+
+def test_a_recipe_fits_itself_to_a_data_set_of_few_classes_and_says_so(tmp_path):
+    path = [f"{label}/{n}.jpg" for label in range(6) for n in range(2)]
+    labels = [label for label in range(6) for _ in range(2)]
+    catalog = make_catalog(
+        "cub200", tmp_path, path=path, label=labels, label_name=[str(label) for label in labels],
+        split=["train"] * 8 + ["test"] * 4,
+    )  # fmt: skip
+    recipe = load_recipe("cub200/semi_hard_triplet")
+    fitted = resolve(recipe.train_settings({}), catalog)
+    assert (recipe.settings["classes_per_batch"], fitted.classes_per_batch) == (20, 4)
+    assert fitted.scaled is True
+    with pytest.raises(UserError, match="--classes-per-batch 19"):
+        resolve(recipe.train_settings({"classes_per_batch": 19}), catalog)

@@ -6,17 +6,49 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from retrieval.runs import list_runs
+
 FOLDER = Path(__file__).parents[2] / "notebooks"
+RUNS = {
+    "quickstart": {"quickstart-npairs_loss", "quickstart-semi_hard_triplet"},
+    "grocery": {"standin-notebook-head-none", "standin-notebook-whole-network"},
+    "cub200": {"standin-npairs_loss", "standin-semi_hard_triplet"},
+    "cars196": {"standin-resnet50_multi_similarity", "standin-resnet50_proxy_anchor"},
+    "stanford_online_products": {"standin-npairs_loss", "standin-semi_hard_triplet"},
+    "inshop": {"standin-npairs_loss", "standin-semi_hard_triplet"},
+    "your_own_images": {"notebook-none", "notebook-multi_similarity"},
+    "compare_losses": {"standin-compare-npairs_loss-seed0"},
+    "inspect_failures": {"standin-inspect-angular_loss"},
+}
+BENCHMARKS = ("cub200", "cars196", "stanford_online_products", "inshop")
 
 
-@pytest.mark.parametrize("name", ["quickstart"])
-def test_a_notebook_runs_from_top_to_bottom(name, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Drawn characters and the stand-ins made from them, shared by the notebooks."""
+    return tmp_path_factory.mktemp("data")
+
+
+def test_every_notebook_is_known():
+    assert {path.stem for path in FOLDER.glob("*.ipynb")} == set(RUNS)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_notebook_runs_from_top_to_bottom(name, data, tmp_path, monkeypatch):
     monkeypatch.setenv("RETRIEVAL_SCALE", "small")
+    monkeypatch.setenv("RETRIEVAL_PICTURES", "no")
+    monkeypatch.setenv("RETRIEVAL_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "data").symlink_to(data)
     notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
-    client = NotebookClient(notebook, timeout=400, resources={"metadata": {"path": tmp_path}})
-    client.execute()
-    runs = sorted(p.name for p in (tmp_path / "runs" / "typefaces").iterdir())
-    assert runs == ["quickstart-npairs_loss", "quickstart-semi_hard_triplet"]
+    NotebookClient(notebook, timeout=400, resources={"metadata": {"path": tmp_path}}).execute()
+    runs = {run.name: run for run in list_runs(tmp_path / "runs")}
+    assert RUNS[name] <= set(runs)
+    for run in runs.values():
+        assert 0 <= run.result()["metrics"]["recall@1"]["value"] <= 1
+    text = nbformat.writes(notebook)
+    assert ("Stand-in" in text) == (next(iter(RUNS[name])).startswith("standin-"))
+    if name in BENCHMARKS:
+        assert all(run.config["settings"]["scaled"] for run in runs.values())
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.ipynb")), ids=lambda p: p.stem)
@@ -24,6 +56,14 @@ def test_a_notebook_is_committed_with_its_outputs_and_no_errors(path):
     assert path.stat().st_size < 3_000_000
     cells = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
     assert all(cell.execution_count for cell in cells)
-    kinds = [output.output_type for cell in cells for output in cell.outputs]
+    outputs = [output for cell in cells for output in cell.outputs]
+    kinds = [output.output_type for output in outputs]
     assert "error" not in kinds
     assert kinds.count("execute_result") + kinds.count("display_data") >= 5
+    interactive = [o.data for o in outputs if "application/vnd.plotly.v1+json" in o.get("data", {})]
+    assert sum("image/png" in data for data in interactive) >= 3  # shown where nothing runs
+
+
+@pytest.mark.parametrize("name", ["quickstart", "grocery", "compare_losses", "inspect_failures"])
+def test_the_committed_outputs_are_of_real_data(name):
+    assert "Stand-in" not in (FOLDER / f"{name}.ipynb").read_text(encoding="utf-8")

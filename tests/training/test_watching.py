@@ -124,3 +124,11 @@ def test_what_a_loss_owns_is_trained_and_restored_with_the_model(tiny, tmp_path,
     fresh = [np.array(v) for v in own]
     assert restore_checkpoint(run.path / "checkpoints", model) == settings.steps
     assert any(np.abs(a - np.array(v)).max() > 0 for a, v in zip(fresh, own, strict=True))
+
+
+def test_a_watcher_sees_the_history_grow(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("retrieval.callbacks.WATCH_SECONDS", 0.0)
+    seen = []
+    run = open_run(train(tiny, runs=tmp_path, progress=False, watch=seen.append))
+    assert [len(frame) for frame in seen] == [*range(1, 25), 24]
+    pd.testing.assert_frame_equal(seen[-1], run.history, rtol=1e-6)
