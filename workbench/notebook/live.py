@@ -1,9 +1,13 @@
 """Training curves that move while a cell trains."""
 
+import json
+
 import pandas as pd
 from IPython.display import display
+from plotly.utils import PlotlyJSONEncoder
 
 from workbench import figures
+from workbench.figures.style import CONFIG
 
 MIME = "application/vnd.plotly.v1+json"
 
@@ -42,7 +46,7 @@ class LiveCurve:
 
     def _show(self) -> None:
         # Without a picture: drawing one would cost more than the training steps in between.
-        data = {MIME: self.figure().to_plotly_json() | {"config": {"displaylogo": False}}}
+        data = {MIME: self.figure().to_plotly_json() | {"config": CONFIG}}
         data["text/plain"] = f"{self.column} of {', '.join(self.histories)}"
         if self._handle is None:
             self._handle = display(_plain(data), raw=True, display_id=True)
@@ -52,8 +56,4 @@ class LiveCurve:
 
 def _plain(data: dict) -> dict:
     """Turn NumPy arrays into lists, for a message in JSON."""
-    import json
-
-    from plotly.utils import PlotlyJSONEncoder
-
     return json.loads(json.dumps(data, cls=PlotlyJSONEncoder))

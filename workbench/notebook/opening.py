@@ -15,6 +15,7 @@ from retrieval.datasets import load_catalog
 from retrieval.datasets.available import available_or_standin
 from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError
+from workbench.figures.style import CONFIG
 
 BROWSERS = ("google-chrome", "google-chrome-stable", "chrome", "chromium", "chromium-browser")
 SCALES = ("full", "small")
@@ -31,6 +32,8 @@ def start() -> None:
         os.chdir("..")
     pd.set_option("display.max_colwidth", 80)
     pio.renderers.default = "plotly_mimetype+notebook_connected"
+    for name in pio.renderers.default.split("+"):
+        pio.renderers[name].config = CONFIG  # without the button that uploads a figure
     browser = os.environ.get("BROWSER_PATH") or next(filter(None, map(shutil.which, BROWSERS)), "")
     if os.environ.get("RETRIEVAL_PICTURES") == "no":
         return
