@@ -6,18 +6,23 @@ from workbench import address
 from workbench.state import go_to
 
 
-def jump(page: str, *, row: int | None = None, run: str | None = None) -> None:
+def jump(
+    page: str, *, row: int | None = None, run: str | None = None, match: int | None = None
+) -> None:
     """Ask for another page (for callbacks); :func:`follow_jump` then goes there.
 
     Args:
         page: Address of the page, e.g. ``retrieval``.
         row: Item to select first.
         run: Run to make run A.
+        match: Result of the item to explain.
     """
     if row is not None:
         go_to(row)
     if run is not None:
         st.session_state["a"] = run
+    if match is not None:
+        st.session_state["match"] = match
     st.session_state["jump"] = page
 
 

@@ -59,7 +59,7 @@ def sidebar(runs: list[Run]) -> Selection:
     datasets = sorted({run.dataset for run in runs})
     with st.sidebar:
         address.keep("data", _newest(runs), datasets, always=True)
-        dataset = st.selectbox("Data set", datasets, key="data")
+        dataset = st.selectbox("Data set", datasets, key="data", on_change=_forget_items)
         mine = [run for run in runs if run.dataset == dataset]
         protocol, title = _choose_protocol(mine)
         ordered = run_order(mine, protocol)
@@ -86,6 +86,12 @@ def sidebar(runs: list[Run]) -> Selection:
 
 def _newest(runs: list[Run]) -> str:
     return max(runs, key=lambda run: run.path.stat().st_mtime).dataset
+
+
+def _forget_items() -> None:
+    """Forget rows of the data set looked at before: they mean other items in the next one."""
+    _select(None)
+    st.session_state["trail"] = []
 
 
 def first_protocol(runs: list[Run]) -> tuple[str, dict[str, str]]:
@@ -155,14 +161,20 @@ def go_to(row: int) -> None:
         trail = st.session_state.setdefault("trail", [])
         trail.append(before)
         del trail[:-TRAIL_LENGTH]
-    st.session_state["item"] = int(row)
+    _select(int(row))
 
 
 def go_back() -> None:
     """Select the item that was selected before (for callbacks)."""
     trail = st.session_state.get("trail") or []
     if trail:
-        st.session_state["item"] = trail.pop()
+        _select(trail.pop())
+
+
+def _select(row: int | None) -> None:
+    if st.session_state.get("item") != row:
+        st.session_state["match"] = None  # it was a result of the item before
+    st.session_state["item"] = row
 
 
 def can_go_back() -> bool:

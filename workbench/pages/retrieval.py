@@ -64,7 +64,12 @@ def retrieval_page() -> None:
     )
     with st.container(horizontal=True):
         st.button(
-            "Why did this match?", icon=":material/troubleshoot:", on_click=jump, args=("why",)
+            "Why did this match?",
+            icon=":material/troubleshoot:",
+            on_click=jump,
+            args=("why",),
+            kwargs={"match": int(found.ids[0])} if len(found.ids) else {},
+            disabled=not len(found.ids),
         )
         note_box(chosen.a, row)
     _every_run(chosen, row)

@@ -8,7 +8,7 @@ from retrieval.runs import Run
 from workbench import address, network
 from workbench.components import image_cards
 from workbench.failures import instructive_failure, query_table
-from workbench.gallery import query_card, result_cards
+from workbench.gallery import first_hit_cards, query_card, result_cards
 from workbench.heatmaps import concentration, data_url, overlay, plain
 from workbench.lookup import answer, similarity
 from workbench.palette import RUN_A, RUN_B
@@ -30,14 +30,19 @@ def why_page() -> None:
         row = instructive_failure(query_table(chosen.neighbours, labels))
     show_item(row)
     found = answer(chosen.a, chosen.protocol, row, chosen.k)
-    other = _chosen_result(len(chosen.a.items), int(found.ids[0]) if len(found.ids) else row)
+    if not len(found.ids):
+        st.info("The gallery is empty: there is no result to explain.")
+        return
+    other = _chosen_result(len(chosen.a.items), row, int(found.ids[0]))
     st.markdown(
         "An embedding is a mean over the positions of an image, so a similarity can be traced back "
         "to positions: **bright** ones raise it, **dark** ones play no part, **blue** ones lower "
         "it. Click a result to explain it."
     )
     cards = result_cards(chosen.a, row, found.ids, found.similarities)
-    for card in cards:
+    first = (found.first_hit_item, found.first_hit, found.first_hit_similarity)
+    cards += first_hit_cards(chosen.a, *first, len(cards), "first correct item")
+    for card in filter(None, cards):
         card["kind"] = "chosen" if card["row"] == other else ""
     line = {"title": "Results of the query under run A", "cards": cards, "size": 92}
     lead = {"lead": query_card(chosen.a, row), "size": 150, "rows": [line | {"layout": "line"}]}
@@ -56,9 +61,9 @@ def why_page() -> None:
             _explain(chosen, run, f"{name}  {run.name}", colour, (row, other))
 
 
-def _chosen_result(n: int, default: int) -> int:
-    key = address.keep("match", parse=int)
-    return key if key is not None and 0 <= key < n else default
+def _chosen_result(n: int, query: int, default: int) -> int:
+    match = address.keep("match", parse=int)
+    return match if match is not None and 0 <= match < n and match != query else default
 
 
 def _pick(choice: dict) -> None:
