@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import yaml
+from tqdm.auto import tqdm
 
 from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError
 from retrieval.evaluation import evaluate
+from retrieval.evolution import FILE, make_evolution
 from retrieval.files import atomic_path, write_json
 from retrieval.projection import project
 from retrieval.provenance import provenance
@@ -65,10 +67,16 @@ def write_embeddings(folder: Path, embeddings: np.ndarray, rows: pd.DataFrame) -
 
 
 def finish(folder: Path, catalog: Catalog, distance: str, *, progress: bool = True) -> None:
-    """Evaluate a folder that has embeddings, and make its projection and thumbnails."""
+    """Evaluate a folder that has embeddings; make its projection, thumbnails and evolution."""
     items = pd.read_parquet(folder / "items.parquet")
     evaluate_folder(folder, items, catalog, distance)
     write_thumbnails(folder / "thumbnails", catalog.absolute_paths(items), progress=progress)
+    (folder / FILE).unlink(missing_ok=True)  # aligned with the map before this one
+    try:
+        make_evolution(folder, distance, progress=progress)
+    except Exception as error:  # whatever it is, the run is whole without these maps
+        reason = " ".join(str(error).split()) or type(error).__name__
+        tqdm.write(f"{folder}: no maps of training steps: {reason}")
 
 
 def evaluate_folder(folder: Path, items: pd.DataFrame, catalog: Catalog, distance: str) -> None:

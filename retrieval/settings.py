@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from retrieval.errors import UserError, unknown_option
+from retrieval.setting_types import as_declared
 
 
 def _option(default: object, help: str, panel: str = "Training"):
@@ -17,6 +18,7 @@ def _option(default: object, help: str, panel: str = "Training"):
 
 DATA, MODEL, LOSS, OPTIM, WATCH = "Data", "Model", "Loss and batches", "Optimisation", "Watching"
 
+MAX_SEED = 2**32  # NumPy's generators take no more
 IN_TRAINING = ("recall@1", "recall@2", "recall@4", "recall@8", "map@r", "nmi")
 
 
@@ -81,6 +83,9 @@ class TrainSettings:
     monitor: str = _option("recall@1", "Metric that picks the best checkpoint.", WATCH)
     patience: int = _option(0, "Stop after this many evaluations without gain; 0: never.", WATCH)
     use_checkpoint: str = _option("latest", "Embed with the latest or the best checkpoint.", WATCH)
+    keep_embeddings: bool = _option(
+        False, "Keep the test embeddings of every evaluation, for the map's slider.", WATCH
+    )
     tensorboard: bool = _option(False, "Write TensorBoard logs into the run.", WATCH)
     distance: str = _option("cosine", "Distance of the evaluation.", WATCH)
     test_time: str = _option(
@@ -123,6 +128,9 @@ class TrainSettings:
         return replace(self, **changes)
 
     def __post_init__(self) -> None:
+        for each in dataclasses.fields(self):
+            value = as_declared(each.name, getattr(self, each.name), each.type)
+            object.__setattr__(self, each.name, value)
         for name, valid in self.CHOICES.items():
             if getattr(self, name) not in valid:
                 raise unknown_option(f"value of {name}", getattr(self, name), valid)
@@ -147,6 +155,8 @@ class TrainSettings:
                 raise UserError(f"{name} = {value}: give a number above 0")
         if not 0 < self.validation_fraction < 1:
             raise UserError(f"validation_fraction = {self.validation_fraction}: give 0 < f < 1")
+        if not 0 <= self.seed < MAX_SEED:
+            raise UserError(f"seed = {self.seed}: give a whole number from 0 to {MAX_SEED - 1}")
         if self.patience and self.eval_split == "none":
             raise UserError(
                 "patience needs in-training evaluation: add --eval-split test or validation"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import keras
+import numpy as np
 import pandas as pd
 import tensorflow as tf
 
@@ -23,6 +24,7 @@ from retrieval.checkpoints import restore_checkpoint
 from retrieval.datasets.catalog import Catalog
 from retrieval.embedding import build_network, embed_features, embed_images
 from retrieval.evaluation import evaluate
+from retrieval.evolution import save_snapshot
 from retrieval.history import History
 from retrieval.input_pipeline import naming_unreadable_images
 from retrieval.losses import get_loss
@@ -163,11 +165,14 @@ def run_callbacks(
     def batch_names(step: int) -> list[str]:
         return [f"{paths[r]}: {names[r]}" for r in sampler.batch(step)]
 
+    def keep(embeddings: np.ndarray) -> None:
+        save_snapshot(folder, clock.step, embeddings)
+
     checkpoints = folder / "checkpoints"
     callbacks = [
         RecordSteps(clock, history),
         Guard(clock, batch_names, checkpoints),
-        Evaluate(clock, history, in_training_evaluation(model.network, settings, data)),
+        Evaluate(clock, history, in_training_evaluation(model.network, settings, data, keep)),
         SaveCheckpoint(clock, history, checkpoints, settings.monitor, settings.patience),
     ]
     if settings.tensorboard:
@@ -176,25 +181,34 @@ def run_callbacks(
 
 
 def in_training_evaluation(
-    network: keras.Model, settings: TrainSettings, data: TrainingData
+    network: keras.Model,
+    settings: TrainSettings,
+    data: TrainingData,
+    keep: Callable[[np.ndarray], None],
 ) -> Callable[[], dict[str, float]] | None:
     """Return a function that evaluates the network as it is now, or None if not wanted.
 
-    The held-out rows are scored leave-one-out, with the run's distance and no intervals.
+    The held-out rows are scored leave-one-out, with the run's distance and no intervals. Where the
+    settings want them, the test split's embeddings (n, D), float32, are given to ``keep``.
     """
-    if data.held_out is None:
+    if data.held_out is None and not settings.keep_embeddings:
         return None
-    labels = data.held_out["label"].to_numpy()
+
+    def embed(rows: pd.DataFrame) -> np.ndarray:
+        if data.features is not None:
+            return embed_features(network, data.features[rows.index])
+        return embed_images(network, data.catalog, rows, settings, progress=False)
 
     def run() -> dict[str, float]:
-        if data.features is not None:
-            embeddings = embed_features(network, data.features[data.held_out.index])
-        else:
-            embeddings = embed_images(
-                network, data.catalog, data.held_out, settings, progress=False
-            )
+        held_out = None if data.held_out is None else embed(data.held_out)
+        if settings.keep_embeddings:
+            on_test = settings.eval_split == "test"
+            keep(held_out if on_test else embed(data.catalog.split("test")))
+        if held_out is None:
+            return {}
+        labels = data.held_out["label"].to_numpy()
         result = evaluate(
-            embeddings, labels, distance=settings.distance, k_neighbours=10, n_bootstrap=0
+            held_out, labels, distance=settings.distance, k_neighbours=10, n_bootstrap=0
         )
         return {name: result.metrics[name] for name in IN_TRAINING}
 

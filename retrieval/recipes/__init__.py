@@ -46,8 +46,8 @@ class Recipe:
         # Not chunk_size: batch norms in training mode, which most recipes have, then take their
         # statistics over a chunk.
         free = {
-            "data", "seed", "distribute", "tensorboard", "cache_images_gb", "dataset_options",
-            "check_memory",
+            "data", "seed", "distribute", "tensorboard", "keep_embeddings", "cache_images_gb",
+            "dataset_options", "check_memory",
         }  # fmt: skip
         scaled = any(self.settings.get(k) != v for k, v in changes.items() if k not in free)
         merged = self.settings | changes | {"recipe": self.name, "scaled": scaled}

@@ -6,10 +6,10 @@ import pytest
 
 from retrieval import evolution
 from retrieval.errors import UserError
-from retrieval.evolution import align, make_evolution, snapshots
+from retrieval.evolution import align, make_evolution, save_snapshot, snapshots
 
 
-def two_axes(embeddings: np.ndarray, start: np.ndarray) -> np.ndarray:
+def two_axes(embeddings: np.ndarray, start: np.ndarray, distance: str) -> np.ndarray:
     """Lay out by two principal components, turned at random: a stand-in that takes no seconds."""
     centred = embeddings - embeddings.mean(0)
     axes = np.linalg.svd(centred, full_matrices=False)[2][:2]
@@ -82,3 +82,24 @@ def test_alignment_of_a_single_point_stays_finite():
     moved, fit = align(np.zeros((3, 2), np.float32), np.eye(3, 2, dtype=np.float32))
     assert np.isfinite(moved).all()
     assert fit == 0
+
+
+def test_a_snapshot_is_kept_in_half_precision_unless_that_overflows(tmp_path):
+    rows = np.array([[1.0, -2.5], [0.125, 3.0]], np.float32)
+    save_snapshot(tmp_path, 7, rows)
+    save_snapshot(tmp_path, 8, rows * 1e6)
+    small, large = (np.load(path) for path in snapshots(tmp_path).values())
+    assert (small.dtype, large.dtype) == (np.float16, np.float32)
+    np.testing.assert_array_equal(small, rows)
+    np.testing.assert_array_equal(large, rows * 1e6)
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+def test_clusters_stay_clusters_when_umap_lays_them_out(distance):
+    rng, labels = np.random.default_rng(0), np.repeat([0, 1], 15)
+    embeddings = (6 * np.eye(8)[labels] + rng.standard_normal((30, 8))).astype(np.float32)
+    start = rng.standard_normal((30, 2)).astype(np.float32)
+    layout = evolution.lay_out(embeddings, start, distance)
+    centres = np.stack([layout[labels == label].mean(0) for label in (0, 1)])
+    far = np.linalg.norm(layout[:, None] - centres, axis=2)
+    assert (far.argmin(1) == labels).mean() > 0.9

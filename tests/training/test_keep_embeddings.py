@@ -1,0 +1,60 @@
+"""A run that keeps embeddings in training shows the map's slider, also after a cut."""
+
+import numpy as np
+import pytest
+
+from retrieval import open_run
+from retrieval.evolution import snapshots
+from retrieval.finish import evaluate_run
+from retrieval.pipeline import train
+from tests.training.test_interrupted import Killed, cut_off_at
+from workbench import projections
+
+
+def cut_and_continued(settings, runs, monkeypatch):
+    with monkeypatch.context() as patch:
+        cut_off_at(patch, 11)
+        with pytest.raises(Killed):
+            train(settings, runs=runs, progress=False)
+    return open_run(train(settings, runs=runs, progress=False))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"eval_split": "test"},
+        {"freeze_backbone": True, "distance": "euclidean"},
+        {"eval_split": "validation", "validation_fraction": 0.3},
+    ],
+    ids=["whole network", "head only, no figures", "figures of other items"],
+)
+def test_a_run_that_keeps_embeddings_has_what_the_slider_reads(
+    tiny, tmp_path, monkeypatch, changes
+):
+    settings = tiny.with_(keep_embeddings=True, **changes)
+    run = cut_and_continued(settings, tmp_path, monkeypatch)
+    steps, points = projections.evolution(run)
+    assert steps.tolist() == [8, 16, 24]
+    assert points.shape == (3, len(run.items), 2)
+    assert np.isfinite(points).all()
+    kept = [np.load(path) for path in snapshots(run.path).values()]
+    assert {array.dtype for array in kept} == {np.dtype(np.float16)}
+    np.testing.assert_allclose(kept[-1], run.embeddings, rtol=2e-3, atol=2e-3)
+    assert np.abs(kept[0] - run.embeddings).max() > 1e-2
+
+
+def test_without_the_setting_there_is_no_slider(tiny, tmp_path):
+    run = open_run(train(tiny, runs=tmp_path, progress=False))
+    assert projections.evolution(run) is None
+    assert not (run.path / "snapshots").exists()
+
+
+def test_a_damaged_snapshot_costs_the_slider_and_not_the_run(tiny, tmp_path, capsys):
+    settings = tiny.with_(keep_embeddings=True, steps=8)
+    run = open_run(train(settings, runs=tmp_path, progress=False))
+    before = run.metrics
+    (run.path / "snapshots" / "step-000008.npy").write_bytes(b"torn")
+    run = evaluate_run(run.path, progress=False)
+    assert "no maps of training steps: " in capsys.readouterr().out
+    assert projections.evolution(run) is None
+    assert run.metrics == before
