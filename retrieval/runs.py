@@ -19,16 +19,14 @@ import yaml
 
 from retrieval.errors import UserError
 from retrieval.files import write_text
+from retrieval.run_checks import REQUIRED_FILES, SCHEMA, check_run
 
-SCHEMA = 1
-REQUIRED_FILES = (
-    "config.yaml",
-    "items.parquet",
-    "embeddings.npy",
-    "neighbours.npz",
-    "metrics.json",
-)
-ITEM_COLUMNS = ("item", "path", "label", "label_name", "split", "role")
+__all__ = [
+    "REQUIRED_FILES", "SCHEMA", "BrokenRun", "Neighbours", "Run", "list_runs", "open_run",
+    "partial_path", "publish", "write_config",
+]  # fmt: skip
+
+PROJECTION_COLUMNS = ["umap_x", "umap_y", "pca_x", "pca_y", "pca_z"]
 
 
 @dataclass(frozen=True)
@@ -94,15 +92,22 @@ class Run:
 
     @functools.cached_property
     def history(self) -> pd.DataFrame:
-        """``history.csv``, or an empty frame for imported embeddings."""
-        path = self.path / "history.csv"
-        return pd.read_csv(path) if path.exists() else pd.DataFrame()
+        """``history.csv``, all numbers; an empty frame if there is none or it is damaged."""
+        try:
+            history = pd.read_csv(self.path / "history.csv").apply(pd.to_numeric, errors="coerce")
+        except (OSError, ValueError):
+            return pd.DataFrame()
+        return history if "step" in history else pd.DataFrame()
 
     @functools.cached_property
     def projection(self) -> pd.DataFrame | None:
-        """Columns ``umap_x, umap_y, pca_x, pca_y, pca_z`` per item, or None if not made."""
-        path = self.path / "projection.parquet"
-        return pd.read_parquet(path) if path.exists() else None
+        """Columns ``umap_x, umap_y, pca_x, pca_y, pca_z`` per item, or None if not made whole."""
+        try:
+            points = pd.read_parquet(self.path / "projection.parquet", columns=PROJECTION_COLUMNS)
+            points = points.astype(np.float32)
+        except (OSError, ValueError):  # Arrow's errors are ValueErrors
+            return None
+        return points if len(points) == len(self.items) else None
 
     def neighbours(self, protocol: str | None = None) -> Neighbours:
         """Read the per-query arrays of one protocol (default: the primary one).
@@ -134,12 +139,13 @@ class Run:
     @functools.cached_property
     def _thumbnails(self) -> tuple[np.ndarray, np.ndarray] | None:
         folder = self.path / "thumbnails"
-        if not (folder / "offsets.npy").exists():
+        try:
+            offsets = np.load(folder / "offsets.npy", mmap_mode="r")
+            data = np.memmap(folder / "images.bin", np.uint8, mode="r")
+            whole = len(offsets) == len(self.items) + 1 and offsets[-1] <= len(data)
+        except (OSError, EOFError, ValueError, TypeError):
             return None
-        return (
-            np.load(folder / "offsets.npy", mmap_mode="r"),
-            np.memmap(folder / "images.bin", np.uint8, mode="r"),
-        )
+        return (offsets, data) if whole else None
 
     def thumbnail(self, row: int) -> bytes | None:
         """Return the encoded (WebP) 128 px thumbnail of one item, or None if there is none."""
@@ -162,33 +168,12 @@ def open_run(path: Path | str) -> Run:
     """Open a run folder after checking that it is whole and consistent.
 
     Raises:
-        UserError: A file is missing or unreadable, the schema is newer, or row counts differ.
+        UserError: A file is missing or damaged, the schema is newer, or row counts differ.
     """
     run = Run(Path(path))
     if not run.path.is_dir():
         raise UserError(f"no run at {run.path}: train one with `retrieval train`")
-    for name in REQUIRED_FILES:
-        if not (run.path / name).exists():
-            raise UserError(f"{run.path}: {name} is missing; make it with `retrieval evaluate`")
-    try:
-        schema = run.config["schema"], run.metrics["schema"]
-        rows, vectors = len(run.items), len(run.embeddings)
-        missing = set(ITEM_COLUMNS) - set(run.items.columns)
-        run.result()
-    except UserError:
-        raise
-    except Exception as error:
-        detail = " ".join(str(error).split())
-        raise UserError(f"{run.path}: damaged ({type(error).__name__}: {detail})") from error
-    if max(schema) > SCHEMA:
-        raise UserError(
-            f"{run.path}: schema {max(schema)} is newer than this version's {SCHEMA}; "
-            "update the workbench"
-        )
-    if missing:
-        raise UserError(f"{run.path}: items.parquet lacks {', '.join(sorted(missing))}")
-    if rows != vectors:
-        raise UserError(f"{run.path}: {rows} items but {vectors} embeddings")
+    check_run(run)
     return run
 
 

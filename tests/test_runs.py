@@ -43,7 +43,15 @@ def make_folder(path, n=4):
             {
                 "schema": 1,
                 "primary": "leave_one_out",
-                "results": [{"protocol": {"name": "leave_one_out"}, "metrics": {}}],
+                "results": [
+                    {
+                        "protocol": {"name": "leave_one_out", "title": "leave-one-out"},
+                        "n_queries": n,
+                        "n_gallery": n,
+                        "n_classes": 1,
+                        "metrics": {},
+                    }
+                ],
             }
         )
     )

@@ -11,8 +11,13 @@ import numpy as np
 import streamlit as st
 
 from retrieval.errors import UserError
+from retrieval.run_checks import reading
 from retrieval.runs import REQUIRED_FILES, BrokenRun, Neighbours, Run, open_run
 from workbench.mapped import map_npz
+
+OPTIONAL_FILES = (
+    "projection.parquet", "history.csv", "thumbnails/offsets.npy", "thumbnails/images.bin"
+)  # fmt: skip
 
 
 def runs_root() -> Path:
@@ -22,9 +27,8 @@ def runs_root() -> Path:
 
 def stamp(path: Path) -> tuple[int, ...]:
     """Return the modification times that change whenever a run is rewritten."""
-    names = (*REQUIRED_FILES, "projection.parquet", "history.csv", "thumbnails/offsets.npy")
     times = []
-    for name in names:
+    for name in (*REQUIRED_FILES, *OPTIONAL_FILES):
         try:
             times.append((path / name).stat().st_mtime_ns)
         except OSError:
@@ -43,21 +47,29 @@ def _open(path: str, stamp: tuple[int, ...]) -> Run | BrokenRun:
 
 
 def check_consistent(run: Run) -> None:
-    """Check the parts that only looking needs: neighbours within the items, the file readable.
+    """Check the parts that only looking needs: every protocol's neighbours, within the items.
 
     Raises:
-        UserError: The neighbours cannot be read or point outside the items.
+        UserError: Neighbours are missing, cannot be read or point outside the items.
     """
-    try:
-        neighbours = load_neighbours(run, run.metrics["primary"])
-        highest = max(int(neighbours.ids.max(initial=0)), int(neighbours.queries.max(initial=0)))
-        lengths = {len(getattr(neighbours, field)) for field in Neighbours.FIELDS}
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(f"{run.path}: neighbours.npz is damaged ({error})") from error
-    if highest >= len(run.items) or len(lengths) != 1:
-        raise UserError(f"{run.path}: neighbours.npz does not fit items.parquet")
+    with reading(run.path / "neighbours.npz") as file:
+        for protocol in protocols_of(run):
+            if not _fit(load_neighbours(run, protocol), len(run.items)):
+                raise UserError(f"{file}: {protocol!r} does not fit items.parquet")
+
+
+def _fit(neighbours: Neighbours, n: int) -> bool:
+    arrays = [getattr(neighbours, field) for field in Neighbours.FIELDS]
+    queries, ids, similarities, _, first_hit_item = arrays
+    return (
+        {array.ndim for array in (ids, similarities)} == {2}
+        and ids.shape == similarities.shape
+        and {len(array) for array in arrays} == {len(queries)}
+        and len(queries) > 0
+        and all(rows.dtype.kind == "i" for rows in (queries, ids, first_hit_item))
+        and all(rows.min() >= -1 and rows.max() < n for rows in (queries, ids, first_hit_item))
+        and queries.min() >= 0
+    )
 
 
 def load_runs(root: Path | None = None) -> tuple[list[Run], list[BrokenRun]]:

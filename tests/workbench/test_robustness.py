@@ -1,13 +1,17 @@
 """Run folders that are broken, and names that try to be more than text."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import yaml
 
+from retrieval.runs import Run
+from tests.workbench.run_factory import write_run
 from tests.workbench.test_pages import open_page, text_of
 from workbench.loading import find_run, load_runs
 from workbench.pages import PAGES
@@ -20,6 +24,17 @@ NAMES = [
     "long " * 60,
     "| table | **bold** |",
 ]
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory, photos, vectors, photo_root):
+    return write_run(tmp_path_factory.mktemp("whole") / "made" / "one", photos, vectors, photo_root)
+
+
+@pytest.fixture
+def made(template, tmp_path) -> Run:
+    """A whole run of one's own, to be damaged."""
+    return Run(shutil.copytree(template, tmp_path / "runs" / "made" / "one"))
 
 
 def break_run(path, how: str) -> None:
@@ -45,6 +60,128 @@ def break_run(path, how: str) -> None:
         shutil.rmtree(path)
         path.mkdir()
         (path / "photo.jpg").write_bytes(b"")
+
+
+def edit(path, file: str, *keys, to) -> None:
+    """Set, or with ``...`` remove, one entry of a run's ``config.yaml`` or ``metrics.json``."""
+    content = part = yaml.safe_load((path / file).read_text())  # JSON is YAML
+    for key in keys[:-1]:
+        part = part[key]
+    if to is ...:
+        del part[keys[-1]]
+    else:
+        part[keys[-1]] = to
+    (path / file).write_text(json.dumps(content))
+
+
+def opening(run: Run) -> str:
+    """Return why a run cannot be opened, or nothing if it can."""
+    _, broken = load_runs(run.path.parents[1])
+    return broken[0].reason if broken else ""
+
+
+@pytest.mark.parametrize(
+    ("file", "keys", "to", "reason"),
+    [
+        ("config.yaml", ["schema"], "2", "schema must be a whole number, not '2'"),
+        ("config.yaml", ["schema"], ..., "schema is missing"),
+        ("config.yaml", ["settings"], [1, 2], r"settings must be a mapping, not \[1, 2\]"),
+        ("config.yaml", ["settings", "seed"], "one\ntwo", "seed must be a whole number, not 'one"),
+        ("config.yaml", ["provenance", "seed"], 0.5, "seed must be a whole number, not 0.5"),
+        ("config.yaml", ["provenance", "seconds"], {"train": "long"}, "train must be a number"),
+        ("config.yaml", ["dataset", "root"], 7, "root must be text, not 7"),
+        ("metrics.json", ["schema"], "2", "schema must be a whole number, not '2'"),
+        ("metrics.json", ["primary"], "rank_all", "no results under protocol 'rank_all'"),
+        ("metrics.json", ["results"], {}, "results must be a list"),
+        ("metrics.json", ["results", 1, "protocol", "title"], ..., "result 2: title is missing"),
+        ("metrics.json", ["results", 0, "metrics"], ..., "result 1: metrics is missing"),
+        ("metrics.json", ["results", 0, "n_queries"], ..., "result 1: n_queries is missing"),
+        ("metrics.json", ["results", 0, "metrics", "nmi"], 0.5, "nmi must be a mapping, not 0.5"),
+        (
+            "metrics.json",
+            ["results", 0, "metrics", "nmi", "value"],
+            "high",
+            "result 1, nmi: value must be a number, not 'high'",
+        ),
+    ],
+)
+def test_what_pages_read_is_checked_when_a_run_is_opened(made, file, keys, to, reason):
+    edit(made.path, file, *keys, to=to)
+    assert re.search(reason, opening(made))
+    assert "\n" not in opening(made)
+
+
+def test_every_protocol_needs_its_neighbours_not_the_primary_alone(made):
+    assert made.metrics["primary"] == "query_gallery"
+    arrays = dict(np.load(made.path / "neighbours.npz"))
+    np.savez(made.path / "neighbours.npz", **{k: v for k, v in arrays.items() if "leave" not in k})
+    assert "no neighbours under protocol 'leave_one_out'" in opening(made)
+    arrays["leave_one_out/first_hit_item"] = arrays["leave_one_out/first_hit_item"] + 1000
+    np.savez(made.path / "neighbours.npz", **arrays)
+    assert "'leave_one_out' does not fit items.parquet" in opening(made)
+
+
+def test_labels_that_are_no_numbers_are_refused(made):
+    made.items.assign(label="a").to_parquet(made.path / "items.parquet")
+    assert "items.parquet: labels must be whole numbers" in opening(made)
+
+
+def test_a_newer_schema_is_told_before_its_other_files_are_missed(made):
+    edit(made.path, "config.yaml", "schema", to=2)
+    (made.path / "neighbours.npz").rename(made.path / "neighbours.zarr")
+    assert "schema 2 is newer than this version's 1; update the workbench" in opening(made)
+
+
+@pytest.mark.parametrize(
+    ("file", "command"),
+    [
+        ("embeddings.npy", "embed"),
+        ("items.parquet", "embed"),
+        ("neighbours.npz", "evaluate"),
+        ("metrics.json", "evaluate"),
+    ],
+)
+def test_a_missing_file_comes_with_the_command_that_makes_it(made, file, command):
+    (made.path / file).unlink()
+    assert f"{file} is missing; make it with `retrieval {command}`" in opening(made)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00bad", b'"', b"other,columns\n1,2\n"])
+def test_a_damaged_history_counts_as_none(made, content):
+    (made.path / "history.csv").write_bytes(content)
+    assert opening(made) == ""
+    assert made.history.empty
+
+
+def test_a_damaged_projection_counts_as_none(made):
+    whole = made.projection
+    assert len(whole) == len(made.items)
+    for damaged in (whole.head(3), whole.drop(columns="umap_x"), whole.astype(str) + "?"):
+        damaged.to_parquet(made.path / "projection.parquet")
+        assert Run(made.path).projection is None
+    for content in (b"", b"PAR1 nothing PAR1"):
+        (made.path / "projection.parquet").write_bytes(content)
+        assert Run(made.path).projection is None
+        assert opening(made) == ""
+
+
+@pytest.mark.parametrize("file", ["images.bin", "offsets.npy"])
+@pytest.mark.parametrize("content", [None, b"", b"damaged"])
+def test_damaged_thumbnails_count_as_none(made, file, content):
+    assert made.thumbnail(0)
+    (made.path / "thumbnails" / file).unlink()
+    if content is not None:
+        (made.path / "thumbnails" / file).write_bytes(content)
+    assert Run(made.path).thumbnail(0) is None
+
+
+def test_damaged_extras_leave_the_pages_standing(made, monkeypatch):
+    (made.path / "history.csv").write_bytes(b"")
+    (made.path / "projection.parquet").write_bytes(b"no")
+    (made.path / "thumbnails" / "images.bin").unlink()
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(made.path.parents[1]))
+    open_page()
+    assert open_page("map").code[0].value == f"retrieval evaluate {made.path}"
 
 
 @pytest.mark.parametrize(
