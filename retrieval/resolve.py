@@ -19,8 +19,10 @@ def check_names(settings: TrainSettings) -> None:
     """Check the names of data set, loss, loss options and network before any work is done.
 
     Raises:
-        UserError: An unknown name, with the closest valid one.
+        UserError: An unknown name, with the closest valid one; or a recipe that is not followed.
     """
+    if settings.recipe is not None:
+        _check_recipe(settings)
     for what, given, registry in (
         ("data set", settings.dataset, DATASETS),
         ("loss", settings.loss, [*LOSSES, UNTRAINED]),
@@ -39,6 +41,19 @@ def check_names(settings: TrainSettings) -> None:
     if settings.loss != UNTRAINED:
         memory = {"size": 1} if settings.memory_batches else None
         get_loss(settings.loss, cross_batch_memory=memory, **settings.loss_options)
+
+
+def _check_recipe(settings: TrainSettings) -> None:
+    """Refuse settings that only bear a recipe's name: the run would be labelled with it."""
+    recipe = load_recipe(settings.recipe)
+    full = recipe.train_settings()
+    for name in recipe.settings:
+        given, wanted = getattr(settings, name), getattr(full, name)
+        if given != wanted and not settings.scaled:
+            raise UserError(
+                f"recipe {recipe.name} has {name} = {wanted}, the settings have {given}: make them "
+                f"with load_recipe({recipe.name!r}).train_settings(changes)"
+            )
 
 
 def resolve(settings: TrainSettings, catalog: Catalog) -> TrainSettings:

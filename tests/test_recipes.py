@@ -7,7 +7,8 @@ from retrieval.errors import UserError
 from retrieval.losses import LOSSES
 from retrieval.models import BACKBONES
 from retrieval.recipes import load_recipe, recipe_names
-from retrieval.resolve import resolve
+from retrieval.resolve import check_names, resolve
+from retrieval.settings import TrainSettings
 from retrieval.training_session import BASELINE_LOSSES
 
 
@@ -55,3 +56,11 @@ def test_a_recipe_fits_itself_to_a_data_set_of_few_classes_and_says_so(tmp_path)
     assert fitted.scaled is True
     with pytest.raises(UserError, match="--classes-per-batch 19"):
         resolve(recipe.train_settings({"classes_per_batch": 19}), catalog)
+
+
+def test_settings_that_only_bear_a_recipes_name_are_refused():
+    with pytest.raises(UserError, match="recipe cub200/hard_triplet has dataset = cub200, the set"):
+        check_names(TrainSettings(recipe="cub200/hard_triplet"))
+    with pytest.raises(UserError, match="unknown recipe 'cub200/none'"):
+        check_names(TrainSettings(recipe="cub200/none"))
+    check_names(load_recipe("cub200/hard_triplet").train_settings({"steps": 5, "seed": 2}))

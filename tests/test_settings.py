@@ -32,3 +32,33 @@ def test_a_bad_value_is_one_line_with_the_fix(change, message):
     with pytest.raises(UserError, match=message) as caught:
         TrainSettings(**change)
     assert "\n" not in str(caught.value)
+
+
+def test_text_that_is_a_number_will_do_for_one_as_yaml_reads_1e_4_as_text():
+    given = yaml.safe_load("{learning_rate: 1e-4, steps: 1e3, clip_norm: null}")
+    assert isinstance(given["learning_rate"], str)
+    settings = TrainSettings.from_mapping(given)
+    assert (settings.learning_rate, settings.steps, settings.clip_norm) == (1e-4, 1000, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": "many"}, "steps = 'many': give a whole number"),
+        ({"steps": 10.5}, "steps = 10.5: give a whole number"),
+        ({"seed": "zero"}, "seed = 'zero': give a whole number"),
+        ({"seed": True}, "seed = True: give a whole number"),
+        ({"seed": -1}, "seed = -1: give a whole number from 0 to 4294967295"),
+        ({"seed": 2**32}, "seed = 4294967296: give a whole number from 0 to 4294967295"),
+        ({"seed": None}, "seed = None: give a whole number"),
+        ({"freeze_backbone": "maybe"}, "freeze_backbone = 'maybe': give true or false"),
+        ({"learning_rate": [1e-4]}, "learning_rate = [0.0001]: give a number"),
+        ({"learning_rate": float("nan")}, "learning_rate = nan: give a number"),
+        ({"loss_options": ["margin"]}, "loss_options = ['margin']: give a mapping, name: value"),
+        ({"loss": 3}, "loss = 3: give text"),
+    ],
+)
+def test_a_value_of_another_type_is_one_line(change, message):
+    with pytest.raises(UserError) as caught:
+        TrainSettings.from_mapping(change)
+    assert str(caught.value) == message
