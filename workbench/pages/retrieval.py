@@ -3,33 +3,30 @@
 import numpy as np
 import pandas as pd
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
-from workbench import address, search
+from workbench import address
 from workbench.components import image_cards
 from workbench.exports import export_menu
-from workbench.failures import instructive_failure, query_table
+from workbench.failures import query_table
 from workbench.gallery import first_hit_cards, grid_columns, query_card, rank_sentence, result_cards
 from workbench.images import picture_size
 from workbench.lookup import Answer, answer
 from workbench.navigation import jump
 from workbench.pages.note_box import note_box
 from workbench.pages.own_image import own_image
-from workbench.palette import colours_of
-from workbench.state import (
-    Selection,
-    can_go_back,
-    current_item,
-    go_back,
-    go_to,
-    selection,
-    show_item,
+from workbench.pages.walking import (
+    listed_queries,
+    place_caption,
+    query_to_show,
+    search_box,
+    step_buttons,
 )
+from workbench.palette import colours_of
+from workbench.state import Selection, go_to, selection
 from workbench.tables import metric, percent
 from workbench.theme import file_stem, page_head, plain
 
 SOURCES = ("From the data set", "Your own image")
-FILTERS = ("All queries", "Failures", "Right at rank 1")
 STRIP = 10  # results per run in the lower half
 
 
@@ -47,10 +44,12 @@ def retrieval_page() -> None:
         own_image(chosen)
         return
     table = query_table(chosen.neighbours, chosen.a.items["label"].to_numpy())
-    row = current_item(len(chosen.a.items))
-    row = instructive_failure(table) if row is None else row
-    show_item(row)
-    _toolbar(bar, chosen, table, row)
+    rows = listed_queries(chosen, table)
+    row = query_to_show(chosen, table, rows)
+    with bar:
+        search_box(chosen, table)
+        step_buttons(rows, row)
+    place_caption(rows, row)
     found = answer(chosen.a, chosen.protocol, row, chosen.k)
     with head:
         export_menu(
@@ -77,38 +76,6 @@ def retrieval_page() -> None:
 
 def _pick(choice: dict) -> None:
     go_to(int(choice["row"]))
-
-
-def _toolbar(bar: DeltaGenerator, chosen: Selection, table: pd.DataFrame, row: int) -> None:
-    quiet = {"label_visibility": "collapsed"}
-    with bar:
-        address.keep("search", "")
-        text = st.text_input(
-            "Search",
-            key="search",
-            placeholder="Search class or file",
-            icon=":material/search:",
-            width=190,
-            **quiet,
-        )
-        address.keep("show", FILTERS[0], FILTERS)
-        shown = st.selectbox("Show", FILTERS, key="show", width=150, **quiet)
-    rows = search.query_rows(table, chosen.a.items, text or "", shown)
-    before, after, other = search.around(rows, row)
-    with bar:
-        back = {"on_click": go_back, "disabled": not can_go_back(), "shortcut": "B"}
-        st.button("Back", help="The item looked at before", **back)
-        for name, target, key in (
-            ("Previous", before, "Left"),
-            ("Next", after, "Right"),
-            ("Random", other, "Q"),
-        ):
-            st.button(name, on_click=go_to, args=(target,), disabled=target is None, shortcut=key)
-    at = np.flatnonzero(rows == row)
-    where = f"{at[0] + 1:,} of {len(rows):,}" if len(at) else f"not among the {len(rows):,}"
-    what = {"All queries": "queries", "Failures": "failures"}.get(shown, "queries right at rank 1")
-    what += f" matching “{plain(text)}”" if (text or "").strip() else ""
-    st.caption(f"This item is {where} {what}." if len(rows) else f"There are no {what}.")
 
 
 def _details(chosen: Selection, row: int) -> list[str]:
