@@ -24,6 +24,17 @@ ONE_ROW = {
 }
 
 
+def _key(name: str, chosen: Selection) -> str:
+    """Return a key of one's own per run and protocol: a selection ends with what it was made in."""
+    return f"{name}_{chosen.dataset}_{chosen.a.name}_{chosen.protocol}"
+
+
+def _selected(event: dict, n: int) -> int:
+    """Return the selected row of a table of n rows; the first if a rewritten run has fewer now."""
+    rows = event["selection"]["rows"]
+    return rows[0] if rows and rows[0] < n else 0
+
+
 def pairs_tab(chosen: Selection, table: pd.DataFrame) -> None:
     """Draw which classes are taken for which, and the images of the chosen pair."""
     labels, names = chosen.a.items["label"].to_numpy(), class_names(chosen.a)
@@ -44,16 +55,17 @@ def pairs_tab(chosen: Selection, table: pd.DataFrame) -> None:
         narrow = st.column_config.NumberColumn(width=40)
         wide = st.column_config.TextColumn(width=150)
         columns = {"→": narrow, "←": narrow, "Class": wide, "Other class": wide}
-        event = st.dataframe(shown, height=480, key="pairs", column_config=columns, **ONE_ROW)
+        key = _key("pairs", chosen)
+        event = st.dataframe(shown, height=480, key=key, column_config=columns, **ONE_ROW)
         st.caption(
             "→ queries of the class answered by the other class at rank 1; ← the reverse. Sorted "
             "by the sum."
         )
-    with right:
+    with right.container(key="confusion"):
         square = st.plotly_chart(
             figures.confusion_map(pairs, names),
             config=CONFIG,
-            key="confusion",
+            key=_key("square", chosen),
             on_select="rerun",
             selection_mode="points",
             alt="The most confused classes, query by answer",
@@ -62,7 +74,7 @@ def pairs_tab(chosen: Selection, table: pd.DataFrame) -> None:
     if points and points[0].get("customdata"):
         a, b = (int(x) for x in points[0]["customdata"])
     else:
-        at = (event["selection"]["rows"] or [0])[0]
+        at = _selected(event, len(pairs))
         a, b = int(pairs["a"][at]), int(pairs["b"][at])
     _pair_images(chosen, table, labels, (a, b))
 
@@ -109,9 +121,10 @@ def classes_tab(chosen: Selection, table: pd.DataFrame) -> None:
     with left:
         columns = {"Class": wide, "R@1, %": bar, "95% from": number, "to": number}
         columns["Queries"] = st.column_config.NumberColumn(width=60)
-        event = st.dataframe(shown, height=560, key="classes", column_config=columns, **ONE_ROW)
+        key = _key("classes", chosen)
+        event = st.dataframe(shown, height=560, key=key, column_config=columns, **ONE_ROW)
         st.caption("Wilson intervals: where a class has few queries, a low recall may be chance.")
-    label = int(classes["label"][(event["selection"]["rows"] or [0])[0]])
+    label = int(classes["label"][_selected(event, len(classes))])
     part = analyses.confident_and_wrong(table[table["label"] == label])
     with right:
         st.markdown(f"**{plain(names[label])}**: {len(part):,} failures")
