@@ -5,7 +5,7 @@ from pathlib import Path
 
 from retrieval.pipeline import default_name, resume, train
 from retrieval.recipes import load_recipe
-from retrieval.resolve import UNTRAINED
+from retrieval.resolve import UNTRAINED, check_names
 from retrieval.settings import TrainSettings
 from retrieval.tables import print_runs
 
@@ -74,6 +74,8 @@ def run_session(
         paths = [resume(resume_path, overwrite=overwrite, evaluate=evaluate)]
     else:
         wanted = expand(settings_of(changes), seeds)
+        for settings in wanted:  # all of them before the first is trained
+            check_names(settings)
         single = len(wanted) == 1
         paths = []
         for settings in wanted:

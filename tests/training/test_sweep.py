@@ -1,0 +1,125 @@
+"""A sweep makes every run of its file once, under a name that says which, and no run as another."""
+
+import re
+
+import pytest
+import yaml
+
+from retrieval import sweep as module
+from retrieval.errors import UserError
+from retrieval.report import group_runs
+from retrieval.runs import open_run
+from retrieval.sweep import read_grid, sweep
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a sweep file from its text or its content."""
+
+    def to_file(content):
+        path = tmp_path / "grid.yaml"
+        path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+        return path
+
+    return to_file
+
+
+def test_the_example_of_the_docstring_is_nine_runs(write, capsys):
+    example = re.search(r"::\n\n(.*?)\n\n", module.__doc__, re.DOTALL).group(1)
+    found = read_grid(write(example))
+    triplet = [f"semi_hard_triplet-margin{m}-seed{s}" for m in (0.1, 0.2) for s in range(3)]
+    assert list(found) == [*triplet, *(f"npairs_loss-seed{s}" for s in range(3))]
+    assert found[triplet[4]].loss_options == {"margin": 0.2}
+    assert found["npairs_loss-seed2"].loss_options == {}
+    assert {(s.dataset, s.freeze_backbone, s.steps) for s in found.values()} == {
+        ("grocery", True, 500)
+    }
+    assert "12 combinations are 9 runs" in capsys.readouterr().out
+
+
+def test_the_untrained_network_is_one_run(write):
+    grid = {"loss": ["none", "npairs_loss"], "steps": [5, 6], "seed": [0, 1]}
+    names = list(read_grid(write({"grid": grid})))
+    assert names[0] == "untrained"
+    assert len(names) == 5
+
+
+def test_the_seed_ends_the_name_wherever_it_stands_in_the_grid(write):
+    found = read_grid(write({"grid": {"seed": [3], "steps": [5], "loss": ["npairs_loss"]}}))
+    assert list(found) == ["npairs_loss-steps5-seed3"]
+
+
+def test_a_recipe_is_followed(write):
+    base = {"recipe": "cub200/hard_triplet", "data": "somewhere"}
+    found = read_grid(write({"base": base, "grid": {"seed": [0, 1]}}))
+    assert list(found) == ["hard_triplet-seed0", "hard_triplet-seed1"]
+    for settings in found.values():
+        assert (settings.dataset, settings.backbone) == ("cub200", "inception_v1")
+        assert (settings.loss_options, settings.scaled) == ({"margin": 1.0}, False)
+    found = read_grid(write({"base": base, "grid": {"steps": [10]}}))
+    assert found["hard_triplet-steps10"].scaled
+
+
+def test_numbers_that_yaml_reads_as_text_are_numbers(write):
+    found = read_grid(write("grid: {learning_rate: [1e-4, 3e-4]}"))
+    assert [s.learning_rate for s in found.values()] == [1e-4, 3e-4]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("grid: [1, 2]", "grid must be a mapping, name: value"),
+        ("base: [1, 2]", "base must be a mapping, name: value"),
+        ("[1, 2]", "needs the keys `base` and `grid`"),
+        ("grid: {steps: 5}", "grid.steps must be a list of values"),
+        ("grid: {steps: []}", "grid.steps must be a list of values"),
+        ("base: {steps: many}", "steps = 'many': give a whole number"),
+        ("base: {seed: zero}", "seed = 'zero': give a whole number"),
+        ("base: {freeze_backbone: maybe}", "give true or false"),
+        ("grid: {loss_options: [margin]}", "loss_options = 'margin': give a mapping"),
+        ("grid: {loss: [npairs_loss], loss_options: [{margin: 1}]}", "option of npairs_loss 'marg"),
+        ("grid: {loss: [circle, histogram], loss_options: [{margn: 1}]}", "'margn': did you mean"),
+        ("grid: {data: [a/b, a_b]}", "two runs would be called semi_hard_triplet-dataa_b"),
+        ("base: {recipe: cub200/x}", "unknown recipe 'cub200/x'"),
+        ("bse: {}", "unknown key of"),
+        ("{", "not valid YAML"),
+    ],
+)
+def test_a_bad_file_is_one_line(write, text, message):
+    with pytest.raises(UserError) as caught:
+        read_grid(write(text))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_sweep_goes_on_after_a_kill_and_keeps_what_is_finished(
+    write, tiny, tmp_path, monkeypatch, capsys
+):
+    base = {k: v for k, v in tiny.to_mapping().items() if v is not None} | {"steps": 2}
+    content = {"base": base, "grid": {"loss": ["npairs_loss"], "seed": [0, 1]}}
+    path, runs, train = write(content), tmp_path / "runs", module.train
+
+    def killed(settings, **options):
+        if settings.seed == 1:
+            raise KeyboardInterrupt
+        return train(settings, **options)
+
+    monkeypatch.setattr(module, "train", killed)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(path, runs=runs, progress=False)
+    monkeypatch.setattr(module, "train", train)
+    first = runs / "folder" / "npairs_loss-seed0" / "metrics.json"
+    before = first.stat().st_mtime_ns
+    capsys.readouterr()
+    folders = sweep(path, runs=runs, progress=False)
+    assert first.stat().st_mtime_ns == before
+    assert "npairs_loss-seed0 is finished" in capsys.readouterr().out
+    found = [open_run(folder) for folder in folders]
+    assert [run.config["settings"]["seed"] for run in found] == [0, 1]
+    assert {name: len(group) for name, group in group_runs(found).items()} == {"npairs_loss": 2}
+    # The same names, other settings: not these runs.
+    content["base"]["learning_rate"] = 0.5
+    with pytest.raises(UserError, match=r"seed0 was trained with other settings \(learning_rate"):
+        sweep(write(content), runs=runs, progress=False)
+    content["base"] |= {"learning_rate": tiny.learning_rate, "check_memory": False}
+    assert sweep(write(content), runs=runs, progress=False) == folders
