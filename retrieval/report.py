@@ -18,7 +18,7 @@ from retrieval.errors import UserError
 from retrieval.evaluation.paired_tests import mean_interval
 from retrieval.evaluation.significance import Comparison, compare
 from retrieval.files import write_text
-from retrieval.published import published_table
+from retrieval.published import published_notes, published_table
 from retrieval.report_text import csv_of, latex_of, markdown_of
 from retrieval.runs import Run
 
@@ -43,8 +43,9 @@ class Section:
             ``<metric>/low``, ``<metric>/high``: the run's 95% interval (bootstrap over classes), or
             for several seeds the t interval of their mean.
         comparison: Recall@1 of all groups on the same queries.
-        published: Figures published under this protocol for the runs' recipes: see
+        published: Figures published for the runs' recipes: see
             :func:`retrieval.published.published_table`.
+        notes: Recipe -> what to know about its figures.
     """
 
     dataset: str
@@ -55,6 +56,7 @@ class Section:
     table: pd.DataFrame
     comparison: Comparison
     published: pd.DataFrame
+    notes: dict[str, str]
 
 
 def make_report(runs: Sequence[Run], metrics: Sequence[str] = METRICS) -> list[Section]:
@@ -134,6 +136,7 @@ def _section(members: list[tuple[Run, dict]], metrics: Sequence[str]) -> Section
     comparison = compare(scores, labels)
     order = list(comparison.summary["name"])
     rows = [_row(name, [entries[run.path] for run in groups[name]], metrics) for name in order]
+    published = published_table([run for run, _ in members], protocol["name"])
     return Section(
         run.dataset,
         str(protocol.get("title", protocol["name"])),
@@ -142,7 +145,8 @@ def _section(members: list[tuple[Run, dict]], metrics: Sequence[str]) -> Section
         {name: groups[name] for name in order},
         pd.DataFrame(rows).dropna(axis=1, how="all"),
         comparison,
-        published_table([run for run, _ in members], protocol["name"]),
+        published,
+        published_notes(published),
     )
 
 

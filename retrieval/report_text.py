@@ -89,8 +89,8 @@ def published_rows(section: "Section") -> list[list[str]]:
     """
     rows = []
     for row in section.published.to_dict("records"):
-        how = "settings changed: not comparable" if row["changed"] else "as published"
-        figures = [f"{100 * row[side]:.2f}" for side in ("measured", "published")]
+        figures = [cell(row, side) for side in ("measured", "published")]
+        how = row["changed"] or "as published"
         rows.append([row["run"], row["recipe"], row["metric"], *figures, how])
     return rows
 
@@ -99,9 +99,10 @@ def _published(section: "Section") -> list[str]:
     rows = published_rows(section)
     if not rows:
         return []
-    lines = ["", "Published beside measured, same protocol:", "", _line(PUBLISHED_HEAD)]
+    lines = ["", "Published beside measured:", "", _line(PUBLISHED_HEAD)]
     lines.append(_line(["---"] * len(PUBLISHED_HEAD)))
-    return lines + [_line([c.replace("|", "\\|") for c in row]) for row in rows]
+    lines += [_line([c.replace("|", "\\|") for c in row]) for row in rows]
+    return lines + [f"\n{recipe}: {note}" for recipe, note in section.notes.items()]
 
 
 def _pairs(section: "Section") -> list[str]:

@@ -64,3 +64,26 @@ def test_settings_that_only_bear_a_recipes_name_are_refused():
     with pytest.raises(UserError, match="unknown recipe 'cub200/none'"):
         check_names(TrainSettings(recipe="cub200/none"))
     check_names(load_recipe("cub200/hard_triplet").train_settings({"steps": 5, "seed": 2}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "scaled"),
+    [
+        ({"dataset_options": {"boxes": True}}, True),
+        ({"dataset_options": {"boxes": False}}, False),
+        ({"dataset_options": {}}, False),
+        ({"data": "elsewhere", "seed": 3, "keep_embeddings": True}, False),
+        ({"dataset": "csv", "dataset_options": {"csv": "cub.csv"}}, True),
+    ],
+)
+def test_other_pixels_make_another_experiment_and_another_place_does_not(changes, scaled):
+    assert load_recipe("cub200/semi_hard_triplet").train_settings(changes).scaled is scaled
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_names() if "resnet50" in name])
+def test_current_practice_is_as_its_title_says_and_takes_no_figure_for_its_own(name):
+    recipe = load_recipe(name)
+    assert "strong augmentation" in recipe.title
+    assert recipe.settings["augment"] == "strong"
+    assert recipe.is_reference == bool(recipe.published)
+    assert recipe.note or not recipe.published

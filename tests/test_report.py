@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ import yaml
 from retrieval.errors import UserError
 from retrieval.importing import import_run
 from retrieval.report import make_report, write_report
-from retrieval.report_text import escape
+from retrieval.report_text import escape, published_rows
 from retrieval.runs import open_run
 from workbench.run_report import write_page
 
@@ -145,4 +146,15 @@ def test_published_figures_stand_beside_measured_ones(tmp_path):
         (line,) = [line for line in text.splitlines() if "| R@1 |" in line and "cub200" in line]
         assert line.endswith(f"| 46.52 | {word} |")
         write_page(make_report([open_run(run.path)]), tmp_path / "page.html")
-        assert f"<td>46.52</td><td>{word}</td>" in (tmp_path / "page.html").read_text()
+        page = (tmp_path / "page.html").read_text()
+        assert f"<td>46.52</td><td>{word}</td>" in page
+        for written in (text, page):
+            assert "cub200/npairs_loss: The published R@4 (59.26) looks like a slip" in written
+
+
+def test_a_figure_published_under_another_protocol_has_a_dash_beside_it():
+    why = "published under leave-one-out: not comparable"
+    row = {"run": "a", "recipe": "inshop/npairs_loss", "metric": "R@1", "measured": np.nan}
+    table = pd.DataFrame([row | {"published": 0.9, "changed": why}])
+    cells = ["a", "inshop/npairs_loss", "R@1", "–", "90.00", why]
+    assert published_rows(SimpleNamespace(published=table)) == [cells]

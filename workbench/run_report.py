@@ -78,7 +78,11 @@ def published_html(section: Section) -> str:
         "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
     )
     head = "".join(f"<th>{name}</th>" for name in PUBLISHED_HEAD)
-    return f"<h3>Published beside measured</h3><table><tr>{head}</tr>{lines}</table>"
+    notes = "".join(
+        f'<p class="quiet">{html.escape(recipe)}: {html.escape(note)}</p>'
+        for recipe, note in section.notes.items()
+    )
+    return f"<h3>Published beside measured</h3><table><tr>{head}</tr>{lines}</table>{notes}"
 
 
 def table_html(table: pd.DataFrame) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from retrieval.datasets import dataset_options
 from retrieval.errors import unknown_option
 from retrieval.settings import TrainSettings
 
@@ -22,7 +23,8 @@ class Recipe:
         name: ``<data set>/<name>``.
         title: What it is.
         settings: Every setting that differs from the defaults.
-        published: The protocol and the published metrics, as shares of 1; empty if none.
+        published: The protocol and the published metrics, as shares of 1; empty if none. With
+            ``reference: true`` they are of a like experiment with other settings: see ``note``.
         note: What to know about them.
     """
 
@@ -31,6 +33,11 @@ class Recipe:
     settings: dict
     published: dict = field(default_factory=dict)
     note: str = ""
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether the published figures are of a like experiment rather than of this one."""
+        return bool(self.published.get("reference"))
 
     def train_settings(self, changes: dict | None = None) -> TrainSettings:
         """Return the recipe's settings with the user's changes on top.
@@ -47,11 +54,18 @@ class Recipe:
         # statistics over a chunk.
         free = {
             "data", "seed", "distribute", "tensorboard", "keep_embeddings", "cache_images_gb",
-            "dataset_options", "check_memory",
+            "check_memory",
         }  # fmt: skip
-        scaled = any(self.settings.get(k) != v for k, v in changes.items() if k not in free)
-        merged = self.settings | changes | {"recipe": self.name, "scaled": scaled}
-        return TrainSettings.from_mapping(merged)
+        merged = self.settings | changes
+        own, asked = _with_every_option(self.settings), _with_every_option(merged)
+        scaled = any(own.get(key) != asked[key] for key in changes if key not in free)
+        return TrainSettings.from_mapping(merged | {"recipe": self.name, "scaled": scaled})
+
+
+def _with_every_option(settings: dict) -> dict:
+    """Spell out the data set's options: naming a default changes nothing."""
+    options = dataset_options(settings["dataset"]) | settings.get("dataset_options", {})
+    return settings | {"dataset_options": options}
 
 
 def recipe_names() -> list[str]:

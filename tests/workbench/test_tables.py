@@ -58,10 +58,39 @@ def test_published_figures_stand_beside_measured_ones(make_run):
     assert table.loc["R@1", "published"] == pytest.approx(0.4903)
     assert table.loc["R@1", "measured"] == tables.metric(run, "leave_one_out", "recall@1")
     assert table.loc["NMI", "published"] == pytest.approx(0.587)
-    assert table["changed"].all()
-    assert tables.published_table([run], "query_gallery").empty  # published under another protocol
+    assert set(table["changed"]) == {"settings changed: not comparable"}
+    run.config["settings"]["scaled"] = False
+    assert set(tables.published_table([run], "leave_one_out")["changed"]) == {""}
     run.config["settings"]["recipe"] = "cub200/gone"
     assert tables.published_table([run], "leave_one_out").empty
+
+
+@pytest.mark.parametrize(
+    ("recipe", "options", "protocol", "why"),
+    [
+        ("inshop/lifted_loss", {}, "query_gallery", "published under leave-one-out: not comparabl"),
+        ("cub200/npairs_loss", {"stand_in": True}, "leave_one_out", "stand-in data: not comparabl"),
+        (
+            "cub200/npairs_loss",
+            {"boxes": True},
+            "leave_one_out",
+            "settings changed: not comparable",
+        ),
+        ("cub200/npairs_loss", {"boxes": False}, "leave_one_out", ""),
+        ("sop/resnet50_proxy_anchor", {}, "leave_one_out", "reference, other settings: About what"),
+    ],
+)
+def test_figures_that_cannot_be_compared_say_why(make_run, recipe, options, protocol, why):
+    run = make_run("one")
+    run.config["settings"] |= {"recipe": recipe, "scaled": False}
+    run.config["dataset"]["options"] = options
+    table = tables.published_table([run], protocol)
+    assert len(table)
+    assert table["published"].notna().all()
+    assert table["measured"].isna().all() == ("published under" in why)
+    for given in table["changed"]:
+        assert given.startswith(why)
+        assert bool(given) == bool(why)
 
 
 def test_recall_at_every_k_follows_from_the_first_hits():

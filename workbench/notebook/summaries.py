@@ -5,6 +5,7 @@ import pandas as pd
 
 from retrieval.datasets.catalog import Catalog
 from retrieval.evaluation.significance import Comparison, compare
+from retrieval.published import published_notes
 from retrieval.recipes import load_recipe, recipe_names
 from retrieval.runs import Run
 from workbench.failures import class_table, query_table
@@ -49,7 +50,7 @@ def published_recipes(dataset: str) -> pd.DataFrame:
         dataset: Its name.
 
     Returns:
-        One row per recipe.
+        One row per recipe; the note says what the figures are where they are not the recipe's own.
     """
     rows = []
     for name in recipe_names():
@@ -70,6 +71,9 @@ def published_recipes(dataset: str) -> pd.DataFrame:
                 "optimiser": settings.optimizer,
                 "steps": settings.steps,
                 **figures,
+                "note": f"reference, other settings: {recipe.note}"
+                if recipe.is_reference
+                else recipe.note,
             }
         )
     return pd.DataFrame(rows).set_index("recipe")
@@ -109,21 +113,21 @@ def _with_interval(metric: dict | None) -> str:
 
 
 def published(runs: dict[str, Run], protocol: str = "leave_one_out") -> pd.DataFrame:
-    """Set measured beside published figures, in percent; a changed recipe says so.
+    """Set measured beside published figures, in percent; what cannot be compared says why.
 
     Args:
         runs: Title -> run made by a recipe.
-        protocol: Only figures published under it.
+        protocol: What was measured under it; a dash beside figures published under another.
 
     Returns:
-        One row per run and metric.
+        One row per run and metric, with the recipe's note.
     """
     table = published_table(list(runs.values()), protocol)
-    changed = table.pop("changed").astype(bool)
+    notes, changed = published_notes(table), table.pop("changed")
     for column in ("measured", "published"):
         table[column] = [percent(value) for value in table[column].astype(float)]
-    notes = {True: "scaled down: not comparable", False: "as published"}
-    table["settings"] = [notes[value] for value in changed]
+    table["settings"] = [why or "as published" for why in changed]
+    table["note"] = [notes.get(recipe, "") for recipe in table["recipe"]]
     return table.set_index(["run", "metric"])
 
 
