@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+import streamlit
 from PIL import Image
 
 from retrieval.errors import UserError
@@ -12,6 +13,7 @@ from tests.workbench.run_factory import write_run
 from tests.workbench.test_pages import open_page
 from workbench import network
 from workbench.lookup import search_vector
+from workbench.pages import own_image
 
 
 def encoded(kind: str, size: tuple[int, int] = (40, 30)) -> bytes:
@@ -112,3 +114,21 @@ def test_an_upload_is_answered_by_both_runs(run_with_network, photo_root, monkey
     assert "not a readable image" in app.error[0].value
     app.text_input(key="upload_path").set_value("/nowhere.jpg").run()
     assert "no such file" in app.error[0].value
+
+
+def test_a_result_of_an_own_image_becomes_the_query(run_with_network, photo_root, monkeypatch):
+    run = run_with_network
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(run.path.parents[1]))
+
+    def cards(data, *, key, on_pick):
+        row = data["groups"][0]["rows"][0]["cards"][0]["row"]
+        streamlit.button("First result", on_click=on_pick, args=({"row": row},))
+
+    monkeypatch.setattr(own_image, "image_cards", cards)
+    app = open_page("retrieval", source="Your own image")
+    app.text_input(key="upload_path").set_value(str(photo_root / run.items["path"][8])).run()
+    app.button[[b.label for b in app.button].index("First result")].click().run()
+    assert app.query_params["item"] == "8"
+    assert "source" not in app.query_params
+    assert not app.exception
+    assert "Next" in [b.label for b in app.button]

@@ -71,5 +71,10 @@ def _results(chosen: Selection, image: network.OwnImage) -> None:
     image_cards(
         {"groups": [{"lead": lead, "size": 200, "rows": lines}]},
         key="own_results",
-        on_pick=lambda choice: go_to(int(choice["row"])),
+        on_pick=_look_at,
     )
+
+
+def _look_at(choice: dict) -> None:
+    st.session_state["source"] = None  # back to the first source: the data set, where the item is
+    go_to(int(choice["row"]))
