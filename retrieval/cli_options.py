@@ -10,6 +10,7 @@ import yaml
 
 from retrieval.datasets import DATASETS, dataset_options
 from retrieval.errors import UserError
+from retrieval.setting_types import as_declared
 from retrieval.settings import TrainSettings
 
 Command = Callable[..., None]
@@ -86,7 +87,11 @@ def with_settings(command: Command) -> Command:
         for key in ("dataset_options", "loss_options"):
             if key in changes:
                 changes[key] = parse_pairs(changes[key], key)
-        given = {k: yaml.safe_load(v) for k, v in values.items() if k in special_names and v}
+        given = {
+            k: parse_dataset_option(k, v)
+            for k, v in values.items()
+            if k in special_names and v is not None
+        }
         if given:
             changes["dataset_options"] = changes.get("dataset_options", {}) | given
         rest = {k: v for k, v in values.items() if k not in names | special_names}
@@ -99,18 +104,65 @@ def with_settings(command: Command) -> Command:
 
 
 def parse_pairs(pairs: list[str], what: str) -> dict:
-    """Turn ``["margin=0.5"]`` into ``{"margin": 0.5}``; values are read as YAML.
+    """Turn ``["margin=0.5"]`` into ``{"margin": 0.5}``.
+
+    Args:
+        pairs: Texts ``name=value``.
+        what: ``loss_options``, whose values are read as YAML, or ``dataset_options``, whose
+            values have the type that the loader declares.
+
+    Returns:
+        Name -> value.
 
     Raises:
-        UserError: A part has no ``=``.
+        UserError: A part has no ``=``, or a value cannot be read.
     """
     parsed = {}
+    flag = "--" + what.removesuffix("s").replace("_", "-")
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals:
-            raise UserError(f"{what}: {pair!r} is not name=value")
-        parsed[key.strip().replace("-", "_")] = yaml.safe_load(value)
+            raise UserError(f"{flag} {pair!r} is not name=value")
+        name = key.strip().replace("-", "_")
+        if what == "dataset_options":
+            parsed[name] = parse_dataset_option(name, value)
+            continue
+        try:
+            parsed[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UserError(
+                f"{flag} {pair!r}: cannot read {value!r}: give a number, true, false, a word or a "
+                "[list]"
+            ) from error
     return parsed
+
+
+def parse_dataset_option(name: str, text: str) -> object:
+    """Read an option's value in the type its loader declares; an unknown option stays text.
+
+    Args:
+        name: The option, e.g. ``image_root``.
+        text: What was typed.
+
+    Returns:
+        The value.
+
+    Raises:
+        UserError: It is of another type.
+    """
+    declared = option_types().get(name, str)
+    value = {"true": True, "false": False}.get(text.lower(), text) if declared is bool else text
+    return as_declared("--" + name.replace("_", "-"), value, declared)
+
+
+def option_types() -> dict[str, object]:
+    """Return the declared type of every option of any data set; equal names mean the same."""
+    return {
+        name: parameter.annotation
+        for entry in DATASETS.values()
+        for name, parameter in inspect.signature(entry.load).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
 
 
 def _kind(field: dataclasses.Field) -> type:
