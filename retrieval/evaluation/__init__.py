@@ -5,11 +5,20 @@
 >>> r = evaluate(np.eye(4) + 1, np.array([0, 0, 1, 1]), ks=(1, 3))
 >>> sorted(r.metrics)[:2], r.neighbours.shape
 (['ami', 'ari'], (4, 4))
+
+Beside :func:`evaluate`: :func:`cmc`, the match characteristic from ``r.first_hit``;
+:func:`compare`, which run wins and whether that is noise; :func:`evaluate_approximately`, for
+galleries too large to search exactly (never used unless called).
 """
 
+from retrieval.evaluation.approximate import ApproximateResult, evaluate_approximately
 from retrieval.evaluation.engine import evaluate
 from retrieval.evaluation.protocol import Protocol
+from retrieval.evaluation.ranking import cmc
 from retrieval.evaluation.results import Result
 from retrieval.evaluation.significance import Comparison, compare
 
-__all__ = ["Comparison", "Protocol", "Result", "compare", "evaluate"]
+__all__ = [
+    "ApproximateResult", "Comparison", "Protocol", "Result", "cmc", "compare", "evaluate",
+    "evaluate_approximately",
+]  # fmt: skip

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from retrieval.errors import UserError, unknown_option
+from retrieval.evaluation.checks import check_shapes, class_codes
 from retrieval.evaluation.distances import DOT, SQUARED, kind_of, normalise
-from retrieval.evaluation.engine import check_shapes
 from retrieval.evaluation.gallery import take
 from retrieval.evaluation.neighbours import search
 from retrieval.evaluation.protocol import Sides, sides
@@ -105,7 +105,7 @@ def evaluate_approximately(
         raise UserError(f"distance {distance!r} has no approximate index: use exact evaluation")
     ks = check_ks(ks)
     embeddings, labels = check_shapes(embeddings, labels)
-    codes = np.unique(labels, return_inverse=True)[1]
+    codes = class_codes(labels)
     parts = sides(len(labels), roles)
     clock = [time.perf_counter()]
     built, words = _build(embeddings, parts, distance, index, effort)

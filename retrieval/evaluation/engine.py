@@ -1,15 +1,17 @@
 """The one call: embeddings and labels in, figures with their protocol out."""
 
+import numbers
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from retrieval.errors import UserError
 from retrieval.evaluation import bootstrap, clustering
+from retrieval.evaluation.checks import check_shapes, class_codes
 from retrieval.evaluation.distances import kind_of, normalise
-from retrieval.evaluation.geometry import geometry
+from retrieval.evaluation.geometry import HUB_K, geometry
 from retrieval.evaluation.neighbours import Ranking, search
 from retrieval.evaluation.protocol import Protocol, Sides, check_no_positive, sides
 from retrieval.evaluation.ranking import check_ks, recall_at
@@ -35,9 +37,12 @@ class Options:
         check_no_positive(self.no_positive)
         clustering.check_method(self.kmeans)
         kind_of(self.distance)
-        for name in ("k_neighbours", "n_bootstrap"):
-            if getattr(self, name) < 0:
-                raise UserError(f"{name} = {getattr(self, name)}: give a number of at least 0")
+        for name, limit in (("k_neighbours", None), ("n_bootstrap", None), ("seed", 2**32)):
+            value = getattr(self, name)
+            whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+            if not whole or value < 0 or (limit is not None and value >= limit):
+                end = "of at least 0" if limit is None else f"from 0 to {limit - 1}"
+                raise UserError(f"{name} = {value!r}: give a whole number {end}")
 
 
 def evaluate(
@@ -81,20 +86,23 @@ def evaluate(
         The result.
 
     Raises:
-        UserError: Bad shapes, values that are not finite, unknown options or roles.
+        UserError: Bad shapes, values that are not finite, missing labels, unknown options or roles.
     """
     options = Options(
         check_ks(ks), distance, k_neighbours, no_positive, kmeans, seed, n_bootstrap
     )  # fmt: skip
     embeddings, labels = check_shapes(embeddings, labels)
-    codes = np.unique(labels, return_inverse=True)[1]
+    codes = class_codes(labels)
     parts = sides(len(labels), roles)
     with worker_pool(threads) as pool:
-        ranking = search(embeddings, codes, parts, distance, k_neighbours, pool=pool)
+        # The geometry card looks at 10 neighbours, however few are asked for.
+        ranking = search(embeddings, codes, parts, distance, max(k_neighbours, HUB_K), pool=pool)
         clusters = None
         if kmeans != "none":
             clusters = find_clusters(embeddings, codes, ranking, options, reuse, pool)
         card = geometry(embeddings, codes, ranking, len(parts.gallery), seed=seed, pool=pool)
+    ids, similarities = ranking.ids[:, :k_neighbours], ranking.similarities[:, :k_neighbours]
+    ranking = replace(ranking, ids=ids, similarities=similarities)
     return make_result(labels, codes, parts, ranking, clusters, card, embeddings.shape[1], options)
 
 
@@ -155,24 +163,6 @@ def find_clusters(
     if on_graph and not complete:
         ids = search(points, codes, sides(len(codes), None), "euclidean", wanted, pool=pool).ids
     return clustering.kmeans(points, k, options.kmeans, options.seed, ids=ids, pool=pool).clusters
-
-
-def check_shapes(embeddings: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return embeddings (n, d) and labels (n,) as arrays.
-
-    Raises:
-        UserError: Not two-dimensional, empty, not numbers, or lengths that differ.
-    """
-    embeddings, labels = np.asanyarray(embeddings), np.asarray(labels)
-    if embeddings.ndim != 2 or 0 in embeddings.shape:
-        raise UserError(f"embeddings have shape {embeddings.shape}: give (items, dimensions)")
-    if embeddings.dtype.kind not in "fiu":
-        raise UserError(f"embeddings hold {embeddings.dtype}: give real numbers")
-    if labels.shape != (len(embeddings),):
-        raise UserError(
-            f"labels have shape {labels.shape}: give ({len(embeddings)},), one per item"
-        )
-    return embeddings, labels
 
 
 def score_queries(

@@ -20,7 +20,8 @@ R-Precision and MAP@R: Musgrave, Belongie and Lim, *A Metric Learning Reality Ch
 section 3.1. ``map`` is mean average precision over the whole gallery.
 """
 
-from collections.abc import Sequence
+import numbers
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -108,7 +109,11 @@ def check_ks(ks: Sequence[int]) -> tuple[int, ...]:
     Raises:
         UserError: A K is not a whole number of at least 1.
     """
+    if isinstance(ks, str) or not isinstance(ks, Iterable):
+        raise UserError(f"ks = {ks!r}: give several numbers, such as ks=(1, 2, 4, 8)")
+    ks = tuple(ks)
     for k in ks:
-        if int(k) != k or k < 1:
+        whole = isinstance(k, numbers.Real) and not isinstance(k, bool) and k == k // 1
+        if not whole or k < 1:
             raise UserError(f"ks holds {k!r}: give whole numbers of at least 1")
     return tuple(sorted({int(k) for k in ks}))

@@ -17,6 +17,9 @@ from retrieval.evaluation.bootstrap import class_sums, class_weights, percentile
 from retrieval.evaluation.paired_tests import ALPHA, bootstrap_p, holm, mcnemar, mean_interval
 from retrieval.evaluation.results import Result
 
+# What must agree for per-query scores to be comparable: neither k-means nor its seed make them.
+PROTOCOL = ("name", "rule", "distance", "no_positive", "ties", "n_items", "n_gallery")
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -72,7 +75,8 @@ def compare(
         The comparison.
 
     Raises:
-        UserError: Nothing to compare, a metric that a result lacks, or different queries.
+        UserError: Nothing to compare, a metric that a result lacks, or different queries or
+            protocols.
     """
     scores, classes = _scores_of(results, classes, metric)
     table, classes = _common(scores, classes)
@@ -99,13 +103,15 @@ def _scores_of(
     """Return each name's scores, float64 (seeds, q), and the class of each query."""
     if not results:
         raise UserError("nothing to compare: give at least one run")
-    scores = {}
+    scores, first = {}, None
     for name, value in results.items():
         group = value if isinstance(value, list | tuple) else [value]
         if isinstance(group[0], Result):
             classes = group[0].labels if classes is None else classes
             value = [_column(name, result, metric) for result in group]
             for result in group:
+                first = first or result
+                _check_comparable(name, result, first)
                 if not np.array_equal(result.labels, classes):
                     raise UserError(f"{name}: its queries differ from the other runs'")
         scores[name] = np.atleast_2d(np.asarray(value, np.float64))
@@ -117,6 +123,16 @@ def _scores_of(
                 f"{name}: scores of {value.shape[-1]} queries, but classes of {len(classes)}"
             )
     return scores, np.asarray(classes)
+
+
+def _check_comparable(name: str, result: Result, first: Result) -> None:
+    """Refuse a result of other queries or another protocol than the first one's."""
+    if not np.array_equal(result.queries, first.queries):
+        raise UserError(f"{name}: its queries are other items than the first run's")
+    for field in PROTOCOL:
+        own, other = getattr(result.protocol, field), getattr(first.protocol, field)
+        if own != other:
+            raise UserError(f"{name}: evaluated with {field} {own}, the first run with {other}")
 
 
 def _column(name: str, result: Result, metric: str) -> np.ndarray:

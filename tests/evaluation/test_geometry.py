@@ -70,6 +70,14 @@ def test_hubness_is_the_skewness_of_k_occurrence(data):
     assert result.geometry["share_never_retrieved"] == (counts == 0).mean()
 
 
+@pytest.mark.parametrize("k", [0, 3])
+def test_the_card_is_the_same_however_few_neighbours_are_kept(data, k):
+    few, many = evaluate(*data, k_neighbours=k, **QUIET), evaluate(*data, **QUIET)
+    assert few.geometry == many.geometry
+    assert few.neighbours.tolist() == many.neighbours[:, :k].tolist()
+    assert few.similarities.shape == (len(data[0]), k)
+
+
 def test_near_duplicates_count_queries_with_a_twin():
     rng = np.random.default_rng(1)
     x = rng.standard_normal((40, 32))

@@ -132,6 +132,24 @@ def test_any_per_query_metric_of_results():
         compare({"all": good}, metric="nmi")
 
 
+def test_results_of_other_queries_or_another_protocol_are_not_compared():
+    x, labels = np.random.default_rng(5).standard_normal((12, 3)), np.repeat(np.arange(4), 3)
+    quiet = {"kmeans": "none", "n_bootstrap": 0}
+    first = evaluate(x, labels, **quiet)
+    compare({"a": first, "b": evaluate(x[:, :2], labels, kmeans="none", n_bootstrap=9, seed=3)})
+    other = evaluate(x, labels, distance="euclidean", **quiet)
+    with pytest.raises(UserError, match="b: evaluated with distance euclidean, the first run with"):
+        compare({"a": first, "b": [first, other]})
+    zero = evaluate(x, labels, no_positive="zero", **quiet)
+    with pytest.raises(UserError, match="b: evaluated with no_positive zero"):
+        compare({"a": first, "b": zero})
+    halves = [np.where((np.arange(12) % 3 == which), "query", "gallery") for which in (0, 1)]
+    one, two = (evaluate(x, labels, roles, **quiet) for roles in halves)
+    assert one.labels.tolist() == two.labels.tolist()
+    with pytest.raises(UserError, match="b: its queries are other items"):
+        compare({"a": one, "b": two})
+
+
 @pytest.mark.parametrize(
     ("results", "classes", "message"),
     [

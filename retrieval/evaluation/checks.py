@@ -1,0 +1,40 @@
+"""Checks of embeddings and labels, before anything is computed from them."""
+
+import numpy as np
+import pandas as pd
+
+from retrieval.errors import UserError
+
+
+def check_shapes(embeddings: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return embeddings (n, d) and labels (n,) as arrays.
+
+    Raises:
+        UserError: Not two-dimensional, empty, not numbers, or lengths that differ.
+    """
+    embeddings, labels = np.asanyarray(embeddings), np.asarray(labels)
+    if embeddings.ndim != 2 or 0 in embeddings.shape:
+        raise UserError(f"embeddings have shape {embeddings.shape}: give (items, dimensions)")
+    if embeddings.dtype.kind not in "fiu":
+        raise UserError(f"embeddings hold {embeddings.dtype}: give real numbers")
+    if labels.shape != (len(embeddings),):
+        raise UserError(
+            f"labels have shape {labels.shape}: give ({len(embeddings)},), one per item"
+        )
+    return embeddings, labels
+
+
+def class_codes(labels: np.ndarray) -> np.ndarray:
+    """Number the classes of labels (n,) from 0, in sorted order.
+
+    Raises:
+        UserError: A label is missing (None or NaN; the row is named), or they cannot be sorted.
+    """
+    missing = pd.isna(labels)
+    if missing.any():
+        row = int(np.argmax(missing))
+        raise UserError(f"labels: row {row} is {labels[row]}: give every item its class")
+    try:
+        return np.unique(labels, return_inverse=True)[1]
+    except TypeError:
+        raise UserError("labels mix types: give all as integers, or all as strings") from None
