@@ -94,6 +94,9 @@ def embed_images(
     if size != settings.image_size:
         warn_of_resolution(settings.image_size, size)
         network = at_resolution(network, size)
+    if network.distribute_strategy.num_replicas_in_sync > 1:
+        # Made within a strategy, it would embed every batch once per device: same weights, none.
+        network = keras.Model(network.inputs, network.outputs[0], name=network.name)
     loaded = (settings.pre_crop or size) if views else size
     batches = eval_dataset(
         catalog.absolute_paths(rows),

@@ -52,8 +52,10 @@ def write_embeddings(folder: Path, embeddings: np.ndarray, rows: pd.DataFrame) -
     """Write ``embeddings.npy`` (n, d) float32 and ``items.parquet`` of the same n rows.
 
     Raises:
-        UserError: An embedding is not finite; names the first such item.
+        UserError: Not one embedding per row, or one is not finite; names the first such item.
     """
+    if len(embeddings) != len(rows):
+        raise UserError(f"{folder}: {len(embeddings)} embeddings for {len(rows)} items")
     bad = ~np.isfinite(embeddings).all(axis=1)
     if bad.any():
         row = int(np.argmax(bad))
