@@ -1,6 +1,7 @@
 """Optimisers by name, with weight decay, clipping and a learning rate per part of the model."""
 
 import keras
+import tensorflow as tf
 
 from retrieval.errors import unknown_option
 
@@ -24,7 +25,8 @@ def build_optimizer(
         name: ``adam``, ``adamw`` or ``momentum`` (SGD with momentum 0.9).
         learning_rate: A rate or a schedule.
         weight_decay: Decoupled weight decay; 0 is off.
-        clip_norm: Clip the global norm of the gradient; None is off.
+        clip_norm: Clip the global norm of the gradient; None is off. In a strategy's scope: of the
+            sum over replicas, of which each must pass the mean (see :func:`replica_mean`).
 
     Returns:
         The optimiser, not built yet.
@@ -36,7 +38,29 @@ def build_optimizer(
         raise unknown_option("optimizer", name, OPTIMIZERS)
     # Keras' AdamW decays by 0.004 unless told otherwise.
     decay = weight_decay if name == "adamw" else (weight_decay or None)
+    if clip_norm is not None:
+        clip_norm /= tf.distribute.get_strategy().num_replicas_in_sync
     return OPTIMIZERS[name](learning_rate, weight_decay=decay, global_clipnorm=clip_norm)
+
+
+def replica_mean(gradients: list, replicas: int) -> list:
+    """Return the mean over replicas of each gradient, to be passed to the optimiser.
+
+    Keras sums gradients over replicas after it has clipped those of each, and looked whether they
+    are finite (float16). Of equal gradients the sum is clipped as one device would have done.
+
+    Args:
+        gradients: One per variable, of this replica; their sum over replicas is the gradient.
+        replicas: Replicas in sync; 1 returns the gradients.
+
+    Returns:
+        One tensor per variable, the same on every replica.
+    """
+    if replicas == 1:
+        return gradients
+    context = tf.distribute.get_replica_context()
+    dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
+    return context.all_reduce(tf.distribute.ReduceOp.MEAN, dense)
 
 
 def apply_scaled(

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from retrieval.chunked_gradients import Step, chunked_gradients
-from retrieval.optimizers import apply_scaled
+from retrieval.optimizers import apply_scaled, replica_mean
 
 
 class RankingModel(keras.Model):
@@ -71,7 +71,10 @@ class RankingModel(keras.Model):
             # Every replica computes the same global loss, and gradients are summed over them.
             scaled = self.optimizer.scale_loss(loss / replicas)
         variables = self.network.trainable_variables + self.loss_weights
-        return Step(loss, tape.gradient(scaled, variables), embeddings)
+        gradients = tape.gradient(
+            scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+        return Step(loss, replica_mean(gradients, replicas), embeddings)
 
     def _factors(self, variables: list) -> list:
         """Return the learning rate of each variable relative to the optimiser's."""

@@ -3,11 +3,22 @@
 import subprocess
 import sys
 
-SCRIPT = """
-import keras, numpy as np, tensorflow as tf
+import pytest
+
+# All in one process: TensorFlow takes long to load, and a session has one strategy.
+DEVICES = """
+import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+make = tf.distribute.MirroredStrategy
+tf.distribute.MirroredStrategy = lambda: make(["CPU:0", "CPU:1"])
+"""
+
+EQUAL = """
+import keras, numpy as np
+from retrieval.training import mirrored_strategy
 from retrieval.losses import get_loss
+from retrieval.optimizers import build_optimizer
 from retrieval.ranking_model import RankingModel
 
 rng = np.random.default_rng(0)
@@ -15,7 +26,7 @@ x, y = rng.normal(size=(48, 5)).astype("float32"), np.repeat(np.arange(12), 4).a
 # Positives of the first replica's anchors lie on the second: only the global batch has pairs.
 order = np.arange(48).reshape(4, 3, 4).transpose(0, 2, 1).reshape(-1)
 
-def train(strategy, name, memory=None, multipliers=None, freeze_steps=0):
+def train(strategy, name, memory=None, multipliers=None, freeze_steps=0, clip_norm=None):
     with strategy.scope():
         keras.utils.set_random_seed(0)
         loss = get_loss(name, cross_batch_memory=memory)
@@ -24,7 +35,7 @@ def train(strategy, name, memory=None, multipliers=None, freeze_steps=0):
         inputs = keras.Input((5,))
         network = keras.Model(inputs, keras.layers.Dense(3)(body(inputs)))
         model = RankingModel(network, loss, freeze_steps, multipliers)
-        model.compile(optimizer=keras.optimizers.SGD(0.05))
+        model.compile(optimizer=build_optimizer("momentum", 0.02, clip_norm=clip_norm))
         model.optimizer.build(network.trainable_variables + model.loss_weights)
     data = tf.data.Dataset.from_tensor_slices((x[order], y[order])).batch(12)
     losses = [model.fit(data.skip(i).take(1), verbose=0).history["loss"][0] for i in range(4)]
@@ -32,17 +43,16 @@ def train(strategy, name, memory=None, multipliers=None, freeze_steps=0):
     copies = [strategy.experimental_local_results(v.value) for v in variables]
     return np.array(losses), [[c.numpy() for c in of_replicas] for of_replicas in copies]
 
-two_devices = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 for case in (
     {"name": "hard_triplet"},
     {"name": "semi_hard_triplet", "freeze_steps": 2},
-    {"name": "margin_loss"},
+    {"name": "margin_loss", "clip_norm": 0.3},
     {"name": "proxy_anchor", "multipliers": {"loss": 10.0, "backbone": 0.5}},
     # 20 rows: the queue wraps around within the second batch.
     {"name": "contrastive_loss", "memory": {"size": 20, "start": 1}},
 ):
     (losses, weights), (same, copies) = (
-        train(strategy, **case) for strategy in (tf.distribute.get_strategy(), two_devices)
+        train(strategy, **case) for strategy in (tf.distribute.get_strategy(), mirrored_strategy())
     )
     np.testing.assert_allclose(same, losses, rtol=1e-5, err_msg=str(case))
     assert losses.min() > 0, "the test needs a loss that is not zero"
@@ -53,44 +63,55 @@ for case in (
 print("equal")
 """
 
-# Two trainings in one process, of networks and losses with variables of different shapes.
+# Trainings in one process, of networks and losses with variables of different shapes.
 SESSION = """
 import sys
 from pathlib import Path
-import tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-make = tf.distribute.MirroredStrategy
-tf.distribute.MirroredStrategy = lambda: make(["CPU:0", "CPU:1"])
-from retrieval import TrainSettings, load_catalog
+import pandas as pd
+from retrieval import TrainSettings, load_catalog, open_run, train as train_run
 from retrieval.resolve import resolve
 from retrieval.training import fit
+
+import retrieval.finish
+retrieval.finish.project = lambda *_, **__: pd.DataFrame()  # slow, and not about devices
 
 settings = TrainSettings(
     dataset="folder", data=sys.argv[1], backbone="conv4", weights="none", image_size=16,
     classes_per_batch=4, samples_per_class=2, eval_every=1, distribute="mirrored",
 )
+whole = settings.with_(loss="hard_triplet", embedding_size=8, steps=1, eval_split="test")
+run = open_run(train_run(whole, runs=sys.argv[2], name="whole", progress=False))
+recall = run.result()["metrics"]["recall@1"]["value"]
+assert list(run.history["recall@1"]) == [recall]
+print("embeddings", run.embeddings.shape)
 catalog = load_catalog("folder", settings.data)
-for name, size, steps in (("hard_triplet", 8, 1), ("proxy_anchor", 4, 1), ("proxy_anchor", 4, 2)):
-    changed = settings.with_(loss=name, embedding_size=size, steps=steps)
-    folder = Path(sys.argv[2]) / name
+for steps in (1, 2):
+    changed = settings.with_(loss="proxy_anchor", embedding_size=4, steps=steps)
+    folder = Path(sys.argv[2]) / "fitted"
     folder.mkdir(exist_ok=True)
     fit(resolve(changed, catalog), catalog, folder, progress=False)
     print((folder / "history.csv").read_text().count(chr(10)) - 1, "steps")
 """
 
 
-def run(script, *arguments):
-    command = [sys.executable, "-c", script, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+@pytest.fixture(scope="module")
+def output(shapes, tmp_path_factory):
+    """Return what the script printed; where it failed, its last words."""
+    command = [sys.executable, "-c", DEVICES + EQUAL + SESSION, str(shapes)]
+    command.append(str(tmp_path_factory.mktemp("runs")))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr[-2000:]
 
 
-def test_two_replicas_give_the_losses_and_weights_of_one():
+def test_two_replicas_give_the_losses_and_weights_of_one(output):
     """Also a loss with weights or state of its own, and a cross-batch memory; both copies do."""
-    done = run(SCRIPT)
-    assert done.stdout.strip().endswith("equal"), done.stderr[-2000:]
+    assert "\nequal\n" in f"\n{output}", output
 
 
-def test_trainings_on_two_devices_follow_each_other_and_continue(shapes, tmp_path):
-    done = run(SESSION, shapes, tmp_path)
-    assert done.stdout.split("\n")[:3] == ["1 steps", "1 steps", "2 steps"], done.stderr[-2000:]
+def test_a_run_on_two_devices_embeds_every_item_once(output):
+    """In training, after it, and so in the metrics."""
+    assert "embeddings (24, 8)" in output, output
+
+
+def test_trainings_on_two_devices_follow_each_other_and_continue(output):
+    assert "1 steps\n2 steps\n" in output, output
