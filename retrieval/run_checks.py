@@ -5,7 +5,7 @@ One damaged folder must not take down a page that lists many, so all of ``config
 """
 
 import contextlib
-import textwrap
+import reprlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,7 +85,7 @@ def reading(file: Path) -> Iterator[Path]:
     except UserError:
         raise
     except Exception as error:  # a damaged file may raise anything
-        detail = textwrap.shorten(str(error), 200)
+        detail = " ".join(str(error).split())[:200]
         raise UserError(f"{file}: damaged ({type(error).__name__}: {detail})") from error
 
 
@@ -97,8 +97,7 @@ def _part(where: Path | str, holder: dict, key: str, what: str, *, optional: boo
             return None
         raise UserError(f"{where}: {key} is missing")
     if not isinstance(value, KINDS[what]) or isinstance(value, bool):
-        shown = textwrap.shorten(repr(value), 60)
-        raise UserError(f"{where}: {key} must be {what}, not {shown}")
+        raise UserError(f"{where}: {key} must be {what}, not {reprlib.repr(value)}")
     return value
 
 

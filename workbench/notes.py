@@ -35,10 +35,10 @@ def read_notes(run: Run) -> pd.DataFrame:
         UserError: The file cannot be read or lacks a column.
     """
     path = notes_path(run)
-    if not path.exists():
-        return pd.DataFrame(columns=[*COLUMNS, "row"])
     try:
         notes = pd.read_csv(path, dtype=str, keep_default_na=False)[COLUMNS]
+    except FileNotFoundError:
+        return pd.DataFrame(columns=[*COLUMNS, "row"])
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{path}: not a notes file ({error}); move it away") from error
     rows = pd.Series(range(len(run.items)), index=run.items["path"].astype(str))
@@ -63,7 +63,8 @@ def write_note(run: Run, row: int, tag: str, note: str) -> None:
         note: Free text, cut at 2,000 characters.
 
     Raises:
-        UserError: An existing notes file cannot be read; it is left as it is.
+        UserError: An existing notes file cannot be read, or the folder cannot be written to; what
+            exists is left as it is.
     """
     item = run.items.iloc[row]
     tag, note = tag.strip()[:100], note.strip()[:LONGEST]
@@ -74,5 +75,11 @@ def write_note(run: Run, row: int, tag: str, note: str) -> None:
             when = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
             new = [str(item["path"]), str(item["label_name"]), tag, note, when]
             notes = pd.concat([notes, pd.DataFrame([new], columns=COLUMNS)], ignore_index=True)
-        with atomic_path(notes_path(run)) as temporary:
-            notes.to_csv(temporary, index=False)
+        try:
+            with atomic_path(notes_path(run)) as temporary:
+                notes.to_csv(temporary, index=False)
+        except OSError as error:
+            raise UserError(
+                f"{notes_path(run)}: the note cannot be written ({error.strerror or error}); make "
+                "the folder writable"
+            ) from error

@@ -1,6 +1,8 @@
 """Images that a user gives: checked by content, embedded as the run's items were."""
 
 import io
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -114,6 +116,48 @@ def test_an_upload_is_answered_by_both_runs(run_with_network, photo_root, monkey
     assert "not a readable image" in app.error[0].value
     app.text_input(key="upload_path").set_value("/nowhere.jpg").run()
     assert "no such file" in app.error[0].value
+    app.text_input(key="upload_path").set_value("~nosuchuser/x.jpg").run()
+    assert "cannot be read" in app.error[0].value
+    assert not app.exception
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("/nowhere/x.jpg", "/nowhere/x.jpg: no such file"),
+        ("~nosuchuser/x.jpg", "~nosuchuser/x.jpg: cannot be read"),
+        ("x" * 300, "cannot be read (File name too long)"),
+        ("nul\0byte", "no such file"),
+    ],
+)
+def test_a_path_that_cannot_be_read_is_one_line(path, message):
+    with pytest.raises(UserError, match=re.escape(message)) as caught:
+        own_image.read_image(None, path)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 200
+
+
+def test_an_unreadable_file_is_one_line(tmp_path, monkeypatch):
+    def refuse(*args, **options):
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "x.jpg").write_bytes(encoded("JPEG"))
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(UserError, match=r"x\.jpg: cannot be read \(Permission denied\)"):
+        own_image.read_image(None, str(tmp_path / "x.jpg"))
+
+
+@pytest.mark.parametrize(
+    ("address", "offered"), [("localhost", 1), ("127.0.0.1", 1), ("0.0.0.0", 0), (None, 0)]
+)
+def test_the_path_field_is_for_this_computer_alone(make_run, monkeypatch, address, offered):
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(make_run("one").path.parents[1]))
+    option = streamlit.get_option
+    monkeypatch.setattr(
+        streamlit, "get_option", lambda name: address if name == "server.address" else option(name)
+    )
+    app = open_page("retrieval", source="Your own image")
+    assert len([field for field in app.text_input if field.key == "upload_path"]) == offered
 
 
 def test_a_result_of_an_own_image_becomes_the_query(run_with_network, photo_root, monkeypatch):

@@ -4,9 +4,12 @@ import threading
 
 import pandas as pd
 import pytest
+import streamlit
 
 from retrieval.errors import UserError
+from tests.workbench.test_pages import open_page
 from workbench import notes
+from workbench.pages import failure_tabs, failures, oddity_tabs
 
 
 def test_a_note_is_written_changed_and_removed(make_run):
@@ -50,3 +53,52 @@ def test_two_writers_lose_nothing(make_run):
         writer.join()
     saved = pd.read_csv(notes.notes_path(run))
     assert sorted(saved["note"]) == list(range(12))
+
+
+def refuse(path):
+    raise OSError(30, "Read-only file system")
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_line(make_run, monkeypatch):
+    run = make_run("one")
+    notes.write_note(run, 4, "duplicate", "")
+    monkeypatch.setattr(notes, "atomic_path", refuse)
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(run.path.parents[1]))
+    with pytest.raises(UserError, match=r"one\.notes\.csv: the note cannot be written \(Read-only"):
+        notes.write_note(run, 4, "", "odd")
+    app = open_page("retrieval", item="5")
+    app.text_area[0].set_value("odd light")
+    press(app, "Save")
+    assert "the note cannot be written" in app.error[0].value
+    assert notes.read_notes(run)["row"].tolist() == [4]
+
+
+def press(app, label: str) -> None:
+    app.button[[b.label for b in app.button].index(label)].click().run()
+    assert not app.exception
+
+
+@pytest.mark.parametrize("tab", ["Queries", "Suspected label errors", "Notes"])
+def test_an_image_of_the_failures_page_is_marked_where_it_is(make_run, monkeypatch, tab):
+    run = make_run("one")
+    notes.write_note(run, 4, "interesting", "")
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(run.path.parents[1]))
+    page = {"Suspected label errors": oddity_tabs, "Notes": failure_tabs}.get(tab, failures)
+
+    def cards(data, *, key, on_pick):
+        streamlit.button("An image", on_click=on_pick, args=({"row": 4},))
+
+    monkeypatch.setattr(page, "image_cards", cards)
+    app = open_page("failures", tab=tab)
+    app.toggle(key="marking").set_value(True).run()
+    press(app, "An image")
+    assert app.title[0].value == "Failures"
+    assert app.selectbox[-1].value == "interesting"
+    app.text_area[0].set_value("a lime")
+    press(app, "Save")
+    assert notes.note_of(run, 4) == ("interesting", "a lime")
+    assert app.title[0].value == "Failures"
+    app.toggle(key="marking").set_value(False).run()
+    press(app, "An image")
+    assert app.title[0].value == "Retrieval"
+    assert app.query_params["item"] == "4"

@@ -11,8 +11,8 @@ from workbench.components import image_cards
 from workbench.exports import table_csv
 from workbench.figures.style import CONFIG
 from workbench.gallery import card, query_groups
-from workbench.navigation import open_query
 from workbench.notes import COLUMNS, read_notes
+from workbench.pages.note_box import open_or_mark
 from workbench.state import Selection
 from workbench.theme import class_names, file_stem, plain
 
@@ -99,7 +99,7 @@ def _pair_images(chosen: Selection, table: pd.DataFrame, labels, pair: tuple[int
                 "empty": "Never in this direction.",
             }
         )
-    image_cards({"rows": lines}, key="pair_images", on_pick=open_query)
+    image_cards({"rows": lines}, key="pair_images", on_pick=open_or_mark)
 
 
 def classes_tab(chosen: Selection, table: pd.DataFrame) -> None:
@@ -129,7 +129,7 @@ def classes_tab(chosen: Selection, table: pd.DataFrame) -> None:
     with right:
         st.markdown(f"**{plain(names[label])}**: {len(part):,} failures")
         groups = query_groups(chosen.a, chosen.neighbours, part["row"].head(5), k=6)
-        image_cards({"groups": groups}, key="class_failures", on_pick=open_query)
+        image_cards({"groups": groups}, key="class_failures", on_pick=open_or_mark)
 
 
 def notes_tab(chosen: Selection, table: pd.DataFrame) -> None:
@@ -140,7 +140,7 @@ def notes_tab(chosen: Selection, table: pd.DataFrame) -> None:
         st.text(str(error))
         return
     if notes.empty:
-        st.info("Nothing is marked yet: add a note to an item on the Retrieval page.")
+        st.info("Nothing is marked yet: turn on “Mark items” above and click an image.")
         return
     st.download_button(
         "Notes (CSV)",
@@ -153,7 +153,7 @@ def notes_tab(chosen: Selection, table: pd.DataFrame) -> None:
         card(chosen.a, int(n.row), note=" · ".join(filter(None, (n.tag, n.note))))
         for n in notes.dropna(subset=["row"]).itertuples()
     ]
-    image_cards({"rows": [{"cards": cards, "size": 140}]}, key="notes", on_pick=open_query)
+    image_cards({"rows": [{"cards": cards, "size": 140}]}, key="notes", on_pick=open_or_mark)
     lost = int(np.sum(notes["row"].isna()))
     if lost:
         st.caption(f"{lost:,} notes are about items that this run does not hold any more.")

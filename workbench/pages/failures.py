@@ -11,8 +11,8 @@ from workbench.exports import export_menu
 from workbench.figures.failures import rank_bins
 from workbench.figures.style import CONFIG
 from workbench.gallery import query_groups
-from workbench.navigation import open_query
 from workbench.pages.failure_tabs import classes_tab, notes_tab, pairs_tab
+from workbench.pages.note_box import mark_switch, open_or_mark
 from workbench.pages.oddity_tabs import duplicates_tab, hubs_tab, label_errors_tab
 from workbench.pages.paging import page_of
 from workbench.state import Selection, selection
@@ -48,10 +48,13 @@ def failures_page() -> None:
     head = page_head("Failures", chosen)
     table = analyses.query_table(chosen.neighbours, chosen.a.items["label"].to_numpy())
     wrong, n = len(analyses.failures(table)), int(table["answerable"].sum())
-    st.markdown(
-        f"**{wrong:,} of {n:,}** queries ({100 * wrong / max(1, n):.1f} %) are wrong at rank 1. "
-        "Click any image to look at it as the query."
-    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            f"**{wrong:,} of {n:,}** queries ({100 * wrong / max(1, n):.1f} %) are wrong at rank "
+            "1. Click any image to look at it as the query.",
+            width="stretch",
+        )
+        mark_switch(chosen.a)
     names = ["Queries", *TABS]
     address.keep("tab", names[0], names)
     tabs = st.tabs(names, key="tab", on_change="rerun")
@@ -94,7 +97,7 @@ def _queries(chosen: Selection, table: pd.DataFrame) -> None:
         st.caption(f"{meaning} Click a bar above to see only its queries.")
     rows = page_of(found["row"].to_numpy(), "queries")
     groups = query_groups(chosen.a, chosen.neighbours, rows, k=chosen.k)
-    image_cards({"groups": groups}, key="failed", on_pick=open_query)
+    image_cards({"groups": groups}, key="failed", on_pick=open_or_mark)
 
 
 def _in_bin(table: pd.DataFrame, bin: tuple[int, int], sort) -> pd.DataFrame:

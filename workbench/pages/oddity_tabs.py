@@ -7,7 +7,7 @@ import streamlit as st
 from workbench import oddities
 from workbench.components import image_cards
 from workbench.gallery import card, query_groups
-from workbench.navigation import open_query
+from workbench.pages.note_box import open_or_mark
 from workbench.pages.paging import page_of
 from workbench.state import Selection
 from workbench.theme import class_names
@@ -43,7 +43,7 @@ def hubs_tab(chosen: Selection, table: pd.DataFrame) -> None:
         {"title": "Hubs", "detail": "in the most lists", "cards": hubs, "size": 100},
         {"title": "Orphans", "detail": share, "cards": lost, "size": 100, "empty": "None."},
     ]
-    image_cards({"rows": rows}, key="hubs", on_pick=open_query)
+    image_cards({"rows": rows}, key="hubs", on_pick=open_or_mark)
 
 
 def duplicates_tab(chosen: Selection, table: pd.DataFrame) -> None:
@@ -60,7 +60,7 @@ def duplicates_tab(chosen: Selection, table: pd.DataFrame) -> None:
         score = f"{pair['similarity']:.3f}"
         other = card(chosen.a, int(pair["b"]), mark="miss", score=score)
         cards.append([card(chosen.a, int(pair["a"])), other])
-    image_cards({"rows": [{"cards": cards, "size": 112}]}, key="duplicates", on_pick=open_query)
+    image_cards({"rows": [{"cards": cards, "size": 112}]}, key="duplicates", on_pick=open_or_mark)
 
 
 def label_errors_tab(chosen: Selection, table: pd.DataFrame) -> None:
@@ -78,4 +78,4 @@ def label_errors_tab(chosen: Selection, table: pd.DataFrame) -> None:
         share, other = 100 * suspect["share"], names[int(suspect["suggested"])]
         group["rows"][0]["title"] = f"{share:.0f} % of its neighbours are {other}"
         groups.append(group)
-    image_cards({"groups": groups}, key="label_errors", on_pick=open_query)
+    image_cards({"groups": groups}, key="label_errors", on_pick=open_or_mark)

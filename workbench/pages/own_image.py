@@ -15,6 +15,7 @@ from workbench.state import Selection, go_to
 from workbench.theme import plain
 
 TYPES = ["jpg", "jpeg", "png", "webp", "gif", "bmp"]
+LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 def own_image(chosen: Selection) -> None:
@@ -25,26 +26,46 @@ def own_image(chosen: Selection) -> None:
     """
     left, right = st.columns(2)
     upload = left.file_uploader("An image", type=TYPES, key="upload", max_upload_size=20)
-    path = right.text_input("Or the path of one on this computer", key="upload_path")
+    path = ""
+    if st.get_option("server.address") in LOCAL:  # others must not open this computer's files
+        path = right.text_input("Or the path of one on this computer", key="upload_path")
     try:
-        image = _read(upload, (path or "").strip())
+        image = read_image(upload, (path or "").strip())
         if image is not None:
             _results(chosen, image)
+        else:
+            st.caption("It is embedded by the network of each run; TensorFlow is loaded for that.")
     except UserError as error:
         st.error(plain(str(error)))
 
 
-def _read(upload, path: str) -> network.OwnImage | None:
+def read_image(upload, path: str) -> network.OwnImage | None:
+    """Read the image that was uploaded, else the one at a path.
+
+    Args:
+        upload: What the upload box holds, or None.
+        path: On this computer; may start with ``~``; empty for none.
+
+    Returns:
+        The image, or None if neither is given.
+
+    Raises:
+        UserError: It cannot be read or is no image.
+    """
     if upload is not None:
         return network.check_image(upload.getvalue(), upload.name)
     if not path:
-        st.caption("It is embedded by the network of each run; TensorFlow is loaded for that.")
         return None
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise UserError(f"{path}: no such file")
-    with file.open("rb") as opened:
-        return network.check_image(opened.read(network.MOST_BYTES + 1), file.name)
+    try:
+        file = Path(path).expanduser()
+        if not file.is_file():
+            raise UserError(f"{path}: no such file")
+        with file.open("rb") as opened:
+            data = opened.read(network.MOST_BYTES + 1)
+    except (OSError, RuntimeError) as error:  # RuntimeError: ~somebody who is not a user
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path[:100]}: cannot be read ({reason})") from error
+    return network.check_image(data, file.name)
 
 
 def _results(chosen: Selection, image: network.OwnImage) -> None:
