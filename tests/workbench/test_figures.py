@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import pytest
 
 from tests.workbench.small import LABELS, neighbours
@@ -71,7 +72,20 @@ def test_the_map_of_sixty_thousand_items_is_small_and_one_trace():
     figure = figures.embedding_map(points, np.arange(n), colouring)
     assert [len(t.x) for t in figure.data if len(t.x) > 1] == [n]
     assert figure.data[0].type == "scattergl"
-    assert len(figure.to_json()) < 1.5e6
+    assert len(figure.to_json()) < 1.8e6
+
+
+@pytest.mark.parametrize(("n", "dimensions"), [(6, 2), (25_000, 2), (20_000, 3)])
+def test_points_have_the_sign_that_the_legend_shows(n, dimensions):
+    ranks = np.resize([1, 7, 0], n)  # right, wrong, not scored
+    points = np.zeros((n, dimensions), np.float32)
+    figure = figures.embedding_map(points, np.arange(n), by_outcome(ranks))
+    drawn = figure.data[0].marker.symbol
+    assert len(drawn) == n
+    assert list(drawn[:3]) == ["circle", "x", "circle"]
+    legend = {t.name: t.marker.symbol for t in figure.data[1:]}
+    assert legend == {"✓ right at rank 1": "circle", "✗ wrong": "x", "not scored": "circle"}
+    go.Figure(figure.to_dict())  # Plotly takes every part of it
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])

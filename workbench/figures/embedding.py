@@ -19,14 +19,15 @@ class Colouring:
         names: Name of each category; for a scale, of its two ends.
         colours: Colour of each category; for a scale, the colours from low to high.
         scale: The codes are levels of a continuous scale.
-        symbols: Plotly marker symbol number of each category, so that colour is not alone.
+        symbols: Plotly marker symbol of each category, so that colour is not alone; ``circle``
+            lies below every other one.
     """
 
     codes: np.ndarray
     names: Sequence[str]
     colours: Sequence[str]
     scale: bool = False
-    symbols: Sequence[int] | None = None
+    symbols: Sequence[str] | None = None
 
 
 def by_outcome(first_hit: np.ndarray) -> Colouring:
@@ -40,7 +41,10 @@ def by_outcome(first_hit: np.ndarray) -> Colouring:
     """
     codes = np.where(first_hit == 1, 0, np.where(first_hit > 1, 1, 2)).astype(np.uint8)
     return Colouring(
-        codes, ("✓ right at rank 1", "✗ wrong", "not scored"), (HIT, MISS, OTHER), symbols=(0, 4, 0)
+        codes,
+        ("✓ right at rank 1", "✗ wrong", "not scored"),
+        (HIT, MISS, OTHER),
+        symbols=("circle", "x", "circle"),
     )
 
 
@@ -59,7 +63,7 @@ def by_outcomes(a: np.ndarray, b: np.ndarray) -> Colouring:
         np.select(cases, range(4), 4).astype(np.uint8),
         ("✓ only A", "✓ only B", "✓ both", "✗ neither", "not scored"),
         (RUN_A, RUN_B, "rgba(105, 160, 190, 0.45)", "rgba(128, 90, 70, 0.75)", OTHER),
-        symbols=(0, 0, 0, 4, 0),
+        symbols=("circle", "circle", "circle", "x", "circle"),
     )
 
 
@@ -135,17 +139,17 @@ def embedding_map(
     points = np.ascontiguousarray(points, np.float32)
     flat = points.shape[1] == 2
     trace = go.Scattergl if flat else go.Scatter3d
-    figure = go.Figure(
-        trace(
-            **dict(zip("xyz", points.T.copy(), strict=False)),
-            mode="markers",
-            marker=_marker(colouring, len(points), flat),
-            customdata=np.asarray(rows, np.int32),
-            hoverinfo="none",
-            showlegend=False,
-            **({"unselected": {"marker": {"opacity": 0.12}}} if flat else {}),
-        )
-    )
+    data = {
+        **dict(zip("xyz", points.T.copy(), strict=False)),
+        "type": "scattergl" if flat else "scatter3d",
+        "mode": "markers",
+        "marker": _marker(colouring, len(points), flat),
+        "customdata": np.asarray(rows, np.int32),
+        "hoverinfo": "none",
+        "showlegend": False,
+        **({"unselected": {"marker": {"opacity": 0.12}}} if flat else {}),
+    }
+    figure = go.Figure([data], _validate=False)  # checking 60,000 symbols takes half a second
     if legend:
         _add_legend(figure, trace, colouring)
     figure = styled(figure, height=height, legend=legend)
@@ -160,7 +164,7 @@ def embedding_map(
 
 
 def _marker(colouring: Colouring, n: int, flat: bool) -> dict:
-    size = 7 if n < 3000 else 5 if n < 15000 else 3
+    size = 7 if n < 3000 else 5 if n < 15000 else 4 if colouring.symbols else 3
     colours = list(colouring.colours)
     if colouring.scale:
         steps = [[i / (len(colours) - 1), c] for i, c in enumerate(colours)]
@@ -177,8 +181,8 @@ def _marker(colouring: Colouring, n: int, flat: bool) -> dict:
         "size": size if flat else max(2, size - 3),
         "opacity": 0.85 if n < 15000 else 0.6,
     }
-    if flat and colouring.symbols and n < 20000:
-        marker["symbol"] = np.asarray(colouring.symbols, np.uint8)[colouring.codes]
+    if colouring.symbols:
+        marker["symbol"] = np.asarray(colouring.symbols, object)[colouring.codes]
     return marker
 
 
@@ -187,15 +191,14 @@ def _add_legend(figure: go.Figure, trace, colouring: Colouring) -> None:
     names, colours = list(colouring.names), list(colouring.colours)
     if colouring.scale:
         colours = [colours[0], colours[-1]]
-    symbols = ("circle", "x")
-    for i, (name, colour) in enumerate(zip(names, colours, strict=False)):
-        cross = bool(colouring.symbols and colouring.symbols[i] == 4)
+    symbols = colouring.symbols or ["circle"] * len(names)
+    for name, colour, symbol in zip(names, colours, symbols, strict=False):
         figure.add_trace(
             trace(
                 **{axis: [None] for axis in ("xy" if trace is go.Scattergl else "xyz")},
                 mode="markers",
                 name=as_text(name, 28),
-                marker={"color": colour, "size": 9, "symbol": symbols[cross]},
+                marker={"color": colour, "size": 9, "symbol": symbol},
                 hoverinfo="skip",
             )
         )
