@@ -19,7 +19,8 @@ def check_names(settings: TrainSettings) -> None:
     """Check the names of data set, loss, loss options and network before any work is done.
 
     Raises:
-        UserError: An unknown name, with the closest valid one; or a recipe that is not followed.
+        UserError: An unknown name, with the closest valid one; a recipe that is not followed; or
+            what has no effect on a frozen backbone.
     """
     if settings.recipe is not None:
         _check_recipe(settings)
@@ -32,6 +33,7 @@ def check_names(settings: TrainSettings) -> None:
         if given not in registry:
             raise unknown_option(what, given, registry)
     parse_views(settings.test_time)
+    check_frozen(settings)
     files = (Path(settings.weights), Path(f"{settings.weights}.index"))  # TensorFlow checkpoints
     if settings.weights not in WEIGHTS and not any(file.is_file() for file in files):
         raise UserError(
@@ -41,6 +43,39 @@ def check_names(settings: TrainSettings) -> None:
     if settings.loss != UNTRAINED:
         memory = {"size": 1} if settings.memory_batches else None
         get_loss(settings.loss, cross_batch_memory=memory, **settings.loss_options)
+        check_batch(settings)
+
+
+def check_batch(settings: TrainSettings) -> None:
+    """Refuse a P x K batch without the pairs its loss is made of; the loss would not show it.
+
+    Raises:
+        UserError: Names the loss, and the K or P it can train with.
+    """
+    entry = LOSSES[settings.loss]
+    k = settings.samples_per_class or entry.samples_per_class
+    if entry.layout == "pairs" and k % 2:
+        raise UserError(
+            f"--samples-per-class {k}: {entry.name} takes rows two by two, which would then be of "
+            "different classes: give an even number"
+        )
+    blocks = settings.loss_options.get("pairs", "blocks") == "blocks"
+    if entry.layout == "blocks" and blocks and k % 4:
+        raise UserError(
+            f"--samples-per-class {k}: {entry.name} pairs rows four by four: give a multiple of 4, "
+            "or --loss-option pairs=all"
+        )
+    if entry.needs_classes or settings.memory_batches:
+        return  # positives and negatives are proxies, or come from earlier batches
+    p = settings.classes_per_batch or entry.classes_per_batch
+    for flag, given, lacking in (
+        ("--samples-per-class", k, "positive"),
+        ("--classes-per-batch", p, "negative"),
+    ):
+        if given < 2:
+            raise UserError(
+                f"{flag} {given}: {entry.name} would have no {lacking} pairs: give 2 or more"
+            )
 
 
 def _check_recipe(settings: TrainSettings) -> None:
@@ -85,13 +120,14 @@ def resolve(settings: TrainSettings, catalog: Catalog) -> TrainSettings:
         )
     if settings.loss == UNTRAINED:
         return settings.with_(**changes, normalize=True, freeze_backbone=True)
-    _check_frozen(settings)
+    if settings.freeze_backbone:
+        changes["flip"] = False
     if settings.same_super_class and "super_label" not in catalog.items:
         raise UserError(f"data set {catalog.name!r} has no super-classes; drop --same-super-class")
     entry = LOSSES[settings.loss]
     classes = _training_classes(settings, catalog)
     wanted = settings.classes_per_batch
-    if wanted is not None and wanted > classes and _from_recipe(settings):
+    if wanted is not None and wanted > classes and _from_recipe(settings, "classes_per_batch"):
         # The recipe's P was not chosen by the user; on a smaller data set it cannot hold.
         changes["scaled"], wanted = True, None
     if wanted is not None and wanted > classes:
@@ -106,13 +142,11 @@ def resolve(settings: TrainSettings, catalog: Catalog) -> TrainSettings:
     return settings.with_(**changes)
 
 
-def _from_recipe(settings: TrainSettings) -> bool:
-    """Tell whether P is the recipe's rather than the user's."""
+def _from_recipe(settings: TrainSettings, name: str) -> bool:
+    """Tell whether a setting has the recipe's value rather than one that the user chose."""
     if settings.recipe is None:
         return False
-    return load_recipe(settings.recipe).settings.get("classes_per_batch") == (
-        settings.classes_per_batch
-    )
+    return load_recipe(settings.recipe).settings.get(name) == getattr(settings, name)
 
 
 def _training_classes(settings: TrainSettings, catalog: Catalog) -> int:
@@ -137,23 +171,29 @@ def held_out_count(classes: int, fraction: float) -> int:
     return count
 
 
-def _check_frozen(settings: TrainSettings) -> None:
+def check_frozen(settings: TrainSettings) -> None:
     """Refuse what cannot act on cached features, rather than ignore it.
+
+    Args:
+        settings: Settings as the user gave them.
 
     Raises:
         UserError: Names the first such setting.
     """
-    if not settings.freeze_backbone:
+    if not settings.freeze_backbone or settings.loss == UNTRAINED:
         return
-    for name, idle in (
-        ("augment", "none"),
-        ("test_time", "none"),
-        ("freeze_steps", 0),
-        ("backbone_multiplier", 1.0),
-        ("chunk_size", 0),
-    ):
-        if getattr(settings, name) != idle:
-            raise UserError(
-                f"--{name.replace('_', '-')} has no effect with --freeze-backbone, which trains "
-                "on cached features: drop one of the two"
-            )
+    idle = {
+        "augment": "none",
+        "test_time": "none",
+        "freeze_steps": 0,
+        "backbone_multiplier": 1.0,
+        "chunk_size": 0,
+    }
+    acting = [name for name, value in idle.items() if getattr(settings, name) != value]
+    if settings.flip and not _from_recipe(settings, "flip"):
+        acting.append("flip")
+    if acting:
+        raise UserError(
+            f"--{acting[0].replace('_', '-')} has no effect with --freeze-backbone, which trains "
+            "on cached features: drop one of the two"
+        )

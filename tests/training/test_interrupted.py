@@ -62,7 +62,7 @@ VARIANTS = {
     },
     "a loss with proxies": {"loss": "proxy_anchor", "loss_multiplier": 10.0},
     "a loss with random sampling": {"loss": "margin_loss", "optimizer": "momentum"},
-    "cross-batch memory": {"loss": "contrastive_loss", "memory_batches": 3},
+    "cross-batch memory": {"loss": "contrastive_loss", "memory_batches": 3, "samples_per_class": 4},
     "head only": {"freeze_backbone": True, "head": "fc1024"},
     "16 bit, evaluated, a short last interval": {
         "mixed_precision": True, "eval_split": "validation", "validation_fraction": 0.3,

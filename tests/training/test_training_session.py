@@ -25,7 +25,8 @@ def made(monkeypatch):
 def test_all_losses_with_seeds_are_the_untrained_network_and_each_loss_by_seed(
     tiny, tmp_path, made, capsys
 ):
-    changes = {k: v for k, v in tiny.to_mapping().items() if v is not None} | {"loss": "all"}
+    changes = {k: v for k, v in tiny.to_mapping().items() if v is not None}
+    changes |= {"loss": "all", "samples_per_class": 4}
     paths = run_session(changes, runs=tmp_path, seeds=2, evaluate=False)
     wanted = [("untrained", "none", 0)]
     for loss in BASELINE_LOSSES:
