@@ -107,7 +107,16 @@ def sweep(
 
 
 @app.command()
-def embed(run: RunPath) -> None:
+def embed(
+    run: RunPath,
+    test_time: Annotated[
+        str | None,
+        typer.Option(help="Other test-time views, e.g. flip+five_crop; default: the run's own."),
+    ] = None,
+    test_time_mean: Annotated[
+        str | None, typer.Option(help="Mean over the views: normalised or plain.")
+    ] = None,
+) -> None:
     """Embed a trained run's test split from its checkpoint, and evaluate it."""
     from retrieval.quiet import import_tensorflow
 
@@ -115,7 +124,7 @@ def embed(run: RunPath) -> None:
     from retrieval import pipeline
     from retrieval.tables import print_runs
 
-    print_runs([pipeline.embed(run)])
+    print_runs([pipeline.embed(run, test_time=test_time, test_time_mean=test_time_mean)])
 
 
 @app.command()
@@ -127,12 +136,25 @@ def evaluate(
             help="cosine, euclidean, squared_euclidean or cityblock; default: the run's own."
         ),
     ] = None,
+    no_positive: Annotated[
+        str, typer.Option(help="Queries without a possible hit: exclude, or zero (they score 0).")
+    ] = "exclude",
+    kmeans: Annotated[
+        str, typer.Option(help="Start of the k-means of NMI: greedy k-means++, random or none.")
+    ] = "greedy k-means++",
+    seed: Annotated[int, typer.Option(help="Of k-means and the intervals.")] = 0,
+    ks: Annotated[
+        str,
+        typer.Option(help="More K of Recall@K, beside the usual ones: 3,5.", show_default=False),
+    ] = "",
 ) -> None:
     """Evaluate a run's embeddings: metrics, neighbours, projection, thumbnails."""
-    from retrieval.finish import evaluate_run
+    from retrieval.finish import Scoring, evaluate_run
     from retrieval.tables import print_runs
 
-    evaluate_run(run, distance=distance)
+    wanted = tuple(int(k) if k.strip().isdecimal() else k for k in ks.split(",") if ks)
+    scoring = Scoring(no_positive=no_positive, kmeans=kmeans, seed=seed, ks=wanted)
+    evaluate_run(run, distance=distance, scoring=scoring)
     print_runs([run])
 
 

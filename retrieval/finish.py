@@ -3,11 +3,11 @@
 One exact neighbour graph per protocol serves all of them. No TensorFlow here.
 """
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 from tqdm.auto import tqdm
 
 from retrieval.datasets.catalog import Catalog
@@ -17,6 +17,7 @@ from retrieval.evolution import FILE, make_evolution
 from retrieval.files import atomic_path, write_json
 from retrieval.projection import project
 from retrieval.provenance import provenance
+from retrieval.run_checks import MADE_BY, reading
 from retrieval.runs import SCHEMA, Neighbours, Run, open_run
 from retrieval.settings import TrainSettings
 from retrieval.thumbnails import write_thumbnails
@@ -24,6 +25,26 @@ from retrieval.thumbnails import write_thumbnails
 ITEM_COLUMNS = ("path", "label", "label_name", "split", "role", "super_label", "super_name")
 NEIGHBOURS = 64
 KS = (1, 2, 4, 8, 10, 20, 30, 40, 50, 100, 1000)
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What of the evaluation may be asked for, as in :func:`retrieval.evaluation.evaluate`.
+
+    Attributes:
+        no_positive: Queries without a possible hit: ``exclude`` or ``zero``.
+        kmeans: Start of the k-means behind NMI.
+        seed: Of k-means, the bootstrap and the samples.
+        ks: More K of Recall@K, beside the usual ones.
+    """
+
+    no_positive: str = "exclude"
+    kmeans: str = "greedy k-means++"
+    seed: int = 0
+    ks: tuple[int, ...] = ()
+
+
+DEFAULT = Scoring()
 
 
 def run_config(settings: TrainSettings | None, catalog: Catalog, seconds: dict[str, float]) -> dict:
@@ -68,10 +89,17 @@ def write_embeddings(folder: Path, embeddings: np.ndarray, rows: pd.DataFrame) -
         np.save(temporary, np.ascontiguousarray(embeddings, np.float32))
 
 
-def finish(folder: Path, catalog: Catalog, distance: str, *, progress: bool = True) -> None:
+def finish(
+    folder: Path,
+    catalog: Catalog,
+    distance: str,
+    *,
+    scoring: Scoring = DEFAULT,
+    progress: bool = True,
+) -> None:
     """Evaluate a folder that has embeddings; make its projection, thumbnails and evolution."""
     items = pd.read_parquet(folder / "items.parquet")
-    evaluate_folder(folder, items, catalog, distance)
+    evaluate_folder(folder, items, catalog, distance, scoring)
     write_thumbnails(folder / "thumbnails", catalog.absolute_paths(items), progress=progress)
     (folder / FILE).unlink(missing_ok=True)  # aligned with the map before this one
     try:
@@ -81,7 +109,13 @@ def finish(folder: Path, catalog: Catalog, distance: str, *, progress: bool = Tr
         tqdm.write(f"{folder}: no maps of training steps: {reason}")
 
 
-def evaluate_folder(folder: Path, items: pd.DataFrame, catalog: Catalog, distance: str) -> None:
+def evaluate_folder(
+    folder: Path,
+    items: pd.DataFrame,
+    catalog: Catalog,
+    distance: str,
+    scoring: Scoring = DEFAULT,
+) -> None:
     """Write ``metrics.json``, ``neighbours.npz`` and ``projection.parquet``.
 
     Leave-one-out over all items is always computed (the projection needs it); query -> gallery is
@@ -92,23 +126,19 @@ def evaluate_folder(folder: Path, items: pd.DataFrame, catalog: Catalog, distanc
         items: Its items, in the order of the embeddings.
         catalog: Names the data set and its query -> gallery protocol.
         distance: Distance of the evaluation.
+        scoring: The rest of what the evaluation leaves open.
     """
     embeddings = np.load(folder / "embeddings.npy", mmap_mode="r")
     labels, roles = items["label"].to_numpy(), items["role"].to_numpy(dtype=object)
-    results = {
-        "leave_one_out": evaluate(
-            embeddings, labels, ks=KS, distance=distance, k_neighbours=NEIGHBOURS
-        )
+    options = asdict(scoring) | {
+        "ks": (*KS, *scoring.ks),
+        "distance": distance,
+        "k_neighbours": NEIGHBOURS,
     }
+    results = {"leave_one_out": evaluate(embeddings, labels, **options)}
     if (roles != "both").any():
         results["query_gallery"] = evaluate(
-            embeddings,
-            labels,
-            roles,
-            ks=KS,
-            distance=distance,
-            k_neighbours=NEIGHBOURS,
-            reuse=results["leave_one_out"],
+            embeddings, labels, roles, reuse=results["leave_one_out"], **options
         )
     arrays = {
         f"{name}/{field}": getattr(result, "neighbours" if field == "ids" else field)
@@ -139,32 +169,44 @@ def _entry(result: object, catalog: Catalog, title: str) -> dict:
     return entry
 
 
-def evaluate_run(path: Path | str, *, distance: str | None = None, progress: bool = True) -> Run:
+def evaluate_run(
+    path: Path | str,
+    *,
+    distance: str | None = None,
+    scoring: Scoring = DEFAULT,
+    progress: bool = True,
+) -> Run:
     """Evaluate (again) a run folder with embeddings; everything derived is rewritten.
 
     Args:
         path: The run's folder.
         distance: Distance to evaluate with; default: the run's own.
+        scoring: The rest of what the evaluation leaves open.
         progress: Show progress bars.
 
     Returns:
         The run, opened.
 
     Raises:
-        UserError: The folder has no embeddings.
+        UserError: The folder has no embeddings, or a file of it is missing or damaged.
     """
     path = Path(path)
     if not (path / "embeddings.npy").exists():
         raise UserError(f"{path}: no embeddings; make them with `retrieval embed {path}`")
-    config = yaml.safe_load((path / "config.yaml").read_text())
-    settings, dataset = config["settings"] or {}, config["dataset"]
-    items = pd.read_parquet(path / "items.parquet")
-    catalog = Catalog(
-        dataset["name"],
-        Path(dataset["root"]),
-        items,
-        dataset["query_gallery_title"],
-        dataset["options"],
-    )
-    finish(path, catalog, distance or settings.get("distance", "cosine"), progress=progress)
+    for name in ("config.yaml", "items.parquet"):
+        if not (path / name).exists():
+            raise UserError(f"{path}: {name} is missing; {MADE_BY[name]}")
+    run = Run(path)
+    with reading(path / "embeddings.npy"):
+        shape = run.embeddings.shape
+    with reading(path / "items.parquet"):
+        _ = run.items[["path", "label", "role"]]
+    if len(run.items) != shape[0]:
+        raise UserError(f"{path}: {len(run.items)} items but {shape[0]} embeddings")
+    with reading(path / "config.yaml"):
+        settings, dataset = run.config["settings"] or {}, run.config["dataset"]
+        distance = distance or settings.get("distance", "cosine")
+        root, title = Path(dataset["root"]), dataset["query_gallery_title"]
+        catalog = Catalog(dataset["name"], root, run.items, title, dataset["options"])
+    finish(path, catalog, distance, scoring=scoring, progress=progress)
     return open_run(path)
