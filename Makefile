@@ -44,5 +44,8 @@ lint: .venv/.dev  ## Lint and check the format
 format: .venv/.dev  ## Format the code
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
+screenshots: .venv/.dev  ## Take the documentation's screenshots anew (needs Chromium and the runs)
+	$(BIN)/python -m workbench.screenshots
+
 clean:  ## Remove the environment (data and runs stay)
 	rm -rf .venv
