@@ -1,5 +1,7 @@
 """Positions of the items on the map: read from the run, sampled when there are too many."""
 
+import zipfile
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -57,7 +59,7 @@ def _evolution(path: str, changed: int, n: int) -> tuple[np.ndarray, np.ndarray]
     try:
         with np.load(path) as arrays:
             steps, points = arrays["steps"], arrays["points"].astype(np.float32)
-    except (OSError, ValueError, KeyError):
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         return None
     return (steps, points) if points.shape == (len(steps), n, 2) and len(steps) else None
 

@@ -16,6 +16,7 @@ from tests.workbench.run_factory import write_run
 from tests.workbench.test_pages import open_page, text_of
 from workbench.loading import find_run, load_runs
 from workbench.pages import PAGES
+from workbench.projections import evolution
 
 NAMES = [
     "<b>bold</b> & <script>window.hacked = true</script>",
@@ -164,6 +165,12 @@ def test_a_damaged_projection_counts_as_none(made):
         (made.path / "projection.parquet").write_bytes(content)
         assert Run(made.path).projection is None
         assert opening(made) == ""
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no", b"damaged"])
+def test_damaged_maps_during_training_count_as_none(made, content):
+    (made.path / "evolution.npz").write_bytes(content)
+    assert evolution(made) is None
 
 
 @pytest.mark.parametrize("file", ["images.bin", "offsets.npy"])

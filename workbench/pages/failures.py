@@ -48,10 +48,11 @@ def failures_page() -> None:
     head = page_head("Failures", chosen)
     table = analyses.query_table(chosen.neighbours, chosen.a.items["label"].to_numpy())
     wrong, n = len(analyses.failures(table)), int(table["answerable"].sum())
+    click = "mark it" if st.session_state.get("marking") else "look at it as the query"
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
             f"**{wrong:,} of {n:,}** queries ({100 * wrong / max(1, n):.1f} %) are wrong at rank "
-            "1. Click any image to look at it as the query.",
+            f"1. Click any image to {click}.",
             width="stretch",
         )
         mark_switch(chosen.a)
