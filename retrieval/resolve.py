@@ -6,7 +6,7 @@ from retrieval.augmentation import parse_views
 from retrieval.datasets import DATASETS
 from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError, unknown_option
-from retrieval.losses import LOSSES, get_loss
+from retrieval.losses import LOSSES, check_loss_options, get_loss
 from retrieval.models import BACKBONES, HEADS
 from retrieval.recipes import load_recipe
 from retrieval.settings import TrainSettings
@@ -41,6 +41,7 @@ def check_names(settings: TrainSettings) -> None:
             f"{', '.join(WEIGHTS)}"
         )
     if settings.loss != UNTRAINED:
+        check_loss_options(settings.loss, settings.loss_options)
         memory = {"size": 1} if settings.memory_batches else None
         get_loss(settings.loss, cross_batch_memory=memory, **settings.loss_options)
         check_batch(settings)

@@ -177,7 +177,7 @@ LOSSES: dict[str, LossEntry] = {entry.name: entry for entry in _ENTRIES}
 
 
 def get_loss(
-    name: str, *, cross_batch_memory: int | dict[str, Any] | None = None, **options: Any
+    name: str, /, *, cross_batch_memory: int | dict[str, Any] | None = None, **options: Any
 ) -> "keras.losses.Loss":
     """Make a loss from its registry name.
 
@@ -194,10 +194,8 @@ def get_loss(
         UserError: An unknown loss or option; the message names the valid ones. Or a memory for a
             loss that cannot have one.
     """
-    if name not in LOSSES:
-        raise unknown_option("loss", name, LOSSES)
+    check_loss_options(name, options)
     entry = LOSSES[name]
-    _check_options(name, options, [*entry.options(), "name", "cross_batch_memory"])
     loss = entry.loss(**options)
     if cross_batch_memory is None:
         return loss
@@ -210,6 +208,17 @@ def get_loss(
     settings = given if isinstance(given, dict) else {"size": given}
     _check_options("cross_batch_memory", settings, ["size", "start", "weight"])
     return CrossBatchMemory(loss, **settings)
+
+
+def check_loss_options(name: str, options: dict[str, Any]) -> None:
+    """Refuse options that a loss does not have; its own constructor checks their values.
+
+    Raises:
+        UserError: An unknown loss or option; the message names the valid ones.
+    """
+    if name not in LOSSES:
+        raise unknown_option("loss", name, LOSSES)
+    _check_options(name, options, list(LOSSES[name].options()))
 
 
 def _check_options(owner: str, given: dict[str, Any], valid: list[str]) -> None:

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from retrieval.errors import UserError
 from retrieval.losses.base import PairLoss, RankingLoss, at_least_one_row
-from retrieval.losses.options import check_number
+from retrieval.losses.options import check_integer, check_number
 
 
 @keras.saving.register_keras_serializable(package="retrieval")
@@ -44,8 +44,8 @@ class CrossBatchMemory(RankingLoss):
         super().__init__(name)
         if not isinstance(loss, PairLoss):
             raise UserError(f"cross-batch memory takes a pair-based loss, not {loss!r}")
-        check_number("size", size, 0)
-        check_number("start", start, -1)
+        check_integer("size", size, 1)
+        check_integer("start", start, 0)
         check_number("weight", weight, 0)
         self.loss = loss
         self.size = size

@@ -7,7 +7,7 @@ from retrieval.losses.base import PairLoss
 from retrieval.losses.distances import cosines
 from retrieval.losses.histograms import row_histograms
 from retrieval.losses.masks import Pairs, mean_over
-from retrieval.losses.options import check_number
+from retrieval.losses.options import check_integer
 
 
 @keras.saving.register_keras_serializable(package="retrieval")
@@ -28,7 +28,7 @@ class FastAP(PairLoss):
 
     def __init__(self, bins: int = 10, name: str = "fastap") -> None:
         super().__init__(name)
-        check_number("bins", bins, 0)
+        check_integer("bins", bins, 1)
         self.bins = bins
 
     def from_pairs(self, pairs: Pairs) -> tf.Tensor:

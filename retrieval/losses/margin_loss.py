@@ -7,7 +7,7 @@ from retrieval.errors import UserError
 from retrieval.losses.base import PairLoss
 from retrieval.losses.distances import euclidean_distances
 from retrieval.losses.masks import Pairs
-from retrieval.losses.options import check_number
+from retrieval.losses.options import check_flag, check_integer, check_number
 from retrieval.losses.proxies import checked_class_indices
 from retrieval.mining import Triplets, distance_weighted
 
@@ -55,6 +55,9 @@ class MarginLoss(PairLoss):
             check_number(option, locals()[option])
         for option in ("cutoff", "nonzero_cutoff", "learning_rate_multiplier"):
             check_number(option, locals()[option], 0)
+        check_flag("learn_beta", learn_beta)
+        check_flag("per_class", per_class)
+        check_integer("seed", seed, 0)
         self.margin = margin
         self.beta = beta
         self.learn_beta = learn_beta

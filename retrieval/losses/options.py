@@ -1,5 +1,6 @@
 """Checks of the losses' options: one line that names the option, the value and the fix."""
 
+import math
 from collections.abc import Iterable
 
 import tensorflow as tf
@@ -23,12 +24,12 @@ def check_choice(option: str, value: object, choices: Iterable) -> None:
 def check_number(
     option: str, value: object, low: float | None = None, high: float | None = None
 ) -> None:
-    """Refuse a value that is not a number in (low, high).
+    """Refuse a value that is not a finite number in (low, high).
 
     Raises:
         UserError: Names the option and the open interval.
     """
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+    number = _is_number(value)
     if not number or (low is not None and value <= low) or (high is not None and value >= high):
         limits = [f"above {low}"] * (low is not None) + [f"below {high}"] * (high is not None)
         raise UserError(
@@ -36,14 +37,38 @@ def check_number(
         )
 
 
+def check_integer(option: str, value: object, least: int) -> None:
+    """Refuse a value that is not a whole number of at least ``least``.
+
+    Raises:
+        UserError: Names the option and the least.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise UserError(f"option {option} = {value!r}: give a whole number of at least {least}")
+
+
+def check_flag(option: str, value: object) -> None:
+    """Refuse a value that is not true or false.
+
+    Raises:
+        UserError: Names the option.
+    """
+    if not isinstance(value, bool):
+        raise UserError(f"option {option} = {value!r}: give true or false")
+
+
+def _is_number(value: object) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and math.isfinite(value)
+
+
 def check_margin(value: object, words: tuple[str, ...]) -> None:
-    """Refuse a margin that is neither a number nor one of the words.
+    """Refuse a margin that is neither a finite number nor one of the words.
 
     Raises:
         UserError: Names the valid words.
     """
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number and value not in words:
+    if not _is_number(value) and value not in words:
         raise UserError(
             f"option margin = {value!r}: give a number or {' or '.join(map(repr, words))}"
         )

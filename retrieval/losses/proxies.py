@@ -6,7 +6,7 @@ import tensorflow as tf
 from retrieval.errors import UserError
 from retrieval.losses.base import RankingLoss
 from retrieval.losses.distances import unit_rows
-from retrieval.losses.options import check_number
+from retrieval.losses.options import check_integer, check_number
 
 
 class ProxyLoss(RankingLoss):
@@ -26,6 +26,7 @@ class ProxyLoss(RankingLoss):
     def __init__(self, learning_rate_multiplier: float, seed: int, name: str) -> None:
         super().__init__(name)
         check_number("learning_rate_multiplier", learning_rate_multiplier, 0)
+        check_integer("seed", seed, 0)
         self.learning_rate_multiplier = learning_rate_multiplier
         self.seed = seed
         self.num_classes = 0

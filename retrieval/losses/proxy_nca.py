@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from retrieval.losses.masks import masked_logsumexp, mean_over
-from retrieval.losses.options import check_number
+from retrieval.losses.options import check_flag, check_number
 from retrieval.losses.proxies import ProxyLoss, class_cross_entropy, one_hot_mask
 
 
@@ -37,6 +37,7 @@ class ProxyNCA(ProxyLoss):
     ) -> None:
         super().__init__(learning_rate_multiplier, seed, name)
         check_number("temperature", temperature, 0)
+        check_flag("own_in_denominator", own_in_denominator)
         self.temperature = temperature
         self.own_in_denominator = own_in_denominator
 

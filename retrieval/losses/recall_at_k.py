@@ -9,7 +9,7 @@ from retrieval.errors import UserError
 from retrieval.losses.base import PairLoss
 from retrieval.losses.distances import cosines
 from retrieval.losses.masks import Pairs, mean_over
-from retrieval.losses.options import check_number
+from retrieval.losses.options import check_integer, check_number
 from retrieval.losses.soft_ranks import soft_ranks
 
 
@@ -43,8 +43,10 @@ class RecallAtK(PairLoss):
         super().__init__(name)
         check_number("rank_temperature", rank_temperature, 0)
         check_number("recall_temperature", recall_temperature, 0)
-        if isinstance(ks, str) or not all(isinstance(k, int) and k >= 1 for k in ks) or not ks:
+        if isinstance(ks, str) or not isinstance(ks, Sequence) or not ks:
             raise UserError(f"option ks = {ks!r}: give a list of whole numbers of at least 1")
+        for k in ks:
+            check_integer("ks", k, 1)
         self.ks = list(ks)
         self.rank_temperature = rank_temperature
         self.recall_temperature = recall_temperature

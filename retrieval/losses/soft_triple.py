@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from retrieval.losses.options import check_number
+from retrieval.losses.options import check_integer, check_number
 from retrieval.losses.proxies import ProxyLoss, class_cross_entropy, one_hot_mask
 
 
@@ -46,7 +46,7 @@ class SoftTriple(ProxyLoss):
         check_number("scale", scale, 0)
         check_number("gamma", gamma, 0)
         check_number("margin", margin)
-        check_number("centres_per_class", centres_per_class, 0)
+        check_integer("centres_per_class", centres_per_class, 1)
         check_number("regularizer", regularizer)
         self.scale = scale
         self.gamma = gamma

@@ -7,7 +7,7 @@ import keras
 import pytest
 
 from retrieval.errors import UserError
-from retrieval.losses import LOSSES, get_loss
+from retrieval.losses import LOSSES, check_loss_options, get_loss
 
 BASELINE = {
     # name: normalised, P, K
@@ -66,6 +66,11 @@ def test_unknown_names_say_which_are_valid():
         get_loss("hard_tripled")
     with pytest.raises(UserError, match=r"unknown option of hard_triplet 'margn'.*'margin'.*dist"):
         get_loss("hard_triplet", margn=1.0)
+    for options in ({"name": "mine"}, {"cross_batch_memory": 10}):
+        with pytest.raises(UserError, match=r"unknown option of fastap '\w+': valid: bins$"):
+            check_loss_options("fastap", options)
+    with pytest.raises(UserError, match=r"unknown option of fastap 'name': valid: bins$"):
+        get_loss("fastap", **{"name": "mine"})
     with pytest.raises(UserError, match="unknown option of cross_batch_memory 'sise'"):
         get_loss("hard_triplet", cross_batch_memory={"sise": 1})
     with pytest.raises(UserError, match=r"lifted_loss cannot have a cross-batch memory; .*triplet"):
@@ -84,9 +89,21 @@ def test_unknown_names_say_which_are_valid():
         ("contrastive_loss", {"pairs": "some"}, "option pairs = 'some'"),
         ("contrastive_loss", {"power": 3}, "option power = 3: choose one of 1, 2"),
         ("ntxent", {"temperature": 0}, "option temperature = 0: give a number above 0"),
-        ("recall_at_k", {"ks": [0]}, r"option ks = \[0\]"),
+        ("recall_at_k", {"ks": [0]}, "option ks = 0: give a whole number of at least 1"),
         ("ranked_list", {"balance": 2}, "option balance = 2"),
         ("margin_loss", {"beta": "x"}, "option beta = 'x': give a number"),
+        ("margin_loss", {"learn_beta": "no"}, "option learn_beta = 'no': give true or false"),
+        ("proxy_nca", {"own_in_denominator": 1}, "option own_in_denominator = 1: give true or"),
+        ("fastap", {"bins": 10.5}, "option bins = 10.5: give a whole number of at least 1"),
+        ("histogram", {"bins": 0}, "option bins = 0: give a whole number of at least 1"),
+        ("soft_triple", {"centres_per_class": 2.5}, "option centres_per_class = 2.5: give a whole"),
+        ("arcface", {"seed": 0.5}, "option seed = 0.5: give a whole number of at least 0"),
+        ("recall_at_k", {"ks": 5}, "option ks = 5: give a list of whole numbers"),
+        ("recall_at_k", {"ks": [1, 2.5]}, "option ks = 2.5: give a whole number"),
+        ("circle", {"margin": float("nan")}, "option margin = nan: give a number"),
+        ("hard_triplet", {"margin": float("inf")}, "option margin = inf: give a number"),
+        ("ntxent", {"cross_batch_memory": 10.5}, "option size = 10.5: give a whole number"),
+        ("ntxent", {"cross_batch_memory": {"start": 0.5}}, "option start = 0.5: give a whole"),
     ],
 )
 def test_wrong_values_name_the_option(name, options, message):
