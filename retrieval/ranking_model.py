@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from retrieval.chunked_gradients import Step, chunked_gradients
+from retrieval.models.freezing import batch_norms
 from retrieval.optimizers import apply_scaled, replica_mean
 
 
@@ -18,7 +19,8 @@ class RankingModel(keras.Model):
     Attributes:
         network: images or features -> embeddings (B, D).
         ranking_loss: ``loss(labels (B,), embeddings (B, D)) -> scalar``.
-        freeze_steps: Steps during which the sub-model ``backbone`` stays as it is.
+        freeze_steps: Steps during which the sub-model ``backbone`` stays as it is, the moving
+            statistics of its batch norms included.
         multipliers: Learning rate of ``"backbone"`` and ``"loss"`` relative to the head's.
         chunk_size: Images embedded at a time, to save memory; 0: the whole batch. For one replica.
     """
@@ -47,11 +49,14 @@ class RankingModel(keras.Model):
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Take one optimiser step on a batch of (inputs (B, ...), labels (B,))."""
         inputs, labels = data
+        statistics = [(v, tf.identity(v.value)) for v in self._held_statistics()]
         batch = inputs.shape[0]  # may be unknown when the step is traced
         if self.chunk_size and (batch is None or batch > self.chunk_size):
             step = self._in_chunks(inputs, labels)
         else:
             step = self._at_once(inputs, labels)
+        for variable, before in statistics:
+            variable.assign(tf.where(self._released(), variable.value, before))
         variables = self.network.trainable_variables + self.loss_weights
         apply_scaled(self.optimizer, step.gradients, variables, self._factors(variables))
         return {"loss": step.loss, "spread": relative_spread(step.embeddings)}
@@ -80,7 +85,7 @@ class RankingModel(keras.Model):
         """Return the learning rate of each variable relative to the optimiser's."""
         backbone = self.multipliers.get("backbone", 1.0)
         if self.freeze_steps:
-            backbone *= tf.cast(self.optimizer.iterations >= self.freeze_steps, tf.float32)
+            backbone *= tf.cast(self._released(), tf.float32)
         own = self.multipliers.get("loss", 1.0)
         in_backbone, in_loss = self._backbone_ids(), {id(v) for v in self.loss_weights}
         return [
@@ -88,11 +93,24 @@ class RankingModel(keras.Model):
             for v in variables
         ]
 
+    def _released(self) -> tf.Tensor:
+        """Return whether the backbone is trained in this step: scalar bool."""
+        return self.optimizer.iterations >= self.freeze_steps
+
+    def _held_statistics(self) -> list:
+        """Return the moving statistics to hold for a while, of batch norms not fixed anyway."""
+        backbone = self._backbone()
+        if not self.freeze_steps or backbone is None:
+            return []
+        layers = [layer for layer in batch_norms(backbone) if layer.trainable]
+        return [v for layer in layers for v in (layer.moving_mean, layer.moving_variance)]
+
+    def _backbone(self) -> keras.Model | None:
+        return next((layer for layer in self.network.layers if layer.name == "backbone"), None)
+
     def _backbone_ids(self) -> set[int]:
-        names = [layer.name for layer in self.network.layers]
-        if "backbone" not in names:
-            return set()
-        return {id(v) for v in self.network.get_layer("backbone").trainable_variables}
+        backbone = self._backbone()
+        return set() if backbone is None else {id(v) for v in backbone.trainable_variables}
 
 
 def gather_replicas(

@@ -26,12 +26,16 @@ x, y = rng.normal(size=(48, 5)).astype("float32"), np.repeat(np.arange(12), 4).a
 # Positives of the first replica's anchors lie on the second: only the global batch has pairs.
 order = np.arange(48).reshape(4, 3, 4).transpose(0, 2, 1).reshape(-1)
 
-def train(strategy, name, memory=None, multipliers=None, freeze_steps=0, clip_norm=None):
+def train(
+    strategy, name, memory=None, multipliers=None, freeze_steps=0, clip_norm=None, batch_norm=False
+):
     with strategy.scope():
         keras.utils.set_random_seed(0)
         loss = get_loss(name, cross_batch_memory=memory)
         loss.build(12, 3)
-        body = keras.Sequential([keras.Input((5,)), keras.layers.Dense(4)], name="backbone")
+        layers = [keras.Input((5,)), keras.layers.Dense(4)]
+        layers += [keras.layers.BatchNormalization()] if batch_norm else []
+        body = keras.Sequential(layers, name="backbone")
         inputs = keras.Input((5,))
         network = keras.Model(inputs, keras.layers.Dense(3)(body(inputs)))
         model = RankingModel(network, loss, freeze_steps, multipliers)
@@ -61,6 +65,13 @@ for case in (
         for copy in found:
             np.testing.assert_allclose(copy, wanted, rtol=1e-4, atol=1e-6, err_msg=str(case))
 print("equal")
+
+# Moving statistics of a held backbone: gamma, beta, mean, variance as they were, on both.
+_, copies = train(mirrored_strategy(), "hard_triplet", freeze_steps=9, batch_norm=True)
+assert [[c.tolist() for c in of_replicas] for of_replicas in copies][2:6] == [
+    [[value] * 4] * 2 for value in (1.0, 0.0, 0.0, 1.0)
+]
+print("held")
 """
 
 # Trainings in one process, of networks and losses with variables of different shapes.
@@ -106,6 +117,10 @@ def output(shapes, tmp_path_factory):
 def test_two_replicas_give_the_losses_and_weights_of_one(output):
     """Also a loss with weights or state of its own, and a cross-batch memory; both copies do."""
     assert "\nequal\n" in f"\n{output}", output
+
+
+def test_a_held_backbone_keeps_its_moving_statistics_on_both(output):
+    assert "\nheld\n" in output, output
 
 
 def test_a_run_on_two_devices_embeds_every_item_once(output):
