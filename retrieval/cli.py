@@ -162,8 +162,10 @@ def evaluate(
 def import_(
     embeddings: Annotated[Path, typer.Option(help=".npy, .npz, .h5, .parquet, .pt or .pth.")],
     items: Annotated[Path, typer.Option(help="CSV with `label`; also `path`, `role`, ...")],
-    dataset: Annotated[str, typer.Option(help="Data set the run is filed under.")],
-    name: Annotated[str, typer.Option(help="Name of the run.")],
+    dataset: Annotated[str, typer.Option(help="Data set the run is filed under.")] = "imported",
+    name: Annotated[
+        str | None, typer.Option(help="Name of the run; default: that of the embeddings' file.")
+    ] = None,
     gallery_embeddings: Annotated[Path | None, typer.Option(help="If gallery is apart.")] = None,
     gallery_items: Annotated[Path | None, typer.Option(help="Its items.")] = None,
     image_root: Annotated[Path, typer.Option(help="Folder of the items' paths.")] = Path("."),
@@ -173,30 +175,40 @@ def import_(
 ) -> None:
     """Make a run from embeddings of any framework: metrics, neighbours, and the app."""
     from retrieval.importing import import_run
+    from retrieval.pipeline import check_run_name
     from retrieval.tables import print_runs
 
+    folder = runs / check_run_name(dataset) / check_run_name(name or embeddings.stem)
     if (gallery_embeddings is None) != (gallery_items is None):
         raise UserError("--gallery-embeddings and --gallery-items go together")
     sides = [(embeddings, items)]
     if gallery_embeddings is not None:
         sides.append((gallery_embeddings, gallery_items))
-    path = import_run(
-        runs / dataset / name, sides, image_root=image_root, distance=distance, overwrite=overwrite
-    )
+    path = import_run(folder, sides, image_root=image_root, distance=distance, overwrite=overwrite)
     print_runs([path])
 
 
 @app.command()
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders, e.g. runs/grocery/*.")],
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Run folders, e.g. runs/grocery/*.", metavar="RUNS")
+    ] = None,
+    runs: Annotated[
+        list[Path] | None, typer.Option(help="A run folder; the same as naming it without --runs.")
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(help="A column of the table, e.g. recall@10; default: the usual ones."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("report"),
 ) -> None:
     """Compare runs on paper: report.md, .csv, .tex and a self-contained .html with figures."""
-    from retrieval.report import write_report
+    from retrieval.report import METRICS, write_report
     from retrieval.runs import open_run
     from workbench.run_report import write_page
 
-    sections = write_report([open_run(path) for path in runs], out)
+    opened = [open_run(path) for path in [*(runs or ()), *(paths or ())]]
+    sections = write_report(opened, out, metric or METRICS)
     write_page(sections, out / "report.html")
     typer.echo((out / "report.md").read_text(encoding="utf-8"))
     typer.echo(f"Written: {out}/report.md, .csv, .tex, .html")

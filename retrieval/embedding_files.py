@@ -9,6 +9,7 @@ import pandas as pd
 
 from retrieval.errors import UserError
 
+NOT_DIMENSIONS = ("id", "item", "row", "index", "label", "class", "super_label")
 NAMES = ("embeddings", "emb", "features", "tensor")  # looked for first, in this order
 
 
@@ -104,6 +105,9 @@ def _parquet(path: Path) -> np.ndarray:
         other = [str(name) for name in frame if frame[name].dtype.kind not in "fiu"]
         if other:
             raise UserError(f"{path}: column {other[0]!r} is not numeric; keep the embedding only")
+        named = [str(name) for name in frame if str(name).strip().lower() in NOT_DIMENSIONS]
+        if named:
+            raise UserError(f"{path}: column {named[0]!r} is no dimension; keep the embedding only")
         return frame.to_numpy()
     lists = frame.iloc[:, 0]
     if len(lists) and not isinstance(lists.iloc[0], np.ndarray | list):

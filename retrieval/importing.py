@@ -48,6 +48,8 @@ def read_items(path: Path | str, role: str | None = None) -> pd.DataFrame:
     except (ValueError, OSError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: not a CSV table ({reason})") from None
+    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes a field too many for an index
+        raise UserError(f"{path}: row 0 has more fields than the header has columns")
     _check_columns(frame, path)
     n = len(frame)
     items = pd.DataFrame({"path": frame.get("path", pd.Series([""] * n)), "label": frame["label"]})
@@ -155,12 +157,15 @@ def _check_pair(
 
 
 def _numbered(items: pd.DataFrame) -> pd.DataFrame:
-    """Turn labels into integers: as they are if all are whole numbers, else in sorted order."""
+    """Turn labels into integers: as they are if all are whole numbers, else in sorted order.
+
+    ``01`` is text, as it is not ``1``.
+    """
     for name in ("label", "super_label"):
         if name not in items:
             continue
         values = items[name].str.strip()
-        if values.str.fullmatch(r"-?\d{1,18}").all():
+        if values.str.fullmatch(r"0|-?[1-9]\d{0,17}").all():
             items[name] = values.astype(np.int64)
         else:
             items[name] = np.unique(values, return_inverse=True)[1].astype(np.int64)

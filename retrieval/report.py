@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from retrieval.errors import UserError
+from retrieval.errors import UserError, unknown_option
 from retrieval.evaluation.paired_tests import mean_interval
 from retrieval.evaluation.significance import Comparison, compare
 from retrieval.files import write_text
@@ -70,10 +70,14 @@ def make_report(runs: Sequence[Run], metrics: Sequence[str] = METRICS) -> list[S
         Sections, by data set and protocol.
 
     Raises:
-        UserError: There are no runs.
+        UserError: There are no runs, or none has a metric.
     """
     if not runs:
         raise UserError("no runs to report on: name run folders, or train one first")
+    known = {name for run in runs for entry in run.metrics["results"] for name in entry["metrics"]}
+    for name in metrics:
+        if name not in known and name not in METRICS:
+            raise unknown_option("metric of these runs", name, known)
     buckets: dict[tuple, list[tuple[Run, dict]]] = {}
     for run in runs:
         items = _fingerprint(run)

@@ -252,6 +252,34 @@ def test_one_command_makes_a_whole_run_and_refuses_to_replace_it(retrieval, phot
     assert (tmp_path / "runs/folder/first/metrics.json").read_bytes() == before
 
 
+def test_embeddings_and_items_alone_are_imported_and_reported_on(retrieval, tmp_path):
+    rng, labels = np.random.default_rng(0), np.repeat(np.arange(5), 4)
+    for name in ("clip", "dino"):
+        np.save(tmp_path / f"{name}.npy", rng.standard_normal((20, 3)))
+    items = tmp_path / "items.csv"
+    items.write_text("\n".join(["label", *map(str, labels)]))
+    for name in ("clip", "dino"):
+        assert retrieval("import", "--embeddings", f"{name}.npy", "--items", items)[0] == 0
+        assert (tmp_path / "runs/imported" / name / "metrics.json").exists()
+    for option, value in (("--name", "a/b"), ("--dataset", "../x"), ("--name", ".hidden")):
+        words = ("import", "--embeddings", "clip.npy", "--items", items, option, value)
+        assert f"run name {value!r}" in one_line(retrieval(*words))
+    paths = [f"runs/imported/{name}" for name in ("clip", "dino")]
+    texts = []
+    for words in (paths, ["--runs", paths[0], "--runs", paths[1]], ["--runs", *paths]):
+        assert retrieval("report", *words)[0] == 0
+        texts.append((tmp_path / "report/report.md").read_text())
+    assert "| clip |" in texts[0]
+    assert "| dino |" in texts[0]
+    assert texts == texts[:1] * 3
+    retrieval("report", *paths, "--metric", "recall@1", "--metric", "recall@10")
+    assert "| Run | Seeds | d | R@1 | recall@10 |" in (tmp_path / "report/report.md").read_text()
+    assert "unknown metric of these runs 'recal@1': did you mean 'recall@1'" in one_line(
+        retrieval("report", *paths, "--metric", "recal@1")
+    )
+    assert "no runs to report on" in one_line(retrieval("report"))
+
+
 def test_a_finished_run_gives_the_same_figures_embedded_and_evaluated_again(
     retrieval, photos, tmp_path
 ):

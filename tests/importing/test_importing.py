@@ -87,6 +87,9 @@ def test_queries_and_gallery_in_separate_files(tmp_path):
         (["label,path", "1,x.png", "1,x.png"], "row 1 repeats 'x.png' of row 0"),
         (["label,split", "1,test", "1,train"], "row 1 has split 'train': test only"),
         (["label,path", "1,a", "1,b,c,d"], "not a CSV table"),
+        (["label,path", "1,a,x", "1,b,y"], "row 0 has more fields than the header has columns"),
+        (["label,path", "1,a,x,z", "1,b"], "row 0 has more fields than the header has columns"),
+        (["path,label", "a,1", "b"], "row 1 has no label"),
     ],
 )
 def test_bad_items(tmp_path, lines, message):
@@ -119,10 +122,14 @@ def test_sides_that_do_not_fit(tmp_path):
 
 def test_labels_stay_numbers_or_are_numbered_in_order(tmp_path):
     x = vectors(tmp_path / "e.npy", 3)
-    numbers = csv(tmp_path / "n.csv", "label,super_name", "30,b", "-4,a", "007,b")
+    numbers = csv(tmp_path / "n.csv", "label,super_name", "30,b", "-4,a", "7,b")
     items = read_sides([(x, numbers)])[1]
     assert items["label"].tolist() == [30, -4, 7]
     assert items["super_label"].tolist() == [1, 0, 1]
+    padded = csv(tmp_path / "p.csv", "label", "01", "1", "01")
+    items = read_sides([(x, padded)])[1]
+    assert items["label"].tolist() == [0, 1, 0]
+    assert items["label_name"].tolist() == ["01", "1", "01"]
     names = csv(tmp_path / "s.csv", "label", "pear", "apple", "é")
     items = read_sides([(x, names)])[1]
     assert items["label"].tolist() == [1, 0, 2]
