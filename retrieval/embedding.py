@@ -1,6 +1,6 @@
 """From a trained network to one embedding per item."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import keras
 import numpy as np
@@ -15,7 +15,7 @@ from retrieval.augmentation import (
     warn_of_resolution,
 )
 from retrieval.datasets.catalog import Catalog
-from retrieval.features import backbone_features, boxes
+from retrieval.features import backbone_features, boxes, frozen_backbone
 from retrieval.input_pipeline import eval_dataset, naming_unreadable_images
 from retrieval.models import BACKBONES, build_head, build_model
 from retrieval.models.freezing import freeze_batch_norm
@@ -23,6 +23,7 @@ from retrieval.models.resolution import at_resolution
 from retrieval.settings import TrainSettings
 
 BATCH = 64
+MEANS = {"normalised": "normalised_mean", "plain": "mean"}  # setting -> augmentation.HOW
 
 
 def build_network(settings: TrainSettings, feature_size: int | None = None) -> keras.Model:
@@ -82,7 +83,7 @@ def embed_images(
         network: images (B, S, S, 3) -> embeddings (B, D).
         catalog: Where the rows come from.
         rows: Catalogue rows, in the wanted order.
-        settings: Resolved settings: sizes and ``test_time``.
+        settings: Resolved settings: sizes, ``test_time`` and ``test_time_mean``.
         progress: Show a progress bar.
 
     Returns:
@@ -106,24 +107,29 @@ def embed_images(
         boxes=None if all_boxes is None else all_boxes[rows.index],
     )
     predict = keras.Model.predict_on_batch
-    parts = []
+    parts, mean = [], MEANS[settings.test_time_mean]
     bar = tqdm(total=len(rows), desc="embedding", unit="img", disable=not progress, leave=False)
     with naming_unreadable_images(catalog.absolute_paths(rows)), bar:
         for images in batches:
-            parts.append(_embed_batch(network, predict, images, views, size))
+            parts.append(_embed_batch(network, predict, images, views, size, mean))
             bar.update(len(images))
     return np.concatenate(parts).astype(np.float32)
 
 
 def _embed_batch(
-    network: keras.Model, predict: object, images: Iterable, views: tuple[str, ...], size: int
+    network: keras.Model,
+    predict: Callable,
+    images: Iterable,
+    views: tuple[str, ...],
+    size: int,
+    mean: str,
 ) -> np.ndarray:
     if not views:
         return predict(network, images)
     stacked = test_time_views(images, views, size)
     # One view at a time, so that views cost time and no memory.
     embedded = [predict(network, stacked[:, view]) for view in range(stacked.shape[1])]
-    return aggregate(np.stack(embedded, axis=1), "normalised_mean")
+    return aggregate(np.stack(embedded, axis=1), mean)
 
 
 def untrained_embeddings(
@@ -134,11 +140,23 @@ def untrained_embeddings(
     Args:
         catalog: Where the rows come from.
         rows: Catalogue rows, in the wanted order.
-        settings: Resolved settings.
+        settings: Resolved settings; with test-time views, the features of every view are
+            normalised and then averaged, as a trained run's embeddings are.
         progress: Show a progress bar.
 
     Returns:
-        float32, (len(rows), F), unit length.
+        float32, (len(rows), F), unit length unless they are a plain mean of views.
     """
+    if settings.test_time != "none":
+        return embed_images(untrained_network(settings), catalog, rows, settings, progress=progress)
     features = backbone_features(catalog, settings, progress=progress)[rows.index]
     return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+
+
+def untrained_network(settings: TrainSettings) -> keras.Model:
+    """Build the backbone with a ``head`` that normalises: images (B, S, S, 3) to (B, F)."""
+    body = frozen_backbone(settings)
+    features = keras.Input(body.output_shape[1:])
+    head = keras.Model(features, keras.layers.UnitNormalization()(features), name="head")
+    images = keras.Input(body.input_shape[1:], name="images")
+    return keras.Model(images, head(body(images)), name=settings.backbone)

@@ -37,12 +37,7 @@ def backbone_features(
     key = features_key(catalog, settings)
     path = cache_folder("features") / f"{catalog.name}-{settings.backbone}-{key}.npy"
     if not path.exists():
-        backbone = build_backbone(
-            settings.backbone,
-            settings.image_size,
-            weights=settings.weights,
-            pooling=settings.pooling,
-        )
+        backbone = frozen_backbone(settings)
         batches = eval_dataset(
             catalog.absolute_paths(),
             size=settings.image_size,
@@ -53,6 +48,21 @@ def backbone_features(
         with naming_unreadable_images(catalog.absolute_paths()):
             _extract(path, backbone, batches, len(catalog), progress)
     return np.load(path, mmap_mode="r")
+
+
+def frozen_backbone(settings: TrainSettings) -> keras.Model:
+    """Build a backbone that is not trained: images (B, S, S, 3) -> features (B, F).
+
+    Random weights are those of the run's seed, so that it has the same ones whenever it is built.
+    """
+    if settings.weights == "none":
+        keras.utils.set_random_seed(settings.seed)
+    return build_backbone(
+        settings.backbone,
+        settings.image_size,
+        weights=settings.weights,
+        pooling=settings.pooling,
+    )
 
 
 def boxes(catalog: Catalog) -> np.ndarray | None:

@@ -19,8 +19,8 @@ import tensorflow as tf
 from retrieval.checkpoints import load_network
 from retrieval.embedding import build_network
 from retrieval.errors import UserError
+from retrieval.features import frozen_backbone
 from retrieval.input_pipeline import eval_dataset, naming_unreadable_images
-from retrieval.models import build_backbone
 from retrieval.resolve import UNTRAINED
 from retrieval.runs import Run
 from retrieval.settings import TrainSettings
@@ -158,12 +158,7 @@ def _trained(run: Run, settings: TrainSettings) -> tuple[keras.Model, keras.Mode
         network = build_network(settings)
         load_network(folder, network, settings.use_checkpoint)
         return network.get_layer("backbone"), network.get_layer("head")
-    backbone = build_backbone(
-        settings.backbone,
-        settings.image_size,
-        weights=settings.weights,
-        pooling=settings.pooling,
-    )
+    backbone = frozen_backbone(settings)
     if settings.loss == UNTRAINED:
         return backbone, None
     head = build_network(settings, int(backbone.output_shape[-1]))

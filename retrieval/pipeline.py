@@ -9,12 +9,13 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from retrieval.augmentation import parse_views
 from retrieval.datasets import load_catalog
 from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError
 from retrieval.finish import dataset_config, finish, run_config, write_embeddings
 from retrieval.memory_check import check_memory
-from retrieval.resolve import UNTRAINED, check_names, resolve
+from retrieval.resolve import UNTRAINED, check_frozen, check_names, resolve
 from retrieval.runs import partial_path, publish, write_config
 from retrieval.settings import TrainSettings
 
@@ -48,7 +49,7 @@ def train(
         settings: What to train; ``loss="none"`` stores the untrained backbone's features.
         runs: Folder of runs.
         name: The run's name; default: the loss, and the seed if not 0.
-        overwrite: Replace a run of the same name.
+        overwrite: Replace a run of the same name, finished or interrupted.
         evaluate: Embed and evaluate after training.
         progress: Show progress bars.
         watch: Called with the history so far, every few seconds and at the end of training.
@@ -57,7 +58,8 @@ def train(
         The run's folder.
 
     Raises:
-        UserError: Bad settings or data, the run exists, or it would not fit in memory.
+        UserError: Bad settings or data, the run exists (or was interrupted with other settings),
+            or it would not fit in memory.
     """
     check_names(settings)
     path = Path(runs) / settings.dataset / check_run_name(name or default_name(settings))
@@ -67,7 +69,7 @@ def train(
     settings = resolve(settings, catalog)
     check_memory(settings, progress=progress)
     folder = partial_path(path)
-    start_partial(folder, settings, catalog)
+    start_partial(folder, settings, catalog, overwrite=overwrite)
     return _complete(
         path,
         settings,
@@ -137,19 +139,46 @@ def check_run_name(name: str) -> str:
     return name
 
 
-def start_partial(folder: Path, settings: TrainSettings, catalog: Catalog) -> None:
-    """Make the partial folder, or keep what an interrupted run of equal settings and data left."""
+def start_partial(
+    folder: Path, settings: TrainSettings, catalog: Catalog, *, overwrite: bool = False
+) -> None:
+    """Make the partial folder, or keep what an interrupted run of equal settings and data left.
+
+    Raises:
+        UserError: The interrupted run is another one and has checkpoints, and ``overwrite`` is off.
+    """
     config = folder / "config.yaml"
     if config.exists():
-        started = yaml.safe_load(config.read_text())
-        same_data = started["dataset"] == dataset_config(catalog)
-        # Whether memory is checked makes no other run.
-        before = started["settings"] | {"check_memory": settings.check_memory}
-        if same_data and before == settings.to_mapping():
+        other = _differing(yaml.safe_load(config.read_text()), settings, catalog)
+        if not other:
             return
+        if (folder / "checkpoints" / "index.json").exists() and not overwrite:
+            raise UserError(
+                f"{folder} has checkpoints of an interrupted run with other settings "
+                f"({', '.join(other)}): continue it with --resume, choose another --name or pass "
+                "--overwrite"
+            )
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_config(folder, run_config(settings, catalog, {}))
+
+
+def _differing(started: dict, settings: TrainSettings, catalog: Catalog) -> list[str]:
+    """Say in what an interrupted run's config differs from settings and data."""
+    # Whether memory is checked makes no other run.
+    before = started["settings"] | {"check_memory": settings.check_memory}
+    parts = []
+    for old, now in (
+        (before, settings.to_mapping()),
+        (started["dataset"], dataset_config(catalog)),
+    ):
+        names = [*now, *(name for name in old if name not in now)]
+        parts += [
+            f"{name} = {old.get(name)}, now {now.get(name)}"
+            for name in names
+            if old.get(name) != now.get(name)
+        ]
+    return parts
 
 
 def _complete(
@@ -184,18 +213,26 @@ def _complete(
     return path
 
 
-def embed(path: Path | str, *, progress: bool = True) -> Path:
+def embed(
+    path: Path | str,
+    *,
+    test_time: str | None = None,
+    test_time_mean: str | None = None,
+    progress: bool = True,
+) -> Path:
     """Embed the test split of a trained run again and evaluate it.
 
     Args:
         path: A run folder with checkpoints.
+        test_time: Other test-time views, which the run's config then names.
+        test_time_mean: Another mean over them.
         progress: Show progress bars.
 
     Returns:
         The run's folder.
 
     Raises:
-        UserError: There is no run, or it was imported rather than trained.
+        UserError: There is no run, it was imported rather than trained, or it takes no such views.
     """
     from retrieval.embed_run import embed_test_split
 
@@ -205,9 +242,29 @@ def embed(path: Path | str, *, progress: bool = True) -> Path:
     config = yaml.safe_load((path / "config.yaml").read_text())
     if config["settings"] is None:
         raise UserError(f"{path} was imported, not trained: there is no network to embed with")
-    settings = TrainSettings.from_mapping(config["settings"])
+    before = TrainSettings.from_mapping(config["settings"])
+    settings = with_views(before, test_time, test_time_mean)
     catalog = load_catalog(settings.dataset, settings.data, **settings.dataset_options)
     embeddings, rows = embed_test_split(path, settings, catalog, progress=progress)
     write_embeddings(path, embeddings, rows)
+    if settings != before:
+        write_config(path, config | {"settings": settings.to_mapping()})
     finish(path, catalog, settings.distance, progress=progress)
     return path
+
+
+def with_views(settings: TrainSettings, views: str | None, mean: str | None) -> TrainSettings:
+    """Return a run's settings with other test-time views; a recipe's are then no longer its own.
+
+    Raises:
+        UserError: Unknown views, or a frozen backbone, which takes none.
+    """
+    changes = {"test_time": views, "test_time_mean": mean}
+    if views == "none" and mean is None:
+        changes["test_time_mean"] = "normalised"
+    changed = settings.with_(**{k: v for k, v in changes.items() if v is not None})
+    if parse_views(changed.test_time):
+        check_frozen(changed)
+    if changed != settings and settings.recipe is not None:
+        return changed.with_(scaled=True)
+    return changed

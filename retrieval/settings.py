@@ -93,6 +93,9 @@ class TrainSettings:
         "Test-time views: none, or centre, five_crop or average_pool, with or without +flip.",
         WATCH,
     )
+    test_time_mean: str = _option(
+        "normalised", "Mean over the views: normalised (to unit length) or plain.", WATCH
+    )
 
     CHOICES: ClassVar[dict[str, tuple[str, ...]]] = {
         "schedule": ("constant", "polynomial", "cosine"),
@@ -104,6 +107,7 @@ class TrainSettings:
         "distance": ("cosine", "euclidean", "squared_euclidean", "cityblock"),
         "pooling": ("average", "gem", "max"),
         "monitor": IN_TRAINING,
+        "test_time_mean": ("normalised", "plain"),
     }
 
     @classmethod
@@ -157,6 +161,10 @@ class TrainSettings:
             raise UserError(f"validation_fraction = {self.validation_fraction}: give 0 < f < 1")
         if not 0 <= self.seed < MAX_SEED:
             raise UserError(f"seed = {self.seed}: give a whole number from 0 to {MAX_SEED - 1}")
+        if self.test_time_mean != "normalised" and self.test_time == "none":
+            raise UserError(
+                f"test_time_mean = {self.test_time_mean} needs test-time views: add --test-time"
+            )
         if self.patience and self.eval_split == "none":
             raise UserError(
                 "patience needs in-training evaluation: add --eval-split test or validation"

@@ -26,6 +26,7 @@ def test_an_unknown_key_names_the_closest_valid_one():
         ({"schedule": "cosin"}, "did you mean 'cosine'"),
         ({"patience": 3}, "add --eval-split"),
         ({"validation_fraction": 1.0}, "give 0 < f < 1"),
+        ({"test_time_mean": "plain"}, "needs test-time views: add --test-time"),
     ],
 )
 def test_a_bad_value_is_one_line_with_the_fix(change, message):
