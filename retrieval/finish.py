@@ -19,7 +19,7 @@ from retrieval.projection import project
 from retrieval.provenance import provenance
 from retrieval.run_checks import MADE_BY, reading
 from retrieval.runs import SCHEMA, Neighbours, Run, open_run
-from retrieval.settings import TrainSettings
+from retrieval.settings import TrainSettings, selected_on
 from retrieval.thumbnails import write_thumbnails
 
 ITEM_COLUMNS = ("path", "label", "label_name", "split", "role", "super_label", "super_name")
@@ -51,6 +51,7 @@ def run_config(settings: TrainSettings | None, catalog: Catalog, seconds: dict[s
     """Return the content of ``config.yaml`` (without the schema)."""
     return {
         "settings": settings and settings.to_mapping(),
+        "selected_on": settings and selected_on(settings.to_mapping()),
         "dataset": dataset_config(catalog),
         "provenance": provenance(settings.seed if settings else 0, seconds),
     }

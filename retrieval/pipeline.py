@@ -17,7 +17,7 @@ from retrieval.finish import dataset_config, finish, run_config, write_embedding
 from retrieval.memory_check import check_memory
 from retrieval.resolve import UNTRAINED, check_frozen, check_names, resolve
 from retrieval.runs import partial_path, publish, write_config
-from retrieval.settings import TrainSettings
+from retrieval.settings import SELECTED_ON_TEST, TrainSettings, selected_on
 
 
 @contextmanager
@@ -210,6 +210,8 @@ def _complete(
             finish(folder, catalog, settings.distance, progress=progress)
     write_config(folder, run_config(settings, catalog, seconds))
     publish(path, overwrite=overwrite)
+    if selected_on(settings.to_mapping()) == "test":
+        print(f"{path}: {SELECTED_ON_TEST}")
     return path
 
 

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from retrieval.settings import SELECTED_ON_TEST, selected_on
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -26,6 +28,7 @@ NOTE = (
     "than it (p >= 0.05: paired bootstrap over classes, Holm's correction). Where a run has one "
     "seed, the noise of training is not counted."
 )
+MARK = "†"
 PUBLISHED_HEAD = ("Run", "Recipe", "Metric", "Measured", "Published", "Settings")
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -55,20 +58,31 @@ def _best(section: "Section") -> set[str]:
     return set(summary.loc[summary["best_group"], "name"])
 
 
+def selected_on_test(section: "Section") -> set[str]:
+    """Return the rows whose network was chosen by its figures on the test set: they are marked."""
+    return {
+        name
+        for name, runs in section.groups.items()
+        if any(selected_on(run.config.get("settings") or {}) == "test" for run in runs)
+    }
+
+
 def markdown_of(sections: "Sequence[Section]") -> str:
     """Write all sections as Markdown tables, with the pairs that were compared."""
     lines = ["# Comparison of runs", "", NOTE]
     for section in sections:
         names = metrics_of(section.table)
-        best = _best(section)
+        best, marked = _best(section), selected_on_test(section)
         lines += ["", f"## {section.dataset}: {section.title}", "", f"{section.line}.", ""]
         lines.append(_line(["Run", "Seeds", "d", *(TITLES.get(n, n) for n in names)]))
         lines.append(_line(["---"] * (3 + len(names))))
         for row in section.table.to_dict("records"):
             name = row["name"].replace("|", "\\|")
             name = f"**{name}**" if row["name"] in best else name
+            name += f" {MARK}" if row["name"] in marked else ""
             values = [cell(row, metric) for metric in names]
             lines.append(_line([name, row["seeds"], row.get("dimension", ""), *values]))
+        lines += ["", f"{MARK} {SELECTED_ON_TEST}."] if marked else []
         lines += _published(section)
         lines += _pairs(section)
     return "\n".join(lines) + "\n"
@@ -129,6 +143,7 @@ def csv_of(sections: "Sequence[Section]") -> str:
         part.insert(0, "dataset", section.dataset)
         part.insert(1, "protocol", section.title)
         part.insert(2, "how", section.line)
+        part["selected_on_test"] = part["name"].isin(selected_on_test(section))
         part["best"] = part["name"].isin(_best(section))
         parts.append(part)
     return pd.concat(parts, ignore_index=True).to_csv(index=False, float_format="%.6f")
@@ -144,13 +159,14 @@ def latex_of(sections: "Sequence[Section]") -> str:
     lines = [r"% needs \usepackage{booktabs}", f"% {NOTE}"]
     for section in sections:
         names = metrics_of(section.table)
-        best = _best(section)
+        best, marked = _best(section), selected_on_test(section)
+        note = rf" $^\dagger$ {escape(SELECTED_ON_TEST)}." if marked else ""
         head = ["Run", "Seeds", "$d$", *(escape(TITLES.get(n, n)) for n in names)]
         lines += [
             "",
             r"\begin{table}",
             rf"\caption{{{escape(section.dataset)}, {escape(section.title)}: "
-            rf"{escape(section.line)}. {escape(NOTE)}}}",
+            rf"{escape(section.line)}. {escape(NOTE)}{note}}}",
             rf"\begin{{tabular}}{{lr{'r' * (1 + len(names))}}}",
             r"\toprule",
             " & ".join(head) + r" \\",
@@ -159,6 +175,7 @@ def latex_of(sections: "Sequence[Section]") -> str:
         for row in section.table.to_dict("records"):
             name = escape(row["name"])
             name = rf"\textbf{{{name}}}" if row["name"] in best else name
+            name += r"$^\dagger$" if row["name"] in marked else ""
             values = [cell(row, metric).replace("–", "--") for metric in names]
             cells = [name, row["seeds"], row.get("dimension", ""), *values]
             lines.append(" & ".join(map(str, cells)) + r" \\")

@@ -1,6 +1,7 @@
 """Every setting of a training run, in one validated dataclass; the CLI's flags are made from it."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -19,6 +20,9 @@ def _option(default: object, help: str, panel: str = "Training"):
 DATA, MODEL, LOSS, OPTIM, WATCH = "Data", "Model", "Loss and batches", "Optimisation", "Watching"
 
 MAX_SEED = 2**32  # NumPy's generators take no more
+SELECTED_ON_TEST = (
+    "the checkpoint, or when to stop, was selected on the test set, which flatters its figures"
+)
 IN_TRAINING = ("recall@1", "recall@2", "recall@4", "recall@8", "map@r", "nmi")
 
 
@@ -77,7 +81,12 @@ class TrainSettings:
     distribute: str = _option("none", "none, or mirrored (every local device).", OPTIM)
     seed: int = _option(0, "Seeds batches, augmentation and weights.", OPTIM)
 
-    eval_split: str = _option("none", "In-training evaluation on: none, test, validation.", WATCH)
+    eval_split: str = _option(
+        "none",
+        "In-training evaluation on: none, test, validation. With test, --use-checkpoint best and "
+        "--patience select on the test set, which reports then mark.",
+        WATCH,
+    )
     validation_fraction: float = _option(0.2, "Train classes held out for validation.", WATCH)
     eval_every: int = _option(1000, "Steps between evaluations and checkpoints.", WATCH)
     monitor: str = _option("recall@1", "Metric that picks the best checkpoint.", WATCH)
@@ -178,3 +187,17 @@ class TrainSettings:
     def _at_least(self, name: str, least: int) -> None:
         if not getattr(self, name) >= least:
             raise UserError(f"{name} = {getattr(self, name)}: give a number of at least {least}")
+
+
+def selected_on(settings: Mapping) -> str | None:
+    """Return the split by whose figures a run's network was chosen.
+
+    Args:
+        settings: A run's settings, as in its ``config.yaml``.
+
+    Returns:
+        ``test`` or ``validation`` if the best checkpoint was taken, or training stopped without
+        gain; None if the network is that of the last step.
+    """
+    chosen = settings.get("use_checkpoint") == "best" or settings.get("patience")
+    return settings.get("eval_split") if chosen else None

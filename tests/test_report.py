@@ -158,3 +158,20 @@ def test_a_figure_published_under_another_protocol_has_a_dash_beside_it():
     table = pd.DataFrame([row | {"published": 0.9, "changed": why}])
     cells = ["a", "inshop/npairs_loss", "R@1", "–", "90.00", why]
     assert published_rows(SimpleNamespace(published=table)) == [cells]
+
+
+def test_a_run_selected_on_the_test_set_is_marked_in_every_format(runs, tmp_path):
+    chosen = {"loss": "bad", "seed": 0, "eval_split": "test", "use_checkpoint": "best"}
+    fair, flattered = (open_run(runs[i].path) for i in (0, 3))
+    flattered.config["settings"] = chosen
+    sections = write_report([fair, flattered], tmp_path)
+    write_page(sections, tmp_path / "report.html")
+    marked = "the checkpoint, or when to stop, was selected on the test set"
+    for suffix, row in (("md", "bad_50%\\|run †"), ("html", "bad_50%|run †"),
+                        ("tex", r"bad\_50\%|run$^\dagger$ & 1")):  # fmt: skip
+        text = (tmp_path / f"report.{suffix}").read_text()
+        assert row in text
+        assert text.count(marked) == 1
+    table = pd.read_csv(tmp_path / "report.csv").set_index("name")["selected_on_test"]
+    assert table.to_dict() == {"good-seed0": False, "bad_50%|run": True}
+    assert marked not in (write_report([fair], tmp_path) and (tmp_path / "report.md").read_text())

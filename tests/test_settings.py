@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from retrieval.errors import UserError
-from retrieval.settings import TrainSettings
+from retrieval.settings import TrainSettings, selected_on
 
 
 def test_settings_survive_yaml():
@@ -63,3 +63,17 @@ def test_a_value_of_another_type_is_one_line(change, message):
     with pytest.raises(UserError) as caught:
         TrainSettings.from_mapping(change)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("change", "split"),
+    [
+        ({}, None),
+        ({"eval_split": "test"}, None),
+        ({"eval_split": "test", "use_checkpoint": "best"}, "test"),
+        ({"eval_split": "test", "patience": 2}, "test"),
+        ({"eval_split": "validation", "use_checkpoint": "best"}, "validation"),
+    ],
+)
+def test_the_split_that_chose_the_network_is_known(change, split):
+    assert selected_on(TrainSettings(**change).to_mapping()) == split

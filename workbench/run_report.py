@@ -2,14 +2,21 @@
 
 import datetime
 import html
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from retrieval.files import write_text
-from retrieval.report import METRICS, Section
-from retrieval.report_text import PUBLISHED_HEAD, published_rows
+from retrieval.report import Section
+from retrieval.report_text import (
+    MARK,
+    PUBLISHED_HEAD,
+    metrics_of,
+    published_rows,
+    selected_on_test,
+)
+from retrieval.settings import SELECTED_ON_TEST
 from workbench import figures
 from workbench.figures.style import CONFIG
 from workbench.inline_gallery import confident_failure_rows, gallery
@@ -60,7 +67,7 @@ def section_html(section: Section, *, with_script: bool) -> str:
         [
             f"<h2>{html.escape(section.dataset)}: {html.escape(section.title)}</h2>",
             f'<p class="quiet">{html.escape(section.line)}</p>',
-            table_html(section.table),
+            table_html(section.table, selected_on_test(section)),
             published_html(section),
             figure.to_html(full_html=False, include_plotlyjs=with_script, config=CONFIG),
             f"<h3>Confident and wrong: {html.escape(best)}</h3>",
@@ -85,13 +92,22 @@ def published_html(section: Section) -> str:
     return f"<h3>Published beside measured</h3><table><tr>{head}</tr>{lines}</table>{notes}"
 
 
-def table_html(table: pd.DataFrame) -> str:
-    """Return a section's table: percent with the 95% interval, NMI from 0 to 1."""
-    names = [name for name in METRICS if name in table]
+def table_html(table: pd.DataFrame, marked: Collection[str] = ()) -> str:
+    """Return a section's table: percent with the 95% interval, NMI from 0 to 1.
+
+    Args:
+        table: See :class:`retrieval.report.Section`.
+        marked: Rows whose network was selected on the test set; a note says so.
+
+    Returns:
+        HTML.
+    """
+    names = metrics_of(table)
     head = "".join(f"<th>{html.escape(name)}</th>" for name in ("run", *names, "seeds"))
     lines = []
     for row in table.to_dict("records"):
-        cells = [f"<td>{html.escape(str(row['name']))}</td>"]
+        mark = f" {MARK}" if row["name"] in marked else ""
+        cells = [f"<td>{html.escape(str(row['name']))}{mark}</td>"]
         for name in names:
             scale, digits = (1, 3) if name == "nmi" else (100, 1)
             text = f"{scale * row[name]:.{digits}f}" if pd.notna(row[name]) else "-"
@@ -101,4 +117,5 @@ def table_html(table: pd.DataFrame) -> str:
             cells.append(f"<td>{text}</td>")
         cells.append(f"<td>{html.escape(str(row['seeds']))}</td>")
         lines.append(f"<tr>{''.join(cells)}</tr>")
-    return f"<table><tr>{head}</tr>{''.join(lines)}</table>"
+    note = f'<p class="quiet">{MARK} {SELECTED_ON_TEST}.</p>' if marked else ""
+    return f"<table><tr>{head}</tr>{''.join(lines)}</table>{note}"
