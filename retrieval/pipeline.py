@@ -1,6 +1,5 @@
 """From settings to a finished run folder: train, embed, evaluate, publish."""
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from retrieval.datasets import load_catalog
 from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError
 from retrieval.finish import dataset_config, finish, run_config, write_embeddings
+from retrieval.interrupted import start_partial
 from retrieval.memory_check import check_memory
 from retrieval.resolve import UNTRAINED, check_frozen, check_names, resolve
 from retrieval.runs import partial_path, publish, write_config
@@ -137,48 +137,6 @@ def check_run_name(name: str) -> str:
     if not name.strip() or name.startswith(".") or "/" in name or "\\" in name:
         raise UserError(f"run name {name!r}: give a name without slashes or a leading dot")
     return name
-
-
-def start_partial(
-    folder: Path, settings: TrainSettings, catalog: Catalog, *, overwrite: bool = False
-) -> None:
-    """Make the partial folder, or keep what an interrupted run of equal settings and data left.
-
-    Raises:
-        UserError: The interrupted run is another one and has checkpoints, and ``overwrite`` is off.
-    """
-    config = folder / "config.yaml"
-    if config.exists():
-        other = _differing(yaml.safe_load(config.read_text()), settings, catalog)
-        if not other:
-            return
-        if (folder / "checkpoints" / "index.json").exists() and not overwrite:
-            raise UserError(
-                f"{folder} has checkpoints of an interrupted run with other settings "
-                f"({', '.join(other)}): continue it with --resume, choose another --name or pass "
-                "--overwrite"
-            )
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_config(folder, run_config(settings, catalog, {}))
-
-
-def _differing(started: dict, settings: TrainSettings, catalog: Catalog) -> list[str]:
-    """Say in what an interrupted run's config differs from settings and data."""
-    # Whether memory is checked makes no other run.
-    before = started["settings"] | {"check_memory": settings.check_memory}
-    parts = []
-    for old, now in (
-        (before, settings.to_mapping()),
-        (started["dataset"], dataset_config(catalog)),
-    ):
-        names = [*now, *(name for name in old if name not in now)]
-        parts += [
-            f"{name} = {old.get(name)}, now {now.get(name)}"
-            for name in names
-            if old.get(name) != now.get(name)
-        ]
-    return parts
 
 
 def _complete(

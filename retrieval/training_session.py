@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+from retrieval.errors import UserError
 from retrieval.pipeline import default_name, resume, train
 from retrieval.recipes import load_recipe
 from retrieval.resolve import UNTRAINED, check_names
@@ -68,9 +69,13 @@ def run_session(
 
     Returns:
         The folders of all runs.
+
+    Raises:
+        UserError: Settings, a name or seeds beside ``resume_path``; or what :func:`train` raises.
     """
     start = time.perf_counter()
     if resume_path is not None:
+        _check_resumed(changes, name, seeds)
         paths = [resume(resume_path, overwrite=overwrite, evaluate=evaluate)]
     else:
         wanted = expand(settings_of(changes), seeds)
@@ -90,3 +95,11 @@ def run_session(
         print_runs(paths)
         print(f"{time.perf_counter() - start:.0f} s in all. Look at them: streamlit run app.py")
     return paths
+
+
+def _check_resumed(changes: dict, name: str | None, seeds: int) -> None:
+    """Refuse what an interrupted run would not follow: it goes on with its own settings."""
+    given = [*changes, *(["name"] if name is not None else []), *(["seeds"] if seeds != 1 else [])]
+    if given:
+        flags = ", ".join("--" + key.replace("_", "-") for key in given)
+        raise UserError(f"--resume continues a run with its own settings: drop {flags}")

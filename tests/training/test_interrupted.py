@@ -132,13 +132,28 @@ def test_a_run_that_had_stopped_early_does_not_go_on(tiny, tmp_path, monkeypatch
     assert run.history["step"].iloc[-1] == 16
 
 
-def test_other_settings_start_afresh(tiny, tmp_path, monkeypatch):
+def test_other_settings_do_not_replace_an_interrupted_run_unless_told_to(
+    tiny, tmp_path, monkeypatch
+):
     with monkeypatch.context() as patch:
         cut_off_at(patch, 11)
         with pytest.raises(Killed):
             train(tiny, runs=tmp_path, name="cut", progress=False)
-    run = open_run(train(tiny.with_(steps=8), runs=tmp_path, name="cut", progress=False))
+    other = tiny.with_(steps=8)
+    with pytest.raises(UserError, match=r"cut.partial has .*\(steps = 24, now 8\).*--overwrite"):
+        train(other, runs=tmp_path, name="cut", progress=False)
+    assert read_index(partial_path(tmp_path / "folder" / "cut") / "checkpoints") == {"latest": 8}
+    run = open_run(train(other, runs=tmp_path, name="cut", overwrite=True, progress=False))
     assert list(run.history["step"]) == list(range(1, 9))
+
+
+def test_an_interrupted_run_without_checkpoints_is_no_loss(tiny, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        cut_off_at(patch, 3)
+        with pytest.raises(Killed):
+            train(tiny, runs=tmp_path, name="cut", progress=False)
+    path = train(tiny.with_(steps=2), runs=tmp_path, name="cut", evaluate=False, progress=False)
+    assert list(history(path)["step"]) == [1, 2]
 
 
 def test_a_run_is_not_continued_on_other_images(tiny, tmp_path, monkeypatch):

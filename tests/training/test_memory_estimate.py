@@ -9,10 +9,11 @@ from tensorflow.python.client import device_lib
 
 from retrieval import TrainSettings, load_catalog
 from retrieval.errors import UserError
+from retrieval.interrupted import start_partial
 from retrieval.memory_check import GIB, available_memory, check_memory, host_bytes
 from retrieval.memory_estimate import SLOTS, dry_run, estimate_training_memory, peak_bytes
 from retrieval.optimizers import OPTIMIZERS, build_optimizer
-from retrieval.pipeline import start_partial, train
+from retrieval.pipeline import train
 from retrieval.recipes import load_recipe
 
 # Peaks of a training step, GiB, as benchmarks/memory.py measured them: batch, chunk, peak.

@@ -56,3 +56,15 @@ def test_an_option_that_one_of_all_losses_lacks_is_refused_before_the_first_is_t
     with pytest.raises(UserError, match="option of npairs_loss 'margin'"):
         run_session({"loss": "all", "loss_options": {"margin": 0.5}}, runs=tmp_path)
     assert made == []
+
+
+@pytest.mark.parametrize(
+    ("given", "flags"),
+    [
+        ({"changes": {"steps": 5, "loss_options": {"margin": 1}}}, "drop --steps, --loss-options"),
+        ({"changes": {}, "name": "x", "seeds": 2}, "drop --name, --seeds"),
+    ],
+)
+def test_what_a_resumed_run_would_not_follow_is_refused(tmp_path, given, flags):
+    with pytest.raises(UserError, match=flags):
+        run_session(runs=tmp_path, resume_path=tmp_path / "folder" / "cut", **given)

@@ -1,0 +1,54 @@
+"""The folder of a run in the making: kept when the same run goes on, guarded when another starts."""
+
+import shutil
+from pathlib import Path
+
+import yaml
+
+from retrieval.datasets.catalog import Catalog
+from retrieval.errors import UserError
+from retrieval.finish import dataset_config, run_config
+from retrieval.runs import write_config
+from retrieval.settings import TrainSettings
+
+
+def start_partial(
+    folder: Path, settings: TrainSettings, catalog: Catalog, *, overwrite: bool = False
+) -> None:
+    """Make the partial folder, or keep what an interrupted run of equal settings and data left.
+
+    Raises:
+        UserError: The interrupted run is another one and has checkpoints, and ``overwrite`` is off.
+    """
+    config = folder / "config.yaml"
+    if config.exists():
+        other = _differing(yaml.safe_load(config.read_text()), settings, catalog)
+        if not other:
+            return
+        if (folder / "checkpoints" / "index.json").exists() and not overwrite:
+            raise UserError(
+                f"{folder} has checkpoints of an interrupted run with other settings "
+                f"({', '.join(other)}): continue it with --resume, choose another --name or pass "
+                "--overwrite"
+            )
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_config(folder, run_config(settings, catalog, {}))
+
+
+def _differing(started: dict, settings: TrainSettings, catalog: Catalog) -> list[str]:
+    """Say in what an interrupted run's config differs from settings and data."""
+    # Whether memory is checked makes no other run.
+    before = started["settings"] | {"check_memory": settings.check_memory}
+    parts = []
+    for old, now in (
+        (before, settings.to_mapping()),
+        (started["dataset"], dataset_config(catalog)),
+    ):
+        names = [*now, *(name for name in old if name not in now)]
+        parts += [
+            f"{name} = {old.get(name)}, now {now.get(name)}"
+            for name in names
+            if old.get(name) != now.get(name)
+        ]
+    return parts
