@@ -1,4 +1,4 @@
-"""The folder of a run in the making: kept when the same run goes on, guarded when another starts."""
+"""The folder of a run in the making: kept when the run goes on, guarded when another starts."""
 
 import shutil
 from pathlib import Path
