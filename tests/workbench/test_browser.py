@@ -175,6 +175,26 @@ def test_hover_and_click_work_in_three_dimensions(page, server):
     expect(page.locator(".st-key-neighbours .card.query")).to_be_visible()
 
 
+RINGS = """() => {
+    const canvas = document.querySelector(".st-key-map .points-overlay");
+    if (!canvas?.width) return 0;
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    return data.reduce((sum, value, i) => sum + (i % 4 === 3 && value > 0), 0);
+}"""
+
+
+def test_what_is_found_and_selected_is_ringed_in_three_dimensions(page, server):
+    visit(page, f"{server}/map?layout=PCA+3-D&item=8&find=flower+0-0")
+    expect(page.get_by_text("6 items match")).to_be_visible()
+    page.wait_for_function(f"() => ({RINGS})() > 300")  # six small rings, one large
+    before = page.evaluate(RINGS)
+    box = page.locator(MAP).bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.wheel(0, -400)  # nearer: longer lines to the neighbours
+    page.wait_for_function(f"before => ({RINGS})() !== before", arg=before)
+
+
 def test_a_lasso_shows_images_and_class_counts(page, server):
     visit(page, f"{server}/map")
     point(page, MAP, 0)

@@ -96,6 +96,14 @@ def test_points_keep_their_order_and_their_rows(dimensions):
     assert figure.data[0].x.tolist() == points[:, 0].tolist()
 
 
+def test_no_colour_is_transparent_in_three_dimensions():
+    colouring = by_outcome(np.array([1, 2, 0]))
+    figure = figures.embedding_map(np.zeros((3, 3), np.float32), np.arange(3), colouring)
+    drawn = {colour for _, colour in figure.data[0].marker.colorscale}
+    assert drawn == {HIT, MISS, "rgb(138, 148, 160)"}
+    assert {t.marker.color for t in figure.data[1:]} == drawn
+
+
 def test_class_differences_show_the_largest_and_name_the_class():
     figure = figures.class_differences(
         ["kiwi", "lime", "peach"],

@@ -12,11 +12,12 @@ HERE = Path(__file__).parent
 @functools.lru_cache
 def _register(name: str, html: str):
     css = HERE / f"{name}.css"
+    scripts = sorted(HERE.glob(f"{name}*.js"))  # a long one has parts
     return st.components.v2.component(
         f"retrieval_{name}",
         html=html,
         css=css.read_text(encoding="utf-8") if css.exists() else None,
-        js=(HERE / f"{name}.js").read_text(encoding="utf-8"),
+        js="\n".join(script.read_text(encoding="utf-8") for script in scripts),
     )
 
 

@@ -1,7 +1,8 @@
 """The embedding map: every item one point of one WebGL trace, coloured by what is asked."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import plotly.graph_objects as go
@@ -138,6 +139,9 @@ def embedding_map(
     """
     points = np.ascontiguousarray(points, np.float32)
     flat = points.shape[1] == 2
+    if not flat:  # WebGL leaves out points of a transparent colour there
+        solid = tuple(re.sub(r"rgba\((.*),.*\)", r"rgb(\1)", c) for c in colouring.colours)
+        colouring = replace(colouring, colours=solid)
     trace = go.Scattergl if flat else go.Scatter3d
     data = {
         **dict(zip("xyz", points.T.copy(), strict=False)),
@@ -183,6 +187,8 @@ def _marker(colouring: Colouring, n: int, flat: bool) -> dict:
     }
     if colouring.symbols:
         marker["symbol"] = np.asarray(colouring.symbols, object)[colouring.codes]
+        if not flat:  # there, Plotly halves sizes that differ, and a cross is wider than a circle
+            marker["size"] = np.where(marker["symbol"] == "x", 1.3, 2.0) * marker["size"]
     return marker
 
 

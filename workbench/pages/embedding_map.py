@@ -76,7 +76,7 @@ def _map(chosen: Selection) -> None:
             found=found,
             on_click=_click,
         )
-        _small_print(chosen, len(rows), layout, text, len(found))
+        _small_print(chosen, rows, layout, text, found)
     with right:
         if picked and not st.session_state.get("map_clicked"):
             _many(chosen, rows[picked])
@@ -141,13 +141,18 @@ def _figure(chosen: Selection, layout: str, colour: str, step: int | None = None
     return figures.embedding_map(points, rows, colouring(chosen, colour, rows), frame=frame), rows
 
 
-def _small_print(chosen: Selection, drawn: int, layout: str, text: str, found: int) -> None:
-    n = len(chosen.a.items)
-    count = f"All {n:,} items."
+def _small_print(
+    chosen: Selection, rows: np.ndarray, layout: str, text: str, found: np.ndarray
+) -> None:
+    n, drawn = len(chosen.a.items), len(rows)
+    count, matches = f"All {n:,} items.", ""
     if drawn < n:
         count = f"A sample of {drawn:,} of {n:,} items, the same share of every class."
-    found = f" {found:,} items match “{plain(text)}”." if text else ""
-    st.caption(f"{count} {READING[layout]}{found}")
+    if text:
+        matches = f" {len(found):,} items match “{plain(text)}”"
+        ringed = int(np.isin(found, rows).sum())
+        matches += "." if ringed == len(found) else f", {ringed:,} of them in the sample."
+    st.caption(f"{count} {READING[layout]}{matches}")
 
 
 def _one(chosen: Selection, near: Answer) -> None:

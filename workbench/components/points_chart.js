@@ -1,0 +1,162 @@
+// One chart of points: part of points.js, which holds what all charts of a page share.
+
+// Pixel of a point in three dimensions: through Plotly's camera, as it places its annotations.
+function projected(scene, trace, at) {
+  const { model, view, projection } = scene?.glplot?.cameraParams ?? {};
+  if (!model || !scene.dataScale) return null;
+  let point = ["x", "y", "z"].map((axis, i) => Number(trace[axis][at]) * scene.dataScale[i]);
+  point.push(1);
+  for (const matrix of [model, view, projection]) {
+    point = [0, 1, 2, 3].map((i) => point.reduce((sum, v, j) => sum + v * matrix[4 * j + i], 0));
+  }
+  const [x, y, , depth] = point;
+  if (depth <= 0 || Math.abs(x) > depth || Math.abs(y) > depth) return null;
+  const area = scene.container;
+  return [
+    area.offsetLeft + (area.clientWidth / 2) * (1 + x / depth),
+    area.offsetTop + (area.clientHeight / 2) * (1 - y / depth),
+  ];
+}
+
+// One chart of the page: its rows, its canvas, its listeners.
+class Chart {
+  constructor(key, owner) {
+    this.key = key;
+    this.owner = owner;
+    this.node = null;
+    this.canvas = element("canvas", "points-overlay");
+    this.canvas.style.cssText = "position:absolute;inset:0;pointer-events:none;z-index:5";
+    this.listeners = {
+      plotly_hover: (event) => this.over(event),
+      plotly_unhover: () => owner.leave(),
+      plotly_afterplot: () => this.attach(),
+      plotly_relayouting: () => this.draw(),
+      plotly_relayout: () => this.draw(),
+    };
+    // Plotly covers the page while a button is down, so the release is heard on the window.
+    this.down = (event) => {
+      this.pressed = { x: event.clientX, y: event.clientY, row: owner.shown };
+    };
+    this.up = (event) => this.released(event);
+  }
+
+  // Streamlit makes the chart anew when its data changes; look for the current one.
+  look() {
+    const key = CSS.escape(this.key);
+    const node = document.querySelector(`.st-key-${key} .js-plotly-plot`);
+    if (node === this.node) this.follow();
+    if (node === this.node || !node?.on) return;
+    this.release();
+    this.node = node;
+    for (const [name, listen] of Object.entries(this.listeners)) node.on(name, listen);
+    node.addEventListener("pointerdown", this.down, true);
+    window.addEventListener("pointerup", this.up, true);
+    this.attach();
+  }
+
+  // A camera in three dimensions glides on, and is turned by the wheel, without an event.
+  follow() {
+    const view = this.node?._fullLayout?.scene?._scene?.glplot?.cameraParams?.view?.join();
+    if (view !== this.view) this.draw();
+    this.view = view;
+  }
+
+  release() {
+    this.canvas.remove();
+    if (!this.node) return;
+    for (const [name, listen] of Object.entries(this.listeners)) {
+      this.node.removeListener?.(name, listen);
+    }
+    this.node.removeEventListener("pointerdown", this.down, true);
+    window.removeEventListener("pointerup", this.up, true);
+    this.node = null;
+  }
+
+  attach() {
+    const box = this.node?.querySelector(".plot-container");
+    if (box && this.canvas.parentElement !== box) {
+      box.style.position = "relative";
+      box.append(this.canvas);
+    }
+    // The full data: what was sent packed is unpacked there.
+    const rows = this.node?._fullData?.[0]?.customdata;
+    if (rows && rows !== this.rows) {
+      this.rows = rows;
+      this.index = new Map();
+      for (let i = 0; i < rows.length; i += 1) this.index.set(Number(rows[i]), i);
+    }
+    this.draw();
+  }
+
+  over(event) {
+    const point = event.points?.[0];
+    if (!point || point.curveNumber !== 0 || !this.rows) return;
+    this.owner.enter(Number(this.rows[point.pointNumber]));
+  }
+
+  released(event) {
+    const { pressed } = this;
+    this.pressed = null;
+    if (!pressed || pressed.row === null || event.button !== 0) return;
+    const moved = Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y);
+    if (moved < 4) this.owner.click(pressed.row);
+  }
+
+  // Pixel of an item on this chart, or null if it is not drawn or out of sight.
+  pixel(row) {
+    const at = this.index?.get(row);
+    const { xaxis, yaxis, scene } = this.node?._fullLayout ?? {};
+    if (at === undefined) return null;
+    const trace = this.node._fullData[0];
+    if (trace.type === "scatter3d") return projected(scene?._scene, trace, at);
+    if (!xaxis?.l2p || !yaxis?.l2p) return null;
+    const x = xaxis.l2p(Number(trace.x[at]));
+    const y = yaxis.l2p(Number(trace.y[at]));
+    if (x < 0 || y < 0 || x > xaxis._length || y > yaxis._length) return null;
+    return [x + xaxis._offset, y + yaxis._offset];
+  }
+
+  draw() {
+    const layout = this.node?._fullLayout;
+    if (!layout) return;
+    const scale = devicePixelRatio || 1;
+    const { canvas } = this;
+    canvas.width = layout.width * scale;
+    canvas.height = layout.height * scale;
+    canvas.style.width = `${layout.width}px`;
+    canvas.style.height = `${layout.height}px`;
+    const pen = canvas.getContext("2d");
+    pen.scale(scale, scale);
+    const { found, selected, neighbours } = this.owner.data;
+    this.rings(pen, found ?? [], 5, 1.5, RING);
+    const centre = selected === null ? null : this.pixel(selected);
+    if (centre) this.spokes(pen, centre, neighbours ?? []);
+    this.rings(pen, [selected, ...this.owner.linked(this)], 9, 3, RING);
+  }
+
+  rings(pen, rows, radius, width, colour) {
+    pen.lineWidth = width;
+    pen.strokeStyle = colour;
+    for (const row of rows) {
+      const at = row === null || row === undefined ? null : this.pixel(row);
+      if (!at) continue;
+      pen.beginPath();
+      pen.arc(at[0], at[1], radius, 0, 2 * Math.PI);
+      pen.stroke();
+    }
+  }
+
+  spokes(pen, centre, rows) {
+    pen.lineWidth = 1.2;
+    pen.strokeStyle = "rgba(138, 148, 160, 0.9)";
+    for (const row of rows) {
+      const at = this.pixel(row);
+      if (!at) continue;
+      pen.beginPath();
+      pen.moveTo(...centre);
+      pen.lineTo(...at);
+      pen.stroke();
+    }
+    this.rings(pen, rows, 5, 1.5, "rgba(138, 148, 160, 1)");
+  }
+}
