@@ -1,6 +1,6 @@
 """From a trained network to one embedding per item."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import keras
 import numpy as np
@@ -14,8 +14,8 @@ from retrieval.augmentation import (
     view_size,
     warn_of_resolution,
 )
-from retrieval.datasets.catalog import Catalog
-from retrieval.features import backbone_features, boxes, frozen_backbone
+from retrieval.datasets.catalog import Catalog, crop_boxes
+from retrieval.features import backbone_features, frozen_backbone
 from retrieval.input_pipeline import eval_dataset, naming_unreadable_images
 from retrieval.models import BACKBONES, build_head, build_model
 from retrieval.models.freezing import freeze_batch_norm
@@ -89,7 +89,30 @@ def embed_images(
     Returns:
         float32, (len(rows), D).
     """
-    all_boxes = boxes(catalog)
+    paths, boxes = catalog.absolute_paths(rows), crop_boxes(rows)
+    return embed_files(network, paths, boxes, settings, progress=progress)
+
+
+def embed_files(
+    network: keras.Model,
+    paths: Sequence[str],
+    boxes: np.ndarray | None,
+    settings: TrainSettings,
+    *,
+    progress: bool = True,
+) -> np.ndarray:
+    """Embed image files as :func:`embed_images` embeds catalogue rows.
+
+    Args:
+        network: images (B, S, S, 3) -> embeddings (B, D).
+        paths: Image files.
+        boxes: (len(paths), 4) crops x, y, width, height in pixels; None: whole images.
+        settings: Resolved settings: sizes, ``test_time`` and ``test_time_mean``.
+        progress: Show a progress bar.
+
+    Returns:
+        float32, (len(paths), D).
+    """
     views = parse_views(settings.test_time)
     size = view_size(views, settings.image_size, settings.pre_crop)
     if size != settings.image_size:
@@ -100,16 +123,16 @@ def embed_images(
         network = keras.Model(network.inputs, network.outputs[0], name=network.name)
     loaded = (settings.pre_crop or size) if views else size
     batches = eval_dataset(
-        catalog.absolute_paths(rows),
+        paths,
         size=loaded,
         pre_crop=None if views else settings.pre_crop,
         batch_size=BATCH,
-        boxes=None if all_boxes is None else all_boxes[rows.index],
+        boxes=boxes,
     )
     predict = keras.Model.predict_on_batch
     parts, mean = [], MEANS[settings.test_time_mean]
-    bar = tqdm(total=len(rows), desc="embedding", unit="img", disable=not progress, leave=False)
-    with naming_unreadable_images(catalog.absolute_paths(rows)), bar:
+    bar = tqdm(total=len(paths), desc="embedding", unit="img", disable=not progress, leave=False)
+    with naming_unreadable_images(paths), bar:
         for images in batches:
             parts.append(_embed_batch(network, predict, images, views, size, mean))
             bar.update(len(images))
@@ -158,5 +181,10 @@ def untrained_network(settings: TrainSettings) -> keras.Model:
     body = frozen_backbone(settings)
     features = keras.Input(body.output_shape[1:])
     head = keras.Model(features, keras.layers.UnitNormalization()(features), name="head")
-    images = keras.Input(body.input_shape[1:], name="images")
-    return keras.Model(images, head(body(images)), name=settings.backbone)
+    return joined(body, head)
+
+
+def joined(backbone: keras.Model, head: keras.Model) -> keras.Model:
+    """Put a head on a backbone: images (B, S, S, 3) to embeddings (B, D)."""
+    images = keras.Input(backbone.input_shape[1:], name="images")
+    return keras.Model(images, head(backbone(images)))

@@ -9,7 +9,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from retrieval.cache import cache_folder, fingerprint
-from retrieval.datasets.catalog import Catalog
+from retrieval.datasets.catalog import Catalog, crop_boxes
 from retrieval.files import write_json
 from retrieval.input_pipeline import eval_dataset, naming_unreadable_images
 from retrieval.models import build_backbone
@@ -43,7 +43,7 @@ def backbone_features(
             size=settings.image_size,
             pre_crop=settings.pre_crop,
             batch_size=BATCH,
-            boxes=boxes(catalog),
+            boxes=crop_boxes(catalog.items),
         )
         with naming_unreadable_images(catalog.absolute_paths()):
             _extract(path, backbone, batches, len(catalog), progress)
@@ -65,14 +65,6 @@ def frozen_backbone(settings: TrainSettings) -> keras.Model:
     )
 
 
-def boxes(catalog: Catalog) -> np.ndarray | None:
-    """Return crop boxes (n, 4) as x, y, width, height in pixels, or None without them."""
-    columns = ["box_x", "box_y", "box_w", "box_h"]
-    if not set(columns) <= set(catalog.items.columns):
-        return None
-    return catalog.items[columns].to_numpy(np.float32)
-
-
 def features_key(catalog: Catalog, settings: TrainSettings) -> str:
     """Return the cache key: changes with the files, the network, its weights and its input."""
     paths = catalog.items["path"].tolist()
@@ -92,7 +84,7 @@ def features_key(catalog: Catalog, settings: TrainSettings) -> str:
         settings.image_size,
         settings.pre_crop,
         seed,
-        boxes(catalog) is not None,
+        crop_boxes(catalog.items) is not None,
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from retrieval.datasets.catalog import Catalog
+from retrieval.datasets.catalog import COLUMNS, OPTIONAL_COLUMNS, Catalog, crop_boxes
 from retrieval.errors import UserError
 from retrieval.evaluation import evaluate
 from retrieval.evolution import FILE, make_evolution
@@ -22,7 +22,7 @@ from retrieval.runs import SCHEMA, Neighbours, Run, open_run
 from retrieval.settings import TrainSettings, selected_on
 from retrieval.thumbnails import write_thumbnails
 
-ITEM_COLUMNS = ("path", "label", "label_name", "split", "role", "super_label", "super_name")
+ITEM_COLUMNS = (*COLUMNS, *OPTIONAL_COLUMNS)
 NEIGHBOURS = 64
 KS = (1, 2, 4, 8, 10, 20, 30, 40, 50, 100, 1000)
 
@@ -101,7 +101,8 @@ def finish(
     """Evaluate a folder that has embeddings; make its projection, thumbnails and evolution."""
     items = pd.read_parquet(folder / "items.parquet")
     evaluate_folder(folder, items, catalog, distance, scoring)
-    write_thumbnails(folder / "thumbnails", catalog.absolute_paths(items), progress=progress)
+    paths, boxes = catalog.absolute_paths(items), crop_boxes(items)
+    write_thumbnails(folder / "thumbnails", paths, boxes, progress=progress)
     (folder / FILE).unlink(missing_ok=True)  # aligned with the map before this one
     try:
         make_evolution(folder, distance, progress=progress)

@@ -8,6 +8,7 @@ parts are activation times gradient at the last feature map (Selvaraju 2017, Gra
 averaging of gradients), which is an approximation and is labelled so.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from retrieval.checkpoints import load_network
-from retrieval.embedding import build_network
+from retrieval.embedding import build_network, embed_files, joined, untrained_network
 from retrieval.errors import UserError
 from retrieval.features import frozen_backbone
 from retrieval.input_pipeline import eval_dataset, naming_unreadable_images
@@ -49,21 +50,26 @@ class Inspector:
 
     Attributes:
         settings: The run's settings.
+        network: images (B, S, S, 3) in 0..255 -> embeddings (B, D), as the run's items were
+            embedded.
         features: images (B, S, S, 3) in 0..255 -> feature maps (B, h, w, C).
         tail: feature maps -> embeddings (B, D).
         linear: Kernel (C, D) and bias (D,) if the tail is an average and a linear layer.
     """
 
     settings: TrainSettings
+    network: keras.Model
     features: keras.Model
     tail: keras.Model
     linear: tuple[np.ndarray, np.ndarray] | None
 
-    def load(self, paths: Sequence[str | Path]) -> np.ndarray:
-        """Read images as the network sees them.
+    def load(self, paths: Sequence[str | Path], boxes: np.ndarray | None = None) -> np.ndarray:
+        """Read images as the network sees them; of test-time views, the centre.
 
         Args:
             paths: Image files.
+            boxes: (n, 4) crops x, y, width, height in pixels, where the run has them; see
+                :func:`retrieval.datasets.catalog.crop_boxes`.
 
         Returns:
             float32, (n, S, S, 3), 0..255.
@@ -77,14 +83,30 @@ class Inspector:
             size=self.settings.image_size,
             pre_crop=self.settings.pre_crop,
             batch_size=len(names),
+            boxes=boxes,
         )
         with naming_unreadable_images(names):
             return np.concatenate([np.asarray(batch, np.float32) for batch in batches])
 
     def embed(self, images: np.ndarray) -> np.ndarray:
-        """Embed images (n, S, S, 3) in 0..255; returns float32 (n, D)."""
+        """Embed images (n, S, S, 3) in 0..255 as they are; returns float32 (n, D)."""
         maps = self.features(images, training=False)
         return np.asarray(self.tail(maps, training=False), np.float32)
+
+    def embed_files(
+        self, paths: Sequence[str | Path], boxes: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Embed image files as the run's items were, with its test-time views.
+
+        Args:
+            paths: Image files.
+            boxes: As for :meth:`load`.
+
+        Returns:
+            float32, (n, D).
+        """
+        names = [str(path) for path in paths]
+        return embed_files(self.network, names, boxes, self.settings, progress=False)
 
     def match(self, images: np.ndarray) -> Match:
         """Spread the similarity of two images (2, S, S, 3) over their positions."""
@@ -143,27 +165,28 @@ def open_inspector(run: Run) -> Inspector:
     if not mapping:
         raise UserError(f"{run.path}: imported embeddings: there is no network to look into")
     settings = TrainSettings.from_mapping(mapping)
-    backbone, head = _trained(run, settings)
+    network = _trained(run, settings)
+    backbone, head = network.get_layer("backbone"), network.get_layer("head")
     maps = _feature_map(run, backbone)
-    pooled = backbone.output if head is None else head(backbone.output)
-    tail = keras.Model(maps, pooled, name="tail")
-    inspector = Inspector(settings, keras.Model(backbone.input, maps), tail, None)
-    linear = _linear_part(inspector, backbone, head)
-    return Inspector(settings, inspector.features, tail, linear)
+    features = keras.Model(backbone.input, maps)
+    tail = keras.Model(maps, head(backbone.output), name="tail")
+    inspector = Inspector(settings, network, features, tail, None)
+    return dataclasses.replace(inspector, linear=_linear_part(inspector, backbone, head))
 
 
-def _trained(run: Run, settings: TrainSettings) -> tuple[keras.Model, keras.Model | None]:
+def _trained(run: Run, settings: TrainSettings) -> keras.Model:
+    """Build the whole network, sub-models ``backbone`` and ``head``, with the run's weights."""
     folder = run.path / "checkpoints"
-    if settings.loss != UNTRAINED and not settings.freeze_backbone:
+    if settings.loss == UNTRAINED:
+        return untrained_network(settings)
+    if not settings.freeze_backbone:
         network = build_network(settings)
         load_network(folder, network, settings.use_checkpoint)
-        return network.get_layer("backbone"), network.get_layer("head")
+        return network
     backbone = frozen_backbone(settings)
-    if settings.loss == UNTRAINED:
-        return backbone, None
     head = build_network(settings, int(backbone.output_shape[-1]))
     load_network(folder, head, settings.use_checkpoint)
-    return backbone, head
+    return joined(backbone, head)
 
 
 def _feature_map(run: Run, backbone: keras.Model) -> keras.KerasTensor:
@@ -174,17 +197,17 @@ def _feature_map(run: Run, backbone: keras.Model) -> keras.KerasTensor:
 
 
 def _linear_part(
-    inspector: Inspector, backbone: keras.Model, head: keras.Model | None
+    inspector: Inspector, backbone: keras.Model, head: keras.Model
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the linear layer if the tail is an average over positions followed by it."""
-    if head is None:
+    dense = [layer for layer in head.layers if isinstance(layer, keras.layers.Dense)]
+    if not dense:  # untrained: the features themselves
         width = int(backbone.output_shape[-1])
         linear = np.eye(width, dtype=np.float32), np.zeros(width, np.float32)
-    else:
-        dense = [layer for layer in head.layers if isinstance(layer, keras.layers.Dense)]
-        if len(dense) != 1 or not dense[0].use_bias:
-            return None
+    elif len(dense) == 1 and dense[0].use_bias:
         linear = tuple(np.asarray(w) for w in dense[0].get_weights())
+    else:
+        return None
     # Whatever the layers are called: the tail is linear if it gives the same directions.
     size = inspector.features.input_shape[1]
     probe = np.random.default_rng(0).uniform(0, 255, (2, size, size, 3)).astype(np.float32)

@@ -40,12 +40,15 @@ def encode_thumbnail(path: str | Path, box: Sequence[float] | None = None) -> by
         return b""
 
 
-def write_thumbnails(folder: Path, paths: list[str], *, progress: bool = True) -> int:
+def write_thumbnails(
+    folder: Path, paths: list[str], boxes: np.ndarray | None = None, *, progress: bool = True
+) -> int:
     """Make ``folder/images.bin`` and ``folder/offsets.npy``, or link them from the cache.
 
     Args:
         folder: The run's ``thumbnails`` folder.
         paths: Absolute image paths, in item order.
+        boxes: (n, 4) crops x, y, width, height in pixels; None: whole images.
         progress: Show a progress bar.
 
     Returns:
@@ -55,9 +58,11 @@ def write_thumbnails(folder: Path, paths: list[str], *, progress: bool = True) -
         int(Path(p).stat().st_mtime) if i % 97 == 0 and Path(p).exists() else 0
         for i, p in enumerate(paths)
     ]
-    cached = cache_folder("thumbnails") / fingerprint(paths, stamps, SIZE)
+    crops = [None] * len(paths) if boxes is None else boxes.tolist()
+    key = (paths, stamps, SIZE) if boxes is None else (paths, stamps, SIZE, crops)
+    cached = cache_folder("thumbnails") / fingerprint(*key)
     if not (cached / "offsets.npy").exists():
-        _pack(cached, paths, progress)
+        _pack(cached, paths, crops, progress)
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("images.bin", "offsets.npy"):
         _link(cached / name, folder / name)
@@ -70,14 +75,14 @@ def write_thumbnails(folder: Path, paths: list[str], *, progress: bool = True) -
     return unreadable
 
 
-def _pack(target: Path, paths: list[str], progress: bool) -> None:
+def _pack(target: Path, paths: list[str], crops: list, progress: bool) -> None:
     temporary = target.parent / f".{target.name}-{os.getpid()}"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     offsets = np.zeros(len(paths) + 1, np.int64)
     # Pillow decodes and encodes outside the interpreter lock, so threads are enough.
     with ThreadPoolExecutor(os.cpu_count()) as pool, (temporary / "images.bin").open("wb") as out:
-        images = pool.map(encode_thumbnail, paths)
+        images = pool.map(encode_thumbnail, paths, crops)
         bar = tqdm(images, "thumbnails", len(paths), disable=not progress, leave=False)
         for i, image in enumerate(bar):
             out.write(image)

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from retrieval.datasets.catalog import Catalog
-from retrieval.features import backbone_features, boxes
+from retrieval.datasets.catalog import Catalog, crop_boxes
+from retrieval.features import backbone_features
 from retrieval.input_pipeline import train_dataset
 from retrieval.resolve import held_out_count
 from retrieval.sampling import PKSampler
@@ -106,7 +106,6 @@ def batch_dataset(
     """
     rows = np.stack([sampler.batch(step) for step in range(first_step, settings.steps)])
     if data.features is None:
-        crop_boxes = boxes(data.catalog)
         return train_dataset(
             data.catalog.absolute_paths(data.train),
             data.classes,
@@ -118,7 +117,7 @@ def batch_dataset(
             seed=settings.seed,
             first_step=first_step,
             cache_gb=settings.cache_images_gb,
-            boxes=None if crop_boxes is None else crop_boxes[data.train.index],
+            boxes=crop_boxes(data.train),
             progress=progress,
         )
     features = tf.constant(np.asarray(data.features[data.train.index]))

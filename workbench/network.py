@@ -14,6 +14,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
+from retrieval.datasets.catalog import crop_boxes
 from retrieval.errors import UserError
 from retrieval.runs import Run
 from workbench.images import picture_path
@@ -68,7 +69,7 @@ def _explain(_run: Run, path: str, stamp: tuple, first: int, second: int):
             raise UserError(f"the picture of item {row} is not in the data set's folder any more")
         paths.append(file)
     network = inspector(_run)
-    images = network.load(paths)
+    images = network.load(paths, crop_boxes(_run.items.iloc[[first, second]]))
     return network.match(images), images.astype(np.uint8)
 
 
@@ -149,4 +150,4 @@ def embed_image(run: Run, image: OwnImage) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "image"
         path.write_bytes(image.data)
-        return network.embed(network.load([path]))[0]
+        return network.embed_files([path])[0]

@@ -13,7 +13,8 @@ SPLITS = ("train", "test")
 ROLES = ("query", "gallery", "both")
 COLUMNS = ("path", "label", "label_name", "split", "role")
 TEXT_COLUMNS = ("path", "label_name", "split", "role", "super_name")  # dtype object
-OPTIONAL_COLUMNS = ("super_label", "super_name", "box_x", "box_y", "box_w", "box_h")
+BOX_COLUMNS = ("box_x", "box_y", "box_w", "box_h")
+OPTIONAL_COLUMNS = ("super_label", "super_name", *BOX_COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,23 @@ def make_catalog(
             )
     check_class_disjoint(name, items)
     return Catalog(name, Path(root), items, query_gallery_title, options or {})
+
+
+def crop_boxes(items: pd.DataFrame) -> np.ndarray | None:
+    """Return the boxes that images are cropped to, or None where they are used whole.
+
+    Args:
+        items: Rows of a catalogue or of ``items.parquet``.
+
+    Returns:
+        float32, (n, 4): x, y, width, height in pixels; None without numeric ``box_*`` columns.
+    """
+    if not set(BOX_COLUMNS) <= set(items.columns):
+        return None
+    boxes = items[list(BOX_COLUMNS)]
+    if not all(pd.api.types.is_numeric_dtype(kind) for kind in boxes.dtypes):
+        return None  # another tool's columns, imported as text
+    return boxes.to_numpy(np.float32)
 
 
 def plain_text(items: pd.DataFrame) -> pd.DataFrame:

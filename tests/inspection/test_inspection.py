@@ -106,7 +106,7 @@ def test_the_approximation_is_activation_times_gradient(tmp_path, images):
     """For a linear tail the gradient can be written down: compare with it."""
     exact = open_inspector(write_model(tmp_path / "run", SETTINGS))
     loaded = exact.load(images)
-    forced = Inspector(exact.settings, exact.features, exact.tail, None)
+    forced = Inspector(exact.settings, exact.network, exact.features, exact.tail, None)
     match = forced.match(loaded)
     maps = np.asarray(exact.features(loaded), np.float64)
     kernel, bias = exact.linear
