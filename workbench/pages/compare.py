@@ -161,6 +161,7 @@ def _classes(chosen: Selection, result: comparison.Comparison) -> None:
             key="class_delta",
             on_select="rerun",
             selection_mode="points",
+            alt="Recall@1 under A minus Recall@1 under B, of the classes that differ most",
         )
     points = event["selection"]["points"]
     widest = int(table["delta"].abs().argmax())
@@ -182,7 +183,12 @@ def _overlap(chosen: Selection, result: comparison.Comparison) -> None:
         f"The top-{chosen.k} lists of the two runs share {100 * overlap.mean():.0f} % of their "
         "items on average, order aside. Below, the queries on which they agree least."
     )
-    st.plotly_chart(figures.overlap_histogram(overlap.to_numpy()), config=CONFIG, key="overlap")
+    st.plotly_chart(
+        figures.overlap_histogram(overlap.to_numpy()),
+        config=CONFIG,
+        key="overlap",
+        alt=f"How many queries share how much of their top {chosen.k} between the two runs",
+    )
     least = result.table.sort_values("overlap", kind="stable")
     rows = page_of(least["row"].to_numpy(), "overlap", PER_PAGE)
     groups = [query_group(chosen, int(row)) for row in rows]

@@ -52,6 +52,7 @@ def maps_tab(chosen: Selection, result: Comparison) -> None:
                 key=key,
                 on_select="rerun",
                 selection_mode=("lasso", "box"),
+                alt=f"Map of run {name}: every item as a point; similar items lie close together",
             )
             picked.append([i for i in event["selection"]["point_indices"] if i < len(rows)])
     selected = rows[_latest(picked)]

@@ -179,7 +179,12 @@ def _data(chosen: Selection) -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
         sizes = items["label"].value_counts().to_numpy()
-        st.plotly_chart(figures.class_sizes(sizes), config=CONFIG, key="sizes")
+        st.plotly_chart(
+            figures.class_sizes(sizes),
+            config=CONFIG,
+            key="sizes",
+            alt=f"How many classes have how many items, from {sizes.min():,} to {sizes.max():,}",
+        )
     with right:
         table = _sizes(chosen.a).drop(columns="label")
         st.dataframe(table, hide_index=True, height=260, key="sizes_table")

@@ -51,11 +51,22 @@ def overview_page() -> None:
     curves = _curves(chosen, table)
     with left:
         st.markdown("**Recall@1 with 95% intervals**")
-        st.plotly_chart(figures.loss_intervals(table), config=CONFIG, key="intervals")
+        values = (f"{row['group']} {percent(row['recall@1'])} %" for _, row in table.iterrows())
+        st.plotly_chart(
+            figures.loss_intervals(table),
+            config=CONFIG,
+            key="intervals",
+            alt=f"Recall@1 of every loss with its 95% interval: {', '.join(values)}",
+        )
     with right:
         st.markdown("**Recall@K**")
         height = 96 + 46 * max(4, len(table))
-        st.plotly_chart(figures.recall_curves(curves, height=height), config=CONFIG, key="curves")
+        st.plotly_chart(
+            figures.recall_curves(curves, height=height),
+            config=CONFIG,
+            key="curves",
+            alt=f"Recall@K against K, best Recall@1 first: {', '.join(curves)}",
+        )
     evidence(compared)
     _training(chosen)
     with head:
@@ -210,11 +221,13 @@ def _training(chosen: Selection) -> None:
     columns = st.columns(2 if evaluated else 1, gap="large")
     with columns[0]:
         figure = figures.training_curves(histories, groups=groups)
-        st.plotly_chart(figure, config=CONFIG, key="training")
+        alt = f"Training loss of {len(histories)} runs by step, each relative to its start"
+        st.plotly_chart(figure, config=CONFIG, key="training", alt=alt)
     if evaluated:
         with columns[1]:
             figure = figures.training_curves(evaluated, "recall@1", groups=groups)
-            st.plotly_chart(figure, config=CONFIG, key="training_r1")
+            alt = f"Recall@1 of {len(evaluated)} runs during training, by step"
+            st.plotly_chart(figure, config=CONFIG, key="training_r1", alt=alt)
     st.caption(
         "Losses live on different scales: each is shown relative to its own start, smoothed."
     )
