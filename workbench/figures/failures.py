@@ -72,12 +72,19 @@ def class_sizes(sizes: np.ndarray, *, height: int = 260) -> go.Figure:
     Returns:
         A histogram.
     """
-    figure = go.Figure(go.Histogram(x=sizes, nbinsx=40, marker={"color": HIT}))
+    figure = go.Figure(go.Histogram(x=sizes, xbins=_bins(sizes), marker={"color": HIT}))
     figure.update_traces(hovertemplate="%{x} items: %{y} classes<extra></extra>")
     figure.update_xaxes(title="items of a class")
     figure.update_yaxes(title="classes")
     figure.update_layout(bargap=0.05)
     return styled(figure, height=height, legend=False)
+
+
+def _bins(sizes: np.ndarray) -> dict[str, float]:
+    """Whole numbers, one to a bin if 40 bins are enough."""
+    low, high = int(sizes.min()), int(sizes.max())
+    width = -(-(high - low + 1) // 40)
+    return {"start": low - 0.5, "end": high + width - 0.5, "size": width}
 
 
 def confusion_map(
