@@ -50,7 +50,9 @@ def test_validation_classes_are_neither_trained_nor_tested_on(tiny):
     assert held | trained == set(catalog.split("train")["label"])
 
 
-def test_training_stops_without_gain_and_the_best_checkpoint_is_kept(tiny, tmp_path, monkeypatch):
+def test_training_stops_without_gain_and_the_best_checkpoint_is_kept(
+    tiny, tmp_path, monkeypatch, capsys
+):
     scores = iter([0.2, 0.9, 0.5, 0.4, 0.3, 0.2])
     monkeypatch.setattr(
         "retrieval.training.in_training_evaluation",
@@ -58,6 +60,8 @@ def test_training_stops_without_gain_and_the_best_checkpoint_is_kept(tiny, tmp_p
     )
     settings = tiny.with_(steps=48, eval_split="test", patience=2, use_checkpoint="best")
     run = open_run(train(settings, runs=tmp_path, progress=False))
+    assert run.config["selected_on"] == "test"
+    assert "was selected on the test set" in capsys.readouterr().out
     assert run.history["step"].iloc[-1] == 32
     index = read_index(run.path / "checkpoints")
     assert (index["best"], index["latest"], index["best_value"]) == (16, 32, 0.9)
