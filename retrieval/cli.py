@@ -41,12 +41,14 @@ def fetch(
 
 
 @app.command()
-def datasets() -> None:
+def datasets(
+    data: Annotated[Path, typer.Option(help="Folder that holds DATASET/ of each.")] = Path("data"),
+) -> None:
     """List the data sets: size, classes, licence, and whether they are on this disk."""
     from retrieval.datasets import list_datasets
     from retrieval.tables import print_table
 
-    print_table(list_datasets())
+    print_table(list_datasets(data))
 
 
 @app.command()

@@ -292,3 +292,10 @@ def test_a_finished_run_gives_the_same_figures_embedded_and_evaluated_again(
     first = metrics.read_bytes()
     assert retrieval("evaluate", "runs/folder/again")[0] == 0
     assert metrics.read_bytes() == first
+
+
+def test_data_sets_are_looked_for_where_they_are(retrieval, tmp_path):
+    (tmp_path / "elsewhere" / "inshop" / "img").mkdir(parents=True)
+    out = retrieval("datasets", "--data", tmp_path / "elsewhere")[1]
+    (line,) = [line for line in out.splitlines() if line.strip().startswith("inshop")]
+    assert "incomplete: no Eval/list_eval_partition.txt" in line

@@ -139,11 +139,12 @@ def _state(entry: Dataset, root: Path) -> str:
         return "yours"
     if (root / "STANDIN.txt").exists():
         return "stand-in"
-    if (root / entry.marker).exists():
+    missing = entry.missing(root)
+    if not missing:
         return "yes"
-    if not entry.needs_files:
-        return "no"
-    return "incomplete" if root.is_dir() and any(root.iterdir()) else "no"
+    if entry.needs_files and root.is_dir() and any(root.iterdir()):
+        return f"incomplete: no {missing[0]}"
+    return "no"
 
 
 def _root(name: str, root: Path | str | None) -> Path:

@@ -33,12 +33,12 @@ def available_or_standin(
         raise unknown_option("data set", name, DATASETS)
     entry, data = DATASETS[name], Path(data)
     place = Path(root) if root is not None else data / name
-    if (place / entry.marker).exists():
+    if entry.is_begun(place):  # what is missing of it, loading says
         return place, is_standin(place)
     if root is not None:
         raise UserError(f"no data set {name!r} at {root}: {entry.how_to_get}")
     place = data / "standins" / name
-    if not (place / entry.marker).exists():
+    if not entry.is_begun(place):
         source = _photos(data)
         write_standin(name, source, place, classes=CLASSES, per_class=PER_CLASS)
     return place, True
@@ -68,6 +68,6 @@ def own_folder_or_example(
 
 def _photos(data: Path) -> Catalog:
     """Return Grocery if it is on this disk, drawn characters otherwise."""
-    if (data / "grocery" / DATASETS["grocery"].marker).exists():
+    if not DATASETS["grocery"].missing(data / "grocery"):
         return load_catalog("grocery", data / "grocery")
     return load_catalog("typefaces", data / "typefaces", subset="sample")

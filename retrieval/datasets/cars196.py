@@ -106,5 +106,5 @@ ENTRY = Dataset(
     n_classes=COUNTS.classes,
     splits="classes 1-98 train, 99-196 test",
     download="about 2 GB",
-    marker=ANNOTATIONS,
+    needs=(ANNOTATIONS, "car_ims"),
 )

@@ -15,6 +15,7 @@ from retrieval.errors import UserError
 
 COUNTS = Counts(train_images=5864, test_images=5924, train_classes=100, test_classes=100)
 FOLDER = "CUB_200_2011"
+LISTS = ("images.txt", "image_class_labels.txt", "classes.txt", "bounding_boxes.txt")
 ARCHIVE = PublicArchive(
     url="https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz",
     digest="md5:97eceeb196236b17998738112f37df78",
@@ -36,12 +37,11 @@ def load(root: Path, *, boxes: bool = False) -> Catalog:
         UserError: A list is missing or malformed, or the counts are not the official ones.
     """
     base = first_existing(root / FOLDER / "images.txt", root / "images.txt").parent
-    names = ("images.txt", "image_class_labels.txt", "classes.txt", "bounding_boxes.txt")
     return load_official(
         "cub200",
         root,
         COUNTS,
-        sources=[base / name for name in names],
+        sources=[base / name for name in LISTS],
         build=lambda counts: _build(base, counts, boxes=boxes),
         options={"boxes": boxes},
     )
@@ -99,5 +99,6 @@ ENTRY = Dataset(
     n_classes=COUNTS.classes,
     splits="first 100 classes train, last 100 test",
     download="1.1 GB",
-    marker=f"{FOLDER}/images.txt",
+    needs=(*LISTS, "images"),
+    unpacked=FOLDER,
 )

@@ -65,7 +65,7 @@ ENTRY = Dataset(
     n_images=N_IMAGES,
     n_classes=N_CLASSES,
     splits="0-4 train, 5-9 test",
-    marker="images",
+    needs=("images",),
     mirror=False,
     needs_files=False,
 )

@@ -24,7 +24,9 @@ class Dataset:
         n_classes: Classes in total; None as above.
         splits: The class-disjoint split in words.
         download: Size of the download in words; empty where there is none.
-        marker: A path under ``root`` that exists when the data set is there.
+        needs: Lists and folders under ``root`` that all exist when the data set is there; a tuple
+            names alternatives.
+        unpacked: The folder that the public archive makes; ``root`` itself may be that folder.
         mirror: Whether a mirrored image still shows its class, so that flipping augments.
         needs_files: False for data sets that make their own images on first use.
         small_classes: Whether training classes of one image are accepted as part of an official
@@ -42,7 +44,8 @@ class Dataset:
     n_classes: int | None = None
     splits: str = ""
     download: str = ""
-    marker: str = "."
+    needs: tuple[str | tuple[str, ...], ...] = (".",)
+    unpacked: str = "."
     mirror: bool = True
     needs_files: bool = True
     small_classes: bool = False
@@ -55,3 +58,15 @@ class Dataset:
         if self.needs_files:
             return f"retrieval fetch {self.name}" + ("" if self.fetch else " says how")
         return "nothing: made on first use"
+
+    def missing(self, root: Path) -> list[str]:
+        """Return what of :attr:`needs` is not there; all of it where nothing is."""
+        absent = []
+        for base in dict.fromkeys((root / self.unpacked, root)):
+            wanted = [(need,) if isinstance(need, str) else need for need in self.needs]
+            absent.append([n[0] for n in wanted if not any((base / path).exists() for path in n)])
+        return min(absent, key=len)
+
+    def is_begun(self, root: Path) -> bool:
+        """Tell whether at least a part of the data set is there, so that loading it says more."""
+        return len(self.missing(root)) < len(self.needs)

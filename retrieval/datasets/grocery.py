@@ -145,5 +145,9 @@ ENTRY = Dataset(
     n_classes=N_CLASSES,
     splits="even ids train, odd ids test; cross-store query -> gallery",
     download="119 MB",
-    marker="dataset/classes.csv",
+    needs=(
+        "dataset/classes.csv",
+        *(f"dataset/{name}.txt" for name in COUNTS),
+        *(f"dataset/{name}" for name in COUNTS),
+    ),
 )

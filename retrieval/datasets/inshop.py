@@ -88,6 +88,6 @@ ENTRY = Dataset(
     n_images=COUNTS.images,
     n_classes=COUNTS.classes,
     splits="official: 3,997 ids train; 14,218 query -> 12,612 gallery",
-    marker="img",
+    needs=((f"Eval/{PARTITION}", PARTITION), "img"),
     small_classes=True,
 )

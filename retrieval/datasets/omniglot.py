@@ -101,6 +101,6 @@ ENTRY = Dataset(
     n_classes=COUNTS.classes,
     splits="background alphabets train, evaluation alphabets test",
     download="16 MB",
-    marker="images_evaluation",
+    needs=tuple(PARTS.values()),
     mirror=False,
 )

@@ -13,6 +13,10 @@ from retrieval.datasets.tables import read_table
 COUNTS = Counts(train_images=59551, test_images=60502, train_classes=11318, test_classes=11316)
 FOLDER = "Stanford_Online_Products"
 LISTS = {"train": "Ebay_train.txt", "test": "Ebay_test.txt"}
+KINDS = (
+    "bicycle", "cabinet", "chair", "coffee_maker", "fan", "kettle",
+    "lamp", "mug", "sofa", "stapler", "table", "toaster",
+)  # fmt: skip
 COLUMNS = {"image_id": int, "class_id": int, "super_class_id": int, "path": str}
 ARCHIVE = PublicArchive(
     url="http://ftp.cs.stanford.edu/cs/cvgl/Stanford_Online_Products.zip",
@@ -33,8 +37,8 @@ def load(root: Path) -> Catalog:
     Raises:
         UserError: A list is missing or malformed, or the counts are not the official ones.
     """
-    marker = LISTS["train"]
-    base = first_existing(root / FOLDER / marker, root / marker).parent
+    listed = LISTS["train"]
+    base = first_existing(root / FOLDER / listed, root / listed).parent
     sources = [base / name for name in LISTS.values()]
     return load_official("sop", root, COUNTS, sources=sources, build=lambda counts: _build(base))
 
@@ -85,5 +89,6 @@ ENTRY = Dataset(
     n_classes=COUNTS.classes,
     splits="official lists, 11,318 / 11,316 classes",
     download="2.9 GB",
-    marker=f"{FOLDER}/{LISTS['train']}",
+    needs=(*LISTS.values(), *(f"{kind}_final" for kind in KINDS)),
+    unpacked=FOLDER,
 )

@@ -184,7 +184,7 @@ ENTRY = Dataset(
     n_images=N_IMAGES,
     n_classes=N_CLASSES,
     splits="Latin and symbols train, Greek and Cyrillic test",
-    marker="letters/index.json",
+    needs=("letters/index.json",),
     mirror=False,
     needs_files=False,
 )

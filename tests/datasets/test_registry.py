@@ -5,6 +5,7 @@ from PIL import Image
 
 from retrieval.datasets import (
     DATASETS,
+    cub200,
     dataset_options,
     fetch_dataset,
     list_datasets,
@@ -76,7 +77,7 @@ def test_the_list_says_what_is_on_this_disk(tmp_path):
     assert list(table.index) == list(DATASETS)
     state = table["on this disk"]
     assert state["digits"] == "yes"
-    assert state["cub200"] == "incomplete"
+    assert state["cub200"] == "incomplete: no images.txt"
     assert state["typefaces"] == "no"
     get = table["how to get"]
     assert get["typefaces"] == "nothing: made on first use"
@@ -85,3 +86,34 @@ def test_the_list_says_what_is_on_this_disk(tmp_path):
     assert state["folder"] == "yours"
     assert table.loc["sop", "images"] == "120,053"
     assert table.loc["sop", "classes"] == "22,634"
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "state"),
+    [
+        ("inshop", ["img/"], "incomplete: no Eval/list_eval_partition.txt"),
+        ("inshop", ["img/", "list_eval_partition.txt"], "yes"),
+        ("inshop", ["img/", "Eval/list_eval_partition.txt"], "yes"),
+        ("cars196", ["cars_annos.mat"], "incomplete: no car_ims"),
+        ("cars196", ["cars_annos.mat", "car_ims/"], "yes"),
+        ("omniglot", ["images_evaluation/"], "incomplete: no images_background"),
+        ("sop", ["Ebay_train.txt", "Ebay_test.txt"], "incomplete: no bicycle_final"),
+        (
+            "cub200",
+            [f"CUB_200_2011/{name}" for name in (*cub200.LISTS, "images/")],
+            "yes",
+        ),
+        ("cub200", [*cub200.LISTS], "incomplete: no images"),
+        ("grocery", ["dataset/classes.csv", "dataset/train.txt"], "incomplete: no dataset/val.txt"),
+        ("digits", ["other/"], "no"),
+    ],
+)
+def test_a_data_set_is_there_when_all_it_needs_is(tmp_path, name, there, state):
+    for path in there:
+        place = tmp_path / name / path
+        folder = place if path.endswith("/") else place.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        if folder != place:
+            place.touch()
+    table = list_datasets(tmp_path).set_index("name")
+    assert table.loc[name, "on this disk"] == state
