@@ -165,6 +165,8 @@ def test_an_unknown_command_is_one_line_too(retrieval):
         (("--pre-crop", "8"), "pre_crop = 8 is smaller than the image size: give 16 or more"),
         (("--loss", "proxy_anchor", "--memory-batches", "4"), "cannot have a cross-batch memory"),
         (("--freeze-backbone", "--augment", "crop"), "--freeze-backbone"),
+        (("--freeze-backbone", "--flip"), "--flip has no effect with --freeze-backbone"),
+        (("--loss", "all", "--freeze-backbone", "--flip"), "--flip has no effect"),
     ],
 )
 def test_a_bad_value_is_refused_before_any_work(retrieval, photos, tmp_path, words, message):
