@@ -11,7 +11,7 @@ from retrieval.losses.options import check_number
 
 @keras.saving.register_keras_serializable(package="retrieval")
 class Circle(PairLoss):
-    r"""Circle loss (Sun et al. 2020, section 3), averaged over anchors.
+    r"""Circle loss (Sun et al. 2020, eqs. 5 and 6), averaged over anchors.
 
     .. math::
         L_a = \log \left( 1 + \sum_n e^{\gamma \alpha_n (s_n - m)}

@@ -53,13 +53,14 @@ def hinge(gap, margin):
 
 
 @oracle
-def hard_triplet(labels, x, margin=1.0, distance_="euclidean"):
+def hard_triplet(labels, x, margin=1.0, distance_="euclidean", positives="hardest"):
     losses = []
     for a in range(len(x)):
         near = [distance(x[a], x[p], distance_) for p in positives_of(labels, a)]
         far = [distance(x[a], x[n], distance_) for n in negatives_of(labels, a)]
         if near and far:
-            losses.append(hinge(max(near) - min(far), margin))
+            chosen = max(near) if positives == "hardest" else min(near)
+            losses.append(hinge(chosen - min(far), margin))
     return mean(losses)
 
 

@@ -22,6 +22,7 @@ CASES = [
     ("hard_triplet", {"margin": "soft", "distance": "squared_euclidean"}, MIXED),
     ("hard_triplet", {"margin": "none", "distance": "cityblock"}, MIXED),
     ("hard_triplet", {"margin": 0.3, "distance": "cosine"}, MIXED),
+    ("hard_triplet", {"positives": "easiest"}, MIXED),
     ("semi_hard_triplet", {}, MIXED),
     ("semi_hard_triplet", {"margin": 2.0}, BLOCKS),
     ("semi_hard_triplet", {"margin": "soft"}, MIXED),

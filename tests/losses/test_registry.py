@@ -28,7 +28,8 @@ def test_recommended_settings_are_the_published_ones(name):
 
 
 def test_recommended_margins():
-    assert LOSSES["hard_triplet"].options() == {"margin": 1.0, "distance": "euclidean"}
+    hard = {"margin": 1.0, "distance": "euclidean", "positives": "hardest"}
+    assert LOSSES["hard_triplet"].options() == hard
     assert LOSSES["semi_hard_triplet"].options() == {"margin": 0.2}
     assert LOSSES["lifted_loss"].options() == {"margin": 1.0}
     contrastive = {"margin": 1.0, "pairs": "blocks", "power": 2}
@@ -83,6 +84,7 @@ def test_unknown_names_say_which_are_valid():
         ("hard_triplet", {"margin": "sotf"}, "option margin = 'sotf': give a number or 'soft'"),
         ("hard_triplet", {"margin": True}, "option margin = True"),
         ("hard_triplet", {"distance": "l2"}, "option distance = 'l2': choose one of euclidean"),
+        ("hard_triplet", {"positives": "easy"}, "positives = 'easy': choose one of hardest, easi"),
         ("semi_hard_triplet", {"margin": "none"}, "option margin = 'none'"),
         ("angular_loss", {"degree": 90}, "option degree = 90: give a number above 0 and below 90"),
         ("angular_loss", {"form": "sum"}, "option form = 'sum': choose one of softmax, log_sum"),
