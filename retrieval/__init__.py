@@ -18,6 +18,7 @@ _HOME = {
     "get_loss": "retrieval.losses",
     "BACKBONES": "retrieval.models",
     "build_model": "retrieval.models",
+    "RankingModel": "retrieval.ranking_model",
     "TrainSettings": "retrieval.settings",
     "train": "retrieval.pipeline",
     "evaluate": "retrieval.evaluation",

@@ -4,12 +4,23 @@ import keras
 import tensorflow as tf
 
 from retrieval.chunked_gradients import Step, chunked_gradients
+from retrieval.errors import UserError
+from retrieval.losses.base import RankingLoss
 from retrieval.models.freezing import batch_norms
 from retrieval.optimizers import apply_scaled, replica_mean
 
 
 class RankingModel(keras.Model):
-    """An embedding network trained by a loss over the whole batch.
+    """An embedding network trained by a loss over the whole batch, and by the loss's own weights.
+
+    Keras does not see what a loss owns: with ``compile(loss=...)`` proxies, class weights and a
+    learned beta stay as they are. Here they train and are saved with the model::
+
+        loss = get_loss("proxy_anchor")
+        loss.build(num_classes, embedding_size)  # before the model
+        model = RankingModel(network, loss)
+        model.compile(optimizer=keras.optimizers.Adam(1e-4))
+        model.fit(images, labels, batch_size=120)
 
     ``train_step`` differs from Keras' own in four ways: the loss sees the *global* batch when
     several replicas train (embeddings are gathered before it), the loss may own trainable weights
@@ -21,8 +32,12 @@ class RankingModel(keras.Model):
         ranking_loss: ``loss(labels (B,), embeddings (B, D)) -> scalar``.
         freeze_steps: Steps during which the sub-model ``backbone`` stays as it is, the moving
             statistics of its batch norms included.
-        multipliers: Learning rate of ``"backbone"`` and ``"loss"`` relative to the head's.
+        multipliers: Learning rate of ``"backbone"`` and ``"loss"`` relative to the head's; default:
+            1 and what the loss recommends.
         chunk_size: Images embedded at a time, to save memory; 0: the whole batch. For one replica.
+
+    Raises:
+        UserError: The loss owns weights and has not been built: they would not be trained.
     """
 
     def __init__(
@@ -34,7 +49,9 @@ class RankingModel(keras.Model):
         chunk_size: int = 0,
     ) -> None:
         super().__init__(name="ranking")
+        check_built(ranking_loss)
         self.network = network
+        self.built = network.built
         self.freeze_steps = freeze_steps
         self.multipliers = multipliers or {}
         self.chunk_size = chunk_size
@@ -86,7 +103,9 @@ class RankingModel(keras.Model):
         backbone = self.multipliers.get("backbone", 1.0)
         if self.freeze_steps:
             backbone *= tf.cast(self._released(), tf.float32)
-        own = self.multipliers.get("loss", 1.0)
+        own = self.multipliers.get("loss")
+        if own is None:
+            own = getattr(self.ranking_loss, "learning_rate_multiplier", 1.0)
         in_backbone, in_loss = self._backbone_ids(), {id(v) for v in self.loss_weights}
         return [
             backbone if id(v) in in_backbone else own if id(v) in in_loss else 1.0
@@ -111,6 +130,19 @@ class RankingModel(keras.Model):
     def _backbone_ids(self) -> set[int]:
         backbone = self._backbone()
         return set() if backbone is None else {id(v) for v in backbone.trainable_variables}
+
+
+def check_built(loss: keras.losses.Loss) -> None:
+    """Check that a loss has the weights it owns, if any.
+
+    Raises:
+        UserError: It has not.
+    """
+    owns = isinstance(loss, RankingLoss) and type(loss).add_variables != RankingLoss.add_variables
+    if owns and not loss.built:
+        raise UserError(
+            f"loss {loss.name} owns weights: call its build(num_classes, embedding_size) first"
+        )
 
 
 def gather_replicas(

@@ -21,6 +21,9 @@ class ArcFace(ProxyLoss):
     Past :math:`\theta = \pi - m`, where :math:`\cos(\theta + m)` would rise again,
     :math:`\cos \theta - m \sin m` takes its place, as in the authors' code.
 
+    The class weights train with :class:`retrieval.RankingModel` (as in ``retrieval train``); plain
+    Keras ``compile`` and ``fit`` leave them as they are.
+
     Args:
         margin: m, radians.
         scale: s.

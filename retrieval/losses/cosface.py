@@ -17,6 +17,9 @@ class CosFace(ProxyLoss):
 
     with :math:`\theta_c` the angle between the embedding and class weight c.
 
+    The class weights train with :class:`retrieval.RankingModel` (as in ``retrieval train``); plain
+    Keras ``compile`` and ``fit`` leave them as they are.
+
     Args:
         margin: m.
         scale: s.

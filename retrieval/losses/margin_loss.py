@@ -24,6 +24,9 @@ class MarginLoss(PairLoss):
     :func:`retrieval.mining.distance_weighted`. M counts the hinges that are not 0. The boundary
     beta is learned, either one or one per class.
 
+    The learned beta trains with :class:`retrieval.RankingModel` (as in ``retrieval train``); plain
+    Keras ``compile`` and ``fit`` leave it as it is.
+
     Args:
         margin: alpha.
         beta: Boundary at the start.

@@ -16,6 +16,9 @@ class NormalizedSoftmax(ProxyLoss):
 
     with unit embeddings x and unit class weights w; the loss normalises both.
 
+    The class weights train with :class:`retrieval.RankingModel` (as in ``retrieval train``); plain
+    Keras ``compile`` and ``fit`` leave them as they are.
+
     Args:
         temperature: T.
         learning_rate_multiplier: Learning rate of the class weights relative to the model's.

@@ -20,6 +20,9 @@ class ProxyAnchor(ProxyLoss):
 
     with cosine s, P all proxies and :math:`P^+` those with an item in the batch.
 
+    The proxies train with :class:`retrieval.RankingModel` (as in ``retrieval train``); plain
+    Keras ``compile`` and ``fit`` leave them as they are.
+
     Args:
         margin: delta.
         scale: alpha.

@@ -19,6 +19,9 @@ class ProxyNCA(ProxyLoss):
     With ``own_in_denominator=False`` and ``temperature=1`` it is the original Proxy-NCA
     (Movshovitz-Attias 2017), whose sum leaves out the own proxy.
 
+    The proxies train with :class:`retrieval.RankingModel` (as in ``retrieval train``); plain
+    Keras ``compile`` and ``fit`` leave them as they are.
+
     Args:
         temperature: T; the paper's 1 / 9 scales unit vectors by 3.
         own_in_denominator: Whether the sum includes the own proxy.

@@ -20,6 +20,9 @@ class SoftTriple(ProxyLoss):
 
     with unit embeddings and unit centres; the last term merges centres a class does not need.
 
+    The centres train with :class:`retrieval.RankingModel` (as in ``retrieval train``); plain
+    Keras ``compile`` and ``fit`` leave them as they are.
+
     Args:
         scale: lambda.
         gamma: Temperature of the choice among a class's centres.

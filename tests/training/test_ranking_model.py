@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 
+from retrieval import RankingModel
+from retrieval.errors import UserError
 from retrieval.losses import get_loss
-from retrieval.ranking_model import RankingModel
 
 RNG = np.random.default_rng(0)
 LABELS = np.repeat(np.arange(4), 4)
@@ -39,3 +40,49 @@ def test_a_held_backbone_keeps_its_moving_statistics_until_it_is_released(chunk_
     mean, variance = after_a_step()
     assert np.abs(mean).min() > 0
     assert np.abs(variance - 1).min() > 0
+
+
+def with_loss(name: str) -> RankingModel:
+    loss = get_loss(name, learning_rate_multiplier=5.0)
+    loss.build(4, 3)
+    model = RankingModel(network(), loss)
+    model.compile(optimizer=keras.optimizers.SGD(0.01), jit_compile=False)
+    return model
+
+
+@pytest.mark.parametrize("name", ["proxy_anchor", "margin_loss"])
+def test_what_a_loss_owns_is_fitted_saved_and_restored_with_the_model(name, tmp_path):
+    model = with_loss(name)
+    before = [np.array(v) for v in model.loss_weights]
+    history = model.fit(INPUTS, LABELS, batch_size=16, epochs=3, verbose=0, shuffle=False)
+    trained = [np.array(v) for v in model.loss_weights]
+    assert before
+    for a, b in zip(before, trained, strict=True):
+        assert np.abs(a - b).max() > 0
+    assert history.history["loss"][-1] < history.history["loss"][0]
+
+    model.save_weights(tmp_path / "model.weights.h5")
+    again = with_loss(name)
+    again.load_weights(tmp_path / "model.weights.h5")
+    for a, b in zip(trained, again.loss_weights, strict=True):
+        np.testing.assert_array_equal(a, np.array(b))
+    np.testing.assert_array_equal(again.predict_on_batch(INPUTS), model.predict_on_batch(INPUTS))
+
+
+def test_the_loss_learns_as_fast_as_it_recommends_unless_told_otherwise():
+    steps = {}
+    for multipliers in (None, {"loss": 1.0}):
+        keras.utils.set_random_seed(0)
+        loss = get_loss("proxy_anchor", learning_rate_multiplier=5.0)
+        loss.build(4, 3)
+        before = np.array(loss.trainable_variables[0])
+        model = RankingModel(network(), loss, multipliers=multipliers)
+        model.compile(optimizer=keras.optimizers.SGD(0.01), jit_compile=False)
+        model.fit(INPUTS, LABELS, batch_size=16, verbose=0, shuffle=False)
+        steps[multipliers is None] = np.array(loss.trainable_variables[0]) - before
+    np.testing.assert_allclose(steps[True], 5 * steps[False], rtol=1e-3, atol=1e-6)
+
+
+def test_a_loss_whose_weights_would_not_train_is_refused():
+    with pytest.raises(UserError, match=r"loss arcface owns weights: call its build\("):
+        RankingModel(network(), get_loss("arcface"))
