@@ -30,6 +30,10 @@ class Gallery(str):
     def _repr_html_(self) -> str:
         return str(self)
 
+    def __repr__(self) -> str:
+        """Say what it is; a notebook stores this beside the page, and should not store it twice."""
+        return "<gallery of images>"
+
 
 def failure_rows(run: Run, neighbours: Neighbours, count: int = 6, seed: int = 0) -> np.ndarray:
     """Draw item rows of queries whose nearest item is of another class.
