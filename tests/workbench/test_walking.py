@@ -46,6 +46,24 @@ def test_a_gallery_item_stays_when_the_search_is_cleared():
     assert app.query_params["item"] == "3"
 
 
+def test_a_long_gallery_is_turned_by_buttons_with_keys():
+    app = open_page("failures", a="lifted_loss-s0")
+    assert app.pagination[0].value == 1
+    press(app, "Next page")
+    assert app.pagination[0].value == 2
+    press(app, "Previous page")
+    assert app.pagination[0].value == 1
+
+
+@pytest.mark.parametrize("page", ["retrieval", "why", "failures", "compare"])
+def test_no_two_buttons_of_a_page_share_a_key(page):
+    runs = {"a": "lifted_loss-s0", "b": "semi_hard_triplet-s0"}
+    app = open_page(page, compared="Neighbour overlap", **runs)
+    keys = [button.proto.shortcut for button in app.button if button.proto.shortcut]
+    assert {"Left", "Right"} <= {key.capitalize() for key in keys}
+    assert len(keys) == len(set(keys))
+
+
 def test_a_link_with_a_search_opens_on_a_match():
     app = open_page("retrieval", search="flower 0-0")
     assert app.query_params["item"] in ("108", "109")

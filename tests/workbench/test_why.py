@@ -75,6 +75,27 @@ def test_another_query_is_explained_against_its_own_nearest(run, drawn):
     assert chosen(drawn) == [nearest(run, 1)]
 
 
+def test_walking_on_explains_each_query_against_its_own_nearest(run, drawn):
+    other = int(answer(run, "query_gallery", 0, 5).ids[2])
+    app = open_page("why", a=run.name, item="0", match=str(other))
+    press(app, "Next")
+    assert app.query_params["item"] == "1"
+    assert chosen(drawn) == [nearest(run, 1)]
+    assert app.query_params.get("match") is None
+    press(app, "Previous")
+    assert app.query_params["item"] == "0"
+    assert chosen(drawn) == [nearest(run, 0)]
+
+
+def test_the_list_of_the_retrieval_page_is_walked(run, drawn):
+    app = open_page("retrieval", a=run.name, item="108", search="flower 0-0")
+    press(app, "Why did this match?")
+    press(app, "Next")
+    assert app.query_params["item"] == "109"
+    press(app, "Next")
+    assert app.query_params["item"] == "108"
+
+
 def test_going_to_an_item_forgets_the_match_and_staying_keeps_it(monkeypatch):
     state = {"item": 3, "match": 7}
     monkeypatch.setattr("workbench.state.st.session_state", state)

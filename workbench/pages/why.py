@@ -7,12 +7,13 @@ from retrieval.errors import UserError
 from retrieval.runs import Run
 from workbench import address, network
 from workbench.components import image_cards
-from workbench.failures import instructive_failure, query_table
+from workbench.failures import query_table
 from workbench.gallery import first_hit_cards, query_card, result_cards
 from workbench.heatmaps import concentration, data_url, overlay, plain
 from workbench.lookup import answer, similarity
+from workbench.pages.walking import listed_queries, place_caption, query_to_show, step_buttons
 from workbench.palette import RUN_A, RUN_B
-from workbench.state import Selection, current_item, selection, show_item
+from workbench.state import Selection, selection
 from workbench.theme import page_head
 from workbench.theme import plain as text
 
@@ -24,11 +25,12 @@ def why_page() -> None:
     """Draw the page."""
     chosen = selection()
     page_head("Why did this match?", chosen)
-    row = current_item(len(chosen.a.items))
-    if row is None:
-        labels = chosen.a.items["label"].to_numpy()
-        row = instructive_failure(query_table(chosen.neighbours, labels))
-    show_item(row)
+    table = query_table(chosen.neighbours, chosen.a.items["label"].to_numpy())
+    rows = listed_queries(chosen, table)
+    row = query_to_show(chosen, table, rows)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        step_buttons(rows, row)
+        place_caption(rows, row)
     found = answer(chosen.a, chosen.protocol, row, chosen.k)
     if not len(found.ids):
         st.info("The gallery is empty: there is no result to explain.")
