@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from retrieval.runs import Run
@@ -18,7 +19,7 @@ from workbench.pages.compare_maps import maps_tab
 from workbench.pages.evidence import compare_groups
 from workbench.pages.paging import page_of
 from workbench.palette import RUN_A, RUN_B
-from workbench.significance import both_ways
+from workbench.significance import Comparison, both_ways
 from workbench.state import Selection, selection
 from workbench.theme import class_names, file_stem, page_head, plain
 
@@ -37,7 +38,8 @@ def compare_page() -> None:
         chosen.a.items["label"].to_numpy(),
         chosen.k,
     )
-    _verdict(chosen, result)
+    tested = compare_groups(chosen, {"a": [chosen.a], "b": [chosen.b]})
+    _verdict(chosen, result, tested)
     parts = {
         "A right, B wrong": lambda: _gallery(chosen, result, "a"),
         "B right, A wrong": lambda: _gallery(chosen, result, "b"),
@@ -56,9 +58,14 @@ def compare_page() -> None:
             name=f"{file_stem(chosen)}-against-{chosen.b.name}",
             tables={
                 "Every query": lambda: _export(chosen, result),
-                "Classes": lambda: comparison.class_recalls(result),
+                "Classes": lambda: _class_export(chosen, result),
+                "Paired tests": lambda: _pair_export(chosen, tested),
             },
-            figures={"Win, tie, loss": lambda: _bar(result)},
+            figures={
+                "Win, tie, loss": lambda: _bar(result),
+                "Class differences": lambda: _class_figure(chosen, result),
+                "Neighbour overlap": lambda: _overlap_figure(result),
+            },
         )
 
 
@@ -79,14 +86,13 @@ def _comparable(chosen: Selection) -> bool:
     return True
 
 
-def _bar(result: comparison.Comparison):
+def _bar(result: comparison.Comparison) -> go.Figure:
     return figures.win_tie_loss(result.wins, result.ties, result.losses)
 
 
-def _verdict(chosen: Selection, result: comparison.Comparison) -> None:
+def _verdict(chosen: Selection, result: comparison.Comparison, found: Comparison) -> None:
     n = len(result.table)
     a, b = result.table["a"].mean(), result.table["b"].mean()
-    found = compare_groups(chosen, {"a": [chosen.a], "b": [chosen.b]})
     pairs = both_ways(found.pairs).set_index(["a", "b"])
     pair, tested = pairs.loc[("a", "b")], found.pairs.iloc[0]
     real = "may be chance" if pair["verdict"] == "tie" else "significant"
@@ -152,11 +158,10 @@ def query_group(chosen: Selection, row: int) -> dict:
 def _classes(chosen: Selection, result: comparison.Comparison) -> None:
     table = comparison.class_recalls(result)
     names = table["label"].map(class_names(chosen.a)).tolist()
-    arrays = (table[column].to_numpy() for column in ("a", "b", "n"))
     left, right = st.columns([5, 6], gap="large")
     with left:
         event = st.plotly_chart(
-            figures.class_differences(names, *arrays),
+            _class_figure(chosen, result),
             config=CONFIG,
             key="class_delta",
             on_select="rerun",
@@ -177,6 +182,12 @@ def _classes(chosen: Selection, result: comparison.Comparison) -> None:
         image_cards({"groups": groups}, key="class_images", on_pick=_open)
 
 
+def _class_figure(chosen: Selection, result: comparison.Comparison) -> go.Figure:
+    table = comparison.class_recalls(result)
+    names = table["label"].map(class_names(chosen.a)).tolist()
+    return figures.class_differences(names, *(table[c].to_numpy() for c in ("a", "b", "n")))
+
+
 def _overlap(chosen: Selection, result: comparison.Comparison) -> None:
     overlap = result.table["overlap"]
     st.caption(
@@ -184,7 +195,7 @@ def _overlap(chosen: Selection, result: comparison.Comparison) -> None:
         "items on average, order aside. Below, the queries on which they agree least."
     )
     st.plotly_chart(
-        figures.overlap_histogram(overlap.to_numpy()),
+        _overlap_figure(result),
         config=CONFIG,
         key="overlap",
         alt=f"How many queries share how much of their top {chosen.k} between the two runs",
@@ -193,6 +204,20 @@ def _overlap(chosen: Selection, result: comparison.Comparison) -> None:
     rows = page_of(least["row"].to_numpy(), "overlap", PER_PAGE)
     groups = [query_group(chosen, int(row)) for row in rows]
     image_cards({"groups": groups}, key="least_overlap", on_pick=_open)
+
+
+def _overlap_figure(result: comparison.Comparison) -> go.Figure:
+    return figures.overlap_histogram(result.table["overlap"].to_numpy())
+
+
+def _pair_export(chosen: Selection, tested: Comparison) -> pd.DataFrame:
+    names = {"a": chosen.a.name, "b": chosen.b.name}
+    return tested.pairs.replace({"a": names, "b": names})
+
+
+def _class_export(chosen: Selection, result: comparison.Comparison) -> pd.DataFrame:
+    table = comparison.class_recalls(result)
+    return table.assign(**{"class": table["label"].map(class_names(chosen.a))})
 
 
 def _export(chosen: Selection, result: comparison.Comparison) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from workbench import address, figures, projections
@@ -38,20 +39,22 @@ def map_page() -> None:
         st.info("This run has no map yet. The app never computes one; make it with:")
         st.code(f"retrieval evaluate {chosen.a.path}", language="bash")
         return
-    _map(chosen)
+    shown: dict[str, go.Figure] = {}
+    _map(chosen, shown)
     with head:
         export_menu(
             name=file_stem(chosen),
             tables={"Positions": lambda: _positions(chosen)},
-            figures={"Map": lambda: _figure(chosen, "UMAP", "Right at rank 1")[0]},
+            figures={"Map as shown": lambda: shown["map"]},
         )
 
 
 @st.fragment
-def _map(chosen: Selection) -> None:
+def _map(chosen: Selection, shown: dict[str, go.Figure]) -> None:
     layout, colour, text = _controls(chosen)
     step = _step(chosen) if layout == "UMAP" else None
     figure, rows = _figure(chosen, layout, colour, step)
+    shown["map"] = figure  # the export menu is drawn less often than this fragment
     found = matching_rows(chosen.a.items, text) if text else np.array([], int)
     left, right = st.columns([7, 3], gap="medium")
     with left:

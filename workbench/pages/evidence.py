@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from retrieval.runs import Run
@@ -78,20 +79,31 @@ def compare_table(chosen: Selection, table: pd.DataFrame) -> Comparison | None:
     return compare_groups(chosen, groups)
 
 
+def tested(found: Comparison | None) -> bool:
+    """Tell whether a comparison holds any pair of losses."""
+    return found is not None and len(found.pairs) > 0
+
+
+def matrix(found: Comparison, **style: str) -> go.Figure:
+    """Draw the difference of every pair of losses, see :func:`figures.difference_matrix`."""
+    names = found.summary["name"].tolist()
+    return figures.difference_matrix(both_ways(found.pairs), names, **style)
+
+
 def evidence(found: Comparison | None) -> None:
     """Draw the matrix of paired tests and say it in one sentence.
 
     Args:
         found: The comparison of the losses.
     """
-    if found is None or not len(found.pairs):
+    if not tested(found):
         return
     st.subheader("Is the difference real?", anchor=False)
     names, pairs = found.summary["name"].tolist(), both_ways(found.pairs)
     left, right = st.columns([6, 5], gap="large")
     with left:
         st.plotly_chart(
-            figures.difference_matrix(pairs, names, ink=ink()),
+            matrix(found, ink=ink()),
             config=CONFIG,
             key="matrix",
             alt="Difference in Recall@1 of every pair of losses",

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 import yaml
 
@@ -52,6 +53,7 @@ def methods_page() -> None:
                 "Class sizes": lambda: _sizes(chosen.a),
                 "Items": lambda: chosen.a.items,
             },
+            figures={"Class sizes": lambda: _size_figure(chosen.a)},
         )
     names = ["Protocol", "Metrics", "Runs", "Data"]
     address.keep("methods", names[0], names)
@@ -167,6 +169,10 @@ def _sizes(run: Run) -> pd.DataFrame:
     return counts.reset_index().sort_values("items", ascending=False, ignore_index=True)
 
 
+def _size_figure(run: Run) -> go.Figure:
+    return figures.class_sizes(run.items["label"].value_counts().to_numpy())
+
+
 def _data(chosen: Selection) -> None:
     items, dataset = chosen.a.items, chosen.a.config.get("dataset") or {}
     roles = items["role"].value_counts()
@@ -178,9 +184,9 @@ def _data(chosen: Selection) -> None:
     st.text(f"Images: {dataset.get('root', 'not recorded')}")
     left, right = st.columns([3, 2], gap="large")
     with left:
-        sizes = items["label"].value_counts().to_numpy()
+        sizes = items["label"].value_counts()
         st.plotly_chart(
-            figures.class_sizes(sizes),
+            _size_figure(chosen.a),
             config=CONFIG,
             key="sizes",
             alt=f"How many classes have how many items, from {sizes.min():,} to {sizes.max():,}",

@@ -1,6 +1,7 @@
 """Overview: which loss won, by how much, on what."""
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from workbench import figures
@@ -9,7 +10,7 @@ from workbench.figures.style import CONFIG
 from workbench.loading import load_neighbours
 from workbench.naming import group_titles
 from workbench.navigation import jump
-from workbench.pages.evidence import compare_table, evidence
+from workbench.pages.evidence import compare_table, evidence, matrix, tested
 from workbench.palette import UNTRAINED
 from workbench.report import report_html
 from workbench.significance import Comparison, both_ways
@@ -68,15 +69,19 @@ def overview_page() -> None:
             alt=f"Recall@K against K, best Recall@1 first: {', '.join(curves)}",
         )
     evidence(compared)
-    _training(chosen)
+    training = _training_figures(chosen)
+    _training(training)
     with head:
         export_menu(
             name=file_stem(chosen, run=False),
-            tables={"Losses": lambda: table.drop(columns="runs"), "Runs": lambda: results},
+            tables={"Losses": lambda: table.drop(columns="runs"), "Runs": lambda: results}
+            | ({"Paired tests": lambda: compared.pairs} if tested(compared) else {}),
             figures={
                 "Recall at K": lambda: figures.recall_curves(curves),
                 "Recall at 1": lambda: figures.loss_intervals(table),
-            },
+            }
+            | ({"Differences": lambda: matrix(compared)} if tested(compared) else {})
+            | {title: lambda figure=figure: figure for title, figure in training.items()},
             files={
                 "Report (HTML)": (
                     f"{file_stem(chosen, run=False)}-report.html",
@@ -207,27 +212,27 @@ def _curves(chosen: Selection, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return curves
 
 
-def _training(chosen: Selection) -> None:
-    histories = {r.name: r.history for r in chosen.comparable if "loss" in r.history}
-    if not histories:
-        return
+def _training_figures(chosen: Selection) -> dict[str, go.Figure]:
+    """Return the curves of training, those that any run has a history of."""
+    histories = {run.name: run.history for run in chosen.comparable}
     groups = group_titles(chosen.runs)
+    found = {}
+    for title, column in (("Training loss", "loss"), ("R@1 during training", "recall@1")):
+        known = {n: h for n, h in histories.items() if column in h and h[column].notna().any()}
+        if known:
+            found[title] = figures.training_curves(known, column, groups=groups)
+    return found
+
+
+def _training(curves: dict[str, go.Figure]) -> None:
+    if not curves:
+        return
     st.subheader("Training", anchor=False)
-    evaluated = {
-        name: history
-        for name, history in histories.items()
-        if "recall@1" in history and history["recall@1"].notna().any()
-    }
-    columns = st.columns(2 if evaluated else 1, gap="large")
-    with columns[0]:
-        figure = figures.training_curves(histories, groups=groups)
-        alt = f"Training loss of {len(histories)} runs by step, each relative to its start"
-        st.plotly_chart(figure, config=CONFIG, key="training", alt=alt)
-    if evaluated:
-        with columns[1]:
-            figure = figures.training_curves(evaluated, "recall@1", groups=groups)
-            alt = f"Recall@1 of {len(evaluated)} runs during training, by step"
-            st.plotly_chart(figure, config=CONFIG, key="training_r1", alt=alt)
+    for column, (title, figure) in zip(
+        st.columns(len(curves), gap="large"), curves.items(), strict=True
+    ):
+        alt = f"{title} of {len(figure.data)} runs, by step"
+        column.plotly_chart(figure, config=CONFIG, key=title, alt=alt)
     st.caption(
         "Losses live on different scales: each is shown relative to its own start, smoothed."
     )
