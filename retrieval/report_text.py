@@ -29,6 +29,8 @@ NOTE = (
     "seed, the noise of training is not counted."
 )
 MARK = "†"
+PAIRS_TITLE = "Recall@1, pair by pair (points; wins / ties / losses over queries)"
+PAIRS_HEAD = ("Better", "Other", "Difference", "p (Holm)", "W / T / L", "Real?")
 PUBLISHED_HEAD = ("Run", "Recipe", "Metric", "Measured", "Published", "Settings")
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -119,20 +121,30 @@ def _published(section: "Section") -> list[str]:
     return lines + [f"\n{recipe}: {note}" for recipe, note in section.notes.items()]
 
 
-def _pairs(section: "Section") -> list[str]:
-    pairs = section.comparison.pairs
-    if pairs.empty:
-        return []
-    lines = ["", "Recall@1, pair by pair (points; wins / ties / losses over queries):", ""]
-    lines.append(_line(["Better", "Other", "Difference", "p (Holm)", "W / T / L", "Real?"]))
-    lines.append(_line(["---"] * 6))
-    for row in pairs.to_dict("records"):
+def pair_rows(section: "Section") -> list[list[str]]:
+    """Return the cells under PAIRS_HEAD: the paired test of every two rows, in points.
+
+    Args:
+        section: Comparable runs.
+
+    Returns:
+        One list of cells per pair.
+    """
+    rows = []
+    for row in section.comparison.pairs.to_dict("records"):
         span = f"{100 * row['difference']:+.2f} [{100 * row['low']:+.2f}, {100 * row['high']:+.2f}]"
         counts = f"{row['wins']} / {row['ties']} / {row['losses']}"
-        names = [row[side].replace("|", "\\|") for side in "ab"]
         verdict = "yes" if row["significant"] else "no"
-        lines.append(_line([*names, span, f"{row['p_holm']:.3f}", counts, verdict]))
-    return lines
+        rows.append([row["a"], row["b"], span, f"{row['p_holm']:.3f}", counts, verdict])
+    return rows
+
+
+def _pairs(section: "Section") -> list[str]:
+    rows = pair_rows(section)
+    if not rows:
+        return []
+    lines = ["", f"{PAIRS_TITLE}:", "", _line(PAIRS_HEAD), _line(["---"] * len(PAIRS_HEAD))]
+    return lines + [_line([c.replace("|", "\\|") for c in row]) for row in rows]
 
 
 def csv_of(sections: "Sequence[Section]") -> str:

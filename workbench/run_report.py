@@ -1,4 +1,7 @@
-"""``retrieval report``'s page: every section with its table, curves and failures, in one file."""
+"""The report as one page: every section with its tables, tests, figures and failures.
+
+``retrieval report`` writes it, and the app's Overview offers it.
+"""
 
 import datetime
 import html
@@ -11,8 +14,11 @@ from retrieval.files import write_text
 from retrieval.report import Section
 from retrieval.report_text import (
     MARK,
+    PAIRS_HEAD,
+    PAIRS_TITLE,
     PUBLISHED_HEAD,
     metrics_of,
+    pair_rows,
     published_rows,
     selected_on_test,
 )
@@ -20,32 +26,54 @@ from retrieval.settings import SELECTED_ON_TEST
 from workbench import figures
 from workbench.figures.style import CONFIG
 from workbench.inline_gallery import confident_failure_rows, gallery
-from workbench.report import STYLE
 from workbench.tables import recall_curve
 
-FAILURES, RESULTS = 6, 8
+FAILURES, RESULTS = 8, 8
+NOTE = (
+    "Percent; NMI from 0 to 1. In brackets: 95% interval, by bootstrap over classes for one run, "
+    "of the mean over training seeds (t) for several."
+)
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #1b2530; max-width: 1080px; margin: 2.5rem auto;
+  padding: 0 1rem; font-variant-numeric: tabular-nums; }
+h1 { letter-spacing: -.015em; margin-bottom: .2rem; } h2 { margin-top: 2.2rem; }
+.quiet { color: #5d6975; font-size: .9rem; }
+table { border-collapse: collapse; } th, td { padding: .3rem .8rem; text-align: right;
+  border-bottom: 1px solid #dde3e9; } th:first-child, td:first-child { text-align: left; }
+"""
 
 
 def write_page(sections: Sequence[Section], path: Path | str) -> None:
-    """Write a self-contained HTML page; nothing in it needs the network.
+    """Write the page to a file.
 
     Args:
         sections: Comparable runs, from :func:`retrieval.report.make_report`.
         path: The file to write, atomically.
     """
+    write_text(Path(path), page_html(sections))
+
+
+def page_html(sections: Sequence[Section]) -> str:
+    """Return the report as a self-contained page; nothing in it needs the network.
+
+    Args:
+        sections: Comparable runs, from :func:`retrieval.report.make_report`.
+
+    Returns:
+        HTML.
+    """
     body = ["<h1>Retrieval report</h1>",
-            f'<p class="quiet">Made {datetime.date.today().isoformat()}.</p>']  # fmt: skip
+            f'<p class="quiet">Made {datetime.date.today().isoformat()}. {NOTE}</p>']  # fmt: skip
     for number, section in enumerate(sections):
         body.append(section_html(section, with_script=number == 0))
-    write_text(
-        Path(path),
+    return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Retrieval report</title>'
-        f"<style>{STYLE}</style></head><body>{''.join(body)}</body></html>",
+        f"<style>{STYLE}</style></head><body>{''.join(body)}</body></html>"
     )
 
 
 def section_html(section: Section, *, with_script: bool) -> str:
-    """Return one section: protocol, table, Recall@K curves, failures of the best run.
+    """Return one section: protocol, tables, Recall@K curves, failures of the best run.
 
     Args:
         section: Comparable runs.
@@ -69,11 +97,21 @@ def section_html(section: Section, *, with_script: bool) -> str:
             f'<p class="quiet">{html.escape(section.line)}</p>',
             table_html(section.table, selected_on_test(section)),
             published_html(section),
+            pairs_html(section),
+            "<h3>Recall@K</h3>",
             figure.to_html(full_html=False, include_plotlyjs=with_script, config=CONFIG),
+            _intervals(section),
             f"<h3>Confident and wrong: {html.escape(best)}</h3>",
             str(shown),
         ]
     )
+
+
+def _intervals(section: Section) -> str:
+    if "recall@1" not in section.table:
+        return ""
+    figure = figures.loss_intervals(section.table.rename(columns={"name": "group"}))
+    return figure.to_html(full_html=False, include_plotlyjs=False, config=CONFIG)
 
 
 def published_html(section: Section) -> str:
@@ -81,15 +119,23 @@ def published_html(section: Section) -> str:
     rows = published_rows(section)
     if not rows:
         return ""
-    lines = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    head = "".join(f"<th>{name}</th>" for name in PUBLISHED_HEAD)
     notes = "".join(
         f'<p class="quiet">{html.escape(recipe)}: {html.escape(note)}</p>'
         for recipe, note in section.notes.items()
     )
-    return f"<h3>Published beside measured</h3><table><tr>{head}</tr>{lines}</table>{notes}"
+    return f"<h3>Published beside measured</h3>{_table(PUBLISHED_HEAD, rows)}{notes}"
+
+
+def pairs_html(section: Section) -> str:
+    """Return the paired test of every two rows as a table; nothing if there is one row only."""
+    rows = pair_rows(section)
+    return f"<h3>{PAIRS_TITLE}</h3>{_table(PAIRS_HEAD, rows)}" if rows else ""
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [("th", head), *(("td", row) for row in rows)]
+    cells = ("".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in line) for tag, line in lines)
+    return "<table>" + "".join(f"<tr>{line}</tr>" for line in cells) + "</table>"
 
 
 def table_html(table: pd.DataFrame, marked: Collection[str] = ()) -> str:

@@ -4,7 +4,12 @@ import io
 
 import pandas as pd
 
+from retrieval.report import make_report
+from retrieval.report_text import pair_rows
+from tests.workbench.test_pages import open_page
 from workbench import exports, figures
+from workbench.loading import load_runs
+from workbench.pages import overview
 
 
 def test_a_table_comes_back_and_runs_no_formula():
@@ -24,19 +29,23 @@ def test_a_figure_needs_no_network_and_uploads_nothing():
     assert figure.layout.title.text is None
 
 
-def test_the_report_is_whole_and_needs_no_network(runs_root, monkeypatch):
-    from tests.workbench.test_pages import open_page
-    from workbench import tables
-    from workbench.report import report_html
-
+def test_the_report_of_the_app_is_that_of_the_command(runs_root, monkeypatch):
+    given: dict = {}
     monkeypatch.setenv("RETRIEVAL_RUNS", str(runs_root))
-    chosen = open_page(a="lifted_loss-s0").session_state["selection"]
-    results = tables.results_table(chosen.runs, chosen.protocol)
-    curves = {"lifted_loss": tables.recall_curve(chosen.neighbours)}
-    page = report_html(chosen, results, curves).decode()
+    monkeypatch.setattr(overview, "export_menu", lambda **parts: given.update(parts))
+    open_page(a="lifted_loss-s0")
+    name, make = given["files"]["Report (HTML)"]
+    page = make().decode()
+    assert name == "photos-cross-store-report.html"
     assert page.count("Plotly.newPlot") == 2
     assert "<script src=" not in page
     assert "data:image/webp;base64," in page
-    for loss in ("semi_hard_triplet", "contrastive_loss", "lifted_loss"):
-        assert f"<td>{loss}</td>" in page
+    assert "photos: cross-store" in page
+    assert "leave-one-out" not in page
     assert "72 queries" in page
+    sections = make_report(load_runs(runs_root)[0])
+    (section,) = (s for s in sections if s.title == "cross-store")
+    assert set(section.groups) == {"semi_hard_triplet-s0", "contrastive_loss", "lifted_loss-s0"}
+    for row in (*pair_rows(section), [*section.groups]):
+        for cell in row:
+            assert f"<td>{cell}</td>" in page

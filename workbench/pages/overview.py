@@ -4,6 +4,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from retrieval.report import make_report
 from workbench import figures
 from workbench.exports import export_menu
 from workbench.figures.style import CONFIG
@@ -12,7 +13,7 @@ from workbench.naming import group_titles
 from workbench.navigation import jump
 from workbench.pages.evidence import compare_table, evidence, matrix, tested
 from workbench.palette import UNTRAINED
-from workbench.report import report_html
+from workbench.run_report import page_html
 from workbench.significance import Comparison, both_ways
 from workbench.state import Selection, selection
 from workbench.tables import (
@@ -85,10 +86,16 @@ def overview_page() -> None:
             files={
                 "Report (HTML)": (
                     f"{file_stem(chosen, run=False)}-report.html",
-                    lambda: report_html(chosen, results, curves),
+                    lambda: _report(chosen),
                 )
             },
         )
+
+
+def _report(chosen: Selection) -> bytes:
+    """Write what ``retrieval report`` does about the runs and the protocol looked at."""
+    sections = make_report(chosen.comparable)
+    return page_html([s for s in sections if s.protocol["name"] == chosen.protocol]).encode()
 
 
 def _headline(table: pd.DataFrame, compared: Comparison | None) -> None:
