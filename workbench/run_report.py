@@ -17,6 +17,7 @@ from retrieval.report_text import (
     PAIRS_HEAD,
     PAIRS_TITLE,
     PUBLISHED_HEAD,
+    TITLES,
     metrics_of,
     pair_rows,
     published_rows,
@@ -149,7 +150,8 @@ def table_html(table: pd.DataFrame, marked: Collection[str] = ()) -> str:
         HTML.
     """
     names = metrics_of(table)
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in ("run", *names, "seeds"))
+    titles = ("Run", *(TITLES.get(name, name) for name in names), "Seeds")
+    head = "".join(f"<th>{html.escape(title)}</th>" for title in titles)
     lines = []
     for row in table.to_dict("records"):
         mark = f" {MARK}" if row["name"] in marked else ""
