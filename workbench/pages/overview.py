@@ -1,5 +1,6 @@
 """Overview: which loss won, by how much, on what."""
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
@@ -186,14 +187,14 @@ def _published(chosen: Selection) -> None:
     shown = table.assign(
         measured=[_figure(m, v) for m, v in zip(table["metric"], table["measured"], strict=True)],
         published=[_figure(m, v) for m, v in zip(table["metric"], table["published"], strict=True)],
-        changed=["settings changed" if c else "" for c in table["changed"]],
+        changed=table["changed"].replace("", "as published"),
     )
     shown.columns = ["Run", "Recipe", "Metric", "Measured", "Published", "Note"]
     st.dataframe(shown, hide_index=True, key="published")
 
 
 def _figure(metric: str, value: float) -> str:
-    return f"{value:.3f}" if metric == TITLES["nmi"] else percent(value)
+    return f"{value:.3f}" if metric == TITLES["nmi"] and not np.isnan(value) else percent(value)
 
 
 def _cell(row: pd.Series, name: str) -> str:
