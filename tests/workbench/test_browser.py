@@ -1,4 +1,4 @@
-"""Gestures in a real browser, on real photographs: click, hover, lasso, keys, links, history."""
+"""Gestures in a real browser, on real photographs: click, keys, links, history; maps apart."""
 
 import re
 
@@ -7,19 +7,6 @@ from playwright.sync_api import Page, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 expect.set_options(timeout=20_000)  # the machine may be busy with other tests
-
-MAP = ".st-key-map .js-plotly-plot"
-PIXEL = """([selector, index]) => {
-    const chart = document.querySelector(selector);
-    const { xaxis, yaxis } = chart._fullLayout;
-    const [trace] = chart._fullData;
-    const box = chart.getBoundingClientRect();
-    return [
-        box.x + xaxis._offset + xaxis.l2p(trace.x[index]),
-        box.y + yaxis._offset + yaxis.l2p(trace.y[index]),
-        Number(trace.customdata[index]),
-    ];
-}"""
 
 
 def visit(page: Page, address: str) -> Page:
@@ -49,23 +36,6 @@ def loaded(page: Page, selector: str) -> bool:
         arg=selector,
     )
     return True
-
-
-def point(page: Page, selector: str, index: int) -> tuple[float, float, int]:
-    page.wait_for_function(
-        "s => document.querySelector(s)?._fullLayout?.xaxis?.l2p && "
-        "document.querySelector(s).querySelector('.points-overlay')",
-        arg=selector,
-    )
-    page.locator(selector).scroll_into_view_if_needed()
-    page.wait_for_timeout(400)
-    x, y, row = page.evaluate(PIXEL, [selector, index])
-    return x, y, int(row)
-
-
-def hover(page: Page, x: float, y: float) -> None:
-    page.mouse.move(x - 30, y - 30)
-    page.mouse.move(x, y, steps=4)
 
 
 def test_from_the_overview_to_a_failure_and_the_same_query_under_another_loss(page, server):
@@ -118,6 +88,16 @@ def test_keys_walk_through_queries(page, server):
     expect(page.locator(".st-key-results .card.query[data-row='0']")).to_be_visible()
 
 
+def test_keys_turn_the_pages_of_a_gallery(page, server):
+    visit(page, f"{server}/failures?a=lifted_loss-s0")
+    card = page.locator(".st-key-failed .card.query").first
+    first = card.get_attribute("data-row")
+    page.keyboard.press("ArrowRight")
+    expect(card).not_to_have_attribute("data-row", first)
+    page.keyboard.press("ArrowLeft")
+    expect(card).to_have_attribute("data-row", first)
+
+
 def test_a_deep_link_survives_a_reload(page, server):
     link = f"{server}/retrieval?a=lifted_loss-s0&k=20&protocol=leave_one_out&item=33"
     visit(page, link)
@@ -139,79 +119,6 @@ def test_the_selection_travels_across_pages(page, server):
     expect_parameter(page, "item", "12")
 
 
-def test_hover_shows_the_image_and_a_click_its_neighbours(page, server):
-    visit(page, f"{server}/map")
-    x, y, _ = point(page, MAP, 8)
-    hover(page, x, y)
-    panel = page.locator(".hover-card")
-    expect(panel).to_be_visible()
-    source = panel.locator("img").get_attribute("src")
-    shown = int(re.search(r"/thumbnails/photos/[^/]+/(\d+)", source).group(1))
-    page.wait_for_function(
-        "() => { for (const n of document.querySelectorAll('*')) {"
-        " const i = n.shadowRoot?.querySelector('.hover-card img');"
-        " if (i && i.naturalWidth > 0) return true; } return false; }"
-    )
-    page.mouse.click(x, y)
-    expect(page.locator(f".st-key-neighbours .card.query[data-row='{shown}']")).to_be_visible()
-    assert loaded(page, ".st-key-neighbours")
-    expect_parameter(page, "item", str(shown))
-
-
-def test_hover_and_click_work_in_three_dimensions(page, server):
-    visit(page, f"{server}/map?layout=PCA+3-D")
-    page.wait_for_function(f"document.querySelector('{MAP}')?._fullLayout?.scene?._scene?.glplot")
-    box = page.locator(MAP).bounding_box()
-    centre = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    panel = page.locator(".hover-card")
-    for step in range(400):  # points have no known pixel: sweep until one is met
-        page.mouse.move(centre[0] - 150 + 8 * (step % 40), centre[1] - 50 + 12 * (step // 40))
-        page.wait_for_timeout(30)
-        if panel.is_visible():
-            break
-    expect(panel).to_be_visible()
-    page.mouse.down()
-    page.mouse.up()
-    expect(page.locator(".st-key-neighbours .card.query")).to_be_visible()
-
-
-RINGS = """() => {
-    const canvas = document.querySelector(".st-key-map .points-overlay");
-    if (!canvas?.width) return 0;
-    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-    return data.reduce((sum, value, i) => sum + (i % 4 === 3 && value > 0), 0);
-}"""
-
-
-def test_what_is_found_and_selected_is_ringed_in_three_dimensions(page, server):
-    visit(page, f"{server}/map?layout=PCA+3-D&item=8&find=flower+0-0")
-    expect(page.get_by_text("6 items match")).to_be_visible()
-    page.wait_for_function(f"() => ({RINGS})() > 300")  # six small rings, one large
-    before = page.evaluate(RINGS)
-    box = page.locator(MAP).bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(x, y)
-    page.mouse.wheel(0, -400)  # nearer: longer lines to the neighbours
-    page.wait_for_function(f"before => ({RINGS})() !== before", arg=before)
-
-
-def test_a_lasso_shows_images_and_class_counts(page, server):
-    visit(page, f"{server}/map")
-    point(page, MAP, 0)
-    page.locator(f"{MAP} .modebar-btn[data-title='Lasso Select']").click(force=True)
-    box = page.locator(f"{MAP} .nsewdrag").bounding_box()
-    corners = [(0.02, 0.02), (0.98, 0.02), (0.98, 0.98), (0.02, 0.98), (0.02, 0.05)]
-    at = [(box["x"] + u * box["width"], box["y"] + v * box["height"]) for u, v in corners]
-    page.mouse.move(*at[0])
-    page.mouse.down()
-    for x, y in at[1:]:
-        page.mouse.move(x, y, steps=6)
-    page.mouse.up()
-    expect(page.get_by_text(re.compile(r"\d+ items of \d+ classes"))).to_be_visible()
-    expect(page.locator(".st-key-lasso .card")).to_have_count(60)
-    assert loaded(page, ".st-key-lasso")
-
-
 def test_a_bar_of_the_histogram_opens_its_queries(page, server):
     visit(page, f"{server}/failures?a=lifted_loss-s0")
     bars = page.locator(".st-key-ranks .point path")
@@ -230,22 +137,6 @@ def test_a_square_of_the_confusions_shows_both_classes(page, server):
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     expect(page.locator(".st-key-pair_images")).not_to_have_text(before)
     assert loaded(page, ".st-key-pair_images")
-
-
-def test_two_maps_are_linked(page, server):
-    visit(page, f"{server}/compare?b=lifted_loss-s0&compared=Two+maps")
-    x, y, _ = point(page, ".st-key-map_a .js-plotly-plot", 20)
-    hover(page, x, y)
-    expect(page.locator(".hover-card")).to_be_visible()
-    drawn = page.evaluate(
-        """() => {
-            const canvas = document.querySelector(".st-key-map_b .points-overlay");
-            const pen = canvas.getContext("2d");
-            const { data } = pen.getImageData(0, 0, canvas.width, canvas.height);
-            return data.some((value, i) => i % 4 === 3 && value > 0);
-        }"""
-    )
-    assert drawn  # the same item is ringed on the other map
 
 
 def test_dark_mode_and_signs_beside_colours(browser, server):
