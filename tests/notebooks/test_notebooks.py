@@ -40,6 +40,9 @@ def test_a_notebook_runs_from_top_to_bottom(name, data, tmp_path, monkeypatch):
     monkeypatch.setenv("RETRIEVAL_CACHE", str(tmp_path / "cache"))
     (tmp_path / "data").symlink_to(data)
     notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
+    for cell in notebook.cells:  # the same cells, fewer steps
+        cell.source = cell.source.replace('"steps": 40', '"steps": 4')
+        cell.source = cell.source.replace('"eval_every": 20', '"eval_every": 2')
     NotebookClient(notebook, timeout=400, resources={"metadata": {"path": tmp_path}}).execute()
     runs = {run.name: run for run in list_runs(tmp_path / "runs")}
     assert RUNS[name] <= set(runs)
