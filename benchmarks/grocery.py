@@ -1,6 +1,6 @@
 """Every loss on Grocery photos, beside pytorch-metric-learning on the same frozen features.
 
-    python benchmarks/grocery.py [--losses all|six] [--seeds 3] [--steps 500] [--size 128]
+    python benchmarks/grocery.py [--losses all|six|NAME,NAME] [--seeds 3] [--steps 500] [--size 128]
     python benchmarks/grocery.py --fine-tune --steps 100      # the whole network, 128 px
 
 Prints a Markdown table: mean and standard deviation over seeds of R@1, MAP@R and NMI, cross-store
@@ -83,7 +83,8 @@ def main() -> None:
     )
     if options.fine_tune:
         base = base.with_(freeze_backbone=False, **FINE_TUNED)
-    names = list(LOSSES) if options.losses == "all" else list(BASELINE_LOSSES)
+    groups = {"all": list(LOSSES), "six": list(BASELINE_LOSSES)}
+    names = groups.get(options.losses) or options.losses.split(",")
     ways = {("ours", n): lambda s, n=n: ours(base, n, {}, s) for n in names}
     if not options.fine_tune:
         ways |= {
@@ -97,7 +98,8 @@ def main() -> None:
     for key, way in ways.items():
         frame = pd.DataFrame([way(seed) for seed in range(options.seeds)])
         lines[key] = (frame.mean().to_dict(), frame.std(ddof=1).to_dict())
-        print("done:", *key, flush=True)
+        mean, sd = (part["query_gallery", "recall@1"] for part in lines[key])
+        print(f"done: {' '.join(key)}, cross-store R@1 {mean:.3f} ({sd:.3f})", flush=True)
     how = "128 px, the whole network" if options.fine_tune else "160 px, frozen"
     print(
         f"\nEfficientNet-Lite0, {how}; {options.size}-d head, {options.steps} steps, "
