@@ -36,7 +36,14 @@ FINE_TUNED = {
     "schedule": "cosine",
     "warmup_steps": 10,
 }
-VARIANTS = {"contrastive_loss, all pairs": ("contrastive_loss", {"pairs": "all"})}
+VARIANTS = {
+    "contrastive_loss, all pairs": ("contrastive_loss", {"pairs": "all"}),
+    "contrastive_loss, active pairs": ("contrastive_loss", {"pairs": "active"}),
+    "contrastive_loss, active pairs, power 1 (the peer's)": (
+        "contrastive_loss",
+        {"pairs": "active", "power": 1},
+    ),
+}
 
 
 def ours(base: TrainSettings, name: str, options: dict, seed: int) -> dict:
