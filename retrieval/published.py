@@ -24,10 +24,9 @@ def published_table(runs: list[Run], protocol: str) -> pd.DataFrame:
     """
     rows = []
     for run in runs:
-        settings = run.config.get("settings") or {}
-        if settings.get("recipe") not in recipe_names():
+        recipe = recipe_of(run)
+        if recipe is None:
             continue
-        recipe = load_recipe(settings["recipe"])
         same = recipe.published.get("protocol") == protocol
         changed = _why_not_comparable(run, recipe, same)
         for name in PUBLISHED:
@@ -53,17 +52,65 @@ def published_notes(table: pd.DataFrame) -> dict[str, str]:
     return {name: note for name, note in notes.items() if note and note not in said[name]}
 
 
-def _why_not_comparable(run: Run, recipe: Recipe, same_protocol: bool) -> str:
-    options = run.config["dataset"].get("options") or {}
+def departures(run: Run) -> list[str]:
+    """Say what keeps a run's figures from being those of its data set and recipe.
+
+    Args:
+        run: Made by a recipe or not.
+
+    Returns:
+        ``stand-in data``, and ``settings changed`` with which; empty if there is nothing.
+    """
+    options = dict(run.config["dataset"].get("options") or {})
+    found = ["stand-in data"] if options.pop("stand_in", False) else []
+    recipe, settings = recipe_of(run), run.config.get("settings") or {}
+    if recipe is None:
+        return found
     as_published = recipe.settings.get("dataset_options", {})
     other_boxes = bool(options.get("boxes")) != bool(as_published.get("boxes"))
+    if settings.get("scaled") or other_boxes:
+        which = ", ".join(recipe.changed_settings(settings | {"dataset_options": options}))
+        found.append(f"settings changed ({which})" if which else "settings changed")
+    return found
+
+
+def recipe_of(run: Run) -> Recipe | None:
+    """Return the recipe that a run was made by; None if by none that there is."""
+    name = (run.config.get("settings") or {}).get("recipe")
+    return load_recipe(name) if name in recipe_names() else None
+
+
+def published_line(run: Run) -> str:
+    """Write what was published for a run's recipe, and why the run may differ, in one line.
+
+    Args:
+        run: Any run.
+
+    Returns:
+        The line; empty if there is nothing to say.
+    """
+    parts, recipe = [], recipe_of(run)
+    if recipe is not None and recipe.published:
+        figures = [
+            f"{TITLES[name]} {100 * recipe.published[name]:.2f}"
+            for name in PUBLISHED
+            if name in recipe.published
+        ]
+        protocol = recipe.published.get("protocol")
+        how = "like experiment, " if recipe.is_reference else ""
+        parts.append(f"published {', '.join(figures)} ({how}{PROTOCOLS.get(protocol, protocol)})")
+    if found := departures(run):
+        parts.append("; ".join(found) + ": not comparable")
+    return f"{run.dataset}/{run.name}: {'; '.join(parts)}" if parts else ""
+
+
+def _why_not_comparable(run: Run, recipe: Recipe, same_protocol: bool) -> str:
+    found = departures(run)
     if not same_protocol:
         protocol = recipe.published.get("protocol")
-        return f"published under {PROTOCOLS.get(protocol, protocol)}: not comparable"
-    if options.get("stand_in"):
-        return "stand-in data: not comparable"
-    if run.config["settings"].get("scaled") or other_boxes:
-        return "settings changed: not comparable"
+        found.insert(0, f"published under {PROTOCOLS.get(protocol, protocol)}")
+    if found:
+        return "; ".join(found) + ": not comparable"
     return f"reference, other settings: {recipe.note}" if recipe.is_reference else ""
 
 

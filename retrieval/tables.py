@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from retrieval.published import published_line
 from retrieval.runs import open_run
 
 SHOWN = ("recall@1", "recall@4", "map@r", "nmi")
@@ -44,8 +45,14 @@ def runs_table(paths: Iterable[Path]) -> pd.DataFrame:
 
 
 def print_runs(paths: Iterable[Path]) -> None:
-    """Print the figures of some runs, one table per protocol, best R@1 first."""
+    """Print the figures of some runs, one table per protocol, best R@1 first.
+
+    Below them, what was published for a run's recipe, and why the two may differ.
+    """
+    paths = list(paths)
     table = runs_table(paths)
     for protocol, part in table.groupby("protocol"):
         print(f"\n{protocol}")
         print_table(part.drop(columns="protocol").sort_values("recall@1", ascending=False))
+    lines = [line for path in paths if (line := published_line(open_run(path)))]
+    print("\n".join(["", *lines] if lines else []))

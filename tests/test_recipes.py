@@ -38,6 +38,32 @@ def test_a_recipe_that_was_changed_says_so():
     assert recipe.train_settings({"steps": 50}).scaled is True
 
 
+@pytest.mark.parametrize(
+    ("changes", "pre_crop"),
+    [
+        ({}, 256),
+        ({"image_size": 112}, 128),
+        ({"image_size": 448}, 512),
+        ({"image_size": 112, "pre_crop": 112}, 112),
+        ({"image_size": 112, "pre_crop": None}, None),
+    ],
+)
+def test_a_smaller_image_still_shows_as_much_of_the_photo(changes, pre_crop):
+    assert load_recipe("cub200/semi_hard_triplet").train_settings(changes).pre_crop == pre_crop
+
+
+def test_changed_settings_are_named():
+    recipe = load_recipe("cub200/semi_hard_triplet")
+    assert recipe.changed_settings(recipe.train_settings().to_mapping()) == []
+    changes = {
+        "data": "elsewhere", "seed": 3, "steps": 50, "image_size": 112, "chunk_size": 20,
+        "loss_options": {"margin": 0.5}, "dataset_options": {"boxes": True},
+    }  # fmt: skip
+    assert set(recipe.changed_settings(recipe.train_settings(changes).to_mapping())) == {
+        "steps 50", "image size 112", "pre crop 128", "chunk size 20", "margin 0.5", "boxes True",
+    }  # fmt: skip
+
+
 def test_an_unknown_recipe_names_the_closest():
     with pytest.raises(UserError, match="did you mean 'cub200/npairs_loss'"):
         load_recipe("cub200/npair_loss")

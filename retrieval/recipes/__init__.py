@@ -13,6 +13,12 @@ from retrieval.errors import unknown_option
 from retrieval.settings import TrainSettings
 
 FOLDER = Path(__file__).parent
+# What leaves a recipe as it is. Not chunk_size: batch norms in training mode, which most recipes
+# have, then take their statistics over a chunk.
+FREE = (
+    "data", "seed", "distribute", "tensorboard", "keep_embeddings", "cache_images_gb",
+    "check_memory",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -47,19 +53,39 @@ class Recipe:
 
         Returns:
             Settings that name the recipe; ``scaled`` says whether anything but the place of the
-            data, the seed or the device was changed.
+            data, the seed or the device was changed. Another ``image_size`` alone takes the
+            ``pre_crop`` with it, so that crops show as much of an image as the recipe's.
         """
-        changes = changes or {}
-        # Not chunk_size: batch norms in training mode, which most recipes have, then take their
-        # statistics over a chunk.
-        free = {
-            "data", "seed", "distribute", "tensorboard", "keep_embeddings", "cache_images_gb",
-            "check_memory",
-        }  # fmt: skip
+        changes = dict(changes or {})
+        size, pre_crop = changes.get("image_size"), self.settings.get("pre_crop")
+        if isinstance(size, int) and pre_crop:
+            changes.setdefault("pre_crop", round(pre_crop * size / self.settings["image_size"]))
         merged = self.settings | changes
         own, asked = _with_every_option(self.settings), _with_every_option(merged)
-        scaled = any(own.get(key) != asked[key] for key in changes if key not in free)
+        scaled = any(own.get(key) != asked[key] for key in changes if key not in FREE)
         return TrainSettings.from_mapping(merged | {"recipe": self.name, "scaled": scaled})
+
+    def changed_settings(self, settings: dict) -> list[str]:
+        """Say which settings of a run are not the recipe's.
+
+        Args:
+            settings: The run's, as its ``config.yaml`` has them.
+
+        Returns:
+            Words such as ``image size 64``; what the recipe leaves open is not compared.
+        """
+        words = []
+        for name, wanted in _with_every_option(self.train_settings().to_mapping()).items():
+            given = settings.get(name)
+            if name in (*FREE, "recipe", "scaled") or None in (wanted, given):
+                continue
+            if isinstance(wanted, dict):
+                words += [
+                    f"{key} {value}" for key, value in given.items() if wanted.get(key) != value
+                ]
+            elif given != wanted:
+                words.append(f"{name.replace('_', ' ')} {given}")
+        return words
 
 
 def _with_every_option(settings: dict) -> dict:
