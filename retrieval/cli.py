@@ -206,9 +206,10 @@ def report(
 ) -> None:
     """Compare runs on paper: report.md, .csv, .tex and a self-contained .html with figures."""
     from retrieval.report import METRICS, write_report
+    from retrieval.report_page import page_writer
     from retrieval.runs import open_run
-    from workbench.run_report import write_page
 
+    write_page = page_writer()
     opened = [open_run(path) for path in [*(runs or ()), *(paths or ())]]
     sections = write_report(opened, out, metric or METRICS)
     write_page(sections, out / "report.html")

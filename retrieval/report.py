@@ -200,7 +200,7 @@ def write_report(
         metrics: The columns.
 
     Returns:
-        What was written; ``workbench.run_report`` makes the page with figures from it.
+        What was written; :mod:`retrieval.report_page` finds what draws a page from it.
 
     Raises:
         UserError: There are no runs.

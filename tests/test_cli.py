@@ -271,6 +271,7 @@ def test_embeddings_and_items_alone_are_imported_and_reported_on(retrieval, tmp_
     for words in (paths, ["--runs", paths[0], "--runs", paths[1]], ["--runs", *paths]):
         assert retrieval("report", *words)[0] == 0
         texts.append((tmp_path / "report/report.md").read_text())
+        assert "plotly-graph-div" in (tmp_path / "report/report.html").read_text()
     assert "| clip |" in texts[0]
     assert "| dino |" in texts[0]
     assert texts == texts[:1] * 3

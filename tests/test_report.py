@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from importlib.metadata import EntryPoints
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,7 @@ import yaml
 from retrieval.errors import UserError
 from retrieval.importing import import_run
 from retrieval.report import make_report, write_report
+from retrieval.report_page import page_writer
 from retrieval.report_text import escape, published_rows
 from retrieval.runs import open_run
 from workbench.run_report import write_page
@@ -123,6 +125,13 @@ def test_latex_text_is_escaped_once():
 def test_nothing_to_report():
     with pytest.raises(UserError, match="no runs"):
         make_report([])
+
+
+def test_the_installed_workbench_draws_the_page_and_a_missing_one_is_named(monkeypatch):
+    assert page_writer() is write_page
+    monkeypatch.setattr("retrieval.report_page.entry_points", lambda **_: EntryPoints())
+    with pytest.raises(UserError, match="needs the package workbench, which is not installed"):
+        page_writer()
 
 
 def test_page_holds_figures_and_tables_and_needs_no_network(runs, tmp_path):
