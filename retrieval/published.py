@@ -87,10 +87,13 @@ def published_line(run: Run) -> str:
         run: Any run.
 
     Returns:
-        The line; empty if there is nothing to say.
+        The line, the same for all runs without a recipe; empty if there is nothing to say.
     """
-    parts, recipe = [], recipe_of(run)
-    if recipe is not None and recipe.published:
+    recipe, found = recipe_of(run), "; ".join(departures(run))
+    if recipe is None:
+        return f"{run.dataset}: {found}, not the published data set" if found else ""
+    parts = []
+    if recipe.published:
         figures = [
             f"{TITLES[name]} {100 * recipe.published[name]:.2f}"
             for name in PUBLISHED
@@ -99,8 +102,8 @@ def published_line(run: Run) -> str:
         protocol = recipe.published.get("protocol")
         how = "like experiment, " if recipe.is_reference else ""
         parts.append(f"published {', '.join(figures)} ({how}{PROTOCOLS.get(protocol, protocol)})")
-    if found := departures(run):
-        parts.append("; ".join(found) + ": not comparable")
+    if found:
+        parts.append(f"{found}: not comparable")
     return f"{run.dataset}/{run.name}: {'; '.join(parts)}" if parts else ""
 
 

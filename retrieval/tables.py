@@ -54,5 +54,6 @@ def print_runs(paths: Iterable[Path]) -> None:
     for protocol, part in table.groupby("protocol"):
         print(f"\n{protocol}")
         print_table(part.drop(columns="protocol").sort_values("recall@1", ascending=False))
-    lines = [line for path in paths if (line := published_line(open_run(path)))]
-    print("\n".join(["", *lines] if lines else []))
+    lines = dict.fromkeys(published_line(open_run(path)) for path in paths)
+    if any(lines):
+        print("", *filter(None, lines), sep="\n")

@@ -53,6 +53,6 @@ def test_what_has_no_published_figures_still_says_that_its_data_is_a_stand_in():
     run = made_by("inshop/resnet50_proxy_anchor", {}, {"stand_in": True})
     assert published_line(run) == "birds/a: stand-in data: not comparable"
     run.config["settings"] = None
-    assert published_line(run) == "birds/a: stand-in data: not comparable"
+    assert published_line(run) == "birds: stand-in data, not the published data set"
     run.config["dataset"]["options"] = {}
     assert published_line(run) == ""
