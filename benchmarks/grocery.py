@@ -91,7 +91,7 @@ def main() -> None:
     if options.fine_tune:
         base = base.with_(freeze_backbone=False, **FINE_TUNED)
     groups = {"all": list(LOSSES), "six": list(BASELINE_LOSSES)}
-    names = groups.get(options.losses) or options.losses.split(",")
+    names = [n for part in options.losses.split(",") for n in groups.get(part, [part])]
     ways = {("ours", n): lambda s, n=n: ours(base, n, {}, s) for n in names}
     if not options.fine_tune:
         ways |= {
