@@ -118,6 +118,23 @@ class TrainSettings:
         "monitor": IN_TRAINING,
         "test_time_mean": ("normalised", "plain"),
     }
+    LEAST: ClassVar[dict[str, int]] = {
+        "steps": 1,
+        "embedding_size": 1,
+        "eval_every": 1,
+        "image_size": 1,
+        "pre_crop": 1,
+        "classes_per_batch": 1,
+        "samples_per_class": 1,
+        "memory_batches": 0,
+        "freeze_steps": 0,
+        "warmup_steps": 0,
+        "weight_decay": 0,
+        "patience": 0,
+        "chunk_size": 0,
+        "backbone_multiplier": 0,
+        "loss_multiplier": 0,
+    }
 
     @classmethod
     def from_mapping(cls, mapping: dict) -> "TrainSettings":
@@ -144,32 +161,33 @@ class TrainSettings:
         for each in dataclasses.fields(self):
             value = as_declared(each.name, getattr(self, each.name), each.type)
             object.__setattr__(self, each.name, value)
+        self._check_values()
+        self._check_together()
+
+    def _check_values(self) -> None:
+        """Refuse a value out of its range; None, which leaves the choice open, is in every one."""
         for name, valid in self.CHOICES.items():
             if getattr(self, name) not in valid:
                 raise unknown_option(f"value of {name}", getattr(self, name), valid)
-        for name in ("steps", "embedding_size", "eval_every"):
-            self._at_least(name, 1)
-        for name in ("image_size", "pre_crop", "classes_per_batch", "samples_per_class"):
-            if getattr(self, name) is not None:
-                self._at_least(name, 1)
-        for name in ("memory_batches", "freeze_steps", "warmup_steps", "weight_decay", "patience"):
-            self._at_least(name, 0)
-        self._at_least("chunk_size", 0)
-        if self.chunk_size and self.distribute == "mirrored":
-            raise UserError(
-                "--chunk-size does not work with --distribute mirrored: drop one of the two"
-            )
-        for name in ("backbone_multiplier", "loss_multiplier"):
-            if getattr(self, name) is not None:
-                self._at_least(name, 0)
+        for name, least in self.LEAST.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UserError(f"{name} = {value}: give a number of at least {least}")
         for name in ("learning_rate", "clip_norm"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
+            if value is not None and value <= 0:
                 raise UserError(f"{name} = {value}: give a number above 0")
         if not 0 < self.validation_fraction < 1:
             raise UserError(f"validation_fraction = {self.validation_fraction}: give 0 < f < 1")
         if not 0 <= self.seed < MAX_SEED:
             raise UserError(f"seed = {self.seed}: give a whole number from 0 to {MAX_SEED - 1}")
+
+    def _check_together(self) -> None:
+        """Refuse settings that exclude each other, or that lack one they need."""
+        if self.chunk_size and self.distribute == "mirrored":
+            raise UserError(
+                "--chunk-size does not work with --distribute mirrored: drop one of the two"
+            )
         if self.test_time_mean != "normalised" and self.test_time == "none":
             raise UserError(
                 f"test_time_mean = {self.test_time_mean} needs test-time views: add --test-time"
@@ -183,10 +201,6 @@ class TrainSettings:
                 "use_checkpoint = best needs in-training evaluation: add --eval-split test or "
                 "validation"
             )
-
-    def _at_least(self, name: str, least: int) -> None:
-        if not getattr(self, name) >= least:
-            raise UserError(f"{name} = {getattr(self, name)}: give a number of at least {least}")
 
 
 def selected_on(settings: Mapping) -> str | None:
