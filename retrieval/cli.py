@@ -205,13 +205,13 @@ def report(
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("report"),
 ) -> None:
     """Compare runs on paper: report.md, .csv, .tex and a self-contained .html with figures."""
-    from retrieval.report import METRICS, write_report
+    from retrieval.report import write_report
     from retrieval.report_page import page_writer
     from retrieval.runs import open_run
 
     write_page = page_writer()
     opened = [open_run(path) for path in [*(runs or ()), *(paths or ())]]
-    sections = write_report(opened, out, metric or METRICS)
+    sections = write_report(opened, out, metric or ())
     write_page(sections, out / "report.html")
     typer.echo((out / "report.md").read_text(encoding="utf-8"))
     typer.echo(f"Written: {out}/report.md, .csv, .tex, .html")

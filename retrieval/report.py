@@ -14,19 +14,33 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from retrieval.datasets import DATASETS
+from retrieval.datasets.entry import Dataset
 from retrieval.errors import UserError, unknown_option
 from retrieval.evaluation.paired_tests import mean_interval
 from retrieval.evaluation.significance import Comparison, compare
 from retrieval.files import write_text
-from retrieval.published import published_notes, published_table
+from retrieval.published import departures, published_notes, published_table
 from retrieval.report_text import csv_of, latex_of, markdown_of
 from retrieval.runs import Run
 
-METRICS = ("recall@1", "recall@2", "recall@4", "recall@8", "r_precision", "map@r", "nmi")
 SAME = (
     "name", "distance", "normalised", "no_positive", "ties", "kmeans",
     "n_items", "n_queries", "n_gallery", "n_classes", "n_without_positive",
 )  # fmt: skip
+
+
+def usual_metrics(dataset: str) -> tuple[str, ...]:
+    """Return what the field reports on a data set: Recall@K at its own K, then the others.
+
+    Args:
+        dataset: Name in ``DATASETS``; any other has the usual K.
+
+    Returns:
+        Names as in ``metrics.json``.
+    """
+    ks = DATASETS[dataset].ks if dataset in DATASETS else Dataset.ks
+    return (*(f"recall@{k}" for k in ks), "r_precision", "map@r", "nmi")
 
 
 @dataclass(frozen=True)
@@ -59,12 +73,12 @@ class Section:
     notes: dict[str, str]
 
 
-def make_report(runs: Sequence[Run], metrics: Sequence[str] = METRICS) -> list[Section]:
+def make_report(runs: Sequence[Run], metrics: Sequence[str] = ()) -> list[Section]:
     """Sort runs into comparable sections and tabulate each.
 
     Args:
         runs: Evaluated runs, of any data sets.
-        metrics: The columns, where a run has them.
+        metrics: The columns, where a run has them; default: :func:`usual_metrics`.
 
     Returns:
         Sections, by data set and protocol.
@@ -76,7 +90,7 @@ def make_report(runs: Sequence[Run], metrics: Sequence[str] = METRICS) -> list[S
         raise UserError("no runs to report on: name run folders, or train one first")
     known = {name for run in runs for entry in run.metrics["results"] for name in entry["metrics"]}
     for name in metrics:
-        if name not in known and name not in METRICS:
+        if name not in known:
             raise unknown_option("metric of these runs", name, known)
     buckets: dict[tuple, list[tuple[Run, dict]]] = {}
     for run in runs:
@@ -139,13 +153,14 @@ def _section(members: list[tuple[Run, dict]], metrics: Sequence[str]) -> Section
     }
     comparison = compare(scores, labels)
     order = list(comparison.summary["name"])
-    rows = [_row(name, [entries[run.path] for run in groups[name]], metrics) for name in order]
+    columns = metrics or usual_metrics(run.dataset)
+    rows = [_row(name, [entries[run.path] for run in groups[name]], columns) for name in order]
     published = published_table([run for run, _ in members], protocol["name"])
     return Section(
         run.dataset,
         str(protocol.get("title", protocol["name"])),
         protocol,
-        _sentence(members[0][1] | protocol),
+        _sentence(members[0][1] | protocol, stand_in="stand-in data" in departures(run)),
         {name: groups[name] for name in order},
         pd.DataFrame(rows).dropna(axis=1, how="all"),
         comparison,
@@ -175,10 +190,11 @@ def _number(value: float | None) -> float:
     return np.nan if value is None else float(value)
 
 
-def _sentence(protocol: dict) -> str:
+def _sentence(protocol: dict, *, stand_in: bool) -> str:
     """Say how the numbers were made; the dimension is a column, since runs may differ in it."""
     lone = {"exclude": "excluded", "zero": "scored 0"}.get(protocol.get("no_positive"), "")
-    parts = [
+    parts = ["stand-in data, not the published data set"] if stand_in else []
+    parts += [
         f"{protocol.get('rule', protocol['name'])}, {protocol.get('distance')} distance",
         f"{protocol.get('n_queries', 0):,} queries of {protocol.get('n_classes', 0):,} classes, "
         f"{protocol.get('n_gallery', 0):,} gallery items",
@@ -190,14 +206,14 @@ def _sentence(protocol: dict) -> str:
 
 
 def write_report(
-    runs: Sequence[Run], folder: Path | str, metrics: Sequence[str] = METRICS
+    runs: Sequence[Run], folder: Path | str, metrics: Sequence[str] = ()
 ) -> list[Section]:
     """Write ``report.md``, ``report.csv`` and ``report.tex``.
 
     Args:
         runs: Evaluated runs.
         folder: Where to; made if it is missing.
-        metrics: The columns.
+        metrics: The columns; default: :func:`usual_metrics`.
 
     Returns:
         What was written; :mod:`retrieval.report_page` finds what draws a page from it.

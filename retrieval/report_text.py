@@ -11,11 +11,7 @@ if TYPE_CHECKING:
 
     from retrieval.report import Section
 
-TITLES = {
-    "recall@1": "R@1",
-    "recall@2": "R@2",
-    "recall@4": "R@4",
-    "recall@8": "R@8",
+TITLES = {f"recall@{k}": f"R@{k}" for k in (1, 2, 4, 8, 10, 20, 30, 40, 50, 100, 1000)} | {
     "r_precision": "R-Precision",
     "map@r": "MAP@R",
     "map": "mAP",

@@ -12,7 +12,7 @@ import yaml
 
 from retrieval.errors import UserError
 from retrieval.importing import import_run
-from retrieval.report import make_report, write_report
+from retrieval.report import make_report, usual_metrics, write_report
 from retrieval.report_page import page_writer
 from retrieval.report_text import escape, published_rows
 from retrieval.runs import open_run
@@ -120,6 +120,30 @@ def test_latex_text_is_escaped_once():
         r"a\_b \textbackslash{} 50\% \{x\} \textasciitilde{}\textasciicircum{} "
         r"\textless{}\&\textgreater{}\#\$"
     )
+
+
+def test_the_columns_are_the_k_that_the_field_reports_on_the_data_set():
+    assert usual_metrics("sop")[:4] == ("recall@1", "recall@10", "recall@100", "recall@1000")
+    official = tuple(f"recall@{k}" for k in (1, 10, 20, 30, 40, 50))
+    assert usual_metrics("inshop")[:6] == official
+    for dataset in ("cub200", "cars196", "imported"):
+        assert usual_metrics(dataset)[:4] == ("recall@1", "recall@2", "recall@4", "recall@8")
+
+
+def test_a_stand_in_is_called_one_above_its_table(tmp_path):
+    run = make_run(tmp_path, "bird", noise=0.6)
+    (section,) = make_report([run])
+    assert "stand-in" not in section.line
+    config = yaml.safe_load((run.path / "config.yaml").read_text())
+    config["dataset"] |= {"name": "sop", "options": {"stand_in": True}}
+    (run.path / "config.yaml").write_text(yaml.safe_dump(config))
+    moved = run.path.parent.rename(tmp_path / "runs" / "sop") / run.name
+    (section,) = write_report([open_run(moved)], tmp_path / "out")
+    assert section.line.startswith("stand-in data, not the published data set; leave-one-out, ")
+    (line,) = [
+        line for line in (tmp_path / "out/report.md").read_text().splitlines() if "R@1 " in line
+    ]
+    assert line.startswith("| Run | Seeds | d | R@1 | R@10 | R@100 | R@1000 | R-Precision |")
 
 
 def test_nothing_to_report():

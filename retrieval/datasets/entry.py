@@ -31,6 +31,7 @@ class Dataset:
         needs_files: False for data sets that make their own images on first use.
         small_classes: Whether training classes of one image are accepted as part of an official
             split.
+        ks: The K of Recall@K that the field reports on it.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Dataset:
     mirror: bool = True
     needs_files: bool = True
     small_classes: bool = False
+    ks: tuple[int, ...] = (1, 2, 4, 8)
 
     @property
     def command(self) -> str:

@@ -90,4 +90,5 @@ ENTRY = Dataset(
     splits="official: 3,997 ids train; 14,218 query -> 12,612 gallery",
     needs=((f"Eval/{PARTITION}", PARTITION), "img"),
     small_classes=True,
+    ks=(1, 10, 20, 30, 40, 50),
 )

@@ -91,4 +91,5 @@ ENTRY = Dataset(
     download="2.9 GB",
     needs=(*LISTS.values(), *(f"{kind}_final" for kind in KINDS)),
     unpacked=FOLDER,
+    ks=(1, 10, 100, 1000),
 )
