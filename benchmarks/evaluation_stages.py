@@ -3,8 +3,9 @@
     python benchmarks/evaluation_stages.py STAGE DATA.npz KEY=VALUE ...
 
 Prints one JSON object: ``seconds`` (a list, one per repeat), ``peak_gb`` (of the whole process,
-libraries included) and what the stage computed. Stages of the peer run under the interpreter that
-has it, so nothing of ours is imported before a stage needs it.
+libraries included) and what the stage computed. Here are the engine's own stages, and the choice
+among all; what it is measured against is in ``evaluation_yardsticks.py``. Nothing of ours is
+imported before a stage needs it, since stages of the peer run under the interpreter that has it.
 """
 
 import json
@@ -14,19 +15,18 @@ import time
 import warnings
 
 import numpy as np
+from evaluation_yardsticks import (
+    faiss_knn,
+    peer_nmi,
+    peer_ranking,
+    reference,
+    sgemm,
+    sklearn_kmeans,
+)
+from timing import timed
 
 warnings.simplefilter("ignore")
 KS = (1, 10, 100, 1000)
-
-
-def timed(run, repeats=1):
-    """Run, then repeat while timing; returns seconds and the last value."""
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        value = run()
-        seconds.append(time.perf_counter() - start)
-    return seconds, value
 
 
 def warm(x, codes, **options):
@@ -34,20 +34,6 @@ def warm(x, codes, **options):
     from retrieval.evaluation import evaluate
 
     evaluate(np.array(x[:600]), codes[:600], **options)
-
-
-def sgemm(x, codes, repeats, **_):
-    """Products of 1,024 rows with all, BLAS threads: the floor of exact search."""
-    out = np.empty((1024, len(x)), np.float32)
-
-    def run():
-        for start in range(0, len(x), 1024):
-            block = x[start : start + 1024]
-            np.matmul(block, x.T, out=out[: len(block)])
-
-    run_small = out[:64, :1000]
-    np.matmul(x[:64], x[:1000].T, out=run_small)
-    return {"seconds": timed(run, repeats)[0]}
 
 
 def neighbours(x, codes, repeats, k, **_):
@@ -62,15 +48,6 @@ def neighbours(x, codes, repeats, k, **_):
     return {"seconds": seconds}
 
 
-def faiss_knn(x, codes, repeats, k, **_):
-    """Faiss' exact search."""
-    import faiss
-
-    index = faiss.IndexFlatIP(x.shape[1])
-    index.add(x)
-    return {"seconds": timed(lambda: index.search(x, k), repeats)[0]}
-
-
 def ranking(x, codes, repeats, **_):
     """Every ranking metric, neighbours and first hits; no clustering, no intervals."""
     from retrieval.evaluation import evaluate
@@ -79,69 +56,6 @@ def ranking(x, codes, repeats, **_):
     warm(x, codes, **options)
     seconds, result = timed(lambda: evaluate(x, codes, **options), repeats)
     return {"seconds": seconds, "metrics": result.metrics}
-
-
-def peer_ranking(x, codes, repeats, **_):
-    """pytorch-metric-learning: P@1, R-Precision, MAP@R."""
-    import torch
-    from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
-
-    names = ("precision_at_1", "r_precision", "mean_average_precision_at_r")
-    # its default ranks the whole gallery; this is its fastest setting that these metrics allow
-    calculator = AccuracyCalculator(include=names, k="max_bin_count", device=torch.device("cpu"))
-    points, labels = torch.from_numpy(x), torch.from_numpy(codes)
-    calculator.get_accuracy(points[:600], labels[:600])  # warm, as our stages are
-    seconds, value = timed(lambda: calculator.get_accuracy(points, labels), repeats)
-    return {"seconds": seconds, "metrics": {k: float(v) for k, v in value.items()}}
-
-
-def reference(x, codes, **_):
-    """P@1, R-Precision and MAP@R in float64, plainly: the judge where two engines differ."""
-    unit = x.astype(np.float64)
-    raw, norms = unit, (unit**2).sum(1)
-    unit = raw / np.sqrt(norms)[:, None]
-    n_positive = np.bincount(codes)[codes] - 1
-    values = {}
-    for distance, points in (("cosine", unit), ("euclidean", raw)):
-        sums = np.zeros(3)
-        for start in range(0, len(x), 512):
-            rows = np.arange(start, min(start + 512, len(x)))
-            nearness = points[rows] @ points.T
-            if distance == "euclidean":
-                nearness = 2 * nearness - norms
-            nearness[np.arange(len(rows)), rows] = -np.inf
-            sums += _plain_scores(nearness, codes, codes[rows], n_positive[rows])
-        counted = (n_positive > 0).sum()
-        values[distance] = dict(
-            zip(("precision@1", "r_precision", "map@r"), sums / counted, strict=True)
-        )
-    return {"seconds": [0.0], "metrics": values}
-
-
-def _plain_scores(nearness, codes, own, n_positive):
-    """Sums over queries of P@1, R-Precision and MAP@R."""
-    k = n_positive.max()
-    top = np.sort(np.argpartition(-nearness, k, axis=1)[:, :k], axis=1)
-    order = np.argsort(-np.take_along_axis(nearness, top, axis=1), axis=1, kind="stable")
-    hits = codes[np.take_along_axis(top, order, axis=1)] == own[:, None]
-    ranks = np.arange(1, k + 1)
-    within = hits & (ranks <= n_positive[:, None])
-    precision = np.cumsum(hits, axis=1) / ranks
-    r = np.maximum(n_positive, 1)
-    scores = hits[:, 0], within.sum(1) / r, (precision * within).sum(1) / r
-    return np.array([score[n_positive > 0].sum() for score in scores])
-
-
-def peer_nmi(x, codes, repeats, **_):
-    """pytorch-metric-learning: NMI with faiss k-means."""
-    import torch
-    from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
-
-    calculator = AccuracyCalculator(include=("NMI",), k=1, device=torch.device("cpu"))
-    points, labels = torch.from_numpy(x), torch.from_numpy(codes)
-    calculator.get_accuracy(points[:600], labels[:600])  # warm, as our stages are
-    seconds, value = timed(lambda: calculator.get_accuracy(points, labels), repeats)
-    return {"seconds": seconds, "nmi": [float(value["NMI"])]}
 
 
 def clustering(x, codes, seeds, method, **_):
@@ -164,22 +78,6 @@ def clustering(x, codes, seeds, method, **_):
             nmi.append(clustering_metrics(codes, found.clusters)["nmi"])
             inertia.append(found.inertia)
     return {"seconds": seconds, "nmi": nmi, "inertia": inertia, "graph": graph}
-
-
-def sklearn_kmeans(x, codes, seeds, method, **_):
-    """scikit-learn's KMeans for each seed."""
-    from sklearn.cluster import KMeans
-    from sklearn.metrics import normalized_mutual_info_score
-
-    init = "random" if method == "random" else "k-means++"
-    seconds, nmi, inertia = [], [], []
-    for seed in range(seeds):
-        model = KMeans(int(codes.max()) + 1, init=init, n_init=1, random_state=seed)
-        spent, model = timed(lambda m=model: m.fit(x))
-        seconds += spent
-        nmi.append(float(normalized_mutual_info_score(codes, model.labels_)))
-        inertia.append(float(model.inertia_))
-    return {"seconds": seconds, "nmi": nmi, "inertia": inertia}
 
 
 def whole(x, codes, repeats, folder, **_):
@@ -246,6 +144,15 @@ def approximate(x, codes, index, effort, **_):
     }
 
 
+STAGES = {
+    stage.__name__: stage
+    for stage in (
+        *(neighbours, ranking, clustering, whole, umap, million, approximate),
+        *(sgemm, faiss_knn, peer_ranking, peer_nmi, sklearn_kmeans, reference),
+    )
+}
+
+
 def main():
     stage, path, *pairs = sys.argv[1:]
     options = {}
@@ -254,7 +161,7 @@ def main():
         options[key] = int(value) if value.isdigit() else value
     with np.load(path) as data:
         x, codes = data["x"], data["codes"]
-    result = globals()[stage](x, codes, **{"repeats": 1, "seeds": 1} | options)
+    result = STAGES[stage](x, codes, **{"repeats": 1, "seeds": 1} | options)
     result["peak_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(json.dumps(result))
 
