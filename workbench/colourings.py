@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from workbench import projections
-from workbench.figures.embedding import Colouring, by_class, by_level, by_outcome
+from workbench.figures.colouring import Colouring, by_class, by_level, by_outcome
 from workbench.oddities import k_occurrence
 from workbench.state import Selection
 from workbench.theme import class_names

@@ -9,7 +9,7 @@ import pytest
 
 from tests.workbench.small import LABELS, neighbours
 from workbench import failures, figures
-from workbench.figures.embedding import by_class, by_level, by_outcome, by_outcomes
+from workbench.figures.colouring import by_class, by_level, by_outcome, by_outcomes
 from workbench.figures.failures import rank_bins
 from workbench.palette import HIT, LOSS_COLOURS, MISS, colours_of
 
@@ -72,7 +72,7 @@ def test_the_map_of_sixty_thousand_items_is_small_and_one_trace():
     figure = figures.embedding_map(points, np.arange(n), colouring)
     assert [len(t.x) for t in figure.data if len(t.x) > 1] == [n]
     assert figure.data[0].type == "scattergl"
-    assert len(figure.to_json()) < 1.8e6
+    assert len(figure.to_json()) < 2.6e6
 
 
 @pytest.mark.parametrize(("n", "dimensions"), [(6, 2), (25_000, 2), (20_000, 3)])
@@ -92,16 +92,57 @@ def test_points_have_the_sign_that_the_legend_shows(n, dimensions):
 def test_points_keep_their_order_and_their_rows(dimensions):
     points = np.arange(5 * dimensions, dtype=np.float32).reshape(5, dimensions)
     figure = figures.embedding_map(points, np.array([9, 7, 5, 3, 1]), by_outcome(np.ones(5)))
-    assert figure.data[0].customdata.tolist() == [9, 7, 5, 3, 1]
-    assert figure.data[0].x.tolist() == points[:, 0].tolist()
+    assert list(figure.data[0].customdata) == [9, 7, 5, 3, 1]
+    assert list(figure.data[0].x) == points[:, 0].tolist()
+
+
+def test_positions_are_rounded_below_what_a_screen_shows():
+    points = np.random.default_rng(0).normal(500, 90, (100, 2)).astype(np.float32)
+    figure = figures.embedding_map(points, np.arange(100), by_outcome(np.ones(100)))
+    assert np.abs(np.array(figure.data[0].y) - points[:, 1]).max() < 2e-6 * np.ptp(points)
+    still = figures.embedding_map(np.zeros((2, 2)), np.arange(2), by_outcome(np.ones(2)))
+    assert list(still.data[0].x) == [0, 0]
+
+
+def test_a_map_of_other_data_has_another_revision():
+    points, ranks = np.zeros((3, 2), np.float32), np.array([1, 2, 0])
+
+    def revision(points, rows, colouring):
+        return figures.embedding_map(points, rows, colouring).layout.datarevision
+
+    first = revision(points, np.arange(3), by_outcome(ranks))
+    assert first == revision(points.copy(), np.arange(3), by_outcome(ranks))
+    others = [
+        revision(points + 1, np.arange(3), by_outcome(ranks)),
+        revision(points, np.arange(3)[::-1], by_outcome(ranks)),
+        revision(points, np.arange(3), by_outcome(ranks[::-1])),
+        revision(points, np.arange(3), by_level(np.array([0, 127.5, 255]), "a", "b")),
+    ]
+    assert first not in others
+
+
+def test_points_have_the_colours_that_the_legend_shows():
+    figure = figures.embedding_map(np.zeros((3, 2)), np.arange(3), by_outcome(np.array([1, 2, 0])))
+    drawn = [tuple(int(v) for v in colour) for colour in figure.data[0].marker.color]
+    assert drawn == [(20, 135, 184, 255), (217, 96, 26, 255), (138, 148, 160, 128)]
+    assert [t.marker.color for t in figure.data[1:]] == [HIT, MISS, "rgba(138, 148, 160, 0.5)"]
+
+
+def test_levels_are_drawn_between_the_ends_of_the_scale():
+    levels = by_level(np.array([0.0, 0.5, 1.0]), "a", "b")
+    figure = figures.embedding_map(np.zeros((3, 2)), np.arange(3), levels)
+    low, middle, high = (colour[:3].tolist() for colour in figure.data[0].marker.color)
+    assert low == [0xE8, 0xE3, 0xC9]
+    assert high == [0x2F, 0x3B, 0x72]
+    # Half way lies between the fourth and the fifth of eight colours.
+    assert middle == pytest.approx([(0x68 + 0x3D) / 2, (0xB5 + 0x9A) / 2, 0xB5], abs=1)
 
 
 def test_no_colour_is_transparent_in_three_dimensions():
     colouring = by_outcome(np.array([1, 2, 0]))
     figure = figures.embedding_map(np.zeros((3, 3), np.float32), np.arange(3), colouring)
-    drawn = {colour for _, colour in figure.data[0].marker.colorscale}
-    assert drawn == {HIT, MISS, "rgb(138, 148, 160)"}
-    assert {t.marker.color for t in figure.data[1:]} == drawn
+    assert set(figure.data[0].marker.color[:, 3]) == {255}
+    assert {t.marker.color for t in figure.data[1:]} == {HIT, MISS, "rgb(138, 148, 160)"}
 
 
 def test_class_differences_show_the_largest_and_name_the_class():

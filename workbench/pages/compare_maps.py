@@ -7,7 +7,7 @@ from retrieval.evolution import align
 from workbench import address, figures, projections
 from workbench.comparison import Comparison
 from workbench.components import image_cards, point_images
-from workbench.figures.embedding import by_level, by_outcomes
+from workbench.figures.colouring import by_level, by_outcomes
 from workbench.figures.style import CONFIG
 from workbench.gallery import card
 from workbench.images import hover_url
