@@ -5,7 +5,6 @@ import zipfile
 import numpy as np
 import pandas as pd
 import streamlit as st
-from scipy.spatial import cKDTree
 
 from retrieval.runs import Neighbours, Run
 from workbench.loading import stamp
@@ -113,6 +112,8 @@ def neighbour_agreement(points: np.ndarray, neighbours: Neighbours, k: int) -> n
         float32, (n,), share of the k original neighbours that are among the k nearest on the map
         (of the retrievable items); NaN for items that are not queries.
     """
+    from scipy.spatial import cKDTree
+
     real = neighbours.ids[:, :k]
     gallery = np.unique(neighbours.ids[neighbours.ids >= 0])
     tree = cKDTree(points[gallery])

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 from scipy.special import gammaln, xlogy
-from sklearn.cluster import kmeans_plusplus
 
 from retrieval.errors import unknown_option
 from retrieval.evaluation.bootstrap import class_weights, percentile_interval
@@ -76,6 +75,8 @@ def kmeans(
     elif ids is not None and seeding.graph_suits(*points.shape, k, ids.shape[1]):
         start = centred[seeding.graph_seeds(centred, ids, k, seed, pool)]
     else:
+        from sklearn.cluster import kmeans_plusplus  # half a second, which the app never needs
+
         start = kmeans_plusplus(centred, k, random_state=seed)[0]
     clusters, inertia, iterations = lloyd.lloyd(centred, start, pool)
     return Clustering(clusters, method, seed, inertia, iterations)

@@ -82,10 +82,10 @@ def compare(
     table, classes = _common(scores, classes)
     means = np.stack([table[name].mean(axis=0) for name in scores], axis=1)  # (q, names)
     sums, size = class_sums(means, classes)
+    totals = np.column_stack([sums, size])
     spread = _seed_noise(table, seed, n_samples)
-    draws = np.concatenate(
-        [(w @ sums) / (w @ size)[:, None] for w in class_weights(len(size), n_samples, seed)]
-    )
+    draws = np.concatenate([w @ totals for w in class_weights(len(size), n_samples, seed)])
+    draws = draws[:, :-1] / draws[:, -1:]
     summary = _summary(table, means, draws + spread)
     pairs = _pairs(table, list(scores), means, draws + spread, summary)
     if len(pairs):
