@@ -72,7 +72,7 @@ def peer(base: TrainSettings, name: str, seed: int) -> dict:
     return {(p, m): results[p].metrics[m] for p in PROTOCOLS for m in METRICS}
 
 
-def main() -> None:
+def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--losses", default="six")
     parser.add_argument("--seeds", type=int, default=3)
@@ -80,7 +80,10 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--fine-tune", action="store_true", help="train the whole network")
     parser.add_argument("--data", default=None)
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def base_settings(options: argparse.Namespace) -> TrainSettings:
     base = TrainSettings(
         dataset="grocery",
         data=options.data,
@@ -88,8 +91,12 @@ def main() -> None:
         steps=options.steps,
         embedding_size=options.size,
     )
-    if options.fine_tune:
-        base = base.with_(freeze_backbone=False, **FINE_TUNED)
+    return base.with_(freeze_backbone=False, **FINE_TUNED) if options.fine_tune else base
+
+
+def main() -> None:
+    options = parse()
+    base = base_settings(options)
     groups = {"all": list(LOSSES), "six": list(BASELINE_LOSSES)}
     names = [n for part in options.losses.split(",") for n in groups.get(part, [part])]
     ways = {("ours", n): lambda s, n=n: ours(base, n, {}, s) for n in names}
