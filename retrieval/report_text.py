@@ -86,8 +86,16 @@ def markdown_of(sections: "Sequence[Section]") -> str:
     return "\n".join(lines) + "\n"
 
 
-def _line(cells: list) -> str:
+def _line(cells: "Sequence") -> str:
     return "| " + " | ".join(str(c) for c in cells) + " |"
+
+
+def _titled(title: str, head: "Sequence[str]", rows: list[list[str]]) -> list[str]:
+    """Write a table under its title; nothing if it has no rows."""
+    if not rows:
+        return []
+    lines = ["", f"{title}:", "", _line(head), _line(["---"] * len(head))]
+    return lines + [_line([c.replace("|", "\\|") for c in row]) for row in rows]
 
 
 def published_rows(section: "Section") -> list[list[str]]:
@@ -109,12 +117,8 @@ def published_rows(section: "Section") -> list[list[str]]:
 
 def _published(section: "Section") -> list[str]:
     rows = published_rows(section)
-    if not rows:
-        return []
-    lines = ["", "Published beside measured:", "", _line(PUBLISHED_HEAD)]
-    lines.append(_line(["---"] * len(PUBLISHED_HEAD)))
-    lines += [_line([c.replace("|", "\\|") for c in row]) for row in rows]
-    return lines + [f"\n{recipe}: {note}" for recipe, note in section.notes.items()]
+    notes = [f"\n{recipe}: {note}" for recipe, note in section.notes.items()] if rows else []
+    return _titled("Published beside measured", PUBLISHED_HEAD, rows) + notes
 
 
 def pair_rows(section: "Section") -> list[list[str]]:
@@ -136,11 +140,7 @@ def pair_rows(section: "Section") -> list[list[str]]:
 
 
 def _pairs(section: "Section") -> list[str]:
-    rows = pair_rows(section)
-    if not rows:
-        return []
-    lines = ["", f"{PAIRS_TITLE}:", "", _line(PAIRS_HEAD), _line(["---"] * len(PAIRS_HEAD))]
-    return lines + [_line([c.replace("|", "\\|") for c in row]) for row in rows]
+    return _titled(PAIRS_TITLE, PAIRS_HEAD, pair_rows(section))
 
 
 def csv_of(sections: "Sequence[Section]") -> str:
