@@ -203,8 +203,10 @@ def _image_source(
         tqdm(total=len(paths), desc=title, unit="img", disable=not progress, leave=False) as bar,
     ):
         rows = tf.data.Dataset.range(len(paths))
+        done = 0  # A bar that is not shown does not count.
         for batch in rows.map(read, num_parallel_calls=AUTOTUNE, deterministic=True).batch(64):
-            images[bar.n : bar.n + len(batch)] = batch
+            images[done : done + len(batch)] = batch
+            done += len(batch)
             bar.update(len(batch))
     decoded = tf.experimental.dlpack.from_dlpack(images.__dlpack__())
     return lambda row: decoded[row]

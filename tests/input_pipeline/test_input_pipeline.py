@@ -133,6 +133,20 @@ class TestCache:
         images, _ = self.first_batch_without_files(tmp_path, self.ROWS, cache_gb=1e-5)
         assert images.shape == (4, SIDE, SIDE, 3)
 
+    @pytest.mark.parametrize("progress", [False, True])
+    def test_holds_every_image_of_more_than_one_batch_of_decoding(self, tmp_path, progress):
+        paths = save_noise(tmp_path, 150)
+        rows = np.arange(150).reshape(1, 150).repeat(2, axis=0)
+        from_memory, from_files = (
+            next(
+                train_dataset(
+                    paths, np.arange(150), rows, size=SIDE, cache_gb=gb, progress=progress
+                ).as_numpy_iterator()
+            )
+            for gb in (1.0, 0.0)
+        )
+        np.testing.assert_array_equal(from_memory[0], from_files[0])
+
     def test_is_not_used_where_they_do_not_fit(self, tmp_path):
         with pytest.raises(UserError, match="no such file"):  # 4 x 24 x 24 x 3 = 6,912 bytes
             self.first_batch_without_files(tmp_path, self.ROWS, cache_gb=6e-6)
