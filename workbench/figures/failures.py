@@ -103,18 +103,9 @@ def confusion_map(
     Returns:
         A figure; ``customdata`` of a square is ``[asked label, answered label]``.
     """
-    classes: list[int] = []
-    for a, b in zip(pairs["a"], pairs["b"], strict=True):
-        new = [c for c in (int(a), int(b)) if c not in classes]
-        if len(classes) + len(new) <= limit:
-            classes += new
+    classes = _most_confused(pairs, limit)
     position = {label: i for i, label in enumerate(classes)}
-    cells = []
-    for pair in pairs.itertuples():
-        if pair.a in position and pair.b in position:
-            cells.append((pair.a, pair.b, pair.a_as_b))
-            cells.append((pair.b, pair.a, pair.b_as_a))
-    cells = [c for c in cells if c[2] > 0]
+    cells = _cells(pairs, classes)
     ticks = [as_text(names[c]) for c in classes]
     side = max(7, min(24, (height - 150) // max(1, len(classes))))
     figure = go.Figure(
@@ -143,6 +134,25 @@ def confusion_map(
     figure.update_yaxes(title="query", range=[len(classes) - 0.4, -0.6], **lines)
     figure.update_layout(dragmode=False)
     return styled(figure, height=height, legend=False)
+
+
+def _most_confused(pairs: pd.DataFrame, limit: int) -> list[int]:
+    classes: list[int] = []
+    for a, b in zip(pairs["a"], pairs["b"], strict=True):
+        new = [c for c in (int(a), int(b)) if c not in classes]
+        if len(classes) + len(new) <= limit:
+            classes += new
+    return classes
+
+
+def _cells(pairs: pd.DataFrame, classes: list[int]) -> list[tuple[int, int, int]]:
+    """List (asked label, answered label, queries) between some classes, where there are any."""
+    part = pairs[pairs["a"].isin(classes) & pairs["b"].isin(classes)]
+    cells = []
+    for pair in part.itertuples():
+        cells.append((pair.a, pair.b, pair.a_as_b))
+        cells.append((pair.b, pair.a, pair.b_as_a))
+    return [cell for cell in cells if cell[2] > 0]
 
 
 def _sentence(asked: str, answered: str, count: int) -> str:

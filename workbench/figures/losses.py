@@ -1,6 +1,7 @@
 """Figures that set losses beside each other."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -129,12 +130,7 @@ def difference_matrix(
                 for v, d in zip(shown["verdict"], shown["delta"], strict=True)
             ],
             textfont={"size": 12, "color": ink},
-            hovertext=[
-                f"{as_text(r.a, 60)} minus {as_text(r.b, 60)}<br>{100 * r.delta:+.2f} points, "
-                f"95% {100 * r.low:+.2f} to {100 * r.high:+.2f}, p = {r.p:.2g}<br>"
-                f"{r.wins:,} wins, {r.ties:,} ties, {r.losses:,} losses"
-                for r in shown.itertuples()
-            ],
+            hovertext=[_pair_text(r) for r in shown.itertuples()],
             hovertemplate="%{hovertext}<extra></extra>",
             marker={
                 "symbol": "square",
@@ -154,6 +150,14 @@ def difference_matrix(
     figure.update_xaxes(showgrid=False)
     figure.update_yaxes(showgrid=False)
     return figure
+
+
+def _pair_text(pair: NamedTuple) -> str:
+    return (
+        f"{as_text(pair.a, 60)} minus {as_text(pair.b, 60)}<br>{100 * pair.delta:+.2f} points, "
+        f"95% {100 * pair.low:+.2f} to {100 * pair.high:+.2f}, p = {pair.p:.2g}<br>"
+        f"{pair.wins:,} wins, {pair.ties:,} ties, {pair.losses:,} losses"
+    )
 
 
 def class_differences(

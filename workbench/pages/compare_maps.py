@@ -39,23 +39,7 @@ def maps_tab(chosen: Selection, result: Comparison) -> None:
     points_b = chosen.b.projection[projections.COLUMNS["UMAP"]].to_numpy(np.float32)[rows]
     points_b, fit = align(points_b, points_a)
     colouring = _colouring(result, colour, rows, len(chosen.a.items))
-    picked = []
-    parts = zip(
-        st.columns(2), CHARTS, (chosen.a, chosen.b), (points_a, points_b), "AB", strict=True
-    )
-    for column, key, run, points, name in parts:
-        with column:
-            st.markdown(f"**{name}** {plain(run.name)}")
-            event = st.plotly_chart(
-                figures.embedding_map(points, rows, colouring, height=520),
-                config=CONFIG | {"scrollZoom": True},
-                key=key,
-                on_select="rerun",
-                selection_mode=("lasso", "box"),
-                alt=f"Map of run {name}: every item as a point; similar items lie close together",
-            )
-            picked.append([i for i in event["selection"]["point_indices"] if i < len(rows)])
-    selected = rows[_latest(picked)]
+    selected = rows[_latest(_draw_maps(chosen, rows, (points_a, points_b), colouring))]
     point_images(
         CHARTS,
         hover_url(chosen.a, chosen.protocol),
@@ -70,11 +54,39 @@ def maps_tab(chosen: Selection, result: Comparison) -> None:
         f"this explains {100 * fit:.0f} % of the positions, the rest differs."
     )
     if len(selected):
-        cards = [card(chosen.a, int(row)) for row in selected[:LINKED_SHOWN]]
-        shown = f"the first {LINKED_SHOWN} shown" if len(selected) > LINKED_SHOWN else "all shown"
-        line = {"title": f"{len(selected):,} items selected", "detail": shown, "cards": cards}
-        image_cards({"rows": [line | {"size": 84}]}, key="linked", on_pick=open_query)
+        _selected_images(chosen, selected)
     address.write()
+
+
+def _draw_maps(
+    chosen: Selection,
+    rows: np.ndarray,
+    maps: tuple[np.ndarray, np.ndarray],
+    colouring: figures.Colouring,
+) -> list[list[int]]:
+    """Draw both maps; returns the points that are selected on each."""
+    picked = []
+    parts = zip(st.columns(2), CHARTS, (chosen.a, chosen.b), maps, "AB", strict=True)
+    for column, key, run, points, name in parts:
+        with column:
+            st.markdown(f"**{name}** {plain(run.name)}")
+            event = st.plotly_chart(
+                figures.embedding_map(points, rows, colouring, height=520),
+                config=CONFIG | {"scrollZoom": True},
+                key=key,
+                on_select="rerun",
+                selection_mode=("lasso", "box"),
+                alt=f"Map of run {name}: every item as a point; similar items lie close together",
+            )
+            picked.append([i for i in event["selection"]["point_indices"] if i < len(rows)])
+    return picked
+
+
+def _selected_images(chosen: Selection, selected: np.ndarray) -> None:
+    cards = [card(chosen.a, int(row)) for row in selected[:LINKED_SHOWN]]
+    shown = f"the first {LINKED_SHOWN} shown" if len(selected) > LINKED_SHOWN else "all shown"
+    line = {"title": f"{len(selected):,} items selected", "detail": shown, "cards": cards}
+    image_cards({"rows": [line | {"size": 84}]}, key="linked", on_pick=open_query)
 
 
 def _latest(picked: list[list[int]]) -> list[int]:
@@ -87,7 +99,7 @@ def _latest(picked: list[list[int]]) -> list[int]:
     return picked[st.session_state.get("maps_latest", 0)]
 
 
-def _colouring(result: Comparison, colour: str, rows: np.ndarray, n: int):
+def _colouring(result: Comparison, colour: str, rows: np.ndarray, n: int) -> figures.Colouring:
     table = result.table
     if colour == "Neighbour overlap":
         overlap = np.zeros(n)

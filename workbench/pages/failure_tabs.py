@@ -44,23 +44,7 @@ def pairs_tab(chosen: Selection, table: pd.DataFrame) -> None:
         return
     left, right = st.columns([5, 6], gap="large")
     with left:
-        shown = pd.DataFrame(
-            {
-                "Class": pairs["a"].map(names),
-                "→": pairs["a_as_b"],
-                "←": pairs["b_as_a"],
-                "Other class": pairs["b"].map(names),
-            }
-        )
-        narrow = st.column_config.NumberColumn(width=40)
-        wide = st.column_config.TextColumn(width=150)
-        columns = {"→": narrow, "←": narrow, "Class": wide, "Other class": wide}
-        key = _key("pairs", chosen)
-        event = st.dataframe(shown, height=480, key=key, column_config=columns, **ONE_ROW)
-        st.caption(
-            "→ queries of the class answered by the other class at rank 1; ← the reverse. Sorted "
-            "by the sum."
-        )
+        at = _pair_table(pairs, names, _key("pairs", chosen))
     with right.container(key="confusion"):
         square = st.plotly_chart(
             figures.confusion_map(pairs, names),
@@ -74,9 +58,29 @@ def pairs_tab(chosen: Selection, table: pd.DataFrame) -> None:
     if points and points[0].get("customdata"):
         a, b = (int(x) for x in points[0]["customdata"])
     else:
-        at = _selected(event, len(pairs))
         a, b = int(pairs["a"][at]), int(pairs["b"][at])
     _pair_images(chosen, table, labels, (a, b))
+
+
+def _pair_table(pairs: pd.DataFrame, names: dict[int, str], key: str) -> int:
+    """Draw the pairs as a table; returns the position of the selected one."""
+    shown = pd.DataFrame(
+        {
+            "Class": pairs["a"].map(names),
+            "→": pairs["a_as_b"],
+            "←": pairs["b_as_a"],
+            "Other class": pairs["b"].map(names),
+        }
+    )
+    narrow = st.column_config.NumberColumn(width=40)
+    wide = st.column_config.TextColumn(width=150)
+    columns = {"→": narrow, "←": narrow, "Class": wide, "Other class": wide}
+    event = st.dataframe(shown, height=480, key=key, column_config=columns, **ONE_ROW)
+    st.caption(
+        "→ queries of the class answered by the other class at rank 1; ← the reverse. Sorted by "
+        "the sum."
+    )
+    return _selected(event, len(pairs))
 
 
 def _pair_images(chosen: Selection, table: pd.DataFrame, labels, pair: tuple[int, int]) -> None:

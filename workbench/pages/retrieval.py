@@ -62,16 +62,20 @@ def retrieval_page() -> None:
         {"groups": [group | {"rows": [_results(chosen, found)]}]}, key="results", on_pick=_pick
     )
     with st.container(horizontal=True):
-        st.button(
-            "Why did this match?",
-            icon=":material/troubleshoot:",
-            on_click=jump,
-            args=("why",),
-            kwargs={"match": int(found.ids[0])} if len(found.ids) else {},
-            disabled=not len(found.ids),
-        )
+        _why_button(found)
         note_box(chosen.a, row)
     _every_run(chosen, row)
+
+
+def _why_button(found: Answer) -> None:
+    st.button(
+        "Why did this match?",
+        icon=":material/troubleshoot:",
+        on_click=jump,
+        args=("why",),
+        kwargs={"match": int(found.ids[0])} if len(found.ids) else {},
+        disabled=not len(found.ids),
+    )
 
 
 def _pick(choice: dict) -> None:

@@ -19,6 +19,11 @@ from workbench.theme import plain as text
 
 ASKED = "why_asked"
 TOLERANCE = 2e-3
+READING = (
+    "An embedding is a mean over the positions of an image, so a similarity can be traced back to "
+    "positions: **bright** ones raise it, **dark** ones play no part, **blue** ones lower it. "
+    "Click a result to explain it."
+)
 
 
 def why_page() -> None:
@@ -36,11 +41,7 @@ def why_page() -> None:
         st.info("The gallery is empty: there is no result to explain.")
         return
     other = _chosen_result(len(chosen.a.items), row, int(found.ids[0]))
-    st.markdown(
-        "An embedding is a mean over the positions of an image, so a similarity can be traced back "
-        "to positions: **bright** ones raise it, **dark** ones play no part, **blue** ones lower "
-        "it. Click a result to explain it."
-    )
+    st.markdown(READING)
     cards = result_cards(chosen.a, row, found.ids, found.similarities)
     first = (found.first_hit_item, found.first_hit, found.first_hit_similarity)
     cards += first_hit_cards(chosen.a, *first, len(cards), "first correct item")

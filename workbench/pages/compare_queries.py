@@ -1,0 +1,119 @@
+"""Tabs of the comparison that show queries: who is right, which classes differ, what overlaps."""
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+
+from workbench import figures
+from workbench.comparison import Comparison, class_recalls, only_right
+from workbench.components import image_cards
+from workbench.figures.style import CONFIG
+from workbench.gallery import card, first_hit_cards, rank_sentence, result_cards
+from workbench.lookup import answer
+from workbench.navigation import jump
+from workbench.pages.paging import page_of
+from workbench.palette import RUN_A, RUN_B
+from workbench.state import Selection
+from workbench.theme import class_names, plain
+
+PER_PAGE = 8
+
+
+def gallery_tab(chosen: Selection, result: Comparison, winner: str) -> None:
+    """Draw the queries that one run answers and the other does not.
+
+    Args:
+        chosen: What is being looked at; run B is there and has the same items.
+        result: The comparison of the two runs.
+        winner: ``a`` or ``b``, the run that is right.
+    """
+    part = only_right(result, winner)
+    loser = "B" if winner == "a" else "A"
+    st.caption(f"{len(part):,} queries, those that {loser} ranks worst first.")
+    rows = page_of(part["row"].to_numpy(), f"only_{winner}", PER_PAGE)
+    groups = [query_group(chosen, int(row)) for row in rows]
+    image_cards({"groups": groups}, key=f"only_{winner}", on_pick=_open)
+
+
+def query_group(chosen: Selection, row: int) -> dict:
+    """Describe one query with the results of both runs, as a group of cards."""
+    lines = []
+    for name, run, colour in (("A", chosen.a, RUN_A), ("B", chosen.b, RUN_B)):
+        found = answer(run, chosen.protocol, row, chosen.k)
+        cards = result_cards(run, row, found.ids, found.similarities)
+        first = (found.first_hit_item, found.first_hit, found.first_hit_similarity)
+        lines.append(
+            {
+                "title": f"{name}  {run.name}",
+                "colour": colour,
+                "mark": "hit" if found.first_hit == 1 else "miss",
+                "detail": rank_sentence(found.first_hit),
+                "cards": cards + first_hit_cards(run, *first, len(cards)),
+                "size": 80,
+                "layout": "line",
+            }
+        )
+    return {"lead": card(chosen.a, row, kind="query"), "size": 132, "rows": lines}
+
+
+def classes_tab(chosen: Selection, result: Comparison) -> None:
+    """Draw the classes on which the runs differ most, and queries of the chosen one."""
+    table = class_recalls(result)
+    names = table["label"].map(class_names(chosen.a)).tolist()
+    left, right = st.columns([5, 6], gap="large")
+    with left:
+        event = st.plotly_chart(
+            class_figure(chosen, result),
+            config=CONFIG,
+            key="class_delta",
+            on_select="rerun",
+            selection_mode="points",
+            alt="Recall@1 under A minus Recall@1 under B, of the classes that differ most",
+        )
+    points = event["selection"]["points"]
+    widest = int(table["delta"].abs().argmax())
+    at = int(np.ravel(points[0]["customdata"])[0]) if points else widest
+    with right:
+        differs = result.table["a"] != result.table["b"]
+        part = result.table[(result.table["label"] == int(table["label"][at])) & differs]
+        st.markdown(
+            f"**{plain(names[at])}**: the runs differ on {len(part):,} queries. Click a class to "
+            "see others."
+        )
+        groups = [query_group(chosen, int(row)) for row in part["row"].head(4)]
+        image_cards({"groups": groups}, key="class_images", on_pick=_open)
+
+
+def class_figure(chosen: Selection, result: Comparison) -> go.Figure:
+    """Draw Recall@1 under A minus that under B, by class."""
+    table = class_recalls(result)
+    names = table["label"].map(class_names(chosen.a)).tolist()
+    return figures.class_differences(names, *(table[c].to_numpy() for c in ("a", "b", "n")))
+
+
+def overlap_tab(chosen: Selection, result: Comparison) -> None:
+    """Draw how much the runs' results overlap, and the queries where they do least."""
+    overlap = result.table["overlap"]
+    st.caption(
+        f"The top-{chosen.k} lists of the two runs share {100 * overlap.mean():.0f} % of their "
+        "items on average, order aside. Below, the queries on which they agree least."
+    )
+    st.plotly_chart(
+        overlap_figure(result),
+        config=CONFIG,
+        key="overlap",
+        alt=f"How many queries share how much of their top {chosen.k} between the two runs",
+    )
+    least = result.table.sort_values("overlap", kind="stable")
+    rows = page_of(least["row"].to_numpy(), "overlap", PER_PAGE)
+    groups = [query_group(chosen, int(row)) for row in rows]
+    image_cards({"groups": groups}, key="least_overlap", on_pick=_open)
+
+
+def overlap_figure(result: Comparison) -> go.Figure:
+    """Draw over how many queries the runs share how much of their results."""
+    return figures.overlap_histogram(result.table["overlap"].to_numpy())
+
+
+def _open(choice: dict) -> None:
+    jump("retrieval", row=int(choice["row"]), run=choice.get("run"))

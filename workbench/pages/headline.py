@@ -1,0 +1,77 @@
+"""The top of the Overview: which loss is best, by how much, and where to go from there."""
+
+import pandas as pd
+import streamlit as st
+
+from workbench.navigation import jump
+from workbench.palette import UNTRAINED
+from workbench.significance import Comparison, both_ways
+from workbench.tables import percent
+from workbench.theme import plain
+
+
+def headline(table: pd.DataFrame, compared: Comparison | None) -> None:
+    """Draw the best loss, its Recall@1, and how far it is ahead.
+
+    Args:
+        table: See :func:`workbench.tables.loss_table`.
+        compared: Of the same losses, or None.
+    """
+    pairs = pd.DataFrame() if compared is None else both_ways(compared.pairs)
+    trained = table[table["loss"] != UNTRAINED].reset_index(drop=True)
+    if trained.empty:
+        trained = table
+    best = trained.iloc[0]
+    columns = st.columns(4, gap="medium")
+    columns[0].metric("Best loss", str(best["group"]))
+    columns[0].caption(f"{_seeds(best)}, {int(best['n_queries']):,} queries")
+    columns[1].metric("R@1", percent(best["recall@1"]) + " %")
+    low, high = percent(best["recall@1/low"]), percent(best["recall@1/high"])
+    columns[1].caption(f"95% interval {low} to {high}; MAP@R {percent(best['map@r'])} %")
+    if len(trained) > 1:
+        second = trained.iloc[1]
+        columns[2].metric("Ahead of the next loss", _points(best, second))
+        columns[2].caption(f"{plain(second['group'])}; {_interval(pairs, best, second)}")
+    base = table[table["loss"] == UNTRAINED]
+    if len(base) and base.iloc[0]["group"] != best["group"]:
+        columns[3].metric("Gained by training", _points(best, base.iloc[0]))
+        columns[3].caption(f"untrained network; {_interval(pairs, best, base.iloc[0])}")
+
+
+def _points(a: pd.Series, b: pd.Series) -> str:
+    return f"{100 * (a['recall@1'] - b['recall@1']):+.1f} points"
+
+
+def _interval(pairs: pd.DataFrame, a: pd.Series, b: pd.Series) -> str:
+    if pairs.empty:
+        return f"{percent(b['recall@1'])} %"
+    found = pairs[(pairs["a"] == a["group"]) & (pairs["b"] == b["group"])]
+    if found.empty:
+        return f"{percent(b['recall@1'])} %"
+    pair = found.iloc[0]
+    verdict = "may be chance" if pair["verdict"] == "tie" else "significant"
+    return f"95% {100 * pair['low']:+.1f} to {100 * pair['high']:+.1f}: {verdict}"
+
+
+def _seeds(row: pd.Series) -> str:
+    seeds = row["seeds"]
+    if not seeds:
+        return f"{len(row['runs'])} run(s)"
+    return ("seed " if len(seeds) == 1 else "seeds ") + ", ".join(map(str, seeds))
+
+
+def way_buttons() -> None:
+    """Draw the buttons to the pages that come next."""
+    with st.container(horizontal=True):
+        for title, icon, page in (
+            ("See failures", "rule", "failures"),
+            ("Compare two losses", "compare_arrows", "compare"),
+            ("Explore the map", "scatter_plot", "map"),
+        ):
+            st.button(
+                title,
+                type="primary" if page == "failures" else "secondary",
+                icon=f":material/{icon}:",
+                on_click=jump,
+                args=(page,),
+            )

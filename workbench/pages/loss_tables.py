@@ -1,0 +1,62 @@
+"""Tables of the Overview: every metric of every loss, and the published figures beside them."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from workbench.state import Selection
+from workbench.tables import METRICS, TITLES, percent, published_table
+
+
+def metrics_table(table: pd.DataFrame) -> None:
+    """Draw every metric of every loss with its interval.
+
+    Args:
+        table: See :func:`workbench.tables.loss_table`.
+    """
+    shown = pd.DataFrame({"Loss": table["group"]})
+    for name in METRICS:
+        shown[TITLES[name]] = [_cell(row, name) for _, row in table.iterrows()]
+    shown["Seeds"] = [", ".join(map(str, seeds)) or "–" for seeds in table["seeds"]]
+    shown["Queries"] = table["n_queries"]
+    st.dataframe(
+        shown,
+        hide_index=True,
+        column_config={"Loss": st.column_config.TextColumn(pinned=True)}
+        | {TITLES[name]: st.column_config.TextColumn(alignment="right") for name in METRICS},
+        key="losses",
+        alt="Metrics of every loss, best Recall@1 first",
+    )
+    st.caption(
+        "Percent (NMI 0 to 1) ± half of the 95% interval, from a bootstrap over classes; seeds are "
+        "averaged."
+    )
+
+
+def _cell(row: pd.Series, name: str) -> str:
+    half = (row[f"{name}/high"] - row[f"{name}/low"]) / 2
+    if pd.isna(row[name]):
+        return "–"
+    if name == "nmi":
+        return f"{row[name]:.3f}" if pd.isna(half) else f"{row[name]:.3f} ± {half:.3f}"
+    value = percent(row[name]).rjust(5)  # so that a click on the head sorts by value
+    return value if pd.isna(half) else f"{value} ± {percent(half)}"
+
+
+def published_figures(chosen: Selection) -> None:
+    """Draw the published beside the measured figures, where a run follows a recipe."""
+    table = published_table(chosen.comparable, chosen.protocol)
+    if table.empty:
+        return
+    st.markdown("**Beside the published figures**")
+    shown = table.assign(
+        measured=[_figure(m, v) for m, v in zip(table["metric"], table["measured"], strict=True)],
+        published=[_figure(m, v) for m, v in zip(table["metric"], table["published"], strict=True)],
+        changed=table["changed"].replace("", "as published"),
+    )
+    shown.columns = ["Run", "Recipe", "Metric", "Measured", "Published", "Note"]
+    st.dataframe(shown, hide_index=True, key="published")
+
+
+def _figure(metric: str, value: float) -> str:
+    return f"{value:.3f}" if metric == TITLES["nmi"] and not np.isnan(value) else percent(value)
