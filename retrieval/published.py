@@ -103,7 +103,7 @@ def published_line(run: Run) -> str:
         how = "like experiment, " if recipe.is_reference else ""
         parts.append(f"published {', '.join(figures)} ({how}{PROTOCOLS.get(protocol, protocol)})")
     if found:
-        parts.append(f"{found}: not comparable")
+        parts.append(f"not comparable: {found}")
     return f"{run.dataset}/{run.name}: {'; '.join(parts)}" if parts else ""
 
 
@@ -113,7 +113,7 @@ def _why_not_comparable(run: Run, recipe: Recipe, same_protocol: bool) -> str:
         protocol = recipe.published.get("protocol")
         found.insert(0, f"published under {PROTOCOLS.get(protocol, protocol)}")
     if found:
-        return "; ".join(found) + ": not comparable"
+        return f"not comparable: {'; '.join(found)}"  # first, so that narrow columns show it
     return f"reference, other settings: {recipe.note}" if recipe.is_reference else ""
 
 

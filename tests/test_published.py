@@ -43,7 +43,7 @@ def test_the_line_has_the_figures_their_protocol_and_the_departures():
     line = "birds/a: published R@1 87.43, R@4 95.42, NMI 90.20 (leave-one-out)"
     assert published_line(run) == line
     run = made_by("inshop/semi_hard_triplet", {"steps": 7}, {"stand_in": True})
-    why = "stand-in data; settings changed (steps 7): not comparable"
+    why = "not comparable: stand-in data; settings changed (steps 7)"
     assert published_line(run) == f"{line}; {why}"
     run = made_by("sop/resnet50_proxy_anchor")
     assert published_line(run) == "birds/a: published R@1 78.00 (like experiment, leave-one-out)"
@@ -51,7 +51,7 @@ def test_the_line_has_the_figures_their_protocol_and_the_departures():
 
 def test_what_has_no_published_figures_still_says_that_its_data_is_a_stand_in():
     run = made_by("inshop/resnet50_proxy_anchor", {}, {"stand_in": True})
-    assert published_line(run) == "birds/a: stand-in data: not comparable"
+    assert published_line(run) == "birds/a: not comparable: stand-in data"
     run.config["settings"] = None
     assert published_line(run) == "birds: stand-in data, not the published data set"
     run.config["dataset"]["options"] = {}

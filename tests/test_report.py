@@ -171,7 +171,7 @@ def test_page_holds_figures_and_tables_and_needs_no_network(runs, tmp_path):
 def test_published_figures_stand_beside_measured_ones(tmp_path):
     run = make_run(tmp_path, "bird", noise=0.6)
     config = yaml.safe_load((run.path / "config.yaml").read_text())
-    for scaled, word in ((False, "as published"), (True, "settings changed: not comparable")):
+    for scaled, word in ((False, "as published"), (True, "not comparable: settings changed")):
         recipe = {"recipe": "cub200/npairs_loss", "loss": "npairs_loss", "scaled": scaled}
         (run.path / "config.yaml").write_text(yaml.safe_dump(config | {"settings": recipe}))
         write_report([open_run(run.path)], tmp_path / "out")
@@ -186,7 +186,7 @@ def test_published_figures_stand_beside_measured_ones(tmp_path):
 
 
 def test_a_figure_published_under_another_protocol_has_a_dash_beside_it():
-    why = "published under leave-one-out: not comparable"
+    why = "not comparable: published under leave-one-out"
     row = {"run": "a", "recipe": "inshop/npairs_loss", "metric": "R@1", "measured": np.nan}
     table = pd.DataFrame([row | {"published": 0.9, "changed": why}])
     cells = ["a", "inshop/npairs_loss", "R@1", "–", "90.00", why]
