@@ -4,7 +4,8 @@
 
 Writes the lists in their published layout and one small JPEG per row (hard links to a few files),
 marked as a stand-in with its own counts. The first load reads the lists, checks every image and
-caches the table; the second takes the table and lists the folders.
+caches the table; the second takes the table and lists the folders. At last one image is taken away:
+a load must notice.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from PIL import Image
 from retrieval.datasets import load_catalog
 from retrieval.datasets.official import Counts, mark_standin
 from retrieval.datasets.stanford_online_products import FOLDER, KINDS, LISTS
+from retrieval.errors import UserError
 from retrieval.files import write_text
 
 ROWS = 120_053
@@ -65,14 +67,26 @@ def write_lists(root: Path, rows: int) -> None:
 
 @contextmanager
 def timed(what: str) -> Iterator[None]:
-    """Print the seconds that the block takes."""
-    start = time.perf_counter()
+    """Print the seconds that the block takes, and those of them on a processor."""
+    start, busy = time.perf_counter(), time.process_time()
     yield
-    print(f"{what:28} {time.perf_counter() - start:8.2f} s", flush=True)
+    seconds, busy = time.perf_counter() - start, time.process_time() - busy
+    print(f"{what:28} {seconds:8.2f} s, {busy:6.2f} s of processor time", flush=True)
+
+
+@contextmanager
+def expected(kind: type[Exception]) -> Iterator[None]:
+    """Print the error of the block, which must be of this kind."""
+    try:
+        yield
+    except kind as error:
+        print(error)
+    else:
+        raise AssertionError(f"no {kind.__name__}")
 
 
 def main() -> None:
-    """Write the data set and load it twice."""
+    """Write the data set, load it three times, and once more without one of its images."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=ROWS)
     parser.add_argument("--folder", type=Path, help="where to write; default: a temporary folder")
@@ -85,6 +99,9 @@ def main() -> None:
         for load in ("first load", "second load", "third load"):
             with timed(load):
                 catalog = load_catalog("sop", root)
+        Path(catalog.absolute_paths()[-1]).unlink()
+        with timed("load without one image"), expected(UserError):
+            load_catalog("sop", root)
     print(f"{len(catalog):,} items, {catalog.items['label'].nunique():,} classes")
 
 
