@@ -110,7 +110,9 @@ def load_official(
     """
     for source in sources:
         if not source.is_file():
-            raise UserError(f"data set {name!r} at {root}: {source} is missing")
+            # Under a hidden name it is being unpacked from an archive: no --data to put right.
+            advice = "" if root.name.startswith(".") else "; give its folder with --data"
+            raise UserError(f"data set {name!r} at {root}: {source} is missing{advice}")
     counts = counts_at(root, official)
     options = dict(options or {})
     stamps = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in sources]

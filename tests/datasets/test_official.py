@@ -196,7 +196,7 @@ def test_a_missing_image_says_how_many_and_which(benchmark):
 def test_a_missing_list_is_named(benchmark):
     name, root = benchmark
     (root / LISTS[name]).unlink()
-    with pytest.raises(UserError, match=rf"{LISTS[name].rsplit('/')[-1]} is missing"):
+    with pytest.raises(UserError, match=rf"{LISTS[name].rsplit('/')[-1]} is missing; give"):
         load_catalog(name, root)
 
 
