@@ -7,19 +7,8 @@ with batch 120, at 224 px. Each measurement is a process of its own (its peak re
 ``ru_maxrss``), on random images and weights: neither matters to memory or time. The step is
 forward, semi-hard loss, backward and Adam, in one tf.function; batch norms are in training mode.
 
-Measured on 2 cores that other work shared, so compare memory and take times as rough ("step": peak
-less what was resident before the first step):
-
-| backbone, 224 px | batch | chunk | peak GiB | of it the step | seconds per step |
-|---|---|---|---|---|---|
-| DenseNet169 | 60 | all | 11.1 | 10.0 | 43 |
-| DenseNet169 | 60 | 20 | 6.0 | 4.9 | 77 |
-| DenseNet169 | 20 | all | 5.6 | 4.6 | 9 |
-| Inception V1 | 120 | all | 5.7 | 4.6 | 23 |
-| Inception V1 | 120 | 20 | 2.1 | 1.0 | 30 |
-| Inception V1 | 20 | all | 1.9 | 1.1 | 4 |
-
-So a chunked batch takes the memory of a batch of one chunk.
+``benchmarks/results/memory.md`` has what was measured: a chunked batch takes the memory of a batch of
+one chunk.
 """
 
 import argparse
