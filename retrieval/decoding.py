@@ -76,7 +76,7 @@ def resize(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
     where bilinear would skip pixels and alias.
     """
     # From float32 the kernel is faster than from uint8.
-    batch, size = tf.cast(image[None], tf.float32), (height, width)
+    batch, size = tf.cast(tf.expand_dims(image, 0), tf.float32), (height, width)
 
     def bilinear() -> tf.Tensor:
         return tf.raw_ops.ResizeBilinear(images=batch, size=size, half_pixel_centers=True)
@@ -84,5 +84,5 @@ def resize(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
     def area() -> tf.Tensor:
         return tf.raw_ops.ResizeArea(images=batch, size=size)
 
-    skips = tf.reduce_any(tf.shape(image)[:2] >= 2 * tf.constant(size))
-    return tf.cast(tf.cond(skips, area, bilinear)[0] + 0.5, tf.uint8)
+    skips = tf.reduce_any(tf.shape(image)[:2] >= (2 * height, 2 * width))
+    return tf.cast(tf.squeeze(tf.cond(skips, area, bilinear), 0) + 0.5, tf.uint8)

@@ -65,19 +65,22 @@ def train_dataset(
     with tf.device("CPU"):  # where tf.data runs, also on a machine with a GPU
         targets = tf.constant(labels)
 
+    # Taking a batch apart costs time per image and per tensor: one tensor, unless colours change.
     def plan(step: tf.Tensor, drawn: tf.Tensor) -> tuple[tf.Tensor, ...]:
         views = draw_views(seed, step, batch, loaded=side, size=size, flip=flip, resized=resized)
-        return drawn, tf.gather(targets, drawn), views, draw(seed, COLOUR_STREAM, step, (batch, 3))
+        shown = tf.concat([tf.cast(drawn, tf.int32)[:, None], views], axis=1)
+        return (shown, draw(seed, COLOUR_STREAM, step, (batch, 3))) if coloured else (shown,)
 
-    def show(
-        row: tf.Tensor, label: tf.Tensor, view: tf.Tensor, colours: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        image = read(row) if plain else cut_view(read(row), view, size, resized=resized)
-        return jitter(image, colours) if coloured else image, label
+    def show(shown: tf.Tensor, *colours: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        row, image = shown[0], read(shown[0])
+        if not plain:
+            image = cut_view(image, shown[1:], size, resized=resized)
+        return jitter(image, *colours) if coloured else image, row
 
     data = tf.data.Dataset.from_tensor_slices((steps, rows)).map(plan).unbatch()
     data = data.map(show, num_parallel_calls=AUTOTUNE, deterministic=True)
-    return data.batch(batch, drop_remainder=True).prefetch(4)
+    data = data.batch(batch, drop_remainder=True)
+    return data.map(lambda images, drawn: (images, tf.gather(targets, drawn))).prefetch(4)
 
 
 def eval_dataset(
@@ -170,12 +173,12 @@ def _file_reader(
     """Return a graph function: row number -> uint8 (side, side, 3), read from its file."""
     names = tf.constant(list(paths), tf.string)
     if boxes is None:
-        return lambda row: read_square(names[row], side)
+        return lambda row: read_square(tf.gather(names, row), side)
     for row in np.flatnonzero(~(boxes[:, 2:] > 0).all(axis=1))[:1]:
         raise UserError(f"{paths[row]}: its crop box {boxes[row].tolist()} is empty")
     with tf.device("CPU"):
         boxes = tf.constant(boxes, tf.float32)
-    return lambda row: read_square(names[row], side, boxes[row])
+    return lambda row: read_square(tf.gather(names, row), side, boxes[row])
 
 
 def _image_source(
@@ -209,4 +212,4 @@ def _image_source(
             done += len(batch)
             bar.update(len(batch))
     decoded = tf.experimental.dlpack.from_dlpack(images.__dlpack__())
-    return lambda row: decoded[row]
+    return lambda row: tf.gather(decoded, row)

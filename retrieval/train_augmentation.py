@@ -54,8 +54,9 @@ def draw_views(
 
 def cut_view(image: tf.Tensor, view: tf.Tensor, size: int, *, resized: bool) -> tf.Tensor:
     """Cut a view (5,), see :func:`draw_views`, out of an image: uint8 (size, size, 3)."""
-    start, extent = tf.pad(view[:2], [[0, 1]]), tf.concat([view[2:4], [3]], axis=0)
-    image = tf.slice(image, start, extent)
+    if resized or image.shape != (size, size, 3):
+        start, extent = tf.pad(view[:2], [[0, 1]]), tf.concat([view[2:4], [3]], axis=0)
+        image = tf.slice(image, start, extent)
     if resized:
         image = resize(image, size, size)
     # Reversing along [1] or along no axis at all spares a branch per image.
