@@ -55,9 +55,13 @@ def build_network(settings: TrainSettings, feature_size: int | None = None) -> k
 
 
 def has_frozen_batch_norm(settings: TrainSettings) -> bool:
-    """Return whether the backbone's batch norms stay fixed: only statistics it came with can."""
+    """Return whether the backbone's batch norms stay fixed throughout.
+
+    Only statistics it came with can. Those fixed for the first steps alone are the model's matter:
+    see ``freeze_batch_norm_steps`` of :class:`retrieval.ranking_model.RankingModel`.
+    """
     pretrained = BACKBONES[settings.backbone].pretrained and settings.weights != "none"
-    return settings.freeze_batch_norm and pretrained
+    return settings.freeze_batch_norm and pretrained and not settings.freeze_batch_norm_steps
 
 
 def embed_features(head: keras.Model, features: np.ndarray) -> np.ndarray:

@@ -32,6 +32,8 @@ class RankingModel(keras.Model):
         ranking_loss: ``loss(labels (B,), embeddings (B, D)) -> scalar``.
         freeze_steps: Steps during which the sub-model ``backbone`` stays as it is, the moving
             statistics of its batch norms included.
+        freeze_batch_norm_steps: Steps during which its batch norms do: scale, offset and moving
+            statistics. They normalise by the batch meanwhile, as during ``freeze_steps``.
         multipliers: Learning rate of ``"backbone"`` and ``"loss"`` relative to the head's; default:
             1 and what the loss recommends.
         chunk_size: Images embedded at a time, to save memory; 0: the whole batch. For one replica.
@@ -47,12 +49,16 @@ class RankingModel(keras.Model):
         freeze_steps: int = 0,
         multipliers: dict[str, float] | None = None,
         chunk_size: int = 0,
+        *,
+        freeze_batch_norm_steps: int = 0,
     ) -> None:
         super().__init__(name="ranking")
         check_built(ranking_loss)
         self.network = network
         self.built = network.built
         self.freeze_steps = freeze_steps
+        # A frozen backbone freezes its batch norms too.
+        self.freeze_batch_norm_steps = max(freeze_steps, freeze_batch_norm_steps)
         self.multipliers = multipliers or {}
         self.chunk_size = chunk_size
         self.ranking_loss = ranking_loss
@@ -73,7 +79,8 @@ class RankingModel(keras.Model):
         else:
             step = self._at_once(inputs, labels)
         for variable, before in statistics:
-            variable.assign(tf.where(self._released(), variable.value, before))
+            released = self._released(self.freeze_batch_norm_steps)
+            variable.assign(tf.where(released, variable.value, before))
         variables = self.network.trainable_variables + self.loss_weights
         apply_scaled(self.optimizer, step.gradients, variables, self._factors(variables))
         return {"loss": step.loss, "spread": relative_spread(step.embeddings)}
@@ -102,27 +109,32 @@ class RankingModel(keras.Model):
         """Return the learning rate of each variable relative to the optimiser's."""
         backbone = self.multipliers.get("backbone", 1.0)
         if self.freeze_steps:
-            backbone *= tf.cast(self._released(), tf.float32)
+            backbone *= tf.cast(self._released(self.freeze_steps), tf.float32)
+        norms = backbone
+        if self.freeze_batch_norm_steps:
+            norms *= tf.cast(self._released(self.freeze_batch_norm_steps), tf.float32)
         own = self.multipliers.get("loss")
         if own is None:
             own = getattr(self.ranking_loss, "learning_rate_multiplier", 1.0)
-        in_backbone, in_loss = self._backbone_ids(), {id(v) for v in self.loss_weights}
-        return [
-            backbone if id(v) in in_backbone else own if id(v) in in_loss else 1.0
-            for v in variables
-        ]
+        factors = dict.fromkeys(map(id, self.loss_weights), own)
+        factors |= dict.fromkeys(self._backbone_ids(), backbone)
+        factors |= {id(v): norms for n in self._batch_norms() for v in n.trainable_variables}
+        return [factors.get(id(v), 1.0) for v in variables]
 
-    def _released(self) -> tf.Tensor:
-        """Return whether the backbone is trained in this step: scalar bool."""
-        return self.optimizer.iterations >= self.freeze_steps
+    def _released(self, steps: int) -> tf.Tensor:
+        """Return whether what is held for some steps is trained in this one: scalar bool."""
+        return self.optimizer.iterations >= steps
 
     def _held_statistics(self) -> list:
         """Return the moving statistics to hold for a while, of batch norms not fixed anyway."""
-        backbone = self._backbone()
-        if not self.freeze_steps or backbone is None:
-            return []
-        layers = [layer for layer in batch_norms(backbone) if layer.trainable]
+        layers = self._batch_norms() if self.freeze_batch_norm_steps else []
         return [v for layer in layers for v in (layer.moving_mean, layer.moving_variance)]
+
+    def _batch_norms(self) -> list:
+        """Return the backbone's batch norms that are not fixed anyway."""
+        backbone = self._backbone()
+        layers = [] if backbone is None else batch_norms(backbone)
+        return [layer for layer in layers if layer.trainable]
 
     def _backbone(self) -> keras.Model | None:
         return next((layer for layer in self.network.layers if layer.name == "backbone"), None)

@@ -187,6 +187,7 @@ def check_frozen(settings: TrainSettings) -> None:
         "augment": "none",
         "test_time": "none",
         "freeze_steps": 0,
+        "freeze_batch_norm_steps": 0,
         "backbone_multiplier": 1.0,
         "chunk_size": 0,
     }

@@ -59,6 +59,9 @@ class TrainSettings:
     normalize: bool | None = _option(None, "L2-normalise the embedding in training.", MODEL)
     freeze_backbone: bool = _option(False, "Train the head on cached backbone features.", MODEL)
     freeze_batch_norm: bool = _option(True, "Keep pretrained batch statistics fixed.", MODEL)
+    freeze_batch_norm_steps: int = _option(
+        0, "Keep its batch norms fixed for the first steps only; 0: as freeze_batch_norm.", MODEL
+    )
     freeze_steps: int = _option(0, "Keep the backbone frozen for the first steps.", MODEL)
 
     steps: int = _option(500, "Training steps.", OPTIM)
@@ -127,6 +130,7 @@ class TrainSettings:
         "classes_per_batch": 1,
         "samples_per_class": 1,
         "memory_batches": 0,
+        "freeze_batch_norm_steps": 0,
         "freeze_steps": 0,
         "warmup_steps": 0,
         "weight_decay": 0,

@@ -92,7 +92,14 @@ def build_ranking_model(settings: TrainSettings, data: TrainingData) -> RankingM
         multipliers["loss"] = loss.learning_rate_multiplier
     with mixed_precision(settings.mixed_precision):
         network = build_network(settings, width)
-        model = RankingModel(network, loss, settings.freeze_steps, multipliers, settings.chunk_size)
+        model = RankingModel(
+            network,
+            loss,
+            settings.freeze_steps,
+            multipliers,
+            settings.chunk_size,
+            freeze_batch_norm_steps=settings.freeze_batch_norm_steps,
+        )
     rate = build_schedule(
         settings.schedule,
         settings.learning_rate,

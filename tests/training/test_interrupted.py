@@ -60,6 +60,7 @@ VARIANTS = {
         "clip_norm": 1.0, "backbone_multiplier": 0.1, "freeze_steps": 12, "augment": "strong",
         "pre_crop": 20,
     },
+    "batch norms held until after the cut": {"freeze_batch_norm_steps": 15},
     "a loss with proxies": {"loss": "proxy_anchor", "loss_multiplier": 10.0},
     "a loss with random sampling": {"loss": "margin_loss", "optimizer": "momentum"},
     "cross-batch memory": {"loss": "contrastive_loss", "memory_batches": 3, "samples_per_class": 4},

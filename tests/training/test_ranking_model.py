@@ -42,6 +42,30 @@ def test_a_held_backbone_keeps_its_moving_statistics_until_it_is_released(chunk_
     assert np.abs(variance - 1).min() > 0
 
 
+@pytest.mark.parametrize("chunk_size", [0, 7])
+def test_held_batch_norms_stay_as_they_are_while_the_rest_of_the_backbone_trains(chunk_size):
+    norm = keras.layers.BatchNormalization()
+    # Without the kink, distances would not depend on the offset.
+    trained = network(norm, keras.layers.ReLU())
+    loss = get_loss("hard_triplet")
+    model = RankingModel(trained, loss, chunk_size=chunk_size, freeze_batch_norm_steps=2)
+    # Decay must not move what is held either.
+    optimizer = keras.optimizers.AdamW(0.01, weight_decay=0.5)
+    model.compile(optimizer=optimizer, jit_compile=False)
+    kernel = model.network.get_layer("backbone").layers[0].kernel
+    held = norm.get_weights()
+    assert len(held) == 4  # scale, offset, moving mean and variance
+    for _ in range(2):
+        before = np.array(kernel)
+        model.fit(INPUTS, LABELS, batch_size=16, verbose=0, shuffle=False)
+        assert np.abs(np.array(kernel) - before).max() > 1e-3
+        for weight, start in zip(norm.get_weights(), held, strict=True):
+            np.testing.assert_array_equal(weight, start)
+    model.fit(INPUTS, LABELS, batch_size=16, verbose=0, shuffle=False)
+    for weight, start in zip(norm.get_weights(), held, strict=True):
+        assert np.abs(weight - start).max() > 1e-3
+
+
 def with_loss(name: str) -> RankingModel:
     loss = get_loss(name, learning_rate_multiplier=5.0)
     loss.build(4, 3)
