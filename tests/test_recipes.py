@@ -52,6 +52,22 @@ def test_a_smaller_image_still_shows_as_much_of_the_photo(changes, pre_crop):
     assert load_recipe("cub200/semi_hard_triplet").train_settings(changes).pre_crop == pre_crop
 
 
+@pytest.mark.parametrize(
+    ("changes", "warmup_steps", "freeze_steps"),
+    [
+        ({}, 200, 200),
+        ({"steps": 500}, 20, 20),
+        ({"steps": 10_000}, 200, 200),
+        ({"steps": 500, "freeze_steps": 0}, 20, 0),
+    ],
+)
+def test_fewer_steps_leave_as_large_a_part_of_the_training(changes, warmup_steps, freeze_steps):
+    recipe = load_recipe("cub200/resnet50_proxy_anchor")
+    assert recipe.settings["steps"] == 5_000
+    settings = recipe.train_settings(changes)
+    assert (settings.warmup_steps, settings.freeze_steps) == (warmup_steps, freeze_steps)
+
+
 def test_changed_settings_are_named():
     recipe = load_recipe("cub200/semi_hard_triplet")
     assert recipe.changed_settings(recipe.train_settings().to_mapping()) == []

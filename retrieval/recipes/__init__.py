@@ -53,17 +53,35 @@ class Recipe:
 
         Returns:
             Settings that name the recipe; ``scaled`` says whether anything but the place of the
-            data, the seed or the device was changed. Another ``image_size`` alone takes the
-            ``pre_crop`` with it, so that crops show as much of an image as the recipe's.
+            data, the seed or the device was changed. What hangs together is scaled together, see
+            :meth:`in_proportion`.
         """
-        changes = dict(changes or {})
-        size, pre_crop = changes.get("image_size"), self.settings.get("pre_crop")
-        if isinstance(size, int) and pre_crop:
-            changes.setdefault("pre_crop", round(pre_crop * size / self.settings["image_size"]))
+        changes = self.in_proportion(changes or {}) | (changes or {})
         merged = self.settings | changes
         own, asked = _with_every_option(self.settings), _with_every_option(merged)
         scaled = any(own.get(key) != asked[key] for key in changes if key not in FREE)
         return TrainSettings.from_mapping(merged | {"recipe": self.name, "scaled": scaled})
+
+    def in_proportion(self, changes: dict) -> dict:
+        """Scale what goes with the image size and the number of steps.
+
+        Args:
+            changes: Settings the user chose differently.
+
+        Returns:
+            ``pre_crop`` for another ``image_size``, so that a crop shows as much of an image as the
+            recipe's; ``warmup_steps`` and ``freeze_steps`` for fewer ``steps``, so that they leave
+            as large a part of the training.
+        """
+        found = {}
+        size, steps, own = changes.get("image_size"), changes.get("steps"), self.settings
+        if isinstance(size, int) and own.get("pre_crop"):
+            found["pre_crop"] = round(own["pre_crop"] * size / own["image_size"])
+        if isinstance(steps, int) and 0 < steps < own["steps"]:
+            for name in ("warmup_steps", "freeze_steps"):
+                if own.get(name):
+                    found[name] = round(own[name] * steps / own["steps"])
+        return found
 
     def changed_settings(self, settings: dict) -> list[str]:
         """Say which settings of a run are not the recipe's.
