@@ -7,8 +7,8 @@ with batch 120, at 224 px. Each measurement is a process of its own (its peak re
 ``ru_maxrss``), on random images and weights: neither matters to memory or time. The step is
 forward, semi-hard loss, backward and Adam, in one tf.function; batch norms are in training mode.
 
-``benchmarks/results/memory.md`` has what was measured: a chunked batch takes the memory of a batch of
-one chunk.
+``benchmarks/results/memory.md`` has what was measured: a chunked batch takes the memory of a batch
+of one chunk.
 """
 
 import argparse
