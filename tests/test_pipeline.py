@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from retrieval import TrainSettings, load_catalog, open_run
 from retrieval.checkpoints import load_network
@@ -19,26 +18,15 @@ from retrieval.pipeline import embed, train
 from retrieval.recipes import load_recipe
 from retrieval.resolve import check_names, resolve
 from retrieval.runs import REQUIRED_FILES, list_runs
+from tests.photos import write_colours
 
-
-@pytest.fixture(scope="module", autouse=True)
-def own_cache(tmp_path_factory):
-    """Keep features and thumbnails away from the user's cache."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RETRIEVAL_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = pytest.mark.usefixtures("module_cache")
 
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory):
     """Settings of a run of 6 steps on eight classes of six 20 px images."""
-    root, rng = tmp_path_factory.mktemp("images"), np.random.default_rng(1)
-    for label in range(8):
-        (root / f"c{label}").mkdir()
-        colour = rng.integers(40, 215, 3)
-        for i in range(6):
-            pixels = np.clip(colour + rng.normal(scale=40, size=(20, 20, 3)), 0, 255)
-            Image.fromarray(pixels.astype(np.uint8)).save(root / f"c{label}" / f"{i}.png")
+    root = write_colours(tmp_path_factory.mktemp("images"), seed=1, scale=40)
     return TrainSettings(
         dataset="folder", data=str(root), backbone="conv4", weights="none", image_size=16,
         embedding_size=8, classes_per_batch=3, samples_per_class=2, steps=6, eval_every=3,

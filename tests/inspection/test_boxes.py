@@ -11,26 +11,18 @@ from retrieval.datasets.catalog import crop_boxes
 from retrieval.datasets.standin import write_standin
 from retrieval.inspection import open_inspector
 from retrieval.pipeline import train
+from tests.photos import write_colours
 from workbench import network
 
-
-@pytest.fixture(scope="module", autouse=True)
-def own_cache(tmp_path_factory):
-    """Keep features and thumbnails away from the user's cache."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RETRIEVAL_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = pytest.mark.usefixtures("module_cache")
 
 
 @pytest.fixture(scope="module")
 def birds(tmp_path_factory):
     """A stand-in of CUB: four classes of three 60 x 40 px images, boxes 45 x 30 px."""
-    root, rng = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
-    for label in range(4):
-        (root / f"c{label}").mkdir()
-        for i in range(3):
-            pixels = rng.integers(0, 256, (40, 60, 3), np.uint8)
-            Image.fromarray(pixels).save(root / f"c{label}" / f"{i}.png")
+    root = write_colours(
+        tmp_path_factory.mktemp("photos"), seed=0, scale=80, classes=4, each=3, size=(60, 40)
+    )
     target = tmp_path_factory.mktemp("data") / "cub200"
     return write_standin("cub200", load_catalog("folder", root), target, classes=2, per_class=3)
 

@@ -1,24 +1,15 @@
 """A tiny data set and settings that train in a second or two."""
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from retrieval import TrainSettings
+from tests.photos import write_colours
 
 
 @pytest.fixture(scope="package")
 def shapes(tmp_path_factory):
     """Eight classes of six 20 px images: noise around a colour of the class."""
-    root, rng = tmp_path_factory.mktemp("shapes"), np.random.default_rng(0)
-    for label in range(8):
-        folder = root / f"class {label}"
-        folder.mkdir()
-        colour = rng.integers(40, 215, 3)
-        for i in range(6):
-            pixels = np.clip(colour + rng.normal(scale=30, size=(20, 20, 3)), 0, 255)
-            Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i}.png")
-    return root
+    return write_colours(tmp_path_factory.mktemp("shapes"), seed=0, scale=30)
 
 
 @pytest.fixture(scope="package")
