@@ -46,6 +46,9 @@ def is_loaded() -> bool:
 
 @st.cache_resource(show_spinner="Loading the network …", max_entries=4)
 def _inspector(path: str, stamp: tuple) -> "Inspector":
+    from retrieval.quiet import import_tensorflow
+
+    import_tensorflow()  # quietly: the app's log is for the app
     from retrieval.inspection import open_inspector
 
     return open_inspector(Run(Path(path)))

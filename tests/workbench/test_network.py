@@ -176,3 +176,11 @@ def test_a_result_of_an_own_image_becomes_the_query(run_with_network, photo_root
     assert "source" not in app.query_params
     assert not app.exception
     assert "Next" in [b.label for b in app.button]
+
+
+def test_tensorflow_is_loaded_quietly_before_the_network(make_run, monkeypatch):
+    order = []
+    monkeypatch.setattr("retrieval.quiet.import_tensorflow", lambda: order.append("quiet"))
+    monkeypatch.setattr("retrieval.inspection.open_inspector", lambda _: order.append("open"))
+    network.inspector(make_run("one"))
+    assert order == ["quiet", "open"]
