@@ -114,7 +114,7 @@ def test_train_help_names_every_setting_and_its_default(retrieval):
         (("--data-opton", "x=1"), "--data-opton"),
         (("--schedule", "cosin"), "did you mean 'cosine'?"),
         (("--recipe", "cub200/nothing"), "unknown recipe 'cub200/nothing'"),
-        (("--dataset-option", "sise=1"), "unknown option of data set 'folder' 'sise'"),
+        (("--dataset-option", "sise=1"), "data set folder has no option 'sise'; valid: "),
         (("--loss-option", "margn=1"), "did you mean 'margin'? valid: "),
     ],
 )

@@ -23,7 +23,7 @@ from retrieval.datasets import (
 from retrieval.datasets.catalog import Catalog
 from retrieval.datasets.checks import check_catalog
 from retrieval.datasets.entry import Dataset
-from retrieval.errors import UserError, unknown_option
+from retrieval.errors import UserError, no_such_option, unknown_option
 
 __all__ = ["DATASETS", "Catalog", "Dataset", "fetch_dataset", "list_datasets", "load_catalog"]
 
@@ -62,7 +62,7 @@ def load_catalog(name: str, root: Path | str | None = None, **options: object) -
     valid = dataset_options(name)
     for option in options:
         if option not in valid:
-            raise unknown_option(f"option of data set {name!r}", option, valid)
+            raise no_such_option(f"data set {name}", option, valid)
     root = _root(name, root)
     if entry.needs_files and not root.is_dir():
         raise UserError(f"data set {name!r} is not at {root}: {entry.how_to_get}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from retrieval.errors import UserError
+from retrieval.errors import UserError, counted
 
 SPLITS = ("train", "test")
 ROLES = ("query", "gallery", "both")
@@ -156,7 +156,8 @@ def check_class_disjoint(name: str, items: pd.DataFrame) -> None:
     shared = items[(items["split"] == "test") & items["label"].isin(in_train)]
     if not shared.empty:
         first = shared.iloc[0]
+        classes = counted(shared["label"].nunique(), "class is", "classes are")
         raise UserError(
-            f"data set {name!r}: {shared['label'].nunique()} classes are in both train and test "
+            f"data set {name!r}: {classes} in both train and test "
             f"(first: {first['label_name']!r}); retrieval needs class-disjoint splits"
         )

@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from retrieval.cache import cache_folder, fingerprint
 from retrieval.datasets.catalog import Catalog
-from retrieval.errors import UserError
+from retrieval.errors import UserError, counted
 from retrieval.files import write_text
 
 FORMATS = {"JPEG": (".jpg", ".jpeg"), "PNG": (".png",), "GIF": (".gif",)}
@@ -65,8 +65,8 @@ def check_files(catalog: Catalog) -> str:
         raise UserError(
             f"data set {catalog.name!r} at {catalog.root}: expected "
             f"{expected.get('train', 0):,} / {expected.get('test', 0):,} train / test images, "
-            f"found {found.get('train', 0):,} / {found.get('test', 0):,}: {len(missing):,} files "
-            f"missing, first: {paths[missing[0]]}"
+            f"found {found.get('train', 0):,} / {found.get('test', 0):,}: "
+            f"{counted(len(missing), 'file')} missing, first: {paths[missing[0]]}"
         )
     return state
 
@@ -136,7 +136,8 @@ def check_images(paths: Sequence[str], *, progress: bool | None = None) -> None:
                 bar.update(len(part))
     if problems:
         path, problem = problems[0]
-        more = f" ({len(problems) - 1:,} more images are at fault)" if len(problems) > 1 else ""
+        others = counted(len(problems) - 1, "more image is", "more images are")
+        more = f" ({others} at fault)" if len(problems) > 1 else ""
         raise UserError(f"{path}: {problem}{more}: replace it or remove it from the data set")
 
 
@@ -195,8 +196,9 @@ def check_class_sizes(catalog: Catalog) -> None:
     single = np.flatnonzero(counts == 1)
     if len(single):
         first = train.iloc[single[0]]
+        classes = counted(len(single), "training class has", "training classes have")
         raise UserError(
-            f"data set {catalog.name!r}: {len(single):,} training classes have one image, first: "
+            f"data set {catalog.name!r}: {classes} one image, first: "
             f"{first['label_name']!r} ({first['path']}): add images, or pass the option "
             "singletons=drop"
         )

@@ -9,7 +9,7 @@ from retrieval.datasets.checks import IMAGE_SUFFIXES, drop_singletons, scan_file
 from retrieval.datasets.entry import Dataset
 from retrieval.datasets.folder import check_singletons
 from retrieval.datasets.splits import ClassList, split_classes
-from retrieval.errors import UserError
+from retrieval.errors import UserError, counted
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def read_rows(path: Path, images: Path) -> list[Row]:
     missing, _ = scan_files(images, [row.path for row in rows])
     if missing:
         first = rows[missing[0]]
-        more = f" ({len(missing) - 1:,} more rows like it)" if len(missing) > 1 else ""
+        more = f" ({counted(len(missing) - 1, 'more row')} like it)" if len(missing) > 1 else ""
         raise UserError(f"{path} row {first.number}: no file {images / first.path}{more}")
     return rows
 

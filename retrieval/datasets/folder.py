@@ -7,7 +7,7 @@ from retrieval.datasets.catalog import SPLITS, Catalog, make_catalog
 from retrieval.datasets.checks import IMAGE_SUFFIXES, drop_singletons
 from retrieval.datasets.entry import Dataset
 from retrieval.datasets.splits import ClassList, split_classes
-from retrieval.errors import UserError, unknown_option
+from retrieval.errors import UserError, counted, unknown_option
 
 File = tuple[str, str, str]  # class, path, split
 SINGLETONS = ("refuse", "drop", "keep")
@@ -97,7 +97,7 @@ def class_images(root: Path) -> dict[str, list[str]]:
         files = _files_below(root / name)
         images = sorted(f for f in files if f.lower().endswith(IMAGE_SUFFIXES))
         if not images:
-            others = f" ({len(files):,} files of other kinds)" if files else ""
+            others = f" ({counted(len(files), 'file')} of other kinds)" if files else ""
             raise UserError(
                 f"class folder {root / name} has no images{others}: "
                 f"add {', '.join(IMAGE_SUFFIXES)} files or remove the folder"

@@ -49,7 +49,7 @@ def test_the_first_unreadable_image_is_named_and_the_others_counted(tmp_path):
     paths = [write_photo(tmp_path / f"{n}.jpg", seed=n) for n in range(4)]
     paths[1].write_bytes(b"x")
     paths[3].write_bytes(b"")
-    with pytest.raises(UserError, match=r"1\.jpg: unreadable.*\(1 more images are at") as error:
+    with pytest.raises(UserError, match=r"1\.jpg: unreadable.*\(1 more image is at") as error:
         check_images([str(p) for p in paths])
     assert "\n" not in str(error.value)
 

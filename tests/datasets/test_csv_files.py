@@ -77,7 +77,10 @@ def test_a_bad_row_is_named_by_file_and_number(images, text, words):
         ({"csv": "a.csv", "test_csv": "b.csv"}, "give either the option csv=FILE, or both"),
         ({"csv": "nowhere.csv"}, "no CSV file nowhere.csv"),
         ({"csv": "a.csv", "image_root": "nowhere"}, "no image folder at nowhere"),
-        ({"csv": "a.csv", "trainfraction": 1}, "unknown option of data set 'csv'"),
+        (
+            {"csv": "a.csv", "trainfraction": 1},
+            "data set csv has no option 'trainfraction'; did you mean",
+        ),
     ],
 )
 def test_bad_options_are_refused(images, options, words):
@@ -89,6 +92,6 @@ def test_a_lone_training_image_is_refused_or_dropped(images):
     (images / "train.csv").write_text(rows(1) + "2,2/0.jpg\n")
     (images / "test.csv").write_text(rows(30))
     files = {"train_csv": "train.csv", "test_csv": "test.csv"}
-    with pytest.raises(UserError, match=r"1 training classes have one image, first: '2'"):
+    with pytest.raises(UserError, match=r"1 training class has one image, first: '2'"):
         load_catalog("csv", images, **files)
     assert len(load_catalog("csv", images, **files, singletons="drop")) == 4

@@ -109,7 +109,7 @@ def test_an_archive_with_a_photo_missing_is_refused(public, tmp_path, photos):
     next(p for p in sorted(made.rglob("*")) if p.suffix.lower() == ".jpg").unlink()
     copy = tmp_path / "copy.archive"
     copy.write_bytes(pack(made, name))
-    with pytest.raises(UserError, match=r"is not the archive expected: .*1 files missing"):
+    with pytest.raises(UserError, match=r"is not the archive expected: .*1 file missing"):
         fetch_dataset(name, root, copy)
     assert not root.exists()
 

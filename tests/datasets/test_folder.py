@@ -49,7 +49,7 @@ def test_a_class_in_both_train_and_test_is_refused(tmp_path):
 
 def test_a_training_class_of_one_image_is_refused_dropped_or_kept(tmp_path):
     root = write_classes(tmp_path / "mine", {"a": 2, "b": 1, "c": 1})
-    with pytest.raises(UserError, match=r"1 training classes have one image, first: 'b' \(b/0"):
+    with pytest.raises(UserError, match=r"1 training class has one image, first: 'b' \(b/0"):
         load_catalog("folder", root, test_classes="c")
     dropped = load_catalog("folder", root, test_classes="c", singletons="drop").items
     assert dropped["label_name"].tolist() == ["a", "a", "c"]  # a lone test image may stay
@@ -79,5 +79,5 @@ def test_an_empty_class_is_named(tmp_path):
     with pytest.raises(UserError, match=r"class folder .*mine/c has no images: add"):
         load_catalog("folder", root)
     write_photo(root / "c/0.webp")
-    with pytest.raises(UserError, match=r"mine/c has no images \(1 files of other kinds\)"):
+    with pytest.raises(UserError, match=r"mine/c has no images \(1 file of other kinds\)"):
         load_catalog("folder", root)

@@ -189,7 +189,7 @@ def test_a_missing_image_says_how_many_and_which(benchmark):
     name, root = benchmark
     catalog = load_catalog(name, root)
     (catalog.root / catalog.items["path"][1]).unlink()
-    with pytest.raises(UserError, match=r"expected 2 / .* found 1 / .*: 1 files missing, first: "):
+    with pytest.raises(UserError, match=r"expected 2 / .* found 1 / .*: 1 file missing, first: "):
         load_catalog(name, root)
 
 

@@ -36,7 +36,14 @@ def test_options_are_the_loaders_keywords():
     ("call", "words"),
     [
         (lambda: load_catalog("groceries"), "unknown data set 'groceries': did you mean 'grocery'"),
-        (lambda: load_catalog("cub200", box=True), "'cub200' 'box': did you mean 'boxes'"),
+        (
+            lambda: load_catalog("cub200", box=True),
+            "data set cub200 has no option 'box'; did you mean 'boxes'",
+        ),
+        (
+            lambda: load_catalog("sop", boxes=True),
+            "^data set sop has no option 'boxes'; valid: none$",
+        ),
         (lambda: load_catalog("sop"), "'sop' is not at data/sop: run `retrieval fetch sop`"),
         (lambda: fetch_dataset("cubs"), "unknown data set 'cubs'"),
         (lambda: fetch_dataset("folder"), "has nothing to fetch: give your folder"),

@@ -44,7 +44,7 @@ def test_a_photo_removed_from_a_stand_in_is_missed(standin):
     name, root = standin
     catalog = load_catalog(name, root)
     (catalog.root / catalog.items["path"][0]).unlink()
-    with pytest.raises(UserError, match=r"expected 8 / 8 .*1 files missing"):
+    with pytest.raises(UserError, match=r"expected 8 / 8 .*1 file missing"):
         load_catalog(name, root)
 
 
