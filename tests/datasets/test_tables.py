@@ -21,8 +21,9 @@ def test_values_have_the_declared_types(tmp_path):
         ("2 a.jpg one", r"list.txt row 3: x is 'one' \(columns: id, path, x\)$"),
         ("2 a.jpg", "list.txt row 3: expected id, path, x$"),
         ("2", "list.txt row 3: expected id, path, x$"),
-        ("2 a.jpg 1 1", "list.txt: not the expected list: .* 3 fields in line 3, saw 4"),
-        ("1.5 a.jpg 1", "list.txt: not the expected list: "),
+        ("2 a.jpg 1 1", "list.txt row 3: expected id, path, x; found 4 values$"),
+        ("2 a b.jpg 1 1", "list.txt row 3: expected id, path, x; found 5 values$"),
+        ("1.5 a.jpg 1", r"list.txt row 3: id is '1.5' \(columns: id, path, x\)$"),
     ],
 )
 def test_a_malformed_row_is_named_in_one_line(tmp_path, row, message):
@@ -30,3 +31,10 @@ def test_a_malformed_row_is_named_in_one_line(tmp_path, row, message):
     with pytest.raises(UserError, match=message) as caught:
         read_table(tmp_path / "list.txt", COLUMNS, skip=1)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("separator", [" ", r"\s+"])
+def test_a_list_of_too_many_columns_is_not_read_shifted_by_one(tmp_path, separator):
+    (tmp_path / "list.txt").write_text("head\n7 1 a.jpg 1\n7 2 b.jpg 1\n")
+    with pytest.raises(UserError, match=r"list\.txt row 2: expected id, path, x; found 4 values$"):
+        read_table(tmp_path / "list.txt", COLUMNS, skip=1, separator=separator)
