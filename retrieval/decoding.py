@@ -62,7 +62,10 @@ def decode(
 
 
 def cut_box(image: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
-    """Cut a box (4,) x, y, width, height out of an image (H, W, 3): at least 1 pixel, inside it."""
+    """Cut a box (4,) x, y, width, height out of an image (H, W, 3): at least 1 pixel, inside it.
+
+    Loading a data set refuses boxes that lie wholly outside: retrieval.datasets.box_checks.
+    """
     limits = tf.shape(image)[1::-1]
     start = tf.clip_by_value(tf.cast(tf.round(box[:2]), tf.int32), 0, limits - 1)
     stop = tf.clip_by_value(tf.cast(tf.round(box[:2] + box[2:]), tf.int32), start + 1, limits)

@@ -12,7 +12,8 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from retrieval.cache import cache_folder, fingerprint
-from retrieval.datasets.catalog import Catalog
+from retrieval.datasets.box_checks import check_boxes
+from retrieval.datasets.catalog import Catalog, crop_boxes
 from retrieval.errors import UserError, counted
 from retrieval.files import write_text
 
@@ -28,21 +29,26 @@ def check_catalog(catalog: Catalog, *, small_classes: bool = False) -> None:
     """Check every file of a catalogue and the size of its training classes.
 
     Missing files are looked for each time, with one directory listing per folder. Image headers
-    and ends are read once; the result is remembered until the files change.
+    and ends are read once, and boxes compared with the images' sizes; the result is remembered
+    until the files or the boxes change.
 
     Args:
         catalog: The catalogue to check.
         small_classes: Accept training classes of a single image.
 
     Raises:
-        UserError: Names the first file or class at fault and how many there are.
+        UserError: Names the first file, class or box at fault and how many there are.
     """
     state = check_files(catalog)
     if not small_classes:
         check_class_sizes(catalog)
-    stamp = cache_folder("checked") / fingerprint(str(catalog.root.resolve()), state)
+    boxes = crop_boxes(catalog.items)
+    about = (state,) if boxes is None else (state, hash_of(boxes.tobytes()))
+    stamp = cache_folder("checked") / fingerprint(str(catalog.root.resolve()), *about)
     if not stamp.exists():
         check_images(catalog.absolute_paths())
+        if boxes is not None:
+            check_boxes(catalog.absolute_paths(), boxes)
         write_text(stamp, f"{len(catalog)} images of {catalog.root} were readable\n")
 
 
