@@ -21,8 +21,9 @@ from retrieval.datasets import (
     typefaces,
 )
 from retrieval.datasets.catalog import Catalog
-from retrieval.datasets.checks import check_catalog
+from retrieval.datasets.checks import check_catalog, check_files
 from retrieval.datasets.entry import Dataset
+from retrieval.datasets.official import is_standin
 from retrieval.errors import UserError, no_such_option, unknown_option
 
 __all__ = ["DATASETS", "Catalog", "Dataset", "fetch_dataset", "list_datasets", "load_catalog"]
@@ -137,7 +138,11 @@ def list_datasets(data: Path | str = "data") -> pd.DataFrame:
 def _state(entry: Dataset, root: Path) -> str:
     if entry.n_images is None:
         return "yours"
-    if (root / "STANDIN.txt").exists():
+    if is_standin(root):
+        try:
+            check_files(entry.load(root))
+        except UserError:  # what is wrong with it, loading says
+            return "incomplete stand-in"
         return "stand-in"
     missing = entry.missing(root)
     if not missing:

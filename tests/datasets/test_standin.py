@@ -61,6 +61,16 @@ def test_the_list_of_data_sets_says_stand_in(standin):
     assert table.loc[name, "on this disk"] == "stand-in"
 
 
+@pytest.mark.parametrize("gone", ["*.jpg", "*.JPG", "*.txt", "*.mat"])
+def test_the_list_of_data_sets_says_when_a_stand_in_is_incomplete(standin, gone):
+    name, root = standin
+    files = sorted(path for path in root.rglob(gone) if path.name != "STANDIN.txt")
+    for path in files[:1]:
+        path.unlink()
+    state = list_datasets(root.parent).set_index("name").loc[name, "on this disk"]
+    assert state == ("incomplete stand-in" if files else "stand-in")
+
+
 def test_options_of_the_real_loader_work(photos, tmp_path):
     write_standin("cub200", photos, tmp_path / "s")
     items = load_catalog("cub200", tmp_path / "s", boxes=True).items
