@@ -29,15 +29,17 @@ Runs = Annotated[Path, typer.Option(help="Folder of runs.", envvar="RETRIEVAL_RU
 def fetch(
     dataset: Annotated[str, typer.Argument(help="Data set to get: see `retrieval datasets`.")],
     data: Annotated[Path | None, typer.Option(help="Where to; default data/DATASET.")] = None,
-    archive: Annotated[
-        Path | None, typer.Option(help="A copy of the public archive that is already on disk.")
-    ] = None,
+    archive: Annotated[Path | None, typer.Option(help="A copy of the archive, on disk.")] = None,
+    stand_in: Annotated[bool, typer.Option(help="Make a small one of other photos.")] = False,
 ) -> None:
     """Download a data set (or take --archive), check its content and unpack it."""
     from retrieval.datasets import fetch_dataset
+    from retrieval.datasets.available import make_standin
 
-    root = fetch_dataset(dataset, data, archive)
-    typer.echo(f"{dataset} is ready in {root}")
+    if stand_in and archive:
+        raise UserError("--stand-in takes no --archive: it is made of photos that are here")
+    root = make_standin(dataset, data) if stand_in else fetch_dataset(dataset, data, archive)
+    typer.echo(f"{'a stand-in of ' * stand_in}{dataset} is ready in {root}")
 
 
 @app.command()
@@ -134,9 +136,7 @@ def evaluate(
     run: RunPath,
     distance: Annotated[
         str | None,
-        typer.Option(
-            help="cosine, euclidean, squared_euclidean or cityblock; default: the run's own."
-        ),
+        typer.Option(help="cosine, euclidean, squared_euclidean or cityblock; default: its own."),
     ] = None,
     no_positive: Annotated[
         str, typer.Option(help="Queries without a possible hit: exclude, or zero (they score 0).")
@@ -166,7 +166,7 @@ def import_(
     items: Annotated[Path, typer.Option(help="CSV with `label`; also `path`, `role`, ...")],
     dataset: Annotated[str, typer.Option(help="Data set the run is filed under.")] = "imported",
     name: Annotated[
-        str | None, typer.Option(help="Name of the run; default: that of the embeddings' file.")
+        str | None, typer.Option(help="Run name; default: the embeddings' file.")
     ] = None,
     gallery_embeddings: Annotated[Path | None, typer.Option(help="If gallery is apart.")] = None,
     gallery_items: Annotated[Path | None, typer.Option(help="Its items.")] = None,

@@ -135,6 +135,15 @@ def test_an_unknown_command_is_one_line_too(retrieval):
     assert "No such command 'trian'" in one_line(retrieval("trian"))
 
 
+def test_fetch_makes_a_stand_in_where_that_is_asked_for(retrieval, tmp_path):
+    assert "--stand-in takes no --archive" in one_line(
+        retrieval("fetch", "sop", "--stand-in", "--archive", "photos.zip")
+    )
+    code, out, _ = retrieval("fetch", "sop", "--stand-in")
+    assert (code, out) == (0, "a stand-in of sop is ready in data/standins/sop\n")
+    assert (tmp_path / "data/standins/sop/STANDIN.txt").is_file()
+
+
 # --- Values
 
 

@@ -6,6 +6,7 @@ from retrieval.datasets import DATASETS, load_catalog
 from retrieval.datasets.catalog import Catalog
 from retrieval.datasets.official import is_standin
 from retrieval.datasets.standin import write_example_folder, write_standin
+from retrieval.datasets.standin_formats import WRITERS
 from retrieval.errors import UserError, unknown_option
 
 CLASSES, PER_CLASS = 24, 8
@@ -39,9 +40,31 @@ def available_or_standin(
         raise UserError(f"no data set {name!r} at {root}: {entry.how_to_get}")
     place = data / "standins" / name
     if not entry.is_begun(place):
-        source = _photos(data)
-        write_standin(name, source, place, classes=CLASSES, per_class=PER_CLASS)
+        make_standin(name, place, data=data)
     return place, True
+
+
+def make_standin(name: str, root: Path | str | None = None, *, data: Path | str = "data") -> Path:
+    """Write a small stand-in of a data set; one that is there already is only checked.
+
+    Args:
+        name: ``cub200``, ``cars196``, ``sop``, ``inshop`` or ``grocery``.
+        root: The folder to make; default ``data/standins/<name>``.
+        data: Folder of data sets: the photos are Grocery's if it holds them, else drawn characters.
+
+    Returns:
+        The folder to load.
+
+    Raises:
+        UserError: There is no stand-in of that name, or ``root`` holds anything but a whole one.
+    """
+    if name not in WRITERS:
+        raise unknown_option("data set to stand in for", name, WRITERS)
+    place = Path(root) if root is not None else Path(data) / "standins" / name
+    if is_standin(place):
+        load_catalog(name, place)
+        return place
+    return write_standin(name, _photos(Path(data)), place, classes=CLASSES, per_class=PER_CLASS)
 
 
 def own_folder_or_example(

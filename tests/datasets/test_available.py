@@ -3,7 +3,7 @@
 import pytest
 
 from retrieval.datasets import load_catalog
-from retrieval.datasets.available import available_or_standin, own_folder_or_example
+from retrieval.datasets.available import available_or_standin, make_standin, own_folder_or_example
 from retrieval.datasets.standin import WRITERS, write_standin
 from retrieval.errors import UserError
 from tests.datasets.conftest import below
@@ -27,6 +27,25 @@ def test_where_there_is_none_a_stand_in_is_made_once(tmp_path):
     before = below(place)
     assert available_or_standin("cub200", data=tmp_path) == (place, True)
     assert below(place) == before
+
+
+def test_a_stand_in_is_made_on_request_beside_the_data_set_and_only_once(tmp_path):
+    place = make_standin("sop", data=tmp_path)
+    assert place == tmp_path / "standins" / "sop"
+    assert load_catalog("sop", place).options["stand_in"] is True
+    before = below(place)
+    assert make_standin("sop", data=tmp_path) == place
+    assert below(place) == before
+    next(place.rglob("*.JPG")).unlink()
+    with pytest.raises(UserError, match="1 file missing"):
+        make_standin("sop", data=tmp_path)
+
+
+def test_no_stand_in_takes_the_place_of_anything(photos, tmp_path):
+    with pytest.raises(UserError, match="photos exists: a stand-in is written to a new folder"):
+        make_standin("sop", photos.root, data=tmp_path)
+    with pytest.raises(UserError, match="unknown data set to stand in for 'omniglot': valid: cars"):
+        make_standin("omniglot", data=tmp_path)
 
 
 def test_a_folder_that_was_named_is_never_replaced_by_a_stand_in(tmp_path):
