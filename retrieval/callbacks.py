@@ -16,10 +16,10 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from retrieval.checkpoints import save_checkpoint
+from retrieval.collapse import COLLAPSED
 from retrieval.errors import UserError
 from retrieval.history import History
 
-COLLAPSED = 1e-3
 WATCH_SECONDS = 2.0
 BatchNames = Callable[[int], list[str]]
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from retrieval.collapse import COLLAPSED, collapse_line, relative_spread
 from retrieval.datasets.catalog import COLUMNS, OPTIONAL_COLUMNS, Catalog, crop_boxes
 from retrieval.errors import UserError
 from retrieval.evaluation import evaluate
@@ -100,7 +101,7 @@ def finish(
 ) -> None:
     """Evaluate a folder that has embeddings; make its projection, thumbnails and evolution."""
     items = pd.read_parquet(folder / "items.parquet")
-    evaluate_folder(folder, items, catalog, distance, scoring)
+    spread = evaluate_folder(folder, items, catalog, distance, scoring)
     paths, boxes = catalog.absolute_paths(items), crop_boxes(items)
     write_thumbnails(folder / "thumbnails", paths, boxes, progress=progress)
     (folder / FILE).unlink(missing_ok=True)  # aligned with the map before this one
@@ -109,6 +110,9 @@ def finish(
     except Exception as error:  # whatever it is, the run is whole without these maps
         reason = " ".join(str(error).split()) or type(error).__name__
         tqdm.write(f"{folder}: no maps of training steps: {reason}")
+    if spread < COLLAPSED:
+        name = folder.name.removeprefix(".").removesuffix(".partial")
+        tqdm.write(f"{folder.parent / name}: {collapse_line(spread)}")
 
 
 def evaluate_folder(
@@ -117,7 +121,7 @@ def evaluate_folder(
     catalog: Catalog,
     distance: str,
     scoring: Scoring = DEFAULT,
-) -> None:
+) -> float:
     """Write ``metrics.json``, ``neighbours.npz`` and ``projection.parquet``.
 
     Leave-one-out over all items is always computed (the projection needs it); query -> gallery is
@@ -129,6 +133,9 @@ def evaluate_folder(
         catalog: Names the data set and its query -> gallery protocol.
         distance: Distance of the evaluation.
         scoring: The rest of what the evaluation leaves open.
+
+    Returns:
+        The relative spread of the embeddings: see :mod:`retrieval.collapse`.
     """
     embeddings = np.load(folder / "embeddings.npy", mmap_mode="r")
     labels, roles = items["label"].to_numpy(), items["role"].to_numpy(dtype=object)
@@ -142,15 +149,10 @@ def evaluate_folder(
         results["query_gallery"] = evaluate(
             embeddings, labels, roles, reuse=results["leave_one_out"], **options
         )
-    arrays = {
-        f"{name}/{field}": getattr(result, "neighbours" if field == "ids" else field)
-        for name, result in results.items()
-        for field in Neighbours.FIELDS
-    }
-    with atomic_path(folder / "neighbours.npz") as temporary:
-        np.savez(temporary, **arrays)
+    _write_neighbours(folder, results)
+    spread = relative_spread(embeddings, distance)
     entries = [
-        _entry(result, catalog, title)
+        _entry(result, catalog, title, spread)
         for result, title in zip(
             results.values(), ("leave-one-out", catalog.query_gallery_title), strict=False
         )
@@ -163,10 +165,22 @@ def evaluate_folder(
         folder / "metrics.json",
         {"schema": SCHEMA, "primary": list(results)[-1], "results": entries},
     )
+    return spread
 
 
-def _entry(result: object, catalog: Catalog, title: str) -> dict:
+def _write_neighbours(folder: Path, results: dict) -> None:
+    arrays = {
+        f"{name}/{field}": getattr(result, "neighbours" if field == "ids" else field)
+        for name, result in results.items()
+        for field in Neighbours.FIELDS
+    }
+    with atomic_path(folder / "neighbours.npz") as temporary:
+        np.savez(temporary, **arrays)
+
+
+def _entry(result: object, catalog: Catalog, title: str, spread: float) -> dict:
     entry = result.to_dict()
+    entry["geometry"]["relative_spread"] = spread
     entry["protocol"] |= {"dataset": catalog.name, "split": "test", "title": title}
     return entry
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from retrieval.collapse import is_collapsed
 from retrieval.datasets import DATASETS
 from retrieval.datasets.entry import Dataset
 from retrieval.errors import UserError, unknown_option
@@ -156,11 +157,16 @@ def _section(members: list[tuple[Run, dict]], metrics: Sequence[str]) -> Section
     columns = metrics or usual_metrics(run.dataset)
     rows = [_row(name, [entries[run.path] for run in groups[name]], columns) for name in order]
     published = published_table([run for run, _ in members], protocol["name"])
+    collapsed = [n for n in order if any(is_collapsed(entries[run.path]) for run in groups[n])]
     return Section(
         run.dataset,
         str(protocol.get("title", protocol["name"])),
         protocol,
-        _sentence(members[0][1] | protocol, stand_in="stand-in data" in departures(run)),
+        _sentence(
+            members[0][1] | protocol,
+            stand_in="stand-in data" in departures(run),
+            collapsed=collapsed,
+        ),
         {name: groups[name] for name in order},
         pd.DataFrame(rows).dropna(axis=1, how="all"),
         comparison,
@@ -190,10 +196,12 @@ def _number(value: float | None) -> float:
     return np.nan if value is None else float(value)
 
 
-def _sentence(protocol: dict, *, stand_in: bool) -> str:
+def _sentence(protocol: dict, *, stand_in: bool, collapsed: Sequence[str]) -> str:
     """Say how the numbers were made; the dimension is a column, since runs may differ in it."""
     lone = {"exclude": "excluded", "zero": "scored 0"}.get(protocol.get("no_positive"), "")
     parts = ["stand-in data, not the published data set"] if stand_in else []
+    if collapsed:
+        parts.append(f"collapsed (all embeddings nearly equal): {', '.join(collapsed)}")
     parts += [
         f"{protocol.get('rule', protocol['name'])}, {protocol.get('distance')} distance",
         f"{protocol.get('n_queries', 0):,} queries of {protocol.get('n_classes', 0):,} classes, "
