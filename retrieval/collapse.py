@@ -40,5 +40,6 @@ def collapse_line(spread: float) -> str:
     """Return the sentence that says so and what to try."""
     return (
         f"collapsed: all test embeddings are nearly equal (relative spread {spread:.1e}), so its "
-        "figures say nothing; try pretrained weights, a lower learning rate or a smaller margin"
+        "figures mean little; try pretrained weights, more steps (trained from nothing, batch "
+        "normalisation settles late), a lower learning rate or a smaller margin"
     )
