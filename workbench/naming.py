@@ -1,5 +1,7 @@
 """What runs are called: by their loss, their seed and the settings that set them apart."""
 
+from pathlib import Path
+
 from retrieval.runs import Run
 from workbench.palette import UNTRAINED
 
@@ -21,6 +23,11 @@ def seed_of(run: Run) -> int | None:
     """Return the run's seed, or None if it has none."""
     settings = run.config.get("settings") or {}
     return settings.get("seed", (run.config.get("provenance") or {}).get("seed"))
+
+
+def is_stand_in(run: Run) -> bool:
+    """Tell whether a run was made on a stand-in of its data set."""
+    return bool(((run.config.get("dataset") or {}).get("options") or {}).get("stand_in"))
 
 
 def group_titles(runs: list[Run]) -> dict[str, str]:
@@ -52,12 +59,26 @@ def group_titles(runs: list[Run]) -> dict[str, str]:
             for key in mine
             if key != "loss" and any(str(s.get(key)) != str(mine[key]) for s in same)
         ]
-        extra = ", ".join(f"{key.replace('_', ' ')} {_short(mine[key])}" for key in differing)
+        extra = ", ".join(
+            f"{key.replace('_', ' ')} {_short(mine[key], [s.get(key) for s in same])}"
+            for key in differing
+        )
         titles[run.name] = loss_of(run) + (f" ({extra})" if extra else "")
     return titles
 
 
-def _short(value: object) -> str:
+def _short(value: object, others: list) -> str:
+    """Write a setting: of several options those that differ, of a path its last part if that do."""
     if isinstance(value, dict):
-        return " ".join(f"{k}={v}" for k, v in value.items())
-    return f"{value:g}" if isinstance(value, float) else str(value)
+        columns = {k: [o.get(k) if isinstance(o, dict) else None for o in others] for k in value}
+        differing = [key for key in value if len(set(map(str, columns[key]))) > 1]
+        parts = [f"{key}={_short(value[key], columns[key])}" for key in differing]
+        return " ".join(parts) or "default"
+    ends = {str(other): _end(other) for other in (*others, value)}
+    return ends[str(value)] if len(set(ends.values())) == len(ends) else str(value)
+
+
+def _end(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return Path(value).name or value if isinstance(value, str) else str(value)

@@ -11,6 +11,7 @@ from tests.workbench.small import LABELS, neighbours
 from workbench import failures, figures
 from workbench.figures.colouring import by_class, by_level, by_outcome, by_outcomes
 from workbench.figures.failures import rank_bins
+from workbench.figures.style import short_names
 from workbench.palette import HIT, LOSS_COLOURS, MISS, colours_of
 
 
@@ -173,3 +174,62 @@ def test_curves_leave_out_what_was_not_recorded():
     evaluated = figures.training_curves(histories, "recall@1").data
     assert [t.name for t in evaluated] == ["one"]
     assert list(evaluated[0].y) == [40.0]
+
+
+def losses(*names: str) -> pd.DataFrame:
+    recall = np.linspace(0.6, 0.3, len(names))
+    bounds = {"recall@1/low": recall - 0.1, "recall@1/high": recall + 0.1}
+    return pd.DataFrame({"group": names, "recall@1": recall, **bounds})
+
+
+def test_every_loss_has_a_row_and_the_colour_that_it_has_in_other_charts():
+    long = "semi_hard_triplet (dataset options boxes=True, image size {})"
+    names = [long.format(64), long.format(32), "npairs_loss"]
+    figure = figures.loss_intervals(losses(*names))
+    assert list(figure.data[0].y) == [0, 1, 2]
+    curve = pd.DataFrame({"k": [1, 2], "recall": [0.5, 0.6]})
+    lines = figures.recall_curves(dict.fromkeys(names, curve)).data
+    assert list(figure.data[0].marker.color) == [line.line.color for line in lines]
+    assert len({line.name for line in lines}) == 3
+    labels = figure.layout.yaxis.ticktext
+    assert len(set(labels)) == 3
+    assert labels[0] == "semi_hard_triplet…image size 64)"
+
+
+def test_the_best_loss_has_room_for_its_value():
+    for n in (1, 2, 3, 9):
+        figure = figures.loss_intervals(losses(*"abcdefghi"[:n]))
+        low, high = figure.layout.yaxis.range
+        pixels = (figure.layout.height - 70) / (low - high)  # of a row; title and ticks below
+        assert high * pixels < -20
+        assert low > n - 1
+        assert figure.data[0].cliponaxis is False
+
+
+def test_the_last_column_keeps_its_label():
+    names = [f"loss_{i}_with_a_very_long_name" for i in range(8)]
+    rows = [(a, b, 0.0, 0.0, 0.0, 1.0, 0, 9, 0, "tie") for a in names for b in names if a != b]
+    columns = ["a", "b", "delta", "low", "high", "p", "wins", "ties", "losses", "verdict"]
+    figure = figures.difference_matrix(pd.DataFrame(rows, columns=columns), names)
+    assert len(set(figure.layout.xaxis.ticktext)) == 8
+    assert figure.layout.xaxis.ticklabeloverflow == "allow"
+    assert figure.layout.margin.r >= 5 * 24
+    assert set(figure.data[0].text) == {"≈ +0.0"}
+
+
+def test_names_that_begin_alike_are_cut_where_they_differ():
+    names = ["triplet (options a, size 32)", "triplet (options a, size 64)", "<b>"]
+    assert short_names(names, 20) == ["triplet (o…size 32)", "triplet (o…size 64)", "&lt;b&gt;"]
+    assert short_names(["a" * 30, "a" * 30], 9) == ["aaaa… 1", "aaaa… 2"]
+    assert short_names(["short", "names"]) == ["short", "names"]
+
+
+def test_counts_and_steps_have_whole_ticks():
+    equal = figures.class_sizes(np.full(12, 8))
+    assert (equal.layout.xaxis.dtick, equal.layout.yaxis.dtick) == (1, 1)
+    assert list(equal.layout.xaxis.range) == [6.5, 9.5]
+    assert figures.class_sizes(np.arange(1, 400)).layout.xaxis.dtick is None
+    short = {"one": pd.DataFrame({"step": [1, 2, 5], "loss": [1.0, 0.9, 0.8]})}
+    assert figures.training_curves(short).layout.xaxis.dtick == 1
+    long = {"one": pd.DataFrame({"step": [1, 2, 500], "loss": [1.0, 0.9, 0.8]})}
+    assert figures.training_curves(long).layout.xaxis.dtick is None

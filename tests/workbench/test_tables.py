@@ -50,6 +50,24 @@ def test_a_group_is_named_by_the_settings_that_differ(make_run):
     }
 
 
+def test_of_options_those_that_differ_are_named_and_of_paths_the_last_part(make_run):
+    runs = [make_run("one"), make_run("two"), make_run("three")]
+    for run, table, root in zip(runs, "abb", ("/x/photos", "/x/photos", "/y/photos"), strict=True):
+        options = {"train_csv": f"/home/{table}.csv", "split_seed": 0, "image_root": root}
+        run.config["settings"]["dataset_options"] = options
+    first = "semi_hard_triplet (dataset options train_csv={} image_root={})"
+    assert naming.group_titles(runs) == {
+        "one": first.format("a.csv", "/x/photos"),
+        "two": first.format("b.csv", "/x/photos"),
+        "three": first.format("b.csv", "/y/photos"),  # whole, where the last parts are the same
+    }
+    runs[2].config["settings"]["dataset_options"]["image_root"] = "/x/drawings/"
+    assert naming.group_titles(runs)["three"] == first.format("b.csv", "drawings")
+    assert naming.group_titles(runs[:2])["one"] == "semi_hard_triplet (dataset options " + (
+        "train_csv=a.csv)"
+    )
+
+
 def test_published_figures_stand_beside_measured_ones(make_run):
     run = make_run("one")
     assert tables.published_table([run], "leave_one_out").empty

@@ -3,7 +3,7 @@
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbench.figures.style import as_text, styled
+from workbench.figures.style import as_text, short_names, styled, whole_ticks
 from workbench.palette import colours_of
 
 DASHES = ("solid", "dot", "dash", "dashdot", "longdash")
@@ -22,11 +22,12 @@ def recall_curves(curves: dict[str, pd.DataFrame], *, height: int = 360) -> go.F
     """
     colours = colours_of(list(curves))
     figure = go.Figure()
+    legend = short_names(list(curves), 40)
     for i, (name, curve) in enumerate(curves.items()):
         figure.add_scatter(
             x=curve["k"],
             y=100 * curve["recall"],
-            name=as_text(name, 40),
+            name=legend[i],
             mode="lines",
             line={"color": colours[name], "width": 2, "dash": DASHES[i // 8 % len(DASHES)]},
             hovertemplate=f"{as_text(name, 60)}<br>R@%{{x}} = %{{y:.1f}} %<extra></extra>",
@@ -58,8 +59,10 @@ def training_curves(
         A figure with one line per run.
     """
     groups = groups or {name: name for name in histories}
-    colours = colours_of(list(dict.fromkeys(groups[name] for name in histories)))
+    shown = list(dict.fromkeys(groups[name] for name in histories))
+    colours, legend = colours_of(shown), dict(zip(shown, short_names(shown), strict=True))
     seen: set[str] = set()
+    last = 0
     figure = go.Figure()
     for name, history in histories.items():
         if column not in history:
@@ -68,7 +71,7 @@ def training_curves(
         figure.add_scatter(
             x=part["step"],
             y=_relative(part[column]) if column == "loss" else 100 * part[column],
-            name=as_text(group),
+            name=legend[group],
             legendgroup=group,
             showlegend=group not in seen,
             mode="lines" if len(part) > 60 else "lines+markers",
@@ -77,7 +80,8 @@ def training_curves(
             hovertemplate=f"{as_text(name, 60)}<br>step %{{x}}: %{{y:.4g}}<extra></extra>",
         )
         seen.add(group)
-    figure.update_xaxes(title="step")
+        last = max(last, int(part["step"].max() or 0) if len(part) else 0)
+    figure.update_xaxes(title="step", **whole_ticks(last))
     titles = {"loss": "loss / loss at the start", "recall@1": "R@1 during training, %"}
     figure.update_yaxes(title=titles.get(column, f"{column}, %"), rangemode="tozero")
     return styled(figure, height=height)

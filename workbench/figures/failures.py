@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbench.figures.style import as_text, styled
+from workbench.figures.style import as_text, styled, whole_ticks
 from workbench.palette import HIT, MISS, NEUTRAL
 
 
@@ -72,10 +72,13 @@ def class_sizes(sizes: np.ndarray, *, height: int = 260) -> go.Figure:
     Returns:
         A histogram.
     """
-    figure = go.Figure(go.Histogram(x=sizes, xbins=_bins(sizes), marker={"color": HIT}))
+    bins = _bins(sizes)
+    figure = go.Figure(go.Histogram(x=sizes, xbins=bins, marker={"color": HIT}))
     figure.update_traces(hovertemplate="%{x} items: %{y} classes<extra></extra>")
-    figure.update_xaxes(title="items of a class")
-    figure.update_yaxes(title="classes")
+    low, high = bins["start"] - 1, bins["end"] + 1  # a whole number to either side of the bars
+    figure.update_xaxes(title="items of a class", range=[low, high], **whole_ticks(high - low))
+    tallest = np.unique((sizes - sizes.min()) // bins["size"], return_counts=True)[1].max()
+    figure.update_yaxes(title="classes", **whole_ticks(tallest))
     figure.update_layout(bargap=0.05)
     return styled(figure, height=height, legend=False)
 

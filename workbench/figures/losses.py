@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbench.figures.style import as_text, styled
+from workbench.figures.style import as_text, short_names, styled
 from workbench.palette import HIT, MISS, NEUTRAL, RUN_A, RUN_B, colours_of
 
 
@@ -22,17 +22,18 @@ def loss_intervals(table: pd.DataFrame, metric: str = "recall@1", *, title: str 
     Returns:
         A figure.
     """
-    table = table.iloc[::-1]
-    colours = colours_of(list(table["group"]))
+    names = list(table["group"])
+    colours = colours_of(names)
     value = 100 * table[metric]
     figure = go.Figure(
         go.Scatter(
             x=value,
-            y=[as_text(g, 34) for g in table["group"]],
+            y=list(range(len(names))),
             mode="markers+text",
             text=[f"{v:.1f}" for v in value],
             textposition="top center",
-            marker={"size": 10, "color": [colours[g] for g in table["group"]]},
+            cliponaxis=False,
+            marker={"size": 10, "color": [colours[name] for name in names]},
             error_x={
                 "array": 100 * table[f"{metric}/high"] - value,
                 "arrayminus": value - 100 * table[f"{metric}/low"],
@@ -40,12 +41,19 @@ def loss_intervals(table: pd.DataFrame, metric: str = "recall@1", *, title: str 
                 "thickness": 1.4,
                 "width": 4,
             },
-            hovertemplate="%{y}: %{x:.1f} %<extra></extra>",
+            hovertext=[as_text(name, 80) for name in names],
+            hovertemplate="%{hovertext}: %{x:.1f} %<extra></extra>",
         )
     )
     figure.update_xaxes(title=f"{title}, % (95% interval)")
-    figure.update_yaxes(showgrid=False, ticklabelstandoff=6)
-    return styled(figure, height=96 + 46 * len(table), legend=False)
+    figure.update_yaxes(
+        range=[len(names) - 0.5, -0.7],  # best at the top, with room for its value
+        tickvals=list(range(len(names))),
+        ticktext=short_names(names, 34),
+        showgrid=False,
+        ticklabelstandoff=6,
+    )
+    return styled(figure, height=96 + 46 * len(names), legend=False)
 
 
 def win_tie_loss(wins: int, ties: int, losses: int) -> go.Figure:
@@ -126,7 +134,7 @@ def difference_matrix(
             y=shown["a"].map(position),
             mode="markers+text",
             text=[
-                f"{sign[v]} {100 * d:+.1f}"
+                f"{sign[v]} {round(100 * d, 1) + 0.0:+.1f}"  # never -0.0
                 for v, d in zip(shown["verdict"], shown["delta"], strict=True)
             ],
             textfont={"size": 12, "color": ink},
@@ -142,11 +150,14 @@ def difference_matrix(
         )
     )
     count = len(names)
-    ticks = {"tickvals": list(range(count)), "ticktext": [as_text(n, 24) for n in names]}
-    figure.update_xaxes(side="top", tickangle=-30, range=[-0.6, count - 0.4], **ticks)
+    texts = short_names(names, 24)
+    ticks = {"tickvals": list(range(count)), "ticktext": texts, "ticklabeloverflow": "allow"}
+    figure.update_xaxes(side="top", tickangle=-45, range=[-0.6, count - 0.4], **ticks)
     figure.update_yaxes(range=[count - 0.4, -0.6], **ticks)
     figure.update_layout(dragmode=False)
+    slanted = 5 * len(texts[-1]) if texts else 0  # pixels that the last label takes to its right
     figure = styled(figure, height=110 + (side + 6) * count, legend=False)
+    figure.update_layout(margin={"r": max(12, slanted)})
     figure.update_xaxes(showgrid=False)
     figure.update_yaxes(showgrid=False)
     return figure
