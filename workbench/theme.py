@@ -6,7 +6,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from retrieval.runs import Run
-from workbench.naming import seed_of
+from workbench.naming import is_stand_in, seed_of
 from workbench.state import Selection
 
 LOGO = str(Path(__file__).with_name("logo.svg"))
@@ -27,6 +27,8 @@ h2, h3 { letter-spacing: -0.01em; }
 """
 
 ESCAPED = str.maketrans({c: "\\" + c for c in r"\`*_{}[]()<>#+-.!|~$:"})
+
+STAND_IN = ":orange[**stand-in data, not the published data set**]"
 
 
 def plain(text: object) -> str:
@@ -67,8 +69,10 @@ def context_line(selection: Selection, *, run: bool = True) -> str:
         sizes += ", each against all others"
     else:
         sizes += f" against {entry['n_gallery']:,} gallery items"
+    stand_in = [STAND_IN] if is_stand_in(selection.a) else []
     parts = [
         f"**{plain(selection.dataset)}**",
+        *stand_in,
         f"{plain(protocol.get('split', 'test'))} split",
         plain(selection.protocol_title),
         sizes,

@@ -16,6 +16,7 @@ from workbench.pages.note_box import open_or_mark
 from workbench.state import Selection
 from workbench.theme import class_names, file_stem, plain
 
+PAIRS_SHOWN = 5
 ONE_ROW = {
     "on_select": "rerun",
     "selection_mode": "single-row-required",
@@ -89,21 +90,30 @@ def _pair_images(chosen: Selection, table: pd.DataFrame, labels, pair: tuple[int
     for asked, answered in (pair, pair[::-1]):
         part = wrong[(wrong["label"] == asked) & (labels[wrong["top"]] == answered)]
         part = part.sort_values("top_similarity", ascending=False)
+        shown = part.head(PAIRS_SHOWN)
         cards: list = []
-        for query in part.head(5).itertuples():
+        for query in shown.itertuples():
             similarity = f"{query.top_similarity:.3f}"
             found = card(chosen.a, query.top, mark="miss", score=similarity, rank=1)
             cards.append([card(chosen.a, query.row, kind="query", note="query"), found])
         lines.append(
             {
                 "title": f"{names[asked]}, answered by {names[answered]}",
-                "detail": f"{len(part):,} queries; query and nearest item, most similar first",
+                "detail": _pairs_shown(len(part), len(shown)),
                 "cards": cards,
                 "size": 100,
                 "empty": "Never in this direction.",
             }
         )
     image_cards({"rows": lines}, key="pair_images", on_pick=open_or_mark)
+
+
+def _pairs_shown(n: int, shown: int) -> str:
+    """Say how many queries there are, and what the pairs of images below are."""
+    what = f"{n:,} quer{'y' if n == 1 else 'ies'}"
+    if shown < n:
+        return f"{what}; the {shown} most similar, each beside its nearest item"
+    return f"{what}, each beside its nearest item, most similar first" if n else what
 
 
 def classes_tab(chosen: Selection, table: pd.DataFrame) -> None:

@@ -193,6 +193,7 @@ def _data(chosen: Selection) -> None:
         )
     with right:
         table = _sizes(chosen.a).drop(columns="label")
+        table.columns = ["Class", "Split", "Role", "Items"]
         st.dataframe(table, hide_index=True, height=260, key="sizes_table")
     st.markdown(f"**A sample**: {PER_CLASS} items of {CLASSES} classes, drawn at random.")
     image_cards({"rows": _sample(chosen.a)}, key="sample", on_pick=open_query)
