@@ -97,10 +97,22 @@ def make_report(runs: Sequence[Run], metrics: Sequence[str] = ()) -> list[Sectio
     for run in runs:
         items = _fingerprint(run)
         for entry in run.metrics["results"]:
-            protocol = entry | entry["protocol"]
-            key = (run.dataset, *(str(protocol.get(name)) for name in SAME), items)
+            key = (run.dataset, *protocol_facts(entry).values(), items)
             buckets.setdefault(key, []).append((run, entry))
     return [_section(members, metrics) for _, members in sorted(buckets.items())]
+
+
+def protocol_facts(entry: dict) -> dict[str, str]:
+    """Return what two results on the same items must share for their numbers to be compared.
+
+    Args:
+        entry: One of the results in ``metrics.json``.
+
+    Returns:
+        Fact -> value as text, for each of ``SAME``.
+    """
+    protocol = entry | entry["protocol"]
+    return {name: str(protocol.get(name)) for name in SAME}
 
 
 def _fingerprint(run: Run) -> str:

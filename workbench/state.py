@@ -6,6 +6,7 @@ import streamlit as st
 
 from retrieval.runs import Neighbours, Run
 from workbench import address
+from workbench.comparable import setting_apart
 from workbench.loading import load_neighbours, protocols_of
 from workbench.tables import run_order
 
@@ -43,8 +44,32 @@ class Selection:
 
     @property
     def comparable(self) -> list[Run]:
-        """Runs evaluated under the chosen protocol, best first."""
+        """Runs whose numbers may stand beside run A's, best first."""
+        return [run for run in self.scored if not self._apart(run)]
+
+    @property
+    def scored(self) -> list[Run]:
+        """Runs evaluated under a protocol of the chosen name, best first."""
         return [run for run in self.runs if self.protocol in protocols_of(run)]
+
+    @property
+    def others(self) -> list[tuple[str, list[Run]]]:
+        """Scored runs that are not comparable with run A: what sets them apart, and who shares it.
+
+        The runs of one entry are comparable with each other.
+        """
+        found: list[tuple[str, list[Run]]] = []
+        for run in (run for run in self.scored if self._apart(run)):
+            for _, members in found:
+                if not setting_apart(run, members[0], self.protocol):
+                    members.append(run)
+                    break
+            else:
+                found.append((self._apart(run), [run]))
+        return found
+
+    def _apart(self, run: Run) -> str:
+        return setting_apart(run, self.a, self.protocol)
 
 
 def sidebar(runs: list[Run]) -> Selection:
@@ -69,7 +94,9 @@ def sidebar(runs: list[Run]) -> Selection:
         a = st.selectbox(
             "Run A", list(by_name), key="a", help="The run every page looks at. Best first."
         )
-        address.keep("b", _other_loss(ordered, by_name[a]), [NO_RUN, *by_name], always=True)
+        address.keep(
+            "b", _other_loss(ordered, by_name[a], protocol), [NO_RUN, *by_name], always=True
+        )
         b = st.selectbox("Run B", [NO_RUN, *by_name], key="b", help="A second run to compare with.")
         address.keep("k", 10, KS, parse=int)
         k = st.segmented_control("Results shown, K", KS, key="k", required=True)
@@ -120,10 +147,14 @@ def _choose_protocol(runs: list[Run]) -> tuple[str, str]:
     return name, titles[name]
 
 
-def _other_loss(ordered: list[Run], a: Run) -> str:
-    """Return the best run with another loss than A's, else another run, else none."""
+def _other_loss(ordered: list[Run], a: Run, protocol: str) -> str:
+    """Return the best run with another loss than A's, else another run, else none.
+
+    Runs that are comparable with A come first.
+    """
     mine = (a.config.get("settings") or {}).get("loss")
     others = [run for run in ordered if run.name != a.name]
+    others = [run for run in others if not setting_apart(run, a, protocol)] or others
     for run in others:
         if (run.config.get("settings") or {}).get("loss") != mine:
             return run.name

@@ -5,17 +5,15 @@ import pandas as pd
 
 from retrieval.evaluation.significance import Comparison
 from retrieval.published import published_table
+from retrieval.report import usual_metrics
 from retrieval.report_text import TITLES
 from retrieval.runs import Neighbours, Run
 from workbench.naming import group_titles, loss_of, seed_of
 
 __all__ = [
-    "METRICS", "RECALLS", "TITLES", "loss_table", "metric", "percent", "published_table",
-    "recall_curve", "results_table", "run_order", "with_intervals",
+    "TITLES", "loss_table", "metric", "metrics_of", "percent", "published_table", "recall_curve",
+    "results_table", "run_order", "with_intervals",
 ]  # fmt: skip
-
-RECALLS = ("recall@1", "recall@2", "recall@4", "recall@8")
-METRICS = (*RECALLS, "map@r", "r_precision", "nmi")
 
 
 def metric(run: Run, protocol: str, name: str) -> float:
@@ -38,19 +36,22 @@ def run_order(runs: list[Run], protocol: str) -> list[Run]:
     )
 
 
-def results_table(runs: list[Run], protocol: str) -> pd.DataFrame:
+def results_table(
+    runs: list[Run], protocol: str, *, among: list[Run] | None = None
+) -> pd.DataFrame:
     """Collect the metrics of every run, one row per run.
 
     Args:
         runs: Runs of one data set.
         protocol: Runs without it are left out.
+        among: The runs to tell them from by their group's title; default: themselves.
 
     Returns:
         Columns ``run``, ``group`` (see :func:`workbench.naming.group_titles`), ``loss``, ``seed``,
-        ``n_queries``, ``n_gallery``, ``n_classes`` and, per metric, ``<metric>``,
-        ``<metric>/low``, ``<metric>/high``.
+        ``distance``, ``n_queries``, ``n_gallery``, ``n_classes`` and, per metric that the field
+        reports on the data set, ``<metric>``, ``<metric>/low``, ``<metric>/high``.
     """
-    titles = group_titles(runs)
+    titles = group_titles(among or runs)
     rows = []
     for run in runs:
         entry = next((e for e in run.metrics["results"] if e["protocol"]["name"] == protocol), None)
@@ -61,15 +62,22 @@ def results_table(runs: list[Run], protocol: str) -> pd.DataFrame:
             "group": titles[run.name],
             "loss": loss_of(run),
             "seed": seed_of(run),
+            "distance": entry["protocol"].get("distance"),
             **{key: entry.get(key) for key in ("n_queries", "n_gallery", "n_classes")},
         }
-        for name in METRICS:
+        for name in usual_metrics(run.dataset):
             value = entry["metrics"].get(name) or {}
             row[name] = _number(value.get("value"))
             row[f"{name}/low"] = _number(value.get("low"))
             row[f"{name}/high"] = _number(value.get("high"))
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def metrics_of(table: pd.DataFrame) -> list[str]:
+    """Return the metrics that a table of results or losses has values of."""
+    names = [name for name in table if f"{name}/low" in table]
+    return [name for name in names if table[name].notna().any()]
 
 
 def loss_table(results: pd.DataFrame) -> pd.DataFrame:
@@ -92,7 +100,7 @@ def loss_table(results: pd.DataFrame) -> pd.DataFrame:
             "seeds": sorted(int(s) for s in part["seed"].dropna()),
             "n_queries": int(part["n_queries"].iloc[0]),
         }
-        for name in METRICS:
+        for name in metrics_of(results):
             for suffix in ("", "/low", "/high"):
                 row[name + suffix] = part[name + suffix].mean()
             row[f"{name}/sd"] = part[name].std(ddof=1) if len(part) > 1 else np.nan

@@ -213,7 +213,7 @@ def test_the_last_column_keeps_its_label():
     figure = figures.difference_matrix(pd.DataFrame(rows, columns=columns), names)
     assert len(set(figure.layout.xaxis.ticktext)) == 8
     assert figure.layout.xaxis.ticklabeloverflow == "allow"
-    assert figure.layout.margin.r >= 5 * 24
+    assert figure.layout.margin.r >= 6 * 24 * np.cos(np.pi / 3)
     assert set(figure.data[0].text) == {"≈ +0.0"}
 
 

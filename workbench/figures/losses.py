@@ -127,7 +127,7 @@ def difference_matrix(
     shown = pairs[pairs["a"].isin(position) & pairs["b"].isin(position)]
     sign = {"win": "▲", "loss": "▼", "tie": "≈"}
     colour = {"win": HIT, "loss": MISS, "tie": "rgba(138, 148, 160, 0.22)"}
-    side = max(28, min(52, 420 // max(1, len(names))))
+    side = max(28, min(52, 360 // max(1, len(names))))
     figure = go.Figure(
         go.Scatter(
             x=shown["b"].map(position),
@@ -152,10 +152,10 @@ def difference_matrix(
     count = len(names)
     texts = short_names(names, 24)
     ticks = {"tickvals": list(range(count)), "ticktext": texts, "ticklabeloverflow": "allow"}
-    figure.update_xaxes(side="top", tickangle=-45, range=[-0.6, count - 0.4], **ticks)
+    figure.update_xaxes(side="top", tickangle=-60, range=[-0.6, count - 0.4], **ticks)
     figure.update_yaxes(range=[count - 0.4, -0.6], **ticks)
     figure.update_layout(dragmode=False)
-    slanted = 5 * len(texts[-1]) if texts else 0  # pixels that the last label takes to its right
+    slanted = 3.5 * len(texts[-1]) if texts else 0  # pixels that the last label takes to its right
     figure = styled(figure, height=110 + (side + 6) * count, legend=False)
     figure.update_layout(margin={"r": max(12, slanted)})
     figure.update_xaxes(showgrid=False)

@@ -6,6 +6,7 @@ import streamlit as st
 
 from retrieval.runs import Run
 from workbench import address, comparison, figures
+from workbench.comparable import setting_apart
 from workbench.exports import export_menu
 from workbench.figures.style import CONFIG
 from workbench.loading import load_neighbours, protocols_of
@@ -85,6 +86,13 @@ def _comparable(chosen: Selection) -> bool:
     difference = comparison.difference_of_items(chosen.a, chosen.b)
     if difference:
         st.warning(plain(f"These runs cannot be compared query by query: {difference}."))
+        return False
+    apart = setting_apart(chosen.b, chosen.a, chosen.protocol)
+    if apart:
+        st.warning(
+            f"These runs cannot be compared: {plain(chosen.b.name)} was scored under another "
+            f"protocol than {plain(chosen.a.name)}: {plain(apart)}."
+        )
         return False
     if not (chosen.neighbours.first_hit > 0).any():
         st.info("No query has an item of its class in the gallery: there is nothing to compare.")

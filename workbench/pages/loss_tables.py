@@ -4,18 +4,20 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from workbench.state import Selection
-from workbench.tables import METRICS, TITLES, percent, published_table
+from retrieval.runs import Run
+from workbench.tables import TITLES, metrics_of, percent, published_table
 
 
-def metrics_table(table: pd.DataFrame) -> None:
+def metrics_table(table: pd.DataFrame, *, key: str = "losses") -> None:
     """Draw every metric of every loss with its interval.
 
     Args:
         table: See :func:`workbench.tables.loss_table`.
+        key: Key of the table on its page.
     """
+    names = metrics_of(table)
     shown = pd.DataFrame({"Loss": table["group"]})
-    for name in METRICS:
+    for name in names:
         shown[TITLES[name]] = [_cell(row, name) for _, row in table.iterrows()]
     shown["Seeds"] = [", ".join(map(str, seeds)) or "–" for seeds in table["seeds"]]
     shown["Queries"] = table["n_queries"]
@@ -23,8 +25,8 @@ def metrics_table(table: pd.DataFrame) -> None:
         shown,
         hide_index=True,
         column_config={"Loss": st.column_config.TextColumn(pinned=True)}
-        | {TITLES[name]: st.column_config.TextColumn(alignment="right") for name in METRICS},
-        key="losses",
+        | {TITLES[name]: st.column_config.TextColumn(alignment="right") for name in names},
+        key=key,
         alt="Metrics of every loss, best Recall@1 first",
     )
     st.caption(
@@ -43,9 +45,15 @@ def _cell(row: pd.Series, name: str) -> str:
     return value if pd.isna(half) else f"{value} ± {percent(half)}"
 
 
-def published_figures(chosen: Selection) -> None:
-    """Draw the published beside the measured figures, where a run follows a recipe."""
-    table = published_table(chosen.comparable, chosen.protocol)
+def published_figures(runs: list[Run], protocol: str, *, key: str = "published") -> None:
+    """Draw the published beside the measured figures, where a run follows a recipe.
+
+    Args:
+        runs: Comparable runs.
+        protocol: Name of what was measured under it.
+        key: Key of the table on its page.
+    """
+    table = published_table(runs, protocol)
     if table.empty:
         return
     st.markdown("**Beside the published figures**")
@@ -55,7 +63,7 @@ def published_figures(chosen: Selection) -> None:
         changed=table["changed"].replace("", "as published"),
     )
     shown.columns = ["Run", "Recipe", "Metric", "Measured", "Published", "Note"]
-    st.dataframe(shown, hide_index=True, key="published")
+    st.dataframe(shown, hide_index=True, key=key)
 
 
 def _figure(metric: str, value: float) -> str:

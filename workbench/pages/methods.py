@@ -12,6 +12,7 @@ from workbench.components import image_cards
 from workbench.exports import export_menu
 from workbench.figures.style import CONFIG
 from workbench.gallery import card
+from workbench.loading import protocols_of
 from workbench.naming import loss_of, seed_of
 from workbench.navigation import open_query
 from workbench.state import Selection, selection
@@ -105,6 +106,7 @@ def _runs(chosen: Selection) -> None:
                 "Run": run.name,
                 "Loss": loss_of(run) if settings else "imported",
                 "Backbone": settings.get("backbone"),
+                "Distance": _distance(run, chosen.protocol),
                 "Width": int(run.embeddings.shape[1]),
                 "Steps": settings.get("steps"),
                 "Seed": seed_of(run),
@@ -122,6 +124,12 @@ def _runs(chosen: Selection) -> None:
     name = st.selectbox("Every setting of", names, index=names.index(chosen.a.name), width=360)
     run = next(run for run in chosen.runs if run.name == name)
     st.code(yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True), language="yaml")
+
+
+def _distance(run: Run, protocol: str) -> str | None:
+    if protocol not in protocols_of(run):
+        return None
+    return run.result(protocol)["protocol"].get("distance")
 
 
 def _seconds(value: object) -> float | None:
@@ -143,9 +151,7 @@ GEOMETRY = {
 
 
 def _geometry(chosen: Selection) -> None:
-    cards = {
-        run.name: run.result(chosen.protocol).get("geometry") or {} for run in chosen.comparable
-    }
+    cards = {run.name: run.result(chosen.protocol).get("geometry") or {} for run in chosen.scored}
     rows = [
         {"Geometry of the embedding": meaning}
         | {name: card[key] for name, card in cards.items() if card.get(key) is not None}

@@ -16,7 +16,7 @@ from workbench.pages.loss_tables import metrics_table, published_figures
 from workbench.run_report import page_html
 from workbench.state import Selection, selection
 from workbench.tables import loss_table, percent, recall_curve, results_table, with_intervals
-from workbench.theme import file_stem, page_head
+from workbench.theme import file_stem, page_head, plain
 
 LEDE = (
     "An embedding turns an image into a point, so that images of one class lie close together; "
@@ -28,7 +28,7 @@ def overview_page() -> None:
     """Draw the page."""
     chosen = selection()
     head = page_head("Overview", chosen, run=False)
-    results = results_table(chosen.runs, chosen.protocol)
+    results = results_table(chosen.comparable, chosen.protocol, among=chosen.runs)
     table = loss_table(results)
     with st.container(key="lede"):
         st.markdown(LEDE)
@@ -38,12 +38,17 @@ def overview_page() -> None:
     way_buttons()
     st.subheader("Losses", anchor=False)
     metrics_table(table)
-    published_figures(chosen)
+    if chosen.others:
+        reasons = "; ".join(dict.fromkeys(reason for reason, _ in chosen.others))
+        n = sum(len(runs) for _, runs in chosen.others)
+        st.caption(f"{n} more under another protocol ({plain(reasons)}): see the end of the page.")
+    published_figures(chosen.comparable, chosen.protocol)
     curves = _curves(chosen, table)
     _recall(table, curves)
     evidence(compared)
     training = _training_figures(chosen)
     _training(training)
+    _others(chosen)
     figures_shown = {
         "Recall at K": lambda: figures.recall_curves(curves),
         "Recall at 1": lambda: figures.loss_intervals(table),
@@ -61,6 +66,22 @@ def overview_page() -> None:
             figures=figures_shown,
             files={"Report (HTML)": report},
         )
+
+
+def _others(chosen: Selection) -> None:
+    """Draw the results that cannot stand in the table above, each protocol in its own."""
+    if not chosen.others:
+        return
+    st.subheader("Under another protocol", anchor=False)
+    st.caption(
+        "Not comparable with the above, and not tested against it. Choose one of these runs as "
+        "run A to see it with those like it."
+    )
+    for number, (reason, runs) in enumerate(chosen.others):
+        st.markdown(f"**{plain(reason).capitalize()}**")
+        table = loss_table(results_table(runs, chosen.protocol, among=chosen.runs))
+        metrics_table(table, key=f"losses_{number}")
+        published_figures(runs, chosen.protocol, key=f"published_{number}")
 
 
 def _recall(table: pd.DataFrame, curves: dict[str, pd.DataFrame]) -> None:
@@ -87,7 +108,7 @@ def _recall(table: pd.DataFrame, curves: dict[str, pd.DataFrame]) -> None:
 
 def _report(chosen: Selection) -> bytes:
     """Write what ``retrieval report`` does about the runs and the protocol looked at."""
-    sections = make_report(chosen.comparable)
+    sections = make_report(chosen.scored)
     return page_html([s for s in sections if s.protocol["name"] == chosen.protocol]).encode()
 
 
