@@ -8,6 +8,7 @@ import pytest
 
 from tests.workbench.small import LABELS, neighbours
 from workbench import failures
+from workbench.pages.failure_tabs import pairs_shown
 
 
 @pytest.fixture
@@ -81,3 +82,9 @@ def test_opens_on_a_confident_near_miss(table):
     assert failures.instructive_failure(table) == 0
     right = table.assign(first_hit=1, correct=True)
     assert failures.instructive_failure(right) == 5  # the least sure answer
+
+
+def test_pairs_of_images_say_how_many_queries_they_stand_for():
+    assert pairs_shown(7, 5) == "7 queries; the 5 most similar, each beside its nearest item"
+    assert pairs_shown(1, 1) == "1 query, each beside its nearest item, most similar first"
+    assert pairs_shown(0, 0) == "0 queries"

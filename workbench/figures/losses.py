@@ -155,8 +155,10 @@ def difference_matrix(
     figure.update_xaxes(side="top", tickangle=-60, range=[-0.6, count - 0.4], **ticks)
     figure.update_yaxes(range=[count - 0.4, -0.6], **ticks)
     figure.update_layout(dragmode=False)
-    slanted = 3.5 * len(texts[-1]) if texts else 0  # pixels that the last label takes to its right
-    figure = styled(figure, height=110 + (side + 6) * count, legend=False)
+    # Pixels that the labels take above the squares, and the last one to their right.
+    upwards = 5.5 * max(map(len, texts), default=0)
+    slanted = 3.5 * len(texts[-1]) if texts else 0
+    figure = styled(figure, height=40 + upwards + (side + 6) * count, legend=False)
     figure.update_layout(margin={"r": max(12, slanted)})
     figure.update_xaxes(showgrid=False)
     figure.update_yaxes(showgrid=False)

@@ -99,7 +99,7 @@ def _pair_images(chosen: Selection, table: pd.DataFrame, labels, pair: tuple[int
         lines.append(
             {
                 "title": f"{names[asked]}, answered by {names[answered]}",
-                "detail": _pairs_shown(len(part), len(shown)),
+                "detail": pairs_shown(len(part), len(shown)),
                 "cards": cards,
                 "size": 100,
                 "empty": "Never in this direction.",
@@ -108,7 +108,7 @@ def _pair_images(chosen: Selection, table: pd.DataFrame, labels, pair: tuple[int
     image_cards({"rows": lines}, key="pair_images", on_pick=open_or_mark)
 
 
-def _pairs_shown(n: int, shown: int) -> str:
+def pairs_shown(n: int, shown: int) -> str:
     """Say how many queries there are, and what the pairs of images below are."""
     what = f"{n:,} quer{'y' if n == 1 else 'ies'}"
     if shown < n:

@@ -41,7 +41,7 @@ def overview_page() -> None:
     if chosen.others:
         reasons = "; ".join(dict.fromkeys(reason for reason, _ in chosen.others))
         n = sum(len(runs) for _, runs in chosen.others)
-        st.caption(f"{n} more under another protocol ({plain(reasons)}): see the end of the page.")
+        st.caption(f"{n} more cannot be compared ({plain(reasons)}): see the end of the page.")
     published_figures(chosen.comparable, chosen.protocol)
     curves = _curves(chosen, table)
     _recall(table, curves)
@@ -72,10 +72,10 @@ def _others(chosen: Selection) -> None:
     """Draw the results that cannot stand in the table above, each protocol in its own."""
     if not chosen.others:
         return
-    st.subheader("Under another protocol", anchor=False)
+    st.subheader("Not comparable with the above", anchor=False)
     st.caption(
-        "Not comparable with the above, and not tested against it. Choose one of these runs as "
-        "run A to see it with those like it."
+        "Scored under another protocol or on other items, and so not tested against the losses "
+        "above. Choose one of these runs as run A to see it with those like it."
     )
     for number, (reason, runs) in enumerate(chosen.others):
         st.markdown(f"**{plain(reason).capitalize()}**")

@@ -169,7 +169,7 @@ def _every_run(chosen: Selection, row: int) -> None:
     image_cards({"rows": lines}, key="every_run", on_pick=_pick)
     if chosen.others:
         reasons = dict.fromkeys(reason for reason, _ in chosen.others)
-        st.caption(f"Without the runs of another protocol: {plain('; '.join(reasons))}.")
+        st.caption(f"Without the runs that cannot be compared: {plain('; '.join(reasons))}.")
 
 
 def _same_item(run, other, row: int) -> bool:
