@@ -95,8 +95,9 @@ def results(runs: dict[str, Run], protocol: str | None = None) -> pd.DataFrame:
         rows[title] = {TITLES[m]: _with_interval(result["metrics"].get(m)) for m in SHOWN}
     order = sorted(found, key=lambda t: -found[t]["metrics"]["recall@1"]["value"])
     first = next(iter(found.values()))
+    distances = sorted({result["protocol"]["distance"] for result in found.values()})
     print(
-        f"{first['protocol']['title']}, {first['protocol']['distance']} distance: "
+        f"{first['protocol']['title']}, {' and '.join(distances)} distance: "
         f"{first['n_queries']:,} queries of {first['n_classes']:,} classes, "
         f"{first['n_gallery']:,} gallery items; %, with 95% intervals"
     )

@@ -1,5 +1,7 @@
 """Methods and data: how every number was made, from what, by which run."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -139,6 +141,7 @@ def _seconds(value: object) -> float | None:
 
 
 GEOMETRY = {
+    "relative_spread": "relative spread: 0 if all embeddings are equal",
     "density": "class spread / class distance (Roth 2020)",
     "spectral_decay": "spectral decay: 0 if all directions are used alike (Roth 2020)",
     "effective_rank": "effective rank (Roy 2007)",
@@ -187,7 +190,7 @@ def _data(chosen: Selection) -> None:
     if dataset.get("n_train"):
         parts.append(f"{dataset['n_train']:,} other items were trained on, of other classes")
     st.markdown(f"**{plain(chosen.dataset)}**: " + ", ".join(parts) + ".")
-    st.text(f"Images: {dataset.get('root', 'not recorded')}")
+    st.text(f"Images: {_near(dataset.get('root', 'not recorded'))}")
     left, right = st.columns([3, 2], gap="large")
     with left:
         sizes = items["label"].value_counts()
@@ -216,3 +219,9 @@ def _sample(run: Run) -> list[dict]:
         chosen = rng.choice(rows, min(PER_CLASS, len(rows)), replace=False)
         cards += [card(run, int(row)) for row in chosen]
     return [{"cards": cards, "size": 88}]
+
+
+def _near(folder: str) -> str:
+    """Leave out of a path where the app was started: the rest is what the reader knows."""
+    path = Path(folder)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else folder
