@@ -41,7 +41,7 @@ def image_cards(data: dict, *, key: str, on_pick: Callable[[dict], None] | None 
 
 def point_images(
     charts: Sequence[str],
-    url: str,
+    urls: Sequence[str],
     *,
     key: str,
     selected: int | None = None,
@@ -56,7 +56,7 @@ def point_images(
 
     Args:
         charts: The ``key`` of each ``st.plotly_chart``.
-        url: Address of hover cards, to which the row is appended.
+        urls: Address of the hover cards of each chart, to which the row is appended.
         key: Unique key of this component on the page.
         selected: Row to ring, or None.
         neighbours: Rows to join to the selected one by lines.
@@ -71,7 +71,7 @@ def point_images(
 
     data = {
         "charts": list(charts),
-        "url": url,
+        "urls": list(urls),
         "selected": selected,
         "neighbours": [int(row) for row in neighbours],
         "found": [int(row) for row in found],

@@ -46,7 +46,10 @@ class Points {
     this.charts = [];
     // Charts in three dimensions do not say where the pointer is.
     this.pointer = { clientX: 0, clientY: 0 };
-    this.moved = (event) => (this.pointer = event);
+    this.moved = (event) => {
+      this.pointer = event;
+      this.charts.forEach((chart) => chart.dragged(event));
+    };
     window.addEventListener("pointermove", this.moved, true);
     this.timer = setInterval(() => this.charts.forEach((chart) => chart.look()), 250);
   }
@@ -59,8 +62,7 @@ class Points {
       this.charts.forEach((chart) => chart.release());
       this.charts = data.charts.map((key) => new Chart(key, this));
     }
-    if (this.url !== data.url) this.known.clear();
-    this.url = data.url;
+    this.urls = new Map(data.charts.map((key, i) => [key, data.urls[i]]));
     this.charts.forEach((chart) => {
       chart.look();
       chart.draw();
@@ -72,21 +74,22 @@ class Points {
     return this.charts.length > 1 && this.shown !== null ? [this.shown] : [];
   }
 
-  enter(row) {
+  enter(row, key) {
     this.shown = row;
     if (this.charts.length > 1) this.charts.forEach((chart) => chart.draw());
     clearTimeout(this.wait);
-    this.wait = setTimeout(() => this.show(row), this.known.has(row) ? 0 : WAIT);
+    const address = this.urls.get(key) + row;
+    this.wait = setTimeout(() => this.show(row, address), this.known.has(address) ? 0 : WAIT);
   }
 
-  async show(row) {
-    if (!this.known.has(row)) {
-      const answer = await fetch(this.url + row);
+  async show(row, address) {
+    if (!this.known.has(address)) {
+      const answer = await fetch(address);
       if (!answer.ok) return;
-      this.known.set(row, await answer.json());
+      this.known.set(address, await answer.json());
     }
     if (this.shown !== row) return;
-    fill(this.panel, this.known.get(row));
+    fill(this.panel, this.known.get(address));
     place(this.panel, this.pointer);
     this.panel.hidden = false;
   }

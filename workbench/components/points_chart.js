@@ -35,7 +35,7 @@ class Chart {
     };
     // Plotly covers the page while a button is down, so the release is heard on the window.
     this.down = (event) => {
-      this.pressed = { x: event.clientX, y: event.clientY, row: owner.shown };
+      this.pressed = { x: event.clientX, y: event.clientY, row: owner.shown, far: 0 };
     };
     this.up = (event) => this.released(event);
   }
@@ -91,15 +91,23 @@ class Chart {
   over(event) {
     const point = event.points?.[0];
     if (!point || point.curveNumber !== 0 || !this.rows) return;
-    this.owner.enter(Number(this.rows[point.pointNumber]));
+    this.owner.enter(Number(this.rows[point.pointNumber]), this.key);
+  }
+
+  // A lasso may end where it began: what counts is how far the pointer was meanwhile.
+  dragged(event) {
+    const { pressed } = this;
+    if (!pressed) return;
+    const moved = Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y);
+    pressed.far = Math.max(pressed.far, moved);
   }
 
   released(event) {
+    this.dragged(event);
     const { pressed } = this;
     this.pressed = null;
     if (!pressed || pressed.row === null || event.button !== 0) return;
-    const moved = Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y);
-    if (moved < 4) this.owner.click(pressed.row);
+    if (pressed.far < 4) this.owner.click(pressed.row);
   }
 
   // Pixel of an item on this chart, or null if it is not drawn or out of sight.

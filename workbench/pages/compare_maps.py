@@ -42,7 +42,7 @@ def maps_tab(chosen: Selection, result: Comparison) -> None:
     selected = rows[_latest(_draw_maps(chosen, rows, (points_a, points_b), colouring))]
     point_images(
         CHARTS,
-        hover_url(chosen.a, chosen.protocol),
+        [hover_url(run, chosen.protocol) for run in (chosen.a, chosen.b)],
         key="maps_points",
         selected=current_item(len(chosen.a.items)),
         found=selected,

@@ -72,7 +72,7 @@ def _map(chosen: Selection, shown: dict[str, go.Figure]) -> None:
     with left:
         point_images(
             ["map"],
-            hover_url(chosen.a, chosen.protocol),
+            [hover_url(chosen.a, chosen.protocol)],
             key="map_points",
             selected=row,
             neighbours=() if near is None else near.ids.tolist(),
