@@ -94,6 +94,11 @@ def base_settings(options: argparse.Namespace) -> TrainSettings:
     return base.with_(freeze_backbone=False, **FINE_TUNED) if options.fine_tune else base
 
 
+def table_row(key: tuple[str, str], mean: dict, deviation: dict) -> str:
+    cells = [f"{mean[p, m]:.3f} ({deviation[p, m]:.3f})" for p in PROTOCOLS for m in METRICS]
+    return f"| {key[0]} | {key[1]} | " + " | ".join(cells) + " |"
+
+
 def main() -> None:
     options = parse()
     base = base_settings(options)
@@ -112,8 +117,7 @@ def main() -> None:
     for key, way in ways.items():
         frame = pd.DataFrame([way(seed) for seed in range(options.seeds)])
         lines[key] = (frame.mean().to_dict(), frame.std(ddof=1).to_dict())
-        mean, sd = (part["query_gallery", "recall@1"] for part in lines[key])
-        print(f"done: {' '.join(key)}, cross-store R@1 {mean:.3f} ({sd:.3f})", flush=True)
+        print(f"done: {table_row(key, *lines[key])}", flush=True)
     how = "128 px, the whole network" if options.fine_tune else "160 px, frozen"
     print(
         f"\nEfficientNet-Lite0, {how}; {options.size}-d head, {options.steps} steps, "
@@ -123,9 +127,7 @@ def main() -> None:
     print("| | loss | " + " | ".join(heads) + " |\n|---|---|" + "---|" * len(heads))
     order = sorted(lines, key=lambda k: -lines[k][0]["query_gallery", "recall@1"])
     for key in order:
-        mean, sd = lines[key]
-        cells = [f"{mean[p, m]:.3f} ({sd[p, m]:.3f})" for p in PROTOCOLS for m in METRICS]
-        print(f"| {key[0]} | {key[1]} | " + " | ".join(cells) + " |")
+        print(table_row(key, *lines[key]))
 
 
 if __name__ == "__main__":
