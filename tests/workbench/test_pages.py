@@ -114,7 +114,7 @@ def test_a_link_shows_the_same_view():
         "Confused classes",
         "Worst classes",
         "Hubs and orphans",
-        "Near-duplicates across classes",
+        "Near-duplicates",
         "Suspected label errors",
         "Notes",
     ],

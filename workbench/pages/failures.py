@@ -11,12 +11,13 @@ from workbench.exports import export_menu
 from workbench.figures.failures import rank_bins
 from workbench.figures.style import CONFIG
 from workbench.gallery import query_groups
+from workbench.pages.failure_headline import headline
 from workbench.pages.failure_tabs import classes_tab, notes_tab, pairs_tab
 from workbench.pages.note_box import mark_switch, open_or_mark
 from workbench.pages.oddity_tabs import duplicates_tab, hubs_tab, label_errors_tab
 from workbench.pages.paging import page_of
 from workbench.state import Selection, selection
-from workbench.theme import file_stem, page_head
+from workbench.theme import class_names, file_stem, page_head
 
 ORDERS = {
     "Confident and wrong": (
@@ -36,7 +37,7 @@ TABS = {
     "Confused classes": pairs_tab,
     "Worst classes": classes_tab,
     "Hubs and orphans": hubs_tab,
-    "Near-duplicates across classes": duplicates_tab,
+    "Near-duplicates": duplicates_tab,
     "Suspected label errors": label_errors_tab,
     "Notes": notes_tab,
 }
@@ -47,14 +48,10 @@ def failures_page() -> None:
     chosen = selection()
     head = page_head("Failures", chosen)
     table = analyses.query_table(chosen.neighbours, chosen.a.items["label"].to_numpy())
-    wrong, n = len(analyses.failures(table)), int(table["answerable"].sum())
+    summary = headline(table, chosen.a.items["label"].to_numpy(), class_names(chosen.a))
     click = "mark it" if st.session_state.get("marking") else "look at it as the query"
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(
-            f"**{wrong:,} of {n:,}** queries ({100 * wrong / max(1, n):.1f} %) are wrong at rank "
-            f"1. Click any image to {click}.",
-            width="stretch",
-        )
+        st.markdown(f"{summary} Click any image to {click}.", width="stretch")
         mark_switch(chosen.a)
     names = ["Queries", *TABS]
     address.keep("tab", names[0], names)

@@ -1,0 +1,39 @@
+"""The sentence on top of the Failures page, on the retrieval of ``small.py``."""
+
+from tests.workbench.small import LABELS, neighbours
+from tests.workbench.test_robustness import NAMES
+from workbench.failures import query_table
+from workbench.pages.failure_headline import headline
+
+ISOLATES = str.maketrans("", "", "\u2068\u2069")
+
+
+def said(names: dict[int, str], **columns: object) -> str:
+    table = query_table(neighbours(), LABELS).assign(**columns)
+    return headline(table, LABELS, names).translate(ISOLATES)
+
+
+def test_it_names_the_most_confused_pair_and_the_worst_class_with_counts():
+    assert said({0: "kiwi", 1: "lime", 2: "fig"}) == (
+        "**2 of 5** queries (40.0 %) are wrong at rank 1. Most confused: **kiwi** and **lime** "
+        "(2 queries). Worst class: **kiwi** (1 of 2 right)."
+    )
+
+
+def test_several_classes_that_are_never_right_are_counted():
+    text = said({0: "kiwi", 1: "lime"}, correct=False, top=[2, 2, 0, 0, 0, 0])
+    assert "Worst classes: 2 of 2 are never right" in text
+    assert "the one with the most queries is **lime** (0 of 3)." in text
+
+
+def test_nothing_is_named_where_nothing_is_wrong():
+    text = said({0: "kiwi", 1: "lime"}, first_hit=1, correct=True, answerable=True)
+    assert text == "**0 of 6** queries (0.0 %) are wrong at rank 1."
+
+
+def test_long_and_hostile_names_are_cut_and_stay_text():
+    text = headline(query_table(neighbours(), LABELS), LABELS, {0: NAMES[0], 1: "x" * 300})
+    assert "<script>" not in text
+    assert "\\<b\\>bold" in text
+    assert "x" * 40 not in text
+    assert "x" * 39 + "…\u2069**" in text
