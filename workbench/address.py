@@ -1,8 +1,9 @@
 """The page's address holds everything that is being looked at, so that a link shows the same view.
 
-The URL wins whenever it changes (a link, an edit, the browser's back and forward); otherwise the
-session does. All parameters are written in one go at the end of a run of the script, so that one
-action is one step of the browser's history. Streamlit's own ``bind="query-params"`` is not used: it
+The URL wins whenever it changes (a link, an edit, the browser's back and forward): what it leaves
+out has its default then. Otherwise the session does. All parameters are written in one go at the
+end of a run of the script, so that one action is one step of the browser's history; ``history.js``
+sees to the rest. Streamlit's own ``bind="query-params"`` is not used: it
 leaves out defaults, which change as runs are added, and does not go with ``st.switch_page``.
 """
 
@@ -12,11 +13,31 @@ import streamlit as st
 
 SEEN = "_address_seen"  # parameter -> value that the URL had when it was last read or written
 SHOWN = "_address_shown"  # parameters that the current run of the script shows
+WHOLE = "_address_whole"  # all that the URL held when it was last read or written
+CHANGED = "_address_changed"  # whether the URL has changed by itself since
 
 
 def start() -> None:
     """Begin a run of the script: nothing is shown yet."""
     st.session_state[SHOWN] = {}
+    whole = st.query_params.to_dict()
+    # Without parameters it is a page's link, which keeps what is looked at.
+    st.session_state[CHANGED] = bool(whole) and whole != st.session_state.get(WHOLE)
+    expect(whole)
+
+
+def expect(whole: dict[str, str]) -> None:
+    """Take the URL's parameters as known: they are not a change that comes from outside.
+
+    Args:
+        whole: Parameter -> value.
+    """
+    st.session_state[WHOLE] = whole
+
+
+def has_changed() -> bool:
+    """Tell whether the URL changed by itself before this run of the script."""
+    return bool(st.session_state.get(CHANGED))
 
 
 def keep(
@@ -48,6 +69,8 @@ def keep(
         except ValueError:
             value = default
         seen[key] = text
+    elif text is None and has_changed():
+        value = default
     if options is not None and value not in options:
         value = default
     if key not in st.session_state or st.session_state[key] != value:
@@ -75,3 +98,5 @@ def write() -> None:
         st.session_state[SEEN].pop(gone, None)
     if st.query_params.to_dict() != wanted:
         st.query_params.from_dict(wanted)
+    expect(wanted)
+    st.session_state[CHANGED] = False

@@ -34,7 +34,9 @@ def follow_jump(pages: dict) -> None:
     """
     page = st.session_state.pop("jump", None)
     if page is not None:
-        st.switch_page(pages[page], query_params=address.current() or st.query_params.to_dict())
+        parameters = address.current() or st.query_params.to_dict()
+        address.expect(parameters)
+        st.switch_page(pages[page], query_params=parameters)
 
 
 def open_query(choice: dict) -> None:

@@ -170,7 +170,10 @@ def current_item(n_items: int) -> int | None:
     Returns:
         A valid row or None.
     """
+    before = st.session_state.get("item")
     row = address.keep("item", parse=_row)
+    if before is not None and row != before and address.has_changed():
+        _retrace(before, row)
     return row if row is not None and 0 <= row < n_items else None
 
 
@@ -178,6 +181,20 @@ def _row(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 12):
         raise ValueError(text)
     return int(text)
+
+
+def _retrace(before: int, row: int | None) -> None:
+    """Let the app's Back follow the browser's back and forward.
+
+    Args:
+        before: The item that was selected.
+        row: The one that the URL asks for.
+    """
+    trail = st.session_state.setdefault("trail", [])
+    if trail and trail[-1] == row:
+        trail.pop()
+    elif row is not None:
+        trail.append(before)
 
 
 def show_item(row: int) -> None:

@@ -79,6 +79,21 @@ def test_the_browsers_back_and_forward_walk_through_items(page, server):
     assert page.locator("h1").inner_text() == "Retrieval"
 
 
+def test_following_a_page_is_one_step_of_the_browsers_history(page, server):
+    visit(page, f"{server}/failures")  # short: what is missing is filled in
+    expect_parameter(page, "a", "semi_hard_triplet-s0")
+    page.get_by_test_id("stSidebarNav").get_by_text("Retrieval").click()
+    expect(page.locator("h1")).to_have_text("Retrieval")
+    expect(page).to_have_url(re.compile("item="))
+    page.get_by_test_id("stSidebarNav").get_by_text("Methods and data").click()
+    expect(page.locator("h1")).to_have_text("Methods and data")
+    expect(page).to_have_url(re.compile("item="))
+    assert page.evaluate("history.length") == 4  # the empty page that a browser opens with
+    for title in ("Retrieval", "Failures"):
+        page.go_back()
+        expect(page.locator("h1")).to_have_text(title)
+
+
 def test_keys_walk_through_queries(page, server):
     visit(page, f"{server}/retrieval?item=0")
     expect(page.locator(".st-key-results .card.query[data-row='0']")).to_be_visible()

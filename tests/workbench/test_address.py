@@ -1,0 +1,73 @@
+"""The page's address: what it holds, and what a change of it from outside does."""
+
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import HTMLResponse, PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from tests.workbench.test_pages import open_page
+from tests.workbench.test_walking import press
+from workbench.history import SCRIPT, HistoryScript
+
+
+@pytest.fixture(autouse=True)
+def _served(runs_root, monkeypatch):
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(runs_root))
+
+
+def go(app, parameters: dict[str, str]) -> None:
+    """Change the address as the browser's back and forward do."""
+    for key in list(app.query_params):
+        del app.query_params[key]
+    for key, value in parameters.items():
+        app.query_params[key] = value
+    app.run()
+    assert not app.exception
+
+
+def parameters_of(app) -> dict[str, str]:
+    return {key: app.query_params[key] for key in app.query_params}
+
+
+def test_what_the_browsers_back_leaves_out_has_its_default():
+    app = open_page("retrieval", item="0", a="lifted_loss-s0")
+    before = parameters_of(app)
+    app.segmented_control(key="k").set_value(20).run()
+    assert app.query_params["k"] == "20"
+    go(app, before)
+    assert app.session_state["k"] == 10
+    assert parameters_of(app) == before
+
+
+def test_the_apps_back_follows_the_browsers_back_and_forward():
+    app = open_page("retrieval", item="0")
+    first = parameters_of(app)
+    press(app, "Next")
+    press(app, "Next")
+    assert app.session_state["trail"] == [0, 1]
+    go(app, first | {"item": "1"})
+    assert app.session_state["trail"] == [0]
+    go(app, first | {"item": "6"})
+    assert app.session_state["trail"] == [0, 1]
+    press(app, "Back")
+    assert app.session_state["item"] == 1
+
+
+def _answer(content: str, kind: type, accept: str, **headers: str):
+    async def endpoint(request):
+        return kind(content, headers={"etag": "x"})
+
+    app = Starlette(routes=[Route("/", endpoint)], middleware=[Middleware(HistoryScript)])
+    return TestClient(app).get("/", headers={"accept": accept} | headers)
+
+
+def test_the_script_is_put_into_pages_only():
+    html = "<html><head><title>x</title></head></html>"
+    answer = _answer(html, HTMLResponse, "text/html,*/*")
+    script = SCRIPT.read_text(encoding="utf-8")
+    assert answer.text == html.replace("<head>", f"<head><script>\n{script}</script>")
+    assert "etag" not in answer.headers
+    assert _answer(html, HTMLResponse, "*/*").text == html
+    assert _answer(html, PlainTextResponse, "text/html").text == html
