@@ -8,6 +8,7 @@ al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited Set
 The price is one more forward pass.
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -37,6 +38,7 @@ def chunked_gradients(
     labels: tf.Tensor,
     chunk: int,
     scale_loss: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
+    embed: Callable[[tf.Tensor], tf.Tensor] | None = None,
 ) -> Step:
     """Compute the gradients of a loss over the whole batch, holding activations of one chunk.
 
@@ -54,6 +56,8 @@ def chunked_gradients(
         chunk: Images embedded at a time; the last chunk may be smaller.
         scale_loss: What is differentiated is ``scale_loss(loss)``; the optimizer's ``scale_loss``
             in mixed precision.
+        embed: images (b, ...) -> embeddings (b, D) by the model as it is to train; default:
+            ``model(images, training=True)``.
 
     Returns:
         The loss, the gradients and the embeddings.
@@ -61,7 +65,8 @@ def chunked_gradients(
     images = tf.convert_to_tensor(images)
     # Batch norm's moving averages and the seeds of dropout: the second pass must start from them.
     state = [(v, tf.identity(v.value)) for v in model.non_trainable_variables]
-    embeddings = _embed(model, images, chunk)
+    embed = embed or functools.partial(model, training=True)
+    embeddings = _embed_all(embed, images, chunk, model.output_shape[-1])
     own = list(getattr(loss, "trainable_variables", []))
     with tf.GradientTape() as tape:
         tape.watch(embeddings)
@@ -72,7 +77,7 @@ def chunked_gradients(
     )
     for variable, before in state:
         variable.assign(before)
-    gradients = _propagate(model, images, outer, chunk)
+    gradients = _propagate(embed, model.trainable_variables, images, outer, chunk)
     return Step(value, gradients + own_gradients, embeddings)
 
 
@@ -80,11 +85,11 @@ def _chunks(images: tf.Tensor, chunk: int) -> tf.Tensor:
     return (tf.shape(images)[0] + chunk - 1) // chunk
 
 
-def _embed(model: keras.Model, images: tf.Tensor, chunk: int) -> tf.Tensor:
+def _embed_all(embed: Callable, images: tf.Tensor, chunk: int, width: int) -> tf.Tensor:
     """Embed all images, chunk by chunk: (B, D) float32."""
 
     def step(number: tf.Tensor, parts: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-        part = model(images[number * chunk : (number + 1) * chunk], training=True)
+        part = embed(images[number * chunk : (number + 1) * chunk])
         return number + 1, parts.write(number, tf.cast(part, tf.float32))
 
     count = _chunks(images, chunk)
@@ -93,19 +98,18 @@ def _embed(model: keras.Model, images: tf.Tensor, chunk: int) -> tf.Tensor:
     _, parts = tf.while_loop(
         lambda number, _: number < count, step, (0, parts), parallel_iterations=1
     )
-    return tf.ensure_shape(parts.concat(), (images.shape[0], model.output_shape[-1]))
+    return tf.ensure_shape(parts.concat(), (images.shape[0], width))
 
 
 def _propagate(
-    model: keras.Model, images: tf.Tensor, outer: tf.Tensor, chunk: int
+    embed: Callable, variables: list, images: tf.Tensor, outer: tf.Tensor, chunk: int
 ) -> list[tf.Tensor]:
     """Sum over chunks the gradients of <embeddings, outer>; outer is (B, D)."""
-    variables = model.trainable_variables
 
     def step(number: tf.Tensor, sums: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
         rows = slice(number * chunk, (number + 1) * chunk)
         with tf.GradientTape() as tape:
-            part = tf.cast(model(images[rows], training=True), tf.float32)
+            part = tf.cast(embed(images[rows]), tf.float32)
         gradients = tape.gradient(
             part,
             variables,

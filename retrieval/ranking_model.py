@@ -6,7 +6,7 @@ import tensorflow as tf
 from retrieval.chunked_gradients import Step, chunked_gradients
 from retrieval.errors import UserError
 from retrieval.losses.base import RankingLoss
-from retrieval.models.freezing import batch_norms
+from retrieval.models.freezing import batch_norms, inference_mode
 from retrieval.optimizers import apply_scaled, replica_mean
 
 
@@ -30,10 +30,10 @@ class RankingModel(keras.Model):
     Attributes:
         network: images or features -> embeddings (B, D).
         ranking_loss: ``loss(labels (B,), embeddings (B, D)) -> scalar``.
-        freeze_steps: Steps during which the sub-model ``backbone`` stays as it is, the moving
-            statistics of its batch norms included.
-        freeze_batch_norm_steps: Steps during which its batch norms do: scale, offset and moving
-            statistics. They normalise by the batch meanwhile, as during ``freeze_steps``.
+        freeze_steps: Steps during which the sub-model ``backbone`` stays as it is, its batch norms
+            in inference mode.
+        freeze_batch_norm_steps: Steps during which its batch norms do: they normalise by their
+            moving statistics, and these, scale and offset stay.
         multipliers: Learning rate of ``"backbone"`` and ``"loss"`` relative to the head's; default:
             1 and what the loss recommends.
         chunk_size: Images embedded at a time, to save memory; 0: the whole batch. For one replica.
@@ -72,29 +72,40 @@ class RankingModel(keras.Model):
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Take one optimiser step on a batch of (inputs (B, ...), labels (B,))."""
         inputs, labels = data
-        statistics = [(v, tf.identity(v.value)) for v in self._held_statistics()]
         batch = inputs.shape[0]  # may be unknown when the step is traced
         if self.chunk_size and (batch is None or batch > self.chunk_size):
             step = self._in_chunks(inputs, labels)
         else:
             step = self._at_once(inputs, labels)
-        for variable, before in statistics:
-            released = self._released(self.freeze_batch_norm_steps)
-            variable.assign(tf.where(released, variable.value, before))
         variables = self.network.trainable_variables + self.loss_weights
         apply_scaled(self.optimizer, step.gradients, variables, self._factors(variables))
         return {"loss": step.loss, "spread": relative_spread(step.embeddings)}
 
+    def _embed(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Embed a batch as in training, batch norms held for a while in inference mode."""
+
+        def freely() -> tf.Tensor:
+            return self.network(inputs, training=True)
+
+        def with_held_norms() -> tf.Tensor:
+            with inference_mode(norms):
+                return self.network(inputs, training=True)
+
+        norms = self._batch_norms() if self.freeze_batch_norm_steps else []
+        if not norms:
+            return freely()
+        return tf.cond(self._released(self.freeze_batch_norm_steps), freely, with_held_norms)
+
     def _in_chunks(self, inputs: tf.Tensor, labels: tf.Tensor) -> Step:
         scale = self.optimizer.scale_loss
         return chunked_gradients(
-            self.network, self.ranking_loss, inputs, labels, self.chunk_size, scale
+            self.network, self.ranking_loss, inputs, labels, self.chunk_size, scale, self._embed
         )
 
     def _at_once(self, inputs: tf.Tensor, labels: tf.Tensor) -> Step:
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         with tf.GradientTape() as tape:
-            embeddings = tf.cast(self.network(inputs, training=True), tf.float32)
+            embeddings = tf.cast(self._embed(inputs), tf.float32)
             labels, embeddings = gather_replicas(labels, embeddings, replicas)
             loss = self.ranking_loss(labels, embeddings)
             # Every replica computes the same global loss, and gradients are summed over them.
@@ -124,11 +135,6 @@ class RankingModel(keras.Model):
     def _released(self, steps: int) -> tf.Tensor:
         """Return whether what is held for some steps is trained in this one: scalar bool."""
         return self.optimizer.iterations >= steps
-
-    def _held_statistics(self) -> list:
-        """Return the moving statistics to hold for a while, of batch norms not fixed anyway."""
-        layers = self._batch_norms() if self.freeze_batch_norm_steps else []
-        return [v for layer in layers for v in (layer.moving_mean, layer.moving_variance)]
 
     def _batch_norms(self) -> list:
         """Return the backbone's batch norms that are not fixed anyway."""

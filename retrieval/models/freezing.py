@@ -1,5 +1,8 @@
 """Keep parts of a network fixed while the rest is trained."""
 
+import contextlib
+from collections.abc import Iterator, Sequence
+
 import keras
 
 
@@ -31,3 +34,24 @@ def freeze_batch_norm(model: keras.Model) -> int:
     for layer in layers:
         layer.trainable = False
     return len(layers)
+
+
+@contextlib.contextmanager
+def inference_mode(layers: Sequence[keras.layers.BatchNormalization]) -> Iterator[None]:
+    """Run batch normalisations in inference mode within the block, whatever ``training`` says.
+
+    For what is traced in the block: they normalise by their moving statistics and leave them.
+
+    Args:
+        layers: Batch normalisations that are trainable.
+
+    Yields:
+        Nothing.
+    """
+    try:
+        for layer in layers:
+            layer.trainable = False
+        yield
+    finally:
+        for layer in layers:
+            layer.trainable = True

@@ -66,6 +66,25 @@ def test_held_batch_norms_stay_as_they_are_while_the_rest_of_the_backbone_trains
         assert np.abs(weight - start).max() > 1e-3
 
 
+@pytest.mark.parametrize("chunk_size", [0, 7])
+@pytest.mark.parametrize("option", ["freeze_steps", "freeze_batch_norm_steps"])
+def test_held_batch_norms_normalise_by_their_moving_statistics(option, chunk_size):
+    norm = keras.layers.BatchNormalization()
+    loss = get_loss("hard_triplet", margin=5.0)
+    model = RankingModel(network(norm), loss, chunk_size=chunk_size, **{option: 1})
+    model.compile(optimizer=keras.optimizers.SGD(0.0), jit_compile=False)
+    norm.moving_mean.assign([1.0, -2.0, 0.0, 3.0])
+    norm.moving_variance.assign([4.0, 0.1, 9.0, 1.0])
+    expected = float(loss(LABELS, model.predict_on_batch(INPUTS)))
+    held, released = (
+        model.fit(INPUTS, LABELS, batch_size=16, verbose=0, shuffle=False).history["loss"][0]
+        for _ in range(2)
+    )
+    np.testing.assert_allclose(held, expected, rtol=1e-5)
+    assert abs(released - expected) > 1e-2
+    assert norm.trainable
+
+
 def with_loss(name: str) -> RankingModel:
     loss = get_loss(name, learning_rate_multiplier=5.0)
     loss.build(4, 3)
