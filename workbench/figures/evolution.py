@@ -1,0 +1,73 @@
+"""How an embedding took shape: the map of the same items after several training steps."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from workbench.figures.colouring import Colouring
+from workbench.figures.style import short_names, styled
+
+ACROSS = 3
+NAMED = 21
+
+
+def embedding_evolution(
+    points: np.ndarray, steps: Sequence[int], colouring: Colouring, *, height: int = 320
+) -> go.Figure:
+    """Draw one map per training step, all with the same axes.
+
+    Args:
+        points: float32, (s, n, 2), as in ``evolution.npz``: aligned, so that what does not move
+            stays where it is.
+        steps: s training steps.
+        colouring: Of the n items, the same in every map.
+        height: Pixels of one row of maps.
+
+    Returns:
+        A figure of ``ceil(s / 3)`` rows; the legend names the colours.
+    """
+    across = min(ACROSS, len(steps))
+    down = -(-len(steps) // across)
+    figure = make_subplots(
+        down,
+        across,
+        subplot_titles=[f"step {step:,}" for step in steps],
+        horizontal_spacing=0.02,
+        vertical_spacing=0.08 / down,
+    )
+    order = colouring.back_to_front()
+    colours = np.asarray(colouring.colours, object)[colouring.codes[order]].tolist()
+    marker = {"color": colours, "size": 4, "opacity": 0.85, "line": {"width": 0}}
+    for number, layout in enumerate(np.asarray(points)[:, order]):
+        x, y = layout.T
+        figure.add_scattergl(
+            x=x,
+            y=y,
+            mode="markers",
+            marker=marker,
+            hoverinfo="skip",
+            showlegend=False,
+            row=number // across + 1,
+            col=number % across + 1,
+        )
+    names = short_names(colouring.names[:NAMED], 18)
+    for name, colour in zip(names, colouring.colours, strict=False):
+        key = {"color": colour, "size": 8}
+        figure.add_scattergl(x=[None], y=[None], mode="markers", name=name, marker=key)
+    return _same_axes(figure, points, height * down)
+
+
+def _same_axes(figure: go.Figure, points: np.ndarray, height: int) -> go.Figure:
+    finite = points.reshape(-1, 2)
+    finite = finite[np.isfinite(finite).all(axis=1)]
+    low, high = finite.min(0), finite.max(0)
+    margin = 0.04 * np.maximum(high - low, 1e-6)
+    styled(figure, height=height)
+    figure.update_xaxes(visible=False, range=[low[0] - margin[0], high[0] + margin[0]])
+    figure.update_yaxes(visible=False, range=[low[1] - margin[1], high[1] + margin[1]])
+    figure.update_annotations(font_size=13, yshift=-4)
+    return figure.update_layout(
+        margin_t=30, legend={"y": -0.02, "yanchor": "top", "itemclick": False}
+    )
