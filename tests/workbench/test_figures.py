@@ -33,15 +33,6 @@ def test_histogram_counts_every_query_once_and_sets_hits_apart():
     assert bars.marker.color[:2] == (HIT, MISS)
 
 
-def test_confusion_squares_carry_both_labels():
-    table = failures.query_table(neighbours(), LABELS)
-    pairs = failures.confused_pairs(table, LABELS)
-    figure = figures.confusion_map(pairs, {0: "kiwi", 1: "<b>lime</b>"})
-    assert [tuple(c) for c in figure.data[0].customdata] == [(0, 1), (1, 0)]
-    assert "<b>" not in json.dumps(figure.layout.xaxis.ticktext)
-    assert "&lt;b&gt;lime&lt;/b&gt;" in figure.layout.xaxis.ticktext
-
-
 def test_outcomes_have_a_sign_beside_their_colour():
     colouring = by_outcome(np.array([1, 2, 0, -1, 900]))
     assert colouring.codes.tolist() == [0, 1, 2, 2, 1]

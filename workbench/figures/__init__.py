@@ -1,9 +1,10 @@
 """Plotly figures: arrays and DataFrames in, figure out; the same in pages and notebooks."""
 
 from workbench.figures.colouring import Colouring
+from workbench.figures.confusion import confusion_map
 from workbench.figures.curves import recall_curves, training_curves
 from workbench.figures.embedding import embedding_map
-from workbench.figures.failures import class_sizes, confusion_map, rank_histogram
+from workbench.figures.failures import class_sizes, rank_histogram
 from workbench.figures.losses import (
     class_differences,
     difference_matrix,

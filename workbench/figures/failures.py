@@ -1,10 +1,9 @@
-"""Figures of what goes wrong: ranks of the first hit, confused classes."""
+"""Figures of what goes wrong: ranks of the first hit, and sizes of classes."""
 
 import numpy as np
-import pandas as pd
 import plotly.graph_objects as go
 
-from workbench.figures.style import as_text, styled, whole_ticks
+from workbench.figures.style import styled, whole_ticks
 from workbench.palette import HIT, MISS, NEUTRAL
 
 
@@ -88,75 +87,3 @@ def _bins(sizes: np.ndarray) -> dict[str, float]:
     low, high = int(sizes.min()), int(sizes.max())
     width = -(-(high - low + 1) // 40)
     return {"start": low - 0.5, "end": high + width - 0.5, "size": width}
-
-
-def confusion_map(
-    pairs: pd.DataFrame, names: dict[int, str], *, limit: int = 24, height: int = 480
-) -> go.Figure:
-    """Draw the most confused classes as a grid of squares: asked class by answered class.
-
-    Squares are markers, because a click on a heat map's cell is not reported.
-
-    Args:
-        pairs: Columns ``a``, ``b``, ``a_as_b``, ``b_as_a``, ``count``, most confused first.
-        names: Class name per label.
-        limit: At most this many classes.
-        height: Pixels.
-
-    Returns:
-        A figure; ``customdata`` of a square is ``[asked label, answered label]``.
-    """
-    classes = _most_confused(pairs, limit)
-    position = {label: i for i, label in enumerate(classes)}
-    cells = _cells(pairs, classes)
-    ticks = [as_text(names[c]) for c in classes]
-    side = max(7, min(24, (height - 150) // max(1, len(classes))))
-    figure = go.Figure(
-        go.Scatter(
-            x=[position[b] for _, b, _ in cells],
-            y=[position[a] for a, _, _ in cells],
-            mode="markers+text",
-            text=[str(c) for *_, c in cells] if side > 13 else None,
-            textfont={"size": 10, "color": "white"},
-            customdata=[[int(a), int(b)] for a, b, _ in cells],
-            hovertext=[_sentence(names[a], names[b], c) for a, b, c in cells],
-            hovertemplate="%{hovertext}<extra></extra>",
-            marker={
-                "symbol": "square",
-                "size": side,
-                "color": [c for *_, c in cells],
-                "colorscale": [[0, "#f2b98c"], [0.4, MISS], [1, "#7a2e00"]],
-                "line": {"width": 0},
-            },
-        )
-    )
-    lines = {"tickvals": list(range(len(classes))), "ticktext": ticks, "tickfont": {"size": 11}}
-    figure.update_xaxes(
-        title="answered by", tickangle=-45, range=[-0.6, len(classes) - 0.4], **lines
-    )
-    figure.update_yaxes(title="query", range=[len(classes) - 0.4, -0.6], **lines)
-    figure.update_layout(dragmode=False)
-    return styled(figure, height=height, legend=False)
-
-
-def _most_confused(pairs: pd.DataFrame, limit: int) -> list[int]:
-    classes: list[int] = []
-    for a, b in zip(pairs["a"], pairs["b"], strict=True):
-        new = [c for c in (int(a), int(b)) if c not in classes]
-        if len(classes) + len(new) <= limit:
-            classes += new
-    return classes
-
-
-def _cells(pairs: pd.DataFrame, classes: list[int]) -> list[tuple[int, int, int]]:
-    """List (asked label, answered label, queries) between some classes, where there are any."""
-    part = pairs[pairs["a"].isin(classes) & pairs["b"].isin(classes)]
-    cells = []
-    for pair in part.itertuples():
-        cells.append((pair.a, pair.b, pair.a_as_b))
-        cells.append((pair.b, pair.a, pair.b_as_a))
-    return [cell for cell in cells if cell[2] > 0]
-
-
-def _sentence(asked: str, answered: str, count: int) -> str:
-    return f"{as_text(asked, 80)}<br>answered by {as_text(answered, 80)}<br>{count} times"

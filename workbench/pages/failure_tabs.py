@@ -12,28 +12,17 @@ from workbench.exports import table_csv
 from workbench.figures.style import CONFIG
 from workbench.gallery import card, query_groups
 from workbench.notes import COLUMNS, read_notes
+from workbench.pages.class_tables import class_table, pair_table
 from workbench.pages.note_box import open_or_mark
 from workbench.state import Selection
 from workbench.theme import class_names, file_stem, plain
 
 PAIRS_SHOWN = 5
-ONE_ROW = {
-    "on_select": "rerun",
-    "selection_mode": "single-row-required",
-    "selection_default": {"selection": {"rows": [0]}},
-    "hide_index": True,
-}
 
 
 def _key(name: str, chosen: Selection) -> str:
     """Return a key of one's own per run and protocol: a selection ends with what it was made in."""
     return f"{name}_{chosen.dataset}_{chosen.a.name}_{chosen.protocol}"
-
-
-def _selected(event: dict, n: int) -> int:
-    """Return the selected row of a table of n rows; the first if a rewritten run has fewer now."""
-    rows = event["selection"]["rows"]
-    return rows[0] if rows and rows[0] < n else 0
 
 
 def pairs_tab(chosen: Selection, table: pd.DataFrame) -> None:
@@ -43,9 +32,15 @@ def pairs_tab(chosen: Selection, table: pd.DataFrame) -> None:
     if pairs.empty:
         st.info("No class is taken for another: every query is right at rank 1.")
         return
-    left, right = st.columns([5, 6], gap="large")
+    st.caption(
+        f"Which class is taken for which, by the nearest item of the {pairs['count'].sum():,} "
+        "failed queries. **→** counts queries of the class on the left that are answered by the "
+        "one on the right, **←** the reverse. In the grid, a row is the class of the query, a "
+        "column that of its answer. Click a row or a square for its images."
+    )
+    left, right = st.columns([6, 7])
     with left:
-        at = _pair_table(pairs, names, _key("pairs", chosen))
+        at = pair_table(pairs, names, _key("pairs", chosen))
     with right.container(key="confusion"):
         square = st.plotly_chart(
             figures.confusion_map(pairs, names),
@@ -61,27 +56,6 @@ def pairs_tab(chosen: Selection, table: pd.DataFrame) -> None:
     else:
         a, b = int(pairs["a"][at]), int(pairs["b"][at])
     _pair_images(chosen, table, labels, (a, b))
-
-
-def _pair_table(pairs: pd.DataFrame, names: dict[int, str], key: str) -> int:
-    """Draw the pairs as a table; returns the position of the selected one."""
-    shown = pd.DataFrame(
-        {
-            "Class": pairs["a"].map(names),
-            "→": pairs["a_as_b"],
-            "←": pairs["b_as_a"],
-            "Other class": pairs["b"].map(names),
-        }
-    )
-    narrow = st.column_config.NumberColumn(width=40)
-    wide = st.column_config.TextColumn(width=150)
-    columns = {"→": narrow, "←": narrow, "Class": wide, "Other class": wide}
-    event = st.dataframe(shown, height=480, key=key, column_config=columns, **ONE_ROW)
-    st.caption(
-        "→ queries of the class answered by the other class at rank 1; ← the reverse. Sorted by "
-        "the sum."
-    )
-    return _selected(event, len(pairs))
 
 
 def _pair_images(chosen: Selection, table: pd.DataFrame, labels, pair: tuple[int, int]) -> None:
@@ -101,7 +75,7 @@ def _pair_images(chosen: Selection, table: pd.DataFrame, labels, pair: tuple[int
                 "title": f"{names[asked]}, answered by {names[answered]}",
                 "detail": pairs_shown(len(part), len(shown)),
                 "cards": cards,
-                "size": 100,
+                "size": 84,
                 "empty": "Never in this direction.",
             }
         )
@@ -119,31 +93,33 @@ def pairs_shown(n: int, shown: int) -> str:
 def classes_tab(chosen: Selection, table: pd.DataFrame) -> None:
     """Draw Recall@1 of every class, worst first, and the failures of the chosen class."""
     classes, names = analyses.class_table(table), class_names(chosen.a)
-    shown = pd.DataFrame(
-        {
-            "Class": classes["label"].map(names),
-            "R@1, %": 100 * classes["recall"],
-            "95% from": 100 * classes["low"],
-            "to": 100 * classes["high"],
-            "Queries": classes["queries"],
-        }
+    st.caption(
+        f"Recall@1 of each of the {len(classes):,} classes, worst first, over the queries of the "
+        "class. The range is its 95 % Wilson interval: where a class has few queries, a low "
+        "recall may be chance. Click a row for its failures."
     )
-    number = st.column_config.NumberColumn(format="%.1f", width=60)
-    bar = st.column_config.ProgressColumn(format="%.1f", min_value=0, max_value=100, width=130)
-    wide = st.column_config.TextColumn(width=140)
-    left, right = st.columns([5, 7], gap="large")
+    left, right = st.columns([6, 7])
     with left:
-        columns = {"Class": wide, "R@1, %": bar, "95% from": number, "to": number}
-        columns["Queries"] = st.column_config.NumberColumn(width=60)
-        key = _key("classes", chosen)
-        event = st.dataframe(shown, height=560, key=key, column_config=columns, **ONE_ROW)
-        st.caption("Wilson intervals: where a class has few queries, a low recall may be chance.")
-    label = int(classes["label"][_selected(event, len(classes))])
+        at = class_table(classes, names, _key("classes", chosen))
+    label = int(classes["label"][at])
     part = analyses.confident_and_wrong(table[table["label"] == label])
     with right:
-        st.markdown(f"**{plain(names[label])}**: {len(part):,} failures")
-        groups = query_groups(chosen.a, chosen.neighbours, part["row"].head(5), k=6)
+        st.markdown(_class_sentence(chosen, part, names, label, int(classes["queries"][at])))
+        groups = query_groups(chosen.a, chosen.neighbours, part["row"].head(5), k=5)
         image_cards({"groups": groups}, key="class_failures", on_pick=open_or_mark)
+
+
+def _class_sentence(
+    chosen: Selection, part: pd.DataFrame, names: dict[int, str], label: int, queries: int
+) -> str:
+    """Say how often a class is missed and which class answers instead."""
+    text = f"**{plain(names[label])}**: {len(part):,} of {queries:,} queries are wrong at rank 1"
+    if part.empty:
+        return text + "."
+    answers = chosen.a.items["label"].to_numpy()[part["top"].to_numpy()]
+    others, counts = np.unique(answers, return_counts=True)
+    best = counts.argmax()
+    return f"{text}, most often answered by {plain(names[int(others[best])])} ({counts[best]:,})."
 
 
 def notes_tab(chosen: Selection, table: pd.DataFrame) -> None:

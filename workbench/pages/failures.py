@@ -11,6 +11,7 @@ from workbench.exports import export_menu
 from workbench.figures.failures import rank_bins
 from workbench.figures.style import CONFIG
 from workbench.gallery import query_groups
+from workbench.pages.class_tables import class_frame, pair_frame
 from workbench.pages.failure_headline import headline
 from workbench.pages.failure_tabs import classes_tab, notes_tab, pairs_tab
 from workbench.pages.note_box import mark_switch, open_or_mark
@@ -47,11 +48,13 @@ def failures_page() -> None:
     """Draw the page."""
     chosen = selection()
     head = page_head("Failures", chosen)
-    table = analyses.query_table(chosen.neighbours, chosen.a.items["label"].to_numpy())
-    summary = headline(table, chosen.a.items["label"].to_numpy(), class_names(chosen.a))
+    labels, names_of = chosen.a.items["label"].to_numpy(), class_names(chosen.a)
+    table = analyses.query_table(chosen.neighbours, labels)
+    summary = headline(table, labels, names_of)
     click = "mark it" if st.session_state.get("marking") else "look at it as the query"
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"{summary} Click any image to {click}.", width="stretch")
+    left, right = st.columns([7, 1], vertical_alignment="center")
+    left.markdown(f"{summary} Click any image to {click}.")
+    with right:
         mark_switch(chosen.a)
     names = ["Queries", *TABS]
     address.keep("tab", names[0], names)
@@ -63,7 +66,13 @@ def failures_page() -> None:
     with head:
         export_menu(
             name=file_stem(chosen),
-            tables={"Every query": lambda: _export(chosen, table)},
+            tables={
+                "Every query": lambda: _export(chosen, table),
+                "Confused classes": lambda: pair_frame(
+                    analyses.confused_pairs(table, labels), names_of
+                ),
+                "Recall of classes": lambda: class_frame(analyses.class_table(table), names_of),
+            },
             figures={"Ranks of the first hit": lambda: _histogram(table)},
         )
 

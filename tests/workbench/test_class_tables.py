@@ -1,0 +1,75 @@
+"""Tables of classes: every column is seen, and names are cut only with an ellipsis."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import streamlit
+
+from tests.workbench.test_pages import open_page, text_of
+from workbench.pages import class_tables
+from workbench.pages.class_tables import ROWS_SHOWN, cell_names, class_frame, pair_frame
+
+PLACE = 459  # pixels: 6 of 13 parts of a page in a window of 1440
+SELECTION_COLUMN = 33
+
+
+@pytest.fixture(autouse=True)
+def _served(runs_root, monkeypatch):
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(runs_root))
+
+
+@pytest.mark.parametrize("tab", ["Confused classes", "Worst classes"])
+def test_every_column_is_seen_at_1440_pixels(tab, monkeypatch):
+    tables = []
+    draw = streamlit.dataframe
+
+    def dataframe(data, **options):
+        tables.append((list(data), options["column_config"]))
+        return draw(data, **options)
+
+    monkeypatch.setattr(streamlit, "dataframe", dataframe)
+    open_page("failures", tab=tab)
+    columns, shown = tables[0]
+    assert set(shown) == set(columns)  # each has a width of its own
+    assert SELECTION_COLUMN + sum(shown[column]["width"] for column in columns) <= PLACE
+
+
+def test_names_are_cut_with_an_ellipsis_and_stay_apart_and_as_they_are():
+    long = "Tropicana Golden Grapefruit"
+    found = cell_names({"Lime", long, long + " II", "<b>", "ל" * 300})
+    assert found["Lime"] == "Lime"
+    assert found["<b>"] == "<b>"
+    assert found["ל" * 300].endswith("ל…")
+    assert len(set(found.values())) == len(found)
+    assert max(map(len, found.values())) <= 30
+
+
+def test_the_export_has_whole_names_and_intervals():
+    names = {0: "Tropicana Golden Grapefruit Juice", 1: "Lime"}
+    classes = pd.DataFrame(
+        {"label": [0, 1], "queries": [4, 8], "recall": [0, 1], "low": [0, 0.67], "high": [0.49, 1]}
+    )
+    frame = class_frame(classes, names)
+    assert frame["Class"].tolist() == list(names.values())
+    assert list(frame) == ["Class", "R@1, %", "95 % from", "to", "Queries"]
+    pairs = pd.DataFrame({"a": [0], "b": [1], "a_as_b": [3], "b_as_a": [2], "count": [5]})
+    assert pair_frame(pairs, names).to_numpy().tolist() == [[names[0], 3, 2, "Lime"]]
+
+
+def test_thousands_of_classes_are_named_in_bounded_time(monkeypatch):
+    shown = []
+    monkeypatch.setattr(streamlit, "caption", shown.append)
+    monkeypatch.setattr(
+        streamlit, "dataframe", lambda data, **_: shown.append(data) or {"selection": {"rows": []}}
+    )
+    n = 11_000
+    classes = pd.DataFrame({"label": np.arange(n), "queries": 5, "recall": 0, "low": 0, "high": 0})
+    names = {i: f"a product with a number behind its name {i}" for i in range(n)}
+    assert class_tables.class_table(classes, names, "classes") == 0
+    assert len(shown[0]) == ROWS_SHOWN
+    assert "1,000 worst of 11,000" in shown[1]
+
+
+def test_the_worst_class_says_what_answers_instead():
+    text = text_of(open_page("failures", tab="Worst classes", a="lifted_loss-s0"))
+    assert "queries are wrong at rank 1, most often answered by" in text

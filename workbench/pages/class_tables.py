@@ -1,0 +1,126 @@
+"""Tables of the Failures page: pairs of classes and classes, to select from and to export."""
+
+import html
+from collections.abc import Iterable
+
+import pandas as pd
+import streamlit as st
+
+from workbench.figures.style import short_names
+
+ROWS_SHOWN = 1000  # more are for the export
+LONGEST = 25  # letters in a table's cell
+ONE_ROW = {
+    "on_select": "rerun",
+    "selection_mode": "single-row-required",
+    "selection_default": {"selection": {"rows": [0]}},
+    "hide_index": True,
+}
+
+
+def pair_frame(pairs: pd.DataFrame, names: dict[int, str]) -> pd.DataFrame:
+    """Name the classes of confused pairs, for people.
+
+    Args:
+        pairs: See :func:`workbench.failures.confused_pairs`.
+        names: Class name per label.
+
+    Returns:
+        Columns ``Class``, ``→``, ``←``, ``Other class``.
+    """
+    return pd.DataFrame(
+        {
+            "Class": pairs["a"].map(names),
+            "→": pairs["a_as_b"],
+            "←": pairs["b_as_a"],
+            "Other class": pairs["b"].map(names),
+        }
+    )
+
+
+def pair_table(pairs: pd.DataFrame, names: dict[int, str], key: str) -> int:
+    """Draw the pairs as a table.
+
+    Args:
+        pairs: See :func:`workbench.failures.confused_pairs`.
+        names: Class name per label.
+        key: Key of the table.
+
+    Returns:
+        Position of the selected pair.
+    """
+    shown = pair_frame(pairs[:ROWS_SHOWN], names)
+    short = cell_names({*shown["Class"], *shown["Other class"]})
+    for column in ("Class", "Other class"):
+        shown[column] = shown[column].map(short)
+    forth = st.column_config.NumberColumn(width=40, help="Queries of the class on the left")
+    back = st.column_config.NumberColumn(width=40, help="Queries of the class on the right")
+    wide = st.column_config.TextColumn(width=165)
+    columns = {"→": forth, "←": back, "Class": wide, "Other class": wide}
+    event = st.dataframe(shown, height=500, key=key, column_config=columns, **ONE_ROW)
+    if len(pairs) > len(shown):
+        st.caption(f"The {len(shown):,} most confused of {len(pairs):,} pairs; Export has all.")
+    return _selected(event, len(shown))
+
+
+def class_frame(classes: pd.DataFrame, names: dict[int, str]) -> pd.DataFrame:
+    """Name the classes and write shares as percentages, for people.
+
+    Args:
+        classes: See :func:`workbench.failures.class_table`.
+        names: Class name per label.
+
+    Returns:
+        Columns ``Class``, ``R@1, %``, ``95 % from``, ``to`` and ``Queries``.
+    """
+    return pd.DataFrame(
+        {
+            "Class": classes["label"].map(names),
+            "R@1, %": 100 * classes["recall"],
+            "95 % from": 100 * classes["low"],
+            "to": 100 * classes["high"],
+            "Queries": classes["queries"],
+        }
+    )
+
+
+def class_table(classes: pd.DataFrame, names: dict[int, str], key: str) -> int:
+    """Draw the classes as a table in which every column is seen.
+
+    Args:
+        classes: See :func:`workbench.failures.class_table`.
+        names: Class name per label.
+        key: Key of the table.
+
+    Returns:
+        Position of the selected class.
+    """
+    frame = class_frame(classes[:ROWS_SHOWN], names)
+    ends = zip(frame.pop("95 % from"), frame.pop("to"), strict=True)
+    frame.insert(2, "95 %", [f"{low:.0f}–{high:.0f}" for low, high in ends])
+    frame["Class"] = frame["Class"].map(cell_names(set(frame["Class"])))
+    columns = {
+        "Class": st.column_config.TextColumn(width=165),
+        "R@1, %": st.column_config.ProgressColumn(
+            format="%.1f", min_value=0, max_value=100, width=110
+        ),
+        "95 %": st.column_config.TextColumn(width=64, alignment="right"),
+        "Queries": st.column_config.NumberColumn(width=66),
+    }
+    event = st.dataframe(frame, height=600, key=key, column_config=columns, **ONE_ROW)
+    if len(classes) > len(frame):
+        st.caption(f"The {len(frame):,} worst of {len(classes):,} classes; Export has all.")
+    return _selected(event, len(frame))
+
+
+def cell_names(names: Iterable[str]) -> dict[str, str]:
+    """Shorten names to what a table's cell shows, with an ellipsis; alike ones stay apart."""
+    ordered = sorted(names)
+    short = short_names(ordered, LONGEST)
+    return {name: html.unescape(text) for name, text in zip(ordered, short, strict=True)}
+
+
+def _selected(event: dict, n: int) -> int:
+    """Return the selected row of a table of n rows; the first if a rewritten run has fewer now."""
+    rows = event["selection"]["rows"]
+    return rows[0] if rows and rows[0] < n else 0
