@@ -1,4 +1,4 @@
-"""Odd items of a run: hubs, orphans, near-duplicates across classes, suspected label errors.
+"""Odd items of a run: hubs, orphans, near-duplicates, suspected label errors.
 
 Pure analyses of neighbours; rows and labels as in :mod:`workbench.failures`.
 """
@@ -69,24 +69,31 @@ def hubs_and_orphans(
     return frame.sort_values(["count", "wrong"], ascending=False, kind="stable", ignore_index=True)
 
 
-def cross_class_duplicates(
-    neighbours: Neighbours, labels: np.ndarray, limit: int = 100
+def near_duplicates(
+    neighbours: Neighbours, labels: np.ndarray, *, across: bool | None = None, limit: int = 100
 ) -> pd.DataFrame:
-    """Find the most similar pairs of items that carry different labels.
+    """Find the most similar pairs of items: each item's nearest other one.
+
+    Under leave-one-out every pair of items is looked at; under query -> gallery only pairs of a
+    query and a gallery item.
 
     Args:
         neighbours: Of q queries.
         labels: int64, (n,).
+        across: True: only pairs of different classes; False: only of the same; None: all.
         limit: Number of pairs.
 
     Returns:
         Columns ``a`` (query), ``b`` (neighbour), ``similarity``, most similar first; a pair found
         from both sides is listed once.
     """
-    wrong = ~hit_matrix(neighbours, labels) & (neighbours.ids >= 0)
-    # Neighbours come nearest first, so the nearest wrong one of each query is enough to start from.
-    first = wrong.argmax(1)
-    found = np.flatnonzero(wrong.any(1))
+    wanted = neighbours.ids >= 0
+    if across is not None:
+        hits = hit_matrix(neighbours, labels)
+        wanted &= ~hits if across else hits
+    # Neighbours come nearest first, so the first wanted one of each query is its nearest.
+    first = wanted.argmax(1)
+    found = np.flatnonzero(wanted.any(1))
     pairs = pd.DataFrame(
         {
             "a": neighbours.queries[found],
@@ -99,6 +106,12 @@ def cross_class_duplicates(
     return pairs.sort_values("similarity", ascending=False, kind="stable", ignore_index=True)[
         :limit
     ]
+
+
+def with_a_double(neighbours: Neighbours, similarity: float) -> int:
+    """Count the queries whose nearest item is at least this similar."""
+    nearest = neighbours.similarities[:, 0][neighbours.ids[:, 0] >= 0]
+    return int((nearest >= similarity).sum())
 
 
 def suspected_label_errors(

@@ -21,9 +21,25 @@ def test_hubs_are_counted_over_the_lists_they_are_in():
 
 
 def test_a_pair_of_near_duplicates_is_listed_once():
-    pairs = oddities.cross_class_duplicates(neighbours(), LABELS)
+    pairs = oddities.near_duplicates(neighbours(), LABELS, across=True)
     assert pairs[["a", "b"]].values.tolist()[0] == [0, 2]
     assert pairs["similarity"].tolist() == pytest.approx([0.9, 0.7, 0.6, 0.3, 0.1])
+
+
+def test_near_duplicates_are_found_within_a_class_too():
+    within = oddities.near_duplicates(neighbours(), LABELS, across=False)
+    assert within[["a", "b"]].values.tolist() == [[3, 4], [0, 1], [2, 3]]
+    everywhere = oddities.near_duplicates(neighbours(), LABELS)
+    # 1 is nearest to 0, but 0 to 2; 2 to 0 is the same pair again
+    assert everywhere[["a", "b"]].values.tolist() == [[3, 4], [0, 2], [1, 0], [5, 1]]
+    assert len(oddities.near_duplicates(neighbours(), LABELS, limit=2)) == 2
+
+
+def test_doubles_are_counted_without_padding():
+    found = neighbours()
+    assert oddities.with_a_double(found, 0.9) == 4
+    found.ids[3] = -1
+    assert oddities.with_a_double(found, 0.9) == 3
 
 
 def test_a_label_is_suspect_where_neighbours_agree_on_another():

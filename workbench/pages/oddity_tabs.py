@@ -4,15 +4,21 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from workbench import oddities
+from retrieval.runs import Neighbours, Run
+from workbench import address, oddities
 from workbench.components import image_cards
 from workbench.gallery import card, query_groups
+from workbench.loading import load_neighbours, protocols_of
 from workbench.pages.note_box import open_or_mark
 from workbench.pages.paging import page_of
+from workbench.palette import MISS_SIGN
 from workbench.state import Selection
 from workbench.theme import class_names
 
 SHOWN = 24
+LEAVE_ONE_OUT = "leave_one_out"
+SAME = 0.9999  # cosine similarity of what counts as the same embedding
+PAIRS = {"All pairs": None, "Different classes": True, "Same class": False}
 
 
 def hubs_tab(chosen: Selection, table: pd.DataFrame) -> None:
@@ -23,15 +29,17 @@ def hubs_tab(chosen: Selection, table: pd.DataFrame) -> None:
     orphans = frame[frame["count"] == 0]
     st.caption(
         f"In how many of the {len(chosen.neighbours.queries):,} top-{oddities.HUB_K} lists is each "
-        f"of the {len(frame):,} gallery items? On average in {frame['count'].mean():.1f}. A hub is "
-        "in many, whether it belongs there or not; an orphan is in none: nobody finds it."
+        f"of the {len(frame):,} gallery items? On average in {frame['count'].mean():.1f}. "
+        "A **hub** is in many, whether it belongs there or not; an **orphan** is in none: nobody "
+        f"finds it. {MISS_SIGN} marks a hub that is wrong in more than half of its lists: their "
+        "queries are of other classes."
     )
     hubs = [
         card(
             chosen.a,
             int(row),
             rank=f"{count:,}×",
-            note=f"{wrong:,} of other classes",
+            note=f"wrong in {wrong:,}",
             mark="miss" if wrong > count / 2 else "none",
         )
         for row, count, wrong in frame.head(SHOWN).to_numpy()
@@ -39,28 +47,65 @@ def hubs_tab(chosen: Selection, table: pd.DataFrame) -> None:
     spread = np.linspace(0, len(orphans) - 1, min(SHOWN, len(orphans))).astype(int)
     lost = [card(chosen.a, int(row)) for row in orphans["row"].iloc[spread]]
     share = f"{len(orphans):,} of {len(frame):,} items are in no list"
+    share += f"; {len(lost)} of them, spread evenly" if len(lost) < len(orphans) else ""
     rows = [
-        {"title": "Hubs", "detail": "in the most lists", "cards": hubs, "size": 100},
+        {
+            "title": "Hubs",
+            "detail": f"the {len(hubs)} items in the most lists",
+            "cards": hubs,
+            "size": 100,
+        },
         {"title": "Orphans", "detail": share, "cards": lost, "size": 100, "empty": "None."},
     ]
     image_cards({"rows": rows}, key="hubs", on_pick=open_or_mark)
 
 
 def duplicates_tab(chosen: Selection, table: pd.DataFrame) -> None:
-    """Draw the most similar pairs of items that carry different labels."""
-    labels = chosen.a.items["label"].to_numpy()
-    pairs = oddities.cross_class_duplicates(chosen.neighbours, labels, 100)
-    st.caption(
-        "The most similar pairs that carry different labels: the same picture twice, look-alikes, "
-        "or a wrong label."
+    """Draw the most similar pairs of items, of any classes or as chosen."""
+    items, names = chosen.a.items, list(PAIRS)
+    everywhere = LEAVE_ONE_OUT in protocols_of(chosen.a)
+    neighbours = load_neighbours(chosen.a, LEAVE_ONE_OUT if everywhere else chosen.protocol)
+    address.keep("pairs", names[0], names)
+    which = st.segmented_control(
+        "Pairs", names, key="pairs", required=True, label_visibility="collapsed"
     )
+    pairs = oddities.near_duplicates(neighbours, items["label"].to_numpy(), across=PAIRS[which])
+    st.caption(
+        f"The {len(pairs):,} most similar pairs: the same picture twice, look-alikes or, where "
+        f"{MISS_SIGN} marks different classes, a wrong label. {searched(neighbours, len(items))} {doubles(chosen.a, neighbours)}"
+    )
+    labels, roles = items["label"].to_numpy(), items["role"].to_numpy()
     cards: list = []
     for at in page_of(np.arange(len(pairs)), "duplicates", 20):
         pair = pairs.iloc[int(at)]
-        score = f"{pair['similarity']:.3f}"
-        other = card(chosen.a, int(pair["b"]), mark="miss", score=score)
-        cards.append([card(chosen.a, int(pair["a"])), other])
+        a, b = int(pair["a"]), int(pair["b"])
+        mark = "none" if labels[a] == labels[b] else "miss"
+        notes = [{"note": roles[row]} if roles[row] != "both" else {} for row in (a, b)]
+        other = card(chosen.a, b, mark=mark, score=f"{pair['similarity']:.4f}", **notes[1])
+        cards.append([card(chosen.a, a, **notes[0]), other])
     image_cards({"rows": [{"cards": cards, "size": 112}]}, key="duplicates", on_pick=open_or_mark)
+
+
+def searched(neighbours: Neighbours, n_items: int) -> str:
+    """Say which pairs of items a list of near-duplicates was taken from."""
+    if neighbours.protocol == LEAVE_ONE_OUT:
+        return (
+            f"Searched: all pairs of the {n_items:,} items, queries and gallery alike (the stored "
+            "leave-one-out neighbours); each item is paired with its nearest."
+        )
+    return (
+        f"Searched: the {len(neighbours.queries):,} queries against the gallery. Pairs within the "
+        "gallery are not: the run holds no leave-one-out neighbours."
+    )
+
+
+def doubles(run: Run, neighbours: Neighbours) -> str:
+    """Say how many items have another one with the same embedding, where similarity is cosine."""
+    if run.result(neighbours.protocol)["protocol"].get("distance", "cosine") != "cosine":
+        return ""
+    n = oddities.with_a_double(neighbours, SAME)
+    have = "item has" if n == 1 else "items have"
+    return f"{n:,} {have} another with the same embedding (cosine similarity {SAME} or more)."
 
 
 def label_errors_tab(chosen: Selection, table: pd.DataFrame) -> None:

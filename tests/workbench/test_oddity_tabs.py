@@ -1,0 +1,83 @@
+"""The tabs about odd items say what was searched and what their signs mean."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from retrieval.runs import Neighbours
+from tests.workbench.run_factory import write_run
+from tests.workbench.test_pages import open_page, text_of
+from workbench.pages import oddity_tabs
+
+
+@pytest.fixture
+def drawn(monkeypatch) -> dict:
+    """What the galleries of the tabs hold: key -> description."""
+    galleries = {}
+    monkeypatch.setattr(
+        oddity_tabs, "image_cards", lambda data, *, key, **_: galleries.update({key: data})
+    )
+    return galleries
+
+
+@pytest.fixture
+def twins(tmp_path, photos, photo_root, vectors, monkeypatch):
+    """A run where two gallery items of one class, and two of different classes, are the same."""
+    items, vectors = photos, vectors.copy()
+    rows = np.flatnonzero(items["role"] == "gallery")
+    same = [int(rows[0]), int(rows[1])]
+    other = [int(rows[8]), int(rows[40])]
+    assert items["label"][same[0]] == items["label"][same[1]]
+    assert items["label"][other[0]] != items["label"][other[1]]
+    for a, b in (same, other):
+        vectors[b] = vectors[a]
+    write_run(tmp_path / "made" / "one", items, vectors, photo_root)
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(tmp_path))
+    return SimpleNamespace(
+        same=same, other=other, vectors=vectors, labels=items["label"].to_numpy()
+    )
+
+
+def listed(drawn: dict) -> list[list[int]]:
+    return [sorted(c["row"] for c in pair) for pair in drawn["duplicates"]["rows"][0]["cards"]]
+
+
+def test_near_duplicates_within_the_gallery_are_found(twins, drawn):
+    same, other = twins.same, twins.other
+    text = text_of(open_page("failures", tab="Near-duplicates"))
+    assert sorted(listed(drawn)[:2]) == sorted([same, other])
+    assert "all pairs of the 216 items" in text
+    unit = twins.vectors / np.linalg.norm(twins.vectors, axis=1, keepdims=True)
+    nearest = (unit @ unit.T - 2 * np.eye(len(unit))).max(1)
+    assert f"{(nearest >= 0.9999).sum()} items have another with the same embedding" in text
+    marks = {tuple(sorted(c["row"] for c in pair)): pair[1]["mark"]
+             for pair in drawn["duplicates"]["rows"][0]["cards"]}  # fmt: skip
+    assert marks[tuple(same)] == "none"
+    assert marks[tuple(other)] == "miss"
+    assert drawn["duplicates"]["rows"][0]["cards"][0][0]["note"] == "gallery"
+
+
+@pytest.mark.parametrize(("pairs", "at"), [("Same class", "same"), ("Different classes", "other")])
+def test_pairs_are_chosen_by_class_in_the_address(twins, drawn, pairs, at):
+    app = open_page("failures", tab="Near-duplicates", pairs=pairs)
+    assert getattr(twins, at) in listed(drawn)[:1]
+    labels = twins.labels
+    assert {labels[a] == labels[b] for a, b in listed(drawn)} == {at == "same"}
+    assert app.query_params["pairs"] == pairs
+
+
+def test_the_sign_of_a_hub_is_explained(runs_root, drawn, monkeypatch):
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(runs_root))
+    text = text_of(open_page("failures", tab="Hubs and orphans", a="lifted_loss-s0"))
+    assert "✗ marks a hub that is wrong in more than half of its lists" in text
+    for card in drawn["hubs"]["rows"][0]["cards"]:
+        count = int(card["rank"].rstrip("×"))
+        wrong = int(card["note"].removeprefix("wrong in "))
+        assert (card["mark"] == "miss") == (wrong > count / 2)
+
+
+def test_what_was_not_searched_is_said():
+    found = Neighbours("query_gallery", *(np.zeros((7, 1), int) for _ in Neighbours.FIELDS))
+    said = oddity_tabs.searched(found, 20)
+    assert "the 7 queries against the gallery. Pairs within the gallery are not" in said
