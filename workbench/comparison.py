@@ -34,7 +34,7 @@ class Comparison:
     """Outcomes of two runs on the same queries.
 
     Attributes:
-        table: One row per answerable query: ``row``, ``label``, ``a`` and ``b`` (right at rank 1),
+        table: One row per query that counts: ``row``, ``label``, ``a`` and ``b`` (right at rank 1),
             ``rank_a``, ``rank_b`` (first hits), ``overlap`` (share of the top k in common).
         wins: Queries right under A only.
         losses: Queries right under B only.
@@ -58,7 +58,14 @@ class Comparison:
         return len(self.table) - self.wins - self.losses
 
 
-def compare(a: Neighbours, b: Neighbours, labels: np.ndarray, k: int = 10) -> Comparison:
+def compare(
+    a: Neighbours,
+    b: Neighbours,
+    labels: np.ndarray,
+    k: int = 10,
+    *,
+    no_positive: str = "exclude",
+) -> Comparison:
     """Compare two runs on the same queries.
 
     Args:
@@ -66,11 +73,13 @@ def compare(a: Neighbours, b: Neighbours, labels: np.ndarray, k: int = 10) -> Co
         b: Neighbours under run B; same protocol and queries.
         labels: int64, (n,).
         k: Length of the lists whose overlap is measured.
+        no_positive: The protocol's rule for a query whose class is absent from the gallery:
+            ``exclude`` leaves it out, ``zero`` counts it as wrong under both.
 
     Returns:
-        The comparison, over queries whose class is in the gallery.
+        The comparison, over the queries that count.
     """
-    keep = (a.first_hit > 0) & (b.first_hit > 0)
+    keep = ((a.first_hit > 0) & (b.first_hit > 0)) | (no_positive == "zero")
     table = pd.DataFrame(
         {
             "row": a.queries,

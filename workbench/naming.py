@@ -1,13 +1,16 @@
 """What runs are called: by their loss, their seed and the settings that set them apart."""
 
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 from retrieval.runs import Run
+from retrieval.settings import TrainSettings
 from workbench.palette import UNTRAINED
 
 # Settings that do not make one experiment different from another.
 NO_DIFFERENCE = (
-    "seed", "data", "dataset", "recipe", "scaled", "cache_images_gb", "tensorboard", "distribute"
+    "seed", "data", "dataset", "recipe", "scaled", "cache_images_gb", "tensorboard", "distribute",
+    "check_memory", "keep_embeddings",
 )  # fmt: skip
 
 
@@ -39,14 +42,7 @@ def group_titles(runs: list[Run]) -> dict[str, str]:
     Returns:
         Run name -> title; runs that differ only in their seed share one.
     """
-    settings = {
-        run.name: {
-            k: v
-            for k, v in (run.config.get("settings") or {}).items()
-            if k not in NO_DIFFERENCE and v not in (None, {}, [])
-        }
-        for run in runs
-    }
+    settings = {run.name: _what_matters(run) for run in runs}
     titles: dict[str, str] = {}
     for run in runs:
         mine = settings[run.name]
@@ -65,6 +61,22 @@ def group_titles(runs: list[Run]) -> dict[str, str]:
         )
         titles[run.name] = loss_of(run) + (f" ({extra})" if extra else "")
     return titles
+
+
+def _what_matters(run: Run) -> dict:
+    """Return the settings that make a run's network what it is; those not recorded by default."""
+    recorded = run.config.get("settings") or {}
+    if not recorded.get("loss"):
+        return {}
+    defaults = {f.name: f.default for f in fields(TrainSettings) if f.default is not MISSING}
+    settings = defaults | recorded
+    left_out = NO_DIFFERENCE
+    if not (settings["patience"] or settings["use_checkpoint"] == "best"):
+        left_out += ("eval_every",)  # evaluations along the way changed nothing
+        settings["monitor"] = defaults["monitor"]
+        if settings["eval_split"] == "test":
+            settings["eval_split"] = "none"
+    return {k: v for k, v in settings.items() if k not in left_out and v not in (None, {}, [])}
 
 
 def _short(value: object, others: list) -> str:

@@ -23,6 +23,7 @@ SEQUENTIAL = (
 )  # fmt: skip
 
 UNTRAINED = "untrained"
+UNTRAINED_COLOUR = "#66727F"  # not the lighter grey of what is left out
 LOSS_COLOURS = {
     "hard_triplet": "#009E73",
     "semi_hard_triplet": "#0072B2",
@@ -46,7 +47,7 @@ def colours_of(names: Sequence[str]) -> dict[str, str]:
     chosen: dict[str, str] = {}
     for name in names:
         if name.startswith(UNTRAINED):
-            chosen[name] = NEUTRAL
+            chosen[name] = UNTRAINED_COLOUR
         loss = next((known for known in LOSS_COLOURS if name.startswith(known)), None)
         colour = LOSS_COLOURS.get(loss or "")
         if colour and colour not in chosen.values():

@@ -9,10 +9,12 @@ from retrieval.report import usual_metrics
 from retrieval.report_text import TITLES
 from retrieval.runs import Neighbours, Run
 from workbench.naming import group_titles, loss_of, seed_of
+from workbench.repeats import repeated
 
 __all__ = [
-    "TITLES", "loss_table", "metric", "metrics_of", "percent", "published_table", "recall_curve",
-    "results_table", "run_order", "with_intervals",
+    "TITLES", "loss_table", "metric", "metrics_of", "no_positive_rule",
+    "percent", "published_table", "recall_curve",
+    "results_table", "run_order", "scored_queries", "with_intervals",
 ]  # fmt: skip
 
 
@@ -36,6 +38,30 @@ def run_order(runs: list[Run], protocol: str) -> list[Run]:
     )
 
 
+def scored_queries(entry: dict) -> tuple[int, int]:
+    """Count the queries that a result's numbers are means over.
+
+    Args:
+        entry: One of the results in ``metrics.json``.
+
+    Returns:
+        Queries that count, and those left out because no item of their class is in the gallery;
+        none is left out where the protocol scores them zero.
+    """
+    lone = int(entry.get("n_without_positive") or 0)
+    left_out = 0 if entry["protocol"].get("no_positive") == "zero" else lone
+    return int(entry["n_queries"]) - left_out, left_out
+
+
+def no_positive_rule(run: Run, protocol: str) -> str:
+    """Return what a protocol does with a query whose class is absent from the gallery.
+
+    Returns:
+        ``exclude``: it does not count; or ``zero``: it counts as a miss.
+    """
+    return run.result(protocol)["protocol"].get("no_positive", "exclude")
+
+
 def results_table(
     runs: list[Run], protocol: str, *, among: list[Run] | None = None
 ) -> pd.DataFrame:
@@ -48,7 +74,8 @@ def results_table(
 
     Returns:
         Columns ``run``, ``group`` (see :func:`workbench.naming.group_titles`), ``loss``, ``seed``,
-        ``distance``, ``n_queries``, ``n_gallery``, ``n_classes`` and, per metric that the field
+        ``repeats`` (see :func:`workbench.repeats.repeated`), ``distance``, ``n_queries`` (those
+        that count), ``n_left_out``, ``n_gallery``, ``n_classes`` and, per metric that the field
         reports on the data set, ``<metric>``, ``<metric>/low``, ``<metric>/high``.
     """
     titles = group_titles(among or runs)
@@ -57,21 +84,31 @@ def results_table(
         entry = next((e for e in run.metrics["results"] if e["protocol"]["name"] == protocol), None)
         if entry is None:
             continue
-        row = {
-            "run": run.name,
-            "group": titles[run.name],
-            "loss": loss_of(run),
-            "seed": seed_of(run),
-            "distance": entry["protocol"].get("distance"),
-            **{key: entry.get(key) for key in ("n_queries", "n_gallery", "n_classes")},
-        }
-        for name in usual_metrics(run.dataset):
-            value = entry["metrics"].get(name) or {}
-            row[name] = _number(value.get("value"))
-            row[f"{name}/low"] = _number(value.get("low"))
-            row[f"{name}/high"] = _number(value.get("high"))
-        rows.append(row)
-    return pd.DataFrame(rows)
+        rows.append(_result(run, entry) | {"group": titles[run.name]})
+    table = pd.DataFrame(rows)
+    return table.assign(repeats=repeated(table, runs)) if rows else table
+
+
+def _result(run: Run, entry: dict) -> dict:
+    n_queries, left_out = scored_queries(entry)
+    row = {
+        "run": run.name,
+        "group": "",
+        "loss": loss_of(run),
+        "seed": seed_of(run),
+        "repeats": "",
+        "distance": entry["protocol"].get("distance"),
+        "n_queries": n_queries,
+        "n_left_out": left_out,
+        "n_gallery": entry.get("n_gallery"),
+        "n_classes": entry.get("n_classes"),
+    }
+    for name in usual_metrics(run.dataset):
+        value = entry["metrics"].get(name) or {}
+        row[name] = _number(value.get("value"))
+        row[f"{name}/low"] = _number(value.get("low"))
+        row[f"{name}/high"] = _number(value.get("high"))
+    return row
 
 
 def metrics_of(table: pd.DataFrame) -> list[str]:
@@ -84,7 +121,7 @@ def loss_table(results: pd.DataFrame) -> pd.DataFrame:
     """Aggregate seeds: one row per group, best Recall@1 first.
 
     Args:
-        results: See :func:`results_table`.
+        results: See :func:`results_table`; runs that repeat a seed do not count.
 
     Returns:
         Columns ``group``, ``loss``, ``runs`` (names), ``seeds`` (list), ``n_queries`` and, per
@@ -92,6 +129,7 @@ def loss_table(results: pd.DataFrame) -> pd.DataFrame:
         ``<metric>/sd`` (standard deviation over seeds; NaN for one seed).
     """
     rows = []
+    results = results[results["repeats"] == ""]
     for group, part in results.groupby("group", sort=False):
         row = {
             "group": group,

@@ -8,6 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from retrieval.runs import Run
 from workbench.naming import is_stand_in, seed_of
 from workbench.state import Selection
+from workbench.tables import scored_queries
 
 LOGO = str(Path(__file__).with_name("logo.svg"))
 CSS = """
@@ -64,11 +65,14 @@ def context_line(selection: Selection, *, run: bool = True) -> str:
     """Say data set, split, protocol, sizes, distance and seed in one line of Markdown."""
     entry = selection.a.result(selection.protocol)
     protocol = entry["protocol"]
-    sizes = f"{entry['n_queries']:,} queries"
+    n_queries, left_out = scored_queries(entry)
+    sizes = f"{n_queries:,} queries"
     if protocol["name"] == "leave_one_out":
         sizes += ", each against all others"
     else:
         sizes += f" against {entry['n_gallery']:,} gallery items"
+    if left_out:
+        sizes += f" ({left_out:,} more left out: no other item of their class)"
     stand_in = [STAND_IN] if is_stand_in(selection.a) else []
     parts = [
         f"**{plain(selection.dataset)}**",

@@ -68,6 +68,17 @@ def test_of_options_those_that_differ_are_named_and_of_paths_the_last_part(make_
     )
 
 
+def test_watching_a_run_sets_it_apart_only_if_it_chose_the_network(make_run):
+    runs = [make_run("one"), make_run("two", seed=1)]
+    runs[0].config["settings"] |= {"eval_every": 40, "eval_split": "test", "keep_embeddings": True}
+    runs[1].config["settings"] |= {"eval_every": 75, "freeze_steps": 0}  # 0 is the default
+    assert set(naming.group_titles(runs).values()) == {"semi_hard_triplet"}
+    runs[0].config["settings"]["use_checkpoint"] = "best"
+    assert naming.group_titles(runs)["one"] == (
+        "semi_hard_triplet (eval split test, eval every 40, use checkpoint best)"
+    )
+
+
 def test_published_figures_stand_beside_measured_ones(make_run):
     run = make_run("one")
     assert tables.published_table([run], "leave_one_out").empty

@@ -1,5 +1,7 @@
 """Curves: Recall@K of several runs, and how training went."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -10,17 +12,23 @@ DASHES = ("solid", "dot", "dash", "dashdot", "longdash")
 TICKS = [1, 2, 4, 8, 16, 32, 64]
 
 
-def recall_curves(curves: dict[str, pd.DataFrame], *, height: int = 360) -> go.Figure:
+def recall_curves(
+    curves: dict[str, pd.DataFrame],
+    *,
+    colours: Mapping[str, str] | None = None,
+    height: int = 360,
+) -> go.Figure:
     """Draw Recall@K against K, one line per loss.
 
     Args:
         curves: Title -> DataFrame with ``k`` and ``recall`` (0..1), best first.
+        colours: Title -> colour; default: see :func:`workbench.palette.colours_of`.
         height: Pixels.
 
     Returns:
         A figure with a logarithmic K axis.
     """
-    colours = colours_of(list(curves))
+    colours = colours or colours_of(list(curves))
     figure = go.Figure()
     legend = short_names(list(curves), 40)
     for i, (name, curve) in enumerate(curves.items()):
@@ -42,17 +50,20 @@ def training_curves(
     column: str = "loss",
     *,
     groups: dict[str, str] | None = None,
+    colours: Mapping[str, str] | None = None,
     height: int = 300,
 ) -> go.Figure:
     """Overlay one column of several runs' training histories.
 
-    The loss is divided by its value at the start and smoothed over a fiftieth of the steps.
+    A loss is smoothed over a fiftieth of its steps and divided by the first smoothed value, so that
+    every curve starts at 1, where the first window ends.
 
     Args:
         histories: Run name -> history with ``step`` and the column; rows without a value are
             skipped, and runs without the column are left out.
         column: ``loss``, or an in-training evaluation such as ``recall@1``.
         groups: Run name -> what shares a colour and a legend entry; default: every run its own.
+        colours: Group -> colour; default: see :func:`workbench.palette.colours_of`.
         height: Pixels.
 
     Returns:
@@ -60,7 +71,8 @@ def training_curves(
     """
     groups = groups or {name: name for name in histories}
     shown = list(dict.fromkeys(groups[name] for name in histories))
-    colours, legend = colours_of(shown), dict(zip(shown, short_names(shown), strict=True))
+    colours = colours or colours_of(shown)
+    legend = dict(zip(shown, short_names(shown), strict=True))
     seen: set[str] = set()
     last = 0
     figure = go.Figure()
@@ -68,9 +80,10 @@ def training_curves(
         if column not in history:
             continue
         part, group = history.dropna(subset=[column]), groups[name]
+        values = _relative(part[column]) if column == "loss" else 100 * part[column]
         figure.add_scatter(
-            x=part["step"],
-            y=_relative(part[column]) if column == "loss" else 100 * part[column],
+            x=part["step"].loc[values.index],
+            y=values,
             name=legend[group],
             legendgroup=group,
             showlegend=group not in seen,
@@ -88,7 +101,6 @@ def training_curves(
 
 
 def _relative(loss: pd.Series) -> pd.Series:
-    """Divide by the first values, because losses live on different scales, and smooth a little."""
-    window = max(1, len(loss) // 50)
-    start = float(loss.iloc[:window].mean()) if len(loss) else 1.0
-    return loss.rolling(window, min_periods=1).mean() / (start or 1.0)
+    """Smooth a little and divide by the start, because losses live on different scales."""
+    smooth = loss.rolling(max(1, len(loss) // 50)).mean().dropna()
+    return smooth / (float(smooth.iloc[0]) or 1.0) if len(smooth) else smooth

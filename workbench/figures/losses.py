@@ -1,29 +1,36 @@
 """Figures that set losses beside each other."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbench.figures.style import as_text, short_names, styled
+from workbench.figures.style import GRID, as_text, short_names, styled
 from workbench.palette import HIT, MISS, NEUTRAL, RUN_A, RUN_B, colours_of
 
 
-def loss_intervals(table: pd.DataFrame, metric: str = "recall@1", *, title: str = "R@1"):
+def loss_intervals(
+    table: pd.DataFrame,
+    metric: str = "recall@1",
+    *,
+    title: str = "R@1",
+    colours: Mapping[str, str] | None = None,
+) -> go.Figure:
     """Draw one metric of every loss as a point with its 95% interval, best at the top.
 
     Args:
         table: Columns ``group``, the metric in 0..1 and ``<metric>/low``, ``<metric>/high``.
         metric: Column.
         title: Name of the metric on the axis.
+        colours: Group -> colour; default: see :func:`workbench.palette.colours_of`.
 
     Returns:
         A figure.
     """
     names = list(table["group"])
-    colours = colours_of(names)
+    colours = colours or colours_of(names)
     value = 100 * table[metric]
     figure = go.Figure(
         go.Scatter(
@@ -56,13 +63,16 @@ def loss_intervals(table: pd.DataFrame, metric: str = "recall@1", *, title: str 
     return styled(figure, height=96 + 46 * len(names), legend=False)
 
 
-def win_tie_loss(wins: int, ties: int, losses: int) -> go.Figure:
+def win_tie_loss(
+    wins: int, ties: int, losses: int, colours: tuple[str, str] = (RUN_A, RUN_B)
+) -> go.Figure:
     """Draw how many queries only A, both or neither, and only B answers at rank 1.
 
     Args:
         wins: Queries right under A only.
         ties: Queries right under both or under neither.
         losses: Queries right under B only.
+        colours: Of A and B.
 
     Returns:
         One stacked horizontal bar.
@@ -70,9 +80,9 @@ def win_tie_loss(wins: int, ties: int, losses: int) -> go.Figure:
     total = max(1, wins + ties + losses)
     figure = go.Figure()
     parts = (
-        ("only A right", wins, RUN_A),
-        ("same", ties, NEUTRAL),
-        ("only B right", losses, RUN_B),
+        ("only A right", wins, colours[0]),
+        ("same", ties, GRID),
+        ("only B right", losses, colours[1]),
     )
     for name, count, colour in parts:
         figure.add_bar(
@@ -80,7 +90,7 @@ def win_tie_loss(wins: int, ties: int, losses: int) -> go.Figure:
             y=[""],
             orientation="h",
             name=f"{name}: {count:,} ({100 * count / total:.1f} %)",
-            marker={"color": colour, "opacity": 0.45 if name == "same" else 1},
+            marker={"color": colour},
             hovertemplate=f"{name}: {count:,} of {total:,}<extra></extra>",
         )
     figure.update_layout(barmode="stack", bargap=0)
@@ -123,34 +133,9 @@ def difference_matrix(
     Returns:
         Row minus column, in percentage points, with ▲, ▼ or ≈ for win, loss and tie.
     """
-    position = {name: i for i, name in enumerate(names)}
-    shown = pairs[pairs["a"].isin(position) & pairs["b"].isin(position)]
-    sign = {"win": "▲", "loss": "▼", "tie": "≈"}
-    colour = {"win": HIT, "loss": MISS, "tie": "rgba(138, 148, 160, 0.22)"}
-    side = max(28, min(52, 360 // max(1, len(names))))
-    figure = go.Figure(
-        go.Scatter(
-            x=shown["b"].map(position),
-            y=shown["a"].map(position),
-            mode="markers+text",
-            text=[
-                f"{sign[v]} {round(100 * d, 1) + 0.0:+.1f}"  # never -0.0
-                for v, d in zip(shown["verdict"], shown["delta"], strict=True)
-            ],
-            textfont={"size": 12, "color": ink},
-            hovertext=[_pair_text(r) for r in shown.itertuples()],
-            hovertemplate="%{hovertext}<extra></extra>",
-            marker={
-                "symbol": "square",
-                "size": side,
-                "color": [colour[v] for v in shown["verdict"]],
-                "opacity": [0.4 if v != "tie" else 1 for v in shown["verdict"]],
-                "line": {"width": 0},
-            },
-        )
-    )
-    count = len(names)
-    texts = short_names(names, 24)
+    count, texts = len(names), short_names(names, 24)
+    side = max(28, min(52, 360 // max(1, count)))
+    figure = go.Figure(_squares(pairs, names, side, ink))
     ticks = {"tickvals": list(range(count)), "ticktext": texts, "ticklabeloverflow": "allow"}
     figure.update_xaxes(side="top", tickangle=-60, range=[-0.6, count - 0.4], **ticks)
     figure.update_yaxes(range=[count - 0.4, -0.6], **ticks)
@@ -159,10 +144,37 @@ def difference_matrix(
     upwards = 5.5 * max(map(len, texts), default=0)
     slanted = 3.5 * len(texts[-1]) if texts else 0
     figure = styled(figure, height=40 + upwards + (side + 6) * count, legend=False)
-    figure.update_layout(margin={"r": max(12, slanted)})
+    figure.update_layout(margin={"r": max(figure.layout.margin.r, slanted)})
     figure.update_xaxes(showgrid=False)
     figure.update_yaxes(showgrid=False)
     return figure
+
+
+def _squares(pairs: pd.DataFrame, names: Sequence[str], side: int, ink: str) -> go.Scatter:
+    """Draw every pair as a square, its colour and sign by its verdict."""
+    position = {name: i for i, name in enumerate(names)}
+    shown = pairs[pairs["a"].isin(position) & pairs["b"].isin(position)]
+    sign = {"win": "▲", "loss": "▼", "tie": "≈"}
+    colour = {"win": HIT, "loss": MISS, "tie": "rgba(138, 148, 160, 0.22)"}
+    return go.Scatter(
+        x=shown["b"].map(position),
+        y=shown["a"].map(position),
+        mode="markers+text",
+        text=[
+            f"{sign[v]} {round(100 * d, 1) + 0.0:+.1f}"  # never -0.0
+            for v, d in zip(shown["verdict"], shown["delta"], strict=True)
+        ],
+        textfont={"size": 12, "color": ink},
+        hovertext=[_pair_text(r) for r in shown.itertuples()],
+        hovertemplate="%{hovertext}<extra></extra>",
+        marker={
+            "symbol": "square",
+            "size": side,
+            "color": [colour[v] for v in shown["verdict"]],
+            "opacity": [0.4 if v != "tie" else 1 for v in shown["verdict"]],
+            "line": {"width": 0},
+        },
+    )
 
 
 def _pair_text(pair: NamedTuple) -> str:
@@ -174,7 +186,13 @@ def _pair_text(pair: NamedTuple) -> str:
 
 
 def class_differences(
-    classes: Sequence[str], a: np.ndarray, b: np.ndarray, n: np.ndarray, limit: int = 30
+    classes: Sequence[str],
+    a: np.ndarray,
+    b: np.ndarray,
+    n: np.ndarray,
+    *,
+    limit: int = 30,
+    colours: tuple[str, str] = (RUN_A, RUN_B),
 ) -> go.Figure:
     """Draw the classes whose Recall@1 differs most between two runs.
 
@@ -184,6 +202,7 @@ def class_differences(
         b: float, (c,), the same under B.
         n: int, (c,), number of queries.
         limit: How many classes to draw.
+        colours: Of A and B.
 
     Returns:
         Horizontal bars in percentage points, A better to the right; ``customdata`` is the position
@@ -199,7 +218,7 @@ def class_differences(
             x=delta[order],
             y=np.arange(len(order)),
             orientation="h",
-            marker={"color": [RUN_A if d > 0 else RUN_B for d in delta[order]]},
+            marker={"color": [colours[0] if d > 0 else colours[1] for d in delta[order]]},
             customdata=order.tolist(),
             text=[f"{d:+.0f}" for d in delta[order]],
             textposition="outside",

@@ -16,6 +16,7 @@ CONFIG = {
     "scrollZoom": False,
 }
 GRID = "rgba(128, 140, 152, 0.22)"
+MODEBAR = 34  # pixels that the upright tool bar takes
 QUIET = "rgba(128, 140, 152, 0.75)"
 
 
@@ -32,13 +33,18 @@ def styled(figure: go.Figure, *, height: int = 340, legend: bool = True) -> go.F
     """
     figure.update_layout(
         height=height,
-        margin={"l": 8, "r": 12, "t": 34 if legend else 12, "b": 8},
+        margin={"l": 8, "r": MODEBAR, "t": 34 if legend else 12, "b": 8},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         showlegend=legend,
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "title": ""},
         hoverlabel={"align": "left"},
-        modebar={"bgcolor": "rgba(0,0,0,0)", "color": QUIET, "activecolor": RUN_A},
+        modebar={
+            "orientation": "v",  # in the right margin, where neither legend nor points are
+            "bgcolor": "rgba(0,0,0,0)",
+            "color": QUIET,
+            "activecolor": RUN_A,
+        },
     )
     axis = {"gridcolor": GRID, "zeroline": False, "automargin": True}
     figure.update_xaxes(**axis)

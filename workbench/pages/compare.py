@@ -20,8 +20,10 @@ from workbench.pages.compare_queries import (
     overlap_tab,
 )
 from workbench.pages.evidence import compare_groups
+from workbench.run_colours import pair_colours
 from workbench.significance import Comparison, both_ways
 from workbench.state import Selection, selection
+from workbench.tables import no_positive_rule
 from workbench.theme import class_names, file_stem, page_head, plain
 
 
@@ -36,6 +38,7 @@ def compare_page() -> None:
         load_neighbours(chosen.b, chosen.protocol),
         chosen.a.items["label"].to_numpy(),
         chosen.k,
+        no_positive=no_positive_rule(chosen.a, chosen.protocol),
     )
     tested = compare_groups(chosen, {"a": [chosen.a], "b": [chosen.b]})
     _verdict(chosen, result, tested)
@@ -69,7 +72,7 @@ def _exports(chosen: Selection, result: comparison.Comparison, tested: Compariso
             "Paired tests": lambda: _pair_export(chosen, tested),
         },
         figures={
-            "Win, tie, loss": lambda: _bar(result),
+            "Win, tie, loss": lambda: _bar(chosen, result),
             "Class differences": lambda: class_figure(chosen, result),
             "Neighbour overlap": lambda: overlap_figure(result),
         },
@@ -100,8 +103,9 @@ def _comparable(chosen: Selection) -> bool:
     return True
 
 
-def _bar(result: comparison.Comparison) -> go.Figure:
-    return figures.win_tie_loss(result.wins, result.ties, result.losses)
+def _bar(chosen: Selection, result: comparison.Comparison) -> go.Figure:
+    colours = pair_colours(chosen)
+    return figures.win_tie_loss(result.wins, result.ties, result.losses, colours)
 
 
 def _verdict(chosen: Selection, result: comparison.Comparison, found: Comparison) -> None:
@@ -110,15 +114,17 @@ def _verdict(chosen: Selection, result: comparison.Comparison, found: Comparison
     pairs = both_ways(found.pairs).set_index(["a", "b"])
     pair, tested = pairs.loc[("a", "b")], found.pairs.iloc[0]
     real = "may be chance" if pair["verdict"] == "tie" else "significant"
+    dot_a, dot_b = (f'<span style="color:{c}">⬤</span>' for c in pair_colours(chosen))
     with st.container(key="verdict"):
         st.markdown(
-            f":blue[**A** {plain(chosen.a.name)}] {100 * a:.1f} %{_seed(chosen.a)}  ·  "
-            f":orange[**B** {plain(chosen.b.name)}] {100 * b:.1f} %{_seed(chosen.b)}  ·  "
+            f"{dot_a} **A** {plain(chosen.a.name)} {100 * a:.1f} %{_seed(chosen.a)}  ·  "
+            f"{dot_b} **B** {plain(chosen.b.name)} {100 * b:.1f} %{_seed(chosen.b)}  ·  "
             f"R@1 differs by **{100 * (a - b):+.1f} points** (95% {100 * pair['low']:+.1f} to "
-            f"{100 * pair['high']:+.1f}: {real}) over the same {n:,} queries"
+            f"{100 * pair['high']:+.1f}: {real}) over the same {n:,} queries",
+            unsafe_allow_html=True,
         )
     st.plotly_chart(
-        _bar(result),
+        _bar(chosen, result),
         config=CONFIG | {"displayModeBar": False},
         key="bar",
         alt=f"{result.wins} queries only A answers, {result.losses} only B",

@@ -12,7 +12,7 @@ from workbench.gallery import card, first_hit_cards, rank_sentence, result_cards
 from workbench.lookup import answer
 from workbench.navigation import jump
 from workbench.pages.paging import page_of
-from workbench.palette import RUN_A, RUN_B
+from workbench.run_colours import pair_colours
 from workbench.state import Selection
 from workbench.theme import class_names, plain
 
@@ -38,7 +38,8 @@ def gallery_tab(chosen: Selection, result: Comparison, winner: str) -> None:
 def query_group(chosen: Selection, row: int) -> dict:
     """Describe one query with the results of both runs, as a group of cards."""
     lines = []
-    for name, run, colour in (("A", chosen.a, RUN_A), ("B", chosen.b, RUN_B)):
+    runs = zip("AB", (chosen.a, chosen.b), pair_colours(chosen), strict=True)
+    for name, run, colour in runs:
         found = answer(run, chosen.protocol, row, chosen.k)
         cards = result_cards(run, row, found.ids, found.similarities)
         first = (found.first_hit_item, found.first_hit, found.first_hit_similarity)
@@ -88,7 +89,8 @@ def class_figure(chosen: Selection, result: Comparison) -> go.Figure:
     """Draw Recall@1 under A minus that under B, by class."""
     table = class_recalls(result)
     names = table["label"].map(class_names(chosen.a)).tolist()
-    return figures.class_differences(names, *(table[c].to_numpy() for c in ("a", "b", "n")))
+    columns = (table[c].to_numpy() for c in ("a", "b", "n"))
+    return figures.class_differences(names, *columns, colours=pair_colours(chosen))
 
 
 def overlap_tab(chosen: Selection, result: Comparison) -> None:

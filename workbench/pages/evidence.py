@@ -13,7 +13,7 @@ from workbench.figures.style import CONFIG
 from workbench.loading import load_neighbours, protocols_of, stamp
 from workbench.significance import Comparison, both_ways, compare, rank_one_hits
 from workbench.state import Selection, first_protocol
-from workbench.tables import loss_table, results_table, run_order
+from workbench.tables import loss_table, no_positive_rule, results_table, run_order
 from workbench.theme import ink, plain
 
 
@@ -49,7 +49,8 @@ def _compare(
         same = [run for run in runs if difference_of_items(_reference, run) is None]
         found = [load_neighbours(run, protocol) for run in same]
         if found:
-            scores[name] = np.stack([rank_one_hits(n) for n in found])
+            rule = no_positive_rule(same[0], protocol)
+            scores[name] = np.stack([rank_one_hits(n, rule) for n in found])
             classes = _reference.items["label"].to_numpy()[found[0].queries]
     if not scores or np.isnan(next(iter(scores.values()))).all():
         return None

@@ -23,7 +23,7 @@ def headline(table: pd.DataFrame, compared: Comparison | None) -> None:
         trained = table
     best = trained.iloc[0]
     columns = st.columns(4, gap="medium")
-    columns[0].metric("Best loss", str(best["group"]))
+    columns[0].metric(best_title(pairs, trained), str(best["group"]))
     columns[0].caption(f"{_seeds(best)}, {int(best['n_queries']):,} queries")
     columns[1].metric("R@1", percent(best["recall@1"]) + " %")
     low, high = percent(best["recall@1/low"]), percent(best["recall@1/high"])
@@ -38,19 +38,40 @@ def headline(table: pd.DataFrame, compared: Comparison | None) -> None:
         columns[3].caption(f"untrained network; {_interval(pairs, best, base.iloc[0])}")
 
 
+def best_title(pairs: pd.DataFrame, trained: pd.DataFrame) -> str:
+    """Say beside the name of the best loss whether it can be told apart from the next.
+
+    Args:
+        pairs: See :func:`workbench.significance.both_ways`.
+        trained: The losses, best first.
+
+    Returns:
+        Markdown.
+    """
+    if len(trained) < 2 or (pair := _pair(pairs, trained.iloc[0], trained.iloc[1])) is None:
+        return "Best loss"
+    if pair["verdict"] == "tie":
+        return "Best loss :orange-badge[≈ lead may be chance]"
+    return "Best loss :blue-badge[▲ lead is significant]"
+
+
 def _points(a: pd.Series, b: pd.Series) -> str:
     return f"{100 * (a['recall@1'] - b['recall@1']):+.1f} points"
 
 
 def _interval(pairs: pd.DataFrame, a: pd.Series, b: pd.Series) -> str:
-    if pairs.empty:
+    pair = _pair(pairs, a, b)
+    if pair is None:
         return f"{percent(b['recall@1'])} %"
-    found = pairs[(pairs["a"] == a["group"]) & (pairs["b"] == b["group"])]
-    if found.empty:
-        return f"{percent(b['recall@1'])} %"
-    pair = found.iloc[0]
     verdict = "may be chance" if pair["verdict"] == "tie" else "significant"
     return f"95% {100 * pair['low']:+.1f} to {100 * pair['high']:+.1f}: {verdict}"
+
+
+def _pair(pairs: pd.DataFrame, a: pd.Series, b: pd.Series) -> pd.Series | None:
+    if pairs.empty:
+        return None
+    found = pairs[(pairs["a"] == a["group"]) & (pairs["b"] == b["group"])]
+    return None if found.empty else found.iloc[0]
 
 
 def _seeds(row: pd.Series) -> str:

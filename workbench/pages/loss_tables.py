@@ -7,6 +7,15 @@ import streamlit as st
 from retrieval.runs import Run
 from workbench.tables import TITLES, metrics_of, percent, published_table
 
+CAPTION = (
+    "Percent (NMI 0 to 1) ± half of the 95% interval, from a bootstrap over classes; seeds are "
+    "averaged."
+)
+NO_NMI_INTERVAL = (
+    "NMI without ±: evaluated before there was an interval of it, or without a bootstrap; "
+    "`retrieval evaluate` adds it."
+)
+
 
 def metrics_table(table: pd.DataFrame, *, key: str = "losses") -> None:
     """Draw every metric of every loss with its interval.
@@ -29,10 +38,11 @@ def metrics_table(table: pd.DataFrame, *, key: str = "losses") -> None:
         key=key,
         alt="Metrics of every loss, best Recall@1 first",
     )
-    st.caption(
-        "Percent (NMI 0 to 1) ± half of the 95% interval, from a bootstrap over classes; seeds are "
-        "averaged."
-    )
+    st.caption(CAPTION + (f" {NO_NMI_INTERVAL}" if _lacks_nmi_interval(table) else ""))
+
+
+def _lacks_nmi_interval(table: pd.DataFrame) -> bool:
+    return "nmi" in table and bool((table["nmi"].notna() & table["nmi/low"].isna()).any())
 
 
 def _cell(row: pd.Series, name: str) -> str:

@@ -17,6 +17,8 @@ from workbench.gallery import card
 from workbench.loading import protocols_of
 from workbench.naming import loss_of, seed_of
 from workbench.navigation import open_query
+from workbench.pages.loss_tables import NO_NMI_INTERVAL
+from workbench.protocol_words import facts_in_words, lacks_nmi_interval
 from workbench.state import Selection, selection
 from workbench.tables import results_table
 from workbench.theme import file_stem, page_head, plain
@@ -84,18 +86,14 @@ def _protocols(chosen: Selection) -> None:
     columns = {}
     for entry in chosen.a.metrics["results"]:
         sizes = {k: v for k, v in entry.items() if k.startswith("n_")}
-        facts = entry["protocol"] | sizes
-        columns[str(facts.get("title", facts["name"]))] = {
-            key.removeprefix("n_").replace("_", " "): _fact(value) for key, value in facts.items()
-        }
+        columns[str(entry["protocol"].get("title", entry["protocol"]["name"]))] = facts_in_words(
+            entry["protocol"] | sizes
+        )
     table = pd.DataFrame(columns).fillna("–").rename_axis("").reset_index()
     st.dataframe(table, hide_index=True, height="content", key="protocols")
-
-
-def _fact(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    without = [run.name for run in chosen.scored if lacks_nmi_interval(run, chosen.protocol)]
+    if without:
+        st.caption(f"{NO_NMI_INTERVAL} It is missing in {plain(', '.join(without))}.")
 
 
 def _runs(chosen: Selection) -> None:

@@ -1,5 +1,7 @@
 """Overview: which loss won, by how much, on what."""
 
+from collections.abc import Callable
+
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
@@ -9,13 +11,23 @@ from workbench import figures
 from workbench.exports import export_menu
 from workbench.figures.style import CONFIG
 from workbench.loading import load_neighbours
-from workbench.naming import group_titles
 from workbench.pages.evidence import compare_table, evidence, matrix, tested
 from workbench.pages.headline import headline, way_buttons
 from workbench.pages.loss_tables import metrics_table, published_figures
+from workbench.pages.training_curves import training_figures, training_panel
+from workbench.repeats import repeats_line
+from workbench.run_colours import group_colours
 from workbench.run_report import page_html
+from workbench.significance import Comparison
 from workbench.state import Selection, selection
-from workbench.tables import loss_table, percent, recall_curve, results_table, with_intervals
+from workbench.tables import (
+    loss_table,
+    no_positive_rule,
+    percent,
+    recall_curve,
+    results_table,
+    with_intervals,
+)
 from workbench.theme import file_stem, page_head, plain
 
 LEDE = (
@@ -30,42 +42,50 @@ def overview_page() -> None:
     head = page_head("Overview", chosen, run=False)
     results = results_table(chosen.comparable, chosen.protocol, among=chosen.runs)
     table = loss_table(results)
-    with st.container(key="lede"):
-        st.markdown(LEDE)
     compared = compare_table(chosen, table)
     table = with_intervals(table, compared)
+    with st.container(key="lede"):
+        st.markdown(LEDE)
     headline(table, compared)
     way_buttons()
+    _losses(chosen, table, results)
+    recall = _recall_figures(chosen, table)
+    _recall(table, recall)
+    evidence(compared)
+    training = training_figures(chosen, table["runs"].sum())
+    training_panel(training)
+    _others(chosen)
+    tables = {"Losses": lambda: table.drop(columns="runs"), "Runs": lambda: results}
+    with head:
+        _exports(chosen, tables, compared, recall | training)
+
+
+def _losses(chosen: Selection, table: pd.DataFrame, results: pd.DataFrame) -> None:
     st.subheader("Losses", anchor=False)
     metrics_table(table)
+    repeats = repeats_line(results)
+    if repeats:
+        st.caption(f":orange[**{plain(repeats)}**]")
     if chosen.others:
         reasons = "; ".join(dict.fromkeys(reason for reason, _ in chosen.others))
         n = sum(len(runs) for _, runs in chosen.others)
         st.caption(f"{n} more cannot be compared ({plain(reasons)}): see the end of the page.")
     published_figures(chosen.comparable, chosen.protocol)
-    curves = _curves(chosen, table)
-    _recall(table, curves)
-    evidence(compared)
-    training = _training_figures(chosen)
-    _training(training)
-    _others(chosen)
-    figures_shown = {
-        "Recall at K": lambda: figures.recall_curves(curves),
-        "Recall at 1": lambda: figures.loss_intervals(table),
-        **({"Differences": lambda: matrix(compared)} if tested(compared) else {}),
-        **{title: lambda figure=figure: figure for title, figure in training.items()},
-    }
-    tables = {"Losses": lambda: table.drop(columns="runs"), "Runs": lambda: results}
+
+
+def _exports(
+    chosen: Selection,
+    tables: dict[str, Callable[[], pd.DataFrame]],
+    compared: Comparison | None,
+    shown: dict[str, go.Figure],
+) -> None:
+    made = {title: lambda figure=figure: figure for title, figure in shown.items()}
     if tested(compared):
-        tables["Paired tests"] = lambda: compared.pairs
-    report = (f"{file_stem(chosen, run=False)}-report.html", lambda: _report(chosen))
-    with head:
-        export_menu(
-            name=file_stem(chosen, run=False),
-            tables=tables,
-            figures=figures_shown,
-            files={"Report (HTML)": report},
-        )
+        made["Differences"] = lambda: matrix(compared)
+        tables = tables | {"Paired tests": lambda: compared.pairs}
+    stem = file_stem(chosen, run=False)
+    report = (f"{stem}-report.html", lambda: _report(chosen))
+    export_menu(name=stem, tables=tables, figures=made, files={"Report (HTML)": report})
 
 
 def _others(chosen: Selection) -> None:
@@ -79,36 +99,51 @@ def _others(chosen: Selection) -> None:
     )
     for number, (reason, runs) in enumerate(chosen.others):
         st.markdown(f"**{plain(reason).capitalize()}**")
-        table = loss_table(results_table(runs, chosen.protocol, among=chosen.runs))
-        metrics_table(table, key=f"losses_{number}")
+        results = results_table(runs, chosen.protocol, among=chosen.runs)
+        metrics_table(loss_table(results), key=f"losses_{number}")
+        if repeats_line(results):
+            st.caption(plain(repeats_line(results)))
         published_figures(runs, chosen.protocol, key=f"published_{number}")
 
 
-def _recall(table: pd.DataFrame, curves: dict[str, pd.DataFrame]) -> None:
+def _recall_figures(chosen: Selection, table: pd.DataFrame) -> dict[str, go.Figure]:
+    colours, height = group_colours(chosen.runs), 96 + 46 * max(4, len(table))
+    return {
+        "Recall at 1": figures.loss_intervals(table, colours=colours),
+        "Recall at K": figures.recall_curves(
+            _curves(chosen, table), colours=colours, height=height
+        ),
+    }
+
+
+def _recall(table: pd.DataFrame, drawn: dict[str, go.Figure]) -> None:
     left, right = st.columns([5, 6], gap="large")
     with left:
         st.markdown("**Recall@1 with 95% intervals**")
         values = (f"{row['group']} {percent(row['recall@1'])} %" for _, row in table.iterrows())
         st.plotly_chart(
-            figures.loss_intervals(table),
+            drawn["Recall at 1"],
             config=CONFIG,
             key="intervals",
             alt=f"Recall@1 of every loss with its 95% interval: {', '.join(values)}",
         )
     with right:
         st.markdown("**Recall@K**")
-        height = 96 + 46 * max(4, len(table))
         st.plotly_chart(
-            figures.recall_curves(curves, height=height),
+            drawn["Recall at K"],
             config=CONFIG,
             key="curves",
-            alt=f"Recall@K against K, best Recall@1 first: {', '.join(curves)}",
+            alt=f"Recall@K against K, best Recall@1 first: {', '.join(table['group'])}",
         )
 
 
 def _report(chosen: Selection) -> bytes:
     """Write what ``retrieval report`` does about the runs and the protocol looked at."""
-    sections = make_report(chosen.scored)
+    counted = []
+    for runs in (chosen.comparable, *(members for _, members in chosen.others)):
+        results = results_table(runs, chosen.protocol, among=chosen.runs)
+        counted += [run for run, other in zip(runs, results["repeats"], strict=True) if not other]
+    sections = make_report(counted)
     return page_html([s for s in sections if s.protocol["name"] == chosen.protocol]).encode()
 
 
@@ -118,7 +153,7 @@ def _curves(chosen: Selection, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     for row in table.itertuples():
         parts = []
         for name in row.runs:
-            rule = by_name[name].result(chosen.protocol)["protocol"].get("no_positive", "exclude")
+            rule = no_positive_rule(by_name[name], chosen.protocol)
             neighbours = load_neighbours(by_name[name], chosen.protocol)
             parts.append(recall_curve(neighbours, rule))
         curve = parts[0]
@@ -126,29 +161,3 @@ def _curves(chosen: Selection, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
             curve = pd.concat(parts).groupby("k", as_index=False).mean()
         curves[row.group] = curve
     return curves
-
-
-def _training_figures(chosen: Selection) -> dict[str, go.Figure]:
-    """Return the curves of training, those that any run has a history of."""
-    histories = {run.name: run.history for run in chosen.comparable}
-    groups = group_titles(chosen.runs)
-    found = {}
-    for title, column in (("Training loss", "loss"), ("R@1 during training", "recall@1")):
-        known = {n: h for n, h in histories.items() if column in h and h[column].notna().any()}
-        if known:
-            found[title] = figures.training_curves(known, column, groups=groups)
-    return found
-
-
-def _training(curves: dict[str, go.Figure]) -> None:
-    if not curves:
-        return
-    st.subheader("Training", anchor=False)
-    for column, (title, figure) in zip(
-        st.columns(len(curves), gap="large"), curves.items(), strict=True
-    ):
-        alt = f"{title} of {len(figure.data)} runs, by step"
-        column.plotly_chart(figure, config=CONFIG, key=title, alt=alt)
-    st.caption(
-        "Losses live on different scales: each is shown relative to its own start, smoothed."
-    )

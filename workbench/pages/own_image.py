@@ -10,7 +10,7 @@ from workbench.components import image_cards
 from workbench.gallery import card
 from workbench.heatmaps import data_url
 from workbench.lookup import search_vector
-from workbench.palette import RUN_A, RUN_B
+from workbench.run_colours import pair_colours
 from workbench.state import Selection, go_to
 from workbench.theme import plain
 
@@ -72,7 +72,8 @@ def _results(chosen: Selection, image: network.OwnImage) -> None:
     shown = image.picture.copy()
     shown.thumbnail((320, 320))
     lines = []
-    for name, run, colour in (("A", chosen.a, RUN_A), ("B", chosen.b, RUN_B)):
+    runs = zip("AB", (chosen.a, chosen.b), pair_colours(chosen), strict=True)
+    for name, run, colour in runs:
         if run is None:
             continue
         line = {"title": f"{name}  {run.name}", "colour": colour, "layout": "line", "size": 92}

@@ -21,7 +21,7 @@ from workbench.pages.walking import (
     search_box,
     step_buttons,
 )
-from workbench.palette import colours_of
+from workbench.run_colours import run_colours
 from workbench.state import Selection, go_to, selection
 from workbench.tables import metric, percent
 from workbench.theme import file_stem, page_head, plain
@@ -148,7 +148,7 @@ def _every_run(chosen: Selection, row: int) -> None:
     if len(runs) < 2:
         return
     st.subheader("The same query under every run", anchor=False)
-    colours = colours_of([run.name for run in runs])
+    colours = run_colours(chosen.runs)
     lines = []
     for run in runs:
         found = answer(run, chosen.protocol, row, STRIP)

@@ -12,7 +12,7 @@ from workbench.gallery import first_hit_cards, query_card, result_cards
 from workbench.heatmaps import concentration, data_url, overlay, plain
 from workbench.lookup import answer, similarity
 from workbench.pages.walking import listed_queries, place_caption, query_to_show, step_buttons
-from workbench.palette import RUN_A, RUN_B
+from workbench.run_colours import pair_colours
 from workbench.state import Selection, selection
 from workbench.theme import page_head
 from workbench.theme import plain as text
@@ -59,7 +59,8 @@ def why_page() -> None:
         )
         st.caption("Loads the network (TensorFlow): some ten seconds the first time.")
         return
-    for name, run, colour in (("A", chosen.a, RUN_A), ("B", chosen.b, RUN_B)):
+    runs = zip("AB", (chosen.a, chosen.b), pair_colours(chosen), strict=True)
+    for name, run, colour in runs:
         if run is not None:
             _explain(chosen, run, f"{name}  {run.name}", colour, (row, other))
 

@@ -1,0 +1,148 @@
+"""What the Overview counts: every seed once, scored queries only, a lead that may be chance."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrieval.runs import Run
+from tests.workbench.test_pages import open_page, text_of
+from tests.workbench.test_robustness import edit
+from workbench import tables
+from workbench.pages.headline import best_title
+from workbench.protocol_words import facts_in_words, lacks_nmi_interval
+from workbench.repeats import repeats_line
+from workbench.significance import both_ways, compare
+
+
+@pytest.fixture
+def served(make_run, monkeypatch):
+    """Write runs into one data set that the app serves."""
+
+    def make(name: str, **options) -> Run:
+        run = make_run(name, **options)
+        monkeypatch.setenv("RETRIEVAL_RUNS", str(run.path.parents[1]))
+        return run
+
+    return make
+
+
+def copy_of(run: Run, name: str) -> Run:
+    return Run(shutil.copytree(run.path, run.path.with_name(name)))
+
+
+def test_a_copied_seed_counts_once_and_is_named(served):
+    first = served("lifted_loss-s0", loss="lifted_loss")
+    other = served("lifted_loss-s1", loss="lifted_loss", seed=1)
+    copies = [copy_of(first, f"lifted_loss-copy{i}") for i in range(4)]
+    app = open_page()
+    table = app.dataframe[0].value
+    assert table["Seeds"].tolist() == ["0, 1"]
+    assert app.metric[0].label == "Best loss"
+    results = tables.results_table([first, other, *copies], "query_gallery")
+    without = tables.results_table([first, other], "query_gallery")
+    counted, alone = tables.loss_table(results), tables.loss_table(without)
+    columns = ["recall@1", "recall@1/sd", "map@r", "recall@1/low"]
+    assert counted[columns].equals(alone[columns])
+    assert counted["seeds"][0] == [0, 1]
+    assert len(counted["runs"][0]) == 2
+    assert "4 runs repeat a seed and count for nothing here" in text_of(app)
+
+
+def test_a_seed_trained_again_counts_as_it_was_made_last(served):
+    first, again = served("a", loss="lifted_loss"), served("b", loss="lifted_loss")
+    edit(again.path, "config.yaml", "provenance", "created", to="2026-01-02T12:00:00")
+    for number in (0, 1):
+        keys = ("results", number, "metrics", "recall@1", "value")
+        edit(again.path, "metrics.json", *keys, to=0.001)
+    results = tables.results_table([Run(first.path), Run(again.path)], "query_gallery")
+    assert results["repeats"].tolist() == ["b", ""]
+    assert tables.loss_table(results)["recall@1"].tolist() == [0.001]
+    assert repeats_line(results) == (
+        "1 run repeats a seed and counts for nothing here: a (as b, seed 0; other figures)."
+    )
+
+
+def test_imported_runs_are_no_repeats(served):
+    runs = [served(name, loss=None) for name in ("one", "two")]  # alike in every figure
+    results = tables.results_table(runs, "query_gallery")
+    assert results["repeats"].tolist() == ["", ""]
+    assert repeats_line(results) == ""
+
+
+@pytest.fixture
+def lone(served, photos) -> Run:
+    """A run in whose gallery one class, of two queries, is missing."""
+    kept = ~((photos["label"] == 0) & (photos["role"] == "gallery"))
+    served("one", items=photos[kept].reset_index(drop=True), loss="lifted_loss")
+    return served("two", items=photos[kept].reset_index(drop=True), loss="semi_hard_triplet")
+
+
+def test_queries_without_a_possible_hit_are_not_in_n(lone):
+    app = open_page()
+    assert "70 queries against" in app.caption[0].value
+    assert "2 more left out: no other item of their class" in app.caption[0].value
+    assert app.dataframe[0].value["Queries"].tolist() == [70, 70]
+    assert "lead may be chance" in app.metric[0].label
+    assert "seed 0, 70 queries" in text_of(app)
+    assert "over the same 70 queries" in text_of(app)
+    compare = open_page("compare", a="one", b="two")
+    assert "over the same 70 queries" in text_of(compare)
+    assert "70 queries against" in compare.caption[0].value
+
+
+def test_where_such_queries_score_zero_they_are_in_n_everywhere(lone):
+    for name in ("one", "two"):
+        for number in (0, 1):
+            keys = ("results", number, "protocol", "no_positive")
+            edit(lone.path.with_name(name), "metrics.json", *keys, to="zero")
+    app = open_page()
+    assert "72 queries against" in app.caption[0].value
+    assert "left out" not in app.caption[0].value
+    assert app.dataframe[0].value["Queries"].tolist() == [72, 72]
+    assert "over the same 72 queries" in text_of(app)
+    assert "over the same 72 queries" in text_of(open_page("compare", a="one", b="two"))
+
+
+def test_the_best_loss_says_whether_its_lead_may_be_chance():
+    classes, ranked = np.repeat(np.arange(40), 5), pd.DataFrame({"group": ["one", "two"]})
+    same, better = {"one": np.ones(200), "two": np.ones(200)}, np.zeros(200)
+    pairs = both_ways(compare(same, classes).pairs)
+    assert best_title(pairs, ranked) == "Best loss :orange-badge[≈ lead may be chance]"
+    pairs = both_ways(compare(same | {"two": better}, classes).pairs)
+    assert best_title(pairs, ranked) == "Best loss :blue-badge[▲ lead is significant]"
+    assert best_title(pairs, ranked[:1]) == best_title(pd.DataFrame(), ranked) == "Best loss"
+
+
+def test_the_page_says_how_to_get_a_curve_of_recall_in_training(served):
+    run = served("one")
+    assert "--eval-split" not in text_of(open_page())
+    history = pd.read_csv(run.path / "history.csv").drop(columns="recall@1")
+    history.to_csv(run.path / "history.csv", index=False)
+    text = text_of(open_page())
+    assert "none of these runs was evaluated while it trained" in text
+    assert "`--eval-split validation`" in text
+    assert "`--eval-every`" in text
+
+
+def test_nmi_without_an_interval_says_why(served):
+    run = served("one")
+    assert not lacks_nmi_interval(run, "query_gallery")
+    for number in (0, 1):
+        for side in ("low", "high"):
+            edit(run.path, "metrics.json", "results", number, "metrics", "nmi", side, to=None)
+    assert lacks_nmi_interval(Run(run.path), "query_gallery")
+    for page in ("overview", "methods"):
+        assert "NMI without ±: evaluated before" in text_of(open_page(page))
+
+
+def test_the_protocol_is_told_in_words(runs_root):
+    run = Run(runs_root / "photos" / "lifted_loss-s0")
+    facts = facts_in_words(run.result()["protocol"] | {"new_fact": False})
+    assert facts["Queries"] == "72"
+    assert facts["Who searches whom"] == "queries against a gallery of other items"
+    assert facts["What such a query counts"] == "nothing: left out of every mean"
+    assert facts["Seed of k-means and of the resamples"] == "0"
+    assert facts["New fact"] == "no"
+    assert not [name for name in facts if "_" in name or name == name.lower()]
