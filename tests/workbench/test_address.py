@@ -7,7 +7,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from tests.workbench.test_pages import open_page
+from tests.workbench.test_pages import open_page, text_of
 from tests.workbench.test_walking import press
 from workbench.history import SCRIPT, HistoryScript
 
@@ -53,6 +53,34 @@ def test_the_apps_back_follows_the_browsers_back_and_forward():
     assert app.session_state["trail"] == [0, 1]
     press(app, "Back")
     assert app.session_state["item"] == 1
+
+
+def test_a_link_holds_the_bar_the_order_and_the_page_of_failures():
+    shown = {"a": "lifted_loss-s0", "protocol": "leave_one_out", "rank": "2", "page": "2"}
+    app = open_page("failures", **shown, order="Near miss")
+    assert "queries whose first correct item is at rank 2." in text_of(app)
+    assert app.pagination[0].value == 2
+    link = parameters_of(app)
+    assert link | shown == link
+    press(app, "All failures")
+    assert {"rank", "page"} & set(app.query_params) == set()
+    assert app.pagination[0].value == 1
+    go(app, link)
+    assert app.pagination[0].value == 2
+    assert parameters_of(app) == link
+
+
+@pytest.mark.parametrize("wrong", [{"rank": "7"}, {"rank": "x"}, {"page": "999"}, {"page": "0"}])
+def test_a_bar_or_page_that_is_none_is_left_out(wrong):
+    app = open_page("failures", a="lifted_loss-s0", **wrong)
+    assert app.pagination[0].value == 1
+    assert not set(wrong) & set(app.query_params)
+
+
+def test_another_list_begins_on_its_first_page():
+    app = open_page("failures", a="lifted_loss-s0", page="2")
+    app.segmented_control(key="order").set_value("Worst rank").run()
+    assert app.pagination[0].value == 1
 
 
 def _answer(content: str, kind: type, accept: str, **headers: str):

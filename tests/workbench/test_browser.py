@@ -134,13 +134,26 @@ def test_the_selection_travels_across_pages(page, server):
     expect_parameter(page, "item", "12")
 
 
-def test_a_bar_of_the_histogram_opens_its_queries(page, server):
+def test_a_bar_of_the_histogram_opens_its_queries_also_after_a_reload(page, server):
     visit(page, f"{server}/failures?a=lifted_loss-s0")
-    bars = page.locator(".st-key-ranks .point path")
-    expect(bars.first).to_be_visible(timeout=15_000)
-    box = bars.nth(1).bounding_box()
-    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] - 2)
-    expect(page.get_by_text("whose first correct item is at rank 2")).to_be_visible()
+    shown = page.get_by_text("whose first correct item is at rank 2")
+
+    def click_bar() -> None:
+        bars = page.locator(".st-key-ranks .point path")
+        expect(bars.first).to_be_visible(timeout=15_000)
+        box = bars.nth(1).bounding_box()
+        page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] - 2)
+
+    click_bar()
+    expect(shown).to_be_visible()
+    page.get_by_role("tab", name="Worst classes").click()
+    expect_parameter(page, "tab", "Worst+classes")
+    page.go_back()
+    expect_parameter(page, "rank", "2")
+    page.reload()
+    expect(shown).to_be_visible()
+    click_bar()
+    expect(shown).to_have_count(0)
 
 
 def test_a_square_of_the_confusions_shows_both_classes(page, server):

@@ -12,7 +12,7 @@ from workbench.pages import PAGES
 SCRIPT = Path(__file__).parents[2] / "workbench" / "shell" / "main.py"
 
 
-def open_page(page: str = "overview", **parameters: str) -> AppTest:
+def open_page(page: str = "overview", /, **parameters: str) -> AppTest:
     app = AppTest.from_file(SCRIPT, default_timeout=120)
     for key, value in parameters.items():
         app.query_params[key] = value
@@ -133,9 +133,7 @@ def test_failures_counts_what_is_wrong(runs_root):
 
 def test_a_bar_of_the_histogram_opens_its_queries(runs_root):
     neighbours = Run(runs_root / "photos" / "lifted_loss-s0").neighbours()
-    app = open_page("failures", a="lifted_loss-s0")
-    app.session_state["ranks"] = {"selection": {"points": [], "point_indices": [2]}}
-    app.run()
+    app = open_page("failures", a="lifted_loss-s0", rank="3")
     count = int(((neighbours.first_hit >= 3) & (neighbours.first_hit <= 4)).sum())
     assert f"{count} queries whose first correct item is at rank 3 to 4" in text_of(app)
 

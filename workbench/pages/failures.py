@@ -8,8 +8,6 @@ from workbench import address, figures
 from workbench import failures as analyses
 from workbench.components import image_cards
 from workbench.exports import export_menu
-from workbench.figures.failures import rank_bins
-from workbench.figures.style import CONFIG
 from workbench.gallery import query_groups
 from workbench.pages.class_tables import class_frame, pair_frame
 from workbench.pages.failure_headline import headline
@@ -17,6 +15,7 @@ from workbench.pages.failure_tabs import classes_tab, notes_tab, pairs_tab
 from workbench.pages.note_box import mark_switch, open_or_mark
 from workbench.pages.oddity_tabs import duplicates_tab, hubs_tab, label_errors_tab
 from workbench.pages.paging import page_of
+from workbench.pages.rank_bars import all_failures_button, rank_bars
 from workbench.state import Selection, selection
 from workbench.theme import class_names, file_stem, page_head
 
@@ -82,23 +81,14 @@ def _histogram(table: pd.DataFrame):
 
 
 def _queries(chosen: Selection, table: pd.DataFrame) -> None:
-    event = st.plotly_chart(
-        _histogram(table),
-        config=CONFIG,
-        key="ranks",
-        on_select="rerun",
-        selection_mode="points",
-        alt="How many queries find their first correct item at which rank",
-    )
-    bins = rank_bins(int(table["first_hit"].max()))
-    picked = [i for i in event["selection"]["point_indices"] if i < len(bins)]
+    chosen_bar = rank_bars(table)
     address.keep("order", next(iter(ORDERS)), list(ORDERS))
     order = st.segmented_control(
         "Order", list(ORDERS), key="order", required=True, label_visibility="collapsed"
     )
     sort, meaning = ORDERS[order]
-    if picked:
-        found = _in_bin(table, bins[picked[0]], sort)
+    if chosen_bar:
+        found = _in_bar(table, chosen_bar, sort)
     else:
         found = sort(table)
         st.caption(f"{meaning} Click a bar above to see only its queries.")
@@ -107,14 +97,15 @@ def _queries(chosen: Selection, table: pd.DataFrame) -> None:
     image_cards({"groups": groups}, key="failed", on_pick=open_or_mark)
 
 
-def _in_bin(table: pd.DataFrame, bin: tuple[int, int], sort) -> pd.DataFrame:
-    low, high = bin
+def _in_bar(table: pd.DataFrame, bar: tuple[int, int], sort) -> pd.DataFrame:
+    low, high = bar
     inside = table[table["first_hit"].between(low, high)]
     where = f"rank {low:,}" if low == high else f"rank {low:,} to {high:,}"
-    st.caption(
-        f"{len(inside):,} queries whose first correct item is at {where}. Click the bar again, or "
-        "double-click the chart, to see all failures."
-    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(
+            f"{len(inside):,} queries whose first correct item is at {where}.", width="content"
+        )
+        all_failures_button()
     if low == 1:
         return inside.sort_values("top_similarity", ascending=False, kind="stable")
     return sort(inside)
