@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 
 from workbench import projections
-from workbench.figures.colouring import Colouring, by_class, by_level, by_outcome
-from workbench.oddities import k_occurrence
+from workbench.figures.colouring import Colouring, by_class, by_outcome
+from workbench.figures.grading import by_level
+from workbench.oddities import HUB_K, gallery_rows, k_occurrence
 from workbench.state import Selection
 from workbench.theme import class_names
 
@@ -20,13 +21,14 @@ def colour_options(chosen: Selection) -> list[str]:
     return [*options, "Honesty of the map"]
 
 
-def colouring(chosen: Selection, colour: str, rows: np.ndarray) -> Colouring:
+def colouring(chosen: Selection, colour: str, rows: np.ndarray, layout: str) -> Colouring:
     """Colour the points of a map by what was asked for.
 
     Args:
         chosen: What is being looked at.
         colour: One of :func:`colour_options`.
         rows: int, (m,), row of each point.
+        layout: The projection whose honesty is asked for.
 
     Returns:
         The colouring of the m points.
@@ -41,14 +43,22 @@ def colouring(chosen: Selection, colour: str, rows: np.ndarray) -> Colouring:
         codes, values = pd.factorize(items["split"].astype(str) + ", " + items["role"].astype(str))
         return by_class(codes[rows], dict(enumerate(values)))
     if colour == "Hubness":
-        counts = k_occurrence(neighbours, len(items))
-        return by_level(counts[rows], "in no list", f"in {counts.max():,} lists", log=True)
+        return _hubness(chosen, rows)
     if colour == "Honesty of the map":
-        kept = projections.honesty(chosen.a, neighbours)
-        return by_level(kept[rows], "its neighbours here are not real", "they are", top=1.0)
+        kept = projections.honesty(chosen.a, neighbours, layout)[rows]
+        title = f"share of the {projections.HONESTY_K} nearest that the map keeps near"
+        return by_level(kept, title, highest=1.0, percent=True, unknown="no query")
     ranks = np.full(len(items), -1)
     ranks[neighbours.queries] = neighbours.first_hit
     if colour == "Rank of the first hit":
-        above = np.maximum(ranks[rows] - 1, 0)
-        return by_level(above, "rank 1, or no query", f"rank {ranks.max():,}", log=True)
+        known = np.where(ranks > 0, ranks, np.nan)[rows]
+        return by_level(known, "rank of the first correct item", lowest=1, log=True, rare=True)
     return by_outcome(ranks[rows])
+
+
+def _hubness(chosen: Selection, rows: np.ndarray) -> Colouring:
+    counts = np.full(len(chosen.a.items), np.nan)
+    gallery = gallery_rows(chosen.neighbours, chosen.a.items)
+    counts[gallery] = k_occurrence(chosen.neighbours, len(counts))[gallery]
+    title = f"in how many lists of the {HUB_K} nearest it appears"
+    return by_level(counts[rows], title, log=True, unknown="not in the gallery")

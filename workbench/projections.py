@@ -86,25 +86,41 @@ def stratified_rows(labels: np.ndarray, most: int) -> np.ndarray:
     return np.sort(chosen).astype(np.int32)
 
 
+def in_turn(labels: np.ndarray, most: int) -> np.ndarray:
+    """Choose some of a selection, from every class in turn, so that no class hides the others.
+
+    Args:
+        labels: int, (n,), class of each selected item.
+        most: How many to choose at most.
+
+    Returns:
+        int64, positions in ``labels``: classes with most items first, each class together.
+    """
+    frame = pd.DataFrame({"label": labels})
+    groups = frame.groupby("label")["label"]
+    size, turn = groups.transform("size").to_numpy(), groups.cumcount().to_numpy()
+    chosen = np.lexsort((labels, -size, turn))[:most]
+    return chosen[np.lexsort((turn[chosen], labels[chosen], -size[chosen]))]
+
+
 @st.cache_resource(show_spinner="Comparing the map with the original space …", max_entries=32)
 def _honesty(
-    _run: Run, _neighbours: Neighbours, path: str, protocol: str, stamp: tuple
+    _run: Run, _neighbours: Neighbours, layout: str, path: str, protocol: str, stamp: tuple
 ) -> np.ndarray:
-    return neighbour_agreement(
-        _run.projection[COLUMNS["UMAP"]].to_numpy(np.float32), _neighbours, HONESTY_K
-    )
+    points = _run.projection[COLUMNS[layout]].to_numpy(np.float32)
+    return neighbour_agreement(points, _neighbours, HONESTY_K)
 
 
-def honesty(run: Run, neighbours: Neighbours) -> np.ndarray:
-    """Return per item how many of its neighbours on the map are real; see below. Cached."""
-    return _honesty(run, neighbours, str(run.path), neighbours.protocol, stamp(run.path))
+def honesty(run: Run, neighbours: Neighbours, layout: str) -> np.ndarray:
+    """Return per item how many of its neighbours on a map are real; see below. Cached."""
+    return _honesty(run, neighbours, layout, str(run.path), neighbours.protocol, stamp(run.path))
 
 
 def neighbour_agreement(points: np.ndarray, neighbours: Neighbours, k: int) -> np.ndarray:
     """Compare each query's neighbours on the map with those of the original space.
 
     Args:
-        points: float32, (n, 2), positions of all items.
+        points: float32, (n, 2 or 3), positions of all items.
         neighbours: In the original space.
         k: How many neighbours to compare.
 

@@ -45,7 +45,7 @@ def point_images(
     *,
     key: str,
     selected: int | None = None,
-    neighbours: Sequence[int] = (),
+    neighbours: Sequence[Sequence[int]] = (),
     found: Sequence[int] = (),
     on_click: Callable[[int], None] | None = None,
 ) -> None:
@@ -59,7 +59,7 @@ def point_images(
         urls: Address of the hover cards of each chart, to which the row is appended.
         key: Unique key of this component on the page.
         selected: Row to ring, or None.
-        neighbours: Rows to join to the selected one by lines.
+        neighbours: Of each chart, rows to join to the selected one by lines.
         found: Rows to ring lightly (search).
         on_click: Called with the row of a clicked point.
     """
@@ -73,7 +73,7 @@ def point_images(
         "charts": list(charts),
         "urls": list(urls),
         "selected": selected,
-        "neighbours": [int(row) for row in neighbours],
+        "neighbours": [[int(row) for row in rows] for rows in neighbours],
         "found": [int(row) for row in found],
     }
     renderer = _register("points", '<div class="anchor"></div>')

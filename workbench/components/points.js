@@ -44,13 +44,15 @@ class Points {
     this.shown = null;
     this.known = new Map();
     this.charts = [];
-    // Charts in three dimensions do not say where the pointer is.
     this.pointer = { clientX: 0, clientY: 0 };
     this.moved = (event) => {
       this.pointer = event;
       this.charts.forEach((chart) => chart.dragged(event));
+      this.look();
     };
+    this.gone = () => this.shown !== null && this.leave();
     window.addEventListener("pointermove", this.moved, true);
+    document.documentElement.addEventListener("pointerleave", this.gone);
     this.timer = setInterval(() => this.charts.forEach((chart) => chart.look()), 250);
   }
 
@@ -60,7 +62,7 @@ class Points {
     const keys = this.charts.map((chart) => chart.key).join();
     if (keys !== data.charts.join()) {
       this.charts.forEach((chart) => chart.release());
-      this.charts = data.charts.map((key) => new Chart(key, this));
+      this.charts = data.charts.map((key, i) => new Chart(key, i, this));
     }
     this.urls = new Map(data.charts.map((key, i) => [key, data.urls[i]]));
     this.charts.forEach((chart) => {
@@ -74,8 +76,19 @@ class Points {
     return this.charts.length > 1 && this.shown !== null ? [this.shown] : [];
   }
 
+  // See what is under the pointer. Charts in three dimensions tell it by events instead.
+  look() {
+    if (this.charts.some((chart) => chart.solid())) return;
+    const chart = this.charts.find((one) => one.under(this.pointer));
+    const row = chart ? chart.rowAt(this.pointer) : null;
+    if (row === null) this.gone();
+    else if (row !== this.shown || chart.key !== this.on) this.enter(row, chart.key);
+    else if (!this.panel.hidden) place(this.panel, this.pointer);
+  }
+
   enter(row, key) {
     this.shown = row;
+    this.on = key;
     if (this.charts.length > 1) this.charts.forEach((chart) => chart.draw());
     clearTimeout(this.wait);
     const address = this.urls.get(key) + row;
@@ -103,6 +116,7 @@ class Points {
 
   stop() {
     window.removeEventListener("pointermove", this.moved, true);
+    document.documentElement.removeEventListener("pointerleave", this.gone);
     clearInterval(this.timer);
     clearTimeout(this.wait);
     this.charts.forEach((chart) => chart.release());

@@ -1,27 +1,10 @@
 // One chart of points: part of points.js, which holds what all charts of a page share.
 
-// Pixel of a point in three dimensions: through Plotly's camera, as it places its annotations.
-function projected(scene, trace, at) {
-  const { model, view, projection } = scene?.glplot?.cameraParams ?? {};
-  if (!model || !scene.dataScale) return null;
-  let point = ["x", "y", "z"].map((axis, i) => Number(trace[axis][at]) * scene.dataScale[i]);
-  point.push(1);
-  for (const matrix of [model, view, projection]) {
-    point = [0, 1, 2, 3].map((i) => point.reduce((sum, v, j) => sum + v * matrix[4 * j + i], 0));
-  }
-  const [x, y, , depth] = point;
-  if (depth <= 0 || Math.abs(x) > depth || Math.abs(y) > depth) return null;
-  const area = scene.container;
-  return [
-    area.offsetLeft + (area.clientWidth / 2) * (1 + x / depth),
-    area.offsetTop + (area.clientHeight / 2) * (1 - y / depth),
-  ];
-}
-
 // One chart of the page: its rows, its canvas, its listeners.
 class Chart {
-  constructor(key, owner) {
+  constructor(key, number, owner) {
     this.key = key;
+    this.number = number;
     this.owner = owner;
     this.node = null;
     this.canvas = element("canvas", "points-overlay");
@@ -30,12 +13,13 @@ class Chart {
       plotly_hover: (event) => this.over(event),
       plotly_unhover: () => owner.leave(),
       plotly_afterplot: () => this.attach(),
-      plotly_relayouting: () => this.draw(),
-      plotly_relayout: () => this.draw(),
+      plotly_relayouting: () => this.moved(),
+      plotly_relayout: () => this.moved(),
     };
     // Plotly covers the page while a button is down, so the release is heard on the window.
     this.down = (event) => {
-      this.pressed = { x: event.clientX, y: event.clientY, row: owner.shown, far: 0 };
+      const row = this.solid() ? owner.shown : this.rowAt(event); // a finger does not hover
+      this.pressed = { x: event.clientX, y: event.clientY, row, far: 0 };
     };
     this.up = (event) => this.released(event);
   }
@@ -88,10 +72,41 @@ class Chart {
     this.draw();
   }
 
+  solid() {
+    return this.node?._fullData?.[0]?.type === "scatter3d";
+  }
+
+  // Points in three dimensions: only Plotly knows where they are.
   over(event) {
     const point = event.points?.[0];
-    if (!point || point.curveNumber !== 0 || !this.rows) return;
+    if (!this.solid() || !point || point.curveNumber !== 0 || !this.rows) return;
     this.owner.enter(Number(this.rows[point.pointNumber]), this.key);
+  }
+
+  // Whether the pointer is free and over the plot, with nothing before it.
+  under(event) {
+    const plot = event.target?.closest?.(".nsewdrag");
+    return Boolean(plot && !event.buttons && this.node?.contains(plot));
+  }
+
+  // Row of the point that is seen at a place of the page, or null.
+  rowAt(event) {
+    const { xaxis, yaxis } = this.node?._fullLayout ?? {};
+    const trace = this.node?._fullData?.[0];
+    if (!this.rows || !xaxis?.p2l || !yaxis?.p2l || !trace) return null;
+    if (this.cells?.xs !== trace.x) {
+      this.cells = new Cells(trace.x, trace.y, trace.marker.size);
+    }
+    const box = this.node.getBoundingClientRect();
+    const left = event.clientX - box.left - xaxis._offset;
+    const top = event.clientY - box.top - yaxis._offset;
+    const at = this.cells.nearest(left, top, xaxis, yaxis);
+    return at < 0 ? null : Number(this.rows[at]);
+  }
+
+  moved() {
+    this.draw();
+    this.owner.look();
   }
 
   // A lasso may end where it began: what counts is how far the pointer was meanwhile.
@@ -138,7 +153,7 @@ class Chart {
     const { found, selected, neighbours } = this.owner.data;
     this.rings(pen, found ?? [], 5, 1.5, RING);
     const centre = selected === null ? null : this.pixel(selected);
-    if (centre) this.spokes(pen, centre, neighbours ?? []);
+    if (centre) this.spokes(pen, centre, neighbours?.[this.number] ?? []);
     this.rings(pen, [selected, ...this.owner.linked(this)], 9, 3, RING);
   }
 

@@ -3,7 +3,8 @@
 from workbench.figures.colouring import Colouring
 from workbench.figures.confusion import confusion_map
 from workbench.figures.curves import recall_curves, training_curves
-from workbench.figures.embedding import embedding_map
+from workbench.figures.embedding import drawn_rows, embedding_map
+from workbench.figures.evolution import embedding_evolution
 from workbench.figures.failures import class_sizes, rank_histogram
 from workbench.figures.losses import (
     class_differences,
@@ -19,6 +20,8 @@ __all__ = [
     "class_sizes",
     "confusion_map",
     "difference_matrix",
+    "drawn_rows",
+    "embedding_evolution",
     "embedding_map",
     "loss_intervals",
     "overlap_histogram",

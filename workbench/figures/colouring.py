@@ -6,7 +6,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workbench.palette import CATEGORIES, HIT, MISS, OTHER, RUN_A, RUN_B, SEQUENTIAL
+from workbench.palette import CATEGORIES, HIT, MISS, OTHER, RUN_A, RUN_B
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What the levels of a graded colouring mean.
+
+    Attributes:
+        title: What is measured, and whether its logarithm is shown.
+        ticks: Level, 1..255, and text of some values in the data's units.
+    """
+
+    title: str
+    ticks: tuple[tuple[float, str], ...]
 
 
 @dataclass(frozen=True)
@@ -14,19 +27,33 @@ class Colouring:
     """How the points are coloured.
 
     Attributes:
-        codes: uint8, (n,): category of each point, or for a scale its level 0..255.
-        names: Name of each category; for a scale, of its two ends.
+        codes: uint8, (n,): category of each point; for a scale its level 1..255, or 0 if unknown.
+        names: Name of each category; for a scale, of the unknown ones, if there are any.
         colours: Colour of each category; for a scale, the colours from low to high.
-        scale: The codes are levels of a continuous scale.
+        scale: What the levels mean, for a scale.
         symbols: Plotly marker symbol of each category, so that colour is not alone; ``circle``
             lies below every other one.
+        layers: Categories from back to front; default: as they are numbered. On a scale, high
+            levels lie in front.
+        prominence: Size of each category's or level's points on a crowded map; of those above 1,
+            nothing shines through.
     """
 
     codes: np.ndarray
     names: Sequence[str]
     colours: Sequence[str]
-    scale: bool = False
+    scale: Scale | None = None
     symbols: Sequence[str] | None = None
+    layers: Sequence[int] | None = None
+    prominence: Sequence[float] | None = None
+
+    def back_to_front(self) -> np.ndarray:
+        """Return the order in which to draw the points, int64, (n,): what matters comes last."""
+        if self.layers is None:
+            return np.argsort(self.codes, kind="stable")
+        depth = np.empty(len(self.layers), np.uint8)
+        depth[list(self.layers)] = np.arange(len(self.layers))
+        return np.argsort(depth[self.codes], kind="stable")
 
 
 def by_outcome(first_hit: np.ndarray) -> Colouring:
@@ -44,15 +71,20 @@ def by_outcome(first_hit: np.ndarray) -> Colouring:
         ("✓ right at rank 1", "✗ wrong", "not scored"),
         (HIT, MISS, OTHER),
         symbols=("circle", "x", "circle"),
+        layers=(2, 0, 1),
+        prominence=(1.0, 2.6, 1.0),
     )
 
 
-def by_outcomes(a: np.ndarray, b: np.ndarray) -> Colouring:
+def by_outcomes(
+    a: np.ndarray, b: np.ndarray, colours: tuple[str, str] = (RUN_A, RUN_B)
+) -> Colouring:
     """Colour by the outcome at rank 1 under two runs.
 
     Args:
         a: int, (n,): 1 right under run A, 0 wrong, -1 not a query.
         b: int, (n,): the same under run B.
+        colours: Of A and B.
 
     Returns:
         Categories only A right, only B right, both, neither and not scored.
@@ -61,8 +93,10 @@ def by_outcomes(a: np.ndarray, b: np.ndarray) -> Colouring:
     return Colouring(
         np.select(cases, range(4), 4).astype(np.uint8),
         ("✓ only A", "✓ only B", "✓ both", "✗ neither", "not scored"),
-        (RUN_A, RUN_B, "rgba(105, 160, 190, 0.45)", "rgba(128, 90, 70, 0.75)", OTHER),
+        (*colours, "rgba(105, 160, 190, 0.45)", "rgba(128, 90, 70, 0.75)", OTHER),
         symbols=("circle", "circle", "circle", "x", "circle"),
+        layers=(4, 2, 3, 0, 1),
+        prominence=(1.7, 1.7, 1.0, 1.0, 1.0),
     )
 
 
@@ -82,34 +116,14 @@ def by_class(labels: np.ndarray, names: dict[int, str], top: int = 20) -> Colour
     code = np.full(len(values), len(largest), np.uint8)
     code[largest] = np.arange(len(largest))
     shown = [names[int(values[i])] for i in largest]
-    other = len(values) > len(largest)
+    if len(values) > len(largest):
+        shown.append(f"{len(values) - len(largest):,} other classes")
     return Colouring(
         code[inverse].astype(np.uint8),
-        (*shown, f"{len(values) - len(largest):,} other classes") if other else tuple(shown),
-        (*CATEGORIES[: len(largest)], OTHER),
-    )
-
-
-def by_level(
-    values: np.ndarray, low: str, high: str, *, log: bool = False, top: float | None = None
-) -> Colouring:
-    """Colour by a number, from pale to dark.
-
-    Args:
-        values: float, (n,); negative values and NaN count as the lowest.
-        low: What the pale end means.
-        high: What the dark end means.
-        log: Spread small values on a logarithmic scale.
-        top: Value of the dark end; default: the largest.
-
-    Returns:
-        A continuous colouring with 256 levels.
-    """
-    values = np.nan_to_num(np.asarray(values, np.float64), nan=0.0).clip(min=0)
-    values = np.log1p(values) if log else values
-    span = max(float(values.max(initial=0)), 1e-9) if top is None else top
-    return Colouring(
-        (255 * values / span).clip(max=255).astype(np.uint8), (low, high), SEQUENTIAL, scale=True
+        tuple(shown),
+        (*CATEGORIES[: len(largest)], OTHER)[: len(shown)],
+        layers=range(len(shown))[::-1],  # the others at the back
+        prominence=(*[1.6] * len(largest), 1.0)[: len(shown)],
     )
 
 
@@ -126,8 +140,9 @@ def channels(colouring: Colouring) -> np.ndarray:
     """
     colours = np.array([_rgba(colour) for colour in colouring.colours], np.float64)
     if colouring.scale:
-        places = np.linspace(0, 255, len(colours))
-        colours = np.stack([np.interp(np.arange(256), places, c) for c in colours.T], axis=1)
+        places = np.linspace(1, 255, len(colours))
+        levels = np.stack([np.interp(np.arange(1, 256), places, c) for c in colours.T], axis=1)
+        colours = np.vstack([_rgba(OTHER), levels])
     return colours.round().astype(np.uint8)
 
 

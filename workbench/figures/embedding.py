@@ -3,13 +3,15 @@
 import math
 import re
 import zlib
-from dataclasses import replace
 
 import numpy as np
 import plotly.graph_objects as go
 
 from workbench.figures.colouring import Colouring, channels
-from workbench.figures.style import as_text, styled
+from workbench.figures.style import short_names, styled
+from workbench.palette import OTHER
+
+CROWDED = 15_000  # points from which on some have to stand out
 
 
 def embedding_map(
@@ -25,33 +27,33 @@ def embedding_map(
 
     Args:
         points: float32, (n, 2) or (n, 3), positions.
-        rows: int, (n,), row of the item of each point; sent as ``customdata``.
+        rows: int, (n,), row of the item of each point.
         colouring: Of the n points.
         height: Pixels.
         legend: Show what the colours mean.
         frame: float, (m, 2), points that the view holds, so that several maps share one.
 
     Returns:
-        A figure whose first trace holds every point in the given order.
+        A figure whose first trace holds every point, from back to front; see :func:`drawn_rows`.
     """
     flat = points.shape[1] == 2
-    if not flat:  # WebGL leaves out points of a transparent colour there
-        solid = tuple(re.sub(r"rgba\((.*),.*\)", r"rgb(\1)", c) for c in colouring.colours)
-        colouring = replace(colouring, colours=solid)
-    trace = go.Scattergl if flat else go.Scatter3d
+    order = colouring.back_to_front()
+    points, rows, codes = points[order], np.asarray(rows)[order], colouring.codes[order]
     data = {
         **dict(zip("xyz", map(_Kept, _short(points).T.tolist()), strict=False)),
         "type": "scattergl" if flat else "scatter3d",
         "mode": "markers",
-        "marker": _marker(colouring, len(points), flat),
-        "customdata": _Kept(np.asarray(rows).tolist()),
-        "hoverinfo": "none",
+        "marker": _marker(colouring, codes, flat),
+        "customdata": _Kept(rows.tolist()),
+        # The page finds the point under the pointer itself: Plotly looks at every point, and warns
+        # of colours in numbers. In three dimensions only Plotly knows where a point is.
+        "hoverinfo": "skip" if flat else "none",
         "showlegend": False,
         **({"unselected": {"marker": {"opacity": 0.12}}} if flat else {}),
     }
     figure = go.Figure([data], _validate=False)  # checking 60,000 symbols takes half a second
     if legend:
-        _add_legend(figure, trace, colouring)
+        _add_legend(figure, colouring, flat)
     figure = styled(figure, height=height, legend=legend)
     _hide_axes(figure, flat)
     if frame is not None:
@@ -61,10 +63,18 @@ def embedding_map(
         figure.update_yaxes(range=[low[1] - margin[1], high[1] + margin[1]])
     figure.update_layout(
         dragmode="pan" if flat else "orbit",
-        legend={"itemclick": False},
-        datarevision=_revision(points, rows, colouring),
+        legend=_legend_place(colouring),
+        datarevision=_revision(points, rows, colouring, codes),
     )
     return figure
+
+
+def drawn_rows(figure: go.Figure) -> np.ndarray:
+    """Return the row of the item of each point of a map, int64, in the order of its trace.
+
+    Plotly numbers points so, in selections as well.
+    """
+    return np.asarray(figure.data[0].customdata, np.int64)
 
 
 class _Kept(list):
@@ -82,49 +92,94 @@ def _short(points: np.ndarray) -> np.ndarray:
     return np.round(points, 6 - math.ceil(math.log10(extent))) if extent else points
 
 
-def _revision(points: np.ndarray, rows: np.ndarray, colouring: Colouring) -> int:
+def _revision(points: np.ndarray, rows: np.ndarray, colouring: Colouring, codes) -> int:
     """Number the data, so that Plotly can tell whether it changed.
 
     Streamlit draws a figure several times. Lists with the same number are taken for unchanged;
     without it, Plotly works through 60,000 points each time.
     """
     digest = zlib.crc32(repr((colouring.colours, colouring.symbols)).encode())
-    for part in (points, rows, colouring.codes):
+    for part in (points, rows, codes):
         digest = zlib.crc32(np.ascontiguousarray(part), digest)
     return digest
 
 
-def _marker(colouring: Colouring, n: int, flat: bool) -> dict:
-    size = 7 if n < 3000 else 5 if n < 15000 else 4 if colouring.symbols else 3
-    marker = {
-        "color": channels(colouring)[colouring.codes],
-        "size": size if flat else max(2, size - 3),
-        "opacity": 0.85 if n < 15000 else 0.6,
-    }
+def _marker(colouring: Colouring, codes: np.ndarray, flat: bool) -> dict:
+    n = len(codes)
+    crowded = flat and n >= CROWDED
+    size = 7 if n < 3000 else 5 if n < CROWDED else 3
+    colours = channels(colouring)
+    opacity = 0.85 if n < CROWDED else 0.6
+    # Unless told otherwise, Plotly draws rims where sizes or dimensions are more than usual.
+    marker = {"size": size, "opacity": opacity, "line": {"width": 0}}
+    if crowded and colouring.prominence is not None:
+        prominence = np.asarray(colouring.prominence)
+        marker["size"] = _Kept(np.round(size * prominence, 1)[codes].tolist())
+        colours[prominence <= 1, 3] = np.round(opacity * colours[prominence <= 1, 3])
+        marker["opacity"] = 1.0
+    if not flat:  # WebGL leaves out points of a transparent colour there
+        marker["size"] = size = max(2, size - 3)
+        colours[:, 3] = 255
+    marker["color"] = colours[codes]
     if colouring.symbols:
-        drawn = np.asarray(colouring.symbols, object)[colouring.codes]
+        drawn = np.asarray(colouring.symbols, object)[codes]
         marker["symbol"] = _Kept(drawn.tolist())
         if not flat:  # there, Plotly halves sizes that differ, and a cross is wider than a circle
-            marker["size"] = np.where(drawn == "x", 1.3, 2.0) * marker["size"]
+            marker["size"] = np.where(drawn == "x", 1.3, 2.0) * size
     return marker
 
 
-def _add_legend(figure: go.Figure, trace, colouring: Colouring) -> None:
+def _add_legend(figure: go.Figure, colouring: Colouring, flat: bool) -> None:
     """Add empty traces that only carry the legend: the points themselves stay one trace."""
-    names, colours = list(colouring.names), list(colouring.colours)
+    kind = go.Scattergl if flat else go.Scatter3d
+    nothing = {axis: [None] for axis in ("xy" if flat else "xyz")}
     if colouring.scale:
-        colours = [colours[0], colours[-1]]
+        bar = {"marker": _scale_marker(colouring), "showlegend": False}
+        figure.add_trace(kind(**nothing, mode="markers", hoverinfo="skip", **bar))
+    names = list(colouring.names)
+    colours = [OTHER] if colouring.scale else colouring.colours
+    if not flat:
+        colours = [re.sub(r"rgba\((.*),.*\)", r"rgb(\1)", colour) for colour in colours]
     symbols = colouring.symbols or ["circle"] * len(names)
-    for name, colour, symbol in zip(names, colours, symbols, strict=False):
+    shown = short_names(names, 28 if len(names) < 7 else 22)
+    for name, colour, symbol in zip(shown, colours, symbols, strict=False):
+        marker = {"color": colour, "size": 9, "symbol": symbol}
         figure.add_trace(
-            trace(
-                **{axis: [None] for axis in ("xy" if trace is go.Scattergl else "xyz")},
-                mode="markers",
-                name=as_text(name, 28),
-                marker={"color": colour, "size": 9, "symbol": symbol},
-                hoverinfo="skip",
-            )
+            kind(**nothing, mode="markers", name=name, marker=marker, hoverinfo="skip")
         )
+
+
+def _scale_marker(colouring: Colouring) -> dict:
+    """Return the marker of no point, with the colour bar of the levels."""
+    levels, texts = zip(*colouring.scale.ticks, strict=True)
+    bar = {
+        "orientation": "h",
+        "title": {"text": colouring.scale.title, "side": "top", "font": {"size": 12}},
+        "tickvals": levels,
+        "ticktext": texts,
+        "tickfont": {"size": 11},
+        "ticks": "outside",
+        "ticklen": 3,
+        "thickness": 10,
+        "outlinewidth": 0,
+        **{"x": 0, "xanchor": "left", "xpad": 12, "len": 0.8},
+        **{"y": 1.02, "yanchor": "bottom", "ypad": 0},
+    }
+    return {
+        "color": [1],
+        "colorscale": list(colouring.colours),
+        "cmin": 1,
+        "cmax": 255,
+        "showscale": True,
+        "colorbar": bar,
+    }
+
+
+def _legend_place(colouring: Colouring) -> dict:
+    place = {"itemclick": False, "itemdoubleclick": False, "font": {"size": 12}}
+    if colouring.scale:  # its bar is above the map
+        return place | {"y": -0.02, "yanchor": "top"}
+    return place | {"maxheight": 0.7}
 
 
 def _hide_axes(figure: go.Figure, flat: bool) -> None:

@@ -1,22 +1,27 @@
 """Two maps side by side, B turned to lie on A, with one selection for both."""
 
 import numpy as np
+import plotly.graph_objects as go
 import streamlit as st
 
 from retrieval.evolution import align
 from workbench import address, figures, projections
 from workbench.comparison import Comparison
 from workbench.components import image_cards, point_images
-from workbench.figures.colouring import by_level, by_outcomes
+from workbench.figures.colouring import by_outcomes
+from workbench.figures.grading import by_level
 from workbench.figures.style import CONFIG
-from workbench.gallery import card
+from workbench.gallery import card, query_card, rank_sentence, result_cards
 from workbench.images import hover_url
+from workbench.lookup import Answer, answer
 from workbench.navigation import open_query
+from workbench.run_colours import pair_colours
 from workbench.state import Selection, current_item, go_to
 from workbench.theme import plain
 
 COLOURS = ("Outcome", "Neighbour overlap")
 LINKED_SHOWN = 48
+NEAR = 10
 CHARTS = ("map_a", "map_b")
 
 
@@ -35,58 +40,102 @@ def maps_tab(chosen: Selection, result: Comparison) -> None:
         return
     address.keep("colours", COLOURS[0], COLOURS)
     colour = st.segmented_control("Colour by", COLOURS, key="colours", required=True)
-    rows, points_a = projections.sample(chosen.a, "UMAP")
-    points_b = chosen.b.projection[projections.COLUMNS["UMAP"]].to_numpy(np.float32)[rows]
-    points_b, fit = align(points_b, points_a)
-    colouring = _colouring(result, colour, rows, len(chosen.a.items))
-    selected = rows[_latest(_draw_maps(chosen, rows, (points_a, points_b), colouring))]
+    maps, fit = _figures(chosen, result, colour)
+    rows = figures.drawn_rows(maps[0])  # the same on both: they have the same colours
+    selected = rows[_latest(_draw_maps(chosen, maps))]
+    row = current_item(len(chosen.a.items))
+    pair = (chosen.a, chosen.b)
+    near = [] if row is None else [answer(run, chosen.protocol, row, NEAR) for run in pair]
     point_images(
         CHARTS,
-        [hover_url(run, chosen.protocol) for run in (chosen.a, chosen.b)],
+        [hover_url(run, chosen.protocol) for run in pair],
         key="maps_points",
-        selected=current_item(len(chosen.a.items)),
+        selected=row,
+        neighbours=[found.ids for found in near],
         found=selected,
-        on_click=go_to,
+        on_click=_click,
     )
     st.caption(
-        "Rest the pointer on a point to ring the same item on the other map; lasso on either to "
-        "select on both. B is turned, mirrored and scaled as a whole (Procrustes) to lie on A; "
-        f"this explains {100 * fit:.0f} % of the positions, the rest differs."
+        "Rest the pointer on a point to ring the same item on the other map; click it to see its "
+        "neighbours under both losses; lasso on either to select on both. B is turned, mirrored "
+        f"and scaled as a whole (Procrustes) to lie on A; this explains {100 * fit:.0f} % of the "
+        "positions, the rest differs."
     )
-    if len(selected):
+    clicked = st.session_state.pop("maps_clicked", False)
+    if len(selected) and not clicked:
         _selected_images(chosen, selected)
+    if near:
+        _one(chosen, near)
     address.write()
 
 
-def _draw_maps(
-    chosen: Selection,
-    rows: np.ndarray,
-    maps: tuple[np.ndarray, np.ndarray],
-    colouring: figures.Colouring,
-) -> list[list[int]]:
+def _click(row: int) -> None:
+    st.session_state["maps_clicked"] = True
+    go_to(row)
+
+
+def _figures(
+    chosen: Selection, result: Comparison, colour: str
+) -> tuple[tuple[go.Figure, go.Figure], float]:
+    """Return both maps, and the share of A's positions that B's explain."""
+    rows, points_a = projections.sample(chosen.a, "UMAP")
+    points_b = chosen.b.projection[projections.COLUMNS["UMAP"]].to_numpy(np.float32)[rows]
+    points_b, fit = align(points_b, points_a)
+    coloured = _colouring(chosen, result, colour, rows)
+    one, other = (
+        figures.embedding_map(points, rows, coloured, height=520) for points in (points_a, points_b)
+    )
+    return (one, other), fit
+
+
+def _draw_maps(chosen: Selection, maps: tuple[go.Figure, go.Figure]) -> list[list[int]]:
     """Draw both maps; returns the points that are selected on each."""
     picked = []
     parts = zip(st.columns(2), CHARTS, (chosen.a, chosen.b), maps, "AB", strict=True)
-    for column, key, run, points, name in parts:
+    for column, key, run, figure, name in parts:
         with column:
             st.markdown(f"**{name}** {plain(run.name)}")
             event = st.plotly_chart(
-                figures.embedding_map(points, rows, colouring, height=520),
+                figure,
                 config=CONFIG | {"scrollZoom": True},
                 key=key,
                 on_select="rerun",
                 selection_mode=("lasso", "box"),
                 alt=f"Map of run {name}: every item as a point; similar items lie close together",
             )
-            picked.append([i for i in event["selection"]["point_indices"] if i < len(rows)])
+            n = len(figure.data[0].customdata)
+            picked.append([i for i in event["selection"]["point_indices"] if i < n])
     return picked
 
 
+def _one(chosen: Selection, near: list[Answer]) -> None:
+    """Show the item looked at, and its neighbours in the original space under both runs."""
+    names = zip("AB", (chosen.a, chosen.b), near, strict=True)
+    lines = [
+        {
+            "title": f"{name} {run.name}",
+            "detail": f"neighbours in the original space; {rank_sentence(found.first_hit)}",
+            "cards": result_cards(run, found.query, found.ids, found.similarities),
+            "size": 88,
+            "layout": "line",
+        }
+        for name, run, found in names
+    ]
+    group = {"lead": query_card(chosen.a, near[0].query), "size": 150, "rows": lines}
+    image_cards({"groups": [group]}, key="both_neighbours", on_pick=lambda c: go_to(c["row"]))
+    st.button("Open in Retrieval", on_click=open_query, args=({"row": near[0].query},))
+
+
 def _selected_images(chosen: Selection, selected: np.ndarray) -> None:
-    cards = [card(chosen.a, int(row)) for row in selected[:LINKED_SHOWN]]
-    shown = f"the first {LINKED_SHOWN} shown" if len(selected) > LINKED_SHOWN else "all shown"
-    line = {"title": f"{len(selected):,} items selected", "detail": shown, "cards": cards}
-    image_cards({"rows": [line | {"size": 84}]}, key="linked", on_pick=open_query)
+    labels = chosen.a.items["label"].to_numpy()[selected]
+    shown = selected[projections.in_turn(labels, LINKED_SHOWN)]
+    cards = [card(chosen.a, int(row)) for row in shown]
+    detail = "all shown"
+    if len(selected) > len(shown):
+        detail = f"{len(shown)} shown, taken from every class in turn"
+    title = f"{len(selected):,} items of {len(np.unique(labels)):,} classes selected"
+    line = {"title": title, "detail": detail, "cards": cards, "size": 84}
+    image_cards({"rows": [line]}, key="linked", on_pick=open_query)
 
 
 def _latest(picked: list[list[int]]) -> list[int]:
@@ -99,12 +148,15 @@ def _latest(picked: list[list[int]]) -> list[int]:
     return picked[st.session_state.get("maps_latest", 0)]
 
 
-def _colouring(result: Comparison, colour: str, rows: np.ndarray, n: int) -> figures.Colouring:
-    table = result.table
+def _colouring(
+    chosen: Selection, result: Comparison, colour: str, rows: np.ndarray
+) -> figures.Colouring:
+    table, n = result.table, len(chosen.a.items)
     if colour == "Neighbour overlap":
-        overlap = np.zeros(n)
+        overlap = np.full(n, np.nan)
         overlap[table["row"]] = table["overlap"]
-        return by_level(overlap[rows], "other neighbours, or no query", "the same", top=1.0)
+        title = f"share of the {chosen.k} nearest in common"
+        return by_level(overlap[rows], title, highest=1.0, percent=True)
     a, b = np.full(n, -1), np.full(n, -1)
     a[table["row"]], b[table["row"]] = table["a"], table["b"]
-    return by_outcomes(a[rows], b[rows])
+    return by_outcomes(a[rows], b[rows], pair_colours(chosen))

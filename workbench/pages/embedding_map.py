@@ -75,7 +75,7 @@ def _map(chosen: Selection, shown: dict[str, go.Figure]) -> None:
             [hover_url(chosen.a, chosen.protocol)],
             key="map_points",
             selected=row,
-            neighbours=() if near is None else near.ids.tolist(),
+            neighbours=[() if near is None else near.ids],
             found=found,
             on_click=_click,
         )
@@ -134,14 +134,18 @@ def _step(chosen: Selection) -> int | None:
     return None if at == len(kept[0]) else at
 
 
-def _figure(chosen: Selection, layout: str, colour: str, step: int | None = None):
+def _figure(
+    chosen: Selection, layout: str, colour: str, step: int | None = None
+) -> tuple[go.Figure, np.ndarray]:
     rows, points = projections.sample(chosen.a, layout)
     kept = projections.evolution(chosen.a) if layout == "UMAP" else None
     frame = None
     if kept is not None:  # all steps share one view, so that the map does not jump
         frame = np.concatenate([points, kept[1][:, rows].reshape(-1, 2)])
         points = points if step is None else kept[1][step][rows]
-    return figures.embedding_map(points, rows, colouring(chosen, colour, rows), frame=frame), rows
+    coloured = colouring(chosen, colour, rows, layout)
+    figure = figures.embedding_map(points, rows, coloured, frame=frame)
+    return figure, figures.drawn_rows(figure)
 
 
 def _small_print(
@@ -174,10 +178,11 @@ def _many(chosen: Selection, rows: np.ndarray) -> None:
     st.markdown(f"**{len(rows):,} items of {len(counts):,} classes**")
     table = counts.rename_axis("Class").rename("Items").reset_index()
     st.dataframe(table, hide_index=True, height=180, key="lasso_counts")
-    cards = [card(chosen.a, int(row)) for row in rows[:LASSO_SHOWN]]
+    shown = rows[projections.in_turn(chosen.a.items["label"].to_numpy()[rows], LASSO_SHOWN)]
+    cards = [card(chosen.a, int(row)) for row in shown]
     image_cards({"rows": [{"cards": cards, "size": 76}]}, key="lasso", on_pick=open_query)
-    if len(rows) > LASSO_SHOWN:
-        st.caption(f"The first {LASSO_SHOWN} of {len(rows):,} are shown.")
+    if len(rows) > len(shown):
+        st.caption(f"{len(shown)} of {len(rows):,} are shown, taken from every class in turn.")
 
 
 def _positions(chosen: Selection) -> pd.DataFrame:
