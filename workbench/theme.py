@@ -17,6 +17,13 @@ CSS = """
 .stMainBlockContainer { padding-top: 2.6rem; padding-bottom: 4rem; max-width: 1560px; }
 [data-testid="stSidebarUserContent"] { padding-top: .5rem; }
 [data-testid="stMetric"] { padding: .2rem 0; }
+[data-testid="stMetricLabel"] *, [data-testid="stMetricValue"] * {
+  white-space: normal; overflow-wrap: anywhere; overflow: visible; text-overflow: clip; }
+[data-testid="stMetricValue"] { font-size: clamp(1.25rem, 2.1vw, 2.1rem); line-height: 1.25; }
+.st-key-cards [data-testid="stColumn"] { min-width: 210px; }
+.st-key-recall [data-testid="stColumn"], .st-key-training [data-testid="stColumn"] {
+  min-width: 430px; } /* one below the other where it is narrow */
+.st-key-export button * { white-space: nowrap; overflow: visible; }
 [data-testid="stMetricLabel"] { opacity: .75; }
 h1 { letter-spacing: -0.015em; padding: 0 !important; }
 h2, h3 { letter-spacing: -0.01em; }
@@ -72,7 +79,7 @@ def context_line(selection: Selection, *, run: bool = True) -> str:
     else:
         sizes += f" against {entry['n_gallery']:,} gallery items"
     if left_out:
-        sizes += f" ({left_out:,} more left out: no other item of their class)"
+        sizes += f" ({left_out:,} more left out: no item of their class to find)"
     stand_in = [STAND_IN] if is_stand_in(selection.a) else []
     parts = [
         f"**{plain(selection.dataset)}**",

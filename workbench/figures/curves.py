@@ -64,7 +64,7 @@ def training_curves(
         column: ``loss``, or an in-training evaluation such as ``recall@1``.
         groups: Run name -> what shares a colour and a legend entry; default: every run its own.
         colours: Group -> colour; default: see :func:`workbench.palette.colours_of`.
-        height: Pixels.
+        height: Pixels, to which the legend adds some.
 
     Returns:
         A figure with one line per run.
@@ -97,7 +97,7 @@ def training_curves(
     figure.update_xaxes(title="step", **whole_ticks(last))
     titles = {"loss": "loss / loss at the start", "recall@1": "R@1 during training, %"}
     figure.update_yaxes(title=titles.get(column, f"{column}, %"), rangemode="tozero")
-    return styled(figure, height=height)
+    return styled(figure, height=height + 9 * len(shown))
 
 
 def _relative(loss: pd.Series) -> pd.Series:

@@ -7,8 +7,11 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbench.figures.style import GRID, as_text, short_names, styled
+from workbench.figures.style import GRID, MODEBAR, as_text, short_names, styled
 from workbench.palette import HIT, MISS, NEUTRAL, RUN_A, RUN_B, colours_of
+
+# Pixels of a square of the matrix, large enough for its text; smaller ones for more losses.
+SIDE, SMALL_SIDE, MANY = 42, 34, 10
 
 
 def loss_intervals(
@@ -95,7 +98,7 @@ def win_tie_loss(
         )
     figure.update_layout(barmode="stack", bargap=0)
     figure = styled(figure, height=64)
-    figure.update_layout(legend={"traceorder": "normal", "itemclick": False})
+    figure.update_layout(legend={"traceorder": "normal", "itemclick": False}, margin={"r": 12})
     figure.update_xaxes(visible=False, range=[0, total])
     figure.update_yaxes(visible=False)
     return figure
@@ -134,17 +137,18 @@ def difference_matrix(
         Row minus column, in percentage points, with ▲, ▼ or ≈ for win, loss and tie.
     """
     count, texts = len(names), short_names(names, 24)
-    side = max(28, min(52, 360 // max(1, count)))
+    side = SIDE if count <= MANY else SMALL_SIDE
     figure = go.Figure(_squares(pairs, names, side, ink))
     ticks = {"tickvals": list(range(count)), "ticktext": texts, "ticklabeloverflow": "allow"}
     figure.update_xaxes(side="top", tickangle=-60, range=[-0.6, count - 0.4], **ticks)
     figure.update_yaxes(range=[count - 0.4, -0.6], **ticks)
     figure.update_layout(dragmode=False)
-    # Pixels that the labels take above the squares, and the last one to their right.
-    upwards = 5.5 * max(map(len, texts), default=0)
-    slanted = 3.5 * len(texts[-1]) if texts else 0
-    figure = styled(figure, height=40 + upwards + (side + 6) * count, legend=False)
-    figure.update_layout(margin={"r": max(figure.layout.margin.r, slanted)})
+    # Pixels that the labels take above and beside the squares, and the last one to their right.
+    longest = max(map(len, texts), default=0)
+    right = max(MODEBAR, 3.5 * len(texts[-1]) if texts else 0)
+    squares = (side + 6) * (count + 0.2)
+    figure = styled(figure, height=round(40 + 5.5 * longest + squares), legend=False)
+    figure.update_layout(width=round(20 + 6.5 * longest + squares + right), margin={"r": right})
     figure.update_xaxes(showgrid=False)
     figure.update_yaxes(showgrid=False)
     return figure
@@ -156,15 +160,16 @@ def _squares(pairs: pd.DataFrame, names: Sequence[str], side: int, ink: str) -> 
     shown = pairs[pairs["a"].isin(position) & pairs["b"].isin(position)]
     sign = {"win": "▲", "loss": "▼", "tie": "≈"}
     colour = {"win": HIT, "loss": MISS, "tie": "rgba(138, 148, 160, 0.22)"}
+    gap = " " if side == SIDE else ""
     return go.Scatter(
         x=shown["b"].map(position),
         y=shown["a"].map(position),
         mode="markers+text",
         text=[
-            f"{sign[v]} {round(100 * d, 1) + 0.0:+.1f}"  # never -0.0
+            f"{sign[v]}{gap}{round(100 * d, 1) + 0.0:+.1f}"  # never -0.0
             for v, d in zip(shown["verdict"], shown["delta"], strict=True)
         ],
-        textfont={"size": 12, "color": ink},
+        textfont={"size": 11 if side == SIDE else 9, "color": ink},
         hovertext=[_pair_text(r) for r in shown.itertuples()],
         hovertemplate="%{hovertext}<extra></extra>",
         marker={

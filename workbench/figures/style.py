@@ -62,32 +62,39 @@ def whole_ticks(span: float) -> dict[str, int]:
 
 
 def short_names(names: Sequence[str], length: int = 26) -> list[str]:
-    """Shorten and escape names, keeping apart those that begin alike.
+    """Shorten and escape names, each keeping the part that tells it from those that begin alike.
 
     Args:
         names: Names of different things.
         length: Longest text.
 
     Returns:
-        One text per name. Names that a cut would make equal lose the middle that they share, and
-        get a number where that is not enough.
+        One text per name, no two alike: where all else fails they get a number.
     """
     names = [str(name) for name in names]
-    cut = [as_text(name, length) for name in names]
-    for text in {text for text in cut if cut.count(text) > 1}:
-        same = [i for i, other in enumerate(cut) if other == text]
-        first, last = (f(names[i] for i in same) for f in (min, max))
-        pairs = enumerate(zip(first, last, strict=False))
-        shared = next((at for at, (a, b) in pairs if a != b), min(len(first), len(last)))
-        for i in same:
-            head = names[i][: length // 2]
-            starts = (names[i].rfind(sign, 0, shared) + len(sign) for sign in (", ", " (", " "))
-            start = next((start for start in starts if start > len(head)), shared)
-            cut[i] = as_text(f"{head}…{names[i][start:]}", length)
+    cut = [as_text(_shortened(name, names, length), length) for name in names]
     return [
         text if cut.count(text) == 1 else f"{text} {cut[: i + 1].count(text)}"
         for i, text in enumerate(cut)
     ]
+
+
+def _shortened(name: str, names: Sequence[str], length: int) -> str:
+    """Leave out the middle that a long name shares with another, up to the word that differs."""
+    shared = max((_alike(name, other) for other in names if other != name), default=0)
+    phrase = max(name.rfind(sign, 0, shared) + 2 for sign in (", ", " ("))
+    word = max(name.rfind(sign, 0, shared) + 1 for sign in " -_")
+    start = phrase if phrase > 1 and shared - phrase < length // 2 else word
+    if len(name) <= length or start <= length // 2:
+        return name
+    head = max(length // 3, length - 1 - (len(name) - start))
+    return f"{name[:head].rstrip(' (,-_')}…{name[start:]}"
+
+
+def _alike(one: str, other: str) -> int:
+    """Count the characters with which two names begin alike."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def as_text(name: object, length: int = 26) -> str:

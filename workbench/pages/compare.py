@@ -114,7 +114,7 @@ def _verdict(chosen: Selection, result: comparison.Comparison, found: Comparison
     pairs = both_ways(found.pairs).set_index(["a", "b"])
     pair, tested = pairs.loc[("a", "b")], found.pairs.iloc[0]
     real = "may be chance" if pair["verdict"] == "tie" else "significant"
-    dot_a, dot_b = (f'<span style="color:{c}">⬤</span>' for c in pair_colours(chosen))
+    dot_a, dot_b = (f'<span style="color:{c}">●</span>' for c in pair_colours(chosen))
     with st.container(key="verdict"):
         st.markdown(
             f"{dot_a} **A** {plain(chosen.a.name)} {100 * a:.1f} %{_seed(chosen.a)}  ·  "
@@ -131,9 +131,13 @@ def _verdict(chosen: Selection, result: comparison.Comparison, found: Comparison
     )
     st.caption(
         f"{found.n_queries:,} queries of {found.n_classes:,} classes. Paired bootstrap over "
-        f"classes: p = {tested['p']:.2g}. McNemar's exact test on the queries that differ: p = "
-        f"{tested['p_mcnemar']:.2g}; it takes queries of one class for independent."
+        f"classes: p {_p(tested['p'])}. McNemar's exact test on the queries that differ: p "
+        f"{_p(tested['p_mcnemar'])}; it takes queries of one class for independent."
     )
+
+
+def _p(value: float) -> str:
+    return f"= {value:.2g}" if value >= 1e-12 else "< 1e\\-12"  # the sign is escaped for Markdown
 
 
 def _seed(run: Run) -> str:

@@ -16,6 +16,8 @@ from workbench.state import Selection, first_protocol
 from workbench.tables import loss_table, no_positive_rule, results_table, run_order
 from workbench.theme import ink, plain
 
+TEXT_WIDTH = 310  # pixels
+
 
 def compare_groups(chosen: Selection, groups: dict[str, list[Run]]) -> Comparison | None:
     """Compare losses on the same queries, seeds together. Cached.
@@ -103,15 +105,16 @@ def evidence(found: Comparison | None) -> None:
         return
     st.subheader("Is the difference real?", anchor=False)
     names, pairs = found.summary["name"].tolist(), both_ways(found.pairs)
-    left, right = st.columns([6, 5], gap="large")
-    with left:
+    with st.container(horizontal=True, gap="medium"):  # the text goes below where it is narrow
         st.plotly_chart(
             matrix(found, ink=ink()),
+            width="content",
             config=CONFIG,
             key="matrix",
             alt="Difference in Recall@1 of every pair of losses",
         )
-    with right:
+        text = st.container(width=TEXT_WIDTH)
+    with text:
         st.markdown(_sentence(names[0], pairs[pairs["a"] == names[0]]))
         st.caption(
             f"Each cell: R@1 of the row minus R@1 of the column, in points, over the same "

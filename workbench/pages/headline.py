@@ -22,7 +22,7 @@ def headline(table: pd.DataFrame, compared: Comparison | None) -> None:
     if trained.empty:
         trained = table
     best = trained.iloc[0]
-    columns = st.columns(4, gap="medium")
+    columns = st.container(key="cards").columns(4, gap="medium")
     columns[0].metric(best_title(pairs, trained), str(best["group"]))
     columns[0].caption(f"{_seeds(best)}, {int(best['n_queries']):,} queries")
     columns[1].metric("R@1", percent(best["recall@1"]) + " %")

@@ -117,7 +117,7 @@ def _recall_figures(chosen: Selection, table: pd.DataFrame) -> dict[str, go.Figu
 
 
 def _recall(table: pd.DataFrame, drawn: dict[str, go.Figure]) -> None:
-    left, right = st.columns([5, 6], gap="large")
+    left, right = st.container(key="recall").columns([5, 6], gap="large")
     with left:
         st.markdown("**Recall@1 with 95% intervals**")
         values = (f"{row['group']} {percent(row['recall@1'])} %" for _, row in table.iterrows())

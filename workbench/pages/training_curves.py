@@ -55,9 +55,8 @@ def training_panel(curves: dict[str, go.Figure]) -> None:
     if not curves:
         return
     st.subheader("Training", anchor=False)
-    for column, (title, figure) in zip(
-        st.columns(len(curves), gap="large"), curves.items(), strict=True
-    ):
+    columns = st.container(key="training").columns(len(curves), gap="large")
+    for column, (title, figure) in zip(columns, curves.items(), strict=True):
         column.markdown(f"**{title}**")
         alt = f"{title} of {len(figure.data)} runs, by step"
         column.plotly_chart(figure, config=CONFIG, key=title, alt=alt)

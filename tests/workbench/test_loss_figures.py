@@ -1,0 +1,112 @@
+"""Figures of losses: one colour everywhere, labels that tell apart, curves that start at one."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrieval.runs import Run
+from tests.workbench.test_pages import open_page
+from workbench import figures
+from workbench.figures.style import MODEBAR, short_names
+from workbench.palette import LOSS_COLOURS, UNTRAINED_COLOUR
+from workbench.run_colours import pair_colours, run_colours
+from workbench.state import Selection
+
+COLUMNS = ["a", "b", "delta", "low", "high", "p", "wins", "ties", "losses", "verdict"]
+
+
+def pairs_of(names: list[str]) -> pd.DataFrame:
+    rows = [(a, b, 0.1, 0, 0.2, 0.01, 1, 9, 0, "win") for a, b in itertools.permutations(names, 2)]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+@pytest.mark.parametrize("name", ["loss", "semi_hard_triplet"])
+def test_a_label_keeps_what_tells_it_from_the_others(name):
+    steps = [f"{name} (steps {n}, embedding size 512)" for n in (150, 200)]
+    texts = short_names(steps, 24)
+    assert "steps 150" in texts[0]
+    assert "steps 200" in texts[1]
+    assert max(map(len, texts)) <= 24
+
+
+def test_a_label_keeps_a_short_difference_whole_and_the_start_of_the_name():
+    names = ["semi_hard_triplet (steps 150)", "semi_hard_triplet (steps 200)", "npairs_loss"]
+    assert short_names(names, 24) == [
+        "semi_hard_tri…steps 150)", "semi_hard_tri…steps 200)", "npairs_loss",
+    ]  # fmt: skip
+    seeds = ["quickstart-semi_hard_triplet-seed0", "quickstart-semi_hard_triplet-seed1"]
+    assert short_names(seeds, 20) == ["quickstart-sem…seed0", "quickstart-sem…seed1"]
+    assert short_names(["quickstart-npairs_loss", "npairs_loss"], 24)[0] == "quickstart-npairs_loss"
+
+
+@pytest.mark.parametrize("n", [2, 9, 24])
+def test_the_squares_of_the_matrix_do_not_overlap(n):
+    names = [f"a_long_name_of_a_loss_{i}" for i in range(n)]
+    figure = figures.difference_matrix(pairs_of(names), names)
+    across = figure.layout.width - figure.layout.margin.r - 6.5 * 24  # the labels to the left
+    assert across / n > figure.data[0].marker.size
+    assert figure.layout.height / n > figure.data[0].marker.size
+
+
+def test_the_tool_bar_stands_in_a_margin_of_its_own():
+    """Beside plot and legend; above them it covered the legend's last entries."""
+    curve = pd.DataFrame({"k": [1, 2], "recall": [0.5, 0.6]})
+    for figure in (figures.recall_curves({"one": curve}), figures.overlap_histogram(np.ones(3))):
+        assert figure.layout.modebar.orientation == "v"
+        assert figure.layout.margin.r >= MODEBAR
+
+
+def test_every_curve_of_a_loss_starts_at_one():
+    rng, steps = np.random.default_rng(0), np.arange(1, 501)
+    falling = np.exp(-steps / 20) + 0.1 * rng.random(500)
+    falling[0] = 9  # the first step is often far off
+    histories = {
+        "long": pd.DataFrame({"step": steps, "loss": falling}),
+        "short": pd.DataFrame({"step": [1, 2, 3], "loss": [4.0, 2.0, 1.0]}),
+    }
+    long, short = figures.training_curves(histories).data
+    assert long.y[0] == short.y[0] == 1
+    assert (long.x[0], long.x[-1], len(long.x)) == (10, 500, 491)
+    assert long.y[-1] == pytest.approx(falling[-10:].mean() / falling[:10].mean())
+    assert list(short.y) == [1, 0.5, 0.25]
+
+
+def recorded(name: str, loss: str, seed: int) -> Run:
+    """Return a run of which only the settings are known."""
+    run = Run(Path("made") / name)
+    vars(run)["config"] = {"settings": {"loss": loss, "seed": seed}}
+    return run
+
+
+def test_a_loss_has_one_colour_whichever_runs_are_shown():
+    runs = [recorded("a", "lifted_loss", 0), recorded("b", "lifted_loss", 1)]
+    runs += [recorded("c", "angular_loss", 0), recorded("d", "none", 0)]
+    colours = run_colours(runs)
+    assert colours == run_colours(runs[::-1])
+    assert colours["a"] == colours["b"] == LOSS_COLOURS["lifted_loss"]
+    assert colours["d"] == UNTRAINED_COLOUR
+
+    def pair(a, b):
+        return pair_colours(Selection("made", runs, a, b, "leave_one_out", "", 10))
+
+    assert pair(runs[0], runs[2]) == (colours["a"], colours["c"])
+    assert pair(runs[2], runs[0]) == (colours["c"], colours["a"])
+    seeds = pair(runs[0], runs[1])
+    assert seeds[0] == colours["a"]
+    assert seeds[1] not in colours.values()
+    assert pair(runs[0], None)[0] == colours["a"]
+
+
+def test_compare_has_the_losses_colours_in_its_headline(runs_root, monkeypatch):
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(runs_root))
+    app = open_page("compare", a="contrastive_loss-s0", b="lifted_loss-s0")
+    (verdict,) = (m.value for m in app.markdown if "R@1 differs by" in m.value)
+    for letter, loss in (("A", "contrastive_loss"), ("B", "lifted_loss")):
+        assert (
+            f'<span style="color:{LOSS_COLOURS[loss]}">●</span> **{letter}** {loss[:6]}' in verdict
+        )
+    figure = figures.win_tie_loss(1, 2, 3, ("#111111", "#222222"))
+    assert [bar.marker.color for bar in figure.data][::2] == ["#111111", "#222222"]
