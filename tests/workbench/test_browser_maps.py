@@ -5,11 +5,20 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from retrieval.runs import Run
 from tests.workbench.test_browser import expect_parameter, loaded, visit
+from workbench.images import hover_card
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 MAP = ".st-key-map .js-plotly-plot"
+MAP_A, MAP_B = ".st-key-map_a .js-plotly-plot", ".st-key-map_b .js-plotly-plot"
+LONELY = """selector => {
+    const [trace] = document.querySelector(selector)._fullData;
+    const far = [...trace.x.keys()].map((i) => Math.min(...[...trace.x.keys()].map((j) =>
+        i === j ? Infinity : Math.hypot(trace.x[i] - trace.x[j], trace.y[i] - trace.y[j]))));
+    return far.indexOf(Math.max(...far));
+}"""
 PIXEL = """([selector, index]) => {
     const chart = document.querySelector(selector);
     const { xaxis, yaxis } = chart._fullLayout;
@@ -35,19 +44,34 @@ def point(page: Page, selector: str, index: int) -> tuple[float, float, int]:
     return x, y, int(row)
 
 
+def lonely(page: Page, selector: str) -> int:
+    """Number of the point that is farthest from every other, so that nothing covers it."""
+    point(page, selector, 0)
+    return page.evaluate(LONELY, selector)
+
+
+def number_of(page: Page, selector: str, row: int) -> int:
+    script = "([s, r]) => [...document.querySelector(s)._fullData[0].customdata].indexOf(r)"
+    return page.evaluate(script, [selector, row])
+
+
 def hover(page: Page, x: float, y: float) -> None:
     page.mouse.move(x - 30, y - 30)
     page.mouse.move(x, y, steps=4)
 
 
 def test_hover_shows_the_image_and_a_click_its_neighbours(page, server):
+    told: list[str] = []
+    page.on("console", lambda message: told.append(message.text))
     visit(page, f"{server}/map")
-    x, y, _ = point(page, MAP, 8)
+    x, y, row = point(page, MAP, lonely(page, MAP))
     hover(page, x, y)
     panel = page.locator(".hover-card")
     expect(panel).to_be_visible()
     source = panel.locator("img").get_attribute("src")
     shown = int(re.search(r"/thumbnails/photos/[^/]+/(\d+)", source).group(1))
+    assert shown == row
+    assert [text for text in told if "color" in text] == []
     page.wait_for_function(
         "() => { for (const n of document.querySelectorAll('*')) {"
         " const i = n.shadowRoot?.querySelector('.hover-card img');"
@@ -57,6 +81,8 @@ def test_hover_shows_the_image_and_a_click_its_neighbours(page, server):
     expect(page.locator(f".st-key-neighbours .card.query[data-row='{shown}']")).to_be_visible()
     assert loaded(page, ".st-key-neighbours")
     expect_parameter(page, "item", str(shown))
+    page.mouse.move(5, 5)
+    expect(panel).to_be_hidden()
 
 
 def test_hover_and_click_work_in_three_dimensions(page, server):
@@ -96,34 +122,57 @@ def test_what_is_found_and_selected_is_ringed_in_three_dimensions(page, server):
     page.wait_for_function(f"before => ({RINGS})() !== before", arg=before)
 
 
-def test_a_lasso_shows_images_and_class_counts(page, server):
+def test_a_lasso_from_a_point_back_to_it_shows_what_it_holds_and_is_no_click(page, server):
     visit(page, f"{server}/map")
-    point(page, MAP, 0)
+    x, y, _ = point(page, MAP, lonely(page, MAP))
     page.locator(f"{MAP} .modebar-btn[data-title='Lasso Select']").click(force=True)
     box = page.locator(f"{MAP} .nsewdrag").bounding_box()
+    hover(page, x, y)
+    expect(page.locator(".hover-card")).to_be_visible()
     corners = [(0.02, 0.02), (0.98, 0.02), (0.98, 0.98), (0.02, 0.98), (0.02, 0.05)]
     at = [(box["x"] + u * box["width"], box["y"] + v * box["height"]) for u, v in corners]
-    page.mouse.move(*at[0])
     page.mouse.down()
-    for x, y in at[1:]:
-        page.mouse.move(x, y, steps=6)
+    for corner in (*at, (x, y)):
+        page.mouse.move(*corner, steps=6)
     page.mouse.up()
     expect(page.get_by_text(re.compile(r"\d+ items of \d+ classes"))).to_be_visible()
     expect(page.locator(".st-key-lasso .card")).to_have_count(60)
     assert loaded(page, ".st-key-lasso")
-
-
-def test_two_maps_are_linked(page, server):
-    visit(page, f"{server}/compare?b=lifted_loss-s0&compared=Two+maps")
-    x, y, _ = point(page, ".st-key-map_a .js-plotly-plot", 20)
-    hover(page, x, y)
-    expect(page.locator(".hover-card")).to_be_visible()
-    drawn = page.evaluate(
-        """() => {
-            const canvas = document.querySelector(".st-key-map_b .points-overlay");
-            const pen = canvas.getContext("2d");
-            const { data } = pen.getImageData(0, 0, canvas.width, canvas.height);
-            return data.some((value, i) => i % 4 === 3 && value > 0);
-        }"""
+    assert "item=" not in page.url
+    picked = page.evaluate(
+        "s => { const [t] = document.querySelector(s)._fullData;"
+        " return t.selectedpoints.map((i) => Number(t.customdata[i])); }",
+        MAP,
     )
-    assert drawn  # the same item is ringed on the other map
+    cards = page.locator(".st-key-lasso .card").all()
+    assert {int(card.get_attribute("data-row")) for card in cards} <= set(picked)
+
+
+def test_two_maps_are_linked_and_each_tells_what_its_run_found(page, server, runs_root):
+    runs = [
+        Run(runs_root / "photos" / f"{loss}-s0") for loss in ("semi_hard_triplet", "lifted_loss")
+    ]
+    a, b = (run.neighbours("query_gallery") for run in runs)
+    row = int(a.queries[(a.first_hit == 1) & (b.first_hit > 1)][0])
+    visit(page, f"{server}/compare?b=lifted_loss-s0&compared=Two+maps")
+    point(page, MAP_A, 0)
+    for chart, other, run in ((MAP_A, "map_b", runs[0]), (MAP_B, "map_a", runs[1])):
+        x, y, found = point(page, chart, number_of(page, chart, row))
+        assert found == row
+        hover(page, x, y)
+        expect(page.locator(".hover-card .verdict")).to_contain_text(
+            hover_card(run, "query_gallery", row)["verdict"]
+        )
+        assert page.evaluate(RINGED, other)  # the same item is ringed on the other map
+    page.mouse.click(x, y)
+    expect(page.locator(f".st-key-both_neighbours .card.query[data-row='{row}']")).to_be_visible()
+    expect(page.locator(".st-key-both_neighbours button.card")).to_have_count(20)
+    assert loaded(page, ".st-key-both_neighbours")
+    expect_parameter(page, "item", str(row))
+
+
+RINGED = """key => {
+    const canvas = document.querySelector(`.st-key-${key} .points-overlay`);
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    return data.some((value, i) => i % 4 === 3 && value > 0);
+}"""

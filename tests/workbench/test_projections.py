@@ -48,3 +48,22 @@ def test_honesty_is_unknown_for_items_that_are_no_query():
     agreement = projections.neighbour_agreement(points, space, 2)
     assert agreement[0] == 1
     assert np.isnan(agreement[1:]).all()
+
+
+def test_some_of_a_selection_are_taken_from_every_class_in_turn():
+    labels = np.array([7, 7, 7, 7, 3, 3, 5])
+    assert projections.in_turn(labels, 4).tolist() == [0, 1, 4, 6]
+    assert projections.in_turn(labels, 2).tolist() == [0, 4]  # the largest classes first
+    assert projections.in_turn(labels, 99).tolist() == list(range(7))
+    assert projections.in_turn(np.array([], int), 9).tolist() == []
+
+
+@given(st.lists(st.integers(0, 9), max_size=80), st.integers(1, 40))
+def test_a_class_gets_a_further_place_only_after_every_other(labels, most):
+    labels = np.array(labels, int)
+    chosen = projections.in_turn(labels, most)
+    assert len(set(chosen)) == len(chosen) == min(most, len(labels))
+    held, shown = np.bincount(labels, minlength=10), np.bincount(labels[chosen], minlength=10)
+    more_to_show = shown[shown < held]
+    if len(more_to_show):
+        assert shown.max() <= more_to_show.min() + 1

@@ -1,0 +1,148 @@
+"""What the pages with maps show of the points that are clicked or lassoed: the right items."""
+
+import numpy as np
+import pytest
+
+from retrieval.runs import Run
+from tests.workbench.test_pages import open_page, text_of
+from workbench.images import hover_card
+from workbench.loading import load_neighbours
+from workbench.lookup import answer
+from workbench.pages import compare_maps, embedding_map
+
+PROTOCOL = "query_gallery"
+B = "lifted_loss-s0"
+
+
+@pytest.fixture(autouse=True)
+def _served(runs_root, monkeypatch):
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(runs_root))
+
+
+@pytest.fixture
+def drawn(monkeypatch) -> dict:
+    """What the components were last given: key -> description."""
+    given: dict = {}
+
+    def cards(data: dict, *, key: str, **_) -> None:
+        given[key] = data
+
+    def points(charts, urls, *, key: str, **parts) -> None:
+        given[key] = {"charts": list(charts), "urls": list(urls)} | parts
+
+    for page in (embedding_map, compare_maps):
+        monkeypatch.setattr(page, "image_cards", cards)
+        monkeypatch.setattr(page, "point_images", points)
+    return given
+
+
+@pytest.fixture
+def runs(runs_root) -> tuple[Run, Run]:
+    return tuple(Run(runs_root / "photos" / name) for name in ("semi_hard_triplet-s0", B))
+
+
+def ranks_of(run: Run) -> np.ndarray:
+    ranks, neighbours = np.full(len(run.items), -1), load_neighbours(run, PROTOCOL)
+    ranks[neighbours.queries] = neighbours.first_hit
+    return ranks
+
+
+def lasso(app, key: str, indices: list[int]) -> None:
+    app.session_state[key] = {"selection": {"points": [], "point_indices": indices}}
+    app.run()
+    assert not app.exception
+
+
+def shown_rows(data: dict) -> list[int]:
+    return [card["row"] for card in data["rows"][0]["cards"]]
+
+
+def test_a_lasso_shows_the_items_of_its_points_however_they_are_ordered(drawn, runs):
+    app = open_page("map", a=B)
+    ranks = ranks_of(runs[1])
+    # By hand: first what is not scored, then right, then wrong; each by row.
+    layers = [np.flatnonzero(ranks < 1), np.flatnonzero(ranks == 1), np.flatnonzero(ranks > 1)]
+    expected = np.concatenate(layers)
+    assert min(map(len, layers)) > 3
+    picked = [0, 5, 140, 150, 214, 215]
+    lasso(app, "map", picked)
+    assert sorted(shown_rows(drawn["lasso"])) == sorted(expected[picked].tolist())
+    lasso(app, "map", [215])
+    assert ranks[shown_rows(drawn["lasso"])[0]] > 1
+
+
+def test_a_lasso_means_other_points_once_they_are_drawn_in_another_order(drawn, runs):
+    app = open_page("map", colour="Rank of the first hit", a=B)
+    ranks = ranks_of(runs[1])
+    lasso(app, "map", [215])
+    assert ranks[shown_rows(drawn["lasso"])[0]] == ranks.max()
+
+
+def test_a_lasso_takes_from_every_class_in_turn(drawn, runs):
+    app = open_page("map")
+    lasso(app, "map", list(range(216)))
+    labels = runs[0].items["label"].to_numpy()
+    shown = shown_rows(drawn["lasso"])
+    assert len(shown) == 60
+    assert set(labels[shown]) == set(range(36))
+    assert "60 of 216 are shown, taken from every class in turn." in text_of(app)
+
+
+def test_two_maps_show_the_item_and_its_neighbours_under_both_runs(drawn, runs):
+    open_page("compare", compared="Two maps", b=B, item="30")
+    (group,) = drawn["both_neighbours"]["groups"]
+    assert group["lead"]["row"] == 30
+    assert group["lead"]["label"] == runs[0].items["label_name"].iloc[30]
+    for line, run, name in zip(group["rows"], runs, "AB", strict=True):
+        found = answer(run, PROTOCOL, 30, 10)
+        assert line["title"] == f"{name} {run.name}"
+        assert [card["row"] for card in line["cards"]] == found.ids.tolist()
+    near = [list(rows) for rows in drawn["maps_points"]["neighbours"]]
+    assert near == [[card["row"] for card in line["cards"]] for line in group["rows"]]
+    assert near[0] != near[1]
+
+
+def test_a_click_comes_before_what_was_lassoed(drawn):
+    app = open_page("compare", compared="Two maps", b=B)
+    lasso(app, "map_b", [0, 1])
+    assert "linked" in drawn
+    drawn.clear()
+    app.session_state["map_b"] = {"selection": {"points": [], "point_indices": [0, 1]}}
+    app.session_state["maps_clicked"], app.session_state["item"] = True, 30
+    app.run()
+    assert "linked" not in drawn
+    assert drawn["both_neighbours"]["groups"][0]["lead"]["row"] == 30
+
+
+def test_both_maps_draw_the_same_item_at_the_same_number(drawn, runs):
+    app = open_page("compare", compared="Two maps", b=B)
+    picked = [3, 100, 215]
+    found = []
+    for key in ("map_a", "map_b"):
+        lasso(app, key, picked)
+        found.append(shown_rows(drawn["linked"]))
+    a, b = (ranks_of(run) for run in runs)
+    layers = [a < 1, (a == 1) & (b == 1), (a > 1) & (b > 1), (a == 1) & (b > 1), (a > 1) & (b == 1)]
+    expected = np.concatenate([np.flatnonzero(layer) for layer in layers])[picked]
+    assert sorted(found[0]) == sorted(found[1]) == sorted(expected.tolist())
+
+
+def test_each_map_tells_what_its_own_run_found(drawn, runs):
+    open_page("compare", compared="Two maps", b=B)
+    urls = drawn["maps_points"]["urls"]
+    assert [run.name in url for run, url in zip(runs, urls, strict=True)] == [True, True]
+    ranks = [ranks_of(run) for run in runs]
+    row = int(np.flatnonzero((ranks[0] == 1) & (ranks[1] > 1))[0])
+    marks = [hover_card(run, PROTOCOL, row)["mark"] for run in runs]
+    assert marks == ["hit", "miss"]
+
+
+def test_honesty_is_that_of_the_projection_shown(monkeypatch):
+    asked = []
+    real = embedding_map.projections.honesty
+    monkeypatch.setattr(
+        embedding_map.projections, "honesty", lambda *given: asked.append(given[2]) or real(*given)
+    )
+    app = open_page("map", colour="Honesty of the map")
+    app.segmented_control(key="layout").set_value("PCA").run()
+    assert asked == ["UMAP", "PCA"]
