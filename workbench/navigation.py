@@ -3,7 +3,7 @@
 import streamlit as st
 
 from workbench import address
-from workbench.state import go_to
+from workbench.trail import go_to
 
 
 def jump(

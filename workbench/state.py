@@ -1,4 +1,4 @@
-"""What is being looked at: data set, runs A and B, protocol, K and item."""
+"""What is being looked at: data set, runs A and B, protocol and K; the item is in ``trail``."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,12 @@ from workbench import address
 from workbench.comparable import setting_apart
 from workbench.loading import load_neighbours, protocols_of
 from workbench.tables import run_order
+from workbench.trail import current_item, forget_items, go_to
+
+__all__ = ["Selection", "current_item", "first_protocol", "go_to", "selection", "sidebar"]
 
 KS = (5, 10, 20, 50)
 NO_RUN = "none"
-TRAIL_LENGTH = 50
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def sidebar(runs: list[Run]) -> Selection:
     datasets = sorted({run.dataset for run in runs})
     with st.sidebar:
         address.keep("data", _newest(runs), datasets, always=True)
-        dataset = st.selectbox("Data set", datasets, key="data", on_change=_forget_items)
+        dataset = st.selectbox("Data set", datasets, key="data", on_change=forget_items)
         mine = [run for run in runs if run.dataset == dataset]
         protocol, title = _choose_protocol(mine)
         ordered = run_order(mine, protocol)
@@ -113,12 +115,6 @@ def sidebar(runs: list[Run]) -> Selection:
 
 def _newest(runs: list[Run]) -> str:
     return max(runs, key=lambda run: run.path.stat().st_mtime).dataset
-
-
-def _forget_items() -> None:
-    """Forget rows of the data set looked at before: they mean other items in the next one."""
-    _select(None)
-    st.session_state["trail"] = []
 
 
 def first_protocol(runs: list[Run]) -> tuple[str, dict[str, str]]:
@@ -159,75 +155,6 @@ def _other_loss(ordered: list[Run], a: Run, protocol: str) -> str:
         if (run.config.get("settings") or {}).get("loss") != mine:
             return run.name
     return others[0].name if others else NO_RUN
-
-
-def current_item(n_items: int) -> int | None:
-    """Return the selected item's row, from the URL or the session; None if none is selected.
-
-    Args:
-        n_items: Number of items of run A; a row beyond it counts as no selection.
-
-    Returns:
-        A valid row or None.
-    """
-    before = st.session_state.get("item")
-    row = address.keep("item", parse=_row)
-    if before is not None and row != before and address.has_changed():
-        _retrace(before, row)
-    return row if row is not None and 0 <= row < n_items else None
-
-
-def _row(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 12):
-        raise ValueError(text)
-    return int(text)
-
-
-def _retrace(before: int, row: int | None) -> None:
-    """Let the app's Back follow the browser's back and forward.
-
-    Args:
-        before: The item that was selected.
-        row: The one that the URL asks for.
-    """
-    trail = st.session_state.setdefault("trail", [])
-    if trail and trail[-1] == row:
-        trail.pop()
-    elif row is not None:
-        trail.append(before)
-
-
-def show_item(row: int) -> None:
-    """Select an item without a step of history, e.g. the one that a page opens on."""
-    st.session_state["item"] = int(row)
-
-
-def go_to(row: int) -> None:
-    """Select another item (for callbacks) and remember the one before, for Back."""
-    before = st.session_state.get("item")
-    if before is not None and before != row:
-        trail = st.session_state.setdefault("trail", [])
-        trail.append(before)
-        del trail[:-TRAIL_LENGTH]
-    _select(int(row))
-
-
-def go_back() -> None:
-    """Select the item that was selected before (for callbacks)."""
-    trail = st.session_state.get("trail") or []
-    if trail:
-        _select(trail.pop())
-
-
-def _select(row: int | None) -> None:
-    if st.session_state.get("item") != row:
-        st.session_state["match"] = None  # it was a result of the item before
-    st.session_state["item"] = row
-
-
-def can_go_back() -> bool:
-    """Tell whether there is an item to go back to."""
-    return bool(st.session_state.get("trail"))
 
 
 def selection() -> Selection:

@@ -15,6 +15,7 @@ from workbench.navigation import jump
 from workbench.pages.note_box import note_box
 from workbench.pages.own_image import own_image
 from workbench.pages.walking import (
+    back_button,
     listed_queries,
     place_caption,
     query_to_show,
@@ -22,11 +23,11 @@ from workbench.pages.walking import (
     step_buttons,
 )
 from workbench.run_colours import run_colours
-from workbench.state import Selection, go_to, selection
+from workbench.state import Selection, selection
 from workbench.tables import metric, percent
 from workbench.theme import file_stem, page_head, plain
+from workbench.trail import SOURCES, go_to
 
-SOURCES = ("From the data set", "Your own image")
 STRIP = 10  # results per run in the lower half
 
 
@@ -41,6 +42,8 @@ def retrieval_page() -> None:
             "Query", SOURCES, key="source", required=True, label_visibility="collapsed"
         )
     if source != SOURCES[0]:
+        with bar:
+            back_button()
         own_image(chosen)
         return
     table = query_table(chosen.neighbours, chosen.a.items["label"].to_numpy())

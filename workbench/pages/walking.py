@@ -6,8 +6,9 @@ import streamlit as st
 
 from workbench import address, search
 from workbench.failures import instructive_failure
-from workbench.state import Selection, can_go_back, current_item, go_back, go_to, show_item
+from workbench.state import Selection
 from workbench.theme import plain
+from workbench.trail import can_go_back, current_item, go_back, go_to, show_item
 
 FILTERS = ("All queries", "Failures", "Right at rank 1")
 KINDS = {"All queries": "queries", "Failures": "failures"}
@@ -56,6 +57,12 @@ def _to_first(chosen: Selection, table: pd.DataFrame) -> None:
         go_to(int(rows[0]))
 
 
+def back_button() -> None:
+    """Draw the button that goes to what was looked at before: an item or the own image."""
+    back = {"on_click": go_back, "disabled": not can_go_back(), "shortcut": "B"}
+    st.button("Back", help="What was looked at before", **back)
+
+
 def step_buttons(rows: np.ndarray, row: int) -> None:
     """Draw the buttons that go to other queries, each with its key.
 
@@ -64,8 +71,7 @@ def step_buttons(rows: np.ndarray, row: int) -> None:
         row: The item looked at.
     """
     before, after, other = search.around(rows, row)
-    back = {"on_click": go_back, "disabled": not can_go_back(), "shortcut": "B"}
-    st.button("Back", help="The item looked at before", **back)
+    back_button()
     for name, target, key in (
         ("Previous", before, "Left"),
         ("Next", after, "Right"),

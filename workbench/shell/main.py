@@ -11,8 +11,9 @@ from workbench.empty import empty_page
 from workbench.loading import load_runs
 from workbench.navigation import follow_jump
 from workbench.pages import PAGES
-from workbench.state import current_item, sidebar
+from workbench.state import sidebar
 from workbench.theme import CSS, LOGO
+from workbench.trail import current_item
 
 st.set_page_config(page_title="Retrieval workbench", page_icon="🔎", layout="wide")
 st.html(CSS)

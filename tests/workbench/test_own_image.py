@@ -1,0 +1,91 @@
+"""The results of an image of one's own outlive a look at one of them. The network is a stand-in."""
+
+from pathlib import Path
+
+import pytest
+import streamlit
+from streamlit.testing.v1 import AppTest
+
+from retrieval.runs import Run
+from tests.workbench.test_address import go, parameters_of
+from tests.workbench.test_pages import open_page
+from tests.workbench.test_walking import press
+from workbench import network
+from workbench.pages import own_image
+
+
+@pytest.fixture
+def run(runs_root, monkeypatch) -> Run:
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(runs_root))
+    return Run(runs_root / "photos" / "semi_hard_triplet-s0")
+
+
+@pytest.fixture
+def embedded(run, monkeypatch) -> list[str]:
+    """Runs whose network was used; every image gets the embedding of item 8."""
+    used = []
+
+    def embed(run, image):
+        used.append(run.name)
+        return run.embeddings[8]
+
+    monkeypatch.setattr(network, "why_not", lambda run: None)
+    monkeypatch.setattr(network, "embed_image", embed)
+    return used
+
+
+@pytest.fixture
+def shown(monkeypatch) -> list[dict]:
+    """What the gallery was given; its first result is a button."""
+    drawn = []
+
+    def cards(data, *, key, on_pick):
+        drawn.append(data["groups"][0])
+        row = drawn[-1]["rows"][0]["cards"][0]["row"]
+        streamlit.button("First result", on_click=on_pick, args=({"row": row},))
+
+    monkeypatch.setattr(own_image, "image_cards", cards)
+    return drawn
+
+
+@pytest.fixture
+def app(run, embedded, shown, photo_root) -> AppTest:
+    """The page after a path was given, with item 3 looked at before."""
+    app = open_page("retrieval", source="Your own image", item="3", a=run.name, b="none")
+    file = str(photo_root / run.items["path"][8])
+    app.text_input(key="upload_path").set_value(file).run()
+    assert not app.exception
+    return app
+
+
+def test_back_returns_to_the_results(app, run, embedded, shown):
+    first = shown[-1]
+    press(app, "First result")
+    assert app.query_params["item"] == "8"
+    assert "source" not in app.query_params
+    press(app, "Back")
+    assert app.segmented_control(key="source").value == "Your own image"
+    assert shown[-1] == first
+    assert first["lead"]["lines"] == [Path(run.items["path"][8]).name, "160 × 160 px"]
+    assert embedded == [run.name]  # its neighbours were kept
+
+
+def test_the_browsers_back_returns_to_the_results(app, shown):
+    first, link = shown[-1], parameters_of(app)
+    press(app, "First result")
+    press(app, "Next")
+    assert app.session_state["trail"] == ["Your own image", 8]
+    go(app, link | {"item": "8", "source": "From the data set"})
+    go(app, link)
+    assert shown[-1] == first
+    assert app.session_state["trail"] == []
+
+
+def test_another_image_takes_the_place_of_the_one_before(app, shown):
+    n = len(shown)
+    app.text_input(key="upload_path").set_value("/nowhere.jpg").run()
+    assert "no such file" in app.error[0].value
+    assert len(shown) == n
+    app.text_input(key="upload_path").set_value("").run()
+    assert not app.error
+    assert len(shown) == n
