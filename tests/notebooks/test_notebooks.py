@@ -4,6 +4,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from jupyter_client import KernelManager
 from nbclient import NotebookClient
 
 from retrieval.runs import list_runs
@@ -23,27 +24,53 @@ RUNS = {
 BENCHMARKS = ("cub200", "cars196", "stanford_online_products", "inshop")
 
 
+# The same cells, fewer steps and smaller images.
+SMALLER = {
+    '"steps": 40': '"steps": 4',
+    '"eval_every": 20': '"eval_every": 2',
+    '"image_size": 96': '"image_size": 64',
+    '"pre_crop": 110': '"pre_crop": 72',
+}
+# What a kernel that has run another notebook needs, so that it is to this one like a new one.
+AFRESH = """%reset -f
+import os
+os.chdir({folder!r})
+del os"""
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """Drawn characters and the stand-ins made from them, shared by the notebooks."""
     return tmp_path_factory.mktemp("data")
 
 
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory):
+    """One kernel for all notebooks: importing TensorFlow and compiling UMAP take long."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RETRIEVAL_SCALE", "small")
+        patch.setenv("RETRIEVAL_PICTURES", "no")
+        patch.setenv("RETRIEVAL_CACHE", str(tmp_path_factory.mktemp("cache")))
+        manager = KernelManager()
+        manager.start_kernel()
+    yield manager
+    manager.shutdown_kernel(now=True)
+
+
 def test_every_notebook_is_known():
     assert {path.stem for path in FOLDER.glob("*.ipynb")} == set(RUNS)
 
 
+@pytest.mark.xdist_group("notebooks")  # one kernel, and the longest of all: first in the queue
 @pytest.mark.parametrize("name", RUNS)
-def test_a_notebook_runs_from_top_to_bottom(name, data, tmp_path, monkeypatch):
-    monkeypatch.setenv("RETRIEVAL_SCALE", "small")
-    monkeypatch.setenv("RETRIEVAL_PICTURES", "no")
-    monkeypatch.setenv("RETRIEVAL_CACHE", str(tmp_path / "cache"))
+def test_a_notebook_runs_from_top_to_bottom(name, data, kernel, tmp_path):
     (tmp_path / "data").symlink_to(data)
     notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
-    for cell in notebook.cells:  # the same cells, fewer steps
-        cell.source = cell.source.replace('"steps": 40', '"steps": 4')
-        cell.source = cell.source.replace('"eval_every": 20', '"eval_every": 2')
-    NotebookClient(notebook, timeout=400, resources={"metadata": {"path": tmp_path}}).execute()
+    for cell in notebook.cells:
+        for whole, smaller in SMALLER.items():
+            cell.source = cell.source.replace(whole, smaller)
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(AFRESH.format(folder=str(tmp_path))))
+    NotebookClient(notebook, km=kernel, timeout=400).execute()
     runs = {run.name: run for run in list_runs(tmp_path / "runs")}
     assert RUNS[name] <= set(runs)
     for run in runs.values():
