@@ -2,41 +2,112 @@
 
 import base64
 import io
+from html import escape
 
 import numpy as np
 from PIL import Image
 
-LOWERS = np.array([40, 110, 220], np.float32)
-DARKEST = 0.16  # brightness where a position plays no part
-CONTRAST = 1.15  # above 1: weak positions are darkened more
-SIDE = 224
+# Lightness rises evenly along each ramp, and orange and blue stay apart for the colour-blind.
+RAISES = ("#5f2f0b", "#a84a08", "#ef8c17", "#ffe873")
+LOWERS = ("#123a63", "#1f62ad", "#4f9be8", "#b5dbff")
+FULL_FROM = 0.85  # share of the strongest part from which the colour hides the photo most
+DIMMEST, BRIGHTEST = 28, 176  # greys of the photo beneath
+SIDE = 288
+OPACITY = 0.8
+ROOM = 45  # % of the legend's bar that the words at its left end need
+LEGEND = "font-size: .82rem; line-height: 1.4; max-width: 34rem"
+LABEL = "position: absolute; white-space: nowrap;"
 
 
 def overlay(
-    image: np.ndarray, parts: np.ndarray, strongest: float, side: int = SIDE
+    image: np.ndarray,
+    parts: np.ndarray,
+    strongest: float,
+    side: int = SIDE,
+    opacity: float = OPACITY,
 ) -> Image.Image:
-    """Light an image up where it takes part in a similarity.
+    """Colour a grey image by how much each position takes part in a similarity.
 
     Args:
         image: uint8 or float, (S, S, 3), 0..255.
         parts: float, (h, w); positive raises the similarity, negative lowers it.
         strongest: The magnitude drawn at full strength, so that several maps share a scale.
         side: Side of the result, pixels.
+        opacity: 0..1, of the colours where they are strong.
 
     Returns:
-        The image: bright and in colour where a part raises the similarity, dark and grey where it
-        plays no role, blue where it lowers it.
+        The image: brown over orange to yellow where a part raises the similarity, blue where it
+        lowers it, and the bare grey photo where it plays no role.
     """
-    colour = np.asarray(plain(image, side), np.float32)
-    grey = colour.mean(axis=2, keepdims=True)
+    grey = np.asarray(plain(image, side).convert("L"), np.float32)[..., None]
     field = Image.fromarray(parts.astype(np.float32))
-    field = np.asarray(field.resize((side, side), Image.Resampling.BICUBIC))[..., None]
-    level = field / max(float(strongest), 1e-12)
-    raised = np.clip(level, 0, 1) ** CONTRAST
-    lit = (DARKEST + (1 - DARKEST) * raised) * (raised * colour + (1 - raised) * grey)
-    lowered = np.clip(-level, 0, 1)
-    mixed = (1 - 0.85 * lowered) * lit + 0.85 * lowered * LOWERS
+    field = np.asarray(field.resize((side, side), Image.Resampling.BICUBIC))
+    level = np.clip(field / max(float(strongest), 1e-12), -1, 1)
+    mixed = _coloured(DIMMEST + (BRIGHTEST - DIMMEST) * grey / 255, level, opacity)
     return Image.fromarray(np.clip(mixed, 0, 255).astype(np.uint8))
+
+
+def _coloured(grey: np.ndarray, level: np.ndarray, opacity: float) -> np.ndarray:
+    """Lay colours over grey.
+
+    Args:
+        grey: float, (..., 1), 0..255.
+        level: float, (...,), -1..1.
+        opacity: 0..1.
+
+    Returns:
+        float, (..., 3), 0..255.
+    """
+    colour = np.where(level[..., None] > 0, _ramp(RAISES, level), _ramp(LOWERS, -level))
+    cover = opacity * np.clip(np.abs(level) / FULL_FROM, 0, 1)[..., None]
+    return (1 - cover) * grey + cover * colour
+
+
+def _ramp(stops: tuple[str, ...], level: np.ndarray) -> np.ndarray:
+    rgb = np.array([[int(s[i : i + 2], 16) for i in (1, 3, 5)] for s in stops], np.float32)
+    at = np.linspace(0, 1, len(stops))
+    return np.stack([np.interp(level, at, channel) for channel in rgb.T], -1)
+
+
+def legend(
+    lowest: float, strongest: float, whole: float | None, *, opacity: float = OPACITY
+) -> str:
+    """Draw the scale of heat maps in words and numbers.
+
+    Args:
+        lowest: The most negative part, or 0.
+        strongest: The magnitude drawn at full strength.
+        whole: The similarity that the parts add up to, which they are given as shares of; None if
+            they do not add up.
+        opacity: That of the maps.
+
+    Returns:
+        HTML.
+    """
+    low = -min(1.0, -lowest / strongest) if lowest < -0.02 * strongest else 0.0
+    levels = np.linspace(low, 1, 25)
+    colours = _coloured(np.full((25, 1), 100.0), levels, opacity)
+    stops = ", ".join(f"rgb({r:.0f} {g:.0f} {b:.0f})" for r, g, b in colours)
+    zero = -100 * low / (1 - low)  # where no part is, % of the bar
+
+    def share(level: float) -> str:
+        return f"{100 * abs(level) * strongest / whole:.1f} % of the similarity"
+
+    words = [(zero, "no part")]
+    words += [(100, "raises it most" if whole is None else f"raises it most: {share(1)}")]
+    if zero > ROOM:
+        words += [(0, "lowers it" if whole is None else f"lowers it: {share(low)}")]
+    labels = "".join(_label(at, text) for at, text in words)
+    bar = f"height: 10px; border-radius: 5px; background: linear-gradient(90deg, {stops})"
+    return (
+        f'<div class="heat-scale" style="{LEGEND}"><div style="{bar}"></div>'
+        f'<div style="position: relative; height: 1.4em">{labels}</div></div>'
+    )
+
+
+def _label(at: float, text: str) -> str:
+    style = f"{LABEL} left: {at:.1f}%; transform: translateX(-{at:.1f}%)"
+    return f'<span style="{style}">{escape(text)}</span>'
 
 
 def plain(image: np.ndarray, side: int = SIDE) -> Image.Image:

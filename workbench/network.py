@@ -45,22 +45,32 @@ def is_loaded() -> bool:
 
 
 @st.cache_resource(show_spinner="Loading the network …", max_entries=4)
-def _inspector(path: str, stamp: tuple) -> "Inspector":
+def _inspector(path: str, stamp: tuple) -> "Inspector | UserError":
+    """Return the network, or why it cannot be had, so that it is not tried again at every click."""
     from retrieval.quiet import import_tensorflow
 
     import_tensorflow()  # quietly: the app's log is for the app
     from retrieval.inspection import open_inspector
 
-    return open_inspector(Run(Path(path)))
+    try:
+        return open_inspector(Run(Path(path)))
+    except (ValueError, TypeError, KeyError, OSError):
+        return UserError(
+            f"{Path(path).name}: its checkpoint does not fit the network that its config.yaml "
+            "describes, or is damaged: train it again to look into it"
+        )
 
 
 def inspector(run: Run) -> "Inspector":
     """Return a run's network, built once and shared.
 
     Raises:
-        UserError: There is none.
+        UserError: There is none, or its checkpoint cannot be loaded.
     """
-    return _inspector(str(run.path), stamp(run.path))
+    found = _inspector(str(run.path), stamp(run.path))
+    if isinstance(found, UserError):
+        raise found
+    return found
 
 
 @st.cache_data(show_spinner="Looking at both images …", max_entries=256)

@@ -184,3 +184,20 @@ def test_tensorflow_is_loaded_quietly_before_the_network(make_run, monkeypatch):
     monkeypatch.setattr("retrieval.inspection.open_inspector", lambda _: order.append("open"))
     network.inspector(make_run("one"))
     assert order == ["quiet", "open"]
+
+
+def test_a_checkpoint_of_another_network_is_told_in_one_line(make_run, monkeypatch):
+    tried = []
+
+    def open_inspector(run):
+        tried.append(run)
+        raise ValueError("A total of 6 objects could not be loaded.\n<Variable conv0/kernel ...>")
+
+    monkeypatch.setattr("retrieval.quiet.import_tensorflow", lambda: None)
+    monkeypatch.setattr("retrieval.inspection.open_inspector", open_inspector)
+    run = make_run("one")
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"one: its checkpoint does not fit") as caught:
+            network.inspector(run)
+        assert "\n" not in str(caught.value)
+    assert len(tried) == 1  # loading takes seconds, and every click would do it again

@@ -1,12 +1,17 @@
 """Which pair of images is explained: a result of the query, whatever was looked at before."""
 
-import pytest
+from types import SimpleNamespace
 
+import numpy as np
+import pytest
+import streamlit
+
+from retrieval.errors import UserError
 from retrieval.runs import Run
-from tests.workbench.test_pages import open_page
+from tests.workbench.test_pages import open_page, text_of
 from workbench.lookup import answer
 from workbench.pages import why
-from workbench.state import go_to
+from workbench.trail import go_to
 
 
 @pytest.fixture
@@ -103,3 +108,75 @@ def test_going_to_an_item_forgets_the_match_and_staying_keeps_it(monkeypatch):
     assert state["match"] == 7
     go_to(4)
     assert state == {"item": 4, "match": None, "trail": [3]}
+
+
+@pytest.fixture
+def explained(drawn, monkeypatch):
+    """Networks that explain every match alike; change ``exact`` or ``reason``."""
+    parts = np.arange(16, dtype=np.float32).reshape(4, 4) / 150
+    told = SimpleNamespace(exact=True, reason=None, html=[])
+
+    def explain(run, first, second):
+        if told.reason:
+            raise UserError(told.reason)
+        match = SimpleNamespace(similarity=0.8, first=parts, second=parts.T, exact=told.exact)
+        return match, np.full((2, 8, 8, 3), 120, np.uint8)
+
+    network = SimpleNamespace(is_loaded=lambda: True, why_not=lambda run: None, explain=explain)
+    monkeypatch.setattr(why, "network", network)
+    monkeypatch.setattr(streamlit, "html", told.html.append)
+    return told
+
+
+def scales(explained) -> list[str]:
+    return [html for html in explained.html if "heat-scale" in html]
+
+
+def test_heat_maps_have_a_scale_and_a_sentence_on_how_to_read_them(run, drawn, explained):
+    text = text_of(open_page("why", a=run.name, item="0"))
+    assert len(scales(explained)) == 2  # runs A and B
+    assert "12.5 % of the similarity" in scales(explained)[0]
+    assert "add up to the similarity" in text
+    assert "the strongest quarter of the 4 × 4 positions holds 45 % in the query" in text
+    assert "25 % would be an even spread" in text
+
+
+def test_what_is_approximate_says_so_and_has_no_shares(run, drawn, explained):
+    explained.exact = False
+    text = text_of(open_page("why", a=run.name, item="0"))
+    assert "activation times gradient" in text
+    assert "Exact:" not in text
+    assert "% of the similarity" not in scales(explained)[0]
+
+
+def test_the_switch_turns_the_heat_map_off_and_the_address_keeps_it(run, drawn, explained):
+    app = open_page("why", a=run.name, item="0")
+    hot = [card["src"] for card in drawn["why_A"]["rows"][0]["cards"]]
+    app.toggle(key="heat").set_value(False).run()
+    assert app.query_params["heat"] == "False"
+    cold = [card["src"] for card in drawn["why_A"]["rows"][0]["cards"]]
+    assert not set(hot) & set(cold)
+    assert app.slider(key="opacity").disabled
+    explained.html.clear()
+    open_page("why", a=run.name, item="0", heat="False")
+    assert [card["src"] for card in drawn["why_A"]["rows"][0]["cards"]] == cold
+    assert not scales(explained)
+    open_page("why", a=run.name, item="0", opacity="20")
+    assert drawn["why_A"]["rows"][0]["cards"][0]["src"] not in (*hot, *cold)
+
+
+@pytest.mark.parametrize("opacity", ["0", "x"])
+def test_an_opacity_that_is_none_is_the_default(run, drawn, explained, opacity):
+    app = open_page("why", a=run.name, item="0", opacity=opacity)
+    assert app.slider(key="opacity").value == 80
+
+
+def test_a_match_that_cannot_be_explained_is_one_line(run, drawn, explained):
+    explained.reason = "the checkpoint does not fit"
+    app = open_page("why", a=run.name, item="0", b="none")
+    assert [info.value for info in app.info] == ["the checkpoint does not fit"]
+
+
+def test_the_chosen_result_says_so_in_words(run, drawn, explained):
+    open_page("why", a=run.name, item="0")
+    assert [c["note"] for c in results(drawn) if c["kind"] == "chosen"] == ["explained"]

@@ -72,7 +72,8 @@ def duplicates_tab(chosen: Selection, table: pd.DataFrame) -> None:
     pairs = oddities.near_duplicates(neighbours, items["label"].to_numpy(), across=PAIRS[which])
     st.caption(
         f"The {len(pairs):,} most similar pairs: the same picture twice, look-alikes or, where "
-        f"{MISS_SIGN} marks different classes, a wrong label. {searched(neighbours, len(items))} {doubles(chosen.a, neighbours)}"
+        f"{MISS_SIGN} marks different classes, a wrong label. "
+        f"{searched(neighbours, len(items))} {doubles(chosen.a, neighbours)}"
     )
     labels, roles = items["label"].to_numpy(), items["role"].to_numpy()
     cards: list = []

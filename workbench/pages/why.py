@@ -9,7 +9,7 @@ from workbench import address, network
 from workbench.components import image_cards
 from workbench.failures import query_table
 from workbench.gallery import first_hit_cards, query_card, result_cards
-from workbench.heatmaps import concentration, data_url, overlay, plain
+from workbench.heatmaps import OPACITY, concentration, data_url, legend, overlay, plain
 from workbench.lookup import answer, similarity
 from workbench.pages.walking import listed_queries, place_caption, query_to_show, step_buttons
 from workbench.run_colours import pair_colours
@@ -19,10 +19,19 @@ from workbench.theme import plain as text
 
 ASKED = "why_asked"
 TOLERANCE = 2e-3
+SMALL = 0.05  # similarity below which shares of it say nothing
 READING = (
-    "An embedding is a mean over the positions of an image, so a similarity can be traced back to "
-    "positions: **bright** ones raise it, **dark** ones play no part, **blue** ones lower it. "
-    "Click a result to explain it."
+    "The network sees an image as a grid of positions, and every position has a part in the "
+    "similarity of two images: **orange to yellow** ones raise it, the brighter the more, "
+    "**grey** ones play no part, **blue** ones lower it. Click a result to explain it."
+)
+EXACT = (
+    "Exact: this network averages over positions and ends in a linear layer, so the parts of an "
+    "image add up to the similarity."
+)
+APPROXIMATE = (
+    "Approximate: this network's head is not linear, so the parts are activation times gradient: "
+    "they rank positions, and do not add up to the similarity."
 )
 
 
@@ -46,7 +55,8 @@ def why_page() -> None:
     first = (found.first_hit_item, found.first_hit, found.first_hit_similarity)
     cards += first_hit_cards(chosen.a, *first, len(cards), "first correct item")
     for card in filter(None, cards):
-        card["kind"] = "chosen" if card["row"] == other else ""
+        is_chosen = card["row"] == other
+        card |= {"kind": "chosen", "note": "explained"} if is_chosen else {"kind": ""}
     line = {"title": "Results of the query under run A", "cards": cards, "size": 92}
     lead = {"lead": query_card(chosen.a, row), "size": 150, "rows": [line | {"layout": "line"}]}
     image_cards({"groups": [lead]}, key="why_results", on_pick=_pick)
@@ -59,10 +69,32 @@ def why_page() -> None:
         )
         st.caption("Loads the network (TensorFlow): some ten seconds the first time.")
         return
+    opacity = _map_switches()
     runs = zip("AB", (chosen.a, chosen.b), pair_colours(chosen), strict=True)
-    for name, run, colour in runs:
-        if run is not None:
-            _explain(chosen, run, f"{name}  {run.name}", colour, (row, other))
+    runs = [entry for entry in runs if entry[1] is not None]
+    for place, (name, run, colour) in zip(st.columns(len(runs)), runs, strict=True):
+        with place:
+            size = 240 if len(runs) > 1 else 288
+            line = {"title": f"{name}  {run.name}", "colour": colour, "size": size}
+            _explain(chosen, run, line, (row, other), opacity)
+
+
+def _map_switches() -> float:
+    """Draw the switch and the slider of the heat maps; returns their opacity, 0 if off."""
+    address.keep("heat", True, [True, False], parse=lambda text: text == "True")
+    address.keep("opacity", round(100 * OPACITY), range(20, 101), parse=int)
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        shown = st.toggle("Heat map", key="heat", help="Off: the images as the network sees them.")
+        opacity = st.slider(
+            "Opacity, %",
+            20,
+            100,
+            step=5,
+            key="opacity",
+            width=220,
+            disabled=not shown,
+        )
+    return opacity / 100 if shown else 0.0
 
 
 def _chosen_result(n: int, query: int, default: int) -> int:
@@ -74,18 +106,19 @@ def _pick(choice: dict) -> None:
     st.session_state["match"] = int(choice["row"])
 
 
-def _explain(chosen: Selection, run: Run, title: str, colour: str, pair: tuple[int, int]) -> None:
+def _explain(
+    chosen: Selection, run: Run, line: dict, pair: tuple[int, int], opacity: float
+) -> None:
     reason = network.why_not(run)
-    if reason:
-        st.caption(text(reason))
-        return
-    if max(pair) >= len(run.items):
-        st.caption(text(f"{run.name} does not hold these items."))
-        return
-    try:
-        match, images = network.explain(run, *pair)
-    except UserError as error:
-        st.text(str(error))
+    if reason is None and max(pair) >= len(run.items):
+        reason = f"{run.name} does not hold these items."
+    if reason is None:
+        try:
+            match, images = network.explain(run, *pair)
+        except UserError as error:
+            reason = str(error)
+    if reason is not None:
+        st.info(text(reason), icon=":material/block:")
         return
     stored = similarity(run, chosen.protocol, run.embeddings[pair[0]], np.array([pair[1]]))[0]
     strongest = max(np.abs(match.first).max(), np.abs(match.second).max())
@@ -94,35 +127,31 @@ def _explain(chosen: Selection, run: Run, title: str, colour: str, pair: tuple[i
         images, (match.first, match.second), pair, ("query", "result"), strict=True
     ):
         label = str(run.items["label_name"].iloc[row])
-        grid = f"{parts.shape[0]} × {parts.shape[1]} positions"
-        share = f"{grid}; strongest quarter: {100 * concentration(parts):.0f} %"
-        fixed = {"row": row, "pickable": False, "label": label}
-        seen = {"src": data_url(plain(image)), "alt": f"{what}: {label}", "note": what}
-        heat = {"src": data_url(overlay(image, parts, strongest)), "note": share}
-        cards += [fixed | seen, fixed | heat | {"alt": f"where the {what} matches"}]
-    image_cards(
-        {
-            "rows": [
-                {
-                    "title": title,
-                    "colour": colour,
-                    "detail": _detail(chosen, run, match, float(stored)),
-                    "cards": cards,
-                    "size": 224,
-                }
-            ]
-        },
-        key=f"why_{title[0]}",
+        drawn = overlay(image, parts, strongest, opacity=opacity) if opacity else plain(image)
+        seen = {"src": data_url(drawn), "alt": f"where the {what} matches: {label}", "note": what}
+        cards.append({"row": row, "pickable": False, "label": label} | seen)
+    line |= {"detail": _detail(chosen, run, match, float(stored)), "cards": cards}
+    image_cards({"rows": [line]}, key=f"why_{line['title'][0]}")
+    if opacity:
+        lowest = min(0.0, float(match.first.min()), float(match.second.min()))
+        whole = match.similarity if match.exact and match.similarity > SMALL else None
+        st.html(legend(lowest, float(strongest), whole, opacity=opacity))
+    st.caption(_how(match))
+
+
+def _how(match) -> str:
+    """Say how the parts were computed and how evenly they are spread."""
+    grid = f"{match.first.shape[0]} × {match.first.shape[1]}"
+    query, result = (100 * concentration(parts) for parts in (match.first, match.second))
+    return (
+        f"{EXACT if match.exact else APPROXIMATE} Of what raises it, the strongest quarter of the "
+        f"{grid} positions holds {query:.0f} % in the query and {result:.0f} % in the result; "
+        "25 % would be an even spread."
     )
 
 
 def _detail(chosen: Selection, run: Run, match, stored: float) -> str:
-    how = (
-        "exact: the parts add up to it (average pooling, linear head)"
-        if match.exact
-        else "approximate: activation times gradient, the head is not linear"
-    )
-    detail = f"cosine similarity {match.similarity:.3f}  ·  {how}"
+    detail = f"cosine similarity {match.similarity:.3f}"
     distance = run.result(chosen.protocol)["protocol"].get("distance", "cosine")
     if distance == "cosine" and abs(match.similarity - stored) > TOLERANCE:
         detail += f"  ·  stored similarity {stored:.3f}: embedded from other crops or views"
