@@ -42,6 +42,22 @@ def query_rows(table: pd.DataFrame, items: pd.DataFrame, text: str, shown: str) 
     return rows[np.isin(rows, matching_rows(items, text))] if text.strip() else rows
 
 
+def gallery_rows(table: pd.DataFrame, items: pd.DataFrame, text: str) -> np.ndarray:
+    """List the items that match a search but are no queries of the protocol.
+
+    Args:
+        table: See :func:`workbench.failures.query_table`.
+        items: Of the run.
+        text: See :func:`matching_rows`; empty finds nothing.
+
+    Returns:
+        int64, rows in order.
+    """
+    if not text.strip():
+        return np.empty(0, np.int64)
+    return np.setdiff1d(matching_rows(items, text), table["row"].to_numpy())
+
+
 def around(rows: np.ndarray, row: int) -> tuple[int | None, int | None, int | None]:
     """Return the rows before and after one in a list, round about, and a random other one.
 

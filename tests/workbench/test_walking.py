@@ -4,6 +4,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.workbench.test_pages import open_page, text_of
+from workbench.pages import walking
 
 
 @pytest.fixture(autouse=True)
@@ -67,3 +68,40 @@ def test_no_two_buttons_of_a_page_share_a_key(page):
 def test_a_link_with_a_search_opens_on_a_match():
     app = open_page("retrieval", search="flower 0-0")
     assert app.query_params["item"] in ("108", "109")
+
+
+def test_from_a_gallery_item_one_goes_on_from_the_query_that_led_there():
+    app = open_page("retrieval", item="7")
+    app.session_state["trail"] = [1, 7]
+    app.session_state["item"] = 2  # of the gallery
+    app.run()
+    assert "not among the 72 queries" in text_of(app)
+    assert "from number 4 of them, looked at before" in text_of(app)
+    press(app, "Next")
+    assert app.query_params["item"] == "12"
+    press(app, "Back")
+    press(app, "Previous")
+    assert app.query_params["item"] == "6"
+
+
+def test_a_search_shows_gallery_items_as_such(runs_root, monkeypatch):
+    shown = {}
+    monkeypatch.setattr(walking, "image_cards", lambda data, *, key, on_pick: shown.update(data))
+    app = open_page("retrieval", search="flower 0-0")
+    assert app.expander[0].label == "4 gallery items match “flower 0\\-0”"
+    cards = shown["rows"][0]["cards"]
+    assert [card["row"] for card in cards] == [110, 111, 112, 113]
+    assert {card["note"] for card in cards} == {"gallery"}
+    shown.clear()
+    app.selectbox(key="show").set_value("Failures").run()
+    assert not shown  # a gallery item neither fails nor succeeds
+
+
+def test_a_search_that_only_gallery_items_match_goes_to_the_first():
+    app = open_page("retrieval", item="0")
+    app.text_input(key="search").set_value("flower_0-0/3").run()
+    assert app.query_params["item"] == "111"
+    assert "There are no queries matching" in text_of(app)
+    assert "1 gallery item matches" in app.expander[0].label
+    linked = open_page("retrieval", search="flower_0-0/3")
+    assert linked.query_params["item"] == "111"

@@ -16,6 +16,7 @@ from workbench.pages.note_box import note_box
 from workbench.pages.own_image import own_image
 from workbench.pages.walking import (
     back_button,
+    gallery_matches,
     listed_queries,
     place_caption,
     query_to_show,
@@ -53,6 +54,7 @@ def retrieval_page() -> None:
         search_box(chosen, table)
         step_buttons(rows, row)
     place_caption(rows, row)
+    gallery_matches(chosen, table, rows)
     found = answer(chosen.a, chosen.protocol, row, chosen.k)
     with head:
         export_menu(

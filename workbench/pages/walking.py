@@ -5,12 +5,15 @@ import pandas as pd
 import streamlit as st
 
 from workbench import address, search
+from workbench.components import image_cards
 from workbench.failures import instructive_failure
+from workbench.gallery import card
 from workbench.state import Selection
 from workbench.theme import plain
 from workbench.trail import can_go_back, current_item, go_back, go_to, show_item
 
 FILTERS = ("All queries", "Failures", "Right at rank 1")
+MATCHES = 24  # gallery items shown for a search
 KINDS = {"All queries": "queries", "Failures": "failures"}
 
 
@@ -53,6 +56,8 @@ def _to_first(chosen: Selection, table: pd.DataFrame) -> None:
     text, shown = st.session_state["search"] or "", st.session_state["show"]
     rows = search.query_rows(table, chosen.a.items, text, shown)
     narrowed = text.strip() or shown != FILTERS[0]
+    if not len(rows):
+        rows = search.gallery_rows(table, chosen.a.items, text)
     if narrowed and len(rows) and st.session_state["item"] not in rows:
         go_to(int(rows[0]))
 
@@ -70,7 +75,7 @@ def step_buttons(rows: np.ndarray, row: int) -> None:
         rows: See :func:`listed_queries`.
         row: The item looked at.
     """
-    before, after, other = search.around(rows, row)
+    before, after, other = search.around(rows, _standing(rows, row))
     back_button()
     for name, target, key in (
         ("Previous", before, "Left"),
@@ -78,6 +83,13 @@ def step_buttons(rows: np.ndarray, row: int) -> None:
         ("Random", other, "Q"),
     ):
         st.button(name, on_click=go_to, args=(target,), disabled=target is None, shortcut=key)
+
+
+def _standing(rows: np.ndarray, row: int) -> int:
+    """Return the item that Next and Previous go on from: it, else the list's last looked at."""
+    known = set(rows.tolist())
+    before = (place for place in reversed(st.session_state.get("trail") or []) if place in known)
+    return row if row in known else next(before, row)
 
 
 def place_caption(rows: np.ndarray, row: int) -> None:
@@ -90,13 +102,49 @@ def place_caption(rows: np.ndarray, row: int) -> None:
     text = st.session_state["search"] or ""
     what = KINDS.get(st.session_state["show"], "queries right at rank 1")
     what += f" matching “{plain(text)}”" if text.strip() else ""
+    if not len(rows):
+        st.caption(f"There are no {what}.")
+        return
     at = np.flatnonzero(rows == row)
-    where = f"{at[0] + 1:,} of {len(rows):,}" if len(at) else f"not among the {len(rows):,}"
-    st.caption(f"This item is {where} {what}." if len(rows) else f"There are no {what}.")
+    if len(at):
+        st.caption(f"This item is {at[0] + 1:,} of {len(rows):,} {what}.")
+        return
+    at = np.flatnonzero(rows == _standing(rows, row))
+    where = f"from number {at[0] + 1:,} of them, looked at before" if len(at) else "among them"
+    st.caption(f"This item is not among the {len(rows):,} {what}. Next and Previous go on {where}.")
+
+
+def gallery_matches(chosen: Selection, table: pd.DataFrame, rows: np.ndarray) -> None:
+    """Draw the gallery items that match the search, each to be searched with.
+
+    Args:
+        chosen: What is being looked at.
+        table: See :func:`workbench.failures.query_table`.
+        rows: See :func:`listed_queries`.
+    """
+    text = st.session_state["search"] or ""
+    found = search.gallery_rows(table, chosen.a.items, text)
+    if not len(found) or st.session_state["show"] != FILTERS[0]:
+        return
+    title = f"{len(found):,} gallery item{'s match' if len(found) > 1 else ' matches'}"
+    with st.expander(f"{title} “{plain(text)}”", expanded=not len(rows), icon=":material/photo:"):
+        first = f"The first {MATCHES} of them. " if len(found) > MATCHES else ""
+        st.caption(
+            f"{first}No queries of this protocol, so they count in no metric. Click one to search "
+            "with it all the same; it is left out of its own results."
+        )
+        cards = [card(chosen.a, int(row), note="gallery") for row in found[:MATCHES]]
+        image_cards(
+            {"rows": [{"cards": cards, "size": 88}]},
+            key="gallery_matches",
+            on_pick=lambda choice: go_to(int(choice["row"])),
+        )
 
 
 def query_to_show(chosen: Selection, table: pd.DataFrame, rows: np.ndarray) -> int:
     """Return the selected item; where there is none, select an instructive failure of the list.
+
+    If only gallery items match the search, the first of them is selected.
 
     Args:
         chosen: What is being looked at.
@@ -107,6 +155,9 @@ def query_to_show(chosen: Selection, table: pd.DataFrame, rows: np.ndarray) -> i
         A row of run A.
     """
     row = current_item(len(chosen.a.items))
+    if row is None and not len(rows):
+        found = search.gallery_rows(table, chosen.a.items, st.session_state["search"] or "")
+        row = int(found[0]) if len(found) else None
     if row is None:
         row = instructive_failure(table[table["row"].isin(rows)] if len(rows) else table)
     show_item(row)
