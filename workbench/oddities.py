@@ -10,6 +10,7 @@ from retrieval.runs import Neighbours
 from workbench.failures import hit_matrix
 
 HUB_K = 10
+AGREE = 0.6  # share of the neighbours that makes a label suspect
 
 
 def k_occurrence(neighbours: Neighbours, n_items: int, k: int = HUB_K) -> np.ndarray:
@@ -115,7 +116,7 @@ def with_a_double(neighbours: Neighbours, similarity: float) -> int:
 
 
 def suspected_label_errors(
-    neighbours: Neighbours, labels: np.ndarray, k: int = HUB_K, share: float = 0.6
+    neighbours: Neighbours, labels: np.ndarray, k: int = HUB_K, share: float = AGREE
 ) -> pd.DataFrame:
     """Find queries whose neighbours agree on one other class.
 

@@ -34,8 +34,11 @@ def test_names_that_begin_alike_stay_apart():
 
 
 def test_names_stay_text():
-    for label in drawn({0: "kiwi", 1: "<b>lime</b>"}).layout.annotations:
+    figure = drawn({0: "kiwi", 1: "<b>lime</b>"})
+    for label in figure.layout.annotations:
         assert "<b>" not in label.text + label.hovertext
+    same_length = drawn({0: "kiwi", 1: "(b)lime(/b)"})
+    assert figure.layout.yaxis.title.standoff == same_length.layout.yaxis.title.standoff
 
 
 def test_the_margins_hold_the_names():

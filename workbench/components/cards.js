@@ -10,6 +10,14 @@ function element(tag, className, text) {
   return node;
 }
 
+// A name that may break after each sign that joins its parts, as in names of files and products.
+function makeLabel(text) {
+  const node = element("span", "label");
+  const parts = String(text).split(/(?<=[_/\\.,;:|+-])/);
+  node.append(...parts.flatMap((part, i) => (i ? [element("wbr"), part] : [part])));
+  return node;
+}
+
 function makeImage(card) {
   const frame = element("span", "frame");
   const image = element("img");
@@ -39,7 +47,7 @@ function makeCard(card, pick) {
   bar.append(element("span", "score", card.score ?? ""));
   bar.append(element("span", "sign", SIGN[card.mark] ?? ""));
   if (bar.textContent) node.append(bar);
-  if (card.label) node.append(element("span", "label", card.label));
+  if (card.label) node.append(makeLabel(card.label));
   if (card.note) node.append(element("span", "note", card.note));
   for (const line of card.lines ?? []) node.append(element("span", "line", line));
   return node;

@@ -1,5 +1,6 @@
 """The most confused classes as a grid of squares."""
 
+import html
 import math
 
 import pandas as pd
@@ -36,7 +37,8 @@ def confusion_map(
     cells = _cells(pairs, classes)
     whole = [names[c] for c in classes]
     short = short_names(whole, LONGEST)
-    left = round(max(map(len, short), default=0) * LETTER) + 12
+    longest = max((len(html.unescape(text)) for text in short), default=0)
+    left = round(longest * LETTER) + 12
     bottom = round(left * math.sin(math.radians(SLANT))) + 8
     side = max(7, min(26, (height - bottom - 60) // max(1, len(classes)) - 2))
     figure = go.Figure(_squares(cells, classes, names, side))

@@ -69,7 +69,7 @@ def _pair_images(chosen: Selection, table: pd.DataFrame, labels, pair: tuple[int
         for query in shown.itertuples():
             similarity = f"{query.top_similarity:.3f}"
             found = card(chosen.a, query.top, mark="miss", score=similarity, rank=1)
-            cards.append([card(chosen.a, query.row, kind="query", note="query"), found])
+            cards.append([card(chosen.a, query.row, kind="query", score="query"), found])
         lines.append(
             {
                 "title": f"{names[asked]}, answered by {names[answered]}",

@@ -15,8 +15,9 @@ from workbench.palette import MISS_SIGN
 from workbench.state import Selection
 from workbench.theme import class_names
 
-SHOWN = 24
+SHOWN = 27  # three rows of nine in a window of 1440 pixels
 LEAVE_ONE_OUT = "leave_one_out"
+NO_ROLE = "\u00a0"  # keeps the names of a pair at one height
 SAME = 0.9999  # cosine similarity of what counts as the same embedding
 PAIRS = {"All pairs": None, "Different classes": True, "Same class": False}
 
@@ -81,9 +82,9 @@ def duplicates_tab(chosen: Selection, table: pd.DataFrame) -> None:
         pair = pairs.iloc[int(at)]
         a, b = int(pair["a"]), int(pair["b"])
         mark = "none" if labels[a] == labels[b] else "miss"
-        notes = [{"note": roles[row]} if roles[row] != "both" else {} for row in (a, b)]
-        other = card(chosen.a, b, mark=mark, score=f"{pair['similarity']:.4f}", **notes[1])
-        cards.append([card(chosen.a, a, **notes[0]), other])
+        role = [NO_ROLE if roles[row] == "both" else roles[row] for row in (a, b)]
+        first = card(chosen.a, a, rank=f"{pair['similarity']:.4f}", score=role[0])
+        cards.append([first, card(chosen.a, b, mark=mark, score=role[1])])
     image_cards({"rows": [{"cards": cards, "size": 112}]}, key="duplicates", on_pick=open_or_mark)
 
 
@@ -114,7 +115,8 @@ def label_errors_tab(chosen: Selection, table: pd.DataFrame) -> None:
     labels, names = chosen.a.items["label"].to_numpy(), class_names(chosen.a)
     found = oddities.suspected_label_errors(chosen.neighbours, labels)
     st.caption(
-        f"Queries for whom most of the {oddities.HUB_K} nearest items agree on another class. "
+        f"{len(found):,} of {len(chosen.neighbours.queries):,} queries have at least "
+        f"{100 * oddities.AGREE:.0f} % of their {oddities.HUB_K} nearest items in one other class. "
         "Suspects, not verdicts: a weak embedding leaves the same trace."
     )
     groups = []
@@ -122,6 +124,6 @@ def label_errors_tab(chosen: Selection, table: pd.DataFrame) -> None:
         suspect = found.iloc[int(at)]
         group = query_groups(chosen.a, chosen.neighbours, [int(suspect["row"])], k=chosen.k)[0]
         share, other = 100 * suspect["share"], names[int(suspect["suggested"])]
-        group["rows"][0]["title"] = f"{share:.0f} % of its neighbours are {other}"
+        group["rows"][0]["title"] = f"{share:.0f} % of its {oddities.HUB_K} nearest are {other}"
         groups.append(group)
     image_cards({"groups": groups}, key="label_errors", on_pick=open_or_mark)

@@ -1,0 +1,71 @@
+"""The cards in a browser, without a server: where names break, and how a chosen card stands out."""
+
+import pytest
+
+from workbench.components import HERE
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+INK = "rgb(27, 37, 48)"
+LINES = """() => [...document.querySelectorAll(".label")].map((label) => {
+    const lines = {};
+    const walk = document.createTreeWalker(label, NodeFilter.SHOW_TEXT);
+    while (walk.nextNode()) {
+        const node = walk.currentNode;
+        for (let i = 0; i < node.length; i++) {
+            const range = document.createRange();
+            range.setStart(node, i);
+            range.setEnd(node, i + 1);
+            const { top } = range.getBoundingClientRect();
+            lines[top] = (lines[top] ?? "") + node.data[i];
+        }
+    }
+    return Object.keys(lines).sort((a, b) => a - b).map((top) => lines[top]);
+})"""
+
+
+def draw(page, cards: list[dict], **row: object) -> None:
+    style = (HERE / "cards.css").read_text(encoding="utf-8")
+    script = (HERE / "cards.js").read_text(encoding="utf-8")
+    page.set_content(
+        f"<style>:root {{ --st-font: sans-serif; --st-text-color: {INK}; font-size: 15px;"
+        "--st-background-color: white; --st-primary-color: #0072b2; --st-border-color: #dde3e9 }"
+        f'{style}</style><div id="place"><div class="cards"></div></div>'
+    )
+    module = script.replace("export default function", "window.drawCards = function")
+    page.add_script_tag(content=module)
+    page.evaluate(
+        """data => window.drawCards(
+            { data, parentElement: document.querySelector("#place"), setTriggerValue() {} }
+        )""",
+        {"rows": [{"cards": cards, "size": 100} | row]},
+    )
+
+
+def test_names_break_between_words_and_after_joining_signs_never_within(page):
+    names = ["Brown Cap Mushroom", "garden_furniture/folding_chair", "Donaudampfschifffahrt 19"]
+    draw(page, [{"row": i, "src": "data:,", "label": name} for i, name in enumerate(names)])
+    whole = []
+    for name, lines in zip(names, page.evaluate(LINES), strict=True):
+        assert len(lines) > 1
+        assert "".join(lines).replace(" ", "") == name.replace(" ", "")
+        whole += [line.strip() for line in lines]
+    assert set(whole) <= {
+        "Brown", "Brown Cap", "Cap", "Mushroom", "Cap Mushroom", "garden_", "furniture/",
+        "garden_furniture/", "folding_", "chair", "folding_chair", "furniture/folding_",
+        "Donaudampfschifffahrt", "19",
+    }  # fmt: skip
+
+
+def test_a_name_wider_than_its_card_ends_in_an_ellipsis_and_is_whole_on_hover(page):
+    draw(page, [{"row": 0, "src": "data:,", "label": "x" * 300}])
+    label = page.locator(".label")
+    assert label.evaluate("l => getComputedStyle(l).textOverflow") == "ellipsis"
+    assert label.evaluate("l => l.scrollWidth > l.clientWidth")
+    assert label.bounding_box()["width"] <= 100
+    assert page.locator(".card").get_attribute("title").startswith("x" * 300)
+
+
+def test_a_chosen_card_has_a_ring_in_the_colour_of_text_whatever_its_mark(page):
+    draw(page, [{"row": 0, "src": "data:,", "label": "a", "mark": "hit", "kind": "chosen"}])
+    ring = page.locator(".frame").evaluate("f => getComputedStyle(f).boxShadow")
+    assert INK in ring
