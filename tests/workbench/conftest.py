@@ -1,5 +1,6 @@
 """Run folders for the app's tests, and one server with one browser for its gestures."""
 
+import functools
 import os
 import shutil
 import socket
@@ -11,12 +12,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from streamlit.components.v2 import manifest_scanner
 
 from retrieval.runs import Run
 from tests.workbench.run_factory import photo_tiles, pixel_embeddings, write_run
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = "/usr/bin/chromium"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _components():
+    """Streamlit reads the metadata of every installed package for every page: let it do so once."""
+    once = functools.cache(manifest_scanner.scan_component_manifests)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", once)
+        yield
 
 
 @pytest.fixture(scope="session")
