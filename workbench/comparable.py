@@ -40,6 +40,27 @@ def _setting_apart(_run: Run, _reference: Run, key: tuple) -> str:
     return ", ".join(parts)
 
 
+def comparable_groups(runs: list[Run], protocol: str) -> list[list[Run]]:
+    """Sort runs into groups whose numbers can be compared, the largest group first.
+
+    Args:
+        runs: Evaluated under the protocol, best first.
+        protocol: Name.
+
+    Returns:
+        Groups, each in the order that was given.
+    """
+    groups: list[list[Run]] = []
+    for run in runs:
+        for group in groups:
+            if not setting_apart(run, group[0], protocol):
+                group.append(run)
+                break
+        else:
+            groups.append([run])
+    return sorted(groups, key=len, reverse=True)
+
+
 def _words(name: str, value: str) -> str:
     if name == "distance":
         return f"{value} distance"

@@ -6,7 +6,7 @@ import streamlit as st
 
 from retrieval.runs import Neighbours, Run
 from workbench import address
-from workbench.comparable import setting_apart
+from workbench.comparable import comparable_groups, setting_apart
 from workbench.loading import load_neighbours, protocols_of
 from workbench.tables import run_order
 from workbench.trail import current_item, forget_items, go_to
@@ -23,7 +23,8 @@ class Selection:
 
     Attributes:
         dataset: Name of the data set.
-        runs: Every readable run of it, best first under the chosen protocol.
+        runs: Every readable run of it: those that can be compared together, best first under the
+            chosen protocol.
         a: The run looked at.
         b: A second run to compare with, or None.
         protocol: Name of the protocol all numbers are under.
@@ -60,15 +61,8 @@ class Selection:
 
         The runs of one entry are comparable with each other.
         """
-        found: list[tuple[str, list[Run]]] = []
-        for run in (run for run in self.scored if self._apart(run)):
-            for _, members in found:
-                if not setting_apart(run, members[0], self.protocol):
-                    members.append(run)
-                    break
-            else:
-                found.append((self._apart(run), [run]))
-        return found
+        apart = [run for run in self.scored if self._apart(run)]
+        return [(self._apart(group[0]), group) for group in comparable_groups(apart, self.protocol)]
 
     def _apart(self, run: Run) -> str:
         return setting_apart(run, self.a, self.protocol)
@@ -89,17 +83,30 @@ def sidebar(runs: list[Run]) -> Selection:
         dataset = st.selectbox("Data set", datasets, key="data", on_change=forget_items)
         mine = [run for run in runs if run.dataset == dataset]
         protocol, title = _choose_protocol(mine)
-        ordered = run_order(mine, protocol)
-        ordered = [run for run in ordered if protocol in protocols_of(run)]
+        scored = [run for run in run_order(mine, protocol) if protocol in protocols_of(run)]
+        groups = comparable_groups(scored, protocol)
+        ordered = [run for group in groups for run in group]
         by_name = {run.name: run for run in ordered}
+        titles = _titles(groups, protocol)
         address.keep("a", ordered[0].name, list(by_name), always=True)
+        best = "Best first" if len(groups) == 1 else "Best first among those that can be compared"
         a = st.selectbox(
-            "Run A", list(by_name), key="a", help="The run every page looks at. Best first."
+            "Run A",
+            list(by_name),
+            key="a",
+            format_func=titles.get,
+            help=f"The run every page looks at. {best}.",
         )
         address.keep(
             "b", _other_loss(ordered, by_name[a], protocol), [NO_RUN, *by_name], always=True
         )
-        b = st.selectbox("Run B", [NO_RUN, *by_name], key="b", help="A second run to compare with.")
+        b = st.selectbox(
+            "Run B",
+            [NO_RUN, *by_name],
+            key="b",
+            format_func=lambda name: titles.get(name, name),
+            help="A second run to compare with.",
+        )
         address.keep("k", 10, KS, parse=int)
         k = st.segmented_control("Results shown, K", KS, key="k", required=True)
     return Selection(
@@ -111,6 +118,14 @@ def sidebar(runs: list[Run]) -> Selection:
         title,
         int(k or 10),
     )
+
+
+def _titles(groups: list[list[Run]], protocol: str) -> dict[str, str]:
+    """Return the name of every run, with what sets it apart from the first group."""
+    apart = {
+        run: setting_apart(group[0], groups[0][0], protocol) for group in groups for run in group
+    }
+    return {run.name: f"{run.name} ({why})" if why else run.name for run, why in apart.items()}
 
 
 def _newest(runs: list[Run]) -> str:

@@ -56,6 +56,16 @@ def test_the_overview_has_a_table_per_distance(runs, a, above, apart):
     )
 
 
+def test_the_sidebar_does_not_rank_runs_of_two_distances_together(runs):
+    best = ("results", 0, "metrics", "recall@1", "value")
+    edit(runs["three"].path, "metrics.json", *best, to=1.0)
+    app = open_page()
+    assert app.selectbox(key="a").value == "one"
+    assert app.selectbox(key="a").options == ["one", "two", "three (euclidean distance)"]
+    assert app.selectbox(key="b").value == "two"
+    assert app.selectbox(key="b").options[-1] == "three (euclidean distance)"
+
+
 def test_runs_of_two_distances_are_not_compared(runs):
     app = open_page("compare", a="one", b="three")
     assert "another protocol than one: euclidean distance" in app.warning[0].value

@@ -7,7 +7,7 @@ import streamlit as st
 
 from retrieval.runs import Run
 from workbench import figures
-from workbench.comparable import setting_apart
+from workbench.comparable import comparable_groups
 from workbench.comparison import difference_of_items
 from workbench.figures.style import CONFIG
 from workbench.loading import load_neighbours, protocols_of, stamp
@@ -70,7 +70,7 @@ def compare_early(runs: list[Run]) -> None:
         mine = [run for run in runs if run.dataset == dataset]
         protocol, _ = first_protocol(mine)
         ordered = [run for run in run_order(mine, protocol) if protocol in protocols_of(run)]
-        ordered = [run for run in ordered if not setting_apart(run, ordered[0], protocol)]
+        ordered = comparable_groups(ordered, protocol)[0]
         table = loss_table(results_table(ordered, protocol, among=mine))
         by_name = {run.name: run for run in ordered}
         groups = {row.group: [by_name[name] for name in row.runs] for row in table.itertuples()}
