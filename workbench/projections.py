@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from retrieval.runs import Neighbours, Run
+from retrieval.runs import PROJECTION_COLUMNS, Neighbours, Run
 from workbench.loading import stamp
 
 LAYOUTS = ("UMAP", "PCA", "PCA 3-D")
@@ -36,6 +36,25 @@ def sample(run: Run, layout: str) -> tuple[np.ndarray, np.ndarray]:
     most = MOST_POINTS_3D if layout == "PCA 3-D" else MOST_POINTS
     rows = stratified_rows(run.items["label"].to_numpy(), most)
     return rows, points[rows]
+
+
+def fault(run: Run) -> str | None:
+    """Say what is wrong with the projection of a run that has none to show.
+
+    Args:
+        run: Whose ``projection`` is None.
+
+    Returns:
+        File and reason in one line, or None if there is no such file.
+    """
+    file = run.path / "projection.parquet"
+    try:
+        n = len(pd.read_parquet(file, columns=PROJECTION_COLUMNS).astype(np.float32))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:  # Arrow's errors are ValueErrors
+        return f"{file}: {str(error).splitlines()[0][:200]}"
+    return f"{file}: {n:,} positions of {len(run.items):,} items"
 
 
 def evolution(run: Run) -> tuple[np.ndarray, np.ndarray] | None:

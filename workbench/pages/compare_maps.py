@@ -15,6 +15,7 @@ from workbench.gallery import card, query_card, rank_sentence, result_cards
 from workbench.images import hover_url
 from workbench.lookup import Answer, answer
 from workbench.navigation import open_query
+from workbench.pages.no_map import no_map
 from workbench.run_colours import pair_colours
 from workbench.state import Selection, current_item, go_to
 from workbench.theme import plain
@@ -35,8 +36,7 @@ def maps_tab(chosen: Selection, result: Comparison) -> None:
     """
     missing = [run for run in (chosen.a, chosen.b) if run.projection is None]
     if missing:
-        st.info("There is no map of a run yet. The app never computes one; make it with:")
-        st.code("\n".join(f"retrieval evaluate {run.path}" for run in missing), language="bash")
+        no_map(missing)
         return
     address.keep("colours", COLOURS[0], COLOURS)
     colour = st.segmented_control("Colour by", COLOURS, key="colours", required=True)

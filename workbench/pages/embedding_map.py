@@ -14,6 +14,7 @@ from workbench.gallery import card, query_card, result_cards
 from workbench.images import hover_url
 from workbench.lookup import Answer, answer
 from workbench.navigation import open_query
+from workbench.pages.no_map import no_map
 from workbench.search import matching_rows
 from workbench.state import Selection, current_item, go_to, selection
 from workbench.theme import file_stem, page_head, plain
@@ -36,8 +37,7 @@ def map_page() -> None:
     chosen = selection()
     head = page_head("Embedding map", chosen)
     if chosen.a.projection is None:
-        st.info("This run has no map yet. The app never computes one; make it with:")
-        st.code(f"retrieval evaluate {chosen.a.path}", language="bash")
+        no_map([chosen.a])
         return
     shown: dict[str, go.Figure] = {}
     _map(chosen, shown)
