@@ -41,7 +41,8 @@ def test_names_are_cut_with_an_ellipsis_and_stay_apart_and_as_they_are():
     assert found["<b>"] == "<b>"
     assert found["ל" * 300].endswith("ל…")
     assert len(set(found.values())) == len(found)
-    assert max(map(len, found.values())) <= 30
+    assert max(map(len, found.values())) <= 25
+    assert found[long + " II"] == "Tropicana Go…rapefruit II"
 
 
 def test_the_export_has_whole_names_and_intervals():

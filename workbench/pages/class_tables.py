@@ -1,12 +1,10 @@
 """Tables of the Failures page: pairs of classes and classes, to select from and to export."""
 
-import html
+from collections import Counter
 from collections.abc import Iterable
 
 import pandas as pd
 import streamlit as st
-
-from workbench.figures.style import short_names
 
 ROWS_SHOWN = 1000  # more are for the export
 LONGEST = 25  # letters in a table's cell
@@ -114,10 +112,25 @@ def class_table(classes: pd.DataFrame, names: dict[int, str], key: str) -> int:
 
 
 def cell_names(names: Iterable[str]) -> dict[str, str]:
-    """Shorten names to what a table's cell shows, with an ellipsis; alike ones stay apart."""
-    ordered = sorted(names)
-    short = short_names(ordered, LONGEST)
-    return {name: html.unescape(text) for name, text in zip(ordered, short, strict=True)}
+    """Shorten names to what a table's cell shows.
+
+    Args:
+        names: Names of classes, up to tens of thousands.
+
+    Returns:
+        Name -> name with an ellipsis at its end; in its middle where names begin alike.
+    """
+    short = {name: _cut(name, LONGEST - 1) for name in names}
+    shared = Counter(short.values())
+    for name in [name for name, text in short.items() if shared[text] > 1]:
+        short[name] = _cut(name, LONGEST // 2, LONGEST - LONGEST // 2 - 1)
+    return short
+
+
+def _cut(name: str, first: int, last: int = 0) -> str:
+    if len(name) <= first + last + 1:
+        return name
+    return f"{name[:first].rstrip()}…{name[len(name) - last :].lstrip()}"
 
 
 def _selected(event: dict, n: int) -> int:
