@@ -17,7 +17,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from retrieval.datasets.catalog import crop_boxes
 from retrieval.runs import Run
+from retrieval.thumbnails import encode_thumbnail
 from workbench.loading import find_run, load_neighbours, query_position, stamp
 
 PICTURE_SIDE = 640
@@ -102,6 +104,25 @@ def picture(run: Run, row: int) -> bytes | None:
     return encoded or run.thumbnail(row)
 
 
+@functools.lru_cache(maxsize=4096)  # a few kilobytes each
+def _shrink(path: str, changed: int, box: tuple[float, ...] | None) -> bytes:
+    try:
+        return encode_thumbnail(path, box)
+    except Image.DecompressionBombError:
+        return b""
+
+
+def thumbnail(run: Run, row: int) -> bytes | None:
+    """Return an item's thumbnail (WebP, 128 px), made from its picture where the run has none."""
+    kept = run.thumbnail(row)
+    path = None if kept else picture_path(run, row)
+    if path is None:
+        return kept
+    boxes = crop_boxes(run.items.iloc[[row]])
+    box = tuple(boxes[0].tolist()) if boxes is not None else None
+    return _shrink(str(path), path.stat().st_mtime_ns, box) or None
+
+
 def hover_card(run: Run, protocol: str, row: int) -> dict:
     """Return what the map shows on hover: label, first-hit rank and the thumbnail's address."""
     item = run.items.iloc[row]
@@ -137,7 +158,7 @@ async def _thumbnail(request: Request) -> Response:
     found = await run_in_threadpool(_item, request, request.path_params["row"])
     if found is None:
         return Response("no such item", 404)
-    return _image(await run_in_threadpool(found[0].thumbnail, found[1]))
+    return _image(await run_in_threadpool(thumbnail, *found))
 
 
 async def _picture(request: Request) -> Response:

@@ -99,6 +99,21 @@ def test_moved_images_show_their_thumbnails(client, make_run, photos, tmp_path):
     assert opened(client.get(images.picture_url(run, 0))).size == (128, 128)
 
 
+def test_pictures_stand_in_for_missing_thumbnails(client, make_run, photos, photo_root):
+    boxes = {"box_x": 10.0, "box_y": 0.0, "box_w": 40.0, "box_h": 100.0}
+    for name, items in (("whole", photos), ("boxed", photos.assign(**boxes))):
+        run = make_run(name, items=items)
+        (run.path / "thumbnails" / "images.bin").unlink()
+        answer = client.get(images.thumbnail_url(run, 3))
+        assert answer.headers["content-type"] == "image/webp"
+        assert opened(answer).size == ((128, 128) if name == "whole" else (40, 100))
+    outside = make_run("outside", items=photos.assign(path="../secret.png"))
+    Image.fromarray(np.full((300, 300, 3), 200, np.uint8)).save(photo_root.parent / "secret.png")
+    (outside.path / "thumbnails" / "images.bin").unlink()
+    answer = client.get(images.thumbnail_url(outside, 3))
+    assert answer.headers["content-type"] == "image/svg+xml"  # the placeholder
+
+
 def test_a_rewritten_run_gets_new_addresses(make_run):
     run = make_run("one")
     before = images.thumbnail_url(run, 0)
