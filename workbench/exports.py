@@ -7,7 +7,9 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from workbench.figures.style import CONFIG
+from workbench.state import Selection, selection
 
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a text that begins so
 LIGHT = {"paper_bgcolor": "white", "plot_bgcolor": "white", "template": "plotly_white"}
 
 
@@ -23,10 +25,41 @@ def table_csv(table: pd.DataFrame) -> bytes:
     safe = table.copy()
     for column in safe.columns:
         if not pd.api.types.is_numeric_dtype(safe[column]):
-            text = safe[column].astype(str)
-            risky = text.str.startswith(("=", "+", "@", "\t", "\r"))
-            safe[column] = text.where(~risky, "'" + text)
+            safe[column] = safe[column].astype(object).map(_harmless)
+    safe.columns = [_harmless(name) for name in safe.columns]
     return safe.to_csv(index=False).encode("utf-8-sig")
+
+
+def _harmless(cell: object) -> object:
+    if not isinstance(cell, str) or not cell.startswith(FORMULAS):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return "'" + cell
+    return cell  # a number, if written as text
+
+
+def with_protocol(table: pd.DataFrame, chosen: Selection) -> pd.DataFrame:
+    """Say in every row under which protocol its numbers are.
+
+    Args:
+        table: Any table.
+        chosen: What is being looked at.
+
+    Returns:
+        The table with the columns ``data set``, ``split``, ``protocol`` and ``distance`` at its
+        end, where it lacks them.
+    """
+    protocol = chosen.a.result(chosen.protocol)["protocol"]
+    facts = {
+        "data set": chosen.dataset,
+        "split": protocol.get("split", "test"),
+        "protocol": chosen.protocol_title,
+        "distance": protocol.get("distance", "cosine"),
+    }
+    known = {str(name).lower() for name in table.columns}
+    return table.assign(**{name: value for name, value in facts.items() if name not in known})
 
 
 def figure_html(figure: go.Figure, title: str = "") -> bytes:
@@ -61,9 +94,14 @@ def export_menu(
         figures: Title -> function that makes the figure.
         files: Title -> (file name, function that makes its bytes).
     """
+    chosen = selection()
     with st.popover("Export", icon=":material/download:", type="tertiary", key="export"):
         for title, make in (tables or {}).items():
-            _button(f"{title} (CSV)", f"{name}-{_slug(title)}.csv", lambda f=make: table_csv(f()))
+            _button(
+                f"{title} (CSV)",
+                f"{name}-{_slug(title)}.csv",
+                lambda f=make: table_csv(with_protocol(f(), chosen)),
+            )
         for title, make in (figures or {}).items():
             _button(
                 f"{title} (HTML)",

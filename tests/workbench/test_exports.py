@@ -1,5 +1,6 @@
 """What is taken away from the app."""
 
+import csv
 import io
 
 import pandas as pd
@@ -13,11 +14,39 @@ from workbench.pages import overview
 
 
 def test_a_table_comes_back_and_runs_no_formula():
-    table = pd.DataFrame({"class": ["=1+2", "kiwi", "=cmd|x", "-5"], "R@1": [0.5, -0.25, 1.0, 0.0]})
-    read = pd.read_csv(io.BytesIO(exports.table_csv(table)))
-    assert read["class"].tolist() == ["'=1+2", "kiwi", "'=cmd|x", "-5"]
-    assert read["R@1"].tolist() == [0.5, -0.25, 1.0, 0.0]
+    texts = ["=1+2", "kiwi", "=cmd|x", "-5", "-cmd|x", "+A1", "@A1", "-", "a-b"]
+    numbers = [0.5, -0.25, 1.0, 0.0, -1e-9, 5, 6, 7, 8]
+    mixed = [None, -0.5, "-2+3", True, "-1e-3", -7, "é", "", "x"]
+    table = pd.DataFrame({"class": texts, "R@1": numbers, "-mixed": mixed})
+    lines = list(csv.reader(exports.table_csv(table).decode("utf-8-sig").splitlines()))
+    assert lines[0] == ["class", "R@1", "'-mixed"]
+    read = list(zip(*lines[1:], strict=True))
+    safe = ["'=1+2", "kiwi", "'=cmd|x", "-5", "'-cmd|x", "'+A1", "'@A1", "'-", "a-b"]
+    assert list(read[0]) == safe
+    assert [float(cell) for cell in read[1]] == numbers
+    assert list(read[2]) == ["", "-0.5", "'-2+3", "True", "-1e-3", "-7", "é", "", "x"]
     assert table["class"][0] == "=1+2"
+
+
+def test_every_row_says_under_which_protocol_it_is(runs_root, monkeypatch):
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(runs_root))
+    chosen = open_page(protocol="leave_one_out").session_state["selection"]
+    given = pd.DataFrame({"run": ["x", "y"], "Distance": ["cosine", "euclidean"]})
+    table = exports.with_protocol(given, chosen)
+    assert list(table) == ["run", "Distance", "data set", "split", "protocol"]
+    assert table.iloc[1].tolist() == ["y", "euclidean", "photos", "test", "leave-one-out"]
+    assert exports.with_protocol(given[["run"]], chosen)["distance"].tolist() == ["cosine"] * 2
+
+
+def test_the_menu_gives_tables_with_their_protocol(runs_root, monkeypatch):
+    made = {}
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(runs_root))
+    monkeypatch.setattr(exports, "_button", lambda title, file, make: made.update({file: make}))
+    open_page("retrieval", item="0", a="lifted_loss-s0", k="5")
+    (file,) = made
+    table = pd.read_csv(io.BytesIO(made[file]()))
+    assert table["protocol"].tolist() == ["cross-store"] * 5
+    assert table["run"].tolist() == ["lifted_loss-s0"] * 5
 
 
 def test_a_figure_needs_no_network_and_uploads_nothing():

@@ -144,6 +144,8 @@ def _results_table(chosen: Selection, found: Answer) -> pd.DataFrame:
             "correct": items["label"].to_numpy() == own,
             "class": items["label_name"].to_numpy(),
             "path": items["path"].to_numpy(),
+            "query": str(chosen.a.items["path"].iloc[found.query]),
+            "run": chosen.a.name,
         }
     )
 
