@@ -20,6 +20,15 @@ def test_it_names_the_most_confused_pair_and_the_worst_class_with_counts():
     )
 
 
+def test_pairs_that_are_confused_as_often_are_counted():
+    names = {0: "kiwi", 1: "lime", 2: "fig"}
+    once = {"correct": [False, True, True, True, True, False], "top": [2, 0, 0, 4, 3, 0]}
+    assert "No two classes are confused more than once." in said(names, **once, answerable=True)
+    twice = {"correct": False, "top": [2, 5, 0, 5, 5, 0], "answerable": True}
+    text = said(names, **twice)
+    assert "Most confused: **kiwi** and **lime** (2 queries; 2 other pairs as often)." in text
+
+
 def test_several_classes_that_are_never_right_are_counted():
     text = said({0: "kiwi", 1: "lime"}, correct=False, top=[2, 2, 0, 0, 0, 0])
     assert "Worst classes: 2 of 2 are never right" in text

@@ -86,5 +86,5 @@ def test_opens_on_a_confident_near_miss(table):
 
 def test_pairs_of_images_say_how_many_queries_they_stand_for():
     assert pairs_shown(7, 5) == "7 queries; the 5 most similar, each beside its nearest item"
-    assert pairs_shown(1, 1) == "1 query, each beside its nearest item, most similar first"
+    assert pairs_shown(1, 1) == "1 query, beside its nearest item"
     assert pairs_shown(0, 0) == "0 queries"

@@ -27,6 +27,7 @@ def test_histogram_counts_every_query_once_and_sets_hits_apart():
         "129–256": 0, "257–512": 0, "513–1,024": 1, "none": 1,
     }  # fmt: skip
     assert bars.marker.color[:2] == (HIT, MISS)
+    assert figure.layout.hovermode == "x"  # a column is clicked above a bar of two pixels too
 
 
 def test_class_differences_show_the_largest_and_name_the_class():

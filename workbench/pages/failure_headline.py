@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from retrieval.errors import counted
 from workbench import failures as analyses
 from workbench.theme import plain
 
@@ -24,10 +25,18 @@ def headline(table: pd.DataFrame, labels: np.ndarray, names: dict[int, str]) -> 
     text = f"**{wrong:,} of {n:,}** queries ({100 * wrong / max(1, n):.1f} %) are wrong at rank 1."
     if not wrong:
         return text
-    pair = analyses.confused_pairs(table, labels).iloc[0]
-    a, b = _name(names[pair["a"]]), _name(names[pair["b"]])
-    text += f" Most confused: {a} and {b} ({_count(int(pair['count']), 'query', 'queries')})."
-    return f"{text} {_worst(analyses.class_table(table), names)}"
+    confused = _confused(analyses.confused_pairs(table, labels), names)
+    return f"{text} {confused} {_worst(analyses.class_table(table), names)}"
+
+
+def _confused(pairs: pd.DataFrame, names: dict[int, str]) -> str:
+    first = pairs.iloc[0]
+    count, ties = int(first["count"]), int((pairs["count"] == first["count"]).sum()) - 1
+    if count == 1 and ties:
+        return "No two classes are confused more than once."
+    said = counted(count, "query", "queries")
+    said += f"; {counted(ties, 'other pair')} as often" if ties else ""
+    return f"Most confused: {_name(names[first['a']])} and {_name(names[first['b']])} ({said})."
 
 
 def _worst(classes: pd.DataFrame, names: dict[int, str]) -> str:
@@ -48,7 +57,3 @@ def _name(name: str) -> str:
     text = " ".join(name.split())
     text = text if len(text) <= LONGEST else text[: LONGEST - 1].rstrip() + "…"
     return f"**\u2068{plain(text)}\u2069**"
-
-
-def _count(n: int, one: str, many: str) -> str:
-    return f"{n:,} {one if n == 1 else many}"

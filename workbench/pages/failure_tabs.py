@@ -87,7 +87,9 @@ def pairs_shown(n: int, shown: int) -> str:
     what = f"{n:,} quer{'y' if n == 1 else 'ies'}"
     if shown < n:
         return f"{what}; the {shown} most similar, each beside its nearest item"
-    return f"{what}, each beside its nearest item, most similar first" if n else what
+    if n > 1:
+        return f"{what}, each beside its nearest item, most similar first"
+    return f"{what}, beside its nearest item" if n else what
 
 
 def classes_tab(chosen: Selection, table: pd.DataFrame) -> None:
@@ -119,6 +121,8 @@ def _class_sentence(
     answers = chosen.a.items["label"].to_numpy()[part["top"].to_numpy()]
     others, counts = np.unique(answers, return_counts=True)
     best = counts.argmax()
+    if counts[best] == 1 < len(counts):
+        return f"{text}, each answered by another class."
     return f"{text}, most often answered by {plain(names[int(others[best])])} ({counts[best]:,})."
 
 
