@@ -69,3 +69,9 @@ def test_a_chosen_card_has_a_ring_in_the_colour_of_text_whatever_its_mark(page):
     draw(page, [{"row": 0, "src": "data:,", "label": "a", "mark": "hit", "kind": "chosen"}])
     ring = page.locator(".frame").evaluate("f => getComputedStyle(f).boxShadow")
     assert INK in ring
+
+
+def test_a_score_without_a_rank_begins_at_the_edge_of_the_card(page):
+    draw(page, [{"row": 0, "src": "data:,", "label": "a", "score": "query"}])
+    edges = [page.locator(place).bounding_box()["x"] for place in (".card", ".score")]
+    assert edges[0] == edges[1]

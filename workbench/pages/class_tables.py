@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 ROWS_SHOWN = 1000  # more are for the export
-LONGEST = 25  # letters in a table's cell
+LONGEST = 23  # letters in a table's cell
 ONE_ROW = {
     "on_select": "rerun",
     "selection_mode": "single-row-required",

@@ -48,7 +48,7 @@ def hubs_tab(chosen: Selection, table: pd.DataFrame) -> None:
     spread = np.linspace(0, len(orphans) - 1, min(SHOWN, len(orphans))).astype(int)
     lost = [card(chosen.a, int(row)) for row in orphans["row"].iloc[spread]]
     share = f"{len(orphans):,} of {len(frame):,} items are in no list"
-    share += f"; {len(lost)} of them, spread evenly" if len(lost) < len(orphans) else ""
+    share += f"; {len(lost)} of them shown, spread evenly" if len(lost) < len(orphans) else ""
     rows = [
         {
             "title": "Hubs",
