@@ -7,6 +7,7 @@ import numpy as np
 
 from retrieval.runs import Neighbours, Run
 from workbench.images import picture_url, thumbnail_url
+from workbench.notes import badges
 
 
 def card(run: Run, row: int, **extra: object) -> dict:
@@ -19,11 +20,12 @@ def card(run: Run, row: int, **extra: object) -> dict:
             ``none``), ``note``, ``kind`` (``query``), ``pickable``.
 
     Returns:
-        The card.
+        The card; ``badge`` holds what is noted on the item.
     """
     item = run.items.iloc[row]
     label = str(item["label_name"])
     file = PurePosixPath(str(item["path"])).name
+    noted = badges(run).get(int(row))
     return {
         "row": int(row),
         "run": run.name,
@@ -32,6 +34,7 @@ def card(run: Run, row: int, **extra: object) -> dict:
         "label": label,
         "file": str(item["path"]),
         "mark": "none",
+        **({"badge": noted} if noted else {}),
     } | extra
 
 

@@ -4,6 +4,7 @@ The file is keyed by the item's path, so notes outlive a new evaluation of the r
 """
 
 import datetime
+import functools
 import threading
 from pathlib import Path
 
@@ -53,6 +54,35 @@ def note_of(run: Run, row: int) -> tuple[str, str]:
     return (found["tag"].iloc[0], found["note"].iloc[0]) if len(found) else ("", "")
 
 
+def badges(run: Run) -> dict[int, str]:
+    """Return what is noted on which item, for its cards. Cached until either file changes.
+
+    Args:
+        run: The run; a notes file that cannot be read counts as none here.
+
+    Returns:
+        Row -> tag and note in one line.
+    """
+    try:
+        changed = notes_path(run).stat()
+        items = (run.path / "items.parquet").stat()
+    except OSError:
+        return {}
+    return _badges(run, changed.st_mtime_ns, changed.st_size, items.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=32)
+def _badges(run: Run, *changed: int) -> dict[int, str]:
+    try:
+        notes = read_notes(run).dropna(subset=["row"])
+    except UserError:
+        return {}
+    lines = notes["tag"].where(notes["note"] == "", notes["tag"] + " · " + notes["note"])
+    return {
+        int(row): line.removeprefix(" · ") for row, line in zip(notes["row"], lines, strict=True)
+    }
+
+
 def write_note(run: Run, row: int, tag: str, note: str) -> None:
     """Set an item's tag and note; both empty removes them.
 
@@ -76,6 +106,9 @@ def write_note(run: Run, row: int, tag: str, note: str) -> None:
             new = [str(item["path"]), str(item["label_name"]), tag, note, when]
             notes = pd.concat([notes, pd.DataFrame([new], columns=COLUMNS)], ignore_index=True)
         try:
+            if notes.empty:
+                notes_path(run).unlink(missing_ok=True)
+                return
             with atomic_path(notes_path(run)) as temporary:
                 notes.to_csv(temporary, index=False)
         except OSError as error:

@@ -8,7 +8,7 @@ import streamlit
 
 from retrieval.errors import UserError
 from tests.workbench.test_pages import open_page
-from workbench import notes
+from workbench import gallery, notes
 from workbench.pages import failure_tabs, failures, oddity_tabs
 
 
@@ -23,6 +23,30 @@ def test_a_note_is_written_changed_and_removed(make_run):
     notes.write_note(run, 4, "", "")
     assert notes.note_of(run, 4) == ("", "")
     assert notes.notes_path(run) == run.path.parent / "one.notes.csv"
+
+
+def test_the_last_note_takes_its_file_along(make_run):
+    run = make_run("one")
+    notes.write_note(run, 4, "", "")  # there is none
+    assert not notes.notes_path(run).exists()
+    notes.write_note(run, 4, "duplicate", "")
+    notes.write_note(run, 4, "", " ")
+    assert not notes.notes_path(run).exists()
+    assert notes.read_notes(run).empty
+
+
+def test_cards_of_items_with_a_note_say_so(make_run):
+    run = make_run("one")
+    assert "badge" not in gallery.card(run, 4)
+    notes.write_note(run, 4, "label error", "a peach")
+    notes.write_note(run, 5, "", "odd")
+    notes.write_note(run, 6, "duplicate", "")
+    found = [gallery.card(run, row).get("badge") for row in (3, 4, 5, 6)]
+    assert found == [None, "label error · a peach", "odd", "duplicate"]
+    notes.write_note(run, 4, "", "")
+    assert "badge" not in gallery.card(run, 4)
+    notes.notes_path(run).write_text("something,else\n1,2\n")
+    assert "badge" not in gallery.card(run, 5)
 
 
 def test_notes_follow_the_path_not_the_row(make_run, photos):

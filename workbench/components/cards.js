@@ -26,6 +26,7 @@ function makeImage(card) {
   image.alt = card.alt ?? card.label ?? "";
   image.src = card.src;
   frame.append(image);
+  if (card.badge) frame.append(element("span", "badge", "✎"));
   return frame;
 }
 
@@ -37,10 +38,12 @@ function makeCard(card, pick) {
     node.type = "button";
     node.onclick = () => pick({ row: card.row, run: card.run ?? null, at: Date.now() });
     const parts = [card.rank && `rank ${card.rank}`, card.label, SPOKEN[card.mark], card.note];
+    if (card.badge) parts.push(`noted: ${card.badge}`);
     node.setAttribute("aria-label", parts.filter(Boolean).join(", "));
   }
   node.dataset.row = card.row;
-  node.title = [card.label, card.file, card.note].filter(Boolean).join("\n");
+  const noted = card.badge && `✎ ${card.badge}`;
+  node.title = [card.label, card.file, card.note, noted].filter(Boolean).join("\n");
   node.append(makeImage(card));
   const bar = element("span", "bar");
   bar.append(element("span", "rank", card.rank ?? ""));
