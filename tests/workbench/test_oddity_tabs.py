@@ -55,7 +55,7 @@ def test_near_duplicates_within_the_gallery_are_found(twins, drawn):
              for pair in drawn["duplicates"]["rows"][0]["cards"]}  # fmt: skip
     assert marks[tuple(same)] == "none"
     assert marks[tuple(other)] == "miss"
-    assert drawn["duplicates"]["rows"][0]["cards"][0][0]["score"] == "gallery"
+    assert drawn["duplicates"]["rows"][0]["cards"][0][0]["score"] == "1.0000 gallery"
 
 
 @pytest.mark.parametrize(("pairs", "at"), [("Same class", "same"), ("Different classes", "other")])

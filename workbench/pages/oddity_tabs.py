@@ -83,7 +83,7 @@ def duplicates_tab(chosen: Selection, table: pd.DataFrame) -> None:
         a, b = int(pair["a"]), int(pair["b"])
         mark = "none" if labels[a] == labels[b] else "miss"
         role = [NO_ROLE if roles[row] == "both" else roles[row] for row in (a, b)]
-        first = card(chosen.a, a, rank=f"{pair['similarity']:.4f}", score=role[0])
+        first = card(chosen.a, a, score=f"{pair['similarity']:.4f} {role[0]}")
         cards.append([first, card(chosen.a, b, mark=mark, score=role[1])])
     image_cards({"rows": [{"cards": cards, "size": 112}]}, key="duplicates", on_pick=open_or_mark)
 
