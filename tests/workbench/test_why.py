@@ -180,3 +180,11 @@ def test_a_match_that_cannot_be_explained_is_one_line(run, drawn, explained):
 def test_the_chosen_result_says_so_in_words(run, drawn, explained):
     open_page("why", a=run.name, item="0")
     assert [c["note"] for c in results(drawn) if c["kind"] == "chosen"] == ["explained"]
+
+
+def test_runs_without_a_network_say_so_at_once(run, drawn):
+    app = open_page("why", a=run.name, item="0", b="none")
+    assert len(app.info) == 1
+    assert "has no checkpoint" in app.info[0].value
+    assert "Show what they have in common" not in [button.label for button in app.button]
+    assert not app.toggle

@@ -10,7 +10,7 @@ from workbench.components import image_cards
 from workbench.failures import query_table
 from workbench.gallery import first_hit_cards, query_card, result_cards
 from workbench.heatmaps import OPACITY, concentration, data_url, legend, overlay, plain
-from workbench.lookup import answer, similarity
+from workbench.lookup import Answer, answer, similarity
 from workbench.pages.walking import listed_queries, place_caption, query_to_show, step_buttons
 from workbench.run_colours import pair_colours
 from workbench.state import Selection, selection
@@ -50,17 +50,13 @@ def why_page() -> None:
         st.info("The gallery is empty: there is no result to explain.")
         return
     other = _chosen_result(len(chosen.a.items), row, int(found.ids[0]))
-    st.markdown(READING)
-    cards = result_cards(chosen.a, row, found.ids, found.similarities)
-    first = (found.first_hit_item, found.first_hit, found.first_hit_similarity)
-    cards += first_hit_cards(chosen.a, *first, len(cards), "first correct item")
-    for card in filter(None, cards):
-        is_chosen = card["row"] == other
-        card |= {"kind": "chosen", "note": "explained"} if is_chosen else {"kind": ""}
-    line = {"title": "Results of the query under run A", "cards": cards, "size": 92}
-    lead = {"lead": query_card(chosen.a, row), "size": 150, "rows": [line | {"layout": "line"}]}
-    image_cards({"groups": [lead]}, key="why_results", on_pick=_pick)
-    if not (network.is_loaded() or st.session_state.get(ASKED)):
+    runs = zip("AB", (chosen.a, chosen.b), pair_colours(chosen), strict=True)
+    runs = [entry for entry in runs if entry[1] is not None]
+    explained = any(network.why_not(run) is None for _, run, _ in runs)
+    if explained:
+        st.markdown(READING)
+    _result_line(chosen, row, other, found)
+    if explained and not (network.is_loaded() or st.session_state.get(ASKED)):
         st.button(
             "Show what they have in common",
             type="primary",
@@ -69,14 +65,25 @@ def why_page() -> None:
         )
         st.caption("Loads the network (TensorFlow): some ten seconds the first time.")
         return
-    opacity = _map_switches()
-    runs = zip("AB", (chosen.a, chosen.b), pair_colours(chosen), strict=True)
-    runs = [entry for entry in runs if entry[1] is not None]
+    opacity = _map_switches() if explained else 0.0
     for place, (name, run, colour) in zip(st.columns(len(runs)), runs, strict=True):
         with place:
             size = 240 if len(runs) > 1 else 288
             line = {"title": f"{name}  {run.name}", "colour": colour, "size": size}
             _explain(chosen, run, line, (row, other), opacity)
+
+
+def _result_line(chosen: Selection, row: int, other: int, found: Answer) -> None:
+    """Draw the query and its results, the one that is explained in a ring."""
+    cards = result_cards(chosen.a, row, found.ids, found.similarities)
+    first = (found.first_hit_item, found.first_hit, found.first_hit_similarity)
+    cards += first_hit_cards(chosen.a, *first, len(cards), "first correct item")
+    for card in filter(None, cards):
+        is_chosen = card["row"] == other
+        card |= {"kind": "chosen", "note": "explained"} if is_chosen else {"kind": ""}
+    line = {"title": f"Results under run A, {chosen.a.name}", "cards": cards, "size": 92}
+    lead = {"lead": query_card(chosen.a, row), "size": 150, "rows": [line | {"layout": "line"}]}
+    image_cards({"groups": [lead]}, key="why_results", on_pick=_pick)
 
 
 def _map_switches() -> float:
