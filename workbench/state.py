@@ -1,5 +1,6 @@
 """What is being looked at: data set, runs A and B, protocol and K; the item is in ``trail``."""
 
+import functools
 from dataclasses import dataclass
 
 import streamlit as st
@@ -45,17 +46,17 @@ class Selection:
         """Neighbours of run A under the chosen protocol."""
         return load_neighbours(self.a, self.protocol)
 
-    @property
+    @functools.cached_property
     def comparable(self) -> list[Run]:
         """Runs whose numbers may stand beside run A's, best first."""
         return [run for run in self.scored if not self._apart(run)]
 
-    @property
+    @functools.cached_property
     def scored(self) -> list[Run]:
         """Runs evaluated under a protocol of the chosen name, best first."""
         return [run for run in self.runs if self.protocol in protocols_of(run)]
 
-    @property
+    @functools.cached_property
     def others(self) -> list[tuple[str, list[Run]]]:
         """Scored runs that are not comparable with run A: what sets them apart, and who shares it.
 

@@ -10,6 +10,7 @@ from workbench import figures
 from workbench.comparable import comparable_groups
 from workbench.comparison import difference_of_items
 from workbench.figures.style import CONFIG
+from workbench.kept import kept_figure
 from workbench.loading import load_neighbours, protocols_of, stamp
 from workbench.significance import Comparison, both_ways, compare, rank_one_hits
 from workbench.state import Selection, first_protocol
@@ -95,19 +96,21 @@ def matrix(found: Comparison, **style: str) -> go.Figure:
     return figures.difference_matrix(both_ways(found.pairs), names, **style)
 
 
-def evidence(found: Comparison | None) -> None:
+def evidence(chosen: Selection, found: Comparison | None, pairs: pd.DataFrame) -> None:
     """Draw the matrix of paired tests and say it in one sentence.
 
     Args:
+        chosen: What is being looked at.
         found: The comparison of the losses.
+        pairs: Its pairs, see :func:`workbench.significance.both_ways`.
     """
     if not tested(found):
         return
     st.subheader("Is the difference real?", anchor=False)
-    names, pairs = found.summary["name"].tolist(), both_ways(found.pairs)
+    names, colour = found.summary["name"].tolist(), ink()
     with st.container(horizontal=True, gap="medium"):  # the text goes below where it is narrow
         st.plotly_chart(
-            matrix(found, ink=ink()),
+            kept_figure(chosen, "Differences", lambda: matrix(found, ink=colour), colour),
             width="content",
             config=CONFIG,
             key="matrix",

@@ -5,19 +5,17 @@ import streamlit as st
 
 from workbench.navigation import jump
 from workbench.palette import UNTRAINED
-from workbench.significance import Comparison, both_ways
 from workbench.tables import percent
 from workbench.theme import plain
 
 
-def headline(table: pd.DataFrame, compared: Comparison | None) -> None:
+def headline(table: pd.DataFrame, pairs: pd.DataFrame) -> None:
     """Draw the best loss, its Recall@1, and how far it is ahead.
 
     Args:
         table: See :func:`workbench.tables.loss_table`.
-        compared: Of the same losses, or None.
+        pairs: Of the same losses, see :func:`workbench.significance.both_ways`; or empty.
     """
-    pairs = pd.DataFrame() if compared is None else both_ways(compared.pairs)
     trained = table[table["loss"] != UNTRAINED].reset_index(drop=True)
     if trained.empty:
         trained = table

@@ -10,6 +10,7 @@ from retrieval.report import make_report
 from workbench import figures
 from workbench.exports import export_menu
 from workbench.figures.style import CONFIG
+from workbench.kept import kept_figure
 from workbench.loading import load_neighbours
 from workbench.pages.evidence import compare_table, evidence, matrix, tested
 from workbench.pages.headline import headline, way_buttons
@@ -18,7 +19,7 @@ from workbench.pages.training_curves import training_figures, training_panel
 from workbench.repeats import repeats_line
 from workbench.run_colours import group_colours
 from workbench.run_report import page_html
-from workbench.significance import Comparison
+from workbench.significance import Comparison, both_ways
 from workbench.state import Selection, selection
 from workbench.tables import (
     loss_table,
@@ -46,12 +47,13 @@ def overview_page() -> None:
     table = with_intervals(table, compared)
     with st.container(key="lede"):
         st.markdown(LEDE)
-    headline(table, compared)
+    pairs = pd.DataFrame() if compared is None else both_ways(compared.pairs)
+    headline(table, pairs)
     way_buttons()
     _losses(chosen, table, results)
     recall = _recall_figures(chosen, table)
     _recall(table, recall)
-    evidence(compared)
+    evidence(chosen, compared, pairs)
     training = training_figures(chosen, table["runs"].sum())
     training_panel(training)
     _others(chosen)
@@ -108,12 +110,13 @@ def _others(chosen: Selection) -> None:
 
 def _recall_figures(chosen: Selection, table: pd.DataFrame) -> dict[str, go.Figure]:
     colours, height = group_colours(chosen.runs), 96 + 46 * max(4, len(table))
-    return {
-        "Recall at 1": figures.loss_intervals(table, colours=colours),
-        "Recall at K": figures.recall_curves(
+    made = {
+        "Recall at 1": lambda: figures.loss_intervals(table, colours=colours),
+        "Recall at K": lambda: figures.recall_curves(
             _curves(chosen, table), colours=colours, height=height
         ),
     }
+    return {title: kept_figure(chosen, title, make) for title, make in made.items()}
 
 
 def _recall(table: pd.DataFrame, drawn: dict[str, go.Figure]) -> None:

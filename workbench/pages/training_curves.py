@@ -1,11 +1,14 @@
 """How training went: the loss of every run and, where it was measured, R@1 on the way."""
 
+import functools
+
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
 from workbench import figures
 from workbench.figures.style import CONFIG
+from workbench.kept import kept_figure
 from workbench.naming import group_titles
 from workbench.run_colours import group_colours
 from workbench.state import Selection
@@ -38,7 +41,10 @@ def training_figures(chosen: Selection, names: list[str]) -> dict[str, go.Figure
     for title, column in ((LOSS, "loss"), (RECALL, "recall@1")):
         known = {n: h for n, h in histories.items() if _has(h, column)}
         if known:
-            found[title] = figures.training_curves(known, column, groups=groups, colours=colours)
+            draw = functools.partial(
+                figures.training_curves, known, column, groups=groups, colours=colours
+            )
+            found[title] = kept_figure(chosen, title, draw)
     return found
 
 
