@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent
         "retrieval, retrieval.evaluation, retrieval.runs, retrieval.finish, retrieval.cli",
         "retrieval.datasets, retrieval.projection, retrieval.importing, retrieval.tables",
         "workbench, workbench.figures, workbench.loading, workbench.state",
+        "workbench.pages, workbench.images, workbench.notes",
     ],
 )
 def test_looking_never_loads_tensorflow(modules):

@@ -80,6 +80,17 @@ def make_run(tmp_path, photos, photo_root, vectors):
     return make
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory, photos, vectors, photo_root) -> Path:
+    return write_run(tmp_path_factory.mktemp("whole") / "made" / "one", photos, vectors, photo_root)
+
+
+@pytest.fixture
+def made(template, tmp_path) -> Run:
+    """A whole run of one's own, to be damaged."""
+    return Run(shutil.copytree(template, tmp_path / "runs" / "made" / "one"))
+
+
 @pytest.fixture(scope="session")
 def server(runs_root, tmp_path_factory):
     """Address of one running app."""

@@ -14,6 +14,15 @@ from retrieval.thumbnails import write_thumbnails
 
 GRID = 6  # classes per photograph: GRID x GRID // 2 tiles
 CROPS = 6  # jittered crops of every tile
+# Names that try to be more than text.
+NAMES = [
+    "<b>bold</b> & <script>window.hacked = true</script>",
+    "\"quotes\" 'and' `ticks` $x^2$ :red[red] [link](javascript:alert(1))",
+    "🍋 lemon 🍑",
+    "תפוח ירוק",
+    "long " * 60,
+    "| table | **bold** |",
+]
 
 
 def photo_tiles(folder: Path, seed: int = 0) -> pd.DataFrame:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from retrieval.runs import Run
+from tests.workbench.damage import edit
 from tests.workbench.test_pages import open_page, text_of
-from tests.workbench.test_robustness import edit
 from workbench.comparable import setting_apart
 
 

@@ -1,7 +1,7 @@
 """The sentence on top of the Failures page, on the retrieval of ``small.py``."""
 
+from tests.workbench.run_factory import NAMES
 from tests.workbench.small import LABELS, neighbours
-from tests.workbench.test_robustness import NAMES
 from workbench.failures import query_table
 from workbench.pages.failure_headline import headline
 

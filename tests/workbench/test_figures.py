@@ -1,6 +1,5 @@
 """Figures: what they draw, how much they send, and that names stay text."""
 
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -2,7 +2,7 @@
 
 import re
 
-from tests.workbench.test_robustness import NAMES
+from tests.workbench.run_factory import NAMES
 from workbench.inline_gallery import confident_failure_rows, failure_rows, gallery
 
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from retrieval.runs import Run
+from tests.workbench.damage import edit
 from tests.workbench.test_pages import open_page, text_of
-from tests.workbench.test_robustness import edit
 from workbench import tables
 from workbench.pages.headline import best_title
 from workbench.protocol_words import facts_in_words, lacks_nmi_interval
