@@ -9,3 +9,13 @@ def module_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RETRIEVAL_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="module")
+def two_blocks():
+    """Leave two of the four blocks of conv4: where networks are trained, graphs take the time."""
+    from retrieval.models import conv4
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conv4, "WIDTHS", (8, conv4.WIDTHS[-1]))
+        yield

@@ -44,7 +44,11 @@ def train(
         model.compile(optimizer=build_optimizer("momentum", 0.02, clip_norm=clip_norm))
         model.optimizer.build(network.trainable_variables + model.loss_weights)
     data = tf.data.Dataset.from_tensor_slices((x[order], y[order])).batch(12)
-    losses = [model.fit(data.skip(i).take(1), verbose=0).history["loss"][0] for i in range(4)]
+    losses = []
+    note = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda _, logs: losses.append(logs["loss"])
+    )
+    model.fit(data, verbose=0, shuffle=False, callbacks=[note])
     variables = network.variables + model.loss_weights + model.loss_state
     copies = [strategy.experimental_local_results(v.value) for v in variables]
     return np.array(losses), [[c.numpy() for c in of_replicas] for of_replicas in copies]
@@ -86,7 +90,10 @@ from retrieval.resolve import resolve
 from retrieval.training import fit
 
 import retrieval.finish
-retrieval.finish.project = lambda *_, **__: pd.DataFrame()  # slow, and not about devices
+import retrieval.models.conv4
+# Slow, and not about devices.
+retrieval.finish.project = lambda *_, **__: pd.DataFrame()
+retrieval.models.conv4.WIDTHS = (8, 256)
 
 settings = TrainSettings(
     dataset="folder", data=sys.argv[1], backbone="conv4", weights="none", image_size=16,

@@ -14,6 +14,8 @@ from retrieval.history import History
 from retrieval.pipeline import train
 from retrieval.runs import partial_path
 
+pytestmark = pytest.mark.usefixtures("two_blocks")
+
 
 @pytest.fixture
 def broken_after(monkeypatch):

@@ -14,6 +14,8 @@ from retrieval.errors import UserError
 from retrieval.pipeline import resume, train
 from retrieval.runs import partial_path
 
+pytestmark = pytest.mark.usefixtures("two_blocks")
+
 
 class Killed(BaseException):
     """Stands for the end of the process: nothing may handle it."""

@@ -10,6 +10,8 @@ from retrieval.pipeline import train
 from tests.training.test_interrupted import Killed, cut_off_at
 from workbench import projections
 
+pytestmark = pytest.mark.usefixtures("two_blocks")
+
 
 def cut_and_continued(settings, runs, monkeypatch):
     with monkeypatch.context() as patch:
