@@ -77,6 +77,16 @@ def test_a_bar_or_page_that_is_none_is_left_out(wrong):
     assert not set(wrong) & set(app.query_params)
 
 
+def test_the_bar_of_queries_without_a_correct_item_opens_them_too(make_run, photos, monkeypatch):
+    lone = photos["label"] == 0  # its gallery items become queries
+    items = photos.assign(role=photos["role"].where(~lone, "query"))
+    run = make_run("one", items=items)
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(run.path.parents[1]))
+    app = open_page("failures", rank="0")
+    assert "6 queries whose class is not in the gallery." in text_of(app)
+    assert app.query_params["rank"] == "0"
+
+
 def test_another_list_begins_on_its_first_page():
     app = open_page("failures", a="lifted_loss-s0", page="2")
     app.segmented_control(key="order").set_value("Worst rank").run()

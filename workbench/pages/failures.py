@@ -100,13 +100,12 @@ def _queries(chosen: Selection, table: pd.DataFrame) -> None:
 def _in_bar(table: pd.DataFrame, bar: tuple[int, int], sort) -> pd.DataFrame:
     low, high = bar
     inside = table[table["first_hit"].between(low, high)]
-    where = f"rank {low:,}" if low == high else f"rank {low:,} to {high:,}"
+    ranks = f"rank {low:,}" if low == high else f"rank {low:,} to {high:,}"
+    what = f"whose first correct item is at {ranks}" if low else "whose class is not in the gallery"
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(
-            f"{len(inside):,} queries whose first correct item is at {where}.", width="content"
-        )
+        st.caption(f"{len(inside):,} queries {what}.", width="content")
         all_failures_button()
-    if low == 1:
+    if low < 2:  # no failures, so the orders of failures do not hold for them
         return inside.sort_values("top_similarity", ascending=False, kind="stable")
     return sort(inside)
 

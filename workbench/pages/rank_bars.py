@@ -18,24 +18,26 @@ def rank_bars(table: pd.DataFrame) -> tuple[int, int] | None:
         table: See :func:`workbench.failures.query_table`.
 
     Returns:
-        First and last rank of the chosen bar, or None.
+        First and last rank of the chosen bar, both 0 for that of queries whose class is not in the
+        gallery; None if none is chosen.
     """
     bins = rank_bins(int(table["first_hit"].max()))
+    if (table["first_hit"] == 0).any():
+        bins = [*bins, (0, 0)]
     lows = [low for low, _ in bins]
     rank = address.keep("rank", None, lows, parse=int)
     key = f"rank_bars_{st.session_state.get(TURN, 0)}"
     figure = figures.rank_histogram(table["first_hit"].to_numpy())
     if rank is not None:  # Plotly's own selection would not survive a reload
-        n_bars = len(figure.data[0].x)
-        faded = [1 if i == lows.index(rank) else FADED for i in range(n_bars)]
+        faded = [1 if low == rank else FADED for low in lows]
         figure.update_traces(marker={"opacity": faded})
     # Plotly fails on a click where it has to work these out from several opacities.
     figure.update_traces(selected={"marker": {"opacity": 1}})
     figure.update_traces(unselected={"marker": {"opacity": FADED}})
 
     def choose() -> None:
-        picked = [i for i in st.session_state[key]["selection"]["point_indices"] if i < len(bins)]
-        _choose(lows[picked[0]] if picked and lows[picked[0]] != rank else None)
+        picked = [lows[i] for i in st.session_state[key]["selection"]["point_indices"]]
+        _choose(picked[0] if picked and picked[0] != rank else None)
 
     with st.container(key="ranks"):
         st.plotly_chart(
