@@ -75,7 +75,7 @@ def shoot(page, url: str, target: Path, *, prepare: str | None = None) -> None:
     page.wait_for_selector("h1", timeout=60_000)
     if prepare:
         page.get_by_role("button", name=prepare).click()
-        page.wait_for_selector(".st-key-why_A", timeout=120_000)
+        page.locator(".heat-scale").nth(1).wait_for(timeout=300_000)  # of both runs
     page.wait_for_timeout(2500)
     height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
     page.set_viewport_size({"width": 1440, "height": max(1000, min(1700, height))})
