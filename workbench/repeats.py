@@ -8,8 +8,8 @@ from retrieval.runs import Run
 def repeated(results: pd.DataFrame, runs: list[Run]) -> list[str]:
     """Tell which runs repeat a seed of their group that another run already stands for.
 
-    Of several runs the one made last counts, of copies the first by name; none is picked by its
-    figures. Where no seed is recorded, equal figures mark a copy.
+    Of several runs the one made last counts, of copies the one with the shortest name; none is
+    picked by its figures. Where no seed is recorded, equal figures mark a copy.
 
     Args:
         results: One row per run: ``run``, ``group``, ``seed`` and metrics.
@@ -20,7 +20,7 @@ def repeated(results: pd.DataFrame, runs: list[Run]) -> list[str]:
     """
     made = {run.name: str((run.config.get("provenance") or {}).get("created", "")) for run in runs}
     stands: dict[tuple, str] = {}
-    by_name = results.sort_values("run", kind="stable")
+    by_name = results.sort_values("run", key=lambda n: n.str.len().map("{:4}".format) + n)
     newest = by_name.sort_values("run", key=lambda n: n.map(made), ascending=False, kind="stable")
     found = {
         row["run"]: stands.setdefault((row["group"], *_identity(row)), row["run"])
@@ -48,13 +48,20 @@ def repeats_line(results: pd.DataFrame) -> str:
         The line; empty if every run counts.
     """
     rows = results.set_index("run")
-    parts = []
+    of: dict[str, list[str]] = {}
     for name, row in rows[rows["repeats"] != ""].iterrows():
         other = rows.loc[row["repeats"]]
-        same = "same figures" if _figures(row) == _figures(other) else "other figures"
+        same = "same" if _figures(row) == _figures(other) else "other"
         seed = "" if pd.isna(row["seed"]) else f", seed {int(row['seed'])}"
-        parts.append(f"{name} (as {row['repeats']}{seed}; {same})")
-    if not parts:
+        of.setdefault(f"as {row['repeats']}{seed}; {same} figures", []).append(name)
+    if not of:
         return ""
-    many = "runs repeat a seed and count" if len(parts) > 1 else "run repeats a seed and counts"
-    return f"{len(parts)} {many} for nothing here: {', '.join(parts)}."
+    n = sum(map(len, of.values()))
+    many = "run repeats a seed and counts" if n == 1 else "runs repeat a seed and count"
+    parts = (f"{_few(names)} ({what})" for what, names in of.items())
+    return f"{n} {many} for nothing here: {', '.join(parts)}."
+
+
+def _few(names: list[str], most: int = 3) -> str:
+    more = [f"{len(names) - most} more"] if len(names) > most else []
+    return ", ".join(names[:most] + more)

@@ -1,6 +1,7 @@
 """Figures of losses: one colour everywhere, labels that tell apart, curves that start at one."""
 
 import itertools
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -110,3 +111,11 @@ def test_compare_has_the_losses_colours_in_its_headline(runs_root, monkeypatch):
         )
     figure = figures.win_tie_loss(1, 2, 3, ("#111111", "#222222"))
     assert [bar.marker.color for bar in figure.data][::2] == ["#111111", "#222222"]
+
+
+def test_compare_says_when_no_query_differs(runs_root, tmp_path, monkeypatch):
+    shutil.copytree(runs_root / "photos" / "lifted_loss-s0", tmp_path / "photos" / "one")
+    shutil.copytree(tmp_path / "photos" / "one", tmp_path / "photos" / "two")
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(tmp_path))
+    app = open_page("compare", a="one", b="two")
+    assert any("+0.0 to +0.0: no query differs)" in m.value for m in app.markdown)

@@ -14,6 +14,7 @@ from workbench.pages.headline import best_title
 from workbench.protocol_words import facts_in_words, lacks_nmi_interval
 from workbench.repeats import repeats_line
 from workbench.significance import both_ways, compare
+from workbench.theme import plain
 
 
 @pytest.fixture
@@ -47,7 +48,12 @@ def test_a_copied_seed_counts_once_and_is_named(served):
     assert counted[columns].equals(alone[columns])
     assert counted["seeds"][0] == [0, 1]
     assert len(counted["runs"][0]) == 2
-    assert "2 runs repeat a seed and count for nothing here" in text_of(app)
+    line = repeats_line(results)
+    assert line == (
+        "2 runs repeat a seed and count for nothing here: lifted_loss-copy0, lifted_loss-copy1 "
+        "(as lifted_loss-s0, seed 0; same figures)."
+    )
+    assert plain(line) in text_of(app)
 
 
 def test_a_seed_trained_again_counts_as_it_was_made_last(served):

@@ -114,6 +114,8 @@ def _verdict(chosen: Selection, result: comparison.Comparison, found: Comparison
     pairs = both_ways(found.pairs).set_index(["a", "b"])
     pair, tested = pairs.loc[("a", "b")], found.pairs.iloc[0]
     real = "may be chance" if pair["verdict"] == "tie" else "significant"
+    if not result.wins + result.losses:
+        real = "no query differs"
     dot_a, dot_b = (f'<span style="color:{c}">●</span>' for c in pair_colours(chosen))
     with st.container(key="verdict"):
         st.markdown(

@@ -89,8 +89,8 @@ def _protocols(chosen: Selection) -> None:
         columns[str(entry["protocol"].get("title", entry["protocol"]["name"]))] = facts_in_words(
             entry["protocol"] | sizes
         )
-    table = pd.DataFrame(columns).fillna("–").rename_axis("").reset_index()
-    st.dataframe(table, hide_index=True, height="content", key="protocols")
+    table = pd.DataFrame(columns).fillna("–").map(plain)
+    st.table(table.rename(index=plain, columns=plain))  # its texts wrap; they are Markdown
     without = [run.name for run in chosen.scored if lacks_nmi_interval(run, chosen.protocol)]
     if without:
         st.caption(f"{NO_NMI_INTERVAL} It is missing in {plain(', '.join(without))}.")
