@@ -7,6 +7,7 @@ Runs that differ in nothing but their seed share a row.
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,14 +130,19 @@ def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
     Returns:
         Row name -> runs. The name is the runs' own, without a seed suffix such as ``-seed1`` or
-        ``-s1`` if they are several; imported runs stay alone.
+        ``-s1`` if they are several; imported runs stay alone, and so does a run that repeats
+        another's seed: it is no further evidence.
     """
     groups: dict[str, list[Run]] = {}
+    seeds: Counter[tuple] = Counter()
     for run in runs:
         settings = dict(run.config.get("settings") or {})
-        settings.pop("seed", None)
+        seed = settings.pop("seed", None)
         base = re.sub(r"-s(eed)?\d+$", "", run.name)
         key = json.dumps([base, settings], sort_keys=True, default=str)
+        seeds[key, seed] += 1
+        if seeds[key, seed] > 1:
+            key += run.name
         groups.setdefault(key if settings else run.name, []).append(run)
     named: dict[str, list[Run]] = {}
     for members in groups.values():

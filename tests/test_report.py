@@ -12,7 +12,7 @@ import yaml
 
 from retrieval.errors import UserError
 from retrieval.importing import import_run
-from retrieval.report import make_report, usual_metrics, write_report
+from retrieval.report import group_runs, make_report, usual_metrics, write_report
 from retrieval.report_page import page_writer
 from retrieval.report_text import escape, published_rows
 from retrieval.runs import open_run
@@ -85,6 +85,21 @@ def test_seeds_share_a_row_with_their_mean_and_interval(runs):
     single = section.table.set_index("name").loc["bad_50%|run"]
     stored = runs[3].result()["metrics"]["recall@1"]
     assert (single["recall@1"], single["recall@1/low"]) == (stored["value"], stored["low"])
+
+
+def test_a_repeated_seed_is_no_second_seed():
+    """Copies of one run under the names of other seeds would narrow the interval."""
+    seeds = {"good-s0": 0, "good-s1": 1, "good-s2": 0, "good-s3": 0}
+    runs = [
+        SimpleNamespace(name=name, config={"settings": {"loss": "good", "seed": seed}})
+        for name, seed in seeds.items()
+    ]
+    groups = {name: [run.name for run in group] for name, group in group_runs(runs).items()}
+    assert groups == {
+        "good": ["good-s0", "good-s1"],
+        "good-s2": ["good-s2"],
+        "good-s3": ["good-s3"],
+    }
 
 
 def test_the_better_loss_is_named_and_counts_are_stated(runs):
