@@ -130,19 +130,16 @@ def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
     Returns:
         Row name -> runs. The name is the runs' own, without a seed suffix such as ``-seed1`` or
-        ``-s1`` if they are several; imported runs stay alone, and so does a run that repeats
-        another's seed: it is no further evidence.
+        ``-s1`` if they are several; imported runs and those that repeat a seed stay alone.
     """
     groups: dict[str, list[Run]] = {}
     seeds: Counter[tuple] = Counter()
     for run in runs:
         settings = dict(run.config.get("settings") or {})
-        seed = settings.pop("seed", None)
-        base = re.sub(r"-s(eed)?\d+$", "", run.name)
+        seed, base = settings.pop("seed", None), re.sub(r"-s(eed)?\d+$", "", run.name)
         key = json.dumps([base, settings], sort_keys=True, default=str)
         seeds[key, seed] += 1
-        if seeds[key, seed] > 1:
-            key += run.name
+        key += run.name if seeds[key, seed] > 1 else ""
         groups.setdefault(key if settings else run.name, []).append(run)
     named: dict[str, list[Run]] = {}
     for members in groups.values():

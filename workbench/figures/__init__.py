@@ -3,12 +3,12 @@
 from workbench.figures.colouring import Colouring
 from workbench.figures.confusion import confusion_map
 from workbench.figures.curves import recall_curves, training_curves
+from workbench.figures.differences import difference_matrix
 from workbench.figures.embedding import drawn_rows, embedding_map
 from workbench.figures.evolution import embedding_evolution
 from workbench.figures.failures import class_sizes, rank_histogram
 from workbench.figures.losses import (
     class_differences,
-    difference_matrix,
     loss_intervals,
     overlap_histogram,
     win_tie_loss,
