@@ -1,0 +1,42 @@
+"""A value that makes no sense is one clear line, before any work is done."""
+
+import pytest
+
+from tests.cli.helpers import nothing_was_left, one_line, train
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--steps", "0"), "steps = 0: give a number of at least 1"),
+        (("--steps", "many"), "--steps"),
+        (("--learning-rate", "-1"), "learning_rate = -1.0: give a number above 0"),
+        (("--loss-option", "margin=wide"), "option margin = 'wide': give a number"),
+        (("--patience", "2"), "patience needs in-training evaluation: add --eval-split"),
+        (("--use-checkpoint", "best"), "use_checkpoint = best needs in-training evaluation"),
+        (("--classes-per-batch", "4"), "'folder' has 3 training classes: give at most 3"),
+        (("--test-fraction", "2"), "test_fraction = 2"),
+        (("--seeds", "0"), "--seeds"),
+        (("--name", "a/b"), "run name 'a/b'"),
+        (("--name", ".hidden"), "run name '.hidden'"),
+        (("--same-super-class",), "'folder' has no super-classes; drop --same-super-class"),
+        (("--weights", "no.h5"), "no.h5"),
+        (("--clip-norm", "-1"), "clip_norm = -1.0: give a number above 0"),
+        (("--loss-option", "margin=[1"), "--loss-option 'margin=[1': cannot read '[1'"),
+        (("--loss-option", "margin"), "--loss-option 'margin' is not name=value"),
+        (("--dataset-option", "test_fraction=half"), "--test-fraction = 'half': give a number"),
+        (("--split-seed", "1.5"), "--split-seed = '1.5': give a whole number"),
+        (("--dataset", "csv", "--csv", "1", "--image-root", "5"), "no image folder at 5"),
+        (("--dataset", "cub200", "--boxes", "maybe"), "--boxes = 'maybe': give true or false"),
+        (("--backbone-multiplier", "-1"), "backbone_multiplier = -1.0"),
+        (("--pre-crop", "8"), "pre_crop = 8 is smaller than the image size: give 16 or more"),
+        (("--loss", "proxy_anchor", "--memory-batches", "4"), "cannot have a cross-batch memory"),
+        (("--freeze-backbone", "--augment", "crop"), "--freeze-backbone"),
+        (("--freeze-backbone", "--flip"), "--flip has no effect with --freeze-backbone"),
+        (("--loss", "all", "--freeze-backbone", "--flip"), "--flip has no effect"),
+    ],
+)
+def test_a_bad_value_is_refused_before_any_work(retrieval, photos, tmp_path, words, message):
+    found = one_line(train(retrieval, "--dataset", "folder", "--data", photos, *words))
+    assert message in found
+    assert nothing_was_left(tmp_path)
