@@ -37,8 +37,9 @@ BASELINE = {
     "lifted_loss": {},
     "npairs_loss": {},
     "angular_loss": {},
+    "angular_loss, log-sum": {"form": "log_sum"},  # the peer's form
     "contrastive_loss": {},
-    "contrastive_loss, active pairs": {"pairs": "active", "power": 1},
+    "contrastive_loss, active pairs": {"pairs": "active", "power": 1},  # likewise
 }
 
 

@@ -23,6 +23,7 @@ def peer_losses(size, classes):
         "lifted_loss": (losses.LiftedStructureLoss(neg_margin=1.0, distance=raw), None),
         "npairs_loss": (losses.NPairsLoss(), None),
         "angular_loss": (losses.AngularLoss(alpha=45), None),
+        "angular_loss, log-sum": (losses.AngularLoss(alpha=45), None),
         "contrastive_loss": (losses.ContrastiveLoss(neg_margin=1.0), None),
         "contrastive_loss, active pairs": (losses.ContrastiveLoss(neg_margin=1.0), None),
         "margin_loss": (losses.MarginLoss(), miners.DistanceWeightedMiner()),
