@@ -65,11 +65,9 @@ def train_dataset(
     with tf.device("CPU"):  # where tf.data runs, also on a machine with a GPU
         targets = tf.constant(labels)
 
-    # Taking a batch apart costs time per image and per tensor: one tensor, unless colours change.
     def plan(step: tf.Tensor, drawn: tf.Tensor) -> tuple[tf.Tensor, ...]:
         views = draw_views(seed, step, batch, loaded=side, size=size, flip=flip, resized=resized)
-        shown = tf.concat([tf.cast(drawn, tf.int32)[:, None], views], axis=1)
-        return (shown, draw(seed, COLOUR_STREAM, step, (batch, 3))) if coloured else (shown,)
+        return _plan(seed, step, drawn, views, coloured=coloured)
 
     def show(shown: tf.Tensor, *colours: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         row, image = shown[0], read(shown[0])
@@ -81,6 +79,19 @@ def train_dataset(
     data = data.map(show, num_parallel_calls=AUTOTUNE, deterministic=True)
     data = data.batch(batch, drop_remainder=True)
     return data.map(lambda images, drawn: (images, tf.gather(targets, drawn))).prefetch(4)
+
+
+def _plan(
+    seed: int, step: tf.Tensor, drawn: tf.Tensor, views: tf.Tensor, *, coloured: bool
+) -> tuple[tf.Tensor, ...]:
+    """Return what each image of a step's batch is shown by: row and view, and its colours.
+
+    Taking a batch apart costs time per image and per tensor: one tensor, unless colours change.
+    """
+    shown = tf.concat([tf.cast(drawn, tf.int32)[:, None], views], axis=1)
+    if not coloured:
+        return (shown,)
+    return shown, draw(seed, COLOUR_STREAM, step, (drawn.shape[0], 3))
 
 
 def eval_dataset(
