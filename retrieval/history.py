@@ -1,10 +1,16 @@
-"""``history.csv``: one row per training step, never a step lost or doubled."""
+"""``history.csv``: one row per training step, never a step lost or doubled.
+
+Metrics are written with every digit: a run that goes on after a kill must compare them with the
+next ones as it would have otherwise. What is only drawn has seven.
+"""
 
 from pathlib import Path
 
 import pandas as pd
 
 from retrieval.files import write_text
+
+DRAWN = ("loss", "learning_rate", "spread")
 
 
 class History:
@@ -21,7 +27,8 @@ class History:
         self.path = path
         self.rows: list[dict] = []
         if steps_done and path.exists():
-            old = pd.read_csv(path)
+            # Pandas' own way to read a number is fast and may miss its last digit.
+            old = pd.read_csv(path, float_precision="round_trip")
             self.rows = old[old["step"] <= steps_done].to_dict("records")
 
     def append(self, row: dict) -> None:
@@ -35,4 +42,6 @@ class History:
     def flush(self) -> None:
         """Write every row, atomically."""
         frame = pd.DataFrame(self.rows)
-        write_text(self.path, frame.to_csv(index=False, float_format="%.7g"))
+        for name in frame.columns.intersection(DRAWN):
+            frame[name] = frame[name].map("{:.7g}".format, na_action="ignore")
+        write_text(self.path, frame.to_csv(index=False))

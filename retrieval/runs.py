@@ -94,7 +94,8 @@ class Run:
     def history(self) -> pd.DataFrame:
         """``history.csv``, all numbers; an empty frame if there is none or it is damaged."""
         try:
-            history = pd.read_csv(self.path / "history.csv").apply(pd.to_numeric, errors="coerce")
+            history = pd.read_csv(self.path / "history.csv", float_precision="round_trip")
+            history = history.apply(pd.to_numeric, errors="coerce")
         except (OSError, ValueError):
             return pd.DataFrame()
         return history if "step" in history else pd.DataFrame()

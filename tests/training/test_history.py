@@ -1,0 +1,56 @@
+"""``history.csv`` gives back what was written, so that a resumed run decides as the first would."""
+
+import pandas as pd
+import pytest
+
+from retrieval.callbacks import out_of_patience
+from retrieval.history import History
+
+
+def evaluated(history: History, step: int, value: float) -> None:
+    """Add a step with loss and metric."""
+    history.append({"step": step, "loss": 0.12345678901, "learning_rate": 3e-4, "spread": 0.5})
+    history.annotate({"recall@1": value})
+
+
+@pytest.mark.parametrize("value", [1 / 3, 0.1 + 0.2, 2 / 3, 5e-324, 1.0], ids=repr)
+def test_a_metric_survives_the_file_to_its_last_digit(tmp_path, value):
+    history = History(tmp_path / "history.csv")
+    evaluated(history, 1, value)
+    history.flush()
+    assert History(history.path, 1).rows[0]["recall@1"] == value
+
+
+def test_an_equal_score_is_no_gain_after_a_kill_either(tmp_path):
+    history = History(tmp_path / "history.csv")
+    evaluated(history, 1, 1 / 3)
+    history.flush()
+    resumed = History(history.path, 1)
+    for each in (history, resumed):
+        evaluated(each, 2, 1 / 3)
+        assert out_of_patience(each, "recall@1", 1)
+
+
+def test_rows_are_written_once_however_often_they_are_read(tmp_path):
+    history = History(tmp_path / "history.csv")
+    evaluated(history, 1, 1 / 3)
+    history.append({"step": 2, "loss": 1e-9, "learning_rate": 3e-4, "spread": 0.5})
+    history.flush()
+    text = history.path.read_text(encoding="utf-8")
+    assert text == (
+        "step,loss,learning_rate,spread,recall@1\n"
+        "1,0.1234568,0.0003,0.5,0.3333333333333333\n"
+        "2,1e-09,0.0003,0.5,\n"
+    )
+    History(history.path, 2).flush()
+    assert history.path.read_text(encoding="utf-8") == text
+    assert list(pd.read_csv(history.path)["step"]) == [1, 2]
+
+
+def test_rows_after_the_last_checkpoint_are_dropped(tmp_path):
+    history = History(tmp_path / "history.csv")
+    for step in (1, 2, 3):
+        evaluated(history, step, 0.5)
+    history.flush()
+    assert [row["step"] for row in History(history.path, 2).rows] == [1, 2]
+    assert History(history.path).rows == []
