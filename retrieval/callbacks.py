@@ -18,9 +18,11 @@ from tqdm.auto import tqdm
 from retrieval.checkpoints import save_checkpoint
 from retrieval.collapse import COLLAPSED
 from retrieval.errors import UserError
+from retrieval.files import write_text
 from retrieval.history import History
 
 WATCH_SECONDS = 2.0
+NAMED = 3  # files of a batch that an error names; the rest are in a file
 BatchNames = Callable[[int], list[str]]
 
 
@@ -89,21 +91,26 @@ class Guard(keras.callbacks.Callback):
             )
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Check the weights before they are evaluated and saved.
+        """Check what the network and the loss own before it is evaluated and saved.
 
         Raises:
             UserError: The last step made a weight NaN or infinite; the next loss would show it.
         """
         if not all(np.isfinite(w).all() for w in self.model.network.get_weights()):
             raise self._diverged("the weights are no longer finite after it")
+        owned = self.model.loss_weights + self.model.loss_state
+        if not all(np.isfinite(np.asarray(v)).all() for v in owned):
+            raise self._diverged("the loss's own weights are no longer finite after it")
 
     def _diverged(self, what: str) -> UserError:
-        names = ", ".join(self.batch_names(self.clock.step - 1))
+        names = self.batch_names(self.clock.step - 1)
+        listing = self.checkpoints.parent / "diverged-batch.txt"
+        write_text(listing, "".join(f"{name}\n" for name in names))
         good = sorted(self.checkpoints.glob("step-*"))
         return UserError(
             f"step {self.clock.step}: {what}; last good checkpoint: "
             f"{good[-1] if good else 'none yet'}; lower --learning-rate or set --clip-norm. "
-            f"Batch (file: label): {names}"
+            f"Batch (file: label): {', '.join(names[:NAMED])}, ... all {len(names)} in {listing}"
         )
 
 

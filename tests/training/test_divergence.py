@@ -19,16 +19,16 @@ pytestmark = pytest.mark.usefixtures("two_blocks")
 
 @pytest.fixture
 def broken_after(monkeypatch):
-    """Make the weights NaN in one step, as a gradient that overflows would."""
+    """Make a weight NaN in one step, as a gradient that overflows would."""
     from retrieval.callbacks import RecordSteps
 
     record = RecordSteps.on_train_batch_end
 
-    def at(step):
+    def at(step, weights=lambda model: model.network.trainable_variables):
         def record_and_break(self, batch, logs=None):
             record(self, batch, logs)
             if self.clock.step == step:
-                variable = self.model.network.trainable_variables[-1]
+                variable = weights(self.model)[-1]
                 variable.assign(np.full(variable.shape, np.nan))
 
         monkeypatch.setattr(RecordSteps, "on_train_batch_end", record_and_break)
@@ -44,8 +44,32 @@ def test_weights_that_are_not_finite_are_not_saved(tiny, tmp_path, broken_after,
     partial = partial_path(tmp_path / "folder" / "x")
     assert str(caught.value).startswith(f"step {told}: the ")
     assert f"last good checkpoint: {partial / 'checkpoints' / 'step-000008'};" in str(caught.value)
-    assert str(caught.value).count(".png: class ") == 6
     assert read_index(partial / "checkpoints")["latest"] == 8
+
+
+def test_proxies_that_are_not_finite_are_not_saved_either(tiny, tmp_path, broken_after):
+    broken_after(16, lambda model: model.loss_weights)
+    with pytest.raises(UserError, match=r"^step 16: the loss's own weights are no longer finite"):
+        train(tiny.with_(loss="proxy_anchor"), runs=tmp_path, name="x", progress=False)
+    checkpoints = partial_path(tmp_path / "folder" / "x") / "checkpoints"
+    assert read_index(checkpoints)["latest"] == 8
+    assert [p.name for p in checkpoints.glob("step-*")] == ["step-000008"]
+
+
+def test_the_error_names_the_first_files_of_the_batch_and_the_list_of_all(
+    tiny, tmp_path, broken_after
+):
+    broken_after(10)
+    with pytest.raises(UserError) as caught:
+        train(tiny, runs=tmp_path, name="x", progress=False)
+    listing = partial_path(tmp_path / "folder" / "x") / "diverged-batch.txt"
+    names = listing.read_text().splitlines()
+    assert len(names) == 6
+    assert all(".png: class " in name for name in names)
+    told = ", ".join(names[:3])
+    end = f"Batch (file: label): {told}, ... all 6 in {listing}"
+    assert str(caught.value).endswith(end)
+    assert "\n" not in str(caught.value)
 
 
 def test_the_error_has_a_line_of_its_own_below_the_bar(
