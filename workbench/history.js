@@ -1,6 +1,7 @@
 // One action of the user is one step of the browser's history. Streamlit pushes an entry whenever
 // the address changes, and a page writes its address in two or three goes: the bare path when its
 // link is followed, then what it shows. All goes but the first take the place of the one before.
+// Two actions before the page has answered the first are one step.
 (() => {
   const push = history.pushState;
   let acted = false;

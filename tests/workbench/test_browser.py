@@ -146,6 +146,7 @@ def test_a_bar_of_the_histogram_opens_its_queries_also_after_a_reload(page, serv
 
     click_bar()
     expect(shown).to_be_visible()
+    expect_parameter(page, "rank", "2")
     page.get_by_role("tab", name="Worst classes").click()
     expect_parameter(page, "tab", "Worst+classes")
     page.go_back()
