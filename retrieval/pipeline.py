@@ -67,6 +67,7 @@ def train(
         raise UserError(f"{path} exists; choose another --name or pass --overwrite")
     catalog = load_catalog(settings.dataset, settings.data, **settings.dataset_options)
     settings = resolve(settings, catalog)
+    check_devices(settings)
     check_memory(settings, progress=progress)
     folder = partial_path(path)
     start_partial(folder, settings, catalog, overwrite=overwrite)
@@ -120,6 +121,19 @@ def resume(
     return _complete(
         path, settings, catalog, overwrite=overwrite, evaluate=evaluate, progress=progress
     )
+
+
+def check_devices(settings: TrainSettings) -> None:
+    """Refuse a training whose batches the devices cannot share, before it leaves anything.
+
+    Raises:
+        UserError: Names the batch, the devices and the fix.
+    """
+    if settings.distribute == "none" or settings.loss == UNTRAINED:
+        return
+    from retrieval.replicas import strategy_of
+
+    strategy_of(settings)
 
 
 def default_name(settings: TrainSettings) -> str:

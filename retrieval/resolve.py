@@ -8,10 +8,10 @@ from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError, unknown_option
 from retrieval.losses import LOSSES, check_loss_options, get_loss
 from retrieval.models import BACKBONES, HEADS
+from retrieval.no_effect import check_effect
 from retrieval.recipes import load_recipe
-from retrieval.settings import TrainSettings
+from retrieval.settings import UNTRAINED, TrainSettings
 
-UNTRAINED = "none"
 WEIGHTS = ("imagenet", "none")
 
 
@@ -20,7 +20,7 @@ def check_names(settings: TrainSettings) -> None:
 
     Raises:
         UserError: An unknown name, with the closest valid one; a recipe that is not followed; or
-            what has no effect on a frozen backbone.
+            what has no effect.
     """
     if settings.recipe is not None:
         _check_recipe(settings)
@@ -32,7 +32,10 @@ def check_names(settings: TrainSettings) -> None:
     ):
         if given not in registry:
             raise unknown_option(what, given, registry)
+    if settings.monitor not in (valid := in_training_metrics(settings.dataset)):
+        raise unknown_option("value of monitor", settings.monitor, valid)
     parse_views(settings.test_time)
+    check_effect(settings)
     check_frozen(settings)
     files = (Path(settings.weights), Path(f"{settings.weights}.index"))  # TensorFlow checkpoints
     if settings.weights not in WEIGHTS and not any(file.is_file() for file in files):
@@ -45,6 +48,11 @@ def check_names(settings: TrainSettings) -> None:
         memory = {"size": 1} if settings.memory_batches else None
         get_loss(settings.loss, cross_batch_memory=memory, **settings.loss_options)
         check_batch(settings)
+
+
+def in_training_metrics(dataset: str) -> tuple[str, ...]:
+    """Return what is measured in training; the K of Recall@K are those the field reports."""
+    return (*(f"recall@{k}" for k in DATASETS[dataset].ks), "map@r", "nmi")
 
 
 def check_batch(settings: TrainSettings) -> None:

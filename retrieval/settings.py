@@ -19,11 +19,11 @@ def _option(default: object, help: str, panel: str = "Training"):
 
 DATA, MODEL, LOSS, OPTIM, WATCH = "Data", "Model", "Loss and batches", "Optimisation", "Watching"
 
+UNTRAINED = "none"  # as a loss
 MAX_SEED = 2**32  # NumPy's generators take no more
 SELECTED_ON_TEST = (
     "the checkpoint, or when to stop, was selected on the test set, which flatters its figures"
 )
-IN_TRAINING = ("recall@1", "recall@2", "recall@4", "recall@8", "map@r", "nmi")
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,12 @@ class TrainSettings:
     loss: str = _option("semi_hard_triplet", "Ranking loss, `all`, or `none` (untrained).", LOSS)
     loss_options: dict = _option({}, "Loss options, e.g. margin=0.5.", LOSS)
     memory_batches: int = _option(0, "Cross-batch memory (XBM), in batches; 0 is off.", LOSS)
+    memory_start: int | None = _option(
+        None, "Steps before the memory is used; default: a tenth of all, at most 1000.", LOSS
+    )
+    memory_weight: float | None = _option(
+        None, "Weight of the loss against the memory; default: 1.", LOSS
+    )
     classes_per_batch: int | None = _option(None, "P of a P x K batch.", LOSS)
     samples_per_class: int | None = _option(None, "K of a P x K batch.", LOSS)
     same_super_class: bool = _option(False, "Draw a batch's classes from one super-class.", LOSS)
@@ -92,7 +98,11 @@ class TrainSettings:
     )
     validation_fraction: float = _option(0.2, "Train classes held out for validation.", WATCH)
     eval_every: int = _option(1000, "Steps between evaluations and checkpoints.", WATCH)
-    monitor: str = _option("recall@1", "Metric that picks the best checkpoint.", WATCH)
+    monitor: str = _option(
+        "recall@1",
+        "Metric that picks the best checkpoint: recall@K with a K of the data set, map@r or nmi.",
+        WATCH,
+    )
     patience: int = _option(0, "Stop after this many evaluations without gain; 0: never.", WATCH)
     use_checkpoint: str = _option("latest", "Embed with the latest or the best checkpoint.", WATCH)
     keep_embeddings: bool = _option(
@@ -118,7 +128,6 @@ class TrainSettings:
         "distribute": ("none", "mirrored"),
         "distance": ("cosine", "euclidean", "squared_euclidean", "cityblock"),
         "pooling": ("average", "gem", "max"),
-        "monitor": IN_TRAINING,
         "test_time_mean": ("normalised", "plain"),
     }
     LEAST: ClassVar[dict[str, int]] = {
@@ -130,6 +139,8 @@ class TrainSettings:
         "classes_per_batch": 1,
         "samples_per_class": 1,
         "memory_batches": 0,
+        "memory_start": 0,
+        "cache_images_gb": 0,
         "freeze_batch_norm_steps": 0,
         "freeze_steps": 0,
         "warmup_steps": 0,
@@ -177,7 +188,7 @@ class TrainSettings:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise UserError(f"{name} = {value}: give a number of at least {least}")
-        for name in ("learning_rate", "clip_norm"):
+        for name in ("learning_rate", "clip_norm", "memory_weight"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise UserError(f"{name} = {value}: give a number above 0")

@@ -1,14 +1,12 @@
 """Train one run: batches, network, loss and optimiser into Keras' ``fit``."""
 
 import contextlib
-import functools
 from collections.abc import Callable
 from pathlib import Path
 
 import keras
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 
 from retrieval.callbacks import (
     Clock,
@@ -21,6 +19,7 @@ from retrieval.callbacks import (
     out_of_patience,
 )
 from retrieval.checkpoints import restore_checkpoint
+from retrieval.datasets import DATASETS
 from retrieval.datasets.catalog import Catalog
 from retrieval.embedding import build_network, embed_features, embed_images
 from retrieval.evaluation import evaluate
@@ -31,9 +30,11 @@ from retrieval.losses import get_loss
 from retrieval.optimizers import build_optimizer
 from retrieval.precision import mixed_precision
 from retrieval.ranking_model import RankingModel
+from retrieval.replicas import strategy_of
+from retrieval.resolve import in_training_metrics
 from retrieval.sampling import PKSampler
 from retrieval.schedules import build_schedule
-from retrieval.settings import IN_TRAINING, TrainSettings
+from retrieval.settings import TrainSettings
 from retrieval.training_data import TrainingData, batch_dataset, make_sampler, prepare_data
 
 
@@ -56,10 +57,13 @@ def fit(
 
     Returns:
         The trained network (head only where the backbone is frozen).
+
+    Raises:
+        UserError: Several devices cannot share a batch; or what training itself refuses.
     """
+    strategy = strategy_of(settings)
     data = prepare_data(catalog, settings, progress=progress)
     keras.utils.set_random_seed(settings.seed)
-    strategy = mirrored_strategy() if settings.distribute == "mirrored" else None
     with strategy.scope() if strategy else contextlib.nullcontext():
         model = build_ranking_model(settings, data)
     done = restore_checkpoint(folder / "checkpoints", model)
@@ -68,16 +72,6 @@ def fit(
     if done < settings.steps and not out_of_patience(history, settings.monitor, settings.patience):
         _train_from(done, model, settings, data, folder, progress, watch)
     return model.network
-
-
-@functools.cache
-def mirrored_strategy() -> tf.distribute.MirroredStrategy:
-    """Return the strategy that trains on every local device, the same one for a whole session.
-
-    Each strategy numbers its exchanges between devices from the start, and TensorFlow checks a
-    number's shapes against those it had before: the second training of a session would fail.
-    """
-    return tf.distribute.MirroredStrategy()
 
 
 def build_ranking_model(settings: TrainSettings, data: TrainingData) -> RankingModel:
@@ -120,11 +114,16 @@ def build_ranking_model(settings: TrainSettings, data: TrainingData) -> RankingM
 
 
 def memory_options(settings: TrainSettings) -> dict | None:
-    """Return the size of the cross-batch memory in rows and when it starts, None without one."""
+    """Return size in rows, start and weight of the cross-batch memory, None without one."""
     if not settings.memory_batches:
         return None
     batch = settings.classes_per_batch * settings.samples_per_class
-    return {"size": settings.memory_batches * batch, "start": min(1000, settings.steps // 10)}
+    start, weight = settings.memory_start, settings.memory_weight
+    return {
+        "size": settings.memory_batches * batch,
+        "start": min(1000, settings.steps // 10) if start is None else start,
+        "weight": 1.0 if weight is None else weight,
+    }
 
 
 def _train_from(
@@ -214,9 +213,8 @@ def in_training_evaluation(
         if held_out is None:
             return {}
         labels = data.held_out["label"].to_numpy()
-        result = evaluate(
-            held_out, labels, distance=settings.distance, k_neighbours=10, n_bootstrap=0
-        )
-        return {name: result.metrics[name] for name in IN_TRAINING}
+        ks, distance = DATASETS[settings.dataset].ks, settings.distance
+        result = evaluate(held_out, labels, None, ks, distance, k_neighbours=10, n_bootstrap=0)
+        return {name: result.metrics[name] for name in in_training_metrics(settings.dataset)}
 
     return run

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 from retrieval.errors import UserError
+from retrieval.no_effect import without_loss_settings
 from retrieval.pipeline import default_name, resume, train
 from retrieval.recipes import load_recipe
 from retrieval.resolve import UNTRAINED, check_names
@@ -30,11 +31,17 @@ def expand(settings: TrainSettings, seeds: int) -> list[TrainSettings]:
     Returns:
         Settings of the single runs, in the order they are made.
     """
-    losses = [UNTRAINED, *BASELINE_LOSSES] if settings.loss == "all" else [settings.loss]
+    if settings.loss == "all":
+        each = [
+            without_loss_settings(settings),
+            *(settings.with_(loss=loss) for loss in BASELINE_LOSSES),
+        ]
+    else:
+        each = [settings]
     return [
-        settings.with_(loss=loss, seed=settings.seed + repeat)
-        for loss in losses
-        for repeat in range(1 if loss == UNTRAINED else seeds)
+        one.with_(seed=one.seed + repeat)
+        for one in each
+        for repeat in range(1 if one.loss == UNTRAINED else seeds)
     ]
 
 

@@ -68,6 +68,17 @@ def test_fewer_steps_leave_as_large_a_part_of_the_training(changes, warmup_steps
     assert (settings.warmup_steps, settings.freeze_steps) == (warmup_steps, freeze_steps)
 
 
+def test_the_options_of_a_recipes_loss_are_not_another_loss_s():
+    recipe = load_recipe("cub200/hard_triplet")
+    assert recipe.train_settings({"steps": 5}).loss_options == {"margin": 1.0}
+    for loss in ("npairs_loss", "none"):
+        settings = recipe.train_settings({"loss": loss})
+        check_names(settings)
+        assert (settings.loss_options, settings.scaled) == ({}, True)
+    given = recipe.train_settings({"loss": "semi_hard_triplet", "loss_options": {"margin": 0.1}})
+    assert given.loss_options == {"margin": 0.1}
+
+
 def test_changed_settings_are_named():
     recipe = load_recipe("cub200/semi_hard_triplet")
     assert recipe.changed_settings(recipe.train_settings().to_mapping()) == []

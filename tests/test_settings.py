@@ -27,6 +27,9 @@ def test_an_unknown_key_names_the_closest_valid_one():
         ({"patience": 3}, "add --eval-split"),
         ({"validation_fraction": 1.0}, "give 0 < f < 1"),
         ({"test_time_mean": "plain"}, "needs test-time views: add --test-time"),
+        ({"cache_images_gb": -1}, "cache_images_gb = -1.0: give a number of at least 0"),
+        ({"memory_start": -1}, "memory_start = -1: give a number of at least 0"),
+        ({"memory_weight": 0}, "memory_weight = 0.0: give a number above 0"),
     ],
 )
 def test_a_bad_value_is_one_line_with_the_fix(change, message):

@@ -54,9 +54,11 @@ class Recipe:
         Returns:
             Settings that name the recipe; ``scaled`` says whether anything but the place of the
             data, the seed or the device was changed. What hangs together is scaled together, see
-            :meth:`in_proportion`.
+            :meth:`in_proportion`; the options of the recipe's loss are not another loss's.
         """
         changes = self.in_proportion(changes or {}) | (changes or {})
+        if changes.get("loss", self.settings["loss"]) != self.settings["loss"]:
+            changes = {"loss_options": {}} | changes
         merged = self.settings | changes
         own, asked = _with_every_option(self.settings), _with_every_option(merged)
         scaled = any(own.get(key) != asked[key] for key in changes if key not in FREE)

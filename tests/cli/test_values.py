@@ -34,6 +34,15 @@ from tests.cli.helpers import nothing_was_left, one_line, train
         (("--freeze-backbone", "--augment", "crop"), "--freeze-backbone"),
         (("--freeze-backbone", "--flip"), "--flip has no effect with --freeze-backbone"),
         (("--loss", "all", "--freeze-backbone", "--flip"), "--flip has no effect"),
+        (("--loss", "none", "--memory-batches", "3"), "--memory-batches has no effect with --loss"),
+        (
+            ("--loss", "none", "--loss-option", "margin=3"),
+            "--loss-option has no effect with --loss",
+        ),
+        (("--warmup-steps", "100"), "--warmup-steps 100 is longer than the training"),
+        (("--freeze-steps", "100"), "--freeze-steps 100 is longer than the training"),
+        (("--memory-start", "0"), "--memory-start has no effect without a cross-batch memory"),
+        (("--cache-images-gb", "-1"), "cache_images_gb = -1.0: give a number of at least 0"),
     ],
 )
 def test_a_bad_value_is_refused_before_any_work(retrieval, photos, tmp_path, words, message):

@@ -18,7 +18,7 @@ tf.distribute.MirroredStrategy = lambda: make(["CPU:0", "CPU:1"])
 
 EQUAL = """
 import keras, numpy as np
-from retrieval.training import mirrored_strategy
+from retrieval.replicas import mirrored_strategy
 from retrieval.losses import get_loss
 from retrieval.optimizers import build_optimizer
 from retrieval.ranking_model import RankingModel
@@ -111,6 +111,14 @@ for steps in (1, 2):
     folder.mkdir(exist_ok=True)
     fit(resolve(changed, catalog), catalog, folder, progress=False)
     print((folder / "history.csv").read_text().count(chr(10)) - 1, "steps")
+
+from retrieval.errors import UserError
+
+try:
+    train_run(whole.with_(classes_per_batch=3, samples_per_class=3), runs=sys.argv[2], name="odd")
+except UserError as error:
+    print("refused:", error)
+assert not list(Path(sys.argv[2]).glob("folder/*odd*"))
 """
 
 
@@ -139,3 +147,11 @@ def test_a_run_on_two_devices_embeds_every_item_once(output):
 
 def test_trainings_on_two_devices_follow_each_other_and_continue(output):
     assert "1 steps\n2 steps\n" in output, output
+
+
+def test_a_batch_that_two_devices_cannot_share_is_refused_before_training(output):
+    assert (
+        "refused: --distribute mirrored cannot share 3 x 3 = 9 images equally among 2 devices: "
+        "give --classes-per-batch and --samples-per-class whose product is a multiple of 2, or "
+        "drop --distribute\n"
+    ) in output, output

@@ -65,7 +65,10 @@ VARIANTS = {
     "batch norms held until after the cut": {"freeze_batch_norm_steps": 15},
     "a loss with proxies": {"loss": "proxy_anchor", "loss_multiplier": 10.0},
     "a loss with random sampling": {"loss": "margin_loss", "optimizer": "momentum"},
-    "cross-batch memory": {"loss": "contrastive_loss", "memory_batches": 3, "samples_per_class": 4},
+    "cross-batch memory": {
+        "loss": "contrastive_loss", "memory_batches": 3, "memory_start": 5, "memory_weight": 0.5,
+        "samples_per_class": 4,
+    },
     "head only": {"freeze_backbone": True, "head": "fc1024"},
     "16 bit, evaluated, a short last interval": {
         "mixed_precision": True, "eval_split": "validation", "validation_fraction": 0.3,
@@ -86,6 +89,22 @@ def test_the_same_command_continues_to_the_same_end(tiny, tmp_path, monkeypatch,
     assert not (tmp_path / "folder" / "cut").exists()
     cut = train(settings, name="cut", **options)
     assert list(history(cut)["step"]) == list(range(1, settings.steps + 1))
+    assert_same_training(cut, whole)
+
+
+def test_patience_ends_where_it_would_have(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "retrieval.training.in_training_evaluation", lambda *_: lambda: {"recall@1": 1 / 3}
+    )
+    settings = tiny.with_(steps=48, eval_split="test", patience=2)
+    options = {"runs": tmp_path, "evaluate": False, "progress": False}
+    whole = train(settings, name="whole", **options)
+    with monkeypatch.context() as patch:
+        cut_off_at(patch, 11)
+        with pytest.raises(Killed):
+            train(settings, name="cut", **options)
+    cut = train(settings, name="cut", **options)
+    assert list(history(cut)["step"]) == list(range(1, 25))
     assert_same_training(cut, whole)
 
 

@@ -58,6 +58,12 @@ def test_an_option_that_one_of_all_losses_lacks_is_refused_before_the_first_is_t
     assert made == []
 
 
+def test_what_is_about_losses_is_not_refused_for_the_untrained_network_among_all(tmp_path, made):
+    with pytest.raises(UserError, match="lifted_loss cannot have a cross-batch memory"):
+        run_session({"loss": "all", "memory_batches": 3}, runs=tmp_path)
+    assert made == []
+
+
 @pytest.mark.parametrize(
     ("given", "flags"),
     [
