@@ -11,7 +11,7 @@ BLOCK = 8192  # rows
 def relative_spread(embeddings: np.ndarray, distance: str) -> float:
     """Return how far embeddings lie from their mean, relative to their length (both RMS).
 
-    What :func:`retrieval.ranking_model.relative_spread` is for a batch, of everything evaluated.
+    What :func:`retrieval.ranking_batch.relative_spread` is for a batch, of everything evaluated.
 
     Args:
         embeddings: float, (n, d).

@@ -130,17 +130,38 @@ def distance_weighted(
     pairs = tf.where(positives)
     anchors, partners = tf.cast(pairs[:, 0], tf.int32), tf.cast(pairs[:, 1], tf.int32)
     logits = distance_weights(distances, negatives, embedding_size, cutoff, nonzero_cutoff)
-    counts = tf.math.count_nonzero(positives, axis=1, dtype=tf.int32)
-    draws = tf.random.stateless_categorical(
-        logits, tf.maximum(tf.reduce_max(counts), 1), seed, dtype=tf.int32
-    )
-    # The k-th positive of an anchor takes the anchor's k-th draw.
-    order = tf.range(tf.shape(anchors)[0]) - tf.gather(tf.cumsum(counts, exclusive=True), anchors)
-    chosen = tf.gather_nd(draws, tf.stack([anchors, order], axis=1))
-    # A row without negatives draws anything, out of range too.
-    chosen = tf.clip_by_value(chosen, 0, tf.shape(distances)[1] - 1)
+    # One number for every pair, positive or not: XLA must know how many there are to draw.
+    numbers = tf.random.stateless_uniform(tf.shape(distances), seed)
+    chosen = _draw(logits, anchors, tf.gather_nd(numbers, pairs))
     valid = tf.gather_nd(negatives, tf.stack([anchors, chosen], axis=1))
     return Triplets(anchors, partners, chosen, valid)
+
+
+def _draw(logits: tf.Tensor, rows: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+    """Draw a column of each listed row, by inverting the row's distribution function.
+
+    Args:
+        logits: (A, R) float32, log-probabilities up to a constant per row.
+        rows: (P,) int32.
+        numbers: (P,) float32, uniform in [0, 1).
+
+    Returns:
+        (P,) int32; any column for rows whose logits are all -inf.
+    """
+    largest = tf.maximum(tf.reduce_max(logits, axis=1, keepdims=True), logits.dtype.min)
+    so_far = tf.cumsum(tf.exp(logits - largest), axis=1)
+    last = tf.shape(logits)[1] - 1
+    targets = numbers * tf.gather(so_far[:, -1], rows)
+
+    def halve(low: tf.Tensor, high: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        middle = (low + high) // 2
+        beyond = tf.gather_nd(so_far, tf.stack([rows, middle], axis=1)) > targets
+        return tf.where(beyond, low, tf.minimum(middle + 1, high)), tf.where(beyond, middle, high)
+
+    # The first column whose sum exceeds the target lies within [low, high].
+    low = tf.zeros_like(rows)
+    found, _ = tf.while_loop(lambda low, high: tf.reduce_any(low < high), halve, (low, low + last))
+    return found
 
 
 def distance_weights(

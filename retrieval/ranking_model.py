@@ -1,15 +1,19 @@
 """The model that Keras' ``fit`` trains: an embedding network and a ranking loss."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from retrieval.chunked_gradients import Step, chunked_gradients
-from retrieval.errors import UserError
-from retrieval.losses.base import RankingLoss
 from retrieval.models.freezing import batch_norms, inference_mode
 from retrieval.optimizers import apply_scaled, replica_mean
+from retrieval.ranking_batch import gather_replicas, relative_spread
+from retrieval.ranking_checks import checked_batch, checked_loss, refuse_in_compile
 
 
+@keras.saving.register_keras_serializable(package="retrieval")
 class RankingModel(keras.Model):
     """An embedding network trained by a loss over the whole batch, and by the loss's own weights.
 
@@ -21,15 +25,19 @@ class RankingModel(keras.Model):
         model = RankingModel(network, loss)
         model.compile(optimizer=keras.optimizers.Adam(1e-4))
         model.fit(images, labels, batch_size=120)
+        model.save("model.keras")  # or keras.callbacks.ModelCheckpoint("model.keras")
+        model = keras.models.load_model("model.keras")  # goes on where it was saved
 
     ``train_step`` differs from Keras' own in four ways: the loss sees the *global* batch when
     several replicas train (embeddings are gathered before it), the loss may own trainable weights
     (proxies, margins), the logged loss is the batch's own rather than a running mean, and the
-    spread of the embeddings is logged so that a collapse is seen while it happens.
+    spread of the embeddings is logged so that a collapse is seen while it happens. ``evaluate`` and
+    ``validation_data`` give the mean of the batches' losses and leave the loss as it is: a memory
+    is compared with but not filled, and the same negatives are drawn each time.
 
     Attributes:
         network: images or features -> embeddings (B, D).
-        ranking_loss: ``loss(labels (B,), embeddings (B, D)) -> scalar``.
+        ranking_loss: ``loss(labels (B,), embeddings (B, D)) -> scalar``, or the name of one.
         freeze_steps: Steps during which the sub-model ``backbone`` stays as it is, its batch norms
             in inference mode.
         freeze_batch_norm_steps: Steps during which its batch norms do: they normalise by their
@@ -37,23 +45,27 @@ class RankingModel(keras.Model):
         multipliers: Learning rate of ``"backbone"`` and ``"loss"`` relative to the head's; default:
             1 and what the loss recommends.
         chunk_size: Images embedded at a time, to save memory; 0: the whole batch. For one replica.
+        dtype: Policy of the step: with ``mixed_float16``, ``compile`` scales the loss; default:
+            Keras' global policy.
 
     Raises:
-        UserError: The loss owns weights and has not been built: they would not be trained.
+        UserError: Not a loss, or one that owns weights and has not been built: they would not be
+            trained.
     """
 
     def __init__(
         self,
         network: keras.Model,
-        ranking_loss: keras.losses.Loss,
+        ranking_loss: keras.losses.Loss | Callable | str,
         freeze_steps: int = 0,
         multipliers: dict[str, float] | None = None,
         chunk_size: int = 0,
         *,
         freeze_batch_norm_steps: int = 0,
+        dtype: str | dict | keras.DTypePolicy | None = None,
     ) -> None:
-        super().__init__(name="ranking")
-        check_built(ranking_loss)
+        super().__init__(name="ranking", dtype=dtype)
+        ranking_loss = checked_loss(ranking_loss)
         self.network = network
         self.built = network.built
         self.freeze_steps = freeze_steps
@@ -69,15 +81,81 @@ class RankingModel(keras.Model):
         """Embed a batch: (B, ...) -> (B, D)."""
         return self.network(inputs, training=training)
 
+    @property
+    def trainable_variables(self) -> list:
+        """What is trained, in the order the optimiser keeps its moments: network, then loss."""
+        if not self.trainable:
+            return []
+        return [*self.network.trainable_variables, *self.loss_weights]
+
+    def compile(
+        self,
+        optimizer: str | keras.optimizers.Optimizer = "rmsprop",
+        loss: None = None,
+        loss_weights: None = None,
+        metrics: None = None,
+        weighted_metrics: None = None,
+        **options: Any,
+    ) -> None:
+        """Set the optimiser, and Keras' other options of ``compile``.
+
+        The loss is the model's own already, and metrics of an embedding are those of
+        :func:`retrieval.evaluate`: the parameters for them are refused with a UserError.
+        """
+        name = getattr(self.ranking_loss, "name", "a function")
+        refuse_in_compile(name, loss, loss_weights, metrics, weighted_metrics)
+        super().compile(optimizer=optimizer, **options)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile as the saved model was, with an optimiser ready for its saved moments."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what makes an equal model; weights, those of the loss too, are saved beside it."""
+        return {
+            "network": keras.saving.serialize_keras_object(self.network),
+            "ranking_loss": keras.saving.serialize_keras_object(self.ranking_loss),
+            "freeze_steps": self.freeze_steps,
+            "multipliers": dict(self.multipliers),
+            "chunk_size": self.chunk_size,
+            "freeze_batch_norm_steps": self.freeze_batch_norm_steps,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "RankingModel":
+        """Make the model; the network and the loss come with their variables."""
+        parts = {
+            part: keras.saving.deserialize_keras_object(config[part])
+            for part in ("network", "ranking_loss")
+        }
+        return cls(**config | parts)
+
+    def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Compute the loss of a batch, and leave the loss's state as it was."""
+        inputs, labels = checked_batch(data)
+        embeddings = tf.cast(self.network(inputs, training=False), tf.float32)
+        size = tf.shape(embeddings)[0]
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        state = [tf.identity(v.value) for v in self.loss_state]
+        loss = self.ranking_loss(*gather_replicas(labels, embeddings, replicas))
+        for variable, before in zip(self.loss_state, state, strict=True):
+            variable.assign(before)
+        mean = next(metric for metric in self.metrics if metric.name == "loss")
+        mean.update_state(loss, sample_weight=size)
+        return {"loss": mean.result()}
+
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Take one optimiser step on a batch of (inputs (B, ...), labels (B,))."""
-        inputs, labels = data
+        inputs, labels = checked_batch(data)
         batch = inputs.shape[0]  # may be unknown when the step is traced
         if self.chunk_size and (batch is None or batch > self.chunk_size):
             step = self._in_chunks(inputs, labels)
         else:
             step = self._at_once(inputs, labels)
-        variables = self.network.trainable_variables + self.loss_weights
+        variables = self.trainable_variables
         apply_scaled(self.optimizer, step.gradients, variables, self._factors(variables))
         return {"loss": step.loss, "spread": relative_spread(step.embeddings)}
 
@@ -110,7 +188,7 @@ class RankingModel(keras.Model):
             loss = self.ranking_loss(labels, embeddings)
             # Every replica computes the same global loss, and gradients are summed over them.
             scaled = self.optimizer.scale_loss(loss / replicas)
-        variables = self.network.trainable_variables + self.loss_weights
+        variables = self.trainable_variables
         gradients = tape.gradient(
             scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
@@ -148,46 +226,3 @@ class RankingModel(keras.Model):
     def _backbone_ids(self) -> set[int]:
         backbone = self._backbone()
         return set() if backbone is None else {id(v) for v in backbone.trainable_variables}
-
-
-def check_built(loss: keras.losses.Loss) -> None:
-    """Check that a loss has the weights it owns, if any.
-
-    Raises:
-        UserError: It has not.
-    """
-    owns = isinstance(loss, RankingLoss) and type(loss).add_variables != RankingLoss.add_variables
-    if owns and not loss.built:
-        raise UserError(
-            f"loss {loss.name} owns weights: call its build(num_classes, embedding_size) first"
-        )
-
-
-def gather_replicas(
-    labels: tf.Tensor, embeddings: tf.Tensor, replicas: int
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Concatenate the batch over replicas, so that pairs across replicas count.
-
-    Args:
-        labels: (B,) of this replica.
-        embeddings: (B, D) of this replica.
-        replicas: Replicas in sync; 1 returns the inputs.
-
-    Returns:
-        Labels (R * B,) and embeddings (R * B, D), differentiable.
-    """
-    if replicas == 1:
-        return labels, embeddings
-    context = tf.distribute.get_replica_context()
-    return context.all_gather(labels, axis=0), context.all_gather(embeddings, axis=0)
-
-
-def relative_spread(embeddings: tf.Tensor) -> tf.Tensor:
-    """Return how far embeddings (B, D) lie from their mean, relative to their length: scalar.
-
-    0 means that every image gets the same embedding (collapse); about 1 is usual.
-    """
-    centred = embeddings - tf.reduce_mean(embeddings, axis=0, keepdims=True)
-    within = tf.reduce_mean(tf.reduce_sum(tf.square(centred), axis=1))
-    total = tf.reduce_mean(tf.reduce_sum(tf.square(embeddings), axis=1))
-    return tf.sqrt(within / tf.maximum(total, 1e-30))

@@ -54,7 +54,10 @@ class Angular(RankingLoss):
         if self.form == "softmax":
             logits = tf.matmul(toward, positives, transpose_b=True)
             same = same_labels(anchor_labels, positive_labels)
-            return mean_over(*softmax_to_targets(tf.linalg.set_diag(logits, own), same))
+            # Not set_diag, whose gradient XLA compiles for batches of one size only.
+            order = tf.range(tf.shape(logits)[0])
+            logits = tf.where(order[:, None] == order[None, :], own[:, None], logits)
+            return mean_over(*softmax_to_targets(logits, same))
         logits = tf.matmul(toward, embeddings, transpose_b=True)
         negatives = tf.not_equal(anchor_labels[:, None], labels[None, :])
         losses = tf.nn.softplus(masked_logsumexp(logits, negatives) - own)

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from retrieval.errors import UserError
 from retrieval.losses.masks import Pairs, pairs_across, pairs_within
+from retrieval.losses.untrained import warn_if_untrained
 
 # Squares of larger components, summed over pairs and dimensions, would leave float32.
 LARGEST_COMPONENT = 1e12
@@ -37,6 +38,8 @@ class RankingLoss(keras.losses.Loss):
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name=name, dtype="float32")
         self.built = False
+        self._warned = False
+        self._sizes: dict[str, int] = {}
         self.trainable_variables: list[keras.Variable] = []
         self.non_trainable_variables: list[keras.Variable] = []
 
@@ -51,7 +54,8 @@ class RankingLoss(keras.losses.Loss):
         if not self.built:
             self.built = True
             # NumPy integers would give the variables' indices another dtype.
-            self.add_variables(int(num_classes), int(embedding_size))
+            self._sizes = {"num_classes": int(num_classes), "embedding_size": int(embedding_size)}
+            self.add_variables(**self._sizes)
 
     def add_variables(self, num_classes: int, embedding_size: int) -> None:
         """Fill the lists of variables; most losses own none."""
@@ -95,7 +99,10 @@ class RankingLoss(keras.losses.Loss):
             embeddings, finite = bounded(embeddings)
             compute = self.call if embeddings.shape[0] else self.call_maybe_empty
             # A diverged network must show in the loss; its weights get no step from it.
-            return tf.where(finite, compute(labels, embeddings), float("nan"))
+            value = tf.where(finite, compute(labels, embeddings), float("nan"))
+        if self.trainable_variables and not self._warned:
+            self._warned = warn_if_untrained(self.name, self.trainable_variables)
+        return value
 
     def call_maybe_empty(self, labels: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
         """Call on a batch that may have no rows, as replicas get them: (B,), (B, D) -> scalar."""
@@ -104,8 +111,25 @@ class RankingLoss(keras.losses.Loss):
         return tf.where(tf.shape(labels)[0] > 0, value, 0.0)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's options, ready for ``from_config`` and for YAML."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        """Return the constructor's options, ready for ``from_config`` and for YAML.
+
+        A loss that has variables adds ``built_for``, what it was built with. Their values are no
+        part of it: :class:`retrieval.RankingModel` saves them, plain Keras does not.
+        """
+        config = {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        if self._sizes and (self.trainable_variables or self.non_trainable_variables):
+            config["built_for"] = dict(self._sizes)
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "RankingLoss":
+        """Make an equal loss, with new variables if that one had any."""
+        options = dict(config)
+        sizes = options.pop("built_for", None)
+        loss = cls(**options)
+        if sizes is not None:
+            loss.build(**sizes)
+        return loss
 
 
 class PairLoss(RankingLoss):
@@ -125,6 +149,7 @@ class PairLoss(RankingLoss):
         embeddings: tf.Tensor,
         reference_labels: tf.Tensor,
         references: tf.Tensor,
+        usable: tf.Tensor | None = None,
     ) -> tf.Tensor:
         """Compute the loss over the pairs of a batch and other embeddings.
 
@@ -133,11 +158,14 @@ class PairLoss(RankingLoss):
             embeddings: (B, D), the anchors.
             reference_labels: (R,).
             references: (R, D), none of them an anchor itself.
+            usable: (R,) bool, the references that count; None: all of them.
 
         Returns:
             Scalar, float32.
         """
-        return self.from_pairs(pairs_across(labels, embeddings, reference_labels, references))
+        return self.from_pairs(
+            pairs_across(labels, embeddings, reference_labels, references, usable)
+        )
 
     def from_pairs(self, pairs: Pairs) -> tf.Tensor:
         """Compute the scalar loss from the pairs."""

@@ -89,20 +89,17 @@ class CrossBatchMemory(RankingLoss):
         return self.call(labels, embeddings)
 
     def _value(self, labels: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
-        filled = tf.minimum(tf.convert_to_tensor(self._added), self.size)
-        ready = (filled > 0) & (tf.convert_to_tensor(self._calls) >= self.start)
-        return self.loss.call(labels, embeddings) + tf.cond(
-            ready,
-            lambda: self.weight * self._against_memory(labels, embeddings, filled),
-            lambda: 0.0,
-        )
-
-    def _against_memory(
-        self, labels: tf.Tensor, embeddings: tf.Tensor, filled: tf.Tensor
-    ) -> tf.Tensor:
-        older_labels = tf.convert_to_tensor(self._labels)[:filled]
-        older = tf.convert_to_tensor(self._embeddings)[:filled]
-        return self.loss.against(labels, embeddings, older_labels, tf.stop_gradient(older))
+        # The whole queue with a mask, without a slice or a condition: XLA compiles no gradient of a
+        # tensor whose shape is known only when it runs. Without usable rows there is no pair: 0.
+        started = tf.convert_to_tensor(self._calls) >= self.start
+        added = tf.convert_to_tensor(self._added)
+        usable = (tf.range(self.size, dtype=added.dtype) < added) & started
+        older = tf.stop_gradient(tf.convert_to_tensor(self._embeddings))
+        # Zeros far from the data would move the centre that distances are computed about.
+        older = tf.where(usable[:, None], older, older[:1])
+        older_labels = tf.convert_to_tensor(self._labels)
+        against = self.loss.against(labels, embeddings, older_labels, older, usable)
+        return self.loss.call(labels, embeddings) + self.weight * against
 
     def _add(self, labels: tf.Tensor, embeddings: tf.Tensor) -> None:
         # Only the last M rows of a batch larger than the memory would survive.
@@ -123,4 +120,4 @@ class CrossBatchMemory(RankingLoss):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "CrossBatchMemory":
         """Rebuild the wrapper and the loss in it."""
-        return cls(**config | {"loss": keras.losses.deserialize(config["loss"])})
+        return super().from_config(config | {"loss": keras.losses.deserialize(config["loss"])})

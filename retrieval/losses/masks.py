@@ -34,11 +34,29 @@ def pairs_within(labels: tf.Tensor, embeddings: tf.Tensor) -> Pairs:
 
 
 def pairs_across(
-    labels: tf.Tensor, anchors: tf.Tensor, reference_labels: tf.Tensor, references: tf.Tensor
+    labels: tf.Tensor,
+    anchors: tf.Tensor,
+    reference_labels: tf.Tensor,
+    references: tf.Tensor,
+    usable: tf.Tensor | None = None,
 ) -> Pairs:
-    """Pair every anchor (A, D) with every reference (R, D), by their labels (A,) and (R,)."""
+    """Pair every anchor with every reference, by their labels.
+
+    Args:
+        labels: (A,) of the anchors.
+        anchors: (A, D) float32.
+        reference_labels: (R,).
+        references: (R, D) float32.
+        usable: (R,) bool, the references that may be in a pair; None: all of them.
+
+    Returns:
+        The pairs.
+    """
     same = tf.equal(labels[:, None], reference_labels[None, :])
-    return Pairs(labels, anchors, references, same, tf.logical_not(same))
+    negatives = tf.logical_not(same)
+    if usable is not None:
+        same, negatives = same & usable, negatives & usable
+    return Pairs(labels, anchors, references, same, negatives)
 
 
 def mean_over(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:

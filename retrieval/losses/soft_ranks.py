@@ -108,9 +108,10 @@ def _gradient(comparisons: _Comparisons, values: tf.Tensor, upstream: tf.Tensor)
         own = tf.where((order < count)[:, None], tf.gather(upstream, chosen), 0.0)
         weights = own[:, :1] + tf.where(same, own[:, 1:], 0.0)
         slopes = weights * above * (1 - above) / comparisons.temperature
-        rows = tf.math.unsorted_segment_sum(slopes, comparisons.queries(chosen), size)
+        # Scattered, not summed by segment: XLA must not have to know the number of segments.
+        total = tf.tensor_scatter_nd_add(total, comparisons.queries(chosen)[:, None], slopes)
         back = -tf.reduce_sum(slopes, axis=1)
-        total = tf.tensor_scatter_nd_add(total + rows, tf.gather(pairs, chosen), back)
+        total = tf.tensor_scatter_nd_add(total, tf.gather(pairs, chosen), back)
         return start + size, total
 
     return tf.while_loop(

@@ -1,4 +1,4 @@
-"""What pages read of a run is checked when it is opened; the reason is one line, with the way out."""
+"""What pages read of a run is checked when it is opened; the reason is one line, with a way out."""
 
 import re
 
