@@ -1,0 +1,57 @@
+"""Losses compile: under XLA, which Keras chooses on a GPU, and for batches whose size is known."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from retrieval.losses import LOSSES, get_loss
+
+CLASSES, SIZE = 3, 4
+LABELS = np.repeat(np.arange(CLASSES), 4)
+EMBEDDINGS = np.random.default_rng(0).normal(size=(len(LABELS), SIZE)).astype(np.float32)
+WRAPPABLE = [name for name, entry in LOSSES.items() if entry.memory]
+
+
+def built(name: str, **options):
+    loss = get_loss(name, **options)
+    loss.build(CLASSES, SIZE)
+    return loss
+
+
+def value_and_gradient(loss, labels: tf.Tensor, embeddings: tf.Tensor):
+    with tf.GradientTape() as tape:
+        tape.watch(embeddings)
+        value = loss(labels, embeddings)
+    return value, tape.gradient(value, embeddings)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("rows", [0, 1])
+def test_a_graph_for_no_or_one_image_gives_finite_values(name, rows):
+    step = tf.function(value_and_gradient, autograph=False)
+    batch = tf.constant(LABELS[:rows]), tf.constant(EMBEDDINGS[:rows])
+    value, gradient = step(built(name), *batch)
+    assert np.isfinite(value)
+    assert gradient.shape == (rows, SIZE)
+    assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("name", [n for n in WRAPPABLE if n != "margin_loss"])  # which draws
+def test_a_memory_filling_up_gives_the_same_under_xla(name):
+    step = tf.function(value_and_gradient, autograph=False, jit_compile=True)
+    batch = tf.constant(LABELS), tf.constant(EMBEDDINGS)
+    compiled, eager = (built(name, cross_batch_memory={"size": 20, "start": 1}) for _ in range(2))
+    for _ in range(3):  # the queue holds 0, 12 and 20 rows
+        value, gradient = step(compiled, *batch)
+        wanted, wanted_gradient = value_and_gradient(eager, *batch)
+        np.testing.assert_allclose(value, wanted, rtol=1e-3)
+        np.testing.assert_allclose(gradient, wanted_gradient, rtol=1e-2, atol=1e-4)
+
+
+def test_drawing_negatives_compiles_under_xla():
+    step = tf.function(value_and_gradient, autograph=False, jit_compile=True)
+    loss = built("margin_loss", cross_batch_memory={"size": 20, "start": 1})
+    for _ in range(2):
+        value, gradient = step(loss, tf.constant(LABELS), tf.constant(EMBEDDINGS))
+        assert value > 0
+        assert np.isfinite(gradient).all()
