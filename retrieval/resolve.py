@@ -148,7 +148,21 @@ def resolve(settings: TrainSettings, catalog: Catalog) -> TrainSettings:
         changes["normalize"] = entry.normalize or HEADS[settings.head].normalize
     changes["classes_per_batch"] = wanted or min(entry.classes_per_batch, classes)
     changes["samples_per_class"] = settings.samples_per_class or entry.samples_per_class
+    if settings.memory_batches:
+        changes |= memory_use(settings)
     return settings.with_(**changes)
+
+
+def memory_use(settings: TrainSettings) -> dict[str, float]:
+    """Return from which step on a cross-batch memory is used and its weight, as settings.
+
+    By default after a tenth of the steps, 1,000 at most: before, the network changes too fast.
+    """
+    start, weight = settings.memory_start, settings.memory_weight
+    return {
+        "memory_start": min(1000, settings.steps // 10) if start is None else start,
+        "memory_weight": 1.0 if weight is None else weight,
+    }
 
 
 def _from_recipe(settings: TrainSettings, name: str) -> bool:

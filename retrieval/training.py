@@ -31,7 +31,7 @@ from retrieval.optimizers import build_optimizer
 from retrieval.precision import mixed_precision
 from retrieval.ranking_model import RankingModel
 from retrieval.replicas import strategy_of
-from retrieval.resolve import in_training_metrics
+from retrieval.resolve import in_training_metrics, memory_use
 from retrieval.sampling import PKSampler
 from retrieval.schedules import build_schedule
 from retrieval.settings import TrainSettings
@@ -118,11 +118,11 @@ def memory_options(settings: TrainSettings) -> dict | None:
     if not settings.memory_batches:
         return None
     batch = settings.classes_per_batch * settings.samples_per_class
-    start, weight = settings.memory_start, settings.memory_weight
+    use = memory_use(settings)
     return {
         "size": settings.memory_batches * batch,
-        "start": min(1000, settings.steps // 10) if start is None else start,
-        "weight": 1.0 if weight is None else weight,
+        "start": use["memory_start"],
+        "weight": use["memory_weight"],
     }
 
 

@@ -32,7 +32,10 @@ def test_the_config_says_every_setting_that_was_used(run, settings):
     stored = TrainSettings.from_mapping(run.config["settings"])
     assert stored == resolve(settings, load_catalog("folder", settings.data))
     left_open = {k for k, v in stored.to_mapping().items() if v is None}
-    assert left_open <= {"recipe", "pre_crop", "clip_norm", "loss_multiplier"}
+    without_memory = {"memory_start", "memory_weight"}
+    assert left_open <= {"recipe", "pre_crop", "clip_norm", "loss_multiplier"} | without_memory
+    remembering = resolve(settings.with_(memory_batches=2), load_catalog("folder", settings.data))
+    assert not without_memory & {k for k, v in remembering.to_mapping().items() if v is None}
     assert set(run.config["provenance"]["seconds"]) == {"train", "embed", "evaluate"}
 
 
