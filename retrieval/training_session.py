@@ -19,6 +19,12 @@ BASELINE_LOSSES = (
     "angular_loss",
     "contrastive_loss",
 )
+ALL = "all"  # as a loss
+
+
+def losses_of(loss: str) -> tuple[str, ...]:
+    """Return what ``--loss`` stands for: ``all`` is the untrained backbone and six losses."""
+    return (UNTRAINED, *BASELINE_LOSSES) if loss == ALL else (loss,)
 
 
 def expand(settings: TrainSettings, seeds: int) -> list[TrainSettings]:
@@ -31,13 +37,10 @@ def expand(settings: TrainSettings, seeds: int) -> list[TrainSettings]:
     Returns:
         Settings of the single runs, in the order they are made.
     """
-    if settings.loss == "all":
-        each = [
-            without_loss_settings(settings),
-            *(settings.with_(loss=loss) for loss in BASELINE_LOSSES),
-        ]
-    else:
-        each = [settings]
+    each = [settings]
+    if settings.loss == ALL:
+        _, *losses = losses_of(ALL)
+        each = [without_loss_settings(settings), *(settings.with_(loss=loss) for loss in losses)]
     return [
         one.with_(seed=one.seed + repeat)
         for one in each

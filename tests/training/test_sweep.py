@@ -10,6 +10,7 @@ from retrieval.errors import UserError
 from retrieval.report import group_runs
 from retrieval.runs import open_run
 from retrieval.sweep import read_grid, sweep
+from retrieval.training_session import BASELINE_LOSSES
 
 
 @pytest.fixture
@@ -58,6 +59,92 @@ def test_a_recipe_is_followed(write):
         assert (settings.loss_options, settings.scaled) == ({"margin": 1.0}, False)
     found = read_grid(write({"base": base, "grid": {"steps": [10]}}))
     assert found["hard_triplet-steps10"].scaled
+
+
+def test_options_of_the_base_and_of_the_grid_are_merged_and_the_grid_wins(write):
+    base = {
+        "loss_options": {"margin": 0.1, "distance": "cosine"},
+        "dataset": "folder",
+        "dataset_options": {"test_fraction": 0.3, "split_seed": 0},
+    }
+    grid = {
+        "loss": ["hard_triplet"],
+        "loss_options": [{"margin": 0.3}, {"positives": "easiest"}],
+        "dataset_options": [{"split_seed": 1}],
+    }
+    found = list(read_grid(write({"base": base, "grid": grid})).items())
+    assert [name for name, _ in found] == [
+        "hard_triplet-split_seed1-margin0.3",
+        "hard_triplet-split_seed1-positiveseasiest",
+    ]
+    assert [settings.loss_options for _, settings in found] == [
+        {"margin": 0.3, "distance": "cosine"},
+        {"margin": 0.1, "distance": "cosine", "positives": "easiest"},
+    ]
+    for _, settings in found:
+        assert settings.dataset_options == {"test_fraction": 0.3, "split_seed": 1}
+
+
+@pytest.mark.parametrize("part", ["base", "grid"])
+def test_an_option_that_a_loss_lacks_and_another_has_is_left_out_of_its_runs(write, part):
+    content = {"base": {}, "grid": {"loss": ["none", "hard_triplet", "npairs_loss"]}}
+    options = {"margin": 0.3}
+    content[part]["loss_options"] = options if part == "base" else [options]
+    found = read_grid(write(content)).values()
+    assert [settings.loss_options for settings in found] == [{}, options, {}]
+    # One that no loss of the sweep has is a mistake.
+    options["margn"] = 0.3
+    with pytest.raises(UserError, match="unknown option of hard_triplet 'margn'"):
+        read_grid(write(content))
+
+
+@pytest.mark.parametrize("part", ["base", "grid"])
+def test_options_of_the_untrained_network_alone_are_refused(write, part):
+    content = {"base": {}, "grid": {"loss": ["none"]}}
+    content[part]["loss_options"] = {"margin": 1} if part == "base" else [{"margin": 1}]
+    with pytest.raises(UserError, match="--loss-option has no effect with --loss none"):
+        read_grid(write(content))
+
+
+def test_a_recipe_keeps_its_options_where_the_grids_are_of_another_loss(write):
+    base = {"recipe": "cub200/hard_triplet", "data": "somewhere"}
+    grid = {"loss": ["hard_triplet", "ntxent"], "loss_options": [{"temperature": 0.5}]}
+    found = read_grid(write({"base": base, "grid": grid}))
+    assert found["hard_triplet"].loss_options == {"margin": 1.0}
+    assert found["ntxent-temperature0.5"].loss_options == {"temperature": 0.5}
+
+
+@pytest.mark.parametrize("part", ["base", "grid"])
+def test_the_loss_all_is_the_untrained_network_and_the_six_losses(write, part):
+    content = {"base": {"memory_batches": 0, "loss_options": {}}, "grid": {"seed": [0, 1]}}
+    content[part]["loss"] = "all" if part == "base" else ["all"]
+    found = read_grid(write(content))
+    wanted = {f"{loss}-seed{seed}" for loss in BASELINE_LOSSES for seed in (0, 1)}
+    assert set(found) == {"untrained", *wanted}
+    assert len(found) == 13
+
+
+def test_the_untrained_network_has_no_memory(write):
+    base = {"memory_batches": 4, "memory_weight": 0.5}
+    found = read_grid(write({"base": base, "grid": {"loss": ["none", "ntxent"]}}))
+    assert [(s.memory_batches, s.memory_weight) for s in found.values()] == [(0, None), (4, 0.5)]
+
+
+def test_an_error_names_the_file_and_the_grid_point(write):
+    grid = {"loss": ["semi_hard_triplet", "contrastive_loss"], "seed": [3]}
+    path = write({"base": {"samples_per_class": 2}, "grid": grid})
+    with pytest.raises(UserError) as caught:
+        read_grid(path)
+    where = f"{path}: loss=contrastive_loss, seed=3: --samples-per-class 2"
+    assert str(caught.value).startswith(where)
+    path = write("grid: {loss_options: [{margin: 0.1}], steps: [5, many]}")
+    with pytest.raises(UserError) as caught:
+        read_grid(path)
+    assert str(caught.value).startswith(f"{path}: margin=0.1, steps=many: steps = 'many'")
+    path = write("base: {steps: many}")
+    with pytest.raises(UserError) as caught:
+        read_grid(path)
+    assert str(caught.value).startswith(f"{path}: steps = 'many'")
 
 
 def test_numbers_that_yaml_reads_as_text_are_numbers(write):
