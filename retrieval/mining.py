@@ -218,6 +218,40 @@ def multi_similarity_pairs(
     )
 
 
+def multi_similarity_triplets(
+    similarities: tf.Tensor, positives: tf.Tensor, negatives: tf.Tensor, epsilon: float = 0.1
+) -> Triplets:
+    """Make a triplet of each pair that :func:`multi_similarity_pairs` keeps.
+
+    A pair is kept for how it compares with its anchor's hardest pair of the other kind, and the two
+    are the triplet. That of the least similar positive and the most similar negative, if both are
+    kept, is thus listed for either.
+
+    Args:
+        similarities: (A, R) float32.
+        positives: (A, R) bool.
+        negatives: (A, R) bool.
+        epsilon: Slack.
+
+    Returns:
+        One triplet per kept pair, in row order, all valid.
+    """
+    kept = tf.logical_or(*multi_similarity_pairs(similarities, positives, negatives, epsilon))
+    far = float("inf")
+    least = tf.argmin(tf.where(positives, similarities, far), axis=1, output_type=tf.int32)
+    most = tf.argmax(tf.where(negatives, similarities, -far), axis=1, output_type=tf.int32)
+    pairs = tf.where(kept)
+    anchors, others = tf.cast(pairs[:, 0], tf.int32), tf.cast(pairs[:, 1], tf.int32)
+    same = tf.gather_nd(positives, pairs)
+    return Triplets(
+        anchors,
+        tf.where(same, others, tf.gather(least, anchors)),
+        tf.where(same, tf.gather(most, anchors), others),
+        # Not ones: XLA would count them to the length that the list might have had.
+        tf.gather_nd(kept, pairs),
+    )
+
+
 def all_triplets(positives: tf.Tensor, negatives: tf.Tensor, limit: int = 10_000_000) -> Triplets:
     """List every valid triplet. There are O(B^3): meant for inspection and small batches.
 

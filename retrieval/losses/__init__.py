@@ -171,6 +171,11 @@ _ENTRIES = (
         paper="Patel, Tolias, Matas 2022: Recall@k Surrogate Loss with Large Batches and "
         "Similarity Mixup, CVPR",
     ),
+    LossEntry(
+        "mined_triplet", "MinedTriplet", True, 20, 6, memory=True,
+        paper="Schroff, Kalenichenko, Philbin 2015: FaceNet, CVPR; by default with the miner of "
+        "Xuan, Stylianou, Pless 2020: Improved Embeddings with Easy Positive Triplet Mining, WACV",
+    ),
 )  # fmt: skip
 
 LOSSES: dict[str, LossEntry] = {entry.name: entry for entry in _ENTRIES}

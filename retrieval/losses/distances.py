@@ -8,6 +8,8 @@ import math
 
 import tensorflow as tf
 
+from retrieval.losses.cityblock import cityblock_distances
+
 DISTANCES = ("euclidean", "squared_euclidean", "cityblock", "cosine")
 
 
@@ -128,19 +130,30 @@ def rank_distances(name: str, anchors: tf.Tensor, references: tf.Tensor) -> tf.T
     """
     anchors, references = tf.stop_gradient(anchors), tf.stop_gradient(references)
     if name == "cityblock":
-        return _cityblock_distances(anchors, references)
+        return cityblock_distances(anchors, references)
     if name == "cosine":
         anchors, references = unit_rows(anchors), unit_rows(references)
         return tf.nn.relu(1 - tf.matmul(anchors, references, transpose_b=True))
     return squared_distances(anchors, references)
 
 
-def _cityblock_distances(anchors: tf.Tensor, references: tf.Tensor) -> tf.Tensor:
-    # One anchor at a time, so that the largest temporary is (R, D).
-    def of_anchor(anchor: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_sum(tf.abs(anchor - references), axis=1)
+def all_distances(name: str, anchors: tf.Tensor, references: tf.Tensor | None = None) -> tf.Tensor:
+    """Compute all distances, differentiably.
 
-    return tf.map_fn(of_anchor, anchors, parallel_iterations=1)
+    Args:
+        name: One of ``DISTANCES``.
+        anchors: (A, D) float32.
+        references: (R, D) float32; None compares the anchors with each other.
+
+    Returns:
+        (A, R) float32; coinciding rows have distance 0 and gradient 0, up to rounding.
+    """
+    if name == "cityblock":
+        return cityblock_distances(anchors, anchors if references is None else references)
+    if name == "cosine":
+        return 1 - cosines(anchors, references)
+    squared = squared_distances(anchors, references)
+    return safe_sqrt(squared) if name == "euclidean" else squared
 
 
 def paired_distances(name: str, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:

@@ -5,7 +5,12 @@ import pytest
 import tensorflow as tf
 
 from retrieval.losses import LOSSES, get_loss
-from retrieval.losses.distances import euclidean_distances, squared_distances
+from retrieval.losses.distances import (
+    DISTANCES,
+    all_distances,
+    euclidean_distances,
+    paired_distances,
+)
 from retrieval.mining import distance_weighted
 from tests.losses.oracles import ORACLES
 
@@ -26,6 +31,14 @@ CASES = [
     ("semi_hard_triplet", {}, MIXED),
     ("semi_hard_triplet", {"margin": 2.0}, BLOCKS),
     ("semi_hard_triplet", {"margin": "soft"}, MIXED),
+    ("mined_triplet", {}, MIXED),
+    ("mined_triplet", {"margin": "soft", "distance": "cosine"}, MIXED),
+    ("mined_triplet", {"miner": "batch_hard", "distance": "cityblock"}, MIXED),
+    ("mined_triplet", {"miner": "semi_hard", "distance": "euclidean", "margin": 1.0}, MIXED),
+    ("mined_triplet", {"miner": "semi_hard", "distance": "cosine", "margin": "none"}, BLOCKS),
+    ("mined_triplet", {"miner": "multi_similarity"}, MIXED),
+    ("mined_triplet", {"miner": "multi_similarity", "distance": "cosine"}, BLOCKS),
+    ("mined_triplet", {"miner": "multi_similarity", "distance": "cityblock"}, MIXED),
     ("lifted_loss", {}, MIXED),
     ("lifted_loss", {"margin": 2.5}, BLOCKS),
     ("npairs_loss", {}, PAIRED),
@@ -145,6 +158,21 @@ def test_value_and_gradients_of_embeddings_and_proxies(name, options):
     )
 
 
+def with_drawn_triplets(loss, x):
+    """The loss's value and gradients, and the triplets that it drew."""
+    drawn = []
+
+    def draw(*arguments, **options):
+        drawn.append(distance_weighted(*arguments, **options))
+        return drawn[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(f"{type(loss).__module__}.distance_weighted", draw)
+        found = value_and_gradients(loss, MIXED, x)
+    (mined,) = drawn
+    return found, list(zip(*(np.array(t) for t in mined[:3]), strict=True))
+
+
 @pytest.mark.parametrize("per_class", [False, True])
 def test_margin_loss_on_its_drawn_triplets(per_class):
     x = embeddings(MIXED)
@@ -155,17 +183,7 @@ def test_margin_loss_on_its_drawn_triplets(per_class):
     beta = [1.0, 1.1, 1.2, 1.3] if per_class else 1.2
     loss.set_weights([np.array(beta), *start[1:]])
 
-    drawn = []
-
-    def draw(*arguments, **options):
-        drawn.append(distance_weighted(*arguments, **options))
-        return drawn[-1]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("retrieval.losses.margin_loss.distance_weighted", draw)
-        value, (gradient, to_beta) = value_and_gradients(loss, MIXED, x)
-    (mined,) = drawn
-    triplets = list(zip(*(np.array(t) for t in mined[:3]), strict=True))
+    (value, (gradient, to_beta)), triplets = with_drawn_triplets(loss, x)
     assert len(triplets) == 4 * 3 * 2 + 2
     assert all(MIXED[a] == MIXED[p] != MIXED[n] for a, p, n in triplets)
 
@@ -178,6 +196,22 @@ def test_margin_loss_on_its_drawn_triplets(per_class):
     assert_close(to_beta, slope)
 
 
+@pytest.mark.parametrize("distance", ["squared_euclidean", "cosine", "cityblock"])
+def test_mined_triplet_on_its_drawn_triplets(distance):
+    x = embeddings(MIXED)  # not of unit length: negatives are drawn by angle all the same
+    loss = get_loss("mined_triplet", miner="distance_weighted", distance=distance, margin=0.5)
+    (value, (gradient,)), triplets = with_drawn_triplets(loss, x)
+    assert len(triplets) == 4 * 3 * 2 + 2
+    assert all(MIXED[a] == MIXED[p] != MIXED[n] for a, p, n in triplets)
+
+    def wanted(z):
+        options = {"margin": 0.5, "distance_": distance, "triplets": triplets}
+        return ORACLES["mined_triplet"](MIXED, z, **options)
+
+    assert value == pytest.approx(wanted(x), rel=1e-4)
+    assert_close(gradient, finite_differences(wanted, x))
+
+
 def test_euclidean_distances_of_points_far_from_the_origin():
     x = embeddings(MIXED)
     wanted = np.linalg.norm(x[:, None] - x[None], axis=2)
@@ -186,15 +220,22 @@ def test_euclidean_distances_of_points_far_from_the_origin():
     )
 
 
-def test_distances_to_other_points_carry_a_gradient_both_ways():
+@pytest.mark.parametrize("name", DISTANCES)
+def test_distances_to_other_points_carry_a_gradient_both_ways(name):
     a, b = (
         tf.constant(embeddings(MIXED), tf.float32),
         tf.constant(embeddings(PAIRED, 1), tf.float32),
     )
     upstream = tf.constant(np.random.default_rng(2).normal(size=(11, 10)), tf.float32)
+    rows, columns = np.indices((11, 10)).reshape(2, -1)
     with tf.GradientTape(persistent=True) as tape:
         tape.watch([a, b])
-        value = tf.reduce_sum(upstream * squared_distances(a, b))
-        wanted = tf.reduce_sum(upstream * tf.reduce_sum((a[:, None] - b[None]) ** 2, axis=2))
+        value = tf.reduce_sum(upstream * all_distances(name, a, b))
+        each = paired_distances(name, tf.gather(a, rows), tf.gather(b, columns))
+        wanted = tf.reduce_sum(tf.reshape(upstream, [-1]) * each)
+    assert_close(value, wanted.numpy())
     for point in (a, b):
-        assert_close(tape.gradient(value, point), tape.gradient(wanted, point).numpy())
+        assert_close(
+            tf.convert_to_tensor(tape.gradient(value, point)),
+            tf.convert_to_tensor(tape.gradient(wanted, point)).numpy(),
+        )

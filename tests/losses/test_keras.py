@@ -16,6 +16,7 @@ CHANGED = {
     "contrastive_loss": {"margin": 0.5, "pairs": "all"},
     "recall_at_k": {"ks": [1, 2]},
     "margin_loss": {"per_class": True},
+    "mined_triplet": {"miner": "distance_weighted", "distance": "cosine", "margin": "soft"},
 }
 
 

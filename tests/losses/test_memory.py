@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorflow.python.framework import op_callbacks
 
 from retrieval.losses import LOSSES
+from retrieval.losses.mined_triplet import MINERS
 from tests.losses.helpers import built, value_and_gradients
 
 BATCH, SIZE = 64, 32
@@ -16,6 +17,8 @@ VARIANTS = [
     ("hard_triplet", {"distance": "cityblock"}),
     ("hard_triplet", {"distance": "cosine"}),
     ("semi_hard_triplet", {"margin": "soft"}),
+    *(("mined_triplet", {"miner": miner}) for miner in MINERS),
+    ("mined_triplet", {"miner": "semi_hard", "distance": "cityblock"}),
     ("contrastive_loss", {"pairs": "all"}),
     ("angular_loss", {"form": "log_sum"}),
 ]

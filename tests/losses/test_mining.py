@@ -82,6 +82,22 @@ def test_multi_similarity_pairs():
         assert np.flatnonzero(kept[1][a]).tolist() == neg
 
 
+def test_multi_similarity_triplets_are_what_each_kept_pair_was_compared_with():
+    similarities, wanted = -DISTANCES, []
+    for a in range(11):
+        if not positives(a):
+            continue
+        least = min(positives(a), key=lambda j: similarities[a, j])
+        most = max(negatives(a), key=lambda j: similarities[a, j])
+        for j in range(11):
+            if j in positives(a) and similarities[a, j] < similarities[a, most] + 0.1:
+                wanted.append((a, j, most))
+            if j in negatives(a) and similarities[a, j] > similarities[a, least] - 0.1:
+                wanted.append((a, least, j))
+    assert len(wanted) < sum(len(positives(a)) + len(negatives(a)) for a in range(11))
+    assert rows(mining.multi_similarity_triplets(similarities, *MASKS, 0.1)) == wanted
+
+
 def test_all_triplets():
     wanted = [(a, p, n) for a in range(11) for p in positives(a) for n in negatives(a)]
     assert rows(mining.all_triplets(*MASKS)) == wanted
@@ -128,7 +144,8 @@ def test_batches_without_triplets_give_none(labels):
     x = np.random.default_rng(0).normal(size=(len(labels), 2))
     distances = np.linalg.norm(x[:, None] - x[None], axis=2).astype(np.float32)
     masks = pairs_within(tf.constant(labels), tf.constant(x, tf.float32))[3:]
-    for miner in (mining.batch_hard, mining.easy_positive, mining.semi_hard):
+    miners = (mining.batch_hard, mining.easy_positive, mining.semi_hard)
+    for miner in (*miners, mining.multi_similarity_triplets):
         assert rows(miner(distances, *masks)) == []
     assert rows(mining.distance_weighted(distances, *masks, 2, tf.constant([0, 0]))) == []
     assert rows(mining.all_triplets(*masks)) == []

@@ -40,6 +40,45 @@ def semi_hard_triplet(labels, x, margin=0.2):
     return mean(losses)
 
 
+def mined(labels, x, miner, distance_, epsilon=0.1):
+    """The triplets of a miner that draws none."""
+    triplets = []
+    for a in range(len(x)):
+        pos, neg = positives_of(labels, a), negatives_of(labels, a)
+        if not pos or not neg:
+            continue
+        far = {j: distance(x[a], x[j], distance_) for j in pos + neg}
+        alike = {j: cosine(x[a], x[j]) for j in pos + neg}
+        if miner == "batch_hard":
+            triplets.append((a, max(pos, key=far.get), min(neg, key=far.get)))
+        if miner == "easy_positive":
+            triplets.append((a, min(pos, key=far.get), min(neg, key=far.get)))
+        if miner == "semi_hard":
+            for p in pos:
+                beyond = [n for n in neg if far[n] > far[p]]
+                n = min(beyond, key=far.get) if beyond else max(neg, key=far.get)
+                triplets.append((a, p, n))
+        if miner == "multi_similarity":
+            least, most = min(pos, key=alike.get), max(neg, key=alike.get)
+            triplets += [(a, p, most) for p in pos if alike[p] < alike[most] + epsilon]
+            triplets += [(a, least, n) for n in neg if alike[n] > alike[least] - epsilon]
+    return triplets
+
+
+@oracle
+def mined_triplet(
+    labels, x, margin=0.2, miner="easy_positive", distance_="squared_euclidean", triplets=None
+):
+    if triplets is None:
+        triplets = mined(labels, x, miner, distance_)
+    return mean(
+        [
+            hinge(distance(x[a], x[p], distance_) - distance(x[a], x[n], distance_), margin)
+            for a, p, n in triplets
+        ]
+    )
+
+
 @oracle
 def margin_loss(labels, x, triplets, beta=1.2, margin=0.2, regularizer=0.0):
     total, active = 0.0, 0
