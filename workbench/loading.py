@@ -1,6 +1,7 @@
 """Cached access to run folders: one shared object per run, however many sessions look at it."""
 
 import contextlib
+import gc
 import importlib
 import os
 import threading
@@ -105,6 +106,10 @@ async def open_runs_early(app: st.App) -> AsyncIterator[dict]:
 
     def work() -> None:
         importlib.import_module("workbench.pages.evidence").compare_early(load_runs()[0])
+        # Streamlit collects garbage at the end of every run of the script, and nothing is sent
+        # meanwhile: a tenth of a second if it looks through all modules each time.
+        gc.collect()
+        gc.freeze()
 
     threading.Thread(target=work, daemon=True).start()
     yield {}
