@@ -101,6 +101,7 @@ def can_go_back() -> bool:
 
 
 def forget_items() -> None:
-    """Forget rows of the data set looked at before: they mean other items in the next one."""
+    """Forget rows and labels of the data set looked at before: they mean others in the next one."""
     _select(None)
+    st.session_state["pair"] = st.session_state["class"] = None
     st.session_state["trail"] = []

@@ -10,7 +10,7 @@ from workbench import failures, figures
 LONG = "Tropicana Golden Grapefruit Juice without pulp"
 
 
-def drawn(names: dict[int, str], **options: int):
+def drawn(names: dict[int, str], **options):
     table = failures.query_table(neighbours(), LABELS)
     return figures.confusion_map(failures.confused_pairs(table, LABELS), names, **options)
 
@@ -56,6 +56,12 @@ def test_a_scale_says_what_a_colour_counts(highest):
     assert list(squares.text) == [str(highest), "1", "1"]
     if highest > 1:  # dark squares have light numbers
         assert squares.textfont.color[0] == "white" != squares.textfont.color[1]
+
+
+def test_the_squares_of_the_chosen_pair_have_a_rim():
+    names = {0: "kiwi", 1: "lime"}
+    assert list(drawn(names).data[0].marker.line.width) == [0, 0]
+    assert min(drawn(names, chosen=(1, 0)).data[0].marker.line.width) > 0
 
 
 def test_only_the_classes_of_the_most_confused_pairs_are_drawn():

@@ -1,5 +1,6 @@
 """Notes on items, kept in a CSV file beside the run."""
 
+import io
 import threading
 
 import pandas as pd
@@ -95,6 +96,24 @@ def test_a_folder_that_cannot_be_written_to_is_one_line(make_run, monkeypatch):
     press(app, "Save")
     assert "the note cannot be written" in app.error[0].value
     assert notes.read_notes(run)["row"].tolist() == [4]
+
+
+def test_the_exported_notes_say_under_which_protocol_they_were_listed(make_run, monkeypatch):
+    run, exported = make_run("one"), []
+    notes.write_note(run, 4, "duplicate", "")
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(run.path.parents[1]))
+    draw = streamlit.download_button
+
+    def download(label, **options):
+        exported.append((label, options["data"]))
+        return draw(label, **options)
+
+    monkeypatch.setattr(streamlit, "download_button", download)
+    open_page("failures", tab="Notes")
+    data = next(data for label, data in exported if label == "Notes (CSV)")
+    table = pd.read_csv(io.BytesIO(data))
+    assert list(table) == [*notes.COLUMNS, "data set", "split", "protocol", "distance"]
+    assert table["tag"].tolist() == ["duplicate"]
 
 
 def press(app, label: str) -> None:

@@ -7,17 +7,23 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from workbench.figures.style import as_text, short_names, styled
-from workbench.palette import MISS
+from workbench.palette import MISS, RUN_A
 
 LONGEST = 22  # letters of a name beside the grid
 LETTER = 6.3  # mean width of a letter, pixels
 SLANT = 40  # degrees
+RIM = 2.5  # pixels around a chosen square
 SCALE = ((0.0, "#f8d9c0"), (0.35, "#eda46e"), (0.65, MISS), (1.0, "#7a2e00"))
 DARK_FROM = 0.5  # share of the highest count from which white is easier to read than black
 
 
 def confusion_map(
-    pairs: pd.DataFrame, names: dict[int, str], *, limit: int = 16, height: int = 500
+    pairs: pd.DataFrame,
+    names: dict[int, str],
+    *,
+    limit: int = 16,
+    height: int = 500,
+    chosen: tuple[int, int] | None = None,
 ) -> go.Figure:
     """Draw the most confused classes as a grid of squares: asked class by answered class.
 
@@ -29,6 +35,7 @@ def confusion_map(
         names: Class name per label.
         limit: At most this many classes.
         height: Pixels.
+        chosen: Labels of the pair whose squares have a rim, in any order.
 
     Returns:
         A figure; ``customdata`` of a square is ``[asked label, answered label]``.
@@ -42,6 +49,8 @@ def confusion_map(
     bottom = round(left * math.sin(math.radians(SLANT))) + 8
     side = max(7, min(26, (height - bottom - 60) // max(1, len(classes)) - 2))
     figure = go.Figure(_squares(cells, classes, names, side))
+    rims = [RIM if chosen and {a, b} == set(chosen) else 0 for a, b, _ in cells]
+    figure.update_traces(marker={"line": {"width": rims, "color": RUN_A}})
     figure.update_layout(annotations=_labels(short, whole), dragmode=False)
     span = len(classes) - 0.4
     lines = {"tickvals": list(range(len(classes))), "showticklabels": False}
@@ -94,7 +103,6 @@ def _squares(
             "cmin": 0,
             "cmax": highest,
             "colorscale": SCALE,
-            "line": {"width": 0},
             "colorbar": _scale_bar(highest),
         },
     )

@@ -1,19 +1,13 @@
 """Tables of the Failures page: pairs of classes and classes, to select from and to export."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pandas as pd
 import streamlit as st
 
 ROWS_SHOWN = 1000  # more are for the export
 LONGEST = 23  # letters in a table's cell
-ONE_ROW = {
-    "on_select": "rerun",
-    "selection_mode": "single-row-required",
-    "selection_default": {"selection": {"rows": [0]}},
-    "hide_index": True,
-}
 
 
 def pair_frame(pairs: pd.DataFrame, names: dict[int, str]) -> pd.DataFrame:
@@ -36,16 +30,17 @@ def pair_frame(pairs: pd.DataFrame, names: dict[int, str]) -> pd.DataFrame:
     )
 
 
-def pair_table(pairs: pd.DataFrame, names: dict[int, str], key: str) -> int:
+def pair_table(
+    pairs: pd.DataFrame, names: dict[int, str], key: str, at: int, choose: Callable[[int], None]
+) -> None:
     """Draw the pairs as a table.
 
     Args:
         pairs: See :func:`workbench.failures.confused_pairs`.
         names: Class name per label.
         key: Key of the table.
-
-    Returns:
-        Position of the selected pair.
+        at: Position of the chosen pair.
+        choose: Called with the position of a pair that is clicked.
     """
     shown = pair_frame(pairs[:ROWS_SHOWN], names)
     short = cell_names({*shown["Class"], *shown["Other class"]})
@@ -55,10 +50,10 @@ def pair_table(pairs: pd.DataFrame, names: dict[int, str], key: str) -> int:
     back = st.column_config.NumberColumn(width=40, help="Queries of the class on the right")
     wide = st.column_config.TextColumn(width=165)
     columns = {"→": forth, "←": back, "Class": wide, "Other class": wide}
-    event = st.dataframe(shown, height=500, key=key, column_config=columns, **ONE_ROW)
+    one = _one_row(key, at, len(shown), choose)
+    st.dataframe(shown, height=500, key=key, column_config=columns, **one)
     if len(pairs) > len(shown):
         st.caption(f"The {len(shown):,} most confused of {len(pairs):,} pairs; Export has all.")
-    return _selected(event, len(shown))
 
 
 def class_frame(classes: pd.DataFrame, names: dict[int, str]) -> pd.DataFrame:
@@ -82,16 +77,17 @@ def class_frame(classes: pd.DataFrame, names: dict[int, str]) -> pd.DataFrame:
     )
 
 
-def class_table(classes: pd.DataFrame, names: dict[int, str], key: str) -> int:
+def class_table(
+    classes: pd.DataFrame, names: dict[int, str], key: str, at: int, choose: Callable[[int], None]
+) -> None:
     """Draw the classes as a table in which every column is seen.
 
     Args:
         classes: See :func:`workbench.failures.class_table`.
         names: Class name per label.
         key: Key of the table.
-
-    Returns:
-        Position of the selected class.
+        at: Position of the chosen class.
+        choose: Called with the position of a class that is clicked.
     """
     frame = class_frame(classes[:ROWS_SHOWN], names)
     ends = zip(frame.pop("95 % from"), frame.pop("to"), strict=True)
@@ -105,10 +101,10 @@ def class_table(classes: pd.DataFrame, names: dict[int, str], key: str) -> int:
         "95 %": st.column_config.TextColumn(width=64, alignment="right"),
         "Queries": st.column_config.NumberColumn(width=66),
     }
-    event = st.dataframe(frame, height=600, key=key, column_config=columns, **ONE_ROW)
+    one = _one_row(key, at, len(frame), choose)
+    st.dataframe(frame, height=600, key=key, column_config=columns, **one)
     if len(classes) > len(frame):
         st.caption(f"The {len(frame):,} worst of {len(classes):,} classes; Export has all.")
-    return _selected(event, len(frame))
 
 
 def cell_names(names: Iterable[str]) -> dict[str, str]:
@@ -133,7 +129,27 @@ def _cut(name: str, first: int, last: int = 0) -> str:
     return f"{name[:first].rstrip()}…{name[len(name) - last :].lstrip()}"
 
 
-def _selected(event: dict, n: int) -> int:
-    """Return the selected row of a table of n rows; the first if a rewritten run has fewer now."""
-    rows = event["selection"]["rows"]
-    return rows[0] if rows and rows[0] < n else 0
+def _one_row(key: str, at: int, n: int, choose: Callable[[int], None]) -> dict:
+    """Return the options of a table in which one row is always selected.
+
+    Args:
+        key: Key of the table.
+        at: Position to select; one that the table does not show leaves its selection as it is.
+        n: Rows shown.
+        choose: Called with the position of a row that is clicked.
+    """
+    if at < n and key in st.session_state and st.session_state[key]["selection"]["rows"] != [at]:
+        # The address was changed, or a square of the grid was clicked.
+        st.session_state[key] = {"selection": {"rows": [at], "columns": [], "cells": []}}
+
+    def clicked() -> None:
+        rows = st.session_state[key]["selection"]["rows"]
+        if rows and rows[0] < n:
+            choose(rows[0])
+
+    return {
+        "on_select": clicked,
+        "selection_mode": "single-row-required",
+        "selection_default": {"selection": {"rows": [at if at < n else 0]}},
+        "hide_index": True,
+    }

@@ -8,12 +8,20 @@ from retrieval.errors import UserError
 from workbench import failures as analyses
 from workbench import figures
 from workbench.components import image_cards
-from workbench.exports import table_csv
+from workbench.exports import table_csv, with_protocol
 from workbench.figures.style import CONFIG
 from workbench.gallery import card, query_groups
 from workbench.notes import COLUMNS, read_notes
 from workbench.pages.class_tables import class_table, pair_table
 from workbench.pages.note_box import open_or_mark
+from workbench.pages.opened import (
+    chosen_class,
+    chosen_pair,
+    open_class,
+    open_row,
+    open_square,
+    turned,
+)
 from workbench.state import Selection
 from workbench.theme import class_names, file_stem, plain
 
@@ -38,24 +46,21 @@ def pairs_tab(chosen: Selection, table: pd.DataFrame) -> None:
         "one on the right, **←** the reverse. In the grid, a row is the class of the query, a "
         "column that of its answer. Click a row or a square for its images."
     )
+    at, pair = chosen_pair(pairs)
+    squares = turned(_key("square", chosen))
     left, right = st.columns([6, 7])
     with left:
-        at = pair_table(pairs, names, _key("pairs", chosen))
+        pair_table(pairs, names, _key("pairs", chosen), at, lambda row: open_row(pairs, row))
     with right.container(key="confusion"):
-        square = st.plotly_chart(
-            figures.confusion_map(pairs, names),
+        st.plotly_chart(
+            figures.confusion_map(pairs, names, chosen=pair),
             config=CONFIG,
-            key=_key("square", chosen),
-            on_select="rerun",
+            key=squares,
+            on_select=lambda: open_square(squares, pairs),
             selection_mode="points",
             alt="The most confused classes, query by answer",
         )
-    points = square["selection"]["points"]
-    if points and points[0].get("customdata"):
-        a, b = (int(x) for x in points[0]["customdata"])
-    else:
-        a, b = int(pairs["a"][at]), int(pairs["b"][at])
-    _pair_images(chosen, table, labels, (a, b))
+    _pair_images(chosen, table, labels, pair)
 
 
 def _pair_images(chosen: Selection, table: pd.DataFrame, labels, pair: tuple[int, int]) -> None:
@@ -100,10 +105,12 @@ def classes_tab(chosen: Selection, table: pd.DataFrame) -> None:
         "class. The range is its 95 % Wilson interval: where a class has few queries, a low "
         "recall may be chance. Click a row for its failures."
     )
+    at, label = chosen_class(classes)
     left, right = st.columns([6, 7])
     with left:
-        at = class_table(classes, names, _key("classes", chosen))
-    label = int(classes["label"][at])
+        class_table(
+            classes, names, _key("classes", chosen), at, lambda row: open_class(classes, row)
+        )
     part = analyses.confident_and_wrong(table[table["label"] == label])
     with right:
         st.markdown(_class_sentence(chosen, part, names, label, int(classes["queries"][at])))
@@ -138,7 +145,7 @@ def notes_tab(chosen: Selection, table: pd.DataFrame) -> None:
         return
     st.download_button(
         "Notes (CSV)",
-        data=table_csv(notes[COLUMNS]),
+        data=table_csv(with_protocol(notes[COLUMNS], chosen)),
         file_name=f"{file_stem(chosen)}-notes.csv",
         on_click="ignore",
         icon=":material/download:",
