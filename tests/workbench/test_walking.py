@@ -1,5 +1,7 @@
 """Searching and stepping through queries."""
 
+import json
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -105,3 +107,29 @@ def test_a_search_that_only_gallery_items_match_goes_to_the_first():
     assert "1 gallery item matches" in app.expander[0].label
     linked = open_page("retrieval", search="flower_0-0/3")
     assert linked.query_params["item"] == "111"
+
+
+@pytest.mark.parametrize("page", ["retrieval", "why"])
+def test_the_list_counts_the_queries_that_the_head_counts(make_run, photos, monkeypatch, page):
+    lone = photos["label"] == 0  # its gallery items become queries, which cannot be answered
+    run = make_run("one", items=photos.assign(role=photos["role"].where(~lone, "query")))
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(run.path.parents[1]))
+    said = "70 queries (6 more left out: no item of their class to find)"
+    app = open_page(page, item="6")
+    assert "70 queries" in app.caption[0].value
+    assert f"This item is 1 of {said}." in text_of(app)
+    unscored = text_of(open_page(page, item="5"))
+    assert f"This item is left out of the {said}." in unscored
+
+
+def test_queries_that_count_as_misses_are_counted_in_the_list(make_run, photos, monkeypatch):
+    lone = photos["label"] == 0
+    run = make_run("one", items=photos.assign(role=photos["role"].where(~lone, "query")))
+    metrics = json.loads((run.path / "metrics.json").read_text())
+    for result in metrics["results"]:
+        result["protocol"]["no_positive"] = "zero"
+    (run.path / "metrics.json").write_text(json.dumps(metrics))
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(run.path.parents[1]))
+    app = open_page("retrieval", item="6")
+    assert "76 queries" in app.caption[0].value
+    assert "This item is 7 of 76 queries." in text_of(app)

@@ -53,7 +53,7 @@ def retrieval_page() -> None:
     with bar:
         search_box(chosen, table)
         step_buttons(rows, row)
-    place_caption(rows, row)
+    place_caption(chosen, table, rows, row)
     gallery_matches(chosen, table, rows)
     found = answer(chosen.a, chosen.protocol, row, chosen.k)
     with head:

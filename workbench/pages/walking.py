@@ -9,6 +9,7 @@ from workbench.components import image_cards
 from workbench.failures import instructive_failure
 from workbench.gallery import card
 from workbench.state import Selection
+from workbench.tables import no_positive_rule
 from workbench.theme import plain
 from workbench.trail import can_go_back, current_item, go_back, go_to, show_item
 
@@ -92,10 +93,12 @@ def _standing(rows: np.ndarray, row: int) -> int:
     return row if row in known else next(before, row)
 
 
-def place_caption(rows: np.ndarray, row: int) -> None:
+def place_caption(chosen: Selection, table: pd.DataFrame, rows: np.ndarray, row: int) -> None:
     """Say where the item stands in the list, and what the list holds.
 
     Args:
+        chosen: What is being looked at.
+        table: See :func:`workbench.failures.query_table`.
         rows: See :func:`listed_queries`.
         row: The item looked at.
     """
@@ -105,13 +108,27 @@ def place_caption(rows: np.ndarray, row: int) -> None:
     if not len(rows):
         st.caption(f"There are no {what}.")
         return
-    at = np.flatnonzero(rows == row)
+    scored = _scored(chosen, table, rows)
+    lone = len(rows) - len(scored)
+    listed = f"{len(scored):,} {what}"
+    listed += f" ({lone:,} more left out: no item of their class to find)" if lone else ""
+    at = np.flatnonzero(scored == row)
     if len(at):
-        st.caption(f"This item is {at[0] + 1:,} of {len(rows):,} {what}.")
+        st.caption(f"This item is {at[0] + 1:,} of {listed}.")
         return
-    at = np.flatnonzero(rows == _standing(rows, row))
+    if row in rows:
+        st.caption(f"This item is left out of the {listed}.")
+        return
+    at = np.flatnonzero(scored == _standing(rows, row))
     where = f"from number {at[0] + 1:,} of them, looked at before" if len(at) else "among them"
-    st.caption(f"This item is not among the {len(rows):,} {what}. Next and Previous go on {where}.")
+    st.caption(f"This item is not among the {listed}. Next and Previous go on {where}.")
+
+
+def _scored(chosen: Selection, table: pd.DataFrame, rows: np.ndarray) -> np.ndarray:
+    """Return the rows of a list that the page's numbers are means over: see its head."""
+    if no_positive_rule(chosen.a, chosen.protocol) == "zero":
+        return rows
+    return rows[np.isin(rows, table["row"].to_numpy()[table["answerable"]])]
 
 
 def gallery_matches(chosen: Selection, table: pd.DataFrame, rows: np.ndarray) -> None:

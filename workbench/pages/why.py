@@ -44,7 +44,7 @@ def why_page() -> None:
     row = query_to_show(chosen, table, rows)
     with st.container(horizontal=True, vertical_alignment="center"):
         step_buttons(rows, row)
-        place_caption(rows, row)
+        place_caption(chosen, table, rows, row)
     found = answer(chosen.a, chosen.protocol, row, chosen.k)
     if not len(found.ids):
         st.info("The gallery is empty: there is no result to explain.")
