@@ -40,21 +40,21 @@ LEDE = (
 def overview_page() -> None:
     """Draw the page."""
     chosen = selection()
-    head = page_head("Overview", chosen, run=False)
+    # All is computed before anything is drawn: the browser draws what comes at once in one go.
     results = results_table(chosen.comparable, chosen.protocol, among=chosen.runs)
     table = loss_table(results)
     compared = compare_table(chosen, table)
     table = with_intervals(table, compared)
+    pairs = pd.DataFrame() if compared is None else both_ways(compared.pairs)
+    recall, training = _recall_figures(chosen, table), training_figures(chosen, table["runs"].sum())
+    head = page_head("Overview", chosen, run=False)
     with st.container(key="lede"):
         st.markdown(LEDE)
-    pairs = pd.DataFrame() if compared is None else both_ways(compared.pairs)
     headline(table, pairs)
     way_buttons()
     _losses(chosen, table, results)
-    recall = _recall_figures(chosen, table)
     _recall(table, recall)
     evidence(chosen, compared, pairs)
-    training = training_figures(chosen, table["runs"].sum())
     training_panel(training)
     _others(chosen)
     tables = {"Losses": lambda: table.drop(columns="runs"), "Runs": lambda: results}
