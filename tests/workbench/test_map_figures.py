@@ -136,6 +136,11 @@ def test_a_points_place_row_colour_and_sign_belong_together(n, dimensions):
     go.Figure(figure.to_dict())  # Plotly takes every part of it
 
 
+def test_the_legend_names_only_what_the_map_holds():
+    figure = figures.embedding_map(np.eye(2), np.arange(2), by_outcome(np.array([1, 1])))
+    assert [trace.name for trace in figure.data[1:]] == ["✓ right at rank 1"]
+
+
 def test_plotly_looks_for_no_point_under_the_pointer():
     """Plotly warns of colours sent as numbers whenever it finds one; the page finds it itself."""
     assert draw(np.zeros((3, 2)), by_outcome(np.ones(3))).data[0].hoverinfo == "skip"

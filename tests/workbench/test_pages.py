@@ -152,8 +152,10 @@ def test_a_slider_goes_through_the_steps_of_training(make_run, monkeypatch):
     monkeypatch.setenv("RETRIEVAL_RUNS", str(run.path.parents[1]))
     app = open_page("map")
     assert app.select_slider[0].options == ["step 100", "step 200", "finished"]
+    assert "those of the finished run" not in text_of(app)
     app.select_slider[0].set_value("step 100").run()
     assert not app.exception
+    assert "Colours, results and similarities stay those of the finished run" in text_of(app)
     assert app.query_params["step"] == "step 100"
 
 

@@ -39,21 +39,10 @@ def embedding_map(
     flat = points.shape[1] == 2
     order = colouring.back_to_front()
     points, rows, codes = points[order], np.asarray(rows)[order], colouring.codes[order]
-    data = {
-        **dict(zip("xyz", map(_Kept, _short(points).T.tolist()), strict=False)),
-        "type": "scattergl" if flat else "scatter3d",
-        "mode": "markers",
-        "marker": _marker(colouring, codes, flat),
-        "customdata": _Kept(rows.tolist()),
-        # The page finds the point under the pointer itself: Plotly looks at every point, and warns
-        # of colours in numbers. In three dimensions only Plotly knows where a point is.
-        "hoverinfo": "skip" if flat else "none",
-        "showlegend": False,
-        **({"unselected": {"marker": {"opacity": 0.12}}} if flat else {}),
-    }
-    figure = go.Figure([data], _validate=False)  # checking 60,000 symbols takes half a second
+    trace = _trace(points, rows, colouring, codes)
+    figure = go.Figure([trace], _validate=False)  # checking 60,000 symbols takes half a second
     if legend:
-        _add_legend(figure, colouring, flat)
+        _add_legend(figure, colouring, codes, flat)
     figure = styled(figure, height=height, legend=legend)
     _hide_axes(figure, flat)
     if frame is not None:
@@ -67,6 +56,22 @@ def embedding_map(
         datarevision=_revision(points, rows, colouring, codes),
     )
     return figure
+
+
+def _trace(points: np.ndarray, rows: np.ndarray, colouring: Colouring, codes: np.ndarray) -> dict:
+    flat = points.shape[1] == 2
+    return {
+        **dict(zip("xyz", map(_Kept, _short(points).T.tolist()), strict=False)),
+        "type": "scattergl" if flat else "scatter3d",
+        "mode": "markers",
+        "marker": _marker(colouring, codes, flat),
+        "customdata": _Kept(rows.tolist()),
+        # The page finds the point under the pointer itself: Plotly looks at every point, and warns
+        # of colours in numbers. In three dimensions only Plotly knows where a point is.
+        "hoverinfo": "skip" if flat else "none",
+        "showlegend": False,
+        **({"unselected": {"marker": {"opacity": 0.12}}} if flat else {}),
+    }
 
 
 def drawn_rows(figure: go.Figure) -> np.ndarray:
@@ -129,7 +134,7 @@ def _marker(colouring: Colouring, codes: np.ndarray, flat: bool) -> dict:
     return marker
 
 
-def _add_legend(figure: go.Figure, colouring: Colouring, flat: bool) -> None:
+def _add_legend(figure: go.Figure, colouring: Colouring, codes: np.ndarray, flat: bool) -> None:
     """Add empty traces that only carry the legend: the points themselves stay one trace."""
     kind = go.Scattergl if flat else go.Scatter3d
     nothing = {axis: [None] for axis in ("xy" if flat else "xyz")}
@@ -142,7 +147,9 @@ def _add_legend(figure: go.Figure, colouring: Colouring, flat: bool) -> None:
         colours = [re.sub(r"rgba\((.*),.*\)", r"rgb(\1)", colour) for colour in colours]
     symbols = colouring.symbols or ["circle"] * len(names)
     shown = short_names(names, 28 if len(names) < 7 else 22)
-    for name, colour, symbol in zip(shown, colours, symbols, strict=False):
+    for code, (name, colour, symbol) in enumerate(zip(shown, colours, symbols, strict=False)):
+        if not colouring.scale and not (codes == code).any():
+            continue  # of what the map does not hold
         marker = {"color": colour, "size": 9, "symbol": symbol}
         figure.add_trace(
             kind(**nothing, mode="markers", name=name, marker=marker, hoverinfo="skip")

@@ -26,6 +26,10 @@ READING = {
     "PCA": "PCA keeps the two directions of largest variance.",
     "PCA 3-D": "PCA keeps the three directions of largest variance. Drag to turn.",
 }
+AT_STEP = (
+    "The points are where they were at this training step. Colours, results and similarities stay "
+    "those of the finished run: correct@1 is not that of this step."
+)
 HELP = (
     "**Rest the pointer** on a point to see its image.  \n**Click** it to see its neighbours in "
     "the original space.  \n**Lasso** many (button over the map) to see them all."
@@ -80,6 +84,8 @@ def _map(chosen: Selection, shown: dict[str, go.Figure]) -> None:
             on_click=_click,
         )
         _small_print(chosen, rows, layout, text, found)
+        if step is not None:
+            st.caption(AT_STEP)
     with right:
         if picked and not st.session_state.get("map_clicked"):
             _many(chosen, rows[picked])
