@@ -87,38 +87,36 @@ def sidebar(runs: list[Run]) -> Selection:
         scored = [run for run in run_order(mine, protocol) if protocol in protocols_of(run)]
         groups = comparable_groups(scored, protocol)
         ordered = [run for group in groups for run in group]
-        by_name = {run.name: run for run in ordered}
-        titles = _titles(groups, protocol)
-        address.keep("a", ordered[0].name, list(by_name), always=True)
-        best = "Best first" if len(groups) == 1 else "Best first among those that can be compared"
-        a = st.selectbox(
-            "Run A",
-            list(by_name),
-            key="a",
-            format_func=titles.get,
-            help=f"The run every page looks at. {best}.",
-        )
-        address.keep(
-            "b", _other_loss(ordered, by_name[a], protocol), [NO_RUN, *by_name], always=True
-        )
-        b = st.selectbox(
-            "Run B",
-            [NO_RUN, *by_name],
-            key="b",
-            format_func=lambda name: titles.get(name, name),
-            help="A second run to compare with.",
-        )
+        a, b = _choose_runs(groups, protocol)
         address.keep("k", 10, KS, parse=int)
         k = st.segmented_control("Results shown, K", KS, key="k", required=True)
-    return Selection(
-        dataset,
-        [*ordered, *(run for run in mine if run.name not in by_name)],
-        by_name[a],
-        by_name.get(b),
-        protocol,
-        title,
-        int(k or 10),
+    others = [run for run in mine if run not in ordered]
+    return Selection(dataset, [*ordered, *others], a, b, protocol, title, int(k or 10))
+
+
+def _choose_runs(groups: list[list[Run]], protocol: str) -> tuple[Run, Run | None]:
+    ordered = [run for group in groups for run in group]
+    by_name = {run.name: run for run in ordered}
+    titles = _titles(groups, protocol)
+    address.keep("a", ordered[0].name, list(by_name), always=True)
+    best = "Best first" if len(groups) == 1 else "Best first among those that can be compared"
+    a = st.selectbox(
+        "Run A",
+        list(by_name),
+        key="a",
+        format_func=titles.get,
+        help=f"The run every page looks at. {best}.",
     )
+    other = _other_loss(ordered, by_name[a], protocol)
+    address.keep("b", other, [NO_RUN, *by_name], always=True)
+    b = st.selectbox(
+        "Run B",
+        [NO_RUN, *by_name],
+        key="b",
+        format_func=lambda name: titles.get(name, name),
+        help="A second run to compare with.",
+    )
+    return by_name[a], by_name.get(b)
 
 
 def _titles(groups: list[list[Run]], protocol: str) -> dict[str, str]:

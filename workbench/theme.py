@@ -21,9 +21,15 @@ CSS = """
   white-space: normal; overflow-wrap: anywhere; overflow: visible; text-overflow: clip; }
 [data-testid="stMetricValue"] { font-size: clamp(1.25rem, 2.1vw, 2.1rem); line-height: 1.25; }
 .st-key-cards [data-testid="stColumn"] { min-width: 210px; }
-.st-key-recall [data-testid="stColumn"], .st-key-training [data-testid="stColumn"] {
+:is(.st-key-recall, .st-key-training, .st-key-beside) [data-testid="stColumn"] {
   min-width: 430px; } /* one below the other where it is narrow */
-.st-key-export button * { white-space: nowrap; overflow: visible; }
+/* Beside a long text in a narrow window, these keep their line and the text gets narrower. */
+[data-testid="stHorizontalBlock"]:has(> [data-testid="stColumn"] .st-key-export),
+[data-testid="stHorizontalBlock"]:has(> [data-testid="stColumn"] .st-key-marking) {
+  flex-wrap: nowrap; }
+[data-testid="stColumn"]:has(.st-key-export) { min-width: 6.8rem; }
+[data-testid="stColumn"]:has(.st-key-marking) { min-width: 9.6rem; }
+.st-key-export button, .st-key-export button *, .st-key-marking * { white-space: nowrap; }
 [data-testid="stMetricLabel"] { opacity: .75; }
 h1 { letter-spacing: -0.015em; padding: 0 !important; }
 h2, h3 { letter-spacing: -0.01em; }

@@ -1,5 +1,7 @@
 """Figures: what they draw, how much they send, and that names stay text."""
 
+import time
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -105,6 +107,14 @@ def test_names_that_begin_alike_are_cut_where_they_differ():
     assert short_names(names, 20) == ["triplet (op…size 32)", "triplet (op…size 64)", "&lt;b&gt;"]
     assert short_names(["a" * 30, "a" * 30], 9) == ["aaaaaaaa… 1", "aaaaaaaa… 2"]
     assert short_names(["short", "names"]) == ["short", "names"]
+
+
+def test_thousands_of_names_are_shortened_in_bounded_time():
+    names = [f"a product with a number behind its name {i}" for i in range(20_000)]
+    start = time.perf_counter()
+    texts = short_names(names)
+    assert time.perf_counter() - start < 5
+    assert len(set(texts)) == len(names)
 
 
 def test_counts_and_steps_have_whole_ticks():

@@ -1,6 +1,7 @@
 """What all figures share: margins, fonts, quiet axes, no upload button."""
 
 import html
+from collections import Counter
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
@@ -72,16 +73,33 @@ def short_names(names: Sequence[str], length: int = 26) -> list[str]:
         One text per name, no two alike: where all else fails they get a number.
     """
     names = [str(name) for name in names]
-    cut = [as_text(_shortened(name, names, length), length) for name in names]
-    return [
-        text if cut.count(text) == 1 else f"{text} {cut[: i + 1].count(text)}"
-        for i, text in enumerate(cut)
-    ]
+    shared = _shared(names)
+    cut = [as_text(_shortened(name, shared[name], length), length) for name in names]
+    total, seen, texts = Counter(cut), Counter(), []
+    for text in cut:
+        seen[text] += 1
+        texts.append(text if total[text] == 1 else f"{text} {seen[text]}")
+    return texts
 
 
-def _shortened(name: str, names: Sequence[str], length: int) -> str:
-    """Leave out the middle that a long name shares with another, up to the word that differs."""
-    shared = max((_alike(name, other) for other in names if other != name), default=0)
+def _shared(names: Sequence[str]) -> dict[str, int]:
+    """Count for every name the characters with which it and some other one begin alike.
+
+    Among names in order, the one that begins most alike is a neighbour.
+    """
+    ordered = sorted(set(names))
+    alike = [0, *map(_alike, ordered, ordered[1:]), 0]
+    return {name: max(alike[i : i + 2]) for i, name in enumerate(ordered)}
+
+
+def _shortened(name: str, shared: int, length: int) -> str:
+    """Leave out the middle that a long name shares with another, up to the word that differs.
+
+    Args:
+        name: The name.
+        shared: Characters with which it and another begin alike.
+        length: Longest text.
+    """
     phrase = max(name.rfind(sign, 0, shared) + 2 for sign in (", ", " ("))
     word = max(name.rfind(sign, 0, shared) + 1 for sign in " -_")
     start = phrase if phrase > 1 and shared - phrase < length // 2 else word

@@ -1,14 +1,13 @@
 """What the notebooks share, so that their cells stay short: ``from workbench import notebook``."""
 
+from workbench.notebook.beforehand import facts, published_recipes
 from workbench.notebook.live import LiveCurve
 from workbench.notebook.opening import Opened, open_dataset, scale, start
 from workbench.notebook.pictures import sample_grid
 from workbench.notebook.summaries import (
     compare_runs,
-    facts,
     hardest_classes,
     published,
-    published_recipes,
     results,
     verdicts,
 )

@@ -61,7 +61,7 @@ def classes_tab(chosen: Selection, result: Comparison) -> None:
     """Draw the classes on which the runs differ most, and queries of the chosen one."""
     table = class_recalls(result)
     names = table["label"].map(class_names(chosen.a)).tolist()
-    left, right = st.columns([5, 6], gap="large")
+    left, right = st.container(key="beside").columns([5, 6], gap="large")
     with left:
         event = st.plotly_chart(
             class_figure(chosen, result),

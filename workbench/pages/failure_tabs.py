@@ -48,7 +48,7 @@ def pairs_tab(chosen: Selection, table: pd.DataFrame) -> None:
     )
     at, pair = chosen_pair(pairs)
     squares = turned(_key("square", chosen))
-    left, right = st.columns([6, 7])
+    left, right = st.container(key="beside").columns([6, 7])
     with left:
         pair_table(pairs, names, _key("pairs", chosen), at, lambda row: open_row(pairs, row))
     with right.container(key="confusion"):
@@ -106,7 +106,7 @@ def classes_tab(chosen: Selection, table: pd.DataFrame) -> None:
         "recall may be chance. Click a row for its failures."
     )
     at, label = chosen_class(classes)
-    left, right = st.columns([6, 7])
+    left, right = st.container(key="beside").columns([6, 7])
     with left:
         class_table(
             classes, names, _key("classes", chosen), at, lambda row: open_class(classes, row)

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-import yaml
 
 from retrieval.runs import Run
 from workbench import address, figures
@@ -14,10 +13,9 @@ from workbench.components import image_cards
 from workbench.exports import export_menu
 from workbench.figures.style import CONFIG
 from workbench.gallery import card
-from workbench.loading import protocols_of
-from workbench.naming import loss_of, seed_of
 from workbench.navigation import open_query
 from workbench.pages.loss_tables import NO_NMI_INTERVAL
+from workbench.pages.provenance import runs_tab
 from workbench.protocol_words import facts_in_words, lacks_nmi_interval
 from workbench.state import Selection, selection
 from workbench.tables import results_table
@@ -69,10 +67,10 @@ def methods_page() -> None:
     if definitions.open:
         with definitions:
             rows = "\n".join(f"| **{name}** | {text} |" for name, text in DEFINITIONS.items())
-            st.markdown(f"| | |\n|---|---|\n{rows}")
+            st.markdown(f"| Term | Definition |\n|---|---|\n{rows}")
     if runs.open:
         with runs:
-            _runs(chosen)
+            runs_tab(chosen)
     if data.open:
         with data:
             _data(chosen)
@@ -96,80 +94,6 @@ def _protocols(chosen: Selection) -> None:
         st.caption(f"{NO_NMI_INTERVAL} It is missing in {plain(', '.join(without))}.")
 
 
-def _runs(chosen: Selection) -> None:
-    rows = []
-    for run in chosen.runs:
-        provenance = run.config.get("provenance") or {}
-        settings = run.config.get("settings") or {}
-        rows.append(
-            {
-                "Run": run.name,
-                "Loss": loss_of(run) if settings else "imported",
-                "Backbone": settings.get("backbone"),
-                "Distance": _distance(run, chosen.protocol),
-                "Width": int(run.embeddings.shape[1]),
-                "Steps": settings.get("steps"),
-                "Seed": seed_of(run),
-                "Seconds": _seconds(provenance.get("seconds")),
-                "Created": str(provenance.get("created") or ""),
-                "Git revision": str(provenance.get("git_revision") or ""),
-            }
-        )
-    seconds = st.column_config.NumberColumn(format="%.0f")
-    st.dataframe(
-        pd.DataFrame(rows), hide_index=True, key="runs", column_config={"Seconds": seconds}
-    )
-    _geometry(chosen)
-    names = [run.name for run in chosen.runs]
-    name = st.selectbox("Every setting of", names, index=names.index(chosen.a.name), width=360)
-    run = next(run for run in chosen.runs if run.name == name)
-    st.code(yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True), language="yaml")
-
-
-def _distance(run: Run, protocol: str) -> str | None:
-    if protocol not in protocols_of(run):
-        return None
-    return run.result(protocol)["protocol"].get("distance")
-
-
-def _seconds(value: object) -> float | None:
-    if isinstance(value, dict):
-        return float(sum(value.values()))
-    return None if value is None else float(value)
-
-
-GEOMETRY = {
-    "relative_spread": "relative spread: 0 if all embeddings are equal",
-    "density": "class spread / class distance (Roth 2020)",
-    "spectral_decay": "spectral decay: 0 if all directions are used alike (Roth 2020)",
-    "effective_rank": "effective rank (Roy 2007)",
-    "alignment": "alignment of positive pairs (Wang 2020)",
-    "uniformity": "uniformity (Wang 2020)",
-    "hubness": "hubness: skewness of the 10-occurrence (Radovanovic 2010)",
-    "share_never_retrieved": "share of the gallery in no top-10 list",
-    "near_duplicates": "share of queries with a near-duplicate (cosine 0.999)",
-}
-
-
-def _geometry(chosen: Selection) -> None:
-    cards = {run.name: run.result(chosen.protocol).get("geometry") or {} for run in chosen.scored}
-    rows = [
-        {"Geometry of the embedding": meaning}
-        | {name: card[key] for name, card in cards.items() if card.get(key) is not None}
-        for key, meaning in GEOMETRY.items()
-        if any(card.get(key) is not None for card in cards.values())
-    ]
-    if rows:
-        number = st.column_config.NumberColumn(format="%.3f")
-        st.dataframe(
-            pd.DataFrame(rows),
-            hide_index=True,
-            key="geometry",
-            column_config=dict.fromkeys(cards, number),
-            height="content",
-        )
-
-
 def _sizes(run: Run) -> pd.DataFrame:
     columns = ["label", "label_name", "split", "role"]
     counts = run.items.groupby(columns, observed=True).size().rename("items")
@@ -189,7 +113,7 @@ def _data(chosen: Selection) -> None:
         parts.append(f"{dataset['n_train']:,} other items were trained on, of other classes")
     st.markdown(f"**{plain(chosen.dataset)}**: " + ", ".join(parts) + ".")
     st.text(f"Images: {_near(dataset.get('root', 'not recorded'))}")
-    left, right = st.columns([3, 2], gap="large")
+    left, right = st.container(key="beside").columns([3, 2], gap="large")
     with left:
         sizes = items["label"].value_counts()
         st.plotly_chart(

@@ -1,0 +1,85 @@
+"""The runs on the page Methods and data: how each was made, and the shape of its embedding."""
+
+import pandas as pd
+import streamlit as st
+import yaml
+
+from retrieval.runs import Run
+from workbench.loading import protocols_of
+from workbench.naming import loss_of, seed_of
+from workbench.palette import UNTRAINED
+from workbench.state import Selection
+
+GEOMETRY = {
+    "relative_spread": "relative spread: 0 if all embeddings are equal",
+    "density": "class spread / class distance (Roth 2020)",
+    "spectral_decay": "spectral decay: 0 if all directions are used alike (Roth 2020)",
+    "effective_rank": "effective rank (Roy 2007)",
+    "alignment": "alignment of positive pairs (Wang 2020)",
+    "uniformity": "uniformity (Wang 2020)",
+    "hubness": "hubness: skewness of the 10-occurrence (Radovanovic 2010)",
+    "share_never_retrieved": "share of the gallery in no top-10 list",
+    "near_duplicates": "share of queries with a near-duplicate (cosine 0.999)",
+}
+
+
+def runs_tab(chosen: Selection) -> None:
+    """Draw what each run was made with, how its embedding is spread, and every setting of one."""
+    rows = []
+    for run in chosen.runs:
+        provenance = run.config.get("provenance") or {}
+        settings = run.config.get("settings") or {}
+        rows.append(
+            {
+                "Run": run.name,
+                "Loss": loss_of(run) if settings else "imported",
+                "Backbone": settings.get("backbone"),
+                "Distance": _distance(run, chosen.protocol),
+                "Width": int(run.embeddings.shape[1]),
+                "Steps": 0 if loss_of(run) == UNTRAINED else settings.get("steps"),
+                "Seed": seed_of(run),
+                "Seconds": _seconds(provenance.get("seconds")),
+                "Created": str(provenance.get("created") or ""),
+                "Git revision": str(provenance.get("git_revision") or ""),
+            }
+        )
+    seconds = st.column_config.NumberColumn(format="%.0f")
+    st.dataframe(
+        pd.DataFrame(rows), hide_index=True, key="runs", column_config={"Seconds": seconds}
+    )
+    _geometry(chosen)
+    names = [run.name for run in chosen.runs]
+    name = st.selectbox("Every setting of", names, index=names.index(chosen.a.name), width=360)
+    run = next(run for run in chosen.runs if run.name == name)
+    st.code(yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True), language="yaml")
+
+
+def _distance(run: Run, protocol: str) -> str | None:
+    if protocol not in protocols_of(run):
+        return None
+    return run.result(protocol)["protocol"].get("distance")
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, dict):
+        return float(sum(value.values()))
+    return None if value is None else float(value)
+
+
+def _geometry(chosen: Selection) -> None:
+    cards = {run.name: run.result(chosen.protocol).get("geometry") or {} for run in chosen.scored}
+    rows = [
+        {"Geometry of the embedding": meaning}
+        | {name: card[key] for name, card in cards.items() if card.get(key) is not None}
+        for key, meaning in GEOMETRY.items()
+        if any(card.get(key) is not None for card in cards.values())
+    ]
+    if rows:
+        number = st.column_config.NumberColumn(format="%.3f")
+        st.dataframe(
+            pd.DataFrame(rows),
+            hide_index=True,
+            key="geometry",
+            column_config=dict.fromkeys(cards, number),
+            height="content",
+        )
