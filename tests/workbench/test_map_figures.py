@@ -128,7 +128,8 @@ def test_a_points_place_row_colour_and_sign_belong_together(n, dimensions):
     back = np.array([at[int(row)] for row in drawn])  # number in the trace -> number given
     for axis, name in enumerate("xyz"[:dimensions]):
         assert list(trace[name]) == points[back, axis].tolist()
-    assert list(trace.marker.symbol) == ["x" if rank > 1 else "circle" for rank in ranks[back]]
+    right, wrong = (0, 4) if dimensions == 2 else ("circle", "x")  # Plotly's numbers of these
+    assert list(trace.marker.symbol) == [wrong if rank > 1 else right for rank in ranks[back]]
     reds = {1: int(HIT[1:3], 16), 2: int(MISS[1:3], 16), 0: 138}
     assert np.array(trace.marker.color)[:, 0].tolist() == [reds[rank] for rank in ranks[back]]
     legend = {t.name: t.marker.symbol for t in figure.data[1:]}

@@ -11,6 +11,8 @@ from workbench.figures.colouring import Colouring, channels
 from workbench.figures.style import short_names, styled
 from workbench.palette import OTHER
 
+# Plotly's numbers: a quarter of the names to send. In three dimensions it knows names only.
+SYMBOLS = {"circle": 0, "square": 1, "diamond": 2, "cross": 3, "x": 4}
 CROWDED = 15_000  # points from which on some have to stand out
 
 
@@ -128,7 +130,8 @@ def _marker(colouring: Colouring, codes: np.ndarray, flat: bool) -> dict:
     marker["color"] = colours[codes]
     if colouring.symbols:
         drawn = np.asarray(colouring.symbols, object)[codes]
-        marker["symbol"] = _Kept(drawn.tolist())
+        numbers = np.asarray([SYMBOLS[name] for name in colouring.symbols])
+        marker["symbol"] = _Kept((numbers[codes] if flat else drawn).tolist())
         if not flat:  # there, Plotly halves sizes that differ, and a cross is wider than a circle
             marker["size"] = np.where(drawn == "x", 1.3, 2.0) * size
     return marker

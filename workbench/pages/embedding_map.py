@@ -44,13 +44,13 @@ def map_page() -> None:
         no_map([chosen.a])
         return
     shown: dict[str, go.Figure] = {}
-    _map(chosen, shown)
     with head:
         export_menu(
             name=file_stem(chosen),
             tables={"Positions": lambda: _positions(chosen)},
             figures={"Map as shown": lambda: shown["map"]},
         )
+    _map(chosen, shown)
 
 
 @st.fragment
@@ -60,19 +60,10 @@ def _map(chosen: Selection, shown: dict[str, go.Figure]) -> None:
     figure, rows = _figure(chosen, layout, colour, step)
     shown["map"] = figure  # the export menu is drawn less often than this fragment
     found = matching_rows(chosen.a.items, text) if text else np.array([], int)
-    left, right = st.columns([7, 3], gap="medium")
-    with left:
-        event = st.plotly_chart(
-            figure,
-            config=CONFIG | {"scrollZoom": True},
-            key="map",
-            on_select="rerun",
-            selection_mode=("lasso", "box"),
-            alt="Every item as a point; similar items lie close together",
-        )
-    picked = [i for i in event["selection"]["point_indices"] if i < len(rows)]
     row = current_item(len(chosen.a.items))
     near = None if row is None else answer(chosen.a, chosen.protocol, row, NEAR)
+    left, right = st.columns([7, 3], gap="medium")
+    place = left.container()
     with left:
         point_images(
             ["map"],
@@ -86,6 +77,16 @@ def _map(chosen: Selection, shown: dict[str, go.Figure]) -> None:
         _small_print(chosen, rows, layout, text, found)
         if step is not None:
             st.caption(AT_STEP)
+    with place:  # after all that does not depend on it: drawing many points keeps the browser busy
+        event = st.plotly_chart(
+            figure,
+            config=CONFIG | {"scrollZoom": True},
+            key="map",
+            on_select="rerun",
+            selection_mode=("lasso", "box"),
+            alt="Every item as a point; similar items lie close together",
+        )
+    picked = [i for i in event["selection"]["point_indices"] if i < len(rows)]
     with right:
         if picked and not st.session_state.get("map_clicked"):
             _many(chosen, rows[picked])
