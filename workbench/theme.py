@@ -21,8 +21,9 @@ CSS = """
   white-space: normal; overflow-wrap: anywhere; overflow: visible; text-overflow: clip; }
 [data-testid="stMetricValue"] { font-size: clamp(1.25rem, 2.1vw, 2.1rem); line-height: 1.25; }
 .st-key-cards [data-testid="stColumn"] { min-width: 210px; }
-:is(.st-key-recall, .st-key-training, .st-key-beside) [data-testid="stColumn"] {
-  min-width: 430px; } /* one below the other where it is narrow */
+/* One below the other where it is narrow. */
+:is(.st-key-recall, .st-key-training) [data-testid="stColumn"] { min-width: 430px; }
+.st-key-beside [data-testid="stColumn"] { min-width: 380px; }
 /* Beside a long text in a narrow window, these keep their line and the text gets narrower. */
 [data-testid="stHorizontalBlock"]:has(> [data-testid="stColumn"] .st-key-export),
 [data-testid="stHorizontalBlock"]:has(> [data-testid="stColumn"] .st-key-marking) {

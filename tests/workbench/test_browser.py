@@ -134,69 +134,6 @@ def test_the_selection_travels_across_pages(page, server):
     expect_parameter(page, "item", "12")
 
 
-def test_a_bar_of_the_histogram_opens_its_queries_also_after_a_reload(page, server):
-    visit(page, f"{server}/failures?a=lifted_loss-s0")
-    shown = page.get_by_text("whose first correct item is at rank 2")
-
-    def click_bar() -> None:
-        bars = page.locator(".st-key-ranks .point path")
-        expect(bars.first).to_be_visible(timeout=15_000)
-        box = bars.nth(1).bounding_box()
-        page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] - 2)
-
-    click_bar()
-    expect(shown).to_be_visible()
-    expect_parameter(page, "rank", "2")
-    page.get_by_role("tab", name="Worst classes").click()
-    expect_parameter(page, "tab", "Worst+classes")
-    page.go_back()
-    expect_parameter(page, "rank", "2")
-    page.reload()
-    expect(shown).to_be_visible()
-    click_bar()
-    expect(shown).to_have_count(0)
-
-
-def click_square(page: Page, at: int) -> None:
-    square = page.locator(".st-key-confusion .point").nth(at)
-    expect(square).to_be_visible(timeout=15_000)
-    box = square.bounding_box()
-    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-
-
-def test_a_square_of_the_confusions_shows_both_classes(page, server):
-    visit(page, f"{server}/failures?a=lifted_loss-s0&tab=Confused+classes")
-    titles = page.locator(".st-key-pair_images .title")
-    expect(titles).to_have_count(2)
-    before = titles.all_inner_texts()
-    click_square(page, 3)
-    expect(titles).not_to_have_text(before)
-    assert loaded(page, ".st-key-pair_images")
-
-
-def test_a_row_and_a_square_are_in_the_link_and_back_takes_one_press(page, server):
-    visit(page, f"{server}/failures?a=lifted_loss-s0&tab=Confused+classes")
-    titles = page.locator(".st-key-pair_images .title")
-    expect(titles).to_have_count(2)
-    expect_parameter(page, "b", "semi_hard_triplet-s0")
-    first = titles.all_inner_texts()
-    page.get_by_test_id("stDataFrame").click(position={"x": 18, "y": 35 * 4 + 15})
-    expect(page).to_have_url(re.compile("[?&]pair="))
-    expect(titles.first).not_to_have_text(first[0])
-    row, link = titles.all_inner_texts(), page.url
-    page.reload()
-    expect(titles).to_have_text(row)
-    for _ in range(2):  # the second click on the square opens it too
-        click_square(page, 11)
-        expect(page).not_to_have_url(link)
-        expect(titles.first).not_to_have_text(row[0])
-        page.go_back()
-        expect(page).to_have_url(link)
-        expect(titles).to_have_text(row)
-    page.go_back()
-    expect(titles).to_have_text(first)
-
-
 def test_dark_mode_and_signs_beside_colours(browser, server):
     context = browser.new_context(viewport={"width": 1440, "height": 1000}, color_scheme="dark")
     page = visit(context.new_page(), f"{server}/retrieval?a=lifted_loss-s0")

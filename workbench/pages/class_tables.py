@@ -138,18 +138,21 @@ def _one_row(key: str, at: int, n: int, choose: Callable[[int], None]) -> dict:
         n: Rows shown.
         choose: Called with the position of a row that is clicked.
     """
-    if at < n and key in st.session_state and st.session_state[key]["selection"]["rows"] != [at]:
-        # The address was changed, or a square of the grid was clicked.
-        st.session_state[key] = {"selection": {"rows": [at], "columns": [], "cells": []}}
+    wanted = {"rows": [at], "columns": [], "cells": []}
+    if at < n and key in st.session_state and st.session_state[key]["selection"] != wanted:
+        # The address was changed, or a cell or a square of the grid was clicked.
+        st.session_state[key] = {"selection": wanted}
 
     def clicked() -> None:
-        rows = st.session_state[key]["selection"]["rows"]
+        picked = st.session_state[key]["selection"]
+        cells = [row for row, _ in picked["cells"]]  # the cell before stays where a circle is next
+        rows = picked["rows"] if picked["rows"] != [at] else cells
         if rows and rows[0] < n:
             choose(rows[0])
 
     return {
         "on_select": clicked,
-        "selection_mode": "single-row-required",
+        "selection_mode": ["single-row-required", "single-cell"],
         "selection_default": {"selection": {"rows": [at if at < n else 0]}},
         "hide_index": True,
     }
