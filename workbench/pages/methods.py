@@ -113,7 +113,7 @@ def _data(chosen: Selection) -> None:
         parts.append(f"{dataset['n_train']:,} other items were trained on, of other classes")
     st.markdown(f"**{plain(chosen.dataset)}**: " + ", ".join(parts) + ".")
     st.text(f"Images: {_near(dataset.get('root', 'not recorded'))}")
-    left, right = st.container(key="beside").columns([3, 2], gap="large")
+    left, right = st.container(key="beside").columns(2, gap="large")
     with left:
         sizes = items["label"].value_counts()
         st.plotly_chart(
@@ -125,7 +125,9 @@ def _data(chosen: Selection) -> None:
     with right:
         table = _sizes(chosen.a).drop(columns="label")
         table.columns = ["Class", "Split", "Role", "Items"]
-        st.dataframe(table, hide_index=True, height=260, key="sizes_table")
+        widths = dict.fromkeys(table, st.column_config.Column(width=64))
+        widths["Class"] = st.column_config.Column(width=270)
+        st.dataframe(table, hide_index=True, height=260, key="sizes_table", column_config=widths)
     st.markdown(f"**A sample**: {PER_CLASS} items of {CLASSES} classes, drawn at random.")
     image_cards({"rows": _sample(chosen.a)}, key="sample", on_pick=open_query)
 
