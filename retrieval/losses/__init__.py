@@ -9,8 +9,10 @@ Example:
     >>> value = loss([0, 0, 1, 1], embeddings)  # (4,) labels, (4, D) embeddings
 """
 
+import contextlib
 import importlib
 import inspect
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -196,12 +198,13 @@ def get_loss(
         The loss: ``loss(labels (B,), embeddings (B, D)) -> float32 scalar``.
 
     Raises:
-        UserError: An unknown loss or option; the message names the valid ones. Or a memory for a
-            loss that cannot have one.
+        UserError: An unknown loss or option; the message names the valid ones. A value that an
+            option cannot have. Or a memory for a loss that cannot have one.
     """
     check_loss_options(name, options)
     entry = LOSSES[name]
-    loss = entry.loss(**options)
+    with _named(f"loss {name}"):
+        loss = entry.loss(**options)
     if cross_batch_memory is None:
         return loss
     if not entry.memory:
@@ -212,7 +215,17 @@ def get_loss(
     given = cross_batch_memory
     settings = given if isinstance(given, dict) else {"size": given}
     _check_options("cross_batch_memory", settings, ["size", "start", "weight"])
-    return CrossBatchMemory(loss, **settings)
+    with _named("cross-batch memory"):
+        return CrossBatchMemory(loss, **settings)
+
+
+@contextlib.contextmanager
+def _named(owner: str) -> Iterator[None]:
+    """Say whose option an error is about."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{owner}: {error}") from None
 
 
 def check_loss_options(name: str, options: dict[str, Any]) -> None:

@@ -39,10 +39,8 @@ class Angular(RankingLoss):
         self, degree: float = 45.0, form: str = "softmax", name: str = "angular_loss"
     ) -> None:
         super().__init__(name)
-        check_number("degree", degree, 0, 90)
-        check_choice("form", form, FORMS)
-        self.degree = degree
-        self.form = form
+        self.degree = check_number("degree", degree, 0, 90)
+        self.form = check_choice("form", form, FORMS)
 
     def call(self, labels: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
         """Compute the loss: (B,), (B, D) -> scalar."""

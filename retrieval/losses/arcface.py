@@ -27,7 +27,8 @@ class ArcFace(ProxyLoss):
     Args:
         margin: m, radians.
         scale: s.
-        learning_rate_multiplier: Learning rate of the class weights relative to the model's.
+        learning_rate_multiplier: Learning rate of the class weights relative to the model's; 10 is
+            our choice.
         seed: Seeds the initial class weights.
         name: Name in Keras' logs.
     """
@@ -41,10 +42,8 @@ class ArcFace(ProxyLoss):
         name: str = "arcface",
     ) -> None:
         super().__init__(learning_rate_multiplier, seed, name)
-        check_number("margin", margin, -math.pi, math.pi)
-        check_number("scale", scale, 0)
-        self.margin = margin
-        self.scale = scale
+        self.margin = check_number("margin", margin, -math.pi, math.pi)
+        self.scale = check_number("scale", scale, 0)
 
     def from_classes(self, indices: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
         """Compute the scalar loss from class indices (B,) and embeddings (B, D)."""

@@ -8,11 +8,10 @@ import numpy as np
 import tensorflow as tf
 
 from retrieval.errors import UserError
+from retrieval.losses.batch import at_least_one_row, bounded, read_embeddings, read_labels
 from retrieval.losses.masks import Pairs, pairs_across, pairs_within
+from retrieval.losses.options import check_integer
 from retrieval.losses.untrained import warn_if_untrained
-
-# Squares of larger components, summed over pairs and dimensions, would leave float32.
-LARGEST_COMPONENT = 1e12
 
 
 class RankingLoss(keras.losses.Loss):
@@ -47,22 +46,44 @@ class RankingLoss(keras.losses.Loss):
         """Create the loss's variables, once; call it before training, in the strategy's scope.
 
         Args:
-            num_classes: Training classes; labels are then 0 .. num_classes - 1 for losses that
-                own weights per class.
-            embedding_size: D.
+            num_classes: Training classes, at least 1; labels are then 0 .. num_classes - 1 for
+                losses that own weights per class.
+            embedding_size: D, at least 1.
+
+        Raises:
+            UserError: A number below 1, or variables of the loss were made for others.
         """
+        # Plain integers: NumPy's would give the variables' indices another dtype.
+        sizes = {
+            "num_classes": check_integer(f"num_classes of loss {self.name}", num_classes, 1),
+            "embedding_size": check_integer(
+                f"embedding_size of loss {self.name}", embedding_size, 1
+            ),
+        }
+        if self._sizes not in ({}, sizes) and self.variables:
+            had, given = (
+                f"{s['num_classes']} classes and embeddings of size {s['embedding_size']}"
+                for s in (self._sizes, sizes)
+            )
+            raise UserError(
+                f"loss {self.name} was built for {had}, not for {given}: make a new loss"
+            )
+        self._sizes = sizes
         if not self.built:
             self.built = True
-            # NumPy integers would give the variables' indices another dtype.
-            self._sizes = {"num_classes": int(num_classes), "embedding_size": int(embedding_size)}
-            self.add_variables(**self._sizes)
+            self.add_variables(**sizes)
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """All that the loss owns, trainable ones first."""
+        return self.trainable_variables + self.non_trainable_variables
 
     def add_variables(self, num_classes: int, embedding_size: int) -> None:
         """Fill the lists of variables; most losses own none."""
 
     def get_weights(self) -> list[np.ndarray]:
         """Return the values of all variables, trainable ones first."""
-        return [np.array(v) for v in self.trainable_variables + self.non_trainable_variables]
+        return [np.array(v) for v in self.variables]
 
     def set_weights(self, weights: list[np.ndarray]) -> None:
         """Restore what :meth:`get_weights` returned.
@@ -70,19 +91,19 @@ class RankingLoss(keras.losses.Loss):
         Raises:
             UserError: The number of arrays or a shape does not fit.
         """
-        variables = self.trainable_variables + self.non_trainable_variables
-        shapes, given = [tuple(v.shape) for v in variables], [np.shape(w) for w in weights]
+        shapes, given = [tuple(v.shape) for v in self.variables], [np.shape(w) for w in weights]
         if shapes != given:
             raise UserError(f"loss {self.name} has weights of shapes {shapes}, given: {given}")
-        for variable, value in zip(variables, weights, strict=True):
+        for variable, value in zip(self.variables, weights, strict=True):
             variable.assign(value)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tf.Tensor:
         """Compute the loss of a batch.
 
         Args:
-            y_true: Labels, (B,) or (B, 1), any integer or string dtype.
-            y_pred: Embeddings, (B, D), any float dtype.
+            y_true: Labels, (B,) or (B, 1), any integer, bool or string dtype.
+            y_pred: Embeddings, (B, D), any float dtype. The gradient of a narrow one saturates at
+                its largest number.
             sample_weight: Not defined for losses over pairs; leave it out.
 
         Returns:
@@ -90,19 +111,32 @@ class RankingLoss(keras.losses.Loss):
             gradient if an embedding is not finite.
 
         Raises:
-            UserError: ``sample_weight`` is given, or the shapes do not fit.
+            UserError: ``sample_weight`` is given, the labels are floats, the shapes do not fit, or
+                variables of the loss were built for embeddings of another size.
         """
         if sample_weight is not None:
             raise UserError(f"loss {self.name}: sample_weight is not defined over pairs; drop it")
         with tf.name_scope(self.name):
-            labels, embeddings = read_batch(y_true, y_pred)
+            labels = read_labels(y_true)
+            embeddings, rescaled = read_embeddings(y_pred)
+            self._check_shapes(labels, embeddings)
             embeddings, finite = bounded(embeddings)
             compute = self.call if embeddings.shape[0] else self.call_maybe_empty
             # A diverged network must show in the loss; its weights get no step from it.
-            value = tf.where(finite, compute(labels, embeddings), float("nan"))
+            value = rescaled(tf.where(finite, compute(labels, embeddings), float("nan")))
         if self.trainable_variables and not self._warned:
             self._warned = warn_if_untrained(self.name, self.trainable_variables)
         return value
+
+    def _check_shapes(self, labels: tf.Tensor, embeddings: tf.Tensor) -> None:
+        if not labels.shape[:1].is_compatible_with(embeddings.shape[:1]):
+            raise UserError(f"{labels.shape[0]} labels for {embeddings.shape[0]} embeddings")
+        wanted = self._sizes.get("embedding_size") if self.variables else None
+        if wanted is not None and embeddings.shape[1] not in {None, wanted}:
+            raise UserError(
+                f"loss {self.name} was built for embeddings of size {wanted}, given size "
+                f"{embeddings.shape[1]}: build another loss for them"
+            )
 
     def call_maybe_empty(self, labels: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
         """Call on a batch that may have no rows, as replicas get them: (B,), (B, D) -> scalar."""
@@ -117,7 +151,7 @@ class RankingLoss(keras.losses.Loss):
         part of it: :class:`retrieval.RankingModel` saves them, plain Keras does not.
         """
         config = {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
-        if self._sizes and (self.trainable_variables or self.non_trainable_variables):
+        if self._sizes and self.variables:
             config["built_for"] = dict(self._sizes)
         return config
 
@@ -170,66 +204,3 @@ class PairLoss(RankingLoss):
     def from_pairs(self, pairs: Pairs) -> tf.Tensor:
         """Compute the scalar loss from the pairs."""
         raise NotImplementedError
-
-
-def read_batch(labels: Any, embeddings: Any) -> tuple[tf.Tensor, tf.Tensor]:
-    """Turn what the caller has into labels (B,) and float32 embeddings (B, D).
-
-    Args:
-        labels: (B,) or (B, 1), any integer or string dtype.
-        embeddings: (B, D), any float dtype.
-
-    Returns:
-        Labels (B,) in their own dtype; embeddings (B, D), float32.
-
-    Raises:
-        UserError: The shapes do not fit.
-    """
-    labels = tf.convert_to_tensor(labels)
-    embeddings = tf.cast(tf.convert_to_tensor(embeddings), tf.float32)
-    if embeddings.shape.rank not in {None, 2}:
-        raise UserError(f"embeddings have shape {embeddings.shape}: a loss takes (batch, size)")
-    if labels.shape.rank == 2 and labels.shape[1] != 1:
-        raise UserError(f"labels have shape {labels.shape}: a loss takes one label per embedding")
-    labels = tf.reshape(labels, [-1])
-    if not labels.shape[:1].is_compatible_with(embeddings.shape[:1]):
-        raise UserError(f"{labels.shape[0]} labels for {embeddings.shape[0]} embeddings")
-    return labels, embeddings
-
-
-def at_least_one_row(labels: tf.Tensor, embeddings: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Add a row of zeros to an empty batch: labels (B,), embeddings (B, D)."""
-    missing = tf.maximum(1 - tf.shape(labels)[0], 0)
-    padding = tf.zeros([missing, tf.shape(embeddings)[1]], embeddings.dtype)
-    return (
-        tf.concat([labels, tf.zeros([missing], labels.dtype)], axis=0),
-        tf.concat([embeddings, padding], axis=0),
-    )
-
-
-@tf.custom_gradient
-def bounded(embeddings: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Clip components to +-1e12, so that no later square or sum overflows.
-
-    Args:
-        embeddings: (B, D) float32.
-
-    Returns:
-        (B, D), NaN and infinity replaced by 0; the gradient passes through, so that clipped
-        components can come back. And whether all were finite, scalar bool.
-    """
-    # Half the sum of squares exceeds this limit, or is NaN, if any component is out of bounds: one
-    # pass decides.
-    clipped, finite = tf.cond(
-        tf.nn.l2_loss(embeddings) <= 0.5 * LARGEST_COMPONENT**2,
-        lambda: (tf.identity(embeddings), True),
-        lambda: _clip(embeddings),
-    )
-    # Dense: a gather downstream gives IndexedSlices, which callers need not expect.
-    return (clipped, finite), lambda upstream, _: tf.convert_to_tensor(upstream)
-
-
-def _clip(embeddings: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    finite = tf.math.is_finite(embeddings)
-    clipped = tf.clip_by_value(embeddings, -LARGEST_COMPONENT, LARGEST_COMPONENT)
-    return tf.where(finite, clipped, 0.0), tf.reduce_all(finite)

@@ -29,10 +29,8 @@ class Circle(PairLoss):
 
     def __init__(self, margin: float = 0.4, scale: float = 80.0, name: str = "circle") -> None:
         super().__init__(name)
-        check_number("margin", margin)
-        check_number("scale", scale, 0)
-        self.margin = margin
-        self.scale = scale
+        self.margin = check_number("margin", margin)
+        self.scale = check_number("scale", scale, 0)
 
     def from_pairs(self, pairs: Pairs) -> tf.Tensor:
         """Compute the scalar loss from the pairs."""

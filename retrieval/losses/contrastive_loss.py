@@ -43,12 +43,9 @@ class Contrastive(PairLoss):
         name: str = "contrastive_loss",
     ) -> None:
         super().__init__(name)
-        check_number("margin", margin)
-        check_choice("pairs", pairs, FORMATIONS)
-        check_choice("power", power, (1, 2))
-        self.margin = margin
-        self.pairs = pairs
-        self.power = power
+        self.margin = check_number("margin", margin, 0)
+        self.pairs = check_choice("pairs", pairs, FORMATIONS)
+        self.power = check_choice("power", power, (1, 2))
 
     def call(self, labels: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
         """Compute the loss: (B,), (B, D) -> scalar."""

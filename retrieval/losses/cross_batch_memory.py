@@ -6,7 +6,8 @@ import keras
 import tensorflow as tf
 
 from retrieval.errors import UserError
-from retrieval.losses.base import PairLoss, RankingLoss, at_least_one_row
+from retrieval.losses.base import PairLoss, RankingLoss
+from retrieval.losses.batch import at_least_one_row
 from retrieval.losses.options import check_integer, check_number
 
 
@@ -20,6 +21,16 @@ class CrossBatchMemory(RankingLoss):
     The memory is a queue of the last M embeddings and labels, without gradient. Each call compares
     the batch with it and then adds the batch. The first ``start`` calls only fill the queue: early
     embeddings drift too fast to be of use.
+
+    :math:`L_{\text{batch}}` is the wrapped loss as it is without a memory. The second term takes
+    every row of the batch as an anchor and every row of the memory as a reference. So
+    ``contrastive_loss`` with ``pairs="blocks"`` reads B / 2 pairs off the order of the batch, but
+    against the memory, whose order means nothing, it takes all pairs, as ``pairs="all"`` does.
+
+    Refused are losses that anchors and references do not define: ``npairs_loss`` and
+    ``angular_loss`` read their pairs off the order of the rows; ``lifted_loss`` needs the negatives
+    of both rows of a pair, hence distances within the memory (``generalized_lifted`` needs the
+    anchor's alone); losses with proxies compare no embeddings with each other.
 
     Call ``build(num_classes, embedding_size)`` before training; the queue then is part of
     ``non_trainable_variables`` and is saved with the model. Evaluating the loss on held-out data
@@ -44,13 +55,10 @@ class CrossBatchMemory(RankingLoss):
         super().__init__(name)
         if not isinstance(loss, PairLoss):
             raise UserError(f"cross-batch memory takes a pair-based loss, not {loss!r}")
-        check_integer("size", size, 1)
-        check_integer("start", start, 0)
-        check_number("weight", weight, 0)
         self.loss = loss
-        self.size = size
-        self.start = start
-        self.weight = weight
+        self.size = check_integer("size", size, 1)
+        self.start = check_integer("start", start, 0)
+        self.weight = check_number("weight", weight, 0)
         self.learning_rate_multiplier = loss.learning_rate_multiplier
 
     def add_variables(self, num_classes: int, embedding_size: int) -> None:

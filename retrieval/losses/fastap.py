@@ -28,8 +28,7 @@ class FastAP(PairLoss):
 
     def __init__(self, bins: int = 10, name: str = "fastap") -> None:
         super().__init__(name)
-        check_integer("bins", bins, 1)
-        self.bins = bins
+        self.bins = check_integer("bins", bins, 1)
 
     def from_pairs(self, pairs: Pairs) -> tf.Tensor:
         """Compute the scalar loss from the pairs."""

@@ -26,8 +26,7 @@ class GeneralizedLifted(PairLoss):
 
     def __init__(self, margin: float = 1.0, name: str = "generalized_lifted") -> None:
         super().__init__(name)
-        check_number("margin", margin)
-        self.margin = margin
+        self.margin = check_number("margin", margin, least=0)
 
     def from_pairs(self, pairs: Pairs) -> tf.Tensor:
         """Compute the scalar loss from the pairs."""

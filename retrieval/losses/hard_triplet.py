@@ -39,12 +39,9 @@ class HardTriplet(PairLoss):
         name: str = "hard_triplet",
     ) -> None:
         super().__init__(name)
-        check_margin(margin, ("soft", "none"))
-        check_choice("distance", distance, DISTANCES)
-        self.margin = margin
-        check_choice("positives", positives, tuple(MINERS))
-        self.distance = distance
-        self.positives = positives
+        self.margin = check_margin(margin, ("soft", "none"))
+        self.distance = check_choice("distance", distance, DISTANCES)
+        self.positives = check_choice("positives", positives, tuple(MINERS))
 
     def from_pairs(self, pairs: Pairs) -> tf.Tensor:
         """Compute the scalar loss from the pairs."""

@@ -28,8 +28,7 @@ class LiftedStructured(RankingLoss):
 
     def __init__(self, margin: float = 1.0, name: str = "lifted_loss") -> None:
         super().__init__(name)
-        check_number("margin", margin)
-        self.margin = margin
+        self.margin = check_number("margin", margin, least=0)
 
     def call(self, labels: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
         """Compute the loss: (B,), (B, D) -> scalar."""

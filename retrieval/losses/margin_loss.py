@@ -35,7 +35,9 @@ class MarginLoss(PairLoss):
         regularizer: nu.
         cutoff: Negatives closer than this are drawn as if at this distance.
         nonzero_cutoff: Negatives further than this are not drawn.
-        learning_rate_multiplier: Learning rate of beta relative to the model's.
+        learning_rate_multiplier: Learning rate of beta relative to the model's; 10 is our choice.
+            MXNet's example of the paper trains beta by an optimiser of its own (SGD at 0.1, the
+            model by Adam at 0.0001).
         seed: Seeds the draws.
         name: Name in Keras' logs.
     """
@@ -54,22 +56,16 @@ class MarginLoss(PairLoss):
         name: str = "margin_loss",
     ) -> None:
         super().__init__(name)
-        for option in ("margin", "beta", "regularizer"):
-            check_number(option, locals()[option])
-        for option in ("cutoff", "nonzero_cutoff", "learning_rate_multiplier"):
-            check_number(option, locals()[option], 0)
-        check_flag("learn_beta", learn_beta)
-        check_flag("per_class", per_class)
-        check_integer("seed", seed, 0)
-        self.margin = margin
-        self.beta = beta
-        self.learn_beta = learn_beta
-        self.per_class = per_class
-        self.regularizer = regularizer
-        self.cutoff = cutoff
-        self.nonzero_cutoff = nonzero_cutoff
-        self.learning_rate_multiplier = learning_rate_multiplier
-        self.seed = seed
+        self.margin = check_number("margin", margin, least=0)
+        self.beta = check_number("beta", beta, least=0)
+        self.learn_beta = check_flag("learn_beta", learn_beta)
+        self.per_class = check_flag("per_class", per_class)
+        self.regularizer = check_number("regularizer", regularizer, least=0)
+        self.cutoff = check_number("cutoff", cutoff, 0)
+        self.nonzero_cutoff = check_number("nonzero_cutoff", nonzero_cutoff, 0)
+        multiplier = check_number("learning_rate_multiplier", learning_rate_multiplier, 0)
+        self.learning_rate_multiplier = multiplier
+        self.seed = check_integer("seed", seed, 0)
         self.num_classes = 0
 
     def add_variables(self, num_classes: int, embedding_size: int) -> None:
@@ -94,8 +90,10 @@ class MarginLoss(PairLoss):
         if not self.built:
             if self.per_class:
                 raise UserError("loss margin_loss, per_class: call build(num_classes, size) first")
+            # One beta for all depends on neither number.
             with tf.init_scope():
-                self.build(0, 0)
+                self.built = True
+                self.add_variables(0, 0)
         distances = euclidean_distances(pairs.anchors, pairs.references)
         mined = distance_weighted(
             tf.stop_gradient(distances),
@@ -123,7 +121,8 @@ class MarginLoss(PairLoss):
         """
         boundary = tf.convert_to_tensor(self._boundary)
         if self.per_class:
-            classes = checked_class_indices(labels, self.num_classes, self.name)
+            classes, known = checked_class_indices(labels, self.num_classes, self.name)
+            boundary = tf.where(known, boundary, float("nan"))
             boundary = tf.gather(boundary, tf.gather(classes, triplets.anchors))
         positive = tf.gather_nd(distances, tf.stack([triplets.anchors, triplets.positives], 1))
         negative = tf.gather_nd(distances, tf.stack([triplets.anchors, triplets.negatives], 1))

@@ -91,14 +91,10 @@ class MinedTriplet(PairLoss):
         name: str = "mined_triplet",
     ) -> None:
         super().__init__(name)
-        check_margin(margin, ("soft", "none"))
-        check_choice("miner", miner, MINERS)
-        check_choice("distance", distance, DISTANCES)
-        check_integer("seed", seed, 0)
-        self.margin = margin
-        self.miner = miner
-        self.distance = distance
-        self.seed = seed
+        self.margin = check_margin(margin, ("soft", "none"))
+        self.miner = check_choice("miner", miner, MINERS)
+        self.distance = check_choice("distance", distance, DISTANCES)
+        self.seed = check_integer("seed", seed, 0)
 
     def add_variables(self, num_classes: int, embedding_size: int) -> None:
         """Create the state of the draws, if the miner draws."""

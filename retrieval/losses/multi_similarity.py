@@ -39,15 +39,10 @@ class MultiSimilarity(PairLoss):
         name: str = "multi_similarity",
     ) -> None:
         super().__init__(name)
-        check_number("alpha", alpha, 0)
-        check_number("beta", beta, 0)
-        check_number("threshold", threshold)
-        if epsilon is not None:
-            check_number("epsilon", epsilon)
-        self.alpha = alpha
-        self.beta = beta
-        self.threshold = threshold
-        self.epsilon = epsilon
+        self.alpha = check_number("alpha", alpha, 0)
+        self.beta = check_number("beta", beta, 0)
+        self.threshold = check_number("threshold", threshold)
+        self.epsilon = None if epsilon is None else check_number("epsilon", epsilon)
 
     def from_pairs(self, pairs: Pairs) -> tf.Tensor:
         """Compute the scalar loss from the pairs."""

@@ -21,7 +21,8 @@ class NormalizedSoftmax(ProxyLoss):
 
     Args:
         temperature: T.
-        learning_rate_multiplier: Learning rate of the class weights relative to the model's.
+        learning_rate_multiplier: Learning rate of the class weights relative to the model's; 10 is
+            our choice. The authors' code trains both at one rate, with SGD.
         seed: Seeds the initial class weights.
         name: Name in Keras' logs.
     """
@@ -34,8 +35,7 @@ class NormalizedSoftmax(ProxyLoss):
         name: str = "normalized_softmax",
     ) -> None:
         super().__init__(learning_rate_multiplier, seed, name)
-        check_number("temperature", temperature, 0)
-        self.temperature = temperature
+        self.temperature = check_number("temperature", temperature, 0)
 
     def from_classes(self, indices: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
         """Compute the scalar loss from class indices (B,) and embeddings (B, D)."""

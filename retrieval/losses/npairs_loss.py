@@ -32,8 +32,7 @@ class NPairs(RankingLoss):
 
     def __init__(self, regularizer: float = 0.002, name: str = "npairs_loss") -> None:
         super().__init__(name)
-        check_number("regularizer", regularizer)
-        self.regularizer = regularizer
+        self.regularizer = check_number("regularizer", regularizer, least=0)
 
     def call(self, labels: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
         """Compute the loss: (B,), (B, D) -> scalar."""

@@ -25,10 +25,10 @@ class ProxyLoss(RankingLoss):
 
     def __init__(self, learning_rate_multiplier: float, seed: int, name: str) -> None:
         super().__init__(name)
-        check_number("learning_rate_multiplier", learning_rate_multiplier, 0)
-        check_integer("seed", seed, 0)
-        self.learning_rate_multiplier = learning_rate_multiplier
-        self.seed = seed
+        self.learning_rate_multiplier = check_number(
+            "learning_rate_multiplier", learning_rate_multiplier, 0
+        )
+        self.seed = check_integer("seed", seed, 0)
         self.num_classes = 0
 
     def add_variables(self, num_classes: int, embedding_size: int) -> None:
@@ -52,8 +52,8 @@ class ProxyLoss(RankingLoss):
                 f"loss {self.name} owns weights: call build(num_classes, embedding_size) first "
                 "and train its trainable_variables with the model's"
             )
-        indices = checked_class_indices(labels, self.num_classes, self.name)
-        return self.from_classes(indices, embeddings)
+        indices, known = checked_class_indices(labels, self.num_classes, self.name)
+        return tf.where(known, self.from_classes(indices, embeddings), float("nan"))
 
     def from_classes(self, indices: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
         """Compute the scalar loss from class indices (B,) int32 and embeddings (B, D)."""
@@ -68,8 +68,13 @@ class ProxyLoss(RankingLoss):
         return tf.matmul(unit_rows(embeddings), self.unit_proxies(), transpose_b=True)
 
 
-def checked_class_indices(labels: tf.Tensor, num_classes: int, name: str) -> tf.Tensor:
+def checked_class_indices(
+    labels: tf.Tensor, num_classes: int, name: str
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Turn labels (B,) into int32 class indices.
+
+    A label out of range stops the step with an error, except under XLA, which drops assertions:
+    there the second result is for the loss to become NaN by.
 
     Args:
         labels: (B,) integers.
@@ -77,18 +82,18 @@ def checked_class_indices(labels: tf.Tensor, num_classes: int, name: str) -> tf.
         name: Of the loss, for the message.
 
     Returns:
-        (B,) int32.
+        (B,) int32, all in range; and whether they were, scalar bool.
 
     Raises:
-        UserError: The labels are not numbers.
+        UserError: The labels are not integers.
     """
     need = f"loss {name} needs labels 0 .. {num_classes - 1}, one index per training class"
-    if labels.dtype in {tf.string, tf.bool}:
+    if not labels.dtype.is_integer:
         raise UserError(f"{need}; given {labels.dtype.name}")
     labels = tf.cast(labels, tf.int64)
     inside = tf.reduce_all((labels >= 0) & (labels < num_classes))
     with tf.control_dependencies([tf.debugging.Assert(inside, [need, "given:", labels])]):
-        return tf.cast(labels, tf.int32)
+        return tf.cast(tf.clip_by_value(labels, 0, num_classes - 1), tf.int32), inside
 
 
 def class_cross_entropy(logits: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:

@@ -26,7 +26,8 @@ class ProxyAnchor(ProxyLoss):
     Args:
         margin: delta.
         scale: alpha.
-        learning_rate_multiplier: Learning rate of the proxies relative to the model's (paper: 100).
+        learning_rate_multiplier: Learning rate of the proxies relative to the model's; 100 as in
+            the authors' code.
         seed: Seeds the initial proxies.
         name: Name in Keras' logs.
     """
@@ -40,10 +41,8 @@ class ProxyAnchor(ProxyLoss):
         name: str = "proxy_anchor",
     ) -> None:
         super().__init__(learning_rate_multiplier, seed, name)
-        check_number("margin", margin)
-        check_number("scale", scale, 0)
-        self.margin = margin
-        self.scale = scale
+        self.margin = check_number("margin", margin)
+        self.scale = check_number("scale", scale, 0)
 
     def from_classes(self, indices: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
         """Compute the scalar loss from class indices (B,) and embeddings (B, D)."""

@@ -41,14 +41,15 @@ class RankedList(PairLoss):
         name: str = "ranked_list",
     ) -> None:
         super().__init__(name)
-        for option in ("alpha", "margin", "negative_temperature", "positive_temperature"):
-            check_number(option, locals()[option])
-        check_number("balance", balance, -1e-9, 1 + 1e-9)
-        self.alpha = alpha
-        self.margin = margin
-        self.negative_temperature = negative_temperature
-        self.positive_temperature = positive_temperature
-        self.balance = balance
+        self.alpha = check_number("alpha", alpha, 0)
+        self.margin = check_number("margin", margin, least=0)
+        self.negative_temperature = check_number(
+            "negative_temperature", negative_temperature, least=0
+        )
+        self.positive_temperature = check_number(
+            "positive_temperature", positive_temperature, least=0
+        )
+        self.balance = check_number("balance", balance, least=0, most=1)
 
     def from_pairs(self, pairs: Pairs) -> tf.Tensor:
         """Compute the scalar loss from the pairs."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from retrieval.errors import UserError
@@ -41,15 +42,11 @@ class RecallAtK(PairLoss):
         name: str = "recall_at_k",
     ) -> None:
         super().__init__(name)
-        check_number("rank_temperature", rank_temperature, 0)
-        check_number("recall_temperature", recall_temperature, 0)
-        if isinstance(ks, str) or not isinstance(ks, Sequence) or not ks:
+        if isinstance(ks, str) or not isinstance(ks, Sequence | np.ndarray) or not len(ks):
             raise UserError(f"option ks = {ks!r}: give a list of whole numbers of at least 1")
-        for k in ks:
-            check_integer("ks", k, 1)
-        self.ks = list(ks)
-        self.rank_temperature = rank_temperature
-        self.recall_temperature = recall_temperature
+        self.ks = [check_integer("ks", k, 1) for k in ks]
+        self.rank_temperature = check_number("rank_temperature", rank_temperature, 0)
+        self.recall_temperature = check_number("recall_temperature", recall_temperature, 0)
 
     def from_pairs(self, pairs: Pairs) -> tf.Tensor:
         """Compute the scalar loss from the pairs."""

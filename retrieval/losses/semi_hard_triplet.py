@@ -28,8 +28,7 @@ class SemiHardTriplet(PairLoss):
 
     def __init__(self, margin: float | str = 0.2, name: str = "semi_hard_triplet") -> None:
         super().__init__(name)
-        check_margin(margin, ("soft",))
-        self.margin = margin
+        self.margin = check_margin(margin, ("soft",))
 
     def from_pairs(self, pairs: Pairs) -> tf.Tensor:
         """Compute the scalar loss from the pairs."""

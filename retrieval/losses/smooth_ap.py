@@ -30,8 +30,7 @@ class SmoothAP(PairLoss):
 
     def __init__(self, temperature: float = 0.01, name: str = "smooth_ap") -> None:
         super().__init__(name)
-        check_number("temperature", temperature, 0)
-        self.temperature = temperature
+        self.temperature = check_number("temperature", temperature, 0)
 
     def from_pairs(self, pairs: Pairs) -> tf.Tensor:
         """Compute the scalar loss from the pairs."""

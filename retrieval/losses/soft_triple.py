@@ -29,7 +29,8 @@ class SoftTriple(ProxyLoss):
         margin: delta.
         centres_per_class: K.
         regularizer: tau.
-        learning_rate_multiplier: Learning rate of the centres relative to the model's (paper: 100).
+        learning_rate_multiplier: Learning rate of the centres relative to the model's; 100 as in
+            the authors' code (0.01 and 0.0001).
         seed: Seeds the initial centres.
         name: Name in Keras' logs.
     """
@@ -46,16 +47,12 @@ class SoftTriple(ProxyLoss):
         name: str = "soft_triple",
     ) -> None:
         super().__init__(learning_rate_multiplier, seed, name)
-        check_number("scale", scale, 0)
-        check_number("gamma", gamma, 0)
-        check_number("margin", margin)
-        check_integer("centres_per_class", centres_per_class, 1)
-        check_number("regularizer", regularizer)
-        self.scale = scale
-        self.gamma = gamma
-        self.margin = margin
-        self.centres_per_class = self.proxies_per_class = centres_per_class
-        self.regularizer = regularizer
+        self.scale = check_number("scale", scale, 0)
+        self.gamma = check_number("gamma", gamma, 0)
+        self.margin = check_number("margin", margin)
+        self.centres_per_class = check_integer("centres_per_class", centres_per_class, 1)
+        self.proxies_per_class = self.centres_per_class
+        self.regularizer = check_number("regularizer", regularizer, least=0)
 
     def from_classes(self, indices: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
         """Compute the scalar loss from class indices (B,) and embeddings (B, D)."""

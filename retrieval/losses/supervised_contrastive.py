@@ -27,8 +27,7 @@ class SupervisedContrastive(PairLoss):
 
     def __init__(self, temperature: float = 0.1, name: str = "supervised_contrastive") -> None:
         super().__init__(name)
-        check_number("temperature", temperature, 0)
-        self.temperature = temperature
+        self.temperature = check_number("temperature", temperature, 0)
 
     def from_pairs(self, pairs: Pairs) -> tf.Tensor:
         """Compute the scalar loss from the pairs."""

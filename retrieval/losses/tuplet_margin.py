@@ -32,10 +32,8 @@ class TupletMargin(PairLoss):
         self, scale: float = 64.0, slack: float = 5.73, name: str = "tuplet_margin"
     ) -> None:
         super().__init__(name)
-        check_number("scale", scale, 0)
-        check_number("slack", slack, -90, 90)
-        self.scale = scale
-        self.slack = slack
+        self.scale = check_number("scale", scale, 0)
+        self.slack = check_number("slack", slack, -90, 90)
 
     def from_pairs(self, pairs: Pairs) -> tf.Tensor:
         """Compute the scalar loss from the pairs."""
