@@ -26,10 +26,7 @@ READING = {
     "PCA": "PCA keeps the two directions of largest variance.",
     "PCA 3-D": "PCA keeps the three directions of largest variance. Drag to turn.",
 }
-AT_STEP = (
-    "The points are where they were at this training step. Colours, results and similarities stay "
-    "those of the finished run: correct@1 is not that of this step."
-)
+AT_STEP = "Colours, results and similarities stay those of the finished run, not of this step."
 HELP = (
     "**Rest the pointer** on a point to see its image.  \n**Click** it to see its neighbours in "
     "the original space.  \n**Lasso** many (button over the map) to see them all."
@@ -78,15 +75,7 @@ def _map(chosen: Selection, shown: dict[str, go.Figure]) -> None:
         if step is not None:
             st.caption(AT_STEP)
     with place:  # after all that does not depend on it: drawing many points keeps the browser busy
-        event = st.plotly_chart(
-            figure,
-            config=CONFIG | {"scrollZoom": True},
-            key="map",
-            on_select="rerun",
-            selection_mode=("lasso", "box"),
-            alt="Every item as a point; similar items lie close together",
-        )
-    picked = [i for i in event["selection"]["point_indices"] if i < len(rows)]
+        picked = _lassoed(figure, len(rows))
     with right:
         if picked and not st.session_state.get("map_clicked"):
             _many(chosen, rows[picked])
@@ -96,6 +85,18 @@ def _map(chosen: Selection, shown: dict[str, go.Figure]) -> None:
             st.markdown(HELP)
     st.session_state["map_clicked"] = False
     address.write()
+
+
+def _lassoed(figure: go.Figure, n: int) -> list[int]:
+    event = st.plotly_chart(
+        figure,
+        config=CONFIG | {"scrollZoom": True},
+        key="map",
+        on_select="rerun",
+        selection_mode=("lasso", "box"),
+        alt="Every item as a point; similar items lie close together",
+    )
+    return [i for i in event["selection"]["point_indices"] if i < n]
 
 
 def _click(row: int) -> None:
