@@ -4,14 +4,17 @@
 
 Builds the runs once (synthetic embeddings of the size of Stanford Online Products, thumbnails cut
 from real photographs), starts the app, drives Chromium and prints one line per figure, beside the
-limit it has to keep.
+limit it has to keep. A Streamlit page of one title, measured in turn with the first page, says what
+of that is Streamlit and the machine.
 """
 
 import argparse
 import os
 import socket
+import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -24,6 +27,12 @@ ROOT = Path(__file__).parents[1]
 CHROMIUM = "/usr/bin/chromium"
 MAP = ".st-key-map .js-plotly-plot"
 NEAR = ".st-key-neighbours"
+BARE = 'import streamlit as st\n\nst.title("Overview")\n'
+FIGURES_DRAWN = """() => {
+    const charts = [...document.querySelectorAll(".stPlotlyChart")];
+    return charts.length >= 3 && charts.every((chart) => chart.querySelector(".main-svg"));
+}"""
+MAP_DRAWN = f"Boolean(document.querySelector('{MAP}')?._fullLayout?.xaxis?.l2p)"
 IMAGES_DRAWN = """selector => {
     const found = [];
     const walk = (node) => {
@@ -36,15 +45,15 @@ IMAGES_DRAWN = """selector => {
 }"""
 
 
-def start(folder: Path) -> tuple[subprocess.Popen, str]:
-    """Start the app; returns once it answers."""
+def start(folder: Path, root: Path = ROOT) -> tuple[subprocess.Popen, str]:
+    """Start the app of a folder on a folder of runs; returns once it answers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     process = subprocess.Popen(
         [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true",
          "--server.port", str(port)],
-        cwd=ROOT, env=os.environ | {"RETRIEVAL_RUNS": str(folder.resolve())},
+        cwd=root, env=os.environ | {"RETRIEVAL_RUNS": str(folder.resolve())},
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
     address = f"http://localhost:{port}"
@@ -98,15 +107,44 @@ def time_page(page: Page, address: str, title: str) -> float:
     return time.perf_counter() - begun
 
 
+def time_first_page(context, address: str, bare: str, repeats: int = 7) -> None:
+    """Report the median time of a warm first page, beside a page of one title in turn with it."""
+    seconds, drawn, floor = [], [], []
+    for _ in range(repeats):
+        page = context.new_page()
+        floor.append(time_page(page, bare, "Overview"))
+        page.close()
+        page = context.new_page()
+        begun = time.perf_counter()
+        seconds.append(time_page(page, address, "Overview"))
+        page.wait_for_function(FIGURES_DRAWN, polling=20)
+        drawn.append(time.perf_counter() - begun)
+        page.wait_for_timeout(300)
+        page.close()
+    spread = f"({min(seconds):.2f} to {max(seconds):.2f})"
+    report(f"first page, warm, median of {repeats} {spread}", statistics.median(seconds), "s", 1)
+    for what, times in (("its figures drawn", drawn), ("a page of one title, in turn", floor)):
+        print(f"  {what:<56} {statistics.median(times):9.2f} s")
+
+
+def time_switch(page: Page, title: str) -> float:
+    """Go to a page by the navigation; returns seconds until it is interactive."""
+    begun = time.perf_counter()
+    page.get_by_test_id("stSidebarNav").get_by_text(title, exact=True).click()
+    interactive(page, title)
+    return time.perf_counter() - begun
+
+
 def time_switches(page: Page) -> dict[str, float]:
     """Go through the pages by the navigation; returns seconds per page."""
     seconds = {}
     for title in ("Retrieval", "Failures", "Embedding map", "Compare losses", "Methods and data",
                   "Overview", "Retrieval"):  # fmt: skip
         begun = time.perf_counter()
-        page.get_by_test_id("stSidebarNav").get_by_text(title, exact=True).click()
-        interactive(page, title)
-        seconds[f"{title} (again)" if title in seconds else title] = time.perf_counter() - begun
+        seconds[f"{title} (again)" if title in seconds else title] = time_switch(page, title)
+        if title == "Embedding map":
+            page.wait_for_function(MAP_DRAWN, polling=20)
+            seconds["Embedding map, points drawn"] = time.perf_counter() - begun
         page.wait_for_timeout(500)
     return seconds
 
@@ -122,7 +160,7 @@ def measure_map(context, address: str) -> tuple[float, list[float]]:
     page.on("websocket", lambda socket: socket.on("framereceived", count))
     page.goto(f"{address}/map")
     interactive(page, "Embedding map")
-    page.wait_for_function(f"Boolean(document.querySelector('{MAP}')?._fullLayout?.xaxis?.l2p)")
+    page.wait_for_function(MAP_DRAWN)
     page.wait_for_timeout(1500)
     megabytes, seconds = sent[0] / 1e6, []
     for index in (100, 20_000, 40_000):
@@ -156,34 +194,46 @@ def main() -> None:
     options = parser.parse_args()
     build(options.folder, options.items, options.runs)
     process, address = start(options.folder)
-    try:
-        with sync_playwright() as playwright:
-            arguments = ["--no-sandbox", "--disable-background-networking",
-                         "--enable-unsafe-swiftshader"]  # fmt: skip
-            browser = playwright.chromium.launch(
-                executable_path=CHROMIUM if Path(CHROMIUM).exists() else None, args=arguments
-            )
-            context = browser.new_context(viewport={"width": 1440, "height": 1000})
-            page = context.new_page()
-            cold = time_page(page, address, "Overview")
-            report("first page, cold server and browser", cold, "s", 3)
-            page.close()
-            second = context.new_page()
-            report("first page, warm", time_page(second, address, "Overview"), "s", 1)
-            for title, seconds in time_switches(second).items():
-                report(f"switch to {title}", seconds, "s", 1)
-            megabytes, clicks = measure_map(context, address)
-            report("sent for the map page, app code apart", megabytes, "MB", 3)
-            report("click on a map point to images, slowest", max(clicks), "s", 0.7)
-            for loss in LOSSES[: options.runs]:
-                for where, title in (("retrieval", "Retrieval"), ("map", "Embedding map")):
-                    time_page(second, f"{address}/{where}?a={loss}", title)
-            report(f"server memory, {options.runs} runs open", memory(process), "MB", 1024)
-            report("  of it not file pages", private_memory(process), "MB", 1024)
-            browser.close()
-    finally:
-        process.terminate()
-        process.wait()
+    with tempfile.TemporaryDirectory() as root:
+        Path(root, "app.py").write_text(BARE, encoding="utf-8")
+        bare, bare_address = start(options.folder, Path(root))
+        try:
+            measure(process, address, bare_address, LOSSES[: options.runs])
+        finally:
+            for each in (process, bare):
+                each.terminate()
+                each.wait()
+
+
+def measure(process: subprocess.Popen, address: str, bare: str, losses: tuple[str, ...]) -> None:
+    """Drive the app and print every figure."""
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-background-networking",
+                     "--enable-unsafe-swiftshader"]  # fmt: skip
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM if Path(CHROMIUM).exists() else None, args=arguments
+        )
+        context = browser.new_context(viewport={"width": 1440, "height": 1000})
+        page = context.new_page()
+        report("first page, cold server and browser", time_page(page, address, "Overview"), "s", 3)
+        page.close()
+        time_first_page(context, address, bare)
+        page = context.new_page()
+        time_page(page, address, "Overview")
+        report("switch to Retrieval at once after it", time_switch(page, "Retrieval"), "s", 1)
+        time_page(page, address, "Overview")
+        page.wait_for_function(FIGURES_DRAWN, polling=20)
+        for title, seconds in time_switches(page).items():
+            report(f"switch to {title}", seconds, "s", 1)
+        megabytes, clicks = measure_map(context, address)
+        report("sent for the map page, app code apart", megabytes, "MB", 3)
+        report("click on a map point to images, slowest", max(clicks), "s", 0.7)
+        for loss in losses:
+            for where, title in (("retrieval", "Retrieval"), ("map", "Embedding map")):
+                time_page(page, f"{address}/{where}?a={loss}", title)
+        report(f"server memory, {len(losses)} runs open", memory(process), "MB", 1024)
+        report("  of it not file pages", private_memory(process), "MB", 1024)
+        browser.close()
 
 
 if __name__ == "__main__":
