@@ -17,6 +17,7 @@ CATEGORIES = (
     "#6699CC", "#661100", "#88CCEE", "#CC6677", "#332288", "#B2DF8A",
 )  # fmt: skip
 OTHER = "rgba(138, 148, 160, 0.5)"
+FAINT = "rgba(138, 148, 160, 0.3)"  # beside a grey that means something
 
 SEQUENTIAL = (
     "#E8E3C9", "#CBD5B1", "#9CC9B0", "#68B5B5", "#3D9AB5", "#2A7BA9", "#2B5A93", "#2F3B72",

@@ -5,7 +5,13 @@ import plotly.graph_objects as go
 import pytest
 
 from workbench import figures
-from workbench.figures.colouring import Colouring, by_class, by_outcome, by_outcomes
+from workbench.figures.colouring import (
+    Colouring,
+    by_class,
+    by_outcome,
+    by_outcomes,
+    channels,
+)
 from workbench.figures.grading import by_level
 from workbench.palette import HIT, MISS
 
@@ -22,6 +28,19 @@ def test_outcomes_have_a_sign_beside_their_colour():
     assert colouring.symbols[0] != colouring.symbols[1]
     both = by_outcomes(np.array([1, 0, 1, 0, -1]), np.array([0, 1, 1, 0, -1]))
     assert both.codes.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_which_run_is_right_has_a_sign_of_its_own_and_no_colour_of_a_run_means_both():
+    outcomes = by_outcomes(
+        np.array([1, 0, 1, 0, -1]), np.array([0, 1, 1, 0, -1]), ("#56B4E9", "#D55E00")
+    )
+    assert outcomes.colours[:2] == ("#56B4E9", "#D55E00")
+    assert len(set(outcomes.symbols[:4])) == 4  # only A, only B, both, neither
+    red, green, blue, _ = channels(outcomes)[2]
+    assert max(red, green, blue) - min(red, green, blue) < 20  # grey
+    assert len(set(outcomes.colours)) == 5
+    for dimensions in (2, 3):
+        draw(np.zeros((5, dimensions)), outcomes).to_json()
 
 
 def test_small_classes_share_one_grey():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workbench.palette import CATEGORIES, HIT, MISS, OTHER, RUN_A, RUN_B
+from workbench.palette import CATEGORIES, FAINT, HIT, MISS, OTHER, RUN_A, RUN_B
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,9 @@ def by_outcomes(
     return Colouring(
         np.select(cases, range(4), 4).astype(np.uint8),
         ("✓ only A", "✓ only B", "✓ both", "✗ neither", "not scored"),
-        (*colours, "rgba(105, 160, 190, 0.45)", "rgba(128, 90, 70, 0.75)", OTHER),
-        symbols=("circle", "circle", "circle", "x", "circle"),
+        # Colours are the runs', whatever these are: the same for both is grey, and signs differ.
+        (*colours, "rgba(100, 108, 118, 0.7)", "rgba(128, 90, 70, 0.75)", FAINT),
+        symbols=("diamond", "square", "circle", "x", "circle"),
         layers=(4, 2, 3, 0, 1),
         prominence=(1.7, 1.7, 1.0, 1.0, 1.0),
     )
