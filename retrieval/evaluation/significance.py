@@ -7,14 +7,14 @@ some would look significant by chance, so p-values are corrected by Holm's metho
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
 from retrieval.errors import UserError
 from retrieval.evaluation.bootstrap import class_sums, class_weights, percentile_interval
-from retrieval.evaluation.paired_tests import ALPHA, bootstrap_p, holm, mcnemar, mean_interval
+from retrieval.evaluation.pair_table import Resampled, pair_table
+from retrieval.evaluation.paired_tests import mean_interval, resamples
 from retrieval.evaluation.results import Result
 
 # What must agree for per-query scores to be comparable: neither k-means nor its seed make them.
@@ -32,9 +32,10 @@ class Comparison:
             ``seed_high`` (95% t interval of the mean over seeds; NaN for one), ``best_group``: not
             significantly worse than the best.
         pairs: One row per pair, the better first: ``a``, ``b``, ``difference``, ``low``, ``high``
-            (paired bootstrap), ``p`` (of the difference), ``p_holm``, ``significant``, ``wins``,
-            ``ties``, ``losses`` (queries that a scores higher, equal, lower), ``p_mcnemar`` and
-            ``p_mcnemar_holm`` (NaN unless scores are 0 or 1).
+            (paired bootstrap), ``p`` (of the difference, see :func:`paired_tests.paired_p`),
+            ``p_holm``, ``significant``, ``wins``, ``ties``, ``losses`` (queries that a scores
+            higher, equal, lower), ``p_mcnemar`` and ``p_mcnemar_holm`` (NaN unless scores are 0 or
+            1).
         n_queries: Queries compared.
         n_classes: Classes they come from.
     """
@@ -58,7 +59,7 @@ def compare(
     classes: np.ndarray | None = None,
     metric: str = "recall@1",
     *,
-    n_samples: int = 2000,
+    n_samples: int | None = None,
     seed: int = 0,
 ) -> Comparison:
     """Compare runs on the same queries.
@@ -68,7 +69,7 @@ def compare(
             per-query scores, float (q,) or (seeds, q); NaN marks queries that do not count.
         classes: (q,), class of each query; needed with per-query scores.
         metric: The per-query metric to take from results.
-        n_samples: Bootstrap resamples.
+        n_samples: Bootstrap resamples; default: as the pairs need, :func:`paired_tests.resamples`.
         seed: Seed of the resamples.
 
     Returns:
@@ -83,11 +84,12 @@ def compare(
     means = np.stack([table[name].mean(axis=0) for name in scores], axis=1)  # (q, names)
     sums, size = class_sums(means, classes)
     totals = np.column_stack([sums, size])
-    spread = _seed_noise(table, seed, n_samples)
+    if n_samples is None:
+        n_samples = resamples(len(scores) * (len(scores) - 1) // 2, len(size))
     draws = np.concatenate([w @ totals for w in class_weights(len(size), n_samples, seed)])
-    draws = draws[:, :-1] / draws[:, -1:]
-    summary = _summary(table, means, draws + spread)
-    pairs = _pairs(table, list(scores), means, draws + spread, summary)
+    resampled = Resampled.of(table, draws[:, :-1] / draws[:, -1:], len(size), seed)
+    summary = _summary(table, means, resampled.both)
+    pairs = pair_table(table, means, resampled, list(summary["name"]))
     if len(pairs):
         best = summary["name"].iloc[0]
         worse = set(pairs.loc[pairs["significant"] & (pairs["a"] == best), "b"])
@@ -152,21 +154,6 @@ def _common(
     return {name: value[:, keep] for name, value in scores.items()}, classes[keep]
 
 
-def _seed_noise(table: dict[str, np.ndarray], seed: int, n_samples: int) -> np.ndarray:
-    """Resample the mean over training seeds, as deviations (n_samples, names); 0 for one seed.
-
-    Drawn from the t distribution: few seeds say little about their spread.
-    """
-    rng = np.random.default_rng([seed, 1])
-    noise = np.zeros((n_samples, len(table)))
-    for column, value in enumerate(table.values()):
-        if len(value) > 1:
-            per_seed = value.mean(axis=1)
-            error = per_seed.std(ddof=1) / np.sqrt(len(per_seed))
-            noise[:, column] = error * rng.standard_t(len(per_seed) - 1, n_samples)
-    return noise
-
-
 def _summary(table: dict[str, np.ndarray], means: np.ndarray, draws: np.ndarray) -> pd.DataFrame:
     low, high = percentile_interval(draws)
     rows = []
@@ -185,41 +172,3 @@ def _summary(table: dict[str, np.ndarray], means: np.ndarray, draws: np.ndarray)
         )
     frame = pd.DataFrame(rows).sort_values("mean", ascending=False, kind="stable")
     return frame.reset_index(drop=True)
-
-
-def _pairs(
-    table: dict[str, np.ndarray],
-    names: list[str],
-    means: np.ndarray,
-    draws: np.ndarray,
-    summary: pd.DataFrame,
-) -> pd.DataFrame:
-    """Compare every pair, the better of the two first."""
-    column = {name: i for i, name in enumerate(names)}
-    rows = []
-    for a, b in combinations(summary["name"], 2):
-        x, y = means[:, column[a]], means[:, column[b]]
-        difference = draws[:, column[a]] - draws[:, column[b]]
-        low, high = percentile_interval(difference)
-        wins, losses = int((x > y).sum()), int((x < y).sum())
-        binary = len(table[a]) == len(table[b]) == 1 and np.isin(means, (0, 1)).all()
-        rows.append(
-            {
-                "a": a,
-                "b": b,
-                "difference": x.mean() - y.mean(),
-                "low": low,
-                "high": high,
-                "p": bootstrap_p(difference),
-                "wins": wins,
-                "ties": len(x) - wins - losses,
-                "losses": losses,
-                "p_mcnemar": mcnemar(wins, losses) if binary else np.nan,
-            }
-        )
-    frame = pd.DataFrame(rows)
-    if len(frame):
-        frame.insert(6, "p_holm", holm(frame["p"].to_numpy()))
-        frame.insert(7, "significant", frame["p_holm"] < ALPHA)
-        frame["p_mcnemar_holm"] = holm(frame["p_mcnemar"].to_numpy())
-    return frame

@@ -7,7 +7,15 @@ from scipy import stats
 from retrieval.errors import UserError
 from retrieval.evaluation import compare, evaluate
 from retrieval.evaluation.bootstrap import bootstrap_means, class_sums, percentile_interval
-from retrieval.evaluation.paired_tests import bootstrap_p, holm, mcnemar, mean_interval
+from retrieval.evaluation.paired_tests import (
+    bootstrap_p,
+    holm,
+    mcnemar,
+    mean_interval,
+    paired_p,
+    resamples,
+    welch_p,
+)
 
 
 def test_class_sums_by_hand():
@@ -70,6 +78,62 @@ def test_t_interval_over_seeds():
 def test_p_value_is_never_zero_and_at_most_one():
     assert bootstrap_p(np.ones(999)) == pytest.approx(2 / 1000)
     assert bootstrap_p(np.zeros(999)) == 1
+
+
+def test_below_its_resolution_the_bootstrap_gives_way_to_student_s_t():
+    errors, freedom = np.array([0.01, 0, 0]), np.array([49, 0, 0])
+    expected = 2 * stats.t.sf(6, 49)
+    assert welch_p(-0.06, errors, freedom, 50) == pytest.approx(expected)
+    assert paired_p(np.full(999, 0.06), 0.06, errors, freedom, 50) == pytest.approx(expected)
+    one_beyond = np.r_[np.full(998, 0.06), -0.01]
+    assert paired_p(one_beyond, 0.06, errors, freedom, 50) == bootstrap_p(one_beyond)
+    # A wide t never makes a p-value that resamples have shown to be small any larger.
+    assert paired_p(np.full(999, 0.06), 0.01, errors, freedom, 50) == pytest.approx(2 / 1000)
+
+
+def test_the_tail_pools_classes_and_seeds_as_welch_s_test_does():
+    rng = np.random.default_rng(7)
+    a, b = rng.normal(0, 1, 4), rng.normal(9, 2, 5)
+    errors = np.array([0, a.std(ddof=1) / 2, b.std(ddof=1) / np.sqrt(5)])
+    found = welch_p(a.mean() - b.mean(), errors, np.array([39, 3, 4]), 40)
+    assert found == pytest.approx(stats.ttest_ind(a, b, equal_var=False).pvalue)
+
+
+def test_few_classes_cannot_show_more_than_their_signs():
+    assert welch_p(1, np.zeros(3), np.array([3, 0, 0]), 4) == 1 / 8
+    assert welch_p(1, np.array([1e-9, 0, 0]), np.array([4999, 0, 0]), 5000) > 0
+
+
+@pytest.mark.parametrize(("n_classes", "n_runs"), [(100, 11), (5000, 8), (100, 25)])
+def test_large_differences_stay_significant_however_many_pairs(n_classes, n_runs):
+    rng = np.random.default_rng(8)
+    classes = np.repeat(np.arange(n_classes), 12)
+    rates = np.linspace(0.3, 0.8, n_runs)
+    runs = {str(i): (rng.random(len(classes)) < r).astype(float) for i, r in enumerate(rates)}
+    runs["twin"] = (rng.random(len(classes)) < rates[0]).astype(float)
+    pairs = compare(runs, classes).pairs
+    gap = np.abs(pairs["difference"])
+    assert pairs["significant"][gap > 0.15].all()
+    assert not pairs["significant"][gap < 0.005].any()
+
+
+def test_seeds_that_scatter_make_no_lead_significant_below_the_resolution():
+    """Eleven losses, two seeds each: their spread, known to one degree of freedom, decides."""
+    rng = np.random.default_rng(9)
+    classes = np.repeat(np.arange(200), 5)
+    runs = {
+        str(i): np.stack([rng.random(1000) < rate + shift for shift in (-0.1, 0.1)]).astype(float)
+        for i, rate in enumerate(np.linspace(0.3, 0.7, 11))
+    }
+    assert not compare(runs, classes).pairs["significant"].any()
+
+
+def test_resamples_grow_with_the_pairs_within_a_bound_on_time():
+    assert resamples(1, 81) == 2000
+    assert resamples(10, 81) == 8000
+    assert resamples(300, 81) == 10_000
+    assert resamples(55, 5000) == 1000
+    assert resamples(55, 60_000) == 1000
 
 
 def test_better_run_wins_and_a_copy_ties():

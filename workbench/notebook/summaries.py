@@ -106,7 +106,7 @@ def verdicts(comparison: Comparison) -> pd.DataFrame:
                     pairs["difference"], pairs["low"], pairs["high"], strict=True
                 )
             ],
-            "p (Holm)": pairs["p_holm"].map("{:.3f}".format),
+            "p (Holm)": [f"{p:.3f}" if p >= 0.0005 else "< 0.001" for p in pairs["p_holm"]],
             "verdict": pairs["significant"].map({True: "real", False: "within noise"}),
             "only better right": pairs["wins"],
             "only worse right": pairs["losses"],

@@ -57,12 +57,7 @@ def _compare(
             classes = _reference.items["label"].to_numpy()[found[0].queries]
     if not scores or np.isnan(next(iter(scores.values()))).all():
         return None
-    return compare(scores, classes, n_samples=n_samples(len(np.unique(classes))))
-
-
-def n_samples(n_classes: int) -> int:
-    """Return how many bootstrap resamples to draw: half as many where there are many classes."""
-    return 2000 if n_classes < 4000 else 1000
+    return compare(scores, classes)
 
 
 def compare_early(runs: list[Run]) -> None:
