@@ -1,5 +1,6 @@
 """From settings to a finished run folder: train, embed, evaluate, publish."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from retrieval.memory_check import check_memory
 from retrieval.resolve import UNTRAINED, check_frozen, check_names, resolve
 from retrieval.runs import partial_path, publish, write_config
 from retrieval.settings import SELECTED_ON_TEST, TrainSettings, selected_on
+
+LONGEST_NAME = 200  # bytes: file systems take 255, and a run in the making has a longer name
 
 
 @contextmanager
@@ -150,6 +153,10 @@ def check_run_name(name: str) -> str:
     """
     if not name.strip() or name.startswith(".") or "/" in name or "\\" in name:
         raise UserError(f"run name {name!r}: give a name without slashes or a leading dot")
+    if (size := len(os.fsencode(name))) > LONGEST_NAME:
+        raise UserError(
+            f"run name {name[:40]!r}... is {size} bytes long: give {LONGEST_NAME} at most"
+        )
     return name
 
 

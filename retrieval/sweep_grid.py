@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import yaml
 
-from retrieval.errors import UserError, unknown_option
+from retrieval.errors import UserError, counted, unknown_option
 from retrieval.losses import LOSSES
 from retrieval.no_effect import NOT_GIVEN
 from retrieval.pipeline import check_run_name
@@ -36,7 +36,8 @@ def read_grid(path: Path | str) -> dict[str, TrainSettings]:
 
     Returns:
         Run name -> settings, in the order of the file; a name spells out the grid's values.
-        Combinations that differ only in what their loss lacks are one run.
+        Combinations of equal settings are one run, named by the first: repeated values, 1 and 1.0,
+        or a difference only in what their loss lacks.
 
     Raises:
         UserError: The file is missing or malformed, names an unknown setting, or two runs would
@@ -50,13 +51,15 @@ def read_grid(path: Path | str) -> dict[str, TrainSettings]:
     found: dict[str, TrainSettings] = {}
     for loss, point in zip(losses, points, strict=True):
         name, settings = _at(path, point, _run, base, point, loss, known)
+        if settings in found.values():
+            continue
         if found.setdefault(name, settings) != settings:
             words = ", ".join(differing(found[name], settings))
             raise UserError(f"{path}: two runs would be called {name}; they differ in {words}")
     if len(found) < len(points):
         print(
-            f"{path}: {len(points)} combinations are {len(found)} runs: "
-            "options that a loss lacks make one run of it"
+            f"{path}: {len(points)} combinations are {counted(len(found), 'run')}: the others have "
+            "the settings of an earlier one, with only the options that their loss takes"
         )
     return found
 

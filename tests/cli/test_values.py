@@ -19,6 +19,7 @@ from tests.cli.helpers import nothing_was_left, one_line, train
         (("--seeds", "0"), "--seeds"),
         (("--name", "a/b"), "run name 'a/b'"),
         (("--name", ".hidden"), "run name '.hidden'"),
+        (("--name", "n" * 250), "nnn'... is 250 bytes long: give 200 at most"),
         (("--same-super-class",), "'folder' has no super-classes; drop --same-super-class"),
         (("--weights", "no.h5"), "no.h5"),
         (("--clip-norm", "-1"), "clip_norm = -1.0: give a number above 0"),

@@ -98,6 +98,16 @@ def test_an_option_that_a_loss_lacks_and_another_has_is_left_out_of_its_runs(wri
         read_grid(write(content))
 
 
+def test_points_of_equal_settings_are_one_run_named_by_the_first(write, capsys):
+    found = read_grid(write("grid: {seed: [0, 0]}"))
+    assert list(found) == ["semi_hard_triplet-seed0"]
+    assert "2 combinations are 1 run: the others have the settings of" in capsys.readouterr().out
+    found = read_grid(write("grid: {loss_options: [{margin: 1}, {margin: 1.0}, {margin: 2}]}"))
+    assert list(found) == ["semi_hard_triplet-margin1", "semi_hard_triplet-margin2"]
+    # A difference in what is kept of a run is a wish for both.
+    assert len(read_grid(write("grid: {keep_embeddings: [false, true]}"))) == 2
+
+
 @pytest.mark.parametrize("part", ["base", "grid"])
 def test_options_of_the_untrained_network_alone_are_refused(write, part):
     content = {"base": {}, "grid": {"loss": ["none"]}}
@@ -168,6 +178,7 @@ def test_numbers_that_yaml_reads_as_text_are_numbers(write):
         ("grid: {loss: [circle, histogram], loss_options: [{margn: 1}]}", "'margn': did you mean"),
         ("grid: {data: [a/b, a_b]}", "two runs would be called semi_hard_triplet-dataa_b"),
         ("base: {recipe: cub200/x}", "unknown recipe 'cub200/x'"),
+        (f"grid: {{data: [{'d' * 250}]}}", "bytes long: give 200 at most"),
         ("bse: {}", "unknown key of"),
         ("{", "not valid YAML"),
     ],
