@@ -26,7 +26,7 @@ from retrieval.evaluation import evaluate
 from retrieval.evolution import save_snapshot
 from retrieval.history import History
 from retrieval.input_pipeline import naming_unreadable_images
-from retrieval.losses import get_loss
+from retrieval.losses import LOSSES, get_loss
 from retrieval.optimizers import build_optimizer
 from retrieval.precision import mixed_precision
 from retrieval.ranking_model import RankingModel
@@ -78,7 +78,7 @@ def build_ranking_model(settings: TrainSettings, data: TrainingData) -> RankingM
     """Build network, loss and optimiser, all variables made, ready for ``fit`` or a restore."""
     width = None if data.features is None else data.features.shape[1]
     loss = get_loss(
-        settings.loss, cross_batch_memory=memory_options(settings), **settings.loss_options
+        settings.loss, cross_batch_memory=memory_options(settings), **loss_options(settings)
     )
     loss.build(int(data.classes.max()) + 1, settings.embedding_size)
     multipliers = {"backbone": settings.backbone_multiplier, "loss": settings.loss_multiplier}
@@ -111,6 +111,15 @@ def build_ranking_model(settings: TrainSettings, data: TrainingData) -> RankingM
     # The model's, not ours: float16 wraps it in one that scales the loss.
     model.optimizer.build(network.trainable_variables + model.loss_weights)
     return model
+
+
+def loss_options(settings: TrainSettings) -> dict:
+    """Return the options of the run's loss; what it draws has the run's seed unless it was given.
+
+    Else repeats over seeds would share their proxies and draws, and look more alike than they are.
+    """
+    own = {"seed": settings.seed} if "seed" in LOSSES[settings.loss].options() else {}
+    return own | settings.loss_options
 
 
 def memory_options(settings: TrainSettings) -> dict | None:

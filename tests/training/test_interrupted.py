@@ -63,8 +63,8 @@ VARIANTS = {
         "pre_crop": 20,
     },
     "batch norms held until after the cut": {"freeze_batch_norm_steps": 15},
-    "a loss with proxies": {"loss": "proxy_anchor", "loss_multiplier": 10.0},
-    "a loss with random sampling": {"loss": "margin_loss", "optimizer": "momentum"},
+    "a loss with proxies": {"loss": "proxy_anchor", "loss_multiplier": 10.0, "seed": 3},
+    "a loss with random sampling": {"loss": "margin_loss", "optimizer": "momentum", "seed": 3},
     "cross-batch memory": {
         "loss": "contrastive_loss", "memory_batches": 3, "memory_start": 5, "memory_weight": 0.5,
         "samples_per_class": 4,
