@@ -1,10 +1,12 @@
 """One image file to one square of pixels, as a TensorFlow graph that tf.data can run.
 
 JPEG, PNG, WebP, GIF (first frame) and BMP are told apart by content. Grey images are repeated over
-the channels, transparency is dropped, EXIF orientation is ignored (as the published baselines do).
+the channels, transparency is dropped, a JPEG is turned upright as its EXIF orientation tells.
 """
 
 import tensorflow as tf
+
+from retrieval.orientation import upright
 
 CROP_RATIOS = (1, 2, 4, 8)  # what the JPEG decoder can shrink by while it decodes
 
@@ -15,7 +17,8 @@ def read_square(path: tf.Tensor, side: int, box: tf.Tensor | None = None) -> tf.
     Args:
         path: File name, scalar string.
         side: Side of the result, pixels.
-        box: (4,) float32: x, y, width, height in pixels of the part to keep; None keeps all.
+        box: (4,) float32: x, y, width, height of the part to keep, in pixels as they are stored,
+            before the image is turned; None keeps all.
 
     Returns:
         uint8, (side, side, 3), RGB.
@@ -24,7 +27,8 @@ def read_square(path: tf.Tensor, side: int, box: tf.Tensor | None = None) -> tf.
     image, ratio = decode(contents, side, None if box is None else box[2:])
     if box is not None:
         image = cut_box(image, box / tf.cast(ratio, tf.float32))
-    return resize(image, side, side)
+    # A square is turned as well after it is resized as before, and is smaller.
+    return upright(resize(image, side, side), contents)
 
 
 def decode(

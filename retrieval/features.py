@@ -1,15 +1,18 @@
 """Frozen backbones: features of a whole data set, computed once and kept on disk."""
 
+import contextlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
 
 import keras
 import numpy as np
+from PIL import Image
 from tqdm.auto import tqdm
 
 from retrieval.cache import cache_folder, fingerprint
 from retrieval.datasets.catalog import Catalog, crop_boxes
+from retrieval.datasets.checks import ORIENTATION
 from retrieval.files import write_json
 from retrieval.input_pipeline import eval_dataset, naming_unreadable_images
 from retrieval.models import build_backbone
@@ -68,7 +71,8 @@ def frozen_backbone(settings: TrainSettings) -> keras.Model:
 def features_key(catalog: Catalog, settings: TrainSettings) -> str:
     """Return the cache key: changes with the files, the network, its weights and its input."""
     paths = catalog.items["path"].tolist()
-    stamps = [_stamp(catalog.root / p) for p in paths[:: max(1, len(paths) // 500)]]
+    some = [catalog.root / p for p in paths[:: max(1, len(paths) // 500)]]
+    stamps = [_stamp(path) for path in some]
     weights = settings.weights
     if weights not in ("imagenet", "none"):
         weights = [weights, _stamp(Path(weights))]
@@ -85,7 +89,18 @@ def features_key(catalog: Catalog, settings: TrainSettings) -> str:
         settings.pre_crop,
         seed,
         crop_boxes(catalog.items) is not None,
+        *_orientations(some),
     )
+
+
+def _orientations(paths: list[Path]) -> list[int]:
+    """Return EXIF orientations other than upright: such photographs once were left unturned."""
+    found = []
+    for path in paths:
+        with contextlib.suppress(OSError, ValueError, SyntaxError), Image.open(path) as image:
+            if "exif" in image.info:
+                found.append(int(image.getexif().get(ORIENTATION, 1)))
+    return [number for number in found if 1 < number <= 8]
 
 
 def _stamp(path: Path) -> list:

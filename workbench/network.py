@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from retrieval.datasets.catalog import crop_boxes
 from retrieval.errors import UserError
@@ -110,7 +110,7 @@ class OwnImage:
     Attributes:
         picture: It, in RGB, for the eye.
         data: Its file, for the network: as given where the networks' decoder reads the format, so
-            that the same file gives the same embedding as in the data set; else as PNG.
+            that the same file gives the same embedding as in the data set; else upright as PNG.
     """
 
     picture: Image.Image
@@ -136,14 +136,19 @@ def check_image(data: bytes, name: str) -> OwnImage:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise UserError(f"{name}: {image.width} x {image.height} pixels are too many")
-            picture = image.convert("RGB")
-            if image.format in DECODED:
-                return OwnImage(picture, data)
+            if image.format in DECODED and (image.format == "JPEG" or "exif" not in image.info):
+                return OwnImage(_upright(image), data)
+            picture = _upright(image)
         buffer = io.BytesIO()
         picture.save(buffer, "PNG")
         return OwnImage(picture, buffer.getvalue())
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(f"{name}: not a readable image ({', '.join(FORMATS)})") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Return an image in RGB, turned as its EXIF orientation tells; the decoder turns JPEGs so."""
+    return ImageOps.exif_transpose(image.convert("RGB"))
 
 
 def embed_image(run: Run, image: OwnImage) -> np.ndarray:

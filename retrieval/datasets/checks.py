@@ -22,6 +22,7 @@ IMAGE_SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suf
 # Above this many files, a change inside a file (not of its name) is no longer looked for at load:
 # that costs one stat call per file, slow on network disks.
 STAT_LIMIT = 20_000
+ORIENTATION = 0x0112  # tag of EXIF
 PART = 256  # images per unit of work
 
 
@@ -159,17 +160,35 @@ def image_problem(path: str) -> str | None:
             end = _end(file)
             file.seek(0)
             with Image.open(file) as image:
-                if image.format not in FORMATS:
-                    return f"a {image.format} image; only {', '.join(FORMATS)} can be decoded"
-                if getattr(image, "is_animated", False) and image.format == "GIF":
+                # Some phones put a second picture behind the first: a JPEG to everyone else.
+                kind = "JPEG" if image.format == "MPO" else image.format
+                if kind not in FORMATS:
+                    return f"a {kind} image; only {', '.join(FORMATS)} can be decoded"
+                if getattr(image, "is_animated", False) and kind == "GIF":
                     return "an animated GIF, which is not one image"
-                if not _looks_whole(image.format, end):
+                if _is_turned_elsewhere(image, kind):
+                    return (
+                        "an orientation outside a JPEG's EXIF, so it would be trained on lying on "
+                        "its side: turn it (mogrify -auto-orient FILE)"
+                    )
+                if not _looks_whole(kind, end):
                     image.load()
     except FileNotFoundError:
         return "missing"
     except Exception as error:  # Pillow raises many kinds, all of them mean "damaged"
         return f"unreadable or truncated image ({_words(error)})"
     return None
+
+
+def _is_turned_elsewhere(image: Image.Image, kind: str) -> bool:
+    """Tell whether an image has an orientation that viewers heed and the input pipeline does not.
+
+    That one turns JPEGs by their EXIF part; see :mod:`retrieval.orientation`.
+    """
+    exif = "exif" in image.info
+    if (exif and kind == "JPEG") or not (exif or "xmp" in image.info):
+        return False
+    return image.getexif().get(ORIENTATION, 1) not in (0, 1)
 
 
 def _end(file: IO[bytes]) -> bytes:

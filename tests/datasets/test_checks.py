@@ -6,7 +6,14 @@ import pytest
 from PIL import Image
 
 from retrieval.datasets import checks, load_catalog
-from retrieval.datasets.checks import check_catalog, check_images, image_problem, scan_files
+from retrieval.datasets.checks import (
+    ORIENTATION,
+    check_catalog,
+    check_images,
+    image_problem,
+    scan_files,
+)
+from retrieval.decoding import read_square
 from retrieval.errors import UserError
 from tests.datasets.conftest import write_classes, write_photo
 
@@ -43,6 +50,26 @@ def test_other_unreadable_files_are_named_for_what_they_are(tmp_path):
     assert "a WEBP image; only JPEG, PNG, GIF can be decoded" in image_problem(str(webp))
     assert "animated GIF" in image_problem(str(gif))
     assert image_problem(str(tmp_path / "none.jpg")) == "missing"
+
+
+@pytest.mark.parametrize(("suffix", "turned_by_us"), [(".jpg", True), (".png", False)])
+def test_an_orientation_that_is_not_heeded_is_never_silent(tmp_path, suffix, turned_by_us):
+    problems = []
+    for number in (1, 6):
+        exif, path = Image.Exif(), tmp_path / f"{number}{suffix}"
+        exif[ORIENTATION] = number
+        Image.new("RGB", (8, 6)).save(path, exif=exif)
+        problems.append(image_problem(str(path)))
+    assert problems[0] is None
+    assert problems[1] is None if turned_by_us else "mogrify -auto-orient" in problems[1]
+
+
+def test_a_jpeg_with_a_second_picture_behind_it_is_a_jpeg(tmp_path):
+    frames = [Image.new("RGB", (8, 8), (shade,) * 3) for shade in (0, 255)]
+    frames[0].save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=frames[1:])
+    assert Image.open(tmp_path / "a.jpg").format == "MPO"
+    assert image_problem(str(tmp_path / "a.jpg")) is None
+    assert read_square(str(tmp_path / "a.jpg"), 8).numpy().max() < 5
 
 
 def test_the_first_unreadable_image_is_named_and_the_others_counted(tmp_path):

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from PIL import Image, ImageOps
 
 from retrieval.decoding import decode, read_square, resize
+from retrieval.input_pipeline import eval_dataset
+from retrieval.orientation import orientation
 
 
 def scene(height: int, width: int) -> np.ndarray:
@@ -73,6 +75,62 @@ def test_no_pixel_is_skipped_when_an_image_shrinks_a_lot():
     image = np.zeros((160, 160, 3), np.uint8)
     image[::2] = 255  # plain bilinear at a tenth of the size sees only some of these lines
     np.testing.assert_allclose(resize(tf.constant(image), 16, 16), 128, atol=1)
+
+
+class TestOrientation:
+    """Phones store a photograph as the sensor lay, and a number that tells which way up it is."""
+
+    @staticmethod
+    def save(path, number: int, **options) -> Image.Image:
+        exif = Image.Exif()
+        exif[0x010F], exif[0x0112] = "a maker of phones", number
+        Image.fromarray(scene(60, 90)).save(path, exif=exif, quality=95, **options)
+        return ImageOps.exif_transpose(Image.open(path))
+
+    @pytest.mark.parametrize("number", range(1, 9))
+    def test_a_photograph_is_as_upright_as_pillow_makes_it(self, tmp_path, number):
+        upright = self.save(tmp_path / "photo.jpg", number)
+        difference = np.abs(
+            read_square(str(tmp_path / "photo.jpg"), 48).numpy() - pillow(upright, 48)
+        )
+        assert difference.mean() < 4
+
+    @pytest.mark.parametrize("first", ["MM", "II"])
+    def test_both_orders_of_bytes_are_read(self, first):
+        order = {"MM": "big", "II": "little"}[first]
+        numbers = [(42, 2), (8, 4), (1, 2), (0x0112, 2), (3, 2), (1, 4), (6, 2), (0, 2), (0, 4)]
+        tiff = first.encode() + b"".join(n.to_bytes(size, order) for n, size in numbers)
+        part = b"Exif\0\0" + tiff
+        jpeg = tf.io.encode_jpeg(scene(8, 8)).numpy()
+        assert orientation(jpeg) == 1
+        marked = jpeg[:2] + b"\xff\xe1" + (len(part) + 2).to_bytes(2, "big") + part + jpeg[2:]
+        assert orientation(marked) == 6
+        behind = jpeg[:20] + marked[2 : len(marked) - len(jpeg) + 2] + jpeg[20:]  # after JFIF's
+        assert orientation(behind) == 6
+
+    @pytest.mark.parametrize("length", [0, 1, 3, 12, 20, 30, 40, 50])
+    def test_a_cut_file_counts_as_upright(self, tmp_path, length):
+        self.save(tmp_path / "photo.jpg", 6)
+        assert orientation((tmp_path / "photo.jpg").read_bytes()[:length]) == 1
+
+    def test_a_number_without_meaning_counts_as_upright(self, tmp_path):
+        self.save(tmp_path / "photo.jpg", 9)
+        assert orientation((tmp_path / "photo.jpg").read_bytes()) == 1
+
+    def test_a_box_is_cut_before_the_image_is_turned(self, tmp_path):
+        path, box = tmp_path / "photo.jpg", (10, 20, 30, 40)
+        self.save(path, 6)
+        stored = Image.open(path).crop((10, 20, 40, 60))
+        upright = stored.transpose(Image.Transpose.ROTATE_270)
+        found = read_square(str(path), 40, tf.constant(box, tf.float32)).numpy()
+        assert np.abs(found - pillow(upright, 40)).mean() < 4
+
+    def test_batches_of_photographs_are_upright(self, tmp_path):
+        paths = [str(tmp_path / f"{number}.jpg") for number in (6, 1, 3)]
+        upright = [self.save(path, n) for path, n in zip(paths, (6, 1, 3), strict=True)]
+        (batch,) = eval_dataset(paths, size=48)
+        for image, wanted in zip(batch.numpy(), upright, strict=True):
+            assert np.abs(image - pillow(wanted, 48)).mean() < 4
 
 
 class TestBoxes:

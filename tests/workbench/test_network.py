@@ -9,6 +9,7 @@ import pytest
 import streamlit
 from PIL import Image
 
+from retrieval.decoding import read_square
 from retrieval.errors import UserError
 from retrieval.runs import Run
 from tests.workbench.run_factory import write_run
@@ -31,6 +32,23 @@ def test_images_are_known_by_content(kind):
     assert image.picture.size == (40, 30)
     assert image.picture.mode == "RGB"
     assert Image.open(io.BytesIO(image.data)).format in network.DECODED
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_photograph_taken_upright_is_seen_and_embedded_upright(kind, tmp_path):
+    pixels = np.zeros((30, 40, 3), np.uint8)
+    pixels[:, :20] = 255  # stored: white on the left; turned by 90 degrees: white on top
+    exif, buffer = Image.Exif(), io.BytesIO()
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save(buffer, kind, exif=exif)
+    image = network.check_image(buffer.getvalue(), "photo")
+    assert image.picture.size == (30, 40)
+    path = tmp_path / "image"
+    path.write_bytes(image.data)
+    read = read_square(str(path), 8).numpy()
+    for seen in (np.asarray(image.picture), read):
+        assert seen[:2].min() > 230
+        assert seen[-2:].max() < 25
 
 
 @pytest.mark.parametrize(
