@@ -42,7 +42,7 @@ def group_titles(runs: list[Run]) -> dict[str, str]:
     Returns:
         Run name -> title; runs that differ only in their seed share one.
     """
-    settings = {run.name: _what_matters(run) for run in runs}
+    settings = {run.name: what_matters(run) for run in runs}
     titles: dict[str, str] = {}
     for run in runs:
         mine = settings[run.name]
@@ -63,8 +63,15 @@ def group_titles(runs: list[Run]) -> dict[str, str]:
     return titles
 
 
-def _what_matters(run: Run) -> dict:
-    """Return the settings that make a run's network what it is; those not recorded by default."""
+def what_matters(run: Run) -> dict:
+    """Return the settings that make a run's network what it is; those not recorded by default.
+
+    Args:
+        run: A run; one that was imported has no settings.
+
+    Returns:
+        Setting -> value, without those that are None or empty.
+    """
     recorded = run.config.get("settings") or {}
     if not recorded.get("loss"):
         return {}

@@ -7,10 +7,11 @@ import streamlit as st
 from retrieval.runs import Run
 from workbench import address, comparison, figures
 from workbench.comparable import setting_apart
+from workbench.confounds import confounds_line
 from workbench.exports import export_menu
 from workbench.figures.style import CONFIG
 from workbench.loading import load_neighbours, protocols_of
-from workbench.naming import seed_of
+from workbench.naming import loss_of, seed_of
 from workbench.pages.compare_maps import maps_tab
 from workbench.pages.compare_queries import (
     class_figure,
@@ -125,6 +126,9 @@ def _verdict(chosen: Selection, result: comparison.Comparison, found: Comparison
             f"{100 * pair['high']:+.1f}: {real}) over the same {n:,} queries",
             unsafe_allow_html=True,
         )
+        line = confounds_line({chosen.a.name: [chosen.a], chosen.b.name: [chosen.b]})
+        if line and loss_of(chosen.a) != loss_of(chosen.b):
+            st.caption(f":orange[⚠ {plain(line)}]")
     st.plotly_chart(
         _bar(chosen, result),
         config=CONFIG | {"displayModeBar": False},

@@ -3,18 +3,21 @@
 import pandas as pd
 import streamlit as st
 
+from retrieval.runs import Run
+from workbench.confounds import confounds_line
 from workbench.navigation import jump
 from workbench.palette import UNTRAINED
 from workbench.tables import percent
 from workbench.theme import plain
 
 
-def headline(table: pd.DataFrame, pairs: pd.DataFrame) -> None:
-    """Draw the best loss, its Recall@1, and how far it is ahead.
+def headline(table: pd.DataFrame, pairs: pd.DataFrame, runs: list[Run]) -> None:
+    """Draw the best loss, its Recall@1, how far it is ahead, and what else may be the reason.
 
     Args:
         table: See :func:`workbench.tables.loss_table`.
         pairs: Of the same losses, see :func:`workbench.significance.both_ways`; or empty.
+        runs: Those of the table, among others.
     """
     trained = table[table["loss"] != UNTRAINED].reset_index(drop=True)
     if trained.empty:
@@ -34,6 +37,12 @@ def headline(table: pd.DataFrame, pairs: pd.DataFrame) -> None:
     if len(base) and base.iloc[0]["group"] != best["group"]:
         columns[3].metric("Gained by training", _points(best, base.iloc[0]))
         columns[3].caption(f"untrained network; {_interval(pairs, best, base.iloc[0])}")
+    by_name = {run.name: run for run in runs}
+    line = confounds_line(
+        {row.group: [by_name[name] for name in row.runs] for row in trained.itertuples()}
+    )
+    if line:
+        st.caption(f":orange[⚠ {plain(line)}]")
 
 
 def best_title(pairs: pd.DataFrame, trained: pd.DataFrame) -> str:

@@ -50,7 +50,7 @@ def overview_page() -> None:
     head = page_head("Overview", chosen, run=False)
     with st.container(key="lede"):
         st.markdown(LEDE)
-    headline(table, pairs)
+    headline(table, pairs, chosen.comparable)
     way_buttons()
     _losses(chosen, table, results)
     _recall(table, recall)

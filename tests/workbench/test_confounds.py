@@ -1,0 +1,65 @@
+"""A lead is laid to the loss only where the runs differ in nothing else."""
+
+import pytest
+
+from retrieval.runs import Run
+from tests.workbench.damage import edit
+from tests.workbench.test_pages import open_page, text_of
+from workbench.confounds import confounds_line, other_settings
+from workbench.theme import plain
+
+
+@pytest.fixture
+def runs(make_run, monkeypatch) -> dict[str, Run]:
+    """Three losses, each with the batch and the normalisation recommended for it."""
+    made = {}
+    for number, loss in enumerate(("lifted_loss", "npairs_loss", "angular_loss")):
+        run = make_run(loss, loss=loss, seed=number)
+        for name, value in (("classes_per_batch", 20 * (number + 1)), ("normalize", number == 2)):
+            edit(run.path, "config.yaml", "settings", name, to=value)
+        made[loss] = Run(run.path)
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(run.path.parents[1]))
+    return made
+
+
+def changed(run: Run, **settings) -> Run:
+    for name, value in settings.items():
+        edit(run.path, "config.yaml", "settings", name, to=value)
+    return Run(run.path)
+
+
+def test_what_is_recommended_per_loss_and_the_seed_do_not_count(runs):
+    best, *others = runs.values()
+    assert other_settings([best], others) == []
+    assert confounds_line({name: [run] for name, run in runs.items()}) == ""
+    assert "differs from" not in text_of(open_page())
+
+
+def test_what_else_differs_is_named_as_in_the_file_and_in_its_order(runs):
+    best, second, third = runs
+    runs[best] = changed(runs[best], steps=300, image_size=128, augment="strong")
+    groups = {name: [run] for name, run in runs.items()}
+    line = f"{best} differs from the others in more than the loss: image_size, augment, steps."
+    assert confounds_line(groups) == line
+    runs[second] = changed(runs[second], steps=300, image_size=128, augment="strong")
+    groups[second] = [runs[second]]
+    assert confounds_line(groups) == line.replace("the others", third)
+    assert confounds_line({best: groups[best], second: groups[second]}) == ""
+
+
+def test_untrained_networks_and_imported_runs_do_not_count(runs, make_run):
+    best = runs["lifted_loss"]
+    untrained = changed(make_run("untrained", loss="none"), steps=9, freeze_backbone=True)
+    imported = make_run("imported", loss=None)
+    assert other_settings([best], [untrained, imported]) == []
+    assert confounds_line({"best": [best], "untrained": [untrained]}) == ""
+    assert confounds_line({"best": [best]}) == ""
+
+
+def test_the_pages_say_it_beside_the_verdict(runs):
+    changed(runs["lifted_loss"], freeze_backbone=True)
+    assert plain("in more than the loss: freeze_backbone.") in text_of(open_page())
+    compare = open_page("compare", a="lifted_loss", b="npairs_loss")
+    said = plain("lifted_loss differs from npairs_loss in more than the loss: freeze_backbone.")
+    assert said in text_of(compare)
+    assert "more than" not in text_of(open_page("compare", a="angular_loss", b="npairs_loss"))
