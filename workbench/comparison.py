@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from retrieval.runs import Neighbours, Run
+from workbench.failures import wilson_interval
 
 
 def difference_of_items(a: Run, b: Run) -> str | None:
@@ -133,8 +134,40 @@ def class_recalls(comparison: Comparison) -> pd.DataFrame:
     """Compute Recall@1 of every class under both runs.
 
     Returns:
-        Columns ``label``, ``n``, ``a``, ``b`` and ``delta`` (a - b).
+        Columns ``label``, ``n``, ``a``, ``b``, ``delta`` (a - b) and ``low``, ``high``: its 95 %
+        interval, see :func:`paired_interval`.
     """
-    groups = comparison.table.groupby("label")
-    out = groups[["a", "b"]].mean().assign(n=groups.size()).reset_index()
-    return out.assign(delta=out["a"] - out["b"])
+    table = comparison.table
+    groups = table.assign(both=table["a"] & table["b"]).groupby("label")
+    out = groups[["a", "b", "both"]].mean().assign(n=groups.size()).reset_index()
+    out["low"], out["high"] = paired_interval(out["a"], out["b"], out["both"], out["n"])
+    return out.drop(columns="both").assign(delta=out["a"] - out["b"])
+
+
+def paired_interval(
+    a: pd.Series, b: pd.Series, both: pd.Series, n: pd.Series
+) -> tuple[pd.Series, pd.Series]:
+    """Compute the 95 % interval of a difference of two proportions of the same queries.
+
+    Newcombe 1998, "Improved confidence intervals for the difference between binomial proportions
+    based on paired data", method 10: Wilson's intervals of both, joined by their correlation.
+
+    Args:
+        a: Share of queries right under A.
+        b: The same under B.
+        both: Share right under both.
+        n: Number of queries.
+
+    Returns:
+        Lower and upper end of a - b.
+    """
+    (low_a, high_a), (low_b, high_b) = wilson_interval(a, n), wilson_interval(b, n)
+    excess = n * n * (both - a * b)  # right under both and under neither, minus the other two
+    excess = excess.where(excess <= 0, (excess - n / 2).clip(lower=0))
+    spread = n * n * np.sqrt(a * (1 - a) * b * (1 - b))
+    phi = (excess / spread.where(spread > 0)).fillna(0)
+
+    def length(one: pd.Series, other: pd.Series) -> pd.Series:
+        return np.sqrt((one * one - 2 * phi * one * other + other * other).clip(lower=0))
+
+    return a - b - length(a - low_a, high_b - b), a - b + length(high_a - a, b - low_b)

@@ -124,13 +124,18 @@ def class_table(table: pd.DataFrame) -> pd.DataFrame:
     """
     groups = table[table["answerable"]].groupby("label")["correct"]
     out = pd.DataFrame({"queries": groups.size(), "recall": groups.mean()}).reset_index()
-    n, p, z = out["queries"], out["recall"], 1.959964
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    out["low"], out["high"] = (centre - half).clip(lower=0), (centre + half).clip(upper=1)
+    out["low"], out["high"] = wilson_interval(out["recall"], out["queries"])
     return out.sort_values(
         ["recall", "queries"], ascending=[True, False], kind="stable", ignore_index=True
     )
+
+
+def wilson_interval(p: pd.Series, n: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Compute the 95 % Wilson score interval (Wilson 1927) of shares ``p`` of ``n``."""
+    z = 1.959964
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return (centre - half).clip(lower=0), (centre + half).clip(upper=1)
 
 
 def instructive_failure(table: pd.DataFrame) -> int:

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.workbench.small import LABELS, neighbours
@@ -34,6 +35,25 @@ def test_class_recalls_differ_by_class(outcome):
     assert table["label"].tolist() == [0, 1]
     assert table["n"].tolist() == [2, 3]
     assert table["delta"].tolist() == pytest.approx([-1 / 2, 1 / 3])
+
+
+@pytest.mark.parametrize(
+    ("counts", "low", "high"),
+    [  # Newcombe 1998, table III, method 10: right under both, only A, only B, neither
+        ((36, 12, 2, 0), 0.0569, 0.3404),
+    ],
+)
+def test_intervals_of_paired_differences_are_those_published(counts, low, high):
+    both, only_a, only_b, _ = (pd.Series([count / sum(counts)]) for count in counts)
+    n = pd.Series([sum(counts)])
+    found = comparison.paired_interval(both + only_a, both + only_b, both, n)
+    assert [float(end[0]) for end in found] == pytest.approx([low, high], abs=5e-4)
+
+
+def test_a_class_on_which_all_agree_has_an_interval_around_zero():
+    one, n = pd.Series([1.0]), pd.Series([8])
+    low, high = (float(end[0]) for end in comparison.paired_interval(one, one, one, n))
+    assert -1 < low < 0 < high < 1
 
 
 def test_overlap_ignores_order_and_padding():

@@ -1,13 +1,15 @@
-"""The pair of classes and the class that the Failures page has opened: links hold them."""
+"""The pair of classes and the class that a page has opened: links hold them."""
 
+import numpy as np
+import pandas as pd
 import pytest
 import streamlit
 
 from retrieval.runs import Run
 from tests.workbench.test_address import go, parameters_of
-from tests.workbench.test_pages import open_page
-from workbench import failures
-from workbench.pages import failure_tabs
+from tests.workbench.test_pages import open_page, text_of
+from workbench import comparison, failures
+from workbench.pages import compare_queries, failure_tabs, opened
 
 A = "lifted_loss-s0"
 PAIRS, CLASSES = "Confused classes", "Worst classes"
@@ -102,3 +104,43 @@ def test_the_same_pair_is_open_under_another_run(shown, table):
     app.segmented_control(key="protocol").set_value("leave_one_out").run()
     assert not app.exception
     assert app.query_params["pair"] == text
+
+
+def test_a_link_opens_its_class_of_the_comparison_and_a_click_is_in_the_link(
+    runs_root, monkeypatch
+):
+    groups: dict = {}
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(runs_root))
+    monkeypatch.setattr(
+        compare_queries, "image_cards", lambda data, *, key, on_pick: groups.update({key: data})
+    )
+    a, b = (Run(runs_root / "photos" / name) for name in (A, "semi_hard_triplet-s0"))
+    labels = a.items["label"].to_numpy()
+    pair = (run.neighbours("query_gallery") for run in (a, b))
+    classes = comparison.class_recalls(comparison.compare(*pair, labels))
+    widest = int(classes["delta"].abs().argmax())
+    at = int(np.flatnonzero((classes["delta"] != 0) & (classes.index != widest))[0])
+
+    def shown() -> set[int]:
+        return {int(labels[group["lead"]["row"]]) for group in groups["class_images"]["groups"]}
+
+    label = int(classes["label"][at])
+    link = {"compared": "Classes", "a": A, "b": b.name}
+    app = open_page("compare", **link)
+    assert shown() == {int(classes["label"][widest])}
+    assert "class" not in app.query_params
+    assert f"of {len(classes)} classes" in text_of(app)
+    app = open_page("compare", **link, **{"class": str(label)})
+    assert shown() == {label}
+    assert app.query_params["class"] == str(label)
+
+
+def test_a_clicked_bar_opens_its_class(monkeypatch):
+    classes = pd.DataFrame({"label": [4, 7, 9]})
+    state = {"bars": {"selection": {"points": [{"customdata": [2]}]}}}
+    monkeypatch.setattr(streamlit, "session_state", state)
+    opened.open_bar("bars", classes, first=1)
+    assert state["class"] == 9
+    state["bars"]["selection"]["points"] = [{"customdata": 1}]
+    opened.open_bar("bars", classes, first=1)
+    assert state["class"] is None  # the first one needs no link

@@ -1,6 +1,6 @@
 """Figures that set losses beside each other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -117,55 +117,3 @@ def overlap_histogram(overlap: np.ndarray, *, height: int = 220) -> go.Figure:
     figure.update_yaxes(title="queries")
     figure.update_layout(bargap=0.06)
     return styled(figure, height=height, legend=False)
-
-
-def class_differences(
-    classes: Sequence[str],
-    a: np.ndarray,
-    b: np.ndarray,
-    n: np.ndarray,
-    *,
-    limit: int = 30,
-    colours: tuple[str, str] = (RUN_A, RUN_B),
-) -> go.Figure:
-    """Draw the classes whose Recall@1 differs most between two runs.
-
-    Args:
-        classes: Name of each of c classes.
-        a: float, (c,), Recall@1 under A, 0..1.
-        b: float, (c,), the same under B.
-        n: int, (c,), number of queries.
-        limit: How many classes to draw.
-        colours: Of A and B.
-
-    Returns:
-        Horizontal bars in percentage points, A better to the right; ``customdata`` is the position
-        of the class.
-    """
-    delta = 100 * (np.asarray(a) - np.asarray(b))
-    order = np.argsort(-np.abs(delta), kind="stable")[:limit]
-    order = order[delta[order] != 0]
-    order = order[np.argsort(delta[order], kind="stable")]
-    names = [as_text(classes[i]) for i in order]
-    figure = go.Figure(
-        go.Bar(
-            x=delta[order],
-            y=np.arange(len(order)),
-            orientation="h",
-            marker={"color": [colours[0] if d > 0 else colours[1] for d in delta[order]]},
-            customdata=order.tolist(),
-            text=[f"{d:+.0f}" for d in delta[order]],
-            textposition="outside",
-            cliponaxis=False,
-            hovertext=[
-                f"{as_text(classes[i], 80)}, {n[i]} queries<br>"
-                f"A {100 * a[i]:.0f} %, B {100 * b[i]:.0f} %"
-                for i in order
-            ],
-            hovertemplate="%{hovertext}<extra></extra>",
-        )
-    )
-    figure.update_yaxes(tickvals=np.arange(len(order)), ticktext=names, showgrid=False)
-    figure.update_xaxes(title="R@1 of A minus R@1 of B, percentage points")
-    figure.update_layout(bargap=0.25, dragmode=False)
-    return styled(figure, height=80 + 21 * max(3, len(order)), legend=False)

@@ -1,16 +1,18 @@
 """Tabs of the comparison that show queries: who is right, which classes differ, what overlaps."""
 
-import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
 from workbench import figures
 from workbench.comparison import Comparison, class_recalls, only_right
 from workbench.components import image_cards
+from workbench.figures.class_bars import largest
 from workbench.figures.style import CONFIG
 from workbench.gallery import card, first_hit_cards, rank_sentence, result_cards
 from workbench.lookup import answer
 from workbench.navigation import jump
+from workbench.pages.opened import chosen_class, open_bar, turned
 from workbench.pages.paging import page_of
 from workbench.run_colours import pair_colours
 from workbench.state import Selection
@@ -60,37 +62,49 @@ def query_group(chosen: Selection, row: int) -> dict:
 def classes_tab(chosen: Selection, result: Comparison) -> None:
     """Draw the classes on which the runs differ most, and queries of the chosen one."""
     table = class_recalls(result)
-    names = table["label"].map(class_names(chosen.a)).tolist()
+    widest = int(table["delta"].abs().argmax())
+    at, label = chosen_class(table, widest)
+    bars = turned("class_delta")
     left, right = st.container(key="beside").columns([5, 6], gap="large")
     with left:
-        event = st.plotly_chart(
+        st.caption(_shown_classes(table))
+        st.plotly_chart(
             class_figure(chosen, result),
             config=CONFIG,
-            key="class_delta",
-            on_select="rerun",
+            key=bars,
+            on_select=lambda: open_bar(bars, table, widest),
             selection_mode="points",
             alt="Recall@1 under A minus Recall@1 under B, of the classes that differ most",
         )
-    points = event["selection"]["points"]
-    widest = int(table["delta"].abs().argmax())
-    at = int(np.ravel(points[0]["customdata"])[0]) if points else widest
     with right:
         differs = result.table["a"] != result.table["b"]
-        part = result.table[(result.table["label"] == int(table["label"][at])) & differs]
+        part = result.table[(result.table["label"] == label) & differs]
+        name = plain(class_names(chosen.a)[label])
         st.markdown(
-            f"**{plain(names[at])}**: the runs differ on {len(part):,} queries. Click a class to "
-            "see others."
+            f"**{name}**: the runs differ on {len(part):,} of {table['n'][at]:,} queries. Click a "
+            "class to see others."
         )
         groups = [query_group(chosen, int(row)) for row in part["row"].head(4)]
         image_cards({"groups": groups}, key="class_images", on_pick=_open)
+
+
+def _shown_classes(table: pd.DataFrame) -> str:
+    shown, differing = len(largest(table["delta"].to_numpy())), int((table["delta"] != 0).sum())
+    which = "all that differ" if shown == differing else "those that differ most"
+    return (
+        f"{shown:,} of {len(table):,} classes, {which}; n counts queries. Whiskers: 95 % of each "
+        "(Newcombe's paired interval); among many classes some differ by chance."
+    )
 
 
 def class_figure(chosen: Selection, result: Comparison) -> go.Figure:
     """Draw Recall@1 under A minus that under B, by class."""
     table = class_recalls(result)
     names = table["label"].map(class_names(chosen.a)).tolist()
-    columns = (table[c].to_numpy() for c in ("a", "b", "n"))
-    return figures.class_differences(names, *columns, colours=pair_colours(chosen))
+    a, b, n, low, high = (table[c].to_numpy() for c in ("a", "b", "n", "low", "high"))
+    return figures.class_differences(
+        names, a, b, n, intervals=(low, high), colours=pair_colours(chosen)
+    )
 
 
 def overlap_tab(chosen: Selection, result: Comparison) -> None:

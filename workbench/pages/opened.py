@@ -1,4 +1,4 @@
-"""Which pair of classes and which class the Failures page has opened; the URL holds both."""
+"""Which pair of classes and which class a page has opened; the URL holds both."""
 
 import re
 
@@ -60,11 +60,12 @@ def _open_pair(pairs: pd.DataFrame, asked: int, answered: int) -> None:
     st.session_state["pair"] = None if (asked, answered) == first else f"{asked}-{answered}"
 
 
-def chosen_class(classes: pd.DataFrame) -> tuple[int, int]:
-    """Return the opened class: the URL's, else the worst one.
+def chosen_class(classes: pd.DataFrame, first: int = 0) -> tuple[int, int]:
+    """Return the opened class: the URL's, else the first one.
 
     Args:
-        classes: See :func:`workbench.failures.class_table`; at least one.
+        classes: With a column ``label``; at least one.
+        first: Position of the class that is open unless another is chosen.
 
     Returns:
         Its position in the table, and its label.
@@ -73,10 +74,24 @@ def chosen_class(classes: pd.DataFrame) -> tuple[int, int]:
     found = np.flatnonzero(classes["label"] == label)
     if not len(found):
         st.session_state["class"] = None
-    at = int(found[0]) if len(found) else 0
+    at = int(found[0]) if len(found) else first
     return at, int(classes["label"][at])
 
 
-def open_class(classes: pd.DataFrame, at: int) -> None:
+def open_class(classes: pd.DataFrame, at: int, first: int = 0) -> None:
     """Open the class of a clicked row (for callbacks)."""
-    st.session_state["class"] = int(classes["label"][at]) if at else None
+    st.session_state["class"] = int(classes["label"][at]) if at != first else None
+
+
+def open_bar(key: str, classes: pd.DataFrame, first: int) -> None:
+    """Open the class of a clicked bar (for callbacks).
+
+    Args:
+        key: Key of the chart, see :func:`turned`; ``customdata`` is the class's position.
+        classes: As for :func:`chosen_class`.
+        first: As there.
+    """
+    points = st.session_state[key]["selection"]["points"]
+    if points and points[0].get("customdata") is not None:
+        open_class(classes, int(np.ravel(points[0]["customdata"])[0]), first)
+    st.session_state[TURN] = st.session_state.get(TURN, 0) + 1
