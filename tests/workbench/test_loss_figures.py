@@ -119,3 +119,12 @@ def test_compare_says_when_no_query_differs(runs_root, tmp_path, monkeypatch):
     monkeypatch.setenv("RETRIEVAL_RUNS", str(tmp_path))
     app = open_page("compare", a="one", b="two")
     assert any("+0.0 to +0.0: no query differs)" in m.value for m in app.markdown)
+
+
+def test_recall_in_training_says_how_it_was_measured_on_an_axis_that_fits_it():
+    history = pd.DataFrame({"step": [50, 100], "loss": [1.0, 0.5], "recall@1": [0.972, 0.984]})
+    how = "leave-one-out, test split"
+    axis = figures.training_curves({"a": history}, "recall@1", measured_on=how).layout.yaxis
+    assert axis.title.text == f"R@1 during training, %<br>{how}"
+    assert axis.rangemode is None  # fits the data
+    assert figures.training_curves({"a": history}).layout.yaxis.rangemode == "tozero"

@@ -132,6 +132,19 @@ def test_the_page_says_how_to_get_a_curve_of_recall_in_training(served):
     assert "`--eval-every`" in text
 
 
+def test_recall_in_training_is_not_taken_for_that_of_the_page(served):
+    run = served("one")
+    assert "(leave-one-out, split not recorded)" in text_of(open_page())
+    edit(run.path, "config.yaml", "settings", "eval_split", to="test")
+    text = text_of(open_page())
+    assert "**R@1 during training** (leave-one-out, test split, 216 items)" in text
+    said = "R@1 during training is leave-one-out, test split; the figures above are"
+    assert f"{said} {plain('cross-store')}, test split." in text
+    assert said not in text_of(open_page(protocol="leave_one_out"))
+    edit(run.path, "config.yaml", "settings", "eval_split", to="validation")
+    assert "is leave-one-out, validation split" in text_of(open_page(protocol="leave_one_out"))
+
+
 def test_nmi_without_an_interval_says_why(served):
     run = served("one")
     assert not lacks_nmi_interval(run, "query_gallery")

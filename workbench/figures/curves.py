@@ -49,6 +49,7 @@ def training_curves(
     histories: dict[str, pd.DataFrame],
     column: str = "loss",
     *,
+    measured_on: str = "",
     groups: dict[str, str] | None = None,
     colours: Mapping[str, str] | None = None,
     height: int = 300,
@@ -56,12 +57,14 @@ def training_curves(
     """Overlay one column of several runs' training histories.
 
     A loss is smoothed over a fiftieth of its steps and divided by the first smoothed value, so that
-    every curve starts at 1, where the first window ends.
+    every curve starts at 1, where the first window ends. An evaluation's axis fits the curves:
+    they often rise by a few points only.
 
     Args:
         histories: Run name -> history with ``step`` and the column; rows without a value are
             skipped, and runs without the column are left out.
         column: ``loss``, or an in-training evaluation such as ``recall@1``.
+        measured_on: Protocol and split of an evaluation, for the title of its axis.
         groups: Run name -> what shares a colour and a legend entry; default: every run its own.
         colours: Group -> colour; default: see :func:`workbench.palette.colours_of`.
         height: Pixels, to which the legend adds some.
@@ -95,8 +98,11 @@ def training_curves(
         seen.add(group)
         last = max(last, int(part["step"].max() or 0) if len(part) else 0)
     figure.update_xaxes(title="step", **whole_ticks(last))
-    titles = {"loss": "loss / loss at the start", "recall@1": "R@1 during training, %"}
-    figure.update_yaxes(title=titles.get(column, f"{column}, %"), rangemode="tozero")
+    if column == "loss":
+        figure.update_yaxes(title="loss / loss at the start", rangemode="tozero")
+    else:
+        what = "R@1 during training" if column == "recall@1" else column
+        figure.update_yaxes(title="<br>".join(filter(None, (f"{what}, %", measured_on))))
     return styled(figure, height=height + 9 * len(shown))
 
 

@@ -55,7 +55,7 @@ def overview_page() -> None:
     _losses(chosen, table, results)
     _recall(table, recall)
     evidence(chosen, compared, pairs)
-    training_panel(training)
+    training_panel(chosen, table["runs"].sum(), training)
     _others(chosen)
     tables = {"Losses": lambda: table.drop(columns="runs"), "Runs": lambda: results}
     with head:
