@@ -12,17 +12,17 @@ from retrieval.losses.base import RankingLoss
 
 
 def checked_loss(loss: str | Callable) -> Callable:
-    """Return the loss a ranking model is given, made from its name if it is one.
+    """Return the loss a ranking model is given, made from its name if it is one, and built.
 
     Args:
-        loss: A loss, or a key of ``LOSSES`` for one at its recommended setting that owns no
-            weights.
+        loss: A loss, or a key of ``LOSSES`` for one at its recommended setting that owns nothing
+            whose size depends on the data.
 
     Returns:
         ``loss(labels (B,), embeddings (B, D)) -> scalar``.
 
     Raises:
-        UserError: An unknown name, not a loss, or a loss without the weights it owns.
+        UserError: An unknown name, not a loss, or a loss that must be built first and is not.
     """
     if isinstance(loss, str):
         loss = get_loss(loss)
@@ -31,11 +31,8 @@ def checked_loss(loss: str | Callable) -> Callable:
             f"RankingModel takes a loss or the name of one, given {loss!r}: "
             'e.g. RankingModel(network, get_loss("hard_triplet"))'
         )
-    owns = isinstance(loss, RankingLoss) and type(loss).add_variables != RankingLoss.add_variables
-    if owns and not loss.built:
-        raise UserError(
-            f"loss {loss.name} owns weights: call its build(num_classes, embedding_size) first"
-        )
+    if isinstance(loss, RankingLoss):
+        loss.build_itself()  # its variables must be there for the model to train and save
     return loss
 
 

@@ -60,7 +60,7 @@ class RankingLoss(keras.losses.Loss):
                 f"embedding_size of loss {self.name}", embedding_size, 1
             ),
         }
-        if self._sizes not in ({}, sizes) and self.variables:
+        if self._sizes not in ({}, sizes) and self.needs_sizes:
             had, given = (
                 f"{s['num_classes']} classes and embeddings of size {s['embedding_size']}"
                 for s in (self._sizes, sizes)
@@ -72,6 +72,30 @@ class RankingLoss(keras.losses.Loss):
         if not self.built:
             self.built = True
             self.add_variables(**sizes)
+
+    @property
+    def needs_sizes(self) -> bool:
+        """Whether variables depend on classes or embedding size, so that ``build`` must be called.
+
+        A loss whose variables have shapes of their own says so; it then builds itself.
+        """
+        return type(self).add_variables != RankingLoss.add_variables
+
+    def build_itself(self) -> None:
+        """Create variables that depend on no size, unless they are there.
+
+        Raises:
+            UserError: The loss needs sizes and has not been built.
+        """
+        if self.built:
+            return
+        if self.needs_sizes:
+            raise UserError(
+                f"loss {self.name} owns weights: call its build(num_classes, embedding_size) first"
+            )
+        with tf.init_scope():  # also while a step is traced
+            self.built = True
+            self.add_variables(0, 0)
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -131,7 +155,7 @@ class RankingLoss(keras.losses.Loss):
     def _check_shapes(self, labels: tf.Tensor, embeddings: tf.Tensor) -> None:
         if not labels.shape[:1].is_compatible_with(embeddings.shape[:1]):
             raise UserError(f"{labels.shape[0]} labels for {embeddings.shape[0]} embeddings")
-        wanted = self._sizes.get("embedding_size") if self.variables else None
+        wanted = self._sizes.get("embedding_size") if self.needs_sizes else None
         if wanted is not None and embeddings.shape[1] not in {None, wanted}:
             raise UserError(
                 f"loss {self.name} was built for embeddings of size {wanted}, given size "

@@ -3,7 +3,6 @@
 import keras
 import tensorflow as tf
 
-from retrieval.errors import UserError
 from retrieval.losses.base import PairLoss
 from retrieval.losses.distances import euclidean_distances
 from retrieval.losses.masks import Pairs
@@ -68,6 +67,11 @@ class MarginLoss(PairLoss):
         self.seed = check_integer("seed", seed, 0)
         self.num_classes = 0
 
+    @property
+    def needs_sizes(self) -> bool:
+        """Where there is one beta per class; one for all depends on no size."""
+        return self.per_class
+
     def add_variables(self, num_classes: int, embedding_size: int) -> None:
         """Create beta, () or (num_classes,), and the state of the draws."""
         self.num_classes = num_classes
@@ -87,13 +91,7 @@ class MarginLoss(PairLoss):
         Raises:
             UserError: ``per_class`` and not built.
         """
-        if not self.built:
-            if self.per_class:
-                raise UserError("loss margin_loss, per_class: call build(num_classes, size) first")
-            # One beta for all depends on neither number.
-            with tf.init_scope():
-                self.built = True
-                self.add_variables(0, 0)
+        self.build_itself()
         distances = euclidean_distances(pairs.anchors, pairs.references)
         mined = distance_weighted(
             tf.stop_gradient(distances),

@@ -96,6 +96,11 @@ class MinedTriplet(PairLoss):
         self.distance = check_choice("distance", distance, DISTANCES)
         self.seed = check_integer("seed", seed, 0)
 
+    @property
+    def needs_sizes(self) -> bool:
+        """Never: the draws depend on no size."""
+        return False
+
     def add_variables(self, num_classes: int, embedding_size: int) -> None:
         """Create the state of the draws, if the miner draws."""
         if self.miner in DRAWING:
@@ -115,9 +120,5 @@ class MinedTriplet(PairLoss):
     def _next_seed(self) -> tf.Tensor | None:
         if self.miner not in DRAWING:
             return None
-        if not self.built:
-            # The draws depend on neither number.
-            with tf.init_scope():
-                self.built = True
-                self.add_variables(0, 0)
+        self.build_itself()
         return tf.cast(self._draws.next(), tf.int32)

@@ -47,6 +47,16 @@ def test_a_loss_that_owns_nothing_serves_any_sizes():
     assert loss(LABELS, POINTS) == get_loss("hard_triplet")(LABELS, POINTS)
 
 
+@pytest.mark.parametrize(
+    ("name", "options"), [("mined_triplet", {"miner": "distance_weighted"}), ("margin_loss", {})]
+)
+def test_what_a_loss_owns_regardless_of_sizes_serves_any_sizes(name, options):
+    one, other = built(name, **options), built(name, **options)
+    np.testing.assert_array_equal(one(LABELS, POINTS[:, :3]), other(LABELS, POINTS[:, :3]))
+    one.build(20, 2)
+    np.testing.assert_array_equal(one(LABELS, POINTS[:, :2]), other(LABELS, POINTS[:, :2]))
+
+
 def test_embeddings_of_another_size_are_refused():
     for loss in owners():
         with pytest.raises(UserError, match=r"embeddings of size 4, given size 3: build another"):

@@ -85,5 +85,5 @@ def test_margin_loss_learns_its_boundary_and_redraws():
 def test_margin_loss_works_unbuilt_inside_a_graph():
     loss = get_loss("margin_loss")
     assert np.isfinite(tf.function(loss)(tf.constant(LABELS), tf.constant(POINTS)))
-    with pytest.raises(UserError, match="call build"):
+    with pytest.raises(UserError, match="call its build"):
         get_loss("margin_loss", per_class=True)(LABELS, POINTS)

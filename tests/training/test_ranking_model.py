@@ -6,7 +6,7 @@ import pytest
 
 from retrieval import RankingModel
 from retrieval.errors import UserError
-from retrieval.losses import get_loss
+from retrieval.losses import LOSSES, get_loss
 
 RNG = np.random.default_rng(0)
 LABELS = np.repeat(np.arange(4), 4)
@@ -129,3 +129,23 @@ def test_the_loss_learns_as_fast_as_it_recommends_unless_told_otherwise():
 def test_a_loss_whose_weights_would_not_train_is_refused():
     with pytest.raises(UserError, match=r"loss arcface owns weights: call its build\("):
         RankingModel(network(), get_loss("arcface"))
+
+
+@pytest.mark.parametrize("name", [n for n, e in LOSSES.items() if not e.needs_classes])
+def test_the_name_of_a_loss_will_do_where_nothing_it_owns_depends_on_the_data(name):
+    for loss in (name, get_loss(name)):
+        model = RankingModel(network(), loss)
+        assert model.ranking_loss.name == name
+        assert bool(model.loss_weights) == (name == "margin_loss")
+
+
+def test_draws_of_an_unbuilt_loss_go_on_where_the_saved_model_was(tmp_path):
+    loss = get_loss("mined_triplet", miner="distance_weighted")
+    model = RankingModel(network(), loss)
+    model.compile(optimizer=keras.optimizers.SGD(0.01), jit_compile=False)
+    model.fit(INPUTS, LABELS, batch_size=16, verbose=0)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    (state,), (restored,) = model.loss_state, again.loss_state
+    assert np.array(state).any()
+    np.testing.assert_array_equal(np.array(state), np.array(restored))
