@@ -73,3 +73,20 @@ def _dict(value: object) -> dict | None:
 
 
 _CONVERT = {bool: _bool, int: _int, float: _float, str: _str, dict: _dict}
+
+
+def numbers_in(value: object) -> object:
+    """Return numbers for text that is one, as YAML reads ``1e-2``; all else as it is.
+
+    Args:
+        value: The value of an option whose type is not declared; the items of a list count singly.
+
+    Returns:
+        The value; a whole number as an int.
+    """
+    if isinstance(value, list | tuple):
+        return [numbers_in(each) for each in value]
+    number = _float(value) if isinstance(value, str) else None
+    if number is None:
+        return value
+    return int(number) if number.is_integer() else number

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from retrieval.errors import UserError, unknown_option
-from retrieval.setting_types import as_declared
+from retrieval.setting_types import as_declared, numbers_in
 
 
 def _option(default: object, help: str, panel: str = "Training"):
@@ -176,6 +176,8 @@ class TrainSettings:
         for each in dataclasses.fields(self):
             value = as_declared(each.name, getattr(self, each.name), each.type)
             object.__setattr__(self, each.name, value)
+        options = {name: numbers_in(value) for name, value in self.loss_options.items()}
+        object.__setattr__(self, "loss_options", options)
         self._check_values()
         self._check_together()
 

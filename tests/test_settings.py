@@ -45,6 +45,23 @@ def test_text_that_is_a_number_will_do_for_one_as_yaml_reads_1e_4_as_text():
     assert (settings.learning_rate, settings.steps, settings.clip_norm) == (1e-4, 1000, None)
 
 
+def test_text_that_is_a_number_will_do_for_one_in_the_options_of_a_loss_too():
+    text = "{temperature: 1e-2, ks: [1, 1e1], margin: soft, miner: null, seed: 1e3, flag: true}"
+    given = yaml.safe_load(text)
+    assert isinstance(given["temperature"], str)
+    options = TrainSettings(loss_options=given).loss_options
+    assert options == {
+        "temperature": 0.01, "ks": [1, 10], "margin": "soft", "miner": None, "seed": 1000,
+        "flag": True,
+    }  # fmt: skip
+    assert isinstance(options["seed"], int)
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "", "1e-2x"])
+def test_other_text_in_the_options_of_a_loss_stays_text(text):
+    assert TrainSettings(loss_options={"margin": text}).loss_options == {"margin": text}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
