@@ -188,6 +188,8 @@ def nmi_interval(
 
     A class drawn twice weighs double. Resamples hold fewer distinct classes, which shifts NMI up,
     so the interval is the spread of the resamples around the value itself, not around their mean.
+    Of few classes, resamples of a single one (NMI 0) can lower the mean below nearly all others,
+    which would put the whole interval above the value: it is then widened to reach it.
 
     Args:
         codes: int, (n,), class of each item, 0-based.
@@ -196,7 +198,7 @@ def nmi_interval(
         seed: Seed of the draws.
 
     Returns:
-        Low and high, within 0 and 1.
+        Low and high, within 0 and 1; the value is between them.
     """
     table = contingency(codes, clusters)
     size = np.asarray(table.sum(axis=1)).ravel()
@@ -217,4 +219,4 @@ def nmi_interval(
     draws = np.concatenate(draws)
     low, high = percentile_interval(draws - draws.mean())
     value = clustering_metrics(codes, clusters)["nmi"]
-    return max(0.0, float(value + low)), min(1.0, float(value + high))
+    return min(value, max(0.0, float(value + low))), max(value, min(1.0, float(value + high)))

@@ -197,3 +197,15 @@ def test_nmi_interval_widens_with_fewer_classes_and_holds_the_value():
     _, sub = np.unique(clusters[few], return_inverse=True)
     less, more = nmi_interval(codes[few], sub, 400)
     assert more - less > 1.5 * (high - low)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 4, 6])
+@pytest.mark.parametrize("mistakes", [0, 1, 5])
+def test_nmi_interval_of_few_classes_holds_the_value_within_0_and_1(classes, mistakes):
+    codes = np.repeat(np.arange(classes), 10)
+    clusters = codes.copy()
+    clusters[:mistakes] = 1
+    value = clustering_metrics(codes, clusters)["nmi"]
+    low, high = nmi_interval(codes, clusters)
+    assert 0 <= low <= value <= high
+    assert high <= max(1, value)
