@@ -1,12 +1,14 @@
 """Gestures on maps in a real browser: hover, click, lasso, rings, two and three dimensions."""
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from retrieval.runs import Run
 from tests.workbench.test_browser import expect_parameter, loaded, visit
+from workbench import components
 from workbench.images import hover_card
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -120,6 +122,39 @@ def test_what_is_found_and_selected_is_ringed_in_three_dimensions(page, server):
     page.mouse.move(x, y)
     page.mouse.wheel(0, -400)  # nearer: longer lines to the neighbours
     page.wait_for_function(f"before => ({RINGS})() !== before", arg=before)
+
+
+# The ink, as the sum of alpha, of one ring where n rows are found; then whether the ring of the
+# selected one is seen through all of them. Drawn without Plotly.
+INK = """n => {
+    const rows = [...Array(n).keys()];
+    const data = { found: rows, selected: null, neighbours: [[]] };
+    const inks = () => ["rgb(0, 0, 0)", "rgb(255, 255, 255)"];
+    const chart = new Chart("map", 0, { data, inks, linked: () => [] });
+    chart.node = { _fullLayout: { width: 100, height: 100 } };
+    const pixels = () => chart.canvas.getContext("2d").getImageData(0, 0, 100, 100).data;
+    chart.pixel = (row) => (row === 0 ? [50, 50] : null);
+    chart.draw();
+    const ink = pixels().reduce((sum, value, i) => sum + (i % 4 === 3 ? value : 0), 0);
+    data.selected = 0;
+    const place = (n) => 30 + (n % 40);
+    chart.pixel = (row) => (row === 0 ? [50, 50] : [place(row), place(7 * row)]);
+    chart.draw();
+    const at = (x) => [...pixels().slice(4 * (100 * 50 + x), 4 * (100 * 50 + x) + 4)];
+    return { ink, ring: at(58), rim: at(61) };
+}"""
+
+
+def test_many_rings_are_faint_and_lie_below_the_one_of_the_selected_point(page):
+    scripts = Path(components.__file__).parent
+    page.set_content("<p>nothing</p>")
+    page.add_script_tag(content=(scripts / "points_chart.js").read_text(encoding="utf-8"))
+    page.evaluate("window.element = (name) => document.createElement(name)")
+    few, many = (page.evaluate(INK, n) for n in (300, 15_216))
+    assert many["ink"] < few["ink"] / 4
+    for drawn in (few, many):
+        assert drawn["ring"] == [0, 0, 0, 255]
+        assert min(drawn["rim"]) > 230
 
 
 def test_a_lasso_from_a_point_back_to_it_shows_what_it_holds_and_is_no_click(page, server):

@@ -3,7 +3,6 @@
 // Highlights are drawn on a canvas over the chart, so that a click neither redraws nor resets it.
 const WAIT = 80; // ms the pointer rests before anything is fetched
 const SIGN = { hit: "✓", miss: "✗", none: "" };
-const RING = "#E69F00";
 
 function element(tag, className) {
   const node = document.createElement(tag);
@@ -74,6 +73,12 @@ class Points {
   // Rows to ring on a chart because the pointer is on them in the other one.
   linked() {
     return this.charts.length > 1 && this.shown !== null ? [this.shown] : [];
+  }
+
+  // Colours of rings and of what keeps them apart: the page's own, which no loss or class has.
+  inks() {
+    const style = getComputedStyle(this.panel);
+    return [style.color, style.backgroundColor];
   }
 
   // See what is under the pointer. Charts in three dimensions tell it by events instead.

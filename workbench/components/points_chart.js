@@ -1,5 +1,7 @@
 // One chart of points: part of points.js, which holds what all charts of a page share.
 
+const MANY = 300; // rings from which on they would hide what they ring
+
 // One chart of the page: its rows, its canvas, its listeners.
 class Chart {
   constructor(key, number, owner) {
@@ -151,10 +153,22 @@ class Chart {
     const pen = canvas.getContext("2d");
     pen.scale(scale, scale);
     const { found, selected, neighbours } = this.owner.data;
-    this.rings(pen, found ?? [], 5, 1.5, RING);
+    const [ink, paper] = this.owner.inks();
+    this.found(pen, found ?? [], ink);
     const centre = selected === null ? null : this.pixel(selected);
     if (centre) this.spokes(pen, centre, neighbours?.[this.number] ?? []);
-    this.rings(pen, [selected, ...this.owner.linked(this)], 9, 3, RING);
+    // Above all the others, with a rim of the page's colour that keeps them off.
+    const rows = [selected, ...this.owner.linked(this)];
+    this.rings(pen, rows, 9, 6, paper);
+    this.rings(pen, rows, 9, 3, ink);
+  }
+
+  // Few rings stand out; many are thin and let through what they ring.
+  found(pen, rows, ink) {
+    const many = rows.length > MANY;
+    pen.globalAlpha = many ? 0.4 : 1;
+    this.rings(pen, rows, many ? 3 : 5, many ? 1 : 1.5, ink);
+    pen.globalAlpha = 1;
   }
 
   rings(pen, rows, radius, width, colour) {
