@@ -20,6 +20,7 @@ from retrieval.collapse import COLLAPSED
 from retrieval.errors import UserError
 from retrieval.files import write_text
 from retrieval.history import History
+from retrieval.losses.batch import LARGEST_COMPONENT
 
 WATCH_SECONDS = 2.0
 NAMED = 3  # files of a batch that an error names; the rest are in a file
@@ -62,7 +63,7 @@ class RecordSteps(keras.callbacks.Callback):
 
 
 class Guard(keras.callbacks.Callback):
-    """Stop at a non-finite loss, naming the batch; report a collapsed embedding as it happens."""
+    """Stop a diverged training, naming the batch; report a collapsed embedding as it happens."""
 
     def __init__(self, clock: Clock, batch_names: BatchNames, checkpoints: Path) -> None:
         super().__init__()
@@ -73,10 +74,12 @@ class Guard(keras.callbacks.Callback):
         """Check the loss and the spread of the step just taken.
 
         Raises:
-            UserError: The loss is NaN or infinite.
+            UserError: The loss is NaN or infinite, or embeddings are beyond what it can compare.
         """
         if not math.isfinite(logs["loss"]):
             raise self._diverged(f"the loss is {logs['loss']}")
+        if not math.isfinite(logs["spread"]):
+            raise self._diverged(f"embeddings are larger than {LARGEST_COMPONENT:.0e}")
         if (logs["spread"] < COLLAPSED) != self.collapsed:
             self.collapsed = not self.collapsed
             state = (
@@ -94,10 +97,17 @@ class Guard(keras.callbacks.Callback):
         """Check what the network and the loss own before it is evaluated and saved.
 
         Raises:
-            UserError: The last step made a weight NaN or infinite; the next loss would show it.
+            UserError: The last step made a weight NaN, infinite or larger than an embedding may be;
+                the next step would show it.
         """
-        if not all(np.isfinite(w).all() for w in self.model.network.get_weights()):
+        network = self.model.network
+        if not all(np.isfinite(w).all() for w in network.get_weights()):
             raise self._diverged("the weights are no longer finite after it")
+        if any(
+            np.abs(w).max(initial=0) > LARGEST_COMPONENT
+            for w in map(np.asarray, network.trainable_variables)
+        ):
+            raise self._diverged(f"weights are larger than {LARGEST_COMPONENT:.0e} after it")
         owned = self.model.loss_weights + self.model.loss_state
         if not all(np.isfinite(np.asarray(v)).all() for v in owned):
             raise self._diverged("the loss's own weights are no longer finite after it")

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from retrieval.losses.batch import LARGEST_COMPONENT
+
 
 def gather_replicas(
     labels: tf.Tensor, embeddings: tf.Tensor, replicas: int
@@ -25,9 +27,14 @@ def gather_replicas(
 def relative_spread(embeddings: tf.Tensor) -> tf.Tensor:
     """Return how far embeddings (B, D) lie from their mean, relative to their length: scalar.
 
-    0 means that every image gets the same embedding (collapse); about 1 is usual.
+    0 means that every image gets the same embedding (collapse); about 1 is usual. NaN means that
+    the embeddings are so large that a loss would clip them (see :func:`losses.batch.bounded`): a
+    loss stays finite then, and only this shows that the training has diverged.
     """
     centred = embeddings - tf.reduce_mean(embeddings, axis=0, keepdims=True)
     within = tf.reduce_mean(tf.reduce_sum(tf.square(centred), axis=1))
-    total = tf.reduce_mean(tf.reduce_sum(tf.square(embeddings), axis=1))
-    return tf.sqrt(within / tf.maximum(total, 1e-30))
+    squares = tf.reduce_sum(tf.square(embeddings), axis=1)
+    total = tf.reduce_mean(squares)
+    spread = tf.sqrt(within / tf.maximum(total, 1e-30))
+    # What `bounded` goes by; NaN is not within either.
+    return tf.where(tf.reduce_sum(squares) <= LARGEST_COMPONENT**2, spread, float("nan"))

@@ -56,6 +56,28 @@ def test_proxies_that_are_not_finite_are_not_saved_either(tiny, tmp_path, broken
     assert [p.name for p in checkpoints.glob("step-*")] == ["step-000008"]
 
 
+@pytest.mark.parametrize(
+    ("eval_every", "told"),
+    [
+        (8, "step 2: embeddings are larger than 1e+12;"),
+        (1, "step 1: weights are larger than 1e+12"),
+    ],
+    ids=["within", "at a checkpoint"],
+)
+def test_embeddings_beyond_what_a_loss_can_compare_stop_it_though_the_loss_is_finite(
+    tiny, tmp_path, eval_every, told
+):
+    settings = tiny.with_(
+        loss="npairs_loss", learning_rate=1e20, freeze_backbone=True, eval_every=eval_every
+    )
+    with pytest.raises(UserError) as caught:
+        train(settings, runs=tmp_path, name="x", progress=False)
+    assert str(caught.value).startswith(told)
+    assert "last good checkpoint: none yet; lower --learning-rate" in str(caught.value)
+    assert ".png: class " in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_the_error_names_the_first_files_of_the_batch_and_the_list_of_all(
     tiny, tmp_path, broken_after
 ):
