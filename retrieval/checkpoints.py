@@ -41,7 +41,7 @@ def save_checkpoint(
     """
     final = step_folder(folder, step)
     temporary = folder / f".writing-{os.getpid()}"
-    shutil.rmtree(temporary, ignore_errors=True)
+    _remove_unfinished(folder)
     temporary.mkdir(parents=True)
     model.network.save_weights(temporary / "model.weights.h5")
     np.savez(temporary / "state.npz", **_state_arrays(model))
@@ -59,12 +59,15 @@ def save_checkpoint(
 def restore_checkpoint(folder: Path, model: RankingModel) -> int:
     """Load the latest checkpoint into the model, its optimiser and its loss.
 
+    What a killed process was writing is removed: it would be published with the run.
+
     Returns:
         The number of steps already taken; 0 if there is no checkpoint.
 
     Raises:
         UserError: The checkpoint does not fit the model.
     """
+    _remove_unfinished(folder)
     step = read_index(folder).get("latest")
     if step is None:
         return 0
@@ -80,6 +83,11 @@ def restore_checkpoint(folder: Path, model: RankingModel) -> int:
         for key, variable in variables.items():
             variable.assign(arrays[key])
     return step
+
+
+def _remove_unfinished(folder: Path) -> None:
+    for left in folder.glob(".writing-*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def load_network(folder: Path, network: keras.Model, which: str = "latest") -> int:
