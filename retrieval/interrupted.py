@@ -5,10 +5,11 @@ from pathlib import Path
 
 import yaml
 
+from retrieval.datasets import load_catalog
 from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError
 from retrieval.finish import dataset_config, run_config
-from retrieval.runs import write_config
+from retrieval.runs import partial_path, write_config
 from retrieval.settings import TrainSettings
 
 
@@ -34,6 +35,44 @@ def start_partial(
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_config(folder, run_config(settings, catalog, {}))
+
+
+def check_interrupted(path: Path, *, overwrite: bool) -> None:
+    """Check that there is an interrupted run to continue, and no finished one in its place.
+
+    Args:
+        path: The run's folder as it will be called.
+        overwrite: A finished run is to be replaced.
+
+    Raises:
+        UserError: There is none, or a finished run would be replaced.
+    """
+    if not (partial_path(path) / "config.yaml").exists():
+        done = " (it is finished)" if path.exists() else ""
+        raise UserError(f"no interrupted run at {path}{done}")
+    if path.exists() and not overwrite:
+        raise UserError(f"{path} exists beside the interrupted run; pass --overwrite to replace it")
+
+
+def read_interrupted(path: Path) -> tuple[TrainSettings, Catalog]:
+    """Return the settings and the data set that an interrupted run started with.
+
+    Args:
+        path: The run's folder as it will be called.
+
+    Raises:
+        UserError: The data set has changed since.
+    """
+    started = yaml.safe_load((partial_path(path) / "config.yaml").read_text(encoding="utf-8"))
+    settings = TrainSettings.from_mapping(started["settings"])
+    catalog = load_catalog(settings.dataset, settings.data, **settings.dataset_options)
+    if (now := dataset_config(catalog)) != started["dataset"]:
+        changed = [key for key in now if now[key] != started["dataset"].get(key)]
+        raise UserError(
+            f"{path}: the data set has changed since the run started ({', '.join(changed)}); "
+            "train it again from the start"
+        )
+    return settings, catalog
 
 
 def _differing(started: dict, settings: TrainSettings, catalog: Catalog) -> list[str]:

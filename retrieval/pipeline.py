@@ -13,10 +13,11 @@ from retrieval.augmentation import parse_views
 from retrieval.datasets import load_catalog
 from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError
-from retrieval.finish import dataset_config, finish, run_config, write_embeddings
-from retrieval.interrupted import start_partial
+from retrieval.finish import finish, run_config, write_embeddings
+from retrieval.interrupted import check_interrupted, read_interrupted, start_partial
 from retrieval.memory_check import check_memory
 from retrieval.resolve import UNTRAINED, check_frozen, check_names, resolve
+from retrieval.run_lock import run_lock
 from retrieval.runs import partial_path, publish, write_config
 from retrieval.settings import SELECTED_ON_TEST, TrainSettings, selected_on
 
@@ -61,28 +62,28 @@ def train(
         The run's folder.
 
     Raises:
-        UserError: Bad settings or data, the run exists (or was interrupted with other settings),
-            or it would not fit in memory.
+        UserError: Bad settings or data, the run exists (or was interrupted with other settings,
+            or is being made by another process), or it would not fit in memory.
     """
     check_names(settings)
     path = Path(runs) / settings.dataset / check_run_name(name or default_name(settings))
-    if path.exists() and not overwrite:
-        raise UserError(f"{path} exists; choose another --name or pass --overwrite")
+    check_free(path, overwrite=overwrite)
     catalog = load_catalog(settings.dataset, settings.data, **settings.dataset_options)
     settings = resolve(settings, catalog)
     check_devices(settings)
     check_memory(settings, progress=progress)
-    folder = partial_path(path)
-    start_partial(folder, settings, catalog, overwrite=overwrite)
-    return _complete(
-        path,
-        settings,
-        catalog,
-        overwrite=overwrite,
-        evaluate=evaluate,
-        progress=progress,
-        watch=watch,
-    )
+    with run_lock(path):
+        check_free(path, overwrite=overwrite)  # another process may have made it since
+        start_partial(partial_path(path), settings, catalog, overwrite=overwrite)
+        return _complete(
+            path,
+            settings,
+            catalog,
+            overwrite=overwrite,
+            evaluate=evaluate,
+            progress=progress,
+            watch=watch,
+        )
 
 
 def resume(
@@ -100,30 +101,29 @@ def resume(
         The finished run's folder.
 
     Raises:
-        UserError: There is nothing to continue, a finished run would be replaced, or the data set
-            is no longer the same.
+        UserError: There is nothing to continue, a finished run would be replaced, the data set is
+            no longer the same, or another process continues the run.
     """
     path = Path(path)
     if path.name.endswith(".partial"):
         path = path.parent / path.name[1:].removesuffix(".partial")
-    config = partial_path(path) / "config.yaml"
-    if not config.exists():
-        done = " (it is finished)" if path.exists() else ""
-        raise UserError(f"no interrupted run at {path}{done}")
-    if path.exists() and not overwrite:
-        raise UserError(f"{path} exists beside the interrupted run; pass --overwrite to replace it")
-    started = yaml.safe_load(config.read_text())
-    settings = TrainSettings.from_mapping(started["settings"])
-    catalog = load_catalog(settings.dataset, settings.data, **settings.dataset_options)
-    if (now := dataset_config(catalog)) != started["dataset"]:
-        changed = [key for key in now if now[key] != started["dataset"].get(key)]
-        raise UserError(
-            f"{path}: the data set has changed since the run started ({', '.join(changed)}); "
-            "train it again from the start"
+    check_interrupted(path, overwrite=overwrite)
+    with run_lock(path):
+        check_interrupted(path, overwrite=overwrite)  # another process may have finished it since
+        settings, catalog = read_interrupted(path)
+        return _complete(
+            path, settings, catalog, overwrite=overwrite, evaluate=evaluate, progress=progress
         )
-    return _complete(
-        path, settings, catalog, overwrite=overwrite, evaluate=evaluate, progress=progress
-    )
+
+
+def check_free(path: Path, *, overwrite: bool) -> None:
+    """Refuse to make a run that is there.
+
+    Raises:
+        UserError: It exists, and ``overwrite`` is off.
+    """
+    if path.exists() and not overwrite:
+        raise UserError(f"{path} exists; choose another --name or pass --overwrite")
 
 
 def check_devices(settings: TrainSettings) -> None:
