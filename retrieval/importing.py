@@ -14,6 +14,7 @@ from retrieval.embedding_files import read_embeddings
 from retrieval.errors import UserError
 from retrieval.evaluation.distances import kind_of
 from retrieval.finish import finish, run_config, write_embeddings
+from retrieval.run_lock import run_lock
 from retrieval.runs import partial_path, publish, write_config
 
 COLUMNS = ("label", "path", "id", "label_name", "role", "split", "super_label", "super_name")
@@ -199,7 +200,7 @@ def import_run(
         The run's folder.
 
     Raises:
-        UserError: Bad input, named by file and row; or the run exists.
+        UserError: Bad input, named by file and row; the run exists, or another process makes it.
     """
     path, start = Path(path), time.perf_counter()
     kind_of(distance)
@@ -209,15 +210,18 @@ def import_run(
         raise UserError(f"{image_root}: no such folder; --image-root is where the paths begin")
     embeddings, items = read_sides(sides)
     catalog = Catalog(path.parent.name, Path(image_root).resolve(), items)
-    folder = partial_path(path)
-    if (folder / "checkpoints").exists():
-        raise UserError(f"{folder} is an interrupted training; finish it or choose another --name")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    write_embeddings(folder, embeddings, items)
-    finish(folder, catalog, distance, progress=progress)
-    files = [[str(Path(name).resolve()) for name in side] for side in sides]
-    seconds = {"import": time.perf_counter() - start}
-    write_config(folder, run_config(None, catalog, seconds) | {"imported": files})
-    publish(path, overwrite=overwrite)
+    with run_lock(path):
+        folder = partial_path(path)
+        if (folder / "checkpoints").exists():
+            raise UserError(
+                f"{folder} is an interrupted training; finish it or choose another --name"
+            )
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        write_embeddings(folder, embeddings, items)
+        finish(folder, catalog, distance, progress=progress)
+        files = [[str(Path(name).resolve()) for name in side] for side in sides]
+        seconds = {"import": time.perf_counter() - start}
+        write_config(folder, run_config(None, catalog, seconds) | {"imported": files})
+        publish(path, overwrite=overwrite)
     return path

@@ -7,6 +7,7 @@ from PIL import Image
 from retrieval.errors import UserError
 from retrieval.evaluation import evaluate
 from retrieval.importing import import_run, read_items, read_sides
+from retrieval.run_lock import run_lock
 from retrieval.runs import open_run, partial_path
 
 
@@ -147,3 +148,11 @@ def test_bad_input_writes_nothing_and_an_interrupted_training_is_kept(tmp_path, 
     message = refused(import_run, path, [good], image_root=tmp_path)
     assert "interrupted training" in message
     assert (partial_path(path) / "checkpoints").exists()
+
+
+def test_a_run_that_another_process_makes_is_not_written_to(tmp_path, good):
+    path = tmp_path / "runs" / "mine" / "clip"
+    with run_lock(path):
+        message = refused(import_run, path, [good], image_root=tmp_path)
+    assert "is being made by another process" in message
+    assert not partial_path(path).exists()
