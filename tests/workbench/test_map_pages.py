@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import streamlit
 
 from retrieval.runs import Run
 from tests.workbench.test_pages import open_page, text_of
@@ -30,6 +31,15 @@ def drawn(monkeypatch) -> dict:
     def points(charts, urls, *, key: str, **parts) -> None:
         given[key] = {"charts": list(charts), "urls": list(urls)} | parts
 
+    draw = streamlit.plotly_chart
+
+    def chart(figure, *, key: str, **options):
+        if key != "map":
+            return draw(figure, key=key, **options)
+        # Streamlit's test has no gesture: a button tells of the selection as the browser would.
+        return streamlit.button("Lassoed", key="lassoed", on_click=options["on_select"])
+
+    monkeypatch.setattr(streamlit, "plotly_chart", chart)
     for page in (embedding_map, compare_maps):
         monkeypatch.setattr(page, "image_cards", cards)
         monkeypatch.setattr(page, "point_images", points)
@@ -49,6 +59,8 @@ def ranks_of(run: Run) -> np.ndarray:
 
 def lasso(app, key: str, indices: list[int]) -> None:
     app.session_state[key] = {"selection": {"points": [], "point_indices": indices}}
+    if key == "map":
+        app.button(key="lassoed").click()
     app.run()
     assert not app.exception
 
@@ -76,6 +88,41 @@ def test_a_lasso_means_other_points_once_they_are_drawn_in_another_order(drawn, 
     ranks = ranks_of(runs[1])
     lasso(app, "map", [215])
     assert ranks[shown_rows(drawn["lasso"])[0]] == ranks.max()
+
+
+def test_a_lasso_outlives_another_colour_and_is_ringed(drawn, runs):
+    app = open_page("map", a=B)
+    lasso(app, "map", [5, 150, 215])
+    rows = sorted(shown_rows(drawn["lasso"]))
+    for colour in ("Rank of the first hit", "Class"):
+        drawn.clear()
+        app.session_state["map"] = {"selection": {"points": [], "point_indices": []}}
+        app.selectbox(key="colour").set_value(colour).run()  # Streamlit forgets it without a word
+        assert not app.exception
+        assert sorted(shown_rows(drawn["lasso"])) == rows
+        assert drawn["map_points"]["found"].tolist() == rows
+
+
+@pytest.mark.parametrize("end", ["empty", "click", "button", "run"])
+def test_a_lasso_ends_with_what_it_was_made_in(drawn, runs, end):
+    app = open_page("map", a=B)
+    lasso(app, "map", [5, 150])
+    on_click = drawn["map_points"]["on_click"]
+    drawn.clear()
+    if end == "empty":
+        lasso(app, "map", [])
+    elif end == "button":
+        app.button(key="lasso_clear").click().run()
+    elif end == "click":
+        assert on_click is embedding_map._click
+        app.session_state["item"] = 30
+        app.run()
+        assert "neighbours" in drawn
+    else:
+        app.selectbox(key="a").set_value(runs[0].name).run()
+    assert not app.exception
+    assert "lasso" not in drawn
+    assert len(drawn["map_points"]["found"]) == 0
 
 
 def test_a_lasso_takes_from_every_class_in_turn(drawn, runs):

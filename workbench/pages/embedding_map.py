@@ -14,6 +14,7 @@ from workbench.gallery import card, query_card, result_cards
 from workbench.images import hover_url
 from workbench.lookup import Answer, answer
 from workbench.navigation import open_query
+from workbench.pages.lasso import end_lasso, keep_lasso, kept_lasso
 from workbench.pages.no_map import no_map
 from workbench.search import matching_rows
 from workbench.state import Selection, current_item, go_to, selection
@@ -59,6 +60,8 @@ def _map(chosen: Selection, shown: dict[str, go.Figure]) -> None:
     found = matching_rows(chosen.a.items, text) if text else np.array([], int)
     row = current_item(len(chosen.a.items))
     near = None if row is None else answer(chosen.a, chosen.protocol, row, NEAR)
+    looked_at = chosen.dataset, chosen.a.name, row
+    lasso = kept_lasso(looked_at)
     left, right = st.columns([7, 3], gap="medium")
     place = left.container()
     with left:
@@ -68,39 +71,37 @@ def _map(chosen: Selection, shown: dict[str, go.Figure]) -> None:
             key="map_points",
             selected=row,
             neighbours=[() if near is None else near.ids],
-            found=found,
+            found=np.union1d(found, lasso),
             on_click=_click,
         )
         _small_print(chosen, rows, layout, text, found)
         if step is not None:
             st.caption(AT_STEP)
     with place:  # after all that does not depend on it: drawing many points keeps the browser busy
-        picked = _lassoed(figure, len(rows))
+        _draw(figure, rows, looked_at)
     with right:
-        if picked and not st.session_state.get("map_clicked"):
-            _many(chosen, rows[picked])
+        if len(lasso):
+            _many(chosen, lasso)
         elif near is not None:
             _one(chosen, near)
         else:
             st.markdown(HELP)
-    st.session_state["map_clicked"] = False
     address.write()
 
 
-def _lassoed(figure: go.Figure, n: int) -> list[int]:
-    event = st.plotly_chart(
+def _draw(figure: go.Figure, rows: np.ndarray, looked_at: tuple) -> None:
+    st.plotly_chart(
         figure,
         config=CONFIG | {"scrollZoom": True},
         key="map",
-        on_select="rerun",
+        on_select=lambda: keep_lasso("map", rows, looked_at),
         selection_mode=("lasso", "box"),
         alt="Every item as a point; similar items lie close together",
     )
-    return [i for i in event["selection"]["point_indices"] if i < n]
 
 
 def _click(row: int) -> None:
-    st.session_state["map_clicked"] = True
+    end_lasso()
     go_to(row)
 
 
@@ -183,7 +184,9 @@ def _one(chosen: Selection, near: Answer) -> None:
 
 def _many(chosen: Selection, rows: np.ndarray) -> None:
     counts = chosen.a.items.iloc[rows]["label_name"].value_counts()
-    st.markdown(f"**{len(rows):,} items of {len(counts):,} classes**")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{len(rows):,} items of {len(counts):,} classes**")
+        st.button("Clear", key="lasso_clear", type="tertiary", on_click=end_lasso)
     table = counts.rename_axis("Class").rename("Items").reset_index()
     st.dataframe(table, hide_index=True, height=180, key="lasso_counts")
     shown = rows[projections.in_turn(chosen.a.items["label"].to_numpy()[rows], LASSO_SHOWN)]
