@@ -105,9 +105,8 @@ def sweep(
 
     import_tensorflow()
     from retrieval.sweep import sweep as run_sweep
-    from retrieval.tables import print_runs
 
-    print_runs(run_sweep(grid, runs=runs))
+    run_sweep(grid, runs=runs)
 
 
 @app.command()

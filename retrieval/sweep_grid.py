@@ -10,6 +10,7 @@ import yaml
 
 from retrieval.errors import UserError, counted, unknown_option
 from retrieval.losses import LOSSES
+from retrieval.many_runs import differing
 from retrieval.no_effect import NOT_GIVEN
 from retrieval.pipeline import check_run_name
 from retrieval.resolve import check_names
@@ -22,8 +23,6 @@ NOT_UNTRAINED = {
     for f in fields(TrainSettings)
     if f.metadata["panel"] in (LOSS, OPTIM) and f.name not in ("loss", "loss_options")
 }
-# These change what a run keeps or how fast it is, not what it is.
-NOT_THE_RUN = ("check_memory", "cache_images_gb", "keep_embeddings", "tensorboard")
 Made = TypeVar("Made")
 
 
@@ -170,9 +169,3 @@ def _flat(point: dict) -> list[tuple[str, object]]:
         for key, value in point.items()
         for pair in (value.items() if isinstance(value, dict) else [(key, value)])
     ]
-
-
-def differing(one: TrainSettings, other: TrainSettings) -> list[str]:
-    """Return the names of the settings that make two runs different ones."""
-    a, b = one.to_mapping(), other.to_mapping()
-    return [name for name in a if a[name] != b[name] and name not in NOT_THE_RUN]

@@ -4,8 +4,9 @@ import time
 from pathlib import Path
 
 from retrieval.errors import UserError
+from retrieval.many_runs import check_all, train_all
 from retrieval.no_effect import without_loss_settings
-from retrieval.pipeline import default_name, resume, train
+from retrieval.pipeline import check_run_name, default_name, resume, train
 from retrieval.recipes import load_recipe
 from retrieval.resolve import UNTRAINED, check_names
 from retrieval.settings import TrainSettings
@@ -20,6 +21,7 @@ BASELINE_LOSSES = (
     "contrastive_loss",
 )
 ALL = "all"  # as a loss
+FIX = "move it, give another --runs, or train with --overwrite"
 
 
 def losses_of(loss: str) -> tuple[str, ...]:
@@ -72,7 +74,8 @@ def run_session(
         changes: Settings that differ from the defaults.
         runs: Folder of runs.
         name: Name of the run; with several runs, the prefix of their names.
-        overwrite: Replace existing runs; several runs skip those that exist otherwise.
+        overwrite: Replace existing runs; otherwise, of several runs, those of equal settings that
+            exist are kept.
         evaluate: Embed and evaluate each.
         resume_path: An interrupted run to continue instead.
         seeds: Repetitions of each loss.
@@ -81,7 +84,8 @@ def run_session(
         The folders of all runs.
 
     Raises:
-        UserError: Settings, a name or seeds beside ``resume_path``; or what :func:`train` raises.
+        UserError: Settings, a name or seeds beside ``resume_path``; what :func:`train` raises; of
+            several runs, what :func:`check_all` raises, or that some failed: the others are made.
     """
     start = time.perf_counter()
     if resume_path is not None:
@@ -91,18 +95,17 @@ def run_session(
         wanted = expand(settings_of(changes), seeds)
         for settings in wanted:  # all of them before the first is trained
             check_names(settings)
-        single = len(wanted) == 1
-        paths = []
-        for settings in wanted:
-            label = name if single else "-".join(filter(None, [name, default_name(settings)]))
-            path = Path(runs) / settings.dataset / (label or default_name(settings))
-            if path.exists() and not overwrite and not single:
-                print(f"{path} exists; kept (--overwrite trains it again)")
-            else:
-                train(settings, runs=runs, name=label, overwrite=overwrite, evaluate=evaluate)
-            paths.append(path)
+        options = {"runs": runs, "overwrite": overwrite}
+        if len(wanted) == 1:
+            paths = [train(wanted[0], name=name, evaluate=evaluate, **options)]
+        else:
+            labels = ("-".join(filter(None, [name, default_name(one)])) for one in wanted)
+            named = dict(zip(map(check_run_name, labels), wanted, strict=True))
+            check_all(named, fix=FIX, **options)
+            paths = train_all(named, evaluate=evaluate, **options)
     if evaluate:
-        print_runs(paths)
+        if len(paths) == 1:  # train_all shows several
+            print_runs(paths)
         print(f"{time.perf_counter() - start:.0f} s in all. Look at them: streamlit run app.py")
     return paths
 

@@ -1,10 +1,17 @@
 """``--loss all`` and ``--seeds``: which runs are made, under which names, and which are kept."""
 
+import shutil
+
 import pytest
 
-from retrieval import training_session
+from retrieval import load_catalog, many_runs
 from retrieval.errors import UserError
+from retrieval.finish import run_config
+from retrieval.resolve import resolve
+from retrieval.runs import write_config
 from retrieval.training_session import BASELINE_LOSSES, run_session
+
+FAILS = 7  # a seed
 
 
 @pytest.fixture
@@ -14,18 +21,27 @@ def made(monkeypatch):
 
     def train(settings, *, runs, name, **options):
         folder = runs / settings.dataset / name
+        if settings.seed == FAILS:
+            raise UserError("step 3: the loss is nan")
         folder.mkdir(parents=True)
+        catalog = load_catalog(settings.dataset, settings.data)
+        write_config(folder, run_config(resolve(settings, catalog), catalog, {}))
         calls.append((name, settings.loss, settings.seed))
         return folder
 
-    monkeypatch.setattr(training_session, "train", train)
+    monkeypatch.setattr(many_runs, "train", train)
     return calls
 
 
+@pytest.fixture
+def changes(tiny):
+    """The settings of ``tiny`` as a user would give them."""
+    return {k: v for k, v in tiny.to_mapping().items() if v is not None}
+
+
 def test_all_losses_with_seeds_are_the_untrained_network_and_each_loss_by_seed(
-    tiny, tmp_path, made, capsys
+    changes, tmp_path, made, capsys
 ):
-    changes = {k: v for k, v in tiny.to_mapping().items() if v is not None}
     changes |= {"loss": "all", "samples_per_class": 4}
     paths = run_session(changes, runs=tmp_path, seeds=2, evaluate=False)
     wanted = [("untrained", "none", 0)]
@@ -34,15 +50,47 @@ def test_all_losses_with_seeds_are_the_untrained_network_and_each_loss_by_seed(
     assert made == wanted
     assert [path.name for path in paths] == [name for name, _, _ in wanted]
     # The same command again makes only what is not there.
-    (tmp_path / "folder" / "npairs_loss-seed1").rmdir()
+    shutil.rmtree(tmp_path / "folder" / "npairs_loss-seed1")
     made.clear()
     assert run_session(changes, runs=tmp_path, seeds=2, evaluate=False) == paths
     assert made == [("npairs_loss-seed1", "npairs_loss", 1)]
     assert capsys.readouterr().out.count("exists; kept") == len(wanted) - 1
 
 
-def test_a_name_is_the_prefix_of_several_runs(tiny, tmp_path, made):
-    changes = {k: v for k, v in tiny.to_mapping().items() if v is not None}
+def test_one_that_fails_stops_no_other_and_is_named_at_the_end(changes, tmp_path, made, capsys):
+    changes["seed"] = FAILS - 1
+    for trained in ([6, 8], []):  # the same command again: only the one that failed
+        with pytest.raises(UserError, match=r"^1 of 3 runs failed, .*: semi_hard_triplet-seed7;"):
+            run_session(changes, runs=tmp_path, seeds=3, evaluate=False)
+        assert [seed for _, _, seed in made] == trained
+        found = capsys.readouterr().err
+        assert found == "error: semi_hard_triplet-seed7: step 3: the loss is nan\n"
+        made.clear()
+
+
+def test_runs_of_other_settings_are_not_kept_as_if_they_were_these(changes, tmp_path, made):
+    run_session(changes, runs=tmp_path, seeds=2, evaluate=False)
+    shutil.rmtree(tmp_path / "folder" / "semi_hard_triplet")
+    made.clear()
+    changes["learning_rate"] = 0.5
+    told = (
+        r"triplet-seed1 was trained with other settings \(learning_rate = 0.01, now 0.5\): .*--ov"
+    )
+    with pytest.raises(UserError, match=told):
+        run_session(changes, runs=tmp_path, seeds=2, evaluate=False)
+    assert made == []
+
+
+def test_what_does_not_fit_the_data_set_is_refused_before_the_first_is_trained(
+    changes, tmp_path, made
+):
+    changes |= {"classes_per_batch": 99, "loss": "all", "samples_per_class": 4}
+    with pytest.raises(UserError, match=r"^semi_hard_triplet: --classes-per-batch 99, but"):
+        run_session(changes, runs=tmp_path, evaluate=False)
+    assert made == []
+
+
+def test_a_name_is_the_prefix_of_several_runs(changes, tmp_path, made):
     run_session(changes, runs=tmp_path, seeds=2, name="mine", evaluate=False)
     assert [name for name, _, _ in made] == [
         "mine-semi_hard_triplet",
