@@ -10,6 +10,7 @@ from retrieval.runs import Run
 from tests.workbench.damage import edit
 from tests.workbench.test_pages import open_page, text_of
 from workbench import tables
+from workbench.pages.evidence import one_seed
 from workbench.pages.headline import best_title
 from workbench.protocol_words import facts_in_words, lacks_nmi_interval
 from workbench.repeats import repeats_line
@@ -119,6 +120,20 @@ def test_the_best_loss_says_whether_its_lead_may_be_chance():
     pairs = both_ways(compare(same | {"two": better}, classes).pairs)
     assert best_title(pairs, ranked) == "Best loss :blue-badge[▲ lead is significant]"
     assert best_title(pairs, ranked[:1]) == best_title(pd.DataFrame(), ranked) == "Best loss"
+
+
+def test_significant_with_one_seed_is_said_to_hold_for_these_trainings(runs_root, monkeypatch):
+    assert one_seed([1, 1]) == " for these trainings; one seed each"
+    assert one_seed([3, 1]) == " for these trainings; some with one seed"
+    assert one_seed([3, 2]) == one_seed([]) == ""
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(runs_root))
+    app = open_page()  # contrastive_loss has two seeds, the others one
+    assert "This holds for these trainings; some with one seed." in text_of(app)
+    assert app.metric[0].help == (
+        "This holds for these trainings; some with one seed: another seed may change it."
+    )
+    compare = open_page("compare", a="semi_hard_triplet-s0", b="lifted_loss-s0")
+    assert "significant for these trainings; one seed each) over the same" in text_of(compare)
 
 
 def test_the_page_says_how_to_get_a_curve_of_recall_in_training(served):

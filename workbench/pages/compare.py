@@ -20,7 +20,7 @@ from workbench.pages.compare_queries import (
     overlap_figure,
     overlap_tab,
 )
-from workbench.pages.evidence import compare_groups
+from workbench.pages.evidence import compare_groups, one_seed
 from workbench.run_colours import pair_colours
 from workbench.significance import Comparison, both_ways
 from workbench.state import Selection, selection
@@ -114,7 +114,7 @@ def _verdict(chosen: Selection, result: comparison.Comparison, found: Comparison
     a, b = result.table["a"].mean(), result.table["b"].mean()
     pairs = both_ways(found.pairs).set_index(["a", "b"])
     pair, tested = pairs.loc[("a", "b")], found.pairs.iloc[0]
-    real = "may be chance" if pair["verdict"] == "tie" else "significant"
+    real = "may be chance" if pair["verdict"] == "tie" else "significant" + one_seed([1, 1])
     if not result.wins + result.losses:
         real = "no query differs"
     dot_a, dot_b = (f'<span style="color:{c}">●</span>' for c in pair_colours(chosen))

@@ -12,6 +12,7 @@ from workbench.comparison import difference_of_items
 from workbench.figures.style import CONFIG
 from workbench.kept import kept_figure
 from workbench.loading import load_neighbours, protocols_of, stamp
+from workbench.palette import UNTRAINED
 from workbench.significance import Comparison, both_ways, compare, rank_one_hits
 from workbench.state import Selection, first_protocol
 from workbench.tables import loss_table, no_positive_rule, results_table, run_order
@@ -91,6 +92,20 @@ def matrix(found: Comparison, **style: str) -> go.Figure:
     return figures.difference_matrix(both_ways(found.pairs), names, **style)
 
 
+def one_seed(counts: list[int]) -> str:
+    """Say how far a verdict reaches where losses were trained once: another seed was not tried.
+
+    Args:
+        counts: Seeds of each loss compared.
+
+    Returns:
+        Words to follow a verdict, from a blank on; empty if every loss has several seeds.
+    """
+    if min(counts, default=2) > 1:
+        return ""
+    return f" for these trainings; {'one seed each' if max(counts) == 1 else 'some with one seed'}"
+
+
 def evidence(chosen: Selection, found: Comparison | None, pairs: pd.DataFrame) -> None:
     """Draw the matrix of paired tests and say it in one sentence.
 
@@ -114,6 +129,10 @@ def evidence(chosen: Selection, found: Comparison | None, pairs: pd.DataFrame) -
         text = st.container(width=TEXT_WIDTH)
     with text:
         st.markdown(_sentence(names[0], pairs[pairs["a"] == names[0]]))
+        trained = ~found.summary["name"].str.split(" (", regex=False).str[0].eq(UNTRAINED)
+        reach = one_seed(found.summary["seeds"][trained].tolist())
+        if reach:
+            st.markdown(f"This holds{reach}.")
         st.caption(
             f"Each cell: R@1 of the row minus R@1 of the column, in points, over the same "
             f"{found.n_queries:,} queries of {found.n_classes:,} classes. ▲ better, ▼ worse: "

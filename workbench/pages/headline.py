@@ -6,6 +6,7 @@ import streamlit as st
 from retrieval.runs import Run
 from workbench.confounds import confounds_line
 from workbench.navigation import jump
+from workbench.pages.evidence import one_seed
 from workbench.palette import UNTRAINED
 from workbench.tables import percent
 from workbench.theme import plain
@@ -24,7 +25,9 @@ def headline(table: pd.DataFrame, pairs: pd.DataFrame, runs: list[Run]) -> None:
         trained = table
     best = trained.iloc[0]
     columns = st.container(key="cards").columns(4, gap="medium")
-    columns[0].metric(best_title(pairs, trained), str(best["group"]))
+    title, reach = best_title(pairs, trained), one_seed([len(r) for r in trained["runs"][:2]])
+    note = f"This holds{reach}: another seed may change it." if reach and "badge" in title else None
+    columns[0].metric(title, str(best["group"]), help=note)
     columns[0].caption(f"{_seeds(best)}, {int(best['n_queries']):,} queries")
     columns[1].metric("R@1", percent(best["recall@1"]) + " %")
     low, high = percent(best["recall@1/low"]), percent(best["recall@1/high"])
@@ -70,7 +73,8 @@ def _interval(pairs: pd.DataFrame, a: pd.Series, b: pd.Series) -> str:
     pair = _pair(pairs, a, b)
     if pair is None:
         return f"{percent(b['recall@1'])} %"
-    verdict = "may be chance" if pair["verdict"] == "tie" else "significant"
+    reach = one_seed([len(row["runs"]) for row in (a, b) if row["loss"] != UNTRAINED])
+    verdict = "may be chance" if pair["verdict"] == "tie" else f"significant{reach}"
     return f"95% {100 * pair['low']:+.1f} to {100 * pair['high']:+.1f}: {verdict}"
 
 
