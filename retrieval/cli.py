@@ -82,8 +82,12 @@ def train(
     from retrieval.quiet import import_tensorflow
 
     import_tensorflow()
-    from retrieval.training_session import run_session
+    from retrieval.no_effect import check_loss_multiplier
+    from retrieval.training_session import losses_of, run_session, settings_of
 
+    if resume is None:
+        asked = settings_of(changes)
+        check_loss_multiplier(asked, losses_of(asked.loss))
     run_session(
         changes,
         runs=runs,

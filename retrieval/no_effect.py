@@ -1,11 +1,25 @@
 """Settings that would do nothing are refused rather than ignored."""
 
+from collections.abc import Iterable
+
 from retrieval.errors import UserError
+from retrieval.losses import LOSSES
+from retrieval.recipes import load_recipe
 from retrieval.settings import UNTRAINED, TrainSettings
 
 PARTS_OF_THE_TRAINING = ("warmup_steps", "freeze_steps", "freeze_batch_norm_steps")
-# Of the loss, and what each is where it was not given.
-NOT_GIVEN = {"loss_options": {}, "memory_batches": 0, "memory_start": None, "memory_weight": None}
+MEMORY = {"memory_batches": 0, "memory_start": None, "memory_weight": None}
+# What an untrained network has no use for, and what each is where it was not given.
+NOT_GIVEN = {
+    "loss_options": {},
+    **MEMORY,
+    "loss_multiplier": None,
+    "patience": 0,
+    "use_checkpoint": "latest",
+    "eval_split": "none",
+    "monitor": TrainSettings.monitor,
+    "validation_fraction": TrainSettings.validation_fraction,
+}
 
 
 def check_effect(settings: TrainSettings) -> None:
@@ -17,19 +31,23 @@ def check_effect(settings: TrainSettings) -> None:
     Raises:
         UserError: Names the first such setting and the fix.
     """
-    given = [name for name, idle in NOT_GIVEN.items() if getattr(settings, name) != idle]
-    if settings.loss == UNTRAINED and given:
-        raise UserError(
-            f"{flag(given[0])} has no effect with --loss none, which trains nothing: drop it, or "
-            "choose a loss"
-        )
+    if settings.loss == UNTRAINED:
+        _check_untrained(settings)
+    else:
+        _check_watching(settings)
+        if settings.optimizer == "adamw" and not settings.weight_decay:
+            raise UserError(
+                "--optimizer adamw without weight decay is adam: add --weight-decay, or give "
+                "--optimizer adam"
+            )
     for name in PARTS_OF_THE_TRAINING:
         if (value := getattr(settings, name)) > settings.steps:
             raise UserError(
                 f"{flag(name)} {value} is longer than the training: give at most {settings.steps}, "
                 "or more --steps"
             )
-    if not settings.memory_batches and given and given[-1].startswith("memory"):
+    given = [name for name, idle in MEMORY.items() if getattr(settings, name) != idle]
+    if given and not settings.memory_batches:
         raise UserError(
             f"{flag(given[-1])} has no effect without a cross-batch memory: drop it, or add "
             "--memory-batches"
@@ -41,12 +59,67 @@ def check_effect(settings: TrainSettings) -> None:
         )
 
 
+def _check_untrained(settings: TrainSettings) -> None:
+    """Refuse what a user gave for a training to a network that has none."""
+    for name, idle in NOT_GIVEN.items():
+        if getattr(settings, name) != idle and not from_recipe(settings, name):
+            raise UserError(
+                f"{flag(name)} has no effect with --loss none, which trains nothing: drop it, or "
+                "choose a loss"
+            )
+
+
+def _check_watching(settings: TrainSettings) -> None:
+    """Refuse settings of an in-training evaluation that there is not."""
+    if settings.eval_split == "none" and settings.monitor != TrainSettings.monitor:
+        raise UserError(
+            "--monitor has no effect without in-training evaluation: drop it, or add --eval-split "
+            "test or validation"
+        )
+    own = settings.validation_fraction != TrainSettings.validation_fraction
+    if own and settings.eval_split != "validation":
+        raise UserError(
+            "--validation-fraction has no effect without validation: drop it, or add --eval-split "
+            "validation"
+        )
+
+
+def check_loss_multiplier(settings: TrainSettings, losses: Iterable[str]) -> None:
+    """Refuse a learning rate of the loss's own weights where no loss has any.
+
+    Not part of :func:`check_effect`: in a sweep that some losses have weights is enough.
+
+    Args:
+        settings: Settings as the user gave them.
+        losses: Names of all losses that are trained with them.
+
+    Raises:
+        UserError: None of the losses owns weights.
+    """
+    known = [LOSSES[name] for name in losses if name in LOSSES]
+    if settings.loss_multiplier is None or not known:
+        return
+    learns = settings.loss_options.get("learn_beta", True)
+    if not learns or not any("learning_rate_multiplier" in loss.options() for loss in known):
+        raise UserError(
+            f"--loss-multiplier has no effect with --loss {settings.loss}, which owns no weights "
+            "to train: drop it, or choose another loss"
+        )
+
+
+def from_recipe(settings: TrainSettings, name: str) -> bool:
+    """Tell whether a setting has the recipe's value rather than one that the user chose."""
+    if settings.recipe is None:
+        return False
+    return load_recipe(settings.recipe).settings.get(name) == getattr(settings, name)
+
+
 def without_loss_settings(settings: TrainSettings) -> TrainSettings:
     """Return settings of the untrained network that other runs' are the model of."""
     return settings.with_(loss=UNTRAINED, **NOT_GIVEN)
 
 
 def flag(name: str) -> str:
-    """Return a setting's flag on the command line."""
-    flag = "--" + name.replace("_", "-")
-    return "--loss-option" if name == "loss_options" else flag
+    """Return a setting's flag on the command line; of one that is on by default, its opposite."""
+    words = {"loss_options": "loss-option", "freeze_batch_norm": "no-freeze-batch-norm"}
+    return "--" + words.get(name, name.replace("_", "-"))

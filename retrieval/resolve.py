@@ -8,7 +8,7 @@ from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError, unknown_option
 from retrieval.losses import LOSSES, check_loss_options, get_loss
 from retrieval.models import BACKBONES, HEADS
-from retrieval.no_effect import check_effect
+from retrieval.no_effect import check_effect, flag, from_recipe
 from retrieval.recipes import load_recipe
 from retrieval.settings import UNTRAINED, TrainSettings
 
@@ -77,13 +77,13 @@ def check_batch(settings: TrainSettings) -> None:
     if entry.needs_classes or settings.memory_batches:
         return  # positives and negatives are proxies, or come from earlier batches
     p = settings.classes_per_batch or entry.classes_per_batch
-    for flag, given, lacking in (
+    for option, given, lacking in (
         ("--samples-per-class", k, "positive"),
         ("--classes-per-batch", p, "negative"),
     ):
         if given < 2:
             raise UserError(
-                f"{flag} {given}: {entry.name} would have no {lacking} pairs: give 2 or more"
+                f"{option} {given}: {entry.name} would have no {lacking} pairs: give 2 or more"
             )
 
 
@@ -136,7 +136,7 @@ def resolve(settings: TrainSettings, catalog: Catalog) -> TrainSettings:
     entry = LOSSES[settings.loss]
     classes = _training_classes(settings, catalog)
     wanted = settings.classes_per_batch
-    if wanted is not None and wanted > classes and _from_recipe(settings, "classes_per_batch"):
+    if wanted is not None and wanted > classes and from_recipe(settings, "classes_per_batch"):
         # The recipe's P was not chosen by the user; on a smaller data set it cannot hold.
         changes["scaled"], wanted = True, None
     if wanted is not None and wanted > classes:
@@ -163,13 +163,6 @@ def memory_use(settings: TrainSettings) -> dict[str, float]:
         "memory_start": min(1000, settings.steps // 10) if start is None else start,
         "memory_weight": 1.0 if weight is None else weight,
     }
-
-
-def _from_recipe(settings: TrainSettings, name: str) -> bool:
-    """Tell whether a setting has the recipe's value rather than one that the user chose."""
-    if settings.recipe is None:
-        return False
-    return load_recipe(settings.recipe).settings.get(name) == getattr(settings, name)
 
 
 def _training_classes(settings: TrainSettings, catalog: Catalog) -> int:
@@ -214,10 +207,17 @@ def check_frozen(settings: TrainSettings) -> None:
         "chunk_size": 0,
     }
     acting = [name for name, value in idle.items() if getattr(settings, name) != value]
-    if settings.flip and not _from_recipe(settings, "flip"):
+    if settings.flip and not from_recipe(settings, "flip"):
         acting.append("flip")
+    if not settings.freeze_batch_norm and not from_recipe(settings, "freeze_batch_norm"):
+        acting.append("freeze_batch_norm")
     if acting:
         raise UserError(
-            f"--{acting[0].replace('_', '-')} has no effect with --freeze-backbone, which trains "
-            "on cached features: drop one of the two"
+            f"{flag(acting[0])} has no effect with --freeze-backbone, which trains on cached "
+            "features: drop one of the two"
+        )
+    if settings.mixed_precision and settings.head == "direct":
+        raise UserError(
+            "--mixed-precision has no effect with --freeze-backbone and --head direct, whose one "
+            "layer is computed in 32 bit: drop one of them"
         )

@@ -43,6 +43,14 @@ from tests.cli.helpers import nothing_was_left, one_line, train
         (("--warmup-steps", "100"), "--warmup-steps 100 is longer than the training"),
         (("--freeze-steps", "100"), "--freeze-steps 100 is longer than the training"),
         (("--memory-start", "0"), "--memory-start has no effect without a cross-batch memory"),
+        (("--loss", "none", "--eval-split", "test"), "--eval-split has no effect with --loss none"),
+        (
+            ("--loss", "all", "--loss-multiplier", "3"),
+            "--loss-multiplier has no effect with --loss",
+        ),
+        (("--freeze-backbone", "--no-freeze-batch-norm"), "--no-freeze-batch-norm has no effect"),
+        (("--optimizer", "adamw"), "--optimizer adamw without weight decay is adam"),
+        (("--monitor", "nmi"), "--monitor has no effect without in-training evaluation"),
         (("--cache-images-gb", "-1"), "cache_images_gb = -1.0: give a number of at least 0"),
     ],
 )
