@@ -18,7 +18,7 @@ SETTINGS = {
 
 
 def run_demo(runs: Path, *, steps: int, open_app: bool = True) -> None:
-    """Train, compare and show; runs that exist already are kept.
+    """Train, compare and show; runs of equal settings that exist already are kept.
 
     Args:
         runs: Folder of runs.

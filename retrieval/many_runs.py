@@ -10,6 +10,7 @@ from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError, counted
 from retrieval.pipeline import check_devices, train
 from retrieval.resolve import resolve
+from retrieval.runs import open_run
 from retrieval.settings import TrainSettings
 from retrieval.tables import print_runs
 
@@ -117,6 +118,8 @@ def train_all(
             if not done:
                 options = {"overwrite": overwrite, "evaluate": evaluate, "progress": progress}
                 train(settings, runs=runs, name=name, **options)
+            if evaluate:
+                open_run(folder)  # one that was kept may be damaged, or not evaluated yet
             folders.append(folder)
         except UserError as error:
             failed.append(name)
@@ -125,7 +128,7 @@ def train_all(
         print_runs(folders)
     if failed:
         raise UserError(
-            f"{where}{len(failed)} of {counted(len(wanted), 'run')} failed, the others are there: "
-            f"{', '.join(failed)}; see the error of each above, and give the command again to go on"
+            f"{where}{len(failed)} of {counted(len(wanted), 'run')} failed: "
+            f"{', '.join(failed)}; the error of each is above, the same command tries them again"
         )
     return folders

@@ -60,7 +60,7 @@ def test_all_losses_with_seeds_are_the_untrained_network_and_each_loss_by_seed(
 def test_one_that_fails_stops_no_other_and_is_named_at_the_end(changes, tmp_path, made, capsys):
     changes["seed"] = FAILS - 1
     for trained in ([6, 8], []):  # the same command again: only the one that failed
-        with pytest.raises(UserError, match=r"^1 of 3 runs failed, .*: semi_hard_triplet-seed7;"):
+        with pytest.raises(UserError, match=r"^1 of 3 runs failed: semi_hard_triplet-seed7;"):
             run_session(changes, runs=tmp_path, seeds=3, evaluate=False)
         assert [seed for _, _, seed in made] == trained
         found = capsys.readouterr().err
@@ -79,6 +79,21 @@ def test_runs_of_other_settings_are_not_kept_as_if_they_were_these(changes, tmp_
     with pytest.raises(UserError, match=told):
         run_session(changes, runs=tmp_path, seeds=2, evaluate=False)
     assert made == []
+
+
+def test_a_kept_run_without_figures_is_named_among_those_that_failed(
+    changes, tmp_path, made, capsys
+):
+    changes["seed"] = FAILS - 1
+    with pytest.raises(UserError, match=r"^1 of 2 runs failed"):
+        run_session(changes, runs=tmp_path, seeds=2, evaluate=False)
+    capsys.readouterr()
+    with pytest.raises(UserError, match=r"^2 of 2 runs failed: .*-seed6, semi_hard_triplet-seed7;"):
+        run_session(changes, runs=tmp_path, seeds=2)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("error: semi_hard_triplet-seed6: ")
+    assert "is missing" in first
+    assert second.endswith("the loss is nan")
 
 
 def test_what_does_not_fit_the_data_set_is_refused_before_the_first_is_trained(
