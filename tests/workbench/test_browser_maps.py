@@ -180,7 +180,14 @@ def test_a_lasso_from_a_point_back_to_it_shows_what_it_holds_and_is_no_click(pag
         MAP,
     )
     cards = page.locator(".st-key-lasso .card").all()
-    assert {int(card.get_attribute("data-row")) for card in cards} <= set(picked)
+    rows = {int(card.get_attribute("data-row")) for card in cards}
+    assert rows <= set(picked)
+    page.locator(".st-key-colour input").click()  # in another colour, the same items are lassoed
+    page.get_by_role("option", name="Rank of the first hit").click()
+    expect_parameter(page, "colour", "Rank+of+the+first+hit")
+    page.wait_for_timeout(1000)
+    cards = page.locator(".st-key-lasso .card").all()
+    assert {int(card.get_attribute("data-row")) for card in cards} == rows
 
 
 def test_two_maps_are_linked_and_each_tells_what_its_run_found(page, server, runs_root):
