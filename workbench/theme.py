@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from retrieval.runs import Run
 from workbench.naming import is_stand_in, seed_of
 from workbench.state import Selection
-from workbench.tables import scored_queries
+from workbench.tables import no_positive_rule, scored_queries
 
 LOGO = str(Path(__file__).with_name("logo.svg"))
 CSS = """
@@ -94,7 +95,7 @@ def context_line(selection: Selection, *, run: bool = True) -> str:
         f"{plain(protocol.get('split', 'test'))} split",
         plain(selection.protocol_title),
         sizes,
-        f"{entry['n_classes']:,} classes",
+        _classes(selection, entry["n_classes"]),
         plain(protocol.get("distance", "cosine")) + " distance",
     ]
     if run:
@@ -103,6 +104,17 @@ def context_line(selection: Selection, *, run: bool = True) -> str:
             f"run **{plain(selection.a.name)}**" + (f", seed {seed}" if seed is not None else "")
         )
     return "  ·  ".join(parts)
+
+
+def _classes(selection: Selection, n_classes: int) -> str:
+    """Count the classes, and apart those of scored queries: what tables and tests count."""
+    found = selection.neighbours
+    queries = found.queries
+    if no_positive_rule(selection.a, selection.protocol) != "zero":
+        queries = queries[found.first_hit > 0]
+    scored = len(np.unique(selection.a.items["label"].to_numpy()[queries]))
+    with_query = "" if scored == n_classes else f" ({scored:,} with a scored query)"
+    return f"{n_classes:,} classes{with_query}"
 
 
 def ink() -> str:

@@ -90,6 +90,7 @@ def test_queries_without_a_possible_hit_are_not_in_n(lone):
     app = open_page()
     assert "70 queries against" in app.caption[0].value
     assert "2 more left out: no item of their class to find" in app.caption[0].value
+    assert "36 classes (35 with a scored query)" in app.caption[0].value
     assert app.dataframe[0].value["Queries"].tolist() == [70, 70]
     assert "lead may be chance" in app.metric[0].label
     assert "seed 0, 70 queries" in text_of(app)
@@ -107,6 +108,7 @@ def test_where_such_queries_score_zero_they_are_in_n_everywhere(lone):
     app = open_page()
     assert "72 queries against" in app.caption[0].value
     assert "left out" not in app.caption[0].value
+    assert "scored query" not in app.caption[0].value
     assert app.dataframe[0].value["Queries"].tolist() == [72, 72]
     assert "over the same 72 queries" in text_of(app)
     assert "over the same 72 queries" in text_of(open_page("compare", a="one", b="two"))

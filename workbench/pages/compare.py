@@ -126,9 +126,9 @@ def _verdict(chosen: Selection, result: comparison.Comparison, found: Comparison
             f"{100 * pair['high']:+.1f}: {real}) over the same {n:,} queries",
             unsafe_allow_html=True,
         )
-        line = confounds_line({chosen.a.name: [chosen.a], chosen.b.name: [chosen.b]})
-        if line and loss_of(chosen.a) != loss_of(chosen.b):
-            st.caption(f":orange[⚠ {plain(line)}]")
+    line = confounds_line({chosen.a.name: [chosen.a], chosen.b.name: [chosen.b]})
+    if line and loss_of(chosen.a) != loss_of(chosen.b):
+        st.caption(f":orange[⚠ {plain(line)}]")
     st.plotly_chart(
         _bar(chosen, result),
         config=CONFIG | {"displayModeBar": False},
