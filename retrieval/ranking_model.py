@@ -49,8 +49,8 @@ class RankingModel(keras.Model):
             Keras' global policy.
 
     Raises:
-        UserError: Not a loss, or one that owns weights and has not been built: they would not be
-            trained.
+        UserError: Not a loss, or one that owns weights whose sizes depend on the data and has not
+            been built: they would not be trained.
     """
 
     def __init__(
