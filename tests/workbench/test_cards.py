@@ -75,3 +75,25 @@ def test_a_score_without_a_rank_begins_at_the_edge_of_the_card(page):
     draw(page, [{"row": 0, "src": "data:,", "label": "a", "score": "query"}])
     edges = [page.locator(place).bounding_box()["x"] for place in (".card", ".score")]
     assert edges[0] == edges[1]
+
+
+def test_a_row_that_goes_on_fades_out_at_that_edge(page):
+    cards = [{"row": i, "src": "data:,", "label": str(i)} for i in range(12)]
+    draw(page, cards, layout="line")
+    page.evaluate("document.querySelector('#place').style.width = '400px'")
+    strip = page.locator(".strip.after:not(.before)")
+    strip.wait_for()
+    strip.evaluate("strip => strip.scrollTo(9999, 0)")
+    page.locator(".strip.before:not(.after)").wait_for()
+    page.evaluate("document.querySelector('#place').style.width = '1400px'")
+    page.locator(".strip:not(.before):not(.after)").wait_for()
+
+
+def test_a_narrow_grid_has_fewer_columns_and_a_wide_one_those_asked_for(page):
+    cards = [{"row": i, "src": "data:,", "label": str(i)} for i in range(10)]
+    draw(page, cards, layout="grid", columns=5)
+    for width, columns in ((1200, 5), (560, 5), (300, 3)):
+        page.evaluate(f"document.querySelector('#place').style.width = '{width}px'")
+        boxes = [card.bounding_box() for card in page.locator(".card").all()]
+        assert sum(box["y"] == boxes[0]["y"] for box in boxes) == columns
+        assert 80 <= boxes[0]["width"] <= 101

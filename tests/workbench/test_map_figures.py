@@ -218,3 +218,9 @@ def test_long_class_names_leave_room_for_others_in_the_legend():
     shown = [trace.name for trace in figure.data[1:]]
     assert len(set(shown)) == 9
     assert max(map(len, shown)) <= 22
+
+
+def test_the_legend_of_many_classes_leaves_the_map_its_room():
+    labels = np.arange(30)
+    figure = draw(np.zeros((30, 2)), by_class(labels, {i: f"class {i}" for i in range(30)}))
+    assert figure.layout.legend.maxheight <= 0.2

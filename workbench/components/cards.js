@@ -78,6 +78,13 @@ function makeCell(card, pick) {
   return pair;
 }
 
+// A row that goes on beyond an edge fades out there.
+function fadeEnds(strip) {
+  const rest = strip.scrollWidth - strip.clientWidth - strip.scrollLeft;
+  strip.classList.toggle("before", strip.scrollLeft > 4);
+  strip.classList.toggle("after", rest > 4);
+}
+
 function makeRow(row, pick) {
   const node = element("section", `row ${row.layout ?? "wrap"}`);
   if (row.title) node.append(makeHeader(row));
@@ -87,6 +94,10 @@ function makeRow(row, pick) {
   strip.append(...row.cards.map((card) => makeCell(card, pick)));
   if (!row.cards.length && row.empty) strip.append(element("p", "empty", row.empty));
   node.append(strip);
+  if (row.layout === "line") {
+    strip.onscroll = () => fadeEnds(strip);
+    new ResizeObserver(() => fadeEnds(strip)).observe(strip);
+  }
   return node;
 }
 

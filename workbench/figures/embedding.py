@@ -189,6 +189,8 @@ def _legend_place(colouring: Colouring) -> dict:
     place = {"itemclick": False, "itemdoubleclick": False, "font": {"size": 12}}
     if colouring.scale:  # its bar is above the map
         return place | {"y": -0.02, "yanchor": "top"}
+    if len(colouring.names) > 7:  # the rest is scrolled to: the map matters more
+        return place | {"maxheight": 0.16, "font": {"size": 11}}
     return place | {"maxheight": 0.7}
 
 
