@@ -21,7 +21,8 @@ from retrieval.training_session import losses_of, settings_of
 NOT_UNTRAINED = {
     f.name
     for f in fields(TrainSettings)
-    if f.metadata["panel"] in (LOSS, OPTIM) and f.name not in ("loss", "loss_options")
+    if (f.metadata["panel"] in (LOSS, OPTIM) or f.name in NOT_GIVEN)
+    and f.name not in ("loss", "loss_options")
 }
 Made = TypeVar("Made")
 

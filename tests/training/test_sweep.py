@@ -46,6 +46,13 @@ def test_the_untrained_network_is_one_run(write):
     assert len(names) == 5
 
 
+def test_the_untrained_network_is_one_run_however_the_others_are_watched(write):
+    grid = {"loss": ["none", "npairs_loss"], "use_checkpoint": ["latest", "best"]}
+    found = read_grid(write({"base": {"eval_split": "test"}, "grid": grid}))
+    assert len(found) == 3
+    assert found["untrained"].use_checkpoint == "latest"
+
+
 def test_the_seed_ends_the_name_wherever_it_stands_in_the_grid(write):
     found = read_grid(write({"grid": {"seed": [3], "steps": [5], "loss": ["npairs_loss"]}}))
     assert list(found) == ["npairs_loss-steps5-seed3"]
