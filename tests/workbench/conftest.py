@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from streamlit import config
 from streamlit.components.v2 import manifest_scanner
 
 from retrieval.runs import Run
@@ -19,6 +20,14 @@ from tests.workbench.run_factory import photo_tiles, pixel_embeddings, write_run
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = "/usr/bin/chromium"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_collection():
+    """Streamlit collects garbage after every page: a second each with all that tests import."""
+    config.set_option("runner.postScriptGC", False)
+    yield
+    config.set_option("runner.postScriptGC", True)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -79,6 +79,10 @@ def test_a_lasso_shows_the_items_of_its_points_however_they_are_ordered(drawn, r
     picked = [0, 5, 140, 150, 214, 215]
     lasso(app, "map", picked)
     assert sorted(shown_rows(drawn["lasso"])) == sorted(expected[picked].tolist())
+    counts = runs[1].items["label_name"].iloc[expected[picked]].value_counts()
+    assert f"**6 items of {len(counts)} classes**" in text_of(app)
+    shown = app.dataframe[0].value
+    assert dict(zip(shown["Class"], shown["Items"], strict=True)) == counts.to_dict()
     lasso(app, "map", [215])
     assert ranks[shown_rows(drawn["lasso"])[0]] > 1
 

@@ -169,14 +169,6 @@ def test_the_map_colours_by(colour):
     assert app.selectbox(key="colour").value == colour
 
 
-def test_a_lasso_counts_its_classes():
-    app = open_page("map")
-    app.session_state["map"] = {"selection": {"points": [], "point_indices": [0, 1, 2, 7]}}
-    app.run()
-    assert "**4 items of 2 classes**" in text_of(app)
-    assert app.dataframe[0].value["Items"].tolist() == [3, 1]
-
-
 def test_a_run_without_a_map_says_how_to_make_one(make_run, monkeypatch):
     run = make_run("one", projection=False)
     monkeypatch.setenv("RETRIEVAL_RUNS", str(run.path.parents[1]))
