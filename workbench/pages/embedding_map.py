@@ -77,8 +77,6 @@ def _map(chosen: Selection, shown: dict[str, go.Figure]) -> None:
         _small_print(chosen, rows, layout, text, found)
         if step is not None:
             st.caption(AT_STEP)
-    with place:  # after all that does not depend on it: drawing many points keeps the browser busy
-        _draw(figure, rows, looked_at)
     with right:
         if len(lasso):
             _many(chosen, lasso)
@@ -87,6 +85,8 @@ def _map(chosen: Selection, shown: dict[str, go.Figure]) -> None:
         else:
             st.markdown(HELP)
     address.write()
+    with place:  # last: drawing many points keeps the browser busy
+        _draw(figure, rows, looked_at)
 
 
 def _draw(figure: go.Figure, rows: np.ndarray, looked_at: tuple) -> None:
