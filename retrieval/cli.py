@@ -82,12 +82,8 @@ def train(
     from retrieval.quiet import import_tensorflow
 
     import_tensorflow()
-    from retrieval.no_effect import check_loss_multiplier
-    from retrieval.training_session import losses_of, run_session, settings_of
+    from retrieval.training_session import run_session
 
-    if resume is None:
-        asked = settings_of(changes)
-        check_loss_multiplier(asked, losses_of(asked.loss))
     run_session(
         changes,
         runs=runs,
@@ -180,7 +176,7 @@ def import_(
 ) -> None:
     """Make a run from embeddings of any framework: metrics, neighbours, and the app."""
     from retrieval.importing import import_run
-    from retrieval.pipeline import check_run_name
+    from retrieval.run_names import check_run_name
     from retrieval.tables import print_runs
 
     folder = runs / check_run_name(dataset) / check_run_name(name or embeddings.stem)

@@ -1,7 +1,5 @@
 """Settings that would do nothing are refused rather than ignored."""
 
-from collections.abc import Iterable
-
 from retrieval.errors import UserError
 from retrieval.losses import LOSSES
 from retrieval.recipes import load_recipe
@@ -35,6 +33,7 @@ def check_effect(settings: TrainSettings) -> None:
         _check_untrained(settings)
     else:
         _check_watching(settings)
+        _check_loss_multiplier(settings)
         if settings.optimizer == "adamw" and not settings.weight_decay:
             raise UserError(
                 "--optimizer adamw without weight decay is adam: add --weight-decay, or give "
@@ -84,23 +83,12 @@ def _check_watching(settings: TrainSettings) -> None:
         )
 
 
-def check_loss_multiplier(settings: TrainSettings, losses: Iterable[str]) -> None:
-    """Refuse a learning rate of the loss's own weights where no loss has any.
-
-    Not part of :func:`check_effect`: in a sweep that some losses have weights is enough.
-
-    Args:
-        settings: Settings as the user gave them.
-        losses: Names of all losses that are trained with them.
-
-    Raises:
-        UserError: None of the losses owns weights.
-    """
-    known = [LOSSES[name] for name in losses if name in LOSSES]
-    if settings.loss_multiplier is None or not known:
+def _check_loss_multiplier(settings: TrainSettings) -> None:
+    """Refuse a learning rate of weights that the loss does not own."""
+    if settings.loss_multiplier is None or settings.loss not in LOSSES:
         return
     learns = settings.loss_options.get("learn_beta", True)
-    if not learns or not any("learning_rate_multiplier" in loss.options() for loss in known):
+    if not learns or "learning_rate_multiplier" not in LOSSES[settings.loss].options():
         raise UserError(
             f"--loss-multiplier has no effect with --loss {settings.loss}, which owns no weights "
             "to train: drop it, or choose another loss"

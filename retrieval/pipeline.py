@@ -1,6 +1,5 @@
 """From settings to a finished run folder: train, embed, evaluate, publish."""
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,10 +17,9 @@ from retrieval.interrupted import check_interrupted, read_interrupted, start_par
 from retrieval.memory_check import check_memory
 from retrieval.resolve import UNTRAINED, check_frozen, check_names, resolve
 from retrieval.run_lock import run_lock
+from retrieval.run_names import check_run_name, default_name
 from retrieval.runs import partial_path, publish, write_config
 from retrieval.settings import SELECTED_ON_TEST, TrainSettings, selected_on
-
-LONGEST_NAME = 200  # bytes: file systems take 255, and a run in the making has a longer name
 
 
 @contextmanager
@@ -137,27 +135,6 @@ def check_devices(settings: TrainSettings) -> None:
     from retrieval.replicas import strategy_of
 
     strategy_of(settings)
-
-
-def default_name(settings: TrainSettings) -> str:
-    """Return ``<loss>`` (``untrained`` for none), with ``-seed<n>`` if the seed is not 0."""
-    base = "untrained" if settings.loss == UNTRAINED else settings.loss
-    return base if settings.seed == 0 else f"{base}-seed{settings.seed}"
-
-
-def check_run_name(name: str) -> str:
-    """Return the name if it can be a folder's name that is not hidden.
-
-    Raises:
-        UserError: It cannot.
-    """
-    if not name.strip() or name.startswith(".") or "/" in name or "\\" in name:
-        raise UserError(f"run name {name!r}: give a name without slashes or a leading dot")
-    if (size := len(os.fsencode(name))) > LONGEST_NAME:
-        raise UserError(
-            f"run name {name[:40]!r}... is {size} bytes long: give {LONGEST_NAME} at most"
-        )
-    return name
 
 
 def _complete(

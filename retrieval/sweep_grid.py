@@ -12,8 +12,8 @@ from retrieval.errors import UserError, counted, unknown_option
 from retrieval.losses import LOSSES
 from retrieval.many_runs import differing
 from retrieval.no_effect import NOT_GIVEN
-from retrieval.pipeline import check_run_name
 from retrieval.resolve import check_names
+from retrieval.run_names import check_run_name
 from retrieval.settings import LOSS, OPTIM, UNTRAINED, TrainSettings
 from retrieval.training_session import losses_of, settings_of
 
@@ -137,7 +137,13 @@ def that_matter(point: dict, loss: str, known: Iterable[str]) -> dict:
 
 
 def without_lacking(settings: dict, loss: str, known: Iterable[str]) -> dict:
-    """Return settings without the loss options that the loss lacks and another of the sweep has."""
+    """Return settings without what the loss lacks and another of the sweep has.
+
+    That is its options, and the learning rate of the weights that it owns.
+    """
+    rate = "learning_rate_multiplier"
+    if loss in LOSSES and rate in known and rate not in LOSSES[loss].options():
+        settings = {k: v for k, v in settings.items() if k != "loss_multiplier"}
     options = settings.get("loss_options")
     if not isinstance(options, dict) or loss not in (*LOSSES, UNTRAINED):
         return settings  # to be refused, if wrong

@@ -6,9 +6,10 @@ from pathlib import Path
 from retrieval.errors import UserError
 from retrieval.many_runs import check_all, train_all
 from retrieval.no_effect import without_loss_settings
-from retrieval.pipeline import check_run_name, default_name, resume, train
+from retrieval.pipeline import resume, train
 from retrieval.recipes import load_recipe
 from retrieval.resolve import UNTRAINED, check_names
+from retrieval.run_names import check_run_name, default_name
 from retrieval.settings import TrainSettings
 from retrieval.tables import print_runs
 

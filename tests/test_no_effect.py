@@ -4,13 +4,13 @@ import pytest
 import yaml
 
 from retrieval.errors import UserError
-from retrieval.no_effect import check_effect, check_loss_multiplier
+from retrieval.no_effect import check_effect
 from retrieval.recipes import load_recipe, recipe_names
 from retrieval.resolve import check_frozen
 from retrieval.settings import TrainSettings
 from retrieval.sweep_grid import read_grid
 from retrieval.training import memory_options
-from retrieval.training_session import expand, losses_of
+from retrieval.training_session import expand
 
 
 @pytest.mark.parametrize(
@@ -124,19 +124,14 @@ def test_what_a_recipe_says_is_not_held_against_its_user():
 
 @pytest.mark.parametrize(
     ("loss", "options"),
-    [("npairs_loss", {}), ("all", {}), ("margin_loss", {"learn_beta": False})],
+    [("npairs_loss", {}), ("margin_loss", {"learn_beta": False})],
 )
-def test_a_learning_rate_for_weights_that_no_loss_owns_is_refused(loss, options):
+def test_a_learning_rate_for_weights_that_the_loss_does_not_own_is_refused(loss, options):
     settings = TrainSettings(loss=loss, loss_options=options, loss_multiplier=3)
     with pytest.raises(UserError, match=f"^--loss-multiplier has no effect with --loss {loss}, "):
-        check_loss_multiplier(settings, losses_of(loss))
-
-
-def test_a_learning_rate_for_weights_that_a_loss_of_a_sweep_owns_is_not():
-    for loss in ("proxy_anchor", "margin_loss"):
-        settings = TrainSettings(loss=loss, loss_multiplier=3)
-        check_loss_multiplier(settings, losses_of(loss))
-    check_effect(TrainSettings(loss="npairs_loss", loss_multiplier=3))
+        check_effect(settings)
+    for owner in ("proxy_anchor", "margin_loss"):
+        check_effect(TrainSettings(loss=owner, loss_multiplier=3))
 
 
 def test_the_untrained_network_beside_six_losses_has_none_of_what_they_are_watched_by():

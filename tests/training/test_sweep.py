@@ -53,6 +53,14 @@ def test_the_untrained_network_is_one_run_however_the_others_are_watched(write):
     assert found["untrained"].use_checkpoint == "latest"
 
 
+def test_a_learning_rate_of_a_losss_weights_is_for_the_losses_that_own_some(write):
+    grid = {"loss": ["npairs_loss", "proxy_anchor"]}
+    found = read_grid(write({"base": {"loss_multiplier": 3}, "grid": grid}))
+    assert [s.loss_multiplier for s in found.values()] == [None, 3]
+    with pytest.raises(UserError, match="loss=npairs_loss: --loss-multiplier has no effect"):
+        read_grid(write({"base": {"loss_multiplier": 3}, "grid": {"loss": ["npairs_loss"]}}))
+
+
 def test_the_seed_ends_the_name_wherever_it_stands_in_the_grid(write):
     found = read_grid(write({"grid": {"seed": [3], "steps": [5], "loss": ["npairs_loss"]}}))
     assert list(found) == ["npairs_loss-steps5-seed3"]
