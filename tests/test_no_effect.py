@@ -137,7 +137,7 @@ def test_a_learning_rate_for_weights_that_the_loss_does_not_own_is_refused(loss,
 def test_the_untrained_network_beside_six_losses_has_none_of_what_they_are_watched_by():
     shared = {
         "eval_split": "validation", "validation_fraction": 0.3, "patience": 2, "monitor": "nmi",
-        "use_checkpoint": "best", "loss_multiplier": 2.0, "loss_options": {"margin": 1.0},
+        "use_checkpoint": "best", "loss_options": {"margin": 1.0},
     }  # fmt: skip
     untrained, *six = expand(TrainSettings(loss="all", **shared), 1)
     assert len(six) == 6

@@ -64,7 +64,8 @@ class MinedTriplet(PairLoss):
     * ``semi_hard``: one per positive pair, with the closest negative beyond the positive, or the
       furthest if none is (Schroff, Kalenichenko, Philbin 2015). This is ``semi_hard_triplet``.
     * ``easy_positive``: one per anchor, its closest positive and closest negative (Xuan,
-      Stylianou, Pless 2020, "EPHN"), which leaves a class free to be several clusters.
+      Stylianou, Pless 2020, "EPHN"), which leaves a class free to be several clusters. This is
+      ``hard_triplet`` with ``positives="easiest"``.
     * ``distance_weighted``: one per positive pair, with a negative drawn so that all distances are
       about equally frequent (Wu, Manmatha, Smola, Krähenbühl 2017).
     * ``multi_similarity``: the pairs that Wang et al. 2019, eqs. 11 and 12, keep with epsilon 0.1.

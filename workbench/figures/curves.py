@@ -98,12 +98,15 @@ def training_curves(
         seen.add(group)
         last = max(last, int(part["step"].max() or 0) if len(part) else 0)
     figure.update_xaxes(title="step", **whole_ticks(last))
-    if column == "loss":
-        figure.update_yaxes(title="loss / loss at the start", rangemode="tozero")
-    else:
-        what = "R@1 during training" if column == "recall@1" else column
-        figure.update_yaxes(title="<br>".join(filter(None, (f"{what}, %", measured_on))))
+    figure.update_yaxes(**_training_axis(column, measured_on))
     return styled(figure, height=height + 9 * len(shown))
+
+
+def _training_axis(column: str, measured_on: str) -> dict:
+    if column == "loss":
+        return {"title": "loss / loss at the start", "rangemode": "tozero"}
+    what = "R@1 during training" if column == "recall@1" else column
+    return {"title": "<br>".join(filter(None, (f"{what}, %", measured_on)))}
 
 
 def _relative(loss: pd.Series) -> pd.Series:

@@ -106,11 +106,14 @@ def one_seed(counts: list[int]) -> str:
     return f" for these trainings; {'one seed each' if max(counts) == 1 else 'some with one seed'}"
 
 
-def evidence(chosen: Selection, found: Comparison | None, pairs: pd.DataFrame) -> None:
+def evidence(
+    chosen: Selection, table: pd.DataFrame, found: Comparison | None, pairs: pd.DataFrame
+) -> None:
     """Draw the matrix of paired tests and say it in one sentence.
 
     Args:
         chosen: What is being looked at.
+        table: The losses, see :func:`workbench.tables.loss_table`.
         found: The comparison of the losses.
         pairs: Its pairs, see :func:`workbench.significance.both_ways`.
     """
@@ -129,7 +132,7 @@ def evidence(chosen: Selection, found: Comparison | None, pairs: pd.DataFrame) -
         text = st.container(width=TEXT_WIDTH)
     with text:
         st.markdown(_sentence(names[0], pairs[pairs["a"] == names[0]]))
-        trained = ~found.summary["name"].str.split(" (", regex=False).str[0].eq(UNTRAINED)
+        trained = ~found.summary["name"].isin(table["group"][table["loss"] == UNTRAINED])
         reach = one_seed(found.summary["seeds"][trained].tolist())
         if reach:
             st.markdown(f"This holds{reach}.")

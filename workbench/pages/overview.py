@@ -54,7 +54,7 @@ def overview_page() -> None:
     way_buttons()
     _losses(chosen, table, results)
     _recall(table, recall)
-    evidence(chosen, compared, pairs)
+    evidence(chosen, table, compared, pairs)
     training_panel(chosen, table["runs"].sum(), training)
     _others(chosen)
     tables = {"Losses": lambda: table.drop(columns="runs"), "Runs": lambda: results}
