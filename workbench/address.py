@@ -14,16 +14,28 @@ import streamlit as st
 SEEN = "_address_seen"  # parameter -> value that the URL had when it was last read or written
 SHOWN = "_address_shown"  # parameters that the current run of the script shows
 WHOLE = "_address_whole"  # all that the URL held when it was last read or written
+REPLACED = "_address_replaced"  # all that it held before it was last written
 CHANGED = "_address_changed"  # whether the URL has changed by itself since
 
 
 def start() -> None:
     """Begin a run of the script: nothing is shown yet."""
-    st.session_state[SHOWN] = {}
     whole = st.query_params.to_dict()
+    if _is_late(whole):
+        whole = st.session_state[WHOLE]
+    st.session_state[SHOWN] = {}
     # Without parameters it is a page's link, which keeps what is looked at.
     st.session_state[CHANGED] = bool(whole) and whole != st.session_state.get(WHOLE)
     expect(whole)
+
+
+def _is_late(whole: dict[str, str]) -> bool:
+    """Tell whether a widget was used before the browser had got the address of the last view.
+
+    Its message brings the address of before, as the browser's Back does, which uses no widget.
+    """
+    known = st.session_state.get(WHOLE)
+    return whole != known and whole == st.session_state.get(REPLACED) and current() != known
 
 
 def expect(whole: dict[str, str]) -> None:
@@ -61,7 +73,7 @@ def keep(
         The value, which is also in ``st.session_state[key]``.
     """
     seen = st.session_state.setdefault(SEEN, {})
-    text = st.query_params.get(key)
+    text = st.session_state[WHOLE].get(key)
     value = st.session_state.get(key, default)
     if text is not None and (text != seen.get(key) or key not in st.session_state):
         try:
@@ -96,7 +108,9 @@ def write() -> None:
     st.session_state[SEEN] = {**st.session_state.get(SEEN, {}), **wanted}
     for gone in set(st.session_state[SHOWN]) - set(wanted):
         st.session_state[SEEN].pop(gone, None)
-    if st.query_params.to_dict() != wanted:
+    before = st.query_params.to_dict()
+    if before != wanted:
+        st.session_state[REPLACED] = before
         st.query_params.from_dict(wanted)
     expect(wanted)
     st.session_state[CHANGED] = False

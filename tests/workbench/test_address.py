@@ -55,6 +55,19 @@ def test_the_apps_back_follows_the_browsers_back_and_forward():
     assert app.session_state["item"] == 1
 
 
+def test_a_press_before_the_browser_has_the_new_address_is_not_lost():
+    short = {"a": "lifted_loss-s0"}
+    app = open_page("failures", **short)
+    whole = parameters_of(app)
+    app.query_params.clear()
+    app.query_params.update(short)
+    press(app, "Next page")
+    assert app.pagination[0].value == 2
+    assert parameters_of(app) == whole | {"page": "2"}
+    go(app, whole)
+    assert app.pagination[0].value == 1
+
+
 def test_a_link_holds_the_bar_the_order_and_the_page_of_failures():
     shown = {"a": "lifted_loss-s0", "protocol": "leave_one_out", "rank": "2", "page": "2"}
     app = open_page("failures", **shown, order="Near miss")

@@ -12,6 +12,7 @@ expect.set_options(timeout=20_000)  # the machine may be busy with other tests
 def visit(page: Page, address: str) -> Page:
     page.goto(address)
     expect(page.locator("h1")).to_be_visible(timeout=20_000)
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     return page
 
 
