@@ -1,16 +1,36 @@
-"""Taking things away: tables as CSV, figures as self-contained HTML, everything made on demand."""
+"""Taking things away: tables as CSV, figures as self-contained HTML, everything made on demand.
 
-from collections.abc import Callable
+What is taken away says itself which runs and protocol it is about.
+"""
+
+import html
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from retrieval.runs import Run
+from workbench.context import context_facts, runs_fact
 from workbench.figures.style import CONFIG
+from workbench.naming import seed_of
 from workbench.state import Selection, selection
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a text that begins so
 LIGHT = {"paper_bgcolor": "white", "plot_bgcolor": "white", "template": "plotly_white"}
+
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><title>{title}</title>
+<style>
+body {{ font-family: sans-serif; color: #1b2530; margin: 20px; }}
+h1 {{ font-size: 20px; margin: 0 0 4px; }}
+p {{ font-size: 13px; color: #5a6672; margin: 0 0 16px; }}
+</style></head>
+<body><h1>{title}</h1><p>{note}</p>
+{figure}
+</body></html>
+"""
 
 
 def table_csv(table: pd.DataFrame) -> bytes:
@@ -40,48 +60,58 @@ def _harmless(cell: object) -> object:
     return cell  # a number, if written as text
 
 
-def with_protocol(table: pd.DataFrame, chosen: Selection) -> pd.DataFrame:
-    """Say in every row under which protocol its numbers are.
+def with_protocol(table: pd.DataFrame, chosen: Selection, about: Sequence[Run]) -> pd.DataFrame:
+    """Say in every row which run or pair of runs its numbers are of, and under which protocol.
 
     Args:
         table: Any table.
         chosen: What is being looked at.
+        about: The runs that the table is about; of more than two, its rows say so themselves.
 
     Returns:
         The table with the columns ``data set``, ``split``, ``protocol`` and ``distance`` at its
-        end, where it lacks them.
+        end, and ``run`` and ``seed`` (``run a``, ``seed a``, ``run b``, ``seed b`` of a pair),
+        where it lacks them.
     """
     protocol = chosen.a.result(chosen.protocol)["protocol"]
-    facts = {
+    facts: dict[str, object] = {
         "data set": chosen.dataset,
         "split": protocol.get("split", "test"),
         "protocol": chosen.protocol_title,
         "distance": protocol.get("distance", "cosine"),
     }
+    for ending, run in zip({1: [""], 2: [" a", " b"]}.get(len(about), []), about, strict=False):
+        facts |= {f"run{ending}": run.name, f"seed{ending}": seed_of(run)}
     known = {str(name).lower() for name in table.columns}
     return table.assign(**{name: value for name, value in facts.items() if name not in known})
 
 
-def figure_html(figure: go.Figure, title: str = "") -> bytes:
+def figure_html(figure: go.Figure, title: str = "", note: str = "") -> bytes:
     """Return a figure as one HTML file that needs nothing from the network.
 
     Args:
         figure: Any figure; left as it is.
         title: Shown above it.
+        note: What it is about, shown below the title.
 
     Returns:
         UTF-8.
     """
     copy = go.Figure(figure).update_layout(**LIGHT, font={"family": "sans-serif"}, width=None)
-    if title:
-        copy.update_layout(title={"text": title}, margin={"t": 70})
-    html = copy.to_html(include_plotlyjs=True, full_html=True, config=CONFIG | {"responsive": True})
-    return html.encode()
+    drawn = copy.to_html(
+        include_plotlyjs=True,
+        full_html=False,
+        default_height="85vh",  # of a figure without a height of its own
+        config=CONFIG | {"responsive": True},
+    )
+    named = {"title": html.escape(title), "note": html.escape(note), "figure": drawn}
+    return PAGE.format(**named).encode()
 
 
 def export_menu(
     *,
     name: str,
+    about: Sequence[Run],
     tables: dict[str, Callable[[], pd.DataFrame]] | None = None,
     figures: dict[str, Callable[[], go.Figure]] | None = None,
     files: dict[str, tuple[str, Callable[[], bytes]]] | None = None,
@@ -90,23 +120,25 @@ def export_menu(
 
     Args:
         name: Start of the file names, e.g. ``grocery-cross-store``.
+        about: The runs that tables and figures are about.
         tables: Title -> function that makes the table.
         figures: Title -> function that makes the figure.
         files: Title -> (file name, function that makes its bytes).
     """
     chosen = selection()
+    note = "  ·  ".join([*context_facts(chosen), runs_fact(about)])
     with st.popover("Export", icon=":material/download:", type="tertiary", key="export"):
         for title, make in (tables or {}).items():
             _button(
                 f"{title} (CSV)",
                 f"{name}-{_slug(title)}.csv",
-                lambda f=make: table_csv(with_protocol(f(), chosen)),
+                lambda f=make: table_csv(with_protocol(f(), chosen, about)),
             )
         for title, make in (figures or {}).items():
             _button(
                 f"{title} (HTML)",
                 f"{name}-{_slug(title)}.html",
-                lambda f=make, t=title: figure_html(f(), t),
+                lambda f=make, t=title: figure_html(f(), t, note),
             )
         for title, (file, make) in (files or {}).items():
             _button(title, file, make)

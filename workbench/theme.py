@@ -2,14 +2,12 @@
 
 from pathlib import Path
 
-import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from retrieval.runs import Run
-from workbench.naming import is_stand_in, seed_of
+from workbench.context import STAND_IN, context_facts, runs_fact
 from workbench.state import Selection
-from workbench.tables import no_positive_rule, scored_queries
 
 LOGO = str(Path(__file__).with_name("logo.svg"))
 CSS = """
@@ -44,8 +42,6 @@ h2, h3 { letter-spacing: -0.01em; }
 
 ESCAPED = str.maketrans({c: "\\" + c for c in r"\`*_{}[]()<>#+-.!|~$:"})
 
-STAND_IN = ":orange[**stand-in data, not the published data set**]"
-
 
 def plain(text: object) -> str:
     """Escape text for Markdown, so that class names and paths show as they are."""
@@ -77,44 +73,18 @@ def file_stem(selection: Selection, *, run: bool = True) -> str:
 
 
 def context_line(selection: Selection, *, run: bool = True) -> str:
-    """Say data set, split, protocol, sizes, distance and seed in one line of Markdown."""
-    entry = selection.a.result(selection.protocol)
-    protocol = entry["protocol"]
-    n_queries, left_out = scored_queries(entry)
-    sizes = f"{n_queries:,} queries"
-    if protocol["name"] == "leave_one_out":
-        sizes += ", each against all others"
-    else:
-        sizes += f" against {entry['n_gallery']:,} gallery items"
-    if left_out:
-        sizes += f" ({left_out:,} more left out: no item of their class to find)"
-    stand_in = [STAND_IN] if is_stand_in(selection.a) else []
-    parts = [
-        f"**{plain(selection.dataset)}**",
-        *stand_in,
-        f"{plain(protocol.get('split', 'test'))} split",
-        plain(selection.protocol_title),
-        sizes,
-        _classes(selection, entry["n_classes"]),
-        plain(protocol.get("distance", "cosine")) + " distance",
-    ]
+    """Say data set, split, protocol, sizes, distance and, unless off, run A in a line of Markdown.
+
+    Args:
+        selection: What is being looked at.
+        run: Name run A.
+    """
+    marked = {selection.dataset: "**{}**", STAND_IN: ":orange[**{}**]"}
+    parts = [marked.get(fact, "{}").format(plain(fact)) for fact in context_facts(selection)]
     if run:
-        seed = seed_of(selection.a)
-        parts.append(
-            f"run **{plain(selection.a.name)}**" + (f", seed {seed}" if seed is not None else "")
-        )
+        name = plain(selection.a.name)
+        parts.append(plain(runs_fact([selection.a])).replace(name, f"**{name}**", 1))
     return "  ·  ".join(parts)
-
-
-def _classes(selection: Selection, n_classes: int) -> str:
-    """Count the classes, and apart those of scored queries: what tables and tests count."""
-    found = selection.neighbours
-    queries = found.queries
-    if no_positive_rule(selection.a, selection.protocol) != "zero":
-        queries = queries[found.first_hit > 0]
-    scored = len(np.unique(selection.a.items["label"].to_numpy()[queries]))
-    with_query = "" if scored == n_classes else f" ({scored:,} with a scored query)"
-    return f"{n_classes:,} classes{with_query}"
 
 
 def ink() -> str:

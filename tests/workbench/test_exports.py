@@ -32,10 +32,18 @@ def test_every_row_says_under_which_protocol_it_is(runs_root, monkeypatch):
     monkeypatch.setenv("RETRIEVAL_RUNS", str(runs_root))
     chosen = open_page(protocol="leave_one_out").session_state["selection"]
     given = pd.DataFrame({"run": ["x", "y"], "Distance": ["cosine", "euclidean"]})
-    table = exports.with_protocol(given, chosen)
-    assert list(table) == ["run", "Distance", "data set", "split", "protocol"]
-    assert table.iloc[1].tolist() == ["y", "euclidean", "photos", "test", "leave-one-out"]
-    assert exports.with_protocol(given[["run"]], chosen)["distance"].tolist() == ["cosine"] * 2
+    table = exports.with_protocol(given, chosen, [chosen.a])
+    assert list(table) == ["run", "Distance", "data set", "split", "protocol", "seed"]
+    assert table.iloc[1].tolist() == ["y", "euclidean", "photos", "test", "leave-one-out", 0]
+    pair = exports.with_protocol(given[["run"]], chosen, [chosen.a, chosen.b])
+    assert pair["distance"].tolist() == ["cosine"] * 2
+    assert pair.filter(regex=" [ab]$").iloc[0].to_dict() == {
+        "run a": "semi_hard_triplet-s0",
+        "seed a": 0,
+        "run b": "contrastive_loss-s0",
+        "seed b": 0,
+    }
+    assert not {"seed", "run a"} & set(exports.with_protocol(given, chosen, chosen.runs))
 
 
 def test_the_menu_gives_tables_with_their_protocol(runs_root, monkeypatch):
@@ -49,9 +57,30 @@ def test_the_menu_gives_tables_with_their_protocol(runs_root, monkeypatch):
     assert table["run"].tolist() == ["lifted_loss-s0"] * 5
 
 
+def test_a_figure_says_which_runs_and_protocol_it_is_about(runs_root, monkeypatch):
+    made = {}
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(runs_root))
+    monkeypatch.setattr(exports, "_button", lambda title, file, make: made.update({title: make}))
+    protocol = "photos  ·  test split  ·  cross-store  ·  72 queries against 144 gallery items"
+    open_page("failures", a="lifted_loss-s0")
+    page = made["Ranks of the first hit (HTML)"]().decode()
+    assert (
+        f"<p>{protocol}  ·  36 classes  ·  cosine distance  ·  run lifted_loss-s0, seed 0</p>"
+        in page
+    )
+    open_page("compare", a="lifted_loss-s0", b="contrastive_loss-s1")
+    assert (
+        "runs lifted_loss-s0, seed 0; contrastive_loss-s1, seed 1</p>"
+        in made["Win, tie, loss (HTML)"]().decode()
+    )
+    open_page()
+    assert "4 runs, seeds 0, 1</p>" in made["Recall at K (HTML)"]().decode()
+
+
 def test_a_figure_needs_no_network_and_uploads_nothing():
     figure = figures.win_tie_loss(3, 4, 5)
-    html = exports.figure_html(figure, "Win, tie, loss").decode()
+    html = exports.figure_html(figure, "Win, tie, loss", "<1> query").decode()
+    assert "<h1>Win, tie, loss</h1><p>&lt;1&gt; query</p>" in html
     assert "Plotly.newPlot" in html
     assert "<script src=" not in html
     assert '"showSendToCloud": false' in html

@@ -12,7 +12,7 @@ from retrieval.runs import Run
 from tests.workbench.test_pages import open_page
 from workbench import figures
 from workbench.figures.style import MODEBAR, short_names
-from workbench.palette import LOSS_COLOURS, UNTRAINED_COLOUR
+from workbench.palette import LOSS_COLOURS, NEUTRAL, UNTRAINED_COLOUR
 from workbench.run_colours import pair_colours, run_colours
 from workbench.state import Selection
 
@@ -111,6 +111,26 @@ def test_compare_has_the_losses_colours_in_its_headline(runs_root, monkeypatch):
         )
     figure = figures.win_tie_loss(1, 2, 3, ("#111111", "#222222"))
     assert [bar.marker.color for bar in figure.data][::2] == ["#111111", "#222222"]
+
+
+@pytest.mark.parametrize(
+    ("interval", "colour"),
+    [
+        ((0.03, 0.01, 0.05), "#111111"),
+        ((-0.03, -0.05, -0.01), "#222222"),
+        ((0.01, -0.02, 0.04), NEUTRAL),
+    ],
+)
+def test_the_bar_of_wins_and_losses_has_the_interval_of_the_difference(interval, colour):
+    figure = figures.win_tie_loss(5, 90, 5, ("#111111", "#222222"), interval)
+    *_, whisker = figure.data
+    value, low, high = (100 * end for end in interval)
+    assert list(whisker.x) == [value]
+    assert whisker.error_x.array[0] == pytest.approx(high - value)
+    assert whisker.error_x.arrayminus[0] == pytest.approx(value - low)
+    assert whisker.marker.color == colour
+    left, right = figure.layout.xaxis2.range
+    assert left == -right >= 1.2 * max(abs(low), abs(high))  # A, whose wins are at the left
 
 
 def test_compare_says_when_no_query_differs(runs_root, tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbench.figures.style import GRID, as_text, short_names, styled
+from workbench.figures.style import GRID, QUIET, as_text, short_names, styled
 from workbench.palette import HIT, NEUTRAL, RUN_A, RUN_B, colours_of
 
 
@@ -63,7 +63,11 @@ def loss_intervals(
 
 
 def win_tie_loss(
-    wins: int, ties: int, losses: int, colours: tuple[str, str] = (RUN_A, RUN_B)
+    wins: int,
+    ties: int,
+    losses: int,
+    colours: tuple[str, str] = (RUN_A, RUN_B),
+    interval: tuple[float, float, float] | None = None,
 ) -> go.Figure:
     """Draw how many queries only A, both or neither, and only B answers at rank 1.
 
@@ -72,9 +76,10 @@ def win_tie_loss(
         ties: Queries right under both or under neither.
         losses: Queries right under B only.
         colours: Of A and B.
+        interval: Recall@1 of A minus that of B, -1..1, and the ends of its interval.
 
     Returns:
-        One stacked horizontal bar.
+        One stacked horizontal bar, and the interval on an axis of its own below it.
     """
     total = max(1, wins + ties + losses)
     figure = go.Figure()
@@ -97,7 +102,52 @@ def win_tie_loss(
     figure.update_layout(legend={"traceorder": "normal", "itemclick": False}, margin={"r": 12})
     figure.update_xaxes(visible=False, range=[0, total])
     figure.update_yaxes(visible=False)
+    if interval is not None:
+        _add_interval(figure, *(100 * value for value in interval), colours)
     return figure
+
+
+def _add_interval(
+    figure: go.Figure, value: float, low: float, high: float, colours: tuple[str, str]
+) -> None:
+    """Draw a difference below a bar, in points: zero in the middle, A better to the left."""
+    colour = NEUTRAL if low <= 0 <= high else colours[int(value < 0)]
+    figure.add_scatter(
+        x=[value],
+        y=[0],
+        xaxis="x2",
+        yaxis="y2",
+        mode="markers",
+        marker={"size": 10, "color": colour},
+        error_x={
+            "array": [high - value],
+            "arrayminus": [value - low],
+            "color": colour,
+            "thickness": 2.5,
+            "width": 6,
+        },
+        showlegend=False,
+        hovertemplate=f"R@1 of A minus R@1 of B: {value:+.1f} points, "
+        f"95% {low:+.1f} to {high:+.1f}<extra></extra>",
+    )
+    reach = 1.25 * max(abs(low), abs(high), 0.4)
+    figure.update_layout(
+        height=150,
+        margin={"b": 34},
+        yaxis={"domain": [0.68, 1]},
+        yaxis2={"domain": [0, 0.42], "visible": False, "range": [-1, 1], "anchor": "x2"},
+        xaxis2={
+            "anchor": "y2",
+            "range": [reach, -reach],  # the side of A is that of its part of the bar
+            "gridcolor": GRID,
+            "zeroline": True,
+            "zerolinecolor": QUIET,
+            "zerolinewidth": 2,
+            "tickformat": "+~g",
+            "title": {"text": "◀ A better    R@1 of A minus R@1 of B, points, 95% interval    "
+                      "B better ▶", "standoff": 4},
+        },
+    )  # fmt: skip
 
 
 def overlap_histogram(overlap: np.ndarray, *, height: int = 220) -> go.Figure:

@@ -67,13 +67,14 @@ def _tabs(chosen: Selection, result: comparison.Comparison) -> None:
 def _exports(chosen: Selection, result: comparison.Comparison, tested: Comparison) -> None:
     export_menu(
         name=f"{file_stem(chosen)}-against-{chosen.b.name}",
+        about=[chosen.a, chosen.b],
         tables={
             "Every query": lambda: _export(chosen, result),
             "Classes": lambda: _class_export(chosen, result),
             "Paired tests": lambda: _pair_export(chosen, tested),
         },
         figures={
-            "Win, tie, loss": lambda: _bar(chosen, result),
+            "Win, tie, loss": lambda: _bar(chosen, result, tested),
             "Class differences": lambda: class_figure(chosen, result),
             "Neighbour overlap": lambda: overlap_figure(result),
         },
@@ -104,16 +105,22 @@ def _comparable(chosen: Selection) -> bool:
     return True
 
 
-def _bar(chosen: Selection, result: comparison.Comparison) -> go.Figure:
-    colours = pair_colours(chosen)
-    return figures.win_tie_loss(result.wins, result.ties, result.losses, colours)
+def _bar(chosen: Selection, result: comparison.Comparison, found: Comparison) -> go.Figure:
+    counts = result.wins, result.ties, result.losses
+    pair = _pair(found)
+    interval = pair["delta"], pair["low"], pair["high"]
+    return figures.win_tie_loss(*counts, pair_colours(chosen), interval)
+
+
+def _pair(found: Comparison) -> pd.Series:
+    """Return the comparison of run A with run B."""
+    return both_ways(found.pairs).set_index(["a", "b"]).loc[("a", "b")]
 
 
 def _verdict(chosen: Selection, result: comparison.Comparison, found: Comparison) -> None:
     n = len(result.table)
     a, b = result.table["a"].mean(), result.table["b"].mean()
-    pairs = both_ways(found.pairs).set_index(["a", "b"])
-    pair, tested = pairs.loc[("a", "b")], found.pairs.iloc[0]
+    pair, tested = _pair(found), found.pairs.iloc[0]
     real = "may be chance" if pair["verdict"] == "tie" else "significant" + one_seed([1, 1])
     if not result.wins + result.losses:
         real = "no query differs"
@@ -130,10 +137,11 @@ def _verdict(chosen: Selection, result: comparison.Comparison, found: Comparison
     if line and loss_of(chosen.a) != loss_of(chosen.b):
         st.caption(f":orange[⚠ {plain(line)}]")
     st.plotly_chart(
-        _bar(chosen, result),
+        _bar(chosen, result, found),
         config=CONFIG | {"displayModeBar": False},
         key="bar",
-        alt=f"{result.wins} queries only A answers, {result.losses} only B",
+        alt=f"{result.wins} queries only A answers, {result.losses} only B; R@1 differs by "
+        f"{100 * pair['low']:+.1f} to {100 * pair['high']:+.1f} points",
     )
     st.caption(
         f"{found.n_queries:,} queries of {found.n_classes:,} classes. Paired bootstrap over "

@@ -45,6 +45,7 @@ def map_page() -> None:
     with head:
         export_menu(
             name=file_stem(chosen),
+            about=[chosen.a],
             tables={"Positions": lambda: _positions(chosen)},
             figures={"Map as shown": lambda: shown["map"]},
         )

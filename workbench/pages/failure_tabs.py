@@ -145,7 +145,7 @@ def notes_tab(chosen: Selection, table: pd.DataFrame) -> None:
         return
     st.download_button(
         "Notes (CSV)",
-        data=table_csv(with_protocol(notes[COLUMNS], chosen)),
+        data=table_csv(with_protocol(notes[COLUMNS], chosen, [chosen.a])),
         file_name=f"{file_stem(chosen)}-notes.csv",
         on_click="ignore",
         icon=":material/download:",

@@ -65,6 +65,7 @@ def failures_page() -> None:
     with head:
         export_menu(
             name=file_stem(chosen),
+            about=[chosen.a],
             tables={
                 "Every query": lambda: _export(chosen, table),
                 "Confused classes": lambda: pair_frame(

@@ -51,6 +51,7 @@ def methods_page() -> None:
     with head:
         export_menu(
             name=file_stem(chosen),
+            about=[chosen.a],
             tables={
                 "Results of every run": lambda: results_table(chosen.runs, chosen.protocol),
                 "Class sizes": lambda: _sizes(chosen.a),

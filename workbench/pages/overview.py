@@ -87,7 +87,13 @@ def _exports(
         tables = tables | {"Paired tests": lambda: compared.pairs}
     stem = file_stem(chosen, run=False)
     report = (f"{stem}-report.html", lambda: _report(chosen))
-    export_menu(name=stem, tables=tables, figures=made, files={"Report (HTML)": report})
+    export_menu(
+        name=stem,
+        about=chosen.comparable,
+        tables=tables,
+        figures=made,
+        files={"Report (HTML)": report},
+    )
 
 
 def _others(chosen: Selection) -> None:

@@ -59,6 +59,7 @@ def retrieval_page() -> None:
     with head:
         export_menu(
             name=f"{file_stem(chosen)}-item-{row}",
+            about=[chosen.a],
             tables={"Results of this query": lambda: _results_table(chosen, found)},
         )
     _verdict(chosen, found)
