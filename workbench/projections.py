@@ -8,6 +8,7 @@ import streamlit as st
 
 from retrieval.runs import PROJECTION_COLUMNS, Neighbours, Run
 from workbench.loading import stamp
+from workbench.oddities import gallery_rows
 
 LAYOUTS = ("UMAP", "PCA", "PCA 3-D")
 COLUMNS = {
@@ -127,7 +128,8 @@ def _honesty(
     _run: Run, _neighbours: Neighbours, layout: str, path: str, protocol: str, stamp: tuple
 ) -> np.ndarray:
     points = _run.projection[COLUMNS[layout]].to_numpy(np.float32)
-    return neighbour_agreement(points, _neighbours, HONESTY_K)
+    gallery = gallery_rows(_neighbours, _run.items)
+    return neighbour_agreement(points, _neighbours, gallery, HONESTY_K)
 
 
 def honesty(run: Run, neighbours: Neighbours, layout: str) -> np.ndarray:
@@ -135,22 +137,24 @@ def honesty(run: Run, neighbours: Neighbours, layout: str) -> np.ndarray:
     return _honesty(run, neighbours, layout, str(run.path), neighbours.protocol, stamp(run.path))
 
 
-def neighbour_agreement(points: np.ndarray, neighbours: Neighbours, k: int) -> np.ndarray:
+def neighbour_agreement(
+    points: np.ndarray, neighbours: Neighbours, gallery: np.ndarray, k: int
+) -> np.ndarray:
     """Compare each query's neighbours on the map with those of the original space.
 
     Args:
         points: float32, (n, 2 or 3), positions of all items.
         neighbours: In the original space.
+        gallery: int64, (g,), rows that can be retrieved.
         k: How many neighbours to compare.
 
     Returns:
         float32, (n,), share of the k original neighbours that are among the k nearest on the map
-        (of the retrievable items); NaN for items that are not queries.
+        (of the gallery); NaN for items that are not queries.
     """
     from scipy.spatial import cKDTree
 
     real = neighbours.ids[:, :k]
-    gallery = np.unique(neighbours.ids[neighbours.ids >= 0])
     tree = cKDTree(points[gallery])
     _, near = tree.query(points[neighbours.queries], k=min(k + 1, len(gallery)))
     near = gallery[np.atleast_2d(near)]

@@ -106,6 +106,18 @@ def test_another_list_begins_on_its_first_page():
     assert app.pagination[0].value == 1
 
 
+def test_a_link_holds_whose_settings_are_shown_until_run_a_changes():
+    app = open_page("methods", methods="Runs", a="lifted_loss-s0", settings="contrastive_loss-s1")
+    assert app.selectbox(key="settings").value == "contrastive_loss-s1"
+    link = parameters_of(app)
+    app.selectbox(key="a").set_value("contrastive_loss-s0").run()
+    assert app.selectbox(key="settings").value == "contrastive_loss-s0"
+    assert "settings" not in app.query_params
+    go(app, link)
+    assert app.selectbox(key="settings").value == "contrastive_loss-s1"
+    assert "loss: contrastive_loss" in app.code[0].value
+
+
 def _answer(content: str, kind: type, accept: str, **headers: str):
     async def endpoint(request):
         return kind(content, headers={"etag": "x"})

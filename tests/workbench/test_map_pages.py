@@ -13,6 +13,7 @@ from workbench.pages import compare_maps, embedding_map
 
 PROTOCOL = "query_gallery"
 B = "lifted_loss-s0"
+MAPS = ("map", "map_a", "map_b")
 
 
 @pytest.fixture(autouse=True)
@@ -34,10 +35,10 @@ def drawn(monkeypatch) -> dict:
     draw = streamlit.plotly_chart
 
     def chart(figure, *, key: str, **options):
-        if key != "map":
+        if key not in MAPS:
             return draw(figure, key=key, **options)
         # Streamlit's test has no gesture: a button tells of the selection as the browser would.
-        return streamlit.button("Lassoed", key="lassoed", on_click=options["on_select"])
+        return streamlit.button(key, key=f"lassoed {key}", on_click=options["on_select"])
 
     monkeypatch.setattr(streamlit, "plotly_chart", chart)
     for page in (embedding_map, compare_maps):
@@ -59,9 +60,7 @@ def ranks_of(run: Run) -> np.ndarray:
 
 def lasso(app, key: str, indices: list[int]) -> None:
     app.session_state[key] = {"selection": {"points": [], "point_indices": indices}}
-    if key == "map":
-        app.button(key="lassoed").click()
-    app.run()
+    app.button(key=f"lassoed {key}").click().run()
     assert not app.exception
 
 
@@ -153,16 +152,32 @@ def test_two_maps_show_the_item_and_its_neighbours_under_both_runs(drawn, runs):
     assert near[0] != near[1]
 
 
-def test_a_click_comes_before_what_was_lassoed(drawn):
+def test_a_click_ends_what_was_lassoed_on_two_maps(drawn):
     app = open_page("compare", compared="Two maps", b=B)
     lasso(app, "map_b", [0, 1])
     assert "linked" in drawn
+    assert drawn["maps_points"]["on_click"] is compare_maps._click
     drawn.clear()
-    app.session_state["map_b"] = {"selection": {"points": [], "point_indices": [0, 1]}}
-    app.session_state["maps_clicked"], app.session_state["item"] = True, 30
+    app.session_state["item"] = 30
     app.run()
     assert "linked" not in drawn
     assert drawn["both_neighbours"]["groups"][0]["lead"]["row"] == 30
+
+
+def test_the_last_lasso_on_either_map_holds_and_outlives_another_colour(drawn):
+    app = open_page("compare", compared="Two maps", b=B)
+    lasso(app, "map_b", [3, 4, 5])
+    first = sorted(shown_rows(drawn["linked"]))
+    lasso(app, "map_a", [9])
+    last = shown_rows(drawn["linked"])
+    assert len(last) == 1
+    assert len(first) == 3
+    for key in MAPS[1:]:
+        app.session_state[key] = {"selection": {"points": [], "point_indices": []}}
+    drawn.clear()
+    app.segmented_control(key="colours").set_value("Neighbour overlap").run()
+    assert shown_rows(drawn["linked"]) == last
+    assert drawn["maps_points"]["found"].tolist() == last
 
 
 def test_both_maps_draw_the_same_item_at_the_same_number(drawn, runs):

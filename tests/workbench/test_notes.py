@@ -112,7 +112,8 @@ def test_the_exported_notes_say_under_which_protocol_they_were_listed(make_run, 
     open_page("failures", tab="Notes")
     data = next(data for label, data in exported if label == "Notes (CSV)")
     table = pd.read_csv(io.BytesIO(data))
-    assert list(table) == [*notes.COLUMNS, "data set", "split", "protocol", "distance"]
+    about = ["data set", "split", "protocol", "distance", "run", "seed"]
+    assert list(table) == [*notes.COLUMNS, *about]
     assert table["tag"].tolist() == ["duplicate"]
 
 

@@ -185,18 +185,6 @@ def test_every_tab_of_the_comparison_draws(tab):
     assert "R@1 differs by" in text_of(app)
 
 
-def test_a_lasso_on_one_map_selects_on_both():
-    app = open_page("compare", compared="Two maps", b="lifted_loss-s0")
-    app.session_state["map_b"] = {"selection": {"points": [], "point_indices": [3, 4, 5]}}
-    app.run()
-    assert app.session_state["maps_latest"] == 1
-    app.session_state["map_b"] = {"selection": {"points": [], "point_indices": [3, 4, 5]}}
-    app.session_state["map_a"] = {"selection": {"points": [], "point_indices": [9]}}
-    app.run()
-    assert app.session_state["maps_latest"] == 0
-    assert not app.exception
-
-
 def test_a_run_is_not_compared_with_itself_or_with_other_items(make_run, photos, monkeypatch):
     make_run("one")
     other = make_run("two", items=photos.iloc[:-6])

@@ -1,5 +1,7 @@
 """Two maps side by side, B turned to lie on A, with one selection for both."""
 
+import functools
+
 import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
@@ -15,6 +17,7 @@ from workbench.gallery import card, query_card, rank_sentence, result_cards
 from workbench.images import hover_url
 from workbench.lookup import Answer, answer
 from workbench.navigation import open_query
+from workbench.pages.lasso import end_lasso, keep_lasso, kept_lasso
 from workbench.pages.no_map import no_map
 from workbench.run_colours import pair_colours
 from workbench.state import Selection, current_item, go_to
@@ -41,9 +44,10 @@ def maps_tab(chosen: Selection, result: Comparison) -> None:
     address.keep("colours", COLOURS[0], COLOURS)
     colour = st.segmented_control("Colour by", COLOURS, key="colours", required=True)
     maps, fit = _figures(chosen, result, colour)
-    rows = figures.drawn_rows(maps[0])  # the same on both: they have the same colours
-    selected = rows[_latest(_draw_maps(chosen, maps))]
     row = current_item(len(chosen.a.items))
+    looked_at = chosen.dataset, chosen.a.name, chosen.b.name, row
+    _draw_maps(chosen, maps, looked_at)
+    selected = kept_lasso(looked_at)
     pair = (chosen.a, chosen.b)
     near = [] if row is None else [answer(run, chosen.protocol, row, NEAR) for run in pair]
     point_images(
@@ -61,8 +65,7 @@ def maps_tab(chosen: Selection, result: Comparison) -> None:
         f"and scaled as a whole (Procrustes) to lie on A; this explains {100 * fit:.0f} % of the "
         "positions, the rest differs."
     )
-    clicked = st.session_state.pop("maps_clicked", False)
-    if len(selected) and not clicked:
+    if len(selected):
         _selected_images(chosen, selected)
     if near:
         _one(chosen, near)
@@ -70,7 +73,7 @@ def maps_tab(chosen: Selection, result: Comparison) -> None:
 
 
 def _click(row: int) -> None:
-    st.session_state["maps_clicked"] = True
+    end_lasso()
     go_to(row)
 
 
@@ -88,24 +91,21 @@ def _figures(
     return (one, other), fit
 
 
-def _draw_maps(chosen: Selection, maps: tuple[go.Figure, go.Figure]) -> list[list[int]]:
-    """Draw both maps; returns the points that are selected on each."""
-    picked = []
+def _draw_maps(chosen: Selection, maps: tuple[go.Figure, go.Figure], looked_at: tuple) -> None:
+    """Draw both maps; a selection on either is that of both."""
+    rows = figures.drawn_rows(maps[0])  # the same on both: they have the same colours
     parts = zip(st.columns(2), CHARTS, (chosen.a, chosen.b), maps, "AB", strict=True)
     for column, key, run, figure, name in parts:
         with column:
             st.markdown(f"**{name}** {plain(run.name)}")
-            event = st.plotly_chart(
+            st.plotly_chart(
                 figure,
                 config=CONFIG | {"scrollZoom": True},
                 key=key,
-                on_select="rerun",
+                on_select=functools.partial(keep_lasso, key, rows, looked_at),
                 selection_mode=("lasso", "box"),
                 alt=f"Map of run {name}: every item as a point; similar items lie close together",
             )
-            n = len(figure.data[0].customdata)
-            picked.append([i for i in event["selection"]["point_indices"] if i < n])
-    return picked
 
 
 def _one(chosen: Selection, near: list[Answer]) -> None:
@@ -136,16 +136,6 @@ def _selected_images(chosen: Selection, selected: np.ndarray) -> None:
     title = f"{len(selected):,} items of {len(np.unique(labels)):,} classes selected"
     line = {"title": title, "detail": detail, "cards": cards, "size": 84}
     image_cards({"rows": [line]}, key="linked", on_pick=open_query)
-
-
-def _latest(picked: list[list[int]]) -> list[int]:
-    """Return the selection of the map that was selected on last."""
-    before = st.session_state.get("maps_before", [[], []])
-    changed = [i for i in (0, 1) if picked[i] != before[i]]
-    if changed:
-        st.session_state["maps_latest"] = changed[0]
-    st.session_state["maps_before"] = picked
-    return picked[st.session_state.get("maps_latest", 0)]
 
 
 def _colouring(

@@ -5,11 +5,13 @@ import streamlit as st
 import yaml
 
 from retrieval.runs import Run
+from workbench import address
 from workbench.loading import protocols_of
 from workbench.naming import loss_of, seed_of
 from workbench.palette import UNTRAINED
 from workbench.state import Selection
 
+FOLLOWED = "_settings_of_a"  # run A when a run's settings were last shown
 GEOMETRY = {
     "relative_spread": "relative spread: 0 if all embeddings are equal",
     "density": "class spread / class distance (Roth 2020)",
@@ -48,10 +50,19 @@ def runs_tab(chosen: Selection) -> None:
         pd.DataFrame(rows), hide_index=True, key="runs", column_config={"Seconds": seconds}
     )
     _geometry(chosen)
-    names = [run.name for run in chosen.runs]
-    name = st.selectbox("Every setting of", names, index=names.index(chosen.a.name), width=360)
-    run = next(run for run in chosen.runs if run.name == name)
+    run = _chosen_run(chosen)
     st.code(yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True), language="yaml")
+
+
+def _chosen_run(chosen: Selection) -> Run:
+    """Draw the choice of a run, which is run A again whenever that changes."""
+    names, a = [run.name for run in chosen.runs], chosen.a.name
+    if st.session_state.get(FOLLOWED, a) != a and not address.has_changed():
+        st.session_state["settings"] = a
+    st.session_state[FOLLOWED] = a
+    address.keep("settings", a, names)
+    name = st.selectbox("Every setting of", names, key="settings", width=360)
+    return chosen.runs[names.index(name)]
 
 
 def _distance(run: Run, protocol: str) -> str | None:
