@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,6 +23,7 @@ from retrieval.thumbnails import encode_thumbnail
 from workbench.loading import find_run, load_neighbours, query_position, stamp
 
 PICTURE_SIDE = 640
+LYING = (5, 6, 7, 8)  # EXIF orientations of a photograph that is stored on its side
 FOREVER = {
     "Cache-Control": "private, max-age=604800, immutable",
     "X-Content-Type-Options": "nosniff",
@@ -86,12 +87,13 @@ def _encode(path: str, changed: int) -> bytes | None:
 
 
 def picture_size(run: Run, row: int) -> tuple[int, int] | None:
-    """Return width and height of an item's image file in pixels, or None if it is not there."""
+    """Return width and height of an item's image the right way up, in pixels; None if not there."""
     path = picture_path(run, row)
     try:
         if path:
             with Image.open(path) as image:
-                return image.size
+                turned = image.getexif().get(ExifTags.Base.Orientation, 1) in LYING
+                return image.size[::-1] if turned else image.size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         pass
     return None

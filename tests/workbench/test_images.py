@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
@@ -87,6 +87,18 @@ def test_a_file_that_is_no_image_is_never_sent(client, make_run, photos, photo_r
     answer = client.get(images.picture_url(run, 0))
     assert b"secret" not in answer.content
     assert answer.headers["content-type"] == "image/svg+xml"  # the placeholder: no thumbnail either
+
+
+@pytest.mark.parametrize(("orientation", "size"), [(1, (60, 40)), (3, (60, 40)), (6, (40, 60))])
+def test_the_size_is_that_of_the_image_the_right_way_up(
+    make_run, photos, photo_root, orientation, size
+):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.new("RGB", (60, 40)).save(photo_root / "phone.jpg", exif=exif)
+    items = photos.copy()
+    items.loc[0, "path"] = "phone.jpg"
+    assert images.picture_size(make_run("one", items=items), 0) == size
 
 
 def test_moved_images_show_their_thumbnails(client, make_run, photos, tmp_path):
