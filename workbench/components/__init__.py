@@ -1,4 +1,4 @@
-"""Small browser components: cards of images, and images over charts of points."""
+"""Small browser components: cards of images, images over charts of points, tables of figures."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -37,6 +37,21 @@ def image_cards(data: dict, *, key: str, on_pick: Callable[[dict], None] | None 
 
     renderer = _register("cards", '<div class="cards"></div>')
     renderer(data=data, key=key, on_picked_change=picked)
+
+
+def sortable_table(data: dict, *, key: str) -> None:
+    """Draw a small table that is sorted by a click on the head of a column.
+
+    It is there at once, where ``st.dataframe`` needs 2 MB of code.
+
+    Args:
+        data: ``alt``: what is in it, for those who do not see it; ``columns``: dicts with
+            ``title`` and, where it holds figures, ``number``; ``rows``: lists of cells, dicts with
+            ``text`` and ``value`` (what it is sorted by; None comes last) and perhaps ``spread``
+            (shown after ±), ``best`` (shown bold) and ``colour`` (of a dot before the text).
+        key: Unique key of this table on the page.
+    """
+    _register("table", '<div class="table"></div>')(data=data, key=key)
 
 
 def point_images(

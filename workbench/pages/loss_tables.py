@@ -1,58 +1,73 @@
 """Tables of the Overview: every metric of every loss, and the published figures beside them."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from retrieval.runs import Run
+from workbench.components import sortable_table
 from workbench.tables import TITLES, metrics_of, percent, published_table
 
 CAPTION = (
     "Percent (NMI 0 to 1) ± half of the 95% interval, from a bootstrap over classes; seeds are "
     "averaged."
 )
+BOLD = "Bold: the highest; whether it is really the best, the paired tests below say."
 NO_NMI_INTERVAL = (
     "NMI without ±: evaluated before there was an interval of it, or without a bootstrap; "
     "`retrieval evaluate` adds it."
 )
 
 
-def metrics_table(table: pd.DataFrame, *, key: str = "losses") -> None:
-    """Draw every metric of every loss with its interval.
+def metrics_table(table: pd.DataFrame, colours: Mapping[str, str], *, key: str = "losses") -> None:
+    """Draw every metric of every loss with its interval; the highest of each metric is bold.
 
     Args:
         table: See :func:`workbench.tables.loss_table`.
+        colours: Of each ``group``.
         key: Key of the table on its page.
     """
     names = metrics_of(table)
-    shown = pd.DataFrame({"Loss": table["group"]})
-    for name in names:
-        shown[TITLES[name]] = [_cell(row, name) for _, row in table.iterrows()]
-    shown["Seeds"] = [", ".join(map(str, seeds)) or "–" for seeds in table["seeds"]]
-    shown["Queries"] = table["n_queries"]
-    st.dataframe(
-        shown,
-        hide_index=True,
-        column_config={"Loss": st.column_config.TextColumn(pinned=True)}
-        | {TITLES[name]: st.column_config.TextColumn(alignment="right") for name in names},
-        key=key,
-        alt="Metrics of every loss, best Recall@1 first",
-    )
-    st.caption(CAPTION + (f" {NO_NMI_INTERVAL}" if _lacks_nmi_interval(table) else ""))
+    best = table[names].max() if len(table) > 1 else pd.Series(np.nan, names)
+    rows = [_row(row, names, best, colours[row["group"]]) for _, row in table.iterrows()]
+    alt = "Metrics of every loss, best Recall@1 first"
+    sortable_table({"alt": alt, "columns": _columns(names), "rows": rows}, key=key)
+    notes = [CAPTION]
+    if len(table) > 1:
+        notes.append(BOLD)
+    if _lacks_nmi_interval(table):
+        notes.append(NO_NMI_INTERVAL)
+    st.caption(" ".join(notes))
+
+
+def _columns(names: list[str]) -> list[dict]:
+    figures = [{"title": TITLES[name], "number": True} for name in names]
+    return [{"title": "Loss"}, *figures, {"title": "Seeds"}, {"title": "Queries", "number": True}]
+
+
+def _row(row: pd.Series, names: list[str], best: pd.Series, colour: str) -> list[dict]:
+    seeds = ", ".join(map(str, row["seeds"])) or "–"
+    n = int(row["n_queries"])
+    return [
+        {"text": row["group"], "value": row["group"], "colour": colour},
+        *(_cell(row, name) | {"best": bool(row[name] == best[name])} for name in names),
+        {"text": seeds, "value": seeds},
+        {"text": f"{n:,}", "value": n},
+    ]
+
+
+def _cell(row: pd.Series, name: str) -> dict:
+    value, half = row[name], (row[f"{name}/high"] - row[f"{name}/low"]) / 2
+    if pd.isna(value):
+        return {"text": "–", "value": None}
+    cell = {"text": _figure(TITLES[name], value), "value": float(value)}
+    return cell if pd.isna(half) else cell | {"spread": _figure(TITLES[name], half)}
 
 
 def _lacks_nmi_interval(table: pd.DataFrame) -> bool:
     return "nmi" in table and bool((table["nmi"].notna() & table["nmi/low"].isna()).any())
-
-
-def _cell(row: pd.Series, name: str) -> str:
-    half = (row[f"{name}/high"] - row[f"{name}/low"]) / 2
-    if pd.isna(row[name]):
-        return "–"
-    if name == "nmi":
-        return f"{row[name]:.3f}" if pd.isna(half) else f"{row[name]:.3f} ± {half:.3f}"
-    value = percent(row[name]).rjust(5)  # so that a click on the head sorts by value
-    return value if pd.isna(half) else f"{value} ± {percent(half)}"
 
 
 def published_figures(runs: list[Run], protocol: str, *, key: str = "published") -> None:

@@ -64,7 +64,7 @@ def overview_page() -> None:
 
 def _losses(chosen: Selection, table: pd.DataFrame, results: pd.DataFrame) -> None:
     st.subheader("Losses", anchor=False)
-    metrics_table(table)
+    metrics_table(table, group_colours(chosen.runs))
     repeats = repeats_line(results)
     if repeats:
         st.caption(f":orange[**{plain(repeats)}**]")
@@ -108,7 +108,7 @@ def _others(chosen: Selection) -> None:
     for number, (reason, runs) in enumerate(chosen.others):
         st.markdown(f"**{plain(reason).capitalize()}**")
         results = results_table(runs, chosen.protocol, among=chosen.runs)
-        metrics_table(loss_table(results), key=f"losses_{number}")
+        metrics_table(loss_table(results), group_colours(chosen.runs), key=f"losses_{number}")
         if repeats_line(results):
             st.caption(plain(repeats_line(results)))
         published_figures(runs, chosen.protocol, key=f"published_{number}")
