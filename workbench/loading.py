@@ -93,6 +93,17 @@ def load_runs(root: Path | None = None) -> tuple[list[Run], list[BrokenRun]]:
     return runs, [run for run in found if isinstance(run, BrokenRun)]
 
 
+def keep_for_good() -> None:
+    """Leave all that is in memory now out of the collection of garbage until this is called again.
+
+    Streamlit collects after every run of a page, and nothing is sent meanwhile: a tenth of a second
+    if it looks through all modules each time, four tenths with TensorFlow among them.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+
+
 @contextlib.asynccontextmanager
 async def open_runs_early(app: st.App) -> AsyncIterator[dict]:
     """Import the pages, open and compare the runs while the browser loads (a lifespan).
@@ -106,10 +117,7 @@ async def open_runs_early(app: st.App) -> AsyncIterator[dict]:
 
     def work() -> None:
         importlib.import_module("workbench.pages.evidence").compare_early(load_runs()[0])
-        # Streamlit collects garbage at the end of every run of the script, and nothing is sent
-        # meanwhile: a tenth of a second if it looks through all modules each time.
-        gc.collect()
-        gc.freeze()
+        keep_for_good()
 
     threading.Thread(target=work, daemon=True).start()
     yield {}

@@ -18,7 +18,7 @@ from retrieval.datasets.catalog import crop_boxes
 from retrieval.errors import UserError
 from retrieval.runs import Run
 from workbench.images import picture_path
-from workbench.loading import stamp
+from workbench.loading import keep_for_good, stamp
 
 if TYPE_CHECKING:
     from retrieval.inspection import Inspector, Match
@@ -53,7 +53,9 @@ def _inspector(path: str, stamp: tuple) -> "Inspector | UserError":
     from retrieval.inspection import open_inspector
 
     try:
-        return open_inspector(Run(Path(path)))
+        found = open_inspector(Run(Path(path)))
+        keep_for_good()
+        return found
     except (ValueError, TypeError, KeyError, OSError):
         return UserError(
             f"{Path(path).name}: its checkpoint does not fit the network that its config.yaml "

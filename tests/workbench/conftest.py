@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from streamlit import config
 from streamlit.components.v2 import manifest_scanner
+from streamlit.runtime.scriptrunner import script_runner
 
 from retrieval.runs import Run
 from tests.workbench.run_factory import photo_tiles, pixel_embeddings, write_run
@@ -24,9 +25,14 @@ CHROMIUM = "/usr/bin/chromium"
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_collection():
-    """Streamlit collects garbage after every page: a second each with all that tests import."""
+    """Streamlit collects garbage after every page: seconds each with all that tests import.
+
+    Twice where Keras is loaded, whose session it clears.
+    """
     config.set_option("runner.postScriptGC", False)
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(script_runner, "_clean_problem_modules", lambda: None)
+        yield
     config.set_option("runner.postScriptGC", True)
 
 

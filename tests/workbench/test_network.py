@@ -1,5 +1,6 @@
 """Images that a user gives: checked by content, embedded as the run's items were."""
 
+import gc
 import io
 import re
 from pathlib import Path
@@ -14,7 +15,7 @@ from retrieval.errors import UserError
 from retrieval.runs import Run
 from tests.workbench.run_factory import write_run
 from tests.workbench.test_pages import open_page
-from workbench import network
+from workbench import loading, network
 from workbench.lookup import search_vector
 from workbench.pages import own_image
 
@@ -114,6 +115,19 @@ def test_a_match_is_explained_on_the_page(run_with_network, monkeypatch):
     app = open_page("why", item="0", match="3")
     assert not [b for b in app.button if b.label.startswith("Show what")]  # loaded already
     assert not app.exception
+
+
+def test_pages_do_not_look_for_garbage_in_a_network_once_it_is_loaded(
+    run_with_network, monkeypatch
+):
+    kept = []
+    monkeypatch.setattr(network, "keep_for_good", lambda: kept.append(loading.keep_for_good()))
+    network._inspector.clear()
+    for _ in range(2):
+        network.inspector(run_with_network)
+    assert len(kept) == 1
+    assert len(gc.get_objects()) < gc.get_freeze_count()
+    gc.unfreeze()
 
 
 def test_a_moved_picture_says_so(run_with_network, monkeypatch):
