@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
+import streamlit as st
 
 from retrieval.runs import Run
+from workbench.loading import stamp
 from workbench.naming import is_stand_in, seed_of
 from workbench.state import Selection
 from workbench.tables import no_positive_rule, scored_queries
@@ -62,10 +64,16 @@ def runs_fact(runs: Sequence[Run]) -> str:
 
 def _classes(selection: Selection, n_classes: int) -> str:
     """Count the classes, and apart those of scored queries: what tables and tests count."""
-    found = selection.neighbours
-    queries = found.queries
-    if no_positive_rule(selection.a, selection.protocol) != "zero":
-        queries = queries[found.first_hit > 0]
-    scored = len(np.unique(selection.a.items["label"].to_numpy()[queries]))
+    path, times = str(selection.a.path), stamp(selection.a.path)
+    scored = _scored_classes(selection, path, selection.protocol, times)
     with_query = "" if scored == n_classes else f" ({scored:,} with a scored query)"
     return f"{n_classes:,} classes{with_query}"
+
+
+@st.cache_data(show_spinner=False, max_entries=256)
+def _scored_classes(_selection: Selection, path: str, protocol: str, times: tuple[int, ...]) -> int:
+    found = _selection.neighbours
+    queries = found.queries
+    if no_positive_rule(_selection.a, protocol) != "zero":
+        queries = queries[found.first_hit > 0]
+    return len(np.unique(_selection.a.items["label"].to_numpy()[queries]))

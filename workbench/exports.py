@@ -126,7 +126,6 @@ def export_menu(
         files: Title -> (file name, function that makes its bytes).
     """
     chosen = selection()
-    note = "  ·  ".join([*context_facts(chosen), runs_fact(about)])
     with st.popover("Export", icon=":material/download:", type="tertiary", key="export"):
         for title, make in (tables or {}).items():
             _button(
@@ -138,11 +137,15 @@ def export_menu(
             _button(
                 f"{title} (HTML)",
                 f"{name}-{_slug(title)}.html",
-                lambda f=make, t=title: figure_html(f(), t, note),
+                lambda f=make, t=title: figure_html(f(), t, _note(chosen, about)),
             )
         for title, (file, make) in (files or {}).items():
             _button(title, file, make)
         st.caption("PNG: the camera button that appears over a figure.")
+
+
+def _note(chosen: Selection, about: Sequence[Run]) -> str:
+    return "  ·  ".join([*context_facts(chosen), runs_fact(about)])
 
 
 def _button(title: str, file: str, make: Callable[[], bytes]) -> None:

@@ -8,7 +8,7 @@ import streamlit as st
 from retrieval.runs import Neighbours, Run
 from workbench import address
 from workbench.comparable import comparable_groups, setting_apart
-from workbench.loading import load_neighbours, protocols_of
+from workbench.loading import load_neighbours, protocols_of, stamp
 from workbench.tables import run_order
 from workbench.trail import current_item, forget_items, go_to
 
@@ -64,6 +64,11 @@ class Selection:
         """
         apart = [run for run in self.scored if self._apart(run)]
         return [(self._apart(group[0]), group) for group in comparable_groups(apart, self.protocol)]
+
+    @functools.cached_property
+    def stamps(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """Path of every run, and when its files were written: tells it from one written anew."""
+        return tuple((str(run.path), stamp(run.path)) for run in self.runs)
 
     def _apart(self, run: Run) -> str:
         return setting_apart(run, self.a, self.protocol)

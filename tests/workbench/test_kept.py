@@ -5,7 +5,7 @@ import os
 import plotly.graph_objects as go
 
 from retrieval.runs import Run
-from workbench.kept import kept_figure
+from workbench.kept import kept
 from workbench.state import Selection
 
 
@@ -22,7 +22,7 @@ def test_a_figure_is_made_again_only_if_a_run_protocol_or_style_is_another(tmp_p
 
     def ask(title="Title", protocol="one", style=""):
         chosen = Selection("made", [run], run, None, protocol, protocol, 10)
-        return kept_figure(chosen, title, make, style)
+        return kept(chosen, title, make, style)
 
     first = ask()
     assert ask() is first

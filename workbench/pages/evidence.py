@@ -10,7 +10,7 @@ from workbench import figures
 from workbench.comparable import comparable_groups
 from workbench.comparison import difference_of_items
 from workbench.figures.style import CONFIG
-from workbench.kept import kept_figure
+from workbench.kept import kept
 from workbench.loading import load_neighbours, protocols_of, stamp
 from workbench.palette import UNTRAINED
 from workbench.significance import Comparison, both_ways, compare, rank_one_hits
@@ -123,7 +123,7 @@ def evidence(
     names, colour = found.summary["name"].tolist(), ink()
     with st.container(horizontal=True, gap="medium"):  # the text goes below where it is narrow
         st.plotly_chart(
-            kept_figure(chosen, "Differences", lambda: matrix(found, ink=colour), colour),
+            kept(chosen, "Differences", lambda: matrix(found, ink=colour), colour),
             width="content",
             config=CONFIG,
             key="matrix",

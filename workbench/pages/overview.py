@@ -10,7 +10,7 @@ from retrieval.report import make_report
 from workbench import figures
 from workbench.exports import export_menu
 from workbench.figures.style import CONFIG
-from workbench.kept import kept_figure
+from workbench.kept import kept
 from workbench.loading import load_neighbours
 from workbench.pages.evidence import compare_table, evidence, matrix, tested
 from workbench.pages.headline import headline, way_buttons
@@ -41,11 +41,11 @@ def overview_page() -> None:
     """Draw the page."""
     chosen = selection()
     # All is computed before anything is drawn: the browser draws what comes at once in one go.
-    results = results_table(chosen.comparable, chosen.protocol, among=chosen.runs)
-    table = loss_table(results)
-    compared = compare_table(chosen, table)
-    table = with_intervals(table, compared)
-    pairs = pd.DataFrame() if compared is None else both_ways(compared.pairs)
+    results, plain_table = kept(chosen, "Losses", lambda: _losses_of(chosen))
+    compared = compare_table(chosen, plain_table)
+    table, pairs = kept(
+        chosen, "Losses compared", lambda: _with_tests(plain_table, compared), chosen.a.name
+    )
     recall, training = _recall_figures(chosen, table), training_figures(chosen, table["runs"].sum())
     head = page_head("Overview", chosen, run=False)
     with st.container(key="lede"):
@@ -60,6 +60,20 @@ def overview_page() -> None:
     tables = {"Losses": lambda: table.drop(columns="runs"), "Runs": lambda: results}
     with head:
         _exports(chosen, tables, compared, recall | training)
+
+
+def _losses_of(chosen: Selection) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the results of every run, and of every loss."""
+    results = results_table(chosen.comparable, chosen.protocol, among=chosen.runs)
+    return results, loss_table(results)
+
+
+def _with_tests(
+    table: pd.DataFrame, compared: Comparison | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the losses with the intervals of the comparison, and its pairs both ways."""
+    pairs = pd.DataFrame() if compared is None else both_ways(compared.pairs)
+    return with_intervals(table, compared), pairs
 
 
 def _losses(chosen: Selection, table: pd.DataFrame, results: pd.DataFrame) -> None:
@@ -122,7 +136,7 @@ def _recall_figures(chosen: Selection, table: pd.DataFrame) -> dict[str, go.Figu
             _curves(chosen, table), colours=colours, height=height
         ),
     }
-    return {title: kept_figure(chosen, title, make) for title, make in made.items()}
+    return {title: kept(chosen, title, make) for title, make in made.items()}
 
 
 def _recall(table: pd.DataFrame, drawn: dict[str, go.Figure]) -> None:

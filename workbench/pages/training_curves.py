@@ -9,7 +9,7 @@ import streamlit as st
 from retrieval.runs import Run
 from workbench import figures
 from workbench.figures.style import CONFIG
-from workbench.kept import kept_figure
+from workbench.kept import kept
 from workbench.naming import group_titles
 from workbench.run_colours import group_colours
 from workbench.state import Selection
@@ -51,7 +51,7 @@ def training_figures(chosen: Selection, names: list[str]) -> dict[str, go.Figure
                 groups=groups,
                 colours=colours,
             )
-            found[title] = kept_figure(chosen, title, draw)
+            found[title] = kept(chosen, title, draw)
     return found
 
 
