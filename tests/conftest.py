@@ -1,6 +1,16 @@
 """What test files of several folders share."""
 
+import gc
+
 import pytest
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _collected():
+    """Look for garbage among a module's own objects only: graphs of all others are millions."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from streamlit.runtime.scriptrunner import script_runner
 
 from retrieval.runs import Run
 from tests.workbench.run_factory import photo_tiles, pixel_embeddings, write_run
+from workbench import network
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = "/usr/bin/chromium"
@@ -32,6 +33,7 @@ def _no_collection():
     config.set_option("runner.postScriptGC", False)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(script_runner, "_clean_problem_modules", lambda: None)
+        patch.setattr(network, "keep_for_good", lambda: None)
         yield
     config.set_option("runner.postScriptGC", True)
 

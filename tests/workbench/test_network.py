@@ -127,7 +127,6 @@ def test_pages_do_not_look_for_garbage_in_a_network_once_it_is_loaded(
         network.inspector(run_with_network)
     assert len(kept) == 1
     assert len(gc.get_objects()) < gc.get_freeze_count()
-    gc.unfreeze()
 
 
 def test_a_moved_picture_says_so(run_with_network, monkeypatch):
