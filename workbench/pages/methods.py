@@ -33,8 +33,10 @@ DEFINITIONS = {
     "classes $Y$. It depends on how k-means starts, so the protocol names the start.",
     "95% interval": "Bootstrap over classes: whole classes are drawn with replacement, because "
     "queries of one class are not independent.",
-    "Significance": "Paired bootstrap over classes: every run sees the same resamples. p-values of "
-    "several pairs are corrected by Holm's method. McNemar's exact test is given for two runs.",
+    "Significance": "Paired bootstrap over classes: every run sees the same resamples. A p-value is "
+    "twice the share of resamples on the far side of zero; where there is none, the tail of "
+    "Student's t on the bootstrap's standard error. p-values of several pairs are corrected by "
+    "Holm's method. McNemar's exact test is given for two runs.",
     "Rank of the first hit": "Position of the nearest item of the query's class in the whole "
     "gallery, not only in the part that is stored.",
     "Hubness": "In how many top-10 lists an item is (Radovanovic 2010). An orphan is in none.",
