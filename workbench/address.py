@@ -14,7 +14,7 @@ import streamlit as st
 SEEN = "_address_seen"  # parameter -> value that the URL had when it was last read or written
 SHOWN = "_address_shown"  # parameters that the current run of the script shows
 WHOLE = "_address_whole"  # all that the URL held when it was last read or written
-REPLACED = "_address_replaced"  # all that it held before it was last written
+WRITTEN = "_address_written"  # whether the last run of the script came to its end
 CHANGED = "_address_changed"  # whether the URL has changed by itself since
 
 
@@ -23,7 +23,7 @@ def start() -> None:
     whole = st.query_params.to_dict()
     if _is_late(whole):
         whole = st.session_state[WHOLE]
-    st.session_state[SHOWN] = {}
+    st.session_state[SHOWN], st.session_state[WRITTEN] = {}, False
     # Without parameters it is a page's link, which keeps what is looked at.
     st.session_state[CHANGED] = bool(whole) and whole != st.session_state.get(WHOLE)
     expect(whole)
@@ -35,7 +35,7 @@ def _is_late(whole: dict[str, str]) -> bool:
     Its message brings the address of before, as the browser's Back does, which uses no widget.
     """
     known = st.session_state.get(WHOLE)
-    return whole != known and whole == st.session_state.get(REPLACED) and current() != known
+    return whole != known and bool(st.session_state.get(WRITTEN)) and current() != known
 
 
 def expect(whole: dict[str, str]) -> None:
@@ -108,9 +108,7 @@ def write() -> None:
     st.session_state[SEEN] = {**st.session_state.get(SEEN, {}), **wanted}
     for gone in set(st.session_state[SHOWN]) - set(wanted):
         st.session_state[SEEN].pop(gone, None)
-    before = st.query_params.to_dict()
-    if before != wanted:
-        st.session_state[REPLACED] = before
+    if st.query_params.to_dict() != wanted:
         st.query_params.from_dict(wanted)
     expect(wanted)
-    st.session_state[CHANGED] = False
+    st.session_state[CHANGED], st.session_state[WRITTEN] = False, True

@@ -4,7 +4,7 @@ What is taken away says itself which runs and protocol it is about.
 """
 
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -115,6 +115,7 @@ def export_menu(
     tables: dict[str, Callable[[], pd.DataFrame]] | None = None,
     figures: dict[str, Callable[[], go.Figure]] | None = None,
     files: dict[str, tuple[str, Callable[[], bytes]]] | None = None,
+    unscored: Collection[str] = (),
 ) -> None:
     """Draw the page's export menu; nothing is made before it is asked for.
 
@@ -124,6 +125,8 @@ def export_menu(
         tables: Title -> function that makes the table.
         figures: Title -> function that makes the figure.
         files: Title -> (file name, function that makes its bytes).
+        unscored: Titles of tables and figures that are not about scored queries: of the data, or of
+            training. They do not name the protocol.
     """
     chosen = selection()
     with st.popover("Export", icon=":material/download:", type="tertiary", key="export"):
@@ -131,21 +134,26 @@ def export_menu(
             _button(
                 f"{title} (CSV)",
                 f"{name}-{_slug(title)}.csv",
-                lambda f=make: table_csv(with_protocol(f(), chosen, about)),
+                lambda f=make, t=title: table_csv(
+                    f().assign(**{"data set": chosen.dataset})
+                    if t in unscored
+                    else with_protocol(f(), chosen, about)
+                ),
             )
         for title, make in (figures or {}).items():
             _button(
                 f"{title} (HTML)",
                 f"{name}-{_slug(title)}.html",
-                lambda f=make, t=title: figure_html(f(), t, _note(chosen, about)),
+                lambda f=make, t=title: figure_html(f(), t, _note(chosen, about, t in unscored)),
             )
         for title, (file, make) in (files or {}).items():
             _button(title, file, make)
         st.caption("PNG: the camera button that appears over a figure.")
 
 
-def _note(chosen: Selection, about: Sequence[Run]) -> str:
-    return "  ·  ".join([*context_facts(chosen), runs_fact(about)])
+def _note(chosen: Selection, about: Sequence[Run], unscored: bool) -> str:
+    facts = [chosen.dataset] if unscored else context_facts(chosen)
+    return "  ·  ".join([*facts, runs_fact(about)])
 
 
 def _button(title: str, file: str, make: Callable[[], bytes]) -> None:

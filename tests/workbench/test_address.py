@@ -55,15 +55,16 @@ def test_the_apps_back_follows_the_browsers_back_and_forward():
     assert app.session_state["item"] == 1
 
 
-def test_a_press_before_the_browser_has_the_new_address_is_not_lost():
+def test_presses_before_the_browser_has_the_new_address_are_not_lost():
     short = {"a": "lifted_loss-s0"}
     app = open_page("failures", **short)
     whole = parameters_of(app)
-    app.query_params.clear()
-    app.query_params.update(short)
-    press(app, "Next page")
-    assert app.pagination[0].value == 2
-    assert parameters_of(app) == whole | {"page": "2"}
+    for page in (2, 3):  # the browser is one address behind, then two
+        app.query_params.clear()
+        app.query_params.update(short)
+        press(app, "Next page")
+        assert app.pagination[0].value == page
+        assert parameters_of(app) == whole | {"page": str(page)}
     go(app, whole)
     assert app.pagination[0].value == 1
 

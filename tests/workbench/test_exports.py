@@ -75,6 +75,14 @@ def test_a_figure_says_which_runs_and_protocol_it_is_about(runs_root, monkeypatc
     )
     open_page()
     assert "4 runs, seeds 0, 1</p>" in made["Recall at K (HTML)"]().decode()
+    training = made["R@1 during training (HTML)"]().decode()  # not of the page's protocol
+    assert "<p>photos  ·  4 runs, seeds 0, 1</p>" in training
+    losses = pd.read_csv(io.BytesIO(made["Losses (CSV)"]()))
+    assert losses["runs"].tolist()[1] == "contrastive_loss-s0; contrastive_loss-s1"
+    open_page("methods")
+    sizes = pd.read_csv(io.BytesIO(made["Class sizes (CSV)"]()))
+    assert not {"protocol", "run", "seed"} & set(sizes)
+    assert set(sizes["data set"]) == {"photos"}
 
 
 def test_a_figure_needs_no_network_and_uploads_nothing():

@@ -11,6 +11,7 @@ NAN = np.nan
 LOSSES = pd.DataFrame(
     {
         "group": ["angular", "<b>lifted</b>", "hard"],
+        "runs": [["a-s0", "a-s1"], ["lifted"], ["hard"]],
         "seeds": [[0, 1], [0], []],
         "n_queries": [1200, 1200, 1200],
         "recall@1": [0.75, 0.5, 0.25],
@@ -50,6 +51,7 @@ def test_every_cell_has_its_figure_and_half_of_its_interval(shown):
     assert [cell["text"] for cell in hard] == ["hard", "25.0", "–", "–", "1,200"]
     assert hard[2]["value"] is None
     assert angular[0]["colour"] == "#123456"
+    assert angular[0]["title"] == "angular\nruns a-s0, a-s1"
 
 
 def test_the_highest_of_each_metric_is_bold_where_there_are_several_losses(shown):
@@ -63,8 +65,11 @@ def test_the_highest_of_each_metric_is_bold_where_there_are_several_losses(shown
 
 
 def draw_in_browser(page, data: dict) -> None:
-    script = (HERE / "table.js").read_text(encoding="utf-8")
-    page.set_content('<div id="place"><div class="table"></div></div>')
+    script, style = ((HERE / f"table.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
+    page.set_content(
+        f"<style>{style} #place {{ width: 600px }}</style>"
+        '<div id="place"><div class="table"></div></div>'
+    )
     page.add_script_tag(content=script.replace("export default function", "window.draw = function"))
     page.evaluate(
         "data => window.draw({ data, parentElement: document.querySelector('#place') })", data
@@ -107,3 +112,28 @@ def test_the_order_holds_when_other_figures_come(page, shown):
         "data => window.draw({ data, parentElement: document.querySelector('#place') })", other
     )
     assert order(page) == ["angular", "hard", "<b>lifted</b>"]
+
+
+@pytest.mark.browser
+@pytest.mark.xdist_group("browser")
+def test_the_keyboard_sorts_on_and_on(page, shown):
+    data, _ = shown(LOSSES)
+    draw_in_browser(page, data)
+    page.get_by_role("button", name="NMI").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    assert order(page) == ["angular", "<b>lifted</b>", "hard"]
+    assert page.evaluate("document.activeElement.textContent") == "NMI ↑"
+
+
+@pytest.mark.browser
+@pytest.mark.xdist_group("browser")
+def test_a_long_name_leaves_the_figures_in_sight_and_is_whole_on_hover(page, shown):
+    long = "x" * 300
+    data, _ = shown(LOSSES.assign(group=["angular", "lifted", long], runs=[["a"], ["l"], [long]]))
+    draw_in_browser(page, data)
+    name = page.locator("tbody th").nth(2)
+    assert name.bounding_box()["width"] < 0.5 * 600
+    assert name.get_attribute("title") == f"{long}\nrun {long}"
+    figure = page.locator("tbody tr").nth(2).locator("td").first.bounding_box()
+    assert figure["x"] + figure["width"] < 600

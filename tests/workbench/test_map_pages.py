@@ -180,6 +180,16 @@ def test_the_last_lasso_on_either_map_holds_and_outlives_another_colour(drawn):
     assert drawn["maps_points"]["found"].tolist() == last
 
 
+def test_a_lasso_on_two_maps_can_be_cleared_when_the_chart_has_forgotten_it(drawn):
+    app = open_page("compare", compared="Two maps", b=B)
+    lasso(app, "map_a", [9])
+    app.segmented_control(key="colours").set_value("Neighbour overlap").run()
+    drawn.clear()
+    app.button(key="linked_clear").click().run()
+    assert "linked" not in drawn
+    assert len(drawn["maps_points"]["found"]) == 0
+
+
 def test_both_maps_draw_the_same_item_at_the_same_number(drawn, runs):
     app = open_page("compare", compared="Two maps", b=B)
     picked = [3, 100, 215]

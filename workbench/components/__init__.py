@@ -7,6 +7,8 @@ from pathlib import Path
 import streamlit as st
 
 HERE = Path(__file__).parent
+HEAD_HEIGHT, ROW_HEIGHT = 46, 32  # pixels, with room for a scroll bar below
+MOST_ROWS_AT_ONCE = 14  # on a small screen, a higher place would scroll by itself
 
 
 @functools.lru_cache
@@ -48,10 +50,14 @@ def sortable_table(data: dict, *, key: str) -> None:
         data: ``alt``: what is in it, for those who do not see it; ``columns``: dicts with
             ``title`` and, where it holds figures, ``number``; ``rows``: lists of cells, dicts with
             ``text`` and ``value`` (what it is sorted by; None comes last) and perhaps ``spread``
-            (shown after ±), ``best`` (shown bold) and ``colour`` (of a dot before the text).
+            (shown after ±), ``best`` (shown bold), ``title`` (shown on hover) and ``colour`` (of
+            a dot before the text).
         key: Unique key of this table on the page.
     """
-    _register("table", '<div class="table"></div>')(data=data, key=key)
+    rows = len(data["rows"])
+    # A place of its size from the start, so that what is below does not move when it comes.
+    height = HEAD_HEIGHT + ROW_HEIGHT * rows if rows <= MOST_ROWS_AT_ONCE else "content"
+    _register("table", '<div class="table"></div>')(data=data, key=key, height=height)
 
 
 def point_images(

@@ -1,4 +1,6 @@
 // A table of figures that is sorted by a click on the head of a column. All text is set as text.
+const AS_GIVEN = { title: null, direction: 1 };
+
 function element(tag, className, text) {
   const node = document.createElement(tag);
   if (className) node.className = className;
@@ -9,6 +11,7 @@ function element(tag, className, text) {
 function makeCell(cell, column, first) {
   const node = element(first ? "th" : "td", column.number ? "number" : "");
   if (first) node.scope = "row";
+  if (cell.title) node.title = cell.title;
   if (cell.colour) {
     const dot = element("span", "dot");
     dot.style.background = cell.colour;
@@ -26,33 +29,34 @@ function compare(a, b, direction) {
   return direction * String(a.value).localeCompare(String(b.value), undefined, { numeric: true });
 }
 
-function sorted(rows, { column, direction }) {
-  if (column === null) return rows;
+function sorted(rows, columns, { title, direction }) {
+  const column = columns.findIndex((one) => one.title === title);
+  if (column < 0) return rows;
   return [...rows].sort((a, b) => compare(a[column], b[column], direction));
 }
 
-function nextOrder(order, column, number) {
+function nextOrder(order, { title, number }) {
   const first = number ? -1 : 1;
-  if (order.column !== column) return { column, direction: first };
-  return order.direction === first ? { column, direction: -first } : { column: null, direction: 1 };
+  if (order.title !== title) return { title, direction: first };
+  return order.direction === first ? { title, direction: -first } : AS_GIVEN;
 }
 
 function makeHead(columns, order, sortBy) {
   const row = element("tr");
-  columns.forEach((column, i) => {
+  for (const column of columns) {
     const cell = element("th", column.number ? "number" : "");
     const button = element("button", "", column.title);
     cell.scope = "col";
     button.type = "button";
     button.title = `Sort by ${column.title}`;
-    button.onclick = () => sortBy(nextOrder(order, i, column.number));
-    if (order.column === i) {
+    button.onclick = () => sortBy(nextOrder(order, column));
+    if (order.title === column.title) {
       cell.ariaSort = order.direction > 0 ? "ascending" : "descending";
       button.append(element("span", "arrow", order.direction > 0 ? " ↑" : " ↓"));
     }
     cell.append(button);
     row.append(cell);
-  });
+  }
   const head = element("thead");
   head.append(row);
   return head;
@@ -61,18 +65,19 @@ function makeHead(columns, order, sortBy) {
 export default function ({ data, parentElement }) {
   const root = parentElement.querySelector(".table");
   const draw = (order) => {
+    const focused = [...root.querySelectorAll("thead button")].indexOf(root.getRootNode().activeElement);
     root.order = order;
     const table = element("table");
     table.ariaLabel = data.alt;
     const body = element("tbody");
-    for (const cells of sorted(data.rows, order)) {
+    for (const cells of sorted(data.rows, data.columns, order)) {
       const row = element("tr");
       row.append(...cells.map((cell, i) => makeCell(cell, data.columns[i], i === 0)));
       body.append(row);
     }
     table.append(makeHead(data.columns, order, draw), body);
     root.replaceChildren(table);
+    root.querySelectorAll("thead button")[focused]?.focus();
   };
-  const known = root.order && root.order.column < data.columns.length;
-  draw(known ? root.order : { column: null, direction: 1 });
+  draw(root.order ?? AS_GIVEN);
 }

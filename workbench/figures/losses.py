@@ -131,6 +131,7 @@ def _add_interval(
         f"95% {low:+.1f} to {high:+.1f}<extra></extra>",
     )
     reach = 1.25 * max(abs(low), abs(high), 0.4)
+    ticks = _ticks(reach)
     figure.update_layout(
         height=150,
         margin={"b": 34},
@@ -143,11 +144,18 @@ def _add_interval(
             "zeroline": True,
             "zerolinecolor": QUIET,
             "zerolinewidth": 2,
-            "tickformat": "+~g",
-            "title": {"text": "◀ A better    R@1 of A minus R@1 of B, points, 95% interval    "
-                      "B better ▶", "standoff": 4},
+            "tickvals": ticks,
+            "ticktext": [f"{'A' if t > 0 else 'B'} +{abs(t):g}" if t else "0" for t in ticks],
+            "title": {"text": "how far ahead in R@1, points (95% interval)", "standoff": 4},
         },
-    )  # fmt: skip
+    )
+
+
+def _ticks(reach: float) -> list[float]:
+    """Return round numbers up to a distance on both sides of zero, at most four on each."""
+    step = next(s for s in (0.2, 0.5, 1, 2, 5, 10, 20, 25) if reach / s < 5)
+    n = int(reach / step)
+    return [step * i for i in range(-n, n + 1)]
 
 
 def overlap_histogram(overlap: np.ndarray, *, height: int = 220) -> go.Figure:

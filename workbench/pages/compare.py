@@ -135,7 +135,7 @@ def _verdict(chosen: Selection, result: comparison.Comparison, found: Comparison
         )
     line = confounds_line({chosen.a.name: [chosen.a], chosen.b.name: [chosen.b]})
     if line and loss_of(chosen.a) != loss_of(chosen.b):
-        st.caption(f":orange[⚠ {plain(line)}]")
+        st.markdown(f":small[:orange[⚠ {plain(line)}]]")
     st.plotly_chart(
         _bar(chosen, result, found),
         config=CONFIG | {"displayModeBar": False},

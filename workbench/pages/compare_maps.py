@@ -128,6 +128,7 @@ def _one(chosen: Selection, near: list[Answer]) -> None:
 
 def _selected_images(chosen: Selection, selected: np.ndarray) -> None:
     labels = chosen.a.items["label"].to_numpy()[selected]
+    st.button("Clear the selection", key="linked_clear", type="tertiary", on_click=end_lasso)
     shown = selected[projections.in_turn(labels, LINKED_SHOWN)]
     cards = [card(chosen.a, int(row)) for row in shown]
     detail = "all shown"

@@ -28,7 +28,7 @@ def headline(table: pd.DataFrame, pairs: pd.DataFrame, runs: list[Run]) -> None:
     title, reach = best_title(pairs, trained), one_seed([len(r) for r in trained["runs"][:2]])
     note = f"This holds{reach}: another seed may change it." if reach and "badge" in title else None
     columns[0].metric(title, str(best["group"]), help=note)
-    columns[0].caption(f"{_seeds(best)}, {int(best['n_queries']):,} queries")
+    columns[0].caption(f"{_run_name(best)}{_seeds(best)}, {int(best['n_queries']):,} queries")
     columns[1].metric("R@1", percent(best["recall@1"]) + " %")
     low, high = percent(best["recall@1/low"]), percent(best["recall@1/high"])
     columns[1].caption(f"95% interval {low} to {high}; MAP@R {percent(best['map@r'])} %")
@@ -45,7 +45,7 @@ def headline(table: pd.DataFrame, pairs: pd.DataFrame, runs: list[Run]) -> None:
         {row.group: [by_name[name] for name in row.runs] for row in trained.itertuples()}
     )
     if line:
-        st.caption(f":orange[⚠ {plain(line)}]")
+        st.markdown(f":small[:orange[⚠ {plain(line)}]]")
 
 
 def best_title(pairs: pd.DataFrame, trained: pd.DataFrame) -> str:
@@ -83,6 +83,12 @@ def _pair(pairs: pd.DataFrame, a: pd.Series, b: pd.Series) -> pd.Series | None:
         return None
     found = pairs[(pairs["a"] == a["group"]) & (pairs["b"] == b["group"])]
     return None if found.empty else found.iloc[0]
+
+
+def _run_name(row: pd.Series) -> str:
+    """Name the only run of a loss, as the other pages do, where it is called otherwise."""
+    names = row["runs"]
+    return f"run {plain(names[0])}, " if len(names) == 1 and names[0] != row["group"] else ""
 
 
 def _seeds(row: pd.Series) -> str:

@@ -51,11 +51,16 @@ def _row(row: pd.Series, names: list[str], best: pd.Series, colour: str) -> list
     seeds = ", ".join(map(str, row["seeds"])) or "–"
     n = int(row["n_queries"])
     return [
-        {"text": row["group"], "value": row["group"], "colour": colour},
+        {"text": row["group"], "value": row["group"], "title": _runs(row), "colour": colour},
         *(_cell(row, name) | {"best": bool(row[name] == best[name])} for name in names),
         {"text": seeds, "value": seeds},
         {"text": f"{n:,}", "value": n},
     ]
+
+
+def _runs(row: pd.Series) -> str:
+    """Return the group's name, and those of its runs, as the other pages call them."""
+    return f"{row['group']}\n{'runs' if len(row['runs']) > 1 else 'run'} {', '.join(row['runs'])}"
 
 
 def _cell(row: pd.Series, name: str) -> dict:

@@ -33,8 +33,8 @@ DEFINITIONS = {
     "classes $Y$. It depends on how k-means starts, so the protocol names the start.",
     "95% interval": "Bootstrap over classes: whole classes are drawn with replacement, because "
     "queries of one class are not independent.",
-    "Significance": "Paired bootstrap over classes: every run sees the same resamples. A p-value is "
-    "twice the share of resamples on the far side of zero; where there is none, the tail of "
+    "Significance": "Paired bootstrap over classes: every run sees the same resamples. A p-value "
+    "is twice the share of resamples on the far side of zero; where there is none, the tail of "
     "Student's t on the bootstrap's standard error. p-values of several pairs are corrected by "
     "Holm's method. McNemar's exact test is given for two runs.",
     "Rank of the first hit": "Position of the nearest item of the query's class in the whole "
@@ -60,6 +60,7 @@ def methods_page() -> None:
                 "Items": lambda: chosen.a.items,
             },
             figures={"Class sizes": lambda: _size_figure(chosen.a)},
+            unscored=("Class sizes", "Items"),
         )
     names = ["Protocol", "Metrics", "Runs", "Data"]
     address.keep("methods", names[0], names)

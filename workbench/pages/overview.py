@@ -15,7 +15,7 @@ from workbench.loading import load_neighbours
 from workbench.pages.evidence import compare_table, evidence, matrix, tested
 from workbench.pages.headline import headline, way_buttons
 from workbench.pages.loss_tables import metrics_table, published_figures
-from workbench.pages.training_curves import training_figures, training_panel
+from workbench.pages.training_curves import LOSS, RECALL, training_figures, training_panel
 from workbench.repeats import repeats_line
 from workbench.run_colours import group_colours
 from workbench.run_report import page_html
@@ -57,7 +57,10 @@ def overview_page() -> None:
     evidence(chosen, table, compared, pairs)
     training_panel(chosen, table["runs"].sum(), training)
     _others(chosen)
-    tables = {"Losses": lambda: table.drop(columns="runs"), "Runs": lambda: results}
+    tables = {
+        "Losses": lambda: table.assign(runs=table["runs"].map("; ".join)),
+        "Runs": lambda: results,
+    }
     with head:
         _exports(chosen, tables, compared, recall | training)
 
@@ -107,6 +110,7 @@ def _exports(
         tables=tables,
         figures=made,
         files={"Report (HTML)": report},
+        unscored=(LOSS, RECALL),
     )
 
 
