@@ -15,6 +15,11 @@ STAND_IN = "stand-in data, not the published data set"
 NAMED = 3  # runs; more are counted
 
 
+def data_facts(selection: Selection) -> list[str]:
+    """Name the data set, and say if it is a stand-in, in plain texts."""
+    return [selection.dataset, *([STAND_IN] if is_stand_in(selection.a) else [])]
+
+
 def context_facts(selection: Selection) -> list[str]:
     """Say data set, split, protocol, sizes and distance.
 
@@ -35,8 +40,7 @@ def context_facts(selection: Selection) -> list[str]:
     if left_out:
         sizes += f" ({left_out:,} more left out: no item of their class to find)"
     return [
-        selection.dataset,
-        *([STAND_IN] if is_stand_in(selection.a) else []),
+        *data_facts(selection),
         f"{protocol.get('split', 'test')} split",
         selection.protocol_title,
         sizes,

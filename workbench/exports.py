@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from retrieval.runs import Run
-from workbench.context import context_facts, runs_fact
+from workbench.context import context_facts, data_facts, runs_fact
 from workbench.figures.style import CONFIG
 from workbench.naming import seed_of
 from workbench.state import Selection, selection
@@ -134,11 +134,7 @@ def export_menu(
             _button(
                 f"{title} (CSV)",
                 f"{name}-{_slug(title)}.csv",
-                lambda f=make, t=title: table_csv(
-                    f().assign(**{"data set": chosen.dataset})
-                    if t in unscored
-                    else with_protocol(f(), chosen, about)
-                ),
+                lambda f=make, t=title: table_csv(_described(f(), chosen, about, t in unscored)),
             )
         for title, make in (figures or {}).items():
             _button(
@@ -151,8 +147,16 @@ def export_menu(
         st.caption("PNG: the camera button that appears over a figure.")
 
 
+def _described(
+    table: pd.DataFrame, chosen: Selection, about: Sequence[Run], unscored: bool
+) -> pd.DataFrame:
+    if unscored:
+        return table.assign(**{"data set": chosen.dataset})
+    return with_protocol(table, chosen, about)
+
+
 def _note(chosen: Selection, about: Sequence[Run], unscored: bool) -> str:
-    facts = [chosen.dataset] if unscored else context_facts(chosen)
+    facts = data_facts(chosen) if unscored else context_facts(chosen)
     return "  ·  ".join([*facts, runs_fact(about)])
 
 

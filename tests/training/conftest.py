@@ -1,6 +1,7 @@
 """A tiny data set and settings that train in a second or two."""
 
 import pytest
+import yaml
 
 from retrieval import TrainSettings
 from tests.photos import write_colours
@@ -26,3 +27,15 @@ def tiny(shapes):
 def own_cache(tmp_path_factory, monkeypatch):
     """Keep features and thumbnails away from the user's cache."""
     monkeypatch.setenv("RETRIEVAL_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a sweep file from its text or its content."""
+
+    def to_file(content):
+        path = tmp_path / "grid.yaml"
+        path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+        return path
+
+    return to_file

@@ -1,25 +1,12 @@
 """A sweep makes every run of its file once, under a name that says which, and no run as another."""
 
 import pytest
-import yaml
 
 from retrieval import many_runs
 from retrieval.errors import UserError
 from retrieval.report import group_runs
 from retrieval.runs import open_run
 from retrieval.sweep import sweep
-
-
-@pytest.fixture
-def write(tmp_path):
-    """Write a sweep file from its text or its content."""
-
-    def to_file(content):
-        path = tmp_path / "grid.yaml"
-        path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
-        return path
-
-    return to_file
 
 
 def test_a_sweep_goes_on_after_a_kill_and_keeps_what_is_finished(

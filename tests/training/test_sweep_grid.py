@@ -3,24 +3,11 @@
 import re
 
 import pytest
-import yaml
 
 from retrieval import sweep as module
 from retrieval.errors import UserError
 from retrieval.sweep import read_grid
 from retrieval.training_session import BASELINE_LOSSES
-
-
-@pytest.fixture
-def write(tmp_path):
-    """Write a sweep file from its text or its content."""
-
-    def to_file(content):
-        path = tmp_path / "grid.yaml"
-        path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
-        return path
-
-    return to_file
 
 
 def test_the_example_of_the_docstring_is_nine_runs(write, capsys):

@@ -79,6 +79,8 @@ def test_a_figure_says_which_runs_and_protocol_it_is_about(runs_root, monkeypatc
     assert "<p>photos  ·  4 runs, seeds 0, 1</p>" in training
     losses = pd.read_csv(io.BytesIO(made["Losses (CSV)"]()))
     assert losses["runs"].tolist()[1] == "contrastive_loss-s0; contrastive_loss-s1"
+    pairs = pd.read_csv(io.BytesIO(made["Paired tests (CSV)"]()))
+    assert "contrastive_loss-s0; contrastive_loss-s1" in {*pairs["runs a"], *pairs["runs b"]}
     open_page("methods")
     sizes = pd.read_csv(io.BytesIO(made["Class sizes (CSV)"]()))
     assert not {"protocol", "run", "seed"} & set(sizes)

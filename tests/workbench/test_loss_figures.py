@@ -133,6 +133,16 @@ def test_the_bar_of_wins_and_losses_has_the_interval_of_the_difference(interval,
     assert left == -right >= 1.2 * max(abs(low), abs(high))  # A, whose wins are at the left
 
 
+@pytest.mark.parametrize("value", [0.0, 1e-4, 0.004, 0.03, 0.2, 0.39, 0.8, 1.0])
+def test_the_axis_of_the_interval_has_a_few_round_numbers_whatever_it_spans(value):
+    axis = figures.win_tie_loss(5, 90, 5, interval=(value, value, value)).layout.xaxis2
+    assert 3 <= len(axis.tickvals) <= 9
+    assert axis.ticktext[len(axis.tickvals) // 2] == "0"
+    assert {text[0] for text in axis.ticktext} == {"A", "0", "B"}
+    assert axis.ticktext[-1].startswith("A +")
+    assert axis.range[0] >= 100 * value
+
+
 def test_compare_says_when_no_query_differs(runs_root, tmp_path, monkeypatch):
     shutil.copytree(runs_root / "photos" / "lifted_loss-s0", tmp_path / "photos" / "one")
     shutil.copytree(tmp_path / "photos" / "one", tmp_path / "photos" / "two")

@@ -130,32 +130,31 @@ def _add_interval(
         hovertemplate=f"R@1 of A minus R@1 of B: {value:+.1f} points, "
         f"95% {low:+.1f} to {high:+.1f}<extra></extra>",
     )
-    reach = 1.25 * max(abs(low), abs(high), 0.4)
-    ticks = _ticks(reach)
     figure.update_layout(
         height=150,
         margin={"b": 34},
         yaxis={"domain": [0.68, 1]},
         yaxis2={"domain": [0, 0.42], "visible": False, "range": [-1, 1], "anchor": "x2"},
-        xaxis2={
-            "anchor": "y2",
-            "range": [reach, -reach],  # the side of A is that of its part of the bar
-            "gridcolor": GRID,
-            "zeroline": True,
-            "zerolinecolor": QUIET,
-            "zerolinewidth": 2,
-            "tickvals": ticks,
-            "ticktext": [f"{'A' if t > 0 else 'B'} +{abs(t):g}" if t else "0" for t in ticks],
-            "title": {"text": "how far ahead in R@1, points (95% interval)", "standoff": 4},
-        },
+        xaxis2=_lead_axis(1.25 * max(abs(low), abs(high), 0.4)),
     )
 
 
-def _ticks(reach: float) -> list[float]:
-    """Return round numbers up to a distance on both sides of zero, at most four on each."""
-    step = next(s for s in (0.2, 0.5, 1, 2, 5, 10, 20, 25) if reach / s < 5)
+def _lead_axis(reach: float) -> dict:
+    """Describe an axis of points by which A (to the left) or B is ahead, up to 125 of them."""
+    step = next(s for s in (0.2, 0.5, 1, 2, 5, 10, 25, 50) if reach / s < 5)
     n = int(reach / step)
-    return [step * i for i in range(-n, n + 1)]
+    ticks = [step * i for i in range(-n, n + 1)]
+    return {
+        "anchor": "y2",
+        "range": [reach, -reach],  # the side of A is that of its part of the bar
+        "gridcolor": GRID,
+        "zeroline": True,
+        "zerolinecolor": QUIET,
+        "zerolinewidth": 2,
+        "tickvals": ticks,
+        "ticktext": [f"{'A' if t > 0 else 'B'} +{abs(t):g}" if t else "0" for t in ticks],
+        "title": {"text": "how far ahead in R@1, points (95% interval)", "standoff": 4},
+    }
 
 
 def overlap_histogram(overlap: np.ndarray, *, height: int = 220) -> go.Figure:

@@ -14,7 +14,7 @@ CAPTION = (
     "Percent (NMI 0 to 1) ± half of the 95% interval, from a bootstrap over classes; seeds are "
     "averaged."
 )
-BOLD = "Bold: the highest; whether it is really the best, the paired tests below say."
+BOLD = "Bold: the highest, significantly so or not."
 NO_NMI_INTERVAL = (
     "NMI without ±: evaluated before there was an interval of it, or without a bootstrap; "
     "`retrieval evaluate` adds it."

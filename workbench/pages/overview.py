@@ -61,6 +61,8 @@ def overview_page() -> None:
         "Losses": lambda: table.assign(runs=table["runs"].map("; ".join)),
         "Runs": lambda: results,
     }
+    if tested(compared):
+        tables["Paired tests"] = lambda: _paired_tests(table, compared)
     with head:
         _exports(chosen, tables, compared, recall | training)
 
@@ -92,6 +94,13 @@ def _losses(chosen: Selection, table: pd.DataFrame, results: pd.DataFrame) -> No
     published_figures(chosen.comparable, chosen.protocol)
 
 
+def _paired_tests(table: pd.DataFrame, compared: Comparison) -> pd.DataFrame:
+    """Return the pairs of losses with the runs of each, whose names tell the seeds."""
+    runs = table.set_index("group")["runs"].map("; ".join)
+    pairs = compared.pairs
+    return pairs.assign(**{"runs a": pairs["a"].map(runs), "runs b": pairs["b"].map(runs)})
+
+
 def _exports(
     chosen: Selection,
     tables: dict[str, Callable[[], pd.DataFrame]],
@@ -101,7 +110,6 @@ def _exports(
     made = {title: lambda figure=figure: figure for title, figure in shown.items()}
     if tested(compared):
         made["Differences"] = lambda: matrix(compared)
-        tables = tables | {"Paired tests": lambda: compared.pairs}
     stem = file_stem(chosen, run=False)
     report = (f"{stem}-report.html", lambda: _report(chosen))
     export_menu(
