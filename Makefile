@@ -45,7 +45,7 @@ format: .venv/.dev  ## Format the code
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
 screenshots: .venv/.dev  ## Take the documentation's screenshots anew (needs Chromium and the runs)
-	$(BIN)/python -m workbench.screenshots
+	$(BIN)/python tools/screenshots.py
 
 clean:  ## Remove the environment (data and runs stay)
 	rm -rf .venv

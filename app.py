@@ -8,9 +8,9 @@ The middleware keeps the browser's history at one step per action.
 import streamlit as st
 from starlette.middleware import Middleware
 
-from workbench.history import HistoryScript
-from workbench.images import ROUTES
-from workbench.loading import open_runs_early
+from workbench.data.images import ROUTES
+from workbench.shell.history import HistoryScript
+from workbench.shell.startup import open_runs_early
 
 app = st.App(
     "workbench/shell/main.py",

@@ -11,7 +11,8 @@ from sklearn.datasets import load_sample_images
 
 from retrieval.evaluation import evaluate
 from retrieval.files import write_json
-from retrieval.runs import Neighbours, write_config
+from retrieval.runs.run import Neighbours
+from retrieval.runs.store import write_config
 
 LOSSES = ("semi_hard_triplet", "hard_triplet", "lifted_loss", "npairs_loss", "angular_loss",
           "contrastive_loss")  # fmt: skip

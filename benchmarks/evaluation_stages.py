@@ -38,9 +38,9 @@ def warm(x, codes, **options):
 
 def neighbours(x, codes, repeats, k, **_):
     """Exact neighbours (and the rank of every positive, which comes in the same pass)."""
-    from retrieval.evaluation.neighbours import search
     from retrieval.evaluation.protocol import sides
-    from retrieval.evaluation.threads import worker_pool
+    from retrieval.evaluation.search.search import search
+    from retrieval.evaluation.search.threads import worker_pool
 
     warm(x, codes, kmeans="none")
     with worker_pool() as pool:
@@ -61,9 +61,9 @@ def ranking(x, codes, repeats, **_):
 def clustering(x, codes, seeds, method, **_):
     """Our k-means for each seed, the neighbour graph being there (the search made it)."""
     from retrieval.evaluation.clustering import clustering_metrics, kmeans
-    from retrieval.evaluation.neighbours import search
     from retrieval.evaluation.protocol import sides
-    from retrieval.evaluation.threads import worker_pool
+    from retrieval.evaluation.search.search import search
+    from retrieval.evaluation.search.threads import worker_pool
 
     warm(x, codes)
     k, seconds, nmi, inertia = int(codes.max()) + 1, [], [], []

@@ -23,9 +23,9 @@ import numpy as np
 import pandas as pd
 
 from retrieval import LOSSES, TrainSettings, evaluate, load_catalog, open_run, train
-from retrieval.features import backbone_features
-from retrieval.resolve import resolve
-from retrieval.training_session import BASELINE_LOSSES
+from retrieval.embedding.features import backbone_features
+from retrieval.experiment.session import BASELINE_LOSSES
+from retrieval.settings.resolve import resolve
 
 METRICS = ("recall@1", "map@r", "nmi")
 PROTOCOLS = ("query_gallery", "leave_one_out")

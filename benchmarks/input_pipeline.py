@@ -23,7 +23,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from retrieval.input_pipeline import train_dataset
+from retrieval.input_pipeline.pipeline import train_dataset
 
 BATCH = 120
 

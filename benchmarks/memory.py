@@ -29,9 +29,9 @@ def measure(backbone: str, batch: int, size: int, chunk: int, steps: int) -> dic
     import numpy as np
     import tensorflow as tf
 
-    from retrieval.chunked_gradients import chunked_gradients
     from retrieval.losses import get_loss
     from retrieval.models import build_model
+    from retrieval.training.gradients import chunked_gradients
 
     keras.utils.set_random_seed(0)
     network = build_model(backbone, image_size=size, weights="none", normalize=True)

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from retrieval.evaluation import seeding
+from retrieval.evaluation import kmeans as seeding
 from retrieval.evaluation.clustering import clustering_metrics, kmeans
-from retrieval.evaluation.lloyd import lloyd
-from retrieval.evaluation.neighbours import search
+from retrieval.evaluation.kmeans import lloyd
 from retrieval.evaluation.protocol import sides
-from retrieval.evaluation.threads import worker_pool
+from retrieval.evaluation.search.search import search
+from retrieval.evaluation.search.threads import worker_pool
 
 N, D = 6000, 64
 

@@ -9,7 +9,6 @@ reading run folders and evaluating embeddings stays light::
 import importlib
 
 __version__ = "0.1.0"
-
 _HOME = {
     "Catalog": "retrieval.datasets.catalog",
     "DATASETS": "retrieval.datasets",
@@ -18,9 +17,9 @@ _HOME = {
     "get_loss": "retrieval.losses",
     "BACKBONES": "retrieval.models",
     "build_model": "retrieval.models",
-    "RankingModel": "retrieval.ranking_model",
+    "RankingModel": "retrieval.training.model",
     "TrainSettings": "retrieval.settings",
-    "train": "retrieval.pipeline",
+    "train": "retrieval.experiment.pipeline",
     "evaluate": "retrieval.evaluation",
     "open_run": "retrieval.runs",
     "list_runs": "retrieval.runs",

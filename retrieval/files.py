@@ -1,6 +1,10 @@
-"""Atomic writes: a reader sees the old file or the new one, never half of one."""
+"""Atomic writes: a reader sees the old file or the new one, never half of one.
+
+Where recomputable things are kept: backbone features, thumbnails.
+"""
 
 import contextlib
+import hashlib
 import json
 import os
 import tempfile
@@ -40,3 +44,14 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: object) -> None:
     """Write a JSON file atomically (indented, no NaN)."""
     write_text(path, json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def cache_folder(kind: str) -> Path:
+    """Return ``$RETRIEVAL_CACHE/<kind>`` (default ``data/.cache/<kind>``); not created here."""
+    return Path(os.environ.get("RETRIEVAL_CACHE", "data/.cache")) / kind
+
+
+def fingerprint(*parts: object) -> str:
+    """Return a short stable hash of JSON-able values, for cache keys."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -13,10 +13,10 @@ ROOT = Path(__file__).parent.parent
 @pytest.mark.parametrize(
     "modules",
     [
-        "retrieval, retrieval.evaluation, retrieval.runs, retrieval.finish, retrieval.cli",
-        "retrieval.datasets, retrieval.projection, retrieval.importing, retrieval.tables",
-        "workbench, workbench.figures, workbench.loading, workbench.state",
-        "workbench.pages, workbench.images, workbench.notes",
+        "retrieval, retrieval.evaluation, retrieval.runs.run, retrieval.runs.evaluate, retrieval.cli.main",
+        "retrieval.datasets, retrieval.projection, retrieval.runs.importing, retrieval.report.terminal",
+        "workbench, workbench.figures, workbench.data.loading, workbench.session.selection",
+        "workbench.pages, workbench.data.images, workbench.data.notes",
     ],
 )
 def test_looking_never_loads_tensorflow(modules):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from retrieval.cli import app
+from retrieval.cli.main import app
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -20,14 +20,13 @@ from retrieval.datasets import (
     stanford_online_products,
     typefaces,
 )
+from retrieval.datasets.base import Dataset
 from retrieval.datasets.catalog import Catalog
 from retrieval.datasets.checks import check_catalog, check_files
-from retrieval.datasets.entry import Dataset
 from retrieval.datasets.official import is_standin
 from retrieval.errors import UserError, no_such_option, unknown_option
 
 __all__ = ["DATASETS", "Catalog", "Dataset", "fetch_dataset", "list_datasets", "load_catalog"]
-
 DATASETS: dict[str, Dataset] = {
     entry.name: entry
     for entry in (

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from retrieval.datasets.base import Dataset
 from retrieval.datasets.catalog import Catalog, make_catalog
-from retrieval.datasets.entry import Dataset
 from retrieval.datasets.official import Counts, load_official
 from retrieval.errors import UserError
 

@@ -1,4 +1,7 @@
-"""Are the files there, readable and enough? Each problem is one line that names the file."""
+"""Are the files there, readable and enough? Each problem is one line that names the file.
+
+Does every bounding box show a part of its image? What a box does not show is trained on.
+"""
 
 import os
 from collections import Counter, defaultdict
@@ -11,11 +14,44 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from retrieval.cache import cache_folder, fingerprint
-from retrieval.datasets.box_checks import check_boxes
 from retrieval.datasets.catalog import Catalog, crop_boxes
 from retrieval.errors import UserError, counted
-from retrieval.files import write_text
+from retrieval.files import cache_folder, fingerprint, write_text
+
+
+def check_boxes(paths: Sequence[str], boxes: np.ndarray) -> None:
+    """Check that boxes overlap their images; only the images' headers are read.
+
+    Args:
+        paths: Absolute paths of n readable images.
+        boxes: (n, 4): x, y, width, height in pixels.
+
+    Raises:
+        UserError: Names the first image whose box is empty or outside it, and counts the others.
+    """
+    with ThreadPoolExecutor(8) as pool:
+        sizes = np.array(list(pool.map(_size, paths)))
+    start, stop = np.maximum(boxes[:, :2], 0), np.minimum(boxes[:, :2] + boxes[:, 2:], sizes)
+    bad = np.flatnonzero(~(stop > start).all(axis=1))  # ~ so that a NaN is bad too
+    if len(bad):
+        row = bad[0]
+        box = ", ".join(f"{value:g}" for value in boxes[row])
+        size = f"{sizes[row, 0]} x {sizes[row, 1]}"
+        empty = (boxes[row, 2:] <= 0).any()
+        fault = "is empty" if empty else f"lies outside the image of {size} pixels"
+        others = counted(len(bad) - 1, "more box is", "more boxes are")
+        more = f"; {others} at fault" if len(bad) > 1 else ""
+        raise UserError(
+            f"{paths[row]}: its bounding box (x, y, width, height = {box}) {fault}"
+            f"{more}: correct the data set's list of "
+            "boxes, or use the images whole (boxes=false)"
+        )
+
+
+def _size(path: str) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size
+
 
 FORMATS = {"JPEG": (".jpg", ".jpeg"), "PNG": (".png",), "GIF": (".gif",)}
 IMAGE_SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
@@ -183,7 +219,7 @@ def image_problem(path: str) -> str | None:
 def _is_turned_elsewhere(image: Image.Image, kind: str) -> bool:
     """Tell whether an image has an orientation that viewers heed and the input pipeline does not.
 
-    That one turns JPEGs by their EXIF part; see :mod:`retrieval.orientation`.
+    That one turns JPEGs by their EXIF part; see :mod:`retrieval.input_pipeline.decoding`.
     """
     exif = "exif" in image.info
     if (exif and kind == "JPEG") or not (exif or "xmp" in image.info):

@@ -4,9 +4,9 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
+from retrieval.datasets.base import Dataset
 from retrieval.datasets.catalog import Catalog, make_catalog
 from retrieval.datasets.checks import IMAGE_SUFFIXES, drop_singletons, scan_files
-from retrieval.datasets.entry import Dataset
 from retrieval.datasets.folder import check_singletons
 from retrieval.datasets.splits import ClassList, split_classes
 from retrieval.errors import UserError, counted

@@ -6,11 +6,10 @@ The split of the field (Song et al., CVPR 2016): the first 100 classes train, th
 
 from pathlib import Path
 
+from retrieval.datasets.base import Dataset
 from retrieval.datasets.catalog import Catalog, make_catalog
-from retrieval.datasets.entry import Dataset
 from retrieval.datasets.fetching import PublicArchive, fetch_archive
-from retrieval.datasets.official import Counts, first_existing, load_official
-from retrieval.datasets.tables import read_table
+from retrieval.datasets.official import Counts, first_existing, load_official, read_table
 from retrieval.errors import UserError
 
 COUNTS = Counts(train_images=5864, test_images=5924, train_classes=100, test_classes=100)

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
+from retrieval.datasets.base import Dataset
 from retrieval.datasets.catalog import SPLITS, Catalog, make_catalog
 from retrieval.datasets.checks import IMAGE_SUFFIXES, drop_singletons
-from retrieval.datasets.entry import Dataset
 from retrieval.datasets.splits import ClassList, split_classes
 from retrieval.errors import UserError, counted, unknown_option
 

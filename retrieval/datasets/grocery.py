@@ -10,8 +10,8 @@ import csv
 from pathlib import Path
 
 from retrieval.datasets.archives import read_manifest
+from retrieval.datasets.base import Dataset
 from retrieval.datasets.catalog import Catalog, make_catalog
-from retrieval.datasets.entry import Dataset
 from retrieval.datasets.fetching import PublicArchive, fetch_archive
 from retrieval.datasets.official import check_counts, counts_at, is_standin
 from retrieval.errors import UserError

@@ -5,10 +5,9 @@ The official protocol is query -> gallery; the test split carries both roles.
 
 from pathlib import Path
 
+from retrieval.datasets.base import Dataset
 from retrieval.datasets.catalog import Catalog, make_catalog
-from retrieval.datasets.entry import Dataset
-from retrieval.datasets.official import Counts, first_existing, load_official
-from retrieval.datasets.tables import read_table
+from retrieval.datasets.official import Counts, first_existing, load_official, read_table
 from retrieval.errors import UserError
 
 COUNTS = Counts(

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from retrieval.datasets.base import Dataset
 from retrieval.datasets.catalog import Catalog, make_catalog
-from retrieval.datasets.entry import Dataset
 from retrieval.datasets.fetching import PublicArchive, fetch_archive
 from retrieval.datasets.folder import class_images
 from retrieval.datasets.official import Counts, check_counts, counts_at

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from retrieval.datasets.base import Dataset
 from retrieval.datasets.catalog import Catalog, make_catalog
-from retrieval.datasets.entry import Dataset
 from retrieval.datasets.fetching import PublicArchive, fetch_archive
-from retrieval.datasets.official import Counts, first_existing, load_official
-from retrieval.datasets.tables import read_table
+from retrieval.datasets.official import Counts, first_existing, load_official, read_table
 
 COUNTS = Counts(train_images=59551, test_images=60502, train_classes=11318, test_classes=11316)
 FOLDER = "Stanford_Online_Products"

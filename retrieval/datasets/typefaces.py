@@ -10,8 +10,8 @@ import tempfile
 import unicodedata
 from pathlib import Path
 
+from retrieval.datasets.base import Dataset
 from retrieval.datasets.catalog import Catalog, make_catalog
-from retrieval.datasets.entry import Dataset
 from retrieval.datasets.glyphs import FACES, draw_face, face_characters, font_versions
 from retrieval.errors import UserError, unknown_option
 from retrieval.files import write_json

@@ -14,12 +14,12 @@ import numpy as np
 
 from retrieval.errors import UserError, unknown_option
 from retrieval.evaluation.checks import check_shapes, class_codes
-from retrieval.evaluation.distances import DOT, SQUARED, kind_of, normalise
-from retrieval.evaluation.gallery import take
-from retrieval.evaluation.neighbours import search
 from retrieval.evaluation.protocol import Sides, sides
 from retrieval.evaluation.ranking import check_ks
-from retrieval.evaluation.threads import worker_pool
+from retrieval.evaluation.search.distances import DOT, SQUARED, kind_of, normalise
+from retrieval.evaluation.search.plan import take
+from retrieval.evaluation.search.search import search
+from retrieval.evaluation.search.threads import worker_pool
 
 INDEXES = ("hnsw", "ivf")
 CHUNK = 65_536  # rows added to an index, or searched, at a time

@@ -8,7 +8,7 @@ from scipy import sparse
 from scipy.special import gammaln, xlogy
 
 from retrieval.errors import unknown_option
-from retrieval.evaluation.bootstrap import class_weights, percentile_interval
+from retrieval.evaluation.statistics import class_weights, percentile_interval
 
 METHODS = ("greedy k-means++", "random", "none")
 
@@ -59,13 +59,14 @@ def kmeans(
         method: ``greedy k-means++`` or ``random``: distinct points drawn evenly, as faiss does.
         seed: Seed of the start.
         ids: int, (n, m), nearest neighbours of each point, from which greedy k-means++ is computed
-            where that is as good and faster (see :mod:`retrieval.evaluation.seeding`).
+            where that is as good and faster (see :mod:`retrieval.evaluation.kmeans`).
         pool: Worker threads.
 
     Returns:
         The clustering.
     """
-    from retrieval.evaluation import lloyd, seeding
+    from retrieval.evaluation import kmeans as lloyd
+    from retrieval.evaluation import kmeans as seeding
 
     points = np.require(points, np.float32, ["C", "W", "E"])
     n, k = len(points), min(k, len(points))

@@ -8,15 +8,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from retrieval.errors import UserError
-from retrieval.evaluation import bootstrap, clustering
+from retrieval.evaluation import clustering
+from retrieval.evaluation import statistics as bootstrap
 from retrieval.evaluation.checks import check_shapes, class_codes
-from retrieval.evaluation.distances import kind_of, normalise
 from retrieval.evaluation.geometry import HUB_K, geometry
-from retrieval.evaluation.neighbours import Ranking, search
 from retrieval.evaluation.protocol import Protocol, Sides, check_no_positive, sides
 from retrieval.evaluation.ranking import check_ks, recall_at
 from retrieval.evaluation.results import Result
-from retrieval.evaluation.threads import worker_pool
+from retrieval.evaluation.search.distances import kind_of, normalise
+from retrieval.evaluation.search.plan import Ranking
+from retrieval.evaluation.search.search import search
+from retrieval.evaluation.search.threads import worker_pool
 
 MEANS = ("r_precision", "map@r", "map", "mrr")
 
@@ -147,7 +149,9 @@ def find_clusters(
     Raises:
         UserError: The result to reuse is of other items or options.
     """
-    from retrieval.evaluation import seeding  # compiled loops: loading Numba takes a moment
+    from retrieval.evaluation import (
+        kmeans as seeding,  # compiled loops: loading Numba takes a moment
+    )
 
     if reuse is not None:
         known, n = reuse.protocol, len(codes)

@@ -2,14 +2,16 @@
 
 All figures use L2-normalised rows, so that they compare across losses, except the hubness and
 near-duplicates of the search itself.
+
+Collapse: all embeddings (nearly) equal. Its metrics look like any others, so it is said.
 """
 
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from retrieval.evaluation.distances import normalise
-from retrieval.evaluation.neighbours import Ranking
+from retrieval.evaluation.search.distances import normalise
+from retrieval.evaluation.search.plan import Ranking
 
 MOST = 131_072  # items; of more, a seeded sample stands for all in the figures of pairs
 SAMPLE = 4096  # items whose pairs stand for all pairs in the uniformity
@@ -179,3 +181,44 @@ def hubness(ids: np.ndarray, n_gallery: int) -> dict[str, float]:
         "hubness": float(third / variance**1.5) if variance > 1e-12 else 0.0,
         "share_never_retrieved": float(never / n_gallery),
     }
+
+
+COLLAPSED = 1e-3  # relative spread
+BLOCK = 8192  # rows
+
+
+def relative_spread(embeddings: np.ndarray, distance: str) -> float:
+    """Return how far embeddings lie from their mean, relative to their length (both RMS).
+
+    What :func:`retrieval.training.model.relative_spread` is for a batch, of everything evaluated.
+
+    Args:
+        embeddings: float, (n, d).
+        distance: Distance of the evaluation; under ``cosine`` only directions count.
+
+    Returns:
+        0 if all embeddings are equal (collapse); about 1 is usual.
+    """
+    rows = normalise(embeddings) if distance == "cosine" else embeddings
+    mean = rows.mean(axis=0, dtype=np.float64)
+    within = total = 0.0
+    for start in range(0, len(rows), BLOCK):
+        part = np.asarray(rows[start : start + BLOCK], np.float64)
+        within += np.square(part - mean).sum()
+        total += np.square(part).sum()
+    return float(np.sqrt(within / total)) if total > 0 else 0.0
+
+
+def is_collapsed(entry: dict) -> bool:
+    """Tell whether a result in ``metrics.json`` is of a collapsed run; False where not measured."""
+    spread = (entry.get("geometry") or {}).get("relative_spread")
+    return isinstance(spread, (int, float)) and spread < COLLAPSED
+
+
+def collapse_line(spread: float) -> str:
+    """Return the sentence that says so and what to try."""
+    return (
+        f"collapsed: all test embeddings are nearly equal (relative spread {spread:.1e}), so its "
+        "figures mean little; try pretrained weights, more steps (trained from nothing, batch "
+        "normalisation settles late), a lower learning rate or a smaller margin"
+    )

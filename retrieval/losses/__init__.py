@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from retrieval.errors import UserError, unknown_option
-from retrieval.losses.entry import LossEntry
+from retrieval.losses.registry import LossEntry
 
 if TYPE_CHECKING:
     import keras
@@ -135,7 +135,6 @@ _ENTRIES = (
         "Xuan, Stylianou, Pless 2020: Improved Embeddings with Easy Positive Triplet Mining, WACV",
     ),
 )  # fmt: skip
-
 LOSSES: dict[str, LossEntry] = {entry.name: entry for entry in _ENTRIES}
 
 

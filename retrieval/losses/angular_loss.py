@@ -6,10 +6,9 @@ import keras
 import tensorflow as tf
 
 from retrieval.losses.base import RankingLoss
-from retrieval.losses.layout import alternate_rows
-from retrieval.losses.masks import masked_logsumexp, mean_over
 from retrieval.losses.npairs_loss import same_labels, softmax_to_targets
-from retrieval.losses.options import check_choice, check_number
+from retrieval.losses.ops.pairs import alternate_rows, masked_logsumexp, mean_over
+from retrieval.validation import check_choice, check_number
 
 FORMS = ("softmax", "log_sum")
 

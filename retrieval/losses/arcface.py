@@ -5,9 +5,9 @@ import math
 import keras
 import tensorflow as tf
 
-from retrieval.losses.distances import add_angle
-from retrieval.losses.options import check_number
+from retrieval.losses.ops.distances import add_angle
 from retrieval.losses.proxies import ProxyLoss, class_cross_entropy, one_hot_mask
+from retrieval.validation import check_number
 
 
 @keras.saving.register_keras_serializable(package="retrieval")

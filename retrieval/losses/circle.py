@@ -4,9 +4,9 @@ import keras
 import tensorflow as tf
 
 from retrieval.losses.base import PairLoss
-from retrieval.losses.distances import cosines
-from retrieval.losses.masks import Pairs, masked_logsumexp, mean_over
-from retrieval.losses.options import check_number
+from retrieval.losses.ops.distances import cosines
+from retrieval.losses.ops.pairs import Pairs, masked_logsumexp, mean_over
+from retrieval.validation import check_number
 
 
 @keras.saving.register_keras_serializable(package="retrieval")

@@ -4,13 +4,11 @@ import keras
 import tensorflow as tf
 
 from retrieval.losses.base import PairLoss
-from retrieval.losses.distances import squared_distances
-from retrieval.losses.layout import block_pairs
-from retrieval.losses.masks import Pairs, mean_over
-from retrieval.losses.options import check_choice, check_number
+from retrieval.losses.ops.distances import squared_distances
+from retrieval.losses.ops.pairs import Pairs, block_pairs, mean_over
+from retrieval.validation import check_choice, check_number
 
 FORMATIONS = ("blocks", "all", "active")
-
 # Inside the square root: keeps the gradient finite for coinciding pairs.
 EPSILON = 1e-5
 
@@ -27,7 +25,7 @@ class Contrastive(PairLoss):
         margin: m.
         pairs: Which pairs P: ``blocks`` takes B / 2 pairs off the order of the rows, half of them
             positive if the batch has four rows per class (see
-            :func:`retrieval.losses.layout.block_pairs`); ``all`` takes every pair, weighting the
+            :func:`retrieval.losses.ops.pairs.block_pairs`); ``all`` takes every pair, weighting the
             mean of the positives and the mean of the negatives by one half each; ``active`` leaves
             negatives beyond the margin out of their mean, so that few close ones weigh as much.
         power: Exponent of d and of the hinge: 2 as in the paper, or 1. ``pairs="active", power=1``

@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
-from retrieval.losses.options import check_number
 from retrieval.losses.proxies import ProxyLoss, class_cross_entropy, one_hot_mask
+from retrieval.validation import check_number
 
 
 @keras.saving.register_keras_serializable(package="retrieval")

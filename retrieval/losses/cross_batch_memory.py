@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from retrieval.errors import UserError
 from retrieval.losses.base import PairLoss, RankingLoss
-from retrieval.losses.batch import at_least_one_row
-from retrieval.losses.options import check_integer, check_number
+from retrieval.losses.ops.inputs import at_least_one_row
+from retrieval.validation import check_integer, check_number
 
 
 @keras.saving.register_keras_serializable(package="retrieval")

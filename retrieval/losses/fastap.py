@@ -4,10 +4,10 @@ import keras
 import tensorflow as tf
 
 from retrieval.losses.base import PairLoss
-from retrieval.losses.distances import cosines
-from retrieval.losses.histograms import row_histograms
-from retrieval.losses.masks import Pairs, mean_over
-from retrieval.losses.options import check_integer
+from retrieval.losses.ops.distances import cosines
+from retrieval.losses.ops.histograms import row_histograms
+from retrieval.losses.ops.pairs import Pairs, mean_over
+from retrieval.validation import check_integer
 
 
 @keras.saving.register_keras_serializable(package="retrieval")

@@ -4,10 +4,10 @@ import keras
 import tensorflow as tf
 
 from retrieval.losses.base import PairLoss
-from retrieval.losses.distances import DISTANCES, paired_distances, rank_distances
-from retrieval.losses.masks import Pairs, mean_over
-from retrieval.losses.options import apply_margin, check_choice, check_margin
-from retrieval.mining import batch_hard, easy_positive
+from retrieval.losses.miners import batch_hard, easy_positive
+from retrieval.losses.ops.distances import DISTANCES, paired_distances, rank_distances
+from retrieval.losses.ops.pairs import Pairs, apply_margin, mean_over
+from retrieval.validation import check_choice, check_margin
 
 MINERS = {"hardest": batch_hard, "easiest": easy_positive}
 

@@ -4,9 +4,9 @@ import keras
 import tensorflow as tf
 
 from retrieval.losses.base import RankingLoss
-from retrieval.losses.distances import euclidean_distances
-from retrieval.losses.masks import LOG_ZERO, masked_logsumexp, mean_over, pairs_within
-from retrieval.losses.options import check_number
+from retrieval.losses.ops.distances import euclidean_distances
+from retrieval.losses.ops.pairs import LOG_ZERO, masked_logsumexp, mean_over, pairs_within
+from retrieval.validation import check_number
 
 
 @keras.saving.register_keras_serializable(package="retrieval")

@@ -4,11 +4,11 @@ import keras
 import tensorflow as tf
 
 from retrieval.losses.base import PairLoss
-from retrieval.losses.distances import euclidean_distances
-from retrieval.losses.masks import Pairs
-from retrieval.losses.options import check_flag, check_integer, check_number
+from retrieval.losses.miners import Triplets, distance_weighted
+from retrieval.losses.ops.distances import euclidean_distances
+from retrieval.losses.ops.pairs import Pairs
 from retrieval.losses.proxies import checked_class_indices
-from retrieval.mining import Triplets, distance_weighted
+from retrieval.validation import check_flag, check_integer, check_number
 
 
 @keras.saving.register_keras_serializable(package="retrieval")
@@ -20,7 +20,8 @@ class MarginLoss(PairLoss):
             + [\beta - D_{an} + \alpha]_+ + \nu \beta \right)
 
     with Euclidean D on unit embeddings. Every positive pair draws one negative n, see
-    :func:`retrieval.mining.distance_weighted`. M counts the hinges that are not 0. The boundary
+    :func:`retrieval.losses.miners.distance_weighted`. M counts the hinges that are not 0. The
+    boundary
     beta is learned, either one or one per class.
 
     The learned beta trains with :class:`retrieval.RankingModel` (as in ``retrieval train``); plain

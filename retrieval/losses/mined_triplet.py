@@ -6,16 +6,7 @@ import keras
 import tensorflow as tf
 
 from retrieval.losses.base import PairLoss
-from retrieval.losses.distances import (
-    DISTANCES,
-    all_distances,
-    cosines,
-    euclidean_distances,
-    unit_rows,
-)
-from retrieval.losses.masks import Pairs, mean_over
-from retrieval.losses.options import apply_margin, check_choice, check_integer, check_margin
-from retrieval.mining import (
+from retrieval.losses.miners import (
     Triplets,
     batch_hard,
     distance_weighted,
@@ -23,6 +14,15 @@ from retrieval.mining import (
     multi_similarity_triplets,
     semi_hard,
 )
+from retrieval.losses.ops.distances import (
+    DISTANCES,
+    all_distances,
+    cosines,
+    euclidean_distances,
+    unit_rows,
+)
+from retrieval.losses.ops.pairs import Pairs, apply_margin, mean_over
+from retrieval.validation import check_choice, check_integer, check_margin
 
 
 def _distance_weighted(pairs: Pairs, _: tf.Tensor, seed: tf.Tensor | None) -> Triplets:

@@ -4,10 +4,10 @@ import keras
 import tensorflow as tf
 
 from retrieval.losses.base import PairLoss
-from retrieval.losses.distances import cosines
-from retrieval.losses.masks import Pairs, masked_logsumexp
-from retrieval.losses.options import check_number
-from retrieval.mining import multi_similarity_pairs
+from retrieval.losses.miners import multi_similarity_pairs
+from retrieval.losses.ops.distances import cosines
+from retrieval.losses.ops.pairs import Pairs, masked_logsumexp
+from retrieval.validation import check_number
 
 
 @keras.saving.register_keras_serializable(package="retrieval")

@@ -4,9 +4,8 @@ import keras
 import tensorflow as tf
 
 from retrieval.losses.base import RankingLoss
-from retrieval.losses.layout import alternate_rows
-from retrieval.losses.masks import mean_over
-from retrieval.losses.options import check_number
+from retrieval.losses.ops.pairs import alternate_rows, mean_over
+from retrieval.validation import check_number
 
 
 @keras.saving.register_keras_serializable(package="retrieval")

@@ -5,8 +5,8 @@ import tensorflow as tf
 
 from retrieval.errors import UserError
 from retrieval.losses.base import RankingLoss
-from retrieval.losses.distances import unit_rows
-from retrieval.losses.options import check_integer, check_number
+from retrieval.losses.ops.distances import unit_rows
+from retrieval.validation import check_integer, check_number
 
 
 class ProxyLoss(RankingLoss):

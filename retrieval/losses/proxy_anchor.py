@@ -3,9 +3,9 @@
 import keras
 import tensorflow as tf
 
-from retrieval.losses.masks import masked_logsumexp, mean_over
-from retrieval.losses.options import check_number
+from retrieval.losses.ops.pairs import masked_logsumexp, mean_over
 from retrieval.losses.proxies import ProxyLoss
+from retrieval.validation import check_number
 
 
 @keras.saving.register_keras_serializable(package="retrieval")

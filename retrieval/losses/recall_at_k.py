@@ -8,10 +8,10 @@ import tensorflow as tf
 
 from retrieval.errors import UserError
 from retrieval.losses.base import PairLoss
-from retrieval.losses.distances import cosines
-from retrieval.losses.masks import Pairs, mean_over
-from retrieval.losses.options import check_integer, check_number
-from retrieval.losses.soft_ranks import soft_ranks
+from retrieval.losses.ops.distances import cosines
+from retrieval.losses.ops.pairs import Pairs, mean_over
+from retrieval.losses.ops.soft_ranks import soft_ranks
+from retrieval.validation import check_integer, check_number
 
 
 @keras.saving.register_keras_serializable(package="retrieval")

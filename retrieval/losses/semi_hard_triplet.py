@@ -4,10 +4,10 @@ import keras
 import tensorflow as tf
 
 from retrieval.losses.base import PairLoss
-from retrieval.losses.distances import squared_distances
-from retrieval.losses.masks import Pairs, mean_over
-from retrieval.losses.options import apply_margin, check_margin
-from retrieval.mining import semi_hard
+from retrieval.losses.miners import semi_hard
+from retrieval.losses.ops.distances import squared_distances
+from retrieval.losses.ops.pairs import Pairs, apply_margin, mean_over
+from retrieval.validation import check_margin
 
 
 @keras.saving.register_keras_serializable(package="retrieval")

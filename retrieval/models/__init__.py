@@ -13,6 +13,7 @@ from retrieval.errors import UserError, unknown_option
 if TYPE_CHECKING:
     import keras
 
+
 __all__ = ["BACKBONES", "HEADS", "Backbone", "Head", "build_backbone", "build_head", "build_model"]
 
 
@@ -104,7 +105,6 @@ BACKBONES: dict[str, Backbone] = {
     "convnext_tiny": Backbone(_application("ConvNeXtTiny"), 224, 768, "Liu 2022; Keras"),
     "dinov2_small": Backbone(_own("dinov2"), 224, 384, "Oquab 2024, ViT-S/14; keras-hub"),
 }
-
 HEADS: dict[str, Head] = {
     "direct": Head(),
     "direct_normalize": Head(normalize=True),

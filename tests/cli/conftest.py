@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from retrieval.cli import main
+from retrieval.cli.main import main
 
 
 @pytest.fixture(autouse=True)

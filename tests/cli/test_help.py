@@ -2,7 +2,7 @@
 
 import pytest
 
-from retrieval.cli import app
+from retrieval.cli.main import app
 
 COMMANDS = [c.name or c.callback.__name__ for c in app.registered_commands]
 
@@ -23,7 +23,7 @@ def test_every_command_explains_itself(retrieval, command):
 def test_train_help_names_every_setting_and_its_default(retrieval):
     import dataclasses
 
-    from retrieval.settings import TrainSettings
+    from retrieval.settings.schema import TrainSettings
 
     out = " ".join(retrieval("train", "--help")[1].split())
     for field in dataclasses.fields(TrainSettings):

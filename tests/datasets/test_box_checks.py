@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from retrieval.datasets import load_catalog
-from retrieval.datasets.box_checks import check_boxes
-from retrieval.datasets.standin import write_standin
+from retrieval.datasets.checks import check_boxes
+from retrieval.datasets.placeholder import write_standin
 from retrieval.errors import UserError
 from tests.datasets.conftest import write_photo
 

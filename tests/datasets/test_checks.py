@@ -13,8 +13,8 @@ from retrieval.datasets.checks import (
     image_problem,
     scan_files,
 )
-from retrieval.decoding import read_square
 from retrieval.errors import UserError
+from retrieval.input_pipeline.decoding import read_square
 from tests.datasets.conftest import write_classes, write_photo
 
 

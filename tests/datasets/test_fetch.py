@@ -16,7 +16,7 @@ from retrieval.datasets import (
     stanford_online_products,
 )
 from retrieval.datasets.official import Counts
-from retrieval.datasets.standin import write_standin
+from retrieval.datasets.placeholder import write_standin
 from retrieval.errors import UserError
 from tests.datasets.conftest import below, write_photo
 

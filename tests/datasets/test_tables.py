@@ -2,7 +2,7 @@
 
 import pytest
 
-from retrieval.datasets.tables import read_table
+from retrieval.datasets.official import read_table
 from retrieval.errors import UserError
 
 COLUMNS = {"id": int, "path": str, "x": float}

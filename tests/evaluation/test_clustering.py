@@ -11,17 +11,18 @@ from sklearn import metrics as sk
 from sklearn.cluster import KMeans
 
 from retrieval.errors import UserError
-from retrieval.evaluation import evaluate, seeding
+from retrieval.evaluation import evaluate
+from retrieval.evaluation import kmeans as seeding
 from retrieval.evaluation.clustering import (
     clustering_metrics,
     expected_mutual_information,
     kmeans,
     nmi_interval,
 )
-from retrieval.evaluation.lloyd import lloyd
-from retrieval.evaluation.neighbours import search
+from retrieval.evaluation.kmeans import lloyd
 from retrieval.evaluation.protocol import sides
-from retrieval.evaluation.threads import worker_pool
+from retrieval.evaluation.search.search import search
+from retrieval.evaluation.search.threads import worker_pool
 
 PARTITIONS = st.integers(1, 60).flatmap(
     lambda n: st.tuples(*[st.lists(st.integers(0, 12), min_size=n, max_size=n)] * 2)

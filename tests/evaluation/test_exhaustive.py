@@ -5,9 +5,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from retrieval.evaluation import block, evaluate, neighbours
-from retrieval.evaluation.distances import DISTANCES
+from retrieval.evaluation import evaluate
 from retrieval.evaluation.protocol import ROLES
+from retrieval.evaluation.search import block
+from retrieval.evaluation.search import plan as neighbours
+from retrieval.evaluation.search.distances import DISTANCES
 from tests.evaluation.oracle import evaluate_slowly
 
 KS = (1, 2, 5, 1000)

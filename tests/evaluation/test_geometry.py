@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from retrieval.evaluation import evaluate, geometry
-from retrieval.evaluation.threads import worker_pool
+from retrieval.evaluation.search.threads import worker_pool
 
 QUIET = {"kmeans": "none", "n_bootstrap": 0}
 

@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval.evaluation import block, evaluate, neighbours
-from retrieval.evaluation.distances import DISTANCES
+from retrieval.evaluation import evaluate
+from retrieval.evaluation.search import block
+from retrieval.evaluation.search import plan as neighbours
+from retrieval.evaluation.search.distances import DISTANCES
 
 QUIET = {"kmeans": "none", "n_bootstrap": 0}
 

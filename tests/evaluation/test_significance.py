@@ -6,13 +6,15 @@ from scipy import stats
 
 from retrieval.errors import UserError
 from retrieval.evaluation import compare, evaluate
-from retrieval.evaluation.bootstrap import bootstrap_means, class_sums, percentile_interval
-from retrieval.evaluation.paired_tests import (
+from retrieval.evaluation.statistics import (
+    bootstrap_means,
     bootstrap_p,
+    class_sums,
     holm,
     mcnemar,
     mean_interval,
     paired_p,
+    percentile_interval,
     resamples,
     welch_p,
 )

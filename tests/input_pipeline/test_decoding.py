@@ -5,9 +5,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from retrieval.decoding import decode, read_square, resize
-from retrieval.input_pipeline import eval_dataset
-from retrieval.orientation import orientation
+from retrieval.input_pipeline.decoding import decode, orientation, read_square, resize
+from retrieval.input_pipeline.pipeline import eval_dataset
 
 
 def scene(height: int, width: int) -> np.ndarray:

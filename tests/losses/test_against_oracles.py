@@ -5,13 +5,13 @@ import pytest
 import tensorflow as tf
 
 from retrieval.losses import LOSSES, get_loss
-from retrieval.losses.distances import (
+from retrieval.losses.miners import distance_weighted
+from retrieval.losses.ops.distances import (
     DISTANCES,
     all_distances,
     euclidean_distances,
     paired_distances,
 )
-from retrieval.mining import distance_weighted
 from tests.losses.oracles import ORACLES
 
 SIZE = 3

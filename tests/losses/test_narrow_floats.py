@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from retrieval.losses import LOSSES, get_loss
-from retrieval.losses.batch import read_embeddings
+from retrieval.losses.ops.inputs import read_embeddings
 from tests.losses.helpers import built
 from tests.losses.test_compiled import value_and_gradient
 

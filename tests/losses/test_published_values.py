@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from retrieval.losses import get_loss
-from retrieval.losses.masks import mean_over
 from retrieval.losses.npairs_loss import weighted_cross_entropy
+from retrieval.losses.ops.pairs import mean_over
 
 CORNERS = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]], np.float32)
 

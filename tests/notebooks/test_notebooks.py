@@ -7,7 +7,7 @@ import pytest
 from jupyter_client import KernelManager
 from nbclient import NotebookClient
 
-from retrieval.runs import list_runs
+from retrieval.runs.store import list_runs
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 RUNS = {

@@ -4,9 +4,9 @@ import pytest
 
 from retrieval.errors import UserError
 from retrieval.losses import LOSSES
-from retrieval.recipes import load_recipe, recipe_names
-from retrieval.resolve import check_names
-from retrieval.settings import TrainSettings
+from retrieval.settings.checks import check_names
+from retrieval.settings.recipes import load_recipe, recipe_names
+from retrieval.settings.schema import TrainSettings
 
 
 @pytest.mark.parametrize(

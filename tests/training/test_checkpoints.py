@@ -4,7 +4,7 @@ import keras
 import pytest
 
 from retrieval import RankingModel
-from retrieval.checkpoints import restore_checkpoint, save_checkpoint
+from retrieval.training.checkpoints import restore_checkpoint, save_checkpoint
 
 
 @pytest.fixture

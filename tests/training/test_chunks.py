@@ -12,10 +12,11 @@ from retrieval import load_catalog
 from retrieval.errors import UserError
 from retrieval.losses import get_loss
 from retrieval.models import BACKBONES, build_backbone
-from retrieval.ranking_model import RankingModel
-from retrieval.resolve import check_names, resolve
-from retrieval.training import build_ranking_model, fit
-from retrieval.training_data import prepare_data
+from retrieval.settings.checks import check_names
+from retrieval.settings.resolve import resolve
+from retrieval.training.data import prepare_data
+from retrieval.training.fit import build_ranking_model, fit
+from retrieval.training.model import RankingModel
 
 pytestmark = pytest.mark.usefixtures("two_blocks")
 

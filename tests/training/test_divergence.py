@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from retrieval import open_run
-from retrieval.callbacks import out_of_patience
-from retrieval.checkpoints import read_index
 from retrieval.errors import UserError
-from retrieval.history import History
-from retrieval.pipeline import train
-from retrieval.runs import partial_path
+from retrieval.experiment.pipeline import train
+from retrieval.runs.store import partial_path
+from retrieval.training.callbacks import out_of_patience
+from retrieval.training.checkpoints import read_index
+from retrieval.training.history import History
 
 pytestmark = pytest.mark.usefixtures("two_blocks")
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("two_blocks")
 @pytest.fixture
 def broken_after(monkeypatch):
     """Make a weight NaN in one step, as a gradient that overflows would."""
-    from retrieval.callbacks import RecordSteps
+    from retrieval.training.callbacks import RecordSteps
 
     record = RecordSteps.on_train_batch_end
 
@@ -97,7 +97,7 @@ def test_the_error_names_the_first_files_of_the_batch_and_the_list_of_all(
 def test_the_error_has_a_line_of_its_own_below_the_bar(
     tiny, tmp_path, broken_after, monkeypatch, capsys
 ):
-    from retrieval import cli
+    from retrieval.cli import main as cli
 
     broken_after(10)
     flags = [f"--{k.replace('_', '-')}={v}" for k, v in tiny.to_mapping().items()
@@ -124,7 +124,7 @@ def test_patience_counts_evaluations_since_the_best(tmp_path):
 
 def test_float16_scales_its_loss_and_continues(tiny, tmp_path, monkeypatch):
     as_if = SimpleNamespace(config=SimpleNamespace(list_physical_devices=lambda _: ["GPU"]))
-    monkeypatch.setattr("retrieval.precision.tf", as_if)
+    monkeypatch.setattr("retrieval.models.precision.tf", as_if)
     settings = tiny.with_(mixed_precision=True, steps=16)
     whole = open_run(train(settings, runs=tmp_path, name="whole", progress=False))
     assert np.isfinite(whole.history["loss"]).all()

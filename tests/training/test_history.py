@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from retrieval.callbacks import out_of_patience
-from retrieval.history import History
+from retrieval.training.callbacks import out_of_patience
+from retrieval.training.history import History
 
 
 def evaluated(history: History, step: int, value: float) -> None:

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from retrieval import open_run
-from retrieval.evolution import snapshots
-from retrieval.finish import evaluate_run
-from retrieval.pipeline import train
-from tests.training.test_interrupted import Killed, cut_off_at
-from workbench import projections
+from retrieval.experiment.pipeline import train
+from retrieval.projection import snapshots
+from retrieval.runs.evaluate import evaluate_run
+from tests.experiment.test_interrupted import Killed, cut_off_at
+from workbench.data import projections
 
 pytestmark = pytest.mark.usefixtures("two_blocks")
 

@@ -9,12 +9,12 @@ from tensorflow.python.client import device_lib
 
 from retrieval import TrainSettings, load_catalog
 from retrieval.errors import UserError
-from retrieval.interrupted import start_partial
-from retrieval.memory_check import GIB, available_memory, check_memory, host_bytes
-from retrieval.memory_estimate import SLOTS, dry_run, estimate_training_memory, peak_bytes
-from retrieval.optimizers import OPTIMIZERS, build_optimizer
-from retrieval.pipeline import train
-from retrieval.recipes import load_recipe
+from retrieval.experiment.pipeline import train
+from retrieval.runs.partial import start_partial
+from retrieval.settings.recipes import load_recipe
+from retrieval.training.memory_check import GIB, available_memory, check_memory, host_bytes
+from retrieval.training.memory_estimate import SLOTS, dry_run, estimate_training_memory, peak_bytes
+from retrieval.training.optimizers import OPTIMIZERS, build_optimizer
 
 # Peaks of a training step, GiB, as benchmarks/memory.py measured them: batch, chunk, peak.
 MEASURED = {
@@ -100,7 +100,9 @@ def large(tiny):
 
 
 def available(monkeypatch, gib):
-    monkeypatch.setattr("retrieval.memory_check.available_memory", lambda: gib and int(gib * GIB))
+    monkeypatch.setattr(
+        "retrieval.training.memory_check.available_memory", lambda: gib and int(gib * GIB)
+    )
 
 
 def test_a_training_that_does_not_fit_is_refused_before_anything_is_written(

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from retrieval.errors import UserError
-from retrieval.optimizers import OPTIMIZERS, apply_scaled, build_optimizer
+from retrieval.training.optimizers import OPTIMIZERS, apply_scaled, build_optimizer
 
 
 def weights(value=1.0) -> keras.Variable:

@@ -4,7 +4,7 @@ import keras
 import pytest
 
 from retrieval.errors import UserError
-from retrieval.schedules import build_schedule
+from retrieval.training.optimizers import build_schedule
 
 
 def rate(schedule, step):

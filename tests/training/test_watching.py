@@ -7,13 +7,15 @@ import pandas as pd
 import pytest
 
 from retrieval import TrainSettings, load_catalog, open_run
-from retrieval.checkpoints import load_network, read_index
 from retrieval.datasets import DATASETS
-from retrieval.embedding import build_network, embed_images
+from retrieval.embedding.embed import embed_images
+from retrieval.embedding.network import build_network
 from retrieval.errors import UserError
-from retrieval.pipeline import train
-from retrieval.resolve import check_names, resolve
-from retrieval.training_data import prepare_data
+from retrieval.experiment.pipeline import train
+from retrieval.settings.checks import check_names
+from retrieval.settings.resolve import resolve
+from retrieval.training.checkpoints import load_network, read_index
+from retrieval.training.data import prepare_data
 
 pytestmark = pytest.mark.usefixtures("two_blocks")
 
@@ -31,7 +33,9 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_batch(tiny, tmp_p
 
 
 def test_a_collapsed_embedding_is_reported_while_it_happens(tiny, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("retrieval.callbacks.COLLAPSED", 10.0)  # whatever the spread, too small
+    monkeypatch.setattr(
+        "retrieval.training.callbacks.COLLAPSED", 10.0
+    )  # whatever the spread, too small
     train(tiny.with_(steps=2, eval_every=2), runs=tmp_path, progress=False)
     assert capsys.readouterr().out.count("the embedding is collapsed") == 1
 
@@ -80,7 +84,7 @@ def test_training_stops_without_gain_and_the_best_checkpoint_is_kept(
 ):
     scores = iter([0.2, 0.9, 0.5, 0.4, 0.3, 0.2])
     monkeypatch.setattr(
-        "retrieval.training.in_training_evaluation",
+        "retrieval.training.fit.in_training_evaluation",
         lambda *_: lambda: {"recall@1": next(scores)},
     )
     settings = tiny.with_(steps=48, eval_split="test", patience=2, use_checkpoint="best")
@@ -139,8 +143,8 @@ def test_a_frozen_part_does_not_move(tiny, tmp_path):
     ids=lambda c: "-".join(map(str, c.values())),
 )
 def test_what_a_loss_owns_is_trained_and_restored_with_the_model(tiny, tmp_path, changes):
-    from retrieval.checkpoints import restore_checkpoint
-    from retrieval.training import build_ranking_model
+    from retrieval.training.checkpoints import restore_checkpoint
+    from retrieval.training.fit import build_ranking_model
 
     settings = tiny.with_(**changes)
     path = train(settings, runs=tmp_path, evaluate=False, progress=False)
@@ -156,7 +160,7 @@ def test_what_a_loss_owns_is_trained_and_restored_with_the_model(tiny, tmp_path,
 
 
 def test_a_watcher_sees_the_history_grow(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr("retrieval.callbacks.WATCH_SECONDS", 0.0)
+    monkeypatch.setattr("retrieval.training.callbacks.WATCH_SECONDS", 0.0)
     seen = []
     run = open_run(train(tiny, runs=tmp_path, progress=False, watch=seen.append))
     assert [len(frame) for frame in seen] == [*range(1, 25), 24]

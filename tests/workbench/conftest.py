@@ -16,9 +16,9 @@ from streamlit import config
 from streamlit.components.v2 import manifest_scanner
 from streamlit.runtime.scriptrunner import script_runner
 
-from retrieval.runs import Run
+from retrieval.runs.run import Run
 from tests.workbench.run_factory import photo_tiles, pixel_embeddings, write_run
-from workbench import network
+from workbench.data import network
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = "/usr/bin/chromium"

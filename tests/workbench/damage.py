@@ -6,8 +6,8 @@ import shutil
 import numpy as np
 import yaml
 
-from retrieval.runs import Run
-from workbench.loading import load_runs
+from retrieval.runs.run import Run
+from workbench.data.loading import load_runs
 
 
 def break_run(path, how: str) -> None:

@@ -12,7 +12,7 @@ Nearest three of each, written as row:similarity, wrong ones in brackets:
 
 import numpy as np
 
-from retrieval.runs import Neighbours
+from retrieval.runs.run import Neighbours
 
 LABELS = np.array([0, 0, 1, 1, 1, 2])
 

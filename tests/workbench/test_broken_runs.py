@@ -6,7 +6,7 @@ import pytest
 
 from tests.workbench.damage import break_run
 from tests.workbench.test_pages import open_page, text_of
-from workbench.loading import find_run, load_runs
+from workbench.data.loading import find_run, load_runs
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from retrieval.runs import Run
+from retrieval.runs.run import Run
 from tests.workbench.test_browser import expect_parameter, loaded, visit
 from workbench import components
-from workbench.images import hover_card
+from workbench.data.images import hover_card
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 

@@ -6,8 +6,8 @@ import pytest
 import streamlit
 
 from tests.workbench.test_pages import open_page, text_of
-from workbench.pages import class_tables
-from workbench.pages.class_tables import ROWS_SHOWN, cell_names, class_frame, pair_frame
+from workbench.pages.failures import class_tables
+from workbench.pages.failures.class_tables import ROWS_SHOWN, cell_names, class_frame, pair_frame
 
 PLACE = 459  # pixels: 6 of 13 parts of a page in a window of 1440
 SELECTION_COLUMN = 33

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from retrieval.runs import Run
+from retrieval.runs.run import Run
 from tests.workbench.damage import edit
 from tests.workbench.test_pages import loss_tables, open_page, text_of
-from workbench.comparable import setting_apart
-from workbench.theme import plain
+from workbench.data.comparable import setting_apart
+from workbench.layout.theme import plain
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tests.workbench.small import LABELS, neighbours
-from workbench import comparison
+from workbench.analysis import comparison
 
 
 @pytest.fixture

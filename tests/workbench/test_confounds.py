@@ -2,11 +2,11 @@
 
 import pytest
 
-from retrieval.runs import Run
+from retrieval.runs.run import Run
 from tests.workbench.damage import edit
 from tests.workbench.test_pages import open_page, text_of
-from workbench.confounds import confounds_line, other_settings
-from workbench.theme import plain
+from workbench.analysis.confounds import confounds_line, other_settings
+from workbench.layout.theme import plain
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from tests.workbench.small import LABELS, neighbours
-from workbench import failures, figures
+from workbench import figures
+from workbench.analysis import failures
 
 LONG = "Tropicana Golden Grapefruit Juice without pulp"
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from retrieval.runs import Run
+from retrieval.runs.run import Run
 from tests.workbench.damage import opening
 from tests.workbench.test_pages import open_page
-from workbench.projections import evolution
+from workbench.data.projections import evolution
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00bad", b'"', b"other,columns\n1,2\n"])

@@ -5,7 +5,10 @@ import plotly.graph_objects as go
 import pytest
 
 from tests.workbench.test_pages import open_page
-from workbench.pages import compare, embedding_map, methods, overview
+from workbench.pages.compare import page as compare
+from workbench.pages.embedding_map import page as embedding_map
+from workbench.pages.methods import page as methods
+from workbench.pages.overview import page as overview
 
 PAIR = {"a": "semi_hard_triplet-s0", "b": "lifted_loss-s0"}
 

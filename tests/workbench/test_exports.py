@@ -5,12 +5,13 @@ import io
 
 import pandas as pd
 
-from retrieval.report import make_report
-from retrieval.report_text import pair_rows
+from retrieval.report.sections import make_report
+from retrieval.report.text import pair_rows
 from tests.workbench.test_pages import open_page
-from workbench import exports, figures
-from workbench.loading import load_runs
-from workbench.pages import overview
+from workbench import figures
+from workbench.data.loading import load_runs
+from workbench.layout import exports
+from workbench.pages.overview import page as overview
 
 
 def test_a_table_comes_back_and_runs_no_formula():

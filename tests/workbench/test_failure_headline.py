@@ -2,8 +2,8 @@
 
 from tests.workbench.run_factory import NAMES
 from tests.workbench.small import LABELS, neighbours
-from workbench.failures import query_table
-from workbench.pages.failure_headline import headline
+from workbench.analysis.failures import query_table
+from workbench.pages.failures.headline import headline
 
 ISOLATES = str.maketrans("", "", "\u2068\u2069")
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from tests.workbench.small import LABELS, neighbours
-from workbench import failures
-from workbench.pages.failure_tabs import pairs_shown
+from workbench.analysis import failures
+from workbench.pages.failures.tabs import pairs_shown
 
 
 @pytest.fixture

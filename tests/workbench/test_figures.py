@@ -8,8 +8,8 @@ import pytest
 
 from workbench import figures
 from workbench.figures.failures import rank_bins
+from workbench.figures.palette import HIT, LOSS_COLOURS, MISS, colours_of
 from workbench.figures.style import short_names
-from workbench.palette import HIT, LOSS_COLOURS, MISS, colours_of
 
 
 def test_rank_bins_double_and_leave_no_gap():

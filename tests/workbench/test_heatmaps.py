@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from workbench import heatmaps
+from workbench.figures import heatmaps
 
 IMAGE = np.full((8, 8, 3), (200, 100, 50), np.uint8)
 

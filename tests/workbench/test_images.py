@@ -8,7 +8,7 @@ from PIL import ExifTags, Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from workbench import images
+from workbench.data import images
 
 
 @pytest.fixture

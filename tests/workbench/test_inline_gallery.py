@@ -3,7 +3,7 @@
 import re
 
 from tests.workbench.run_factory import NAMES
-from workbench.inline_gallery import confident_failure_rows, failure_rows, gallery
+from workbench.components.inline_gallery import confident_failure_rows, failure_rows, gallery
 
 
 def test_a_gallery_shows_every_result_with_its_sign(make_run):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from workbench import lookup
+from workbench.data import lookup
 
 
 def test_a_computed_answer_is_the_stored_one(make_run):

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrieval.runs import Run
+from retrieval.runs.run import Run
 from tests.workbench.test_pages import open_page
 from workbench import figures
+from workbench.figures.palette import LOSS_COLOURS, NEUTRAL, UNTRAINED_COLOUR
 from workbench.figures.style import MODEBAR, short_names
-from workbench.palette import LOSS_COLOURS, NEUTRAL, UNTRAINED_COLOUR
-from workbench.run_colours import pair_colours, run_colours
-from workbench.state import Selection
+from workbench.layout.run_colors import pair_colours, run_colours
+from workbench.session.selection import Selection
 
 COLUMNS = ["a", "b", "delta", "low", "high", "p", "wins", "ties", "losses", "verdict"]
 

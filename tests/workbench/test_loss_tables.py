@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.pages import loss_tables
+from workbench.pages.overview import loss_tables
 
 NAN = np.nan
 LOSSES = pd.DataFrame(

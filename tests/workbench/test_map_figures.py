@@ -5,15 +5,15 @@ import plotly.graph_objects as go
 import pytest
 
 from workbench import figures
-from workbench.figures.colouring import (
+from workbench.figures.coloring import (
     Colouring,
     by_class,
+    by_level,
     by_outcome,
     by_outcomes,
     channels,
 )
-from workbench.figures.grading import by_level
-from workbench.palette import HIT, MISS
+from workbench.figures.palette import HIT, MISS
 
 
 def draw(points: np.ndarray, colouring: Colouring, rows: np.ndarray | None = None) -> go.Figure:

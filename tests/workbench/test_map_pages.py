@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import streamlit
 
-from retrieval.runs import Run
+from retrieval.runs.run import Run
 from tests.workbench.test_pages import open_page, text_of
-from workbench.images import hover_card
-from workbench.loading import load_neighbours
-from workbench.lookup import answer
-from workbench.pages import compare_maps, embedding_map
+from workbench.data.images import hover_card
+from workbench.data.loading import load_neighbours
+from workbench.data.lookup import answer
+from workbench.pages.compare import maps as compare_maps
+from workbench.pages.embedding_map import page as embedding_map
 
 PROTOCOL = "query_gallery"
 B = "lifted_loss-s0"

@@ -10,14 +10,14 @@ import pytest
 import streamlit
 from PIL import Image
 
-from retrieval.decoding import read_square
 from retrieval.errors import UserError
-from retrieval.runs import Run
+from retrieval.input_pipeline.decoding import read_square
+from retrieval.runs.run import Run
 from tests.workbench.run_factory import write_run
 from tests.workbench.test_pages import open_page
-from workbench import loading, network
-from workbench.lookup import search_vector
-from workbench.pages import own_image
+from workbench.data import loading, network
+from workbench.data.lookup import search_vector
+from workbench.pages.retrieval import own_image
 
 
 def encoded(kind: str, size: tuple[int, int] = (40, 30)) -> bytes:
@@ -79,9 +79,9 @@ def test_runs_without_a_network_say_why(make_run):
 @pytest.fixture(scope="module")
 def run_with_network(tmp_path_factory, photos, photo_root):
     """A run whose embeddings come from the network in its checkpoint (random weights)."""
-    from retrieval.inspection import open_inspector
-    from retrieval.runs import write_config
-    from tests.inspection.test_inspection import SETTINGS, write_model
+    from retrieval.runs.store import write_config
+    from retrieval.training.inspection import open_inspector
+    from tests.training.test_inspection import SETTINGS, write_model
 
     items = photos.iloc[:48].reset_index(drop=True)
     path = tmp_path_factory.mktemp("networks") / "runs" / "photos" / "conv"
@@ -212,7 +212,9 @@ def test_a_result_of_an_own_image_becomes_the_query(run_with_network, photo_root
 def test_tensorflow_is_loaded_quietly_before_the_network(make_run, monkeypatch):
     order = []
     monkeypatch.setattr("retrieval.quiet.import_tensorflow", lambda: order.append("quiet"))
-    monkeypatch.setattr("retrieval.inspection.open_inspector", lambda _: order.append("open"))
+    monkeypatch.setattr(
+        "retrieval.training.inspection.open_inspector", lambda _: order.append("open")
+    )
     network.inspector(make_run("one"))
     assert order == ["quiet", "open"]
 
@@ -225,7 +227,7 @@ def test_a_checkpoint_of_another_network_is_told_in_one_line(make_run, monkeypat
         raise ValueError("A total of 6 objects could not be loaded.\n<Variable conv0/kernel ...>")
 
     monkeypatch.setattr("retrieval.quiet.import_tensorflow", lambda: None)
-    monkeypatch.setattr("retrieval.inspection.open_inspector", open_inspector)
+    monkeypatch.setattr("retrieval.training.inspection.open_inspector", open_inspector)
     run = make_run("one")
     for _ in range(2):
         with pytest.raises(UserError, match=r"one: its checkpoint does not fit") as caught:

@@ -9,8 +9,11 @@ import streamlit
 
 from retrieval.errors import UserError
 from tests.workbench.test_pages import open_page
-from workbench import gallery, notes
-from workbench.pages import failure_tabs, failures, oddity_tabs
+from workbench.components import gallery
+from workbench.data import notes
+from workbench.pages.failures import oddity_tabs
+from workbench.pages.failures import page as failures
+from workbench.pages.failures import tabs as failure_tabs
 
 
 def test_a_note_is_written_changed_and_removed(make_run):

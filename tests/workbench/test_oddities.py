@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval.runs import Neighbours
+from retrieval.runs.run import Neighbours
 from tests.workbench.small import LABELS, neighbours
-from workbench import oddities
+from workbench.analysis import oddities
 
 
 def test_hubs_are_counted_over_the_lists_they_are_in():

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from retrieval.runs import Neighbours
+from retrieval.runs.run import Neighbours
 from tests.workbench.run_factory import write_run
 from tests.workbench.test_pages import open_page, text_of
-from workbench.pages import oddity_tabs
+from workbench.pages.failures import oddity_tabs
 
 
 @pytest.fixture

@@ -6,16 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrieval.runs import Run
+from retrieval.evaluation.significance import compare
+from retrieval.runs.run import Run
 from tests.workbench.damage import edit
 from tests.workbench.test_pages import loss_tables, open_page, text_of
-from workbench import tables
-from workbench.pages.evidence import one_seed
-from workbench.pages.headline import best_title
-from workbench.protocol_words import facts_in_words, lacks_nmi_interval
-from workbench.repeats import repeats_line
-from workbench.significance import both_ways, compare
-from workbench.theme import plain
+from workbench.analysis import tables
+from workbench.analysis.protocol import facts_in_words, lacks_nmi_interval
+from workbench.analysis.repeats import repeats_line
+from workbench.analysis.significance import both_ways
+from workbench.layout.theme import plain
+from workbench.pages.overview.evidence import one_seed
+from workbench.pages.overview.headline import best_title
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ import pytest
 import streamlit
 from streamlit.testing.v1 import AppTest
 
-from retrieval.runs import Run
-from tests.workbench.test_address import go, parameters_of
+from retrieval.runs.run import Run
 from tests.workbench.test_pages import open_page
-from tests.workbench.test_walking import press
-from workbench import network
-from workbench.pages import own_image
+from tests.workbench.test_query_list import press
+from tests.workbench.test_url import go, parameters_of
+from workbench.data import network
+from workbench.pages.retrieval import own_image
 
 
 @pytest.fixture

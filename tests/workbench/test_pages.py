@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from retrieval.runs import Run
+from retrieval.runs.run import Run
 from workbench.pages import PAGES
 
 SCRIPT = Path(__file__).parents[2] / "workbench" / "shell" / "main.py"

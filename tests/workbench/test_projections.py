@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval.runs import Neighbours
-from workbench import projections
+from retrieval.runs.run import Neighbours
+from workbench.data import projections
 
 ROWS = np.arange(4)
 

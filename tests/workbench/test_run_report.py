@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from workbench.run_report import table_html
+from workbench.report import table_html
 
 
 def test_the_table_shows_percent_with_intervals_and_escapes_names():

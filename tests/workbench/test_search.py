@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from tests.workbench.small import LABELS, neighbours
-from workbench import failures, search
+from workbench.analysis import failures, search
 
 ITEMS = pd.DataFrame(
     {

@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from retrieval.evaluation.significance import compare
 from tests.workbench.small import LABELS, neighbours
-from workbench.significance import both_ways, compare, rank_one_hits
+from workbench.analysis.significance import both_ways, rank_one_hits
 
 CLASSES = np.repeat(np.arange(40), 5)
 

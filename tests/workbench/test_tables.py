@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from retrieval.runs import Run
+from retrieval.runs.run import Run
 from tests.workbench.small import neighbours
-from workbench import naming, tables
+from workbench.analysis import naming, tables
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ import pytest
 import streamlit
 
 from retrieval.errors import UserError
-from retrieval.runs import Run
+from retrieval.runs.run import Run
 from tests.workbench.test_pages import open_page, text_of
-from workbench.lookup import answer
-from workbench.pages import why
-from workbench.trail import go_to
+from workbench.data.lookup import answer
+from workbench.pages.retrieval import why
+from workbench.session.trail import go_to
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_the_list_of_the_retrieval_page_is_walked(run, drawn):
 
 def test_going_to_an_item_forgets_the_match_and_staying_keeps_it(monkeypatch):
     state = {"item": 3, "match": 7}
-    monkeypatch.setattr("workbench.state.st.session_state", state)
+    monkeypatch.setattr("workbench.session.selection.st.session_state", state)
     go_to(3)
     assert state["match"] == 7
     go_to(4)

@@ -24,7 +24,7 @@ def _register(name: str, html: str):
 
 
 def image_cards(data: dict, *, key: str, on_pick: Callable[[dict], None] | None = None) -> None:
-    """Draw groups and rows of image cards, described as :mod:`workbench.gallery` does.
+    """Draw groups and rows of image cards, described as :mod:`workbench.components.gallery` does.
 
     Args:
         data: JSON-like description of the rows and cards.

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from workbench.figures.palette import RUN_A, RUN_B
 from workbench.figures.style import QUIET, as_text, styled
-from workbench.palette import RUN_A, RUN_B
 
 MOST_CLASSES = 30
 ROOM = 0.16  # of the bars' extent, at both ends: the numbers stand there

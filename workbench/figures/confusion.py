@@ -6,8 +6,8 @@ import math
 import pandas as pd
 import plotly.graph_objects as go
 
+from workbench.figures.palette import MISS, RUN_A
 from workbench.figures.style import as_text, short_names, styled
-from workbench.palette import MISS, RUN_A
 
 LONGEST = 22  # letters of a name beside the grid
 LETTER = 6.3  # mean width of a letter, pixels

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import pandas as pd
 import plotly.graph_objects as go
 
+from workbench.figures.palette import colours_of
 from workbench.figures.style import as_text, short_names, styled, whole_ticks
-from workbench.palette import colours_of
 
 DASHES = ("solid", "dot", "dash", "dashdot", "longdash")
 TICKS = [1, 2, 4, 8, 16, 32, 64]
@@ -22,7 +22,7 @@ def recall_curves(
 
     Args:
         curves: Title -> DataFrame with ``k`` and ``recall`` (0..1), best first.
-        colours: Title -> colour; default: see :func:`workbench.palette.colours_of`.
+        colours: Title -> colour; default: see :func:`workbench.figures.palette.colours_of`.
         height: Pixels.
 
     Returns:
@@ -66,7 +66,7 @@ def training_curves(
         column: ``loss``, or an in-training evaluation such as ``recall@1``.
         measured_on: Protocol and split of an evaluation, for the title of its axis.
         groups: Run name -> what shares a colour and a legend entry; default: every run its own.
-        colours: Group -> colour; default: see :func:`workbench.palette.colours_of`.
+        colours: Group -> colour; default: see :func:`workbench.figures.palette.colours_of`.
         height: Pixels, to which the legend adds some.
 
     Returns:

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import pandas as pd
 import plotly.graph_objects as go
 
+from workbench.figures.palette import HIT, MISS
 from workbench.figures.style import MODEBAR, as_text, short_names, styled
-from workbench.palette import HIT, MISS
 
 # Pixels of a square of the matrix, large enough for its text; smaller ones for more losses.
 SIDE, SMALL_SIDE, MANY = 42, 34, 10
@@ -19,7 +19,7 @@ def difference_matrix(
     """Draw the paired difference of every two losses as a grid of squares.
 
     Args:
-        pairs: See :func:`workbench.significance.both_ways`.
+        pairs: See :func:`workbench.analysis.significance.both_ways`.
         names: Losses, best first.
         ink: Colour of the text in the cells.
 

@@ -7,9 +7,9 @@ import zlib
 import numpy as np
 import plotly.graph_objects as go
 
-from workbench.figures.colouring import Colouring, channels
+from workbench.figures.coloring import Colouring, channels
+from workbench.figures.palette import OTHER
 from workbench.figures.style import short_names, styled
-from workbench.palette import OTHER
 
 # Plotly's numbers: a quarter of the names to send. In three dimensions it knows names only.
 SYMBOLS = {"circle": 0, "square": 1, "diamond": 2, "cross": 3, "x": 4}

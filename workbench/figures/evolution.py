@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from workbench.figures.colouring import Colouring
+from workbench.figures.coloring import Colouring
 from workbench.figures.style import short_names, styled
 
 ACROSS = 3

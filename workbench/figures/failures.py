@@ -3,8 +3,8 @@
 import numpy as np
 import plotly.graph_objects as go
 
+from workbench.figures.palette import HIT, MISS, NEUTRAL
 from workbench.figures.style import styled, whole_ticks
-from workbench.palette import HIT, MISS, NEUTRAL
 
 
 def rank_bins(highest: int) -> list[tuple[int, int]]:

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from workbench.figures.palette import HIT, NEUTRAL, RUN_A, RUN_B, colours_of
 from workbench.figures.style import GRID, QUIET, as_text, short_names, styled
-from workbench.palette import HIT, NEUTRAL, RUN_A, RUN_B, colours_of
 
 
 def loss_intervals(
@@ -23,7 +23,7 @@ def loss_intervals(
         table: Columns ``group``, the metric in 0..1 and ``<metric>/low``, ``<metric>/high``.
         metric: Column.
         title: Name of the metric on the axis.
-        colours: Group -> colour; default: see :func:`workbench.palette.colours_of`.
+        colours: Group -> colour; default: see :func:`workbench.figures.palette.colours_of`.
 
     Returns:
         A figure.

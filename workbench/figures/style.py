@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from workbench.palette import RUN_A
+from workbench.figures.palette import RUN_A
 
 # Of st.plotly_chart and Figure.write_html: nothing is ever sent to a cloud.
 CONFIG = {

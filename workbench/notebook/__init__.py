@@ -1,16 +1,10 @@
 """What the notebooks share, so that their cells stay short: ``from workbench import notebook``."""
 
-from workbench.notebook.beforehand import facts, published_recipes
 from workbench.notebook.live import LiveCurve
 from workbench.notebook.opening import Opened, open_dataset, scale, start
 from workbench.notebook.pictures import sample_grid
-from workbench.notebook.summaries import (
-    compare_runs,
-    hardest_classes,
-    published,
-    results,
-    verdicts,
-)
+from workbench.notebook.preparing import facts, published_recipes
+from workbench.notebook.summaries import compare_runs, hardest_classes, published, results, verdicts
 
 __all__ = [
     "LiveCurve",

@@ -12,8 +12,8 @@ import plotly.io as pio
 from IPython.display import Markdown, display
 
 from retrieval.datasets import load_catalog
-from retrieval.datasets.available import available_or_standin
 from retrieval.datasets.catalog import Catalog
+from retrieval.datasets.placeholder import available_or_standin
 from retrieval.errors import UserError
 from workbench.figures.style import CONFIG
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from retrieval.datasets.catalog import Catalog
-from workbench.inline_gallery import STYLE, Gallery
+from workbench.components.inline_gallery import STYLE, Gallery
 
 SIDE = 96
 

@@ -3,12 +3,13 @@
 import numpy as np
 import pandas as pd
 
+from retrieval.evaluation.metrics import TITLES
 from retrieval.evaluation.significance import Comparison, compare
-from retrieval.published import published_notes
-from retrieval.runs import Run
-from workbench.failures import class_table, query_table
-from workbench.significance import rank_one_hits
-from workbench.tables import TITLES, percent, published_table
+from retrieval.report.published import published_notes, published_table
+from retrieval.runs.run import Run
+from workbench.analysis.failures import class_table, query_table
+from workbench.analysis.significance import rank_one_hits
+from workbench.analysis.tables import percent
 
 SHOWN = ("recall@1", "recall@4", "map@r", "nmi")
 

@@ -1,12 +1,12 @@
 """The pages, in the order of the navigation: address -> (title, icon, function that draws it)."""
 
-from workbench.pages.compare import compare_page
-from workbench.pages.embedding_map import map_page
-from workbench.pages.failures import failures_page
-from workbench.pages.methods import methods_page
-from workbench.pages.overview import overview_page
-from workbench.pages.retrieval import retrieval_page
-from workbench.pages.why import why_page
+from workbench.pages.compare.page import compare_page
+from workbench.pages.embedding_map.page import map_page
+from workbench.pages.failures.page import failures_page
+from workbench.pages.methods.page import methods_page
+from workbench.pages.overview.page import overview_page
+from workbench.pages.retrieval.page import retrieval_page
+from workbench.pages.retrieval.why import why_page
 
 PAGES = {
     "overview": ("Overview", ":material/leaderboard:", overview_page),

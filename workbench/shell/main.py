@@ -6,14 +6,14 @@ pages of another kind.
 
 import streamlit as st
 
-from workbench import address
-from workbench.empty import empty_page
-from workbench.loading import load_runs
-from workbench.navigation import follow_jump
+from workbench.data.loading import load_runs
+from workbench.layout.theme import CSS, LOGO
 from workbench.pages import PAGES
-from workbench.state import sidebar
-from workbench.theme import CSS, LOGO
-from workbench.trail import current_item
+from workbench.session import url as address
+from workbench.session.navigation import follow_jump
+from workbench.session.trail import current_item
+from workbench.shell.empty import empty_page
+from workbench.shell.sidebar import sidebar
 
 st.set_page_config(page_title="Retrieval workbench", page_icon="🔎", layout="wide")
 st.html(CSS)

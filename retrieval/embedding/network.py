@@ -1,0 +1,74 @@
+"""Build the network of a run, trained or untrained."""
+
+import keras
+
+from retrieval.models import BACKBONES, build_backbone, build_head, build_model
+from retrieval.models.freezing import freeze_batch_norm
+from retrieval.settings.schema import TrainSettings
+
+
+def frozen_backbone(settings: TrainSettings) -> keras.Model:
+    """Build a backbone that is not trained: images (B, S, S, 3) -> features (B, F).
+
+    Random weights are those of the run's seed, so that it has the same ones whenever it is built.
+    """
+    if settings.weights == "none":
+        keras.utils.set_random_seed(settings.seed)
+    return build_backbone(
+        settings.backbone,
+        settings.image_size,
+        weights=settings.weights,
+        pooling=settings.pooling,
+    )
+
+
+def build_network(settings: TrainSettings, feature_size: int | None = None) -> keras.Model:
+    """Build what a run trains: the whole network, or the head alone over frozen features.
+
+    Args:
+        settings: Resolved settings.
+        feature_size: Width of the cached features if the backbone is frozen.
+
+    Returns:
+        A Keras model: images (B, S, S, 3) in 0..255, or features (B, F), to embeddings (B, D).
+    """
+    if feature_size is not None:
+        return build_head(
+            settings.head, feature_size, settings.embedding_size, normalize=settings.normalize
+        )
+    network = build_model(
+        settings.backbone,
+        head=settings.head,
+        embedding_size=settings.embedding_size,
+        normalize=settings.normalize,
+        image_size=settings.image_size,
+        weights=settings.weights,
+        pooling=settings.pooling,
+    )
+    if has_frozen_batch_norm(settings):
+        freeze_batch_norm(network.get_layer("backbone"))
+    return network
+
+
+def has_frozen_batch_norm(settings: TrainSettings) -> bool:
+    """Return whether the backbone's batch norms stay fixed throughout.
+
+    Only statistics it came with can. Those fixed for the first steps alone are the model's matter:
+    see ``freeze_batch_norm_steps`` of :class:`retrieval.training.model.RankingModel`.
+    """
+    pretrained = BACKBONES[settings.backbone].pretrained and settings.weights != "none"
+    return settings.freeze_batch_norm and pretrained and not settings.freeze_batch_norm_steps
+
+
+def untrained_network(settings: TrainSettings) -> keras.Model:
+    """Build the backbone with a ``head`` that normalises: images (B, S, S, 3) to (B, F)."""
+    body = frozen_backbone(settings)
+    features = keras.Input(body.output_shape[1:])
+    head = keras.Model(features, keras.layers.UnitNormalization()(features), name="head")
+    return joined(body, head)
+
+
+def joined(backbone: keras.Model, head: keras.Model) -> keras.Model:
+    """Put a head on a backbone: images (B, S, S, 3) to embeddings (B, D)."""
+    images = keras.Input(backbone.input_shape[1:], name="images")
+    return keras.Model(images, head(backbone(images)))

@@ -1,0 +1,1 @@
+"""Exact nearest neighbors, tile by tile, with the rank of every positive."""

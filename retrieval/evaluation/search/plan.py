@@ -1,0 +1,217 @@
+"""Exact nearest neighbours and the rank of every positive, in one pass over the gallery.
+
+A block of queries meets the gallery tile by tile: a float32 product small enough for the cache,
+from which compiled loops keep the candidates for the ``k`` nearest and count, for every item of the
+query's class, the other-class items that are nearer. Nothing of size queries x gallery is ever held
+and no list is as long as the largest class.
+
+What is guaranteed: neighbours and ranks are those of exact similarities (double precision, see
+:mod:`retrieval.evaluation.search.distances`), whatever the BLAS, the block sizes or the threads; items of
+equal similarity (duplicates above all) are ordered by index; a query never meets itself, because it
+is left out by index.
+
+The searched side: rows taken, checked and prepared, at once or chunk by chunk.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from retrieval.errors import UserError
+from retrieval.evaluation.protocol import Sides
+from retrieval.evaluation.search import distances
+from retrieval.evaluation.search.distances import Rows
+
+LARGEST = 1e17  # its square, summed over dimensions, is still a float32
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The searched side, prepared at once or chunk by chunk.
+
+    Attributes:
+        embeddings: (n, d), all items.
+        positions: int64, (g,), the item row of each gallery position, rising.
+        kind: Code of the distance.
+        centre: float64, (d,), see :func:`retrieval.evaluation.search.distances.prepare`.
+        chunk: Rows prepared at a time.
+    """
+
+    embeddings: np.ndarray
+    positions: np.ndarray
+    kind: int
+    centre: np.ndarray
+    chunk: int
+
+    def rows(self, positions: np.ndarray) -> Rows:
+        """Prepare the rows at some gallery positions (rising)."""
+        return distances.prepare(
+            take(self.embeddings, self.positions[positions]), self.kind, self.centre, as_query=False
+        )
+
+    def chunks(self) -> Iterator[tuple[int, Rows]]:
+        """Yield (first position, prepared rows) over the gallery."""
+        for first in range(0, len(self.positions), self.chunk):
+            yield first, self.rows(np.arange(first, min(first + self.chunk, len(self.positions))))
+
+
+def take(embeddings: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return some rows, checked; without a copy where they are contiguous.
+
+    Raises:
+        UserError: A value is NaN, infinite, or too large to square in float32.
+    """
+    whole = len(rows) and rows[-1] - rows[0] == len(rows) - 1
+    part = embeddings[rows[0] : rows[-1] + 1] if whole else embeddings[rows]
+    with np.errstate(invalid="ignore", over="ignore"):
+        bad = ~(np.maximum(part.max(axis=1), -part.min(axis=1)) < LARGEST)
+    if bad.any():
+        row = int(rows[np.argmax(bad)])
+        what = (
+            f"is too large ({LARGEST:g})" if np.isfinite(embeddings[row]).all() else "is NaN or Inf"
+        )
+        raise UserError(f"embeddings: row {row} {what}; correct or remove it")
+    return part
+
+
+def take_any(embeddings: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return rows in any order, checked as in :func:`take`."""
+    order = np.argsort(rows, kind="stable")
+    part = take(embeddings, rows[order])
+    back = np.empty_like(order)
+    back[order] = np.arange(len(rows))
+    return part[back]
+
+
+def positives_of(
+    pool: np.ndarray, begin: np.ndarray, stop: np.ndarray, own: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """List the gallery positions of each query's class, the query itself left out.
+
+    Args:
+        pool: int64, gallery positions sorted by class, then position.
+        begin: int64, (m,), where each query's class begins in ``pool``.
+        stop: int64, (m,), where it ends.
+        own: int64, (m,), gallery position of each query; -1 if it is not in the gallery.
+
+    Returns:
+        ``starts`` int64 (m + 1,) and the positions, int64, flat; query ``i`` has
+        ``starts[i]:starts[i + 1]``.
+    """
+    size = stop - begin
+    offset = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
+    members = pool[np.repeat(begin, size) + offset]
+    keep = members != np.repeat(own, size)
+    starts = np.concatenate([[0], np.cumsum(size - (own >= 0))])
+    return starts, members[keep]
+
+
+def mean_of(embeddings: np.ndarray, rows: np.ndarray, kind: int) -> np.ndarray:
+    """Return the mean of some rows, float64 (d,); zeros where it is not needed."""
+    total = np.zeros(embeddings.shape[1])
+    if kind == distances.SQUARED:
+        for start in range(0, len(rows), 65536):
+            total += take(embeddings, rows[start : start + 65536]).sum(axis=0, dtype=np.float64)
+    return total / max(1, len(rows))
+
+
+BLOCK = 512  # queries of a tile
+CHUNK_BYTES = 256 << 20  # of a gallery that is read from disk, held at a time
+PAIRS = 1 << 22  # (query, positive) pairs of a block: bounds memory when a class is huge
+GROUP_BYTES = 256 << 20  # candidates and positives kept while a gallery on disk streams by
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Per-query outcome of a search; rows are item rows, queries in the order of ``queries``.
+
+    Attributes:
+        queries: int32, (q,), item row of each query.
+        ids: int32, (q, k), item rows of the nearest, nearest first; -1 pads.
+        similarities: float32, (q, k): cosine, or the negative distance; -inf pads.
+        n_positive: int64, (q,), gallery items of the query's class, itself left out.
+        first_hit: int32, (q,), 1-based rank of the nearest positive; 0 if there is none.
+        first_hit_item: int32, (q,), its item row; -1 if there is none.
+        scores: Per-query metrics from the ranks, float64 (q,), see
+            :func:`retrieval.evaluation.ranking.score_ranks`; NaN without a positive.
+    """
+
+    queries: np.ndarray
+    ids: np.ndarray
+    similarities: np.ndarray
+    n_positive: np.ndarray
+    first_hit: np.ndarray
+    first_hit_item: np.ndarray
+    scores: dict[str, np.ndarray]
+
+
+class Search:
+    """One exact search: who is searched with what; see :func:`search`."""
+
+    def __init__(
+        self, embeddings: np.ndarray, codes: np.ndarray, sides: Sides, distance: str, k: int
+    ):
+        """Sort the gallery by class and choose chunk and block sizes."""
+        self.embeddings, self.sides, self.distance = embeddings, sides, distance
+        self.kind = distances.kind_of(distance)
+        self.k = min(k, len(sides.gallery))
+        on_disk = isinstance(embeddings, np.memmap)
+        row_bytes = 8 * embeddings.shape[1] + 16
+        chunk = max(1, CHUNK_BYTES // row_bytes) if on_disk else max(1, len(sides.gallery))
+        centre = mean_of(embeddings, sides.gallery, self.kind)
+        self.gallery = Gallery(embeddings, sides.gallery, self.kind, centre, chunk)
+        gallery_codes = codes[sides.gallery]
+        self.pool = np.argsort(gallery_codes, kind="stable")
+        ends = np.concatenate(
+            [[0], np.cumsum(np.bincount(gallery_codes, minlength=codes.max() + 1))]
+        )
+        self.query_codes = codes[sides.queries]
+        self.class_begin = ends[self.query_codes]
+        self.class_stop = ends[self.query_codes + 1]
+        self.whole: tuple[int, Rows] | None = None
+        if chunk >= len(sides.gallery):
+            self.whole = next(self.gallery.chunks())
+
+    def fill_similarities(
+        self, queries: np.ndarray, starts: np.ndarray, members: np.ndarray, out: np.ndarray
+    ) -> None:
+        """Set ``out`` to the exact similarity of each query with each of its members."""
+        from retrieval.evaluation.search.kernels import positive_similarities
+
+        if self.whole is not None:
+            rows = self.whole[1].exact
+            positive_similarities(self.kind, queries, starts, members, rows, 0, out)
+            return
+        needed = np.unique(members)
+        local = np.searchsorted(needed, members)
+        for first in range(0, len(needed), self.gallery.chunk):
+            rows = self.gallery.rows(needed[first : first + self.gallery.chunk]).exact
+            positive_similarities(self.kind, queries, starts, local, rows, first, out)
+
+    def blocks(self) -> list[np.ndarray]:
+        """Split the queries, sorted by class, into blocks of bounded size."""
+        order = np.argsort(self.query_codes, kind="stable")
+        pairs = np.cumsum((self.class_stop - self.class_begin)[order])
+        blocks, start = [], 0
+        while start < len(order):
+            before = pairs[start - 1] if start else 0
+            stop = int(np.searchsorted(pairs, before + PAIRS, side="right"))
+            stop = min(max(stop, start + 1), start + BLOCK)
+            blocks.append(order[start:stop])
+            start = stop
+        return blocks
+
+    def groups(self) -> Iterator[list[np.ndarray]]:
+        """Gather blocks that are kept together while the gallery streams by once."""
+        group, size = [], 0
+        for block in self.blocks():
+            group.append(block)
+            size += 24 * (2 * self.k + 64) * len(block)
+            size += 24 * int((self.class_stop - self.class_begin)[block].sum())
+            size += 8 * self.embeddings.shape[1] * len(block)
+            if size > GROUP_BYTES:
+                yield group
+                group, size = [], 0
+        if group:
+            yield group

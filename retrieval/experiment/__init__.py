@@ -1,0 +1,1 @@
+"""From settings to finished run folders: one run, a session of several, a sweep."""

@@ -1,0 +1,225 @@
+"""Pairwise distances and similarities in O(A R) memory, with gradients that stay finite.
+
+Their gradients are written by hand: one matrix product instead of two when a batch is compared with
+itself, no division by a zero distance, and no (A, R, D) tensor.
+
+City-block distances of all pairs, one row at a time: no (A, R, D) tensor.
+"""
+
+import math
+
+import tensorflow as tf
+
+
+@tf.custom_gradient
+def cityblock_distances(anchors: tf.Tensor, references: tf.Tensor) -> tf.Tensor:
+    """Compute the sums of absolute differences.
+
+    Args:
+        anchors: (A, D) float32.
+        references: (R, D) float32.
+
+    Returns:
+        (A, R) float32; components that coincide have gradient 0.
+    """
+
+    def of_anchor(anchor: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_sum(tf.abs(anchor - references), axis=1)
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return (
+            _weighted_signs(anchors, references, upstream),
+            _weighted_signs(references, anchors, tf.transpose(upstream)),
+        )
+
+    return tf.map_fn(of_anchor, anchors, parallel_iterations=1), gradient
+
+
+def _weighted_signs(rows: tf.Tensor, others: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Return sum_j weights[i, j] sign(rows[i] - others[j]): (N, D), (M, D), (N, M) -> (N, D)."""
+
+    def of_row(row_and_weights: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        row, own = row_and_weights
+        return tf.linalg.matvec(tf.sign(row - others), own, transpose_a=True)
+
+    return tf.map_fn(of_row, (rows, weights), parallel_iterations=1, fn_output_signature=rows.dtype)
+
+
+DISTANCES = ("euclidean", "squared_euclidean", "cityblock", "cosine")
+
+
+def similarities(anchors: tf.Tensor, references: tf.Tensor | None = None) -> tf.Tensor:
+    """Compute all inner products.
+
+    Args:
+        anchors: (A, D) float32.
+        references: (R, D) float32; None compares the anchors with each other.
+
+    Returns:
+        (A, R) float32.
+    """
+    if references is None:
+        return _self_products(anchors)
+    return tf.matmul(anchors, references, transpose_b=True)
+
+
+def cosines(anchors: tf.Tensor, references: tf.Tensor | None = None) -> tf.Tensor:
+    """Compute all cosines: (A, D), (R, D) -> (A, R)."""
+    unit = None if references is None else unit_rows(references)
+    return similarities(unit_rows(anchors), unit)
+
+
+@tf.custom_gradient
+def _self_products(rows: tf.Tensor) -> tf.Tensor:
+    def gradient(upstream: tf.Tensor) -> tf.Tensor:
+        return tf.matmul(upstream + tf.transpose(upstream), rows)
+
+    return tf.matmul(rows, rows, transpose_b=True), gradient
+
+
+def squared_distances(anchors: tf.Tensor, references: tf.Tensor | None = None) -> tf.Tensor:
+    """Compute all squared Euclidean distances.
+
+    Args:
+        anchors: (A, D) float32.
+        references: (R, D) float32; None compares the anchors with each other.
+
+    Returns:
+        (A, R) float32, at least 0. An item's distance to itself is 0 up to rounding.
+    """
+    # Distances do not change when all points move; centred points lose fewer digits.
+    centre = tf.stop_gradient(_mean_row(anchors if references is None else references))
+    if references is None:
+        return _self_squared_distances(anchors - centre)
+    return _cross_squared_distances(anchors - centre, references - centre)
+
+
+def _mean_row(rows: tf.Tensor) -> tf.Tensor:
+    count = tf.maximum(tf.cast(tf.shape(rows)[0], rows.dtype), 1)
+    return tf.reduce_sum(rows, axis=0, keepdims=True) / count
+
+
+@tf.custom_gradient
+def _self_squared_distances(rows: tf.Tensor) -> tf.Tensor:
+    def gradient(upstream: tf.Tensor) -> tf.Tensor:
+        weights = upstream + tf.transpose(upstream)
+        return 2 * (tf.reduce_sum(weights, axis=1)[:, None] * rows - tf.matmul(weights, rows))
+
+    return _expanded(rows, rows), gradient
+
+
+@tf.custom_gradient
+def _cross_squared_distances(anchors: tf.Tensor, references: tf.Tensor) -> tf.Tensor:
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        to_anchors = tf.reduce_sum(upstream, axis=1)[:, None] * anchors
+        to_references = tf.reduce_sum(upstream, axis=0)[:, None] * references
+        return (
+            2 * (to_anchors - tf.matmul(upstream, references)),
+            2 * (to_references - tf.matmul(upstream, anchors, transpose_a=True)),
+        )
+
+    return _expanded(anchors, references), gradient
+
+
+def _expanded(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    # |a|^2 + |b|^2 - 2 a.b as one product: the norms ride along as two more columns, which saves
+    # two passes over the (A, R) matrix.
+    a_norm = tf.reduce_sum(tf.square(a), axis=1, keepdims=True)
+    b_norm = tf.reduce_sum(tf.square(b), axis=1, keepdims=True)
+    left = tf.concat([-2 * a, a_norm, tf.ones_like(a_norm)], axis=1)
+    right = tf.concat([b, tf.ones_like(b_norm), b_norm], axis=1)
+    return tf.nn.relu(tf.matmul(left, right, transpose_b=True))
+
+
+@tf.custom_gradient
+def safe_sqrt(squared: tf.Tensor) -> tf.Tensor:
+    """Take the square root; its gradient at 0 is 0 instead of infinite."""
+    root = tf.sqrt(squared)
+
+    def gradient(upstream: tf.Tensor) -> tf.Tensor:
+        return tf.math.divide_no_nan(0.5 * upstream, root)
+
+    return root, gradient
+
+
+def euclidean_distances(anchors: tf.Tensor, references: tf.Tensor | None = None) -> tf.Tensor:
+    """Compute all Euclidean distances: (A, D), (R, D) -> (A, R)."""
+    return safe_sqrt(squared_distances(anchors, references))
+
+
+def unit_rows(rows: tf.Tensor) -> tf.Tensor:
+    """L2-normalise rows (B, D); rows shorter than 1e-6 shrink towards 0 instead of blowing up."""
+    return tf.math.l2_normalize(rows, axis=1, epsilon=1e-12)
+
+
+def rank_distances(name: str, anchors: tf.Tensor, references: tf.Tensor) -> tf.Tensor:
+    """Compute distances that *order* pairs as the named distance does; they carry no gradient.
+
+    Args:
+        name: One of ``DISTANCES``.
+        anchors: (A, D) float32.
+        references: (R, D) float32.
+
+    Returns:
+        (A, R) float32, at least 0: for ``euclidean`` the squares, which are cheaper.
+    """
+    anchors, references = tf.stop_gradient(anchors), tf.stop_gradient(references)
+    if name == "cityblock":
+        return cityblock_distances(anchors, references)
+    if name == "cosine":
+        anchors, references = unit_rows(anchors), unit_rows(references)
+        return tf.nn.relu(1 - tf.matmul(anchors, references, transpose_b=True))
+    return squared_distances(anchors, references)
+
+
+def all_distances(name: str, anchors: tf.Tensor, references: tf.Tensor | None = None) -> tf.Tensor:
+    """Compute all distances, differentiably.
+
+    Args:
+        name: One of ``DISTANCES``.
+        anchors: (A, D) float32.
+        references: (R, D) float32; None compares the anchors with each other.
+
+    Returns:
+        (A, R) float32; coinciding rows have distance 0 and gradient 0, up to rounding.
+    """
+    if name == "cityblock":
+        return cityblock_distances(anchors, anchors if references is None else references)
+    if name == "cosine":
+        return 1 - cosines(anchors, references)
+    squared = squared_distances(anchors, references)
+    return safe_sqrt(squared) if name == "euclidean" else squared
+
+
+def paired_distances(name: str, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """Compute the distance of each row of ``a`` to the same row of ``b``, differentiably.
+
+    Args:
+        name: One of ``DISTANCES``.
+        a: (P, D) float32.
+        b: (P, D) float32.
+
+    Returns:
+        (P,) float32; coinciding rows have distance 0 and gradient 0.
+    """
+    if name == "cosine":
+        return 1 - tf.reduce_sum(unit_rows(a) * unit_rows(b), axis=1)
+    if name == "cityblock":
+        return tf.reduce_sum(tf.abs(a - b), axis=1)
+    squared = tf.reduce_sum(tf.square(a - b), axis=1)
+    return safe_sqrt(squared) if name == "euclidean" else squared
+
+
+def add_angle(cosines: tf.Tensor, angle: float) -> tf.Tensor:
+    """Compute cos(arccos(c) + angle) without the infinite slope of arccos at +-1.
+
+    Args:
+        cosines: Any shape; values beyond +-1 by rounding are clipped.
+        angle: Radians.
+
+    Returns:
+        The same shape.
+    """
+    cosines = tf.clip_by_value(cosines, -1.0, 1.0)
+    sines = safe_sqrt(1 - tf.square(cosines))
+    return cosines * math.cos(angle) - sines * math.sin(angle)

@@ -1,0 +1,151 @@
+"""Pairs read off the order of rows in a P x K batch: no extra images are decoded for them.
+
+Which rows of a batch make pairs, and reductions over them that survive empty sets.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+# Two classes of four rows, taken two by two: two positive and two negative pairs.
+BLOCK = (0, 1, 4, 3, 2, 5, 6, 7)
+
+
+def alternate_rows(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Split rows (B, ...) into anchors (rows 0, 2, 4 ...) and positives (1, 3, 5 ...).
+
+    The last row of an odd batch is dropped.
+    """
+    pairs = tf.shape(rows)[0] // 2
+    shape = tf.concat([[pairs, 2], tf.shape(rows)[1:]], axis=0)
+    return tuple(tf.unstack(tf.reshape(rows[: 2 * pairs], shape), num=2, axis=1))
+
+
+def block_pairs(batch: tf.Tensor) -> tf.Tensor:
+    """Pair the rows of a batch of four rows per class, half of the pairs positive.
+
+    In each block of eight rows (two classes), rows 0,1 | 4,3 | 2,5 | 6,7 are paired. Rows left over
+    after the last whole block are paired two by two in order; an odd last row is dropped.
+
+    Args:
+        batch: Number of rows B, scalar int32.
+
+    Returns:
+        (B // 2, 2) int32 row indices.
+    """
+    whole = batch // 8 * 8
+    blocks = tf.range(0, whole, 8)[:, None] + tf.constant(BLOCK)[None, :]
+    rest = tf.range(whole, batch // 2 * 2)
+    return tf.reshape(tf.concat([tf.reshape(blocks, [-1]), rest], axis=0), [-1, 2])
+
+
+# Stands for log(0). Finite, so that no later product with a zero gradient makes a NaN.
+LOG_ZERO = -1e30
+
+
+class Pairs(NamedTuple):
+    """The pairs a loss works on.
+
+    Attributes:
+        labels: (A,) of the anchors.
+        anchors: (A, D) float32.
+        references: (R, D) float32, or None when the anchors are compared with each other.
+        positives: (A, R) bool: same label, and not the anchor itself.
+        negatives: (A, R) bool: another label.
+    """
+
+    labels: tf.Tensor
+    anchors: tf.Tensor
+    references: tf.Tensor | None
+    positives: tf.Tensor
+    negatives: tf.Tensor
+
+
+def pairs_within(labels: tf.Tensor, embeddings: tf.Tensor) -> Pairs:
+    """Pair every row of a batch with every other row: labels (B,), embeddings (B, D)."""
+    same = tf.equal(labels[:, None], labels[None, :])
+    positives = tf.linalg.set_diag(same, tf.zeros_like(labels, tf.bool))
+    return Pairs(labels, embeddings, None, positives, tf.logical_not(same))
+
+
+def pairs_across(
+    labels: tf.Tensor,
+    anchors: tf.Tensor,
+    reference_labels: tf.Tensor,
+    references: tf.Tensor,
+    usable: tf.Tensor | None = None,
+) -> Pairs:
+    """Pair every anchor with every reference, by their labels.
+
+    Args:
+        labels: (A,) of the anchors.
+        anchors: (A, D) float32.
+        reference_labels: (R,).
+        references: (R, D) float32.
+        usable: (R,) bool, the references that may be in a pair; None: all of them.
+
+    Returns:
+        The pairs.
+    """
+    same = tf.equal(labels[:, None], reference_labels[None, :])
+    negatives = tf.logical_not(same)
+    if usable is not None:
+        same, negatives = same & usable, negatives & usable
+    return Pairs(labels, anchors, references, same, negatives)
+
+
+def mean_over(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
+    """Average the valid entries; 0 if there are none.
+
+    Args:
+        values: Any shape, finite everywhere.
+        valid: The same shape, bool.
+
+    Returns:
+        Scalar of the dtype of ``values``.
+    """
+    total = tf.reduce_sum(tf.where(valid, values, tf.zeros_like(values)))
+    return total / tf.maximum(tf.math.count_nonzero(valid, dtype=values.dtype), 1)
+
+
+@tf.custom_gradient
+def masked_logsumexp(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    """Compute log(sum(exp(values))) over the masked entries of each row, without overflow.
+
+    Args:
+        values: (A, R) float32.
+        mask: (A, R) bool.
+
+    Returns:
+        (A,); ``LOG_ZERO`` for rows without a masked entry.
+    """
+    masked = tf.where(mask, values, float("-inf"))
+    # At least LOG_ZERO: an empty row must not compute inf - inf.
+    largest = tf.maximum(tf.reduce_max(masked, axis=1, keepdims=True), LOG_ZERO)
+    shares = tf.exp(masked - largest)
+    total = tf.reduce_sum(shares, axis=1, keepdims=True)
+    empty = tf.equal(total, 0)
+    result = largest + tf.math.log(tf.where(empty, tf.ones_like(total), total))
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, None]:
+        # A gather downstream gives IndexedSlices.
+        upstream = tf.convert_to_tensor(upstream)[:, None]
+        return shares * tf.math.divide_no_nan(upstream, total), None
+
+    return tf.squeeze(result, axis=1), gradient
+
+
+def apply_margin(gaps: tf.Tensor, margin: float | str) -> tf.Tensor:
+    """Turn gaps (positive minus negative distance) into losses of the same shape.
+
+    Args:
+        gaps: Any shape.
+        margin: A number m gives max(gap + m, 0); ``soft`` gives log(1 + exp(gap)); ``none`` gives
+            the gap itself.
+
+    Returns:
+        The losses.
+    """
+    if margin == "soft":
+        return tf.nn.softplus(gaps)
+    return gaps if margin == "none" else tf.nn.relu(gaps + float(margin))

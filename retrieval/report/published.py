@@ -1,0 +1,125 @@
+"""Published figures beside measured ones, for runs made by a recipe."""
+
+import numpy as np
+import pandas as pd
+
+from retrieval.evaluation.metrics import TITLES
+from retrieval.runs.run import Run
+from retrieval.settings.recipes import Recipe, load_recipe, recipe_names
+
+PUBLISHED = ("recall@1", "recall@2", "recall@4", "recall@8", "map@r", "r_precision", "nmi")
+PROTOCOLS = {"leave_one_out": "leave-one-out", "query_gallery": "query -> gallery"}
+
+
+def published_table(runs: list[Run], protocol: str) -> pd.DataFrame:
+    """Set measured beside published figures, for runs made by a recipe that has any.
+
+    Args:
+        runs: Runs of one data set.
+        protocol: What was measured under it; NaN beside figures published under another.
+
+    Returns:
+        Columns ``run``, ``recipe``, ``metric`` (title), ``measured``, ``published`` (shares; NMI
+        0..1) and ``changed``: why the two need not agree, empty if they should.
+    """
+    rows = []
+    for run in runs:
+        recipe = recipe_of(run)
+        if recipe is None:
+            continue
+        same = recipe.published.get("protocol") == protocol
+        changed = _why_not_comparable(run, recipe, same)
+        for name in PUBLISHED:
+            if name in recipe.published:
+                measured = _measured(run, protocol, name) if same else np.nan
+                row = (run.name, recipe.name, TITLES[name], measured, recipe.published[name])
+                rows.append((*row, changed))
+    columns = ["run", "recipe", "metric", "measured", "published", "changed"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def published_notes(table: pd.DataFrame) -> dict[str, str]:
+    """Return what to know about published figures, beyond what their table says.
+
+    Args:
+        table: See :func:`published_table`.
+
+    Returns:
+        Recipe -> note, for the recipes that have one.
+    """
+    said = dict(zip(table["recipe"], table["changed"], strict=True))
+    notes = {name: load_recipe(name).note for name in said}
+    return {name: note for name, note in notes.items() if note and note not in said[name]}
+
+
+def departures(run: Run) -> list[str]:
+    """Say what keeps a run's figures from being those of its data set and recipe.
+
+    Args:
+        run: Made by a recipe or not.
+
+    Returns:
+        ``stand-in data``, and ``settings changed`` with which; empty if there is nothing.
+    """
+    options = dict(run.config["dataset"].get("options") or {})
+    found = ["stand-in data"] if options.pop("stand_in", False) else []
+    recipe, settings = recipe_of(run), run.config.get("settings") or {}
+    if recipe is None:
+        return found
+    as_published = recipe.settings.get("dataset_options", {})
+    other_boxes = bool(options.get("boxes")) != bool(as_published.get("boxes"))
+    if settings.get("scaled") or other_boxes:
+        which = ", ".join(recipe.changed_settings(settings | {"dataset_options": options}))
+        found.append(f"settings changed ({which})" if which else "settings changed")
+    return found
+
+
+def recipe_of(run: Run) -> Recipe | None:
+    """Return the recipe that a run was made by; None if by none that there is."""
+    name = (run.config.get("settings") or {}).get("recipe")
+    return load_recipe(name) if name in recipe_names() else None
+
+
+def published_line(run: Run) -> str:
+    """Write what was published for a run's recipe, and why the run may differ, in one line.
+
+    Args:
+        run: Any run.
+
+    Returns:
+        The line, the same for all runs without a recipe; empty if there is nothing to say.
+    """
+    recipe, found = recipe_of(run), "; ".join(departures(run))
+    if recipe is None:
+        return f"{run.dataset}: {found}, not the published data set" if found else ""
+    parts = []
+    if recipe.published:
+        figures = [
+            f"{TITLES[name]} {100 * recipe.published[name]:.2f}"
+            for name in PUBLISHED
+            if name in recipe.published
+        ]
+        protocol = recipe.published.get("protocol")
+        how = "like experiment, " if recipe.is_reference else ""
+        parts.append(f"published {', '.join(figures)} ({how}{PROTOCOLS.get(protocol, protocol)})")
+    if found:
+        parts.append(f"not comparable: {found}")
+    return f"{run.dataset}/{run.name}: {'; '.join(parts)}" if parts else ""
+
+
+def _why_not_comparable(run: Run, recipe: Recipe, same_protocol: bool) -> str:
+    found = departures(run)
+    if not same_protocol:
+        protocol = recipe.published.get("protocol")
+        found.insert(0, f"published under {PROTOCOLS.get(protocol, protocol)}")
+    if found:
+        return f"not comparable: {'; '.join(found)}"  # first, so that narrow columns show it
+    return f"reference, other settings: {recipe.note}" if recipe.is_reference else ""
+
+
+def _measured(run: Run, protocol: str, name: str) -> float:
+    for entry in run.metrics["results"]:
+        if entry["protocol"]["name"] == protocol:
+            value = (entry["metrics"].get(name) or {}).get("value")
+            return np.nan if value is None else float(value)
+    return np.nan

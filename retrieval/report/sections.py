@@ -1,0 +1,225 @@
+"""Compare runs on paper: one table per protocol, and which differences are real.
+
+Runs share a table only if their numbers are comparable: same data set, same items, same protocol.
+Runs that differ in nothing but their seed share a row.
+"""
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from retrieval.datasets import DATASETS
+from retrieval.datasets.base import Dataset
+from retrieval.errors import UserError, unknown_option
+from retrieval.evaluation.geometry import is_collapsed
+from retrieval.evaluation.significance import Comparison, compare
+from retrieval.evaluation.statistics import mean_interval
+from retrieval.report.published import departures, published_notes, published_table
+from retrieval.runs.run import Run
+
+SAME = (
+    "name", "distance", "normalised", "no_positive", "ties", "kmeans",
+    "n_items", "n_queries", "n_gallery", "n_classes", "n_without_positive",
+)  # fmt: skip
+
+
+def usual_metrics(dataset: str) -> tuple[str, ...]:
+    """Return what the field reports on a data set: Recall@K at its own K, then the others.
+
+    Args:
+        dataset: Name in ``DATASETS``; any other has the usual K.
+
+    Returns:
+        Names as in ``metrics.json``.
+    """
+    ks = DATASETS[dataset].ks if dataset in DATASETS else Dataset.ks
+    return (*(f"recall@{k}" for k in ks), "r_precision", "map@r", "nmi")
+
+
+@dataclass(frozen=True)
+class Section:
+    """Comparable runs.
+
+    Attributes:
+        dataset: Data set.
+        title: The protocol's title, e.g. ``leave-one-out`` or ``cross-store``.
+        protocol: The protocol as in ``metrics.json``.
+        line: The same in one sentence.
+        groups: Row name -> its runs (seeds), best Recall@1 first.
+        table: One row per group: ``name``, ``seeds``, ``dimension`` and per metric ``<metric>``,
+            ``<metric>/low``, ``<metric>/high``: the run's 95% interval (bootstrap over classes), or
+            for several seeds the t interval of their mean.
+        comparison: Recall@1 of all groups on the same queries.
+        published: Figures published for the runs' recipes: see
+            :func:`retrieval.report.published.published_table`.
+        notes: Recipe -> what to know about its figures.
+    """
+
+    dataset: str
+    title: str
+    protocol: dict
+    line: str
+    groups: dict[str, list[Run]]
+    table: pd.DataFrame
+    comparison: Comparison
+    published: pd.DataFrame
+    notes: dict[str, str]
+
+
+def make_report(runs: Sequence[Run], metrics: Sequence[str] = ()) -> list[Section]:
+    """Sort runs into comparable sections and tabulate each.
+
+    Args:
+        runs: Evaluated runs, of any data sets.
+        metrics: The columns, where a run has them; default: :func:`usual_metrics`.
+
+    Returns:
+        Sections, by data set and protocol.
+
+    Raises:
+        UserError: There are no runs, or none has a metric.
+    """
+    if not runs:
+        raise UserError("no runs to report on: name run folders, or train one first")
+    known = {name for run in runs for entry in run.metrics["results"] for name in entry["metrics"]}
+    for name in metrics:
+        if name not in known:
+            raise unknown_option("metric of these runs", name, known)
+    buckets: dict[tuple, list[tuple[Run, dict]]] = {}
+    for run in runs:
+        items = _fingerprint(run)
+        for entry in run.metrics["results"]:
+            key = (run.dataset, *protocol_facts(entry).values(), items)
+            buckets.setdefault(key, []).append((run, entry))
+    return [_section(members, metrics) for _, members in sorted(buckets.items())]
+
+
+def protocol_facts(entry: dict) -> dict[str, str]:
+    """Return what two results on the same items must share for their numbers to be compared.
+
+    Args:
+        entry: One of the results in ``metrics.json``.
+
+    Returns:
+        Fact -> value as text, for each of ``SAME``.
+    """
+    protocol = entry | entry["protocol"]
+    return {name: str(protocol.get(name)) for name in SAME}
+
+
+def _fingerprint(run: Run) -> str:
+    """Identify the items, in order, by path, label and role."""
+    columns = run.items[["path", "label", "role"]].astype(str)
+    return hashlib.sha1(pd.util.hash_pandas_object(columns, index=False).to_numpy()).hexdigest()
+
+
+def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Put runs together that differ in nothing but their seed.
+
+    Args:
+        runs: Runs of one data set.
+
+    Returns:
+        Row name -> runs. The name is the runs' own, without a seed suffix such as ``-seed1`` or
+        ``-s1`` if they are several; imported runs and those that repeat a seed stay alone.
+    """
+    groups: dict[str, list[Run]] = {}
+    seeds: Counter[tuple] = Counter()
+    for run in runs:
+        settings = dict(run.config.get("settings") or {})
+        seed, base = settings.pop("seed", None), re.sub(r"-s(eed)?\d+$", "", run.name)
+        key = json.dumps([base, settings], sort_keys=True, default=str)
+        seeds[key, seed] += 1
+        key += run.name if seeds[key, seed] > 1 else ""
+        groups.setdefault(key if settings else run.name, []).append(run)
+    named: dict[str, list[Run]] = {}
+    for members in groups.values():
+        base = re.sub(r"-s(eed)?\d+$", "", members[0].name)
+        name = base if len(members) > 1 and base not in named else members[0].name
+        while name in named:  # the same name in two folders
+            name += "'"
+        named[name] = members
+    return named
+
+
+def rank_one(run: Run, protocol: dict) -> np.ndarray:
+    """Return 1 or 0 per query, right or wrong at rank 1; NaN for queries that do not count."""
+    first = run.neighbours(protocol["name"]).first_hit
+    lone = 0.0 if protocol.get("no_positive") == "zero" else np.nan
+    return np.where(first == 0, lone, (first == 1).astype(np.float64))
+
+
+def _section(members: list[tuple[Run, dict]], metrics: Sequence[str]) -> Section:
+    entries = {run.path: entry for run, entry in members}
+    protocol = members[0][1]["protocol"]
+    groups = group_runs([run for run, _ in members])
+    run = members[0][0]
+    labels = run.items["label"].to_numpy()[run.neighbours(protocol["name"]).queries]
+    scores = {
+        name: np.stack([rank_one(run, protocol) for run in group]) for name, group in groups.items()
+    }
+    comparison = compare(scores, labels)
+    order = list(comparison.summary["name"])
+    columns = metrics or usual_metrics(run.dataset)
+    rows = [_row(name, [entries[run.path] for run in groups[name]], columns) for name in order]
+    published = published_table([run for run, _ in members], protocol["name"])
+    collapsed = [n for n in order if any(is_collapsed(entries[run.path]) for run in groups[n])]
+    return Section(
+        run.dataset,
+        str(protocol.get("title", protocol["name"])),
+        protocol,
+        _sentence(
+            members[0][1] | protocol,
+            stand_in="stand-in data" in departures(run),
+            collapsed=collapsed,
+        ),
+        {name: groups[name] for name in order},
+        pd.DataFrame(rows).dropna(axis=1, how="all"),
+        comparison,
+        published,
+        published_notes(published),
+    )
+
+
+def _row(name: str, entries: list[dict], metrics: Sequence[str]) -> dict:
+    row = {
+        "name": name,
+        "seeds": len(entries),
+        "dimension": entries[0]["protocol"].get("dimension"),
+    }
+    for metric in metrics:
+        found = [entry["metrics"].get(metric) or {} for entry in entries]
+        values = np.array([_number(value.get("value")) for value in found])
+        if len(found) == 1:
+            low, high = (_number(found[0].get(side)) for side in ("low", "high"))
+        else:
+            low, high = mean_interval(values)
+        row |= {metric: values.mean(), f"{metric}/low": low, f"{metric}/high": high}
+    return row
+
+
+def _number(value: float | None) -> float:
+    return np.nan if value is None else float(value)
+
+
+def _sentence(protocol: dict, *, stand_in: bool, collapsed: Sequence[str]) -> str:
+    """Say how the numbers were made; the dimension is a column, since runs may differ in it."""
+    lone = {"exclude": "excluded", "zero": "scored 0"}.get(protocol.get("no_positive"), "")
+    parts = ["stand-in data, not the published data set"] if stand_in else []
+    if collapsed:
+        parts.append(f"collapsed (all embeddings nearly equal): {', '.join(collapsed)}")
+    parts += [
+        f"{protocol.get('rule', protocol['name'])}, {protocol.get('distance')} distance",
+        f"{protocol.get('n_queries', 0):,} queries of {protocol.get('n_classes', 0):,} classes, "
+        f"{protocol.get('n_gallery', 0):,} gallery items",
+        f"{protocol.get('n_without_positive', 0):,} queries without a possible hit {lone}",
+    ]
+    if protocol.get("kmeans", "none") != "none":
+        parts.append(f"NMI by k-means ({protocol['kmeans']})")
+    return "; ".join(part.strip() for part in parts)

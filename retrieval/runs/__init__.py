@@ -1,0 +1,10 @@
+"""The run folder: the contract between training and looking.
+
+:func:`open_run` and :func:`list_runs` read finished runs; the other modules of this package write,
+check, lock, publish and import them. Nothing here imports TensorFlow.
+"""
+
+from retrieval.runs.run import REQUIRED_FILES, SCHEMA, Neighbours, Run
+from retrieval.runs.store import BrokenRun, list_runs, open_run
+
+__all__ = ["REQUIRED_FILES", "SCHEMA", "BrokenRun", "Neighbours", "Run", "list_runs", "open_run"]

@@ -1,0 +1,212 @@
+"""The run folder: the contract between training and looking.
+
+``runs/<dataset>/<run>/`` holds ``config.yaml``, ``history.csv``, ``checkpoints/``,
+``items.parquet``, ``embeddings.npy``, ``neighbours.npz``, ``metrics.json``,
+``projection.parquet`` and ``thumbnails/``. A folder is written under a hidden sibling
+(``.<run>.partial``) and renamed when it is whole, so a reader never sees half a run.
+
+Arrays of an ``.npz`` file as memory maps, so that large runs cost little memory.
+"""
+
+import functools
+import json
+import struct
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from retrieval.errors import UserError
+
+SCHEMA = 1
+MADE_BY = {
+    "config.yaml": "not a run of this workbench; make one with `retrieval train`",
+    "items.parquet": "make it with `retrieval embed`",
+    "embeddings.npy": "make it with `retrieval embed`",
+    "neighbours.npz": "make it with `retrieval evaluate`",
+    "metrics.json": "make it with `retrieval evaluate`",
+}
+REQUIRED_FILES = tuple(MADE_BY)
+ITEM_COLUMNS = ("item", "path", "label", "label_name", "split", "role")
+PROJECTION_COLUMNS = ["umap_x", "umap_y", "pca_x", "pca_y", "pca_z"]
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Per-query retrieval results under one protocol; ids are row numbers of ``items.parquet``.
+
+    Attributes:
+        protocol: ``leave_one_out`` or ``query_gallery``.
+        queries: int32, (q,), the row of each query.
+        ids: int32, (q, k), rows of the nearest gallery items, nearest first; -1 pads.
+        similarities: float32, (q, k), similarity of each neighbour: higher is nearer (the negative
+            distance where the distance is not cosine).
+        first_hit: int32, (q,), 1-based rank of the nearest item of the query's class; 0 where the
+            gallery holds none.
+        first_hit_item: int32, (q,), row of that item; -1 where there is none.
+    """
+
+    protocol: str
+    queries: np.ndarray
+    ids: np.ndarray
+    similarities: np.ndarray
+    first_hit: np.ndarray
+    first_hit_item: np.ndarray
+
+    FIELDS = ("queries", "ids", "similarities", "first_hit", "first_hit_item")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run on disk; every part is read on first use and kept."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The run's folder name."""
+        return self.path.name
+
+    @property
+    def dataset(self) -> str:
+        """The data set's name (the parent folder's name)."""
+        return self.path.parent.name
+
+    @functools.cached_property
+    def config(self) -> dict:
+        """``config.yaml``: keys ``schema``, ``settings``, ``provenance``, ``dataset``."""
+        return yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))
+
+    @functools.cached_property
+    def metrics(self) -> dict:
+        """``metrics.json``: ``schema``, ``primary`` (a protocol name), ``results`` (a list)."""
+        return json.loads((self.path / "metrics.json").read_text(encoding="utf-8"))
+
+    @functools.cached_property
+    def items(self) -> pd.DataFrame:
+        """One row per embedded item, in the order of ``embeddings``."""
+        return pd.read_parquet(self.path / "items.parquet")
+
+    @functools.cached_property
+    def embeddings(self) -> np.ndarray:
+        """Read-only memory map, float32, (n, d)."""
+        return np.load(self.path / "embeddings.npy", mmap_mode="r")
+
+    @functools.cached_property
+    def history(self) -> pd.DataFrame:
+        """``history.csv``, all numbers; an empty frame if there is none or it is damaged."""
+        try:
+            history = pd.read_csv(self.path / "history.csv", float_precision="round_trip")
+            history = history.apply(pd.to_numeric, errors="coerce")
+        except (OSError, ValueError):
+            return pd.DataFrame()
+        return history if "step" in history else pd.DataFrame()
+
+    @functools.cached_property
+    def projection(self) -> pd.DataFrame | None:
+        """Columns ``umap_x, umap_y, pca_x, pca_y, pca_z`` per item, or None if not made whole."""
+        try:
+            points = pd.read_parquet(self.path / "projection.parquet", columns=PROJECTION_COLUMNS)
+            points = points.astype(np.float32)
+        except (OSError, ValueError):  # Arrow's errors are ValueErrors
+            return None
+        return points if len(points) == len(self.items) else None
+
+    def neighbours(self, protocol: str | None = None) -> Neighbours:
+        """Read the per-query arrays of one protocol (default: the primary one).
+
+        Raises:
+            UserError: The run was not evaluated under that protocol.
+        """
+        protocol = protocol or self.metrics["primary"]
+        with np.load(self.path / "neighbours.npz") as arrays:
+            if f"{protocol}/ids" not in arrays:
+                raise UserError(f"{self.path}: no neighbours under protocol {protocol!r}")
+            parts = {field: arrays[f"{protocol}/{field}"] for field in Neighbours.FIELDS}
+        for array in parts.values():
+            array.setflags(write=False)
+        return Neighbours(protocol, **parts)
+
+    def result(self, protocol: str | None = None) -> dict:
+        """Return the entry of ``metrics.json`` for one protocol (default: the primary one).
+
+        Raises:
+            UserError: The run was not evaluated under that protocol.
+        """
+        protocol = protocol or self.metrics["primary"]
+        for entry in self.metrics["results"]:
+            if entry["protocol"]["name"] == protocol:
+                return entry
+        raise UserError(f"{self.path}: no results under protocol {protocol!r}")
+
+    @functools.cached_property
+    def _thumbnails(self) -> tuple[np.ndarray, np.ndarray] | None:
+        folder = self.path / "thumbnails"
+        try:
+            offsets = np.load(folder / "offsets.npy", mmap_mode="r")
+            data = np.memmap(folder / "images.bin", np.uint8, mode="r")
+            whole = len(offsets) == len(self.items) + 1 and offsets[-1] <= len(data)
+        except (OSError, EOFError, ValueError, TypeError):
+            return None
+        return (offsets, data) if whole else None
+
+    def thumbnail(self, row: int) -> bytes | None:
+        """Return the encoded (WebP) 128 px thumbnail of one item, or None if there is none."""
+        if self._thumbnails is None:
+            return None
+        offsets, data = self._thumbnails
+        image = data[int(offsets[row]) : int(offsets[row + 1])].tobytes()
+        return image or None
+
+
+LOCAL_HEADER = struct.Struct("<4s5H3L2H")
+
+
+def map_npz(path: Path) -> dict[str, np.ndarray]:
+    """Open every array of an uncompressed ``.npz`` file (``np.savez``) without reading it.
+
+    Args:
+        path: The file. It may be replaced while it is mapped, but not changed in place.
+
+    Returns:
+        Name -> read-only array; a memory map, except for compressed members, which are read.
+
+    Raises:
+        ValueError: A member is no array.
+        zipfile.BadZipFile: The file is damaged.
+    """
+    arrays = {}
+    with zipfile.ZipFile(path) as archive, Path(path).open("rb") as file:
+        for member in archive.infolist():
+            name = member.filename.removesuffix(".npy")
+            if member.compress_type != zipfile.ZIP_STORED:
+                with archive.open(member) as stream:
+                    arrays[name] = np.lib.format.read_array(stream, allow_pickle=False)
+                arrays[name].setflags(write=False)
+                continue
+            arrays[name] = _map_member(path, file, member)
+    return arrays
+
+
+def _map_member(path: Path, file, member: zipfile.ZipInfo) -> np.ndarray:
+    # The local header repeats the name and has extra fields of its own length.
+    file.seek(member.header_offset)
+    fields = LOCAL_HEADER.unpack(file.read(LOCAL_HEADER.size))
+    file.seek(member.header_offset + LOCAL_HEADER.size + fields[-2] + fields[-1])
+    version = np.lib.format.read_magic(file)
+    read_header = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }.get(version)
+    if read_header is None:
+        raise ValueError(f"{path}: {member.filename} has an unknown array version {version}")
+    shape, fortran, dtype = read_header(file)
+    if dtype.hasobject:
+        raise ValueError(f"{path}: {member.filename} holds Python objects")
+    if 0 in shape:
+        return np.zeros(shape, dtype)
+    order = "F" if fortran else "C"
+    return np.memmap(path, dtype, "r", offset=file.tell(), shape=shape, order=order)

@@ -1,0 +1,85 @@
+"""Open, list and publish run folders."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from retrieval.errors import UserError
+from retrieval.files import write_text
+from retrieval.runs.checks import check_run
+from retrieval.runs.run import SCHEMA, Run
+
+
+@dataclass(frozen=True)
+class BrokenRun:
+    """A folder that looks like a run but cannot be read, and why."""
+
+    path: Path
+    reason: str
+
+
+def open_run(path: Path | str) -> Run:
+    """Open a run folder after checking that it is whole and consistent.
+
+    Raises:
+        UserError: A file is missing or damaged, the schema is newer, or row counts differ.
+    """
+    run = Run(Path(path))
+    if not run.path.is_dir():
+        raise UserError(f"no run at {run.path}: train one with `retrieval train`")
+    check_run(run)
+    return run
+
+
+def list_runs(root: Path | str = "runs") -> list[Run | BrokenRun]:
+    """Open every run under ``root/<dataset>/<run>``, oldest first; hidden folders are skipped.
+
+    Returns:
+        Runs, and a :class:`BrokenRun` with the reason for each folder that cannot be read.
+    """
+    found: list[Run | BrokenRun] = []
+    folders = [
+        p
+        for p in Path(root).glob("*/*")
+        if p.is_dir() and not p.name.startswith(".") and not p.parent.name.startswith(".")
+    ]
+    for path in sorted(folders, key=lambda p: (p.stat().st_mtime, p.name)):
+        try:
+            found.append(open_run(path))
+        except UserError as error:
+            found.append(BrokenRun(path, str(error)))
+    return found
+
+
+def partial_path(path: Path) -> Path:
+    """Return the hidden sibling that a run is written to until it is whole."""
+    return path.parent / f".{path.name}.partial"
+
+
+def publish(path: Path, *, overwrite: bool = False) -> None:
+    """Rename the finished partial folder of ``path`` onto it.
+
+    Raises:
+        UserError: The run exists and ``overwrite`` is off.
+    """
+    if path.exists():
+        if not overwrite:
+            raise UserError(f"{path} exists; choose another --name or pass --overwrite")
+        old = path.parent / f".{path.name}.old"
+        shutil.rmtree(old, ignore_errors=True)
+        os.replace(path, old)
+        os.replace(partial_path(path), path)
+        shutil.rmtree(old)
+    else:
+        os.replace(partial_path(path), path)
+
+
+def write_config(folder: Path, config: dict) -> None:
+    """Write ``config.yaml`` atomically, with the schema version first."""
+    write_text(
+        folder / "config.yaml",
+        yaml.safe_dump({"schema": SCHEMA} | config, sort_keys=False, allow_unicode=True),
+    )

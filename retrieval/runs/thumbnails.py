@@ -1,0 +1,102 @@
+"""128 px WebP thumbnails of a run's items, packed into one file and shared between runs."""
+
+import io
+import os
+import shutil
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+from tqdm.auto import tqdm
+
+from retrieval.files import cache_folder, fingerprint
+
+SIZE = 128
+
+
+def encode_thumbnail(path: str | Path, box: Sequence[float] | None = None) -> bytes:
+    """Return a WebP thumbnail whose longer side is 128 px; empty bytes for an unreadable image.
+
+    Args:
+        path: An image file Pillow can read.
+        box: Optional (x, y, width, height) in pixels to crop to first.
+    """
+    try:
+        with Image.open(path) as image:
+            if box is None:
+                image.draft("RGB", (SIZE, SIZE))
+            else:
+                x, y, w, h = box
+                image = image.crop((round(x), round(y), round(x + w), round(y + h)))
+            image = ImageOps.exif_transpose(image.convert("RGB"))
+            image.thumbnail((SIZE, SIZE), Image.Resampling.LANCZOS)
+            buffer = io.BytesIO()
+            image.save(buffer, "WEBP", quality=80, method=2)
+            return buffer.getvalue()
+    except (OSError, ValueError, SyntaxError):
+        return b""
+
+
+def write_thumbnails(
+    folder: Path, paths: list[str], boxes: np.ndarray | None = None, *, progress: bool = True
+) -> int:
+    """Make ``folder/images.bin`` and ``folder/offsets.npy``, or link them from the cache.
+
+    Args:
+        folder: The run's ``thumbnails`` folder.
+        paths: Absolute image paths, in item order.
+        boxes: (n, 4) crops x, y, width, height in pixels; None: whole images.
+        progress: Show a progress bar.
+
+    Returns:
+        How many images could not be read; they get an empty thumbnail.
+    """
+    stamps = [
+        int(Path(p).stat().st_mtime) if i % 97 == 0 and Path(p).exists() else 0
+        for i, p in enumerate(paths)
+    ]
+    crops = [None] * len(paths) if boxes is None else boxes.tolist()
+    key = (paths, stamps, SIZE) if boxes is None else (paths, stamps, SIZE, crops)
+    cached = cache_folder("thumbnails") / fingerprint(*key)
+    if not (cached / "offsets.npy").exists():
+        _pack(cached, paths, crops, progress)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("images.bin", "offsets.npy"):
+        _link(cached / name, folder / name)
+    unreadable = int((np.diff(np.load(cached / "offsets.npy")) == 0).sum())
+    if unreadable:
+        warnings.warn(
+            f"{unreadable} of {len(paths)} images cannot be read; no thumbnail for them",
+            stacklevel=2,
+        )
+    return unreadable
+
+
+def _pack(target: Path, paths: list[str], crops: list, progress: bool) -> None:
+    temporary = target.parent / f".{target.name}-{os.getpid()}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    offsets = np.zeros(len(paths) + 1, np.int64)
+    # Pillow decodes and encodes outside the interpreter lock, so threads are enough.
+    with ThreadPoolExecutor(os.cpu_count()) as pool, (temporary / "images.bin").open("wb") as out:
+        images = pool.map(encode_thumbnail, paths, crops)
+        bar = tqdm(images, "thumbnails", len(paths), disable=not progress, leave=False)
+        for i, image in enumerate(bar):
+            out.write(image)
+            offsets[i + 1] = offsets[i] + len(image)
+        if offsets[-1] == 0:
+            out.write(b"\0")  # an empty file cannot be memory-mapped
+    np.save(temporary / "offsets.npy", offsets)
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(temporary, target)
+
+
+def _link(source: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copyfile(source, target)

@@ -1,0 +1,133 @@
+"""What a run trains on: which rows, which are held out, and the batches of them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from retrieval.datasets.catalog import Catalog, crop_boxes
+from retrieval.embedding.features import backbone_features
+from retrieval.input_pipeline.pipeline import train_dataset
+from retrieval.sampling import PKSampler
+from retrieval.settings.resolve import held_out_count
+from retrieval.settings.schema import TrainSettings
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What batches are drawn from: rows of the catalogue and, if frozen, their features."""
+
+    catalog: Catalog
+    train: pd.DataFrame
+    held_out: pd.DataFrame | None
+    features: np.ndarray | None
+
+    @property
+    def classes(self) -> np.ndarray:
+        """Class index 0..C-1 of each training row, int32 (n,)."""
+        return np.unique(self.train["label"], return_inverse=True)[1].astype(np.int32)
+
+    def image_paths(self) -> list[str]:
+        """Return the files training may read: none where the backbone is frozen."""
+        return [] if self.features is not None else self.catalog.absolute_paths(self.train)
+
+
+def prepare_data(catalog: Catalog, settings: TrainSettings, *, progress: bool) -> TrainingData:
+    """Choose the training rows and the rows evaluated in training; extract frozen features.
+
+    Args:
+        catalog: The data set.
+        settings: Resolved settings.
+        progress: Show a progress bar while features are extracted.
+
+    Returns:
+        The data a run trains and is watched on.
+    """
+    train, held_out = catalog.split("train"), None
+    if settings.eval_split == "test":
+        held_out = catalog.split("test")
+    elif settings.eval_split == "validation":
+        train, held_out = hold_out_classes(train, settings.validation_fraction, settings.seed)
+    features = None
+    if settings.freeze_backbone:
+        features = backbone_features(catalog, settings, progress=progress)
+    return TrainingData(catalog, train, held_out, features)
+
+
+def hold_out_classes(
+    train: pd.DataFrame, fraction: float, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Split training rows by class into (training, validation), seeded.
+
+    Raises:
+        UserError: Too few classes to hold any out.
+    """
+    classes = np.sort(train["label"].unique())
+    count = held_out_count(len(classes), fraction)
+    chosen = np.random.default_rng(seed).permutation(classes)[:count]
+    held = train["label"].isin(chosen)
+    return train[~held], train[held]
+
+
+def make_sampler(settings: TrainSettings, data: TrainingData) -> PKSampler:
+    """Return the P x K sampler of a run; its batch at a step depends on seed and step alone."""
+    super_labels = None
+    if settings.same_super_class:
+        super_labels = data.train["super_label"].to_numpy()
+    return PKSampler(
+        data.classes,
+        settings.classes_per_batch,
+        settings.samples_per_class,
+        seed=settings.seed,
+        super_labels=super_labels,
+    )
+
+
+def batch_dataset(
+    settings: TrainSettings,
+    data: TrainingData,
+    sampler: PKSampler,
+    first_step: int,
+    *,
+    progress: bool = False,
+) -> tf.data.Dataset:
+    """Return the batches of steps ``first_step``, ``first_step + 1``, ... up to the last.
+
+    Args:
+        settings: Resolved settings.
+        data: Rows and, for a frozen backbone, their features.
+        sampler: Draws row numbers of ``data.train``.
+        first_step: Steps already taken.
+        progress: Show a bar while images are decoded into memory.
+
+    Returns:
+        Pairs of inputs (B, ...) and class indices (B,), int32.
+    """
+    rows = np.stack([sampler.batch(step) for step in range(first_step, settings.steps)])
+    if data.features is None:
+        return train_dataset(
+            data.catalog.absolute_paths(data.train),
+            data.classes,
+            rows,
+            size=settings.image_size,
+            pre_crop=settings.pre_crop,
+            flip=settings.flip,
+            augment=settings.augment,
+            seed=settings.seed,
+            first_step=first_step,
+            cache_gb=settings.cache_images_gb,
+            boxes=crop_boxes(data.train),
+            progress=progress,
+        )
+    features = tf.constant(np.asarray(data.features[data.train.index]))
+    classes = tf.constant(data.classes)
+    return (
+        tf.data.Dataset.from_tensor_slices(rows.astype(np.int32))
+        .map(
+            lambda r: (tf.gather(features, r), tf.gather(classes, r)),
+            num_parallel_calls=2,
+            deterministic=True,
+        )
+        .prefetch(8)
+    )

@@ -1,0 +1,52 @@
+"""Embed the test split of a run, from the network in hand or from its checkpoint."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+
+from retrieval.datasets.catalog import Catalog
+from retrieval.embedding.embed import embed_features, embed_images, untrained_embeddings
+from retrieval.embedding.features import backbone_features
+from retrieval.embedding.network import build_network
+from retrieval.models.precision import mixed_precision
+from retrieval.settings.schema import UNTRAINED, TrainSettings
+from retrieval.training.checkpoints import load_network
+
+
+def embed_test_split(
+    folder: Path,
+    settings: TrainSettings,
+    catalog: Catalog,
+    network: keras.Model | None = None,
+    *,
+    progress: bool = True,
+) -> tuple[np.ndarray, pd.DataFrame]:
+    """Embed every test item of the catalogue.
+
+    Args:
+        folder: The run folder with ``checkpoints/``.
+        settings: The run's settings, resolved.
+        catalog: The run's data set.
+        network: The trained network, if still in memory; else it is built and loaded.
+        progress: Show progress bars.
+
+    Returns:
+        Embeddings float32 (n, D), and the catalogue rows they belong to.
+    """
+    rows = catalog.split("test")
+    if settings.loss == UNTRAINED:
+        return untrained_embeddings(catalog, rows, settings, progress=progress), rows
+    features = None
+    if settings.freeze_backbone:
+        features = backbone_features(catalog, settings, progress=progress)
+    fresh = network is None
+    if fresh:
+        with mixed_precision(settings.mixed_precision):
+            network = build_network(settings, None if features is None else features.shape[1])
+    if fresh or settings.use_checkpoint == "best":
+        load_network(folder / "checkpoints", network, settings.use_checkpoint)
+    if features is not None:
+        return embed_features(network, features[rows.index]), rows
+    return embed_images(network, catalog, rows, settings, progress=progress), rows

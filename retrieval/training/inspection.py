@@ -1,0 +1,219 @@
+"""Why two images match: their similarity, spread over the positions of both images.
+
+With global average pooling and a linear head, an embedding is the mean over positions p of
+v_p = W f_p + b, so the cosine similarity of two images is a double sum over positions, and the part
+of position p is <v_p, e'> / (P |e| |e'|). These parts add up to the similarity exactly (Stylianou,
+Souvenir and Pless 2019, "Visualizing Deep Similarity Networks", eq. 3). For any other network the
+parts are activation times gradient at the last feature map (Selvaraju 2017, Grad-CAM, without the
+averaging of gradients), which is an approximation and is labelled so.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from retrieval.embedding.embed import embed_files
+from retrieval.embedding.network import build_network, frozen_backbone, joined, untrained_network
+from retrieval.errors import UserError
+from retrieval.input_pipeline.pipeline import eval_dataset, naming_unreadable_images
+from retrieval.runs.run import Run
+from retrieval.settings.schema import UNTRAINED, TrainSettings
+from retrieval.training.checkpoints import load_network
+
+
+@dataclass(frozen=True)
+class Match:
+    """The similarity of two images, spread over their positions.
+
+    Attributes:
+        similarity: Cosine similarity of the two embeddings.
+        first: float32, (h, w), part of each position of the first image.
+        second: float32, (h, w), the same of the second.
+        exact: The parts of an image add up to the similarity; else they only approximate it.
+    """
+
+    similarity: float
+    first: np.ndarray
+    second: np.ndarray
+    exact: bool
+
+
+@dataclass(frozen=True)
+class Inspector:
+    """A run's network, opened at its last feature map.
+
+    Attributes:
+        settings: The run's settings.
+        network: images (B, S, S, 3) in 0..255 -> embeddings (B, D), as the run's items were
+            embedded.
+        features: images (B, S, S, 3) in 0..255 -> feature maps (B, h, w, C).
+        tail: feature maps -> embeddings (B, D).
+        linear: Kernel (C, D) and bias (D,) if the tail is an average and a linear layer.
+    """
+
+    settings: TrainSettings
+    network: keras.Model
+    features: keras.Model
+    tail: keras.Model
+    linear: tuple[np.ndarray, np.ndarray] | None
+
+    def load(self, paths: Sequence[str | Path], boxes: np.ndarray | None = None) -> np.ndarray:
+        """Read images as the network sees them; of test-time views, the centre.
+
+        Args:
+            paths: Image files.
+            boxes: (n, 4) crops x, y, width, height in pixels, where the run has them; see
+                :func:`retrieval.datasets.catalog.crop_boxes`.
+
+        Returns:
+            float32, (n, S, S, 3), 0..255.
+
+        Raises:
+            UserError: A file is no readable image.
+        """
+        names = [str(path) for path in paths]
+        batches = eval_dataset(
+            names,
+            size=self.settings.image_size,
+            pre_crop=self.settings.pre_crop,
+            batch_size=len(names),
+            boxes=boxes,
+        )
+        with naming_unreadable_images(names):
+            return np.concatenate([np.asarray(batch, np.float32) for batch in batches])
+
+    def embed(self, images: np.ndarray) -> np.ndarray:
+        """Embed images (n, S, S, 3) in 0..255 as they are; returns float32 (n, D)."""
+        maps = self.features(images, training=False)
+        return np.asarray(self.tail(maps, training=False), np.float32)
+
+    def embed_files(
+        self, paths: Sequence[str | Path], boxes: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Embed image files as the run's items were, with its test-time views.
+
+        Args:
+            paths: Image files.
+            boxes: As for :meth:`load`.
+
+        Returns:
+            float32, (n, D).
+        """
+        names = [str(path) for path in paths]
+        return embed_files(self.network, names, boxes, self.settings, progress=False)
+
+    def match(self, images: np.ndarray) -> Match:
+        """Spread the similarity of two images (2, S, S, 3) over their positions."""
+        maps = self.features(images, training=False)
+        if self.linear is not None:
+            first, second = decompose(np.asarray(maps[0]), np.asarray(maps[1]), *self.linear)
+            return Match(float(first.sum()), first, second, exact=True)
+        return self._approximate(maps)
+
+    def _approximate(self, maps: tf.Tensor) -> Match:
+        with tf.GradientTape() as tape:
+            tape.watch(maps)
+            unit = tf.math.l2_normalize(self.tail(maps, training=False), axis=-1)
+            similarity = tf.reduce_sum(unit[0] * unit[1])
+        parts = np.asarray(tf.reduce_sum(maps * tape.gradient(similarity, maps), axis=-1))
+        return Match(float(similarity), parts[0], parts[1], exact=False)
+
+
+def decompose(
+    first: np.ndarray, second: np.ndarray, kernel: np.ndarray, bias: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Spread the cosine similarity of two average-pooled, linearly embedded maps over positions.
+
+    Args:
+        first: float, (h, w, C), feature map of one image.
+        second: float, (h', w', C), of the other.
+        kernel: float, (C, D).
+        bias: float, (D,).
+
+    Returns:
+        Parts (h, w) and (h', w'), float32; each adds up to the similarity.
+    """
+    local = [map_.astype(np.float64) @ kernel + bias for map_ in (first, second)]
+    means = [v.mean((0, 1)) for v in local]
+    norm = max(float(np.linalg.norm(means[0]) * np.linalg.norm(means[1])), 1e-12)
+    parts = [
+        v @ other / (norm * v.shape[0] * v.shape[1])
+        for v, other in zip(local, reversed(means), strict=True)
+    ]
+    return parts[0].astype(np.float32), parts[1].astype(np.float32)
+
+
+def open_inspector(run: Run) -> Inspector:
+    """Build a run's network, load its checkpoint and open it at the last feature map.
+
+    Args:
+        run: A run with ``checkpoints/``, or the untrained baseline.
+
+    Returns:
+        The inspector; :meth:`Inspector.embed` gives what the run stored.
+
+    Raises:
+        UserError: Imported embeddings, no checkpoint, or a network without a feature map.
+    """
+    mapping = run.config.get("settings")
+    if not mapping:
+        raise UserError(f"{run.path}: imported embeddings: there is no network to look into")
+    settings = TrainSettings.from_mapping(mapping)
+    network = _trained(run, settings)
+    backbone, head = network.get_layer("backbone"), network.get_layer("head")
+    maps = _feature_map(run, backbone)
+    features = keras.Model(backbone.input, maps)
+    tail = keras.Model(maps, head(backbone.output), name="tail")
+    inspector = Inspector(settings, network, features, tail, None)
+    return dataclasses.replace(inspector, linear=_linear_part(inspector, backbone, head))
+
+
+def _trained(run: Run, settings: TrainSettings) -> keras.Model:
+    """Build the whole network, sub-models ``backbone`` and ``head``, with the run's weights."""
+    folder = run.path / "checkpoints"
+    if settings.loss == UNTRAINED:
+        return untrained_network(settings)
+    if not settings.freeze_backbone:
+        network = build_network(settings)
+        load_network(folder, network, settings.use_checkpoint)
+        return network
+    backbone = frozen_backbone(settings)
+    head = build_network(settings, int(backbone.output_shape[-1]))
+    load_network(folder, head, settings.use_checkpoint)
+    return joined(backbone, head)
+
+
+def _feature_map(run: Run, backbone: keras.Model) -> keras.KerasTensor:
+    for layer in reversed(backbone.layers):
+        if len(getattr(layer.output, "shape", ())) == 4:
+            return layer.output
+    raise UserError(f"{run.path}: backbone {backbone.name!r} has no feature map to look into")
+
+
+def _linear_part(
+    inspector: Inspector, backbone: keras.Model, head: keras.Model
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the linear layer if the tail is an average over positions followed by it."""
+    dense = [layer for layer in head.layers if isinstance(layer, keras.layers.Dense)]
+    if not dense:  # untrained: the features themselves
+        width = int(backbone.output_shape[-1])
+        linear = np.eye(width, dtype=np.float32), np.zeros(width, np.float32)
+    elif len(dense) == 1 and dense[0].use_bias:
+        linear = tuple(np.asarray(w) for w in dense[0].get_weights())
+    else:
+        return None
+    # Whatever the layers are called: the tail is linear if it gives the same directions.
+    size = inspector.features.input_shape[1]
+    probe = np.random.default_rng(0).uniform(0, 255, (2, size, size, 3)).astype(np.float32)
+    maps = np.asarray(inspector.features(probe, training=False))
+    if maps.shape[-1] != len(linear[0]):
+        return None
+    expected, found = maps.mean((1, 2)) @ linear[0] + linear[1], inspector.embed(probe)
+    scale = np.linalg.norm(expected, axis=1), np.linalg.norm(found, axis=1)
+    same = np.allclose(expected / scale[0][:, None], found / scale[1][:, None], atol=1e-4)
+    return linear if same else None

@@ -1,0 +1,209 @@
+"""Whatever trains, wherever it is cut off: it goes on as if it had not been."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from retrieval import load_catalog, open_run
+from retrieval.errors import UserError
+from retrieval.experiment.pipeline import resume, train
+from retrieval.runs.store import partial_path
+from retrieval.training.callbacks import RecordSteps
+from retrieval.training.checkpoints import load_network, read_index, step_folder
+
+pytestmark = pytest.mark.usefixtures("two_blocks")
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: nothing may handle it."""
+
+
+def killed(*_args, **_kwargs):
+    raise Killed
+
+
+def history(path: Path) -> pd.DataFrame:
+    """Return the run's history."""
+    return pd.read_csv(path / "history.csv")
+
+
+def checkpoint(path: Path) -> list[np.ndarray]:
+    """Return the state of the run's latest checkpoint: optimiser, loss, random generators."""
+    latest = read_index(path / "checkpoints")["latest"]
+    with np.load(step_folder(path / "checkpoints", latest) / "state.npz") as arrays:
+        return [arrays[key] for key in sorted(arrays.files)]
+
+
+def assert_same_training(one: Path, other: Path) -> None:
+    """Check that two runs have the same history and ended in the same state."""
+    pd.testing.assert_frame_equal(history(one), history(other))
+    for a, b in zip(checkpoint(one), checkpoint(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def cut_off_at(monkeypatch, step: int):
+    """End the process right after a step was recorded."""
+    record = RecordSteps.on_train_batch_end
+
+    def record_and_end(self, batch, logs=None):
+        record(self, batch, logs)
+        if self.clock.step == step:
+            raise Killed
+
+    monkeypatch.setattr(RecordSteps, "on_train_batch_end", record_and_end)
+
+
+VARIANTS = {
+    "all of the optimiser": {
+        "optimizer": "adamw", "schedule": "cosine", "warmup_steps": 5, "weight_decay": 0.1,
+        "clip_norm": 1.0, "backbone_multiplier": 0.1, "freeze_steps": 12, "augment": "strong",
+        "pre_crop": 20,
+    },
+    "batch norms held until after the cut": {"freeze_batch_norm_steps": 15},
+    "a loss with proxies": {"loss": "proxy_anchor", "loss_multiplier": 10.0, "seed": 3},
+    "a loss with random sampling": {"loss": "margin_loss", "optimizer": "momentum", "seed": 3},
+    "cross-batch memory": {
+        "loss": "contrastive_loss", "memory_batches": 3, "memory_start": 5, "memory_weight": 0.5,
+        "samples_per_class": 4,
+    },
+    "head only": {"freeze_backbone": True, "head": "fc1024"},
+    "16 bit, evaluated, a short last interval": {
+        "mixed_precision": True, "eval_split": "validation", "validation_fraction": 0.3,
+        "steps": 21,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
+def test_the_same_command_continues_to_the_same_end(tiny, tmp_path, monkeypatch, changes):
+    settings = tiny.with_(**{"loss": "npairs_loss"} | changes)
+    options = {"runs": tmp_path, "evaluate": False, "progress": False}
+    whole = train(settings, name="whole", **options)
+    with monkeypatch.context() as patch:
+        cut_off_at(patch, 11)
+        with pytest.raises(Killed):
+            train(settings, name="cut", **options)
+    assert not (tmp_path / "folder" / "cut").exists()
+    cut = train(settings, name="cut", **options)
+    assert list(history(cut)["step"]) == list(range(1, settings.steps + 1))
+    assert_same_training(cut, whole)
+
+
+def test_patience_ends_where_it_would_have(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "retrieval.training.fit.in_training_evaluation", lambda *_: lambda: {"recall@1": 1 / 3}
+    )
+    settings = tiny.with_(steps=48, eval_split="test", patience=2)
+    options = {"runs": tmp_path, "evaluate": False, "progress": False}
+    whole = train(settings, name="whole", **options)
+    with monkeypatch.context() as patch:
+        cut_off_at(patch, 11)
+        with pytest.raises(Killed):
+            train(settings, name="cut", **options)
+    cut = train(settings, name="cut", **options)
+    assert list(history(cut)["step"]) == list(range(1, 25))
+    assert_same_training(cut, whole)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "retrieval.training.callbacks.save_checkpoint",
+        "retrieval.training.checkpoints.write_json",
+        "retrieval.training.history.write_text",
+        "retrieval.training.embed_test_split.embed_images",
+        "retrieval.runs.evaluate.write_json",
+        "retrieval.experiment.pipeline.publish",
+    ],
+)
+def test_a_cut_while_files_are_written_loses_nothing(tiny, whole, tmp_path, monkeypatch, place):
+    with monkeypatch.context() as patch:
+        patch.setattr(place, killed)
+        with pytest.raises(Killed):
+            train(tiny, runs=tmp_path, name="cut", progress=False)
+    path = tmp_path / "folder" / "cut"
+    assert not path.exists()
+    run = open_run(resume(path, progress=False))
+    assert_same_training(run.path, whole.path)
+    np.testing.assert_array_equal(run.embeddings, whole.embeddings)
+    assert run.metrics == whole.metrics
+    assert not partial_path(path).exists()
+
+
+@pytest.fixture(scope="module")
+def whole(tiny, tmp_path_factory):
+    """The run that is never cut off."""
+    root = tmp_path_factory.mktemp("whole")
+    return open_run(train(tiny, runs=root, name="whole", progress=False))
+
+
+def test_a_run_that_had_stopped_early_does_not_go_on(tiny, tmp_path, monkeypatch):
+    scores = iter([0.9, 0.5, 0.4])
+    monkeypatch.setattr(
+        "retrieval.training.fit.in_training_evaluation",
+        lambda *_: lambda: {"recall@1": next(scores)},
+    )
+    settings = tiny.with_(steps=80, eval_split="test", patience=1)
+    with monkeypatch.context() as patch:
+        patch.setattr("retrieval.experiment.pipeline.write_embeddings", killed)
+        with pytest.raises(Killed):
+            train(settings, runs=tmp_path, name="early", progress=False)
+    run = open_run(resume(tmp_path / "folder" / "early", progress=False))
+    assert run.history["step"].iloc[-1] == 16
+
+
+def test_other_settings_do_not_replace_an_interrupted_run_unless_told_to(
+    tiny, tmp_path, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        cut_off_at(patch, 11)
+        with pytest.raises(Killed):
+            train(tiny, runs=tmp_path, name="cut", progress=False)
+    other = tiny.with_(steps=8)
+    with pytest.raises(UserError, match=r"cut.partial has .*\(steps = 24, now 8\).*--overwrite"):
+        train(other, runs=tmp_path, name="cut", progress=False)
+    assert read_index(partial_path(tmp_path / "folder" / "cut") / "checkpoints") == {"latest": 8}
+    run = open_run(train(other, runs=tmp_path, name="cut", overwrite=True, progress=False))
+    assert list(run.history["step"]) == list(range(1, 9))
+
+
+def test_an_interrupted_run_without_checkpoints_is_no_loss(tiny, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        cut_off_at(patch, 3)
+        with pytest.raises(Killed):
+            train(tiny, runs=tmp_path, name="cut", progress=False)
+    path = train(tiny.with_(steps=2), runs=tmp_path, name="cut", evaluate=False, progress=False)
+    assert list(history(path)["step"]) == [1, 2]
+
+
+def test_a_run_is_not_continued_on_other_images(tiny, tmp_path, monkeypatch):
+    data = tmp_path / "data"
+    for label in range(6):
+        (data / str(label)).mkdir(parents=True)
+        for i in range(3):
+            Image.new("RGB", (16, 16), (40 * label, 9 * i, 0)).save(data / str(label) / f"{i}.png")
+    settings = tiny.with_(data=str(data), classes_per_batch=2)
+    with monkeypatch.context() as patch:
+        cut_off_at(patch, 11)
+        with pytest.raises(Killed):
+            train(settings, runs=tmp_path, name="cut", progress=False)
+    for label in range(6):
+        Image.new("RGB", (16, 16)).save(data / str(label) / "new.png")
+    with pytest.raises(UserError, match=r"the data set has changed .*\(n_train, n_test\)"):
+        resume(tmp_path / "folder" / "cut", progress=False)
+
+
+def test_a_checkpoint_gives_the_embeddings_that_training_ended_with(whole, tiny, tmp_path):
+    from retrieval.embedding.embed import embed_images
+    from retrieval.embedding.network import build_network
+    from retrieval.settings.resolve import resolve
+
+    catalog = load_catalog("folder", tiny.data)
+    settings = resolve(tiny, catalog)
+    network = build_network(settings)
+    assert load_network(whole.path / "checkpoints", network) == settings.steps
+    again = embed_images(network, catalog, catalog.split("test"), settings, progress=False)
+    np.testing.assert_array_equal(again, whole.embeddings)

@@ -1,0 +1,75 @@
+"""A run folder is whole, says how it was made, and gives the same figures again."""
+
+import json
+
+import numpy as np
+
+from retrieval import TrainSettings, load_catalog, open_run
+from retrieval.experiment.pipeline import embed, train
+from retrieval.runs.evaluate import evaluate_run
+from retrieval.runs.run import REQUIRED_FILES
+from retrieval.settings.resolve import resolve
+from tests.experiment.helpers import files_of
+
+
+def test_a_run_folder_is_whole(run, settings):
+    catalog = load_catalog("folder", settings.data)
+    test = catalog.split("test")
+    assert all((run.path / name).exists() for name in REQUIRED_FILES)
+    assert run.embeddings.shape == (len(test), settings.embedding_size)
+    assert run.embeddings.dtype == np.float32
+    assert list(run.items["item"]) == list(test.index)
+    assert list(run.items["path"]) == list(test["path"])
+    assert list(run.history["step"]) == list(range(1, 7))
+    assert len(run.projection) == len(test)
+    assert run.thumbnail(0) is not None
+    ids = run.neighbours("leave_one_out").ids
+    assert len(ids) == len(test)
+    assert (ids != np.arange(len(test))[:, None]).all()  # no item is its own neighbour
+
+
+def test_the_config_says_every_setting_that_was_used(run, settings):
+    stored = TrainSettings.from_mapping(run.config["settings"])
+    assert stored == resolve(settings, load_catalog("folder", settings.data))
+    left_open = {k for k, v in stored.to_mapping().items() if v is None}
+    without_memory = {"memory_start", "memory_weight"}
+    assert left_open <= {"recipe", "pre_crop", "clip_norm", "loss_multiplier"} | without_memory
+    remembering = resolve(settings.with_(memory_batches=2), load_catalog("folder", settings.data))
+    assert not without_memory & {k for k, v in remembering.to_mapping().items() if v is None}
+    assert set(run.config["provenance"]["seconds"]) == {"train", "embed", "evaluate"}
+
+
+def test_metrics_are_plain_json(run):
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    json.loads((run.path / "metrics.json").read_text(), parse_constant=refuse)
+
+
+def test_evaluating_again_gives_the_same_figures(run):
+    before, neighbours = files_of(run.path)["metrics.json"], run.neighbours("leave_one_out").ids
+    evaluate_run(run.path, progress=False)
+    assert files_of(run.path)["metrics.json"] == before
+    np.testing.assert_array_equal(open_run(run.path).neighbours("leave_one_out").ids, neighbours)
+
+
+def test_another_distance_is_named_in_the_figures_and_can_be_taken_back(run):
+    before = files_of(run.path)["metrics.json"]
+    again = evaluate_run(run.path, distance="euclidean", progress=False)
+    assert again.result("leave_one_out")["protocol"]["distance"] == "euclidean"
+    evaluate_run(run.path, progress=False)
+    assert files_of(run.path)["metrics.json"] == before
+
+
+def test_embedding_from_the_checkpoint_gives_what_training_ended_with(run):
+    before = np.array(run.embeddings)
+    embed(run.path, progress=False)
+    np.testing.assert_array_equal(open_run(run.path).embeddings, before)
+
+
+def test_the_untrained_backbone_is_a_run_too(settings, tmp_path):
+    path = train(settings.with_(loss="none"), runs=tmp_path, progress=False)
+    untrained = open_run(path)
+    assert path.name == "untrained"
+    np.testing.assert_allclose(np.linalg.norm(untrained.embeddings, axis=1), 1, rtol=1e-5)
+    assert untrained.config["settings"]["loss"] == "none"

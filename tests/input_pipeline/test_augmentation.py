@@ -1,0 +1,107 @@
+"""Random views and colours: inside the image, of the right size, each seed and step its own."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from retrieval.input_pipeline.augmentation import (
+    AREA,
+    JITTER,
+    RATIO,
+    cut_view,
+    draw,
+    draw_views,
+    jitter,
+)
+
+NOISE = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+
+
+def views(seed=0, step=0, batch=4000, **options) -> np.ndarray:
+    options = {"loaded": 32, "size": 24, "flip": True, "resized": False} | options
+    return draw_views(seed, tf.constant(step, tf.int64), batch, **options).numpy()
+
+
+@given(st.integers(0, 2**31), st.integers(0, 10**6), st.integers(8, 300), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_views_lie_inside_the_image(seed, step, loaded, resized):
+    drawn = views(seed, step, 64, loaded=loaded, size=8, resized=resized)
+    top, left, height, width, mirrored = drawn.T
+    assert (drawn >= 0).all()
+    assert (height >= 1).all()
+    assert (width >= 1).all()
+    assert (top + height <= loaded).all()
+    assert (left + width <= loaded).all()
+    assert set(mirrored) <= {0, 1}
+
+
+def test_a_moved_crop_reaches_every_place_equally_often():
+    top, left, height, width, mirrored = views(batch=81_000).T
+    assert set(height) == set(width) == {24}
+    counts = np.bincount(9 * top + left, minlength=81)
+    chi_square = ((counts - 1000) ** 2 / 1000).sum()
+    assert chi_square < 130  # 80 degrees of freedom: p = .001 at 125
+    assert abs(mirrored.mean() - 0.5) < 0.01
+
+
+def test_a_resized_crop_has_the_wanted_areas_and_ratios():
+    _, _, height, width, _ = views(loaded=1000, resized=True).T
+    area, ratio = height * width / 1e6, width / height
+    assert area.min() > 0.9 * AREA[0]
+    assert area.max() > 0.95 * AREA[1]
+    assert ratio.min() > RATIO[0] - 0.01
+    assert ratio.max() < RATIO[1] + 0.01
+    assert ratio.min() < RATIO[0] + 0.05
+    assert ratio.max() > RATIO[1] - 0.05
+
+
+def test_nothing_is_mirrored_unless_asked_for():
+    assert not views(flip=False)[:, 4].any()
+
+
+def test_draws_depend_on_seed_stream_and_step_alone():
+    keys = [(seed, stream, step) for seed in (0, 1) for stream in (0, 1) for step in (0, 1)]
+
+    def numbers(seed, stream, step):
+        return draw(seed, stream, tf.constant(step, tf.int64), (8,)).numpy()
+
+    drawn = np.stack([numbers(*key) for key in keys])
+    assert len(np.unique(drawn)) == drawn.size
+    np.testing.assert_array_equal(drawn, np.stack([numbers(*key) for key in keys]))
+
+
+@pytest.mark.parametrize("mirrored", [0, 1])
+def test_a_view_is_that_part_of_the_image(mirrored):
+    found = cut_view(tf.constant(NOISE), tf.constant([3, 5, 24, 24, mirrored]), 24, resized=False)
+    wanted = NOISE[3:27, 5:29]
+    np.testing.assert_array_equal(found, wanted[:, ::-1] if mirrored else wanted)
+
+
+def test_a_resized_view_fills_the_square():
+    image = np.zeros((32, 32, 3), np.uint8)
+    image[8:16, 4:28] = 200
+    found = cut_view(tf.constant(image), tf.constant([8, 4, 8, 24, 1]), 16, resized=True)
+    np.testing.assert_array_equal(found, np.full((16, 16, 3), 200))
+
+
+class TestJitter:
+    @staticmethod
+    def by_steps(image, u):
+        """Brightness, contrast, saturation one after the other, as torchvision defines them."""
+        bright, contrast, saturation = 1 + JITTER * (2 * np.array(u) - 1)
+        weights = np.array([0.299, 0.587, 0.114])
+        x = image.astype(float) * bright
+        x = contrast * x + (1 - contrast) * (x @ weights).mean()
+        x = saturation * x + (1 - saturation) * (x @ weights)[..., None]
+        return np.clip(x, 0, 255)
+
+    @given(st.tuples(*3 * [st.floats(0, 1)]))
+    @settings(max_examples=40, deadline=None)
+    def test_equals_the_three_steps_in_turn(self, u):
+        found = jitter(tf.constant(NOISE), tf.constant(u, tf.float32)).numpy()
+        np.testing.assert_allclose(found, self.by_steps(NOISE, u), atol=0.51)
+
+    def test_the_middle_changes_nothing(self):
+        np.testing.assert_array_equal(jitter(tf.constant(NOISE), tf.fill((3,), 0.5)), NOISE)

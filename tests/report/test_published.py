@@ -1,0 +1,58 @@
+"""What was published, beside what a run has: never without the reason why the two may differ."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from retrieval.report.published import departures, published_line
+from retrieval.settings.recipes import load_recipe
+
+
+def made_by(recipe, changes=(), options=()):
+    """Return what is read from a run that a recipe made on a data set with these options."""
+    made = load_recipe(recipe)
+    config = {
+        "settings": made.train_settings(dict(changes)).to_mapping(),
+        "dataset": {"options": dict(options)},
+    }
+    return SimpleNamespace(path=Path("a"), dataset="birds", name="a", config=config)
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "found"),
+    [
+        ({}, {}, []),
+        ({"data": "elsewhere", "seed": 1}, {"boxes": False}, []),
+        ({}, {"stand_in": True, "boxes": False}, ["stand-in data"]),
+        ({"steps": 5}, {}, ["settings changed (steps 5)"]),
+        (
+            {"steps": 5},
+            {"stand_in": True},
+            ["stand-in data", "settings changed (steps 5)"],
+        ),
+        ({}, {"boxes": True}, ["settings changed (boxes True)"]),
+    ],
+)
+def test_every_departure_is_named(changes, options, found):
+    assert departures(made_by("cub200/hard_triplet", changes, options)) == found
+
+
+def test_the_line_has_the_figures_their_protocol_and_the_departures():
+    run = made_by("inshop/semi_hard_triplet")
+    line = "birds/a: published R@1 87.43, R@4 95.42, NMI 90.20 (leave-one-out)"
+    assert published_line(run) == line
+    run = made_by("inshop/semi_hard_triplet", {"steps": 7}, {"stand_in": True})
+    why = "not comparable: stand-in data; settings changed (steps 7)"
+    assert published_line(run) == f"{line}; {why}"
+    run = made_by("sop/resnet50_proxy_anchor")
+    assert published_line(run) == "birds/a: published R@1 78.00 (like experiment, leave-one-out)"
+
+
+def test_what_has_no_published_figures_still_says_that_its_data_is_a_stand_in():
+    run = made_by("inshop/resnet50_proxy_anchor", {}, {"stand_in": True})
+    assert published_line(run) == "birds/a: not comparable: stand-in data"
+    run.config["settings"] = None
+    assert published_line(run) == "birds: stand-in data, not the published data set"
+    run.config["dataset"]["options"] = {}
+    assert published_line(run) == ""

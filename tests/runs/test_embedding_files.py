@@ -1,0 +1,134 @@
+"""Every format gives the same matrix; every bad file is refused by name and row."""
+
+import os
+import pickle
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrieval.errors import UserError
+from retrieval.runs.embedding_files import read_embeddings
+
+FILES = Path(__file__).parent / "files"  # written by torch.save: tensor, half, dict, parameter
+X = (np.arange(48, dtype=np.float32) / 8 - 2).reshape(12, 4)
+
+
+def npy(path, x):
+    np.save(path.with_suffix(".npy"), x)
+    return path.with_suffix(".npy")
+
+
+def npz(path, x):
+    np.savez(path.with_suffix(".npz"), embeddings=x, labels=np.arange(len(x)))
+    return path.with_suffix(".npz")
+
+
+def hdf5(path, x):
+    with h5py.File(path.with_suffix(".h5"), "w") as file:
+        file["emb"] = x
+        file["emb_aug"] = np.zeros((len(x), 2, x.shape[1]))
+        file["augmentation_types"] = np.array([b"original", b"flip"])
+    return path.with_suffix(".h5")
+
+
+def parquet(path, x):
+    frame = pd.DataFrame(x, columns=[f"d{i}" for i in range(x.shape[1])])
+    frame.to_parquet(path.with_suffix(".parquet"))
+    return path.with_suffix(".parquet")
+
+
+def parquet_lists(path, x):
+    pd.DataFrame({"embedding": list(x)}).to_parquet(path.with_suffix(".parquet"))
+    return path.with_suffix(".parquet")
+
+
+WRITERS = (npy, npz, hdf5, parquet, parquet_lists)
+
+
+def refused(path):
+    with pytest.raises(UserError) as caught:
+        read_embeddings(path)
+    message = str(caught.value)
+    assert message.startswith(str(path))
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("write", WRITERS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_every_format_gives_the_matrix(tmp_path, write, dtype):
+    found = read_embeddings(write(tmp_path / "e", X.astype(dtype)))
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, X)
+
+
+@pytest.mark.parametrize("name", ["tensor.pt", "half_legacy.pth", "dict.pt", "grad.pt"])
+def test_files_of_torch_save(name):
+    np.testing.assert_array_equal(read_embeddings(FILES / name), X)
+
+
+def test_baseline_file_with_views_only_gives_their_mean(tmp_path):
+    path = tmp_path / "e.h5"
+    with h5py.File(path, "w") as file:
+        file["emb_aug"] = np.stack([X, X + 2], axis=1)
+        file["augmentation_types"] = np.array([b"original", b"flip"])
+    np.testing.assert_array_equal(read_embeddings(path), X + 1)
+    with h5py.File(path, "a") as file:
+        del file["augmentation_types"]
+        file["augmentation_types"] = np.array([b"original"])
+    assert "2 views in emb_aug, 1 augmentation_types" in refused(path)
+
+
+@pytest.mark.parametrize("write", WRITERS)
+@pytest.mark.parametrize(("value", "what"), [(np.nan, "NaN"), (np.inf, "Inf"), (1e39, "Inf")])
+def test_first_row_that_is_not_finite_is_named(tmp_path, write, value, what):
+    bad = X.astype(np.float64)
+    bad[5, 2] = bad[9, 0] = value
+    message = refused(write(tmp_path / "e", bad))
+    assert "row 5 (of 0 to 11)" in message
+    assert what in message
+
+
+def test_a_pickle_that_calls_a_function_does_not_run(tmp_path):
+    class Call:
+        def __reduce__(self):
+            return os.system, (f"touch {tmp_path / 'ran'}",)
+
+    path = tmp_path / "e.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps(Call(), protocol=2))
+    assert "system" in refused(path)
+    np.save(tmp_path / "o.npy", np.array([Call()], object), allow_pickle=True)
+    refused(tmp_path / "o.npy")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_bad_files(tmp_path):
+    assert "no such file" in refused(tmp_path / "none.npy")
+    (tmp_path / "e.txt").write_text("1 2 3")
+    assert ".npy, .npz, .h5" in refused(tmp_path / "e.txt")
+    for suffix in (".npy", ".npz", ".h5", ".parquet", ".pt"):
+        path = tmp_path / f"damaged{suffix}"
+        path.write_bytes(b"not what it says")
+        refused(path)
+    np.save(tmp_path / "cube.npy", np.zeros((2, 3, 4)))
+    assert "shape (2, 3, 4)" in refused(tmp_path / "cube.npy")
+    np.save(tmp_path / "none.npy", np.zeros((0, 4)))
+    assert "shape (0, 4)" in refused(tmp_path / "none.npy")
+    np.save(tmp_path / "words.npy", np.array([["a"]]))
+    assert "real numbers" in refused(tmp_path / "words.npy")
+    np.savez(tmp_path / "two.npz", a=X, b=X)
+    assert "call one array 'embeddings'" in refused(tmp_path / "two.npz")
+    pd.DataFrame({"d0": [1.0], "path": ["a.jpg"]}).to_parquet(tmp_path / "mixed.parquet")
+    assert "'path' is not numeric" in refused(tmp_path / "mixed.parquet")
+    for name in ("id", "label", "item", "Row"):
+        frame = pd.DataFrame({name: [1, 2], "d0": [0.1, 0.2], "d1": [0.3, 0.4]})
+        frame.to_parquet(tmp_path / "named.parquet")
+        assert f"column {name!r} is no dimension" in refused(tmp_path / "named.parquet")
+    ragged = pd.DataFrame({"e": [[1.0, 2], [3.0, 4], [5.0]]})
+    ragged.to_parquet(tmp_path / "ragged.parquet")
+    assert "row 2 has 1 dimensions, row 0 has 2" in refused(tmp_path / "ragged.parquet")

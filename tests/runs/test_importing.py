@@ -1,0 +1,158 @@
+"""Embeddings of any framework become a run; bad input is refused before anything is written."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from retrieval.errors import UserError
+from retrieval.evaluation import evaluate
+from retrieval.runs.importing import import_run, read_items, read_sides
+from retrieval.runs.lock import run_lock
+from retrieval.runs.store import open_run, partial_path
+
+
+def csv(path, *lines):
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def vectors(path, n=4, d=4, seed=0):
+    x = np.random.default_rng(seed).standard_normal((n, d)).astype(np.float32)
+    np.save(path, x)
+    return path
+
+
+@pytest.fixture
+def good(tmp_path):
+    rows = [f"{'ab'[i % 2]}/{i}.png,{'ab'[i % 2]}" for i in range(4)]
+    return vectors(tmp_path / "e.npy"), csv(tmp_path / "i.csv", "path,label", *rows)
+
+
+def refused(function, *arguments, **options):
+    with pytest.raises(UserError) as caught:
+        function(*arguments, **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_import_makes_a_run(tmp_path, good):
+    for i in range(4):
+        path = tmp_path / "ab"[i % 2] / f"{i}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (40, 30), (40 * i, 0, 0)).save(path)
+    path = import_run(tmp_path / "runs" / "mine" / "clip", [good], image_root=tmp_path)
+    run = open_run(path)
+    assert (run.dataset, run.name, run.config["settings"]) == ("mine", "clip", None)
+    assert run.items["label"].tolist() == [0, 1, 0, 1]
+    assert run.items["label_name"].tolist() == list("abab")
+    np.testing.assert_array_equal(run.embeddings, np.load(good[0]))
+    expected = evaluate(np.load(good[0]), run.items["label"].to_numpy())
+    assert run.result()["metrics"]["recall@1"]["value"] == expected.metrics["recall@1"]
+    assert run.metrics["primary"] == "leave_one_out"
+    np.testing.assert_array_equal(run.neighbours().ids, expected.neighbours)
+    assert run.thumbnail(0)[:4] == b"RIFF"
+    assert len(run.projection) == 4
+    message = refused(import_run, path, [good], image_root=tmp_path)
+    assert "exists; choose another --name" in message
+    import_run(path, [good], image_root=tmp_path, overwrite=True)
+
+
+@pytest.mark.filterwarnings("ignore:.*no thumbnail")
+def test_queries_and_gallery_in_separate_files(tmp_path):
+    sides = [
+        (vectors(tmp_path / "q.npy", 3), csv(tmp_path / "q.csv", "id,label", "x,1", "y,2", "z,9")),
+        (
+            vectors(tmp_path / "g.npy", 4, seed=1),
+            csv(tmp_path / "g.csv", "id,label", "a,1", "b,1", "c,2", "d,2"),
+        ),
+    ]
+    run = open_run(import_run(tmp_path / "r" / "shop" / "m", sides, image_root=tmp_path))
+    assert run.items["role"].tolist() == ["query"] * 3 + ["gallery"] * 4
+    entry = run.result("query_gallery")
+    counts = [entry[k] for k in ("n_queries", "n_gallery", "n_without_positive")]
+    assert counts == [3, 4, 1]
+    assert run.metrics["primary"] == "query_gallery"
+    assert run.neighbours().ids.min(initial=9, where=run.neighbours().ids >= 0) >= 3
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["path,class", "a.png,1"], "no column 'label'"),
+        (["path,labels", "a.png,1"], "column 'labels': did you mean 'label'"),
+        (["label,Role", "1,query"], "column 'Role': did you mean 'role'"),
+        (["label"], "holds no items"),
+        (["label,path", "1,a", ",b"], "row 1 has no label"),
+        (["label,role", "1,query", "1,galery"], "row 1 has role 'galery': query, gallery, both"),
+        (["label,id", "1,x", "1,y", "2,x"], "row 2 repeats 'x' of row 0"),
+        (["label,path", "1,x.png", "1,x.png"], "row 1 repeats 'x.png' of row 0"),
+        (["label,split", "1,test", "1,train"], "row 1 has split 'train': test only"),
+        (["label,path", "1,a", "1,b,c,d"], "not a CSV table"),
+        (["label,path", "1,a,x", "1,b,y"], "row 0 has more fields than the header has columns"),
+        (["label,path", "1,a,x,z", "1,b"], "row 0 has more fields than the header has columns"),
+        (["path,label", "a,1", "b"], "row 1 has no label"),
+    ],
+)
+def test_bad_items(tmp_path, lines, message):
+    path = csv(tmp_path / "i.csv", *lines)
+    found = refused(read_items, path)
+    assert found.startswith(str(path))
+    assert message in found
+
+
+def test_missing_items_file(tmp_path):
+    assert "no such file" in refused(read_items, tmp_path / "none.csv")
+
+
+def test_rows_without_a_partner(tmp_path, good):
+    short = vectors(tmp_path / "short.npy", 3)
+    message = refused(read_sides, [(short, good[1])])
+    assert "has 3 rows" in message
+    assert "has 4: row 3 has no partner" in message
+
+
+def test_sides_that_do_not_fit(tmp_path):
+    a = csv(tmp_path / "a.csv", "id,label", "x,1", "y,1")
+    b = csv(tmp_path / "b.csv", "id,label", "z,1", "y,1")
+    q, g = vectors(tmp_path / "q.npy", 2, 4), vectors(tmp_path / "g.npy", 2, 5)
+    assert "4 dimensions" in refused(read_sides, [(q, a), (g, b)])
+    assert "row 1 ('y') is a query too" in refused(read_sides, [(q, a), (q, b)])
+    only = csv(tmp_path / "only.csv", "label,role", "1,query", "1,query")
+    assert "no item is gallery" in refused(read_sides, [(q, only)])
+
+
+def test_labels_stay_numbers_or_are_numbered_in_order(tmp_path):
+    x = vectors(tmp_path / "e.npy", 3)
+    numbers = csv(tmp_path / "n.csv", "label,super_name", "30,b", "-4,a", "7,b")
+    items = read_sides([(x, numbers)])[1]
+    assert items["label"].tolist() == [30, -4, 7]
+    assert items["super_label"].tolist() == [1, 0, 1]
+    padded = csv(tmp_path / "p.csv", "label", "01", "1", "01")
+    items = read_sides([(x, padded)])[1]
+    assert items["label"].tolist() == [0, 1, 0]
+    assert items["label_name"].tolist() == ["01", "1", "01"]
+    names = csv(tmp_path / "s.csv", "label", "pear", "apple", "é")
+    items = read_sides([(x, names)])[1]
+    assert items["label"].tolist() == [1, 0, 2]
+    assert items["label_name"].tolist() == ["pear", "apple", "é"]
+
+
+def test_bad_input_writes_nothing_and_an_interrupted_training_is_kept(tmp_path, good):
+    path = tmp_path / "runs" / "mine" / "clip"
+    bad = csv(tmp_path / "bad.csv", "label", *"aaaaa")
+    refused(import_run, path, [(good[0], bad)], image_root=tmp_path)
+    refused(import_run, path, [good], image_root=tmp_path / "nowhere")
+    refused(import_run, path, [good], image_root=tmp_path, distance="cosin")
+    assert not path.parent.exists()
+    (partial_path(path) / "checkpoints").mkdir(parents=True)
+    message = refused(import_run, path, [good], image_root=tmp_path)
+    assert "interrupted training" in message
+    assert (partial_path(path) / "checkpoints").exists()
+
+
+def test_a_run_that_another_process_makes_is_not_written_to(tmp_path, good):
+    path = tmp_path / "runs" / "mine" / "clip"
+    with run_lock(path):
+        message = refused(import_run, path, [good], image_root=tmp_path)
+    assert "is being made by another process" in message
+    assert not partial_path(path).exists()

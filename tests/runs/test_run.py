@@ -1,0 +1,116 @@
+"""The run folder: what makes one whole, and what is said of one that is not."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from retrieval.errors import UserError
+from retrieval.runs.run import Run
+from retrieval.runs.store import BrokenRun, list_runs, open_run, partial_path, publish
+
+
+def make_folder(path, n=4):
+    """Write the smallest valid run."""
+    path.mkdir(parents=True)
+    (path / "config.yaml").write_text(yaml.safe_dump({"schema": 1, "settings": None}))
+    items = pd.DataFrame(
+        {
+            "item": range(n),
+            "path": [f"{i}.jpg" for i in range(n)],
+            "label": 0,
+            "label_name": "a",
+            "split": "test",
+            "role": "both",
+        }
+    )
+    items.to_parquet(path / "items.parquet")
+    np.save(path / "embeddings.npy", np.eye(n, 3, dtype=np.float32))
+    ids = np.zeros((n, 1), np.int32)
+    np.savez(
+        path / "neighbours.npz",
+        **{
+            "leave_one_out/queries": np.arange(n, dtype=np.int32),
+            "leave_one_out/ids": ids,
+            "leave_one_out/similarities": ids.astype(np.float32),
+            "leave_one_out/first_hit": np.ones(n, np.int32),
+            "leave_one_out/first_hit_item": ids[:, 0],
+        },
+    )
+    (path / "metrics.json").write_text(
+        json.dumps(
+            {
+                "schema": 1,
+                "primary": "leave_one_out",
+                "results": [
+                    {
+                        "protocol": {"name": "leave_one_out", "title": "leave-one-out"},
+                        "n_queries": n,
+                        "n_gallery": n,
+                        "n_classes": 1,
+                        "metrics": {},
+                    }
+                ],
+            }
+        )
+    )
+    return path
+
+
+def test_a_whole_run_opens_and_its_arrays_cannot_be_changed(tmp_path):
+    run = open_run(make_folder(tmp_path / "birds" / "npairs_loss"))
+    assert (run.dataset, run.name, len(run.items)) == ("birds", "npairs_loss", 4)
+    assert run.neighbours().ids.shape == (4, 1)
+    with pytest.raises(ValueError, match="read-only"):
+        run.neighbours().ids[0] = 1
+    with pytest.raises(ValueError, match="read-only"):
+        run.embeddings[0] = 1
+    with pytest.raises(UserError, match="no neighbours under protocol 'query_gallery'"):
+        run.neighbours("query_gallery")
+    assert run.thumbnail(0) is None
+    assert run.projection is None
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda p: (p / "neighbours.npz").unlink(), "neighbours.npz is missing"),
+        (lambda p: (p / "metrics.json").write_text("{"), "damaged"),
+        (lambda p: (p / "items.parquet").write_bytes(b"no"), "damaged"),
+        (
+            lambda p: np.save(p / "embeddings.npy", np.zeros((3, 2), np.float32)),
+            "4 items but 3 embeddings",
+        ),
+        (lambda p: (p / "config.yaml").write_text("schema: 99"), "schema 99 is newer"),
+    ],
+)
+def test_a_damaged_run_is_listed_with_its_reason_beside_the_whole_ones(tmp_path, damage, reason):
+    make_folder(tmp_path / "birds" / "whole")
+    damage(make_folder(tmp_path / "birds" / "torn"))
+    runs = {r.path.name: r for r in list_runs(tmp_path)}
+    assert isinstance(runs["whole"], Run)
+    assert isinstance(runs["torn"], BrokenRun)
+    assert reason in runs["torn"].reason
+    assert "\n" not in runs["torn"].reason
+
+
+def test_a_run_in_the_making_is_not_listed_until_published(tmp_path):
+    final = tmp_path / "birds" / "npairs_loss"
+    make_folder(partial_path(final))
+    assert list_runs(tmp_path) == []
+    publish(final)
+    assert [r.path for r in list_runs(tmp_path)] == [final]
+    assert not partial_path(final).exists()
+
+
+def test_publishing_over_a_run_needs_a_word_and_replaces_it_whole(tmp_path):
+    final = make_folder(tmp_path / "birds" / "a", n=4)
+    make_folder(partial_path(final), n=3)
+    with pytest.raises(UserError, match="exists; choose another --name or pass --overwrite"):
+        publish(final)
+    assert len(open_run(final).items) == 4
+    publish(final, overwrite=True)
+    assert len(open_run(final).items) == 3
+    assert [p.name for p in final.parent.iterdir()] == ["a"]

@@ -1,0 +1,99 @@
+"""Settings refuse what they do not know, and name what was meant."""
+
+import pytest
+import yaml
+
+from retrieval.errors import UserError
+from retrieval.settings.schema import TrainSettings, selected_on
+
+
+def test_settings_survive_yaml():
+    settings = TrainSettings(loss="npairs_loss", loss_options={"regulariser": 0.0}, steps=7)
+    text = yaml.safe_dump(settings.to_mapping())
+    assert TrainSettings.from_mapping(yaml.safe_load(text)) == settings
+
+
+def test_an_unknown_key_names_the_closest_valid_one():
+    with pytest.raises(UserError, match="unknown setting 'learning_rat': did you mean 'learning_r"):
+        TrainSettings.from_mapping({"learning_rat": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": 0}, "steps = 0: give a number of at least 1"),
+        ({"learning_rate": -1.0}, "learning_rate = -1.0"),
+        ({"schedule": "cosin"}, "did you mean 'cosine'"),
+        ({"patience": 3}, "add --eval-split"),
+        ({"validation_fraction": 1.0}, "give 0 < f < 1"),
+        ({"test_time_mean": "plain"}, "needs test-time views: add --test-time"),
+        ({"cache_images_gb": -1}, "cache_images_gb = -1.0: give a number of at least 0"),
+        ({"memory_start": -1}, "memory_start = -1: give a number of at least 0"),
+        ({"memory_weight": 0}, "memory_weight = 0.0: give a number above 0"),
+    ],
+)
+def test_a_bad_value_is_one_line_with_the_fix(change, message):
+    with pytest.raises(UserError, match=message) as caught:
+        TrainSettings(**change)
+    assert "\n" not in str(caught.value)
+
+
+def test_text_that_is_a_number_will_do_for_one_as_yaml_reads_1e_4_as_text():
+    given = yaml.safe_load("{learning_rate: 1e-4, steps: 1e3, clip_norm: null}")
+    assert isinstance(given["learning_rate"], str)
+    settings = TrainSettings.from_mapping(given)
+    assert (settings.learning_rate, settings.steps, settings.clip_norm) == (1e-4, 1000, None)
+
+
+def test_text_that_is_a_number_will_do_for_one_in_the_options_of_a_loss_too():
+    text = "{temperature: 1e-2, ks: [1, 1e1], margin: soft, miner: null, seed: 1e3, flag: true}"
+    given = yaml.safe_load(text)
+    assert isinstance(given["temperature"], str)
+    options = TrainSettings(loss_options=given).loss_options
+    assert options == {
+        "temperature": 0.01, "ks": [1, 10], "margin": "soft", "miner": None, "seed": 1000,
+        "flag": True,
+    }  # fmt: skip
+    assert isinstance(options["seed"], int)
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "", "1e-2x"])
+def test_other_text_in_the_options_of_a_loss_stays_text(text):
+    assert TrainSettings(loss_options={"margin": text}).loss_options == {"margin": text}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": "many"}, "steps = 'many': give a whole number"),
+        ({"steps": 10.5}, "steps = 10.5: give a whole number"),
+        ({"seed": "zero"}, "seed = 'zero': give a whole number"),
+        ({"seed": True}, "seed = True: give a whole number"),
+        ({"seed": -1}, "seed = -1: give a whole number from 0 to 4294967295"),
+        ({"seed": 2**32}, "seed = 4294967296: give a whole number from 0 to 4294967295"),
+        ({"seed": None}, "seed = None: give a whole number"),
+        ({"freeze_backbone": "maybe"}, "freeze_backbone = 'maybe': give true or false"),
+        ({"learning_rate": [1e-4]}, "learning_rate = [0.0001]: give a number"),
+        ({"learning_rate": float("nan")}, "learning_rate = nan: give a number"),
+        ({"loss_options": ["margin"]}, "loss_options = ['margin']: give a mapping, name: value"),
+        ({"loss": 3}, "loss = 3: give text"),
+    ],
+)
+def test_a_value_of_another_type_is_one_line(change, message):
+    with pytest.raises(UserError) as caught:
+        TrainSettings.from_mapping(change)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("change", "split"),
+    [
+        ({}, None),
+        ({"eval_split": "test"}, None),
+        ({"eval_split": "test", "use_checkpoint": "best"}, "test"),
+        ({"eval_split": "test", "patience": 2}, "test"),
+        ({"eval_split": "validation", "use_checkpoint": "best"}, "validation"),
+    ],
+)
+def test_the_split_that_chose_the_network_is_known(change, split):
+    assert selected_on(TrainSettings(**change).to_mapping()) == split

@@ -1,0 +1,127 @@
+"""Why two images match: the parts add up, by hand and for a real network."""
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from retrieval.embedding.network import build_network
+from retrieval.errors import UserError
+from retrieval.files import write_json
+from retrieval.runs.run import Run
+from retrieval.runs.store import write_config
+from retrieval.settings.schema import TrainSettings
+from retrieval.training.inspection import Inspector, decompose, open_inspector
+
+SETTINGS = TrainSettings(
+    dataset="folder",
+    loss="semi_hard_triplet",
+    backbone="conv4",
+    image_size=32,
+    embedding_size=16,
+    normalize=True,
+)
+
+
+def write_model(path, settings: TrainSettings) -> Run:
+    """Write the part of a run that holds its network."""
+    keras.utils.set_random_seed(0)
+    network = build_network(settings)
+    step = path / "checkpoints" / "step-000001"
+    step.mkdir(parents=True)
+    network.save_weights(step / "model.weights.h5")
+    write_json(path / "checkpoints" / "index.json", {"latest": 1})
+    write_config(path, {"settings": settings.to_mapping()})
+    return Run(path)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    folder, rng = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
+    paths = []
+    for i in range(2):
+        path = folder / f"{i}.png"
+        small = rng.integers(0, 256, (4, 4, 3), np.uint8)
+        Image.fromarray(small).resize((48, 40), Image.Resampling.NEAREST).save(path)
+        paths.append(path)
+    return paths
+
+
+def test_the_parts_by_hand():
+    # Two positions each, one channel in, two numbers out: W = [1 0], b = [0 1].
+    # Local vectors (1,1), (3,1) with mean (2,1); and (0,1), (2,1) with mean (1,1).
+    first, second = np.array([[[1.0], [3.0]]]), np.array([[[0.0], [2.0]]])
+    kernel, bias = np.array([[1.0, 0.0]]), np.array([0.0, 1.0])
+    a, b = decompose(first, second, kernel, bias)
+    norm = np.sqrt(5) * np.sqrt(2)
+    np.testing.assert_allclose(a, [[2 / (2 * norm), 4 / (2 * norm)]], rtol=1e-6)
+    np.testing.assert_allclose(b, [[1 / (2 * norm), 5 / (2 * norm)]], rtol=1e-6)
+    assert a.sum() == pytest.approx(3 / norm)
+    assert b.sum() == pytest.approx(3 / norm)
+
+
+def test_a_map_of_zeros_has_no_parts():
+    a, b = decompose(np.zeros((2, 2, 3)), np.ones((2, 2, 3)), np.eye(3), np.zeros(3))
+    assert not a.any()
+    assert not b.any()
+
+
+def test_exact_parts_of_a_real_network_add_up_to_its_own_similarity(tmp_path, images):
+    run = write_model(tmp_path / "run", SETTINGS)
+    inspector = open_inspector(run)
+    loaded = inspector.load(images)
+    assert loaded.shape == (2, 32, 32, 3)
+    embeddings = inspector.embed(loaded)
+    match = inspector.match(loaded)
+    assert match.exact
+    assert match.similarity == pytest.approx(float(embeddings[0] @ embeddings[1]), abs=1e-5)
+    assert match.first.sum() == pytest.approx(match.similarity, abs=1e-5)
+    assert match.second.sum() == pytest.approx(match.similarity, abs=1e-5)
+
+
+def test_the_exact_parts_are_what_blanking_a_position_takes_away(tmp_path, images):
+    """Setting W f_p + b to zero at one position changes <e, e'> by exactly that position's part."""
+    inspector = open_inspector(write_model(tmp_path / "run", SETTINGS))
+    maps = np.asarray(inspector.features(inspector.load(images)), np.float64)
+    kernel, bias = inspector.linear
+    local = maps @ kernel + bias
+    means = local.mean((1, 2))
+    norm = np.linalg.norm(means[0]) * np.linalg.norm(means[1])
+    blanked = local[0].copy()
+    blanked[0, 1] = 0
+    lost = (means[0] - blanked.mean((0, 1))) @ means[1] / norm
+    assert inspector.match(inspector.load(images)).first[0, 1] == pytest.approx(lost, abs=1e-6)
+
+
+def test_a_head_that_is_not_linear_is_approximated_and_says_so(tmp_path, images):
+    settings = TrainSettings(**SETTINGS.to_mapping() | {"head": "fc1024"})
+    inspector = open_inspector(write_model(tmp_path / "run", settings))
+    assert inspector.linear is None
+    match = inspector.match(inspector.load(images))
+    assert not match.exact
+    assert match.first.shape == inspector.features.output_shape[1:3]
+    assert np.isfinite(match.first).all()
+
+
+def test_the_approximation_is_activation_times_gradient(tmp_path, images):
+    """For a linear tail the gradient can be written down: compare with it."""
+    exact = open_inspector(write_model(tmp_path / "run", SETTINGS))
+    loaded = exact.load(images)
+    forced = Inspector(exact.settings, exact.network, exact.features, exact.tail, None)
+    match = forced.match(loaded)
+    maps = np.asarray(exact.features(loaded), np.float64)
+    kernel, bias = exact.linear
+    e = maps.mean((1, 2)) @ kernel + bias
+    norms = np.linalg.norm(e, axis=1)
+    u = e / norms[:, None]
+    gradient = (u[1] - (u[0] @ u[1]) * u[0]) / norms[0] @ kernel.T / maps[0, ..., 0].size
+    np.testing.assert_allclose(match.first, maps[0] @ gradient, atol=1e-6)
+
+
+def test_without_a_network_the_reason_is_given(tmp_path):
+    write_config(tmp_path, {"settings": None})
+    with pytest.raises(UserError, match="imported embeddings"):
+        open_inspector(Run(tmp_path))
+    write_config(tmp_path, {"settings": SETTINGS.to_mapping()})
+    with pytest.raises(UserError, match="no checkpoint"):
+        open_inspector(Run(tmp_path))

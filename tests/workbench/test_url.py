@@ -1,0 +1,137 @@
+"""The page's address: what it holds, and what a change of it from outside does."""
+
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import HTMLResponse, PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from tests.workbench.test_pages import open_page, text_of
+from tests.workbench.test_query_list import press
+from workbench.shell.history import SCRIPT, HistoryScript
+
+
+@pytest.fixture(autouse=True)
+def _served(runs_root, monkeypatch):
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(runs_root))
+
+
+def go(app, parameters: dict[str, str]) -> None:
+    """Change the address as the browser's back and forward do."""
+    for key in list(app.query_params):
+        del app.query_params[key]
+    for key, value in parameters.items():
+        app.query_params[key] = value
+    app.run()
+    assert not app.exception
+
+
+def parameters_of(app) -> dict[str, str]:
+    return {key: app.query_params[key] for key in app.query_params}
+
+
+def test_what_the_browsers_back_leaves_out_has_its_default():
+    app = open_page("retrieval", item="0", a="lifted_loss-s0")
+    before = parameters_of(app)
+    app.segmented_control(key="k").set_value(20).run()
+    assert app.query_params["k"] == "20"
+    go(app, before)
+    assert app.session_state["k"] == 10
+    assert parameters_of(app) == before
+
+
+def test_the_apps_back_follows_the_browsers_back_and_forward():
+    app = open_page("retrieval", item="0")
+    first = parameters_of(app)
+    press(app, "Next")
+    press(app, "Next")
+    assert app.session_state["trail"] == [0, 1]
+    go(app, first | {"item": "1"})
+    assert app.session_state["trail"] == [0]
+    go(app, first | {"item": "6"})
+    assert app.session_state["trail"] == [0, 1]
+    press(app, "Back")
+    assert app.session_state["item"] == 1
+
+
+def test_presses_before_the_browser_has_the_new_address_are_not_lost():
+    short = {"a": "lifted_loss-s0"}
+    app = open_page("failures", **short)
+    whole = parameters_of(app)
+    for page in (2, 3):  # the browser is one address behind, then two
+        app.query_params.clear()
+        app.query_params.update(short)
+        press(app, "Next page")
+        assert app.pagination[0].value == page
+        assert parameters_of(app) == whole | {"page": str(page)}
+    go(app, whole)
+    assert app.pagination[0].value == 1
+
+
+def test_a_link_holds_the_bar_the_order_and_the_page_of_failures():
+    shown = {"a": "lifted_loss-s0", "protocol": "leave_one_out", "rank": "2", "page": "2"}
+    app = open_page("failures", **shown, order="Near miss")
+    assert "queries whose first correct item is at rank 2." in text_of(app)
+    assert app.pagination[0].value == 2
+    link = parameters_of(app)
+    assert link | shown == link
+    press(app, "All failures")
+    assert {"rank", "page"} & set(app.query_params) == set()
+    assert app.pagination[0].value == 1
+    go(app, link)
+    assert app.pagination[0].value == 2
+    assert parameters_of(app) == link
+
+
+@pytest.mark.parametrize("wrong", [{"rank": "7"}, {"rank": "x"}, {"page": "999"}, {"page": "0"}])
+def test_a_bar_or_page_that_is_none_is_left_out(wrong):
+    app = open_page("failures", a="lifted_loss-s0", **wrong)
+    assert app.pagination[0].value == 1
+    assert not set(wrong) & set(app.query_params)
+
+
+def test_the_bar_of_queries_without_a_correct_item_opens_them_too(make_run, photos, monkeypatch):
+    lone = photos["label"] == 0  # its gallery items become queries
+    items = photos.assign(role=photos["role"].where(~lone, "query"))
+    run = make_run("one", items=items)
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(run.path.parents[1]))
+    app = open_page("failures", rank="0")
+    assert "6 queries whose class is not in the gallery." in text_of(app)
+    assert app.query_params["rank"] == "0"
+
+
+def test_another_list_begins_on_its_first_page():
+    app = open_page("failures", a="lifted_loss-s0", page="2")
+    app.segmented_control(key="order").set_value("Worst rank").run()
+    assert app.pagination[0].value == 1
+
+
+def test_a_link_holds_whose_settings_are_shown_until_run_a_changes():
+    app = open_page("methods", methods="Runs", a="lifted_loss-s0", settings="contrastive_loss-s1")
+    assert app.selectbox(key="settings").value == "contrastive_loss-s1"
+    link = parameters_of(app)
+    app.selectbox(key="a").set_value("contrastive_loss-s0").run()
+    assert app.selectbox(key="settings").value == "contrastive_loss-s0"
+    assert "settings" not in app.query_params
+    go(app, link)
+    assert app.selectbox(key="settings").value == "contrastive_loss-s1"
+    assert "loss: contrastive_loss" in app.code[0].value
+
+
+def _answer(content: str, kind: type, accept: str, **headers: str):
+    async def endpoint(request):
+        return kind(content, headers={"etag": "x"})
+
+    app = Starlette(routes=[Route("/", endpoint)], middleware=[Middleware(HistoryScript)])
+    return TestClient(app).get("/", headers={"accept": accept} | headers)
+
+
+def test_the_script_is_put_into_pages_only():
+    html = "<html><head><title>x</title></head></html>"
+    answer = _answer(html, HTMLResponse, "text/html,*/*")
+    script = SCRIPT.read_text(encoding="utf-8")
+    assert answer.text == html.replace("<head>", f"<head><script>\n{script}</script>")
+    assert "etag" not in answer.headers
+    assert _answer(html, HTMLResponse, "*/*").text == html
+    assert _answer(html, PlainTextResponse, "text/html").text == html

@@ -1,0 +1,1 @@
+"""Pure functions from runs to tables and lists; no Streamlit."""

@@ -1,0 +1,55 @@
+"""What runs of several losses differ in besides the loss: then it alone cannot explain a lead."""
+
+from dataclasses import fields
+
+from retrieval.runs.run import Run
+from retrieval.settings.schema import TrainSettings
+from workbench.analysis.naming import UNTRAINED, loss_of, what_matters
+
+# The loss, and what each loss is given by recommendation.
+OF_THE_LOSS = (
+    "loss", "loss_options", "loss_multiplier", "classes_per_batch", "samples_per_class",
+    "normalize",
+)  # fmt: skip
+
+
+def other_settings(runs: list[Run], others: list[Run]) -> list[str]:
+    """Name the settings in which runs differ from others, beside those that belong to the loss.
+
+    Args:
+        runs: Of one loss.
+        others: Of other losses; untrained networks do not count, nor do imported runs.
+
+    Returns:
+        Names as in ``config.yaml``, in its order; empty if nothing but the loss differs.
+    """
+    mine, theirs = (
+        [what_matters(r) for r in side if loss_of(r) != UNTRAINED and r.config.get("settings")]
+        for side in (runs, others)
+    )
+    return [
+        field.name
+        for field in fields(TrainSettings)
+        if field.name not in OF_THE_LOSS
+        and any(str(a.get(field.name)) != str(b.get(field.name)) for a in mine for b in theirs)
+    ]
+
+
+def confounds_line(runs: dict[str, list[Run]]) -> str:
+    """Say in one line in what, besides the loss, the best loss's runs differ from the others'.
+
+    Args:
+        runs: Title of a loss -> its runs, the best loss first.
+
+    Returns:
+        The line; empty if they differ in nothing but the loss.
+    """
+    best, *others = runs
+    found = {name: other_settings(runs[best], runs[name]) for name in others}
+    apart = [name for name in others if found[name]]
+    if not apart:
+        return ""
+    names = [f.name for f in fields(TrainSettings) if any(f.name in found[n] for n in apart)]
+    trained = [name for name in others if any(loss_of(run) != UNTRAINED for run in runs[name])]
+    whom = "the others" if len(apart) == len(trained) > 1 else ", ".join(apart)
+    return f"{best} differs from {whom} in more than the loss: {', '.join(names)}."

@@ -1,0 +1,116 @@
+"""Galleries as self-contained HTML, for notebooks and reports."""
+
+import base64
+import html
+from collections.abc import Iterable
+
+import numpy as np
+
+from retrieval.runs.run import Neighbours, Run
+from workbench.analysis.failures import confident_and_wrong, failures, query_table
+from workbench.figures.palette import HIT, HIT_SIGN, MISS, MISS_SIGN
+
+STYLE = f"""<style>
+.rw-line {{ display: flex; gap: 8px; margin: 4px 0 16px; font: 13px/1.25 system-ui, sans-serif; }}
+.rw-line figure {{ margin: 0; width: 96px; flex: none; }}
+.rw-line img {{ width: 96px; height: 96px; object-fit: contain; border-radius: 6px; margin: 0;
+  background: rgba(128, 140, 152, .12); outline: 1px solid rgba(128, 140, 152, .4);
+  outline-offset: -1px; }}
+.rw-line .hit img {{ outline: 3px solid {HIT}; outline-offset: -3px; }}
+.rw-line .miss img {{ outline: 3px dashed {MISS}; outline-offset: -3px; }}
+.rw-line figcaption {{ font-size: 12px; overflow: hidden; max-height: 46px; text-align: left; }}
+.rw-title {{ font: 600 14px/1.3 system-ui, sans-serif; margin: 0; }}
+.rw-title span {{ font-weight: 400; opacity: .65; }}
+</style>"""
+
+
+class Gallery(str):
+    """HTML text that a notebook shows as a page rather than as a string."""
+
+    def _repr_html_(self) -> str:
+        return str(self)
+
+    def __repr__(self) -> str:
+        """Say what it is; a notebook stores this beside the page, and should not store it twice."""
+        return "<gallery of images>"
+
+
+def failure_rows(run: Run, neighbours: Neighbours, count: int = 6, seed: int = 0) -> np.ndarray:
+    """Draw item rows of queries whose nearest item is of another class.
+
+    Args:
+        run: The run.
+        neighbours: Its neighbours under one protocol.
+        count: At most this many.
+        seed: Seeds the draw.
+
+    Returns:
+        int, (at most count,).
+    """
+    wrong = failures(query_table(neighbours, run.items["label"].to_numpy()))["row"].to_numpy()
+    order = np.random.default_rng(seed).permutation(len(wrong))[:count]
+    return np.sort(wrong[order])
+
+
+def confident_failure_rows(run: Run, neighbours: Neighbours, count: int = 6) -> np.ndarray:
+    """Return item rows of the failures whose wrong nearest item is the most similar.
+
+    Args:
+        run: The run.
+        neighbours: Its neighbours under one protocol.
+        count: At most this many.
+
+    Returns:
+        int, (at most count,), most similar first.
+    """
+    table = query_table(neighbours, run.items["label"].to_numpy())
+    return confident_and_wrong(table)["row"].to_numpy()[:count]
+
+
+def gallery(run: Run, neighbours: Neighbours, rows: Iterable[int], k: int = 6) -> Gallery:
+    """Show queries, each with its k nearest items, hits and misses marked by sign and colour.
+
+    Args:
+        run: The run; images come from its thumbnails.
+        neighbours: Its neighbours under one protocol.
+        rows: Item rows of the queries to show.
+        k: Neighbours per query.
+
+    Returns:
+        Self-contained HTML.
+    """
+    position = {int(row): i for i, row in enumerate(neighbours.queries)}
+    lines = [_query(run, neighbours, position[int(row)], k) for row in rows]
+    return Gallery(STYLE + "\n".join(lines))
+
+
+def _query(run: Run, neighbours: Neighbours, position: int, k: int) -> str:
+    labels = run.items["label"].to_numpy()
+    query = int(neighbours.queries[position])
+    figures = [_figure(run, query, "", "query")]
+    for rank, row in enumerate(neighbours.ids[position, :k], 1):
+        if row < 0:
+            continue
+        hit = bool(labels[row] == labels[query])
+        sign = HIT_SIGN if hit else MISS_SIGN
+        note = f"{rank} · {neighbours.similarities[position, rank - 1]:.3f} {sign}"
+        figures.append(_figure(run, int(row), "hit" if hit else "miss", note))
+    rank = int(neighbours.first_hit[position])
+    where = (
+        f"first correct item at rank {rank:,}" if rank else "no item of its class in the gallery"
+    )
+    name = html.escape(str(run.items["label_name"].iloc[query]))
+    return (
+        f'<p class="rw-title">{name} <span>{where}</span></p>'
+        f'<div class="rw-line">{"".join(figures)}</div>'
+    )
+
+
+def _figure(run: Run, row: int, kind: str, note: str) -> str:
+    data = run.thumbnail(row)
+    source = f"data:image/webp;base64,{base64.b64encode(data).decode()}" if data else ""
+    label = html.escape(str(run.items["label_name"].iloc[row]))
+    return (
+        f'<figure class="{kind}"><img src="{source}" alt="{label}">'
+        f"<figcaption>{html.escape(note)}<br>{label}</figcaption></figure>"
+    )

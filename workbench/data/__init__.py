@@ -1,0 +1,1 @@
+"""Cached reading of runs, pictures, projections and notes."""

@@ -1,0 +1,198 @@
+"""Images over HTTP: thumbnails and pictures of a run's items, and the card shown on hover.
+
+Only items of readable runs are served, by row number. A picture is opened as an image and encoded
+anew, and only from inside the data set's root, so that no other file can ever leave the disk.
+"""
+
+import functools
+import io
+import json
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from retrieval.datasets.catalog import crop_boxes
+from retrieval.runs.run import Run
+from retrieval.runs.thumbnails import encode_thumbnail
+from workbench.data.loading import find_run, load_neighbours, query_position, stamp
+
+PICTURE_SIDE = 640
+LYING = (5, 6, 7, 8)  # EXIF orientations of a photograph that is stored on its side
+FOREVER = {
+    "Cache-Control": "private, max-age=604800, immutable",
+    "X-Content-Type-Options": "nosniff",
+}
+PLACEHOLDER = (
+    b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 128 128" width="128" height="128">'
+    b'<rect width="128" height="128" fill="#8a94a0" fill-opacity=".16"/>'
+    b'<path d="M38 82l18-22 14 16 8-9 14 15z" fill="#8a94a0" fill-opacity=".55"/>'
+    b'<circle cx="80" cy="48" r="7" fill="#8a94a0" fill-opacity=".55"/></svg>'
+)
+
+
+def thumbnail_url(run: Run, row: int) -> str:
+    """Return the address of an item's 128 px thumbnail."""
+    return _url("thumbnails", run, row)
+
+
+def picture_url(run: Run, row: int) -> str:
+    """Return the address of an item's picture, at most 640 px."""
+    return _url("pictures", run, row)
+
+
+def hover_url(run: Run, protocol: str) -> str:
+    """Return the address of hover cards; append the row."""
+    return _url("hover", run, None, protocol) + "&row="
+
+
+def _url(kind: str, run: Run, row: int | None, protocol: str = "") -> str:
+    # The version makes a re-written run's images new addresses, so browsers may keep the old ones.
+    version = f"{hash(stamp(run.path)) & 0xFFFFFFFF:x}"
+    where = f"/{kind}/{quote(run.dataset, safe='')}/{quote(run.name, safe='')}"
+    where += f"/{protocol}" if protocol else ""
+    return f"{where}/{row}?v={version}" if row is not None else f"{where}?v={version}"
+
+
+def picture_path(run: Run, row: int) -> Path | None:
+    """Return the image file of an item if it is there and inside the data set's root."""
+    root = (run.config.get("dataset") or {}).get("root")
+    if not root:
+        return None
+    root = Path(root).resolve()
+    try:
+        path = (root / str(run.items["path"].iloc[row])).resolve()
+        return path if path.is_relative_to(root) and path.is_file() else None
+    except (OSError, ValueError):
+        return None
+
+
+@functools.lru_cache(maxsize=128)
+def _encode(path: str, changed: int) -> bytes | None:
+    try:
+        with Image.open(path) as image:
+            image.draft("RGB", (PICTURE_SIDE, PICTURE_SIDE))
+            image = ImageOps.exif_transpose(image.convert("RGB"))
+            image.thumbnail((PICTURE_SIDE, PICTURE_SIDE), Image.Resampling.LANCZOS)
+            buffer = io.BytesIO()
+            image.save(buffer, "WEBP", quality=85, method=2)
+            return buffer.getvalue()
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+
+
+def picture_size(run: Run, row: int) -> tuple[int, int] | None:
+    """Return width and height of an item's image the right way up, in pixels; None if not there."""
+    path = picture_path(run, row)
+    try:
+        if path:
+            with Image.open(path) as image:
+                turned = image.getexif().get(ExifTags.Base.Orientation, 1) in LYING
+                return image.size[::-1] if turned else image.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        pass
+    return None
+
+
+def picture(run: Run, row: int) -> bytes | None:
+    """Return an item's picture (WebP, at most 640 px), else its thumbnail, else None."""
+    path = picture_path(run, row)
+    encoded = _encode(str(path), path.stat().st_mtime_ns) if path else None
+    return encoded or run.thumbnail(row)
+
+
+@functools.lru_cache(maxsize=4096)  # a few kilobytes each
+def _shrink(path: str, changed: int, box: tuple[float, ...] | None) -> bytes:
+    try:
+        return encode_thumbnail(path, box)
+    except Image.DecompressionBombError:
+        return b""
+
+
+def thumbnail(run: Run, row: int) -> bytes | None:
+    """Return an item's thumbnail (WebP, 128 px), made from its picture where the run has none."""
+    kept = run.thumbnail(row)
+    path = None if kept else picture_path(run, row)
+    if path is None:
+        return kept
+    boxes = crop_boxes(run.items.iloc[[row]])
+    box = tuple(boxes[0].tolist()) if boxes is not None else None
+    return _shrink(str(path), path.stat().st_mtime_ns, box) or None
+
+
+def hover_card(run: Run, protocol: str, row: int) -> dict:
+    """Return what the map shows on hover: label, first-hit rank and the thumbnail's address."""
+    item = run.items.iloc[row]
+    neighbours = load_neighbours(run, protocol)
+    at = query_position(neighbours, row)
+    rank = int(neighbours.first_hit[at]) if at is not None else None
+    if rank is None:
+        verdict, mark = "gallery item, not a query", "none"
+    elif rank == 1:
+        verdict, mark = "nearest item is right", "hit"
+    elif rank == 0:
+        verdict, mark = "no item of its class in the gallery", "none"
+    else:
+        verdict, mark = f"first correct item at rank {rank:,}", "miss"
+    return {
+        "row": row,
+        "src": thumbnail_url(run, row),
+        "label": str(item["label_name"]),
+        "verdict": verdict,
+        "mark": mark,
+        "file": Path(str(item["path"])).name,
+    }
+
+
+def _item(request: Request, row: str) -> tuple[Run, int] | None:
+    run = find_run(request.path_params["dataset"], request.path_params["run"])
+    if run is None or not row.isascii() or not row.isdigit() or int(row) >= len(run.items):
+        return None
+    return run, int(row)
+
+
+async def _thumbnail(request: Request) -> Response:
+    found = await run_in_threadpool(_item, request, request.path_params["row"])
+    if found is None:
+        return Response("no such item", 404)
+    return _image(await run_in_threadpool(thumbnail, *found))
+
+
+async def _picture(request: Request) -> Response:
+    found = await run_in_threadpool(_item, request, request.path_params["row"])
+    if found is None:
+        return Response("no such item", 404)
+    return _image(await run_in_threadpool(picture, *found))
+
+
+async def _hover(request: Request) -> Response:
+    found = await run_in_threadpool(_item, request, request.query_params.get("row", ""))
+    protocol = request.path_params["protocol"]
+    if found is None or protocol not in {
+        e["protocol"]["name"] for e in found[0].metrics["results"]
+    }:
+        return Response("no such item", 404)
+    card = await run_in_threadpool(hover_card, found[0], protocol, found[1])
+    return Response(json.dumps(card, default=_plain), media_type="application/json")
+
+
+def _plain(value: object) -> object:
+    return value.item() if isinstance(value, np.generic) else str(value)
+
+
+def _image(data: bytes | None) -> Response:
+    if data:
+        return Response(data, media_type="image/webp", headers=FOREVER)
+    return Response(PLACEHOLDER, media_type="image/svg+xml")
+
+
+ROUTES = [
+    Route("/thumbnails/{dataset}/{run}/{row}", _thumbnail),
+    Route("/pictures/{dataset}/{run}/{row}", _picture),
+    Route("/hover/{dataset}/{run}/{protocol}", _hover),
+]

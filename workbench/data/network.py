@@ -1,0 +1,175 @@
+"""The one place where looking needs a network: explaining a match, embedding the user's image.
+
+TensorFlow is imported only when one of the functions below is called.
+"""
+
+import io
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+from PIL import Image, ImageOps
+
+from retrieval.datasets.catalog import crop_boxes
+from retrieval.errors import UserError
+from retrieval.runs.run import Run
+from workbench.data.images import picture_path
+from workbench.data.loading import stamp
+from workbench.data.memory import keep_for_good
+
+if TYPE_CHECKING:
+    from retrieval.training.inspection import Inspector, Match
+
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+DECODED = ("JPEG", "PNG", "GIF")  # what the input pipeline reads
+MOST_BYTES = 20 * 1024 * 1024
+MOST_PIXELS = 60_000_000
+
+
+def why_not(run: Run) -> str | None:
+    """Say why a run's network cannot be used, or None if it can."""
+    settings = run.config.get("settings")
+    if not settings:
+        return f"{run.name} holds imported embeddings: there is no network to look into."
+    if settings.get("loss") != "none" and not (run.path / "checkpoints" / "index.json").exists():
+        return f"{run.name} has no checkpoint: its network was not kept."
+    return None
+
+
+def is_loaded() -> bool:
+    """Tell whether TensorFlow is loaded already, so that using a network is quick."""
+    return "tensorflow" in sys.modules
+
+
+@st.cache_resource(show_spinner="Loading the network …", max_entries=4)
+def _inspector(path: str, stamp: tuple) -> "Inspector | UserError":
+    """Return the network, or why it cannot be had, so that it is not tried again at every click."""
+    from retrieval.quiet import import_tensorflow
+
+    import_tensorflow()  # quietly: the app's log is for the app
+    from retrieval.training.inspection import open_inspector
+
+    try:
+        found = open_inspector(Run(Path(path)))
+        keep_for_good()
+        return found
+    except (ValueError, TypeError, KeyError, OSError):
+        return UserError(
+            f"{Path(path).name}: its checkpoint does not fit the network that its config.yaml "
+            "describes, or is damaged: train it again to look into it"
+        )
+
+
+def inspector(run: Run) -> "Inspector":
+    """Return a run's network, built once and shared.
+
+    Raises:
+        UserError: There is none, or its checkpoint cannot be loaded.
+    """
+    found = _inspector(str(run.path), stamp(run.path))
+    if isinstance(found, UserError):
+        raise found
+    return found
+
+
+@st.cache_data(show_spinner="Looking at both images …", max_entries=256)
+def _explain(_run: Run, path: str, stamp: tuple, first: int, second: int):
+    paths = []
+    for row in (first, second):
+        file = picture_path(_run, row)
+        if file is None:
+            raise UserError(f"the picture of item {row} is not in the data set's folder any more")
+        paths.append(file)
+    network = inspector(_run)
+    images = network.load(paths, crop_boxes(_run.items.iloc[[first, second]]))
+    return network.match(images), images.astype(np.uint8)
+
+
+def explain(run: Run, first: int, second: int) -> "tuple[Match, np.ndarray]":
+    """Explain the similarity of two items under a run.
+
+    Args:
+        run: The run.
+        first: Row of the query.
+        second: Row of the result.
+
+    Returns:
+        The match, and both images as the network sees them, uint8 (2, S, S, 3). Cached.
+
+    Raises:
+        UserError: No network, or a picture is gone.
+    """
+    return _explain(run, str(run.path), stamp(run.path), first, second)
+
+
+@dataclass(frozen=True)
+class OwnImage:
+    """An image that a user gave.
+
+    Attributes:
+        picture: It, in RGB, for the eye.
+        data: Its file, for the network: as given where the networks' decoder reads the format, so
+            that the same file gives the same embedding as in the data set; else upright as PNG.
+    """
+
+    picture: Image.Image
+    data: bytes
+
+
+def check_image(data: bytes, name: str) -> OwnImage:
+    """Open an image that a user gave, checking its size and type by content.
+
+    Args:
+        data: The file's bytes.
+        name: For messages.
+
+    Returns:
+        The image.
+
+    Raises:
+        UserError: Too large, or not an image of a known type.
+    """
+    if len(data) > MOST_BYTES:
+        raise UserError(f"{name}: {len(data) / 2**20:.0f} MB; give an image of at most 20 MB")
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise UserError(f"{name}: {image.width} x {image.height} pixels are too many")
+            if image.format in DECODED and (image.format == "JPEG" or "exif" not in image.info):
+                return OwnImage(_upright(image), data)
+            picture = _upright(image)
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG")
+        return OwnImage(picture, buffer.getvalue())
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"{name}: not a readable image ({', '.join(FORMATS)})") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Return an image in RGB, turned as its EXIF orientation tells; the decoder turns JPEGs so."""
+    return ImageOps.exif_transpose(image.convert("RGB"))
+
+
+def embed_image(run: Run, image: OwnImage) -> np.ndarray:
+    """Embed one image as the run's items were embedded.
+
+    Args:
+        run: A run with a network.
+        image: See :func:`check_image`.
+
+    Returns:
+        float32, (D,).
+
+    Raises:
+        UserError: There is no network.
+    """
+    network = inspector(run)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "image"
+        path.write_bytes(image.data)
+        return network.embed_files([path])[0]

@@ -1,0 +1,1 @@
+"""What the frame of every page needs: theme, context line, exports, colors of runs."""

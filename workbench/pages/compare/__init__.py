@@ -1,0 +1,1 @@
+"""Compare losses: two runs side by side."""

@@ -1,0 +1,155 @@
+"""Two maps side by side, B turned to lie on A, with one selection for both."""
+
+import functools
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+
+from retrieval.projection import align
+from workbench import figures
+from workbench.analysis.comparison import Comparison
+from workbench.components import image_cards, point_images
+from workbench.components.gallery import card, query_card, rank_sentence, result_cards
+from workbench.data import projections
+from workbench.data.images import hover_url
+from workbench.data.lookup import Answer, answer
+from workbench.figures.coloring import by_level, by_outcomes
+from workbench.figures.style import CONFIG
+from workbench.layout.run_colors import pair_colours
+from workbench.layout.theme import plain
+from workbench.pages.embedding_map.lasso import end_lasso, keep_lasso, kept_lasso
+from workbench.pages.shared.no_map import no_map
+from workbench.session import url as address
+from workbench.session.navigation import open_query
+from workbench.session.selection import Selection
+from workbench.session.trail import current_item, go_to
+
+COLOURS = ("Outcome", "Neighbour overlap")
+LINKED_SHOWN = 48
+NEAR = 10
+CHARTS = ("map_a", "map_b")
+
+
+@st.fragment
+def maps_tab(chosen: Selection, result: Comparison) -> None:
+    """Draw both maps and what is selected on either.
+
+    Args:
+        chosen: What is being looked at; run B is there and has the same items.
+        result: The comparison of the two runs.
+    """
+    missing = [run for run in (chosen.a, chosen.b) if run.projection is None]
+    if missing:
+        no_map(missing)
+        return
+    address.keep("colours", COLOURS[0], COLOURS)
+    colour = st.segmented_control("Colour by", COLOURS, key="colours", required=True)
+    maps, fit = _figures(chosen, result, colour)
+    row = current_item(len(chosen.a.items))
+    looked_at = chosen.dataset, chosen.a.name, chosen.b.name, row
+    _draw_maps(chosen, maps, looked_at)
+    selected = kept_lasso(looked_at)
+    pair = (chosen.a, chosen.b)
+    near = [] if row is None else [answer(run, chosen.protocol, row, NEAR) for run in pair]
+    point_images(
+        CHARTS,
+        [hover_url(run, chosen.protocol) for run in pair],
+        key="maps_points",
+        selected=row,
+        neighbours=[found.ids for found in near],
+        found=selected,
+        on_click=_click,
+    )
+    st.caption(
+        "Rest the pointer on a point to ring the same item on the other map; click it to see its "
+        "neighbours under both losses; lasso on either to select on both. B is turned, mirrored "
+        f"and scaled as a whole (Procrustes) to lie on A; this explains {100 * fit:.0f} % of the "
+        "positions, the rest differs."
+    )
+    if len(selected):
+        _selected_images(chosen, selected)
+    if near:
+        _one(chosen, near)
+    address.write()
+
+
+def _click(row: int) -> None:
+    end_lasso()
+    go_to(row)
+
+
+def _figures(
+    chosen: Selection, result: Comparison, colour: str
+) -> tuple[tuple[go.Figure, go.Figure], float]:
+    """Return both maps, and the share of A's positions that B's explain."""
+    rows, points_a = projections.sample(chosen.a, "UMAP")
+    points_b = chosen.b.projection[projections.COLUMNS["UMAP"]].to_numpy(np.float32)[rows]
+    points_b, fit = align(points_b, points_a)
+    coloured = _colouring(chosen, result, colour, rows)
+    one, other = (
+        figures.embedding_map(points, rows, coloured, height=520) for points in (points_a, points_b)
+    )
+    return (one, other), fit
+
+
+def _draw_maps(chosen: Selection, maps: tuple[go.Figure, go.Figure], looked_at: tuple) -> None:
+    """Draw both maps; a selection on either is that of both."""
+    rows = figures.drawn_rows(maps[0])  # the same on both: they have the same colours
+    parts = zip(st.columns(2), CHARTS, (chosen.a, chosen.b), maps, "AB", strict=True)
+    for column, key, run, figure, name in parts:
+        with column:
+            st.markdown(f"**{name}** {plain(run.name)}")
+            st.plotly_chart(
+                figure,
+                config=CONFIG | {"scrollZoom": True},
+                key=key,
+                on_select=functools.partial(keep_lasso, key, rows, looked_at),
+                selection_mode=("lasso", "box"),
+                alt=f"Map of run {name}: every item as a point; similar items lie close together",
+            )
+
+
+def _one(chosen: Selection, near: list[Answer]) -> None:
+    """Show the item looked at, and its neighbours in the original space under both runs."""
+    names = zip("AB", (chosen.a, chosen.b), near, strict=True)
+    lines = [
+        {
+            "title": f"{name} {run.name}",
+            "detail": f"neighbours in the original space; {rank_sentence(found.first_hit)}",
+            "cards": result_cards(run, found.query, found.ids, found.similarities),
+            "size": 88,
+            "layout": "line",
+        }
+        for name, run, found in names
+    ]
+    group = {"lead": query_card(chosen.a, near[0].query), "size": 150, "rows": lines}
+    image_cards({"groups": [group]}, key="both_neighbours", on_pick=lambda c: go_to(c["row"]))
+    st.button("Open in Retrieval", on_click=open_query, args=({"row": near[0].query},))
+
+
+def _selected_images(chosen: Selection, selected: np.ndarray) -> None:
+    labels = chosen.a.items["label"].to_numpy()[selected]
+    st.button("Clear the selection", key="linked_clear", type="tertiary", on_click=end_lasso)
+    shown = selected[projections.in_turn(labels, LINKED_SHOWN)]
+    cards = [card(chosen.a, int(row)) for row in shown]
+    detail = "all shown"
+    if len(selected) > len(shown):
+        detail = f"{len(shown)} shown, taken from every class in turn"
+    title = f"{len(selected):,} items of {len(np.unique(labels)):,} classes selected"
+    line = {"title": title, "detail": detail, "cards": cards, "size": 84}
+    image_cards({"rows": [line]}, key="linked", on_pick=open_query)
+
+
+def _colouring(
+    chosen: Selection, result: Comparison, colour: str, rows: np.ndarray
+) -> figures.Colouring:
+    table, n = result.table, len(chosen.a.items)
+    if colour == "Neighbour overlap":
+        overlap = np.full(n, np.nan)
+        overlap[table["row"]] = table["overlap"]
+        title = f"share of the {chosen.k} nearest in common"
+        return by_level(overlap[rows], title, highest=1.0, percent=True)
+    a, b = np.full(n, -1), np.full(n, -1)
+    a[table["row"]], b[table["row"]] = table["a"], table["b"]
+    return by_outcomes(a[rows], b[rows], pair_colours(chosen))

@@ -1,0 +1,1 @@
+"""Embedding map: all items at once."""

@@ -1,0 +1,205 @@
+"""Embedding map: every item as a point; hover, click and lasso show images."""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from workbench import figures
+from workbench.analysis.search import matching_rows
+from workbench.components import image_cards, point_images
+from workbench.components.gallery import card, query_card, result_cards
+from workbench.data import projections
+from workbench.data.images import hover_url
+from workbench.data.lookup import Answer, answer
+from workbench.figures.style import CONFIG
+from workbench.layout.exports import export_menu
+from workbench.layout.theme import file_stem, page_head, plain
+from workbench.pages.embedding_map.colorings import colour_options, colouring
+from workbench.pages.embedding_map.lasso import end_lasso, keep_lasso, kept_lasso
+from workbench.pages.shared.no_map import no_map
+from workbench.session import url as address
+from workbench.session.navigation import open_query
+from workbench.session.selection import Selection, selection
+from workbench.session.trail import current_item, go_to
+
+LASSO_SHOWN = 60
+NEAR = 9
+READING = {
+    "UMAP": "UMAP keeps near neighbours, not distances: read clusters, not gaps.",
+    "PCA": "PCA keeps the two directions of largest variance.",
+    "PCA 3-D": "PCA keeps the three directions of largest variance. Drag to turn.",
+}
+AT_STEP = "Colours, results and similarities stay those of the finished run, not of this step."
+HELP = (
+    "**Rest the pointer** on a point to see its image.  \n**Click** it to see its neighbours in "
+    "the original space.  \n**Lasso** many (button over the map) to see them all."
+)
+
+
+def map_page() -> None:
+    """Draw the page."""
+    chosen = selection()
+    head = page_head("Embedding map", chosen)
+    if chosen.a.projection is None:
+        no_map([chosen.a])
+        return
+    shown: dict[str, go.Figure] = {}
+    with head:
+        export_menu(
+            name=file_stem(chosen),
+            about=[chosen.a],
+            tables={"Positions": lambda: _positions(chosen)},
+            figures={"Map as shown": lambda: shown["map"]},
+        )
+    _map(chosen, shown)
+
+
+@st.fragment
+def _map(chosen: Selection, shown: dict[str, go.Figure]) -> None:
+    layout, colour, text = _controls(chosen)
+    step = _step(chosen) if layout == "UMAP" else None
+    figure, rows = _figure(chosen, layout, colour, step)
+    shown["map"] = figure  # the export menu is drawn less often than this fragment
+    found = matching_rows(chosen.a.items, text) if text else np.array([], int)
+    row = current_item(len(chosen.a.items))
+    near = None if row is None else answer(chosen.a, chosen.protocol, row, NEAR)
+    looked_at = chosen.dataset, chosen.a.name, row
+    lasso = kept_lasso(looked_at)
+    left, right = st.columns([7, 3], gap="medium")
+    place = left.container()
+    with left:
+        point_images(
+            ["map"],
+            [hover_url(chosen.a, chosen.protocol)],
+            key="map_points",
+            selected=row,
+            neighbours=[() if near is None else near.ids],
+            found=np.union1d(found, lasso),
+            on_click=_click,
+        )
+        _small_print(chosen, rows, layout, text, found)
+        if step is not None:
+            st.caption(AT_STEP)
+    with right:
+        if len(lasso):
+            _many(chosen, lasso)
+        elif near is not None:
+            _one(chosen, near)
+        else:
+            st.markdown(HELP)
+    address.write()
+    with place:  # last: drawing many points keeps the browser busy
+        _draw(figure, rows, looked_at)
+
+
+def _draw(figure: go.Figure, rows: np.ndarray, looked_at: tuple) -> None:
+    st.plotly_chart(
+        figure,
+        config=CONFIG | {"scrollZoom": True},
+        key="map",
+        on_select=lambda: keep_lasso("map", rows, looked_at),
+        selection_mode=("lasso", "box"),
+        alt="Every item as a point; similar items lie close together",
+    )
+
+
+def _click(row: int) -> None:
+    end_lasso()
+    go_to(row)
+
+
+def _controls(chosen: Selection) -> tuple[str, str, str]:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        address.keep("layout", "UMAP", projections.LAYOUTS)
+        layout = st.segmented_control(
+            "Projection", projections.LAYOUTS, key="layout", required=True
+        )
+        colours = colour_options(chosen)
+        address.keep("colour", colours[0], colours)
+        colour = st.selectbox("Colour by", colours, key="colour", width=240)
+        address.keep("find", "")
+        text = st.text_input(
+            "Highlight",
+            key="find",
+            placeholder="class or file name",
+            icon=":material/search:",
+            width=240,
+        )
+    return layout, colour, (text or "").strip()
+
+
+def _step(chosen: Selection) -> int | None:
+    """Draw the slider over training steps where the run kept maps of them; None = finished run."""
+    kept = projections.evolution(chosen.a)
+    if kept is None:
+        return None
+    options = [*(f"step {step:,}" for step in kept[0]), "finished"]
+    address.keep("step", "finished", options)
+    picked = st.select_slider(
+        "Training step",
+        options,
+        key="step",
+        help="Maps of the same items during training, aligned with the finished one. Colours "
+        "stay those of the finished run.",
+    )
+    at = options.index(picked)
+    return None if at == len(kept[0]) else at
+
+
+def _figure(
+    chosen: Selection, layout: str, colour: str, step: int | None = None
+) -> tuple[go.Figure, np.ndarray]:
+    rows, points = projections.sample(chosen.a, layout)
+    kept = projections.evolution(chosen.a) if layout == "UMAP" else None
+    frame = None
+    if kept is not None:  # all steps share one view, so that the map does not jump
+        frame = np.concatenate([points, kept[1][:, rows].reshape(-1, 2)])
+        points = points if step is None else kept[1][step][rows]
+    coloured = colouring(chosen, colour, rows, layout)
+    figure = figures.embedding_map(points, rows, coloured, frame=frame)
+    return figure, figures.drawn_rows(figure)
+
+
+def _small_print(
+    chosen: Selection, rows: np.ndarray, layout: str, text: str, found: np.ndarray
+) -> None:
+    n, drawn = len(chosen.a.items), len(rows)
+    count, matches = f"All {n:,} items.", ""
+    if drawn < n:
+        count = f"A sample of {drawn:,} of {n:,} items, the same share of every class."
+    if text:
+        matches = f" {len(found):,} items match “{plain(text)}”"
+        ringed = int(np.isin(found, rows).sum())
+        matches += "." if ringed == len(found) else f", {ringed:,} of them in the sample."
+    st.caption(f"{count} {READING[layout]}{matches}")
+
+
+def _one(chosen: Selection, near: Answer) -> None:
+    results = {
+        "title": "Neighbours in the original space",
+        "cards": result_cards(chosen.a, near.query, near.ids, near.similarities),
+        "size": 88,
+    }
+    query = {"cards": [query_card(chosen.a, near.query)], "size": 180}
+    image_cards({"rows": [query, results]}, key="neighbours", on_pick=lambda c: go_to(c["row"]))
+    st.button("Open in Retrieval", on_click=open_query, args=({"row": near.query},))
+
+
+def _many(chosen: Selection, rows: np.ndarray) -> None:
+    counts = chosen.a.items.iloc[rows]["label_name"].value_counts()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{len(rows):,} items of {len(counts):,} classes**")
+        st.button("Clear", key="lasso_clear", type="tertiary", on_click=end_lasso)
+    table = counts.rename_axis("Class").rename("Items").reset_index()
+    st.dataframe(table, hide_index=True, height=180, key="lasso_counts")
+    shown = rows[projections.in_turn(chosen.a.items["label"].to_numpy()[rows], LASSO_SHOWN)]
+    cards = [card(chosen.a, int(row)) for row in shown]
+    image_cards({"rows": [{"cards": cards, "size": 76}]}, key="lasso", on_pick=open_query)
+    if len(rows) > len(shown):
+        st.caption(f"{len(shown)} of {len(rows):,} are shown, taken from every class in turn.")
+
+
+def _positions(chosen: Selection) -> pd.DataFrame:
+    names = chosen.a.items[["path", "label_name"]].reset_index(drop=True)
+    return pd.concat([names, chosen.a.projection.reset_index(drop=True)], axis=1)

@@ -1,0 +1,1 @@
+"""Failures: what a run gets wrong, sorted."""

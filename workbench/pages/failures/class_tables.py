@@ -1,0 +1,158 @@
+"""Tables of the Failures page: pairs of classes and classes, to select from and to export."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+import pandas as pd
+import streamlit as st
+
+ROWS_SHOWN = 1000  # more are for the export
+LONGEST = 23  # letters in a table's cell
+
+
+def pair_frame(pairs: pd.DataFrame, names: dict[int, str]) -> pd.DataFrame:
+    """Name the classes of confused pairs, for people.
+
+    Args:
+        pairs: See :func:`workbench.analysis.failures.confused_pairs`.
+        names: Class name per label.
+
+    Returns:
+        Columns ``Class``, ``→``, ``←``, ``Other class``.
+    """
+    return pd.DataFrame(
+        {
+            "Class": pairs["a"].map(names),
+            "→": pairs["a_as_b"],
+            "←": pairs["b_as_a"],
+            "Other class": pairs["b"].map(names),
+        }
+    )
+
+
+def pair_table(
+    pairs: pd.DataFrame, names: dict[int, str], key: str, at: int, choose: Callable[[int], None]
+) -> None:
+    """Draw the pairs as a table.
+
+    Args:
+        pairs: See :func:`workbench.analysis.failures.confused_pairs`.
+        names: Class name per label.
+        key: Key of the table.
+        at: Position of the chosen pair.
+        choose: Called with the position of a pair that is clicked.
+    """
+    shown = pair_frame(pairs[:ROWS_SHOWN], names)
+    short = cell_names({*shown["Class"], *shown["Other class"]})
+    for column in ("Class", "Other class"):
+        shown[column] = shown[column].map(short)
+    forth = st.column_config.NumberColumn(width=40, help="Queries of the class on the left")
+    back = st.column_config.NumberColumn(width=40, help="Queries of the class on the right")
+    wide = st.column_config.TextColumn(width=165)
+    columns = {"→": forth, "←": back, "Class": wide, "Other class": wide}
+    one = _one_row(key, at, len(shown), choose)
+    st.dataframe(shown, height=500, key=key, column_config=columns, **one)
+    if len(pairs) > len(shown):
+        st.caption(f"The {len(shown):,} most confused of {len(pairs):,} pairs; Export has all.")
+
+
+def class_frame(classes: pd.DataFrame, names: dict[int, str]) -> pd.DataFrame:
+    """Name the classes and write shares as percentages, for people.
+
+    Args:
+        classes: See :func:`workbench.analysis.failures.class_table`.
+        names: Class name per label.
+
+    Returns:
+        Columns ``Class``, ``R@1, %``, ``95 % from``, ``to`` and ``Queries``.
+    """
+    return pd.DataFrame(
+        {
+            "Class": classes["label"].map(names),
+            "R@1, %": 100 * classes["recall"],
+            "95 % from": 100 * classes["low"],
+            "to": 100 * classes["high"],
+            "Queries": classes["queries"],
+        }
+    )
+
+
+def class_table(
+    classes: pd.DataFrame, names: dict[int, str], key: str, at: int, choose: Callable[[int], None]
+) -> None:
+    """Draw the classes as a table in which every column is seen.
+
+    Args:
+        classes: See :func:`workbench.analysis.failures.class_table`.
+        names: Class name per label.
+        key: Key of the table.
+        at: Position of the chosen class.
+        choose: Called with the position of a class that is clicked.
+    """
+    frame = class_frame(classes[:ROWS_SHOWN], names)
+    ends = zip(frame.pop("95 % from"), frame.pop("to"), strict=True)
+    frame.insert(2, "95 %", [f"{low:.0f}–{high:.0f}" for low, high in ends])
+    frame["Class"] = frame["Class"].map(cell_names(set(frame["Class"])))
+    columns = {
+        "Class": st.column_config.TextColumn(width=165),
+        "R@1, %": st.column_config.ProgressColumn(
+            format="%.1f", min_value=0, max_value=100, width=110
+        ),
+        "95 %": st.column_config.TextColumn(width=64, alignment="right"),
+        "Queries": st.column_config.NumberColumn(width=66),
+    }
+    one = _one_row(key, at, len(frame), choose)
+    st.dataframe(frame, height=600, key=key, column_config=columns, **one)
+    if len(classes) > len(frame):
+        st.caption(f"The {len(frame):,} worst of {len(classes):,} classes; Export has all.")
+
+
+def cell_names(names: Iterable[str]) -> dict[str, str]:
+    """Shorten names to what a table's cell shows.
+
+    Args:
+        names: Names of classes, up to tens of thousands.
+
+    Returns:
+        Name -> name with an ellipsis at its end; in its middle where names begin alike.
+    """
+    short = {name: _cut(name, LONGEST - 1) for name in names}
+    shared = Counter(short.values())
+    for name in [name for name, text in short.items() if shared[text] > 1]:
+        short[name] = _cut(name, LONGEST // 2, LONGEST - LONGEST // 2 - 1)
+    return short
+
+
+def _cut(name: str, first: int, last: int = 0) -> str:
+    if len(name) <= first + last + 1:
+        return name
+    return f"{name[:first].rstrip()}…{name[len(name) - last :].lstrip()}"
+
+
+def _one_row(key: str, at: int, n: int, choose: Callable[[int], None]) -> dict:
+    """Return the options of a table in which one row is always selected.
+
+    Args:
+        key: Key of the table.
+        at: Position to select; one that the table does not show leaves its selection as it is.
+        n: Rows shown.
+        choose: Called with the position of a row that is clicked.
+    """
+    wanted = {"rows": [at], "columns": [], "cells": []}
+    if at < n and key in st.session_state and st.session_state[key]["selection"] != wanted:
+        # The address was changed, or a cell or a square of the grid was clicked.
+        st.session_state[key] = {"selection": wanted}
+
+    def clicked() -> None:
+        picked = st.session_state[key]["selection"]
+        cells = [row for row, _ in picked["cells"]]  # the cell before stays where a circle is next
+        rows = picked["rows"] if picked["rows"] != [at] else cells
+        if rows and rows[0] < n:
+            choose(rows[0])
+
+    return {
+        "on_select": clicked,
+        "selection_mode": ["single-row-required", "single-cell"],
+        "selection_default": {"selection": {"rows": [at if at < n else 0]}},
+        "hide_index": True,
+    }

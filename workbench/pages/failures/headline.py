@@ -1,0 +1,59 @@
+"""The sentence on top of the Failures page: how much is wrong, and what is worst."""
+
+import numpy as np
+import pandas as pd
+
+from retrieval.errors import counted
+from workbench.analysis import failures as analyses
+from workbench.layout.theme import plain
+
+LONGEST = 40
+
+
+def headline(table: pd.DataFrame, labels: np.ndarray, names: dict[int, str]) -> str:
+    """Say what a run gets wrong: how many queries, which classes are confused, which is worst.
+
+    Args:
+        table: See :func:`workbench.analysis.failures.query_table`.
+        labels: int64, (n,).
+        names: Class name per label.
+
+    Returns:
+        Markdown; every number with what it is out of.
+    """
+    wrong, n = len(analyses.failures(table)), int(table["answerable"].sum())
+    text = f"**{wrong:,} of {n:,}** queries ({100 * wrong / max(1, n):.1f} %) are wrong at rank 1."
+    if not wrong:
+        return text
+    confused = _confused(analyses.confused_pairs(table, labels), names)
+    return f"{text} {confused} {_worst(analyses.class_table(table), names)}"
+
+
+def _confused(pairs: pd.DataFrame, names: dict[int, str]) -> str:
+    first = pairs.iloc[0]
+    count, ties = int(first["count"]), int((pairs["count"] == first["count"]).sum()) - 1
+    if count == 1 and ties:
+        return "No two classes are confused more than once."
+    said = counted(count, "query", "queries")
+    said += f"; {counted(ties, 'other pair')} as often" if ties else ""
+    return f"Most confused: {_name(names[first['a']])} and {_name(names[first['b']])} ({said})."
+
+
+def _worst(classes: pd.DataFrame, names: dict[int, str]) -> str:
+    first = classes.iloc[0]
+    queries, right = int(first["queries"]), round(first["queries"] * first["recall"])
+    name = _name(names[int(first["label"])])
+    never = int((classes["recall"] == 0).sum())
+    if never > 1:
+        return (
+            f"Worst classes: {never:,} of {len(classes):,} are never right; the one with the most "
+            f"queries is {name} (0 of {queries:,})."
+        )
+    return f"Worst class: {name} ({right:,} of {queries:,} right)."
+
+
+def _name(name: str) -> str:
+    """Shorten a name and isolate it, so that one written right to left leaves the rest in order."""
+    text = " ".join(name.split())
+    text = text if len(text) <= LONGEST else text[: LONGEST - 1].rstrip() + "…"
+    return f"**\u2068{plain(text)}\u2069**"

@@ -1,0 +1,64 @@
+"""The histogram of first-hit ranks as a filter: a clicked bar is chosen, and the URL holds it."""
+
+import pandas as pd
+import streamlit as st
+
+from workbench import figures
+from workbench.figures.failures import rank_bins
+from workbench.figures.style import CONFIG
+from workbench.session import url as address
+
+TURN = "_rank_turn"  # every choice makes a new chart, in which nothing is clicked
+FADED = 0.3
+
+
+def rank_bars(table: pd.DataFrame) -> tuple[int, int] | None:
+    """Draw the histogram.
+
+    Args:
+        table: See :func:`workbench.analysis.failures.query_table`.
+
+    Returns:
+        First and last rank of the chosen bar, both 0 for that of queries whose class is not in the
+        gallery; None if none is chosen.
+    """
+    bins = rank_bins(int(table["first_hit"].max()))
+    if (table["first_hit"] == 0).any():
+        bins = [*bins, (0, 0)]
+    lows = [low for low, _ in bins]
+    rank = address.keep("rank", None, lows, parse=int)
+    key = f"rank_bars_{st.session_state.get(TURN, 0)}"
+    figure = figures.rank_histogram(table["first_hit"].to_numpy())
+    if rank is not None:  # Plotly's own selection would not survive a reload
+        faded = [1 if low == rank else FADED for low in lows]
+        figure.update_traces(marker={"opacity": faded})
+    # Plotly fails on a click where it has to work these out from several opacities.
+    figure.update_traces(selected={"marker": {"opacity": 1}})
+    figure.update_traces(unselected={"marker": {"opacity": FADED}})
+
+    def choose() -> None:
+        picked = [lows[i] for i in st.session_state[key]["selection"]["point_indices"]]
+        _choose(picked[0] if picked and picked[0] != rank else None)
+
+    with st.container(key="ranks"):
+        st.plotly_chart(
+            figure,
+            config=CONFIG,
+            key=key,
+            on_select=choose,
+            selection_mode="points",
+            alt="How many queries find their first correct item at which rank",
+        )
+    return bins[lows.index(rank)] if rank is not None else None
+
+
+def all_failures_button() -> None:
+    """Draw the button that drops the choice, as a second click on the bar does."""
+    st.button(
+        "All failures", icon=":material/close:", type="tertiary", on_click=_choose, args=(None,)
+    )
+
+
+def _choose(rank: int | None) -> None:
+    st.session_state["rank"] = rank
+    st.session_state[TURN] = st.session_state.get(TURN, 0) + 1

@@ -1,0 +1,160 @@
+"""Tabs of the Failures page about classes, and the list of notes."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from retrieval.errors import UserError
+from workbench import figures
+from workbench.analysis import failures as analyses
+from workbench.components import image_cards
+from workbench.components.gallery import card, query_groups
+from workbench.data.notes import COLUMNS, read_notes
+from workbench.figures.style import CONFIG
+from workbench.layout.exports import table_csv, with_protocol
+from workbench.layout.theme import class_names, file_stem, plain
+from workbench.pages.failures.class_tables import class_table, pair_table
+from workbench.pages.failures.details import (
+    chosen_class,
+    chosen_pair,
+    open_class,
+    open_row,
+    open_square,
+    turned,
+)
+from workbench.pages.shared.note_box import open_or_mark
+from workbench.session.selection import Selection
+
+PAIRS_SHOWN = 5
+
+
+def _key(name: str, chosen: Selection) -> str:
+    """Return a key of one's own per run and protocol: a selection ends with what it was made in."""
+    return f"{name}_{chosen.dataset}_{chosen.a.name}_{chosen.protocol}"
+
+
+def pairs_tab(chosen: Selection, table: pd.DataFrame) -> None:
+    """Draw which classes are taken for which, and the images of the chosen pair."""
+    labels, names = chosen.a.items["label"].to_numpy(), class_names(chosen.a)
+    pairs = analyses.confused_pairs(table, labels)
+    if pairs.empty:
+        st.info("No class is taken for another: every query is right at rank 1.")
+        return
+    st.caption(
+        f"Which class is taken for which, by the nearest item of the {pairs['count'].sum():,} "
+        "failed queries. **→** counts queries of the class on the left that are answered by the "
+        "one on the right, **←** the reverse. In the grid, a row is the class of the query, a "
+        "column that of its answer. Click a row or a square for its images."
+    )
+    at, pair = chosen_pair(pairs)
+    squares = turned(_key("square", chosen))
+    left, right = st.container(key="beside").columns([6, 7])
+    with left:
+        pair_table(pairs, names, _key("pairs", chosen), at, lambda row: open_row(pairs, row))
+    with right.container(key="confusion"):
+        st.plotly_chart(
+            figures.confusion_map(pairs, names, chosen=pair),
+            config=CONFIG,
+            key=squares,
+            on_select=lambda: open_square(squares, pairs),
+            selection_mode="points",
+            alt="The most confused classes, query by answer",
+        )
+    _pair_images(chosen, table, labels, pair)
+
+
+def _pair_images(chosen: Selection, table: pd.DataFrame, labels, pair: tuple[int, int]) -> None:
+    wrong, names = analyses.failures(table), class_names(chosen.a)
+    lines = []
+    for asked, answered in (pair, pair[::-1]):
+        part = wrong[(wrong["label"] == asked) & (labels[wrong["top"]] == answered)]
+        part = part.sort_values("top_similarity", ascending=False)
+        shown = part.head(PAIRS_SHOWN)
+        cards: list = []
+        for query in shown.itertuples():
+            similarity = f"{query.top_similarity:.3f}"
+            found = card(chosen.a, query.top, mark="miss", score=similarity, rank=1)
+            cards.append([card(chosen.a, query.row, kind="query", score="query"), found])
+        lines.append(
+            {
+                "title": f"{names[asked]}, answered by {names[answered]}",
+                "detail": pairs_shown(len(part), len(shown)),
+                "cards": cards,
+                "size": 84,
+                "empty": "Never in this direction.",
+            }
+        )
+    image_cards({"rows": lines}, key="pair_images", on_pick=open_or_mark)
+
+
+def pairs_shown(n: int, shown: int) -> str:
+    """Say how many queries there are, and what the pairs of images below are."""
+    what = f"{n:,} quer{'y' if n == 1 else 'ies'}"
+    if shown < n:
+        return f"{what}; the {shown} most similar, each beside its nearest item"
+    if n > 1:
+        return f"{what}, each beside its nearest item, most similar first"
+    return f"{what}, beside its nearest item" if n else what
+
+
+def classes_tab(chosen: Selection, table: pd.DataFrame) -> None:
+    """Draw Recall@1 of every class, worst first, and the failures of the chosen class."""
+    classes, names = analyses.class_table(table), class_names(chosen.a)
+    st.caption(
+        f"Recall@1 of each of the {len(classes):,} classes, worst first, over the queries of the "
+        "class. The range is its 95 % Wilson interval: where a class has few queries, a low "
+        "recall may be chance. Click a row for its failures."
+    )
+    at, label = chosen_class(classes)
+    left, right = st.container(key="beside").columns([6, 7])
+    with left:
+        class_table(
+            classes, names, _key("classes", chosen), at, lambda row: open_class(classes, row)
+        )
+    part = analyses.confident_and_wrong(table[table["label"] == label])
+    with right:
+        st.markdown(_class_sentence(chosen, part, names, label, int(classes["queries"][at])))
+        groups = query_groups(chosen.a, chosen.neighbours, part["row"].head(5), k=5)
+        image_cards({"groups": groups}, key="class_failures", on_pick=open_or_mark)
+
+
+def _class_sentence(
+    chosen: Selection, part: pd.DataFrame, names: dict[int, str], label: int, queries: int
+) -> str:
+    """Say how often a class is missed and which class answers instead."""
+    text = f"**{plain(names[label])}**: {len(part):,} of {queries:,} queries are wrong at rank 1"
+    if part.empty:
+        return text + "."
+    answers = chosen.a.items["label"].to_numpy()[part["top"].to_numpy()]
+    others, counts = np.unique(answers, return_counts=True)
+    best = counts.argmax()
+    if counts[best] == 1 < len(counts):
+        return f"{text}, each answered by another class."
+    return f"{text}, most often answered by {plain(names[int(others[best])])} ({counts[best]:,})."
+
+
+def notes_tab(chosen: Selection, table: pd.DataFrame) -> None:
+    """Draw every marked item of the run, and a button that exports them."""
+    try:
+        notes = read_notes(chosen.a)
+    except UserError as error:
+        st.text(str(error))
+        return
+    if notes.empty:
+        st.info("Nothing is marked yet: turn on “Mark items” above and click an image.")
+        return
+    st.download_button(
+        "Notes (CSV)",
+        data=table_csv(with_protocol(notes[COLUMNS], chosen, [chosen.a])),
+        file_name=f"{file_stem(chosen)}-notes.csv",
+        on_click="ignore",
+        icon=":material/download:",
+    )
+    cards = [
+        card(chosen.a, int(n.row), note=" · ".join(filter(None, (n.tag, n.note))))
+        for n in notes.dropna(subset=["row"]).itertuples()
+    ]
+    image_cards({"rows": [{"cards": cards, "size": 140}]}, key="notes", on_pick=open_or_mark)
+    lost = int(np.sum(notes["row"].isna()))
+    if lost:
+        st.caption(f"{lost:,} notes are about items that this run does not hold any more.")

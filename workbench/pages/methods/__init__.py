@@ -1,0 +1,1 @@
+"""Methods: protocol, definitions and provenance of every figure."""

@@ -1,0 +1,95 @@
+"""The runs on the page Methods and data: how each was made, and the shape of its embedding."""
+
+import pandas as pd
+import streamlit as st
+import yaml
+
+from retrieval.runs.run import Run
+from workbench.analysis.naming import UNTRAINED, loss_of, seed_of
+from workbench.data.loading import protocols_of
+from workbench.session import url as address
+from workbench.session.selection import Selection
+
+FOLLOWED = "_settings_of_a"  # run A when a run's settings were last shown
+GEOMETRY = {
+    "relative_spread": "relative spread: 0 if all embeddings are equal",
+    "density": "class spread / class distance (Roth 2020)",
+    "spectral_decay": "spectral decay: 0 if all directions are used alike (Roth 2020)",
+    "effective_rank": "effective rank (Roy 2007)",
+    "alignment": "alignment of positive pairs (Wang 2020)",
+    "uniformity": "uniformity (Wang 2020)",
+    "hubness": "hubness: skewness of the 10-occurrence (Radovanovic 2010)",
+    "share_never_retrieved": "share of the gallery in no top-10 list",
+    "near_duplicates": "share of queries with a near-duplicate (cosine 0.999)",
+}
+
+
+def runs_tab(chosen: Selection) -> None:
+    """Draw what each run was made with, how its embedding is spread, and every setting of one."""
+    rows = []
+    for run in chosen.runs:
+        provenance = run.config.get("provenance") or {}
+        settings = run.config.get("settings") or {}
+        rows.append(
+            {
+                "Run": run.name,
+                "Loss": loss_of(run) if settings else "imported",
+                "Backbone": settings.get("backbone"),
+                "Distance": _distance(run, chosen.protocol),
+                "Width": int(run.embeddings.shape[1]),
+                "Steps": 0 if loss_of(run) == UNTRAINED else settings.get("steps"),
+                "Seed": seed_of(run),
+                "Seconds": _seconds(provenance.get("seconds")),
+                "Created": str(provenance.get("created") or ""),
+                "Git revision": str(provenance.get("git_revision") or ""),
+            }
+        )
+    seconds = st.column_config.NumberColumn(format="%.0f")
+    st.dataframe(
+        pd.DataFrame(rows), hide_index=True, key="runs", column_config={"Seconds": seconds}
+    )
+    _geometry(chosen)
+    run = _chosen_run(chosen)
+    st.code(yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True), language="yaml")
+
+
+def _chosen_run(chosen: Selection) -> Run:
+    """Draw the choice of a run, which is run A again whenever that changes."""
+    names, a = [run.name for run in chosen.runs], chosen.a.name
+    if st.session_state.get(FOLLOWED, a) != a and not address.has_changed():
+        st.session_state["settings"] = a
+    st.session_state[FOLLOWED] = a
+    address.keep("settings", a, names)
+    name = st.selectbox("Every setting of", names, key="settings", width=360)
+    return chosen.runs[names.index(name)]
+
+
+def _distance(run: Run, protocol: str) -> str | None:
+    if protocol not in protocols_of(run):
+        return None
+    return run.result(protocol)["protocol"].get("distance")
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, dict):
+        return float(sum(value.values()))
+    return None if value is None else float(value)
+
+
+def _geometry(chosen: Selection) -> None:
+    cards = {run.name: run.result(chosen.protocol).get("geometry") or {} for run in chosen.scored}
+    rows = [
+        {"Geometry of the embedding": meaning}
+        | {name: card[key] for name, card in cards.items() if card.get(key) is not None}
+        for key, meaning in GEOMETRY.items()
+        if any(card.get(key) is not None for card in cards.values())
+    ]
+    if rows:
+        number = st.column_config.NumberColumn(format="%.3f")
+        st.dataframe(
+            pd.DataFrame(rows),
+            hide_index=True,
+            key="geometry",
+            column_config=dict.fromkeys(cards, number),
+            height="content",
+        )

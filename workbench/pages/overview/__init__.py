@@ -1,0 +1,1 @@
+"""Overview: which loss won, and whether the difference is real."""

@@ -1,0 +1,102 @@
+"""Tables of the Overview: every metric of every loss, and the published figures beside them."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from retrieval.evaluation.metrics import TITLES
+from retrieval.report.published import published_table
+from retrieval.runs.run import Run
+from workbench.analysis.tables import metrics_of, percent
+from workbench.components import sortable_table
+
+CAPTION = (
+    "Percent (NMI 0 to 1) ± half of the 95% interval, from a bootstrap over classes; seeds are "
+    "averaged."
+)
+BOLD = "Bold: the highest, significantly so or not."
+NO_NMI_INTERVAL = (
+    "NMI without ±: evaluated before there was an interval of it, or without a bootstrap; "
+    "`retrieval evaluate` adds it."
+)
+
+
+def metrics_table(table: pd.DataFrame, colours: Mapping[str, str], *, key: str = "losses") -> None:
+    """Draw every metric of every loss with its interval; the highest of each metric is bold.
+
+    Args:
+        table: See :func:`workbench.analysis.tables.loss_table`.
+        colours: Of each ``group``.
+        key: Key of the table on its page.
+    """
+    names = metrics_of(table)
+    best = table[names].max() if len(table) > 1 else pd.Series(np.nan, names)
+    rows = [_row(row, names, best, colours[row["group"]]) for _, row in table.iterrows()]
+    alt = "Metrics of every loss, best Recall@1 first"
+    sortable_table({"alt": alt, "columns": _columns(names), "rows": rows}, key=key)
+    notes = [CAPTION]
+    if len(table) > 1:
+        notes.append(BOLD)
+    if _lacks_nmi_interval(table):
+        notes.append(NO_NMI_INTERVAL)
+    st.caption(" ".join(notes))
+
+
+def _columns(names: list[str]) -> list[dict]:
+    figures = [{"title": TITLES[name], "number": True} for name in names]
+    return [{"title": "Loss"}, *figures, {"title": "Seeds"}, {"title": "Queries", "number": True}]
+
+
+def _row(row: pd.Series, names: list[str], best: pd.Series, colour: str) -> list[dict]:
+    seeds = ", ".join(map(str, row["seeds"])) or "–"
+    n = int(row["n_queries"])
+    return [
+        {"text": row["group"], "value": row["group"], "title": _runs(row), "colour": colour},
+        *(_cell(row, name) | {"best": bool(row[name] == best[name])} for name in names),
+        {"text": seeds, "value": seeds},
+        {"text": f"{n:,}", "value": n},
+    ]
+
+
+def _runs(row: pd.Series) -> str:
+    """Return the group's name, and those of its runs, as the other pages call them."""
+    return f"{row['group']}\n{'runs' if len(row['runs']) > 1 else 'run'} {', '.join(row['runs'])}"
+
+
+def _cell(row: pd.Series, name: str) -> dict:
+    value, half = row[name], (row[f"{name}/high"] - row[f"{name}/low"]) / 2
+    if pd.isna(value):
+        return {"text": "–", "value": None}
+    cell = {"text": _figure(TITLES[name], value), "value": float(value)}
+    return cell if pd.isna(half) else cell | {"spread": _figure(TITLES[name], half)}
+
+
+def _lacks_nmi_interval(table: pd.DataFrame) -> bool:
+    return "nmi" in table and bool((table["nmi"].notna() & table["nmi/low"].isna()).any())
+
+
+def published_figures(runs: list[Run], protocol: str, *, key: str = "published") -> None:
+    """Draw the published beside the measured figures, where a run follows a recipe.
+
+    Args:
+        runs: Comparable runs.
+        protocol: Name of what was measured under it.
+        key: Key of the table on its page.
+    """
+    table = published_table(runs, protocol)
+    if table.empty:
+        return
+    st.markdown("**Beside the published figures**")
+    shown = table.assign(
+        measured=[_figure(m, v) for m, v in zip(table["metric"], table["measured"], strict=True)],
+        published=[_figure(m, v) for m, v in zip(table["metric"], table["published"], strict=True)],
+        changed=table["changed"].replace("", "as published"),
+    )
+    shown.columns = ["Run", "Recipe", "Metric", "Measured", "Published", "Note"]
+    st.dataframe(shown, hide_index=True, key=key)
+
+
+def _figure(metric: str, value: float) -> str:
+    return f"{value:.3f}" if metric == TITLES["nmi"] and not np.isnan(value) else percent(value)

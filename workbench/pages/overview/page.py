@@ -1,0 +1,198 @@
+"""Overview: which loss won, by how much, on what."""
+
+from collections.abc import Callable
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from retrieval.evaluation.significance import Comparison
+from retrieval.report.sections import make_report
+from workbench import figures
+from workbench.analysis.repeats import repeats_line
+from workbench.analysis.significance import both_ways
+from workbench.analysis.tables import (
+    loss_table,
+    no_positive_rule,
+    percent,
+    recall_curve,
+    results_table,
+    with_intervals,
+)
+from workbench.data.loading import load_neighbours
+from workbench.figures.style import CONFIG
+from workbench.layout.exports import export_menu
+from workbench.layout.run_colors import group_colours
+from workbench.layout.theme import file_stem, page_head, plain
+from workbench.pages.overview.evidence import compare_table, evidence, matrix, tested
+from workbench.pages.overview.headline import headline, way_buttons
+from workbench.pages.overview.loss_tables import metrics_table, published_figures
+from workbench.pages.overview.training_curves import LOSS, RECALL, training_figures, training_panel
+from workbench.report import page_html
+from workbench.session.selection import Selection, kept, selection
+
+LEDE = (
+    "An embedding turns an image into a point, so that images of one class lie close together; "
+    "retrieval takes the points nearest to a query. Each loss below trained its own embedding."
+)
+
+
+def overview_page() -> None:
+    """Draw the page."""
+    chosen = selection()
+    # All is computed before anything is drawn: the browser draws what comes at once in one go.
+    results, plain_table = kept(chosen, "Losses", lambda: _losses_of(chosen))
+    compared = compare_table(chosen, plain_table)
+    table, pairs = kept(
+        chosen, "Losses compared", lambda: _with_tests(plain_table, compared), chosen.a.name
+    )
+    recall, training = _recall_figures(chosen, table), training_figures(chosen, table["runs"].sum())
+    head = page_head("Overview", chosen, run=False)
+    with st.container(key="lede"):
+        st.markdown(LEDE)
+    headline(table, pairs, chosen.comparable)
+    way_buttons()
+    _losses(chosen, table, results)
+    _recall(table, recall)
+    evidence(chosen, table, compared, pairs)
+    training_panel(chosen, table["runs"].sum(), training)
+    _others(chosen)
+    tables = {
+        "Losses": lambda: table.assign(runs=table["runs"].map("; ".join)),
+        "Runs": lambda: results,
+    }
+    if tested(compared):
+        tables["Paired tests"] = lambda: _paired_tests(table, compared)
+    with head:
+        _exports(chosen, tables, compared, recall | training)
+
+
+def _losses_of(chosen: Selection) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the results of every run, and of every loss."""
+    results = results_table(chosen.comparable, chosen.protocol, among=chosen.runs)
+    return results, loss_table(results)
+
+
+def _with_tests(
+    table: pd.DataFrame, compared: Comparison | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the losses with the intervals of the comparison, and its pairs both ways."""
+    pairs = pd.DataFrame() if compared is None else both_ways(compared.pairs)
+    return with_intervals(table, compared), pairs
+
+
+def _losses(chosen: Selection, table: pd.DataFrame, results: pd.DataFrame) -> None:
+    st.subheader("Losses", anchor=False)
+    metrics_table(table, group_colours(chosen.runs))
+    repeats = repeats_line(results)
+    if repeats:
+        st.caption(f":orange[**{plain(repeats)}**]")
+    if chosen.others:
+        reasons = "; ".join(dict.fromkeys(reason for reason, _ in chosen.others))
+        n = sum(len(runs) for _, runs in chosen.others)
+        st.caption(f"{n} more cannot be compared ({plain(reasons)}): see the end of the page.")
+    published_figures(chosen.comparable, chosen.protocol)
+
+
+def _paired_tests(table: pd.DataFrame, compared: Comparison) -> pd.DataFrame:
+    """Return the pairs of losses with the runs of each, whose names tell the seeds."""
+    runs = table.set_index("group")["runs"].map("; ".join)
+    pairs = compared.pairs
+    return pairs.assign(**{"runs a": pairs["a"].map(runs), "runs b": pairs["b"].map(runs)})
+
+
+def _exports(
+    chosen: Selection,
+    tables: dict[str, Callable[[], pd.DataFrame]],
+    compared: Comparison | None,
+    shown: dict[str, go.Figure],
+) -> None:
+    made = {title: lambda figure=figure: figure for title, figure in shown.items()}
+    if tested(compared):
+        made["Differences"] = lambda: matrix(compared)
+    stem = file_stem(chosen, run=False)
+    report = (f"{stem}-report.html", lambda: _report(chosen))
+    export_menu(
+        name=stem,
+        about=chosen.comparable,
+        tables=tables,
+        figures=made,
+        files={"Report (HTML)": report},
+        unscored=(LOSS, RECALL),
+    )
+
+
+def _others(chosen: Selection) -> None:
+    """Draw the results that cannot stand in the table above, each protocol in its own."""
+    if not chosen.others:
+        return
+    st.subheader("Not comparable with the above", anchor=False)
+    st.caption(
+        "Scored under another protocol or on other items, and so not tested against the losses "
+        "above. Choose one of these runs as run A to see it with those like it."
+    )
+    for number, (reason, runs) in enumerate(chosen.others):
+        st.markdown(f"**{plain(reason).capitalize()}**")
+        results = results_table(runs, chosen.protocol, among=chosen.runs)
+        metrics_table(loss_table(results), group_colours(chosen.runs), key=f"losses_{number}")
+        if repeats_line(results):
+            st.caption(plain(repeats_line(results)))
+        published_figures(runs, chosen.protocol, key=f"published_{number}")
+
+
+def _recall_figures(chosen: Selection, table: pd.DataFrame) -> dict[str, go.Figure]:
+    colours, height = group_colours(chosen.runs), 96 + 46 * max(4, len(table))
+    made = {
+        "Recall at 1": lambda: figures.loss_intervals(table, colours=colours),
+        "Recall at K": lambda: figures.recall_curves(
+            _curves(chosen, table), colours=colours, height=height
+        ),
+    }
+    return {title: kept(chosen, title, make) for title, make in made.items()}
+
+
+def _recall(table: pd.DataFrame, drawn: dict[str, go.Figure]) -> None:
+    left, right = st.container(key="recall").columns([5, 6], gap="large")
+    with left:
+        st.markdown("**Recall@1 with 95% intervals**")
+        values = (f"{row['group']} {percent(row['recall@1'])} %" for _, row in table.iterrows())
+        st.plotly_chart(
+            drawn["Recall at 1"],
+            config=CONFIG,
+            key="intervals",
+            alt=f"Recall@1 of every loss with its 95% interval: {', '.join(values)}",
+        )
+    with right:
+        st.markdown("**Recall@K**")
+        st.plotly_chart(
+            drawn["Recall at K"],
+            config=CONFIG,
+            key="curves",
+            alt=f"Recall@K against K, best Recall@1 first: {', '.join(table['group'])}",
+        )
+
+
+def _report(chosen: Selection) -> bytes:
+    """Write what ``retrieval report`` does about the runs and the protocol looked at."""
+    counted = []
+    for runs in (chosen.comparable, *(members for _, members in chosen.others)):
+        results = results_table(runs, chosen.protocol, among=chosen.runs)
+        counted += [run for run, other in zip(runs, results["repeats"], strict=True) if not other]
+    sections = make_report(counted)
+    return page_html([s for s in sections if s.protocol["name"] == chosen.protocol]).encode()
+
+
+def _curves(chosen: Selection, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    by_name = {run.name: run for run in chosen.runs}
+    curves = {}
+    for row in table.itertuples():
+        parts = []
+        for name in row.runs:
+            rule = no_positive_rule(by_name[name], chosen.protocol)
+            neighbours = load_neighbours(by_name[name], chosen.protocol)
+            parts.append(recall_curve(neighbours, rule))
+        curve = parts[0]
+        if len(parts) > 1:
+            curve = pd.concat(parts).groupby("k", as_index=False).mean()
+        curves[row.group] = curve
+    return curves

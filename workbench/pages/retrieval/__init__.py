@@ -1,0 +1,1 @@
+"""Retrieval: a query, its neighbors, and why they matched."""

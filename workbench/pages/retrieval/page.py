@@ -1,0 +1,190 @@
+"""Retrieval: one query, its results, and the same query under every run."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from workbench.analysis.failures import query_table
+from workbench.analysis.tables import metric, percent
+from workbench.components import image_cards
+from workbench.components.gallery import (
+    first_hit_cards,
+    grid_columns,
+    query_card,
+    rank_sentence,
+    result_cards,
+)
+from workbench.data.images import picture_size
+from workbench.data.lookup import Answer, answer
+from workbench.layout.exports import export_menu
+from workbench.layout.run_colors import run_colours
+from workbench.layout.theme import file_stem, page_head, plain
+from workbench.pages.retrieval.own_image import own_image
+from workbench.pages.shared.note_box import note_box
+from workbench.pages.shared.query_list import (
+    back_button,
+    gallery_matches,
+    listed_queries,
+    place_caption,
+    query_to_show,
+    search_box,
+    step_buttons,
+)
+from workbench.session import url as address
+from workbench.session.navigation import jump
+from workbench.session.selection import Selection, selection
+from workbench.session.trail import SOURCES, go_to
+
+STRIP = 10  # results per run in the lower half
+
+
+def retrieval_page() -> None:
+    """Draw the page."""
+    chosen = selection()
+    head = page_head("Retrieval", chosen)
+    bar = st.container(horizontal=True, vertical_alignment="center", key="toolbar")
+    with bar:
+        address.keep("source", SOURCES[0], SOURCES)
+        source = st.segmented_control(
+            "Query", SOURCES, key="source", required=True, label_visibility="collapsed"
+        )
+    if source != SOURCES[0]:
+        with bar:
+            back_button()
+        own_image(chosen)
+        return
+    table = query_table(chosen.neighbours, chosen.a.items["label"].to_numpy())
+    rows = listed_queries(chosen, table)
+    row = query_to_show(chosen, table, rows)
+    with bar:
+        search_box(chosen, table)
+        step_buttons(rows, row)
+    place_caption(chosen, table, rows, row)
+    gallery_matches(chosen, table, rows)
+    found = answer(chosen.a, chosen.protocol, row, chosen.k)
+    with head:
+        export_menu(
+            name=f"{file_stem(chosen)}-item-{row}",
+            about=[chosen.a],
+            tables={"Results of this query": lambda: _results_table(chosen, found)},
+        )
+    _verdict(chosen, found)
+    group = {"lead": query_card(chosen.a, row, lines=_details(chosen, row)), "size": 240}
+    image_cards(
+        {"groups": [group | {"rows": [_results(chosen, found)]}]}, key="results", on_pick=_pick
+    )
+    with st.container(horizontal=True):
+        _why_button(found)
+        note_box(chosen.a, row)
+    _every_run(chosen, row)
+
+
+def _why_button(found: Answer) -> None:
+    st.button(
+        "Why did this match?",
+        icon=":material/troubleshoot:",
+        on_click=jump,
+        args=("why",),
+        kwargs={"match": int(found.ids[0])} if len(found.ids) else {},
+        disabled=not len(found.ids),
+    )
+
+
+def _pick(choice: dict) -> None:
+    go_to(int(choice["row"]))
+
+
+def _details(chosen: Selection, row: int) -> list[str]:
+    item = chosen.a.items.iloc[row]
+    lines = [str(item["path"])]
+    if "super_name" in chosen.a.items:
+        lines.append(f"Super-class {item['super_name']}")
+    same = int((chosen.a.items["label"] == item["label"]).sum())
+    lines.append(f"{same:,} items of this class; role {item['role']}")
+    size = picture_size(chosen.a, row)
+    lines.append(f"{size[0]} × {size[1]} px" if size else "picture moved: thumbnail shown")
+    return lines
+
+
+def _verdict(chosen: Selection, found: Answer) -> None:
+    name = plain(chosen.a.items["label_name"].iloc[found.query])
+    if not found.scored:
+        text = (
+            f"**{name}** is in the gallery, not a scored query. Searched all the same, itself "
+            f"left out: {plain(rank_sentence(found.first_hit))}."
+        )
+    elif found.first_hit == 1:
+        text = f":blue[**✓ Right.**] The nearest item is {name}."
+    elif found.first_hit == 0:
+        text = f"The gallery holds no **{name}**: nothing could be right."
+    else:
+        wrong = plain(chosen.a.items["label_name"].iloc[int(found.ids[0])])
+        text = (
+            f":orange[**✗ Wrong.**] **{name}** is taken for **{wrong}**; the first correct item "
+            f"is at rank **{found.first_hit:,}**."
+        )
+    with st.container(key="verdict"):
+        st.markdown(text)
+
+
+def _results(chosen: Selection, found: Answer) -> dict:
+    cards = result_cards(chosen.a, found.query, found.ids, found.similarities)
+    cards += first_hit_cards(
+        chosen.a,
+        found.first_hit_item,
+        found.first_hit,
+        found.first_hit_similarity,
+        len(cards),
+        "first correct item",
+    )
+    grid = {"layout": "grid", "columns": grid_columns(chosen.k), "size": 150}
+    return {"cards": cards, "empty": "The gallery is empty."} | grid
+
+
+def _results_table(chosen: Selection, found: Answer) -> pd.DataFrame:
+    items = chosen.a.items.iloc[found.ids]
+    own = chosen.a.items["label"].iloc[found.query]
+    return pd.DataFrame(
+        {
+            "rank": np.arange(1, len(items) + 1),
+            "similarity": found.similarities,
+            "correct": items["label"].to_numpy() == own,
+            "class": items["label_name"].to_numpy(),
+            "path": items["path"].to_numpy(),
+            "query": str(chosen.a.items["path"].iloc[found.query]),
+            "run": chosen.a.name,
+        }
+    )
+
+
+def _every_run(chosen: Selection, row: int) -> None:
+    runs = [run for run in chosen.comparable if _same_item(run, chosen.a, row)]
+    if len(runs) < 2:
+        return
+    st.subheader("The same query under every run", anchor=False)
+    colours = run_colours(chosen.runs)
+    lines = []
+    for run in runs:
+        found = answer(run, chosen.protocol, row, STRIP)
+        cards = result_cards(run, row, found.ids, found.similarities)
+        first = (found.first_hit_item, found.first_hit, found.first_hit_similarity)
+        r1 = percent(metric(run, chosen.protocol, "recall@1"))
+        lines.append(
+            {
+                "title": run.name,
+                "colour": colours[run.name],
+                "mark": "hit" if found.first_hit == 1 else "miss",
+                "detail": f"{rank_sentence(found.first_hit)}  ·  R@1 of the run {r1} %",
+                "cards": cards + first_hit_cards(run, *first, len(cards)),
+                "size": 88,
+                "layout": "line",
+            }
+        )
+    image_cards({"rows": lines}, key="every_run", on_pick=_pick)
+    if chosen.others:
+        reasons = dict.fromkeys(reason for reason, _ in chosen.others)
+        st.caption(f"Without the runs that cannot be compared: {plain('; '.join(reasons))}.")
+
+
+def _same_item(run, other, row: int) -> bool:
+    return row < len(run.items) and run.items["path"].iloc[row] == other.items["path"].iloc[row]

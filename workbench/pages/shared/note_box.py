@@ -1,0 +1,97 @@
+"""Marking an item with a tag and a note: a button on one item, or a click on any image."""
+
+import streamlit as st
+
+from retrieval.errors import UserError
+from retrieval.runs.run import Run
+from workbench.components import image_cards
+from workbench.components.gallery import query_card
+from workbench.data.notes import TAGS, note_of, write_note
+from workbench.layout.theme import plain
+from workbench.session.navigation import open_query
+
+
+def note_box(run: Run, row: int) -> None:
+    """Draw a button that opens the item's tag and note.
+
+    Args:
+        run: The run the note is kept beside.
+        row: The item.
+    """
+    try:
+        tag, note = note_of(run, row)
+    except UserError as error:
+        st.error(plain(str(error)))
+        return
+    title = f"Note: {tag or 'text'}" if tag or note else "Add a note"
+    with st.popover(title, icon=":material/edit_note:", key=f"note_{run.name}_{row}"):
+        _form(run, row, tag, note)
+
+
+def mark_switch(run: Run) -> None:
+    """Draw the switch that makes a click on an image mark it, and the dialog of a clicked one.
+
+    Args:
+        run: The run the notes are kept beside.
+    """
+    marking = st.toggle(
+        "Mark items",
+        key="marking",
+        help="A click on an image gives it a tag or a note instead of opening it as the query.",
+    )
+    if not marking:
+        _close()
+    row = st.session_state.get("to_mark")
+    if row is not None and row < len(run.items):
+        _dialog(run, row)
+
+
+def open_or_mark(choice: dict) -> None:
+    """Open a picked card as the query, or mark it if the switch is on (for ``image_cards``).
+
+    Args:
+        choice: With ``row``.
+    """
+    if st.session_state.get("marking"):
+        st.session_state["to_mark"] = int(choice["row"])
+    else:
+        open_query(choice)
+
+
+def _close() -> None:
+    st.session_state.pop("to_mark", None)
+
+
+@st.dialog("Mark this item", on_dismiss=_close)
+def _dialog(run: Run, row: int) -> None:
+    try:
+        tag, note = note_of(run, row)
+    except UserError as error:
+        st.error(plain(str(error)))
+        return
+    image_cards({"rows": [{"cards": [query_card(run, row)], "size": 200}]}, key="marked")
+    _form(run, row, tag, note)
+
+
+def _form(run: Run, row: int, tag: str, note: str) -> None:
+    with st.form(f"note_form_{run.name}_{row}", border=False):
+        options = list(dict.fromkeys([*TAGS, *([tag] if tag else [])]))
+        new_tag = st.selectbox(
+            "Tag",
+            options,
+            index=options.index(tag) if tag else None,
+            accept_new_options=True,
+            placeholder="none",
+        )
+        new_note = st.text_area("Note", note, max_chars=2000)
+        saved = st.form_submit_button("Save", type="primary")
+    st.caption("Kept beside the run; all notes are listed on the Failures page.")
+    if not saved:
+        return
+    try:
+        write_note(run, row, new_tag or "", new_note or "")
+    except UserError as error:
+        st.error(plain(str(error)))
+    else:
+        _close()
+        st.rerun()

@@ -1,0 +1,169 @@
+"""The report as one page: every section with its tables, tests, figures and failures.
+
+``retrieval report`` writes it, and the app's Overview offers it.
+"""
+
+import datetime
+import html
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from retrieval.evaluation.metrics import TITLES
+from retrieval.files import write_text
+from retrieval.report.sections import Section
+from retrieval.report.text import (
+    MARK,
+    PAIRS_HEAD,
+    PAIRS_TITLE,
+    PUBLISHED_HEAD,
+    metrics_of,
+    pair_rows,
+    published_rows,
+    selected_on_test,
+)
+from retrieval.settings.schema import SELECTED_ON_TEST
+from workbench import figures
+from workbench.analysis.tables import recall_curve
+from workbench.components.inline_gallery import confident_failure_rows, gallery
+from workbench.figures.style import CONFIG
+
+FAILURES, RESULTS = 8, 8
+NOTE = (
+    "Percent; NMI from 0 to 1. In brackets: 95% interval, by bootstrap over classes for one run, "
+    "of the mean over training seeds (t) for several."
+)
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #1b2530; max-width: 1080px; margin: 2.5rem auto;
+  padding: 0 1rem; font-variant-numeric: tabular-nums; }
+h1 { letter-spacing: -.015em; margin-bottom: .2rem; } h2 { margin-top: 2.2rem; }
+.quiet { color: #5d6975; font-size: .9rem; }
+table { border-collapse: collapse; } th, td { padding: .3rem .8rem; text-align: right;
+  border-bottom: 1px solid #dde3e9; } th:first-child, td:first-child { text-align: left; }
+"""
+
+
+def write_page(sections: Sequence[Section], path: Path | str) -> None:
+    """Write the page to a file.
+
+    Args:
+        sections: Comparable runs, from :func:`retrieval.report.sections.make_report`.
+        path: The file to write, atomically.
+    """
+    write_text(Path(path), page_html(sections))
+
+
+def page_html(sections: Sequence[Section]) -> str:
+    """Return the report as a self-contained page; nothing in it needs the network.
+
+    Args:
+        sections: Comparable runs, from :func:`retrieval.report.sections.make_report`.
+
+    Returns:
+        HTML.
+    """
+    body = ["<h1>Retrieval report</h1>",
+            f'<p class="quiet">Made {datetime.date.today().isoformat()}. {NOTE}</p>']  # fmt: skip
+    for number, section in enumerate(sections):
+        body.append(section_html(section, with_script=number == 0))
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Retrieval report</title>'
+        f"<style>{STYLE}</style></head><body>{''.join(body)}</body></html>"
+    )
+
+
+def section_html(section: Section, *, with_script: bool) -> str:
+    """Return one section: protocol, tables, Recall@K curves, failures of the best run.
+
+    Args:
+        section: Comparable runs.
+        with_script: Include Plotly's script; once per page is enough.
+
+    Returns:
+        HTML; names of runs and classes are escaped.
+    """
+    protocol = section.protocol["name"]
+    firsts = {name: runs[0] for name, runs in section.groups.items()}
+    no_positive = section.protocol.get("no_positive", "exclude")
+    curves = {n: recall_curve(run.neighbours(protocol), no_positive) for n, run in firsts.items()}
+    figure = figures.recall_curves(curves, height=420)
+    best, run = next(iter(firsts.items()))
+    neighbours = run.neighbours(protocol)
+    rows = confident_failure_rows(run, neighbours, FAILURES)
+    shown = gallery(run, neighbours, rows, RESULTS) if len(rows) else "<p>None.</p>"
+    return "".join(
+        [
+            f"<h2>{html.escape(section.dataset)}: {html.escape(section.title)}</h2>",
+            f'<p class="quiet">{html.escape(section.line)}</p>',
+            table_html(section.table, selected_on_test(section)),
+            published_html(section),
+            pairs_html(section),
+            "<h3>Recall@K</h3>",
+            figure.to_html(full_html=False, include_plotlyjs=with_script, config=CONFIG),
+            _intervals(section),
+            f"<h3>Confident and wrong: {html.escape(best)}</h3>",
+            str(shown),
+        ]
+    )
+
+
+def _intervals(section: Section) -> str:
+    if "recall@1" not in section.table:
+        return ""
+    figure = figures.loss_intervals(section.table.rename(columns={"name": "group"}))
+    return figure.to_html(full_html=False, include_plotlyjs=False, config=CONFIG)
+
+
+def published_html(section: Section) -> str:
+    """Return published beside measured figures as a table; nothing if no run has any."""
+    rows = published_rows(section)
+    if not rows:
+        return ""
+    notes = "".join(
+        f'<p class="quiet">{html.escape(recipe)}: {html.escape(note)}</p>'
+        for recipe, note in section.notes.items()
+    )
+    return f"<h3>Published beside measured</h3>{_table(PUBLISHED_HEAD, rows)}{notes}"
+
+
+def pairs_html(section: Section) -> str:
+    """Return the paired test of every two rows as a table; nothing if there is one row only."""
+    rows = pair_rows(section)
+    return f"<h3>{PAIRS_TITLE}</h3>{_table(PAIRS_HEAD, rows)}" if rows else ""
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [("th", head), *(("td", row) for row in rows)]
+    cells = ("".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in line) for tag, line in lines)
+    return "<table>" + "".join(f"<tr>{line}</tr>" for line in cells) + "</table>"
+
+
+def table_html(table: pd.DataFrame, marked: Collection[str] = ()) -> str:
+    """Return a section's table: percent with the 95% interval, NMI from 0 to 1.
+
+    Args:
+        table: See :class:`retrieval.report.sections.Section`.
+        marked: Rows whose network was selected on the test set; a note says so.
+
+    Returns:
+        HTML.
+    """
+    names = metrics_of(table)
+    titles = ("Run", *(TITLES.get(name, name) for name in names), "Seeds")
+    head = "".join(f"<th>{html.escape(title)}</th>" for title in titles)
+    lines = []
+    for row in table.to_dict("records"):
+        mark = f" {MARK}" if row["name"] in marked else ""
+        cells = [f"<td>{html.escape(str(row['name']))}{mark}</td>"]
+        for name in names:
+            scale, digits = (1, 3) if name == "nmi" else (100, 1)
+            text = f"{scale * row[name]:.{digits}f}" if pd.notna(row[name]) else "-"
+            if pd.notna(row.get(f"{name}/low")):
+                low, high = scale * row[f"{name}/low"], scale * row[f"{name}/high"]
+                text += f" [{low:.{digits}f}, {high:.{digits}f}]"
+            cells.append(f"<td>{text}</td>")
+        cells.append(f"<td>{html.escape(str(row['seeds']))}</td>")
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    note = f'<p class="quiet">{MARK} {SELECTED_ON_TEST}.</p>' if marked else ""
+    return f"<table><tr>{head}</tr>{''.join(lines)}</table>{note}"

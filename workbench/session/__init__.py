@@ -1,0 +1,1 @@
+"""What a session looks at; the only room that touches ``st.session_state``."""

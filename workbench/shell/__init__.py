@@ -1,0 +1,1 @@
+"""The app's entry: main script, sidebar, empty state, start-up, browser history."""
