@@ -26,7 +26,7 @@ from playwright.sync_api import Page, sync_playwright
 ROOT = Path(__file__).parents[1]
 CHROMIUM = "/usr/bin/chromium"
 MAP = ".st-key-map .js-plotly-plot"
-NEAR = ".st-key-neighbours"
+NEAR = ".st-key-neighbors"
 BARE = 'import streamlit as st\n\nst.title("Overview")\n'
 FIGURES_DRAWN = """() => {
     const charts = [...document.querySelectorAll(".stPlotlyChart")];

@@ -11,7 +11,7 @@ from sklearn.datasets import load_sample_images
 
 from retrieval.evaluation import evaluate
 from retrieval.files import write_json
-from retrieval.runs.run import Neighbours
+from retrieval.runs.run import Neighbors
 from retrieval.runs.store import write_config
 
 LOSSES = ("semi_hard_triplet", "hard_triplet", "lifted_loss", "npairs_loss", "angular_loss",
@@ -25,7 +25,7 @@ def build(folder: Path, items: int, count: int) -> None:
     labels = np.sort(
         np.concatenate([np.arange(classes), rng.integers(0, classes, items - classes)])
     )
-    centres = rng.standard_normal((classes, 128)).astype(np.float32)
+    centers = rng.standard_normal((classes, 128)).astype(np.float32)
     table = pd.DataFrame(
         {
             "item": np.arange(items),
@@ -46,7 +46,7 @@ def build(folder: Path, items: int, count: int) -> None:
             continue
         print(f"building {path} ...", flush=True)
         noise = rng.standard_normal((items, 128), np.float32)
-        vectors = centres[labels] + (1.0 + 0.1 * number) * noise
+        vectors = centers[labels] + (1.0 + 0.1 * number) * noise
         write_run(path, table, vectors / np.linalg.norm(vectors, axis=1, keepdims=True), loss)
 
 
@@ -57,8 +57,8 @@ def write_run(path: Path, table: pd.DataFrame, vectors: np.ndarray, loss: str) -
     labels = table["label"].to_numpy()
     result = evaluate(vectors, labels, kmeans="none", n_bootstrap=200)
     arrays = {
-        f"leave_one_out/{field}": getattr(result, "neighbours" if field == "ids" else field)
-        for field in Neighbours.FIELDS
+        f"leave_one_out/{field}": getattr(result, "neighbors" if field == "ids" else field)
+        for field in Neighbors.FIELDS
     }
     np.savez(partial / "neighbours.npz", **arrays)
     entry = result.to_dict()

@@ -5,7 +5,7 @@
 
 ``--peer`` names an interpreter that has pytorch-metric-learning (default: this one, if it does).
 Every stage runs in a process of its own, so that its peak memory is its own (libraries included).
-The set: Gaussian classes with noise 1.2, L2-normalised; 60,502 items of 11,316 classes.
+The set: Gaussian classes with noise 1.2, L2-normalized; 60,502 items of 11,316 classes.
 """
 
 import argparse

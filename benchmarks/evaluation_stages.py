@@ -36,8 +36,8 @@ def warm(x, codes, **options):
     evaluate(np.array(x[:600]), codes[:600], **options)
 
 
-def neighbours(x, codes, repeats, k, **_):
-    """Exact neighbours (and the rank of every positive, which comes in the same pass)."""
+def neighbors(x, codes, repeats, k, **_):
+    """Exact neighbors (and the rank of every positive, which comes in the same pass)."""
     from retrieval.evaluation.protocol import sides
     from retrieval.evaluation.search.search import search
     from retrieval.evaluation.search.threads import worker_pool
@@ -49,7 +49,7 @@ def neighbours(x, codes, repeats, k, **_):
 
 
 def ranking(x, codes, repeats, **_):
-    """Every ranking metric, neighbours and first hits; no clustering, no intervals."""
+    """Every ranking metric, neighbors and first hits; no clustering, no intervals."""
     from retrieval.evaluation import evaluate
 
     options = {"ks": KS, "kmeans": "none", "n_bootstrap": 0}
@@ -59,7 +59,7 @@ def ranking(x, codes, repeats, **_):
 
 
 def clustering(x, codes, seeds, method, **_):
-    """Our k-means for each seed, the neighbour graph being there (the search made it)."""
+    """Our k-means for each seed, the neighbor graph being there (the search made it)."""
     from retrieval.evaluation.clustering import clustering_metrics, kmeans
     from retrieval.evaluation.protocol import sides
     from retrieval.evaluation.search.search import search
@@ -91,7 +91,7 @@ def whole(x, codes, repeats, folder, **_):
     def run():
         result = evaluate(x, codes, ks=KS)
         np.savez(
-            Path(folder) / "neighbours.npz", ids=result.neighbours,
+            Path(folder) / "neighbours.npz", ids=result.neighbors,
             similarities=result.similarities, first_hit=result.first_hit,
         )  # fmt: skip
         (Path(folder) / "metrics.json").write_text(json.dumps(result.to_dict()))
@@ -102,14 +102,14 @@ def whole(x, codes, repeats, folder, **_):
 
 
 def umap(x, codes, **_):
-    """UMAP and PCA from the saved neighbours."""
+    """UMAP and PCA from the saved neighbors."""
     from retrieval.evaluation import evaluate
     from retrieval.projection import project
 
     result = evaluate(x, codes, kmeans="none", n_bootstrap=0)
     few = evaluate(x[:500], codes[:500], kmeans="none", n_bootstrap=0)
-    project(x[:500], few.neighbours, few.similarities)
-    seconds, _ = timed(lambda: project(x, result.neighbours, result.similarities))
+    project(x[:500], few.neighbors, few.similarities)
+    seconds, _ = timed(lambda: project(x, result.neighbors, result.similarities))
     return {"seconds": seconds}
 
 
@@ -130,7 +130,7 @@ def million(x, codes, gallery, queries, **_):
 
 
 def approximate(x, codes, index, effort, **_):
-    """Faiss' approximate index: build, search, and what it found of the exact neighbours."""
+    """Faiss' approximate index: build, search, and what it found of the exact neighbors."""
     from retrieval.evaluation.approximate import evaluate_approximately
 
     warm(x, codes, kmeans="none")
@@ -147,7 +147,7 @@ def approximate(x, codes, index, effort, **_):
 STAGES = {
     stage.__name__: stage
     for stage in (
-        *(neighbours, ranking, clustering, whole, umap, million, approximate),
+        *(neighbors, ranking, clustering, whole, umap, million, approximate),
         *(sgemm, faiss_knn, peer_ranking, peer_nmi, sklearn_kmeans, reference),
     )
 }

@@ -18,7 +18,7 @@ METRICS = {
 
 
 def make(folder, n, d, classes, seed=0):
-    """Write the synthetic set; items of a class are neighbours, as in the real set's list."""
+    """Write the synthetic set; items of a class are neighbors, as in the real set's list."""
     path = Path(folder) / f"{n}x{d}.npz"
     if not path.exists():
         rng = np.random.default_rng(seed)
@@ -66,7 +66,7 @@ def search_tables(data, peer, repeats):
     """Exact search and ranking metrics against the floor and the peer."""
     bare = stage("sgemm", data, repeats=repeats)
     floor = seconds(bare)
-    ours = {k: stage("neighbours", data, repeats=repeats, k=k) for k in (1, 17, 64)}
+    ours = {k: stage("neighbors", data, repeats=repeats, k=k) for k in (1, 17, 64)}
     rank = stage("ranking", data, repeats=repeats)
     rows = [row("bare blocked sgemm", *cells(bare, floor))]
     rows.append(
@@ -74,7 +74,7 @@ def search_tables(data, peer, repeats):
     )
     for k, result in ours.items():
         rows.append(row(f"ours, k = {k}, and the rank of every positive", *cells(result, floor)))
-    name = "ours: R@1/10/100/1000, R-Precision, MAP@R, mAP, MRR, geometry, 64 neighbours"
+    name = "ours: R@1/10/100/1000, R-Precision, MAP@R, mAP, MRR, geometry, 64 neighbors"
     rows.append(row(name, *cells(rank, floor)))
     lines = []
     if peer:
@@ -97,7 +97,7 @@ def judged(data, ours, theirs):
     peer = max(abs(theirs[other] - truth["euclidean"][name]) for name, other in METRICS.items())
     return (
         f"Against the same metrics computed plainly in float64: ours differs by at most {far:.1e}, "
-        f"the peer by {peer:.1e} (it ranks float32 Euclidean distances, in which neighbours at "
+        f"the peer by {peer:.1e} (it ranks float32 Euclidean distances, in which neighbors at "
         "nearly the same distance change places)."
     )
 
@@ -124,7 +124,7 @@ def clustering_table(data, peer, seeds, long):
         nmi = " ".join(f"{value:.4f}" for value in result["nmi"])
         inertia = f"{np.mean(result['inertia']):,.0f}" if "inertia" in result else ""
         rows.append(row(name, *cells(result), nmi, inertia))
-    lines = ["", f"Ours uses the search's neighbour graph; making it alone: {ours['graph']:.1f} s."]
+    lines = ["", f"Ours uses the search's neighbor graph; making it alone: {ours['graph']:.1f} s."]
     known = runs.get("scikit-learn, default (greedy k-means++)")
     if known:
         ratio = seconds(known) / seconds(ours)
@@ -166,13 +166,13 @@ def million_table(folder, warm, n=1_000_000, d=128, queries=10_000):
     path = Path(folder) / "gallery.npy"
     codes = np.sort(rng.integers(0, n // 10, n))
     out = np.lib.format.open_memmap(path, "w+", np.float32, (n, d))
-    centres = rng.standard_normal((n // 10, d), np.float32)
+    centers = rng.standard_normal((n // 10, d), np.float32)
     for start in range(0, n, 100_000):
         part = codes[start : start + 100_000]
         noise = rng.standard_normal((len(part), d), np.float32)
-        out[start : start + 100_000] = centres[part] + np.float32(1.2) * noise
+        out[start : start + 100_000] = centers[part] + np.float32(1.2) * noise
     out.flush()
-    del out, centres
+    del out, centers
     np.save(Path(folder) / "gallery-labels.npy", codes)
     result = stage("million", warm, gallery=path, queries=queries)
     size = path.stat().st_size / 1e9
@@ -190,5 +190,5 @@ def approximate_table(data):
             figures = " ".join(f"{100 * v:.2f}" for v in result["metrics"].values())
             parts = [f"{result['parts'][k]:.1f} s" for k in ("build", "search")]
             rows.append(row(result["words"], *parts, f"{100 * result['found']:.2f}%", figures))
-    head = ("index", "build", "search", "exact neighbours found", "R@1 R@10 R@100")
+    head = ("index", "build", "search", "exact neighbors found", "R@1 R@10 R@100")
     return table(f"Approximate search (never the default), {data.stem}", head, rows)

@@ -12,7 +12,7 @@ from retrieval.sampling import PKSampler
 
 
 def recipes() -> dict:
-    """Return, per loss, (normalise the embedding, loss, miner) as ANCHORS' table names them."""
+    """Return, per loss, (normalize the embedding, loss, miner) as ANCHORS' table names them."""
     plain = distances.LpDistance(normalize_embeddings=False)
     squared = distances.LpDistance(power=2)
     return {
@@ -42,7 +42,7 @@ def train_peer(
 ) -> torch.nn.Module:
     """Train a head; returns a module features (n, F) -> embeddings (n, D)."""
     torch.manual_seed(seed)
-    normalise, loss, miner = recipes()[name]
+    normalize, loss, miner = recipes()[name]
     head = torch.nn.Linear(features.shape[1], width)
     torch.nn.init.orthogonal_(head.weight)
     torch.nn.init.zeros_(head.bias)
@@ -54,7 +54,7 @@ def train_peer(
     for step in range(steps):
         rows = torch.from_numpy(sampler.batch(step))
         embeddings = head(x[rows])
-        if normalise:
+        if normalize:
             embeddings = torch.nn.functional.normalize(embeddings)
         value = loss(embeddings, y[rows], miner(embeddings, y[rows]) if miner else None)
         optimizer.zero_grad()

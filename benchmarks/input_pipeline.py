@@ -111,7 +111,7 @@ def compare(paths: list[str], size: int) -> None:
         "and resize": bare(paths, size),
         "ours: resize, flip": ours(paths, size),
         f"ours: resize to {crop}, random crop, flip": ours(paths, size, pre_crop=crop),
-        "ours: random resized crop, flip, colour": ours(paths, size, augment="strong"),
+        "ours: random resized crop, flip, color": ours(paths, size, augment="strong"),
         "ours, from the cache: flip": cached(paths, size),
     }
     best = measure(ways, len(paths))

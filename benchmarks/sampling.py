@@ -1,4 +1,4 @@
-"""Index batches per second on a catalogue of Stanford Online Products' size.
+"""Index batches per second on a catalog of Stanford Online Products' size.
 
     python benchmarks/sampling.py
 
@@ -17,7 +17,7 @@ IMAGES, CLASSES, P, K = 59_551, 11_318, 20, 6
 TURNS = 4
 
 
-def catalogue(rng: np.random.Generator, images: int, classes: int) -> np.ndarray:
+def catalog(rng: np.random.Generator, images: int, classes: int) -> np.ndarray:
     """Labels of shuffled images in classes of 2 to 12."""
     sizes = np.full(classes, 2)
     while sizes.sum() < images:
@@ -75,7 +75,7 @@ def rate(batch: Callable[[int], np.ndarray], first_step: int, seconds: float) ->
 
 
 def main() -> None:
-    labels = catalogue(np.random.default_rng(0), IMAGES, CLASSES)
+    labels = catalog(np.random.default_rng(0), IMAGES, CLASSES)
     print(f"{len(labels):,} images, {len(np.unique(labels)):,} classes, {P} x {K} batches\n")
     print("| sampler | batches/s, best of 4 | ours / it |\n|---|---|---|")
     ways = {

@@ -1,4 +1,4 @@
-"""k-means seeding on the neighbour graph against exact seeding, on inputs made to break it.
+"""k-means seeding on the neighbor graph against exact seeding, on inputs made to break it.
 
     python benchmarks/seeding.py --output benchmarks/results/seeding.md
 
@@ -63,7 +63,7 @@ def inputs():
 def run(x, codes, seeds, pool):
     """Mean NMI, inertia and seconds of each start."""
     k = int(codes.max()) + 1
-    ids = search(x, codes, sides(len(x), None), k=seeding.NEIGHBOURS, pool=pool).ids
+    ids = search(x, codes, sides(len(x), None), k=seeding.NEIGHBORS, pool=pool).ids
     found = {}
     for method in ("graph", "exact", "random"):
         values = []

@@ -1,4 +1,4 @@
-"""Maps of an embedding space for the eye: UMAP from the saved neighbours, and PCA.
+"""Maps of an embedding space for the eye: UMAP from the saved neighbors, and PCA.
 
 How an embedding took shape: maps of the same items at several training steps, aligned.
 
@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 
 from retrieval.errors import UserError
 from retrieval.evaluation.protocol import sides
-from retrieval.evaluation.search.distances import normalise
+from retrieval.evaluation.search.distances import normalize
 from retrieval.evaluation.search.search import search
 from retrieval.evaluation.search.threads import worker_pool
 from retrieval.files import atomic_path
@@ -35,11 +35,11 @@ FEWEST = 5  # items below which there is nothing to lay out
 
 def project(
     embeddings: np.ndarray,
-    neighbours: np.ndarray,
+    neighbors: np.ndarray,
     similarities: np.ndarray,
     *,
     distance: str = "cosine",
-    n_neighbours: int = 15,
+    n_neighbors: int = 15,
     init_from: np.ndarray | None = None,
     seed: int = SEED,
 ) -> pd.DataFrame:
@@ -47,10 +47,10 @@ def project(
 
     Args:
         embeddings: float, (n, d).
-        neighbours: int, (n, k), the leave-one-out neighbours of every item; -1 pads.
+        neighbors: int, (n, k), the leave-one-out neighbors of every item; -1 pads.
         similarities: float, (n, k), of the same: cosine, or the negative distance.
-        distance: The distance they were found with; rows are L2-normalised if it is cosine.
-        n_neighbours: Neighbours (self included) that UMAP looks at.
+        distance: The distance they were found with; rows are L2-normalized if it is cosine.
+        n_neighbors: Neighbors (self included) that UMAP looks at.
         init_from: (n, 2), another layout of the same items to start from, so that items stay near
             their places when two runs are seen side by side; default: principal components.
         seed: Seed of UMAP.
@@ -59,19 +59,19 @@ def project(
         Columns ``umap_x, umap_y, pca_x, pca_y, pca_z``, float32, one row per item.
 
     Raises:
-        UserError: The neighbours or the layout to start from are not of these items.
+        UserError: The neighbors or the layout to start from are not of these items.
     """
     n = len(embeddings)
-    if len(neighbours) != n:
-        raise UserError(f"{len(neighbours)} rows of neighbours for {n} items: give leave-one-out")
+    if len(neighbors) != n:
+        raise UserError(f"{len(neighbors)} rows of neighbors for {n} items: give leave-one-out")
     if init_from is not None and np.shape(init_from) != (n, 2):
         raise UserError(f"init_from has shape {np.shape(init_from)}: give ({n}, 2)")
     points = np.asarray(embeddings)
-    points = normalise(points) if distance == "cosine" else points.astype(np.float32)
+    points = normalize(points) if distance == "cosine" else points.astype(np.float32)
     pca = principal_components(points, 3)
     start = pca[:, :2] if init_from is None else np.asarray(init_from, np.float32)
     far = np.maximum(1 - similarities if distance == "cosine" else -similarities, 0)
-    layout = umap_layout(points, neighbours, far, start, n_neighbours, seed)
+    layout = umap_layout(points, neighbors, far, start, n_neighbors, seed)
     return pd.DataFrame(np.column_stack([layout, pca]).astype(np.float32), columns=COLUMNS)
 
 
@@ -90,30 +90,30 @@ def principal_components(unit: np.ndarray, count: int) -> np.ndarray:
 
 def umap_layout(
     points: np.ndarray,
-    neighbours: np.ndarray,
+    neighbors: np.ndarray,
     distances: np.ndarray,
     start: np.ndarray,
-    n_neighbours: int,
+    n_neighbors: int,
     seed: int,
 ) -> np.ndarray:
-    """Run UMAP (McInnes 2018) on the given neighbour graph.
+    """Run UMAP (McInnes 2018) on the given neighbor graph.
 
     Args:
         points: float32, (n, d).
-        neighbours: int, (n, k).
+        neighbors: int, (n, k).
         distances: float, (n, k), rising in each row.
         start: (n, 2), initial layout.
-        n_neighbours: Neighbours to use, self included.
+        n_neighbors: Neighbors to use, self included.
         seed: Seed.
 
     Returns:
         float32, (n, 2); with fewer than 5 items, the initial layout.
     """
     n = len(points)
-    wanted = min(n_neighbours, 1 + int((neighbours >= 0).sum(axis=1).min(initial=n)))
+    wanted = min(n_neighbors, 1 + int((neighbors >= 0).sum(axis=1).min(initial=n)))
     if n < FEWEST or wanted < 3:
         return np.asarray(start, np.float32)
-    ids = np.column_stack([np.arange(n), neighbours[:, : wanted - 1]]).astype(np.int32)
+    ids = np.column_stack([np.arange(n), neighbors[:, : wanted - 1]]).astype(np.int32)
     far = np.column_stack([np.zeros(n), distances[:, : wanted - 1]]).astype(np.float32)
     umap = load_umap()
     with warnings.catch_warnings():
@@ -155,7 +155,7 @@ def scaled(start: np.ndarray, seed: int) -> np.ndarray:
 
 
 FILE = "evolution.npz"
-NEIGHBOURS = 16
+NEIGHBORS = 16
 STEP = re.compile(r"step-(\d+)\.npy")
 
 
@@ -226,9 +226,9 @@ def make_evolution(folder: Path, distance: str = "cosine", *, progress: bool = F
 def lay_out(embeddings: np.ndarray, start: np.ndarray, distance: str) -> np.ndarray:
     """Lay embeddings (n, d) out in the plane, starting from a layout (n, 2)."""
     n = len(embeddings)
-    alone = np.arange(n)  # each its own class: the neighbours are wanted, not the ranks of a class
+    alone = np.arange(n)  # each its own class: the neighbors are wanted, not the ranks of a class
     with worker_pool() as pool:
-        ranking = search(embeddings, alone, sides(n, None), distance, NEIGHBOURS, pool=pool)
+        ranking = search(embeddings, alone, sides(n, None), distance, NEIGHBORS, pool=pool)
     frame = project(
         embeddings, ranking.ids, ranking.similarities, distance=distance, init_from=start
     )
@@ -247,11 +247,11 @@ def align(points: np.ndarray, onto: np.ndarray) -> tuple[np.ndarray, float]:
     Returns:
         The points moved, float32, and the share of the variance of ``onto`` that they explain.
     """
-    centre, target = onto.mean(0), onto - onto.mean(0)
+    center, target = onto.mean(0), onto - onto.mean(0)
     moved = points - points.mean(0)
     rotation, trace = orthogonal_procrustes(moved, target)
     size, total = float((moved**2).sum()), float((target**2).sum())
     if size == 0 or total == 0:
-        return np.broadcast_to(centre, points.shape).astype(np.float32), 0.0
+        return np.broadcast_to(center, points.shape).astype(np.float32), 0.0
     placed = (trace / size) * moved @ rotation
-    return (placed + centre).astype(np.float32), float(trace**2 / (size * total))
+    return (placed + center).astype(np.float32), float(trace**2 / (size * total))

@@ -11,10 +11,10 @@ from retrieval.projection import align, make_evolution, save_snapshot, snapshots
 
 def two_axes(embeddings: np.ndarray, start: np.ndarray, distance: str) -> np.ndarray:
     """Lay out by two principal components, turned at random: a stand-in that takes no seconds."""
-    centred = embeddings - embeddings.mean(0)
-    axes = np.linalg.svd(centred, full_matrices=False)[2][:2]
+    centered = embeddings - embeddings.mean(0)
+    axes = np.linalg.svd(centered, full_matrices=False)[2][:2]
     turn = np.linalg.qr(np.random.default_rng(len(start)).standard_normal((2, 2)))[0]
-    return (centred @ axes.T @ turn).astype(np.float32)
+    return (centered @ axes.T @ turn).astype(np.float32)
 
 
 @pytest.fixture
@@ -23,12 +23,12 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(evolution, "lay_out", two_axes)
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1, 2], 20)
-    centres, noise = np.eye(8)[:3], rng.standard_normal((60, 8)) / 4
+    centers, noise = np.eye(8)[:3], rng.standard_normal((60, 8)) / 4
     (tmp_path / "snapshots").mkdir()
     for step, apart in ((100, 0.5), (200, 1.0), (300, 2.0)):
         np.save(
             tmp_path / "snapshots" / f"step-{step:06d}.npy",
-            (apart * centres[labels] + noise).astype(np.float32),
+            (apart * centers[labels] + noise).astype(np.float32),
         )
     final = 5 * np.array([[0, 0], [1, 0], [0, 1]])[labels] + rng.standard_normal((60, 2)) / 3
     pd.DataFrame(final.astype(np.float32), columns=["umap_x", "umap_y"]).to_parquet(
@@ -44,10 +44,10 @@ def test_every_snapshot_gets_a_map_and_clusters_stay_in_place(folder):
     assert kept["points"].shape == (3, 60, 2)
     assert kept["points"].dtype == np.float32
     final = pd.read_parquet(folder / "projection.parquet").to_numpy()
-    centres = final.reshape(3, 20, 2).mean(1)
+    centers = final.reshape(3, 20, 2).mean(1)
     last = kept["points"][-1].reshape(3, 20, 2).mean(1)
-    spread = np.linalg.norm(centres[1:] - centres[0], axis=1).min()
-    assert np.linalg.norm(last - centres, axis=1).max() < spread / 2
+    spread = np.linalg.norm(centers[1:] - centers[0], axis=1).min()
+    assert np.linalg.norm(last - centers, axis=1).max() < spread / 2
 
 
 def test_without_snapshots_nothing_is_written(tmp_path):
@@ -100,6 +100,6 @@ def test_clusters_stay_clusters_when_umap_lays_them_out(distance):
     embeddings = (6 * np.eye(8)[labels] + rng.standard_normal((30, 8))).astype(np.float32)
     start = rng.standard_normal((30, 2)).astype(np.float32)
     layout = evolution.lay_out(embeddings, start, distance)
-    centres = np.stack([layout[labels == label].mean(0) for label in (0, 1)])
-    far = np.linalg.norm(layout[:, None] - centres, axis=2)
+    centers = np.stack([layout[labels == label].mean(0) for label in (0, 1)])
+    far = np.linalg.norm(layout[:, None] - centers, axis=2)
     assert (far.argmin(1) == labels).mean() > 0.9

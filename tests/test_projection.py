@@ -1,4 +1,4 @@
-"""Layouts: deterministic, faithful to neighbours, any size, duplicates."""
+"""Layouts: deterministic, faithful to neighbors, any size, duplicates."""
 
 import subprocess
 import sys
@@ -14,8 +14,8 @@ QUIET = {"kmeans": "none", "n_bootstrap": 0}
 
 
 def lay_out(x, distance="cosine", **options):
-    graph = evaluate(x, np.zeros(len(x)), distance=distance, k_neighbours=20, **QUIET)
-    return project(x, graph.neighbours, graph.similarities, distance=distance, **options)
+    graph = evaluate(x, np.zeros(len(x)), distance=distance, k_neighbors=20, **QUIET)
+    return project(x, graph.neighbors, graph.similarities, distance=distance, **options)
 
 
 def clusters(n=150, d=16, classes=5, seed=0):
@@ -80,10 +80,10 @@ def test_starting_from_another_layout_keeps_items_near_their_places():
 def test_bad_input():
     x, _ = clusters(20)
     graph = evaluate(x, np.zeros(20), **QUIET)
-    with pytest.raises(UserError, match="10 rows of neighbours for 20 items"):
-        project(x, graph.neighbours[:10], graph.similarities[:10])
+    with pytest.raises(UserError, match="10 rows of neighbors for 20 items"):
+        project(x, graph.neighbors[:10], graph.similarities[:10])
     with pytest.raises(UserError, match=r"init_from has shape \(5, 2\)"):
-        project(x, graph.neighbours, graph.similarities, init_from=np.zeros((5, 2)))
+        project(x, graph.neighbors, graph.similarities, init_from=np.zeros((5, 2)))
 
 
 def test_umap_does_not_load_tensorflow():

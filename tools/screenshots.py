@@ -22,7 +22,7 @@ SHOTS = {
     "failures": "failures",
     "failures-confused": "failures?tab=Confused+classes",
     "failures-hubs": "failures?tab=Hubs+and+orphans",
-    "map": "map?colour=Class",
+    "map": "map?color=Class",
     "compare": "compare",
     "compare-maps": "compare?compared=Two+maps",
     "why": "why",

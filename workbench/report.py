@@ -86,12 +86,12 @@ def section_html(section: Section, *, with_script: bool) -> str:
     protocol = section.protocol["name"]
     firsts = {name: runs[0] for name, runs in section.groups.items()}
     no_positive = section.protocol.get("no_positive", "exclude")
-    curves = {n: recall_curve(run.neighbours(protocol), no_positive) for n, run in firsts.items()}
+    curves = {n: recall_curve(run.neighbors(protocol), no_positive) for n, run in firsts.items()}
     figure = figures.recall_curves(curves, height=420)
     best, run = next(iter(firsts.items()))
-    neighbours = run.neighbours(protocol)
-    rows = confident_failure_rows(run, neighbours, FAILURES)
-    shown = gallery(run, neighbours, rows, RESULTS) if len(rows) else "<p>None.</p>"
+    neighbors = run.neighbors(protocol)
+    rows = confident_failure_rows(run, neighbors, FAILURES)
+    shown = gallery(run, neighbors, rows, RESULTS) if len(rows) else "<p>None.</p>"
     return "".join(
         [
             f"<h2>{html.escape(section.dataset)}: {html.escape(section.title)}</h2>",

@@ -45,7 +45,7 @@ def fetch(
 def datasets(
     data: Annotated[Path, typer.Option(help="Folder that holds DATASET/ of each.")] = Path("data"),
 ) -> None:
-    """List the data sets: size, classes, licence, and whether they are on this disk."""
+    """List the data sets: size, classes, license, and whether they are on this disk."""
     from retrieval.datasets import list_datasets
     from retrieval.report.terminal import print_table
 
@@ -116,7 +116,7 @@ def embed(
         typer.Option(help="Other test-time views, e.g. flip+five_crop; default: the run's own."),
     ] = None,
     test_time_mean: Annotated[
-        str | None, typer.Option(help="Mean over the views: normalised or plain.")
+        str | None, typer.Option(help="Mean over the views: normalized or plain.")
     ] = None,
 ) -> None:
     """Embed a trained run's test split from its checkpoint, and evaluate it."""
@@ -148,7 +148,7 @@ def evaluate(
         typer.Option(help="More K of Recall@K, beside the usual ones: 3,5.", show_default=False),
     ] = "",
 ) -> None:
-    """Evaluate a run's embeddings: metrics, neighbours, projection, thumbnails."""
+    """Evaluate a run's embeddings: metrics, neighbors, projection, thumbnails."""
     from retrieval.report.terminal import print_runs
     from retrieval.runs.evaluate import Scoring, evaluate_run
 
@@ -173,7 +173,7 @@ def import_(
     runs: Runs = Path("runs"),
     overwrite: Annotated[bool, typer.Option(help="Replace a run of the same name.")] = False,
 ) -> None:
-    """Make a run from embeddings of any framework: metrics, neighbours, and the app."""
+    """Make a run from embeddings of any framework: metrics, neighbors, and the app."""
     from retrieval.report.terminal import print_runs
     from retrieval.runs.importing import import_run
     from retrieval.runs.names import check_run_name
@@ -232,7 +232,7 @@ def demo(
 def main() -> None:
     """Run the command line; bad input ends with one line on stderr and exit code 1."""
     try:
-        # Not Typer's own error boxes: a misspelt flag is bad input like any other.
+        # Not Typer's own error boxes: a misspelled flag is bad input like any other.
         code = app(sys.argv[1:] or ["--help"], prog_name="retrieval", standalone_mode=False)
     except (UserError, typer.TyperException) as error:
         message = error.format_message() if isinstance(error, typer.TyperException) else str(error)

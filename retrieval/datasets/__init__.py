@@ -53,7 +53,7 @@ def load_catalog(name: str, root: Path | str | None = None, **options: object) -
         **options: Options of that data set, e.g. ``subset="letters"``; see its ``load``.
 
     Returns:
-        The catalogue.
+        The catalog.
 
     Raises:
         UserError: Unknown name or option, the data set is not there, or its files are damaged.
@@ -114,7 +114,7 @@ def list_datasets(data: Path | str = "data") -> pd.DataFrame:
         data: Folder that holds the data sets, one sub-folder each.
 
     Returns:
-        Columns ``name``, ``title``, ``images``, ``classes``, ``splits``, ``licence``,
+        Columns ``name``, ``title``, ``images``, ``classes``, ``splits``, ``license``,
         ``download``, ``on this disk``, ``how to get``.
     """
     rows = [
@@ -124,7 +124,7 @@ def list_datasets(data: Path | str = "data") -> pd.DataFrame:
             "images": "yours" if entry.n_images is None else f"{entry.n_images:,}",
             "classes": "yours" if entry.n_classes is None else f"{entry.n_classes:,}",
             "splits": entry.splits,
-            "licence": entry.licence,
+            "license": entry.license,
             "download": entry.download or "-",
             "on this disk": _state(entry, Path(data) / entry.name),
             "how to get": entry.command,

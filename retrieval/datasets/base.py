@@ -18,7 +18,7 @@ class Dataset:
         fetch: ``fetch(root, archive) -> None`` puts the data set at ``root``, from ``archive`` if
             that is not None, else by download; None where there is nothing to fetch.
         how_to_get: One line: the command, or the manual steps where no download exists.
-        licence: Licence or terms of use, in a few words.
+        license: License or terms of use, in a few words.
         source: Web page or paper.
         n_images: Images in total; None where it depends on the user's files.
         n_classes: Classes in total; None as above.
@@ -39,7 +39,7 @@ class Dataset:
     load: Callable[..., Catalog]
     fetch: Callable[[Path, Path | None], None] | None = None
     how_to_get: str = ""
-    licence: str = ""
+    license: str = ""
     source: str = ""
     n_images: int | None = None
     n_classes: int | None = None

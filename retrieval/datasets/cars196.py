@@ -26,7 +26,7 @@ def load(root: Path, *, boxes: bool = False) -> Catalog:
         boxes: Crop each image to its bounding box (columns ``box_*``).
 
     Returns:
-        The catalogue; labels 1 to 196.
+        The catalog; labels 1 to 196.
 
     Raises:
         UserError: The annotations are missing or malformed, or the counts are not official.
@@ -100,7 +100,7 @@ ENTRY = Dataset(
         "b407c6086d669747186bd1d764ff9dbc); then `mkdir -p data/cars196 && tar -xzf car_ims.tgz "
         "-C data/cars196 && cp cars_annos.mat data/cars196`"
     ),
-    licence="non-commercial research",
+    license="non-commercial research",
     source="Krause et al., 3D Object Representations for Fine-Grained Categorization, 2013",
     n_images=COUNTS.images,
     n_classes=COUNTS.classes,

@@ -30,7 +30,7 @@ class Catalog:
             has them, ``super_label`` (int64), ``super_name`` (str) and ``box_x/y/w/h`` (pixels).
         query_gallery_title: What the query -> gallery protocol of this set is called, e.g.
             ``"cross-store"``; used only when the test split has query or gallery roles.
-        options: The options the catalogue was loaded with; they go into the run's config.
+        options: The options the catalog was loaded with; they go into the run's config.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Catalog:
         return len(self.items)
 
     def split(self, name: str) -> pd.DataFrame:
-        """Return the rows of one split, keeping the catalogue's index.
+        """Return the rows of one split, keeping the catalog's index.
 
         Raises:
             UserError: The split has no rows.
@@ -76,7 +76,7 @@ def make_catalog(
     options: dict | None = None,
     **extra: Sequence,
 ) -> Catalog:
-    """Build a catalogue from columns, checking values and class-disjointness.
+    """Build a catalog from columns, checking values and class-disjointness.
 
     Args:
         name: Registry name of the data set.
@@ -91,14 +91,14 @@ def make_catalog(
         **extra: Any of the optional columns (``super_label``, ``super_name``, ``box_*``).
 
     Returns:
-        The catalogue, rows in the given order.
+        The catalog, rows in the given order.
 
     Raises:
         UserError: No items, an unknown split, role or column, or a class in both splits.
     """
     unknown = set(extra) - set(OPTIONAL_COLUMNS)
     if unknown:
-        raise UserError(f"unknown catalogue columns {sorted(unknown)}: valid: {OPTIONAL_COLUMNS}")
+        raise UserError(f"unknown catalog columns {sorted(unknown)}: valid: {OPTIONAL_COLUMNS}")
     if len(path) == 0:
         raise UserError(f"data set {name!r} at {root}: no images found")
     items = pd.DataFrame(
@@ -128,7 +128,7 @@ def crop_boxes(items: pd.DataFrame) -> np.ndarray | None:
     """Return the boxes that images are cropped to, or None where they are used whole.
 
     Args:
-        items: Rows of a catalogue or of ``items.parquet``.
+        items: Rows of a catalog or of ``items.parquet``.
 
     Returns:
         float32, (n, 4): x, y, width, height in pixels; None without numeric ``box_*`` columns.

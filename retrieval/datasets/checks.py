@@ -63,14 +63,14 @@ PART = 256  # images per unit of work
 
 
 def check_catalog(catalog: Catalog, *, small_classes: bool = False) -> None:
-    """Check every file of a catalogue and the size of its training classes.
+    """Check every file of a catalog and the size of its training classes.
 
     Missing files are looked for each time, with one directory listing per folder. Image headers
     and ends are read once, and boxes compared with the images' sizes; the result is remembered
     until the files or the boxes change.
 
     Args:
-        catalog: The catalogue to check.
+        catalog: The catalog to check.
         small_classes: Accept training classes of a single image.
 
     Raises:
@@ -90,7 +90,7 @@ def check_catalog(catalog: Catalog, *, small_classes: bool = False) -> None:
 
 
 def check_files(catalog: Catalog) -> str:
-    """Check that every file of a catalogue is there.
+    """Check that every file of a catalog is there.
 
     Returns:
         A fingerprint of the folders, see :func:`scan_files`.

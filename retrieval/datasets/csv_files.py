@@ -49,7 +49,7 @@ def load(
         singletons: What to do with training classes of one image: ``refuse``, ``drop``, ``keep``.
 
     Returns:
-        The catalogue; labels are the class ids if all are integers, else their sorted order.
+        The catalog; labels are the class ids if all are integers, else their sorted order.
 
     Raises:
         UserError: A CSV file is missing or malformed, a row names no file, or a bad split.
@@ -90,7 +90,7 @@ def read_rows(path: Path, images: Path) -> list[Row]:
     """Read one CSV file and check that every row names a file.
 
     Args:
-        path: The CSV file, UTF-8; blank lines are skipped, a header is recognised.
+        path: The CSV file, UTF-8; blank lines are skipped, a header is recognized.
         images: Folder the rows' paths are relative to.
 
     Returns:

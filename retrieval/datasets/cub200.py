@@ -30,7 +30,7 @@ def load(root: Path, *, boxes: bool = False) -> Catalog:
         boxes: Crop each image to its bounding box (columns ``box_*``).
 
     Returns:
-        The catalogue; labels 1 to 200.
+        The catalog; labels 1 to 200.
 
     Raises:
         UserError: A list is missing or malformed, or the counts are not the official ones.
@@ -92,7 +92,7 @@ ENTRY = Dataset(
     load=load,
     fetch=fetch,
     how_to_get="run `retrieval fetch cub200`",
-    licence="non-commercial research",
+    license="non-commercial research",
     source="https://www.vision.caltech.edu/datasets/cub_200_2011/",
     n_images=COUNTS.images,
     n_classes=COUNTS.classes,

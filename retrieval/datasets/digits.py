@@ -15,7 +15,7 @@ N_IMAGES, N_CLASSES = 1797, 10
 
 
 def load(root: Path) -> Catalog:
-    """Load the catalogue, writing the images first if they are not there.
+    """Load the catalog, writing the images first if they are not there.
 
     Args:
         root: Folder of the images.
@@ -40,7 +40,7 @@ def load(root: Path) -> Catalog:
 
 
 def _write(root: Path, paths: list[str], images: np.ndarray) -> None:
-    """Write 8 x 8 images of 0..16 as grey PNG files, enlarged to 32 px; all or nothing."""
+    """Write 8 x 8 images of 0..16 as gray PNG files, enlarged to 32 px; all or nothing."""
     root.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=".images-", dir=root))
     try:
@@ -48,8 +48,8 @@ def _write(root: Path, paths: list[str], images: np.ndarray) -> None:
         for path, image in zip(paths, images, strict=True):
             file = partial / Path(path).relative_to("images")
             file.parent.mkdir(exist_ok=True)
-            grey = Image.fromarray(np.minimum(image * 16, 255).astype(np.uint8))
-            grey.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(file)
+            gray = Image.fromarray(np.minimum(image * 16, 255).astype(np.uint8))
+            gray.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(file)
         partial.replace(root / "images")
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -60,7 +60,7 @@ ENTRY = Dataset(
     title="Digits (embedded, tiny)",
     load=load,
     how_to_get="nothing to do: written on first use",
-    licence="CC BY 4.0 (UCI)",
+    license="CC BY 4.0 (UCI)",
     source="sklearn.datasets.load_digits",
     n_images=N_IMAGES,
     n_classes=N_CLASSES,

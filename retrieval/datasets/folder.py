@@ -33,7 +33,7 @@ def load(
         singletons: What to do with training classes of one image: ``refuse``, ``drop``, ``keep``.
 
     Returns:
-        The catalogue; labels number the class names in sorted order.
+        The catalog; labels number the class names in sorted order.
 
     Raises:
         UserError: No class folders, a class without images, or a bad split.

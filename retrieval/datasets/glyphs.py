@@ -74,7 +74,7 @@ def tex_character(glyph: str) -> int | None:
 
 
 def draw_face(face: str, files: dict[int, Path]) -> set[int]:
-    """Draw characters of one face as grey 64 px PNG files, black on white.
+    """Draw characters of one face as gray 64 px PNG files, black on white.
 
     Args:
         face: A name in :data:`FACES`.
@@ -96,7 +96,7 @@ def draw_face(face: str, files: dict[int, Path]) -> set[int]:
 def glyph_image(
     path: str, text: str, fonts: dict[int, ImageFont.FreeTypeFont]
 ) -> Image.Image | None:
-    """Draw one character centred left to right, on a common baseline, shrunk only to fit.
+    """Draw one character centered left to right, on a common baseline, shrunk only to fit.
 
     Args:
         path: The font file.

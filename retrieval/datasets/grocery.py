@@ -29,7 +29,7 @@ N_CLASSES = 81
 
 
 def load(root: Path) -> Catalog:
-    """Load the catalogue from ``root/dataset/``.
+    """Load the catalog from ``root/dataset/``.
 
     Args:
         root: Folder made by :func:`fetch`, or the unpacked public archive.
@@ -139,7 +139,7 @@ ENTRY = Dataset(
     load=load,
     fetch=fetch,
     how_to_get="run `retrieval fetch grocery`",
-    licence="MIT",
+    license="MIT",
     source="https://github.com/marcusklasson/GroceryStoreDataset",
     n_images=sum(COUNTS.values()),
     n_classes=N_CLASSES,

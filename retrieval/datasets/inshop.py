@@ -28,7 +28,7 @@ def load(root: Path) -> Catalog:
         root: Folder that also holds ``img/``.
 
     Returns:
-        The catalogue; super classes are the categories in the paths, e.g. ``WOMEN Dresses``.
+        The catalog; super classes are the categories in the paths, e.g. ``WOMEN Dresses``.
 
     Raises:
         UserError: The list is missing or malformed, or the counts are not the official ones.
@@ -82,7 +82,7 @@ ENTRY = Dataset(
         "take Img/img.zip and Eval/list_eval_partition.txt; then `mkdir -p data/inshop/Eval && "
         "unzip img.zip -d data/inshop && cp list_eval_partition.txt data/inshop/Eval`"
     ),
-    licence="non-commercial research",
+    license="non-commercial research",
     source="https://mmlab.ie.cuhk.edu.hk/projects/DeepFashion/InShopRetrieval.html",
     n_images=COUNTS.images,
     n_classes=COUNTS.classes,

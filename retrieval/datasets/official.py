@@ -1,4 +1,4 @@
-"""What the published benchmarks share: exact counts, a cached catalogue, stand-ins.
+"""What the published benchmarks share: exact counts, a cached catalog, stand-ins.
 
 Read the white-space separated lists that benchmarks come with.
 """
@@ -102,11 +102,11 @@ def load_official(
         root: The data set's folder (holds ``STANDIN.txt`` if it is one).
         official: The published counts.
         sources: The files that ``build`` reads; the cache holds until one of them changes.
-        build: Makes the catalogue, given the counts to hold to.
+        build: Makes the catalog, given the counts to hold to.
         options: The loader's options.
 
     Returns:
-        The catalogue, with ``options`` and, for a stand-in, ``stand_in: True`` among its options.
+        The catalog, with ``options`` and, for a stand-in, ``stand_in: True`` among its options.
 
     Raises:
         UserError: A source is missing, or the counts are not those expected.
@@ -144,7 +144,7 @@ def load_official(
 
 
 def check_counts(name: str, items: pd.DataFrame, counts: Counts) -> None:
-    """Compare a catalogue with the counts expected of it.
+    """Compare a catalog with the counts expected of it.
 
     Raises:
         UserError: Says what was expected and found, train / test.

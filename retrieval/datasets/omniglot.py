@@ -25,7 +25,7 @@ def load(root: Path) -> Catalog:
         root: The data set's folder.
 
     Returns:
-        The catalogue; class = character, super class = alphabet.
+        The catalog; class = character, super class = alphabet.
 
     Raises:
         UserError: A folder is missing, or the counts are not the official ones.
@@ -95,7 +95,7 @@ ENTRY = Dataset(
     load=load,
     fetch=fetch,
     how_to_get="run `retrieval fetch omniglot`",
-    licence="MIT",
+    license="MIT",
     source="https://github.com/brendenlake/omniglot",
     n_images=COUNTS.images,
     n_classes=COUNTS.classes,

@@ -31,7 +31,7 @@ def load(root: Path) -> Catalog:
         root: The data set's folder.
 
     Returns:
-        The catalogue; super classes are the 12 kinds of product.
+        The catalog; super classes are the 12 kinds of product.
 
     Raises:
         UserError: A list is missing or malformed, or the counts are not the official ones.
@@ -82,7 +82,7 @@ ENTRY = Dataset(
     load=load,
     fetch=fetch,
     how_to_get="run `retrieval fetch sop`",
-    licence="research use",
+    license="research use",
     source="https://cvgl.stanford.edu/projects/lifted_struct/",
     n_images=COUNTS.images,
     n_classes=COUNTS.classes,

@@ -25,7 +25,7 @@ N_IMAGES, N_CLASSES = 40_710, 3_293
 
 
 def load(root: Path, *, subset: str = "letters") -> Catalog:
-    """Load the catalogue, drawing the images first if they are not there.
+    """Load the catalog, drawing the images first if they are not there.
 
     Args:
         root: Folder of the drawn images.
@@ -179,7 +179,7 @@ ENTRY = Dataset(
     load=load,
     fetch=fetch,
     how_to_get="nothing to do: drawn on first use",
-    licence="fonts: Bitstream Vera, STIX OFL, BaKoMa",
+    license="fonts: Bitstream Vera, STIX OFL, BaKoMa",
     source="fonts shipped in Matplotlib",
     n_images=N_IMAGES,
     n_classes=N_CLASSES,

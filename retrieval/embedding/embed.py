@@ -22,7 +22,7 @@ from retrieval.models.resolution import at_resolution
 from retrieval.settings.schema import TrainSettings
 
 BATCH = 64
-MEANS = {"normalised": "normalised_mean", "plain": "mean"}  # setting -> augmentation.HOW
+MEANS = {"normalized": "normalized_mean", "plain": "mean"}  # setting -> augmentation.HOW
 
 
 def embed_features(head: keras.Model, features: np.ndarray) -> np.ndarray:
@@ -42,12 +42,12 @@ def embed_images(
     *,
     progress: bool = True,
 ) -> np.ndarray:
-    """Embed the images of some catalogue rows, with the test-time views of the settings.
+    """Embed the images of some catalog rows, with the test-time views of the settings.
 
     Args:
         network: images (B, S, S, 3) -> embeddings (B, D).
         catalog: Where the rows come from.
-        rows: Catalogue rows, in the wanted order.
+        rows: Catalog rows, in the wanted order.
         settings: Resolved settings: sizes, ``test_time`` and ``test_time_mean``.
         progress: Show a progress bar.
 
@@ -66,7 +66,7 @@ def embed_files(
     *,
     progress: bool = True,
 ) -> np.ndarray:
-    """Embed image files as :func:`embed_images` embeds catalogue rows.
+    """Embed image files as :func:`embed_images` embeds catalog rows.
 
     Args:
         network: images (B, S, S, 3) -> embeddings (B, D).
@@ -123,13 +123,13 @@ def _embed_batch(
 def untrained_embeddings(
     catalog: Catalog, rows: pd.DataFrame, settings: TrainSettings, *, progress: bool = True
 ) -> np.ndarray:
-    """Return the backbone's own pooled features, L2-normalised: the figure training must beat.
+    """Return the backbone's own pooled features, L2-normalized: the figure training must beat.
 
     Args:
         catalog: Where the rows come from.
-        rows: Catalogue rows, in the wanted order.
+        rows: Catalog rows, in the wanted order.
         settings: Resolved settings; with test-time views, the features of every view are
-            normalised and then averaged, as a trained run's embeddings are.
+            normalized and then averaged, as a trained run's embeddings are.
         progress: Show a progress bar.
 
     Returns:

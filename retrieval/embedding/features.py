@@ -24,7 +24,7 @@ PIXELS = 2  # raise when the input pipeline gives other pixels for the same file
 def backbone_features(
     catalog: Catalog, settings: TrainSettings, *, progress: bool = True
 ) -> np.ndarray:
-    """Return pooled backbone features of every catalogue item, from the cache if it has them.
+    """Return pooled backbone features of every catalog item, from the cache if it has them.
 
     An interrupted extraction continues where it stopped.
 

@@ -61,7 +61,7 @@ def has_frozen_batch_norm(settings: TrainSettings) -> bool:
 
 
 def untrained_network(settings: TrainSettings) -> keras.Model:
-    """Build the backbone with a ``head`` that normalises: images (B, S, S, 3) to (B, F)."""
+    """Build the backbone with a ``head`` that normalizes: images (B, S, S, 3) to (B, F)."""
     body = frozen_backbone(settings)
     features = keras.Input(body.output_shape[1:])
     head = keras.Model(features, keras.layers.UnitNormalization()(features), name="head")

@@ -3,7 +3,7 @@
 >>> import numpy as np
 >>> from retrieval.evaluation import evaluate
 >>> r = evaluate(np.eye(4) + 1, np.array([0, 0, 1, 1]), ks=(1, 3))
->>> sorted(r.metrics)[:2], r.neighbours.shape
+>>> sorted(r.metrics)[:2], r.neighbors.shape
 (['ami', 'ari'], (4, 4))
 
 Beside :func:`evaluate`: :func:`cmc`, the match characteristic from ``r.first_hit``;

@@ -1,7 +1,7 @@
 """Approximate search for galleries too large to search exactly, with its error measured.
 
 Never used unless called for: exact search takes seconds for 60,000 items. What an approximate index
-misses lowers every metric, so a result says how much of the exact neighbours it found, measured on
+misses lowers every metric, so a result says how much of the exact neighbors it found, measured on
 a sample of the queries themselves.
 """
 
@@ -16,7 +16,7 @@ from retrieval.errors import UserError, unknown_option
 from retrieval.evaluation.checks import check_shapes, class_codes
 from retrieval.evaluation.protocol import Sides, sides
 from retrieval.evaluation.ranking import check_ks
-from retrieval.evaluation.search.distances import DOT, SQUARED, kind_of, normalise
+from retrieval.evaluation.search.distances import DOT, SQUARED, kind_of, normalize
 from retrieval.evaluation.search.plan import take
 from retrieval.evaluation.search.search import search
 from retrieval.evaluation.search.threads import worker_pool
@@ -24,12 +24,12 @@ from retrieval.evaluation.search.threads import worker_pool
 INDEXES = ("hnsw", "ivf")
 CHUNK = 65_536  # rows added to an index, or searched, at a time
 LINKS, EF_CONSTRUCTION = 32, 80  # HNSW graph: links per item, candidates while building
-TRAIN_PER_LIST = 64  # items that the coarse centres of an IVF index are trained on, per centre
+TRAIN_PER_LIST = 64  # items that the coarse centers of an IVF index are trained on, per center
 
 
 @dataclass(frozen=True)
 class ApproximateResult:
-    """Recall@K from approximate neighbours. Prints as one line that says so.
+    """Recall@K from approximate neighbors. Prints as one line that says so.
 
     Attributes:
         metrics: ``recall@K``, over the queries that have a positive.
@@ -42,7 +42,7 @@ class ApproximateResult:
         n_without_positive: Queries without a possible hit; they are excluded.
         seconds: Time to ``build`` the index, to ``search`` it and to ``check`` it.
         queries: int32, (q,), item rows.
-        neighbours: int32, (q, k), item rows, nearest of those found first; -1 pads.
+        neighbors: int32, (q, k), item rows, nearest of those found first; -1 pads.
     """
 
     metrics: dict[str, float]
@@ -55,13 +55,13 @@ class ApproximateResult:
     n_without_positive: int
     seconds: dict[str, float]
     queries: np.ndarray = field(repr=False)
-    neighbours: np.ndarray = field(repr=False)
+    neighbors: np.ndarray = field(repr=False)
 
     def __str__(self) -> str:
         figures = ", ".join(f"{name} {100 * x:.2f}" for name, x in self.metrics.items())
         return (
             f"APPROXIMATE {figures} (%; {self.index}, which found {100 * self.found:.2f}% of the "
-            f"exact neighbours of {self.n_checked:,} checked queries; {self.rule}, "
+            f"exact neighbors of {self.n_checked:,} checked queries; {self.rule}, "
             f"{self.distance} distance, {self.n_queries:,} queries; {self.n_without_positive:,} "
             "queries without a possible hit excluded)"
         )
@@ -85,7 +85,7 @@ def evaluate_approximately(
         embeddings: float, (n, d); a memory map is read in chunks.
         labels: (n,), class of each item.
         roles: As in :func:`retrieval.evaluation.evaluate`.
-        ks: The K of Recall@K; the largest is the number of neighbours searched.
+        ks: The K of Recall@K; the largest is the number of neighbors searched.
         distance: ``cosine``, ``euclidean`` or ``squared_euclidean``.
         index: ``hnsw`` (Malkov and Yashunin 2018: fast, needs the vectors in memory and more) or
             ``ivf`` (inverted lists: builds faster).
@@ -129,7 +129,7 @@ def evaluate_approximately(
 
 def _rows(embeddings: np.ndarray, rows: np.ndarray, distance: str) -> np.ndarray:
     part = take(embeddings, rows)
-    return normalise(part) if distance == "cosine" else np.ascontiguousarray(part, np.float32)
+    return normalize(part) if distance == "cosine" else np.ascontiguousarray(part, np.float32)
 
 
 def _build(
@@ -183,7 +183,7 @@ def _agreement(
     seed: int,
     pool: ThreadPoolExecutor,
 ) -> tuple[float, int]:
-    """Return the share of exact neighbours that were found, and on how many queries."""
+    """Return the share of exact neighbors that were found, and on how many queries."""
     n = min(n_checked, len(parts.queries))
     at = np.sort(np.random.default_rng(seed).choice(len(parts.queries), n, replace=False))
     some = Sides(parts.name, parts.rule, parts.queries[at], parts.gallery, parts.own[at])

@@ -21,7 +21,7 @@ class Clustering:
         clusters: int32, (n,), 0-based.
         method: ``greedy k-means++`` or ``random``.
         seed: The seed.
-        inertia: Sum of squared distances to the centres.
+        inertia: Sum of squared distances to the centers.
         iterations: Lloyd iterations run.
     """
 
@@ -58,7 +58,7 @@ def kmeans(
         k: Clusters; at most n are made.
         method: ``greedy k-means++`` or ``random``: distinct points drawn evenly, as faiss does.
         seed: Seed of the start.
-        ids: int, (n, m), nearest neighbours of each point, from which greedy k-means++ is computed
+        ids: int, (n, m), nearest neighbors of each point, from which greedy k-means++ is computed
             where that is as good and faster (see :mod:`retrieval.evaluation.kmeans`).
         pool: Worker threads.
 
@@ -70,16 +70,16 @@ def kmeans(
 
     points = np.require(points, np.float32, ["C", "W", "E"])
     n, k = len(points), min(k, len(points))
-    centred = points - points.mean(axis=0, dtype=np.float64).astype(np.float32)
+    centered = points - points.mean(axis=0, dtype=np.float64).astype(np.float32)
     if method == "random":
-        start = centred[np.random.default_rng(seed).choice(n, k, replace=False)]
+        start = centered[np.random.default_rng(seed).choice(n, k, replace=False)]
     elif ids is not None and seeding.graph_suits(*points.shape, k, ids.shape[1]):
-        start = centred[seeding.graph_seeds(centred, ids, k, seed, pool)]
+        start = centered[seeding.graph_seeds(centered, ids, k, seed, pool)]
     else:
         from sklearn.cluster import kmeans_plusplus  # half a second, which the app never needs
 
-        start = kmeans_plusplus(centred, k, random_state=seed)[0]
-    clusters, inertia, iterations = lloyd.lloyd(centred, start, pool)
+        start = kmeans_plusplus(centered, k, random_state=seed)[0]
+    clusters, inertia, iterations = lloyd.lloyd(centered, start, pool)
     return Clustering(clusters, method, seed, inertia, iterations)
 
 

@@ -15,7 +15,7 @@ from retrieval.evaluation.geometry import HUB_K, geometry
 from retrieval.evaluation.protocol import Protocol, Sides, check_no_positive, sides
 from retrieval.evaluation.ranking import check_ks, recall_at
 from retrieval.evaluation.results import Result
-from retrieval.evaluation.search.distances import kind_of, normalise
+from retrieval.evaluation.search.distances import kind_of, normalize
 from retrieval.evaluation.search.plan import Ranking
 from retrieval.evaluation.search.search import search
 from retrieval.evaluation.search.threads import worker_pool
@@ -29,7 +29,7 @@ class Options:
 
     ks: tuple[int, ...]
     distance: str
-    k_neighbours: int
+    k_neighbors: int
     no_positive: str
     kmeans: str
     seed: int
@@ -39,7 +39,7 @@ class Options:
         check_no_positive(self.no_positive)
         clustering.check_method(self.kmeans)
         kind_of(self.distance)
-        for name, limit in (("k_neighbours", None), ("n_bootstrap", None), ("seed", 2**32)):
+        for name, limit in (("k_neighbors", None), ("n_bootstrap", None), ("seed", 2**32)):
             value = getattr(self, name)
             whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
             if not whole or value < 0 or (limit is not None and value >= limit):
@@ -54,7 +54,7 @@ def evaluate(
     ks: Sequence[int] = (1, 2, 4, 8),
     distance: str = "cosine",
     *,
-    k_neighbours: int = 64,
+    k_neighbors: int = 64,
     no_positive: str = "exclude",
     kmeans: str = "greedy k-means++",
     seed: int = 0,
@@ -62,7 +62,7 @@ def evaluate(
     reuse: Result | None = None,
     threads: int | None = None,
 ) -> Result:
-    """Evaluate embeddings exactly: ranking and clustering metrics, neighbours, geometry.
+    """Evaluate embeddings exactly: ranking and clustering metrics, neighbors, geometry.
 
     Args:
         embeddings: float, (n, d); compared as float32. A memory map is read in chunks, so that a
@@ -72,12 +72,12 @@ def evaluate(
             queries all others.
         ks: The K of Recall@K, any number of them; K may exceed the gallery.
         distance: ``cosine``, ``euclidean``, ``squared_euclidean`` or ``cityblock``.
-        k_neighbours: Nearest items kept per query; fewer where the gallery is smaller.
+        k_neighbors: Nearest items kept per query; fewer where the gallery is smaller.
         no_positive: What a query without a possible hit does: ``exclude`` it from all means (as
             pytorch-metric-learning does), or score it ``zero``.
         kmeans: Start of the k-means behind NMI: ``greedy k-means++`` (scikit-learn's default),
             ``random`` (as faiss users report) or ``none`` for no clustering metrics. All items are
-            clustered, into as many clusters as classes; L2-normalised if the distance is cosine.
+            clustered, into as many clusters as classes; L2-normalized if the distance is cosine.
         seed: Seed of k-means, the bootstrap and the geometry's samples.
         n_bootstrap: Resamples of the 95% intervals; 0 for none.
         reuse: A result of the same items, labels, distance, k-means and seed under another
@@ -91,19 +91,19 @@ def evaluate(
         UserError: Bad shapes, values that are not finite, missing labels, unknown options or roles.
     """
     options = Options(
-        check_ks(ks), distance, k_neighbours, no_positive, kmeans, seed, n_bootstrap
+        check_ks(ks), distance, k_neighbors, no_positive, kmeans, seed, n_bootstrap
     )  # fmt: skip
     embeddings, labels = check_shapes(embeddings, labels)
     codes = class_codes(labels)
     parts = sides(len(labels), roles)
     with worker_pool(threads) as pool:
-        # The geometry card looks at 10 neighbours, however few are asked for.
-        ranking = search(embeddings, codes, parts, distance, max(k_neighbours, HUB_K), pool=pool)
+        # The geometry card looks at 10 neighbors, however few are asked for.
+        ranking = search(embeddings, codes, parts, distance, max(k_neighbors, HUB_K), pool=pool)
         clusters = None
         if kmeans != "none":
             clusters = find_clusters(embeddings, codes, ranking, options, reuse, pool)
         card = geometry(embeddings, codes, ranking, len(parts.gallery), seed=seed, pool=pool)
-    ids, similarities = ranking.ids[:, :k_neighbours], ranking.similarities[:, :k_neighbours]
+    ids, similarities = ranking.ids[:, :k_neighbors], ranking.similarities[:, :k_neighbors]
     ranking = replace(ranking, ids=ids, similarities=similarities)
     return make_result(labels, codes, parts, ranking, clusters, card, embeddings.shape[1], options)
 
@@ -120,7 +120,7 @@ def make_result(
 ) -> Result:
     """Average the per-query scores, compare the clusters, and state the protocol."""
     per_query, counted = score_queries(ranking, options.ks, options.no_positive)
-    metrics, intervals = summarise(per_query, counted, codes[parts.queries], options)
+    metrics, intervals = summarize(per_query, counted, codes[parts.queries], options)
     hits = ranking.first_hit[ranking.first_hit > 0]
     metrics["median_first_hit"] = float(np.median(hits)) if len(hits) else np.nan
     if clusters is not None:
@@ -144,7 +144,7 @@ def find_clusters(
     reuse: Result | None,
     pool: ThreadPoolExecutor,
 ) -> np.ndarray:
-    """Cluster all items, on the search's own neighbour graph where it covers them.
+    """Cluster all items, on the search's own neighbor graph where it covers them.
 
     Raises:
         UserError: The result to reuse is of other items or options.
@@ -159,9 +159,9 @@ def find_clusters(
         if (known.n_items, known.distance, known.kmeans, known.seed) != wanted:
             raise UserError("reuse holds a result of other items, distance, k-means or seed")
         return reuse.clusters
-    points = normalise(embeddings) if options.distance == "cosine" else np.asarray(embeddings)
+    points = normalize(embeddings) if options.distance == "cosine" else np.asarray(embeddings)
     k, ids = int(codes.max()) + 1, ranking.ids
-    wanted = min(seeding.NEIGHBOURS, len(codes) - 1)
+    wanted = min(seeding.NEIGHBORS, len(codes) - 1)
     on_graph = options.kmeans != "random" and seeding.graph_suits(*points.shape, k, wanted)
     complete = len(ids) == len(codes) and ids.shape[1] >= wanted and (ids[:, :wanted] >= 0).all()
     if on_graph and not complete:
@@ -182,7 +182,7 @@ def score_queries(
     return per_query, ~lone if no_positive == "exclude" else np.ones(len(lone), bool)
 
 
-def summarise(
+def summarize(
     per_query: dict[str, np.ndarray],
     counted: np.ndarray,
     classes: np.ndarray,
@@ -210,7 +210,7 @@ def describe(
         name=parts.name,
         rule=parts.rule,
         distance=options.distance,
-        normalised=options.distance == "cosine",
+        normalized=options.distance == "cosine",
         no_positive=options.no_positive,
         ties="by index",
         kmeans=options.kmeans,

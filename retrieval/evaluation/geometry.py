@@ -1,6 +1,6 @@
 """The geometry card: what an embedding space looks like, beside how well it retrieves.
 
-All figures use L2-normalised rows, so that they compare across losses, except the hubness and
+All figures use L2-normalized rows, so that they compare across losses, except the hubness and
 near-duplicates of the search itself.
 
 Collapse: all embeddings (nearly) equal. Its metrics look like any others, so it is said.
@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from retrieval.evaluation.search.distances import normalise
+from retrieval.evaluation.search.distances import normalize
 from retrieval.evaluation.search.plan import Ranking
 
 MOST = 131_072  # items; of more, a seeded sample stands for all in the figures of pairs
@@ -34,19 +34,19 @@ def geometry(
       more; ``inter_distance``: mean distance between class means; ``density``: intra / inter
       (Roth et al. 2020, section 5, with distances to the mean in place of all pairs).
     * ``spectral_decay``: Kullback-Leibler divergence of the uniform distribution from the
-      normalised singular values of the centred rows (Roth et al. 2020, eq. 3); 0 if all directions
+      normalized singular values of the centered rows (Roth et al. 2020, eq. 3); 0 if all directions
       are used equally, larger if few are. ``effective_rank``: exp of their entropy (Roy 2007).
     * ``alignment``: mean squared distance of positive pairs; ``uniformity``: log mean of
       exp(-2 squared distance) over pairs (Wang and Isola 2020, section 4), over all pairs of at
       most 4,096 items drawn with the seed.
     * ``hubness``: skewness of how often each gallery item is among the 10 nearest (Radovanovic
       2010); near 0 without hubs. ``share_never_retrieved``: gallery items in no list.
-    * ``near_duplicates``: share of queries whose nearest neighbour has a cosine of 0.999 or more.
+    * ``near_duplicates``: share of queries whose nearest neighbor has a cosine of 0.999 or more.
 
     Args:
         embeddings: float, (n, d), the items.
         codes: int64, (n,), class of each item, 0-based.
-        ranking: The neighbours of every query.
+        ranking: The neighbors of every query.
         n_gallery: Gallery items.
         seed: Seed of the samples.
         pool: Worker threads.
@@ -59,7 +59,7 @@ def geometry(
     if len(embeddings) > MOST:
         rows = np.random.default_rng(seed).choice(len(embeddings), MOST, replace=False)
         embeddings, codes = embeddings[np.sort(rows)], codes[np.sort(rows)]
-    unit = normalise(np.asarray(embeddings))
+    unit = normalize(np.asarray(embeddings))
     return {
         **class_density(unit, codes, pool),
         **spectrum(unit),
@@ -69,15 +69,15 @@ def geometry(
 
 
 def near_duplicates(embeddings: np.ndarray, ranking: Ranking) -> float:
-    """Share of queries whose nearest neighbour has a cosine similarity of 0.999 or more."""
+    """Share of queries whose nearest neighbor has a cosine similarity of 0.999 or more."""
     if not ranking.ids.shape[1]:
         return np.nan
     found = ranking.ids[:, 0] >= 0
     queries, nearest = ranking.queries[found], ranking.ids[found, 0]
     hits = 0
     for start in range(0, len(queries), 8192):
-        a = normalise(embeddings[queries[start : start + 8192]])
-        b = normalise(embeddings[nearest[start : start + 8192]])
+        a = normalize(embeddings[queries[start : start + 8192]])
+        b = normalize(embeddings[nearest[start : start + 8192]])
         hits += int((np.einsum("ij,ij->i", a, b) >= NEAR_DUPLICATE).sum())
     return hits / max(1, len(ranking.queries))
 
@@ -136,7 +136,7 @@ def _mean_distance(points: np.ndarray, pool: ThreadPoolExecutor) -> float:
 
 
 def spectrum(unit: np.ndarray) -> dict[str, float]:
-    """Spectral decay and effective rank of the centred rows."""
+    """Spectral decay and effective rank of the centered rows."""
     covariance = np.cov(unit, rowvar=False, dtype=np.float64, ddof=0) if len(unit) > 1 else None
     if covariance is None:
         return {"spectral_decay": np.nan, "effective_rank": np.nan}
@@ -199,7 +199,7 @@ def relative_spread(embeddings: np.ndarray, distance: str) -> float:
     Returns:
         0 if all embeddings are equal (collapse); about 1 is usual.
     """
-    rows = normalise(embeddings) if distance == "cosine" else embeddings
+    rows = normalize(embeddings) if distance == "cosine" else embeddings
     mean = rows.mean(axis=0, dtype=np.float64)
     within = total = 0.0
     for start in range(0, len(rows), BLOCK):
@@ -220,5 +220,5 @@ def collapse_line(spread: float) -> str:
     return (
         f"collapsed: all test embeddings are nearly equal (relative spread {spread:.1e}), so its "
         "figures mean little; try pretrained weights, more steps (trained from nothing, batch "
-        "normalisation settles late), a lower learning rate or a smaller margin"
+        "normalization settles late), a lower learning rate or a smaller margin"
     )

@@ -1,24 +1,24 @@
 """Lloyd's k-means iterations, exact, skipping the comparisons that cannot change anything.
 
-A centre moves only if its members changed, so later iterations compare points with few centres:
-a point whose own centre is not further than before, and not further than the bound kept on all
-others, needs the moved centres only (in the spirit of Hamerly 2010). The assignment in every
-iteration is the one that comparing every point with every centre would give, up to float32
+A center moves only if its members changed, so later iterations compare points with few centers:
+a point whose own center is not further than before, and not further than the bound kept on all
+others, needs the moved centers only (in the spirit of Hamerly 2010). The assignment in every
+iteration is the one that comparing every point with every center would give, up to float32
 rounding.
 
-Greedy k-means++ seeding, computed on the nearest-neighbour graph that the search has made.
+Greedy k-means++ seeding, computed on the nearest-neighbor graph that the search has made.
 
-k-means++ (Arthur and Vassilvitskii 2007) draws each next centre with probability proportional to
-D^2, the squared distance to the nearest centre so far; the greedy variant draws several
+k-means++ (Arthur and Vassilvitskii 2007) draws each next center with probability proportional to
+D^2, the squared distance to the nearest center so far; the greedy variant draws several
 candidates and keeps the one that lowers the sum of D^2 most (what scikit-learn does). Two things
 make it fast:
 
-* A new centre mostly lowers D^2 of points near it, so a candidate's gain is summed over its graph
-neighbours only: O(k x trials x neighbours) in place of O(k x trials x n x d). * D^2 is made exact
-for all points by one matrix product for every few hundred centres, O(k n d) in   all. Without
-this, one huge class keeps drawing centres although it has many.
+* A new center mostly lowers D^2 of points near it, so a candidate's gain is summed over its graph
+neighbors only: O(k x trials x neighbors) in place of O(k x trials x n x d). * D^2 is made exact
+for all points by one matrix product for every few hundred centers, O(k n d) in   all. Without
+this, one huge class keeps drawing centers although it has many.
 
-It falls back to exact seeding where a cluster outgrows a neighbourhood: there are few clusters
+It falls back to exact seeding where a cluster outgrows a neighborhood: there are few clusters
 then, and exact seeding is cheap. See :func:`graph_suits`.
 """
 
@@ -55,7 +55,7 @@ def _best_two(tile, columns, best, winner, second):
 
 @dataclass
 class State:
-    """Scores ``2 x.c - |c|^2`` of each point: own centre, its id, and a bound on all others."""
+    """Scores ``2 x.c - |c|^2`` of each point: own center, its id, and a bound on all others."""
 
     best: np.ndarray
     winner: np.ndarray
@@ -63,22 +63,22 @@ class State:
 
 
 def compare(
-    rows: np.ndarray, points: np.ndarray, centres: np.ndarray, columns: np.ndarray, state: State,
+    rows: np.ndarray, points: np.ndarray, centers: np.ndarray, columns: np.ndarray, state: State,
     pool: ThreadPoolExecutor,
 ) -> None:  # fmt: skip
-    """Compare some points with some centres and update their state.
+    """Compare some points with some centers and update their state.
 
     Args:
         rows: int, (m,), points to compare.
         points: float32, (n, d + 1), points with a column of ones.
-        centres: float32, (k, d + 1), twice the centres, with minus their squared norms.
-        columns: int64, (c,), centres to compare with.
+        centers: float32, (k, d + 1), twice the centers, with minus their squared norms.
+        columns: int64, (c,), centers to compare with.
         state: Updated in place at ``rows``.
         pool: Worker threads.
     """
     if not len(rows) or not len(columns):
         return
-    chosen = centres if len(columns) == len(centres) else centres[columns]
+    chosen = centers if len(columns) == len(centers) else centers[columns]
 
     def run(start: int) -> None:
         at = rows[start : start + BLOCK]
@@ -95,10 +95,10 @@ def compare(
     list(pool.map(run, range(0, len(rows), BLOCK)))
 
 
-def place(centres: np.ndarray, clusters: np.ndarray, means: np.ndarray) -> None:
-    """Write some means (c, d) into the centres as ``(2 c, -|c|^2)``."""
-    centres[clusters, :-1] = 2 * means
-    centres[clusters, -1] = -np.einsum("ij,ij->i", means, means, dtype=np.float64)
+def place(centers: np.ndarray, clusters: np.ndarray, means: np.ndarray) -> None:
+    """Write some means (c, d) into the centers as ``(2 c, -|c|^2)``."""
+    centers[clusters, :-1] = 2 * means
+    centers[clusters, -1] = -np.einsum("ij,ij->i", means, means, dtype=np.float64)
 
 
 def means_of(points: np.ndarray, winner: np.ndarray, clusters: np.ndarray) -> np.ndarray:
@@ -114,7 +114,7 @@ def means_of(points: np.ndarray, winner: np.ndarray, clusters: np.ndarray) -> np
 
 
 def fill_empty(state: State, squares: np.ndarray, k: int) -> None:
-    """Give each empty cluster one of the points furthest from their centres (as scikit-learn)."""
+    """Give each empty cluster one of the points furthest from their centers (as scikit-learn)."""
     size = np.bincount(state.winner, minlength=k)
     empty = np.flatnonzero(size == 0)
     if not len(empty):
@@ -130,27 +130,27 @@ def fill_empty(state: State, squares: np.ndarray, k: int) -> None:
 
 def update(
     points: np.ndarray,
-    centres: np.ndarray,
+    centers: np.ndarray,
     state: State,
     moved: np.ndarray,
     pool: ThreadPoolExecutor,
 ) -> None:
-    """Assign points again after some centres moved.
+    """Assign points again after some centers moved.
 
-    A centre that did not move cannot beat a point's own centre if that scores at least the bound
-    on all others, as it was before the move; such points need the moved centres only.
+    A center that did not move cannot beat a point's own center if that scores at least the bound
+    on all others, as it was before the move; such points need the moved centers only.
     """
-    is_moved = np.zeros(len(centres), bool)
+    is_moved = np.zeros(len(centers), bool)
     is_moved[moved] = True
     rows = np.flatnonzero(is_moved[state.winner])
-    own = np.einsum("ij,ij->i", points[rows], centres[state.winner[rows]])
+    own = np.einsum("ij,ij->i", points[rows], centers[state.winner[rows]])
     state.best[rows] = own
     again = np.zeros(len(points), bool)
     again[rows] = own < state.second[rows]
     state.second[again] = -np.inf
-    everything = np.arange(len(centres))
-    compare(np.flatnonzero(again), points, centres, everything, state, pool)
-    compare(np.flatnonzero(~again), points, centres, moved, state, pool)
+    everything = np.arange(len(centers))
+    compare(np.flatnonzero(again), points, centers, everything, state, pool)
+    compare(np.flatnonzero(~again), points, centers, moved, state, pool)
 
 
 def lloyd(
@@ -159,25 +159,25 @@ def lloyd(
     pool: ThreadPoolExecutor,
     max_iterations: int = MAX_ITERATIONS,
 ) -> tuple[np.ndarray, float, int]:
-    """Run k-means from given centres until no assignment changes.
+    """Run k-means from given centers until no assignment changes.
 
     Args:
         points: float32, (n, d).
-        seeds: float32, (k, d), the first centres.
+        seeds: float32, (k, d), the first centers.
         pool: Worker threads.
         max_iterations: Stop after this many.
 
     Returns:
-        Clusters int32 (n,), the sum of squared distances to the centres, and the iterations run.
+        Clusters int32 (n,), the sum of squared distances to the centers, and the iterations run.
     """
     n, k = len(points), len(seeds)
     squares = np.einsum("ij,ij->i", points, points, dtype=np.float64)
     wide = np.column_stack([points, np.ones(n, np.float32)])
-    centres = np.empty((k, wide.shape[1]), np.float32)
-    place(centres, np.arange(k), seeds)
+    centers = np.empty((k, wide.shape[1]), np.float32)
+    place(centers, np.arange(k), seeds)
     low = np.float32(-np.inf)
     state = State(np.full(n, low), np.full(n, -1), np.full(n, low))
-    compare(np.arange(n), wide, centres, np.arange(k), state, pool)
+    compare(np.arange(n), wide, centers, np.arange(k), state, pool)
     before, iteration = np.full(n, -1), 0
     while iteration < max_iterations and (state.winner != before).any():
         iteration += 1
@@ -187,37 +187,37 @@ def lloyd(
         moved = moved[moved >= 0]
         before = state.winner.copy()
         moved = moved[np.bincount(before, minlength=k)[moved] > 0]
-        place(centres, moved, means_of(points, before, moved))
-        update(wide, centres, state, moved, pool)
+        place(centers, moved, means_of(points, before, moved))
+        update(wide, centers, state, moved, pool)
     inertia = float(np.maximum(squares - state.best, 0).sum())
     return state.winner.astype(np.int32), inertia, iteration
 
 
-NEIGHBOURS = 32
-STEP = 256  # centres drawn before D^2 is exact again; fewer at first
+NEIGHBORS = 32
+STEP = 256  # centers drawn before D^2 is exact again; fewer at first
 CHEAP = 1e10  # multiply-adds of exact seeding that take about a second
-CROWDED = 1.0  # points per cluster, over neighbours, from which a graph no longer covers a cluster
+CROWDED = 1.0  # points per cluster, over neighbors, from which a graph no longer covers a cluster
 
 
 def n_trials(k: int) -> int:
-    """Return how many candidates greedy k-means++ draws for each centre (as scikit-learn)."""
+    """Return how many candidates greedy k-means++ draws for each center (as scikit-learn)."""
     return 2 + int(np.log(k))
 
 
-def graph_suits(n: int, d: int, k: int, neighbours: int) -> bool:
+def graph_suits(n: int, d: int, k: int, neighbors: int) -> bool:
     """Tell whether seeding on the graph is both needed and safe.
 
     Args:
         n: Points.
         d: Dimensions.
         k: Clusters.
-        neighbours: Neighbours per point in the graph.
+        neighbors: Neighbors per point in the graph.
 
     Returns:
-        False where exact seeding takes about a second, or where clusters outgrow a neighbourhood.
+        False where exact seeding takes about a second, or where clusters outgrow a neighborhood.
     """
     exact = float(n) * d * k * n_trials(k)
-    return exact > CHEAP and n / k <= CROWDED * min(neighbours, NEIGHBOURS)
+    return exact > CHEAP and n / k <= CROWDED * min(neighbors, NEIGHBORS)
 
 
 @njit(nogil=True, cache=True)
@@ -244,7 +244,7 @@ def _find(tree, target):
 
 @njit(nogil=True, cache=True)
 def _choose(nearest, squared, ids, draws, tree, chosen):
-    """Draw some centres; ``nearest`` is D^2, ``tree`` its Fenwick tree, both updated."""
+    """Draw some centers; ``nearest`` is D^2, ``tree`` its Fenwick tree, both updated."""
     total = nearest.sum()
     for c in range(len(chosen)):
         best, best_gain = -1, -1.0
@@ -272,12 +272,12 @@ def _choose(nearest, squared, ids, draws, tree, chosen):
 def graph_seeds(
     points: np.ndarray, ids: np.ndarray, k: int, seed: int, pool: ThreadPoolExecutor
 ) -> np.ndarray:
-    """Choose k-means centres among the points by greedy k-means++ on a neighbour graph.
+    """Choose k-means centers among the points by greedy k-means++ on a neighbor graph.
 
     Args:
         points: float32, (n, d).
-        ids: int, (n, m), neighbours of each point, nearest first; -1 pads. 32 are used.
-        k: Centres, 1 <= k <= n.
+        ids: int, (n, m), neighbors of each point, nearest first; -1 pads. 32 are used.
+        k: Centers, 1 <= k <= n.
         seed: Seed of the draws.
         pool: Worker threads.
 
@@ -285,7 +285,7 @@ def graph_seeds(
         int64, (k,), rows of ``points``; a row is repeated only if there are fewer distinct points.
     """
     rng = np.random.default_rng(seed)
-    ids = np.ascontiguousarray(ids[:, :NEIGHBOURS])
+    ids = np.ascontiguousarray(ids[:, :NEIGHBORS])
     squared = edge_lengths(points, ids, pool)
     squares = np.einsum("ij,ij->i", points, points)
     chosen = np.zeros(k, np.int64)
@@ -300,7 +300,7 @@ def graph_seeds(
         draws = rng.random((step, n_trials(k)))
         done, found = found, found + step
         _choose(nearest, squared, ids, draws, fenwick(nearest), chosen[done:found])
-    # fewer distinct points than centres: any other rows will do, their clusters stay empty
+    # fewer distinct points than centers: any other rows will do, their clusters stay empty
     rest = np.setdiff1d(np.arange(len(points)), chosen[:found])
     chosen[found:] = rng.permutation(rest)[: k - found]
     return chosen
@@ -318,23 +318,23 @@ def fenwick(values: np.ndarray) -> np.ndarray:
 def lower_nearest(
     points: np.ndarray,
     squares: np.ndarray,
-    centres: np.ndarray,
+    centers: np.ndarray,
     nearest: np.ndarray,
     pool: ThreadPoolExecutor,
 ) -> None:
-    """Lower ``nearest`` to each point's squared distance to new centres (rows of ``points``)."""
-    columns = points[centres].T
+    """Lower ``nearest`` to each point's squared distance to new centers (rows of ``points``)."""
+    columns = points[centers].T
 
     def run(start: int) -> None:
         part = slice(start, start + 1024)
         apart = points[part] @ columns
         apart *= -2
-        apart += squares[centres]
+        apart += squares[centers]
         least = np.maximum(apart.min(axis=1) + squares[part], 0)
         nearest[part] = np.minimum(nearest[part], least)
 
     list(pool.map(run, range(0, len(points), 1024)))
-    nearest[centres] = 0
+    nearest[centers] = 0
 
 
 def edge_lengths(points: np.ndarray, ids: np.ndarray, pool: ThreadPoolExecutor) -> np.ndarray:

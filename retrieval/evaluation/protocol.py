@@ -18,7 +18,7 @@ class Protocol:
         name: ``leave_one_out`` or ``query_gallery``.
         rule: The same in words.
         distance: ``cosine``, ``euclidean``, ``squared_euclidean`` or ``cityblock``.
-        normalised: Whether rows were L2-normalised before comparison (true for cosine).
+        normalized: Whether rows were L2-normalized before comparison (true for cosine).
         no_positive: What a query without any possible hit does: ``exclude`` (left out of every
             mean) or ``zero`` (scores 0).
         ties: How equal similarities are ordered.
@@ -36,7 +36,7 @@ class Protocol:
     name: str
     rule: str
     distance: str
-    normalised: bool
+    normalized: bool
     no_positive: str
     ties: str
     kmeans: str

@@ -23,7 +23,7 @@ class Result:
         queries: int32, (q,), item row of each query.
         labels: (q,), class of each query.
         counted: bool, (q,), the queries that enter the means.
-        neighbours: int32, (q, k), item rows, nearest first; -1 pads.
+        neighbors: int32, (q, k), item rows, nearest first; -1 pads.
         similarities: float32, (q, k): cosine, or the negative distance; -inf pads.
         first_hit: int32, (q,), 1-based rank of the nearest positive; 0 if there is none.
         first_hit_item: int32, (q,), its item row; -1 if there is none.
@@ -40,7 +40,7 @@ class Result:
     queries: np.ndarray = field(repr=False)
     labels: np.ndarray = field(repr=False)
     counted: np.ndarray = field(repr=False)
-    neighbours: np.ndarray = field(repr=False)
+    neighbors: np.ndarray = field(repr=False)
     similarities: np.ndarray = field(repr=False)
     first_hit: np.ndarray = field(repr=False)
     first_hit_item: np.ndarray = field(repr=False)

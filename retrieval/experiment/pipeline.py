@@ -221,7 +221,7 @@ def with_views(settings: TrainSettings, views: str | None, mean: str | None) -> 
     """
     changes = {"test_time": views, "test_time_mean": mean}
     if views == "none" and mean is None:
-        changes["test_time_mean"] = "normalised"
+        changes["test_time_mean"] = "normalized"
     changed = settings.with_(**{k: v for k, v in changes.items() if v is not None})
     if parse_views(changed.test_time):
         check_frozen(changed)

@@ -1,4 +1,4 @@
-"""Random views and colours of training images: functions of seed, step and place in the batch."""
+"""Random views and colors of training images: functions of seed, step and place in the batch."""
 
 import tensorflow as tf
 
@@ -7,8 +7,8 @@ from retrieval.input_pipeline.decoding import resize
 AREA = (0.4, 1.0)  # area share of a random resized crop
 RATIO = (3 / 4, 4 / 3)  # its aspect ratio
 JITTER = 0.25  # brightness, contrast and saturation change by up to this factor
-GREY = (0.299, 0.587, 0.114)  # luminance (ITU-R BT.601)
-VIEW_STREAM, COLOUR_STREAM = 0, 1
+GRAY = (0.299, 0.587, 0.114)  # luminance (ITU-R BT.601)
+VIEW_STREAM, COLOR_STREAM = 0, 1
 
 
 def draw(seed: int, stream: int, step: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
@@ -67,8 +67,8 @@ def cut_view(image: tf.Tensor, view: tf.Tensor, size: int, *, resized: bool) -> 
 def jitter(image: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
     """Change brightness b, then contrast c, then saturation s of an image.
 
-    Contrast mixes with the image's mean grey, saturation with the pixel's own grey, so the three
-    together are one linear map of the colours: x -> b c (s x + (1 - s) grey(x)) + b (1 - c) mean.
+    Contrast mixes with the image's mean gray, saturation with the pixel's own gray, so the three
+    together are one linear map of the colors: x -> b c (s x + (1 - s) gray(x)) + b (1 - c) mean.
 
     Args:
         image: uint8, (S, S, 3).
@@ -78,9 +78,9 @@ def jitter(image: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
         uint8, (S, S, 3).
     """
     bright, contrast, saturation = tf.unstack(1 + JITTER * (2 * u - 1))
-    grey = tf.tile(tf.constant(GREY)[:, None], (1, 3))  # colours (n, 3) @ grey: greys (n, 3)
-    colours = tf.reshape(tf.cast(image, tf.float32), (-1, 3))
-    mean = tf.reduce_mean(colours, axis=0, keepdims=True) @ grey
-    mix = bright * contrast * (saturation * tf.eye(3) + (1 - saturation) * grey)
-    colours = colours @ mix + bright * (1 - contrast) * mean
-    return tf.reshape(tf.cast(tf.clip_by_value(colours + 0.5, 0, 255), tf.uint8), tf.shape(image))
+    gray = tf.tile(tf.constant(GRAY)[:, None], (1, 3))  # colors (n, 3) @ gray: grays (n, 3)
+    colors = tf.reshape(tf.cast(image, tf.float32), (-1, 3))
+    mean = tf.reduce_mean(colors, axis=0, keepdims=True) @ gray
+    mix = bright * contrast * (saturation * tf.eye(3) + (1 - saturation) * gray)
+    colors = colors @ mix + bright * (1 - contrast) * mean
+    return tf.reshape(tf.cast(tf.clip_by_value(colors + 0.5, 0, 255), tf.uint8), tf.shape(image))

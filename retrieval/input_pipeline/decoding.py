@@ -1,6 +1,6 @@
 """One image file to one square of pixels, as a TensorFlow graph that tf.data can run.
 
-JPEG, PNG, WebP, GIF (first frame) and BMP are told apart by content. Grey images are repeated over
+JPEG, PNG, WebP, GIF (first frame) and BMP are told apart by content. Gray images are repeated over
 the channels, transparency is dropped, a JPEG is turned upright as its EXIF orientation tells.
 
 Which way up a photograph is: phones store it as the sensor lay, and a number that tells.

@@ -8,10 +8,10 @@ import tensorflow as tf
 from tqdm.auto import tqdm
 
 from retrieval.errors import UserError, unknown_option
-from retrieval.input_pipeline.augmentation import COLOUR_STREAM, cut_view, draw, draw_views, jitter
+from retrieval.input_pipeline.augmentation import COLOR_STREAM, cut_view, draw, draw_views, jitter
 from retrieval.input_pipeline.decoding import read_square
 
-AUGMENT = ("none", "crop", "colour", "strong")
+AUGMENT = ("none", "crop", "color", "strong")
 AUTOTUNE = tf.data.AUTOTUNE
 
 
@@ -40,8 +40,8 @@ def train_dataset(
         pre_crop: Side each image is resized to before the input is cut out at random. Default:
             ``size`` (no cut), or half as much again for random resized crops.
         flip: Mirror at random; not for data where left and right matter, such as letters.
-        augment: ``none``, ``crop`` (random resized crop), ``colour`` or ``strong`` (both).
-        seed: Seeds views and colours.
+        augment: ``none``, ``crop`` (random resized crop), ``color`` or ``strong`` (both).
+        seed: Seeds views and colors.
         first_step: The step ``rows[0]`` belongs to.
         cache_gb: Memory for decoded images. If they fit, and are drawn twice or more on average,
             all are decoded once, before the first step. The pixels are the same either way.
@@ -57,7 +57,7 @@ def train_dataset(
     """
     if augment not in AUGMENT:
         raise unknown_option("value of augment", augment, AUGMENT)
-    resized, coloured = augment in ("crop", "strong"), augment in ("colour", "strong")
+    resized, colored = augment in ("crop", "strong"), augment in ("color", "strong")
     side = _loaded_side(size, pre_crop or (size * 3 // 2 if resized else size))
     read = _image_source(paths, side, boxes, rows.size, cache_gb, progress)
     steps, batch = np.arange(first_step, first_step + len(rows)), rows.shape[1]
@@ -67,13 +67,13 @@ def train_dataset(
 
     def plan(step: tf.Tensor, drawn: tf.Tensor) -> tuple[tf.Tensor, ...]:
         views = draw_views(seed, step, batch, loaded=side, size=size, flip=flip, resized=resized)
-        return _plan(seed, step, drawn, views, coloured=coloured)
+        return _plan(seed, step, drawn, views, colored=colored)
 
-    def show(shown: tf.Tensor, *colours: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def show(shown: tf.Tensor, *colors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         row, image = shown[0], read(shown[0])
         if not plain:
             image = cut_view(image, shown[1:], size, resized=resized)
-        return jitter(image, *colours) if coloured else image, row
+        return jitter(image, *colors) if colored else image, row
 
     data = tf.data.Dataset.from_tensor_slices((steps, rows)).map(plan).unbatch()
     data = data.map(show, num_parallel_calls=AUTOTUNE, deterministic=True)
@@ -82,16 +82,16 @@ def train_dataset(
 
 
 def _plan(
-    seed: int, step: tf.Tensor, drawn: tf.Tensor, views: tf.Tensor, *, coloured: bool
+    seed: int, step: tf.Tensor, drawn: tf.Tensor, views: tf.Tensor, *, colored: bool
 ) -> tuple[tf.Tensor, ...]:
-    """Return what each image of a step's batch is shown by: row and view, and its colours.
+    """Return what each image of a step's batch is shown by: row and view, and its colors.
 
-    Taking a batch apart costs time per image and per tensor: one tensor, unless colours change.
+    Taking a batch apart costs time per image and per tensor: one tensor, unless colors change.
     """
     shown = tf.concat([tf.cast(drawn, tf.int32)[:, None], views], axis=1)
-    if not coloured:
+    if not colored:
         return (shown,)
-    return shown, draw(seed, COLOUR_STREAM, step, (drawn.shape[0], 3))
+    return shown, draw(seed, COLOR_STREAM, step, (drawn.shape[0], 3))
 
 
 def eval_dataset(
@@ -107,7 +107,7 @@ def eval_dataset(
     Args:
         paths: Image files.
         size: Side of the square output, pixels.
-        pre_crop: Side each image is resized to before its centre is cut out; None: no cut.
+        pre_crop: Side each image is resized to before its center is cut out; None: no cut.
         batch_size: Images per batch; the last one may be smaller.
         boxes: (n, 4) crops x, y, width, height in pixels, applied before all else.
 

@@ -1,7 +1,7 @@
 """Test-time augmentation: several views of an image, one embedding (as the TF 1 baseline).
 
-Views are named in a setting such as ``flip+five_crop``. How an image is cut: ``centre`` (the
-default), ``five_crop`` (centre and four corners) or ``average_pool`` (not at all: the network sees
+Views are named in a setting such as ``flip+five_crop``. How an image is cut: ``center`` (the
+default), ``five_crop`` (center and four corners) or ``average_pool`` (not at all: the network sees
 the whole image at pre-crop size, and its average pooling takes the mean over positions). ``flip``
 adds the mirror image of every view.
 """
@@ -12,9 +12,9 @@ import numpy as np
 
 from retrieval.errors import UserError, unknown_option
 
-CUTS = ("centre", "five_crop", "average_pool")
+CUTS = ("center", "five_crop", "average_pool")
 VIEWS = (*CUTS, "flip")
-HOW = ("mean", "normalised_mean")
+HOW = ("mean", "normalized_mean")
 
 
 def parse_views(text: str) -> tuple[str, ...]:
@@ -93,20 +93,20 @@ def view_names(kinds: tuple[str, ...]) -> list[str]:
         kinds: What :func:`parse_views` returns.
 
     Returns:
-        V names, such as ``top_left`` or ``centre_flip``.
+        V names, such as ``top_left`` or ``center_flip``.
     """
-    names = ["average_pool" if "average_pool" in kinds else "centre"]
+    names = ["average_pool" if "average_pool" in kinds else "center"]
     if "five_crop" in kinds:
         names += ["top_left", "top_right", "bottom_left", "bottom_right"]
     return names + [f"{name}_flip" for name in names if "flip" in kinds]
 
 
-def aggregate(embeddings: np.ndarray, how: str = "normalised_mean") -> np.ndarray:
+def aggregate(embeddings: np.ndarray, how: str = "normalized_mean") -> np.ndarray:
     """Combine the embeddings of an image's views.
 
     Args:
         embeddings: (B, V, D).
-        how: ``mean``, or ``normalised_mean`` (the mean, scaled to unit length).
+        how: ``mean``, or ``normalized_mean`` (the mean, scaled to unit length).
 
     Returns:
         (B, D), float32.
@@ -117,7 +117,7 @@ def aggregate(embeddings: np.ndarray, how: str = "normalised_mean") -> np.ndarra
     if how not in HOW:
         raise unknown_option("aggregation", how, HOW)
     mean = np.asarray(embeddings, np.float32).mean(axis=1)
-    if how == "normalised_mean":
+    if how == "normalized_mean":
         mean /= np.maximum(np.linalg.norm(mean, axis=-1, keepdims=True), 1e-12)
     return mean
 
@@ -125,7 +125,7 @@ def aggregate(embeddings: np.ndarray, how: str = "normalised_mean") -> np.ndarra
 def warn_of_resolution(trained: int, tested: int) -> None:
     """Warn if images are embedded at another resolution than the network was trained at.
 
-    Objects then appear at another scale than the network learnt (Touvron et al. 2019, "Fixing the
+    Objects then appear at another scale than the network learned (Touvron et al. 2019, "Fixing the
     train-test resolution discrepancy").
 
     Args:

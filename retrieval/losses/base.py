@@ -21,7 +21,7 @@ from retrieval.validation import check_integer
 def warn_if_untrained(name: str, variables: list[keras.Variable]) -> bool:
     """Warn if the loss is being called by Keras' own training step, which trains nothing of it.
 
-    Keras hands a loss neither the model nor the optimiser, so the step is looked for among the
+    Keras hands a loss neither the model nor the optimizer, so the step is looked for among the
     callers. It differentiates with respect to the model's variables only; a loss called on its
     own, in ``evaluate``, or by a training step that trains it too, is called from elsewhere.
 

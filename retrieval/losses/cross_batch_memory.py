@@ -103,7 +103,7 @@ class CrossBatchMemory(RankingLoss):
         added = tf.convert_to_tensor(self._added)
         usable = (tf.range(self.size, dtype=added.dtype) < added) & started
         older = tf.stop_gradient(tf.convert_to_tensor(self._embeddings))
-        # Zeros far from the data would move the centre that distances are computed about.
+        # Zeros far from the data would move the center that distances are computed about.
         older = tf.where(usable[:, None], older, older[:1])
         older_labels = tf.convert_to_tensor(self._labels)
         against = self.loss.against(labels, embeddings, older_labels, older, usable)
@@ -122,7 +122,7 @@ class CrossBatchMemory(RankingLoss):
         self._calls.assign_add(1)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's options, the wrapped loss serialised."""
+        """Return the constructor's options, the wrapped loss serialized."""
         return super().get_config() | {"loss": keras.losses.serialize(self.loss)}
 
     @classmethod

@@ -12,7 +12,7 @@ from retrieval.validation import check_integer
 
 @keras.saving.register_keras_serializable(package="retrieval")
 class FastAP(PairLoss):
-    r"""FastAP (Cakir et al. 2019): average precision by distance quantisation.
+    r"""FastAP (Cakir et al. 2019): average precision by distance quantization.
 
     .. math::
         L = 1 - \frac{1}{|Q|} \sum_{q \in Q} \frac{1}{N_q^+} \sum_j \frac{H_j^+ h_j^+}{H_j}

@@ -1,4 +1,4 @@
-"""Generalised lifted loss."""
+"""Generalized lifted loss."""
 
 import keras
 import tensorflow as tf

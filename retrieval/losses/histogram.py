@@ -17,7 +17,7 @@ class Histogram(PairLoss):
     .. math::
         L = \sum_r h_r^- \sum_{q \le r} h_q^+
 
-    where :math:`h^+` and :math:`h^-` are the normalised histograms, over nodes from -1 to 1, of the
+    where :math:`h^+` and :math:`h^-` are the normalized histograms, over nodes from -1 to 1, of the
     cosines of all positive and all negative pairs: the probability that a random negative pair is
     more similar than a random positive pair.
 

@@ -36,7 +36,7 @@ class MarginLoss(PairLoss):
         cutoff: Negatives closer than this are drawn as if at this distance.
         nonzero_cutoff: Negatives further than this are not drawn.
         learning_rate_multiplier: Learning rate of beta relative to the model's; 10 is our choice.
-            MXNet's example of the paper trains beta by an optimiser of its own (SGD at 0.1, the
+            MXNet's example of the paper trains beta by an optimizer of its own (SGD at 0.1, the
             model by Adam at 0.0001).
         seed: Seeds the draws.
         name: Name in Keras' logs.

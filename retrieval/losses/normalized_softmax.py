@@ -1,4 +1,4 @@
-"""Normalised softmax loss."""
+"""Normalized softmax loss."""
 
 import keras
 import tensorflow as tf
@@ -9,12 +9,12 @@ from retrieval.validation import check_number
 
 @keras.saving.register_keras_serializable(package="retrieval")
 class NormalizedSoftmax(ProxyLoss):
-    r"""Normalised softmax (Zhai & Wu 2019): classification by cosine.
+    r"""Normalized softmax (Zhai & Wu 2019): classification by cosine.
 
     .. math::
         L = - \frac{1}{B} \sum_i \log \frac{e^{x_i^\top w_{y_i} / T}}{\sum_c e^{x_i^\top w_c / T}}
 
-    with unit embeddings x and unit class weights w; the loss normalises both.
+    with unit embeddings x and unit class weights w; the loss normalizes both.
 
     The class weights train with :class:`retrieval.RankingModel` (as in ``retrieval train``); plain
     Keras ``compile`` and ``fit`` leave them as they are.

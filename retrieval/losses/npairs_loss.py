@@ -10,10 +10,10 @@ from retrieval.validation import check_number
 
 @keras.saving.register_keras_serializable(package="retrieval")
 class NPairs(RankingLoss):
-    r"""Multi-class N-pair loss (Sohn 2016, "N-pair-mc") with its L2 regulariser.
+    r"""Multi-class N-pair loss (Sohn 2016, "N-pair-mc") with its L2 regularizer.
 
     Rows 2i and 2i + 1 of the batch are the anchor :math:`a_i` and the positive :math:`p_i` of pair
-    i. With S the matrix of inner products and T the row-normalised matrix of same labels,
+    i. With S the matrix of inner products and T the row-normalized matrix of same labels,
 
     .. math::
         L = - \frac{1}{N} \sum_i \sum_j T_{ij} \log \frac{e^{S_{ij}}}{\sum_k e^{S_{ik}}}
@@ -52,7 +52,7 @@ def same_labels(anchors: tf.Tensor, positives: tf.Tensor) -> tf.Tensor:
 
 
 def softmax_to_targets(logits: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Cross-entropy of each row's softmax with its row-normalised targets.
+    """Cross-entropy of each row's softmax with its row-normalized targets.
 
     Args:
         logits: (N, M) float32.

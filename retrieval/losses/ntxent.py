@@ -11,7 +11,7 @@ from retrieval.validation import check_number
 
 @keras.saving.register_keras_serializable(package="retrieval")
 class NTXent(PairLoss):
-    r"""Normalised temperature-scaled cross-entropy, or InfoNCE (Chen et al. 2020, eq. 1).
+    r"""Normalized temperature-scaled cross-entropy, or InfoNCE (Chen et al. 2020, eq. 1).
 
     .. math::
         L = - \frac{1}{|P|} \sum_{(i, j) \in P} \log \frac{e^{s_{ij} / \tau}}

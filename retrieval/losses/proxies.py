@@ -1,4 +1,4 @@
-"""Losses that own trainable vectors per class (proxies, class weights, centres)."""
+"""Losses that own trainable vectors per class (proxies, class weights, centers)."""
 
 import keras
 import tensorflow as tf
@@ -60,7 +60,7 @@ class ProxyLoss(RankingLoss):
         raise NotImplementedError
 
     def unit_proxies(self) -> tf.Tensor:
-        """Return the L2-normalised proxies, (C * proxies_per_class, D)."""
+        """Return the L2-normalized proxies, (C * proxies_per_class, D)."""
         return unit_rows(tf.convert_to_tensor(self.trainable_variables[0]))
 
     def class_cosines(self, embeddings: tf.Tensor) -> tf.Tensor:

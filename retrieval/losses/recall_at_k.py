@@ -23,7 +23,7 @@ class RecallAtK(PairLoss):
             \sum_{x \in P_q} \sigma((k - r_{qx}) / \tau_1) \right)}{\min(k, |P_q|)}, \qquad
         r_{qx} = 1 + \sum_{z \ne q, x} \sigma((s_{qz} - s_{qx}) / \tau_2)
 
-    with cosine s; the cut at k and the normaliser min(k, |P_q|) are those of the authors' code. The
+    with cosine s; the cut at k and the normalizer min(k, |P_q|) are those of the authors' code. The
     query is not among its own results. The queries Q have a positive and a negative. Memory is
     O(B^2), time O(B^2 K) for K items per class.
 

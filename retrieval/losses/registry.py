@@ -14,12 +14,12 @@ class LossEntry:
     """A loss and the setting its paper (or the published baseline) recommends.
 
     The defaults of the loss's constructor are the recommended values of its own options; this
-    entry holds what lies outside the loss: the head's normalisation and the P x K batch.
+    entry holds what lies outside the loss: the head's normalization and the P x K batch.
 
     Attributes:
         name: Name in the registry, and of the file in ``retrieval/losses/``.
         class_name: The class in that file.
-        normalize: Whether the head should L2-normalise the embeddings.
+        normalize: Whether the head should L2-normalize the embeddings.
         classes_per_batch: P of the recommended P x K batch.
         samples_per_class: K of the recommended P x K batch.
         paper: Authors, year, title and venue.

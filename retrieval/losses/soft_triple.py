@@ -9,7 +9,7 @@ from retrieval.validation import check_integer, check_number
 
 @keras.saving.register_keras_serializable(package="retrieval")
 class SoftTriple(ProxyLoss):
-    r"""SoftTriple loss (Qian et al. 2019): several centres per class.
+    r"""SoftTriple loss (Qian et al. 2019): several centers per class.
 
     .. math::
         S_{ic} = \sum_k \frac{e^{x_i^\top w_{ck} / \gamma}}{\sum_l e^{x_i^\top w_{cl} / \gamma}}
@@ -18,20 +18,20 @@ class SoftTriple(ProxyLoss):
             {e^{\lambda (S_{i y_i} - \delta)} + \sum_{c \ne y_i} e^{\lambda S_{ic}}}
             + \frac{\tau}{C K (K - 1)} \sum_c \sum_{k < l} \sqrt{2 - 2 w_{ck}^\top w_{cl}}
 
-    with unit embeddings and unit centres; the last term merges centres a class does not need.
+    with unit embeddings and unit centers; the last term merges centers a class does not need.
 
-    The centres train with :class:`retrieval.RankingModel` (as in ``retrieval train``); plain
+    The centers train with :class:`retrieval.RankingModel` (as in ``retrieval train``); plain
     Keras ``compile`` and ``fit`` leave them as they are.
 
     Args:
         scale: lambda.
-        gamma: Temperature of the choice among a class's centres.
+        gamma: Temperature of the choice among a class's centers.
         margin: delta.
-        centres_per_class: K.
+        centers_per_class: K.
         regularizer: tau.
-        learning_rate_multiplier: Learning rate of the centres relative to the model's; 100 as in
+        learning_rate_multiplier: Learning rate of the centers relative to the model's; 100 as in
             the authors' code (0.01 and 0.0001).
-        seed: Seeds the initial centres.
+        seed: Seeds the initial centers.
         name: Name in Keras' logs.
     """
 
@@ -40,7 +40,7 @@ class SoftTriple(ProxyLoss):
         scale: float = 20.0,
         gamma: float = 0.1,
         margin: float = 0.01,
-        centres_per_class: int = 10,
+        centers_per_class: int = 10,
         regularizer: float = 0.2,
         learning_rate_multiplier: float = 100.0,
         seed: int = 0,
@@ -50,13 +50,13 @@ class SoftTriple(ProxyLoss):
         self.scale = check_number("scale", scale, 0)
         self.gamma = check_number("gamma", gamma, 0)
         self.margin = check_number("margin", margin)
-        self.centres_per_class = check_integer("centres_per_class", centres_per_class, 1)
-        self.proxies_per_class = self.centres_per_class
+        self.centers_per_class = check_integer("centers_per_class", centers_per_class, 1)
+        self.proxies_per_class = self.centers_per_class
         self.regularizer = check_number("regularizer", regularizer, least=0)
 
     def from_classes(self, indices: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
         """Compute the scalar loss from class indices (B,) and embeddings (B, D)."""
-        shape = [-1, self.num_classes, self.centres_per_class]
+        shape = [-1, self.num_classes, self.centers_per_class]
         cosines = tf.reshape(self.class_cosines(embeddings), shape)
         choice = tf.nn.softmax(cosines / self.gamma, axis=2)
         similarity = tf.reduce_sum(choice * cosines, axis=2)
@@ -65,12 +65,12 @@ class SoftTriple(ProxyLoss):
         return class_cross_entropy(logits, indices) + self.regularizer * self._spread()
 
     def _spread(self) -> tf.Tensor:
-        size = self.centres_per_class
+        size = self.centers_per_class
         if size == 1:
             return tf.constant(0.0)
-        centres = tf.reshape(self.unit_proxies(), [self.num_classes, size, -1])
-        squared = 2 - 2 * tf.matmul(centres, centres, transpose_b=True)
-        # 1e-5 as in the authors' code: the gradient stays finite once centres have merged.
+        centers = tf.reshape(self.unit_proxies(), [self.num_classes, size, -1])
+        squared = 2 - 2 * tf.matmul(centers, centers, transpose_b=True)
+        # 1e-5 as in the authors' code: the gradient stays finite once centers have merged.
         distances = tf.sqrt(tf.nn.relu(squared) + 1e-5)
         upper = tf.linalg.band_part(distances, 0, -1) - tf.linalg.band_part(distances, 0, 0)
         return tf.reduce_sum(upper) / (self.num_classes * size * (size - 1))

@@ -46,7 +46,7 @@ class Head:
 
     Attributes:
         hidden: Width of a dense layer + batch norm + ReLU before the linear one; None: no such.
-        normalize: Whether the embedding is L2-normalised unless ``normalize`` says otherwise.
+        normalize: Whether the embedding is L2-normalized unless ``normalize`` says otherwise.
     """
 
     hidden: int | None = None
@@ -163,7 +163,7 @@ def build_head(
         head: A name in :data:`HEADS`.
         feature_size: Width F of the pooled features.
         embedding_size: Width D of the embedding.
-        normalize: L2-normalise the embedding; None: as the head's name says.
+        normalize: L2-normalize the embedding; None: as the head's name says.
 
     Returns:
         Model ``head``: features (B, F) -> embeddings (B, D), float32.
@@ -199,7 +199,7 @@ def build_model(
         backbone: A name in :data:`BACKBONES`.
         head: A name in :data:`HEADS`.
         embedding_size: Width D of the embedding.
-        normalize: L2-normalise the embedding; None: as the head's name says.
+        normalize: L2-normalize the embedding; None: as the head's name says.
         image_size: Side S of the square input, pixels; None: the backbone's own.
         weights: ``"imagenet"``, ``"none"`` or None, or a path: see :func:`build_backbone`.
         pooling: ``average``, ``gem`` or ``max``.

@@ -7,7 +7,7 @@ import keras
 
 
 def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
-    """Return every batch normalisation of a model, those in nested models included."""
+    """Return every batch normalization of a model, those in nested models included."""
     return [
         layer
         for layer in model._flatten_layers(include_self=False)
@@ -16,7 +16,7 @@ def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
 
 
 def freeze_batch_norm(model: keras.Model) -> int:
-    """Run every batch normalisation of a model in inference mode, also in training.
+    """Run every batch normalization of a model in inference mode, also in training.
 
     The pretrained statistics are used and kept, and scale and offset stay fixed: statistics of a
     ranking batch (few classes, near-duplicate images) are poor, and with them the network of the
@@ -38,12 +38,12 @@ def freeze_batch_norm(model: keras.Model) -> int:
 
 @contextlib.contextmanager
 def inference_mode(layers: Sequence[keras.layers.BatchNormalization]) -> Iterator[None]:
-    """Run batch normalisations in inference mode within the block, whatever ``training`` says.
+    """Run batch normalizations in inference mode within the block, whatever ``training`` says.
 
-    For what is traced in the block: they normalise by their moving statistics and leave them.
+    For what is traced in the block: they normalize by their moving statistics and leave them.
 
     Args:
-        layers: Batch normalisations that are trainable.
+        layers: Batch normalizations that are trainable.
 
     Yields:
         Nothing.

@@ -15,7 +15,7 @@ class L2Normalize(keras.layers.Layer):
         super().__init__(**(options | {"dtype": "float32"}))
 
     def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        """Normalise each row of (B, D)."""
+        """Normalize each row of (B, D)."""
         squares = keras.ops.sum(keras.ops.square(x), axis=-1, keepdims=True)
         return x * keras.ops.rsqrt(keras.ops.maximum(squares, LEAST_SQUARE))
 
@@ -23,16 +23,16 @@ class L2Normalize(keras.layers.Layer):
 def embed(
     feature_size: int, embedding_size: int, *, hidden: int | None, normalize: bool
 ) -> keras.Model:
-    """Build a head with the published initialiser (orthogonal).
+    """Build a head with the published initializer (orthogonal).
 
-    The last linear layer and the normalisation compute in float32 whatever the precision policy:
+    The last linear layer and the normalization compute in float32 whatever the precision policy:
     losses compare distances that half precision would round to equal.
 
     Args:
         feature_size: Width F of the pooled features.
         embedding_size: Width D of the embedding.
         hidden: Width of a dense layer, batch norm and ReLU before the linear one; None: no such.
-        normalize: L2-normalise the embedding.
+        normalize: L2-normalize the embedding.
 
     Returns:
         Model ``head``: features (B, F) -> embeddings (B, D), float32.

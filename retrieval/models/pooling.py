@@ -7,7 +7,7 @@ from retrieval.errors import unknown_option
 
 @keras.saving.register_keras_serializable("retrieval")
 class GeMPooling(keras.layers.Layer):
-    """Generalised mean over positions, (mean x^p)^(1/p), with a trainable p.
+    """Generalized mean over positions, (mean x^p)^(1/p), with a trainable p.
 
     p = 1 is the average, p -> infinity the maximum. Computed in float32. Radenovic et al. 2018,
     "Fine-tuning CNN Image Retrieval with No Human Annotation", equation 3; as there, p starts at 3,

@@ -24,7 +24,7 @@ from retrieval.report.published import departures, published_notes, published_ta
 from retrieval.runs.run import Run
 
 SAME = (
-    "name", "distance", "normalised", "no_positive", "ties", "kmeans",
+    "name", "distance", "normalized", "no_positive", "ties", "kmeans",
     "n_items", "n_queries", "n_gallery", "n_classes", "n_without_positive",
 )  # fmt: skip
 
@@ -150,7 +150,7 @@ def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 def rank_one(run: Run, protocol: dict) -> np.ndarray:
     """Return 1 or 0 per query, right or wrong at rank 1; NaN for queries that do not count."""
-    first = run.neighbours(protocol["name"]).first_hit
+    first = run.neighbors(protocol["name"]).first_hit
     lone = 0.0 if protocol.get("no_positive") == "zero" else np.nan
     return np.where(first == 0, lone, (first == 1).astype(np.float64))
 
@@ -160,7 +160,7 @@ def _section(members: list[tuple[Run, dict]], metrics: Sequence[str]) -> Section
     protocol = members[0][1]["protocol"]
     groups = group_runs([run for run, _ in members])
     run = members[0][0]
-    labels = run.items["label"].to_numpy()[run.neighbours(protocol["name"]).queries]
+    labels = run.items["label"].to_numpy()[run.neighbors(protocol["name"]).queries]
     scores = {
         name: np.stack([rank_one(run, protocol) for run in group]) for name, group in groups.items()
     }

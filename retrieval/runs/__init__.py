@@ -4,7 +4,7 @@
 check, lock, publish and import them. Nothing here imports TensorFlow.
 """
 
-from retrieval.runs.run import REQUIRED_FILES, SCHEMA, Neighbours, Run
+from retrieval.runs.run import REQUIRED_FILES, SCHEMA, Neighbors, Run
 from retrieval.runs.store import BrokenRun, list_runs, open_run
 
-__all__ = ["REQUIRED_FILES", "SCHEMA", "BrokenRun", "Neighbours", "Run", "list_runs", "open_run"]
+__all__ = ["REQUIRED_FILES", "SCHEMA", "BrokenRun", "Neighbors", "Run", "list_runs", "open_run"]

@@ -25,7 +25,7 @@ KINDS = {
 
 
 def check_run(run: Run) -> None:
-    """Check that a run folder is whole and consistent; its neighbours are only looked for.
+    """Check that a run folder is whole and consistent; its neighbors are only looked for.
 
     Args:
         run: Of a folder that exists.

@@ -1,6 +1,6 @@
-"""From embeddings to a finished run folder: metrics, neighbours, projection, thumbnails.
+"""From embeddings to a finished run folder: metrics, neighbors, projection, thumbnails.
 
-One exact neighbour graph per protocol serves all of them. No TensorFlow here.
+One exact neighbor graph per protocol serves all of them. No TensorFlow here.
 """
 
 from dataclasses import asdict, dataclass
@@ -20,9 +20,9 @@ from retrieval.runs.checks import reading
 from retrieval.runs.run import MADE_BY, SCHEMA, Run
 from retrieval.runs.store import open_run
 from retrieval.runs.thumbnails import write_thumbnails
-from retrieval.runs.writing import _write_neighbours
+from retrieval.runs.writing import _write_neighbors
 
-NEIGHBOURS = 64
+NEIGHBORS = 64
 KS = (1, 2, 4, 8, 10, 20, 30, 40, 50, 100, 1000)
 
 
@@ -97,14 +97,14 @@ def evaluate_folder(
     options = asdict(scoring) | {
         "ks": (*KS, *scoring.ks),
         "distance": distance,
-        "k_neighbours": NEIGHBOURS,
+        "k_neighbors": NEIGHBORS,
     }
     results = {"leave_one_out": evaluate(embeddings, labels, **options)}
     if (roles != "both").any():
         results["query_gallery"] = evaluate(
             embeddings, labels, roles, reuse=results["leave_one_out"], **options
         )
-    _write_neighbours(folder, results)
+    _write_neighbors(folder, results)
     spread = relative_spread(embeddings, distance)
     entries = [
         _entry(result, catalog, title, spread)
@@ -114,7 +114,7 @@ def evaluate_folder(
     ]
     graph = results["leave_one_out"]
     with atomic_path(folder / "projection.parquet") as temporary:
-        layout = project(embeddings, graph.neighbours, graph.similarities, distance=distance)
+        layout = project(embeddings, graph.neighbors, graph.similarities, distance=distance)
         layout.to_parquet(temporary)
     write_json(
         folder / "metrics.json",

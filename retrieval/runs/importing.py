@@ -36,7 +36,7 @@ def read_items(path: Path | str, role: str | None = None) -> pd.DataFrame:
         or the path, or empty) and what else of the optional ones is there.
 
     Raises:
-        UserError: The file is missing or not a table, a column is missing or misspelt, or a row
+        UserError: The file is missing or not a table, a column is missing or misspelled, or a row
             has no label, an unknown role, a repeated id or path, or is a training item.
     """
     path = Path(path)

@@ -35,14 +35,14 @@ PROJECTION_COLUMNS = ["umap_x", "umap_y", "pca_x", "pca_y", "pca_z"]
 
 
 @dataclass(frozen=True)
-class Neighbours:
+class Neighbors:
     """Per-query retrieval results under one protocol; ids are row numbers of ``items.parquet``.
 
     Attributes:
         protocol: ``leave_one_out`` or ``query_gallery``.
         queries: int32, (q,), the row of each query.
         ids: int32, (q, k), rows of the nearest gallery items, nearest first; -1 pads.
-        similarities: float32, (q, k), similarity of each neighbour: higher is nearer (the negative
+        similarities: float32, (q, k), similarity of each neighbor: higher is nearer (the negative
             distance where the distance is not cosine).
         first_hit: int32, (q,), 1-based rank of the nearest item of the query's class; 0 where the
             gallery holds none.
@@ -83,7 +83,8 @@ class Run:
     @functools.cached_property
     def metrics(self) -> dict:
         """``metrics.json``: ``schema``, ``primary`` (a protocol name), ``results`` (a list)."""
-        return json.loads((self.path / "metrics.json").read_text(encoding="utf-8"))
+        metrics = json.loads((self.path / "metrics.json").read_text(encoding="utf-8"))
+        return _as_spelled_now(metrics)
 
     @functools.cached_property
     def items(self) -> pd.DataFrame:
@@ -115,7 +116,7 @@ class Run:
             return None
         return points if len(points) == len(self.items) else None
 
-    def neighbours(self, protocol: str | None = None) -> Neighbours:
+    def neighbors(self, protocol: str | None = None) -> Neighbors:
         """Read the per-query arrays of one protocol (default: the primary one).
 
         Raises:
@@ -124,11 +125,11 @@ class Run:
         protocol = protocol or self.metrics["primary"]
         with np.load(self.path / "neighbours.npz") as arrays:
             if f"{protocol}/ids" not in arrays:
-                raise UserError(f"{self.path}: no neighbours under protocol {protocol!r}")
-            parts = {field: arrays[f"{protocol}/{field}"] for field in Neighbours.FIELDS}
+                raise UserError(f"{self.path}: no neighbors under protocol {protocol!r}")
+            parts = {field: arrays[f"{protocol}/{field}"] for field in Neighbors.FIELDS}
         for array in parts.values():
             array.setflags(write=False)
-        return Neighbours(protocol, **parts)
+        return Neighbors(protocol, **parts)
 
     def result(self, protocol: str | None = None) -> dict:
         """Return the entry of ``metrics.json`` for one protocol (default: the primary one).
@@ -160,6 +161,16 @@ class Run:
         offsets, data = self._thumbnails
         image = data[int(offsets[row]) : int(offsets[row + 1])].tobytes()
         return image or None
+
+
+def _as_spelled_now(metrics: object) -> object:
+    """Return ``metrics.json`` with today's spelling: 0.1.0 wrote ``normalised``."""
+    results = metrics.get("results") if isinstance(metrics, dict) else None
+    for entry in results if isinstance(results, list) else []:
+        protocol = entry.get("protocol") if isinstance(entry, dict) else None
+        if isinstance(protocol, dict) and "normalised" in protocol:
+            protocol["normalized"] = protocol.pop("normalised")
+    return metrics
 
 
 LOCAL_HEADER = struct.Struct("<4s5H3L2H")

@@ -9,7 +9,7 @@ from retrieval.datasets.catalog import COLUMNS, OPTIONAL_COLUMNS, Catalog
 from retrieval.errors import UserError
 from retrieval.files import atomic_path
 from retrieval.runs.provenance import provenance
-from retrieval.runs.run import Neighbours
+from retrieval.runs.run import Neighbors
 from retrieval.settings.schema import TrainSettings, selected_on
 
 ITEM_COLUMNS = (*COLUMNS, *OPTIONAL_COLUMNS)
@@ -58,11 +58,11 @@ def write_embeddings(folder: Path, embeddings: np.ndarray, rows: pd.DataFrame) -
         np.save(temporary, np.ascontiguousarray(embeddings, np.float32))
 
 
-def _write_neighbours(folder: Path, results: dict) -> None:
+def _write_neighbors(folder: Path, results: dict) -> None:
     arrays = {
-        f"{name}/{field}": getattr(result, "neighbours" if field == "ids" else field)
+        f"{name}/{field}": getattr(result, "neighbors" if field == "ids" else field)
         for name, result in results.items()
-        for field in Neighbours.FIELDS
+        for field in Neighbors.FIELDS
     }
     with atomic_path(folder / "neighbours.npz") as temporary:
         np.savez(temporary, **arrays)

@@ -187,7 +187,7 @@ def check_batch(settings: TrainSettings) -> None:
 
 
 def _check_recipe(settings: TrainSettings) -> None:
-    """Refuse settings that only bear a recipe's name: the run would be labelled with it."""
+    """Refuse settings that only bear a recipe's name: the run would be labeled with it."""
     recipe = load_recipe(settings.recipe)
     full = recipe.train_settings()
     for name in recipe.settings:

@@ -106,7 +106,7 @@ def _option(default: object, help: str, panel: str = "Training"):
     return field(default=default, metadata=metadata)
 
 
-DATA, MODEL, LOSS, OPTIM, WATCH = "Data", "Model", "Loss and batches", "Optimisation", "Watching"
+DATA, MODEL, LOSS, OPTIM, WATCH = "Data", "Model", "Loss and batches", "Optimization", "Watching"
 UNTRAINED = "none"  # as a loss
 MAX_SEED = 2**32  # NumPy's generators take no more
 SELECTED_ON_TEST = (
@@ -129,7 +129,7 @@ class TrainSettings:
     pre_crop: int | None = _option(None, "Resize to this side before cropping, pixels.", DATA)
     image_size: int | None = _option(None, "Side of the network input, pixels.", DATA)
     flip: bool | None = _option(None, "Mirror training images at random.", DATA)
-    augment: str = _option("none", "Stronger augmentation: none, crop, colour or strong.", DATA)
+    augment: str = _option("none", "Stronger augmentation: none, crop, color or strong.", DATA)
     cache_images_gb: float = _option(2.0, "Keep decoded images in memory if they fit.", DATA)
 
     loss: str = _option("semi_hard_triplet", "Ranking loss, `all`, or `none` (untrained).", LOSS)
@@ -150,7 +150,7 @@ class TrainSettings:
     head: str = _option("direct", "Embedding head: direct or fc1024.", MODEL)
     pooling: str = _option("average", "Pooling before the head: average, gem or max.", MODEL)
     embedding_size: int = _option(128, "Width of the embedding.", MODEL)
-    normalize: bool | None = _option(None, "L2-normalise the embedding in training.", MODEL)
+    normalize: bool | None = _option(None, "L2-normalize the embedding in training.", MODEL)
     freeze_backbone: bool = _option(False, "Train the head on cached backbone features.", MODEL)
     freeze_batch_norm: bool = _option(True, "Keep pretrained batch statistics fixed.", MODEL)
     freeze_batch_norm_steps: int = _option(
@@ -200,23 +200,23 @@ class TrainSettings:
     distance: str = _option("cosine", "Distance of the evaluation.", WATCH)
     test_time: str = _option(
         "none",
-        "Test-time views: none, or centre, five_crop or average_pool, with or without +flip.",
+        "Test-time views: none, or center, five_crop or average_pool, with or without +flip.",
         WATCH,
     )
     test_time_mean: str = _option(
-        "normalised", "Mean over the views: normalised (to unit length) or plain.", WATCH
+        "normalized", "Mean over the views: normalized (to unit length) or plain.", WATCH
     )
 
     CHOICES: ClassVar[dict[str, tuple[str, ...]]] = {
         "schedule": ("constant", "polynomial", "cosine"),
         "optimizer": ("adam", "adamw", "momentum"),
-        "augment": ("none", "crop", "colour", "strong"),
+        "augment": ("none", "crop", "color", "strong"),
         "eval_split": ("none", "test", "validation"),
         "use_checkpoint": ("latest", "best"),
         "distribute": ("none", "mirrored"),
         "distance": ("cosine", "euclidean", "squared_euclidean", "cityblock"),
         "pooling": ("average", "gem", "max"),
-        "test_time_mean": ("normalised", "plain"),
+        "test_time_mean": ("normalized", "plain"),
     }
     LEAST: ClassVar[dict[str, int]] = {
         "steps": 1,
@@ -246,6 +246,7 @@ class TrainSettings:
         Raises:
             UserError: An unknown key; the message names the closest valid one.
         """
+        mapping = {k: _as_spelled_now(k, v) for k, v in mapping.items()}
         valid = {f.name for f in dataclasses.fields(cls)}
         for key in mapping:
             if key not in valid:
@@ -293,7 +294,7 @@ class TrainSettings:
             raise UserError(
                 "--chunk-size does not work with --distribute mirrored: drop one of the two"
             )
-        if self.test_time_mean != "normalised" and self.test_time == "none":
+        if self.test_time_mean != "normalized" and self.test_time == "none":
             raise UserError(
                 f"test_time_mean = {self.test_time_mean} needs test-time views: add --test-time"
             )
@@ -306,6 +307,19 @@ class TrainSettings:
                 "use_checkpoint = best needs in-training evaluation: add --eval-split test or "
                 "validation"
             )
+
+
+# Runs and files of 0.1.0 spell these values the British way.
+OLD_SPELLINGS = {"normalised": "normalized", "colour": "color", "centre": "center"}
+OLD_SPELLING_OF = ("augment", "test_time", "test_time_mean")
+
+
+def _as_spelled_now(name: str, value: object) -> object:
+    """Return a setting's value in today's spelling."""
+    if name in OLD_SPELLING_OF and isinstance(value, str):
+        for old, new in OLD_SPELLINGS.items():
+            value = value.replace(old, new)
+    return value
 
 
 def selected_on(settings: Mapping) -> str | None:

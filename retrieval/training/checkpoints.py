@@ -1,6 +1,6 @@
 """Checkpoints that survive ``kill -9``: written whole under a new name, then pointed to.
 
-``checkpoints/step-000500/`` holds ``model.weights.h5`` (Keras) and ``state.npz`` (optimiser and
+``checkpoints/step-000500/`` holds ``model.weights.h5`` (Keras) and ``state.npz`` (optimizer and
 loss variables); ``checkpoints/index.json`` names the latest and the best step.
 """
 
@@ -35,7 +35,7 @@ def save_checkpoint(
 
     Args:
         folder: The run's ``checkpoints`` folder.
-        model: The model in training, with its optimiser.
+        model: The model in training, with its optimizer.
         step: Steps taken so far.
         score: In-training evaluation (higher is better), or None if not evaluated here.
     """
@@ -57,7 +57,7 @@ def save_checkpoint(
 
 
 def restore_checkpoint(folder: Path, model: RankingModel) -> int:
-    """Load the latest checkpoint into the model, its optimiser and its loss.
+    """Load the latest checkpoint into the model, its optimizer and its loss.
 
     What a killed process was writing is removed: it would be published with the run.
 

@@ -16,7 +16,7 @@ from retrieval.settings.schema import TrainSettings
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What batches are drawn from: rows of the catalogue and, if frozen, their features."""
+    """What batches are drawn from: rows of the catalog and, if frozen, their features."""
 
     catalog: Catalog
     train: pd.DataFrame

@@ -23,7 +23,7 @@ def embed_test_split(
     *,
     progress: bool = True,
 ) -> tuple[np.ndarray, pd.DataFrame]:
-    """Embed every test item of the catalogue.
+    """Embed every test item of the catalog.
 
     Args:
         folder: The run folder with ``checkpoints/``.
@@ -33,7 +33,7 @@ def embed_test_split(
         progress: Show progress bars.
 
     Returns:
-        Embeddings float32 (n, D), and the catalogue rows they belong to.
+        Embeddings float32 (n, D), and the catalog rows they belong to.
     """
     rows = catalog.split("test")
     if settings.loss == UNTRAINED:

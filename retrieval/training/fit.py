@@ -1,4 +1,4 @@
-"""Train one run: batches, network, loss and optimiser into Keras' ``fit``."""
+"""Train one run: batches, network, loss and optimizer into Keras' ``fit``."""
 
 import contextlib
 from collections.abc import Callable
@@ -76,7 +76,7 @@ def fit(
 
 
 def build_ranking_model(settings: TrainSettings, data: TrainingData) -> RankingModel:
-    """Build network, loss and optimiser, all variables made, ready for ``fit`` or a restore."""
+    """Build network, loss and optimizer, all variables made, ready for ``fit`` or a restore."""
     width = None if data.features is None else data.features.shape[1]
     loss = get_loss(
         settings.loss, cross_batch_memory=memory_options(settings), **loss_options(settings)
@@ -224,7 +224,7 @@ def in_training_evaluation(
             return {}
         labels = data.held_out["label"].to_numpy()
         ks, distance = DATASETS[settings.dataset].ks, settings.distance
-        result = evaluate(held_out, labels, None, ks, distance, k_neighbours=10, n_bootstrap=0)
+        result = evaluate(held_out, labels, None, ks, distance, k_neighbors=10, n_bootstrap=0)
         return {name: result.metrics[name] for name in in_training_metrics(settings.dataset)}
 
     return run

@@ -5,7 +5,7 @@ v_p = W f_p + b, so the cosine similarity of two images is a double sum over pos
 of position p is <v_p, e'> / (P |e| |e'|). These parts add up to the similarity exactly (Stylianou,
 Souvenir and Pless 2019, "Visualizing Deep Similarity Networks", eq. 3). For any other network the
 parts are activation times gradient at the last feature map (Selvaraju 2017, Grad-CAM, without the
-averaging of gradients), which is an approximation and is labelled so.
+averaging of gradients), which is an approximation and is labeled so.
 """
 
 import dataclasses
@@ -63,7 +63,7 @@ class Inspector:
     linear: tuple[np.ndarray, np.ndarray] | None
 
     def load(self, paths: Sequence[str | Path], boxes: np.ndarray | None = None) -> np.ndarray:
-        """Read images as the network sees them; of test-time views, the centre.
+        """Read images as the network sees them; of test-time views, the center.
 
         Args:
             paths: Image files.

@@ -14,7 +14,7 @@ from retrieval.settings.schema import TrainSettings
 DRY_BATCH = 16
 FLOAT = 4  # bytes
 PREFETCHED = 4  # batches
-# Copies of every trainable weight that the optimiser keeps.
+# Copies of every trainable weight that the optimizer keeps.
 SLOTS = {"adam": 2, "adamw": 2, "momentum": 1}
 # What TensorFlow holds per operation of the graph, on a CPU, whatever the batch: measured.
 PER_OPERATION = 72_000
@@ -43,7 +43,7 @@ class Footprint:
     def fixed(self, settings: TrainSettings, *, chunked: bool) -> float:
         """Return the bytes that do not depend on how many images are embedded at a time."""
         batch = settings.classes_per_batch * settings.samples_per_class
-        # The weights, their gradients (in chunks also the sum so far), the optimiser's copies.
+        # The weights, their gradients (in chunks also the sum so far), the optimizer's copies.
         weights = self.weights * (2 + chunked + SLOTS[settings.optimizer])
         references = batch * (1 + settings.memory_batches)
         pairs = PAIR_MATRICES * FLOAT * batch * references
@@ -64,7 +64,7 @@ def estimate_training_memory(settings: TrainSettings) -> int:
     """Estimate what the training of a whole network takes beside what the program itself takes.
 
     Counted are the activations that are kept for the backward pass, for one batch or one chunk;
-    weights, gradients and the optimiser's copies; batches of images; the loss's matrices of
+    weights, gradients and the optimizer's copies; batches of images; the loss's matrices of
     pairs and the cross-batch memory; and TensorFlow's own memory per operation, as measured on a
     CPU. Not counted are images cached in memory (``cache_images_gb``) and weights of the loss.
 
@@ -105,7 +105,7 @@ def dry_run(settings: TrainSettings) -> Footprint:
         settings: Resolved settings of a training that does not freeze the backbone.
 
     Returns:
-        The footprint, for any batch, chunk size, loss and optimiser.
+        The footprint, for any batch, chunk size, loss and optimizer.
     """
     with tf.device("CPU:0"), mixed_precision(settings.mixed_precision):
         network = build_network(settings.with_(weights="none"))

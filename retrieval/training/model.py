@@ -46,8 +46,8 @@ def relative_spread(embeddings: tf.Tensor) -> tf.Tensor:
     the embeddings are so large that a loss would clip them (see :func:`losses.batch.bounded`): a
     loss stays finite then, and only this shows that the training has diverged.
     """
-    centred = embeddings - tf.reduce_mean(embeddings, axis=0, keepdims=True)
-    within = tf.reduce_mean(tf.reduce_sum(tf.square(centred), axis=1))
+    centered = embeddings - tf.reduce_mean(embeddings, axis=0, keepdims=True)
+    within = tf.reduce_mean(tf.reduce_sum(tf.square(centered), axis=1))
     squares = tf.reduce_sum(tf.square(embeddings), axis=1)
     total = tf.reduce_mean(squares)
     spread = tf.sqrt(within / tf.maximum(total, 1e-30))
@@ -152,7 +152,7 @@ class RankingModel(keras.Model):
         ranking_loss: ``loss(labels (B,), embeddings (B, D)) -> scalar``, or the name of one.
         freeze_steps: Steps during which the sub-model ``backbone`` stays as it is, its batch norms
             in inference mode.
-        freeze_batch_norm_steps: Steps during which its batch norms do: they normalise by their
+        freeze_batch_norm_steps: Steps during which its batch norms do: they normalize by their
             moving statistics, and these, scale and offset stay.
         multipliers: Learning rate of ``"backbone"`` and ``"loss"`` relative to the head's; default:
             1 and what the loss recommends.
@@ -195,7 +195,7 @@ class RankingModel(keras.Model):
 
     @property
     def trainable_variables(self) -> list:
-        """What is trained, in the order the optimiser keeps its moments: network, then loss."""
+        """What is trained, in the order the optimizer keeps its moments: network, then loss."""
         if not self.trainable:
             return []
         return [*self.network.trainable_variables, *self.loss_weights]
@@ -209,7 +209,7 @@ class RankingModel(keras.Model):
         weighted_metrics: None = None,
         **options: Any,
     ) -> None:
-        """Set the optimiser, and Keras' other options of ``compile``.
+        """Set the optimizer, and Keras' other options of ``compile``.
 
         The loss is the model's own already, and metrics of an embedding are those of
         :func:`retrieval.evaluate`: the parameters for them are refused with a UserError.
@@ -219,7 +219,7 @@ class RankingModel(keras.Model):
         super().compile(optimizer=optimizer, **options)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compile as the saved model was, with an optimiser ready for its saved moments."""
+        """Compile as the saved model was, with an optimizer ready for its saved moments."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.built:
             self.optimizer.build(self.trainable_variables)
@@ -260,7 +260,7 @@ class RankingModel(keras.Model):
         return {"loss": mean.result()}
 
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Take one optimiser step on a batch of (inputs (B, ...), labels (B,))."""
+        """Take one optimizer step on a batch of (inputs (B, ...), labels (B,))."""
         inputs, labels = checked_batch(data)
         batch = inputs.shape[0]  # may be unknown when the step is traced
         if self.chunk_size and (batch is None or batch > self.chunk_size):
@@ -307,7 +307,7 @@ class RankingModel(keras.Model):
         return Step(loss, replica_mean(gradients, replicas), embeddings)
 
     def _factors(self, variables: list) -> list:
-        """Return the learning rate of each variable relative to the optimiser's."""
+        """Return the learning rate of each variable relative to the optimizer's."""
         backbone = self.multipliers.get("backbone", 1.0)
         if self.freeze_steps:
             backbone *= tf.cast(self._released(self.freeze_steps), tf.float32)

@@ -1,4 +1,4 @@
-"""Optimisers by name, with weight decay, clipping and a learning rate per part of the model.
+"""Optimizers by name, with weight decay, clipping and a learning rate per part of the model.
 
 Learning-rate schedules by name.
 """
@@ -23,7 +23,7 @@ def build_optimizer(
     weight_decay: float = 0.0,
     clip_norm: float | None = None,
 ) -> keras.optimizers.Optimizer:
-    """Make a Keras optimiser.
+    """Make a Keras optimizer.
 
     Args:
         name: ``adam``, ``adamw`` or ``momentum`` (SGD with momentum 0.9).
@@ -33,7 +33,7 @@ def build_optimizer(
             sum over replicas, of which each must pass the mean (see :func:`replica_mean`).
 
     Returns:
-        The optimiser, not built yet.
+        The optimizer, not built yet.
 
     Raises:
         UserError: Unknown name.
@@ -48,7 +48,7 @@ def build_optimizer(
 
 
 def replica_mean(gradients: list, replicas: int) -> list:
-    """Return the mean over replicas of each gradient, to be passed to the optimiser.
+    """Return the mean over replicas of each gradient, to be passed to the optimizer.
 
     Keras sums gradients over replicas after it has clipped those of each, and looked whether they
     are finite (float16). Of equal gradients the sum is clipped as one device would have done.
@@ -70,17 +70,17 @@ def replica_mean(gradients: list, replicas: int) -> list:
 def apply_scaled(
     optimizer: keras.optimizers.Optimizer, gradients: list, variables: list, factors: list
 ) -> None:
-    """Take one optimiser step with a learning rate per variable.
+    """Take one optimizer step with a learning rate per variable.
 
     The step itself is scaled, weight decay included. Scaling gradients would do nothing under
-    Adam, which divides their scale out again. The optimiser's moments follow the gradient whatever
+    Adam, which divides their scale out again. The optimizer's moments follow the gradient whatever
     the factor, so a part that is held (factor 0) for a while starts with moments that fit.
 
     Args:
-        optimizer: A built optimiser.
+        optimizer: A built optimizer.
         gradients: One per variable.
         variables: What to update.
-        factors: Learning rate of each variable relative to the optimiser's; a number or a scalar
+        factors: Learning rate of each variable relative to the optimizer's; a number or a scalar
             tensor, which may change from step to step.
     """
     scaled = [
@@ -125,7 +125,7 @@ class WarmUp(LearningRateSchedule):
 def build_schedule(
     name: str, learning_rate: float, steps: int, *, warmup_steps: int = 0, power: float = 1.0
 ) -> float | LearningRateSchedule:
-    """Return a learning rate or a schedule for a Keras optimiser.
+    """Return a learning rate or a schedule for a Keras optimizer.
 
     Args:
         name: ``constant``; ``polynomial`` (to 1e-7, as the TF 1 baseline); ``cosine`` (to 0).

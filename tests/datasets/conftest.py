@@ -38,7 +38,7 @@ def below(folder):
 
 @pytest.fixture
 def photos(tmp_path):
-    """A catalogue of small photos: 3 train and 3 test classes of 4 images, in 2 groups."""
+    """A catalog of small photos: 3 train and 3 test classes of 4 images, in 2 groups."""
     root = write_classes(tmp_path / "photos", {f"kind {c}": 4 for c in "abcdef"})
     names = [f"kind {c}" for c in "abcdef" for _ in range(4)]
     labels = [n // 4 for n in range(24)]

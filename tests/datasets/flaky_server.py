@@ -5,9 +5,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class FlakyServer:
-    """Serves ``files``; each request pops its behaviour off ``script`` (default ``"ok"``).
+    """Serves ``files``; each request pops its behavior off ``script`` (default ``"ok"``).
 
-    Behaviours: ``ok``; ``drop`` (half of what was asked for, then the connection closes);
+    Behaviors: ``ok``; ``drop`` (half of what was asked for, then the connection closes);
     ``corrupt`` (one byte flipped); a number (that HTTP status and no body).
     """
 
@@ -34,10 +34,10 @@ class FlakyServer:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
                 outer.requests.append((self.path, self.headers.get("Range")))
-                behaviour = outer.script.pop(0) if outer.script else "ok"
+                behavior = outer.script.pop(0) if outer.script else "ok"
                 whole = outer.files.get(self.path.lstrip("/"))
-                if isinstance(behaviour, int) or whole is None:
-                    self.send_response(behaviour if isinstance(behaviour, int) else 404)
+                if isinstance(behavior, int) or whole is None:
+                    self.send_response(behavior if isinstance(behavior, int) else 404)
                     self.end_headers()
                     return
                 start = self._start()
@@ -50,9 +50,9 @@ class FlakyServer:
                 self.send_response(206 if start else 200)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                if behaviour == "corrupt":
+                if behavior == "corrupt":
                     body = body[:-1] + bytes([body[-1] ^ 1])
-                self.wfile.write(body[: len(body) // 2] if behaviour == "drop" else body)
+                self.wfile.write(body[: len(body) // 2] if behavior == "drop" else body)
 
             def _start(self):
                 asked = self.headers.get("Range") if outer.resumes else None

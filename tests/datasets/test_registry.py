@@ -23,7 +23,7 @@ def test_every_entry_is_complete():
         assert entry.how_to_get
         assert next(iter(inspect.signature(entry.load).parameters)) == "root"
         own = entry.n_images is None
-        assert own == (entry.n_classes is None) == (not entry.licence)
+        assert own == (entry.n_classes is None) == (not entry.license)
 
 
 def test_options_are_the_loaders_keywords():
@@ -68,7 +68,7 @@ def test_digits_are_written_on_first_use(tmp_path):
     assert load_catalog("digits", tmp_path / "digits").items.equals(items)
 
 
-def test_catalogue_columns_are_the_agreed_ones(tmp_path):
+def test_catalog_columns_are_the_agreed_ones(tmp_path):
     items = load_catalog("digits", tmp_path / "digits").items
     assert tuple(items.columns[:5]) == COLUMNS
     assert set(items.columns) <= set(COLUMNS) | set(OPTIONAL_COLUMNS)

@@ -104,7 +104,7 @@ def test_spaces_and_the_last_resort_font_are_left_out():
     assert 0x2003 not in face_characters("DejaVuSans")  # em space: a glyph without outline
 
 
-def test_drawn_images_are_grey_64_px_and_different_between_faces(full, few, tmp_path):
+def test_drawn_images_are_gray_64_px_and_different_between_faces(full, few, tmp_path):
     catalog = load_catalog("typefaces", tmp_path / "drawn")
     assert len(catalog) == sum(map(len, few.values()))
     images = {}
@@ -116,7 +116,7 @@ def test_drawn_images_are_grey_64_px_and_different_between_faces(full, few, tmp_
     assert not np.array_equal(images["U+0416/DejaVuSans.png"], images["U+0416/DejaVuSerif.png"])
 
 
-def test_the_catalogue_splits_by_alphabet(few, tmp_path):
+def test_the_catalog_splits_by_alphabet(few, tmp_path):
     items = load_catalog("typefaces", tmp_path / "drawn").items
     assert set(items.loc[items["split"] == "train", "label_name"]) == {
         "A U+0041 LATIN CAPITAL LETTER A",

@@ -16,7 +16,7 @@ def similarity(a, b, distance):
 
 
 def unit_rows(x):
-    """L2-normalised rows in float32; a zero row stays zero."""
+    """L2-normalized rows in float32; a zero row stays zero."""
     out = np.zeros(x.shape, np.float32)
     for i, row in enumerate(x.astype(np.float64)):
         norm = math.sqrt(math.fsum(v * v for v in row))

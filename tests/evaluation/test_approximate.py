@@ -30,7 +30,7 @@ def test_full_effort_equals_exact(index, distance, with_roles):
     assert found.n_without_positive == exact.protocol.n_without_positive
     for name, value in found.metrics.items():
         assert value == pytest.approx(exact.metrics[name], abs=0.002)
-    assert (found.neighbours != found.queries[:, None]).all()
+    assert (found.neighbors != found.queries[:, None]).all()
     assert str(found).startswith("APPROXIMATE recall@1")
 
 
@@ -39,7 +39,7 @@ def test_low_effort_is_reported_as_such():
     low = evaluate_approximately(x, labels, index="ivf", effort=1)
     high = evaluate_approximately(x, labels, index="ivf", effort=30)
     assert low.found < 0.8 < high.found
-    assert f"found {100 * low.found:.2f}% of the exact neighbours" in str(low)
+    assert f"found {100 * low.found:.2f}% of the exact neighbors" in str(low)
 
 
 def test_refusals():

@@ -45,7 +45,7 @@ def blobs(sizes, d=16, noise=1.0, seed=0, copies=1):
 
 
 def graph(x, codes, pool):
-    return search(x, codes, sides(len(x), None), "euclidean", seeding.NEIGHBOURS, pool=pool).ids
+    return search(x, codes, sides(len(x), None), "euclidean", seeding.NEIGHBORS, pool=pool).ids
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
@@ -146,10 +146,10 @@ def test_seeding_on_the_graph_is_as_good_as_exact_seeding(pool, name):
     assert inertia["graph"] <= inertia["random"] * 1.005
 
 
-def test_falls_back_to_exact_seeding_where_clusters_outgrow_a_neighbourhood():
+def test_falls_back_to_exact_seeding_where_clusters_outgrow_a_neighborhood():
     assert not seeding.graph_suits(5924, 128, 100, 64)  # CUB: exact is cheap
-    assert not seeding.graph_suits(60_502, 128, 1_000, 64)  # 60 a cluster, 32 neighbours
-    assert not seeding.graph_suits(60_502, 128, 11_316, 4)  # too few neighbours saved
+    assert not seeding.graph_suits(60_502, 128, 1_000, 64)  # 60 a cluster, 32 neighbors
+    assert not seeding.graph_suits(60_502, 128, 11_316, 4)  # too few neighbors saved
     assert seeding.graph_suits(60_502, 128, 11_316, 64)  # SOP
     assert seeding.graph_suits(26_830, 128, 3_985, 64)  # In-shop
 
@@ -163,7 +163,7 @@ def test_graph_or_not_is_used_in_evaluate(monkeypatch):
     whole = evaluate(x, codes, n_bootstrap=0)
     roles = np.where(np.arange(1000) % 2, "query", "gallery")
     parts = evaluate(x, codes, roles, n_bootstrap=0)  # makes the graph of all items itself
-    short = evaluate(x, codes, n_bootstrap=0, k_neighbours=5)
+    short = evaluate(x, codes, n_bootstrap=0, k_neighbors=5)
     assert len(calls) == 3
     np.testing.assert_array_equal(whole.clusters, parts.clusters)
     np.testing.assert_array_equal(whole.clusters, short.clusters)

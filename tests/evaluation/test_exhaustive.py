@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from retrieval.evaluation import evaluate
 from retrieval.evaluation.protocol import ROLES
 from retrieval.evaluation.search import block
-from retrieval.evaluation.search import plan as neighbours
+from retrieval.evaluation.search import plan as neighbors
 from retrieval.evaluation.search.distances import DISTANCES
 from tests.evaluation.oracle import evaluate_slowly
 
@@ -45,14 +45,14 @@ def test_equals_exhaustive_loops(distance, case, k, zero):
     x, labels, roles = case
     rule = "zero" if zero else "exclude"
     result = evaluate(
-        x, labels, roles, KS, distance, k_neighbours=k, no_positive=rule, kmeans="none",
+        x, labels, roles, KS, distance, k_neighbors=k, no_positive=rule, kmeans="none",
         n_bootstrap=0, threads=1,
     )  # fmt: skip
     values, lists, first = evaluate_slowly(x, labels, roles, KS, distance, zero)
     assert result.queries.tolist() == list(lists)
     for row, q in enumerate(lists):
         expected = [g for _, g in lists[q]][:k]
-        found = result.neighbours[row]
+        found = result.neighbors[row]
         assert found[: len(expected)].tolist() == expected
         assert (found[len(expected) :] == -1).all()
         assert (result.first_hit[row], result.first_hit_item[row]) == first[q]
@@ -82,22 +82,22 @@ def test_crowds_of_duplicates_are_ordered_by_index(
     """Ties beyond every buffer, several tiles, blocks and chunks: still the plain stable sort."""
     rng = np.random.default_rng(classes * k)
     x, labels = crowded(rng, 600, 3, classes)
-    monkeypatch.setattr(neighbours, "BLOCK", sizes[0])
+    monkeypatch.setattr(neighbors, "BLOCK", sizes[0])
     monkeypatch.setattr(block, "TILE", sizes[1])
-    monkeypatch.setattr(neighbours, "CHUNK_BYTES", 4000)
-    monkeypatch.setattr(neighbours, "GROUP_BYTES", 1 << 20)
-    monkeypatch.setattr(neighbours, "PAIRS", 5000)
+    monkeypatch.setattr(neighbors, "CHUNK_BYTES", 4000)
+    monkeypatch.setattr(neighbors, "GROUP_BYTES", 1 << 20)
+    monkeypatch.setattr(neighbors, "PAIRS", 5000)
     if on_disk:
         np.save(tmp_path / "x.npy", x)
         x = np.load(tmp_path / "x.npy", mmap_mode="r")
     result = evaluate(
-        x, labels, distance="squared_euclidean", k_neighbours=k, kmeans="none", n_bootstrap=0
+        x, labels, distance="squared_euclidean", k_neighbors=k, kmeans="none", n_bootstrap=0
     )
     exact = x.astype(int)
     apart = ((exact[:, None] - exact[None]) ** 2).sum(2)
     apart[np.arange(600), np.arange(600)] = 10**6
     order = np.argsort(apart, axis=1, kind="stable")[:, :599]
-    np.testing.assert_array_equal(result.neighbours[:, : min(k, 599)], order[:, :k])
+    np.testing.assert_array_equal(result.neighbors[:, : min(k, 599)], order[:, :k])
     hit = labels[order] == labels[:, None]
     some = hit.any(1)
     np.testing.assert_array_equal(result.first_hit, np.where(some, hit.argmax(1) + 1, 0))

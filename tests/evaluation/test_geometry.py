@@ -65,16 +65,16 @@ def test_spectral_decay_is_the_divergence_from_uniform(data):
 def test_hubness_is_the_skewness_of_k_occurrence(data):
     x, labels = data
     result = evaluate(x, labels, **QUIET)
-    counts = np.bincount(result.neighbours[:, :10].ravel(), minlength=120)
+    counts = np.bincount(result.neighbors[:, :10].ravel(), minlength=120)
     assert result.geometry["hubness"] == pytest.approx(stats.skew(counts))
     assert result.geometry["share_never_retrieved"] == (counts == 0).mean()
 
 
 @pytest.mark.parametrize("k", [0, 3])
-def test_the_card_is_the_same_however_few_neighbours_are_kept(data, k):
-    few, many = evaluate(*data, k_neighbours=k, **QUIET), evaluate(*data, **QUIET)
+def test_the_card_is_the_same_however_few_neighbors_are_kept(data, k):
+    few, many = evaluate(*data, k_neighbors=k, **QUIET), evaluate(*data, **QUIET)
     assert few.geometry == many.geometry
-    assert few.neighbours.tolist() == many.neighbours[:, :k].tolist()
+    assert few.neighbors.tolist() == many.neighbors[:, :k].tolist()
     assert few.similarities.shape == (len(data[0]), k)
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from retrieval.evaluation import evaluate
 from retrieval.evaluation.search import block
-from retrieval.evaluation.search import plan as neighbours
+from retrieval.evaluation.search import plan as neighbors
 from retrieval.evaluation.search.distances import DISTANCES
 
 QUIET = {"kmeans": "none", "n_bootstrap": 0}
@@ -21,7 +21,7 @@ def make(seed, n=80, d=6, classes=12):
 
 
 def same(a, b):
-    np.testing.assert_array_equal(a.neighbours, b.neighbours)
+    np.testing.assert_array_equal(a.neighbors, b.neighbors)
     np.testing.assert_array_equal(a.first_hit, b.first_hit)
     for name, value in a.metrics.items():
         np.testing.assert_allclose(b.metrics[name], value, rtol=1e-12, err_msg=name)
@@ -73,7 +73,7 @@ def test_threads_and_block_sizes_do_not_matter(monkeypatch, distance, collapse):
     x = np.ones((1, 40), np.float32) + np.float32(collapse) * x
     x[::7] = x[0]
     plain = evaluate(x, labels, distance=distance, threads=1, **QUIET)
-    monkeypatch.setattr(neighbours, "BLOCK", 37)
+    monkeypatch.setattr(neighbors, "BLOCK", 37)
     monkeypatch.setattr(block, "TILE", 101)
     other = evaluate(x, labels, distance=distance, threads=3, **QUIET)
     same(plain, other)
@@ -84,7 +84,7 @@ def test_float32_products_alone_would_rank_wrongly():
     """The case above is hard: ranking by a float32 product differs in most rows."""
     x, labels, _ = make(3, n=900, d=40, classes=9)
     x = np.ones((1, 40), np.float32) + np.float32(1e-6) * x
-    exact = evaluate(x, labels, distance="squared_euclidean", **QUIET).neighbours
+    exact = evaluate(x, labels, distance="squared_euclidean", **QUIET).neighbors
     product = x @ x.T
     squared = np.einsum("ij,ij->i", x, x)
     naive = squared[:, None] + squared - 2 * product

@@ -8,7 +8,7 @@ from retrieval.evaluation import evaluate
 from retrieval.evaluation.ranking import cmc, recall_at, score_ranks
 
 QUIET = {"kmeans": "none", "n_bootstrap": 0}
-BEYOND = [6, 7, 8, 9]  # ranks of the positives outside of the five neighbours that are given
+BEYOND = [6, 7, 8, 9]  # ranks of the positives outside of the five neighbors that are given
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_four_points_on_a_line():
     )
     assert result.first_hit.tolist() == [2, 3, 3, 2]
     assert result.first_hit_item.tolist() == [2, 3, 0, 1]
-    assert result.neighbours.tolist() == [
+    assert result.neighbors.tolist() == [
         [1, 2, 3, -1],
         [0, 2, 3, -1],
         [1, 3, 0, -1],
@@ -86,11 +86,11 @@ def test_four_points_on_a_line():
     assert result.metrics["median_first_hit"] == 2.5
 
 
-def test_a_duplicate_of_the_query_is_a_neighbour_and_the_query_is_not():
+def test_a_duplicate_of_the_query_is_a_neighbor_and_the_query_is_not():
     """Dropping the nearest item instead of the query's own index would give recall@1 = 0 here."""
     x = np.array([[1.0, 0], [1, 0], [0, 1], [0, 1]])
     result = evaluate(x, np.array([0, 1, 1, 1]), **QUIET)
-    assert result.neighbours[:, 0].tolist() == [1, 0, 3, 2]
+    assert result.neighbors[:, 0].tolist() == [1, 0, 3, 2]
     assert result.metrics["recall@1"] == pytest.approx(2 / 3)
 
 
@@ -117,7 +117,7 @@ def test_item_that_is_query_and_gallery_never_finds_itself():
     roles = np.array(["both", "query", "gallery", "both"])
     result = evaluate(x, np.array([0, 0, 0, 1]), roles, distance="euclidean", **QUIET)
     assert result.queries.tolist() == [0, 1, 3]
-    assert result.neighbours.tolist() == [[2, 3, -1], [0, 2, 3], [2, 0, -1]]
+    assert result.neighbors.tolist() == [[2, 3, -1], [0, 2, 3], [2, 0, -1]]
 
 
 def test_cmc_is_recall_at_every_k():
@@ -145,7 +145,7 @@ def test_cmc_is_recall_at_every_k():
         ({"ks": "15"}, "ks = '15': give several numbers"),
         ({"seed": -1}, "seed = -1: give a whole number from 0 to 4294967295"),
         ({"seed": 0.5}, "seed = 0.5: give a whole number from 0"),
-        ({"k_neighbours": 2.5}, "k_neighbours = 2.5: give a whole number of at least 0"),
+        ({"k_neighbors": 2.5}, "k_neighbors = 2.5: give a whole number of at least 0"),
         ({"labels": np.array([0, None, 1])}, "labels: row 1 is None: give every item its class"),
         ({"labels": np.array([0, 1, np.nan])}, "labels: row 2 is nan"),
         ({"labels": np.array([0, "a", 1], object)}, "labels mix types"),

@@ -5,7 +5,7 @@ import pytest
 from retrieval import TrainSettings, open_run
 from retrieval.experiment.pipeline import train
 from retrieval.models import conv4
-from tests.photos import write_colours
+from tests.photos import write_colors
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -20,7 +20,7 @@ def _apart_and_quick(tmp_path_factory):
 @pytest.fixture(scope="package")
 def settings(tmp_path_factory):
     """Settings of a run of 6 steps on eight classes of six 20 px images."""
-    root = write_colours(tmp_path_factory.mktemp("images"), seed=1, scale=40)
+    root = write_colors(tmp_path_factory.mktemp("images"), seed=1, scale=40)
     return TrainSettings(
         dataset="folder", data=str(root), backbone="conv4", weights="none", image_size=16,
         embedding_size=8, classes_per_batch=3, samples_per_class=2, steps=6, eval_every=3,

@@ -31,7 +31,7 @@ def history(path: Path) -> pd.DataFrame:
 
 
 def checkpoint(path: Path) -> list[np.ndarray]:
-    """Return the state of the run's latest checkpoint: optimiser, loss, random generators."""
+    """Return the state of the run's latest checkpoint: optimizer, loss, random generators."""
     latest = read_index(path / "checkpoints")["latest"]
     with np.load(step_folder(path / "checkpoints", latest) / "state.npz") as arrays:
         return [arrays[key] for key in sorted(arrays.files)]
@@ -57,7 +57,7 @@ def cut_off_at(monkeypatch, step: int):
 
 
 VARIANTS = {
-    "all of the optimiser": {
+    "all of the optimizer": {
         "optimizer": "adamw", "schedule": "cosine", "warmup_steps": 5, "weight_decay": 0.1,
         "clip_norm": 1.0, "backbone_multiplier": 0.1, "freeze_steps": 12, "augment": "strong",
         "pre_crop": 20,

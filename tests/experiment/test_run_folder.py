@@ -23,9 +23,9 @@ def test_a_run_folder_is_whole(run, settings):
     assert list(run.history["step"]) == list(range(1, 7))
     assert len(run.projection) == len(test)
     assert run.thumbnail(0) is not None
-    ids = run.neighbours("leave_one_out").ids
+    ids = run.neighbors("leave_one_out").ids
     assert len(ids) == len(test)
-    assert (ids != np.arange(len(test))[:, None]).all()  # no item is its own neighbour
+    assert (ids != np.arange(len(test))[:, None]).all()  # no item is its own neighbor
 
 
 def test_the_config_says_every_setting_that_was_used(run, settings):
@@ -47,10 +47,10 @@ def test_metrics_are_plain_json(run):
 
 
 def test_evaluating_again_gives_the_same_figures(run):
-    before, neighbours = files_of(run.path)["metrics.json"], run.neighbours("leave_one_out").ids
+    before, neighbors = files_of(run.path)["metrics.json"], run.neighbors("leave_one_out").ids
     evaluate_run(run.path, progress=False)
     assert files_of(run.path)["metrics.json"] == before
-    np.testing.assert_array_equal(open_run(run.path).neighbours("leave_one_out").ids, neighbours)
+    np.testing.assert_array_equal(open_run(run.path).neighbors("leave_one_out").ids, neighbors)
 
 
 def test_another_distance_is_named_in_the_figures_and_can_be_taken_back(run):

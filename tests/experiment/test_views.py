@@ -17,8 +17,8 @@ from retrieval.training.checkpoints import load_network
 from tests.experiment.helpers import files_of
 
 
-def mean_over_mirrors(path, settings, normalised: bool) -> np.ndarray:
-    """Embed the centre and its mirror image by hand."""
+def mean_over_mirrors(path, settings, normalized: bool) -> np.ndarray:
+    """Embed the center and its mirror image by hand."""
     catalog = load_catalog("folder", settings.data)
     settings = resolve(settings, catalog)
     if settings.loss == "none":
@@ -31,15 +31,15 @@ def mean_over_mirrors(path, settings, normalised: bool) -> np.ndarray:
     images = np.concatenate([np.asarray(batch) for batch in data])
     views = [np.asarray(network(x, training=False)) for x in (images, images[:, :, ::-1])]
     mean = (views[0] + views[1]) / 2
-    return mean / np.linalg.norm(mean, axis=1, keepdims=True) if normalised else mean
+    return mean / np.linalg.norm(mean, axis=1, keepdims=True) if normalized else mean
 
 
 @pytest.mark.parametrize("loss", ["npairs_loss", "none"])
-@pytest.mark.parametrize("mean", ["normalised", "plain"])
+@pytest.mark.parametrize("mean", ["normalized", "plain"])
 def test_views_are_averaged_as_asked_also_untrained(settings, tmp_path, loss, mean):
     settings = settings.with_(loss=loss, pre_crop=20, test_time="flip", test_time_mean=mean)
     run = open_run(train(settings, runs=tmp_path, progress=False))
-    expected = mean_over_mirrors(run.path, settings, mean == "normalised")
+    expected = mean_over_mirrors(run.path, settings, mean == "normalized")
     np.testing.assert_allclose(run.embeddings, expected, atol=1e-5)
     assert run.config["settings"]["test_time_mean"] == mean
 
@@ -51,7 +51,7 @@ def test_embedding_again_with_other_views_is_recorded(settings, run, tmp_path):
     again = open_run(path)
     stored = again.config["settings"]
     assert (stored["test_time"], stored["test_time_mean"]) == ("flip", "plain")
-    expected = mean_over_mirrors(path, settings, normalised=False)
+    expected = mean_over_mirrors(path, settings, normalized=False)
     np.testing.assert_allclose(again.embeddings, expected, atol=1e-5)
     before = files_of(path)
     with pytest.raises(UserError, match="five_crop cuts views of 16 px out of images of 16 px"):

@@ -1,4 +1,4 @@
-"""Random views and colours: inside the image, of the right size, each seed and step its own."""
+"""Random views and colors: inside the image, of the right size, each seed and step its own."""
 
 import numpy as np
 import pytest

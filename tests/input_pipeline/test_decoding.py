@@ -38,11 +38,11 @@ def test_every_format_gives_the_pixels_pillow_gives(tmp_path, mode, suffix):
     assert np.abs(found - wanted).max() <= (3 if suffix == "jpg" else 0)
 
 
-def test_sixteen_bit_grey_is_scaled_to_eight(tmp_path):
-    grey = np.arange(256, dtype=np.uint16).reshape(16, 16) * 257
-    Image.fromarray(grey).save(tmp_path / "grey.png")
-    found = read_square(str(tmp_path / "grey.png"), 16).numpy()
-    np.testing.assert_array_equal(found, np.repeat(grey[..., None] // 257, 3, axis=2))
+def test_sixteen_bit_gray_is_scaled_to_eight(tmp_path):
+    gray = np.arange(256, dtype=np.uint16).reshape(16, 16) * 257
+    Image.fromarray(gray).save(tmp_path / "gray.png")
+    found = read_square(str(tmp_path / "gray.png"), 16).numpy()
+    np.testing.assert_array_equal(found, np.repeat(gray[..., None] // 257, 3, axis=2))
 
 
 def test_the_suffix_does_not_matter(tmp_path):

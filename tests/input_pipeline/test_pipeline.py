@@ -15,7 +15,7 @@ SIDE = 24
 
 
 def save_noise(folder: Path, count: int, suffix: str = "png") -> list[str]:
-    """Images of noise, so that every crop and mirror image is recognised."""
+    """Images of noise, so that every crop and mirror image is recognized."""
     rng = np.random.default_rng(0)
     paths = [str(folder / f"{i}.{suffix}") for i in range(count)]
     for path in paths:
@@ -45,7 +45,7 @@ class TestEvaluation:
         np.testing.assert_array_equal(np.concatenate(found), pixels)
         assert found[0].dtype == np.uint8
 
-    def test_the_centre_is_cut_out_of_the_pre_crop(self, paths, pixels):
+    def test_the_center_is_cut_out_of_the_pre_crop(self, paths, pixels):
         found = next(eval_dataset(paths, size=16, pre_crop=SIDE).as_numpy_iterator())
         np.testing.assert_array_equal(found, pixels[:, 4:20, 4:20])
 
@@ -79,7 +79,7 @@ class TestTraining:
         (images, _), *_ = batches(paths, [[4] * 30], size=SIDE, flip=False)
         np.testing.assert_array_equal(images, np.repeat(pixels[4:5], 30, axis=0))
 
-    @pytest.mark.parametrize("augment", ["crop", "colour", "strong"])
+    @pytest.mark.parametrize("augment", ["crop", "color", "strong"])
     def test_stronger_augmentation_gives_every_image_its_own_view(self, paths, augment):
         (images, _), *_ = batches(paths, [[4] * 30], size=SIDE, augment=augment)
         assert images.shape == (30, SIDE, SIDE, 3)
@@ -97,7 +97,7 @@ class TestTraining:
 class TestSamePixelsAgain:
     ROWS = ((0, 1), (2, 3), (1, 2), (3, 6))
 
-    @pytest.mark.parametrize("augment", ["none", "crop", "colour", "strong"])
+    @pytest.mark.parametrize("augment", ["none", "crop", "color", "strong"])
     def test_after_a_resume_with_or_without_the_cache(self, paths, augment):
         options = {"size": 16, "pre_crop": 20, "augment": augment, "seed": 5}
         whole = batches(paths, self.ROWS * 4, **options)
@@ -217,7 +217,7 @@ class TestBadInput:
             eval_dataset(paths, size=24, pre_crop=20)
 
     def test_an_unknown_augmentation(self, paths):
-        with pytest.raises(UserError, match="did you mean 'colour'"):
+        with pytest.raises(UserError, match="did you mean 'color'"):
             batches(paths, [[0, 1]], size=8, augment="color")
 
 

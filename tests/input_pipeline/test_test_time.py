@@ -31,12 +31,12 @@ def cut(text, size):
 
 
 def test_flip_keeps_the_image_and_adds_its_mirror_image():
-    assert cut("flip", 2) == {"centre": [[11, 12], [21, 22]], "centre_flip": [[12, 11], [22, 21]]}
+    assert cut("flip", 2) == {"center": [[11, 12], [21, 22]], "center_flip": [[12, 11], [22, 21]]}
 
 
-def test_five_crops_are_the_centre_and_the_corners():
+def test_five_crops_are_the_center_and_the_corners():
     assert cut("five_crop", 2) == {
-        "centre": [[11, 12], [21, 22]],
+        "center": [[11, 12], [21, 22]],
         "top_left": [[0, 1], [10, 11]],
         "top_right": [[2, 3], [12, 13]],
         "bottom_left": [[20, 21], [30, 31]],
@@ -63,7 +63,7 @@ def test_other_views_have_the_size_of_the_network_s_input():
 
 
 class TestRefuses:
-    @pytest.mark.parametrize("text", ["five_crops", "flip+centr", "flip,centre", ""])
+    @pytest.mark.parametrize("text", ["five_crops", "flip+centr", "flip,center", ""])
     def test_an_unknown_view(self, text):
         with pytest.raises(UserError, match="unknown test-time view"):
             parse_views(text)
@@ -81,14 +81,14 @@ class TestRefuses:
             aggregate(np.zeros((1, 2, 3)), "median")
 
 
-def test_mean_and_normalised_mean():
+def test_mean_and_normalized_mean():
     embeddings = np.array([[[6.0, 0.0], [0.0, 8.0]]])
     np.testing.assert_allclose(aggregate(embeddings, "mean"), [[3, 4]])
-    np.testing.assert_allclose(aggregate(embeddings, "normalised_mean"), [[0.6, 0.8]])
+    np.testing.assert_allclose(aggregate(embeddings, "normalized_mean"), [[0.6, 0.8]])
 
 
 @given(st.integers(1, 10), st.integers(0, 2**32 - 1))
-def test_the_normalised_mean_ignores_the_order_of_views_and_has_unit_length(views, seed):
+def test_the_normalized_mean_ignores_the_order_of_views_and_has_unit_length(views, seed):
     random = np.random.default_rng(seed)
     embeddings = random.normal(size=(3, views, 8)).astype(np.float32)
     combined = aggregate(embeddings)

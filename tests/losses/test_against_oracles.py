@@ -82,8 +82,8 @@ PROXY_CASES = [
     ("proxy_nca", {}),
     ("proxy_nca", {"own_in_denominator": False, "temperature": 1.0}),
     ("proxy_anchor", {}),
-    ("soft_triple", {"centres_per_class": 2}),
-    ("soft_triple", {"centres_per_class": 1}),
+    ("soft_triple", {"centers_per_class": 2}),
+    ("soft_triple", {"centers_per_class": 1}),
 ]
 
 

@@ -95,7 +95,7 @@ def test_margin_loss_keeps_its_boundary_trainable():
     assert loss.learning_rate_multiplier == 10
 
 
-def test_fits_in_keras_and_serialises():
+def test_fits_in_keras_and_serializes():
     loss = memory("supervised_contrastive", temperature=0.5)
     model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(4)])
     model.compile("adam", loss=loss)

@@ -13,7 +13,7 @@ ANY_ORDER = [name for name, e in LOSSES.items() if e.layout == "any" and name !=
 ANY_LABELS = [name for name, e in LOSSES.items() if not e.needs_classes]
 
 seeds = st.integers(0, 2**32 - 1)
-labellings = st.lists(st.integers(0, 7), min_size=BATCH, max_size=BATCH).map(np.array)
+labelings = st.lists(st.integers(0, 7), min_size=BATCH, max_size=BATCH).map(np.array)
 few = settings(max_examples=8, deadline=None)
 
 
@@ -28,7 +28,7 @@ def assert_same(actual, wanted):
 
 @pytest.mark.parametrize("name", ANY_ORDER)
 @few
-@given(labels=labellings, seed=seeds)
+@given(labels=labelings, seed=seeds)
 def test_permuting_the_batch_permutes_the_gradient(name, labels, seed):
     x, order = points(seed), np.random.default_rng(seed).permutation(BATCH)
     value, (gradient, *_) = value_and_gradients(built(name), labels, x)
@@ -38,8 +38,8 @@ def test_permuting_the_batch_permutes_the_gradient(name, labels, seed):
 
 @pytest.mark.parametrize("name", ANY_LABELS)
 @few
-@given(labels=labellings, seed=seeds)
-def test_relabelling_changes_nothing(name, labels, seed):
+@given(labels=labelings, seed=seeds)
+def test_relabeling_changes_nothing(name, labels, seed):
     names = np.random.default_rng(seed).choice(2**62, size=8, replace=False)
     value, gradients = value_and_gradients(built(name), labels, points(seed))
     renamed, renamed_gradients = value_and_gradients(built(name), names[labels], points(seed))
@@ -49,7 +49,7 @@ def test_relabelling_changes_nothing(name, labels, seed):
 
 @pytest.mark.parametrize("name", [n for n in LOSSES if n != "margin_loss"])
 @few
-@given(labels=labellings, seed=seeds)
+@given(labels=labelings, seed=seeds)
 def test_rotating_the_space_rotates_the_gradient(name, labels, seed):
     turn, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(SIZE, SIZE)))
     turn = turn.astype(np.float32)
@@ -62,7 +62,7 @@ def test_rotating_the_space_rotates_the_gradient(name, labels, seed):
 
 @pytest.mark.parametrize("name", ["hard_triplet", "semi_hard_triplet", "lifted_loss"])
 @few
-@given(labels=labellings, seed=seeds)
+@given(labels=labelings, seed=seeds)
 def test_moving_all_points_changes_nothing(name, labels, seed):
     x = points(seed)
     value, gradients = value_and_gradients(built(name), labels, x)

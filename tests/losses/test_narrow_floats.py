@@ -77,7 +77,7 @@ def test_a_gradient_that_fits_is_scaled_as_any_other(factor):
     np.testing.assert_allclose(np.float32(gradient), wanted, rtol=2e-3, atol=1e-6)
 
 
-def test_a_scaled_loss_that_overflows_tells_its_optimiser():
+def test_a_scaled_loss_that_overflows_tells_its_optimizer():
     # A saturated gradient would be taken for a good one, and the scale for small enough.
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(4, dtype="float16")])

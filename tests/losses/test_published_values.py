@@ -19,7 +19,7 @@ def test_npairs_of_the_four_corners():
     )
 
 
-def test_npairs_regulariser_of_the_four_corners():
+def test_npairs_regularizer_of_the_four_corners():
     # 0.25 * 0.002 * (2 + 2) more.
     loss = get_loss("npairs_loss")
     value = loss(np.repeat(np.arange(4), 2), np.repeat(CORNERS, 2, axis=0))
@@ -28,7 +28,7 @@ def test_npairs_regulariser_of_the_four_corners():
 
 def test_cross_entropy_with_several_labels_per_row():
     targets = np.array([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1], [0, 0, 0, 1]], np.float32)
-    # TensorFlow Addons normalises the label products: rows [2,1,0,0]/3, [1,2,1,0]/4, ...
+    # TensorFlow Addons normalizes the label products: rows [2,1,0,0]/3, [1,2,1,0]/4, ...
     weights = targets @ targets.T
     weights /= weights.sum(axis=1, keepdims=True)
     losses = weighted_cross_entropy(tf.constant(CORNERS @ CORNERS.T), tf.constant(weights))

@@ -10,7 +10,7 @@ from retrieval.errors import UserError
 from retrieval.losses import LOSSES, check_loss_options, get_loss
 
 BASELINE = {
-    # name: normalised, P, K
+    # name: normalized, P, K
     "hard_triplet": (False, 20, 6),
     "semi_hard_triplet": (True, 20, 6),
     "lifted_loss": (False, 20, 6),
@@ -101,7 +101,7 @@ def test_unknown_names_say_which_are_valid():
         ("proxy_nca", {"own_in_denominator": 1}, "option own_in_denominator = 1: give true or"),
         ("fastap", {"bins": 10.5}, "option bins = 10.5: give a whole number of at least 1"),
         ("histogram", {"bins": 0}, "option bins = 0: give a whole number of at least 1"),
-        ("soft_triple", {"centres_per_class": 2.5}, "option centres_per_class = 2.5: give a whole"),
+        ("soft_triple", {"centers_per_class": 2.5}, "option centers_per_class = 2.5: give a whole"),
         ("arcface", {"seed": 0.5}, "option seed = 0.5: give a whole number of at least 0"),
         ("recall_at_k", {"ks": 5}, "option ks = 5: give a list of whole numbers"),
         ("recall_at_k", {"ks": [1, 2.5]}, "option ks = 2.5: give a whole number"),

@@ -29,7 +29,7 @@ def small_preset(tmp_path_factory):
     return folder
 
 
-def test_features_are_the_class_token_of_the_standardised_image(small_preset):
+def test_features_are_the_class_token_of_the_standardized_image(small_preset):
     backbone = build_backbone("dinov2_small", 56, weights=str(small_preset))
     pixels = photos(56).astype(np.float32)
     original = DINOV2Backbone.from_preset(str(small_preset), image_shape=(56, 56, 3))

@@ -36,7 +36,7 @@ def test_frozen_batch_norms_stay_as_they_are_and_the_rest_trains():
     assert not np.array_equal(backbone.get_layer("conv0").get_weights()[0], others)
 
 
-def test_frozen_batch_norms_normalise_in_training_as_at_test_time():
+def test_frozen_batch_norms_normalize_in_training_as_at_test_time():
     backbone = build_model("conv4", image_size=32).get_layer("backbone")
     at_test = backbone(IMAGES, training=False)
     assert not np.allclose(backbone(IMAGES, training=True), at_test, atol=1e-3)

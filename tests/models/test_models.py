@@ -114,10 +114,10 @@ def test_dense_kernels_start_orthogonal(name, size):
             assert not np.any(layer.bias)
 
 
-# Normalisation
+# Normalization
 
 
-def test_normalisation_divides_by_the_length():
+def test_normalization_divides_by_the_length():
     rows = np.array([[3, 4], [0, -2], [1e-3, 0], [3e18, 4e18]], np.float32)
     expected = [[0.6, 0.8], [0, -1], [1, 0], [0.6, 0.8]]
     np.testing.assert_allclose(run(L2Normalize(), rows), expected, rtol=1e-6)
@@ -205,7 +205,7 @@ def test_a_model_saved_to_a_file_embeds_as_before(tmp_path):
     ("mistake", "message"),
     [
         (lambda path: build_backbone("conv5"), "did you mean 'conv4'"),
-        (lambda path: build_head("direct_normalise", 4), "did you mean 'direct_normalize'"),
+        (lambda path: build_head("direct_normalize", 4), "did you mean 'direct_normalize'"),
         (lambda path: build_model("conv4", pooling="mean"), "unknown pooling 'mean'"),
         (lambda path: build_backbone("conv4", weights=f"{path}/a.keras"), "no such weights file"),
         (lambda path: build_backbone("conv4", weights=__file__), "unknown format of weights"),

@@ -25,8 +25,8 @@ def make_run(root, name, *, noise, seed=0, loss=None, training_seed=0, classes=C
     """A real run from synthetic embeddings; with ``loss``, as if trained."""
     rng = np.random.default_rng(seed)
     labels = np.repeat(np.arange(classes), EACH)
-    centres = np.random.default_rng(99).standard_normal((classes, 16))
-    x = centres[labels] + noise * rng.standard_normal((len(labels), 16))
+    centers = np.random.default_rng(99).standard_normal((classes, 16))
+    x = centers[labels] + noise * rng.standard_normal((len(labels), 16))
     np.save(root / "e.npy", x.astype(np.float32))
     frame = pd.DataFrame({"path": [f"{i}.jpg" for i in range(len(labels))], "label": labels})
     frame.to_csv(root / "i.csv", index=False)

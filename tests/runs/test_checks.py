@@ -39,11 +39,11 @@ def test_what_pages_read_is_checked_when_a_run_is_opened(made, file, keys, to, r
     assert "\n" not in opening(made)
 
 
-def test_every_protocol_needs_its_neighbours_not_the_primary_alone(made):
+def test_every_protocol_needs_its_neighbors_not_the_primary_alone(made):
     assert made.metrics["primary"] == "query_gallery"
     arrays = dict(np.load(made.path / "neighbours.npz"))
     np.savez(made.path / "neighbours.npz", **{k: v for k, v in arrays.items() if "leave" not in k})
-    assert "no neighbours under protocol 'leave_one_out'" in opening(made)
+    assert "no neighbors under protocol 'leave_one_out'" in opening(made)
     arrays["leave_one_out/first_hit_item"] = arrays["leave_one_out/first_hit_item"] + 1000
     np.savez(made.path / "neighbours.npz", **arrays)
     assert "'leave_one_out' does not fit items.parquet" in opening(made)
@@ -56,7 +56,7 @@ def test_labels_that_are_no_numbers_are_refused(made):
 
 def test_a_newer_schema_is_told_before_its_other_files_are_missed(made):
     edit(made.path, "config.yaml", "schema", to=2)
-    (made.path / "neighbours.npz").rename(made.path / "neighbours.zarr")
+    (made.path / "neighbours.npz").rename(made.path / "neighbors.zarr")
     assert "schema 2 is newer than this version's 1; update the workbench" in opening(made)
 
 

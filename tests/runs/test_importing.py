@@ -49,7 +49,7 @@ def test_import_makes_a_run(tmp_path, good):
     expected = evaluate(np.load(good[0]), run.items["label"].to_numpy())
     assert run.result()["metrics"]["recall@1"]["value"] == expected.metrics["recall@1"]
     assert run.metrics["primary"] == "leave_one_out"
-    np.testing.assert_array_equal(run.neighbours().ids, expected.neighbours)
+    np.testing.assert_array_equal(run.neighbors().ids, expected.neighbors)
     assert run.thumbnail(0)[:4] == b"RIFF"
     assert len(run.projection) == 4
     message = refused(import_run, path, [good], image_root=tmp_path)
@@ -72,7 +72,7 @@ def test_queries_and_gallery_in_separate_files(tmp_path):
     counts = [entry[k] for k in ("n_queries", "n_gallery", "n_without_positive")]
     assert counts == [3, 4, 1]
     assert run.metrics["primary"] == "query_gallery"
-    assert run.neighbours().ids.min(initial=9, where=run.neighbours().ids >= 0) >= 3
+    assert run.neighbors().ids.min(initial=9, where=run.neighbors().ids >= 0) >= 3
 
 
 @pytest.mark.parametrize(

@@ -62,13 +62,13 @@ def make_folder(path, n=4):
 def test_a_whole_run_opens_and_its_arrays_cannot_be_changed(tmp_path):
     run = open_run(make_folder(tmp_path / "birds" / "npairs_loss"))
     assert (run.dataset, run.name, len(run.items)) == ("birds", "npairs_loss", 4)
-    assert run.neighbours().ids.shape == (4, 1)
+    assert run.neighbors().ids.shape == (4, 1)
     with pytest.raises(ValueError, match="read-only"):
-        run.neighbours().ids[0] = 1
+        run.neighbors().ids[0] = 1
     with pytest.raises(ValueError, match="read-only"):
         run.embeddings[0] = 1
-    with pytest.raises(UserError, match="no neighbours under protocol 'query_gallery'"):
-        run.neighbours("query_gallery")
+    with pytest.raises(UserError, match="no neighbors under protocol 'query_gallery'"):
+        run.neighbors("query_gallery")
     assert run.thumbnail(0) is None
     assert run.projection is None
 

@@ -8,7 +8,7 @@ from retrieval.settings.schema import TrainSettings, selected_on
 
 
 def test_settings_survive_yaml():
-    settings = TrainSettings(loss="npairs_loss", loss_options={"regulariser": 0.0}, steps=7)
+    settings = TrainSettings(loss="npairs_loss", loss_options={"regularizer": 0.0}, steps=7)
     text = yaml.safe_dump(settings.to_mapping())
     assert TrainSettings.from_mapping(yaml.safe_load(text)) == settings
 

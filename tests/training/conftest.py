@@ -4,13 +4,13 @@ import pytest
 import yaml
 
 from retrieval import TrainSettings
-from tests.photos import write_colours
+from tests.photos import write_colors
 
 
 @pytest.fixture(scope="package")
 def shapes(tmp_path_factory):
-    """Eight classes of six 20 px images: noise around a colour of the class."""
-    return write_colours(tmp_path_factory.mktemp("shapes"), seed=0, scale=30)
+    """Eight classes of six 20 px images: noise around a color of the class."""
+    return write_colors(tmp_path_factory.mktemp("shapes"), seed=0, scale=30)
 
 
 @pytest.fixture(scope="package")

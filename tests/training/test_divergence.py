@@ -130,6 +130,6 @@ def test_float16_scales_its_loss_and_continues(tiny, tmp_path, monkeypatch):
     assert np.isfinite(whole.history["loss"]).all()
     assert whole.history["loss"].iloc[-4:].mean() != whole.history["loss"].iloc[:4].mean()
     with np.load(whole.path / "checkpoints" / "step-000016" / "state.npz") as arrays:
-        # The scale of the loss, 2 ** 15 to begin with, is part of the optimiser's state.
+        # The scale of the loss, 2 ** 15 to begin with, is part of the optimizer's state.
         assert any(arrays[k].shape == () and arrays[k] >= 2.0**10 for k in arrays.files)
     assert whole.embeddings.dtype == np.float32

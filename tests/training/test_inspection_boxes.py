@@ -11,7 +11,7 @@ from retrieval.datasets.catalog import crop_boxes
 from retrieval.datasets.placeholder import write_standin
 from retrieval.experiment.pipeline import train
 from retrieval.training.inspection import open_inspector
-from tests.photos import write_colours
+from tests.photos import write_colors
 from workbench.data import network
 
 pytestmark = pytest.mark.usefixtures("module_cache")
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("module_cache")
 @pytest.fixture(scope="module")
 def birds(tmp_path_factory):
     """A stand-in of CUB: four classes of three 60 x 40 px images, boxes 45 x 30 px."""
-    root = write_colours(
+    root = write_colors(
         tmp_path_factory.mktemp("photos"), seed=0, scale=80, classes=4, each=3, size=(60, 40)
     )
     target = tmp_path_factory.mktemp("data") / "cub200"

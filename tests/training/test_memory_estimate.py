@@ -84,7 +84,7 @@ def test_a_tensor_counts_from_where_it_is_made_to_where_it_is_last_read():
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_every_optimiser_says_how_often_it_copies_the_weights(name):
+def test_every_optimizer_says_how_often_it_copies_the_weights(name):
     weights, optimizer = keras.Variable(tf.zeros((10,))), build_optimizer(name, 0.1)
     optimizer.build([weights])
     assert sum(v.shape == (10,) for v in optimizer.variables) == SLOTS[name]

@@ -58,7 +58,7 @@ def test_a_loaded_model_is_equal_and_trains_on_as_the_saved_one_would(name, tmp_
     value = model.evaluate(INPUTS, LABELS, batch_size=16, verbose=0)
     assert value > 0
     assert again.evaluate(INPUTS, LABELS, batch_size=16, verbose=0) == pytest.approx(value)
-    # The optimiser's moments, the memory and the draws are those of the saved model too.
+    # The optimizer's moments, the memory and the draws are those of the saved model too.
     assert losses_of(again, 3) == pytest.approx(losses_of(model, 3), rel=1e-4)
 
 

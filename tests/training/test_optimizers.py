@@ -1,4 +1,4 @@
-"""Optimisers by name: decay, clipping, a learning rate per part, a part held for a while."""
+"""Optimizers by name: decay, clipping, a learning rate per part, a part held for a while."""
 
 import keras
 import numpy as np
@@ -25,7 +25,7 @@ def walk(name, factors, gradient=1.0, **options) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-class TestEveryOptimiser:
+class TestEveryOptimizer:
     def test_walks_against_the_gradient(self, name):
         assert (np.diff(walk(name, [1.0] * 5), axis=0, prepend=1.0) < -1e-3).all()
 

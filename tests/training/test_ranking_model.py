@@ -68,7 +68,7 @@ def test_held_batch_norms_stay_as_they_are_while_the_rest_of_the_backbone_trains
 
 @pytest.mark.parametrize("chunk_size", [0, 7])
 @pytest.mark.parametrize("option", ["freeze_steps", "freeze_batch_norm_steps"])
-def test_held_batch_norms_normalise_by_their_moving_statistics(option, chunk_size):
+def test_held_batch_norms_normalize_by_their_moving_statistics(option, chunk_size):
     norm = keras.layers.BatchNormalization()
     loss = get_loss("hard_triplet", margin=5.0)
     model = RankingModel(network(norm), loss, chunk_size=chunk_size, **{option: 1})

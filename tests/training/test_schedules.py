@@ -51,7 +51,7 @@ def test_warm_up_is_part_of_the_steps_and_never_exceeds_the_base_rate(name):
     assert rates[50] == pytest.approx({"constant": 2.0, "polynomial": 1e-7, "cosine": 0.0}[name])
 
 
-def test_a_schedule_survives_being_saved_with_its_optimiser():
+def test_a_schedule_survives_being_saved_with_its_optimizer():
     optimizer = keras.optimizers.Adam(build_schedule("cosine", 1.0, 30, warmup_steps=10))
     again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
     for step in (0, 5, 20, 30):

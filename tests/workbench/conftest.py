@@ -54,7 +54,7 @@ def photo_root(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def photos(photo_root):
-    """Catalogue of 216 crops of two real photographs, 36 classes."""
+    """Catalog of 216 crops of two real photographs, 36 classes."""
     return photo_tiles(photo_root)
 
 

@@ -21,9 +21,9 @@ def break_run(path, how: str) -> None:
         (path / "metrics.json").write_text(json.dumps(metrics | {"schema": 99}))
     elif how == "metrics are a list":
         (path / "metrics.json").write_text("[]")
-    elif how == "damaged neighbours":
+    elif how == "damaged neighbors":
         (path / "neighbours.npz").write_bytes(b"PK nothing")
-    elif how == "neighbours outside":
+    elif how == "neighbors outside":
         arrays = dict(np.load(path / "neighbours.npz"))
         arrays["query_gallery/ids"] = arrays["query_gallery/ids"] + 1000
         np.savez(path / "neighbours.npz", **arrays)

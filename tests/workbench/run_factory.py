@@ -1,4 +1,4 @@
-"""Build small, true run folders for the app's tests: real photographs, real nearest neighbours."""
+"""Build small, true run folders for the app's tests: real photographs, real nearest neighbors."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from sklearn.datasets import load_sample_images
 
 from retrieval.evaluation import evaluate
 from retrieval.files import write_json
-from retrieval.runs.run import Neighbours
+from retrieval.runs.run import Neighbors
 from retrieval.runs.store import write_config
 from retrieval.runs.thumbnails import write_thumbnails
 
@@ -53,7 +53,7 @@ def photo_tiles(folder: Path, seed: int = 0) -> pd.DataFrame:
 
 
 def pixel_embeddings(paths: list[str], *, size: int = 8, noise: float = 0.0, seed: int = 0):
-    """Embed by tiny image and colour histogram; ``noise`` makes a worse 'loss'."""
+    """Embed by tiny image and color histogram; ``noise`` makes a worse 'loss'."""
     rows = []
     for path in paths:
         with Image.open(path) as image:
@@ -138,8 +138,8 @@ def _write_evaluation(path: Path, items: pd.DataFrame, embeddings: np.ndarray, t
     arrays, results = {}, []
     for name, (sides, shown) in protocols.items():
         result = evaluate(embeddings, labels, sides, n_bootstrap=200)
-        for field in Neighbours.FIELDS:
-            arrays[f"{name}/{field}"] = getattr(result, "neighbours" if field == "ids" else field)
+        for field in Neighbors.FIELDS:
+            arrays[f"{name}/{field}"] = getattr(result, "neighbors" if field == "ids" else field)
         entry = result.to_dict()
         entry["protocol"] |= {"title": shown, "dataset": path.parent.name, "split": "test"}
         results.append(entry)

@@ -12,13 +12,13 @@ Nearest three of each, written as row:similarity, wrong ones in brackets:
 
 import numpy as np
 
-from retrieval.runs.run import Neighbours
+from retrieval.runs.run import Neighbors
 
 LABELS = np.array([0, 0, 1, 1, 1, 2])
 
 
-def neighbours() -> Neighbours:
-    return Neighbours(
+def neighbors() -> Neighbors:
+    return Neighbors(
         protocol="leave_one_out",
         queries=np.arange(6, dtype=np.int32),
         ids=np.array(

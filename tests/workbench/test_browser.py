@@ -130,12 +130,12 @@ def test_the_selection_travels_across_pages(page, server):
     visit(page, f"{server}/retrieval?a=contrastive_loss-s1&item=12")
     page.get_by_test_id("stSidebarNav").get_by_text("Embedding map").click()
     expect(page.locator("h1")).to_have_text("Embedding map")
-    expect(page.locator(".st-key-neighbours .card.query[data-row='12']")).to_be_visible()
+    expect(page.locator(".st-key-neighbors .card.query[data-row='12']")).to_be_visible()
     expect_parameter(page, "a", "contrastive_loss-s1")
     expect_parameter(page, "item", "12")
 
 
-def test_dark_mode_and_signs_beside_colours(browser, server):
+def test_dark_mode_and_signs_beside_colors(browser, server):
     context = browser.new_context(viewport={"width": 1440, "height": 1000}, color_scheme="dark")
     page = visit(context.new_page(), f"{server}/retrieval?a=lifted_loss-s0")
     background = page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor")

@@ -62,7 +62,7 @@ def hover(page: Page, x: float, y: float) -> None:
     page.mouse.move(x, y, steps=4)
 
 
-def test_hover_shows_the_image_and_a_click_its_neighbours(page, server):
+def test_hover_shows_the_image_and_a_click_its_neighbors(page, server):
     told: list[str] = []
     page.on("console", lambda message: told.append(message.text))
     visit(page, f"{server}/map")
@@ -80,8 +80,8 @@ def test_hover_shows_the_image_and_a_click_its_neighbours(page, server):
         " if (i && i.naturalWidth > 0) return true; } return false; }"
     )
     page.mouse.click(x, y)
-    expect(page.locator(f".st-key-neighbours .card.query[data-row='{shown}']")).to_be_visible()
-    assert loaded(page, ".st-key-neighbours")
+    expect(page.locator(f".st-key-neighbors .card.query[data-row='{shown}']")).to_be_visible()
+    assert loaded(page, ".st-key-neighbors")
     expect_parameter(page, "item", str(shown))
     page.mouse.move(5, 5)
     expect(panel).to_be_hidden()
@@ -91,17 +91,17 @@ def test_hover_and_click_work_in_three_dimensions(page, server):
     visit(page, f"{server}/map?layout=PCA+3-D")
     page.wait_for_function(f"document.querySelector('{MAP}')?._fullLayout?.scene?._scene?.glplot")
     box = page.locator(MAP).bounding_box()
-    centre = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    center = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     panel = page.locator(".hover-card")
     for step in range(400):  # points have no known pixel: sweep until one is met
-        page.mouse.move(centre[0] - 150 + 8 * (step % 40), centre[1] - 50 + 12 * (step // 40))
+        page.mouse.move(center[0] - 150 + 8 * (step % 40), center[1] - 50 + 12 * (step // 40))
         page.wait_for_timeout(150)  # longer than a pointer must rest
         if panel.is_visible():
             break
     expect(panel).to_be_visible()
     page.mouse.down()
     page.mouse.up()
-    expect(page.locator(".st-key-neighbours .card.query")).to_be_visible()
+    expect(page.locator(".st-key-neighbors .card.query")).to_be_visible()
 
 
 RINGS = """() => {
@@ -120,7 +120,7 @@ def test_what_is_found_and_selected_is_ringed_in_three_dimensions(page, server):
     box = page.locator(MAP).bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.mouse.move(x, y)
-    page.mouse.wheel(0, -400)  # nearer: longer lines to the neighbours
+    page.mouse.wheel(0, -400)  # nearer: longer lines to the neighbors
     page.wait_for_function(f"before => ({RINGS})() !== before", arg=before)
 
 
@@ -128,7 +128,7 @@ def test_what_is_found_and_selected_is_ringed_in_three_dimensions(page, server):
 # selected one is seen through all of them. Drawn without Plotly.
 INK = """n => {
     const rows = [...Array(n).keys()];
-    const data = { found: rows, selected: null, neighbours: [[]] };
+    const data = { found: rows, selected: null, neighbors: [[]] };
     const inks = () => ["rgb(0, 0, 0)", "rgb(255, 255, 255)"];
     const chart = new Chart("map", 0, { data, inks, linked: () => [] });
     chart.node = { _fullLayout: { width: 100, height: 100 } };
@@ -182,9 +182,9 @@ def test_a_lasso_from_a_point_back_to_it_shows_what_it_holds_and_is_no_click(pag
     cards = page.locator(".st-key-lasso .card").all()
     rows = {int(card.get_attribute("data-row")) for card in cards}
     assert rows <= set(picked)
-    page.locator(".st-key-colour input").click()  # in another colour, the same items are lassoed
+    page.locator(".st-key-color input").click()  # in another color, the same items are lassoed
     page.get_by_role("option", name="Rank of the first hit").click()
-    expect_parameter(page, "colour", "Rank+of+the+first+hit")
+    expect_parameter(page, "color", "Rank+of+the+first+hit")
     page.wait_for_timeout(1000)
     cards = page.locator(".st-key-lasso .card").all()
     assert {int(card.get_attribute("data-row")) for card in cards} == rows
@@ -194,7 +194,7 @@ def test_two_maps_are_linked_and_each_tells_what_its_run_found(page, server, run
     runs = [
         Run(runs_root / "photos" / f"{loss}-s0") for loss in ("semi_hard_triplet", "lifted_loss")
     ]
-    a, b = (run.neighbours("query_gallery") for run in runs)
+    a, b = (run.neighbors("query_gallery") for run in runs)
     row = int(a.queries[(a.first_hit == 1) & (b.first_hit > 1)][0])
     visit(page, f"{server}/compare?b=lifted_loss-s0&compared=Two+maps")
     point(page, MAP_A, 0)
@@ -207,9 +207,9 @@ def test_two_maps_are_linked_and_each_tells_what_its_run_found(page, server, run
         )
         assert page.evaluate(RINGED, other)  # the same item is ringed on the other map
     page.mouse.click(x, y)
-    expect(page.locator(f".st-key-both_neighbours .card.query[data-row='{row}']")).to_be_visible()
-    expect(page.locator(".st-key-both_neighbours button.card")).to_have_count(20)
-    assert loaded(page, ".st-key-both_neighbours")
+    expect(page.locator(f".st-key-both_neighbors .card.query[data-row='{row}']")).to_be_visible()
+    expect(page.locator(".st-key-both_neighbors button.card")).to_have_count(20)
+    assert loaded(page, ".st-key-both_neighbors")
     expect_parameter(page, "item", str(row))
 
 

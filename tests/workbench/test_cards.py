@@ -65,7 +65,7 @@ def test_a_name_wider_than_its_card_ends_in_an_ellipsis_and_is_whole_on_hover(pa
     assert page.locator(".card").get_attribute("title").startswith("x" * 300)
 
 
-def test_a_chosen_card_has_a_ring_in_the_colour_of_text_whatever_its_mark(page):
+def test_a_chosen_card_has_a_ring_in_the_color_of_text_whatever_its_mark(page):
     draw(page, [{"row": 0, "src": "data:,", "label": "a", "mark": "hit", "kind": "chosen"}])
     ring = page.locator(".frame").evaluate("f => getComputedStyle(f).boxShadow")
     assert INK in ring

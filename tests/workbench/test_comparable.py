@@ -16,7 +16,7 @@ def runs(make_run, monkeypatch) -> dict[str, Run]:
     losses = {"one": "semi_hard_triplet", "two": "lifted_loss", "three": "npairs_loss"}
     made = {name: make_run(name, loss=loss) for name, loss in losses.items()}
     for number in (0, 1):
-        for fact, value in (("distance", "euclidean"), ("normalised", False)):
+        for fact, value in (("distance", "euclidean"), ("normalized", False)):
             keys = ("results", number, "protocol", fact)
             edit(made["three"].path, "metrics.json", *keys, to=value)
     monkeypatch.setenv("RETRIEVAL_RUNS", str(made["one"].path.parents[1]))
@@ -33,8 +33,8 @@ def test_the_difference_is_named(runs, make_run, photos):
     fewer = make_run("fewer", items=photos.iloc[:-6])
     assert why(fewer, runs["one"]) == "other items"
     assert why(fewer, runs["three"]) == "cosine distance, other items"
-    relabelled = make_run("relabelled", items=photos.assign(path=photos["path"] + "x"))
-    assert why(relabelled, runs["one"]) == "other items"
+    relabeled = make_run("relabeled", items=photos.assign(path=photos["path"] + "x"))
+    assert why(relabeled, runs["one"]) == "other items"
 
 
 @pytest.mark.parametrize(

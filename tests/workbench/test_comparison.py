@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.workbench.small import LABELS, neighbours
+from tests.workbench.small import LABELS, neighbors
 from workbench.analysis import comparison
 
 
 @pytest.fixture
 def outcome() -> comparison.Comparison:
     # Run B answers query 0 and misses query 3; all else is as under run A.
-    b = dataclasses.replace(neighbours(), first_hit=np.array([1, 1, 3, 2, 1, 0], np.int32))
-    return comparison.compare(neighbours(), b, LABELS, k=3)
+    b = dataclasses.replace(neighbors(), first_hit=np.array([1, 1, 3, 2, 1, 0], np.int32))
+    return comparison.compare(neighbors(), b, LABELS, k=3)
 
 
 def test_queries_without_a_possible_hit_are_left_out(outcome):
@@ -59,8 +59,8 @@ def test_a_class_on_which_all_agree_has_an_interval_around_zero():
 def test_overlap_ignores_order_and_padding():
     a = np.array([[1, 2, 3], [1, 2, 3], [1, 2, -1], [-1, -1, -1]])
     b = np.array([[3, 2, 1], [4, 5, 6], [2, 9, -1], [-1, -1, -1]])
-    assert comparison.neighbour_overlap(a, b, 3).tolist() == [1, 0, 0.5, 0]
-    assert comparison.neighbour_overlap(a, b, 1).tolist() == [0, 0, 0, 0]
+    assert comparison.neighbor_overlap(a, b, 3).tolist() == [1, 0, 0.5, 0]
+    assert comparison.neighbor_overlap(a, b, 1).tolist() == [0, 0, 0, 0]
 
 
 def test_runs_with_other_items_are_told_apart(make_run, photos):
@@ -68,8 +68,8 @@ def test_runs_with_other_items_are_told_apart(make_run, photos):
     assert comparison.difference_of_items(first, make_run("second")) is None
     fewer = make_run("fewer", items=photos.iloc[:-6])
     assert comparison.difference_of_items(first, fewer) == "first has 216 items, fewer has 210"
-    relabelled = photos.assign(label=np.where(photos.index == 7, 0, photos["label"]))
-    other = make_run("relabelled", items=relabelled)
-    assert "1 items have another label; first row 7: 1 in first, 0 in relabelled" in (
+    relabeled = photos.assign(label=np.where(photos.index == 7, 0, photos["label"]))
+    other = make_run("relabeled", items=relabeled)
+    assert "1 items have another label; first row 7: 1 in first, 0 in relabeled" in (
         comparison.difference_of_items(first, other)
     )

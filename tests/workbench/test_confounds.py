@@ -11,7 +11,7 @@ from workbench.layout.theme import plain
 
 @pytest.fixture
 def runs(make_run, monkeypatch) -> dict[str, Run]:
-    """Three losses, each with the batch and the normalisation recommended for it."""
+    """Three losses, each with the batch and the normalization recommended for it."""
     made = {}
     for number, loss in enumerate(("lifted_loss", "npairs_loss", "angular_loss")):
         run = make_run(loss, loss=loss, seed=number)

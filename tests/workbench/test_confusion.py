@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.workbench.small import LABELS, neighbours
+from tests.workbench.small import LABELS, neighbors
 from workbench import figures
 from workbench.analysis import failures
 
@@ -12,7 +12,7 @@ LONG = "Tropicana Golden Grapefruit Juice without pulp"
 
 
 def drawn(names: dict[int, str], **options):
-    table = failures.query_table(neighbours(), LABELS)
+    table = failures.query_table(neighbors(), LABELS)
     return figures.confusion_map(failures.confused_pairs(table, LABELS), names, **options)
 
 
@@ -49,7 +49,7 @@ def test_the_margins_hold_the_names():
 
 
 @pytest.mark.parametrize("highest", [1, 30])
-def test_a_scale_says_what_a_colour_counts(highest):
+def test_a_scale_says_what_a_color_counts(highest):
     pairs = pd.DataFrame({"a": [0, 0], "b": [1, 2], "a_as_b": [highest, 1], "b_as_a": [0, 1]})
     squares = figures.confusion_map(pairs, {0: "x", 1: "y", 2: "z"}).data[0]
     assert squares.marker.colorbar.title.text == "queries"

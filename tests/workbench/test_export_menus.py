@@ -24,7 +24,7 @@ def menu(runs_root, monkeypatch) -> dict:
 
 
 def test_the_map_is_exported_as_it_is_shown(menu):
-    app = open_page("map", layout="PCA 3-D", colour="Class")
+    app = open_page("map", layout="PCA 3-D", color="Class")
     figure = menu["figures"]["Map as shown"]()
     assert figure.data[0].type == "scatter3d"
     assert "flower 0-0" in [trace.name for trace in figure.data]
@@ -42,7 +42,7 @@ def test_the_map_is_exported_as_it_is_shown(menu):
         ),
         (
             "compare",
-            {"Win, tie, loss", "Class differences", "Neighbour overlap"},
+            {"Win, tie, loss", "Class differences", "Neighbor overlap"},
             {"Every query", "Classes", "Paired tests"},
         ),
         ("methods", {"Class sizes"}, {"Results of every run", "Class sizes", "Items"}),

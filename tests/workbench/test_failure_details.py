@@ -39,7 +39,7 @@ def shown(runs_root, monkeypatch) -> dict:
 def table(runs_root):
     run = Run(runs_root / "photos" / A)
     labels = run.items["label"].to_numpy()
-    return failures.query_table(run.neighbours("query_gallery"), labels), labels
+    return failures.query_table(run.neighbors("query_gallery"), labels), labels
 
 
 def names_of(runs_root) -> dict[int, str]:
@@ -118,7 +118,7 @@ def test_a_link_opens_its_class_of_the_comparison_and_a_click_is_in_the_link(
     )
     a, b = (Run(runs_root / "photos" / name) for name in (A, "semi_hard_triplet-s0"))
     labels = a.items["label"].to_numpy()
-    pair = (run.neighbours("query_gallery") for run in (a, b))
+    pair = (run.neighbors("query_gallery") for run in (a, b))
     classes = comparison.class_recalls(comparison.compare(*pair, labels))
     widest = int(classes["delta"].abs().argmax())
     at = int(np.flatnonzero((classes["delta"] != 0) & (classes.index != widest))[0])

@@ -1,7 +1,7 @@
 """The sentence on top of the Failures page, on the retrieval of ``small.py``."""
 
 from tests.workbench.run_factory import NAMES
-from tests.workbench.small import LABELS, neighbours
+from tests.workbench.small import LABELS, neighbors
 from workbench.analysis.failures import query_table
 from workbench.pages.failures.headline import headline
 
@@ -9,7 +9,7 @@ ISOLATES = str.maketrans("", "", "\u2068\u2069")
 
 
 def said(names: dict[int, str], **columns: object) -> str:
-    table = query_table(neighbours(), LABELS).assign(**columns)
+    table = query_table(neighbors(), LABELS).assign(**columns)
     return headline(table, LABELS, names).translate(ISOLATES)
 
 
@@ -41,7 +41,7 @@ def test_nothing_is_named_where_nothing_is_wrong():
 
 
 def test_long_and_hostile_names_are_cut_and_stay_text():
-    text = headline(query_table(neighbours(), LABELS), LABELS, {0: NAMES[0], 1: "x" * 300})
+    text = headline(query_table(neighbors(), LABELS), LABELS, {0: NAMES[0], 1: "x" * 300})
     assert "<script>" not in text
     assert "\\<b\\>bold" in text
     assert "x" * 40 not in text

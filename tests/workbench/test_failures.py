@@ -6,18 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.workbench.small import LABELS, neighbours
+from tests.workbench.small import LABELS, neighbors
 from workbench.analysis import failures
 from workbench.pages.failures.tabs import pairs_shown
 
 
 @pytest.fixture
 def table() -> pd.DataFrame:
-    return failures.query_table(neighbours(), LABELS)
+    return failures.query_table(neighbors(), LABELS)
 
 
-def test_hits_are_the_neighbours_of_the_same_class():
-    hits = failures.hit_matrix(neighbours(), LABELS).astype(int)
+def test_hits_are_the_neighbors_of_the_same_class():
+    hits = failures.hit_matrix(neighbors(), LABELS).astype(int)
     assert hits.tolist() == [
         [0, 1, 0],
         [1, 0, 0],
@@ -29,7 +29,7 @@ def test_hits_are_the_neighbours_of_the_same_class():
 
 
 def test_padding_is_no_hit_even_where_the_last_item_has_the_class():
-    padded = dataclasses.replace(neighbours(), ids=np.full((6, 3), -1, np.int32))
+    padded = dataclasses.replace(neighbors(), ids=np.full((6, 3), -1, np.int32))
     assert not failures.hit_matrix(padded, np.zeros(6, int)).any()
 
 
@@ -42,15 +42,15 @@ def test_similarity_of_the_first_hit_is_read_at_its_rank(table):
     assert table["hit_similarity"].tolist() == pytest.approx(expected, nan_ok=True)
 
 
-def test_a_first_hit_beyond_the_stored_neighbours_has_no_similarity():
-    far = dataclasses.replace(neighbours(), first_hit=np.array([9, 1, 3, 1, 1, 0], np.int32))
+def test_a_first_hit_beyond_the_stored_neighbors_has_no_similarity():
+    far = dataclasses.replace(neighbors(), first_hit=np.array([9, 1, 3, 1, 1, 0], np.int32))
     table = failures.query_table(far, LABELS)
     assert np.isnan(table["hit_similarity"][0])
     assert failures.near_misses(table)["row"].tolist() == [2]
 
 
 def test_confident_and_wrong_starts_with_the_most_similar_wrong_item():
-    surer = neighbours()
+    surer = neighbors()
     similarities = surer.similarities.copy()
     similarities[2, 0] = 0.97
     table = failures.query_table(dataclasses.replace(surer, similarities=similarities), LABELS)

@@ -8,7 +8,7 @@ import pytest
 
 from workbench import figures
 from workbench.figures.failures import rank_bins
-from workbench.figures.palette import HIT, LOSS_COLOURS, MISS, colours_of
+from workbench.figures.palette import HIT, LOSS_COLORS, MISS, colors_of
 from workbench.figures.style import short_names
 
 
@@ -60,11 +60,11 @@ def test_numbers_of_class_differences_stand_beyond_whiskers_and_have_room():
     assert high > 80 + 20
 
 
-def test_a_loss_keeps_its_colour_and_no_two_names_share_one():
+def test_a_loss_keeps_its_color_and_no_two_names_share_one():
     names = ["angular_loss", "angular_loss (embedding size 512)", "imported", "contrastive_loss"]
-    colours = colours_of(names)
-    assert colours["contrastive_loss"] == LOSS_COLOURS["contrastive_loss"]
-    assert len(set(colours.values())) == 4
+    colors = colors_of(names)
+    assert colors["contrastive_loss"] == LOSS_COLORS["contrastive_loss"]
+    assert len(set(colors.values())) == 4
 
 
 def test_curves_leave_out_what_was_not_recorded():
@@ -84,7 +84,7 @@ def losses(*names: str) -> pd.DataFrame:
     return pd.DataFrame({"group": names, "recall@1": recall, **bounds})
 
 
-def test_every_loss_has_a_row_and_the_colour_that_it_has_in_other_charts():
+def test_every_loss_has_a_row_and_the_color_that_it_has_in_other_charts():
     long = "semi_hard_triplet (dataset options boxes=True, image size {})"
     names = [long.format(64), long.format(32), "npairs_loss"]
     figure = figures.loss_intervals(losses(*names))

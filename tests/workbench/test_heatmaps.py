@@ -14,19 +14,19 @@ IMAGE = np.full((8, 8, 3), (200, 100, 50), np.uint8)
 
 
 def rgb(level: float) -> np.ndarray:
-    """Colour of a part of this share of the strongest, over IMAGE."""
+    """Color of a part of this share of the strongest, over IMAGE."""
     drawn = heatmaps.overlay(IMAGE, np.full((5, 5), level), 1.0, side=16, opacity=1.0)
     return np.asarray(drawn, int)[8, 8]
 
 
-def lightness(colour: np.ndarray) -> float:
-    """CIE L* of an sRGB colour."""
-    linear = np.where(colour <= 10, colour / 255 / 12.92, ((colour / 255 + 0.055) / 1.055) ** 2.4)
+def lightness(color: np.ndarray) -> float:
+    """CIE L* of an sRGB color."""
+    linear = np.where(color <= 10, color / 255 / 12.92, ((color / 255 + 0.055) / 1.055) ** 2.4)
     y = linear @ (0.2126, 0.7152, 0.0722)
     return 116 * np.cbrt(y) - 16 if y > 0.008856 else 903.3 * y
 
 
-def test_what_plays_no_part_is_the_bare_grey_photo():
+def test_what_plays_no_part_is_the_bare_gray_photo():
     assert np.ptp(rgb(0)) == 0
 
 
@@ -39,14 +39,14 @@ def test_what_raises_is_warm_and_what_lowers_is_blue():
 
 
 @pytest.mark.parametrize("ramp", [heatmaps.RAISES, heatmaps.LOWERS])
-def test_lightness_rises_evenly_along_the_colours(ramp):
+def test_lightness_rises_evenly_along_the_colors(ramp):
     levels = np.linspace(0, 1, 11)
-    steps = np.diff([lightness(colour) for colour in heatmaps._ramp(ramp, levels)])
+    steps = np.diff([lightness(color) for color in heatmaps._ramp(ramp, levels)])
     assert steps.min() > 0.5 * steps.mean() > 0
     assert steps.max() < 2 * steps.mean()
 
 
-def test_the_colours_differ_for_the_colour_blind():
+def test_the_colors_differ_for_the_color_blind():
     # Deuteranopia and protanopia keep what differs between blue and the mean of red and green.
     for level in (0.3, 1.0):
         warm, cold = rgb(level), rgb(-level)

@@ -30,7 +30,7 @@ def test_a_gallery_item_searches_the_gallery_without_itself(make_run):
 
 
 @pytest.mark.parametrize(
-    ("distance", "normalised", "expected"),
+    ("distance", "normalized", "expected"),
     [
         ("cosine", False, [1, 0, -1]),
         ("euclidean", False, [0, -np.sqrt(10), -4]),
@@ -39,9 +39,9 @@ def test_a_gallery_item_searches_the_gallery_without_itself(make_run):
         ("cityblock", False, [0, -4, -4]),
     ],
 )
-def test_similarity_follows_the_protocol(make_run, distance, normalised, expected):
+def test_similarity_follows_the_protocol(make_run, distance, normalized, expected):
     run = make_run("one")
-    run.result("leave_one_out")["protocol"] |= {"distance": distance, "normalised": normalised}
+    run.result("leave_one_out")["protocol"] |= {"distance": distance, "normalized": normalized}
     np.save(run.path / "embeddings.npy", np.array([[3, 0], [0, 1], [-1, 0]], np.float32))
     found = lookup.all_similarities(run, "leave_one_out", np.array([3.0, 0.0]))
     np.testing.assert_allclose(found, expected, atol=1e-6)

@@ -1,4 +1,4 @@
-"""Figures of losses: one colour everywhere, labels that tell apart, curves that start at one."""
+"""Figures of losses: one color everywhere, labels that tell apart, curves that start at one."""
 
 import itertools
 import shutil
@@ -11,9 +11,9 @@ import pytest
 from retrieval.runs.run import Run
 from tests.workbench.test_pages import open_page
 from workbench import figures
-from workbench.figures.palette import LOSS_COLOURS, NEUTRAL, UNTRAINED_COLOUR
+from workbench.figures.palette import LOSS_COLORS, NEUTRAL, UNTRAINED_COLOR
 from workbench.figures.style import MODEBAR, short_names
-from workbench.layout.run_colors import pair_colours, run_colours
+from workbench.layout.run_colors import pair_colors, run_colors
 from workbench.session.selection import Selection
 
 COLUMNS = ["a", "b", "delta", "low", "high", "p", "wins", "ties", "losses", "verdict"]
@@ -82,53 +82,53 @@ def recorded(name: str, loss: str, seed: int) -> Run:
     return run
 
 
-def test_a_loss_has_one_colour_whichever_runs_are_shown():
+def test_a_loss_has_one_color_whichever_runs_are_shown():
     runs = [recorded("a", "lifted_loss", 0), recorded("b", "lifted_loss", 1)]
     runs += [recorded("c", "angular_loss", 0), recorded("d", "none", 0)]
-    colours = run_colours(runs)
-    assert colours == run_colours(runs[::-1])
-    assert colours["a"] == colours["b"] == LOSS_COLOURS["lifted_loss"]
-    assert colours["d"] == UNTRAINED_COLOUR
+    colors = run_colors(runs)
+    assert colors == run_colors(runs[::-1])
+    assert colors["a"] == colors["b"] == LOSS_COLORS["lifted_loss"]
+    assert colors["d"] == UNTRAINED_COLOR
 
     def pair(a, b):
-        return pair_colours(Selection("made", runs, a, b, "leave_one_out", "", 10))
+        return pair_colors(Selection("made", runs, a, b, "leave_one_out", "", 10))
 
-    assert pair(runs[0], runs[2]) == (colours["a"], colours["c"])
-    assert pair(runs[2], runs[0]) == (colours["c"], colours["a"])
+    assert pair(runs[0], runs[2]) == (colors["a"], colors["c"])
+    assert pair(runs[2], runs[0]) == (colors["c"], colors["a"])
     seeds = pair(runs[0], runs[1])
-    assert seeds[0] == colours["a"]
-    assert seeds[1] not in colours.values()
-    assert pair(runs[0], None)[0] == colours["a"]
+    assert seeds[0] == colors["a"]
+    assert seeds[1] not in colors.values()
+    assert pair(runs[0], None)[0] == colors["a"]
 
 
-def test_compare_has_the_losses_colours_in_its_headline(runs_root, monkeypatch):
+def test_compare_has_the_losses_colors_in_its_headline(runs_root, monkeypatch):
     monkeypatch.setenv("RETRIEVAL_RUNS", str(runs_root))
     app = open_page("compare", a="contrastive_loss-s0", b="lifted_loss-s0")
     (verdict,) = (m.value for m in app.markdown if "R@1 differs by" in m.value)
     for letter, loss in (("A", "contrastive_loss"), ("B", "lifted_loss")):
         assert (
-            f'<span style="color:{LOSS_COLOURS[loss]}">●</span> **{letter}** {loss[:6]}' in verdict
+            f'<span style="color:{LOSS_COLORS[loss]}">●</span> **{letter}** {loss[:6]}' in verdict
         )
     figure = figures.win_tie_loss(1, 2, 3, ("#111111", "#222222"))
     assert [bar.marker.color for bar in figure.data][::2] == ["#111111", "#222222"]
 
 
 @pytest.mark.parametrize(
-    ("interval", "colour"),
+    ("interval", "color"),
     [
         ((0.03, 0.01, 0.05), "#111111"),
         ((-0.03, -0.05, -0.01), "#222222"),
         ((0.01, -0.02, 0.04), NEUTRAL),
     ],
 )
-def test_the_bar_of_wins_and_losses_has_the_interval_of_the_difference(interval, colour):
+def test_the_bar_of_wins_and_losses_has_the_interval_of_the_difference(interval, color):
     figure = figures.win_tie_loss(5, 90, 5, ("#111111", "#222222"), interval)
     *_, whisker = figure.data
     value, low, high = (100 * end for end in interval)
     assert list(whisker.x) == [value]
     assert whisker.error_x.array[0] == pytest.approx(high - value)
     assert whisker.error_x.arrayminus[0] == pytest.approx(value - low)
-    assert whisker.marker.color == colour
+    assert whisker.marker.color == color
     left, right = figure.layout.xaxis2.range
     assert left == -right >= 1.2 * max(abs(low), abs(high))  # A, whose wins are at the left
 

@@ -31,8 +31,8 @@ def shown(monkeypatch):
         given: list = []
         monkeypatch.setattr(loss_tables, "sortable_table", lambda data, key: given.append(data))
         monkeypatch.setattr(loss_tables.st, "caption", given.append)
-        colours = dict.fromkeys(table["group"], "#123456")
-        loss_tables.metrics_table(table, colours)
+        colors = dict.fromkeys(table["group"], "#123456")
+        loss_tables.metrics_table(table, colors)
         return tuple(given)
 
     return draw
@@ -49,7 +49,7 @@ def test_every_cell_has_its_figure_and_half_of_its_interval(shown):
     assert "spread" not in lifted[2]
     assert [cell["text"] for cell in hard] == ["hard", "25.0", "–", "–", "1,200"]
     assert hard[2]["value"] is None
-    assert angular[0]["colour"] == "#123456"
+    assert angular[0]["color"] == "#123456"
     assert angular[0]["title"] == "angular\nruns a-s0, a-s1"
 
 

@@ -1,4 +1,4 @@
-"""Figures of maps: what is drawn where, in which order and colour, and what the legend says."""
+"""Figures of maps: what is drawn where, in which order and color, and what the legend says."""
 
 import numpy as np
 import plotly.graph_objects as go
@@ -6,7 +6,7 @@ import pytest
 
 from workbench import figures
 from workbench.figures.coloring import (
-    Colouring,
+    Coloring,
     by_class,
     by_level,
     by_outcome,
@@ -16,40 +16,40 @@ from workbench.figures.coloring import (
 from workbench.figures.palette import HIT, MISS
 
 
-def draw(points: np.ndarray, colouring: Colouring, rows: np.ndarray | None = None) -> go.Figure:
+def draw(points: np.ndarray, coloring: Coloring, rows: np.ndarray | None = None) -> go.Figure:
     rows = np.arange(len(points)) if rows is None else rows
-    return figures.embedding_map(np.asarray(points, np.float32), rows, colouring)
+    return figures.embedding_map(np.asarray(points, np.float32), rows, coloring)
 
 
-def test_outcomes_have_a_sign_beside_their_colour():
-    colouring = by_outcome(np.array([1, 2, 0, -1, 900]))
-    assert colouring.codes.tolist() == [0, 1, 2, 2, 1]
-    assert [name[0] for name in colouring.names[:2]] == ["✓", "✗"]
-    assert colouring.symbols[0] != colouring.symbols[1]
+def test_outcomes_have_a_sign_beside_their_color():
+    coloring = by_outcome(np.array([1, 2, 0, -1, 900]))
+    assert coloring.codes.tolist() == [0, 1, 2, 2, 1]
+    assert [name[0] for name in coloring.names[:2]] == ["✓", "✗"]
+    assert coloring.symbols[0] != coloring.symbols[1]
     both = by_outcomes(np.array([1, 0, 1, 0, -1]), np.array([0, 1, 1, 0, -1]))
     assert both.codes.tolist() == [0, 1, 2, 3, 4]
 
 
-def test_which_run_is_right_has_a_sign_of_its_own_and_no_colour_of_a_run_means_both():
+def test_which_run_is_right_has_a_sign_of_its_own_and_no_color_of_a_run_means_both():
     outcomes = by_outcomes(
         np.array([1, 0, 1, 0, -1]), np.array([0, 1, 1, 0, -1]), ("#56B4E9", "#D55E00")
     )
-    assert outcomes.colours[:2] == ("#56B4E9", "#D55E00")
+    assert outcomes.colors[:2] == ("#56B4E9", "#D55E00")
     assert len(set(outcomes.symbols[:4])) == 4  # only A, only B, both, neither
     red, green, blue, _ = channels(outcomes)[2]
-    assert max(red, green, blue) - min(red, green, blue) < 20  # grey
-    assert len(set(outcomes.colours)) == 5
+    assert max(red, green, blue) - min(red, green, blue) < 20  # gray
+    assert len(set(outcomes.colors)) == 5
     for dimensions in (2, 3):
         draw(np.zeros((5, dimensions)), outcomes).to_json()
 
 
-def test_small_classes_share_one_grey():
+def test_small_classes_share_one_gray():
     labels = np.repeat(np.arange(30), np.arange(30, 0, -1))
-    colouring = by_class(labels, {i: f"class {i}" for i in range(30)}, top=20)
-    assert colouring.names[0] == "class 0"
-    assert colouring.names[-1] == "10 other classes"
-    assert colouring.codes.max() == 20
-    assert len(colouring.colours) == 21
+    coloring = by_class(labels, {i: f"class {i}" for i in range(30)}, top=20)
+    assert coloring.names[0] == "class 0"
+    assert coloring.names[-1] == "10 other classes"
+    assert coloring.codes.max() == 20
+    assert len(coloring.colors) == 21
 
 
 def test_levels_span_the_scale_and_missing_values_are_apart():
@@ -92,7 +92,7 @@ def test_counts_and_shares_have_ticks_in_their_units():
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
-def test_a_graded_map_has_a_colour_bar_in_the_units_of_the_data(dimensions):
+def test_a_graded_map_has_a_color_bar_in_the_units_of_the_data(dimensions):
     levels = by_level(np.array([1, 3, np.nan]), "rank", lowest=1, log=True)
     figure = draw(np.zeros((3, dimensions)), levels)
     marker = figure.data[1].marker
@@ -100,7 +100,7 @@ def test_a_graded_map_has_a_colour_bar_in_the_units_of_the_data(dimensions):
     assert (marker.cmin, marker.cmax) == (1, 255)
     assert marker.colorbar.title.text == "rank (log scale)"
     assert list(marker.colorbar.ticktext) == ["1", "2", "3"]
-    assert [scale[1] for scale in marker.colorscale] == list(levels.colours)
+    assert [scale[1] for scale in marker.colorscale] == list(levels.colors)
     assert [trace.name for trace in figure.data if trace.showlegend is None] == ["not scored"]
 
 
@@ -127,7 +127,7 @@ def test_failures_are_drawn_last_and_larger_where_points_crowd():
     assert alpha[:-2].max() < 255
 
 
-def test_high_levels_and_coloured_classes_lie_on_top():
+def test_high_levels_and_colored_classes_lie_on_top():
     order = by_level(np.array([5.0, 9.0, np.nan, 0.0]), "a").back_to_front()
     assert order.tolist() == [2, 3, 0, 1]
     classes = by_class(np.array([0, 1, 2, 1]), {0: "a", 1: "b", 2: "c"}, top=1)
@@ -135,7 +135,7 @@ def test_high_levels_and_coloured_classes_lie_on_top():
 
 
 @pytest.mark.parametrize(("n", "dimensions"), [(7, 2), (25_000, 2), (20_000, 3)])
-def test_a_points_place_row_colour_and_sign_belong_together(n, dimensions):
+def test_a_points_place_row_color_and_sign_belong_together(n, dimensions):
     """However the points are ordered to be drawn: what is picked by number is what is seen."""
     rng = np.random.default_rng(0)
     points = rng.integers(0, 1000, (n, dimensions)).astype(np.float32)
@@ -162,7 +162,7 @@ def test_the_legend_names_only_what_the_map_holds():
 
 
 def test_plotly_looks_for_no_point_under_the_pointer():
-    """Plotly warns of colours sent as numbers whenever it finds one; the page finds it itself."""
+    """Plotly warns of colors sent as numbers whenever it finds one; the page finds it itself."""
     assert draw(np.zeros((3, 2)), by_outcome(np.ones(3))).data[0].hoverinfo == "skip"
 
 
@@ -176,8 +176,8 @@ def test_positions_are_rounded_below_what_a_screen_shows():
 def test_a_map_of_other_data_has_another_revision():
     points, ranks = np.zeros((3, 2), np.float32), np.array([1, 2, 0])
 
-    def revision(points, rows, colouring):
-        return draw(points, colouring, rows).layout.datarevision
+    def revision(points, rows, coloring):
+        return draw(points, coloring, rows).layout.datarevision
 
     first = revision(points, np.arange(3), by_outcome(ranks))
     assert first == revision(points.copy(), np.arange(3), by_outcome(ranks))
@@ -190,23 +190,23 @@ def test_a_map_of_other_data_has_another_revision():
     assert first not in others
 
 
-def test_points_have_the_colours_that_the_legend_shows():
+def test_points_have_the_colors_that_the_legend_shows():
     figure = draw(np.zeros((3, 2)), by_outcome(np.array([0, 1, 2])))
-    drawn = [tuple(int(v) for v in colour) for colour in figure.data[0].marker.color]
+    drawn = [tuple(int(v) for v in color) for color in figure.data[0].marker.color]
     assert drawn == [(138, 148, 160, 128), (20, 135, 184, 255), (217, 96, 26, 255)]
     assert [t.marker.color for t in figure.data[1:]] == [HIT, MISS, "rgba(138, 148, 160, 0.5)"]
 
 
 def test_levels_are_drawn_between_the_ends_of_the_scale():
     figure = draw(np.zeros((3, 2)), by_level(np.array([0.0, 0.5, 1.0]), "a"))
-    low, middle, high = (colour[:3].tolist() for colour in figure.data[0].marker.color)
+    low, middle, high = (color[:3].tolist() for color in figure.data[0].marker.color)
     assert low == [0xE8, 0xE3, 0xC9]
     assert high == [0x2F, 0x3B, 0x72]
-    # Half way lies between the fourth and the fifth of eight colours.
+    # Half way lies between the fourth and the fifth of eight colors.
     assert middle == pytest.approx([(0x68 + 0x3D) / 2, (0xB5 + 0x9A) / 2, 0xB5], abs=1)
 
 
-def test_no_colour_is_transparent_in_three_dimensions():
+def test_no_color_is_transparent_in_three_dimensions():
     figure = draw(np.zeros((3, 3)), by_outcome(np.array([1, 2, 0])))
     assert set(figure.data[0].marker.color[:, 3]) == {255}
     assert {t.marker.color for t in figure.data[1:]} == {HIT, MISS, "rgb(138, 148, 160)"}

@@ -7,7 +7,7 @@ import streamlit
 from retrieval.runs.run import Run
 from tests.workbench.test_pages import open_page, text_of
 from workbench.data.images import hover_card
-from workbench.data.loading import load_neighbours
+from workbench.data.loading import load_neighbors
 from workbench.data.lookup import answer
 from workbench.pages.compare import maps as compare_maps
 from workbench.pages.embedding_map import page as embedding_map
@@ -54,8 +54,8 @@ def runs(runs_root) -> tuple[Run, Run]:
 
 
 def ranks_of(run: Run) -> np.ndarray:
-    ranks, neighbours = np.full(len(run.items), -1), load_neighbours(run, PROTOCOL)
-    ranks[neighbours.queries] = neighbours.first_hit
+    ranks, neighbors = np.full(len(run.items), -1), load_neighbors(run, PROTOCOL)
+    ranks[neighbors.queries] = neighbors.first_hit
     return ranks
 
 
@@ -88,20 +88,20 @@ def test_a_lasso_shows_the_items_of_its_points_however_they_are_ordered(drawn, r
 
 
 def test_a_lasso_means_other_points_once_they_are_drawn_in_another_order(drawn, runs):
-    app = open_page("map", colour="Rank of the first hit", a=B)
+    app = open_page("map", color="Rank of the first hit", a=B)
     ranks = ranks_of(runs[1])
     lasso(app, "map", [215])
     assert ranks[shown_rows(drawn["lasso"])[0]] == ranks.max()
 
 
-def test_a_lasso_outlives_another_colour_and_is_ringed(drawn, runs):
+def test_a_lasso_outlives_another_color_and_is_ringed(drawn, runs):
     app = open_page("map", a=B)
     lasso(app, "map", [5, 150, 215])
     rows = sorted(shown_rows(drawn["lasso"]))
-    for colour in ("Rank of the first hit", "Class"):
+    for color in ("Rank of the first hit", "Class"):
         drawn.clear()
         app.session_state["map"] = {"selection": {"points": [], "point_indices": []}}
-        app.selectbox(key="colour").set_value(colour).run()  # Streamlit forgets it without a word
+        app.selectbox(key="color").set_value(color).run()  # Streamlit forgets it without a word
         assert not app.exception
         assert sorted(shown_rows(drawn["lasso"])) == rows
         assert drawn["map_points"]["found"].tolist() == rows
@@ -121,7 +121,7 @@ def test_a_lasso_ends_with_what_it_was_made_in(drawn, runs, end):
         assert on_click is embedding_map._click
         app.session_state["item"] = 30
         app.run()
-        assert "neighbours" in drawn
+        assert "neighbors" in drawn
     else:
         app.selectbox(key="a").set_value(runs[0].name).run()
     assert not app.exception
@@ -139,16 +139,16 @@ def test_a_lasso_takes_from_every_class_in_turn(drawn, runs):
     assert "60 of 216 are shown, taken from every class in turn." in text_of(app)
 
 
-def test_two_maps_show_the_item_and_its_neighbours_under_both_runs(drawn, runs):
+def test_two_maps_show_the_item_and_its_neighbors_under_both_runs(drawn, runs):
     open_page("compare", compared="Two maps", b=B, item="30")
-    (group,) = drawn["both_neighbours"]["groups"]
+    (group,) = drawn["both_neighbors"]["groups"]
     assert group["lead"]["row"] == 30
     assert group["lead"]["label"] == runs[0].items["label_name"].iloc[30]
     for line, run, name in zip(group["rows"], runs, "AB", strict=True):
         found = answer(run, PROTOCOL, 30, 10)
         assert line["title"] == f"{name} {run.name}"
         assert [card["row"] for card in line["cards"]] == found.ids.tolist()
-    near = [list(rows) for rows in drawn["maps_points"]["neighbours"]]
+    near = [list(rows) for rows in drawn["maps_points"]["neighbors"]]
     assert near == [[card["row"] for card in line["cards"]] for line in group["rows"]]
     assert near[0] != near[1]
 
@@ -162,10 +162,10 @@ def test_a_click_ends_what_was_lassoed_on_two_maps(drawn):
     app.session_state["item"] = 30
     app.run()
     assert "linked" not in drawn
-    assert drawn["both_neighbours"]["groups"][0]["lead"]["row"] == 30
+    assert drawn["both_neighbors"]["groups"][0]["lead"]["row"] == 30
 
 
-def test_the_last_lasso_on_either_map_holds_and_outlives_another_colour(drawn):
+def test_the_last_lasso_on_either_map_holds_and_outlives_another_color(drawn):
     app = open_page("compare", compared="Two maps", b=B)
     lasso(app, "map_b", [3, 4, 5])
     first = sorted(shown_rows(drawn["linked"]))
@@ -176,7 +176,7 @@ def test_the_last_lasso_on_either_map_holds_and_outlives_another_colour(drawn):
     for key in MAPS[1:]:
         app.session_state[key] = {"selection": {"points": [], "point_indices": []}}
     drawn.clear()
-    app.segmented_control(key="colours").set_value("Neighbour overlap").run()
+    app.segmented_control(key="colors").set_value("Neighbor overlap").run()
     assert shown_rows(drawn["linked"]) == last
     assert drawn["maps_points"]["found"].tolist() == last
 
@@ -184,7 +184,7 @@ def test_the_last_lasso_on_either_map_holds_and_outlives_another_colour(drawn):
 def test_a_lasso_on_two_maps_can_be_cleared_when_the_chart_has_forgotten_it(drawn):
     app = open_page("compare", compared="Two maps", b=B)
     lasso(app, "map_a", [9])
-    app.segmented_control(key="colours").set_value("Neighbour overlap").run()
+    app.segmented_control(key="colors").set_value("Neighbor overlap").run()
     drawn.clear()
     app.button(key="linked_clear").click().run()
     assert "linked" not in drawn
@@ -220,6 +220,6 @@ def test_honesty_is_that_of_the_projection_shown(monkeypatch):
     monkeypatch.setattr(
         embedding_map.projections, "honesty", lambda *given: asked.append(given[2]) or real(*given)
     )
-    app = open_page("map", colour="Honesty of the map")
+    app = open_page("map", color="Honesty of the map")
     app.segmented_control(key="layout").set_value("PCA").run()
     assert asked == ["UMAP", "PCA"]

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval.runs.run import Neighbours
-from tests.workbench.small import LABELS, neighbours
+from retrieval.runs.run import Neighbors
+from tests.workbench.small import LABELS, neighbors
 from workbench.analysis import oddities
 
 
 def test_hubs_are_counted_over_the_lists_they_are_in():
-    found = neighbours()
+    found = neighbors()
     assert oddities.k_occurrence(found, 6, k=1).tolist() == [2, 1, 1, 1, 1, 0]
     assert oddities.k_occurrence(found, 6, k=3).tolist() == [4, 3, 4, 3, 2, 2]
     assert oddities.bad_occurrence(found, LABELS, k=1).tolist() == [1, 1, 1, 0, 0, 0]
@@ -21,30 +21,30 @@ def test_hubs_are_counted_over_the_lists_they_are_in():
 
 
 def test_a_pair_of_near_duplicates_is_listed_once():
-    pairs = oddities.near_duplicates(neighbours(), LABELS, across=True)
+    pairs = oddities.near_duplicates(neighbors(), LABELS, across=True)
     assert pairs[["a", "b"]].values.tolist()[0] == [0, 2]
     assert pairs["similarity"].tolist() == pytest.approx([0.9, 0.7, 0.6, 0.3, 0.1])
 
 
 def test_near_duplicates_are_found_within_a_class_too():
-    within = oddities.near_duplicates(neighbours(), LABELS, across=False)
+    within = oddities.near_duplicates(neighbors(), LABELS, across=False)
     assert within[["a", "b"]].values.tolist() == [[3, 4], [0, 1], [2, 3]]
-    everywhere = oddities.near_duplicates(neighbours(), LABELS)
+    everywhere = oddities.near_duplicates(neighbors(), LABELS)
     # 1 is nearest to 0, but 0 to 2; 2 to 0 is the same pair again
     assert everywhere[["a", "b"]].values.tolist() == [[3, 4], [0, 2], [1, 0], [5, 1]]
-    assert len(oddities.near_duplicates(neighbours(), LABELS, limit=2)) == 2
+    assert len(oddities.near_duplicates(neighbors(), LABELS, limit=2)) == 2
 
 
 def test_doubles_are_counted_without_padding():
-    found = neighbours()
+    found = neighbors()
     assert oddities.with_a_double(found, 0.9) == 4
     found.ids[3] = -1
     assert oddities.with_a_double(found, 0.9) == 3
 
 
-def test_a_label_is_suspect_where_neighbours_agree_on_another():
-    found = oddities.suspected_label_errors(neighbours(), LABELS, k=3, share=0.6)
-    # Two of three neighbours of item 5 are of class 0 and none of its own, which is most
+def test_a_label_is_suspect_where_neighbors_agree_on_another():
+    found = oddities.suspected_label_errors(neighbors(), LABELS, k=3, share=0.6)
+    # Two of three neighbors of item 5 are of class 0 and none of its own, which is most
     # suspicious; items 0 and 2 have one of their own.
     assert found["row"].tolist() == [5, 0, 2]
     assert found["suggested"].tolist() == [0, 1, 0]
@@ -65,7 +65,7 @@ def test_counts_agree_with_loops(case):
     n, rng = len(labels), np.random.default_rng(seed)
     k = min(4, n - 1)
     ids = np.array([rng.permutation([j for j in range(n) if j != i])[:k] for i in range(n)])
-    found = Neighbours("leave_one_out", np.arange(n), ids, ids * 0.0, ids[:, 0], ids[:, 0])
+    found = Neighbors("leave_one_out", np.arange(n), ids, ids * 0.0, ids[:, 0], ids[:, 0])
     wrong = np.zeros(n, int)
     for i in range(n):
         for j in ids[i]:

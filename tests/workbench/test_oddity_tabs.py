@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from retrieval.runs.run import Neighbours
+from retrieval.runs.run import Neighbors
 from tests.workbench.run_factory import write_run
 from tests.workbench.test_pages import open_page, text_of
 from workbench.pages.failures import oddity_tabs
@@ -78,6 +78,6 @@ def test_the_sign_of_a_hub_is_explained(runs_root, drawn, monkeypatch):
 
 
 def test_what_was_not_searched_is_said():
-    found = Neighbours("query_gallery", *(np.zeros((7, 1), int) for _ in Neighbours.FIELDS))
+    found = Neighbors("query_gallery", *(np.zeros((7, 1), int) for _ in Neighbors.FIELDS))
     said = oddity_tabs.searched(found, 20)
     assert "the 7 queries against the gallery. Pairs within the gallery are not" in said

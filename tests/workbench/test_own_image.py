@@ -67,7 +67,7 @@ def test_back_returns_to_the_results(app, run, embedded, shown):
     assert app.segmented_control(key="source").value == "Your own image"
     assert shown[-1] == first
     assert first["lead"]["lines"] == [Path(run.items["path"][8]).name, "160 × 160 px"]
-    assert embedded == [run.name]  # its neighbours were kept
+    assert embedded == [run.name]  # its neighbors were kept
 
 
 def test_the_browsers_back_returns_to_the_results(app, shown):

@@ -140,15 +140,15 @@ def test_every_tab_of_failures_draws(tab, run):
 
 
 def test_failures_counts_what_is_wrong(runs_root):
-    neighbours = Run(runs_root / "photos" / "lifted_loss-s0").neighbours()
-    wrong = int((neighbours.first_hit != 1).sum())
+    neighbors = Run(runs_root / "photos" / "lifted_loss-s0").neighbors()
+    wrong = int((neighbors.first_hit != 1).sum())
     assert f"**{wrong} of 72** queries" in text_of(open_page("failures", a="lifted_loss-s0"))
 
 
 def test_a_bar_of_the_histogram_opens_its_queries(runs_root):
-    neighbours = Run(runs_root / "photos" / "lifted_loss-s0").neighbours()
+    neighbors = Run(runs_root / "photos" / "lifted_loss-s0").neighbors()
     app = open_page("failures", a="lifted_loss-s0", rank="3")
-    count = int(((neighbours.first_hit >= 3) & (neighbours.first_hit <= 4)).sum())
+    count = int(((neighbors.first_hit >= 3) & (neighbors.first_hit <= 4)).sum())
     assert f"{count} queries whose first correct item is at rank 3 to 4" in text_of(app)
 
 
@@ -169,18 +169,18 @@ def test_a_slider_goes_through_the_steps_of_training(make_run, monkeypatch):
     assert "those of the finished run" not in text_of(app)
     app.select_slider[0].set_value("step 100").run()
     assert not app.exception
-    assert "Colours, results and similarities stay those of the finished run" in text_of(app)
+    assert "Colors, results and similarities stay those of the finished run" in text_of(app)
     assert app.query_params["step"] == "step 100"
 
 
 @pytest.mark.parametrize(
-    "colour",
+    "color",
     ["Class", "Super-class", "Rank of the first hit", "Hubness", "Split and role",
      "Honesty of the map"],
 )  # fmt: skip
-def test_the_map_colours_by(colour):
-    app = open_page("map", colour=colour)
-    assert app.selectbox(key="colour").value == colour
+def test_the_map_colors_by(color):
+    app = open_page("map", color=color)
+    assert app.selectbox(key="color").value == color
 
 
 def test_a_run_without_a_map_says_how_to_make_one(make_run, monkeypatch):
@@ -192,7 +192,7 @@ def test_a_run_without_a_map_says_how_to_make_one(make_run, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "tab", ["A right, B wrong", "B right, A wrong", "Classes", "Neighbour overlap", "Two maps"]
+    "tab", ["A right, B wrong", "B right, A wrong", "Classes", "Neighbor overlap", "Two maps"]
 )
 def test_every_tab_of_the_comparison_draws(tab):
     app = open_page("compare", compared=tab, b="lifted_loss-s0")

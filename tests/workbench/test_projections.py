@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval.runs.run import Neighbours
+from retrieval.runs.run import Neighbors
 from workbench.data import projections
 
 ROWS = np.arange(4)
@@ -33,21 +33,21 @@ def test_a_sample_misses_no_class(labels, most):
 
 
 def test_honesty_is_one_where_the_map_is_the_space():
-    # Points on a line; the neighbours of the original space are those of the line.
+    # Points on a line; the neighbors of the original space are those of the line.
     points = np.array([[0, 0], [1, 0], [2.5, 0], [4.5, 0]], np.float32)
     ids = np.array([[1, 2], [0, 2], [1, 3], [2, 1]], np.int32)
-    space = Neighbours("leave_one_out", np.arange(4), ids, ids * 0.0, ids[:, 0], ids[:, 0])
-    assert projections.neighbour_agreement(points, space, ROWS, 2).tolist() == [1, 1, 1, 1]
+    space = Neighbors("leave_one_out", np.arange(4), ids, ids * 0.0, ids[:, 0], ids[:, 0])
+    assert projections.neighbor_agreement(points, space, ROWS, 2).tolist() == [1, 1, 1, 1]
     other = np.array([[3, 2], [0, 2], [1, 3], [2, 1]], np.int32)
-    swapped = Neighbours("leave_one_out", np.arange(4), other, other * 0.0, ids[:, 0], ids[:, 0])
-    assert projections.neighbour_agreement(points, swapped, ROWS, 2).tolist() == [0.5, 1, 1, 1]
+    swapped = Neighbors("leave_one_out", np.arange(4), other, other * 0.0, ids[:, 0], ids[:, 0])
+    assert projections.neighbor_agreement(points, swapped, ROWS, 2).tolist() == [0.5, 1, 1, 1]
 
 
 def test_honesty_is_unknown_for_items_that_are_no_query():
     points = np.array([[0, 0], [1, 0], [2, 0]], np.float32)
     ids = np.array([[1, 2]], np.int32)
-    space = Neighbours("query_gallery", np.array([0]), ids, ids * 0.0, ids[:, 0], ids[:, 0])
-    agreement = projections.neighbour_agreement(points, space, np.array([1, 2]), 2)
+    space = Neighbors("query_gallery", np.array([0]), ids, ids * 0.0, ids[:, 0], ids[:, 0])
+    agreement = projections.neighbor_agreement(points, space, np.array([1, 2]), 2)
     assert agreement[0] == 1
     assert np.isnan(agreement[1:]).all()
 
@@ -56,8 +56,8 @@ def test_an_item_that_is_near_on_the_map_only_makes_it_less_honest_though_nobody
     # Item 3 lies between all others on the map, and is in no list of the original space.
     points = np.array([[0, 0], [2, 0], [4.1, 0], [1.1, 0]], np.float32)
     ids = np.array([[1, 2], [0, 2], [1, 0], [0, 1]], np.int32)
-    space = Neighbours("leave_one_out", np.arange(4), ids, ids * 0.0, ids[:, 0], ids[:, 0])
-    agreement = projections.neighbour_agreement(points, space, ROWS, 2)
+    space = Neighbors("leave_one_out", np.arange(4), ids, ids * 0.0, ids[:, 0], ids[:, 0])
+    agreement = projections.neighbor_agreement(points, space, ROWS, 2)
     assert agreement.tolist() == [0.5, 0.5, 0.5, 1.0]
 
 

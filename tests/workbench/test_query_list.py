@@ -61,7 +61,7 @@ def test_a_long_gallery_is_turned_by_buttons_with_keys():
 @pytest.mark.parametrize("page", ["retrieval", "why", "failures", "compare"])
 def test_no_two_buttons_of_a_page_share_a_key(page):
     runs = {"a": "lifted_loss-s0", "b": "semi_hard_triplet-s0"}
-    app = open_page(page, compared="Neighbour overlap", **runs)
+    app = open_page(page, compared="Neighbor overlap", **runs)
     keys = [button.proto.shortcut for button in app.button if button.proto.shortcut]
     assert {"Left", "Right"} <= {key.capitalize() for key in keys}
     assert len(keys) == len(set(keys))

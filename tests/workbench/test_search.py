@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from tests.workbench.small import LABELS, neighbours
+from tests.workbench.small import LABELS, neighbors
 from workbench.analysis import failures, search
 
 ITEMS = pd.DataFrame(
@@ -23,7 +23,7 @@ def test_text_matches_class_or_path_literally_and_without_case():
 
 
 def test_filters_choose_by_outcome():
-    table = failures.query_table(neighbours(), LABELS)
+    table = failures.query_table(neighbors(), LABELS)
     assert search.query_rows(table, ITEMS, "", "Failures").tolist() == [0, 2]
     assert search.query_rows(table, ITEMS, "peach", "Failures").tolist() == [2]
     assert search.query_rows(table, ITEMS, "", "Right at rank 1").tolist() == [1, 3, 4]

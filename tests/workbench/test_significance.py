@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 
 from retrieval.evaluation.significance import compare
-from tests.workbench.small import LABELS, neighbours
+from tests.workbench.small import LABELS, neighbors
 from workbench.analysis.significance import both_ways, rank_one_hits
 
 CLASSES = np.repeat(np.arange(40), 5)
 
 
 def test_hits_leave_out_what_could_not_be_right():
-    hits = rank_one_hits(neighbours())
+    hits = rank_one_hits(neighbors())
     assert hits[:5].tolist() == [0, 1, 0, 1, 1]
     assert np.isnan(hits[5])
 
 
 def test_wins_ties_and_losses_are_those_of_the_queries():
-    other = dataclasses.replace(neighbours(), first_hit=np.array([1, 1, 3, 2, 1, 0], np.int32))
-    hits = {"one": rank_one_hits(neighbours()), "two": rank_one_hits(other)}
+    other = dataclasses.replace(neighbors(), first_hit=np.array([1, 1, 3, 2, 1, 0], np.int32))
+    hits = {"one": rank_one_hits(neighbors()), "two": rank_one_hits(other)}
     pairs = both_ways(compare(hits, LABELS).pairs)
     assert len(pairs) == 2
     for pair in pairs.itertuples():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from retrieval.runs.run import Run
-from tests.workbench.small import neighbours
+from tests.workbench.small import neighbors
 from workbench.analysis import naming, tables
 
 
@@ -120,17 +120,17 @@ def test_figures_that_cannot_be_compared_say_why(make_run, recipe, options, prot
 
 def test_recall_at_every_k_follows_from_the_first_hits():
     # First hits 2, 1, 3, 1, 1 and one query without a possible hit.
-    curve = tables.recall_curve(neighbours())
+    curve = tables.recall_curve(neighbors())
     assert curve["k"].tolist() == [1, 2, 3]
     assert curve["recall"].tolist() == [3 / 5, 4 / 5, 1]
-    scored_zero = tables.recall_curve(neighbours(), "zero")
+    scored_zero = tables.recall_curve(neighbors(), "zero")
     assert scored_zero["recall"].tolist() == [3 / 6, 4 / 6, 5 / 6]
-    beyond = dataclasses.replace(neighbours(), first_hit=np.array([9, 1, 3, 1, 1, 0], np.int32))
+    beyond = dataclasses.replace(neighbors(), first_hit=np.array([9, 1, 3, 1, 1, 0], np.int32))
     assert tables.recall_curve(beyond)["recall"].tolist() == [3 / 5, 3 / 5, 4 / 5]
 
 
 def test_the_curve_meets_the_stored_recalls(runs):
     for run in runs:
-        curve = tables.recall_curve(run.neighbours()).set_index("k")["recall"]
+        curve = tables.recall_curve(run.neighbors()).set_index("k")["recall"]
         for k in (1, 2, 4, 8):
             assert curve[k] == pytest.approx(tables.metric(run, "query_gallery", f"recall@{k}"))

@@ -59,10 +59,10 @@ def test_a_query_is_never_explained_against_itself_or_nothing(run, drawn, match)
 
 
 def test_the_first_correct_item_is_offered_however_far_down_it_is(run, drawn):
-    neighbours = run.neighbours()
-    at = int(neighbours.first_hit.argmax())
-    assert neighbours.first_hit[at] > 5
-    row, right = int(neighbours.queries[at]), int(neighbours.first_hit_item[at])
+    neighbors = run.neighbors()
+    at = int(neighbors.first_hit.argmax())
+    assert neighbors.first_hit[at] > 5
+    row, right = int(neighbors.queries[at]), int(neighbors.first_hit_item[at])
     open_page("why", a=run.name, k="5", item=str(row))
     last = results(drawn)[-1]
     assert (last["row"], last["mark"]) == (right, "hit")

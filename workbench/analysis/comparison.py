@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from retrieval.runs.run import Neighbours, Run
+from retrieval.runs.run import Neighbors, Run
 from workbench.analysis.failures import wilson_interval
 
 
@@ -60,8 +60,8 @@ class Comparison:
 
 
 def compare(
-    a: Neighbours,
-    b: Neighbours,
+    a: Neighbors,
+    b: Neighbors,
     labels: np.ndarray,
     k: int = 10,
     *,
@@ -70,8 +70,8 @@ def compare(
     """Compare two runs on the same queries.
 
     Args:
-        a: Neighbours under run A.
-        b: Neighbours under run B; same protocol and queries.
+        a: Neighbors under run A.
+        b: Neighbors under run B; same protocol and queries.
         labels: int64, (n,).
         k: Length of the lists whose overlap is measured.
         no_positive: The protocol's rule for a query whose class is absent from the gallery:
@@ -91,13 +91,13 @@ def compare(
             "rank_b": b.first_hit,
             "similarity_a": a.similarities[:, 0],
             "similarity_b": b.similarities[:, 0],
-            "overlap": neighbour_overlap(a.ids, b.ids, k),
+            "overlap": neighbor_overlap(a.ids, b.ids, k),
         }
     )
     return Comparison(table[keep].reset_index(drop=True))
 
 
-def neighbour_overlap(a: np.ndarray, b: np.ndarray, k: int) -> np.ndarray:
+def neighbor_overlap(a: np.ndarray, b: np.ndarray, k: int) -> np.ndarray:
     """Measure how much of two top-k lists is the same, order aside.
 
     Args:

@@ -1,58 +1,58 @@
-"""What a run gets wrong: pure analyses of its neighbours, for pages and notebooks.
+"""What a run gets wrong: pure analyses of its neighbors, for pages and notebooks.
 
 Rows are row numbers of ``items.parquet``; ``labels`` is int64, (n,), the class of every row.
-Padding neighbours (-1) never count as anything. A query whose class is absent from the gallery
+Padding neighbors (-1) never count as anything. A query whose class is absent from the gallery
 (``first_hit == 0``) cannot be answered and is left out of every list of failures.
 """
 
 import numpy as np
 import pandas as pd
 
-from retrieval.runs.run import Neighbours
+from retrieval.runs.run import Neighbors
 
 
-def hit_matrix(neighbours: Neighbours, labels: np.ndarray) -> np.ndarray:
-    """Tell which neighbours are of their query's class.
+def hit_matrix(neighbors: Neighbors, labels: np.ndarray) -> np.ndarray:
+    """Tell which neighbors are of their query's class.
 
     Args:
-        neighbours: Of q queries, k each.
+        neighbors: Of q queries, k each.
         labels: int64, (n,).
 
     Returns:
         bool, (q, k).
     """
-    hits = labels[neighbours.ids] == labels[neighbours.queries][:, None]
-    return hits & (neighbours.ids >= 0)
+    hits = labels[neighbors.ids] == labels[neighbors.queries][:, None]
+    return hits & (neighbors.ids >= 0)
 
 
-def query_table(neighbours: Neighbours, labels: np.ndarray) -> pd.DataFrame:
-    """Summarise every query.
+def query_table(neighbors: Neighbors, labels: np.ndarray) -> pd.DataFrame:
+    """Summarize every query.
 
     Args:
-        neighbours: Of q queries.
+        neighbors: Of q queries.
         labels: int64, (n,).
 
     Returns:
-        One row per query, in the order of ``neighbours.queries``: ``row``; ``first_hit`` (1-based,
+        One row per query, in the order of ``neighbors.queries``: ``row``; ``first_hit`` (1-based,
         0 = no item of its class in the gallery) and ``first_hit_item``; ``top`` (row of the
         nearest), ``top_similarity``; ``hit_similarity`` (of the first correct item, NaN if it lies
-        beyond the stored neighbours); ``answerable``; ``correct`` (the nearest is of its class).
+        beyond the stored neighbors); ``answerable``; ``correct`` (the nearest is of its class).
     """
-    k = neighbours.ids.shape[1]
-    at = neighbours.first_hit - 1
+    k = neighbors.ids.shape[1]
+    at = neighbors.first_hit - 1
     stored = (at >= 0) & (at < k)
     index = np.arange(len(at)), np.clip(at, 0, k - 1)
     return pd.DataFrame(
         {
-            "row": neighbours.queries,
-            "first_hit": neighbours.first_hit,
-            "first_hit_item": neighbours.first_hit_item,
-            "top": neighbours.ids[:, 0],
-            "top_similarity": neighbours.similarities[:, 0],
-            "hit_similarity": np.where(stored, neighbours.similarities[index], np.nan),
-            "answerable": neighbours.first_hit > 0,
-            "correct": neighbours.first_hit == 1,
-            "label": labels[neighbours.queries],
+            "row": neighbors.queries,
+            "first_hit": neighbors.first_hit,
+            "first_hit_item": neighbors.first_hit_item,
+            "top": neighbors.ids[:, 0],
+            "top_similarity": neighbors.similarities[:, 0],
+            "hit_similarity": np.where(stored, neighbors.similarities[index], np.nan),
+            "answerable": neighbors.first_hit > 0,
+            "correct": neighbors.first_hit == 1,
+            "label": labels[neighbors.queries],
         }
     )
 
@@ -71,7 +71,7 @@ def near_misses(table: pd.DataFrame) -> pd.DataFrame:
     """Sort the failures by how little is missing.
 
     Returns:
-        Failures whose first correct item is among the stored neighbours, lowest rank first; ties by
+        Failures whose first correct item is among the stored neighbors, lowest rank first; ties by
         the gap between the nearest item's similarity and the correct item's.
     """
     wrong = failures(table)
@@ -133,9 +133,9 @@ def class_table(table: pd.DataFrame) -> pd.DataFrame:
 def wilson_interval(p: pd.Series, n: pd.Series) -> tuple[pd.Series, pd.Series]:
     """Compute the 95 % Wilson score interval (Wilson 1927) of shares ``p`` of ``n``."""
     z = 1.959964
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    center = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return (centre - half).clip(lower=0), (centre + half).clip(upper=1)
+    return (center - half).clip(lower=0), (center + half).clip(upper=1)
 
 
 def instructive_failure(table: pd.DataFrame) -> int:

@@ -1,57 +1,57 @@
 """Odd items of a run: hubs, orphans, near-duplicates, suspected label errors.
 
-Pure analyses of neighbours; rows and labels as in :mod:`workbench.analysis.failures`.
+Pure analyses of neighbors; rows and labels as in :mod:`workbench.analysis.failures`.
 """
 
 import numpy as np
 import pandas as pd
 
-from retrieval.runs.run import Neighbours
+from retrieval.runs.run import Neighbors
 from workbench.analysis.failures import hit_matrix
 
 HUB_K = 10
-AGREE = 0.6  # share of the neighbours that makes a label suspect
+AGREE = 0.6  # share of the neighbors that makes a label suspect
 
 
-def k_occurrence(neighbours: Neighbours, n_items: int, k: int = HUB_K) -> np.ndarray:
+def k_occurrence(neighbors: Neighbors, n_items: int, k: int = HUB_K) -> np.ndarray:
     """Count in how many top-K lists each item appears (Radovanovic 2010, N_k).
 
     Args:
-        neighbours: Of q queries.
+        neighbors: Of q queries.
         n_items: Number of items of the run.
         k: Length of the lists.
 
     Returns:
         int64, (n_items,).
     """
-    ids = neighbours.ids[:, :k]
+    ids = neighbors.ids[:, :k]
     return np.bincount(ids[ids >= 0], minlength=n_items)
 
 
-def bad_occurrence(neighbours: Neighbours, labels: np.ndarray, k: int = HUB_K) -> np.ndarray:
+def bad_occurrence(neighbors: Neighbors, labels: np.ndarray, k: int = HUB_K) -> np.ndarray:
     """Count in how many top-K lists of *other* classes each item appears (bad hubness).
 
     Returns:
         int64, (n,).
     """
-    wrong = ~hit_matrix(neighbours, labels)[:, :k] & (neighbours.ids[:, :k] >= 0)
-    return np.bincount(neighbours.ids[:, :k][wrong], minlength=len(labels))
+    wrong = ~hit_matrix(neighbors, labels)[:, :k] & (neighbors.ids[:, :k] >= 0)
+    return np.bincount(neighbors.ids[:, :k][wrong], minlength=len(labels))
 
 
-def gallery_rows(neighbours: Neighbours, items: pd.DataFrame) -> np.ndarray:
-    """Return the rows that can be retrieved under the neighbours' protocol, int64."""
-    if neighbours.protocol != "query_gallery":
-        return neighbours.queries.astype(np.int64)
+def gallery_rows(neighbors: Neighbors, items: pd.DataFrame) -> np.ndarray:
+    """Return the rows that can be retrieved under the neighbors' protocol, int64."""
+    if neighbors.protocol != "query_gallery":
+        return neighbors.queries.astype(np.int64)
     return np.flatnonzero(items["role"].to_numpy() != "query")
 
 
 def hubs_and_orphans(
-    neighbours: Neighbours, labels: np.ndarray, gallery: np.ndarray, k: int = HUB_K
+    neighbors: Neighbors, labels: np.ndarray, gallery: np.ndarray, k: int = HUB_K
 ) -> pd.DataFrame:
     """Tell how often each gallery item is retrieved.
 
     Args:
-        neighbours: Of q queries.
+        neighbors: Of q queries.
         labels: int64, (n,).
         gallery: int64, (g,), rows that can be retrieved.
         k: Length of the lists.
@@ -63,15 +63,15 @@ def hubs_and_orphans(
     frame = pd.DataFrame(
         {
             "row": gallery,
-            "count": k_occurrence(neighbours, len(labels), k)[gallery],
-            "wrong": bad_occurrence(neighbours, labels, k)[gallery],
+            "count": k_occurrence(neighbors, len(labels), k)[gallery],
+            "wrong": bad_occurrence(neighbors, labels, k)[gallery],
         }
     )
     return frame.sort_values(["count", "wrong"], ascending=False, kind="stable", ignore_index=True)
 
 
 def near_duplicates(
-    neighbours: Neighbours, labels: np.ndarray, *, across: bool | None = None, limit: int = 100
+    neighbors: Neighbors, labels: np.ndarray, *, across: bool | None = None, limit: int = 100
 ) -> pd.DataFrame:
     """Find the most similar pairs of items: each item's nearest other one.
 
@@ -79,27 +79,27 @@ def near_duplicates(
     query and a gallery item.
 
     Args:
-        neighbours: Of q queries.
+        neighbors: Of q queries.
         labels: int64, (n,).
         across: True: only pairs of different classes; False: only of the same; None: all.
         limit: Number of pairs.
 
     Returns:
-        Columns ``a`` (query), ``b`` (neighbour), ``similarity``, most similar first; a pair found
+        Columns ``a`` (query), ``b`` (neighbor), ``similarity``, most similar first; a pair found
         from both sides is listed once.
     """
-    wanted = neighbours.ids >= 0
+    wanted = neighbors.ids >= 0
     if across is not None:
-        hits = hit_matrix(neighbours, labels)
+        hits = hit_matrix(neighbors, labels)
         wanted &= ~hits if across else hits
-    # Neighbours come nearest first, so the first wanted one of each query is its nearest.
+    # Neighbors come nearest first, so the first wanted one of each query is its nearest.
     first = wanted.argmax(1)
     found = np.flatnonzero(wanted.any(1))
     pairs = pd.DataFrame(
         {
-            "a": neighbours.queries[found],
-            "b": neighbours.ids[found, first[found]],
-            "similarity": neighbours.similarities[found, first[found]],
+            "a": neighbors.queries[found],
+            "b": neighbors.ids[found, first[found]],
+            "similarity": neighbors.similarities[found, first[found]],
         }
     )
     low, high = pairs[["a", "b"]].min(axis=1), pairs[["a", "b"]].max(axis=1)
@@ -109,28 +109,28 @@ def near_duplicates(
     ]
 
 
-def with_a_double(neighbours: Neighbours, similarity: float) -> int:
+def with_a_double(neighbors: Neighbors, similarity: float) -> int:
     """Count the queries whose nearest item is at least this similar."""
-    nearest = neighbours.similarities[:, 0][neighbours.ids[:, 0] >= 0]
+    nearest = neighbors.similarities[:, 0][neighbors.ids[:, 0] >= 0]
     return int((nearest >= similarity).sum())
 
 
 def suspected_label_errors(
-    neighbours: Neighbours, labels: np.ndarray, k: int = HUB_K, share: float = AGREE
+    neighbors: Neighbors, labels: np.ndarray, k: int = HUB_K, share: float = AGREE
 ) -> pd.DataFrame:
-    """Find queries whose neighbours agree on one other class.
+    """Find queries whose neighbors agree on one other class.
 
     Args:
-        neighbours: Of q queries.
+        neighbors: Of q queries.
         labels: int64, (n,).
-        k: How many neighbours vote; nearer ones do not count more.
+        k: How many neighbors vote; nearer ones do not count more.
         share: Least share of the votes for the other class.
 
     Returns:
         Columns ``row``, ``label``, ``suggested`` (label), ``share`` (of the votes for it) and
         ``own`` (share for the given label), most suspicious first.
     """
-    ids = neighbours.ids[:, :k]
+    ids = neighbors.ids[:, :k]
     votes = np.where(ids >= 0, labels[ids], np.iinfo(np.int64).min)
     ordered = np.sort(votes, axis=1)
     width = ordered.shape[1]
@@ -142,10 +142,10 @@ def suspected_label_errors(
     best = length.argmax(1)
     count = (ids >= 0).sum(1).clip(min=1)
     rows = np.arange(len(ids))
-    own_label = labels[neighbours.queries]
+    own_label = labels[neighbors.queries]
     frame = pd.DataFrame(
         {
-            "row": neighbours.queries,
+            "row": neighbors.queries,
             "label": own_label,
             "suggested": ordered[rows, best],
             "share": length[rows, best] / count,

@@ -7,7 +7,7 @@ NAMES = {
     "dataset": "Data set",
     "split": "Split",
     "distance": "Distance",
-    "normalised": "Embeddings scaled to unit length",
+    "normalized": "Embeddings scaled to unit length",
     "dimension": "Width of the embedding",
     "n_items": "Items",
     "n_classes": "Classes",

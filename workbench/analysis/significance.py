@@ -4,25 +4,25 @@ import numpy as np
 import pandas as pd
 
 from retrieval.evaluation.significance import Comparison, compare
-from retrieval.runs.run import Neighbours
+from retrieval.runs.run import Neighbors
 
 __all__ = ["Comparison", "both_ways", "compare", "rank_one_hits"]
 
 
-def rank_one_hits(neighbours: Neighbours, no_positive: str = "exclude") -> np.ndarray:
+def rank_one_hits(neighbors: Neighbors, no_positive: str = "exclude") -> np.ndarray:
     """Return whether each query is right at rank 1.
 
     Args:
-        neighbours: Of q queries.
+        neighbors: Of q queries.
         no_positive: The protocol's rule for a query whose class is absent from the gallery:
             ``exclude`` leaves it out, ``zero`` counts it as a miss.
 
     Returns:
         float64, (q,): 1 right, 0 wrong, NaN where the query does not count.
     """
-    hits = (neighbours.first_hit == 1).astype(np.float64)
+    hits = (neighbors.first_hit == 1).astype(np.float64)
     if no_positive != "zero":
-        hits[neighbours.first_hit == 0] = np.nan
+        hits[neighbors.first_hit == 0] = np.nan
     return hits
 
 

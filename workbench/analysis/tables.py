@@ -7,7 +7,7 @@ from retrieval.evaluation.metrics import TITLES
 from retrieval.evaluation.significance import Comparison
 from retrieval.report.published import published_table
 from retrieval.report.sections import usual_metrics
-from retrieval.runs.run import Neighbours, Run
+from retrieval.runs.run import Neighbors, Run
 from workbench.analysis.naming import group_titles, loss_of, seed_of
 from workbench.analysis.repeats import repeated
 
@@ -147,20 +147,20 @@ def loss_table(results: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values("recall@1", ascending=False, kind="stable", ignore_index=True)
 
 
-def recall_curve(neighbours: Neighbours, no_positive: str = "exclude") -> pd.DataFrame:
+def recall_curve(neighbors: Neighbors, no_positive: str = "exclude") -> pd.DataFrame:
     """Compute Recall@K for every K from the ranks of the first hits.
 
     Args:
-        neighbours: Of q queries.
+        neighbors: Of q queries.
         no_positive: The protocol's rule for a query whose class is absent from the gallery:
             ``exclude`` leaves it out, ``zero`` counts it as a miss.
 
     Returns:
-        Columns ``k`` (1..stored neighbours) and ``recall``.
+        Columns ``k`` (1..stored neighbors) and ``recall``.
     """
-    k = np.arange(1, neighbours.ids.shape[1] + 1)
-    ranks = np.sort(neighbours.first_hit[neighbours.first_hit > 0])
-    n = len(neighbours.first_hit) if no_positive == "zero" else len(ranks)
+    k = np.arange(1, neighbors.ids.shape[1] + 1)
+    ranks = np.sort(neighbors.first_hit[neighbors.first_hit > 0])
+    n = len(neighbors.first_hit) if no_positive == "zero" else len(ranks)
     return pd.DataFrame({"k": k, "recall": np.searchsorted(ranks, k, side="right") / max(1, n)})
 
 

@@ -50,7 +50,7 @@ def sortable_table(data: dict, *, key: str) -> None:
         data: ``alt``: what is in it, for those who do not see it; ``columns``: dicts with
             ``title`` and, where it holds figures, ``number``; ``rows``: lists of cells, dicts with
             ``text`` and ``value`` (what it is sorted by; None comes last) and perhaps ``spread``
-            (shown after ±), ``best`` (shown bold), ``title`` (shown on hover) and ``colour`` (of
+            (shown after ±), ``best`` (shown bold), ``title`` (shown on hover) and ``color`` (of
             a dot before the text).
         key: Unique key of this table on the page.
     """
@@ -66,7 +66,7 @@ def point_images(
     *,
     key: str,
     selected: int | None = None,
-    neighbours: Sequence[Sequence[int]] = (),
+    neighbors: Sequence[Sequence[int]] = (),
     found: Sequence[int] = (),
     on_click: Callable[[int], None] | None = None,
 ) -> None:
@@ -80,7 +80,7 @@ def point_images(
         urls: Address of the hover cards of each chart, to which the row is appended.
         key: Unique key of this component on the page.
         selected: Row to ring, or None.
-        neighbours: Of each chart, rows to join to the selected one by lines.
+        neighbors: Of each chart, rows to join to the selected one by lines.
         found: Rows to ring lightly (search).
         on_click: Called with the row of a clicked point.
     """
@@ -94,7 +94,7 @@ def point_images(
         "charts": list(charts),
         "urls": list(urls),
         "selected": selected,
-        "neighbours": [[int(row) for row in rows] for rows in neighbours],
+        "neighbors": [[int(row) for row in rows] for rows in neighbors],
         "found": [int(row) for row in found],
     }
     renderer = _register("points", '<div class="anchor"></div>')

@@ -58,9 +58,9 @@ function makeCard(card, pick) {
 
 function makeHeader(row) {
   const head = element("header");
-  if (row.colour) {
+  if (row.color) {
     const dot = element("span", "dot");
-    dot.style.background = row.colour;
+    dot.style.background = row.color;
     head.append(dot);
   }
   head.append(element("span", "title", row.title));

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from retrieval.runs.run import Neighbours, Run
+from retrieval.runs.run import Neighbors, Run
 from workbench.data.images import picture_url, thumbnail_url
 from workbench.data.notes import badges
 
@@ -96,14 +96,12 @@ def first_hit_cards(
     return [None, card(run, item, rank=f"{rank:,}", score=f"{score:.3f}", mark="hit", **extra)]
 
 
-def query_group(
-    run: Run, neighbours: Neighbours, position: int, *, k: int, detail: str = ""
-) -> dict:
+def query_group(run: Run, neighbors: Neighbors, position: int, *, k: int, detail: str = "") -> dict:
     """Describe one query and its results: the query at the left, one line of results.
 
     Args:
         run: The run.
-        neighbours: Of its queries.
+        neighbors: Of its queries.
         position: Which query.
         k: Results to show.
         detail: Text above the results; default: where the first correct item is.
@@ -111,10 +109,10 @@ def query_group(
     Returns:
         A group for the component.
     """
-    query = int(neighbours.queries[position])
-    ids, scores = neighbours.ids[position, :k], neighbours.similarities[position, :k]
+    query = int(neighbors.queries[position])
+    ids, scores = neighbors.ids[position, :k], neighbors.similarities[position, :k]
     line = {
-        "title": detail or rank_sentence(int(neighbours.first_hit[position])).capitalize(),
+        "title": detail or rank_sentence(int(neighbors.first_hit[position])).capitalize(),
         "cards": result_cards(run, query, ids, scores),
         "size": 88,
         "layout": "line",
@@ -122,20 +120,20 @@ def query_group(
     return {"lead": card(run, query, kind="query"), "size": 116, "rows": [line]}
 
 
-def query_groups(run: Run, neighbours: Neighbours, queries: Iterable[int], *, k: int) -> list[dict]:
+def query_groups(run: Run, neighbors: Neighbors, queries: Iterable[int], *, k: int) -> list[dict]:
     """Describe several queries, one group each.
 
     Args:
         run: The run.
-        neighbours: Of its queries.
+        neighbors: Of its queries.
         queries: Rows of the queries to show.
         k: Results per query.
 
     Returns:
         Groups for the component.
     """
-    position = {int(row): i for i, row in enumerate(neighbours.queries)}
-    return [query_group(run, neighbours, position[int(row)], k=k) for row in queries]
+    position = {int(row): i for i, row in enumerate(neighbors.queries)}
+    return [query_group(run, neighbors, position[int(row)], k=k) for row in queries]
 
 
 def rank_sentence(first_hit: int) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from retrieval.runs.run import Neighbours, Run
+from retrieval.runs.run import Neighbors, Run
 from workbench.analysis.failures import confident_and_wrong, failures, query_table
 from workbench.figures.palette import HIT, HIT_SIGN, MISS, MISS_SIGN
 
@@ -35,67 +35,67 @@ class Gallery(str):
         return "<gallery of images>"
 
 
-def failure_rows(run: Run, neighbours: Neighbours, count: int = 6, seed: int = 0) -> np.ndarray:
+def failure_rows(run: Run, neighbors: Neighbors, count: int = 6, seed: int = 0) -> np.ndarray:
     """Draw item rows of queries whose nearest item is of another class.
 
     Args:
         run: The run.
-        neighbours: Its neighbours under one protocol.
+        neighbors: Its neighbors under one protocol.
         count: At most this many.
         seed: Seeds the draw.
 
     Returns:
         int, (at most count,).
     """
-    wrong = failures(query_table(neighbours, run.items["label"].to_numpy()))["row"].to_numpy()
+    wrong = failures(query_table(neighbors, run.items["label"].to_numpy()))["row"].to_numpy()
     order = np.random.default_rng(seed).permutation(len(wrong))[:count]
     return np.sort(wrong[order])
 
 
-def confident_failure_rows(run: Run, neighbours: Neighbours, count: int = 6) -> np.ndarray:
+def confident_failure_rows(run: Run, neighbors: Neighbors, count: int = 6) -> np.ndarray:
     """Return item rows of the failures whose wrong nearest item is the most similar.
 
     Args:
         run: The run.
-        neighbours: Its neighbours under one protocol.
+        neighbors: Its neighbors under one protocol.
         count: At most this many.
 
     Returns:
         int, (at most count,), most similar first.
     """
-    table = query_table(neighbours, run.items["label"].to_numpy())
+    table = query_table(neighbors, run.items["label"].to_numpy())
     return confident_and_wrong(table)["row"].to_numpy()[:count]
 
 
-def gallery(run: Run, neighbours: Neighbours, rows: Iterable[int], k: int = 6) -> Gallery:
-    """Show queries, each with its k nearest items, hits and misses marked by sign and colour.
+def gallery(run: Run, neighbors: Neighbors, rows: Iterable[int], k: int = 6) -> Gallery:
+    """Show queries, each with its k nearest items, hits and misses marked by sign and color.
 
     Args:
         run: The run; images come from its thumbnails.
-        neighbours: Its neighbours under one protocol.
+        neighbors: Its neighbors under one protocol.
         rows: Item rows of the queries to show.
-        k: Neighbours per query.
+        k: Neighbors per query.
 
     Returns:
         Self-contained HTML.
     """
-    position = {int(row): i for i, row in enumerate(neighbours.queries)}
-    lines = [_query(run, neighbours, position[int(row)], k) for row in rows]
+    position = {int(row): i for i, row in enumerate(neighbors.queries)}
+    lines = [_query(run, neighbors, position[int(row)], k) for row in rows]
     return Gallery(STYLE + "\n".join(lines))
 
 
-def _query(run: Run, neighbours: Neighbours, position: int, k: int) -> str:
+def _query(run: Run, neighbors: Neighbors, position: int, k: int) -> str:
     labels = run.items["label"].to_numpy()
-    query = int(neighbours.queries[position])
+    query = int(neighbors.queries[position])
     figures = [_figure(run, query, "", "query")]
-    for rank, row in enumerate(neighbours.ids[position, :k], 1):
+    for rank, row in enumerate(neighbors.ids[position, :k], 1):
         if row < 0:
             continue
         hit = bool(labels[row] == labels[query])
         sign = HIT_SIGN if hit else MISS_SIGN
-        note = f"{rank} · {neighbours.similarities[position, rank - 1]:.3f} {sign}"
+        note = f"{rank} · {neighbors.similarities[position, rank - 1]:.3f} {sign}"
         figures.append(_figure(run, int(row), "hit" if hit else "miss", note))
-    rank = int(neighbours.first_hit[position])
+    rank = int(neighbors.first_hit[position])
     where = (
         f"first correct item at rank {rank:,}" if rank else "no item of its class in the gallery"
     )

@@ -75,7 +75,7 @@ class Points {
     return this.charts.length > 1 && this.shown !== null ? [this.shown] : [];
   }
 
-  // Colours of rings and of what keeps them apart: the page's own, which no loss or class has.
+  // Colors of rings and of what keeps them apart: the page's own, which no loss or class has.
   inks() {
     const style = getComputedStyle(this.panel);
     return [style.color, style.backgroundColor];

@@ -152,12 +152,12 @@ class Chart {
     canvas.style.height = `${layout.height}px`;
     const pen = canvas.getContext("2d");
     pen.scale(scale, scale);
-    const { found, selected, neighbours } = this.owner.data;
+    const { found, selected, neighbors } = this.owner.data;
     const [ink, paper] = this.owner.inks();
     this.found(pen, found ?? [], ink);
-    const centre = selected === null ? null : this.pixel(selected);
-    if (centre) this.spokes(pen, centre, neighbours?.[this.number] ?? []);
-    // Above all the others, with a rim of the page's colour that keeps them off.
+    const center = selected === null ? null : this.pixel(selected);
+    if (center) this.spokes(pen, center, neighbors?.[this.number] ?? []);
+    // Above all the others, with a rim of the page's color that keeps them off.
     const rows = [selected, ...this.owner.linked(this)];
     this.rings(pen, rows, 9, 6, paper);
     this.rings(pen, rows, 9, 3, ink);
@@ -171,9 +171,9 @@ class Chart {
     pen.globalAlpha = 1;
   }
 
-  rings(pen, rows, radius, width, colour) {
+  rings(pen, rows, radius, width, color) {
     pen.lineWidth = width;
-    pen.strokeStyle = colour;
+    pen.strokeStyle = color;
     for (const row of rows) {
       const at = row === null || row === undefined ? null : this.pixel(row);
       if (!at) continue;
@@ -183,14 +183,14 @@ class Chart {
     }
   }
 
-  spokes(pen, centre, rows) {
+  spokes(pen, center, rows) {
     pen.lineWidth = 1.2;
     pen.strokeStyle = "rgba(138, 148, 160, 0.9)";
     for (const row of rows) {
       const at = this.pixel(row);
       if (!at) continue;
       pen.beginPath();
-      pen.moveTo(...centre);
+      pen.moveTo(...center);
       pen.lineTo(...at);
       pen.stroke();
     }

@@ -12,9 +12,9 @@ function makeCell(cell, column, first) {
   const node = element(first ? "th" : "td", column.number ? "number" : "");
   if (first) node.scope = "row";
   if (cell.title) node.title = cell.title;
-  if (cell.colour) {
+  if (cell.color) {
     const dot = element("span", "dot");
-    dot.style.background = cell.colour;
+    dot.style.background = cell.color;
     node.append(dot);
   }
   node.append(element("span", cell.best ? "best" : "", cell.text));

@@ -32,7 +32,7 @@ def _setting_apart(_run: Run, _reference: Run, key: tuple) -> str:
     mine, theirs = (protocol_facts(run.result(key[0])) for run in (_run, _reference))
     differing = [name for name in mine if mine[name] != theirs[name]]
     if "distance" in differing:
-        differing = [name for name in differing if name != "normalised"]  # it follows
+        differing = [name for name in differing if name != "normalized"]  # it follows
     sizes = any(name.startswith("n_") for name in differing)
     parts = [_words(name, mine[name]) for name in differing if not name.startswith("n_")]
     if sizes or difference_of_items(_run, _reference):
@@ -64,6 +64,6 @@ def comparable_groups(runs: list[Run], protocol: str) -> list[list[Run]]:
 def _words(name: str, value: str) -> str:
     if name == "distance":
         return f"{value} distance"
-    if name == "normalised":
-        return "normalised" if value == "True" else "not normalised"
+    if name == "normalized":
+        return "normalized" if value == "True" else "not normalized"
     return f"{name.replace('_', ' ')}: {value}"

@@ -8,7 +8,7 @@ import streamlit as st
 
 from retrieval.errors import UserError
 from retrieval.runs.checks import reading
-from retrieval.runs.run import REQUIRED_FILES, Neighbours, Run, map_npz
+from retrieval.runs.run import REQUIRED_FILES, Neighbors, Run, map_npz
 from retrieval.runs.store import BrokenRun, open_run
 
 OPTIONAL_FILES = (
@@ -43,19 +43,19 @@ def _open(path: str, stamp: tuple[int, ...]) -> Run | BrokenRun:
 
 
 def check_consistent(run: Run) -> None:
-    """Check the parts that only looking needs: every protocol's neighbours, within the items.
+    """Check the parts that only looking needs: every protocol's neighbors, within the items.
 
     Raises:
-        UserError: Neighbours are missing, cannot be read or point outside the items.
+        UserError: Neighbors are missing, cannot be read or point outside the items.
     """
     with reading(run.path / "neighbours.npz") as file:
         for protocol in protocols_of(run):
-            if not _fit(load_neighbours(run, protocol), len(run.items)):
+            if not _fit(load_neighbors(run, protocol), len(run.items)):
                 raise UserError(f"{file}: {protocol!r} does not fit items.parquet")
 
 
-def _fit(neighbours: Neighbours, n: int) -> bool:
-    arrays = [getattr(neighbours, field) for field in Neighbours.FIELDS]
+def _fit(neighbors: Neighbors, n: int) -> bool:
+    arrays = [getattr(neighbors, field) for field in Neighbors.FIELDS]
     queries, ids, similarities, _, first_hit_item = arrays
     return (
         {array.ndim for array in (ids, similarities)} == {2}
@@ -101,16 +101,16 @@ def find_run(dataset: str, name: str) -> Run | None:
 
 
 @st.cache_resource(show_spinner=False, max_entries=32)
-def _neighbours(path: str, protocol: str, stamp: tuple[int, ...]) -> Neighbours:
+def _neighbors(path: str, protocol: str, stamp: tuple[int, ...]) -> Neighbors:
     arrays = map_npz(Path(path) / "neighbours.npz")
     if f"{protocol}/ids" not in arrays:
-        raise UserError(f"{path}: no neighbours under protocol {protocol!r}")
-    return Neighbours(protocol, *(arrays[f"{protocol}/{f}"] for f in Neighbours.FIELDS))
+        raise UserError(f"{path}: no neighbors under protocol {protocol!r}")
+    return Neighbors(protocol, *(arrays[f"{protocol}/{f}"] for f in Neighbors.FIELDS))
 
 
-def load_neighbours(run: Run, protocol: str) -> Neighbours:
-    """Return a run's neighbours under one protocol: read-only memory maps, shared."""
-    return _neighbours(str(run.path), protocol, stamp(run.path))
+def load_neighbors(run: Run, protocol: str) -> Neighbors:
+    """Return a run's neighbors under one protocol: read-only memory maps, shared."""
+    return _neighbors(str(run.path), protocol, stamp(run.path))
 
 
 def protocols_of(run: Run) -> dict[str, str]:
@@ -120,11 +120,11 @@ def protocols_of(run: Run) -> dict[str, str]:
     return {primary: entries[primary]} | entries
 
 
-def query_position(neighbours: Neighbours, row: int) -> int | None:
+def query_position(neighbors: Neighbors, row: int) -> int | None:
     """Return where an item stands among the queries, or None if it is not one."""
-    at = int(np.searchsorted(neighbours.queries, row))
-    if at < len(neighbours.queries) and neighbours.queries[at] == row:
+    at = int(np.searchsorted(neighbors.queries, row))
+    if at < len(neighbors.queries) and neighbors.queries[at] == row:
         return at
     # Queries are written in item order; an imported run may not keep it.
-    found = np.flatnonzero(neighbours.queries == row)
+    found = np.flatnonzero(neighbors.queries == row)
     return int(found[0]) if len(found) else None

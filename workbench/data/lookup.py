@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrieval.runs.run import Run
-from workbench.data.loading import load_neighbours, query_position
+from workbench.data.loading import load_neighbors, query_position
 
 BLOCK = 65_536
 
@@ -38,7 +38,7 @@ def similarity(run: Run, protocol: str, query: np.ndarray, rows: np.ndarray | sl
 
     Args:
         run: The run.
-        protocol: Name of the protocol; its distance and normalisation are used.
+        protocol: Name of the protocol; its distance and normalization are used.
         query: float32, (d,).
         rows: Items to compare with.
 
@@ -46,7 +46,7 @@ def similarity(run: Run, protocol: str, query: np.ndarray, rows: np.ndarray | sl
         float32, (m,), higher is nearer: cosine, or the negative distance.
     """
     rule = run.result(protocol)["protocol"]
-    distance, unit = rule.get("distance", "cosine"), bool(rule.get("normalised", True))
+    distance, unit = rule.get("distance", "cosine"), bool(rule.get("normalized", True))
     vectors = np.asarray(run.embeddings[rows], np.float32)
     query = np.asarray(query, np.float32)
     if unit or distance == "cosine":
@@ -112,21 +112,21 @@ def answer(run: Run, protocol: str, row: int, k: int) -> Answer:
     Returns:
         The answer.
     """
-    neighbours = load_neighbours(run, protocol)
-    at = query_position(neighbours, row)
+    neighbors = load_neighbors(run, protocol)
+    at = query_position(neighbors, row)
     if at is None:
         return _live_answer(run, protocol, row, k)
-    ids = neighbours.ids[at]
+    ids = neighbors.ids[at]
     keep = np.flatnonzero(ids >= 0)[:k]
-    item = int(neighbours.first_hit_item[at])
+    item = int(neighbors.first_hit_item[at])
     score = np.nan
     if item >= 0:
         score = float(similarity(run, protocol, run.embeddings[row], np.array([item]))[0])
     return Answer(
         row,
         ids[keep],
-        neighbours.similarities[at][keep],
-        int(neighbours.first_hit[at]),
+        neighbors.similarities[at][keep],
+        int(neighbors.first_hit[at]),
         item,
         score,
         True,

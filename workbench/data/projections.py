@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from retrieval.runs.run import PROJECTION_COLUMNS, Neighbours, Run
+from retrieval.runs.run import PROJECTION_COLUMNS, Neighbors, Run
 from workbench.analysis.oddities import gallery_rows
 from workbench.data.loading import stamp
 
@@ -125,41 +125,41 @@ def in_turn(labels: np.ndarray, most: int) -> np.ndarray:
 
 @st.cache_resource(show_spinner="Comparing the map with the original space …", max_entries=32)
 def _honesty(
-    _run: Run, _neighbours: Neighbours, layout: str, path: str, protocol: str, stamp: tuple
+    _run: Run, _neighbors: Neighbors, layout: str, path: str, protocol: str, stamp: tuple
 ) -> np.ndarray:
     points = _run.projection[COLUMNS[layout]].to_numpy(np.float32)
-    gallery = gallery_rows(_neighbours, _run.items)
-    return neighbour_agreement(points, _neighbours, gallery, HONESTY_K)
+    gallery = gallery_rows(_neighbors, _run.items)
+    return neighbor_agreement(points, _neighbors, gallery, HONESTY_K)
 
 
-def honesty(run: Run, neighbours: Neighbours, layout: str) -> np.ndarray:
-    """Return per item how many of its neighbours on a map are real; see below. Cached."""
-    return _honesty(run, neighbours, layout, str(run.path), neighbours.protocol, stamp(run.path))
+def honesty(run: Run, neighbors: Neighbors, layout: str) -> np.ndarray:
+    """Return per item how many of its neighbors on a map are real; see below. Cached."""
+    return _honesty(run, neighbors, layout, str(run.path), neighbors.protocol, stamp(run.path))
 
 
-def neighbour_agreement(
-    points: np.ndarray, neighbours: Neighbours, gallery: np.ndarray, k: int
+def neighbor_agreement(
+    points: np.ndarray, neighbors: Neighbors, gallery: np.ndarray, k: int
 ) -> np.ndarray:
-    """Compare each query's neighbours on the map with those of the original space.
+    """Compare each query's neighbors on the map with those of the original space.
 
     Args:
         points: float32, (n, 2 or 3), positions of all items.
-        neighbours: In the original space.
+        neighbors: In the original space.
         gallery: int64, (g,), rows that can be retrieved.
-        k: How many neighbours to compare.
+        k: How many neighbors to compare.
 
     Returns:
-        float32, (n,), share of the k original neighbours that are among the k nearest on the map
+        float32, (n,), share of the k original neighbors that are among the k nearest on the map
         (of the gallery); NaN for items that are not queries.
     """
     from scipy.spatial import cKDTree
 
-    real = neighbours.ids[:, :k]
+    real = neighbors.ids[:, :k]
     tree = cKDTree(points[gallery])
-    _, near = tree.query(points[neighbours.queries], k=min(k + 1, len(gallery)))
+    _, near = tree.query(points[neighbors.queries], k=min(k + 1, len(gallery)))
     near = gallery[np.atleast_2d(near)]
     out = np.full(len(points), np.nan, np.float32)
-    for i, query in enumerate(neighbours.queries):
+    for i, query in enumerate(neighbors.queries):
         drawn = near[i][near[i] != query][:k]
         out[query] = np.isin(real[i][real[i] >= 0], drawn).mean()
     return out

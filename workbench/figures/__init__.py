@@ -1,7 +1,7 @@
 """Plotly figures: arrays and DataFrames in, figure out; the same in pages and notebooks."""
 
 from workbench.figures.class_bars import class_differences
-from workbench.figures.coloring import Colouring
+from workbench.figures.coloring import Coloring
 from workbench.figures.confusion import confusion_map
 from workbench.figures.curves import recall_curves, training_curves
 from workbench.figures.differences import difference_matrix
@@ -11,7 +11,7 @@ from workbench.figures.failures import class_sizes, rank_histogram
 from workbench.figures.losses import loss_intervals, overlap_histogram, win_tie_loss
 
 __all__ = [
-    "Colouring",
+    "Coloring",
     "class_differences",
     "class_sizes",
     "confusion_map",

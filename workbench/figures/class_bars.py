@@ -19,7 +19,7 @@ def class_differences(
     n: np.ndarray,
     *,
     intervals: tuple[np.ndarray, np.ndarray] | None = None,
-    colours: tuple[str, str] = (RUN_A, RUN_B),
+    colors: tuple[str, str] = (RUN_A, RUN_B),
 ) -> go.Figure:
     """Draw the classes whose Recall@1 differs most between two runs, at most 30.
 
@@ -29,7 +29,7 @@ def class_differences(
         b: float, (c,), the same under B.
         n: int, (c,), number of queries.
         intervals: Lower and upper ends, float (c,), of the difference a - b, drawn as whiskers.
-        colours: Of A and B.
+        colors: Of A and B.
 
     Returns:
         Horizontal bars in percentage points, A better to the right; ``customdata`` is the position
@@ -44,7 +44,7 @@ def class_differences(
             x=delta,
             y=places,
             orientation="h",
-            marker={"color": [colours[0] if d > 0 else colours[1] for d in delta]},
+            marker={"color": [colors[0] if d > 0 else colors[1] for d in delta]},
             customdata=order.tolist(),
             hovertext=[_hover(classes[i], a[i], b[i], n[i]) for i in order],
             hovertemplate="%{hovertext}<extra></extra>",

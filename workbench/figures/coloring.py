@@ -1,6 +1,6 @@
-"""What the points of a map are coloured by: a category or a level of each, and what it means.
+"""What the points of a map are colored by: a category or a level of each, and what it means.
 
-Points of a map coloured by a number, with a scale in the data's units.
+Points of a map colored by a number, with a scale in the data's units.
 """
 
 import re
@@ -14,7 +14,7 @@ from workbench.figures.palette import CATEGORIES, FAINT, HIT, MISS, OTHER, RUN_A
 
 @dataclass(frozen=True)
 class Scale:
-    """What the levels of a graded colouring mean.
+    """What the levels of a graded coloring mean.
 
     Attributes:
         title: What is measured, and whether its logarithm is shown.
@@ -26,15 +26,15 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class Colouring:
-    """How the points are coloured.
+class Coloring:
+    """How the points are colored.
 
     Attributes:
         codes: uint8, (n,): category of each point; for a scale its level 1..255, or 0 if unknown.
         names: Name of each category; for a scale, of the unknown ones, if there are any.
-        colours: Colour of each category; for a scale, the colours from low to high.
+        colors: Color of each category; for a scale, the colors from low to high.
         scale: What the levels mean, for a scale.
-        symbols: Plotly marker symbol of each category, so that colour is not alone; ``circle``
+        symbols: Plotly marker symbol of each category, so that color is not alone; ``circle``
             lies below every other one.
         layers: Categories from back to front; default: as they are numbered. On a scale, high
             levels lie in front.
@@ -44,7 +44,7 @@ class Colouring:
 
     codes: np.ndarray
     names: Sequence[str]
-    colours: Sequence[str]
+    colors: Sequence[str]
     scale: Scale | None = None
     symbols: Sequence[str] | None = None
     layers: Sequence[int] | None = None
@@ -59,8 +59,8 @@ class Colouring:
         return np.argsort(depth[self.codes], kind="stable")
 
 
-def by_outcome(first_hit: np.ndarray) -> Colouring:
-    """Colour by outcome at rank 1.
+def by_outcome(first_hit: np.ndarray) -> Coloring:
+    """Color by outcome at rank 1.
 
     Args:
         first_hit: int, (n,), rank of each point's first hit; 0 = none, -1 = not a query.
@@ -69,7 +69,7 @@ def by_outcome(first_hit: np.ndarray) -> Colouring:
         Categories right, wrong and not scored.
     """
     codes = np.where(first_hit == 1, 0, np.where(first_hit > 1, 1, 2)).astype(np.uint8)
-    return Colouring(
+    return Coloring(
         codes,
         ("✓ right at rank 1", "✗ wrong", "not scored"),
         (HIT, MISS, OTHER),
@@ -79,38 +79,36 @@ def by_outcome(first_hit: np.ndarray) -> Colouring:
     )
 
 
-def by_outcomes(
-    a: np.ndarray, b: np.ndarray, colours: tuple[str, str] = (RUN_A, RUN_B)
-) -> Colouring:
-    """Colour by the outcome at rank 1 under two runs.
+def by_outcomes(a: np.ndarray, b: np.ndarray, colors: tuple[str, str] = (RUN_A, RUN_B)) -> Coloring:
+    """Color by the outcome at rank 1 under two runs.
 
     Args:
         a: int, (n,): 1 right under run A, 0 wrong, -1 not a query.
         b: int, (n,): the same under run B.
-        colours: Of A and B.
+        colors: Of A and B.
 
     Returns:
         Categories only A right, only B right, both, neither and not scored.
     """
     cases = [(a == 1) & (b == 0), (a == 0) & (b == 1), (a == 1) & (b == 1), (a == 0) & (b == 0)]
-    return Colouring(
+    return Coloring(
         np.select(cases, range(4), 4).astype(np.uint8),
         ("✓ only A", "✓ only B", "✓ both", "✗ neither", "not scored"),
-        # Colours are the runs', whatever these are: the same for both is grey, and signs differ.
-        (*colours, "rgba(100, 108, 118, 0.7)", "rgba(128, 90, 70, 0.75)", FAINT),
+        # Colors are the runs', whatever these are: the same for both is gray, and signs differ.
+        (*colors, "rgba(100, 108, 118, 0.7)", "rgba(128, 90, 70, 0.75)", FAINT),
         symbols=("diamond", "square", "circle", "x", "circle"),
         layers=(4, 2, 3, 0, 1),
         prominence=(1.7, 1.7, 1.0, 1.0, 1.0),
     )
 
 
-def by_class(labels: np.ndarray, names: dict[int, str], top: int = 20) -> Colouring:
-    """Colour the largest classes, and all others grey.
+def by_class(labels: np.ndarray, names: dict[int, str], top: int = 20) -> Coloring:
+    """Color the largest classes, and all others gray.
 
     Args:
         labels: int, (n,).
         names: Class name per label.
-        top: How many classes get a colour.
+        top: How many classes get a color.
 
     Returns:
         Categories, largest class first, ``other`` last.
@@ -122,7 +120,7 @@ def by_class(labels: np.ndarray, names: dict[int, str], top: int = 20) -> Colour
     shown = [names[int(values[i])] for i in largest]
     if len(values) > len(largest):
         shown.append(f"{len(values) - len(largest):,} other classes")
-    return Colouring(
+    return Coloring(
         code[inverse].astype(np.uint8),
         tuple(shown),
         (*CATEGORIES[: len(largest)], OTHER)[: len(shown)],
@@ -131,29 +129,29 @@ def by_class(labels: np.ndarray, names: dict[int, str], top: int = 20) -> Colour
     )
 
 
-def channels(colouring: Colouring) -> np.ndarray:
-    """Return the colour of every code in numbers.
+def channels(coloring: Coloring) -> np.ndarray:
+    """Return the color of every code in numbers.
 
-    Plotly takes these ten times as fast as names of colours or places on a scale.
+    Plotly takes these ten times as fast as names of colors or places on a scale.
 
     Args:
-        colouring: Of any points.
+        coloring: Of any points.
 
     Returns:
         uint8, (codes, 4): red, green, blue and alpha.
     """
-    colours = np.array([_rgba(colour) for colour in colouring.colours], np.float64)
-    if colouring.scale:
-        places = np.linspace(1, 255, len(colours))
-        levels = np.stack([np.interp(np.arange(1, 256), places, c) for c in colours.T], axis=1)
-        colours = np.vstack([_rgba(OTHER), levels])
-    return colours.round().astype(np.uint8)
+    colors = np.array([_rgba(color) for color in coloring.colors], np.float64)
+    if coloring.scale:
+        places = np.linspace(1, 255, len(colors))
+        levels = np.stack([np.interp(np.arange(1, 256), places, c) for c in colors.T], axis=1)
+        colors = np.vstack([_rgba(OTHER), levels])
+    return colors.round().astype(np.uint8)
 
 
-def _rgba(colour: str) -> tuple[float, ...]:
-    if colour.startswith("#"):
-        return (*bytes.fromhex(colour[1:]), 255.0)
-    red, green, blue, *alpha = (float(n) for n in re.findall(r"[\d.]+", colour))
+def _rgba(color: str) -> tuple[float, ...]:
+    if color.startswith("#"):
+        return (*bytes.fromhex(color[1:]), 255.0)
+    red, green, blue, *alpha = (float(n) for n in re.findall(r"[\d.]+", color))
     return red, green, blue, 255 * (alpha[0] if alpha else 1.0)
 
 
@@ -170,8 +168,8 @@ def by_level(
     percent: bool = False,
     unknown: str = "not scored",
     rare: bool = False,
-) -> Colouring:
-    """Colour by a number, from pale to dark.
+) -> Coloring:
+    """Color by a number, from pale to dark.
 
     Args:
         values: float, (n,); NaN where unknown.
@@ -184,7 +182,7 @@ def by_level(
         rare: High values are few: draw their points larger where many crowd.
 
     Returns:
-        A graded colouring with 255 levels.
+        A graded coloring with 255 levels.
     """
     values = np.asarray(values, np.float64)
     known = ~np.isnan(values)
@@ -199,7 +197,7 @@ def by_level(
     codes[known] = level(values[known]).round()
     text = "{:.0%}" if percent else "{:,.0f}"
     ticks = _log_ticks(lowest, top, level) if log else np.linspace(lowest, top, 5)
-    return Colouring(
+    return Coloring(
         codes,
         () if known.all() else (unknown,),
         SEQUENTIAL,

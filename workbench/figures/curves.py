@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbench.figures.palette import colours_of
+from workbench.figures.palette import colors_of
 from workbench.figures.style import as_text, short_names, styled, whole_ticks
 
 DASHES = ("solid", "dot", "dash", "dashdot", "longdash")
@@ -15,20 +15,20 @@ TICKS = [1, 2, 4, 8, 16, 32, 64]
 def recall_curves(
     curves: dict[str, pd.DataFrame],
     *,
-    colours: Mapping[str, str] | None = None,
+    colors: Mapping[str, str] | None = None,
     height: int = 360,
 ) -> go.Figure:
     """Draw Recall@K against K, one line per loss.
 
     Args:
         curves: Title -> DataFrame with ``k`` and ``recall`` (0..1), best first.
-        colours: Title -> colour; default: see :func:`workbench.figures.palette.colours_of`.
+        colors: Title -> color; default: see :func:`workbench.figures.palette.colors_of`.
         height: Pixels.
 
     Returns:
         A figure with a logarithmic K axis.
     """
-    colours = colours or colours_of(list(curves))
+    colors = colors or colors_of(list(curves))
     figure = go.Figure()
     legend = short_names(list(curves), 40)
     for i, (name, curve) in enumerate(curves.items()):
@@ -37,7 +37,7 @@ def recall_curves(
             y=100 * curve["recall"],
             name=legend[i],
             mode="lines",
-            line={"color": colours[name], "width": 2, "dash": DASHES[i // 8 % len(DASHES)]},
+            line={"color": colors[name], "width": 2, "dash": DASHES[i // 8 % len(DASHES)]},
             hovertemplate=f"{as_text(name, 60)}<br>R@%{{x}} = %{{y:.1f}} %<extra></extra>",
         )
     figure.update_xaxes(type="log", tickvals=TICKS, ticktext=[str(t) for t in TICKS], title="K")
@@ -51,7 +51,7 @@ def training_curves(
     *,
     measured_on: str = "",
     groups: dict[str, str] | None = None,
-    colours: Mapping[str, str] | None = None,
+    colors: Mapping[str, str] | None = None,
     height: int = 300,
 ) -> go.Figure:
     """Overlay one column of several runs' training histories.
@@ -65,8 +65,8 @@ def training_curves(
             skipped, and runs without the column are left out.
         column: ``loss``, or an in-training evaluation such as ``recall@1``.
         measured_on: Protocol and split of an evaluation, for the title of its axis.
-        groups: Run name -> what shares a colour and a legend entry; default: every run its own.
-        colours: Group -> colour; default: see :func:`workbench.figures.palette.colours_of`.
+        groups: Run name -> what shares a color and a legend entry; default: every run its own.
+        colors: Group -> color; default: see :func:`workbench.figures.palette.colors_of`.
         height: Pixels, to which the legend adds some.
 
     Returns:
@@ -74,7 +74,7 @@ def training_curves(
     """
     groups = groups or {name: name for name in histories}
     shown = list(dict.fromkeys(groups[name] for name in histories))
-    colours = colours or colours_of(shown)
+    colors = colors or colors_of(shown)
     legend = dict(zip(shown, short_names(shown), strict=True))
     seen: set[str] = set()
     last = 0
@@ -92,7 +92,7 @@ def training_curves(
             showlegend=group not in seen,
             mode="lines" if len(part) > 60 else "lines+markers",
             marker={"size": 5},
-            line={"color": colours[group], "width": 1.6},
+            line={"color": colors[group], "width": 1.6},
             hovertemplate=f"{as_text(name, 60)}<br>step %{{x}}: %{{y:.4g}}<extra></extra>",
         )
         seen.add(group)

@@ -21,7 +21,7 @@ def difference_matrix(
     Args:
         pairs: See :func:`workbench.analysis.significance.both_ways`.
         names: Losses, best first.
-        ink: Colour of the text in the cells.
+        ink: Color of the text in the cells.
 
     Returns:
         Row minus column, in percentage points, with ▲, ▼ or ≈ for win, loss and tie.
@@ -45,11 +45,11 @@ def difference_matrix(
 
 
 def _squares(pairs: pd.DataFrame, names: Sequence[str], side: int, ink: str) -> go.Scatter:
-    """Draw every pair as a square, its colour and sign by its verdict."""
+    """Draw every pair as a square, its color and sign by its verdict."""
     position = {name: i for i, name in enumerate(names)}
     shown = pairs[pairs["a"].isin(position) & pairs["b"].isin(position)]
     sign = {"win": "▲", "loss": "▼", "tie": "≈"}
-    colour = {"win": HIT, "loss": MISS, "tie": "rgba(138, 148, 160, 0.22)"}
+    color = {"win": HIT, "loss": MISS, "tie": "rgba(138, 148, 160, 0.22)"}
     gap = " " if side == SIDE else ""
     return go.Scatter(
         x=shown["b"].map(position),
@@ -65,7 +65,7 @@ def _squares(pairs: pd.DataFrame, names: Sequence[str], side: int, ink: str) -> 
         marker={
             "symbol": "square",
             "size": side,
-            "color": [colour[v] for v in shown["verdict"]],
+            "color": [color[v] for v in shown["verdict"]],
             "opacity": [0.4 if v != "tie" else 1 for v in shown["verdict"]],
             "line": {"width": 0},
         },

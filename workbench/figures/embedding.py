@@ -1,4 +1,4 @@
-"""The embedding map: every item one point of one WebGL trace, coloured by what is asked."""
+"""The embedding map: every item one point of one WebGL trace, colored by what is asked."""
 
 import math
 import re
@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import plotly.graph_objects as go
 
-from workbench.figures.coloring import Colouring, channels
+from workbench.figures.coloring import Coloring, channels
 from workbench.figures.palette import OTHER
 from workbench.figures.style import short_names, styled
 
@@ -19,7 +19,7 @@ CROWDED = 15_000  # points from which on some have to stand out
 def embedding_map(
     points: np.ndarray,
     rows: np.ndarray,
-    colouring: Colouring,
+    coloring: Coloring,
     *,
     height: int = 640,
     legend: bool = True,
@@ -30,21 +30,21 @@ def embedding_map(
     Args:
         points: float32, (n, 2) or (n, 3), positions.
         rows: int, (n,), row of the item of each point.
-        colouring: Of the n points.
+        coloring: Of the n points.
         height: Pixels.
-        legend: Show what the colours mean.
+        legend: Show what the colors mean.
         frame: float, (m, 2), points that the view holds, so that several maps share one.
 
     Returns:
         A figure whose first trace holds every point, from back to front; see :func:`drawn_rows`.
     """
     flat = points.shape[1] == 2
-    order = colouring.back_to_front()
-    points, rows, codes = points[order], np.asarray(rows)[order], colouring.codes[order]
-    trace = _trace(points, rows, colouring, codes)
+    order = coloring.back_to_front()
+    points, rows, codes = points[order], np.asarray(rows)[order], coloring.codes[order]
+    trace = _trace(points, rows, coloring, codes)
     figure = go.Figure([trace], _validate=False)  # checking 60,000 symbols takes half a second
     if legend:
-        _add_legend(figure, colouring, codes, flat)
+        _add_legend(figure, coloring, codes, flat)
     figure = styled(figure, height=height, legend=legend)
     _hide_axes(figure, flat)
     if frame is not None:
@@ -54,22 +54,22 @@ def embedding_map(
         figure.update_yaxes(range=[low[1] - margin[1], high[1] + margin[1]])
     figure.update_layout(
         dragmode="pan" if flat else "orbit",
-        legend=_legend_place(colouring),
-        datarevision=_revision(points, rows, colouring, codes),
+        legend=_legend_place(coloring),
+        datarevision=_revision(points, rows, coloring, codes),
     )
     return figure
 
 
-def _trace(points: np.ndarray, rows: np.ndarray, colouring: Colouring, codes: np.ndarray) -> dict:
+def _trace(points: np.ndarray, rows: np.ndarray, coloring: Coloring, codes: np.ndarray) -> dict:
     flat = points.shape[1] == 2
     return {
         **dict(zip("xyz", map(_Kept, _short(points).T.tolist()), strict=False)),
         "type": "scattergl" if flat else "scatter3d",
         "mode": "markers",
-        "marker": _marker(colouring, codes, flat),
+        "marker": _marker(coloring, codes, flat),
         "customdata": _Kept(rows.tolist()),
         # The page finds the point under the pointer itself: Plotly looks at every point, and warns
-        # of colours in numbers. In three dimensions only Plotly knows where a point is.
+        # of colors in numbers. In three dimensions only Plotly knows where a point is.
         "hoverinfo": "skip" if flat else "none",
         "showlegend": False,
         **({"unselected": {"marker": {"opacity": 0.12}}} if flat else {}),
@@ -99,72 +99,72 @@ def _short(points: np.ndarray) -> np.ndarray:
     return np.round(points, 6 - math.ceil(math.log10(extent))) if extent else points
 
 
-def _revision(points: np.ndarray, rows: np.ndarray, colouring: Colouring, codes) -> int:
+def _revision(points: np.ndarray, rows: np.ndarray, coloring: Coloring, codes) -> int:
     """Number the data, so that Plotly can tell whether it changed.
 
     Streamlit draws a figure several times. Lists with the same number are taken for unchanged;
     without it, Plotly works through 60,000 points each time.
     """
-    digest = zlib.crc32(repr((colouring.colours, colouring.symbols)).encode())
+    digest = zlib.crc32(repr((coloring.colors, coloring.symbols)).encode())
     for part in (points, rows, codes):
         digest = zlib.crc32(np.ascontiguousarray(part), digest)
     return digest
 
 
-def _marker(colouring: Colouring, codes: np.ndarray, flat: bool) -> dict:
+def _marker(coloring: Coloring, codes: np.ndarray, flat: bool) -> dict:
     n = len(codes)
     crowded = flat and n >= CROWDED
     size = 7 if n < 3000 else 5 if n < CROWDED else 3
-    colours = channels(colouring)
+    colors = channels(coloring)
     opacity = 0.85 if n < CROWDED else 0.6
     # Unless told otherwise, Plotly draws rims where sizes or dimensions are more than usual.
     marker = {"size": size, "opacity": opacity, "line": {"width": 0}}
-    if crowded and colouring.prominence is not None:
-        prominence = np.asarray(colouring.prominence)
+    if crowded and coloring.prominence is not None:
+        prominence = np.asarray(coloring.prominence)
         marker["size"] = _Kept(np.round(size * prominence, 1)[codes].tolist())
-        colours[prominence <= 1, 3] = np.round(opacity * colours[prominence <= 1, 3])
+        colors[prominence <= 1, 3] = np.round(opacity * colors[prominence <= 1, 3])
         marker["opacity"] = 1.0
-    if not flat:  # WebGL leaves out points of a transparent colour there
+    if not flat:  # WebGL leaves out points of a transparent color there
         marker["size"] = size = max(2, size - 3)
-        colours[:, 3] = 255
-    marker["color"] = colours[codes]
-    if colouring.symbols:
-        drawn = np.asarray(colouring.symbols, object)[codes]
-        numbers = np.asarray([SYMBOLS[name] for name in colouring.symbols])
+        colors[:, 3] = 255
+    marker["color"] = colors[codes]
+    if coloring.symbols:
+        drawn = np.asarray(coloring.symbols, object)[codes]
+        numbers = np.asarray([SYMBOLS[name] for name in coloring.symbols])
         marker["symbol"] = _Kept((numbers[codes] if flat else drawn).tolist())
         if not flat:  # there, Plotly halves sizes that differ, and a cross is wider than a circle
             marker["size"] = np.where(drawn == "x", 1.3, 2.0) * size
     return marker
 
 
-def _add_legend(figure: go.Figure, colouring: Colouring, codes: np.ndarray, flat: bool) -> None:
+def _add_legend(figure: go.Figure, coloring: Coloring, codes: np.ndarray, flat: bool) -> None:
     """Add empty traces that only carry the legend: the points themselves stay one trace."""
     kind = go.Scattergl if flat else go.Scatter3d
     nothing = {axis: [None] for axis in ("xy" if flat else "xyz")}
-    if colouring.scale:
-        bar = {"marker": _scale_marker(colouring), "showlegend": False}
+    if coloring.scale:
+        bar = {"marker": _scale_marker(coloring), "showlegend": False}
         figure.add_trace(kind(**nothing, mode="markers", hoverinfo="skip", **bar))
-    names = list(colouring.names)
-    colours = [OTHER] if colouring.scale else colouring.colours
+    names = list(coloring.names)
+    colors = [OTHER] if coloring.scale else coloring.colors
     if not flat:
-        colours = [re.sub(r"rgba\((.*),.*\)", r"rgb(\1)", colour) for colour in colours]
-    symbols = colouring.symbols or ["circle"] * len(names)
+        colors = [re.sub(r"rgba\((.*),.*\)", r"rgb(\1)", color) for color in colors]
+    symbols = coloring.symbols or ["circle"] * len(names)
     shown = short_names(names, 28 if len(names) < 7 else 22)
-    for code, (name, colour, symbol) in enumerate(zip(shown, colours, symbols, strict=False)):
-        if not colouring.scale and not (codes == code).any():
+    for code, (name, color, symbol) in enumerate(zip(shown, colors, symbols, strict=False)):
+        if not coloring.scale and not (codes == code).any():
             continue  # of what the map does not hold
-        marker = {"color": colour, "size": 9, "symbol": symbol}
+        marker = {"color": color, "size": 9, "symbol": symbol}
         figure.add_trace(
             kind(**nothing, mode="markers", name=name, marker=marker, hoverinfo="skip")
         )
 
 
-def _scale_marker(colouring: Colouring) -> dict:
-    """Return the marker of no point, with the colour bar of the levels."""
-    levels, texts = zip(*colouring.scale.ticks, strict=True)
+def _scale_marker(coloring: Coloring) -> dict:
+    """Return the marker of no point, with the color bar of the levels."""
+    levels, texts = zip(*coloring.scale.ticks, strict=True)
     bar = {
         "orientation": "h",
-        "title": {"text": colouring.scale.title, "side": "top", "font": {"size": 12}},
+        "title": {"text": coloring.scale.title, "side": "top", "font": {"size": 12}},
         "tickvals": levels,
         "ticktext": texts,
         "tickfont": {"size": 11},
@@ -177,7 +177,7 @@ def _scale_marker(colouring: Colouring) -> dict:
     }
     return {
         "color": [1],
-        "colorscale": list(colouring.colours),
+        "colorscale": list(coloring.colors),
         "cmin": 1,
         "cmax": 255,
         "showscale": True,
@@ -185,11 +185,11 @@ def _scale_marker(colouring: Colouring) -> dict:
     }
 
 
-def _legend_place(colouring: Colouring) -> dict:
+def _legend_place(coloring: Coloring) -> dict:
     place = {"itemclick": False, "itemdoubleclick": False, "font": {"size": 12}}
-    if colouring.scale:  # its bar is above the map
+    if coloring.scale:  # its bar is above the map
         return place | {"y": -0.02, "yanchor": "top"}
-    if len(colouring.names) > 7:  # the rest is scrolled to: the map matters more
+    if len(coloring.names) > 7:  # the rest is scrolled to: the map matters more
         return place | {"maxheight": 0.16, "font": {"size": 11}}
     return place | {"maxheight": 0.7}
 

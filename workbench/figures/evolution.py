@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from workbench.figures.coloring import Colouring
+from workbench.figures.coloring import Coloring
 from workbench.figures.style import short_names, styled
 
 ACROSS = 3
@@ -14,7 +14,7 @@ NAMED = 21
 
 
 def embedding_evolution(
-    points: np.ndarray, steps: Sequence[int], colouring: Colouring, *, height: int = 320
+    points: np.ndarray, steps: Sequence[int], coloring: Coloring, *, height: int = 320
 ) -> go.Figure:
     """Draw one map per training step, all with the same axes.
 
@@ -22,11 +22,11 @@ def embedding_evolution(
         points: float32, (s, n, 2), as in ``evolution.npz``: aligned, so that what does not move
             stays where it is.
         steps: s training steps.
-        colouring: Of the n items, the same in every map.
+        coloring: Of the n items, the same in every map.
         height: Pixels of one row of maps.
 
     Returns:
-        A figure of ``ceil(s / 3)`` rows; the legend names the colours.
+        A figure of ``ceil(s / 3)`` rows; the legend names the colors.
     """
     across = min(ACROSS, len(steps))
     down = -(-len(steps) // across)
@@ -37,9 +37,9 @@ def embedding_evolution(
         horizontal_spacing=0.02,
         vertical_spacing=0.08 / down,
     )
-    order = colouring.back_to_front()
-    colours = np.asarray(colouring.colours, object)[colouring.codes[order]].tolist()
-    marker = {"color": colours, "size": 4, "opacity": 0.85, "line": {"width": 0}}
+    order = coloring.back_to_front()
+    colors = np.asarray(coloring.colors, object)[coloring.codes[order]].tolist()
+    marker = {"color": colors, "size": 4, "opacity": 0.85, "line": {"width": 0}}
     for number, layout in enumerate(np.asarray(points)[:, order]):
         x, y = layout.T
         figure.add_scattergl(
@@ -52,9 +52,9 @@ def embedding_evolution(
             row=number // across + 1,
             col=number % across + 1,
         )
-    names = short_names(colouring.names[:NAMED], 18)
-    for name, colour in zip(names, colouring.colours, strict=False):
-        key = {"color": colour, "size": 8}
+    names = short_names(coloring.names[:NAMED], 18)
+    for name, color in zip(names, coloring.colors, strict=False):
+        key = {"color": color, "size": 8}
         figure.add_scattergl(x=[None], y=[None], mode="markers", name=name, marker=key)
     return _same_axes(figure, points, height * down)
 

@@ -36,17 +36,17 @@ def rank_histogram(first_hit: np.ndarray, *, height: int = 250) -> go.Figure:
     bins = rank_bins(int(first_hit.max(initial=1)))
     names = [str(a) if a == b else f"{a:,}–{b:,}" for a, b in bins]
     counts = [int(((first_hit >= a) & (first_hit <= b)).sum()) for a, b in bins]
-    colours = [HIT] + [MISS] * (len(bins) - 1)
+    colors = [HIT] + [MISS] * (len(bins) - 1)
     lone = int((first_hit == 0).sum())
     if lone:
         bins, names = [*bins, (0, 0)], [*names, "none"]
-        counts, colours = [*counts, lone], [*colours, NEUTRAL]
+        counts, colors = [*counts, lone], [*colors, NEUTRAL]
     total = max(1, len(first_hit))
     figure = go.Figure(
         go.Bar(
             x=names,
             y=counts,
-            marker={"color": colours},
+            marker={"color": colors},
             customdata=[list(b) for b in bins],
             text=[f"{c:,}" for c in counts],
             textposition="outside",

@@ -7,11 +7,11 @@ from html import escape
 import numpy as np
 from PIL import Image
 
-# Lightness rises evenly along each ramp, and orange and blue stay apart for the colour-blind.
+# Lightness rises evenly along each ramp, and orange and blue stay apart for the color-blind.
 RAISES = ("#5f2f0b", "#a84a08", "#ef8c17", "#ffe873")
 LOWERS = ("#123a63", "#1f62ad", "#4f9be8", "#b5dbff")
-FULL_FROM = 0.85  # share of the strongest part from which the colour hides the photo most
-DIMMEST, BRIGHTEST = 28, 176  # greys of the photo beneath
+FULL_FROM = 0.85  # share of the strongest part from which the color hides the photo most
+DIMMEST, BRIGHTEST = 28, 176  # grays of the photo beneath
 SIDE = 288
 OPACITY = 0.8
 ROOM = 45  # % of the legend's bar that the words at its left end need
@@ -26,41 +26,41 @@ def overlay(
     side: int = SIDE,
     opacity: float = OPACITY,
 ) -> Image.Image:
-    """Colour a grey image by how much each position takes part in a similarity.
+    """Color a gray image by how much each position takes part in a similarity.
 
     Args:
         image: uint8 or float, (S, S, 3), 0..255.
         parts: float, (h, w); positive raises the similarity, negative lowers it.
         strongest: The magnitude drawn at full strength, so that several maps share a scale.
         side: Side of the result, pixels.
-        opacity: 0..1, of the colours where they are strong.
+        opacity: 0..1, of the colors where they are strong.
 
     Returns:
         The image: brown over orange to yellow where a part raises the similarity, blue where it
-        lowers it, and the bare grey photo where it plays no role.
+        lowers it, and the bare gray photo where it plays no role.
     """
-    grey = np.asarray(plain(image, side).convert("L"), np.float32)[..., None]
+    gray = np.asarray(plain(image, side).convert("L"), np.float32)[..., None]
     field = Image.fromarray(parts.astype(np.float32))
     field = np.asarray(field.resize((side, side), Image.Resampling.BICUBIC))
     level = np.clip(field / max(float(strongest), 1e-12), -1, 1)
-    mixed = _coloured(DIMMEST + (BRIGHTEST - DIMMEST) * grey / 255, level, opacity)
+    mixed = _colored(DIMMEST + (BRIGHTEST - DIMMEST) * gray / 255, level, opacity)
     return Image.fromarray(np.clip(mixed, 0, 255).astype(np.uint8))
 
 
-def _coloured(grey: np.ndarray, level: np.ndarray, opacity: float) -> np.ndarray:
-    """Lay colours over grey.
+def _colored(gray: np.ndarray, level: np.ndarray, opacity: float) -> np.ndarray:
+    """Lay colors over gray.
 
     Args:
-        grey: float, (..., 1), 0..255.
+        gray: float, (..., 1), 0..255.
         level: float, (...,), -1..1.
         opacity: 0..1.
 
     Returns:
         float, (..., 3), 0..255.
     """
-    colour = np.where(level[..., None] > 0, _ramp(RAISES, level), _ramp(LOWERS, -level))
+    color = np.where(level[..., None] > 0, _ramp(RAISES, level), _ramp(LOWERS, -level))
     cover = opacity * np.clip(np.abs(level) / FULL_FROM, 0, 1)[..., None]
-    return (1 - cover) * grey + cover * colour
+    return (1 - cover) * gray + cover * color
 
 
 def _ramp(stops: tuple[str, ...], level: np.ndarray) -> np.ndarray:
@@ -86,8 +86,8 @@ def legend(
     """
     low = -min(1.0, -lowest / strongest) if lowest < -0.02 * strongest else 0.0
     levels = np.linspace(low, 1, 25)
-    colours = _coloured(np.full((25, 1), 100.0), levels, opacity)
-    stops = ", ".join(f"rgb({r:.0f} {g:.0f} {b:.0f})" for r, g, b in colours)
+    colors = _colored(np.full((25, 1), 100.0), levels, opacity)
+    stops = ", ".join(f"rgb({r:.0f} {g:.0f} {b:.0f})" for r, g, b in colors)
     zero = -100 * low / (1 - low)  # where no part is, % of the bar
 
     def share(level: float) -> str:

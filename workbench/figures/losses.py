@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbench.figures.palette import HIT, NEUTRAL, RUN_A, RUN_B, colours_of
+from workbench.figures.palette import HIT, NEUTRAL, RUN_A, RUN_B, colors_of
 from workbench.figures.style import GRID, QUIET, as_text, short_names, styled
 
 
@@ -15,7 +15,7 @@ def loss_intervals(
     metric: str = "recall@1",
     *,
     title: str = "R@1",
-    colours: Mapping[str, str] | None = None,
+    colors: Mapping[str, str] | None = None,
 ) -> go.Figure:
     """Draw one metric of every loss as a point with its 95% interval, best at the top.
 
@@ -23,13 +23,13 @@ def loss_intervals(
         table: Columns ``group``, the metric in 0..1 and ``<metric>/low``, ``<metric>/high``.
         metric: Column.
         title: Name of the metric on the axis.
-        colours: Group -> colour; default: see :func:`workbench.figures.palette.colours_of`.
+        colors: Group -> color; default: see :func:`workbench.figures.palette.colors_of`.
 
     Returns:
         A figure.
     """
     names = list(table["group"])
-    colours = colours or colours_of(names)
+    colors = colors or colors_of(names)
     value = 100 * table[metric]
     figure = go.Figure(
         go.Scatter(
@@ -39,7 +39,7 @@ def loss_intervals(
             text=[f"{v:.1f}" for v in value],
             textposition="top center",
             cliponaxis=False,
-            marker={"size": 10, "color": [colours[name] for name in names]},
+            marker={"size": 10, "color": [colors[name] for name in names]},
             error_x={
                 "array": 100 * table[f"{metric}/high"] - value,
                 "arrayminus": value - 100 * table[f"{metric}/low"],
@@ -66,7 +66,7 @@ def win_tie_loss(
     wins: int,
     ties: int,
     losses: int,
-    colours: tuple[str, str] = (RUN_A, RUN_B),
+    colors: tuple[str, str] = (RUN_A, RUN_B),
     interval: tuple[float, float, float] | None = None,
 ) -> go.Figure:
     """Draw how many queries only A, both or neither, and only B answers at rank 1.
@@ -75,7 +75,7 @@ def win_tie_loss(
         wins: Queries right under A only.
         ties: Queries right under both or under neither.
         losses: Queries right under B only.
-        colours: Of A and B.
+        colors: Of A and B.
         interval: Recall@1 of A minus that of B, -1..1, and the ends of its interval.
 
     Returns:
@@ -84,17 +84,17 @@ def win_tie_loss(
     total = max(1, wins + ties + losses)
     figure = go.Figure()
     parts = (
-        ("only A right", wins, colours[0]),
+        ("only A right", wins, colors[0]),
         ("same", ties, GRID),
-        ("only B right", losses, colours[1]),
+        ("only B right", losses, colors[1]),
     )
-    for name, count, colour in parts:
+    for name, count, color in parts:
         figure.add_bar(
             x=[count],
             y=[""],
             orientation="h",
             name=f"{name}: {count:,} ({100 * count / total:.1f} %)",
-            marker={"color": colour},
+            marker={"color": color},
             hovertemplate=f"{name}: {count:,} of {total:,}<extra></extra>",
         )
     figure.update_layout(barmode="stack", bargap=0)
@@ -103,26 +103,26 @@ def win_tie_loss(
     figure.update_xaxes(visible=False, range=[0, total])
     figure.update_yaxes(visible=False)
     if interval is not None:
-        _add_interval(figure, *(100 * value for value in interval), colours)
+        _add_interval(figure, *(100 * value for value in interval), colors)
     return figure
 
 
 def _add_interval(
-    figure: go.Figure, value: float, low: float, high: float, colours: tuple[str, str]
+    figure: go.Figure, value: float, low: float, high: float, colors: tuple[str, str]
 ) -> None:
     """Draw a difference below a bar, in points: zero in the middle, A better to the left."""
-    colour = NEUTRAL if low <= 0 <= high else colours[int(value < 0)]
+    color = NEUTRAL if low <= 0 <= high else colors[int(value < 0)]
     figure.add_scatter(
         x=[value],
         y=[0],
         xaxis="x2",
         yaxis="y2",
         mode="markers",
-        marker={"size": 10, "color": colour},
+        marker={"size": 10, "color": color},
         error_x={
             "array": [high - value],
             "arrayminus": [value - low],
-            "color": colour,
+            "color": color,
             "thickness": 2.5,
             "width": 6,
         },
@@ -158,7 +158,7 @@ def _lead_axis(reach: float) -> dict:
 
 
 def overlap_histogram(overlap: np.ndarray, *, height: int = 220) -> go.Figure:
-    """Draw how much of their neighbours two runs share, over queries.
+    """Draw how much of their neighbors two runs share, over queries.
 
     Args:
         overlap: float, (q,), shares 0..1.
@@ -170,7 +170,7 @@ def overlap_histogram(overlap: np.ndarray, *, height: int = 220) -> go.Figure:
     bins = {"start": -5, "end": 105, "size": 10}
     figure = go.Figure(go.Histogram(x=100 * overlap, xbins=bins, marker={"color": HIT}))
     figure.update_traces(hovertemplate="%{x} %: %{y:,} queries<extra></extra>")
-    figure.update_xaxes(title="share of neighbours in common, %", dtick=10)
+    figure.update_xaxes(title="share of neighbors in common, %", dtick=10)
     figure.update_yaxes(title="queries")
     figure.update_layout(bargap=0.06)
     return styled(figure, height=height, legend=False)

@@ -1,4 +1,4 @@
-"""Colours that the colour-blind can tell apart (after Okabe and Ito), one meaning each."""
+"""Colors that the color-blind can tell apart (after Okabe and Ito), one meaning each."""
 
 from collections.abc import Sequence
 
@@ -18,12 +18,12 @@ CATEGORIES = (
     "#6699CC", "#661100", "#88CCEE", "#CC6677", "#332288", "#B2DF8A",
 )  # fmt: skip
 OTHER = "rgba(138, 148, 160, 0.5)"
-FAINT = "rgba(138, 148, 160, 0.3)"  # beside a grey that means something
+FAINT = "rgba(138, 148, 160, 0.3)"  # beside a gray that means something
 SEQUENTIAL = (
     "#E8E3C9", "#CBD5B1", "#9CC9B0", "#68B5B5", "#3D9AB5", "#2A7BA9", "#2B5A93", "#2F3B72",
 )  # fmt: skip
-UNTRAINED_COLOUR = "#66727F"  # not the lighter grey of what is left out
-LOSS_COLOURS = {
+UNTRAINED_COLOR = "#66727F"  # not the lighter gray of what is left out
+LOSS_COLORS = {
     "hard_triplet": "#009E73",
     "semi_hard_triplet": "#0072B2",
     "lifted_loss": "#CC79A7",
@@ -34,23 +34,23 @@ LOSS_COLOURS = {
 }
 
 
-def colours_of(names: Sequence[str]) -> dict[str, str]:
-    """Give every name a colour: a loss keeps its own everywhere, others take what is left.
+def colors_of(names: Sequence[str]) -> dict[str, str]:
+    """Give every name a color: a loss keeps its own everywhere, others take what is left.
 
     Args:
-        names: Names to colour, e.g. losses or runs; a name may start with a loss's name.
+        names: Names to color, e.g. losses or runs; a name may start with a loss's name.
 
     Returns:
-        Hex colour per name.
+        Hex color per name.
     """
     chosen: dict[str, str] = {}
     for name in names:
         if name.startswith(UNTRAINED):
-            chosen[name] = UNTRAINED_COLOUR
-        loss = next((known for known in LOSS_COLOURS if name.startswith(known)), None)
-        colour = LOSS_COLOURS.get(loss or "")
-        if colour and colour not in chosen.values():
-            chosen[name] = colour
+            chosen[name] = UNTRAINED_COLOR
+        loss = next((known for known in LOSS_COLORS if name.startswith(known)), None)
+        color = LOSS_COLORS.get(loss or "")
+        if color and color not in chosen.values():
+            chosen[name] = color
     free = [c for c in CATEGORIES if c not in chosen.values()]
     free = free or list(CATEGORIES)
     rest = [name for name in names if name not in chosen]

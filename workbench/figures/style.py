@@ -85,7 +85,7 @@ def short_names(names: Sequence[str], length: int = 26) -> list[str]:
 def _shared(names: Sequence[str]) -> dict[str, int]:
     """Count for every name the characters with which it and some other one begin alike.
 
-    Among names in order, the one that begins most alike is a neighbour.
+    Among names in order, the one that begins most alike is a neighbor.
     """
     ordered = sorted(set(names))
     alike = [0, *map(_alike, ordered, ordered[1:]), 0]

@@ -76,7 +76,7 @@ def _classes(selection: Selection, n_classes: int) -> str:
 
 @st.cache_data(show_spinner=False, max_entries=256)
 def _scored_classes(_selection: Selection, path: str, protocol: str, times: tuple[int, ...]) -> int:
-    found = _selection.neighbours
+    found = _selection.neighbors
     queries = found.queries
     if no_positive_rule(_selection.a, protocol) != "zero":
         queries = queries[found.first_hit > 0]

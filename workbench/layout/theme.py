@@ -87,7 +87,7 @@ def context_line(selection: Selection, *, run: bool = True) -> str:
 
 
 def ink() -> str:
-    """Return the colour of text in the theme that the browser shows."""
+    """Return the color of text in the theme that the browser shows."""
     return "#e4e9ee" if st.context.theme.type == "dark" else "#1b2530"
 
 

@@ -61,7 +61,7 @@ def published_recipes(dataset: str) -> pd.DataFrame:
                 "recipe": name,
                 "backbone": settings.backbone,
                 "P x K": batch,
-                "optimiser": settings.optimizer,
+                "optimizer": settings.optimizer,
                 "steps": settings.steps,
                 **figures,
                 "note": f"reference, other settings: {recipe.note}"

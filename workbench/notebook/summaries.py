@@ -79,9 +79,9 @@ def compare_runs(runs: dict[str, Run | list[Run]], protocol: str | None = None) 
     """
     groups = {title: run if isinstance(run, list) else [run] for title, run in runs.items()}
     first = next(iter(groups.values()))[0]
-    labels = first.items["label"].to_numpy()[first.neighbours(protocol).queries]
+    labels = first.items["label"].to_numpy()[first.neighbors(protocol).queries]
     hits = {
-        title: np.stack([rank_one_hits(run.neighbours(protocol)) for run in group])
+        title: np.stack([rank_one_hits(run.neighbors(protocol)) for run in group])
         for title, group in groups.items()
     }
     return compare(hits, labels)
@@ -126,9 +126,9 @@ def hardest_classes(run: Run, protocol: str | None = None, count: int = 10) -> p
     Returns:
         Class name, queries, R@1 with its 95% Wilson interval, in percent.
     """
-    neighbours = run.neighbours(protocol)
+    neighbors = run.neighbors(protocol)
     labels = run.items["label"].to_numpy()
-    worst = class_table(query_table(neighbours, labels)).head(count)
+    worst = class_table(query_table(neighbors, labels)).head(count)
     names = run.items.drop_duplicates("label").set_index("label")["label_name"]
     return pd.DataFrame(
         {

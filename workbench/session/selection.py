@@ -10,9 +10,9 @@ from typing import TypeVar
 
 import streamlit as st
 
-from retrieval.runs.run import Neighbours, Run
+from retrieval.runs.run import Neighbors, Run
 from workbench.data.comparable import comparable_groups, setting_apart
-from workbench.data.loading import load_neighbours, protocols_of, stamp
+from workbench.data.loading import load_neighbors, protocols_of, stamp
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class Selection:
     k: int
 
     @property
-    def neighbours(self) -> Neighbours:
-        """Neighbours of run A under the chosen protocol."""
-        return load_neighbours(self.a, self.protocol)
+    def neighbors(self) -> Neighbors:
+        """Neighbors of run A under the chosen protocol."""
+        return load_neighbors(self.a, self.protocol)
 
     @functools.cached_property
     def comparable(self) -> list[Run]:
@@ -95,7 +95,7 @@ def kept(chosen: Selection, title: str, make: Callable[[], T], style: str = "") 
         chosen: What is being looked at; a run that is written anew counts as another.
         title: Tells it from others of the same runs.
         make: Makes it, from the runs and the protocol alone.
-        style: What else it depends on, e.g. the colour of a figure's text.
+        style: What else it depends on, e.g. the color of a figure's text.
 
     Returns:
         What was made; it is shared: not to be changed.

@@ -12,7 +12,7 @@ TILE = 512  # gallery items of a tile: it stays in the second-level cache
 
 
 class Block:
-    """Some queries of neighbouring classes while the gallery passes by."""
+    """Some queries of neighboring classes while the gallery passes by."""
 
     def __init__(self, search: Search, index: np.ndarray):
         """Find the positives of the queries ``index`` (positions in ``search.sides.queries``)."""
@@ -21,7 +21,7 @@ class Block:
         self.queries = distances.prepare(
             take_any(search.embeddings, side.queries[index]),
             search.kind,
-            search.gallery.centre,
+            search.gallery.center,
             as_query=True,
         )
         self.own = side.own[index]

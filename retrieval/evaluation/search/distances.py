@@ -1,6 +1,6 @@
 """The four distances: how rows are prepared, and how far a float32 product can be off.
 
-Neighbours are ranked by similarities in double precision. A float32 matrix product only decides
+Neighbors are ranked by similarities in double precision. A float32 matrix product only decides
 the pairs that it can decide: it comes with a proven bound on its error (Higham, *Accuracy and
 Stability of Numerical Algorithms*, section 3.1: ``|fl(a.b) - a.b| <= d u |a|.|b|`` for any order of
 summation, ``u = 2**-24``), and every pair within the bound is compared again in double precision.
@@ -48,7 +48,7 @@ class Rows:
         return len(self.exact)
 
 
-def normalise(rows: np.ndarray) -> np.ndarray:
+def normalize(rows: np.ndarray) -> np.ndarray:
     """Return rows of unit L2 norm, float32; a zero row stays zero.
 
     Args:
@@ -65,30 +65,30 @@ def normalise(rows: np.ndarray) -> np.ndarray:
     return out
 
 
-def prepare(rows: np.ndarray, kind: int, centre: np.ndarray, *, as_query: bool) -> Rows:
+def prepare(rows: np.ndarray, kind: int, center: np.ndarray, *, as_query: bool) -> Rows:
     """Make rows ready for comparison.
 
     Squared distances use ``|a - b|**2 = |a|**2 - (2 a.b - |b|**2)``: queries become ``(2a, -1)``,
-    gallery rows ``(b, |b|**2)``. Both are centred first, which changes no distance and keeps the
+    gallery rows ``(b, |b|**2)``. Both are centered first, which changes no distance and keeps the
     error bound small where embeddings share a large mean.
 
     Args:
         rows: (n, d).
         kind: ``DOT``, ``SQUARED`` or ``CITYBLOCK``.
-        centre: float64, (d,); subtracted for ``SQUARED``.
+        center: float64, (d,); subtracted for ``SQUARED``.
         as_query: Which side the rows are on.
 
     Returns:
         The prepared rows.
     """
     if kind == DOT:
-        unit = normalise(rows)
+        unit = normalize(rows)
         return Rows(unit, unit, np.ones(len(unit)))
     exact = np.require(rows, np.float32, ["C", "W", "E"])  # one type for the compiled loops
     if kind == CITYBLOCK:
         return Rows(exact, exact, np.abs(exact).sum(axis=1, dtype=np.float64))
     fast = np.empty((len(exact), exact.shape[1] + 1), np.float32)
-    fast[:, :-1] = exact - centre
+    fast[:, :-1] = exact - center
     squared = np.einsum("ij,ij->i", fast[:, :-1], fast[:, :-1], dtype=np.float64)
     if as_query:
         fast[:, :-1] *= 2
@@ -119,7 +119,7 @@ def slack(queries: Rows, largest: float, kind: int) -> np.ndarray:
     if kind == DOT:
         bound = terms * a * b * 1.001
     elif kind == SQUARED:
-        # the product's own error, then that of centring and of storing |b|^2 in float32
+        # the product's own error, then that of centering and of storing |b|^2 in float32
         bound = terms * (2 * a * b + b * b) + 6 * (a + b) ** 2
     else:
         bound = terms * (a + b)

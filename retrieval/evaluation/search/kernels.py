@@ -98,7 +98,7 @@ ONE, NONE = np.float32(1), np.float32(0)
 def at_least(tile, i, start, stop, low):
     """Count the values >= low in a part of row ``i``.
 
-    Counts in float32 (exact below 2**24) and unsigned indices let the loop vectorise.
+    Counts in float32 (exact below 2**24) and unsigned indices let the loop vectorize.
     """
     count = NONE
     for j in range(np.uint64(start), np.uint64(stop)):
@@ -198,7 +198,7 @@ def push_tile(tile, begin, k, kind, queries, gallery, first, own, shift, slack, 
     Args:
         tile: float32, (m, n); the query's own item is overwritten with -inf.
         begin: Gallery position of the tile's first column.
-        k: Neighbours wanted, >= 1.
+        k: Neighbors wanted, >= 1.
         kind: Code of the distance.
         queries: float32, (m, d), exact rows.
         gallery: float32, (g, d), exact rows of this chunk.

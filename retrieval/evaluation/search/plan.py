@@ -1,11 +1,11 @@
-"""Exact nearest neighbours and the rank of every positive, in one pass over the gallery.
+"""Exact nearest neighbors and the rank of every positive, in one pass over the gallery.
 
 A block of queries meets the gallery tile by tile: a float32 product small enough for the cache,
 from which compiled loops keep the candidates for the ``k`` nearest and count, for every item of the
 query's class, the other-class items that are nearer. Nothing of size queries x gallery is ever held
 and no list is as long as the largest class.
 
-What is guaranteed: neighbours and ranks are those of exact similarities (double precision, see
+What is guaranteed: neighbors and ranks are those of exact similarities (double precision, see
 :mod:`retrieval.evaluation.search.distances`), whatever the BLAS, the block sizes or the threads; items of
 equal similarity (duplicates above all) are ordered by index; a query never meets itself, because it
 is left out by index.
@@ -34,20 +34,20 @@ class Gallery:
         embeddings: (n, d), all items.
         positions: int64, (g,), the item row of each gallery position, rising.
         kind: Code of the distance.
-        centre: float64, (d,), see :func:`retrieval.evaluation.search.distances.prepare`.
+        center: float64, (d,), see :func:`retrieval.evaluation.search.distances.prepare`.
         chunk: Rows prepared at a time.
     """
 
     embeddings: np.ndarray
     positions: np.ndarray
     kind: int
-    centre: np.ndarray
+    center: np.ndarray
     chunk: int
 
     def rows(self, positions: np.ndarray) -> Rows:
         """Prepare the rows at some gallery positions (rising)."""
         return distances.prepare(
-            take(self.embeddings, self.positions[positions]), self.kind, self.centre, as_query=False
+            take(self.embeddings, self.positions[positions]), self.kind, self.center, as_query=False
         )
 
     def chunks(self) -> Iterator[tuple[int, Rows]]:
@@ -159,8 +159,8 @@ class Search:
         on_disk = isinstance(embeddings, np.memmap)
         row_bytes = 8 * embeddings.shape[1] + 16
         chunk = max(1, CHUNK_BYTES // row_bytes) if on_disk else max(1, len(sides.gallery))
-        centre = mean_of(embeddings, sides.gallery, self.kind)
-        self.gallery = Gallery(embeddings, sides.gallery, self.kind, centre, chunk)
+        center = mean_of(embeddings, sides.gallery, self.kind)
+        self.gallery = Gallery(embeddings, sides.gallery, self.kind, center, chunk)
         gallery_codes = codes[sides.gallery]
         self.pool = np.argsort(gallery_codes, kind="stable")
         ends = np.concatenate(

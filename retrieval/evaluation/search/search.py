@@ -25,11 +25,11 @@ def search(
         codes: int64, (n,), class of each item, 0-based.
         sides: Who queries whom.
         distance: One of the four distances.
-        k: Neighbours kept per query; fewer if the gallery is smaller, 0 keeps none.
+        k: Neighbors kept per query; fewer if the gallery is smaller, 0 keeps none.
         pool: From :func:`retrieval.evaluation.search.threads.worker_pool`.
 
     Returns:
-        Neighbours, first hits and per-query scores.
+        Neighbors, first hits and per-query scores.
     """
     from retrieval.evaluation.search.block import (
         Block,  # compiled loops: loading Numba takes a moment

@@ -87,11 +87,11 @@ def squared_distances(anchors: tf.Tensor, references: tf.Tensor | None = None) -
     Returns:
         (A, R) float32, at least 0. An item's distance to itself is 0 up to rounding.
     """
-    # Distances do not change when all points move; centred points lose fewer digits.
-    centre = tf.stop_gradient(_mean_row(anchors if references is None else references))
+    # Distances do not change when all points move; centered points lose fewer digits.
+    center = tf.stop_gradient(_mean_row(anchors if references is None else references))
     if references is None:
-        return _self_squared_distances(anchors - centre)
-    return _cross_squared_distances(anchors - centre, references - centre)
+        return _self_squared_distances(anchors - center)
+    return _cross_squared_distances(anchors - center, references - center)
 
 
 def _mean_row(rows: tf.Tensor) -> tf.Tensor:
@@ -148,7 +148,7 @@ def euclidean_distances(anchors: tf.Tensor, references: tf.Tensor | None = None)
 
 
 def unit_rows(rows: tf.Tensor) -> tf.Tensor:
-    """L2-normalise rows (B, D); rows shorter than 1e-6 shrink towards 0 instead of blowing up."""
+    """L2-normalize rows (B, D); rows shorter than 1e-6 shrink toward 0 instead of blowing up."""
     return tf.math.l2_normalize(rows, axis=1, epsilon=1e-12)
 
 

@@ -62,7 +62,7 @@ def widened(
     """Cast to float32, with a gradient that saturates where the narrow dtype ends.
 
     The gradient of a loss that is multiplied by more than 1 afterwards may still overflow: an
-    optimiser that scales the loss reads from it that its scale is too large, and would otherwise
+    optimizer that scales the loss reads from it that its scale is too large, and would otherwise
     train on the signs of a saturated gradient.
 
     Args:

@@ -16,7 +16,7 @@ from workbench.data.images import hover_url
 from workbench.data.lookup import Answer, answer
 from workbench.figures.coloring import by_level, by_outcomes
 from workbench.figures.style import CONFIG
-from workbench.layout.run_colors import pair_colours
+from workbench.layout.run_colors import pair_colors
 from workbench.layout.theme import plain
 from workbench.pages.embedding_map.lasso import end_lasso, keep_lasso, kept_lasso
 from workbench.pages.shared.no_map import no_map
@@ -25,7 +25,7 @@ from workbench.session.navigation import open_query
 from workbench.session.selection import Selection
 from workbench.session.trail import current_item, go_to
 
-COLOURS = ("Outcome", "Neighbour overlap")
+COLORS = ("Outcome", "Neighbor overlap")
 LINKED_SHOWN = 48
 NEAR = 10
 CHARTS = ("map_a", "map_b")
@@ -43,9 +43,9 @@ def maps_tab(chosen: Selection, result: Comparison) -> None:
     if missing:
         no_map(missing)
         return
-    address.keep("colours", COLOURS[0], COLOURS)
-    colour = st.segmented_control("Colour by", COLOURS, key="colours", required=True)
-    maps, fit = _figures(chosen, result, colour)
+    address.keep("colors", COLORS[0], COLORS)
+    color = st.segmented_control("Color by", COLORS, key="colors", required=True)
+    maps, fit = _figures(chosen, result, color)
     row = current_item(len(chosen.a.items))
     looked_at = chosen.dataset, chosen.a.name, chosen.b.name, row
     _draw_maps(chosen, maps, looked_at)
@@ -57,13 +57,13 @@ def maps_tab(chosen: Selection, result: Comparison) -> None:
         [hover_url(run, chosen.protocol) for run in pair],
         key="maps_points",
         selected=row,
-        neighbours=[found.ids for found in near],
+        neighbors=[found.ids for found in near],
         found=selected,
         on_click=_click,
     )
     st.caption(
         "Rest the pointer on a point to ring the same item on the other map; click it to see its "
-        "neighbours under both losses; lasso on either to select on both. B is turned, mirrored "
+        "neighbors under both losses; lasso on either to select on both. B is turned, mirrored "
         f"and scaled as a whole (Procrustes) to lie on A; this explains {100 * fit:.0f} % of the "
         "positions, the rest differs."
     )
@@ -80,22 +80,22 @@ def _click(row: int) -> None:
 
 
 def _figures(
-    chosen: Selection, result: Comparison, colour: str
+    chosen: Selection, result: Comparison, color: str
 ) -> tuple[tuple[go.Figure, go.Figure], float]:
     """Return both maps, and the share of A's positions that B's explain."""
     rows, points_a = projections.sample(chosen.a, "UMAP")
     points_b = chosen.b.projection[projections.COLUMNS["UMAP"]].to_numpy(np.float32)[rows]
     points_b, fit = align(points_b, points_a)
-    coloured = _colouring(chosen, result, colour, rows)
+    colored = _coloring(chosen, result, color, rows)
     one, other = (
-        figures.embedding_map(points, rows, coloured, height=520) for points in (points_a, points_b)
+        figures.embedding_map(points, rows, colored, height=520) for points in (points_a, points_b)
     )
     return (one, other), fit
 
 
 def _draw_maps(chosen: Selection, maps: tuple[go.Figure, go.Figure], looked_at: tuple) -> None:
     """Draw both maps; a selection on either is that of both."""
-    rows = figures.drawn_rows(maps[0])  # the same on both: they have the same colours
+    rows = figures.drawn_rows(maps[0])  # the same on both: they have the same colors
     parts = zip(st.columns(2), CHARTS, (chosen.a, chosen.b), maps, "AB", strict=True)
     for column, key, run, figure, name in parts:
         with column:
@@ -111,12 +111,12 @@ def _draw_maps(chosen: Selection, maps: tuple[go.Figure, go.Figure], looked_at: 
 
 
 def _one(chosen: Selection, near: list[Answer]) -> None:
-    """Show the item looked at, and its neighbours in the original space under both runs."""
+    """Show the item looked at, and its neighbors in the original space under both runs."""
     names = zip("AB", (chosen.a, chosen.b), near, strict=True)
     lines = [
         {
             "title": f"{name} {run.name}",
-            "detail": f"neighbours in the original space; {rank_sentence(found.first_hit)}",
+            "detail": f"neighbors in the original space; {rank_sentence(found.first_hit)}",
             "cards": result_cards(run, found.query, found.ids, found.similarities),
             "size": 88,
             "layout": "line",
@@ -124,7 +124,7 @@ def _one(chosen: Selection, near: list[Answer]) -> None:
         for name, run, found in names
     ]
     group = {"lead": query_card(chosen.a, near[0].query), "size": 150, "rows": lines}
-    image_cards({"groups": [group]}, key="both_neighbours", on_pick=lambda c: go_to(c["row"]))
+    image_cards({"groups": [group]}, key="both_neighbors", on_pick=lambda c: go_to(c["row"]))
     st.button("Open in Retrieval", on_click=open_query, args=({"row": near[0].query},))
 
 
@@ -141,15 +141,15 @@ def _selected_images(chosen: Selection, selected: np.ndarray) -> None:
     image_cards({"rows": [line]}, key="linked", on_pick=open_query)
 
 
-def _colouring(
-    chosen: Selection, result: Comparison, colour: str, rows: np.ndarray
-) -> figures.Colouring:
+def _coloring(
+    chosen: Selection, result: Comparison, color: str, rows: np.ndarray
+) -> figures.Coloring:
     table, n = result.table, len(chosen.a.items)
-    if colour == "Neighbour overlap":
+    if color == "Neighbor overlap":
         overlap = np.full(n, np.nan)
         overlap[table["row"]] = table["overlap"]
         title = f"share of the {chosen.k} nearest in common"
         return by_level(overlap[rows], title, highest=1.0, percent=True)
     a, b = np.full(n, -1), np.full(n, -1)
     a[table["row"]], b[table["row"]] = table["a"], table["b"]
-    return by_outcomes(a[rows], b[rows], pair_colours(chosen))
+    return by_outcomes(a[rows], b[rows], pair_colors(chosen))

@@ -13,10 +13,10 @@ from workbench.analysis.naming import loss_of, seed_of
 from workbench.analysis.significance import both_ways
 from workbench.analysis.tables import no_positive_rule
 from workbench.data.comparable import setting_apart
-from workbench.data.loading import load_neighbours, protocols_of
+from workbench.data.loading import load_neighbors, protocols_of
 from workbench.figures.style import CONFIG
 from workbench.layout.exports import export_menu
-from workbench.layout.run_colors import pair_colours
+from workbench.layout.run_colors import pair_colors
 from workbench.layout.theme import class_names, file_stem, page_head, plain
 from workbench.pages.compare.maps import maps_tab
 from workbench.pages.compare.queries import (
@@ -38,8 +38,8 @@ def compare_page() -> None:
     if not _comparable(chosen):
         return
     result = comparison.compare(
-        load_neighbours(chosen.a, chosen.protocol),
-        load_neighbours(chosen.b, chosen.protocol),
+        load_neighbors(chosen.a, chosen.protocol),
+        load_neighbors(chosen.b, chosen.protocol),
         chosen.a.items["label"].to_numpy(),
         chosen.k,
         no_positive=no_positive_rule(chosen.a, chosen.protocol),
@@ -56,7 +56,7 @@ def _tabs(chosen: Selection, result: comparison.Comparison) -> None:
         "A right, B wrong": lambda: gallery_tab(chosen, result, "a"),
         "B right, A wrong": lambda: gallery_tab(chosen, result, "b"),
         "Classes": lambda: classes_tab(chosen, result),
-        "Neighbour overlap": lambda: overlap_tab(chosen, result),
+        "Neighbor overlap": lambda: overlap_tab(chosen, result),
         "Two maps": lambda: maps_tab(chosen, result),
     }
     address.keep("compared", next(iter(parts)), list(parts))
@@ -79,7 +79,7 @@ def _exports(chosen: Selection, result: comparison.Comparison, tested: Compariso
         figures={
             "Win, tie, loss": lambda: _bar(chosen, result, tested),
             "Class differences": lambda: class_figure(chosen, result),
-            "Neighbour overlap": lambda: overlap_figure(result),
+            "Neighbor overlap": lambda: overlap_figure(result),
         },
     )
 
@@ -102,7 +102,7 @@ def _comparable(chosen: Selection) -> bool:
             f"protocol than {plain(chosen.a.name)}: {plain(apart)}."
         )
         return False
-    if not (chosen.neighbours.first_hit > 0).any():
+    if not (chosen.neighbors.first_hit > 0).any():
         st.info("No query has an item of its class in the gallery: there is nothing to compare.")
         return False
     return True
@@ -112,7 +112,7 @@ def _bar(chosen: Selection, result: comparison.Comparison, found: Comparison) ->
     counts = result.wins, result.ties, result.losses
     pair = _pair(found)
     interval = pair["delta"], pair["low"], pair["high"]
-    return figures.win_tie_loss(*counts, pair_colours(chosen), interval)
+    return figures.win_tie_loss(*counts, pair_colors(chosen), interval)
 
 
 def _pair(found: Comparison) -> pd.Series:
@@ -127,7 +127,7 @@ def _verdict(chosen: Selection, result: comparison.Comparison, found: Comparison
     real = "may be chance" if pair["verdict"] == "tie" else "significant" + one_seed([1, 1])
     if not result.wins + result.losses:
         real = "no query differs"
-    dot_a, dot_b = (f'<span style="color:{c}">●</span>' for c in pair_colours(chosen))
+    dot_a, dot_b = (f'<span style="color:{c}">●</span>' for c in pair_colors(chosen))
     with st.container(key="verdict"):
         st.markdown(
             f"{dot_a} **A** {plain(chosen.a.name)} {100 * a:.1f} %{_seed(chosen.a)}  ·  "

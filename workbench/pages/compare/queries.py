@@ -11,7 +11,7 @@ from workbench.components.gallery import card, first_hit_cards, rank_sentence, r
 from workbench.data.lookup import answer
 from workbench.figures.class_bars import largest
 from workbench.figures.style import CONFIG
-from workbench.layout.run_colors import pair_colours
+from workbench.layout.run_colors import pair_colors
 from workbench.layout.theme import class_names, plain
 from workbench.pages.failures.details import chosen_class, open_bar, turned
 from workbench.pages.shared.paging import page_of
@@ -40,15 +40,15 @@ def gallery_tab(chosen: Selection, result: Comparison, winner: str) -> None:
 def query_group(chosen: Selection, row: int) -> dict:
     """Describe one query with the results of both runs, as a group of cards."""
     lines = []
-    runs = zip("AB", (chosen.a, chosen.b), pair_colours(chosen), strict=True)
-    for name, run, colour in runs:
+    runs = zip("AB", (chosen.a, chosen.b), pair_colors(chosen), strict=True)
+    for name, run, color in runs:
         found = answer(run, chosen.protocol, row, chosen.k)
         cards = result_cards(run, row, found.ids, found.similarities)
         first = (found.first_hit_item, found.first_hit, found.first_hit_similarity)
         lines.append(
             {
                 "title": f"{name}  {run.name}",
-                "colour": colour,
+                "color": color,
                 "mark": "hit" if found.first_hit == 1 else "miss",
                 "detail": rank_sentence(found.first_hit),
                 "cards": cards + first_hit_cards(run, *first, len(cards)),
@@ -103,7 +103,7 @@ def class_figure(chosen: Selection, result: Comparison) -> go.Figure:
     names = table["label"].map(class_names(chosen.a)).tolist()
     a, b, n, low, high = (table[c].to_numpy() for c in ("a", "b", "n", "low", "high"))
     return figures.class_differences(
-        names, a, b, n, intervals=(low, high), colours=pair_colours(chosen)
+        names, a, b, n, intervals=(low, high), colors=pair_colors(chosen)
     )
 
 

@@ -1,4 +1,4 @@
-"""The items that were lassoed on a map, kept as rows: points are numbered anew with every colour.
+"""The items that were lassoed on a map, kept as rows: points are numbered anew with every color.
 
 Streamlit forgets a chart's selection when the chart changes, and tells of no change then.
 """

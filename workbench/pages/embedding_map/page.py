@@ -15,7 +15,7 @@ from workbench.data.lookup import Answer, answer
 from workbench.figures.style import CONFIG
 from workbench.layout.exports import export_menu
 from workbench.layout.theme import file_stem, page_head, plain
-from workbench.pages.embedding_map.colorings import colour_options, colouring
+from workbench.pages.embedding_map.colorings import color_options, coloring
 from workbench.pages.embedding_map.lasso import end_lasso, keep_lasso, kept_lasso
 from workbench.pages.shared.no_map import no_map
 from workbench.session import url as address
@@ -26,13 +26,13 @@ from workbench.session.trail import current_item, go_to
 LASSO_SHOWN = 60
 NEAR = 9
 READING = {
-    "UMAP": "UMAP keeps near neighbours, not distances: read clusters, not gaps.",
+    "UMAP": "UMAP keeps near neighbors, not distances: read clusters, not gaps.",
     "PCA": "PCA keeps the two directions of largest variance.",
     "PCA 3-D": "PCA keeps the three directions of largest variance. Drag to turn.",
 }
-AT_STEP = "Colours, results and similarities stay those of the finished run, not of this step."
+AT_STEP = "Colors, results and similarities stay those of the finished run, not of this step."
 HELP = (
-    "**Rest the pointer** on a point to see its image.  \n**Click** it to see its neighbours in "
+    "**Rest the pointer** on a point to see its image.  \n**Click** it to see its neighbors in "
     "the original space.  \n**Lasso** many (button over the map) to see them all."
 )
 
@@ -57,9 +57,9 @@ def map_page() -> None:
 
 @st.fragment
 def _map(chosen: Selection, shown: dict[str, go.Figure]) -> None:
-    layout, colour, text = _controls(chosen)
+    layout, color, text = _controls(chosen)
     step = _step(chosen) if layout == "UMAP" else None
-    figure, rows = _figure(chosen, layout, colour, step)
+    figure, rows = _figure(chosen, layout, color, step)
     shown["map"] = figure  # the export menu is drawn less often than this fragment
     found = matching_rows(chosen.a.items, text) if text else np.array([], int)
     row = current_item(len(chosen.a.items))
@@ -74,7 +74,7 @@ def _map(chosen: Selection, shown: dict[str, go.Figure]) -> None:
             [hover_url(chosen.a, chosen.protocol)],
             key="map_points",
             selected=row,
-            neighbours=[() if near is None else near.ids],
+            neighbors=[() if near is None else near.ids],
             found=np.union1d(found, lasso),
             on_click=_click,
         )
@@ -115,9 +115,9 @@ def _controls(chosen: Selection) -> tuple[str, str, str]:
         layout = st.segmented_control(
             "Projection", projections.LAYOUTS, key="layout", required=True
         )
-        colours = colour_options(chosen)
-        address.keep("colour", colours[0], colours)
-        colour = st.selectbox("Colour by", colours, key="colour", width=240)
+        colors = color_options(chosen)
+        address.keep("color", colors[0], colors)
+        color = st.selectbox("Color by", colors, key="color", width=240)
         address.keep("find", "")
         text = st.text_input(
             "Highlight",
@@ -126,7 +126,7 @@ def _controls(chosen: Selection) -> tuple[str, str, str]:
             icon=":material/search:",
             width=240,
         )
-    return layout, colour, (text or "").strip()
+    return layout, color, (text or "").strip()
 
 
 def _step(chosen: Selection) -> int | None:
@@ -140,7 +140,7 @@ def _step(chosen: Selection) -> int | None:
         "Training step",
         options,
         key="step",
-        help="Maps of the same items during training, aligned with the finished one. Colours "
+        help="Maps of the same items during training, aligned with the finished one. Colors "
         "stay those of the finished run.",
     )
     at = options.index(picked)
@@ -148,7 +148,7 @@ def _step(chosen: Selection) -> int | None:
 
 
 def _figure(
-    chosen: Selection, layout: str, colour: str, step: int | None = None
+    chosen: Selection, layout: str, color: str, step: int | None = None
 ) -> tuple[go.Figure, np.ndarray]:
     rows, points = projections.sample(chosen.a, layout)
     kept = projections.evolution(chosen.a) if layout == "UMAP" else None
@@ -156,8 +156,8 @@ def _figure(
     if kept is not None:  # all steps share one view, so that the map does not jump
         frame = np.concatenate([points, kept[1][:, rows].reshape(-1, 2)])
         points = points if step is None else kept[1][step][rows]
-    coloured = colouring(chosen, colour, rows, layout)
-    figure = figures.embedding_map(points, rows, coloured, frame=frame)
+    colored = coloring(chosen, color, rows, layout)
+    figure = figures.embedding_map(points, rows, colored, frame=frame)
     return figure, figures.drawn_rows(figure)
 
 
@@ -177,12 +177,12 @@ def _small_print(
 
 def _one(chosen: Selection, near: Answer) -> None:
     results = {
-        "title": "Neighbours in the original space",
+        "title": "Neighbors in the original space",
         "cards": result_cards(chosen.a, near.query, near.ids, near.similarities),
         "size": 88,
     }
     query = {"cards": [query_card(chosen.a, near.query)], "size": 180}
-    image_cards({"rows": [query, results]}, key="neighbours", on_pick=lambda c: go_to(c["row"]))
+    image_cards({"rows": [query, results]}, key="neighbors", on_pick=lambda c: go_to(c["row"]))
     st.button("Open in Retrieval", on_click=open_query, args=({"row": near.query},))
 
 

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from retrieval.runs.run import Neighbours, Run
+from retrieval.runs.run import Neighbors, Run
 from workbench.analysis import oddities
 from workbench.components import image_cards
 from workbench.components.gallery import card, query_groups
-from workbench.data.loading import load_neighbours, protocols_of
+from workbench.data.loading import load_neighbors, protocols_of
 from workbench.figures.palette import MISS_SIGN
 from workbench.layout.theme import class_names
 from workbench.pages.shared.note_box import open_or_mark
@@ -26,11 +26,11 @@ PAIRS = {"All pairs": None, "Different classes": True, "Same class": False}
 def hubs_tab(chosen: Selection, table: pd.DataFrame) -> None:
     """Draw the items in the most top-10 lists, and those in none."""
     labels = chosen.a.items["label"].to_numpy()
-    gallery = oddities.gallery_rows(chosen.neighbours, chosen.a.items)
-    frame = oddities.hubs_and_orphans(chosen.neighbours, labels, gallery)
+    gallery = oddities.gallery_rows(chosen.neighbors, chosen.a.items)
+    frame = oddities.hubs_and_orphans(chosen.neighbors, labels, gallery)
     orphans = frame[frame["count"] == 0]
     st.caption(
-        f"In how many of the {len(chosen.neighbours.queries):,} top-{oddities.HUB_K} lists is each "
+        f"In how many of the {len(chosen.neighbors.queries):,} top-{oddities.HUB_K} lists is each "
         f"of the {len(frame):,} gallery items? On average in {frame['count'].mean():.1f}. "
         "A **hub** is in many, whether it belongs there or not; an **orphan** is in none: nobody "
         f"finds it. {MISS_SIGN} marks a hub that is wrong in more than half of its lists: their "
@@ -66,16 +66,16 @@ def duplicates_tab(chosen: Selection, table: pd.DataFrame) -> None:
     """Draw the most similar pairs of items, of any classes or as chosen."""
     items, names = chosen.a.items, list(PAIRS)
     everywhere = LEAVE_ONE_OUT in protocols_of(chosen.a)
-    neighbours = load_neighbours(chosen.a, LEAVE_ONE_OUT if everywhere else chosen.protocol)
+    neighbors = load_neighbors(chosen.a, LEAVE_ONE_OUT if everywhere else chosen.protocol)
     address.keep("pairs", names[0], names)
     which = st.segmented_control(
         "Pairs", names, key="pairs", required=True, label_visibility="collapsed"
     )
-    pairs = oddities.near_duplicates(neighbours, items["label"].to_numpy(), across=PAIRS[which])
+    pairs = oddities.near_duplicates(neighbors, items["label"].to_numpy(), across=PAIRS[which])
     st.caption(
         f"The {len(pairs):,} most similar pairs: the same picture twice, look-alikes or, where "
         f"{MISS_SIGN} marks different classes, a wrong label. "
-        f"{searched(neighbours, len(items))} {doubles(chosen.a, neighbours)}"
+        f"{searched(neighbors, len(items))} {doubles(chosen.a, neighbors)}"
     )
     labels, roles = items["label"].to_numpy(), items["role"].to_numpy()
     cards: list = []
@@ -89,41 +89,41 @@ def duplicates_tab(chosen: Selection, table: pd.DataFrame) -> None:
     image_cards({"rows": [{"cards": cards, "size": 112}]}, key="duplicates", on_pick=open_or_mark)
 
 
-def searched(neighbours: Neighbours, n_items: int) -> str:
+def searched(neighbors: Neighbors, n_items: int) -> str:
     """Say which pairs of items a list of near-duplicates was taken from."""
-    if neighbours.protocol == LEAVE_ONE_OUT:
+    if neighbors.protocol == LEAVE_ONE_OUT:
         return (
             f"Searched: all pairs of the {n_items:,} items, queries and gallery alike (the stored "
-            "leave-one-out neighbours); each item is paired with its nearest."
+            "leave-one-out neighbors); each item is paired with its nearest."
         )
     return (
-        f"Searched: the {len(neighbours.queries):,} queries against the gallery. Pairs within the "
-        "gallery are not: the run holds no leave-one-out neighbours."
+        f"Searched: the {len(neighbors.queries):,} queries against the gallery. Pairs within the "
+        "gallery are not: the run holds no leave-one-out neighbors."
     )
 
 
-def doubles(run: Run, neighbours: Neighbours) -> str:
+def doubles(run: Run, neighbors: Neighbors) -> str:
     """Say how many items have another one with the same embedding, where similarity is cosine."""
-    if run.result(neighbours.protocol)["protocol"].get("distance", "cosine") != "cosine":
+    if run.result(neighbors.protocol)["protocol"].get("distance", "cosine") != "cosine":
         return ""
-    n = oddities.with_a_double(neighbours, SAME)
+    n = oddities.with_a_double(neighbors, SAME)
     have = "item has" if n == 1 else "items have"
     return f"{n:,} {have} another with the same embedding (cosine similarity {SAME} or more)."
 
 
 def label_errors_tab(chosen: Selection, table: pd.DataFrame) -> None:
-    """Draw queries whose neighbours agree on another class."""
+    """Draw queries whose neighbors agree on another class."""
     labels, names = chosen.a.items["label"].to_numpy(), class_names(chosen.a)
-    found = oddities.suspected_label_errors(chosen.neighbours, labels)
+    found = oddities.suspected_label_errors(chosen.neighbors, labels)
     st.caption(
-        f"{len(found):,} of {len(chosen.neighbours.queries):,} queries have at least "
+        f"{len(found):,} of {len(chosen.neighbors.queries):,} queries have at least "
         f"{100 * oddities.AGREE:.0f} % of their {oddities.HUB_K} nearest items in one other class. "
         "Suspects, not verdicts: a weak embedding leaves the same trace."
     )
     groups = []
     for at in page_of(np.arange(len(found)), "errors"):
         suspect = found.iloc[int(at)]
-        group = query_groups(chosen.a, chosen.neighbours, [int(suspect["row"])], k=chosen.k)[0]
+        group = query_groups(chosen.a, chosen.neighbors, [int(suspect["row"])], k=chosen.k)[0]
         share, other = 100 * suspect["share"], names[int(suspect["suggested"])]
         group["rows"][0]["title"] = f"{share:.0f} % of its {oddities.HUB_K} nearest are {other}"
         groups.append(group)

@@ -49,7 +49,7 @@ def failures_page() -> None:
     chosen = selection()
     head = page_head("Failures", chosen)
     labels, names_of = chosen.a.items["label"].to_numpy(), class_names(chosen.a)
-    table = analyses.query_table(chosen.neighbours, labels)
+    table = analyses.query_table(chosen.neighbors, labels)
     summary = headline(table, labels, names_of)
     click = "mark it" if st.session_state.get("marking") else "look at it as the query"
     left, right = st.columns([7, 1], vertical_alignment="center")
@@ -95,7 +95,7 @@ def _queries(chosen: Selection, table: pd.DataFrame) -> None:
         found = sort(table)
         st.caption(f"{meaning} Click a bar above to see only its queries.")
     rows = page_of(found["row"].to_numpy(), "queries")
-    groups = query_groups(chosen.a, chosen.neighbours, rows, k=chosen.k)
+    groups = query_groups(chosen.a, chosen.neighbors, rows, k=chosen.k)
     image_cards({"groups": groups}, key="failed", on_pick=open_or_mark)
 
 

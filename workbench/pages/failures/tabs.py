@@ -114,7 +114,7 @@ def classes_tab(chosen: Selection, table: pd.DataFrame) -> None:
     part = analyses.confident_and_wrong(table[table["label"] == label])
     with right:
         st.markdown(_class_sentence(chosen, part, names, label, int(classes["queries"][at])))
-        groups = query_groups(chosen.a, chosen.neighbours, part["row"].head(5), k=5)
+        groups = query_groups(chosen.a, chosen.neighbors, part["row"].head(5), k=5)
         image_cards({"groups": groups}, key="class_failures", on_pick=open_or_mark)
 
 

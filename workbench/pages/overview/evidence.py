@@ -13,7 +13,7 @@ from workbench.analysis.naming import UNTRAINED
 from workbench.analysis.significance import both_ways, rank_one_hits
 from workbench.analysis.tables import loss_table, no_positive_rule, results_table, run_order
 from workbench.data.comparable import comparable_groups
-from workbench.data.loading import load_neighbours, protocols_of, stamp
+from workbench.data.loading import load_neighbors, protocols_of, stamp
 from workbench.figures.style import CONFIG
 from workbench.layout.theme import ink, plain
 from workbench.session.selection import Selection, first_protocol, kept
@@ -51,7 +51,7 @@ def _compare(
     scores, classes = {}, None
     for name, runs in _groups.items():
         same = [run for run in runs if difference_of_items(_reference, run) is None]
-        found = [load_neighbours(run, protocol) for run in same]
+        found = [load_neighbors(run, protocol) for run in same]
         if found:
             rule = no_positive_rule(same[0], protocol)
             scores[name] = np.stack([rank_one_hits(n, rule) for n in found])
@@ -120,10 +120,10 @@ def evidence(
     if not tested(found):
         return
     st.subheader("Is the difference real?", anchor=False)
-    names, colour = found.summary["name"].tolist(), ink()
+    names, color = found.summary["name"].tolist(), ink()
     with st.container(horizontal=True, gap="medium"):  # the text goes below where it is narrow
         st.plotly_chart(
-            kept(chosen, "Differences", lambda: matrix(found, ink=colour), colour),
+            kept(chosen, "Differences", lambda: matrix(found, ink=color), color),
             width="content",
             config=CONFIG,
             key="matrix",

@@ -23,17 +23,17 @@ NO_NMI_INTERVAL = (
 )
 
 
-def metrics_table(table: pd.DataFrame, colours: Mapping[str, str], *, key: str = "losses") -> None:
+def metrics_table(table: pd.DataFrame, colors: Mapping[str, str], *, key: str = "losses") -> None:
     """Draw every metric of every loss with its interval; the highest of each metric is bold.
 
     Args:
         table: See :func:`workbench.analysis.tables.loss_table`.
-        colours: Of each ``group``.
+        colors: Of each ``group``.
         key: Key of the table on its page.
     """
     names = metrics_of(table)
     best = table[names].max() if len(table) > 1 else pd.Series(np.nan, names)
-    rows = [_row(row, names, best, colours[row["group"]]) for _, row in table.iterrows()]
+    rows = [_row(row, names, best, colors[row["group"]]) for _, row in table.iterrows()]
     alt = "Metrics of every loss, best Recall@1 first"
     sortable_table({"alt": alt, "columns": _columns(names), "rows": rows}, key=key)
     notes = [CAPTION]
@@ -49,11 +49,11 @@ def _columns(names: list[str]) -> list[dict]:
     return [{"title": "Loss"}, *figures, {"title": "Seeds"}, {"title": "Queries", "number": True}]
 
 
-def _row(row: pd.Series, names: list[str], best: pd.Series, colour: str) -> list[dict]:
+def _row(row: pd.Series, names: list[str], best: pd.Series, color: str) -> list[dict]:
     seeds = ", ".join(map(str, row["seeds"])) or "–"
     n = int(row["n_queries"])
     return [
-        {"text": row["group"], "value": row["group"], "title": _runs(row), "colour": colour},
+        {"text": row["group"], "value": row["group"], "title": _runs(row), "color": color},
         *(_cell(row, name) | {"best": bool(row[name] == best[name])} for name in names),
         {"text": seeds, "value": seeds},
         {"text": f"{n:,}", "value": n},

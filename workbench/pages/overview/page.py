@@ -19,10 +19,10 @@ from workbench.analysis.tables import (
     results_table,
     with_intervals,
 )
-from workbench.data.loading import load_neighbours
+from workbench.data.loading import load_neighbors
 from workbench.figures.style import CONFIG
 from workbench.layout.exports import export_menu
-from workbench.layout.run_colors import group_colours
+from workbench.layout.run_colors import group_colors
 from workbench.layout.theme import file_stem, page_head, plain
 from workbench.pages.overview.evidence import compare_table, evidence, matrix, tested
 from workbench.pages.overview.headline import headline, way_buttons
@@ -83,7 +83,7 @@ def _with_tests(
 
 def _losses(chosen: Selection, table: pd.DataFrame, results: pd.DataFrame) -> None:
     st.subheader("Losses", anchor=False)
-    metrics_table(table, group_colours(chosen.runs))
+    metrics_table(table, group_colors(chosen.runs))
     repeats = repeats_line(results)
     if repeats:
         st.caption(f":orange[**{plain(repeats)}**]")
@@ -134,18 +134,18 @@ def _others(chosen: Selection) -> None:
     for number, (reason, runs) in enumerate(chosen.others):
         st.markdown(f"**{plain(reason).capitalize()}**")
         results = results_table(runs, chosen.protocol, among=chosen.runs)
-        metrics_table(loss_table(results), group_colours(chosen.runs), key=f"losses_{number}")
+        metrics_table(loss_table(results), group_colors(chosen.runs), key=f"losses_{number}")
         if repeats_line(results):
             st.caption(plain(repeats_line(results)))
         published_figures(runs, chosen.protocol, key=f"published_{number}")
 
 
 def _recall_figures(chosen: Selection, table: pd.DataFrame) -> dict[str, go.Figure]:
-    colours, height = group_colours(chosen.runs), 96 + 46 * max(4, len(table))
+    colors, height = group_colors(chosen.runs), 96 + 46 * max(4, len(table))
     made = {
-        "Recall at 1": lambda: figures.loss_intervals(table, colours=colours),
+        "Recall at 1": lambda: figures.loss_intervals(table, colors=colors),
         "Recall at K": lambda: figures.recall_curves(
-            _curves(chosen, table), colours=colours, height=height
+            _curves(chosen, table), colors=colors, height=height
         ),
     }
     return {title: kept(chosen, title, make) for title, make in made.items()}
@@ -189,8 +189,8 @@ def _curves(chosen: Selection, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
         parts = []
         for name in row.runs:
             rule = no_positive_rule(by_name[name], chosen.protocol)
-            neighbours = load_neighbours(by_name[name], chosen.protocol)
-            parts.append(recall_curve(neighbours, rule))
+            neighbors = load_neighbors(by_name[name], chosen.protocol)
+            parts.append(recall_curve(neighbors, rule))
         curve = parts[0]
         if len(parts) > 1:
             curve = pd.concat(parts).groupby("k", as_index=False).mean()

@@ -10,7 +10,7 @@ from retrieval.runs.run import Run
 from workbench import figures
 from workbench.analysis.naming import group_titles
 from workbench.figures.style import CONFIG
-from workbench.layout.run_colors import group_colours
+from workbench.layout.run_colors import group_colors
 from workbench.layout.theme import plain
 from workbench.session.selection import Selection, kept
 
@@ -37,7 +37,7 @@ def training_figures(chosen: Selection, names: list[str]) -> dict[str, go.Figure
         Title -> figure.
     """
     histories = {run.name: run.history for run in chosen.comparable if run.name in names}
-    groups, colours = group_titles(chosen.runs), group_colours(chosen.runs)
+    groups, colors = group_titles(chosen.runs), group_colors(chosen.runs)
     found = {}
     for title, column in ((LOSS, "loss"), (RECALL, "recall@1")):
         known = {n: h for n, h in histories.items() if _has(h, column)}
@@ -48,7 +48,7 @@ def training_figures(chosen: Selection, names: list[str]) -> dict[str, go.Figure
                 column,
                 measured_on=measured_on([r for r in chosen.comparable if r.name in known]),
                 groups=groups,
-                colours=colours,
+                colors=colors,
             )
             found[title] = kept(chosen, title, draw)
     return found

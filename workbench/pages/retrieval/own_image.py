@@ -14,7 +14,7 @@ from workbench.data import network
 from workbench.data.loading import stamp
 from workbench.data.lookup import search_vector
 from workbench.figures.heatmaps import data_url
-from workbench.layout.run_colors import pair_colours
+from workbench.layout.run_colors import pair_colors
 from workbench.layout.theme import plain
 from workbench.session.selection import Selection
 from workbench.session.trail import go_to
@@ -114,11 +114,11 @@ def read_image(upload, path: str) -> network.OwnImage | None:
 
 def _results(chosen: Selection, kept: Kept) -> None:
     lines = []
-    runs = zip("AB", (chosen.a, chosen.b), pair_colours(chosen), strict=True)
-    for name, run, colour in runs:
+    runs = zip("AB", (chosen.a, chosen.b), pair_colors(chosen), strict=True)
+    for name, run, color in runs:
         if run is None:
             continue
-        line = {"title": f"{name}  {run.name}", "colour": colour, "layout": "line", "size": 92}
+        line = {"title": f"{name}  {run.name}", "color": color, "layout": "line", "size": 92}
         reason = network.why_not(run)
         if reason:
             lines.append(line | {"cards": [], "empty": reason})

@@ -17,7 +17,7 @@ from workbench.components.gallery import (
 from workbench.data.images import picture_size
 from workbench.data.lookup import Answer, answer
 from workbench.layout.exports import export_menu
-from workbench.layout.run_colors import run_colours
+from workbench.layout.run_colors import run_colors
 from workbench.layout.theme import file_stem, page_head, plain
 from workbench.pages.retrieval.own_image import own_image
 from workbench.pages.shared.note_box import note_box
@@ -53,7 +53,7 @@ def retrieval_page() -> None:
             back_button()
         own_image(chosen)
         return
-    table = query_table(chosen.neighbours, chosen.a.items["label"].to_numpy())
+    table = query_table(chosen.neighbors, chosen.a.items["label"].to_numpy())
     rows = listed_queries(chosen, table)
     row = query_to_show(chosen, table, rows)
     with bar:
@@ -162,7 +162,7 @@ def _every_run(chosen: Selection, row: int) -> None:
     if len(runs) < 2:
         return
     st.subheader("The same query under every run", anchor=False)
-    colours = run_colours(chosen.runs)
+    colors = run_colors(chosen.runs)
     lines = []
     for run in runs:
         found = answer(run, chosen.protocol, row, STRIP)
@@ -172,7 +172,7 @@ def _every_run(chosen: Selection, row: int) -> None:
         lines.append(
             {
                 "title": run.name,
-                "colour": colours[run.name],
+                "color": colors[run.name],
                 "mark": "hit" if found.first_hit == 1 else "miss",
                 "detail": f"{rank_sentence(found.first_hit)}  ·  R@1 of the run {r1} %",
                 "cards": cards + first_hit_cards(run, *first, len(cards)),

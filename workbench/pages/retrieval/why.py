@@ -11,7 +11,7 @@ from workbench.components.gallery import first_hit_cards, query_card, result_car
 from workbench.data import network
 from workbench.data.lookup import Answer, answer, similarity
 from workbench.figures.heatmaps import OPACITY, concentration, data_url, legend, overlay, plain
-from workbench.layout.run_colors import pair_colours
+from workbench.layout.run_colors import pair_colors
 from workbench.layout.theme import page_head
 from workbench.layout.theme import plain as text
 from workbench.pages.shared.query_list import (
@@ -29,7 +29,7 @@ SMALL = 0.05  # similarity below which shares of it say nothing
 READING = (
     "The network sees an image as a grid of positions, and every position has a part in the "
     "similarity of two images: **orange to yellow** ones raise it, the brighter the more, "
-    "**grey** ones play no part, **blue** ones lower it. Click a result to explain it."
+    "**gray** ones play no part, **blue** ones lower it. Click a result to explain it."
 )
 EXACT = (
     "Exact: this network averages over positions and ends in a linear layer, so the parts of an "
@@ -45,7 +45,7 @@ def why_page() -> None:
     """Draw the page."""
     chosen = selection()
     page_head("Why did this match?", chosen)
-    table = query_table(chosen.neighbours, chosen.a.items["label"].to_numpy())
+    table = query_table(chosen.neighbors, chosen.a.items["label"].to_numpy())
     rows = listed_queries(chosen, table)
     row = query_to_show(chosen, table, rows)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -56,7 +56,7 @@ def why_page() -> None:
         st.info("The gallery is empty: there is no result to explain.")
         return
     other = _chosen_result(len(chosen.a.items), row, int(found.ids[0]))
-    runs = zip("AB", (chosen.a, chosen.b), pair_colours(chosen), strict=True)
+    runs = zip("AB", (chosen.a, chosen.b), pair_colors(chosen), strict=True)
     runs = [entry for entry in runs if entry[1] is not None]
     explained = any(network.why_not(run) is None for _, run, _ in runs)
     if explained:
@@ -72,10 +72,10 @@ def why_page() -> None:
         st.caption("Loads the network (TensorFlow): some ten seconds the first time.")
         return
     opacity = _map_switches() if explained else 0.0
-    for place, (name, run, colour) in zip(st.columns(len(runs)), runs, strict=True):
+    for place, (name, run, color) in zip(st.columns(len(runs)), runs, strict=True):
         with place:
             size = 240 if len(runs) > 1 else 288
-            line = {"title": f"{name}  {run.name}", "colour": colour, "size": size}
+            line = {"title": f"{name}  {run.name}", "color": color, "size": size}
             _explain(chosen, run, line, (row, other), opacity)
 
 

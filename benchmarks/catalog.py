@@ -1,6 +1,6 @@
-"""Seconds to load a catalogue of Stanford Online Products' size, the first time and after that.
+"""Seconds to load a catalog of Stanford Online Products' size, the first time and after that.
 
-    python benchmarks/catalogue.py [--rows 120053] [--folder DIR]
+    python benchmarks/catalog.py [--rows 120053] [--folder DIR]
 
 Writes the lists in their published layout and one small JPEG per row (hard links to a few files),
 marked as a stand-in with its own counts. The first load reads the lists, checks every image and
