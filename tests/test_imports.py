@@ -1,49 +1,148 @@
-"""Dependencies point one way: app -> workbench -> retrieval; looking never loads TensorFlow."""
+"""The house: which room may import which, no circles, and looking never loads TensorFlow."""
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 
+# From top to bottom. A room may import the rooms of every lower floor, and no other.
+FLOORS = {
+    "retrieval": (
+        ("cli",),
+        ("experiment",),
+        ("training", "report"),
+        ("runs", "embedding", "recipes"),
+        ("settings", "projection"),
+        ("losses", "evaluation", "datasets", "models", "input_pipeline", "sampling"),
+        ("validation",),
+        ("files", "errors", "quiet"),
+    ),
+    "workbench": (
+        ("shell",),
+        ("pages",),
+        ("layout", "report", "notebook"),
+        ("session", "components"),
+        ("data", "figures"),
+        ("analysis",),
+    ),
+}
+# Every other module stands in a room.
+LOOSE = {
+    "retrieval": {"errors", "files", "projection", "quiet", "sampling", "validation"},
+    "workbench": {"report"},
+}
+# What may import by a name made at run time: registries that load TensorFlow on first use.
+LAZY = {
+    "retrieval/__init__.py",
+    "retrieval/losses/__init__.py",
+    "retrieval/losses/registry.py",
+    "retrieval/models/__init__.py",
+}
+
+
+def modules() -> dict[str, Path]:
+    """Return the dotted name and the file of every module of both packages."""
+    found = {}
+    for package in FLOORS:
+        for path in (ROOT / package).rglob("*.py"):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Yield the dotted name of every module a file imports, inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: relative import"
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield inner if inner in MODULES else str(node.module)
+
+
+def room(module: str) -> str:
+    """Return the room a module stands in: ``retrieval.runs.lock`` stands in ``retrieval.runs``."""
+    return ".".join(module.split(".")[:2])
+
+
+def floor(name: str) -> int:
+    """Return how many floors lie above a room."""
+    package, _, rest = name.partition(".")
+    return next(n for n, rooms in enumerate(FLOORS[package]) if rest in rooms)
+
+
+def test_every_room_is_on_the_plan_and_no_other():
+    rooms = {room(module) for module in MODULES} - set(FLOORS)
+    planned = {f"{package}.{r}" for package, floors in FLOORS.items() for f in floors for r in f}
+    assert rooms == planned
+
+
+@pytest.mark.parametrize("package", LOOSE)
+def test_no_module_lies_loose_but_those_named(package):
+    files = {path.stem for path in (ROOT / package).glob("*.py")} - {"__init__"}
+    assert files == LOOSE[package]
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if "." in m])
+def test_imports_point_down(module):
+    here = room(module)
+    package = here.partition(".")[0]
+    for name in imported(MODULES[module]):
+        there = room(name)
+        if name in FLOORS or there == here or name.partition(".")[0] not in (*FLOORS, "app"):
+            continue
+        assert name.partition(".")[0] in ("retrieval", package), (module, name)
+        if there.startswith(package):
+            assert floor(there) > floor(here), (
+                f"{module} imports {name}, which is not on a lower floor"
+            )
+
+
+def test_no_file_is_in_an_import_circle():
+    graph = {
+        module: {name for name in imported(path) if name in MODULES and name != module}
+        for module, path in MODULES.items()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as circle:
+        pytest.fail(f"import circle: {' -> '.join(circle.args[1])}")
+
+
+def test_no_import_hides_in_a_string():
+    for path in MODULES.values():
+        text = path.read_text(encoding="utf-8")
+        if str(path.relative_to(ROOT)) not in LAZY:
+            assert not any(f'"{package}.' in text for package in FLOORS if "import_module" in text)
+
 
 @pytest.mark.parametrize(
-    "modules",
+    "names",
     [
-        "retrieval, retrieval.evaluation, retrieval.runs.run, retrieval.runs.evaluate, retrieval.cli.main",
-        "retrieval.datasets, retrieval.projection, retrieval.runs.importing, retrieval.report.terminal",
+        "retrieval, retrieval.evaluation, retrieval.runs, retrieval.runs.evaluate, retrieval.cli",
+        "retrieval.datasets, retrieval.projection, retrieval.runs.importing, retrieval.report",
+        "retrieval.experiment.session, retrieval.settings.checks, retrieval.recipes",
         "workbench, workbench.figures, workbench.data.loading, workbench.session.selection",
-        "workbench.pages, workbench.data.images, workbench.data.notes",
+        "workbench.pages, workbench.data.images, workbench.data.notes, workbench.notebook",
     ],
 )
-def test_looking_never_loads_tensorflow(modules):
-    code = f"import sys, {modules}; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+def test_looking_never_loads_tensorflow(names):
+    code = f"import sys, {names}; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
-def imported(path: Path) -> set[str]:
-    """Return the dotted names of every module a file imports, inside functions too."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-    return names
-
-
-@pytest.mark.parametrize(
-    ("package", "forbidden"),
-    [
-        ("retrieval", ("workbench", "streamlit", "plotly", "app")),
-        ("retrieval/evaluation", ("tensorflow", "keras", "retrieval.models", "retrieval.losses")),
-        ("workbench", ("app",)),
-    ],
-)
-def test_imports_point_one_way(package, forbidden):
+@pytest.mark.parametrize("package", ["retrieval/evaluation", "retrieval/runs", "retrieval/report"])
+def test_figures_and_run_folders_never_import_tensorflow(package):
     for path in (ROOT / package).rglob("*.py"):
-        for name in imported(path):
-            assert not any(name == f or name.startswith(f + ".") for f in forbidden), (path, name)
+        assert not {name.partition(".")[0] for name in imported(path)} & {"tensorflow", "keras"}
