@@ -105,7 +105,7 @@ def test_imports_point_down(module):
         assert name.partition(".")[0] in ("retrieval", package), (module, name)
         if there.startswith(package):
             assert floor(there) > floor(here), (
-                f"{module} imports {name}, which is not on a lower floor"
+                f"{module} imports {name}: not on a lower floor"
             )
 
 
