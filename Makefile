@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help install demo app lab test lint format screenshots clean
+.PHONY: help install demo app lab test lint coverage docs format screenshots clean
 
 help:  ## List the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,6 +23,10 @@ help:  ## List the commands
 	$(PIP) -e '.[dev]'
 	@touch $@ .venv/.app
 
+.venv/.docs: .venv/bin/python pyproject.toml constraints.txt
+	$(PIP) -e '.[docs]'
+	@touch $@ .venv/.app
+
 install: .venv/.app  ## Create .venv and install
 
 demo: .venv/.app  ## Train and compare six losses on the embedded data set, then open the app
@@ -34,12 +38,19 @@ app: .venv/.app  ## Open the app on the runs of ./runs
 lab: .venv/.dev  ## Open JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
 
-test: .venv/.dev  ## Lint, then run every test
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+test: lint  ## Lint, then run every test
 	$(BIN)/python -m pytest -n auto --dist loadgroup tests
 
-lint: .venv/.dev  ## Lint and check the format
+lint: .venv/.dev  ## Lint, check the format and the types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+coverage: .venv/.dev  ## Run every test and report the lines that none of them reaches
+	$(BIN)/python -m pytest -n auto --dist loadgroup --cov=retrieval --cov=workbench \
+		--cov-report=term:skip-covered --cov-report=xml tests
+
+docs: .venv/.docs  ## Build the documentation into site/
+	$(BIN)/mkdocs build --strict
 
 format: .venv/.dev  ## Format the code
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
