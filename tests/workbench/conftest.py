@@ -87,6 +87,12 @@ def runs_root(tmp_path_factory, photos, photo_root) -> Path:
 
 
 @pytest.fixture
+def served(runs_root, monkeypatch) -> None:
+    """Let the app read the runs of ``runs_root``."""
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(runs_root))
+
+
+@pytest.fixture
 def make_run(tmp_path, photos, photo_root, vectors):
     """Write a run of the photographs with other items or settings, and open it."""
 

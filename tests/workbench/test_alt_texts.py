@@ -5,7 +5,7 @@ from pathlib import Path
 
 import workbench.pages
 
-SOURCES = sorted(Path(workbench.pages.__file__).parent.glob("*.py"))
+SOURCES = sorted(Path(workbench.pages.__file__).parent.rglob("*.py"))
 
 
 def charts(source: str) -> list[tuple[int, bool]]:
@@ -19,7 +19,11 @@ def charts(source: str) -> list[tuple[int, bool]]:
 
 
 def test_every_chart_has_an_alternative_text():
-    found = [(path.name, *chart) for path in SOURCES for chart in charts(path.read_text())]
+    found = [
+        (str(path.relative_to(path.parents[1])), *chart)
+        for path in SOURCES
+        for chart in charts(path.read_text())
+    ]
     assert len(found) >= 12
     assert [f"{name}:{line}" for name, line, told in found if not told] == []
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from tests.workbench.damage import break_run
-from tests.workbench.test_pages import open_page, text_of
+from tests.workbench.driver import open_page, text_of
 from workbench.data.loading import find_run, load_runs
 
 

@@ -3,40 +3,11 @@
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
+
+from tests.workbench.browser_driver import expect_parameter, loaded, visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
-expect.set_options(timeout=20_000)  # the machine may be busy with other tests
-
-
-def visit(page: Page, address: str) -> Page:
-    page.goto(address)
-    expect(page.locator("h1")).to_be_visible(timeout=20_000)
-    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
-    return page
-
-
-def expect_parameter(page: Page, name: str, value: str) -> None:
-    expect(page).to_have_url(re.compile(rf"[?&]{name}={re.escape(value)}(&|$)"))
-
-
-def loaded(page: Page, selector: str) -> bool:
-    """Wait until every image in a place is really drawn, not just asked for."""
-    expect(page.locator(f"{selector} img").first).to_be_visible(timeout=10_000)
-    page.wait_for_function(
-        """selector => {
-            const found = [];
-            const walk = (root) => {
-                found.push(...root.querySelectorAll("img"));
-                root.querySelectorAll("*").forEach((n) => n.shadowRoot && walk(n.shadowRoot));
-            };
-            walk(document.querySelector(selector));
-            found.forEach((image) => (image.loading = "eager")); // also those out of sight
-            return found.length > 0 && found.every((i) => i.complete && i.naturalWidth > 0);
-        }""",
-        arg=selector,
-    )
-    return True
 
 
 def test_from_the_overview_to_a_failure_and_the_same_query_under_another_loss(page, server):

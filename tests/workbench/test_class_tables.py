@@ -5,17 +5,14 @@ import pandas as pd
 import pytest
 import streamlit
 
-from tests.workbench.test_pages import open_page, text_of
+from tests.workbench.driver import open_page, text_of
 from workbench.pages.failures import class_tables
 from workbench.pages.failures.class_tables import ROWS_SHOWN, cell_names, class_frame, pair_frame
 
 PLACE = 459  # pixels: 6 of 13 parts of a page in a window of 1440
 SELECTION_COLUMN = 33
 
-
-@pytest.fixture(autouse=True)
-def _served(runs_root, monkeypatch):
-    monkeypatch.setenv("RETRIEVAL_RUNS", str(runs_root))
+pytestmark = pytest.mark.usefixtures("served")
 
 
 @pytest.mark.parametrize("tab", ["Confused classes", "Worst classes"])

@@ -5,7 +5,7 @@ import pytest
 
 from retrieval.runs.run import Run
 from tests.workbench.damage import edit
-from tests.workbench.test_pages import loss_tables, open_page, text_of
+from tests.workbench.driver import loss_tables, open_page, text_of
 from workbench.data.comparable import setting_apart
 from workbench.layout.theme import plain
 

@@ -4,7 +4,7 @@ import pytest
 
 from retrieval.runs.run import Run
 from tests.workbench.damage import edit
-from tests.workbench.test_pages import open_page, text_of
+from tests.workbench.driver import open_page, text_of
 from workbench.analysis.confounds import confounds_line, other_settings
 from workbench.layout.theme import plain
 

@@ -4,7 +4,7 @@ import pytest
 
 from retrieval.runs.run import Run
 from tests.workbench.damage import opening
-from tests.workbench.test_pages import open_page
+from tests.workbench.driver import open_page
 from workbench.data.projections import evolution
 
 

@@ -4,7 +4,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from tests.workbench.test_pages import open_page
+from tests.workbench.driver import open_page
 from workbench.pages.compare import page as compare
 from workbench.pages.embedding_map import page as embedding_map
 from workbench.pages.methods import page as methods

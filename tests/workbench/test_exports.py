@@ -7,7 +7,7 @@ import pandas as pd
 
 from retrieval.report.sections import make_report
 from retrieval.report.text import pair_rows
-from tests.workbench.test_pages import open_page
+from tests.workbench.driver import open_page
 from workbench import figures
 from workbench.data.loading import load_runs
 from workbench.layout import exports

@@ -6,8 +6,7 @@ import pytest
 import streamlit
 
 from retrieval.runs.run import Run
-from tests.workbench.test_pages import open_page, text_of
-from tests.workbench.test_url import go, parameters_of
+from tests.workbench.driver import go, open_page, parameters_of, text_of
 from workbench.analysis import comparison, failures
 from workbench.pages.compare import queries as compare_queries
 from workbench.pages.failures import details as opened

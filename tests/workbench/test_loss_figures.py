@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from retrieval.runs.run import Run
-from tests.workbench.test_pages import open_page
+from tests.workbench.driver import open_page
 from workbench import figures
 from workbench.figures.palette import LOSS_COLORS, NEUTRAL, UNTRAINED_COLOR
 from workbench.figures.style import MODEBAR, short_names

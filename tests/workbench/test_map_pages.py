@@ -5,7 +5,7 @@ import pytest
 import streamlit
 
 from retrieval.runs.run import Run
-from tests.workbench.test_pages import open_page, text_of
+from tests.workbench.driver import open_page, text_of
 from workbench.data.images import hover_card
 from workbench.data.loading import load_neighbors
 from workbench.data.lookup import answer
@@ -16,10 +16,7 @@ PROTOCOL = "query_gallery"
 B = "lifted_loss-s0"
 MAPS = ("map", "map_a", "map_b")
 
-
-@pytest.fixture(autouse=True)
-def _served(runs_root, monkeypatch):
-    monkeypatch.setenv("RETRIEVAL_RUNS", str(runs_root))
+pytestmark = pytest.mark.usefixtures("served")
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from PIL import Image
 from retrieval.errors import UserError
 from retrieval.input_pipeline.decoding import read_square
 from retrieval.runs.run import Run
+from tests.workbench.driver import open_page
 from tests.workbench.run_factory import write_run
-from tests.workbench.test_pages import open_page
-from workbench.data import loading, network
+from workbench.data import memory, network
 from workbench.data.lookup import search_vector
 from workbench.pages.retrieval import own_image
 
@@ -121,7 +121,7 @@ def test_pages_do_not_look_for_garbage_in_a_network_once_it_is_loaded(
     run_with_network, monkeypatch
 ):
     kept = []
-    monkeypatch.setattr(network, "keep_for_good", lambda: kept.append(loading.keep_for_good()))
+    monkeypatch.setattr(network, "keep_for_good", lambda: kept.append(memory.keep_for_good()))
     network._inspector.clear()
     for _ in range(2):
         network.inspector(run_with_network)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.workbench.test_pages import open_page, text_of
+from tests.workbench.driver import open_page, text_of
 
 
 def _damage(run, how: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 import streamlit
 
 from retrieval.errors import UserError
-from tests.workbench.test_pages import open_page
+from tests.workbench.driver import open_page, press
 from workbench.components import gallery
 from workbench.data import notes
 from workbench.pages.failures import oddity_tabs
@@ -118,11 +118,6 @@ def test_the_exported_notes_say_under_which_protocol_they_were_listed(make_run, 
     about = ["data set", "split", "protocol", "distance", "run", "seed"]
     assert list(table) == [*notes.COLUMNS, *about]
     assert table["tag"].tolist() == ["duplicate"]
-
-
-def press(app, label: str) -> None:
-    app.button[[b.label for b in app.button].index(label)].click().run()
-    assert not app.exception
 
 
 @pytest.mark.parametrize("tab", ["Queries", "Suspected label errors", "Notes"])

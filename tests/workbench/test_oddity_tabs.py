@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from retrieval.runs.run import Neighbors
+from tests.workbench.driver import open_page, text_of
 from tests.workbench.run_factory import write_run
-from tests.workbench.test_pages import open_page, text_of
 from workbench.pages.failures import oddity_tabs
 
 

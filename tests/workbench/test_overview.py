@@ -9,7 +9,7 @@ import pytest
 from retrieval.evaluation.significance import compare
 from retrieval.runs.run import Run
 from tests.workbench.damage import edit
-from tests.workbench.test_pages import loss_tables, open_page, text_of
+from tests.workbench.driver import loss_tables, open_page, text_of
 from workbench.analysis import tables
 from workbench.analysis.protocol import facts_in_words, lacks_nmi_interval
 from workbench.analysis.repeats import repeats_line

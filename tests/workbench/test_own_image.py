@@ -7,9 +7,7 @@ import streamlit
 from streamlit.testing.v1 import AppTest
 
 from retrieval.runs.run import Run
-from tests.workbench.test_pages import open_page
-from tests.workbench.test_query_list import press
-from tests.workbench.test_url import go, parameters_of
+from tests.workbench.driver import go, open_page, parameters_of, press
 from workbench.data import network
 from workbench.pages.retrieval import own_image
 

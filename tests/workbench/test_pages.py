@@ -1,49 +1,11 @@
 """Every page, driven without a browser."""
 
-import json
-from pathlib import Path
-
 import numpy as np
-import pandas as pd
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from retrieval.runs.run import Run
+from tests.workbench.driver import loss_tables, open_page, text_of
 from workbench.pages import PAGES
-
-SCRIPT = Path(__file__).parents[2] / "workbench" / "shell" / "main.py"
-
-
-def open_page(page: str = "overview", /, **parameters: str) -> AppTest:
-    app = AppTest.from_file(SCRIPT, default_timeout=120)
-    for key, value in parameters.items():
-        app.query_params[key] = value
-    if page != "overview":
-        app.session_state["jump"] = page
-    app.run()
-    assert not app.exception, app.exception[0].message
-    return app
-
-
-def text_of(app: AppTest) -> str:
-    return "\n".join(e.value for e in (*app.markdown, *app.caption, *app.info, *app.text))
-
-
-def loss_tables(app: AppTest) -> list[pd.DataFrame]:
-    """The tables of losses of the Overview: what their cells say."""
-    found = []
-    for element in app.get("bidi_component"):
-        if element.proto.component_name == "retrieval_table":
-            data = json.loads(element.proto.json)
-            titles = [column["title"] for column in data["columns"]]
-            rows = [[cell["text"] for cell in row] for row in data["rows"]]
-            found.append(pd.DataFrame(rows, columns=titles))
-    return found
-
-
-@pytest.fixture(autouse=True)
-def _served(runs_root, monkeypatch):
-    monkeypatch.setenv("RETRIEVAL_RUNS", str(runs_root))
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -53,6 +15,9 @@ def test_every_page_says_what_its_numbers_are_about(page):
     context = app.caption[0].value
     for fact in ("photos", "test split", "cross", "72 queries", "144 gallery items", "36 classes"):
         assert fact in context
+
+
+pytestmark = pytest.mark.usefixtures("served")
 
 
 def test_overview_ranks_losses_and_aggregates_seeds(runs_root):

@@ -3,20 +3,11 @@
 import json
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
-from tests.workbench.test_pages import open_page, text_of
+from tests.workbench.driver import open_page, press, text_of
 from workbench.pages.shared import query_list as walking
 
-
-@pytest.fixture(autouse=True)
-def _served(runs_root, monkeypatch):
-    monkeypatch.setenv("RETRIEVAL_RUNS", str(runs_root))
-
-
-def press(app: AppTest, label: str) -> None:
-    app.button[[b.label for b in app.button].index(label)].click().run()
-    assert not app.exception
+pytestmark = pytest.mark.usefixtures("served")
 
 
 def test_a_search_goes_to_its_first_match():

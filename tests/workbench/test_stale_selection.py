@@ -3,7 +3,7 @@
 import pytest
 import streamlit
 
-from tests.workbench.test_pages import open_page
+from tests.workbench.driver import open_page
 
 
 @pytest.mark.parametrize("tab", ["Confused classes", "Worst classes"])

@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
+from tests.workbench.driver import open_page
 from tests.workbench.run_factory import NAMES
-from tests.workbench.test_pages import open_page
 from workbench.pages import PAGES
 
 

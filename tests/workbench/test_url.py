@@ -7,28 +7,10 @@ from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from tests.workbench.test_pages import open_page, text_of
-from tests.workbench.test_query_list import press
+from tests.workbench.driver import go, open_page, parameters_of, press, text_of
 from workbench.shell.history import SCRIPT, HistoryScript
 
-
-@pytest.fixture(autouse=True)
-def _served(runs_root, monkeypatch):
-    monkeypatch.setenv("RETRIEVAL_RUNS", str(runs_root))
-
-
-def go(app, parameters: dict[str, str]) -> None:
-    """Change the address as the browser's back and forward do."""
-    for key in list(app.query_params):
-        del app.query_params[key]
-    for key, value in parameters.items():
-        app.query_params[key] = value
-    app.run()
-    assert not app.exception
-
-
-def parameters_of(app) -> dict[str, str]:
-    return {key: app.query_params[key] for key in app.query_params}
+pytestmark = pytest.mark.usefixtures("served")
 
 
 def test_what_the_browsers_back_leaves_out_has_its_default():

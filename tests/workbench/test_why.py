@@ -8,7 +8,7 @@ import streamlit
 
 from retrieval.errors import UserError
 from retrieval.runs.run import Run
-from tests.workbench.test_pages import open_page, text_of
+from tests.workbench.driver import open_page, press, text_of
 from workbench.data.lookup import answer
 from workbench.pages.retrieval import why
 from workbench.session.trail import go_to
@@ -38,11 +38,6 @@ def chosen(drawn: dict) -> list[int]:
 
 def nearest(run: Run, row: int) -> int:
     return int(answer(run, "query_gallery", row, 5).ids[0])
-
-
-def press(app, label: str) -> None:
-    app.button[[b.label for b in app.button].index(label)].click().run()
-    assert not app.exception
 
 
 def test_a_link_explains_the_result_it_names(run, drawn):
