@@ -20,8 +20,20 @@ import pandas as pd
 import yaml
 
 from retrieval.errors import UserError
+from retrieval.runs.records import (
+    SCHEMA,
+    DatasetConfig,
+    Evaluation,
+    ProtocolResult,
+    Provenance,
+    RunConfig,
+    parse_config,
+    parse_metrics,
+)
+from retrieval.settings.schema import TrainSettings, selected_on
 
-SCHEMA = 1
+__all__ = ["REQUIRED_FILES", "SCHEMA", "Neighbors", "Run", "map_npz"]
+
 MADE_BY = {
     "config.yaml": "not a run of this workbench; make one with `retrieval train`",
     "items.parquet": "make it with `retrieval embed`",
@@ -85,6 +97,68 @@ class Run:
         """``metrics.json``: ``schema``, ``primary`` (a protocol name), ``results`` (a list)."""
         metrics = json.loads((self.path / "metrics.json").read_text(encoding="utf-8"))
         return _as_spelled_now(metrics)
+
+    @functools.cached_property
+    def _config(self) -> RunConfig:
+        return parse_config(self.config, self.path / "config.yaml")
+
+    @property
+    def settings(self) -> TrainSettings | None:
+        """What the run was trained with; None for imported embeddings.
+
+        Recorded settings that this version does not know are ignored: see ``unknown_settings``.
+        """
+        return self._config.settings
+
+    @property
+    def unknown_settings(self) -> tuple[str, ...]:
+        """Names of recorded settings that this version does not know and ignores."""
+        return self._config.unknown_settings
+
+    def network_settings(self) -> TrainSettings:
+        """Return the settings to build the run's network from.
+
+        Raises:
+            UserError: The run holds imported embeddings, or a setting that this version does not
+                know and that may have changed the network.
+        """
+        if self.settings is None:
+            raise UserError(f"{self.path} was imported, not trained: there is no network")
+        if self.unknown_settings:
+            raise UserError(
+                f"{self.path}: this version does not know its settings "
+                f"{', '.join(self.unknown_settings)}; update the workbench"
+            )
+        return self.settings
+
+    @property
+    def selected_on(self) -> str | None:
+        """The split whose figures chose the network (``test`` or ``validation``), or None."""
+        return selected_on(self.settings.to_mapping()) if self.settings else None
+
+    @property
+    def dataset_config(self) -> DatasetConfig:
+        """The data set as recorded: its root folder, loader options and sizes."""
+        return self._config.dataset
+
+    @property
+    def provenance(self) -> Provenance:
+        """What made the run: date, seed, wall times, command, versions and machine."""
+        return self._config.provenance
+
+    @functools.cached_property
+    def _evaluation(self) -> Evaluation:
+        return parse_metrics(self.metrics, self.path / "metrics.json")
+
+    @property
+    def primary(self) -> str:
+        """Name of the protocol whose results are quoted first."""
+        return self._evaluation.primary
+
+    @property
+    def results(self) -> dict[str, ProtocolResult]:
+        """Protocol name -> results, in the order of ``metrics.json``."""
+        return self._evaluation.results
 
     @functools.cached_property
     def items(self) -> pd.DataFrame:

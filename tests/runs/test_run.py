@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from retrieval.errors import UserError
+from retrieval.evaluation.protocol import Protocol
 from retrieval.runs.run import Run
 from retrieval.runs.store import BrokenRun, list_runs, open_run, partial_path, publish
 
@@ -39,6 +40,23 @@ def make_folder(path, n=4):
             "leave_one_out/first_hit_item": ids[:, 0],
         },
     )
+    protocol = Protocol(
+        name="leave_one_out",
+        rule="leave-one-out",
+        distance="cosine",
+        normalized=True,
+        no_positive="exclude",
+        ties="by index",
+        kmeans="none",
+        seed=0,
+        interval="none",
+        n_items=n,
+        n_queries=n,
+        n_gallery=n,
+        n_classes=1,
+        n_without_positive=0,
+        dimension=3,
+    )
     (path / "metrics.json").write_text(
         json.dumps(
             {
@@ -46,10 +64,7 @@ def make_folder(path, n=4):
                 "primary": "leave_one_out",
                 "results": [
                     {
-                        "protocol": {"name": "leave_one_out", "title": "leave-one-out"},
-                        "n_queries": n,
-                        "n_gallery": n,
-                        "n_classes": 1,
+                        "protocol": protocol.to_dict() | {"title": "leave-one-out"},
                         "metrics": {},
                     }
                 ],

@@ -1,0 +1,357 @@
+"""What ``config.yaml`` and ``metrics.json`` record about a run, as dataclasses.
+
+This is the only module that knows the keys of the two files. Parsing checks every entry that pages
+and reports rely on, so a damaged file is refused with a one-line reason when the run is opened.
+"""
+
+import dataclasses
+import reprlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retrieval.errors import UserError
+from retrieval.evaluation.protocol import Protocol
+from retrieval.settings.schema import TrainSettings
+
+SCHEMA = 1
+KINDS: dict[str, type | tuple[type, ...]] = {
+    "true or false": bool,
+    "a whole number": int,
+    "a number": (int, float),
+    "text": str,
+    "a mapping": dict,
+    "a list": list,
+}
+KIND_OF_TYPE = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric's value with its 95% interval.
+
+    Attributes:
+        value: The value; NaN where it does not exist (a mean over no query, or a metric that the
+            run was not evaluated for).
+        low: Lower end of the interval. Defaults to NaN: no interval.
+        high: Upper end of the interval. Defaults to NaN: no interval.
+    """
+
+    value: float
+    low: float = np.nan
+    high: float = np.nan
+
+
+MISSING_ESTIMATE = Estimate(np.nan)
+
+
+@dataclass(frozen=True)
+class ProtocolResult:
+    """The results of a run under one protocol.
+
+    Attributes:
+        protocol: How the numbers were made, with the number of queries, gallery items and classes.
+        title: The protocol's name as shown to people, e.g. ``leave-one-out`` or ``cross-store``.
+        dataset: Name of the data set.
+        split: Split that was evaluated; ``test``.
+        metrics: Metric name -> value and interval, e.g. ``recall@1``, ``map@r``, ``nmi``.
+        geometry: Name -> value of the geometry card, see :mod:`retrieval.evaluation.geometry`;
+            NaN where a figure does not exist.
+    """
+
+    protocol: Protocol
+    title: str
+    dataset: str
+    split: str
+    metrics: dict[str, Estimate]
+    geometry: dict[str, float] = field(default_factory=dict)
+
+    def metric(self, name: str) -> Estimate:
+        """Return a metric by name; all NaN if the run was not evaluated for it."""
+        return self.metrics.get(name, MISSING_ESTIMATE)
+
+    @property
+    def n_excluded(self) -> int:
+        """Number of queries left out of every mean: the gallery holds no item of their class.
+
+        It is 0 where the protocol scores such queries zero.
+        """
+        return 0 if self.protocol.no_positive == "zero" else self.protocol.n_without_positive
+
+    @property
+    def n_scored(self) -> int:
+        """Number of queries that the means are over."""
+        return self.protocol.n_queries - self.n_excluded
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The content of ``metrics.json``.
+
+    Attributes:
+        primary: Name of the protocol whose results are quoted first.
+        results: Protocol name -> results, in the order of the file.
+    """
+
+    primary: str
+    results: dict[str, ProtocolResult]
+
+
+@dataclass(frozen=True)
+class DatasetConfig:
+    """The data set of a run, as its ``config.yaml`` records it.
+
+    Attributes:
+        name: Name of the data set.
+        root: Folder that the items' paths are relative to; None if it was not recorded.
+        options: Options of the data set's loader.
+        n_train: Number of training items; None if it was not recorded.
+        n_test: Number of test items; None if it was not recorded.
+        query_gallery_title: Title of the query -> gallery protocol.
+    """
+
+    name: str
+    root: Path | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    n_train: int | None = None
+    n_test: int | None = None
+    query_gallery_title: str = "query -> gallery"
+
+    @property
+    def is_placeholder(self) -> bool:
+        """Whether the run used a synthetic placeholder instead of the published data set."""
+        return any(bool(self.options.get(name)) for name in ("placeholder", "stand_in"))
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What made a run, as its ``config.yaml`` records it.
+
+    Attributes:
+        created: When it was made, UTC, ISO 8601; empty if it was not recorded.
+        seed: The run's seed; None if it was not recorded.
+        seconds: Stage -> wall time in seconds.
+        command: The command line.
+        git_revision: Commit of this package's checkout, followed by ``+`` if files had changed;
+            None outside a git checkout.
+        versions: Package -> version.
+        machine: Operating system, architecture and number of cores.
+    """
+
+    created: str = ""
+    seed: int | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    command: str = ""
+    git_revision: str | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    machine: str = ""
+
+    @property
+    def total_seconds(self) -> float | None:
+        """Wall time of all stages; None if none was recorded."""
+        return float(sum(self.seconds.values())) if self.seconds else None
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """The content of ``config.yaml``.
+
+    Attributes:
+        settings: What the run was trained with; None for imported embeddings.
+        unknown_settings: Names of recorded settings that this version does not know and ignores.
+        dataset: The data set.
+        provenance: What made the run.
+    """
+
+    settings: TrainSettings | None
+    unknown_settings: tuple[str, ...]
+    dataset: DatasetConfig
+    provenance: Provenance
+
+
+def check_schema(content: object, where: Path | str) -> dict[str, Any]:
+    """Check that a file holds a mapping whose schema this version can read.
+
+    Args:
+        content: The parsed content of ``config.yaml`` or ``metrics.json``.
+        where: The file, for messages.
+
+    Returns:
+        The content.
+
+    Raises:
+        UserError: It is not a mapping, or its schema is missing or newer.
+    """
+    if not isinstance(content, dict):
+        raise UserError(f"{where}: damaged (not a mapping)")
+    schema = _required(where, content, "schema", "a whole number")
+    if schema > SCHEMA:
+        raise UserError(
+            f"{where}: schema {schema} is newer than this version's {SCHEMA}; update the workbench"
+        )
+    return content
+
+
+def parse_config(content: object, where: Path | str) -> RunConfig:
+    """Parse and check the content of ``config.yaml``.
+
+    Args:
+        content: What the YAML parser returned.
+        where: The file, for messages.
+
+    Returns:
+        The typed content. Recorded settings that this version does not know are named but ignored.
+
+    Raises:
+        UserError: An entry is missing or of the wrong type, or a setting has an invalid value.
+    """
+    config = check_schema(content, where)
+    settings, unknown = _parse_settings(config, where)
+    return RunConfig(
+        settings,
+        unknown,
+        _parse_dataset(config, where),
+        _parse_provenance(config, where),
+    )
+
+
+def _parse_settings(
+    config: Mapping[str, Any], where: Path | str
+) -> tuple[TrainSettings | None, tuple[str, ...]]:
+    recorded = _optional(where, config, "settings", "a mapping")
+    if not recorded:
+        return None, ()
+    if not all(isinstance(name, str) for name in recorded):
+        raise UserError(f"{where}: names of settings must be text")
+    _optional(where, recorded, "loss", "text")
+    _optional(where, recorded, "seed", "a whole number")
+    known = {each.name for each in dataclasses.fields(TrainSettings)}
+    unknown = tuple(name for name in recorded if name not in known)
+    try:
+        settings = TrainSettings.from_mapping({k: v for k, v in recorded.items() if k in known})
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
+    return settings, unknown
+
+
+def _parse_dataset(config: Mapping[str, Any], where: Path | str) -> DatasetConfig:
+    recorded = _optional(where, config, "dataset", "a mapping") or {}
+    root = _optional(where, recorded, "root", "text")
+    return DatasetConfig(
+        name=_optional(where, recorded, "name", "text") or "",
+        root=Path(root) if root else None,
+        options=_optional(where, recorded, "options", "a mapping") or {},
+        n_train=_optional(where, recorded, "n_train", "a whole number"),
+        n_test=_optional(where, recorded, "n_test", "a whole number"),
+        query_gallery_title=_optional(where, recorded, "query_gallery_title", "text")
+        or DatasetConfig.query_gallery_title,
+    )
+
+
+def _parse_provenance(config: Mapping[str, Any], where: Path | str) -> Provenance:
+    recorded = _optional(where, config, "provenance", "a mapping") or {}
+    seconds = recorded.get("seconds")
+    if not isinstance(seconds, dict):  # one number for everything
+        seconds = {"total": seconds} if seconds is not None else {}
+    return Provenance(
+        created=str(recorded.get("created") or ""),  # YAML reads an unquoted date as a date
+        seed=_optional(where, recorded, "seed", "a whole number"),
+        seconds={
+            str(stage): float(_required(f"{where}, seconds", seconds, stage, "a number"))
+            for stage in seconds
+        },
+        command=str(recorded.get("command") or ""),
+        git_revision=_optional(where, recorded, "git_revision", "text"),
+        versions=_optional(where, recorded, "versions", "a mapping") or {},
+        machine=str(recorded.get("machine") or ""),
+    )
+
+
+def parse_metrics(content: object, where: Path | str) -> Evaluation:
+    """Parse and check the content of ``metrics.json``.
+
+    Args:
+        content: What the JSON parser returned.
+        where: The file, for messages.
+
+    Returns:
+        The typed content.
+
+    Raises:
+        UserError: An entry is missing or of the wrong type, or there are no results under the
+            primary protocol.
+    """
+    metrics = check_schema(content, where)
+    primary = _required(where, metrics, "primary", "text")
+    entries = _required(where, metrics, "results", "a list")
+    results = [_parse_result(entry, f"{where}, result {n}") for n, entry in enumerate(entries, 1)]
+    by_name = {result.protocol.name: result for result in results}
+    if primary not in by_name:
+        raise UserError(f"{where}: no results under protocol {primary!r}")
+    return Evaluation(primary, by_name)
+
+
+def _parse_result(entry: object, where: str) -> ProtocolResult:
+    if not isinstance(entry, dict):
+        raise UserError(f"{where}: damaged (not a mapping)")
+    facts = _required(where, entry, "protocol", "a mapping")
+    if "normalised" in facts:  # how 0.1.0 spelled it
+        facts = {**facts, "normalized": facts["normalised"]}
+    values = _required(where, entry, "metrics", "a mapping")
+    geometry = _optional(where, entry, "geometry", "a mapping") or {}
+    return ProtocolResult(
+        protocol=_parse_protocol(facts, where),
+        title=_required(where, facts, "title", "text"),
+        dataset=_optional(where, facts, "dataset", "text") or "",
+        split=_optional(where, facts, "split", "text") or "test",
+        metrics={
+            name: _parse_estimate(_optional(where, values, name, "a mapping"), f"{where}, {name}")
+            for name in values
+        },
+        geometry={
+            name: _number(_optional(f"{where}, geometry", geometry, name, "a number"))
+            for name in geometry
+        },
+    )
+
+
+def _parse_protocol(facts: Mapping[str, Any], where: str) -> Protocol:
+    values = {}
+    for each in dataclasses.fields(Protocol):
+        kind = KIND_OF_TYPE[each.type]  # type: ignore[index]  # no annotation of it is a string
+        has_default = each.default is not dataclasses.MISSING
+        if not has_default or each.name in facts:
+            values[each.name] = _required(where, facts, each.name, kind)
+    return Protocol(**values)
+
+
+def _parse_estimate(entry: Mapping[str, Any] | None, where: str) -> Estimate:
+    sides = (_optional(where, entry or {}, side, "a number") for side in ("value", "low", "high"))
+    return Estimate(*map(_number, sides))
+
+
+def _number(value: float | None) -> float:
+    """Return a number of ``metrics.json``, where one that does not exist is null."""
+    return np.nan if value is None else float(value)
+
+
+def _optional(where: Path | str, holder: Mapping[str, Any], key: str, kind: str) -> Any:
+    """Return ``holder[key]``, or None if it is missing or null, after checking its kind."""
+    value = holder.get(key)
+    if value is None:
+        return None
+    is_flag = isinstance(value, bool)  # bool is a subclass of int
+    if not isinstance(value, KINDS[kind]) or is_flag != (kind == "true or false"):
+        raise UserError(f"{where}: {key} must be {kind}, not {reprlib.repr(value)}")
+    return value
+
+
+def _required(where: Path | str, holder: Mapping[str, Any], key: str, kind: str) -> Any:
+    """Return ``holder[key]`` after checking that it is there and of its kind."""
+    value = _optional(where, holder, key, kind)
+    if value is None:
+        raise UserError(f"{where}: {key} is missing")
+    return value

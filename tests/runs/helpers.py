@@ -1,0 +1,78 @@
+"""Small run folders with real results, and ways to edit them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from retrieval.errors import UserError
+from retrieval.evaluation import evaluate
+from retrieval.files import write_json
+from retrieval.runs.run import Neighbors
+from retrieval.runs.store import open_run, write_config
+
+
+def write_small_run(path: Path, *, classes: int = 4, per_class: int = 5) -> Path:
+    """Write a run of random embeddings, evaluated under both protocols, and return its folder."""
+    n = classes * per_class
+    labels = np.repeat(np.arange(classes), per_class)
+    roles = np.where(np.arange(n) % per_class < 2, "query", "gallery")
+    items = pd.DataFrame(
+        {
+            "item": np.arange(n),
+            "path": [f"{row}.jpg" for row in range(n)],
+            "label": labels,
+            "label_name": [f"class {label}" for label in labels],
+            "split": "test",
+            "role": roles,
+        }
+    )
+    embeddings = np.random.default_rng(0).standard_normal((n, 3)).astype(np.float32)
+    path.mkdir(parents=True)
+    items.to_parquet(path / "items.parquet")
+    np.save(path / "embeddings.npy", embeddings)
+    dataset = {"name": path.parent.name, "root": "/data", "options": {}, "n_train": 9, "n_test": n}
+    write_config(
+        path,
+        {
+            "settings": {"loss": "lifted_loss", "seed": 0},
+            "dataset": dataset,
+            "provenance": {"seed": 0, "seconds": {"train": 2.0, "embed": 0.5}},
+        },
+    )
+    arrays, entries = {}, []
+    titles = {"leave_one_out": "leave-one-out", "query_gallery": "cross-store"}
+    for name, title in titles.items():
+        sides = None if name == "leave_one_out" else roles.astype(object)
+        result = evaluate(embeddings, labels, sides, n_bootstrap=20)
+        for field in Neighbors.FIELDS:
+            arrays[f"{name}/{field}"] = getattr(result, "neighbors" if field == "ids" else field)
+        entry = result.to_dict()
+        entry["protocol"] |= {"title": title, "dataset": path.parent.name, "split": "test"}
+        entries.append(entry)
+    np.savez(path / "neighbours.npz", **arrays)
+    write_json(path / "metrics.json", {"schema": 1, "primary": "query_gallery", "results": entries})
+    return path
+
+
+def edit(path: Path, file: str, *keys: str | int, to: object) -> None:
+    """Set, or with ``...`` remove, one entry of a run's ``config.yaml`` or ``metrics.json``."""
+    content = part = yaml.safe_load((path / file).read_text())  # JSON is YAML
+    for key in keys[:-1]:
+        part = part[key]
+    if to is ...:
+        del part[keys[-1]]
+    else:
+        part[keys[-1]] = to
+    (path / file).write_text(json.dumps(content))
+
+
+def reason_not_opened(path: Path) -> str:
+    """Return why a run folder cannot be opened, or an empty text if it can."""
+    try:
+        open_run(path)
+    except UserError as error:
+        return str(error)
+    return ""
