@@ -40,7 +40,6 @@ LOOSE = {
 # What may import by a name made at run time: registries that load TensorFlow on first use.
 LAZY = {
     "retrieval/__init__.py",
-    "retrieval/losses/__init__.py",
     "retrieval/losses/registry.py",
     "retrieval/models/__init__.py",
 }

@@ -30,7 +30,7 @@ import yaml
 
 from retrieval.errors import UserError, counted, unknown_option
 from retrieval.experiment.session import check_all, differing, losses_of, settings_of, train_all
-from retrieval.losses import LOSSES
+from retrieval.losses import LOSSES, recommended_options
 from retrieval.runs.names import check_run_name
 from retrieval.settings.checks import NOT_GIVEN, check_names
 from retrieval.settings.schema import LOSS, OPTIM, UNTRAINED, TrainSettings
@@ -65,7 +65,7 @@ def read_grid(path: Path | str) -> dict[str, TrainSettings]:
     base, grid = _read(path)
     points = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     losses = [_at(path, point, settings_of, merged(base, point)).loss for point in points]
-    known = {option for loss in set(losses) & set(LOSSES) for option in LOSSES[loss].options()}
+    known = {option for loss in set(losses) & set(LOSSES) for option in recommended_options(loss)}
     found: dict[str, TrainSettings] = {}
     for loss, point in zip(losses, points, strict=True):
         name, settings = _at(path, point, _run, base, point, loss, known)
@@ -160,7 +160,7 @@ def without_lacking(settings: dict, loss: str, known: Iterable[str]) -> dict:
     That is its options, and the learning rate of the weights that it owns.
     """
     rate = "learning_rate_multiplier"
-    if loss in LOSSES and rate in known and rate not in LOSSES[loss].options():
+    if loss in LOSSES and rate in known and rate not in recommended_options(loss):
         settings = {k: v for k, v in settings.items() if k != "loss_multiplier"}
     options = settings.get("loss_options")
     if not isinstance(options, dict) or loss not in (*LOSSES, UNTRAINED):
@@ -168,7 +168,7 @@ def without_lacking(settings: dict, loss: str, known: Iterable[str]) -> dict:
     if loss == UNTRAINED:
         kept = {} if known else options  # the sweep's other losses refuse unknown ones
     else:
-        valid = LOSSES[loss].options()
+        valid = recommended_options(loss)
         kept = {k: v for k, v in options.items() if k in valid or k not in known}
     rest = {k: v for k, v in settings.items() if k != "loss_options"}
     # None left is as if none were given: a recipe's own options then hold.

@@ -1,52 +1,249 @@
-"""What the registry holds of a loss."""
+"""The registry of losses: what each loss needs, and the batch and head recommended for it.
 
+To add a loss, write its class in ``retrieval/losses/<name>.py`` and add one entry, ``<name>``, to
+:data:`LOSSES`. Reading the registry does not load TensorFlow; asking for a class does.
+"""
+
+import contextlib
 import importlib
 import inspect
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from retrieval.errors import UserError, unknown_option
 
 if TYPE_CHECKING:
     import keras
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LossEntry:
-    """A loss and the setting its paper (or the published baseline) recommends.
+    """A loss and the setting that its paper (or the published baseline) recommends.
 
-    The defaults of the loss's constructor are the recommended values of its own options; this
-    entry holds what lies outside the loss: the head's normalization and the P x K batch.
+    The defaults of the loss's constructor are the recommended values of its own options. This entry
+    holds what lies outside the loss: the head's normalization and the P x K batch.
 
     Attributes:
-        name: Name in the registry, and of the file in ``retrieval/losses/``.
-        class_name: The class in that file.
-        normalize: Whether the head should L2-normalize the embeddings.
+        class_name: Class in ``retrieval/losses/<name>.py``, where ``<name>`` is the entry's key.
         classes_per_batch: P of the recommended P x K batch.
         samples_per_class: K of the recommended P x K batch.
-        paper: Authors, year, title and venue.
+        normalize: Whether the head should L2-normalize the embeddings. Defaults to True.
         layout: How the rows of a batch must be ordered: ``any``; ``pairs`` (rows 2i and 2i + 1
-            share a label); ``blocks`` (four rows of one label after another).
-        needs_classes: The loss owns weights per class: call
+            share a label); ``blocks`` (four consecutive rows share a label). Defaults to ``any``.
+        needs_classes: Whether the loss owns weights for each class: call
             ``loss.build(num_classes, embedding_size)`` and pass labels 0 .. num_classes - 1.
-        memory: :class:`CrossBatchMemory` can wrap the loss.
+            Defaults to False.
+        smallest_tuple: The least that a batch must hold for the loss and its gradient not to be 0:
+            ``triplet`` (an anchor with a positive and a negative), ``positive_pair`` (two items of
+            a class) or ``pair`` (any two items). A loss that needs classes compares an item with
+            its own weights, so that one item is enough. Defaults to ``triplet``.
     """
 
-    name: str
     class_name: str
-    normalize: bool
     classes_per_batch: int
     samples_per_class: int
-    paper: str
-    layout: str = "any"
+    normalize: bool = True
+    layout: Literal["any", "pairs", "blocks"] = "any"
     needs_classes: bool = False
-    memory: bool = False
+    smallest_tuple: Literal["triplet", "positive_pair", "pair"] = "triplet"
 
-    @property
-    def loss(self) -> "type[keras.losses.Loss]":
-        """The loss class; importing it loads TensorFlow."""
-        module = importlib.import_module(f"retrieval.losses.{self.name}")
-        return getattr(module, self.class_name)
 
-    def options(self) -> dict[str, Any]:
-        """Return the constructor's options and their recommended values."""
-        parameters = inspect.signature(self.loss).parameters.values()
-        return {p.name: p.default for p in parameters if p.name != "name"}
+LOSSES: dict[str, LossEntry] = {
+    # The six losses of the published baseline.
+    "hard_triplet": LossEntry(
+        class_name="HardTriplet", classes_per_batch=20, samples_per_class=6, normalize=False
+    ),
+    "semi_hard_triplet": LossEntry(
+        class_name="SemiHardTriplet", classes_per_batch=20, samples_per_class=6
+    ),
+    "lifted_loss": LossEntry(
+        class_name="LiftedStructured", classes_per_batch=20, samples_per_class=6, normalize=False
+    ),
+    "npairs_loss": LossEntry(
+        class_name="NPairs",
+        classes_per_batch=60,
+        samples_per_class=2,
+        normalize=False,
+        layout="pairs",
+    ),
+    "angular_loss": LossEntry(
+        class_name="Angular", classes_per_batch=60, samples_per_class=2, layout="pairs"
+    ),
+    "contrastive_loss": LossEntry(
+        class_name="Contrastive",
+        classes_per_batch=30,
+        samples_per_class=4,
+        layout="blocks",
+        smallest_tuple="pair",
+    ),
+    # Pairs and triplets, weighted or mined.
+    "margin_loss": LossEntry(class_name="MarginLoss", classes_per_batch=24, samples_per_class=5),
+    "multi_similarity": LossEntry(
+        class_name="MultiSimilarity", classes_per_batch=16, samples_per_class=5
+    ),
+    # Weights for each class: proxies, centers, classifiers.
+    "proxy_nca": LossEntry(
+        class_name="ProxyNCA", classes_per_batch=8, samples_per_class=4, needs_classes=True
+    ),
+    "proxy_anchor": LossEntry(
+        class_name="ProxyAnchor", classes_per_batch=90, samples_per_class=2, needs_classes=True
+    ),
+    "normalized_softmax": LossEntry(
+        class_name="NormalizedSoftmax",
+        classes_per_batch=15,
+        samples_per_class=5,
+        needs_classes=True,
+    ),
+    "arcface": LossEntry(
+        class_name="ArcFace", classes_per_batch=60, samples_per_class=2, needs_classes=True
+    ),
+    "cosface": LossEntry(
+        class_name="CosFace", classes_per_batch=60, samples_per_class=2, needs_classes=True
+    ),
+    "soft_triple": LossEntry(
+        class_name="SoftTriple", classes_per_batch=16, samples_per_class=2, needs_classes=True
+    ),
+    # More of pairs, and of whole rankings.
+    "circle": LossEntry(class_name="Circle", classes_per_batch=16, samples_per_class=5),
+    "supervised_contrastive": LossEntry(
+        class_name="SupervisedContrastive",
+        classes_per_batch=60,
+        samples_per_class=2,
+        smallest_tuple="positive_pair",
+    ),
+    "ntxent": LossEntry(class_name="NTXent", classes_per_batch=60, samples_per_class=2),
+    "fastap": LossEntry(class_name="FastAP", classes_per_batch=64, samples_per_class=4),
+    "smooth_ap": LossEntry(class_name="SmoothAP", classes_per_batch=28, samples_per_class=4),
+    "generalized_lifted": LossEntry(
+        class_name="GeneralizedLifted",
+        classes_per_batch=18,
+        samples_per_class=4,
+        normalize=False,
+    ),
+    "ranked_list": LossEntry(
+        class_name="RankedList", classes_per_batch=60, samples_per_class=3, smallest_tuple="pair"
+    ),
+    "histogram": LossEntry(class_name="Histogram", classes_per_batch=64, samples_per_class=4),
+    "tuplet_margin": LossEntry(
+        class_name="TupletMargin", classes_per_batch=32, samples_per_class=4
+    ),
+    "recall_at_k": LossEntry(class_name="RecallAtK", classes_per_batch=100, samples_per_class=4),
+    "mined_triplet": LossEntry(
+        class_name="MinedTriplet", classes_per_batch=20, samples_per_class=6
+    ),
+}
+
+
+def loss_class(name: str) -> "type[keras.losses.Loss]":
+    """Return the class of a loss; importing it loads TensorFlow.
+
+    Args:
+        name: A key of :data:`LOSSES`.
+
+    Returns:
+        The class in ``retrieval/losses/<name>.py``.
+
+    Raises:
+        UserError: An unknown loss; the message names the closest one.
+    """
+    if name not in LOSSES:
+        raise unknown_option("loss", name, LOSSES)
+    module = importlib.import_module(f"retrieval.losses.{name}")
+    return getattr(module, LOSSES[name].class_name)
+
+
+def recommended_options(name: str) -> dict[str, Any]:
+    """Return the options of a loss's constructor and their recommended values, its defaults.
+
+    Args:
+        name: A key of :data:`LOSSES`.
+
+    Returns:
+        Option -> value, without Keras' ``name``.
+    """
+    return _defaults(loss_class(name))
+
+
+def _defaults(owner: type) -> dict[str, Any]:
+    parameters = inspect.signature(owner).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty and p.name != "name"}
+
+
+def takes_memory(name: str) -> bool:
+    """Return whether :class:`CrossBatchMemory` can wrap a loss: it compares pairs of embeddings.
+
+    Args:
+        name: A key of :data:`LOSSES`.
+    """
+    from retrieval.losses.base import PairLoss  # loads TensorFlow
+
+    return issubclass(loss_class(name), PairLoss)
+
+
+def get_loss(
+    name: str, /, *, cross_batch_memory: int | dict[str, Any] | None = None, **options: Any
+) -> "keras.losses.Loss":
+    """Make a loss from its registry name.
+
+    Args:
+        name: A key of :data:`LOSSES`.
+        cross_batch_memory: Wrap the loss in :class:`CrossBatchMemory` of this size, or with these
+            options (``size``, ``start``, ``weight``). Defaults to None, no memory.
+        **options: Options of the loss's constructor. Those left out have their recommended values.
+
+    Returns:
+        The loss: ``loss(labels (B,), embeddings (B, D)) -> float32 scalar``.
+
+    Raises:
+        UserError: An unknown loss or option (the message names the valid ones), a value that an
+            option cannot have, or a memory for a loss that cannot have one.
+
+    Example:
+        >>> loss = get_loss("hard_triplet", margin=0.5)
+        >>> float(loss([0, 0, 1], [[0.0], [1.0], [1.25]]))
+        0.75
+    """
+    check_loss_options(name, options)
+    with _errors_name(f"loss {name}"):
+        loss = loss_class(name)(**options)
+    if cross_batch_memory is None:
+        return loss
+    if not takes_memory(name):
+        able = ", ".join(filter(takes_memory, LOSSES))
+        raise UserError(f"loss {name} cannot have a cross-batch memory; these can: {able}")
+    from retrieval.losses.cross_batch_memory import CrossBatchMemory  # loads TensorFlow
+
+    given = cross_batch_memory
+    settings = given if isinstance(given, dict) else {"size": given}
+    _check_options("cross_batch_memory", settings, _defaults(CrossBatchMemory))
+    with _errors_name("cross-batch memory"):
+        return CrossBatchMemory(loss, **settings)
+
+
+@contextlib.contextmanager
+def _errors_name(owner: str) -> Iterator[None]:
+    """Put the owner of an option in front of an error about it."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{owner}: {error}") from None
+
+
+def check_loss_options(name: str, options: dict[str, Any]) -> None:
+    """Refuse options that a loss does not have; its constructor checks their values.
+
+    Args:
+        name: A key of :data:`LOSSES`.
+        options: The options given.
+
+    Raises:
+        UserError: An unknown loss or option; the message names the valid ones.
+    """
+    _check_options(name, options, recommended_options(name))
+
+
+def _check_options(owner: str, given: dict[str, Any], valid: dict[str, Any]) -> None:
+    for option in given:
+        if option not in valid:
+            raise unknown_option(f"option of {owner}", option, valid)

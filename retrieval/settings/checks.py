@@ -5,7 +5,7 @@ from pathlib import Path
 from retrieval.datasets import DATASETS
 from retrieval.errors import UserError, unknown_option
 from retrieval.input_pipeline.test_time import parse_views
-from retrieval.losses import LOSSES, check_loss_options, get_loss
+from retrieval.losses import LOSSES, check_loss_options, get_loss, recommended_options
 from retrieval.models import BACKBONES, HEADS
 from retrieval.settings.recipes import from_recipe, load_recipe
 from retrieval.settings.schema import UNTRAINED, TrainSettings
@@ -93,7 +93,7 @@ def _check_loss_multiplier(settings: TrainSettings) -> None:
     if settings.loss_multiplier is None or settings.loss not in LOSSES:
         return
     learns = settings.loss_options.get("learn_beta", True)
-    if not learns or "learning_rate_multiplier" not in LOSSES[settings.loss].options():
+    if not learns or "learning_rate_multiplier" not in recommended_options(settings.loss):
         raise UserError(
             f"--loss-multiplier has no effect with --loss {settings.loss}, which owns no weights "
             "to train: drop it, or choose another loss"
@@ -164,14 +164,14 @@ def check_batch(settings: TrainSettings) -> None:
     k = settings.samples_per_class or entry.samples_per_class
     if entry.layout == "pairs" and k % 2:
         raise UserError(
-            f"--samples-per-class {k}: {entry.name} takes rows two by two, which would then be of "
-            "different classes: give an even number"
+            f"--samples-per-class {k}: {settings.loss} takes rows two by two, which would then "
+            "be of different classes: give an even number"
         )
     blocks = settings.loss_options.get("pairs", "blocks") == "blocks"
     if entry.layout == "blocks" and blocks and k % 4:
         raise UserError(
-            f"--samples-per-class {k}: {entry.name} pairs rows four by four: give a multiple of 4, "
-            "or --loss-option pairs=all"
+            f"--samples-per-class {k}: {settings.loss} pairs rows four by four: give a multiple "
+            "of 4, or --loss-option pairs=all"
         )
     if entry.needs_classes or settings.memory_batches:
         return  # positives and negatives are proxies, or come from earlier batches
@@ -182,7 +182,7 @@ def check_batch(settings: TrainSettings) -> None:
     ):
         if given < 2:
             raise UserError(
-                f"{option} {given}: {entry.name} would have no {lacking} pairs: give 2 or more"
+                f"{option} {given}: {settings.loss} would have no {lacking} pairs: give 2 or more"
             )
 
 

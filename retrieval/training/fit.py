@@ -14,7 +14,7 @@ from retrieval.embedding.embed import embed_features, embed_images
 from retrieval.embedding.network import build_network
 from retrieval.evaluation import evaluate
 from retrieval.input_pipeline.pipeline import naming_unreadable_images
-from retrieval.losses import LOSSES, get_loss
+from retrieval.losses import get_loss, recommended_options
 from retrieval.models.precision import mixed_precision
 from retrieval.projection import save_snapshot
 from retrieval.sampling import PKSampler
@@ -119,7 +119,7 @@ def loss_options(settings: TrainSettings) -> dict:
 
     Else repeats over seeds would share their proxies and draws, and look more alike than they are.
     """
-    own = {"seed": settings.seed} if "seed" in LOSSES[settings.loss].options() else {}
+    own = {"seed": settings.seed} if "seed" in recommended_options(settings.loss) else {}
     return own | settings.loss_options
 
 

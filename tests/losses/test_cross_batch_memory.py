@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from retrieval.errors import UserError
-from retrieval.losses import LOSSES, get_loss
+from retrieval.losses import LOSSES, get_loss, takes_memory
 from retrieval.losses.cross_batch_memory import CrossBatchMemory
 from tests.losses.helpers import value_and_gradients
 
 RNG = np.random.default_rng(0)
 BATCHES = [(RNG.integers(0, 3, 6), RNG.normal(size=(6, 4)).astype(np.float32)) for _ in range(4)]
-WRAPPABLE = [name for name, entry in LOSSES.items() if entry.memory]
+WRAPPABLE = [name for name in LOSSES if takes_memory(name)]
 
 
 def memory(name="contrastive_loss", size=8, start=0, **options):

@@ -7,13 +7,13 @@ import pytest
 import yaml
 
 from retrieval.errors import UserError
-from retrieval.losses import LOSSES, get_loss
+from retrieval.losses import LOSSES, get_loss, recommended_options
 
 # Of the losses, each option whose recommended value is a number.
 NUMBERS = [
     (name, option, value)
-    for name, entry in LOSSES.items()
-    for option, value in entry.options().items()
+    for name in LOSSES
+    for option, value in recommended_options(name).items()
     if isinstance(value, int | float) and not isinstance(value, bool)
 ]
 

@@ -7,7 +7,7 @@ import keras
 import pytest
 
 from retrieval.errors import UserError
-from retrieval.losses import LOSSES, check_loss_options, get_loss
+from retrieval.losses import LOSSES, check_loss_options, get_loss, loss_class, recommended_options
 
 BASELINE = {
     # name: normalized, P, K
@@ -29,12 +29,12 @@ def test_recommended_settings_are_the_published_ones(name):
 
 def test_recommended_margins():
     hard = {"margin": 1.0, "distance": "euclidean", "positives": "hardest"}
-    assert LOSSES["hard_triplet"].options() == hard
-    assert LOSSES["semi_hard_triplet"].options() == {"margin": 0.2}
-    assert LOSSES["lifted_loss"].options() == {"margin": 1.0}
+    assert recommended_options("hard_triplet") == hard
+    assert recommended_options("semi_hard_triplet") == {"margin": 0.2}
+    assert recommended_options("lifted_loss") == {"margin": 1.0}
     contrastive = {"margin": 1.0, "pairs": "blocks", "power": 2}
-    assert LOSSES["contrastive_loss"].options() == contrastive
-    assert LOSSES["angular_loss"].options() == {"degree": 45.0, "form": "softmax"}
+    assert recommended_options("contrastive_loss") == contrastive
+    assert recommended_options("angular_loss") == {"degree": 45.0, "form": "softmax"}
 
 
 def test_layouts_fit_the_recommended_batches():
@@ -56,7 +56,7 @@ def test_every_entry_is_a_keras_loss_named_and_registered(name):
 def test_classes_import_by_name():
     from retrieval.losses import CrossBatchMemory, HardTriplet
 
-    assert HardTriplet is LOSSES["hard_triplet"].loss
+    assert HardTriplet is loss_class("hard_triplet")
     assert CrossBatchMemory.__name__ == "CrossBatchMemory"
     with pytest.raises(ImportError):
         from retrieval.losses import NoSuchLoss  # noqa: F401
