@@ -1,4 +1,4 @@
-"""The one exception a user is meant to see."""
+"""The one exception a user is meant to see, and the makers of its most common messages."""
 
 import difflib
 from collections.abc import Iterable
@@ -8,41 +8,51 @@ class UserError(Exception):
     """Bad input: one line that names the file, row or option at fault and the fix."""
 
 
-def unknown_option(what: str, given: str, valid: Iterable[str]) -> UserError:
-    """Make the error for a name that is not in a registry or a settings class.
+def unknown_option(kind: str, given: str, valid: Iterable[str]) -> UserError:
+    """Return the error for a name that is not in a registry.
 
     Args:
-        what: The kind of thing, e.g. ``"loss"`` or ``"option of hard_triplet"``.
-        given: What the user wrote.
+        kind: What the name should have been, e.g. ``"loss"`` or ``"option of hard_triplet"``.
+        given: The name the user gave.
         valid: Every valid name.
 
     Returns:
         An error that names the closest match first, then all valid names.
     """
-    return UserError(f"unknown {what} {given!r}: {_choices(given, valid)}")
+    return UserError(f"unknown {kind} {given!r}: {_names(given, valid)}")
 
 
 def no_such_option(owner: str, given: str, valid: Iterable[str]) -> UserError:
-    """Make the error for an option that its owner does not take.
+    """Return the error for an option that its owner does not have.
 
     Args:
-        owner: What was given the option, e.g. ``"data set sop"``.
-        given: What the user wrote.
+        owner: What the option was given to, e.g. ``"data set sop"``.
+        given: The option the user gave.
         valid: Every valid name.
 
     Returns:
         An error that names the closest match first, then all valid names.
     """
-    return UserError(f"{owner} has no option {given!r}; {_choices(given, valid)}")
+    return UserError(f"{owner} has no option {given!r}; {_names(given, valid)}")
 
 
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """Return e.g. ``1 file`` or ``2,000 files``; ``many`` defaults to ``one`` with an s."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+def did_you_mean(given: object, valid: Iterable[str]) -> str:
+    """Return ``"did you mean 'adam'? "`` for a near miss such as ``adamm``; else an empty text."""
+    close = difflib.get_close_matches(str(given), list(valid), n=1)
+    return f"did you mean {close[0]!r}? " if close else ""
 
 
-def _choices(given: str, valid: Iterable[str]) -> str:
+def counted(number: int, singular: str, plural: str | None = None) -> str:
+    """Return a number with its noun, e.g. ``1 file`` or ``2,000 files``.
+
+    Args:
+        number: How many there are.
+        singular: The noun for one of them.
+        plural: The noun for any other number. Defaults to ``singular`` with an s.
+    """
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def _names(given: str, valid: Iterable[str]) -> str:
     valid = sorted(valid)
-    close = difflib.get_close_matches(str(given), valid, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}valid: {', '.join(valid) or 'none'}"
+    return f"{did_you_mean(given, valid)}valid: {', '.join(valid) or 'none'}"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from retrieval.errors import UserError
+from retrieval.validation import check_integer
 
 
 class PKSampler:
@@ -61,9 +62,16 @@ class PKSampler:
         self.classes, first, item_class, self._sizes = np.unique(
             labels, return_index=True, return_inverse=True, return_counts=True
         )
-        self.classes_per_batch, self.samples_per_class = classes_per_batch, samples_per_class
-        self.seed = seed
-        self._check(labels)
+        if labels.ndim != 1 or not labels.size:
+            raise UserError(f"labels of shape {labels.shape}: give one label per item, (n,)")
+        self.classes_per_batch = check_integer("classes_per_batch", classes_per_batch, least=1)
+        self.samples_per_class = check_integer("samples_per_class", samples_per_class, least=1)
+        self.seed = check_integer("seed", seed, least=0)
+        if self.classes_per_batch > len(self.classes):
+            raise UserError(
+                f"classes_per_batch = {self.classes_per_batch}, but there are only "
+                f"{len(self.classes)} classes: give at most {len(self.classes)}"
+            )
         # Items of class c: _items[_starts[c] : _starts[c] + _sizes[c]], shuffled for pass _pass[c].
         self._by_class = np.argsort(item_class, kind="stable").astype(np.int64)
         self._items = self._by_class.copy()
@@ -178,20 +186,6 @@ class PKSampler:
         if len(rest) < completing:
             rest = np.concatenate([rest, batches.pop()])
         return np.concatenate([rest[:completing], *batches, rest[completing:]])
-
-    def _check(self, labels: np.ndarray) -> None:
-        if labels.ndim != 1 or not labels.size:
-            raise UserError(f"labels of shape {labels.shape}: give one label per item, (n,)")
-        for name in ("classes_per_batch", "samples_per_class"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} = {getattr(self, name)}: give at least 1")
-        if self.seed < 0:
-            raise UserError(f"seed = {self.seed}: give 0 or more")
-        if self.classes_per_batch > len(self.classes):
-            raise UserError(
-                f"classes_per_batch = {self.classes_per_batch}, but there are only "
-                f"{len(self.classes)} classes: give at most {len(self.classes)}"
-            )
 
 
 def _hash(values: np.ndarray) -> np.ndarray:

@@ -1,127 +1,239 @@
-"""Checks of the losses' options: one line that names the option, the value and the fix."""
+"""The vocabulary of checks that settings, losses, evaluation and samplers share.
+
+Every check returns the value as plain Python (a NumPy scalar becomes a Python one, which YAML and
+JSON can hold) or raises a :class:`UserError` of one line that names the option, the value and the
+fix: ``steps = 0: give a whole number of at least 1``.
+
+A list of choices that more than one package needs is written here, once, as a ``Literal``. The
+registries that map a choice to its implementation (optimizers, schedules, poolings, ...) have
+exactly these keys; ``tests/test_validation.py`` compares them.
+"""
 
 import math
+import numbers
 from collections.abc import Iterable
-from typing import Any
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 
-from retrieval.errors import UserError
+from retrieval.errors import UserError, did_you_mean
+
+Augmentation = Literal["none", "crop", "color", "strong"]
+Checkpoint = Literal["latest", "best"]
+Distance = Literal["cosine", "euclidean", "squared_euclidean", "cityblock"]
+Distribution = Literal["none", "mirrored"]
+EvaluationSplit = Literal["none", "test", "validation"]
+KMeansStart = Literal["greedy k-means++", "random", "none"]
+NoPositive = Literal["exclude", "zero"]
+Optimizer = Literal["adam", "adamw", "momentum"]
+Pooling = Literal["average", "gem", "max"]
+Schedule = Literal["constant", "polynomial", "cosine"]
+View = Literal["center", "five_crop", "average_pool", "flip"]
+ViewMean = Literal["normalized", "plain"]
+
+MAX_SEED = 2**32 - 1  # the largest seed that NumPy's legacy generators and scikit-learn accept
+
+T = TypeVar("T")
 
 
-def check_choice(option: str, value: object, choices: Iterable) -> Any:
-    """Refuse a value that is not one of the choices.
+def choices_of(literal: object) -> tuple[str, ...]:
+    """Return the values of one of the ``Literal`` types above, in order."""
+    return get_args(literal)
+
+
+def check_choice(name: str, value: object, choices: Iterable[T]) -> T:
+    """Check that a value is one of the choices.
+
+    Args:
+        name: Name of the option, for the error.
+        value: The value given.
+        choices: The valid values, such as ``choices_of(Distance)``.
 
     Returns:
         The choice.
 
     Raises:
-        UserError: Names the option and the choices.
+        UserError: The value is none of the choices; names the closest one.
     """
     choices = list(choices)
-    value = _plain(value)
-    # No bool: True equals 1.
-    if isinstance(value, str | int | float) and not isinstance(value, bool) and value in choices:
-        return choices[choices.index(value)]
-    raise _refused(option, value, f"choose one of {', '.join(map(str, choices))}")
+    given = plain(value)
+    # True == 1, but True is not the choice 1.
+    if isinstance(given, str | int | float) and not isinstance(given, bool):
+        for choice in choices:
+            if choice == given:
+                return choice
+    raise refused(name, value, wanted_choice(value, choices))
 
 
 def check_number(
-    option: str,
+    name: str,
     value: object,
-    low: float | None = None,
-    high: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
     *,
     least: float | None = None,
     most: float | None = None,
 ) -> float:
-    """Refuse a value that is not a finite number within limits.
+    """Check that a value is a finite number within limits.
 
     Args:
-        option: Its name.
-        value: What the user gave; NumPy's numbers are numbers.
-        low: Numbers are above it.
-        high: Numbers are below it.
-        least: Numbers are at least it.
-        most: Numbers are at most it.
+        name: Name of the option, for the error.
+        value: The value given. ``True`` and text are not numbers.
+        above: Exclusive lower limit. Defaults to None, no limit.
+        below: Exclusive upper limit. Defaults to None, no limit.
+        least: Inclusive lower limit. Defaults to None, no limit.
+        most: Inclusive upper limit. Defaults to None, no limit.
 
     Returns:
-        The number, as Python's int or float.
+        The number, as a Python int or float.
 
     Raises:
-        UserError: Names the option and the limits.
+        UserError: The value is not such a number; names the limits.
     """
-    value = _plain(value)
-    limits = ((low, "above"), (high, "below"), (least, "at least"), (most, "at most"))
-    wanted = " and ".join(f"{word} {limit}" for limit, word in limits if limit is not None)
-    within = _is_number(value) and not (
-        (low is not None and value <= low)
-        or (high is not None and value >= high)
-        or (least is not None and value < least)
-        or (most is not None and value > most)
+    number = as_number(value)
+    within = number is not None and not (
+        (above is not None and number <= above)
+        or (below is not None and number >= below)
+        or (least is not None and number < least)
+        or (most is not None and number > most)
     )
-    if not within:
-        raise _refused(option, value, f"give a number {wanted}".strip())
-    return value
+    if number is None or not within:
+        raise refused(name, value, wanted_number(above, below, least=least, most=most))
+    return number
 
 
-def check_integer(option: str, value: object, least: int) -> int:
-    """Refuse a value that is not a whole number of at least ``least``.
+def check_integer(name: str, value: object, least: int, most: int | None = None) -> int:
+    """Check that a value is a whole number within limits.
 
-    Returns:
-        The number, as Python's int.
-
-    Raises:
-        UserError: Names the option and the least.
-    """
-    value = _plain(value)
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise _refused(option, value, f"give a whole number of at least {least}")
-    return value
-
-
-def check_flag(option: str, value: object) -> bool:
-    """Refuse a value that is not true or false.
+    Args:
+        name: Name of the option, for the error.
+        value: The value given. A float such as 2.0 is a whole number; ``True`` and text are not.
+        least: Smallest valid number.
+        most: Largest valid number. Defaults to None, no limit.
 
     Returns:
-        The flag, as Python's bool.
+        The number, as a Python int.
 
     Raises:
-        UserError: Names the option.
+        UserError: The value is not such a number; names the limits.
     """
-    value = _plain(value)
-    if not isinstance(value, bool):
-        raise _refused(option, value, "give true or false")
-    return value
+    number = as_number(value)
+    whole = number is not None and number == math.floor(number)
+    if number is None or not whole or number < least or (most is not None and number > most):
+        raise refused(name, value, wanted_number(least=least, most=most, whole=True))
+    return int(number)
+
+
+def check_integers(name: str, values: object, least: int) -> tuple[int, ...]:
+    """Check that a value is a series of whole numbers of at least ``least``.
+
+    Args:
+        name: Name of the option, for the error.
+        values: The value given: a list, a tuple or an array.
+        least: Smallest valid number.
+
+    Returns:
+        The numbers, as Python ints, in their order.
+
+    Raises:
+        UserError: The value is not a series, or one of its members is not such a number.
+    """
+    if isinstance(values, np.ndarray):
+        values = values.tolist()
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise refused(name, values, "give a list of whole numbers, such as [1, 2, 4, 8]")
+    return tuple(check_integer(name, value, least) for value in values)
+
+
+def check_seed(name: str, value: object) -> int:
+    """Check that a value is a seed: a whole number from 0 to :data:`MAX_SEED`.
+
+    Returns:
+        The seed, as a Python int.
+
+    Raises:
+        UserError: The value is not a seed; names the limits.
+    """
+    return check_integer(name, value, least=0, most=MAX_SEED)
+
+
+def check_flag(name: str, value: object) -> bool:
+    """Check that a value is true or false.
+
+    Returns:
+        The flag, as a Python bool.
+
+    Raises:
+        UserError: The value is anything else, 0 and 1 included.
+    """
+    found = plain(value)
+    if not isinstance(found, bool):
+        raise refused(name, value, "give true or false")
+    return found
 
 
 def check_margin(value: object, words: tuple[str, ...]) -> float | str:
-    """Refuse a margin that is neither a finite number of at least 0 nor one of the words.
+    """Check that a value is a margin: a finite number of at least 0, or one of the words.
+
+    Args:
+        value: The value given for the option ``margin``.
+        words: Valid words, such as ``("soft", "none")``.
 
     Returns:
-        The margin: a word, or Python's int or float.
+        The margin: a word, or a Python int or float.
 
     Raises:
-        UserError: Names the valid words.
+        UserError: The value is not a margin; names the valid words.
     """
-    value = _plain(value)
-    word = isinstance(value, str) and value in words
-    if not word and not (_is_number(value) and value >= 0):
-        fix = " or ".join(["give a number", *map(repr, words)])
-        raise _refused("margin", value, f"{fix}; numbers are at least 0")
-    return value
+    if isinstance(value, str) and value in words:
+        return str(value)
+    number = as_number(value)
+    if number is None or number < 0:
+        raise refused("margin", value, " or ".join([wanted_number(least=0), *map(repr, words)]))
+    return number
 
 
-def _is_number(value: object) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value)
-
-
-def _plain(value: object) -> object:
-    """Turn NumPy's scalars into Python's, which settings files can hold."""
+def plain(value: object) -> object:
+    """Return a NumPy scalar as the Python scalar that YAML and JSON can hold, all else as is."""
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _refused(option: str, value: object, fix: str) -> UserError:
-    # An array's representation may span lines.
-    return UserError(f"option {option} = {' '.join(repr(value).split())}: {fix}")
+def as_number(value: object) -> int | float | None:
+    """Return a value as a Python int or float; None if it is not a finite number.
+
+    Booleans and text are not numbers; NumPy's scalars and ``fractions.Fraction`` are.
+    """
+    value = plain(value)
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return None
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    return float(value) if math.isfinite(value) else None
+
+
+def wanted_number(
+    above: float | None = None,
+    below: float | None = None,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    whole: bool = False,
+) -> str:
+    """Return the fix of a refused number, e.g. ``give a whole number of at least 1``."""
+    limits = ((above, "above"), (below, "below"), (least, "of at least"), (most, "at most"))
+    words = " and ".join(f"{word} {limit}" for limit, word in limits if limit is not None)
+    if least is not None and most is not None:
+        words = f"from {least} to {most}"
+    return f"give a {'whole ' * whole}number {words}".strip()
+
+
+def wanted_choice(value: object, choices: Iterable[object]) -> str:
+    """Return the fix of a refused choice: the closest one first, then all of them."""
+    words = [str(choice) for choice in choices]
+    hint = did_you_mean(value, words) if isinstance(value, str) else ""
+    return f"{hint}choose one of {', '.join(words)}"
+
+
+def refused(name: str, value: object, fix: str) -> UserError:
+    """Return the error of a refused value: one line, even if the value's text spans several."""
+    return UserError(f"{name} = {' '.join(repr(plain(value)).split())}: {fix}")

@@ -7,11 +7,11 @@ import numpy as np
 import tensorflow as tf
 from tqdm.auto import tqdm
 
-from retrieval.errors import UserError, unknown_option
+from retrieval.errors import UserError
 from retrieval.input_pipeline.augmentation import COLOR_STREAM, cut_view, draw, draw_views, jitter
 from retrieval.input_pipeline.decoding import read_square
+from retrieval.validation import Augmentation, check_choice, choices_of
 
-AUGMENT = ("none", "crop", "color", "strong")
 AUTOTUNE = tf.data.AUTOTUNE
 
 
@@ -55,8 +55,7 @@ def train_dataset(
         UserError: Unknown ``augment``, a ``pre_crop`` below ``size``, an empty box or, while the
             cache is filled, an unreadable image.
     """
-    if augment not in AUGMENT:
-        raise unknown_option("value of augment", augment, AUGMENT)
+    check_choice("augment", augment, choices_of(Augmentation))
     resized, colored = augment in ("crop", "strong"), augment in ("color", "strong")
     side = _loaded_side(size, pre_crop or (size * 3 // 2 if resized else size))
     read = _image_source(paths, side, boxes, rows.size, cache_gb, progress)

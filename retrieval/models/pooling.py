@@ -2,7 +2,7 @@
 
 import keras
 
-from retrieval.errors import unknown_option
+from retrieval.validation import check_choice
 
 
 @keras.saving.register_keras_serializable("retrieval")
@@ -62,6 +62,5 @@ def pool(feature_map: keras.KerasTensor, kind: str) -> keras.KerasTensor:
     Raises:
         UserError: Unknown kind.
     """
-    if kind not in POOLINGS:
-        raise unknown_option("pooling", kind, POOLINGS)
+    kind = check_choice("pooling", kind, POOLINGS)
     return POOLINGS[kind](dtype="float32", name="pool")(feature_map)

@@ -9,6 +9,7 @@ from retrieval.losses import LOSSES, check_loss_options, get_loss, recommended_o
 from retrieval.models import BACKBONES, HEADS
 from retrieval.settings.recipes import from_recipe, load_recipe
 from retrieval.settings.schema import UNTRAINED, TrainSettings
+from retrieval.validation import check_choice
 
 PARTS_OF_THE_TRAINING = ("warmup_steps", "freeze_steps", "freeze_batch_norm_steps")
 MEMORY = {"memory_batches": 0, "memory_start": None, "memory_weight": None}
@@ -131,8 +132,7 @@ def check_names(settings: TrainSettings) -> None:
     ):
         if given not in registry:
             raise unknown_option(what, given, registry)
-    if settings.monitor not in (valid := in_training_metrics(settings.dataset)):
-        raise unknown_option("value of monitor", settings.monitor, valid)
+    check_choice("monitor", settings.monitor, in_training_metrics(settings.dataset))
     parse_views(settings.test_time)
     check_effect(settings)
     check_frozen(settings)

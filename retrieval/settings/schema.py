@@ -14,6 +14,21 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from retrieval.errors import UserError, unknown_option
+from retrieval.validation import (
+    Augmentation,
+    Checkpoint,
+    Distance,
+    Distribution,
+    EvaluationSplit,
+    Optimizer,
+    Pooling,
+    Schedule,
+    ViewMean,
+    check_choice,
+    check_number,
+    check_seed,
+    choices_of,
+)
 
 WORDS = {
     bool: "true or false",
@@ -108,7 +123,6 @@ def _option(default: object, help: str, panel: str = "Training"):
 
 DATA, MODEL, LOSS, OPTIM, WATCH = "Data", "Model", "Loss and batches", "Optimization", "Watching"
 UNTRAINED = "none"  # as a loss
-MAX_SEED = 2**32  # NumPy's generators take no more
 SELECTED_ON_TEST = (
     "the checkpoint, or when to stop, was selected on the test set, which flatters its figures"
 )
@@ -208,15 +222,15 @@ class TrainSettings:
     )
 
     CHOICES: ClassVar[dict[str, tuple[str, ...]]] = {
-        "schedule": ("constant", "polynomial", "cosine"),
-        "optimizer": ("adam", "adamw", "momentum"),
-        "augment": ("none", "crop", "color", "strong"),
-        "eval_split": ("none", "test", "validation"),
-        "use_checkpoint": ("latest", "best"),
-        "distribute": ("none", "mirrored"),
-        "distance": ("cosine", "euclidean", "squared_euclidean", "cityblock"),
-        "pooling": ("average", "gem", "max"),
-        "test_time_mean": ("normalized", "plain"),
+        "schedule": choices_of(Schedule),
+        "optimizer": choices_of(Optimizer),
+        "augment": choices_of(Augmentation),
+        "eval_split": choices_of(EvaluationSplit),
+        "use_checkpoint": choices_of(Checkpoint),
+        "distribute": choices_of(Distribution),
+        "distance": choices_of(Distance),
+        "pooling": choices_of(Pooling),
+        "test_time_mean": choices_of(ViewMean),
     }
     LEAST: ClassVar[dict[str, int]] = {
         "steps": 1,
@@ -273,20 +287,15 @@ class TrainSettings:
     def _check_values(self) -> None:
         """Refuse a value out of its range; None, which leaves the choice open, is in every one."""
         for name, valid in self.CHOICES.items():
-            if getattr(self, name) not in valid:
-                raise unknown_option(f"value of {name}", getattr(self, name), valid)
+            check_choice(name, getattr(self, name), valid)
         for name, least in self.LEAST.items():
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise UserError(f"{name} = {value}: give a number of at least {least}")
+            if getattr(self, name) is not None:
+                check_number(name, getattr(self, name), least=least)
         for name in ("learning_rate", "clip_norm", "memory_weight"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise UserError(f"{name} = {value}: give a number above 0")
-        if not 0 < self.validation_fraction < 1:
-            raise UserError(f"validation_fraction = {self.validation_fraction}: give 0 < f < 1")
-        if not 0 <= self.seed < MAX_SEED:
-            raise UserError(f"seed = {self.seed}: give a whole number from 0 to {MAX_SEED - 1}")
+            if getattr(self, name) is not None:
+                check_number(name, getattr(self, name), above=0)
+        check_number("validation_fraction", self.validation_fraction, above=0, below=1)
+        check_seed("seed", self.seed)
 
     def _check_together(self) -> None:
         """Refuse settings that exclude each other, or that lack one they need."""

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 from keras.optimizers.schedules import CosineDecay, LearningRateSchedule, PolynomialDecay
 
-from retrieval.errors import unknown_option
+from retrieval.validation import check_choice
 
 OPTIMIZERS = {
     "adam": lambda rate, **common: keras.optimizers.Adam(rate, **common),
@@ -38,8 +38,7 @@ def build_optimizer(
     Raises:
         UserError: Unknown name.
     """
-    if name not in OPTIMIZERS:
-        raise unknown_option("optimizer", name, OPTIMIZERS)
+    check_choice("optimizer", name, OPTIMIZERS)
     # Keras' AdamW decays by 0.004 unless told otherwise.
     decay = weight_decay if name == "adamw" else (weight_decay or None)
     if clip_norm is not None:
@@ -146,8 +145,7 @@ def build_schedule(
         "polynomial": lambda: PolynomialDecay(learning_rate, decay, FINAL_RATE, power),
         "cosine": lambda: CosineDecay(learning_rate, decay),
     }
-    if name not in makers:
-        raise unknown_option("schedule", name, makers)
+    check_choice("schedule", name, makers)
     if name == "constant" and not warmup_steps:
         return learning_rate
     schedule = makers[name]()

@@ -11,7 +11,7 @@ from tests.cli.helpers import nothing_was_left, one_line, train
         (("--steps", "0"), "steps = 0: give a number of at least 1"),
         (("--steps", "many"), "--steps"),
         (("--learning-rate", "-1"), "learning_rate = -1.0: give a number above 0"),
-        (("--loss-option", "margin=wide"), "option margin = 'wide': give a number"),
+        (("--loss-option", "margin=wide"), "margin = 'wide': give a number"),
         (("--patience", "2"), "patience needs in-training evaluation: add --eval-split"),
         (("--use-checkpoint", "best"), "use_checkpoint = best needs in-training evaluation"),
         (("--classes-per-batch", "4"), "'folder' has 3 training classes: give at most 3"),

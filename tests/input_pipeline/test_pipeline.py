@@ -218,7 +218,7 @@ class TestBadInput:
 
     def test_an_unknown_augmentation(self, paths):
         with pytest.raises(UserError, match="did you mean 'color'"):
-            batches(paths, [[0, 1]], size=8, augment="color")
+            batches(paths, [[0, 1]], size=8, augment="colour")
 
 
 def test_a_square_image_of_the_right_size_is_not_touched(paths, pixels):

@@ -25,7 +25,7 @@ def test_an_unknown_key_names_the_closest_valid_one():
         ({"learning_rate": -1.0}, "learning_rate = -1.0"),
         ({"schedule": "cosin"}, "did you mean 'cosine'"),
         ({"patience": 3}, "add --eval-split"),
-        ({"validation_fraction": 1.0}, "give 0 < f < 1"),
+        ({"validation_fraction": 1.0}, "give a number above 0 and below 1"),
         ({"test_time_mean": "plain"}, "needs test-time views: add --test-time"),
         ({"cache_images_gb": -1}, "cache_images_gb = -1.0: give a number of at least 0"),
         ({"memory_start": -1}, "memory_start = -1: give a number of at least 0"),

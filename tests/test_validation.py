@@ -1,0 +1,124 @@
+"""One vocabulary of checks, and one list of each choice that its registries agree with."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from retrieval import validation as v
+from retrieval.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [(3, 3), (3.0, 3), (np.int8(3), 3), (np.float32(3), 3), (Fraction(3), 3), (0, 0)],
+)
+def test_a_whole_number_becomes_a_plain_int(value, found):
+    given = v.check_integer("steps", value, least=0)
+    assert given == found
+    assert type(given) is int
+
+
+NOT_NUMBERS = [True, np.bool_(True), "3", None, np.nan, np.inf, 1j, [3], np.array([3, 4])]
+
+
+@pytest.mark.parametrize("value", [*NOT_NUMBERS, 2.5, -1])
+def test_what_is_no_whole_number_is_refused_in_one_line(value):
+    with pytest.raises(
+        UserError, match=r"^steps = .*: give a whole number of at least 0$"
+    ) as error:
+        v.check_integer("steps", value, least=0)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("value", NOT_NUMBERS)
+def test_what_is_no_number_is_refused(value):
+    with pytest.raises(UserError, match=r"^margin = .*: give a number$"):
+        v.check_number("margin", value)
+
+
+@pytest.mark.parametrize(
+    ("limits", "valid", "invalid", "fix"),
+    [
+        ({"above": 0}, 0.1, 0, "above 0"),
+        ({"least": 0}, 0, -0.1, "of at least 0"),
+        ({"above": 0, "below": 90}, 89.9, 90, "above 0 and below 90"),
+        ({"least": 0, "most": 1}, 1, 1.1, "from 0 to 1"),
+        ({"most": 1}, 1, 1.1, "at most 1"),
+    ],
+)
+def test_the_limits_of_a_number_are_named(limits, valid, invalid, fix):
+    assert v.check_number("x", valid, **limits) == valid
+    with pytest.raises(UserError, match=f"^x = {invalid}: give a number {fix}$"):
+        v.check_number("x", invalid, **limits)
+
+
+@pytest.mark.parametrize("values", [[1, 2], (1, 2), np.array([1, 2]), [np.int32(1), 2.0], {1, 2}])
+def test_a_series_of_whole_numbers_becomes_a_tuple_of_ints(values):
+    assert v.check_integers("ks", values, least=1) == (1, 2)
+
+
+@pytest.mark.parametrize("values", ["12", 1, np.array(1), None, np.eye(2), [0], ["1"]])
+def test_other_series_are_refused(values):
+    with pytest.raises(UserError, match=r"^ks = .*: give a "):
+        v.check_integers("ks", values, least=1)
+
+
+@pytest.mark.parametrize("seed", [0, v.MAX_SEED])
+def test_the_ends_of_the_range_of_seeds_are_in_it(seed):
+    np.random.RandomState(v.check_seed("seed", seed))
+
+
+@pytest.mark.parametrize("seed", [-1, v.MAX_SEED + 1, "0"])
+def test_other_seeds_are_refused_and_the_range_is_named(seed):
+    with pytest.raises(UserError, match="from 0 to 4294967295"):
+        v.check_seed("seed", seed)
+
+
+@pytest.mark.parametrize("value", [0, 1, "true", None])
+def test_only_true_and_false_are_flags(value):
+    assert v.check_flag("flip", np.bool_(True)) is True
+    with pytest.raises(UserError, match=f"^flip = {value!r}: give true or false$"):
+        v.check_flag("flip", value)
+
+
+def test_a_choice_close_to_a_valid_one_is_suggested():
+    assert v.check_choice("optimizer", "adam", v.choices_of(v.Optimizer)) == "adam"
+    with pytest.raises(
+        UserError, match=r"^optimizer = 'adamm': did you mean 'adam'\? .* momentum$"
+    ):
+        v.check_choice("optimizer", "adamm", v.choices_of(v.Optimizer))
+
+
+def test_true_is_not_the_choice_1():
+    assert v.check_choice("power", np.int64(1), (1, 2)) == 1
+    with pytest.raises(UserError, match="power = True: choose one of 1, 2"):
+        v.check_choice("power", True, (1, 2))
+
+
+def test_a_registry_has_exactly_the_choices():
+    from retrieval.evaluation import clustering, protocol
+    from retrieval.evaluation.search import distances
+    from retrieval.input_pipeline import test_time
+    from retrieval.losses.ops import distances as of_losses
+    from retrieval.models import pooling
+    from retrieval.training import memory_estimate, optimizers
+
+    for literal, registry in (
+        (v.Optimizer, optimizers.OPTIMIZERS),
+        (v.Optimizer, memory_estimate.SLOTS),
+        (v.Pooling, pooling.POOLINGS),
+        (v.Distance, distances.KINDS),
+        (v.Distance, of_losses.DISTANCES),
+        (v.KMeansStart, clustering.METHODS),
+        (v.NoPositive, protocol.NO_POSITIVE),
+        (v.View, test_time.VIEWS),
+    ):
+        assert set(registry) == set(v.choices_of(literal)), literal
+
+
+@pytest.mark.parametrize("schedule", v.choices_of(v.Schedule))
+def test_every_schedule_can_be_built(schedule):
+    from retrieval.training.optimizers import build_schedule
+
+    build_schedule(schedule, 0.1, 10)
