@@ -19,6 +19,7 @@ _HOME = {
     "build_model": "retrieval.models",
     "RankingModel": "retrieval.training.model",
     "TrainSettings": "retrieval.settings",
+    "load_recipe": "retrieval.recipes",
     "train": "retrieval.experiment.pipeline",
     "evaluate": "retrieval.evaluation",
     "open_run": "retrieval.runs",

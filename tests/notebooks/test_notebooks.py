@@ -1,5 +1,7 @@
 """Every notebook runs from top to bottom, and is committed with its outputs."""
 
+import ast
+import importlib
 from pathlib import Path
 
 import nbformat
@@ -12,14 +14,14 @@ from retrieval.runs.store import list_runs
 FOLDER = Path(__file__).parents[2] / "notebooks"
 RUNS = {
     "quickstart": {"quickstart-npairs_loss", "quickstart-semi_hard_triplet"},
-    "grocery": {"standin-notebook-head-none", "standin-notebook-whole-network"},
-    "cub200": {"standin-npairs_loss", "standin-semi_hard_triplet"},
-    "cars196": {"standin-resnet50_multi_similarity", "standin-resnet50_proxy_anchor"},
-    "stanford_online_products": {"standin-npairs_loss", "standin-semi_hard_triplet"},
-    "inshop": {"standin-npairs_loss", "standin-semi_hard_triplet"},
+    "grocery": {"placeholder-notebook-head-none", "placeholder-notebook-whole-network"},
+    "cub200": {"placeholder-npairs_loss", "placeholder-semi_hard_triplet"},
+    "cars196": {"placeholder-resnet50_multi_similarity", "placeholder-resnet50_proxy_anchor"},
+    "stanford_online_products": {"placeholder-npairs_loss", "placeholder-semi_hard_triplet"},
+    "inshop": {"placeholder-npairs_loss", "placeholder-semi_hard_triplet"},
     "your_own_images": {"notebook-none", "notebook-multi_similarity"},
-    "compare_losses": {"standin-compare-npairs_loss-seed0"},
-    "inspect_failures": {"standin-inspect-angular_loss"},
+    "compare_losses": {"placeholder-compare-npairs_loss-seed0"},
+    "inspect_failures": {"placeholder-inspect-angular_loss"},
 }
 BENCHMARKS = ("cub200", "cars196", "stanford_online_products", "inshop")
 
@@ -78,12 +80,53 @@ def test_a_notebook_runs_from_top_to_bottom(name, data, kernel, tmp_path):
     for run in runs.values():
         assert 0 <= run.result()["metrics"]["recall@1"]["value"] <= 1
     text = nbformat.writes(notebook)
-    assert ("Stand-in" in text) == (next(iter(RUNS[name])).startswith("standin-"))
+    assert ("Synthetic placeholder" in text) == (next(iter(RUNS[name])).startswith("placeholder-"))
     if name in BENCHMARKS:
         assert all(run.config["settings"]["scaled"] for run in runs.values())
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.ipynb")), ids=lambda p: p.stem)
+NOTEBOOKS = pytest.mark.parametrize(
+    "path", sorted(FOLDER.glob("*.ipynb")), ids=lambda path: path.stem
+)
+
+
+def code_of(path: Path) -> list[ast.Module]:
+    cells = nbformat.read(path, as_version=4).cells
+    return [ast.parse(cell.source) for cell in cells if cell.cell_type == "code"]
+
+
+def imports_of(cell: ast.Module) -> list[ast.Import | ast.ImportFrom]:
+    return [node for node in ast.walk(cell) if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
+@NOTEBOOKS
+def test_a_notebook_imports_in_one_cell_from_the_two_packages_and_from_no_deep_module(path):
+    cells = [found for found in map(imports_of, code_of(path)) if found]
+    assert len(cells) == 1
+    (imports,) = cells
+    assert len(imports) <= 5
+    for node in imports:
+        if isinstance(node, ast.ImportFrom):
+            package = importlib.import_module(node.module)
+            assert node.module == "retrieval"
+            assert {name.name for name in node.names} <= set(package.__all__)
+        else:
+            (name,) = node.names
+            ours = name.name.split(".")[0] in ("retrieval", "workbench")
+            assert not ours or (name.name, name.asname) == ("workbench.notebook", "nb")
+
+
+@NOTEBOOKS
+def test_a_notebook_calls_only_what_the_package_of_the_notebooks_offers(path):
+    """A name of ``nb`` that is not there would only show when its cell runs."""
+    face = importlib.import_module("workbench.notebook")
+    for cell in code_of(path):
+        for node in ast.walk(cell):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                assert node.value.id != "nb" or node.attr in face.__all__
+
+
+@NOTEBOOKS
 def test_a_notebook_is_committed_with_its_outputs_and_no_errors(path):
     assert path.stat().st_size < 3_000_000
     cells = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
@@ -98,4 +141,4 @@ def test_a_notebook_is_committed_with_its_outputs_and_no_errors(path):
 
 @pytest.mark.parametrize("name", ["quickstart", "grocery", "compare_losses", "inspect_failures"])
 def test_the_committed_outputs_are_of_real_data(name):
-    assert "Stand-in" not in (FOLDER / f"{name}.ipynb").read_text(encoding="utf-8")
+    assert "Synthetic placeholder" not in (FOLDER / f"{name}.ipynb").read_text(encoding="utf-8")

@@ -1,23 +1,92 @@
-"""What the notebooks share, so that their cells stay short: ``from workbench import notebook``."""
+"""What the notebooks call: ``import workbench.notebook as nb``.
 
-from workbench.notebook.live import LiveCurve
-from workbench.notebook.opening import Opened, open_dataset, scale, start
-from workbench.notebook.pictures import sample_grid
-from workbench.notebook.preparing import facts, published_recipes
-from workbench.notebook.summaries import compare_runs, hardest_classes, published, results, verdicts
+Each function takes data sets, runs or settings and returns what a cell shows: a table, a figure or
+a gallery of images. The analyses and figures themselves are the app's.
+"""
+
+from workbench.notebook.comparison import (
+    class_differences,
+    compare_queries,
+    only_right,
+    outcome_map,
+    overlap_histogram,
+    win_tie_loss,
+)
+from workbench.notebook.datasets import (
+    OpenedDataset,
+    class_sizes,
+    open_dataset,
+    open_folder,
+    sample_grid,
+    split_sizes,
+)
+from workbench.notebook.environment import scale, start
+from workbench.notebook.failures import (
+    confident_failures,
+    confusion_map,
+    gallery,
+    hardest_classes,
+    hubs,
+    near_duplicates,
+    near_misses,
+    random_failures,
+    rank_histogram,
+    suspected_label_errors,
+    worst_ranks,
+)
+from workbench.notebook.maps import embedding_evolution, embedding_map
+from workbench.notebook.matches import MatchExplainer
+from workbench.notebook.recipes import published_recipes, published_results
+from workbench.notebook.results import (
+    best_run,
+    compare_runs,
+    comparison_summary,
+    difference_matrix,
+    paired_tests,
+    recall_at,
+    recall_curves,
+    results_table,
+)
+from workbench.notebook.training_curve import LiveCurve
 
 __all__ = [
     "LiveCurve",
-    "Opened",
+    "MatchExplainer",
+    "OpenedDataset",
+    "best_run",
+    "class_differences",
+    "class_sizes",
+    "compare_queries",
     "compare_runs",
-    "facts",
+    "comparison_summary",
+    "confident_failures",
+    "confusion_map",
+    "difference_matrix",
+    "embedding_evolution",
+    "embedding_map",
+    "gallery",
     "hardest_classes",
+    "hubs",
+    "near_duplicates",
+    "near_misses",
+    "only_right",
     "open_dataset",
-    "published",
+    "open_folder",
+    "outcome_map",
+    "overlap_histogram",
+    "paired_tests",
     "published_recipes",
-    "results",
+    "published_results",
+    "random_failures",
+    "rank_histogram",
+    "recall_at",
+    "recall_curves",
+    "results_table",
     "sample_grid",
     "scale",
+    "split_sizes",
     "start",
-    "verdicts",
+    "suspected_label_errors",
+    "win_tie_loss",
+    "worst_ranks",
 ]

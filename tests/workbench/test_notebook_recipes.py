@@ -2,7 +2,7 @@
 
 import pytest
 
-from workbench.notebook import published, published_recipes
+from workbench.notebook import published_recipes, published_results
 
 
 def made_by(run, recipe, **options):
@@ -13,17 +13,17 @@ def made_by(run, recipe, **options):
 
 def test_published_beside_measured_with_the_recipe_s_note(make_run):
     run = make_run("one")
-    table = published({"mine": made_by(run, "cub200/npairs_loss")})
+    table = published_results({"mine": made_by(run, "cub200/npairs_loss")})
     row = table.loc[("one", "R@1")]
     assert (row["published"], row["settings"]) == ("46.5", "as published")
     assert row["note"] == "The published R@4 (59.26) looks like a slip in the source."
-    table = published({"mine": made_by(run, "sop/resnet50_proxy_anchor")})
+    table = published_results({"mine": made_by(run, "sop/resnet50_proxy_anchor")})
     assert table.loc[("one", "R@1"), "settings"].startswith("reference, other settings: About")
 
 
 @pytest.mark.parametrize("protocol", ["leave_one_out", "query_gallery"])
 def test_the_other_protocol_of_inshop_shows_a_dash(make_run, protocol):
-    table = published({"mine": made_by(make_run("one"), "inshop/lifted_loss")}, protocol)
+    table = published_results({"mine": made_by(make_run("one"), "inshop/lifted_loss")}, protocol)
     under_it = protocol == "leave_one_out"
     assert (table["measured"] != "–").all() == under_it
     expected = "as published" if under_it else "not comparable: published under leave-one-out"

@@ -1,0 +1,87 @@
+"""Two runs in a notebook, query by query: where does one answer and the other not?"""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from retrieval.runs.run import Run
+from workbench import figures
+from workbench.analysis import comparison as analysis
+from workbench.analysis.comparison import Comparison
+from workbench.figures.coloring import by_outcomes
+from workbench.notebook.maps import ranks_by_item, umap_points
+
+
+def compare_queries(a: Run, b: Run, protocol: str | None = None) -> Comparison:
+    """Compare two runs on the same queries.
+
+    Args:
+        a: Run A.
+        b: Run B, with the same items.
+        protocol: Name of the evaluation protocol. By default, the primary one of run A.
+
+    Returns:
+        The comparison, for the functions below.
+    """
+    protocol = protocol or a.neighbors().protocol
+    return analysis.compare(
+        a.neighbors(protocol), b.neighbors(protocol), a.items["label"].to_numpy()
+    )
+
+
+def win_tie_loss(comparison: Comparison) -> go.Figure:
+    """Draw how many queries only A, both or neither, and only B answers at rank 1."""
+    return figures.win_tie_loss(comparison.wins, comparison.ties, comparison.losses)
+
+
+def class_differences(comparison: Comparison, run: Run) -> go.Figure:
+    """Draw the classes whose Recall@1 differs most between A and B.
+
+    Args:
+        comparison: See :func:`compare_queries`.
+        run: Either run: it names the classes.
+    """
+    names = run.items.drop_duplicates("label").set_index("label")["label_name"]
+    classes = analysis.class_recalls(comparison)
+    return figures.class_differences(
+        [names[label] for label in classes["label"]],
+        classes["a"].to_numpy(),
+        classes["b"].to_numpy(),
+        classes["n"].to_numpy(),
+    )
+
+
+def overlap_histogram(comparison: Comparison) -> go.Figure:
+    """Draw the share of its ten nearest items that a query has in common under A and B."""
+    return figures.overlap_histogram(comparison.table["overlap"].to_numpy())
+
+
+def only_right(comparison: Comparison, winner: str) -> pd.DataFrame:
+    """List the queries that only one of the two runs answers.
+
+    Args:
+        comparison: See :func:`compare_queries`.
+        winner: ``a`` or ``b``, the run that is right.
+
+    Returns:
+        One row per query, with ``row``, those that the other run ranks worst first.
+    """
+    return analysis.only_right(comparison, winner)
+
+
+def outcome_map(a: Run, b: Run, protocol: str | None = None, *, height: int = 480) -> go.Figure:
+    """Draw the UMAP map of run A, every query colored by which of the two runs answers it.
+
+    Args:
+        a: Run A.
+        b: Run B, with the same items.
+        protocol: Name of the evaluation protocol. By default, the primary one of each run.
+        height: Height in pixels. Defaults to 480.
+    """
+    outcomes = []
+    for run in (a, b):
+        ranks = ranks_by_item(run, protocol)
+        outcomes.append(np.where(ranks < 0, -1, ranks == 1))
+    points = umap_points(a)
+    coloring = by_outcomes(*outcomes)
+    return figures.embedding_map(points, np.arange(len(points)), coloring, height=height)

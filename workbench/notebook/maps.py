@@ -1,0 +1,67 @@
+"""Maps of a run's embedding in a notebook."""
+
+import numpy as np
+import plotly.graph_objects as go
+
+from retrieval.errors import UserError
+from retrieval.runs.run import Run
+from workbench import figures
+from workbench.figures.coloring import by_class, by_outcome
+
+
+def ranks_by_item(run: Run, protocol: str | None = None) -> np.ndarray:
+    """Return the rank of the first relevant item for every item.
+
+    Args:
+        run: The run.
+        protocol: Name of the evaluation protocol. By default, the run's primary one.
+
+    Returns:
+        int, (n,), 1-based; 0 where no relevant item is in the gallery, -1 for items that are no
+        query.
+    """
+    neighbors = run.neighbors(protocol)
+    ranks = np.full(len(run.items), -1)
+    ranks[neighbors.queries] = neighbors.first_hit
+    return ranks
+
+
+def umap_points(run: Run) -> np.ndarray:
+    """Return the position of every item on the run's UMAP map.
+
+    Returns:
+        float32, (n, 2).
+
+    Raises:
+        UserError: The run has no map.
+    """
+    if run.projection is None:
+        raise UserError(f"{run.path} has no map: make one with `retrieval evaluate`")
+    return run.projection[["umap_x", "umap_y"]].to_numpy()
+
+
+def embedding_map(run: Run, protocol: str | None = None, *, height: int = 480) -> go.Figure:
+    """Draw the UMAP map of a run, every query colored by whether its nearest item is right.
+
+    Args:
+        run: The run.
+        protocol: Name of the evaluation protocol. By default, the run's primary one.
+        height: Height in pixels. Defaults to 480.
+    """
+    points = umap_points(run)
+    coloring = by_outcome(ranks_by_item(run, protocol))
+    return figures.embedding_map(points, np.arange(len(points)), coloring, height=height)
+
+
+def embedding_evolution(run: Run, *, classes: int = 12) -> go.Figure:
+    """Draw the map of the same items at several training steps.
+
+    Args:
+        run: A run that was trained with ``keep_embeddings``.
+        classes: Number of classes with a color of their own, the largest ones. Defaults to 12.
+    """
+    with np.load(run.path / "evolution.npz") as saved:
+        steps, points = saved["steps"], saved["points"]
+    names = dict(zip(run.items["label"], run.items["label_name"], strict=True))
+    coloring = by_class(run.items["label"].to_numpy(), names, top=classes)
+    return figures.embedding_evolution(points, steps, coloring)

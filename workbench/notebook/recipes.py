@@ -1,0 +1,68 @@
+"""Recipes in a notebook: what was published for them, and what a run of one measured."""
+
+import pandas as pd
+
+from retrieval.evaluation.metrics import TITLES
+from retrieval.report.published import published_notes, published_table
+from retrieval.runs.run import Run
+from retrieval.settings.recipes import load_recipe, recipe_names
+from workbench.analysis.tables import percent
+
+
+def published_recipes(dataset: str) -> pd.DataFrame:
+    """List the recipes of a data set with their published results, in percent.
+
+    Args:
+        dataset: Name of the data set.
+
+    Returns:
+        One row per recipe; its note says where the published results were obtained with other
+        settings.
+    """
+    rows = []
+    for name in recipe_names():
+        if not name.startswith(f"{dataset}/"):
+            continue
+        recipe = load_recipe(name)
+        settings = recipe.train_settings()
+        batch = f"{settings.classes_per_batch} x {settings.samples_per_class}"
+        figures = {
+            TITLES[m]: percent(recipe.published.get(m, float("nan")))
+            for m in ("recall@1", "recall@4", "nmi")
+        }
+        rows.append(
+            {
+                "recipe": name,
+                "backbone": settings.backbone,
+                "P x K": batch,
+                "optimizer": settings.optimizer,
+                "steps": settings.steps,
+                **figures,
+                "note": f"reference, other settings: {recipe.note}"
+                if recipe.is_reference
+                else recipe.note,
+            }
+        )
+    return pd.DataFrame(rows).set_index("recipe")
+
+
+def published_results(runs: dict[str, Run], protocol: str = "leave_one_out") -> pd.DataFrame:
+    """Compare measured with published results, in percent.
+
+    Args:
+        runs: Title -> run made from a recipe.
+        protocol: Name of the evaluation protocol of the measured results. Defaults to
+            ``leave_one_out``. A result that was published under another protocol is shown as a
+            dash.
+
+    Returns:
+        One row per run and metric, with the recipe's note and, where the two results cannot be
+        compared, the reason.
+    """
+    table = published_table(list(runs.values()), protocol)
+    notes, changed = published_notes(table), table.pop("changed")
+    for column in ("measured", "published"):
+        table[column] = [percent(value) for value in table[column].astype(float)]
+    table["settings"] = [why or "as published" for why in changed]
+    table["note"] = [notes.get(recipe, "") for recipe in table["recipe"]]
+    return table.set_index(["run", "metric"])

@@ -1,0 +1,175 @@
+"""Results of runs in a notebook: metrics with intervals, Recall@K curves and paired tests."""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from retrieval.evaluation.metrics import TITLES
+from retrieval.evaluation.significance import Comparison, compare
+from retrieval.runs.run import Run
+from workbench import figures
+from workbench.analysis.significance import both_ways, rank_one_hits
+from workbench.analysis.tables import percent, recall_curve
+
+SHOWN = ("recall@1", "recall@4", "map@r", "nmi")
+
+
+def results_table(runs: dict[str, Run], protocol: str | None = None) -> pd.DataFrame:
+    """Tabulate metrics in percent, each with its 95% interval (bootstrap over classes).
+
+    Prints the protocol and the number of queries, classes and gallery items.
+
+    Args:
+        runs: Title -> run.
+        protocol: Name of the evaluation protocol. By default, the primary one of each run.
+
+    Returns:
+        One row per run, best R@1 first.
+    """
+    found = {title: run.result(protocol) for title, run in runs.items()}
+    rows = {}
+    for title, result in found.items():
+        rows[title] = {TITLES[m]: _with_interval(result["metrics"].get(m)) for m in SHOWN}
+    order = sorted(found, key=lambda t: -found[t]["metrics"]["recall@1"]["value"])
+    first = next(iter(found.values()))
+    distances = sorted({result["protocol"]["distance"] for result in found.values()})
+    print(
+        f"{first['protocol']['title']}, {' and '.join(distances)} distance: "
+        f"{first['n_queries']:,} queries of {first['n_classes']:,} classes, "
+        f"{first['n_gallery']:,} gallery items; %, with 95% intervals"
+    )
+    return pd.DataFrame(rows).T.loc[order].rename_axis("run")
+
+
+def _with_interval(metric: dict | None) -> str:
+    if not metric:
+        return "–"
+    text = percent(metric["value"])
+    if metric.get("low") is None:
+        return text
+    return f"{text} [{percent(metric['low'])}, {percent(metric['high'])}]"
+
+
+def best_run(runs: dict[str, Run], protocol: str | None = None) -> str:
+    """Return the title of the run with the highest Recall@1.
+
+    Args:
+        runs: Title -> run.
+        protocol: Name of the evaluation protocol. By default, the primary one of each run.
+    """
+    return max(runs, key=lambda title: runs[title].result(protocol)["metrics"]["recall@1"]["value"])
+
+
+def recall_curves(runs: dict[str, Run], protocol: str | None = None) -> go.Figure:
+    """Draw Recall@K against K, one line per run.
+
+    Args:
+        runs: Title -> run.
+        protocol: Name of the evaluation protocol. By default, the primary one of each run.
+    """
+    curves = {title: recall_curve(run.neighbors(protocol)) for title, run in runs.items()}
+    return figures.recall_curves(curves)
+
+
+def recall_at(runs: dict[str, Run], ks: tuple[int, ...]) -> pd.DataFrame:
+    """Compute Recall@K in percent for any K, without searching again.
+
+    A run stores the rank of the first relevant item of every query, however high, so K is not
+    limited to the number of neighbors stored.
+
+    Args:
+        runs: Title -> run.
+        ks: Values of K.
+
+    Returns:
+        One row per run, one column per K.
+    """
+    rows = {}
+    for title, run in runs.items():
+        ranks = run.neighbors().first_hit
+        ranks = ranks[ranks > 0]
+        rows[title] = {f"R@{k}": f"{100 * (ranks <= k).mean():.1f}" for k in ks}
+    return pd.DataFrame(rows).T
+
+
+def compare_runs(runs: dict[str, Run | list[Run]], protocol: str | None = None) -> Comparison:
+    """Compare Recall@1 of runs on the same queries: paired bootstrap over classes, Holm.
+
+    Args:
+        runs: Title -> run, or several runs that differ only in their seed; all with the same items.
+        protocol: Name of the evaluation protocol. By default, the primary one of each run.
+
+    Returns:
+        The comparison of every two titles.
+    """
+    groups = {title: run if isinstance(run, list) else [run] for title, run in runs.items()}
+    first = next(iter(groups.values()))[0]
+    labels = first.items["label"].to_numpy()[first.neighbors(protocol).queries]
+    hits = {
+        title: np.stack([rank_one_hits(run.neighbors(protocol)) for run in group])
+        for title, group in groups.items()
+    }
+    return compare(hits, labels)
+
+
+def comparison_summary(comparison: Comparison) -> pd.DataFrame:
+    """Rank the compared runs by Recall@1, with intervals over classes and seeds.
+
+    Args:
+        comparison: See :func:`compare_runs`.
+
+    Returns:
+        One row per title, best first; the last column says whether a title is significantly worse
+        than the best one.
+    """
+    summary = comparison.summary
+    return pd.DataFrame(
+        {
+            "run": summary["name"],
+            "R@1, %": [
+                f"{100 * mean:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+                for mean, low, high in zip(
+                    summary["mean"], summary["low"], summary["high"], strict=True
+                )
+            ],
+            "seeds": summary["seeds"],
+            "significantly worse than the best": np.where(summary["best_group"], "no", "yes"),
+        }
+    ).set_index("run")
+
+
+def paired_tests(comparison: Comparison) -> pd.DataFrame:
+    """List for every two runs which one is better at rank 1, and whether that is significant.
+
+    Args:
+        comparison: See :func:`compare_runs`.
+
+    Returns:
+        One row per pair, differences in percentage points.
+    """
+    pairs = comparison.pairs
+    return pd.DataFrame(
+        {
+            "better": pairs["a"],
+            "worse": pairs["b"],
+            "R@1 difference": [
+                f"{100 * d:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+                for d, low, high in zip(
+                    pairs["difference"], pairs["low"], pairs["high"], strict=True
+                )
+            ],
+            "p (Holm)": [f"{p:.3f}" if p >= 0.0005 else "< 0.001" for p in pairs["p_holm"]],
+            "significant": pairs["significant"].map({True: "yes", False: "no"}),
+            "only better right": pairs["wins"],
+            "only worse right": pairs["losses"],
+        }
+    )
+
+
+def difference_matrix(comparison: Comparison) -> go.Figure:
+    """Draw the Recall@1 difference of every two runs as a grid of squares.
+
+    Args:
+        comparison: See :func:`compare_runs`.
+    """
+    return figures.difference_matrix(both_ways(comparison.pairs), list(comparison.summary["name"]))
