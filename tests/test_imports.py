@@ -103,9 +103,7 @@ def test_imports_point_down(module):
             continue
         assert name.partition(".")[0] in ("retrieval", package), (module, name)
         if there.startswith(package):
-            assert floor(there) > floor(here), (
-                f"{module} imports {name}: not on a lower floor"
-            )
+            assert floor(there) > floor(here), f"{module} imports {name}: not on a lower floor"
 
 
 def test_no_file_is_in_an_import_circle():

@@ -26,7 +26,7 @@ def commands(program: str) -> list[list[str]]:
 @pytest.mark.parametrize("code", blocks("python"))
 def test_python_blocks_run(code, capsys):
     exec(compile(code, "README.md", "exec"), {})
-    assert "recall@1" in capsys.readouterr().out
+    assert "R@1" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words", commands("retrieval"), ids=" ".join)

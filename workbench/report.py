@@ -10,18 +10,21 @@ from pathlib import Path
 
 import pandas as pd
 
-from retrieval.evaluation.metrics import TITLES
+from retrieval.evaluation.metrics import metric
 from retrieval.files import write_text
 from retrieval.report.sections import Section
 from retrieval.report.text import (
+    INTERVALS,
     MARK,
     PAIRS_HEAD,
     PAIRS_TITLE,
     PUBLISHED_HEAD,
+    cell,
     metrics_of,
     pair_rows,
     published_rows,
     selected_on_test,
+    units,
 )
 from retrieval.settings.schema import SELECTED_ON_TEST
 from workbench import figures
@@ -30,10 +33,6 @@ from workbench.components.inline_gallery import confident_failure_rows, gallery
 from workbench.figures.style import CONFIG
 
 FAILURES, RESULTS = 8, 8
-NOTE = (
-    "Percent; NMI from 0 to 1. In brackets: 95% interval, by bootstrap over classes for one run, "
-    "of the mean over training seeds (t) for several."
-)
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1b2530; max-width: 1080px; margin: 2.5rem auto;
   padding: 0 1rem; font-variant-numeric: tabular-nums; }
@@ -63,8 +62,8 @@ def page_html(sections: Sequence[Section]) -> str:
     Returns:
         HTML.
     """
-    body = ["<h1>Retrieval report</h1>",
-            f'<p class="quiet">Made {datetime.date.today().isoformat()}. {NOTE}</p>']  # fmt: skip
+    made = datetime.date.today().isoformat()
+    body = [f'<h1>Retrieval report</h1><p class="quiet">Made {made}. {INTERVALS}</p>']
     for number, section in enumerate(sections):
         body.append(section_html(section, with_script=number == 0))
     return (
@@ -95,7 +94,7 @@ def section_html(section: Section, *, with_script: bool) -> str:
     return "".join(
         [
             f"<h2>{html.escape(section.dataset)}: {html.escape(section.title)}</h2>",
-            f'<p class="quiet">{html.escape(section.line)}</p>',
+            f'<p class="quiet">{html.escape(section.line)}. {html.escape(units(section))}</p>',
             table_html(section.table, selected_on_test(section)),
             published_html(section),
             pairs_html(section),
@@ -140,7 +139,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def table_html(table: pd.DataFrame, marked: Collection[str] = ()) -> str:
-    """Return a section's table: percent with the 95% interval, NMI from 0 to 1.
+    """Return a section's table, every metric with its 95% interval.
 
     Args:
         table: See :class:`retrieval.report.sections.Section`.
@@ -150,19 +149,14 @@ def table_html(table: pd.DataFrame, marked: Collection[str] = ()) -> str:
         HTML.
     """
     names = metrics_of(table)
-    titles = ("Run", *(TITLES.get(name, name) for name in names), "Seeds")
+    titles = ("Run", *(metric(name).title for name in names), "Seeds")
     head = "".join(f"<th>{html.escape(title)}</th>" for title in titles)
     lines = []
     for row in table.to_dict("records"):
         mark = f" {MARK}" if row["name"] in marked else ""
         cells = [f"<td>{html.escape(str(row['name']))}{mark}</td>"]
         for name in names:
-            scale, digits = (1, 3) if name == "nmi" else (100, 1)
-            text = f"{scale * row[name]:.{digits}f}" if pd.notna(row[name]) else "-"
-            if pd.notna(row.get(f"{name}/low")):
-                low, high = scale * row[f"{name}/low"], scale * row[f"{name}/high"]
-                text += f" [{low:.{digits}f}, {high:.{digits}f}]"
-            cells.append(f"<td>{text}</td>")
+            cells.append(f"<td>{cell(row, name)}</td>")
         cells.append(f"<td>{html.escape(str(row['seeds']))}</td>")
         lines.append(f"<tr>{''.join(cells)}</tr>")
     note = f'<p class="quiet">{MARK} {SELECTED_ON_TEST}.</p>' if marked else ""

@@ -14,6 +14,7 @@ import numpy as np
 
 from retrieval.errors import UserError, unknown_option
 from retrieval.evaluation.checks import check_shapes, class_codes
+from retrieval.evaluation.metrics import metric, scale_note
 from retrieval.evaluation.protocol import Sides, sides
 from retrieval.evaluation.ranking import check_ks
 from retrieval.evaluation.search.distances import DOT, SQUARED, kind_of, normalize
@@ -58,10 +59,13 @@ class ApproximateResult:
     neighbors: np.ndarray = field(repr=False)
 
     def __str__(self) -> str:
-        figures = ", ".join(f"{name} {100 * x:.2f}" for name, x in self.metrics.items())
+        figures = ", ".join(
+            f"{metric(name).title} {metric(name).format(x)}" for name, x in self.metrics.items()
+        )
         return (
-            f"APPROXIMATE {figures} (%; {self.index}, which found {100 * self.found:.2f}% of the "
-            f"exact neighbors of {self.n_checked:,} checked queries; {self.rule}, "
+            f"APPROXIMATE {figures} ({scale_note(self.metrics)}; {self.index}, "
+            f"which found {100 * self.found:.2f}% of the exact neighbors of {self.n_checked:,} "
+            f"checked queries; {self.rule}, "
             f"{self.distance} distance, {self.n_queries:,} queries; {self.n_without_positive:,} "
             "queries without a possible hit excluded)"
         )

@@ -20,8 +20,6 @@ from retrieval.evaluation.search.plan import Ranking
 from retrieval.evaluation.search.search import search
 from retrieval.evaluation.search.threads import worker_pool
 
-MEANS = ("r_precision", "map@r", "map", "mrr")
-
 
 @dataclass(frozen=True)
 class Options:
@@ -174,8 +172,7 @@ def score_queries(
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Return each per-query metric (q,) and which queries count (q,)."""
     per_query = {f"recall@{k}": recall_at(ranking.first_hit, k) for k in ks}
-    per_query["precision@1"] = recall_at(ranking.first_hit, 1)
-    per_query |= {name: ranking.scores[name] for name in MEANS}
+    per_query |= ranking.scores
     lone = ranking.n_positive == 0
     filler = np.nan if no_positive == "exclude" else 0.0
     per_query = {name: np.where(lone, filler, values) for name, values in per_query.items()}

@@ -1,7 +1,7 @@
 """Ranking metrics, each a function of the ranks of a query's positives.
 
-Let a query have ``R`` positives (gallery items of its class, itself left out), at the 1-based ranks
-``r_1 < r_2 < ... < r_R`` of the gallery sorted by falling similarity.
+Let a query have ``R`` positives (gallery items of its class other than itself) at the 1-based ranks
+``r_1 < r_2 < ... < r_R`` of the gallery sorted by decreasing similarity.
 
 ================  ===============================================  ============================
 metric            definition                                       positives at ranks 1, 3 of 2
@@ -20,91 +20,144 @@ R-Precision and MAP@R: Musgrave, Belongie and Lim, *A Metric Learning Reality Ch
 section 3.1. ``map`` is mean average precision over the whole gallery.
 """
 
+import functools
 import numbers
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from retrieval.errors import UserError
 
 
-def score_ranks(ranks: np.ndarray, n_positive: np.ndarray) -> dict[str, np.ndarray]:
-    """Score queries from the ranks of all their positives.
+@dataclass(frozen=True)
+class PositiveRanks:
+    """The ranks of all positives of some queries, each of which has at least one.
 
-    Example: one query, positives at ranks 1 and 3:
+    >>> p = PositiveRanks(np.array([1, 3, 2]), np.array([2, 1]))  # ranks 1, 3 and rank 2
+    >>> p.first.tolist(), p.order.tolist(), p.sum(p.ranks <= 2).tolist()
+    ([1, 2], [1, 2, 1], [1.0, 1.0])
 
-    >>> scores = score_ranks(np.array([1, 3]), np.array([2]))
-    >>> [round(float(scores[name][0]), 4) for name in ("r_precision", "map@r", "map", "mrr")]
-    [0.5, 0.5, 0.8333, 1.0]
-
-    Args:
-        ranks: (sum of ``n_positive``,), 1-based ranks, rising within each query.
-        n_positive: int, (q,), how many of them belong to each query.
-
-    Returns:
-        ``r_precision``, ``map@r``, ``map`` and ``mrr``, float64 (q,) each; NaN where a query has no
-        positive.
+    Attributes:
+        ranks: int, (p,), 1-based, rising within each query, query after query.
+        counts: int, (q,), R of each query: its number of positives; p in sum.
     """
-    n_positive = np.asarray(n_positive)
-    some = n_positive > 0
-    starts = np.cumsum(n_positive) - n_positive
-    order = np.arange(len(ranks)) - np.repeat(starts, n_positive) + 1
-    within = ranks <= np.repeat(n_positive, n_positive)
-    precision = order / np.maximum(ranks, 1)
-    parts = {
-        "r_precision": within,
-        "map@r": within * precision,
-        "map": precision,
-        "mrr": (order == 1) / np.maximum(ranks, 1),
-    }
-    scores = {}
-    for name, part in parts.items():
-        values = np.full(len(n_positive), np.nan)
-        if some.any():
-            total = np.add.reduceat(part.astype(np.float64), starts[some])
-            values[some] = total if name == "mrr" else total / n_positive[some]
-        scores[name] = values
-    return scores
+
+    ranks: np.ndarray
+    counts: np.ndarray
+
+    @functools.cached_property
+    def starts(self) -> np.ndarray:
+        """Position in ``ranks`` of each query's first positive, int64 (q,)."""
+        return np.cumsum(self.counts) - self.counts
+
+    @functools.cached_property
+    def order(self) -> np.ndarray:
+        """The i of r_i: 1 for a query's nearest positive, 2 for the next, int64 (p,)."""
+        return np.arange(len(self.ranks)) - np.repeat(self.starts, self.counts) + 1
+
+    @functools.cached_property
+    def within_r(self) -> np.ndarray:
+        """Whether r_i <= R, bool (p,)."""
+        return self.ranks <= np.repeat(self.counts, self.counts)
+
+    @property
+    def first(self) -> np.ndarray:
+        """Rank of each query's first relevant item, r_1, int (q,)."""
+        return self.ranks[self.starts]
+
+    def sum(self, values: np.ndarray) -> np.ndarray:
+        """Sum a value of every positive (p,) over each query's positives, float64 (q,)."""
+        return np.add.reduceat(np.asarray(values, np.float64), self.starts)
 
 
-def recall_at(first_hit: np.ndarray, k: int) -> np.ndarray:
-    """Tell which queries have a positive among their K nearest.
+def precision_at_1(p: PositiveRanks) -> np.ndarray:
+    """Return 1 if r_1 = 1, else 0, float64 (q,).
+
+    >>> precision_at_1(PositiveRanks(np.array([1, 3, 2]), np.array([2, 1])))
+    array([1., 0.])
+    """
+    return (p.first == 1).astype(np.float64)
+
+
+def r_precision(p: PositiveRanks) -> np.ndarray:
+    """Return (number of r_i <= R) / R, float64 (q,).
+
+    >>> r_precision(PositiveRanks(np.array([1, 3]), np.array([2])))
+    array([0.5])
+    """
+    return p.sum(p.within_r) / p.counts
+
+
+def map_at_r(p: PositiveRanks) -> np.ndarray:
+    """Return (1/R) sum over r_i <= R of i / r_i, float64 (q,).
+
+    >>> map_at_r(PositiveRanks(np.array([1, 3]), np.array([2])))
+    array([0.5])
+    """
+    return p.sum(p.within_r * (p.order / p.ranks)) / p.counts
+
+
+def average_precision(p: PositiveRanks) -> np.ndarray:
+    """Return (1/R) sum over all i of i / r_i, float64 (q,); its mean is mAP.
+
+    >>> average_precision(PositiveRanks(np.array([1, 3]), np.array([2]))).round(4)
+    array([0.8333])
+    """
+    return p.sum(p.order / p.ranks) / p.counts
+
+
+def reciprocal_rank(p: PositiveRanks) -> np.ndarray:
+    """Return 1 / r_1, float64 (q,).
+
+    >>> reciprocal_rank(PositiveRanks(np.array([1, 3, 2]), np.array([2, 1])))
+    array([1. , 0.5])
+    """
+    return 1 / p.first
+
+
+def recall_at(first_relevant_rank: np.ndarray, k: int) -> np.ndarray:
+    """Return 1 for queries with a positive among their K nearest, else 0.
 
     >>> recall_at(np.array([1, 3, 0]), 2)
     array([1., 0., 0.])
 
     Args:
-        first_hit: int, (q,), 1-based rank of the nearest positive; 0 where there is none.
-        k: The K; it may exceed the gallery.
+        first_relevant_rank: int, (q,), 1-based; 0 where no item is relevant.
+        k: Length of the list; it may exceed the gallery.
 
     Returns:
-        float64, (q,), 1 or 0.
+        float64, (q,).
     """
-    return ((first_hit > 0) & (first_hit <= k)).astype(np.float64)
+    return ((first_relevant_rank > 0) & (first_relevant_rank <= k)).astype(np.float64)
 
 
-def cmc(first_hit: np.ndarray, max_rank: int, *, counted: np.ndarray | None = None) -> np.ndarray:
+def cmc(
+    first_relevant_rank: np.ndarray, max_rank: int, *, counted: np.ndarray | None = None
+) -> np.ndarray:
     """Return the cumulative match characteristic: Recall@K for K = 1 .. ``max_rank``.
 
     >>> cmc(np.array([1, 3, 1, 2]), 3)
     array([0.5 , 0.75, 1.  ])
 
     Args:
-        first_hit: int, (q,), 1-based rank of the nearest positive; 0 where there is none.
+        first_relevant_rank: int, (q,), 1-based; 0 where no item is relevant.
         max_rank: Length of the curve.
-        counted: bool, (q,), the queries to average over; default: all.
+        counted: bool, (q,), the queries to average over. Defaults to all.
 
     Returns:
         float64, (max_rank,).
     """
     if counted is not None:
-        first_hit = first_hit[counted]
-    hits = first_hit[(first_hit > 0) & (first_hit <= max_rank)]
-    return np.cumsum(np.bincount(hits, minlength=max_rank + 1))[1:] / max(1, len(first_hit))
+        first_relevant_rank = first_relevant_rank[counted]
+    hits = first_relevant_rank[(first_relevant_rank > 0) & (first_relevant_rank <= max_rank)]
+    return np.cumsum(np.bincount(hits, minlength=max_rank + 1))[1:] / max(
+        1, len(first_relevant_rank)
+    )
 
 
 def check_ks(ks: Sequence[int]) -> tuple[int, ...]:
-    """Return the K list sorted without repeats.
+    """Return the K of Recall@K sorted, without repeats.
 
     Raises:
         UserError: A K is not a whole number of at least 1.

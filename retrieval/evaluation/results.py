@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from retrieval.evaluation.metrics import in_order, metric, scale_note
 from retrieval.evaluation.protocol import Protocol
 
 
@@ -83,15 +84,13 @@ class Result:
         }
 
     def __str__(self) -> str:
-        shown = [m for m in self.metrics if m.startswith("recall@")]
-        shown += [m for m in ("r_precision", "map@r", "nmi") if m in self.metrics]
-        figures = []
-        for name in shown:
-            text = f"{name} {100 * self.metrics[name]:.2f}"
-            if name in self.intervals:
-                text += " [{:.2f}, {:.2f}]".format(*(100 * x for x in self.intervals[name]))
-            figures.append(text)
-        return f"{', '.join(figures)} (%; {self.protocol})"
+        shown = [name for name in in_order(self.metrics) if metric(name).in_report]
+        figures = [
+            f"{metric(name).title} "
+            + metric(name).format(self.metrics[name], *self.intervals.get(name, ()))
+            for name in shown
+        ]
+        return f"{', '.join(figures)} ({scale_note(shown)}; {self.protocol})"
 
 
 def _json(value: float | None) -> float | None:

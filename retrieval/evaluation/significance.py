@@ -16,6 +16,8 @@ import numpy as np
 import pandas as pd
 
 from retrieval.errors import UserError
+from retrieval.evaluation.metrics import is_metric
+from retrieval.evaluation.metrics import metric as metric_of
 from retrieval.evaluation.results import Result
 from retrieval.evaluation.statistics import (
     ALPHA,
@@ -87,7 +89,11 @@ class Resampled:
 
 
 def pair_table(
-    table: Mapping[str, np.ndarray], means: np.ndarray, resampled: Resampled, order: list[str]
+    table: Mapping[str, np.ndarray],
+    means: np.ndarray,
+    resampled: Resampled,
+    order: list[str],
+    bounds: tuple[float, float],
 ) -> pd.DataFrame:
     """Compare every pair, the better of the two first.
 
@@ -96,16 +102,19 @@ def pair_table(
         means: float64, (q, names), means over seeds in the order of the table.
         resampled: Of the same names.
         order: Names, best first.
+        bounds: Least and greatest possible score.
 
     Returns:
         ``pairs`` of :class:`significance.Comparison`; no columns where there is no pair.
     """
     column = {name: i for i, name in enumerate(table)}
+    widest = bounds[1] - bounds[0]
     both, binary = resampled.both, np.isin(means, (0, 1)).all()
     rows = []
     for a, b in combinations(order, 2):
         x, y = means[:, column[a]], means[:, column[b]]
         low, high = percentile_interval(both[:, column[a]] - both[:, column[b]])
+        low, high = np.clip((low, high), -widest, widest)
         wins, losses = int((x > y).sum()), int((x < y).sum())
         coins = binary and len(table[a]) == len(table[b]) == 1
         difference = x.mean() - y.mean()
@@ -202,8 +211,9 @@ def compare(
         n_samples = resamples(len(scores) * (len(scores) - 1) // 2, len(size))
     draws = np.concatenate([w @ totals for w in class_weights(len(size), n_samples, seed)])
     resampled = Resampled.of(table, draws[:, :-1] / draws[:, -1:], len(size), seed)
-    summary = _summary(table, means, resampled.both)
-    pairs = pair_table(table, means, resampled, list(summary["name"]))
+    bounds = metric_of(metric).bounds if is_metric(metric) else (-np.inf, np.inf)
+    summary = _summary(table, means, resampled.both, bounds)
+    pairs = pair_table(table, means, resampled, list(summary["name"]), bounds)
     if len(pairs):
         best = summary["name"].iloc[0]
         worse = set(pairs.loc[pairs["significant"] & (pairs["a"] == best), "b"])
@@ -268,11 +278,16 @@ def _common(
     return {name: value[:, keep] for name, value in scores.items()}, classes[keep]
 
 
-def _summary(table: dict[str, np.ndarray], means: np.ndarray, draws: np.ndarray) -> pd.DataFrame:
-    low, high = percentile_interval(draws)
+def _summary(
+    table: dict[str, np.ndarray],
+    means: np.ndarray,
+    draws: np.ndarray,
+    bounds: tuple[float, float],
+) -> pd.DataFrame:
+    low, high = np.clip(percentile_interval(draws), *bounds)
     rows = []
     for column, (name, value) in enumerate(table.items()):
-        seed_low, seed_high = mean_interval(value.mean(axis=1))
+        seed_low, seed_high = mean_interval(value.mean(axis=1), bounds)
         rows.append(
             {
                 "name": name,

@@ -82,14 +82,22 @@ def percentile_interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 ALPHA = 1 - LEVEL
 
 
-def mean_interval(values: np.ndarray) -> tuple[float, float]:
+def mean_interval(
+    values: np.ndarray, bounds: tuple[float, float] = (-np.inf, np.inf)
+) -> tuple[float, float]:
     """Return the 95% t interval of the mean over seeds; NaN for fewer than two.
+
+    The mean of a bounded metric lies within the bounds, so cutting the interval off there keeps its
+    coverage.
 
     >>> [round(x, 3) for x in mean_interval(np.array([0.70, 0.72, 0.74]))]
     [0.67, 0.77]
+    >>> [round(x, 3) for x in mean_interval(np.array([0.95, 0.99]), (0, 1))]
+    [0.716, 1.0]
 
     Args:
-        values: float, (seeds,), one figure per seed.
+        values: float, (seeds,), one value per seed.
+        bounds: Least and greatest possible value. Defaults to none.
 
     Returns:
         Low and high.
@@ -98,7 +106,8 @@ def mean_interval(values: np.ndarray) -> tuple[float, float]:
     if n < 2:
         return np.nan, np.nan
     half = special.stdtrit(n - 1, 1 - ALPHA / 2) * np.std(values, ddof=1) / np.sqrt(n)
-    return float(np.mean(values) - half), float(np.mean(values) + half)
+    low, high = np.clip((np.mean(values) - half, np.mean(values) + half), *bounds)
+    return float(low), float(high)
 
 
 def bootstrap_p(difference: np.ndarray) -> float:

@@ -3,11 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from retrieval.evaluation.metrics import TITLES
+from retrieval.evaluation.metrics import in_order, is_metric, metric
 from retrieval.runs.run import Run
 from retrieval.settings.recipes import Recipe, load_recipe, recipe_names
 
-PUBLISHED = ("recall@1", "recall@2", "recall@4", "recall@8", "map@r", "r_precision", "nmi")
 PROTOCOLS = {"leave_one_out": "leave-one-out", "query_gallery": "query -> gallery"}
 
 
@@ -19,8 +18,8 @@ def published_table(runs: list[Run], protocol: str) -> pd.DataFrame:
         protocol: What was measured under it; NaN beside figures published under another.
 
     Returns:
-        Columns ``run``, ``recipe``, ``metric`` (title), ``measured``, ``published`` (shares; NMI
-        0..1) and ``changed``: why the two need not agree, empty if they should.
+        Columns ``run``, ``recipe``, ``metric`` (its name), ``measured``, ``published`` (as stored,
+        in 0..1) and ``changed``: why the two need not agree, empty if they should.
     """
     rows = []
     for run in runs:
@@ -29,13 +28,17 @@ def published_table(runs: list[Run], protocol: str) -> pd.DataFrame:
             continue
         same = recipe.published.get("protocol") == protocol
         changed = _why_not_comparable(run, recipe, same)
-        for name in PUBLISHED:
-            if name in recipe.published:
-                measured = _measured(run, protocol, name) if same else np.nan
-                row = (run.name, recipe.name, TITLES[name], measured, recipe.published[name])
-                rows.append((*row, changed))
+        for name, value in published_metrics(recipe).items():
+            measured = _measured(run, protocol, name) if same else np.nan
+            rows.append((run.name, recipe.name, name, measured, value, changed))
     columns = ["run", "recipe", "metric", "measured", "published", "changed"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def published_metrics(recipe: Recipe) -> dict[str, float]:
+    """Return the figures published for a recipe: metric -> value as stored, in table order."""
+    names = [name for name in recipe.published if is_metric(name)]
+    return {name: recipe.published[name] for name in in_order(names)}
 
 
 def published_notes(table: pd.DataFrame) -> dict[str, str]:
@@ -95,9 +98,8 @@ def published_line(run: Run) -> str:
     parts = []
     if recipe.published:
         figures = [
-            f"{TITLES[name]} {100 * recipe.published[name]:.2f}"
-            for name in PUBLISHED
-            if name in recipe.published
+            f"{metric(name).title} {metric(name).quote(value)}"
+            for name, value in published_metrics(recipe).items()
         ]
         protocol = recipe.published.get("protocol")
         how = "like experiment, " if recipe.is_reference else ""

@@ -18,6 +18,7 @@ from retrieval.datasets import DATASETS
 from retrieval.datasets.base import Dataset
 from retrieval.errors import UserError, unknown_option
 from retrieval.evaluation.geometry import is_collapsed
+from retrieval.evaluation.metrics import metric, reported
 from retrieval.evaluation.significance import Comparison, compare
 from retrieval.evaluation.statistics import mean_interval
 from retrieval.report.published import departures, published_notes, published_table
@@ -29,17 +30,16 @@ SAME = (
 )  # fmt: skip
 
 
-def usual_metrics(dataset: str) -> tuple[str, ...]:
-    """Return what the field reports on a data set: Recall@K at its own K, then the others.
+def reported_metrics(dataset: str) -> tuple[str, ...]:
+    """Return the metrics reported on a data set: Recall@K at its usual K, then the others.
 
     Args:
-        dataset: Name in ``DATASETS``; any other has the usual K.
+        dataset: Name in ``DATASETS``; any other name has the default K.
 
     Returns:
         Names as in ``metrics.json``.
     """
-    ks = DATASETS[dataset].ks if dataset in DATASETS else Dataset.ks
-    return (*(f"recall@{k}" for k in ks), "r_precision", "map@r", "nmi")
+    return reported(DATASETS[dataset].ks if dataset in DATASETS else Dataset.ks)
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def make_report(runs: Sequence[Run], metrics: Sequence[str] = ()) -> list[Sectio
 
     Args:
         runs: Evaluated runs, of any data sets.
-        metrics: The columns, where a run has them; default: :func:`usual_metrics`.
+        metrics: The columns, where a run has them; default: :func:`reported_metrics`.
 
     Returns:
         Sections, by data set and protocol.
@@ -166,7 +166,7 @@ def _section(members: list[tuple[Run, dict]], metrics: Sequence[str]) -> Section
     }
     comparison = compare(scores, labels)
     order = list(comparison.summary["name"])
-    columns = metrics or usual_metrics(run.dataset)
+    columns = metrics or reported_metrics(run.dataset)
     rows = [_row(name, [entries[run.path] for run in groups[name]], columns) for name in order]
     published = published_table([run for run, _ in members], protocol["name"])
     collapsed = [n for n in order if any(is_collapsed(entries[run.path]) for run in groups[n])]
@@ -193,14 +193,14 @@ def _row(name: str, entries: list[dict], metrics: Sequence[str]) -> dict:
         "seeds": len(entries),
         "dimension": entries[0]["protocol"].get("dimension"),
     }
-    for metric in metrics:
-        found = [entry["metrics"].get(metric) or {} for entry in entries]
+    for name in metrics:
+        found = [entry["metrics"].get(name) or {} for entry in entries]
         values = np.array([_number(value.get("value")) for value in found])
         if len(found) == 1:
             low, high = (_number(found[0].get(side)) for side in ("low", "high"))
         else:
-            low, high = mean_interval(values)
-        row |= {metric: values.mean(), f"{metric}/low": low, f"{metric}/high": high}
+            low, high = mean_interval(values, metric(name).bounds)
+        row |= {name: values.mean(), f"{name}/low": low, f"{name}/high": high}
     return row
 
 

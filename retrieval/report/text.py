@@ -1,18 +1,21 @@
 """The sections of a report as Markdown, CSV and LaTeX."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from retrieval.evaluation.metrics import TITLES
+from retrieval.evaluation.metrics import in_printed_scale, metric, scale_note
 from retrieval.report.sections import Section
 from retrieval.settings.schema import SELECTED_ON_TEST, selected_on
 
+INTERVALS = (
+    "In brackets: 95% interval, by bootstrap over classes for one run, of the mean over training "
+    "seeds (Student's t) for several."
+)
 NOTE = (
-    "Percent. In brackets: 95% interval, by bootstrap over classes for one run, of the mean over "
-    "training seeds (t) for several. Bold: best Recall@1, and every run not significantly worse "
-    "than it (p >= 0.05: paired bootstrap over classes, Holm's correction). Where a run has one "
-    "seed, the noise of training is not counted."
+    f"{INTERVALS} Bold: best Recall@1, and every run not significantly worse than it (p >= 0.05: "
+    "paired bootstrap over classes, Holm's correction). Where a run has one seed, the variation "
+    "between training seeds is not counted."
 )
 MARK = "†"
 PAIRS_TITLE = "Recall@1, pair by pair (points; wins / ties / losses over queries)"
@@ -32,13 +35,14 @@ def metrics_of(table: pd.DataFrame) -> list[str]:
     return [c for c in table if c not in ("name", "seeds", "dimension") and "/" not in c]
 
 
-def cell(row: dict, metric: str) -> str:
-    """Write a value with its interval, in percent."""
-    if pd.isna(row[metric]):
-        return "–"
-    low, high = row.get(f"{metric}/low"), row.get(f"{metric}/high")
-    text = f"{100 * row[metric]:.2f}"
-    return text if low is None or pd.isna(low) else f"{text} [{100 * low:.2f}, {100 * high:.2f}]"
+def cell(row: Mapping, name: str) -> str:
+    """Return the text of a metric's value in a row of a section's table, with its interval."""
+    return metric(name).format(row[name], row.get(f"{name}/low"), row.get(f"{name}/high"))
+
+
+def units(section: Section) -> str:
+    """Say on which scale a section's metrics are printed, in one sentence."""
+    return f"{scale_note(metrics_of(section.table))}."
 
 
 def _best(section: Section) -> set[str]:
@@ -61,14 +65,20 @@ def markdown_of(sections: Sequence[Section]) -> str:
     for section in sections:
         names = metrics_of(section.table)
         best, marked = _best(section), selected_on_test(section)
-        lines += ["", f"## {section.dataset}: {section.title}", "", f"{section.line}.", ""]
-        lines.append(_line(["Run", "Seeds", "d", *(TITLES.get(n, n) for n in names)]))
+        lines += [
+            "",
+            f"## {section.dataset}: {section.title}",
+            "",
+            f"{section.line}. {units(section)}",
+            "",
+        ]
+        lines.append(_line(["Run", "Seeds", "d", *(metric(n).title for n in names)]))
         lines.append(_line(["---"] * (3 + len(names))))
         for row in section.table.to_dict("records"):
             name = row["name"].replace("|", "\\|")
             name = f"**{name}**" if row["name"] in best else name
             name += f" {MARK}" if row["name"] in marked else ""
-            values = [cell(row, metric) for metric in names]
+            values = [cell(row, n) for n in names]
             lines.append(_line([name, row["seeds"], row.get("dimension", ""), *values]))
         lines += ["", f"{MARK} {SELECTED_ON_TEST}."] if marked else []
         lines += _published(section)
@@ -89,7 +99,7 @@ def _titled(title: str, head: "Sequence[str]", rows: list[list[str]]) -> list[st
 
 
 def published_rows(section: Section) -> list[list[str]]:
-    """Return the cells under PUBLISHED_HEAD, figures in percent.
+    """Return the cells under :data:`PUBLISHED_HEAD`.
 
     Args:
         section: Comparable runs.
@@ -99,9 +109,9 @@ def published_rows(section: Section) -> list[list[str]]:
     """
     rows = []
     for row in section.published.to_dict("records"):
-        figures = [cell(row, side) for side in ("measured", "published")]
-        how = row["changed"] or "as published"
-        rows.append([row["run"], row["recipe"], row["metric"], *figures, how])
+        one = metric(row["metric"])
+        figures = [one.title, one.format(row["measured"]), one.quote(row["published"])]
+        rows.append([row["run"], row["recipe"], *figures, row["changed"] or "as published"])
     return rows
 
 
@@ -120,9 +130,9 @@ def pair_rows(section: Section) -> list[list[str]]:
     Returns:
         One list of cells per pair.
     """
-    rows = []
+    rows, recall = [], metric("recall@1")
     for row in section.comparison.pairs.to_dict("records"):
-        span = f"{100 * row['difference']:+.2f} [{100 * row['low']:+.2f}, {100 * row['high']:+.2f}]"
+        span = recall.format_difference(row["difference"], row["low"], row["high"])
         counts = f"{row['wins']} / {row['ties']} / {row['losses']}"
         verdict = "yes" if row["significant"] else "no"
         rows.append([row["a"], row["b"], span, f"{row['p_holm']:.3f}", counts, verdict])
@@ -134,7 +144,11 @@ def _pairs(section: Section) -> list[str]:
 
 
 def csv_of(sections: Sequence[Section]) -> str:
-    """Write one long table: a row per run group and protocol, values in 0 to 1."""
+    """Write one long table: a row per run group and protocol.
+
+    Metrics are in the scale of the other formats, with six decimals; a column in percent says so in
+    its name.
+    """
     parts = []
     for section in sections:
         part = section.table.copy()
@@ -144,7 +158,8 @@ def csv_of(sections: Sequence[Section]) -> str:
         part["selected_on_test"] = part["name"].isin(selected_on_test(section))
         part["best"] = part["name"].isin(_best(section))
         parts.append(part)
-    return pd.concat(parts, ignore_index=True).to_csv(index=False, float_format="%.6f")
+    table = in_printed_scale(pd.concat(parts, ignore_index=True))
+    return table.to_csv(index=False, float_format="%.6f")
 
 
 def escape(text: object) -> str:
@@ -159,12 +174,12 @@ def latex_of(sections: Sequence[Section]) -> str:
         names = metrics_of(section.table)
         best, marked = _best(section), selected_on_test(section)
         note = rf" $^\dagger$ {escape(SELECTED_ON_TEST)}." if marked else ""
-        head = ["Run", "Seeds", "$d$", *(escape(TITLES.get(n, n)) for n in names)]
+        head = ["Run", "Seeds", "$d$", *(escape(metric(n).title) for n in names)]
         lines += [
             "",
             r"\begin{table}",
             rf"\caption{{{escape(section.dataset)}, {escape(section.title)}: "
-            rf"{escape(section.line)}. {escape(NOTE)}{note}}}",
+            rf"{escape(section.line)}. {escape(units(section))} {escape(NOTE)}{note}}}",
             rf"\begin{{tabular}}{{lr{'r' * (1 + len(names))}}}",
             r"\toprule",
             " & ".join(head) + r" \\",
@@ -174,7 +189,7 @@ def latex_of(sections: Sequence[Section]) -> str:
             name = escape(row["name"])
             name = rf"\textbf{{{name}}}" if row["name"] in best else name
             name += r"$^\dagger$" if row["name"] in marked else ""
-            values = [cell(row, metric).replace("–", "--") for metric in names]
+            values = [cell(row, n).replace("–", "--") for n in names]
             cells = [name, row["seeds"], row.get("dimension", ""), *values]
             lines.append(" & ".join(map(str, cells)) + r" \\")
         lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]

@@ -19,7 +19,7 @@ def write_report(
     Args:
         runs: Evaluated runs.
         folder: Where to; made if it is missing.
-        metrics: The columns; default: :func:`usual_metrics`.
+        metrics: The columns; default: those reported on the data set.
 
     Returns:
         What was written; :mod:`retrieval.report.writing` finds what draws a page from it.

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from retrieval.datasets import DATASETS
 from retrieval.errors import UserError, unknown_option
+from retrieval.evaluation.metrics import measured_in_training
 from retrieval.input_pipeline.test_time import parse_views
 from retrieval.losses import LOSSES, check_loss_options, get_loss, recommended_options
 from retrieval.models import BACKBONES, HEADS
@@ -132,7 +133,7 @@ def check_names(settings: TrainSettings) -> None:
     ):
         if given not in registry:
             raise unknown_option(what, given, registry)
-    check_choice("monitor", settings.monitor, in_training_metrics(settings.dataset))
+    check_choice("monitor", settings.monitor, measured_in_training(DATASETS[settings.dataset].ks))
     parse_views(settings.test_time)
     check_effect(settings)
     check_frozen(settings)
@@ -147,11 +148,6 @@ def check_names(settings: TrainSettings) -> None:
         memory = {"size": 1} if settings.memory_batches else None
         get_loss(settings.loss, cross_batch_memory=memory, **settings.loss_options)
         check_batch(settings)
-
-
-def in_training_metrics(dataset: str) -> tuple[str, ...]:
-    """Return what is measured in training; the K of Recall@K are those the field reports."""
-    return (*(f"recall@{k}" for k in DATASETS[dataset].ks), "map@r", "nmi")
 
 
 def check_batch(settings: TrainSettings) -> None:

@@ -13,12 +13,12 @@ from retrieval.datasets.catalog import Catalog
 from retrieval.embedding.embed import embed_features, embed_images
 from retrieval.embedding.network import build_network
 from retrieval.evaluation import evaluate
+from retrieval.evaluation.metrics import measured_in_training
 from retrieval.input_pipeline.pipeline import naming_unreadable_images
 from retrieval.losses import get_loss, recommended_options
 from retrieval.models.precision import mixed_precision
 from retrieval.projection import save_snapshot
 from retrieval.sampling import PKSampler
-from retrieval.settings.checks import in_training_metrics
 from retrieval.settings.resolve import memory_use
 from retrieval.settings.schema import TrainSettings
 from retrieval.training.callbacks import (
@@ -225,6 +225,6 @@ def in_training_evaluation(
         labels = data.held_out["label"].to_numpy()
         ks, distance = DATASETS[settings.dataset].ks, settings.distance
         result = evaluate(held_out, labels, None, ks, distance, k_neighbors=10, n_bootstrap=0)
-        return {name: result.metrics[name] for name in in_training_metrics(settings.dataset)}
+        return {name: result.metrics[name] for name in measured_in_training(ks)}
 
     return run

@@ -27,7 +27,7 @@ def test_one_command_makes_a_whole_run_and_refuses_to_replace_it(retrieval, phot
     code, out, _ = train(retrieval, *words)
     assert code == 0
     assert "folder/first" in out
-    assert "recall@1" in out
+    assert "R@1" in out
     before = (tmp_path / "runs/folder/first/metrics.json").read_bytes()
     found = one_line(train(retrieval, *words))
     assert "runs/folder/first exists; choose another --name or pass --overwrite" in found

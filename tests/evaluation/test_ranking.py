@@ -5,7 +5,8 @@ import pytest
 
 from retrieval.errors import UserError
 from retrieval.evaluation import evaluate
-from retrieval.evaluation.ranking import cmc, recall_at, score_ranks
+from retrieval.evaluation.metrics import score_ranks
+from retrieval.evaluation.ranking import cmc, recall_at
 
 QUIET = {"kmeans": "none", "n_bootstrap": 0}
 BEYOND = [6, 7, 8, 9]  # ranks of the positives outside of the five neighbors that are given

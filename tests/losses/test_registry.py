@@ -81,7 +81,11 @@ def test_unknown_names_say_which_are_valid():
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("hard_triplet", {"margin": "sotf"}, "margin = 'sotf': give a number of at least 0 or 'soft'"),
+        (
+            "hard_triplet",
+            {"margin": "sotf"},
+            "margin = 'sotf': give a number of at least 0 or 'soft'",
+        ),
         ("hard_triplet", {"margin": True}, "margin = True"),
         ("hard_triplet", {"distance": "l2"}, "distance = 'l2': choose one of euclidean"),
         ("hard_triplet", {"positives": "easy"}, "positives = 'easy': choose one of hardest, easi"),

@@ -40,13 +40,13 @@ def test_every_departure_is_named(changes, options, found):
 
 def test_the_line_has_the_figures_their_protocol_and_the_departures():
     run = made_by("inshop/semi_hard_triplet")
-    line = "birds/a: published R@1 87.43, R@4 95.42, NMI 90.20 (leave-one-out)"
+    line = "birds/a: published R@1 87.43, R@4 95.42, NMI 0.902 (leave-one-out)"
     assert published_line(run) == line
     run = made_by("inshop/semi_hard_triplet", {"steps": 7}, {"stand_in": True})
     why = "not comparable: stand-in data; settings changed (steps 7)"
     assert published_line(run) == f"{line}; {why}"
     run = made_by("sop/resnet50_proxy_anchor")
-    assert published_line(run) == "birds/a: published R@1 78.00 (like experiment, leave-one-out)"
+    assert published_line(run) == "birds/a: published R@1 78.0 (like experiment, leave-one-out)"
 
 
 def test_what_has_no_published_figures_still_says_that_its_data_is_a_stand_in():

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from retrieval.errors import UserError
-from retrieval.report.sections import group_runs, make_report, usual_metrics
+from retrieval.report.sections import group_runs, make_report, reported_metrics
 from retrieval.report.text import escape, published_rows
 from retrieval.report.writing import page_writer, write_report
 from retrieval.runs.importing import import_run
@@ -119,7 +119,7 @@ def test_files(runs, tmp_path):
     assert len(table) == sum(len(s.table) for s in sections) == 4
     row = table.set_index("name").loc["good"]
     expected = next(s for s in sections if "good" in s.groups).table.set_index("name").loc["good"]
-    assert row["recall@1"] == pytest.approx(expected["recall@1"], abs=1e-6)
+    assert row["recall@1 (%)"] == pytest.approx(100 * expected["recall@1"], abs=1e-6)
     assert row["best"]
     latex = (tmp_path / "out" / "report.tex").read_text()
     assert r"bad\_50\%|run & 1 & 16 &" in latex
@@ -138,11 +138,11 @@ def test_latex_text_is_escaped_once():
 
 
 def test_the_columns_are_the_k_that_the_field_reports_on_the_data_set():
-    assert usual_metrics("sop")[:4] == ("recall@1", "recall@10", "recall@100", "recall@1000")
+    assert reported_metrics("sop")[:4] == ("recall@1", "recall@10", "recall@100", "recall@1000")
     official = tuple(f"recall@{k}" for k in (1, 10, 20, 30, 40, 50))
-    assert usual_metrics("inshop")[:6] == official
+    assert reported_metrics("inshop")[:6] == official
     for dataset in ("cub200", "cars196", "imported"):
-        assert usual_metrics(dataset)[:4] == ("recall@1", "recall@2", "recall@4", "recall@8")
+        assert reported_metrics(dataset)[:4] == ("recall@1", "recall@2", "recall@4", "recall@8")
 
 
 def test_a_stand_in_is_called_one_above_its_table(tmp_path):
@@ -202,9 +202,9 @@ def test_published_figures_stand_beside_measured_ones(tmp_path):
 
 def test_a_figure_published_under_another_protocol_has_a_dash_beside_it():
     why = "not comparable: published under leave-one-out"
-    row = {"run": "a", "recipe": "inshop/npairs_loss", "metric": "R@1", "measured": np.nan}
+    row = {"run": "a", "recipe": "inshop/npairs_loss", "metric": "recall@1", "measured": np.nan}
     table = pd.DataFrame([row | {"published": 0.9, "changed": why}])
-    cells = ["a", "inshop/npairs_loss", "R@1", "–", "90.00", why]
+    cells = ["a", "inshop/npairs_loss", "R@1", "–", "90.0", why]
     assert published_rows(SimpleNamespace(published=table)) == [cells]
 
 

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from retrieval.report.published import published_table
 from retrieval.runs.run import Run
 from tests.workbench.small import neighbors
 from workbench.analysis import naming, tables
@@ -21,7 +22,7 @@ def test_seeds_of_a_loss_share_a_row(runs):
     assert len(results) == 4
     assert table["group"].tolist()[0] == "semi_hard_triplet"
     row = table.set_index("group").loc["contrastive_loss"]
-    values = [tables.metric(run, "query_gallery", "recall@1") for run in runs[:2]]
+    values = [tables.metric_value(run, "query_gallery", "recall@1") for run in runs[:2]]
     assert row["seeds"] == [0, 1]
     assert row["recall@1"] == pytest.approx(np.mean(values))
     assert row["recall@1/sd"] == pytest.approx(np.std(values, ddof=1))
@@ -81,18 +82,20 @@ def test_watching_a_run_sets_it_apart_only_if_it_chose_the_network(make_run):
 
 def test_published_figures_stand_beside_measured_ones(make_run):
     run = make_run("one")
-    assert tables.published_table([run], "leave_one_out").empty
+    assert published_table([run], "leave_one_out").empty
     run.config["settings"] |= {"recipe": "cub200/semi_hard_triplet", "scaled": True}
-    table = tables.published_table([run], "leave_one_out").set_index("metric")
-    assert table.loc["R@1", "published"] == pytest.approx(0.4903)
-    assert table.loc["R@1", "measured"] == tables.metric(run, "leave_one_out", "recall@1")
-    assert table.loc["NMI", "published"] == pytest.approx(0.587)
+    table = published_table([run], "leave_one_out").set_index("metric")
+    assert table.loc["recall@1", "published"] == pytest.approx(0.4903)
+    assert table.loc["recall@1", "measured"] == tables.metric_value(
+        run, "leave_one_out", "recall@1"
+    )
+    assert table.loc["nmi", "published"] == pytest.approx(0.587)
     (why,) = set(table["changed"])
     assert why.startswith("not comparable: settings changed (")
     run.config["settings"]["scaled"] = False
-    assert set(tables.published_table([run], "leave_one_out")["changed"]) == {""}
+    assert set(published_table([run], "leave_one_out")["changed"]) == {""}
     run.config["settings"]["recipe"] = "cub200/gone"
-    assert tables.published_table([run], "leave_one_out").empty
+    assert published_table([run], "leave_one_out").empty
 
 
 @pytest.mark.parametrize(
@@ -109,7 +112,7 @@ def test_figures_that_cannot_be_compared_say_why(make_run, recipe, options, prot
     run = make_run("one")
     run.config["settings"] |= {"recipe": recipe, "scaled": False}
     run.config["dataset"]["options"] = options
-    table = tables.published_table([run], protocol)
+    table = published_table([run], protocol)
     assert len(table)
     assert table["published"].notna().all()
     assert table["measured"].isna().all() == ("published under" in why)
@@ -133,4 +136,6 @@ def test_the_curve_meets_the_stored_recalls(runs):
     for run in runs:
         curve = tables.recall_curve(run.neighbors()).set_index("k")["recall"]
         for k in (1, 2, 4, 8):
-            assert curve[k] == pytest.approx(tables.metric(run, "query_gallery", f"recall@{k}"))
+            assert curve[k] == pytest.approx(
+                tables.metric_value(run, "query_gallery", f"recall@{k}")
+            )

@@ -3,22 +3,21 @@
 import numpy as np
 import pandas as pd
 
-from retrieval.evaluation.metrics import TITLES
 from retrieval.evaluation.significance import Comparison
 from retrieval.report.published import published_table
-from retrieval.report.sections import usual_metrics
+from retrieval.report.sections import reported_metrics
 from retrieval.runs.run import Neighbors, Run
 from workbench.analysis.naming import group_titles, loss_of, seed_of
 from workbench.analysis.repeats import repeated
 
 __all__ = [
-    "TITLES", "loss_table", "metric", "metrics_of", "no_positive_rule",
-    "percent", "published_table", "recall_curve",
+    "loss_table", "metric_value", "metrics_of", "no_positive_rule",
+    "published_table", "recall_curve",
     "results_table", "run_order", "scored_queries", "with_intervals",
 ]  # fmt: skip
 
 
-def metric(run: Run, protocol: str, name: str) -> float:
+def metric_value(run: Run, protocol: str, name: str) -> float:
     """Return one metric's value in 0..1, NaN if the run lacks it."""
     for entry in run.metrics["results"]:
         if entry["protocol"]["name"] == protocol:
@@ -34,7 +33,7 @@ def _number(value: float | None) -> float:
 def run_order(runs: list[Run], protocol: str) -> list[Run]:
     """Sort runs by Recall@1 under a protocol, best first; those without it last."""
     return sorted(
-        runs, key=lambda run: (-np.nan_to_num(metric(run, protocol, "recall@1")), run.name)
+        runs, key=lambda run: (-np.nan_to_num(metric_value(run, protocol, "recall@1")), run.name)
     )
 
 
@@ -103,7 +102,7 @@ def _result(run: Run, entry: dict) -> dict:
         "n_gallery": entry.get("n_gallery"),
         "n_classes": entry.get("n_classes"),
     }
-    for name in usual_metrics(run.dataset):
+    for name in reported_metrics(run.dataset):
         value = entry["metrics"].get(name) or {}
         row[name] = _number(value.get("value"))
         row[f"{name}/low"] = _number(value.get("low"))
@@ -182,8 +181,3 @@ def with_intervals(table: pd.DataFrame, compared: Comparison | None) -> pd.DataF
         known = table["group"].map(summary[side])
         table[f"recall@1/{side}"] = known.fillna(table[f"recall@1/{side}"])
     return table
-
-
-def percent(value: float, digits: int = 1) -> str:
-    """Format a share as a percentage, or a dash."""
-    return "–" if value is None or np.isnan(value) else f"{100 * value:.{digits}f}"

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 import plotly.graph_objects as go
 
+from retrieval.evaluation.metrics import metric
 from workbench.figures.palette import colors_of
 from workbench.figures.style import as_text, short_names, styled, whole_ticks
 
@@ -83,7 +84,9 @@ def training_curves(
         if column not in history:
             continue
         part, group = history.dropna(subset=[column]), groups[name]
-        values = _relative(part[column]) if column == "loss" else 100 * part[column]
+        values = (
+            _relative(part[column]) if column == "loss" else metric(column).scale * part[column]
+        )
         figure.add_scatter(
             x=part["step"].loc[values.index],
             y=values,
@@ -105,8 +108,9 @@ def training_curves(
 def _training_axis(column: str, measured_on: str) -> dict:
     if column == "loss":
         return {"title": "loss / loss at the start", "rangemode": "tozero"}
-    what = "R@1 during training" if column == "recall@1" else column
-    return {"title": "<br>".join(filter(None, (f"{what}, %", measured_on)))}
+    shown = metric(column)
+    what = f"{shown.title} during training" + (", %" if shown.is_percent else "")
+    return {"title": "<br>".join(filter(None, (what, measured_on)))}
 
 
 def _relative(loss: pd.Series) -> pd.Series:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from retrieval.evaluation.metrics import metric as metric_of
 from workbench.figures.palette import HIT, NEUTRAL, RUN_A, RUN_B, colors_of
 from workbench.figures.style import GRID, QUIET, as_text, short_names, styled
 
@@ -14,15 +15,13 @@ def loss_intervals(
     table: pd.DataFrame,
     metric: str = "recall@1",
     *,
-    title: str = "R@1",
     colors: Mapping[str, str] | None = None,
 ) -> go.Figure:
     """Draw one metric of every loss as a point with its 95% interval, best at the top.
 
     Args:
         table: Columns ``group``, the metric in 0..1 and ``<metric>/low``, ``<metric>/high``.
-        metric: Column.
-        title: Name of the metric on the axis.
+        metric: Column. Defaults to Recall@1.
         colors: Group -> color; default: see :func:`workbench.figures.palette.colors_of`.
 
     Returns:
@@ -30,28 +29,30 @@ def loss_intervals(
     """
     names = list(table["group"])
     colors = colors or colors_of(names)
-    value = 100 * table[metric]
+    shown = metric_of(metric)
+    unit = " %" if shown.is_percent else ""
+    value = shown.scale * table[metric]
     figure = go.Figure(
         go.Scatter(
             x=value,
             y=list(range(len(names))),
             mode="markers+text",
-            text=[f"{v:.1f}" for v in value],
+            text=[shown.format(v) for v in table[metric]],
             textposition="top center",
             cliponaxis=False,
             marker={"size": 10, "color": [colors[name] for name in names]},
             error_x={
-                "array": 100 * table[f"{metric}/high"] - value,
-                "arrayminus": value - 100 * table[f"{metric}/low"],
+                "array": shown.scale * table[f"{metric}/high"] - value,
+                "arrayminus": value - shown.scale * table[f"{metric}/low"],
                 "color": NEUTRAL,
                 "thickness": 1.4,
                 "width": 4,
             },
             hovertext=[as_text(name, 80) for name in names],
-            hovertemplate="%{hovertext}: %{x:.1f} %<extra></extra>",
+            hovertemplate=f"%{{hovertext}}: %{{x:.{shown.digits}f}}{unit}<extra></extra>",
         )
     )
-    figure.update_xaxes(title=f"{title}, % (95% interval)")
+    figure.update_xaxes(title=f"{shown.title}{',' * bool(unit)}{unit} (95% interval)")
     figure.update_yaxes(
         range=[len(names) - 0.5, -0.7],  # best at the top, with room for its value
         tickvals=list(range(len(names))),

@@ -10,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from retrieval.evaluation.metrics import in_printed_scale
 from retrieval.runs.run import Run
 from workbench.analysis.naming import seed_of
 from workbench.figures.style import CONFIG
@@ -133,7 +134,9 @@ def export_menu(
             _button(
                 f"{title} (CSV)",
                 f"{name}-{_slug(title)}.csv",
-                lambda f=make, t=title: table_csv(_described(f(), chosen, about, t in unscored)),
+                lambda f=make, t=title: table_csv(
+                    _described(in_printed_scale(f()), chosen, about, t in unscored)
+                ),
             )
         for title, make in (figures or {}).items():
             _button(

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from retrieval.evaluation.metrics import metric
 from retrieval.runs.run import Run
 from workbench import figures
 from workbench.analysis import failures, oddities
-from workbench.analysis.tables import percent
 from workbench.components import inline_gallery
 from workbench.components.inline_gallery import Gallery
 
@@ -117,8 +117,8 @@ def hardest_classes(run: Run, protocol: str | None = None, count: int = 10) -> p
             "class": worst["label"].map(_class_names(run)),
             "queries": worst["queries"],
             "R@1": [
-                f"{percent(p)} [{percent(low)}, {percent(high)}]"
-                for p, low, high in zip(worst["recall"], worst["low"], worst["high"], strict=True)
+                metric("recall@1").format(*values)
+                for values in zip(worst["recall"], worst["low"], worst["high"], strict=True)
             ],
         }
     ).set_index("class")

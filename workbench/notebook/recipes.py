@@ -2,15 +2,14 @@
 
 import pandas as pd
 
-from retrieval.evaluation.metrics import TITLES
+from retrieval.evaluation.metrics import Metric, metric, summarized
 from retrieval.report.published import published_notes, published_table
 from retrieval.runs.run import Run
 from retrieval.settings.recipes import load_recipe, recipe_names
-from workbench.analysis.tables import percent
 
 
 def published_recipes(dataset: str) -> pd.DataFrame:
-    """List the recipes of a data set with their published results, in percent.
+    """List the recipes of a data set with their published results.
 
     Args:
         dataset: Name of the data set.
@@ -26,10 +25,7 @@ def published_recipes(dataset: str) -> pd.DataFrame:
         recipe = load_recipe(name)
         settings = recipe.train_settings()
         batch = f"{settings.classes_per_batch} x {settings.samples_per_class}"
-        figures = {
-            TITLES[m]: percent(recipe.published.get(m, float("nan")))
-            for m in ("recall@1", "recall@4", "nmi")
-        }
+        figures = {metric(m).title: metric(m).quote(recipe.published.get(m)) for m in summarized()}
         rows.append(
             {
                 "recipe": name,
@@ -47,7 +43,7 @@ def published_recipes(dataset: str) -> pd.DataFrame:
 
 
 def published_results(runs: dict[str, Run], protocol: str = "leave_one_out") -> pd.DataFrame:
-    """Compare measured with published results, in percent.
+    """Compare measured with published results.
 
     Args:
         runs: Title -> run made from a recipe.
@@ -61,8 +57,10 @@ def published_results(runs: dict[str, Run], protocol: str = "leave_one_out") -> 
     """
     table = published_table(list(runs.values()), protocol)
     notes, changed = published_notes(table), table.pop("changed")
-    for column in ("measured", "published"):
-        table[column] = [percent(value) for value in table[column].astype(float)]
+    metrics = [metric(name) for name in table["metric"]]
+    table["metric"] = [one.title for one in metrics]
+    for column, write in (("measured", Metric.format), ("published", Metric.quote)):
+        table[column] = [write(one, v) for one, v in zip(metrics, table[column], strict=True)]
     table["settings"] = [why or "as published" for why in changed]
     table["note"] = [notes.get(recipe, "") for recipe in table["recipe"]]
     return table.set_index(["run", "metric"])

@@ -4,18 +4,16 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from retrieval.evaluation.metrics import TITLES
+from retrieval.evaluation.metrics import metric, scale_note, summarized
 from retrieval.evaluation.significance import Comparison, compare
 from retrieval.runs.run import Run
 from workbench import figures
 from workbench.analysis.significance import both_ways, rank_one_hits
-from workbench.analysis.tables import percent, recall_curve
-
-SHOWN = ("recall@1", "recall@4", "map@r", "nmi")
+from workbench.analysis.tables import recall_curve
 
 
 def results_table(runs: dict[str, Run], protocol: str | None = None) -> pd.DataFrame:
-    """Tabulate metrics in percent, each with its 95% interval (bootstrap over classes).
+    """Tabulate the main metrics, each with its 95% interval (bootstrap over classes).
 
     Prints the protocol and the number of queries, classes and gallery items.
 
@@ -29,25 +27,22 @@ def results_table(runs: dict[str, Run], protocol: str | None = None) -> pd.DataF
     found = {title: run.result(protocol) for title, run in runs.items()}
     rows = {}
     for title, result in found.items():
-        rows[title] = {TITLES[m]: _with_interval(result["metrics"].get(m)) for m in SHOWN}
+        rows[title] = {metric(m).title: _text(result["metrics"], m) for m in summarized()}
     order = sorted(found, key=lambda t: -found[t]["metrics"]["recall@1"]["value"])
     first = next(iter(found.values()))
     distances = sorted({result["protocol"]["distance"] for result in found.values()})
     print(
         f"{first['protocol']['title']}, {' and '.join(distances)} distance: "
         f"{first['n_queries']:,} queries of {first['n_classes']:,} classes, "
-        f"{first['n_gallery']:,} gallery items; %, with 95% intervals"
+        f"{first['n_gallery']:,} gallery items. "
+        f"{scale_note(summarized())}; with 95% intervals"
     )
     return pd.DataFrame(rows).T.loc[order].rename_axis("run")
 
 
-def _with_interval(metric: dict | None) -> str:
-    if not metric:
-        return "–"
-    text = percent(metric["value"])
-    if metric.get("low") is None:
-        return text
-    return f"{text} [{percent(metric['low'])}, {percent(metric['high'])}]"
+def _text(metrics: dict, name: str) -> str:
+    found = metrics.get(name) or {}
+    return metric(name).format(found.get("value"), found.get("low"), found.get("high"))
 
 
 def best_run(runs: dict[str, Run], protocol: str | None = None) -> str:
@@ -88,7 +83,9 @@ def recall_at(runs: dict[str, Run], ks: tuple[int, ...]) -> pd.DataFrame:
     for title, run in runs.items():
         ranks = run.neighbors().first_hit
         ranks = ranks[ranks > 0]
-        rows[title] = {f"R@{k}": f"{100 * (ranks <= k).mean():.1f}" for k in ks}
+        rows[title] = {
+            (recall := metric(f"recall@{k}")).title: recall.format((ranks <= k).mean()) for k in ks
+        }
     return pd.DataFrame(rows).T
 
 
@@ -127,10 +124,8 @@ def comparison_summary(comparison: Comparison) -> pd.DataFrame:
         {
             "run": summary["name"],
             "R@1, %": [
-                f"{100 * mean:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
-                for mean, low, high in zip(
-                    summary["mean"], summary["low"], summary["high"], strict=True
-                )
+                metric("recall@1").format(*values)
+                for values in zip(summary["mean"], summary["low"], summary["high"], strict=True)
             ],
             "seeds": summary["seeds"],
             "significantly worse than the best": np.where(summary["best_group"], "no", "yes"),
@@ -153,10 +148,8 @@ def paired_tests(comparison: Comparison) -> pd.DataFrame:
             "better": pairs["a"],
             "worse": pairs["b"],
             "R@1 difference": [
-                f"{100 * d:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
-                for d, low, high in zip(
-                    pairs["difference"], pairs["low"], pairs["high"], strict=True
-                )
+                metric("recall@1").format_difference(*values)
+                for values in zip(pairs["difference"], pairs["low"], pairs["high"], strict=True)
             ],
             "p (Holm)": [f"{p:.3f}" if p >= 0.0005 else "< 0.001" for p in pairs["p_holm"]],
             "significant": pairs["significant"].map({True: "yes", False: "no"}),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from retrieval.evaluation.ranking import score_ranks
+from retrieval.evaluation.metrics import score_ranks
 from retrieval.evaluation.search import distances, kernels
 from retrieval.evaluation.search.distances import Rows
 from retrieval.evaluation.search.kernels import cityblock_tile

@@ -134,7 +134,7 @@ class Ranking:
         first_hit: int32, (q,), 1-based rank of the nearest positive; 0 if there is none.
         first_hit_item: int32, (q,), its item row; -1 if there is none.
         scores: Per-query metrics from the ranks, float64 (q,), see
-            :func:`retrieval.evaluation.ranking.score_ranks`; NaN without a positive.
+            :func:`retrieval.evaluation.metrics.score_ranks`; NaN without a positive.
     """
 
     queries: np.ndarray

@@ -4,8 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from retrieval.evaluation.metrics import score_ranks
 from retrieval.evaluation.protocol import Sides
-from retrieval.evaluation.ranking import score_ranks
 from retrieval.evaluation.search.plan import Ranking, Search
 
 

@@ -4,6 +4,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from retrieval.evaluation.metrics import metric
 from retrieval.evaluation.significance import Comparison
 from retrieval.runs.run import Run
 from workbench import figures
@@ -127,13 +128,15 @@ def _verdict(chosen: Selection, result: comparison.Comparison, found: Comparison
     real = "may be chance" if pair["verdict"] == "tie" else "significant" + one_seed([1, 1])
     if not result.wins + result.losses:
         real = "no query differs"
+    recall = metric("recall@1")
+    low, high = (recall.format_difference(pair[side]) for side in ("low", "high"))
     dot_a, dot_b = (f'<span style="color:{c}">●</span>' for c in pair_colors(chosen))
     with st.container(key="verdict"):
         st.markdown(
-            f"{dot_a} **A** {plain(chosen.a.name)} {100 * a:.1f} %{_seed(chosen.a)}  ·  "
-            f"{dot_b} **B** {plain(chosen.b.name)} {100 * b:.1f} %{_seed(chosen.b)}  ·  "
-            f"R@1 differs by **{100 * (a - b):+.1f} points** (95% {100 * pair['low']:+.1f} to "
-            f"{100 * pair['high']:+.1f}: {real}) over the same {n:,} queries",
+            f"{dot_a} **A** {plain(chosen.a.name)} {recall.format(a)} %{_seed(chosen.a)}  ·  "
+            f"{dot_b} **B** {plain(chosen.b.name)} {recall.format(b)} %{_seed(chosen.b)}  ·  "
+            f"R@1 differs by **{recall.format_difference(a - b)} points** (95% {low} to {high}: "
+            f"{real}) over the same {n:,} queries",
             unsafe_allow_html=True,
         )
     line = confounds_line({chosen.a.name: [chosen.a], chosen.b.name: [chosen.b]})
@@ -144,7 +147,7 @@ def _verdict(chosen: Selection, result: comparison.Comparison, found: Comparison
         config=CONFIG | {"displayModeBar": False},
         key="bar",
         alt=f"{result.wins} queries only A answers, {result.losses} only B; R@1 differs by "
-        f"{100 * pair['low']:+.1f} to {100 * pair['high']:+.1f} points",
+        f"{low} to {high} points",
     )
     st.caption(
         f"{found.n_queries:,} queries of {found.n_classes:,} classes. Paired bootstrap over "

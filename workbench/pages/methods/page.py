@@ -7,6 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from retrieval.evaluation.metrics import METRICS
 from retrieval.runs.run import Run
 from workbench import figures
 from workbench.analysis.protocol import facts_in_words, lacks_nmi_interval
@@ -22,16 +23,7 @@ from workbench.session import url as address
 from workbench.session.navigation import open_query
 from workbench.session.selection import Selection, selection
 
-DEFINITIONS = {
-    "Recall@K": "Share of queries with at least one item of their class among the K nearest "
-    "gallery items. The query itself is left out by its index, so a duplicate image still counts.",
-    "R-Precision": "For a query with R items of its class in the gallery: the share of these among "
-    "the R nearest; then the mean over queries.",
-    "MAP@R": r"$\frac{1}{R}\sum_{i=1}^{R} P(i)\,\mathrm{rel}(i)$, with $P(i)$ the precision among "
-    r"the first $i$ and $\mathrm{rel}(i)$ 1 if the $i$-th is right, else 0; then the mean over "
-    "queries (Musgrave 2020).",
-    "NMI": r"$2\,I(C; Y) / (H(C) + H(Y))$ between k-means clusters $C$, as many as classes, and "
-    "classes $Y$. It depends on how k-means starts, so the protocol names the start.",
+DEFINITIONS = {  # of metrics, see ``METRICS``
     "95% interval": "Bootstrap over classes: whole classes are drawn with replacement, because "
     "queries of one class are not independent.",
     "Significance": "Paired bootstrap over classes: every run sees the same resamples. A p-value "
@@ -71,7 +63,9 @@ def methods_page() -> None:
             _protocols(chosen)
     if definitions.open:
         with definitions:
-            rows = "\n".join(f"| **{name}** | {text} |" for name, text in DEFINITIONS.items())
+            metrics = {m.long_title: m.definition for m in METRICS.values() if m.in_report}
+            terms = (metrics | DEFINITIONS).items()
+            rows = "\n".join(f"| **{name}** | {text} |" for name, text in terms)
             st.markdown(f"| Term | Definition |\n|---|---|\n{rows}")
     if runs.open:
         with runs:

@@ -3,10 +3,10 @@
 import pandas as pd
 import streamlit as st
 
+from retrieval.evaluation.metrics import metric
 from retrieval.runs.run import Run
 from workbench.analysis.confounds import confounds_line
 from workbench.analysis.naming import UNTRAINED
-from workbench.analysis.tables import percent
 from workbench.layout.theme import plain
 from workbench.pages.overview.evidence import one_seed
 from workbench.session.navigation import jump
@@ -29,9 +29,12 @@ def headline(table: pd.DataFrame, pairs: pd.DataFrame, runs: list[Run]) -> None:
     note = f"This holds{reach}: another seed may change it." if reach and "badge" in title else None
     columns[0].metric(title, str(best["group"]), help=note)
     columns[0].caption(f"{_run_name(best)}{_seeds(best)}, {int(best['n_queries']):,} queries")
-    columns[1].metric("R@1", percent(best["recall@1"]) + " %")
-    low, high = percent(best["recall@1/low"]), percent(best["recall@1/high"])
-    columns[1].caption(f"95% interval {low} to {high}; MAP@R {percent(best['map@r'])} %")
+    recall, map_at_r = metric("recall@1"), metric("map@r")
+    columns[1].metric(recall.title, recall.format(best["recall@1"]) + " %")
+    low, high = (recall.format(best[f"recall@1/{side}"]) for side in ("low", "high"))
+    columns[1].caption(
+        f"95% interval {low} to {high}; {map_at_r.title} {map_at_r.format(best['map@r'])} %"
+    )
     if len(trained) > 1:
         second = trained.iloc[1]
         columns[2].metric("Ahead of the next loss", _points(best, second))
@@ -66,16 +69,17 @@ def best_title(pairs: pd.DataFrame, trained: pd.DataFrame) -> str:
 
 
 def _points(a: pd.Series, b: pd.Series) -> str:
-    return f"{100 * (a['recall@1'] - b['recall@1']):+.1f} points"
+    return metric("recall@1").format_difference(a["recall@1"] - b["recall@1"]) + " points"
 
 
 def _interval(pairs: pd.DataFrame, a: pd.Series, b: pd.Series) -> str:
-    pair = _pair(pairs, a, b)
+    pair, recall = _pair(pairs, a, b), metric("recall@1")
     if pair is None:
-        return f"{percent(b['recall@1'])} %"
+        return f"{recall.format(b['recall@1'])} %"
     reach = one_seed([len(row["runs"]) for row in (a, b) if row["loss"] != UNTRAINED])
     verdict = "may be chance" if pair["verdict"] == "tie" else f"significant{reach}"
-    return f"95% {100 * pair['low']:+.1f} to {100 * pair['high']:+.1f}: {verdict}"
+    low, high = (recall.format_difference(pair[side]) for side in ("low", "high"))
+    return f"95% {low} to {high}: {verdict}"
 
 
 def _pair(pairs: pd.DataFrame, a: pd.Series, b: pd.Series) -> pd.Series | None:

@@ -6,16 +6,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from retrieval.evaluation.metrics import TITLES
+from retrieval.evaluation.metrics import metric, scale_note
 from retrieval.report.published import published_table
 from retrieval.runs.run import Run
-from workbench.analysis.tables import metrics_of, percent
+from workbench.analysis.tables import metrics_of
 from workbench.components import sortable_table
 
-CAPTION = (
-    "Percent (NMI 0 to 1) ± half of the 95% interval, from a bootstrap over classes; seeds are "
-    "averaged."
-)
+CAPTION = "{}; ± half of the 95% interval, from a bootstrap over classes; seeds are averaged."
 BOLD = "Bold: the highest, significantly so or not."
 NO_NMI_INTERVAL = (
     "NMI without ±: evaluated before there was an interval of it, or without a bootstrap; "
@@ -31,12 +28,8 @@ def metrics_table(table: pd.DataFrame, colors: Mapping[str, str], *, key: str = 
         colors: Of each ``group``.
         key: Key of the table on its page.
     """
-    names = metrics_of(table)
-    best = table[names].max() if len(table) > 1 else pd.Series(np.nan, names)
-    rows = [_row(row, names, best, colors[row["group"]]) for _, row in table.iterrows()]
-    alt = "Metrics of every loss, best Recall@1 first"
-    sortable_table({"alt": alt, "columns": _columns(names), "rows": rows}, key=key)
-    notes = [CAPTION]
+    sortable_table(losses_table(table, colors), key=key)
+    notes = [CAPTION.format(scale_note(metrics_of(table)))]
     if len(table) > 1:
         notes.append(BOLD)
     if _lacks_nmi_interval(table):
@@ -44,8 +37,25 @@ def metrics_table(table: pd.DataFrame, colors: Mapping[str, str], *, key: str = 
     st.caption(" ".join(notes))
 
 
+def losses_table(table: pd.DataFrame, colors: Mapping[str, str]) -> dict:
+    """Return what the sortable table shows: see :func:`metrics_table`.
+
+    Args:
+        table: See :func:`workbench.analysis.tables.loss_table`.
+        colors: Of each ``group``.
+
+    Returns:
+        ``alt``, ``columns`` and ``rows`` of cells.
+    """
+    names = metrics_of(table)
+    best = table[names].max() if len(table) > 1 else pd.Series(np.nan, names)
+    rows = [_row(row, names, best, colors[row["group"]]) for _, row in table.iterrows()]
+    alt = "Metrics of every loss, best Recall@1 first"
+    return {"alt": alt, "columns": _columns(names), "rows": rows}
+
+
 def _columns(names: list[str]) -> list[dict]:
-    figures = [{"title": TITLES[name], "number": True} for name in names]
+    figures = [{"title": metric(name).title, "number": True} for name in names]
     return [{"title": "Loss"}, *figures, {"title": "Seeds"}, {"title": "Queries", "number": True}]
 
 
@@ -69,8 +79,8 @@ def _cell(row: pd.Series, name: str) -> dict:
     value, half = row[name], (row[f"{name}/high"] - row[f"{name}/low"]) / 2
     if pd.isna(value):
         return {"text": "–", "value": None}
-    cell = {"text": _figure(TITLES[name], value), "value": float(value)}
-    return cell if pd.isna(half) else cell | {"spread": _figure(TITLES[name], half)}
+    cell = {"text": metric(name).format(value), "value": float(value)}
+    return cell if pd.isna(half) else cell | {"spread": metric(name).format(half)}
 
 
 def _lacks_nmi_interval(table: pd.DataFrame) -> bool:
@@ -89,14 +99,12 @@ def published_figures(runs: list[Run], protocol: str, *, key: str = "published")
     if table.empty:
         return
     st.markdown("**Beside the published figures**")
+    metrics = [metric(name) for name in table["metric"]]
     shown = table.assign(
-        measured=[_figure(m, v) for m, v in zip(table["metric"], table["measured"], strict=True)],
-        published=[_figure(m, v) for m, v in zip(table["metric"], table["published"], strict=True)],
+        metric=[m.title for m in metrics],
+        measured=[m.format(v) for m, v in zip(metrics, table["measured"], strict=True)],
+        published=[m.quote(v) for m, v in zip(metrics, table["published"], strict=True)],
         changed=table["changed"].replace("", "as published"),
     )
     shown.columns = ["Run", "Recipe", "Metric", "Measured", "Published", "Note"]
     st.dataframe(shown, hide_index=True, key=key)
-
-
-def _figure(metric: str, value: float) -> str:
-    return f"{value:.3f}" if metric == TITLES["nmi"] and not np.isnan(value) else percent(value)

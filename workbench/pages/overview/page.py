@@ -6,6 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from retrieval.evaluation.metrics import metric
 from retrieval.evaluation.significance import Comparison
 from retrieval.report.sections import make_report
 from workbench import figures
@@ -14,7 +15,6 @@ from workbench.analysis.significance import both_ways
 from workbench.analysis.tables import (
     loss_table,
     no_positive_rule,
-    percent,
     recall_curve,
     results_table,
     with_intervals,
@@ -155,7 +155,8 @@ def _recall(table: pd.DataFrame, drawn: dict[str, go.Figure]) -> None:
     left, right = st.container(key="recall").columns([5, 6], gap="large")
     with left:
         st.markdown("**Recall@1 with 95% intervals**")
-        values = (f"{row['group']} {percent(row['recall@1'])} %" for _, row in table.iterrows())
+        shares = zip(table["group"], table["recall@1"], strict=True)
+        values = (f"{group} {metric('recall@1').format(value)} %" for group, value in shares)
         st.plotly_chart(
             drawn["Recall at 1"],
             config=CONFIG,

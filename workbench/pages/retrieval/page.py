@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from retrieval.evaluation.metrics import metric
 from workbench.analysis.failures import query_table
-from workbench.analysis.tables import metric, percent
+from workbench.analysis.tables import metric_value
 from workbench.components import image_cards
 from workbench.components.gallery import (
     first_hit_cards,
@@ -163,18 +164,18 @@ def _every_run(chosen: Selection, row: int) -> None:
         return
     st.subheader("The same query under every run", anchor=False)
     colors = run_colors(chosen.runs)
-    lines = []
+    lines, recall = [], metric("recall@1")
     for run in runs:
         found = answer(run, chosen.protocol, row, STRIP)
         cards = result_cards(run, row, found.ids, found.similarities)
         first = (found.first_hit_item, found.first_hit, found.first_hit_similarity)
-        r1 = percent(metric(run, chosen.protocol, "recall@1"))
+        r1 = recall.format(metric_value(run, chosen.protocol, "recall@1"))
         lines.append(
             {
                 "title": run.name,
                 "color": colors[run.name],
                 "mark": "hit" if found.first_hit == 1 else "miss",
-                "detail": f"{rank_sentence(found.first_hit)}  ·  R@1 of the run {r1} %",
+                "detail": f"{rank_sentence(found.first_hit)}  ·  {recall.title} of the run {r1} %",
                 "cards": cards + first_hit_cards(run, *first, len(cards)),
                 "size": 88,
                 "layout": "line",

@@ -1,0 +1,122 @@
+"""The registry of metrics: one definition, one scale and one place per metric."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retrieval.errors import UserError
+from retrieval.evaluation import evaluate
+from retrieval.evaluation.metrics import (
+    METRICS,
+    Metric,
+    in_order,
+    is_metric,
+    measured_in_training,
+    metric,
+    reported,
+    scale_note,
+    summarized,
+)
+from retrieval.evaluation.ranking import PositiveRanks
+from retrieval.evaluation.significance import compare
+from retrieval.evaluation.statistics import mean_interval
+
+
+@pytest.fixture(scope="module")
+def result():
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(6), 5)
+    points = rng.standard_normal((6, 8))[labels] + rng.standard_normal((30, 8))
+    return evaluate(points, labels, ks=(1, 3), n_bootstrap=50)
+
+
+def test_every_metric_of_a_result_is_registered_and_within_its_bounds(result):
+    assert {name for name in METRICS if name != "recall@K"} <= set(result.metrics)
+    for name, value in result.metrics.items():
+        low, high = metric(name).bounds
+        assert low <= value <= high, name
+
+
+def test_recall_is_known_for_every_k_and_other_names_are_refused():
+    assert metric("recall@1000").title == "R@1000"
+    assert is_metric("recall@3")
+    assert not is_metric("recall@0")
+    with pytest.raises(UserError, match="map@r"):
+        metric("map@R")
+
+
+def test_percent_has_one_decimal_and_nmi_lies_between_0_and_1():
+    shares = [name for name in METRICS if METRICS[name].is_percent]
+    assert {METRICS[name].digits for name in shares} == {1}
+    assert {"recall@K", "r_precision", "map@r", "map", "mrr", "precision@1"} == set(shares)
+    assert metric("nmi").format(0.587, 0.5, 0.6) == "0.587 [0.500, 0.600]"
+    assert metric("recall@4").format(0.587, 0.5, np.nan) == "58.7"
+    assert metric("map@r").format(np.nan) == metric("map@r").format(None) == "–"
+    assert metric("map@r").quote(0.4652) == "46.52"  # as in the source
+    assert metric("nmi").quote(0.902) == "0.902"
+    assert metric("recall@1").format_difference(-0.0123) == "-1.2"
+    assert scale_note(["map@r", "recall@2"]) == "Percent"
+    assert scale_note(["ari"]) == "ARI from -1 to 1"
+
+
+def test_where_a_metric_is_shown_follows_from_the_registry():
+    assert reported((1, 10)) == ("recall@1", "recall@10", "r_precision", "map@r", "nmi")
+    assert summarized() == ("recall@1", "recall@4", "map@r", "nmi")
+    assert measured_in_training((1, 10)) == ("recall@1", "recall@10", "map@r", "nmi")
+    assert in_order(["nmi", "recall@10", "map@r", "recall@2"]) == [
+        "recall@2", "recall@10", "map@r", "nmi",
+    ]  # fmt: skip
+
+
+def test_a_monitored_metric_is_the_better_the_higher():
+    """Checkpoints keep the network with the highest value of the monitored metric."""
+    assert all(metric(name).higher_is_better for name in measured_in_training())
+
+
+def test_a_new_ranking_metric_is_one_function_and_one_entry(result, monkeypatch):
+    def last_rank(p: PositiveRanks) -> np.ndarray:
+        return 1 / p.ranks[p.starts + p.counts - 1]
+
+    entry = Metric(
+        name="last", title="Last", long_title="Last", definition="1 / r_R.", function=last_rank
+    )
+    monkeypatch.setitem(METRICS, "last", entry)
+    rng = np.random.default_rng(1)
+    again = evaluate(rng.standard_normal((20, 4)), np.repeat(np.arange(4), 5), n_bootstrap=50)
+    assert 0 < again.metrics["last"] <= again.metrics["mrr"]
+    assert again.per_query["last"].shape == (20,)
+    assert again.intervals["last"][0] <= again.metrics["last"] <= again.intervals["last"][1]
+    assert "last" in reported()
+    assert f"Last {100 * again.metrics['last']:.1f} [" in str(again)
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=6))
+def test_the_interval_over_seeds_stays_within_the_bounds_and_holds_the_mean(values):
+    low, high = mean_interval(np.array(values), metric("recall@8").bounds)
+    assert 0 <= low <= high <= 1
+    assert low - 1e-12 <= np.mean(values) <= high + 1e-12
+
+
+def test_an_interval_within_the_bounds_is_student_s():
+    from scipy import stats
+
+    values = np.array([0.70, 0.72, 0.74])
+    expected = stats.t.interval(0.95, 2, values.mean(), stats.sem(values))
+    assert mean_interval(values, (0, 1)) == pytest.approx(expected)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.5, 1), st.integers(1, 3))
+def test_intervals_of_a_comparison_stay_within_the_bounds(seed, rate, n_seeds):
+    """Few seeds have a wide t distribution, which near 0 or 1 would leave the bounds."""
+    rng = np.random.default_rng(seed)
+    classes = np.repeat(np.arange(4), 3)
+    scores = {
+        name: (rng.random((n_seeds, 12)) < share).astype(float)
+        for name, share in (("a", rate), ("b", 1 - rate))
+    }
+    found = compare(scores, classes, n_samples=200)
+    for column in ("low", "high", "seed_low", "seed_high"):
+        values = found.summary[column].dropna()
+        assert values.between(0, 1).all(), column
+    assert found.pairs[["low", "high"]].stack().between(-1, 1).all()
