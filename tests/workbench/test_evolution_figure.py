@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from workbench.figures.coloring import by_class
+from workbench.figures.colors import by_class
 from workbench.figures.evolution import embedding_evolution
 
 RNG = np.random.default_rng(0)

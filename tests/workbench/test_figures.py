@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from workbench import figures
-from workbench.figures.failures import rank_bins
-from workbench.figures.palette import HIT, LOSS_COLORS, MISS, colors_of
+from workbench.figures.colors import HIT, LOSS_COLORS, MISS, colors_of
+from workbench.figures.ranks import rank_bins
 from workbench.figures.style import short_names
 
 

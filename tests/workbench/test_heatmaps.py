@@ -79,19 +79,23 @@ def words(html: str) -> list[str]:
 
 def test_the_legend_gives_the_scale_in_words_and_shares():
     html = heatmaps.legend(0.0, 0.05, 0.8)
-    assert words(html) == ["no part", "raises it most: 6.2 % of the similarity"]
+    assert words(html) == ["no effect", "raises the similarity by 6.2 %"]
     assert html.count("rgb(") == 25
     both = heatmaps.legend(-0.05, 0.05, 0.8)
-    assert words(both)[-1] == "lowers it: 6.2 % of the similarity"
-    assert "left: 50.0%" in both  # where no part is
+    assert words(both)[-1] == "lowers the similarity by 6.2 %"
+    assert "left: 50.0%" in both  # no effect
 
 
 def test_the_legend_has_no_shares_where_parts_do_not_add_up():
-    assert words(heatmaps.legend(-0.1, 0.1, None)) == ["no part", "raises it most", "lowers it"]
+    assert words(heatmaps.legend(-0.1, 0.1, None)) == [
+        "no effect",
+        "raises the similarity",
+        "lowers the similarity",
+    ]
 
 
 def test_the_legend_of_no_parts_is_drawn():
-    assert words(heatmaps.legend(0.0, 0.0, None)) == ["no part", "raises it most"]
+    assert words(heatmaps.legend(0.0, 0.0, None)) == ["no effect", "raises the similarity"]
 
 
 def test_concentration_is_the_share_of_the_strongest_quarter():

@@ -11,7 +11,7 @@ import pytest
 from retrieval.runs.run import Run
 from tests.workbench.driver import open_page
 from workbench import figures
-from workbench.figures.palette import LOSS_COLORS, NEUTRAL, UNTRAINED_COLOR
+from workbench.figures.colors import LOSS_COLORS, NEUTRAL, UNTRAINED_COLOR
 from workbench.figures.style import MODEBAR, short_names
 from workbench.layout.run_colors import pair_colors, run_colors
 from workbench.session.selection import Selection

@@ -5,15 +5,15 @@ import plotly.graph_objects as go
 import pytest
 
 from workbench import figures
-from workbench.figures.coloring import (
+from workbench.figures.colors import (
+    HIT,
+    MISS,
     Coloring,
     by_class,
     by_level,
     by_outcome,
     by_outcomes,
-    channels,
 )
-from workbench.figures.palette import HIT, MISS
 
 
 def draw(points: np.ndarray, coloring: Coloring, rows: np.ndarray | None = None) -> go.Figure:
@@ -36,7 +36,7 @@ def test_which_run_is_right_has_a_sign_of_its_own_and_no_color_of_a_run_means_bo
     )
     assert outcomes.colors[:2] == ("#56B4E9", "#D55E00")
     assert len(set(outcomes.symbols[:4])) == 4  # only A, only B, both, neither
-    red, green, blue, _ = channels(outcomes)[2]
+    red, green, blue, _ = outcomes.rgba()[2]
     assert max(red, green, blue) - min(red, green, blue) < 20  # gray
     assert len(set(outcomes.colors)) == 5
     for dimensions in (2, 3):

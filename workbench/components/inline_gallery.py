@@ -8,7 +8,7 @@ import numpy as np
 
 from retrieval.runs.run import Neighbors, Run
 from workbench.analysis.failures import confident_and_wrong, failures, query_table
-from workbench.figures.palette import HIT, HIT_SIGN, MISS, MISS_SIGN
+from workbench.figures.colors import HIT, HIT_SIGN, MISS, MISS_SIGN
 
 STYLE = f"""<style>
 .rw-line {{ display: flex; gap: 8px; margin: 4px 0 16px; font: 13px/1.25 system-ui, sans-serif; }}

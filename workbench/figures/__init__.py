@@ -1,14 +1,15 @@
-"""Plotly figures: arrays and DataFrames in, figure out; the same in pages and notebooks."""
+"""Plotly figures: arrays and DataFrames in, a figure out; pages and notebooks draw the same ones."""
 
-from workbench.figures.class_bars import class_differences
-from workbench.figures.coloring import Coloring
+from workbench.figures.classes import class_differences, class_sizes
+from workbench.figures.colors import Coloring
+from workbench.figures.comparison import difference_matrix, overlap_histogram, win_tie_loss
 from workbench.figures.confusion import confusion_map
-from workbench.figures.curves import recall_curves, training_curves
-from workbench.figures.differences import difference_matrix
 from workbench.figures.embedding import drawn_rows, embedding_map
 from workbench.figures.evolution import embedding_evolution
-from workbench.figures.failures import class_sizes, rank_histogram
-from workbench.figures.losses import loss_intervals, overlap_histogram, win_tie_loss
+from workbench.figures.intervals import loss_intervals
+from workbench.figures.ranks import rank_histogram
+from workbench.figures.recall import recall_curves
+from workbench.figures.training import training_curves
 
 __all__ = [
     "Coloring",

@@ -1,4 +1,4 @@
-"""The most confused classes as a grid of squares."""
+"""The confusion map: the most confused classes as a grid of squares."""
 
 import html
 import math
@@ -6,13 +6,13 @@ import math
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbench.figures.palette import MISS, RUN_A
+from workbench.figures.colors import MISS, RUN_A
 from workbench.figures.style import as_text, short_names, styled
 
-LONGEST = 22  # letters of a name beside the grid
-LETTER = 6.3  # mean width of a letter, pixels
+LONGEST_NAME = 22  # characters of a name beside the grid
+CHARACTER_WIDTH = 6.3  # pixels, on average
 SLANT = 40  # degrees
-RIM = 2.5  # pixels around a chosen square
+OUTLINE = 2.5  # pixels around the squares of the chosen pair
 SCALE = ((0.0, "#f8d9c0"), (0.35, "#eda46e"), (0.65, MISS), (1.0, "#7a2e00"))
 DARK_FROM = 0.5  # share of the highest count from which white is easier to read than black
 
@@ -25,37 +25,41 @@ def confusion_map(
     height: int = 500,
     chosen: tuple[int, int] | None = None,
 ) -> go.Figure:
-    """Draw the most confused classes as a grid of squares: asked class by answered class.
+    """Draw the most confused classes as a grid: class of the query by class of its nearest item.
 
-    Squares are markers, because a click on a heat map's cell is not reported. Names are
-    annotations, because only those show the whole name on hover.
+    The squares are markers, because Streamlit does not report a click on a cell of a heat map. The
+    class names are annotations, because only those show the whole name on hover.
 
     Args:
         pairs: Columns ``a``, ``b``, ``a_as_b``, ``b_as_a``, ``count``, most confused first.
-        names: Class name per label.
-        limit: At most this many classes.
-        height: Pixels.
-        chosen: Labels of the pair whose squares have a rim, in any order.
+        names: Label -> class name.
+        limit: Largest number of classes. Defaults to 16.
+        height: Height in pixels. Defaults to 500.
+        chosen: Labels of the pair whose squares are outlined, in any order. By default, none.
 
     Returns:
-        A figure; ``customdata`` of a square is ``[asked label, answered label]``.
+        A figure; ``customdata`` of a square is ``[label of the query, label of the nearest item]``.
     """
     classes = most_confused(pairs, limit)
     cells = _cells(pairs, classes)
     whole = [names[c] for c in classes]
-    short = short_names(whole, LONGEST)
+    short = short_names(whole, LONGEST_NAME)
     longest = max((len(html.unescape(text)) for text in short), default=0)
-    left = round(longest * LETTER) + 12
+    left = round(longest * CHARACTER_WIDTH) + 12
     bottom = round(left * math.sin(math.radians(SLANT))) + 8
     side = max(7, min(26, (height - bottom - 60) // max(1, len(classes)) - 2))
     figure = go.Figure(_squares(cells, classes, names, side))
-    rims = [RIM if chosen and {a, b} == set(chosen) else 0 for a, b, _ in cells]
-    figure.update_traces(marker={"line": {"width": rims, "color": RUN_A}})
+    outlines = [OUTLINE if chosen and {a, b} == set(chosen) else 0 for a, b, _ in cells]
+    figure.update_traces(marker={"line": {"width": outlines, "color": RUN_A}})
     figure.update_layout(annotations=_labels(short, whole), dragmode=False)
     span = len(classes) - 0.4
     lines = {"tickvals": list(range(len(classes))), "showticklabels": False}
-    figure.update_xaxes(title="answered by", title_standoff=bottom, range=[-0.6, span], **lines)
-    figure.update_yaxes(title="query", title_standoff=left, range=[span, -0.6], **lines)
+    figure.update_xaxes(
+        title="class of the nearest item", title_standoff=bottom, range=[-0.6, span], **lines
+    )
+    figure.update_yaxes(
+        title="class of the query", title_standoff=left, range=[span, -0.6], **lines
+    )
     return styled(figure, height=height, legend=False)
 
 
@@ -72,7 +76,7 @@ def most_confused(pairs: pd.DataFrame, limit: int) -> list[int]:
 
 
 def _cells(pairs: pd.DataFrame, classes: list[int]) -> list[tuple[int, int, int]]:
-    """List (asked label, answered label, queries) between some classes, where there are any."""
+    """List label of the query, label of the nearest item and number of queries, where positive."""
     part = pairs[pairs["a"].isin(classes) & pairs["b"].isin(classes)]
     cells = []
     for pair in part.itertuples():
@@ -122,7 +126,7 @@ def _scale_bar(highest: int) -> dict:
 
 
 def _labels(short: list[str], whole: list[str]) -> list[dict]:
-    """Write each class beside its row and, slanted, below its column."""
+    """Label each class beside its row and, at an angle, below its column."""
     labels = []
     for at, (text, name) in enumerate(zip(short, whole, strict=True)):
         common = {
@@ -138,6 +142,6 @@ def _labels(short: list[str], whole: list[str]) -> list[dict]:
     return labels
 
 
-def _sentence(asked: str, answered: str, count: int) -> str:
-    times = "once" if count == 1 else f"{count:,} times"
-    return f"{as_text(asked, 80)}<br>answered by {as_text(answered, 80)}<br>{times}"
+def _sentence(query: str, nearest: str, count: int) -> str:
+    queries = "1 query" if count == 1 else f"{count:,} queries"
+    return f"{queries} of {as_text(query, 80)}<br>nearest item: {as_text(nearest, 80)}"

@@ -1,4 +1,4 @@
-"""How an embedding took shape: the map of the same items after several training steps."""
+"""The embedding map of the same items at several training steps."""
 
 from collections.abc import Sequence
 
@@ -6,11 +6,11 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from workbench.figures.coloring import Coloring
+from workbench.figures.colors import Coloring
 from workbench.figures.style import short_names, styled
 
-ACROSS = 3
-NAMED = 21
+COLUMNS = 3
+MOST_NAMES = 21  # of categories in the legend
 
 
 def embedding_evolution(
@@ -19,23 +19,23 @@ def embedding_evolution(
     """Draw one map per training step, all with the same axes.
 
     Args:
-        points: float32, (s, n, 2), as in ``evolution.npz``: aligned, so that what does not move
-            stays where it is.
-        steps: s training steps.
-        coloring: Of the n items, the same in every map.
-        height: Pixels of one row of maps.
+        points: float32, (s, n, 2), positions as in ``evolution.npz``. The maps are aligned, so that
+            an item moves only if its neighbors change.
+        steps: The s training steps.
+        coloring: The coloring of the n items, the same in every map.
+        height: Height of one row of maps in pixels. Defaults to 320.
 
     Returns:
         A figure of ``ceil(s / 3)`` rows; the legend names the colors.
     """
-    across = min(ACROSS, len(steps))
-    down = -(-len(steps) // across)
+    columns = min(COLUMNS, len(steps))
+    rows = -(-len(steps) // columns)
     figure = make_subplots(
-        down,
-        across,
+        rows,
+        columns,
         subplot_titles=[f"step {step:,}" for step in steps],
         horizontal_spacing=0.02,
-        vertical_spacing=0.08 / down,
+        vertical_spacing=0.08 / rows,
     )
     order = coloring.back_to_front()
     colors = np.asarray(coloring.colors, object)[coloring.codes[order]].tolist()
@@ -49,14 +49,14 @@ def embedding_evolution(
             marker=marker,
             hoverinfo="skip",
             showlegend=False,
-            row=number // across + 1,
-            col=number % across + 1,
+            row=number // columns + 1,
+            col=number % columns + 1,
         )
-    names = short_names(coloring.names[:NAMED], 18)
+    names = short_names(coloring.names[:MOST_NAMES], 18)
     for name, color in zip(names, coloring.colors, strict=False):
         key = {"color": color, "size": 8}
         figure.add_scattergl(x=[None], y=[None], mode="markers", name=name, marker=key)
-    return _same_axes(figure, points, height * down)
+    return _same_axes(figure, points, height * rows)
 
 
 def _same_axes(figure: go.Figure, points: np.ndarray, height: int) -> go.Figure:

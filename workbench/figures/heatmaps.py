@@ -1,4 +1,4 @@
-"""Heat maps over images: where the similarity of two images comes from. Pure functions."""
+"""Heat maps over images: which positions of two images make them similar."""
 
 import base64
 import io
@@ -7,14 +7,14 @@ from html import escape
 import numpy as np
 from PIL import Image
 
-# Lightness rises evenly along each ramp, and orange and blue stay apart for the color-blind.
+# Lightness rises evenly along each ramp, and the color-blind can tell orange from blue.
 RAISES = ("#5f2f0b", "#a84a08", "#ef8c17", "#ffe873")
 LOWERS = ("#123a63", "#1f62ad", "#4f9be8", "#b5dbff")
-FULL_FROM = 0.85  # share of the strongest part from which the color hides the photo most
+FULL_FROM = 0.85  # share of the strongest part from which the color is most opaque
 DIMMEST, BRIGHTEST = 28, 176  # grays of the photo beneath
-SIDE = 288
+SIDE = 288  # pixels
 OPACITY = 0.8
-ROOM = 45  # % of the legend's bar that the words at its left end need
+LABEL_WIDTH = 45  # % of the legend's bar that the label at its left end needs
 LEGEND = "font-size: .82rem; line-height: 1.4; max-width: 34rem"
 LABEL = "position: absolute; white-space: nowrap;"
 
@@ -26,23 +26,25 @@ def overlay(
     side: int = SIDE,
     opacity: float = OPACITY,
 ) -> Image.Image:
-    """Color a gray image by how much each position takes part in a similarity.
+    """Color a gray image by how much each position contributes to a similarity.
 
     Args:
         image: uint8 or float, (S, S, 3), 0..255.
-        parts: float, (h, w); positive raises the similarity, negative lowers it.
-        strongest: The magnitude drawn at full strength, so that several maps share a scale.
-        side: Side of the result, pixels.
-        opacity: 0..1, of the colors where they are strong.
+        parts: float, (h, w), the contribution of each position: positive raises the similarity,
+            negative lowers it.
+        strongest: The magnitude that is drawn at full strength. Several maps that share it have
+            the same scale.
+        side: Side of the result in pixels. Defaults to 288.
+        opacity: Opacity of the colors at full strength, 0..1. Defaults to 0.8.
 
     Returns:
-        The image: brown over orange to yellow where a part raises the similarity, blue where it
-        lowers it, and the bare gray photo where it plays no role.
+        The image: brown over orange to yellow where a position raises the similarity, blue where
+        it lowers it, and the bare gray photo where it has no effect.
     """
     gray = np.asarray(plain(image, side).convert("L"), np.float32)[..., None]
-    field = Image.fromarray(parts.astype(np.float32))
-    field = np.asarray(field.resize((side, side), Image.Resampling.BICUBIC))
-    level = np.clip(field / max(float(strongest), 1e-12), -1, 1)
+    small = Image.fromarray(parts.astype(np.float32))
+    scaled = np.asarray(small.resize((side, side), Image.Resampling.BICUBIC))
+    level = np.clip(scaled / max(float(strongest), 1e-12), -1, 1)
     mixed = _colored(DIMMEST + (BRIGHTEST - DIMMEST) * gray / 255, level, opacity)
     return Image.fromarray(np.clip(mixed, 0, 255).astype(np.uint8))
 
@@ -52,8 +54,8 @@ def _colored(gray: np.ndarray, level: np.ndarray, opacity: float) -> np.ndarray:
 
     Args:
         gray: float, (..., 1), 0..255.
-        level: float, (...,), -1..1.
-        opacity: 0..1.
+        level: float, (...,), -1..1, the strength of the color and which ramp it is from.
+        opacity: Opacity of the colors at full strength, 0..1.
 
     Returns:
         float, (..., 3), 0..255.
@@ -72,14 +74,14 @@ def _ramp(stops: tuple[str, ...], level: np.ndarray) -> np.ndarray:
 def legend(
     lowest: float, strongest: float, whole: float | None, *, opacity: float = OPACITY
 ) -> str:
-    """Draw the scale of heat maps in words and numbers.
+    """Draw the scale of heat maps as a bar with labels.
 
     Args:
-        lowest: The most negative part, or 0.
-        strongest: The magnitude drawn at full strength.
-        whole: The similarity that the parts add up to, which they are given as shares of; None if
-            they do not add up.
-        opacity: That of the maps.
+        lowest: The most negative contribution, or 0.
+        strongest: The magnitude that is drawn at full strength.
+        whole: The similarity that the contributions add up to; the labels give them as shares of
+            it. None if they do not add up.
+        opacity: Opacity of the maps. Defaults to 0.8.
 
     Returns:
         HTML.
@@ -88,16 +90,16 @@ def legend(
     levels = np.linspace(low, 1, 25)
     colors = _colored(np.full((25, 1), 100.0), levels, opacity)
     stops = ", ".join(f"rgb({r:.0f} {g:.0f} {b:.0f})" for r, g, b in colors)
-    zero = -100 * low / (1 - low)  # where no part is, % of the bar
+    zero = -100 * low / (1 - low)  # % of the bar, where a position has no effect
 
-    def share(level: float) -> str:
-        return f"{100 * abs(level) * strongest / whole:.1f} % of the similarity"
+    def label(at: float, text: str, level: float) -> str:
+        if whole is not None:
+            text += f" by {100 * abs(level) * strongest / whole:.1f} %"
+        return _label(at, text)
 
-    words = [(zero, "no part")]
-    words += [(100, "raises it most" if whole is None else f"raises it most: {share(1)}")]
-    if zero > ROOM:
-        words += [(0, "lowers it" if whole is None else f"lowers it: {share(low)}")]
-    labels = "".join(_label(at, text) for at, text in words)
+    labels = _label(zero, "no effect") + label(100, "raises the similarity", 1)
+    if zero > LABEL_WIDTH:
+        labels += label(0, "lowers the similarity", low)
     bar = f"height: 10px; border-radius: 5px; background: linear-gradient(90deg, {stops})"
     return (
         f'<div class="heat-scale" style="{LEGEND}"><div style="{bar}"></div>'
@@ -111,27 +113,28 @@ def _label(at: float, text: str) -> str:
 
 
 def plain(image: np.ndarray, side: int = SIDE) -> Image.Image:
-    """Return an image (S, S, 3) as the network saw it, scaled to a side in pixels."""
+    """Scale an image (S, S, 3), 0..255, as the network saw it; ``side`` defaults to 288 pixels."""
     picture = Image.fromarray(np.clip(image, 0, 255).astype(np.uint8))
     return picture.resize((side, side), Image.Resampling.LANCZOS)
 
 
 def data_url(image: Image.Image) -> str:
-    """Return an image as a data URL (WebP)."""
+    """Encode an image as a data URL (WebP)."""
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=85)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def concentration(parts: np.ndarray, share: float = 0.25) -> float:
-    """Return which share of the positive parts the strongest positions carry.
+    """Measure how concentrated a heat map is.
 
     Args:
-        parts: float, (h, w).
-        share: Share of the positions that count as strongest.
+        parts: float, (h, w), the contribution of each position.
+        share: Share of the positions that count as the strongest. Defaults to 0.25.
 
     Returns:
-        0..1; equal to ``share`` if all positions matter alike.
+        The share of all positive contributions that the strongest positions make, 0..1; equal to
+        ``share`` if all positions contribute equally.
     """
     positive = np.sort(np.clip(parts, 0, None).ravel())[::-1]
     count = max(1, round(share * positive.size))

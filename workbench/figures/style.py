@@ -1,4 +1,4 @@
-"""What all figures share: margins, fonts, quiet axes, no upload button."""
+"""The look that all figures share: margins, faint axes, tool bar, and short labels."""
 
 import html
 from collections import Counter
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from workbench.figures.palette import RUN_A
+from workbench.figures.colors import RUN_A
 
-# Of st.plotly_chart and Figure.write_html: nothing is ever sent to a cloud.
+# Options of st.plotly_chart and Figure.write_html; nothing is ever sent to a cloud.
 CONFIG = {
     "displaylogo": False,
     "showSendToCloud": False,
@@ -17,7 +17,7 @@ CONFIG = {
     "scrollZoom": False,
 }
 GRID = "rgba(128, 140, 152, 0.22)"
-MODEBAR = 34  # pixels that the upright tool bar takes
+MODEBAR = 34  # width of the vertical tool bar in pixels
 QUIET = "rgba(128, 140, 152, 0.75)"
 
 
@@ -25,9 +25,9 @@ def styled(figure: go.Figure, *, height: int = 340, legend: bool = True) -> go.F
     """Give a figure the workbench's look.
 
     Args:
-        figure: Changed in place.
-        height: Pixels.
-        legend: Show the legend, in one line above the plot.
+        figure: The figure, changed in place.
+        height: Height in pixels. Defaults to 340.
+        legend: Show the legend, in one line above the plot. Defaults to True.
 
     Returns:
         The same figure.
@@ -54,51 +54,54 @@ def styled(figure: go.Figure, *, height: int = 340, legend: bool = True) -> go.F
 
 
 def whole_ticks(span: float) -> dict[str, int]:
-    """Return the axis settings that keep the ticks of counts and steps at whole numbers.
+    """Return axis settings that keep the ticks of counts and steps at whole numbers.
 
     Args:
-        span: How far the axis goes; a long one needs no help.
+        span: Length of the axis; the ticks of a long one are whole numbers anyway.
     """
     return {"dtick": 1} if span <= 20 else {}
 
 
 def short_names(names: Sequence[str], length: int = 26) -> list[str]:
-    """Shorten and escape names, each keeping the part that tells it from those that begin alike.
+    """Shorten and escape names so that they stay different.
+
+    A long name keeps the part in which it differs from names with the same beginning.
 
     Args:
         names: Names of different things.
-        length: Longest text.
+        length: Largest number of characters. Defaults to 26.
 
     Returns:
-        One text per name, no two alike: where all else fails they get a number.
+        One text per name. No two are the same: a number is appended where all else fails.
     """
     names = [str(name) for name in names]
-    shared = _shared(names)
+    shared = _shared_prefixes(names)
     cut = [as_text(_shortened(name, shared[name], length), length) for name in names]
-    total, seen, texts = Counter(cut), Counter(), []
+    total, seen = Counter(cut), Counter[str]()
+    texts = []
     for text in cut:
         seen[text] += 1
         texts.append(text if total[text] == 1 else f"{text} {seen[text]}")
     return texts
 
 
-def _shared(names: Sequence[str]) -> dict[str, int]:
-    """Count for every name the characters with which it and some other one begin alike.
+def _shared_prefixes(names: Sequence[str]) -> dict[str, int]:
+    """Return for every name the length of the longest prefix that it shares with another one.
 
-    Among names in order, the one that begins most alike is a neighbor.
+    In sorted order, the name with the longest shared prefix is the one before or after.
     """
     ordered = sorted(set(names))
-    alike = [0, *map(_alike, ordered, ordered[1:]), 0]
-    return {name: max(alike[i : i + 2]) for i, name in enumerate(ordered)}
+    shared = [0, *map(_shared_prefix, ordered, ordered[1:]), 0]
+    return {name: max(shared[i : i + 2]) for i, name in enumerate(ordered)}
 
 
 def _shortened(name: str, shared: int, length: int) -> str:
-    """Leave out the middle that a long name shares with another, up to the word that differs.
+    """Cut out the middle that a long name shares with another, up to the word that differs.
 
     Args:
         name: The name.
-        shared: Characters with which it and another begin alike.
-        length: Longest text.
+        shared: Length of the prefix that it shares with another name.
+        length: Largest number of characters.
     """
     phrase = max(name.rfind(sign, 0, shared) + 2 for sign in (", ", " ("))
     word = max(name.rfind(sign, 0, shared) + 1 for sign in " -_")
@@ -109,14 +112,14 @@ def _shortened(name: str, shared: int, length: int) -> str:
     return f"{name[:head].rstrip(' (,-_')}…{name[start:]}"
 
 
-def _alike(one: str, other: str) -> int:
-    """Count the characters with which two names begin alike."""
+def _shared_prefix(one: str, other: str) -> int:
+    """Return the length of the prefix that two names share."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def as_text(name: object, length: int = 26) -> str:
-    """Shorten a name and escape it: Plotly would read tags in it as markup."""
+    """Shorten a name and escape it, because Plotly takes tags for markup."""
     text = str(name)
     text = text if len(text) <= length else text[: length - 1] + "…"
     return html.escape(text, quote=False)

@@ -2,7 +2,7 @@
 
 from retrieval.runs.run import Run
 from workbench.analysis.naming import group_titles
-from workbench.figures.palette import CATEGORIES, colors_of
+from workbench.figures.colors import CATEGORIES, colors_of
 from workbench.session.selection import Selection
 
 

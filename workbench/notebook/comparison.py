@@ -8,7 +8,7 @@ from retrieval.runs.run import Run
 from workbench import figures
 from workbench.analysis import comparison as analysis
 from workbench.analysis.comparison import Comparison
-from workbench.figures.coloring import by_outcomes
+from workbench.figures.colors import by_outcomes
 from workbench.notebook.maps import ranks_by_item, umap_points
 
 

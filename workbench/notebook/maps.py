@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 from retrieval.errors import UserError
 from retrieval.runs.run import Run
 from workbench import figures
-from workbench.figures.coloring import by_class, by_outcome
+from workbench.figures.colors import by_class, by_outcome
 
 
 def ranks_by_item(run: Run, protocol: str | None = None) -> np.ndarray:

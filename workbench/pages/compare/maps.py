@@ -14,7 +14,7 @@ from workbench.components.gallery import card, query_card, rank_sentence, result
 from workbench.data import projections
 from workbench.data.images import hover_url
 from workbench.data.lookup import Answer, answer
-from workbench.figures.coloring import by_level, by_outcomes
+from workbench.figures.colors import by_level, by_outcomes
 from workbench.figures.style import CONFIG
 from workbench.layout.run_colors import pair_colors
 from workbench.layout.theme import plain

@@ -9,7 +9,7 @@ from workbench.analysis.comparison import Comparison, class_recalls, only_right
 from workbench.components import image_cards
 from workbench.components.gallery import card, first_hit_cards, rank_sentence, result_cards
 from workbench.data.lookup import answer
-from workbench.figures.class_bars import largest
+from workbench.figures.classes import largest_differences
 from workbench.figures.style import CONFIG
 from workbench.layout.run_colors import pair_colors
 from workbench.layout.theme import class_names, plain
@@ -89,7 +89,10 @@ def classes_tab(chosen: Selection, result: Comparison) -> None:
 
 
 def _shown_classes(table: pd.DataFrame) -> str:
-    shown, differing = len(largest(table["delta"].to_numpy())), int((table["delta"] != 0).sum())
+    shown, differing = (
+        len(largest_differences(table["delta"].to_numpy())),
+        int((table["delta"] != 0).sum()),
+    )
     which = "all that differ" if shown == differing else "those that differ most"
     return (
         f"{shown:,} of {len(table):,} classes, {which}; n counts queries. Whiskers: 95 % of each "

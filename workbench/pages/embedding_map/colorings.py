@@ -5,7 +5,7 @@ import pandas as pd
 
 from workbench.analysis.oddities import HUB_K, gallery_rows, k_occurrence
 from workbench.data import projections
-from workbench.figures.coloring import Coloring, by_class, by_level, by_outcome
+from workbench.figures.colors import Coloring, by_class, by_level, by_outcome
 from workbench.layout.theme import class_names
 from workbench.session.selection import Selection
 

@@ -9,7 +9,7 @@ from workbench.analysis import oddities
 from workbench.components import image_cards
 from workbench.components.gallery import card, query_groups
 from workbench.data.loading import load_neighbors, protocols_of
-from workbench.figures.palette import MISS_SIGN
+from workbench.figures.colors import MISS_SIGN
 from workbench.layout.theme import class_names
 from workbench.pages.shared.note_box import open_or_mark
 from workbench.pages.shared.paging import page_of

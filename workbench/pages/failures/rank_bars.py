@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from workbench import figures
-from workbench.figures.failures import rank_bins
+from workbench.figures.ranks import rank_bins
 from workbench.figures.style import CONFIG
 from workbench.session import url as address
 

@@ -1,0 +1,85 @@
+"""Training curves: the loss, or an in-training metric, against the training step."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from retrieval.evaluation.metrics import metric
+from workbench.figures.colors import colors_of
+from workbench.figures.style import as_text, short_names, styled, whole_ticks
+
+
+def training_curves(
+    histories: Mapping[str, pd.DataFrame],
+    column: str = "loss",
+    *,
+    measured_on: str = "",
+    groups: Mapping[str, str] | None = None,
+    colors: Mapping[str, str] | None = None,
+    height: int = 300,
+) -> go.Figure:
+    """Overlay one column of several training histories.
+
+    Losses live on different scales. So a loss is smoothed by a moving average over a fiftieth of
+    its steps and divided by the first smoothed value: every curve starts at 1, at the end of the
+    first window. The axis of a metric fits the curves, because they often rise by only a few
+    points.
+
+    Args:
+        histories: Run name -> history with ``step`` and the column. Rows without a value and runs
+            without the column are skipped.
+        column: ``loss``, or an in-training metric such as ``recall@1``. Defaults to ``loss``.
+        measured_on: Protocol and split of the metric, for the title of its axis.
+        groups: Run name -> group of runs that share a color and an entry in the legend. By default,
+            every run is a group of its own.
+        colors: Group -> color. By default, see :func:`workbench.figures.colors.colors_of`.
+        height: Height in pixels, which grows with the legend. Defaults to 300.
+
+    Returns:
+        A figure with one line per run.
+    """
+    groups = groups or {name: name for name in histories}
+    shown = list(dict.fromkeys(groups[name] for name in histories))
+    colors = colors or colors_of(shown)
+    legend = dict(zip(shown, short_names(shown), strict=True))
+    seen: set[str] = set()
+    last_step = 0
+    figure = go.Figure()
+    for name, history in histories.items():
+        if column not in history:
+            continue
+        part, group = history.dropna(subset=[column]), groups[name]
+        values = (
+            _relative(part[column]) if column == "loss" else metric(column).scale * part[column]
+        )
+        figure.add_scatter(
+            x=part["step"].loc[values.index],
+            y=values,
+            name=legend[group],
+            legendgroup=group,
+            showlegend=group not in seen,
+            mode="lines" if len(part) > 60 else "lines+markers",
+            marker={"size": 5},
+            line={"color": colors[group], "width": 1.6},
+            hovertemplate=f"{as_text(name, 60)}<br>step %{{x}}: %{{y:.4g}}<extra></extra>",
+        )
+        seen.add(group)
+        last_step = max(last_step, int(part["step"].max() or 0) if len(part) else 0)
+    figure.update_xaxes(title="training step", **whole_ticks(last_step))
+    figure.update_yaxes(**_value_axis(column, measured_on))
+    return styled(figure, height=height + 9 * len(shown))
+
+
+def _value_axis(column: str, measured_on: str) -> dict:
+    if column == "loss":
+        return {"title": "loss relative to the start", "rangemode": "tozero"}
+    shown = metric(column)
+    title = f"{shown.title} during training" + (", %" if shown.is_percent else "")
+    return {"title": "<br>".join(filter(None, (title, measured_on)))}
+
+
+def _relative(loss: pd.Series) -> pd.Series:
+    """Smooth a loss by a moving average and divide it by the first smoothed value."""
+    smooth = loss.rolling(max(1, len(loss) // 50)).mean().dropna()
+    return smooth / (float(smooth.iloc[0]) or 1.0) if len(smooth) else smooth
