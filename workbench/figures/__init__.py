@@ -1,4 +1,4 @@
-"""Plotly figures: arrays and DataFrames in, a figure out; pages and notebooks draw the same ones."""
+"""Plotly figures for pages and notebooks: arrays and DataFrames in, a figure out."""
 
 from workbench.figures.classes import class_differences, class_sizes
 from workbench.figures.colors import Coloring
