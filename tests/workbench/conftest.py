@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import streamlit
 from streamlit import config
 from streamlit.components.v2 import manifest_scanner
 from streamlit.runtime.scriptrunner import script_runner
@@ -90,6 +91,14 @@ def runs_root(tmp_path_factory, photos, photo_root) -> Path:
 def served(runs_root, monkeypatch) -> None:
     """Let the app read the runs of ``runs_root``."""
     monkeypatch.setenv("RETRIEVAL_RUNS", str(runs_root))
+
+
+@pytest.fixture
+def session():
+    """The state of a session outside any page, empty at the start and at the end."""
+    streamlit.session_state.clear()
+    yield streamlit.session_state
+    streamlit.session_state.clear()
 
 
 @pytest.fixture

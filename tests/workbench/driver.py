@@ -6,6 +6,9 @@ from pathlib import Path
 import pandas as pd
 from streamlit.testing.v1 import AppTest
 
+from workbench.session.navigation import TARGET
+from workbench.session.trail import TRAIL
+
 SCRIPT = Path(__file__).parents[2] / "workbench" / "shell" / "main.py"
 
 
@@ -20,7 +23,7 @@ def open_page(page: str = "overview", /, **parameters: str) -> AppTest:
     for key, value in parameters.items():
         app.query_params[key] = value
     if page != "overview":
-        app.session_state["jump"] = page
+        app.session_state[TARGET.key] = page
     app.run()
     assert not app.exception, app.exception[0].message
     return app
@@ -45,6 +48,11 @@ def press(app: AppTest, label: str) -> None:
 def parameters_of(app: AppTest) -> dict[str, str]:
     """Return the parameters of the URL."""
     return {key: app.query_params[key] for key in app.query_params}
+
+
+def trail_of(app: AppTest) -> list[int | str]:
+    """Return what the app's Back button goes back to, the oldest first."""
+    return list(app.session_state[TRAIL.key]) if TRAIL.key in app.session_state else []
 
 
 def text_of(app: AppTest) -> str:

@@ -11,6 +11,7 @@ from workbench.data.loading import load_neighbors
 from workbench.data.lookup import answer
 from workbench.pages.compare import maps as compare_maps
 from workbench.pages.embedding_map import page as embedding_map
+from workbench.session.parameters import ITEM
 
 PROTOCOL = "query_gallery"
 B = "lifted_loss-s0"
@@ -40,8 +41,8 @@ def drawn(monkeypatch) -> dict:
 
     monkeypatch.setattr(streamlit, "plotly_chart", chart)
     for page in (embedding_map, compare_maps):
-        monkeypatch.setattr(page, "image_cards", cards)
-        monkeypatch.setattr(page, "point_images", points)
+        monkeypatch.setattr(page, "clickable_cards", cards)
+        monkeypatch.setattr(page, "clickable_points", points)
     return given
 
 
@@ -116,7 +117,7 @@ def test_a_lasso_ends_with_what_it_was_made_in(drawn, runs, end):
         app.button(key="lasso_clear").click().run()
     elif end == "click":
         assert on_click is embedding_map._click
-        app.session_state["item"] = 30
+        app.session_state[ITEM.key] = 30
         app.run()
         assert "neighbors" in drawn
     else:
@@ -156,7 +157,7 @@ def test_a_click_ends_what_was_lassoed_on_two_maps(drawn):
     assert "linked" in drawn
     assert drawn["maps_points"]["on_click"] is compare_maps._click
     drawn.clear()
-    app.session_state["item"] = 30
+    app.session_state[ITEM.key] = 30
     app.run()
     assert "linked" not in drawn
     assert drawn["both_neighbors"]["groups"][0]["lead"]["row"] == 30

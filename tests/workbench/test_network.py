@@ -18,6 +18,7 @@ from tests.workbench.run_factory import write_run
 from workbench.data import memory, network
 from workbench.data.lookup import search_vector
 from workbench.pages.retrieval import own_image
+from workbench.session.clicks import Pick
 
 
 def encoded(kind: str, size: tuple[int, int] = (40, 30)) -> bytes:
@@ -197,9 +198,9 @@ def test_a_result_of_an_own_image_becomes_the_query(run_with_network, photo_root
 
     def cards(data, *, key, on_pick):
         row = data["groups"][0]["rows"][0]["cards"][0]["row"]
-        streamlit.button("First result", on_click=on_pick, args=({"row": row},))
+        streamlit.button("First result", on_click=on_pick, args=(Pick(row),))
 
-    monkeypatch.setattr(own_image, "image_cards", cards)
+    monkeypatch.setattr(own_image, "clickable_cards", cards)
     app = open_page("retrieval", source="Your own image")
     app.text_input(key="upload_path").set_value(str(photo_root / run.items["path"][8])).run()
     app.button[[b.label for b in app.button].index("First result")].click().run()

@@ -14,6 +14,8 @@ from workbench.data import notes
 from workbench.pages.failures import oddity_tabs
 from workbench.pages.failures import page as failures
 from workbench.pages.failures import tabs as failure_tabs
+from workbench.session.clicks import Pick
+from workbench.session.switches import MARKING
 
 
 def test_a_note_is_written_changed_and_removed(make_run):
@@ -128,11 +130,11 @@ def test_an_image_of_the_failures_page_is_marked_where_it_is(make_run, monkeypat
     page = {"Suspected label errors": oddity_tabs, "Notes": failure_tabs}.get(tab, failures)
 
     def cards(data, *, key, on_pick):
-        streamlit.button("An image", on_click=on_pick, args=({"row": 4},))
+        streamlit.button("An image", on_click=on_pick, args=(Pick(4),))
 
-    monkeypatch.setattr(page, "image_cards", cards)
+    monkeypatch.setattr(page, "clickable_cards", cards)
     app = open_page("failures", tab=tab)
-    app.toggle(key="marking").set_value(True).run()
+    app.toggle(key=MARKING.key).set_value(True).run()
     press(app, "An image")
     assert app.title[0].value == "Failures"
     assert app.selectbox[-1].value == "interesting"
@@ -140,7 +142,7 @@ def test_an_image_of_the_failures_page_is_marked_where_it_is(make_run, monkeypat
     press(app, "Save")
     assert notes.note_of(run, 4) == ("interesting", "a lime")
     assert app.title[0].value == "Failures"
-    app.toggle(key="marking").set_value(False).run()
+    app.toggle(key=MARKING.key).set_value(False).run()
     press(app, "An image")
     assert app.title[0].value == "Retrieval"
     assert app.query_params["item"] == "4"

@@ -16,7 +16,7 @@ def drawn(monkeypatch) -> dict:
     """What the galleries of the tabs hold: key -> description."""
     galleries = {}
     monkeypatch.setattr(
-        oddity_tabs, "image_cards", lambda data, *, key, **_: galleries.update({key: data})
+        oddity_tabs, "clickable_cards", lambda data, *, key, **_: galleries.update({key: data})
     )
     return galleries
 

@@ -7,9 +7,10 @@ import streamlit
 from streamlit.testing.v1 import AppTest
 
 from retrieval.runs.run import Run
-from tests.workbench.driver import go, open_page, parameters_of, press
+from tests.workbench.driver import go, open_page, parameters_of, press, trail_of
 from workbench.data import network
 from workbench.pages.retrieval import own_image
+from workbench.session.clicks import Pick
 
 
 @pytest.fixture
@@ -40,9 +41,9 @@ def shown(monkeypatch) -> list[dict]:
     def cards(data, *, key, on_pick):
         drawn.append(data["groups"][0])
         row = drawn[-1]["rows"][0]["cards"][0]["row"]
-        streamlit.button("First result", on_click=on_pick, args=({"row": row},))
+        streamlit.button("First result", on_click=on_pick, args=(Pick(row),))
 
-    monkeypatch.setattr(own_image, "image_cards", cards)
+    monkeypatch.setattr(own_image, "clickable_cards", cards)
     return drawn
 
 
@@ -72,11 +73,11 @@ def test_the_browsers_back_returns_to_the_results(app, shown):
     first, link = shown[-1], parameters_of(app)
     press(app, "First result")
     press(app, "Next")
-    assert app.session_state["trail"] == ["Your own image", 8]
+    assert trail_of(app) == ["Your own image", 8]
     go(app, link | {"item": "8", "source": "From the data set"})
     go(app, link)
     assert shown[-1] == first
-    assert app.session_state["trail"] == []
+    assert trail_of(app) == []
 
 
 def test_another_image_takes_the_place_of_the_one_before(app, shown):

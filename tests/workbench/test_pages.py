@@ -6,12 +6,13 @@ import pytest
 from retrieval.runs.run import Run
 from tests.workbench.driver import loss_tables, open_page, text_of
 from workbench.pages import PAGES
+from workbench.session.parameters import METHODS, TAB
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_page_says_what_its_numbers_are_about(page):
     app = open_page(page)
-    assert app.title[0].value == PAGES[page][0]
+    assert app.title[0].value == PAGES[page].title
     context = app.caption[0].value
     for fact in ("photos", "test split", "cross", "72 queries", "144 gallery items", "36 classes"):
         assert fact in context
@@ -101,7 +102,7 @@ def test_a_link_shows_the_same_view():
 @pytest.mark.parametrize("run", ["semi_hard_triplet-s0", "lifted_loss-s0"])
 def test_every_tab_of_failures_draws(tab, run):
     app = open_page("failures", tab=tab, a=run)
-    assert app.session_state["tab"] == tab
+    assert app.session_state[TAB.key] == tab
 
 
 def test_failures_counts_what_is_wrong(runs_root):
@@ -178,7 +179,7 @@ def test_a_run_is_not_compared_with_itself_or_with_other_items(make_run, photos,
 @pytest.mark.parametrize("tab", ["Protocol", "Metrics", "Runs", "Data"])
 def test_every_tab_of_methods_draws(tab):
     app = open_page("methods", methods=tab)
-    assert app.session_state["methods"] == tab
+    assert app.session_state[METHODS.key] == tab
 
 
 def test_a_note_is_kept_and_listed(make_run, monkeypatch):

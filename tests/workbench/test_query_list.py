@@ -5,7 +5,9 @@ import json
 import pytest
 
 from tests.workbench.driver import open_page, press, text_of
-from workbench.pages.shared import query_list as walking
+from workbench.pages.shared import query_list
+from workbench.session.parameters import ITEM
+from workbench.session.trail import TRAIL
 
 pytestmark = pytest.mark.usefixtures("served")
 
@@ -65,8 +67,8 @@ def test_a_link_with_a_search_opens_on_a_match():
 
 def test_from_a_gallery_item_one_goes_on_from_the_query_that_led_there():
     app = open_page("retrieval", item="7")
-    app.session_state["trail"] = [1, 7]
-    app.session_state["item"] = 2  # of the gallery
+    app.session_state[TRAIL.key] = (1, 7)
+    app.session_state[ITEM.key] = 2  # of the gallery
     app.run()
     assert "not among the 72 queries" in text_of(app)
     assert "from number 4 of them, looked at before" in text_of(app)
@@ -79,7 +81,9 @@ def test_from_a_gallery_item_one_goes_on_from_the_query_that_led_there():
 
 def test_a_search_shows_gallery_items_as_such(runs_root, monkeypatch):
     shown = {}
-    monkeypatch.setattr(walking, "image_cards", lambda data, *, key, on_pick: shown.update(data))
+    monkeypatch.setattr(
+        query_list, "clickable_cards", lambda data, *, key, on_pick: shown.update(data)
+    )
     app = open_page("retrieval", search="flower 0-0")
     assert app.expander[0].label == "4 gallery items match “flower 0\\-0”"
     cards = shown["rows"][0]["cards"]

@@ -7,7 +7,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from tests.workbench.driver import go, open_page, parameters_of, press, text_of
+from tests.workbench.driver import go, open_page, parameters_of, press, text_of, trail_of
 from workbench.shell.history import SCRIPT, HistoryScript
 
 pytestmark = pytest.mark.usefixtures("served")
@@ -28,11 +28,11 @@ def test_the_apps_back_follows_the_browsers_back_and_forward():
     first = parameters_of(app)
     press(app, "Next")
     press(app, "Next")
-    assert app.session_state["trail"] == [0, 1]
+    assert trail_of(app) == [0, 1]
     go(app, first | {"item": "1"})
-    assert app.session_state["trail"] == [0]
+    assert trail_of(app) == [0]
     go(app, first | {"item": "6"})
-    assert app.session_state["trail"] == [0, 1]
+    assert trail_of(app) == [0, 1]
     press(app, "Back")
     assert app.session_state["item"] == 1
 

@@ -11,7 +11,8 @@ from retrieval.runs.run import Run
 from tests.workbench.driver import open_page, press, text_of
 from workbench.data.lookup import answer
 from workbench.pages.retrieval import why
-from workbench.session.trail import go_to
+from workbench.session.parameters import ITEM, MATCH
+from workbench.session.trail import TRAIL, go_to
 
 
 @pytest.fixture
@@ -23,8 +24,9 @@ def run(runs_root, monkeypatch) -> Run:
 @pytest.fixture
 def drawn(monkeypatch) -> dict:
     """What the galleries of the page hold: key -> description."""
-    galleries = {}
-    monkeypatch.setattr(why, "image_cards", lambda data, *, key, **_: galleries.update({key: data}))
+    galleries: dict = {}
+    for cards in ("image_cards", "clickable_cards"):
+        monkeypatch.setattr(why, cards, lambda data, *, key, **_: galleries.update({key: data}))
     return galleries
 
 
@@ -96,13 +98,13 @@ def test_the_list_of_the_retrieval_page_is_walked(run, drawn):
     assert app.query_params["item"] == "108"
 
 
-def test_going_to_an_item_forgets_the_match_and_staying_keeps_it(monkeypatch):
-    state = {"item": 3, "match": 7}
-    monkeypatch.setattr("workbench.session.selection.st.session_state", state)
+def test_going_to_an_item_forgets_the_match_and_staying_keeps_it(session):
+    ITEM.set(3)
+    MATCH.set(7)
     go_to(3)
-    assert state["match"] == 7
+    assert MATCH.get() == 7
     go_to(4)
-    assert state == {"item": 4, "match": None, "trail": [3]}
+    assert (ITEM.get(), MATCH.get(), TRAIL.get()) == (4, None, (3,))
 
 
 @pytest.fixture

@@ -23,22 +23,19 @@ def _register(name: str, html: str):
     )
 
 
-def image_cards(data: dict, *, key: str, on_pick: Callable[[dict], None] | None = None) -> None:
+def image_cards(
+    data: dict, *, key: str, on_picked_change: Callable[[], None] | None = None
+) -> None:
     """Draw groups and rows of image cards, described as :mod:`workbench.components.gallery` does.
 
     Args:
         data: JSON-like description of the rows and cards.
         key: Unique key of this gallery on the page.
-        on_pick: Called with ``{"row": int, "run": str}`` when a card is clicked.
+        on_picked_change: Called when a card is clicked; ``picked`` of the component's state then
+            holds ``row`` and ``run`` of the card. Defaults to None: clicks do nothing.
     """
-
-    def picked() -> None:
-        choice = (st.session_state.get(key) or {}).get("picked")
-        if choice and on_pick:
-            on_pick(dict(choice))
-
     renderer = _register("cards", '<div class="cards"></div>')
-    renderer(data=data, key=key, on_picked_change=picked)
+    renderer(data=data, key=key, on_picked_change=on_picked_change or _ignore)
 
 
 def sortable_table(data: dict, *, key: str) -> None:
@@ -68,7 +65,7 @@ def point_images(
     selected: int | None = None,
     neighbors: Sequence[Sequence[int]] = (),
     found: Sequence[int] = (),
-    on_click: Callable[[int], None] | None = None,
+    on_clicked_change: Callable[[], None] | None = None,
 ) -> None:
     """Give charts of points images on hover, clicks, and highlights that leave the view as it is.
 
@@ -82,14 +79,9 @@ def point_images(
         selected: Row to ring, or None.
         neighbors: Of each chart, rows to join to the selected one by lines.
         found: Rows to ring lightly (search).
-        on_click: Called with the row of a clicked point.
+        on_clicked_change: Called when a point is clicked; ``clicked`` of the component's state then
+            holds its ``row``. Defaults to None: clicks do nothing.
     """
-
-    def clicked() -> None:
-        choice = (st.session_state.get(key) or {}).get("clicked")
-        if choice and on_click:
-            on_click(int(choice["row"]))
-
     data = {
         "charts": list(charts),
         "urls": list(urls),
@@ -98,4 +90,8 @@ def point_images(
         "found": [int(row) for row in found],
     }
     renderer = _register("points", '<div class="anchor"></div>')
-    renderer(data=data, key=key, on_clicked_change=clicked)
+    renderer(data=data, key=key, on_clicked_change=on_clicked_change or _ignore)
+
+
+def _ignore() -> None:
+    """Do nothing: Streamlit passes on an event only where it has a callback."""

@@ -1,4 +1,7 @@
-"""The pages, in the order of the navigation: address -> (title, icon, function that draws it)."""
+"""The pages of the app, in the order of the navigation. A new page needs one line in ``PAGES``."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from workbench.pages.compare.page import compare_page
 from workbench.pages.embedding_map.page import map_page
@@ -8,12 +11,29 @@ from workbench.pages.overview.page import overview_page
 from workbench.pages.retrieval.page import retrieval_page
 from workbench.pages.retrieval.why import why_page
 
+
+@dataclass(frozen=True)
+class Page:
+    """A page of the app.
+
+    Attributes:
+        title: Title in the navigation.
+        icon: Name of a Material symbol, see https://fonts.google.com/icons.
+        draw: Draws the page; called without arguments in every run of the script.
+    """
+
+    title: str
+    icon: str
+    draw: Callable[[], None]
+
+
+# URL path -> page. The first page is the one that the app opens with.
 PAGES = {
-    "overview": ("Overview", ":material/leaderboard:", overview_page),
-    "retrieval": ("Retrieval", ":material/image_search:", retrieval_page),
-    "failures": ("Failures", ":material/rule:", failures_page),
-    "map": ("Embedding map", ":material/scatter_plot:", map_page),
-    "compare": ("Compare losses", ":material/compare_arrows:", compare_page),
-    "why": ("Why did this match?", ":material/troubleshoot:", why_page),
-    "methods": ("Methods and data", ":material/menu_book:", methods_page),
+    "overview": Page("Overview", "leaderboard", overview_page),
+    "retrieval": Page("Retrieval", "image_search", retrieval_page),
+    "failures": Page("Failures", "rule", failures_page),
+    "map": Page("Embedding map", "scatter_plot", map_page),
+    "compare": Page("Compare losses", "compare_arrows", compare_page),
+    "why": Page("Why did this match?", "troubleshoot", why_page),
+    "methods": Page("Methods and data", "menu_book", methods_page),
 }

@@ -1,9 +1,15 @@
 """Jumps from one page to another that keep what is being looked at."""
 
+from collections.abc import Mapping
+
 import streamlit as st
 
-from workbench.session import url as address
+from workbench.session import url
+from workbench.session.parameters import MATCH, RUN_A
+from workbench.session.state import Value
 from workbench.session.trail import go_to
+
+TARGET = Value[str | None]("_jump", None)  # URL path of the page that was asked for
 
 
 def jump(
@@ -12,37 +18,38 @@ def jump(
     """Ask for another page (for callbacks); :func:`follow_jump` then goes there.
 
     Args:
-        page: Address of the page, e.g. ``retrieval``.
-        row: Item to select first.
-        run: Run to make run A.
-        match: Result of the item to explain.
+        page: URL path of the page, e.g. ``retrieval``.
+        row: Item to select. Defaults to None: the selected item stays.
+        run: Name of the run to make run A. Defaults to None: run A stays.
+        match: Row of the result to explain. Defaults to None: the nearest result.
     """
     if row is not None:
         go_to(row)
     if run is not None:
-        st.session_state["a"] = run
+        RUN_A.set(run)
     if match is not None:
-        st.session_state["match"] = match
-    st.session_state["jump"] = page
+        MATCH.set(match)
+    TARGET.set(page)
 
 
-def follow_jump(pages: dict) -> None:
+def follow_jump(pages: Mapping[str, st.Page]) -> None:
     """Go to the page that was asked for, if any; call before drawing a page.
 
     Args:
-        pages: Address -> the ``st.Page`` to switch to.
+        pages: URL path -> page.
     """
-    page = st.session_state.pop("jump", None)
+    page = TARGET.get()
     if page is not None:
-        parameters = address.current() or st.query_params.to_dict()
-        address.expect(parameters)
+        TARGET.clear()
+        parameters = url.current() or st.query_params.to_dict()
+        url.accept(parameters)
         st.switch_page(pages[page], query_params=parameters)
 
 
-def open_query(choice: dict) -> None:
-    """Open a picked card as the query of the Retrieval page (for ``image_cards``).
+def open_query(row: int) -> None:
+    """Open an item as the query of the Retrieval page (for callbacks).
 
     Args:
-        choice: With ``row``.
+        row: The item.
     """
-    jump("retrieval", row=int(choice["row"]))
+    jump("retrieval", row=row)

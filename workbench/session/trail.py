@@ -1,107 +1,104 @@
-"""The item that is looked at, and the way back to those looked at before."""
+"""The selected item, and the way back to what was looked at before."""
 
-import streamlit as st
-
-from workbench.session import url as address
+from workbench.session import url
+from workbench.session.parameters import DATASET, ITEM, MATCH, OF_ONE_DATASET, SOURCE
+from workbench.session.state import Value
 
 SOURCES = ("From the data set", "Your own image")
-OWN_IMAGE = SOURCES[1]  # stands for the own image's results among the items of the trail
+OWN_IMAGE = SOURCES[1]  # stands for the results of the user's image among the items of the trail
 TRAIL_LENGTH = 50
-DATASET = "_trail_data"  # the data set whose rows the trail holds
+
+TRAIL = Value[tuple[int | str, ...]]("_trail", ())  # rows of items, or OWN_IMAGE; the oldest first
+TRAIL_DATASET = Value[str | None]("_trail_dataset", None)  # the data set that the rows belong to
 
 
 def current_item(n_items: int) -> int | None:
-    """Return the selected item's row, from the URL or the session; None if none is selected.
+    """Return the row of the selected item, from the URL or the session.
 
     Args:
-        n_items: Number of items of run A; a row beyond it counts as no selection.
+        n_items: Number of items of run A; a row beyond them counts as no selection.
 
     Returns:
-        A valid row or None.
+        A valid row, or None if no item is selected.
     """
     before = _here()
-    row = address.keep("item", parse=_row)
-    dataset = st.session_state.get("data")
-    if st.session_state.setdefault(DATASET, dataset) != dataset:
-        st.session_state["trail"] = []
-    elif address.has_changed():
-        own = st.query_params.get("source") == OWN_IMAGE
-        _retrace(before, OWN_IMAGE if own else row)
-    st.session_state[DATASET] = dataset
+    row, dataset = ITEM.keep(), DATASET.get()
+    if TRAIL_DATASET.get() not in (None, dataset):
+        TRAIL.clear()
+    elif url.has_changed():
+        _follow_browser(before, OWN_IMAGE if SOURCE.text_in_url() == OWN_IMAGE else row)
+    TRAIL_DATASET.set(dataset)
     return row if row is not None and 0 <= row < n_items else None
 
 
-def _row(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 12):
-        raise ValueError(text)
-    return int(text)
-
-
 def _here() -> int | str | None:
-    own = st.session_state.get("source") == OWN_IMAGE
-    return OWN_IMAGE if own else st.session_state.get("item")
+    return OWN_IMAGE if SOURCE.get() == OWN_IMAGE else ITEM.get()
 
 
-def _retrace(before: int | str | None, place: int | str | None) -> None:
-    """Let the app's Back follow the browser's back and forward.
+def _follow_browser(before: int | str | None, after: int | str | None) -> None:
+    """Let the app's Back button follow the browser's back and forward buttons.
 
     Args:
         before: What was looked at.
-        place: What the URL asks for.
+        after: What the URL asks for.
     """
-    trail = st.session_state.setdefault("trail", [])
-    if place == before or None in (place, before):
+    if after is None or before is None or after == before:
         return
-    if trail and trail[-1] == place:
-        trail.pop()
+    trail = TRAIL.get()
+    if trail and trail[-1] == after:
+        TRAIL.set(trail[:-1])
     else:
-        trail.append(before)
+        _remember(before)
+
+
+def _remember(place: int | str) -> None:
+    TRAIL.set((*TRAIL.get(), place)[-TRAIL_LENGTH:])
 
 
 def show_item(row: int) -> None:
-    """Select an item without a step of history, e.g. the one that a page opens on."""
-    st.session_state["item"] = int(row)
+    """Select an item without adding to the trail, e.g. the one that a page opens on."""
+    ITEM.set(int(row))
 
 
 def go_to(row: int) -> None:
     """Select another item (for callbacks) and remember what was looked at before, for Back."""
     before = _here()
     if before is not None and before != row:
-        trail = st.session_state.setdefault("trail", [])
-        trail.append(before)
-        del trail[:-TRAIL_LENGTH]
+        _remember(before)
     _arrive(int(row))
 
 
 def go_back() -> None:
     """Return to what was looked at before (for callbacks)."""
-    trail = st.session_state.get("trail") or []
+    trail = TRAIL.get()
     if trail:
-        _arrive(trail.pop())
+        TRAIL.set(trail[:-1])
+        _arrive(trail[-1])
+
+
+def can_go_back() -> bool:
+    """Tell whether there is anything to go back to."""
+    return bool(TRAIL.get())
+
+
+def last_of(rows: set[int]) -> int | None:
+    """Return the item of these that was looked at last; None if none of them was."""
+    return next((int(place) for place in reversed(TRAIL.get()) if place in rows), None)
 
 
 def _arrive(place: int | str) -> None:
     if place == OWN_IMAGE:
-        st.session_state["source"] = OWN_IMAGE
+        SOURCE.set(OWN_IMAGE)
         return
-    if st.session_state.get("source") == OWN_IMAGE:
-        st.session_state["source"] = SOURCES[0]
-    _select(int(place))
-
-
-def _select(row: int | None) -> None:
-    if st.session_state.get("item") != row:
-        st.session_state["match"] = None  # it was a result of the item before
-    st.session_state["item"] = row
-
-
-def can_go_back() -> bool:
-    """Tell whether there is something to go back to."""
-    return bool(st.session_state.get("trail"))
+    if SOURCE.get() == OWN_IMAGE:
+        SOURCE.set(SOURCES[0])
+    if ITEM.get() != place:
+        MATCH.set(None)  # it was a result of the item before
+    ITEM.set(int(place))
 
 
 def forget_items() -> None:
-    """Forget rows and labels of the data set looked at before: they mean others in the next one."""
-    _select(None)
-    st.session_state["pair"] = st.session_state["class"] = None
-    st.session_state["trail"] = []
+    """Forget rows and labels (for callbacks): another data set gives them to other things."""
+    for parameter in OF_ONE_DATASET:
+        parameter.set(None)
+    TRAIL.clear()

@@ -1,114 +1,159 @@
-"""The page's address holds everything that is being looked at, so that a link shows the same view.
+"""The URL holds everything that is being looked at, so that a link shows the same view.
 
-The URL wins whenever it changes (a link, an edit, the browser's back and forward): what it leaves
-out has its default then. Otherwise the session does. All parameters are written in one go at the
-end of a run of the script, so that one action is one step of the browser's history; ``history.js``
-sees to the rest. Streamlit's own ``bind="query-params"`` is not used: it
-leaves out defaults, which change as runs are added, and does not go with ``st.switch_page``.
+The URL wins whenever it changes by itself (a link, an edit, the browser's back and forward): a
+parameter that it lacks then has its default. Otherwise the session wins. All parameters are written
+together at the end of a run of the script, so that one action is one step of the browser's history;
+``history.js`` does the rest. Streamlit's own ``bind="query-params"`` is not used: it leaves out
+defaults, which change as runs are added, and does not work with ``st.switch_page``.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, overload
 
 import streamlit as st
 
-SEEN = "_address_seen"  # parameter -> value that the URL had when it was last read or written
-SHOWN = "_address_shown"  # parameters that the current run of the script shows
-WHOLE = "_address_whole"  # all that the URL held when it was last read or written
-WRITTEN = "_address_written"  # whether the last run of the script came to its end
-CHANGED = "_address_changed"  # whether the URL has changed by itself since
+from workbench.session.state import Value
+
+T = TypeVar("T")
+
+SEEN = Value[dict[str, str]]("_url_seen", {})  # each parameter's text when last read or written
+SHOWN = Value[dict[str, Any]]("_url_shown", {})  # parameter of this run of the script -> default
+KNOWN = Value[dict[str, str] | None]("_url_known", None)  # the URL when last read or written
+WRITTEN = Value[bool]("_url_written", False)  # whether the last run of the script finished
+CHANGED = Value[bool]("_url_changed", False)  # whether the URL has changed by itself since
+CONTEXTS = Value[dict[str, object]]("_url_contexts", {})  # parameter -> what its value belongs to
 
 
 def start() -> None:
-    """Begin a run of the script: nothing is shown yet."""
-    whole = st.query_params.to_dict()
-    if _is_late(whole):
-        whole = st.session_state[WHOLE]
-    st.session_state[SHOWN], st.session_state[WRITTEN] = {}, False
-    # Without parameters it is a page's link, which keeps what is looked at.
-    st.session_state[CHANGED] = bool(whole) and whole != st.session_state.get(WHOLE)
-    expect(whole)
+    """Begin a run of the script, before any parameter is kept."""
+    parameters = st.query_params.to_dict()
+    known = KNOWN.get()
+    if known is not None and _is_late(parameters):
+        parameters = known
+    SHOWN.set({})
+    WRITTEN.set(False)
+    # A URL without parameters is the link of a page, which keeps what is being looked at.
+    CHANGED.set(bool(parameters) and parameters != known)
+    accept(parameters)
 
 
-def _is_late(whole: dict[str, str]) -> bool:
-    """Tell whether a widget was used before the browser had got the address of the last view.
+def _is_late(parameters: dict[str, str]) -> bool:
+    """Tell whether a widget was used before the browser had received the URL of the last view.
 
-    Its message brings the address of before, as the browser's Back does, which uses no widget.
+    The widget's message then carries the previous URL, as the browser's Back button does; but that
+    button uses no widget.
     """
-    known = st.session_state.get(WHOLE)
-    return whole != known and bool(st.session_state.get(WRITTEN)) and current() != known
+    known = KNOWN.get()
+    return parameters != known and WRITTEN.get() and current() != known
 
 
-def expect(whole: dict[str, str]) -> None:
-    """Take the URL's parameters as known: they are not a change that comes from outside.
-
-    Args:
-        whole: Parameter -> value.
-    """
-    st.session_state[WHOLE] = whole
+def accept(parameters: dict[str, str]) -> None:
+    """Take these parameters as known: finding them in the URL is no change from outside."""
+    KNOWN.set(parameters)
 
 
 def has_changed() -> bool:
     """Tell whether the URL changed by itself before this run of the script."""
-    return bool(st.session_state.get(CHANGED))
+    return CHANGED.get()
 
 
-def keep(
-    key: str,
-    default: object = None,
-    options: Sequence | None = None,
-    *,
-    parse: Callable[[str], object] = str,
-    always: bool = False,
-) -> object:
-    """Tie a value of the session to a URL parameter; call before drawing its widget.
+@dataclass(frozen=True)
+class Parameter(Generic[T]):
+    """A value of the session that the URL holds too.
 
-    Args:
-        key: Key in the session, name of the parameter, key of the widget.
-        default: Value if neither has a valid one.
-        options: Valid values; None allows every value.
-        parse: Makes the value from the parameter's text; may raise ValueError.
-        always: Write the parameter even where it has its default.
-
-    Returns:
-        The value, which is also in ``st.session_state[key]``.
+    Attributes:
+        key: Name in the URL, key in ``st.session_state`` and key of the widget, if it has one.
+        parse: Makes the value from the text in the URL; may raise ValueError.
+        always: Whether the URL names the value even where it is the default. Defaults to False.
     """
-    seen = st.session_state.setdefault(SEEN, {})
-    text = st.session_state[WHOLE].get(key)
-    value = st.session_state.get(key, default)
-    if text is not None and (text != seen.get(key) or key not in st.session_state):
-        try:
-            value = parse(text)
-        except ValueError:
+
+    key: str
+    parse: Callable[[str], T]
+    always: bool = False
+
+    def get(self) -> T | None:
+        """Return the session's value, or None if it has none."""
+        return st.session_state.get(self.key)
+
+    def set(self, value: T | None) -> None:
+        """Give the session a value (for callbacks, and before the widget is drawn)."""
+        st.session_state[self.key] = value
+
+    def text_in_url(self) -> str | None:
+        """Return the parameter's text in the URL, or None if the URL lacks it."""
+        return (KNOWN.get() or {}).get(self.key)
+
+    @overload
+    def keep(
+        self, default: T, options: Sequence[T] | None = None, *, context: object = None
+    ) -> T: ...
+
+    @overload
+    def keep(
+        self, default: None = None, options: Sequence[T] | None = None, *, context: object = None
+    ) -> T | None: ...
+
+    def keep(
+        self,
+        default: T | None = None,
+        options: Sequence[T] | None = None,
+        *,
+        context: object = None,
+    ) -> T | None:
+        """Tie the session's value to the URL; call before drawing the widget.
+
+        Args:
+            default: Value where neither the URL nor the session has a valid one. Defaults to None.
+            options: The valid values. Defaults to None: every value is valid.
+            context: What the value belongs to, e.g. the list whose page it is. When this changes,
+                the value returns to its default, unless the URL asks for another. Defaults to
+                None: the value belongs to nothing in particular.
+
+        Returns:
+            The value, which the session now holds.
+        """
+        seen, contexts = dict(SEEN.get()), CONTEXTS.get()
+        text = self.text_in_url()
+        known_to_session = self.key in st.session_state
+        value = st.session_state.get(self.key, default)
+        if text is not None and (text != seen.get(self.key) or not known_to_session):
+            try:
+                value = self.parse(text)
+            except ValueError:
+                value = default
+            SEEN.set(seen | {self.key: text})
+        elif has_changed():
+            value = default if text is None else value
+        elif contexts.get(self.key, context) != context:
             value = default
-        seen[key] = text
-    elif text is None and has_changed():
-        value = default
-    if options is not None and value not in options:
-        value = default
-    if key not in st.session_state or st.session_state[key] != value:
-        st.session_state[key] = value
-    st.session_state[SHOWN][key] = None if always else default
-    return value
+        if options is not None and value not in options:
+            value = default
+        if not known_to_session or st.session_state[self.key] != value:
+            st.session_state[self.key] = value
+        CONTEXTS.set(contexts | {self.key: context})
+        SHOWN.set(SHOWN.get() | {self.key: None if self.always else default})
+        return value
 
 
 def current() -> dict[str, str]:
-    """Return the parameters of the view that was drawn; values at their default are left out."""
-    values = {key: st.session_state.get(key) for key in st.session_state.get(SHOWN, {})}
-    defaults = st.session_state.get(SHOWN, {})
+    """Return the parameters of the view that was drawn, without those at their default."""
+    shown = {key: (st.session_state.get(key), default) for key, default in SHOWN.get().items()}
     return {
         key: str(value)
-        for key, value in values.items()
-        if value is not None and value != "" and value != defaults[key]
+        for key, (value, default) in shown.items()
+        if value is not None and value != "" and value != default
     }
 
 
 def write() -> None:
     """Write the view that was drawn to the URL; call at the end of the script or of a fragment."""
     wanted = current()
-    st.session_state[SEEN] = {**st.session_state.get(SEEN, {}), **wanted}
-    for gone in set(st.session_state[SHOWN]) - set(wanted):
-        st.session_state[SEEN].pop(gone, None)
+    at_default = set(SHOWN.get()) - set(wanted)
+    seen = SEEN.get() | wanted
+    SEEN.set({key: text for key, text in seen.items() if key not in at_default})
     if st.query_params.to_dict() != wanted:
         st.query_params.from_dict(wanted)
-    expect(wanted)
-    st.session_state[CHANGED], st.session_state[WRITTEN] = False, True
+    accept(wanted)
+    CHANGED.set(False)
+    WRITTEN.set(True)

@@ -2,11 +2,17 @@
 
 import streamlit as st
 
+from retrieval.errors import counted
+from retrieval.runs.store import BrokenRun
 from workbench.data.loading import runs_root
 
 
-def empty_page() -> None:
-    """Say what to type to get a first run, and list folders that could not be read."""
+def empty_page(broken: list[BrokenRun]) -> None:
+    """Say what to type to get a first run, and list folders that could not be read.
+
+    Args:
+        broken: See :func:`workbench.data.loading.load_runs`.
+    """
     st.title("No runs yet", anchor=False)
     st.markdown(
         "This app looks at finished training runs: which loss retrieves best, whether the "
@@ -27,8 +33,7 @@ def empty_page() -> None:
         st.code("retrieval train --dataset folder \\\n  --data path/to/images", language="bash")
         st.caption("One sub-folder per class. The class folders are split, train from test.")
     st.caption("Runs kept elsewhere? Start the app with RETRIEVAL_RUNS=path/to/runs.")
-    broken = st.session_state.get("broken") or []
     if broken:
-        st.subheader(f"{len(broken)} folder(s) could not be read", anchor=False)
+        st.subheader(f"{counted(len(broken), 'folder')} could not be read", anchor=False)
         for run in broken:
             st.text(run.reason)

@@ -1,7 +1,7 @@
-"""Navigation and theme: chooses the page, draws the sidebar, runs the page.
+"""The script of the app: set up the page, draw the sidebar, then draw the page that was chosen.
 
-It has a folder of its own because Streamlit takes a ``pages`` folder beside the script it runs for
-pages of another kind.
+Streamlit takes a ``pages`` folder beside its main script for pages of its own kind, so this script
+stands in a folder without one.
 """
 
 import streamlit as st
@@ -9,32 +9,40 @@ import streamlit as st
 from workbench.data.loading import load_runs
 from workbench.layout.theme import CSS, LOGO
 from workbench.pages import PAGES
-from workbench.session import url as address
+from workbench.session import url
 from workbench.session.navigation import follow_jump
+from workbench.session.selection import select
 from workbench.session.trail import current_item
 from workbench.shell.empty import empty_page
-from workbench.shell.sidebar import sidebar
+from workbench.shell.sidebar import sidebar, skipped_folders
 
-st.set_page_config(page_title="Retrieval workbench", page_icon="🔎", layout="wide")
+TITLE = "Retrieval workbench"
+
+st.set_page_config(page_title=TITLE, page_icon="🔎", layout="wide")
 st.html(CSS)
 st.logo(LOGO, size="large")
 runs, broken = load_runs()
-st.session_state["broken"] = broken
 if not runs:
-    st.navigation([st.Page(empty_page, title="Retrieval workbench")], position="hidden").run()
+    nothing = st.Page(lambda: empty_page(broken), title=TITLE, url_path="empty", default=True)
+    st.navigation([nothing], position="hidden").run()
     st.stop()
+first = next(iter(PAGES))
 pages = {
-    url: st.Page(draw, title=title, icon=icon, url_path=url, default=url == "overview")
-    for url, (title, icon, draw) in PAGES.items()
+    path: st.Page(
+        page.draw,
+        title=page.title,
+        icon=f":material/{page.icon}:",
+        url_path=path,
+        default=path == first,
+    )
+    for path, page in PAGES.items()
 }
 page = st.navigation(list(pages.values()), expanded=True)
 follow_jump(pages)
-address.start()
-st.session_state["selection"] = chosen = sidebar(runs)
+url.start()
+chosen = sidebar(runs)
+select(chosen)
 current_item(len(chosen.a.items))
-if broken:
-    with st.sidebar.expander(f"{len(broken)} folder(s) skipped", icon=":material/warning:"):
-        for run in broken:
-            st.text(run.reason)
+skipped_folders(broken)
 page.run()
-address.write()
+url.write()

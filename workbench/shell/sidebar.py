@@ -1,16 +1,19 @@
-"""The sidebar: data set, runs A and B, protocol and K."""
+"""The sidebar: data set, runs A and B, protocol and K, and the folders that were skipped."""
 
 import streamlit as st
 
+from retrieval.errors import counted
 from retrieval.runs.run import Run
+from retrieval.runs.store import BrokenRun
 from workbench.analysis.tables import run_order
 from workbench.data.comparable import comparable_groups, setting_apart
 from workbench.data.loading import protocols_of
-from workbench.session import url as address
+from workbench.session.parameters import DATASET, PROTOCOL, RUN_A, RUN_B, K
 from workbench.session.selection import Selection, first_protocol
 from workbench.session.trail import forget_items
 
 KS = (5, 10, 20, 50)
+DEFAULT_K = 10
 NO_RUN = "none"
 
 
@@ -25,39 +28,52 @@ def sidebar(runs: list[Run]) -> Selection:
     """
     datasets = sorted({run.dataset for run in runs})
     with st.sidebar:
-        address.keep("data", _newest(runs), datasets, always=True)
-        dataset = st.selectbox("Data set", datasets, key="data", on_change=forget_items)
+        dataset = DATASET.keep(_newest(runs), datasets)
+        st.selectbox("Data set", datasets, key=DATASET.key, on_change=forget_items)
         mine = [run for run in runs if run.dataset == dataset]
         protocol, title = _choose_protocol(mine)
         scored = [run for run in run_order(mine, protocol) if protocol in protocols_of(run)]
         groups = comparable_groups(scored, protocol)
         ordered = [run for group in groups for run in group]
         a, b = _choose_runs(groups, protocol)
-        address.keep("k", 10, KS, parse=int)
-        k = st.segmented_control("Results shown, K", KS, key="k", required=True)
+        k = K.keep(DEFAULT_K, KS)
+        st.segmented_control("Results shown, K", KS, key=K.key, required=True)
     others = [run for run in mine if run not in ordered]
-    return Selection(dataset, [*ordered, *others], a, b, protocol, title, int(k or 10))
+    return Selection(dataset, [*ordered, *others], a, b, protocol, title, k)
+
+
+def skipped_folders(broken: list[BrokenRun]) -> None:
+    """List the folders that could not be read, with the reasons.
+
+    Args:
+        broken: See :func:`workbench.data.loading.load_runs`.
+    """
+    if broken:
+        title = f"{counted(len(broken), 'folder')} skipped"
+        with st.sidebar.expander(title, icon=":material/warning:"):
+            for run in broken:
+                st.text(run.reason)
 
 
 def _choose_runs(groups: list[list[Run]], protocol: str) -> tuple[Run, Run | None]:
     ordered = [run for group in groups for run in group]
     by_name = {run.name: run for run in ordered}
     titles = _titles(groups, protocol)
-    address.keep("a", ordered[0].name, list(by_name), always=True)
+    a = RUN_A.keep(ordered[0].name, list(by_name))
     best = "Best first" if len(groups) == 1 else "Best first among those that can be compared"
-    a = st.selectbox(
+    st.selectbox(
         "Run A",
         list(by_name),
-        key="a",
-        format_func=titles.get,
+        key=RUN_A.key,
+        format_func=titles.__getitem__,
         help=f"The run every page looks at. {best}.",
     )
     other = _other_loss(ordered, by_name[a], protocol)
-    address.keep("b", other, [NO_RUN, *by_name], always=True)
-    b = st.selectbox(
+    b = RUN_B.keep(other, [NO_RUN, *by_name])
+    st.selectbox(
         "Run B",
         [NO_RUN, *by_name],
-        key="b",
+        key=RUN_B.key,
         format_func=lambda name: titles.get(name, name),
         help="A second run to compare with.",
     )
@@ -78,18 +94,17 @@ def _newest(runs: list[Run]) -> str:
 
 def _choose_protocol(runs: list[Run]) -> tuple[str, str]:
     first, titles = first_protocol(runs)
-    address.keep("protocol", first, list(titles), always=True)
+    name = PROTOCOL.keep(first, list(titles))
     if len(titles) > 1:
         st.segmented_control(
             "Protocol",
             list(titles),
-            format_func=titles.get,
-            key="protocol",
+            format_func=titles.__getitem__,
+            key=PROTOCOL.key,
             required=True,
             help="Which items are queries, and which gallery they search. Numbers under different "
             "protocols are never mixed.",
         )
-    name = st.session_state["protocol"] or first
     return name, titles[name]
 
 

@@ -9,7 +9,6 @@ import streamlit as st
 from retrieval.projection import align
 from workbench import figures
 from workbench.analysis.comparison import Comparison
-from workbench.components import image_cards, point_images
 from workbench.components.gallery import card, query_card, rank_sentence, result_cards
 from workbench.data import projections
 from workbench.data.images import hover_url
@@ -18,10 +17,12 @@ from workbench.figures.colors import by_level, by_outcomes
 from workbench.figures.style import CONFIG
 from workbench.layout.run_colors import pair_colors
 from workbench.layout.theme import plain
-from workbench.pages.embedding_map.lasso import end_lasso, keep_lasso, kept_lasso
+from workbench.pages.shared.cards import clickable_cards, clickable_points
 from workbench.pages.shared.no_map import no_map
-from workbench.session import url as address
+from workbench.session import url
+from workbench.session.lasso import end_lasso, keep_lasso, lassoed_rows
 from workbench.session.navigation import open_query
+from workbench.session.parameters import MAP_COLORS
 from workbench.session.selection import Selection
 from workbench.session.trail import current_item, go_to
 
@@ -43,16 +44,16 @@ def maps_tab(chosen: Selection, result: Comparison) -> None:
     if missing:
         no_map(missing)
         return
-    address.keep("colors", COLORS[0], COLORS)
-    color = st.segmented_control("Color by", COLORS, key="colors", required=True)
+    MAP_COLORS.keep(COLORS[0], COLORS)
+    color = st.segmented_control("Color by", COLORS, key=MAP_COLORS.key, required=True)
     maps, fit = _figures(chosen, result, color)
     row = current_item(len(chosen.a.items))
     looked_at = chosen.dataset, chosen.a.name, chosen.b.name, row
     _draw_maps(chosen, maps, looked_at)
-    selected = kept_lasso(looked_at)
+    selected = lassoed_rows(looked_at)
     pair = (chosen.a, chosen.b)
     near = [] if row is None else [answer(run, chosen.protocol, row, NEAR) for run in pair]
-    point_images(
+    clickable_points(
         CHARTS,
         [hover_url(run, chosen.protocol) for run in pair],
         key="maps_points",
@@ -71,7 +72,7 @@ def maps_tab(chosen: Selection, result: Comparison) -> None:
         _selected_images(chosen, selected)
     if near:
         _one(chosen, near)
-    address.write()
+    url.write()
 
 
 def _click(row: int) -> None:
@@ -124,8 +125,8 @@ def _one(chosen: Selection, near: list[Answer]) -> None:
         for name, run, found in names
     ]
     group = {"lead": query_card(chosen.a, near[0].query), "size": 150, "rows": lines}
-    image_cards({"groups": [group]}, key="both_neighbors", on_pick=lambda c: go_to(c["row"]))
-    st.button("Open in Retrieval", on_click=open_query, args=({"row": near[0].query},))
+    clickable_cards({"groups": [group]}, key="both_neighbors", on_pick=lambda pick: go_to(pick.row))
+    st.button("Open in Retrieval", on_click=open_query, args=(near[0].query,))
 
 
 def _selected_images(chosen: Selection, selected: np.ndarray) -> None:
@@ -138,7 +139,7 @@ def _selected_images(chosen: Selection, selected: np.ndarray) -> None:
         detail = f"{len(shown)} shown, taken from every class in turn"
     title = f"{len(selected):,} items of {len(np.unique(labels)):,} classes selected"
     line = {"title": title, "detail": detail, "cards": cards, "size": 84}
-    image_cards({"rows": [line]}, key="linked", on_pick=open_query)
+    clickable_cards({"rows": [line]}, key="linked", on_pick=lambda pick: open_query(pick.row))
 
 
 def _coloring(

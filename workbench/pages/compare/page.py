@@ -28,7 +28,7 @@ from workbench.pages.compare.queries import (
     overlap_tab,
 )
 from workbench.pages.overview.evidence import compare_groups, one_seed
-from workbench.session import url as address
+from workbench.session.parameters import COMPARED
 from workbench.session.selection import Selection, selection
 
 
@@ -60,8 +60,8 @@ def _tabs(chosen: Selection, result: comparison.Comparison) -> None:
         "Neighbor overlap": lambda: overlap_tab(chosen, result),
         "Two maps": lambda: maps_tab(chosen, result),
     }
-    address.keep("compared", next(iter(parts)), list(parts))
-    tabs = st.tabs(list(parts), key="compared", on_change="rerun")
+    COMPARED.keep(next(iter(parts)), list(parts))
+    tabs = st.tabs(list(parts), key=COMPARED.key, on_change="rerun")
     for tab, draw in zip(tabs, parts.values(), strict=True):
         if tab.open:
             with tab:

@@ -6,15 +6,16 @@ import streamlit as st
 
 from workbench import figures
 from workbench.analysis.comparison import Comparison, class_recalls, only_right
-from workbench.components import image_cards
 from workbench.components.gallery import card, first_hit_cards, rank_sentence, result_cards
 from workbench.data.lookup import answer
 from workbench.figures.classes import largest_differences
 from workbench.figures.style import CONFIG
 from workbench.layout.run_colors import pair_colors
 from workbench.layout.theme import class_names, plain
-from workbench.pages.failures.details import chosen_class, open_bar, turned
+from workbench.pages.shared.cards import clickable_cards
 from workbench.pages.shared.paging import page_of
+from workbench.session.class_choice import chosen_class, open_clicked_class
+from workbench.session.clicks import Pick, replaceable_key
 from workbench.session.navigation import jump
 from workbench.session.selection import Selection
 
@@ -34,7 +35,7 @@ def gallery_tab(chosen: Selection, result: Comparison, winner: str) -> None:
     st.caption(f"{len(part):,} queries, those that {loser} ranks worst first.")
     rows = page_of(part["row"].to_numpy(), f"only_{winner}", PER_PAGE)
     groups = [query_group(chosen, int(row)) for row in rows]
-    image_cards({"groups": groups}, key=f"only_{winner}", on_pick=_open)
+    clickable_cards({"groups": groups}, key=f"only_{winner}", on_pick=_open)
 
 
 def query_group(chosen: Selection, row: int) -> dict:
@@ -64,7 +65,7 @@ def classes_tab(chosen: Selection, result: Comparison) -> None:
     table = class_recalls(result)
     widest = int(table["delta"].abs().argmax())
     at, label = chosen_class(table, widest)
-    bars = turned("class_delta")
+    bars = replaceable_key("class_delta")
     left, right = st.container(key="beside").columns([5, 6], gap="large")
     with left:
         st.caption(_shown_classes(table))
@@ -72,7 +73,7 @@ def classes_tab(chosen: Selection, result: Comparison) -> None:
             class_figure(chosen, result),
             config=CONFIG,
             key=bars,
-            on_select=lambda: open_bar(bars, table, widest),
+            on_select=lambda: open_clicked_class(bars, table, widest),
             selection_mode="points",
             alt="Recall@1 under A minus Recall@1 under B, of the classes that differ most",
         )
@@ -85,7 +86,7 @@ def classes_tab(chosen: Selection, result: Comparison) -> None:
             "class to see others."
         )
         groups = [query_group(chosen, int(row)) for row in part["row"].head(4)]
-        image_cards({"groups": groups}, key="class_images", on_pick=_open)
+        clickable_cards({"groups": groups}, key="class_images", on_pick=_open)
 
 
 def _shown_classes(table: pd.DataFrame) -> str:
@@ -126,7 +127,7 @@ def overlap_tab(chosen: Selection, result: Comparison) -> None:
     least = result.table.sort_values("overlap", kind="stable")
     rows = page_of(least["row"].to_numpy(), "overlap", PER_PAGE)
     groups = [query_group(chosen, int(row)) for row in rows]
-    image_cards({"groups": groups}, key="least_overlap", on_pick=_open)
+    clickable_cards({"groups": groups}, key="least_overlap", on_pick=_open)
 
 
 def overlap_figure(result: Comparison) -> go.Figure:
@@ -134,5 +135,5 @@ def overlap_figure(result: Comparison) -> go.Figure:
     return figures.overlap_histogram(result.table["overlap"].to_numpy())
 
 
-def _open(choice: dict) -> None:
-    jump("retrieval", row=int(choice["row"]), run=choice.get("run"))
+def _open(pick: Pick) -> None:
+    jump("retrieval", row=pick.row, run=pick.run)

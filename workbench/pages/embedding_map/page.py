@@ -7,7 +7,6 @@ import streamlit as st
 
 from workbench import figures
 from workbench.analysis.search import matching_rows
-from workbench.components import image_cards, point_images
 from workbench.components.gallery import card, query_card, result_cards
 from workbench.data import projections
 from workbench.data.images import hover_url
@@ -16,10 +15,12 @@ from workbench.figures.style import CONFIG
 from workbench.layout.exports import export_menu
 from workbench.layout.theme import file_stem, page_head, plain
 from workbench.pages.embedding_map.colorings import color_options, coloring
-from workbench.pages.embedding_map.lasso import end_lasso, keep_lasso, kept_lasso
+from workbench.pages.shared.cards import clickable_cards, clickable_points
 from workbench.pages.shared.no_map import no_map
-from workbench.session import url as address
+from workbench.session import url
+from workbench.session.lasso import end_lasso, keep_lasso, lassoed_rows
 from workbench.session.navigation import open_query
+from workbench.session.parameters import COLOR, FIND, LAYOUT, STEP
 from workbench.session.selection import Selection, selection
 from workbench.session.trail import current_item, go_to
 
@@ -65,11 +66,11 @@ def _map(chosen: Selection, shown: dict[str, go.Figure]) -> None:
     row = current_item(len(chosen.a.items))
     near = None if row is None else answer(chosen.a, chosen.protocol, row, NEAR)
     looked_at = chosen.dataset, chosen.a.name, row
-    lasso = kept_lasso(looked_at)
+    lasso = lassoed_rows(looked_at)
     left, right = st.columns([7, 3], gap="medium")
     place = left.container()
     with left:
-        point_images(
+        clickable_points(
             ["map"],
             [hover_url(chosen.a, chosen.protocol)],
             key="map_points",
@@ -88,7 +89,7 @@ def _map(chosen: Selection, shown: dict[str, go.Figure]) -> None:
             _one(chosen, near)
         else:
             st.markdown(HELP)
-    address.write()
+    url.write()
     with place:  # last: drawing many points keeps the browser busy
         _draw(figure, rows, looked_at)
 
@@ -111,17 +112,17 @@ def _click(row: int) -> None:
 
 def _controls(chosen: Selection) -> tuple[str, str, str]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        address.keep("layout", "UMAP", projections.LAYOUTS)
+        LAYOUT.keep("UMAP", projections.LAYOUTS)
         layout = st.segmented_control(
-            "Projection", projections.LAYOUTS, key="layout", required=True
+            "Projection", projections.LAYOUTS, key=LAYOUT.key, required=True
         )
         colors = color_options(chosen)
-        address.keep("color", colors[0], colors)
-        color = st.selectbox("Color by", colors, key="color", width=240)
-        address.keep("find", "")
+        COLOR.keep(colors[0], colors)
+        color = st.selectbox("Color by", colors, key=COLOR.key, width=240)
+        FIND.keep("")
         text = st.text_input(
             "Highlight",
-            key="find",
+            key=FIND.key,
             placeholder="class or file name",
             icon=":material/search:",
             width=240,
@@ -135,11 +136,11 @@ def _step(chosen: Selection) -> int | None:
     if kept is None:
         return None
     options = [*(f"step {step:,}" for step in kept[0]), "finished"]
-    address.keep("step", "finished", options)
+    STEP.keep("finished", options)
     picked = st.select_slider(
         "Training step",
         options,
-        key="step",
+        key=STEP.key,
         help="Maps of the same items during training, aligned with the finished one. Colors "
         "stay those of the finished run.",
     )
@@ -182,8 +183,10 @@ def _one(chosen: Selection, near: Answer) -> None:
         "size": 88,
     }
     query = {"cards": [query_card(chosen.a, near.query)], "size": 180}
-    image_cards({"rows": [query, results]}, key="neighbors", on_pick=lambda c: go_to(c["row"]))
-    st.button("Open in Retrieval", on_click=open_query, args=({"row": near.query},))
+    clickable_cards(
+        {"rows": [query, results]}, key="neighbors", on_pick=lambda pick: go_to(pick.row)
+    )
+    st.button("Open in Retrieval", on_click=open_query, args=(near.query,))
 
 
 def _many(chosen: Selection, rows: np.ndarray) -> None:
@@ -195,7 +198,11 @@ def _many(chosen: Selection, rows: np.ndarray) -> None:
     st.dataframe(table, hide_index=True, height=180, key="lasso_counts")
     shown = rows[projections.in_turn(chosen.a.items["label"].to_numpy()[rows], LASSO_SHOWN)]
     cards = [card(chosen.a, int(row)) for row in shown]
-    image_cards({"rows": [{"cards": cards, "size": 76}]}, key="lasso", on_pick=open_query)
+    clickable_cards(
+        {"rows": [{"cards": cards, "size": 76}]},
+        key="lasso",
+        on_pick=lambda pick: open_query(pick.row),
+    )
     if len(rows) > len(shown):
         st.caption(f"{len(shown)} of {len(rows):,} are shown, taken from every class in turn.")
 

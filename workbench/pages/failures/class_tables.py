@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 import pandas as pd
 import streamlit as st
 
+from workbench.session.clicks import clicked_row, select_row
+
 ROWS_SHOWN = 1000  # more are for the export
 LONGEST = 23  # letters in a table's cell
 
@@ -138,17 +140,13 @@ def _one_row(key: str, at: int, n: int, choose: Callable[[int], None]) -> dict:
         n: Rows shown.
         choose: Called with the position of a row that is clicked.
     """
-    wanted = {"rows": [at], "columns": [], "cells": []}
-    if at < n and key in st.session_state and st.session_state[key]["selection"] != wanted:
-        # The address was changed, or a cell or a square of the grid was clicked.
-        st.session_state[key] = {"selection": wanted}
+    if at < n:  # the URL has changed, or a cell of the table or of the chart was clicked
+        select_row(key, at)
 
     def clicked() -> None:
-        picked = st.session_state[key]["selection"]
-        cells = [row for row, _ in picked["cells"]]  # the cell before stays where a circle is next
-        rows = picked["rows"] if picked["rows"] != [at] else cells
-        if rows and rows[0] < n:
-            choose(rows[0])
+        row = clicked_row(key, at)
+        if row is not None and row < n:
+            choose(row)
 
     return {
         "on_select": clicked,

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from retrieval.errors import counted
-from workbench.analysis import failures as analyses
+from workbench.analysis import failures
 from workbench.layout.theme import plain
 
 LONGEST = 40
@@ -21,12 +21,12 @@ def headline(table: pd.DataFrame, labels: np.ndarray, names: dict[int, str]) -> 
     Returns:
         Markdown; every number with what it is out of.
     """
-    wrong, n = len(analyses.failures(table)), int(table["answerable"].sum())
+    wrong, n = len(failures.failures(table)), int(table["answerable"].sum())
     text = f"**{wrong:,} of {n:,}** queries ({100 * wrong / max(1, n):.1f} %) are wrong at rank 1."
     if not wrong:
         return text
-    confused = _confused(analyses.confused_pairs(table, labels), names)
-    return f"{text} {confused} {_worst(analyses.class_table(table), names)}"
+    confused = _confused(failures.confused_pairs(table, labels), names)
+    return f"{text} {confused} {_worst(failures.class_table(table), names)}"
 
 
 def _confused(pairs: pd.DataFrame, names: dict[int, str]) -> str:

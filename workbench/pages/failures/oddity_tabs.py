@@ -6,21 +6,21 @@ import streamlit as st
 
 from retrieval.runs.run import Neighbors, Run
 from workbench.analysis import oddities
-from workbench.components import image_cards
 from workbench.components.gallery import card, query_groups
 from workbench.data.loading import load_neighbors, protocols_of
 from workbench.figures.colors import MISS_SIGN
 from workbench.layout.theme import class_names
+from workbench.pages.shared.cards import clickable_cards
 from workbench.pages.shared.note_box import open_or_mark
 from workbench.pages.shared.paging import page_of
-from workbench.session import url as address
+from workbench.session.parameters import PAIRS
 from workbench.session.selection import Selection
 
 SHOWN = 27  # three rows of nine in a window of 1440 pixels
 LEAVE_ONE_OUT = "leave_one_out"
 NO_ROLE = "\u00a0"  # keeps the names of a pair at one height
 SAME = 0.9999  # cosine similarity of what counts as the same embedding
-PAIRS = {"All pairs": None, "Different classes": True, "Same class": False}
+ACROSS = {"All pairs": None, "Different classes": True, "Same class": False}
 
 
 def hubs_tab(chosen: Selection, table: pd.DataFrame) -> None:
@@ -59,19 +59,19 @@ def hubs_tab(chosen: Selection, table: pd.DataFrame) -> None:
         },
         {"title": "Orphans", "detail": share, "cards": lost, "size": 100, "empty": "None."},
     ]
-    image_cards({"rows": rows}, key="hubs", on_pick=open_or_mark)
+    clickable_cards({"rows": rows}, key="hubs", on_pick=open_or_mark)
 
 
 def duplicates_tab(chosen: Selection, table: pd.DataFrame) -> None:
     """Draw the most similar pairs of items, of any classes or as chosen."""
-    items, names = chosen.a.items, list(PAIRS)
+    items, names = chosen.a.items, list(ACROSS)
     everywhere = LEAVE_ONE_OUT in protocols_of(chosen.a)
     neighbors = load_neighbors(chosen.a, LEAVE_ONE_OUT if everywhere else chosen.protocol)
-    address.keep("pairs", names[0], names)
+    PAIRS.keep(names[0], names)
     which = st.segmented_control(
-        "Pairs", names, key="pairs", required=True, label_visibility="collapsed"
+        "Pairs", names, key=PAIRS.key, required=True, label_visibility="collapsed"
     )
-    pairs = oddities.near_duplicates(neighbors, items["label"].to_numpy(), across=PAIRS[which])
+    pairs = oddities.near_duplicates(neighbors, items["label"].to_numpy(), across=ACROSS[which])
     st.caption(
         f"The {len(pairs):,} most similar pairs: the same picture twice, look-alikes or, where "
         f"{MISS_SIGN} marks different classes, a wrong label. "
@@ -86,7 +86,9 @@ def duplicates_tab(chosen: Selection, table: pd.DataFrame) -> None:
         role = [NO_ROLE if roles[row] == "both" else roles[row] for row in (a, b)]
         first = card(chosen.a, a, score=f"{pair['similarity']:.4f} {role[0]}")
         cards.append([first, card(chosen.a, b, mark=mark, score=role[1])])
-    image_cards({"rows": [{"cards": cards, "size": 112}]}, key="duplicates", on_pick=open_or_mark)
+    clickable_cards(
+        {"rows": [{"cards": cards, "size": 112}]}, key="duplicates", on_pick=open_or_mark
+    )
 
 
 def searched(neighbors: Neighbors, n_items: int) -> str:
@@ -127,4 +129,4 @@ def label_errors_tab(chosen: Selection, table: pd.DataFrame) -> None:
         share, other = 100 * suspect["share"], names[int(suspect["suggested"])]
         group["rows"][0]["title"] = f"{share:.0f} % of its {oddities.HUB_K} nearest are {other}"
         groups.append(group)
-    image_cards({"groups": groups}, key="label_errors", on_pick=open_or_mark)
+    clickable_cards({"groups": groups}, key="label_errors", on_pick=open_or_mark)

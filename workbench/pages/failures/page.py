@@ -5,8 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from workbench import figures
-from workbench.analysis import failures as analyses
-from workbench.components import image_cards
+from workbench.analysis import failures
 from workbench.components.gallery import query_groups
 from workbench.layout.exports import export_menu
 from workbench.layout.theme import class_names, file_stem, page_head
@@ -15,22 +14,24 @@ from workbench.pages.failures.headline import headline
 from workbench.pages.failures.oddity_tabs import duplicates_tab, hubs_tab, label_errors_tab
 from workbench.pages.failures.rank_bars import all_failures_button, rank_bars
 from workbench.pages.failures.tabs import classes_tab, notes_tab, pairs_tab
+from workbench.pages.shared.cards import clickable_cards
 from workbench.pages.shared.note_box import mark_switch, open_or_mark
 from workbench.pages.shared.paging import page_of
-from workbench.session import url as address
+from workbench.session.parameters import ORDER, TAB
 from workbench.session.selection import Selection, selection
+from workbench.session.switches import MARKING
 
 ORDERS = {
     "Confident and wrong": (
-        analyses.confident_and_wrong,
+        failures.confident_and_wrong,
         "Wrong at rank 1, and sure of it: highest similarity of the wrong item first.",
     ),
     "Near miss": (
-        analyses.near_misses,
+        failures.near_misses,
         "The right item is only just behind the wrong one: lowest rank, smallest gap first.",
     ),
     "Worst rank": (
-        analyses.worst_ranks,
+        failures.worst_ranks,
         "The right item is furthest down the list: highest rank first.",
     ),
 }
@@ -49,16 +50,16 @@ def failures_page() -> None:
     chosen = selection()
     head = page_head("Failures", chosen)
     labels, names_of = chosen.a.items["label"].to_numpy(), class_names(chosen.a)
-    table = analyses.query_table(chosen.neighbors, labels)
+    table = failures.query_table(chosen.neighbors, labels)
     summary = headline(table, labels, names_of)
-    click = "mark it" if st.session_state.get("marking") else "look at it as the query"
+    click = "mark it" if MARKING.get() else "look at it as the query"
     left, right = st.columns([7, 1], vertical_alignment="center")
     left.markdown(f"{summary} Click any image to {click}.")
     with right:
         mark_switch(chosen.a)
     names = ["Queries", *TABS]
-    address.keep("tab", names[0], names)
-    tabs = st.tabs(names, key="tab", on_change="rerun")
+    TAB.keep(names[0], names)
+    tabs = st.tabs(names, key=TAB.key, on_change="rerun")
     for tab, draw in zip(tabs, (_queries, *TABS.values()), strict=True):
         if tab.open:
             with tab:
@@ -70,9 +71,9 @@ def failures_page() -> None:
             tables={
                 "Every query": lambda: _export(chosen, table),
                 "Confused classes": lambda: pair_frame(
-                    analyses.confused_pairs(table, labels), names_of
+                    failures.confused_pairs(table, labels), names_of
                 ),
-                "Recall of classes": lambda: class_frame(analyses.class_table(table), names_of),
+                "Recall of classes": lambda: class_frame(failures.class_table(table), names_of),
             },
             figures={"Ranks of the first hit": lambda: _histogram(table)},
         )
@@ -84,9 +85,9 @@ def _histogram(table: pd.DataFrame):
 
 def _queries(chosen: Selection, table: pd.DataFrame) -> None:
     chosen_bar = rank_bars(table)
-    address.keep("order", next(iter(ORDERS)), list(ORDERS))
+    ORDER.keep(next(iter(ORDERS)), list(ORDERS))
     order = st.segmented_control(
-        "Order", list(ORDERS), key="order", required=True, label_visibility="collapsed"
+        "Order", list(ORDERS), key=ORDER.key, required=True, label_visibility="collapsed"
     )
     sort, meaning = ORDERS[order]
     if chosen_bar:
@@ -96,7 +97,7 @@ def _queries(chosen: Selection, table: pd.DataFrame) -> None:
         st.caption(f"{meaning} Click a bar above to see only its queries.")
     rows = page_of(found["row"].to_numpy(), "queries")
     groups = query_groups(chosen.a, chosen.neighbors, rows, k=chosen.k)
-    image_cards({"groups": groups}, key="failed", on_pick=open_or_mark)
+    clickable_cards({"groups": groups}, key="failed", on_pick=open_or_mark)
 
 
 def _in_bar(table: pd.DataFrame, bar: tuple[int, int], sort) -> pd.DataFrame:

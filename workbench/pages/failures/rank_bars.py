@@ -6,9 +6,9 @@ import streamlit as st
 from workbench import figures
 from workbench.figures.ranks import rank_bins
 from workbench.figures.style import CONFIG
-from workbench.session import url as address
+from workbench.session.clicks import replace_charts, replaceable_key, selected_indices
+from workbench.session.parameters import RANK
 
-TURN = "_rank_turn"  # every choice makes a new chart, in which nothing is clicked
 FADED = 0.3
 
 
@@ -26,8 +26,8 @@ def rank_bars(table: pd.DataFrame) -> tuple[int, int] | None:
     if (table["first_hit"] == 0).any():
         bins = [*bins, (0, 0)]
     lows = [low for low, _ in bins]
-    rank = address.keep("rank", None, lows, parse=int)
-    key = f"rank_bars_{st.session_state.get(TURN, 0)}"
+    rank = RANK.keep(None, lows)
+    key = replaceable_key("rank_bars")
     figure = figures.rank_histogram(table["first_hit"].to_numpy())
     if rank is not None:  # Plotly's own selection would not survive a reload
         faded = [1 if low == rank else FADED for low in lows]
@@ -37,7 +37,7 @@ def rank_bars(table: pd.DataFrame) -> tuple[int, int] | None:
     figure.update_traces(unselected={"marker": {"opacity": FADED}})
 
     def choose() -> None:
-        picked = [lows[i] for i in st.session_state[key]["selection"]["point_indices"]]
+        picked = [lows[i] for i in selected_indices(key)]
         _choose(picked[0] if picked and picked[0] != rank else None)
 
     with st.container(key="ranks"):
@@ -60,5 +60,5 @@ def all_failures_button() -> None:
 
 
 def _choose(rank: int | None) -> None:
-    st.session_state["rank"] = rank
-    st.session_state[TURN] = st.session_state.get(TURN, 0) + 1
+    RANK.set(rank)
+    replace_charts()

@@ -6,23 +6,23 @@ import streamlit as st
 
 from retrieval.errors import UserError
 from workbench import figures
-from workbench.analysis import failures as analyses
-from workbench.components import image_cards
+from workbench.analysis import failures
 from workbench.components.gallery import card, query_groups
 from workbench.data.notes import COLUMNS, read_notes
 from workbench.figures.style import CONFIG
 from workbench.layout.exports import table_csv, with_protocol
 from workbench.layout.theme import class_names, file_stem, plain
 from workbench.pages.failures.class_tables import class_table, pair_table
-from workbench.pages.failures.details import (
+from workbench.pages.shared.cards import clickable_cards
+from workbench.pages.shared.note_box import open_or_mark
+from workbench.session.class_choice import (
     chosen_class,
     chosen_pair,
     open_class,
-    open_row,
-    open_square,
-    turned,
+    open_clicked_pair,
+    open_pair,
 )
-from workbench.pages.shared.note_box import open_or_mark
+from workbench.session.clicks import replaceable_key
 from workbench.session.selection import Selection
 
 PAIRS_SHOWN = 5
@@ -36,7 +36,7 @@ def _key(name: str, chosen: Selection) -> str:
 def pairs_tab(chosen: Selection, table: pd.DataFrame) -> None:
     """Draw which classes are taken for which, and the images of the chosen pair."""
     labels, names = chosen.a.items["label"].to_numpy(), class_names(chosen.a)
-    pairs = analyses.confused_pairs(table, labels)
+    pairs = failures.confused_pairs(table, labels)
     if pairs.empty:
         st.info("No class is taken for another: every query is right at rank 1.")
         return
@@ -47,16 +47,16 @@ def pairs_tab(chosen: Selection, table: pd.DataFrame) -> None:
         "column that of its answer. Click a row or a square for its images."
     )
     at, pair = chosen_pair(pairs)
-    squares = turned(_key("square", chosen))
+    grid = replaceable_key(_key("confusion", chosen))
     left, right = st.container(key="beside").columns([6, 7])
     with left:
-        pair_table(pairs, names, _key("pairs", chosen), at, lambda row: open_row(pairs, row))
+        pair_table(pairs, names, _key("pairs", chosen), at, lambda row: open_pair(pairs, row))
     with right.container(key="confusion"):
         st.plotly_chart(
             figures.confusion_map(pairs, names, chosen=pair),
             config=CONFIG,
-            key=squares,
-            on_select=lambda: open_square(squares, pairs),
+            key=grid,
+            on_select=lambda: open_clicked_pair(grid, pairs),
             selection_mode="points",
             alt="The most confused classes, query by answer",
         )
@@ -64,7 +64,7 @@ def pairs_tab(chosen: Selection, table: pd.DataFrame) -> None:
 
 
 def _pair_images(chosen: Selection, table: pd.DataFrame, labels, pair: tuple[int, int]) -> None:
-    wrong, names = analyses.failures(table), class_names(chosen.a)
+    wrong, names = failures.failures(table), class_names(chosen.a)
     lines = []
     for asked, answered in (pair, pair[::-1]):
         part = wrong[(wrong["label"] == asked) & (labels[wrong["top"]] == answered)]
@@ -84,7 +84,7 @@ def _pair_images(chosen: Selection, table: pd.DataFrame, labels, pair: tuple[int
                 "empty": "Never in this direction.",
             }
         )
-    image_cards({"rows": lines}, key="pair_images", on_pick=open_or_mark)
+    clickable_cards({"rows": lines}, key="pair_images", on_pick=open_or_mark)
 
 
 def pairs_shown(n: int, shown: int) -> str:
@@ -99,7 +99,7 @@ def pairs_shown(n: int, shown: int) -> str:
 
 def classes_tab(chosen: Selection, table: pd.DataFrame) -> None:
     """Draw Recall@1 of every class, worst first, and the failures of the chosen class."""
-    classes, names = analyses.class_table(table), class_names(chosen.a)
+    classes, names = failures.class_table(table), class_names(chosen.a)
     st.caption(
         f"Recall@1 of each of the {len(classes):,} classes, worst first, over the queries of the "
         "class. The range is its 95 % Wilson interval: where a class has few queries, a low "
@@ -111,11 +111,11 @@ def classes_tab(chosen: Selection, table: pd.DataFrame) -> None:
         class_table(
             classes, names, _key("classes", chosen), at, lambda row: open_class(classes, row)
         )
-    part = analyses.confident_and_wrong(table[table["label"] == label])
+    part = failures.confident_and_wrong(table[table["label"] == label])
     with right:
         st.markdown(_class_sentence(chosen, part, names, label, int(classes["queries"][at])))
         groups = query_groups(chosen.a, chosen.neighbors, part["row"].head(5), k=5)
-        image_cards({"groups": groups}, key="class_failures", on_pick=open_or_mark)
+        clickable_cards({"groups": groups}, key="class_failures", on_pick=open_or_mark)
 
 
 def _class_sentence(
@@ -154,7 +154,7 @@ def notes_tab(chosen: Selection, table: pd.DataFrame) -> None:
         card(chosen.a, int(n.row), note=" · ".join(filter(None, (n.tag, n.note))))
         for n in notes.dropna(subset=["row"]).itertuples()
     ]
-    image_cards({"rows": [{"cards": cards, "size": 140}]}, key="notes", on_pick=open_or_mark)
+    clickable_cards({"rows": [{"cards": cards, "size": 140}]}, key="notes", on_pick=open_or_mark)
     lost = int(np.sum(notes["row"].isna()))
     if lost:
         st.caption(f"{lost:,} notes are about items that this run does not hold any more.")

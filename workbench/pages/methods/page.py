@@ -12,15 +12,15 @@ from retrieval.runs.run import Run
 from workbench import figures
 from workbench.analysis.protocol import facts_in_words, lacks_nmi_interval
 from workbench.analysis.tables import results_table
-from workbench.components import image_cards
 from workbench.components.gallery import card
 from workbench.figures.style import CONFIG
 from workbench.layout.exports import export_menu
 from workbench.layout.theme import file_stem, page_head, plain
 from workbench.pages.methods.provenance import runs_tab
 from workbench.pages.overview.loss_tables import NO_NMI_INTERVAL
-from workbench.session import url as address
+from workbench.pages.shared.cards import clickable_cards
 from workbench.session.navigation import open_query
+from workbench.session.parameters import METHODS
 from workbench.session.selection import Selection, selection
 
 DEFINITIONS = {  # of metrics, see ``METRICS``
@@ -56,8 +56,8 @@ def methods_page() -> None:
             unscored=("Class sizes", "Items"),
         )
     names = ["Protocol", "Metrics", "Runs", "Data"]
-    address.keep("methods", names[0], names)
-    protocol, definitions, runs, data = st.tabs(names, key="methods", on_change="rerun")
+    METHODS.keep(names[0], names)
+    protocol, definitions, runs, data = st.tabs(names, key=METHODS.key, on_change="rerun")
     if protocol.open:
         with protocol:
             _protocols(chosen)
@@ -128,7 +128,9 @@ def _data(chosen: Selection) -> None:
         widths["Class"] = st.column_config.Column(width=270)
         st.dataframe(table, hide_index=True, height=260, key="sizes_table", column_config=widths)
     st.markdown(f"**A sample**: {PER_CLASS} items of {CLASSES} classes, drawn at random.")
-    image_cards({"rows": _sample(chosen.a)}, key="sample", on_pick=open_query)
+    clickable_cards(
+        {"rows": _sample(chosen.a)}, key="sample", on_pick=lambda pick: open_query(pick.row)
+    )
 
 
 def _sample(run: Run) -> list[dict]:

@@ -7,10 +7,9 @@ import yaml
 from retrieval.runs.run import Run
 from workbench.analysis.naming import UNTRAINED, loss_of, seed_of
 from workbench.data.loading import protocols_of
-from workbench.session import url as address
+from workbench.session.parameters import SETTINGS
 from workbench.session.selection import Selection
 
-FOLLOWED = "_settings_of_a"  # run A when a run's settings were last shown
 GEOMETRY = {
     "relative_spread": "relative spread: 0 if all embeddings are equal",
     "density": "class spread / class distance (Roth 2020)",
@@ -56,11 +55,8 @@ def runs_tab(chosen: Selection) -> None:
 def _chosen_run(chosen: Selection) -> Run:
     """Draw the choice of a run, which is run A again whenever that changes."""
     names, a = [run.name for run in chosen.runs], chosen.a.name
-    if st.session_state.get(FOLLOWED, a) != a and not address.has_changed():
-        st.session_state["settings"] = a
-    st.session_state[FOLLOWED] = a
-    address.keep("settings", a, names)
-    name = st.selectbox("Every setting of", names, key="settings", width=360)
+    SETTINGS.keep(a, names, context=a)
+    name = st.selectbox("Every setting of", names, key=SETTINGS.key, width=360)
     return chosen.runs[names.index(name)]
 
 

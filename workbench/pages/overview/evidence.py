@@ -16,7 +16,8 @@ from workbench.data.comparable import comparable_groups
 from workbench.data.loading import load_neighbors, protocols_of, stamp
 from workbench.figures.style import CONFIG
 from workbench.layout.theme import ink, plain
-from workbench.session.selection import Selection, first_protocol, kept
+from workbench.session.cache import make_once
+from workbench.session.selection import Selection, first_protocol
 
 TEXT_WIDTH = 310  # pixels
 
@@ -123,7 +124,7 @@ def evidence(
     names, color = found.summary["name"].tolist(), ink()
     with st.container(horizontal=True, gap="medium"):  # the text goes below where it is narrow
         st.plotly_chart(
-            kept(chosen, "Differences", lambda: matrix(found, ink=color), color),
+            make_once(chosen, "Differences", lambda: matrix(found, ink=color), color),
             width="content",
             config=CONFIG,
             key="matrix",

@@ -29,7 +29,8 @@ from workbench.pages.overview.headline import headline, way_buttons
 from workbench.pages.overview.loss_tables import metrics_table, published_figures
 from workbench.pages.overview.training_curves import LOSS, RECALL, training_figures, training_panel
 from workbench.report import page_html
-from workbench.session.selection import Selection, kept, selection
+from workbench.session.cache import make_once
+from workbench.session.selection import Selection, selection
 
 LEDE = (
     "An embedding turns an image into a point, so that images of one class lie close together; "
@@ -41,9 +42,9 @@ def overview_page() -> None:
     """Draw the page."""
     chosen = selection()
     # All is computed before anything is drawn: the browser draws what comes at once in one go.
-    results, plain_table = kept(chosen, "Losses", lambda: _losses_of(chosen))
+    results, plain_table = make_once(chosen, "Losses", lambda: _losses_of(chosen))
     compared = compare_table(chosen, plain_table)
-    table, pairs = kept(
+    table, pairs = make_once(
         chosen, "Losses compared", lambda: _with_tests(plain_table, compared), chosen.a.name
     )
     recall, training = _recall_figures(chosen, table), training_figures(chosen, table["runs"].sum())
@@ -148,7 +149,7 @@ def _recall_figures(chosen: Selection, table: pd.DataFrame) -> dict[str, go.Figu
             _curves(chosen, table), colors=colors, height=height
         ),
     }
-    return {title: kept(chosen, title, make) for title, make in made.items()}
+    return {title: make_once(chosen, title, make) for title, make in made.items()}
 
 
 def _recall(table: pd.DataFrame, drawn: dict[str, go.Figure]) -> None:

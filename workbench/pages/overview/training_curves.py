@@ -12,7 +12,8 @@ from workbench.analysis.naming import group_titles
 from workbench.figures.style import CONFIG
 from workbench.layout.run_colors import group_colors
 from workbench.layout.theme import plain
-from workbench.session.selection import Selection, kept
+from workbench.session.cache import make_once
+from workbench.session.selection import Selection
 
 LOSS, RECALL = "Training loss", "R@1 during training"
 SCALES = (
@@ -50,7 +51,7 @@ def training_figures(chosen: Selection, names: list[str]) -> dict[str, go.Figure
                 groups=groups,
                 colors=colors,
             )
-            found[title] = kept(chosen, title, draw)
+            found[title] = make_once(chosen, title, draw)
     return found
 
 

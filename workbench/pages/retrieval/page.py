@@ -7,7 +7,6 @@ import streamlit as st
 from retrieval.evaluation.metrics import metric
 from workbench.analysis.failures import query_table
 from workbench.analysis.tables import metric_value
-from workbench.components import image_cards
 from workbench.components.gallery import (
     first_hit_cards,
     grid_columns,
@@ -21,6 +20,7 @@ from workbench.layout.exports import export_menu
 from workbench.layout.run_colors import run_colors
 from workbench.layout.theme import file_stem, page_head, plain
 from workbench.pages.retrieval.own_image import own_image
+from workbench.pages.shared.cards import clickable_cards
 from workbench.pages.shared.note_box import note_box
 from workbench.pages.shared.query_list import (
     back_button,
@@ -31,8 +31,9 @@ from workbench.pages.shared.query_list import (
     search_box,
     step_buttons,
 )
-from workbench.session import url as address
+from workbench.session.clicks import Pick
 from workbench.session.navigation import jump
+from workbench.session.parameters import SOURCE
 from workbench.session.selection import Selection, selection
 from workbench.session.trail import SOURCES, go_to
 
@@ -45,9 +46,9 @@ def retrieval_page() -> None:
     head = page_head("Retrieval", chosen)
     bar = st.container(horizontal=True, vertical_alignment="center", key="toolbar")
     with bar:
-        address.keep("source", SOURCES[0], SOURCES)
+        SOURCE.keep(SOURCES[0], SOURCES)
         source = st.segmented_control(
-            "Query", SOURCES, key="source", required=True, label_visibility="collapsed"
+            "Query", SOURCES, key=SOURCE.key, required=True, label_visibility="collapsed"
         )
     if source != SOURCES[0]:
         with bar:
@@ -71,7 +72,7 @@ def retrieval_page() -> None:
         )
     _verdict(chosen, found)
     group = {"lead": query_card(chosen.a, row, lines=_details(chosen, row)), "size": 240}
-    image_cards(
+    clickable_cards(
         {"groups": [group | {"rows": [_results(chosen, found)]}]}, key="results", on_pick=_pick
     )
     with st.container(horizontal=True):
@@ -91,8 +92,8 @@ def _why_button(found: Answer) -> None:
     )
 
 
-def _pick(choice: dict) -> None:
-    go_to(int(choice["row"]))
+def _pick(pick: Pick) -> None:
+    go_to(pick.row)
 
 
 def _details(chosen: Selection, row: int) -> list[str]:
@@ -181,7 +182,7 @@ def _every_run(chosen: Selection, row: int) -> None:
                 "layout": "line",
             }
         )
-    image_cards({"rows": lines}, key="every_run", on_pick=_pick)
+    clickable_cards({"rows": lines}, key="every_run", on_pick=_pick)
     if chosen.others:
         reasons = dict.fromkeys(reason for reason, _ in chosen.others)
         st.caption(f"Without the runs that cannot be compared: {plain('; '.join(reasons))}.")

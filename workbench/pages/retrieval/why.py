@@ -10,20 +10,23 @@ from workbench.components import image_cards
 from workbench.components.gallery import first_hit_cards, query_card, result_cards
 from workbench.data import network
 from workbench.data.lookup import Answer, answer, similarity
-from workbench.figures.heatmaps import OPACITY, concentration, data_url, legend, overlay, plain
+from workbench.figures.heatmaps import OPACITY as USUAL_OPACITY
+from workbench.figures.heatmaps import concentration, data_url, legend, overlay, plain
 from workbench.layout.run_colors import pair_colors
 from workbench.layout.theme import page_head
 from workbench.layout.theme import plain as text
+from workbench.pages.shared.cards import clickable_cards
 from workbench.pages.shared.query_list import (
     listed_queries,
     place_caption,
     query_to_show,
     step_buttons,
 )
-from workbench.session import url as address
+from workbench.session.clicks import Pick
+from workbench.session.parameters import HEAT, MATCH, OPACITY
 from workbench.session.selection import Selection, selection
+from workbench.session.switches import NETWORK_WANTED
 
-ASKED = "why_asked"
 TOLERANCE = 2e-3
 SMALL = 0.05  # similarity below which shares of it say nothing
 READING = (
@@ -62,12 +65,13 @@ def why_page() -> None:
     if explained:
         st.markdown(READING)
     _result_line(chosen, row, other, found)
-    if explained and not (network.is_loaded() or st.session_state.get(ASKED)):
+    if explained and not (network.is_loaded() or NETWORK_WANTED.get()):
         st.button(
             "Show what they have in common",
             type="primary",
             icon=":material/troubleshoot:",
-            on_click=lambda: st.session_state.update({ASKED: True}),
+            on_click=NETWORK_WANTED.set,
+            args=(True,),
         )
         st.caption("Loads the network (TensorFlow): some ten seconds the first time.")
         return
@@ -89,21 +93,23 @@ def _result_line(chosen: Selection, row: int, other: int, found: Answer) -> None
         card |= {"kind": "chosen", "note": "explained"} if is_chosen else {"kind": ""}
     line = {"title": f"Results under run A, {chosen.a.name}", "cards": cards, "size": 92}
     lead = {"lead": query_card(chosen.a, row), "size": 150, "rows": [line | {"layout": "line"}]}
-    image_cards({"groups": [lead]}, key="why_results", on_pick=_pick)
+    clickable_cards({"groups": [lead]}, key="why_results", on_pick=_pick)
 
 
 def _map_switches() -> float:
     """Draw the switch and the slider of the heat maps; returns their opacity, 0 if off."""
-    address.keep("heat", True, [True, False], parse=lambda text: text == "True")
-    address.keep("opacity", round(100 * OPACITY), range(20, 101), parse=int)
+    HEAT.keep(True)
+    OPACITY.keep(round(100 * USUAL_OPACITY), range(20, 101))
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        shown = st.toggle("Heat map", key="heat", help="Off: the images as the network sees them.")
+        shown = st.toggle(
+            "Heat map", key=HEAT.key, help="Off: the images as the network sees them."
+        )
         opacity = st.slider(
             "Opacity, %",
             20,
             100,
             step=5,
-            key="opacity",
+            key=OPACITY.key,
             width=220,
             disabled=not shown,
         )
@@ -111,12 +117,12 @@ def _map_switches() -> float:
 
 
 def _chosen_result(n: int, query: int, default: int) -> int:
-    match = address.keep("match", parse=int)
+    match = MATCH.keep()
     return match if match is not None and 0 <= match < n and match != query else default
 
 
-def _pick(choice: dict) -> None:
-    st.session_state["match"] = int(choice["row"])
+def _pick(pick: Pick) -> None:
+    MATCH.set(pick.row)
 
 
 def _explain(

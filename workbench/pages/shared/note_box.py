@@ -8,7 +8,9 @@ from workbench.components import image_cards
 from workbench.components.gallery import query_card
 from workbench.data.notes import TAGS, note_of, write_note
 from workbench.layout.theme import plain
+from workbench.session.clicks import Pick
 from workbench.session.navigation import open_query
+from workbench.session.switches import MARKED_ROW, MARKING
 
 
 def note_box(run: Run, row: int) -> None:
@@ -36,33 +38,29 @@ def mark_switch(run: Run) -> None:
     """
     marking = st.toggle(
         "Mark items",
-        key="marking",
+        key=MARKING.key,
         help="A click on an image gives it a tag or a note instead of opening it as the query.",
     )
     if not marking:
-        _close()
-    row = st.session_state.get("to_mark")
+        MARKED_ROW.clear()
+    row = MARKED_ROW.get()
     if row is not None and row < len(run.items):
         _dialog(run, row)
 
 
-def open_or_mark(choice: dict) -> None:
-    """Open a picked card as the query, or mark it if the switch is on (for ``image_cards``).
+def open_or_mark(pick: Pick) -> None:
+    """Open the item of a clicked card as the query, or mark it if the switch is on (for callbacks).
 
     Args:
-        choice: With ``row``.
+        pick: The card.
     """
-    if st.session_state.get("marking"):
-        st.session_state["to_mark"] = int(choice["row"])
+    if MARKING.get():
+        MARKED_ROW.set(pick.row)
     else:
-        open_query(choice)
+        open_query(pick.row)
 
 
-def _close() -> None:
-    st.session_state.pop("to_mark", None)
-
-
-@st.dialog("Mark this item", on_dismiss=_close)
+@st.dialog("Mark this item", on_dismiss=MARKED_ROW.clear)
 def _dialog(run: Run, row: int) -> None:
     try:
         tag, note = note_of(run, row)
@@ -93,5 +91,5 @@ def _form(run: Run, row: int, tag: str, note: str) -> None:
     except UserError as error:
         st.error(plain(str(error)))
     else:
-        _close()
+        MARKED_ROW.clear()
         st.rerun()

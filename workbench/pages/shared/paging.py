@@ -5,10 +5,9 @@ import hashlib
 import numpy as np
 import streamlit as st
 
-from workbench.session import url as address
+from workbench.session.parameters import PAGE
 
 PER_PAGE = 12
-LISTED = "_paged_list"  # the list that the page's number is about
 
 
 def page_of(rows: np.ndarray, what: str, size: int = PER_PAGE) -> np.ndarray:
@@ -26,30 +25,23 @@ def page_of(rows: np.ndarray, what: str, size: int = PER_PAGE) -> np.ndarray:
     if not len(rows):
         st.info("Nothing to show here: there is no such case.")
         return rows
-    list_now = (what, pages, hashlib.sha1(np.ascontiguousarray(rows).tobytes()).hexdigest())
-    if st.session_state.get(LISTED, list_now) != list_now and not address.has_changed():
-        st.session_state["page"] = 1
-    st.session_state[LISTED] = list_now
-    address.keep("page", 1, range(1, pages + 1), parse=int)
+    this_list = (what, pages, hashlib.sha1(np.ascontiguousarray(rows).tobytes()).hexdigest())
+    PAGE.keep(1, range(1, pages + 1), context=this_list)
     page = _page_number(pages) if pages > 1 else 1
     return rows[(page - 1) * size : page * size]
 
 
 def _page_number(pages: int) -> int:
     with st.container(horizontal=True, vertical_alignment="center"):
-        page = st.pagination(pages, key="page")
+        page = st.pagination(pages, key=PAGE.key)
         for name, step, shortcut in (("Previous page", -1, "Left"), ("Next page", 1, "Right")):
             st.button(
                 name,
                 key=f"page {step}",
                 type="tertiary",
-                on_click=_turn,
+                on_click=PAGE.set,
                 args=(page + step,),
                 disabled=not 1 <= page + step <= pages,
                 shortcut=shortcut,
             )
     return page
-
-
-def _turn(page: int) -> None:
-    st.session_state["page"] = page

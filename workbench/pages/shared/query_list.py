@@ -7,16 +7,23 @@ import streamlit as st
 from workbench.analysis import search
 from workbench.analysis.failures import instructive_failure
 from workbench.analysis.tables import no_positive_rule
-from workbench.components import image_cards
 from workbench.components.gallery import card
 from workbench.layout.theme import plain
-from workbench.session import url as address
+from workbench.pages.shared.cards import clickable_cards
+from workbench.session.parameters import ITEM, SEARCH, SHOW
 from workbench.session.selection import Selection
-from workbench.session.trail import can_go_back, current_item, go_back, go_to, show_item
+from workbench.session.trail import (
+    can_go_back,
+    current_item,
+    go_back,
+    go_to,
+    last_of,
+    show_item,
+)
 
 FILTERS = ("All queries", "Failures", "Right at rank 1")
 MATCHES = 24  # gallery items shown for a search
-KINDS = {"All queries": "queries", "Failures": "failures"}
+KINDS = dict(zip(FILTERS, ("queries", "failures", "queries right at rank 1"), strict=True))
 
 
 def listed_queries(chosen: Selection, table: pd.DataFrame) -> np.ndarray:
@@ -29,9 +36,12 @@ def listed_queries(chosen: Selection, table: pd.DataFrame) -> np.ndarray:
     Returns:
         int64, rows in order.
     """
-    text = address.keep("search", "")
-    shown = address.keep("show", FILTERS[0], FILTERS)
-    return search.query_rows(table, chosen.a.items, text or "", shown)
+    text, shown = SEARCH.keep(""), SHOW.keep(FILTERS[0], FILTERS)
+    return search.query_rows(table, chosen.a.items, text, shown)
+
+
+def _searched() -> str:
+    return SEARCH.get() or ""
 
 
 def search_box(chosen: Selection, table: pd.DataFrame) -> None:
@@ -44,23 +54,23 @@ def search_box(chosen: Selection, table: pd.DataFrame) -> None:
     moves = {"on_change": _to_first, "args": (chosen, table), "label_visibility": "collapsed"}
     st.text_input(
         "Search",
-        key="search",
+        key=SEARCH.key,
         placeholder="Search class or file",
         icon=":material/search:",
         width=190,
         **moves,
     )
-    st.selectbox("Show", FILTERS, key="show", width=150, **moves)
+    st.selectbox("Show", FILTERS, key=SHOW.key, width=150, **moves)
 
 
 def _to_first(chosen: Selection, table: pd.DataFrame) -> None:
     """Go to the first query of the new list, unless the one looked at is in it (for callbacks)."""
-    text, shown = st.session_state["search"] or "", st.session_state["show"]
+    text, shown = _searched(), SHOW.get() or FILTERS[0]
     rows = search.query_rows(table, chosen.a.items, text, shown)
     narrowed = text.strip() or shown != FILTERS[0]
     if not len(rows):
         rows = search.gallery_rows(table, chosen.a.items, text)
-    if narrowed and len(rows) and st.session_state["item"] not in rows:
+    if narrowed and len(rows) and ITEM.get() not in rows:
         go_to(int(rows[0]))
 
 
@@ -90,8 +100,10 @@ def step_buttons(rows: np.ndarray, row: int) -> None:
 def _standing(rows: np.ndarray, row: int) -> int:
     """Return the item that Next and Previous go on from: it, else the list's last looked at."""
     known = set(rows.tolist())
-    before = (place for place in reversed(st.session_state.get("trail") or []) if place in known)
-    return row if row in known else next(before, row)
+    if row in known:
+        return row
+    before = last_of(known)
+    return row if before is None else before
 
 
 def place_caption(chosen: Selection, table: pd.DataFrame, rows: np.ndarray, row: int) -> None:
@@ -103,8 +115,8 @@ def place_caption(chosen: Selection, table: pd.DataFrame, rows: np.ndarray, row:
         rows: See :func:`listed_queries`.
         row: The item looked at.
     """
-    text = st.session_state["search"] or ""
-    what = KINDS.get(st.session_state["show"], "queries right at rank 1")
+    text = _searched()
+    what = KINDS[SHOW.get() or FILTERS[0]]
     what += f" matching “{plain(text)}”" if text.strip() else ""
     if not len(rows):
         st.caption(f"There are no {what}.")
@@ -140,9 +152,9 @@ def gallery_matches(chosen: Selection, table: pd.DataFrame, rows: np.ndarray) ->
         table: See :func:`workbench.analysis.failures.query_table`.
         rows: See :func:`listed_queries`.
     """
-    text = st.session_state["search"] or ""
+    text = _searched()
     found = search.gallery_rows(table, chosen.a.items, text)
-    if not len(found) or st.session_state["show"] != FILTERS[0]:
+    if not len(found) or SHOW.get() != FILTERS[0]:
         return
     title = f"{len(found):,} gallery item{'s match' if len(found) > 1 else ' matches'}"
     with st.expander(f"{title} “{plain(text)}”", expanded=not len(rows), icon=":material/photo:"):
@@ -152,10 +164,10 @@ def gallery_matches(chosen: Selection, table: pd.DataFrame, rows: np.ndarray) ->
             "with it all the same; it is left out of its own results."
         )
         cards = [card(chosen.a, int(row), note="gallery") for row in found[:MATCHES]]
-        image_cards(
+        clickable_cards(
             {"rows": [{"cards": cards, "size": 88}]},
             key="gallery_matches",
-            on_pick=lambda choice: go_to(int(choice["row"])),
+            on_pick=lambda pick: go_to(pick.row),
         )
 
 
@@ -174,7 +186,7 @@ def query_to_show(chosen: Selection, table: pd.DataFrame, rows: np.ndarray) -> i
     """
     row = current_item(len(chosen.a.items))
     if row is None and not len(rows):
-        found = search.gallery_rows(table, chosen.a.items, st.session_state["search"] or "")
+        found = search.gallery_rows(table, chosen.a.items, _searched())
         row = int(found[0]) if len(found) else None
     if row is None:
         row = instructive_failure(table[table["row"].isin(rows)] if len(rows) else table)

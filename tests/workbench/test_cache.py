@@ -5,7 +5,8 @@ import os
 import plotly.graph_objects as go
 
 from retrieval.runs.run import Run
-from workbench.session.selection import Selection, kept
+from workbench.session.cache import make_once
+from workbench.session.selection import Selection
 
 
 def test_a_figure_is_made_again_only_if_a_run_protocol_or_style_is_another(tmp_path):
@@ -21,7 +22,7 @@ def test_a_figure_is_made_again_only_if_a_run_protocol_or_style_is_another(tmp_p
 
     def ask(title="Title", protocol="one", style=""):
         chosen = Selection("made", [run], run, None, protocol, protocol, 10)
-        return kept(chosen, title, make, style)
+        return make_once(chosen, title, make, style)
 
     first = ask()
     assert ask() is first

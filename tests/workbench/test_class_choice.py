@@ -9,8 +9,9 @@ from retrieval.runs.run import Run
 from tests.workbench.driver import go, open_page, parameters_of, text_of
 from workbench.analysis import comparison, failures
 from workbench.pages.compare import queries as compare_queries
-from workbench.pages.failures import details as opened
 from workbench.pages.failures import tabs as failure_tabs
+from workbench.session.class_choice import open_clicked_class
+from workbench.session.parameters import CLASS
 
 A = "lifted_loss-s0"
 PAIRS, CLASSES = "Confused classes", "Worst classes"
@@ -23,7 +24,7 @@ def shown(runs_root, monkeypatch) -> dict:
     draw = streamlit.dataframe
     monkeypatch.setenv("RETRIEVAL_RUNS", str(runs_root))
     monkeypatch.setattr(
-        failure_tabs, "image_cards", lambda data, *, key, on_pick: given.update({key: data})
+        failure_tabs, "clickable_cards", lambda data, *, key, on_pick: given.update({key: data})
     )
 
     def dataframe(data, **options):
@@ -113,7 +114,7 @@ def test_a_link_opens_its_class_of_the_comparison_and_a_click_is_in_the_link(
     groups: dict = {}
     monkeypatch.setenv("RETRIEVAL_RUNS", str(runs_root))
     monkeypatch.setattr(
-        compare_queries, "image_cards", lambda data, *, key, on_pick: groups.update({key: data})
+        compare_queries, "clickable_cards", lambda data, *, key, on_pick: groups.update({key: data})
     )
     a, b = (Run(runs_root / "photos" / name) for name in (A, "semi_hard_triplet-s0"))
     labels = a.items["label"].to_numpy()
@@ -136,12 +137,11 @@ def test_a_link_opens_its_class_of_the_comparison_and_a_click_is_in_the_link(
     assert app.query_params["class"] == str(label)
 
 
-def test_a_clicked_bar_opens_its_class(monkeypatch):
+def test_a_clicked_bar_opens_its_class(session):
     classes = pd.DataFrame({"label": [4, 7, 9]})
-    state = {"bars": {"selection": {"points": [{"customdata": [2]}]}}}
-    monkeypatch.setattr(streamlit, "session_state", state)
-    opened.open_bar("bars", classes, first=1)
-    assert state["class"] == 9
-    state["bars"]["selection"]["points"] = [{"customdata": 1}]
-    opened.open_bar("bars", classes, first=1)
-    assert state["class"] is None  # the first one needs no link
+    session["bars"] = {"selection": {"points": [{"customdata": [2]}]}}
+    open_clicked_class("bars", classes, first=1)
+    assert CLASS.get() == 9
+    session["bars"] = {"selection": {"points": [{"customdata": 1}]}}
+    open_clicked_class("bars", classes, first=1)
+    assert CLASS.get() is None  # the first one needs no link

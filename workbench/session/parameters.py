@@ -1,0 +1,56 @@
+"""Every parameter of the app's URL: one line each, so that no two pages use one name twice."""
+
+from workbench.session.url import Parameter
+
+
+def _row(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 12):
+        raise ValueError(text)
+    return int(text)
+
+
+# Sidebar
+DATASET = Parameter("data", str, always=True)
+PROTOCOL = Parameter("protocol", str, always=True)
+RUN_A = Parameter("a", str, always=True)
+RUN_B = Parameter("b", str, always=True)
+K = Parameter("k", int)
+
+# Several pages
+ITEM = Parameter("item", _row)  # row of the selected item
+SEARCH = Parameter("search", str)  # text that the listed queries match
+SHOW = Parameter("show", str)  # which queries are listed: all, failures or those right at rank 1
+PAGE = Parameter("page", int)  # page of a long list
+CLASS = Parameter("class", int)  # label of the opened class
+
+# Retrieval
+SOURCE = Parameter("source", str)  # whether the query is an item or an image of the user
+
+# Why did this match?
+MATCH = Parameter("match", _row)  # row of the result that is explained
+HEAT = Parameter("heat", lambda text: text == "True")
+OPACITY = Parameter("opacity", int)
+
+# Failures
+TAB = Parameter("tab", str)
+ORDER = Parameter("order", str)
+RANK = Parameter("rank", int)  # lowest rank of the chosen bar of the histogram
+PAIR = Parameter("pair", str)  # labels of the opened pair of classes, e.g. 3-7
+PAIRS = Parameter("pairs", str)  # which near-duplicates are listed
+
+# Embedding map
+LAYOUT = Parameter("layout", str)
+COLOR = Parameter("color", str)
+FIND = Parameter("find", str)
+STEP = Parameter("step", str)
+
+# Compare losses
+COMPARED = Parameter("compared", str)
+MAP_COLORS = Parameter("colors", str)
+
+# Methods and data
+METHODS = Parameter("methods", str)
+SETTINGS = Parameter("settings", str)  # run whose settings are shown
+
+# These name rows and labels, which mean other items and classes in another data set.
+OF_ONE_DATASET = (ITEM, MATCH, CLASS, PAIR)
