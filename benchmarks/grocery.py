@@ -50,7 +50,7 @@ def ours(base: TrainSettings, name: str, options: dict, seed: int) -> dict:
     settings = base.with_(loss=name, loss_options=options, seed=seed)
     with tempfile.TemporaryDirectory() as runs:
         run = open_run(train(settings, runs=runs, progress=False))
-        return {(p, m): run.result(p)["metrics"][m]["value"] for p in PROTOCOLS for m in METRICS}
+        return {(p, m): run.result(p).metrics[m].value for p in PROTOCOLS for m in METRICS}
 
 
 def peer(base: TrainSettings, name: str, seed: int) -> dict:

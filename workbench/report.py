@@ -82,9 +82,9 @@ def section_html(section: Section, *, with_script: bool) -> str:
     Returns:
         HTML; names of runs and classes are escaped.
     """
-    protocol = section.protocol["name"]
+    protocol = section.protocol.name
     firsts = {name: runs[0] for name, runs in section.groups.items()}
-    no_positive = section.protocol.get("no_positive", "exclude")
+    no_positive = section.protocol.no_positive
     curves = {n: recall_curve(run.neighbors(protocol), no_positive) for n, run in firsts.items()}
     figure = figures.recall_curves(curves, height=420)
     best, run = next(iter(firsts.items()))

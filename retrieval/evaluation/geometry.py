@@ -6,6 +6,7 @@ near-duplicates of the search itself.
 Collapse: all embeddings (nearly) equal. Its metrics look like any others, so it is said.
 """
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -209,10 +210,9 @@ def relative_spread(embeddings: np.ndarray, distance: str) -> float:
     return float(np.sqrt(within / total)) if total > 0 else 0.0
 
 
-def is_collapsed(entry: dict) -> bool:
-    """Tell whether a result in ``metrics.json`` is of a collapsed run; False where not measured."""
-    spread = (entry.get("geometry") or {}).get("relative_spread")
-    return isinstance(spread, (int, float)) and spread < COLLAPSED
+def is_collapsed(card: Mapping[str, float]) -> bool:
+    """Tell whether a geometry card is of a collapsed run; False if its spread was not measured."""
+    return card.get("relative_spread", np.inf) < COLLAPSED
 
 
 def collapse_line(spread: float) -> str:

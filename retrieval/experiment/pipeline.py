@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from retrieval.datasets import load_catalog
 from retrieval.datasets.catalog import Catalog
@@ -16,7 +15,8 @@ from retrieval.runs.evaluate import finish
 from retrieval.runs.lock import run_lock
 from retrieval.runs.names import check_run_name, default_name
 from retrieval.runs.partial import check_interrupted, read_interrupted, start_partial
-from retrieval.runs.store import partial_path, publish, write_config
+from retrieval.runs.run import Run
+from retrieval.runs.store import partial_path, publish, write_config, write_settings
 from retrieval.runs.writing import run_config, write_embeddings
 from retrieval.settings.checks import check_frozen, check_names
 from retrieval.settings.resolve import resolve
@@ -199,16 +199,13 @@ def embed(
     path = Path(path)
     if not (path / "config.yaml").exists():
         raise UserError(f"no run at {path}: train one with `retrieval train`")
-    config = yaml.safe_load((path / "config.yaml").read_text())
-    if config["settings"] is None:
-        raise UserError(f"{path} was imported, not trained: there is no network to embed with")
-    before = TrainSettings.from_mapping(config["settings"])
+    before = Run(path).network_settings()
     settings = with_views(before, test_time, test_time_mean)
     catalog = load_catalog(settings.dataset, settings.data, **settings.dataset_options)
     embeddings, rows = embed_test_split(path, settings, catalog, progress=progress)
     write_embeddings(path, embeddings, rows)
     if settings != before:
-        write_config(path, config | {"settings": settings.to_mapping()})
+        write_settings(path, settings)
     finish(path, catalog, settings.distance, progress=progress)
     return path
 

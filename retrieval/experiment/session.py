@@ -7,14 +7,13 @@ import sys
 import time
 from pathlib import Path
 
-import yaml
-
 from retrieval.datasets import load_catalog
 from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError, counted
 from retrieval.experiment.pipeline import check_devices, resume, train
 from retrieval.report.terminal import print_runs
 from retrieval.runs.names import check_run_name, default_name
+from retrieval.runs.run import Run
 from retrieval.runs.store import open_run
 from retrieval.settings.checks import check_names, without_loss_settings
 from retrieval.settings.recipes import load_recipe
@@ -80,11 +79,10 @@ def check_finished(folder: Path, now: TrainSettings, fix: str = FIX) -> None:
     Raises:
         UserError: It was made with other settings, which are named.
     """
-    config = folder / "config.yaml"
-    stored = yaml.safe_load(config.read_text(encoding="utf-8")) if config.exists() else None
-    if not isinstance(stored, dict) or not stored.get("settings"):
+    run = Run(folder)
+    if not (folder / "config.yaml").exists() or run.settings is None:
         raise UserError(f"{folder} exists, but was not trained: {fix}")
-    before = TrainSettings.from_mapping(stored["settings"])
+    before = run.network_settings()
     if names := differing(before, now):
         shown = ", ".join(f"{k} = {getattr(before, k)}, now {getattr(now, k)}" for k in names)
         raise UserError(f"{folder} was trained with other settings ({shown}): {fix}")

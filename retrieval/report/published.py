@@ -64,22 +64,23 @@ def departures(run: Run) -> list[str]:
     Returns:
         ``stand-in data``, and ``settings changed`` with which; empty if there is nothing.
     """
-    options = dict(run.config["dataset"].get("options") or {})
-    found = ["stand-in data"] if options.pop("stand_in", False) else []
-    recipe, settings = recipe_of(run), run.config.get("settings") or {}
-    if recipe is None:
+    found = ["stand-in data"] if run.dataset_config.is_placeholder else []
+    options = run.dataset_config.loader_options
+    recipe, settings = recipe_of(run), run.settings
+    if recipe is None or settings is None:
         return found
     as_published = recipe.settings.get("dataset_options", {})
     other_boxes = bool(options.get("boxes")) != bool(as_published.get("boxes"))
-    if settings.get("scaled") or other_boxes:
-        which = ", ".join(recipe.changed_settings(settings | {"dataset_options": options}))
+    if settings.scaled or other_boxes:
+        recorded = settings.to_mapping() | {"dataset_options": options}
+        which = ", ".join(recipe.changed_settings(recorded))
         found.append(f"settings changed ({which})" if which else "settings changed")
     return found
 
 
 def recipe_of(run: Run) -> Recipe | None:
     """Return the recipe that a run was made by; None if by none that there is."""
-    name = (run.config.get("settings") or {}).get("recipe")
+    name = run.settings and run.settings.recipe
     return load_recipe(name) if name in recipe_names() else None
 
 
@@ -120,8 +121,5 @@ def _why_not_comparable(run: Run, recipe: Recipe, same_protocol: bool) -> str:
 
 
 def _measured(run: Run, protocol: str, name: str) -> float:
-    for entry in run.metrics["results"]:
-        if entry["protocol"]["name"] == protocol:
-            value = (entry["metrics"].get(name) or {}).get("value")
-            return np.nan if value is None else float(value)
-    return np.nan
+    result = run.results.get(protocol)
+    return np.nan if result is None else result.metric(name).value

@@ -19,9 +19,11 @@ from retrieval.datasets.base import Dataset
 from retrieval.errors import UserError, unknown_option
 from retrieval.evaluation.geometry import is_collapsed
 from retrieval.evaluation.metrics import metric, reported
+from retrieval.evaluation.protocol import Protocol
 from retrieval.evaluation.significance import Comparison, compare
 from retrieval.evaluation.statistics import mean_interval
 from retrieval.report.published import departures, published_notes, published_table
+from retrieval.runs.records import ProtocolResult
 from retrieval.runs.run import Run
 
 SAME = (
@@ -49,7 +51,7 @@ class Section:
     Attributes:
         dataset: Data set.
         title: The protocol's title, e.g. ``leave-one-out`` or ``cross-store``.
-        protocol: The protocol as in ``metrics.json``.
+        protocol: How the numbers were made.
         line: The same in one sentence.
         groups: Row name -> its runs (seeds), best Recall@1 first.
         table: One row per group: ``name``, ``seeds``, ``dimension`` and per metric ``<metric>``,
@@ -63,7 +65,7 @@ class Section:
 
     dataset: str
     title: str
-    protocol: dict
+    protocol: Protocol
     line: str
     groups: dict[str, list[Run]]
     table: pd.DataFrame
@@ -87,30 +89,29 @@ def make_report(runs: Sequence[Run], metrics: Sequence[str] = ()) -> list[Sectio
     """
     if not runs:
         raise UserError("no runs to report on: name run folders, or train one first")
-    known = {name for run in runs for entry in run.metrics["results"] for name in entry["metrics"]}
+    known = {name for run in runs for result in run.results.values() for name in result.metrics}
     for name in metrics:
         if name not in known:
             raise unknown_option("metric of these runs", name, known)
-    buckets: dict[tuple, list[tuple[Run, dict]]] = {}
+    buckets: dict[tuple, list[tuple[Run, ProtocolResult]]] = {}
     for run in runs:
         items = _fingerprint(run)
-        for entry in run.metrics["results"]:
-            key = (run.dataset, *protocol_facts(entry).values(), items)
-            buckets.setdefault(key, []).append((run, entry))
+        for result in run.results.values():
+            key = (run.dataset, *protocol_facts(result).values(), items)
+            buckets.setdefault(key, []).append((run, result))
     return [_section(members, metrics) for _, members in sorted(buckets.items())]
 
 
-def protocol_facts(entry: dict) -> dict[str, str]:
+def protocol_facts(result: ProtocolResult) -> dict[str, str]:
     """Return what two results on the same items must share for their numbers to be compared.
 
     Args:
-        entry: One of the results in ``metrics.json``.
+        result: The results of a run under one protocol.
 
     Returns:
         Fact -> value as text, for each of ``SAME``.
     """
-    protocol = entry | entry["protocol"]
-    return {name: str(protocol.get(name)) for name in SAME}
+    return {name: str(getattr(result.protocol, name)) for name in SAME}
 
 
 def _fingerprint(run: Run) -> str:
@@ -132,7 +133,7 @@ def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
     groups: dict[str, list[Run]] = {}
     seeds: Counter[tuple] = Counter()
     for run in runs:
-        settings = dict(run.config.get("settings") or {})
+        settings = run.settings.to_mapping() if run.settings else {}
         seed, base = settings.pop("seed", None), re.sub(r"-s(eed)?\d+$", "", run.name)
         key = json.dumps([base, settings], sort_keys=True, default=str)
         seeds[key, seed] += 1
@@ -148,34 +149,39 @@ def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
     return named
 
 
-def rank_one(run: Run, protocol: dict) -> np.ndarray:
+def rank_one(run: Run, protocol: Protocol) -> np.ndarray:
     """Return 1 or 0 per query, right or wrong at rank 1; NaN for queries that do not count."""
-    first = run.neighbors(protocol["name"]).first_hit
-    lone = 0.0 if protocol.get("no_positive") == "zero" else np.nan
+    first = run.neighbors(protocol.name).first_hit
+    lone = 0.0 if protocol.no_positive == "zero" else np.nan
     return np.where(first == 0, lone, (first == 1).astype(np.float64))
 
 
-def _section(members: list[tuple[Run, dict]], metrics: Sequence[str]) -> Section:
-    entries = {run.path: entry for run, entry in members}
-    protocol = members[0][1]["protocol"]
+def _section(members: list[tuple[Run, ProtocolResult]], metrics: Sequence[str]) -> Section:
+    results = {run.path: result for run, result in members}
+    first = members[0][1]
+    protocol = first.protocol
     groups = group_runs([run for run, _ in members])
     run = members[0][0]
-    labels = run.items["label"].to_numpy()[run.neighbors(protocol["name"]).queries]
+    labels = run.items["label"].to_numpy()[run.neighbors(protocol.name).queries]
     scores = {
         name: np.stack([rank_one(run, protocol) for run in group]) for name, group in groups.items()
     }
     comparison = compare(scores, labels)
     order = list(comparison.summary["name"])
     columns = metrics or reported_metrics(run.dataset)
-    rows = [_row(name, [entries[run.path] for run in groups[name]], columns) for name in order]
-    published = published_table([run for run, _ in members], protocol["name"])
-    collapsed = [n for n in order if any(is_collapsed(entries[run.path]) for run in groups[n])]
+    rows = [_row(name, [results[run.path] for run in groups[name]], columns) for name in order]
+    published = published_table([run for run, _ in members], protocol.name)
+    collapsed = [
+        name
+        for name in order
+        if any(is_collapsed(results[run.path].geometry) for run in groups[name])
+    ]
     return Section(
         run.dataset,
-        str(protocol.get("title", protocol["name"])),
+        first.title,
         protocol,
         _sentence(
-            members[0][1] | protocol,
+            protocol,
             stand_in="stand-in data" in departures(run),
             collapsed=collapsed,
         ),
@@ -187,39 +193,35 @@ def _section(members: list[tuple[Run, dict]], metrics: Sequence[str]) -> Section
     )
 
 
-def _row(name: str, entries: list[dict], metrics: Sequence[str]) -> dict:
+def _row(name: str, results: list[ProtocolResult], metrics: Sequence[str]) -> dict:
     row = {
         "name": name,
-        "seeds": len(entries),
-        "dimension": entries[0]["protocol"].get("dimension"),
+        "seeds": len(results),
+        "dimension": results[0].protocol.dimension,
     }
     for name in metrics:
-        found = [entry["metrics"].get(name) or {} for entry in entries]
-        values = np.array([_number(value.get("value")) for value in found])
+        found = [result.metric(name) for result in results]
+        values = np.array([estimate.value for estimate in found])
         if len(found) == 1:
-            low, high = (_number(found[0].get(side)) for side in ("low", "high"))
+            low, high = found[0].low, found[0].high
         else:
             low, high = mean_interval(values, metric(name).bounds)
         row |= {name: values.mean(), f"{name}/low": low, f"{name}/high": high}
     return row
 
 
-def _number(value: float | None) -> float:
-    return np.nan if value is None else float(value)
-
-
-def _sentence(protocol: dict, *, stand_in: bool, collapsed: Sequence[str]) -> str:
+def _sentence(protocol: Protocol, *, stand_in: bool, collapsed: Sequence[str]) -> str:
     """Say how the numbers were made; the dimension is a column, since runs may differ in it."""
-    lone = {"exclude": "excluded", "zero": "scored 0"}.get(protocol.get("no_positive"), "")
+    lone = {"exclude": "excluded", "zero": "scored 0"}[protocol.no_positive]
     parts = ["stand-in data, not the published data set"] if stand_in else []
     if collapsed:
         parts.append(f"collapsed (all embeddings nearly equal): {', '.join(collapsed)}")
     parts += [
-        f"{protocol.get('rule', protocol['name'])}, {protocol.get('distance')} distance",
-        f"{protocol.get('n_queries', 0):,} queries of {protocol.get('n_classes', 0):,} classes, "
-        f"{protocol.get('n_gallery', 0):,} gallery items",
-        f"{protocol.get('n_without_positive', 0):,} queries without a possible hit {lone}",
+        f"{protocol.rule}, {protocol.distance} distance",
+        f"{protocol.n_queries:,} queries of {protocol.n_classes:,} classes, "
+        f"{protocol.n_gallery:,} gallery items",
+        f"{protocol.n_without_positive:,} queries without a possible hit {lone}",
     ]
-    if protocol.get("kmeans", "none") != "none":
-        parts.append(f"NMI by k-means ({protocol['kmeans']})")
+    if protocol.kmeans != "none":
+        parts.append(f"NMI by k-means ({protocol.kmeans})")
     return "; ".join(part.strip() for part in parts)

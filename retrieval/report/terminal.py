@@ -26,26 +26,23 @@ def runs_table(paths: Iterable[Path]) -> pd.DataFrame:
         Columns ``run``, ``protocol``, the titles of :func:`summarized` (texts) and ``queries``;
         best Recall@1 first.
     """
-    results = [(run, entry) for run in map(open_run, paths) for entry in run.metrics["results"]]
-    results.sort(key=lambda pair: -_value(pair[1], "recall@1"))
+    results = [(run, result) for run in map(open_run, paths) for result in run.results.values()]
+    results.sort(key=lambda pair: -pair[1].metric("recall@1").value)
     rows = []
-    for run, entry in results:
-        names = [name for name in summarized() if name in entry["metrics"]]
+    for run, result in results:
+        names = [name for name in summarized() if name in result.metrics]
         rows.append(
             {
                 "run": f"{run.dataset}/{run.name}",
-                "protocol": entry["protocol"]["title"],
-                **{metric(name).title: metric(name).format(_value(entry, name)) for name in names},
-                "queries": entry["n_queries"],
+                "protocol": result.title,
+                **{
+                    metric(name).title: metric(name).format(result.metric(name).value)
+                    for name in names
+                },
+                "queries": result.protocol.n_queries,
             }
         )
     return pd.DataFrame(rows)
-
-
-def _value(entry: dict, name: str) -> float:
-    """Return a metric's value in a result of ``metrics.json``, NaN where it is null."""
-    value = entry["metrics"][name]["value"]
-    return float("nan") if value is None else value
 
 
 def print_runs(paths: Iterable[Path]) -> None:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from retrieval.evaluation.metrics import in_printed_scale, metric, scale_note
 from retrieval.report.sections import Section
-from retrieval.settings.schema import SELECTED_ON_TEST, selected_on
+from retrieval.settings.schema import SELECTED_ON_TEST
 
 INTERVALS = (
     "In brackets: 95% interval, by bootstrap over classes for one run, of the mean over training "
@@ -55,7 +55,7 @@ def selected_on_test(section: Section) -> set[str]:
     return {
         name
         for name, runs in section.groups.items()
-        if any(selected_on(run.config.get("settings") or {}) == "test" for run in runs)
+        if any(run.selected_on == "test" for run in runs)
     }
 
 

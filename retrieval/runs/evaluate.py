@@ -165,9 +165,10 @@ def evaluate_run(
     if len(run.items) != shape[0]:
         raise UserError(f"{path}: {len(run.items)} items but {shape[0]} embeddings")
     with reading(path / "config.yaml"):
-        settings, dataset = run.config["settings"] or {}, run.config["dataset"]
-        distance = distance or settings.get("distance", "cosine")
-        root, title = Path(dataset["root"]), dataset["query_gallery_title"]
-        catalog = Catalog(dataset["name"], root, run.items, title, dataset["options"])
+        distance = distance or (run.settings.distance if run.settings else "cosine")
+        data = run.dataset_config
+        if data.root is None:
+            raise UserError(f"{path / 'config.yaml'}: root of the data set is missing")
+        catalog = Catalog(data.name, data.root, run.items, data.query_gallery_title, data.options)
     finish(path, catalog, distance, scoring=scoring, progress=progress)
     return open_run(path)

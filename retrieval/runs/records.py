@@ -18,6 +18,7 @@ from retrieval.evaluation.protocol import Protocol
 from retrieval.settings.schema import TrainSettings
 
 SCHEMA = 1
+PLACEHOLDER_OPTIONS = ("placeholder", "stand_in")  # today's name, and that of version 0.1.0
 KINDS: dict[str, type | tuple[type, ...]] = {
     "true or false": bool,
     "a whole number": int,
@@ -123,7 +124,12 @@ class DatasetConfig:
     @property
     def is_placeholder(self) -> bool:
         """Whether the run used a synthetic placeholder instead of the published data set."""
-        return any(bool(self.options.get(name)) for name in ("placeholder", "stand_in"))
+        return any(bool(self.options.get(name)) for name in PLACEHOLDER_OPTIONS)
+
+    @property
+    def loader_options(self) -> dict[str, Any]:
+        """The options of the data set's loader without the placeholder's."""
+        return {k: v for k, v in self.options.items() if k not in PLACEHOLDER_OPTIONS}
 
 
 @dataclass(frozen=True)

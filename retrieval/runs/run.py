@@ -87,20 +87,14 @@ class Run:
         """The data set's name (the parent folder's name)."""
         return self.path.parent.name
 
-    @functools.cached_property
-    def config(self) -> dict:
-        """``config.yaml``: keys ``schema``, ``settings``, ``provenance``, ``dataset``."""
-        return yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))
-
-    @functools.cached_property
-    def metrics(self) -> dict:
-        """``metrics.json``: ``schema``, ``primary`` (a protocol name), ``results`` (a list)."""
-        metrics = json.loads((self.path / "metrics.json").read_text(encoding="utf-8"))
-        return _as_spelled_now(metrics)
+    @property
+    def config_text(self) -> str:
+        """The text of ``config.yaml``, to be shown as it is."""
+        return (self.path / "config.yaml").read_text(encoding="utf-8")
 
     @functools.cached_property
     def _config(self) -> RunConfig:
-        return parse_config(self.config, self.path / "config.yaml")
+        return parse_config(yaml.safe_load(self.config_text), self.path / "config.yaml")
 
     @property
     def settings(self) -> TrainSettings | None:
@@ -148,7 +142,8 @@ class Run:
 
     @functools.cached_property
     def _evaluation(self) -> Evaluation:
-        return parse_metrics(self.metrics, self.path / "metrics.json")
+        file = self.path / "metrics.json"
+        return parse_metrics(json.loads(file.read_text(encoding="utf-8")), file)
 
     @property
     def primary(self) -> str:
@@ -196,7 +191,7 @@ class Run:
         Raises:
             UserError: The run was not evaluated under that protocol.
         """
-        protocol = protocol or self.metrics["primary"]
+        protocol = protocol or self.primary
         with np.load(self.path / "neighbours.npz") as arrays:
             if f"{protocol}/ids" not in arrays:
                 raise UserError(f"{self.path}: no neighbors under protocol {protocol!r}")
@@ -205,17 +200,19 @@ class Run:
             array.setflags(write=False)
         return Neighbors(protocol, **parts)
 
-    def result(self, protocol: str | None = None) -> dict:
-        """Return the entry of ``metrics.json`` for one protocol (default: the primary one).
+    def result(self, protocol: str | None = None) -> ProtocolResult:
+        """Return the results under one protocol.
+
+        Args:
+            protocol: Name of the protocol. Defaults to the primary one.
 
         Raises:
             UserError: The run was not evaluated under that protocol.
         """
-        protocol = protocol or self.metrics["primary"]
-        for entry in self.metrics["results"]:
-            if entry["protocol"]["name"] == protocol:
-                return entry
-        raise UserError(f"{self.path}: no results under protocol {protocol!r}")
+        protocol = protocol or self.primary
+        if protocol not in self.results:
+            raise UserError(f"{self.path}: no results under protocol {protocol!r}")
+        return self.results[protocol]
 
     @functools.cached_property
     def _thumbnails(self) -> tuple[np.ndarray, np.ndarray] | None:
@@ -235,16 +232,6 @@ class Run:
         offsets, data = self._thumbnails
         image = data[int(offsets[row]) : int(offsets[row + 1])].tobytes()
         return image or None
-
-
-def _as_spelled_now(metrics: object) -> object:
-    """Return ``metrics.json`` with today's spelling: 0.1.0 wrote ``normalised``."""
-    results = metrics.get("results") if isinstance(metrics, dict) else None
-    for entry in results if isinstance(results, list) else []:
-        protocol = entry.get("protocol") if isinstance(entry, dict) else None
-        if isinstance(protocol, dict) and "normalised" in protocol:
-            protocol["normalized"] = protocol.pop("normalised")
-    return metrics
 
 
 LOCAL_HEADER = struct.Struct("<4s5H3L2H")

@@ -11,6 +11,7 @@ from retrieval.errors import UserError
 from retrieval.files import write_text
 from retrieval.runs.checks import check_run
 from retrieval.runs.run import SCHEMA, Run
+from retrieval.settings.schema import TrainSettings
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,12 @@ def publish(path: Path, *, overwrite: bool = False) -> None:
         shutil.rmtree(old)
     else:
         os.replace(partial_path(path), path)
+
+
+def write_settings(path: Path, settings: TrainSettings) -> None:
+    """Replace the settings in the ``config.yaml`` of a run; the rest stays as it is."""
+    config = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
+    write_config(path, config | {"settings": settings.to_mapping()})
 
 
 def write_config(folder: Path, config: dict) -> None:

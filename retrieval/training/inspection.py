@@ -160,10 +160,7 @@ def open_inspector(run: Run) -> Inspector:
     Raises:
         UserError: Imported embeddings, no checkpoint, or a network without a feature map.
     """
-    mapping = run.config.get("settings")
-    if not mapping:
-        raise UserError(f"{run.path}: imported embeddings: there is no network to look into")
-    settings = TrainSettings.from_mapping(mapping)
+    settings = run.network_settings()
     network = _trained(run, settings)
     backbone, head = network.get_layer("backbone"), network.get_layer("head")
     maps = _feature_map(run, backbone)

@@ -49,10 +49,10 @@ def test_lengths_count_only_where_the_distance_sees_them():
     assert relative_spread(rows, "euclidean") > 0.4
 
 
-@pytest.mark.parametrize("geometry", [None, {}, {"relative_spread": None}, {"relative_spread": 1}])
+@pytest.mark.parametrize("geometry", [{}, {"relative_spread": np.nan}, {"relative_spread": 1}])
 def test_a_run_that_was_not_measured_is_not_called_collapsed(geometry):
-    assert not is_collapsed({"geometry": geometry})
-    assert is_collapsed({"geometry": {"relative_spread": COLLAPSED / 2}})
+    assert not is_collapsed(geometry)
+    assert is_collapsed({"relative_spread": COLLAPSED / 2})
 
 
 @pytest.mark.filterwarnings("ignore:.*no thumbnail")

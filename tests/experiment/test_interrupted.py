@@ -129,7 +129,7 @@ def test_a_cut_while_files_are_written_loses_nothing(tiny, whole, tmp_path, monk
     run = open_run(resume(path, progress=False))
     assert_same_training(run.path, whole.path)
     np.testing.assert_array_equal(run.embeddings, whole.embeddings)
-    assert run.metrics == whole.metrics
+    assert run.results == whole.results
     assert not partial_path(path).exists()
 
 

@@ -56,7 +56,7 @@ def test_a_run_killed_at_any_moment_ends_as_if_it_had_not_been(tiny, tmp_path, f
     killed = open_run(resume(path, progress=False))
     pd.testing.assert_frame_equal(killed.history, whole.history)
     assert list(killed.history["step"]) == list(range(1, settings.steps + 1))
-    assert killed.metrics["results"] == whole.metrics["results"]
+    assert killed.results == whole.results
     assert not partial_path(path).exists()
 
 

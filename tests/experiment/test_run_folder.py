@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from retrieval import TrainSettings, load_catalog, open_run
+from retrieval import load_catalog, open_run
 from retrieval.experiment.pipeline import embed, train
 from retrieval.runs.evaluate import evaluate_run
 from retrieval.runs.run import REQUIRED_FILES
@@ -29,14 +29,14 @@ def test_a_run_folder_is_whole(run, settings):
 
 
 def test_the_config_says_every_setting_that_was_used(run, settings):
-    stored = TrainSettings.from_mapping(run.config["settings"])
+    stored = run.settings
     assert stored == resolve(settings, load_catalog("folder", settings.data))
     left_open = {k for k, v in stored.to_mapping().items() if v is None}
     without_memory = {"memory_start", "memory_weight"}
     assert left_open <= {"recipe", "pre_crop", "clip_norm", "loss_multiplier"} | without_memory
     remembering = resolve(settings.with_(memory_batches=2), load_catalog("folder", settings.data))
     assert not without_memory & {k for k, v in remembering.to_mapping().items() if v is None}
-    assert set(run.config["provenance"]["seconds"]) == {"train", "embed", "evaluate"}
+    assert set(run.provenance.seconds) == {"train", "embed", "evaluate"}
 
 
 def test_metrics_are_plain_json(run):
@@ -56,7 +56,7 @@ def test_evaluating_again_gives_the_same_figures(run):
 def test_another_distance_is_named_in_the_figures_and_can_be_taken_back(run):
     before = files_of(run.path)["metrics.json"]
     again = evaluate_run(run.path, distance="euclidean", progress=False)
-    assert again.result("leave_one_out")["protocol"]["distance"] == "euclidean"
+    assert again.result("leave_one_out").protocol.distance == "euclidean"
     evaluate_run(run.path, progress=False)
     assert files_of(run.path)["metrics.json"] == before
 
@@ -72,4 +72,4 @@ def test_the_untrained_backbone_is_a_run_too(settings, tmp_path):
     untrained = open_run(path)
     assert path.name == "untrained"
     np.testing.assert_allclose(np.linalg.norm(untrained.embeddings, axis=1), 1, rtol=1e-5)
-    assert untrained.config["settings"]["loss"] == "none"
+    assert untrained.settings.loss == "none"

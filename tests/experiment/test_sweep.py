@@ -32,7 +32,7 @@ def test_a_sweep_goes_on_after_a_kill_and_keeps_what_is_finished(
     assert first.stat().st_mtime_ns == before
     assert "npairs_loss-seed0 exists; kept" in capsys.readouterr().out
     found = [open_run(folder) for folder in folders]
-    assert [run.config["settings"]["seed"] for run in found] == [0, 1]
+    assert [run.settings.seed for run in found] == [0, 1]
     assert {name: len(group) for name, group in group_runs(found).items()} == {"npairs_loss": 2}
     # The same names, other settings: not these runs.
     content["base"]["learning_rate"] = 0.5

@@ -41,7 +41,7 @@ def test_views_are_averaged_as_asked_also_untrained(settings, tmp_path, loss, me
     run = open_run(train(settings, runs=tmp_path, progress=False))
     expected = mean_over_mirrors(run.path, settings, mean == "normalized")
     np.testing.assert_allclose(run.embeddings, expected, atol=1e-5)
-    assert run.config["settings"]["test_time_mean"] == mean
+    assert run.settings.test_time_mean == mean
 
 
 def test_embedding_again_with_other_views_is_recorded(settings, run, tmp_path):
@@ -49,8 +49,8 @@ def test_embedding_again_with_other_views_is_recorded(settings, run, tmp_path):
     shutil.copytree(run.path, path)
     embed(path, test_time="flip", test_time_mean="plain", progress=False)
     again = open_run(path)
-    stored = again.config["settings"]
-    assert (stored["test_time"], stored["test_time_mean"]) == ("flip", "plain")
+    stored = again.settings
+    assert (stored.test_time, stored.test_time_mean) == ("flip", "plain")
     expected = mean_over_mirrors(path, settings, normalized=False)
     np.testing.assert_allclose(again.embeddings, expected, atol=1e-5)
     before = files_of(path)
@@ -59,7 +59,7 @@ def test_embedding_again_with_other_views_is_recorded(settings, run, tmp_path):
     assert files_of(path) == before
     embed(path, test_time="none", progress=False)
     np.testing.assert_array_equal(open_run(path).embeddings, run.embeddings)
-    assert open_run(path).config == run.config
+    assert open_run(path).config_text == run.config_text
 
 
 def test_what_has_no_effect_on_a_frozen_backbone_is_refused(settings, tmp_path):
@@ -68,7 +68,7 @@ def test_what_has_no_effect_on_a_frozen_backbone_is_refused(settings, tmp_path):
         with pytest.raises(UserError, match="no effect with --freeze-backbone"):
             train(frozen.with_(**changes), runs=tmp_path, progress=False)
     run = open_run(train(frozen, runs=tmp_path, progress=False))
-    assert run.config["settings"]["flip"] is False
+    assert run.settings.flip is False
     with pytest.raises(UserError, match="--test-time has no effect with --freeze-backbone"):
         embed(run.path, test_time="flip", progress=False)
     recipe = load_recipe("cub200/npairs_loss").train_settings({"freeze_backbone": True})

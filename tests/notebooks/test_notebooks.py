@@ -78,11 +78,11 @@ def test_a_notebook_runs_from_top_to_bottom(name, data, kernel, tmp_path):
     runs = {run.name: run for run in list_runs(tmp_path / "runs")}
     assert RUNS[name] <= set(runs)
     for run in runs.values():
-        assert 0 <= run.result()["metrics"]["recall@1"]["value"] <= 1
+        assert 0 <= run.result().metric("recall@1").value <= 1
     text = nbformat.writes(notebook)
     assert ("Synthetic placeholder" in text) == (next(iter(RUNS[name])).startswith("placeholder-"))
     if name in BENCHMARKS:
-        assert all(run.config["settings"]["scaled"] for run in runs.values())
+        assert all(run.settings.scaled for run in runs.values())
 
 
 NOTEBOOKS = pytest.mark.parametrize(

@@ -6,17 +6,20 @@ from types import SimpleNamespace
 import pytest
 
 from retrieval.report.published import departures, published_line
+from retrieval.runs.records import DatasetConfig
 from retrieval.settings.recipes import load_recipe
 
 
 def made_by(recipe, changes=(), options=()):
     """Return what is read from a run that a recipe made on a data set with these options."""
     made = load_recipe(recipe)
-    config = {
-        "settings": made.train_settings(dict(changes)).to_mapping(),
-        "dataset": {"options": dict(options)},
-    }
-    return SimpleNamespace(path=Path("a"), dataset="birds", name="a", config=config)
+    return SimpleNamespace(
+        path=Path("a"),
+        dataset="birds",
+        name="a",
+        settings=made.train_settings(dict(changes)),
+        dataset_config=DatasetConfig("birds", options=dict(options)),
+    )
 
 
 @pytest.mark.parametrize(
@@ -52,7 +55,7 @@ def test_the_line_has_the_figures_their_protocol_and_the_departures():
 def test_what_has_no_published_figures_still_says_that_its_data_is_a_stand_in():
     run = made_by("inshop/resnet50_proxy_anchor", {}, {"stand_in": True})
     assert published_line(run) == "birds/a: not comparable: stand-in data"
-    run.config["settings"] = None
+    run.settings = None
     assert published_line(run) == "birds: stand-in data, not the published data set"
-    run.config["dataset"]["options"] = {}
+    run.dataset_config = DatasetConfig("birds")
     assert published_line(run) == ""

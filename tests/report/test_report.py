@@ -1,21 +1,25 @@
 """Reports: comparable runs share a table, seeds share a row, text is safe in every format."""
 
 import io
+import shutil
 import warnings
 from importlib.metadata import EntryPoints
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from retrieval.errors import UserError
 from retrieval.report.sections import group_runs, make_report, reported_metrics
 from retrieval.report.text import escape, published_rows
 from retrieval.report.writing import page_writer, write_report
 from retrieval.runs.importing import import_run
-from retrieval.runs.store import open_run
+from retrieval.runs.store import open_run, write_settings
+from retrieval.settings.recipes import load_recipe
+from retrieval.settings.schema import TrainSettings
+from tests.runs.helpers import with_dataset_options
 from workbench.report import write_page
 
 CLASSES, EACH = 12, 6
@@ -38,9 +42,7 @@ def make_run(root, name, *, noise, seed=0, loss=None, training_seed=0, classes=C
         **options,
     )
     if loss:
-        config = yaml.safe_load((path / "config.yaml").read_text())
-        config["settings"] = {"loss": loss, "seed": training_seed, "steps": 5}
-        (path / "config.yaml").write_text(yaml.safe_dump(config))
+        write_settings(path, TrainSettings(loss=loss, seed=training_seed, steps=5))
     return open_run(path)
 
 
@@ -78,20 +80,20 @@ def test_seeds_share_a_row_with_their_mean_and_interval(runs):
     section = next(s for s in make_report(runs) if "good" in s.groups)
     assert [run.name for run in section.groups["good"]] == [f"good-seed{s}" for s in range(3)]
     row = section.table.set_index("name").loc["good"]
-    values = [run.result()["metrics"]["map@r"]["value"] for run in runs[:3]]
+    values = [run.result().metric("map@r").value for run in runs[:3]]
     assert row["map@r"] == pytest.approx(np.mean(values))
     assert row["map@r/low"] < row["map@r"] < row["map@r/high"]
     assert row["seeds"] == 3
     single = section.table.set_index("name").loc["bad_50%|run"]
-    stored = runs[3].result()["metrics"]["recall@1"]
-    assert (single["recall@1"], single["recall@1/low"]) == (stored["value"], stored["low"])
+    stored = runs[3].result().metric("recall@1")
+    assert (single["recall@1"], single["recall@1/low"]) == (stored.value, stored.low)
 
 
 def test_a_repeated_seed_is_no_second_seed():
     """Copies of one run under the names of other seeds would narrow the interval."""
     seeds = {"good-s0": 0, "good-s1": 1, "good-s2": 0, "good-s3": 0}
     runs = [
-        SimpleNamespace(name=name, config={"settings": {"loss": "good", "seed": seed}})
+        SimpleNamespace(name=name, settings=TrainSettings(loss="good", seed=seed))
         for name, seed in seeds.items()
     ]
     groups = {name: [run.name for run in group] for name, group in group_runs(runs).items()}
@@ -149,9 +151,7 @@ def test_a_stand_in_is_called_one_above_its_table(tmp_path):
     run = make_run(tmp_path, "bird", noise=0.6)
     (section,) = make_report([run])
     assert "stand-in" not in section.line
-    config = yaml.safe_load((run.path / "config.yaml").read_text())
-    config["dataset"] |= {"name": "sop", "options": {"stand_in": True}}
-    (run.path / "config.yaml").write_text(yaml.safe_dump(config))
+    with_dataset_options(run, stand_in=True)
     moved = run.path.parent.rename(tmp_path / "runs" / "sop") / run.name
     (section,) = write_report([open_run(moved)], tmp_path / "out")
     assert section.line.startswith("stand-in data, not the published data set; leave-one-out, ")
@@ -185,10 +185,12 @@ def test_page_holds_figures_and_tables_and_needs_no_network(runs, tmp_path):
 
 def test_published_figures_stand_beside_measured_ones(tmp_path):
     run = make_run(tmp_path, "bird", noise=0.6)
-    config = yaml.safe_load((run.path / "config.yaml").read_text())
-    for scaled, word in ((False, "as published"), (True, "not comparable: settings changed")):
-        recipe = {"recipe": "cub200/npairs_loss", "loss": "npairs_loss", "scaled": scaled}
-        (run.path / "config.yaml").write_text(yaml.safe_dump(config | {"settings": recipe}))
+    recipe = load_recipe("cub200/npairs_loss")
+    for changes, word in (
+        ({}, "as published"),
+        ({"steps": 5}, "not comparable: settings changed (steps 5)"),
+    ):
+        write_settings(run.path, recipe.train_settings(changes))
         write_report([open_run(run.path)], tmp_path / "out")
         text = (tmp_path / "out" / "report.md").read_text()
         (line,) = [line for line in text.splitlines() if "| R@1 |" in line and "cub200" in line]
@@ -210,8 +212,9 @@ def test_a_figure_published_under_another_protocol_has_a_dash_beside_it():
 
 def test_a_run_selected_on_the_test_set_is_marked_in_every_format(runs, tmp_path):
     chosen = {"loss": "bad", "seed": 0, "eval_split": "test", "use_checkpoint": "best"}
-    fair, flattered = (open_run(runs[i].path) for i in (0, 3))
-    flattered.config["settings"] = chosen
+    copy = Path(shutil.copytree(runs[3].path, tmp_path / "shapes" / runs[3].name))
+    write_settings(copy, TrainSettings(**chosen))
+    fair, flattered = open_run(runs[0].path), open_run(copy)
     sections = write_report([fair, flattered], tmp_path)
     write_page(sections, tmp_path / "report.html")
     marked = "the checkpoint, or when to stop, was selected on the test set"

@@ -10,7 +10,7 @@ import yaml
 from retrieval.errors import UserError
 from retrieval.evaluation import evaluate
 from retrieval.files import write_json
-from retrieval.runs.run import Neighbors
+from retrieval.runs.run import Neighbors, Run
 from retrieval.runs.store import open_run, write_config
 
 
@@ -67,6 +67,19 @@ def edit(path: Path, file: str, *keys: str | int, to: object) -> None:
     else:
         part[keys[-1]] = to
     (path / file).write_text(json.dumps(content))
+
+
+def with_settings(run: Run, **changes: object) -> Run:
+    """Change the recorded settings of a run and open it again."""
+    for name, value in changes.items():
+        edit(run.path, "config.yaml", "settings", name, to=value)
+    return Run(run.path)
+
+
+def with_dataset_options(run: Run, **options: object) -> Run:
+    """Replace the recorded options of a run's data set and open it again."""
+    edit(run.path, "config.yaml", "dataset", "options", to=options)
+    return Run(run.path)
 
 
 def reason_not_opened(path: Path) -> str:

@@ -42,13 +42,13 @@ def test_import_makes_a_run(tmp_path, good):
         Image.new("RGB", (40, 30), (40 * i, 0, 0)).save(path)
     path = import_run(tmp_path / "runs" / "mine" / "clip", [good], image_root=tmp_path)
     run = open_run(path)
-    assert (run.dataset, run.name, run.config["settings"]) == ("mine", "clip", None)
+    assert (run.dataset, run.name, run.settings) == ("mine", "clip", None)
     assert run.items["label"].tolist() == [0, 1, 0, 1]
     assert run.items["label_name"].tolist() == list("abab")
     np.testing.assert_array_equal(run.embeddings, np.load(good[0]))
     expected = evaluate(np.load(good[0]), run.items["label"].to_numpy())
-    assert run.result()["metrics"]["recall@1"]["value"] == expected.metrics["recall@1"]
-    assert run.metrics["primary"] == "leave_one_out"
+    assert run.result().metric("recall@1").value == expected.metrics["recall@1"]
+    assert run.primary == "leave_one_out"
     np.testing.assert_array_equal(run.neighbors().ids, expected.neighbors)
     assert run.thumbnail(0)[:4] == b"RIFF"
     assert len(run.projection) == 4
@@ -68,10 +68,9 @@ def test_queries_and_gallery_in_separate_files(tmp_path):
     ]
     run = open_run(import_run(tmp_path / "r" / "shop" / "m", sides, image_root=tmp_path))
     assert run.items["role"].tolist() == ["query"] * 3 + ["gallery"] * 4
-    entry = run.result("query_gallery")
-    counts = [entry[k] for k in ("n_queries", "n_gallery", "n_without_positive")]
-    assert counts == [3, 4, 1]
-    assert run.metrics["primary"] == "query_gallery"
+    protocol = run.result("query_gallery").protocol
+    assert (protocol.n_queries, protocol.n_gallery, protocol.n_without_positive) == (3, 4, 1)
+    assert run.primary == "query_gallery"
     assert run.neighbors().ids.min(initial=9, where=run.neighbors().ids >= 0) >= 3
 
 

@@ -101,7 +101,7 @@ settings = TrainSettings(
 )
 whole = settings.with_(loss="hard_triplet", embedding_size=8, steps=1, eval_split="test")
 run = open_run(train_run(whole, runs=sys.argv[2], name="whole", progress=False))
-recall = run.result()["metrics"]["recall@1"]["value"]
+recall = run.result().metric("recall@1").value
 assert list(run.history["recall@1"]) == [recall]
 print("embeddings", run.embeddings.shape)
 catalog = load_catalog("folder", settings.data)

@@ -54,9 +54,9 @@ def test_without_the_setting_there_is_no_slider(tiny, tmp_path):
 def test_a_damaged_snapshot_costs_the_slider_and_not_the_run(tiny, tmp_path, capsys):
     settings = tiny.with_(keep_embeddings=True, steps=8)
     run = open_run(train(settings, runs=tmp_path, progress=False))
-    before = run.metrics
+    before = run.results
     (run.path / "snapshots" / "step-000008.npy").write_bytes(b"torn")
     run = evaluate_run(run.path, progress=False)
     assert "no maps of training steps: " in capsys.readouterr().out
     assert projections.evolution(run) is None
-    assert run.metrics == before
+    assert run.results == before

@@ -45,7 +45,7 @@ def test_held_out_figures_stand_in_the_history_where_they_were_taken(tiny, tmp_p
     taken = run.history.dropna(subset=["recall@1"])
     assert list(taken["step"]) == [8, 16, 24]
     assert {"recall@1", "recall@8", "map@r", "nmi", "spread", "learning_rate"} <= set(taken)
-    final = run.result("leave_one_out")["metrics"]["recall@1"]["value"]
+    final = run.result("leave_one_out").metric("recall@1").value
     assert taken["recall@1"].iloc[-1] == final
 
 
@@ -89,7 +89,7 @@ def test_training_stops_without_gain_and_the_best_checkpoint_is_kept(
     )
     settings = tiny.with_(steps=48, eval_split="test", patience=2, use_checkpoint="best")
     run = open_run(train(settings, runs=tmp_path, progress=False))
-    assert run.config["selected_on"] == "test"
+    assert run.selected_on == "test"
     assert "was selected on the test set" in capsys.readouterr().out
     assert run.history["step"].iloc[-1] == 32
     index = read_index(run.path / "checkpoints")

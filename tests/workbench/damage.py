@@ -4,7 +4,6 @@ import json
 import shutil
 
 import numpy as np
-import yaml
 
 from retrieval.runs.run import Run
 from workbench.data.loading import load_runs
@@ -33,18 +32,6 @@ def break_run(path, how: str) -> None:
         shutil.rmtree(path)
         path.mkdir()
         (path / "photo.jpg").write_bytes(b"")
-
-
-def edit(path, file: str, *keys, to) -> None:
-    """Set, or with ``...`` remove, one entry of a run's ``config.yaml`` or ``metrics.json``."""
-    content = part = yaml.safe_load((path / file).read_text())  # JSON is YAML
-    for key in keys[:-1]:
-        part = part[key]
-    if to is ...:
-        del part[keys[-1]]
-    else:
-        part[keys[-1]] = to
-    (path / file).write_text(json.dumps(content))
 
 
 def opening(run: Run) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from retrieval.runs.run import Run
-from tests.workbench.damage import edit
+from tests.runs.helpers import edit
 from tests.workbench.driver import loss_tables, open_page, text_of
 from workbench.data.comparable import setting_apart
 from workbench.layout.theme import plain
@@ -48,7 +48,7 @@ def test_the_overview_has_a_table_per_distance(runs, a, above, apart):
     app = open_page(a=a)
     tables = [set(table["Loss"]) for table in loss_tables(app)]
     assert tables == [above, apart]
-    distances = {name: run.result()["protocol"]["distance"] for name, run in runs.items()}
+    distances = {name: run.result().protocol.distance for name, run in runs.items()}
     assert f"{distances[a]} distance" in app.caption[0].value
     other = "Cosine" if a == "three" else "Euclidean"
     assert f"**{other} distance**" in text_of(app)

@@ -3,7 +3,7 @@
 import pytest
 
 from retrieval.runs.run import Run
-from tests.workbench.damage import edit
+from tests.runs.helpers import edit, with_settings
 from tests.workbench.driver import open_page, text_of
 from workbench.analysis.confounds import confounds_line, other_settings
 from workbench.layout.theme import plain
@@ -22,12 +22,6 @@ def runs(make_run, monkeypatch) -> dict[str, Run]:
     return made
 
 
-def changed(run: Run, **settings) -> Run:
-    for name, value in settings.items():
-        edit(run.path, "config.yaml", "settings", name, to=value)
-    return Run(run.path)
-
-
 def test_what_is_recommended_per_loss_and_the_seed_do_not_count(runs):
     best, *others = runs.values()
     assert other_settings([best], others) == []
@@ -37,11 +31,11 @@ def test_what_is_recommended_per_loss_and_the_seed_do_not_count(runs):
 
 def test_what_else_differs_is_named_as_in_the_file_and_in_its_order(runs):
     best, second, third = runs
-    runs[best] = changed(runs[best], steps=300, image_size=128, augment="strong")
+    runs[best] = with_settings(runs[best], steps=300, image_size=128, augment="strong")
     groups = {name: [run] for name, run in runs.items()}
     line = f"{best} differs from the others in more than the loss: image_size, augment, steps."
     assert confounds_line(groups) == line
-    runs[second] = changed(runs[second], steps=300, image_size=128, augment="strong")
+    runs[second] = with_settings(runs[second], steps=300, image_size=128, augment="strong")
     groups[second] = [runs[second]]
     assert confounds_line(groups) == line.replace("the others", third)
     assert confounds_line({best: groups[best], second: groups[second]}) == ""
@@ -49,7 +43,7 @@ def test_what_else_differs_is_named_as_in_the_file_and_in_its_order(runs):
 
 def test_untrained_networks_and_imported_runs_do_not_count(runs, make_run):
     best = runs["lifted_loss"]
-    untrained = changed(make_run("untrained", loss="none"), steps=9, freeze_backbone=True)
+    untrained = with_settings(make_run("untrained", loss="none"), steps=9, freeze_backbone=True)
     imported = make_run("imported", loss=None)
     assert other_settings([best], [untrained, imported]) == []
     assert confounds_line({"best": [best], "untrained": [untrained]}) == ""
@@ -57,7 +51,7 @@ def test_untrained_networks_and_imported_runs_do_not_count(runs, make_run):
 
 
 def test_the_pages_say_it_beside_the_verdict(runs):
-    changed(runs["lifted_loss"], freeze_backbone=True)
+    with_settings(runs["lifted_loss"], freeze_backbone=True)
     assert plain("in more than the loss: freeze_backbone.") in text_of(open_page())
     compare = open_page("compare", a="lifted_loss", b="npairs_loss")
     said = plain("lifted_loss differs from npairs_loss in more than the loss: freeze_backbone.")

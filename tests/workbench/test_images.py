@@ -104,7 +104,7 @@ def test_the_size_is_that_of_the_image_the_right_way_up(
 def test_moved_images_show_their_thumbnails(client, make_run, photos, tmp_path):
     run = make_run("one")
     config = run.path / "config.yaml"
-    root = run.config["dataset"]["root"]
+    root = str(run.dataset_config.root)
     config.write_text(config.read_text().replace(root, str(tmp_path / "moved")))
     run = type(run)(run.path)
     assert images.picture_size(run, 0) is None

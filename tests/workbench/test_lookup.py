@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from retrieval.runs.run import Run
+from tests.runs.helpers import edit
 from workbench.data import lookup
 
 
@@ -40,8 +42,10 @@ def test_a_gallery_item_searches_the_gallery_without_itself(make_run):
     ],
 )
 def test_similarity_follows_the_protocol(make_run, distance, normalized, expected):
-    run = make_run("one")
-    run.result("leave_one_out")["protocol"] |= {"distance": distance, "normalized": normalized}
+    made = make_run("one")
+    for name, value in (("distance", distance), ("normalized", normalized)):
+        edit(made.path, "metrics.json", "results", 0, "protocol", name, to=value)
+    run = Run(made.path)
     np.save(run.path / "embeddings.npy", np.array([[3, 0], [0, 1], [-1, 0]], np.float32))
     found = lookup.all_similarities(run, "leave_one_out", np.array([3.0, 0.0]))
     np.testing.assert_allclose(found, expected, atol=1e-6)

@@ -13,6 +13,7 @@ from PIL import Image
 from retrieval.errors import UserError
 from retrieval.input_pipeline.decoding import read_square
 from retrieval.runs.run import Run
+from tests.runs.helpers import edit
 from tests.workbench.driver import open_page
 from tests.workbench.run_factory import write_run
 from workbench.data import memory, network
@@ -80,7 +81,6 @@ def test_runs_without_a_network_say_why(make_run):
 @pytest.fixture(scope="module")
 def run_with_network(tmp_path_factory, photos, photo_root):
     """A run whose embeddings come from the network in its checkpoint (random weights)."""
-    from retrieval.runs.store import write_config
     from retrieval.training.inspection import open_inspector
     from tests.training.test_inspection import SETTINGS, write_model
 
@@ -88,9 +88,9 @@ def run_with_network(tmp_path_factory, photos, photo_root):
     path = tmp_path_factory.mktemp("networks") / "runs" / "photos" / "conv"
     inspector = open_inspector(write_model(tmp_path_factory.mktemp("model"), SETTINGS))
     vectors = inspector.embed(inspector.load([photo_root / p for p in items["path"]]))
-    config = Run(write_run(path, items, vectors, photo_root)).config
+    write_run(path, items, vectors, photo_root)
     write_model(path, SETTINGS)  # the same weights: it seeds them
-    write_config(path, {"settings": SETTINGS.to_mapping(), "dataset": config["dataset"]})
+    edit(path, "config.yaml", "dataset", to={"root": str(photo_root)})
     return Run(path)
 
 

@@ -2,13 +2,12 @@
 
 import pytest
 
+from tests.runs.helpers import with_dataset_options, with_settings
 from workbench.notebook import published_recipes, published_results
 
 
 def made_by(run, recipe, **options):
-    run.config["settings"] |= {"recipe": recipe, "scaled": False}
-    run.config["dataset"]["options"] = options
-    return run
+    return with_dataset_options(with_settings(run, recipe=recipe, scaled=False), **options)
 
 
 def test_published_beside_measured_with_the_recipe_s_note(make_run):

@@ -8,7 +8,7 @@ import pytest
 
 from retrieval.evaluation.significance import compare
 from retrieval.runs.run import Run
-from tests.workbench.damage import edit
+from tests.runs.helpers import edit
 from tests.workbench.driver import loss_tables, open_page, text_of
 from workbench.analysis import tables
 from workbench.analysis.protocol import facts_in_words, lacks_nmi_interval
@@ -176,10 +176,10 @@ def test_nmi_without_an_interval_says_why(served):
 
 def test_the_protocol_is_told_in_words(runs_root):
     run = Run(runs_root / "photos" / "lifted_loss-s0")
-    facts = facts_in_words(run.result()["protocol"] | {"new_fact": False})
+    facts = facts_in_words(run.result())
     assert facts["Queries"] == "72"
     assert facts["Who searches whom"] == "queries against a gallery of other items"
     assert facts["What such a query counts"] == "nothing: left out of every mean"
     assert facts["Seed of k-means and of the resamples"] == "0"
-    assert facts["New fact"] == "no"
+    assert facts["Embeddings scaled to unit length"] == "yes"
     assert not [name for name in facts if "_" in name or name == name.lower()]

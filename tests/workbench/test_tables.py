@@ -7,6 +7,7 @@ import pytest
 
 from retrieval.report.published import published_table
 from retrieval.runs.run import Run
+from tests.runs.helpers import with_dataset_options, with_settings
 from tests.workbench.small import neighbors
 from workbench.analysis import naming, tables
 
@@ -42,7 +43,7 @@ def test_a_group_is_named_by_the_settings_that_differ(make_run):
         make_run("three"),
         make_run("four", loss=None),
     ]
-    runs[2].config["settings"]["embedding_size"] = 512
+    runs[2] = with_settings(runs[2], embedding_size=512)
     assert naming.group_titles(runs) == {
         "one": "semi_hard_triplet (embedding size 64)",
         "two": "semi_hard_triplet (embedding size 64)",
@@ -53,16 +54,17 @@ def test_a_group_is_named_by_the_settings_that_differ(make_run):
 
 def test_of_options_those_that_differ_are_named_and_of_paths_the_last_part(make_run):
     runs = [make_run("one"), make_run("two"), make_run("three")]
-    for run, table, root in zip(runs, "abb", ("/x/photos", "/x/photos", "/y/photos"), strict=True):
+    roots = ("/x/photos", "/x/photos", "/y/photos")
+    for at, (table, root) in enumerate(zip("abb", roots, strict=True)):
         options = {"train_csv": f"/home/{table}.csv", "split_seed": 0, "image_root": root}
-        run.config["settings"]["dataset_options"] = options
+        runs[at] = with_settings(runs[at], dataset_options=options)
     first = "semi_hard_triplet (dataset options train_csv={} image_root={})"
     assert naming.group_titles(runs) == {
         "one": first.format("a.csv", "/x/photos"),
         "two": first.format("b.csv", "/x/photos"),
         "three": first.format("b.csv", "/y/photos"),  # whole, where the last parts are the same
     }
-    runs[2].config["settings"]["dataset_options"]["image_root"] = "/x/drawings/"
+    runs[2] = with_settings(runs[2], dataset_options=options | {"image_root": "/x/drawings/"})
     assert naming.group_titles(runs)["three"] == first.format("b.csv", "drawings")
     assert naming.group_titles(runs[:2])["one"] == "semi_hard_triplet (dataset options " + (
         "train_csv=a.csv)"
@@ -71,10 +73,10 @@ def test_of_options_those_that_differ_are_named_and_of_paths_the_last_part(make_
 
 def test_watching_a_run_sets_it_apart_only_if_it_chose_the_network(make_run):
     runs = [make_run("one"), make_run("two", seed=1)]
-    runs[0].config["settings"] |= {"eval_every": 40, "eval_split": "test", "keep_embeddings": True}
-    runs[1].config["settings"] |= {"eval_every": 75, "freeze_steps": 0}  # 0 is the default
+    runs[0] = with_settings(runs[0], eval_every=40, eval_split="test", keep_embeddings=True)
+    runs[1] = with_settings(runs[1], eval_every=75, freeze_steps=0)  # 0 is the default
     assert set(naming.group_titles(runs).values()) == {"semi_hard_triplet"}
-    runs[0].config["settings"]["use_checkpoint"] = "best"
+    runs[0] = with_settings(runs[0], use_checkpoint="best")
     assert naming.group_titles(runs)["one"] == (
         "semi_hard_triplet (eval split test, eval every 40, use checkpoint best)"
     )
@@ -83,7 +85,7 @@ def test_watching_a_run_sets_it_apart_only_if_it_chose_the_network(make_run):
 def test_published_figures_stand_beside_measured_ones(make_run):
     run = make_run("one")
     assert published_table([run], "leave_one_out").empty
-    run.config["settings"] |= {"recipe": "cub200/semi_hard_triplet", "scaled": True}
+    run = with_settings(run, recipe="cub200/semi_hard_triplet", scaled=True)
     table = published_table([run], "leave_one_out").set_index("metric")
     assert table.loc["recall@1", "published"] == pytest.approx(0.4903)
     assert table.loc["recall@1", "measured"] == tables.metric_value(
@@ -92,9 +94,9 @@ def test_published_figures_stand_beside_measured_ones(make_run):
     assert table.loc["nmi", "published"] == pytest.approx(0.587)
     (why,) = set(table["changed"])
     assert why.startswith("not comparable: settings changed (")
-    run.config["settings"]["scaled"] = False
+    run = with_settings(run, scaled=False)
     assert set(published_table([run], "leave_one_out")["changed"]) == {""}
-    run.config["settings"]["recipe"] = "cub200/gone"
+    run = with_settings(run, recipe="cub200/gone")
     assert published_table([run], "leave_one_out").empty
 
 
@@ -109,9 +111,8 @@ def test_published_figures_stand_beside_measured_ones(make_run):
     ],
 )
 def test_figures_that_cannot_be_compared_say_why(make_run, recipe, options, protocol, why):
-    run = make_run("one")
-    run.config["settings"] |= {"recipe": recipe, "scaled": False}
-    run.config["dataset"]["options"] = options
+    run = with_settings(make_run("one"), recipe=recipe, scaled=False)
+    run = with_dataset_options(run, **options)
     table = published_table([run], protocol)
     assert len(table)
     assert table["published"].notna().all()

@@ -24,7 +24,7 @@ def other_settings(runs: list[Run], others: list[Run]) -> list[str]:
         Names as in ``config.yaml``, in its order; empty if nothing but the loss differs.
     """
     mine, theirs = (
-        [what_matters(r) for r in side if loss_of(r) != UNTRAINED and r.config.get("settings")]
+        [what_matters(r) for r in side if loss_of(r) != UNTRAINED and r.settings]
         for side in (runs, others)
     )
     return [

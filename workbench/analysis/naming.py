@@ -18,21 +18,19 @@ NO_DIFFERENCE = (
 
 def loss_of(run: Run) -> str:
     """Return the run's loss, ``untrained`` for the baseline, or the name of an imported run."""
-    settings = run.config.get("settings") or {}
-    if settings.get("loss") == "none":
-        return UNTRAINED
-    return str(settings.get("loss") or run.name)
+    if run.settings is None:
+        return run.name
+    return UNTRAINED if run.settings.loss == "none" else run.settings.loss
 
 
 def seed_of(run: Run) -> int | None:
     """Return the run's seed, or None if it has none."""
-    settings = run.config.get("settings") or {}
-    return settings.get("seed", (run.config.get("provenance") or {}).get("seed"))
+    return run.provenance.seed if run.settings is None else run.settings.seed
 
 
 def is_stand_in(run: Run) -> bool:
     """Tell whether a run was made on a stand-in of its data set."""
-    return bool(((run.config.get("dataset") or {}).get("options") or {}).get("stand_in"))
+    return run.dataset_config.is_placeholder
 
 
 def group_titles(runs: list[Run]) -> dict[str, str]:
@@ -74,11 +72,10 @@ def what_matters(run: Run) -> dict:
     Returns:
         Setting -> value, without those that are None or empty.
     """
-    recorded = run.config.get("settings") or {}
-    if not recorded.get("loss"):
+    if run.settings is None:
         return {}
     defaults = {f.name: f.default for f in fields(TrainSettings) if f.default is not MISSING}
-    settings = defaults | recorded
+    settings = run.settings.to_mapping()
     left_out = NO_DIFFERENCE
     if not (settings["patience"] or settings["use_checkpoint"] == "best"):
         left_out += ("eval_every",)  # evaluations along the way changed nothing

@@ -1,5 +1,10 @@
 """The facts of a protocol in words, as ``metrics.json`` has them under keys."""
 
+from dataclasses import asdict
+
+import numpy as np
+
+from retrieval.runs.records import ProtocolResult
 from retrieval.runs.run import Run
 
 NAMES = {
@@ -31,15 +36,16 @@ WORDS = {
 }
 
 
-def facts_in_words(facts: dict) -> dict[str, str]:
-    """Name the facts of a protocol for people.
+def facts_in_words(result: ProtocolResult) -> dict[str, str]:
+    """Describe a protocol in words.
 
     Args:
-        facts: As in ``metrics.json``, sizes included.
+        result: The results of a run under the protocol.
 
     Returns:
-        Fact -> value, those known here first and in their order; others keep their key, in words.
+        Fact -> value, in the order of ``NAMES``; a fact without a name there keeps its identifier.
     """
+    facts = asdict(result.protocol) | {"dataset": result.dataset, "split": result.split}
     known = [key for key in NAMES if key in facts]
     rest = [key for key in facts if key not in NAMES and key not in HIDDEN]
     return {
@@ -58,5 +64,5 @@ def _value(key: str, value: object) -> str:
 
 def lacks_nmi_interval(run: Run, protocol: str) -> bool:
     """Tell whether a run has an NMI under a protocol but no interval of it."""
-    nmi = run.result(protocol)["metrics"].get("nmi") or {}
-    return nmi.get("value") is not None and nmi.get("low") is None
+    nmi = run.result(protocol).metric("nmi")
+    return bool(np.isfinite(nmi.value) and np.isnan(nmi.low))

@@ -18,7 +18,7 @@ def repeated(results: pd.DataFrame, runs: list[Run]) -> list[str]:
     Returns:
         Per row the name of the run that counts instead, or an empty text.
     """
-    made = {run.name: str((run.config.get("provenance") or {}).get("created", "")) for run in runs}
+    made = {run.name: run.provenance.created for run in runs}
     stands: dict[tuple, str] = {}
     by_name = results.sort_values("run", key=lambda n: n.str.len().map("{:4}".format) + n)
     newest = by_name.sort_values("run", key=lambda n: n.map(made), ascending=False, kind="stable")

@@ -6,28 +6,22 @@ import pandas as pd
 from retrieval.evaluation.significance import Comparison
 from retrieval.report.published import published_table
 from retrieval.report.sections import reported_metrics
+from retrieval.runs.records import ProtocolResult
 from retrieval.runs.run import Neighbors, Run
 from workbench.analysis.naming import group_titles, loss_of, seed_of
 from workbench.analysis.repeats import repeated
 
 __all__ = [
-    "loss_table", "metric_value", "metrics_of", "no_positive_rule",
+    "loss_table", "metric_value", "metrics_of",
     "published_table", "recall_curve",
-    "results_table", "run_order", "scored_queries", "with_intervals",
+    "results_table", "run_order", "with_intervals",
 ]  # fmt: skip
 
 
 def metric_value(run: Run, protocol: str, name: str) -> float:
     """Return one metric's value in 0..1, NaN if the run lacks it."""
-    for entry in run.metrics["results"]:
-        if entry["protocol"]["name"] == protocol:
-            return _number((entry["metrics"].get(name) or {}).get("value"))
-    return np.nan
-
-
-def _number(value: float | None) -> float:
-    """Return a value of ``metrics.json``, where a mean over nothing is null."""
-    return np.nan if value is None else float(value)
+    result = run.results.get(protocol)
+    return np.nan if result is None else result.metric(name).value
 
 
 def run_order(runs: list[Run], protocol: str) -> list[Run]:
@@ -35,30 +29,6 @@ def run_order(runs: list[Run], protocol: str) -> list[Run]:
     return sorted(
         runs, key=lambda run: (-np.nan_to_num(metric_value(run, protocol, "recall@1")), run.name)
     )
-
-
-def scored_queries(entry: dict) -> tuple[int, int]:
-    """Count the queries that a result's numbers are means over.
-
-    Args:
-        entry: One of the results in ``metrics.json``.
-
-    Returns:
-        Queries that count, and those left out because no item of their class is in the gallery;
-        none is left out where the protocol scores them zero.
-    """
-    lone = int(entry.get("n_without_positive") or 0)
-    left_out = 0 if entry["protocol"].get("no_positive") == "zero" else lone
-    return int(entry["n_queries"]) - left_out, left_out
-
-
-def no_positive_rule(run: Run, protocol: str) -> str:
-    """Return what a protocol does with a query whose class is absent from the gallery.
-
-    Returns:
-        ``exclude``: it does not count; or ``zero``: it counts as a miss.
-    """
-    return run.result(protocol)["protocol"].get("no_positive", "exclude")
 
 
 def results_table(
@@ -80,33 +50,28 @@ def results_table(
     titles = group_titles(among or runs)
     rows = []
     for run in runs:
-        entry = next((e for e in run.metrics["results"] if e["protocol"]["name"] == protocol), None)
-        if entry is None:
-            continue
-        rows.append(_result(run, entry) | {"group": titles[run.name]})
+        if protocol in run.results:
+            rows.append(_row(run, run.results[protocol]) | {"group": titles[run.name]})
     table = pd.DataFrame(rows)
     return table.assign(repeats=repeated(table, runs)) if rows else table
 
 
-def _result(run: Run, entry: dict) -> dict:
-    n_queries, left_out = scored_queries(entry)
+def _row(run: Run, result: ProtocolResult) -> dict:
     row = {
         "run": run.name,
         "group": "",
         "loss": loss_of(run),
         "seed": seed_of(run),
         "repeats": "",
-        "distance": entry["protocol"].get("distance"),
-        "n_queries": n_queries,
-        "n_left_out": left_out,
-        "n_gallery": entry.get("n_gallery"),
-        "n_classes": entry.get("n_classes"),
+        "distance": result.protocol.distance,
+        "n_queries": result.n_scored,
+        "n_left_out": result.n_excluded,
+        "n_gallery": result.protocol.n_gallery,
+        "n_classes": result.protocol.n_classes,
     }
     for name in reported_metrics(run.dataset):
-        value = entry["metrics"].get(name) or {}
-        row[name] = _number(value.get("value"))
-        row[f"{name}/low"] = _number(value.get("low"))
-        row[f"{name}/high"] = _number(value.get("high"))
+        estimate = result.metric(name)
+        row |= {name: estimate.value, f"{name}/low": estimate.low, f"{name}/high": estimate.high}
     return row
 
 

@@ -61,10 +61,10 @@ def _url(kind: str, run: Run, row: int | None, protocol: str = "") -> str:
 
 def picture_path(run: Run, row: int) -> Path | None:
     """Return the image file of an item if it is there and inside the data set's root."""
-    root = (run.config.get("dataset") or {}).get("root")
-    if not root:
+    root = run.dataset_config.root
+    if root is None:
         return None
-    root = Path(root).resolve()
+    root = root.resolve()
     try:
         path = (root / str(run.items["path"].iloc[row])).resolve()
         return path if path.is_relative_to(root) and path.is_file() else None
@@ -173,9 +173,7 @@ async def _picture(request: Request) -> Response:
 async def _hover(request: Request) -> Response:
     found = await run_in_threadpool(_item, request, request.query_params.get("row", ""))
     protocol = request.path_params["protocol"]
-    if found is None or protocol not in {
-        e["protocol"]["name"] for e in found[0].metrics["results"]
-    }:
+    if found is None or protocol not in found[0].results:
         return Response("no such item", 404)
     card = await run_in_threadpool(hover_card, found[0], protocol, found[1])
     return Response(json.dumps(card, default=_plain), media_type="application/json")

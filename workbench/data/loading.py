@@ -115,9 +115,8 @@ def load_neighbors(run: Run, protocol: str) -> Neighbors:
 
 def protocols_of(run: Run) -> dict[str, str]:
     """Return the protocols a run was evaluated under, primary first: name -> title."""
-    entries = {e["protocol"]["name"]: e["protocol"]["title"] for e in run.metrics["results"]}
-    primary = run.metrics["primary"]
-    return {primary: entries[primary]} | entries
+    titles = {name: result.title for name, result in run.results.items()}
+    return {run.primary: titles[run.primary]} | titles
 
 
 def query_position(neighbors: Neighbors, row: int) -> int | None:

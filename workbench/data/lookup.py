@@ -45,8 +45,8 @@ def similarity(run: Run, protocol: str, query: np.ndarray, rows: np.ndarray | sl
     Returns:
         float32, (m,), higher is nearer: cosine, or the negative distance.
     """
-    rule = run.result(protocol)["protocol"]
-    distance, unit = rule.get("distance", "cosine"), bool(rule.get("normalized", True))
+    made = run.result(protocol).protocol
+    distance, unit = made.distance, made.normalized
     vectors = np.asarray(run.embeddings[rows], np.float32)
     query = np.asarray(query, np.float32)
     if unit or distance == "cosine":

@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 from retrieval.datasets.catalog import crop_boxes
 from retrieval.errors import UserError
 from retrieval.runs.run import Run
+from retrieval.settings.schema import UNTRAINED
 from workbench.data.images import picture_path
 from workbench.data.loading import stamp
 from workbench.data.memory import keep_for_good
@@ -33,10 +34,11 @@ MOST_PIXELS = 60_000_000
 
 def why_not(run: Run) -> str | None:
     """Say why a run's network cannot be used, or None if it can."""
-    settings = run.config.get("settings")
-    if not settings:
-        return f"{run.name} holds imported embeddings: there is no network to look into."
-    if settings.get("loss") != "none" and not (run.path / "checkpoints" / "index.json").exists():
+    try:
+        settings = run.network_settings()
+    except UserError as error:
+        return f"{error}."
+    if settings.loss != UNTRAINED and not (run.path / "checkpoints" / "index.json").exists():
         return f"{run.name} has no checkpoint: its network was not kept."
     return None
 

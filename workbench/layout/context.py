@@ -7,7 +7,6 @@ import streamlit as st
 
 from retrieval.runs.run import Run
 from workbench.analysis.naming import is_stand_in, seed_of
-from workbench.analysis.tables import no_positive_rule, scored_queries
 from workbench.data.loading import stamp
 from workbench.session.selection import Selection
 
@@ -29,23 +28,22 @@ def context_facts(selection: Selection) -> list[str]:
     Returns:
         Plain texts; the data set's name first.
     """
-    entry = selection.a.result(selection.protocol)
-    protocol = entry["protocol"]
-    n_queries, left_out = scored_queries(entry)
-    sizes = f"{n_queries:,} queries"
-    if protocol["name"] == "leave_one_out":
+    result = selection.a.result(selection.protocol)
+    protocol = result.protocol
+    sizes = f"{result.n_scored:,} queries"
+    if protocol.name == "leave_one_out":
         sizes += ", each against all others"
     else:
-        sizes += f" against {entry['n_gallery']:,} gallery items"
-    if left_out:
-        sizes += f" ({left_out:,} more left out: no item of their class to find)"
+        sizes += f" against {protocol.n_gallery:,} gallery items"
+    if result.n_excluded:
+        sizes += f" ({result.n_excluded:,} more left out: no item of their class to find)"
     return [
         *data_facts(selection),
-        f"{protocol.get('split', 'test')} split",
+        f"{result.split} split",
         selection.protocol_title,
         sizes,
-        _classes(selection, entry["n_classes"]),
-        f"{protocol.get('distance', 'cosine')} distance",
+        _classes(selection, protocol.n_classes),
+        f"{protocol.distance} distance",
     ]
 
 
@@ -78,6 +76,6 @@ def _classes(selection: Selection, n_classes: int) -> str:
 def _scored_classes(_selection: Selection, path: str, protocol: str, times: tuple[int, ...]) -> int:
     found = _selection.neighbors
     queries = found.queries
-    if no_positive_rule(_selection.a, protocol) != "zero":
+    if _selection.a.result(protocol).protocol.no_positive != "zero":
         queries = queries[found.first_hit > 0]
     return len(np.unique(_selection.a.items["label"].to_numpy()[queries]))

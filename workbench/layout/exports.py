@@ -73,12 +73,12 @@ def with_protocol(table: pd.DataFrame, chosen: Selection, about: Sequence[Run]) 
         end, and ``run`` and ``seed`` (``run a``, ``seed a``, ``run b``, ``seed b`` of a pair),
         where it lacks them.
     """
-    protocol = chosen.a.result(chosen.protocol)["protocol"]
+    result = chosen.a.result(chosen.protocol)
     facts: dict[str, object] = {
         "data set": chosen.dataset,
-        "split": protocol.get("split", "test"),
+        "split": result.split,
         "protocol": chosen.protocol_title,
-        "distance": protocol.get("distance", "cosine"),
+        "distance": result.protocol.distance,
     }
     for ending, run in zip({1: [""], 2: [" a", " b"]}.get(len(about), []), about, strict=False):
         facts |= {f"run{ending}": run.name, f"seed{ending}": seed_of(run)}

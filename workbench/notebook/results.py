@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 
 from retrieval.evaluation.metrics import metric, scale_note, summarized
 from retrieval.evaluation.significance import Comparison, compare
+from retrieval.runs.records import ProtocolResult
 from retrieval.runs.run import Run
 from workbench import figures
 from workbench.analysis.significance import both_ways, rank_one_hits
@@ -27,22 +28,22 @@ def results_table(runs: dict[str, Run], protocol: str | None = None) -> pd.DataF
     found = {title: run.result(protocol) for title, run in runs.items()}
     rows = {}
     for title, result in found.items():
-        rows[title] = {metric(m).title: _text(result["metrics"], m) for m in summarized()}
-    order = sorted(found, key=lambda t: -found[t]["metrics"]["recall@1"]["value"])
+        rows[title] = {metric(m).title: _text(result, m) for m in summarized()}
+    order = sorted(found, key=lambda t: -found[t].metric("recall@1").value)
     first = next(iter(found.values()))
-    distances = sorted({result["protocol"]["distance"] for result in found.values()})
+    distances = sorted({result.protocol.distance for result in found.values()})
     print(
-        f"{first['protocol']['title']}, {' and '.join(distances)} distance: "
-        f"{first['n_queries']:,} queries of {first['n_classes']:,} classes, "
-        f"{first['n_gallery']:,} gallery items. "
+        f"{first.title}, {' and '.join(distances)} distance: "
+        f"{first.protocol.n_queries:,} queries of {first.protocol.n_classes:,} classes, "
+        f"{first.protocol.n_gallery:,} gallery items. "
         f"{scale_note(summarized())}; with 95% intervals"
     )
     return pd.DataFrame(rows).T.loc[order].rename_axis("run")
 
 
-def _text(metrics: dict, name: str) -> str:
-    found = metrics.get(name) or {}
-    return metric(name).format(found.get("value"), found.get("low"), found.get("high"))
+def _text(result: ProtocolResult, name: str) -> str:
+    found = result.metric(name)
+    return metric(name).format(found.value, found.low, found.high)
 
 
 def best_run(runs: dict[str, Run], protocol: str | None = None) -> str:
@@ -52,7 +53,7 @@ def best_run(runs: dict[str, Run], protocol: str | None = None) -> str:
         runs: Title -> run.
         protocol: Name of the evaluation protocol. By default, the primary one of each run.
     """
-    return max(runs, key=lambda title: runs[title].result(protocol)["metrics"]["recall@1"]["value"])
+    return max(runs, key=lambda title: runs[title].result(protocol).metric("recall@1").value)
 
 
 def recall_curves(runs: dict[str, Run], protocol: str | None = None) -> go.Figure:

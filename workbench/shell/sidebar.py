@@ -113,10 +113,10 @@ def _other_loss(ordered: list[Run], a: Run, protocol: str) -> str:
 
     Runs that are comparable with A come first.
     """
-    mine = (a.config.get("settings") or {}).get("loss")
+    mine = a.settings and a.settings.loss
     others = [run for run in ordered if run.name != a.name]
     others = [run for run in others if not setting_apart(run, a, protocol)] or others
     for run in others:
-        if (run.config.get("settings") or {}).get("loss") != mine:
+        if (run.settings and run.settings.loss) != mine:
             return run.name
     return others[0].name if others else NO_RUN

@@ -12,7 +12,6 @@ from workbench.analysis import comparison
 from workbench.analysis.confounds import confounds_line
 from workbench.analysis.naming import loss_of, seed_of
 from workbench.analysis.significance import both_ways
-from workbench.analysis.tables import no_positive_rule
 from workbench.data.comparable import setting_apart
 from workbench.data.loading import load_neighbors, protocols_of
 from workbench.figures.style import CONFIG
@@ -43,7 +42,7 @@ def compare_page() -> None:
         load_neighbors(chosen.b, chosen.protocol),
         chosen.a.items["label"].to_numpy(),
         chosen.k,
-        no_positive=no_positive_rule(chosen.a, chosen.protocol),
+        no_positive=chosen.a.result(chosen.protocol).protocol.no_positive,
     )
     tested = compare_groups(chosen, {"a": [chosen.a], "b": [chosen.b]})
     _verdict(chosen, result, tested)

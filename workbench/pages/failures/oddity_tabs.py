@@ -106,7 +106,7 @@ def searched(neighbors: Neighbors, n_items: int) -> str:
 
 def doubles(run: Run, neighbors: Neighbors) -> str:
     """Say how many items have another one with the same embedding, where similarity is cosine."""
-    if run.result(neighbors.protocol)["protocol"].get("distance", "cosine") != "cosine":
+    if run.result(neighbors.protocol).protocol.distance != "cosine":
         return ""
     n = oddities.with_a_double(neighbors, SAME)
     have = "item has" if n == 1 else "items have"

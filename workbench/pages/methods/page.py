@@ -80,13 +80,8 @@ def _protocols(chosen: Selection) -> None:
         "Everything two numbers must share to be compared. The app never puts numbers made under "
         "different protocols in one column."
     )
-    columns = {}
-    for entry in chosen.a.metrics["results"]:
-        sizes = {k: v for k, v in entry.items() if k.startswith("n_")}
-        columns[str(entry["protocol"].get("title", entry["protocol"]["name"]))] = facts_in_words(
-            entry["protocol"] | sizes
-        )
-    table = pd.DataFrame(columns).fillna("–").map(plain)
+    columns = {result.title: facts_in_words(result) for result in chosen.a.results.values()}
+    table = pd.DataFrame(columns).map(plain)
     st.table(table.rename(index=plain, columns=plain))  # its texts wrap; they are Markdown
     without = [run.name for run in chosen.scored if lacks_nmi_interval(run, chosen.protocol)]
     if without:
@@ -104,14 +99,14 @@ def _size_figure(run: Run) -> go.Figure:
 
 
 def _data(chosen: Selection) -> None:
-    items, dataset = chosen.a.items, chosen.a.config.get("dataset") or {}
+    items, dataset = chosen.a.items, chosen.a.dataset_config
     roles = items["role"].value_counts()
     parts = [f"{len(items):,} items evaluated", f"{items['label'].nunique():,} classes"]
     parts += [f"{count:,} {role}" for role, count in roles.items() if role != "both"]
-    if dataset.get("n_train"):
-        parts.append(f"{dataset['n_train']:,} other items were trained on, of other classes")
+    if dataset.n_train:
+        parts.append(f"{dataset.n_train:,} other items were trained on, of other classes")
     st.markdown(f"**{plain(chosen.dataset)}**: " + ", ".join(parts) + ".")
-    st.text(f"Images: {_near(dataset.get('root', 'not recorded'))}")
+    st.text(f"Images: {_near(dataset.root) if dataset.root else 'not recorded'}")
     left, right = st.container(key="beside").columns(2, gap="large")
     with left:
         sizes = items["label"].value_counts()
@@ -146,7 +141,6 @@ def _sample(run: Run) -> list[dict]:
     return [{"cards": cards, "size": 88}]
 
 
-def _near(folder: str) -> str:
+def _near(path: Path) -> str:
     """Leave out of a path where the app was started: the rest is what the reader knows."""
-    path = Path(folder)
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else folder
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

@@ -1,12 +1,11 @@
 """The runs on the page Methods and data: how each was made, and the shape of its embedding."""
 
+import numpy as np
 import pandas as pd
 import streamlit as st
-import yaml
 
 from retrieval.runs.run import Run
 from workbench.analysis.naming import UNTRAINED, loss_of, seed_of
-from workbench.data.loading import protocols_of
 from workbench.session.parameters import SETTINGS
 from workbench.session.selection import Selection
 
@@ -27,20 +26,19 @@ def runs_tab(chosen: Selection) -> None:
     """Draw what each run was made with, how its embedding is spread, and every setting of one."""
     rows = []
     for run in chosen.runs:
-        provenance = run.config.get("provenance") or {}
-        settings = run.config.get("settings") or {}
+        settings, provenance = run.settings, run.provenance
         rows.append(
             {
                 "Run": run.name,
                 "Loss": loss_of(run) if settings else "imported",
-                "Backbone": settings.get("backbone"),
+                "Backbone": settings and settings.backbone,
                 "Distance": _distance(run, chosen.protocol),
                 "Width": int(run.embeddings.shape[1]),
-                "Steps": 0 if loss_of(run) == UNTRAINED else settings.get("steps"),
+                "Steps": 0 if loss_of(run) == UNTRAINED else settings and settings.steps,
                 "Seed": seed_of(run),
-                "Seconds": _seconds(provenance.get("seconds")),
-                "Created": str(provenance.get("created") or ""),
-                "Git revision": str(provenance.get("git_revision") or ""),
+                "Seconds": provenance.total_seconds,
+                "Created": provenance.created,
+                "Git revision": provenance.git_revision or "",
             }
         )
     seconds = st.column_config.NumberColumn(format="%.0f")
@@ -49,7 +47,7 @@ def runs_tab(chosen: Selection) -> None:
     )
     _geometry(chosen)
     run = _chosen_run(chosen)
-    st.code(yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True), language="yaml")
+    st.code(run.config_text, language="yaml")
 
 
 def _chosen_run(chosen: Selection) -> Run:
@@ -61,24 +59,16 @@ def _chosen_run(chosen: Selection) -> Run:
 
 
 def _distance(run: Run, protocol: str) -> str | None:
-    if protocol not in protocols_of(run):
-        return None
-    return run.result(protocol)["protocol"].get("distance")
-
-
-def _seconds(value: object) -> float | None:
-    if isinstance(value, dict):
-        return float(sum(value.values()))
-    return None if value is None else float(value)
+    return run.results[protocol].protocol.distance if protocol in run.results else None
 
 
 def _geometry(chosen: Selection) -> None:
-    cards = {run.name: run.result(chosen.protocol).get("geometry") or {} for run in chosen.scored}
+    cards = {run.name: run.result(chosen.protocol).geometry for run in chosen.scored}
     rows = [
         {"Geometry of the embedding": meaning}
-        | {name: card[key] for name, card in cards.items() if card.get(key) is not None}
+        | {name: card[key] for name, card in cards.items() if np.isfinite(card.get(key, np.nan))}
         for key, meaning in GEOMETRY.items()
-        if any(card.get(key) is not None for card in cards.values())
+        if any(np.isfinite(card.get(key, np.nan)) for card in cards.values())
     ]
     if rows:
         number = st.column_config.NumberColumn(format="%.3f")

@@ -11,7 +11,7 @@ from workbench import figures
 from workbench.analysis.comparison import difference_of_items
 from workbench.analysis.naming import UNTRAINED
 from workbench.analysis.significance import both_ways, rank_one_hits
-from workbench.analysis.tables import loss_table, no_positive_rule, results_table, run_order
+from workbench.analysis.tables import loss_table, results_table, run_order
 from workbench.data.comparable import comparable_groups
 from workbench.data.loading import load_neighbors, protocols_of, stamp
 from workbench.figures.style import CONFIG
@@ -54,7 +54,7 @@ def _compare(
         same = [run for run in runs if difference_of_items(_reference, run) is None]
         found = [load_neighbors(run, protocol) for run in same]
         if found:
-            rule = no_positive_rule(same[0], protocol)
+            rule = same[0].result(protocol).protocol.no_positive
             scores[name] = np.stack([rank_one_hits(n, rule) for n in found])
             classes = _reference.items["label"].to_numpy()[found[0].queries]
     if not scores or np.isnan(next(iter(scores.values()))).all():

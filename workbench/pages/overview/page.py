@@ -14,7 +14,6 @@ from workbench.analysis.repeats import repeats_line
 from workbench.analysis.significance import both_ways
 from workbench.analysis.tables import (
     loss_table,
-    no_positive_rule,
     recall_curve,
     results_table,
     with_intervals,
@@ -181,7 +180,7 @@ def _report(chosen: Selection) -> bytes:
         results = results_table(runs, chosen.protocol, among=chosen.runs)
         counted += [run for run, other in zip(runs, results["repeats"], strict=True) if not other]
     sections = make_report(counted)
-    return page_html([s for s in sections if s.protocol["name"] == chosen.protocol]).encode()
+    return page_html([s for s in sections if s.protocol.name == chosen.protocol]).encode()
 
 
 def _curves(chosen: Selection, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -190,7 +189,7 @@ def _curves(chosen: Selection, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     for row in table.itertuples():
         parts = []
         for name in row.runs:
-            rule = no_positive_rule(by_name[name], chosen.protocol)
+            rule = by_name[name].result(chosen.protocol).protocol.no_positive
             neighbors = load_neighbors(by_name[name], chosen.protocol)
             parts.append(recall_curve(neighbors, rule))
         curve = parts[0]

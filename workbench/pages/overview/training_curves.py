@@ -67,8 +67,8 @@ def measured_on(runs: list[Run], *, sizes: bool = False) -> str:
     """
     found = {}
     for run in runs:
-        split = (run.config.get("settings") or {}).get("eval_split")
-        n_test = (run.config.get("dataset") or {}).get("n_test")
+        split = run.settings and run.settings.eval_split
+        n_test = run.dataset_config.n_test
         words = "split not recorded" if split in (None, "none") else f"{split} split"
         if sizes and split == "test" and n_test:
             words += f", {n_test:,} items"
@@ -78,7 +78,7 @@ def measured_on(runs: list[Run], *, sizes: bool = False) -> str:
 
 def _another_figure(chosen: Selection, runs: list[Run]) -> bool:
     """Tell whether R@1 in training is measured otherwise than that of the tables."""
-    tests = all((run.config.get("settings") or {}).get("eval_split") == "test" for run in runs)
+    tests = all(run.settings and run.settings.eval_split == "test" for run in runs)
     return chosen.protocol != "leave_one_out" or not tests
 
 

@@ -171,7 +171,7 @@ def _how(match) -> str:
 
 def _detail(chosen: Selection, run: Run, match, stored: float) -> str:
     detail = f"cosine similarity {match.similarity:.3f}"
-    distance = run.result(chosen.protocol)["protocol"].get("distance", "cosine")
+    distance = run.result(chosen.protocol).protocol.distance
     if distance == "cosine" and abs(match.similarity - stored) > TOLERANCE:
         detail += f"  ·  stored similarity {stored:.3f}: embedded from other crops or views"
     return detail

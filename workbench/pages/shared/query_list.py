@@ -6,7 +6,6 @@ import streamlit as st
 
 from workbench.analysis import search
 from workbench.analysis.failures import instructive_failure
-from workbench.analysis.tables import no_positive_rule
 from workbench.components.gallery import card
 from workbench.layout.theme import plain
 from workbench.pages.shared.cards import clickable_cards
@@ -139,7 +138,7 @@ def place_caption(chosen: Selection, table: pd.DataFrame, rows: np.ndarray, row:
 
 def _scored(chosen: Selection, table: pd.DataFrame, rows: np.ndarray) -> np.ndarray:
     """Return the rows of a list that the page's numbers are means over: see its head."""
-    if no_positive_rule(chosen.a, chosen.protocol) == "zero":
+    if chosen.a.result(chosen.protocol).protocol.no_positive == "zero":
         return rows
     return rows[np.isin(rows, table["row"].to_numpy()[table["answerable"]])]
 
