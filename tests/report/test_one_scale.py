@@ -26,8 +26,8 @@ def first_table(head: list[str], row: list[str]) -> dict[str, str]:
 def test_every_output_prints_the_same_number(tmp_path, capsys):
     run = make_run(tmp_path, "bird", noise=2.0)
     names = reported()
-    metrics = run.result()["metrics"]
-    wanted = {metric(n).title: metric(n).format(metrics[n]["value"]) for n in names}
+    result = run.result()
+    wanted = {metric(n).title: metric(n).format(result.metric(n).value) for n in names}
     assert len(set(wanted.values())) > 4  # no two metrics that could be mistaken for one another
     assert wanted["NMI"].startswith("0.")
 
