@@ -1,10 +1,6 @@
-"""What all ranking losses share: reading a batch safely, and their configuration.
-
-Notice that a loss's own weights are left out of training.
-"""
+"""Base classes of the ranking losses: reading a batch safely, owning weights, configuration."""
 
 import inspect
-import sys
 import warnings
 from typing import Any
 
@@ -18,38 +14,6 @@ from retrieval.losses.ops.pairs import Pairs, pairs_across, pairs_within
 from retrieval.validation import check_integer
 
 
-def warn_if_untrained(name: str, variables: list[keras.Variable]) -> bool:
-    """Warn if the loss is being called by Keras' own training step, which trains nothing of it.
-
-    Keras hands a loss neither the model nor the optimizer, so the step is looked for among the
-    callers. It differentiates with respect to the model's variables only; a loss called on its
-    own, in ``evaluate``, or by a training step that trains it too, is called from elsewhere.
-
-    Args:
-        name: Of the loss.
-        variables: Its trainable variables.
-
-    Returns:
-        Whether a warning was given.
-    """
-    step = keras.Model.train_step.__code__
-    frame = sys._getframe(1)
-    while frame is not None and frame.f_code is not step:
-        frame = frame.f_back
-    if frame is None:
-        return False
-    trained = {id(v) for v in frame.f_locals["self"].trainable_variables}
-    if trained.issuperset(map(id, variables)):
-        return False
-    owned = ", ".join(v.name for v in variables)
-    warnings.warn(
-        f"loss {name}: Keras' compile and fit do not train what the loss owns ({owned}); "
-        "use retrieval.RankingModel(network, loss)",
-        stacklevel=2,
-    )
-    return True
-
-
 class RankingLoss(keras.losses.Loss):
     """A loss over a whole batch: ``loss(labels (B,), embeddings (B, D)) -> scalar``.
 
@@ -60,12 +24,18 @@ class RankingLoss(keras.losses.Loss):
     Subclasses implement ``call(labels, embeddings)``. Every option of the constructor is kept in an
     attribute of the same name, from which :meth:`get_config` is made.
 
+    Args:
+        name: Name in Keras' logs. Defaults to None, the class name in snake case.
+
     Attributes:
-        trainable_variables: Weights of the loss itself (proxies, thresholds), to be trained with
-            the model's; empty for most losses.
+        trainable_variables: Weights of the loss itself (proxies, a learned boundary), to be trained
+            with the model's. Most losses have none.
         non_trainable_variables: State to be saved with them (random seeds, a memory).
         learning_rate_multiplier: Recommended learning rate of ``trainable_variables`` relative to
-            the model's.
+            the model's. Defaults to 1.0.
+        weights_are_trained: Whether whoever calls the loss trains ``trainable_variables`` too.
+            :class:`retrieval.RankingModel` sets it to True; so should a training loop of your own,
+            or the loss warns that its weights stay as they are. Defaults to False.
     """
 
     learning_rate_multiplier: float = 1.0
@@ -73,21 +43,24 @@ class RankingLoss(keras.losses.Loss):
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name=name, dtype="float32")
         self.built = False
+        self.weights_are_trained = False
         self._warned = False
         self._sizes: dict[str, int] = {}
         self.trainable_variables: list[keras.Variable] = []
         self.non_trainable_variables: list[keras.Variable] = []
 
     def build(self, num_classes: int, embedding_size: int) -> None:
-        """Create the loss's variables, once; call it before training, in the strategy's scope.
+        """Create the loss's variables. Call it before training, in the strategy's scope.
+
+        A second call with the same sizes changes nothing.
 
         Args:
-            num_classes: Training classes, at least 1; labels are then 0 .. num_classes - 1 for
-                losses that own weights per class.
-            embedding_size: D, at least 1.
+            num_classes: Number of training classes, at least 1. A loss that owns weights per class
+                then takes labels 0 .. num_classes - 1.
+            embedding_size: Size D of the embeddings, at least 1.
 
         Raises:
-            UserError: A number below 1, or variables of the loss were made for others.
+            UserError: A size below 1, or the loss was built for other sizes before.
         """
         # Plain integers: NumPy's would give the variables' indices another dtype.
         sizes = {
@@ -111,14 +84,15 @@ class RankingLoss(keras.losses.Loss):
 
     @property
     def needs_sizes(self) -> bool:
-        """Whether variables depend on classes or embedding size, so that ``build`` must be called.
+        """Whether ``build`` must be called, because shapes of variables depend on its arguments.
 
-        A loss whose variables have shapes of their own says so; it then builds itself.
+        Subclasses whose variables depend on neither return False; they are built by their first
+        call.
         """
         return type(self).add_variables != RankingLoss.add_variables
 
     def build_itself(self) -> None:
-        """Create variables that depend on no size, unless they are there.
+        """Create the variables, unless they exist, of a loss that needs no sizes for them.
 
         Raises:
             UserError: The loss needs sizes and has not been built.
@@ -129,24 +103,32 @@ class RankingLoss(keras.losses.Loss):
             raise UserError(
                 f"loss {self.name} owns weights: call its build(num_classes, embedding_size) first"
             )
-        with tf.init_scope():  # also while a step is traced
+        with tf.init_scope():  # variables cannot be created inside a step that is being traced
             self.built = True
             self.add_variables(0, 0)
 
     @property
     def variables(self) -> list[keras.Variable]:
-        """All that the loss owns, trainable ones first."""
+        """All variables that the loss owns, the trainable ones first."""
         return self.trainable_variables + self.non_trainable_variables
 
     def add_variables(self, num_classes: int, embedding_size: int) -> None:
-        """Fill the lists of variables; most losses own none."""
+        """Create variables and put them into the two lists. Most losses own none.
+
+        Args:
+            num_classes: Number of training classes; 0 if the loss needs no sizes.
+            embedding_size: Size D of the embeddings; 0 if the loss needs no sizes.
+        """
 
     def get_weights(self) -> list[np.ndarray]:
-        """Return the values of all variables, trainable ones first."""
+        """Return the values of all variables, the trainable ones first."""
         return [np.array(v) for v in self.variables]
 
     def set_weights(self, weights: list[np.ndarray]) -> None:
-        """Restore what :meth:`get_weights` returned.
+        """Set the values of all variables.
+
+        Args:
+            weights: One array per variable, in the order of :meth:`get_weights`.
 
         Raises:
             UserError: The number of arrays or a shape does not fit.
@@ -162,31 +144,52 @@ class RankingLoss(keras.losses.Loss):
 
         Args:
             y_true: Labels, (B,) or (B, 1), any integer, bool or string dtype.
-            y_pred: Embeddings, (B, D), any float dtype. The gradient of a narrow one saturates at
-                its largest number.
-            sample_weight: Not defined for losses over pairs; leave it out.
+            y_pred: Embeddings, (B, D), any float dtype. In float16 and bfloat16 the gradient
+                saturates at the dtype's largest number.
+            sample_weight: Refused: weights per item are not defined for losses over pairs.
+                Defaults to None.
 
         Returns:
-            Scalar, float32; 0 with zero gradient if the batch has no valid tuple; NaN with zero
-            gradient if an embedding is not finite.
+            Scalar, float32. 0 with zero gradient if the batch has no valid tuple (see
+            ``LossEntry.smallest_tuple``); NaN with zero gradient if an embedding is not finite.
 
         Raises:
             UserError: ``sample_weight`` is given, the labels are floats, the shapes do not fit, or
-                variables of the loss were built for embeddings of another size.
+                the loss was built for embeddings of another size.
         """
         if sample_weight is not None:
             raise UserError(f"loss {self.name}: sample_weight is not defined over pairs; drop it")
         with tf.name_scope(self.name):
             labels = read_labels(y_true)
-            embeddings, rescaled = read_embeddings(y_pred)
+            embeddings, zero = read_embeddings(y_pred)
             self._check_shapes(labels, embeddings)
             embeddings, finite = bounded(embeddings)
             compute = self.call if embeddings.shape[0] else self.call_maybe_empty
-            # A diverged network must show in the loss; its weights get no step from it.
-            value = rescaled(tf.where(finite, compute(labels, embeddings), float("nan")))
-        if self.trainable_variables and not self._warned:
-            self._warned = warn_if_untrained(self.name, self.trainable_variables)
+            # A diverged network must show in the loss, but its weights must not move.
+            value = tf.where(finite, compute(labels, embeddings), float("nan")) + zero
+        self._warn_if_weights_not_trained()
         return value
+
+    def _warn_if_weights_not_trained(self) -> None:
+        """Warn once that ``compile(loss=...)`` and ``fit`` leave the loss's own weights as they are.
+
+        Keras differentiates with respect to the model's variables only (keras-team/keras#12983),
+        and gives the loss neither the model nor the optimizer. So whoever trains the weights says
+        so in ``weights_are_trained``. A call outside a graph is not Keras training a model, unless
+        it was compiled with ``run_eagerly=True``: a value was asked for, and there is no warning.
+        """
+        if not self.trainable_variables or self.weights_are_trained or self._warned:
+            return
+        if tf.executing_eagerly():
+            return
+        self._warned = True
+        owned = ", ".join(v.name for v in self.trainable_variables)
+        warnings.warn(
+            f"loss {self.name}: Keras' compile and fit do not train what the loss owns ({owned}); "
+            "use retrieval.RankingModel(network, loss), or set loss.weights_are_trained = True if "
+            "your training loop trains loss.trainable_variables",
+            stacklevel=3,
+        )
 
     def _check_shapes(self, labels: tf.Tensor, embeddings: tf.Tensor) -> None:
         if not labels.shape[:1].is_compatible_with(embeddings.shape[:1]):
@@ -199,16 +202,24 @@ class RankingLoss(keras.losses.Loss):
             )
 
     def call_maybe_empty(self, labels: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
-        """Call on a batch that may have no rows, as replicas get them: (B,), (B, D) -> scalar."""
-        # Reductions need a row.
+        """Compute the loss of a batch that may be empty, as the last one of a replica can be.
+
+        Args:
+            labels: (B,).
+            embeddings: (B, D) float32.
+
+        Returns:
+            Scalar, float32; 0 for an empty batch.
+        """
+        # A maximum over no rows is not defined.
         value = self.call(*at_least_one_row(labels, embeddings))
         return tf.where(tf.shape(labels)[0] > 0, value, 0.0)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's options, ready for ``from_config`` and for YAML.
+        """Return the constructor's options as plain values, for ``from_config`` and for YAML.
 
-        A loss that has variables adds ``built_for``, what it was built with. Their values are no
-        part of it: :class:`retrieval.RankingModel` saves them, plain Keras does not.
+        A loss with variables adds ``built_for``, the arguments of :meth:`build`. The variables'
+        values are not part of it: :class:`retrieval.RankingModel` saves them, plain Keras does not.
         """
         config = {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
         if self._sizes and self.variables:
@@ -217,7 +228,11 @@ class RankingLoss(keras.losses.Loss):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "RankingLoss":
-        """Make an equal loss, with new variables if that one had any."""
+        """Make a loss from what :meth:`get_config` returned; its variables are new.
+
+        Args:
+            config: Options of the constructor and, for a loss with variables, ``built_for``.
+        """
         options = dict(config)
         sizes = options.pop("built_for", None)
         loss = cls(**options)
@@ -229,8 +244,9 @@ class RankingLoss(keras.losses.Loss):
 class PairLoss(RankingLoss):
     """A loss that depends on the batch only through its positive and negative pairs.
 
-    Subclasses implement :meth:`from_pairs`, in which anchors are compared with references. Within a
-    batch both are the batch; with :class:`CrossBatchMemory` the references are older embeddings.
+    Subclasses implement :meth:`from_pairs`, which compares anchors with references. Within a batch,
+    both are the batch itself; with :class:`CrossBatchMemory`, the references are the embeddings of
+    earlier batches.
     """
 
     def call(self, labels: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
@@ -245,14 +261,14 @@ class PairLoss(RankingLoss):
         references: tf.Tensor,
         usable: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """Compute the loss over the pairs of a batch and other embeddings.
+        """Compute the loss over the pairs of a batch with other embeddings.
 
         Args:
-            labels: (B,) of the anchors.
+            labels: (B,), the anchors' labels.
             embeddings: (B, D), the anchors.
             reference_labels: (R,).
-            references: (R, D), none of them an anchor itself.
-            usable: (R,) bool, the references that count; None: all of them.
+            references: (R, D). None of them is an anchor.
+            usable: (R,) bool, the references that count. Defaults to None, all of them.
 
         Returns:
             Scalar, float32.
@@ -262,5 +278,12 @@ class PairLoss(RankingLoss):
         )
 
     def from_pairs(self, pairs: Pairs) -> tf.Tensor:
-        """Compute the scalar loss from the pairs."""
+        """Compute the scalar loss from the pairs.
+
+        Args:
+            pairs: Anchors (A, D), references (R, D) and which of them are positives and negatives.
+
+        Returns:
+            Scalar, float32.
+        """
         raise NotImplementedError

@@ -77,6 +77,7 @@ def checked_loss(loss: str | Callable) -> Callable:
         )
     if isinstance(loss, RankingLoss):
         loss.build_itself()  # its variables must be there for the model to train and save
+        loss.weights_are_trained = True
     return loss
 
 

@@ -1,13 +1,12 @@
-"""Reading the batch a loss is given: checked once, and in numbers that later steps can bear."""
+"""Read the batch that a loss is given: check it once, and bound it so that no later step overflows."""
 
-from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
 from retrieval.errors import UserError
 
-# Squares of larger components, summed over pairs and dimensions, would leave float32.
+# The squares of larger components, summed over pairs and dimensions, would overflow float32.
 LARGEST_COMPONENT = 1e12
 
 
@@ -21,8 +20,8 @@ def read_labels(labels: Any) -> tf.Tensor:
         (B,) in their own dtype.
 
     Raises:
-        UserError: The labels are floats, of which large ones merge and NaN equals nothing, or
-            there are several for an embedding.
+        UserError: The labels are floats (large ones merge, and NaN equals nothing), or there are
+            several labels for an embedding.
     """
     labels = tf.convert_to_tensor(labels)
     if labels.dtype.is_floating or labels.dtype.is_complex:
@@ -35,68 +34,62 @@ def read_labels(labels: Any) -> tf.Tensor:
     return tf.reshape(labels, [-1])
 
 
-def read_embeddings(embeddings: Any) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+def read_embeddings(embeddings: Any) -> tuple[tf.Tensor, tf.Tensor]:
     """Turn what the caller has into float32 embeddings (B, D).
 
     Args:
         embeddings: (B, D), any float dtype.
 
     Returns:
-        (B, D), float32; and a function through which the loss computed from them, a scalar, must
-        pass, see :func:`widened`.
+        (B, D), float32; and a scalar 0, float32, to be added to the loss computed from them, see
+        :func:`widened`.
 
     Raises:
-        UserError: The shape does not fit.
+        UserError: The embeddings are not a matrix.
     """
     embeddings = tf.convert_to_tensor(embeddings)
     if embeddings.shape.rank not in {None, 2}:
         raise UserError(f"embeddings have shape {embeddings.shape}: a loss takes (batch, size)")
     if embeddings.dtype in {tf.float16, tf.bfloat16}:
         return widened(embeddings)
-    return tf.cast(embeddings, tf.float32), lambda value: value
+    return tf.cast(embeddings, tf.float32), tf.constant(0.0)
 
 
-def widened(
-    embeddings: tf.Tensor,
-) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-    """Cast to float32, with a gradient that saturates where the narrow dtype ends.
+@tf.custom_gradient
+def widened(embeddings: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Cast to float32, with a gradient that saturates at the largest number of the narrow dtype.
 
-    The gradient of a loss that is multiplied by more than 1 afterwards may still overflow: an
-    optimizer that scales the loss reads from it that its scale is too large, and would otherwise
-    train on the signs of a saturated gradient.
+    An optimizer that scales the loss must still see an overflow: it reads from an infinite gradient
+    that its scale is too large, and would otherwise train on the signs of a saturated one. So the
+    gradient saturates only as far as the loss itself causes it. The factor by which the loss is
+    multiplied afterwards is known only in the backward pass: it is the gradient of a 0 that is
+    added to the loss.
 
     Args:
         embeddings: (B, D), float16 or bfloat16.
 
     Returns:
-        (B, D), float32; and the function through which the loss must pass, which returns it and
-        notes what it is multiplied by.
+        (B, D), float32; and a scalar 0, float32, to be added to the loss.
     """
-    largest = embeddings.dtype.max
-    scale: list[tf.Tensor] = []
+    largest = tf.cast(embeddings.dtype.max, tf.float32)
 
-    @tf.custom_gradient
-    def cast(narrow: tf.Tensor) -> tf.Tensor:
-        def gradient(upstream: tf.Tensor) -> tf.Tensor:
-            limit = tf.cast(largest, tf.float32) * tf.maximum(tf.abs(scale[-1]), 1.0)
-            return tf.cast(tf.clip_by_value(upstream, -limit, limit), narrow.dtype)
+    def gradient(upstream: tf.Tensor, loss_scale: tf.Tensor) -> tf.Tensor:
+        limit = largest * tf.maximum(tf.abs(loss_scale), 1.0)
+        return tf.cast(tf.clip_by_value(upstream, -limit, limit), embeddings.dtype)
 
-        return tf.cast(narrow, tf.float32), gradient
-
-    @tf.custom_gradient
-    def noted(value: tf.Tensor) -> tf.Tensor:
-        def gradient(upstream: tf.Tensor) -> tf.Tensor:
-            # Runs before the gradient of the cast, which depends on it.
-            scale[:] = [upstream]
-            return upstream
-
-        return tf.identity(value), gradient
-
-    return cast(embeddings), noted
+    return (tf.cast(embeddings, tf.float32), tf.constant(0.0)), gradient
 
 
 def at_least_one_row(labels: tf.Tensor, embeddings: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Add a row of zeros to an empty batch: labels (B,), embeddings (B, D)."""
+    """Add a row of zeros to a batch if it is empty.
+
+    Args:
+        labels: (B,).
+        embeddings: (B, D).
+
+    Returns:
+        Labels (max(B, 1),) and embeddings (max(B, 1), D).
+    """
     missing = tf.maximum(1 - tf.shape(labels)[0], 0)
     padding = tf.zeros([missing, tf.shape(embeddings)[1]], embeddings.dtype)
     return (
@@ -113,8 +106,8 @@ def bounded(embeddings: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         embeddings: (B, D) float32.
 
     Returns:
-        (B, D), NaN and infinity replaced by 0; the gradient passes through, so that clipped
-        components can come back. And whether all were finite, scalar bool.
+        (B, D) with NaN and infinity replaced by 0, and whether all components were finite, scalar
+        bool. The gradient passes through unchanged, so that clipped components can shrink again.
     """
     # Half the sum of squares exceeds this limit, or is NaN, if any component is out of bounds: one
     # pass decides.
