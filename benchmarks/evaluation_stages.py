@@ -92,7 +92,7 @@ def whole(x, codes, repeats, folder, **_):
         result = evaluate(x, codes, ks=KS)
         np.savez(
             Path(folder) / "neighbours.npz", ids=result.neighbors,
-            similarities=result.similarities, first_hit=result.first_hit,
+            similarities=result.similarities, first_hit=result.first_relevant_rank,
         )  # fmt: skip
         (Path(folder) / "metrics.json").write_text(json.dumps(result.to_dict()))
         return result

@@ -6,7 +6,7 @@
 >>> sorted(r.metrics)[:2], r.neighbors.shape
 (['ami', 'ari'], (4, 4))
 
-Beside :func:`evaluate`: :func:`cmc`, the match characteristic from ``r.first_hit``;
+Beside :func:`evaluate`: :func:`cmc`, the match characteristic from ``r.first_relevant_rank``;
 :func:`compare`, which run wins and whether that is noise; :func:`evaluate_approximately`, for
 galleries too large to search exactly (never used unless called).
 """

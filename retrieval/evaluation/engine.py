@@ -119,7 +119,7 @@ def make_result(
     """Average the per-query scores, compare the clusters, and state the protocol."""
     per_query, counted = score_queries(ranking, options.ks, options.no_positive)
     metrics, intervals = summarize(per_query, counted, codes[parts.queries], options)
-    hits = ranking.first_hit[ranking.first_hit > 0]
+    hits = ranking.first_relevant_rank[ranking.first_relevant_rank > 0]
     metrics["median_first_hit"] = float(np.median(hits)) if len(hits) else np.nan
     if clusters is not None:
         metrics |= clustering.clustering_metrics(codes, clusters)
@@ -129,7 +129,7 @@ def make_result(
     return Result(
         describe(parts, ranking, codes, dimension, options),
         metrics, intervals, card, ranking.queries, labels[parts.queries], counted,
-        ranking.ids, ranking.similarities, ranking.first_hit, ranking.first_hit_item,
+        ranking.ids, ranking.similarities, ranking.first_relevant_rank, ranking.first_relevant_item,
         ranking.n_positive, per_query, clusters,
     )  # fmt: skip
 
@@ -171,7 +171,7 @@ def score_queries(
     ranking: Ranking, ks: Sequence[int], no_positive: str
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Return each per-query metric (q,) and which queries count (q,)."""
-    per_query = {f"recall@{k}": recall_at(ranking.first_hit, k) for k in ks}
+    per_query = {f"recall@{k}": recall_at(ranking.first_relevant_rank, k) for k in ks}
     per_query |= ranking.scores
     lone = ranking.n_positive == 0
     filler = np.nan if no_positive == "exclude" else 0.0

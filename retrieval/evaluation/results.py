@@ -26,8 +26,8 @@ class Result:
         counted: bool, (q,), the queries that enter the means.
         neighbors: int32, (q, k), item rows, nearest first; -1 pads.
         similarities: float32, (q, k): cosine, or the negative distance; -inf pads.
-        first_hit: int32, (q,), 1-based rank of the nearest positive; 0 if there is none.
-        first_hit_item: int32, (q,), its item row; -1 if there is none.
+        first_relevant_rank: int32, (q,), 1-based rank of the nearest positive; 0 if there is none.
+        first_relevant_item: int32, (q,), its item row; -1 if there is none.
         n_positive: int64, (q,), gallery items of the query's class, itself left out.
         per_query: Metric -> float64 (q,); a query without a positive holds NaN, or 0 under the
             ``zero`` rule.
@@ -43,8 +43,8 @@ class Result:
     counted: np.ndarray = field(repr=False)
     neighbors: np.ndarray = field(repr=False)
     similarities: np.ndarray = field(repr=False)
-    first_hit: np.ndarray = field(repr=False)
-    first_hit_item: np.ndarray = field(repr=False)
+    first_relevant_rank: np.ndarray = field(repr=False)
+    first_relevant_item: np.ndarray = field(repr=False)
     n_positive: np.ndarray = field(repr=False)
     per_query: dict[str, np.ndarray] = field(repr=False)
     clusters: np.ndarray | None = field(default=None, repr=False)

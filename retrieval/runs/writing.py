@@ -59,8 +59,13 @@ def write_embeddings(folder: Path, embeddings: np.ndarray, rows: pd.DataFrame) -
 
 
 def _write_neighbors(folder: Path, results: dict) -> None:
+    attributes = {
+        "ids": "neighbors",
+        "first_hit": "first_relevant_rank",
+        "first_hit_item": "first_relevant_item",
+    }
     arrays = {
-        f"{name}/{field}": getattr(result, "neighbors" if field == "ids" else field)
+        f"{name}/{field}": getattr(result, attributes.get(field, field))
         for name, result in results.items()
         for field in Neighbors.FIELDS
     }

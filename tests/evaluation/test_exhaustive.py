@@ -55,7 +55,7 @@ def test_equals_exhaustive_loops(distance, case, k, zero):
         found = result.neighbors[row]
         assert found[: len(expected)].tolist() == expected
         assert (found[len(expected) :] == -1).all()
-        assert (result.first_hit[row], result.first_hit_item[row]) == first[q]
+        assert (result.first_relevant_rank[row], result.first_relevant_item[row]) == first[q]
         similarity = np.array([s for s, _ in lists[q]][:k])
         if distance == "euclidean":
             similarity = -np.sqrt(-similarity)
@@ -100,7 +100,7 @@ def test_crowds_of_duplicates_are_ordered_by_index(
     np.testing.assert_array_equal(result.neighbors[:, : min(k, 599)], order[:, :k])
     hit = labels[order] == labels[:, None]
     some = hit.any(1)
-    np.testing.assert_array_equal(result.first_hit, np.where(some, hit.argmax(1) + 1, 0))
+    np.testing.assert_array_equal(result.first_relevant_rank, np.where(some, hit.argmax(1) + 1, 0))
     precision = np.cumsum(hit, 1) / np.arange(1, 600)
     with np.errstate(invalid="ignore"):
         expected = (precision * hit).sum(1) / hit.sum(1)

@@ -22,7 +22,7 @@ def make(seed, n=80, d=6, classes=12):
 
 def same(a, b):
     np.testing.assert_array_equal(a.neighbors, b.neighbors)
-    np.testing.assert_array_equal(a.first_hit, b.first_hit)
+    np.testing.assert_array_equal(a.first_relevant_rank, b.first_relevant_rank)
     for name, value in a.metrics.items():
         np.testing.assert_allclose(b.metrics[name], value, rtol=1e-12, err_msg=name)
 
@@ -57,7 +57,9 @@ def test_shuffling_items_changes_nothing(distance, seed):
     for name, value in a.metrics.items():
         np.testing.assert_allclose(b.metrics[name], value, rtol=1e-12, err_msg=name)
     at = {row: i for i, row in enumerate(a.queries)}
-    np.testing.assert_array_equal([a.first_hit[at[order[q]]] for q in b.queries], b.first_hit)
+    np.testing.assert_array_equal(
+        [a.first_relevant_rank[at[order[q]]] for q in b.queries], b.first_relevant_rank
+    )
 
 
 def test_names_of_classes_do_not_matter():

@@ -72,8 +72,8 @@ def test_four_points_on_a_line():
         distance="euclidean",
         **QUIET,
     )
-    assert result.first_hit.tolist() == [2, 3, 3, 2]
-    assert result.first_hit_item.tolist() == [2, 3, 0, 1]
+    assert result.first_relevant_rank.tolist() == [2, 3, 3, 2]
+    assert result.first_relevant_item.tolist() == [2, 3, 0, 1]
     assert result.neighbors.tolist() == [
         [1, 2, 3, -1],
         [0, 2, 3, -1],
@@ -110,7 +110,7 @@ def test_no_query_has_a_positive():
     result = evaluate(np.eye(3), np.arange(3))
     assert np.isnan(result.metrics["recall@1"])
     assert result.to_dict()["metrics"]["recall@1"] == {"value": None, "low": None, "high": None}
-    assert (result.first_hit == 0).all()
+    assert (result.first_relevant_rank == 0).all()
 
 
 def test_item_that_is_query_and_gallery_never_finds_itself():

@@ -1,21 +1,32 @@
-"""Some queries, while the gallery passes by tile by tile."""
+"""A block of queries, compared with the gallery tile by tile."""
 
 import numpy as np
 
 from retrieval.evaluation.metrics import score_ranks
 from retrieval.evaluation.search import distances, kernels
 from retrieval.evaluation.search.distances import Rows
-from retrieval.evaluation.search.kernels import cityblock_tile
+from retrieval.evaluation.search.kernels import (
+    Candidates,
+    ExactRows,
+    Positives,
+    Tile,
+    cityblock_tile,
+)
 from retrieval.evaluation.search.plan import Ranking, Search, positives_of, take_any
 
-TILE = 512  # gallery items of a tile: it stays in the second-level cache
+TILE = 512  # gallery items per tile, so that it stays in the second-level cache
 
 
 class Block:
-    """Some queries of neighboring classes while the gallery passes by."""
+    """Some queries of neighboring classes, and what has been found for them so far."""
 
     def __init__(self, search: Search, index: np.ndarray):
-        """Find the positives of the queries ``index`` (positions in ``search.sides.queries``)."""
+        """Prepare queries and their positives.
+
+        Args:
+            search: The search they belong to.
+            index: int64, (m,), positions of the queries in ``search.sides.queries``.
+        """
         self.search, self.index = search, index
         side, m, k = search.sides, len(index), search.k
         self.queries = distances.prepare(
@@ -27,73 +38,82 @@ class Block:
         self.own = side.own[index]
         self.shift = distances.shift_of(self.queries, search.kind)
         width = 2 * k + 64
-        self.top = (
-            np.empty((m, width)),
-            np.empty((m, width), np.int64),
-            np.empty((m, width)),
-            np.zeros(m, np.int64),
-            np.full(m, -np.inf),
-            np.zeros(m),
+        self.candidates = Candidates(
+            lower=np.empty((m, width)),
+            ids=np.empty((m, width), np.int64),
+            exact=np.empty((m, width)),
+            count=np.zeros(m, np.int64),
+            floor=np.full(m, -np.inf),
+            worst=np.zeros(m),
         )
         begin, stop = search.class_begin[index], search.class_stop[index]
-        self.starts, members = positives_of(search.pool, begin, stop, self.own)
+        starts, members = positives_of(search.pool, begin, stop, self.own)
         values = np.empty(len(members))
-        search.fill_similarities(self.queries.exact, self.starts, members, values)
-        kernels.sort_positives(self.starts, values, members)
-        self.positives = (
-            self.starts, values, members, np.zeros(len(members), np.int64),
-            search.pool, begin.copy(), stop,
-        )  # fmt: skip
+        search.fill_similarities(self.queries.exact, starts, members, values)
+        kernels.sort_positives(starts, values, members)
+        self.positives = Positives(
+            starts=starts,
+            values=values,
+            members=members,
+            ahead=np.zeros(len(members), np.int64),
+            pool=search.pool,
+            cursor=begin.copy(),
+            stop=stop,
+        )
 
     def scan(self, first: int, rows: Rows) -> None:
-        """Take in one chunk of the gallery."""
+        """Compare the queries with one chunk of the gallery.
+
+        Args:
+            first: Gallery position of the chunk's first row.
+            rows: The chunk's rows.
+        """
         kind, k = self.search.kind, self.search.k
-        exact = self.queries.exact
-        buffer = np.empty(len(exact) * TILE, np.float32)
+        exact = ExactRows(kind, self.queries.exact, rows.exact, first)
+        m = len(self.queries)
+        buffer = np.empty(m * TILE, np.float32)
         for begin in range(0, len(rows), TILE):
             part = slice(begin, min(begin + TILE, len(rows)))
             width = part.stop - begin
-            tile = buffer[: len(exact) * width].reshape(len(exact), width)
+            values = buffer[: m * width].reshape(m, width)
             if kind == distances.CITYBLOCK:
-                cityblock_tile(exact, rows.exact[part], tile)
+                cityblock_tile(self.queries.exact, rows.exact[part], values)
             else:
-                np.matmul(self.queries.fast, rows.fast[part].T, out=tile)
+                np.matmul(self.queries.fast, rows.fast[part].T, out=values)
             slack = distances.slack(self.queries, rows.size[part].max(), kind)
-            common = kind, exact, rows.exact, first
-            if k and not first and not begin:
-                self.start_floor(tile, slack)
+            tile = Tile(values, first + begin, self.shift, slack)
             if k:
-                kernels.push_tile(
-                    tile, first + begin, k, *common, self.own, self.shift, slack, self.top
-                )
-            kernels.count_tile(tile, first + begin, *common, self.shift, slack, self.positives)
+                if tile.begin == 0:
+                    self.start_floor(tile)
+                kernels.push_tile(tile, exact, self.own, k, self.candidates)
+            kernels.count_tile(tile, exact, self.positives)
         if k:
-            kernels.resolve_all(k, kind, exact, rows.exact, first, self.top)
+            kernels.resolve_all(exact, k, self.candidates)
 
-    def start_floor(self, tile: np.ndarray, slack: np.ndarray) -> None:
-        """Take what ``k`` items of the first tile reach (self may be one more) as a first floor."""
-        rank = tile.shape[1] - self.search.k - 1
+    def start_floor(self, tile: Tile) -> None:
+        """Set the first floor to what ``k`` items of the first tile reach, besides the query."""
+        rank = tile.values.shape[1] - self.search.k - 1
         if rank >= 0:
-            reached = np.partition(tile, rank, axis=1)[:, rank]
-            self.top[4][:] = reached - self.shift - slack
+            reached = np.partition(tile.values, rank, axis=1)[:, rank]
+            self.candidates.floor[:] = reached - tile.shift - tile.slack
 
     def write(self, out: Ranking) -> None:
-        """Put this block's outcome into the arrays of the whole search."""
+        """Write this block's results into the arrays of the whole search."""
         search, at, k = self.search, self.index, self.search.k
         item_rows = search.sides.gallery
-        _, ids, exact, count, _, _ = self.top
         if k:
-            found = np.arange(k) < count[:, None]
-            out.ids[at] = np.where(found, item_rows[np.where(found, ids[:, :k], 0)], -1)
-            similarity = distances.reported(np.where(found, exact[:, :k], -np.inf), search.distance)
-            out.similarities[at] = similarity
-        starts, _, members, ahead, *_ = self.positives
+            found = np.arange(k) < self.candidates.count[:, None]
+            ids = np.where(found, self.candidates.ids[:, :k], 0)
+            out.ids[at] = np.where(found, item_rows[ids], -1)
+            exact = np.where(found, self.candidates.exact[:, :k], -np.inf)
+            out.similarities[at] = distances.reported(exact, search.distance)
+        starts, members, ahead = self.positives.starts, self.positives.members, self.positives.ahead
         kernels.sum_ahead(starts, ahead)
         n_positive = np.diff(starts)
         out.n_positive[at] = n_positive
         some = n_positive > 0
         ranks = ahead + 1 + np.arange(len(ahead)) - np.repeat(starts[:-1], n_positive)
-        out.first_hit[at[some]] = ranks[starts[:-1][some]]
-        out.first_hit_item[at[some]] = item_rows[members[starts[:-1][some]]]
+        out.first_relevant_rank[at[some]] = ranks[starts[:-1][some]]
+        out.first_relevant_item[at[some]] = item_rows[members[starts[:-1][some]]]
         for name, values in score_ranks(ranks, n_positive).items():
             out.scores[name][at] = values

@@ -1,20 +1,20 @@
-"""The k nearest of every query, from tiles of fast similarities.
+"""The compiled loops of the exact search: similarities, the k nearest, and ranks of positives.
 
-A tile is a float32 matrix, ``m`` queries by ``n`` gallery items; ``first`` is the gallery position
-of a chunk's first row, ``begin`` that of a tile's first column. Candidates that the fast similarity
-cannot rule out within its error bound are kept, and at the end ranked by the exact one, ties by
-gallery position. Compiled by Numba; releases the GIL.
+The gallery is searched in tiles: float32 matrices of similarities between ``m`` queries and ``n``
+gallery items that stay in the cache. Each value of a tile comes with a proven bound on its error
+(:mod:`retrieval.evaluation.search.distances`), and what the bound leaves open is decided by the
+exact similarity of the two rows:
 
-The rank of every positive: counting the other-class items that are nearer, tile by tile.
+* for the k nearest, every item that the bound cannot rule out is kept as a candidate, and the
+  candidates are ranked by their exact similarities at the end;
+* for the ranks of the positives, the other-class items that are nearer are counted, and an item
+  that the bound cannot place before or after a positive is compared exactly.
 
-See :mod:`retrieval.evaluation.search.kernels` for what a tile is. An item that the fast
-similarity cannot place before or after a positive within its error bound is compared exactly;
-ties by gallery position. Compiled by Numba; releases the GIL.
-
-The exact similarity of two rows: what every close decision of the search comes down to.
-
-Compiled once per machine by Numba and cached beside this file; releases the GIL.
+Equal similarities are ordered by gallery position. Everything is compiled once per machine by
+Numba, cached beside this file, and releases the GIL.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -22,6 +22,85 @@ from numba import njit
 DOT, SQUARED = 0, 1
 DOT_GRID = 2.0**51
 SPLIT = 2.0**13 + 1.0  # keeps 40 of 53 bits (Veltkamp's splitting)
+LANES = 64  # values looked at together
+ONE, NONE = np.float32(1), np.float32(0)
+FEW = 24  # up to this many positives, counting beats looking up where the tile is crowded
+
+
+class ExactRows(NamedTuple):
+    """The rows behind a tile, to compare pairs exactly that a tile value cannot decide.
+
+    Attributes:
+        kind: Code of the distance.
+        queries: float32, (m, d).
+        gallery: float32, (g, d), the gallery rows of this chunk.
+        first: Gallery position of the chunk's first row.
+    """
+
+    kind: int
+    queries: np.ndarray
+    gallery: np.ndarray
+    first: int
+
+
+class Tile(NamedTuple):
+    """Fast similarities of all queries of a block with a few gallery items.
+
+    Attributes:
+        values: float32, (m, n), similarity plus ``shift``; overwritten with -inf where an item does
+            not count for a query.
+        begin: Gallery position of the first column.
+        shift: float64, (m,), what a tile value exceeds the exact similarity by.
+        slack: float64, (m,), largest error of a tile value.
+    """
+
+    values: np.ndarray
+    begin: int
+    shift: np.ndarray
+    slack: np.ndarray
+
+
+class Candidates(NamedTuple):
+    """What may be among the k nearest of each query.
+
+    Attributes:
+        lower: float64, (m, width), lower bound of the exact similarity of a candidate.
+        ids: int64, (m, width), its gallery position.
+        exact: float64, (m, width), its exact similarity; NaN where not yet computed.
+        count: int64, (m,), number of candidates of each query.
+        floor: float64, (m,), a similarity that at least k items reach.
+        worst: float64, (m,), the largest slack of the tiles seen so far.
+    """
+
+    lower: np.ndarray
+    ids: np.ndarray
+    exact: np.ndarray
+    count: np.ndarray
+    floor: np.ndarray
+    worst: np.ndarray
+
+
+class Positives(NamedTuple):
+    """The positives of each query: ``starts[i]:starts[i + 1]`` of the flat arrays, nearest first.
+
+    Attributes:
+        starts: int64, (m + 1,).
+        values: float64, (p,), exact similarity of each positive.
+        members: int64, (p,), its gallery position.
+        ahead: int64, (p,), the other-class items counted so far that are nearer.
+        pool: int64, (g,), all gallery positions sorted by class, then position.
+        cursor: int64, (m,), start of the part of ``pool`` that holds the items of the query's class
+            which the tiles have not yet passed.
+        stop: int64, (m,), its end.
+    """
+
+    starts: np.ndarray
+    values: np.ndarray
+    members: np.ndarray
+    ahead: np.ndarray
+    pool: np.ndarray
+    cursor: np.ndarray
+    stop: np.ndarray
 
 
 @njit(nogil=True, cache=True, fastmath={"reassoc"})
@@ -80,18 +159,14 @@ def cityblock_tile(queries, gallery, tile):
 def positive_similarities(kind, queries, starts, members, gallery, first, out):
     """Set ``out[p]`` to the exact similarity of query ``i`` and ``gallery[members[p] - first]``.
 
-    Pairs ``p`` of query ``i`` are ``starts[i]:starts[i + 1]``; members outside of
-    ``first:first + len(gallery)`` are left alone.
+    The pairs ``p`` of query ``i`` are ``starts[i]:starts[i + 1]``. Members outside of
+    ``first:first + len(gallery)`` are skipped.
     """
     for i in range(len(queries)):
         for p in range(starts[i], starts[i + 1]):
             at = members[p] - first
             if 0 <= at < len(gallery):
                 out[p] = similarity(kind, queries, i, gallery, at)
-
-
-LANES = 64  # values looked at together
-ONE, NONE = np.float32(1), np.float32(0)
 
 
 @njit(nogil=True, cache=True, fastmath={"reassoc"})
@@ -132,14 +207,15 @@ def _kth_largest(values, k):
 
 
 @njit(nogil=True, cache=True)
-def _drop_beaten(i, k, top):
+def _drop_beaten(i, k, candidates):
     """Drop candidates of query ``i`` that ``k`` others are sure to beat."""
-    lower, ids, exact, count, floor, worst = top
+    lower, ids, exact = candidates.lower, candidates.ids, candidates.exact
+    count, floor = candidates.count, candidates.floor
     n = count[i]
     if n < k:
         return
     floor[i] = max(floor[i], _kth_largest(lower[i, :n].copy(), k))
-    limit, kept = floor[i] - 2 * worst[i], 0
+    limit, kept = floor[i] - 2 * candidates.worst[i], 0
     for c in range(n):
         if lower[i, c] >= limit:
             lower[i, kept], ids[i, kept], exact[i, kept] = lower[i, c], ids[i, c], exact[i, c]
@@ -149,7 +225,7 @@ def _drop_beaten(i, k, top):
 
 @njit(nogil=True, cache=True)
 def _sift(values, ids, root, stop):
-    """Let the pair at ``root`` sink in a heap whose top is the pair that belongs last."""
+    """Move the pair at ``root`` down a heap whose top is the pair that belongs last."""
     value, item = values[root], ids[root]
     while 2 * root + 1 < stop:
         child = 2 * root + 1
@@ -166,7 +242,7 @@ def _sift(values, ids, root, stop):
 
 @njit(nogil=True, cache=True)
 def sort_nearest_first(values, ids):
-    """Sort pairs in place by falling similarity, equal ones by rising id (heapsort)."""
+    """Sort pairs in place by decreasing similarity, equal ones by increasing id (heapsort)."""
     n = len(values)
     for root in range(n // 2 - 1, -1, -1):
         _sift(values, ids, root, n)
@@ -177,73 +253,66 @@ def sort_nearest_first(values, ids):
 
 
 @njit(nogil=True, cache=True)
-def _resolve(i, k, kind, queries, gallery, first, top):
+def _resolve(i, k, rows, candidates):
     """Reduce the candidates of query ``i`` to its exact top ``k``, sorted."""
-    lower, ids, exact, count, floor, _ = top
+    ids, exact, count = candidates.ids, candidates.exact, candidates.count
     n = count[i]
     for c in range(n):
         if np.isnan(exact[i, c]):
-            exact[i, c] = similarity(kind, queries, i, gallery, ids[i, c] - first)
+            j = ids[i, c] - rows.first
+            exact[i, c] = similarity(rows.kind, rows.queries, i, rows.gallery, j)
     sort_nearest_first(exact[i, :n], ids[i, :n])
     count[i] = min(n, k)
-    lower[i, : count[i]] = exact[i, : count[i]]
+    candidates.lower[i, : count[i]] = exact[i, : count[i]]
     if n >= k:
-        floor[i] = exact[i, k - 1]
+        candidates.floor[i] = exact[i, k - 1]
 
 
 @njit(nogil=True, cache=True)
-def push_tile(tile, begin, k, kind, queries, gallery, first, own, shift, slack, top):
+def push_tile(tile, rows, own, k, candidates):
     """Keep every item of a tile that may be among the ``k`` nearest of a query.
 
     Args:
-        tile: float32, (m, n); the query's own item is overwritten with -inf.
-        begin: Gallery position of the tile's first column.
-        k: Neighbors wanted, >= 1.
-        kind: Code of the distance.
-        queries: float32, (m, d), exact rows.
-        gallery: float32, (g, d), exact rows of this chunk.
-        first: Gallery position of the chunk's first row.
-        own: int64, (m,), gallery position of each query, or -1.
-        shift: float64, (m,): tile value minus exact similarity.
-        slack: float64, (m,): largest error of a tile value.
-        top: The candidates, (m, width) each: ``lower`` bound of the exact similarity, ``ids``,
-            ``exact`` similarity or NaN; and per query their ``count``, the ``floor`` that ``k``
-            of them reach, and the ``worst`` slack so far.
+        tile: The :class:`Tile`; the query's own item is overwritten with -inf.
+        rows: The :class:`ExactRows` behind it.
+        own: int64, (m,), gallery position of each query; -1 if it is not in the gallery.
+        k: Neighbors wanted, at least 1.
+        candidates: The :class:`Candidates`, updated in place.
     """
-    lower, ids, exact, count, floor, worst = top
-    width, n = lower.shape[1], tile.shape[1]
-    for i in range(len(tile)):
+    values, begin = tile.values, tile.begin
+    lower, ids, exact = candidates.lower, candidates.ids, candidates.exact
+    count, floor, worst = candidates.count, candidates.floor, candidates.worst
+    width, n = lower.shape[1], values.shape[1]
+    for i in range(len(values)):
         if 0 <= own[i] - begin < n:
-            tile[i, own[i] - begin] = -np.inf
-        worst[i] = max(worst[i], slack[i])
-        offset = shift[i] - slack[i]
+            values[i, own[i] - begin] = -np.inf
+        shift, slack = tile.shift[i], tile.slack[i]
+        worst[i] = max(worst[i], slack)
+        offset = shift - slack
         limit = np.float32(max(floor[i] + offset, -3e38))
         for start in range(0, n, LANES):
             stop = min(start + LANES, n)
-            if at_least(tile, i, start, stop, limit) == NONE:
+            if at_least(values, i, start, stop, limit) == NONE:
                 continue
             for j in range(start, stop):
-                if tile[i, j] >= limit:
+                if values[i, j] >= limit:
                     c = count[i]
-                    lower[i, c], ids[i, c] = tile[i, j] - shift[i] - slack[i], begin + j
+                    lower[i, c], ids[i, c] = values[i, j] - shift - slack, begin + j
                     exact[i, c] = np.nan
                     count[i] = c + 1
                     if c + 1 == width:
-                        _drop_beaten(i, k, top)
+                        _drop_beaten(i, k, candidates)
                         if count[i] > width - LANES // 2:
-                            _resolve(i, k, kind, queries, gallery, first, top)
+                            _resolve(i, k, rows, candidates)
                         limit = np.float32(max(floor[i] + offset, -3e38))
 
 
 @njit(nogil=True, cache=True)
-def resolve_all(k, kind, queries, gallery, first, top):
+def resolve_all(rows, k, candidates):
     """Reduce every query's candidates to its exact top ``k`` of all chunks seen so far."""
-    for i in range(len(queries)):
-        _drop_beaten(i, k, top)
-        _resolve(i, k, kind, queries, gallery, first, top)
-
-
-FEW = 24  # up to this many positives, counting beats looking up where the tile is crowded
+    for i in range(len(rows.queries)):
+        _drop_beaten(i, k, candidates)
+        _resolve(i, k, rows, candidates)
 
 
 @njit(nogil=True, cache=True)
@@ -266,7 +335,7 @@ def _near_and_above(tile, i, low, high):
 
 @njit(nogil=True, cache=True)
 def _first_beaten(values, members, a, b, x, item):
-    """First position in ``a:b`` of the falling values that (similarity x, item) goes before."""
+    """Return the first position in ``a:b`` of the decreasing values that (x, item) goes before."""
     while a < b:
         c = (a + b) // 2
         if values[c] < x or (values[c] == x and members[c] > item):
@@ -277,87 +346,81 @@ def _first_beaten(values, members, a, b, x, item):
 
 
 @njit(nogil=True, cache=True)
-def _count_by_positive(
-    tile, i, a, b, begin, kind, queries, gallery, first, shift, slack, positives
-):
-    """Count for positive after positive: best where many items are nearer than some of them."""
-    _, values, members, ahead, _, _, _ = positives
-    for p in range(a, b):
+def _count_by_positive(i, tile, rows, positives):
+    """Count for one positive after another: best where many items are nearer than some of them."""
+    tile_values, shift, slack = tile.values, tile.shift[i], tile.slack[i]
+    values, members, ahead = positives.values, positives.members, positives.ahead
+    for p in range(positives.starts[i], positives.starts[i + 1]):
         low = np.float32(values[p] + shift - slack)
         high = np.float32(values[p] + shift + slack)
-        near, above = _near_and_above(tile, i, low, high)
+        near, above = _near_and_above(tile_values, i, low, high)
         ahead[p] += above
         if near > above:
-            for j in range(tile.shape[1]):
-                if low <= tile[i, j] <= high:
-                    x = similarity(kind, queries, i, gallery, begin - first + j)
-                    if x > values[p] or (x == values[p] and begin + j < members[p]):
+            for j in range(tile_values.shape[1]):
+                if low <= tile_values[i, j] <= high:
+                    item = tile.begin + j
+                    x = similarity(rows.kind, rows.queries, i, rows.gallery, item - rows.first)
+                    if x > values[p] or (x == values[p] and item < members[p]):
                         ahead[p] += 1
 
 
 @njit(nogil=True, cache=True)
-def _count_by_item(tile, i, a, b, begin, kind, queries, gallery, first, shift, slack, positives):
-    """Look up for item after item which positives it beats: best where few items beat any."""
-    _, values, members, ahead, _, _, _ = positives
+def _count_by_item(i, tile, rows, positives):
+    """Look up for one item after another which positives it beats: best where few items do."""
+    tile_values, shift, slack = tile.values, tile.shift[i], tile.slack[i]
+    values, members, ahead = positives.values, positives.members, positives.ahead
+    a, b = positives.starts[i], positives.starts[i + 1]
     few, lowest = b - a <= FEW, np.float32(values[b - 1] + shift - slack)
-    for start in range(0, tile.shape[1], LANES):
-        stop = min(start + LANES, tile.shape[1])
-        if at_least(tile, i, start, stop, lowest) == NONE:
+    for start in range(0, tile_values.shape[1], LANES):
+        stop = min(start + LANES, tile_values.shape[1])
+        if at_least(tile_values, i, start, stop, lowest) == NONE:
             continue
         for j in range(start, stop):
-            if tile[i, j] < lowest:
+            if tile_values[i, j] < lowest:
                 continue
-            x = np.float64(tile[i, j]) - shift
+            x = np.float64(tile_values[i, j]) - shift
             at = _first_beaten(values, members, a, b, x + slack, -1)
             if at < b and values[at] >= x - slack:
-                x = similarity(kind, queries, i, gallery, begin - first + j)
-                at = _first_beaten(values, members, a, b, x, begin + j)
+                item = tile.begin + j
+                x = similarity(rows.kind, rows.queries, i, rows.gallery, item - rows.first)
+                at = _first_beaten(values, members, a, b, x, item)
             # with many positives only the first is marked; ``sum_ahead`` adds up
             for p in range(at, b if few else min(at + 1, b)):
                 ahead[p] += 1
 
 
 @njit(nogil=True, cache=True)
-def count_tile(tile, begin, kind, queries, gallery, first, shift, slack, positives):
+def count_tile(tile, rows, positives):
     """Count, for every positive of every query, the tile's other-class items that are nearer.
 
     Args:
-        tile: float32, (m, n); items of the query's class are overwritten with -inf.
-        begin: Gallery position of the tile's first column.
-        kind: Code of the distance.
-        queries: float32, (m, d), exact rows.
-        gallery: float32, (g, d), exact rows of this chunk.
-        first: Gallery position of the chunk's first row.
-        shift: float64, (m,): tile value minus exact similarity.
-        slack: float64, (m,): largest error of a tile value.
-        positives: (starts, values, members, ahead, pool, cursor, stop): per query, in
-            ``starts[i]:starts[i + 1]``, the exact similarities and gallery positions of its
-            positives, nearest first, and their counts; and the class's gallery positions
-            ``pool[cursor[i]:stop[i]]`` that the tiles have not yet passed, rising.
+        tile: The :class:`Tile`; items of the query's class are overwritten with -inf.
+        rows: The :class:`ExactRows` behind it.
+        positives: The :class:`Positives`, updated in place.
     """
-    starts, values, _, _, pool, cursor, stop = positives
-    n = tile.shape[1]
-    for i in range(len(tile)):
+    values, begin = tile.values, tile.begin
+    starts, pool, cursor, stop = positives.starts, positives.pool, positives.cursor, positives.stop
+    n = values.shape[1]
+    for i in range(len(values)):
         a, b = starts[i], starts[i + 1]
         while cursor[i] < stop[i] and pool[cursor[i]] < begin + n:
-            tile[i, pool[cursor[i]] - begin] = -np.inf
+            values[i, pool[cursor[i]] - begin] = -np.inf
             cursor[i] += 1
         if a == b:
             continue
-        nearer = at_least(tile, i, np.int64(0), n, np.float32(values[b - 1] + shift[i] - slack[i]))
+        lowest = np.float32(positives.values[b - 1] + tile.shift[i] - tile.slack[i])
+        nearer = at_least(values, i, np.int64(0), n, lowest)
         if nearer == NONE:
             continue
-        crowded = b - a <= FEW and nearer > 4 * (b - a)
-        where = (tile, i, a, b, begin, kind, queries, gallery, first, shift[i], slack[i], positives)
-        if crowded:
-            _count_by_positive(*where)
+        if b - a <= FEW and nearer > 4 * (b - a):
+            _count_by_positive(i, tile, rows, positives)
         else:
-            _count_by_item(*where)
+            _count_by_item(i, tile, rows, positives)
 
 
 @njit(nogil=True, cache=True)
 def sum_ahead(starts, ahead):
-    """Add up the marks of queries with many positives to counts."""
+    """Turn the marks of queries with many positives into counts, by adding them up."""
     for i in range(len(starts) - 1):
         if starts[i + 1] - starts[i] > FEW:
             for p in range(starts[i] + 1, starts[i + 1]):

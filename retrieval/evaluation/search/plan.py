@@ -131,8 +131,8 @@ class Ranking:
         ids: int32, (q, k), item rows of the nearest, nearest first; -1 pads.
         similarities: float32, (q, k): cosine, or the negative distance; -inf pads.
         n_positive: int64, (q,), gallery items of the query's class, itself left out.
-        first_hit: int32, (q,), 1-based rank of the nearest positive; 0 if there is none.
-        first_hit_item: int32, (q,), its item row; -1 if there is none.
+        first_relevant_rank: int32, (q,), 1-based rank of the nearest positive; 0 if there is none.
+        first_relevant_item: int32, (q,), its item row; -1 if there is none.
         scores: Per-query metrics from the ranks, float64 (q,), see
             :func:`retrieval.evaluation.metrics.score_ranks`; NaN without a positive.
     """
@@ -141,8 +141,8 @@ class Ranking:
     ids: np.ndarray
     similarities: np.ndarray
     n_positive: np.ndarray
-    first_hit: np.ndarray
-    first_hit_item: np.ndarray
+    first_relevant_rank: np.ndarray
+    first_relevant_item: np.ndarray
     scores: dict[str, np.ndarray]
 
 
