@@ -329,16 +329,16 @@ def scale_note(names: Iterable[str]) -> str:
     """Say on which scale some metrics are printed.
 
     >>> scale_note(["recall@1", "map@r", "nmi"])
-    'Percent; NMI from 0 to 1'
+    'percent; NMI from 0 to 1'
 
     Args:
         names: Names of metrics.
 
     Returns:
-        The note, without a full stop; only what some of the metrics need.
+        The note, without a full stop.
     """
     metrics = [metric(name) for name in names]
-    parts = ["Percent"] if any(m.is_percent for m in metrics) else []
+    parts = ["percent"] if any(m.is_percent for m in metrics) else []
     parts += [
         f"{m.title} from {m.scale * m.bounds[0]:g} to {m.scale * m.bounds[1]:g}"
         for m in metrics

@@ -42,7 +42,7 @@ def cell(row: Mapping, name: str) -> str:
 
 def units(section: Section) -> str:
     """Say on which scale a section's metrics are printed, in one sentence."""
-    return f"{scale_note(metrics_of(section.table))}."
+    return f"Scale: {scale_note(metrics_of(section.table))}."
 
 
 def _best(section: Section) -> set[str]:

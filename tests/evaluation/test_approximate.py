@@ -31,7 +31,7 @@ def test_full_effort_equals_exact(index, distance, with_roles):
     for name, value in found.metrics.items():
         assert value == pytest.approx(exact.metrics[name], abs=0.002)
     assert (found.neighbors != found.queries[:, None]).all()
-    assert str(found).startswith("APPROXIMATE recall@1")
+    assert str(found).startswith("APPROXIMATE R@1")
 
 
 def test_low_effort_is_reported_as_such():

@@ -68,4 +68,4 @@ def test_every_output_prints_the_same_number(tmp_path, capsys):
         for title in ("R@1", "R@4", "MAP@R", "NMI"):
             assert printed[output][title] == wanted[title], output
     for text in (*texts.values(), capsys.readouterr().out):
-        assert "Percent; NMI from 0 to 1" in text or "recall@1 (%)" in text
+        assert "percent; NMI from 0 to 1" in text or "recall@1 (%)" in text

@@ -35,7 +35,7 @@ def results_table(runs: dict[str, Run], protocol: str | None = None) -> pd.DataF
     print(
         f"{first.title}, {' and '.join(distances)} distance: "
         f"{first.protocol.n_queries:,} queries of {first.protocol.n_classes:,} classes, "
-        f"{first.protocol.n_gallery:,} gallery items. "
+        f"{first.protocol.n_gallery:,} gallery items; "
         f"{scale_note(summarized())}; with 95% intervals"
     )
     return pd.DataFrame(rows).T.loc[order].rename_axis("run")
