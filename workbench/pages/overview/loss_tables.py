@@ -12,7 +12,7 @@ from retrieval.runs.run import Run
 from workbench.analysis.tables import metrics_of
 from workbench.components import sortable_table
 
-CAPTION = "Scale: {}. ± half of the 95% interval, from a bootstrap over classes; seeds are averaged."
+CAPTION = "Scale: {}. ± is half of the 95% interval (bootstrap over classes); seeds are averaged."
 BOLD = "Bold: the highest, significantly so or not."
 NO_NMI_INTERVAL = (
     "NMI without ±: evaluated before there was an interval of it, or without a bootstrap; "
