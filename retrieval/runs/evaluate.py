@@ -20,7 +20,7 @@ from retrieval.runs.checks import reading
 from retrieval.runs.run import MADE_BY, SCHEMA, Run
 from retrieval.runs.store import open_run
 from retrieval.runs.thumbnails import write_thumbnails
-from retrieval.runs.writing import _write_neighbors
+from retrieval.runs.writing import write_neighbors
 
 NEIGHBORS = 64
 KS = (1, 2, 4, 8, 10, 20, 30, 40, 50, 100, 1000)
@@ -104,7 +104,7 @@ def evaluate_folder(
         results["query_gallery"] = evaluate(
             embeddings, labels, roles, reuse=results["leave_one_out"], **options
         )
-    _write_neighbors(folder, results)
+    write_neighbors(folder, results)
     spread = relative_spread(embeddings, distance)
     entries = [
         _entry(result, catalog, title, spread)

@@ -1,5 +1,6 @@
 """Write the files of a run folder."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 
 from retrieval.datasets.catalog import COLUMNS, OPTIONAL_COLUMNS, Catalog
 from retrieval.errors import UserError
+from retrieval.evaluation.results import Result
 from retrieval.files import atomic_path
 from retrieval.runs.provenance import provenance
 from retrieval.runs.run import Neighbors
@@ -58,7 +60,13 @@ def write_embeddings(folder: Path, embeddings: np.ndarray, rows: pd.DataFrame) -
         np.save(temporary, np.ascontiguousarray(embeddings, np.float32))
 
 
-def _write_neighbors(folder: Path, results: dict) -> None:
+def write_neighbors(folder: Path, results: Mapping[str, Result]) -> None:
+    """Write ``neighbours.npz``: the neighbors of every protocol.
+
+    Args:
+        folder: The run folder.
+        results: Protocol name -> result.
+    """
     attributes = {
         "ids": "neighbors",
         "first_hit": "first_relevant_rank",

@@ -9,9 +9,9 @@ from sklearn.datasets import load_sample_images
 
 from retrieval.evaluation import evaluate
 from retrieval.files import write_json
-from retrieval.runs.run import Neighbors
 from retrieval.runs.store import write_config
 from retrieval.runs.thumbnails import write_thumbnails
+from retrieval.runs.writing import write_neighbors
 
 GRID = 6  # classes per photograph: GRID x GRID // 2 tiles
 CROPS = 6  # jittered crops of every tile
@@ -135,16 +135,14 @@ def _write_evaluation(path: Path, items: pd.DataFrame, embeddings: np.ndarray, t
     protocols = {"leave_one_out": (None, "leave-one-out")}
     if (roles != "both").any():
         protocols["query_gallery"] = (roles, title)
-    arrays, results = {}, []
+    results, entries = {}, []
     for name, (sides, shown) in protocols.items():
-        result = evaluate(embeddings, labels, sides, n_bootstrap=200)
-        for field in Neighbors.FIELDS:
-            arrays[f"{name}/{field}"] = getattr(result, "neighbors" if field == "ids" else field)
-        entry = result.to_dict()
+        results[name] = evaluate(embeddings, labels, sides, n_bootstrap=200)
+        entry = results[name].to_dict()
         entry["protocol"] |= {"title": shown, "dataset": path.parent.name, "split": "test"}
-        results.append(entry)
-    np.savez(path / "neighbours.npz", **arrays)
-    metrics = {"schema": 1, "primary": list(protocols)[-1], "results": results}
+        entries.append(entry)
+    write_neighbors(path, results)
+    metrics = {"schema": 1, "primary": list(protocols)[-1], "results": entries}
     write_json(path / "metrics.json", metrics)
 
 
