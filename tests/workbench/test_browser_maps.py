@@ -129,8 +129,8 @@ def test_what_is_found_and_selected_is_ringed_in_three_dimensions(page, server):
 INK = """n => {
     const rows = [...Array(n).keys()];
     const data = { found: rows, selected: null, neighbors: [[]] };
-    const inks = () => ["rgb(0, 0, 0)", "rgb(255, 255, 255)"];
-    const chart = new Chart("map", 0, { data, inks, linked: () => [] });
+    const ringColors = () => ["rgb(0, 0, 0)", "rgb(255, 255, 255)"];
+    const chart = new Chart("map", 0, { data, ringColors, linkedRows: () => [] });
     chart.node = { _fullLayout: { width: 100, height: 100 } };
     const pixels = () => chart.canvas.getContext("2d").getImageData(0, 0, 100, 100).data;
     chart.pixel = (row) => (row === 0 ? [50, 50] : null);

@@ -3,7 +3,7 @@
 import re
 
 from tests.workbench.run_factory import NAMES
-from workbench.components.inline_gallery import confident_failure_rows, failure_rows, gallery
+from workbench.components.inline_gallery import confident_failure_rows, gallery, random_failure_rows
 
 
 def test_a_gallery_shows_every_result_with_its_sign(make_run):
@@ -20,12 +20,12 @@ def test_failures_are_failures(make_run):
     run = make_run("one")
     found = run.neighbors()
     wrong = set(found.queries[found.first_hit > 1])
-    assert set(failure_rows(run, found, 1000)) == wrong
+    assert set(random_failure_rows(run, found, 1000)) == wrong
     rows = confident_failure_rows(run, found, 1000)
     assert set(rows) == wrong
     similarity = found.similarities[[list(found.queries).index(row) for row in rows], 0]
     assert (similarity[:-1] >= similarity[1:]).all()
-    assert len(failure_rows(run, found, 2)) == 2
+    assert len(random_failure_rows(run, found, 2)) == 2
     assert 'class="hit"' not in gallery(run, found, rows, k=1)
 
 

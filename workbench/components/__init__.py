@@ -1,20 +1,22 @@
-"""Small browser components: cards of images, images over charts of points, tables of figures."""
+"""Browser components: image cards, images over charts of points, and sortable tables."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
+from streamlit.components.v2.types import ComponentRenderer
 
 HERE = Path(__file__).parent
 HEAD_HEIGHT, ROW_HEIGHT = 46, 32  # pixels, with room for a scroll bar below
-MOST_ROWS_AT_ONCE = 14  # on a small screen, a higher place would scroll by itself
+MOST_ROWS = 14  # of a table with a reserved height: on a small screen, a taller place would scroll
 
 
 @functools.lru_cache
-def _register(name: str, html: str):
+def _register(name: str, html: str) -> ComponentRenderer:
     css = HERE / f"{name}.css"
-    scripts = sorted(HERE.glob(f"{name}*.js"))  # a long one has parts
+    scripts = sorted(HERE.glob(f"{name}*.js"))  # a long script has several parts
     return st.components.v2.component(
         f"retrieval_{name}",
         html=html,
@@ -24,37 +26,39 @@ def _register(name: str, html: str):
 
 
 def image_cards(
-    data: dict, *, key: str, on_picked_change: Callable[[], None] | None = None
+    data: Mapping[str, Any], *, key: str, on_picked_change: Callable[[], None] | None = None
 ) -> None:
-    """Draw groups and rows of image cards, described as :mod:`workbench.components.gallery` does.
+    """Draw groups and rows of image cards.
 
     Args:
-        data: JSON-like description of the rows and cards.
-        key: Unique key of this gallery on the page.
+        data: The groups and rows, see :mod:`workbench.components.gallery`.
+        key: Key of this gallery, unique on the page.
         on_picked_change: Called when a card is clicked; ``picked`` of the component's state then
             holds ``row`` and ``run`` of the card. Defaults to None: clicks do nothing.
     """
     renderer = _register("cards", '<div class="cards"></div>')
-    renderer(data=data, key=key, on_picked_change=on_picked_change or _ignore)
+    renderer(data=dict(data), key=key, on_picked_change=on_picked_change or _ignore)
 
 
-def sortable_table(data: dict, *, key: str) -> None:
-    """Draw a small table that is sorted by a click on the head of a column.
+def sortable_table(data: Mapping[str, Any], *, key: str) -> None:
+    """Draw a small table that is sorted by a click on a column header.
 
-    It is there at once, where ``st.dataframe`` loads 1.6 MB of code first.
+    Our own, because ``st.dataframe`` draws a cell on a canvas in a single style, without the color
+    dot, the muted spread and the bold best value of this table, and loads more than 1 MB of code
+    before it shows anything.
 
     Args:
-        data: ``alt``: what is in it, for those who do not see it; ``columns``: dicts with
-            ``title`` and, where it holds figures, ``number``; ``rows``: lists of cells, dicts with
-            ``text`` and ``value`` (what it is sorted by; None comes last) and perhaps ``spread``
-            (shown after ±), ``best`` (shown bold), ``title`` (shown on hover) and ``color`` (of
-            a dot before the text).
-        key: Unique key of this table on the page.
+        data: ``alt``, a description for screen readers; ``columns``, a list of dicts with ``title``
+            and, for numbers, ``number``; ``rows``, a list of lists of cells. A cell is a dict with
+            ``text``, ``value`` (the sort key; None comes last) and optionally ``spread`` (shown
+            after ±), ``best`` (shown bold), ``title`` (shown on hover) and ``color`` (of a dot
+            before the text).
+        key: Key of this table, unique on the page.
     """
     rows = len(data["rows"])
-    # A place of its size from the start, so that what is below does not move when it comes.
-    height = HEAD_HEIGHT + ROW_HEIGHT * rows if rows <= MOST_ROWS_AT_ONCE else "content"
-    _register("table", '<div class="table"></div>')(data=data, key=key, height=height)
+    # The height is reserved from the start, so that what is below does not move.
+    height = HEAD_HEIGHT + ROW_HEIGHT * rows if rows <= MOST_ROWS else "content"
+    _register("table", '<div class="table"></div>')(data=dict(data), key=key, height=height)
 
 
 def point_images(
@@ -67,20 +71,20 @@ def point_images(
     found: Sequence[int] = (),
     on_clicked_change: Callable[[], None] | None = None,
 ) -> None:
-    """Give charts of points images on hover, clicks, and highlights that leave the view as it is.
+    """Add hover images, clicks and highlights to charts of points, without redrawing the charts.
 
-    The first trace of each figure carries the item's row as ``customdata``. Hovering on a point of
-    one of several charts rings the same item in the others.
+    The first trace of each figure carries the items' rows as ``customdata``. While the pointer is
+    on a point of one of several charts, the same item is ringed in the others.
 
     Args:
         charts: The ``key`` of each ``st.plotly_chart``.
-        urls: Address of the hover cards of each chart, to which the row is appended.
-        key: Unique key of this component on the page.
-        selected: Row to ring, or None.
-        neighbors: Of each chart, rows to join to the selected one by lines.
-        found: Rows to ring lightly (search).
+        urls: URL of each chart's hover cards, to which the row is appended.
+        key: Key of this component, unique on the page.
+        selected: Row of the item to ring. By default, none.
+        neighbors: For each chart, the rows to join to the selected item by lines.
+        found: Rows to ring lightly (results of a search).
         on_clicked_change: Called when a point is clicked; ``clicked`` of the component's state then
-            holds its ``row``. Defaults to None: clicks do nothing.
+            holds the point's ``row``. Defaults to None: clicks do nothing.
     """
     data = {
         "charts": list(charts),

@@ -1,7 +1,7 @@
-// Groups and rows of image cards. All text is set as text, never as HTML: class names may hold
-// anything.
+// Groups and rows of image cards. All text is set as text, never as HTML, because class names may
+// contain anything.
 const SIGN = { hit: "✓", miss: "✗", none: "" };
-const SPOKEN = { hit: "correct", miss: "wrong", none: "" };
+const SPOKEN_MARK = { hit: "correct", miss: "wrong", none: "" };
 
 function element(tag, className, text) {
   const node = document.createElement(tag);
@@ -10,7 +10,7 @@ function element(tag, className, text) {
   return node;
 }
 
-// A name that may break after each sign that joins its parts, as in names of files and products.
+// A name that may break after punctuation, as names of files and products have to.
 function makeLabel(text) {
   const node = element("span", "label");
   const parts = String(text).split(/(?<=[_/\\.,;:|+-])/);
@@ -37,8 +37,8 @@ function makeCard(card, pick) {
   if (!fixed) {
     node.type = "button";
     node.onclick = () => pick({ row: card.row, run: card.run ?? null, at: Date.now() });
-    const parts = [card.rank && `rank ${card.rank}`, card.label, SPOKEN[card.mark], card.note];
-    if (card.badge) parts.push(`noted: ${card.badge}`);
+    const parts = [card.rank && `rank ${card.rank}`, card.label, SPOKEN_MARK[card.mark], card.note];
+    if (card.badge) parts.push(`note: ${card.badge}`);
     node.setAttribute("aria-label", parts.filter(Boolean).join(", "));
   }
   node.dataset.row = card.row;
@@ -69,7 +69,7 @@ function makeHeader(row) {
   return head;
 }
 
-// A card, a gap (null), or a pair of cards that stays together (an array).
+// A card, a gap (null), or a pair of cards that stay together (an array).
 function makeCell(card, pick) {
   if (card === null) return element("span", "gap", "⋯");
   if (!Array.isArray(card)) return makeCard(card, pick);
@@ -78,7 +78,7 @@ function makeCell(card, pick) {
   return pair;
 }
 
-// A row that goes on beyond an edge fades out there.
+// Fade out a row at each edge beyond which it can be scrolled.
 function fadeEnds(strip) {
   const rest = strip.scrollWidth - strip.clientWidth - strip.scrollLeft;
   strip.classList.toggle("before", strip.scrollLeft > 4);

@@ -1,4 +1,7 @@
-"""Cards and rows for the image galleries: plain dicts for the ``cards`` component."""
+"""Cards, rows and groups of the image galleries: plain dicts for the ``cards`` component.
+
+A card is one image. A row has a title and cards; a group has a lead card (the query) and rows.
+"""
 
 from collections.abc import Iterable
 from pathlib import PurePosixPath
@@ -14,13 +17,13 @@ def card(run: Run, row: int, **extra: object) -> dict:
     """Describe one item as a card.
 
     Args:
-        run: The run the item is in.
-        row: Its row.
-        **extra: More keys of the component: ``rank``, ``score``, ``mark`` (``hit``, ``miss`` or
-            ``none``), ``note``, ``kind`` (``query``), ``pickable``.
+        run: The run that holds the item.
+        row: Row of the item.
+        **extra: Further keys of the component: ``rank``, ``score``, ``mark`` (``hit``, ``miss`` or
+            ``none``), ``note``, ``kind`` (``query`` or ``chosen``), ``pickable``.
 
     Returns:
-        The card; ``badge`` holds what is noted on the item.
+        The card; ``badge`` is the user's note on the item, if there is one.
     """
     item = run.items.iloc[row]
     label = str(item["label_name"])
@@ -39,18 +42,18 @@ def card(run: Run, row: int, **extra: object) -> dict:
 
 
 def query_card(run: Run, row: int, **extra: object) -> dict:
-    """Describe the query as a card with its full picture."""
+    """Describe the query as a card with its large picture; see :func:`card`."""
     return card(run, row, kind="query", pickable=False) | {"src": picture_url(run, row)} | extra
 
 
 def result_cards(run: Run, query: int, ids: np.ndarray, scores: np.ndarray) -> list[dict]:
-    """Describe a query's results, ranked, each marked as hit or miss.
+    """Describe the results of a query, each with its rank and marked as hit or miss.
 
     Args:
         run: The run.
         query: Row of the query.
-        ids: int, (k,), rows of the results, nearest first; -1 pads.
-        scores: float, (k,), their similarities.
+        ids: int, (k,), rows of the results, nearest first; -1 is padding.
+        scores: float, (k,), similarities of the results.
 
     Returns:
         One card per result.
@@ -70,25 +73,25 @@ def result_cards(run: Run, query: int, ids: np.ndarray, scores: np.ndarray) -> l
 
 
 def grid_columns(k: int) -> int:
-    """Return how many results to show in one row beside a query, so that rows fill up."""
+    """Return how many of k results to show per line, so that lines are full."""
     return {5: 5, 10: 5, 20: 7}.get(k, 10)
 
 
-def first_hit_cards(
+def first_relevant_cards(
     run: Run, item: int, rank: int, score: float, shown: int, note: str = ""
-) -> list:
-    """Describe the first correct item after a gap, where it lies beyond the results shown.
+) -> list[dict | None]:
+    """Describe the first relevant item, after a gap, if it is not among the results shown.
 
     Args:
         run: The run.
-        item: Row of the first correct item; -1 if there is none.
-        rank: Its rank.
-        score: Its similarity.
-        shown: How many results are shown before it.
-        note: A line below it.
+        item: Row of the first relevant item; -1 if there is none.
+        rank: Rank of the item.
+        score: Similarity of the item to the query.
+        shown: Number of results shown before it.
+        note: A line of text below the card. By default, none.
 
     Returns:
-        A gap and a card, or nothing.
+        A gap (None) and a card, or nothing.
     """
     if item < 0 or rank <= shown:
         return []
@@ -97,14 +100,14 @@ def first_hit_cards(
 
 
 def query_group(run: Run, neighbors: Neighbors, position: int, *, k: int, detail: str = "") -> dict:
-    """Describe one query and its results: the query at the left, one line of results.
+    """Describe one query and its results: the query on the left and one line of results.
 
     Args:
         run: The run.
-        neighbors: Of its queries.
-        position: Which query.
-        k: Results to show.
-        detail: Text above the results; default: where the first correct item is.
+        neighbors: The run's neighbors under one protocol.
+        position: Position of the query among the queries of ``neighbors``.
+        k: Number of results to show.
+        detail: Text above the results. By default, the rank of the first relevant item.
 
     Returns:
         A group for the component.
@@ -125,9 +128,9 @@ def query_groups(run: Run, neighbors: Neighbors, queries: Iterable[int], *, k: i
 
     Args:
         run: The run.
-        neighbors: Of its queries.
+        neighbors: The run's neighbors under one protocol.
         queries: Rows of the queries to show.
-        k: Results per query.
+        k: Number of results per query.
 
     Returns:
         Groups for the component.
@@ -136,10 +139,10 @@ def query_groups(run: Run, neighbors: Neighbors, queries: Iterable[int], *, k: i
     return [query_group(run, neighbors, position[int(row)], k=k) for row in queries]
 
 
-def rank_sentence(first_hit: int) -> str:
-    """Say in words where the first correct item is."""
-    if first_hit == 0:
+def rank_sentence(first_relevant_rank: int) -> str:
+    """Describe the rank of the first relevant item in words; 0 means that there is none."""
+    if first_relevant_rank == 0:
         return "no item of this class in the gallery"
-    if first_hit == 1:
+    if first_relevant_rank == 1:
         return "the nearest item is right"
-    return f"first correct item at rank {first_hit:,}"
+    return f"first relevant item at rank {first_relevant_rank:,}"

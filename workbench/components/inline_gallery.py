@@ -25,27 +25,29 @@ STYLE = f"""<style>
 
 
 class Gallery(str):
-    """HTML text that a notebook shows as a page rather than as a string."""
+    """HTML that a notebook renders instead of showing it as a string."""
 
     def _repr_html_(self) -> str:
         return str(self)
 
     def __repr__(self) -> str:
-        """Say what it is; a notebook stores this beside the page, and should not store it twice."""
+        """Return a short text, so that a notebook does not store the HTML twice."""
         return "<gallery of images>"
 
 
-def failure_rows(run: Run, neighbors: Neighbors, count: int = 6, seed: int = 0) -> np.ndarray:
-    """Draw item rows of queries whose nearest item is of another class.
+def random_failure_rows(
+    run: Run, neighbors: Neighbors, count: int = 6, seed: int = 0
+) -> np.ndarray:
+    """Draw queries at random among those whose nearest item is of another class.
 
     Args:
         run: The run.
-        neighbors: Its neighbors under one protocol.
-        count: At most this many.
-        seed: Seeds the draw.
+        neighbors: The run's neighbors under one protocol.
+        count: Largest number of queries. Defaults to 6.
+        seed: Seed of the draw. Defaults to 0.
 
     Returns:
-        int, (at most count,).
+        int, (at most count,), item rows.
     """
     wrong = failures(query_table(neighbors, run.items["label"].to_numpy()))["row"].to_numpy()
     order = np.random.default_rng(seed).permutation(len(wrong))[:count]
@@ -53,15 +55,15 @@ def failure_rows(run: Run, neighbors: Neighbors, count: int = 6, seed: int = 0) 
 
 
 def confident_failure_rows(run: Run, neighbors: Neighbors, count: int = 6) -> np.ndarray:
-    """Return item rows of the failures whose wrong nearest item is the most similar.
+    """Return the queries whose nearest item is wrong and the most similar to the query.
 
     Args:
         run: The run.
-        neighbors: Its neighbors under one protocol.
-        count: At most this many.
+        neighbors: The run's neighbors under one protocol.
+        count: Largest number of queries. Defaults to 6.
 
     Returns:
-        int, (at most count,), most similar first.
+        int, (at most count,), item rows, the most similar wrong item first.
     """
     table = query_table(neighbors, run.items["label"].to_numpy())
     return confident_and_wrong(table)["row"].to_numpy()[:count]
@@ -71,10 +73,10 @@ def gallery(run: Run, neighbors: Neighbors, rows: Iterable[int], k: int = 6) -> 
     """Show queries, each with its k nearest items, hits and misses marked by sign and color.
 
     Args:
-        run: The run; images come from its thumbnails.
-        neighbors: Its neighbors under one protocol.
+        run: The run, whose thumbnails are shown.
+        neighbors: The run's neighbors under one protocol.
         rows: Item rows of the queries to show.
-        k: Neighbors per query.
+        k: Number of neighbors per query. Defaults to 6.
 
     Returns:
         Self-contained HTML.
@@ -97,7 +99,7 @@ def _query(run: Run, neighbors: Neighbors, position: int, k: int) -> str:
         figures.append(_figure(run, int(row), "hit" if hit else "miss", note))
     rank = int(neighbors.first_hit[position])
     where = (
-        f"first correct item at rank {rank:,}" if rank else "no item of its class in the gallery"
+        f"first relevant item at rank {rank:,}" if rank else "no item of its class in the gallery"
     )
     name = html.escape(str(run.items["label_name"].iloc[query]))
     return (

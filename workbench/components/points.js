@@ -1,7 +1,8 @@
-// Images on hover, click and highlights for a Plotly chart of points: Plotly shows no images, and
-// Streamlit tells of no hover. The chart's first trace carries the item's row as customdata.
-// Highlights are drawn on a canvas over the chart, so that a click neither redraws nor resets it.
-const WAIT = 80; // ms the pointer rests before anything is fetched
+// Hover images, clicks and highlights for Plotly charts of points: Plotly cannot show images, and
+// Streamlit does not report hovering. The first trace of each chart has the rows of the items as
+// customdata. Highlights are drawn on a canvas over the chart, so a click neither redraws the chart
+// nor resets its view.
+const HOVER_DELAY = 80; // ms that the pointer has to rest before anything is fetched
 const SIGN = { hit: "✓", miss: "✗", none: "" };
 
 function element(tag, className) {
@@ -30,101 +31,102 @@ function fill(panel, card) {
   panel.querySelector(".file").textContent = card.file;
 }
 
-function place(panel, { clientX: x, clientY: y }) {
+function movePanel(panel, { clientX: x, clientY: y }) {
   const width = 172;
   const height = 250;
   panel.style.left = `${x + 18 + width > innerWidth ? x - 18 - width : x + 18}px`;
   panel.style.top = `${Math.max(8, Math.min(y - 60, innerHeight - height))}px`;
 }
 
+// The hover panel and the charts of one page.
 class Points {
   constructor(panel) {
     this.panel = panel;
-    this.shown = null;
-    this.known = new Map();
+    this.hovered = null; // row of the item under the pointer
+    this.cards = new Map(); // URL -> hover card
     this.charts = [];
     this.pointer = { clientX: 0, clientY: 0 };
-    this.moved = (event) => {
+    this.onMove = (event) => {
       this.pointer = event;
-      this.charts.forEach((chart) => chart.dragged(event));
-      this.look();
+      this.charts.forEach((chart) => chart.trackDrag(event));
+      this.updateHover();
     };
-    this.gone = () => this.shown !== null && this.leave();
-    window.addEventListener("pointermove", this.moved, true);
-    document.documentElement.addEventListener("pointerleave", this.gone);
-    this.timer = setInterval(() => this.charts.forEach((chart) => chart.look()), 250);
+    this.onLeave = () => this.hovered !== null && this.leave();
+    window.addEventListener("pointermove", this.onMove, true);
+    document.documentElement.addEventListener("pointerleave", this.onLeave);
+    this.timer = setInterval(() => this.charts.forEach((chart) => chart.connect()), 250);
   }
 
-  update(data, click) {
+  update(data, onClick) {
     this.data = data;
-    this.click = click;
+    this.click = onClick;
     const keys = this.charts.map((chart) => chart.key).join();
     if (keys !== data.charts.join()) {
-      this.charts.forEach((chart) => chart.release());
+      this.charts.forEach((chart) => chart.disconnect());
       this.charts = data.charts.map((key, i) => new Chart(key, i, this));
     }
     this.urls = new Map(data.charts.map((key, i) => [key, data.urls[i]]));
     this.charts.forEach((chart) => {
-      chart.look();
+      chart.connect();
       chart.draw();
     });
   }
 
-  // Rows to ring on a chart because the pointer is on them in the other one.
-  linked() {
-    return this.charts.length > 1 && this.shown !== null ? [this.shown] : [];
+  // Rows to ring on every chart because the pointer is on them in one of several charts.
+  linkedRows() {
+    return this.charts.length > 1 && this.hovered !== null ? [this.hovered] : [];
   }
 
-  // Colors of rings and of what keeps them apart: the page's own, which no loss or class has.
-  inks() {
+  // Colors of the rings and of their rims: those of the page, because no loss or class has them.
+  ringColors() {
     const style = getComputedStyle(this.panel);
     return [style.color, style.backgroundColor];
   }
 
-  // See what is under the pointer. Charts in three dimensions tell it by events instead.
-  look() {
-    if (this.charts.some((chart) => chart.solid())) return;
-    const chart = this.charts.find((one) => one.under(this.pointer));
+  // Find the item under the pointer. Charts in 3-D report it by events instead.
+  updateHover() {
+    if (this.charts.some((chart) => chart.is3d())) return;
+    const chart = this.charts.find((one) => one.isUnder(this.pointer));
     const row = chart ? chart.rowAt(this.pointer) : null;
-    if (row === null) this.gone();
-    else if (row !== this.shown || chart.key !== this.on) this.enter(row, chart.key);
-    else if (!this.panel.hidden) place(this.panel, this.pointer);
+    if (row === null) this.onLeave();
+    else if (row !== this.hovered || chart.key !== this.hoveredChart) this.enter(row, chart.key);
+    else if (!this.panel.hidden) movePanel(this.panel, this.pointer);
   }
 
   enter(row, key) {
-    this.shown = row;
-    this.on = key;
+    this.hovered = row;
+    this.hoveredChart = key;
     if (this.charts.length > 1) this.charts.forEach((chart) => chart.draw());
-    clearTimeout(this.wait);
-    const address = this.urls.get(key) + row;
-    this.wait = setTimeout(() => this.show(row, address), this.known.has(address) ? 0 : WAIT);
+    clearTimeout(this.delay);
+    const url = this.urls.get(key) + row;
+    this.delay = setTimeout(() => this.show(row, url), this.cards.has(url) ? 0 : HOVER_DELAY);
   }
 
-  async show(row, address) {
-    if (!this.known.has(address)) {
-      const answer = await fetch(address);
-      if (!answer.ok) return;
-      this.known.set(address, await answer.json());
+  async show(row, url) {
+    if (!this.cards.has(url)) {
+      const response = await fetch(url);
+      if (!response.ok) return;
+      this.cards.set(url, await response.json());
     }
-    if (this.shown !== row) return;
-    fill(this.panel, this.known.get(address));
-    place(this.panel, this.pointer);
+    if (this.hovered !== row) return;
+    fill(this.panel, this.cards.get(url));
+    movePanel(this.panel, this.pointer);
     this.panel.hidden = false;
   }
 
   leave() {
-    this.shown = null;
-    clearTimeout(this.wait);
+    this.hovered = null;
+    clearTimeout(this.delay);
     this.panel.hidden = true;
     if (this.charts.length > 1) this.charts.forEach((chart) => chart.draw());
   }
 
   stop() {
-    window.removeEventListener("pointermove", this.moved, true);
-    document.documentElement.removeEventListener("pointerleave", this.gone);
+    window.removeEventListener("pointermove", this.onMove, true);
+    document.documentElement.removeEventListener("pointerleave", this.onLeave);
     clearInterval(this.timer);
-    clearTimeout(this.wait);
-    this.charts.forEach((chart) => chart.release());
+    clearTimeout(this.delay);
+    this.charts.forEach((chart) => chart.disconnect());
   }
 }
 
@@ -139,9 +141,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
     INSTANCES.set(parentElement, points);
   }
   points.update(data, (row) => setTriggerValue("clicked", { row, at: Date.now() }));
-  const turn = (points.turn = (points.turn ?? 0) + 1);
+  const call = (points.calls = (points.calls ?? 0) + 1);
   return () => {
-    if (turn !== points.turn) return; // a later call has taken over
+    if (call !== points.calls) return; // a later call still needs the instance
     points.stop();
     points.panel.remove();
     INSTANCES.delete(parentElement);

@@ -1,6 +1,7 @@
-// Points in three dimensions: part of points.js.
+// Points of a chart in 3-D: part of points.js.
 
-// Pixel of a point in three dimensions: through Plotly's camera, as it places its annotations.
+// Pixel of a point, projected by Plotly's camera, as Plotly does for its own annotations; null if
+// the point is out of sight.
 function projected(scene, trace, at) {
   const { model, view, projection } = scene?.glplot?.cameraParams ?? {};
   if (!model || !scene.dataScale) return null;

@@ -1,5 +1,5 @@
-// The points of a flat chart sorted into cells, to find one without looking at all: part of points.js.
-const REACH = 10; // pixels from the rim of a point
+// The points of a 2-D chart in a grid of cells, to find the nearest one fast: part of points.js.
+const REACH = 10; // pixels from the edge of a point within which the pointer is on it
 
 class Cells {
   constructor(xs, ys, sizes) {
@@ -10,7 +10,7 @@ class Cells {
     this.side = Math.max(1, Math.ceil(Math.sqrt(xs.length / 2)));
     this.x = range(xs, this.side);
     this.y = range(ys, this.side);
-    this.starts = new Int32Array(this.side ** 2 + 1); // of each cell in this.points
+    this.starts = new Int32Array(this.side ** 2 + 1); // first index of each cell in this.points
     this.points = new Int32Array(xs.length);
     for (let i = 0; i < xs.length; i += 1) this.starts[this.cell(i) + 1] += 1;
     for (let c = 1; c < this.starts.length; c += 1) this.starts[c] += this.starts[c - 1];
@@ -22,8 +22,8 @@ class Cells {
     return column(this.x, this.xs[i]) + this.side * column(this.y, this.ys[i]);
   }
 
-  // Number of the point whose rim is nearest to a pixel of the plot, -1 if none is near. Of points
-  // in one place, the one drawn last, which is the one seen.
+  // Index of the point whose edge is nearest to a pixel of the plot, or -1 if none is within reach.
+  // Of several points in one place it is the one drawn last, because that one is visible.
   nearest(left, top, xaxis, yaxis) {
     const reach = REACH + this.largest;
     const [fromX, toX] = columns(this.x, xaxis, left, reach);
@@ -34,9 +34,9 @@ class Cells {
       const last = this.starts[toX + this.side * row + 1];
       for (let at = first; at < last; at += 1) {
         const i = this.points[at];
-        const far = Math.hypot(xaxis.l2p(this.xs[i]) - left, yaxis.l2p(this.ys[i]) - top);
-        const rim = far - this.radius(i);
-        if (rim < nearest || (rim === nearest && i > best)) [best, nearest] = [i, rim];
+        const center = Math.hypot(xaxis.l2p(this.xs[i]) - left, yaxis.l2p(this.ys[i]) - top);
+        const edge = center - this.radius(i);
+        if (edge < nearest || (edge === nearest && i > best)) [best, nearest] = [i, edge];
       }
     }
     return best;
@@ -53,10 +53,10 @@ function range(values, side) {
 }
 
 function column({ low, scale, side }, value) {
-  return Math.max(0, Math.min(side - 1, Math.floor((value - low) * scale))) || 0; // NaN: the first
+  return Math.max(0, Math.min(side - 1, Math.floor((value - low) * scale))) || 0; // NaN is in the first column
 }
 
-// First and last column of cells that lie within reach of a pixel.
+// First and last column of the cells within reach of a pixel.
 function columns(cells, axis, pixel, reach) {
   const ends = [axis.p2l(pixel - reach), axis.p2l(pixel + reach)];
   return [column(cells, Math.min(...ends)), column(cells, Math.max(...ends))];

@@ -1,8 +1,8 @@
-// One chart of points: part of points.js, which holds what all charts of a page share.
+// One chart of points: part of points.js.
 
-const MANY = 300; // rings from which on they would hide what they ring
+const MANY_RINGS = 300; // from this number on, rings are thin, so that they do not hide the points
 
-// One chart of the page: its rows, its canvas, its listeners.
+// The item rows, the canvas and the event listeners of one chart.
 class Chart {
   constructor(key, number, owner) {
     this.key = key;
@@ -12,49 +12,49 @@ class Chart {
     this.canvas = element("canvas", "points-overlay");
     this.canvas.style.cssText = "position:absolute;inset:0;pointer-events:none;z-index:5";
     this.listeners = {
-      plotly_hover: (event) => this.over(event),
+      plotly_hover: (event) => this.hover3d(event),
       plotly_unhover: () => owner.leave(),
       plotly_afterplot: () => this.attach(),
-      plotly_relayouting: () => this.moved(),
-      plotly_relayout: () => this.moved(),
+      plotly_relayouting: () => this.viewChanged(),
+      plotly_relayout: () => this.viewChanged(),
     };
-    // Plotly covers the page while a button is down, so the release is heard on the window.
-    this.down = (event) => {
-      const row = this.solid() ? owner.shown : this.rowAt(event); // a finger does not hover
-      this.pressed = { x: event.clientX, y: event.clientY, row, far: 0 };
+    // Plotly covers the page while a button is down, so the window listens for the release.
+    this.onDown = (event) => {
+      const row = this.is3d() ? owner.hovered : this.rowAt(event); // a finger does not hover
+      this.press = { x: event.clientX, y: event.clientY, row, distance: 0 };
     };
-    this.up = (event) => this.released(event);
+    this.onUp = (event) => this.release(event);
   }
 
-  // Streamlit makes the chart anew when its data changes; look for the current one.
-  look() {
+  // Find the chart's current element: Streamlit replaces it when the data of the chart changes.
+  connect() {
     const key = CSS.escape(this.key);
     const node = document.querySelector(`.st-key-${key} .js-plotly-plot`);
-    if (node === this.node) this.follow();
+    if (node === this.node) this.followCamera();
     if (node === this.node || !node?.on) return;
-    this.release();
+    this.disconnect();
     this.node = node;
     for (const [name, listen] of Object.entries(this.listeners)) node.on(name, listen);
-    node.addEventListener("pointerdown", this.down, true);
-    window.addEventListener("pointerup", this.up, true);
+    node.addEventListener("pointerdown", this.onDown, true);
+    window.addEventListener("pointerup", this.onUp, true);
     this.attach();
   }
 
-  // A camera in three dimensions glides on, and is turned by the wheel, without an event.
-  follow() {
+  // Redraw when the camera of a 3-D chart moved: inertia and the wheel move it without an event.
+  followCamera() {
     const view = this.node?._fullLayout?.scene?._scene?.glplot?.cameraParams?.view?.join();
     if (view !== this.view) this.draw();
     this.view = view;
   }
 
-  release() {
+  disconnect() {
     this.canvas.remove();
     if (!this.node) return;
     for (const [name, listen] of Object.entries(this.listeners)) {
       this.node.removeListener?.(name, listen);
     }
-    this.node.removeEventListener("pointerdown", this.down, true);
-    window.removeEventListener("pointerup", this.up, true);
+    this.node.removeEventListener("pointerdown", this.onDown, true);
+    window.removeEventListener("pointerup", this.onUp, true);
     this.node = null;
   }
 
@@ -64,7 +64,7 @@ class Chart {
       box.style.position = "relative";
       box.append(this.canvas);
     }
-    // The full data: what was sent packed is unpacked there.
+    // _fullData, because it has the unpacked arrays.
     const rows = this.node?._fullData?.[0]?.customdata;
     if (rows && rows !== this.rows) {
       this.rows = rows;
@@ -74,24 +74,24 @@ class Chart {
     this.draw();
   }
 
-  solid() {
+  is3d() {
     return this.node?._fullData?.[0]?.type === "scatter3d";
   }
 
-  // Points in three dimensions: only Plotly knows where they are.
-  over(event) {
+  // In 3-D, only Plotly knows which point is under the pointer.
+  hover3d(event) {
     const point = event.points?.[0];
-    if (!this.solid() || !point || point.curveNumber !== 0 || !this.rows) return;
+    if (!this.is3d() || !point || point.curveNumber !== 0 || !this.rows) return;
     this.owner.enter(Number(this.rows[point.pointNumber]), this.key);
   }
 
-  // Whether the pointer is free and over the plot, with nothing before it.
-  under(event) {
+  // Whether the pointer is over the plot, with no button down and nothing in front of the plot.
+  isUnder(event) {
     const plot = event.target?.closest?.(".nsewdrag");
     return Boolean(plot && !event.buttons && this.node?.contains(plot));
   }
 
-  // Row of the point that is seen at a place of the page, or null.
+  // Item row of the visible point at the pointer, or null.
   rowAt(event) {
     const { xaxis, yaxis } = this.node?._fullLayout ?? {};
     const trace = this.node?._fullData?.[0];
@@ -106,28 +106,28 @@ class Chart {
     return at < 0 ? null : Number(this.rows[at]);
   }
 
-  moved() {
+  viewChanged() {
     this.draw();
-    this.owner.look();
+    this.owner.updateHover();
   }
 
-  // A lasso may end where it began: what counts is how far the pointer was meanwhile.
-  dragged(event) {
-    const { pressed } = this;
-    if (!pressed) return;
-    const moved = Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y);
-    pressed.far = Math.max(pressed.far, moved);
+  // Record how far the pointer has been from where it was pressed: a lasso may end where it began.
+  trackDrag(event) {
+    const { press } = this;
+    if (!press) return;
+    const distance = Math.hypot(event.clientX - press.x, event.clientY - press.y);
+    press.distance = Math.max(press.distance, distance);
   }
 
-  released(event) {
-    this.dragged(event);
-    const { pressed } = this;
-    this.pressed = null;
-    if (!pressed || pressed.row === null || event.button !== 0) return;
-    if (pressed.far < 4) this.owner.click(pressed.row);
+  release(event) {
+    this.trackDrag(event);
+    const { press } = this;
+    this.press = null;
+    if (!press || press.row === null || event.button !== 0) return;
+    if (press.distance < 4) this.owner.click(press.row);
   }
 
-  // Pixel of an item on this chart, or null if it is not drawn or out of sight.
+  // Pixel of an item on this chart, or null if the item is not drawn or out of sight.
   pixel(row) {
     const at = this.index?.get(row);
     const { xaxis, yaxis, scene } = this.node?._fullLayout ?? {};
@@ -153,25 +153,25 @@ class Chart {
     const pen = canvas.getContext("2d");
     pen.scale(scale, scale);
     const { found, selected, neighbors } = this.owner.data;
-    const [ink, paper] = this.owner.inks();
-    this.found(pen, found ?? [], ink);
+    const [color, background] = this.owner.ringColors();
+    this.drawFound(pen, found ?? [], color);
     const center = selected === null ? null : this.pixel(selected);
-    if (center) this.spokes(pen, center, neighbors?.[this.number] ?? []);
-    // Above all the others, with a rim of the page's color that keeps them off.
-    const rows = [selected, ...this.owner.linked(this)];
-    this.rings(pen, rows, 9, 6, paper);
-    this.rings(pen, rows, 9, 3, ink);
+    if (center) this.drawNeighbors(pen, center, neighbors?.[this.number] ?? []);
+    // On top, with a rim in the color of the background that sets them off from the points.
+    const rows = [selected, ...this.owner.linkedRows()];
+    this.drawRings(pen, rows, 9, 6, background);
+    this.drawRings(pen, rows, 9, 3, color);
   }
 
-  // Few rings stand out; many are thin and let through what they ring.
-  found(pen, rows, ink) {
-    const many = rows.length > MANY;
+  // Few rings stand out; many are thin and translucent.
+  drawFound(pen, rows, color) {
+    const many = rows.length > MANY_RINGS;
     pen.globalAlpha = many ? 0.4 : 1;
-    this.rings(pen, rows, many ? 3 : 5, many ? 1 : 1.5, ink);
+    this.drawRings(pen, rows, many ? 3 : 5, many ? 1 : 1.5, color);
     pen.globalAlpha = 1;
   }
 
-  rings(pen, rows, radius, width, color) {
+  drawRings(pen, rows, radius, width, color) {
     pen.lineWidth = width;
     pen.strokeStyle = color;
     for (const row of rows) {
@@ -183,7 +183,8 @@ class Chart {
     }
   }
 
-  spokes(pen, center, rows) {
+  // Join an item to its neighbors by lines.
+  drawNeighbors(pen, center, rows) {
     pen.lineWidth = 1.2;
     pen.strokeStyle = "rgba(138, 148, 160, 0.9)";
     for (const row of rows) {
@@ -194,6 +195,6 @@ class Chart {
       pen.lineTo(...at);
       pen.stroke();
     }
-    this.rings(pen, rows, 5, 1.5, "rgba(138, 148, 160, 1)");
+    this.drawRings(pen, rows, 5, 1.5, "rgba(138, 148, 160, 1)");
   }
 }

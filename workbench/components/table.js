@@ -1,5 +1,5 @@
-// A table of figures that is sorted by a click on the head of a column. All text is set as text.
-const AS_GIVEN = { title: null, direction: 1 };
+// A table that is sorted by a click on a column header. All text is set as text, never as HTML.
+const ORIGINAL_ORDER = { title: null, direction: 1 };
 
 function element(tag, className, text) {
   const node = document.createElement(tag);
@@ -22,7 +22,7 @@ function makeCell(cell, column, first) {
   return node;
 }
 
-// Figures: highest first; what is unknown comes last either way.
+// Compare two cells; missing values come last in both directions.
 function compare(a, b, direction) {
   if (a.value === null || b.value === null) return (a.value === null) - (b.value === null);
   if (typeof a.value === "number") return direction * (a.value - b.value);
@@ -35,10 +35,12 @@ function sorted(rows, columns, { title, direction }) {
   return [...rows].sort((a, b) => compare(a[column], b[column], direction));
 }
 
+// The order after another click: numbers from high to low and text from low to high, then the
+// reverse, then the original order.
 function nextOrder(order, { title, number }) {
   const first = number ? -1 : 1;
   if (order.title !== title) return { title, direction: first };
-  return order.direction === first ? { title, direction: -first } : AS_GIVEN;
+  return order.direction === first ? { title, direction: -first } : ORIGINAL_ORDER;
 }
 
 function makeHead(columns, order, sortBy) {
@@ -79,5 +81,5 @@ export default function ({ data, parentElement }) {
     root.replaceChildren(table);
     root.querySelectorAll("thead button")[focused]?.focus();
   };
-  draw(root.order ?? AS_GIVEN);
+  draw(root.order ?? ORIGINAL_ORDER);
 }

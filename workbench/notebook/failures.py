@@ -75,7 +75,7 @@ def random_failures(
     Returns:
         int, (at most count,), item rows.
     """
-    return inline_gallery.failure_rows(run, run.neighbors(protocol), count, seed)
+    return inline_gallery.random_failure_rows(run, run.neighbors(protocol), count, seed)
 
 
 def rank_histogram(run: Run, protocol: str | None = None) -> go.Figure:

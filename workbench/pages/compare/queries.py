@@ -6,7 +6,7 @@ import streamlit as st
 
 from workbench import figures
 from workbench.analysis.comparison import Comparison, class_recalls, only_right
-from workbench.components.gallery import card, first_hit_cards, rank_sentence, result_cards
+from workbench.components.gallery import card, first_relevant_cards, rank_sentence, result_cards
 from workbench.data.lookup import answer
 from workbench.figures.classes import largest_differences
 from workbench.figures.style import CONFIG
@@ -52,7 +52,7 @@ def query_group(chosen: Selection, row: int) -> dict:
                 "color": color,
                 "mark": "hit" if found.first_hit == 1 else "miss",
                 "detail": rank_sentence(found.first_hit),
-                "cards": cards + first_hit_cards(run, *first, len(cards)),
+                "cards": cards + first_relevant_cards(run, *first, len(cards)),
                 "size": 80,
                 "layout": "line",
             }

@@ -8,7 +8,7 @@ from retrieval.evaluation.metrics import metric
 from workbench.analysis.failures import query_table
 from workbench.analysis.tables import metric_value
 from workbench.components.gallery import (
-    first_hit_cards,
+    first_relevant_cards,
     grid_columns,
     query_card,
     rank_sentence,
@@ -131,7 +131,7 @@ def _verdict(chosen: Selection, found: Answer) -> None:
 
 def _results(chosen: Selection, found: Answer) -> dict:
     cards = result_cards(chosen.a, found.query, found.ids, found.similarities)
-    cards += first_hit_cards(
+    cards += first_relevant_cards(
         chosen.a,
         found.first_hit_item,
         found.first_hit,
@@ -177,7 +177,7 @@ def _every_run(chosen: Selection, row: int) -> None:
                 "color": colors[run.name],
                 "mark": "hit" if found.first_hit == 1 else "miss",
                 "detail": f"{rank_sentence(found.first_hit)}  ·  {recall.title} of the run {r1} %",
-                "cards": cards + first_hit_cards(run, *first, len(cards)),
+                "cards": cards + first_relevant_cards(run, *first, len(cards)),
                 "size": 88,
                 "layout": "line",
             }

@@ -7,7 +7,7 @@ from retrieval.errors import UserError
 from retrieval.runs.run import Run
 from workbench.analysis.failures import query_table
 from workbench.components import image_cards
-from workbench.components.gallery import first_hit_cards, query_card, result_cards
+from workbench.components.gallery import first_relevant_cards, query_card, result_cards
 from workbench.data import network
 from workbench.data.lookup import Answer, answer, similarity
 from workbench.figures.heatmaps import OPACITY as USUAL_OPACITY
@@ -87,7 +87,7 @@ def _result_line(chosen: Selection, row: int, other: int, found: Answer) -> None
     """Draw the query and its results, the one that is explained in a ring."""
     cards = result_cards(chosen.a, row, found.ids, found.similarities)
     first = (found.first_hit_item, found.first_hit, found.first_hit_similarity)
-    cards += first_hit_cards(chosen.a, *first, len(cards), "first correct item")
+    cards += first_relevant_cards(chosen.a, *first, len(cards), "first correct item")
     for card in filter(None, cards):
         is_chosen = card["row"] == other
         card |= {"kind": "chosen", "note": "explained"} if is_chosen else {"kind": ""}
