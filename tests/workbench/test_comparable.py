@@ -82,12 +82,12 @@ def test_runs_apart_for_one_reason_share_a_table_only_if_comparable(runs, make_r
 
 
 def test_a_page_says_when_the_data_is_a_stand_in(runs):
-    assert plain("stand-in") not in open_page(a="one").caption[0].value
+    assert plain("placeholder") not in open_page(a="one").caption[0].value
     for run in runs.values():
         edit(run.path, "config.yaml", "dataset", "options", to={"stand_in": True})
     for page in ("overview", "retrieval", "failures", "map", "compare", "why", "methods"):
         caption = open_page(page, a="one").caption[0].value
-        assert plain("stand-in data, not the published data set") in caption
+        assert plain("synthetic placeholder, not the published data set") in caption
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import csv
 import io
 
 import pandas as pd
+import pytest
 
 from retrieval.report.sections import make_report
 from retrieval.report.text import pair_rows
@@ -12,6 +13,7 @@ from workbench import figures
 from workbench.data.loading import load_runs
 from workbench.layout import exports
 from workbench.pages.overview import page as overview
+from workbench.session.selection import Selection
 
 
 def test_a_table_comes_back_and_runs_no_formula():
@@ -29,9 +31,10 @@ def test_a_table_comes_back_and_runs_no_formula():
     assert table["class"][0] == "=1+2"
 
 
-def test_every_row_says_under_which_protocol_it_is(runs_root, monkeypatch):
-    monkeypatch.setenv("RETRIEVAL_RUNS", str(runs_root))
-    chosen = open_page(protocol="leave_one_out").session_state["selection"]
+def test_every_row_says_under_which_protocol_it_is(runs_root):
+    runs = [run for run in load_runs(runs_root)[0] if run.name != "lifted_loss-s0"]
+    b, _, a = runs
+    chosen = Selection("photos", runs, a, b, "leave_one_out", "leave-one-out", 10)
     given = pd.DataFrame({"run": ["x", "y"], "Distance": ["cosine", "euclidean"]})
     table = exports.with_protocol(given, chosen, [chosen.a])
     assert list(table) == ["run", "Distance", "data set", "split", "protocol", "seed"]
@@ -47,24 +50,27 @@ def test_every_row_says_under_which_protocol_it_is(runs_root, monkeypatch):
     assert not {"seed", "run a"} & set(exports.with_protocol(given, chosen, chosen.runs))
 
 
-def test_the_menu_gives_tables_with_their_protocol(runs_root, monkeypatch):
-    made = {}
+@pytest.fixture
+def made(runs_root, monkeypatch) -> dict[str, exports.Export]:
+    """Title -> export of every menu that is drawn."""
+    found: dict[str, exports.Export] = {}
     monkeypatch.setenv("RETRIEVAL_RUNS", str(runs_root))
-    monkeypatch.setattr(exports, "_button", lambda title, file, make: made.update({file: make}))
+    monkeypatch.setattr(exports, "draw_button", lambda one: found.update({one.title: one}))
+    return found
+
+
+def test_the_menu_gives_tables_with_their_protocol(made):
     open_page("retrieval", item="0", a="lifted_loss-s0", k="5")
-    (file,) = made
-    table = pd.read_csv(io.BytesIO(made[file]()))
+    (export,) = made.values()
+    table = pd.read_csv(io.BytesIO(export.make()))
     assert table["protocol"].tolist() == ["cross-store"] * 5
     assert table["run"].tolist() == ["lifted_loss-s0"] * 5
 
 
-def test_a_figure_says_which_runs_and_protocol_it_is_about(runs_root, monkeypatch):
-    made = {}
-    monkeypatch.setenv("RETRIEVAL_RUNS", str(runs_root))
-    monkeypatch.setattr(exports, "_button", lambda title, file, make: made.update({title: make}))
+def test_a_figure_says_which_runs_and_protocol_it_is_about(made):
     protocol = "photos  ·  test split  ·  cross-store  ·  72 queries against 144 gallery items"
     open_page("failures", a="lifted_loss-s0")
-    page = made["Ranks of the first hit (HTML)"]().decode()
+    page = made["Ranks of the first hit (HTML)"].make().decode()
     assert (
         f"<p>{protocol}  ·  36 classes  ·  cosine distance  ·  run lifted_loss-s0, seed 0</p>"
         in page
@@ -72,18 +78,18 @@ def test_a_figure_says_which_runs_and_protocol_it_is_about(runs_root, monkeypatc
     open_page("compare", a="lifted_loss-s0", b="contrastive_loss-s1")
     assert (
         "runs lifted_loss-s0, seed 0; contrastive_loss-s1, seed 1</p>"
-        in made["Win, tie, loss (HTML)"]().decode()
+        in made["Win, tie, loss (HTML)"].make().decode()
     )
     open_page()
-    assert "4 runs, seeds 0, 1</p>" in made["Recall at K (HTML)"]().decode()
-    training = made["R@1 during training (HTML)"]().decode()  # not of the page's protocol
+    assert "4 runs, seeds 0, 1</p>" in made["Recall at K (HTML)"].make().decode()
+    training = made["R@1 during training (HTML)"].make().decode()  # not of the page's protocol
     assert "<p>photos  ·  4 runs, seeds 0, 1</p>" in training
-    losses = pd.read_csv(io.BytesIO(made["Losses (CSV)"]()))
+    losses = pd.read_csv(io.BytesIO(made["Losses (CSV)"].make()))
     assert losses["runs"].tolist()[1] == "contrastive_loss-s0; contrastive_loss-s1"
-    pairs = pd.read_csv(io.BytesIO(made["Paired tests (CSV)"]()))
+    pairs = pd.read_csv(io.BytesIO(made["Paired tests (CSV)"].make()))
     assert "contrastive_loss-s0; contrastive_loss-s1" in {*pairs["runs a"], *pairs["runs b"]}
     open_page("methods")
-    sizes = pd.read_csv(io.BytesIO(made["Class sizes (CSV)"]()))
+    sizes = pd.read_csv(io.BytesIO(made["Class sizes (CSV)"].make()))
     assert not {"protocol", "run", "seed"} & set(sizes)
     assert set(sizes["data set"]) == {"photos"}
 

@@ -1,4 +1,4 @@
-"""What numbers are about: data set, split, protocol, sizes, distance, runs and seeds."""
+"""What the numbers of a page are about: data set, split, protocol, sizes, distance and runs."""
 
 from collections.abc import Sequence
 
@@ -6,27 +6,35 @@ import numpy as np
 import streamlit as st
 
 from retrieval.runs.run import Run
-from workbench.analysis.naming import is_stand_in, seed_of
+from workbench.analysis.naming import seed_of
 from workbench.data.loading import stamp
 from workbench.session.selection import Selection
 
-STAND_IN = "stand-in data, not the published data set"
-NAMED = 3  # runs; more are counted
+PLACEHOLDER = "synthetic placeholder, not the published data set"
+MOST_NAMED = 3  # runs; more are only counted
 
 
 def data_facts(selection: Selection) -> list[str]:
-    """Name the data set, and say if it is a stand-in, in plain texts."""
-    return [selection.dataset, *([STAND_IN] if is_stand_in(selection.a) else [])]
+    """Name the data set, and say if it is a synthetic placeholder.
+
+    Args:
+        selection: The choices made in the sidebar.
+
+    Returns:
+        Plain texts, the name first.
+    """
+    placeholder = selection.a.dataset_config.is_placeholder
+    return [selection.dataset, *([PLACEHOLDER] if placeholder else [])]
 
 
 def context_facts(selection: Selection) -> list[str]:
-    """Say data set, split, protocol, sizes and distance.
+    """Name data set, split, protocol, sizes and distance.
 
     Args:
-        selection: What is being looked at.
+        selection: The choices made in the sidebar.
 
     Returns:
-        Plain texts; the data set's name first.
+        Plain texts, the name of the data set first.
     """
     result = selection.a.result(selection.protocol)
     protocol = result.protocol
@@ -36,7 +44,7 @@ def context_facts(selection: Selection) -> list[str]:
     else:
         sizes += f" against {protocol.n_gallery:,} gallery items"
     if result.n_excluded:
-        sizes += f" ({result.n_excluded:,} more left out: no item of their class to find)"
+        sizes += f" ({result.n_excluded:,} more excluded: no item of their class in the gallery)"
     return [
         *data_facts(selection),
         f"{result.split} split",
@@ -48,16 +56,16 @@ def context_facts(selection: Selection) -> list[str]:
 
 
 def runs_fact(runs: Sequence[Run]) -> str:
-    """Name a few runs with their seeds, or count many.
+    """Name up to three runs with their seeds, or count more.
 
     Args:
-        runs: At least one.
+        runs: At least one run.
 
     Returns:
         Plain text.
     """
-    if len(runs) > NAMED:
-        seeds = sorted({seed_of(run) for run in runs} - {None})
+    if len(runs) > MOST_NAMED:
+        seeds = sorted({seed for run in runs if (seed := seed_of(run)) is not None})
         word = "seed" if len(seeds) == 1 else "seeds"
         return f"{len(runs)} runs" + (f", {word} {', '.join(map(str, seeds))}" if seeds else "")
     named = (run.name + ("" if seed_of(run) is None else f", seed {seed_of(run)}") for run in runs)
@@ -65,7 +73,7 @@ def runs_fact(runs: Sequence[Run]) -> str:
 
 
 def _classes(selection: Selection, n_classes: int) -> str:
-    """Count the classes, and apart those of scored queries: what tables and tests count."""
+    """Count the classes and, if they are fewer, those with a scored query, as tables and tests do."""
     path, times = str(selection.a.path), stamp(selection.a.path)
     scored = _scored_classes(selection, path, selection.protocol, times)
     with_query = "" if scored == n_classes else f" ({scored:,} with a scored query)"

@@ -1,10 +1,12 @@
-"""Taking things away: tables as CSV, figures as self-contained HTML, everything made on demand.
+"""Exports: tables as CSV and figures as self-contained HTML, made when they are downloaded.
 
-What is taken away says itself which runs and protocol it is about.
+Every exported file names the runs and the protocol that it is about.
 """
 
 import html
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -17,7 +19,7 @@ from workbench.figures.style import CONFIG
 from workbench.layout.context import context_facts, data_facts, runs_fact
 from workbench.session.selection import Selection, selection
 
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a text that begins so
+FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")  # spreadsheets run a text that begins with one
 LIGHT = {"paper_bgcolor": "white", "plot_bgcolor": "white", "template": "plotly_white"}
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -34,7 +36,7 @@ p {{ font-size: 13px; color: #5a6672; margin: 0 0 16px; }}
 
 
 def table_csv(table: pd.DataFrame) -> bytes:
-    """Return a table as CSV; texts that a spreadsheet would run as formulas are quoted.
+    """Write a table as CSV, with a quote before texts that a spreadsheet would run as formulas.
 
     Args:
         table: Any table.
@@ -51,27 +53,28 @@ def table_csv(table: pd.DataFrame) -> bytes:
 
 
 def _harmless(cell: object) -> object:
-    if not isinstance(cell, str) or not cell.startswith(FORMULAS):
+    if not isinstance(cell, str) or not cell.startswith(FORMULA_SIGNS):
         return cell
     try:
         float(cell)
     except ValueError:
         return "'" + cell
-    return cell  # a number, if written as text
+    return cell  # a number, written as text
 
 
 def with_protocol(table: pd.DataFrame, chosen: Selection, about: Sequence[Run]) -> pd.DataFrame:
-    """Say in every row which run or pair of runs its numbers are of, and under which protocol.
+    """Add columns that name the data set, the protocol and the run or pair of runs of every row.
 
     Args:
         table: Any table.
-        chosen: What is being looked at.
-        about: The runs that the table is about; of more than two, its rows say so themselves.
+        chosen: The choices made in the sidebar.
+        about: The runs that the table is about. If there are more than two, the rows have to name
+            their runs themselves.
 
     Returns:
         The table with the columns ``data set``, ``split``, ``protocol`` and ``distance`` at its
-        end, and ``run`` and ``seed`` (``run a``, ``seed a``, ``run b``, ``seed b`` of a pair),
-        where it lacks them.
+        end and, for one run, ``run`` and ``seed`` (for a pair: ``run a``, ``seed a``, ``run b``,
+        ``seed b``). Columns that the table has already are left as they are.
     """
     result = chosen.a.result(chosen.protocol)
     facts: dict[str, object] = {
@@ -87,12 +90,12 @@ def with_protocol(table: pd.DataFrame, chosen: Selection, about: Sequence[Run]) 
 
 
 def figure_html(figure: go.Figure, title: str = "", note: str = "") -> bytes:
-    """Return a figure as one HTML file that needs nothing from the network.
+    """Write a figure as one HTML file that needs no network.
 
     Args:
-        figure: Any figure; left as it is.
-        title: Shown above it.
-        note: What it is about, shown below the title.
+        figure: Any figure; it is not changed.
+        title: Title above the figure. Defaults to none.
+        note: A line below the title, naming runs and protocol. Defaults to none.
 
     Returns:
         UTF-8.
@@ -101,73 +104,107 @@ def figure_html(figure: go.Figure, title: str = "", note: str = "") -> bytes:
     drawn = copy.to_html(
         include_plotlyjs=True,
         full_html=False,
-        default_height="85vh",  # of a figure without a height of its own
+        default_height="85vh",  # for a figure without a height of its own
         config=CONFIG | {"responsive": True},
     )
     named = {"title": html.escape(title), "note": html.escape(note), "figure": drawn}
     return PAGE.format(**named).encode()
 
 
+@dataclass(frozen=True)
+class Export:
+    """One entry of an export menu.
+
+    Attributes:
+        title: Text of the download button.
+        file_name: Name of the downloaded file.
+        make: Function that makes the content of the file, called when the button is clicked.
+    """
+
+    title: str
+    file_name: str
+    make: Callable[[], bytes]
+
+
 def export_menu(
     *,
     name: str,
     about: Sequence[Run],
-    tables: dict[str, Callable[[], pd.DataFrame]] | None = None,
-    figures: dict[str, Callable[[], go.Figure]] | None = None,
-    files: dict[str, tuple[str, Callable[[], bytes]]] | None = None,
+    tables: Mapping[str, Callable[[], pd.DataFrame]] | None = None,
+    figures: Mapping[str, Callable[[], go.Figure]] | None = None,
+    files: Mapping[str, tuple[str, Callable[[], bytes]]] | None = None,
     unscored: Collection[str] = (),
 ) -> None:
-    """Draw the page's export menu; nothing is made before it is asked for.
+    """Draw the export menu of a page; nothing is made before its button is clicked.
 
     Args:
         name: Start of the file names, e.g. ``grocery-cross-store``.
-        about: The runs that tables and figures are about.
+        about: The runs that the tables and figures are about.
         tables: Title -> function that makes the table.
         figures: Title -> function that makes the figure.
-        files: Title -> (file name, function that makes its bytes).
-        unscored: Titles of tables and figures that are not about scored queries: of the data, or of
-            training. They do not name the protocol.
+        files: Title -> (file name, function that makes the content).
+        unscored: Titles of tables and figures that do not depend on the protocol, because they are
+            about the data or about training. Their exports do not name the protocol.
     """
     chosen = selection()
-    with st.popover("Export", icon=":material/download:", type="tertiary", key="export"):
-        for title, make in (tables or {}).items():
-            _button(
+    exports = [
+        *(
+            Export(
                 f"{title} (CSV)",
                 f"{name}-{_slug(title)}.csv",
-                lambda f=make, t=title: table_csv(
-                    _described(in_printed_scale(f()), chosen, about, t in unscored)
-                ),
+                partial(_table_file, make, chosen, about, title in unscored),
             )
-        for title, make in (figures or {}).items():
-            _button(
+            for title, make in (tables or {}).items()
+        ),
+        *(
+            Export(
                 f"{title} (HTML)",
                 f"{name}-{_slug(title)}.html",
-                lambda f=make, t=title: figure_html(f(), t, _note(chosen, about, t in unscored)),
+                partial(_figure_file, make, title, chosen, about, title in unscored),
             )
-        for title, (file, make) in (files or {}).items():
-            _button(title, file, make)
-        st.caption("PNG: the camera button that appears over a figure.")
+            for title, make in (figures or {}).items()
+        ),
+        *(Export(title, file_name, make) for title, (file_name, make) in (files or {}).items()),
+    ]
+    with st.popover("Export", icon=":material/download:", type="tertiary", key="export"):
+        for export in exports:
+            draw_button(export)
+        st.caption("PNG: use the camera button that appears over a figure.")
 
 
-def _described(
-    table: pd.DataFrame, chosen: Selection, about: Sequence[Run], unscored: bool
-) -> pd.DataFrame:
+def _table_file(
+    make: Callable[[], pd.DataFrame], chosen: Selection, about: Sequence[Run], unscored: bool
+) -> bytes:
+    table = in_printed_scale(make())
     if unscored:
-        return table.assign(**{"data set": chosen.dataset})
-    return with_protocol(table, chosen, about)
+        return table_csv(table.assign(**{"data set": chosen.dataset}))
+    return table_csv(with_protocol(table, chosen, about))
 
 
-def _note(chosen: Selection, about: Sequence[Run], unscored: bool) -> str:
+def _figure_file(
+    make: Callable[[], go.Figure],
+    title: str,
+    chosen: Selection,
+    about: Sequence[Run],
+    unscored: bool,
+) -> bytes:
     facts = data_facts(chosen) if unscored else context_facts(chosen)
-    return "  ·  ".join([*facts, runs_fact(about)])
+    return figure_html(make(), title, "  ·  ".join([*facts, runs_fact(about)]))
 
 
-def _button(title: str, file: str, make: Callable[[], bytes]) -> None:
+def draw_button(export: Export) -> None:
+    """Draw the download button of one export."""
     st.download_button(
-        title, data=make, file_name=file, on_click="ignore", type="tertiary", key=f"get {file}"
+        export.title,
+        data=export.make,
+        file_name=export.file_name,
+        on_click="ignore",
+        type="tertiary",
+        key=f"get {export.file_name}",
     )
 
 
 def _slug(text: str) -> str:
-    kept = "".join(c if c.isalnum() else "-" for c in text.lower())
-    return "-".join(part for part in kept.split("-") if part)
+    """Turn a title into a part of a file name: lowercase words joined by hyphens."""
+    spaced = "".join(c if c.isalnum() else "-" for c in text.lower())
+    return "-".join(part for part in spaced.split("-") if part)

@@ -1,4 +1,4 @@
-"""One color per loss or variant of it, the same on every page; seeds of one share it."""
+"""The color of every run: one per loss or variant of it, on every page; seeds share it."""
 
 from retrieval.runs.run import Run
 from workbench.analysis.naming import group_titles
@@ -7,10 +7,10 @@ from workbench.session.selection import Selection
 
 
 def group_colors(runs: list[Run]) -> dict[str, str]:
-    """Give every group of runs its color, whatever their order.
+    """Choose a color for every group of runs; it does not depend on their order.
 
     Args:
-        runs: Every run of a data set, so that a color does not depend on which are shown.
+        runs: All runs of a data set, so that a color does not depend on which ones are shown.
 
     Returns:
         Title (see :func:`workbench.analysis.naming.group_titles`) -> hex color.
@@ -19,16 +19,16 @@ def group_colors(runs: list[Run]) -> dict[str, str]:
 
 
 def run_colors(runs: list[Run]) -> dict[str, str]:
-    """Return the color of every run's group: run name -> hex color; see above."""
+    """Return the color of each run's group, see :func:`group_colors`: run name -> hex color."""
     colors = group_colors(runs)
     return {name: colors[title] for name, title in group_titles(runs).items()}
 
 
 def pair_colors(chosen: Selection) -> tuple[str, str]:
-    """Return the colors of runs A and B; two seeds of one loss are still told apart.
+    """Return the colors of runs A and B, which differ even if both are of one group.
 
     Args:
-        chosen: What is being looked at; without a run B the second color is free.
+        chosen: The choices made in the sidebar. Without a run B, the second color is a free one.
     """
     colors = run_colors(chosen.runs)
     a = colors[chosen.a.name]

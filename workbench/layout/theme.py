@@ -1,4 +1,4 @@
-"""Typography and the few pieces of page furniture that all pages share."""
+"""The look that all pages share: style sheet, page head and line of context."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from retrieval.runs.run import Run
-from workbench.layout.context import STAND_IN, context_facts, runs_fact
+from workbench.layout.context import PLACEHOLDER, context_facts, runs_fact
 from workbench.session.selection import Selection
 
 LOGO = str(Path(__file__).with_name("logo.svg"))
@@ -20,10 +20,10 @@ CSS = """
   white-space: normal; overflow-wrap: anywhere; overflow: visible; text-overflow: clip; }
 [data-testid="stMetricValue"] { font-size: clamp(1.25rem, 2.1vw, 2.1rem); line-height: 1.25; }
 .st-key-cards [data-testid="stColumn"] { min-width: 210px; }
-/* One below the other where it is narrow. */
+/* Columns wrap in a narrow window. */
 :is(.st-key-recall, .st-key-training) [data-testid="stColumn"] { min-width: 430px; }
 .st-key-beside [data-testid="stColumn"] { min-width: 380px; }
-/* Beside a long text in a narrow window, these keep their line and the text gets narrower. */
+/* In a narrow window these keep their line beside a long text, which gets narrower. */
 [data-testid="stHorizontalBlock"]:has(> [data-testid="stColumn"] .st-key-export),
 [data-testid="stHorizontalBlock"]:has(> [data-testid="stColumn"] .st-key-marking) {
   flex-wrap: nowrap; }
@@ -43,20 +43,20 @@ ESCAPED = str.maketrans({c: "\\" + c for c in r"\`*_{}[]()<>#+-.!|~$:"})
 
 
 def plain(text: object) -> str:
-    """Escape text for Markdown, so that class names and paths show as they are."""
+    """Escape text for Markdown, so that class names and paths are shown literally."""
     return " ".join(str(text).split()).translate(ESCAPED)
 
 
 def page_head(title: str, selection: Selection, *, run: bool = True) -> DeltaGenerator:
-    """Draw a page's title and, below it, what its numbers are about.
+    """Draw the title of a page and, below it, a line that says what its numbers are about.
 
     Args:
-        title: The page's title.
-        selection: What is being looked at.
-        run: Name run A in the line.
+        title: Title of the page.
+        selection: The choices made in the sidebar.
+        run: Name run A in the line. Defaults to True.
 
     Returns:
-        A place at the right of the title, for the export menu.
+        A container to the right of the title, for the export menu.
     """
     left, right = st.columns([8, 1], vertical_alignment="center")
     left.title(title, anchor=False)
@@ -66,19 +66,24 @@ def page_head(title: str, selection: Selection, *, run: bool = True) -> DeltaGen
 
 
 def file_stem(selection: Selection, *, run: bool = True) -> str:
-    """Return the start of the names of exported files: data set, protocol and, unless off, run."""
+    """Return the start of the names of exported files.
+
+    Args:
+        selection: The choices made in the sidebar.
+        run: Name run A, besides data set and protocol. Defaults to True.
+    """
     parts = [selection.dataset, selection.protocol_title, *([selection.a.name] if run else [])]
     return "-".join("".join(c if c.isalnum() or c in "-_" else "-" for c in p) for p in parts)
 
 
 def context_line(selection: Selection, *, run: bool = True) -> str:
-    """Say data set, split, protocol, sizes, distance and, unless off, run A in a line of Markdown.
+    """Write the line of context in Markdown: data set, split, protocol, sizes, distance and run.
 
     Args:
-        selection: What is being looked at.
-        run: Name run A.
+        selection: The choices made in the sidebar.
+        run: Name run A. Defaults to True.
     """
-    marked = {selection.dataset: "**{}**", STAND_IN: ":orange[**{}**]"}
+    marked = {selection.dataset: "**{}**", PLACEHOLDER: ":orange[**{}**]"}
     parts = [marked.get(fact, "{}").format(plain(fact)) for fact in context_facts(selection)]
     if run:
         name = plain(selection.a.name)
@@ -87,11 +92,11 @@ def context_line(selection: Selection, *, run: bool = True) -> str:
 
 
 def ink() -> str:
-    """Return the color of text in the theme that the browser shows."""
+    """Return the text color of the theme that the browser uses."""
     return "#e4e9ee" if st.context.theme.type == "dark" else "#1b2530"
 
 
 def class_names(run: Run) -> dict[int, str]:
-    """Return the name of every class of a run: label -> name."""
+    """Return the class names of a run: label -> name."""
     unique = run.items.drop_duplicates("label")
     return dict(zip(unique["label"].astype(int), unique["label_name"].astype(str), strict=True))
