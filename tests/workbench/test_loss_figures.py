@@ -2,13 +2,13 @@
 
 import itertools
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from retrieval.runs.run import Run
+from retrieval.runs.store import write_config
 from tests.workbench.driver import open_page
 from workbench import figures
 from workbench.figures.colors import LOSS_COLORS, NEUTRAL, UNTRAINED_COLOR
@@ -75,14 +75,15 @@ def test_every_curve_of_a_loss_starts_at_one():
     assert list(short.y) == [1, 0.5, 0.25]
 
 
-def recorded(name: str, loss: str, seed: int) -> Run:
-    """Return a run of which only the settings are known."""
-    run = Run(Path("made") / name)
-    vars(run)["config"] = {"settings": {"loss": loss, "seed": seed}}
-    return run
+def test_a_loss_has_one_color_whichever_runs_are_shown(tmp_path):
+    def recorded(name: str, loss: str, seed: int) -> Run:
+        """Return a run of which only the settings are known."""
+        path = tmp_path / name
+        path.mkdir()
+        settings = {"dataset": "made", "loss": loss, "seed": seed}
+        write_config(path, {"settings": settings, "dataset": {"name": "made"}, "provenance": {}})
+        return Run(path)
 
-
-def test_a_loss_has_one_color_whichever_runs_are_shown():
     runs = [recorded("a", "lifted_loss", 0), recorded("b", "lifted_loss", 1)]
     runs += [recorded("c", "angular_loss", 0), recorded("d", "none", 0)]
     colors = run_colors(runs)

@@ -44,7 +44,7 @@ def context_facts(selection: Selection) -> list[str]:
     else:
         sizes += f" against {protocol.n_gallery:,} gallery items"
     if result.n_excluded:
-        sizes += f" ({result.n_excluded:,} more excluded: no item of their class in the gallery)"
+        sizes += f" ({result.n_excluded:,} more left out: no item of their class to find)"
     return [
         *data_facts(selection),
         f"{result.split} split",
@@ -73,7 +73,7 @@ def runs_fact(runs: Sequence[Run]) -> str:
 
 
 def _classes(selection: Selection, n_classes: int) -> str:
-    """Count the classes and, if they are fewer, those with a scored query, as tables and tests do."""
+    """Count the classes and, if they are fewer, those with a scored query."""
     path, times = str(selection.a.path), stamp(selection.a.path)
     scored = _scored_classes(selection, path, selection.protocol, times)
     with_query = "" if scored == n_classes else f" ({scored:,} with a scored query)"
