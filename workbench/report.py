@@ -1,6 +1,6 @@
-"""The report as one page: every section with its tables, tests, figures and failures.
+"""The report as one HTML page: for every section its tables, tests, figures and failures.
 
-``retrieval report`` writes it, and the app's Overview offers it.
+``retrieval report`` writes the page, and the Overview of the app offers it for download.
 """
 
 import datetime
@@ -44,20 +44,20 @@ table { border-collapse: collapse; } th, td { padding: .3rem .8rem; text-align: 
 
 
 def write_page(sections: Sequence[Section], path: Path | str) -> None:
-    """Write the page to a file.
+    """Write the report to a file, atomically.
 
     Args:
-        sections: Comparable runs, from :func:`retrieval.report.sections.make_report`.
-        path: The file to write, atomically.
+        sections: The sections, from :func:`retrieval.report.sections.make_report`.
+        path: The file to write.
     """
     write_text(Path(path), page_html(sections))
 
 
 def page_html(sections: Sequence[Section]) -> str:
-    """Return the report as a self-contained page; nothing in it needs the network.
+    """Return the report as a self-contained page that needs no network.
 
     Args:
-        sections: Comparable runs, from :func:`retrieval.report.sections.make_report`.
+        sections: The sections, from :func:`retrieval.report.sections.make_report`.
 
     Returns:
         HTML.
@@ -73,11 +73,11 @@ def page_html(sections: Sequence[Section]) -> str:
 
 
 def section_html(section: Section, *, with_script: bool) -> str:
-    """Return one section: protocol, tables, Recall@K curves, failures of the best run.
+    """Return one section: protocol, tables, Recall@K curves, and failures of the best run.
 
     Args:
-        section: Comparable runs.
-        with_script: Include Plotly's script; once per page is enough.
+        section: The section, whose runs are comparable.
+        with_script: Include Plotly's script, which one section of a page has to.
 
     Returns:
         HTML; names of runs and classes are escaped.
@@ -115,7 +115,7 @@ def _intervals(section: Section) -> str:
 
 
 def published_html(section: Section) -> str:
-    """Return published beside measured figures as a table; nothing if no run has any."""
+    """Return the table of measured and published results, or nothing if none was published."""
     rows = published_rows(section)
     if not rows:
         return ""
@@ -123,11 +123,11 @@ def published_html(section: Section) -> str:
         f'<p class="quiet">{html.escape(recipe)}: {html.escape(note)}</p>'
         for recipe, note in section.notes.items()
     )
-    return f"<h3>Published beside measured</h3>{_table(PUBLISHED_HEAD, rows)}{notes}"
+    return f"<h3>Measured and published results</h3>{_table(PUBLISHED_HEAD, rows)}{notes}"
 
 
 def pairs_html(section: Section) -> str:
-    """Return the paired test of every two rows as a table; nothing if there is one row only."""
+    """Return the table of paired tests, or nothing if the section has a single row."""
     rows = pair_rows(section)
     return f"<h3>{PAIRS_TITLE}</h3>{_table(PAIRS_HEAD, rows)}" if rows else ""
 
@@ -139,11 +139,12 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def table_html(table: pd.DataFrame, marked: Collection[str] = ()) -> str:
-    """Return a section's table, every metric with its 95% interval.
+    """Return the table of results of a section, every metric with its 95% interval.
 
     Args:
         table: See :class:`retrieval.report.sections.Section`.
-        marked: Rows whose network was selected on the test set; a note says so.
+        marked: Rows whose network was selected on the test set, which a note points out. Defaults
+            to none.
 
     Returns:
         HTML.

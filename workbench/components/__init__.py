@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 from streamlit.components.v2.types import ComponentRenderer
@@ -57,6 +57,7 @@ def sortable_table(data: Mapping[str, Any], *, key: str) -> None:
     """
     rows = len(data["rows"])
     # The height is reserved from the start, so that what is below does not move.
+    height: int | Literal["content"]
     height = HEAD_HEIGHT + ROW_HEIGHT * rows if rows <= MOST_ROWS else "content"
     _register("table", '<div class="table"></div>')(data=dict(data), key=key, height=height)
 

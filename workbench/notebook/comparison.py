@@ -78,10 +78,12 @@ def outcome_map(a: Run, b: Run, protocol: str | None = None, *, height: int = 48
         protocol: Name of the evaluation protocol. By default, the primary one of each run.
         height: Height in pixels. Defaults to 480.
     """
-    outcomes = []
-    for run in (a, b):
-        ranks = ranks_by_item(run, protocol)
-        outcomes.append(np.where(ranks < 0, -1, ranks == 1))
+    coloring = by_outcomes(_outcomes(a, protocol), _outcomes(b, protocol))
     points = umap_points(a)
-    coloring = by_outcomes(*outcomes)
     return figures.embedding_map(points, np.arange(len(points)), coloring, height=height)
+
+
+def _outcomes(run: Run, protocol: str | None) -> np.ndarray:
+    """Return 1 where an item's nearest item is right, 0 where it is wrong, -1 for no query."""
+    ranks = ranks_by_item(run, protocol)
+    return np.where(ranks < 0, -1, ranks == 1)
