@@ -1,78 +1,38 @@
-"""Make the flags of ``retrieval train`` from the settings and the data sets' options."""
+"""Make the flags of ``retrieval train`` from the settings and from the options of the data sets."""
 
-import dataclasses
 import inspect
+import re
+import typing
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 import yaml
 
-from retrieval.datasets import DATASETS, dataset_options
+from retrieval.datasets import DATASETS
 from retrieval.errors import UserError
-from retrieval.settings.schema import TrainSettings, as_declared
+from retrieval.settings.schema import (
+    TrainSettings,
+    about,
+    choices_in,
+    convert,
+    default_of,
+    kind_of,
+)
+from retrieval.validation import refused
 
 Command = Callable[..., None]
 SET_BY_THE_PROGRAM = ("scaled",)
 SHORTER = {"image_size": ["--size"]}
-
-
-def setting_parameters() -> list[inspect.Parameter]:
-    """Return one keyword parameter per setting, annotated for Typer; unset means ``None``."""
-    parameters = []
-    for field in dataclasses.fields(TrainSettings):
-        if field.name in SET_BY_THE_PROGRAM:
-            continue
-        kind, flag = _kind(field), "--" + field.name.replace("_", "-")
-        if kind == list[str]:
-            flag = flag.removesuffix("s")
-        text = field.metadata["help"] + _default_text(field)
-        names = (flag, f"{flag.replace('--', '--no-', 1)}") if kind is bool else (flag,)
-        declared = ["/".join(names), *SHORTER.get(field.name, ())]
-        option = typer.Option(
-            *declared, help=text, rich_help_panel=field.metadata["panel"], show_default=False
-        )
-        parameters.append(
-            inspect.Parameter(
-                field.name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=None,
-                annotation=Annotated[kind | None, option],
-            )
-        )
-    return parameters
-
-
-def dataset_parameters() -> list[inspect.Parameter]:
-    """Return one keyword parameter per option of any data set, e.g. ``--train-csv``."""
-    owners: dict[str, list[str]] = {}
-    for name in DATASETS:
-        for option in dataset_options(name):
-            owners.setdefault(option, []).append(name)
-    parameters = []
-    for option, names in owners.items():
-        flag = typer.Option(
-            "--" + option.replace("_", "-"),
-            help=f"Of {', '.join(names)}.",
-            rich_help_panel="Options of single data sets",
-            show_default=False,
-        )
-        parameters.append(
-            inspect.Parameter(
-                option,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=None,
-                annotation=Annotated[str | None, flag],
-            )
-        )
-    return parameters
+DATASET_PANEL = "Options of single data sets"
+WIDEST_CHOICES = 30  # characters; longer lists of choices squeeze the help texts
 
 
 def with_settings(command: Command) -> Command:
-    """Give a command every setting as a flag; it gets those that were set, as ``changes``.
+    """Give a command one flag per setting and per option of a data set.
 
     Args:
-        command: A function whose keyword ``changes`` takes a dict of settings.
+        command: A function whose keyword ``changes`` takes the settings that were given, as a dict.
 
     Returns:
         A function with an explicit signature, for ``app.command()``.
@@ -81,7 +41,7 @@ def with_settings(command: Command) -> Command:
     added, special = setting_parameters(), dataset_parameters()
     names, special_names = {p.name for p in added}, {p.name for p in special}
 
-    def run(**values: object) -> None:
+    def run(**values: Any) -> None:
         changes = {k: v for k, v in values.items() if k in names and v not in (None, [])}
         for key in ("dataset_options", "loss_options"):
             if key in changes:
@@ -97,33 +57,95 @@ def with_settings(command: Command) -> Command:
         command(changes=changes, **rest)
 
     run.__name__, run.__doc__ = command.__name__, command.__doc__
-    run.__signature__ = inspect.Signature([*own, *added, *special])
+    run.__signature__ = inspect.Signature([*own, *added, *special])  # type: ignore[attr-defined]  # read by Typer
     run.__annotations__ = {p.name: p.annotation for p in [*own, *added, *special]}
     return run
 
 
-def parse_pairs(pairs: list[str], what: str) -> dict:
+def setting_parameters() -> list[inspect.Parameter]:
+    """Return one keyword parameter per setting, annotated for Typer; None where it is not given."""
+    parameters = []
+    for name, field in TrainSettings.model_fields.items():
+        if name in SET_BY_THE_PROGRAM:
+            continue
+        kind = kind_of(field.annotation)
+        flag = flag_of(name)
+        if kind is bool:
+            flag += flag.replace("--", "/--no-", 1)
+        option = typer.Option(
+            flag,
+            *SHORTER.get(name, ()),
+            help=_with_default(field.description or "", default_of(name)),
+            rich_help_panel=about(name).panel,
+            show_default=False,
+            metavar=_metavar(field.annotation, kind),
+        )
+        parameters.append(_parameter(name, list[str] if kind is dict else kind, option))
+    return parameters
+
+
+def dataset_parameters() -> list[inspect.Parameter]:
+    """Return one keyword parameter per option of any data set, e.g. ``--train-csv``.
+
+    The help text is what the loader's docstring says about the argument.
+    """
+    owners: dict[str, list[str]] = {}
+    for name in DATASETS:
+        for option in _loader_options(name):
+            owners.setdefault(option, []).append(name)
+    parameters = []
+    for option, names in owners.items():
+        kind = option_types()[option]
+        texts: dict[str, list[str]] = {}
+        for name in names:
+            texts.setdefault(_option_help(name, option), []).append(name)
+        typer_option = typer.Option(
+            flag_of(option, single=False),
+            help=" ".join(f"[{', '.join(owning)}] {text}" for text, owning in texts.items()),
+            rich_help_panel=DATASET_PANEL,
+            show_default=False,
+            metavar="true|false" if kind is bool else None,
+        )
+        typed = kind if kind in (int, float) else str
+        parameters.append(_parameter(option, typed, typer_option))
+    return parameters
+
+
+def flag_of(name: str, *, single: bool = True) -> str:
+    """Return the flag of a setting, e.g. ``--loss-option`` for ``loss_options``.
+
+    Args:
+        name: Name of a setting or of a data set's option.
+        single: Whether a setting that is a mapping is given one pair at a time. Defaults to True.
+    """
+    if single and name in TrainSettings.model_fields:
+        mapping = kind_of(TrainSettings.model_fields[name].annotation) is dict
+        name = name.removesuffix("s") if mapping else name
+    return "--" + name.replace("_", "-")
+
+
+def parse_pairs(pairs: list[str], setting: str) -> dict[str, Any]:
     """Turn ``["margin=0.5"]`` into ``{"margin": 0.5}``.
 
     Args:
         pairs: Texts ``name=value``.
-        what: ``loss_options``, whose values are read as YAML, or ``dataset_options``, whose
+        setting: ``loss_options``, whose values are read as YAML, or ``dataset_options``, whose
             values have the type that the loader declares.
 
     Returns:
         Name -> value.
 
     Raises:
-        UserError: A part has no ``=``, or a value cannot be read.
+        UserError: A pair has no ``=``, or a value cannot be read.
     """
-    parsed = {}
-    flag = "--" + what.removesuffix("s").replace("_", "-")
+    parsed: dict[str, Any] = {}
+    flag = flag_of(setting)
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals:
             raise UserError(f"{flag} {pair!r} is not name=value")
         name = key.strip().replace("-", "_")
-        if what == "dataset_options":
+        if setting == "dataset_options":
             parsed[name] = parse_dataset_option(name, value)
             continue
         try:
@@ -136,48 +158,78 @@ def parse_pairs(pairs: list[str], what: str) -> dict:
     return parsed
 
 
-def parse_dataset_option(name: str, text: str) -> object:
-    """Read an option's value in the type its loader declares; an unknown option stays text.
+def parse_dataset_option(name: str, given: object) -> object:
+    """Return an option's value in the type its loader declares; an unknown option stays text.
 
     Args:
         name: The option, e.g. ``image_root``.
-        text: What was typed.
+        given: The text of the command line, or the number that Typer made of it.
 
     Returns:
         The value.
 
     Raises:
-        UserError: It is of another type.
+        UserError: The value is of another type.
     """
-    declared = option_types().get(name, str)
-    value = {"true": True, "false": False}.get(text.lower(), text) if declared is bool else text
-    return as_declared("--" + name.replace("_", "-"), value, declared)
+    kind = option_types().get(name, str)
+    flag = flag_of(name, single=False)
+    if kind is bool:
+        flags = {"true": True, "false": False}
+        if str(given).lower() not in flags:
+            raise refused(flag, given, "give true or false")
+        return flags[str(given).lower()]
+    value = convert(given, kind)
+    if kind in (int, float) and not isinstance(value, kind):
+        raise refused(flag, given, f"give a {'whole ' * (kind is int)}number")
+    return value
 
 
-def option_types() -> dict[str, object]:
+def option_types() -> dict[str, type]:
     """Return the declared type of every option of any data set; equal names mean the same."""
     return {
-        name: parameter.annotation
-        for entry in DATASETS.values()
-        for name, parameter in inspect.signature(entry.load).parameters.items()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+        option: kind_of(typing.get_type_hints(DATASETS[name].load)[option])
+        for name in DATASETS
+        for option in _loader_options(name)
     }
 
 
-def _kind(field: dataclasses.Field) -> type:
-    text = str(field.type).replace(" | None", "")
-    kind = field.type if isinstance(field.type, type) else None
-    if kind is None:
-        kind = next(a for a in field.type.__args__ if a is not type(None))
-    return list[str] if text.endswith("dict'>") or kind is dict else kind
+def argument_docs(function: Callable[..., object]) -> dict[str, str]:
+    """Return what the ``Args:`` section of a function's docstring says about each argument."""
+    section = re.search(r"^Args:\n((?: .*\n|\n)*)", inspect.getdoc(function) or "", re.MULTILINE)
+    if section is None:
+        return {}
+    entries = re.findall(r"^ {4}(\w+): ((?:.*\n)(?: {5,}.*\n)*)", section[1] + "\n", re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in entries}
 
 
-def _default_text(field: dataclasses.Field) -> str:
-    if field.default in (None, dataclasses.MISSING):
-        return ""
-    value = (
-        {True: "on", False: "off"}.get(field.default)
-        if isinstance(field.default, bool)
-        else (field.default)
+def _loader_options(dataset: str) -> dict[str, inspect.Parameter]:
+    parameters = inspect.signature(DATASETS[dataset].load).parameters
+    return {n: p for n, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+def _option_help(dataset: str, option: str) -> str:
+    text = argument_docs(DATASETS[dataset].load).get(option, "").replace("``", "`")
+    return _with_default(text, _loader_options(dataset)[option].default)
+
+
+def _with_default(text: str, default: object) -> str:
+    """Add the default to a help text that does not state it."""
+    if default in (None, {}) or "Defaults to" in text:
+        return text
+    shown = {True: "on", False: "off"}[default] if isinstance(default, bool) else default
+    return f"{text} Defaults to {shown}."
+
+
+def _metavar(annotation: object, kind: type) -> str | None:
+    """Return what stands for a flag's value in the help; None leaves it to Typer: ``<str>``."""
+    choices = "|".join(choices_in(annotation))
+    if choices and len(choices) <= WIDEST_CHOICES:
+        return choices
+    return "NAME=VALUE" if kind is dict else None
+
+
+def _parameter(name: str, kind: object, option: object) -> inspect.Parameter:
+    annotation = Annotated[kind | None, option]  # type: ignore[valid-type]  # made at run time
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
     )
-    return f" [default: {value}]"

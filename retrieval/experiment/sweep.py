@@ -22,7 +22,6 @@ other; those that failed are named at the end, and the same command tries them a
 
 import itertools
 from collections.abc import Callable, Iterable
-from dataclasses import fields
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,14 +32,14 @@ from retrieval.experiment.session import check_all, differing, losses_of, settin
 from retrieval.losses import LOSSES, recommended_options
 from retrieval.runs.names import check_run_name
 from retrieval.settings.checks import NOT_GIVEN, check_names
-from retrieval.settings.schema import LOSS, OPTIM, UNTRAINED, TrainSettings
+from retrieval.settings.schema import UNTRAINED, TrainSettings, about
 
 # The network is stored as it is: nothing of these makes another run.
 NOT_UNTRAINED = {
-    f.name
-    for f in fields(TrainSettings)
-    if (f.metadata["panel"] in (LOSS, OPTIM) or f.name in NOT_GIVEN)
-    and f.name not in ("loss", "loss_options")
+    name
+    for name in TrainSettings.model_fields
+    if (about(name).panel in ("Loss and batches", "Optimization") or name in NOT_GIVEN)
+    and name not in ("loss", "loss_options")
 }
 Made = TypeVar("Made")
 

@@ -234,7 +234,7 @@ def _parse_settings(
         raise UserError(f"{where}: names of settings must be text")
     _optional(where, recorded, "loss", "text")
     _optional(where, recorded, "seed", "a whole number")
-    known = {each.name for each in dataclasses.fields(TrainSettings)}
+    known = TrainSettings.model_fields
     unknown = tuple(name for name in recorded if name not in known)
     try:
         settings = TrainSettings.from_mapping({k: v for k, v in recorded.items() if k in known})

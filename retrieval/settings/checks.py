@@ -9,7 +9,7 @@ from retrieval.input_pipeline.test_time import parse_views
 from retrieval.losses import LOSSES, check_loss_options, get_loss, recommended_options
 from retrieval.models import BACKBONES, HEADS
 from retrieval.settings.recipes import from_recipe, load_recipe
-from retrieval.settings.schema import UNTRAINED, TrainSettings
+from retrieval.settings.schema import UNTRAINED, TrainSettings, default_of
 from retrieval.validation import check_choice
 
 PARTS_OF_THE_TRAINING = ("warmup_steps", "freeze_steps", "freeze_batch_norm_steps")
@@ -22,8 +22,8 @@ NOT_GIVEN = {
     "patience": 0,
     "use_checkpoint": "latest",
     "eval_split": "none",
-    "monitor": TrainSettings.monitor,
-    "validation_fraction": TrainSettings.validation_fraction,
+    "monitor": default_of("monitor"),
+    "validation_fraction": default_of("validation_fraction"),
 }
 
 
@@ -77,12 +77,12 @@ def _check_untrained(settings: TrainSettings) -> None:
 
 def _check_watching(settings: TrainSettings) -> None:
     """Refuse settings of an in-training evaluation that there is not."""
-    if settings.eval_split == "none" and settings.monitor != TrainSettings.monitor:
+    if settings.eval_split == "none" and settings.monitor != default_of("monitor"):
         raise UserError(
             "--monitor has no effect without in-training evaluation: drop it, or add --eval-split "
             "test or validation"
         )
-    own = settings.validation_fraction != TrainSettings.validation_fraction
+    own = settings.validation_fraction != default_of("validation_fraction")
     if own and settings.eval_split != "validation":
         raise UserError(
             "--validation-fraction has no effect without validation: drop it, or add --eval-split "

@@ -1,20 +1,33 @@
-"""Every setting of a training run, in one validated dataclass; the CLI's flags are made from it.
+"""Every setting of a training run in one validated model.
 
-Turn a setting's value, as YAML or a caller gave it, into the type its field declares.
+The command line, the YAML files, the JSON schema (``TrainSettings.model_json_schema()``) and the
+error messages are all made from the fields of :class:`TrainSettings`: type, bounds, choices,
+default, help text and the panel of ``retrieval train --help``. Each field also says what it is to
+the experiment (see :class:`About`), which :mod:`retrieval.settings.identity` compares runs by.
 """
 
-import dataclasses
-import math
-import numbers
 import os
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
 
 from retrieval.errors import UserError, unknown_option
 from retrieval.validation import (
+    MAX_SEED,
     Augmentation,
     Checkpoint,
     Distance,
@@ -24,280 +37,501 @@ from retrieval.validation import (
     Pooling,
     Schedule,
     ViewMean,
-    check_choice,
-    check_number,
-    check_seed,
+    as_number,
     choices_of,
+    plain,
+    refused,
+    wanted_choice,
+    wanted_number,
 )
 
-WORDS = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "text",
-    dict: "a mapping, name: value",
-}
-
-
-def as_declared(name: str, value: object, declared: type | types.UnionType) -> object:
-    """Return a setting's value in its declared type.
-
-    YAML reads ``1e-4`` as text, so text that is a number will do for one.
-
-    Args:
-        name: The setting's name.
-        value: What was given.
-        declared: ``bool``, ``int``, ``float``, ``str`` or ``dict``, or one of them ``| None``.
-
-    Returns:
-        The value.
-
-    Raises:
-        UserError: It is of another type, or a number that is not finite.
-    """
-    kinds = typing.get_args(declared) or (declared,)
-    if value is None and types.NoneType in kinds:
-        return None
-    found = _CONVERT[kinds[0]](value)
-    if found is None:
-        raise UserError(f"{name} = {value!r}: give {WORDS[kinds[0]]}")
-    return found
-
-
-def _bool(value: object) -> bool | None:
-    return value if isinstance(value, bool) else None
-
-
-def _float(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real | str):
-        return None
-    try:
-        number = float(value)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _int(value: object) -> int | None:
-    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
-        return int(value)
-    number = _float(value)
-    return int(number) if number is not None and number.is_integer() else None
-
-
-def _str(value: object) -> str | None:
-    return os.fspath(value) if isinstance(value, str | os.PathLike) else None
-
-
-def _dict(value: object) -> dict | None:
-    return dict(value) if isinstance(value, Mapping) else None
-
-
-_CONVERT = {bool: _bool, int: _int, float: _float, str: _str, dict: _dict}
-
-
-def numbers_in(value: object) -> object:
-    """Return numbers for text that is one, as YAML reads ``1e-2``; all else as it is.
-
-    Args:
-        value: The value of an option whose type is not declared; the items of a list count singly.
-
-    Returns:
-        The value; a whole number as an int.
-    """
-    if isinstance(value, list | tuple):
-        return [numbers_in(each) for each in value]
-    number = _float(value) if isinstance(value, str) else None
-    if number is None:
-        return value
-    return int(number) if number.is_integer() else number
-
-
-def _option(default: object, help: str, panel: str = "Training"):
-    """Make a field whose help text and panel the command line shows."""
-    metadata = {"help": help, "panel": panel}
-    if isinstance(default, dict):
-        return field(default_factory=dict, metadata=metadata)
-    return field(default=default, metadata=metadata)
-
-
-DATA, MODEL, LOSS, OPTIM, WATCH = "Data", "Model", "Loss and batches", "Optimization", "Watching"
-UNTRAINED = "none"  # as a loss
+UNTRAINED = "none"  # the value of `loss` that trains nothing and stores the backbone's features
 SELECTED_ON_TEST = (
     "the checkpoint, or when to stop, was selected on the test set, which flatters its figures"
 )
 
+Panel = Literal["Data", "Model", "Loss and batches", "Optimization", "Evaluation and checkpoints"]
+Affects = Literal[
+    "result",  # the trained network or its figures
+    "seed",  # which of several repetitions of an experiment a run is
+    "selection",  # the result, but only if evaluations choose the checkpoint or when to stop
+    "batch_split",  # the result, but only if batch norms are trained: see trains_batch_norms
+    "place",  # where the data set lies; the data themselves only for a user's own data set
+    "speed",  # time and memory
+    "record",  # what the run stores besides the network and its figures
+    "label",  # what the experiment is called
+]
+Untrained = Literal[
+    "used",  # also describes an untrained network
+    "ignored",  # an untrained network has no use for it, but `--loss none` accepts it
+    "refused",  # `--loss none` refuses it: whoever gave it expects a training
+]
+
 
 @dataclass(frozen=True)
-class TrainSettings:
-    """What makes a run; ``None`` means the recommendation of the loss, backbone or data set.
+class About:
+    """What a setting is to the experiment, beyond its value.
 
-    Each field's meaning is its ``help`` below, which ``retrieval train --help`` prints.
+    Attributes:
+        panel: Panel of ``retrieval train --help``.
+        affects: What another value of the setting changes.
+        untrained: What the setting is to the untrained network (``loss = "none"``).
+        of_the_loss: Whether the setting belongs to the loss: the loss itself, its options, or a
+            value that each loss recommends. Runs of different losses differ in these by nature.
     """
 
-    recipe: str | None = _option(None, "A published experiment: see `retrieval recipes`.", DATA)
-    scaled: bool = _option(False, "Whether the recipe was changed (set by the program).", DATA)
-    dataset: str = _option("typefaces", "Data set: see `retrieval datasets`.", DATA)
-    data: str | None = _option(None, "Its folder; default data/DATASET.", DATA)
-    dataset_options: dict = _option({}, "Loader options, e.g. subset=letters.", DATA)
-    pre_crop: int | None = _option(None, "Resize to this side before cropping, pixels.", DATA)
-    image_size: int | None = _option(None, "Side of the network input, pixels.", DATA)
-    flip: bool | None = _option(None, "Mirror training images at random.", DATA)
-    augment: str = _option("none", "Stronger augmentation: none, crop, color or strong.", DATA)
-    cache_images_gb: float = _option(2.0, "Keep decoded images in memory if they fit.", DATA)
+    panel: Panel
+    affects: Affects = "result"
+    untrained: Untrained = "used"
+    of_the_loss: bool = False
 
-    loss: str = _option("semi_hard_triplet", "Ranking loss, `all`, or `none` (untrained).", LOSS)
-    loss_options: dict = _option({}, "Loss options, e.g. margin=0.5.", LOSS)
-    memory_batches: int = _option(0, "Cross-batch memory (XBM), in batches; 0 is off.", LOSS)
-    memory_start: int | None = _option(
-        None, "Steps before the memory is used; default: a tenth of all, at most 1000.", LOSS
-    )
-    memory_weight: float | None = _option(
-        None, "Weight of the loss against the memory; default: 1.", LOSS
-    )
-    classes_per_batch: int | None = _option(None, "P of a P x K batch.", LOSS)
-    samples_per_class: int | None = _option(None, "K of a P x K batch.", LOSS)
-    same_super_class: bool = _option(False, "Draw a batch's classes from one super-class.", LOSS)
 
-    backbone: str = _option("efficientnet_lite0", "Backbone network.", MODEL)
-    weights: str = _option("imagenet", "Backbone weights: imagenet, none or a file.", MODEL)
-    head: str = _option("direct", "Embedding head: direct or fc1024.", MODEL)
-    pooling: str = _option("average", "Pooling before the head: average, gem or max.", MODEL)
-    embedding_size: int = _option(128, "Width of the embedding.", MODEL)
-    normalize: bool | None = _option(None, "L2-normalize the embedding in training.", MODEL)
-    freeze_backbone: bool = _option(False, "Train the head on cached backbone features.", MODEL)
-    freeze_batch_norm: bool = _option(True, "Keep pretrained batch statistics fixed.", MODEL)
-    freeze_batch_norm_steps: int = _option(
-        0, "Keep its batch norms fixed for the first steps only; 0: as freeze_batch_norm.", MODEL
-    )
-    freeze_steps: int = _option(0, "Keep the backbone frozen for the first steps.", MODEL)
+def _setting(
+    default: object,
+    description: str,
+    panel: Panel,
+    *,
+    affects: Affects = "result",
+    untrained: Untrained = "used",
+    of_the_loss: bool = False,
+    **bounds: Any,
+) -> Any:
+    """Return the pydantic field of a setting.
 
-    steps: int = _option(500, "Training steps.", OPTIM)
-    optimizer: str = _option("adam", "adam, adamw or momentum.", OPTIM)
-    learning_rate: float = _option(3e-4, "Base learning rate.", OPTIM)
-    schedule: str = _option("constant", "constant, polynomial or cosine.", OPTIM)
-    warmup_steps: int = _option(0, "Linear warm-up.", OPTIM)
-    weight_decay: float = _option(0.0, "Decoupled weight decay.", OPTIM)
-    clip_norm: float | None = _option(None, "Clip the gradient's global norm.", OPTIM)
-    backbone_multiplier: float = _option(1.0, "Learning rate of the backbone / base.", OPTIM)
-    loss_multiplier: float | None = _option(None, "Learning rate of proxies / base.", OPTIM)
-    mixed_precision: bool = _option(False, "Compute in 16 bit where it is safe.", OPTIM)
-    chunk_size: int = _option(
+    Args:
+        default: The default; None if it depends on the loss, the backbone or the data set, which
+            the description then says. The command line adds any other default to the description.
+        description: Help text.
+        panel: See :class:`About`.
+        affects: See :class:`About`.
+        untrained: See :class:`About`.
+        of_the_loss: See :class:`About`.
+        **bounds: ``ge``, ``gt``, ``le`` and ``lt`` of a number.
+
+    Returns:
+        The field, typed as its value is (as ``pydantic.Field`` is).
+    """
+    about = About(panel, affects, untrained, of_the_loss)
+    if isinstance(default, dict):
+        return Field(default_factory=dict, description=description, json_schema_extra=asdict(about))
+    return Field(default, description=description, json_schema_extra=asdict(about), **bounds)
+
+
+class TrainSettings(BaseModel):
+    """The settings of a training run; None means the recommendation of the loss or the data set.
+
+    Text that is a number is accepted for one (YAML reads ``1e-4`` as text), and NumPy scalars
+    become plain numbers. Instances are immutable: use :meth:`with_` to change some settings.
+
+    Raises:
+        UserError: An unknown setting, a value of another type or out of range, or settings that
+            exclude each other: one line that names the setting, the value and the fix.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+    # Data
+    recipe: str | None = _setting(
+        None,
+        "Published experiment to follow; list them with `retrieval recipes`. Defaults to none.",
+        "Data",
+        affects="label",
+    )
+    scaled: bool = _setting(
+        False,
+        "Whether settings of the recipe were changed. Set by the program.",
+        "Data",
+        affects="label",
+    )
+    dataset: str = _setting(
+        "typefaces", "Name of the data set; list them with `retrieval datasets`.", "Data"
+    )
+    data: str | None = _setting(
+        None, "Folder of the data set. Defaults to data/DATASET.", "Data", affects="place"
+    )
+    dataset_options: dict[str, Any] = _setting(
+        {}, "Option of the data set's loader as name=value, e.g. subset=letters.", "Data"
+    )
+    pre_crop: int | None = _setting(
+        None,
+        "Side in pixels that images are resized to before a square of the image size is cropped. "
+        "Defaults to the image size (no cropping), or 1.5 times it for random resized crops.",
+        "Data",
+        ge=1,
+    )
+    image_size: int | None = _setting(
+        None,
+        "Side of the network's input in pixels. Defaults to the backbone's recommendation.",
+        "Data",
+        ge=1,
+    )
+    flip: bool | None = _setting(
+        None,
+        "Flip training images horizontally at random. Defaults to the data set's recommendation: "
+        "on, unless flipping changes the class, as for letters.",
+        "Data",
+        untrained="ignored",
+    )
+    augment: Augmentation = _setting(
+        "none",
+        "Augmentation of training images: crop (random resized crop), color (color jitter) or "
+        "strong (both).",
+        "Data",
+        untrained="ignored",
+    )
+    cache_images_gb: float = _setting(
+        2.0,
+        "Memory in GB for decoded training images, which are kept if they fit.",
+        "Data",
+        affects="speed",
+        untrained="ignored",
+        ge=0,
+    )
+
+    # Loss and batches
+    loss: str = _setting(
+        "semi_hard_triplet",
+        "Ranking loss; list them with `retrieval losses`. `all` trains the untrained network and "
+        "the six losses of the published baseline; `none` evaluates the untrained network.",
+        "Loss and batches",
+        of_the_loss=True,
+    )
+    loss_options: dict[str, Any] = _setting(
+        {},
+        "Option of the loss as name=value, e.g. margin=0.5. Options that are not given have the "
+        "values that `retrieval losses` lists.",
+        "Loss and batches",
+        untrained="refused",
+        of_the_loss=True,
+    )
+    memory_batches: int = _setting(
         0,
-        "Embed this many images at a time, with the loss over the whole batch: the same gradients "
-        "in less memory, but batch norms in training see a chunk; 0: all at once.",
-        OPTIM,
+        "Size of the cross-batch memory (XBM) in batches; 0 turns it off.",
+        "Loss and batches",
+        untrained="refused",
+        ge=0,
     )
-    check_memory: bool = _option(True, "Refuse a training that does not fit in memory.", OPTIM)
-    distribute: str = _option("none", "none, or mirrored (every local device).", OPTIM)
-    seed: int = _option(0, "Seeds batches, augmentation and weights.", OPTIM)
+    memory_start: int | None = _setting(
+        None,
+        "Number of steps before the cross-batch memory is used. Defaults to a tenth of the steps, "
+        "but at most 1000.",
+        "Loss and batches",
+        untrained="refused",
+        ge=0,
+    )
+    memory_weight: float | None = _setting(
+        None,
+        "Weight of the loss against the cross-batch memory. Defaults to 1.",
+        "Loss and batches",
+        untrained="refused",
+        gt=0,
+    )
+    classes_per_batch: int | None = _setting(
+        None,
+        "Number of classes P in a batch of P x K images. Defaults to the loss's recommendation.",
+        "Loss and batches",
+        untrained="ignored",
+        of_the_loss=True,
+        ge=1,
+    )
+    samples_per_class: int | None = _setting(
+        None,
+        "Number of images K per class in a batch of P x K images. Defaults to the loss's "
+        "recommendation.",
+        "Loss and batches",
+        untrained="ignored",
+        of_the_loss=True,
+        ge=1,
+    )
+    same_super_class: bool = _setting(
+        False,
+        "Draw the classes of a batch from one super-class where possible.",
+        "Loss and batches",
+        untrained="ignored",
+    )
 
-    eval_split: str = _option(
-        "none",
-        "In-training evaluation on: none, test, validation. With test, --use-checkpoint best and "
-        "--patience select on the test set, which reports then mark.",
-        WATCH,
+    # Model
+    backbone: str = _setting(
+        "efficientnet_lite0", "Backbone network; an unknown name lists them all.", "Model"
     )
-    validation_fraction: float = _option(0.2, "Train classes held out for validation.", WATCH)
-    eval_every: int = _option(1000, "Steps between evaluations and checkpoints.", WATCH)
-    monitor: str = _option(
+    weights: str = _setting(
+        "imagenet",
+        "Initial weights of the backbone: imagenet, none (random) or a file.",
+        "Model",
+    )
+    head: str = _setting(
+        "direct",
+        "Embedding head: direct (one linear layer) or fc1024 (a hidden layer before it).",
+        "Model",
+        untrained="ignored",
+    )
+    pooling: Pooling = _setting(
+        "average",
+        "Pooling of the backbone's feature map: average, gem (generalized mean) or max.",
+        "Model",
+    )
+    embedding_size: int = _setting(
+        128, "Dimension of the embedding.", "Model", untrained="ignored", ge=1
+    )
+    normalize: bool | None = _setting(
+        None,
+        "L2-normalize the embedding in training. Defaults to the recommendation of the loss and "
+        "the head.",
+        "Model",
+        untrained="ignored",
+        of_the_loss=True,
+    )
+    freeze_backbone: bool = _setting(
+        False,
+        "Train only the head, on features of the backbone that are computed once and cached.",
+        "Model",
+        untrained="ignored",
+    )
+    freeze_batch_norm: bool = _setting(
+        True,
+        "Keep the batch norms of a pretrained backbone in inference mode throughout training.",
+        "Model",
+        untrained="ignored",
+    )
+    freeze_batch_norm_steps: int = _setting(
+        0,
+        "Number of first steps in which the backbone's batch norms stay in inference mode, to be "
+        "trained afterwards; 0 leaves the choice to --freeze-batch-norm.",
+        "Model",
+        untrained="ignored",
+        ge=0,
+    )
+    freeze_steps: int = _setting(
+        0,
+        "Number of first steps in which the whole backbone stays fixed.",
+        "Model",
+        untrained="ignored",
+        ge=0,
+    )
+
+    # Optimization
+    steps: int = _setting(
+        500, "Number of training steps.", "Optimization", untrained="ignored", ge=1
+    )
+    optimizer: Optimizer = _setting(
+        "adam",
+        "Optimizer: adam, adamw or momentum (SGD with momentum 0.9).",
+        "Optimization",
+        untrained="ignored",
+    )
+    learning_rate: float = _setting(
+        3e-4, "Base learning rate.", "Optimization", untrained="ignored", gt=0
+    )
+    schedule: Schedule = _setting(
+        "constant",
+        "Learning-rate schedule: constant, polynomial (linear decay to 1e-7) or cosine (decay to "
+        "0).",
+        "Optimization",
+        untrained="ignored",
+    )
+    warmup_steps: int = _setting(
+        0,
+        "Number of first steps in which the learning rate rises linearly.",
+        "Optimization",
+        untrained="ignored",
+        ge=0,
+    )
+    weight_decay: float = _setting(
+        0.0,
+        "Decoupled weight decay; 0 turns it off.",
+        "Optimization",
+        untrained="ignored",
+        ge=0,
+    )
+    clip_norm: float | None = _setting(
+        None,
+        "Largest global norm of the gradient; larger ones are clipped. Defaults to no clipping.",
+        "Optimization",
+        untrained="ignored",
+        gt=0,
+    )
+    backbone_multiplier: float = _setting(
+        1.0,
+        "Learning rate of the backbone as a multiple of the base rate.",
+        "Optimization",
+        untrained="ignored",
+        ge=0,
+    )
+    loss_multiplier: float | None = _setting(
+        None,
+        "Learning rate of the loss's own weights (proxies, class centers) as a multiple of the "
+        "base rate. Defaults to the loss's recommendation.",
+        "Optimization",
+        untrained="refused",
+        of_the_loss=True,
+        ge=0,
+    )
+    mixed_precision: bool = _setting(
+        False,
+        "Compute in 16 bit where it is numerically safe.",
+        "Optimization",
+        untrained="ignored",
+    )
+    chunk_size: int = _setting(
+        0,
+        "Number of images embedded at a time, to save memory; the loss still sees the whole batch "
+        "and gradients stay the same, except that trained batch norms take their statistics over "
+        "a chunk. 0 embeds all at once.",
+        "Optimization",
+        affects="batch_split",
+        untrained="ignored",
+        ge=0,
+    )
+    check_memory: bool = _setting(
+        True,
+        "Estimate the memory of a training step first and refuse what does not fit.",
+        "Optimization",
+        affects="speed",
+        untrained="ignored",
+    )
+    distribute: Distribution = _setting(
+        "none",
+        "Devices to train on: none (a single one) or mirrored (all local ones, each with a part "
+        "of every batch).",
+        "Optimization",
+        affects="batch_split",
+        untrained="ignored",
+    )
+    seed: int = _setting(
+        0,
+        "Seed of the batches, the augmentation and the initial weights.",
+        "Optimization",
+        affects="seed",
+        ge=0,
+        le=MAX_SEED,
+    )
+
+    # Evaluation and checkpoints
+    eval_split: EvaluationSplit = _setting(
+        "none",
+        "Images to evaluate on during training: none, test, or validation (training classes held "
+        "out). With test, --use-checkpoint best and --patience select on the test set, which "
+        "reports point out.",
+        "Evaluation and checkpoints",
+        affects="selection",
+        untrained="refused",
+    )
+    validation_fraction: float = _setting(
+        0.2,
+        "Share of the training classes held out for --eval-split validation.",
+        "Evaluation and checkpoints",
+        untrained="refused",
+        gt=0,
+        lt=1,
+    )
+    eval_every: int = _setting(
+        1000,
+        "Number of steps between evaluations, and between checkpoints.",
+        "Evaluation and checkpoints",
+        affects="selection",
+        untrained="ignored",
+        ge=1,
+    )
+    monitor: str = _setting(
         "recall@1",
-        "Metric that picks the best checkpoint: recall@K with a K of the data set, map@r or nmi.",
-        WATCH,
+        "Metric that decides which checkpoint is the best: recall@K with a K of the data set, "
+        "map@r or nmi.",
+        "Evaluation and checkpoints",
+        affects="selection",
+        untrained="refused",
     )
-    patience: int = _option(0, "Stop after this many evaluations without gain; 0: never.", WATCH)
-    use_checkpoint: str = _option("latest", "Embed with the latest or the best checkpoint.", WATCH)
-    keep_embeddings: bool = _option(
-        False, "Keep the test embeddings of every evaluation, for the map's slider.", WATCH
+    patience: int = _setting(
+        0,
+        "Stop after this many evaluations without improvement; 0 never stops early.",
+        "Evaluation and checkpoints",
+        affects="selection",
+        untrained="refused",
+        ge=0,
     )
-    tensorboard: bool = _option(False, "Write TensorBoard logs into the run.", WATCH)
-    distance: str = _option("cosine", "Distance of the evaluation.", WATCH)
-    test_time: str = _option(
+    use_checkpoint: Checkpoint = _setting(
+        "latest",
+        "Checkpoint that the test images are embedded with: latest or best.",
+        "Evaluation and checkpoints",
+        affects="selection",
+        untrained="refused",
+    )
+    keep_embeddings: bool = _setting(
+        False,
+        "Store the test embeddings at every evaluation, for the slider of the embedding map.",
+        "Evaluation and checkpoints",
+        affects="record",
+        untrained="ignored",
+    )
+    tensorboard: bool = _setting(
+        False,
+        "Write TensorBoard logs into the run's folder.",
+        "Evaluation and checkpoints",
+        affects="record",
+        untrained="ignored",
+    )
+    distance: Distance = _setting(
+        "cosine",
+        "Distance of the evaluation: cosine, euclidean, squared_euclidean or cityblock.",
+        "Evaluation and checkpoints",
+    )
+    test_time: str = _setting(
         "none",
-        "Test-time views: none, or center, five_crop or average_pool, with or without +flip.",
-        WATCH,
+        "Views of each test image whose embeddings are averaged: center, five_crop or "
+        "average_pool, alone or joined with flip, e.g. flip+five_crop.",
+        "Evaluation and checkpoints",
     )
-    test_time_mean: str = _option(
-        "normalized", "Mean over the views: normalized (to unit length) or plain.", WATCH
+    test_time_mean: ViewMean = _setting(
+        "normalized",
+        "Average over the views: normalized (scaled to unit length) or plain.",
+        "Evaluation and checkpoints",
     )
-
-    CHOICES: ClassVar[dict[str, tuple[str, ...]]] = {
-        "schedule": choices_of(Schedule),
-        "optimizer": choices_of(Optimizer),
-        "augment": choices_of(Augmentation),
-        "eval_split": choices_of(EvaluationSplit),
-        "use_checkpoint": choices_of(Checkpoint),
-        "distribute": choices_of(Distribution),
-        "distance": choices_of(Distance),
-        "pooling": choices_of(Pooling),
-        "test_time_mean": choices_of(ViewMean),
-    }
-    LEAST: ClassVar[dict[str, int]] = {
-        "steps": 1,
-        "embedding_size": 1,
-        "eval_every": 1,
-        "image_size": 1,
-        "pre_crop": 1,
-        "classes_per_batch": 1,
-        "samples_per_class": 1,
-        "memory_batches": 0,
-        "memory_start": 0,
-        "cache_images_gb": 0,
-        "freeze_batch_norm_steps": 0,
-        "freeze_steps": 0,
-        "warmup_steps": 0,
-        "weight_decay": 0,
-        "patience": 0,
-        "chunk_size": 0,
-        "backbone_multiplier": 0,
-        "loss_multiplier": 0,
-    }
 
     @classmethod
-    def from_mapping(cls, mapping: dict) -> "TrainSettings":
-        """Build settings from a dict (YAML, JSON), refusing unknown keys.
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> "TrainSettings":
+        """Build settings from a mapping read from YAML or JSON.
+
+        Values in the British spelling of version 0.1.0 (``normalised``) are read as today's.
+
+        Args:
+            mapping: Setting -> value.
+
+        Returns:
+            The settings; those not in the mapping have their defaults.
 
         Raises:
-            UserError: An unknown key; the message names the closest valid one.
+            UserError: See the class; an unknown key is answered with the closest valid one.
         """
-        mapping = {k: _as_spelled_now(k, v) for k, v in mapping.items()}
-        valid = {f.name for f in dataclasses.fields(cls)}
-        for key in mapping:
-            if key not in valid:
-                raise unknown_option("setting", key, valid)
-        return cls(**mapping)
+        values: dict[str, Any] = {k: _as_spelled_now(k, v) for k, v in mapping.items()}
+        return cls(**values)
 
-    def to_mapping(self) -> dict:
-        """Return a plain dict, ready for YAML."""
-        return dataclasses.asdict(self)
+    def to_mapping(self) -> dict[str, Any]:
+        """Return the settings as a plain dict, ready for YAML."""
+        return self.model_dump()
 
-    def with_(self, **changes: object) -> "TrainSettings":
-        """Return a copy with some settings changed (and validated again)."""
-        return replace(self, **changes)
+    def with_(self, **changes: Any) -> "TrainSettings":
+        """Return a copy with some settings changed, validated again."""
+        return type(self)(**(self.to_mapping() | changes))
 
-    def __post_init__(self) -> None:
-        for each in dataclasses.fields(self):
-            value = as_declared(each.name, getattr(self, each.name), each.type)
-            object.__setattr__(self, each.name, value)
-        options = {name: numbers_in(value) for name, value in self.loss_options.items()}
-        object.__setattr__(self, "loss_options", options)
-        self._check_values()
-        self._check_together()
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_one_line_errors(
+        cls, data: Any, handler: ModelWrapValidatorHandler["TrainSettings"]
+    ) -> "TrainSettings":
+        try:
+            return handler(data)
+        except ValidationError as error:
+            raise _as_user_error(error) from None
 
-    def _check_values(self) -> None:
-        """Refuse a value out of its range; None, which leaves the choice open, is in every one."""
-        for name, valid in self.CHOICES.items():
-            check_choice(name, getattr(self, name), valid)
-        for name, least in self.LEAST.items():
-            if getattr(self, name) is not None:
-                check_number(name, getattr(self, name), least=least)
-        for name in ("learning_rate", "clip_norm", "memory_weight"):
-            if getattr(self, name) is not None:
-                check_number(name, getattr(self, name), above=0)
-        check_number("validation_fraction", self.validation_fraction, above=0, below=1)
-        check_seed("seed", self.seed)
+    @field_validator("*", mode="before")
+    @classmethod
+    def _convert(cls, value: object, info: ValidationInfo) -> object:
+        assert info.field_name is not None
+        if info.field_name == "loss_options" and isinstance(value, Mapping):
+            return {name: numbers_in(option) for name, option in value.items()}
+        return convert(value, kind_of(cls.model_fields[info.field_name].annotation))
 
-    def _check_together(self) -> None:
+    @model_validator(mode="after")
+    def _check_together(self) -> "TrainSettings":
         """Refuse settings that exclude each other, or that lack one they need."""
         if self.chunk_size and self.distribute == "mirrored":
             raise UserError(
@@ -307,39 +541,147 @@ class TrainSettings:
             raise UserError(
                 f"test_time_mean = {self.test_time_mean} needs test-time views: add --test-time"
             )
-        if self.patience and self.eval_split == "none":
-            raise UserError(
-                "patience needs in-training evaluation: add --eval-split test or validation"
-            )
-        if self.use_checkpoint == "best" and self.eval_split == "none":
-            raise UserError(
-                "use_checkpoint = best needs in-training evaluation: add --eval-split test or "
-                "validation"
-            )
+        for given, words in (
+            (self.patience > 0, "patience"),
+            (self.use_checkpoint == "best", "use_checkpoint = best"),
+        ):
+            if given and self.eval_split == "none":
+                raise UserError(
+                    f"{words} needs evaluations during training: add --eval-split test or "
+                    "validation"
+                )
+        return self
 
 
-# Runs and files of 0.1.0 spell these values the British way.
-OLD_SPELLINGS = {"normalised": "normalized", "colour": "color", "centre": "center"}
-OLD_SPELLING_OF = ("augment", "test_time", "test_time_mean")
+def about(name: str) -> About:
+    """Return what a setting is to the experiment."""
+    extra = TrainSettings.model_fields[name].json_schema_extra
+    assert isinstance(extra, dict)
+    return About(**typing.cast(dict[str, Any], extra))
+
+
+def default_of(name: str) -> Any:
+    """Return the default of a setting."""
+    return TrainSettings.model_fields[name].get_default(call_default_factory=True)
+
+
+def kind_of(annotation: Any) -> Any:
+    """Return the plain type that a setting is declared as, such as ``int`` for ``int | None``."""
+    if typing.get_origin(annotation) is Literal:
+        return str
+    if typing.get_origin(annotation) in (types.UnionType, typing.Union):
+        return kind_of(next(a for a in typing.get_args(annotation) if a is not types.NoneType))
+    return typing.get_origin(annotation) or annotation
+
+
+def choices_in(annotation: Any) -> tuple[str, ...]:
+    """Return the values of a setting declared as a ``Literal``; empty for any other."""
+    return choices_of(annotation) if typing.get_origin(annotation) is Literal else ()
+
+
+def convert(value: object, kind: type) -> object:
+    """Return a value in the declared type where that loses nothing, else as it is.
+
+    Args:
+        value: What a caller or a YAML file gave. YAML reads ``1e-4`` as text, so text that is a
+            finite number is converted to one.
+        kind: ``bool``, ``int``, ``float``, ``str`` or ``dict``.
+
+    Returns:
+        The converted value; a value that does not fit the type is left for validation to refuse.
+    """
+    value = plain(value)
+    if kind in (int, float):
+        number = _number_in(value) if isinstance(value, str) else as_number(value)
+        if number is not None and (kind is float or number == int(number)):
+            return kind(number)
+    elif kind is str and isinstance(value, os.PathLike):
+        return os.fspath(value)
+    elif kind is dict and isinstance(value, Mapping):
+        return dict(value)
+    return value
+
+
+def numbers_in(value: object) -> object:
+    """Convert text that is a number, such as ``1e-2`` from YAML, where no type is declared.
+
+    Args:
+        value: Value of a loss option. Items of a list are converted one by one.
+
+    Returns:
+        An int for a whole number, a float for another; any other value as it is.
+    """
+    if isinstance(value, list | tuple):
+        return [numbers_in(each) for each in value]
+    number = _number_in(value) if isinstance(value, str) else None
+    if number is None:
+        return value
+    return int(number) if number == int(number) else number
+
+
+def _number_in(text: str) -> int | float | None:
+    for kind in (int, float):
+        try:
+            return as_number(kind(text))
+        except ValueError:
+            continue
+    return None
+
+
+_WANTED: dict[type, str] = {
+    bool: "give true or false",
+    str: "give text",
+    dict: "give a mapping, name: value",
+}
+
+
+def _as_user_error(error: ValidationError) -> UserError:
+    """Turn pydantic's report into one line about its first finding, unknown names first."""
+    found = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+    name, fields = str(found["loc"][0]), TrainSettings.model_fields
+    if found["type"] == "extra_forbidden":
+        return unknown_option("setting", name, fields)
+    return refused(name, found["input"], _fix(fields[name], found["input"]))
+
+
+def _fix(field: FieldInfo, value: object) -> str:
+    """Return what to give instead of a refused value of a field."""
+    kind = kind_of(field.annotation)
+    if kind in (int, float):
+        words = {"gt": "above", "lt": "below", "ge": "least", "le": "most"}
+        limits = {
+            word: getattr(bound, attribute)
+            for bound in field.metadata
+            for attribute, word in words.items()
+            if hasattr(bound, attribute)
+        }
+        return wanted_number(**limits, whole=kind is int)
+    choices = choices_in(field.annotation)
+    return wanted_choice(value, choices) if choices else _WANTED[kind]
+
+
+# Runs and files of version 0.1.0 spell these values the British way.
+_OLD_SPELLINGS = {"normalised": "normalized", "colour": "color", "centre": "center"}
+_FIELDS_WITH_OLD_SPELLINGS = ("augment", "test_time", "test_time_mean")
 
 
 def _as_spelled_now(name: str, value: object) -> object:
     """Return a setting's value in today's spelling."""
-    if name in OLD_SPELLING_OF and isinstance(value, str):
-        for old, new in OLD_SPELLINGS.items():
+    if name in _FIELDS_WITH_OLD_SPELLINGS and isinstance(value, str):
+        for old, new in _OLD_SPELLINGS.items():
             value = value.replace(old, new)
     return value
 
 
-def selected_on(settings: Mapping) -> str | None:
-    """Return the split by whose figures a run's network was chosen.
+def selected_on(settings: Mapping[str, Any]) -> str | None:
+    """Return the split whose figures chose a run's network.
 
     Args:
         settings: A run's settings, as in its ``config.yaml``.
 
     Returns:
-        ``test`` or ``validation`` if the best checkpoint was taken, or training stopped without
-        gain; None if the network is that of the last step.
+        ``test`` or ``validation`` if the best checkpoint was taken or training could stop early;
+        None if the network is that of the last step.
     """
-    chosen = settings.get("use_checkpoint") == "best" or settings.get("patience")
-    return settings.get("eval_split") if chosen else None
+    selects = settings.get("use_checkpoint") == "best" or settings.get("patience")
+    return settings.get("eval_split") if selects else None

@@ -8,12 +8,12 @@ from tests.cli.helpers import nothing_was_left, one_line, train
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--steps", "0"), "steps = 0: give a number of at least 1"),
+        (("--steps", "0"), "steps = 0: give a whole number of at least 1"),
         (("--steps", "many"), "--steps"),
         (("--learning-rate", "-1"), "learning_rate = -1.0: give a number above 0"),
         (("--loss-option", "margin=wide"), "margin = 'wide': give a number"),
-        (("--patience", "2"), "patience needs in-training evaluation: add --eval-split"),
-        (("--use-checkpoint", "best"), "use_checkpoint = best needs in-training evaluation"),
+        (("--patience", "2"), "patience needs evaluations during training: add --eval-split"),
+        (("--use-checkpoint", "best"), "use_checkpoint = best needs evaluations during training"),
         (("--classes-per-batch", "4"), "'folder' has 3 training classes: give at most 3"),
         (("--test-fraction", "2"), "test_fraction = 2"),
         (("--seeds", "0"), "--seeds"),

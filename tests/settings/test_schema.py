@@ -1,7 +1,11 @@
 """Settings refuse what they do not know, and name what was meant."""
 
+from types import MappingProxyType
+
+import numpy as np
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from retrieval.errors import UserError
 from retrieval.settings.schema import TrainSettings, selected_on
@@ -21,14 +25,14 @@ def test_an_unknown_key_names_the_closest_valid_one():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"steps": 0}, "steps = 0: give a number of at least 1"),
+        ({"steps": 0}, "steps = 0: give a whole number of at least 1"),
         ({"learning_rate": -1.0}, "learning_rate = -1.0"),
         ({"schedule": "cosin"}, "did you mean 'cosine'"),
         ({"patience": 3}, "add --eval-split"),
         ({"validation_fraction": 1.0}, "give a number above 0 and below 1"),
         ({"test_time_mean": "plain"}, "needs test-time views: add --test-time"),
         ({"cache_images_gb": -1}, "cache_images_gb = -1.0: give a number of at least 0"),
-        ({"memory_start": -1}, "memory_start = -1: give a number of at least 0"),
+        ({"memory_start": -1}, "memory_start = -1: give a whole number of at least 0"),
         ({"memory_weight": 0}, "memory_weight = 0.0: give a number above 0"),
     ],
 )
@@ -65,16 +69,16 @@ def test_other_text_in_the_options_of_a_loss_stays_text(text):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"steps": "many"}, "steps = 'many': give a whole number"),
-        ({"steps": 10.5}, "steps = 10.5: give a whole number"),
-        ({"seed": "zero"}, "seed = 'zero': give a whole number"),
-        ({"seed": True}, "seed = True: give a whole number"),
+        ({"steps": "many"}, "steps = 'many': give a whole number of at least 1"),
+        ({"steps": 10.5}, "steps = 10.5: give a whole number of at least 1"),
+        ({"seed": "zero"}, "seed = 'zero': give a whole number from 0 to 4294967295"),
+        ({"seed": True}, "seed = True: give a whole number from 0 to 4294967295"),
         ({"seed": -1}, "seed = -1: give a whole number from 0 to 4294967295"),
         ({"seed": 2**32}, "seed = 4294967296: give a whole number from 0 to 4294967295"),
-        ({"seed": None}, "seed = None: give a whole number"),
+        ({"seed": None}, "seed = None: give a whole number from 0 to 4294967295"),
         ({"freeze_backbone": "maybe"}, "freeze_backbone = 'maybe': give true or false"),
-        ({"learning_rate": [1e-4]}, "learning_rate = [0.0001]: give a number"),
-        ({"learning_rate": float("nan")}, "learning_rate = nan: give a number"),
+        ({"learning_rate": [1e-4]}, "learning_rate = [0.0001]: give a number above 0"),
+        ({"learning_rate": float("nan")}, "learning_rate = nan: give a number above 0"),
         ({"loss_options": ["margin"]}, "loss_options = ['margin']: give a mapping, name: value"),
         ({"loss": 3}, "loss = 3: give text"),
     ],
@@ -97,3 +101,55 @@ def test_a_value_of_another_type_is_one_line(change, message):
 )
 def test_the_split_that_chose_the_network_is_known(change, split):
     assert selected_on(TrainSettings(**change).to_mapping()) == split
+
+
+def test_every_default_is_a_valid_value():
+    defaults = TrainSettings().to_mapping()
+    assert TrainSettings(**defaults) == TrainSettings()
+
+
+def test_numpy_scalars_and_paths_become_plain_values(tmp_path):
+    settings = TrainSettings(
+        steps=np.int64(7),
+        learning_rate=np.float32(0.5),
+        flip=np.bool_(True),
+        data=tmp_path,
+        loss_options=MappingProxyType({"margin": "1e-1"}),
+    )
+    mapping = settings.to_mapping()
+    assert yaml.safe_load(yaml.safe_dump(mapping)) == mapping
+    assert [type(mapping[k]) for k in ("steps", "learning_rate", "flip", "data")] == [
+        int, float, bool, str,
+    ]  # fmt: skip
+
+
+def test_settings_cannot_be_changed_in_place():
+    settings = TrainSettings()
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.steps = 3
+    options = {"margin": 0.1}
+    settings = TrainSettings(loss_options=options)
+    options["margin"] = 0.2
+    settings.to_mapping()["loss_options"]["margin"] = 0.3
+    assert settings.loss_options == {"margin": 0.1}
+
+
+def test_an_unknown_keyword_names_the_closest_valid_one():
+    with pytest.raises(UserError, match="unknown setting 'step': did you mean 'steps'"):
+        TrainSettings(step=3)
+    with pytest.raises(UserError, match="unknown setting 'step': did you mean 'steps'"):
+        TrainSettings().with_(step=3)
+
+
+def test_the_json_schema_has_types_bounds_choices_and_help():
+    fields = TrainSettings.model_json_schema()["properties"]
+    assert fields["steps"].items() >= {"type": "integer", "minimum": 1, "default": 500}.items()
+    assert fields["optimizer"]["enum"] == ["adam", "adamw", "momentum"]
+    assert {"panel", "affects", "description"} <= fields["clip_norm"].keys()
+
+
+def test_values_spelled_as_in_version_0_1_0_are_read():
+    old = {"augment": "colour", "test_time": "centre+flip", "test_time_mean": "normalised"}
+    settings = TrainSettings.from_mapping(old)
+    assert (settings.augment, settings.test_time) == ("color", "center+flip")
+    assert settings.test_time_mean == "normalized"

@@ -1,7 +1,5 @@
 """What runs of several losses differ in besides the loss: then it alone cannot explain a lead."""
 
-from dataclasses import fields
-
 from retrieval.runs.run import Run
 from retrieval.settings.schema import TrainSettings
 from workbench.analysis.naming import UNTRAINED, loss_of, what_matters
@@ -28,10 +26,10 @@ def other_settings(runs: list[Run], others: list[Run]) -> list[str]:
         for side in (runs, others)
     )
     return [
-        field.name
-        for field in fields(TrainSettings)
-        if field.name not in OF_THE_LOSS
-        and any(str(a.get(field.name)) != str(b.get(field.name)) for a in mine for b in theirs)
+        name
+        for name in TrainSettings.model_fields
+        if name not in OF_THE_LOSS
+        and any(str(a.get(name)) != str(b.get(name)) for a in mine for b in theirs)
     ]
 
 
@@ -49,7 +47,7 @@ def confounds_line(runs: dict[str, list[Run]]) -> str:
     apart = [name for name in others if found[name]]
     if not apart:
         return ""
-    names = [f.name for f in fields(TrainSettings) if any(f.name in found[n] for n in apart)]
+    names = [name for name in TrainSettings.model_fields if any(name in found[n] for n in apart)]
     trained = [name for name in others if any(loss_of(run) != UNTRAINED for run in runs[name])]
     whom = "the others" if len(apart) == len(trained) > 1 else ", ".join(apart)
     return f"{best} differs from {whom} in more than the loss: {', '.join(names)}."

@@ -1,6 +1,5 @@
 """What runs are called: by their loss, their seed and the settings that set them apart."""
 
-from dataclasses import MISSING, fields
 from pathlib import Path
 
 from retrieval.runs.run import Run
@@ -74,7 +73,7 @@ def what_matters(run: Run) -> dict:
     """
     if run.settings is None:
         return {}
-    defaults = {f.name: f.default for f in fields(TrainSettings) if f.default is not MISSING}
+    defaults = TrainSettings().to_mapping()
     settings = run.settings.to_mapping()
     left_out = NO_DIFFERENCE
     if not (settings["patience"] or settings["use_checkpoint"] == "best"):
