@@ -52,7 +52,7 @@ def test_every_option_of_a_data_set_is_explained_by_its_loader():
     assert parameters
     for parameter in parameters:
         text = parameter.annotation.__metadata__[0].help
-        assert re.search(r"\] \w", text), parameter.name
+        assert re.search(r"\] `?\w", text), parameter.name
 
 
 def test_the_arguments_of_a_docstring_are_read():

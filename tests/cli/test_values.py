@@ -26,7 +26,7 @@ from tests.cli.helpers import nothing_was_left, one_line, train
         (("--loss-option", "margin=[1"), "--loss-option 'margin=[1': cannot read '[1'"),
         (("--loss-option", "margin"), "--loss-option 'margin' is not name=value"),
         (("--dataset-option", "test_fraction=half"), "--test-fraction = 'half': give a number"),
-        (("--split-seed", "1.5"), "--split-seed = '1.5': give a whole number"),
+        (("--split-seed", "1.5"), "for '--split-seed': Input should be a valid integer"),
         (("--dataset", "csv", "--csv", "1", "--image-root", "5"), "no image folder at 5"),
         (("--dataset", "cub200", "--boxes", "maybe"), "--boxes = 'maybe': give true or false"),
         (("--backbone-multiplier", "-1"), "backbone_multiplier = -1.0"),
