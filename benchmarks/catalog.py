@@ -3,7 +3,7 @@
     python benchmarks/catalog.py [--rows 120053] [--folder DIR]
 
 Writes the lists in their published layout and one small JPEG per row (hard links to a few files),
-marked as a stand-in with its own counts. The first load reads the lists, checks every image and
+marked as a placeholder with its own counts. The first load reads the lists, checks every image and
 caches the table; the second takes the table and lists the folders. At last one image is taken away:
 a load must notice.
 """
@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from retrieval.datasets import load_catalog
-from retrieval.datasets.official import Counts, mark_standin
+from retrieval.datasets.official import Counts, mark_as_placeholder
 from retrieval.datasets.stanford_online_products import FOLDER, KINDS, LISTS
 from retrieval.errors import UserError
 from retrieval.files import write_text
@@ -46,7 +46,7 @@ def write_images(base: Path, paths: list[str]) -> None:
 
 
 def write_lists(root: Path, rows: int) -> None:
-    """Write the two lists, the images and the mark of a stand-in."""
+    """Write the two lists, the images and the mark of a placeholder."""
     classes = max(4, round(rows / PER_CLASS))
     labels = np.sort(np.arange(rows) % classes) + 1
     half = classes // 2
@@ -62,7 +62,9 @@ def write_lists(root: Path, rows: int) -> None:
         write_text(root / FOLDER / name, text)
     train = int((labels <= half).sum())
     counts = Counts(train, rows - train, half, classes - half)
-    mark_standin(root, "Stanford Online Products in size and layout, for a benchmark.", counts)
+    mark_as_placeholder(
+        root, "Stanford Online Products in size and layout, for a benchmark.", counts
+    )
 
 
 @contextmanager

@@ -29,16 +29,28 @@ def fetch(
     dataset: Annotated[str, typer.Argument(help="Data set to get: see `retrieval datasets`.")],
     data: Annotated[Path | None, typer.Option(help="Where to; default data/DATASET.")] = None,
     archive: Annotated[Path | None, typer.Option(help="A copy of the archive, on disk.")] = None,
-    stand_in: Annotated[bool, typer.Option(help="Make a small one of other photos.")] = False,
+    placeholder: Annotated[
+        bool,
+        typer.Option(
+            "--placeholder",
+            help="Write a small synthetic placeholder in the data set's format instead.",
+        ),
+    ] = False,
+    stand_in: Annotated[  # the name of --placeholder in version 0.1.0
+        bool, typer.Option("--stand-in", hidden=True)
+    ] = False,
 ) -> None:
     """Download a data set (or take --archive), check its content and unpack it."""
     from retrieval.datasets import fetch_dataset
-    from retrieval.datasets.placeholder import make_standin
+    from retrieval.datasets.placeholder import make_placeholder
 
-    if stand_in and archive:
-        raise UserError("--stand-in takes no --archive: it is made of photos that are here")
-    root = make_standin(dataset, data) if stand_in else fetch_dataset(dataset, data, archive)
-    typer.echo(f"{'a stand-in of ' * stand_in}{dataset} is ready in {root}")
+    if not (placeholder or stand_in):
+        typer.echo(f"{dataset} is ready in {fetch_dataset(dataset, data, archive)}")
+        return
+    if archive:
+        raise UserError("--placeholder takes no --archive: it is made of photos that are here")
+    root = make_placeholder(dataset, data)
+    typer.echo(f"a synthetic placeholder for {dataset} is ready in {root}")
 
 
 @app.command()

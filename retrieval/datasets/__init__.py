@@ -23,7 +23,7 @@ from retrieval.datasets import (
 from retrieval.datasets.base import Dataset
 from retrieval.datasets.catalog import Catalog
 from retrieval.datasets.checks import check_catalog, check_files
-from retrieval.datasets.official import is_standin
+from retrieval.datasets.official import is_placeholder
 from retrieval.errors import UserError, no_such_option, unknown_option
 
 __all__ = ["DATASETS", "Catalog", "Dataset", "fetch_dataset", "list_datasets", "load_catalog"]
@@ -137,12 +137,12 @@ def list_datasets(data: Path | str = "data") -> pd.DataFrame:
 def _state(entry: Dataset, root: Path) -> str:
     if entry.n_images is None:
         return "yours"
-    if is_standin(root):
+    if is_placeholder(root):
         try:
             check_files(entry.load(root))
         except UserError:  # what is wrong with it, loading says
-            return "incomplete stand-in"
-        return "stand-in"
+            return "incomplete placeholder"
+        return "placeholder"
     missing = entry.missing(root)
     if not missing:
         return "yes"

@@ -13,7 +13,13 @@ from retrieval.datasets.archives import read_manifest
 from retrieval.datasets.base import Dataset
 from retrieval.datasets.catalog import Catalog, make_catalog
 from retrieval.datasets.fetching import PublicArchive, fetch_archive
-from retrieval.datasets.official import check_counts, counts_at, is_standin
+from retrieval.datasets.official import (
+    check_counts,
+    find_mark,
+    is_placeholder,
+    placeholder_options,
+    read_mark,
+)
 from retrieval.errors import UserError
 
 # The host regenerates its archives, so their hash changes; the content does not.
@@ -53,10 +59,11 @@ def load(root: Path) -> Catalog:
         super_label=[group for _, _, group, _ in rows],
         super_name=[coarse[group] for _, _, group, _ in rows],
         query_gallery_title="cross-store",
-        options={"stand_in": True} if is_standin(root) else {},
+        options=placeholder_options(root),
     )
-    if is_standin(root):
-        check_counts("grocery", catalog.items, counts_at(root))
+    mark = find_mark(root)
+    if mark is not None:  # the official lists are checked one by one, as they are read
+        check_counts("grocery", catalog.items, read_mark(mark))
     return catalog
 
 
@@ -73,7 +80,7 @@ def read_classes(root: Path) -> tuple[dict[int, str], dict[int, str]]:
         rows = list(csv.reader(file))[1:]
     fine = {int(row[1]): row[0].replace("-", " ") for row in rows}
     coarse = {int(row[3]): row[2].replace("-", " ") for row in rows}
-    if len(fine) != N_CLASSES and not is_standin(root):
+    if len(fine) != N_CLASSES and not is_placeholder(root):
         raise UserError(f"{path}: expected {N_CLASSES} classes, found {len(fine)}")
     return fine, coarse
 
@@ -101,7 +108,7 @@ def read_list(root: Path, name: str, fine: dict[int, str]) -> list[tuple[str, in
         if len(cells) != 3 or not cells[1].isdecimal() or int(cells[1]) not in fine:
             raise UserError(f"{path} row {number}: {line!r} is not `path, fine id, coarse id`")
         rows.append((cells[0], int(cells[1]), int(cells[2]), name))
-    if len(rows) != COUNTS[name] and not is_standin(root):
+    if len(rows) != COUNTS[name] and not is_placeholder(root):
         raise UserError(f"{path}: expected {COUNTS[name]:,} images, found {len(rows):,}")
     return rows
 

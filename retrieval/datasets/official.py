@@ -1,14 +1,16 @@
-"""What the published benchmarks share: exact counts, a cached catalog, stand-ins.
+"""What the loaders of the published benchmarks share.
 
-Read the white-space separated lists that benchmarks come with.
+The official counts that a copy is held to, the mark of a synthetic placeholder, a cache of the
+parsed tables, and a reader of the white-space separated lists that benchmarks come with.
 """
 
 import dataclasses
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -16,20 +18,22 @@ from retrieval.datasets.catalog import Catalog, plain_text
 from retrieval.errors import UserError
 from retrieval.files import atomic_path, cache_folder, fingerprint, write_text
 
-STANDIN = "STANDIN.txt"
+PLACEHOLDER_MARK = "PLACEHOLDER.txt"
+MARKS = (PLACEHOLDER_MARK, "STANDIN.txt")  # today's name, and that of version 0.1.0
 VERSION = 1  # of the cached tables; raise it when a loader's columns change
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How many images and classes a split has, as published.
+    """The published number of images and classes in each split.
 
     Attributes:
-        train_images: Images to train on.
-        test_images: Images to test on (queries and gallery together).
-        train_classes: Classes to train on.
-        test_classes: Classes to test on.
-        queries: Test images that are queries only; 0 where the set has no roles.
+        train_images: Number of training images.
+        test_images: Number of test images, queries and gallery together.
+        train_classes: Number of training classes.
+        test_classes: Number of test classes.
+        queries: Number of test images that are queries only. Defaults to 0: the data set assigns
+            no roles.
     """
 
     train_images: int
@@ -40,36 +44,72 @@ class Counts:
 
     @property
     def images(self) -> int:
-        """Images in both splits."""
+        """Number of images in both splits."""
         return self.train_images + self.test_images
 
     @property
     def classes(self) -> int:
-        """Classes in both splits, which share none."""
+        """Number of classes in both splits, which have no class in common."""
         return self.train_classes + self.test_classes
 
 
-def is_standin(root: Path) -> bool:
-    """Tell whether a data set's folder is marked as a stand-in."""
-    return (root / STANDIN).exists()
+def find_mark(root: Path) -> Path | None:
+    """Return the file that marks a data set's folder as a placeholder, or None without one."""
+    return next((root / name for name in MARKS if (root / name).exists()), None)
 
 
-def counts_at(root: Path, official: Counts | None = None) -> Counts:
-    """Return the counts to hold a folder to: the official ones, or those of a stand-in.
+def is_placeholder(root: Path) -> bool:
+    """Tell whether a data set's folder holds a synthetic placeholder."""
+    return find_mark(root) is not None
+
+
+def placeholder_options(root: Path) -> dict[str, object]:
+    """Return what a catalog's options record about a placeholder: nothing for the real data set."""
+    return {"placeholder": True} if is_placeholder(root) else {}
+
+
+def describe_placeholder(root: Path) -> str:
+    """Return the sentence that a placeholder's mark says about it.
+
+    Args:
+        root: The folder of a placeholder.
+
+    Returns:
+        The first line of the mark.
+    """
+    mark = find_mark(root) or root / PLACEHOLDER_MARK
+    return mark.read_text(encoding="utf-8").partition("\n")[0]
+
+
+def counts_at(root: Path, official: Counts) -> Counts:
+    """Return the counts that a folder must have: the official ones, or those of a placeholder.
 
     Args:
         root: The data set's folder.
-        official: The published counts; not needed where the folder is known to be a stand-in.
+        official: The published counts.
 
     Returns:
-        ``official``, unless ``root`` is marked as a stand-in by its ``STANDIN.txt``.
+        ``official``, or the counts in the mark if the folder holds a placeholder.
 
     Raises:
         UserError: The mark is damaged.
     """
-    mark = root / STANDIN
-    if official is not None and not mark.exists():
-        return official
+    mark = find_mark(root)
+    return official if mark is None else read_mark(mark)
+
+
+def read_mark(mark: Path) -> Counts:
+    """Read the counts in the mark of a placeholder.
+
+    Args:
+        mark: See :func:`find_mark`.
+
+    Returns:
+        The number of images and classes that the placeholder was written with.
+
+    Raises:
+        UserError: The mark is damaged.
+    """
     pairs = [line.split(" = ") for line in mark.read_text(encoding="utf-8").splitlines()]
     values = {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
     try:
@@ -77,13 +117,19 @@ def counts_at(root: Path, official: Counts | None = None) -> Counts:
             **{field.name: int(values[field.name]) for field in dataclasses.fields(Counts)}
         )
     except (KeyError, ValueError) as error:
-        raise UserError(f"{mark} is damaged ({error}): write the stand-in again") from error
+        raise UserError(f"{mark} is damaged ({error}): write the placeholder again") from error
 
 
-def mark_standin(root: Path, text: str, counts: Counts) -> None:
-    """Mark a folder as a stand-in: ``STANDIN.txt`` with a sentence and the counts."""
+def mark_as_placeholder(root: Path, text: str, counts: Counts) -> None:
+    """Mark a folder as a placeholder.
+
+    Args:
+        root: The folder.
+        text: One sentence about its content, the first line of the mark.
+        counts: The counts that the loader holds the folder to.
+    """
     lines = [f"{name} = {value}" for name, value in dataclasses.asdict(counts).items()]
-    write_text(root / STANDIN, "\n".join([text, "", *lines, ""]))
+    write_text(root / PLACEHOLDER_MARK, "\n".join([text, "", *lines, ""]))
 
 
 def load_official(
@@ -93,45 +139,45 @@ def load_official(
     *,
     sources: list[Path],
     build: Callable[[Counts], Catalog],
-    options: dict | None = None,
+    options: Mapping[str, object] | None = None,
 ) -> Catalog:
-    """Load a benchmark from its cached table, or build, check and cache it.
+    """Load a benchmark from its cached table, or build, check and cache the table.
 
     Args:
-        name: Registry name.
-        root: The data set's folder (holds ``STANDIN.txt`` if it is one).
+        name: Name of the data set in the registry.
+        root: The data set's folder.
         official: The published counts.
-        sources: The files that ``build`` reads; the cache holds until one of them changes.
-        build: Makes the catalog, given the counts to hold to.
-        options: The loader's options.
+        sources: The files that ``build`` reads. The cache is used until one of them changes.
+        build: Builds the catalog, given the counts that it must have.
+        options: The loader's options. By default, there are none.
 
     Returns:
-        The catalog, with ``options`` and, for a stand-in, ``stand_in: True`` among its options.
+        The catalog. Its options are ``options`` and, for a placeholder, ``placeholder: True``.
 
     Raises:
         UserError: A source is missing, or the counts are not those expected.
     """
     for source in sources:
         if not source.is_file():
-            # Under a hidden name it is being unpacked from an archive: no --data to put right.
+            # A hidden folder is being unpacked from an archive: there is no --data to correct.
             advice = "" if root.name.startswith(".") else "; give its folder with --data"
             raise UserError(f"data set {name!r} at {root}: {source} is missing{advice}")
     counts = counts_at(root, official)
     options = dict(options or {})
     stamps = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in sources]
-    where = f"{name}-{fingerprint(str(root.resolve()), options)}"
-    cached = cache_folder("catalogs") / f"{where}-{fingerprint(VERSION, stamps)}.parquet"
-    marked = options | ({"stand_in": True} if is_standin(root) else {})
+    prefix = f"{name}-{fingerprint(str(root.resolve()), options)}"
+    cached = cache_folder("catalogs") / f"{prefix}-{fingerprint(VERSION, stamps)}.parquet"
+    options |= placeholder_options(root)
     if cached.exists():
         items = pd.read_parquet(cached)
         title, base = items.attrs["title"], root / items.attrs["below"]
         check_counts(name, items, counts)
-        return Catalog(name, base, plain_text(items), title, marked)
+        return Catalog(name, base, plain_text(items), title, options)
     catalog = build(counts)
     check_counts(name, catalog.items, counts)
-    if root.name.startswith("."):  # being unpacked, about to be renamed: not worth remembering
+    if root.name.startswith("."):  # being unpacked and about to be renamed: not worth caching
         return catalog
-    for old in cached.parent.glob(f"{where}-*.parquet"):
+    for old in cached.parent.glob(f"{prefix}-*.parquet"):
         old.unlink()
     items = catalog.items.copy()
     items.attrs = {
@@ -140,32 +186,50 @@ def load_official(
     }
     with atomic_path(cached) as temporary:
         items.to_parquet(temporary)
-    return dataclasses.replace(catalog, options=marked)
+    return dataclasses.replace(catalog, options=options)
 
 
 def check_counts(name: str, items: pd.DataFrame, counts: Counts) -> None:
-    """Compare a catalog with the counts expected of it.
+    """Check that a catalog has the expected number of images, classes and queries.
+
+    Args:
+        name: Name of the data set, for the message.
+        items: The catalog's table.
+        counts: The expected counts.
 
     Raises:
-        UserError: Says what was expected and found, train / test.
+        UserError: Says what was expected and what was found, train / test.
     """
-    rows = [items[items["split"] == split] for split in ("train", "test")]
-    queries = int((rows[1]["role"] == "query").sum())
-    classes = [part["label"].nunique() for part in rows]
-    for what, expected, found in (
-        ("images", (counts.train_images, counts.test_images), [len(part) for part in rows]),
-        ("classes", (counts.train_classes, counts.test_classes), classes),
-        ("queries", (0, counts.queries), [0, queries]),
+    train, test = (items[items["split"] == split] for split in ("train", "test"))
+    found = Counts(
+        train_images=len(train),
+        test_images=len(test),
+        train_classes=train["label"].nunique(),
+        test_classes=test["label"].nunique(),
+        queries=int((test["role"] == "query").sum()),
+    )
+    for what, expected, actual in (
+        (
+            "images",
+            (counts.train_images, counts.test_images),
+            (found.train_images, found.test_images),
+        ),
+        (
+            "classes",
+            (counts.train_classes, counts.test_classes),
+            (found.train_classes, found.test_classes),
+        ),
+        ("queries", (0, counts.queries), (0, found.queries)),
     ):
-        if tuple(expected) != tuple(found):
+        if expected != actual:
             raise UserError(
                 f"data set {name!r}: expected {expected[0]:,} / {expected[1]:,} train / test "
-                f"{what}, found {found[0]:,} / {found[1]:,}: its lists are not the official ones"
+                f"{what}, found {actual[0]:,} / {actual[1]:,}: its lists are not the official ones"
             )
 
 
 def first_existing(*paths: Path) -> Path:
-    """Return the first path that exists, else the first path."""
+    """Return the first of several paths that exists, or the very first if none does."""
     return next((path for path in paths if path.exists()), paths[0])
 
 
@@ -176,32 +240,39 @@ def read_table(
 
     Args:
         path: The file.
-        columns: Column names and types, in file order.
-        skip: Header lines.
-        separator: One character, or a regular expression.
+        columns: Name and type of each column, in the order of the file.
+        skip: Number of header lines. Defaults to 0.
+        separator: One character, or a regular expression. Defaults to a space.
 
     Returns:
         One row per line.
 
     Raises:
-        UserError: The file is malformed; names the file and what is wrong.
+        UserError: The file is malformed; names the file, the row and what is wrong.
     """
     try:
-        table = pd.read_csv(
-            path, sep=separator, names=list(columns), skiprows=skip, dtype=columns, quoting=3
-        )
+        table = _read_csv(path, columns, skip, separator, columns)
         if not isinstance(table.index, pd.RangeIndex):  # pandas takes a value too many for a label
             raise ValueError("too many columns")
     except (ValueError, pd.errors.ParserError) as error:
         _check_widths(path, columns, skip, separator)
-        where = _malformed(path, columns, skip, separator)
-        words = where or ": not the expected list: " + str(error).splitlines()[0].strip()
-        raise UserError(f"{path}{words} (columns: {', '.join(columns)})") from error
+        where = _first_bad_number(path, columns, skip, separator)
+        fault = where or ": not the expected list: " + str(error).splitlines()[0].strip()
+        raise UserError(f"{path}{fault} (columns: {', '.join(columns)})") from error
     bad = table.isna().any(axis=1)
     if bad.any():
         row = int(bad.to_numpy().argmax()) + skip + 1
         raise UserError(f"{path} row {row}: expected {', '.join(columns)}")
     return table
+
+
+def _read_csv(
+    path: Path, columns: dict[str, type], skip: int, separator: str, dtype: Any
+) -> pd.DataFrame:
+    # quoting=3 is csv.QUOTE_NONE: a quotation mark in a file name is just a character.
+    return pd.read_csv(
+        path, sep=separator, names=list(columns), skiprows=skip, dtype=dtype, quoting=3
+    )
 
 
 def _check_widths(path: Path, columns: dict[str, type], skip: int, separator: str) -> None:
@@ -214,12 +285,10 @@ def _check_widths(path: Path, columns: dict[str, type], skip: int, separator: st
                 raise UserError(f"{path} row {row}: {expected}")
 
 
-def _malformed(path: Path, columns: dict[str, type], skip: int, separator: str) -> str:
-    """Say in which row of a list the first value is no (whole) number; empty if none is."""
+def _first_bad_number(path: Path, columns: dict[str, type], skip: int, separator: str) -> str:
+    """Locate the first value of a numeric column that is no (whole) number; empty without one."""
     try:
-        table = pd.read_csv(
-            path, sep=separator, names=list(columns), skiprows=skip, dtype=str, quoting=3
-        )
+        table = _read_csv(path, columns, skip, separator, str)
     except (ValueError, pd.errors.ParserError):
         return ""
     numbers = [name for name, kind in columns.items() if kind is not str]

@@ -1,9 +1,8 @@
-"""Write a small stand-in of a benchmark: its exact on-disk format, filled with other photos.
+"""Synthetic placeholders: small data sets in the exact on-disk format of a benchmark.
 
-For tests, and for notebooks on a machine without the data. ``STANDIN.txt`` marks the folder, and
-the loaders hold it to the counts written there instead of the official ones.
-
-A data set as it is on this disk, or else a small stand-in of it: what a notebook opens.
+Tests, and notebooks on a machine without the published data, run on them. A placeholder is filled
+with other photos, and a ``PLACEHOLDER.txt`` in its folder says so: the loaders hold the folder to
+the counts in that file instead of the official ones, and every figure computed on it is marked.
 """
 
 import io
@@ -16,12 +15,15 @@ from PIL import Image
 
 from retrieval.datasets import DATASETS, load_catalog
 from retrieval.datasets.catalog import Catalog
-from retrieval.datasets.official import Counts, is_standin, mark_standin
+from retrieval.datasets.official import Counts, is_placeholder, mark_as_placeholder
 from retrieval.datasets.placeholder_formats import WRITERS, Photo, word
 from retrieval.errors import UserError, unknown_option
 
+CLASSES, IMAGES_PER_CLASS = 24, 8  # of each split
+FOLDER, OLD_FOLDER = "placeholders", "standins"  # today's name, and that of version 0.1.0
 
-def write_standin(
+
+def write_placeholder(
     name: str,
     source: Catalog,
     root: Path | str,
@@ -30,27 +32,27 @@ def write_standin(
     per_class: int = 8,
     seed: int = 0,
 ) -> Path:
-    """Write a stand-in of a benchmark, all or nothing.
+    """Write a placeholder for a benchmark.
+
+    The folder appears only when it is complete.
 
     Args:
         name: ``cub200``, ``cars196``, ``sop``, ``inshop`` or ``grocery``.
-        source: Photos to fill it with; its train classes become train classes.
-        root: The folder to make.
-        classes: Classes on each side of the split, at most those ``source`` has.
-        per_class: Images of each class, at most those ``source`` has; at least 2.
-        seed: Seeds the choice of classes and images.
+        source: The photos to fill it with. Training classes of the source become training classes.
+        root: The folder to create.
+        classes: Largest number of classes in each split. Defaults to 8.
+        per_class: Largest number of images in each class, at least 2. Defaults to 8.
+        seed: Seed of the random choice of classes and images. Defaults to 0.
 
     Returns:
         ``root``, ready for ``load_catalog(name, root)``.
 
     Raises:
-        UserError: Unknown name, ``root`` exists, or too few images.
+        UserError: The name is unknown, ``root`` exists, or the source has too few images.
     """
     if name not in WRITERS:
-        raise unknown_option("benchmark to stand in for", name, WRITERS)
-    root = Path(root)
-    if root.exists():
-        raise UserError(f"{root} exists: a stand-in is written to a new folder")
+        raise unknown_option("data set with a placeholder", name, WRITERS)
+    root = _new_folder(root)
     photos = _choose(source, classes, per_class, np.random.default_rng(seed))
     root.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
@@ -58,20 +60,26 @@ def write_standin(
         partial.chmod(0o755)
         queries = WRITERS[name](partial, photos)
         text = (
-            f"This is a stand-in of {name}: {len(photos)} photos of the data set {source.name!r} "
-            "in its on-disk format. It is not the published data set."
+            f"This is a synthetic placeholder for {name}: {len(photos)} photos of the data set "
+            f"{source.name!r} in its on-disk format. It is not the published data set."
         )
-        mark_standin(partial, text, _count(photos, queries))
+        mark_as_placeholder(partial, text, _count(photos, queries))
         partial.replace(root)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return root
 
 
+def _new_folder(root: Path | str) -> Path:
+    if Path(root).exists():
+        raise UserError(f"{root} exists: a placeholder is written to a new folder")
+    return Path(root)
+
+
 def _choose(
     source: Catalog, classes: int, per_class: int, random: np.random.Generator
 ) -> list[Photo]:
-    """Pick photos, classes numbered from 1 with the training classes first."""
+    """Choose photos; their classes are numbered from 1, the training classes first."""
     photos: list[Photo] = []
     label = 0
     for split in ("train", "test"):
@@ -87,15 +95,22 @@ def _choose(
             for number, position in enumerate(picked, start=1):
                 row = members.iloc[position]
                 jpeg, size = _jpeg(source.root / row["path"])
-                group = str(row.get("super_name", "Things"))
                 photos.append(
-                    Photo(label, number, str(row["label_name"]), group, split, jpeg, size)
+                    Photo(
+                        label=label,
+                        number=number,
+                        name=str(row["label_name"]),
+                        group=str(row.get("super_name", "Things")),
+                        split=split,
+                        jpeg=jpeg,
+                        size=size,
+                    )
                 )
     return photos
 
 
 def _jpeg(path: Path) -> tuple[bytes, tuple[int, int]]:
-    """Return an image as JPEG bytes (unchanged if it is one) and its size."""
+    """Return an image as JPEG bytes (unchanged if it is a JPEG) and its width and height."""
     with Image.open(path) as image:
         if image.format == "JPEG":
             return path.read_bytes(), image.size
@@ -105,23 +120,23 @@ def _jpeg(path: Path) -> tuple[bytes, tuple[int, int]]:
 
 
 def _count(photos: list[Photo], queries: int) -> Counts:
-    sides = {split: [p for p in photos if p.split == split] for split in ("train", "test")}
+    train, test = ([p for p in photos if p.split == split] for split in ("train", "test"))
     return Counts(
-        train_images=len(sides["train"]),
-        test_images=len(sides["test"]),
-        train_classes=len({p.label for p in sides["train"]}),
-        test_classes=len({p.label for p in sides["test"]}),
+        train_images=len(train),
+        test_images=len(test),
+        train_classes=len({p.label for p in train}),
+        test_classes=len({p.label for p in test}),
         queries=queries,
     )
 
 
 def write_example_folder(source: Catalog, root: Path | str, *, split: str = "test") -> Path:
-    """Write images as a folder with one sub-folder per class: what ``--dataset folder`` reads.
+    """Write images as one folder per class, the format of ``--dataset folder``.
 
     Args:
-        source: The images; classes of one image are left out.
-        root: The folder to make; kept as it is if it exists.
-        split: Which of the source's classes.
+        source: The images. Classes with a single image are skipped.
+        root: The folder to create. A folder that exists is left unchanged.
+        split: Split of the source to take the classes from. Defaults to ``test``.
 
     Returns:
         ``root``.
@@ -135,91 +150,109 @@ def write_example_folder(source: Catalog, root: Path | str, *, split: str = "tes
     partial = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
     try:
         partial.chmod(0o755)
-        for number, row in enumerate(rows.itertuples()):
-            folder = partial / word(row.label_name)
+        for number, (name, path) in enumerate(zip(rows["label_name"], rows["path"], strict=True)):
+            folder = partial / word(name)
             folder.mkdir(exist_ok=True)
-            (folder / f"{number:05d}.jpg").write_bytes(_jpeg(source.root / row.path)[0])
+            (folder / f"{number:05d}.jpg").write_bytes(_jpeg(source.root / path)[0])
         partial.replace(root)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return root
 
 
-CLASSES, PER_CLASS = 24, 8
-
-
-def available_or_standin(
+def available_or_placeholder(
     name: str, root: Path | str | None = None, *, data: Path | str = "data"
 ) -> tuple[Path, bool]:
-    """Find a data set; where nothing is found at its default place, write a stand-in.
+    """Find a data set on this disk, or write a placeholder for it.
 
     Args:
         name: ``cub200``, ``cars196``, ``sop``, ``inshop`` or ``grocery``.
-        root: The data set's folder. None looks in ``data/<name>`` and falls back to a stand-in in
-            ``data/standins/<name>``: Grocery photos in the data set's on-disk format, or drawn
-            characters where there are none.
-        data: Folder of data sets.
+        root: The data set's folder. By default, ``data/<name>`` if it is there, or else a
+            placeholder in ``data/placeholders/<name>``, see :func:`make_placeholder`.
+        data: The folder that holds the data sets. Defaults to ``data``.
 
     Returns:
-        The folder to load, and whether it is a stand-in.
+        The folder to load, and whether it is a placeholder.
 
     Raises:
-        UserError: Unknown name, or a ``root`` that was asked for is not there.
+        UserError: The name is unknown, or ``root`` was given and does not hold the data set.
     """
     if name not in DATASETS:
         raise unknown_option("data set", name, DATASETS)
-    entry, data = DATASETS[name], Path(data)
-    place = Path(root) if root is not None else data / name
-    if entry.is_begun(place):  # what is missing of it, loading says
-        return place, is_standin(place)
+    entry = DATASETS[name]
+    place = Path(root) if root is not None else Path(data) / name
+    if entry.is_begun(place):  # if it is incomplete, loading it says what is missing
+        return place, is_placeholder(place)
     if root is not None:
         raise UserError(f"no data set {name!r} at {root}: {entry.how_to_get}")
-    place = data / "standins" / name
+    place = placeholder_folder(name, data)
     if not entry.is_begun(place):
-        make_standin(name, place, data=data)
+        make_placeholder(name, place, data=data)
     return place, True
 
 
-def make_standin(name: str, root: Path | str | None = None, *, data: Path | str = "data") -> Path:
-    """Write a small stand-in of a data set; one that is there already is only checked.
+def make_placeholder(
+    name: str, root: Path | str | None = None, *, data: Path | str = "data"
+) -> Path:
+    """Write a small placeholder for a data set; one that exists is only checked.
+
+    It is filled with the photos of Grocery if ``data`` holds that data set, and otherwise with
+    drawn characters.
 
     Args:
         name: ``cub200``, ``cars196``, ``sop``, ``inshop`` or ``grocery``.
-        root: The folder to make; default ``data/standins/<name>``.
-        data: Folder of data sets: the photos are Grocery's if it holds them, else drawn characters.
+        root: The folder to create. Defaults to ``data/placeholders/<name>``.
+        data: The folder that holds the data sets. Defaults to ``data``.
 
     Returns:
         The folder to load.
 
     Raises:
-        UserError: There is no stand-in of that name, or ``root`` holds anything but a whole one.
+        UserError: This data set has no placeholder, or ``root`` exists and is not a complete one.
     """
     if name not in WRITERS:
-        raise unknown_option("data set to stand in for", name, WRITERS)
-    place = Path(root) if root is not None else Path(data) / "standins" / name
-    if is_standin(place):
+        raise unknown_option("data set with a placeholder", name, WRITERS)
+    place = Path(root) if root is not None else placeholder_folder(name, data)
+    if is_placeholder(place):
         load_catalog(name, place)
         return place
-    return write_standin(name, _photos(Path(data)), place, classes=CLASSES, per_class=PER_CLASS)
+    place = _new_folder(place)
+    photos = _photos(Path(data))
+    return write_placeholder(name, photos, place, classes=CLASSES, per_class=IMAGES_PER_CLASS)
+
+
+def placeholder_folder(name: str, data: Path | str = "data") -> Path:
+    """Return the default folder of a placeholder, which may not exist yet.
+
+    Args:
+        name: Name of the data set.
+        data: The folder that holds the data sets. Defaults to ``data``.
+
+    Returns:
+        ``data/placeholders/<name>``, or the folder that version 0.1.0 wrote if only that exists.
+    """
+    place, old = Path(data) / FOLDER / name, Path(data) / OLD_FOLDER / name
+    return old if old.exists() and not place.exists() else place
 
 
 def own_folder_or_example(
     folder: Path | str | None = None, *, data: Path | str = "data"
 ) -> tuple[Path, bool]:
-    """Return the user's folder of class folders, or an example of one where None is given.
+    """Return the user's folder of class folders, or write an example of one.
 
     Args:
-        folder: A directory with one sub-folder per class.
-        data: Folder of data sets; the example is ``data/standins/folder``.
+        folder: A folder with one sub-folder per class. By default, an example is written to
+            ``data/placeholders/folder``.
+        data: The folder that holds the data sets. Defaults to ``data``.
 
     Returns:
         The folder, and whether it is the example.
 
     Raises:
-        UserError: ``folder`` was given and is no directory.
+        UserError: ``folder`` was given and does not exist.
     """
     if folder is None:
-        return write_example_folder(_photos(Path(data)), Path(data) / "standins" / "folder"), True
+        return write_example_folder(_photos(Path(data)), placeholder_folder("folder", data)), True
     if not Path(folder).is_dir():
         raise UserError(f"no folder {folder}: give a directory with one sub-folder per class")
     return Path(folder), False

@@ -1,4 +1,4 @@
-"""The on-disk format of each benchmark, written: what a stand-in consists of."""
+"""Writers of each benchmark's on-disk format, which placeholders are made with."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,10 +11,20 @@ from retrieval.files import write_text
 
 @dataclass(frozen=True)
 class Photo:
-    """One image of a stand-in: its class (numbered from 1, train classes first) and its bytes."""
+    """One image of a placeholder.
+
+    Attributes:
+        label: Number of its class, from 1; the training classes come first.
+        number: Number of the image within its class, from 1.
+        name: Name of its class.
+        group: Name of its super class.
+        split: ``train`` or ``test``.
+        jpeg: The file's content.
+        size: Width and height in pixels.
+    """
 
     label: int
-    number: int  # within its class, from 1
+    number: int
     name: str
     group: str
     split: str
@@ -33,7 +43,7 @@ def _lines(rows: list) -> str:
 
 
 def word(text: str) -> str:
-    """Turn a name into one word that is safe in paths."""
+    """Replace what is unsafe in a path by underscores."""
     return "".join(c if c.isascii() and c.isalnum() else "_" for c in text).strip("_") or "x"
 
 
@@ -103,7 +113,8 @@ def _inshop(root: Path, photos: list[Photo]) -> int:
         "train" if p.split == "train" else ("query" if p.number % 2 else "gallery") for p in photos
     ]
     paths = [
-        f"img/STANDIN/{word(p.group)}/id_{p.label:08d}/{p.number:02d}_1_front.jpg" for p in photos
+        f"img/PLACEHOLDER/{word(p.group)}/id_{p.label:08d}/{p.number:02d}_1_front.jpg"
+        for p in photos
     ]
     _write_images(root, photos, paths)
     rows = [
@@ -115,7 +126,7 @@ def _inshop(root: Path, photos: list[Photo]) -> int:
 
 
 def _grocery(root: Path, photos: list[Photo]) -> int:
-    """Number classes anew: even ids train, odd ids test; half the photos in the list ``test``."""
+    """Write the lists of Grocery: even ids train, odd ids test; half the photos are in ``test``."""
     train = sorted({p.label for p in photos if p.split == "train"})
     test = sorted({p.label for p in photos if p.split == "test"})
     ids = {label: 2 * n for n, label in enumerate(train)}
@@ -147,6 +158,7 @@ def _grocery(root: Path, photos: list[Photo]) -> int:
     return sum(where == "test" for where, p in zip(lists, photos, strict=True) if p.split == "test")
 
 
+# Each writes photos into a folder and returns the number of test images that are queries only.
 WRITERS: dict[str, Callable[[Path, list[Photo]], int]] = {
     "cub200": _cub200,
     "cars196": _cars196,

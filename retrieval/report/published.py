@@ -62,9 +62,9 @@ def departures(run: Run) -> list[str]:
         run: Made by a recipe or not.
 
     Returns:
-        ``stand-in data``, and ``settings changed`` with which; empty if there is nothing.
+        ``synthetic placeholder``, and ``settings changed`` with which; empty if there is nothing.
     """
-    found = ["stand-in data"] if run.dataset_config.is_placeholder else []
+    found = ["synthetic placeholder"] if run.dataset_config.is_placeholder else []
     options = run.dataset_config.loader_options
     recipe, settings = recipe_of(run), run.settings
     if recipe is None or settings is None:

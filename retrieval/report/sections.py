@@ -22,7 +22,7 @@ from retrieval.evaluation.metrics import metric, reported
 from retrieval.evaluation.protocol import Protocol
 from retrieval.evaluation.significance import Comparison, compare
 from retrieval.evaluation.statistics import mean_interval
-from retrieval.report.published import departures, published_notes, published_table
+from retrieval.report.published import published_notes, published_table
 from retrieval.runs.records import ProtocolResult
 from retrieval.runs.run import Run
 
@@ -182,7 +182,7 @@ def _section(members: list[tuple[Run, ProtocolResult]], metrics: Sequence[str]) 
         protocol,
         _sentence(
             protocol,
-            stand_in="stand-in data" in departures(run),
+            placeholder=run.dataset_config.is_placeholder,
             collapsed=collapsed,
         ),
         {name: groups[name] for name in order},
@@ -210,10 +210,10 @@ def _row(name: str, results: list[ProtocolResult], metrics: Sequence[str]) -> di
     return row
 
 
-def _sentence(protocol: Protocol, *, stand_in: bool, collapsed: Sequence[str]) -> str:
+def _sentence(protocol: Protocol, *, placeholder: bool, collapsed: Sequence[str]) -> str:
     """Say how the numbers were made; the dimension is a column, since runs may differ in it."""
     lone = {"exclude": "excluded", "zero": "scored 0"}[protocol.no_positive]
-    parts = ["stand-in data, not the published data set"] if stand_in else []
+    parts = ["synthetic placeholder, not the published data set"] if placeholder else []
     if collapsed:
         parts.append(f"collapsed (all embeddings nearly equal): {', '.join(collapsed)}")
     parts += [

@@ -47,13 +47,15 @@ def test_a_csv_row_that_names_no_file_is_given_by_its_number(retrieval, photos, 
     assert nothing_was_left(tmp_path)
 
 
-def test_fetch_makes_a_stand_in_where_that_is_asked_for(retrieval, tmp_path):
-    assert "--stand-in takes no --archive" in one_line(
-        retrieval("fetch", "sop", "--stand-in", "--archive", "photos.zip")
+def test_fetch_makes_a_placeholder_where_that_is_asked_for(retrieval, tmp_path):
+    assert "--placeholder takes no --archive" in one_line(
+        retrieval("fetch", "sop", "--placeholder", "--archive", "photos.zip")
     )
-    code, out, _ = retrieval("fetch", "sop", "--stand-in")
-    assert (code, out) == (0, "a stand-in of sop is ready in data/standins/sop\n")
-    assert (tmp_path / "data/standins/sop/STANDIN.txt").is_file()
+    code, out, _ = retrieval("fetch", "sop", "--placeholder")
+    assert code == 0
+    assert out.endswith("is ready in data/placeholders/sop\n")
+    assert retrieval("fetch", "sop", "--stand-in")[:2] == (0, out)  # its name in version 0.1.0
+    assert (tmp_path / "data/placeholders/sop/PLACEHOLDER.txt").is_file()
 
 
 def test_data_sets_are_looked_for_where_they_are(retrieval, tmp_path):

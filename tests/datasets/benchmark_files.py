@@ -5,7 +5,7 @@ from scipy.io import savemat
 
 from retrieval.datasets import cars196, cub200, inshop, stanford_online_products
 from retrieval.datasets.official import Counts
-from tests.datasets.conftest import write_photo
+from tests.datasets.helpers import write_photo
 
 
 def write_cub(root, monkeypatch):

@@ -1,9 +1,8 @@
-import numpy as np
 import pytest
-from PIL import Image
 
 from retrieval.datasets.catalog import make_catalog
 from tests.datasets.flaky_server import FlakyServer
+from tests.datasets.helpers import write_classes
 
 
 @pytest.fixture(autouse=True)
@@ -14,26 +13,6 @@ def _own_cache(tmp_path, monkeypatch):
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
-
-
-def write_photo(path, seed=0, size=(24, 20), **save):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
-    Image.fromarray(pixels).save(path, **save)
-    return path
-
-
-def write_classes(root, counts):
-    """Write ``root/<class>/<n>.jpg`` for {class: count}."""
-    for label, (name, count) in enumerate(counts.items()):
-        for number in range(count):
-            write_photo(root / name / f"{number}.jpg", seed=100 * label + number)
-    return root
-
-
-def below(folder):
-    """Every file and folder under a folder, hidden ones too, as relative POSIX paths."""
-    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*"))
 
 
 @pytest.fixture

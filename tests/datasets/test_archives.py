@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from retrieval.datasets.archives import ArchiveError, safe_name, unpack
 from retrieval.errors import UserError
-from tests.datasets.conftest import below
+from tests.datasets.helpers import below
 
 FILES = {"set/a.txt": b"first", "set/deep/b.txt": b"second" * 100}
 

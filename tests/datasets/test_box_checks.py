@@ -5,9 +5,9 @@ import pytest
 
 from retrieval.datasets import load_catalog
 from retrieval.datasets.checks import check_boxes
-from retrieval.datasets.placeholder import write_standin
+from retrieval.datasets.placeholder import write_placeholder
 from retrieval.errors import UserError
-from tests.datasets.conftest import write_photo
+from tests.datasets.helpers import write_photo
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_the_first_image_is_named_and_the_others_counted(path):
 
 
 def test_loading_with_boxes_refuses_one_outside_its_image(photos, tmp_path):
-    root = write_standin("cub200", photos, tmp_path / "cub", classes=2, per_class=2)
+    root = write_placeholder("cub200", photos, tmp_path / "cub", classes=2, per_class=2)
     load_catalog("cub200", root, boxes=True)
     listed = root / "CUB_200_2011" / "bounding_boxes.txt"
     rows = listed.read_text().splitlines()

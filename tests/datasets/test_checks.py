@@ -15,7 +15,7 @@ from retrieval.datasets.checks import (
 )
 from retrieval.errors import UserError
 from retrieval.input_pipeline.decoding import read_square
-from tests.datasets.conftest import write_classes, write_photo
+from tests.datasets.helpers import write_classes, write_photo
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".gif"])

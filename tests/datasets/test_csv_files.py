@@ -2,7 +2,7 @@ import pytest
 
 from retrieval.datasets import load_catalog
 from retrieval.errors import UserError
-from tests.datasets.conftest import write_classes
+from tests.datasets.helpers import write_classes
 
 
 @pytest.fixture

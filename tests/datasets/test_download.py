@@ -8,7 +8,7 @@ import pytest
 from retrieval.datasets import download as module
 from retrieval.datasets.download import check_space, download
 from retrieval.errors import UserError
-from tests.datasets.conftest import below
+from tests.datasets.helpers import below
 
 CONTENT = np.random.default_rng(0).bytes(2**20)
 DIGEST = "md5:" + hashlib.md5(CONTENT).hexdigest()

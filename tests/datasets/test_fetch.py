@@ -16,9 +16,9 @@ from retrieval.datasets import (
     stanford_online_products,
 )
 from retrieval.datasets.official import Counts
-from retrieval.datasets.placeholder import write_standin
+from retrieval.datasets.placeholder import write_placeholder
 from retrieval.errors import UserError
-from tests.datasets.conftest import below, write_photo
+from tests.datasets.helpers import below, write_photo
 
 MODULES = {"cub200": cub200, "sop": stanford_online_products}
 
@@ -27,7 +27,7 @@ def pack(root, kind):
     """Pack a folder as its public archive is packed, with the stray files that one has."""
     buffer = io.BytesIO()
     files = {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
-    files.pop("STANDIN.txt")
+    files.pop("PLACEHOLDER.txt")
     if kind == "cub200":
         with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
             for name, content in (files | {"attributes.txt": b"1 x\n"}).items():
@@ -46,7 +46,7 @@ def pack(root, kind):
 def public(request, photos, tmp_path, monkeypatch, server):
     """A benchmark whose public archive is a small one on the loopback server."""
     name = request.param
-    data = pack(write_standin(name, photos, tmp_path / "made", classes=2), name)
+    data = pack(write_placeholder(name, photos, tmp_path / "made", classes=2), name)
     server.files["archive"] = data
     digest = "md5:" + hashlib.md5(data).hexdigest()
     module = MODULES[name]

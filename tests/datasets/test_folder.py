@@ -2,7 +2,7 @@ import pytest
 
 from retrieval.datasets import load_catalog
 from retrieval.errors import UserError
-from tests.datasets.conftest import write_classes, write_photo
+from tests.datasets.helpers import write_classes, write_photo
 
 
 def test_one_folder_per_class(tmp_path):

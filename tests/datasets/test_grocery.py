@@ -9,7 +9,7 @@ import pytest
 from retrieval.datasets import fetch_dataset, grocery, load_catalog
 from retrieval.datasets.archives import read_manifest
 from retrieval.errors import UserError
-from tests.datasets.conftest import below, write_photo
+from tests.datasets.helpers import below, write_photo
 
 HEADER = "Class Name (str),Class ID (int),Coarse Class Name (str),Coarse Class ID (int),Icon,Text\n"
 

@@ -9,7 +9,7 @@ from retrieval.datasets import DATASETS, glyphs, load_catalog, typefaces
 from retrieval.datasets.glyphs import FACES, face_characters, glyph_image, tex_character
 from retrieval.datasets.typefaces import alphabet, character_name, is_letter, wanted_characters
 from retrieval.errors import UserError
-from tests.datasets.conftest import below
+from tests.datasets.helpers import below
 
 
 @pytest.fixture(scope="module")

@@ -44,7 +44,7 @@ del os"""
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Drawn characters and the stand-ins made from them, shared by the notebooks."""
+    """Drawn characters and the placeholders made from them, shared by the notebooks."""
     return tmp_path_factory.mktemp("data")
 
 

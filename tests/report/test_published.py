@@ -27,12 +27,12 @@ def made_by(recipe, changes=(), options=()):
     [
         ({}, {}, []),
         ({"data": "elsewhere", "seed": 1}, {"boxes": False}, []),
-        ({}, {"stand_in": True, "boxes": False}, ["stand-in data"]),
+        ({}, {"placeholder": True, "boxes": False}, ["synthetic placeholder"]),
         ({"steps": 5}, {}, ["settings changed (steps 5)"]),
         (
             {"steps": 5},
-            {"stand_in": True},
-            ["stand-in data", "settings changed (steps 5)"],
+            {"placeholder": True},
+            ["synthetic placeholder", "settings changed (steps 5)"],
         ),
         ({}, {"boxes": True}, ["settings changed (boxes True)"]),
     ],
@@ -45,17 +45,17 @@ def test_the_line_has_the_figures_their_protocol_and_the_departures():
     run = made_by("inshop/semi_hard_triplet")
     line = "birds/a: published R@1 87.43, R@4 95.42, NMI 0.902 (leave-one-out)"
     assert published_line(run) == line
-    run = made_by("inshop/semi_hard_triplet", {"steps": 7}, {"stand_in": True})
-    why = "not comparable: stand-in data; settings changed (steps 7)"
+    run = made_by("inshop/semi_hard_triplet", {"steps": 7}, {"placeholder": True})
+    why = "not comparable: synthetic placeholder; settings changed (steps 7)"
     assert published_line(run) == f"{line}; {why}"
     run = made_by("sop/resnet50_proxy_anchor")
     assert published_line(run) == "birds/a: published R@1 78.0 (like experiment, leave-one-out)"
 
 
-def test_what_has_no_published_figures_still_says_that_its_data_is_a_stand_in():
-    run = made_by("inshop/resnet50_proxy_anchor", {}, {"stand_in": True})
-    assert published_line(run) == "birds/a: not comparable: stand-in data"
+def test_what_has_no_published_figures_still_says_that_its_data_is_a_placeholder():
+    run = made_by("inshop/resnet50_proxy_anchor", {}, {"placeholder": True})
+    assert published_line(run) == "birds/a: not comparable: synthetic placeholder"
     run.settings = None
-    assert published_line(run) == "birds: stand-in data, not the published data set"
+    assert published_line(run) == "birds: synthetic placeholder, not the published data set"
     run.dataset_config = DatasetConfig("birds")
     assert published_line(run) == ""

@@ -147,14 +147,16 @@ def test_the_columns_are_the_k_that_the_field_reports_on_the_data_set():
         assert reported_metrics(dataset)[:4] == ("recall@1", "recall@2", "recall@4", "recall@8")
 
 
-def test_a_stand_in_is_called_one_above_its_table(tmp_path):
+def test_a_placeholder_is_called_one_above_its_table(tmp_path):
     run = make_run(tmp_path, "bird", noise=0.6)
     (section,) = make_report([run])
-    assert "stand-in" not in section.line
-    with_dataset_options(run, stand_in=True)
+    assert "placeholder" not in section.line
+    with_dataset_options(run, placeholder=True)
     moved = run.path.parent.rename(tmp_path / "runs" / "sop") / run.name
     (section,) = write_report([open_run(moved)], tmp_path / "out")
-    assert section.line.startswith("stand-in data, not the published data set; leave-one-out, ")
+    assert section.line.startswith(
+        "synthetic placeholder, not the published data set; leave-one-out, "
+    )
     (line,) = [
         line for line in (tmp_path / "out/report.md").read_text().splitlines() if "R@1 " in line
     ]

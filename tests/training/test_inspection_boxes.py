@@ -8,7 +8,7 @@ from PIL import Image
 
 from retrieval import TrainSettings, load_catalog, open_run
 from retrieval.datasets.catalog import crop_boxes
-from retrieval.datasets.placeholder import write_standin
+from retrieval.datasets.placeholder import write_placeholder
 from retrieval.experiment.pipeline import train
 from retrieval.training.inspection import open_inspector
 from tests.photos import write_colors
@@ -19,12 +19,12 @@ pytestmark = pytest.mark.usefixtures("module_cache")
 
 @pytest.fixture(scope="module")
 def birds(tmp_path_factory):
-    """A stand-in of CUB: four classes of three 60 x 40 px images, boxes 45 x 30 px."""
+    """A placeholder of CUB: four classes of three 60 x 40 px images, boxes 45 x 30 px."""
     root = write_colors(
         tmp_path_factory.mktemp("photos"), seed=0, scale=80, classes=4, each=3, size=(60, 40)
     )
     target = tmp_path_factory.mktemp("data") / "cub200"
-    return write_standin("cub200", load_catalog("folder", root), target, classes=2, per_class=3)
+    return write_placeholder("cub200", load_catalog("folder", root), target, classes=2, per_class=3)
 
 
 def trained(birds, runs, **changes):

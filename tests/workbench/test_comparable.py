@@ -81,10 +81,10 @@ def test_runs_apart_for_one_reason_share_a_table_only_if_comparable(runs, make_r
     assert sorted(map(len, tables)) == [1, 1, 1, 2]
 
 
-def test_a_page_says_when_the_data_is_a_stand_in(runs):
+def test_a_page_says_when_the_data_is_a_placeholder(runs):
     assert plain("placeholder") not in open_page(a="one").caption[0].value
     for run in runs.values():
-        edit(run.path, "config.yaml", "dataset", "options", to={"stand_in": True})
+        edit(run.path, "config.yaml", "dataset", "options", to={"placeholder": True})
     for page in ("overview", "retrieval", "failures", "map", "compare", "why", "methods"):
         caption = open_page(page, a="one").caption[0].value
         assert plain("synthetic placeholder, not the published data set") in caption

@@ -104,7 +104,12 @@ def test_published_figures_stand_beside_measured_ones(make_run):
     ("recipe", "options", "protocol", "why"),
     [
         ("inshop/lifted_loss", {}, "query_gallery", "not comparable: published under"),
-        ("cub200/npairs_loss", {"stand_in": True}, "leave_one_out", "not comparable: stand-in"),
+        (
+            "cub200/npairs_loss",
+            {"placeholder": True},
+            "leave_one_out",
+            "not comparable: synthetic placeholder",
+        ),
         ("cub200/npairs_loss", {"boxes": True}, "leave_one_out", "not comparable: settings"),
         ("cub200/npairs_loss", {"boxes": False}, "leave_one_out", ""),
         ("sop/resnet50_proxy_anchor", {}, "leave_one_out", "reference, other settings: About what"),

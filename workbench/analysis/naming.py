@@ -27,8 +27,8 @@ def seed_of(run: Run) -> int | None:
     return run.provenance.seed if run.settings is None else run.settings.seed
 
 
-def is_stand_in(run: Run) -> bool:
-    """Tell whether a run was made on a stand-in of its data set."""
+def is_placeholder(run: Run) -> bool:
+    """Tell whether a run was made on a synthetic placeholder for its data set."""
     return run.dataset_config.is_placeholder
 
 

@@ -14,7 +14,8 @@ from PIL import Image, ImageOps
 
 from retrieval.datasets import load_catalog
 from retrieval.datasets.catalog import Catalog
-from retrieval.datasets.placeholder import available_or_standin, own_folder_or_example
+from retrieval.datasets.official import describe_placeholder
+from retrieval.datasets.placeholder import available_or_placeholder, own_folder_or_example
 from workbench import figures
 from workbench.components.inline_gallery import STYLE, Gallery
 from workbench.notebook.environment import scale
@@ -65,10 +66,10 @@ def open_dataset(
         UserError: ``folder`` was given and does not hold the data set.
     """
     chosen_scale = scale(wanted_scale)
-    root, placeholder = available_or_standin(name, folder)
+    root, placeholder = available_or_placeholder(name, folder)
     catalog = load_catalog(name, root)
     if placeholder:
-        text = (root / "STANDIN.txt").read_text(encoding="utf-8").splitlines()[0]
+        text = describe_placeholder(root)
         display(
             Markdown(
                 f"> ⚠ **Synthetic placeholder.** {name} is not in `data/{name}`. {text} All "
