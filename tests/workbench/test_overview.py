@@ -15,7 +15,7 @@ from workbench.analysis.protocol import facts_in_words, lacks_nmi_interval
 from workbench.analysis.repeats import repeats_line
 from workbench.analysis.significance import both_ways
 from workbench.layout.theme import plain
-from workbench.pages.overview.evidence import one_seed
+from workbench.pages.shared.significance import seeds_caveat
 from workbench.pages.overview.headline import best_title
 
 

@@ -1,4 +1,4 @@
-"""The facts of a protocol in words, as ``metrics.json`` has them under keys."""
+"""The facts of an evaluation protocol, named for people."""
 
 from dataclasses import asdict
 
@@ -7,51 +7,50 @@ import numpy as np
 from retrieval.runs.records import ProtocolResult
 from retrieval.runs.run import Run
 
+# Fact (a field of ``ProtocolResult`` or its ``Protocol``) -> its name, in the order of the table.
 NAMES = {
-    "rule": "Who searches whom",
+    "rule": "Queries and gallery",
     "dataset": "Data set",
     "split": "Split",
     "distance": "Distance",
-    "normalized": "Embeddings scaled to unit length",
-    "dimension": "Width of the embedding",
+    "normalized": "Embeddings normalized to unit length",
+    "dimension": "Embedding size",
     "n_items": "Items",
     "n_classes": "Classes",
     "n_queries": "Queries",
     "n_gallery": "Gallery items",
-    "n_without_positive": "Queries with no item of their class in the gallery",
-    "no_positive": "What such a query counts",
-    "ties": "Equal similarities",
+    "n_without_positive": "Queries without a relevant item in the gallery",
+    "no_positive": "Score of such a query",
+    "ties": "Order of equal similarities",
     "kmeans": "Start of k-means (for NMI)",
-    "seed": "Seed of k-means and of the resamples",
+    "seed": "Seed of k-means and of the bootstrap",
     "interval": "Intervals",
 }
-HIDDEN = ("name", "title")  # they head the column
 WORDS = {
-    ("rule", "leave-one-out"): "every item is a query against all others (leave-one-out)",
+    ("rule", "leave-one-out"): "each item is a query against all other items (leave-one-out)",
     ("rule", "query -> gallery"): "queries against a gallery of other items",
-    ("no_positive", "exclude"): "nothing: left out of every mean",
-    ("no_positive", "zero"): "a miss: scored 0",
-    ("ties", "by index"): "the item that comes first is nearer",
+    ("no_positive", "exclude"): "none: excluded from every mean",
+    ("no_positive", "zero"): "0",
+    ("ties", "by index"): "the item that comes first in the data set is nearer",
     ("kmeans", "none"): "not clustered: no NMI",
 }
+NO_NMI_INTERVAL = (
+    "NMI without ±: the run was evaluated without a bootstrap, or by a version that computed no "
+    "interval of NMI; `retrieval evaluate` adds it."
+)
 
 
 def facts_in_words(result: ProtocolResult) -> dict[str, str]:
-    """Describe a protocol in words.
+    """Describe a protocol for people.
 
     Args:
         result: The results of a run under the protocol.
 
     Returns:
-        Fact -> value, in the order of ``NAMES``; a fact without a name there keeps its identifier.
+        Name of a fact -> its value.
     """
     facts = asdict(result.protocol) | {"dataset": result.dataset, "split": result.split}
-    known = [key for key in NAMES if key in facts]
-    rest = [key for key in facts if key not in NAMES and key not in HIDDEN]
-    return {
-        NAMES.get(key, key.replace("_", " ").capitalize()): _value(key, facts[key])
-        for key in known + rest
-    }
+    return {title: _value(key, facts[key]) for key, title in NAMES.items()}
 
 
 def _value(key: str, value: object) -> str:
@@ -64,5 +63,5 @@ def _value(key: str, value: object) -> str:
 
 def lacks_nmi_interval(run: Run, protocol: str) -> bool:
     """Tell whether a run has an NMI under a protocol but no interval of it."""
-    nmi = run.result(protocol).metric("nmi")
-    return bool(np.isfinite(nmi.value) and np.isnan(nmi.low))
+    nmi = run.results[protocol].metric("nmi")
+    return not np.isnan(nmi.value) and bool(np.isnan(nmi.low))

@@ -1,7 +1,7 @@
 """Browser components: image cards, images over charts of points, and sortable tables."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -68,8 +68,8 @@ def point_images(
     *,
     key: str,
     selected: int | None = None,
-    neighbors: Sequence[Sequence[int]] = (),
-    found: Sequence[int] = (),
+    neighbors: Sequence[Iterable[int]] = (),
+    found: Iterable[int] = (),
     on_clicked_change: Callable[[], None] | None = None,
 ) -> None:
     """Add hover images, clicks and highlights to charts of points, without redrawing the charts.

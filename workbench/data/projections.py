@@ -22,6 +22,24 @@ HONESTY_K = 10
 EVOLUTION = "evolution.npz"
 
 
+def positions(run: Run, layout: str) -> np.ndarray:
+    """Return where a map shows the items.
+
+    Args:
+        run: A run with a projection.
+        layout: One of :data:`LAYOUTS`.
+
+    Returns:
+        float32, (n, 2 or 3).
+
+    Raises:
+        RuntimeError: The run has no projection; pages check this first.
+    """
+    if run.projection is None:
+        raise RuntimeError(f"{run.path} has no projection")
+    return run.projection[COLUMNS[layout]].to_numpy(np.float32)
+
+
 def sample(run: Run, layout: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the points to draw.
 
@@ -33,7 +51,7 @@ def sample(run: Run, layout: str) -> tuple[np.ndarray, np.ndarray]:
         Rows int32, (m,) and positions float32, (m, 2 or 3). All items if they are few enough, else
         the same share of every class.
     """
-    points = run.projection[COLUMNS[layout]].to_numpy(np.float32)
+    points = positions(run, layout)
     most = MOST_POINTS_3D if layout == "PCA 3-D" else MOST_POINTS
     rows = stratified_rows(run.items["label"].to_numpy(), most)
     return rows, points[rows]
@@ -127,7 +145,7 @@ def in_turn(labels: np.ndarray, most: int) -> np.ndarray:
 def _honesty(
     _run: Run, _neighbors: Neighbors, layout: str, path: str, protocol: str, stamp: tuple
 ) -> np.ndarray:
-    points = _run.projection[COLUMNS[layout]].to_numpy(np.float32)
+    points = positions(_run, layout)
     gallery = gallery_rows(_neighbors, _run.items)
     return neighbor_agreement(points, _neighbors, gallery, HONESTY_K)
 

@@ -4,12 +4,14 @@ import html
 from collections import Counter
 from collections.abc import Sequence
 
+from typing import Any
+
 import plotly.graph_objects as go
 
 from workbench.figures.colors import RUN_A
 
 # Options of st.plotly_chart and Figure.write_html; nothing is ever sent to a cloud.
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "displaylogo": False,
     "showSendToCloud": False,
     "modeBarButtonsToRemove": ["autoScale2d", "zoomIn2d", "zoomOut2d"],

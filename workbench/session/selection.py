@@ -37,6 +37,17 @@ class Selection:
         """Neighbors of run A under the chosen protocol."""
         return load_neighbors(self.a, self.protocol)
 
+    @property
+    def pair(self) -> tuple[Run, Run]:
+        """Runs A and B.
+
+        Raises:
+            RuntimeError: No run B is chosen; pages ask for one first.
+        """
+        if self.b is None:
+            raise RuntimeError("no run B is chosen")
+        return self.a, self.b
+
     @functools.cached_property
     def comparable(self) -> list[Run]:
         """Runs whose results are comparable with run A's, best first."""

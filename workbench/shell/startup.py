@@ -1,4 +1,4 @@
-"""Open the runs while the browser still loads the page."""
+"""Open the runs while the browser is still loading the page."""
 
 import contextlib
 import threading
@@ -8,22 +8,22 @@ import streamlit as st
 
 from workbench.data.loading import load_runs
 from workbench.data.memory import keep_for_good
-from workbench.pages.overview.evidence import compare_early
+from workbench.pages.shared.significance import compare_default_views
 
 
 @contextlib.asynccontextmanager
 async def open_runs_early(app: st.App) -> AsyncIterator[dict]:
-    """Import the pages, open and compare the runs while the browser loads (a lifespan).
+    """Import the pages, open the runs and compare them in a thread (a lifespan of the app).
 
     Args:
         app: The app that starts.
 
     Yields:
-        No state.
+        An empty state.
     """
 
     def work() -> None:
-        compare_early(load_runs()[0])
+        compare_default_views(load_runs()[0])
         keep_for_good()
 
     threading.Thread(target=work, daemon=True).start()

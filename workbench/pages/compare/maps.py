@@ -1,4 +1,4 @@
-"""Two maps side by side, B turned to lie on A, with one selection for both."""
+"""Two maps side by side, B aligned to A, with one selection for both."""
 
 import functools
 
@@ -18,6 +18,7 @@ from workbench.figures.style import CONFIG
 from workbench.layout.run_colors import pair_colors
 from workbench.layout.theme import plain
 from workbench.pages.shared.cards import clickable_cards, clickable_points
+from workbench.pages.shared.named_runs import named_runs
 from workbench.pages.shared.no_map import no_map
 from workbench.session import url
 from workbench.session.lasso import end_lasso, keep_lasso, lassoed_rows
@@ -34,28 +35,28 @@ CHARTS = ("map_a", "map_b")
 
 @st.fragment
 def maps_tab(chosen: Selection, result: Comparison) -> None:
-    """Draw both maps and what is selected on either.
+    """Draw both maps, and what is selected on either.
 
     Args:
-        chosen: What is being looked at; run B is there and has the same items.
+        chosen: What is being looked at, with a run B that has the items of run A.
         result: The comparison of the two runs.
     """
-    missing = [run for run in (chosen.a, chosen.b) if run.projection is None]
+    a, b = chosen.pair
+    missing = [run for run in (a, b) if run.projection is None]
     if missing:
         no_map(missing)
         return
-    MAP_COLORS.keep(COLORS[0], COLORS)
-    color = st.segmented_control("Color by", COLORS, key=MAP_COLORS.key, required=True)
+    color = MAP_COLORS.keep(COLORS[0], COLORS)
+    st.segmented_control("Color by", COLORS, key=MAP_COLORS.key, required=True)
     maps, fit = _figures(chosen, result, color)
-    row = current_item(len(chosen.a.items))
-    looked_at = chosen.dataset, chosen.a.name, chosen.b.name, row
+    row = current_item(len(a.items))
+    looked_at = chosen.dataset, a.name, b.name, row
     _draw_maps(chosen, maps, looked_at)
     selected = lassoed_rows(looked_at)
-    pair = (chosen.a, chosen.b)
-    near = [] if row is None else [answer(run, chosen.protocol, row, NEAR) for run in pair]
+    near = [] if row is None else [answer(run, chosen.protocol, row, NEAR) for run in (a, b)]
     clickable_points(
         CHARTS,
-        [hover_url(run, chosen.protocol) for run in pair],
+        [hover_url(run, chosen.protocol) for run in (a, b)],
         key="maps_points",
         selected=row,
         neighbors=[found.ids for found in near],
@@ -63,15 +64,15 @@ def maps_tab(chosen: Selection, result: Comparison) -> None:
         on_click=_click,
     )
     st.caption(
-        "Rest the pointer on a point to ring the same item on the other map; click it to see its "
-        "neighbors under both losses; lasso on either to select on both. B is turned, mirrored "
-        f"and scaled as a whole (Procrustes) to lie on A; this explains {100 * fit:.0f} % of the "
-        "positions, the rest differs."
+        "Hover over a point to ring the same item on the other map; click it to see its neighbors "
+        "under both losses; a lasso on either map selects on both. Map B is rotated, reflected and "
+        f"scaled as a whole to match map A (Procrustes), which explains {100 * fit:.0f} % of the "
+        "positions; what remains is a difference between the runs."
     )
     if len(selected):
         _selected_images(chosen, selected)
     if near:
-        _one(chosen, near)
+        _neighbors(chosen, near)
     url.write()
 
 
@@ -84,9 +85,9 @@ def _figures(
     chosen: Selection, result: Comparison, color: str
 ) -> tuple[tuple[go.Figure, go.Figure], float]:
     """Return both maps, and the share of A's positions that B's explain."""
-    rows, points_a = projections.sample(chosen.a, "UMAP")
-    points_b = chosen.b.projection[projections.COLUMNS["UMAP"]].to_numpy(np.float32)[rows]
-    points_b, fit = align(points_b, points_a)
+    a, b = chosen.pair
+    rows, points_a = projections.sample(a, "UMAP")
+    points_b, fit = align(projections.positions(b, "UMAP")[rows], points_a)
     colored = _coloring(chosen, result, color, rows)
     one, other = (
         figures.embedding_map(points, rows, colored, height=520) for points in (points_a, points_b)
@@ -97,32 +98,33 @@ def _figures(
 def _draw_maps(chosen: Selection, maps: tuple[go.Figure, go.Figure], looked_at: tuple) -> None:
     """Draw both maps; a selection on either is that of both."""
     rows = figures.drawn_rows(maps[0])  # the same on both: they have the same colors
-    parts = zip(st.columns(2), CHARTS, (chosen.a, chosen.b), maps, "AB", strict=True)
-    for column, key, run, figure, name in parts:
+    for column, key, named, figure in zip(
+        st.columns(2), CHARTS, named_runs(chosen), maps, strict=True
+    ):
         with column:
-            st.markdown(f"**{name}** {plain(run.name)}")
+            st.markdown(f"**{named.letter}** {plain(named.run.name)}")
             st.plotly_chart(
                 figure,
                 config=CONFIG | {"scrollZoom": True},
                 key=key,
                 on_select=functools.partial(keep_lasso, key, rows, looked_at),
                 selection_mode=("lasso", "box"),
-                alt=f"Map of run {name}: every item as a point; similar items lie close together",
+                alt=f"Map of run {named.letter}: every item as a point; similar items lie close "
+                "together",
             )
 
 
-def _one(chosen: Selection, near: list[Answer]) -> None:
-    """Show the item looked at, and its neighbors in the original space under both runs."""
-    names = zip("AB", (chosen.a, chosen.b), near, strict=True)
+def _neighbors(chosen: Selection, near: list[Answer]) -> None:
+    """Show the selected item and its neighbors in the embedding space under both runs."""
     lines = [
         {
-            "title": f"{name} {run.name}",
-            "detail": f"neighbors in the original space; {rank_sentence(found.first_hit)}",
-            "cards": result_cards(run, found.query, found.ids, found.similarities),
+            "title": f"{named.letter} {named.run.name}",
+            "detail": f"neighbors in the embedding space; {rank_sentence(found.first_hit)}",
+            "cards": result_cards(named.run, found.query, found.ids, found.similarities),
             "size": 88,
             "layout": "line",
         }
-        for name, run, found in names
+        for named, found in zip(named_runs(chosen), near, strict=True)
     ]
     group = {"lead": query_card(chosen.a, near[0].query), "size": 150, "rows": lines}
     clickable_cards({"groups": [group]}, key="both_neighbors", on_pick=lambda pick: go_to(pick.row))
@@ -131,12 +133,12 @@ def _one(chosen: Selection, near: list[Answer]) -> None:
 
 def _selected_images(chosen: Selection, selected: np.ndarray) -> None:
     labels = chosen.a.items["label"].to_numpy()[selected]
-    st.button("Clear the selection", key="linked_clear", type="tertiary", on_click=end_lasso)
+    st.button("Clear selection", key="linked_clear", type="tertiary", on_click=end_lasso)
     shown = selected[projections.in_turn(labels, LINKED_SHOWN)]
     cards = [card(chosen.a, int(row)) for row in shown]
     detail = "all shown"
     if len(selected) > len(shown):
-        detail = f"{len(shown)} shown, taken from every class in turn"
+        detail = f"{len(shown)} shown, taken from each class in turn"
     title = f"{len(selected):,} items of {len(np.unique(labels)):,} classes selected"
     line = {"title": title, "detail": detail, "cards": cards, "size": 84}
     clickable_cards({"rows": [line]}, key="linked", on_pick=lambda pick: open_query(pick.row))

@@ -26,7 +26,8 @@ from workbench.pages.compare.queries import (
     overlap_figure,
     overlap_tab,
 )
-from workbench.pages.overview.evidence import compare_groups, one_seed
+from workbench.pages.shared.named_runs import named_runs
+from workbench.pages.shared.significance import compare_groups, seeds_caveat
 from workbench.session.parameters import COMPARED
 from workbench.session.selection import Selection, selection
 
@@ -35,20 +36,49 @@ def compare_page() -> None:
     """Draw the page."""
     chosen = selection()
     head = page_head("Compare losses", chosen, run=False)
-    if not _comparable(chosen):
+    if not _can_compare(chosen):
+        return
+    a, b = chosen.pair
+    tested = compare_groups(chosen, {"a": [a], "b": [b]})
+    if tested is None:
+        st.info("No query has a relevant item in the gallery, so there is nothing to compare.")
         return
     result = comparison.compare(
-        load_neighbors(chosen.a, chosen.protocol),
-        load_neighbors(chosen.b, chosen.protocol),
-        chosen.a.items["label"].to_numpy(),
+        load_neighbors(a, chosen.protocol),
+        load_neighbors(b, chosen.protocol),
+        a.items["label"].to_numpy(),
         chosen.k,
-        no_positive=chosen.a.result(chosen.protocol).protocol.no_positive,
+        no_positive=a.result(chosen.protocol).protocol.no_positive,
     )
-    tested = compare_groups(chosen, {"a": [chosen.a], "b": [chosen.b]})
     _verdict(chosen, result, tested)
     _tabs(chosen, result)
     with head:
         _exports(chosen, result, tested)
+
+
+def _can_compare(chosen: Selection) -> bool:
+    """Tell whether runs A and B can be compared query by query; if not, say why."""
+    a, b = chosen.a, chosen.b
+    if b is None or b.name == a.name:
+        st.info("Choose another run as run B in the sidebar.", icon=":material/compare_arrows:")
+        return False
+    if chosen.protocol not in protocols_of(b):
+        st.warning(plain(f"{b.name} was not evaluated under {chosen.protocol_title}."))
+        return False
+    difference = comparison.difference_of_items(a, b)
+    if difference:
+        st.warning(plain(f"These runs cannot be compared query by query: {difference}."))
+        return False
+    apart = setting_apart(b, a, chosen.protocol)
+    if apart:
+        st.warning(
+            plain(
+                f"These runs cannot be compared: {b.name} was scored under another protocol than "
+                f"{a.name}: {apart}."
+            )
+        )
+        return False
+    return True
 
 
 def _tabs(chosen: Selection, result: comparison.Comparison) -> None:
@@ -68,11 +98,12 @@ def _tabs(chosen: Selection, result: comparison.Comparison) -> None:
 
 
 def _exports(chosen: Selection, result: comparison.Comparison, tested: Comparison) -> None:
+    a, b = chosen.pair
     export_menu(
-        name=f"{file_stem(chosen)}-against-{chosen.b.name}",
-        about=[chosen.a, chosen.b],
+        name=f"{file_stem(chosen)}-against-{b.name}",
+        about=[a, b],
         tables={
-            "Every query": lambda: _export(chosen, result),
+            "Every query": lambda: _query_export(chosen, result),
             "Classes": lambda: _class_export(chosen, result),
             "Paired tests": lambda: _pair_export(chosen, tested),
         },
@@ -84,75 +115,63 @@ def _exports(chosen: Selection, result: comparison.Comparison, tested: Compariso
     )
 
 
-def _comparable(chosen: Selection) -> bool:
-    if chosen.b is None or chosen.b.name == chosen.a.name:
-        st.info("Choose another run as run B in the sidebar.", icon=":material/compare_arrows:")
-        return False
-    if chosen.protocol not in protocols_of(chosen.b):
-        st.warning(plain(f"{chosen.b.name} was not evaluated under {chosen.protocol_title}."))
-        return False
-    difference = comparison.difference_of_items(chosen.a, chosen.b)
-    if difference:
-        st.warning(plain(f"These runs cannot be compared query by query: {difference}."))
-        return False
-    apart = setting_apart(chosen.b, chosen.a, chosen.protocol)
-    if apart:
-        st.warning(
-            f"These runs cannot be compared: {plain(chosen.b.name)} was scored under another "
-            f"protocol than {plain(chosen.a.name)}: {plain(apart)}."
-        )
-        return False
-    if not (chosen.neighbors.first_hit > 0).any():
-        st.info("No query has an item of its class in the gallery: there is nothing to compare.")
-        return False
-    return True
-
-
-def _bar(chosen: Selection, result: comparison.Comparison, found: Comparison) -> go.Figure:
+def _bar(chosen: Selection, result: comparison.Comparison, tested: Comparison) -> go.Figure:
     counts = result.wins, result.ties, result.losses
-    pair = _pair(found)
+    pair = _pair(tested)
     interval = pair["delta"], pair["low"], pair["high"]
     return figures.win_tie_loss(*counts, pair_colors(chosen), interval)
 
 
-def _pair(found: Comparison) -> pd.Series:
+def _pair(tested: Comparison) -> pd.Series:
     """Return the comparison of run A with run B."""
-    return both_ways(found.pairs).set_index(["a", "b"]).loc[("a", "b")]
+    return both_ways(tested.pairs).set_index(["a", "b"]).loc[("a", "b")]
 
 
-def _verdict(chosen: Selection, result: comparison.Comparison, found: Comparison) -> None:
-    n = len(result.table)
-    a, b = result.table["a"].mean(), result.table["b"].mean()
-    pair, tested = _pair(found), found.pairs.iloc[0]
-    real = "may be chance" if pair["verdict"] == "tie" else "significant" + one_seed([1, 1])
-    if not result.wins + result.losses:
-        real = "no query differs"
-    recall = metric("recall@1")
-    low, high = (recall.format_difference(pair[side]) for side in ("low", "high"))
-    dot_a, dot_b = (f'<span style="color:{c}">●</span>' for c in pair_colors(chosen))
+def _verdict(chosen: Selection, result: comparison.Comparison, tested: Comparison) -> None:
+    a, b = chosen.pair
+    pair, recall = _pair(tested), metric("recall@1")
+    difference, low, high = (recall.format_difference(pair[s]) for s in ("delta", "low", "high"))
     with st.container(key="verdict"):
         st.markdown(
-            f"{dot_a} **A** {plain(chosen.a.name)} {recall.format(a)} %{_seed(chosen.a)}  ·  "
-            f"{dot_b} **B** {plain(chosen.b.name)} {recall.format(b)} %{_seed(chosen.b)}  ·  "
-            f"R@1 differs by **{recall.format_difference(a - b)} points** (95% {low} to {high}: "
-            f"{real}) over the same {n:,} queries",
+            f"{_scores(chosen, result)}  ·  R@1 differs by **{difference} points** over the same "
+            f"{len(result.table):,} queries (95% interval {low} to {high}): "
+            f"{_significance(result, pair)}",
             unsafe_allow_html=True,
         )
-    line = confounds_line({chosen.a.name: [chosen.a], chosen.b.name: [chosen.b]})
-    if line and loss_of(chosen.a) != loss_of(chosen.b):
+    line = confounds_line({a.name: [a], b.name: [b]})
+    if line and loss_of(a) != loss_of(b):
         st.markdown(f":small[:orange[⚠ {plain(line)}]]")
     st.plotly_chart(
-        _bar(chosen, result, found),
+        _bar(chosen, result, tested),
         config=CONFIG | {"displayModeBar": False},
         key="bar",
-        alt=f"{result.wins} queries only A answers, {result.losses} only B; R@1 differs by "
-        f"{low} to {high} points",
+        alt=f"{result.wins} queries are right under A only, {result.losses} under B only; R@1 "
+        f"differs by {low} to {high} points",
     )
+    row = tested.pairs.iloc[0]
     st.caption(
-        f"{found.n_queries:,} queries of {found.n_classes:,} classes. Paired bootstrap over "
-        f"classes: p {_p(tested['p'])}. McNemar's exact test on the queries that differ: p "
-        f"{_p(tested['p_mcnemar'])}; it takes queries of one class for independent."
+        f"{tested.n_queries:,} queries of {tested.n_classes:,} classes. Paired bootstrap over "
+        f"classes: p {_p(row['p'])}. McNemar's exact test on the queries that differ: p "
+        f"{_p(row['p_mcnemar'])}; this test treats queries of one class as independent."
     )
+
+
+def _scores(chosen: Selection, result: comparison.Comparison) -> str:
+    """Return the R@1 of both runs as HTML and Markdown."""
+    recall = metric("recall@1")
+    return "  ·  ".join(
+        f'<span style="color:{named.color}">●</span> **{named.letter}** {plain(named.run.name)} '
+        f"{recall.format(result.table[column].mean())} %{_seed(named.run)}"
+        for column, named in zip("ab", named_runs(chosen), strict=True)
+    )
+
+
+def _significance(result: comparison.Comparison, pair: pd.Series) -> str:
+    if not result.wins + result.losses:
+        return "no query differs"
+    if pair["verdict"] == "tie":
+        return "the difference may be due to chance"
+    return f"significant{seeds_caveat([1, 1])}"
 
 
 def _p(value: float) -> str:
@@ -165,7 +184,8 @@ def _seed(run: Run) -> str:
 
 
 def _pair_export(chosen: Selection, tested: Comparison) -> pd.DataFrame:
-    names = {"a": chosen.a.name, "b": chosen.b.name}
+    a, b = chosen.pair
+    names = {"a": a.name, "b": b.name}
     return tested.pairs.replace({"a": names, "b": names})
 
 
@@ -174,7 +194,7 @@ def _class_export(chosen: Selection, result: comparison.Comparison) -> pd.DataFr
     return table.assign(**{"class": table["label"].map(class_names(chosen.a))})
 
 
-def _export(chosen: Selection, result: comparison.Comparison) -> pd.DataFrame:
+def _query_export(chosen: Selection, result: comparison.Comparison) -> pd.DataFrame:
     items = chosen.a.items.iloc[result.table["row"].to_numpy()]
     names = items[["path", "label_name"]].reset_index(drop=True)
     return pd.concat([names, result.table.drop(columns="label")], axis=1)

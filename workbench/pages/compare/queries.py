@@ -1,9 +1,10 @@
-"""Tabs of the comparison that show queries: who is right, which classes differ, what overlaps."""
+"""Tabs of the comparison that show queries: by outcome, by class and by neighbor overlap."""
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from retrieval.errors import counted
 from workbench import figures
 from workbench.analysis.comparison import Comparison, class_recalls, only_right
 from workbench.components.gallery import card, first_relevant_cards, rank_sentence, result_cards
@@ -13,6 +14,7 @@ from workbench.figures.style import CONFIG
 from workbench.layout.run_colors import pair_colors
 from workbench.layout.theme import class_names, plain
 from workbench.pages.shared.cards import clickable_cards
+from workbench.pages.shared.named_runs import named_runs
 from workbench.pages.shared.paging import page_of
 from workbench.session.class_choice import chosen_class, open_clicked_class
 from workbench.session.clicks import Pick, replaceable_key
@@ -23,33 +25,44 @@ PER_PAGE = 8
 
 
 def gallery_tab(chosen: Selection, result: Comparison, winner: str) -> None:
-    """Draw the queries that one run answers and the other does not.
+    """Draw the queries that only one of the two runs answers correctly.
 
     Args:
-        chosen: What is being looked at; run B is there and has the same items.
+        chosen: What is being looked at, with a run B that has the items of run A.
         result: The comparison of the two runs.
-        winner: ``a`` or ``b``, the run that is right.
+        winner: The run that is right, ``a`` or ``b``.
     """
     part = only_right(result, winner)
     loser = "B" if winner == "a" else "A"
-    st.caption(f"{len(part):,} queries, those that {loser} ranks worst first.")
+    st.caption(
+        f"{counted(len(part), 'query', 'queries')}. First come those whose first relevant item "
+        f"{loser} ranks lowest."
+    )
     rows = page_of(part["row"].to_numpy(), f"only_{winner}", PER_PAGE)
     groups = [query_group(chosen, int(row)) for row in rows]
     clickable_cards({"groups": groups}, key=f"only_{winner}", on_pick=_open)
 
 
 def query_group(chosen: Selection, row: int) -> dict:
-    """Describe one query with the results of both runs, as a group of cards."""
+    """Describe one query and its results under both runs.
+
+    Args:
+        chosen: What is being looked at.
+        row: Row of the query.
+
+    Returns:
+        A group for :func:`workbench.components.image_cards`.
+    """
     lines = []
-    runs = zip("AB", (chosen.a, chosen.b), pair_colors(chosen), strict=True)
-    for name, run, color in runs:
+    for named in named_runs(chosen):
+        run = named.run
         found = answer(run, chosen.protocol, row, chosen.k)
         cards = result_cards(run, row, found.ids, found.similarities)
         first = (found.first_hit_item, found.first_hit, found.first_hit_similarity)
         lines.append(
             {
-                "title": f"{name}  {run.name}",
-                "color": color,
+                "title": named.title,
+                "color": named.color,
                 "mark": "hit" if found.first_hit == 1 else "miss",
                 "detail": rank_sentence(found.first_hit),
                 "cards": cards + first_relevant_cards(run, *first, len(cards)),
@@ -61,7 +74,12 @@ def query_group(chosen: Selection, row: int) -> dict:
 
 
 def classes_tab(chosen: Selection, result: Comparison) -> None:
-    """Draw the classes on which the runs differ most, and queries of the chosen one."""
+    """Draw the classes on which the runs differ most, and queries of the chosen class.
+
+    Args:
+        chosen: What is being looked at, with a run B that has the items of run A.
+        result: The comparison of the two runs.
+    """
     table = class_recalls(result)
     widest = int(table["delta"].abs().argmax())
     at, label = chosen_class(table, widest)
@@ -75,34 +93,33 @@ def classes_tab(chosen: Selection, result: Comparison) -> None:
             key=bars,
             on_select=lambda: open_clicked_class(bars, table, widest),
             selection_mode="points",
-            alt="Recall@1 under A minus Recall@1 under B, of the classes that differ most",
+            alt="Recall@1 under A minus Recall@1 under B for the classes that differ most",
         )
     with right:
         differs = result.table["a"] != result.table["b"]
         part = result.table[(result.table["label"] == label) & differs]
         name = plain(class_names(chosen.a)[label])
         st.markdown(
-            f"**{name}**: the runs differ on {len(part):,} of {table['n'][at]:,} queries. Click a "
-            "class to see others."
+            f"**{name}**: the runs differ on {len(part):,} of {table['n'][at]:,} queries. Click "
+            "the bar of another class to see its queries."
         )
         groups = [query_group(chosen, int(row)) for row in part["row"].head(4)]
         clickable_cards({"groups": groups}, key="class_images", on_pick=_open)
 
 
 def _shown_classes(table: pd.DataFrame) -> str:
-    shown, differing = (
-        len(largest_differences(table["delta"].to_numpy())),
-        int((table["delta"] != 0).sum()),
-    )
+    shown = len(largest_differences(table["delta"].to_numpy()))
+    differing = int((table["delta"] != 0).sum())
     which = "all that differ" if shown == differing else "those that differ most"
     return (
-        f"{shown:,} of {len(table):,} classes, {which}; n counts queries. Whiskers: 95 % of each "
-        "(Newcombe's paired interval); among many classes some differ by chance."
+        f"{shown:,} of {len(table):,} classes, {which}; n is the number of queries. Whiskers are "
+        "95 % intervals of single classes (Newcombe's paired interval): among many classes, some "
+        "differ by chance."
     )
 
 
 def class_figure(chosen: Selection, result: Comparison) -> go.Figure:
-    """Draw Recall@1 under A minus that under B, by class."""
+    """Draw Recall@1 under A minus Recall@1 under B, by class."""
     table = class_recalls(result)
     names = table["label"].map(class_names(chosen.a)).tolist()
     a, b, n, low, high = (table[c].to_numpy() for c in ("a", "b", "n", "low", "high"))
@@ -112,17 +129,22 @@ def class_figure(chosen: Selection, result: Comparison) -> go.Figure:
 
 
 def overlap_tab(chosen: Selection, result: Comparison) -> None:
-    """Draw how much the runs' results overlap, and the queries where they do least."""
+    """Draw how much the results of the two runs overlap, and the queries with the least overlap.
+
+    Args:
+        chosen: What is being looked at, with a run B that has the items of run A.
+        result: The comparison of the two runs.
+    """
     overlap = result.table["overlap"]
     st.caption(
-        f"The top-{chosen.k} lists of the two runs share {100 * overlap.mean():.0f} % of their "
-        "items on average, order aside. Below, the queries on which they agree least."
+        f"On average, the top-{chosen.k} lists of the two runs share {100 * overlap.mean():.0f} % "
+        "of their items, in whatever order. Below are the queries with the least overlap first."
     )
     st.plotly_chart(
         overlap_figure(result),
         config=CONFIG,
         key="overlap",
-        alt=f"How many queries share how much of their top {chosen.k} between the two runs",
+        alt=f"Histogram of queries by the share of their top {chosen.k} that the runs share",
     )
     least = result.table.sort_values("overlap", kind="stable")
     rows = page_of(least["row"].to_numpy(), "overlap", PER_PAGE)
@@ -131,7 +153,7 @@ def overlap_tab(chosen: Selection, result: Comparison) -> None:
 
 
 def overlap_figure(result: Comparison) -> go.Figure:
-    """Draw over how many queries the runs share how much of their results."""
+    """Draw the histogram of the share of results that both runs have in common."""
     return figures.overlap_histogram(result.table["overlap"].to_numpy())
 
 

@@ -1,4 +1,4 @@
-"""Methods and data: how every number was made, from what, by which run."""
+"""Methods and data: how every number was computed, from which data and by which run."""
 
 from pathlib import Path
 
@@ -10,33 +10,34 @@ import streamlit as st
 from retrieval.evaluation.metrics import METRICS
 from retrieval.runs.run import Run
 from workbench import figures
-from workbench.analysis.protocol import facts_in_words, lacks_nmi_interval
+from workbench.analysis.protocol import NO_NMI_INTERVAL, facts_in_words, lacks_nmi_interval
 from workbench.analysis.tables import results_table
 from workbench.components.gallery import card
 from workbench.figures.style import CONFIG
 from workbench.layout.exports import export_menu
 from workbench.layout.theme import file_stem, page_head, plain
 from workbench.pages.methods.provenance import runs_tab
-from workbench.pages.overview.loss_tables import NO_NMI_INTERVAL
 from workbench.pages.shared.cards import clickable_cards
 from workbench.session.navigation import open_query
 from workbench.session.parameters import METHODS
 from workbench.session.selection import Selection, selection
 
-DEFINITIONS = {  # of metrics, see ``METRICS``
+DEFINITIONS = {  # of what is not in the registry of metrics
     "95% interval": "Bootstrap over classes: whole classes are drawn with replacement, because "
     "queries of one class are not independent.",
     "Significance": "Paired bootstrap over classes: every run sees the same resamples. A p-value "
-    "is twice the share of resamples on the far side of zero; where there is none, the tail of "
-    "Student's t on the bootstrap's standard error. p-values of several pairs are corrected by "
-    "Holm's method. McNemar's exact test is given for two runs.",
-    "Rank of the first hit": "Position of the nearest item of the query's class in the whole "
-    "gallery, not only in the part that is stored.",
-    "Hubness": "In how many top-10 lists an item is (Radovanovic 2010). An orphan is in none.",
-    "Honesty of the map": "Share of an item's 10 nearest items in the original space that are "
-    "among its 10 nearest on the map.",
+    "is twice the share of resamples on the other side of zero; where there is none, the tail of "
+    "Student's t at the bootstrap's standard error. p-values of several pairs are corrected by "
+    "Holm's method. For two runs, McNemar's exact test is given too.",
+    "Rank of the first relevant item": "Rank of the nearest item of the query's class in the "
+    "whole gallery, not only among the stored neighbors.",
+    "Hubness": "Number of top-10 lists that an item is in (Radovanovic 2010). Hubs are in many, "
+    "anti-hubs in none.",
+    "Neighborhood preservation": "Share of an item's 10 nearest items in the embedding space that "
+    "are among its 10 nearest items on the map.",
 }
-CLASSES, PER_CLASS = 12, 6
+ROLES = {"query": "queries", "gallery": "gallery items"}
+CLASSES, PER_CLASS = 12, 6  # of the sample of images
 
 
 def methods_page() -> None:
@@ -77,15 +78,15 @@ def methods_page() -> None:
 
 def _protocols(chosen: Selection) -> None:
     st.markdown(
-        "Everything two numbers must share to be compared. The app never puts numbers made under "
-        "different protocols in one column."
+        "Two numbers can be compared only if they agree in everything below. The app never puts "
+        "numbers of different protocols into one column."
     )
     columns = {result.title: facts_in_words(result) for result in chosen.a.results.values()}
     table = pd.DataFrame(columns).map(plain)
     st.table(table.rename(index=plain, columns=plain))  # its texts wrap; they are Markdown
     without = [run.name for run in chosen.scored if lacks_nmi_interval(run, chosen.protocol)]
     if without:
-        st.caption(f"{NO_NMI_INTERVAL} It is missing in {plain(', '.join(without))}.")
+        st.caption(f"{NO_NMI_INTERVAL} Runs without it: {plain(', '.join(without))}.")
 
 
 def _sizes(run: Run) -> pd.DataFrame:
@@ -102,11 +103,11 @@ def _data(chosen: Selection) -> None:
     items, dataset = chosen.a.items, chosen.a.dataset_config
     roles = items["role"].value_counts()
     parts = [f"{len(items):,} items evaluated", f"{items['label'].nunique():,} classes"]
-    parts += [f"{count:,} {role}" for role, count in roles.items() if role != "both"]
+    parts += [f"{roles[role]:,} {title}" for role, title in ROLES.items() if role in roles]
     if dataset.n_train:
-        parts.append(f"{dataset.n_train:,} other items were trained on, of other classes")
+        parts.append(f"trained on {dataset.n_train:,} other items, of other classes")
     st.markdown(f"**{plain(chosen.dataset)}**: " + ", ".join(parts) + ".")
-    st.text(f"Images: {_near(dataset.root) if dataset.root else 'not recorded'}")
+    st.text(f"Images: {_shortened(dataset.root) if dataset.root else 'folder not recorded'}")
     left, right = st.container(key="beside").columns(2, gap="large")
     with left:
         sizes = items["label"].value_counts()
@@ -114,7 +115,7 @@ def _data(chosen: Selection) -> None:
             _size_figure(chosen.a),
             config=CONFIG,
             key="sizes",
-            alt=f"How many classes have how many items, from {sizes.min():,} to {sizes.max():,}",
+            alt=f"Histogram of class sizes, from {sizes.min():,} to {sizes.max():,} items",
         )
     with right:
         table = _sizes(chosen.a).drop(columns="label")
@@ -122,7 +123,7 @@ def _data(chosen: Selection) -> None:
         widths = dict.fromkeys(table, st.column_config.Column(width=64))
         widths["Class"] = st.column_config.Column(width=270)
         st.dataframe(table, hide_index=True, height=260, key="sizes_table", column_config=widths)
-    st.markdown(f"**A sample**: {PER_CLASS} items of {CLASSES} classes, drawn at random.")
+    st.markdown(f"**Sample**: up to {PER_CLASS} items of {CLASSES} classes, drawn at random.")
     clickable_cards(
         {"rows": _sample(chosen.a)}, key="sample", on_pick=lambda pick: open_query(pick.row)
     )
@@ -141,6 +142,7 @@ def _sample(run: Run) -> list[dict]:
     return [{"cards": cards, "size": 88}]
 
 
-def _near(path: Path) -> str:
-    """Leave out of a path where the app was started: the rest is what the reader knows."""
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+def _shortened(folder: Path) -> str:
+    """Return a path relative to the folder that the app was started in, where it lies below it."""
+    here = Path.cwd()
+    return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)

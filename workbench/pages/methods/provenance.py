@@ -11,71 +11,73 @@ from workbench.session.selection import Selection
 
 GEOMETRY = {
     "relative_spread": "relative spread: 0 if all embeddings are equal",
-    "density": "class spread / class distance (Roth 2020)",
-    "spectral_decay": "spectral decay: 0 if all directions are used alike (Roth 2020)",
+    "density": "spread within classes / distance between classes (Roth 2020)",
+    "spectral_decay": "spectral decay: 0 if all directions are used equally (Roth 2020)",
     "effective_rank": "effective rank (Roy 2007)",
     "alignment": "alignment of positive pairs (Wang 2020)",
     "uniformity": "uniformity (Wang 2020)",
     "hubness": "hubness: skewness of the 10-occurrence (Radovanovic 2010)",
-    "share_never_retrieved": "share of the gallery in no top-10 list",
-    "near_duplicates": "share of queries with a near-duplicate (cosine 0.999)",
+    "share_never_retrieved": "share of gallery items in no top-10 list (anti-hubs)",
+    "near_duplicates": "share of queries with a near-duplicate (cosine similarity 0.999)",
 }
 
 
 def runs_tab(chosen: Selection) -> None:
-    """Draw what each run was made with, how its embedding is spread, and every setting of one."""
-    rows = []
-    for run in chosen.runs:
-        settings, provenance = run.settings, run.provenance
-        rows.append(
-            {
-                "Run": run.name,
-                "Loss": loss_of(run) if settings else "imported",
-                "Backbone": settings and settings.backbone,
-                "Distance": _distance(run, chosen.protocol),
-                "Width": int(run.embeddings.shape[1]),
-                "Steps": 0 if loss_of(run) == UNTRAINED else settings and settings.steps,
-                "Seed": seed_of(run),
-                "Seconds": provenance.total_seconds,
-                "Created": provenance.created,
-                "Git revision": provenance.git_revision or "",
-            }
-        )
-    seconds = st.column_config.NumberColumn(format="%.0f")
+    """Draw how each run was made, the geometry of its embedding, and every setting of one run.
+
+    Args:
+        chosen: What is being looked at.
+    """
     st.dataframe(
-        pd.DataFrame(rows), hide_index=True, key="runs", column_config={"Seconds": seconds}
+        pd.DataFrame([_origin(run, chosen.protocol) for run in chosen.runs]),
+        hide_index=True,
+        key="runs",
+        column_config={"Seconds": st.column_config.NumberColumn(format="%.0f")},
     )
     _geometry(chosen)
     run = _chosen_run(chosen)
     st.code(run.config_text, language="yaml")
 
 
+def _origin(run: Run, protocol: str) -> dict[str, object]:
+    """Describe in one row how a run was made."""
+    settings, provenance = run.settings, run.provenance
+    steps = None if settings is None else settings.steps
+    return {
+        "Run": run.name,
+        "Loss": loss_of(run) if settings else "imported",
+        "Backbone": settings.backbone if settings else None,
+        "Distance": run.results[protocol].protocol.distance if protocol in run.results else None,
+        "Embedding size": int(run.embeddings.shape[1]),
+        "Steps": 0 if loss_of(run) == UNTRAINED else steps,
+        "Seed": seed_of(run),
+        "Seconds": provenance.total_seconds,
+        "Created": provenance.created,
+        "Git revision": provenance.git_revision or "",
+    }
+
+
 def _chosen_run(chosen: Selection) -> Run:
-    """Draw the choice of a run, which is run A again whenever that changes."""
+    """Draw the choice of a run; it returns to run A whenever run A changes."""
     names, a = [run.name for run in chosen.runs], chosen.a.name
-    SETTINGS.keep(a, names, context=a)
-    name = st.selectbox("Every setting of", names, key=SETTINGS.key, width=360)
+    name = SETTINGS.keep(a, names, context=a)
+    st.selectbox("All settings of", names, key=SETTINGS.key, width=360)
     return chosen.runs[names.index(name)]
 
 
-def _distance(run: Run, protocol: str) -> str | None:
-    return run.results[protocol].protocol.distance if protocol in run.results else None
-
-
 def _geometry(chosen: Selection) -> None:
-    cards = {run.name: run.result(chosen.protocol).geometry for run in chosen.scored}
-    rows = [
-        {"Geometry of the embedding": meaning}
-        | {name: card[key] for name, card in cards.items() if np.isfinite(card.get(key, np.nan))}
-        for key, meaning in GEOMETRY.items()
-        if any(np.isfinite(card.get(key, np.nan)) for card in cards.values())
-    ]
+    found = {run.name: run.results[chosen.protocol].geometry for run in chosen.scored}
+    rows = []
+    for key, meaning in GEOMETRY.items():
+        values = {name: values.get(key, np.nan) for name, values in found.items()}
+        if not np.isnan(list(values.values())).all():
+            rows.append({"Geometry of the embedding": meaning} | values)
     if rows:
         number = st.column_config.NumberColumn(format="%.3f")
         st.dataframe(
             pd.DataFrame(rows),
             hide_index=True,
             key="geometry",
-            column_config=dict.fromkeys(cards, number),
+            column_config=dict.fromkeys(found, number),
             height="content",
         )

@@ -1,4 +1,4 @@
-"""Tables of the Overview: every metric of every loss, and the published figures beside them."""
+"""Tables of the Overview: every metric of every loss, and published next to measured values."""
 
 from collections.abc import Mapping
 
@@ -9,24 +9,24 @@ import streamlit as st
 from retrieval.evaluation.metrics import metric, scale_note
 from retrieval.report.published import published_table
 from retrieval.runs.run import Run
+from workbench.analysis.protocol import NO_NMI_INTERVAL
 from workbench.analysis.tables import metrics_of
 from workbench.components import sortable_table
 
-CAPTION = "Scale: {}. ± is half of the 95% interval (bootstrap over classes); seeds are averaged."
-BOLD = "Bold: the highest, significantly so or not."
-NO_NMI_INTERVAL = (
-    "NMI without ±: evaluated before there was an interval of it, or without a bootstrap; "
-    "`retrieval evaluate` adds it."
+CAPTION = (
+    "Scale: {}. ± is half of the 95% interval (bootstrap over classes); values are means over "
+    "seeds."
 )
+BOLD = "Bold: the highest value, whether or not its lead is significant."
 
 
 def metrics_table(table: pd.DataFrame, colors: Mapping[str, str], *, key: str = "losses") -> None:
     """Draw every metric of every loss with its interval; the highest of each metric is bold.
 
     Args:
-        table: See :func:`workbench.analysis.tables.loss_table`.
-        colors: Of each ``group``.
-        key: Key of the table on its page.
+        table: The losses, see :func:`workbench.analysis.tables.loss_table`.
+        colors: Title of a loss (``group``) -> its color.
+        key: Unique key of the table on the page. Defaults to ``losses``.
     """
     sortable_table(losses_table(table, colors), key=key)
     notes = [CAPTION.format(scale_note(metrics_of(table)))]
@@ -38,14 +38,14 @@ def metrics_table(table: pd.DataFrame, colors: Mapping[str, str], *, key: str = 
 
 
 def losses_table(table: pd.DataFrame, colors: Mapping[str, str]) -> dict:
-    """Return what the sortable table shows: see :func:`metrics_table`.
+    """Describe the table of :func:`metrics_table`.
 
     Args:
-        table: See :func:`workbench.analysis.tables.loss_table`.
-        colors: Of each ``group``.
+        table: The losses, see :func:`workbench.analysis.tables.loss_table`.
+        colors: Title of a loss (``group``) -> its color.
 
     Returns:
-        ``alt``, ``columns`` and ``rows`` of cells.
+        What :func:`workbench.components.sortable_table` draws: ``alt``, ``columns`` and ``rows``.
     """
     names = metrics_of(table)
     best = table[names].max() if len(table) > 1 else pd.Series(np.nan, names)
@@ -71,7 +71,7 @@ def _row(row: pd.Series, names: list[str], best: pd.Series, color: str) -> list[
 
 
 def _runs(row: pd.Series) -> str:
-    """Return the group's name, and those of its runs, as the other pages call them."""
+    """Return the loss's title and the names of its runs, for the tooltip of its cell."""
     return f"{row['group']}\n{'runs' if len(row['runs']) > 1 else 'run'} {', '.join(row['runs'])}"
 
 
@@ -88,17 +88,17 @@ def _lacks_nmi_interval(table: pd.DataFrame) -> bool:
 
 
 def published_figures(runs: list[Run], protocol: str, *, key: str = "published") -> None:
-    """Draw the published beside the measured figures, where a run follows a recipe.
+    """Draw the published next to the measured values of the runs that follow a recipe.
 
     Args:
-        runs: Comparable runs.
-        protocol: Name of what was measured under it.
-        key: Key of the table on its page.
+        runs: Runs that are comparable with each other.
+        protocol: Name of the protocol that the values are measured under.
+        key: Unique key of the table on the page. Defaults to ``published``.
     """
     table = published_table(runs, protocol)
     if table.empty:
         return
-    st.markdown("**Beside the published figures**")
+    st.markdown("**Compared with published results**")
     metrics = [metric(name) for name in table["metric"]]
     shown = table.assign(
         metric=[m.title for m in metrics],

@@ -1,5 +1,6 @@
-"""Overview: which loss won, by how much, on what."""
+"""Overview: which loss is best, by how much, and on what data."""
 
+import functools
 from collections.abc import Callable
 
 import pandas as pd
@@ -23,48 +24,46 @@ from workbench.figures.style import CONFIG
 from workbench.layout.exports import export_menu
 from workbench.layout.run_colors import group_colors
 from workbench.layout.theme import file_stem, page_head, plain
-from workbench.pages.overview.evidence import compare_table, evidence, matrix, tested
-from workbench.pages.overview.headline import headline, way_buttons
+from workbench.pages.overview.evidence import difference_matrix, evidence
+from workbench.pages.overview.headline import headline, next_page_buttons
 from workbench.pages.overview.loss_tables import metrics_table, published_figures
 from workbench.pages.overview.training_curves import LOSS, RECALL, training_figures, training_panel
+from workbench.pages.shared.significance import compare_groups
 from workbench.report import page_html
 from workbench.session.cache import make_once
 from workbench.session.selection import Selection, selection
 
-LEDE = (
-    "An embedding turns an image into a point, so that images of one class lie close together; "
-    "retrieval takes the points nearest to a query. Each loss below trained its own embedding."
+INTRODUCTION = (
+    "An embedding maps every image to a point so that images of one class lie close together; "
+    "retrieval returns the points nearest to a query. Each loss below trained an embedding of its "
+    "own."
 )
 
 
 def overview_page() -> None:
     """Draw the page."""
     chosen = selection()
-    # All is computed before anything is drawn: the browser draws what comes at once in one go.
-    results, plain_table = make_once(chosen, "Losses", lambda: _losses_of(chosen))
-    compared = compare_table(chosen, plain_table)
+    # Everything is computed before anything is drawn, so that the browser draws it all at once.
+    results, untested = make_once(chosen, "Losses", lambda: _losses_of(chosen))
+    compared = _compare_losses(chosen, untested)
     table, pairs = make_once(
-        chosen, "Losses compared", lambda: _with_tests(plain_table, compared), chosen.a.name
+        chosen, "Losses compared", lambda: _with_tests(untested, compared), chosen.a.name
     )
+    tested = compared if compared is not None and len(compared.pairs) else None
     recall, training = _recall_figures(chosen, table), training_figures(chosen, table["runs"].sum())
     head = page_head("Overview", chosen, run=False)
     with st.container(key="lede"):
-        st.markdown(LEDE)
+        st.markdown(INTRODUCTION)
     headline(table, pairs, chosen.comparable)
-    way_buttons()
+    next_page_buttons()
     _losses(chosen, table, results)
     _recall(table, recall)
-    evidence(chosen, table, compared, pairs)
+    if tested is not None:
+        evidence(chosen, table, tested, pairs)
     training_panel(chosen, table["runs"].sum(), training)
-    _others(chosen)
-    tables = {
-        "Losses": lambda: table.assign(runs=table["runs"].map("; ".join)),
-        "Runs": lambda: results,
-    }
-    if tested(compared):
-        tables["Paired tests"] = lambda: _paired_tests(table, compared)
+    _not_comparable(chosen)
     with head:
-        _exports(chosen, tables, compared, recall | training)
+        _exports(chosen, table, results, tested, recall | training)
 
 
 def _losses_of(chosen: Selection) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -73,10 +72,16 @@ def _losses_of(chosen: Selection) -> tuple[pd.DataFrame, pd.DataFrame]:
     return results, loss_table(results)
 
 
+def _compare_losses(chosen: Selection, table: pd.DataFrame) -> Comparison | None:
+    by_name = {run.name: run for run in chosen.comparable}
+    groups = {row.group: [by_name[name] for name in row.runs] for row in table.itertuples()}
+    return compare_groups(chosen, groups)
+
+
 def _with_tests(
     table: pd.DataFrame, compared: Comparison | None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the losses with the intervals of the comparison, and its pairs both ways."""
+    """Return the losses with the intervals of the comparison, and its pairs in both orders."""
     pairs = pd.DataFrame() if compared is None else both_ways(compared.pairs)
     return with_intervals(table, compared), pairs
 
@@ -90,8 +95,39 @@ def _losses(chosen: Selection, table: pd.DataFrame, results: pd.DataFrame) -> No
     if chosen.others:
         reasons = "; ".join(dict.fromkeys(reason for reason, _ in chosen.others))
         n = sum(len(runs) for _, runs in chosen.others)
-        st.caption(f"{n} more cannot be compared ({plain(reasons)}): see the end of the page.")
+        st.caption(
+            f"{n} more {'run' if n == 1 else 'runs'} cannot be compared with these "
+            f"({plain(reasons)}): see the end of the page."
+        )
     published_figures(chosen.comparable, chosen.protocol)
+
+
+def _exports(
+    chosen: Selection,
+    table: pd.DataFrame,
+    results: pd.DataFrame,
+    tested: Comparison | None,
+    shown: dict[str, go.Figure],
+) -> None:
+    tables: dict[str, Callable[[], pd.DataFrame]] = {
+        "Losses": lambda: table.assign(runs=table["runs"].map("; ".join)),
+        "Runs": lambda: results,
+    }
+    made: dict[str, Callable[[], go.Figure]] = {
+        title: functools.partial(go.Figure, figure) for title, figure in shown.items()
+    }
+    if tested is not None:
+        tables["Paired tests"] = functools.partial(_paired_tests, table, tested)
+        made["Differences"] = functools.partial(difference_matrix, tested)
+    stem = file_stem(chosen, run=False)
+    export_menu(
+        name=stem,
+        about=chosen.comparable,
+        tables=tables,
+        figures=made,
+        files={"Report (HTML)": (f"{stem}-report.html", lambda: _report(chosen))},
+        unscored=(LOSS, RECALL),
+    )
 
 
 def _paired_tests(table: pd.DataFrame, compared: Comparison) -> pd.DataFrame:
@@ -101,35 +137,24 @@ def _paired_tests(table: pd.DataFrame, compared: Comparison) -> pd.DataFrame:
     return pairs.assign(**{"runs a": pairs["a"].map(runs), "runs b": pairs["b"].map(runs)})
 
 
-def _exports(
-    chosen: Selection,
-    tables: dict[str, Callable[[], pd.DataFrame]],
-    compared: Comparison | None,
-    shown: dict[str, go.Figure],
-) -> None:
-    made = {title: lambda figure=figure: figure for title, figure in shown.items()}
-    if tested(compared):
-        made["Differences"] = lambda: matrix(compared)
-    stem = file_stem(chosen, run=False)
-    report = (f"{stem}-report.html", lambda: _report(chosen))
-    export_menu(
-        name=stem,
-        about=chosen.comparable,
-        tables=tables,
-        figures=made,
-        files={"Report (HTML)": report},
-        unscored=(LOSS, RECALL),
-    )
+def _report(chosen: Selection) -> bytes:
+    """Make the report of ``retrieval report`` for the runs and the protocol being looked at."""
+    counted = []
+    for runs in (chosen.comparable, *(members for _, members in chosen.others)):
+        results = results_table(runs, chosen.protocol, among=chosen.runs)
+        counted += [run for run, other in zip(runs, results["repeats"], strict=True) if not other]
+    sections = make_report(counted)
+    return page_html([s for s in sections if s.protocol.name == chosen.protocol]).encode()
 
 
-def _others(chosen: Selection) -> None:
-    """Draw the results that cannot stand in the table above, each protocol in its own."""
+def _not_comparable(chosen: Selection) -> None:
+    """Draw the results that are not comparable with run A's, one table per protocol."""
     if not chosen.others:
         return
     st.subheader("Not comparable with the above", anchor=False)
     st.caption(
-        "Scored under another protocol or on other items, and so not tested against the losses "
-        "above. Choose one of these runs as run A to see it with those like it."
+        "These runs were scored under another protocol or on other items, so they are not tested "
+        "against the losses above. Choose one of them as run A to see it with those like it."
     )
     for number, (reason, runs) in enumerate(chosen.others):
         st.markdown(f"**{plain(reason).capitalize()}**")
@@ -173,17 +198,8 @@ def _recall(table: pd.DataFrame, drawn: dict[str, go.Figure]) -> None:
         )
 
 
-def _report(chosen: Selection) -> bytes:
-    """Write what ``retrieval report`` does about the runs and the protocol looked at."""
-    counted = []
-    for runs in (chosen.comparable, *(members for _, members in chosen.others)):
-        results = results_table(runs, chosen.protocol, among=chosen.runs)
-        counted += [run for run, other in zip(runs, results["repeats"], strict=True) if not other]
-    sections = make_report(counted)
-    return page_html([s for s in sections if s.protocol.name == chosen.protocol]).encode()
-
-
 def _curves(chosen: Selection, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return Recall@K against K of every loss, averaged over its seeds."""
     by_name = {run.name: run for run in chosen.runs}
     curves = {}
     for row in table.itertuples():

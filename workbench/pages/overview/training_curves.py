@@ -1,4 +1,4 @@
-"""How training went: the loss of every run and, where it was measured, R@1 on the way."""
+"""Curves of training: the loss of every run and, where it was measured, R@1 during training."""
 
 import functools
 
@@ -17,29 +17,30 @@ from workbench.session.selection import Selection
 
 LOSS, RECALL = "Training loss", "R@1 during training"
 SCALES = (
-    "Losses live on different scales: each is a mean over a fiftieth of its steps, relative to the "
-    "first such mean, so that every curve starts at 1."
+    "Losses have different scales, so each curve is divided by its first value and starts at 1. "
+    "Each point is a mean over one fiftieth of the steps."
 )
 NO_RECALL = (
-    "No curve of R@1 during training: none of these runs was evaluated while it trained. "
-    "`retrieval train` does so with `--eval-split validation` (some training classes held out) or "
-    "`--eval-split test`, every `--eval-every` steps; choose a number below the run's steps."
+    "There is no curve of R@1 because none of these runs was evaluated during training. Use "
+    "`retrieval train --eval-split validation` (some training classes are held out) or "
+    "`--eval-split test`; `--eval-every` sets the number of steps between two evaluations and must "
+    "be smaller than the number of steps of the run."
 )
 
 
 def training_figures(chosen: Selection, names: list[str]) -> dict[str, go.Figure]:
-    """Draw the curves of training that any run has a history of.
+    """Draw the curves of training that the runs recorded.
 
     Args:
         chosen: What is being looked at.
-        names: The runs to draw.
+        names: Names of the runs to draw.
 
     Returns:
-        Title -> figure.
+        Title -> figure, without the figures that no run has data for.
     """
     histories = {run.name: run.history for run in chosen.comparable if run.name in names}
     groups, colors = group_titles(chosen.runs), group_colors(chosen.runs)
-    found = {}
+    found: dict[str, go.Figure] = {}
     for title, column in ((LOSS, "loss"), (RECALL, "recall@1")):
         known = {n: h for n, h in histories.items() if _has(h, column)}
         if known:
@@ -56,30 +57,36 @@ def training_figures(chosen: Selection, names: list[str]) -> dict[str, go.Figure
 
 
 def measured_on(runs: list[Run], *, sizes: bool = False) -> str:
-    """Say under which protocol and on what runs were evaluated while they trained.
+    """Say under which protocol and on which split runs were evaluated during training.
 
     Args:
         runs: Runs with R@1 in their history.
-        sizes: Say how many items the test split has.
+        sizes: Whether to name the number of items of the test split. Defaults to False.
 
     Returns:
-        A few words such as ``leave-one-out, test split``.
+        A phrase such as ``leave-one-out, test split``.
     """
-    found = {}
+    splits = []
     for run in runs:
-        split = run.settings and run.settings.eval_split
-        n_test = run.dataset_config.n_test
-        words = "split not recorded" if split in (None, "none") else f"{split} split"
+        split, n_test = _evaluation_split(run), run.dataset_config.n_test
+        words = "split not recorded" if split is None else f"{split} split"
         if sizes and split == "test" and n_test:
             words += f", {n_test:,} items"
-        found[words] = None
-    return f"leave-one-out, {' or '.join(found)}"
+        splits.append(words)
+    return f"leave-one-out, {' or '.join(dict.fromkeys(splits))}"
 
 
-def _another_figure(chosen: Selection, runs: list[Run]) -> bool:
-    """Tell whether R@1 in training is measured otherwise than that of the tables."""
-    tests = all(run.settings and run.settings.eval_split == "test" for run in runs)
-    return chosen.protocol != "leave_one_out" or not tests
+def _evaluation_split(run: Run) -> str | None:
+    """Return the split that a run was evaluated on during training, or None if unknown."""
+    if run.settings is None or run.settings.eval_split == "none":
+        return None
+    return run.settings.eval_split
+
+
+def _measured_otherwise(chosen: Selection, runs: list[Run]) -> bool:
+    """Tell whether R@1 during training is not comparable with the R@1 of the tables."""
+    on_test_split = all(_evaluation_split(run) == "test" for run in runs)
+    return chosen.protocol != "leave_one_out" or not on_test_split
 
 
 def _has(history: pd.DataFrame, column: str) -> bool:
@@ -87,12 +94,12 @@ def _has(history: pd.DataFrame, column: str) -> bool:
 
 
 def training_panel(chosen: Selection, names: list[str], curves: dict[str, go.Figure]) -> None:
-    """Draw the curves side by side, and say which is missing and how to get it.
+    """Draw the curves side by side, and say how to get the one that is missing.
 
     Args:
         chosen: What is being looked at.
-        names: The runs of the table above.
-        curves: Of the same, see :func:`training_figures`.
+        names: Names of the runs in the table of losses.
+        curves: Their curves, see :func:`training_figures`.
     """
     if not curves:
         return
@@ -108,6 +115,6 @@ def training_panel(chosen: Selection, names: list[str], curves: dict[str, go.Fig
         st.caption(SCALES)
     if RECALL not in curves:
         st.caption(NO_RECALL)
-    elif _another_figure(chosen, runs):
+    elif _measured_otherwise(chosen, runs):
         above = f"{plain(chosen.protocol_title)}, test split"
-        st.caption(f"{RECALL} is {measured_on(runs)}; the figures above are {above}.")
+        st.caption(f"{RECALL} is measured {measured_on(runs)}; the values above: {above}.")

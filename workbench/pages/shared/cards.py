@@ -1,6 +1,6 @@
 """Image cards and maps of points that can be clicked."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from workbench.components import image_cards, point_images
 from workbench.session.clicks import Pick, clicked_point, picked_card
@@ -29,8 +29,8 @@ def clickable_points(
     *,
     key: str,
     selected: int | None,
-    neighbors: Sequence[Sequence[int]],
-    found: Sequence[int],
+    neighbors: Sequence[Iterable[int]],
+    found: Iterable[int],
     on_click: Callable[[int], None],
 ) -> None:
     """Show images on hover over charts of points, ring some points, and report clicks.
