@@ -2,16 +2,19 @@
 
 import shutil
 
+from dataclasses import fields
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from retrieval.evaluation.significance import compare
+from retrieval.evaluation.protocol import Protocol
 from retrieval.runs.run import Run
 from tests.runs.helpers import edit
 from tests.workbench.driver import loss_tables, open_page, text_of
 from workbench.analysis import tables
-from workbench.analysis.protocol import facts_in_words, lacks_nmi_interval
+from workbench.analysis.protocol import NAMES, facts_in_words, lacks_nmi_interval
 from workbench.analysis.repeats import repeats_line
 from workbench.analysis.significance import both_ways
 from workbench.layout.theme import plain
@@ -93,7 +96,7 @@ def test_queries_without_a_possible_hit_are_not_in_n(lone):
     assert plain("2 more left out: no item of their class to find") in app.caption[0].value
     assert plain("36 classes (35 with a scored query)") in app.caption[0].value
     assert loss_tables(app)[0]["Queries"].tolist() == ["70", "70"]
-    assert "lead may be chance" in app.metric[0].label
+    assert "lead may be due to chance" in app.metric[0].label
     assert "seed 0, 70 queries" in text_of(app)
     assert "over the same 70 queries" in text_of(app)
     compare = open_page("compare", a="one", b="two")
@@ -119,24 +122,22 @@ def test_the_best_loss_says_whether_its_lead_may_be_chance():
     classes, ranked = np.repeat(np.arange(40), 5), pd.DataFrame({"group": ["one", "two"]})
     same, better = {"one": np.ones(200), "two": np.ones(200)}, np.zeros(200)
     pairs = both_ways(compare(same, classes).pairs)
-    assert best_title(pairs, ranked) == "Best loss :orange-badge[≈ lead may be chance]"
+    assert best_title(pairs, ranked) == "Best loss :orange-badge[≈ lead may be due to chance]"
     pairs = both_ways(compare(same | {"two": better}, classes).pairs)
     assert best_title(pairs, ranked) == "Best loss :blue-badge[▲ lead is significant]"
     assert best_title(pairs, ranked[:1]) == best_title(pd.DataFrame(), ranked) == "Best loss"
 
 
-def test_significant_with_one_seed_is_said_to_hold_for_these_trainings(runs_root, monkeypatch):
-    assert one_seed([1, 1]) == " for these trainings; one seed each"
-    assert one_seed([3, 1]) == " for these trainings; some with one seed"
-    assert one_seed([3, 2]) == one_seed([]) == ""
+def test_a_lead_with_one_seed_is_said_to_hold_for_these_training_runs(runs_root, monkeypatch):
+    assert "one seed each" in seeds_caveat([1, 1])
+    assert "some with one seed" in seeds_caveat([3, 1])
+    assert seeds_caveat([3, 2]) == seeds_caveat([]) == ""
     monkeypatch.setenv("RETRIEVAL_RUNS", str(runs_root))
     app = open_page()  # contrastive_loss has two seeds, the others one
-    assert "This holds for these trainings; some with one seed." in text_of(app)
-    assert app.metric[0].help == (
-        "This holds for these trainings; some with one seed: another seed may change it."
-    )
+    assert f"This holds{seeds_caveat([2, 1])}." in text_of(app)
+    assert seeds_caveat([2, 1]) in app.metric[0].help
     compare = open_page("compare", a="semi_hard_triplet-s0", b="lifted_loss-s0")
-    assert "significant for these trainings; one seed each) over the same" in text_of(compare)
+    assert f"significant{seeds_caveat([1, 1])}" in text_of(compare)
 
 
 def test_the_page_says_how_to_get_a_curve_of_recall_in_training(served):
@@ -145,8 +146,7 @@ def test_the_page_says_how_to_get_a_curve_of_recall_in_training(served):
     history = pd.read_csv(run.path / "history.csv").drop(columns="recall@1")
     history.to_csv(run.path / "history.csv", index=False)
     text = text_of(open_page())
-    assert "none of these runs was evaluated while it trained" in text
-    assert "`--eval-split validation`" in text
+    assert "--eval-split validation" in text
     assert "`--eval-every`" in text
 
 
@@ -156,11 +156,11 @@ def test_recall_in_training_is_not_taken_for_that_of_the_page(served):
     edit(run.path, "config.yaml", "settings", "eval_split", to="test")
     text = text_of(open_page())
     assert "**R@1 during training** (leave-one-out, test split, 216 items)" in text
-    said = "R@1 during training is leave-one-out, test split; the figures above are"
+    said = "R@1 during training is measured leave-one-out, test split; the values above:"
     assert f"{said} {plain('cross-store')}, test split." in text
     assert said not in text_of(open_page(protocol="leave_one_out"))
     edit(run.path, "config.yaml", "settings", "eval_split", to="validation")
-    assert "is leave-one-out, validation split" in text_of(open_page(protocol="leave_one_out"))
+    assert "measured leave-one-out, validation split" in text_of(open_page(protocol="leave_one_out"))
 
 
 def test_nmi_without_an_interval_says_why(served):
@@ -171,15 +171,14 @@ def test_nmi_without_an_interval_says_why(served):
             edit(run.path, "metrics.json", "results", number, "metrics", "nmi", side, to=None)
     assert lacks_nmi_interval(Run(run.path), "query_gallery")
     for page in ("overview", "methods"):
-        assert "NMI without ±: evaluated before" in text_of(open_page(page))
+        assert "NMI without ±" in text_of(open_page(page))
 
 
 def test_the_protocol_is_told_in_words(runs_root):
     run = Run(runs_root / "photos" / "lifted_loss-s0")
     facts = facts_in_words(run.result())
     assert facts["Queries"] == "72"
-    assert facts["Who searches whom"] == "queries against a gallery of other items"
-    assert facts["What such a query counts"] == "nothing: left out of every mean"
-    assert facts["Seed of k-means and of the resamples"] == "0"
-    assert facts["Embeddings scaled to unit length"] == "yes"
-    assert not [name for name in facts if "_" in name or name == name.lower()]
+    assert facts["Queries and gallery"] == "queries against a gallery of other items"
+    assert facts["Score of such a query"] == "none: excluded from every mean"
+    assert facts["Embeddings normalized to unit length"] == "yes"
+    assert set(NAMES) == {f.name for f in fields(Protocol)} - {"name"} | {"dataset", "split"}

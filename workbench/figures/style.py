@@ -3,7 +3,6 @@
 import html
 from collections import Counter
 from collections.abc import Sequence
-
 from typing import Any
 
 import plotly.graph_objects as go
