@@ -1,15 +1,14 @@
 """What the Overview counts: every seed once, scored queries only, a lead that may be chance."""
 
 import shutil
-
 from dataclasses import fields
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from retrieval.evaluation.significance import compare
 from retrieval.evaluation.protocol import Protocol
+from retrieval.evaluation.significance import compare
 from retrieval.runs.run import Run
 from tests.runs.helpers import edit
 from tests.workbench.driver import loss_tables, open_page, text_of
@@ -18,8 +17,8 @@ from workbench.analysis.protocol import NAMES, facts_in_words, lacks_nmi_interva
 from workbench.analysis.repeats import repeats_line
 from workbench.analysis.significance import both_ways
 from workbench.layout.theme import plain
-from workbench.pages.shared.significance import seeds_caveat
 from workbench.pages.overview.headline import best_title
+from workbench.pages.shared.significance import seeds_caveat
 
 
 @pytest.fixture
@@ -160,7 +159,9 @@ def test_recall_in_training_is_not_taken_for_that_of_the_page(served):
     assert f"{said} {plain('cross-store')}, test split." in text
     assert said not in text_of(open_page(protocol="leave_one_out"))
     edit(run.path, "config.yaml", "settings", "eval_split", to="validation")
-    assert "measured leave-one-out, validation split" in text_of(open_page(protocol="leave_one_out"))
+    assert "measured leave-one-out, validation split" in text_of(
+        open_page(protocol="leave_one_out")
+    )
 
 
 def test_nmi_without_an_interval_says_why(served):
