@@ -19,6 +19,7 @@ from retrieval.report.text import (
     PAIRS_HEAD,
     PAIRS_TITLE,
     PUBLISHED_HEAD,
+    PUBLISHED_TITLE,
     cell,
     metrics_of,
     pair_rows,
@@ -123,7 +124,7 @@ def published_html(section: Section) -> str:
         f'<p class="quiet">{html.escape(recipe)}: {html.escape(note)}</p>'
         for recipe, note in section.notes.items()
     )
-    return f"<h3>Measured and published results</h3>{_table(PUBLISHED_HEAD, rows)}{notes}"
+    return f"<h3>{PUBLISHED_TITLE}</h3>{_table(PUBLISHED_HEAD, rows)}{notes}"
 
 
 def pairs_html(section: Section) -> str:

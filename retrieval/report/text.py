@@ -20,6 +20,7 @@ NOTE = (
 MARK = "†"
 PAIRS_TITLE = "Recall@1, pair by pair (points; wins / ties / losses over queries)"
 PAIRS_HEAD = ("Better", "Other", "Difference", "p (Holm)", "W / T / L", "Real?")
+PUBLISHED_TITLE = "Measured and published results"
 PUBLISHED_HEAD = ("Run", "Recipe", "Metric", "Measured", "Published", "Settings")
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -118,7 +119,7 @@ def published_rows(section: Section) -> list[list[str]]:
 def _published(section: Section) -> list[str]:
     rows = published_rows(section)
     notes = [f"\n{recipe}: {note}" for recipe, note in section.notes.items()] if rows else []
-    return _titled("Published beside measured", PUBLISHED_HEAD, rows) + notes
+    return _titled(PUBLISHED_TITLE, PUBLISHED_HEAD, rows) + notes
 
 
 def pair_rows(section: Section) -> list[list[str]]:
