@@ -1,4 +1,4 @@
-"""Figures of maps: what is drawn where, in which order and color, and what the legend says."""
+"""The embedding map: what is drawn where, in which order and color, and what the legend says."""
 
 import numpy as np
 import plotly.graph_objects as go
@@ -21,15 +21,6 @@ def draw(points: np.ndarray, coloring: Coloring, rows: np.ndarray | None = None)
     return figures.embedding_map(np.asarray(points, np.float32), rows, coloring)
 
 
-def test_outcomes_have_a_sign_beside_their_color():
-    coloring = by_outcome(np.array([1, 2, 0, -1, 900]))
-    assert coloring.codes.tolist() == [0, 1, 2, 2, 1]
-    assert [name[0] for name in coloring.names[:2]] == ["✓", "✗"]
-    assert coloring.symbols[0] != coloring.symbols[1]
-    both = by_outcomes(np.array([1, 0, 1, 0, -1]), np.array([0, 1, 1, 0, -1]))
-    assert both.codes.tolist() == [0, 1, 2, 3, 4]
-
-
 def test_which_run_is_right_has_a_sign_of_its_own_and_no_color_of_a_run_means_both():
     outcomes = by_outcomes(
         np.array([1, 0, 1, 0, -1]), np.array([0, 1, 1, 0, -1]), ("#56B4E9", "#D55E00")
@@ -41,54 +32,6 @@ def test_which_run_is_right_has_a_sign_of_its_own_and_no_color_of_a_run_means_bo
     assert len(set(outcomes.colors)) == 5
     for dimensions in (2, 3):
         draw(np.zeros((5, dimensions)), outcomes).to_json()
-
-
-def test_small_classes_share_one_gray():
-    labels = np.repeat(np.arange(30), np.arange(30, 0, -1))
-    coloring = by_class(labels, {i: f"class {i}" for i in range(30)}, top=20)
-    assert coloring.names[0] == "class 0"
-    assert coloring.names[-1] == "10 other classes"
-    assert coloring.codes.max() == 20
-    assert len(coloring.colors) == 21
-
-
-def test_levels_span_the_scale_and_missing_values_are_apart():
-    found = by_level(np.array([0.0, 5.0, np.nan, 10.0]), "a", unknown="no query")
-    assert found.codes.tolist() == [1, 128, 0, 255]
-    assert found.names == ("no query",)
-    assert by_level(np.zeros(3), "a").codes.tolist() == [1, 1, 1]
-    assert by_level(np.zeros(3), "a").names == ()
-    assert by_level(np.array([0.5]), "a", highest=1.0).codes.tolist() == [128]
-
-
-def test_ranks_are_on_a_logarithmic_scale_that_says_so():
-    scale = by_level(np.array([1, 75]), "rank", lowest=1, log=True).scale
-    assert scale.title == "rank (log scale)"
-    assert [text for _, text in scale.ticks] == ["1", "2", "5", "10", "20", "50", "75"]
-    levels = np.array([level for level, _ in scale.ticks])
-    expected = 1 + 254 * np.log([1, 2, 5, 10, 20, 50, 75]) / np.log(75)
-    assert levels == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(
-    ("highest", "texts"),
-    [
-        (60_000, ["1", "10", "100", "1,000", "10,000", "60,000"]),
-        (11, ["1", "2", "5", "11"]),  # ten would touch eleven
-        (1, ["1"]),
-    ],
-)
-def test_ticks_have_room_and_end_at_the_largest_value(highest, texts):
-    scale = by_level(np.array([1, highest]), "rank", lowest=1, log=True).scale
-    assert [text for _, text in scale.ticks] == texts
-
-
-def test_counts_and_shares_have_ticks_in_their_units():
-    counts = by_level(np.array([0, 20]), "lists", log=True).scale
-    assert [text for _, text in counts.ticks] == ["0", "1", "2", "5", "10", "20"]
-    shares = by_level(np.array([0.2]), "kept", highest=1.0, percent=True).scale
-    assert [text for _, text in shares.ticks] == ["0%", "25%", "50%", "75%", "100%"]
-    assert shares.title == "kept"
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
@@ -125,13 +68,6 @@ def test_failures_are_drawn_last_and_larger_where_points_crowd():
     alpha = np.array(figure.data[0].marker.color)[:, 3]
     assert alpha[-2:].tolist() == [255, 255]
     assert alpha[:-2].max() < 255
-
-
-def test_high_levels_and_colored_classes_lie_on_top():
-    order = by_level(np.array([5.0, 9.0, np.nan, 0.0]), "a").back_to_front()
-    assert order.tolist() == [2, 3, 0, 1]
-    classes = by_class(np.array([0, 1, 2, 1]), {0: "a", 1: "b", 2: "c"}, top=1)
-    assert classes.back_to_front().tolist() == [0, 2, 1, 3]
 
 
 @pytest.mark.parametrize(("n", "dimensions"), [(7, 2), (25_000, 2), (20_000, 3)])
