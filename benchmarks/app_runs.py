@@ -11,7 +11,7 @@ from sklearn.datasets import load_sample_images
 
 from retrieval.evaluation import evaluate
 from retrieval.files import write_json
-from retrieval.runs.run import Neighbors
+from retrieval.runs.neighbors import write_neighbors
 from retrieval.runs.store import write_config
 
 LOSSES = ("semi_hard_triplet", "hard_triplet", "lifted_loss", "npairs_loss", "angular_loss",
@@ -56,11 +56,7 @@ def write_run(path: Path, table: pd.DataFrame, vectors: np.ndarray, loss: str) -
     partial.mkdir(parents=True, exist_ok=True)
     labels = table["label"].to_numpy()
     result = evaluate(vectors, labels, kmeans="none", n_bootstrap=200)
-    arrays = {
-        f"leave_one_out/{field}": getattr(result, "neighbors" if field == "ids" else field)
-        for field in Neighbors.FIELDS
-    }
-    np.savez(partial / "neighbours.npz", **arrays)
+    write_neighbors(partial, {"leave_one_out": result})
     entry = result.to_dict()
     entry["protocol"] |= {"title": "leave-one-out", "dataset": "products", "split": "test"}
     write_json(

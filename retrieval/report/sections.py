@@ -151,7 +151,7 @@ def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 def rank_one(run: Run, protocol: Protocol) -> np.ndarray:
     """Return 1 or 0 per query, right or wrong at rank 1; NaN for queries that do not count."""
-    first = run.neighbors(protocol.name).first_hit
+    first = run.neighbors(protocol.name).first_relevant_rank
     lone = 0.0 if protocol.no_positive == "zero" else np.nan
     return np.where(first == 0, lone, (first == 1).astype(np.float64))
 

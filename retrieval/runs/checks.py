@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from retrieval.errors import UserError
-from retrieval.runs.run import ITEM_COLUMNS, MADE_BY, Run
+from retrieval.runs.neighbors import FILE
+from retrieval.runs.run import REMEDIES, REQUIRED_COLUMNS, Run
 
 
 def check_run(run: Run) -> None:
@@ -24,7 +25,7 @@ def check_run(run: Run) -> None:
     Raises:
         UserError: The schema is newer, a file is missing or damaged, or row counts differ.
     """
-    for name, advice in MADE_BY.items():
+    for name, advice in REMEDIES.items():
         with reading(run.path / name) as file:
             if not file.exists():
                 raise UserError(f"{run.path}: {name} is missing; {advice}")
@@ -40,6 +41,18 @@ def check_run(run: Run) -> None:
             raise UserError(f"{file}: must be float (n, d), not {dtype} {shape}")
     if len(run.items) != shape[0]:
         raise UserError(f"{run.path}: {len(run.items)} items but {shape[0]} embeddings")
+
+
+def check_neighbors(run: Run) -> None:
+    """Check the neighbors under every protocol, which :func:`check_run` leaves unread.
+
+    Raises:
+        UserError: Neighbors are missing, cannot be read or refer to rows that do not exist.
+    """
+    with reading(run.path / FILE) as file:
+        for protocol in run.results:
+            if not run.neighbors(protocol).fits(len(run.items)):
+                raise UserError(f"{file}: {protocol!r} does not fit items.parquet")
 
 
 @contextlib.contextmanager
@@ -65,7 +78,7 @@ def reading(file: Path) -> Iterator[Path]:
 
 
 def _check_items(where: Path, items: pd.DataFrame) -> None:
-    missing = sorted(set(ITEM_COLUMNS) - set(items.columns))
+    missing = sorted(set(REQUIRED_COLUMNS) - set(items.columns))
     if missing:
         raise UserError(f"{where}: lacks {', '.join(missing)}")
     if not np.issubdtype(items["label"].to_numpy().dtype, np.integer):

@@ -17,10 +17,11 @@ from retrieval.evaluation.geometry import COLLAPSED, collapse_line, relative_spr
 from retrieval.files import atomic_path, write_json
 from retrieval.projection import FILE, make_evolution, project
 from retrieval.runs.checks import reading
-from retrieval.runs.run import MADE_BY, SCHEMA, Run
+from retrieval.runs.neighbors import write_neighbors
+from retrieval.runs.records import SCHEMA
+from retrieval.runs.run import REMEDIES, Run
 from retrieval.runs.store import open_run
 from retrieval.runs.thumbnails import write_thumbnails
-from retrieval.runs.writing import write_neighbors
 
 NEIGHBORS = 64
 KS = (1, 2, 4, 8, 10, 20, 30, 40, 50, 100, 1000)
@@ -156,7 +157,7 @@ def evaluate_run(
         raise UserError(f"{path}: no embeddings; make them with `retrieval embed {path}`")
     for name in ("config.yaml", "items.parquet"):
         if not (path / name).exists():
-            raise UserError(f"{path}: {name} is missing; {MADE_BY[name]}")
+            raise UserError(f"{path}: {name} is missing; {REMEDIES[name]}")
     run = Run(path)
     with reading(path / "embeddings.npy"):
         shape = run.embeddings.shape

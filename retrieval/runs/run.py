@@ -1,17 +1,13 @@
-"""The run folder: the contract between training and looking.
+"""The run folder: the contract between training and the app.
 
 ``runs/<dataset>/<run>/`` holds ``config.yaml``, ``history.csv``, ``checkpoints/``,
 ``items.parquet``, ``embeddings.npy``, ``neighbours.npz``, ``metrics.json``,
 ``projection.parquet`` and ``thumbnails/``. A folder is written under a hidden sibling
-(``.<run>.partial``) and renamed when it is whole, so a reader never sees half a run.
-
-Arrays of an ``.npz`` file as memory maps, so that large runs cost little memory.
+(``.<run>.partial``) and renamed when it is complete, so a reader never sees half a run.
 """
 
 import functools
 import json
-import struct
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +15,11 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from retrieval.datasets.catalog import COLUMNS
 from retrieval.errors import UserError
+from retrieval.runs import neighbors as neighbor_file
+from retrieval.runs.neighbors import Neighbors
+from retrieval.runs.npz import map_npz
 from retrieval.runs.records import (
     SCHEMA,
     DatasetConfig,
@@ -32,64 +32,44 @@ from retrieval.runs.records import (
 )
 from retrieval.settings.schema import TrainSettings, selected_on
 
-__all__ = ["REQUIRED_FILES", "SCHEMA", "Neighbors", "Run", "map_npz"]
+__all__ = ["REQUIRED_FILES", "SCHEMA", "Neighbors", "Run"]
 
-MADE_BY = {
+# File -> what to do if it is missing.
+REMEDIES = {
     "config.yaml": "not a run of this workbench; make one with `retrieval train`",
     "items.parquet": "make it with `retrieval embed`",
     "embeddings.npy": "make it with `retrieval embed`",
-    "neighbours.npz": "make it with `retrieval evaluate`",
+    neighbor_file.FILE: "make it with `retrieval evaluate`",
     "metrics.json": "make it with `retrieval evaluate`",
 }
-REQUIRED_FILES = tuple(MADE_BY)
-ITEM_COLUMNS = ("item", "path", "label", "label_name", "split", "role")
+REQUIRED_FILES = tuple(REMEDIES)
+REQUIRED_COLUMNS = ("item", *COLUMNS)  # of items.parquet
 PROJECTION_COLUMNS = ["umap_x", "umap_y", "pca_x", "pca_y", "pca_z"]
 
 
 @dataclass(frozen=True)
-class Neighbors:
-    """Per-query retrieval results under one protocol; ids are row numbers of ``items.parquet``.
+class Run:
+    """A finished run on disk. Each part is read on first use and cached.
 
     Attributes:
-        protocol: ``leave_one_out`` or ``query_gallery``.
-        queries: int32, (q,), the row of each query.
-        ids: int32, (q, k), rows of the nearest gallery items, nearest first; -1 pads.
-        similarities: float32, (q, k), similarity of each neighbor: higher is nearer (the negative
-            distance where the distance is not cosine).
-        first_hit: int32, (q,), 1-based rank of the nearest item of the query's class; 0 where the
-            gallery holds none.
-        first_hit_item: int32, (q,), row of that item; -1 where there is none.
+        path: The run's folder.
     """
-
-    protocol: str
-    queries: np.ndarray
-    ids: np.ndarray
-    similarities: np.ndarray
-    first_hit: np.ndarray
-    first_hit_item: np.ndarray
-
-    FIELDS = ("queries", "ids", "similarities", "first_hit", "first_hit_item")
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run on disk; every part is read on first use and kept."""
 
     path: Path
 
     @property
     def name(self) -> str:
-        """The run's folder name."""
+        """Name of the run, which is that of its folder."""
         return self.path.name
 
     @property
     def dataset(self) -> str:
-        """The data set's name (the parent folder's name)."""
+        """Name of the data set, which is that of the parent folder."""
         return self.path.parent.name
 
     @property
     def config_text(self) -> str:
-        """The text of ``config.yaml``, to be shown as it is."""
+        """Text of ``config.yaml``, for display."""
         return (self.path / "config.yaml").read_text(encoding="utf-8")
 
     @functools.cached_property
@@ -98,7 +78,7 @@ class Run:
 
     @property
     def settings(self) -> TrainSettings | None:
-        """What the run was trained with; None for imported embeddings.
+        """Training settings of the run; None for imported embeddings.
 
         Recorded settings that this version does not know are ignored: see ``unknown_settings``.
         """
@@ -127,17 +107,17 @@ class Run:
 
     @property
     def selected_on(self) -> str | None:
-        """The split whose figures chose the network (``test`` or ``validation``), or None."""
+        """Split whose metrics chose the network (``test`` or ``validation``), or None."""
         return selected_on(self.settings.to_mapping()) if self.settings else None
 
     @property
     def dataset_config(self) -> DatasetConfig:
-        """The data set as recorded: its root folder, loader options and sizes."""
+        """The data set as recorded: root folder, loader options and sizes."""
         return self._config.dataset
 
     @property
     def provenance(self) -> Provenance:
-        """What made the run: date, seed, wall times, command, versions and machine."""
+        """How the run was made: date, seed, wall times, command, versions and machine."""
         return self._config.provenance
 
     @functools.cached_property
@@ -147,7 +127,7 @@ class Run:
 
     @property
     def primary(self) -> str:
-        """Name of the protocol whose results are quoted first."""
+        """Name of the primary protocol, whose results are quoted first."""
         return self._evaluation.primary
 
     @property
@@ -155,50 +135,11 @@ class Run:
         """Protocol name -> results, in the order of ``metrics.json``."""
         return self._evaluation.results
 
-    @functools.cached_property
-    def items(self) -> pd.DataFrame:
-        """One row per embedded item, in the order of ``embeddings``."""
-        return pd.read_parquet(self.path / "items.parquet")
-
-    @functools.cached_property
-    def embeddings(self) -> np.ndarray:
-        """Read-only memory map, float32, (n, d)."""
-        return np.load(self.path / "embeddings.npy", mmap_mode="r")
-
-    @functools.cached_property
-    def history(self) -> pd.DataFrame:
-        """``history.csv``, all numbers; an empty frame if there is none or it is damaged."""
-        try:
-            history = pd.read_csv(self.path / "history.csv", float_precision="round_trip")
-            history = history.apply(pd.to_numeric, errors="coerce")
-        except (OSError, ValueError):
-            return pd.DataFrame()
-        return history if "step" in history else pd.DataFrame()
-
-    @functools.cached_property
-    def projection(self) -> pd.DataFrame | None:
-        """Columns ``umap_x, umap_y, pca_x, pca_y, pca_z`` per item, or None if not made whole."""
-        try:
-            points = pd.read_parquet(self.path / "projection.parquet", columns=PROJECTION_COLUMNS)
-            points = points.astype(np.float32)
-        except (OSError, ValueError):  # Arrow's errors are ValueErrors
-            return None
-        return points if len(points) == len(self.items) else None
-
-    def neighbors(self, protocol: str | None = None) -> Neighbors:
-        """Read the per-query arrays of one protocol (default: the primary one).
-
-        Raises:
-            UserError: The run was not evaluated under that protocol.
-        """
-        protocol = protocol or self.primary
-        with np.load(self.path / "neighbours.npz") as arrays:
-            if f"{protocol}/ids" not in arrays:
-                raise UserError(f"{self.path}: no neighbors under protocol {protocol!r}")
-            parts = {field: arrays[f"{protocol}/{field}"] for field in Neighbors.FIELDS}
-        for array in parts.values():
-            array.setflags(write=False)
-        return Neighbors(protocol, **parts)
+    @property
+    def protocol_titles(self) -> dict[str, str]:
+        """Protocol name -> title for display, the primary protocol first."""
+        titles = {name: result.title for name, result in self.results.items()}
+        return {self.primary: titles[self.primary]} | titles
 
     def result(self, protocol: str | None = None) -> ProtocolResult:
         """Return the results under one protocol.
@@ -215,15 +156,63 @@ class Run:
         return self.results[protocol]
 
     @functools.cached_property
+    def items(self) -> pd.DataFrame:
+        """One row per embedded item, in the order of ``embeddings``."""
+        return pd.read_parquet(self.path / "items.parquet")
+
+    @functools.cached_property
+    def embeddings(self) -> np.ndarray:
+        """Embeddings of the items, float32, (n, d): a read-only memory map."""
+        embeddings: np.ndarray = np.load(self.path / "embeddings.npy", mmap_mode="r")
+        return embeddings
+
+    @functools.cached_property
+    def history(self) -> pd.DataFrame:
+        """``history.csv``, all numbers; an empty frame if it is missing or damaged."""
+        try:
+            history = pd.read_csv(self.path / "history.csv", float_precision="round_trip")
+            history = history.apply(pd.to_numeric, errors="coerce")
+        except (OSError, ValueError):
+            return pd.DataFrame()
+        return history if "step" in history else pd.DataFrame()
+
+    @functools.cached_property
+    def projection(self) -> pd.DataFrame | None:
+        """Columns ``umap_x, umap_y, pca_x, pca_y, pca_z`` per item; None if missing or damaged."""
+        try:
+            points = pd.read_parquet(self.path / "projection.parquet", columns=PROJECTION_COLUMNS)
+            points = points.astype(np.float32)
+        except (OSError, ValueError):  # Arrow's errors are ValueErrors
+            return None
+        return points if len(points) == len(self.items) else None
+
+    @functools.cached_property
+    def _neighbor_arrays(self) -> dict[str, np.ndarray]:
+        return map_npz(self.path / neighbor_file.FILE)
+
+    def neighbors(self, protocol: str | None = None) -> Neighbors:
+        """Return the neighbors of every query under one protocol, as read-only memory maps.
+
+        Args:
+            protocol: Name of the protocol. Defaults to the primary one.
+
+        Raises:
+            UserError: The run was not evaluated under that protocol.
+        """
+        return neighbor_file.neighbors_in(
+            self._neighbor_arrays, protocol or self.primary, self.path / neighbor_file.FILE
+        )
+
+    @functools.cached_property
     def _thumbnails(self) -> tuple[np.ndarray, np.ndarray] | None:
         folder = self.path / "thumbnails"
         try:
             offsets = np.load(folder / "offsets.npy", mmap_mode="r")
             data = np.memmap(folder / "images.bin", np.uint8, mode="r")
-            whole = len(offsets) == len(self.items) + 1 and offsets[-1] <= len(data)
+            complete = len(offsets) == len(self.items) + 1 and offsets[-1] <= len(data)
         except (OSError, EOFError, ValueError, TypeError):
             return None
-        return (offsets, data) if whole else None
+        return (offsets, data) if complete else None
 
     def thumbnail(self, row: int) -> bytes | None:
         """Return the encoded (WebP) 128 px thumbnail of one item, or None if there is none."""
@@ -232,53 +221,3 @@ class Run:
         offsets, data = self._thumbnails
         image = data[int(offsets[row]) : int(offsets[row + 1])].tobytes()
         return image or None
-
-
-LOCAL_HEADER = struct.Struct("<4s5H3L2H")
-
-
-def map_npz(path: Path) -> dict[str, np.ndarray]:
-    """Open every array of an uncompressed ``.npz`` file (``np.savez``) without reading it.
-
-    Args:
-        path: The file. It may be replaced while it is mapped, but not changed in place.
-
-    Returns:
-        Name -> read-only array; a memory map, except for compressed members, which are read.
-
-    Raises:
-        ValueError: A member is no array.
-        zipfile.BadZipFile: The file is damaged.
-    """
-    arrays = {}
-    with zipfile.ZipFile(path) as archive, Path(path).open("rb") as file:
-        for member in archive.infolist():
-            name = member.filename.removesuffix(".npy")
-            if member.compress_type != zipfile.ZIP_STORED:
-                with archive.open(member) as stream:
-                    arrays[name] = np.lib.format.read_array(stream, allow_pickle=False)
-                arrays[name].setflags(write=False)
-                continue
-            arrays[name] = _map_member(path, file, member)
-    return arrays
-
-
-def _map_member(path: Path, file, member: zipfile.ZipInfo) -> np.ndarray:
-    # The local header repeats the name and has extra fields of its own length.
-    file.seek(member.header_offset)
-    fields = LOCAL_HEADER.unpack(file.read(LOCAL_HEADER.size))
-    file.seek(member.header_offset + LOCAL_HEADER.size + fields[-2] + fields[-1])
-    version = np.lib.format.read_magic(file)
-    read_header = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }.get(version)
-    if read_header is None:
-        raise ValueError(f"{path}: {member.filename} has an unknown array version {version}")
-    shape, fortran, dtype = read_header(file)
-    if dtype.hasobject:
-        raise ValueError(f"{path}: {member.filename} holds Python objects")
-    if 0 in shape:
-        return np.zeros(shape, dtype)
-    order = "F" if fortran else "C"
-    return np.memmap(path, dtype, "r", offset=file.tell(), shape=shape, order=order)

@@ -10,7 +10,8 @@ import yaml
 from retrieval.errors import UserError
 from retrieval.files import write_text
 from retrieval.runs.checks import check_run
-from retrieval.runs.run import SCHEMA, Run
+from retrieval.runs.records import SCHEMA
+from retrieval.runs.run import Run
 from retrieval.settings.schema import TrainSettings
 
 

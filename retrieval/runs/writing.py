@@ -1,6 +1,5 @@
 """Write the files of a run folder."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +7,9 @@ import pandas as pd
 
 from retrieval.datasets.catalog import COLUMNS, OPTIONAL_COLUMNS, Catalog
 from retrieval.errors import UserError
-from retrieval.evaluation.results import Result
 from retrieval.files import atomic_path
 from retrieval.runs.provenance import provenance
-from retrieval.runs.run import Neighbors
 from retrieval.settings.schema import TrainSettings, selected_on
-
-ITEM_COLUMNS = (*COLUMNS, *OPTIONAL_COLUMNS)
 
 
 def run_config(settings: TrainSettings | None, catalog: Catalog, seconds: dict[str, float]) -> dict:
@@ -52,30 +47,9 @@ def write_embeddings(folder: Path, embeddings: np.ndarray, rows: pd.DataFrame) -
     if bad.any():
         row = int(np.argmax(bad))
         raise UserError(f"embedding of item {row} ({rows['path'].iloc[row]}) is not finite")
-    items = rows[[c for c in ITEM_COLUMNS if c in rows]].copy()
+    items = rows[[c for c in (*COLUMNS, *OPTIONAL_COLUMNS) if c in rows]].copy()
     items.insert(0, "item", rows.index.to_numpy())
     with atomic_path(folder / "items.parquet") as temporary:
         items.reset_index(drop=True).to_parquet(temporary)
     with atomic_path(folder / "embeddings.npy") as temporary:
         np.save(temporary, np.ascontiguousarray(embeddings, np.float32))
-
-
-def write_neighbors(folder: Path, results: Mapping[str, Result]) -> None:
-    """Write ``neighbours.npz``: the neighbors of every protocol.
-
-    Args:
-        folder: The run folder.
-        results: Protocol name -> result.
-    """
-    attributes = {
-        "ids": "neighbors",
-        "first_hit": "first_relevant_rank",
-        "first_hit_item": "first_relevant_item",
-    }
-    arrays = {
-        f"{name}/{field}": getattr(result, attributes.get(field, field))
-        for name, result in results.items()
-        for field in Neighbors.FIELDS
-    }
-    with atomic_path(folder / "neighbours.npz") as temporary:
-        np.savez(temporary, **arrays)

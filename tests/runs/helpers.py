@@ -10,7 +10,8 @@ import yaml
 from retrieval.errors import UserError
 from retrieval.evaluation import evaluate
 from retrieval.files import write_json
-from retrieval.runs.run import Neighbors, Run
+from retrieval.runs.neighbors import write_neighbors
+from retrieval.runs.run import Run
 from retrieval.runs.store import open_run, write_config
 
 
@@ -42,17 +43,16 @@ def write_small_run(path: Path, *, classes: int = 4, per_class: int = 5) -> Path
             "provenance": {"seed": 0, "seconds": {"train": 2.0, "embed": 0.5}},
         },
     )
-    arrays, entries = {}, []
+    evaluated, entries = {}, []
     titles = {"leave_one_out": "leave-one-out", "query_gallery": "cross-store"}
     for name, title in titles.items():
         sides = None if name == "leave_one_out" else roles.astype(object)
         result = evaluate(embeddings, labels, sides, n_bootstrap=20)
-        for field in Neighbors.FIELDS:
-            arrays[f"{name}/{field}"] = getattr(result, "neighbors" if field == "ids" else field)
+        evaluated[name] = result
         entry = result.to_dict()
         entry["protocol"] |= {"title": title, "dataset": path.parent.name, "split": "test"}
         entries.append(entry)
-    np.savez(path / "neighbours.npz", **arrays)
+    write_neighbors(path, evaluated)
     write_json(path / "metrics.json", {"schema": 1, "primary": "query_gallery", "results": entries})
     return path
 

@@ -9,9 +9,9 @@ from sklearn.datasets import load_sample_images
 
 from retrieval.evaluation import evaluate
 from retrieval.files import write_json
+from retrieval.runs.neighbors import write_neighbors
 from retrieval.runs.store import write_config
 from retrieval.runs.thumbnails import write_thumbnails
-from retrieval.runs.writing import write_neighbors
 
 GRID = 6  # classes per photograph: GRID x GRID // 2 tiles
 CROPS = 6  # jittered crops of every tile

@@ -1,14 +1,17 @@
 """A retrieval small enough to work out by hand: 6 items of classes 0 0 1 1 1 2, leave-one-out.
 
-Nearest three of each, written as row:similarity, wrong ones in brackets:
+The three nearest items of each query with their similarity, those of another class in brackets,
+and the rank of the first relevant item:
 
-    0 (class 0): [2 .9]  1 .8   [3 .1]     first hit 2
-    1 (class 0):  0 .8  [2 .7]  [5 .6]     first hit 1
-    2 (class 1): [0 .9] [1 .7]   3 .5      first hit 3
-    3 (class 1):  4 .95  2 .5   [0 .1]     first hit 1
-    4 (class 1):  3 .95 [5 .3]   2 .2      first hit 1
-    5 (class 2): [1 .6] [4 .3]  [0 .0]     alone in its class: first hit 0
+    0 (class 0): [2 .9]  1 .8   [3 .1]     rank 2
+    1 (class 0):  0 .8  [2 .7]  [5 .6]     rank 1
+    2 (class 1): [0 .9] [1 .7]   3 .5      rank 3
+    3 (class 1):  4 .95  2 .5   [0 .1]     rank 1
+    4 (class 1):  3 .95 [5 .3]   2 .2      rank 1
+    5 (class 2): [1 .6] [4 .3]  [0 .0]     alone in its class: rank 0
 """
+
+import dataclasses
 
 import numpy as np
 
@@ -35,6 +38,11 @@ def neighbors() -> Neighbors:
             ],
             dtype=np.float32,
         ),
-        first_hit=np.array([2, 1, 3, 1, 1, 0], dtype=np.int32),
-        first_hit_item=np.array([1, 0, 3, 4, 3, -1], dtype=np.int32),
+        first_relevant_rank=np.array([2, 1, 3, 1, 1, 0], dtype=np.int32),
+        first_relevant_item=np.array([1, 0, 3, 4, 3, -1], dtype=np.int32),
     )
+
+
+def with_ranks(ranks: list[int]) -> Neighbors:
+    """Return the small neighbors with other ranks of the first relevant items."""
+    return dataclasses.replace(neighbors(), first_relevant_rank=np.array(ranks, np.int32))

@@ -195,7 +195,7 @@ def test_two_maps_are_linked_and_each_tells_what_its_run_found(page, server, run
         Run(runs_root / "photos" / f"{loss}-s0") for loss in ("semi_hard_triplet", "lifted_loss")
     ]
     a, b = (run.neighbors("query_gallery") for run in runs)
-    row = int(a.queries[(a.first_hit == 1) & (b.first_hit > 1)][0])
+    row = int(a.queries[(a.first_relevant_rank == 1) & (b.first_relevant_rank > 1)][0])
     visit(page, f"{server}/compare?b=lifted_loss-s0&compared=Two+maps")
     point(page, MAP_A, 0)
     for chart, other, run in ((MAP_A, "map_b", runs[0]), (MAP_B, "map_a", runs[1])):

@@ -13,7 +13,7 @@ from workbench.analysis import comparison
 @pytest.fixture
 def outcome() -> comparison.Comparison:
     # Run B answers query 0 and misses query 3; all else is as under run A.
-    b = dataclasses.replace(neighbors(), first_hit=np.array([1, 1, 3, 2, 1, 0], np.int32))
+    b = dataclasses.replace(neighbors(), first_relevant_rank=np.array([1, 1, 3, 2, 1, 0], np.int32))
     return comparison.compare(neighbors(), b, LABELS, k=3)
 
 

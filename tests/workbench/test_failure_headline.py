@@ -36,7 +36,7 @@ def test_several_classes_that_are_never_right_are_counted():
 
 
 def test_nothing_is_named_where_nothing_is_wrong():
-    text = said({0: "kiwi", 1: "lime"}, first_hit=1, correct=True, answerable=True)
+    text = said({0: "kiwi", 1: "lime"}, first_relevant_rank=1, correct=True, answerable=True)
     assert text == "**0 of 6** queries (0.0 %) are wrong at rank 1."
 
 

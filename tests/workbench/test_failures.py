@@ -39,13 +39,15 @@ def test_a_query_without_a_possible_hit_is_no_failure(table):
 
 def test_similarity_of_the_first_hit_is_read_at_its_rank(table):
     expected = [0.8, 0.8, 0.5, 0.95, 0.95, np.nan]
-    assert table["hit_similarity"].tolist() == pytest.approx(expected, nan_ok=True)
+    assert table["first_relevant_similarity"].tolist() == pytest.approx(expected, nan_ok=True)
 
 
 def test_a_first_hit_beyond_the_stored_neighbors_has_no_similarity():
-    far = dataclasses.replace(neighbors(), first_hit=np.array([9, 1, 3, 1, 1, 0], np.int32))
+    far = dataclasses.replace(
+        neighbors(), first_relevant_rank=np.array([9, 1, 3, 1, 1, 0], np.int32)
+    )
     table = failures.query_table(far, LABELS)
-    assert np.isnan(table["hit_similarity"][0])
+    assert np.isnan(table["first_relevant_similarity"][0])
     assert failures.near_misses(table)["row"].tolist() == [2]
 
 
@@ -80,7 +82,7 @@ def test_class_recalls_have_wilson_intervals(table):
 
 def test_opens_on_a_confident_near_miss(table):
     assert failures.instructive_failure(table) == 0
-    right = table.assign(first_hit=1, correct=True)
+    right = table.assign(first_relevant_rank=1, correct=True)
     assert failures.instructive_failure(right) == 5  # the least sure answer
 
 

@@ -16,9 +16,11 @@ def test_a_computed_answer_is_the_stored_one(make_run):
     assert not computed.scored
     assert stored.ids.tolist() == computed.ids.tolist()
     np.testing.assert_allclose(stored.similarities, computed.similarities, atol=1e-6)
-    assert stored.first_hit == computed.first_hit
-    assert stored.first_hit_item == computed.first_hit_item
-    assert stored.first_hit_similarity == pytest.approx(computed.first_hit_similarity, abs=1e-6)
+    assert stored.first_relevant_rank == computed.first_relevant_rank
+    assert stored.first_relevant_item == computed.first_relevant_item
+    assert stored.first_relevant_similarity == pytest.approx(
+        computed.first_relevant_similarity, abs=1e-6
+    )
 
 
 def test_a_gallery_item_searches_the_gallery_without_itself(make_run):

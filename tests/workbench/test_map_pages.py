@@ -7,7 +7,6 @@ import streamlit
 from retrieval.runs.run import Run
 from tests.workbench.driver import open_page, text_of
 from workbench.data.images import hover_card
-from workbench.data.loading import load_neighbors
 from workbench.data.lookup import answer
 from workbench.pages.compare import maps as compare_maps
 from workbench.pages.embedding_map import page as embedding_map
@@ -52,8 +51,8 @@ def runs(runs_root) -> tuple[Run, Run]:
 
 
 def ranks_of(run: Run) -> np.ndarray:
-    ranks, neighbors = np.full(len(run.items), -1), load_neighbors(run, PROTOCOL)
-    ranks[neighbors.queries] = neighbors.first_hit
+    ranks, neighbors = np.full(len(run.items), -1), run.neighbors(PROTOCOL)
+    ranks[neighbors.queries] = neighbors.first_relevant_rank
     return ranks
 
 

@@ -78,6 +78,6 @@ def test_the_sign_of_a_hub_is_explained(runs_root, drawn, monkeypatch):
 
 
 def test_what_was_not_searched_is_said():
-    found = Neighbors("query_gallery", *(np.zeros((7, 1), int) for _ in Neighbors.FIELDS))
+    found = Neighbors("query_gallery", *(np.zeros((7, 1), int) for _ in range(5)))
     said = oddity_tabs.searched(found, 20)
     assert "the 7 queries against the gallery. Pairs within the gallery are not" in said

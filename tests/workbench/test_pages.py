@@ -107,14 +107,14 @@ def test_every_tab_of_failures_draws(tab, run):
 
 def test_failures_counts_what_is_wrong(runs_root):
     neighbors = Run(runs_root / "photos" / "lifted_loss-s0").neighbors()
-    wrong = int((neighbors.first_hit != 1).sum())
+    wrong = int((neighbors.first_relevant_rank != 1).sum())
     assert f"**{wrong} of 72** queries" in text_of(open_page("failures", a="lifted_loss-s0"))
 
 
 def test_a_bar_of_the_histogram_opens_its_queries(runs_root):
     neighbors = Run(runs_root / "photos" / "lifted_loss-s0").neighbors()
     app = open_page("failures", a="lifted_loss-s0", rank="3")
-    count = int(((neighbors.first_hit >= 3) & (neighbors.first_hit <= 4)).sum())
+    count = int(((neighbors.first_relevant_rank >= 3) & (neighbors.first_relevant_rank <= 4)).sum())
     assert f"{count} queries whose first correct item is at rank 3 to 4" in text_of(app)
 
 

@@ -19,7 +19,9 @@ def test_hits_leave_out_what_could_not_be_right():
 
 
 def test_wins_ties_and_losses_are_those_of_the_queries():
-    other = dataclasses.replace(neighbors(), first_hit=np.array([1, 1, 3, 2, 1, 0], np.int32))
+    other = dataclasses.replace(
+        neighbors(), first_relevant_rank=np.array([1, 1, 3, 2, 1, 0], np.int32)
+    )
     hits = {"one": rank_one_hits(neighbors()), "two": rank_one_hits(other)}
     pairs = both_ways(compare(hits, LABELS).pairs)
     assert len(pairs) == 2

@@ -134,7 +134,9 @@ def test_recall_at_every_k_follows_from_the_first_hits():
     assert curve["recall"].tolist() == [3 / 5, 4 / 5, 1]
     scored_zero = tables.recall_curve(neighbors(), "zero")
     assert scored_zero["recall"].tolist() == [3 / 6, 4 / 6, 5 / 6]
-    beyond = dataclasses.replace(neighbors(), first_hit=np.array([9, 1, 3, 1, 1, 0], np.int32))
+    beyond = dataclasses.replace(
+        neighbors(), first_relevant_rank=np.array([9, 1, 3, 1, 1, 0], np.int32)
+    )
     assert tables.recall_curve(beyond)["recall"].tolist() == [3 / 5, 3 / 5, 4 / 5]
 
 

@@ -57,9 +57,9 @@ def test_a_query_is_never_explained_against_itself_or_nothing(run, drawn, match)
 
 def test_the_first_correct_item_is_offered_however_far_down_it_is(run, drawn):
     neighbors = run.neighbors()
-    at = int(neighbors.first_hit.argmax())
-    assert neighbors.first_hit[at] > 5
-    row, right = int(neighbors.queries[at]), int(neighbors.first_hit_item[at])
+    at = int(neighbors.first_relevant_rank.argmax())
+    assert neighbors.first_relevant_rank[at] > 5
+    row, right = int(neighbors.queries[at]), int(neighbors.first_relevant_item[at])
     open_page("why", a=run.name, k="5", item=str(row))
     last = results(drawn)[-1]
     assert (last["row"], last["mark"]) == (right, "hit")

@@ -80,15 +80,15 @@ def compare(
     Returns:
         The comparison, over the queries that count.
     """
-    keep = ((a.first_hit > 0) & (b.first_hit > 0)) | (no_positive == "zero")
+    keep = ((a.first_relevant_rank > 0) & (b.first_relevant_rank > 0)) | (no_positive == "zero")
     table = pd.DataFrame(
         {
             "row": a.queries,
             "label": labels[a.queries],
-            "a": a.first_hit == 1,
-            "b": b.first_hit == 1,
-            "rank_a": a.first_hit,
-            "rank_b": b.first_hit,
+            "a": a.first_relevant_rank == 1,
+            "b": b.first_relevant_rank == 1,
+            "rank_a": a.first_relevant_rank,
+            "rank_b": b.first_relevant_rank,
             "similarity_a": a.similarities[:, 0],
             "similarity_b": b.similarities[:, 0],
             "overlap": neighbor_overlap(a.ids, b.ids, k),

@@ -2,7 +2,7 @@
 
 Rows are row numbers of ``items.parquet``; ``labels`` is int64, (n,), the class of every row.
 Padding neighbors (-1) never count as anything. A query whose class is absent from the gallery
-(``first_hit == 0``) cannot be answered and is left out of every list of failures.
+(``first_relevant_rank == 0``) cannot be answered and is left out of every list of failures.
 """
 
 import numpy as np
@@ -33,25 +33,26 @@ def query_table(neighbors: Neighbors, labels: np.ndarray) -> pd.DataFrame:
         labels: int64, (n,).
 
     Returns:
-        One row per query, in the order of ``neighbors.queries``: ``row``; ``first_hit`` (1-based,
-        0 = no item of its class in the gallery) and ``first_hit_item``; ``top`` (row of the
-        nearest), ``top_similarity``; ``hit_similarity`` (of the first correct item, NaN if it lies
-        beyond the stored neighbors); ``answerable``; ``correct`` (the nearest is of its class).
+        One row per query, in the order of ``neighbors.queries``, with the columns ``row``,
+        ``label``, ``first_relevant_rank`` (1-based; 0 if the gallery holds no item of its class),
+        ``first_relevant_item``, ``first_relevant_similarity`` (NaN if that item lies beyond the
+        stored neighbors), ``top`` (row of the nearest item), ``top_similarity``, ``answerable``
+        (the gallery holds an item of its class) and ``correct`` (the nearest item is of its class).
     """
     k = neighbors.ids.shape[1]
-    at = neighbors.first_hit - 1
+    at = neighbors.first_relevant_rank - 1
     stored = (at >= 0) & (at < k)
     index = np.arange(len(at)), np.clip(at, 0, k - 1)
     return pd.DataFrame(
         {
             "row": neighbors.queries,
-            "first_hit": neighbors.first_hit,
-            "first_hit_item": neighbors.first_hit_item,
+            "first_relevant_rank": neighbors.first_relevant_rank,
+            "first_relevant_item": neighbors.first_relevant_item,
             "top": neighbors.ids[:, 0],
             "top_similarity": neighbors.similarities[:, 0],
-            "hit_similarity": np.where(stored, neighbors.similarities[index], np.nan),
-            "answerable": neighbors.first_hit > 0,
-            "correct": neighbors.first_hit == 1,
+            "first_relevant_similarity": np.where(stored, neighbors.similarities[index], np.nan),
+            "answerable": neighbors.first_relevant_rank > 0,
+            "correct": neighbors.first_relevant_rank == 1,
             "label": labels[neighbors.queries],
         }
     )
@@ -75,15 +76,15 @@ def near_misses(table: pd.DataFrame) -> pd.DataFrame:
         the gap between the nearest item's similarity and the correct item's.
     """
     wrong = failures(table)
-    wrong = wrong[wrong["hit_similarity"].notna()]
-    gap = wrong["top_similarity"] - wrong["hit_similarity"]
-    return wrong.assign(gap=gap).sort_values(["first_hit", "gap"], kind="stable")
+    wrong = wrong[wrong["first_relevant_similarity"].notna()]
+    gap = wrong["top_similarity"] - wrong["first_relevant_similarity"]
+    return wrong.assign(gap=gap).sort_values(["first_relevant_rank", "gap"], kind="stable")
 
 
 def worst_ranks(table: pd.DataFrame) -> pd.DataFrame:
     """Sort the failures by the rank of the first correct item, worst first."""
     return failures(table).sort_values(
-        ["first_hit", "top_similarity"], ascending=[False, False], kind="stable"
+        ["first_relevant_rank", "top_similarity"], ascending=[False, False], kind="stable"
     )
 
 
@@ -146,7 +147,7 @@ def instructive_failure(table: pd.DataFrame) -> int:
         answer is least sure, so that there is always something to see.
     """
     wrong = confident_and_wrong(table)
-    shown = wrong[(wrong["first_hit"] <= 10)]
+    shown = wrong[(wrong["first_relevant_rank"] <= 10)]
     if len(shown):
         return int(shown["row"].iloc[0])
     if len(wrong):

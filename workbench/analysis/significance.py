@@ -20,9 +20,9 @@ def rank_one_hits(neighbors: Neighbors, no_positive: str = "exclude") -> np.ndar
     Returns:
         float64, (q,): 1 right, 0 wrong, NaN where the query does not count.
     """
-    hits = (neighbors.first_hit == 1).astype(np.float64)
+    hits = (neighbors.first_relevant_rank == 1).astype(np.float64)
     if no_positive != "zero":
-        hits[neighbors.first_hit == 0] = np.nan
+        hits[neighbors.first_relevant_rank == 0] = np.nan
     return hits
 
 

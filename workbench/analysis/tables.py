@@ -123,8 +123,8 @@ def recall_curve(neighbors: Neighbors, no_positive: str = "exclude") -> pd.DataF
         Columns ``k`` (1..stored neighbors) and ``recall``.
     """
     k = np.arange(1, neighbors.ids.shape[1] + 1)
-    ranks = np.sort(neighbors.first_hit[neighbors.first_hit > 0])
-    n = len(neighbors.first_hit) if no_positive == "zero" else len(ranks)
+    ranks = np.sort(neighbors.first_relevant_rank[neighbors.first_relevant_rank > 0])
+    n = len(neighbors.first_relevant_rank) if no_positive == "zero" else len(ranks)
     return pd.DataFrame({"k": k, "recall": np.searchsorted(ranks, k, side="right") / max(1, n)})
 
 

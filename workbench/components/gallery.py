@@ -10,6 +10,7 @@ import numpy as np
 
 from retrieval.runs.run import Neighbors, Run
 from workbench.data.images import picture_url, thumbnail_url
+from workbench.data.lookup import Answer
 from workbench.data.notes import badges
 
 
@@ -78,25 +79,33 @@ def grid_columns(k: int) -> int:
 
 
 def first_relevant_cards(
-    run: Run, item: int, rank: int, score: float, shown: int, note: str = ""
+    run: Run, found: Answer, shown: int, note: str = ""
 ) -> list[dict | None]:
     """Describe the first relevant item, after a gap, if it is not among the results shown.
 
     Args:
         run: The run.
-        item: Row of the first relevant item; -1 if there is none.
-        rank: Rank of the item.
-        score: Similarity of the item to the query.
+        found: The run's answer to the query.
         shown: Number of results shown before it.
         note: A line of text below the card. By default, none.
 
     Returns:
         A gap (None) and a card, or nothing.
     """
-    if item < 0 or rank <= shown:
+    if found.first_relevant_item < 0 or found.first_relevant_rank <= shown:
         return []
     extra = {"note": note} if note else {}
-    return [None, card(run, item, rank=f"{rank:,}", score=f"{score:.3f}", mark="hit", **extra)]
+    return [
+        None,
+        card(
+            run,
+            found.first_relevant_item,
+            rank=f"{found.first_relevant_rank:,}",
+            score=f"{found.first_relevant_similarity:.3f}",
+            mark="hit",
+            **extra,
+        ),
+    ]
 
 
 def query_group(run: Run, neighbors: Neighbors, position: int, *, k: int, detail: str = "") -> dict:
@@ -115,7 +124,7 @@ def query_group(run: Run, neighbors: Neighbors, position: int, *, k: int, detail
     query = int(neighbors.queries[position])
     ids, scores = neighbors.ids[position, :k], neighbors.similarities[position, :k]
     line = {
-        "title": detail or rank_sentence(int(neighbors.first_hit[position])).capitalize(),
+        "title": detail or rank_sentence(int(neighbors.first_relevant_rank[position])).capitalize(),
         "cards": result_cards(run, query, ids, scores),
         "size": 88,
         "layout": "line",

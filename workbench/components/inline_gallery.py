@@ -97,7 +97,7 @@ def _query(run: Run, neighbors: Neighbors, position: int, k: int) -> str:
         sign = HIT_SIGN if hit else MISS_SIGN
         note = f"{rank} · {neighbors.similarities[position, rank - 1]:.3f} {sign}"
         figures.append(_figure(run, int(row), "hit" if hit else "miss", note))
-    rank = int(neighbors.first_hit[position])
+    rank = int(neighbors.first_relevant_rank[position])
     where = (
         f"first relevant item at rank {rank:,}" if rank else "no item of its class in the gallery"
     )

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from retrieval.datasets.catalog import crop_boxes
 from retrieval.runs.run import Run
 from retrieval.runs.thumbnails import encode_thumbnail
-from workbench.data.loading import find_run, load_neighbors, query_position, stamp
+from workbench.data.loading import find_run, stamp
 
 PICTURE_SIDE = 640
 LYING = (5, 6, 7, 8)  # EXIF orientations of a photograph that is stored on its side
@@ -128,9 +128,9 @@ def thumbnail(run: Run, row: int) -> bytes | None:
 def hover_card(run: Run, protocol: str, row: int) -> dict:
     """Return what the map shows on hover: label, first-hit rank and the thumbnail's address."""
     item = run.items.iloc[row]
-    neighbors = load_neighbors(run, protocol)
-    at = query_position(neighbors, row)
-    rank = int(neighbors.first_hit[at]) if at is not None else None
+    neighbors = run.neighbors(protocol)
+    at = neighbors.position(row)
+    rank = int(neighbors.first_relevant_rank[at]) if at is not None else None
     if rank is None:
         verdict, mark = "gallery item, not a query", "none"
     elif rank == 1:

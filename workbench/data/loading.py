@@ -3,12 +3,11 @@
 import os
 from pathlib import Path
 
-import numpy as np
 import streamlit as st
 
 from retrieval.errors import UserError
-from retrieval.runs.checks import reading
-from retrieval.runs.run import REQUIRED_FILES, Neighbors, Run, map_npz
+from retrieval.runs.checks import check_neighbors
+from retrieval.runs.run import REQUIRED_FILES, Run
 from retrieval.runs.store import BrokenRun, open_run
 
 OPTIONAL_FILES = (
@@ -36,36 +35,10 @@ def stamp(path: Path) -> tuple[int, ...]:
 def _open(path: str, stamp: tuple[int, ...]) -> Run | BrokenRun:
     try:
         run = open_run(path)
-        check_consistent(run)
+        check_neighbors(run)
         return run
     except UserError as error:
         return BrokenRun(Path(path), str(error))
-
-
-def check_consistent(run: Run) -> None:
-    """Check the parts that only looking needs: every protocol's neighbors, within the items.
-
-    Raises:
-        UserError: Neighbors are missing, cannot be read or point outside the items.
-    """
-    with reading(run.path / "neighbours.npz") as file:
-        for protocol in protocols_of(run):
-            if not _fit(load_neighbors(run, protocol), len(run.items)):
-                raise UserError(f"{file}: {protocol!r} does not fit items.parquet")
-
-
-def _fit(neighbors: Neighbors, n: int) -> bool:
-    arrays = [getattr(neighbors, field) for field in Neighbors.FIELDS]
-    queries, ids, similarities, _, first_hit_item = arrays
-    return (
-        {array.ndim for array in (ids, similarities)} == {2}
-        and ids.shape == similarities.shape
-        and {len(array) for array in arrays} == {len(queries)}
-        and len(queries) > 0
-        and all(rows.dtype.kind == "i" for rows in (queries, ids, first_hit_item))
-        and all(rows.min() >= -1 and rows.max() < n for rows in (queries, ids, first_hit_item))
-        and queries.min() >= 0
-    )
 
 
 def load_runs(root: Path | None = None) -> tuple[list[Run], list[BrokenRun]]:
@@ -98,32 +71,3 @@ def find_run(dataset: str, name: str) -> Run | None:
         return None
     run = _open(str(path), stamp(path))
     return run if isinstance(run, Run) else None
-
-
-@st.cache_resource(show_spinner=False, max_entries=32)
-def _neighbors(path: str, protocol: str, stamp: tuple[int, ...]) -> Neighbors:
-    arrays = map_npz(Path(path) / "neighbours.npz")
-    if f"{protocol}/ids" not in arrays:
-        raise UserError(f"{path}: no neighbors under protocol {protocol!r}")
-    return Neighbors(protocol, *(arrays[f"{protocol}/{f}"] for f in Neighbors.FIELDS))
-
-
-def load_neighbors(run: Run, protocol: str) -> Neighbors:
-    """Return a run's neighbors under one protocol: read-only memory maps, shared."""
-    return _neighbors(str(run.path), protocol, stamp(run.path))
-
-
-def protocols_of(run: Run) -> dict[str, str]:
-    """Return the protocols a run was evaluated under, primary first: name -> title."""
-    titles = {name: result.title for name, result in run.results.items()}
-    return {run.primary: titles[run.primary]} | titles
-
-
-def query_position(neighbors: Neighbors, row: int) -> int | None:
-    """Return where an item stands among the queries, or None if it is not one."""
-    at = int(np.searchsorted(neighbors.queries, row))
-    if at < len(neighbors.queries) and neighbors.queries[at] == row:
-        return at
-    # Queries are written in item order; an imported run may not keep it.
-    found = np.flatnonzero(neighbors.queries == row)
-    return int(found[0]) if len(found) else None

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrieval.runs.run import Run
-from workbench.data.loading import load_neighbors, query_position
 
 BLOCK = 65_536
 
@@ -18,18 +17,18 @@ class Answer:
         query: Row of the query.
         ids: int32, (k,), rows of the results, nearest first.
         similarities: float32, (k,).
-        first_hit: 1-based rank of the first correct item; 0 = none in the gallery.
-        first_hit_item: Its row, -1 if none.
-        first_hit_similarity: Its similarity, NaN if none.
+        first_relevant_rank: 1-based rank of the first correct item; 0 = none in the gallery.
+        first_relevant_item: Its row, -1 if none.
+        first_relevant_similarity: Its similarity, NaN if none.
         scored: The item is a query of the protocol, so it counts in the metrics.
     """
 
     query: int
     ids: np.ndarray
     similarities: np.ndarray
-    first_hit: int
-    first_hit_item: int
-    first_hit_similarity: float
+    first_relevant_rank: int
+    first_relevant_item: int
+    first_relevant_similarity: float
     scored: bool
 
 
@@ -112,13 +111,13 @@ def answer(run: Run, protocol: str, row: int, k: int) -> Answer:
     Returns:
         The answer.
     """
-    neighbors = load_neighbors(run, protocol)
-    at = query_position(neighbors, row)
+    neighbors = run.neighbors(protocol)
+    at = neighbors.position(row)
     if at is None:
         return _live_answer(run, protocol, row, k)
     ids = neighbors.ids[at]
     keep = np.flatnonzero(ids >= 0)[:k]
-    item = int(neighbors.first_hit_item[at])
+    item = int(neighbors.first_relevant_item[at])
     score = np.nan
     if item >= 0:
         score = float(similarity(run, protocol, run.embeddings[row], np.array([item]))[0])
@@ -126,7 +125,7 @@ def answer(run: Run, protocol: str, row: int, k: int) -> Answer:
         row,
         ids[keep],
         neighbors.similarities[at][keep],
-        int(neighbors.first_hit[at]),
+        int(neighbors.first_relevant_rank[at]),
         item,
         score,
         True,

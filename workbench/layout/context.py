@@ -85,5 +85,5 @@ def _scored_classes(_selection: Selection, path: str, protocol: str, times: tupl
     found = _selection.neighbors
     queries = found.queries
     if _selection.a.result(protocol).protocol.no_positive != "zero":
-        queries = queries[found.first_hit > 0]
+        queries = queries[found.first_relevant_rank > 0]
     return len(np.unique(_selection.a.items["label"].to_numpy()[queries]))

@@ -85,7 +85,7 @@ def rank_histogram(run: Run, protocol: str | None = None) -> go.Figure:
         run: The run.
         protocol: Name of the evaluation protocol. By default, the run's primary one.
     """
-    return figures.rank_histogram(run.neighbors(protocol).first_hit)
+    return figures.rank_histogram(run.neighbors(protocol).first_relevant_rank)
 
 
 def confusion_map(run: Run, protocol: str | None = None) -> go.Figure:

@@ -22,7 +22,7 @@ def ranks_by_item(run: Run, protocol: str | None = None) -> np.ndarray:
     """
     neighbors = run.neighbors(protocol)
     ranks = np.full(len(run.items), -1)
-    ranks[neighbors.queries] = neighbors.first_hit
+    ranks[neighbors.queries] = neighbors.first_relevant_rank
     return ranks
 
 

@@ -82,7 +82,7 @@ def recall_at(runs: dict[str, Run], ks: tuple[int, ...]) -> pd.DataFrame:
     """
     rows = {}
     for title, run in runs.items():
-        ranks = run.neighbors().first_hit
+        ranks = run.neighbors().first_relevant_rank
         ranks = ranks[ranks > 0]
         rows[title] = {
             (recall := metric(f"recall@{k}")).title: recall.format((ranks <= k).mean()) for k in ks

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from retrieval.runs.run import Neighbors, Run
 from workbench.data.comparable import comparable_groups, setting_apart
-from workbench.data.loading import load_neighbors, protocols_of, stamp
+from workbench.data.loading import stamp
 from workbench.session.state import Value
 
 
@@ -35,7 +35,7 @@ class Selection:
     @property
     def neighbors(self) -> Neighbors:
         """Neighbors of run A under the chosen protocol."""
-        return load_neighbors(self.a, self.protocol)
+        return self.a.neighbors(self.protocol)
 
     @property
     def pair(self) -> tuple[Run, Run]:
@@ -56,7 +56,7 @@ class Selection:
     @functools.cached_property
     def scored(self) -> list[Run]:
         """Runs evaluated under a protocol of the chosen name, best first."""
-        return [run for run in self.runs if self.protocol in protocols_of(run)]
+        return [run for run in self.runs if self.protocol in run.results]
 
     @functools.cached_property
     def others(self) -> list[tuple[str, list[Run]]]:
@@ -83,7 +83,7 @@ def first_protocol(runs: list[Run]) -> tuple[str, dict[str, str]]:
     """Return the protocol to show first, and the title of every protocol of the runs by name."""
     titles: dict[str, str] = {}
     for run in runs:
-        for name, title in protocols_of(run).items():
+        for name, title in run.protocol_titles.items():
             titles.setdefault(name, title)
     return next(iter(titles)), titles
 

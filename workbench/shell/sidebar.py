@@ -7,7 +7,6 @@ from retrieval.runs.run import Run
 from retrieval.runs.store import BrokenRun
 from workbench.analysis.tables import run_order
 from workbench.data.comparable import comparable_groups, setting_apart
-from workbench.data.loading import protocols_of
 from workbench.session.parameters import DATASET, PROTOCOL, RUN_A, RUN_B, K
 from workbench.session.selection import Selection, first_protocol
 from workbench.session.trail import forget_items
@@ -32,7 +31,7 @@ def sidebar(runs: list[Run]) -> Selection:
         st.selectbox("Data set", datasets, key=DATASET.key, on_change=forget_items)
         mine = [run for run in runs if run.dataset == dataset]
         protocol, title = _choose_protocol(mine)
-        scored = [run for run in run_order(mine, protocol) if protocol in protocols_of(run)]
+        scored = [run for run in run_order(mine, protocol) if protocol in run.results]
         groups = comparable_groups(scored, protocol)
         ordered = [run for group in groups for run in group]
         a, b = _choose_runs(groups, protocol)

@@ -19,7 +19,7 @@ def test_a_gallery_shows_every_result_with_its_sign(make_run):
 def test_failures_are_failures(make_run):
     run = make_run("one")
     found = run.neighbors()
-    wrong = set(found.queries[found.first_hit > 1])
+    wrong = set(found.queries[found.first_relevant_rank > 1])
     assert set(random_failure_rows(run, found, 1000)) == wrong
     rows = confident_failure_rows(run, found, 1000)
     assert set(rows) == wrong

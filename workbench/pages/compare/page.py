@@ -13,7 +13,6 @@ from workbench.analysis.confounds import confounds_line
 from workbench.analysis.naming import loss_of, seed_of
 from workbench.analysis.significance import both_ways
 from workbench.data.comparable import setting_apart
-from workbench.data.loading import load_neighbors, protocols_of
 from workbench.figures.style import CONFIG
 from workbench.layout.exports import export_menu
 from workbench.layout.run_colors import pair_colors
@@ -44,8 +43,8 @@ def compare_page() -> None:
         st.info("No query has a relevant item in the gallery, so there is nothing to compare.")
         return
     result = comparison.compare(
-        load_neighbors(a, chosen.protocol),
-        load_neighbors(b, chosen.protocol),
+        a.neighbors(chosen.protocol),
+        b.neighbors(chosen.protocol),
         a.items["label"].to_numpy(),
         chosen.k,
         no_positive=a.result(chosen.protocol).protocol.no_positive,
@@ -62,7 +61,7 @@ def _can_compare(chosen: Selection) -> bool:
     if b is None or b.name == a.name:
         st.info("Choose another run as run B in the sidebar.", icon=":material/compare_arrows:")
         return False
-    if chosen.protocol not in protocols_of(b):
+    if chosen.protocol not in b.results:
         st.warning(plain(f"{b.name} was not evaluated under {chosen.protocol_title}."))
         return False
     difference = comparison.difference_of_items(a, b)

@@ -58,14 +58,13 @@ def query_group(chosen: Selection, row: int) -> dict:
         run = named.run
         found = answer(run, chosen.protocol, row, chosen.k)
         cards = result_cards(run, row, found.ids, found.similarities)
-        first = (found.first_hit_item, found.first_hit, found.first_hit_similarity)
         lines.append(
             {
                 "title": named.title,
                 "color": named.color,
-                "mark": "hit" if found.first_hit == 1 else "miss",
-                "detail": rank_sentence(found.first_hit),
-                "cards": cards + first_relevant_cards(run, *first, len(cards)),
+                "mark": "hit" if found.first_relevant_rank == 1 else "miss",
+                "detail": rank_sentence(found.first_relevant_rank),
+                "cards": cards + first_relevant_cards(run, found, len(cards)),
                 "size": 80,
                 "layout": "line",
             }

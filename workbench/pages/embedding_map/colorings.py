@@ -48,7 +48,7 @@ def coloring(chosen: Selection, color: str, rows: np.ndarray, layout: str) -> Co
         title = f"share of the {projections.HONESTY_K} nearest that the map keeps near"
         return by_level(kept, title, highest=1.0, percent=True, unknown="no query")
     ranks = np.full(len(items), -1)
-    ranks[neighbors.queries] = neighbors.first_hit
+    ranks[neighbors.queries] = neighbors.first_relevant_rank
     if color == "Rank of the first hit":
         known = np.where(ranks > 0, ranks, np.nan)[rows]
         return by_level(known, "rank of the first correct item", lowest=1, log=True, rare=True)

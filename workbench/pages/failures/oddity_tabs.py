@@ -7,7 +7,6 @@ import streamlit as st
 from retrieval.runs.run import Neighbors, Run
 from workbench.analysis import oddities
 from workbench.components.gallery import card, query_groups
-from workbench.data.loading import load_neighbors, protocols_of
 from workbench.figures.colors import MISS_SIGN
 from workbench.layout.theme import class_names
 from workbench.pages.shared.cards import clickable_cards
@@ -65,8 +64,8 @@ def hubs_tab(chosen: Selection, table: pd.DataFrame) -> None:
 def duplicates_tab(chosen: Selection, table: pd.DataFrame) -> None:
     """Draw the most similar pairs of items, of any classes or as chosen."""
     items, names = chosen.a.items, list(ACROSS)
-    everywhere = LEAVE_ONE_OUT in protocols_of(chosen.a)
-    neighbors = load_neighbors(chosen.a, LEAVE_ONE_OUT if everywhere else chosen.protocol)
+    everywhere = LEAVE_ONE_OUT in chosen.a.results
+    neighbors = chosen.a.neighbors(LEAVE_ONE_OUT if everywhere else chosen.protocol)
     PAIRS.keep(names[0], names)
     which = st.segmented_control(
         "Pairs", names, key=PAIRS.key, required=True, label_visibility="collapsed"

@@ -80,7 +80,7 @@ def failures_page() -> None:
 
 
 def _histogram(table: pd.DataFrame):
-    return figures.rank_histogram(table["first_hit"].to_numpy())
+    return figures.rank_histogram(table["first_relevant_rank"].to_numpy())
 
 
 def _queries(chosen: Selection, table: pd.DataFrame) -> None:
@@ -102,7 +102,7 @@ def _queries(chosen: Selection, table: pd.DataFrame) -> None:
 
 def _in_bar(table: pd.DataFrame, bar: tuple[int, int], sort) -> pd.DataFrame:
     low, high = bar
-    inside = table[table["first_hit"].between(low, high)]
+    inside = table[table["first_relevant_rank"].between(low, high)]
     ranks = f"rank {low:,}" if low == high else f"rank {low:,} to {high:,}"
     what = f"whose first correct item is at {ranks}" if low else "whose class is not in the gallery"
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -121,7 +121,7 @@ def _export(chosen: Selection, table: pd.DataFrame) -> pd.DataFrame:
             "row": rows,
             "path": items["path"].to_numpy()[rows],
             "class": items["label_name"].to_numpy()[rows],
-            "rank of first hit": table["first_hit"],
+            "rank of first hit": table["first_relevant_rank"],
             "correct at 1": table["correct"],
             "nearest": items["path"].to_numpy()[tops],
             "nearest class": items["label_name"].to_numpy()[tops],

@@ -22,13 +22,13 @@ def rank_bars(table: pd.DataFrame) -> tuple[int, int] | None:
         First and last rank of the chosen bar, both 0 for that of queries whose class is not in the
         gallery; None if none is chosen.
     """
-    bins = rank_bins(int(table["first_hit"].max()))
-    if (table["first_hit"] == 0).any():
+    bins = rank_bins(int(table["first_relevant_rank"].max()))
+    if (table["first_relevant_rank"] == 0).any():
         bins = [*bins, (0, 0)]
     lows = [low for low, _ in bins]
     rank = RANK.keep(None, lows)
     key = replaceable_key("rank_bars")
-    figure = figures.rank_histogram(table["first_hit"].to_numpy())
+    figure = figures.rank_histogram(table["first_relevant_rank"].to_numpy())
     if rank is not None:  # Plotly's own selection would not survive a reload
         faded = [1 if low == rank else FADED for low in lows]
         figure.update_traces(marker={"opacity": faded})

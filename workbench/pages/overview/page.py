@@ -19,7 +19,6 @@ from workbench.analysis.tables import (
     results_table,
     with_intervals,
 )
-from workbench.data.loading import load_neighbors
 from workbench.figures.style import CONFIG
 from workbench.layout.exports import export_menu
 from workbench.layout.run_colors import group_colors
@@ -206,7 +205,7 @@ def _curves(chosen: Selection, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
         parts = []
         for name in row.runs:
             rule = by_name[name].result(chosen.protocol).protocol.no_positive
-            neighbors = load_neighbors(by_name[name], chosen.protocol)
+            neighbors = by_name[name].neighbors(chosen.protocol)
             parts.append(recall_curve(neighbors, rule))
         curve = parts[0]
         if len(parts) > 1:

@@ -113,17 +113,17 @@ def _verdict(chosen: Selection, found: Answer) -> None:
     if not found.scored:
         text = (
             f"**{name}** is in the gallery, not a scored query. Searched all the same, itself "
-            f"left out: {plain(rank_sentence(found.first_hit))}."
+            f"left out: {plain(rank_sentence(found.first_relevant_rank))}."
         )
-    elif found.first_hit == 1:
+    elif found.first_relevant_rank == 1:
         text = f":blue[**✓ Right.**] The nearest item is {name}."
-    elif found.first_hit == 0:
+    elif found.first_relevant_rank == 0:
         text = f"The gallery holds no **{name}**: nothing could be right."
     else:
         wrong = plain(chosen.a.items["label_name"].iloc[int(found.ids[0])])
         text = (
             f":orange[**✗ Wrong.**] **{name}** is taken for **{wrong}**; the first correct item "
-            f"is at rank **{found.first_hit:,}**."
+            f"is at rank **{found.first_relevant_rank:,}**."
         )
     with st.container(key="verdict"):
         st.markdown(text)
@@ -131,14 +131,7 @@ def _verdict(chosen: Selection, found: Answer) -> None:
 
 def _results(chosen: Selection, found: Answer) -> dict:
     cards = result_cards(chosen.a, found.query, found.ids, found.similarities)
-    cards += first_relevant_cards(
-        chosen.a,
-        found.first_hit_item,
-        found.first_hit,
-        found.first_hit_similarity,
-        len(cards),
-        "first correct item",
-    )
+    cards += first_relevant_cards(chosen.a, found, len(cards), "first correct item")
     grid = {"layout": "grid", "columns": grid_columns(chosen.k), "size": 150}
     return {"cards": cards, "empty": "The gallery is empty."} | grid
 
@@ -169,15 +162,15 @@ def _every_run(chosen: Selection, row: int) -> None:
     for run in runs:
         found = answer(run, chosen.protocol, row, STRIP)
         cards = result_cards(run, row, found.ids, found.similarities)
-        first = (found.first_hit_item, found.first_hit, found.first_hit_similarity)
         r1 = recall.format(metric_value(run, chosen.protocol, "recall@1"))
         lines.append(
             {
                 "title": run.name,
                 "color": colors[run.name],
-                "mark": "hit" if found.first_hit == 1 else "miss",
-                "detail": f"{rank_sentence(found.first_hit)}  ·  {recall.title} of the run {r1} %",
-                "cards": cards + first_relevant_cards(run, *first, len(cards)),
+                "mark": "hit" if found.first_relevant_rank == 1 else "miss",
+                "detail": f"{rank_sentence(found.first_relevant_rank)}  ·  "
+                f"{recall.title} of the run {r1} %",
+                "cards": cards + first_relevant_cards(run, found, len(cards)),
                 "size": 88,
                 "layout": "line",
             }

@@ -86,8 +86,7 @@ def why_page() -> None:
 def _result_line(chosen: Selection, row: int, other: int, found: Answer) -> None:
     """Draw the query and its results, the one that is explained in a ring."""
     cards = result_cards(chosen.a, row, found.ids, found.similarities)
-    first = (found.first_hit_item, found.first_hit, found.first_hit_similarity)
-    cards += first_relevant_cards(chosen.a, *first, len(cards), "first correct item")
+    cards += first_relevant_cards(chosen.a, found, len(cards), "first correct item")
     for card in filter(None, cards):
         is_chosen = card["row"] == other
         card |= {"kind": "chosen", "note": "explained"} if is_chosen else {"kind": ""}

@@ -9,7 +9,7 @@ from workbench.analysis.comparison import difference_of_items
 from workbench.analysis.significance import rank_one_hits
 from workbench.analysis.tables import loss_table, results_table, run_order
 from workbench.data.comparable import comparable_groups
-from workbench.data.loading import load_neighbors, protocols_of, stamp
+from workbench.data.loading import stamp
 from workbench.session.selection import Selection, first_protocol
 
 
@@ -36,7 +36,7 @@ def compare_default_views(runs: list[Run]) -> None:
     for dataset in {run.dataset for run in runs}:
         of_dataset = [run for run in runs if run.dataset == dataset]
         protocol, _ = first_protocol(of_dataset)
-        ordered = [run for run in run_order(of_dataset, protocol) if protocol in protocols_of(run)]
+        ordered = [run for run in run_order(of_dataset, protocol) if protocol in run.results]
         ordered = comparable_groups(ordered, protocol)[0]
         table = loss_table(results_table(ordered, protocol, among=of_dataset))
         by_name = {run.name: run for run in ordered}
@@ -60,7 +60,7 @@ def _compare(
     scores, classes = {}, None
     for name, runs in _groups.items():
         same = [run for run in runs if difference_of_items(_reference, run) is None]
-        found = [load_neighbors(run, protocol) for run in same]
+        found = [run.neighbors(protocol) for run in same]
         if found:
             rule = same[0].result(protocol).protocol.no_positive
             scores[name] = np.stack([rank_one_hits(n, rule) for n in found])

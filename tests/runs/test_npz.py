@@ -5,7 +5,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from retrieval.runs.run import map_npz
+from retrieval.runs.npz import map_npz
 
 ARRAYS = {
     "a/ids": np.arange(60, dtype=np.int32).reshape(10, 6),

@@ -1,0 +1,115 @@
+"""The nearest neighbors of every query: ``neighbours.npz``, written and read here only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from retrieval.errors import UserError
+from retrieval.evaluation.results import Result
+from retrieval.files import atomic_path
+
+FILE = "neighbours.npz"
+# Attribute -> key in the file, after ``<protocol>/``; the keys are those of version 0.1.0.
+KEYS = {
+    "queries": "queries",
+    "ids": "ids",
+    "similarities": "similarities",
+    "first_relevant_rank": "first_hit",
+    "first_relevant_item": "first_hit_item",
+}
+
+
+@dataclass(frozen=True)
+class Neighbors:
+    """The retrieval results of every query under one protocol.
+
+    Items are identified by their row in ``items.parquet``.
+
+    Attributes:
+        protocol: ``leave_one_out`` or ``query_gallery``.
+        queries: int32, (q,), row of each query.
+        ids: int32, (q, k), rows of the nearest gallery items, nearest first; padded with -1.
+        similarities: float32, (q, k), similarity of each neighbor; higher is nearer. It is the
+            negative distance unless the distance is cosine.
+        first_relevant_rank: int32, (q,), 1-based rank of the first relevant item, which is the
+            nearest one of the query's class; 0 if the gallery holds none.
+        first_relevant_item: int32, (q,), row of the first relevant item; -1 if there is none.
+    """
+
+    protocol: str
+    queries: np.ndarray
+    ids: np.ndarray
+    similarities: np.ndarray
+    first_relevant_rank: np.ndarray
+    first_relevant_item: np.ndarray
+
+    def fits(self, n_items: int) -> bool:
+        """Return whether the arrays have matching shapes and refer to existing items only.
+
+        Args:
+            n_items: Number of items of the run.
+        """
+        rows = (self.queries, self.ids, self.first_relevant_item)
+        arrays = (*rows, self.similarities, self.first_relevant_rank)
+        return (
+            self.ids.ndim == 2
+            and self.ids.shape == self.similarities.shape
+            and {len(array) for array in arrays} == {len(self.queries)}
+            and len(self.queries) > 0
+            and all(array.dtype.kind == "i" for array in rows)
+            and all(array.min() >= -1 and array.max() < n_items for array in rows)
+            and bool(self.queries.min() >= 0)
+        )
+
+    def position(self, row: int) -> int | None:
+        """Return the position of an item among the queries, or None if it is not a query."""
+        at = int(np.searchsorted(self.queries, row))
+        if at < len(self.queries) and self.queries[at] == row:
+            return at
+        # Queries are written in item order, but an imported run may not keep it.
+        found = np.flatnonzero(self.queries == row)
+        return int(found[0]) if len(found) else None
+
+
+def neighbors_in(arrays: Mapping[str, np.ndarray], protocol: str, file: Path) -> Neighbors:
+    """Pick the arrays of one protocol.
+
+    Args:
+        arrays: The arrays of the file.
+        protocol: Name of the protocol.
+        file: The file, for the message.
+
+    Returns:
+        The neighbors.
+
+    Raises:
+        UserError: The file has no neighbors under that protocol.
+    """
+    names = {attribute: f"{protocol}/{key}" for attribute, key in KEYS.items()}
+    if not arrays.keys() >= set(names.values()):
+        raise UserError(f"{file}: no neighbors under protocol {protocol!r}")
+    return Neighbors(protocol, **{attribute: arrays[name] for attribute, name in names.items()})
+
+
+def write_neighbors(folder: Path, results: Mapping[str, Result]) -> None:
+    """Write the neighbors of a run.
+
+    Args:
+        folder: The run's folder.
+        results: Protocol name -> result of the evaluation.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    for protocol, result in results.items():
+        found = Neighbors(
+            protocol=protocol,
+            queries=result.queries,
+            ids=result.neighbors,
+            similarities=result.similarities,
+            first_relevant_rank=result.first_relevant_rank,
+            first_relevant_item=result.first_relevant_item,
+        )
+        arrays |= {f"{protocol}/{key}": getattr(found, name) for name, key in KEYS.items()}
+    with atomic_path(folder / FILE) as temporary:
+        np.savez(temporary, **arrays)
