@@ -15,30 +15,50 @@ FORMS = ("softmax", "log_sum")
 
 @keras.saving.register_keras_serializable(package="retrieval")
 class Angular(RankingLoss):
-    r"""Angular loss (Wang 2017), over pairs :math:`(a_i, p_i)` in rows 2i and 2i + 1.
+    r"""Angular loss: bounds the angle at the negative of each triplet instead of a distance.
 
-    .. math::
-        f_{apn} = 4 \tan^2 \alpha \, (x_a + x_p)^\top x_n
-            - 2 (1 + \tan^2 \alpha) \, x_a^\top x_p
+    $$
+    L = \frac{1}{N} \sum_i \log \left( 1 + \sum_{n} e^{f_{a_i p_i n}} \right), \qquad
+    f_{apn} = 4 \tan^2 \alpha \, (x_a + x_p)^\top x_n - 2 (1 + \tan^2 \alpha) \, x_a^\top x_p
+    $$
 
-    ``softmax`` is the original baseline's form: the N-pair cross-entropy with the logits
-    :math:`4 \tan^2 \alpha (a_i + p_i)^\top p_j` off the diagonal and
-    :math:`2 (1 + \tan^2 \alpha) a_i^\top p_i` on it, so that for one pair per class it is the mean
-    of :math:`\log(1 + \sum_j e^{f_{ij}})` with the other pairs' positives as negatives. ``log_sum``
-    is the paper's own form, :math:`\log(1 + \sum_n e^{f_{apn}})` with every row of another
-    label as a negative. Anchors without a negative are left out, an odd last row is dropped.
+    Rows $2i$ and $2i + 1$ of the batch are the anchor $a_i$ and the positive $p_i$ of pair $i$.
+
+    ``form="log_sum"`` is this formula, with every row of another label as a negative $n$.
+    ``form="softmax"`` is the form of the published baseline: the cross-entropy of :class:`NPairs`
+    with the logits $4 \tan^2 \alpha (a_i + p_i)^\top p_j$ off the diagonal and $2 (1 + \tan^2
+    \alpha) a_i^\top p_i$ on it. With one pair per class it equals the formula with the other pairs'
+    positives as negatives. Anchors without a negative do not count, and the last row of an odd
+    batch is dropped.
 
     Args:
-        degree: alpha in degrees; the paper uses 36 to 55, the baseline 45.
-        form: ``softmax`` or ``log_sum``.
-        name: Name in Keras' logs.
+        degree: Angle $\alpha$ in degrees, between 0 and 90. The paper uses 36 to 55. Defaults to
+            45.0.
+        form: ``"softmax"`` or ``"log_sum"``, see above. Defaults to "softmax".
+        name: Name of the loss in Keras' logs. Defaults to "angular_loss".
+
+    Shapes:
+        Labels (B,), embeddings (B, D) -> scalar, float32.
+
+    Reference:
+        Wang, Zhou, Wen, Liu, Lin (2017): Deep Metric Learning with Angular Loss, ICCV.
+        arXiv:1708.01682.
+
+    Example:
+        Two pairs on orthogonal axes: log(1 + exp(0 - 4)) for each anchor.
+
+        >>> from retrieval.losses import Angular
+        >>> loss = Angular(degree=45.0)
+        >>> embeddings = [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]
+        >>> round(float(loss([0, 0, 1, 1], embeddings)), 4)
+        0.0181
     """
 
     def __init__(
         self, degree: float = 45.0, form: str = "softmax", name: str = "angular_loss"
     ) -> None:
         super().__init__(name)
-        self.degree = check_number("degree", degree, 0, 90)
+        self.degree = check_number("degree", degree, above=0, below=90)
         self.form = check_choice("form", form, FORMS)
 
     def call(self, labels: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
@@ -46,17 +66,18 @@ class Angular(RankingLoss):
         anchors, positives = alternate_rows(embeddings)
         anchor_labels, positive_labels = alternate_rows(labels)
         tan2 = math.tan(math.radians(self.degree)) ** 2
-        toward = 4 * tan2 * (anchors + positives)
-        own = 2 * (1 + tan2) * tf.reduce_sum(anchors * positives, axis=1)
+        sums = 4 * tan2 * (anchors + positives)
+        positive_logits = 2 * (1 + tan2) * tf.reduce_sum(anchors * positives, axis=1)
         if self.form == "softmax":
-            logits = tf.matmul(toward, positives, transpose_b=True)
+            logits = tf.matmul(sums, positives, transpose_b=True)
             same = same_labels(anchor_labels, positive_labels)
-            # Not set_diag, whose gradient XLA compiles for batches of one size only.
+            # Not tf.linalg.set_diag: XLA compiles its gradient for batches of one size only.
             order = tf.range(tf.shape(logits)[0])
-            logits = tf.where(order[:, None] == order[None, :], own[:, None], logits)
+            diagonal = order[:, None] == order[None, :]
+            logits = tf.where(diagonal, positive_logits[:, None], logits)
             return mean_over(*softmax_to_targets(logits, same))
-        logits = tf.matmul(toward, embeddings, transpose_b=True)
+        logits = tf.matmul(sums, embeddings, transpose_b=True)
         negatives = tf.not_equal(anchor_labels[:, None], labels[None, :])
-        losses = tf.nn.softplus(masked_logsumexp(logits, negatives) - own)
+        losses = tf.nn.softplus(masked_logsumexp(logits, negatives) - positive_logits)
         paired = tf.equal(anchor_labels, positive_labels)
         return mean_over(losses, paired & tf.reduce_any(negatives, axis=1))

@@ -171,7 +171,7 @@ class RankingLoss(keras.losses.Loss):
         return value
 
     def _warn_if_weights_not_trained(self) -> None:
-        """Warn once that ``compile(loss=...)`` and ``fit`` leave the loss's own weights as they are.
+        """Warn once that Keras' ``compile`` and ``fit`` leave the loss's own weights as they are.
 
         Keras differentiates with respect to the model's variables only (keras-team/keras#12983),
         and gives the loss neither the model nor the optimizer. So whoever trains the weights says

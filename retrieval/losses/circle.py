@@ -11,26 +11,45 @@ from retrieval.validation import check_number
 
 @keras.saving.register_keras_serializable(package="retrieval")
 class Circle(PairLoss):
-    r"""Circle loss (Sun et al. 2020, eqs. 5 and 6), averaged over anchors.
+    r"""Circle loss: pairs weighted by how far each is from its own optimum.
 
-    .. math::
-        L_a = \log \left( 1 + \sum_n e^{\gamma \alpha_n (s_n - m)}
-            \sum_p e^{-\gamma \alpha_p (s_p - 1 + m)} \right), \quad
-        \alpha_n = [s_n + m]_+, \ \alpha_p = [1 + m - s_p]_+
+    $$
+    L = \frac{1}{|A|} \sum_{a \in A} \log \left( 1 + \sum_n e^{\gamma \alpha_n (s_n - m)}
+        \sum_p e^{-\gamma \alpha_p (s_p - 1 + m)} \right), \quad
+    \alpha_n = [s_n + m]_+, \ \alpha_p = [1 + m - s_p]_+
+    $$
 
-    over the cosines s of an anchor's negatives n and positives p. The weights alpha carry no
-    gradient, as in the paper.
+    with the cosines $s$ of an anchor to its negatives $n$ and positives $p$. The mean is over the
+    anchors $A$ that have both. The weights $\alpha$ carry no gradient, as in the paper.
 
     Args:
-        margin: m; the paper uses 0.4 for fine-grained retrieval, 0.25 for faces.
-        scale: gamma; 80 for fine-grained retrieval, 256 for faces.
-        name: Name in Keras' logs.
+        margin: Margin $m$: the optima are $-m$ for negatives and $1 + m$ for positives. The paper
+            uses 0.4 for fine-grained retrieval and 0.25 for faces. Defaults to 0.4.
+        scale: Scale $\gamma$ of the cosines, above 0. The paper uses 80 for fine-grained retrieval
+            and 256 for faces. Defaults to 80.0.
+        name: Name of the loss in Keras' logs. Defaults to "circle".
+
+    Shapes:
+        Labels (B,), embeddings (B, D) -> scalar, float32.
+
+    Reference:
+        Sun, Cheng, Zhang, Zhang, Zheng, Wang, Wei (2020): Circle Loss: A Unified Perspective of
+        Pair Similarity Optimization, CVPR, eqs. 5 and 6. arXiv:2002.10857.
+
+    Example:
+        The cosine is 0.8 for both positive pairs, and 0, 0.6, 0.6 and 0.96 for the negative ones.
+
+        >>> from retrieval.losses import Circle
+        >>> loss = Circle(scale=1.0)
+        >>> embeddings = [[1.0, 0.0], [0.8, 0.6], [0.6, 0.8], [0.0, 1.0]]
+        >>> round(float(loss([0, 0, 1, 1], embeddings)), 4)
+        1.2127
     """
 
     def __init__(self, margin: float = 0.4, scale: float = 80.0, name: str = "circle") -> None:
         super().__init__(name)
         self.margin = check_number("margin", margin)
-        self.scale = check_number("scale", scale, 0)
+        self.scale = check_number("scale", scale, above=0)
 
     def from_pairs(self, pairs: Pairs) -> tf.Tensor:
         """Compute the scalar loss from the pairs."""

@@ -9,28 +9,49 @@ from retrieval.losses.ops.pairs import Pairs, block_pairs, mean_over
 from retrieval.validation import check_choice, check_number
 
 FORMATIONS = ("blocks", "all", "active")
-# Inside the square root: keeps the gradient finite for coinciding pairs.
+# Under the square root: keeps the gradient of coinciding pairs finite.
 EPSILON = 1e-5
 
 
 @keras.saving.register_keras_serializable(package="retrieval")
 class Contrastive(PairLoss):
-    r"""Contrastive loss (Hadsell 2006, eq. 4, without its factor 1/2).
+    r"""Contrastive loss: pulls positive pairs together and pushes negative pairs beyond a margin.
 
-    .. math::
-        L = \frac{1}{|P|} \sum_{(i, j) \in P} y d^2 + (1 - y) [m - d]_+^2, \qquad
-        d = \sqrt{|x_i - x_j|^2 + 10^{-5}}, \quad y = [y_i = y_j]
+    $$
+    L = \frac{1}{|P|} \sum_{(i, j) \in P} y_{ij} d_{ij}^2 + (1 - y_{ij}) [m - d_{ij}]_+^2, \qquad
+    d_{ij} = \sqrt{|x_i - x_j|^2 + 10^{-5}}, \quad y_{ij} = [y_i = y_j]
+    $$
+
+    The constant under the root keeps the gradient of coinciding items finite.
 
     Args:
-        margin: m.
-        pairs: Which pairs P: ``blocks`` takes B / 2 pairs off the order of the rows, half of them
-            positive if the batch has four rows per class (see
-            :func:`retrieval.losses.ops.pairs.block_pairs`); ``all`` takes every pair, weighting the
-            mean of the positives and the mean of the negatives by one half each; ``active`` leaves
-            negatives beyond the margin out of their mean, so that few close ones weigh as much.
-        power: Exponent of d and of the hinge: 2 as in the paper, or 1. ``pairs="active", power=1``
-            is, up to the factor one half, pytorch-metric-learning's ``ContrastiveLoss``.
-        name: Name in Keras' logs.
+        margin: Margin $m$ above 0, the distance from which negative pairs cost nothing. Defaults to
+            1.0.
+        pairs: Which pairs $P$ of a batch count. ``"blocks"`` takes B / 2 pairs by the order of the
+            rows, half of them positive if the batch has four rows per class (see
+            :func:`retrieval.losses.ops.pairs.block_pairs`). ``"all"`` takes every pair: half the
+            mean over the positives plus half the mean over the negatives. ``"active"`` leaves
+            negatives beyond the margin out of their mean, so that a few close ones weigh as much.
+            Defaults to "blocks".
+        power: Exponent of the distance and of the hinge: 2 as in the paper, or 1. With
+            ``pairs="active"``, the latter is half of pytorch-metric-learning's ``ContrastiveLoss``.
+            Defaults to 2.
+        name: Name of the loss in Keras' logs. Defaults to "contrastive_loss".
+
+    Shapes:
+        Labels (B,), embeddings (B, D) -> scalar, float32.
+
+    Reference:
+        Hadsell, Chopra, LeCun (2006): Dimensionality Reduction by Learning an Invariant Mapping,
+        CVPR, eq. 4, without its factor 1/2.
+
+    Example:
+        A positive pair at distance 0.5 and a negative pair at distance 0.2: (0.5^2 + 0.8^2) / 2.
+
+        >>> from retrieval.losses import Contrastive
+        >>> loss = Contrastive(margin=1.0)
+        >>> round(float(loss([0, 0, 1, 2], [[0.0], [0.5], [0.0], [0.2]])), 4)
+        0.445
     """
 
     def __init__(
@@ -41,7 +62,7 @@ class Contrastive(PairLoss):
         name: str = "contrastive_loss",
     ) -> None:
         super().__init__(name)
-        self.margin = check_number("margin", margin, 0)
+        self.margin = check_number("margin", margin, above=0)
         self.pairs = check_choice("pairs", pairs, FORMATIONS)
         self.power = check_choice("power", power, (1, 2))
 
@@ -62,7 +83,7 @@ class Contrastive(PairLoss):
         return 0.5 * (mean_over(pull, pairs.positives) + mean_over(push, negatives))
 
     def _terms(self, squared: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return what each squared distance costs as a positive and as a negative pair."""
+        """Return the cost of each squared distance as a positive pair and as a negative pair."""
         distances = tf.sqrt(squared + EPSILON)
         hinges = tf.nn.relu(self.margin - distances)
         if self.power == 1:

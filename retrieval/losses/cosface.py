@@ -9,24 +9,43 @@ from retrieval.validation import check_number
 
 @keras.saving.register_keras_serializable(package="retrieval")
 class CosFace(ProxyLoss):
-    r"""CosFace (Wang et al. 2018, eq. 4): an additive margin on the cosine of the own class.
+    r"""CosFace: softmax over classes with an additive margin on the cosine to the own class.
 
-    .. math::
-        L = - \frac{1}{B} \sum_i \log \frac{e^{s (\cos \theta_{y_i} - m)}}
-            {e^{s (\cos \theta_{y_i} - m)} + \sum_{c \ne y_i} e^{s \cos \theta_c}}
+    $$
+    L = - \frac{1}{B} \sum_i \log \frac{e^{s (\cos \theta_{y_i} - m)}}
+        {e^{s (\cos \theta_{y_i} - m)} + \sum_{c \ne y_i} e^{s \cos \theta_c}}
+    $$
 
-    with :math:`\theta_c` the angle between the embedding and class weight c.
+    with $\theta_c$ the angle between the embedding and the weight vector of class $c$.
 
-    The class weights train with :class:`retrieval.RankingModel` (as in ``retrieval train``); plain
-    Keras ``compile`` and ``fit`` leave them as they are.
+    The class weights train with :class:`retrieval.RankingModel`, as in ``retrieval train``. Keras'
+    own ``compile(loss=...)`` and ``fit`` leave them as they are.
 
     Args:
-        margin: m.
-        scale: s.
-        learning_rate_multiplier: Learning rate of the class weights relative to the model's; 10 is
-            our choice.
-        seed: Seeds the initial class weights.
-        name: Name in Keras' logs.
+        margin: Margin $m$ of the cosine. Defaults to 0.35.
+        scale: Scale $s$ of the cosines, above 0. Defaults to 64.0.
+        learning_rate_multiplier: Learning rate of the class weights relative to the model's; our
+            choice. Defaults to 10.0.
+        seed: Seed of the initial class weights. Defaults to 0.
+        name: Name of the loss in Keras' logs. Defaults to "cosface".
+
+    Shapes:
+        Labels (B,) from 0 to C - 1, embeddings (B, D) -> scalar, float32. The loss owns the weights
+        of the classes, (C, D).
+
+    Reference:
+        Wang, Wang, Zhou, Ji, Gong, Zhou, Li, Liu (2018): CosFace: Large Margin Cosine Loss for Deep
+        Face Recognition, CVPR, eq. 4. arXiv:1801.09414.
+
+    Example:
+        An item on its class weight, the other one orthogonal: log(1 + exp(2 (0 - (1 - 0.5)))).
+
+        >>> from retrieval.losses import CosFace
+        >>> loss = CosFace(margin=0.5, scale=2.0)
+        >>> loss.build(num_classes=2, embedding_size=2)
+        >>> loss.set_weights([[[1.0, 0.0], [0.0, 1.0]]])
+        >>> round(float(loss([0], [[1.0, 0.0]])), 4)
+        0.3133
     """
 
     def __init__(
@@ -39,11 +58,11 @@ class CosFace(ProxyLoss):
     ) -> None:
         super().__init__(learning_rate_multiplier, seed, name)
         self.margin = check_number("margin", margin)
-        self.scale = check_number("scale", scale, 0)
+        self.scale = check_number("scale", scale, above=0)
 
     def from_classes(self, indices: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
         """Compute the scalar loss from class indices (B,) and embeddings (B, D)."""
         cosines = self.class_cosines(embeddings)
-        own = one_hot_mask(indices, self.num_classes)
-        logits = self.scale * tf.where(own, cosines - self.margin, cosines)
+        mask = one_hot_mask(indices, self.num_classes)
+        logits = self.scale * tf.where(mask, cosines - self.margin, cosines)
         return class_cross_entropy(logits, indices)

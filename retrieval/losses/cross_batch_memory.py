@@ -13,35 +13,58 @@ from retrieval.validation import check_integer, check_number
 
 @keras.saving.register_keras_serializable(package="retrieval")
 class CrossBatchMemory(RankingLoss):
-    r"""Cross-batch memory (Wang et al. 2020, algorithm 1) around a pair-based loss.
+    r"""Cross-batch memory: a pair-based loss that also sees the embeddings of earlier batches.
 
-    .. math::
-        L = L_{\text{batch}} + w \, L(\text{batch}, \text{memory})
+    $$
+    L = L_{\text{batch}} + w \, L(\text{batch}, \text{memory})
+    $$
 
-    The memory is a queue of the last M embeddings and labels, without gradient. Each call compares
-    the batch with it and then adds the batch. The first ``start`` calls only fill the queue: early
-    embeddings drift too fast to be of use.
+    The memory is a queue of the last $M$ embeddings and labels, without gradient. Each call
+    compares the batch with the queue and then adds the batch to it. The first ``start`` calls only
+    fill the queue, because embeddings drift too fast early in training.
 
-    :math:`L_{\text{batch}}` is the wrapped loss as it is without a memory. The second term takes
-    every row of the batch as an anchor and every row of the memory as a reference. So
-    ``contrastive_loss`` with ``pairs="blocks"`` reads B / 2 pairs off the order of the batch, but
-    against the memory, whose order means nothing, it takes all pairs, as ``pairs="all"`` does.
+    $L_{\text{batch}}$ is the wrapped loss without a memory. The second term takes every row of the
+    batch as an anchor and every row of the memory as a reference. So ``contrastive_loss`` with
+    ``pairs="blocks"`` reads B / 2 pairs off the order of the batch, but against the memory, whose
+    order means nothing, it takes all pairs, as ``pairs="all"`` does.
 
-    Refused are losses that anchors and references do not define: ``npairs_loss`` and
-    ``angular_loss`` read their pairs off the order of the rows; ``lifted_loss`` needs the negatives
-    of both rows of a pair, hence distances within the memory (``generalized_lifted`` needs the
-    anchor's alone); losses with proxies compare no embeddings with each other.
+    Some losses cannot be wrapped, because anchors and references do not define them:
+    ``npairs_loss`` and ``angular_loss`` read their pairs off the order of the rows; ``lifted_loss``
+    needs the negatives of both rows of a pair, hence distances within the memory
+    (``generalized_lifted`` needs the anchor's alone); losses with proxies do not compare embeddings
+    with each other.
 
-    Call ``build(num_classes, embedding_size)`` before training; the queue then is part of
-    ``non_trainable_variables`` and is saved with the model. Evaluating the loss on held-out data
-    would add that data to the queue.
+    Call ``build(num_classes, embedding_size)`` before training. The queue is then part of
+    ``non_trainable_variables`` and is saved with the model. Computing the loss of held-out data
+    adds that data to the queue, unless :class:`retrieval.RankingModel` does it.
 
     Args:
-        loss: The loss to wrap, one whose registry entry says ``memory``.
-        size: M; memory and time per step are O(B M).
-        start: Calls before the memory is used (paper: 1000 iterations of warm-up).
-        weight: w.
-        name: Name in Keras' logs.
+        loss: The loss to wrap, a :class:`PairLoss`.
+        size: Number of embeddings $M$ in the memory, at least 1. Memory and time of a step are O(B
+            M). Defaults to 4096.
+        start: Number of calls before the memory is used, at least 0. The paper warms up for 1,000
+            iterations. Defaults to 1000.
+        weight: Weight $w$ of the term with the memory, above 0. Defaults to 1.0.
+        name: Name of the loss in Keras' logs. Defaults to "cross_batch_memory".
+
+    Shapes:
+        Integer labels (B,), embeddings (B, D) -> scalar, float32. The memory is (M, D).
+
+    Reference:
+        Wang, Zhang, Huang, Scott (2020): Cross-Batch Memory for Embedding Learning, CVPR, algorithm
+        1. arXiv:1912.06798.
+
+    Example:
+        The second batch has no pair of its own; its row has a positive at distance 1 and a negative
+        at distance 3 in the memory.
+
+        >>> from retrieval.losses import get_loss
+        >>> loss = get_loss("hard_triplet", margin=3.0, cross_batch_memory={"size": 4, "start": 1})
+        >>> loss.build(num_classes=2, embedding_size=1)
+        >>> float(loss([0, 1], [[0.0], [4.0]]))
+        0.0
+        >>> float(loss([0], [[1.0]]))
+        1.0
     """
 
     def __init__(
@@ -56,9 +79,9 @@ class CrossBatchMemory(RankingLoss):
         if not isinstance(loss, PairLoss):
             raise UserError(f"cross-batch memory takes a pair-based loss, not {loss!r}")
         self.loss = loss
-        self.size = check_integer("size", size, 1)
-        self.start = check_integer("start", start, 0)
-        self.weight = check_number("weight", weight, 0)
+        self.size = check_integer("size", size, least=1)
+        self.start = check_integer("start", start, least=0)
+        self.weight = check_number("weight", weight, above=0)
         self.learning_rate_multiplier = loss.learning_rate_multiplier
 
     def add_variables(self, num_classes: int, embedding_size: int) -> None:
@@ -93,12 +116,13 @@ class CrossBatchMemory(RankingLoss):
         return tf.where(tf.shape(labels)[0] > 0, value, 0.0)
 
     def call_maybe_empty(self, labels: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
-        """Call on a batch that may have no rows; the memory must not get a row of padding."""
+        """Compute the loss of a batch that may be empty, without adding a row of padding."""
         return self.call(labels, embeddings)
 
     def _value(self, labels: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
-        # The whole queue with a mask, without a slice or a condition: XLA compiles no gradient of a
-        # tensor whose shape is known only when it runs. Without usable rows there is no pair: 0.
+        # The whole queue with a mask, without a slice or a condition: XLA does not compile the
+        # gradient of a tensor whose shape is unknown until it runs. Without usable rows there is no
+        # pair, and the term is 0.
         started = tf.convert_to_tensor(self._calls) >= self.start
         added = tf.convert_to_tensor(self._added)
         usable = (tf.range(self.size, dtype=added.dtype) < added) & started

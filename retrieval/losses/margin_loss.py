@@ -8,38 +8,58 @@ from retrieval.losses.miners import Triplets, distance_weighted
 from retrieval.losses.ops.distances import euclidean_distances
 from retrieval.losses.ops.pairs import Pairs
 from retrieval.losses.proxies import checked_class_indices
-from retrieval.validation import check_flag, check_integer, check_number
+from retrieval.validation import check_flag, check_number, check_seed
 
 
 @keras.saving.register_keras_serializable(package="retrieval")
 class MarginLoss(PairLoss):
-    r"""Margin-based loss (Wu et al. 2017, section 4) with distance-weighted negatives.
+    r"""Margin loss: a learned boundary between positives and distance-weighted negatives.
 
-    .. math::
-        L = \frac{1}{M} \left( \sum_{(a, p, n)} [D_{ap} - \beta + \alpha]_+
-            + [\beta - D_{an} + \alpha]_+ + \nu \beta \right)
+    $$
+    L = \frac{1}{M} \sum_{(a, p, n)} \left( [D_{ap} - \beta + \alpha]_+
+        + [\beta - D_{an} + \alpha]_+ + \nu \beta \right)
+    $$
 
-    with Euclidean D on unit embeddings. Every positive pair draws one negative n, see
-    :func:`retrieval.losses.miners.distance_weighted`. M counts the hinges that are not 0. The
-    boundary
-    beta is learned, either one or one per class.
+    with Euclidean distances $D$ between unit embeddings. Every positive pair $(a, p)$ draws one
+    negative $n$, all distances about equally often, see
+    :func:`retrieval.losses.miners.distance_weighted`. $M$ counts the hinges that are not 0. The
+    boundary $\beta$ is learned: one for all classes, or one per class.
 
-    The learned beta trains with :class:`retrieval.RankingModel` (as in ``retrieval train``); plain
-    Keras ``compile`` and ``fit`` leave it as it is.
+    A learned boundary trains with :class:`retrieval.RankingModel`, as in ``retrieval train``.
+    Keras' own ``compile(loss=...)`` and ``fit`` leave it as it is.
 
     Args:
-        margin: alpha.
-        beta: Boundary at the start.
-        learn_beta: Whether beta is a trainable variable.
-        per_class: One beta per class; labels are then 0 .. num_classes - 1.
-        regularizer: nu.
-        cutoff: Negatives closer than this are drawn as if at this distance.
-        nonzero_cutoff: Negatives further than this are not drawn.
-        learning_rate_multiplier: Learning rate of beta relative to the model's; 10 is our choice.
-            MXNet's example of the paper trains beta by an optimizer of its own (SGD at 0.1, the
-            model by Adam at 0.0001).
-        seed: Seeds the draws.
-        name: Name in Keras' logs.
+        margin: Margin $\alpha$, at least 0, on either side of the boundary. Defaults to 0.2.
+        beta: Initial boundary $\beta$, at least 0. Defaults to 1.2.
+        learn_beta: Whether the boundary is trained. Defaults to True.
+        per_class: Whether every class has its own boundary; labels are then 0 .. num_classes - 1.
+            Defaults to False.
+        regularizer: Weight $\nu$, at least 0, of the boundaries of the drawn triplets. Defaults to
+            0.0.
+        cutoff: Negatives closer than this distance are drawn as if they were at it. Defaults to
+            0.5.
+        nonzero_cutoff: Negatives at this distance or further are not drawn. Defaults to 1.4.
+        learning_rate_multiplier: Learning rate of the boundary relative to the model's; our choice.
+            MXNet's example of the paper trains it by an optimizer of its own (SGD at 0.1, the model
+            by Adam at 0.0001). Defaults to 10.0.
+        seed: Seed of the draws. Defaults to 0.
+        name: Name of the loss in Keras' logs. Defaults to "margin_loss".
+
+    Shapes:
+        Labels (B,), embeddings (B, D) -> scalar, float32.
+
+    Reference:
+        Wu, Manmatha, Smola, Krähenbühl (2017): Sampling Matters in Deep Embedding Learning, ICCV,
+        section 4. arXiv:1706.07567.
+
+    Example:
+        Positive distances are 1, and the one negative is 1.8 and 0.8 away. The hinges that are not
+        0 are 1 - 1 + 0.2, twice, and 1 - 0.8 + 0.2: their mean is 0.8 / 3.
+
+        >>> from retrieval.losses import MarginLoss
+        >>> loss = MarginLoss(beta=1.0)
+        >>> round(float(loss([0, 0, 1], [[0.0], [1.0], [1.8]])), 4)
+        0.2667
     """
 
     def __init__(
@@ -61,20 +81,20 @@ class MarginLoss(PairLoss):
         self.learn_beta = check_flag("learn_beta", learn_beta)
         self.per_class = check_flag("per_class", per_class)
         self.regularizer = check_number("regularizer", regularizer, least=0)
-        self.cutoff = check_number("cutoff", cutoff, 0)
-        self.nonzero_cutoff = check_number("nonzero_cutoff", nonzero_cutoff, 0)
-        multiplier = check_number("learning_rate_multiplier", learning_rate_multiplier, 0)
+        self.cutoff = check_number("cutoff", cutoff, above=0)
+        self.nonzero_cutoff = check_number("nonzero_cutoff", nonzero_cutoff, above=0)
+        multiplier = check_number("learning_rate_multiplier", learning_rate_multiplier, above=0)
         self.learning_rate_multiplier = multiplier
-        self.seed = check_integer("seed", seed, 0)
+        self.seed = check_seed("seed", seed)
         self.num_classes = 0
 
     @property
     def needs_sizes(self) -> bool:
-        """Where there is one beta per class; one for all depends on no size."""
+        """Whether there is one boundary per class; one for all depends on no size."""
         return self.per_class
 
     def add_variables(self, num_classes: int, embedding_size: int) -> None:
-        """Create beta, () or (num_classes,), and the state of the draws."""
+        """Create the boundary, () or (num_classes,), and the state of the draws."""
         self.num_classes = num_classes
         shape = (num_classes,) if self.per_class else ()
         initializer = keras.initializers.Constant(self.beta)
@@ -87,14 +107,26 @@ class MarginLoss(PairLoss):
             self.trainable_variables = [self._boundary]
 
     def from_pairs(self, pairs: Pairs) -> tf.Tensor:
-        """Compute the scalar loss from the pairs; draws new negatives each time.
+        """Compute the scalar loss from the pairs. Every call draws new negatives.
 
         Raises:
-            UserError: ``per_class`` and not built.
+            UserError: The loss has a boundary per class and has not been built.
         """
         self.build_itself()
         distances = euclidean_distances(pairs.anchors, pairs.references)
-        mined = distance_weighted(
+        return self.from_triplets(pairs.labels, distances, self.mine(pairs, distances))
+
+    def mine(self, pairs: Pairs, distances: tf.Tensor) -> Triplets:
+        """Draw a negative for every positive pair; another one with every call.
+
+        Args:
+            pairs: The pairs of A anchors and R references.
+            distances: (A, R) float32, from anchors to references.
+
+        Returns:
+            One triplet per positive pair.
+        """
+        return distance_weighted(
             tf.stop_gradient(distances),
             pairs.positives,
             pairs.negatives,
@@ -103,7 +135,6 @@ class MarginLoss(PairLoss):
             self.cutoff,
             self.nonzero_cutoff,
         )
-        return self.from_triplets(pairs.labels, distances, mined)
 
     def from_triplets(
         self, labels: tf.Tensor, distances: tf.Tensor, triplets: Triplets
@@ -111,9 +142,9 @@ class MarginLoss(PairLoss):
         """Compute the scalar loss of given triplets.
 
         Args:
-            labels: (A,) of the anchors.
-            distances: (A, R) float32.
-            triplets: T rows of anchors and columns of positives and negatives.
+            labels: (A,), the anchors' labels.
+            distances: (A, R) float32, from anchors to references.
+            triplets: T triplets: rows of anchors, columns of positives and negatives.
 
         Returns:
             Scalar, float32.

@@ -10,23 +10,42 @@ from retrieval.validation import check_number
 
 @keras.saving.register_keras_serializable(package="retrieval")
 class NPairs(RankingLoss):
-    r"""Multi-class N-pair loss (Sohn 2016, "N-pair-mc") with its L2 regularizer.
+    r"""Multi-class N-pair loss: cross-entropy of each anchor over the positives of all pairs.
 
-    Rows 2i and 2i + 1 of the batch are the anchor :math:`a_i` and the positive :math:`p_i` of pair
-    i. With S the matrix of inner products and T the row-normalized matrix of same labels,
+    $$
+    L = - \frac{1}{N} \sum_i \sum_j T_{ij} \log \frac{e^{S_{ij}}}{\sum_k e^{S_{ik}}}
+        + \frac{\lambda}{4} \left( \overline{|a|^2} + \overline{|p|^2} \right), \quad
+    S_{ij} = a_i^\top p_j, \quad T_{ij} \propto [y_{a_i} = y_{p_j}]
+    $$
 
-    .. math::
-        L = - \frac{1}{N} \sum_i \sum_j T_{ij} \log \frac{e^{S_{ij}}}{\sum_k e^{S_{ik}}}
-            + \frac{\lambda}{4} \left( \overline{|a|^2} + \overline{|p|^2} \right), \quad
-        S_{ij} = a_i^\top p_j, \quad T_{ij} \propto [y_{a_i} = y_{p_j}]
+    Rows $2i$ and $2i + 1$ of the batch are the anchor $a_i$ and the positive $p_i$ of pair $i$. $S$
+    is the matrix of inner products and $T$ the matrix of equal labels with rows that sum to 1. The
+    embeddings are not normalized; the last term keeps them short.
 
-    which is the paper's :math:`\log(1 + \sum_{j \ne i} e^{S_{ij} - S_{ii}})` for one pair per
-    class, and TensorFlow Addons' ``npairs_loss`` for several. Anchors without a same-label positive
-    or without a negative are left out; an odd last row is dropped.
+    With one pair per class this is the paper's $\log(1 + \sum_{j \ne i} e^{S_{ij} - S_{ii}})$; with
+    several it is TensorFlow Addons' ``npairs_loss``. Anchors without a positive or without a
+    negative do not count, and the last row of an odd batch is dropped.
 
     Args:
-        regularizer: lambda.
-        name: Name in Keras' logs.
+        regularizer: Weight $\lambda$ of the embeddings' squared lengths, at least 0. Defaults to
+            0.002.
+        name: Name of the loss in Keras' logs. Defaults to "npairs_loss".
+
+    Shapes:
+        Labels (B,), embeddings (B, D) -> scalar, float32.
+
+    Reference:
+        Sohn (2016): Improved Deep Metric Learning with Multi-class N-pair Loss Objective, NeurIPS
+        ("N-pair-mc").
+
+    Example:
+        Two pairs on orthogonal axes: log(1 + exp(0 - 1)) for each anchor.
+
+        >>> from retrieval.losses import NPairs
+        >>> loss = NPairs(regularizer=0.0)
+        >>> embeddings = [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]
+        >>> round(float(loss([0, 0, 1, 1], embeddings)), 4)
+        0.3133
     """
 
     def __init__(self, regularizer: float = 0.002, name: str = "npairs_loss") -> None:
@@ -39,7 +58,7 @@ class NPairs(RankingLoss):
         same = same_labels(*alternate_rows(labels))
         logits = tf.matmul(anchors, positives, transpose_b=True)
         losses, valid = softmax_to_targets(logits, same)
-        # N times the two means: tf.nn.l2_loss sums squares without a temporary, and halves them.
+        # N times the two means: tf.nn.l2_loss makes no tensor of squares, and halves their sum.
         squares = 2 * (tf.nn.l2_loss(anchors) + tf.nn.l2_loss(positives))
         pairs = tf.maximum(tf.cast(tf.shape(anchors)[0], squares.dtype), 1)
         penalty = tf.where(tf.reduce_any(valid), 0.25 * self.regularizer * squares / pairs, 0)
@@ -47,12 +66,12 @@ class NPairs(RankingLoss):
 
 
 def same_labels(anchors: tf.Tensor, positives: tf.Tensor) -> tf.Tensor:
-    """Compare anchors' labels (N,) with positives' labels (N,): (N, N) bool."""
+    """Compare the anchors' labels (N,) with the positives' labels (N,): (N, N) bool."""
     return tf.equal(anchors[:, None], positives[None, :])
 
 
 def softmax_to_targets(logits: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Cross-entropy of each row's softmax with its row-normalized targets.
+    """Compute the cross-entropy of each row's softmax with its row-normalized targets.
 
     Args:
         logits: (N, M) float32.
@@ -68,6 +87,14 @@ def softmax_to_targets(logits: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor
 
 
 def weighted_cross_entropy(logits: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """Cross-entropy of each row's softmax with weights that add up to 1: (N, M), (N, M) -> (N,)."""
+    """Compute the cross-entropy of each row's softmax with weights that sum to 1.
+
+    Args:
+        logits: (N, M) float32.
+        weights: (N, M) float32.
+
+    Returns:
+        (N,) float32.
+    """
     # The raw op: tf.nn's wrapper fails on a batch without pairs.
     return tf.raw_ops.SoftmaxCrossEntropyWithLogits(features=logits, labels=weights).loss

@@ -1,4 +1,4 @@
-"""Losses that own trainable vectors per class (proxies, class weights, centers)."""
+"""Base class of the losses that own trainable vectors per class: proxies, weights, centers."""
 
 import keras
 import tensorflow as tf
@@ -6,7 +6,7 @@ import tensorflow as tf
 from retrieval.errors import UserError
 from retrieval.losses.base import RankingLoss
 from retrieval.losses.ops.distances import unit_rows
-from retrieval.validation import check_integer, check_number
+from retrieval.validation import check_number, check_seed
 
 
 class ProxyLoss(RankingLoss):
@@ -16,9 +16,12 @@ class ProxyLoss(RankingLoss):
     ``trainable_variables`` together with the model's.
 
     Args:
-        learning_rate_multiplier: Learning rate of the proxies relative to the model's.
-        seed: Seeds the initial proxies.
-        name: Name in Keras' logs.
+        learning_rate_multiplier: Learning rate of the proxies relative to the model's, above 0.
+        seed: Seed of the initial proxies.
+        name: Name of the loss in Keras' logs.
+
+    Attributes:
+        proxies_per_class: Number of vectors of each class, in consecutive rows. Defaults to 1.
     """
 
     proxies_per_class = 1
@@ -28,7 +31,7 @@ class ProxyLoss(RankingLoss):
         self.learning_rate_multiplier = check_number(
             "learning_rate_multiplier", learning_rate_multiplier, 0
         )
-        self.seed = check_integer("seed", seed, 0)
+        self.seed = check_seed("seed", seed)
         self.num_classes = 0
 
     def add_variables(self, num_classes: int, embedding_size: int) -> None:
@@ -56,7 +59,7 @@ class ProxyLoss(RankingLoss):
         return tf.where(known, self.from_classes(indices, embeddings), float("nan"))
 
     def from_classes(self, indices: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
-        """Compute the scalar loss from class indices (B,) int32 and embeddings (B, D)."""
+        """Compute the scalar loss from class indices (B,) int32 and embeddings (B, D) float32."""
         raise NotImplementedError
 
     def unit_proxies(self) -> tf.Tensor:
@@ -64,7 +67,7 @@ class ProxyLoss(RankingLoss):
         return unit_rows(tf.convert_to_tensor(self.trainable_variables[0]))
 
     def class_cosines(self, embeddings: tf.Tensor) -> tf.Tensor:
-        """Return each embedding's (B, D) cosine with each proxy: (B, C * proxies_per_class)."""
+        """Return the cosines of embeddings (B, D) and proxies: (B, C * proxies_per_class)."""
         return tf.matmul(unit_rows(embeddings), self.unit_proxies(), transpose_b=True)
 
 
@@ -73,16 +76,16 @@ def checked_class_indices(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Turn labels (B,) into int32 class indices.
 
-    A label out of range stops the step with an error, except under XLA, which drops assertions:
-    there the second result is for the loss to become NaN by.
+    A label out of range stops the step with an error. XLA drops assertions, so the loss must also
+    become NaN where the second result is False.
 
     Args:
         labels: (B,) integers.
-        num_classes: C.
-        name: Of the loss, for the message.
+        num_classes: Number of classes C.
+        name: Name of the loss, for the message.
 
     Returns:
-        (B,) int32, all in range; and whether they were, scalar bool.
+        (B,) int32, all in range, and whether all labels were, scalar bool.
 
     Raises:
         UserError: The labels are not integers.
@@ -97,10 +100,10 @@ def checked_class_indices(
 
 
 def class_cross_entropy(logits: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
-    """Mean softmax cross-entropy of logits (B, C) with class indices (B,)."""
+    """Return the mean softmax cross-entropy of logits (B, C) with class indices (B,)."""
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(indices, logits))
 
 
 def one_hot_mask(indices: tf.Tensor, num_classes: int) -> tf.Tensor:
-    """Return (B, C) bool, true at each row's class."""
+    """Return (B, C) bool, True at each row's class index (B,)."""
     return tf.equal(indices[:, None], tf.range(num_classes)[None, :])

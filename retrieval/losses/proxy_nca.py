@@ -10,26 +10,49 @@ from retrieval.validation import check_flag, check_number
 
 @keras.saving.register_keras_serializable(package="retrieval")
 class ProxyNCA(ProxyLoss):
-    r"""ProxyNCA++ (Teh, DeVries, Taylor 2020): the probability of the own proxy.
+    r"""ProxyNCA++: the softmax probability of an item's own proxy.
 
-    .. math::
-        L = - \frac{1}{B} \sum_i \log \frac{e^{-d(x_i, p_{y_i}) / T}}{\sum_c e^{-d(x_i, p_c) / T}},
-        \qquad d(x, p) = \left| \frac{x}{|x|} - \frac{p}{|p|} \right|^2
+    $$
+    L = - \frac{1}{B} \sum_i \log \frac{e^{-d(x_i, p_{y_i}) / T}}{\sum_c e^{-d(x_i, p_c) / T}},
+    \qquad d(x, p) = \left| \frac{x}{|x|} - \frac{p}{|p|} \right|^2
+    $$
 
-    With ``own_in_denominator=False`` and ``temperature=1`` it is the original Proxy-NCA
-    (Movshovitz-Attias 2017), whose sum leaves out the own proxy.
+    with one trained proxy $p_c$ per class. With ``own_in_denominator=False`` and
+    ``temperature=1.0`` it is the original Proxy-NCA, whose sum leaves out the own proxy.
 
-    The proxies train with :class:`retrieval.RankingModel` (as in ``retrieval train``); plain
-    Keras ``compile`` and ``fit`` leave them as they are.
+    The proxies train with :class:`retrieval.RankingModel`, as in ``retrieval train``. Keras' own
+    ``compile(loss=...)`` and ``fit`` leave them as they are.
 
     Args:
-        temperature: T; the paper's 1 / 9 scales unit vectors by 3.
-        own_in_denominator: Whether the sum includes the own proxy.
-        learning_rate_multiplier: Learning rate of the proxies relative to the model's; 100 is our
-            choice. The authors' code has 100,000 on CUB and 10,000 on SOP, for Adam with an
-            epsilon of 1, with which steps grow with the gradient.
-        seed: Seeds the initial proxies.
-        name: Name in Keras' logs.
+        temperature: Temperature $T$, above 0. The paper's 1/9 scales unit vectors by 3. Defaults to
+            1/9.
+        own_in_denominator: Whether the sum includes the item's own proxy. Defaults to True.
+        learning_rate_multiplier: Learning rate of the proxies relative to the model's; our choice.
+            The authors' code has 100,000 on CUB and 10,000 on SOP, for Adam with an epsilon of 1,
+            with which steps grow with the gradient. Defaults to 100.0.
+        seed: Seed of the initial proxies. Defaults to 0.
+        name: Name of the loss in Keras' logs. Defaults to "proxy_nca".
+
+    Shapes:
+        Labels (B,) from 0 to C - 1, embeddings (B, D) -> scalar, float32. The loss owns the weights
+        of the classes, (C, D).
+
+    Reference:
+        Teh, DeVries, Taylor (2020): ProxyNCA++: Revisiting and Revitalizing Proxy Neighborhood
+        Component Analysis, ECCV. arXiv:2004.01113.
+
+        Original: Movshovitz-Attias, Toshev, Leung, Ioffe, Singh (2017): No Fuss Distance Metric
+        Learning using Proxies, ICCV. arXiv:1703.07464.
+
+    Example:
+        An item on its proxy, the other proxy orthogonal (squared distance 2): log(1 + exp(-2)).
+
+        >>> from retrieval.losses import ProxyNCA
+        >>> loss = ProxyNCA(temperature=1.0)
+        >>> loss.build(num_classes=2, embedding_size=2)
+        >>> loss.set_weights([[[1.0, 0.0], [0.0, 1.0]]])
+        >>> round(float(loss([0], [[1.0, 0.0]])), 4)
+        0.1269
     """
 
     def __init__(
@@ -41,7 +64,7 @@ class ProxyNCA(ProxyLoss):
         name: str = "proxy_nca",
     ) -> None:
         super().__init__(learning_rate_multiplier, seed, name)
-        self.temperature = check_number("temperature", temperature, 0)
+        self.temperature = check_number("temperature", temperature, above=0)
         self.own_in_denominator = check_flag("own_in_denominator", own_in_denominator)
 
     def from_classes(self, indices: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
@@ -50,5 +73,5 @@ class ProxyNCA(ProxyLoss):
         if self.own_in_denominator:
             return class_cross_entropy(logits, indices)
         others = tf.logical_not(one_hot_mask(indices, self.num_classes))
-        own = tf.gather(logits, indices, axis=1, batch_dims=1)
-        return mean_over(masked_logsumexp(logits, others) - own, tf.reduce_any(others, axis=1))
+        target = tf.gather(logits, indices, axis=1, batch_dims=1)
+        return mean_over(masked_logsumexp(logits, others) - target, tf.reduce_any(others, axis=1))

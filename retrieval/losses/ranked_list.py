@@ -11,24 +11,45 @@ from retrieval.validation import check_number
 
 @keras.saving.register_keras_serializable(package="retrieval")
 class RankedList(PairLoss):
-    r"""Ranked list loss (Wang et al. 2019).
+    r"""Ranked list loss: positives within one boundary, negatives beyond another.
 
-    .. math::
-        L = \frac{1}{B} \sum_i (1 - \lambda) \sum_{j \in P_i} w_{ij} \left( D_{ij} - (\alpha - m)
-            \right) + \lambda \sum_{j \in N_i} w_{ij} \left( \alpha - D_{ij} \right)
+    $$
+    L = \frac{1}{B} \sum_i (1 - \lambda) \sum_{j \in P_i} w_{ij} \left( D_{ij} - (\alpha - m)
+        \right) + \lambda \sum_{j \in N_i} w_{ij} \left( \alpha - D_{ij} \right)
+    $$
 
-    with Euclidean D on unit embeddings. :math:`P_i` are the positives beyond :math:`\alpha - m`,
-    :math:`N_i` the negatives within :math:`\alpha`; the weights w add up to 1 over each set, are
-    proportional to :math:`e^{T_p (D - (\alpha - m))}` and :math:`e^{T_n (\alpha - D)}`, and carry
-    no gradient, as in the paper.
+    with Euclidean distances $D$ between unit embeddings. $P_i$ are the positives beyond $\alpha -
+    m$ and $N_i$ the negatives within $\alpha$. The weights $w$ sum to 1 over each set, are
+    proportional to $e^{T_p (D - (\alpha - m))}$ and $e^{T_n (\alpha - D)}$, and carry no gradient,
+    as in the paper.
 
     Args:
-        alpha: Boundary of the negatives.
-        margin: m between the boundaries of positives and negatives.
-        negative_temperature: T_n.
-        positive_temperature: T_p; 0 weighs all alike.
-        balance: lambda.
-        name: Name in Keras' logs.
+        alpha: Boundary $\alpha$ of the negatives, above 0. Defaults to 1.2.
+        margin: Margin $m$ between the boundaries of positives and negatives, at least 0. Defaults
+            to 0.4.
+        negative_temperature: $T_n$, at least 0: the larger, the more the closest negatives weigh. 0
+            weighs all alike. Defaults to 10.0.
+        positive_temperature: $T_p$, at least 0: the larger, the more the furthest positives weigh.
+            0 weighs all alike. Defaults to 0.0.
+        balance: Weight $\lambda$ of the negatives, from 0 to 1; the positives have the rest.
+            Defaults to 0.5.
+        name: Name of the loss in Keras' logs. Defaults to "ranked_list".
+
+    Shapes:
+        Labels (B,), embeddings (B, D) -> scalar, float32.
+
+    Reference:
+        Wang, Hua, Kodirov, Hu, Garnier, Robertson (2019): Ranked List Loss for Deep Metric
+        Learning, CVPR. arXiv:1903.03238.
+
+    Example:
+        The positive distance of 1 exceeds 1.2 - 0.4 by 0.2; the negative is 1.8 and 0.8 away, of
+        which 0.8 falls short of 1.2 by 0.4: 0.5 (0.2 + 0.2) / 3 + 0.5 (0.4 + 0.4) / 3.
+
+        >>> from retrieval.losses import RankedList
+        >>> loss = RankedList()
+        >>> round(float(loss([0, 0, 1], [[0.0], [1.0], [1.8]])), 4)
+        0.2
     """
 
     def __init__(
@@ -41,7 +62,7 @@ class RankedList(PairLoss):
         name: str = "ranked_list",
     ) -> None:
         super().__init__(name)
-        self.alpha = check_number("alpha", alpha, 0)
+        self.alpha = check_number("alpha", alpha, above=0)
         self.margin = check_number("margin", margin, least=0)
         self.negative_temperature = check_number(
             "negative_temperature", negative_temperature, least=0
@@ -62,15 +83,15 @@ class RankedList(PairLoss):
 
 
 def weighted_violation(violations: tf.Tensor, mask: tf.Tensor, temperature: float) -> tf.Tensor:
-    """Average the positive violations of each row, weighing large ones more.
+    """Average the violations above 0 of each row, weighing large ones more.
 
     Args:
         violations: (A, R) float32.
         mask: (A, R) bool.
-        temperature: T of the weights exp(T * violation), which carry no gradient.
+        temperature: Temperature T of the weights exp(T * violation), which carry no gradient.
 
     Returns:
-        (A,); 0 for rows without a positive violation.
+        (A,); 0 for rows without a violation above 0.
     """
     chosen = mask & (violations > 0)
     exponents = tf.where(chosen, temperature * tf.stop_gradient(violations), float("-inf"))

@@ -12,18 +12,37 @@ from retrieval.validation import check_margin
 
 @keras.saving.register_keras_serializable(package="retrieval")
 class SemiHardTriplet(PairLoss):
-    r"""Triplet loss with semi-hard negatives (Schroff 2015, sections 3.1 and 3.2).
+    r"""Triplet loss with semi-hard negatives: the closest ones that lie beyond the positive.
 
-    .. math::
-        L = \frac{1}{|P|} \sum_{(a, p) \in P} \left[ m + d^2(a, p) - d^2(a, n_{ap}) \right]_+
+    $$
+    L = \frac{1}{|P|} \sum_{(a, p) \in P} \left[ m + d^2(a, p) - d^2(a, n_{ap}) \right]_+
+    $$
 
-    over all ordered positive pairs P whose anchor has a negative. :math:`n_{ap}` is the closest
-    negative of a with :math:`d(a, n) > d(a, p)`, or the furthest negative if there is none, as in
-    TensorFlow Addons' ``triplet_semihard_loss``.
+    The mean is over all ordered positive pairs $P$ whose anchor has a negative, with Euclidean
+    distances $d$. $n_{ap}$ is the closest negative of $a$ with $d(a, n) > d(a, p)$, or the furthest
+    negative if there is none, as in TensorFlow Addons' ``triplet_semihard_loss``.
 
     Args:
-        margin: Number m, or ``soft``, which replaces the hinge by log(1 + exp(.)).
-        name: Name in Keras' logs.
+        margin: Margin $m$, at least 0. ``"soft"`` replaces the hinge $[m + x]_+$ by the soft margin
+            $\log(1 + e^x)$. Defaults to 0.2.
+        name: Name of the loss in Keras' logs. Defaults to "semi_hard_triplet".
+
+    Shapes:
+        Labels (B,), embeddings (B, D) -> scalar, float32.
+
+    Reference:
+        Schroff, Kalenichenko, Philbin (2015): FaceNet: A Unified Embedding for Face Recognition and
+        Clustering, CVPR, sections 3.1 and 3.2. arXiv:1503.03832.
+
+    Example:
+        Anchor 0 has its positive at squared distance 4 and negatives at 1 and 9, of which 9 lies
+        beyond the positive; anchor 1 has negatives at 1 and 1 only. With margin 6: (6 + 4 - 9 + 6 +
+        4 - 1) / 2.
+
+        >>> from retrieval.losses import SemiHardTriplet
+        >>> loss = SemiHardTriplet(margin=6.0)
+        >>> float(loss([0, 0, 1, 2], [[0.0], [2.0], [1.0], [3.0]]))
+        5.0
     """
 
     def __init__(self, margin: float | str = 0.2, name: str = "semi_hard_triplet") -> None:

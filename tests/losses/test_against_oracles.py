@@ -1,89 +1,25 @@
 """Every loss equals the paper's formula, and its gradient the formula's finite differences."""
 
+import inspect
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from retrieval.losses import LOSSES, get_loss
-from retrieval.losses.miners import distance_weighted
-from retrieval.losses.ops.distances import (
-    DISTANCES,
-    all_distances,
-    euclidean_distances,
-    paired_distances,
-)
-from tests.losses.oracles import ORACLES
+from retrieval.losses import LOSSES
+from retrieval.losses.ops.distances import all_distances, euclidean_distances, paired_distances
+from retrieval.losses.ops.pairs import pairs_within
+from retrieval.validation import Distance, choices_of
+from tests.losses.helpers import built, draws, value_and_gradients
+from tests.losses.oracles import cases_of, oracle_of
+from tests.losses.oracles.parts import MIXED, PAIRED
 
-SIZE = 3
-# Unbalanced, ungrouped, with a lone label (3) and an odd row.
-MIXED = np.array([0, 1, 0, 2, 1, 0, 3, 2, 1, 1, 0])
-# Rows of a P x K batch: what losses over ordered rows are meant for.
-PAIRED = np.repeat(np.arange(5), 2)
-CROWDED = np.array([0] * 9 + [1] * 2)
-BLOCKS = np.repeat(np.arange(3), 4)
-
+CLASSES, SIZE = 5, 3
 CASES = [
-    ("hard_triplet", {}, MIXED),
-    ("hard_triplet", {"margin": "soft", "distance": "squared_euclidean"}, MIXED),
-    ("hard_triplet", {"margin": "none", "distance": "cityblock"}, MIXED),
-    ("hard_triplet", {"margin": 0.3, "distance": "cosine"}, MIXED),
-    ("hard_triplet", {"positives": "easiest"}, MIXED),
-    ("semi_hard_triplet", {}, MIXED),
-    ("semi_hard_triplet", {"margin": 2.0}, BLOCKS),
-    ("semi_hard_triplet", {"margin": "soft"}, MIXED),
-    ("mined_triplet", {}, MIXED),
-    ("mined_triplet", {"margin": "soft", "distance": "cosine"}, MIXED),
-    ("mined_triplet", {"miner": "batch_hard", "distance": "cityblock"}, MIXED),
-    ("mined_triplet", {"miner": "semi_hard", "distance": "euclidean", "margin": 1.0}, MIXED),
-    ("mined_triplet", {"miner": "semi_hard", "distance": "cosine", "margin": "none"}, BLOCKS),
-    ("mined_triplet", {"miner": "multi_similarity"}, MIXED),
-    ("mined_triplet", {"miner": "multi_similarity", "distance": "cosine"}, BLOCKS),
-    ("mined_triplet", {"miner": "multi_similarity", "distance": "cityblock"}, MIXED),
-    ("lifted_loss", {}, MIXED),
-    ("lifted_loss", {"margin": 2.5}, BLOCKS),
-    ("npairs_loss", {}, PAIRED),
-    ("npairs_loss", {"regularizer": 0.5}, BLOCKS),
-    ("npairs_loss", {}, MIXED),
-    ("angular_loss", {}, PAIRED),
-    ("angular_loss", {"degree": 36}, BLOCKS),
-    ("angular_loss", {"degree": 40, "form": "log_sum"}, PAIRED),
-    ("angular_loss", {"form": "log_sum"}, MIXED),
-    ("contrastive_loss", {}, BLOCKS),
-    ("contrastive_loss", {"margin": 3.0}, MIXED),
-    ("contrastive_loss", {"margin": 2.0, "pairs": "all"}, MIXED),
-    ("contrastive_loss", {"margin": 2.0, "pairs": "active", "power": 1}, MIXED),
-    ("contrastive_loss", {"power": 1}, BLOCKS),
-    ("multi_similarity", {}, MIXED),
-    ("multi_similarity", {"epsilon": None, "threshold": 1.0}, MIXED),
-    ("circle", {"scale": 8.0}, MIXED),
-    ("circle", {}, BLOCKS),
-    ("supervised_contrastive", {}, MIXED),
-    ("ntxent", {}, MIXED),
-    ("tuplet_margin", {}, MIXED),
-    ("generalized_lifted", {}, MIXED),
-    ("ranked_list", {}, MIXED),
-    ("ranked_list", {"positive_temperature": 3.0, "balance": 0.2}, MIXED),
-    ("fastap", {}, MIXED),
-    ("fastap", {"bins": 3}, BLOCKS),
-    ("histogram", {"bins": 20}, MIXED),
-    ("smooth_ap", {"temperature": 0.1}, MIXED),
-    ("smooth_ap", {}, BLOCKS),
-    ("recall_at_k", {"rank_temperature": 0.1}, MIXED),
-    ("recall_at_k", {"ks": [1, 3]}, BLOCKS),
-    # Blurred ranks: more positives than k count as found, which the cut at k limits.
-    ("recall_at_k", {"ks": [5, 6], "rank_temperature": 2.0, "recall_temperature": 0.3}, CROWDED),
-]
-
-PROXY_CASES = [
-    ("normalized_softmax", {}),
-    ("cosface", {"scale": 8.0}),
-    ("arcface", {"scale": 8.0}),
-    ("arcface", {"margin": 1.2, "scale": 4.0}),
-    ("proxy_nca", {}),
-    ("proxy_nca", {"own_in_denominator": False, "temperature": 1.0}),
-    ("proxy_anchor", {}),
-    ("soft_triple", {"centers_per_class": 2}),
-    ("soft_triple", {"centers_per_class": 1}),
+    pytest.param(name, options, labels, id=f"{name}-{number}")
+    for name in LOSSES
+    if not draws(name)
+    for number, (options, labels) in enumerate(cases_of(name))
 ]
 
 
@@ -101,94 +37,62 @@ def finite_differences(function, x, step=1e-6):
     return slope
 
 
-def value_and_gradients(loss, labels, x):
-    x = tf.constant(x, tf.float32)
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        value = loss(labels, x)
-    return float(value), [
-        np.array(tf.convert_to_tensor(g))
-        for g in tape.gradient(value, [x, *loss.trainable_variables])
-    ]
-
-
 def assert_close(actual, wanted):
     np.testing.assert_allclose(actual, wanted, rtol=2e-3, atol=2e-4 * (1 + np.abs(wanted).max()))
 
 
-def test_every_loss_has_an_oracle_and_a_case():
-    assert set(ORACLES) == set(LOSSES)
-    assert {name for name, *_ in CASES + PROXY_CASES} | {"margin_loss"} == set(LOSSES)
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_has_an_oracle(name):
+    assert callable(oracle_of(name))
 
 
-@pytest.mark.parametrize(
-    ("name", "options", "labels"), CASES, ids=[f"{n}-{i}" for i, (n, *_) in enumerate(CASES)]
-)
-def test_value_and_gradient(name, options, labels):
-    x = embeddings(labels)
-    spelled = {"distance_" if k == "distance" else k: v for k, v in options.items()}
-    if name in {"circle", "ranked_list"}:
-        spelled["fixed"] = x
+@pytest.mark.parametrize(("name", "options", "labels"), CASES)
+def test_value_and_gradients_are_those_of_the_oracle(name, options, labels):
+    x, oracle = embeddings(labels), oracle_of(name)
+    loss = built(name, CLASSES, SIZE, **options)
+    own = [w.astype(np.float64) for w in loss.get_weights()]
+    given = options | ({"fixed": x} if "fixed" in inspect.signature(oracle).parameters else {})
 
-    def wanted(z):
-        return ORACLES[name](labels, z, **spelled)
+    def wanted(z, *weights):
+        return oracle(labels, z, *weights, **given)
 
-    value, (gradient,) = value_and_gradients(get_loss(name, **options), labels, x)
-    assert value == pytest.approx(wanted(x), rel=2e-4)
-    slope = finite_differences(wanted, x)
+    value, gradients = value_and_gradients(loss, labels, tf.constant(x, tf.float32))
+    assert value == pytest.approx(wanted(x, *own), rel=2e-4)
+    slope = finite_differences(lambda z: wanted(z, *own), x)
     assert np.abs(slope).max() > 1e-3
-    assert_close(gradient, slope)
+    assert_close(gradients[0], slope)
+    for at, gradient in enumerate(gradients[1:]):
+        slope = finite_differences(
+            lambda w, at=at: wanted(x, *own[:at], w, *own[at + 1 :]), own[at]
+        )
+        assert_close(gradient, slope)
 
 
-@pytest.mark.parametrize(
-    ("name", "options"), PROXY_CASES, ids=[f"{n}-{i}" for i, (n, _) in enumerate(PROXY_CASES)]
-)
-def test_value_and_gradients_of_embeddings_and_proxies(name, options):
-    x = embeddings(MIXED)
-    loss = get_loss(name, **options)
-    loss.build(5, SIZE)
-    proxies = loss.get_weights()[0].astype(np.float64)
-    value, (gradient, to_proxies) = value_and_gradients(loss, MIXED, x)
-    assert value == pytest.approx(ORACLES[name](MIXED, x, proxies, **options), rel=2e-4)
-    assert_close(
-        gradient, finite_differences(lambda z: ORACLES[name](MIXED, z, proxies, **options), x)
-    )
-    assert_close(
-        to_proxies, finite_differences(lambda w: ORACLES[name](MIXED, x, w, **options), proxies)
-    )
-
-
-def with_drawn_triplets(loss, x):
-    """The loss's value and gradients, and the triplets that it drew."""
-    drawn = []
-
-    def draw(*arguments, **options):
-        drawn.append(distance_weighted(*arguments, **options))
-        return drawn[-1]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(f"{type(loss).__module__}.distance_weighted", draw)
-        found = value_and_gradients(loss, MIXED, x)
-    (mined,) = drawn
-    return found, list(zip(*(np.array(t) for t in mined[:3]), strict=True))
+def drawn_triplets(loss, x):
+    """The triplets that the next call of a loss draws; an equal loss draws them in its stead."""
+    twin = type(loss).from_config(loss.get_config())
+    twin.build(CLASSES, SIZE)
+    twin.set_weights(loss.get_weights())
+    pairs = pairs_within(tf.constant(MIXED), tf.constant(x, tf.float32))
+    mined = twin.mine(pairs, euclidean_distances(pairs.anchors))
+    triplets = list(zip(*(np.array(t) for t in mined[:3]), strict=True))
+    assert len(triplets) == 4 * 3 * 2 + 2
+    assert all(MIXED[a] == MIXED[p] != MIXED[n] for a, p, n in triplets)
+    return triplets
 
 
 @pytest.mark.parametrize("per_class", [False, True])
 def test_margin_loss_on_its_drawn_triplets(per_class):
     x = embeddings(MIXED)
     x /= np.linalg.norm(x, axis=1, keepdims=True)
-    loss = get_loss("margin_loss", per_class=per_class, regularizer=0.1)
-    loss.build(4, SIZE)
-    start = loss.get_weights()
-    beta = [1.0, 1.1, 1.2, 1.3] if per_class else 1.2
-    loss.set_weights([np.array(beta), *start[1:]])
-
-    (value, (gradient, to_beta)), triplets = with_drawn_triplets(loss, x)
-    assert len(triplets) == 4 * 3 * 2 + 2
-    assert all(MIXED[a] == MIXED[p] != MIXED[n] for a, p, n in triplets)
+    loss = built("margin_loss", CLASSES, SIZE, per_class=per_class, regularizer=0.1)
+    beta = [1.0, 1.1, 1.2, 1.3, 1.4] if per_class else 1.2
+    loss.set_weights([np.array(beta), *loss.get_weights()[1:]])
+    triplets = drawn_triplets(loss, x)
+    value, (gradient, to_beta) = value_and_gradients(loss, MIXED, tf.constant(x, tf.float32))
 
     def wanted(z, b=beta):
-        return ORACLES["margin_loss"](MIXED, z, triplets, beta=b, regularizer=0.1)
+        return oracle_of("margin_loss")(MIXED, z, triplets, beta=b, regularizer=0.1)
 
     assert value == pytest.approx(wanted(x), rel=1e-4)
     assert_close(gradient, finite_differences(wanted, x))
@@ -199,14 +103,13 @@ def test_margin_loss_on_its_drawn_triplets(per_class):
 @pytest.mark.parametrize("distance", ["squared_euclidean", "cosine", "cityblock"])
 def test_mined_triplet_on_its_drawn_triplets(distance):
     x = embeddings(MIXED)  # not of unit length: negatives are drawn by angle all the same
-    loss = get_loss("mined_triplet", miner="distance_weighted", distance=distance, margin=0.5)
-    (value, (gradient,)), triplets = with_drawn_triplets(loss, x)
-    assert len(triplets) == 4 * 3 * 2 + 2
-    assert all(MIXED[a] == MIXED[p] != MIXED[n] for a, p, n in triplets)
+    options = {"distance": distance, "margin": 0.5}
+    loss = built("mined_triplet", CLASSES, SIZE, miner="distance_weighted", **options)
+    triplets = drawn_triplets(loss, x)
+    value, (gradient,) = value_and_gradients(loss, MIXED, tf.constant(x, tf.float32))
 
     def wanted(z):
-        options = {"margin": 0.5, "distance_": distance, "triplets": triplets}
-        return ORACLES["mined_triplet"](MIXED, z, **options)
+        return oracle_of("mined_triplet")(MIXED, z, triplets=triplets, **options)
 
     assert value == pytest.approx(wanted(x), rel=1e-4)
     assert_close(gradient, finite_differences(wanted, x))
@@ -220,11 +123,11 @@ def test_euclidean_distances_of_points_far_from_the_origin():
     )
 
 
-@pytest.mark.parametrize("name", DISTANCES)
+@pytest.mark.parametrize("name", choices_of(Distance))
 def test_distances_to_other_points_carry_a_gradient_both_ways(name):
     a, b = (
         tf.constant(embeddings(MIXED), tf.float32),
-        tf.constant(embeddings(PAIRED, 1), tf.float32),
+        tf.constant(embeddings(PAIRED, seed=1), tf.float32),
     )
     upstream = tf.constant(np.random.default_rng(2).normal(size=(11, 10)), tf.float32)
     rows, columns = np.indices((11, 10)).reshape(2, -1)

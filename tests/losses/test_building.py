@@ -6,11 +6,10 @@ import tensorflow as tf
 
 from retrieval.errors import UserError
 from retrieval.losses import LOSSES, get_loss
-from tests.losses.helpers import built
+from tests.losses.helpers import OWNERS, built
 
 LABELS = np.repeat(np.arange(4), 3)
 POINTS = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
-OWNERS = [name for name, entry in LOSSES.items() if entry.needs_classes]
 
 
 def owners():

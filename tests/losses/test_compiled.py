@@ -4,25 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from retrieval.losses import LOSSES, get_loss, takes_memory
+from retrieval.losses import LOSSES
+from tests.losses.helpers import WRAPPABLE, built, draws, value_and_gradient
 
-CLASSES, SIZE = 3, 4
-LABELS = np.repeat(np.arange(CLASSES), 4)
+SIZE = 4
+LABELS = np.repeat(np.arange(3), 4)
 EMBEDDINGS = np.random.default_rng(0).normal(size=(len(LABELS), SIZE)).astype(np.float32)
-WRAPPABLE = [name for name in LOSSES if takes_memory(name)]
-
-
-def built(name: str, **options):
-    loss = get_loss(name, **options)
-    loss.build(CLASSES, SIZE)
-    return loss
-
-
-def value_and_gradient(loss, labels: tf.Tensor, embeddings: tf.Tensor):
-    with tf.GradientTape() as tape:
-        tape.watch(embeddings)
-        value = loss(labels, embeddings)
-    return value, tape.gradient(value, embeddings)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -36,7 +23,7 @@ def test_a_graph_for_no_or_one_image_gives_finite_values(name, rows):
     assert np.isfinite(gradient).all()
 
 
-@pytest.mark.parametrize("name", [n for n in WRAPPABLE if n != "margin_loss"])  # which draws
+@pytest.mark.parametrize("name", [name for name in WRAPPABLE if not draws(name)])
 def test_a_memory_filling_up_gives_the_same_under_xla(name):
     step = tf.function(value_and_gradient, autograph=False, jit_compile=True)
     batch = tf.constant(LABELS), tf.constant(EMBEDDINGS)

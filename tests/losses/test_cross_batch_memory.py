@@ -5,13 +5,12 @@ import numpy as np
 import pytest
 
 from retrieval.errors import UserError
-from retrieval.losses import LOSSES, get_loss, takes_memory
+from retrieval.losses import get_loss
 from retrieval.losses.cross_batch_memory import CrossBatchMemory
-from tests.losses.helpers import value_and_gradients
+from tests.losses.helpers import WRAPPABLE, draws, value_and_gradients
 
 RNG = np.random.default_rng(0)
 BATCHES = [(RNG.integers(0, 3, 6), RNG.normal(size=(6, 4)).astype(np.float32)) for _ in range(4)]
-WRAPPABLE = [name for name in LOSSES if takes_memory(name)]
 
 
 def memory(name="contrastive_loss", size=8, start=0, **options):
@@ -20,7 +19,7 @@ def memory(name="contrastive_loss", size=8, start=0, **options):
     return loss
 
 
-@pytest.mark.parametrize("name", [n for n in WRAPPABLE if n != "margin_loss"])
+@pytest.mark.parametrize("name", [name for name in WRAPPABLE if not draws(name)])
 def test_adds_the_loss_against_the_last_rows(name):
     loss, plain = memory(name), get_loss(name)
     for labels, x in BATCHES[:3]:

@@ -5,14 +5,11 @@ import pytest
 import tensorflow as tf
 
 from retrieval.errors import UserError
-from retrieval.losses import LOSSES, takes_memory
-from tests.losses.helpers import built
-from tests.losses.test_compiled import value_and_gradient
+from retrieval.losses import LOSSES
+from tests.losses.helpers import OWNERS, WRAPPABLE, built, value_and_gradient
 
 LABELS = np.repeat(np.arange(4), 3)
 POINTS = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
-OWNERS = [name for name, entry in LOSSES.items() if entry.needs_classes]
-WRAPPABLE = [name for name in LOSSES if takes_memory(name)]
 
 
 @pytest.mark.parametrize("name", LOSSES)

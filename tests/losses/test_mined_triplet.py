@@ -6,9 +6,8 @@ import pytest
 import tensorflow as tf
 
 from retrieval.losses import get_loss
-from retrieval.losses.mined_triplet import DRAWING, MINERS
-from tests.losses.helpers import built, value_and_gradients
-from tests.losses.test_degenerate import BATCHES
+from retrieval.losses.mined_triplet import MINERS
+from tests.losses.helpers import DEGENERATE, built, draws, value_and_gradient, value_and_gradients
 
 RNG = np.random.default_rng(0)
 LABELS = RNG.integers(0, 5, 24)
@@ -45,9 +44,9 @@ def test_equals_the_losses_that_have_one_miner(options, name, own):
 
 
 @pytest.mark.parametrize("miner", MINERS)
-@pytest.mark.parametrize("batch", BATCHES)
+@pytest.mark.parametrize("batch", DEGENERATE)
 def test_value_and_gradient_are_finite(miner, batch):
-    labels, x = BATCHES[batch]
+    labels, x = DEGENERATE[batch]
     for distance in ("euclidean", "cosine", "cityblock"):
         loss = built("mined_triplet", miner=miner, distance=distance)
         value, (gradient,) = value_and_gradients(loss, labels, x.astype(np.float32))
@@ -66,22 +65,16 @@ def test_no_triplet_gives_zero_and_a_zero_gradient(miner, labels):
 
 @pytest.mark.parametrize("miner", MINERS)
 def test_compiles_under_xla_within_the_batch_and_against_a_memory(miner):
-    def step(loss, labels, x):
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            value = loss(labels, x)
-        return value, tape.gradient(value, x)
-
-    compiled = tf.function(step, autograph=False, jit_compile=True)
+    compiled = tf.function(value_and_gradient, autograph=False, jit_compile=True)
     batch = tf.constant(LABELS), tf.constant(POINTS)
     options = {"miner": miner, "margin": 0.5, "cross_batch_memory": {"size": 40, "start": 0}}
     one, other = (built("mined_triplet", **options) for _ in range(2))
     for _ in range(2):
         value, gradient = compiled(one, *batch)
-        wanted, wanted_gradient = step(other, *batch)
+        wanted, wanted_gradient = value_and_gradient(other, *batch)
         assert value > 0
         assert np.isfinite(gradient).all()
-        if miner not in DRAWING:
+        if not draws("mined_triplet", miner=miner):
             np.testing.assert_allclose(value, wanted, rtol=1e-3)
             np.testing.assert_allclose(gradient, wanted_gradient, rtol=1e-2, atol=1e-4)
 

@@ -5,16 +5,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from retrieval.losses import LOSSES, get_loss, takes_memory
+from retrieval.losses import LOSSES, get_loss
 from retrieval.losses.ops.inputs import read_embeddings
-from tests.losses.helpers import built
-from tests.losses.test_compiled import value_and_gradient
+from tests.losses.helpers import WRAPPABLE, built, value_and_gradient
 
 LABELS = np.repeat(np.arange(2), 4)
 SIGNS = np.sign(np.random.default_rng(0).normal(size=(8, 4)))
 # Of norms that float16 holds, and a few units apart.
 LARGE = (6e4 * SIGNS + 32 * np.random.default_rng(1).integers(0, 3, (8, 4))).astype(np.float16)
-WRAPPABLE = [name for name in LOSSES if takes_memory(name)]
 OPTIONS = [
     *((name, {}) for name in LOSSES),
     ("angular_loss", {"form": "log_sum"}),

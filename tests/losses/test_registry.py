@@ -1,5 +1,6 @@
 """The registry: names, recommended settings, options refused by name."""
 
+import re
 import subprocess
 import sys
 
@@ -79,44 +80,40 @@ def test_unknown_names_say_which_are_valid():
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "message"),
+    ("name", "options", "fact"),
     [
-        (
-            "hard_triplet",
-            {"margin": "sotf"},
-            "margin = 'sotf': give a number of at least 0 or 'soft'",
-        ),
+        ("hard_triplet", {"margin": "sotf"}, "margin = 'sotf': "),
         ("hard_triplet", {"margin": True}, "margin = True"),
-        ("hard_triplet", {"distance": "l2"}, "distance = 'l2': choose one of euclidean"),
-        ("hard_triplet", {"positives": "easy"}, "positives = 'easy': choose one of hardest, easi"),
-        ("mined_triplet", {"miner": "hardest"}, "miner = 'hardest': .*choose one of batch_h"),
-        ("mined_triplet", {"distance": "l2"}, "distance = 'l2': choose one of euclidean"),
-        ("mined_triplet", {"seed": -1}, "seed = -1: give a whole number of at least 0"),
+        ("hard_triplet", {"distance": "l2"}, "distance = 'l2': "),
+        ("hard_triplet", {"positives": "easy"}, "positives = 'easy': "),
+        ("mined_triplet", {"miner": "hardest"}, "miner = 'hardest': "),
+        ("mined_triplet", {"distance": "l2"}, "distance = 'l2': "),
+        ("mined_triplet", {"seed": -1}, "seed = -1: "),
         ("semi_hard_triplet", {"margin": "none"}, "margin = 'none'"),
-        ("angular_loss", {"degree": 90}, "degree = 90: give a number above 0 and below 90"),
-        ("angular_loss", {"form": "sum"}, "form = 'sum': .*choose one of softmax, log_sum"),
+        ("angular_loss", {"degree": 90}, "degree = 90: "),
+        ("angular_loss", {"form": "sum"}, "form = 'sum': "),
         ("contrastive_loss", {"pairs": "some"}, "pairs = 'some'"),
-        ("contrastive_loss", {"power": 3}, "power = 3: choose one of 1, 2"),
-        ("ntxent", {"temperature": 0}, "temperature = 0: give a number above 0"),
-        ("recall_at_k", {"ks": [0]}, "ks = 0: give a whole number of at least 1"),
+        ("contrastive_loss", {"power": 3}, "power = 3: "),
+        ("ntxent", {"temperature": 0}, "temperature = 0: "),
+        ("recall_at_k", {"ks": [0]}, "ks = 0: "),
         ("ranked_list", {"balance": 2}, "balance = 2"),
-        ("margin_loss", {"beta": "x"}, "beta = 'x': give a number"),
-        ("margin_loss", {"learn_beta": "no"}, "learn_beta = 'no': give true or false"),
-        ("proxy_nca", {"own_in_denominator": 1}, "own_in_denominator = 1: give true or"),
-        ("fastap", {"bins": 10.5}, "bins = 10.5: give a whole number of at least 1"),
-        ("histogram", {"bins": 0}, "bins = 0: give a whole number of at least 1"),
-        ("soft_triple", {"centers_per_class": 2.5}, "centers_per_class = 2.5: give a whole"),
-        ("arcface", {"seed": 0.5}, "seed = 0.5: give a whole number of at least 0"),
-        ("recall_at_k", {"ks": 5}, "ks = 5: give a list of whole numbers"),
-        ("recall_at_k", {"ks": [1, 2.5]}, "ks = 2.5: give a whole number"),
-        ("circle", {"margin": float("nan")}, "margin = nan: give a number"),
-        ("hard_triplet", {"margin": float("inf")}, "margin = inf: give a number"),
-        ("ntxent", {"cross_batch_memory": 10.5}, "size = 10.5: give a whole number"),
-        ("ntxent", {"cross_batch_memory": {"start": 0.5}}, "start = 0.5: give a whole"),
+        ("margin_loss", {"beta": "x"}, "beta = 'x': "),
+        ("margin_loss", {"learn_beta": "no"}, "learn_beta = 'no': "),
+        ("proxy_nca", {"own_in_denominator": 1}, "own_in_denominator = 1: "),
+        ("fastap", {"bins": 10.5}, "bins = 10.5: "),
+        ("histogram", {"bins": 0}, "bins = 0: "),
+        ("soft_triple", {"centers_per_class": 2.5}, "centers_per_class = 2.5: "),
+        ("arcface", {"seed": 0.5}, "seed = 0.5: "),
+        ("recall_at_k", {"ks": 5}, "ks = 5: "),
+        ("recall_at_k", {"ks": [1, 2.5]}, "ks = 2.5: "),
+        ("circle", {"margin": float("nan")}, "margin = nan: "),
+        ("hard_triplet", {"margin": float("inf")}, "margin = inf: "),
+        ("ntxent", {"cross_batch_memory": 10.5}, "size = 10.5: "),
+        ("ntxent", {"cross_batch_memory": {"start": 0.5}}, "start = 0.5: "),
     ],
 )
-def test_wrong_values_name_the_option(name, options, message):
-    with pytest.raises(UserError, match=message):
+def test_wrong_values_name_the_option_and_the_value(name, options, fact):
+    with pytest.raises(UserError, match=re.escape(fact)):
         get_loss(name, **options)
 
 

@@ -1,1 +1,1 @@
-"""The operations that losses share: distances, pair masks, chunks, histograms, soft ranks."""
+"""Operations that losses share: distances, pair masks, chunks, histograms and soft ranks."""

@@ -1,4 +1,4 @@
-"""Work on a few items at a time, where all together would not fit in O(B^2) memory."""
+"""Compute over a few items at a time, where all of them would need more than O(B^2) memory."""
 
 from collections.abc import Callable
 
@@ -8,18 +8,19 @@ import tensorflow as tf
 def map_chunks(
     function: Callable[[tf.Tensor], tf.Tensor], result: tf.Tensor, size: tf.Tensor
 ) -> tf.Tensor:
-    """Compute a function of items ``size`` at a time.
+    """Compute a function of many items, ``size`` of them at a time.
 
-    Chunks all have the same length (the last one repeats the last item), so that XLA can compile
+    All chunks have the same length (the last one repeats the last item), so that XLA can compile
     them.
 
     Args:
-        function: Indices of items (size,) int32 -> their results (size, ...).
-        result: (count, ...), of the shape and dtype of the result; the values do not matter.
+        function: Maps indices of items (size,) int32 to their results (size, ...).
+        result: (count, ...), a tensor with the shape and dtype of the result; its values are not
+            used.
         size: Items per chunk, scalar int32, at least 1.
 
     Returns:
-        (count, ...); constants for differentiation.
+        (count, ...), without a gradient.
     """
     count = tf.shape(result)[0]
 
@@ -28,7 +29,7 @@ def map_chunks(
         values = tf.stop_gradient(function(items))
         return start + size, tf.tensor_scatter_nd_update(result, items[:, None], values)
 
-    # One chunk at a time: iterations in parallel would keep several in memory.
+    # One chunk at a time: parallel iterations would keep several of them in memory.
     return tf.while_loop(
         lambda start, _: start < count,
         step,

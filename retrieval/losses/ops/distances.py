@@ -1,9 +1,8 @@
 """Pairwise distances and similarities in O(A R) memory, with gradients that stay finite.
 
-Their gradients are written by hand: one matrix product instead of two when a batch is compared with
-itself, no division by a zero distance, and no (A, R, D) tensor.
-
-City-block distances of all pairs, one row at a time: no (A, R, D) tensor.
+The gradients are written by hand: one matrix product instead of two when a batch is compared with
+itself, no division by a zero distance, and no (A, R, D) tensor. The names of distances are those of
+:data:`retrieval.validation.Distance`.
 """
 
 import math
@@ -11,49 +10,12 @@ import math
 import tensorflow as tf
 
 
-@tf.custom_gradient
-def cityblock_distances(anchors: tf.Tensor, references: tf.Tensor) -> tf.Tensor:
-    """Compute the sums of absolute differences.
-
-    Args:
-        anchors: (A, D) float32.
-        references: (R, D) float32.
-
-    Returns:
-        (A, R) float32; components that coincide have gradient 0.
-    """
-
-    def of_anchor(anchor: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_sum(tf.abs(anchor - references), axis=1)
-
-    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return (
-            _weighted_signs(anchors, references, upstream),
-            _weighted_signs(references, anchors, tf.transpose(upstream)),
-        )
-
-    return tf.map_fn(of_anchor, anchors, parallel_iterations=1), gradient
-
-
-def _weighted_signs(rows: tf.Tensor, others: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """Return sum_j weights[i, j] sign(rows[i] - others[j]): (N, D), (M, D), (N, M) -> (N, D)."""
-
-    def of_row(row_and_weights: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        row, own = row_and_weights
-        return tf.linalg.matvec(tf.sign(row - others), own, transpose_a=True)
-
-    return tf.map_fn(of_row, (rows, weights), parallel_iterations=1, fn_output_signature=rows.dtype)
-
-
-DISTANCES = ("euclidean", "squared_euclidean", "cityblock", "cosine")
-
-
 def similarities(anchors: tf.Tensor, references: tf.Tensor | None = None) -> tf.Tensor:
     """Compute all inner products.
 
     Args:
         anchors: (A, D) float32.
-        references: (R, D) float32; None compares the anchors with each other.
+        references: (R, D) float32. Defaults to None, which compares the anchors with each other.
 
     Returns:
         (A, R) float32.
@@ -82,12 +44,12 @@ def squared_distances(anchors: tf.Tensor, references: tf.Tensor | None = None) -
 
     Args:
         anchors: (A, D) float32.
-        references: (R, D) float32; None compares the anchors with each other.
+        references: (R, D) float32. Defaults to None, which compares the anchors with each other.
 
     Returns:
-        (A, R) float32, at least 0. An item's distance to itself is 0 up to rounding.
+        (A, R) float32, at least 0. The distance of an item to itself is 0 up to rounding.
     """
-    # Distances do not change when all points move; centered points lose fewer digits.
+    # Distances do not change when all points are shifted, and centered points lose fewer digits.
     center = tf.stop_gradient(_mean_row(anchors if references is None else references))
     if references is None:
         return _self_squared_distances(anchors - center)
@@ -122,8 +84,8 @@ def _cross_squared_distances(anchors: tf.Tensor, references: tf.Tensor) -> tf.Te
 
 
 def _expanded(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    # |a|^2 + |b|^2 - 2 a.b as one product: the norms ride along as two more columns, which saves
-    # two passes over the (A, R) matrix.
+    # |a|^2 + |b|^2 - 2 a.b as one product: the norms are two more columns, which saves two passes
+    # over the (A, R) matrix.
     a_norm = tf.reduce_sum(tf.square(a), axis=1, keepdims=True)
     b_norm = tf.reduce_sum(tf.square(b), axis=1, keepdims=True)
     left = tf.concat([-2 * a, a_norm, tf.ones_like(a_norm)], axis=1)
@@ -133,7 +95,7 @@ def _expanded(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
 
 @tf.custom_gradient
 def safe_sqrt(squared: tf.Tensor) -> tf.Tensor:
-    """Take the square root; its gradient at 0 is 0 instead of infinite."""
+    """Take the square root, with gradient 0 instead of infinity at 0."""
     root = tf.sqrt(squared)
 
     def gradient(upstream: tf.Tensor) -> tf.Tensor:
@@ -148,20 +110,54 @@ def euclidean_distances(anchors: tf.Tensor, references: tf.Tensor | None = None)
 
 
 def unit_rows(rows: tf.Tensor) -> tf.Tensor:
-    """L2-normalize rows (B, D); rows shorter than 1e-6 shrink toward 0 instead of blowing up."""
+    """L2-normalize rows (B, D). Rows shorter than 1e-6 keep a length below 1, down to 0."""
     return tf.math.l2_normalize(rows, axis=1, epsilon=1e-12)
 
 
-def rank_distances(name: str, anchors: tf.Tensor, references: tf.Tensor) -> tf.Tensor:
-    """Compute distances that *order* pairs as the named distance does; they carry no gradient.
+@tf.custom_gradient
+def cityblock_distances(anchors: tf.Tensor, references: tf.Tensor) -> tf.Tensor:
+    """Compute all city-block distances, sums of absolute differences, one row at a time.
 
     Args:
-        name: One of ``DISTANCES``.
         anchors: (A, D) float32.
         references: (R, D) float32.
 
     Returns:
-        (A, R) float32, at least 0: for ``euclidean`` the squares, which are cheaper.
+        (A, R) float32. Components that coincide have gradient 0.
+    """
+
+    def of_anchor(anchor: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_sum(tf.abs(anchor - references), axis=1)
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return (
+            _weighted_signs(anchors, references, upstream),
+            _weighted_signs(references, anchors, tf.transpose(upstream)),
+        )
+
+    return tf.map_fn(of_anchor, anchors, parallel_iterations=1), gradient
+
+
+def _weighted_signs(rows: tf.Tensor, others: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Return sum_j weights[i, j] sign(rows[i] - others[j]): (N, D), (M, D), (N, M) -> (N, D)."""
+
+    def of_row(row_and_weights: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        row, row_weights = row_and_weights
+        return tf.linalg.matvec(tf.sign(row - others), row_weights, transpose_a=True)
+
+    return tf.map_fn(of_row, (rows, weights), parallel_iterations=1, fn_output_signature=rows.dtype)
+
+
+def rank_distances(name: str, anchors: tf.Tensor, references: tf.Tensor) -> tf.Tensor:
+    """Compute distances that *order* pairs as the named distance does, without a gradient.
+
+    Args:
+        name: Name of the distance.
+        anchors: (A, D) float32.
+        references: (R, D) float32.
+
+    Returns:
+        (A, R) float32, at least 0. For ``euclidean`` they are the squares, which are cheaper.
     """
     anchors, references = tf.stop_gradient(anchors), tf.stop_gradient(references)
     if name == "cityblock":
@@ -176,12 +172,12 @@ def all_distances(name: str, anchors: tf.Tensor, references: tf.Tensor | None = 
     """Compute all distances, differentiably.
 
     Args:
-        name: One of ``DISTANCES``.
+        name: Name of the distance.
         anchors: (A, D) float32.
-        references: (R, D) float32; None compares the anchors with each other.
+        references: (R, D) float32. Defaults to None, which compares the anchors with each other.
 
     Returns:
-        (A, R) float32; coinciding rows have distance 0 and gradient 0, up to rounding.
+        (A, R) float32. Coinciding rows have distance 0 and gradient 0, up to rounding.
     """
     if name == "cityblock":
         return cityblock_distances(anchors, anchors if references is None else references)
@@ -195,12 +191,12 @@ def paired_distances(name: str, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """Compute the distance of each row of ``a`` to the same row of ``b``, differentiably.
 
     Args:
-        name: One of ``DISTANCES``.
+        name: Name of the distance.
         a: (P, D) float32.
         b: (P, D) float32.
 
     Returns:
-        (P,) float32; coinciding rows have distance 0 and gradient 0.
+        (P,) float32. Coinciding rows have distance 0 and gradient 0.
     """
     if name == "cosine":
         return 1 - tf.reduce_sum(unit_rows(a) * unit_rows(b), axis=1)
@@ -211,11 +207,11 @@ def paired_distances(name: str, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
 
 
 def add_angle(cosines: tf.Tensor, angle: float) -> tf.Tensor:
-    """Compute cos(arccos(c) + angle) without the infinite slope of arccos at +-1.
+    """Compute cos(arccos(c) + angle) without the infinite slope of arccos at -1 and 1.
 
     Args:
-        cosines: Any shape; values beyond +-1 by rounding are clipped.
-        angle: Radians.
+        cosines: Any shape. Values beyond -1 or 1 because of rounding are clipped.
+        angle: Angle in radians.
 
     Returns:
         The same shape.

@@ -12,7 +12,7 @@ def row_histograms(positions: tf.Tensor, mask: tf.Tensor, bins: int) -> tf.Tenso
     Args:
         positions: (A, R) float32; values outside [0, bins] are clipped to it.
         mask: (A, R) bool.
-        bins: Number of intervals.
+        bins: Number of intervals between nodes.
 
     Returns:
         (A, bins + 1) float32.
@@ -22,11 +22,11 @@ def row_histograms(positions: tf.Tensor, mask: tf.Tensor, bins: int) -> tf.Tenso
     def histogram(positions: tf.Tensor) -> tf.Tensor:
         below = tf.clip_by_value(tf.floor(positions), 0, bins - 1)
         shares = tf.clip_by_value(positions - below, 0, 1)
-        # Values that do not count go to a node of their own, which is cut off.
+        # Values outside the mask go to a node of their own, which is cut off.
         nodes = tf.where(mask, tf.cast(below, tf.int32), bins)
 
         def gradient(upstream: tf.Tensor) -> tf.Tensor:
-            # Moving a value up shifts weight from its lower node to its upper node.
+            # A larger value moves weight from its lower node to its upper node.
             steps = tf.pad(upstream[:, 1:] - upstream[:, :-1], [[0, 0], [0, 1]])
             inside = (positions >= 0) & (positions <= bins)
             return tf.where(inside, tf.gather(steps, nodes, batch_dims=1), 0.0)
@@ -39,6 +39,6 @@ def row_histograms(positions: tf.Tensor, mask: tf.Tensor, bins: int) -> tf.Tenso
 
 
 def _bincount(nodes: tf.Tensor, weights: tf.Tensor, bins: int) -> tf.Tensor:
-    # The raw op: tf.math.bincount would first look for the largest node.
+    # The raw op: tf.math.bincount would first search for the largest node.
     counts = tf.raw_ops.DenseBincount(input=nodes, size=bins + 1, weights=weights)
     return counts[:, :bins]

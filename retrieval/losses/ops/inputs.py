@@ -1,4 +1,4 @@
-"""Read the batch that a loss is given: check it once, and bound it so that no later step overflows."""
+"""Read the batch that a loss is given: check it once, and bound it so that nothing overflows."""
 
 from typing import Any
 

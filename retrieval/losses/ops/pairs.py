@@ -1,57 +1,29 @@
-"""Pairs read off the order of rows in a P x K batch: no extra images are decoded for them.
+"""Pairs of a batch: masks of positives and negatives, pairs by row order, and masked reductions.
 
-Which rows of a batch make pairs, and reductions over them that survive empty sets.
+The reductions are finite, with finite gradients, for rows and batches without any pair.
 """
 
 from typing import NamedTuple
 
 import tensorflow as tf
 
-# Two classes of four rows, taken two by two: two positive and two negative pairs.
-BLOCK = (0, 1, 4, 3, 2, 5, 6, 7)
-
-
-def alternate_rows(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Split rows (B, ...) into anchors (rows 0, 2, 4 ...) and positives (1, 3, 5 ...).
-
-    The last row of an odd batch is dropped.
-    """
-    pairs = tf.shape(rows)[0] // 2
-    shape = tf.concat([[pairs, 2], tf.shape(rows)[1:]], axis=0)
-    return tuple(tf.unstack(tf.reshape(rows[: 2 * pairs], shape), num=2, axis=1))
-
-
-def block_pairs(batch: tf.Tensor) -> tf.Tensor:
-    """Pair the rows of a batch of four rows per class, half of the pairs positive.
-
-    In each block of eight rows (two classes), rows 0,1 | 4,3 | 2,5 | 6,7 are paired. Rows left over
-    after the last whole block are paired two by two in order; an odd last row is dropped.
-
-    Args:
-        batch: Number of rows B, scalar int32.
-
-    Returns:
-        (B // 2, 2) int32 row indices.
-    """
-    whole = batch // 8 * 8
-    blocks = tf.range(0, whole, 8)[:, None] + tf.constant(BLOCK)[None, :]
-    rest = tf.range(whole, batch // 2 * 2)
-    return tf.reshape(tf.concat([tf.reshape(blocks, [-1]), rest], axis=0), [-1, 2])
-
-
-# Stands for log(0). Finite, so that no later product with a zero gradient makes a NaN.
+# In place of log(0). Finite, so that no later product with a zero gradient makes a NaN.
 LOG_ZERO = -1e30
 
 
+# The rows of two classes of four rows each, two by two: two positive and two negative pairs.
+BLOCK = (0, 1, 4, 3, 2, 5, 6, 7)
+
+
 class Pairs(NamedTuple):
-    """The pairs a loss works on.
+    """The pairs that a loss works on.
 
     Attributes:
-        labels: (A,) of the anchors.
+        labels: (A,), the anchors' labels.
         anchors: (A, D) float32.
-        references: (R, D) float32, or None when the anchors are compared with each other.
-        positives: (A, R) bool: same label, and not the anchor itself.
-        negatives: (A, R) bool: another label.
+        references: (R, D) float32, or None if the anchors are compared with each other.
+        positives: (A, R) bool, True for a reference of the same label that is not the anchor.
+        negatives: (A, R) bool, True for a reference of another label.
     """
 
     labels: tf.Tensor
@@ -78,14 +50,14 @@ def pairs_across(
     """Pair every anchor with every reference, by their labels.
 
     Args:
-        labels: (A,) of the anchors.
+        labels: (A,), the anchors' labels.
         anchors: (A, D) float32.
         reference_labels: (R,).
         references: (R, D) float32.
-        usable: (R,) bool, the references that may be in a pair; None: all of them.
+        usable: (R,) bool, the references that may be in a pair. Defaults to None, all of them.
 
     Returns:
-        The pairs.
+        The pairs, A x R of them.
     """
     same = tf.equal(labels[:, None], reference_labels[None, :])
     negatives = tf.logical_not(same)
@@ -94,12 +66,47 @@ def pairs_across(
     return Pairs(labels, anchors, references, same, negatives)
 
 
+def alternate_rows(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Split the rows of a batch into anchors (rows 0, 2, 4, ...) and positives (1, 3, 5, ...).
+
+    The last row of an odd batch is dropped.
+
+    Args:
+        rows: (B, ...).
+
+    Returns:
+        Two (B // 2, ...).
+    """
+    pairs = tf.shape(rows)[0] // 2
+    shape = tf.concat([[pairs, 2], tf.shape(rows)[1:]], axis=0)
+    anchors, positives = tf.unstack(tf.reshape(rows[: 2 * pairs], shape), num=2, axis=1)
+    return anchors, positives
+
+
+def block_pairs(batch: tf.Tensor) -> tf.Tensor:
+    """Pair the rows of a batch of four rows per class, half of the pairs positive.
+
+    In each block of eight rows (two classes), rows 0, 1 | 4, 3 | 2, 5 | 6, 7 are paired. Rows after
+    the last whole block are paired two by two in order, and an odd last row is dropped.
+
+    Args:
+        batch: Number of rows B, scalar int32.
+
+    Returns:
+        (B // 2, 2) int32 row indices.
+    """
+    whole = batch // 8 * 8
+    blocks = tf.range(0, whole, 8)[:, None] + tf.constant(BLOCK)[None, :]
+    rest = tf.range(whole, batch // 2 * 2)
+    return tf.reshape(tf.concat([tf.reshape(blocks, [-1]), rest], axis=0), [-1, 2])
+
+
 def mean_over(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
-    """Average the valid entries; 0 if there are none.
+    """Average the valid entries, or return 0 if there are none.
 
     Args:
         values: Any shape, finite everywhere.
-        valid: The same shape, bool.
+        valid: Bool, the same shape.
 
     Returns:
         Scalar of the dtype of ``values``.
@@ -128,7 +135,7 @@ def masked_logsumexp(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     result = largest + tf.math.log(tf.where(empty, tf.ones_like(total), total))
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, None]:
-        # A gather downstream gives IndexedSlices.
+        # A gather downstream returns IndexedSlices.
         upstream = tf.convert_to_tensor(upstream)[:, None]
         return shares * tf.math.divide_no_nan(upstream, total), None
 
@@ -136,15 +143,15 @@ def masked_logsumexp(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
 
 
 def apply_margin(gaps: tf.Tensor, margin: float | str) -> tf.Tensor:
-    """Turn gaps (positive minus negative distance) into losses of the same shape.
+    """Turn gaps (positive minus negative distances) into losses.
 
     Args:
         gaps: Any shape.
-        margin: A number m gives max(gap + m, 0); ``soft`` gives log(1 + exp(gap)); ``none`` gives
-            the gap itself.
+        margin: A number m gives max(gap + m, 0), ``"soft"`` gives log(1 + exp(gap)), and ``"none"``
+            gives the gap itself.
 
     Returns:
-        The losses.
+        The losses, of the same shape.
     """
     if margin == "soft":
         return tf.nn.softplus(gaps)

@@ -1,15 +1,17 @@
-"""What the oracles are made of, and the table they are in."""
+"""Parts that oracles share: small batches of labels, distances, and sums over pairs."""
 
 import math
 
 import numpy as np
 
-ORACLES = {}
-
-
-def oracle(function):
-    ORACLES[function.__name__] = function
-    return function
+# Labels of the batches that the oracles are compared on.
+# Unbalanced, in no order, with a class of one item (3) and an odd number of rows.
+MIXED = np.array([0, 1, 0, 2, 1, 0, 3, 2, 1, 1, 0])
+# Rows of a P x K batch, for losses that read pairs off the order of the rows.
+PAIRED = np.repeat(np.arange(5), 2)
+BLOCKS = np.repeat(np.arange(3), 4)
+# One class with many more items than the other.
+CROWDED = np.array([0] * 9 + [1] * 2)
 
 
 def distance(a, b, kind="euclidean"):
@@ -46,3 +48,14 @@ def hinge(gap, margin):
     if margin == "soft":
         return math.log(1 + math.exp(gap))
     return gap if margin == "none" else max(gap + margin, 0.0)
+
+
+def cross_entropy(logits, target):
+    return math.log(sum(math.exp(v) for v in logits)) - logits[target]
+
+
+def soft_histogram(values, low, high, bins):
+    """Counts at bins + 1 nodes by the papers' triangular kernel."""
+    step = (high - low) / bins
+    nodes = [low + step * r for r in range(bins + 1)]
+    return [sum(max(0.0, 1 - abs(v - node) / step) for v in values) for node in nodes]
