@@ -1,6 +1,7 @@
-"""Data sets: files on disk -> :class:`~retrieval.datasets.catalog.Catalog`, one file per data set.
+"""Data sets, one file each: files on disk to a :class:`~retrieval.datasets.catalog.Catalog`.
 
-To add one: write a file that ends in ``ENTRY = Dataset(...)`` and name it in ``DATASETS``.
+To add a data set, write a file that ends in ``ENTRY = Dataset(...)``, import it here and add its
+entry to :data:`DATASETS`.
 """
 
 import inspect
@@ -45,18 +46,18 @@ DATASETS: dict[str, Dataset] = {
 
 
 def load_catalog(name: str, root: Path | str | None = None, **options: object) -> Catalog:
-    """Load a data set's table of items and check that its files are there and readable.
+    """Load a data set's table of images and check that the files exist and are readable.
 
     Args:
         name: Name in :data:`DATASETS`.
-        root: The data set's folder; default ``data/<name>``.
+        root: The data set's folder. Defaults to ``data/<name>``.
         **options: Options of that data set, e.g. ``subset="letters"``; see its ``load``.
 
     Returns:
         The catalog.
 
     Raises:
-        UserError: Unknown name or option, the data set is not there, or its files are damaged.
+        UserError: The name or an option is unknown, or files are missing or damaged.
     """
     entry = _entry(name)
     valid = dataset_options(name)
@@ -75,8 +76,14 @@ def load_catalog(name: str, root: Path | str | None = None, **options: object) -
 def dataset_options(name: str) -> dict[str, object]:
     """Return the options of a data set and their defaults.
 
+    Args:
+        name: Name in :data:`DATASETS`.
+
+    Returns:
+        Option -> default.
+
     Raises:
-        UserError: Unknown name.
+        UserError: The name is unknown.
     """
     parameters = inspect.signature(_entry(name).load).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
@@ -85,18 +92,18 @@ def dataset_options(name: str) -> dict[str, object]:
 def fetch_dataset(
     name: str, root: Path | str | None = None, archive: Path | str | None = None
 ) -> Path:
-    """Put a data set on this disk: download it or take an archive, check it, unpack it.
+    """Download a data set (or take a copy of its archive), check it and unpack it.
 
     Args:
         name: Name in :data:`DATASETS`.
-        root: Where to; default ``data/<name>``.
-        archive: A copy of the public archive that is already on disk.
+        root: The folder to create. Defaults to ``data/<name>``.
+        archive: A copy of the public archive. Defaults to None: download it.
 
     Returns:
         The data set's folder.
 
     Raises:
-        UserError: Nothing to fetch for this name, the download failed, or the content is wrong.
+        UserError: The data set cannot be fetched, the download failed, or the content is wrong.
     """
     entry, root = _entry(name), _root(name, root)
     if archive is not None and not Path(archive).is_file():
@@ -108,14 +115,14 @@ def fetch_dataset(
 
 
 def list_datasets(data: Path | str = "data") -> pd.DataFrame:
-    """Return one row per data set: what it is, and whether it is on this disk.
+    """List the data sets, and whether they are on this disk.
 
     Args:
-        data: Folder that holds the data sets, one sub-folder each.
+        data: The folder that holds the data sets, one sub-folder each. Defaults to ``data``.
 
     Returns:
-        Columns ``name``, ``title``, ``images``, ``classes``, ``splits``, ``license``,
-        ``download``, ``on this disk``, ``how to get``.
+        One row per data set with the columns ``name``, ``title``, ``images``, ``classes``,
+        ``splits``, ``license``, ``download``, ``on this disk`` and ``how to get``.
     """
     rows = [
         {
@@ -140,7 +147,7 @@ def _state(entry: Dataset, root: Path) -> str:
     if is_placeholder(root):
         try:
             check_files(entry.load(root))
-        except UserError:  # what is wrong with it, loading says
+        except UserError:  # loading it says what is wrong
             return "incomplete placeholder"
         return "placeholder"
     missing = entry.missing(root)

@@ -1,16 +1,15 @@
-"""Unpack zip and tar archives safely: checked first, written aside, renamed at the end."""
+"""Unpack zip and tar archives safely: check them first, write aside, rename at the end."""
 
 import contextlib
 import gzip
 import json
-import shutil
 import stat
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -18,17 +17,25 @@ from tqdm.auto import tqdm
 
 from retrieval.datasets.download import check_space
 from retrieval.errors import UserError
+from retrieval.files import atomic_folder
 
 CHUNK = 1 << 20
 
 
 class ArchiveError(UserError):
-    """The archive itself is at fault: unpacking it again cannot help."""
+    """The archive itself is wrong: unpacking it again cannot help."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """One file of an archive; ``crc`` is None in tar archives, which store none."""
+    """One file of an archive.
+
+    Attributes:
+        name: POSIX path in the archive.
+        size: Size in bytes.
+        crc: CRC32 of its content; None in tar archives, which store none.
+        open: Opens it for reading.
+    """
 
     name: str
     size: int
@@ -40,7 +47,7 @@ Manifest = dict[str, tuple[int, int]]  # member name -> (size, CRC32)
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read a gzipped JSON manifest ``{name: [size, crc32]}``."""
+    """Read a manifest from gzipped JSON ``{name: [size, crc32]}``."""
     with gzip.open(path, "rt", encoding="utf-8") as file:
         return {name: (size, crc) for name, (size, crc) in json.load(file).items()}
 
@@ -58,19 +65,21 @@ def unpack(
     """Unpack an archive into a new folder, which appears only when everything is right.
 
     Args:
-        archive: A zip or tar (also compressed) file.
-        target: The folder to make; must not exist, or be empty.
-        manifest: Names (after ``strip``), sizes and CRC32s that the kept members must have,
-            no more and no fewer.
-        strip: Leading path components to drop from member names.
-        keep: Which members to unpack, by name after ``strip``.
+        archive: A zip file, or a tar file, compressed or not.
+        target: The folder to create. It must not exist, or be empty.
+        manifest: Names (after ``strip``), sizes and CRC32s that the unpacked members must have,
+            no more and no fewer. Defaults to None: they are not compared.
+        strip: Number of leading folders to drop from the members' names. Defaults to 0.
+        keep: Tells by its name (after ``strip``) whether to unpack a member. Defaults to all of
+            them.
         verify: Called with the unpacked folder before it is renamed; raises UserError to refuse it.
-        progress: Show a progress bar.
+            Defaults to None: the folder is not checked.
+        progress: Whether to show a progress bar. Defaults to True.
 
     Raises:
-        ArchiveError: Not an archive, a damaged one, an unsafe member name, or content that differs
-            from the manifest or that ``verify`` refuses.
-        UserError: A full disk, or ``target`` is in use.
+        ArchiveError: The file is not an archive or damaged, a member's name is unsafe, or the
+            content differs from the manifest or is refused by ``verify``.
+        UserError: The disk is full, or ``target`` is in use.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(f"{target} exists and is not empty: move it away first")
@@ -80,19 +89,16 @@ def unpack(
         if manifest is not None:
             compare(archive, members, manifest)
         check_space(target.parent, sum(m.size for m in members.values()))
-        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         try:
-            partial.chmod(0o755)
-            bar = tqdm(members.values(), "unpacking", unit="file", disable=not progress)
-            for member in bar:
-                _write(archive, member, partial, manifest)
-            if verify is not None:
-                _verify(archive, verify, partial)
-            partial.replace(target)
+            with atomic_folder(target) as folder:
+                for member in tqdm(
+                    members.values(), "unpacking", unit="file", disable=not progress
+                ):
+                    _write(archive, member, folder, manifest)
+                if verify is not None:
+                    _verify(archive, verify, folder)
         except OSError as error:
             raise UserError(f"cannot unpack {archive} to {target}: {error}") from error
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _verify(archive: Path, verify: Callable[[Path], object], folder: Path) -> None:
@@ -104,7 +110,12 @@ def _verify(archive: Path, verify: Callable[[Path], object], folder: Path) -> No
 
 
 def compare(archive: Path, members: dict[str, Member], manifest: Manifest) -> None:
-    """Compare an archive's list of members with the manifest, before anything is written.
+    """Compare the members of an archive with a manifest, before anything is written.
+
+    Args:
+        archive: The archive, for the message.
+        members: Its members by name.
+        manifest: What the members must be.
 
     Raises:
         ArchiveError: Counts the missing, unexpected and different members and names the first.
@@ -123,10 +134,17 @@ def compare(archive: Path, members: dict[str, Member], manifest: Manifest) -> No
 
 
 def safe_name(archive: Path, name: str) -> str:
-    """Return a member name if it stays inside the folder it is unpacked to.
+    """Return the name of a member if it stays inside the folder that it is unpacked to.
+
+    Args:
+        archive: The archive, for the message.
+        name: The member's name.
+
+    Returns:
+        The name, without redundant parts.
 
     Raises:
-        ArchiveError: It is absolute, has a drive or a backslash, or climbs with ``..``.
+        ArchiveError: The name is absolute, or contains a drive, a backslash or ``..``.
     """
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name.split("/")[0]:
@@ -182,7 +200,7 @@ def _zip_members(archive: Path, opened: zipfile.ZipFile) -> Iterator[Member]:
         if info.is_dir():
             safe_name(archive, info.filename)
         else:
-            yield Member(info.filename, info.file_size, info.CRC, lambda i=info: opened.open(i))
+            yield Member(info.filename, info.file_size, info.CRC, partial(opened.open, info))
 
 
 def _tar_members(archive: Path, opened: tarfile.TarFile) -> Iterator[Member]:
@@ -190,6 +208,13 @@ def _tar_members(archive: Path, opened: tarfile.TarFile) -> Iterator[Member]:
         if info.isdir():
             safe_name(archive, info.name)
         elif info.isreg():
-            yield Member(info.name, info.size, None, lambda i=info: opened.extractfile(i))
+            yield Member(info.name, info.size, None, partial(_open_tar_member, opened, info))
         else:
             raise ArchiveError(f"{archive}: member {info.name!r} is a link; nothing was unpacked")
+
+
+def _open_tar_member(opened: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+    file = opened.extractfile(info)
+    if file is None:  # only for members that are no regular files, which _tar_members refuses
+        raise tarfile.ReadError(f"{info.name} has no content")
+    return file

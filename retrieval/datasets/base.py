@@ -1,4 +1,4 @@
-"""What the registry knows about a data set."""
+"""The registry's entry of a data set."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,29 +9,34 @@ from retrieval.datasets.catalog import Catalog
 
 @dataclass(frozen=True)
 class Dataset:
-    """One line of the registry: how to load a data set, how to get it, and its plain facts.
+    """How to load a data set, how to get it, and its facts.
 
     Attributes:
-        name: Registry name, also the default folder ``data/<name>``.
+        name: Name in the registry, which is also the default folder ``data/<name>``.
         title: Readable name.
-        load: ``load(root, **options) -> Catalog``; its keyword-only parameters are the options.
-        fetch: ``fetch(root, archive) -> None`` puts the data set at ``root``, from ``archive`` if
-            that is not None, else by download; None where there is nothing to fetch.
-        how_to_get: One line: the command, or the manual steps where no download exists.
+        load: ``load(root, **options) -> Catalog``. Its keyword-only parameters are the data set's
+            options; their annotations, defaults and lines in ``Args:`` make the command line's
+            flags.
+        fetch: ``fetch(root, archive) -> None`` writes the data set to ``root``, from ``archive`` if
+            that is not None, or else by download. Defaults to None: nothing can be fetched.
+        how_to_get: One line: the command, or the manual steps if there is no download.
         license: License or terms of use, in a few words.
         source: Web page or paper.
-        n_images: Images in total; None where it depends on the user's files.
-        n_classes: Classes in total; None as above.
+        n_images: Number of images. Defaults to None: it depends on the user's files.
+        n_classes: Number of classes. Defaults to None, likewise.
         splits: The class-disjoint split in words.
-        download: Size of the download in words; empty where there is none.
-        needs: Lists and folders under ``root`` that all exist when the data set is there; a tuple
-            names alternatives.
-        unpacked: The folder that the public archive makes; ``root`` itself may be that folder.
-        mirror: Whether a mirrored image still shows its class, so that flipping augments.
-        needs_files: False for data sets that make their own images on first use.
-        small_classes: Whether training classes of one image are accepted as part of an official
-            split.
-        ks: The K of Recall@K that the field reports on it.
+        download: Size of the download in words. Defaults to no text: there is no download.
+        needs: Files and folders under ``root`` that must all exist; a tuple names alternatives.
+            Defaults to the folder itself.
+        unpacked: The folder that the public archive creates; ``root`` itself may be that folder.
+            Defaults to ``"."``.
+        mirror: Whether a mirrored image still shows its class, so that horizontal flips are valid
+            augmentation. Defaults to True.
+        needs_files: Whether the images must exist before they are loaded. Defaults to True; False
+            for data sets that create their images on first use.
+        small_classes: Whether training classes of a single image are accepted, because the official
+            split has them. Defaults to False.
+        ks: The K of Recall@K that the field reports on the data set. Defaults to (1, 2, 4, 8).
     """
 
     name: str
@@ -54,7 +59,7 @@ class Dataset:
 
     @property
     def command(self) -> str:
-        """What to do to get it, short enough for a table."""
+        """How to get the data set, short enough for a table."""
         if self.n_images is None:
             return "--data DIR"
         if self.needs_files:
@@ -62,7 +67,7 @@ class Dataset:
         return "nothing: made on first use"
 
     def missing(self, root: Path) -> list[str]:
-        """Return what of :attr:`needs` is not there; all of it where nothing is."""
+        """Return what is missing of :attr:`needs` under ``root``."""
         absent = []
         for base in dict.fromkeys((root / self.unpacked, root)):
             wanted = [(need,) if isinstance(need, str) else need for need in self.needs]
@@ -70,5 +75,5 @@ class Dataset:
         return min(absent, key=len)
 
     def is_begun(self, root: Path) -> bool:
-        """Tell whether at least a part of the data set is there, so that loading it says more."""
+        """Tell whether part of the data set is there, so that loading says what is missing."""
         return len(self.missing(root)) < len(self.needs)

@@ -1,7 +1,8 @@
 """Cars196: 16,185 photos of 196 models of cars (Krause et al., 2013).
 
-The split of the field (Song et al., CVPR 2016): classes 1 to 98 train, 99 to 196 test; the
-annotations' own ``test`` flag is a classification split with classes on both sides.
+Split by class as in Song et al., CVPR 2016: classes 1 to 98 are the training split, 99 to 196 the
+test split. The annotations' own ``test`` flag is a classification split, with every class on both
+sides.
 """
 
 from pathlib import Path
@@ -23,10 +24,10 @@ def load(root: Path, *, boxes: bool = False) -> Catalog:
 
     Args:
         root: The data set's folder.
-        boxes: Crop each image to its bounding box (columns ``box_*``).
+        boxes: Whether to crop each image to its bounding box. Defaults to False.
 
     Returns:
-        The catalog; labels 1 to 196.
+        The catalog; labels are 1 to 196.
 
     Raises:
         UserError: The annotations are missing or malformed, or the counts are not official.
@@ -44,16 +45,9 @@ def load(root: Path, *, boxes: bool = False) -> Catalog:
 def _build(root: Path, counts: Counts, *, boxes: bool) -> Catalog:
     rows, names = read_annotations(root / ANNOTATIONS)
     labels = rows["class"].astype(np.int64)
-    extra = {}
-    if boxes:
-        left, top, right, bottom = (rows[corner].astype(np.float64) for corner in CORNERS)
-        # Corners count pixels from 1 and belong to the box.
-        extra = {
-            "box_x": left - 1,
-            "box_y": top - 1,
-            "box_w": right - left + 1,
-            "box_h": bottom - top + 1,
-        }
+    left, top, right, bottom = (rows[corner].astype(np.float64) for corner in CORNERS)
+    # Corners count pixels from 1 and belong to the box.
+    corners_and_sizes = np.column_stack([left - 1, top - 1, right - left + 1, bottom - top + 1])
     return make_catalog(
         "cars196",
         root,
@@ -61,18 +55,19 @@ def _build(root: Path, counts: Counts, *, boxes: bool) -> Catalog:
         label=labels,
         label_name=[str(names[label - 1]) for label in labels],
         split=["train" if label <= counts.train_classes else "test" for label in labels],
-        **extra,
+        boxes=corners_and_sizes if boxes else None,
     )
 
 
 def read_annotations(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read the MATLAB file.
+    """Read the annotations from their MATLAB file.
 
     Args:
         path: ``cars_annos.mat``.
 
     Returns:
-        The ``annotations`` records (n,), and the class names in order of their labels from 1.
+        The records ``annotations``, shape (n,), and the names of the classes in the order of their
+        labels, which start at 1.
 
     Raises:
         UserError: The file is not the expected one.

@@ -1,4 +1,4 @@
-"""The one interface between files on disk and everything else: a table of items."""
+"""The interface between a data set's files and everything else: a table with a row per image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,6 +10,7 @@ import pandas as pd
 from retrieval.errors import UserError, counted
 
 SPLITS = ("train", "test")
+Column = Sequence | np.ndarray  # of one value per image
 ROLES = ("query", "gallery", "both")
 COLUMNS = ("path", "label", "label_name", "split", "role")
 TEXT_COLUMNS = ("path", "label_name", "split", "role", "super_name")  # dtype object
@@ -22,15 +23,18 @@ class Catalog:
     """A data set as a table: one row per image.
 
     Attributes:
-        name: The data set's name in the registry, e.g. ``"grocery"``.
+        name: Name of the data set in the registry, e.g. ``"grocery"``.
         root: Folder that every ``path`` is relative to.
         items: DataFrame with a RangeIndex and the columns ``path`` (str, POSIX, relative to root),
             ``label`` (int64), ``label_name`` (str), ``split`` (``train`` or ``test``), ``role``
-            (``query``, ``gallery`` or ``both``; matters in the test split only) and, where the set
-            has them, ``super_label`` (int64), ``super_name`` (str) and ``box_x/y/w/h`` (pixels).
-        query_gallery_title: What the query -> gallery protocol of this set is called, e.g.
-            ``"cross-store"``; used only when the test split has query or gallery roles.
-        options: The options the catalog was loaded with; they go into the run's config.
+            (``query``, ``gallery`` or ``both``; used in the test split only) and, if the data set
+            has them, ``super_label`` (int64), ``super_name`` (str) and ``box_x``, ``box_y``,
+            ``box_w``, ``box_h`` (pixels).
+        query_gallery_title: Title of the data set's query -> gallery protocol, e.g.
+            ``"cross-store"``; used only if the test split has query or gallery roles. Defaults to
+            ``"query -> gallery"``.
+        options: The options that the catalog was loaded with, which the run's config records.
+            Defaults to none.
     """
 
     name: str
@@ -43,7 +47,10 @@ class Catalog:
         return len(self.items)
 
     def split(self, name: str) -> pd.DataFrame:
-        """Return the rows of one split, keeping the catalog's index.
+        """Return the rows of one split, with the index of :attr:`items`.
+
+        Args:
+            name: ``train`` or ``test``.
 
         Raises:
             UserError: The split has no rows.
@@ -53,12 +60,12 @@ class Catalog:
             raise UserError(f"data set {self.name!r} has no items in its {name!r} split")
         return rows
 
-    def has_roles(self) -> bool:
-        """Tell whether the test split distinguishes queries from gallery items."""
-        return bool((self.items.loc[self.items["split"] == "test", "role"] != "both").any())
-
     def absolute_paths(self, rows: pd.DataFrame | None = None) -> list[str]:
-        """Return the absolute image paths of the given rows (default: all)."""
+        """Return the absolute paths of images.
+
+        Args:
+            rows: Rows of :attr:`items`. Defaults to all of them.
+        """
         root = str(self.root)
         return [f"{root}/{p}" for p in (self.items if rows is None else rows)["path"]]
 
@@ -67,38 +74,42 @@ def make_catalog(
     name: str,
     root: Path,
     *,
-    path: Sequence[str],
-    label: Sequence[int],
-    label_name: Sequence[str],
-    split: Sequence[str],
-    role: Sequence[str] | str = "both",
+    path: Column,
+    label: Column,
+    label_name: Column,
+    split: Column,
+    role: Column | str = "both",
+    super_label: Column | None = None,
+    super_name: Column | None = None,
+    boxes: np.ndarray | None = None,
     query_gallery_title: str = "query -> gallery",
     options: dict | None = None,
-    **extra: Sequence,
 ) -> Catalog:
-    """Build a catalog from columns, checking values and class-disjointness.
+    """Build a catalog from its columns and check them.
 
     Args:
-        name: Registry name of the data set.
-        root: Folder the paths are relative to.
-        path: Image paths, POSIX, relative to ``root``.
-        label: Integer class of each item.
-        label_name: Readable class of each item.
-        split: ``train`` or ``test`` per item.
-        role: ``query``, ``gallery`` or ``both`` per item, or one value for all.
-        query_gallery_title: See :class:`Catalog`.
-        options: See :class:`Catalog`.
-        **extra: Any of the optional columns (``super_label``, ``super_name``, ``box_*``).
+        name: Name of the data set in the registry.
+        root: Folder that the paths are relative to.
+        path: POSIX path of each of n images, relative to ``root``.
+        label: Class of each image, an integer.
+        label_name: Readable name of each image's class.
+        split: ``train`` or ``test`` for each image.
+        role: ``query``, ``gallery`` or ``both`` for each image, or one value for all. Defaults to
+            ``both``.
+        super_label: Super class of each image, an integer. By default, there are none.
+        super_name: Readable name of each image's super class. By default, there are none.
+        boxes: Bounding boxes that the images are cropped to, shape (n, 4): x, y, width and height
+            in pixels. By default, images are used whole.
+        query_gallery_title: Title of the query -> gallery protocol. Defaults to
+            ``"query -> gallery"``.
+        options: The loader's options. Defaults to none.
 
     Returns:
-        The catalog, rows in the given order.
+        The catalog, with the rows in the given order.
 
     Raises:
-        UserError: No items, an unknown split, role or column, or a class in both splits.
+        UserError: There are no images, a split or role is unknown, or a class is in both splits.
     """
-    unknown = set(extra) - set(OPTIONAL_COLUMNS)
-    if unknown:
-        raise UserError(f"unknown catalog columns {sorted(unknown)}: valid: {OPTIONAL_COLUMNS}")
     if len(path) == 0:
         raise UserError(f"data set {name!r} at {root}: no images found")
     items = pd.DataFrame(
@@ -109,8 +120,13 @@ def make_catalog(
             "split": list(split),
             "role": [role] * len(path) if isinstance(role, str) else list(role),
         }
-        | {key: np.asarray(values) for key, values in extra.items()}
     )
+    if super_label is not None:
+        items["super_label"] = np.asarray(super_label)
+    if super_name is not None:
+        items["super_name"] = np.asarray(super_name)
+    if boxes is not None:
+        items[list(BOX_COLUMNS)] = boxes
     items = plain_text(items)
     for column, valid in (("split", SPLITS), ("role", ROLES)):
         bad = ~items[column].isin(valid)
@@ -125,32 +141,37 @@ def make_catalog(
 
 
 def crop_boxes(items: pd.DataFrame) -> np.ndarray | None:
-    """Return the boxes that images are cropped to, or None where they are used whole.
+    """Return the bounding boxes that images are cropped to, or None if images are used whole.
 
     Args:
-        items: Rows of a catalog or of ``items.parquet``.
+        items: n rows of a catalog or of ``items.parquet``.
 
     Returns:
-        float32, (n, 4): x, y, width, height in pixels; None without numeric ``box_*`` columns.
+        Float32, shape (n, 4): x, y, width and height in pixels. None without numeric ``box_*``
+        columns.
     """
     if not set(BOX_COLUMNS) <= set(items.columns):
         return None
     boxes = items[list(BOX_COLUMNS)]
     if not all(pd.api.types.is_numeric_dtype(kind) for kind in boxes.dtypes):
-        return None  # another tool's columns, imported as text
+        return None  # columns of another tool, imported as text
     return boxes.to_numpy(np.float32)
 
 
 def plain_text(items: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with its text columns as Python strings, whatever they were read as."""
+    """Return a table whose text columns hold Python strings, whatever dtype they were read as."""
     return items.astype({column: object for column in TEXT_COLUMNS if column in items})
 
 
 def check_class_disjoint(name: str, items: pd.DataFrame) -> None:
-    """Refuse a split in which a class is both trained on and tested on.
+    """Refuse a split with a class on both sides.
+
+    Args:
+        name: Name of the data set, for the message.
+        items: The catalog's table.
 
     Raises:
-        UserError: Names the first shared class.
+        UserError: Names the first class in both splits.
     """
     in_train = set(items.loc[items["split"] == "train", "label"])
     shared = items[(items["split"] == "test") & items["label"].isin(in_train)]

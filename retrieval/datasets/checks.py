@@ -1,11 +1,13 @@
-"""Are the files there, readable and enough? Each problem is one line that names the file.
+"""Checks of a catalog's files when it is loaded.
 
-Does every bounding box show a part of its image? What a box does not show is trained on.
+Every file must exist and be a readable image, every bounding box must overlap its image (or the
+model would be trained on padding), and every training class needs two images. Each problem is one
+line that names the file.
 """
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
@@ -20,11 +22,11 @@ from retrieval.files import cache_folder, fingerprint, write_text
 
 
 def check_boxes(paths: Sequence[str], boxes: np.ndarray) -> None:
-    """Check that boxes overlap their images; only the images' headers are read.
+    """Check that boxes overlap their images. Only the images' headers are read.
 
     Args:
         paths: Absolute paths of n readable images.
-        boxes: (n, 4): x, y, width, height in pixels.
+        boxes: Shape (n, 4): x, y, width and height in pixels.
 
     Raises:
         UserError: Names the first image whose box is empty or outside it, and counts the others.
@@ -55,26 +57,26 @@ def _size(path: str) -> tuple[int, int]:
 
 FORMATS = {"JPEG": (".jpg", ".jpeg"), "PNG": (".png",), "GIF": (".gif",)}
 IMAGE_SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
-# Above this many files, a change inside a file (not of its name) is no longer looked for at load:
-# that costs one stat call per file, slow on network disks.
+# Above this many files, loading no longer notices a change of a file's content (only of its name):
+# that takes one stat call per file, which is slow on network disks.
 STAT_LIMIT = 20_000
-ORIENTATION = 0x0112  # tag of EXIF
+ORIENTATION = 0x0112  # EXIF tag
 PART = 256  # images per unit of work
 
 
 def check_catalog(catalog: Catalog, *, small_classes: bool = False) -> None:
-    """Check every file of a catalog and the size of its training classes.
+    """Check the files of a catalog and the size of its training classes.
 
-    Missing files are looked for each time, with one directory listing per folder. Image headers
-    and ends are read once, and boxes compared with the images' sizes; the result is remembered
-    until the files or the boxes change.
+    Missing files are looked for each time, with one directory listing per folder. The header and
+    the end of each image are read once, and boxes are compared with the images' sizes once; that
+    result is cached until the files or the boxes change.
 
     Args:
         catalog: The catalog to check.
-        small_classes: Accept training classes of a single image.
+        small_classes: Whether to accept training classes of a single image. Defaults to False.
 
     Raises:
-        UserError: Names the first file, class or box at fault and how many there are.
+        UserError: Names the first file, class or box at fault and counts the others.
     """
     state = check_files(catalog)
     if not small_classes:
@@ -90,13 +92,16 @@ def check_catalog(catalog: Catalog, *, small_classes: bool = False) -> None:
 
 
 def check_files(catalog: Catalog) -> str:
-    """Check that every file of a catalog is there.
+    """Check that every file of a catalog exists.
+
+    Args:
+        catalog: The catalog to check.
 
     Returns:
         A fingerprint of the folders, see :func:`scan_files`.
 
     Raises:
-        UserError: Says how many images were expected and found, and the first missing one.
+        UserError: Says how many images were expected and found, and names the first missing one.
     """
     paths = catalog.items["path"].tolist()
     missing, state = scan_files(catalog.root, paths)
@@ -115,15 +120,16 @@ def check_files(catalog: Catalog) -> str:
 
 
 def scan_files(root: Path, paths: Sequence[str]) -> tuple[list[int], str]:
-    """Find the paths that are not files under ``root``: one ``os.scandir`` per folder.
+    """Find the paths that are not files under ``root``, with one ``os.scandir`` per folder.
 
     Args:
-        root: Folder the paths are relative to.
+        root: Folder that the paths are relative to.
         paths: POSIX paths relative to ``root``.
 
     Returns:
-        Positions of the missing paths, ascending, and a fingerprint of the folders that changes
-        when files are added, removed, renamed or (up to ``STAT_LIMIT`` files) rewritten.
+        The positions of the missing paths in ascending order, and a fingerprint of the folders. It
+        changes when files are added, removed, renamed or, up to :data:`STAT_LIMIT` files,
+        rewritten.
     """
     wanted: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for position, path in enumerate(paths):
@@ -140,12 +146,20 @@ def scan_files(root: Path, paths: Sequence[str]) -> tuple[list[int], str]:
 
 
 def hash_of(values: object) -> str:
-    """Return a short hash of nested plain values; quicker than one of their JSON."""
+    """Return a short hash of nested plain values, faster than by way of JSON."""
     return fingerprint(repr(values))
 
 
 def _list_folder(folder: Path, *, with_stat: bool) -> tuple[dict[str, object], int]:
-    """Map file names to (size, mtime), or to None; and return the folder's mtime without stat."""
+    """List the files of a folder.
+
+    Args:
+        folder: The folder; one that does not exist counts as empty.
+        with_stat: Whether to map each file's name to its size and time of change rather than None.
+
+    Returns:
+        Name -> (size, mtime) or None, and the folder's mtime if files have none, 0 otherwise.
+    """
     try:
         with os.scandir(folder) as entries:
             files = [entry for entry in entries if entry.is_file()]
@@ -158,16 +172,17 @@ def _list_folder(folder: Path, *, with_stat: bool) -> tuple[dict[str, object], i
 
 
 def check_images(paths: Sequence[str], *, progress: bool | None = None) -> None:
-    """Check that images are whole and of a format the input pipeline decodes.
+    """Check that images are whole and in a format that the input pipeline decodes.
 
-    Reads each file's header and end; decodes it in full only if its end looks unusual.
+    The header and the end of each file are read. An image is decoded in full only if its end looks
+    unusual.
 
     Args:
         paths: Absolute paths.
-        progress: Show a progress bar; default: above 5,000 images.
+        progress: Whether to show a progress bar. By default, above 5,000 images.
 
     Raises:
-        UserError: Names the first unreadable image and how many there are.
+        UserError: Names the first unreadable image and counts the others.
     """
     show = len(paths) > 5_000 if progress is None else progress
     with ThreadPoolExecutor(8) as pool:
@@ -190,36 +205,36 @@ def _problems(paths: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def image_problem(path: str) -> str | None:
-    """Return what is wrong with an image file in a few words, or None."""
+    """Return what is wrong with an image file in a few words, or None if it is fine."""
     try:
         with open(path, "rb") as file:
             end = _end(file)
             file.seek(0)
             with Image.open(file) as image:
-                # Some phones put a second picture behind the first: a JPEG to everyone else.
+                # Some phones append a second picture (MPO); other programs read it as a JPEG.
                 kind = "JPEG" if image.format == "MPO" else image.format
                 if kind not in FORMATS:
                     return f"a {kind} image; only {', '.join(FORMATS)} can be decoded"
                 if getattr(image, "is_animated", False) and kind == "GIF":
                     return "an animated GIF, which is not one image"
-                if _is_turned_elsewhere(image, kind):
+                if _has_ignored_orientation(image, kind):
                     return (
-                        "an orientation outside a JPEG's EXIF, so it would be trained on lying on "
-                        "its side: turn it (mogrify -auto-orient FILE)"
+                        "its orientation is not in a JPEG's EXIF data, so it would be trained on "
+                        "sideways: rotate it (mogrify -auto-orient FILE)"
                     )
                 if not _looks_whole(kind, end):
                     image.load()
     except FileNotFoundError:
         return "missing"
     except Exception as error:  # Pillow raises many kinds, all of them mean "damaged"
-        return f"unreadable or truncated image ({_words(error)})"
+        return f"unreadable or truncated image ({_reason(error)})"
     return None
 
 
-def _is_turned_elsewhere(image: Image.Image, kind: str) -> bool:
-    """Tell whether an image has an orientation that viewers heed and the input pipeline does not.
+def _has_ignored_orientation(image: Image.Image, kind: str) -> bool:
+    """Tell whether viewers rotate an image by a tag that the input pipeline ignores.
 
-    That one turns JPEGs by their EXIF part; see :mod:`retrieval.input_pipeline.decoding`.
+    It rotates JPEGs by their EXIF data only; see :mod:`retrieval.input_pipeline.decoding`.
     """
     exif = "exif" in image.info
     if (exif and kind == "JPEG") or not (exif or "xmp" in image.info):
@@ -241,16 +256,19 @@ def _looks_whole(kind: str, end: bytes) -> bool:
     return kind == "PNG" and b"IEND" in end
 
 
-def _words(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     text = str(error).split(" <_io")[0].strip()
     return text if text and "\n" not in text else type(error).__name__
 
 
 def check_class_sizes(catalog: Catalog) -> None:
-    """Refuse a training class of one image: it has no positive pair.
+    """Refuse training classes of a single image, which have no positive pair.
+
+    Args:
+        catalog: The catalog to check.
 
     Raises:
-        UserError: Names the first such class, its image, and the ways out.
+        UserError: Names the first such class, its image and the ways to resolve it.
     """
     train = catalog.items[catalog.items["split"] == "train"]
     counts = train.groupby("label")["path"].transform("size").to_numpy()
@@ -265,13 +283,16 @@ def check_class_sizes(catalog: Catalog) -> None:
         )
 
 
-def drop_singletons(labels: Sequence[Hashable], train: Iterable[bool]) -> np.ndarray:
-    """Return a mask, bool (n,), that leaves out training items alone in their class.
+def has_a_positive(labels: Sequence[Hashable], splits: Sequence[str]) -> np.ndarray:
+    """Mark the items to keep if training classes of a single image are dropped.
 
     Args:
-        labels: Class of each item.
-        train: Whether each item is in the training split.
+        labels: Class of each of n items.
+        splits: Split of each item, ``train`` or ``test``.
+
+    Returns:
+        Bool, shape (n,): True for test items, and for training items of a class with another one.
     """
-    counts = Counter(labels)
-    pairs = zip(labels, train, strict=True)
-    return np.array([counts[label] > 1 or not in_train for label, in_train in pairs], bool)
+    items = list(zip(labels, splits, strict=True))
+    counts = Counter(items)
+    return np.array([split != "train" or counts[label, split] > 1 for label, split in items], bool)

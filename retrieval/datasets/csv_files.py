@@ -1,4 +1,7 @@
-"""Your own images from CSV rows ``class id,relative path``, as the original baseline wrote them."""
+"""Your own images, listed in CSV files as the original baseline wrote them.
+
+Each row is ``class id,relative path``.
+"""
 
 import csv
 from dataclasses import dataclass
@@ -6,7 +9,7 @@ from pathlib import Path
 
 from retrieval.datasets.base import Dataset
 from retrieval.datasets.catalog import Catalog, make_catalog
-from retrieval.datasets.checks import IMAGE_SUFFIXES, drop_singletons, scan_files
+from retrieval.datasets.checks import IMAGE_SUFFIXES, has_a_positive, scan_files
 from retrieval.datasets.folder import check_singletons
 from retrieval.datasets.splits import ClassList, split_classes
 from retrieval.errors import UserError, counted
@@ -14,7 +17,13 @@ from retrieval.errors import UserError, counted
 
 @dataclass(frozen=True)
 class Row:
-    """One image of a CSV file; ``number`` is its 1-based line."""
+    """One image of a CSV file.
+
+    Attributes:
+        number: Line of the file, from 1.
+        label: The class id.
+        path: POSIX path relative to the image folder.
+    """
 
     number: int
     label: str
@@ -37,36 +46,54 @@ def load(
     """Load images listed in one CSV file (split here) or in two (train and test).
 
     Args:
-        root: Where the CSV files are looked for if not in the working directory.
-        csv: One file of ``class id,relative path`` rows, with or without a header.
-        train_csv: The training rows; needs ``test_csv``.
-        test_csv: The test rows.
-        image_root: Folder the paths are relative to; default ``root``.
-        test_fraction: Share of the classes to test on (``csv`` only).
-        split_seed: Seeds the split (``csv`` only).
-        train_classes: Class ids instead of a fraction: a list, ``"1,2"`` or ``"@FILE"``.
-        test_classes: As above, for the test side.
-        singletons: What to do with training classes of one image: ``refuse``, ``drop``, ``keep``.
+        root: Folder in which CSV files are looked up that are not in the working directory.
+        csv: CSV file whose classes are to be split, with rows ``class id,relative path`` and an
+            optional header. Give either this or both ``train_csv`` and ``test_csv``.
+        train_csv: CSV file of the training images, in the format of ``csv``.
+        test_csv: CSV file of the test images, in the format of ``csv``.
+        image_root: Folder that the paths in the CSV files are relative to. Defaults to the data
+            set's folder.
+        test_fraction: Share of the classes in the test split, between 0 and 1; used without class
+            lists. Defaults to 0.5.
+        split_seed: Seed of the random split into training and test classes. Defaults to 0.
+        train_classes: Training classes, instead of a random split: class ids separated by commas,
+            or ``@FILE`` with one per line. Defaults to every class not in ``test_classes``.
+        test_classes: Test classes, given like ``train_classes``. Defaults to every class not in
+            ``train_classes``.
+        singletons: What to do with training classes of a single image, which have no positive
+            pair: ``refuse`` them, ``drop`` them or ``keep`` them. Defaults to ``refuse``.
 
     Returns:
-        The catalog; labels are the class ids if all are integers, else their sorted order.
+        The catalog. Labels are the class ids if all are integers, or else their sorted order.
 
     Raises:
-        UserError: A CSV file is missing or malformed, a row names no file, or a bad split.
+        UserError: A CSV file is missing or malformed, a row names no file, or the split is invalid.
     """
     check_singletons(singletons)
-    options = {k: v for k, v in locals().items() if k != "root"}
+    options = {
+        "csv": csv,
+        "train_csv": train_csv,
+        "test_csv": test_csv,
+        "image_root": image_root,
+        "test_fraction": test_fraction,
+        "split_seed": split_seed,
+        "train_classes": train_classes,
+        "test_classes": test_classes,
+        "singletons": singletons,
+    }
     images = Path(image_root) if image_root is not None else Path(root)
     if not images.is_dir():
         raise UserError(f"no image folder at {images}: give it with the option image_root=DIR")
     if csv is not None and train_csv is None and test_csv is None:
-        listed = _split_one(
-            read_rows(_find(root, csv), images),
+        rows = read_rows(_find(root, csv), images)
+        split_of = split_classes(
+            [row.label for row in rows],
             test_fraction=test_fraction,
             split_seed=split_seed,
             train_classes=train_classes,
             test_classes=test_classes,
         )
+        listed = [(row, split_of[row.label]) for row in rows if row.label in split_of]
     elif csv is None and train_csv is not None and test_csv is not None:
         if train_classes is not None or test_classes is not None:
             raise UserError("train_csv and test_csv are the split: drop the class lists")
@@ -75,31 +102,25 @@ def load(
     else:
         raise UserError("give either the option csv=FILE, or both train_csv=FILE and test_csv=FILE")
     if singletons == "drop":
-        pairs = [(row.label, split) for row, split in listed]
-        keep = drop_singletons(pairs, [split == "train" for _, split in listed])
+        keep = has_a_positive([row.label for row, _ in listed], [split for _, split in listed])
         listed = [item for item, kept in zip(listed, keep, strict=True) if kept]
     return _catalog(images, listed, options)
-
-
-def _split_one(rows: list[Row], **options: object) -> list[tuple[Row, str]]:
-    split_of = split_classes([row.label for row in rows], **options)
-    return [(row, split_of[row.label]) for row in rows if row.label in split_of]
 
 
 def read_rows(path: Path, images: Path) -> list[Row]:
     """Read one CSV file and check that every row names a file.
 
     Args:
-        path: The CSV file, UTF-8; blank lines are skipped, a header is recognized.
-        images: Folder the rows' paths are relative to.
+        path: The CSV file, in UTF-8. Blank lines and a header are skipped.
+        images: Folder that the rows' paths are relative to.
 
     Returns:
-        The rows in file order, paths POSIX and relative to ``images``.
+        The rows in the order of the file, their paths POSIX and relative to ``images``.
 
     Raises:
         UserError: Names the file and the row at fault.
     """
-    rows = []
+    rows: list[Row] = []
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file)
         for cells in reader:

@@ -1,13 +1,14 @@
 """CUB-200-2011: 11,788 photos of 200 kinds of birds (Wah et al., 2011).
 
-The split of the field (Song et al., CVPR 2016): the first 100 classes train, the last 100 test.
-``train_test_split.txt`` is a classification split with classes on both sides: not for retrieval.
+Split by class as in Song et al., CVPR 2016: the first 100 classes are the training split, the last
+100 the test split. ``train_test_split.txt`` is a classification split, with every class on both
+sides, and of no use for retrieval.
 """
 
 from pathlib import Path
 
 from retrieval.datasets.base import Dataset
-from retrieval.datasets.catalog import Catalog, make_catalog
+from retrieval.datasets.catalog import BOX_COLUMNS, Catalog, make_catalog
 from retrieval.datasets.fetching import PublicArchive, fetch_archive
 from retrieval.datasets.official import Counts, first_existing, load_official, read_table
 from retrieval.errors import UserError
@@ -27,10 +28,10 @@ def load(root: Path, *, boxes: bool = False) -> Catalog:
 
     Args:
         root: The data set's folder.
-        boxes: Crop each image to its bounding box (columns ``box_*``).
+        boxes: Whether to crop each image to its bounding box. Defaults to False.
 
     Returns:
-        The catalog; labels 1 to 200.
+        The catalog; labels are 1 to 200.
 
     Raises:
         UserError: A list is missing or malformed, or the counts are not the official ones.
@@ -51,13 +52,9 @@ def _build(base: Path, counts: Counts, *, boxes: bool) -> Catalog:
     labels = read_table(base / "image_class_labels.txt", {"id": int, "label": int})
     classes = read_table(base / "classes.txt", {"label": int, "name": str})
     table = images.merge(labels, on="id", how="left").merge(classes, on="label", how="left")
-    extra = {}
     if boxes:
-        columns = dict.fromkeys(["box_x", "box_y", "box_w", "box_h"], float)
-        table = table.merge(
-            read_table(base / "bounding_boxes.txt", {"id": int, **columns}), on="id", how="left"
-        )
-        extra = {column: table[column].to_numpy() for column in columns}
+        columns = {"id": int, **dict.fromkeys(BOX_COLUMNS, float)}
+        table = table.merge(read_table(base / "bounding_boxes.txt", columns), on="id", how="left")
     if table.isna().any(axis=None):
         row = table[table.isna().any(axis=1)].iloc[0]
         raise UserError(f"{base}: image {row['id']} ({row['path']}) is not in all lists")
@@ -68,16 +65,16 @@ def _build(base: Path, counts: Counts, *, boxes: bool) -> Catalog:
         label=table["label"].to_numpy(),
         label_name=[name.split(".", 1)[-1].replace("_", " ") for name in table["name"]],
         split=["train" if n <= counts.train_classes else "test" for n in table["label"]],
-        **extra,
+        boxes=table[list(BOX_COLUMNS)].to_numpy() if boxes else None,
     )
 
 
 def fetch(root: Path, archive: Path | None = None) -> None:
-    """Download the public archive (or take a copy), check it, unpack it to ``root``.
+    """Download the public archive (or take a copy), check it and unpack it.
 
     Args:
-        root: Where to; left as it is if the data set is already there.
-        archive: A copy of ``CUB_200_2011.tgz``.
+        root: The folder to unpack to. It is left unchanged if the data set is already there.
+        archive: A copy of ``CUB_200_2011.tgz``. Defaults to None: download it.
     """
     if (root / FOLDER / "images.txt").exists():
         load(root)

@@ -1,7 +1,5 @@
-"""Digits: 1,797 tiny handwritten digits that scikit-learn ships; no download, for smoke tests."""
+"""Digits: 1,797 tiny handwritten digits that ship with scikit-learn, for smoke tests."""
 
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -9,19 +7,20 @@ from PIL import Image
 
 from retrieval.datasets.base import Dataset
 from retrieval.datasets.catalog import Catalog, make_catalog
+from retrieval.files import atomic_folder
 
 SIDE = 32
 N_IMAGES, N_CLASSES = 1797, 10
 
 
 def load(root: Path) -> Catalog:
-    """Load the catalog, writing the images first if they are not there.
+    """Load the catalog; the images are written on first use.
 
     Args:
         root: Folder of the images.
 
     Returns:
-        Class = digit; 0 to 4 train, 5 to 9 test.
+        The catalog. Each digit is a class; 0 to 4 are the training split, 5 to 9 the test split.
     """
     from sklearn.datasets import load_digits
 
@@ -40,19 +39,13 @@ def load(root: Path) -> Catalog:
 
 
 def _write(root: Path, paths: list[str], images: np.ndarray) -> None:
-    """Write 8 x 8 images of 0..16 as gray PNG files, enlarged to 32 px; all or nothing."""
-    root.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=".images-", dir=root))
-    try:
-        partial.chmod(0o755)
+    """Write 8 x 8 images with values from 0 to 16 as gray PNG files, enlarged to 32 px."""
+    with atomic_folder(root / "images") as partial:
         for path, image in zip(paths, images, strict=True):
             file = partial / Path(path).relative_to("images")
             file.parent.mkdir(exist_ok=True)
             gray = Image.fromarray(np.minimum(image * 16, 255).astype(np.uint8))
             gray.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(file)
-        partial.replace(root / "images")
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 ENTRY = Dataset(

@@ -1,4 +1,4 @@
-"""Downloads that resume, retry, check a digest and look for free space first (on pooch)."""
+"""Downloads that resume, retry, check a digest and first look for free space; built on pooch."""
 
 import logging
 import shutil
@@ -18,14 +18,16 @@ TIMEOUT = 30  # seconds without a byte before a connection counts as dropped
 
 @dataclass
 class ResumingDownloader:
-    """A pooch downloader that keeps what has arrived and asks for the rest.
+    """A downloader for pooch that keeps what has arrived and asks for the rest.
 
     Attributes:
-        part: Where bytes are kept between attempts and between calls.
-        unpacked: Free bytes needed beside the download itself.
-        attempts: Attempts in a row that bring no new byte before giving up.
-        wait: Seconds before the second attempt; doubles with each attempt without progress.
-        progress: Show a progress bar.
+        part: The file that keeps what has arrived between attempts and between calls.
+        unpacked: Free bytes needed in addition to the download itself. Defaults to 0.
+        attempts: Number of attempts in a row without a new byte after which it gives up. Defaults
+            to 4.
+        wait: Seconds before the second attempt, doubled with each attempt without progress.
+            Defaults to 1.0.
+        progress: Whether to show a progress bar. Defaults to True.
     """
 
     part: Path
@@ -67,14 +69,14 @@ class ResumingDownloader:
         if have:
             headers["Range"] = f"bytes={have}-"
         with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as reply:
-            if reply.status_code == 416:  # nothing after what we have: whole, or another file
+            if reply.status_code == 416:  # nothing left: complete, or another file
                 if reply.headers.get("Content-Range") != f"bytes */{have}":
                     self.part.unlink()
                     self._transfer(url)
                 return
             reply.raise_for_status()
             if reply.status_code != 206:
-                have = 0  # the server does not resume: start cleanly
+                have = 0  # the server does not resume: start over
             rest = int(reply.headers.get("Content-Length", 0))
             check_space(self.part.parent, rest + self.unpacked)
             with (
@@ -108,25 +110,27 @@ def download(
     attempts: int = 4,
     wait: float = 1.0,
 ) -> Path:
-    """Download a file; what is there already and has the right digest is kept.
+    """Download a file, unless it exists and has the right digest.
 
     A dropped connection resumes where it stopped, in this call or the next one. A file with the
-    wrong digest is thrown away and downloaded once more from the start.
+    wrong digest is removed and downloaded once more from the start.
 
     Args:
-        url: Where from.
-        target: Where to; appears only when whole and right.
-        digest: ``"md5:..."`` or ``"sha256:..."``; None trusts what arrives.
-        unpacked: Bytes that unpacking will need, for the free-space check.
-        progress: Show a progress bar.
-        attempts: See :class:`ResumingDownloader`.
-        wait: See :class:`ResumingDownloader`.
+        url: The address to download from.
+        target: The file to create. It appears only when it is complete and has the right digest.
+        digest: ``"md5:..."`` or ``"sha256:..."``. Defaults to None: any content is accepted.
+        unpacked: Number of bytes that unpacking will need, for the check of free space. Defaults
+            to 0.
+        progress: Whether to show a progress bar. Defaults to True.
+        attempts: Number of attempts in a row without a new byte after which it gives up. Defaults
+            to 4.
+        wait: Seconds before the second attempt, see :class:`ResumingDownloader`. Defaults to 1.0.
 
     Returns:
         ``target``.
 
     Raises:
-        UserError: No space, no connection, or the digest is wrong twice.
+        UserError: There is no space or no connection, or the digest was wrong twice.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
@@ -136,7 +140,7 @@ def download(
         try:
             pooch.retrieve(url, digest, target.name, target.parent, downloader=downloader)
             return target
-        except ValueError as error:  # pooch's word for a wrong digest; it has removed the file
+        except ValueError as error:  # raised by pooch for a wrong digest; it has removed the file
             part.unlink(missing_ok=True)
             if last:
                 raise UserError(
@@ -147,14 +151,14 @@ def download(
 
 
 def check_space(folder: Path, needed: int) -> None:
-    """Refuse early when a disk is too full.
+    """Refuse to fill up a disk.
 
     Args:
-        folder: A folder on the disk; it need not exist yet.
-        needed: Bytes.
+        folder: A folder on the disk, which need not exist yet.
+        needed: Number of bytes needed.
 
     Raises:
-        UserError: Says how much is needed and how much there is.
+        UserError: Says how much is needed and how much is free.
     """
     existing = next(p for p in (folder, *folder.absolute().parents) if p.exists())
     free = shutil.disk_usage(existing).free
@@ -165,7 +169,7 @@ def check_space(folder: Path, needed: int) -> None:
 
 
 def _raise_if_final(url: str, error: Exception) -> None:
-    """Turn errors that no retry can cure into the user's message."""
+    """Raise the user's message for an error that no retry can fix."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status is not None and 400 <= status < 500 and status not in (408, 429):
         raise UserError(

@@ -1,4 +1,4 @@
-"""Fetch a data set that is one public archive: download or take a copy, check, unpack, tidy up."""
+"""Fetch a data set that is one public archive: download it or take a copy, check it, unpack it."""
 
 import contextlib
 from collections.abc import Callable
@@ -13,13 +13,14 @@ from retrieval.datasets.download import download
 
 @dataclass(frozen=True)
 class PublicArchive:
-    """Where an archive is and what is known of it.
+    """A public archive.
 
     Attributes:
-        url: Where from.
-        digest: ``"md5:..."`` or ``"sha256:..."``; None where the host regenerates its archives.
-        unpacked: Size of the unpacked files, bytes.
-        strip: Leading path components to drop from member names.
+        url: Its address.
+        digest: ``"md5:..."`` or ``"sha256:..."``; None if the host publishes none or regenerates
+            its archives.
+        unpacked: Size of the unpacked files in bytes.
+        strip: Number of leading folders to drop from the names of its members. Defaults to 0.
     """
 
     url: str
@@ -37,24 +38,29 @@ def fetch_archive(
     manifest: Manifest | None = None,
     keep: Callable[[str], bool] = lambda name: True,
 ) -> None:
-    """Put the content of a public archive at ``root``; nothing is there until all of it is.
+    """Unpack a public archive to ``root``, which appears only when everything is right.
 
     A download is kept in ``.downloads`` beside ``root`` until it is unpacked, so that an
-    interrupted one continues; an archive that proves wrong is thrown away. A copy given by the
-    user is never touched.
+    interrupted one can continue. An archive with wrong content is removed, except for a copy that
+    the user gave.
 
     Args:
-        root: The folder to make.
-        archive: A copy on disk, or None to download.
+        root: The folder to create.
+        archive: A copy of the archive, or None to download it.
         public: The archive.
-        load: Loads the unpacked folder before it is renamed; every file it lists must be there.
-        manifest: See :func:`retrieval.datasets.archives.unpack`.
-        keep: See :func:`retrieval.datasets.archives.unpack`.
+        load: Loads the unpacked folder, before it is renamed. Every file in the catalog must exist.
+        manifest: Names, sizes and CRC32s that the unpacked files must have. Defaults to None: they
+            are not compared.
+        keep: Tells by its name whether to unpack a member. Defaults to all of them.
 
     Raises:
         ArchiveError: The content is wrong.
+        UserError: The download failed, the disk is full, or ``root`` is in use.
     """
-    verify = lambda folder: check_files(load(folder))  # noqa: E731
+
+    def verify(folder: Path) -> None:
+        check_files(load(folder))
+
     downloads = root.parent / ".downloads"
     file = archive
     if file is None:
@@ -73,5 +79,5 @@ def fetch_archive(
         )
     if archive is None:
         file.unlink()
-        with contextlib.suppress(OSError):  # other downloads are still in it
+        with contextlib.suppress(OSError):  # it still holds other downloads
             downloads.rmdir()

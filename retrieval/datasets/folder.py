@@ -1,16 +1,24 @@
-"""Your own images: any directory with one sub-folder per class."""
+"""Your own images: any folder with one sub-folder per class."""
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from retrieval.datasets.base import Dataset
 from retrieval.datasets.catalog import SPLITS, Catalog, make_catalog
-from retrieval.datasets.checks import IMAGE_SUFFIXES, drop_singletons
+from retrieval.datasets.checks import IMAGE_SUFFIXES, has_a_positive
 from retrieval.datasets.splits import ClassList, split_classes
 from retrieval.errors import UserError, counted, unknown_option
 
-File = tuple[str, str, str]  # class, path, split
 SINGLETONS = ("refuse", "drop", "keep")
+
+
+class File(NamedTuple):
+    """One image: the name of its class, its path relative to the root, and its split."""
+
+    label_name: str
+    path: str
+    split: str
 
 
 def load(
@@ -25,69 +33,86 @@ def load(
     """Load ``root/<class>/**/<image>``, or ``root/train/<class>/`` and ``root/test/<class>/``.
 
     Args:
-        root: The directory; hidden files and folders are ignored.
-        test_fraction: Share of the classes to test on.
-        split_seed: Seeds the split.
-        train_classes: Class names instead of a fraction: a list, ``"a,b"`` or ``"@FILE"``.
-        test_classes: As above, for the test side.
-        singletons: What to do with training classes of one image: ``refuse``, ``drop``, ``keep``.
+        root: The folder. Hidden files and folders in it are ignored.
+        test_fraction: Share of the classes in the test split, between 0 and 1; used without class
+            lists. Defaults to 0.5.
+        split_seed: Seed of the random split into training and test classes. Defaults to 0.
+        train_classes: Training classes, instead of a random split: class names separated by commas,
+            or ``@FILE`` with one per line. Defaults to every class not in ``test_classes``.
+        test_classes: Test classes, given like ``train_classes``. Defaults to every class not in
+            ``train_classes``.
+        singletons: What to do with training classes of a single image, which have no positive
+            pair: ``refuse`` them, ``drop`` them or ``keep`` them. Defaults to ``refuse``.
 
     Returns:
-        The catalog; labels number the class names in sorted order.
+        The catalog. Labels number the class names in sorted order.
 
     Raises:
-        UserError: No class folders, a class without images, or a bad split.
+        UserError: There are no class folders, a class has no images, or the split is invalid.
     """
     check_singletons(singletons)
-    options = {k: v for k, v in locals().items() if k != "root"}
-    split_options = {k: v for k, v in options.items() if k != "singletons"}
-    files = _given_files(root) if _given_split(root) else _split_files(root, **split_options)
-    if _given_split(root) and (train_classes is not None or test_classes is not None):
-        raise UserError(f"{root} has train/ and test/ folders: they are the split; drop the lists")
-    number = {name: label for label, name in enumerate(sorted({c for c, _, _ in files}))}
+    if _has_split_folders(root):
+        if train_classes is not None or test_classes is not None:
+            raise UserError(
+                f"{root} has train/ and test/ folders: they are the split; drop the lists"
+            )
+        files = _files_of_split_folders(root)
+    else:
+        by_class = class_images(root)
+        split_of = split_classes(
+            list(by_class),
+            test_fraction=test_fraction,
+            split_seed=split_seed,
+            train_classes=train_classes,
+            test_classes=test_classes,
+        )
+        files = [
+            File(name, path, split_of[name])
+            for name, paths in by_class.items()
+            if name in split_of
+            for path in paths
+        ]
+    number = {name: label for label, name in enumerate(sorted({f.label_name for f in files}))}
     if singletons == "drop":
-        keep = drop_singletons([(c, s) for c, _, s in files], [s == "train" for _, _, s in files])
+        keep = has_a_positive([f.label_name for f in files], [f.split for f in files])
         files = [file for file, kept in zip(files, keep, strict=True) if kept]
     return make_catalog(
         "folder",
         root,
-        path=[path for _, path, _ in files],
-        label=[number[name] for name, _, _ in files],
-        label_name=[name for name, _, _ in files],
-        split=[split for _, _, split in files],
-        options=options,
+        path=[file.path for file in files],
+        label=[number[file.label_name] for file in files],
+        label_name=[file.label_name for file in files],
+        split=[file.split for file in files],
+        options={
+            "test_fraction": test_fraction,
+            "split_seed": split_seed,
+            "train_classes": train_classes,
+            "test_classes": test_classes,
+            "singletons": singletons,
+        },
     )
 
 
-def _given_files(root: Path) -> list[File]:
-    images = {split: class_images(root / split) for split in SPLITS}
+def _files_of_split_folders(root: Path) -> list[File]:
     return [
-        (name, f"{split}/{path}", split)
+        File(name, f"{split}/{path}", split)
         for split in SPLITS
-        for name, paths in images[split].items()
-        for path in paths
-    ]
-
-
-def _split_files(root: Path, **options: object) -> list[File]:
-    by_class = class_images(root)
-    split_of = split_classes(list(by_class), **options)
-    return [
-        (name, path, split_of[name])
-        for name, paths in by_class.items()
-        if name in split_of
+        for name, paths in class_images(root / split).items()
         for path in paths
     ]
 
 
 def class_images(root: Path) -> dict[str, list[str]]:
-    """Map each class folder of ``root`` to its images, both sorted.
+    """Map each class folder of ``root`` to the images in it.
+
+    Args:
+        root: A folder with one sub-folder per class. Hidden files and folders are ignored.
 
     Returns:
-        POSIX paths relative to ``root``, by class name.
+        Class name -> POSIX paths relative to ``root``, both sorted.
 
     Raises:
-        UserError: No class folders, or one without images.
+        UserError: There are no class folders, or one has no images.
     """
     classes = _visible_folders(root)
     if not classes:
@@ -109,8 +134,11 @@ def class_images(root: Path) -> dict[str, list[str]]:
 def check_singletons(given: str) -> None:
     """Check the value of the ``singletons`` option.
 
+    Args:
+        given: The value.
+
     Raises:
-        UserError: It is not one of ``SINGLETONS``.
+        UserError: It is not one of :data:`SINGLETONS`.
     """
     if given not in SINGLETONS:
         raise unknown_option("value of option singletons", given, SINGLETONS)
@@ -130,8 +158,8 @@ def _files_below(folder: Path) -> list[str]:
     return found
 
 
-def _given_split(root: Path) -> bool:
-    """Tell whether ``root`` holds exactly ``train/<class>/`` and ``test/<class>/``."""
+def _has_split_folders(root: Path) -> bool:
+    """Tell whether ``root`` holds ``train/<class>/``, ``test/<class>/`` and no other folder."""
     if _visible_folders(root) != sorted(SPLITS):
         return False
     return all(_visible_folders(root / split) for split in SPLITS)

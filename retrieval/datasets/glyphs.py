@@ -1,4 +1,4 @@
-"""Which characters a font face can draw, and drawing them: used by the typefaces data set."""
+"""Find and draw the characters of a font face, for the typefaces data set."""
 
 import logging
 import unicodedata
@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 SIDE = 64
-SIZE, BASELINE, EDGE = 40, 46, 2  # pixels: font size, baseline from the top, least white border
+SIZE, BASELINE, EDGE = 40, 46, 2  # pixels: font size, baseline from the top, smallest margin
 FACES = (
     *(
         f"DejaVu{family}{style}"
@@ -39,7 +39,7 @@ def font_versions() -> str:
 
 
 def face_characters(face: str) -> dict[int, int]:
-    """Read a face's character map, leaving out blanks, ``.notdef`` and non-characters.
+    """Read a face's character map, without blanks, ``.notdef`` and non-characters.
 
     Args:
         face: A name in :data:`FACES`.
@@ -49,7 +49,7 @@ def face_characters(face: str) -> dict[int, int]:
     """
     from fontTools.ttLib import TTFont
 
-    logging.getLogger("fontTools").setLevel(logging.ERROR)  # it warns of old time stamps
+    logging.getLogger("fontTools").setLevel(logging.ERROR)  # it warns about old time stamps
     characters: dict[int, int] = {}
     with TTFont(face_path(face), lazy=True) as font:
         outlines = font["glyf"]
@@ -63,7 +63,7 @@ def face_characters(face: str) -> dict[int, int]:
 
 
 def tex_character(glyph: str) -> int | None:
-    """Return the character a Computer Modern glyph name stands for, None if none for sure."""
+    """Return the character that a Computer Modern glyph name stands for, or None if unclear."""
     from fontTools import agl
 
     if glyph in GREEK_IN_TEX:
@@ -78,12 +78,13 @@ def draw_face(face: str, files: dict[int, Path]) -> set[int]:
 
     Args:
         face: A name in :data:`FACES`.
-        files: Code point in the face's own map -> file to write.
+        files: Code point in the face's own character map -> file to write.
 
     Returns:
-        The code points that left ink; the others have no file.
+        The code points that left ink. The others have no file.
     """
-    path, inked = str(face_path(face)), set()
+    path = str(face_path(face))
+    inked: set[int] = set()
     fonts: dict[int, ImageFont.FreeTypeFont] = {}
     for code, file in files.items():
         image = glyph_image(path, chr(code), fonts)
@@ -96,15 +97,15 @@ def draw_face(face: str, files: dict[int, Path]) -> set[int]:
 def glyph_image(
     path: str, text: str, fonts: dict[int, ImageFont.FreeTypeFont]
 ) -> Image.Image | None:
-    """Draw one character centered left to right, on a common baseline, shrunk only to fit.
+    """Draw one character on the common baseline, centered horizontally and shrunk only to fit.
 
     Args:
         path: The font file.
         text: The character.
-        fonts: Opened fonts by size; filled as needed.
+        fonts: Opened fonts by size. Sizes that are missing are added.
 
     Returns:
-        Image of mode ``L``, 64 x 64, or None if nothing was drawn.
+        An image of mode ``L``, 64 x 64 pixels, or None if nothing was drawn.
     """
     room = SIDE - 2 * EDGE
     size = SIZE
@@ -120,4 +121,5 @@ def glyph_image(
     y = min(max(BASELINE, EDGE - top), SIDE - EDGE - bottom)
     image = Image.new("L", (SIDE, SIDE), 255)
     ImageDraw.Draw(image).text((round(x), y), text, fill=0, font=fonts[size], anchor="ls")
-    return image if image.getextrema()[0] < 128 else None
+    darkest = min(image.tobytes())
+    return image if darkest < 128 else None

@@ -1,9 +1,9 @@
 """Grocery Store: 5,421 phone photos of fruit, vegetables and cartons (Klasson et al., WACV 2019).
 
-Its three lists are pooled and split by class: even fine ids train, odd fine ids test. The ``test``
-list was photographed in other stores, so the test split carries an honest protocol:
-**cross-store**, queries from the odd ids of ``test``, gallery from the odd ids of ``train`` and
-``val``.
+Its three lists are pooled and split by class: even fine ids are the training split, odd fine ids
+the test split. The photos of the list ``test`` come from other stores, which gives the test split a
+second protocol, **cross-store**: the queries are the odd ids of ``test``, the gallery those of
+``train`` and ``val``.
 """
 
 import csv
@@ -22,7 +22,7 @@ from retrieval.datasets.official import (
 )
 from retrieval.errors import UserError
 
-# The host regenerates its archives, so their hash changes; the content does not.
+# The host regenerates its archives: their hash changes, but their content does not.
 ARCHIVE = PublicArchive(
     url="https://github.com/marcusklasson/GroceryStoreDataset/archive/refs/heads/master.zip",
     digest=None,
@@ -38,13 +38,14 @@ def load(root: Path) -> Catalog:
     """Load the catalog from ``root/dataset/``.
 
     Args:
-        root: Folder made by :func:`fetch`, or the unpacked public archive.
+        root: The folder that :func:`fetch` wrote, or the unpacked public archive.
 
     Returns:
-        All images; query and gallery roles in the test split; coarse classes as super classes.
+        The catalog. Test images are queries or gallery items, and coarse classes are the super
+        classes.
 
     Raises:
-        UserError: The lists are absent or do not have the official counts.
+        UserError: The lists are missing or do not have the official counts.
     """
     fine, coarse = read_classes(root)
     rows = [row for name in COUNTS for row in read_list(root, name, fine)]
@@ -68,10 +69,16 @@ def load(root: Path) -> Catalog:
 
 
 def read_classes(root: Path) -> tuple[dict[int, str], dict[int, str]]:
-    """Read ``classes.csv``: names of the fine and of the coarse classes by id.
+    """Read ``classes.csv``.
+
+    Args:
+        root: The data set's folder.
+
+    Returns:
+        The names of the fine classes by id, and those of the coarse classes.
 
     Raises:
-        UserError: The file is absent or does not name 81 classes.
+        UserError: The file is missing or does not name 81 classes.
     """
     path = root / "dataset" / "classes.csv"
     if not path.is_file():
@@ -86,18 +93,18 @@ def read_classes(root: Path) -> tuple[dict[int, str], dict[int, str]]:
 
 
 def read_list(root: Path, name: str, fine: dict[int, str]) -> list[tuple[str, int, int, str]]:
-    """Read one of the three lists, rows ``path, fine id, coarse id``.
+    """Read one of the three lists, whose rows are ``path, fine id, coarse id``.
 
     Args:
         root: The data set's folder.
         name: ``train``, ``val`` or ``test``.
-        fine: Known fine classes.
+        fine: Name of each fine class by id.
 
     Returns:
-        (path, fine id, coarse id, list name) per row.
+        One tuple ``(path, fine id, coarse id, list name)`` per row.
 
     Raises:
-        UserError: The list is absent, has another length, or a malformed row.
+        UserError: The list is missing, has an unexpected length, or has a malformed row.
     """
     path = root / "dataset" / f"{name}.txt"
     if not path.is_file():
@@ -120,11 +127,11 @@ def _role(label: int, source: str) -> str:
 
 
 def fetch(root: Path, archive: Path | None = None) -> None:
-    """Download the public archive (or take a copy), check its content, unpack it to ``root``.
+    """Download the public archive (or take a copy), check its content and unpack it.
 
     Args:
-        root: Where to; left as it is if the data set is already there.
-        archive: A copy of the public archive.
+        root: The folder to unpack to. It is left unchanged if the data set is already there.
+        archive: A copy of the public archive. Defaults to None: download it.
 
     Raises:
         UserError: No connection, or the content differs from the committed manifest.

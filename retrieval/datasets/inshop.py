@@ -1,6 +1,6 @@
 """DeepFashion In-shop Clothes Retrieval: 52,712 photos of 7,982 items (Liu et al., CVPR 2016).
 
-The official protocol is query -> gallery; the test split carries both roles.
+Its official protocol is query -> gallery: each test image is either a query or a gallery item.
 """
 
 from pathlib import Path
@@ -25,10 +25,10 @@ def load(root: Path) -> Catalog:
     """Load ``root/Eval/list_eval_partition.txt`` (or ``root/list_eval_partition.txt``).
 
     Args:
-        root: Folder that also holds ``img/``.
+        root: The data set's folder, which also holds ``img/``.
 
     Returns:
-        The catalog; super classes are the categories in the paths, e.g. ``WOMEN Dresses``.
+        The catalog. Its super classes are the categories in the paths, e.g. ``WOMEN Dresses``.
 
     Raises:
         UserError: The list is missing or malformed, or the counts are not the official ones.
@@ -40,8 +40,7 @@ def load(root: Path) -> Catalog:
 
 
 def _build(root: Path, listed: Path) -> Catalog:
-    columns = {"path": str, "item": str, "status": str}
-    table = read_table(listed, columns, skip=2, separator=r"\s+")
+    table = read_table(listed, {"path": str, "item": str, "status": str}, skip=2, separator=r"\s+")
     head = listed.read_text(encoding="utf-8").split(maxsplit=1)[0]
     if head != str(len(table)):
         raise UserError(f"{listed}: line 1 says {head} rows, found {len(table):,}")

@@ -234,7 +234,7 @@ def first_existing(*paths: Path) -> Path:
 
 
 def read_table(
-    path: Path, columns: dict[str, type], *, skip: int = 0, separator: str = " "
+    path: Path, columns: Mapping[str, type], *, skip: int = 0, separator: str = " "
 ) -> pd.DataFrame:
     """Read a list file with one row per line.
 
@@ -267,7 +267,7 @@ def read_table(
 
 
 def _read_csv(
-    path: Path, columns: dict[str, type], skip: int, separator: str, dtype: Any
+    path: Path, columns: Mapping[str, type], skip: int, separator: str, dtype: Any
 ) -> pd.DataFrame:
     # quoting=3 is csv.QUOTE_NONE: a quotation mark in a file name is just a character.
     return pd.read_csv(
@@ -275,7 +275,7 @@ def _read_csv(
     )
 
 
-def _check_widths(path: Path, columns: dict[str, type], skip: int, separator: str) -> None:
+def _check_widths(path: Path, columns: Mapping[str, type], skip: int, separator: str) -> None:
     """Refuse the first row of a list that has more values than there are columns."""
     with path.open(encoding="utf-8", errors="replace") as file:
         for row, line in enumerate(file, 1):
@@ -285,7 +285,7 @@ def _check_widths(path: Path, columns: dict[str, type], skip: int, separator: st
                 raise UserError(f"{path} row {row}: {expected}")
 
 
-def _first_bad_number(path: Path, columns: dict[str, type], skip: int, separator: str) -> str:
+def _first_bad_number(path: Path, columns: Mapping[str, type], skip: int, separator: str) -> str:
     """Locate the first value of a numeric column that is no (whole) number; empty without one."""
     try:
         table = _read_csv(path, columns, skip, separator, str)

@@ -25,7 +25,7 @@ def load(root: Path) -> Catalog:
         root: The data set's folder.
 
     Returns:
-        The catalog; class = character, super class = alphabet.
+        The catalog. Characters are the classes, alphabets the super classes.
 
     Raises:
         UserError: A folder is missing, or the counts are not the official ones.
@@ -54,7 +54,7 @@ def load(root: Path) -> Catalog:
 
 
 def _part(folder: Path) -> Catalog:
-    """Load one unpacked archive by itself, to check it."""
+    """Load one unpacked archive by itself, so that it can be checked."""
     rows = [(path, name) for name, paths in class_images(folder).items() for path in paths]
     paths, names = zip(*rows, strict=True)
     return make_catalog(
@@ -68,14 +68,14 @@ def _part(folder: Path) -> Catalog:
 
 
 def fetch(root: Path, archive: Path | None = None) -> None:
-    """Download the two public archives, check them, unpack them below ``root``.
+    """Download the two public archives, check them and unpack them.
 
     Args:
-        root: Where to.
-        archive: Must be None: there are two.
+        root: The folder to unpack to.
+        archive: Must be None, because the data set comes in two archives.
 
     Raises:
-        UserError: An archive was given, or see :func:`fetch_archive`.
+        UserError: An archive was given, a download failed, or its content is wrong.
     """
     if archive is not None:
         raise UserError(

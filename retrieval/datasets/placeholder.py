@@ -6,8 +6,6 @@ the counts in that file instead of the official ones, and every figure computed 
 """
 
 import io
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,7 @@ from retrieval.datasets.catalog import Catalog
 from retrieval.datasets.official import Counts, is_placeholder, mark_as_placeholder
 from retrieval.datasets.placeholder_formats import WRITERS, Photo, word
 from retrieval.errors import UserError, unknown_option
+from retrieval.files import atomic_folder
 
 CLASSES, IMAGES_PER_CLASS = 24, 8  # of each split
 FOLDER, OLD_FOLDER = "placeholders", "standins"  # today's name, and that of version 0.1.0
@@ -54,19 +53,13 @@ def write_placeholder(
         raise unknown_option("data set with a placeholder", name, WRITERS)
     root = _new_folder(root)
     photos = _choose(source, classes, per_class, np.random.default_rng(seed))
-    root.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
-    try:
-        partial.chmod(0o755)
+    with atomic_folder(root) as partial:
         queries = WRITERS[name](partial, photos)
         text = (
             f"This is a synthetic placeholder for {name}: {len(photos)} photos of the data set "
             f"{source.name!r} in its on-disk format. It is not the published data set."
         )
         mark_as_placeholder(partial, text, _count(photos, queries))
-        partial.replace(root)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return root
 
 
@@ -146,17 +139,11 @@ def write_example_folder(source: Catalog, root: Path | str, *, split: str = "tes
         return root
     rows = source.split(split)
     rows = rows[rows.groupby("label")["label"].transform("size") >= 2]
-    root.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
-    try:
-        partial.chmod(0o755)
+    with atomic_folder(root) as partial:
         for number, (name, path) in enumerate(zip(rows["label_name"], rows["path"], strict=True)):
             folder = partial / word(name)
             folder.mkdir(exist_ok=True)
             (folder / f"{number:05d}.jpg").write_bytes(_jpeg(source.root / path)[0])
-        partial.replace(root)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return root
 
 

@@ -1,4 +1,4 @@
-"""Class-disjoint splits: no class is both trained on and tested on."""
+"""Class-disjoint splits: every class is in either the training or the test split."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,30 +18,33 @@ def split_classes(
     train_classes: ClassList | None = None,
     test_classes: ClassList | None = None,
 ) -> dict[str, str]:
-    """Say for every class whether it is trained or tested on: by given lists, else by fraction.
+    """Split classes by given lists, or at random by a fraction.
 
     Args:
-        names: Every class; order and repetitions do not matter.
-        test_fraction: Share of the classes to test on; each side gets at least one class.
-        split_seed: Seeds the shuffle; the same classes, fraction and seed give the same split.
-        train_classes: Class names: a list, ``"a,b,c"``, or ``"@FILE"`` with one name per line.
-            If only one of the two lists is given, the other side gets all remaining classes.
-        test_classes: As above. If both are given, classes in neither are left out.
+        names: The classes, in any order; they may be repeated.
+        test_fraction: Share of the classes in the test split, used without class lists. Each split
+            gets at least one class. Defaults to 0.5.
+        split_seed: Seed of the random split: the same classes, fraction and seed give the same
+            split. Defaults to 0.
+        train_classes: Training classes: a list, ``"a,b,c"``, or ``"@FILE"`` with one name per line.
+            If only one of the two lists is given, the other split gets all remaining classes.
+        test_classes: Test classes, likewise. If both lists are given, classes in neither are in no
+            split.
 
     Returns:
         Class -> ``train`` or ``test``.
 
     Raises:
-        UserError: A listed class does not exist or is on both sides, a side is empty, or the
+        UserError: A listed class does not exist or is in both lists, a split is empty, or the
             fraction is not between 0 and 1.
     """
     known = sorted(set(names))
     if train_classes is None and test_classes is None:
         return _by_fraction(known, test_fraction, split_seed)
-    train = _listed("train_classes", train_classes, known)
-    test = _listed("test_classes", test_classes, known)
-    train = set(known) - test if train is None else train
-    test = set(known) - train if test is None else test
+    listed_train = _listed("train_classes", train_classes, known)
+    listed_test = _listed("test_classes", test_classes, known)
+    train = set(known) - (listed_test or set()) if listed_train is None else listed_train
+    test = set(known) - train if listed_test is None else listed_test
     if train & test:
         raise UserError(f"class {min(train & test)!r} is in both train_classes and test_classes")
     for side, classes in (("train", train), ("test", test)):
@@ -51,14 +54,14 @@ def split_classes(
 
 
 def parse_classes(option: str, given: ClassList) -> list[str]:
-    """Read a list of class names: a sequence, ``"a,b,c"``, or ``"@FILE"`` (one per line).
+    """Read a list of class names.
 
     Args:
-        option: What the list is called, for the message.
-        given: What the user gave.
+        option: Name of the option, for the message.
+        given: A sequence of names, ``"a,b,c"``, or ``"@FILE"`` with one name per line.
 
     Returns:
-        The names, stripped, without blanks.
+        The names, stripped and without empty ones.
 
     Raises:
         UserError: The file does not exist.

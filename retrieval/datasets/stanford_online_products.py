@@ -31,7 +31,7 @@ def load(root: Path) -> Catalog:
         root: The data set's folder.
 
     Returns:
-        The catalog; super classes are the 12 kinds of product.
+        The catalog. Its super classes are the 12 kinds of product.
 
     Raises:
         UserError: A list is missing or malformed, or the counts are not the official ones.
@@ -62,11 +62,11 @@ def _build(base: Path) -> Catalog:
 
 
 def fetch(root: Path, archive: Path | None = None) -> None:
-    """Download the public archive (or take a copy), check it, unpack it to ``root``.
+    """Download the public archive (or take a copy), check it and unpack it.
 
     Args:
-        root: Where to; left as it is if the data set is already there.
-        archive: A copy of ``Stanford_Online_Products.zip``.
+        root: The folder to unpack to. It is left unchanged if the data set is already there.
+        archive: A copy of ``Stanford_Online_Products.zip``. Defaults to None: download it.
     """
     if (root / FOLDER / LISTS["train"]).exists():
         load(root)

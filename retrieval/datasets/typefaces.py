@@ -1,12 +1,12 @@
-"""Typefaces: one image per (character, font face), drawn with the fonts Matplotlib ships.
+"""Typefaces: one image per character and font face, drawn with the fonts that Matplotlib ships.
 
-The task: find the same character in other typefaces. Class-disjoint by alphabet: trained on Latin
-and symbols, tested on Greek and Cyrillic. Its failures are real homoglyphs. No download.
+The task is to find the same character in other typefaces. The split is class-disjoint by alphabet:
+Latin and symbols are the training split, Greek and Cyrillic the test split. What a model gets wrong
+are real homoglyphs. Nothing is downloaded.
 """
 
 import json
 import shutil
-import tempfile
 import unicodedata
 from pathlib import Path
 
@@ -14,31 +14,31 @@ from retrieval.datasets.base import Dataset
 from retrieval.datasets.catalog import Catalog, make_catalog
 from retrieval.datasets.glyphs import FACES, draw_face, face_characters, font_versions
 from retrieval.errors import UserError, unknown_option
-from retrieval.files import write_json
+from retrieval.files import atomic_folder, write_json
 
-VERSION = 2  # of the way images are drawn and named; raise it to draw anew
-LEAST_FACES = 8
-TESTED = ("Greek", "Cyrillic")
+VERSION = 2  # of how images are drawn and named; raise it to have them drawn again
+MIN_FACES = 8
+TEST_ALPHABETS = ("Greek", "Cyrillic")
 SUBSETS = ("letters", "full", "sample")
 LETTERS = ("Lu", "Ll", "Lt", "Lo")
 N_IMAGES, N_CLASSES = 40_710, 3_293
 
 
 def load(root: Path, *, subset: str = "letters") -> Catalog:
-    """Load the catalog, drawing the images first if they are not there.
+    """Load the catalog; the images are drawn on first use.
 
     Args:
         root: Folder of the drawn images.
-        subset: ``letters`` (letters of the Latin, Greek and Cyrillic alphabets), ``full`` (every
-            character that at least 8 faces can draw) or ``sample`` (every eighth letter, for trying
-            things out).
+        subset: Characters to draw: ``letters`` (letters of the Latin, Greek and Cyrillic
+            alphabets), ``full`` (every character in at least 8 font faces) or ``sample`` (every
+            eighth letter, for quick tries). Defaults to ``letters``.
 
     Returns:
-        Class = character, with its code point as the label; super class = alphabet; test split:
-        Greek and Cyrillic.
+        The catalog. Each character is a class, labeled by its code point; alphabets are super
+        classes; Greek and Cyrillic are the test split.
 
     Raises:
-        UserError: Unknown subset.
+        UserError: The subset is unknown.
     """
     if subset not in SUBSETS:
         raise unknown_option("subset of typefaces", subset, SUBSETS)
@@ -56,7 +56,7 @@ def load(root: Path, *, subset: str = "letters") -> Catalog:
         path=[image_path(code, face) for code, face in rows],
         label=codes,
         label_name=[names[code] for code in codes],
-        split=["test" if alphabets[code] in TESTED else "train" for code in codes],
+        split=["test" if alphabets[code] in TEST_ALPHABETS else "train" for code in codes],
         super_label=[order.index(alphabets[code]) for code in codes],
         super_name=[alphabets[code] for code in codes],
         options={"subset": subset},
@@ -64,24 +64,21 @@ def load(root: Path, *, subset: str = "letters") -> Catalog:
 
 
 def draw(root: Path, subset: str, *, progress: bool = True) -> None:
-    """Draw every image of a subset into ``root/<subset>``; whole or not at all.
+    """Draw every image of a subset into ``root/<subset>``, which appears only when complete.
 
     Args:
-        root: Parent of the drawn folder.
+        root: Parent of the folder to draw.
         subset: One of :data:`SUBSETS`.
-        progress: Show a progress bar.
+        progress: Whether to show a progress bar. Defaults to True.
     """
     from tqdm.auto import tqdm
 
     coverage = wanted_characters(subset)
-    root.mkdir(parents=True, exist_ok=True)
     target, total = root / subset, sum(map(len, coverage.values()))
-    partial = Path(tempfile.mkdtemp(prefix=f".{subset}-", dir=root))
-    try:
-        partial.chmod(0o755)
+    with atomic_folder(target) as partial:
         for code in coverage:
             (partial / image_path(code, "")).parent.mkdir()
-        inked = set()
+        inked: set[tuple[int, str]] = set()
         with tqdm(desc="drawing typefaces", total=total, unit="img", disable=not progress) as bar:
             for face in FACES:
                 glyphs = [(c, faces[face]) for c, faces in coverage.items() if face in faces]
@@ -94,19 +91,17 @@ def draw(root: Path, subset: str, *, progress: bool = True) -> None:
         write_json(partial / "index.json", {"made_by": made_by(), "rows": rows})
         if target.exists():
             shutil.rmtree(target)
-        partial.replace(target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def wanted_characters(subset: str) -> dict[int, dict[str, int]]:
-    """Return, for each character at least 8 faces can draw, those faces and the code they use.
+    """Return the characters of a subset, with the faces that can draw each.
 
     Args:
         subset: One of :data:`SUBSETS`, see :func:`load`.
 
     Returns:
-        Code point -> {face: code point in that face's own character map}, sorted.
+        Code point -> {face: code point in that face's own character map}, sorted by code point.
+        Every character is in at least 8 faces.
     """
     found: dict[int, dict[str, int]] = {}
     for face in FACES:
@@ -115,22 +110,22 @@ def wanted_characters(subset: str) -> dict[int, dict[str, int]]:
     codes = [
         code
         for code, faces in sorted(found.items())
-        if len(faces) >= LEAST_FACES and (subset == "full" or is_letter(code))
+        if len(faces) >= MIN_FACES and (subset == "full" or is_letter(code))
     ]
     return {code: found[code] for code in (codes[::8] if subset == "sample" else codes)}
 
 
 def alphabet(code: int) -> str:
-    """Return a character's script, e.g. ``Greek``; ``Symbols`` where it belongs to none.
+    """Return a character's script, e.g. ``Greek``, or ``Symbols`` if it belongs to none.
 
-    A symbol that Unicode decomposes into a letter (a micro sign, a bold italic alpha) counts as
-    that letter's script, so that no Greek shape is trained on.
+    A symbol that Unicode decomposes into a letter (a micro sign, a bold italic alpha) belongs to
+    that letter's script, so that no Greek shape is in the training split.
     """
     from fontTools.unicodedata import script, script_name
 
     base = unicodedata.normalize("NFKD", chr(code))
     scripts = [script_name(script(character)) for character in (chr(code), *base)]
-    for name in TESTED:
+    for name in TEST_ALPHABETS:
         if name in scripts:
             return name
     return {"Common": "Symbols", "Inherited": "Combining marks"}.get(scripts[0], scripts[0])
@@ -139,11 +134,11 @@ def alphabet(code: int) -> str:
 def is_letter(code: int) -> bool:
     """Tell whether a character is a letter of the Latin, Greek or Cyrillic alphabet."""
     kind = unicodedata.category(chr(code))
-    return kind in LETTERS and alphabet(code) in ("Latin", *TESTED)
+    return kind in LETTERS and alphabet(code) in ("Latin", *TEST_ALPHABETS)
 
 
 def character_name(code: int) -> str:
-    """Return e.g. ``Ж U+0416 CYRILLIC CAPITAL LETTER ZHE``."""
+    """Return a character's readable name, e.g. ``Ж U+0416 CYRILLIC CAPITAL LETTER ZHE``."""
     return f"{chr(code)} U+{code:04X} {unicodedata.name(chr(code), 'unnamed')}"
 
 
@@ -153,7 +148,7 @@ def image_path(code: int, face: str) -> str:
 
 
 def made_by() -> str:
-    """Say what the pixels depend on: another fonts or Pillow version draws anew."""
+    """Return what the pixels depend on; images made by other versions are drawn again."""
     return f"typefaces {VERSION}, {font_versions()}"
 
 
@@ -162,7 +157,7 @@ def fetch(root: Path, archive: Path | None = None) -> None:
 
     Args:
         root: Folder of the drawn images.
-        archive: Must be None.
+        archive: Must be None: there is no archive.
 
     Raises:
         UserError: An archive was given.

@@ -49,12 +49,10 @@ def test_inshop_has_roles_and_categories(tmp_path, monkeypatch, place):
     if not place:
         name = "list_eval_partition.txt"
         (root / "Eval" / name).rename(root / name)
-    catalog = load_catalog("inshop", root)
-    items = catalog.items
+    items = load_catalog("inshop", root).items
     assert items["role"].tolist() == ["both", "both", "query", "gallery", "gallery"]
     assert items["label"].tolist() == [2, 2, 7, 7, 7]
     assert items["super_name"].tolist() == ["WOMEN Dresses"] * 2 + ["MEN Tees Tanks"] * 3
-    assert catalog.has_roles()
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,23 @@
+"""Files, images, bounding boxes and class sizes are checked when a data set is loaded."""
+
 import os
 import time
 from collections import Counter
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from retrieval.datasets import checks, load_catalog
 from retrieval.datasets.checks import (
     ORIENTATION,
+    check_boxes,
     check_catalog,
     check_images,
     image_problem,
     scan_files,
 )
+from retrieval.datasets.placeholder import write_placeholder
 from retrieval.errors import UserError
 from retrieval.input_pipeline.decoding import read_square
 from tests.datasets.helpers import write_classes, write_photo
@@ -127,3 +132,51 @@ def test_a_damaged_image_is_refused_at_every_load(tmp_path):
     for _ in range(2):
         with pytest.raises(UserError, match=r"b/1\.jpg: unreadable or truncated image"):
             load_catalog("folder", root)
+
+
+@pytest.fixture
+def photo(tmp_path):
+    return str(write_photo(tmp_path / "a.jpg", size=(24, 20)))
+
+
+@pytest.mark.parametrize("box", [(0, 0, 24, 20), (-5, -5, 6, 6), (23, 19, 9, 9), (-9, -9, 99, 99)])
+def test_a_box_that_shows_a_part_of_its_image_passes(photo, box):
+    check_boxes([photo], np.array([box], np.float32))
+
+
+@pytest.mark.parametrize(
+    ("box", "what"),
+    [
+        ((24, 0, 5, 5), "lies outside the image of 24 x 20 pixels"),
+        ((0, 500, 5, 5), "lies outside the image"),
+        ((-5, 0, 5, 5), "lies outside the image"),
+        ((3, 3, 0, 5), "is empty: correct"),
+        ((np.nan, 0, 5, 5), "lies outside the image"),
+    ],
+)
+def test_a_box_that_shows_nothing_is_refused(photo, box, what):
+    with pytest.raises(UserError, match=what) as caught:
+        check_boxes([photo, photo], np.array([(0, 0, 5, 5), box], np.float32))
+    assert "\n" not in str(caught.value)
+
+
+def test_the_first_image_is_named_and_the_others_counted(photo):
+    boxes = np.array([(0, 0, 5, 5), (40, 30, 5.5, 5), (99, 0, 1, 1)], np.float32)
+    message = (
+        r"a\.jpg: its bounding box \(x, y, width, height = 40, 30, 5\.5, 5\) lies outside the "
+        r"image of 24 x 20 pixels; 1 more box is at fault: correct the data set's list of boxes"
+    )
+    with pytest.raises(UserError, match=message):
+        check_boxes([photo] * 3, boxes)
+
+
+def test_loading_with_boxes_refuses_one_outside_its_image(photos, tmp_path):
+    root = write_placeholder("cub200", photos, tmp_path / "cub", classes=2, per_class=2)
+    load_catalog("cub200", root, boxes=True)
+    listed = root / "CUB_200_2011" / "bounding_boxes.txt"
+    rows = listed.read_text().splitlines()
+    listed.write_text("\n".join(["1 3000.0 3.0 10.0 10.0", *rows[1:]]) + "\n")
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"= 3000, 3, 10, 10\) lies outside the image"):
+            load_catalog("cub200", root, boxes=True)
+    load_catalog("cub200", root)  # whole images do not care

@@ -1,4 +1,6 @@
 import inspect
+import re
+import typing
 
 import pytest
 from PIL import Image
@@ -30,6 +32,16 @@ def test_options_are_the_loaders_keywords():
     assert dataset_options("typefaces") == {"subset": "letters"}
     assert dataset_options("grocery") == {}
     assert dataset_options("cub200") == {"boxes": False}
+
+
+def test_every_option_has_a_type_and_a_line_of_help():
+    """The command line's flags are made from them."""
+    for name, entry in DATASETS.items():
+        types = typing.get_type_hints(entry.load)
+        for option in dataset_options(name):
+            assert option in types, f"{name}: {option} has no annotation"
+            line = rf"^    {option}: [A-Z][\s\S]*?\.$"
+            assert re.search(line, inspect.getdoc(entry.load), re.MULTILINE), f"{name}: {option}"
 
 
 @pytest.mark.parametrize(
