@@ -1,67 +1,50 @@
-"""One process at a time makes a run: a lock that the system lets go of, however a process ends."""
+"""A lock on a run folder, so that only one process at a time makes a run."""
 
-import os
+import contextlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from retrieval.errors import UserError
 
-try:
-    import fcntl
-except ImportError:  # Windows: two processes that make one run are not told apart there
-    fcntl = None
+PATIENCE = 0.2  # seconds; a lock file that is removed while it is being opened needs another try
 
 
 def lock_path(path: Path) -> Path:
-    """Return the hidden sibling of a run's folder that is locked while the run is made."""
+    """Return the hidden sibling of a run folder that is locked while the run is made."""
     return path.parent / f".{path.name}.lock"
 
 
-@contextmanager
+@contextlib.contextmanager
 def run_lock(path: Path) -> Iterator[None]:
-    """Hold a run for the block; the file is removed after it, or is left (unlocked) by a kill.
+    """Lock a run for the block.
+
+    The operating system releases the lock when the process ends, however it ends. The lock file is
+    removed after the block; a killed process leaves it behind, unlocked and harmless.
 
     Args:
-        path: The run's folder as it will be called; its parent is made.
+        path: The run's final folder, which need not exist. Its parent is created.
+
+    Yields:
+        Nothing.
 
     Raises:
-        UserError: Another process holds it.
+        UserError: Another process holds the lock.
     """
-    if fcntl is None:
-        yield
-        return
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = _locked(path)
+    lock = FileLock(lock_path(path), timeout=PATIENCE, poll_interval=PATIENCE / 10)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UserError(
+            f"{path} is being made by another process: wait for it, or choose another name"
+        ) from None
     try:
         yield
     finally:
-        lock_path(path).unlink(missing_ok=True)  # while held: no one else's is removed
-        os.close(file)
-
-
-def _locked(path: Path) -> int:
-    """Return the descriptor of the run's lock file, locked."""
-    while True:
-        file = os.open(lock_path(path), os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_at(file, lock_path(path)):
-                return file
-        except BlockingIOError:
-            os.close(file)
-            raise UserError(
-                f"{path} is being made by another process: wait for it, or choose another name"
-            ) from None
-        except BaseException:
-            os.close(file)
-            raise
-        os.close(file)  # its last holder had removed it in between: lock the one there is now
-
-
-def _is_at(file: int, path: Path) -> bool:
-    """Tell whether an open file is still the one at a path."""
-    try:
-        return os.path.samestat(os.fstat(file), os.stat(path))
-    except FileNotFoundError:
-        return False
+        # filelock leaves the file. Removed while it is locked, it is never that of another holder:
+        # who opened it meanwhile sees that it has no name any more, and opens a new one.
+        with contextlib.suppress(OSError):  # Windows does not remove an open file
+            lock_path(path).unlink()
+        lock.release()

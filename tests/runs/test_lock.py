@@ -1,21 +1,19 @@
-"""Two processes never make one run; a killed one's lock is let go of by the system."""
+"""Two processes never make one run; the system releases the lock of a killed process."""
 
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from retrieval.errors import UserError
-from retrieval.experiment.pipeline import resume, train
-from retrieval.runs import lock as module
 from retrieval.runs.lock import lock_path, run_lock
-from retrieval.runs.store import partial_path
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from retrieval.run_lock import run_lock
+from retrieval.runs.lock import run_lock
 with run_lock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)
@@ -34,51 +32,43 @@ def holder(tmp_path):
     process.stdout.close()
 
 
-def test_a_run_that_another_process_makes_is_refused_until_that_is_killed(tiny, tmp_path, holder):
+def test_a_run_that_another_process_makes_is_refused_until_that_process_is_killed(tmp_path, holder):
     path = tmp_path / "folder" / "x"
-    options = {"runs": tmp_path, "evaluate": False, "progress": False}
-    for overwrite in (False, True):
-        with pytest.raises(UserError, match=r"x is being made by another process: wait for it"):
-            train(tiny.with_(steps=1), name="x", overwrite=overwrite, **options)
-    assert not partial_path(path).exists()
-    train(tiny.with_(loss="none"), name="y", **options)  # another run is not in its way
+    with pytest.raises(UserError, match=str(path)), run_lock(path):
+        pass
+    with run_lock(path.with_name("y")):  # another run is not blocked
+        pass
     holder.send_signal(signal.SIGKILL)
     holder.wait()
-    assert train(tiny.with_(loss="none"), name="x", **options) == path
-    assert sorted(p.name for p in path.parent.iterdir()) == ["x", "y"]
-
-
-def test_an_interrupted_run_is_continued_by_one_process(tiny, tmp_path, monkeypatch):
-    def killed(*_, **__):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr("retrieval.experiment.pipeline.publish", killed)
-        with pytest.raises(KeyboardInterrupt):
-            train(tiny.with_(loss="none"), runs=tmp_path, name="x", evaluate=False, progress=False)
-    path = tmp_path / "folder" / "x"
-    assert not lock_path(path).exists()
-    with run_lock(path), pytest.raises(UserError, match="is being made by another process"):
-        resume(path, evaluate=False, progress=False)
-    assert resume(path, evaluate=False, progress=False) == path
-
-
-def test_a_lock_file_that_its_holder_removed_meanwhile_does_not_count(tmp_path, monkeypatch):
-    path, flock, calls = tmp_path / "x", module.fcntl.flock, []
-
-    def removed_before(file, how):
-        if not calls:
-            lock_path(path).unlink()
-        calls.append(file)
-        flock(file, how)
-
-    monkeypatch.setattr(module.fcntl, "flock", removed_before)
     with run_lock(path):
-        assert len(calls) == 2
-        assert lock_path(path).exists()
+        pass
+    assert list(path.parent.iterdir()) == []  # no lock file is left
 
 
-def test_where_the_system_has_no_such_locks_runs_are_made_without(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "fcntl", None)
+def test_an_error_in_the_block_releases_the_lock(tmp_path):
+    with pytest.raises(ZeroDivisionError), run_lock(tmp_path / "x"):
+        1 / 0
+    assert not lock_path(tmp_path / "x").exists()
     with run_lock(tmp_path / "x"):
-        assert not lock_path(tmp_path / "x").exists()
+        assert lock_path(tmp_path / "x").exists()
+
+
+def test_never_two_hold_the_lock_though_its_file_is_removed_each_time(tmp_path):
+    path, counter = tmp_path / "x", tmp_path / "counter"
+    counter.write_text("0")
+
+    def count_to(n):
+        while n:
+            try:
+                with run_lock(path):
+                    counter.write_text(str(int(counter.read_text()) + 1))
+                    n -= 1
+            except UserError:
+                continue
+
+    threads = [threading.Thread(target=count_to, args=(50,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert counter.read_text() == "200"
