@@ -10,7 +10,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from retrieval.evaluation import evaluate
-from retrieval.files import write_json
+from retrieval.runs.evaluate import write_metrics
 from retrieval.runs.neighbors import write_neighbors
 from retrieval.runs.store import write_config
 
@@ -56,12 +56,9 @@ def write_run(path: Path, table: pd.DataFrame, vectors: np.ndarray, loss: str) -
     partial.mkdir(parents=True, exist_ok=True)
     labels = table["label"].to_numpy()
     result = evaluate(vectors, labels, kmeans="none", n_bootstrap=200)
-    write_neighbors(partial, {"leave_one_out": result})
-    entry = result.to_dict()
-    entry["protocol"] |= {"title": "leave-one-out", "dataset": "products", "split": "test"}
-    write_json(
-        partial / "metrics.json", {"schema": 1, "primary": "leave_one_out", "results": [entry]}
-    )
+    results = {"leave_one_out": result}
+    write_neighbors(partial, results)
+    write_metrics(partial, results, {"leave_one_out": "leave-one-out"}, "products")
     np.save(partial / "embeddings.npy", vectors)
     table.to_parquet(partial / "items.parquet")
     write_projection(partial, vectors)

@@ -1,6 +1,6 @@
-"""Atomic writes: a reader sees the old file or the new one, never half of one.
+"""Atomic writes, and the cache folder of what can be computed again.
 
-Where recomputable things are kept: backbone features, thumbnails.
+Writes are atomic so that a reader sees the old file or the new one, never half of one.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a temporary sibling to write to; rename it onto ``path`` if the block succeeds.
+    """Provide a temporary path to write to, which is renamed to ``path`` if the block succeeds.
 
     Args:
         path: The file to create or replace.
@@ -63,16 +63,27 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write a JSON file atomically (indented, no NaN)."""
+    """Write a value as JSON, atomically and indented. NaN is refused, as JSON has none."""
     write_text(path, json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def cache_folder(kind: str) -> Path:
-    """Return ``$RETRIEVAL_CACHE/<kind>`` (default ``data/.cache/<kind>``); not created here."""
+    """Return the folder of one kind of cached files, which need not exist.
+
+    Args:
+        kind: Name of the subfolder, e.g. ``thumbnails`` or ``features``.
+
+    Returns:
+        ``$RETRIEVAL_CACHE/<kind>``, or ``data/.cache/<kind>`` if the variable is not set.
+    """
     return Path(os.environ.get("RETRIEVAL_CACHE", "data/.cache")) / kind
 
 
 def fingerprint(*parts: object) -> str:
-    """Return a short stable hash of JSON-able values, for cache keys."""
+    """Return a hash of values for use as a cache key: 16 hexadecimal digits, stable across runs.
+
+    Args:
+        *parts: Values that JSON can represent; others are represented by their ``str``.
+    """
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -162,11 +162,11 @@ def evaluate(
 ) -> None:
     """Evaluate a run's embeddings: metrics, neighbors, projection, thumbnails."""
     from retrieval.report.terminal import print_runs
-    from retrieval.runs.evaluate import Scoring, evaluate_run
+    from retrieval.runs.evaluate import EvaluationOptions, evaluate_run
 
     wanted = tuple(int(k) if k.strip().isdecimal() else k for k in ks.split(",") if ks)
-    scoring = Scoring(no_positive=no_positive, kmeans=kmeans, seed=seed, ks=wanted)
-    evaluate_run(run, distance=distance, scoring=scoring)
+    options = EvaluationOptions(no_positive=no_positive, kmeans=kmeans, seed=seed, ks=wanted)
+    evaluate_run(run, distance=distance, options=options)
     print_runs([run])
 
 

@@ -11,7 +11,7 @@ from retrieval.datasets import load_catalog
 from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError
 from retrieval.input_pipeline.test_time import parse_views
-from retrieval.runs.evaluate import finish
+from retrieval.runs.evaluate import evaluate_folder
 from retrieval.runs.lock import run_lock
 from retrieval.runs.names import check_run_name, default_name
 from retrieval.runs.partial import check_interrupted, read_interrupted, start_partial
@@ -165,7 +165,7 @@ def _complete(
             )
         write_embeddings(folder, embeddings, rows)
         with timed(seconds, "evaluate"):
-            finish(folder, catalog, settings.distance, progress=progress)
+            evaluate_folder(folder, catalog, settings.distance, progress=progress)
     write_config(folder, run_config(settings, catalog, seconds))
     publish(path, overwrite=overwrite)
     if selected_on(settings.to_mapping()) == "test":
@@ -206,7 +206,7 @@ def embed(
     write_embeddings(path, embeddings, rows)
     if settings != before:
         write_settings(path, settings)
-    finish(path, catalog, settings.distance, progress=progress)
+    evaluate_folder(path, catalog, settings.distance, progress=progress)
     return path
 
 

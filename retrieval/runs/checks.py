@@ -1,7 +1,7 @@
-"""What makes a run folder whole: every fact that is read from it is checked when it is opened.
+"""Check a run folder when it is opened, so that no reader needs to check it again.
 
-One damaged folder must not take down a page that lists many, so all of ``config.yaml`` and
-``metrics.json`` that anything relies on is checked here, and the reason said in one line.
+One damaged folder must not break a page that lists many runs, so everything that is wrong with a
+folder is found here and reported in one line.
 """
 
 import contextlib
@@ -17,10 +17,12 @@ from retrieval.runs.run import REMEDIES, REQUIRED_COLUMNS, Run
 
 
 def check_run(run: Run) -> None:
-    """Check that a run folder is whole and consistent; its neighbors are only looked for.
+    """Check that a run folder is complete and consistent.
+
+    The neighbors are not read: see :func:`check_neighbors`.
 
     Args:
-        run: Of a folder that exists.
+        run: A run whose folder exists.
 
     Raises:
         UserError: The schema is newer, a file is missing or damaged, or row counts differ.
@@ -44,7 +46,12 @@ def check_run(run: Run) -> None:
 
 
 def check_neighbors(run: Run) -> None:
-    """Check the neighbors under every protocol, which :func:`check_run` leaves unread.
+    """Check the neighbors under every protocol.
+
+    This reads every neighbor, so only the app does it, which shows all runs.
+
+    Args:
+        run: A run that :func:`check_run` accepted.
 
     Raises:
         UserError: Neighbors are missing, cannot be read or refer to rows that do not exist.
@@ -57,10 +64,10 @@ def check_neighbors(run: Run) -> None:
 
 @contextlib.contextmanager
 def reading(file: Path) -> Iterator[Path]:
-    """Turn whatever a damaged file raises in the block into one line that names the file.
+    """Turn any error of the block into one line that names the file.
 
     Args:
-        file: The file that is read.
+        file: The file that the block reads.
 
     Yields:
         The file.

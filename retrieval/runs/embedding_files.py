@@ -1,4 +1,4 @@
-"""Read a matrix of embeddings from the files of any framework, never executing what they hold."""
+"""Read a matrix of embeddings from a file of any framework, without executing its content."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -8,19 +8,23 @@ import numpy as np
 import pandas as pd
 
 from retrieval.errors import UserError
+from retrieval.models.torch_checkpoint import read_torch_tensors
 
 NOT_DIMENSIONS = ("id", "item", "row", "index", "label", "class", "super_label")
-NAMES = ("embeddings", "emb", "features", "tensor")  # looked for first, in this order
+NAMES = ("embeddings", "emb", "features", "tensor")  # preferred names, in this order
 
 
 def read_embeddings(path: Path | str) -> np.ndarray:
-    """Read and check embeddings.
+    """Read and check a matrix of embeddings.
 
-    ``.npy``: the matrix. ``.npz`` and ``.h5``: the array called ``embeddings``, ``emb`` or
-    ``features``, or the only matrix; an ``.h5`` of the TF 1 baseline holds ``emb``, or ``emb_aug``
-    (n, views, d) with ``augmentation_types``, whose mean over views is taken if ``emb`` is missing.
-    ``.parquet``: one column per dimension, or one column of lists. ``.pt``, ``.pth``: a tensor, or
-    a dict with one, written by ``torch.save`` and read without running its pickle's functions.
+    * ``.npy``: the matrix.
+    * ``.npz``, ``.h5``: the array named ``embeddings``, ``emb`` or ``features``, or the only matrix
+      of the file. An ``.h5`` file of the TF 1 baseline holds ``emb``, or ``emb_aug``
+      (n, views, d) with ``augmentation_types``; without ``emb``, the views of ``emb_aug`` are
+      averaged.
+    * ``.parquet``: one column per dimension, or one column of lists.
+    * ``.pt``, ``.pth``: a tensor, or a dict with one, written by ``torch.save``. The functions that
+      its pickle refers to are not called.
 
     Args:
         path: The file.
@@ -29,8 +33,8 @@ def read_embeddings(path: Path | str) -> np.ndarray:
         float32, (n, d), finite.
 
     Raises:
-        UserError: An unknown format, an unreadable file, no matrix or several, or a row that is
-            NaN or infinite; names the first such row.
+        UserError: The format is unknown, the file cannot be read, it holds no matrix or several, or
+            a value is NaN or infinite; the message names the first such row.
     """
     path = Path(path)
     reader = READERS.get(path.suffix.lower())
@@ -42,7 +46,7 @@ def read_embeddings(path: Path | str) -> np.ndarray:
         array = reader(path)
     except UserError:
         raise
-    except Exception as error:  # a damaged file may raise nearly anything
+    except Exception as error:  # a damaged file may raise anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path}: cannot be read as {path.suffix} ({reason})") from None
     return _checked(array, path)
@@ -64,7 +68,12 @@ def _checked(array: np.ndarray, path: Path) -> np.ndarray:
 
 
 def _pick(arrays: Mapping[str, tuple[int, ...]], path: Path) -> str:
-    """Choose the array that holds the embeddings by name, else the only matrix."""
+    """Return the name of the array that holds the embeddings: a preferred one or the only matrix.
+
+    Args:
+        arrays: Name -> shape of every array in the file.
+        path: The file, for messages.
+    """
     for name in NAMES:
         if name in arrays:
             return name
@@ -76,12 +85,13 @@ def _pick(arrays: Mapping[str, tuple[int, ...]], path: Path) -> str:
 
 
 def _npy(path: Path) -> np.ndarray:
-    return np.load(path, allow_pickle=False)
+    matrix: np.ndarray = np.load(path, allow_pickle=False)
+    return matrix
 
 
 def _npz(path: Path) -> np.ndarray:
     with np.load(path, allow_pickle=False) as arrays:
-        content = {name: arrays[name] for name in arrays.files}
+        content: dict[str, np.ndarray] = {name: arrays[name] for name in arrays.files}
     return content[_pick({name: value.shape for name, value in content.items()}, path)]
 
 
@@ -89,14 +99,16 @@ def _hdf5(path: Path) -> np.ndarray:
     with h5py.File(path, "r") as file:
         shapes = {k: v.shape for k, v in file.items() if isinstance(v, h5py.Dataset)}
         if "emb" in shapes or "emb_aug" not in shapes:
-            return file[_pick(shapes, path)][()]
+            matrix: np.ndarray = file[_pick(shapes, path)][()]
+            return matrix
         shape = shapes["emb_aug"]
         if len(shape) != 3:
             raise UserError(f"{path}: emb_aug has shape {shape}; give (items, views, dimensions)")
         types = shapes.get("augmentation_types", (shape[1],))[0]
         if types != shape[1]:
             raise UserError(f"{path}: {shape[1]} views in emb_aug, {types} augmentation_types")
-        return file["emb_aug"][()].mean(axis=1)
+        mean: np.ndarray = file["emb_aug"][()].mean(axis=1)
+        return mean
 
 
 def _parquet(path: Path) -> np.ndarray:
@@ -107,8 +119,11 @@ def _parquet(path: Path) -> np.ndarray:
             raise UserError(f"{path}: column {other[0]!r} is not numeric; keep the embedding only")
         named = [str(name) for name in frame if str(name).strip().lower() in NOT_DIMENSIONS]
         if named:
-            raise UserError(f"{path}: column {named[0]!r} is no dimension; keep the embedding only")
-        return frame.to_numpy()
+            raise UserError(
+                f"{path}: column {named[0]!r} is not a dimension; keep the embedding only"
+            )
+        matrix: np.ndarray = frame.to_numpy()
+        return matrix
     lists = frame.iloc[:, 0]
     if len(lists) and not isinstance(lists.iloc[0], np.ndarray | list):
         raise UserError(f"{path}: column {frame.columns[0]!r} is not numeric")
@@ -122,8 +137,6 @@ def _parquet(path: Path) -> np.ndarray:
 
 
 def _torch(path: Path) -> np.ndarray:
-    from retrieval.models.torch_checkpoint import read_torch_tensors
-
     tensors = read_torch_tensors(path)
     return tensors[_pick({name: value.shape for name, value in tensors.items()}, path)]
 

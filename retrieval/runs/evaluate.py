@@ -1,10 +1,12 @@
-"""From embeddings to a finished run folder: metrics, neighbors, projection, thumbnails.
+"""Evaluate a folder that has embeddings: metrics, neighbors, projection, thumbnails, evolution.
 
-One exact neighbor graph per protocol serves all of them. No TensorFlow here.
+One exact neighbor search per protocol serves all of them. TensorFlow is not needed.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,8 +16,10 @@ from retrieval.datasets.catalog import Catalog, crop_boxes
 from retrieval.errors import UserError
 from retrieval.evaluation import evaluate
 from retrieval.evaluation.geometry import COLLAPSED, collapse_line, relative_spread
+from retrieval.evaluation.results import Result
 from retrieval.files import atomic_path, write_json
-from retrieval.projection import FILE, make_evolution, project
+from retrieval.projection import FILE as EVOLUTION_FILE
+from retrieval.projection import make_evolution, project
 from retrieval.runs.checks import reading
 from retrieval.runs.neighbors import write_neighbors
 from retrieval.runs.records import SCHEMA
@@ -23,19 +27,21 @@ from retrieval.runs.run import REMEDIES, Run
 from retrieval.runs.store import open_run
 from retrieval.runs.thumbnails import write_thumbnails
 
-NEIGHBORS = 64
-KS = (1, 2, 4, 8, 10, 20, 30, 40, 50, 100, 1000)
+STORED_NEIGHBORS = 64
+KS = (1, 2, 4, 8, 10, 20, 30, 40, 50, 100, 1000)  # Recall@K is measured at each
 
 
 @dataclass(frozen=True)
-class Scoring:
-    """What of the evaluation may be asked for, as in :func:`retrieval.evaluation.evaluate`.
+class EvaluationOptions:
+    """Options of the evaluation, passed on to :func:`retrieval.evaluation.evaluate`.
 
     Attributes:
-        no_positive: Queries without a possible hit: ``exclude`` or ``zero``.
-        kmeans: Start of the k-means behind NMI.
-        seed: Of k-means, the bootstrap and the samples.
-        ks: More K of Recall@K, beside the usual ones.
+        no_positive: What to do with queries without a relevant item in the gallery: ``exclude``
+            them from every mean or score them ``zero``. Defaults to ``exclude``.
+        kmeans: Initialization of the k-means behind NMI, or ``none`` to skip clustering. Defaults
+            to ``greedy k-means++``.
+        seed: Seed of k-means, of the bootstrap and of the geometry's samples. Defaults to 0.
+        ks: Values of K at which to measure Recall@K, besides :data:`KS`. Defaults to none.
     """
 
     no_positive: str = "exclude"
@@ -44,113 +50,32 @@ class Scoring:
     ks: tuple[int, ...] = ()
 
 
-DEFAULT = Scoring()
-
-
-def finish(
-    folder: Path,
-    catalog: Catalog,
-    distance: str,
-    *,
-    scoring: Scoring = DEFAULT,
-    progress: bool = True,
-) -> None:
-    """Evaluate a folder that has embeddings; make its projection, thumbnails and evolution."""
-    items = pd.read_parquet(folder / "items.parquet")
-    spread = evaluate_folder(folder, items, catalog, distance, scoring)
-    paths, boxes = catalog.absolute_paths(items), crop_boxes(items)
-    write_thumbnails(folder / "thumbnails", paths, boxes, progress=progress)
-    (folder / FILE).unlink(missing_ok=True)  # aligned with the map before this one
-    try:
-        make_evolution(folder, distance, progress=progress)
-    except Exception as error:  # whatever it is, the run is whole without these maps
-        reason = " ".join(str(error).split()) or type(error).__name__
-        tqdm.write(f"{folder}: no maps of training steps: {reason}")
-    if spread < COLLAPSED:
-        name = folder.name.removeprefix(".").removesuffix(".partial")
-        tqdm.write(f"{folder.parent / name}: {collapse_line(spread)}")
-
-
-def evaluate_folder(
-    folder: Path,
-    items: pd.DataFrame,
-    catalog: Catalog,
-    distance: str,
-    scoring: Scoring = DEFAULT,
-) -> float:
-    """Write ``metrics.json``, ``neighbours.npz`` and ``projection.parquet``.
-
-    Leave-one-out over all items is always computed (the projection needs it); query -> gallery is
-    added, and is then the primary protocol, where items have roles.
-
-    Args:
-        folder: Holds ``embeddings.npy``.
-        items: Its items, in the order of the embeddings.
-        catalog: Names the data set and its query -> gallery protocol.
-        distance: Distance of the evaluation.
-        scoring: The rest of what the evaluation leaves open.
-
-    Returns:
-        The relative spread of the embeddings: see :mod:`retrieval.evaluation.geometry`.
-    """
-    embeddings = np.load(folder / "embeddings.npy", mmap_mode="r")
-    labels, roles = items["label"].to_numpy(), items["role"].to_numpy(dtype=object)
-    options = asdict(scoring) | {
-        "ks": (*KS, *scoring.ks),
-        "distance": distance,
-        "k_neighbors": NEIGHBORS,
-    }
-    results = {"leave_one_out": evaluate(embeddings, labels, **options)}
-    if (roles != "both").any():
-        results["query_gallery"] = evaluate(
-            embeddings, labels, roles, reuse=results["leave_one_out"], **options
-        )
-    write_neighbors(folder, results)
-    spread = relative_spread(embeddings, distance)
-    entries = [
-        _entry(result, catalog, title, spread)
-        for result, title in zip(
-            results.values(), ("leave-one-out", catalog.query_gallery_title), strict=False
-        )
-    ]
-    graph = results["leave_one_out"]
-    with atomic_path(folder / "projection.parquet") as temporary:
-        layout = project(embeddings, graph.neighbors, graph.similarities, distance=distance)
-        layout.to_parquet(temporary)
-    write_json(
-        folder / "metrics.json",
-        {"schema": SCHEMA, "primary": list(results)[-1], "results": entries},
-    )
-    return spread
-
-
-def _entry(result: object, catalog: Catalog, title: str, spread: float) -> dict:
-    entry = result.to_dict()
-    entry["geometry"]["relative_spread"] = spread
-    entry["protocol"] |= {"dataset": catalog.name, "split": "test", "title": title}
-    return entry
+DEFAULT = EvaluationOptions()
 
 
 def evaluate_run(
     path: Path | str,
     *,
     distance: str | None = None,
-    scoring: Scoring = DEFAULT,
+    options: EvaluationOptions = DEFAULT,
     progress: bool = True,
 ) -> Run:
-    """Evaluate (again) a run folder with embeddings; everything derived is rewritten.
+    """Evaluate a run folder that has embeddings, again if need be.
+
+    Everything that is derived from the embeddings is written anew.
 
     Args:
         path: The run's folder.
-        distance: Distance to evaluate with; default: the run's own.
-        scoring: The rest of what the evaluation leaves open.
-        progress: Show progress bars.
+        distance: Distance to evaluate with. Defaults to that of the run's settings, or cosine for
+            imported embeddings.
+        options: Other options of the evaluation.
+        progress: Whether to show progress bars. Defaults to True.
 
     Returns:
         The run, opened.
 
     Raises:
-        UserError: The folder has no embeddings, or a file of it is missing or damaged.
+        UserError: The folder has no embeddings, or one of its files is missing or damaged.
     """
     path = Path(path)
     if not (path / "embeddings.npy").exists():
@@ -165,11 +90,108 @@ def evaluate_run(
         _ = run.items[["path", "label", "role"]]
     if len(run.items) != shape[0]:
         raise UserError(f"{path}: {len(run.items)} items but {shape[0]} embeddings")
-    with reading(path / "config.yaml"):
+    with reading(path / "config.yaml") as file:
         distance = distance or (run.settings.distance if run.settings else "cosine")
         data = run.dataset_config
         if data.root is None:
-            raise UserError(f"{path / 'config.yaml'}: root of the data set is missing")
+            raise UserError(f"{file}: root of the data set is missing")
         catalog = Catalog(data.name, data.root, run.items, data.query_gallery_title, data.options)
-    finish(path, catalog, distance, scoring=scoring, progress=progress)
+    evaluate_folder(path, catalog, distance, options=options, progress=progress)
     return open_run(path)
+
+
+def evaluate_folder(
+    folder: Path,
+    catalog: Catalog,
+    distance: str,
+    *,
+    options: EvaluationOptions = DEFAULT,
+    progress: bool = True,
+) -> None:
+    """Write everything that is derived from the embeddings of a folder.
+
+    Writes ``metrics.json``, ``neighbours.npz``, ``projection.parquet``, ``thumbnails/`` and, for a
+    run with snapshots of its training, ``evolution.npz``.
+
+    Args:
+        folder: Folder with ``embeddings.npy`` and ``items.parquet``; a finished run or a partial
+            one.
+        catalog: The data set, for its name, its root folder and its query -> gallery title.
+        distance: Distance to evaluate with.
+        options: Other options of the evaluation.
+        progress: Whether to show progress bars. Defaults to True.
+    """
+    items = pd.read_parquet(folder / "items.parquet")
+    spread = _write_results(folder, items, catalog, distance, options)
+    paths, boxes = catalog.absolute_paths(items), crop_boxes(items)
+    write_thumbnails(folder / "thumbnails", paths, boxes, progress=progress)
+    # The maps of training steps are aligned with the final map, which is a new one now.
+    (folder / EVOLUTION_FILE).unlink(missing_ok=True)
+    try:
+        make_evolution(folder, distance, progress=progress)
+    except Exception as error:  # the run is complete without these maps, whatever went wrong
+        reason = " ".join(str(error).split()) or type(error).__name__
+        tqdm.write(f"{folder}: no maps of training steps: {reason}")
+    if spread < COLLAPSED:
+        name = folder.name.removeprefix(".").removesuffix(".partial")
+        tqdm.write(f"{folder.parent / name}: {collapse_line(spread)}")
+
+
+def _write_results(
+    folder: Path, items: pd.DataFrame, catalog: Catalog, distance: str, options: EvaluationOptions
+) -> float:
+    """Write metrics, neighbors and projection; return the relative spread of the embeddings.
+
+    Leave-one-out over all items is always evaluated, because the projection needs its neighbors. If
+    items have roles, query -> gallery is evaluated too and is the primary protocol.
+    """
+    embeddings = np.load(folder / "embeddings.npy", mmap_mode="r")
+    labels, roles = items["label"].to_numpy(), items["role"].to_numpy(dtype=object)
+    arguments: dict[str, Any] = asdict(options) | {
+        "ks": (*KS, *options.ks),
+        "distance": distance,
+        "k_neighbors": STORED_NEIGHBORS,
+    }
+    graph = evaluate(embeddings, labels, **arguments)
+    results, titles = {"leave_one_out": graph}, {"leave_one_out": "leave-one-out"}
+    if (roles != "both").any():
+        results["query_gallery"] = evaluate(embeddings, labels, roles, reuse=graph, **arguments)
+        titles["query_gallery"] = catalog.query_gallery_title
+    write_neighbors(folder, results)
+    spread = relative_spread(embeddings, distance)
+    with atomic_path(folder / "projection.parquet") as temporary:
+        layout = project(embeddings, graph.neighbors, graph.similarities, distance=distance)
+        layout.to_parquet(temporary)
+    write_metrics(folder, results, titles, catalog.name, spread=spread)
+    return spread
+
+
+def write_metrics(
+    folder: Path,
+    results: Mapping[str, Result],
+    titles: Mapping[str, str],
+    dataset: str,
+    *,
+    spread: float | None = None,
+) -> None:
+    """Write ``metrics.json``.
+
+    Args:
+        folder: The run's folder.
+        results: Protocol name -> result of the evaluation; the last one is the primary protocol.
+        titles: Protocol name -> title for display.
+        dataset: Name of the data set.
+        spread: Relative spread of the embeddings, see :mod:`retrieval.evaluation.geometry`.
+            Defaults to not recorded.
+    """
+    entries = []
+    for name, result in results.items():
+        entry = result.to_dict()
+        entry["protocol"] |= {"dataset": dataset, "split": "test", "title": titles[name]}
+        if spread is not None:
+            entry["geometry"]["relative_spread"] = spread
+        entries.append(entry)
+    write_json(
+        folder / "metrics.json",
+        {"schema": SCHEMA, "primary": list(results)[-1], "results": entries},
+    )

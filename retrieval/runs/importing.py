@@ -1,4 +1,4 @@
-"""Bring your own embeddings: files of any framework in, a finished run folder out."""
+"""Import embeddings that another program computed: from its files to a finished run folder."""
 
 import difflib
 import shutil
@@ -13,7 +13,7 @@ from retrieval.datasets.catalog import ROLES, Catalog
 from retrieval.errors import UserError
 from retrieval.evaluation.search.distances import kind_of
 from retrieval.runs.embedding_files import read_embeddings
-from retrieval.runs.evaluate import finish
+from retrieval.runs.evaluate import evaluate_folder
 from retrieval.runs.lock import run_lock
 from retrieval.runs.store import partial_path, publish, write_config
 from retrieval.runs.writing import run_config, write_embeddings
@@ -23,21 +23,23 @@ SIDES = ("query", "gallery")
 
 
 def read_items(path: Path | str, role: str | None = None) -> pd.DataFrame:
-    """Read the table of items that goes with a file of embeddings, row by row.
+    """Read the table of items that accompanies a file of embeddings, one row per embedding.
 
     Args:
-        path: CSV with a header (``.tsv``: tab-separated). ``label``, the class, is needed. Optional
-            are ``path`` (of the image), ``id`` (unique), ``label_name``, ``role`` (query, gallery
-            or both), ``split`` (test), ``super_label`` and ``super_name``; others are ignored.
-        role: The role of every item, where queries and gallery are in files of their own.
+        path: CSV file with a header; tab-separated if it ends in ``.tsv``. The column ``label``,
+            the class, is required. ``path`` (of the image), ``id`` (unique), ``label_name``,
+            ``role`` (query, gallery or both), ``split`` (test), ``super_label`` and ``super_name``
+            are optional; other columns are ignored.
+        role: Role of every item if queries and gallery are in separate files. Defaults to the
+            column ``role``.
 
     Returns:
         Columns ``path``, ``label`` and ``label_name`` (str), ``split``, ``role``, ``key`` (the id,
-        or the path, or empty) and what else of the optional ones is there.
+        else the path, else empty), and ``super_label`` and ``super_name`` if the file has them.
 
     Raises:
         UserError: The file is missing or not a table, a column is missing or misspelled, or a row
-            has no label, an unknown role, a repeated id or path, or is a training item.
+            has no label, an unknown role, a repeated id or path, or is not a test item.
     """
     path = Path(path)
     try:
@@ -50,7 +52,7 @@ def read_items(path: Path | str, role: str | None = None) -> pd.DataFrame:
     except (ValueError, OSError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: not a CSV table ({reason})") from None
-    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes a field too many for an index
+    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes a surplus field as the index
         raise UserError(f"{path}: row 0 has more fields than the header has columns")
     _check_columns(frame, path)
     n = len(frame)
@@ -81,41 +83,36 @@ def _check_columns(frame: pd.DataFrame, path: Path) -> None:
 
 
 def _check_rows(items: pd.DataFrame, path: Path, role: str | None) -> None:
-    """Refuse the first row at fault; rows count from 0, as in the embeddings."""
-    faults = [(items["label"].str.strip() == "", lambda row: "has no label")]
-    if role is None:
-        valid = ", ".join(ROLES)
-        faults.append(
-            (~items["role"].isin(ROLES), lambda row: f"has role {items['role'][row]!r}: {valid}")
-        )
-    faults.append(
-        (items["split"] != "test", lambda row: f"has split {items['split'][row]!r}: test only")
-    )
-    key = items["key"]
-    faults.append(
-        (
-            key.duplicated() & (key != ""),
-            lambda row: f"repeats {key[row]!r} of row {int(np.argmax(key == key[row]))}",
-        )
-    )
-    for bad, message in faults:
-        if bad.any():
-            row = int(np.argmax(bad))
-            raise UserError(f"{path}: row {row} {message(row)}")
+    """Refuse the first invalid row. Rows count from 0, as in the embeddings."""
+
+    def first(bad: pd.Series) -> int | None:
+        return int(np.argmax(bad)) if bad.any() else None
+
+    label, roles, split, key = items["label"], items["role"], items["split"], items["key"]
+    if (row := first(label.str.strip() == "")) is not None:
+        raise UserError(f"{path}: row {row} has no label")
+    if role is None and (row := first(~roles.isin(ROLES))) is not None:
+        raise UserError(f"{path}: row {row} has role {roles[row]!r}: {', '.join(ROLES)}")
+    if (row := first(split != "test")) is not None:
+        raise UserError(f"{path}: row {row} has split {split[row]!r}: test only")
+    if (row := first(key.duplicated() & (key != ""))) is not None:
+        earlier = first(key == key[row])
+        raise UserError(f"{path}: row {row} repeats {key[row]!r} of row {earlier}")
 
 
 def read_sides(sides: Sequence[tuple[Path, Path]]) -> tuple[np.ndarray, pd.DataFrame]:
-    """Read embeddings and items, in one pair of files or in two: queries, then gallery.
+    """Read embeddings and items from one pair of files, or from two: queries, then gallery.
 
     Args:
-        sides: One or two pairs (embeddings, items).
+        sides: One or two pairs of files (embeddings, items).
 
     Returns:
-        Embeddings, float32 (n, d), and the items of the same n rows, with a RangeIndex.
+        Embeddings, float32, (n, d), and the table of the same n items, with a RangeIndex.
 
     Raises:
-        UserError: A file is bad by itself, rows do not pair up, dimensions differ, an id is in both
-            files, or a side is empty.
+        UserError: A file is invalid, the two files of a pair differ in their number of rows, the
+            two sides differ in their dimension or share an id, or there are no queries or no
+            gallery items.
     """
     parts, tables = [], []
     for (embedding_path, items_path), role in zip(
@@ -159,9 +156,10 @@ def _check_pair(
 
 
 def _numbered(items: pd.DataFrame) -> pd.DataFrame:
-    """Turn labels into integers: as they are if all are whole numbers, else in sorted order.
+    """Convert labels to integers.
 
-    ``01`` is text, as it is not ``1``.
+    If all labels are whole numbers, they are kept; otherwise they are numbered in sorted order.
+    ``01`` counts as text, because it is not the same label as ``1``.
     """
     for name in ("label", "super_label"):
         if name not in items:
@@ -185,23 +183,24 @@ def import_run(
     overwrite: bool = False,
     progress: bool = True,
 ) -> Path:
-    """Make a run folder from embeddings that another program computed.
+    """Create a run folder from embeddings that another program computed.
 
     Everything is read and checked before anything is written.
 
     Args:
         path: The run's folder, ``runs/<dataset>/<name>``.
         sides: One pair of files (embeddings, items), or two: queries, then gallery.
-        image_root: Folder that the items' paths are relative to.
-        distance: Distance of the evaluation.
-        overwrite: Replace a run of the same name.
-        progress: Show progress bars.
+        image_root: Folder that the items' paths are relative to. Defaults to the working directory.
+        distance: Distance to evaluate with. Defaults to ``cosine``.
+        overwrite: Whether to replace a run of the same name. Defaults to False.
+        progress: Whether to show progress bars. Defaults to True.
 
     Returns:
         The run's folder.
 
     Raises:
-        UserError: Bad input, named by file and row; the run exists, or another process makes it.
+        UserError: The input is invalid (the message names file and row), the run exists, or another
+            process is making it.
     """
     path, start = Path(path), time.perf_counter()
     kind_of(distance)
@@ -220,7 +219,7 @@ def import_run(
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         write_embeddings(folder, embeddings, items)
-        finish(folder, catalog, distance, progress=progress)
+        evaluate_folder(folder, catalog, distance, progress=progress)
         files = [[str(Path(name).resolve()) for name in side] for side in sides]
         seconds = {"import": time.perf_counter() - start}
         write_config(folder, run_config(None, catalog, seconds) | {"imported": files})

@@ -1,24 +1,34 @@
-"""Names of runs, which are names of folders."""
+"""Names of runs. The name of a run is the name of its folder."""
 
 import os
 
 from retrieval.errors import UserError
 from retrieval.settings.schema import UNTRAINED, TrainSettings
 
-LONGEST_NAME = 200  # bytes: file systems take 255, and a run in the making has a longer name
+LONGEST_NAME = 200  # bytes; file systems allow 255, and a partial run has a longer name
 
 
 def default_name(settings: TrainSettings) -> str:
-    """Return ``<loss>`` (``untrained`` for none), with ``-seed<n>`` if the seed is not 0."""
+    """Return the default name of a run.
+
+    Returns:
+        The loss, or ``untrained`` without one, followed by ``-seed<n>`` unless the seed is 0.
+    """
     base = "untrained" if settings.loss == UNTRAINED else settings.loss
     return base if settings.seed == 0 else f"{base}-seed{settings.seed}"
 
 
 def check_run_name(name: str) -> str:
-    """Return the name if it can be a folder's name that is not hidden.
+    """Check that a name can be used for a folder that is not hidden.
+
+    Args:
+        name: The name that was asked for.
+
+    Returns:
+        The name.
 
     Raises:
-        UserError: It cannot.
+        UserError: The name is empty, too long, starts with a dot or contains a slash.
     """
     if not name.strip() or name.startswith(".") or "/" in name or "\\" in name:
         raise UserError(f"run name {name!r}: give a name without slashes or a leading dot")

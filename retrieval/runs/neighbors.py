@@ -112,4 +112,4 @@ def write_neighbors(folder: Path, results: Mapping[str, Result]) -> None:
         )
         arrays |= {f"{protocol}/{key}": getattr(found, name) for name, key in KEYS.items()}
     with atomic_path(folder / FILE) as temporary:
-        np.savez(temporary, **arrays)
+        np.savez(temporary, allow_pickle=False, **arrays)

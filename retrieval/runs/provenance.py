@@ -1,12 +1,15 @@
-"""What made a run: versions, machine, git revision."""
+"""Collect how a run was made: versions, machine, git revision."""
 
 import importlib.metadata
 import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+
+from retrieval.runs.records import Provenance
 
 PACKAGES = (
     "retrieval-workbench",
@@ -19,16 +22,15 @@ PACKAGES = (
 )
 
 
-def provenance(seed: int, seconds: dict[str, float] | None = None) -> dict:
-    """Describe the present process for a run's ``config.yaml``.
+def collect_provenance(seed: int, seconds: Mapping[str, float]) -> Provenance:
+    """Describe the present process and machine.
 
     Args:
         seed: The run's seed.
-        seconds: Wall time of each stage.
+        seconds: Stage -> wall time in seconds.
 
     Returns:
-        Keys ``created`` (UTC), ``seed``, ``seconds``, ``command``, ``git_revision``, ``versions``
-        and ``machine``.
+        The provenance to record in a run's ``config.yaml``.
     """
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
@@ -36,19 +38,22 @@ def provenance(seed: int, seconds: dict[str, float] | None = None) -> dict:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seed": seed,
-        "seconds": {k: round(v, 2) for k, v in (seconds or {}).items()},
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "git_revision": git_revision(),
-        "versions": versions,
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-    }
+    return Provenance(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        seed=seed,
+        seconds={stage: round(value, 2) for stage, value in seconds.items()},
+        command=" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        git_revision=git_revision(),
+        versions=versions,
+        machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+    )
 
 
 def git_revision() -> str | None:
-    """Return the commit this package's checkout is at (``+`` if changed), None outside git."""
+    """Return the commit of this package's checkout, or None outside a git checkout.
+
+    A ``+`` is appended if tracked files were changed.
+    """
     here = Path(__file__).parent
 
     def run(*args: str) -> str:

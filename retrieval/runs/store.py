@@ -2,8 +2,10 @@
 
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -17,14 +19,25 @@ from retrieval.settings.schema import TrainSettings
 
 @dataclass(frozen=True)
 class BrokenRun:
-    """A folder that looks like a run but cannot be read, and why."""
+    """A folder under the root of runs that cannot be opened.
+
+    Attributes:
+        path: The folder.
+        reason: Why it cannot be opened, in one line.
+    """
 
     path: Path
     reason: str
 
 
 def open_run(path: Path | str) -> Run:
-    """Open a run folder after checking that it is whole and consistent.
+    """Open a run folder after checking that it is complete and consistent.
+
+    Args:
+        path: The run's folder.
+
+    Returns:
+        The run.
 
     Raises:
         UserError: A file is missing or damaged, the schema is newer, or row counts differ.
@@ -37,10 +50,13 @@ def open_run(path: Path | str) -> Run:
 
 
 def list_runs(root: Path | str = "runs") -> list[Run | BrokenRun]:
-    """Open every run under ``root/<dataset>/<run>``, oldest first; hidden folders are skipped.
+    """Open every run under ``root/<dataset>/<run>``. Hidden folders are skipped.
+
+    Args:
+        root: Folder of runs. Defaults to ``runs``.
 
     Returns:
-        Runs, and a :class:`BrokenRun` with the reason for each folder that cannot be read.
+        Oldest first: runs, and a :class:`BrokenRun` for each folder that cannot be opened.
     """
     found: list[Run | BrokenRun] = []
     folders = [
@@ -57,15 +73,23 @@ def list_runs(root: Path | str = "runs") -> list[Run | BrokenRun]:
 
 
 def partial_path(path: Path) -> Path:
-    """Return the hidden sibling that a run is written to until it is whole."""
+    """Return the hidden sibling that a run is written to until it is complete.
+
+    Args:
+        path: The run's final folder.
+    """
     return path.parent / f".{path.name}.partial"
 
 
 def publish(path: Path, *, overwrite: bool = False) -> None:
-    """Rename the finished partial folder of ``path`` onto it.
+    """Rename the complete partial folder of a run to its final name.
+
+    Args:
+        path: The run's final folder.
+        overwrite: Whether to replace an existing run. Defaults to False.
 
     Raises:
-        UserError: The run exists and ``overwrite`` is off.
+        UserError: The run exists, and ``overwrite`` is off.
     """
     if path.exists():
         if not overwrite:
@@ -80,14 +104,14 @@ def publish(path: Path, *, overwrite: bool = False) -> None:
 
 
 def write_settings(path: Path, settings: TrainSettings) -> None:
-    """Replace the settings in the ``config.yaml`` of a run; the rest stays as it is."""
+    """Replace the settings in the ``config.yaml`` of a run and keep the rest."""
     config = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
     write_config(path, config | {"settings": settings.to_mapping()})
 
 
-def write_config(folder: Path, config: dict) -> None:
+def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     """Write ``config.yaml`` atomically, with the schema version first."""
     write_text(
         folder / "config.yaml",
-        yaml.safe_dump({"schema": SCHEMA} | config, sort_keys=False, allow_unicode=True),
+        yaml.safe_dump({"schema": SCHEMA, **config}, sort_keys=False, allow_unicode=True),
     )

@@ -18,19 +18,23 @@ SIZE = 128
 
 
 def encode_thumbnail(path: str | Path, box: Sequence[float] | None = None) -> bytes:
-    """Return a WebP thumbnail whose longer side is 128 px; empty bytes for an unreadable image.
+    """Return a WebP thumbnail of an image file.
 
     Args:
-        path: An image file Pillow can read.
-        box: Optional (x, y, width, height) in pixels to crop to first.
+        path: The image file, of any format that Pillow reads.
+        box: Region to crop to first: x, y, width, height in pixels. Defaults to the whole image.
+
+    Returns:
+        The encoded thumbnail, whose longer side is 128 px; empty if the image cannot be read.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path) as file:
+            image: Image.Image = file
             if box is None:
-                image.draft("RGB", (SIZE, SIZE))
+                file.draft("RGB", (SIZE, SIZE))
             else:
                 x, y, w, h = box
-                image = image.crop((round(x), round(y), round(x + w), round(y + h)))
+                image = file.crop((round(x), round(y), round(x + w), round(y + h)))
             image = ImageOps.exif_transpose(image.convert("RGB"))
             image.thumbnail((SIZE, SIZE), Image.Resampling.LANCZOS)
             buffer = io.BytesIO()
@@ -43,22 +47,23 @@ def encode_thumbnail(path: str | Path, box: Sequence[float] | None = None) -> by
 def write_thumbnails(
     folder: Path, paths: list[str], boxes: np.ndarray | None = None, *, progress: bool = True
 ) -> int:
-    """Make ``folder/images.bin`` and ``folder/offsets.npy``, or link them from the cache.
+    """Write ``folder/images.bin`` and ``folder/offsets.npy``, or link them from the cache.
 
     Args:
         folder: The run's ``thumbnails`` folder.
         paths: Absolute image paths, in item order.
-        boxes: (n, 4) crops x, y, width, height in pixels; None: whole images.
-        progress: Show a progress bar.
+        boxes: float, (n, 4), regions to crop to: x, y, width, height in pixels. Defaults to whole
+            images.
+        progress: Whether to show a progress bar. Defaults to True.
 
     Returns:
-        How many images could not be read; they get an empty thumbnail.
+        Number of images that could not be read. They get an empty thumbnail.
     """
     stamps = [
         int(Path(p).stat().st_mtime) if i % 97 == 0 and Path(p).exists() else 0
         for i, p in enumerate(paths)
     ]
-    crops = [None] * len(paths) if boxes is None else boxes.tolist()
+    crops: list[Sequence[float] | None] = [None] * len(paths) if boxes is None else boxes.tolist()
     key = (paths, stamps, SIZE) if boxes is None else (paths, stamps, SIZE, crops)
     cached = cache_folder("thumbnails") / fingerprint(*key)
     if not (cached / "offsets.npy").exists():
@@ -75,12 +80,14 @@ def write_thumbnails(
     return unreadable
 
 
-def _pack(target: Path, paths: list[str], crops: list, progress: bool) -> None:
+def _pack(
+    target: Path, paths: list[str], crops: Sequence[Sequence[float] | None], progress: bool
+) -> None:
     temporary = target.parent / f".{target.name}-{os.getpid()}"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     offsets = np.zeros(len(paths) + 1, np.int64)
-    # Pillow decodes and encodes outside the interpreter lock, so threads are enough.
+    # Pillow decodes and encodes without holding the interpreter lock, so threads are enough.
     with ThreadPoolExecutor(os.cpu_count()) as pool, (temporary / "images.bin").open("wb") as out:
         images = pool.map(encode_thumbnail, paths, crops)
         bar = tqdm(images, "thumbnails", len(paths), disable=not progress, leave=False)

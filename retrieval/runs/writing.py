@@ -1,6 +1,9 @@
 """Write the files of a run folder."""
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,22 +11,30 @@ import pandas as pd
 from retrieval.datasets.catalog import COLUMNS, OPTIONAL_COLUMNS, Catalog
 from retrieval.errors import UserError
 from retrieval.files import atomic_path
-from retrieval.runs.provenance import provenance
+from retrieval.runs.provenance import collect_provenance
 from retrieval.settings.schema import TrainSettings, selected_on
 
 
-def run_config(settings: TrainSettings | None, catalog: Catalog, seconds: dict[str, float]) -> dict:
-    """Return the content of ``config.yaml`` (without the schema)."""
+def run_config(
+    settings: TrainSettings | None, catalog: Catalog, seconds: Mapping[str, float]
+) -> dict[str, Any]:
+    """Return the content of ``config.yaml``, except for the schema.
+
+    Args:
+        settings: Training settings; None for imported embeddings.
+        catalog: The data set.
+        seconds: Stage -> wall time in seconds.
+    """
     return {
         "settings": settings and settings.to_mapping(),
         "selected_on": settings and selected_on(settings.to_mapping()),
         "dataset": dataset_config(catalog),
-        "provenance": provenance(settings.seed if settings else 0, seconds),
+        "provenance": asdict(collect_provenance(settings.seed if settings else 0, seconds)),
     }
 
 
-def dataset_config(catalog: Catalog) -> dict:
-    """Return what ``config.yaml`` says about the data set."""
+def dataset_config(catalog: Catalog) -> dict[str, Any]:
+    """Return what ``config.yaml`` records about the data set."""
     splits = catalog.items["split"].value_counts()
     return {
         "name": catalog.name,
@@ -36,10 +47,16 @@ def dataset_config(catalog: Catalog) -> dict:
 
 
 def write_embeddings(folder: Path, embeddings: np.ndarray, rows: pd.DataFrame) -> None:
-    """Write ``embeddings.npy`` (n, d) float32 and ``items.parquet`` of the same n rows.
+    """Write ``embeddings.npy`` and ``items.parquet``.
+
+    Args:
+        folder: The run's folder.
+        embeddings: (n, d); written as float32.
+        rows: The n rows of the catalog that were embedded, in the same order.
 
     Raises:
-        UserError: Not one embedding per row, or one is not finite; names the first such item.
+        UserError: There is not one embedding per row, or an embedding is not finite; the message
+            names the first such item.
     """
     if len(embeddings) != len(rows):
         raise UserError(f"{folder}: {len(embeddings)} embeddings for {len(rows)} items")

@@ -15,7 +15,7 @@ from retrieval.training.fit import build_ranking_model
 @pytest.fixture
 def run_of(tiny, tmp_path, monkeypatch):
     """Train without a cache, after other random numbers were drawn."""
-    monkeypatch.setattr("retrieval.experiment.pipeline.finish", lambda *_, **__: None)
+    monkeypatch.setattr("retrieval.experiment.pipeline.evaluate_folder", lambda *_, **__: None)
 
     def run(number: int, **changes) -> np.ndarray:
         monkeypatch.setenv("RETRIEVAL_CACHE", str(tmp_path / f"cache {number}"))

@@ -9,7 +9,6 @@ import yaml
 
 from retrieval.errors import UserError
 from retrieval.evaluation import evaluate
-from retrieval.files import write_json
 from retrieval.runs.neighbors import write_neighbors
 from retrieval.runs.run import Run
 from retrieval.runs.store import open_run, write_config

@@ -128,7 +128,7 @@ def test_bad_files(tmp_path):
     for name in ("id", "label", "item", "Row"):
         frame = pd.DataFrame({name: [1, 2], "d0": [0.1, 0.2], "d1": [0.3, 0.4]})
         frame.to_parquet(tmp_path / "named.parquet")
-        assert f"column {name!r} is no dimension" in refused(tmp_path / "named.parquet")
+        assert f"column {name!r} is not a dimension" in refused(tmp_path / "named.parquet")
     ragged = pd.DataFrame({"e": [[1.0, 2], [3.0, 4], [5.0]]})
     ragged.to_parquet(tmp_path / "ragged.parquet")
     assert "row 2 has 1 dimensions, row 0 has 2" in refused(tmp_path / "ragged.parquet")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from retrieval.errors import UserError
-from retrieval.runs.evaluate import KS, Scoring, evaluate_run
+from retrieval.runs.evaluate import KS, EvaluationOptions, evaluate_run
 from retrieval.runs.importing import import_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*no thumbnail")
@@ -40,7 +40,7 @@ def result_of(run) -> dict:
 def test_what_is_asked_for_is_done_and_stated(run):
     plain = result_of(run)
     assert plain["protocol"]["no_positive"] == "exclude"
-    evaluate_run(run, scoring=Scoring("zero", "random", 3, (3, 5)), progress=False)
+    evaluate_run(run, options=EvaluationOptions("zero", "random", 3, (3, 5)), progress=False)
     found = result_of(run)
     protocol = found["protocol"]
     assert (protocol["no_positive"], protocol["kmeans"], protocol["seed"]) == ("zero", "random", 3)
@@ -51,23 +51,26 @@ def test_what_is_asked_for_is_done_and_stated(run):
 
 
 def test_clusters_may_be_left_out(run):
-    evaluate_run(run, scoring=Scoring(kmeans="none"), progress=False)
+    evaluate_run(run, options=EvaluationOptions(kmeans="none"), progress=False)
     assert "nmi" not in result_of(run)["metrics"]
 
 
 @pytest.mark.parametrize(
-    ("scoring", "message"),
+    ("options", "message"),
     [
-        (Scoring(no_positive="skip"), "unknown no_positive rule 'skip'"),
-        (Scoring(kmeans="greedy"), "unknown k-means start 'greedy': valid: greedy k-means"),
-        (Scoring(seed=-1), "seed = -1"),
-        (Scoring(ks=("a",)), "ks holds 'a'"),
+        (EvaluationOptions(no_positive="skip"), "unknown no_positive rule 'skip'"),
+        (
+            EvaluationOptions(kmeans="greedy"),
+            "unknown k-means start 'greedy': valid: greedy k-means",
+        ),
+        (EvaluationOptions(seed=-1), "seed = -1"),
+        (EvaluationOptions(ks=("a",)), "ks holds 'a'"),
     ],
 )
-def test_a_bad_wish_changes_nothing(run, scoring, message):
+def test_a_bad_wish_changes_nothing(run, options, message):
     before = {p.name: p.read_bytes() for p in run.iterdir() if p.is_file()}
     with pytest.raises(UserError, match=message):
-        evaluate_run(run, scoring=scoring, progress=False)
+        evaluate_run(run, options=options, progress=False)
     assert {p.name: p.read_bytes() for p in run.iterdir() if p.is_file()} == before
 
 

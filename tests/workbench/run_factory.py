@@ -8,7 +8,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from retrieval.evaluation import evaluate
-from retrieval.files import write_json
+from retrieval.runs.evaluate import write_metrics
 from retrieval.runs.neighbors import write_neighbors
 from retrieval.runs.store import write_config
 from retrieval.runs.thumbnails import write_thumbnails
@@ -132,18 +132,12 @@ def _config(items, data_root: Path, dataset: str, loss: str | None, seed: int, t
 
 def _write_evaluation(path: Path, items: pd.DataFrame, embeddings: np.ndarray, title: str) -> None:
     labels, roles = items["label"].to_numpy(), items["role"].to_numpy(dtype=object)
-    protocols = {"leave_one_out": (None, "leave-one-out")}
+    results = {"leave_one_out": evaluate(embeddings, labels, n_bootstrap=200)}
     if (roles != "both").any():
-        protocols["query_gallery"] = (roles, title)
-    results, entries = {}, []
-    for name, (sides, shown) in protocols.items():
-        results[name] = evaluate(embeddings, labels, sides, n_bootstrap=200)
-        entry = results[name].to_dict()
-        entry["protocol"] |= {"title": shown, "dataset": path.parent.name, "split": "test"}
-        entries.append(entry)
+        results["query_gallery"] = evaluate(embeddings, labels, roles, n_bootstrap=200)
     write_neighbors(path, results)
-    metrics = {"schema": 1, "primary": list(protocols)[-1], "results": entries}
-    write_json(path / "metrics.json", metrics)
+    titles = {"leave_one_out": "leave-one-out", "query_gallery": title}
+    write_metrics(path, results, titles, path.parent.name)
 
 
 def _write_history(path: Path, seed: int) -> None:
