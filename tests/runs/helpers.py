@@ -9,6 +9,7 @@ import yaml
 
 from retrieval.errors import UserError
 from retrieval.evaluation import evaluate
+from retrieval.runs.evaluate import write_metrics
 from retrieval.runs.neighbors import write_neighbors
 from retrieval.runs.run import Run
 from retrieval.runs.store import open_run, write_config
@@ -42,17 +43,13 @@ def write_small_run(path: Path, *, classes: int = 4, per_class: int = 5) -> Path
             "provenance": {"seed": 0, "seconds": {"train": 2.0, "embed": 0.5}},
         },
     )
-    evaluated, entries = {}, []
+    results = {
+        "leave_one_out": evaluate(embeddings, labels, n_bootstrap=20),
+        "query_gallery": evaluate(embeddings, labels, roles.astype(object), n_bootstrap=20),
+    }
+    write_neighbors(path, results)
     titles = {"leave_one_out": "leave-one-out", "query_gallery": "cross-store"}
-    for name, title in titles.items():
-        sides = None if name == "leave_one_out" else roles.astype(object)
-        result = evaluate(embeddings, labels, sides, n_bootstrap=20)
-        evaluated[name] = result
-        entry = result.to_dict()
-        entry["protocol"] |= {"title": title, "dataset": path.parent.name, "split": "test"}
-        entries.append(entry)
-    write_neighbors(path, evaluated)
-    write_json(path / "metrics.json", {"schema": 1, "primary": "query_gallery", "results": entries})
+    write_metrics(path, results, titles, path.parent.name)
     return path
 
 
