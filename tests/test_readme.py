@@ -1,4 +1,4 @@
-"""What the README says works: its Python runs, its commands and flags exist."""
+"""What the README says is true: its Python runs, and its commands, flags, files and links exist."""
 
 import re
 import shlex
@@ -11,6 +11,7 @@ from retrieval.cli.main import app
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+ROOMS = "retrieval|workbench|notebooks|benchmarks|tests|docs"
 
 
 def blocks(language: str) -> list[str]:
@@ -42,9 +43,15 @@ def test_make_targets_exist():
     assert {words[0] for words in commands("make")} <= targets
 
 
-def test_files_and_pictures_named_exist():
-    for link in re.findall(r"!\[.*?\]\((.*?)\)", TEXT):
-        assert (ROOT / link).exists(), link
-    for path in re.findall(r"`((?:retrieval|workbench|notebooks|benchmarks)/[\w./]*)`", TEXT):
+def test_files_and_links_exist():
+    named = re.findall(rf"`((?:{ROOMS})/[\w./]*|\w+\.py)`", TEXT)
+    linked = [link for link in re.findall(r"\]\((.*?)\)", TEXT) if "://" not in link]
+    for path in (*named, *linked):
         if "my_loss" not in path:
             assert (ROOT / path).exists(), path
+
+
+def test_the_layout_names_every_room():
+    described = set(re.findall(r"`(retrieval/\w+)(?:/|\.py)`", TEXT.partition("## Layout")[2]))
+    rooms = {f"retrieval/{path.parent.name}" for path in ROOT.glob("retrieval/*/__init__.py")}
+    assert rooms <= described
