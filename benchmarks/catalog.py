@@ -3,9 +3,9 @@
     python benchmarks/catalog.py [--rows 120053] [--folder DIR]
 
 Writes the lists in their published layout and one small JPEG per row (hard links to a few files),
-marked as a placeholder with its own counts. The first load reads the lists, checks every image and
-caches the table; the second takes the table and lists the folders. At last one image is taken away:
-a load must notice.
+marked as a synthetic placeholder with counts of its own. The first load reads the lists, checks
+every image and caches the table; the second reads the cached table and lists the folders. At last
+one image is removed, which a load must notice.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def write_images(base: Path, paths: list[str]) -> None:
 
 
 def write_lists(root: Path, rows: int) -> None:
-    """Write the two lists, the images and the mark of a placeholder."""
+    """Write the two lists, the images and the placeholder's mark."""
     classes = max(4, round(rows / PER_CLASS))
     labels = np.sort(np.arange(rows) % classes) + 1
     half = classes // 2
@@ -69,7 +69,7 @@ def write_lists(root: Path, rows: int) -> None:
 
 @contextmanager
 def timed(what: str) -> Iterator[None]:
-    """Print the seconds that the block takes, and those of them on a processor."""
+    """Print the wall time and the processor time of the block."""
     start, busy = time.perf_counter(), time.process_time()
     yield
     seconds, busy = time.perf_counter() - start, time.process_time() - busy
@@ -78,7 +78,7 @@ def timed(what: str) -> Iterator[None]:
 
 @contextmanager
 def expected(kind: type[Exception]) -> Iterator[None]:
-    """Print the error of the block, which must be of this kind."""
+    """Print the error that the block must raise."""
     try:
         yield
     except kind as error:
@@ -88,10 +88,10 @@ def expected(kind: type[Exception]) -> Iterator[None]:
 
 
 def main() -> None:
-    """Write the data set, load it three times, and once more without one of its images."""
+    """Write the data set, load it three times, and once more with one image missing."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=ROWS)
-    parser.add_argument("--folder", type=Path, help="where to write; default: a temporary folder")
+    parser.add_argument("--folder", type=Path, help="parent of the temporary folder to write to")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         os.environ["RETRIEVAL_CACHE"] = f"{folder}/cache"

@@ -1,10 +1,11 @@
-"""Every loss on Grocery photos, beside pytorch-metric-learning on the same frozen features.
+"""Every loss on photos of Grocery, and pytorch-metric-learning's on the same frozen features.
 
     python benchmarks/grocery.py [--losses all|six|NAME,NAME] [--seeds 3] [--steps 500] [--size 128]
     python benchmarks/grocery.py --fine-tune --steps 100      # the whole network, 128 px
 
-Prints a Markdown table: mean and standard deviation over seeds of R@1, MAP@R and NMI, cross-store
-and leave-one-out. The peer's rows appear where pytorch-metric-learning is installed (frozen only).
+Prints a Markdown table of R@1, MAP@R and NMI, cross-store and leave-one-out: mean and standard
+deviation over the seeds. Rows of pytorch-metric-learning (the "peer") appear if it is installed and
+the backbone is frozen.
 """
 
 import argparse
@@ -12,6 +13,8 @@ import importlib.util
 import os
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -46,14 +49,19 @@ VARIANTS = {
 }
 
 
-def ours(base: TrainSettings, name: str, options: dict, seed: int) -> dict:
+Scores = dict[tuple[str, str], float]  # (protocol, metric) -> value
+
+
+def ours(base: TrainSettings, name: str, options: dict, seed: int) -> Scores:
+    """Train and evaluate a run with one of our losses."""
     settings = base.with_(loss=name, loss_options=options, seed=seed)
     with tempfile.TemporaryDirectory() as runs:
         run = open_run(train(settings, runs=runs, progress=False))
         return {(p, m): run.result(p).metrics[m].value for p in PROTOCOLS for m in METRICS}
 
 
-def peer(base: TrainSettings, name: str, seed: int) -> dict:
+def peer(base: TrainSettings, name: str, seed: int) -> Scores:
+    """Train and evaluate a head with the same loss of pytorch-metric-learning."""
     import torch
     from grocery_peer import train_peer
 
@@ -94,7 +102,7 @@ def base_settings(options: argparse.Namespace) -> TrainSettings:
     return base.with_(freeze_backbone=False, **FINE_TUNED) if options.fine_tune else base
 
 
-def table_row(key: tuple[str, str], mean: dict, deviation: dict) -> str:
+def table_row(key: tuple[str, str], mean: Scores, deviation: Scores) -> str:
     cells = [f"{mean[p, m]:.3f} ({deviation[p, m]:.3f})" for p in PROTOCOLS for m in METRICS]
     return f"| {key[0]} | {key[1]} | " + " | ".join(cells) + " |"
 
@@ -104,13 +112,16 @@ def main() -> None:
     base = base_settings(options)
     groups = {"all": list(LOSSES), "six": list(BASELINE_LOSSES)}
     names = [n for part in options.losses.split(",") for n in groups.get(part, [part])]
-    ways = {("ours", n): lambda s, n=n: ours(base, n, {}, s) for n in names}
+    # (who, loss) -> scores by seed
+    ways: dict[tuple[str, str], Callable[[int], Scores]] = {
+        ("ours", name): partial(ours, base, name, {}) for name in names
+    }
     if not options.fine_tune:
-        ways |= {
-            ("ours", v): lambda s, n=n, o=o: ours(base, n, o, s) for v, (n, o) in VARIANTS.items()
-        }
+        for variant, (name, loss_options) in VARIANTS.items():
+            ways["ours", variant] = partial(ours, base, name, loss_options)
     if not options.fine_tune and importlib.util.find_spec("pytorch_metric_learning"):
-        ways |= {("peer", n): lambda s, n=n: peer(base, n, s) for n in BASELINE_LOSSES}
+        for name in BASELINE_LOSSES:
+            ways["peer", name] = partial(peer, base, name)
     start = time.perf_counter()
     rows = [ours(base, "none", {}, 0)]
     lines = {("frozen features", "no training"): (rows[0], {k: 0.0 for k in rows[0]})}

@@ -1,6 +1,7 @@
-"""The six baseline losses of pytorch-metric-learning on features we extracted, same recipe.
+"""The six baseline losses of pytorch-metric-learning, trained as ours on the same features.
 
-A linear head with orthogonal weights, Adam 3e-4, our P x K batches; see ``grocery.py``.
+A linear head with orthogonal weights, Adam with learning rate 3e-4, and the same P x K batches; see
+``grocery.py``.
 """
 
 import numpy as np
@@ -12,7 +13,7 @@ from retrieval.sampling import PKSampler
 
 
 def recipes() -> dict:
-    """Return, per loss, (normalize the embedding, loss, miner) as ANCHORS' table names them."""
+    """Return for each loss whether to normalize the embedding, the loss, and its miner or None."""
     plain = distances.LpDistance(normalize_embeddings=False)
     squared = distances.LpDistance(power=2)
     return {
@@ -40,7 +41,7 @@ def recipes() -> dict:
 def train_peer(
     name: str, features: np.ndarray, classes: np.ndarray, width: int, steps: int, seed: int
 ) -> torch.nn.Module:
-    """Train a head; returns a module features (n, F) -> embeddings (n, D)."""
+    """Train a head, a module from features (n, F) to embeddings (n, D)."""
     torch.manual_seed(seed)
     normalize, loss, miner = recipes()[name]
     head = torch.nn.Linear(features.shape[1], width)

@@ -1,9 +1,9 @@
-"""Index batches per second on a catalog of Stanford Online Products' size.
+"""P x K batches of row numbers per second, on labels of Stanford Online Products' size.
 
     python benchmarks/sampling.py
 
-Beside ours: the TF 1 baseline's way (a boolean mask over all files for every class drawn) and,
-where it is installed, pytorch-metric-learning's MPerClassSampler.
+Ours is compared with the method of the TF 1 baseline (a boolean mask over all files for every class
+drawn) and, if it is installed, with pytorch-metric-learning's MPerClassSampler.
 """
 
 import time
@@ -18,7 +18,7 @@ TURNS = 4
 
 
 def catalog(rng: np.random.Generator, images: int, classes: int) -> np.ndarray:
-    """Labels of shuffled images in classes of 2 to 12."""
+    """Return the labels of shuffled images, in classes of 2 to 12."""
     sizes = np.full(classes, 2)
     while sizes.sum() < images:
         open_ = rng.permutation(np.flatnonzero(sizes < 12))[: images - sizes.sum()]
@@ -66,7 +66,7 @@ def peer(labels: np.ndarray) -> Callable[[int], np.ndarray] | None:
 
 
 def rate(batch: Callable[[int], np.ndarray], first_step: int, seconds: float) -> tuple[int, float]:
-    """Steps taken from a step on, and batches per second of CPU time."""
+    """Return the number of steps taken from a step on, and batches per second of CPU time."""
     start, steps = time.process_time(), 0
     while time.process_time() - start < seconds:
         batch(first_step + steps)
@@ -85,7 +85,7 @@ def main() -> None:
         "pytorch-metric-learning MPerClassSampler": peer(labels),
     }
     steps, best = dict.fromkeys(ways, 0), dict.fromkeys(ways, 0.0)
-    for _ in range(TURNS):  # in turns, so that other work on the machine meets all alike
+    for _ in range(TURNS):  # in turns, so that other work on the machine slows all of them alike
         for name, batch in ways.items():
             if batch is not None:
                 taken, speed = rate(batch, steps[name], seconds=1.0)

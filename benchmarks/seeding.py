@@ -1,10 +1,11 @@
-"""k-means seeding on the neighbor graph against exact seeding, on inputs made to break it.
+"""Seeding of k-means on the neighbor graph and exact seeding, on inputs chosen to break the former.
 
     python benchmarks/seeding.py --output benchmarks/results/seeding.md
 
-For every input: NMI and inertia after Lloyd, mean over seeds, from greedy k-means++ on the graph,
-exact greedy k-means++ (scikit-learn's), and a random start; and which of the first two the engine
-would use at the size of Stanford Online Products with as many points per cluster.
+Prints for every input the mean NMI and inertia over seeds after Lloyd's algorithm, started from
+greedy k-means++ on the graph, exact greedy k-means++ (scikit-learn's) and random points; and which
+of the first two the evaluation would use at the size of Stanford Online Products, with as many
+points per cluster.
 """
 
 import argparse
@@ -25,7 +26,7 @@ N, D = 6000, 64
 
 
 def classes(sizes, noise, copies=1, seed=0):
-    """Gaussian classes of the given sizes, every point repeated; unit rows and class codes."""
+    """Return unit rows in Gaussian classes of the given sizes, each repeated, and their codes."""
     rng = np.random.default_rng(seed)
     codes = np.repeat(np.arange(len(sizes)), sizes)
     x = rng.standard_normal((len(sizes), D))[codes] + noise * rng.standard_normal((len(codes), D))
@@ -37,7 +38,7 @@ def unit(x):
 
 
 def inputs():
-    """Name -> (points, codes)."""
+    """Return the inputs by name: points and class codes."""
     rng = np.random.default_rng(1)
     small, codes = classes(np.full(1200, 5), 1.2)
     half = small.copy()
@@ -61,7 +62,7 @@ def inputs():
 
 
 def run(x, codes, seeds, pool):
-    """Mean NMI, inertia and seconds of each start."""
+    """Return the mean NMI, inertia and seconds of each start, and the deviation of its NMI."""
     k = int(codes.max()) + 1
     ids = search(x, codes, sides(len(x), None), k=seeding.NEIGHBORS, pool=pool).ids
     found = {}

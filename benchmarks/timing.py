@@ -1,10 +1,10 @@
-"""Seconds of one measured stage, for the stages of ``benchmarks/evaluation.py``."""
+"""Time one stage of ``benchmarks/evaluation.py``."""
 
 import time
 
 
 def timed(run, repeats=1):
-    """Run, then repeat while timing; returns seconds and the last value."""
+    """Run a function repeatedly; return the seconds of each run and the last value."""
     seconds = []
     for _ in range(repeats):
         start = time.perf_counter()
