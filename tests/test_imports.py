@@ -41,7 +41,7 @@ LOOSE = {
 LAZY = {
     "retrieval/__init__.py",
     "retrieval/losses/registry.py",
-    "retrieval/models/__init__.py",
+    "retrieval/models/registry.py",
 }
 
 

@@ -1,4 +1,4 @@
-"""Conv4: four convolutions, trained from scratch in under a minute on a CPU; for the demo."""
+"""Conv4: four convolutions that train from scratch in under a minute on a CPU, for the demo."""
 
 from pathlib import Path
 
@@ -11,15 +11,15 @@ WIDTHS = (32, 64, 128, 256)
 
 
 def build(image_size: int = IMAGE_SIZE, weights: str | None = None) -> keras.Model:
-    """Build the network: four times convolution, batch norm, ReLU, with max-pooling between.
+    """Build the network: four blocks of convolution, batch norm and ReLU, with max-pooling between.
 
-    After the four-block network of Vinyals et al. 2016 ("Matching Networks for One Shot
-    Learning", section 4.1.1), made several times cheaper by a strided first convolution; the widths
-    double where the resolution halves.
+    It follows the four-block network of Vinyals et al. (2016), "Matching Networks for One Shot
+    Learning", section 4.1.1. The first convolution is strided, which makes it several times
+    cheaper, and the widths double where the resolution halves.
 
     Args:
-        image_size: Side of the square input, pixels.
-        weights: None (random), or the path of a weights file of this network.
+        image_size: Side S of the square input, in pixels. Defaults to 64.
+        weights: Path of a weights file of this network. Defaults to None, random weights.
 
     Returns:
         images (B, S, S, 3) in 0..255 -> feature map (B, S / 16, S / 16, 256).

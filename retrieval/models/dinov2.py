@@ -1,8 +1,8 @@
 """DINOv2 ViT-S/14, a vision transformer, through keras-hub (the extra ``vit``).
 
-Oquab et al. 2024, "DINOv2: Learning Robust Visual Features without Supervision". Trained without
-labels on LVD-142M: ``weights="imagenet"`` means these published weights here. The feature is the
-class token, so that every pooling gives the same.
+Oquab et al. (2024), "DINOv2: Learning Robust Visual Features without Supervision". The network was
+trained without labels on LVD-142M; ``weights="imagenet"`` stands for these published weights. The
+feature map has one position, the class token, so that every pooling gives the same features.
 """
 
 from pathlib import Path
@@ -22,17 +22,18 @@ def build(image_size: int = 224, weights: str | None = "imagenet") -> keras.Mode
     """Build the network.
 
     Args:
-        image_size: Side of the square input, pixels, a multiple of 14; position embeddings are
-            interpolated to it.
-        weights: ``"imagenet"`` (the preset ``dinov2_small``, from keras-hub's cache or downloaded),
-            None for random weights, or a path: the folder of a preset, or a Keras file.
+        image_size: Side S of the square input, in pixels, a multiple of 14. Position embeddings are
+            interpolated to it. Defaults to 224.
+        weights: ``"imagenet"`` for the preset ``dinov2_small``, from keras-hub's cache or
+            downloaded; None for random weights; or a path: the folder of a preset, or a Keras file.
+            Defaults to "imagenet".
 
     Returns:
         images (B, S, S, 3), RGB in 0..255 -> class token as a feature map (B, 1, 1, 384).
 
     Raises:
-        UserError: keras-hub is not installed, a size that is no multiple of 14, or weights that
-            cannot be had or do not fit.
+        UserError: keras-hub is not installed, the size is not a multiple of 14, or the weights are
+            not available or do not fit.
     """
     if image_size % PATCH:
         raise UserError(
@@ -71,7 +72,7 @@ def _transformer(image_size: int, weights: str | None) -> keras.Model:
         return DINOV2Backbone.from_preset(
             PRESET if weights == "imagenet" else weights, image_shape=shape
         )
-    except Exception as error:  # kagglehub raises what its many layers raise
+    except Exception as error:  # kagglehub lets every exception of its many layers through
         reason = " ".join(str(error).split())[:120]
         if weights == "imagenet":
             raise UserError(

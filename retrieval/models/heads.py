@@ -3,13 +3,17 @@
 import keras
 
 ORTHOGONAL = "orthogonal"
-# Below this squared length a vector counts as zero: it stays (nearly) zero, its gradient finite.
+# A vector of a smaller squared length counts as zero: it stays (nearly) zero, with finite gradient.
 LEAST_SQUARE = 1e-12
 
 
 @keras.saving.register_keras_serializable("retrieval")
 class L2Normalize(keras.layers.Layer):
-    """Scale embeddings (B, D) to unit length, always in float32; a zero vector stays zero."""
+    """Scale embeddings (B, D) to unit length, always in float32. A zero vector stays zero.
+
+    Args:
+        **options: Options of Keras' ``Layer``, except for ``dtype``.
+    """
 
     def __init__(self, **options: object) -> None:
         super().__init__(**(options | {"dtype": "float32"}))
@@ -23,16 +27,17 @@ class L2Normalize(keras.layers.Layer):
 def embed(
     feature_size: int, embedding_size: int, *, hidden: int | None, normalize: bool
 ) -> keras.Model:
-    """Build a head with the published initializer (orthogonal).
+    """Build a head with orthogonal initial weights, as published.
 
-    The last linear layer and the normalization compute in float32 whatever the precision policy:
-    losses compare distances that half precision would round to equal.
+    The last linear layer and the normalization compute in float32 under any precision policy,
+    because losses compare distances that half precision would round to equal ones.
 
     Args:
-        feature_size: Width F of the pooled features.
-        embedding_size: Width D of the embedding.
-        hidden: Width of a dense layer, batch norm and ReLU before the linear one; None: no such.
-        normalize: L2-normalize the embedding.
+        feature_size: Size F of the pooled features.
+        embedding_size: Size D of the embedding.
+        hidden: Width of a dense layer with batch norm and ReLU before the linear layer; None for no
+            such layer.
+        normalize: Whether to L2-normalize the embedding.
 
     Returns:
         Model ``head``: features (B, F) -> embeddings (B, D), float32.

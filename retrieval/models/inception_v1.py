@@ -1,9 +1,9 @@
 """Inception V1 (GoogLeNet) with batch norm, as in TF-slim, whose checkpoint it loads.
 
-Szegedy et al. 2015, "Going Deeper with Convolutions", table 1, in the form of TF-slim's
-``inception_v1.py``: each convolution without bias, with batch norm (no scale) and ReLU, and 3x3
-where the paper has 5x5. This is the backbone of the published CUB and SOP figures. Layers have
-TF-slim's names, so that the checkpoint's variables are found by name.
+Szegedy et al. (2015), "Going Deeper with Convolutions", table 1, in the form of TF-slim's
+``inception_v1.py``: convolutions have no bias and are followed by batch norm (without scale) and
+ReLU, and are 3x3 where the paper has 5x5. This is the backbone of the published CUB and SOP
+figures. Layers have TF-slim's names, so that the checkpoint's variables are found by name.
 """
 
 import os
@@ -20,7 +20,7 @@ IMAGE_SIZE = 224
 SCOPE = "InceptionV1"
 URL = "http://download.tensorflow.org/models/inception_v1_2016_08_28.tar.gz"
 FILE = "inception_v1.ckpt"
-# Output channels of a module's branches: 1x1; 1x1 then 3x3; 1x1 then 3x3; max-pool then 1x1.
+# Output channels of each module: 1x1; 1x1 then 3x3; 1x1 then 3x3; max-pooling then 1x1.
 MODULES = {
     "Mixed_3b": (64, 96, 128, 16, 32, 32),
     "Mixed_3c": (128, 128, 192, 32, 96, 64),
@@ -39,16 +39,17 @@ def build(image_size: int = IMAGE_SIZE, weights: str | None = "imagenet") -> ker
     """Build the network.
 
     Args:
-        image_size: Side of the square input, pixels.
-        weights: ``"imagenet"`` (``inception_v1.ckpt`` in Keras' cache of models), None for random
-            weights, or a path: a TF-slim checkpoint (``.ckpt``) or a Keras file.
+        image_size: Side S of the square input, in pixels. Defaults to 224.
+        weights: ``"imagenet"`` for ``inception_v1.ckpt`` in Keras' cache of models, None for random
+            weights, or a path: a TF-slim checkpoint (``.ckpt``) or a Keras file. Defaults to
+            "imagenet".
 
     Returns:
         images (B, S, S, 3), RGB in 0..255 -> feature map (B, ceil(S / 32), ceil(S / 32), 1024),
         TF-slim's end point ``Mixed_5c``.
 
     Raises:
-        UserError: No weights in the cache, or weights that do not fit.
+        UserError: There are no weights in the cache, or the weights do not fit.
     """
     images = keras.Input((image_size, image_size, 3), name="images")
     x = keras.layers.Rescaling(1 / 127.5, -1.0, name="preprocessing")(images)
@@ -106,13 +107,15 @@ def _module(x: keras.KerasTensor, name: str, channels: tuple[int, ...]) -> keras
 
 
 def cached_checkpoint() -> Path:
-    """Return where the ImageNet checkpoint is kept.
+    """Return the path of the ImageNet checkpoint.
+
+    It is not downloaded, because no checksum of it was ever published.
 
     Returns:
         ``inception_v1.ckpt`` in Keras' cache of models.
 
     Raises:
-        UserError: It is not there. It is not downloaded: no checksum of it was ever published.
+        UserError: The file is not there; the message says where to get it.
     """
     path = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models" / FILE
     if not path.exists():
@@ -128,11 +131,11 @@ def load_slim_checkpoint(network: keras.Model, path: Path) -> None:
 
     Args:
         network: A network made by :func:`build`.
-        path: The checkpoint: one file (TF-slim's own), or the common prefix of ``.index`` and
-            ``.data``.
+        path: The checkpoint: one file, as TF-slim's own, or the common prefix of an ``.index`` and
+            a ``.data`` file.
 
     Raises:
-        UserError: No such checkpoint, or one that lacks a variable or has another shape.
+        UserError: There is no such checkpoint, or a variable is missing or of another shape.
     """
     if not path.with_name(f"{path.name}.index").exists():
         check_exists(path)

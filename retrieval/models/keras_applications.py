@@ -9,8 +9,8 @@ import keras
 from retrieval.errors import UserError
 from retrieval.models.weights import load_weights
 
-# How each family turns pixels 0..255 into its input (keras.applications.imagenet_utils); "own":
-# the network's first layers do it.
+# How pixels 0..255 become the input of each network (keras.applications.imagenet_utils). "own": the
+# first layers of the network do it.
 PREPROCESSING = {
     "DenseNet169": "torch",
     "ResNet50": "caffe",
@@ -31,34 +31,35 @@ def build(constructor: str, image_size: int, weights: str | None = "imagenet") -
     """Build a network of ``keras.applications`` without its classifier.
 
     Args:
-        constructor: Its name there, e.g. ``"DenseNet169"``.
-        image_size: Side of the square input, pixels; most networks need 32 or more.
-        weights: ``"imagenet"`` (from Keras' cache, or downloaded to it), None for random weights,
-            or a path (see :mod:`retrieval.models.weights`).
+        constructor: Name of the constructor, e.g. ``"DenseNet169"``.
+        image_size: Side S of the square input, in pixels; most networks need 32 or more.
+        weights: ``"imagenet"`` for the weights in Keras' cache, to which they are downloaded; None
+            for random weights; or a path (see :mod:`retrieval.models.weights`). Defaults to
+            "imagenet".
 
     Returns:
         images (B, S, S, 3), RGB in 0..255 -> feature map (B, h, w, F).
 
     Raises:
-        UserError: No weights in the cache and no download, or weights that do not fit.
+        UserError: The weights are neither in the cache nor could be downloaded, or do not fit.
     """
     images = keras.Input((image_size, image_size, 3), name="images")
     try:
         network = getattr(keras.applications, constructor)(
             include_top=False,
             weights="imagenet" if weights == "imagenet" else None,
-            input_shape=(image_size, image_size, 3),  # picks the weights, where there are several
+            input_shape=(image_size, image_size, 3),  # selects the weights if there are several
             input_tensor=preprocess(images, PREPROCESSING[constructor]),
         )
     except Exception as error:
-        # get_file raises a bare Exception when a download fails.
+        # Keras' get_file raises a bare Exception if a download fails.
         url = re.search(r"https?://\S+?\.(?:h5|keras)\b", str(error))
         if url is None:
             raise
         raise UserError(_no_download(constructor, url.group())) from error
     if weights not in (None, "imagenet"):
         load_weights(network, Path(weights))
-    # Keras gives a list of one input where preprocessing comes first; ours is the input itself.
+    # With preprocessing before it, `network.input` is a list of one; we want the input itself.
     return keras.Model(images, network.output, name=network.name)
 
 
@@ -75,14 +76,16 @@ def preprocess(images: keras.KerasTensor, kind: str) -> keras.KerasTensor:
 
     Args:
         images: (B, S, S, 3), RGB in 0..255.
-        kind: ``torch`` (ImageNet mean and deviation), ``caffe`` (BGR minus the mean),
-            ``symmetric`` (-1..1) or ``own`` (nothing).
+        kind: ``"torch"`` (ImageNet mean and standard deviation), ``"caffe"`` (BGR minus the mean),
+            ``"symmetric"`` (-1..1) or ``"own"`` (unchanged).
 
     Returns:
         The network's input, (B, S, S, 3).
     """
     if kind == "own":
         return images
+    scale: float | list[float]
+    offset: float | list[float]
     if kind == "caffe":
         images = keras.ops.flip(images, axis=-1)
         scale, offset = 1.0, [-mean for mean in CAFFE_MEAN_BGR]

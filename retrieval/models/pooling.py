@@ -7,11 +7,23 @@ from retrieval.validation import check_choice
 
 @keras.saving.register_keras_serializable("retrieval")
 class GeMPooling(keras.layers.Layer):
-    """Generalized mean over positions, (mean x^p)^(1/p), with a trainable p.
+    r"""Generalized-mean (GeM) pooling over positions, with a trainable exponent.
 
-    p = 1 is the average, p -> infinity the maximum. Computed in float32. Radenovic et al. 2018,
-    "Fine-tuning CNN Image Retrieval with No Human Annotation", equation 3; as there, p starts at 3,
-    is shared by all channels, and x is clipped at 1e-6.
+    $$
+    f = \left( \frac{1}{h w} \sum_{i} x_i^p \right)^{1 / p}
+    $$
+
+    p = 1 is the average, and p -> infinity the maximum. As in the paper, p is shared by all
+    channels, and x is clipped from below. Computed in float32.
+
+    Args:
+        initial_p: Initial exponent p. Defaults to 3.0.
+        epsilon: Lower limit of x. Defaults to 1e-6.
+        **options: Options of Keras' ``Layer``, except for ``dtype``.
+
+    Reference:
+        Radenović, Tolias, Chum (2018): Fine-tuning CNN Image Retrieval with No Human Annotation,
+        TPAMI, eq. 3. arXiv:1711.02512.
     """
 
     def __init__(self, initial_p: float = 3.0, epsilon: float = 1e-6, **options: object) -> None:
@@ -20,15 +32,15 @@ class GeMPooling(keras.layers.Layer):
         self.epsilon = epsilon
 
     def build(self, input_shape: tuple) -> None:
-        """Make the exponent p."""
+        """Create the exponent p, a scalar."""
         constant = keras.initializers.Constant(self.initial_p)
         self.p = self.add_weight(name="p", shape=(), initializer=constant)
 
     def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
         """Pool (B, h, w, F) to (B, F)."""
         x = keras.ops.maximum(x, self.epsilon)
-        # Relative to the maximum, as x^p would overflow once p has grown; the result does not
-        # depend on it, so that no gradient is lost.
+        # Relative to the maximum, because x^p would overflow once p has grown. The result does not
+        # depend on the maximum, so stopping its gradient loses nothing.
         largest = keras.ops.stop_gradient(keras.ops.max(x, axis=(1, 2), keepdims=True))
         mean = keras.ops.mean(keras.ops.power(x / largest, self.p), axis=(1, 2))
         return largest[:, 0, 0] * keras.ops.power(mean, 1.0 / self.p)
@@ -54,7 +66,7 @@ def pool(feature_map: keras.KerasTensor, kind: str) -> keras.KerasTensor:
 
     Args:
         feature_map: (B, h, w, F).
-        kind: A name in :data:`POOLINGS`.
+        kind: A key of :data:`POOLINGS`.
 
     Returns:
         (B, F), float32.

@@ -1,4 +1,4 @@
-"""Mixed precision for the time a network is built."""
+"""Mixed precision while a network is built."""
 
 import contextlib
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ import tensorflow as tf
 
 @contextlib.contextmanager
 def mixed_precision(on: bool) -> Iterator[None]:
-    """Build layers in mixed precision: float16 on a GPU, bfloat16 on a CPU.
+    """Build layers in mixed precision within a ``with`` block: float16 on a GPU, else bfloat16.
 
     Args:
-        on: Nothing changes if False.
+        on: Whether to use mixed precision; if False, the block changes nothing.
 
     Yields:
-        Nothing; Keras' global policy is put back afterwards.
+        Nothing. Keras' global policy is restored after the block.
     """
     before = keras.config.dtype_policy()
     if on:

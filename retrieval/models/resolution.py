@@ -1,4 +1,4 @@
-"""Run a network at another image size than it was built for."""
+"""Run a network at another image size than the one it was built for."""
 
 import keras
 
@@ -6,21 +6,21 @@ from retrieval.errors import UserError
 
 
 def at_resolution(network: keras.Model, image_size: int) -> keras.Model:
-    """Return the same network, weights shared, for images of another size.
+    """Return a network that shares all weights and takes images of another size.
 
     Args:
         network: A model of :func:`retrieval.models.build_model`: images (B, S, S, 3) -> (B, D).
-        image_size: The new side S', pixels.
+        image_size: The new side S', in pixels.
 
     Returns:
-        images (B, S', S', 3) -> embeddings (B, D); trains and loads as one with ``network``.
+        images (B, S', S', 3) -> embeddings (B, D). Training or loading either network changes both.
 
     Raises:
-        UserError: A network that is bound to its image size, such as a vision transformer.
+        UserError: The network is bound to its image size, as a vision transformer is.
     """
     body = network.get_layer("backbone")
     images = keras.Input((image_size, image_size, 3), name="images")
-    # Layers that "clone" to themselves are applied again, to the new input.
+    # Each layer is its own clone, so the same layers are applied to the new input.
     try:
         body = keras.models.clone_model(
             body, input_tensors=images, clone_function=lambda layer: layer

@@ -1,9 +1,9 @@
-"""Read a PyTorch ``.pth`` state dict into NumPy arrays: no torch, no pickled code executed.
+"""Read a PyTorch ``.pth`` state dict into NumPy arrays, without torch or running pickled code.
 
 Both formats of ``torch.save`` are read: the zip archive (PyTorch 1.6 and later) and the older
-stream of pickles. A pickle can name any function to be called while it loads; here only the few
-names that a state dict needs are known, each mapped to a stand-in that just records its arguments.
-Anything else is refused before it runs.
+stream of pickles. A pickle can name any function to be called while it loads. Here only the few
+names that a state dict needs are known, and each of them is replaced by a function that merely
+records its arguments. Any other name is refused before it runs.
 """
 
 import collections
@@ -36,7 +36,7 @@ STORAGES = {
 
 @dataclass
 class _Tensor:
-    """A tensor as the pickle describes it; its storage is read afterwards."""
+    """A tensor as the pickle describes it. Its storage is read later."""
 
     storage: str
     dtype: str
@@ -49,14 +49,15 @@ def read_torch_checkpoint(path: Path | str) -> dict[str, np.ndarray]:
     """Read the tensors of a state dict written by ``torch.save``.
 
     Args:
-        path: A ``.pth`` or ``.pt`` file whose content is a state dict, or a dict with one under
+        path: A ``.pth`` or ``.pt`` file that holds a state dict, or a dict that has one under
             ``"state_dict"``.
 
     Returns:
-        Parameter name -> array, in the file's order and with torch's axes (convolutions OIHW).
+        Name of the parameter -> array, in the file's order and with torch's axes (convolutions
+        OIHW).
 
     Raises:
-        UserError: The file is missing, damaged, not a state dict, or its pickle names a function
+        UserError: The file is missing, damaged or not a state dict, or its pickle names a function
             that a state dict does not need.
     """
     content = _load(Path(path), "state dict", "torch.save(model.state_dict(), path)")
@@ -78,10 +79,11 @@ def read_torch_tensors(path: Path | str) -> dict[str, np.ndarray]:
         path: A ``.pt`` or ``.pth`` file.
 
     Returns:
-        Name -> array; a lone tensor is called ``tensor``. Other entries of a dict are left out.
+        Name -> array. A single tensor is called ``tensor``; entries that are not tensors are
+        skipped.
 
     Raises:
-        UserError: The file is missing, damaged, holds no tensor, or its pickle names a function
+        UserError: The file is missing, damaged or without a tensor, or its pickle names a function
             that tensors do not need.
     """
     content = _load(Path(path), "tensor file", "torch.save(tensor, path)")
@@ -122,7 +124,7 @@ class _Unpickler(pickle.Unpickler):
         super().__init__(file, encoding="utf-8")
         self.path = path
         self.storages: dict[str, str] = {}  # key -> dtype of each storage the pickle refers to
-        # Made anew for each file, so that a pickle which alters a stand-in alters only its own.
+        # Created for each file, so that a pickle that modifies a replacement affects no other file.
         self.names = {
             ("collections", "OrderedDict"): collections.OrderedDict,
             ("torch._utils", "_rebuild_tensor_v2"): lambda *args: _rebuild(*args),
@@ -155,10 +157,10 @@ def _rebuild(
     return _Tensor(*storage, int(offset), tuple(map(int, shape)), tuple(map(int, strides)))
 
 
-def _materialise(value: object, storages: dict[str, np.ndarray]) -> object:
-    """Replace each described tensor by an array, checking that it stays inside its storage."""
+def _materialize(value: object, storages: dict[str, np.ndarray]) -> object:
+    """Replace each described tensor by an array. Check that it lies within its storage."""
     if isinstance(value, dict):
-        return {key: _materialise(item, storages) for key, item in value.items()}
+        return {key: _materialize(item, storages) for key, item in value.items()}
     if not isinstance(value, _Tensor):
         return value
     data = storages[value.storage].view(value.dtype)
@@ -185,7 +187,7 @@ def _read_zip(path: Path) -> object:
             for name, full in names.items()
             if name.startswith("data/")
         }
-    return _materialise(content, storages)
+    return _materialize(content, storages)
 
 
 def _read_legacy(path: Path) -> object:
@@ -199,7 +201,7 @@ def _read_legacy(path: Path) -> object:
         content = described.load()
         keys = _Unpickler(file, path).load()
         storages = {key: _read_storage(file, described.storages[key]) for key in keys}
-    return _materialise(content, storages)
+    return _materialize(content, storages)
 
 
 def _read_storage(file: io.BufferedReader, dtype: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Load a network's weights from a file on this disk."""
+"""Load the weights of a network from a file."""
 
 import tempfile
 from pathlib import Path
@@ -8,25 +8,26 @@ import keras
 
 from retrieval.errors import UserError
 
-# Where a whole model of build_model keeps its backbone in a .weights.h5 file: Keras names the
-# groups after classes, in order, so "functional" is the first sub-model.
+# The group of the backbone in a .weights.h5 file of a whole model: Keras names groups after their
+# classes, in order, so "functional" is the first sub-model.
 BACKBONE_GROUP = "layers/functional"
 
 
 def load_weights(network: keras.Model, path: Path) -> None:
-    """Load weights into a network; a file that does not fit is refused.
+    """Load weights into a network. A file that does not fit is refused.
 
     Args:
         network: The backbone to fill.
         path: One of
 
             - ``.keras``: a backbone saved by Keras, or a model of :func:`build_model`;
-            - ``.weights.h5``: the weights of either (a run's checkpoint, for instance);
-            - ``.h5``: the older format, in which Keras publishes its ImageNet weights; take the
+            - ``.weights.h5``: the weights of either, such as a run's checkpoint;
+            - ``.h5``: the older format, in which Keras publishes its ImageNet weights. Take the
               file without the classifier (``..._notop.h5``).
 
     Raises:
-        UserError: No such file, another format, or weights of another network.
+        UserError: There is no such file, or it has another format or holds the weights of another
+            network.
     """
     check_exists(path)
     if not path.name.endswith((".keras", ".h5", ".hdf5")):
@@ -58,7 +59,7 @@ def _from_model(network: keras.Model, path: Path) -> None:
         saved = saved.get_layer("backbone")
     given = saved.get_weights()
     wanted = network.get_weights()
-    # A trainable pooling follows the network's own weights, and is not part of it.
+    # The exponent of a trainable pooling comes last, and is not part of the backbone.
     given = given[: len(wanted)]
     if [a.shape for a in given] != [a.shape for a in wanted]:
         raise ValueError(f"{len(given)} arrays where {len(wanted)} of other shapes are needed")
@@ -70,9 +71,9 @@ def _from_weights(network: keras.Model, path: Path) -> None:
     with h5py.File(path, "r") as file:
         inner = file.get(BACKBONE_GROUP)
         group = inner if inner is not None and "layers" in inner else file
-        # Keras fills what it finds and leaves the rest random, so compare first.
+        # Keras loads what it finds and leaves the rest random, so compare the shapes first.
         found, wanted = _shapes(group), sorted(tuple(w.shape) for w in network.weights)
-        if wanted not in (found, found[1:]):  # () is the first: a trainable pooling's exponent
+        if wanted not in (found, found[1:]):  # (), a trainable pooling's exponent, sorts first
             raise ValueError(f"{len(found)} arrays, {len(wanted)} of other shapes are needed")
         with tempfile.TemporaryDirectory() as folder:
             copied = Path(folder) / "backbone.weights.h5"
@@ -83,7 +84,7 @@ def _from_weights(network: keras.Model, path: Path) -> None:
 
 
 def _shapes(group: h5py.Group) -> list[tuple[int, ...]]:
-    """Return the sorted shapes of all weights in a group; seeds of dropout are no weights."""
+    """Return the sorted shapes of all weights in a group, without the seeds of dropout."""
     shapes = []
 
     def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:

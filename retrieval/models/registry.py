@@ -1,0 +1,165 @@
+"""The registries of backbones and heads. Reading them does not load TensorFlow; building does.
+
+To add a backbone, write ``retrieval/models/<name>.py`` with a function ``build(image_size, weights)
+-> keras.Model`` and add one entry to :data:`BACKBONES`. A network of ``keras.applications`` needs
+no file, only its preprocessing in :data:`retrieval.models.keras_applications.PREPROCESSING`.
+"""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backbone:
+    """A network from images to a feature map.
+
+    Attributes:
+        build: ``build(image_size, weights) -> keras.Model``: images (B, S, S, 3), RGB in 0..255, to
+            a feature map (B, h, w, F). ``weights`` is ``"imagenet"``, a path or None (random).
+        image_size: Default side S of the square input, in pixels.
+        feature_size: Number of channels F of the feature map.
+        source: The paper, and where the pretrained weights come from.
+        pretrained: Whether there are pretrained weights. A backbone without them starts from random
+            weights even if ``weights="imagenet"`` is given. Defaults to True.
+    """
+
+    build: Callable[[int, str | None], "keras.Model"]
+    image_size: int
+    feature_size: int
+    source: str
+    pretrained: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """The layers from pooled features to the embedding.
+
+    Attributes:
+        hidden: Width of a dense layer with batch normalization and ReLU before the linear layer.
+            Defaults to None, no such layer.
+        normalize: Whether the embedding is L2-normalized, unless the settings say otherwise.
+            Defaults to False.
+    """
+
+    hidden: int | None = None
+    normalize: bool = False
+
+
+def _from_file(module: str) -> Callable[[int, str | None], "keras.Model"]:
+    """Return the ``build`` of a file in this folder; the file is imported by the first call."""
+
+    def build(image_size: int, weights: str | None) -> "keras.Model":
+        return importlib.import_module(f"retrieval.models.{module}").build(image_size, weights)
+
+    return build
+
+
+def _from_keras(constructor: str) -> Callable[[int, str | None], "keras.Model"]:
+    """Return a function that builds a network of ``keras.applications``."""
+
+    def build(image_size: int, weights: str | None) -> "keras.Model":
+        from retrieval.models import keras_applications  # loads TensorFlow
+
+        return keras_applications.build(constructor, image_size, weights)
+
+    return build
+
+
+BACKBONES: dict[str, Backbone] = {
+    "conv4": Backbone(
+        build=_from_file("conv4"),
+        image_size=64,
+        feature_size=256,
+        source="four convolutions, as in Vinyals et al. (2016); no weights",
+        pretrained=False,
+    ),
+    "efficientnet_lite0": Backbone(
+        build=_from_file("efficientnet_lite0"),
+        image_size=160,
+        feature_size=1280,
+        source="Tan, Le (2019); weights are installed with the package, nothing is downloaded",
+    ),
+    "inception_v1": Backbone(
+        build=_from_file("inception_v1"),
+        image_size=224,
+        feature_size=1024,
+        source="Szegedy et al. (2015), with batch normalization; TF-slim's checkpoint",
+    ),
+    "densenet169": Backbone(
+        build=_from_keras("DenseNet169"),
+        image_size=224,
+        feature_size=1664,
+        source="Huang et al. (2017); Keras",
+    ),
+    "resnet50": Backbone(
+        build=_from_keras("ResNet50"),
+        image_size=224,
+        feature_size=2048,
+        source="He et al. (2016a); Keras",
+    ),
+    "resnet50_v2": Backbone(
+        build=_from_keras("ResNet50V2"),
+        image_size=224,
+        feature_size=2048,
+        source="He et al. (2016b); Keras",
+    ),
+    "inception_v3": Backbone(
+        build=_from_keras("InceptionV3"),
+        image_size=299,
+        feature_size=2048,
+        source="Szegedy et al. (2016); Keras",
+    ),
+    "xception": Backbone(
+        build=_from_keras("Xception"),
+        image_size=299,
+        feature_size=2048,
+        source="Chollet (2017); Keras",
+    ),
+    "mobilenet_v2": Backbone(
+        build=_from_keras("MobileNetV2"),
+        image_size=224,
+        feature_size=1280,
+        source="Sandler et al. (2018); Keras",
+    ),
+    "mobilenet_v3_small": Backbone(
+        build=_from_keras("MobileNetV3Small"),
+        image_size=224,
+        feature_size=576,
+        source="Howard et al. (2019); Keras",
+    ),
+    "mobilenet_v3_large": Backbone(
+        build=_from_keras("MobileNetV3Large"),
+        image_size=224,
+        feature_size=960,
+        source="Howard et al. (2019); Keras",
+    ),
+    "efficientnet_v2_b0": Backbone(
+        build=_from_keras("EfficientNetV2B0"),
+        image_size=224,
+        feature_size=1280,
+        source="Tan, Le (2021); Keras",
+    ),
+    "convnext_tiny": Backbone(
+        build=_from_keras("ConvNeXtTiny"),
+        image_size=224,
+        feature_size=768,
+        source="Liu et al. (2022); Keras",
+    ),
+    "dinov2_small": Backbone(
+        build=_from_file("dinov2"),
+        image_size=224,
+        feature_size=384,
+        source="Oquab et al. (2024), ViT-S/14; keras-hub",
+    ),
+}
+HEADS: dict[str, Head] = {
+    "direct": Head(),
+    "direct_normalize": Head(normalize=True),
+    "fc1024": Head(hidden=1024),
+    "fc1024_normalize": Head(hidden=1024, normalize=True),
+}
