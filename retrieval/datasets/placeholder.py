@@ -49,8 +49,7 @@ def write_placeholder(
     Raises:
         UserError: The name is unknown, ``root`` exists, or the source has too few images.
     """
-    if name not in WRITERS:
-        raise unknown_option("data set with a placeholder", name, WRITERS)
+    _check_name(name)
     root = _new_folder(root)
     photos = _choose(source, classes, per_class, np.random.default_rng(seed))
     with atomic_folder(root) as partial:
@@ -61,6 +60,16 @@ def write_placeholder(
         )
         mark_as_placeholder(partial, text, _count(photos, queries))
     return root
+
+
+def _check_name(name: str) -> None:
+    if name in WRITERS:
+        return
+    if name in DATASETS:
+        raise UserError(
+            f"data set {name!r} has no placeholder; valid: {', '.join(sorted(WRITERS))}"
+        )
+    raise unknown_option("data set", name, WRITERS)
 
 
 def _new_folder(root: Path | str) -> Path:
@@ -197,8 +206,7 @@ def make_placeholder(
     Raises:
         UserError: This data set has no placeholder, or ``root`` exists and is not a complete one.
     """
-    if name not in WRITERS:
-        raise unknown_option("data set with a placeholder", name, WRITERS)
+    _check_name(name)
     place = Path(root) if root is not None else placeholder_folder(name, data)
     if is_placeholder(place):
         load_catalog(name, place)

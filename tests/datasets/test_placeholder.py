@@ -147,7 +147,7 @@ def test_a_placeholder_is_made_on_request_and_only_once(tmp_path):
 def test_no_placeholder_overwrites_a_folder(photos, tmp_path):
     with pytest.raises(UserError, match="photos exists"):
         make_placeholder("sop", photos.root, data=tmp_path)
-    with pytest.raises(UserError, match="'omniglot': valid: cars"):
+    with pytest.raises(UserError, match="'omniglot' has no placeholder; valid: cars"):
         make_placeholder("omniglot", data=tmp_path)
 
 
