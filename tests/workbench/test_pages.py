@@ -135,14 +135,14 @@ def test_a_slider_goes_through_the_steps_of_training(make_run, monkeypatch):
     assert "those of the finished run" not in text_of(app)
     app.select_slider[0].set_value("step 100").run()
     assert not app.exception
-    assert "Colors, results and similarities stay those of the finished run" in text_of(app)
+    assert "Colors, results and similarities are those of the finished run" in text_of(app)
     assert app.query_params["step"] == "step 100"
 
 
 @pytest.mark.parametrize(
     "color",
-    ["Class", "Super-class", "Rank of the first hit", "Hubness", "Split and role",
-     "Honesty of the map"],
+    ["Class", "Superclass", "Rank of the first relevant item", "Hubness", "Split and role",
+     "Neighborhood preservation"],
 )  # fmt: skip
 def test_the_map_colors_by(color):
     app = open_page("map", color=color)
@@ -153,7 +153,7 @@ def test_a_run_without_a_map_says_how_to_make_one(make_run, monkeypatch):
     run = make_run("one", projection=False)
     monkeypatch.setenv("RETRIEVAL_RUNS", str(run.path.parents[1]))
     app = open_page("map")
-    assert "never computes one" in text_of(app)
+    assert "does not compute maps" in text_of(app)
     assert app.code[0].value == f"retrieval evaluate {run.path}"
 
 

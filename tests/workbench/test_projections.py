@@ -32,7 +32,7 @@ def test_a_sample_misses_no_class(labels, most):
     assert set(labels[rows]) == set(labels)
 
 
-def test_honesty_is_one_where_the_map_is_the_space():
+def test_neighborhood_preservation_is_one_where_the_map_is_the_space():
     # Points on a line; the neighbors of the original space are those of the line.
     points = np.array([[0, 0], [1, 0], [2.5, 0], [4.5, 0]], np.float32)
     ids = np.array([[1, 2], [0, 2], [1, 3], [2, 1]], np.int32)
@@ -43,7 +43,7 @@ def test_honesty_is_one_where_the_map_is_the_space():
     assert projections.neighbor_agreement(points, swapped, ROWS, 2).tolist() == [0.5, 1, 1, 1]
 
 
-def test_honesty_is_unknown_for_items_that_are_no_query():
+def test_neighborhood_preservation_is_unknown_for_items_that_are_no_query():
     points = np.array([[0, 0], [1, 0], [2, 0]], np.float32)
     ids = np.array([[1, 2]], np.int32)
     space = Neighbors("query_gallery", np.array([0]), ids, ids * 0.0, ids[:, 0], ids[:, 0])

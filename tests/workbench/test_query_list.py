@@ -71,7 +71,7 @@ def test_from_a_gallery_item_one_goes_on_from_the_query_that_led_there():
     app.session_state[ITEM.key] = 2  # of the gallery
     app.run()
     assert "not among the 72 queries" in text_of(app)
-    assert "from number 4 of them, looked at before" in text_of(app)
+    assert "start from number 4" in text_of(app)
     press(app, "Next")
     assert app.query_params["item"] == "12"
     press(app, "Back")
@@ -109,12 +109,12 @@ def test_the_list_counts_the_queries_that_the_head_counts(make_run, photos, monk
     lone = photos["label"] == 0  # its gallery items become queries, which cannot be answered
     run = make_run("one", items=photos.assign(role=photos["role"].where(~lone, "query")))
     monkeypatch.setenv("RETRIEVAL_RUNS", str(run.path.parents[1]))
-    said = "70 queries (6 more left out: no item of their class to find)"
+    said = "70 queries (6 more excluded: no relevant item in the gallery)"
     app = open_page(page, item="6")
     assert "70 queries" in app.caption[0].value
     assert f"This item is 1 of {said}." in text_of(app)
     unscored = text_of(open_page(page, item="5"))
-    assert f"This item is left out of the {said}." in unscored
+    assert f"This item is excluded from the {said}." in unscored
 
 
 def test_queries_that_count_as_misses_are_counted_in_the_list(make_run, photos, monkeypatch):

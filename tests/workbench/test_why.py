@@ -9,7 +9,9 @@ import streamlit
 from retrieval.errors import UserError
 from retrieval.runs.run import Run
 from tests.workbench.driver import open_page, press, text_of
+from workbench.data import network
 from workbench.data.lookup import answer
+from workbench.data.network import Explanation
 from workbench.pages.retrieval import why
 from workbench.session.parameters import ITEM, MATCH
 from workbench.session.trail import TRAIL, go_to
@@ -116,11 +118,12 @@ def explained(drawn, monkeypatch):
     def explain(run, first, second):
         if told.reason:
             raise UserError(told.reason)
-        match = SimpleNamespace(similarity=0.8, first=parts, second=parts.T, exact=told.exact)
-        return match, np.full((2, 8, 8, 3), 120, np.uint8)
+        images = np.full((2, 8, 8, 3), 120, np.uint8)
+        return Explanation(0.8, parts, parts.T, told.exact, images)
 
-    network = SimpleNamespace(is_loaded=lambda: True, why_not=lambda run: None, explain=explain)
-    monkeypatch.setattr(why, "network", network)
+    monkeypatch.setattr(network, "is_loaded", lambda: True)
+    monkeypatch.setattr(network, "why_not", lambda run: None)
+    monkeypatch.setattr(network, "explain", explain)
     monkeypatch.setattr(streamlit, "html", told.html.append)
     return told
 

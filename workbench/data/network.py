@@ -1,6 +1,6 @@
-"""The one place where looking needs a network: explaining a match, embedding the user's image.
+"""What needs a run's network: explaining a match, and embedding an image of the user.
 
-TensorFlow is imported only when one of the functions below is called.
+TensorFlow takes seconds to load, so it is imported only when one of these functions is called.
 """
 
 import io
@@ -8,7 +8,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -21,10 +21,6 @@ from retrieval.settings.schema import UNTRAINED
 from workbench.data.images import picture_path
 from workbench.data.loading import stamp
 from workbench.data.memory import keep_for_good
-
-if TYPE_CHECKING:
-    from retrieval.training.inspection import Inspector, Match
-
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 DECODED = ("JPEG", "PNG", "GIF")  # what the input pipeline reads
@@ -49,8 +45,8 @@ def is_loaded() -> bool:
 
 
 @st.cache_resource(show_spinner="Loading the network …", max_entries=4)
-def _inspector(path: str, stamp: tuple) -> "Inspector | UserError":
-    """Return the network, or why it cannot be had, so that it is not tried again at every click."""
+def _inspector(path: str, stamp: tuple) -> Any:
+    """Return the network, or the error that it fails with, so that a click does not try again."""
     from retrieval.quiet import import_tensorflow
 
     import_tensorflow()  # quietly: the app's log is for the app
@@ -67,11 +63,17 @@ def _inspector(path: str, stamp: tuple) -> "Inspector | UserError":
         )
 
 
-def inspector(run: Run) -> "Inspector":
-    """Return a run's network, built once and shared.
+def inspector(run: Run) -> Any:
+    """Return a run's network, which all sessions share.
+
+    Args:
+        run: The run.
+
+    Returns:
+        A ``retrieval.training.inspection.Inspector``; naming the type would load TensorFlow.
 
     Raises:
-        UserError: There is none, or its checkpoint cannot be loaded.
+        UserError: The run has no network, or its checkpoint cannot be loaded.
     """
     found = _inspector(str(run.path), stamp(run.path))
     if isinstance(found, UserError):
@@ -79,20 +81,47 @@ def inspector(run: Run) -> "Inspector":
     return found
 
 
-@st.cache_data(show_spinner="Looking at both images …", max_entries=256)
-def _explain(_run: Run, path: str, stamp: tuple, first: int, second: int):
+@dataclass(frozen=True)
+class Explanation:
+    """The similarity of two images, attributed to their positions.
+
+    Attributes:
+        similarity: Cosine similarity of the two embeddings.
+        first: float32, (h, w), contribution of each position of the first image.
+        second: float32, (h, w), contribution of each position of the second image.
+        exact: Whether the contributions of an image add up to the similarity; else they are an
+            approximation.
+        images: uint8, (2, S, S, 3), both images as the network sees them.
+    """
+
+    similarity: float
+    first: np.ndarray
+    second: np.ndarray
+    exact: bool
+    images: np.ndarray
+
+
+@st.cache_data(show_spinner="Comparing both images …", max_entries=256)
+def _explain(_run: Run, path: str, stamp: tuple, first: int, second: int) -> Explanation:
     paths = []
     for row in (first, second):
         file = picture_path(_run, row)
         if file is None:
-            raise UserError(f"the picture of item {row} is not in the data set's folder any more")
+            raise UserError(f"the image file of item {row} is no longer in the data set's folder")
         paths.append(file)
     network = inspector(_run)
     images = network.load(paths, crop_boxes(_run.items.iloc[[first, second]]))
-    return network.match(images), images.astype(np.uint8)
+    found = network.match(images)
+    return Explanation(
+        similarity=found.similarity,
+        first=found.first,
+        second=found.second,
+        exact=found.exact,
+        images=images.astype(np.uint8),
+    )
 
 
-def explain(run: Run, first: int, second: int) -> "tuple[Match, np.ndarray]":
+def explain(run: Run, first: int, second: int) -> Explanation:
     """Explain the similarity of two items under a run.
 
     Args:
@@ -101,10 +130,10 @@ def explain(run: Run, first: int, second: int) -> "tuple[Match, np.ndarray]":
         second: Row of the result.
 
     Returns:
-        The match, and both images as the network sees them, uint8 (2, S, S, 3). Cached.
+        The explanation, which is cached.
 
     Raises:
-        UserError: No network, or a picture is gone.
+        UserError: The run has no network, or an image file is missing.
     """
     return _explain(run, str(run.path), stamp(run.path), first, second)
 

@@ -18,7 +18,7 @@ COLUMNS = {
 }
 MOST_POINTS = 70_000
 MOST_POINTS_3D = 20_000
-HONESTY_K = 10
+PRESERVATION_K = 10
 EVOLUTION = "evolution.npz"
 
 
@@ -142,17 +142,27 @@ def in_turn(labels: np.ndarray, most: int) -> np.ndarray:
 
 
 @st.cache_resource(show_spinner="Comparing the map with the original space …", max_entries=32)
-def _honesty(
+def _neighborhood_preservation(
     _run: Run, _neighbors: Neighbors, layout: str, path: str, protocol: str, stamp: tuple
 ) -> np.ndarray:
     points = positions(_run, layout)
     gallery = gallery_rows(_neighbors, _run.items)
-    return neighbor_agreement(points, _neighbors, gallery, HONESTY_K)
+    return neighbor_agreement(points, _neighbors, gallery, PRESERVATION_K)
 
 
-def honesty(run: Run, neighbors: Neighbors, layout: str) -> np.ndarray:
-    """Return per item how many of its neighbors on a map are real; see below. Cached."""
-    return _honesty(run, neighbors, layout, str(run.path), neighbors.protocol, stamp(run.path))
+def neighborhood_preservation(run: Run, neighbors: Neighbors, layout: str) -> np.ndarray:
+    """Return the share of each item's neighbors that a map preserves.
+
+    Args:
+        run: A run with a projection.
+        neighbors: The run's neighbors in the embedding space.
+        layout: One of :data:`LAYOUTS`.
+
+    Returns:
+        float32, (n,), cached; see :func:`neighbor_agreement`, with k = 10.
+    """
+    path, times = str(run.path), stamp(run.path)
+    return _neighborhood_preservation(run, neighbors, layout, path, neighbors.protocol, times)
 
 
 def neighbor_agreement(

@@ -43,8 +43,7 @@ def context_facts(selection: Selection) -> list[str]:
         sizes += ", each against all others"
     else:
         sizes += f" against {protocol.n_gallery:,} gallery items"
-    if result.n_excluded:
-        sizes += f" ({result.n_excluded:,} more left out: no item of their class to find)"
+    sizes += excluded_note(result.n_excluded)
     return [
         *data_facts(selection),
         f"{result.split} split",
@@ -53,6 +52,18 @@ def context_facts(selection: Selection) -> list[str]:
         _classes(selection, protocol.n_classes),
         f"{protocol.distance} distance",
     ]
+
+
+def excluded_note(n: int) -> str:
+    """Say how many more queries there are that count in no mean.
+
+    Args:
+        n: Number of queries that are excluded from every mean.
+
+    Returns:
+        A note to follow a number of queries, beginning with a space; empty if none is excluded.
+    """
+    return f" ({n:,} more excluded: no relevant item in the gallery)" if n else ""
 
 
 def runs_fact(runs: Sequence[Run]) -> str:

@@ -1,4 +1,4 @@
-"""What the points of an embedding map can be colored by."""
+"""The colorings of an embedding map."""
 
 import numpy as np
 import pandas as pd
@@ -9,25 +9,32 @@ from workbench.figures.colors import Coloring, by_class, by_level, by_outcome
 from workbench.layout.theme import class_names
 from workbench.session.selection import Selection
 
+FIRST_RELEVANT = "Rank of the first relevant item"
+PRESERVATION = "Neighborhood preservation"
+
 
 def color_options(chosen: Selection) -> list[str]:
-    """Return what the points of a map can be colored by; the first is the default."""
-    options = ["Right at rank 1", "Class", "Rank of the first hit", "Hubness"]
-    if "super_name" in chosen.a.items:
-        options.insert(2, "Super-class")
-    if chosen.a.items["split"].nunique() > 1 or chosen.a.items["role"].nunique() > 1:
-        options.append("Split and role")
-    return [*options, "Honesty of the map"]
-
-
-def coloring(chosen: Selection, color: str, rows: np.ndarray, layout: str) -> Coloring:
-    """Color the points of a map by what was asked for.
+    """Return the names of the colorings that the run has data for; the first is the default.
 
     Args:
         chosen: What is being looked at.
-        color: One of :func:`color_options`.
+    """
+    options = ["Right at rank 1", "Class", FIRST_RELEVANT, "Hubness"]
+    if "super_name" in chosen.a.items:
+        options.insert(2, "Superclass")
+    if chosen.a.items["split"].nunique() > 1 or chosen.a.items["role"].nunique() > 1:
+        options.append("Split and role")
+    return [*options, PRESERVATION]
+
+
+def coloring(chosen: Selection, color: str, rows: np.ndarray, layout: str) -> Coloring:
+    """Color the points of a map.
+
+    Args:
+        chosen: What is being looked at.
+        color: Name of the coloring, one of :func:`color_options`.
         rows: int, (m,), row of each point.
-        layout: The projection whose honesty is asked for.
+        layout: The projection of the map; its neighborhood preservation can be shown.
 
     Returns:
         The coloring of the m points.
@@ -35,7 +42,7 @@ def coloring(chosen: Selection, color: str, rows: np.ndarray, layout: str) -> Co
     items, neighbors = chosen.a.items, chosen.neighbors
     if color == "Class":
         return by_class(items["label"].to_numpy()[rows], class_names(chosen.a))
-    if color == "Super-class":
+    if color == "Superclass":
         codes, values = pd.factorize(items["super_name"].astype(str))
         return by_class(codes[rows], dict(enumerate(values)))
     if color == "Split and role":
@@ -43,15 +50,15 @@ def coloring(chosen: Selection, color: str, rows: np.ndarray, layout: str) -> Co
         return by_class(codes[rows], dict(enumerate(values)))
     if color == "Hubness":
         return _hubness(chosen, rows)
-    if color == "Honesty of the map":
-        kept = projections.honesty(chosen.a, neighbors, layout)[rows]
-        title = f"share of the {projections.HONESTY_K} nearest that the map keeps near"
-        return by_level(kept, title, highest=1.0, percent=True, unknown="no query")
+    if color == PRESERVATION:
+        shares = projections.neighborhood_preservation(chosen.a, neighbors, layout)[rows]
+        title = f"share of the {projections.PRESERVATION_K} nearest items that are near on the map"
+        return by_level(shares, title, highest=1.0, percent=True, unknown="not a query")
     ranks = np.full(len(items), -1)
     ranks[neighbors.queries] = neighbors.first_relevant_rank
-    if color == "Rank of the first hit":
+    if color == FIRST_RELEVANT:
         known = np.where(ranks > 0, ranks, np.nan)[rows]
-        return by_level(known, "rank of the first correct item", lowest=1, log=True, rare=True)
+        return by_level(known, "rank of the first relevant item", lowest=1, log=True, rare=True)
     return by_outcome(ranks[rows])
 
 
@@ -59,5 +66,5 @@ def _hubness(chosen: Selection, rows: np.ndarray) -> Coloring:
     counts = np.full(len(chosen.a.items), np.nan)
     gallery = gallery_rows(chosen.neighbors, chosen.a.items)
     counts[gallery] = k_occurrence(chosen.neighbors, len(counts))[gallery]
-    title = f"in how many lists of the {HUB_K} nearest it appears"
+    title = f"number of top-{HUB_K} lists that the item is in"
     return by_level(counts[rows], title, log=True, unknown="not in the gallery")

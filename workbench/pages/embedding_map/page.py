@@ -1,4 +1,4 @@
-"""Embedding map: every item as a point; hover, click and lasso show images."""
+"""Embedding map: every item is a point; hovering, clicking and lassoing show images."""
 
 import numpy as np
 import pandas as pd
@@ -27,14 +27,14 @@ from workbench.session.trail import current_item, go_to
 LASSO_SHOWN = 60
 NEAR = 9
 READING = {
-    "UMAP": "UMAP keeps near neighbors, not distances: read clusters, not gaps.",
-    "PCA": "PCA keeps the two directions of largest variance.",
-    "PCA 3-D": "PCA keeps the three directions of largest variance. Drag to turn.",
+    "UMAP": "UMAP preserves neighborhoods, not distances: clusters mean something, gaps do not.",
+    "PCA": "PCA shows the two directions of largest variance.",
+    "PCA 3-D": "PCA shows the three directions of largest variance. Drag to rotate.",
 }
-AT_STEP = "Colors, results and similarities stay those of the finished run, not of this step."
+AT_STEP = "Colors, results and similarities are those of the finished run, not of this step."
 HELP = (
-    "**Rest the pointer** on a point to see its image.  \n**Click** it to see its neighbors in "
-    "the original space.  \n**Lasso** many (button over the map) to see them all."
+    "**Hover** over a point to see its image.  \n**Click** a point to see its neighbors in the "
+    "embedding space.  \n**Lasso** several points (button above the map) to see all their images."
 )
 
 
@@ -84,9 +84,9 @@ def _map(chosen: Selection, shown: dict[str, go.Figure]) -> None:
             st.caption(AT_STEP)
     with right:
         if len(lasso):
-            _many(chosen, lasso)
+            _lassoed(chosen, lasso)
         elif near is not None:
-            _one(chosen, near)
+            _neighbors(chosen, near)
         else:
             st.markdown(HELP)
     url.write()
@@ -101,7 +101,7 @@ def _draw(figure: go.Figure, rows: np.ndarray, looked_at: tuple) -> None:
         key="map",
         on_select=lambda: keep_lasso("map", rows, looked_at),
         selection_mode=("lasso", "box"),
-        alt="Every item as a point; similar items lie close together",
+        alt="Map of the embedding: every item as a point; similar items lie close together",
     )
 
 
@@ -112,51 +112,49 @@ def _click(row: int) -> None:
 
 def _controls(chosen: Selection) -> tuple[str, str, str]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        LAYOUT.keep("UMAP", projections.LAYOUTS)
-        layout = st.segmented_control(
-            "Projection", projections.LAYOUTS, key=LAYOUT.key, required=True
-        )
+        layout = LAYOUT.keep("UMAP", projections.LAYOUTS)
+        st.segmented_control("Projection", projections.LAYOUTS, key=LAYOUT.key, required=True)
         colors = color_options(chosen)
-        COLOR.keep(colors[0], colors)
-        color = st.selectbox("Color by", colors, key=COLOR.key, width=240)
-        FIND.keep("")
-        text = st.text_input(
+        color = COLOR.keep(colors[0], colors)
+        st.selectbox("Color by", colors, key=COLOR.key, width=240)
+        text = FIND.keep("")
+        st.text_input(
             "Highlight",
             key=FIND.key,
             placeholder="class or file name",
             icon=":material/search:",
             width=240,
         )
-    return layout, color, (text or "").strip()
+    return layout, color, text.strip()
 
 
 def _step(chosen: Selection) -> int | None:
-    """Draw the slider over training steps where the run kept maps of them; None = finished run."""
-    kept = projections.evolution(chosen.a)
-    if kept is None:
+    """Draw the slider over training steps, if the run has maps of them; None: the finished run."""
+    evolution = projections.evolution(chosen.a)
+    if evolution is None:
         return None
-    options = [*(f"step {step:,}" for step in kept[0]), "finished"]
-    STEP.keep("finished", options)
-    picked = st.select_slider(
+    options = [*(f"step {step:,}" for step in evolution[0]), "finished"]
+    picked = STEP.keep("finished", options)
+    st.select_slider(
         "Training step",
         options,
         key=STEP.key,
-        help="Maps of the same items during training, aligned with the finished one. Colors "
-        "stay those of the finished run.",
+        help="Maps of the same items during training, aligned with the map of the finished run. "
+        "Colors are those of the finished run.",
     )
     at = options.index(picked)
-    return None if at == len(kept[0]) else at
+    return None if at == len(evolution[0]) else at
 
 
 def _figure(
     chosen: Selection, layout: str, color: str, step: int | None = None
 ) -> tuple[go.Figure, np.ndarray]:
     rows, points = projections.sample(chosen.a, layout)
-    kept = projections.evolution(chosen.a) if layout == "UMAP" else None
+    evolution = projections.evolution(chosen.a) if layout == "UMAP" else None
     frame = None
-    if kept is not None:  # all steps share one view, so that the map does not jump
-        frame = np.concatenate([points, kept[1][:, rows].reshape(-1, 2)])
-        points = points if step is None else kept[1][step][rows]
+    if evolution is not None:  # all steps share one view, so that the map does not jump
+        frame = np.concatenate([points, evolution[1][:, rows].reshape(-1, 2)])
+        points = points if step is None else evolution[1][step][rows]
     colored = coloring(chosen, color, rows, layout)
     figure = figures.embedding_map(points, rows, colored, frame=frame)
     return figure, figures.drawn_rows(figure)
@@ -168,7 +166,7 @@ def _small_print(
     n, drawn = len(chosen.a.items), len(rows)
     count, matches = f"All {n:,} items.", ""
     if drawn < n:
-        count = f"A sample of {drawn:,} of {n:,} items, the same share of every class."
+        count = f"A sample of {drawn:,} of {n:,} items, with the same share of every class."
     if text:
         matches = f" {len(found):,} items match “{plain(text)}”"
         ringed = int(np.isin(found, rows).sum())
@@ -176,9 +174,9 @@ def _small_print(
     st.caption(f"{count} {READING[layout]}{matches}")
 
 
-def _one(chosen: Selection, near: Answer) -> None:
+def _neighbors(chosen: Selection, near: Answer) -> None:
     results = {
-        "title": "Neighbors in the original space",
+        "title": "Neighbors in the embedding space",
         "cards": result_cards(chosen.a, near.query, near.ids, near.similarities),
         "size": 88,
     }
@@ -189,7 +187,7 @@ def _one(chosen: Selection, near: Answer) -> None:
     st.button("Open in Retrieval", on_click=open_query, args=(near.query,))
 
 
-def _many(chosen: Selection, rows: np.ndarray) -> None:
+def _lassoed(chosen: Selection, rows: np.ndarray) -> None:
     counts = chosen.a.items.iloc[rows]["label_name"].value_counts()
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{len(rows):,} items of {len(counts):,} classes**")
@@ -204,9 +202,10 @@ def _many(chosen: Selection, rows: np.ndarray) -> None:
         on_pick=lambda pick: open_query(pick.row),
     )
     if len(rows) > len(shown):
-        st.caption(f"{len(shown)} of {len(rows):,} are shown, taken from every class in turn.")
+        st.caption(f"{len(shown)} of {len(rows):,} are shown, taken from each class in turn.")
 
 
 def _positions(chosen: Selection) -> pd.DataFrame:
     names = chosen.a.items[["path", "label_name"]].reset_index(drop=True)
-    return pd.concat([names, chosen.a.projection.reset_index(drop=True)], axis=1)
+    positions = pd.DataFrame(chosen.a.projection).reset_index(drop=True)
+    return pd.concat([names, positions], axis=1)

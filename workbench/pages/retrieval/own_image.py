@@ -1,4 +1,4 @@
-"""Querying with an image of one's own, uploaded or read from a path."""
+"""Searching with an image of the user, uploaded or read from a path."""
 
 from pathlib import Path
 
@@ -13,38 +13,41 @@ from workbench.data import network
 from workbench.data.loading import stamp
 from workbench.data.lookup import search_vector
 from workbench.figures.heatmaps import data_url
-from workbench.layout.run_colors import pair_colors
 from workbench.layout.theme import plain
 from workbench.pages.shared.cards import clickable_cards
+from workbench.pages.shared.named_runs import named_runs
 from workbench.session.own_image import GIVEN_IMAGE, GivenImage
 from workbench.session.selection import Selection
 from workbench.session.trail import go_to
 
 TYPES = ["jpg", "jpeg", "png", "webp", "gif", "bmp"]
-LOCAL = ("localhost", "127.0.0.1", "::1")
+LOCAL_ADDRESSES = ("localhost", "127.0.0.1", "::1")
 
 
 def own_image(chosen: Selection) -> None:
-    """Draw the upload box, and what runs A and B find for the image.
+    """Draw the upload box, and the results of the image under runs A and B.
 
     Args:
         chosen: What is being looked at.
     """
     left, right = st.columns(2)
     upload = left.file_uploader(
-        "An image", type=TYPES, key="upload", max_upload_size=20, on_change=GIVEN_IMAGE.clear
+        "Image file", type=TYPES, key="upload", max_upload_size=20, on_change=GIVEN_IMAGE.clear
     )
     path = ""
-    if st.get_option("server.address") in LOCAL:  # others must not open this computer's files
+    # Users on other computers must not read the files of this one.
+    if st.get_option("server.address") in LOCAL_ADDRESSES:
         path = right.text_input(
-            "Or the path of one on this computer", key="upload_path", on_change=GIVEN_IMAGE.clear
+            "Or the path of an image on this computer",
+            key="upload_path",
+            on_change=GIVEN_IMAGE.clear,
         )
     try:
         given = _given_image(upload, (path or "").strip())
         if given is not None:
             _results(chosen, given)
         else:
-            st.caption("It is embedded by the network of each run; TensorFlow is loaded for that.")
+            st.caption("The network of each run embeds it, which loads TensorFlow.")
     except UserError as error:
         st.error(plain(str(error)))
 
@@ -68,14 +71,14 @@ def read_image(upload: UploadedFile | None, path: str) -> network.OwnImage | Non
     """Read the image that was uploaded, else the one at a path.
 
     Args:
-        upload: What the upload box holds, or None.
-        path: On this computer; may start with ``~``; empty for none.
+        upload: Content of the upload box, or None.
+        path: Path on this computer, which may start with ``~``; empty for none.
 
     Returns:
         The image, or None if neither is given.
 
     Raises:
-        UserError: It cannot be read or is no image.
+        UserError: The file cannot be read or is not an image.
     """
     if upload is not None:
         return network.check_image(upload.getvalue(), upload.name)
@@ -94,12 +97,10 @@ def read_image(upload: UploadedFile | None, path: str) -> network.OwnImage | Non
 
 
 def _results(chosen: Selection, given: GivenImage) -> None:
-    lines = []
-    runs = zip("AB", (chosen.a, chosen.b), pair_colors(chosen), strict=True)
-    for name, run, color in runs:
-        if run is None:
-            continue
-        line = {"title": f"{name}  {run.name}", "color": color, "layout": "line", "size": 92}
+    lines: list[dict] = []
+    for named in named_runs(chosen):
+        run = named.run
+        line = {"title": named.title, "color": named.color, "layout": "line", "size": 92}
         reason = network.why_not(run)
         if reason:
             lines.append(line | {"cards": [], "empty": reason})
@@ -110,8 +111,15 @@ def _results(chosen: Selection, given: GivenImage) -> None:
             for rank, (row, score) in enumerate(zip(ids, scores, strict=True), 1)
         ]
         lines.append(line | {"cards": cards})
-    lead = {"src": data_url(given.image.picture), "label": "Your image", "alt": "your image"}
-    lead |= {"kind": "query", "pickable": False, "row": -1, "lines": [given.name, given.size]}
+    lead = {
+        "row": -1,
+        "kind": "query",
+        "pickable": False,
+        "src": data_url(given.image.picture),
+        "alt": "your image",
+        "label": "Your image",
+        "lines": [given.name, given.size],
+    }
     clickable_cards(
         {"groups": [{"lead": lead, "size": 200, "rows": lines}]},
         key="own_results",

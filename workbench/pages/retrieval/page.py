@@ -1,10 +1,12 @@
-"""Retrieval: one query, its results, and the same query under every run."""
+"""Retrieval: one query and its results, under run A and under every other run."""
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
+from retrieval.errors import counted
 from retrieval.evaluation.metrics import metric
+from retrieval.runs.run import Run
 from workbench.analysis.failures import query_table
 from workbench.analysis.tables import metric_value
 from workbench.components.gallery import (
@@ -37,7 +39,7 @@ from workbench.session.parameters import SOURCE
 from workbench.session.selection import Selection, selection
 from workbench.session.trail import SOURCES, go_to
 
-STRIP = 10  # results per run in the lower half
+RESULTS_PER_RUN = 10  # in the lower half of the page
 
 
 def retrieval_page() -> None:
@@ -46,8 +48,8 @@ def retrieval_page() -> None:
     head = page_head("Retrieval", chosen)
     bar = st.container(horizontal=True, vertical_alignment="center", key="toolbar")
     with bar:
-        SOURCE.keep(SOURCES[0], SOURCES)
-        source = st.segmented_control(
+        source = SOURCE.keep(SOURCES[0], SOURCES)
+        st.segmented_control(
             "Query", SOURCES, key=SOURCE.key, required=True, label_visibility="collapsed"
         )
     if source != SOURCES[0]:
@@ -100,11 +102,13 @@ def _details(chosen: Selection, row: int) -> list[str]:
     item = chosen.a.items.iloc[row]
     lines = [str(item["path"])]
     if "super_name" in chosen.a.items:
-        lines.append(f"Super-class {item['super_name']}")
+        lines.append(f"Superclass {item['super_name']}")
     same = int((chosen.a.items["label"] == item["label"]).sum())
-    lines.append(f"{same:,} items of this class; role {item['role']}")
+    lines.append(f"{counted(same, 'item')} of this class; role: {item['role']}")
     size = picture_size(chosen.a, row)
-    lines.append(f"{size[0]} × {size[1]} px" if size else "picture moved: thumbnail shown")
+    lines.append(
+        f"{size[0]} × {size[1]} px" if size else "image file not found; this is its thumbnail"
+    )
     return lines
 
 
@@ -112,18 +116,18 @@ def _verdict(chosen: Selection, found: Answer) -> None:
     name = plain(chosen.a.items["label_name"].iloc[found.query])
     if not found.scored:
         text = (
-            f"**{name}** is in the gallery, not a scored query. Searched all the same, itself "
-            f"left out: {plain(rank_sentence(found.first_relevant_rank))}."
+            f"**{name}** is a gallery item, not a scored query. As a query that is excluded from "
+            f"its own results: {plain(rank_sentence(found.first_relevant_rank))}."
         )
     elif found.first_relevant_rank == 1:
-        text = f":blue[**✓ Right.**] The nearest item is {name}."
+        text = f":blue[**✓ Right.**] The nearest item is also **{name}**."
     elif found.first_relevant_rank == 0:
-        text = f"The gallery holds no **{name}**: nothing could be right."
+        text = f"The gallery has no item of class **{name}**, so no result can be right."
     else:
         wrong = plain(chosen.a.items["label_name"].iloc[int(found.ids[0])])
         text = (
-            f":orange[**✗ Wrong.**] **{name}** is taken for **{wrong}**; the first correct item "
-            f"is at rank **{found.first_relevant_rank:,}**."
+            f":orange[**✗ Wrong.**] **{name}** is mistaken for **{wrong}**; the first relevant "
+            f"item is at rank **{found.first_relevant_rank:,}**."
         )
     with st.container(key="verdict"):
         st.markdown(text)
@@ -131,7 +135,7 @@ def _verdict(chosen: Selection, found: Answer) -> None:
 
 def _results(chosen: Selection, found: Answer) -> dict:
     cards = result_cards(chosen.a, found.query, found.ids, found.similarities)
-    cards += first_relevant_cards(chosen.a, found, len(cards), "first correct item")
+    cards += first_relevant_cards(chosen.a, found, len(cards), "first relevant item")
     grid = {"layout": "grid", "columns": grid_columns(chosen.k), "size": 150}
     return {"cards": cards, "empty": "The gallery is empty."} | grid
 
@@ -160,7 +164,7 @@ def _every_run(chosen: Selection, row: int) -> None:
     colors = run_colors(chosen.runs)
     lines, recall = [], metric("recall@1")
     for run in runs:
-        found = answer(run, chosen.protocol, row, STRIP)
+        found = answer(run, chosen.protocol, row, RESULTS_PER_RUN)
         cards = result_cards(run, row, found.ids, found.similarities)
         r1 = recall.format(metric_value(run, chosen.protocol, "recall@1"))
         lines.append(
@@ -178,8 +182,8 @@ def _every_run(chosen: Selection, row: int) -> None:
     clickable_cards({"rows": lines}, key="every_run", on_pick=_pick)
     if chosen.others:
         reasons = dict.fromkeys(reason for reason, _ in chosen.others)
-        st.caption(f"Without the runs that cannot be compared: {plain('; '.join(reasons))}.")
+        st.caption(f"Runs that cannot be compared are not shown: {plain('; '.join(reasons))}.")
 
 
-def _same_item(run, other, row: int) -> bool:
+def _same_item(run: Run, other: Run, row: int) -> bool:
     return row < len(run.items) and run.items["path"].iloc[row] == other.items["path"].iloc[row]

@@ -1,4 +1,4 @@
-"""What a page shows in place of a map that is not there or is damaged."""
+"""What a page shows instead of a map that is missing or damaged."""
 
 from collections.abc import Sequence
 
@@ -10,10 +10,10 @@ from workbench.layout.theme import plain
 
 
 def no_map(runs: Sequence[Run]) -> None:
-    """Say for each run why there is no map of it, and how to make one.
+    """Say for each run why it has no map, and how to make one.
 
     Args:
-        runs: Without a usable projection.
+        runs: Runs without a usable projection.
     """
     for run in runs:
         reason = fault(run)
@@ -21,5 +21,5 @@ def no_map(runs: Sequence[Run]) -> None:
             st.warning(f"The map of **{plain(run.name)}** is damaged: {plain(reason)}.")
         else:
             st.info(f"**{plain(run.name)}** has no map yet.")
-    st.markdown("The app never computes one; make it with:")
+    st.markdown("The app does not compute maps. Make them with:")
     st.code("\n".join(f"retrieval evaluate {run.path}" for run in runs), language="bash")

@@ -1,4 +1,4 @@
-"""Marking an item with a tag and a note: a button on one item, or a click on any image."""
+"""Tags and notes on items: a button for one item, or a click on any image."""
 
 import streamlit as st
 
@@ -14,11 +14,11 @@ from workbench.session.switches import MARKED_ROW, MARKING
 
 
 def note_box(run: Run, row: int) -> None:
-    """Draw a button that opens the item's tag and note.
+    """Draw a button that opens the tag and the note of an item.
 
     Args:
-        run: The run the note is kept beside.
-        row: The item.
+        run: The run whose notes are edited.
+        row: Row of the item.
     """
     try:
         tag, note = note_of(run, row)
@@ -31,15 +31,16 @@ def note_box(run: Run, row: int) -> None:
 
 
 def mark_switch(run: Run) -> None:
-    """Draw the switch that makes a click on an image mark it, and the dialog of a clicked one.
+    """Draw the switch that makes clicks on images mark items, and the dialog of a clicked item.
 
     Args:
-        run: The run the notes are kept beside.
+        run: The run whose notes are edited.
     """
     marking = st.toggle(
         "Mark items",
         key=MARKING.key,
-        help="A click on an image gives it a tag or a note instead of opening it as the query.",
+        help="While this is on, a click on an image opens its tag and note instead of making it "
+        "the query.",
     )
     if not marking:
         MARKED_ROW.clear()
@@ -83,7 +84,7 @@ def _form(run: Run, row: int, tag: str, note: str) -> None:
         )
         new_note = st.text_area("Note", note, max_chars=2000)
         saved = st.form_submit_button("Save", type="primary")
-    st.caption("Kept beside the run; all notes are listed on the Failures page.")
+    st.caption("Notes are saved next to the run; the Failures page lists them all.")
     if not saved:
         return
     try:

@@ -1,4 +1,4 @@
-"""Showing a long list a page at a time; the URL holds the page's number."""
+"""Long lists, shown a page at a time; the URL holds the number of the page."""
 
 import hashlib
 
@@ -11,29 +11,30 @@ PER_PAGE = 12
 
 
 def page_of(rows: np.ndarray, what: str, size: int = PER_PAGE) -> np.ndarray:
-    """Draw the page numbers of a list, and return the part on the chosen page.
+    """Draw the page numbers of a list, and return the part of the list on the chosen page.
 
     Args:
-        rows: Whatever is listed.
-        what: Names the list among those of this page of the app.
-        size: How many on one page.
+        rows: Any one-dimensional array.
+        what: Name of the list; distinguishes it from other lists on the same page of the app.
+        size: Number of entries per page. Defaults to 12.
 
     Returns:
-        The rows to show now.
+        The entries to show now.
     """
     pages = max(1, -(-len(rows) // size))
     if not len(rows):
-        st.info("Nothing to show here: there is no such case.")
+        st.info("There is nothing to show here.")
         return rows
     this_list = (what, pages, hashlib.sha1(np.ascontiguousarray(rows).tobytes()).hexdigest())
-    PAGE.keep(1, range(1, pages + 1), context=this_list)
-    page = _page_number(pages) if pages > 1 else 1
+    page = PAGE.keep(1, range(1, pages + 1), context=this_list)
+    if pages > 1:
+        _page_numbers(pages, page)
     return rows[(page - 1) * size : page * size]
 
 
-def _page_number(pages: int) -> int:
+def _page_numbers(pages: int, page: int) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        page = st.pagination(pages, key=PAGE.key)
+        st.pagination(pages, key=PAGE.key)
         for name, step, shortcut in (("Previous page", -1, "Left"), ("Next page", 1, "Right")):
             st.button(
                 name,
@@ -44,4 +45,3 @@ def _page_number(pages: int) -> int:
                 disabled=not 1 <= page + step <= pages,
                 shortcut=shortcut,
             )
-    return page

@@ -1,4 +1,4 @@
-"""Searching, filtering and stepping through queries: the same list on every page that shows one."""
+"""The list of queries that pages step through: search, filter, previous, next, random and back."""
 
 import numpy as np
 import pandas as pd
@@ -7,6 +7,7 @@ import streamlit as st
 from workbench.analysis import search
 from workbench.analysis.failures import instructive_failure
 from workbench.components.gallery import card
+from workbench.layout.context import excluded_note
 from workbench.layout.theme import plain
 from workbench.pages.shared.cards import clickable_cards
 from workbench.session.parameters import ITEM, SEARCH, SHOW
@@ -21,19 +22,19 @@ from workbench.session.trail import (
 )
 
 FILTERS = ("All queries", "Failures", "Right at rank 1")
-MATCHES = 24  # gallery items shown for a search
-KINDS = dict(zip(FILTERS, ("queries", "failures", "queries right at rank 1"), strict=True))
+CONTENTS = dict(zip(FILTERS, ("queries", "failures", "queries right at rank 1"), strict=True))
+MOST_MATCHES = 24  # gallery items shown for a search
 
 
 def listed_queries(chosen: Selection, table: pd.DataFrame) -> np.ndarray:
-    """List the queries that match the search and the filter in the URL.
+    """Return the queries that match the search and the filter in the URL.
 
     Args:
         chosen: What is being looked at.
         table: See :func:`workbench.analysis.failures.query_table`.
 
     Returns:
-        int64, rows in order.
+        int64, rows in ascending order.
     """
     text, shown = SEARCH.keep(""), SHOW.keep(FILTERS[0], FILTERS)
     return search.query_rows(table, chosen.a.items, text, shown)
@@ -43,6 +44,10 @@ def _searched() -> str:
     return SEARCH.get() or ""
 
 
+def _filter() -> str:
+    return SHOW.get() or FILTERS[0]
+
+
 def search_box(chosen: Selection, table: pd.DataFrame) -> None:
     """Draw the search and the filter; call after :func:`listed_queries`.
 
@@ -50,21 +55,30 @@ def search_box(chosen: Selection, table: pd.DataFrame) -> None:
         chosen: What is being looked at.
         table: See :func:`workbench.analysis.failures.query_table`.
     """
-    moves = {"on_change": _to_first, "args": (chosen, table), "label_visibility": "collapsed"}
     st.text_input(
         "Search",
         key=SEARCH.key,
         placeholder="Search class or file",
         icon=":material/search:",
         width=190,
-        **moves,
+        label_visibility="collapsed",
+        on_change=_go_to_first,
+        args=(chosen, table),
     )
-    st.selectbox("Show", FILTERS, key=SHOW.key, width=150, **moves)
+    st.selectbox(
+        "Show",
+        FILTERS,
+        key=SHOW.key,
+        width=150,
+        label_visibility="collapsed",
+        on_change=_go_to_first,
+        args=(chosen, table),
+    )
 
 
-def _to_first(chosen: Selection, table: pd.DataFrame) -> None:
-    """Go to the first query of the new list, unless the one looked at is in it (for callbacks)."""
-    text, shown = _searched(), SHOW.get() or FILTERS[0]
+def _go_to_first(chosen: Selection, table: pd.DataFrame) -> None:
+    """Go to the first query of the new list unless it holds the selected item (for callbacks)."""
+    text, shown = _searched(), _filter()
     rows = search.query_rows(table, chosen.a.items, text, shown)
     narrowed = text.strip() or shown != FILTERS[0]
     if not len(rows):
@@ -74,19 +88,24 @@ def _to_first(chosen: Selection, table: pd.DataFrame) -> None:
 
 
 def back_button() -> None:
-    """Draw the button that goes to what was looked at before: an item or the own image."""
-    back = {"on_click": go_back, "disabled": not can_go_back(), "shortcut": "B"}
-    st.button("Back", help="What was looked at before", **back)
+    """Draw the button that returns to the item or the uploaded image looked at before."""
+    st.button(
+        "Back",
+        help="Return to what you looked at before",
+        on_click=go_back,
+        disabled=not can_go_back(),
+        shortcut="B",
+    )
 
 
 def step_buttons(rows: np.ndarray, row: int) -> None:
-    """Draw the buttons that go to other queries, each with its key.
+    """Draw the buttons that go to other queries, each with a keyboard shortcut.
 
     Args:
         rows: See :func:`listed_queries`.
-        row: The item looked at.
+        row: The selected item.
     """
-    before, after, other = search.around(rows, _standing(rows, row))
+    before, after, other = search.around(rows, _position_in_list(rows, row))
     back_button()
     for name, target, key in (
         ("Previous", before, "Left"),
@@ -96,8 +115,11 @@ def step_buttons(rows: np.ndarray, row: int) -> None:
         st.button(name, on_click=go_to, args=(target,), disabled=target is None, shortcut=key)
 
 
-def _standing(rows: np.ndarray, row: int) -> int:
-    """Return the item that Next and Previous go on from: it, else the list's last looked at."""
+def _position_in_list(rows: np.ndarray, row: int) -> int:
+    """Return the item that Next and Previous start from.
+
+    It is the selected item if it is in the list, else the item of the list that was looked at last.
+    """
     known = set(rows.tolist())
     if row in known:
         return row
@@ -106,45 +128,44 @@ def _standing(rows: np.ndarray, row: int) -> int:
 
 
 def place_caption(chosen: Selection, table: pd.DataFrame, rows: np.ndarray, row: int) -> None:
-    """Say where the item stands in the list, and what the list holds.
+    """Say what the list holds, and which place the selected item has in it.
 
     Args:
         chosen: What is being looked at.
         table: See :func:`workbench.analysis.failures.query_table`.
         rows: See :func:`listed_queries`.
-        row: The item looked at.
+        row: The selected item.
     """
-    text = _searched()
-    what = KINDS[SHOW.get() or FILTERS[0]]
+    text, what = _searched(), CONTENTS[_filter()]
     what += f" matching “{plain(text)}”" if text.strip() else ""
     if not len(rows):
         st.caption(f"There are no {what}.")
         return
     scored = _scored(chosen, table, rows)
-    lone = len(rows) - len(scored)
-    listed = f"{len(scored):,} {what}"
-    listed += f" ({lone:,} more left out: no item of their class to find)" if lone else ""
+    listed = f"{len(scored):,} {what}{excluded_note(len(rows) - len(scored))}"
     at = np.flatnonzero(scored == row)
     if len(at):
         st.caption(f"This item is {at[0] + 1:,} of {listed}.")
         return
     if row in rows:
-        st.caption(f"This item is left out of the {listed}.")
+        st.caption(f"This item is excluded from the {listed}.")
         return
-    at = np.flatnonzero(scored == _standing(rows, row))
-    where = f"from number {at[0] + 1:,} of them, looked at before" if len(at) else "among them"
-    st.caption(f"This item is not among the {listed}. Next and Previous go on {where}.")
+    at = np.flatnonzero(scored == _position_in_list(rows, row))
+    steps = "Next and Previous go to the queries after and before it."
+    if len(at):
+        steps = f"Next and Previous start from number {at[0] + 1:,}, which you looked at last."
+    st.caption(f"This item is not among the {listed}. {steps}")
 
 
 def _scored(chosen: Selection, table: pd.DataFrame, rows: np.ndarray) -> np.ndarray:
-    """Return the rows of a list that the page's numbers are means over: see its head."""
+    """Return the rows of a list that count in the means of the page."""
     if chosen.a.result(chosen.protocol).protocol.no_positive == "zero":
         return rows
     return rows[np.isin(rows, table["row"].to_numpy()[table["answerable"]])]
 
 
 def gallery_matches(chosen: Selection, table: pd.DataFrame, rows: np.ndarray) -> None:
-    """Draw the gallery items that match the search, each to be searched with.
+    """Draw the gallery items that match the search; a click makes one the query.
 
     Args:
         chosen: What is being looked at.
@@ -153,16 +174,16 @@ def gallery_matches(chosen: Selection, table: pd.DataFrame, rows: np.ndarray) ->
     """
     text = _searched()
     found = search.gallery_rows(table, chosen.a.items, text)
-    if not len(found) or SHOW.get() != FILTERS[0]:
+    if not len(found) or _filter() != FILTERS[0]:
         return
     title = f"{len(found):,} gallery item{'s match' if len(found) > 1 else ' matches'}"
     with st.expander(f"{title} “{plain(text)}”", expanded=not len(rows), icon=":material/photo:"):
-        first = f"The first {MATCHES} of them. " if len(found) > MATCHES else ""
+        first = f"The first {MOST_MATCHES} are shown. " if len(found) > MOST_MATCHES else ""
         st.caption(
-            f"{first}No queries of this protocol, so they count in no metric. Click one to search "
-            "with it all the same; it is left out of its own results."
+            f"{first}Gallery items are not queries of this protocol and count in no metric. Click "
+            "one to search with it anyway; it is excluded from its own results."
         )
-        cards = [card(chosen.a, int(row), note="gallery") for row in found[:MATCHES]]
+        cards = [card(chosen.a, int(row), note="gallery") for row in found[:MOST_MATCHES]]
         clickable_cards(
             {"rows": [{"cards": cards, "size": 88}]},
             key="gallery_matches",
@@ -171,7 +192,7 @@ def gallery_matches(chosen: Selection, table: pd.DataFrame, rows: np.ndarray) ->
 
 
 def query_to_show(chosen: Selection, table: pd.DataFrame, rows: np.ndarray) -> int:
-    """Return the selected item; where there is none, select an instructive failure of the list.
+    """Return the selected item; if there is none, select an instructive failure of the list.
 
     If only gallery items match the search, the first of them is selected.
 
