@@ -21,7 +21,7 @@ SHOTS = {
     "retrieval": "retrieval",
     "failures": "failures",
     "failures-confused": "failures?tab=Confused+classes",
-    "failures-hubs": "failures?tab=Hubs+and+orphans",
+    "failures-hubs": "failures?tab=Hubs+and+anti-hubs",
     "map": "map?color=Class",
     "compare": "compare",
     "compare-maps": "compare?compared=Two+maps",

@@ -56,7 +56,7 @@ def test_a_link_opens_its_pair_of_classes_and_selects_its_row(shown, table, runs
     app = open_page("failures", tab=PAIRS, a=A, pair=f"{pair['b']}-{pair['a']}")
     titles = [line["title"] for line in shown["pair_images"]["rows"]]
     a, b = names[pair["a"]], names[pair["b"]]
-    assert titles == [f"{b}, answered by {a}", f"{a}, answered by {b}"]
+    assert titles == [f"{b} mistaken for {a}", f"{a} mistaken for {b}"]
     assert rows_selected(app, shown) == [4]
     assert app.query_params["pair"] == f"{pair['b']}-{pair['a']}"
 

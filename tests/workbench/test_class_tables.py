@@ -70,7 +70,7 @@ def test_thousands_of_classes_are_named_in_bounded_time(monkeypatch):
 
 def test_the_worst_class_says_what_answers_instead():
     text = text_of(open_page("failures", tab="Worst classes", a="lifted_loss-s0"))
-    assert "queries are wrong at rank 1, most often answered by" in text
+    assert "queries are wrong at rank 1, most often mistaken for" in text
 
 
 @pytest.mark.parametrize("tab", ["Confused classes", "Worst classes"])

@@ -31,7 +31,7 @@ def test_pairs_that_are_confused_as_often_are_counted():
 
 def test_several_classes_that_are_never_right_are_counted():
     text = said({0: "kiwi", 1: "lime"}, correct=False, top=[2, 2, 0, 0, 0, 0])
-    assert "Worst classes: 2 of 2 are never right" in text
+    assert "Worst classes: 2 of 2 have no query right" in text
     assert "the one with the most queries is **lime** (0 of 3)." in text
 
 

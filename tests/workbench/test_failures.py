@@ -87,6 +87,6 @@ def test_opens_on_a_confident_near_miss(table):
 
 
 def test_pairs_of_images_say_how_many_queries_they_stand_for():
-    assert pairs_shown(7, 5) == "7 queries; the 5 most similar, each beside its nearest item"
-    assert pairs_shown(1, 1) == "1 query, beside its nearest item"
+    assert pairs_shown(7, 5) == "7 queries; the 5 most similar, each next to its nearest item"
+    assert pairs_shown(1, 1) == "1 query, next to its nearest item"
     assert pairs_shown(0, 0) == "0 queries"

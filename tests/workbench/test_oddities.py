@@ -1,4 +1,4 @@
-"""Hubs, orphans, near-duplicates and suspect labels, on the retrieval of ``small.py``."""
+"""Hubs, anti-hubs, near-duplicates and suspect labels, on the retrieval of ``small.py``."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def test_hubs_are_counted_over_the_lists_they_are_in():
     assert oddities.k_occurrence(found, 6, k=1).tolist() == [2, 1, 1, 1, 1, 0]
     assert oddities.k_occurrence(found, 6, k=3).tolist() == [4, 3, 4, 3, 2, 2]
     assert oddities.bad_occurrence(found, LABELS, k=1).tolist() == [1, 1, 1, 0, 0, 0]
-    frame = oddities.hubs_and_orphans(found, LABELS, np.arange(6), k=1)
+    frame = oddities.occurrences(found, LABELS, np.arange(6), k=1)
     assert frame["row"].tolist()[0] == 0
     assert frame[frame["count"] == 0]["row"].tolist() == [5]
 
@@ -37,9 +37,9 @@ def test_near_duplicates_are_found_within_a_class_too():
 
 def test_doubles_are_counted_without_padding():
     found = neighbors()
-    assert oddities.with_a_double(found, 0.9) == 4
+    assert oddities.count_duplicates(found, 0.9) == 4
     found.ids[3] = -1
-    assert oddities.with_a_double(found, 0.9) == 3
+    assert oddities.count_duplicates(found, 0.9) == 3
 
 
 def test_a_label_is_suspect_where_neighbors_agree_on_another():

@@ -93,7 +93,7 @@ def test_a_link_shows_the_same_view():
         "Queries",
         "Confused classes",
         "Worst classes",
-        "Hubs and orphans",
+        "Hubs and anti-hubs",
         "Near-duplicates",
         "Suspected label errors",
         "Notes",
@@ -115,7 +115,7 @@ def test_a_bar_of_the_histogram_opens_its_queries(runs_root):
     neighbors = Run(runs_root / "photos" / "lifted_loss-s0").neighbors()
     app = open_page("failures", a="lifted_loss-s0", rank="3")
     count = int(((neighbors.first_relevant_rank >= 3) & (neighbors.first_relevant_rank <= 4)).sum())
-    assert f"{count} queries whose first correct item is at rank 3 to 4" in text_of(app)
+    assert f"{count} queries whose first relevant item is at rank 3 to 4" in text_of(app)
 
 
 @pytest.mark.parametrize("layout", ["UMAP", "PCA", "PCA 3-D"])

@@ -54,7 +54,7 @@ def test_presses_before_the_browser_has_the_new_address_are_not_lost():
 def test_a_link_holds_the_bar_the_order_and_the_page_of_failures():
     shown = {"a": "lifted_loss-s0", "protocol": "leave_one_out", "rank": "2", "page": "2"}
     app = open_page("failures", **shown, order="Near miss")
-    assert "queries whose first correct item is at rank 2." in text_of(app)
+    assert "queries whose first relevant item is at rank 2." in text_of(app)
     assert app.pagination[0].value == 2
     link = parameters_of(app)
     assert link | shown == link
@@ -79,7 +79,7 @@ def test_the_bar_of_queries_without_a_correct_item_opens_them_too(make_run, phot
     run = make_run("one", items=items)
     monkeypatch.setenv("RETRIEVAL_RUNS", str(run.path.parents[1]))
     app = open_page("failures", rank="0")
-    assert "6 queries whose class is not in the gallery." in text_of(app)
+    assert "6 queries without a relevant item." in text_of(app)
     assert app.query_params["rank"] == "0"
 
 

@@ -1,6 +1,6 @@
-"""Odd items of a run: hubs, orphans, near-duplicates, suspected label errors.
+"""Odd items of a run: hubs, anti-hubs, near-duplicates and suspected label errors.
 
-Pure analyses of neighbors; rows and labels as in :mod:`workbench.analysis.failures`.
+Pure functions of neighbors; rows and labels are those of :mod:`workbench.analysis.failures`.
 """
 
 import numpy as np
@@ -45,10 +45,10 @@ def gallery_rows(neighbors: Neighbors, items: pd.DataFrame) -> np.ndarray:
     return np.flatnonzero(items["role"].to_numpy() != "query")
 
 
-def hubs_and_orphans(
+def occurrences(
     neighbors: Neighbors, labels: np.ndarray, gallery: np.ndarray, k: int = HUB_K
 ) -> pd.DataFrame:
-    """Tell how often each gallery item is retrieved.
+    """Count how often each gallery item is retrieved.
 
     Args:
         neighbors: Of q queries.
@@ -58,7 +58,7 @@ def hubs_and_orphans(
 
     Returns:
         Columns ``row``, ``count`` and ``wrong`` (lists of other classes), most retrieved first;
-        orphans are the rows with ``count == 0``.
+        anti-hubs are the rows with ``count == 0``.
     """
     frame = pd.DataFrame(
         {
@@ -109,7 +109,7 @@ def near_duplicates(
     ]
 
 
-def with_a_double(neighbors: Neighbors, similarity: float) -> int:
+def count_duplicates(neighbors: Neighbors, similarity: float) -> int:
     """Count the queries whose nearest item is at least this similar."""
     nearest = neighbors.similarities[:, 0][neighbors.ids[:, 0] >= 0]
     return int((nearest >= similarity).sum())

@@ -78,34 +78,28 @@ def grid_columns(k: int) -> int:
     return {5: 5, 10: 5, 20: 7}.get(k, 10)
 
 
-def first_relevant_cards(
-    run: Run, found: Answer, shown: int, note: str = ""
-) -> list[dict | None]:
-    """Describe the first relevant item, after a gap, if it is not among the results shown.
+def answer_cards(run: Run, found: Answer, note: str = "") -> list[dict | None]:
+    """Describe the results of a query and, after a gap, the first relevant item if it is not shown.
 
     Args:
         run: The run.
         found: The run's answer to the query.
-        shown: Number of results shown before it.
-        note: A line of text below the card. By default, none.
+        note: A line of text below the card after the gap. By default, none.
 
     Returns:
-        A gap (None) and a card, or nothing.
+        One card per result, then perhaps a gap (None) and a card.
     """
-    if found.first_relevant_item < 0 or found.first_relevant_rank <= shown:
-        return []
-    extra = {"note": note} if note else {}
-    return [
-        None,
-        card(
-            run,
-            found.first_relevant_item,
-            rank=f"{found.first_relevant_rank:,}",
-            score=f"{found.first_relevant_similarity:.3f}",
-            mark="hit",
-            **extra,
-        ),
-    ]
+    cards: list[dict | None] = [*result_cards(run, found.query, found.ids, found.similarities)]
+    if found.first_relevant_item < 0 or found.first_relevant_rank <= len(cards):
+        return cards
+    first = card(
+        run,
+        found.first_relevant_item,
+        rank=f"{found.first_relevant_rank:,}",
+        score=f"{found.first_relevant_similarity:.3f}",
+        mark="hit",
+    )
+    return [*cards, None, first | ({"note": note} if note else {})]
 
 
 def query_group(run: Run, neighbors: Neighbors, position: int, *, k: int, detail: str = "") -> dict:

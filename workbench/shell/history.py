@@ -1,7 +1,7 @@
-"""One step of the browser's history per action, so that Back needs one press: see ``history.js``.
+"""One step of the browser's history per action, so that going back needs one press.
 
-The script has to be there before Streamlit's own first changes the address, so it is put into the
-page itself; a component would be loaded too late.
+``history.js`` does this in the browser. It has to run before Streamlit's own script first changes
+the URL, so a middleware inserts it into the page; a component would be loaded too late.
 """
 
 from pathlib import Path
@@ -10,15 +10,15 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SCRIPT = Path(__file__).with_suffix(".js")
-# The page that is sent is not the file that a browser may have kept, and is not compressed.
-NOT_ASKED = (b"accept-encoding", b"if-none-match", b"if-modified-since", b"range")
+# The page that is sent differs from the file that a browser may have cached, and is not compressed.
+DROPPED_HEADERS = (b"accept-encoding", b"if-none-match", b"if-modified-since", b"range")
 
 
 class HistoryScript:
-    """Middleware that puts the script into every HTML page.
+    """Middleware that inserts the script into every HTML page.
 
     Args:
-        app: What answers.
+        app: The app that answers requests.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -26,14 +26,14 @@ class HistoryScript:
         self.script = f"<script>\n{SCRIPT.read_text(encoding='utf-8')}</script>".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request; all but those of a browser that opens a page go through as they are."""
+        """Answer a request; only those of a browser that opens a page are changed."""
         headers = scope.get("headers", [])
         asked = b",".join(value for name, value in headers if name == b"accept")
         if scope["type"] != "http" or scope["method"] != "GET" or b"text/html" not in asked:
             await self.app(scope, receive, send)
             return
-        headers = [(name, value) for name, value in headers if name not in NOT_ASKED]
-        await self.app(scope | {"headers": headers}, receive, self._inserting(send))
+        headers = [(name, value) for name, value in headers if name not in DROPPED_HEADERS]
+        await self.app({**scope, "headers": headers}, receive, self._inserting(send))
 
     def _inserting(self, send: Send) -> Send:
         start: Message = {}
@@ -53,7 +53,7 @@ class HistoryScript:
                 head = MutableHeaders(raw=list(start["headers"]))
                 head["content-length"] = str(len(page))
                 del head["etag"], head["last-modified"], head["accept-ranges"]
-                await send(start | {"headers": head.raw})
+                await send({**start, "headers": head.raw})
                 message = {"type": "http.response.body", "body": page}
             await send(message)
 

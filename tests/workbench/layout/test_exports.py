@@ -70,7 +70,7 @@ def test_the_menu_gives_tables_with_their_protocol(made):
 def test_a_figure_says_which_runs_and_protocol_it_is_about(made):
     protocol = "photos  ·  test split  ·  cross-store  ·  72 queries against 144 gallery items"
     open_page("failures", a="lifted_loss-s0")
-    page = made["Ranks of the first hit (HTML)"].make().decode()
+    page = made["Ranks of the first relevant item (HTML)"].make().decode()
     assert (
         f"<p>{protocol}  ·  36 classes  ·  cosine distance  ·  run lifted_loss-s0, seed 0</p>"
         in page

@@ -119,7 +119,8 @@ def _neighbors(chosen: Selection, near: list[Answer]) -> None:
     lines = [
         {
             "title": f"{named.letter} {named.run.name}",
-            "detail": f"neighbors in the embedding space; {rank_sentence(found.first_relevant_rank)}",
+            "detail": "neighbors in the embedding space; "
+            f"{rank_sentence(found.first_relevant_rank)}",
             "cards": result_cards(named.run, found.query, found.ids, found.similarities),
             "size": 88,
             "layout": "line",

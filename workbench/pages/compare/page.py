@@ -27,6 +27,7 @@ from workbench.pages.compare.queries import (
 )
 from workbench.pages.shared.named_runs import named_runs
 from workbench.pages.shared.significance import compare_groups, seeds_caveat
+from workbench.pages.shared.tabs import lazy_tabs
 from workbench.session.parameters import COMPARED
 from workbench.session.selection import Selection, selection
 
@@ -50,7 +51,16 @@ def compare_page() -> None:
         no_positive=a.result(chosen.protocol).protocol.no_positive,
     )
     _verdict(chosen, result, tested)
-    _tabs(chosen, result)
+    lazy_tabs(
+        COMPARED,
+        {
+            "A right, B wrong": lambda: gallery_tab(chosen, result, "a"),
+            "B right, A wrong": lambda: gallery_tab(chosen, result, "b"),
+            "Classes": lambda: classes_tab(chosen, result),
+            "Neighbor overlap": lambda: overlap_tab(chosen, result),
+            "Two maps": lambda: maps_tab(chosen, result),
+        },
+    )
     with head:
         _exports(chosen, result, tested)
 
@@ -78,22 +88,6 @@ def _can_compare(chosen: Selection) -> bool:
         )
         return False
     return True
-
-
-def _tabs(chosen: Selection, result: comparison.Comparison) -> None:
-    parts = {
-        "A right, B wrong": lambda: gallery_tab(chosen, result, "a"),
-        "B right, A wrong": lambda: gallery_tab(chosen, result, "b"),
-        "Classes": lambda: classes_tab(chosen, result),
-        "Neighbor overlap": lambda: overlap_tab(chosen, result),
-        "Two maps": lambda: maps_tab(chosen, result),
-    }
-    COMPARED.keep(next(iter(parts)), list(parts))
-    tabs = st.tabs(list(parts), key=COMPARED.key, on_change="rerun")
-    for tab, draw in zip(tabs, parts.values(), strict=True):
-        if tab.open:
-            with tab:
-                draw()
 
 
 def _exports(chosen: Selection, result: comparison.Comparison, tested: Comparison) -> None:

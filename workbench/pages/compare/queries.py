@@ -7,7 +7,7 @@ import streamlit as st
 from retrieval.errors import counted
 from workbench import figures
 from workbench.analysis.comparison import Comparison, class_recalls, only_right
-from workbench.components.gallery import card, first_relevant_cards, rank_sentence, result_cards
+from workbench.components.gallery import answer_cards, card, rank_sentence
 from workbench.data.lookup import answer
 from workbench.figures.classes import largest_differences
 from workbench.figures.style import CONFIG
@@ -57,14 +57,13 @@ def query_group(chosen: Selection, row: int) -> dict:
     for named in named_runs(chosen):
         run = named.run
         found = answer(run, chosen.protocol, row, chosen.k)
-        cards = result_cards(run, row, found.ids, found.similarities)
         lines.append(
             {
                 "title": named.title,
                 "color": named.color,
                 "mark": "hit" if found.first_relevant_rank == 1 else "miss",
                 "detail": rank_sentence(found.first_relevant_rank),
-                "cards": cards + first_relevant_cards(run, found, len(cards)),
+                "cards": answer_cards(run, found),
                 "size": 80,
                 "layout": "line",
             }

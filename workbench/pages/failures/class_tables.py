@@ -1,4 +1,4 @@
-"""Tables of the Failures page: pairs of classes and classes, to select from and to export."""
+"""Tables of the Failures page to choose from and to export: pairs of classes, and classes."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -8,16 +8,16 @@ import streamlit as st
 
 from workbench.session.clicks import clicked_row, select_row
 
-ROWS_SHOWN = 1000  # more are for the export
-LONGEST = 23  # letters in a table's cell
+ROWS_SHOWN = 1000  # the export has the rest
+LONGEST = 23  # characters in a cell
 
 
 def pair_frame(pairs: pd.DataFrame, names: dict[int, str]) -> pd.DataFrame:
-    """Name the classes of confused pairs, for people.
+    """Prepare the table of confused pairs for display.
 
     Args:
         pairs: See :func:`workbench.analysis.failures.confused_pairs`.
-        names: Class name per label.
+        names: Label -> class name.
 
     Returns:
         Columns ``Class``, ``→``, ``←``, ``Other class``.
@@ -39,31 +39,35 @@ def pair_table(
 
     Args:
         pairs: See :func:`workbench.analysis.failures.confused_pairs`.
-        names: Class name per label.
+        names: Label -> class name.
         key: Key of the table.
         at: Position of the chosen pair.
-        choose: Called with the position of a pair that is clicked.
+        choose: Called with the position of the pair that is clicked.
     """
     shown = pair_frame(pairs[:ROWS_SHOWN], names)
     short = cell_names({*shown["Class"], *shown["Other class"]})
     for column in ("Class", "Other class"):
         shown[column] = shown[column].map(short)
-    forth = st.column_config.NumberColumn(width=40, help="Queries of the class on the left")
-    back = st.column_config.NumberColumn(width=40, help="Queries of the class on the right")
+    forth = st.column_config.NumberColumn(
+        width=40, help="Queries of the left class mistaken for the right one"
+    )
+    back = st.column_config.NumberColumn(
+        width=40, help="Queries of the right class mistaken for the left one"
+    )
     wide = st.column_config.TextColumn(width=165)
     columns = {"→": forth, "←": back, "Class": wide, "Other class": wide}
     one = _one_row(key, at, len(shown), choose)
     st.dataframe(shown, height=500, key=key, column_config=columns, **one)
     if len(pairs) > len(shown):
-        st.caption(f"The {len(shown):,} most confused of {len(pairs):,} pairs; Export has all.")
+        st.caption(f"The {len(shown):,} most confused of {len(pairs):,} pairs; the export has all.")
 
 
 def class_frame(classes: pd.DataFrame, names: dict[int, str]) -> pd.DataFrame:
-    """Name the classes and write shares as percentages, for people.
+    """Prepare the table of classes for display.
 
     Args:
         classes: See :func:`workbench.analysis.failures.class_table`.
-        names: Class name per label.
+        names: Label -> class name.
 
     Returns:
         Columns ``Class``, ``R@1, %``, ``95 % from``, ``to`` and ``Queries``.
@@ -82,14 +86,14 @@ def class_frame(classes: pd.DataFrame, names: dict[int, str]) -> pd.DataFrame:
 def class_table(
     classes: pd.DataFrame, names: dict[int, str], key: str, at: int, choose: Callable[[int], None]
 ) -> None:
-    """Draw the classes as a table in which every column is seen.
+    """Draw the classes as a table that shows every column without scrolling.
 
     Args:
         classes: See :func:`workbench.analysis.failures.class_table`.
-        names: Class name per label.
+        names: Label -> class name.
         key: Key of the table.
         at: Position of the chosen class.
-        choose: Called with the position of a class that is clicked.
+        choose: Called with the position of the class that is clicked.
     """
     frame = class_frame(classes[:ROWS_SHOWN], names)
     ends = zip(frame.pop("95 % from"), frame.pop("to"), strict=True)
@@ -106,17 +110,18 @@ def class_table(
     one = _one_row(key, at, len(frame), choose)
     st.dataframe(frame, height=600, key=key, column_config=columns, **one)
     if len(classes) > len(frame):
-        st.caption(f"The {len(frame):,} worst of {len(classes):,} classes; Export has all.")
+        st.caption(f"The {len(frame):,} worst of {len(classes):,} classes; the export has all.")
 
 
 def cell_names(names: Iterable[str]) -> dict[str, str]:
-    """Shorten names to what a table's cell shows.
+    """Shorten names to the width of a cell.
 
     Args:
-        names: Names of classes, up to tens of thousands.
+        names: Names of classes, perhaps tens of thousands.
 
     Returns:
-        Name -> name with an ellipsis at its end; in its middle where names begin alike.
+        Name -> short name, with an ellipsis at the end, or in the middle if several names have the
+        same beginning.
     """
     short = {name: _cut(name, LONGEST - 1) for name in names}
     shared = Counter(short.values())
@@ -136,9 +141,9 @@ def _one_row(key: str, at: int, n: int, choose: Callable[[int], None]) -> dict:
 
     Args:
         key: Key of the table.
-        at: Position to select; one that the table does not show leaves its selection as it is.
-        n: Rows shown.
-        choose: Called with the position of a row that is clicked.
+        at: Position to select; if the table does not show it, the selection does not change.
+        n: Number of rows shown.
+        choose: Called with the position of the row that is clicked.
     """
     if at < n:  # the URL has changed, or a cell of the table or of the chart was clicked
         select_row(key, at)

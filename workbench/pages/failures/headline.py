@@ -1,4 +1,4 @@
-"""The sentence on top of the Failures page: how much is wrong, and what is worst."""
+"""The sentence at the top of the Failures page: how much is wrong, and what is worst."""
 
 import numpy as np
 import pandas as pd
@@ -11,15 +11,15 @@ LONGEST = 40
 
 
 def headline(table: pd.DataFrame, labels: np.ndarray, names: dict[int, str]) -> str:
-    """Say what a run gets wrong: how many queries, which classes are confused, which is worst.
+    """Say how many queries a run gets wrong, which classes it confuses and which class is worst.
 
     Args:
         table: See :func:`workbench.analysis.failures.query_table`.
-        labels: int64, (n,).
-        names: Class name per label.
+        labels: int64, (n,), label of every item.
+        names: Label -> class name.
 
     Returns:
-        Markdown; every number with what it is out of.
+        Markdown, in which every number comes with its total.
     """
     wrong, n = len(failures.failures(table)), int(table["answerable"].sum())
     text = f"**{wrong:,} of {n:,}** queries ({100 * wrong / max(1, n):.1f} %) are wrong at rank 1."
@@ -34,9 +34,9 @@ def _confused(pairs: pd.DataFrame, names: dict[int, str]) -> str:
     count, ties = int(first["count"]), int((pairs["count"] == first["count"]).sum()) - 1
     if count == 1 and ties:
         return "No two classes are confused more than once."
-    said = counted(count, "query", "queries")
-    said += f"; {counted(ties, 'other pair')} as often" if ties else ""
-    return f"Most confused: {_name(names[first['a']])} and {_name(names[first['b']])} ({said})."
+    note = counted(count, "query", "queries")
+    note += f"; {counted(ties, 'other pair')} as often" if ties else ""
+    return f"Most confused: {_name(names[first['a']])} and {_name(names[first['b']])} ({note})."
 
 
 def _worst(classes: pd.DataFrame, names: dict[int, str]) -> str:
@@ -46,14 +46,14 @@ def _worst(classes: pd.DataFrame, names: dict[int, str]) -> str:
     never = int((classes["recall"] == 0).sum())
     if never > 1:
         return (
-            f"Worst classes: {never:,} of {len(classes):,} are never right; the one with the most "
-            f"queries is {name} (0 of {queries:,})."
+            f"Worst classes: {never:,} of {len(classes):,} have no query right; the one with the "
+            f"most queries is {name} (0 of {queries:,})."
         )
     return f"Worst class: {name} ({right:,} of {queries:,} right)."
 
 
 def _name(name: str) -> str:
-    """Shorten a name and isolate it, so that one written right to left leaves the rest in order."""
+    """Shorten a name and isolate it, so that a right-to-left name keeps the sentence in order."""
     text = " ".join(name.split())
     text = text if len(text) <= LONGEST else text[: LONGEST - 1].rstrip() + "…"
     return f"**\u2068{plain(text)}\u2069**"

@@ -1,7 +1,6 @@
-"""Tabs of the Failures page about odd items: hubs, orphans, near-duplicates, wrong labels."""
+"""Tabs of the Failures page about hubs, anti-hubs, near-duplicates and suspected label errors."""
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from retrieval.runs.run import Neighbors, Run
@@ -15,25 +14,29 @@ from workbench.pages.shared.paging import page_of
 from workbench.session.parameters import PAIRS
 from workbench.session.selection import Selection
 
-SHOWN = 27  # three rows of nine in a window of 1440 pixels
+SHOWN = 27  # three rows of nine in a window 1440 pixels wide
 LEAVE_ONE_OUT = "leave_one_out"
 NO_ROLE = "\u00a0"  # keeps the names of a pair at one height
-SAME = 0.9999  # cosine similarity of what counts as the same embedding
+SAME = 0.9999  # least cosine similarity of two embeddings that count as the same
 ACROSS = {"All pairs": None, "Different classes": True, "Same class": False}
 
 
-def hubs_tab(chosen: Selection, table: pd.DataFrame) -> None:
-    """Draw the items in the most top-10 lists, and those in none."""
+def hubs_tab(chosen: Selection) -> None:
+    """Draw the items in the most top-10 lists, and items in none.
+
+    Args:
+        chosen: What is being looked at.
+    """
     labels = chosen.a.items["label"].to_numpy()
     gallery = oddities.gallery_rows(chosen.neighbors, chosen.a.items)
-    frame = oddities.hubs_and_orphans(chosen.neighbors, labels, gallery)
-    orphans = frame[frame["count"] == 0]
+    frame = oddities.occurrences(chosen.neighbors, labels, gallery)
+    anti_hubs = frame[frame["count"] == 0]
     st.caption(
-        f"In how many of the {len(chosen.neighbors.queries):,} top-{oddities.HUB_K} lists is each "
-        f"of the {len(frame):,} gallery items? On average in {frame['count'].mean():.1f}. "
-        "A **hub** is in many, whether it belongs there or not; an **orphan** is in none: nobody "
-        f"finds it. {MISS_SIGN} marks a hub that is wrong in more than half of its lists: their "
-        "queries are of other classes."
+        f"Each of the {len(chosen.neighbors.queries):,} queries has a list of its "
+        f"{oddities.HUB_K} nearest items; on average, each of the {len(frame):,} gallery items is "
+        f"in {frame['count'].mean():.1f} of these lists. A **hub** is in many of them, whether or "
+        "not it is relevant; an **anti-hub** is in none, so no query finds it. "
+        f"{MISS_SIGN} marks a hub whose class is not the query's in more than half of its lists."
     )
     hubs = [
         card(
@@ -45,10 +48,10 @@ def hubs_tab(chosen: Selection, table: pd.DataFrame) -> None:
         )
         for row, count, wrong in frame.head(SHOWN).to_numpy()
     ]
-    spread = np.linspace(0, len(orphans) - 1, min(SHOWN, len(orphans))).astype(int)
-    lost = [card(chosen.a, int(row)) for row in orphans["row"].iloc[spread]]
-    share = f"{len(orphans):,} of {len(frame):,} items are in no list"
-    share += f"; {len(lost)} of them shown, spread evenly" if len(lost) < len(orphans) else ""
+    spread = np.linspace(0, len(anti_hubs) - 1, min(SHOWN, len(anti_hubs))).astype(int)
+    shown = [card(chosen.a, int(row)) for row in anti_hubs["row"].iloc[spread]]
+    share = f"{len(anti_hubs):,} of {len(frame):,} items are in no list"
+    share += f"; {len(shown)} of them shown, spread evenly" if len(shown) < len(anti_hubs) else ""
     rows = [
         {
             "title": "Hubs",
@@ -56,25 +59,33 @@ def hubs_tab(chosen: Selection, table: pd.DataFrame) -> None:
             "cards": hubs,
             "size": 100,
         },
-        {"title": "Orphans", "detail": share, "cards": lost, "size": 100, "empty": "None."},
+        {
+            "title": "Anti-hubs",
+            "detail": share,
+            "cards": shown,
+            "size": 100,
+            "empty": "There are none.",
+        },
     ]
     clickable_cards({"rows": rows}, key="hubs", on_pick=open_or_mark)
 
 
-def duplicates_tab(chosen: Selection, table: pd.DataFrame) -> None:
-    """Draw the most similar pairs of items, of any classes or as chosen."""
+def duplicates_tab(chosen: Selection) -> None:
+    """Draw the most similar pairs of items: all, or those of the same or of different classes.
+
+    Args:
+        chosen: What is being looked at.
+    """
     items, names = chosen.a.items, list(ACROSS)
     everywhere = LEAVE_ONE_OUT in chosen.a.results
     neighbors = chosen.a.neighbors(LEAVE_ONE_OUT if everywhere else chosen.protocol)
-    PAIRS.keep(names[0], names)
-    which = st.segmented_control(
-        "Pairs", names, key=PAIRS.key, required=True, label_visibility="collapsed"
-    )
+    which = PAIRS.keep(names[0], names)
+    st.segmented_control("Pairs", names, key=PAIRS.key, required=True, label_visibility="collapsed")
     pairs = oddities.near_duplicates(neighbors, items["label"].to_numpy(), across=ACROSS[which])
     st.caption(
-        f"The {len(pairs):,} most similar pairs: the same picture twice, look-alikes or, where "
-        f"{MISS_SIGN} marks different classes, a wrong label. "
-        f"{searched(neighbors, len(items))} {doubles(chosen.a, neighbors)}"
+        f"The {len(pairs):,} most similar pairs: duplicates of an image, look-alikes or, where "
+        f"{MISS_SIGN} marks different classes, wrong labels. "
+        f"{searched_pairs(neighbors, len(items))} {duplicates_note(chosen.a, neighbors)}"
     )
     labels, roles = items["label"].to_numpy(), items["role"].to_numpy()
     cards: list = []
@@ -90,36 +101,53 @@ def duplicates_tab(chosen: Selection, table: pd.DataFrame) -> None:
     )
 
 
-def searched(neighbors: Neighbors, n_items: int) -> str:
-    """Say which pairs of items a list of near-duplicates was taken from."""
+def searched_pairs(neighbors: Neighbors, n_items: int) -> str:
+    """Say which pairs of items were searched for near-duplicates.
+
+    Args:
+        neighbors: The neighbors that the pairs come from.
+        n_items: Number of items of the run.
+    """
     if neighbors.protocol == LEAVE_ONE_OUT:
         return (
-            f"Searched: all pairs of the {n_items:,} items, queries and gallery alike (the stored "
-            "leave-one-out neighbors); each item is paired with its nearest."
+            f"All pairs of the {n_items:,} items were searched, queries and gallery items alike "
+            "(the stored leave-one-out neighbors); each item is paired with its nearest."
         )
     return (
-        f"Searched: the {len(neighbors.queries):,} queries against the gallery. Pairs within the "
-        "gallery are not: the run holds no leave-one-out neighbors."
+        f"The {len(neighbors.queries):,} queries were searched against the gallery. Pairs within "
+        "the gallery were not, because the run has no leave-one-out neighbors."
     )
 
 
-def doubles(run: Run, neighbors: Neighbors) -> str:
-    """Say how many items have another one with the same embedding, where similarity is cosine."""
+def duplicates_note(run: Run, neighbors: Neighbors) -> str:
+    """Say how many items have the same embedding as another item.
+
+    Args:
+        run: The run.
+        neighbors: Its neighbors.
+
+    Returns:
+        A sentence; empty if similarity is not the cosine.
+    """
     if run.result(neighbors.protocol).protocol.distance != "cosine":
         return ""
-    n = oddities.with_a_double(neighbors, SAME)
+    n = oddities.count_duplicates(neighbors, SAME)
     have = "item has" if n == 1 else "items have"
-    return f"{n:,} {have} another with the same embedding (cosine similarity {SAME} or more)."
+    return f"{n:,} {have} the same embedding as another item (cosine similarity {SAME} or more)."
 
 
-def label_errors_tab(chosen: Selection, table: pd.DataFrame) -> None:
-    """Draw queries whose neighbors agree on another class."""
+def label_errors_tab(chosen: Selection) -> None:
+    """Draw queries whose neighbors agree on another class.
+
+    Args:
+        chosen: What is being looked at.
+    """
     labels, names = chosen.a.items["label"].to_numpy(), class_names(chosen.a)
     found = oddities.suspected_label_errors(chosen.neighbors, labels)
     st.caption(
-        f"{len(found):,} of {len(chosen.neighbors.queries):,} queries have at least "
-        f"{100 * oddities.AGREE:.0f} % of their {oddities.HUB_K} nearest items in one other class. "
-        "Suspects, not verdicts: a weak embedding leaves the same trace."
+        f"For {len(found):,} of {len(chosen.neighbors.queries):,} queries, at least "
+        f"{100 * oddities.AGREE:.0f} % of the {oddities.HUB_K} nearest items are of one other "
+        "class. These are only suspects: a weak embedding looks the same."
     )
     groups = []
     for at in page_of(np.arange(len(found)), "errors"):

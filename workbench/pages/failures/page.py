@@ -1,9 +1,14 @@
-"""Failures: what the run gets wrong, sorted so that the worst come first."""
+"""Failures: what a run gets wrong, the worst first."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
+from retrieval.errors import counted
 from workbench import figures
 from workbench.analysis import failures
 from workbench.components.gallery import query_groups
@@ -17,31 +22,38 @@ from workbench.pages.failures.tabs import classes_tab, notes_tab, pairs_tab
 from workbench.pages.shared.cards import clickable_cards
 from workbench.pages.shared.note_box import mark_switch, open_or_mark
 from workbench.pages.shared.paging import page_of
+from workbench.pages.shared.tabs import lazy_tabs
 from workbench.session.parameters import ORDER, TAB
 from workbench.session.selection import Selection, selection
 from workbench.session.switches import MARKING
 
+
+@dataclass(frozen=True)
+class Order:
+    """An order of the failed queries.
+
+    Attributes:
+        sort: Sorts a table of queries; see :func:`workbench.analysis.failures.query_table`.
+        description: What comes first, for people.
+    """
+
+    sort: Callable[[pd.DataFrame], pd.DataFrame]
+    description: str
+
+
 ORDERS = {
-    "Confident and wrong": (
+    "Confident and wrong": Order(
         failures.confident_and_wrong,
-        "Wrong at rank 1, and sure of it: highest similarity of the wrong item first.",
+        "Wrong at rank 1 and sure of it: the most similar wrong items first.",
     ),
-    "Near miss": (
+    "Near miss": Order(
         failures.near_misses,
-        "The right item is only just behind the wrong one: lowest rank, smallest gap first.",
+        "The relevant item comes just after a wrong one: the lowest rank and smallest gap first.",
     ),
-    "Worst rank": (
+    "Worst rank": Order(
         failures.worst_ranks,
-        "The right item is furthest down the list: highest rank first.",
+        "The relevant item is far down the list: the highest rank first.",
     ),
-}
-TABS = {
-    "Confused classes": pairs_tab,
-    "Worst classes": classes_tab,
-    "Hubs and orphans": hubs_tab,
-    "Near-duplicates": duplicates_tab,
-    "Suspected label errors": label_errors_tab,
-    "Notes": notes_tab,
 }
 
 
@@ -52,18 +64,23 @@ def failures_page() -> None:
     labels, names_of = chosen.a.items["label"].to_numpy(), class_names(chosen.a)
     table = failures.query_table(chosen.neighbors, labels)
     summary = headline(table, labels, names_of)
-    click = "mark it" if MARKING.get() else "look at it as the query"
+    click = "mark it" if MARKING.get() else "make it the query"
     left, right = st.columns([7, 1], vertical_alignment="center")
     left.markdown(f"{summary} Click any image to {click}.")
     with right:
         mark_switch(chosen.a)
-    names = ["Queries", *TABS]
-    TAB.keep(names[0], names)
-    tabs = st.tabs(names, key=TAB.key, on_change="rerun")
-    for tab, draw in zip(tabs, (_queries, *TABS.values()), strict=True):
-        if tab.open:
-            with tab:
-                draw(chosen, table)
+    lazy_tabs(
+        TAB,
+        {
+            "Queries": lambda: _queries(chosen, table),
+            "Confused classes": lambda: pairs_tab(chosen, table),
+            "Worst classes": lambda: classes_tab(chosen, table),
+            "Hubs and anti-hubs": lambda: hubs_tab(chosen),
+            "Near-duplicates": lambda: duplicates_tab(chosen),
+            "Suspected label errors": lambda: label_errors_tab(chosen),
+            "Notes": lambda: notes_tab(chosen),
+        },
+    )
     with head:
         export_menu(
             name=file_stem(chosen),
@@ -75,42 +92,43 @@ def failures_page() -> None:
                 ),
                 "Recall of classes": lambda: class_frame(failures.class_table(table), names_of),
             },
-            figures={"Ranks of the first hit": lambda: _histogram(table)},
+            figures={"Ranks of the first relevant item": lambda: _histogram(table)},
         )
 
 
-def _histogram(table: pd.DataFrame):
+def _histogram(table: pd.DataFrame) -> go.Figure:
     return figures.rank_histogram(table["first_relevant_rank"].to_numpy())
 
 
 def _queries(chosen: Selection, table: pd.DataFrame) -> None:
     chosen_bar = rank_bars(table)
-    ORDER.keep(next(iter(ORDERS)), list(ORDERS))
-    order = st.segmented_control(
+    order = ORDERS[ORDER.keep(next(iter(ORDERS)), list(ORDERS))]
+    st.segmented_control(
         "Order", list(ORDERS), key=ORDER.key, required=True, label_visibility="collapsed"
     )
-    sort, meaning = ORDERS[order]
     if chosen_bar:
-        found = _in_bar(table, chosen_bar, sort)
+        found = _in_bar(table, chosen_bar, order)
     else:
-        found = sort(table)
-        st.caption(f"{meaning} Click a bar above to see only its queries.")
+        found = order.sort(table)
+        st.caption(f"{order.description} Click a bar above to see only its queries.")
     rows = page_of(found["row"].to_numpy(), "queries")
     groups = query_groups(chosen.a, chosen.neighbors, rows, k=chosen.k)
     clickable_cards({"groups": groups}, key="failed", on_pick=open_or_mark)
 
 
-def _in_bar(table: pd.DataFrame, bar: tuple[int, int], sort) -> pd.DataFrame:
+def _in_bar(table: pd.DataFrame, bar: tuple[int, int], order: Order) -> pd.DataFrame:
+    """Say which queries the chosen bar holds, and return them sorted."""
     low, high = bar
     inside = table[table["first_relevant_rank"].between(low, high)]
     ranks = f"rank {low:,}" if low == high else f"rank {low:,} to {high:,}"
-    what = f"whose first correct item is at {ranks}" if low else "whose class is not in the gallery"
+    which = f"whose first relevant item is at {ranks}" if low else "without a relevant item"
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(f"{len(inside):,} queries {what}.", width="content")
+        n = counted(len(inside), "query", "queries")
+        st.caption(f"{n} {which}.", width="content")
         all_failures_button()
     if low < 2:  # no failures, so the orders of failures do not hold for them
         return inside.sort_values("top_similarity", ascending=False, kind="stable")
-    return sort(inside)
+    return order.sort(inside)
 
 
 def _export(chosen: Selection, table: pd.DataFrame) -> pd.DataFrame:
@@ -121,7 +139,7 @@ def _export(chosen: Selection, table: pd.DataFrame) -> pd.DataFrame:
             "row": rows,
             "path": items["path"].to_numpy()[rows],
             "class": items["label_name"].to_numpy()[rows],
-            "rank of first hit": table["first_relevant_rank"],
+            "rank of first relevant item": table["first_relevant_rank"],
             "correct at 1": table["correct"],
             "nearest": items["path"].to_numpy()[tops],
             "nearest class": items["label_name"].to_numpy()[tops],

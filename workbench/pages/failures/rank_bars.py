@@ -1,4 +1,4 @@
-"""The histogram of first-hit ranks as a filter: a clicked bar is chosen, and the URL holds it."""
+"""The histogram of ranks of the first relevant item, which filters the queries: click a bar."""
 
 import pandas as pd
 import streamlit as st
@@ -13,14 +13,14 @@ FADED = 0.3
 
 
 def rank_bars(table: pd.DataFrame) -> tuple[int, int] | None:
-    """Draw the histogram.
+    """Draw the histogram; the URL holds the chosen bar.
 
     Args:
         table: See :func:`workbench.analysis.failures.query_table`.
 
     Returns:
-        First and last rank of the chosen bar, both 0 for that of queries whose class is not in the
-        gallery; None if none is chosen.
+        Lowest and highest rank of the chosen bar, both 0 for the bar of queries without a relevant
+        item in the gallery; None if no bar is chosen.
     """
     bins = rank_bins(int(table["first_relevant_rank"].max()))
     if (table["first_relevant_rank"] == 0).any():
@@ -32,7 +32,7 @@ def rank_bars(table: pd.DataFrame) -> tuple[int, int] | None:
     if rank is not None:  # Plotly's own selection would not survive a reload
         faded = [1 if low == rank else FADED for low in lows]
         figure.update_traces(marker={"opacity": faded})
-    # Plotly fails on a click where it has to work these out from several opacities.
+    # Plotly fails on a click if it has to derive these from several opacities.
     figure.update_traces(selected={"marker": {"opacity": 1}})
     figure.update_traces(unselected={"marker": {"opacity": FADED}})
 
@@ -47,13 +47,13 @@ def rank_bars(table: pd.DataFrame) -> tuple[int, int] | None:
             key=key,
             on_select=choose,
             selection_mode="points",
-            alt="How many queries find their first correct item at which rank",
+            alt="Histogram of queries by the rank of their first relevant item",
         )
     return bins[lows.index(rank)] if rank is not None else None
 
 
 def all_failures_button() -> None:
-    """Draw the button that drops the choice, as a second click on the bar does."""
+    """Draw the button that shows all failures again, as a second click on the bar does."""
     st.button(
         "All failures", icon=":material/close:", type="tertiary", on_click=_choose, args=(None,)
     )

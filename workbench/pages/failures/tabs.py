@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from retrieval.errors import UserError
+from retrieval.errors import UserError, counted
 from workbench import figures
 from workbench.analysis import failures
 from workbench.components.gallery import card, query_groups
@@ -29,22 +29,28 @@ PAIRS_SHOWN = 5
 
 
 def _key(name: str, chosen: Selection) -> str:
-    """Return a key of one's own per run and protocol: a selection ends with what it was made in."""
+    """Return a key for this run and protocol, so that another one starts without a selection."""
     return f"{name}_{chosen.dataset}_{chosen.a.name}_{chosen.protocol}"
 
 
 def pairs_tab(chosen: Selection, table: pd.DataFrame) -> None:
-    """Draw which classes are taken for which, and the images of the chosen pair."""
+    """Draw which classes are mistaken for which, and the images of the chosen pair.
+
+    Args:
+        chosen: What is being looked at.
+        table: See :func:`workbench.analysis.failures.query_table`.
+    """
     labels, names = chosen.a.items["label"].to_numpy(), class_names(chosen.a)
     pairs = failures.confused_pairs(table, labels)
     if pairs.empty:
-        st.info("No class is taken for another: every query is right at rank 1.")
+        st.info("No class is mistaken for another: every query is right at rank 1.")
         return
     st.caption(
-        f"Which class is taken for which, by the nearest item of the {pairs['count'].sum():,} "
-        "failed queries. **→** counts queries of the class on the left that are answered by the "
-        "one on the right, **←** the reverse. In the grid, a row is the class of the query, a "
-        "column that of its answer. Click a row or a square for its images."
+        f"Which class is mistaken for which, by the nearest item of the "
+        f"{pairs['count'].sum():,} failed queries. **→** counts queries of the class on the left "
+        "whose nearest item is of the class on the right, **←** the reverse. In the chart, rows "
+        "are classes of queries and columns classes of nearest items. Click a row or a cell to "
+        "see its images."
     )
     at, pair = chosen_pair(pairs)
     grid = replaceable_key(_key("confusion", chosen))
@@ -58,12 +64,14 @@ def pairs_tab(chosen: Selection, table: pd.DataFrame) -> None:
             key=grid,
             on_select=lambda: open_clicked_pair(grid, pairs),
             selection_mode="points",
-            alt="The most confused classes, query by answer",
+            alt="The most confused classes: class of the query by class of its nearest item",
         )
     _pair_images(chosen, table, labels, pair)
 
 
-def _pair_images(chosen: Selection, table: pd.DataFrame, labels, pair: tuple[int, int]) -> None:
+def _pair_images(
+    chosen: Selection, table: pd.DataFrame, labels: np.ndarray, pair: tuple[int, int]
+) -> None:
     wrong, names = failures.failures(table), class_names(chosen.a)
     lines = []
     for asked, answered in (pair, pair[::-1]):
@@ -77,33 +85,43 @@ def _pair_images(chosen: Selection, table: pd.DataFrame, labels, pair: tuple[int
             cards.append([card(chosen.a, query.row, kind="query", score="query"), found])
         lines.append(
             {
-                "title": f"{names[asked]}, answered by {names[answered]}",
+                "title": f"{names[asked]} mistaken for {names[answered]}",
                 "detail": pairs_shown(len(part), len(shown)),
                 "cards": cards,
                 "size": 84,
-                "empty": "Never in this direction.",
+                "empty": "No query is wrong in this direction.",
             }
         )
     clickable_cards({"rows": lines}, key="pair_images", on_pick=open_or_mark)
 
 
 def pairs_shown(n: int, shown: int) -> str:
-    """Say how many queries there are, and what the pairs of images below are."""
-    what = f"{n:,} quer{'y' if n == 1 else 'ies'}"
+    """Say how many queries there are, and which pairs of images are shown.
+
+    Args:
+        n: Number of queries.
+        shown: Number of queries that are shown, each with its nearest item.
+    """
+    queries = counted(n, "query", "queries")
     if shown < n:
-        return f"{what}; the {shown} most similar, each beside its nearest item"
+        return f"{queries}; the {shown} most similar, each next to its nearest item"
     if n > 1:
-        return f"{what}, each beside its nearest item, most similar first"
-    return f"{what}, beside its nearest item" if n else what
+        return f"{queries}, each next to its nearest item, most similar first"
+    return f"{queries}, next to its nearest item" if n else queries
 
 
 def classes_tab(chosen: Selection, table: pd.DataFrame) -> None:
-    """Draw Recall@1 of every class, worst first, and the failures of the chosen class."""
+    """Draw Recall@1 of every class, worst first, and the failures of the chosen class.
+
+    Args:
+        chosen: What is being looked at.
+        table: See :func:`workbench.analysis.failures.query_table`.
+    """
     classes, names = failures.class_table(table), class_names(chosen.a)
     st.caption(
-        f"Recall@1 of each of the {len(classes):,} classes, worst first, over the queries of the "
-        "class. The range is its 95 % Wilson interval: where a class has few queries, a low "
-        "recall may be chance. Click a row for its failures."
+        f"Recall@1 of each of the {len(classes):,} classes over its own queries, worst first, with "
+        "its 95 % Wilson interval: if a class has few queries, a low recall may be due to chance. "
+        "Click a row to see its failures."
     )
     at, label = chosen_class(classes)
     left, right = st.container(key="beside").columns([6, 7])
@@ -121,7 +139,7 @@ def classes_tab(chosen: Selection, table: pd.DataFrame) -> None:
 def _class_sentence(
     chosen: Selection, part: pd.DataFrame, names: dict[int, str], label: int, queries: int
 ) -> str:
-    """Say how often a class is missed and which class answers instead."""
+    """Say how many queries of a class are wrong, and which class they are mistaken for."""
     text = f"**{plain(names[label])}**: {len(part):,} of {queries:,} queries are wrong at rank 1"
     if part.empty:
         return text + "."
@@ -129,19 +147,23 @@ def _class_sentence(
     others, counts = np.unique(answers, return_counts=True)
     best = counts.argmax()
     if counts[best] == 1 < len(counts):
-        return f"{text}, each answered by another class."
-    return f"{text}, most often answered by {plain(names[int(others[best])])} ({counts[best]:,})."
+        return f"{text}, each mistaken for a different class."
+    return f"{text}, most often mistaken for {plain(names[int(others[best])])} ({counts[best]:,})."
 
 
-def notes_tab(chosen: Selection, table: pd.DataFrame) -> None:
-    """Draw every marked item of the run, and a button that exports them."""
+def notes_tab(chosen: Selection) -> None:
+    """Draw every item of the run that has a note, and a button that exports the notes.
+
+    Args:
+        chosen: What is being looked at.
+    """
     try:
         notes = read_notes(chosen.a)
     except UserError as error:
         st.text(str(error))
         return
     if notes.empty:
-        st.info("Nothing is marked yet: turn on “Mark items” above and click an image.")
+        st.info("There are no notes yet. Turn on “Mark items” above and click an image.")
         return
     st.download_button(
         "Notes (CSV)",
@@ -157,4 +179,5 @@ def notes_tab(chosen: Selection, table: pd.DataFrame) -> None:
     clickable_cards({"rows": [{"cards": cards, "size": 140}]}, key="notes", on_pick=open_or_mark)
     lost = int(np.sum(notes["row"].isna()))
     if lost:
-        st.caption(f"{lost:,} notes are about items that this run does not hold any more.")
+        note = "note is" if lost == 1 else "notes are"
+        st.caption(f"{lost:,} {note} about items that this run no longer has.")

@@ -18,6 +18,7 @@ from workbench.layout.exports import export_menu
 from workbench.layout.theme import file_stem, page_head, plain
 from workbench.pages.methods.provenance import runs_tab
 from workbench.pages.shared.cards import clickable_cards
+from workbench.pages.shared.tabs import lazy_tabs
 from workbench.session.navigation import open_query
 from workbench.session.parameters import METHODS
 from workbench.session.selection import Selection, selection
@@ -56,24 +57,21 @@ def methods_page() -> None:
             figures={"Class sizes": lambda: _size_figure(chosen.a)},
             unscored=("Class sizes", "Items"),
         )
-    names = ["Protocol", "Metrics", "Runs", "Data"]
-    METHODS.keep(names[0], names)
-    protocol, definitions, runs, data = st.tabs(names, key=METHODS.key, on_change="rerun")
-    if protocol.open:
-        with protocol:
-            _protocols(chosen)
-    if definitions.open:
-        with definitions:
-            metrics = {m.long_title: m.definition for m in METRICS.values() if m.in_report}
-            terms = (metrics | DEFINITIONS).items()
-            rows = "\n".join(f"| **{name}** | {text} |" for name, text in terms)
-            st.markdown(f"| Term | Definition |\n|---|---|\n{rows}")
-    if runs.open:
-        with runs:
-            runs_tab(chosen)
-    if data.open:
-        with data:
-            _data(chosen)
+    lazy_tabs(
+        METHODS,
+        {
+            "Protocol": lambda: _protocols(chosen),
+            "Metrics": _definitions,
+            "Runs": lambda: runs_tab(chosen),
+            "Data": lambda: _data(chosen),
+        },
+    )
+
+
+def _definitions() -> None:
+    metrics = {m.long_title: m.definition for m in METRICS.values() if m.in_report}
+    rows = (f"| **{term}** | {text} |" for term, text in (metrics | DEFINITIONS).items())
+    st.markdown("| Term | Definition |\n|---|---|\n" + "\n".join(rows))
 
 
 def _protocols(chosen: Selection) -> None:

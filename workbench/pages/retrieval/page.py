@@ -10,11 +10,10 @@ from retrieval.runs.run import Run
 from workbench.analysis.failures import query_table
 from workbench.analysis.tables import metric_value
 from workbench.components.gallery import (
-    first_relevant_cards,
+    answer_cards,
     grid_columns,
     query_card,
     rank_sentence,
-    result_cards,
 )
 from workbench.data.images import picture_size
 from workbench.data.lookup import Answer, answer
@@ -134,10 +133,13 @@ def _verdict(chosen: Selection, found: Answer) -> None:
 
 
 def _results(chosen: Selection, found: Answer) -> dict:
-    cards = result_cards(chosen.a, found.query, found.ids, found.similarities)
-    cards += first_relevant_cards(chosen.a, found, len(cards), "first relevant item")
-    grid = {"layout": "grid", "columns": grid_columns(chosen.k), "size": 150}
-    return {"cards": cards, "empty": "The gallery is empty."} | grid
+    return {
+        "cards": answer_cards(chosen.a, found, "first relevant item"),
+        "empty": "The gallery is empty.",
+        "layout": "grid",
+        "columns": grid_columns(chosen.k),
+        "size": 150,
+    }
 
 
 def _results_table(chosen: Selection, found: Answer) -> pd.DataFrame:
@@ -165,7 +167,6 @@ def _every_run(chosen: Selection, row: int) -> None:
     lines, recall = [], metric("recall@1")
     for run in runs:
         found = answer(run, chosen.protocol, row, RESULTS_PER_RUN)
-        cards = result_cards(run, row, found.ids, found.similarities)
         r1 = recall.format(metric_value(run, chosen.protocol, "recall@1"))
         lines.append(
             {
@@ -173,8 +174,8 @@ def _every_run(chosen: Selection, row: int) -> None:
                 "color": colors[run.name],
                 "mark": "hit" if found.first_relevant_rank == 1 else "miss",
                 "detail": f"{rank_sentence(found.first_relevant_rank)}  ·  "
-                f"{recall.title} of the run {r1} %",
-                "cards": cards + first_relevant_cards(run, found, len(cards)),
+                f"the run's {recall.title}: {r1} %",
+                "cards": answer_cards(run, found),
                 "size": 88,
                 "layout": "line",
             }

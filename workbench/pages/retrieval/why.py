@@ -7,7 +7,7 @@ from retrieval.errors import UserError
 from retrieval.runs.run import Run
 from workbench.analysis.failures import query_table
 from workbench.components import image_cards
-from workbench.components.gallery import first_relevant_cards, query_card, result_cards
+from workbench.components.gallery import answer_cards, query_card
 from workbench.data import network
 from workbench.data.lookup import Answer, answer, similarity
 from workbench.figures import heatmaps
@@ -81,8 +81,7 @@ def why_page() -> None:
 
 def _result_line(chosen: Selection, row: int, other: int, found: Answer) -> None:
     """Draw the query and its results, with a ring around the result that is explained."""
-    cards = result_cards(chosen.a, row, found.ids, found.similarities)
-    cards += first_relevant_cards(chosen.a, found, len(cards), "first relevant item")
+    cards = answer_cards(chosen.a, found, "first relevant item")
     for card in filter(None, cards):
         is_chosen = card["row"] == other
         card |= {"kind": "chosen", "note": "explained"} if is_chosen else {"kind": ""}
