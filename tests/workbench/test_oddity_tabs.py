@@ -50,7 +50,7 @@ def test_near_duplicates_within_the_gallery_are_found(twins, drawn):
     assert "All pairs of the 216 items" in text
     unit = twins.vectors / np.linalg.norm(twins.vectors, axis=1, keepdims=True)
     nearest = (unit @ unit.T - 2 * np.eye(len(unit))).max(1)
-    assert f"{(nearest >= 0.9999).sum()} items have another with the same embedding" in text
+    assert f"{(nearest >= 0.9999).sum()} items have the same embedding as another item" in text
     marks = {tuple(sorted(c["row"] for c in pair)): pair[1]["mark"]
              for pair in drawn["duplicates"]["rows"][0]["cards"]}  # fmt: skip
     assert marks[tuple(same)] == "none"

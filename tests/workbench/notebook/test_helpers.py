@@ -29,7 +29,7 @@ def test_every_figure_of_one_run_is_drawn_under_any_protocol(runs, protocol):
 def test_lists_of_failures_hold_the_queries_whose_nearest_item_is_wrong(runs):
     run = runs["mine"]
     neighbors = run.neighbors()
-    wrong = set(neighbors.queries[neighbors.first_hit > 1])
+    wrong = set(neighbors.queries[neighbors.first_relevant_rank > 1])
     for found in (nb.confident_failures(run), nb.worst_ranks(run)):
         assert set(found["row"]) == wrong
     assert set(nb.near_misses(run)["row"]) <= wrong
@@ -58,7 +58,7 @@ def test_two_runs_with_the_same_neighbors_tie_everywhere(runs):
 
 def test_recall_at_any_k_needs_no_new_search(runs):
     run = runs["mine"]
-    ranks = run.neighbors().first_hit
+    ranks = run.neighbors().first_relevant_rank
     table = nb.recall_at(runs, (1, 1000))
     assert table.loc["mine", "R@1"] == f"{100 * np.mean(ranks[ranks > 0] == 1):.1f}"
     assert table.loc["mine", "R@1000"] == "100.0"
