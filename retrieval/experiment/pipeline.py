@@ -168,7 +168,7 @@ def _complete(
             evaluate_folder(folder, catalog, settings.distance, progress=progress)
     write_config(folder, run_config(settings, catalog, seconds))
     publish(path, overwrite=overwrite)
-    if selected_on(settings.to_mapping()) == "test":
+    if selected_on(settings) == "test":
         print(f"{path}: {SELECTED_ON_TEST}")
     return path
 

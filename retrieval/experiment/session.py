@@ -13,22 +13,16 @@ from retrieval.errors import UserError, counted
 from retrieval.experiment.pipeline import check_devices, resume, train
 from retrieval.report.terminal import print_runs
 from retrieval.runs.names import check_run_name, default_name
+from retrieval.runs.partial import differing_data
 from retrieval.runs.run import Run
 from retrieval.runs.store import open_run
 from retrieval.settings.checks import check_names, without_loss_settings
+from retrieval.settings.identity import differing
 from retrieval.settings.recipes import load_recipe
 from retrieval.settings.resolve import resolve
 from retrieval.settings.schema import UNTRAINED, TrainSettings
 
-# These change what a run keeps or how fast it is, not what it is.
-NOT_THE_RUN = ("check_memory", "cache_images_gb", "keep_embeddings", "tensorboard")
 FIX = "move it, or give another --runs"
-
-
-def differing(one: TrainSettings, other: TrainSettings) -> list[str]:
-    """Return the names of the settings that make two runs different ones."""
-    a, b = one.to_mapping(), other.to_mapping()
-    return [name for name in a if a[name] != b[name] and name not in NOT_THE_RUN]
 
 
 def check_all(
@@ -63,21 +57,22 @@ def check_all(
             resolved = resolve(settings, catalogs[source])
             check_devices(resolved)
             if folder.exists() and not overwrite:
-                check_finished(folder, resolved, fix)
+                check_finished(folder, resolved, catalogs[source], fix)
         except UserError as error:
             raise UserError(f"{where}{name}: {error}") from error
 
 
-def check_finished(folder: Path, now: TrainSettings, fix: str = FIX) -> None:
+def check_finished(folder: Path, now: TrainSettings, catalog: Catalog, fix: str = FIX) -> None:
     """Check that a finished run is the one that is asked for.
 
     Args:
         folder: The run's folder.
-        now: What is asked for, resolved.
-        fix: What to do about it.
+        now: The settings asked for, resolved.
+        catalog: The data set asked for.
+        fix: What to do about another run.
 
     Raises:
-        UserError: It was made with other settings, which are named.
+        UserError: The run was made with other settings or other data, which are named.
     """
     run = Run(folder)
     if not (folder / "config.yaml").exists() or run.settings is None:
@@ -86,6 +81,8 @@ def check_finished(folder: Path, now: TrainSettings, fix: str = FIX) -> None:
     if names := differing(before, now):
         shown = ", ".join(f"{k} = {getattr(before, k)}, now {getattr(now, k)}" for k in names)
         raise UserError(f"{folder} was trained with other settings ({shown}): {fix}")
+    if facts := differing_data(run.dataset_config, catalog):
+        raise UserError(f"{folder} was trained on other data ({', '.join(facts)} differ): {fix}")
 
 
 def train_all(

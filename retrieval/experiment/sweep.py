@@ -28,19 +28,15 @@ from typing import TypeVar
 import yaml
 
 from retrieval.errors import UserError, counted, unknown_option
-from retrieval.experiment.session import check_all, differing, losses_of, settings_of, train_all
+from retrieval.experiment.session import check_all, losses_of, settings_of, train_all
 from retrieval.losses import LOSSES, recommended_options
 from retrieval.runs.names import check_run_name
-from retrieval.settings.checks import NOT_GIVEN, check_names
-from retrieval.settings.schema import UNTRAINED, TrainSettings, about
+from retrieval.settings.checks import check_names
+from retrieval.settings.identity import ONLY_FOR_TRAINING, REFUSED_UNTRAINED, differing
+from retrieval.settings.schema import UNTRAINED, TrainSettings
 
-# The network is stored as it is: nothing of these makes another run.
-NOT_UNTRAINED = {
-    name
-    for name in TrainSettings.model_fields
-    if (about(name).panel in ("Loss and batches", "Optimization") or name in NOT_GIVEN)
-    and name not in ("loss", "loss_options")
-}
+# Another value of these makes no other run of the untrained network, which is made once.
+IDLE_UNTRAINED = {*ONLY_FOR_TRAINING, "seed"} - {"loss_options"}
 Made = TypeVar("Made")
 
 
@@ -94,7 +90,7 @@ def _run(base: dict, point: dict, loss: str, known: set[str]) -> tuple[str, Trai
     """Return the name and the settings of a grid point, checked."""
     kept = that_matter(point, loss, known)
     if loss == UNTRAINED:
-        base = {k: v for k, v in base.items() if k == "loss_options" or k not in NOT_GIVEN}
+        base = {k: v for k, v in base.items() if k == "loss_options" or k not in REFUSED_UNTRAINED}
     settings = settings_of(merged(without_lacking(base, loss, known), kept))
     check_names(settings)
     return check_run_name(run_name(settings, kept)), settings
@@ -149,7 +145,7 @@ def that_matter(point: dict, loss: str, known: Iterable[str]) -> dict:
         all that is about training.
     """
     if loss == UNTRAINED:
-        point = {k: v for k, v in point.items() if k not in NOT_UNTRAINED}
+        point = {k: v for k, v in point.items() if k not in IDLE_UNTRAINED}
     return without_lacking(point, loss, known)
 
 

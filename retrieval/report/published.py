@@ -72,7 +72,7 @@ def departures(run: Run) -> list[str]:
     as_published = recipe.settings.get("dataset_options", {})
     other_boxes = bool(options.get("boxes")) != bool(as_published.get("boxes"))
     if settings.scaled or other_boxes:
-        recorded = settings.to_mapping() | {"dataset_options": options}
+        recorded = settings.with_(dataset_options=options)
         which = ", ".join(recipe.changed_settings(recorded))
         found.append(f"settings changed ({which})" if which else "settings changed")
     return found

@@ -5,10 +5,8 @@ Runs that differ in nothing but their seed share a row.
 """
 
 import hashlib
-import json
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +23,7 @@ from retrieval.evaluation.statistics import mean_interval
 from retrieval.report.published import published_notes, published_table
 from retrieval.runs.records import ProtocolResult
 from retrieval.runs.run import Run
+from retrieval.settings.identity import experiment_key
 
 SAME = (
     "name", "distance", "normalized", "no_positive", "ties", "kmeans",
@@ -121,7 +120,7 @@ def _fingerprint(run: Run) -> str:
 
 
 def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Put runs together that differ in nothing but their seed.
+    """Put runs together that are repetitions of one experiment with other seeds.
 
     Args:
         runs: Runs of one data set.
@@ -130,15 +129,16 @@ def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
         Row name -> runs. The name is the runs' own, without a seed suffix such as ``-seed1`` or
         ``-s1`` if they are several; imported runs and those that repeat a seed stay alone.
     """
-    groups: dict[str, list[Run]] = {}
-    seeds: Counter[tuple] = Counter()
+    groups: dict[Hashable, list[Run]] = {}
+    seeds: set[Hashable] = set()
     for run in runs:
-        settings = run.settings.to_mapping() if run.settings else {}
-        seed, base = settings.pop("seed", None), re.sub(r"-s(eed)?\d+$", "", run.name)
-        key = json.dumps([base, settings], sort_keys=True, default=str)
-        seeds[key, seed] += 1
-        key += run.name if seeds[key, seed] > 1 else ""
-        groups.setdefault(key if settings else run.name, []).append(run)
+        key: Hashable = id(run)
+        if run.settings is not None:
+            experiment = experiment_key(run.settings)
+            if (experiment, run.settings.seed) not in seeds:
+                seeds.add((experiment, run.settings.seed))
+                key = experiment
+        groups.setdefault(key, []).append(run)
     named: dict[str, list[Run]] = {}
     for members in groups.values():
         base = re.sub(r"-s(eed)?\d+$", "", members[0].name)

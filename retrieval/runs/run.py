@@ -108,7 +108,7 @@ class Run:
     @property
     def selected_on(self) -> str | None:
         """Split whose metrics chose the network (``test`` or ``validation``), or None."""
-        return selected_on(self.settings.to_mapping()) if self.settings else None
+        return selected_on(self.settings) if self.settings else None
 
     @property
     def dataset_config(self) -> DatasetConfig:

@@ -27,7 +27,7 @@ def run_config(
     """
     return {
         "settings": settings and settings.to_mapping(),
-        "selected_on": settings and selected_on(settings.to_mapping()),
+        "selected_on": settings and selected_on(settings),
         "dataset": dataset_config(catalog),
         "provenance": asdict(collect_provenance(settings.seed if settings else 0, seconds)),
     }

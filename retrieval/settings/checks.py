@@ -8,23 +8,13 @@ from retrieval.evaluation.metrics import measured_in_training
 from retrieval.input_pipeline.test_time import parse_views
 from retrieval.losses import LOSSES, check_loss_options, get_loss, recommended_options
 from retrieval.models import BACKBONES, HEADS
+from retrieval.settings.identity import REFUSED_UNTRAINED
 from retrieval.settings.recipes import from_recipe, load_recipe
 from retrieval.settings.schema import UNTRAINED, TrainSettings, default_of
 from retrieval.validation import check_choice
 
 PARTS_OF_THE_TRAINING = ("warmup_steps", "freeze_steps", "freeze_batch_norm_steps")
-MEMORY = {"memory_batches": 0, "memory_start": None, "memory_weight": None}
-# What an untrained network has no use for, and what each is where it was not given.
-NOT_GIVEN = {
-    "loss_options": {},
-    **MEMORY,
-    "loss_multiplier": None,
-    "patience": 0,
-    "use_checkpoint": "latest",
-    "eval_split": "none",
-    "monitor": default_of("monitor"),
-    "validation_fraction": default_of("validation_fraction"),
-}
+OF_THE_MEMORY = ("memory_batches", "memory_start", "memory_weight")
 
 
 def check_effect(settings: TrainSettings) -> None:
@@ -52,7 +42,7 @@ def check_effect(settings: TrainSettings) -> None:
                 f"{flag(name)} {value} is longer than the training: give at most {settings.steps}, "
                 "or more --steps"
             )
-    given = [name for name, idle in MEMORY.items() if getattr(settings, name) != idle]
+    given = [name for name in OF_THE_MEMORY if getattr(settings, name) != default_of(name)]
     if given and not settings.memory_batches:
         raise UserError(
             f"{flag(given[-1])} has no effect without a cross-batch memory: drop it, or add "
@@ -67,7 +57,8 @@ def check_effect(settings: TrainSettings) -> None:
 
 def _check_untrained(settings: TrainSettings) -> None:
     """Refuse what a user gave for a training to a network that has none."""
-    for name, idle in NOT_GIVEN.items():
+    # In reverse: what needs another setting comes after it, and is the better one to name.
+    for name, idle in reversed(REFUSED_UNTRAINED.items()):
         if getattr(settings, name) != idle and not from_recipe(settings, name):
             raise UserError(
                 f"{flag(name)} has no effect with --loss none, which trains nothing: drop it, or "
@@ -104,7 +95,7 @@ def _check_loss_multiplier(settings: TrainSettings) -> None:
 
 def without_loss_settings(settings: TrainSettings) -> TrainSettings:
     """Return settings of the untrained network that other runs' are the model of."""
-    return settings.with_(loss=UNTRAINED, **NOT_GIVEN)
+    return settings.with_(loss=UNTRAINED, **REFUSED_UNTRAINED)
 
 
 def flag(name: str) -> str:

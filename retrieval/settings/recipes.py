@@ -1,79 +1,78 @@
-"""Published experiments as YAML, ``<data set>/<name>.yaml``, with what was published.
+"""Recipes: published experiments as YAML files, ``<data set>/<name>.yaml``.
 
-Used by ``retrieval train --recipe cub200/semi_hard_triplet --data DIR``.
+A recipe holds settings and the published figures, so that ``retrieval train --recipe
+cub200/semi_hard_triplet --data DIR`` repeats the experiment and reports show both side by side.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from retrieval.datasets import dataset_options
 from retrieval.errors import unknown_option
+from retrieval.settings.identity import differing, same_experiment, what_matters
 from retrieval.settings.schema import TrainSettings
 
 FOLDER = Path(__file__).parents[1] / "recipes"
-# What leaves a recipe as it is. Not chunk_size: batch norms in training mode, which most recipes
-# have, then take their statistics over a chunk.
-FREE = (
-    "data", "seed", "distribute", "tensorboard", "keep_embeddings", "cache_images_gb",
-    "check_memory",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One experiment.
+    """One published experiment.
 
     Attributes:
         name: ``<data set>/<name>``.
-        title: What it is.
+        title: The experiment in a few words.
         settings: Every setting that differs from the defaults.
-        published: The protocol and the published metrics, as shares of 1; empty if none. With
-            ``reference: true`` they are of a like experiment with other settings: see ``note``.
-        note: What to know about them.
+        published: The protocol and the published metrics, as shares of 1; empty if there are none.
+            ``reference: true`` marks figures of a similar experiment with other settings, which
+            ``note`` describes.
+        note: What a reader of the figures should know.
     """
 
     name: str
     title: str
-    settings: dict
-    published: dict = field(default_factory=dict)
+    settings: dict[str, Any]
+    published: dict[str, Any] = field(default_factory=dict)
     note: str = ""
 
     @property
     def is_reference(self) -> bool:
-        """Whether the published figures are of a like experiment rather than of this one."""
+        """Whether the published figures belong to a similar experiment rather than to this one."""
         return bool(self.published.get("reference"))
 
-    def train_settings(self, changes: dict | None = None) -> TrainSettings:
+    def train_settings(self, changes: Mapping[str, Any] | None = None) -> TrainSettings:
         """Return the recipe's settings with the user's changes on top.
 
+        Settings that go with a changed one are scaled with it (see :meth:`in_proportion`), and a
+        change of the loss drops the options of the recipe's loss.
+
         Args:
-            changes: Settings the user chose differently, e.g. ``data``, ``steps``.
+            changes: Settings the user chose differently, e.g. ``data`` or ``steps``.
 
         Returns:
-            Settings that name the recipe; ``scaled`` says whether anything but the place of the
-            data, the seed or the device was changed. What hangs together is scaled together, see
-            :meth:`in_proportion`; the options of the recipe's loss are not another loss's.
+            Settings that name the recipe. Their ``scaled`` tells whether the changes make another
+            experiment of it (see :func:`retrieval.settings.identity.same_experiment`).
         """
-        changes = self.in_proportion(changes or {}) | (changes or {})
+        changes = self.in_proportion(changes or {}) | dict(changes or {})
         if changes.get("loss", self.settings["loss"]) != self.settings["loss"]:
             changes = {"loss_options": {}} | changes
-        merged = self.settings | changes
-        own, asked = _with_every_option(self.settings), _with_every_option(merged)
-        scaled = any(own.get(key) != asked[key] for key in changes if key not in FREE)
-        return TrainSettings.from_mapping(merged | {"recipe": self.name, "scaled": scaled})
+        unchanged = TrainSettings.from_mapping(self.settings | {"recipe": self.name})
+        changed = unchanged.with_(**changes, recipe=self.name)
+        return changed.with_(scaled=not same_experiment(unchanged, changed))
 
-    def in_proportion(self, changes: dict) -> dict:
-        """Scale what goes with the image size and the number of steps.
+    def in_proportion(self, changes: Mapping[str, Any]) -> dict[str, int]:
+        """Scale the settings that go with the image size and the number of steps.
 
         Args:
             changes: Settings the user chose differently.
 
         Returns:
             ``pre_crop`` for another ``image_size``, so that a crop shows as much of an image as the
-            recipe's; ``warmup_steps`` and ``freeze_steps`` for fewer ``steps``, so that they leave
-            as large a part of the training.
+            recipe's; ``warmup_steps`` and ``freeze_steps`` for fewer ``steps``, so that they take
+            the same share of the training.
         """
         found = {}
         size, steps, own = changes.get("image_size"), changes.get("steps"), self.settings
@@ -85,33 +84,30 @@ class Recipe:
                     found[name] = round(own[name] * steps / own["steps"])
         return found
 
-    def changed_settings(self, settings: dict) -> list[str]:
-        """Say which settings of a run are not the recipe's.
+    def changed_settings(self, settings: TrainSettings) -> list[str]:
+        """Name the settings in which a run departs from the recipe.
 
         Args:
-            settings: The run's, as its ``config.yaml`` has them.
+            settings: The run's settings.
 
         Returns:
-            Words such as ``image size 64``; what the recipe leaves open is not compared.
+            Texts such as ``image size 64``. Settings that the recipe leaves to the loss, the
+            backbone or the data set are not compared.
         """
         words = []
-        for name, wanted in _with_every_option(self.train_settings().to_mapping()).items():
-            given = settings.get(name)
-            if name in (*FREE, "recipe", "scaled") or None in (wanted, given):
+        recipe = self.train_settings()
+        own, others = what_matters(recipe), what_matters(settings)
+        for name in differing(recipe, settings):
+            wanted, given = own.get(name), others.get(name)
+            if wanted is None or given is None:
                 continue
             if isinstance(wanted, dict):
                 words += [
                     f"{key} {value}" for key, value in given.items() if wanted.get(key) != value
                 ]
-            elif given != wanted:
+            else:
                 words.append(f"{name.replace('_', ' ')} {given}")
         return words
-
-
-def _with_every_option(settings: dict) -> dict:
-    """Spell out the data set's options: naming a default changes nothing."""
-    options = dataset_options(settings["dataset"]) | settings.get("dataset_options", {})
-    return settings | {"dataset_options": options}
 
 
 def recipe_names() -> list[str]:
@@ -141,4 +137,5 @@ def from_recipe(settings: TrainSettings, name: str) -> bool:
     """Tell whether a setting has the recipe's value rather than one that the user chose."""
     if settings.recipe is None:
         return False
-    return load_recipe(settings.recipe).settings.get(name) == getattr(settings, name)
+    recipe = load_recipe(settings.recipe)
+    return name in recipe.settings and bool(recipe.settings[name] == getattr(settings, name))

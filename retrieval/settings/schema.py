@@ -261,7 +261,8 @@ class TrainSettings(BaseModel):
     )
     head: str = _setting(
         "direct",
-        "Embedding head: direct (one linear layer) or fc1024 (a hidden layer before it).",
+        "Embedding head: direct (one linear layer) or fc1024 (a hidden layer of width 1024 with "
+        "batch norm before it); direct_normalize and fc1024_normalize L2-normalize the embedding.",
         "Model",
         untrained="ignored",
     )
@@ -673,15 +674,16 @@ def _as_spelled_now(name: str, value: object) -> object:
     return value
 
 
-def selected_on(settings: Mapping[str, Any]) -> str | None:
-    """Return the split whose figures chose a run's network.
+def selects(settings: TrainSettings) -> bool:
+    """Tell whether evaluations during training choose the network: best checkpoint or patience."""
+    return settings.use_checkpoint == "best" or settings.patience > 0
 
-    Args:
-        settings: A run's settings, as in its ``config.yaml``.
+
+def selected_on(settings: TrainSettings) -> str | None:
+    """Return the split whose figures chose a run's network.
 
     Returns:
         ``test`` or ``validation`` if the best checkpoint was taken or training could stop early;
         None if the network is that of the last step.
     """
-    selects = settings.get("use_checkpoint") == "best" or settings.get("patience")
-    return settings.get("eval_split") if selects else None
+    return settings.eval_split if selects(settings) else None

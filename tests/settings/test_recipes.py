@@ -82,12 +82,12 @@ def test_the_options_of_a_recipes_loss_are_not_another_loss_s():
 
 def test_changed_settings_are_named():
     recipe = load_recipe("cub200/semi_hard_triplet")
-    assert recipe.changed_settings(recipe.train_settings().to_mapping()) == []
+    assert recipe.changed_settings(recipe.train_settings()) == []
     changes = {
         "data": "elsewhere", "seed": 3, "steps": 50, "image_size": 112, "chunk_size": 20,
         "loss_options": {"margin": 0.5}, "dataset_options": {"boxes": True},
     }  # fmt: skip
-    assert set(recipe.changed_settings(recipe.train_settings(changes).to_mapping())) == {
+    assert set(recipe.changed_settings(recipe.train_settings(changes))) == {
         "steps 50", "image size 112", "pre crop 128", "chunk size 20", "margin 0.5", "boxes True",
     }  # fmt: skip
 

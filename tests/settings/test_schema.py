@@ -100,7 +100,7 @@ def test_a_value_of_another_type_is_one_line(change, message):
     ],
 )
 def test_the_split_that_chose_the_network_is_known(change, split):
-    assert selected_on(TrainSettings(**change).to_mapping()) == split
+    assert selected_on(TrainSettings(**change)) == split
 
 
 def test_every_default_is_a_valid_value():

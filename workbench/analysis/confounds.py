@@ -1,14 +1,9 @@
 """What runs of several losses differ in besides the loss: then it alone cannot explain a lead."""
 
 from retrieval.runs.run import Run
-from retrieval.settings.schema import TrainSettings
-from workbench.analysis.naming import UNTRAINED, loss_of, what_matters
-
-# The loss, and what each loss is given by recommendation.
-OF_THE_LOSS = (
-    "loss", "loss_options", "loss_multiplier", "classes_per_batch", "samples_per_class",
-    "normalize",
-)  # fmt: skip
+from retrieval.settings.identity import differing
+from retrieval.settings.schema import TrainSettings, about
+from workbench.analysis.naming import UNTRAINED, loss_of
 
 
 def other_settings(runs: list[Run], others: list[Run]) -> list[str]:
@@ -22,14 +17,14 @@ def other_settings(runs: list[Run], others: list[Run]) -> list[str]:
         Names as in ``config.yaml``, in its order; empty if nothing but the loss differs.
     """
     mine, theirs = (
-        [what_matters(r) for r in side if loss_of(r) != UNTRAINED and r.settings]
+        [run.settings for run in side if run.settings and loss_of(run) != UNTRAINED]
         for side in (runs, others)
     )
+    found = {name for a in mine for b in theirs for name in differing(a, b)}
     return [
         name
         for name in TrainSettings.model_fields
-        if name not in OF_THE_LOSS
-        and any(str(a.get(name)) != str(b.get(name)) for a in mine for b in theirs)
+        if name in found and not about(name).of_the_loss and about(name).affects != "seed"
     ]
 
 

@@ -3,16 +3,10 @@
 from pathlib import Path
 
 from retrieval.runs.run import Run
-from retrieval.settings.schema import TrainSettings
+from retrieval.settings.identity import what_matters
+from retrieval.settings.schema import default_of
 
 UNTRAINED = "untrained"
-
-
-# Settings that do not make one experiment different from another.
-NO_DIFFERENCE = (
-    "seed", "data", "dataset", "recipe", "scaled", "cache_images_gb", "tensorboard", "distribute",
-    "check_memory", "keep_embeddings",
-)  # fmt: skip
 
 
 def loss_of(run: Run) -> str:
@@ -33,55 +27,34 @@ def is_placeholder(run: Run) -> bool:
 
 
 def group_titles(runs: list[Run]) -> dict[str, str]:
-    """Name every run by what distinguishes it, seed apart: its loss, and settings that differ.
+    """Name every run by its loss and the settings that distinguish it from runs of the same loss.
 
     Args:
         runs: Runs of one data set.
 
     Returns:
-        Run name -> title; runs that differ only in their seed share one.
+        Run name -> title. Repetitions of an experiment with other seeds share a title.
     """
-    settings = {run.name: what_matters(run) for run in runs}
+    settings = {run.name: what_matters(run.settings) for run in runs if run.settings}
     titles: dict[str, str] = {}
     for run in runs:
-        mine = settings[run.name]
-        if not mine.get("loss"):
+        if run.settings is None:
             titles[run.name] = run.name
             continue
-        same = [s for s in settings.values() if s.get("loss") == mine["loss"]]
-        differing = [
-            key
-            for key in mine
-            if key != "loss" and any(str(s.get(key)) != str(mine[key]) for s in same)
+        mine = settings[run.name]
+        same_loss = [other for other in settings.values() if other["loss"] == mine["loss"]]
+        distinguishing = [
+            name
+            for name, value in mine.items()
+            if value is not None
+            and any(other.get(name, default_of(name)) != value for other in same_loss)
         ]
         extra = ", ".join(
-            f"{key.replace('_', ' ')} {_short(mine[key], [s.get(key) for s in same])}"
-            for key in differing
+            f"{name.replace('_', ' ')} {_short(mine[name], [s.get(name) for s in same_loss])}"
+            for name in distinguishing
         )
         titles[run.name] = loss_of(run) + (f" ({extra})" if extra else "")
     return titles
-
-
-def what_matters(run: Run) -> dict:
-    """Return the settings that make a run's network what it is; those not recorded by default.
-
-    Args:
-        run: A run; one that was imported has no settings.
-
-    Returns:
-        Setting -> value, without those that are None or empty.
-    """
-    if run.settings is None:
-        return {}
-    defaults = TrainSettings().to_mapping()
-    settings = run.settings.to_mapping()
-    left_out = NO_DIFFERENCE
-    if not (settings["patience"] or settings["use_checkpoint"] == "best"):
-        left_out += ("eval_every",)  # evaluations along the way changed nothing
-        settings["monitor"] = defaults["monitor"]
-        if settings["eval_split"] == "test":
-            settings["eval_split"] = "none"
-    return {k: v for k, v in settings.items() if k not in left_out and v not in (None, {}, [])}
 
 
 def _short(value: object, others: list) -> str:
