@@ -90,7 +90,7 @@ class Docstring:
         summary: The first line.
         body: Markdown of what follows, up to the first section.
         arguments: Name -> Markdown of the ``Args`` section.
-        references: Markdown of each entry of the ``References`` section.
+        references: Markdown of each paragraph of the ``Reference`` section.
         example: Markdown of the ``Example`` section.
     """
 
@@ -270,7 +270,7 @@ def parse_docstring(text: str | None) -> Docstring:
     for argument in re.split(r"\n(?=\w+:)", sections.get("Args", "")):
         name, _, meaning = argument.partition(":")
         arguments[name] = to_markdown(" ".join(meaning.split()))
-    references = re.split(r"\n(?=\S)", sections.get("References", ""))
+    references = re.split(r"\n\s*\n", sections.get("Reference", ""))
     return Docstring(
         to_markdown(summary),
         to_markdown(body.strip()),

@@ -22,6 +22,7 @@ def test_a_loss(checkout, tmp_path):
         *PYTEST,
         "tests/losses/test_against_oracles.py",
         "tests/losses/test_degenerate.py",
+        "tests/losses/test_docstrings.py",
         "tests/losses/test_keras.py",
         "tests/losses/test_registry.py",
         "-k",
