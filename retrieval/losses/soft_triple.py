@@ -1,5 +1,7 @@
 """SoftTriple loss."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -79,6 +81,14 @@ class SoftTriple(ProxyLoss):
         self.centers_per_class = check_integer("centers_per_class", centers_per_class, least=1)
         self.proxies_per_class = self.centers_per_class
         self.regularizer = check_number("regularizer", regularizer, least=0)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "SoftTriple":
+        """Make an equal loss; model files of version 0.1.0 spell ``centres_per_class``."""
+        options = dict(config)
+        if "centres_per_class" in options:
+            options["centers_per_class"] = options.pop("centres_per_class")
+        return super().from_config(options)
 
     def from_classes(self, indices: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
         """Compute the scalar loss from class indices (B,) and embeddings (B, D)."""

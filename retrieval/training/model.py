@@ -1,9 +1,4 @@
-"""The model that Keras' ``fit`` trains: an embedding network and a ranking loss.
-
-What a ranking model does with the embeddings of one batch.
-
-What a ranking model refuses, in one line each: where Keras would fail late or not at all.
-"""
+"""The model that Keras' ``fit`` trains: an embedding network and a loss over the whole batch."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,159 +6,76 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from retrieval import losses
 from retrieval.errors import UserError
-from retrieval.losses import get_loss
 from retrieval.losses.base import RankingLoss
 from retrieval.losses.ops.inputs import LARGEST_COMPONENT
+
+# A saved network may hold layers of these two: importing them registers the layers with Keras.
+from retrieval.models import heads, pooling  # noqa: F401
 from retrieval.models.freezing import batch_norms, inference_mode
 from retrieval.training.gradients import Step, chunked_gradients
 from retrieval.training.optimizers import apply_scaled, replica_mean
 
 
-def gather_replicas(
-    labels: tf.Tensor, embeddings: tf.Tensor, replicas: int
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Concatenate the batch over replicas, so that pairs across replicas count.
-
-    Args:
-        labels: (B,) of this replica.
-        embeddings: (B, D) of this replica.
-        replicas: Replicas in sync; 1 returns the inputs.
-
-    Returns:
-        Labels (R * B,) and embeddings (R * B, D), differentiable.
-    """
-    if replicas == 1:
-        return labels, embeddings
-    context = tf.distribute.get_replica_context()
-    return context.all_gather(labels, axis=0), context.all_gather(embeddings, axis=0)
-
-
-def relative_spread(embeddings: tf.Tensor) -> tf.Tensor:
-    """Return how far embeddings (B, D) lie from their mean, relative to their length: scalar.
-
-    0 means that every image gets the same embedding (collapse); about 1 is usual. NaN means that
-    the embeddings are so large that a loss would clip them (see :func:`losses.batch.bounded`): a
-    loss stays finite then, and only this shows that the training has diverged.
-    """
-    centered = embeddings - tf.reduce_mean(embeddings, axis=0, keepdims=True)
-    within = tf.reduce_mean(tf.reduce_sum(tf.square(centered), axis=1))
-    squares = tf.reduce_sum(tf.square(embeddings), axis=1)
-    total = tf.reduce_mean(squares)
-    spread = tf.sqrt(within / tf.maximum(total, 1e-30))
-    # What `bounded` goes by; NaN is not within either.
-    return tf.where(tf.reduce_sum(squares) <= LARGEST_COMPONENT**2, spread, float("nan"))
-
-
-def checked_loss(loss: str | Callable) -> Callable:
-    """Return the loss a ranking model is given, made from its name if it is one, and built.
-
-    Args:
-        loss: A loss, or a key of ``LOSSES`` for one at its recommended setting that owns nothing
-            whose size depends on the data.
-
-    Returns:
-        ``loss(labels (B,), embeddings (B, D)) -> scalar``.
-
-    Raises:
-        UserError: An unknown name, not a loss, or a loss that must be built first and is not.
-    """
-    if isinstance(loss, str):
-        loss = get_loss(loss)
-    if not callable(loss):
-        raise UserError(
-            f"RankingModel takes a loss or the name of one, given {loss!r}: "
-            'e.g. RankingModel(network, get_loss("hard_triplet"))'
-        )
-    if isinstance(loss, RankingLoss):
-        loss.build_itself()  # its variables must be there for the model to train and save
-        loss.weights_are_trained = True
-    return loss
-
-
-def refuse_in_compile(
-    name: str, loss: Any, loss_weights: Any, metrics: Any, weighted_metrics: Any
-) -> None:
-    """Refuse what Keras' ``compile`` takes and a ranking model would not use.
-
-    Args:
-        name: Of the model's own loss.
-        loss: ``compile(loss=...)``.
-        loss_weights: ``compile(loss_weights=...)``.
-        metrics: ``compile(metrics=...)``.
-        weighted_metrics: ``compile(weighted_metrics=...)``.
-
-    Raises:
-        UserError: One of them is given.
-    """
-    for option, given in (("loss", loss), ("loss_weights", loss_weights)):
-        if given is not None:
-            raise UserError(
-                f"compile({option}=...): RankingModel has its loss, {name}, already; leave "
-                f"{option} out, or make RankingModel(network, loss) with another loss"
-            )
-    for option, given in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
-        if given:
-            raise UserError(
-                f"compile({option}=...): Keras' metrics compare outputs with labels one by one; "
-                f"leave {option} out and use retrieval.evaluate(embeddings, labels)"
-            )
-
-
-def checked_batch(data: Any) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the inputs (B, ...) and labels (B,) of the batch Keras hands to a step.
-
-    Raises:
-        UserError: There are no labels, or there are weights per item.
-    """
-    inputs, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
-    if labels is None:
-        raise UserError("RankingModel needs labels: fit(inputs, labels) or batches of both")
-    if weights is not None:
-        raise UserError(
-            "sample_weight and class_weight are not defined over pairs of items: leave them out"
-        )
-    return inputs, labels
-
-
 @keras.saving.register_keras_serializable(package="retrieval")
 class RankingModel(keras.Model):
-    """An embedding network trained by a loss over the whole batch, and by the loss's own weights.
+    """An embedding network that is trained by a loss over the whole batch.
 
-    Keras does not see what a loss owns: with ``compile(loss=...)`` proxies, class weights and a
-    learned beta stay as they are. Here they train and are saved with the model::
+    The loss may own weights: proxies, class weights, a learned boundary. ``compile(loss=...)`` of
+    plain Keras never updates them, because it does not know them. A ranking model trains them
+    together with the network and saves both in one file::
+
+        from retrieval import RankingModel, get_loss
 
         loss = get_loss("proxy_anchor")
-        loss.build(num_classes, embedding_size)  # before the model
+        loss.build(num_classes, embedding_size)  # before the model is made
         model = RankingModel(network, loss)
         model.compile(optimizer=keras.optimizers.Adam(1e-4))
         model.fit(images, labels, batch_size=120)
         model.save("model.keras")  # or keras.callbacks.ModelCheckpoint("model.keras")
-        model = keras.models.load_model("model.keras")  # goes on where it was saved
 
-    ``train_step`` differs from Keras' own in four ways: the loss sees the *global* batch when
-    several replicas train (embeddings are gathered before it), the loss may own trainable weights
-    (proxies, margins), the logged loss is the batch's own rather than a running mean, and the
-    spread of the embeddings is logged so that a collapse is seen while it happens. ``evaluate`` and
-    ``validation_data`` give the mean of the batches' losses and leave the loss as it is: a memory
-    is compared with but not filled, and the same negatives are drawn each time.
+    In a new process, importing the class is enough to load the model and train on::
 
-    Attributes:
-        network: images or features -> embeddings (B, D).
-        ranking_loss: ``loss(labels (B,), embeddings (B, D)) -> scalar``, or the name of one.
-        freeze_steps: Steps during which the sub-model ``backbone`` stays as it is, its batch norms
-            in inference mode.
-        freeze_batch_norm_steps: Steps during which its batch norms do: they normalize by their
-            moving statistics, and these, scale and offset stay.
-        multipliers: Learning rate of ``"backbone"`` and ``"loss"`` relative to the head's; default:
-            1 and what the loss recommends.
-        chunk_size: Images embedded at a time, to save memory; 0: the whole batch. For one replica.
-        dtype: Policy of the step: with ``mixed_float16``, ``compile`` scales the loss; default:
-            Keras' global policy.
+        from retrieval import RankingModel
+
+        model = keras.models.load_model("model.keras")
+
+    Training differs from that of a plain Keras model in four ways:
+
+    - Several replicas compute the loss over the *global* batch: their embeddings are gathered
+      first.
+    - The weights of the loss are trained, with a learning rate of their own.
+    - The logged loss is that of the last batch, not a running mean.
+    - ``spread`` is logged as well (see :func:`relative_spread`), so that a collapse of the
+      embedding is seen while it happens.
+
+    ``evaluate`` and ``validation_data`` give the mean of the batches' losses, weighted by batch
+    size, and leave the state of the loss unchanged: a cross-batch memory is compared with but not
+    filled, and every evaluation draws the same negatives.
+
+    Args:
+        network: Embedding network: images or features (B, ...) to embeddings (B, D).
+        ranking_loss: ``loss(labels (B,), embeddings (B, D)) -> scalar``, or a name in ``LOSSES``
+            for a loss with its recommended options. A loss that owns weights per class must have
+            been built.
+        freeze_steps: Number of first steps in which the sub-model named ``backbone`` is not
+            trained; its batch normalizations then run in inference mode. Defaults to 0.
+        multipliers: Learning rates of ``"backbone"`` and of ``"loss"`` relative to that of the
+            head. Defaults to 1.0 for the backbone and to the loss's own
+            ``learning_rate_multiplier``.
+        chunk_size: Number of images that are embedded at a time, to save memory (see
+            :func:`retrieval.training.gradients.chunked_gradients`); for a single replica. Defaults
+            to 0, the whole batch.
+        freeze_batch_norm_steps: Number of first steps in which the batch normalizations of
+            ``backbone`` run in inference mode and their scale and offset are not trained. Defaults
+            to 0; at least ``freeze_steps``.
+        dtype: Precision policy of the step: with ``"mixed_float16"``, ``compile`` scales the loss.
+            Defaults to Keras' global policy.
 
     Raises:
-        UserError: Not a loss, or one that owns weights whose sizes depend on the data and has not
-            been built: they would not be trained.
+        UserError: ``ranking_loss`` is neither a loss nor the name of one, or owns weights whose
+            shapes depend on the data and has not been built.
     """
 
     def __init__(
@@ -178,11 +90,11 @@ class RankingModel(keras.Model):
         dtype: str | dict | keras.DTypePolicy | None = None,
     ) -> None:
         super().__init__(name="ranking", dtype=dtype)
-        ranking_loss = checked_loss(ranking_loss)
+        ranking_loss = _built_loss(ranking_loss)
         self.network = network
         self.built = network.built
         self.freeze_steps = freeze_steps
-        # A frozen backbone freezes its batch norms too.
+        # A frozen backbone includes its batch normalizations.
         self.freeze_batch_norm_steps = max(freeze_steps, freeze_batch_norm_steps)
         self.multipliers = multipliers or {}
         self.chunk_size = chunk_size
@@ -191,12 +103,12 @@ class RankingModel(keras.Model):
         self.loss_state = list(getattr(ranking_loss, "non_trainable_variables", []))
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Embed a batch: (B, ...) -> (B, D)."""
+        """Embed a batch: (B, ...) to (B, D)."""
         return self.network(inputs, training=training)
 
     @property
-    def trainable_variables(self) -> list:
-        """What is trained, in the order the optimizer keeps its moments: network, then loss."""
+    def trainable_variables(self) -> list[keras.Variable]:
+        """Weights of the network, then those of the loss: the order of the optimizer's slots."""
         if not self.trainable:
             return []
         return [*self.network.trainable_variables, *self.loss_weights]
@@ -210,23 +122,43 @@ class RankingModel(keras.Model):
         weighted_metrics: None = None,
         **options: Any,
     ) -> None:
-        """Set the optimizer, and Keras' other options of ``compile``.
+        """Configure the model for training.
 
-        The loss is the model's own already, and metrics of an embedding are those of
-        :func:`retrieval.evaluate`: the parameters for them are refused with a UserError.
+        Args:
+            optimizer: An optimizer, or the name of one. Defaults to ``"rmsprop"``, as in Keras.
+            loss: Must be None: the model has its loss already.
+            loss_weights: Must be None, for the same reason.
+            metrics: Must be empty: Keras' metrics compare outputs with labels one by one, which
+                says nothing about an embedding; use :func:`retrieval.evaluate`.
+            weighted_metrics: Must be empty, for the same reason.
+            **options: Other options of ``keras.Model.compile``.
+
+        Raises:
+            UserError: One of the options that must be empty is given.
         """
         name = getattr(self.ranking_loss, "name", "a function")
-        refuse_in_compile(name, loss, loss_weights, metrics, weighted_metrics)
+        for option, value in (("loss", loss), ("loss_weights", loss_weights)):
+            if value is not None:
+                raise UserError(
+                    f"compile({option}=...): this RankingModel is trained by {name}; drop "
+                    f"{option}, or make RankingModel(network, loss) with another loss"
+                )
+        for option, value in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
+            if value:
+                raise UserError(
+                    f"compile({option}=...): Keras' metrics compare outputs with labels one by "
+                    f"one; drop {option} and use retrieval.evaluate(embeddings, labels)"
+                )
         super().compile(optimizer=optimizer, **options)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compile as the saved model was, with an optimizer ready for its saved moments."""
+        """Compile as the saved model was, and build the optimizer for its saved state."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.built:
             self.optimizer.build(self.trainable_variables)
 
     def get_config(self) -> dict[str, Any]:
-        """Return what makes an equal model; weights, those of the loss too, are saved beside it."""
+        """Return the arguments of the constructor; Keras saves the weights beside them."""
         return {
             "network": keras.saving.serialize_keras_object(self.network),
             "ranking_loss": keras.saving.serialize_keras_object(self.ranking_loss),
@@ -239,7 +171,8 @@ class RankingModel(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "RankingModel":
-        """Make the model; the network and the loss come with their variables."""
+        """Make a model from :meth:`get_config`, with new variables of the same shapes."""
+        _import_losses(config["ranking_loss"])
         parts = {
             part: keras.saving.deserialize_keras_object(config[part])
             for part in ("network", "ranking_loss")
@@ -247,13 +180,12 @@ class RankingModel(keras.Model):
         return cls(**config | parts)
 
     def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Compute the loss of a batch, and leave the loss's state as it was."""
-        inputs, labels = checked_batch(data)
+        """Compute the loss of a batch and leave the state of the loss unchanged."""
+        inputs, labels = _inputs_and_labels(data)
         embeddings = tf.cast(self.network(inputs, training=False), tf.float32)
         size = tf.shape(embeddings)[0]
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
         state = [tf.identity(v.value) for v in self.loss_state]
-        loss = self.ranking_loss(*gather_replicas(labels, embeddings, replicas))
+        loss = self.ranking_loss(*gather_replicas(labels, embeddings))
         for variable, before in zip(self.loss_state, state, strict=True):
             variable.assign(before)
         mean = next(metric for metric in self.metrics if metric.name == "loss")
@@ -261,81 +193,165 @@ class RankingModel(keras.Model):
         return {"loss": mean.result()}
 
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Take one optimizer step on a batch of (inputs (B, ...), labels (B,))."""
-        inputs, labels = checked_batch(data)
-        batch = inputs.shape[0]  # may be unknown when the step is traced
+        """Take one optimizer step on a batch of inputs (B, ...) and labels (B,)."""
+        inputs, labels = _inputs_and_labels(data)
+        batch = inputs.shape[0]  # None if the step is traced for batches of any size
         if self.chunk_size and (batch is None or batch > self.chunk_size):
-            step = self._in_chunks(inputs, labels)
+            step = chunked_gradients(
+                self.network,
+                self.ranking_loss,
+                inputs,
+                labels,
+                self.chunk_size,
+                self.optimizer.scale_loss,
+                self._embed,
+            )
         else:
-            step = self._at_once(inputs, labels)
+            step = self._whole_batch_gradients(inputs, labels)
         variables = self.trainable_variables
-        apply_scaled(self.optimizer, step.gradients, variables, self._factors(variables))
+        apply_scaled(self.optimizer, step.gradients, variables, self._multiplier_of(variables))
         return {"loss": step.loss, "spread": relative_spread(step.embeddings)}
 
-    def _embed(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Embed a batch as in training, batch norms held for a while in inference mode."""
-
-        def freely() -> tf.Tensor:
-            return self.network(inputs, training=True)
-
-        def with_held_norms() -> tf.Tensor:
-            with inference_mode(norms):
-                return self.network(inputs, training=True)
-
-        norms = self._batch_norms() if self.freeze_batch_norm_steps else []
-        if not norms:
-            return freely()
-        return tf.cond(self._released(self.freeze_batch_norm_steps), freely, with_held_norms)
-
-    def _in_chunks(self, inputs: tf.Tensor, labels: tf.Tensor) -> Step:
-        scale = self.optimizer.scale_loss
-        return chunked_gradients(
-            self.network, self.ranking_loss, inputs, labels, self.chunk_size, scale, self._embed
-        )
-
-    def _at_once(self, inputs: tf.Tensor, labels: tf.Tensor) -> Step:
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    def _whole_batch_gradients(self, inputs: tf.Tensor, labels: tf.Tensor) -> Step:
+        replicas = _replicas()
         with tf.GradientTape() as tape:
             embeddings = tf.cast(self._embed(inputs), tf.float32)
-            labels, embeddings = gather_replicas(labels, embeddings, replicas)
+            labels, embeddings = gather_replicas(labels, embeddings)
             loss = self.ranking_loss(labels, embeddings)
             # Every replica computes the same global loss, and gradients are summed over them.
             scaled = self.optimizer.scale_loss(loss / replicas)
-        variables = self.trainable_variables
         gradients = tape.gradient(
-            scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
+            scaled,
+            self.trainable_variables,
+            unconnected_gradients=tf.UnconnectedGradients.ZERO,
         )
         return Step(loss, replica_mean(gradients, replicas), embeddings)
 
-    def _factors(self, variables: list) -> list:
+    def _embed(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Embed a batch in training mode, except batch normalizations that are still frozen."""
+
+        def train_all() -> tf.Tensor:
+            return self.network(inputs, training=True)
+
+        def freeze_norms() -> tf.Tensor:
+            with inference_mode(norms):
+                return self.network(inputs, training=True)
+
+        norms = self._trainable_batch_norms() if self.freeze_batch_norm_steps else []
+        if not norms:
+            return train_all()
+        return tf.cond(self._is_past(self.freeze_batch_norm_steps), train_all, freeze_norms)
+
+    def _multiplier_of(self, variables: list[keras.Variable]) -> list[float | tf.Tensor]:
         """Return the learning rate of each variable relative to the optimizer's."""
         backbone = self.multipliers.get("backbone", 1.0)
         if self.freeze_steps:
-            backbone *= tf.cast(self._released(self.freeze_steps), tf.float32)
+            backbone *= tf.cast(self._is_past(self.freeze_steps), tf.float32)
         norms = backbone
         if self.freeze_batch_norm_steps:
-            norms *= tf.cast(self._released(self.freeze_batch_norm_steps), tf.float32)
-        own = self.multipliers.get("loss")
-        if own is None:
-            own = getattr(self.ranking_loss, "learning_rate_multiplier", 1.0)
-        factors = dict.fromkeys(map(id, self.loss_weights), own)
-        factors |= dict.fromkeys(self._backbone_ids(), backbone)
-        factors |= {id(v): norms for n in self._batch_norms() for v in n.trainable_variables}
-        return [factors.get(id(v), 1.0) for v in variables]
+            norms *= tf.cast(self._is_past(self.freeze_batch_norm_steps), tf.float32)
+        loss = self.multipliers.get("loss")
+        if loss is None:
+            loss = getattr(self.ranking_loss, "learning_rate_multiplier", 1.0)
+        body = self._backbone()
+        multipliers = dict.fromkeys(map(id, self.loss_weights), loss)
+        if body is not None:
+            multipliers |= dict.fromkeys(map(id, body.trainable_variables), backbone)
+        for layer in self._trainable_batch_norms():
+            multipliers |= dict.fromkeys(map(id, layer.trainable_variables), norms)
+        return [multipliers.get(id(v), 1.0) for v in variables]
 
-    def _released(self, steps: int) -> tf.Tensor:
-        """Return whether what is held for some steps is trained in this one: scalar bool."""
+    def _is_past(self, steps: int) -> tf.Tensor:
+        """Return whether the optimizer has taken at least so many steps: scalar bool."""
         return self.optimizer.iterations >= steps
 
-    def _batch_norms(self) -> list:
-        """Return the backbone's batch norms that are not fixed anyway."""
-        backbone = self._backbone()
-        layers = [] if backbone is None else batch_norms(backbone)
-        return [layer for layer in layers if layer.trainable]
+    def _trainable_batch_norms(self) -> list[keras.layers.BatchNormalization]:
+        """Return the batch normalizations of the backbone that are not frozen for good."""
+        body = self._backbone()
+        norms = [] if body is None else batch_norms(body)
+        return [norm for norm in norms if norm.trainable]
 
     def _backbone(self) -> keras.Model | None:
         return next((layer for layer in self.network.layers if layer.name == "backbone"), None)
 
-    def _backbone_ids(self) -> set[int]:
-        backbone = self._backbone()
-        return set() if backbone is None else {id(v) for v in backbone.trainable_variables}
+
+def relative_spread(embeddings: tf.Tensor) -> tf.Tensor:
+    """Return the spread of embeddings (B, D) around their mean, relative to their length.
+
+    The root mean square distance to the mean, divided by the root mean square length: 0 if the
+    embedding has collapsed to one point, about 1 in ordinary training.
+
+    Returns:
+        Scalar, float32. NaN if the embeddings are so large that a loss would clip them (see
+        :func:`retrieval.losses.ops.inputs.bounded`): the loss then stays finite, and only this
+        value shows that training has diverged.
+    """
+    centered = embeddings - tf.reduce_mean(embeddings, axis=0, keepdims=True)
+    within = tf.reduce_mean(tf.reduce_sum(tf.square(centered), axis=1))
+    squares = tf.reduce_sum(tf.square(embeddings), axis=1)
+    total = tf.reduce_mean(squares)
+    spread = tf.sqrt(within / tf.maximum(total, 1e-30))
+    # The criterion of `bounded`; written so that NaN fails it as well.
+    return tf.where(tf.reduce_sum(squares) <= LARGEST_COMPONENT**2, spread, float("nan"))
+
+
+def gather_replicas(labels: tf.Tensor, embeddings: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Concatenate a batch over the R replicas in sync, so that pairs across replicas count.
+
+    Args:
+        labels: (B,) of this replica.
+        embeddings: (B, D) of this replica.
+
+    Returns:
+        Labels (R * B,) and embeddings (R * B, D), differentiable.
+    """
+    if _replicas() == 1:
+        return labels, embeddings
+    context = tf.distribute.get_replica_context()
+    return context.all_gather(labels, axis=0), context.all_gather(embeddings, axis=0)
+
+
+def _replicas() -> int:
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def _built_loss(loss: keras.losses.Loss | Callable | str) -> Callable:
+    """Return the loss that a model is given, made from its name if necessary, with variables."""
+    if isinstance(loss, str):
+        loss = losses.get_loss(loss)
+    if not callable(loss):
+        raise UserError(
+            f"RankingModel takes a loss or the name of one, given {loss!r}: "
+            'e.g. RankingModel(network, get_loss("hard_triplet"))'
+        )
+    if isinstance(loss, RankingLoss):
+        loss.build_itself()
+        loss.weights_are_trained = True
+    return loss
+
+
+def _inputs_and_labels(data: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    """Unpack the batch that Keras hands to a step; refuse weights and a lack of labels."""
+    inputs, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
+    if labels is None:
+        raise UserError("RankingModel needs labels: fit(inputs, labels) or batches of both")
+    if weights is not None:
+        raise UserError(
+            "sample_weight and class_weight are not defined over pairs of items: drop them"
+        )
+    return inputs, labels
+
+
+def _import_losses(serialized: Any) -> None:
+    """Import every loss of this package that a serialized object names.
+
+    The registry of losses is lazy, and Keras finds a class by its registered name only once its
+    module has been imported.
+    """
+    if not isinstance(serialized, dict):
+        return
+    package, _, class_name = str(serialized.get("registered_name")).partition(">")
+    if package == "retrieval":
+        getattr(losses, class_name, None)
+    for value in serialized.values():
+        _import_losses(value)

@@ -1,5 +1,10 @@
 """A model file (.keras) holds all that training needs to go on, what the loss owns included."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +12,9 @@ import pytest
 from retrieval import RankingModel
 from retrieval.losses import get_loss
 from retrieval.models import build_model
+from retrieval.models.heads import L2Normalize
+from retrieval.models.pooling import GeMPooling
+from retrieval.training.optimizers import build_optimizer, build_schedule
 
 RNG = np.random.default_rng(0)
 LABELS = np.repeat(np.arange(4), 4)
@@ -113,3 +121,73 @@ def test_plain_keras_saves_a_built_loss_without_its_values(name, tmp_path):
     # As when it was built: of equal seeds, equal proxies; an empty memory.
     value = model.evaluate(INPUTS, LABELS, batch_size=16, verbose=0)
     assert again.evaluate(INPUTS, LABELS, batch_size=16, verbose=0) == pytest.approx(value)
+
+
+# --- In a new process
+
+
+# One import, as the documentation says; no loss, layer or schedule has been imported before it.
+FRESH = """
+import json, sys
+import keras, numpy as np
+from retrieval import RankingModel
+
+data = np.load(sys.argv[1])
+found = {}
+for path in sys.argv[2:]:
+    model = keras.models.load_model(path)
+    assert type(model) is RankingModel
+    fit = model.fit(data["images"], data["labels"], batch_size=16, epochs=3, verbose=0, shuffle=False)
+    found[path] = fit.history["loss"]
+print(json.dumps(found))
+"""
+IMAGES = np.random.default_rng(0).normal(size=(16, 4, 4, 2)).astype("float32")
+# Written by version 0.1.0, whose modules and options had other names, after three steps; and the
+# losses of the three steps that it took next.
+OLD_FILES = {
+    "soft_triple.keras": [14.64303971, 12.24373532, 10.76213360],
+    "contrastive_loss.keras": [0.72463107, 0.72392762, 0.72282421],
+}
+SAVED = {
+    "a loss without weights": ("ranked_list", {}),
+    "proxies": ("proxy_anchor", {}),
+    "a cross-batch memory": ("circle", {"cross_batch_memory": {"size": 20, "start": 1}}),
+}
+
+
+@pytest.fixture(scope="module")
+def trained_further(tmp_path_factory):
+    """Save models, train them further here and in a new process; path -> losses, wanted and found."""
+    folder = tmp_path_factory.mktemp("models")
+    np.savez(folder / "data.npz", images=IMAGES, labels=LABELS)
+    wanted = {str(Path(__file__).parent / "model_files" / k): v for k, v in OLD_FILES.items()}
+    for name, options in SAVED.values():
+        keras.utils.set_random_seed(0)
+        loss = get_loss(name, **options)
+        loss.build(4, 3)
+        layers = [GeMPooling(), keras.layers.Dense(3), L2Normalize()]
+        model = RankingModel(keras.Sequential([keras.Input((4, 4, 2)), *layers]), loss)
+        rate = build_schedule("cosine", 0.01, 20, warmup_steps=5)
+        model.compile(build_optimizer("adamw", rate, weight_decay=0.01, clip_norm=1.0))
+        options = {"batch_size": 16, "epochs": 3, "verbose": 0, "shuffle": False}
+        model.fit(IMAGES, LABELS, **options)
+        path = str(folder / f"{name}.keras")
+        model.save(path)
+        wanted[path] = model.fit(IMAGES, LABELS, **options).history["loss"]
+    command = [sys.executable, "-c", FRESH, str(folder / "data.npz"), *wanted]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    return {Path(path).stem: (wanted[path], found[path]) for path in wanted}
+
+
+@pytest.mark.parametrize("name", [name for name, _ in SAVED.values()], ids=SAVED)
+def test_a_new_process_loads_the_model_after_importing_its_class_alone(trained_further, name):
+    wanted, found = trained_further[name]
+    assert found == pytest.approx(wanted, rel=1e-4)
+
+
+@pytest.mark.parametrize("file", OLD_FILES)
+def test_a_model_file_of_version_0_1_0_is_loaded_and_trains_on(trained_further, file):
+    wanted, found = trained_further[Path(file).stem]
+    assert found == pytest.approx(wanted, rel=1e-3)
