@@ -4,6 +4,8 @@ import gc
 
 import pytest
 
+from tests.photos import write_colors
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _collected():
@@ -11,6 +13,24 @@ def _collected():
     yield
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory):
+    """Eight classes of six images of 20 px: noise around a color of the class."""
+    return write_colors(tmp_path_factory.mktemp("shapes"), seed=0, scale=30)
+
+
+@pytest.fixture(scope="session")
+def tiny(shapes):
+    """Settings of a run of 24 steps with a checkpoint every 8, which takes a second or two."""
+    from retrieval import TrainSettings
+
+    return TrainSettings(
+        dataset="folder", data=str(shapes), backbone="conv4", weights="none", image_size=16,
+        embedding_size=8, classes_per_batch=3, samples_per_class=2, steps=24, eval_every=8,
+        learning_rate=1e-2,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")

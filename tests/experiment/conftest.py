@@ -1,6 +1,7 @@
 """Settings that train in a second, and one finished run."""
 
 import pytest
+import yaml
 
 from retrieval import TrainSettings, open_run
 from retrieval.experiment.pipeline import train
@@ -33,3 +34,15 @@ def run(settings, tmp_path_factory):
     """One finished run."""
     root = tmp_path_factory.mktemp("runs")
     return open_run(train(settings, runs=root, name="one", progress=False))
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a sweep file from its text or its content."""
+
+    def to_file(content):
+        path = tmp_path / "grid.yaml"
+        path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+        return path
+
+    return to_file

@@ -137,8 +137,8 @@ found = {}
 for path in sys.argv[2:]:
     model = keras.models.load_model(path)
     assert type(model) is RankingModel
-    fit = model.fit(data["images"], data["labels"], batch_size=16, epochs=3, verbose=0, shuffle=False)
-    found[path] = fit.history["loss"]
+    options = {"batch_size": 16, "epochs": 3, "verbose": 0, "shuffle": False}
+    found[path] = model.fit(data["images"], data["labels"], **options).history["loss"]
 print(json.dumps(found))
 """
 IMAGES = np.random.default_rng(0).normal(size=(16, 4, 4, 2)).astype("float32")
@@ -157,7 +157,7 @@ SAVED = {
 
 @pytest.fixture(scope="module")
 def trained_further(tmp_path_factory):
-    """Save models, train them further here and in a new process; path -> losses, wanted and found."""
+    """Save models and train them further, here and in a new process: name -> both series of losses."""
     folder = tmp_path_factory.mktemp("models")
     np.savez(folder / "data.npz", images=IMAGES, labels=LABELS)
     wanted = {str(Path(__file__).parent / "model_files" / k): v for k, v in OLD_FILES.items()}
