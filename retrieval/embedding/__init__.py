@@ -1,1 +1,4 @@
-"""Images to embedding vectors: the network, its cached features, and the pass over images."""
+"""From images to embeddings: the network, cached features, and the forward pass over images.
+
+This file imports nothing, so that importing one of its modules does not load all of them.
+"""

@@ -1,6 +1,6 @@
-"""From a trained network to one embedding per item."""
+"""Embed images: one vector per image, with test-time views if the settings ask for them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -13,25 +13,17 @@ from retrieval.embedding.network import untrained_network
 from retrieval.input_pipeline.pipeline import eval_dataset, naming_unreadable_images
 from retrieval.input_pipeline.test_time import (
     aggregate,
+    cut_views,
     parse_views,
-    test_time_views,
     view_size,
     warn_of_resolution,
 )
 from retrieval.models.resolution import at_resolution
+from retrieval.settings.resolve import resolved
 from retrieval.settings.schema import TrainSettings
 
-BATCH = 64
-MEANS = {"normalized": "normalized_mean", "plain": "mean"}  # setting -> augmentation.HOW
-
-
-def embed_features(head: keras.Model, features: np.ndarray) -> np.ndarray:
-    """Run a head over features (n, F) float32; returns (n, D) float32."""
-    parts = [
-        np.asarray(head(np.asarray(features[i : i + 4096]), training=False))
-        for i in range(0, len(features), 4096)
-    ]
-    return np.concatenate(parts).astype(np.float32)
+IMAGE_BATCH = 64
+FEATURE_BATCH = 4096
 
 
 def embed_images(
@@ -42,17 +34,20 @@ def embed_images(
     *,
     progress: bool = True,
 ) -> np.ndarray:
-    """Embed the images of some catalog rows, with the test-time views of the settings.
+    """Embed the images of some rows of a catalog.
 
     Args:
-        network: images (B, S, S, 3) -> embeddings (B, D).
-        catalog: Where the rows come from.
-        rows: Catalog rows, in the wanted order.
-        settings: Resolved settings: sizes, ``test_time`` and ``test_time_mean``.
-        progress: Show a progress bar.
+        network: Network: images (B, S, S, 3) to embeddings (B, D).
+        catalog: The data set.
+        rows: Rows of the catalog, in the wanted order.
+        settings: Resolved settings, for the image sizes and the test-time views.
+        progress: Whether to show a progress bar. Defaults to True.
 
     Returns:
         float32, (len(rows), D).
+
+    Raises:
+        UserError: An image cannot be read, or its size leaves no room for the views.
     """
     paths, boxes = catalog.absolute_paths(rows), crop_boxes(rows)
     return embed_files(network, paths, boxes, settings, progress=progress)
@@ -66,74 +61,86 @@ def embed_files(
     *,
     progress: bool = True,
 ) -> np.ndarray:
-    """Embed image files as :func:`embed_images` embeds catalog rows.
+    """Embed image files.
 
     Args:
-        network: images (B, S, S, 3) -> embeddings (B, D).
+        network: Network: images (B, S, S, 3) to embeddings (B, D).
         paths: Image files.
-        boxes: (len(paths), 4) crops x, y, width, height in pixels; None: whole images.
-        settings: Resolved settings: sizes, ``test_time`` and ``test_time_mean``.
-        progress: Show a progress bar.
+        boxes: (len(paths), 4), crops x, y, width, height in pixels; None for whole images.
+        settings: Resolved settings, for the image sizes and the test-time views.
+        progress: Whether to show a progress bar. Defaults to True.
 
     Returns:
         float32, (len(paths), D).
+
+    Raises:
+        UserError: An image cannot be read, or its size leaves no room for the views.
     """
     views = parse_views(settings.test_time)
-    size = view_size(views, settings.image_size, settings.pre_crop)
-    if size != settings.image_size:
-        warn_of_resolution(settings.image_size, size)
+    trained_size = resolved(settings.image_size)
+    size = view_size(views, trained_size, settings.pre_crop)
+    if size != trained_size:
+        warn_of_resolution(trained_size, size)
         network = at_resolution(network, size)
     if network.distribute_strategy.num_replicas_in_sync > 1:
-        # Made within a strategy, it would embed every batch once per device: same weights, none.
+        # A model made in a strategy's scope would embed every batch once per device. This one has
+        # the same weights and no strategy.
         network = keras.Model(network.inputs, network.outputs[0], name=network.name)
-    loaded = (settings.pre_crop or size) if views else size
     batches = eval_dataset(
         paths,
-        size=loaded,
+        size=(settings.pre_crop or size) if views else size,
         pre_crop=None if views else settings.pre_crop,
-        batch_size=BATCH,
+        batch_size=IMAGE_BATCH,
         boxes=boxes,
     )
-    predict = keras.Model.predict_on_batch
-    parts, mean = [], MEANS[settings.test_time_mean]
+    parts = []
     bar = tqdm(total=len(paths), desc="embedding", unit="img", disable=not progress, leave=False)
     with naming_unreadable_images(paths), bar:
         for images in batches:
-            parts.append(_embed_batch(network, predict, images, views, size, mean))
+            if views:
+                cut = cut_views(images.numpy(), views, size)
+                # One view at a time, so that views cost time but no memory.
+                embedded = [network.predict_on_batch(cut[:, i]) for i in range(cut.shape[1])]
+                parts.append(aggregate(np.stack(embedded, axis=1), settings.test_time_mean))
+            else:
+                parts.append(network.predict_on_batch(images))
             bar.update(len(images))
     return np.concatenate(parts).astype(np.float32)
 
 
-def _embed_batch(
-    network: keras.Model,
-    predict: Callable,
-    images: Iterable,
-    views: tuple[str, ...],
-    size: int,
-    mean: str,
-) -> np.ndarray:
-    if not views:
-        return predict(network, images)
-    stacked = test_time_views(images, views, size)
-    # One view at a time, so that views cost time and no memory.
-    embedded = [predict(network, stacked[:, view]) for view in range(stacked.shape[1])]
-    return aggregate(np.stack(embedded, axis=1), mean)
+def embed_features(head: keras.Model, features: np.ndarray) -> np.ndarray:
+    """Embed features of a frozen backbone with a head.
+
+    Args:
+        head: Network: features (B, F) to embeddings (B, D).
+        features: float32, (n, F).
+
+    Returns:
+        float32, (n, D).
+    """
+    parts = [
+        np.asarray(head(np.asarray(features[start : start + FEATURE_BATCH]), training=False))
+        for start in range(0, len(features), FEATURE_BATCH)
+    ]
+    return np.concatenate(parts).astype(np.float32)
 
 
 def untrained_embeddings(
     catalog: Catalog, rows: pd.DataFrame, settings: TrainSettings, *, progress: bool = True
 ) -> np.ndarray:
-    """Return the backbone's own pooled features, L2-normalized: the figure training must beat.
+    """Embed images with the untrained network: the L2-normalized features of the backbone.
+
+    This is the baseline that a training must beat.
 
     Args:
-        catalog: Where the rows come from.
-        rows: Catalog rows, in the wanted order.
-        settings: Resolved settings; with test-time views, the features of every view are
-            normalized and then averaged, as a trained run's embeddings are.
-        progress: Show a progress bar.
+        catalog: The data set.
+        rows: Rows of the catalog, in the wanted order.
+        settings: Resolved settings. With test-time views, the features of every view are
+            normalized and then averaged, as the embeddings of a trained network are.
+        progress: Whether to show a progress bar. Defaults to True.
 
     Returns:
-        float32, (len(rows), F), unit length unless they are a plain mean of views.
+        float32, (len(rows), F), of unit length except for plain means over views.
     """
     if settings.test_time != "none":
         return embed_images(untrained_network(settings), catalog, rows, settings, progress=progress)

@@ -7,30 +7,16 @@ from retrieval.models.freezing import freeze_batch_norm
 from retrieval.settings.schema import TrainSettings
 
 
-def frozen_backbone(settings: TrainSettings) -> keras.Model:
-    """Build a backbone that is not trained: images (B, S, S, 3) -> features (B, F).
-
-    Random weights are those of the run's seed, so that it has the same ones whenever it is built.
-    """
-    if settings.weights == "none":
-        keras.utils.set_random_seed(settings.seed)
-    return build_backbone(
-        settings.backbone,
-        settings.image_size,
-        weights=settings.weights,
-        pooling=settings.pooling,
-    )
-
-
 def build_network(settings: TrainSettings, feature_size: int | None = None) -> keras.Model:
-    """Build what a run trains: the whole network, or the head alone over frozen features.
+    """Build the network that a run trains: backbone and head, or the head alone.
 
     Args:
         settings: Resolved settings.
-        feature_size: Width of the cached features if the backbone is frozen.
+        feature_size: Width F of the cached features if the backbone is frozen. Defaults to None:
+            the whole network is trained.
 
     Returns:
-        A Keras model: images (B, S, S, 3) in 0..255, or features (B, F), to embeddings (B, D).
+        Network: images (B, S, S, 3) in 0..255, or features (B, F), to embeddings (B, D).
     """
     if feature_size is not None:
         return build_head(
@@ -51,21 +37,37 @@ def build_network(settings: TrainSettings, feature_size: int | None = None) -> k
 
 
 def has_frozen_batch_norm(settings: TrainSettings) -> bool:
-    """Return whether the backbone's batch norms stay fixed throughout.
+    """Return whether the batch normalizations of the backbone stay frozen for the whole training.
 
-    Only statistics it came with can. Those fixed for the first steps alone are the model's matter:
-    see ``freeze_batch_norm_steps`` of :class:`retrieval.training.model.RankingModel`.
+    Only pretrained statistics are worth keeping. Those that are frozen for the first steps alone
+    are the business of the model: see ``freeze_batch_norm_steps`` of
+    :class:`retrieval.training.model.RankingModel`.
     """
     pretrained = BACKBONES[settings.backbone].pretrained and settings.weights != "none"
     return settings.freeze_batch_norm and pretrained and not settings.freeze_batch_norm_steps
 
 
+def frozen_backbone(settings: TrainSettings) -> keras.Model:
+    """Build a backbone that is not trained: images (B, S, S, 3) to features (B, F).
+
+    Random weights are drawn from the run's seed, so that every call gives the same ones.
+    """
+    if settings.weights == "none":
+        keras.utils.set_random_seed(settings.seed)
+    return build_backbone(
+        settings.backbone,
+        settings.image_size,
+        weights=settings.weights,
+        pooling=settings.pooling,
+    )
+
+
 def untrained_network(settings: TrainSettings) -> keras.Model:
-    """Build the backbone with a ``head`` that normalizes: images (B, S, S, 3) to (B, F)."""
-    body = frozen_backbone(settings)
-    features = keras.Input(body.output_shape[1:])
+    """Build a backbone with a ``head`` that only normalizes: images (B, S, S, 3) to (B, F)."""
+    backbone = frozen_backbone(settings)
+    features = keras.Input(backbone.output_shape[1:])
     head = keras.Model(features, keras.layers.UnitNormalization()(features), name="head")
-    return joined(body, head)
+    return joined(backbone, head)
 
 
 def joined(backbone: keras.Model, head: keras.Model) -> keras.Model:

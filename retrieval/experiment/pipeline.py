@@ -1,9 +1,10 @@
 """From settings to a finished run folder: train, embed, evaluate, publish."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -22,6 +23,9 @@ from retrieval.settings.checks import check_frozen, check_names
 from retrieval.settings.resolve import resolve
 from retrieval.settings.schema import SELECTED_ON_TEST, UNTRAINED, TrainSettings, selected_on
 from retrieval.training.memory_check import check_memory
+
+if TYPE_CHECKING:
+    import keras
 
 
 @contextmanager
@@ -43,6 +47,7 @@ def train(
     evaluate: bool = True,
     progress: bool = True,
     watch: Callable[[pd.DataFrame], None] | None = None,
+    callbacks: Sequence["keras.callbacks.Callback"] = (),
 ) -> Path:
     """Train one run and, unless told otherwise, embed and evaluate it.
 
@@ -57,6 +62,8 @@ def train(
         evaluate: Embed and evaluate after training.
         progress: Show progress bars.
         watch: Called with the history so far, every few seconds and at the end of training.
+        callbacks: Keras callbacks that act besides the run's own; metrics that they add to the
+            logs are recorded in the history and can be monitored. Defaults to none.
 
     Returns:
         The run's folder.
@@ -83,6 +90,7 @@ def train(
             evaluate=evaluate,
             progress=progress,
             watch=watch,
+            callbacks=callbacks,
         )
 
 
@@ -148,6 +156,7 @@ def _complete(
     evaluate: bool,
     progress: bool,
     watch: Callable[[pd.DataFrame], None] | None = None,
+    callbacks: Sequence["keras.callbacks.Callback"] = (),
 ) -> Path:
     from retrieval.training.embed_test_split import embed_test_split
 
@@ -157,7 +166,9 @@ def _complete(
         from retrieval.training.fit import fit
 
         with timed(seconds, "train"):
-            network = fit(settings, catalog, folder, progress=progress, watch=watch)
+            network = fit(
+                settings, catalog, folder, progress=progress, watch=watch, callbacks=callbacks
+            )
     if evaluate:
         with timed(seconds, "embed"):
             embeddings, rows = embed_test_split(

@@ -1,4 +1,4 @@
-"""Images from disk to batches: decoding, augmentation, test-time views, tf.data.
+"""From image files to batches: decoding, augmentation, test-time views, tf.data.
 
-This file imports nothing, so that reading the test-time views does not load TensorFlow.
+This file imports nothing, so that checking the names of test-time views does not load TensorFlow.
 """

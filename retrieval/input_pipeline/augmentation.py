@@ -1,40 +1,55 @@
-"""Random views and colors of training images: functions of seed, step and place in the batch."""
+"""Random crops, flips and colors of training images.
+
+They depend only on the seed, the step and the place in the batch, so that a resumed run sees the
+same pixels as an uninterrupted one.
+"""
 
 import tensorflow as tf
 
 from retrieval.input_pipeline.decoding import resize
 
-AREA = (0.4, 1.0)  # area share of a random resized crop
-RATIO = (3 / 4, 4 / 3)  # its aspect ratio
-JITTER = 0.25  # brightness, contrast and saturation change by up to this factor
+AREA = (0.4, 1.0)  # of a random resized crop, relative to the image
+RATIO = (3 / 4, 4 / 3)  # aspect ratio of a random resized crop
+JITTER = 0.25  # largest relative change of brightness, contrast and saturation
 GRAY = (0.299, 0.587, 0.114)  # luminance (ITU-R BT.601)
-VIEW_STREAM, COLOR_STREAM = 0, 1
+CROP_STREAM, COLOR_STREAM = 0, 1  # independent random numbers of the same seed and step
 
 
 def draw(seed: int, stream: int, step: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
-    """Draw uniform numbers in 0..1 that depend on the arguments alone: float32, ``shape``."""
+    """Draw uniform random numbers that depend only on the arguments.
+
+    Args:
+        seed: The run's seed.
+        stream: ``CROP_STREAM`` or ``COLOR_STREAM``.
+        step: Training step, scalar int64.
+        shape: Shape of the result.
+
+    Returns:
+        float32, from 0 (inclusive) to 1 (exclusive).
+    """
     key = tf.stack([tf.constant(2 * seed + stream, tf.int64), step])
     return tf.random.stateless_uniform(shape, key, alg="philox")
 
 
-def draw_views(
+def draw_crops(
     seed: int, step: tf.Tensor, batch: int, *, loaded: int, size: int, flip: bool, resized: bool
 ) -> tf.Tensor:
-    """Draw what each image of a batch shows.
+    """Draw the crops and flips of a batch.
 
     Args:
         seed: The run's seed.
-        step: Step number, scalar int64.
-        batch: Images in the batch.
-        loaded: Side of the square images that views are cut from, pixels.
-        size: Side of a view that is only moved, pixels.
-        flip: Mirror half of the images.
-        resized: Random resized crop (area 0.4 to 1, ratio 3:4 to 4:3) instead of a moved one.
+        step: Training step, scalar int64.
+        batch: Number of images in the batch.
+        loaded: Side of the square images to crop, pixels.
+        size: Side of a crop that is not resized, pixels.
+        flip: Whether to flip half of the images horizontally.
+        resized: Whether to draw random resized crops (area 0.4 to 1, aspect ratio 3:4 to 4:3)
+            rather than crops of ``size``.
 
     Returns:
-        int32, (batch, 5): top, left, height, width in pixels, and 1 where mirrored.
+        int32, (batch, 5): top, left, height and width in pixels, and 1 for a flip.
     """
-    u = draw(seed, VIEW_STREAM, step, (5, batch))
+    u = draw(seed, CROP_STREAM, step, (5, batch))
     if resized:
         area = AREA[0] + u[3] * (AREA[1] - AREA[0])
         ratio = RATIO[0] * (RATIO[1] / RATIO[0]) ** u[4]
@@ -48,31 +63,42 @@ def draw_views(
         tf.cast(tf.floor(part * tf.cast(loaded - x + 1, tf.float32)), tf.int32)
         for part, x in ((u[0], height), (u[1], width))
     )
-    mirrored = tf.cast(u[2] < 0.5, tf.int32) * int(flip)
-    return tf.stack([top, left, height, width, mirrored], axis=1)
+    flipped = tf.cast(u[2] < 0.5, tf.int32) * int(flip)
+    return tf.stack([top, left, height, width, flipped], axis=1)
 
 
-def cut_view(image: tf.Tensor, view: tf.Tensor, size: int, *, resized: bool) -> tf.Tensor:
-    """Cut a view (5,), see :func:`draw_views`, out of an image: uint8 (size, size, 3)."""
+def apply_crop(image: tf.Tensor, crop: tf.Tensor, size: int, *, resized: bool) -> tf.Tensor:
+    """Crop and flip an image.
+
+    Args:
+        image: uint8, (L, L, 3).
+        crop: One row of :func:`draw_crops`, (5,).
+        size: Side of the result, pixels.
+        resized: Whether the crop is to be resized to ``size``.
+
+    Returns:
+        uint8, (size, size, 3).
+    """
     if resized or image.shape != (size, size, 3):
-        start, extent = tf.pad(view[:2], [[0, 1]]), tf.concat([view[2:4], [3]], axis=0)
+        start, extent = tf.pad(crop[:2], [[0, 1]]), tf.concat([crop[2:4], [3]], axis=0)
         image = tf.slice(image, start, extent)
     if resized:
         image = resize(image, size, size)
-    # Reversing along [1] or along no axis at all spares a branch per image.
-    image = tf.reverse(image, tf.range(1, 1 + view[4]))
+    # Reversing along axis 1 or along no axis at all saves a conditional per image.
+    image = tf.reverse(image, tf.range(1, 1 + crop[4]))
     return tf.ensure_shape(image, (size, size, 3))
 
 
 def jitter(image: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
     """Change brightness b, then contrast c, then saturation s of an image.
 
-    Contrast mixes with the image's mean gray, saturation with the pixel's own gray, so the three
-    together are one linear map of the colors: x -> b c (s x + (1 - s) gray(x)) + b (1 - c) mean.
+    Contrast mixes a color with the mean gray of the image, saturation with the gray of the pixel.
+    Together the three are one linear map: x -> b c (s x + (1 - s) gray(x)) + b (1 - c) mean.
 
     Args:
         image: uint8, (S, S, 3).
-        u: (3,) in 0..1: b, c and s lie in 1 - JITTER .. 1 + JITTER; 0.5 changes nothing.
+        u: (3,), from 0 to 1, which is mapped to 1 - JITTER .. 1 + JITTER for b, c and s; 0.5
+            changes nothing.
 
     Returns:
         uint8, (S, S, 3).

@@ -1,127 +1,31 @@
-"""One image file to one square of pixels, as a TensorFlow graph that tf.data can run.
+"""Read an image file as a square of pixels, with TensorFlow operations that tf.data can run.
 
-JPEG, PNG, WebP, GIF (first frame) and BMP are told apart by content. Gray images are repeated over
-the channels, transparency is dropped, a JPEG is turned upright as its EXIF orientation tells.
+JPEG, PNG, WebP, GIF (the first frame) and BMP are told apart by their content. Gray images become
+RGB, transparency is dropped, and photographs are rotated as their EXIF orientation says: cameras
+store the pixels as the sensor captured them, together with a number from 1 to 8 that says how to
+rotate or flip them for display.
 
-Which way up a photograph is: phones store it as the sensor lay, and a number that tells.
-
-The number (1..8) is in the EXIF part of a JPEG file, which TensorFlow's decoder leaves unread.
-The format: CIPA DC-008 (Exif 2.32), section 4.6; TIFF 6.0, section 2.
+TensorFlow's decoders ignore that number (tensorflow/tensorflow#33932), and Pillow would have to
+open every file a second time, in Python. So it is read here, from the bytes in memory; the format
+is specified in CIPA DC-008 (Exif 2.32), section 4.6, and TIFF 6.0, section 2.
 """
 
 import tensorflow as tf
 
-LOOKING, FOUND, NONE = 0, 1, 2
-MOST_BYTES = 65_536  # an EXIF part is not longer
-TAG = 0x0112
-
-
-def upright(square: tf.Tensor, contents: tf.Tensor) -> tf.Tensor:
-    """Turn or mirror an image as its file's EXIF orientation tells, as a graph for tf.data.
-
-    Args:
-        square: The image as it is stored, (S, S, C), of any size.
-        contents: The file's bytes, scalar string; of any format.
-
-    Returns:
-        The image (S, S, C) the right way up.
-    """
-    # Most files of a data set have one short part, JFIF's, or none, which is told at a glance.
-    head = tf.io.decode_raw(contents, tf.uint8, fixed_length=22)
-    short = tf.reduce_all(head[3:6] == (0xE0, 0, 16))
-    following = tf.where(short, head[21], head[3])
-    return tf.cond(following // 16 >= 14, lambda: _turned(square, contents), lambda: square)
-
-
-# As a call of its own: TensorFlow passes by each operation of a branch that is not taken.
-@tf.function(autograph=False, experimental_attributes={"_noinline": True})
-def _turned(square: tf.Tensor, contents: tf.Tensor) -> tf.Tensor:
-    number = orientation(contents)
-    return tf.cond(number == 1, lambda: square, lambda: turn(square, number))
-
-
-def orientation(contents: tf.Tensor) -> tf.Tensor:
-    """Read a JPEG's EXIF orientation.
-
-    Args:
-        contents: An image file's bytes, scalar string; of any format.
-
-    Returns:
-        int32, scalar, 1..8; 1, upright, where the file has none or a damaged one.
-    """
-
-    def look(at: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        head = _bytes_at(contents, at, 10)
-        is_exif = tf.reduce_all(tf.gather(head, (0, 1, 4, 5, 6, 7)) == (255, 225, *b"Exif"))
-        # Only the parts that come before the picture: applications' (E0 to EF) and comments.
-        skipped = (head[0] == 255) & ((head[1] // 16 == 14) | (head[1] == 254))
-        state = tf.where(is_exif, FOUND, tf.where(skipped, LOOKING, NONE))
-        return tf.where(is_exif, at + 10, at + 2 + 256 * head[2] + head[3]), state
-
-    start = tf.constant(2), tf.constant(LOOKING)
-    at, state = tf.while_loop(lambda _, state: state == LOOKING, look, start)
-    return tf.cond(
-        state == FOUND,
-        lambda: _value(_bytes_at(contents, at, MOST_BYTES)),
-        lambda: tf.constant(1),
-    )
-
-
-def turn(square: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-    """Turn or mirror a square image (S, S, C) as its EXIF orientation 1..8 tells."""
-
-    def swapped(image: tf.Tensor) -> tf.Tensor:
-        return tf.transpose(image, (1, 0, 2))
-
-    branches = (
-        lambda: square,
-        lambda: square[:, ::-1],
-        lambda: square[::-1, ::-1],
-        lambda: square[::-1],
-        lambda: swapped(square),
-        lambda: swapped(square)[:, ::-1],
-        lambda: swapped(square[::-1, ::-1]),
-        lambda: swapped(square)[::-1],
-    )
-    return tf.switch_case(number - 1, branches)
-
-
-def _bytes_at(contents: tf.Tensor, at: tf.Tensor, length: int) -> tf.Tensor:
-    """Return bytes as int32 (length,), zeros beyond the file's end."""
-    at = tf.clip_by_value(at, 0, tf.strings.length(contents))
-    part = tf.strings.substr(contents, at, length)
-    return tf.cast(tf.io.decode_raw(part, tf.uint8, fixed_length=length), tf.int32)
-
-
-def _value(tiff: tf.Tensor) -> tf.Tensor:
-    """Look the orientation up in the first directory of a TIFF structure, int32 (n,)."""
-    order = tf.cond(tiff[0] == ord("I"), lambda: tf.constant([0, 1]), lambda: tf.constant([1, 0]))
-    weights = 256**order  # of the two bytes of a number
-
-    def number(pairs: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_sum(pairs * weights, axis=-1)
-
-    # Of the offset's four bytes, the two that stay inside the part.
-    place = number(tf.cond(tiff[0] == ord("I"), lambda: tiff[4:6], lambda: tiff[6:8]))
-    place = tf.clip_by_value(place, 0, MOST_BYTES - 2)
-    count = tf.minimum(number(tiff[place : place + 2]), (MOST_BYTES - 2 - place) // 12)
-    entries = tf.reshape(tiff[place + 2 : place + 2 + 12 * count], (-1, 12))
-    values = tf.boolean_mask(number(entries[:, 8:10]), number(entries[:, :2]) == TAG)
-    found = tf.concat([values, [1]], axis=0)[0]
-    return tf.where((found >= 1) & (found <= 8), found, 1)
-
-
-CROP_RATIOS = (1, 2, 4, 8)  # what the JPEG decoder can shrink by while it decodes
+JPEG_RATIOS = (1, 2, 4, 8)  # the JPEG decoder can divide the size by these while it decodes
+LARGEST_SEGMENT = 65_536  # bytes; the length of a JPEG segment is a 16-bit number
+ORIENTATION_TAG = 0x0112
+SEARCHING, FOUND, ABSENT = 0, 1, 2
 
 
 def read_square(path: tf.Tensor, side: int, box: tf.Tensor | None = None) -> tf.Tensor:
-    """Read an image and resize it, without keeping its aspect ratio.
+    """Read an image and resize it to a square, without keeping its aspect ratio.
 
     Args:
         path: File name, scalar string.
         side: Side of the result, pixels.
-        box: (4,) float32: x, y, width, height of the part to keep, in pixels as they are stored,
-            before the image is turned; None keeps all.
+        box: (4,), float32: x, y, width and height of the part to keep, in pixels of the stored
+            image, before any rotation. Defaults to None, the whole image.
 
     Returns:
         uint8, (side, side, 3), RGB.
@@ -129,32 +33,33 @@ def read_square(path: tf.Tensor, side: int, box: tf.Tensor | None = None) -> tf.
     contents = tf.io.read_file(path)
     image, ratio = decode(contents, side, None if box is None else box[2:])
     if box is not None:
-        image = cut_box(image, box / tf.cast(ratio, tf.float32))
-    # A square is turned as well after it is resized as before, and is smaller.
+        image = crop_to_box(image, box / tf.cast(ratio, tf.float32))
+    # Resizing to a square and rotating can be exchanged, and the resized image is smaller.
     return upright(resize(image, side, side), contents)
 
 
 def decode(
     contents: tf.Tensor, least: int, extent: tf.Tensor | None = None
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Decode an image; a JPEG at 1/2, 1/4 or 1/8 size where that still is large enough.
+    """Decode an image; a JPEG at 1/2, 1/4 or 1/8 of its size if that is still large enough.
 
-    The JPEG decoder shrinks exactly, block by block, and faster than it decodes in full.
+    The JPEG decoder shrinks exactly, block by block, and is faster than in full size.
 
     Args:
-        contents: The file's bytes.
-        least: Pixels the shorter side must keep, if it has them.
-        extent: (2,) width and height of the part that matters, pixels; None: the whole image.
+        contents: Bytes of the file, scalar string.
+        least: Number of pixels that the shorter side must keep, if it has them.
+        extent: (2,), width and height in pixels of the part that matters. Defaults to None, the
+            whole image.
 
     Returns:
-        uint8 (H, W, 3) and the ratio, a scalar int32: 1, 2, 4 or 8.
+        The image, uint8 (H, W, 3), and the ratio 1, 2, 4 or 8, a scalar int32.
     """
 
     def jpeg() -> tuple[tf.Tensor, tf.Tensor]:
         sides = tf.io.extract_jpeg_shape(contents)[:2] if extent is None else extent
         times = tf.cast(tf.reduce_min(sides), tf.int32) // least
-        level = tf.reduce_sum(tf.cast(times >= CROP_RATIOS[1:], tf.int32))
-        return tf.switch_case(level, [lambda r=r: at_ratio(r) for r in CROP_RATIOS])
+        level = tf.reduce_sum(tf.cast(times >= JPEG_RATIOS[1:], tf.int32))
+        return tf.switch_case(level, [lambda r=r: at_ratio(r) for r in JPEG_RATIOS])
 
     def at_ratio(ratio: int) -> tuple[tf.Tensor, tf.Tensor]:
         # The accurate method costs nothing here and agrees with Pillow and OpenCV.
@@ -168,10 +73,11 @@ def decode(
     return tf.ensure_shape(image, (None, None, 3)), ratio
 
 
-def cut_box(image: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
-    """Cut a box (4,) x, y, width, height out of an image (H, W, 3): at least 1 pixel, inside it.
+def crop_to_box(image: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
+    """Crop an image (H, W, 3) to a box (4,) x, y, width, height; at least one pixel remains.
 
-    Loading a data set refuses boxes that lie wholly outside: retrieval.datasets.checks.
+    Boxes that lie wholly outside the image are refused when a data set is loaded: see
+    :mod:`retrieval.datasets.checks`.
     """
     limits = tf.shape(image)[1::-1]
     start = tf.clip_by_value(tf.cast(tf.round(box[:2]), tf.int32), 0, limits - 1)
@@ -180,10 +86,10 @@ def cut_box(image: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
 
 
 def resize(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
-    """Resize one image (H, W, 3) uint8 to (height, width, 3) uint8.
+    """Resize an image (H, W, 3) uint8 to (height, width, 3) uint8.
 
-    Bilinear, which reads every pixel of an image up to twice as large; averages over areas beyond,
-    where bilinear would skip pixels and alias.
+    Bilinear interpolation reads every pixel of an image up to twice as large. Larger images are
+    averaged over areas instead, because bilinear interpolation would skip pixels and alias.
     """
     # From float32 the kernel is faster than from uint8.
     batch, size = tf.cast(tf.expand_dims(image, 0), tf.float32), (height, width)
@@ -196,3 +102,101 @@ def resize(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
 
     skips = tf.reduce_any(tf.shape(image)[:2] >= (2 * height, 2 * width))
     return tf.cast(tf.squeeze(tf.cond(skips, area, bilinear), 0) + 0.5, tf.uint8)
+
+
+def upright(square: tf.Tensor, contents: tf.Tensor) -> tf.Tensor:
+    """Rotate or flip an image as the EXIF orientation of its file says.
+
+    Args:
+        square: The image as stored, (S, S, C), of any size.
+        contents: Bytes of the file, scalar string, of any image format.
+
+    Returns:
+        The image for display, (S, S, C).
+    """
+    # Most files have no application segment, or only the short one of JFIF: a quick test for them.
+    head = tf.io.decode_raw(contents, tf.uint8, fixed_length=22)
+    has_jfif = tf.reduce_all(head[3:6] == (0xE0, 0, 16))
+    next_marker = tf.where(has_jfif, head[21], head[3])
+    may_have_exif = next_marker // 16 >= 14
+    return tf.cond(may_have_exif, lambda: _reoriented(square, contents), lambda: square)
+
+
+# A function of its own: TensorFlow visits each operation even of the branch that is not taken.
+@tf.function(autograph=False, experimental_attributes={"_noinline": True})
+def _reoriented(square: tf.Tensor, contents: tf.Tensor) -> tf.Tensor:
+    number = read_orientation(contents)
+    return tf.cond(number == 1, lambda: square, lambda: apply_orientation(square, number))
+
+
+def read_orientation(contents: tf.Tensor) -> tf.Tensor:
+    """Read the EXIF orientation of a JPEG file.
+
+    Args:
+        contents: Bytes of the file, scalar string, of any image format.
+
+    Returns:
+        int32, scalar, from 1 to 8; 1 (upright) if the file has no orientation or a damaged one.
+    """
+
+    def step(at: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        head = _bytes_at(contents, at, 10)
+        is_exif = tf.reduce_all(tf.gather(head, (0, 1, 4, 5, 6, 7)) == (255, 225, *b"Exif"))
+        # EXIF comes before the image data, among application segments (E0 to EF) and comments.
+        is_other = (head[0] == 255) & ((head[1] // 16 == 14) | (head[1] == 254))
+        state = tf.where(is_exif, FOUND, tf.where(is_other, SEARCHING, ABSENT))
+        return tf.where(is_exif, at + 10, at + 2 + 256 * head[2] + head[3]), state
+
+    start = tf.constant(2), tf.constant(SEARCHING)
+    at, state = tf.while_loop(lambda _, state: state == SEARCHING, step, start)
+    return tf.cond(
+        state == FOUND,
+        lambda: _orientation_in(_bytes_at(contents, at, LARGEST_SEGMENT)),
+        lambda: tf.constant(1),
+    )
+
+
+def apply_orientation(square: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+    """Rotate or flip a square image (S, S, C) as an EXIF orientation from 1 to 8 says."""
+
+    def transposed(image: tf.Tensor) -> tf.Tensor:
+        return tf.transpose(image, (1, 0, 2))
+
+    branches = (
+        lambda: square,
+        lambda: square[:, ::-1],
+        lambda: square[::-1, ::-1],
+        lambda: square[::-1],
+        lambda: transposed(square),
+        lambda: transposed(square)[:, ::-1],
+        lambda: transposed(square[::-1, ::-1]),
+        lambda: transposed(square)[::-1],
+    )
+    return tf.switch_case(number - 1, branches)
+
+
+def _bytes_at(contents: tf.Tensor, at: tf.Tensor, length: int) -> tf.Tensor:
+    """Return bytes of a string as int32 (length,), padded with zeros beyond its end."""
+    at = tf.clip_by_value(at, 0, tf.strings.length(contents))
+    part = tf.strings.substr(contents, at, length)
+    return tf.cast(tf.io.decode_raw(part, tf.uint8, fixed_length=length), tf.int32)
+
+
+def _orientation_in(tiff: tf.Tensor) -> tf.Tensor:
+    """Look up the orientation in the first directory of a TIFF structure, int32 bytes (n,)."""
+    little_endian = tiff[0] == ord("I")
+    order = tf.cond(little_endian, lambda: tf.constant([0, 1]), lambda: tf.constant([1, 0]))
+    place_values = 256**order  # of the two bytes of a number
+
+    def number(pairs: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_sum(pairs * place_values, axis=-1)
+
+    # Of the four bytes of the directory's offset, the two that can differ from 0 in a segment.
+    offset = number(tf.cond(little_endian, lambda: tiff[4:6], lambda: tiff[6:8]))
+    offset = tf.clip_by_value(offset, 0, LARGEST_SEGMENT - 2)
+    count = tf.minimum(number(tiff[offset : offset + 2]), (LARGEST_SEGMENT - 2 - offset) // 12)
+    entries = tf.reshape(tiff[offset + 2 : offset + 2 + 12 * count], (-1, 12))
+    is_orientation = number(entries[:, :2]) == ORIENTATION_TAG
+    values = tf.boolean_mask(number(entries[:, 8:10]), is_orientation)
+    found = tf.concat([values, [1]], axis=0)[0]
+    return tf.where((found >= 1) & (found <= 8), found, 1)

@@ -1,4 +1,4 @@
-"""Images from disk to batches with tf.data: decode, resize, cut a view, batch, prefetch."""
+"""From image files to batches with tf.data: decode, resize, crop, batch, prefetch."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -8,7 +8,13 @@ import tensorflow as tf
 from tqdm.auto import tqdm
 
 from retrieval.errors import UserError
-from retrieval.input_pipeline.augmentation import COLOR_STREAM, cut_view, draw, draw_views, jitter
+from retrieval.input_pipeline.augmentation import (
+    COLOR_STREAM,
+    apply_crop,
+    draw,
+    draw_crops,
+    jitter,
+)
 from retrieval.input_pipeline.decoding import read_square
 from retrieval.validation import Augmentation, check_choice, choices_of
 
@@ -30,67 +36,63 @@ def train_dataset(
     boxes: np.ndarray | None = None,
     progress: bool = False,
 ) -> tf.data.Dataset:
-    """Return the training batches of consecutive steps; a resumed run sees the same pixels.
+    """Return the training batches of consecutive steps.
+
+    A batch depends only on the arguments and its step, so that a resumed run sees the same pixels.
 
     Args:
         paths: Image files, n of them.
-        labels: (n,) integers, one per path.
-        rows: (steps, B) row numbers: the batch of each step.
+        labels: (n,), integers, one per path.
+        rows: (steps, B), the batch of every step as indices into ``paths``.
         size: Side of the square network input, pixels.
-        pre_crop: Side each image is resized to before the input is cut out at random. Default:
-            ``size`` (no cut), or half as much again for random resized crops.
-        flip: Mirror at random; not for data where left and right matter, such as letters.
-        augment: ``none``, ``crop`` (random resized crop), ``color`` or ``strong`` (both).
-        seed: Seeds views and colors.
-        first_step: The step ``rows[0]`` belongs to.
-        cache_gb: Memory for decoded images. If they fit, and are drawn twice or more on average,
-            all are decoded once, before the first step. The pixels are the same either way.
-        boxes: (n, 4) crops x, y, width, height in pixels, applied before all else.
-        progress: Show a bar while the cache is filled; say so where it is too small.
+        pre_crop: Side that images are resized to before a random crop, pixels. Defaults to
+            ``size`` (no crop), and to one and a half times ``size`` for random resized crops.
+        flip: Whether to flip half of the images horizontally; not for data in which left and right
+            matter, such as letters. Defaults to True.
+        augment: ``none``, ``crop`` (random resized crop), ``color`` or ``strong`` (both). Defaults
+            to ``none``.
+        seed: Seed of the crops, flips and colors. Defaults to 0.
+        first_step: Step that ``rows[0]`` belongs to. Defaults to 0.
+        cache_gb: Memory for decoded images, in GB. If all images fit and are drawn at least twice
+            on average, they are decoded once, before the first step, with the same pixels as
+            otherwise. Defaults to 0.0, no cache.
+        boxes: (n, 4), crops x, y, width, height in pixels, applied before all else. Defaults to
+            None, whole images.
+        progress: Whether to show a progress bar while the cache is filled, and to say so if it is
+            too small. Defaults to False.
 
     Returns:
-        Pairs of images uint8 (B, size, size, 3), RGB, and labels (B,).
+        Dataset of images uint8 (B, size, size, 3), RGB, and labels (B,).
 
     Raises:
-        UserError: Unknown ``augment``, a ``pre_crop`` below ``size``, an empty box or, while the
-            cache is filled, an unreadable image.
+        UserError: An unknown ``augment``, a ``pre_crop`` smaller than ``size``, an empty box or,
+            while the cache is filled, an image that cannot be read.
     """
     check_choice("augment", augment, choices_of(Augmentation))
     resized, colored = augment in ("crop", "strong"), augment in ("color", "strong")
-    side = _loaded_side(size, pre_crop or (size * 3 // 2 if resized else size))
+    side = _checked_pre_crop(pre_crop or (size * 3 // 2 if resized else size), size)
     read = _image_source(paths, side, boxes, rows.size, cache_gb, progress)
     steps, batch = np.arange(first_step, first_step + len(rows)), rows.shape[1]
-    plain = side == size and not (flip or resized)
+    unchanged = side == size and not (flip or resized)
     with tf.device("CPU"):  # where tf.data runs, also on a machine with a GPU
         targets = tf.constant(labels)
 
-    def plan(step: tf.Tensor, drawn: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        views = draw_views(seed, step, batch, loaded=side, size=size, flip=flip, resized=resized)
-        return _plan(seed, step, drawn, views, colored=colored)
+    def draw_batch(step: tf.Tensor, indices: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        # To split a batch costs time per image and tensor: indices and crops share one tensor.
+        crops = draw_crops(seed, step, batch, loaded=side, size=size, flip=flip, resized=resized)
+        drawn = tf.concat([tf.cast(indices, tf.int32)[:, None], crops], axis=1)
+        return (drawn, draw(seed, COLOR_STREAM, step, (batch, 3))) if colored else (drawn,)
 
-    def show(shown: tf.Tensor, *colors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        row, image = shown[0], read(shown[0])
-        if not plain:
-            image = cut_view(image, shown[1:], size, resized=resized)
-        return jitter(image, *colors) if colored else image, row
+    def load(drawn: tf.Tensor, *colors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        index, image = drawn[0], read(drawn[0])
+        if not unchanged:
+            image = apply_crop(image, drawn[1:], size, resized=resized)
+        return jitter(image, *colors) if colored else image, index
 
-    data = tf.data.Dataset.from_tensor_slices((steps, rows)).map(plan).unbatch()
-    data = data.map(show, num_parallel_calls=AUTOTUNE, deterministic=True)
+    data = tf.data.Dataset.from_tensor_slices((steps, rows)).map(draw_batch).unbatch()
+    data = data.map(load, num_parallel_calls=AUTOTUNE, deterministic=True)
     data = data.batch(batch, drop_remainder=True)
-    return data.map(lambda images, drawn: (images, tf.gather(targets, drawn))).prefetch(4)
-
-
-def _plan(
-    seed: int, step: tf.Tensor, drawn: tf.Tensor, views: tf.Tensor, *, colored: bool
-) -> tuple[tf.Tensor, ...]:
-    """Return what each image of a step's batch is shown by: row and view, and its colors.
-
-    Taking a batch apart costs time per image and per tensor: one tensor, unless colors change.
-    """
-    shown = tf.concat([tf.cast(drawn, tf.int32)[:, None], views], axis=1)
-    if not colored:
-        return (shown,)
-    return shown, draw(seed, COLOR_STREAM, step, (drawn.shape[0], 3))
+    return data.map(lambda images, indices: (images, tf.gather(targets, indices))).prefetch(4)
 
 
 def eval_dataset(
@@ -101,22 +103,24 @@ def eval_dataset(
     batch_size: int = 64,
     boxes: np.ndarray | None = None,
 ) -> tf.data.Dataset:
-    """Return the images in order, for embedding.
+    """Return images in order, without augmentation.
 
     Args:
         paths: Image files.
-        size: Side of the square output, pixels.
-        pre_crop: Side each image is resized to before its center is cut out; None: no cut.
-        batch_size: Images per batch; the last one may be smaller.
-        boxes: (n, 4) crops x, y, width, height in pixels, applied before all else.
+        size: Side of the square network input, pixels.
+        pre_crop: Side that images are resized to before the center is cropped, pixels. Defaults to
+            None, no crop.
+        batch_size: Number of images per batch; the last one may be smaller. Defaults to 64.
+        boxes: (n, 4), crops x, y, width, height in pixels, applied before all else. Defaults to
+            None, whole images.
 
     Returns:
-        Batches of images uint8 (b, size, size, 3), RGB.
+        Dataset of images uint8 (b, size, size, 3), RGB.
 
     Raises:
-        UserError: A ``pre_crop`` below ``size``, or an empty box.
+        UserError: A ``pre_crop`` smaller than ``size``, or an empty box.
     """
-    side = _loaded_side(size, pre_crop or size)
+    side = _checked_pre_crop(pre_crop or size, size)
     edge = (side - size) // 2
     read = _file_reader(paths, side, boxes)
     return (
@@ -133,10 +137,10 @@ def eval_dataset(
 
 @contextlib.contextmanager
 def naming_unreadable_images(paths: Sequence[str]) -> Iterator[None]:
-    """Turn TensorFlow's error about an image into one line that names the file.
+    """Turn a TensorFlow error about an image into one line that names the file.
 
     Args:
-        paths: The files the block may read; all are tried, in order, when something fails.
+        paths: The files that the block may read. If the block fails, all are tried in order.
 
     Yields:
         Nothing.
@@ -147,29 +151,30 @@ def naming_unreadable_images(paths: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except tf.errors.OpError as error:
-        bad = _first_unreadable(paths)
-        if bad is None:
+        message = _first_unreadable(paths)
+        if message is None:
             raise
-        raise UserError(bad) from error
+        raise UserError(message) from error
 
 
 def _first_unreadable(paths: Sequence[str]) -> str | None:
-    read, good = _file_reader(paths, 8, None), 0
+    """Return an error about the first file that is not a readable image; None if all are."""
+    read, readable = _file_reader(paths, 8, None), 0
     rows = tf.data.Dataset.range(len(paths))
     try:
         for _ in rows.map(read, num_parallel_calls=AUTOTUNE, deterministic=True):
-            good += 1
+            readable += 1
     except tf.errors.NotFoundError:
-        return f"{paths[good]}: no such file; restore it or take it off the list"
+        return f"{paths[readable]}: no such file; restore it or take it off the list"
     except tf.errors.OpError:
         return (
-            f"{paths[good]}: cannot be decoded (truncated, or no JPEG, PNG, WebP, GIF or BMP "
+            f"{paths[readable]}: cannot be decoded (truncated, or no JPEG, PNG, WebP, GIF or BMP "
             "image); replace or remove it"
         )
     return None
 
 
-def _loaded_side(size: int, pre_crop: int) -> int:
+def _checked_pre_crop(pre_crop: int, size: int) -> int:
     if pre_crop < size:
         raise UserError(
             f"pre_crop = {pre_crop} is smaller than the image size: give {size} or more"
@@ -180,7 +185,7 @@ def _loaded_side(size: int, pre_crop: int) -> int:
 def _file_reader(
     paths: Sequence[str], side: int, boxes: np.ndarray | None
 ) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Return a graph function: row number -> uint8 (side, side, 3), read from its file."""
+    """Return a function, for a graph, from a row to its image, uint8 (side, side, 3)."""
     names = tf.constant(list(paths), tf.string)
     if boxes is None:
         return lambda row: read_square(tf.gather(names, row), side)
@@ -199,11 +204,11 @@ def _image_source(
     cache_gb: float,
     progress: bool,
 ) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Return what :func:`_file_reader` does, from memory where that fits and pays."""
+    """Return what :func:`_file_reader` does; it reads from memory if that is worthwhile."""
     read, shape = _file_reader(paths, side, boxes), (len(paths), side, side, 3)
-    gigabytes, pays = np.prod(shape) / 1e9, draws >= 2 * len(paths)
-    if not pays or gigabytes > cache_gb:
-        if pays and progress and cache_gb:
+    gigabytes, worthwhile = np.prod(shape) / 1e9, draws >= 2 * len(paths)
+    if not worthwhile or gigabytes > cache_gb:
+        if worthwhile and progress and cache_gb:
             tqdm.write(f"decoding from disk in every step: {gigabytes:.1f} GB exceed the cache")
         return read
     # Aligned as TensorFlow wants it, the memory is shared with it rather than copied.
@@ -216,7 +221,7 @@ def _image_source(
         tqdm(total=len(paths), desc=title, unit="img", disable=not progress, leave=False) as bar,
     ):
         rows = tf.data.Dataset.range(len(paths))
-        done = 0  # A bar that is not shown does not count.
+        done = 0  # a bar that is not shown does not count
         for batch in rows.map(read, num_parallel_calls=AUTOTUNE, deterministic=True).batch(64):
             images[done : done + len(batch)] = batch
             done += len(batch)

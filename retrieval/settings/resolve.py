@@ -1,5 +1,7 @@
 """Fill the settings left open with what the loss, the backbone and the data set recommend."""
 
+from typing import TypeVar
+
 from retrieval.datasets import DATASETS
 from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError
@@ -7,6 +9,8 @@ from retrieval.losses import LOSSES
 from retrieval.models import BACKBONES, HEADS
 from retrieval.settings.recipes import from_recipe
 from retrieval.settings.schema import UNTRAINED, TrainSettings
+
+T = TypeVar("T")
 
 
 def resolve(settings: TrainSettings, catalog: Catalog) -> TrainSettings:
@@ -60,6 +64,22 @@ def resolve(settings: TrainSettings, catalog: Catalog) -> TrainSettings:
     if settings.memory_batches:
         changes |= memory_use(settings)
     return settings.with_(**changes)
+
+
+def resolved(value: T | None) -> T:
+    """Return the value of a setting that :func:`resolve` has filled in, e.g. the image size.
+
+    Raises:
+        TypeError: It has not been filled in: the caller passed settings that are not resolved.
+    """
+    if value is None:
+        raise TypeError("settings have not been resolved: call resolve(settings, catalog) first")
+    return value
+
+
+def batch_size(settings: TrainSettings) -> int:
+    """Return the number of images of a batch, P x K, of resolved settings."""
+    return resolved(settings.classes_per_batch) * resolved(settings.samples_per_class)
 
 
 def memory_use(settings: TrainSettings) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Training with Keras: the ranking model, its data, callbacks, checkpoints and devices.
+"""Training with Keras: the ranking model, its data, optimizers, callbacks and checkpoints.
 
-This file imports nothing, so that checking settings does not load TensorFlow.
+This file imports nothing, so that importing one of its modules does not load all of them.
 """

@@ -1,14 +1,14 @@
 """Keras callbacks of a training run: history, guards, evaluation, checkpoints, progress.
 
-One Keras "epoch" is one interval of ``eval_every`` steps; the order in :func:`run_callbacks`
-matters: a step is recorded before it is checked, evaluated before it is saved.
+One Keras "epoch" is one interval of ``eval_every`` steps. The order of the callbacks matters: see
+:func:`retrieval.training.fit.fit`.
 """
 
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -22,199 +22,288 @@ from retrieval.losses.ops.inputs import LARGEST_COMPONENT
 from retrieval.training.checkpoints import save_checkpoint
 from retrieval.training.history import History
 
-WATCH_SECONDS = 2.0
-NAMED = 3  # files of a batch that an error names; the rest are in a file
-BatchNames = Callable[[int], list[str]]
+Logs = dict[str, Any] | None
+NAMED_FILES = 3  # of a batch, in an error; all of them are listed in a file
 
 
-@dataclass
-class Clock:
-    """Steps taken so far and wanted in all."""
+class StepCounter(keras.callbacks.Callback):
+    """Count the training steps of a run and stop training after the last one.
 
-    step: int
-    total: int
+    Keras starts from 0 again when a run is resumed; this counter includes the steps taken before.
+    It must be the first callback, because the others read it.
 
+    Args:
+        step: Number of steps already taken.
+        total: Number of steps of the whole run.
 
-class RecordSteps(keras.callbacks.Callback):
-    """Advance the clock, write a history row per step, end exactly at the last step."""
+    Attributes:
+        step: Number of steps taken so far.
+        total: Number of steps of the whole run.
+    """
 
-    def __init__(self, clock: Clock, history: History) -> None:
+    def __init__(self, step: int, total: int) -> None:
         super().__init__()
-        self.clock, self.history = clock, history
-        self.rate = math.nan
+        self.step, self.total = step, total
 
-    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
-        """Note the learning rate the step will use; afterwards a schedule has moved on."""
-        self.rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Record loss, spread and learning rate of the step just taken."""
-        self.clock.step += 1
-        self.history.append(
-            {
-                "step": self.clock.step,
-                "loss": float(logs["loss"]),
-                "learning_rate": self.rate,
-                "spread": float(logs["spread"]),
-            }
-        )
-        if self.clock.step >= self.clock.total:
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Count the step just taken."""
+        self.step += 1
+        if self.step >= self.total:
             self.model.stop_training = True
 
 
-class Guard(keras.callbacks.Callback):
-    """Stop a diverged training, naming the batch; report a collapsed embedding as it happens."""
+class TerminateOnNonFiniteLoss(keras.callbacks.Callback):
+    """Terminate a training that diverges with an error that names the batch.
 
-    def __init__(self, clock: Clock, batch_names: BatchNames, checkpoints: Path) -> None:
+    The loss and the spread of the embeddings are checked after every step, all weights at the end
+    of every interval, before they are evaluated and saved. Unlike Keras' ``TerminateOnNaN`` this
+    also catches infinities, weights and embeddings that are too large for a loss to compare.
+
+    Args:
+        counter: The run's step counter.
+        batch_names: Function from a step, counted from 0, to the lines ``file: label`` of its
+            batch.
+        checkpoints: The run's ``checkpoints`` folder, which the error refers to. The list of the
+            batch is written beside it, to ``diverged-batch.txt``.
+
+    Raises:
+        UserError: The loss or a weight is not finite, or a weight or embedding is too large.
+    """
+
+    def __init__(
+        self, counter: StepCounter, batch_names: Callable[[int], list[str]], checkpoints: Path
+    ) -> None:
         super().__init__()
-        self.clock, self.batch_names, self.checkpoints = clock, batch_names, checkpoints
-        self.collapsed = False
+        self.counter, self.batch_names, self.checkpoints = counter, batch_names, checkpoints
 
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Check the loss and the spread of the step just taken.
-
-        Raises:
-            UserError: The loss is NaN or infinite, or embeddings are beyond what it can compare.
-        """
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Check the loss and the embeddings of the step just taken."""
+        logs = logs or {}
         if not math.isfinite(logs["loss"]):
-            raise self._diverged(f"the loss is {logs['loss']}")
+            raise self._error(f"the loss is {logs['loss']}")
         if not math.isfinite(logs["spread"]):
-            raise self._diverged(f"embeddings are larger than {LARGEST_COMPONENT:.0e}")
-        if (logs["spread"] < COLLAPSED) != self.collapsed:
-            self.collapsed = not self.collapsed
-            state = (
-                "collapsed: all embeddings are (nearly) equal; lower --learning-rate, or a "
-                "smaller margin"
-                if self.collapsed
-                else "no longer collapsed"
-            )
-            tqdm.write(
-                f"step {self.clock.step}: the embedding is {state} "
-                f"(relative spread {logs['spread']:.1e})"
-            )
+            raise self._error(f"embeddings are larger than {LARGEST_COMPONENT:.0e}")
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Check what the network and the loss own before it is evaluated and saved.
-
-        Raises:
-            UserError: The last step made a weight NaN, infinite or larger than an embedding may be;
-                the next step would show it.
-        """
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Check the weights that the last step has left; the next step would show it too late."""
         network = self.model.network
         if not all(np.isfinite(w).all() for w in network.get_weights()):
-            raise self._diverged("the weights are no longer finite after it")
-        if any(
-            np.abs(w).max(initial=0) > LARGEST_COMPONENT
-            for w in map(np.asarray, network.trainable_variables)
-        ):
-            raise self._diverged(f"weights are larger than {LARGEST_COMPONENT:.0e} after it")
+            raise self._error("the weights are no longer finite after it")
+        trained = [np.asarray(variable) for variable in network.trainable_variables]
+        if any(np.abs(w).max(initial=0) > LARGEST_COMPONENT for w in trained):
+            raise self._error(f"weights are larger than {LARGEST_COMPONENT:.0e} after it")
         owned = self.model.loss_weights + self.model.loss_state
         if not all(np.isfinite(np.asarray(v)).all() for v in owned):
-            raise self._diverged("the loss's own weights are no longer finite after it")
+            raise self._error("the loss's own weights are no longer finite after it")
 
-    def _diverged(self, what: str) -> UserError:
-        names = self.batch_names(self.clock.step - 1)
+    def _error(self, cause: str) -> UserError:
+        names = self.batch_names(self.counter.step - 1)
         listing = self.checkpoints.parent / "diverged-batch.txt"
         write_text(listing, "".join(f"{name}\n" for name in names))
         good = sorted(self.checkpoints.glob("step-*"))
         return UserError(
-            f"step {self.clock.step}: {what}; last good checkpoint: "
+            f"step {self.counter.step}: {cause}; last good checkpoint: "
             f"{good[-1] if good else 'none yet'}; lower --learning-rate or set --clip-norm. "
-            f"Batch (file: label): {', '.join(names[:NAMED])}, ... all {len(names)} in {listing}"
+            f"Batch (file: label): {', '.join(names[:NAMED_FILES])}, ... all {len(names)} in "
+            f"{listing}"
         )
 
 
-class Evaluate(keras.callbacks.Callback):
-    """Evaluate after each interval and put the metrics into the history and Keras' logs."""
+class CollapseWarning(keras.callbacks.Callback):
+    """Print a warning when the embedding collapses, and a line when it recovers.
 
-    def __init__(
-        self, clock: Clock, history: History, evaluate: Callable[[], dict[str, float]] | None
-    ) -> None:
+    In a collapsed embedding all images have (nearly) the same embedding. The loss may look healthy
+    nevertheless.
+
+    Args:
+        counter: The run's step counter.
+        threshold: Relative spread of a batch's embeddings below which they count as collapsed.
+            Defaults to the threshold of the evaluation, 0.001.
+    """
+
+    def __init__(self, counter: StepCounter, threshold: float = COLLAPSED) -> None:
         super().__init__()
-        self.clock, self.history, self.evaluate = clock, history, evaluate
+        self.counter, self.threshold = counter, threshold
+        self.collapsed = False
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Run the evaluation, if one was asked for."""
-        if self.evaluate is not None:
-            metrics = self.evaluate()
-            self.history.annotate(metrics)
-            logs.update(metrics)
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Compare the spread of the step just taken with the threshold."""
+        spread = (logs or {})["spread"]
+        if (spread < self.threshold) == self.collapsed:
+            return
+        self.collapsed = not self.collapsed
+        state = (
+            "collapsed: all embeddings are (nearly) equal; lower --learning-rate, or a smaller "
+            "margin"
+            if self.collapsed
+            else "no longer collapsed"
+        )
+        tqdm.write(
+            f"step {self.counter.step}: the embedding is {state} (relative spread {spread:.1e})"
+        )
 
 
-class SaveCheckpoint(keras.callbacks.Callback):
-    """Write history and checkpoint after each interval; stop early without gain."""
+class RetrievalEvaluation(keras.callbacks.Callback):
+    """Add retrieval metrics to the logs at the end of every interval.
 
-    def __init__(
-        self, clock: Clock, history: History, folder: Path, monitor: str, patience: int
-    ) -> None:
+    Args:
+        evaluate: Function that evaluates the network as it is and returns its metrics by name.
+    """
+
+    def __init__(self, evaluate: Callable[[], dict[str, float]]) -> None:
         super().__init__()
-        self.clock, self.history, self.folder = clock, history, folder
-        self.monitor, self.patience = monitor, patience
+        self.evaluate = evaluate
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Save, then compare the monitored metric with its best so far."""
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Evaluate, and add the metrics to Keras' logs."""
+        if logs is not None:
+            logs.update(self.evaluate())
+
+
+class CSVHistory(keras.callbacks.Callback):
+    """Record every training step, and write all of them to ``history.csv`` after every interval.
+
+    Unlike Keras' ``CSVLogger`` this records steps rather than epochs, and a resumed run continues
+    the file without losing or repeating one. Metrics that are in the logs at the end of an interval
+    go into the row of its last step.
+
+    Args:
+        counter: The run's step counter.
+        history: The run's history.
+    """
+
+    def __init__(self, counter: StepCounter, history: History) -> None:
+        super().__init__()
+        self.counter, self.history = counter, history
+        self.learning_rate = math.nan
+
+    def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Note the learning rate of the step, which a schedule changes at its end."""
+        self.learning_rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Record loss, learning rate and spread of the step just taken."""
+        logs = logs or {}
+        self.history.append(
+            {
+                "step": self.counter.step,
+                "loss": float(logs["loss"]),
+                "learning_rate": self.learning_rate,
+                "spread": float(logs["spread"]),
+            }
+        )
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Add the metrics of the interval and write the file."""
+        of_the_step = self.history.rows[-1]
+        self.history.annotate({k: v for k, v in (logs or {}).items() if k not in of_the_step})
         self.history.flush()
-        save_checkpoint(self.folder, self.model, self.clock.step, logs.get(self.monitor))
-        if out_of_patience(self.history, self.monitor, self.patience):
+
+
+class TrainingCheckpoint(keras.callbacks.Callback):
+    """Save everything that is needed to resume the run, after every interval.
+
+    Keeps the latest and the best checkpoint; see :mod:`retrieval.training.checkpoints`.
+
+    Args:
+        counter: The run's step counter.
+        folder: The run's ``checkpoints`` folder.
+        monitor: Name of the metric by which a checkpoint is the best; higher is better.
+    """
+
+    def __init__(self, counter: StepCounter, folder: Path, monitor: str) -> None:
+        super().__init__()
+        self.counter, self.folder, self.monitor = counter, folder, monitor
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Save a checkpoint with the value of the monitored metric, if there is one."""
+        score = (logs or {}).get(self.monitor)
+        save_checkpoint(self.folder, self.model, self.counter.step, score)
+
+
+class EarlyStoppingOnHistory(keras.callbacks.Callback):
+    """Stop training when a metric has stopped improving.
+
+    Unlike Keras' ``EarlyStopping`` this looks at the whole history of the run, so that a resumed
+    run stops where it would have stopped without the interruption.
+
+    Args:
+        history: The run's history, in which the metric has been recorded.
+        monitor: Name of the metric; higher is better.
+        patience: Number of evaluations without improvement after which training stops. 0 never
+            stops.
+    """
+
+    def __init__(self, history: History, monitor: str, patience: int) -> None:
+        super().__init__()
+        self.history, self.monitor, self.patience = history, monitor, patience
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Stop if the last evaluations brought no improvement."""
+        if self.history.has_stopped_improving(self.monitor, self.patience):
             tqdm.write(
-                f"step {self.clock.step}: {self.monitor} has not improved for "
+                f"step {self.history.rows[-1]['step']}: {self.monitor} has not improved for "
                 f"{self.patience} evaluations; stopping"
             )
             self.model.stop_training = True
 
 
-def out_of_patience(history: History, monitor: str, patience: int) -> bool:
-    """Tell whether the last ``patience`` evaluations brought no gain; 0 is endless patience."""
-    scores = [row.get(monitor) for row in history.rows]
-    scores = [s for s in scores if s is not None and not math.isnan(s)]
-    if not patience or not scores:
-        return False
-    return len(scores) - 1 - scores.index(max(scores)) >= patience
+class LiveHistory(keras.callbacks.Callback):
+    """Pass the history so far to a function while the model trains, e.g. to draw a live curve.
 
+    Args:
+        history: The run's history.
+        show: Function of a data frame with a row per step so far, in the columns of
+            ``history.csv``. It is called at the end of training as well.
+        seconds: Least time between two calls. Defaults to 2.0.
+    """
 
-class Watch(keras.callbacks.Callback):
-    """Hand the history so far to a watcher, every few seconds and at the end."""
-
-    def __init__(self, history: History, watch: Callable[[pd.DataFrame], None]) -> None:
+    def __init__(
+        self, history: History, show: Callable[[pd.DataFrame], None], seconds: float = 2.0
+    ) -> None:
         super().__init__()
-        self.history, self.watch = history, watch
+        self.history, self.show, self.seconds = history, show, seconds
         self.last = time.monotonic()
 
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Show what is new, unless that was done a moment ago."""
-        if time.monotonic() - self.last >= WATCH_SECONDS:
-            self._show()
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Show the history, unless it was shown a moment ago."""
+        if time.monotonic() - self.last >= self.seconds:
+            self.show(pd.DataFrame(self.history.rows))
+            self.last = time.monotonic()
 
-    def on_train_end(self, logs: dict | None = None) -> None:
-        """Show everything."""
-        self._show()
-
-    def _show(self) -> None:
-        self.watch(pd.DataFrame(self.history.rows))
-        self.last = time.monotonic()
+    def on_train_end(self, logs: Logs = None) -> None:
+        """Show the whole history."""
+        self.show(pd.DataFrame(self.history.rows))
 
 
-class Progress(keras.callbacks.Callback):
-    """A bar with the loss, the last in-training metric and the time left."""
+class ProgressBar(keras.callbacks.Callback):
+    """A progress bar over all steps of a run, with the loss and the latest value of a metric.
 
-    def __init__(self, clock: Clock, title: str, monitor: str) -> None:
+    Args:
+        counter: The run's step counter.
+        title: Text before the bar.
+        monitor: Name of the metric to show.
+    """
+
+    def __init__(self, counter: StepCounter, title: str, monitor: str) -> None:
         super().__init__()
         self.bar = tqdm(
-            total=clock.total, initial=clock.step, desc=title, unit="step", mininterval=0.3
+            total=counter.total, initial=counter.step, desc=title, unit="step", mininterval=0.3
         )
-        self.monitor, self.shown = monitor, {}
+        self.monitor = monitor
+        self.values: dict[str, str] = {}
 
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Move the bar by one step."""
-        self.shown["loss"] = f"{logs['loss']:.4f}"
-        self.bar.set_postfix(self.shown, refresh=False)
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Advance the bar by one step."""
+        self.values["loss"] = f"{(logs or {})['loss']:.4f}"
+        self.bar.set_postfix(self.values, refresh=False)
         self.bar.update(1)
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Show the metric just evaluated."""
-        if self.monitor in logs:
-            self.shown[self.monitor] = f"{logs[self.monitor]:.4f}"
+        if logs and self.monitor in logs:
+            self.values[self.monitor] = f"{logs[self.monitor]:.4f}"
 
     def close(self) -> None:
-        """Leave the bar as it is on screen and go to the next line."""
+        """End the bar's line on the screen, so that an error does not overwrite it."""
         self.bar.close()

@@ -1,4 +1,4 @@
-"""What a run trains on: which rows, which are held out, and the batches of them."""
+"""The data of a run in training: its training rows, its held-out rows, and the batches."""
 
 from dataclasses import dataclass
 
@@ -10,13 +10,21 @@ from retrieval.datasets.catalog import Catalog, crop_boxes
 from retrieval.embedding.features import backbone_features
 from retrieval.input_pipeline.pipeline import train_dataset
 from retrieval.sampling import PKSampler
-from retrieval.settings.resolve import held_out_count
+from retrieval.settings.resolve import held_out_count, resolved
 from retrieval.settings.schema import TrainSettings
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What batches are drawn from: rows of the catalog and, if frozen, their features."""
+    """The rows of a data set that a run trains on and is evaluated on while it trains.
+
+    Attributes:
+        catalog: The data set.
+        train: Rows of the catalog to train on.
+        held_out: Rows to evaluate on during training; None without such an evaluation.
+        features: float32, (len(catalog), F), features of all items if the backbone is frozen;
+            None otherwise.
+    """
 
     catalog: Catalog
     train: pd.DataFrame
@@ -29,20 +37,23 @@ class TrainingData:
         return np.unique(self.train["label"], return_inverse=True)[1].astype(np.int32)
 
     def image_paths(self) -> list[str]:
-        """Return the files training may read: none where the backbone is frozen."""
+        """Return the files that training reads: none if the backbone is frozen."""
         return [] if self.features is not None else self.catalog.absolute_paths(self.train)
 
 
 def prepare_data(catalog: Catalog, settings: TrainSettings, *, progress: bool) -> TrainingData:
-    """Choose the training rows and the rows evaluated in training; extract frozen features.
+    """Choose the rows to train on and to evaluate on; extract the features of a frozen backbone.
 
     Args:
         catalog: The data set.
         settings: Resolved settings.
-        progress: Show a progress bar while features are extracted.
+        progress: Whether to show a progress bar while features are extracted.
 
     Returns:
-        The data a run trains and is watched on.
+        The data of the run.
+
+    Raises:
+        UserError: Too few classes to hold any out for validation.
     """
     train, held_out = catalog.split("train"), None
     if settings.eval_split == "test":
@@ -58,7 +69,15 @@ def prepare_data(catalog: Catalog, settings: TrainSettings, *, progress: bool) -
 def hold_out_classes(
     train: pd.DataFrame, fraction: float, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Split training rows by class into (training, validation), seeded.
+    """Hold out a random part of the classes for validation.
+
+    Args:
+        train: Rows of the training split.
+        fraction: Part of the classes to hold out, between 0 and 1.
+        seed: Seed of the choice.
+
+    Returns:
+        The rows of the remaining classes, and those of the held-out classes.
 
     Raises:
         UserError: Too few classes to hold any out.
@@ -71,14 +90,14 @@ def hold_out_classes(
 
 
 def make_sampler(settings: TrainSettings, data: TrainingData) -> PKSampler:
-    """Return the P x K sampler of a run; its batch at a step depends on seed and step alone."""
+    """Return the P x K sampler of a run, whose batches depend only on the seed and the step."""
     super_labels = None
     if settings.same_super_class:
         super_labels = data.train["super_label"].to_numpy()
     return PKSampler(
         data.classes,
-        settings.classes_per_batch,
-        settings.samples_per_class,
+        resolved(settings.classes_per_batch),
+        resolved(settings.samples_per_class),
         seed=settings.seed,
         super_labels=super_labels,
     )
@@ -92,14 +111,15 @@ def batch_dataset(
     *,
     progress: bool = False,
 ) -> tf.data.Dataset:
-    """Return the batches of steps ``first_step``, ``first_step + 1``, ... up to the last.
+    """Return the batches of all steps from ``first_step`` to the last.
 
     Args:
         settings: Resolved settings.
         data: Rows and, for a frozen backbone, their features.
         sampler: Draws row numbers of ``data.train``.
-        first_step: Steps already taken.
-        progress: Show a bar while images are decoded into memory.
+        first_step: Number of steps already taken.
+        progress: Whether to show a progress bar while images are decoded into memory. Defaults to
+            False.
 
     Returns:
         Pairs of inputs (B, ...) and class indices (B,), int32.
@@ -110,9 +130,9 @@ def batch_dataset(
             data.catalog.absolute_paths(data.train),
             data.classes,
             rows,
-            size=settings.image_size,
+            size=resolved(settings.image_size),
             pre_crop=settings.pre_crop,
-            flip=settings.flip,
+            flip=resolved(settings.flip),
             augment=settings.augment,
             seed=settings.seed,
             first_step=first_step,

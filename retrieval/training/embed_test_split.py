@@ -1,4 +1,4 @@
-"""Embed the test split of a run, from the network in hand or from its checkpoint."""
+"""Embed the test split of a run, with the network in memory or that of its checkpoint."""
 
 from pathlib import Path
 
@@ -23,17 +23,18 @@ def embed_test_split(
     *,
     progress: bool = True,
 ) -> tuple[np.ndarray, pd.DataFrame]:
-    """Embed every test item of the catalog.
+    """Embed every test item of a run's data set.
 
     Args:
-        folder: The run folder with ``checkpoints/``.
-        settings: The run's settings, resolved.
+        folder: The run folder, with ``checkpoints/``.
+        settings: The run's resolved settings.
         catalog: The run's data set.
-        network: The trained network, if still in memory; else it is built and loaded.
-        progress: Show progress bars.
+        network: The trained network, if it is still in memory. Defaults to None: it is built and
+            its checkpoint is loaded.
+        progress: Whether to show progress bars. Defaults to True.
 
     Returns:
-        Embeddings float32 (n, D), and the catalog rows they belong to.
+        Embeddings float32 (n, D), and the rows of the catalog that they belong to.
     """
     rows = catalog.split("test")
     if settings.loss == UNTRAINED:
@@ -41,12 +42,12 @@ def embed_test_split(
     features = None
     if settings.freeze_backbone:
         features = backbone_features(catalog, settings, progress=progress)
-    fresh = network is None
-    if fresh:
+    if network is None:
         with mixed_precision(settings.mixed_precision):
             network = build_network(settings, None if features is None else features.shape[1])
-    if fresh or settings.use_checkpoint == "best":
         load_network(folder / "checkpoints", network, settings.use_checkpoint)
+    elif settings.use_checkpoint == "best":
+        load_network(folder / "checkpoints", network, "best")
     if features is not None:
         return embed_features(network, features[rows.index]), rows
     return embed_images(network, catalog, rows, settings, progress=progress), rows

@@ -1,7 +1,7 @@
-"""Train one run: batches, network, loss and optimizer into Keras' ``fit``."""
+"""Train one run: data, network, loss and optimizer of its settings into Keras' ``fit``."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
@@ -18,18 +18,18 @@ from retrieval.input_pipeline.pipeline import naming_unreadable_images
 from retrieval.losses import get_loss, recommended_options
 from retrieval.models.precision import mixed_precision
 from retrieval.projection import save_snapshot
-from retrieval.sampling import PKSampler
-from retrieval.settings.resolve import memory_use
+from retrieval.settings.resolve import batch_size, memory_use
 from retrieval.settings.schema import TrainSettings
 from retrieval.training.callbacks import (
-    Clock,
-    Evaluate,
-    Guard,
-    Progress,
-    RecordSteps,
-    SaveCheckpoint,
-    Watch,
-    out_of_patience,
+    CollapseWarning,
+    CSVHistory,
+    EarlyStoppingOnHistory,
+    LiveHistory,
+    ProgressBar,
+    RetrievalEvaluation,
+    StepCounter,
+    TerminateOnNonFiniteLoss,
+    TrainingCheckpoint,
 )
 from retrieval.training.checkpoints import restore_checkpoint
 from retrieval.training.data import TrainingData, batch_dataset, make_sampler, prepare_data
@@ -46,45 +46,101 @@ def fit(
     *,
     progress: bool = True,
     watch: Callable[[pd.DataFrame], None] | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> keras.Model:
-    """Train until ``settings.steps``, continuing from ``folder``'s latest checkpoint if any.
+    """Train a run to its last step, from its latest checkpoint if it has one.
 
     Args:
         settings: Resolved settings.
         catalog: The data set.
-        folder: The (partial) run folder: ``history.csv`` and ``checkpoints/`` go there.
-        progress: Show progress bars.
-        watch: Called with the history so far, every few seconds and at the end.
+        folder: The (partial) run folder, in which ``history.csv`` and ``checkpoints/`` are written.
+        progress: Whether to show progress bars. Defaults to True.
+        watch: Function that is called with the history so far every few seconds and at the end.
+            Defaults to None.
+        callbacks: More Keras callbacks. They act after the evaluation and before the history and
+            the checkpoint are written, so that metrics they add to the logs are recorded and can
+            be monitored. Defaults to none.
 
     Returns:
-        The trained network (head only where the backbone is frozen).
+        The trained network; only the head if the backbone is frozen.
 
     Raises:
-        UserError: Several devices cannot share a batch; or what training itself refuses.
+        UserError: The devices cannot share a batch equally, the data set does not fit the settings,
+            an image cannot be read, or the training diverges.
     """
     strategy = strategy_of(settings)
     data = prepare_data(catalog, settings, progress=progress)
     keras.utils.set_random_seed(settings.seed)
     with strategy.scope() if strategy else contextlib.nullcontext():
         model = build_ranking_model(settings, data)
-    done = restore_checkpoint(folder / "checkpoints", model)
-    # A run that was killed after it had stopped early must not go on.
-    history = History(folder / "history.csv", done)
-    if done < settings.steps and not out_of_patience(history, settings.monitor, settings.patience):
-        _train_from(done, model, settings, data, folder, progress, watch)
+    checkpoints = folder / "checkpoints"
+    steps_done = restore_checkpoint(checkpoints, model)
+    history = History(folder / "history.csv", steps_done)
+    # A run may be interrupted after it has stopped early; it must not train on.
+    stopped_early = history.has_stopped_improving(settings.monitor, settings.patience)
+    if steps_done >= settings.steps or stopped_early:
+        return model.network
+    sampler = make_sampler(settings, data)
+    paths, class_names = data.train["path"].to_numpy(), data.train["label_name"].to_numpy()
+
+    def batch_names(step: int) -> list[str]:
+        return [f"{paths[row]}: {class_names[row]}" for row in sampler.batch(step)]
+
+    def save_embeddings(embeddings: np.ndarray) -> None:
+        save_snapshot(folder, counter.step, embeddings)
+
+    counter = StepCounter(steps_done, settings.steps)
+    ordered = [counter, TerminateOnNonFiniteLoss(counter, batch_names, checkpoints)]
+    ordered.append(CollapseWarning(counter))
+    if settings.eval_split != "none" or settings.keep_embeddings:
+        evaluation = in_training_evaluation(model.network, settings, data, save_embeddings)
+        ordered.append(RetrievalEvaluation(evaluation))
+    ordered += [
+        *callbacks,
+        CSVHistory(counter, history),
+        TrainingCheckpoint(counter, checkpoints, settings.monitor),
+        EarlyStoppingOnHistory(history, settings.monitor, settings.patience),
+    ]
+    if settings.tensorboard:
+        ordered.append(keras.callbacks.TensorBoard(str(folder / "tensorboard")))
+    if watch is not None:
+        ordered.append(LiveHistory(history, watch))
+    interval = min(settings.eval_every, settings.steps)
+    with naming_unreadable_images(data.image_paths()), contextlib.ExitStack() as stack:
+        if progress:
+            bar = ProgressBar(counter, settings.loss, settings.monitor)
+            stack.callback(bar.close)
+            ordered.append(bar)
+        model.fit(
+            batch_dataset(settings, data, sampler, steps_done, progress=progress),
+            verbose=0,
+            shuffle=False,
+            callbacks=ordered,
+            initial_epoch=steps_done // interval,
+            epochs=-(-settings.steps // interval),
+            steps_per_epoch=interval,
+        )
     return model.network
 
 
 def build_ranking_model(settings: TrainSettings, data: TrainingData) -> RankingModel:
-    """Build network, loss and optimizer, all variables made, ready for ``fit`` or a restore."""
+    """Build the network, loss and optimizer of a run, with all variables, ready to be restored.
+
+    Args:
+        settings: Resolved settings.
+        data: The training data, for the number of classes and the width of frozen features.
+
+    Returns:
+        The compiled model.
+    """
     width = None if data.features is None else data.features.shape[1]
     loss = get_loss(
         settings.loss, cross_batch_memory=memory_options(settings), **loss_options(settings)
     )
     loss.build(int(data.classes.max()) + 1, settings.embedding_size)
-    multipliers = {"backbone": settings.backbone_multiplier, "loss": settings.loss_multiplier}
-    if settings.loss_multiplier is None:
-        multipliers["loss"] = loss.learning_rate_multiplier
+    multipliers = {"backbone": settings.backbone_multiplier}
+    if settings.loss_multiplier is not None:
+        multipliers["loss"] = settings.loss_multiplier
     with mixed_precision(settings.mixed_precision):
         network = build_network(settings, width)
         model = RankingModel(
@@ -95,7 +151,7 @@ def build_ranking_model(settings: TrainSettings, data: TrainingData) -> RankingM
             settings.chunk_size,
             freeze_batch_norm_steps=settings.freeze_batch_norm_steps,
         )
-    rate = build_schedule(
+    learning_rate = build_schedule(
         settings.schedule,
         settings.learning_rate,
         settings.steps,
@@ -103,112 +159,60 @@ def build_ranking_model(settings: TrainSettings, data: TrainingData) -> RankingM
     )
     optimizer = build_optimizer(
         settings.optimizer,
-        rate,
+        learning_rate,
         weight_decay=settings.weight_decay,
         clip_norm=settings.clip_norm,
     )
-    # XLA, Keras' choice on a GPU, needs shapes that are known: the last chunk's is not.
+    # XLA, Keras' default on a GPU, needs static shapes; that of the last chunk is not static.
     model.compile(optimizer=optimizer, jit_compile=False if settings.chunk_size else "auto")
-    # The model's, not ours: float16 wraps it in one that scales the loss.
-    model.optimizer.build(network.trainable_variables + model.loss_weights)
+    # Not `optimizer`: in float16, Keras wraps it in one that scales the loss.
+    model.optimizer.build(model.trainable_variables)
     return model
 
 
 def loss_options(settings: TrainSettings) -> dict:
-    """Return the options of the run's loss; what it draws has the run's seed unless it was given.
+    """Return the options of a run's loss; random ones get the run's seed by default.
 
-    Else repeats over seeds would share their proxies and draws, and look more alike than they are.
+    With the loss's own default, repeats over seeds would share their initial proxies and their
+    draws, and look more alike than they are.
     """
-    own = {"seed": settings.seed} if "seed" in recommended_options(settings.loss) else {}
-    return own | settings.loss_options
+    seed = {"seed": settings.seed} if "seed" in recommended_options(settings.loss) else {}
+    return seed | settings.loss_options
 
 
 def memory_options(settings: TrainSettings) -> dict | None:
-    """Return size in rows, start and weight of the cross-batch memory, None without one."""
+    """Return size in rows, start and weight of the cross-batch memory; None without a memory."""
     if not settings.memory_batches:
         return None
-    batch = settings.classes_per_batch * settings.samples_per_class
     use = memory_use(settings)
     return {
-        "size": settings.memory_batches * batch,
+        "size": settings.memory_batches * batch_size(settings),
         "start": use["memory_start"],
         "weight": use["memory_weight"],
     }
-
-
-def _train_from(
-    done: int,
-    model: RankingModel,
-    settings: TrainSettings,
-    data: TrainingData,
-    folder: Path,
-    progress: bool,
-    watch: Callable[[pd.DataFrame], None] | None,
-) -> None:
-    sampler = make_sampler(settings, data)
-    interval = min(settings.eval_every, settings.steps)
-    callbacks = run_callbacks(model, settings, data, folder, done, sampler)
-    if watch is not None:
-        callbacks.append(Watch(callbacks[0].history, watch))
-    with naming_unreadable_images(data.image_paths()), contextlib.ExitStack() as stack:
-        if progress:
-            bar = Progress(callbacks[0].clock, settings.loss, settings.monitor)
-            stack.callback(bar.close)
-            callbacks.append(bar)
-        model.fit(
-            batch_dataset(settings, data, sampler, done, progress=progress),
-            verbose=0,
-            shuffle=False,
-            callbacks=callbacks,
-            initial_epoch=done // interval,
-            epochs=-(-settings.steps // interval),
-            steps_per_epoch=interval,
-        )
-
-
-def run_callbacks(
-    model: RankingModel,
-    settings: TrainSettings,
-    data: TrainingData,
-    folder: Path,
-    done: int,
-    sampler: PKSampler,
-) -> list:
-    """Return the callbacks of a run, in the order they must act (see :mod:`callbacks`)."""
-    clock, history = Clock(done, settings.steps), History(folder / "history.csv", done)
-    paths, names = data.train["path"].to_numpy(), data.train["label_name"].to_numpy()
-
-    def batch_names(step: int) -> list[str]:
-        return [f"{paths[r]}: {names[r]}" for r in sampler.batch(step)]
-
-    def keep(embeddings: np.ndarray) -> None:
-        save_snapshot(folder, clock.step, embeddings)
-
-    checkpoints = folder / "checkpoints"
-    callbacks = [
-        RecordSteps(clock, history),
-        Guard(clock, batch_names, checkpoints),
-        Evaluate(clock, history, in_training_evaluation(model.network, settings, data, keep)),
-        SaveCheckpoint(clock, history, checkpoints, settings.monitor, settings.patience),
-    ]
-    if settings.tensorboard:
-        callbacks.append(keras.callbacks.TensorBoard(str(folder / "tensorboard")))
-    return callbacks
 
 
 def in_training_evaluation(
     network: keras.Model,
     settings: TrainSettings,
     data: TrainingData,
-    keep: Callable[[np.ndarray], None],
-) -> Callable[[], dict[str, float]] | None:
-    """Return a function that evaluates the network as it is now, or None if not wanted.
+    save_embeddings: Callable[[np.ndarray], None],
+) -> Callable[[], dict[str, float]]:
+    """Return a function that evaluates the network as it is when it is called.
 
-    The held-out rows are scored leave-one-out, with the run's distance and no intervals. Where the
-    settings want them, the test split's embeddings (n, D), float32, are given to ``keep``.
+    The held-out items are scored leave-one-out, with the run's distance and without confidence
+    intervals.
+
+    Args:
+        network: The network in training.
+        settings: Resolved settings.
+        data: The training data with the held-out rows.
+        save_embeddings: Function that is given the embeddings (n, D), float32, of the test split,
+            if the settings say to keep them.
+
+    Returns:
+        Function without arguments that returns metrics by name; none if nothing is held out.
     """
-    if data.held_out is None and not settings.keep_embeddings:
-        return None
 
     def embed(rows: pd.DataFrame) -> np.ndarray:
         if data.features is not None:
@@ -216,15 +220,18 @@ def in_training_evaluation(
         return embed_images(network, data.catalog, rows, settings, progress=False)
 
     def run() -> dict[str, float]:
-        held_out = None if data.held_out is None else embed(data.held_out)
+        metrics, held_out = {}, None
+        if data.held_out is not None:
+            held_out = embed(data.held_out)
+            labels = data.held_out["label"].to_numpy()
+            ks, distance = DATASETS[settings.dataset].ks, settings.distance
+            result = evaluate(held_out, labels, None, ks, distance, k_neighbors=10, n_bootstrap=0)
+            metrics = {name: result.metrics[name] for name in measured_in_training(ks)}
         if settings.keep_embeddings:
-            on_test = settings.eval_split == "test"
-            keep(held_out if on_test else embed(data.catalog.split("test")))
-        if held_out is None:
-            return {}
-        labels = data.held_out["label"].to_numpy()
-        ks, distance = DATASETS[settings.dataset].ks, settings.distance
-        result = evaluate(held_out, labels, None, ks, distance, k_neighbors=10, n_bootstrap=0)
-        return {name: result.metrics[name] for name in measured_in_training(ks)}
+            of_test = held_out if settings.eval_split == "test" else None
+            if of_test is None:
+                of_test = embed(data.catalog.split("test"))
+            save_embeddings(of_test)
+        return metrics
 
     return run

@@ -1,11 +1,11 @@
 """Gradients of a large batch in the memory of a small one.
 
-A ranking loss needs the embeddings of the whole batch at once, so gradients cannot be accumulated
-over smaller batches: the loss of the parts is another loss. But only the embeddings must be held
-together. Embed in chunks and keep nothing else; take the loss over all embeddings, and its gradient
-with respect to them; then embed each chunk again and propagate its rows of that gradient (Gao et
-al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup", section 3.2).
-The price is one more forward pass.
+A ranking loss compares all embeddings of a batch, so its gradient cannot be accumulated over
+smaller batches: the sum of their losses is another loss. But only the embeddings of the whole batch
+must be in memory at once, not the activations: embed the batch chunk by chunk and keep only the
+embeddings; compute the loss and its gradient with respect to all embeddings; then embed each chunk
+again and backpropagate its rows of that gradient (Gao et al. 2021, "Scaling Deep Contrastive
+Learning Batch Size under Memory Limited Setup", section 3.2). This costs one more forward pass.
 """
 
 import functools
@@ -16,14 +16,14 @@ import keras
 import tensorflow as tf
 
 
-class Step(NamedTuple):
+class BatchGradients(NamedTuple):
     """The loss of a batch and its gradients.
 
     Attributes:
-        loss: Scalar, float32: the loss of the whole batch.
-        gradients: One per variable, in the order ``model.trainable_variables`` +
-            ``loss.trainable_variables``.
-        embeddings: (B, D), float32.
+        loss: Loss of the whole batch, scalar, float32.
+        gradients: One tensor per variable, in the order ``model.trainable_variables +
+            loss.trainable_variables``.
+        embeddings: Embeddings of the batch, (B, D), float32.
     """
 
     loss: tf.Tensor
@@ -39,46 +39,46 @@ def chunked_gradients(
     chunk: int,
     scale_loss: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
     embed: Callable[[tf.Tensor], tf.Tensor] | None = None,
-) -> Step:
-    """Compute the gradients of a loss over the whole batch, holding activations of one chunk.
+) -> BatchGradients:
+    """Compute the gradients of a loss over the whole batch with the activations of one chunk.
 
-    They equal those of one pass over the batch, dropout included (both passes draw the same mask
-    for a chunk), with one exception: a batch norm in training mode takes its statistics over a
-    chunk, as it would over a replica. With frozen batch norms (see
-    :func:`retrieval.models.freezing.freeze_batch_norm`) or none, the gradients are equal exactly.
-    Moving averages are updated once per chunk.
+    They equal the gradients of a single pass over the batch, dropout included (both passes draw the
+    same mask for a chunk), with one exception: a batch normalization in training mode takes its
+    statistics over a chunk, as it would over a replica, and updates its moving averages once per
+    chunk. With frozen batch normalizations (see
+    :func:`retrieval.models.freezing.freeze_batch_norm`), or none, the gradients are equal.
 
     Args:
-        model: images (b, ...) -> embeddings (b, D), for any b.
-        loss: ``loss(labels (B,), embeddings (B, D)) -> scalar``; it may own trainable variables.
-        images: (B, ...).
-        labels: (B,).
-        chunk: Images embedded at a time; the last chunk may be smaller.
-        scale_loss: What is differentiated is ``scale_loss(loss)``; the optimizer's ``scale_loss``
-            in mixed precision.
-        embed: images (b, ...) -> embeddings (b, D) by the model as it is to train; default:
-            ``model(images, training=True)``.
+        model: Network: images (b, ...) to embeddings (b, D), for any b.
+        loss: ``loss(labels (B,), embeddings (B, D)) -> scalar``, which may own trainable variables.
+        images: Inputs of the batch, (B, ...).
+        labels: Labels of the batch, (B,).
+        chunk: Number of images to embed at a time; the last chunk may be smaller.
+        scale_loss: Function of the loss whose result is differentiated; in mixed precision, the
+            optimizer's ``scale_loss``. Defaults to the identity.
+        embed: Function of images (b, ...) that computes embeddings (b, D) as in training. Defaults
+            to ``model(images, training=True)``.
 
     Returns:
         The loss, the gradients and the embeddings.
     """
     images = tf.convert_to_tensor(images)
-    # Batch norm's moving averages and the seeds of dropout: the second pass must start from them.
+    # Moving averages of batch norm and seeds of dropout: the second pass must start from them too.
     state = [(v, tf.identity(v.value)) for v in model.non_trainable_variables]
     embed = embed or functools.partial(model, training=True)
     embeddings = _embed_all(embed, images, chunk, model.output_shape[-1])
-    own = list(getattr(loss, "trainable_variables", []))
+    loss_variables = list(getattr(loss, "trainable_variables", []))
     with tf.GradientTape() as tape:
         tape.watch(embeddings)
         value = loss(labels, embeddings)
         target = scale_loss(value)
-    outer, *own_gradients = tape.gradient(
-        target, [embeddings, *own], unconnected_gradients=tf.UnconnectedGradients.ZERO
+    from_loss, *loss_gradients = tape.gradient(
+        target, [embeddings, *loss_variables], unconnected_gradients=tf.UnconnectedGradients.ZERO
     )
     for variable, before in state:
         variable.assign(before)
-    gradients = _propagate(embed, model.trainable_variables, images, outer, chunk)
-    return Step(value, gradients + own_gradients, embeddings)
+    gradients = _propagate(embed, model.trainable_variables, images, from_loss, chunk)
+    return BatchGradients(value, gradients + loss_gradients, embeddings)
 
 
 def _chunks(images: tf.Tensor, chunk: int) -> tf.Tensor:
@@ -86,7 +86,7 @@ def _chunks(images: tf.Tensor, chunk: int) -> tf.Tensor:
 
 
 def _embed_all(embed: Callable, images: tf.Tensor, chunk: int, width: int) -> tf.Tensor:
-    """Embed all images, chunk by chunk: (B, D) float32."""
+    """Embed all images, chunk by chunk; returns (B, D), float32."""
 
     def step(number: tf.Tensor, parts: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
         part = embed(images[number * chunk : (number + 1) * chunk])
@@ -102,9 +102,13 @@ def _embed_all(embed: Callable, images: tf.Tensor, chunk: int, width: int) -> tf
 
 
 def _propagate(
-    embed: Callable, variables: list, images: tf.Tensor, outer: tf.Tensor, chunk: int
+    embed: Callable,
+    variables: list[keras.Variable],
+    images: tf.Tensor,
+    from_loss: tf.Tensor,
+    chunk: int,
 ) -> list[tf.Tensor]:
-    """Sum over chunks the gradients of <embeddings, outer>; outer is (B, D)."""
+    """Backpropagate the gradient (B, D) of the embeddings, chunk by chunk, and add up."""
 
     def step(number: tf.Tensor, sums: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
         rows = slice(number * chunk, (number + 1) * chunk)
@@ -113,7 +117,7 @@ def _propagate(
         gradients = tape.gradient(
             part,
             variables,
-            output_gradients=outer[rows],
+            output_gradients=from_loss[rows],
             unconnected_gradients=tf.UnconnectedGradients.ZERO,
         )
         return number + 1, [total + new for total, new in zip(sums, gradients, strict=True)]

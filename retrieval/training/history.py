@@ -1,47 +1,66 @@
-"""``history.csv``: one row per training step, never a step lost or doubled.
+"""The file ``history.csv``: one row per training step, none lost and none repeated by a resume.
 
-Metrics are written with every digit: a run that goes on after a kill must compare them with the
-next ones as it would have otherwise. What is only drawn has seven.
+Metrics are written with all their digits, because a resumed run must compare them with later ones
+exactly as an uninterrupted run would. Columns that are only plotted have seven digits.
 """
 
+import math
 from pathlib import Path
 
 import pandas as pd
 
 from retrieval.files import write_text
 
-DRAWN = ("loss", "learning_rate", "spread")
+PLOTTED = ("loss", "learning_rate", "spread")
 
 
 class History:
-    """The rows of ``history.csv``; in memory between checkpoints, on disk at each.
+    """The rows of ``history.csv``: kept in memory, written to disk at every checkpoint.
+
+    Args:
+        path: The CSV file. If it exists, its rows up to ``steps_done`` are read.
+        steps_done: Number of steps already taken; later rows belong to steps that will be taken
+            again. Defaults to 0.
 
     Attributes:
         path: The CSV file.
-        rows: One dict per step, with ``step``, ``loss``, ``learning_rate``, ``spread`` and, where
-            evaluated, in-training metrics.
+        rows: One dict per step, with ``step``, ``loss``, ``learning_rate``, ``spread`` and, if the
+            network was evaluated after the step, the metrics.
     """
 
     def __init__(self, path: Path, steps_done: int = 0) -> None:
-        """Read what is on disk, dropping rows after ``steps_done`` (they will be redone)."""
         self.path = path
         self.rows: list[dict] = []
         if steps_done and path.exists():
-            # Pandas' own way to read a number is fast and may miss its last digit.
+            # The default parser of pandas is fast and may miss a number's last digit.
             old = pd.read_csv(path, float_precision="round_trip")
             self.rows = old[old["step"] <= steps_done].to_dict("records")
 
     def append(self, row: dict) -> None:
-        """Add the row of one step."""
+        """Add the row of a step."""
         self.rows.append(row)
 
     def annotate(self, values: dict[str, float]) -> None:
-        """Add in-training metrics to the last step's row."""
+        """Add metrics to the row of the last step."""
         self.rows[-1].update(values)
 
     def flush(self) -> None:
-        """Write every row, atomically."""
+        """Write all rows, atomically."""
         frame = pd.DataFrame(self.rows)
-        for name in frame.columns.intersection(DRAWN):
+        for name in frame.columns.intersection(PLOTTED):
             frame[name] = frame[name].map("{:.7g}".format, na_action="ignore")
         write_text(self.path, frame.to_csv(index=False))
+
+    def has_stopped_improving(self, metric: str, patience: int) -> bool:
+        """Return whether a metric has not improved in the last evaluations.
+
+        Args:
+            metric: Name of the metric; higher is better.
+            patience: Number of evaluations without improvement that are too many. 0 is endless
+                patience.
+        """
+        recorded = [row[metric] for row in self.rows if metric in row]
+        scores = [score for score in recorded if not math.isnan(score)]
+        if not patience or not scores:
+            return False
+        return len(scores) - 1 - scores.index(max(scores)) >= patience

@@ -1,11 +1,12 @@
-"""Why two images match: their similarity, spread over the positions of both images.
+"""Look into a trained network: heat maps of why two images match, and embeddings of new images.
 
-With global average pooling and a linear head, an embedding is the mean over positions p of
-v_p = W f_p + b, so the cosine similarity of two images is a double sum over positions, and the part
-of position p is <v_p, e'> / (P |e| |e'|). These parts add up to the similarity exactly (Stylianou,
-Souvenir and Pless 2019, "Visualizing Deep Similarity Networks", eq. 3). For any other network the
-parts are activation times gradient at the last feature map (Selvaraju 2017, Grad-CAM, without the
-averaging of gradients), which is an approximation and is labeled so.
+A heat map distributes the cosine similarity of two images over the positions of the last feature
+map. With global average pooling and a linear head, an embedding is the mean over P positions of
+v_p = W f_p + b, so the similarity is a double sum over positions, in which the contribution of
+position p is <v_p, e'> / (P |e| |e'|). These contributions add up to the similarity exactly
+(Stylianou, Souvenir and Pless 2019, "Visualizing Deep Similarity Networks", equation 3). For any
+other network the contributions are activation times gradient at the last feature map (Selvaraju et
+al. 2017, Grad-CAM, without averaging the gradients), an approximation that is labeled as such.
 """
 
 import dataclasses
@@ -22,19 +23,20 @@ from retrieval.embedding.network import build_network, frozen_backbone, joined, 
 from retrieval.errors import UserError
 from retrieval.input_pipeline.pipeline import eval_dataset, naming_unreadable_images
 from retrieval.runs.run import Run
+from retrieval.settings.resolve import resolved
 from retrieval.settings.schema import UNTRAINED, TrainSettings
 from retrieval.training.checkpoints import load_network
 
 
 @dataclass(frozen=True)
 class Match:
-    """The similarity of two images, spread over their positions.
+    """The similarity of two images, distributed over the positions of each.
 
     Attributes:
         similarity: Cosine similarity of the two embeddings.
-        first: float32, (h, w), part of each position of the first image.
-        second: float32, (h, w), the same of the second.
-        exact: The parts of an image add up to the similarity; else they only approximate it.
+        first: float32, (h, w), contribution of each position of the first image.
+        second: float32, (h, w), contribution of each position of the second image.
+        exact: Whether the contributions of an image add up to the similarity exactly.
     """
 
     similarity: float
@@ -45,15 +47,15 @@ class Match:
 
 @dataclass(frozen=True)
 class Inspector:
-    """A run's network, opened at its last feature map.
+    """A run's network, split at its last feature map.
 
     Attributes:
         settings: The run's settings.
-        network: images (B, S, S, 3) in 0..255 -> embeddings (B, D), as the run's items were
-            embedded.
-        features: images (B, S, S, 3) in 0..255 -> feature maps (B, h, w, C).
-        tail: feature maps -> embeddings (B, D).
-        linear: Kernel (C, D) and bias (D,) if the tail is an average and a linear layer.
+        network: The whole network: images (B, S, S, 3) in 0..255 to embeddings (B, D).
+        features: Its first part: images (B, S, S, 3) in 0..255 to feature maps (B, h, w, C).
+        tail: The rest: feature maps to embeddings (B, D).
+        linear: Kernel (C, D) and bias (D,) if the tail is global average pooling and a linear
+            layer; None otherwise.
     """
 
     settings: TrainSettings
@@ -63,23 +65,23 @@ class Inspector:
     linear: tuple[np.ndarray, np.ndarray] | None
 
     def load(self, paths: Sequence[str | Path], boxes: np.ndarray | None = None) -> np.ndarray:
-        """Read images as the network sees them; of test-time views, the center.
+        """Read images as the network sees them; of several test-time views, the center.
 
         Args:
             paths: Image files.
-            boxes: (n, 4) crops x, y, width, height in pixels, where the run has them; see
-                :func:`retrieval.datasets.catalog.crop_boxes`.
+            boxes: (n, 4), crops x, y, width, height in pixels, if the run has them; see
+                :func:`retrieval.datasets.catalog.crop_boxes`. Defaults to None, whole images.
 
         Returns:
             float32, (n, S, S, 3), 0..255.
 
         Raises:
-            UserError: A file is no readable image.
+            UserError: An image cannot be read.
         """
         names = [str(path) for path in paths]
         batches = eval_dataset(
             names,
-            size=self.settings.image_size,
+            size=resolved(self.settings.image_size),
             pre_crop=self.settings.pre_crop,
             batch_size=len(names),
             boxes=boxes,
@@ -88,18 +90,18 @@ class Inspector:
             return np.concatenate([np.asarray(batch, np.float32) for batch in batches])
 
     def embed(self, images: np.ndarray) -> np.ndarray:
-        """Embed images (n, S, S, 3) in 0..255 as they are; returns float32 (n, D)."""
+        """Embed loaded images, (n, S, S, 3) in 0..255; returns float32, (n, D)."""
         maps = self.features(images, training=False)
         return np.asarray(self.tail(maps, training=False), np.float32)
 
     def embed_files(
         self, paths: Sequence[str | Path], boxes: np.ndarray | None = None
     ) -> np.ndarray:
-        """Embed image files as the run's items were, with its test-time views.
+        """Embed image files as the run's own items were, with its test-time views.
 
         Args:
             paths: Image files.
-            boxes: As for :meth:`load`.
+            boxes: Crops, as for :meth:`load`. Defaults to None, whole images.
 
         Returns:
             float32, (n, D).
@@ -108,14 +110,14 @@ class Inspector:
         return embed_files(self.network, names, boxes, self.settings, progress=False)
 
     def match(self, images: np.ndarray) -> Match:
-        """Spread the similarity of two images (2, S, S, 3) over their positions."""
+        """Distribute the similarity of two loaded images, (2, S, S, 3), over their positions."""
         maps = self.features(images, training=False)
         if self.linear is not None:
             first, second = decompose(np.asarray(maps[0]), np.asarray(maps[1]), *self.linear)
             return Match(float(first.sum()), first, second, exact=True)
-        return self._approximate(maps)
+        return self._gradient_match(maps)
 
-    def _approximate(self, maps: tf.Tensor) -> Match:
+    def _gradient_match(self, maps: tf.Tensor) -> Match:
         with tf.GradientTape() as tape:
             tape.watch(maps)
             unit = tf.math.l2_normalize(self.tail(maps, training=False), axis=-1)
@@ -127,18 +129,20 @@ class Inspector:
 def decompose(
     first: np.ndarray, second: np.ndarray, kernel: np.ndarray, bias: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Spread the cosine similarity of two average-pooled, linearly embedded maps over positions.
+    """Distribute a similarity over the positions of two feature maps, exactly.
+
+    The network must pool the feature maps by their average and embed them by a linear layer.
 
     Args:
         first: float, (h, w, C), feature map of one image.
-        second: float, (h', w', C), of the other.
-        kernel: float, (C, D).
-        bias: float, (D,).
+        second: float, (h', w', C), feature map of the other image.
+        kernel: float, (C, D), kernel of the linear layer.
+        bias: float, (D,), bias of the linear layer.
 
     Returns:
-        Parts (h, w) and (h', w'), float32; each adds up to the similarity.
+        Contributions (h, w) and (h', w'), float32; each adds up to the cosine similarity.
     """
-    local = [map_.astype(np.float64) @ kernel + bias for map_ in (first, second)]
+    local = [features.astype(np.float64) @ kernel + bias for features in (first, second)]
     means = [v.mean((0, 1)) for v in local]
     norm = max(float(np.linalg.norm(means[0]) * np.linalg.norm(means[1])), 1e-12)
     parts = [
@@ -149,16 +153,17 @@ def decompose(
 
 
 def open_inspector(run: Run) -> Inspector:
-    """Build a run's network, load its checkpoint and open it at the last feature map.
+    """Build a run's network, load its checkpoint and split it at the last feature map.
 
     Args:
-        run: A run with ``checkpoints/``, or the untrained baseline.
+        run: A run with ``checkpoints/``, or an untrained one.
 
     Returns:
-        The inspector; :meth:`Inspector.embed` gives what the run stored.
+        The inspector, whose :meth:`Inspector.embed_files` gives the embeddings that the run stores.
 
     Raises:
-        UserError: Imported embeddings, no checkpoint, or a network without a feature map.
+        UserError: The run has imported embeddings, no checkpoint, or a network without a feature
+            map.
     """
     settings = run.network_settings()
     network = _trained(run, settings)
@@ -171,7 +176,7 @@ def open_inspector(run: Run) -> Inspector:
 
 
 def _trained(run: Run, settings: TrainSettings) -> keras.Model:
-    """Build the whole network, sub-models ``backbone`` and ``head``, with the run's weights."""
+    """Build the whole network, with sub-models ``backbone`` and ``head`` and the run's weights."""
     folder = run.path / "checkpoints"
     if settings.loss == UNTRAINED:
         return untrained_network(settings)
@@ -195,22 +200,22 @@ def _feature_map(run: Run, backbone: keras.Model) -> keras.KerasTensor:
 def _linear_part(
     inspector: Inspector, backbone: keras.Model, head: keras.Model
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the linear layer if the tail is an average over positions followed by it."""
+    """Return kernel and bias if the tail is global average pooling and a linear layer."""
     dense = [layer for layer in head.layers if isinstance(layer, keras.layers.Dense)]
-    if not dense:  # untrained: the features themselves
+    if not dense:  # an untrained network embeds by the features themselves
         width = int(backbone.output_shape[-1])
-        linear = np.eye(width, dtype=np.float32), np.zeros(width, np.float32)
+        kernel, bias = np.eye(width, dtype=np.float32), np.zeros(width, np.float32)
     elif len(dense) == 1 and dense[0].use_bias:
-        linear = tuple(np.asarray(w) for w in dense[0].get_weights())
+        kernel, bias = (np.asarray(w) for w in dense[0].get_weights())
     else:
         return None
-    # Whatever the layers are called: the tail is linear if it gives the same directions.
+    # Whatever the layers are called, the tail is of this kind if it gives the same directions.
     size = inspector.features.input_shape[1]
     probe = np.random.default_rng(0).uniform(0, 255, (2, size, size, 3)).astype(np.float32)
     maps = np.asarray(inspector.features(probe, training=False))
-    if maps.shape[-1] != len(linear[0]):
+    if maps.shape[-1] != len(kernel):
         return None
-    expected, found = maps.mean((1, 2)) @ linear[0] + linear[1], inspector.embed(probe)
-    scale = np.linalg.norm(expected, axis=1), np.linalg.norm(found, axis=1)
-    same = np.allclose(expected / scale[0][:, None], found / scale[1][:, None], atol=1e-4)
-    return linear if same else None
+    expected, found = maps.mean((1, 2)) @ kernel + bias, inspector.embed(probe)
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    found /= np.linalg.norm(found, axis=1, keepdims=True)
+    return (kernel, bias) if np.allclose(expected, found, atol=1e-4) else None

@@ -1,6 +1,7 @@
-"""How much memory a training step takes, from a dry run: the step's graph, without any image."""
+"""Estimate the memory of a training step from its TensorFlow graph, without running it."""
 
 from collections import defaultdict
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -9,31 +10,32 @@ import tensorflow as tf
 from retrieval.embedding.network import build_network, has_frozen_batch_norm
 from retrieval.models.freezing import freeze_batch_norm
 from retrieval.models.precision import mixed_precision
+from retrieval.settings.resolve import batch_size, resolved
 from retrieval.settings.schema import TrainSettings
 
-DRY_BATCH = 16
+TRACED_BATCH = 16
 FLOAT = 4  # bytes
-PREFETCHED = 4  # batches
-# Copies of every trainable weight that the optimizer keeps.
+PREFETCHED = 4  # batches that the input pipeline holds ready
+# Copies of every trainable weight that an optimizer keeps.
 SLOTS = {"adam": 2, "adamw": 2, "momentum": 1}
-# What TensorFlow holds per operation of the graph, on a CPU, whatever the batch: measured.
+# Bytes that TensorFlow holds per operation of the graph on a CPU, whatever the batch: measured.
 PER_OPERATION = 72_000
-# Matrices of all pairs that a ranking loss and its gradient hold.
+# (B, B) matrices that a ranking loss and its gradient hold at a time.
 PAIR_MATRICES = 8
-# Operations whose result lies in the memory of their first input, and those that make nothing.
+# Operations whose output shares the memory of their first input, and those that allocate none.
 VIEWS = {"Identity", "IdentityN", "Reshape", "Squeeze", "ExpandDims", "StopGradient"}
 GIVEN = {"Const", "Placeholder", "ReadVariableOp"}
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """What the step of one network needs.
+    """The memory of one network's training step, for any batch, chunk size, loss and optimizer.
 
     Attributes:
-        per_image: Bytes per image at the worst moment: activations kept for the backward pass, and
-            gradients on their way.
+        per_image: Bytes per image at the peak: activations kept for the backward pass, and
+            gradients in transit.
         weights: Bytes of the weights.
-        operations: Operations in the graph of forward and backward pass.
+        operations: Number of operations in the graph of the forward and backward pass.
     """
 
     per_image: float
@@ -41,34 +43,39 @@ class Footprint:
     operations: int
 
     def fixed(self, settings: TrainSettings, *, chunked: bool) -> float:
-        """Return the bytes that do not depend on how many images are embedded at a time."""
-        batch = settings.classes_per_batch * settings.samples_per_class
-        # The weights, their gradients (in chunks also the sum so far), the optimizer's copies.
+        """Return the bytes that do not depend on how many images are embedded at a time.
+
+        Args:
+            settings: Resolved settings.
+            chunked: Whether the batch is embedded in chunks.
+        """
+        batch = batch_size(settings)
+        # The weights, their gradients (in chunks also their sum so far), the optimizer's copies.
         weights = self.weights * (2 + chunked + SLOTS[settings.optimizer])
         references = batch * (1 + settings.memory_batches)
         pairs = PAIR_MATRICES * FLOAT * batch * references
         memory = FLOAT * settings.memory_batches * batch * settings.embedding_size
-        # uint8: the batch in use, and those that ``train_dataset`` prefetches.
-        images = (1 + PREFETCHED) * batch * 3 * settings.image_size**2
+        # The batch in use and those prefetched, uint8.
+        images = (1 + PREFETCHED) * batch * 3 * resolved(settings.image_size) ** 2
         return self.operations * PER_OPERATION + weights + pairs + memory + images
 
     def total(self, settings: TrainSettings, replicas: int = 1) -> int:
-        """Return the bytes one replica needs."""
-        batch = -(-settings.classes_per_batch * settings.samples_per_class // replicas)
+        """Return the bytes that one of several replicas needs."""
+        batch = -(-batch_size(settings) // replicas)
         chunked = 0 < settings.chunk_size < batch
         images = settings.chunk_size if chunked else batch
         return round(images * self.per_image + self.fixed(settings, chunked=chunked))
 
 
 def estimate_training_memory(settings: TrainSettings) -> int:
-    """Estimate what the training of a whole network takes beside what the program itself takes.
+    """Estimate the memory that training a whole network takes, besides the program's own.
 
-    Counted are the activations that are kept for the backward pass, for one batch or one chunk;
-    weights, gradients and the optimizer's copies; batches of images; the loss's matrices of
+    The estimate includes the activations kept for the backward pass of one batch or one chunk; the
+    weights, their gradients and the optimizer's copies; batches of images; the loss's matrices of
     pairs and the cross-batch memory; and TensorFlow's own memory per operation, as measured on a
-    CPU. Not counted are images cached in memory (``cache_images_gb``) and weights of the loss.
+    CPU. It does not include images cached in memory (``cache_images_gb``) and weights of the loss.
 
-    Against the peaks that ``benchmarks/memory.py`` measures, in GiB:
+    Compared with the peaks that ``benchmarks/memory.py`` measures, in GiB:
 
     | backbone, 224 px | batch | chunk | measured | estimated |
     |---|---|---|---|---|
@@ -79,72 +86,76 @@ def estimate_training_memory(settings: TrainSettings) -> int:
     | Inception V1 | 120 | 20 | 1.0 | 1.2 |
     | Inception V1 | 20 | all | 1.1 | 1.1 |
 
-    With frozen batch norms, at 64 to 160 px: EfficientNet-Lite0 1.05 measured, 0.86 estimated (in
-    chunks 0.46, 0.39), ResNet50 0.96, 1.17, DINOv2 1.06, 1.30, conv4 0.11, 0.13.
+    With frozen batch normalizations, at 64 to 160 px: EfficientNet-Lite0 1.05 measured and 0.86
+    estimated (in chunks 0.46 and 0.39), ResNet50 0.96 and 1.17, DINOv2 1.06 and 1.30, conv4 0.11
+    and 0.13.
 
     Args:
         settings: Resolved settings of a training that does not freeze the backbone.
 
     Returns:
-        Bytes, of each device.
+        Bytes on each device.
     """
     return dry_run(settings).total(settings, replica_count(settings))
 
 
 def replica_count(settings: TrainSettings) -> int:
-    """Return how many devices share a batch."""
+    """Return the number of devices that share a batch."""
     if settings.distribute != "mirrored":
         return 1
     return max(1, len(tf.config.list_physical_devices("GPU")))
 
 
 def dry_run(settings: TrainSettings) -> Footprint:
-    """Build the network, trace forward and backward pass, and go through the graph on paper.
+    """Trace the forward and backward pass of a network and add up the memory of their graph.
 
     Args:
         settings: Resolved settings of a training that does not freeze the backbone.
 
     Returns:
-        The footprint, for any batch, chunk size, loss and optimizer.
+        The footprint of the network.
     """
     with tf.device("CPU:0"), mixed_precision(settings.mixed_precision):
         network = build_network(settings.with_(weights="none"))
         if has_frozen_batch_norm(settings):
             freeze_batch_norm(network.get_layer("backbone"))
         outputs = _trace(network)
-    operations = outputs[0].graph.get_operations()
     return Footprint(
-        peak_bytes(outputs) / DRY_BATCH, FLOAT * network.count_params(), len(operations)
+        per_image=peak_bytes(outputs) / TRACED_BATCH,
+        weights=FLOAT * network.count_params(),
+        operations=len(outputs[0].graph.get_operations()),
     )
 
 
 def _trace(network: keras.Model) -> list[tf.Tensor]:
+    """Return the outputs of the graph: embeddings, and the gradients of all weights."""
+
     def step(images: tf.Tensor, outer: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         with tf.GradientTape() as tape:
             embeddings = tf.cast(network(images, training=True), tf.float32)
         variables = network.trainable_variables
         return embeddings, tape.gradient(embeddings, variables, output_gradients=outer)
 
-    images = tf.TensorSpec((DRY_BATCH, *network.input_shape[1:]), tf.uint8)
-    outer = tf.TensorSpec((DRY_BATCH, network.output_shape[-1]))
+    images = tf.TensorSpec((TRACED_BATCH, *network.input_shape[1:]), tf.uint8)
+    outer = tf.TensorSpec((TRACED_BATCH, network.output_shape[-1]))
     return tf.function(step, autograph=False).get_concrete_function(images, outer).outputs
 
 
-def peak_bytes(outputs: list[tf.Tensor]) -> int:
-    """Return the most memory that a graph holds at one time, run in the order it was written.
+def peak_bytes(outputs: Sequence[tf.Tensor]) -> int:
+    """Return the peak memory of a graph whose operations run in the order they were created.
 
     A tensor lives from the operation that makes it to the last one that reads it. Weights and
     inputs are not counted.
 
     Args:
-        outputs: The graph's outputs, all of one graph; what they do not depend on never runs.
+        outputs: Tensors of one graph. Operations that none of them depends on never run.
 
     Returns:
         Bytes.
     """
     order = _operations_before(outputs)
-    # Tensors by where their memory is, and when each memory is read last.
-    owner, last = {}, {}
+    owner: dict[Hashable, Hashable] = {}  # view -> the tensor whose memory it shares
+    last: dict[Hashable, int] = {}  # tensor -> position of the last operation that reads it
     for position, op in enumerate(order):
         for tensor in op.inputs:
             last[owner.get(tensor.ref(), tensor.ref())] = position
@@ -155,7 +166,7 @@ def peak_bytes(outputs: list[tf.Tensor]) -> int:
                 owner[view.ref()] = owner.get(source.ref(), source.ref())
     for tensor in outputs:
         last[owner.get(tensor.ref(), tensor.ref())] = len(order)
-    freed = defaultdict(int)
+    freed: dict[int, int] = defaultdict(int)  # position -> bytes
     live = peak = 0
     for position, op in enumerate(order):
         for tensor in op.outputs if op.type not in GIVEN else []:
@@ -167,9 +178,10 @@ def peak_bytes(outputs: list[tf.Tensor]) -> int:
     return peak
 
 
-def _operations_before(outputs: list[tf.Tensor]) -> list[tf.Operation]:
-    """Return the operations that outputs depend on, in the order they were written."""
-    needed, stack = set(), [tensor.op for tensor in outputs]
+def _operations_before(outputs: Sequence[tf.Tensor]) -> list[tf.Operation]:
+    """Return the operations that the outputs depend on, in the order they were created."""
+    needed: set[tf.Operation] = set()
+    stack = [tensor.op for tensor in outputs]
     while stack:
         op = stack.pop()
         if op not in needed:

@@ -14,7 +14,7 @@ from retrieval.losses.ops.inputs import LARGEST_COMPONENT
 # A saved network may hold layers of these two: importing them registers the layers with Keras.
 from retrieval.models import heads, pooling  # noqa: F401
 from retrieval.models.freezing import batch_norms, inference_mode
-from retrieval.training.gradients import Step, chunked_gradients
+from retrieval.training.gradients import BatchGradients, chunked_gradients
 from retrieval.training.optimizers import apply_scaled, replica_mean
 
 
@@ -212,7 +212,7 @@ class RankingModel(keras.Model):
         apply_scaled(self.optimizer, step.gradients, variables, self._multiplier_of(variables))
         return {"loss": step.loss, "spread": relative_spread(step.embeddings)}
 
-    def _whole_batch_gradients(self, inputs: tf.Tensor, labels: tf.Tensor) -> Step:
+    def _whole_batch_gradients(self, inputs: tf.Tensor, labels: tf.Tensor) -> BatchGradients:
         replicas = _replicas()
         with tf.GradientTape() as tape:
             embeddings = tf.cast(self._embed(inputs), tf.float32)
@@ -225,7 +225,7 @@ class RankingModel(keras.Model):
             self.trainable_variables,
             unconnected_gradients=tf.UnconnectedGradients.ZERO,
         )
-        return Step(loss, replica_mean(gradients, replicas), embeddings)
+        return BatchGradients(loss, replica_mean(gradients, replicas), embeddings)
 
     def _embed(self, inputs: tf.Tensor) -> tf.Tensor:
         """Embed a batch in training mode, except batch normalizations that are still frozen."""

@@ -1,5 +1,6 @@
 """Whatever trains, wherever it is cut off: it goes on as if it had not been."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -8,17 +9,16 @@ import pytest
 from PIL import Image
 
 from retrieval import load_catalog, open_run
+from retrieval.embedding.embed import embed_images
+from retrieval.embedding.network import build_network
 from retrieval.errors import UserError
 from retrieval.experiment.pipeline import resume, train
 from retrieval.runs.store import partial_path
-from retrieval.training.callbacks import RecordSteps
+from retrieval.settings.resolve import resolve
 from retrieval.training.checkpoints import load_network, read_index, step_folder
+from tests.callbacks import KillAfter, Killed, Scores
 
 pytestmark = pytest.mark.usefixtures("two_blocks")
-
-
-class Killed(BaseException):
-    """Stands for the end of the process: nothing may handle it."""
 
 
 def killed(*_args, **_kwargs):
@@ -44,18 +44,6 @@ def assert_same_training(one: Path, other: Path) -> None:
         np.testing.assert_array_equal(a, b)
 
 
-def cut_off_at(monkeypatch, step: int):
-    """End the process right after a step was recorded."""
-    record = RecordSteps.on_train_batch_end
-
-    def record_and_end(self, batch, logs=None):
-        record(self, batch, logs)
-        if self.clock.step == step:
-            raise Killed
-
-    monkeypatch.setattr(RecordSteps, "on_train_batch_end", record_and_end)
-
-
 VARIANTS = {
     "all of the optimizer": {
         "optimizer": "adamw", "schedule": "cosine", "warmup_steps": 5, "weight_decay": 0.1,
@@ -78,32 +66,28 @@ VARIANTS = {
 
 
 @pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
-def test_the_same_command_continues_to_the_same_end(tiny, tmp_path, monkeypatch, changes):
+def test_the_same_command_continues_to_the_same_end(tiny, tmp_path, changes):
     settings = tiny.with_(**{"loss": "npairs_loss"} | changes)
     options = {"runs": tmp_path, "evaluate": False, "progress": False}
     whole = train(settings, name="whole", **options)
-    with monkeypatch.context() as patch:
-        cut_off_at(patch, 11)
-        with pytest.raises(Killed):
-            train(settings, name="cut", **options)
+    with pytest.raises(Killed):
+        train(settings, name="cut", callbacks=[KillAfter(11)], **options)
     assert not (tmp_path / "folder" / "cut").exists()
     cut = train(settings, name="cut", **options)
     assert list(history(cut)["step"]) == list(range(1, settings.steps + 1))
     assert_same_training(cut, whole)
 
 
-def test_patience_ends_where_it_would_have(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        "retrieval.training.fit.in_training_evaluation", lambda *_: lambda: {"recall@1": 1 / 3}
-    )
+def test_patience_ends_where_it_would_have(tiny, tmp_path):
+    def scores() -> Scores:
+        return Scores(itertools.repeat(1 / 3))
+
     settings = tiny.with_(steps=48, eval_split="test", patience=2)
     options = {"runs": tmp_path, "evaluate": False, "progress": False}
-    whole = train(settings, name="whole", **options)
-    with monkeypatch.context() as patch:
-        cut_off_at(patch, 11)
-        with pytest.raises(Killed):
-            train(settings, name="cut", **options)
-    cut = train(settings, name="cut", **options)
+    whole = train(settings, name="whole", callbacks=[scores()], **options)
+    with pytest.raises(Killed):
+        train(settings, name="cut", callbacks=[scores(), KillAfter(11)], **options)
+    cut = train(settings, name="cut", callbacks=[scores()], **options)
     assert list(history(cut)["step"]) == list(range(1, 25))
     assert_same_training(cut, whole)
 
@@ -141,27 +125,18 @@ def whole(tiny, tmp_path_factory):
 
 
 def test_a_run_that_had_stopped_early_does_not_go_on(tiny, tmp_path, monkeypatch):
-    scores = iter([0.9, 0.5, 0.4])
-    monkeypatch.setattr(
-        "retrieval.training.fit.in_training_evaluation",
-        lambda *_: lambda: {"recall@1": next(scores)},
-    )
-    settings = tiny.with_(steps=80, eval_split="test", patience=1)
+    settings, scores = tiny.with_(steps=80, eval_split="test", patience=1), Scores([0.9, 0.5, 0.4])
     with monkeypatch.context() as patch:
         patch.setattr("retrieval.experiment.pipeline.write_embeddings", killed)
         with pytest.raises(Killed):
-            train(settings, runs=tmp_path, name="early", progress=False)
+            train(settings, runs=tmp_path, name="early", progress=False, callbacks=[scores])
     run = open_run(resume(tmp_path / "folder" / "early", progress=False))
     assert run.history["step"].iloc[-1] == 16
 
 
-def test_other_settings_do_not_replace_an_interrupted_run_unless_told_to(
-    tiny, tmp_path, monkeypatch
-):
-    with monkeypatch.context() as patch:
-        cut_off_at(patch, 11)
-        with pytest.raises(Killed):
-            train(tiny, runs=tmp_path, name="cut", progress=False)
+def test_other_settings_do_not_replace_an_interrupted_run_unless_told_to(tiny, tmp_path):
+    with pytest.raises(Killed):
+        train(tiny, runs=tmp_path, name="cut", progress=False, callbacks=[KillAfter(11)])
     other = tiny.with_(steps=8)
     with pytest.raises(UserError, match=r"cut.partial has .*\(steps = 24, now 8\).*--overwrite"):
         train(other, runs=tmp_path, name="cut", progress=False)
@@ -170,26 +145,22 @@ def test_other_settings_do_not_replace_an_interrupted_run_unless_told_to(
     assert list(run.history["step"]) == list(range(1, 9))
 
 
-def test_an_interrupted_run_without_checkpoints_is_no_loss(tiny, tmp_path, monkeypatch):
-    with monkeypatch.context() as patch:
-        cut_off_at(patch, 3)
-        with pytest.raises(Killed):
-            train(tiny, runs=tmp_path, name="cut", progress=False)
+def test_an_interrupted_run_without_checkpoints_is_no_loss(tiny, tmp_path):
+    with pytest.raises(Killed):
+        train(tiny, runs=tmp_path, name="cut", progress=False, callbacks=[KillAfter(3)])
     path = train(tiny.with_(steps=2), runs=tmp_path, name="cut", evaluate=False, progress=False)
     assert list(history(path)["step"]) == [1, 2]
 
 
-def test_a_run_is_not_continued_on_other_images(tiny, tmp_path, monkeypatch):
+def test_a_run_is_not_continued_on_other_images(tiny, tmp_path):
     data = tmp_path / "data"
     for label in range(6):
         (data / str(label)).mkdir(parents=True)
         for i in range(3):
             Image.new("RGB", (16, 16), (40 * label, 9 * i, 0)).save(data / str(label) / f"{i}.png")
     settings = tiny.with_(data=str(data), classes_per_batch=2)
-    with monkeypatch.context() as patch:
-        cut_off_at(patch, 11)
-        with pytest.raises(Killed):
-            train(settings, runs=tmp_path, name="cut", progress=False)
+    with pytest.raises(Killed):
+        train(settings, runs=tmp_path, name="cut", progress=False, callbacks=[KillAfter(11)])
     for label in range(6):
         Image.new("RGB", (16, 16)).save(data / str(label) / "new.png")
     with pytest.raises(UserError, match=r"the data set has changed .*\(n_train, n_test\)"):
@@ -197,10 +168,6 @@ def test_a_run_is_not_continued_on_other_images(tiny, tmp_path, monkeypatch):
 
 
 def test_a_checkpoint_gives_the_embeddings_that_training_ended_with(whole, tiny, tmp_path):
-    from retrieval.embedding.embed import embed_images
-    from retrieval.embedding.network import build_network
-    from retrieval.settings.resolve import resolve
-
     catalog = load_catalog("folder", tiny.data)
     settings = resolve(tiny, catalog)
     network = build_network(settings)

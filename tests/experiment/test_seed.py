@@ -9,20 +9,23 @@ from retrieval.experiment.pipeline import train
 from retrieval.losses import LOSSES, recommended_options
 from retrieval.settings.resolve import resolve
 from retrieval.training.data import TrainingData
+from retrieval.training.embed_test_split import embed_test_split
 from retrieval.training.fit import build_ranking_model
 
 
 @pytest.fixture
 def run_of(tiny, tmp_path, monkeypatch):
-    """Train without a cache, after other random numbers were drawn."""
-    monkeypatch.setattr("retrieval.experiment.pipeline.evaluate_folder", lambda *_, **__: None)
+    """Train and embed without a cache, after other random numbers were drawn."""
+    catalog = load_catalog("folder", tiny.data)
 
     def run(number: int, **changes) -> np.ndarray:
         monkeypatch.setenv("RETRIEVAL_CACHE", str(tmp_path / f"cache {number}"))
         keras.utils.set_random_seed(100 + number)
         settings = tiny.with_(steps=2, eval_every=2, **changes)
-        path = train(settings, runs=tmp_path, name=f"run {number}", progress=False)
-        return np.load(path / "embeddings.npy")
+        name, options = f"run {number}", {"evaluate": False, "progress": False}
+        path = train(settings, runs=tmp_path, name=name, **options)
+        embeddings, _ = embed_test_split(path, resolve(settings, catalog), catalog, progress=False)
+        return embeddings
 
     return run
 

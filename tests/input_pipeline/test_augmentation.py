@@ -1,4 +1,4 @@
-"""Random views and colors: inside the image, of the right size, each seed and step its own."""
+"""Random crops and colors: inside the image, of the right size, each seed and step its own."""
 
 import numpy as np
 import pytest
@@ -10,44 +10,44 @@ from retrieval.input_pipeline.augmentation import (
     AREA,
     JITTER,
     RATIO,
-    cut_view,
+    apply_crop,
     draw,
-    draw_views,
+    draw_crops,
     jitter,
 )
 
 NOISE = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
 
 
-def views(seed=0, step=0, batch=4000, **options) -> np.ndarray:
+def crops(seed=0, step=0, batch=4000, **options) -> np.ndarray:
     options = {"loaded": 32, "size": 24, "flip": True, "resized": False} | options
-    return draw_views(seed, tf.constant(step, tf.int64), batch, **options).numpy()
+    return draw_crops(seed, tf.constant(step, tf.int64), batch, **options).numpy()
 
 
 @given(st.integers(0, 2**31), st.integers(0, 10**6), st.integers(8, 300), st.booleans())
 @settings(max_examples=60, deadline=None)
-def test_views_lie_inside_the_image(seed, step, loaded, resized):
-    drawn = views(seed, step, 64, loaded=loaded, size=8, resized=resized)
-    top, left, height, width, mirrored = drawn.T
+def test_crops_lie_inside_the_image(seed, step, loaded, resized):
+    drawn = crops(seed, step, 64, loaded=loaded, size=8, resized=resized)
+    top, left, height, width, flipped = drawn.T
     assert (drawn >= 0).all()
     assert (height >= 1).all()
     assert (width >= 1).all()
     assert (top + height <= loaded).all()
     assert (left + width <= loaded).all()
-    assert set(mirrored) <= {0, 1}
+    assert set(flipped) <= {0, 1}
 
 
-def test_a_moved_crop_reaches_every_place_equally_often():
-    top, left, height, width, mirrored = views(batch=81_000).T
+def test_a_crop_reaches_every_place_equally_often():
+    top, left, height, width, flipped = crops(batch=81_000).T
     assert set(height) == set(width) == {24}
     counts = np.bincount(9 * top + left, minlength=81)
     chi_square = ((counts - 1000) ** 2 / 1000).sum()
     assert chi_square < 130  # 80 degrees of freedom: p = .001 at 125
-    assert abs(mirrored.mean() - 0.5) < 0.01
+    assert abs(flipped.mean() - 0.5) < 0.01
 
 
 def test_a_resized_crop_has_the_wanted_areas_and_ratios():
-    _, _, height, width, _ = views(loaded=1000, resized=True).T
+    _, _, height, width, _ = crops(loaded=1000, resized=True).T
     area, ratio = height * width / 1e6, width / height
     assert area.min() > 0.9 * AREA[0]
     assert area.max() > 0.95 * AREA[1]
@@ -57,8 +57,8 @@ def test_a_resized_crop_has_the_wanted_areas_and_ratios():
     assert ratio.max() > RATIO[1] - 0.05
 
 
-def test_nothing_is_mirrored_unless_asked_for():
-    assert not views(flip=False)[:, 4].any()
+def test_nothing_is_flipped_unless_asked_for():
+    assert not crops(flip=False)[:, 4].any()
 
 
 def test_draws_depend_on_seed_stream_and_step_alone():
@@ -72,17 +72,17 @@ def test_draws_depend_on_seed_stream_and_step_alone():
     np.testing.assert_array_equal(drawn, np.stack([numbers(*key) for key in keys]))
 
 
-@pytest.mark.parametrize("mirrored", [0, 1])
-def test_a_view_is_that_part_of_the_image(mirrored):
-    found = cut_view(tf.constant(NOISE), tf.constant([3, 5, 24, 24, mirrored]), 24, resized=False)
+@pytest.mark.parametrize("flipped", [0, 1])
+def test_a_crop_is_that_part_of_the_image(flipped):
+    found = apply_crop(tf.constant(NOISE), tf.constant([3, 5, 24, 24, flipped]), 24, resized=False)
     wanted = NOISE[3:27, 5:29]
-    np.testing.assert_array_equal(found, wanted[:, ::-1] if mirrored else wanted)
+    np.testing.assert_array_equal(found, wanted[:, ::-1] if flipped else wanted)
 
 
-def test_a_resized_view_fills_the_square():
+def test_a_resized_crop_fills_the_square():
     image = np.zeros((32, 32, 3), np.uint8)
     image[8:16, 4:28] = 200
-    found = cut_view(tf.constant(image), tf.constant([8, 4, 8, 24, 1]), 16, resized=True)
+    found = apply_crop(tf.constant(image), tf.constant([8, 4, 8, 24, 1]), 16, resized=True)
     np.testing.assert_array_equal(found, np.full((16, 16, 3), 200))
 
 

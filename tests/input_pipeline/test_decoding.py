@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from retrieval.input_pipeline.decoding import decode, orientation, read_square, resize
+from retrieval.input_pipeline.decoding import decode, read_orientation, read_square, resize
 from retrieval.input_pipeline.pipeline import eval_dataset
 
 
@@ -77,7 +77,7 @@ def test_no_pixel_is_skipped_when_an_image_shrinks_a_lot():
 
 
 class TestOrientation:
-    """Phones store a photograph as the sensor lay, and a number that tells which way up it is."""
+    """Cameras store the pixels as captured, and a number that says how to rotate them."""
 
     @staticmethod
     def save(path, number: int, **options) -> Image.Image:
@@ -101,20 +101,20 @@ class TestOrientation:
         tiff = first.encode() + b"".join(n.to_bytes(size, order) for n, size in numbers)
         part = b"Exif\0\0" + tiff
         jpeg = tf.io.encode_jpeg(scene(8, 8)).numpy()
-        assert orientation(jpeg) == 1
+        assert read_orientation(jpeg) == 1
         marked = jpeg[:2] + b"\xff\xe1" + (len(part) + 2).to_bytes(2, "big") + part + jpeg[2:]
-        assert orientation(marked) == 6
+        assert read_orientation(marked) == 6
         behind = jpeg[:20] + marked[2 : len(marked) - len(jpeg) + 2] + jpeg[20:]  # after JFIF's
-        assert orientation(behind) == 6
+        assert read_orientation(behind) == 6
 
     @pytest.mark.parametrize("length", [0, 1, 3, 12, 20, 30, 40, 50])
     def test_a_cut_file_counts_as_upright(self, tmp_path, length):
         self.save(tmp_path / "photo.jpg", 6)
-        assert orientation((tmp_path / "photo.jpg").read_bytes()[:length]) == 1
+        assert read_orientation((tmp_path / "photo.jpg").read_bytes()[:length]) == 1
 
     def test_a_number_without_meaning_counts_as_upright(self, tmp_path):
         self.save(tmp_path / "photo.jpg", 9)
-        assert orientation((tmp_path / "photo.jpg").read_bytes()) == 1
+        assert read_orientation((tmp_path / "photo.jpg").read_bytes()) == 1
 
     def test_a_box_is_cut_before_the_image_is_turned(self, tmp_path):
         path, box = tmp_path / "photo.jpg", (10, 20, 30, 40)

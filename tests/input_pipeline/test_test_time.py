@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from retrieval.errors import UserError
 from retrieval.input_pipeline.test_time import (
     aggregate,
+    cut_views,
     parse_views,
-    test_time_views,
     view_names,
     view_size,
     warn_of_resolution,
@@ -25,7 +25,7 @@ IMAGE = np.repeat((10 * ROWS + COLUMNS)[None, :, :, None], 3, axis=3).astype(np.
 def cut(text, size):
     """The views of IMAGE by name, one channel."""
     kinds = parse_views(text)
-    views = test_time_views(IMAGE, kinds, size)
+    views = cut_views(IMAGE, kinds, size)
     assert views.dtype == np.uint8
     return dict(zip(view_names(kinds), views[0, ..., 0].tolist(), strict=True))
 
@@ -74,17 +74,17 @@ class TestRefuses:
 
     def test_five_crops_without_room(self):
         with pytest.raises(UserError, match="give a --pre-crop above 4"):
-            test_time_views(IMAGE, ("five_crop",), 4)
+            cut_views(IMAGE, ("five_crop",), 4)
 
-    def test_an_unknown_aggregation(self):
-        with pytest.raises(UserError, match=r"unknown aggregation 'median'.*valid: mean"):
+    def test_an_unknown_mean(self):
+        with pytest.raises(UserError, match=r"test_time_mean = 'median'"):
             aggregate(np.zeros((1, 2, 3)), "median")
 
 
-def test_mean_and_normalized_mean():
+def test_plain_and_normalized_mean():
     embeddings = np.array([[[6.0, 0.0], [0.0, 8.0]]])
-    np.testing.assert_allclose(aggregate(embeddings, "mean"), [[3, 4]])
-    np.testing.assert_allclose(aggregate(embeddings, "normalized_mean"), [[0.6, 0.8]])
+    np.testing.assert_allclose(aggregate(embeddings, "plain"), [[3, 4]])
+    np.testing.assert_allclose(aggregate(embeddings, "normalized"), [[0.6, 0.8]])
 
 
 @given(st.integers(1, 10), st.integers(0, 2**32 - 1))

@@ -3,7 +3,6 @@
 import pandas as pd
 import pytest
 
-from retrieval.training.callbacks import out_of_patience
 from retrieval.training.history import History
 
 
@@ -28,7 +27,7 @@ def test_an_equal_score_is_no_gain_after_a_kill_either(tmp_path):
     resumed = History(history.path, 1)
     for each in (history, resumed):
         evaluated(each, 2, 1 / 3)
-        assert out_of_patience(each, "recall@1", 1)
+        assert each.has_stopped_improving("recall@1", 1)
 
 
 def test_rows_are_written_once_however_often_they_are_read(tmp_path):
@@ -54,3 +53,13 @@ def test_rows_after_the_last_checkpoint_are_dropped(tmp_path):
     history.flush()
     assert [row["step"] for row in History(history.path, 2).rows] == [1, 2]
     assert History(history.path).rows == []
+
+
+def test_patience_counts_evaluations_since_the_best(tmp_path):
+    history = History(tmp_path / "history.csv")
+    verdicts = []
+    for step, score in enumerate([0.1, 0.3, 0.2, None, 0.3, 0.4, 0.1, 0.1], start=1):
+        history.append({"step": step} | ({} if score is None else {"recall@1": score}))
+        verdicts.append(history.has_stopped_improving("recall@1", 2))
+    assert verdicts == [False, False, False, False, True, False, False, True]
+    assert not history.has_stopped_improving("recall@1", 0)

@@ -120,7 +120,7 @@ def test_the_approximation_is_activation_times_gradient(tmp_path, images):
 
 def test_without_a_network_the_reason_is_given(tmp_path):
     write_config(tmp_path, {"settings": None})
-    with pytest.raises(UserError, match="imported embeddings"):
+    with pytest.raises(UserError, match="imported"):
         open_inspector(Run(tmp_path))
     write_config(tmp_path, {"settings": SETTINGS.to_mapping()})
     with pytest.raises(UserError, match="no checkpoint"):

@@ -157,7 +157,7 @@ SAVED = {
 
 @pytest.fixture(scope="module")
 def trained_further(tmp_path_factory):
-    """Save models and train them further, here and in a new process: name -> both series of losses."""
+    """Save models and train them on, here and in a new process: name -> both series of losses."""
     folder = tmp_path_factory.mktemp("models")
     np.savez(folder / "data.npz", images=IMAGES, labels=LABELS)
     wanted = {str(Path(__file__).parent / "model_files" / k): v for k, v in OLD_FILES.items()}

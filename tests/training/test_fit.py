@@ -1,4 +1,4 @@
-"""What a run notices while it trains: NaN, collapse, held-out figures, no more gain."""
+"""A run in training: evaluations on held-out items, early stopping, frozen parts, a live curve."""
 
 from dataclasses import replace
 
@@ -14,8 +14,10 @@ from retrieval.errors import UserError
 from retrieval.experiment.pipeline import train
 from retrieval.settings.checks import check_names
 from retrieval.settings.resolve import resolve
-from retrieval.training.checkpoints import load_network, read_index
+from retrieval.training.checkpoints import load_network, read_index, restore_checkpoint
 from retrieval.training.data import prepare_data
+from retrieval.training.fit import build_ranking_model
+from tests.callbacks import Scores
 
 pytestmark = pytest.mark.usefixtures("two_blocks")
 
@@ -30,14 +32,6 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_batch(tiny, tmp_p
     assert ".png: class" in text
     assert "last good checkpoint" in text
     assert not (tmp_path / "folder" / "hard_triplet").exists()
-
-
-def test_a_collapsed_embedding_is_reported_while_it_happens(tiny, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(
-        "retrieval.training.callbacks.COLLAPSED", 10.0
-    )  # whatever the spread, too small
-    train(tiny.with_(steps=2, eval_every=2), runs=tmp_path, progress=False)
-    assert capsys.readouterr().out.count("the embedding is collapsed") == 1
 
 
 def test_held_out_figures_stand_in_the_history_where_they_were_taken(tiny, tmp_path):
@@ -79,16 +73,10 @@ def test_validation_classes_are_neither_trained_nor_tested_on(tiny):
     assert held | trained == set(catalog.split("train")["label"])
 
 
-def test_training_stops_without_gain_and_the_best_checkpoint_is_kept(
-    tiny, tmp_path, monkeypatch, capsys
-):
-    scores = iter([0.2, 0.9, 0.5, 0.4, 0.3, 0.2])
-    monkeypatch.setattr(
-        "retrieval.training.fit.in_training_evaluation",
-        lambda *_: lambda: {"recall@1": next(scores)},
-    )
+def test_training_stops_without_gain_and_the_best_checkpoint_is_kept(tiny, tmp_path, capsys):
     settings = tiny.with_(steps=48, eval_split="test", patience=2, use_checkpoint="best")
-    run = open_run(train(settings, runs=tmp_path, progress=False))
+    scores = Scores([0.2, 0.9, 0.5, 0.4, 0.3, 0.2])
+    run = open_run(train(settings, runs=tmp_path, progress=False, callbacks=[scores]))
     assert run.selected_on == "test"
     assert "was selected on the test set" in capsys.readouterr().out
     assert run.history["step"].iloc[-1] == 32
@@ -143,9 +131,6 @@ def test_a_frozen_part_does_not_move(tiny, tmp_path):
     ids=lambda c: "-".join(map(str, c.values())),
 )
 def test_what_a_loss_owns_is_trained_and_restored_with_the_model(tiny, tmp_path, changes):
-    from retrieval.training.checkpoints import restore_checkpoint
-    from retrieval.training.fit import build_ranking_model
-
     settings = tiny.with_(**changes)
     path = train(settings, runs=tmp_path, evaluate=False, progress=False)
     assert np.isfinite(pd.read_csv(path / "history.csv")["loss"]).all()
@@ -159,9 +144,16 @@ def test_what_a_loss_owns_is_trained_and_restored_with_the_model(tiny, tmp_path,
     assert any(np.abs(a - np.array(v)).max() > 0 for a, v in zip(fresh, own, strict=True))
 
 
-def test_a_watcher_sees_the_history_grow(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr("retrieval.training.callbacks.WATCH_SECONDS", 0.0)
+def test_a_watcher_is_shown_the_whole_history_at_the_end(tiny, tmp_path):
     seen = []
-    run = open_run(train(tiny, runs=tmp_path, progress=False, watch=seen.append))
-    assert [len(frame) for frame in seen] == [*range(1, 25), 24]
-    pd.testing.assert_frame_equal(seen[-1], run.history, rtol=1e-6)
+    path = train(tiny, runs=tmp_path, evaluate=False, progress=False, watch=seen.append)
+    pd.testing.assert_frame_equal(seen[-1], pd.read_csv(path / "history.csv"), rtol=1e-6)
+
+
+def test_metrics_of_a_callback_are_recorded_and_can_be_monitored(tiny, tmp_path):
+    settings = tiny.with_(eval_split="test", monitor="map@r")
+    scores = Scores([0.5, 2.0, 1.0], metric="map@r")
+    path = train(settings, runs=tmp_path, evaluate=False, progress=False, callbacks=[scores])
+    taken = pd.read_csv(path / "history.csv").dropna(subset=["map@r"])
+    assert taken["map@r"].tolist() == [0.5, 2.0, 1.0]
+    assert read_index(path / "checkpoints")["best"] == 16

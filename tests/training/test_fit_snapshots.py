@@ -7,17 +7,15 @@ from retrieval import open_run
 from retrieval.experiment.pipeline import train
 from retrieval.projection import snapshots
 from retrieval.runs.evaluate import evaluate_run
-from tests.experiment.test_interrupted import Killed, cut_off_at
+from tests.callbacks import KillAfter, Killed
 from workbench.data import projections
 
 pytestmark = pytest.mark.usefixtures("two_blocks")
 
 
-def cut_and_continued(settings, runs, monkeypatch):
-    with monkeypatch.context() as patch:
-        cut_off_at(patch, 11)
-        with pytest.raises(Killed):
-            train(settings, runs=runs, progress=False)
+def cut_and_continued(settings, runs):
+    with pytest.raises(Killed):
+        train(settings, runs=runs, progress=False, callbacks=[KillAfter(11)])
     return open_run(train(settings, runs=runs, progress=False))
 
 
@@ -30,11 +28,9 @@ def cut_and_continued(settings, runs, monkeypatch):
     ],
     ids=["whole network", "head only, no figures", "figures of other items"],
 )
-def test_a_run_that_keeps_embeddings_has_what_the_slider_reads(
-    tiny, tmp_path, monkeypatch, changes
-):
+def test_a_run_that_keeps_embeddings_has_what_the_slider_reads(tiny, tmp_path, changes):
     settings = tiny.with_(keep_embeddings=True, **changes)
-    run = cut_and_continued(settings, tmp_path, monkeypatch)
+    run = cut_and_continued(settings, tmp_path)
     steps, points = projections.evolution(run)
     assert steps.tolist() == [8, 16, 24]
     assert points.shape == (3, len(run.items), 2)
