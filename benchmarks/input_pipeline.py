@@ -1,14 +1,14 @@
-"""Images per second of the input pipeline beside the bare decode of the same files.
+"""Measure the images per second of the input pipeline against the bare decoding of the same files.
 
     python benchmarks/input_pipeline.py --images DIR [--size 128 160 224] [--train]
 
-The bare decode is tf.io.read_file and tf.io.decode_jpeg on the same threads, results thrown away.
-"and resize" adds one bilinear resize and the batch: the least that any pipeline has to do, without
-choosing a resolution per image, cutting, mirroring or labels. ``--train`` also trains
-MobileNetV3-Small and reports the share of step time that is spent waiting for input.
+Bare decoding is tf.io.read_file and tf.io.decode_jpeg on the same threads, with the results thrown
+away. "and resize" adds one bilinear resize and the batch, the least that any pipeline has to do; it
+does not choose a resolution per image, crop, flip or add labels. ``--train`` also trains
+MobileNetV3-Small and reports the share of the step time that is spent waiting for input.
 
-All ways take turns, several times, and the best turn of each counts; CPU time is given too, because
-it says the same on a machine that is busy with other work.
+The pipelines take turns, several times, and the best turn of each counts. CPU time is reported too,
+because it is the same on a machine that is busy with other work.
 """
 
 import argparse
@@ -52,12 +52,12 @@ def cached(paths: list[str], size: int) -> tf.data.Dataset:
 
 
 def measure(
-    ways: dict[str, tf.data.Dataset], images: int, turns: int = 5
+    pipelines: dict[str, tf.data.Dataset], images: int, turns: int = 5
 ) -> dict[str, tuple[float, float]]:
-    """Best wall and CPU time per image of each way, in microseconds."""
-    best = dict.fromkeys(ways, (np.inf, np.inf))
+    """Return the best wall and CPU time per image of each pipeline, in microseconds."""
+    best = dict.fromkeys(pipelines, (np.inf, np.inf))
     for _ in range(turns):
-        for name, data in ways.items():
+        for name, data in pipelines.items():
             wall, cpu = time.perf_counter(), time.process_time()
             for _ in data:
                 pass
@@ -87,7 +87,7 @@ def training_step(size: int) -> Callable[[tf.Tensor], tf.Tensor]:
 
 
 def waiting(paths: list[str], size: int, steps: int, cache_gb: float) -> tuple[float, float]:
-    """Milliseconds per step, and the share of them spent waiting for the batch."""
+    """Return the milliseconds per step and the share of them spent waiting for the batch."""
     step = training_step(size)
     rows = np.random.default_rng(0).integers(0, len(paths), (steps + 5, BATCH))
     options = {"size": size, "pre_crop": size + size // 8, "cache_gb": cache_gb}
@@ -106,7 +106,7 @@ def waiting(paths: list[str], size: int, steps: int, cache_gb: float) -> tuple[f
 
 def compare(paths: list[str], size: int) -> None:
     crop = size + size // 8
-    ways = {
+    pipelines = {
         "bare read + decode": bare(paths),
         "and resize": bare(paths, size),
         "ours: resize, flip": ours(paths, size),
@@ -114,7 +114,7 @@ def compare(paths: list[str], size: int) -> None:
         "ours: random resized crop, flip, color": ours(paths, size, augment="strong"),
         "ours, from the cache: flip": cached(paths, size),
     }
-    best = measure(ways, len(paths))
+    best = measure(pipelines, len(paths))
     print(f"\n{size} px\n")
     print("| pipeline | images/s | of bare | CPU us/image | of bare |\n|---|---|---|---|---|")
     wall, cpu = best["bare read + decode"]

@@ -1,14 +1,15 @@
-"""Peak memory and time of a training step: the whole batch at once, or in chunks (full-batch loss).
+"""Measure peak memory and time of a training step, for the whole batch at once and in chunks.
 
     python benchmarks/memory.py [--case inception_v1:120:224] [--chunk 0 20] [--steps 2]
 
-The cases of the published experiments are the default: DenseNet169 with batch 60 and Inception V1
-with batch 120, at 224 px. Each measurement is a process of its own (its peak resident memory,
-``ru_maxrss``), on random images and weights: neither matters to memory or time. The step is
-forward, semi-hard loss, backward and Adam, in one tf.function; batch norms are in training mode.
+The default cases are those of the published experiments: DenseNet169 with a batch of 60 and
+Inception V1 with a batch of 120, at 224 px. Each measurement runs in a process of its own and takes
+its peak resident memory (``ru_maxrss``). Images and weights are random, which affects neither
+memory nor time. The step is forward pass, semi-hard triplet loss, backward pass and Adam, in one
+tf.function; batch normalizations are in training mode.
 
-``benchmarks/results/memory.md`` has what was measured: a chunked batch takes the memory of a batch
-of one chunk.
+``benchmarks/results/memory.md`` has the results: a chunked batch takes the memory of a batch of one
+chunk.
 """
 
 import argparse
@@ -23,7 +24,7 @@ CASES = ("densenet169:60:224", "inception_v1:120:224")
 
 
 def measure(backbone: str, batch: int, size: int, chunk: int, steps: int) -> dict[str, float]:
-    """Run in a fresh process. Memory in GiB, time in seconds per step after the first."""
+    """Return memory in GiB and seconds per step after the first; call it in a new process."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     import keras
     import numpy as np
@@ -71,7 +72,13 @@ def peak() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--case", action="append", help="backbone:batch:size")
-    parser.add_argument("--chunk", type=int, nargs="+", default=[0, 20], help="0: at once")
+    parser.add_argument(
+        "--chunk",
+        type=int,
+        nargs="+",
+        default=[0, 20],
+        help="0 is the whole batch",
+    )
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -16,7 +16,8 @@ def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
         The layers, including those held by nested models and by other layers.
     """
     # Private, because there is no public list: `Model.layers` does not see the layers that another
-    # layer holds, such as those of keras-hub's blocks.
+    # layer holds, such as those of keras-hub's blocks, and Keras 3 has no `submodules`
+    # (tensorflow/tensorflow#97403).
     return [
         layer
         for layer in model._flatten_layers(include_self=False)

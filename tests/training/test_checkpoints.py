@@ -1,6 +1,7 @@
 """What a killed process left half written is not kept."""
 
 import keras
+import numpy as np
 import pytest
 
 from retrieval import RankingModel
@@ -37,3 +38,48 @@ def test_only_whole_checkpoints_are_left_after_one_is_saved(model, tmp_path, hal
     save_checkpoint(tmp_path, model, 3)
     assert {path.name for path in tmp_path.iterdir()} == {"step-000003", "index.json"}
     assert restore_checkpoint(tmp_path, model) == 3
+
+
+def with_dropout():
+    """A model with three random layers, two of them in a nested model."""
+    keras.utils.set_random_seed(3)
+    inner = keras.Sequential(
+        [keras.Input((2,)), keras.layers.Dropout(0.1), keras.layers.Dropout(0.2)]
+    )
+    layers = [keras.Input((2,)), inner, keras.layers.Dense(2), keras.layers.Dropout(0.3)]
+    model = RankingModel(keras.Sequential(layers), "hard_triplet")
+    model.compile(optimizer="sgd")
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def seeds_of(model):
+    weights = {id(weight) for weight in model.network.weights}
+    return [np.array(v) for v in model.network.variables if id(v) not in weights]
+
+
+def test_random_layers_go_on_with_their_draws(tmp_path):
+    model = with_dropout()
+    for _ in range(3):
+        model.network(np.ones((4, 2), np.float32), training=True)
+    save_checkpoint(tmp_path, model, 3)
+    again = with_dropout()
+    assert len(seeds_of(again)) == 3
+    restore_checkpoint(tmp_path, again)
+    np.testing.assert_array_equal(seeds_of(again), seeds_of(model))
+
+
+def test_seeds_of_version_0_1_0_are_found_though_it_listed_them_in_another_order(tmp_path):
+    model = with_dropout()
+    for _ in range(3):
+        model.network(np.ones((4, 2), np.float32), training=True)
+    save_checkpoint(tmp_path, model, 3)
+    path = tmp_path / "step-000003" / "state.npz"
+    with np.load(path) as file:
+        state = dict(file)
+    order = (1, 0, 2)
+    state |= {f"seeds/{order[i]}": state.pop(f"random/{i}") for i in range(3)}
+    np.savez(path, **state)
+    again = with_dropout()
+    restore_checkpoint(tmp_path, again)
+    np.testing.assert_array_equal(seeds_of(again), seeds_of(model))
