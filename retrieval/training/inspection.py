@@ -216,6 +216,6 @@ def _linear_part(
     if maps.shape[-1] != len(kernel):
         return None
     expected, found = maps.mean((1, 2)) @ kernel + bias, inspector.embed(probe)
-    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
-    found /= np.linalg.norm(found, axis=1, keepdims=True)
+    expected = expected / np.linalg.norm(expected, axis=1, keepdims=True)
+    found = found / np.linalg.norm(found, axis=1, keepdims=True)
     return (kernel, bias) if np.allclose(expected, found, atol=1e-4) else None

@@ -13,7 +13,16 @@ import pytest
 from retrieval import open_run
 from retrieval.errors import UserError
 from retrieval.experiment.pipeline import resume, train
+from retrieval.models import conv4
 from retrieval.runs.store import list_runs, partial_path
+
+WIDTHS = conv4.WIDTHS
+
+
+@pytest.fixture(autouse=True)
+def whole_conv4(monkeypatch):
+    """Build all of conv4, as the other process does; the tests of this package use two blocks."""
+    monkeypatch.setattr(conv4, "WIDTHS", WIDTHS)
 
 
 def kill_after_first_checkpoint(command: list[str], partial) -> int:

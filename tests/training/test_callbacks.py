@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from retrieval import open_run
+from retrieval.cli import main
 from retrieval.errors import UserError
 from retrieval.experiment.pipeline import train
 from retrieval.runs.store import partial_path
@@ -81,8 +82,6 @@ def test_the_error_names_the_first_files_of_the_batch_and_the_list_of_all(tiny, 
 
 
 def test_the_error_has_a_line_of_its_own_below_the_bar(tiny, tmp_path, monkeypatch, capsys):
-    from retrieval.cli import main as cli
-
     flags = [f"--{k.replace('_', '-')}={v}" for k, v in tiny.to_mapping().items()
              if k in ("dataset", "data", "backbone", "weights", "image_size", "steps", "eval_every",
                       "classes_per_batch", "samples_per_class")]  # fmt: skip
@@ -90,7 +89,7 @@ def test_the_error_has_a_line_of_its_own_below_the_bar(tiny, tmp_path, monkeypat
     arguments = ["retrieval", "train", f"--runs={tmp_path}", "--no-normalize", *flags, *diverging]
     monkeypatch.setattr(sys, "argv", arguments)
     with pytest.raises(SystemExit) as end:
-        cli.main()
+        main()
     err = capsys.readouterr().err
     assert end.value.code == 1
     assert err.rstrip("\n").split("\n")[-1].startswith("error: step ")
