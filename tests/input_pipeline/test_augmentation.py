@@ -103,5 +103,5 @@ class TestJitter:
         found = jitter(tf.constant(NOISE), tf.constant(u, tf.float32)).numpy()
         np.testing.assert_allclose(found, self.by_steps(NOISE, u), atol=0.51)
 
-    def test_the_middle_changes_nothing(self):
+    def test_the_middle_of_the_range_changes_nothing(self):
         np.testing.assert_array_equal(jitter(tf.constant(NOISE), tf.fill((3,), 0.5)), NOISE)

@@ -95,7 +95,7 @@ class TestOrientation:
         assert difference.mean() < 4
 
     @pytest.mark.parametrize("first", ["MM", "II"])
-    def test_both_orders_of_bytes_are_read(self, first):
+    def test_both_byte_orders_are_read(self, first):
         order = {"MM": "big", "II": "little"}[first]
         numbers = [(42, 2), (8, 4), (1, 2), (0x0112, 2), (3, 2), (1, 4), (6, 2), (0, 2), (0, 4)]
         tiff = first.encode() + b"".join(n.to_bytes(size, order) for n, size in numbers)
@@ -108,7 +108,7 @@ class TestOrientation:
         assert read_orientation(behind) == 6
 
     @pytest.mark.parametrize("length", [0, 1, 3, 12, 20, 30, 40, 50])
-    def test_a_cut_file_counts_as_upright(self, tmp_path, length):
+    def test_a_truncated_file_counts_as_upright(self, tmp_path, length):
         self.save(tmp_path / "photo.jpg", 6)
         assert read_orientation((tmp_path / "photo.jpg").read_bytes()[:length]) == 1
 
@@ -116,7 +116,7 @@ class TestOrientation:
         self.save(tmp_path / "photo.jpg", 9)
         assert read_orientation((tmp_path / "photo.jpg").read_bytes()) == 1
 
-    def test_a_box_is_cut_before_the_image_is_turned(self, tmp_path):
+    def test_an_image_is_cropped_to_its_box_before_it_is_rotated(self, tmp_path):
         path, box = tmp_path / "photo.jpg", (10, 20, 30, 40)
         self.save(path, 6)
         stored = Image.open(path).crop((10, 20, 40, 60))

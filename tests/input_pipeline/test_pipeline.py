@@ -15,7 +15,7 @@ SIDE = 24
 
 
 def save_noise(folder: Path, count: int, suffix: str = "png") -> list[str]:
-    """Images of noise, so that every crop and mirror image is recognized."""
+    """Images of noise, so that every crop and flip is recognized."""
     rng = np.random.default_rng(0)
     paths = [str(folder / f"{i}.{suffix}") for i in range(count)]
     for path in paths:
@@ -45,7 +45,7 @@ class TestEvaluation:
         np.testing.assert_array_equal(np.concatenate(found), pixels)
         assert found[0].dtype == np.uint8
 
-    def test_the_center_is_cut_out_of_the_pre_crop(self, paths, pixels):
+    def test_the_center_is_cropped_out_of_the_pre_crop(self, paths, pixels):
         found = next(eval_dataset(paths, size=16, pre_crop=SIDE).as_numpy_iterator())
         np.testing.assert_array_equal(found, pixels[:, 4:20, 4:20])
 
@@ -65,22 +65,22 @@ class TestTraining:
             np.testing.assert_array_equal(images, pixels[wanted])
             np.testing.assert_array_equal(labels, np.array(wanted) * 10)
 
-    def test_each_view_is_a_window_of_its_image_mirrored_half_of_the_time(self, paths, pixels):
+    def test_each_crop_is_a_window_of_its_image_flipped_half_of_the_time(self, paths, pixels):
         (images, _), *_ = batches(paths, [[2] * 200], size=20, pre_crop=SIDE)
         window = np.lib.stride_tricks.sliding_window_view(pixels[2], (20, 20), axis=(0, 1))
         windows = {w.tobytes() for w in window.transpose(0, 1, 3, 4, 2).reshape(-1, 20, 20, 3)}
         straight = [image.tobytes() in windows for image in images]
-        mirrored = [image[:, ::-1].tobytes() in windows for image in images]
-        assert all(a != b for a, b in zip(straight, mirrored, strict=True))
-        assert 60 < sum(mirrored) < 140
+        flipped = [image[:, ::-1].tobytes() in windows for image in images]
+        assert all(a != b for a, b in zip(straight, flipped, strict=True))
+        assert 60 < sum(flipped) < 140
         assert len({image.tobytes() for image in images}) > 40  # of 5 x 5 x 2 views
 
-    def test_letters_are_not_mirrored(self, paths, pixels):
+    def test_images_are_not_flipped_if_left_and_right_matter(self, paths, pixels):
         (images, _), *_ = batches(paths, [[4] * 30], size=SIDE, flip=False)
         np.testing.assert_array_equal(images, np.repeat(pixels[4:5], 30, axis=0))
 
     @pytest.mark.parametrize("augment", ["crop", "color", "strong"])
-    def test_stronger_augmentation_gives_every_image_its_own_view(self, paths, augment):
+    def test_stronger_augmentation_gives_every_image_its_own_crop_or_colors(self, paths, augment):
         (images, _), *_ = batches(paths, [[4] * 30], size=SIDE, augment=augment)
         assert images.shape == (30, SIDE, SIDE, 3)
         assert images.dtype == np.uint8
@@ -129,7 +129,7 @@ class TestCache:
         with naming_unreadable_images(paths):
             return next(iter(data))
 
-    def test_is_used_where_the_images_fit_and_come_twice(self, tmp_path):
+    def test_is_used_if_the_images_fit_and_are_drawn_twice(self, tmp_path):
         images, _ = self.first_batch_without_files(tmp_path, self.ROWS, cache_gb=1e-5)
         assert images.shape == (4, SIDE, SIDE, 3)
 
@@ -147,11 +147,11 @@ class TestCache:
         )
         np.testing.assert_array_equal(from_memory[0], from_files[0])
 
-    def test_is_not_used_where_they_do_not_fit(self, tmp_path):
+    def test_is_not_used_if_they_do_not_fit(self, tmp_path):
         with pytest.raises(UserError, match="no such file"):  # 4 x 24 x 24 x 3 = 6,912 bytes
             self.first_batch_without_files(tmp_path, self.ROWS, cache_gb=6e-6)
 
-    def test_is_not_used_where_most_images_come_once(self, tmp_path):
+    def test_is_not_used_if_most_images_are_drawn_once(self, tmp_path):
         with pytest.raises(UserError, match="no such file"):
             self.first_batch_without_files(tmp_path, self.ROWS[:1], cache_gb=1)
 

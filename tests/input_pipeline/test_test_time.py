@@ -30,7 +30,7 @@ def cut(text, size):
     return dict(zip(view_names(kinds), views[0, ..., 0].tolist(), strict=True))
 
 
-def test_flip_keeps_the_image_and_adds_its_mirror_image():
+def test_flip_adds_the_horizontal_flip_of_the_image():
     assert cut("flip", 2) == {"center": [[11, 12], [21, 22]], "center_flip": [[12, 11], [22, 21]]}
 
 
@@ -68,7 +68,7 @@ class TestRefuses:
         with pytest.raises(UserError, match="unknown test-time view"):
             parse_views(text)
 
-    def test_two_ways_to_cut(self):
+    def test_two_ways_to_crop(self):
         with pytest.raises(UserError, match="only one of five_crop, average_pool"):
             parse_views("five_crop+average_pool")
 
@@ -102,7 +102,7 @@ def test_views_that_cancel_give_zero_and_no_nan():
     assert aggregate(np.array([[[1.0, -2.0], [-1.0, 2.0]]])).tolist() == [[0, 0]]
 
 
-def test_another_resolution_than_in_training_is_warned_of():
+def test_another_resolution_than_in_training_gives_a_warning():
     with pytest.warns(UserWarning, match="embedding at 256 px a network trained at 224 px"):
         warn_of_resolution(224, 256)
     with warnings.catch_warnings():

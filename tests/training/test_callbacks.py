@@ -37,7 +37,7 @@ def test_weights_that_are_not_finite_are_not_saved(tiny, tmp_path, step, told):
     assert read_index(partial / "checkpoints")["latest"] == 8
 
 
-def test_proxies_that_are_not_finite_are_not_saved_either(tiny, tmp_path):
+def test_proxies_that_are_not_finite_are_not_saved(tiny, tmp_path):
     settings, broken = tiny.with_(loss="proxy_anchor"), NotANumber(16, lambda m: m.loss_weights)
     with pytest.raises(UserError, match=r"^step 16: .*loss"):
         train(settings, runs=tmp_path, name="x", progress=False, callbacks=[broken])
@@ -54,7 +54,7 @@ def test_proxies_that_are_not_finite_are_not_saved_either(tiny, tmp_path):
     ],
     ids=["within", "at a checkpoint"],
 )
-def test_embeddings_beyond_what_a_loss_can_compare_stop_it_though_the_loss_is_finite(
+def test_embeddings_that_are_too_large_stop_training_even_if_the_loss_is_finite(
     tiny, tmp_path, eval_every, told
 ):
     settings = tiny.with_(
@@ -68,7 +68,7 @@ def test_embeddings_beyond_what_a_loss_can_compare_stop_it_though_the_loss_is_fi
     assert "\n" not in str(caught.value)
 
 
-def test_the_error_names_the_first_files_of_the_batch_and_the_list_of_all(tiny, tmp_path):
+def test_the_error_names_the_first_files_of_the_batch_and_a_list_of_all(tiny, tmp_path):
     with pytest.raises(UserError) as caught:
         train(tiny, runs=tmp_path, name="x", progress=False, callbacks=[NotANumber(10)])
     listing = partial_path(tmp_path / "folder" / "x") / "diverged-batch.txt"

@@ -1,4 +1,4 @@
-"""What a killed process left half written is not kept."""
+"""Checkpoints: incomplete ones are removed, and restored ones continue as if not interrupted."""
 
 import keras
 import numpy as np
@@ -27,14 +27,14 @@ def half_written(tmp_path):
     return left
 
 
-def test_what_a_killed_process_was_writing_goes_before_training_goes_on(
+def test_an_incomplete_checkpoint_is_removed_before_training_continues(
     model, tmp_path, half_written
 ):
     assert restore_checkpoint(tmp_path, model) == 0
     assert not half_written.exists()
 
 
-def test_only_whole_checkpoints_are_left_after_one_is_saved(model, tmp_path, half_written):
+def test_only_complete_checkpoints_are_left_after_one_is_saved(model, tmp_path, half_written):
     save_checkpoint(tmp_path, model, 3)
     assert {path.name for path in tmp_path.iterdir()} == {"step-000003", "index.json"}
     assert restore_checkpoint(tmp_path, model) == 3
@@ -58,7 +58,7 @@ def seeds_of(model):
     return [np.array(v) for v in model.network.variables if id(v) not in weights]
 
 
-def test_random_layers_go_on_with_their_draws(tmp_path):
+def test_random_layers_continue_their_random_numbers(tmp_path):
     model = with_dropout()
     for _ in range(3):
         model.network(np.ones((4, 2), np.float32), training=True)
@@ -69,7 +69,7 @@ def test_random_layers_go_on_with_their_draws(tmp_path):
     np.testing.assert_array_equal(seeds_of(again), seeds_of(model))
 
 
-def test_seeds_of_version_0_1_0_are_found_though_it_listed_them_in_another_order(tmp_path):
+def test_seeds_saved_by_version_0_1_0_in_another_order_are_restored(tmp_path):
     model = with_dropout()
     for _ in range(3):
         model.network(np.ones((4, 2), np.float32), training=True)

@@ -72,12 +72,12 @@ for case in (
             np.testing.assert_allclose(copy, wanted, rtol=1e-4, atol=1e-6, err_msg=str(case))
 print("equal")
 
-# Moving statistics of a held backbone: gamma, beta, mean, variance as they were, on both.
+# Moving statistics of a frozen backbone: gamma, beta, mean, variance as they were, on both.
 _, copies = train(mirrored_strategy(), "hard_triplet", freeze_steps=9, batch_norm=True)
 assert [[c.tolist() for c in of_replicas] for of_replicas in copies][2:6] == [
     [[value] * 4] * 2 for value in (1.0, 0.0, 0.0, 1.0)
 ]
-print("held")
+print("frozen")
 """
 
 # Trainings in one process, of networks and losses with variables of different shapes.
@@ -122,7 +122,7 @@ assert not list(Path(sys.argv[2]).glob("folder/*odd*"))
 
 @pytest.fixture(scope="module")
 def output(shapes, tmp_path_factory):
-    """Return what the script printed; where it failed, its last words."""
+    """Return the output of the script, and the end of its error output."""
     command = [sys.executable, "-c", DEVICES + EQUAL + SESSION, str(shapes)]
     command.append(str(tmp_path_factory.mktemp("runs")))
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -130,12 +130,12 @@ def output(shapes, tmp_path_factory):
 
 
 def test_two_replicas_give_the_losses_and_weights_of_one(output):
-    """Also a loss with weights or state of its own, and a cross-batch memory; both copies do."""
+    """Also with a loss that owns weights or state, and with a cross-batch memory."""
     assert "\nequal\n" in f"\n{output}", output
 
 
-def test_a_held_backbone_keeps_its_moving_statistics_on_both(output):
-    assert "\nheld\n" in output, output
+def test_a_frozen_backbone_keeps_its_moving_statistics_on_both_devices(output):
+    assert "\nfrozen\n" in output, output
 
 
 def test_a_run_on_two_devices_embeds_every_item_once(output):
@@ -143,7 +143,7 @@ def test_a_run_on_two_devices_embeds_every_item_once(output):
     assert "embeddings (24, 8)" in output, output
 
 
-def test_trainings_on_two_devices_follow_each_other_and_continue(output):
+def test_several_trainings_on_two_devices_run_in_one_process(output):
     assert "1 steps\n2 steps\n" in output, output
 
 

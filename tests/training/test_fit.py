@@ -34,7 +34,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_batch(tiny, tmp_p
     assert not (tmp_path / "folder" / "hard_triplet").exists()
 
 
-def test_held_out_figures_stand_in_the_history_where_they_were_taken(tiny, tmp_path):
+def test_metrics_of_held_out_items_are_in_the_history_at_their_steps(tiny, tmp_path):
     run = open_run(train(tiny.with_(eval_split="test"), runs=tmp_path, progress=False))
     taken = run.history.dropna(subset=["recall@1"])
     assert list(taken["step"]) == [8, 16, 24]
@@ -43,9 +43,7 @@ def test_held_out_figures_stand_in_the_history_where_they_were_taken(tiny, tmp_p
     assert taken["recall@1"].iloc[-1] == final
 
 
-def test_the_figures_in_training_are_those_the_field_reports_on_the_data_set(
-    tiny, tmp_path, monkeypatch
-):
+def test_metrics_in_training_are_those_that_are_usual_for_the_data_set(tiny, tmp_path, monkeypatch):
     monkeypatch.setitem(DATASETS, "folder", replace(DATASETS["folder"], ks=(1, 3, 30)))
     settings = tiny.with_(eval_split="test", steps=8, monitor="recall@3", use_checkpoint="best")
     folder = train(settings, runs=tmp_path, evaluate=False, progress=False)
@@ -57,7 +55,7 @@ def test_the_figures_in_training_are_those_the_field_reports_on_the_data_set(
     assert read_index(folder / "checkpoints")["best_value"] == taken["recall@3"]
 
 
-def test_another_k_than_the_data_sets_cannot_be_monitored():
+def test_only_a_k_that_is_usual_for_the_data_set_can_be_monitored():
     check_names(TrainSettings(dataset="sop", eval_split="test", monitor="recall@100"))
     with pytest.raises(UserError, match=r"monitor.*'recall@4'.* recall@1, recall@10, recall@100, "):
         check_names(TrainSettings(dataset="sop", monitor="recall@4"))
@@ -73,7 +71,7 @@ def test_validation_classes_are_neither_trained_nor_tested_on(tiny):
     assert held | trained == set(catalog.split("train")["label"])
 
 
-def test_training_stops_without_gain_and_the_best_checkpoint_is_kept(tiny, tmp_path, capsys):
+def test_training_stops_without_improvement_and_the_best_checkpoint_is_used(tiny, tmp_path, capsys):
     settings = tiny.with_(steps=48, eval_split="test", patience=2, use_checkpoint="best")
     scores = Scores([0.2, 0.9, 0.5, 0.4, 0.3, 0.2])
     run = open_run(train(settings, runs=tmp_path, progress=False, callbacks=[scores]))
@@ -95,7 +93,7 @@ def test_training_stops_without_gain_and_the_best_checkpoint_is_kept(tiny, tmp_p
     assert np.abs(run.embeddings - embedded("latest")).max() > 1e-3
 
 
-def test_validation_figures_stand_in_the_history_too(tiny, tmp_path):
+def test_metrics_of_validation_classes_are_in_the_history(tiny, tmp_path):
     settings = tiny.with_(eval_split="validation", validation_fraction=0.25)
     path = train(settings, runs=tmp_path, evaluate=False, progress=False)
     taken = pd.read_csv(path / "history.csv").dropna(subset=["recall@1"])
@@ -112,12 +110,12 @@ def test_a_frozen_part_does_not_move(tiny, tmp_path):
         load_network(path / "checkpoints", network)
         return [w.numpy() for w in network.get_layer("backbone").trainable_variables]
 
-    moved, held, scaled = (
+    moved, frozen, scaled = (
         backbone_after(), backbone_after(freeze_steps=4), backbone_after(backbone_multiplier=0.0)
     )  # fmt: skip
-    for a, b in zip(held, scaled, strict=True):
+    for a, b in zip(frozen, scaled, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-7)
-    assert any(np.abs(a - b).max() > 1e-3 for a, b in zip(moved, held, strict=True))
+    assert any(np.abs(a - b).max() > 1e-3 for a, b in zip(moved, frozen, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -130,7 +128,7 @@ def test_a_frozen_part_does_not_move(tiny, tmp_path):
     ],
     ids=lambda c: "-".join(map(str, c.values())),
 )
-def test_what_a_loss_owns_is_trained_and_restored_with_the_model(tiny, tmp_path, changes):
+def test_weights_of_a_loss_are_trained_and_restored_with_the_model(tiny, tmp_path, changes):
     settings = tiny.with_(**changes)
     path = train(settings, runs=tmp_path, evaluate=False, progress=False)
     assert np.isfinite(pd.read_csv(path / "history.csv")["loss"]).all()

@@ -1,4 +1,4 @@
-"""``chunk_size`` changes the memory of a training, not its result."""
+"""``chunk_size`` changes the memory that training needs, not its result."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("two_blocks")
 CASES = {
     "plain": {},
     "proxies": {"loss": "proxy_anchor"},
-    "held parts": {"freeze_steps": 2, "backbone_multiplier": 0.5, "clip_norm": 1.0},
+    "frozen parts": {"freeze_steps": 2, "backbone_multiplier": 0.5, "clip_norm": 1.0},
     "memory": {"loss": "contrastive_loss", "memory_batches": 2},
     "16 bit": {"mixed_precision": True},
 }
@@ -62,7 +62,7 @@ def trained(settings, folder) -> tuple[pd.DataFrame, list[np.ndarray]]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_chunks_give_the_history_and_weights_of_the_whole_batch(pretrained, tmp_path, case):
+def test_training_in_chunks_gives_the_results_of_the_whole_batch(pretrained, tmp_path, case):
     settings = pretrained.with_(**CASES[case])
     # bfloat16 has 8 bits: sums over chunks are rounded otherwise than sums over the batch.
     tolerance = 0.02 if settings.mixed_precision else 1e-5
@@ -81,7 +81,7 @@ def test_chunks_give_the_history_and_weights_of_the_whole_batch(pretrained, tmp_
         assert np.abs(found - wanted).max() <= limit
 
 
-def test_a_chunk_no_smaller_than_the_batch_is_the_batch():
+def test_a_chunk_as_large_as_the_batch_is_one_forward_pass():
     sizes = []
 
     class Recorder(keras.layers.Layer):
@@ -144,7 +144,7 @@ def test_the_scaled_loss_of_float16_reaches_every_gradient():
         ({"chunk_size": 4, "distribute": "mirrored"}, "--chunk-size does not work with --distri"),
     ],
 )
-def test_where_chunks_make_no_sense_they_are_refused_in_one_line(tiny, changes, message):
+def test_chunks_that_would_have_no_effect_are_refused_in_one_line(tiny, changes, message):
     with pytest.raises(UserError, match=message) as caught:
         check_names(tiny.with_(**changes))
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""A run that keeps embeddings in training shows the map's slider, also after a cut."""
+"""Embeddings kept during training give a map per evaluation, also after an interruption."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def cut_and_continued(settings, runs):
     ],
     ids=["whole network", "head only, no figures", "figures of other items"],
 )
-def test_a_run_that_keeps_embeddings_has_what_the_slider_reads(tiny, tmp_path, changes):
+def test_a_run_that_keeps_embeddings_has_a_map_per_evaluation(tiny, tmp_path, changes):
     settings = tiny.with_(keep_embeddings=True, **changes)
     run = cut_and_continued(settings, tmp_path)
     steps, points = projections.evolution(run)
@@ -47,7 +47,7 @@ def test_without_the_setting_there_is_no_slider(tiny, tmp_path):
     assert not (run.path / "snapshots").exists()
 
 
-def test_a_damaged_snapshot_costs_the_slider_and_not_the_run(tiny, tmp_path, capsys):
+def test_a_damaged_snapshot_costs_the_slider_but_not_the_run(tiny, tmp_path, capsys):
     settings = tiny.with_(keep_embeddings=True, steps=8)
     run = open_run(train(settings, runs=tmp_path, progress=False))
     before = run.results

@@ -51,7 +51,7 @@ def test_equal_whole_batch_gradients_with_frozen_batch_norm(network, chunk, grap
     np.testing.assert_allclose(step.embeddings, network(IMAGES), atol=1e-6)
 
 
-def test_accumulating_the_losses_of_chunks_would_differ(network):
+def test_gradients_accumulated_over_the_losses_of_chunks_differ(network):
     """Why this module exists."""
     freeze_batch_norm(network)
     loss = get_loss("semi_hard_triplet")

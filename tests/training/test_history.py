@@ -1,4 +1,4 @@
-"""``history.csv`` gives back what was written, so that a resumed run decides as the first would."""
+"""``history.csv`` is read back exactly, so that a resumed run decides as an uninterrupted one."""
 
 import pandas as pd
 import pytest
@@ -13,14 +13,14 @@ def evaluated(history: History, step: int, value: float) -> None:
 
 
 @pytest.mark.parametrize("value", [1 / 3, 0.1 + 0.2, 2 / 3, 5e-324, 1.0], ids=repr)
-def test_a_metric_survives_the_file_to_its_last_digit(tmp_path, value):
+def test_a_metric_is_read_back_to_its_last_digit(tmp_path, value):
     history = History(tmp_path / "history.csv")
     evaluated(history, 1, value)
     history.flush()
     assert History(history.path, 1).rows[0]["recall@1"] == value
 
 
-def test_an_equal_score_is_no_gain_after_a_kill_either(tmp_path):
+def test_an_equal_score_is_no_improvement_even_after_a_resume(tmp_path):
     history = History(tmp_path / "history.csv")
     evaluated(history, 1, 1 / 3)
     history.flush()

@@ -1,4 +1,4 @@
-"""Why two images match: the parts add up, by hand and for a real network."""
+"""Heat maps of a match: their contributions add up, by hand and for a real network."""
 
 import keras
 import numpy as np
@@ -47,7 +47,7 @@ def images(tmp_path_factory):
     return paths
 
 
-def test_the_parts_by_hand():
+def test_the_contributions_of_a_hand_worked_example():
     # Two positions each, one channel in, two numbers out: W = [1 0], b = [0 1].
     # Local vectors (1,1), (3,1) with mean (2,1); and (0,1), (2,1) with mean (1,1).
     first, second = np.array([[[1.0], [3.0]]]), np.array([[[0.0], [2.0]]])
@@ -60,13 +60,13 @@ def test_the_parts_by_hand():
     assert b.sum() == pytest.approx(3 / norm)
 
 
-def test_a_map_of_zeros_has_no_parts():
+def test_a_feature_map_of_zeros_contributes_nothing():
     a, b = decompose(np.zeros((2, 2, 3)), np.ones((2, 2, 3)), np.eye(3), np.zeros(3))
     assert not a.any()
     assert not b.any()
 
 
-def test_exact_parts_of_a_real_network_add_up_to_its_own_similarity(tmp_path, images):
+def test_exact_contributions_of_a_network_add_up_to_its_similarity(tmp_path, images):
     run = write_model(tmp_path / "run", SETTINGS)
     inspector = open_inspector(run)
     loaded = inspector.load(images)
@@ -79,8 +79,8 @@ def test_exact_parts_of_a_real_network_add_up_to_its_own_similarity(tmp_path, im
     assert match.second.sum() == pytest.approx(match.similarity, abs=1e-5)
 
 
-def test_the_exact_parts_are_what_blanking_a_position_takes_away(tmp_path, images):
-    """Setting W f_p + b to zero at one position changes <e, e'> by exactly that position's part."""
+def test_an_exact_contribution_is_what_blanking_its_position_takes_away(tmp_path, images):
+    """Setting W f_p + b to zero at a position changes <e, e'> by exactly its contribution."""
     inspector = open_inspector(write_model(tmp_path / "run", SETTINGS))
     maps = np.asarray(inspector.features(inspector.load(images)), np.float64)
     kernel, bias = inspector.linear
@@ -118,7 +118,7 @@ def test_the_approximation_is_activation_times_gradient(tmp_path, images):
     np.testing.assert_allclose(match.first, maps[0] @ gradient, atol=1e-6)
 
 
-def test_without_a_network_the_reason_is_given(tmp_path):
+def test_a_run_without_a_network_is_refused_with_the_reason(tmp_path):
     write_config(tmp_path, {"settings": None})
     with pytest.raises(UserError, match="imported"):
         open_inspector(Run(tmp_path))

@@ -1,4 +1,4 @@
-"""Boxes and views of a run stay with it: items, thumbnails, explanations, the user's own image."""
+"""A run's crop boxes and views hold for its thumbnails, heat maps and new images as well."""
 
 import io
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("module_cache")
 
 @pytest.fixture(scope="module")
 def birds(tmp_path_factory):
-    """A placeholder of CUB: four classes of three 60 x 40 px images, boxes 45 x 30 px."""
+    """A synthetic placeholder of CUB: four classes of three 60 x 40 px images, boxes 45 x 30 px."""
     root = write_colors(
         tmp_path_factory.mktemp("photos"), seed=0, scale=80, classes=4, each=3, size=(60, 40)
     )
@@ -58,7 +58,7 @@ def test_an_image_is_embedded_again_as_it_was(birds, tmp_path, changes):
     assert np.abs(inspector.embed_files(paths) - run.embeddings).max() > 1e-3
 
 
-def test_what_is_shown_is_what_the_network_saw(birds, tmp_path):
+def test_thumbnails_and_heat_maps_show_what_the_network_saw(birds, tmp_path):
     run = trained(birds, tmp_path)
     for row in range(len(run.items)):
         thumbnail = Image.open(io.BytesIO(run.thumbnail(row)))
@@ -75,7 +75,7 @@ def test_a_run_on_whole_images_has_no_boxes(birds, tmp_path):
     assert Image.open(io.BytesIO(run.thumbnail(0))).size == (60, 40)
 
 
-def test_boxes_that_another_tool_wrote_as_text_are_not_taken_for_crops(birds):
+def test_boxes_written_as_text_by_another_tool_are_not_used_as_crops(birds):
     items = load_catalog("cub200", birds, boxes=True).items
     assert crop_boxes(items) is not None
     assert crop_boxes(items.astype({"box_x": str})) is None

@@ -64,7 +64,7 @@ def test_no_chunk_size_is_suggested_if_none_fits(large):
     ],
     ids=str,
 )
-def test_what_fits_or_is_not_to_be_checked_goes_on(large, capsys, changes, available):
+def test_a_training_that_fits_or_is_not_checked_is_accepted(large, capsys, changes, available):
     check_memory(large.with_(normalize=True, **changes), available=gib(available))
     assert capsys.readouterr().out == ""
 
@@ -78,13 +78,13 @@ def test_a_recipe_says_what_it_needs(capsys):
     assert said.count("\n") == 1
 
 
-def test_not_checking_memory_is_the_same_experiment():
+def test_a_recipe_without_the_memory_check_is_the_same_experiment():
     recipe = load_recipe("cub200/semi_hard_triplet")
     assert recipe.train_settings({"check_memory": False}).scaled is False
     assert recipe.train_settings({"chunk_size": 20}).scaled is True
 
 
-def test_an_interrupted_run_goes_on_whether_memory_is_checked_or_not(tiny, tmp_path):
+def test_an_interrupted_run_continues_whether_memory_is_checked_or_not(tiny, tmp_path):
     catalog, folder = load_catalog(tiny.dataset, tiny.data), tmp_path / ".run.partial"
     start_partial(folder, tiny, catalog)
     write(folder, history__csv="step,loss\n")
@@ -94,7 +94,7 @@ def test_an_interrupted_run_goes_on_whether_memory_is_checked_or_not(tiny, tmp_p
     assert not (folder / "history.csv").exists()
 
 
-def test_on_a_gpu_its_memory_counts(monkeypatch):
+def test_with_a_gpu_its_memory_counts(monkeypatch):
     devices = [
         SimpleNamespace(device_type="CPU", memory_limit=99 * GIB),
         SimpleNamespace(device_type="GPU", memory_limit=10 * GIB),
@@ -113,7 +113,7 @@ def write(folder, **files):
         (folder / name.replace("__", ".")).write_text(text)
 
 
-def test_available_memory_is_what_is_free_and_what_earlier_runs_left_to_this_process(tmp_path):
+def test_available_memory_is_the_free_memory_and_what_this_process_can_reuse(tmp_path):
     proc = tmp_path / "proc"
     assert host_bytes(proc, tmp_path / "none") is None
     write(proc, meminfo="MemTotal: 99 kB\nMemAvailable:   8388608 kB\n")
@@ -124,7 +124,7 @@ def test_available_memory_is_what_is_free_and_what_earlier_runs_left_to_this_pro
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_a_container_s_limit_counts_without_its_cache(tmp_path, version):
+def test_the_limit_of_a_container_counts_and_its_file_cache_does_not(tmp_path, version):
     proc, root = tmp_path / "proc", tmp_path / "cgroup"
     write(proc, meminfo="MemAvailable: 8388608 kB\n")
     write(proc / "self", status="VmRSS: 1024 kB\n")

@@ -45,7 +45,7 @@ def test_the_estimate_is_within_a_third_of_the_measured_peak(backbone):
     ],
     ids=str,
 )
-def test_more_to_hold_is_a_larger_estimate(more, less):
+def test_settings_that_need_more_memory_have_a_larger_estimate(more, less):
     backbone = less.get("backbone", "conv4")
     settings = whole(backbone, image_size=64)
     larger, smaller = settings.with_(**more), settings.with_(**less)
@@ -59,7 +59,7 @@ def test_a_chunk_of_the_whole_batch_saves_nothing():
     )
 
 
-def test_a_tensor_counts_from_where_it_is_made_to_where_it_is_last_read():
+def test_a_tensor_counts_from_its_creation_to_its_last_use():
     def graph(step):
         return tf.function(step, autograph=False).get_concrete_function(tf.TensorSpec((250,)))
 
@@ -77,7 +77,7 @@ def test_a_tensor_counts_from_where_it_is_made_to_where_it_is_last_read():
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_every_optimizer_says_how_often_it_copies_the_weights(name):
+def test_the_number_of_copies_of_the_weights_is_right_for_every_optimizer(name):
     weights, optimizer = keras.Variable(tf.zeros((10,))), build_optimizer(name, 0.1)
     optimizer.build([weights])
     assert sum(v.shape == (10,) for v in optimizer.variables) == SLOTS[name]

@@ -1,4 +1,4 @@
-"""What the model that ``fit`` trains does with its parts: a backbone held, a loss with weights."""
+"""The ranking model: frozen backbones and batch norms, and losses that own weights."""
 
 import keras
 import numpy as np
@@ -22,7 +22,7 @@ def network(*layers) -> keras.Model:
 
 
 @pytest.mark.parametrize("chunk_size", [0, 7])
-def test_a_held_backbone_keeps_its_moving_statistics_until_it_is_released(chunk_size):
+def test_a_frozen_backbone_keeps_its_moving_statistics_until_it_is_trained(chunk_size):
     norm = keras.layers.BatchNormalization()
     model = RankingModel(
         network(norm), get_loss("hard_triplet"), freeze_steps=2, chunk_size=chunk_size
@@ -43,32 +43,32 @@ def test_a_held_backbone_keeps_its_moving_statistics_until_it_is_released(chunk_
 
 
 @pytest.mark.parametrize("chunk_size", [0, 7])
-def test_held_batch_norms_stay_as_they_are_while_the_rest_of_the_backbone_trains(chunk_size):
+def test_frozen_batch_norms_do_not_change_while_the_rest_of_the_backbone_trains(chunk_size):
     norm = keras.layers.BatchNormalization()
     # Without the kink, distances would not depend on the offset.
     trained = network(norm, keras.layers.ReLU())
     loss = get_loss("hard_triplet")
     model = RankingModel(trained, loss, chunk_size=chunk_size, freeze_batch_norm_steps=2)
-    # Decay must not move what is held either.
+    # Decay must not move what is frozen either.
     optimizer = keras.optimizers.AdamW(0.01, weight_decay=0.5)
     model.compile(optimizer=optimizer, jit_compile=False)
     kernel = model.network.get_layer("backbone").layers[0].kernel
-    held = norm.get_weights()
-    assert len(held) == 4  # scale, offset, moving mean and variance
+    frozen = norm.get_weights()
+    assert len(frozen) == 4  # scale, offset, moving mean and variance
     for _ in range(2):
         before = np.array(kernel)
         model.fit(INPUTS, LABELS, batch_size=16, verbose=0, shuffle=False)
         assert np.abs(np.array(kernel) - before).max() > 1e-3
-        for weight, start in zip(norm.get_weights(), held, strict=True):
+        for weight, start in zip(norm.get_weights(), frozen, strict=True):
             np.testing.assert_array_equal(weight, start)
     model.fit(INPUTS, LABELS, batch_size=16, verbose=0, shuffle=False)
-    for weight, start in zip(norm.get_weights(), held, strict=True):
+    for weight, start in zip(norm.get_weights(), frozen, strict=True):
         assert np.abs(weight - start).max() > 1e-3
 
 
 @pytest.mark.parametrize("chunk_size", [0, 7])
 @pytest.mark.parametrize("option", ["freeze_steps", "freeze_batch_norm_steps"])
-def test_held_batch_norms_normalize_by_their_moving_statistics(option, chunk_size):
+def test_frozen_batch_norms_normalize_by_their_moving_statistics(option, chunk_size):
     norm = keras.layers.BatchNormalization()
     loss = get_loss("hard_triplet", margin=5.0)
     model = RankingModel(network(norm), loss, chunk_size=chunk_size, **{option: 1})
@@ -76,12 +76,12 @@ def test_held_batch_norms_normalize_by_their_moving_statistics(option, chunk_siz
     norm.moving_mean.assign([1.0, -2.0, 0.0, 3.0])
     norm.moving_variance.assign([4.0, 0.1, 9.0, 1.0])
     expected = float(loss(LABELS, model.predict_on_batch(INPUTS)))
-    held, released = (
+    frozen, unfrozen = (
         model.fit(INPUTS, LABELS, batch_size=16, verbose=0, shuffle=False).history["loss"][0]
         for _ in range(2)
     )
-    np.testing.assert_allclose(held, expected, rtol=1e-5)
-    assert abs(released - expected) > 1e-2
+    np.testing.assert_allclose(frozen, expected, rtol=1e-5)
+    assert abs(unfrozen - expected) > 1e-2
     assert norm.trainable
 
 
@@ -94,7 +94,7 @@ def with_loss(name: str) -> RankingModel:
 
 
 @pytest.mark.parametrize("name", ["proxy_anchor", "margin_loss"])
-def test_what_a_loss_owns_is_fitted_saved_and_restored_with_the_model(name, tmp_path):
+def test_weights_of_a_loss_are_trained_saved_and_restored_with_the_model(name, tmp_path):
     keras.utils.set_random_seed(0)
     model = with_loss(name)
     before = [np.array(v) for v in model.loss_weights]
@@ -113,7 +113,7 @@ def test_what_a_loss_owns_is_fitted_saved_and_restored_with_the_model(name, tmp_
     np.testing.assert_array_equal(again.predict_on_batch(INPUTS), model.predict_on_batch(INPUTS))
 
 
-def test_the_loss_learns_as_fast_as_it_recommends_unless_told_otherwise():
+def test_the_default_learning_rate_of_a_loss_is_the_one_it_recommends():
     steps = {}
     for multipliers in (None, {"loss": 1.0}):
         keras.utils.set_random_seed(0)
@@ -133,14 +133,14 @@ def test_a_loss_whose_weights_would_not_train_is_refused():
 
 
 @pytest.mark.parametrize("name", [n for n, e in LOSSES.items() if not e.needs_classes])
-def test_the_name_of_a_loss_will_do_where_nothing_it_owns_depends_on_the_data(name):
+def test_a_loss_whose_weights_do_not_depend_on_the_data_can_be_given_by_name(name):
     for loss in (name, get_loss(name)):
         model = RankingModel(network(), loss)
         assert model.ranking_loss.name == name
         assert bool(model.loss_weights) == (name == "margin_loss")
 
 
-def test_draws_of_an_unbuilt_loss_go_on_where_the_saved_model_was(tmp_path):
+def test_a_loaded_model_continues_the_random_numbers_of_its_loss(tmp_path):
     loss = get_loss("mined_triplet", miner="distance_weighted")
     model = RankingModel(network(), loss)
     model.compile(optimizer=keras.optimizers.SGD(0.01), jit_compile=False)

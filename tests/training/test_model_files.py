@@ -109,7 +109,7 @@ def test_a_model_of_images_is_loaded(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["proxy_anchor", "contrastive_loss"])
-def test_plain_keras_saves_a_built_loss_without_its_values(name, tmp_path):
+def test_plain_keras_saves_a_built_loss_without_its_weights(name, tmp_path):
     keras.utils.set_random_seed(0)
     loss = get_loss(name, **CASES[name])
     loss.build(4, 3)

@@ -1,4 +1,4 @@
-"""Keras' ordinary calls on a ranking model: they work, or say in one line why they do not."""
+"""Keras' usual calls work on a ranking model, or say in one line why they do not."""
 
 import keras
 import numpy as np
@@ -28,7 +28,7 @@ def test_evaluate_gives_the_mean_loss_of_the_batches_weighted_by_their_size():
     assert value == pytest.approx((12 * first + 4 * last) / 16, rel=1e-5)
 
 
-def test_the_validation_loss_is_logged_beside_the_loss():
+def test_the_validation_loss_is_logged():
     model = compiled("hard_triplet")
     history = model.fit(
         INPUTS, LABELS, batch_size=16, epochs=2, verbose=0, shuffle=False,
@@ -43,7 +43,7 @@ def test_the_validation_loss_is_logged_beside_the_loss():
 @pytest.mark.parametrize(
     ("name", "memory"), [("margin_loss", None), ("hard_triplet", {"size": 20, "start": 0})]
 )
-def test_evaluation_leaves_the_draws_and_the_memory_of_a_loss_as_they_are(name, memory, eager):
+def test_evaluation_does_not_change_the_random_state_and_memory_of_a_loss(name, memory, eager):
     loss = get_loss(name, cross_batch_memory=memory)
     loss.build(4, 3)
     model = compiled(loss)
@@ -70,7 +70,7 @@ def test_a_loss_can_be_given_by_its_name():
         (None, "RankingModel takes a loss or the name of one, given None"),
     ],
 )
-def test_what_is_not_a_loss_ready_to_train_is_refused(loss, message):
+def test_anything_but_a_loss_that_is_ready_to_train_is_refused(loss, message):
     with pytest.raises(UserError, match=message) as caught:
         compiled(loss)
     assert "\n" not in str(caught.value)
@@ -91,7 +91,7 @@ def test_compile_refuses_what_it_would_ignore(option, given):
     assert "\n" not in str(caught.value)
 
 
-def test_compile_takes_keras_other_options_and_no_typos():
+def test_compile_accepts_the_other_options_of_keras_but_no_typos():
     model = compiled("hard_triplet")
     model.compile(optimizer="sgd", metrics=[], run_eagerly=True)
     assert model.run_eagerly

@@ -31,33 +31,33 @@ def walk(name, factors, gradient=1.0, **options) -> np.ndarray:
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 class TestEveryOptimizer:
-    def test_walks_against_the_gradient(self, name):
+    def test_moves_against_the_gradient(self, name):
         assert (np.diff(walk(name, [1.0] * 5), axis=0, prepend=1.0) < -1e-3).all()
 
-    def test_a_factor_scales_every_step(self, name):
+    def test_a_multiplier_scales_every_step(self, name):
         full, tenth = walk(name, [1.0] * 3) - 1, walk(name, [0.1] * 3) - 1
         np.testing.assert_allclose(tenth, 0.1 * full, rtol=1e-4)
 
-    def test_a_factor_scales_weight_decay_too(self, name):
+    def test_a_multiplier_scales_weight_decay_too(self, name):
         full = walk(name, [1.0], gradient=0.0, weight_decay=0.5) - 1
         tenth = walk(name, [0.1], gradient=0.0, weight_decay=0.5) - 1
         np.testing.assert_allclose(full, -0.1 * 0.5, rtol=1e-5)
         np.testing.assert_allclose(tenth, 0.1 * full, rtol=1e-4)
 
-    def test_a_held_part_does_not_move_at_all(self, name):
+    def test_a_frozen_part_does_not_move_at_all(self, name):
         places = walk(name, [0.0] * 4, weight_decay=0.5)
         np.testing.assert_array_equal(places, 1.0)
 
-    def test_a_part_that_was_held_starts_without_a_jump(self, name):
-        """No step after the release is longer than without the hold, give or take rounding."""
+    def test_a_part_that_was_frozen_starts_without_a_jump(self, name):
+        """No later step is longer than without freezing, give or take rounding."""
         free = -np.diff(walk(name, [1.0] * 40), axis=0, prepend=1.0)
-        held = -np.diff(walk(name, [0.0] * 20 + [1.0] * 20), axis=0, prepend=1.0)
-        assert held[20:].max() <= 1.001 * free.max()
+        frozen = -np.diff(walk(name, [0.0] * 20 + [1.0] * 20), axis=0, prepend=1.0)
+        assert frozen[20:].max() <= 1.001 * free.max()
 
     def test_does_not_decay_unless_asked_to(self, name):
         np.testing.assert_array_equal(walk(name, [1.0], gradient=0.0), 1.0)
 
-    def test_runs_in_a_graph_with_a_factor_that_changes(self, name):
+    def test_runs_in_a_graph_with_a_multiplier_that_changes(self, name):
         variable, steps = weights(), tf.Variable(0)
         optimizer = build_optimizer(name, 0.1)
         optimizer.build([variable])
@@ -74,7 +74,7 @@ class TestEveryOptimizer:
         np.testing.assert_allclose(places, walk(name, [0.0, 0.0, 1.0, 1.0]), rtol=1e-6)
 
 
-def test_each_part_has_its_own_factor():
+def test_each_part_has_its_own_multiplier():
     head, backbone = weights(), weights()
     optimizer = build_optimizer("adam", 0.1)
     optimizer.build([head, backbone])
