@@ -5,6 +5,7 @@ import streamlit as st
 from retrieval.errors import counted
 from retrieval.runs.run import Run
 from retrieval.runs.store import BrokenRun
+from workbench.analysis.naming import loss_of
 from workbench.analysis.tables import run_order
 from workbench.data.comparable import comparable_groups, setting_apart
 from workbench.session.parameters import DATASET, PROTOCOL, RUN_A, RUN_B, K
@@ -17,13 +18,10 @@ NO_RUN = "none"
 
 
 def sidebar(runs: list[Run]) -> Selection:
-    """Draw the sidebar's choices and return them.
+    """Draw the sidebar and return what is chosen in it.
 
     Args:
         runs: All readable runs, at least one.
-
-    Returns:
-        The selection.
     """
     datasets = sorted({run.dataset for run in runs})
     with st.sidebar:
@@ -36,7 +34,7 @@ def sidebar(runs: list[Run]) -> Selection:
         ordered = [run for group in groups for run in group]
         a, b = _choose_runs(groups, protocol)
         k = K.keep(DEFAULT_K, KS)
-        st.segmented_control("Results shown, K", KS, key=K.key, required=True)
+        st.segmented_control("Results per query, K", KS, key=K.key, required=True)
     others = [run for run in mine if run not in ordered]
     return Selection(dataset, [*ordered, *others], a, b, protocol, title, k)
 
@@ -59,13 +57,14 @@ def _choose_runs(groups: list[list[Run]], protocol: str) -> tuple[Run, Run | Non
     by_name = {run.name: run for run in ordered}
     titles = _titles(groups, protocol)
     a = RUN_A.keep(ordered[0].name, list(by_name))
-    best = "Best first" if len(groups) == 1 else "Best first among those that can be compared"
+    order = "The best run comes first"
+    order += "." if len(groups) == 1 else " among those that can be compared."
     st.selectbox(
         "Run A",
         list(by_name),
         key=RUN_A.key,
         format_func=titles.__getitem__,
-        help=f"The run every page looks at. {best}.",
+        help=f"The run that every page shows. {order}",
     )
     other = _other_loss(ordered, by_name[a], protocol)
     b = RUN_B.keep(other, [NO_RUN, *by_name])
@@ -74,7 +73,7 @@ def _choose_runs(groups: list[list[Run]], protocol: str) -> tuple[Run, Run | Non
         [NO_RUN, *by_name],
         key=RUN_B.key,
         format_func=lambda name: titles.get(name, name),
-        help="A second run to compare with.",
+        help="A second run to compare run A with.",
     )
     return by_name[a], by_name.get(b)
 
@@ -101,21 +100,21 @@ def _choose_protocol(runs: list[Run]) -> tuple[str, str]:
             format_func=titles.__getitem__,
             key=PROTOCOL.key,
             required=True,
-            help="Which items are queries, and which gallery they search. Numbers under different "
-            "protocols are never mixed.",
+            help="Which items are queries, and which gallery they are searched in. Numbers of "
+            "different protocols are never mixed.",
         )
     return name, titles[name]
 
 
 def _other_loss(ordered: list[Run], a: Run, protocol: str) -> str:
-    """Return the best run with another loss than A's, else another run, else none.
+    """Return the name of the best run with another loss than run A's.
 
-    Runs that are comparable with A come first.
+    Runs that are comparable with run A come first. If no run has another loss, the best other run
+    is returned; if there is no other run, ``NO_RUN``.
     """
-    mine = a.settings and a.settings.loss
     others = [run for run in ordered if run.name != a.name]
     others = [run for run in others if not setting_apart(run, a, protocol)] or others
     for run in others:
-        if (run.settings and run.settings.loss) != mine:
+        if loss_of(run) != loss_of(a):
             return run.name
     return others[0].name if others else NO_RUN
