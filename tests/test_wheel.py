@@ -7,9 +7,13 @@ not the checkout, and is run from an empty folder.
 import json
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import sysconfig
+import time
+import urllib.request
 import venv
 import zipfile
 from pathlib import Path
@@ -117,3 +121,40 @@ def test_the_installed_app_opens_every_page_outside_the_checkout(python, tmp_pat
     assert len(found["pages"]) >= 6
     assert all(errors == [] for errors in found["pages"].values()), found["pages"]
     assert list(empty.iterdir()) == []
+
+
+def test_the_command_serves_the_app_from_any_folder(python, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = ["--runs", str(tmp_path), f"--server.port={port}", "--server.headless=true"]
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    with subprocess.Popen(
+        [str(python), "-m", "retrieval.cli", "app", *options],
+        cwd=tmp_path,
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            page = fetch(f"http://localhost:{port}/")
+        finally:
+            os.killpg(process.pid, signal.SIGINT)
+        assert "history.pushState" in page  # the middleware of the app, not Streamlit alone
+        printed = process.stdout.read()
+    assert f"http://localhost:{port}" in printed  # the address of its config.toml
+    assert "Traceback" not in printed
+
+
+def fetch(url: str) -> str:
+    """Return the page at an address, once it is served."""
+    for _ in range(300):
+        try:
+            request = urllib.request.Request(url, headers={"accept": "text/html"})
+            with urllib.request.urlopen(request, timeout=5) as answer:
+                return answer.read().decode()
+        except OSError:
+            time.sleep(0.2)
+    raise AssertionError(f"{url} is not served")

@@ -1,10 +1,8 @@
 """``retrieval demo``: six losses on the embedded data set, compared, then the app."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
+from retrieval.cli import browser_app
 from retrieval.experiment.session import run_session
 
 SETTINGS = {
@@ -34,9 +32,5 @@ def run_demo(runs: Path, *, steps: int, open_app: bool = True) -> None:
         runs=runs,
     )
     if open_app:
-        app = Path(__file__).resolve().parents[2] / "app.py"
-        environment = os.environ | {"RETRIEVAL_RUNS": str(runs)}
-        print("Opening the app; Ctrl-C ends it, `make app` opens it again.")
-        subprocess.run(
-            [sys.executable, "-m", "streamlit", "run", str(app)], env=environment, check=False
-        )
+        print("Opening the app; Ctrl-C ends it, `retrieval app` opens it again.")
+        browser_app.open_app(runs)

@@ -1,4 +1,4 @@
-"""The ``retrieval`` command: fetch, train, embed, evaluate, import, report, demo."""
+"""The ``retrieval`` command: fetch, train, embed, evaluate, import, report, demo, app."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ from retrieval.errors import UserError
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 app = typer.Typer(
     help="Train embeddings with ranking losses, evaluate them exactly, look at what they get wrong."
-    "\n\nA run is a folder `runs/DATASET/NAME`; `streamlit run app.py` shows them all.",
+    "\n\nA run is a folder `runs/DATASET/NAME`; `retrieval app` shows them all.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -239,6 +239,14 @@ def demo(
     from retrieval.cli.demo import run_demo
 
     run_demo(runs, steps=steps, open_app=open_app)
+
+
+@app.command("app", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def app_(context: typer.Context, runs: Runs = Path("runs")) -> None:
+    """Open the web app on a folder of runs; other options are those of `streamlit run`."""
+    from retrieval.cli.browser_app import open_app
+
+    raise typer.Exit(open_app(runs, context.args))
 
 
 def main() -> None:

@@ -48,7 +48,7 @@ def test_no_runs_says_what_to_type(tmp_path, monkeypatch):
     monkeypatch.setenv("RETRIEVAL_RUNS", str(tmp_path / "nowhere"))
     app = open_page()
     assert app.title[0].value == "No runs yet"
-    assert app.code[0].value == "make demo"
+    assert app.code[0].value == "retrieval demo"
     assert "retrieval train --dataset grocery --loss all" in app.code[1].value
 
 

@@ -136,9 +136,7 @@ def hubs(run: Run, protocol: str | None = None) -> pd.DataFrame:
         the largest hub first; anti-hubs are the rows with ``count == 0``.
     """
     neighbors, labels = run.neighbors(protocol), run.items["label"].to_numpy()
-    table = oddities.occurrences(
-        neighbors, labels, oddities.gallery_rows(neighbors, run.items)
-    )
+    table = oddities.occurrences(neighbors, labels, oddities.gallery_rows(neighbors, run.items))
     table.insert(1, "class", run.items["label_name"].to_numpy()[table["row"]])
     return table
 
