@@ -45,8 +45,8 @@ def test_no_valid_tuple_gives_zero_and_a_zero_gradient(name, labels):
     x = 0.4 * POINTS[: len(labels)]
     value, gradients = value_and_gradients(built(name), np.array(labels, int), x)
     assert (value != 0) == has_tuple, (
-        f"the loss of labels {labels} is {value}: is smallest_tuple of {name} in "
-        "retrieval/losses/registry.py right?"
+        f"the loss of the labels {labels} is {value}: either it must be 0 where a batch holds no "
+        f"{smallest}, or the entry {name} in retrieval/losses/registry.py lacks smallest_tuple"
     )
     if not has_tuple:
         assert all((g == 0).all() for g in gradients)
