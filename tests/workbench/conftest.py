@@ -34,7 +34,7 @@ def _no_collection():
     config.set_option("runner.postScriptGC", False)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(script_runner, "_clean_problem_modules", lambda: None)
-        patch.setattr(network, "keep_for_good", lambda: None)
+        patch.setattr(network, "freeze_garbage_collection", lambda: None)
         yield
     config.set_option("runner.postScriptGC", True)
 

@@ -119,7 +119,7 @@ def test_a_link_opens_its_class_of_the_comparison_and_a_click_is_in_the_link(
     a, b = (Run(runs_root / "photos" / name) for name in (A, "semi_hard_triplet-s0"))
     labels = a.items["label"].to_numpy()
     pair = (run.neighbors("query_gallery") for run in (a, b))
-    classes = comparison.class_recalls(comparison.compare(*pair, labels))
+    classes = comparison.class_recalls(comparison.compare_queries(*pair, labels))
     widest = int(classes["delta"].abs().argmax())
     at = int(np.flatnonzero((classes["delta"] != 0) & (classes.index != widest))[0])
 

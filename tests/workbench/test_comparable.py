@@ -6,7 +6,7 @@ import pytest
 from retrieval.runs.run import Run
 from tests.runs.helpers import edit
 from tests.workbench.driver import loss_tables, open_page, text_of
-from workbench.data.comparable import setting_apart
+from workbench.data.comparable import protocol_difference
 from workbench.layout.theme import plain
 
 
@@ -25,7 +25,7 @@ def runs(make_run, monkeypatch) -> dict[str, Run]:
 
 def test_the_difference_is_named(runs, make_run, photos):
     def why(a, b):
-        return setting_apart(a, b, "query_gallery")
+        return protocol_difference(a, b, "query_gallery")
 
     assert why(runs["two"], runs["one"]) == why(runs["one"], runs["one"]) == ""
     assert why(runs["three"], runs["one"]) == "euclidean distance"

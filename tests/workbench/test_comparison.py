@@ -11,10 +11,10 @@ from workbench.analysis import comparison
 
 
 @pytest.fixture
-def outcome() -> comparison.Comparison:
+def outcome() -> comparison.QueryComparison:
     # Run B answers query 0 and misses query 3; all else is as under run A.
     b = dataclasses.replace(neighbors(), first_relevant_rank=np.array([1, 1, 3, 2, 1, 0], np.int32))
-    return comparison.compare(neighbors(), b, LABELS, k=3)
+    return comparison.compare_queries(neighbors(), b, LABELS, k=3)
 
 
 def test_queries_without_a_possible_hit_are_left_out(outcome):

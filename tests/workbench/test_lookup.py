@@ -11,7 +11,7 @@ from workbench.data import lookup
 def test_a_computed_answer_is_the_stored_one(make_run):
     run = make_run("one")
     stored = lookup.answer(run, "leave_one_out", 5, 10)
-    computed = lookup._live_answer(run, "leave_one_out", 5, 10)
+    computed = lookup._computed_answer(run, "leave_one_out", 5, 10)
     assert stored.scored
     assert not computed.scored
     assert stored.ids.tolist() == computed.ids.tolist()

@@ -74,8 +74,8 @@ def test_large_files_and_many_pixels_are_refused(monkeypatch):
 
 
 def test_runs_without_a_network_say_why(make_run):
-    assert "no checkpoint" in network.why_not(make_run("one"))
-    assert "imported" in network.why_not(make_run("two", loss=None))
+    assert "no checkpoint" in network.reason_without_network(make_run("one"))
+    assert "imported" in network.reason_without_network(make_run("two", loss=None))
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,11 @@ def test_pages_do_not_look_for_garbage_in_a_network_once_it_is_loaded(
     run_with_network, monkeypatch
 ):
     kept = []
-    monkeypatch.setattr(network, "keep_for_good", lambda: kept.append(memory.keep_for_good()))
+    monkeypatch.setattr(
+        network,
+        "freeze_garbage_collection",
+        lambda: kept.append(memory.freeze_garbage_collection()),
+    )
     network._inspector.clear()
     for _ in range(2):
         network.inspector(run_with_network)

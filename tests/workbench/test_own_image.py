@@ -28,7 +28,7 @@ def embedded(run, monkeypatch) -> list[str]:
         used.append(run.name)
         return run.embeddings[8]
 
-    monkeypatch.setattr(network, "why_not", lambda run: None)
+    monkeypatch.setattr(network, "reason_without_network", lambda run: None)
     monkeypatch.setattr(network, "embed_image", embed)
     return used
 

@@ -31,9 +31,9 @@ def test_filters_choose_by_outcome():
 
 def test_walking_goes_round_and_starts_beside_an_item_outside_the_list():
     rows = np.array([2, 5, 9])
-    assert search.around(rows, 2)[:2] == (9, 5)
-    assert search.around(rows, 9)[:2] == (5, 2)
-    assert search.around(rows, 6)[:2] == (5, 9)
-    assert search.around(rows, 6)[2] in (2, 5, 9)
-    assert search.around(np.array([2]), 2) == (None, None, None)
-    assert search.around(np.array([], int), 2) == (None, None, None)
+    assert search.adjacent_rows(rows, 2)[:2] == (9, 5)
+    assert search.adjacent_rows(rows, 9)[:2] == (5, 2)
+    assert search.adjacent_rows(rows, 6)[:2] == (5, 9)
+    assert search.adjacent_rows(rows, 6)[2] in (2, 5, 9)
+    assert search.adjacent_rows(np.array([2]), 2) == (None, None, None)
+    assert search.adjacent_rows(np.array([], int), 2) == (None, None, None)

@@ -122,7 +122,7 @@ def explained(drawn, monkeypatch):
         return Explanation(0.8, parts, parts.T, told.exact, images)
 
     monkeypatch.setattr(network, "is_loaded", lambda: True)
-    monkeypatch.setattr(network, "why_not", lambda run: None)
+    monkeypatch.setattr(network, "reason_without_network", lambda run: None)
     monkeypatch.setattr(network, "explain", explain)
     monkeypatch.setattr(streamlit, "html", told.html.append)
     return told

@@ -1,1 +1,1 @@
-"""Pure functions from runs to tables and lists; no Streamlit."""
+"""Analyses of runs: pure functions that return tables and lists, without Streamlit."""

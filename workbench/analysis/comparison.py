@@ -1,4 +1,4 @@
-"""Two runs, query by query: who is right where the other is wrong. Pure functions."""
+"""Compare two runs query by query: which of them is right where the other is wrong."""
 
 from dataclasses import dataclass
 
@@ -10,75 +10,80 @@ from workbench.analysis.failures import wilson_interval
 
 
 def difference_of_items(a: Run, b: Run) -> str | None:
-    """Say how the items of two runs differ, or None if they are the same.
+    """Describe how the items of two runs differ.
+
+    Args:
+        a: Run A.
+        b: Run B.
 
     Returns:
-        One sentence naming the first difference.
+        One sentence that names the first difference, or None if the items are the same.
     """
     first, second = a.items, b.items
     if len(first) != len(second):
         return f"{a.name} has {len(first):,} items, {b.name} has {len(second):,}"
-    for column, what in (("path", "path"), ("label", "label"), ("role", "role")):
+    for column in ("path", "label", "role"):
         left, right = first[column].to_numpy(), second[column].to_numpy()
         differs = np.flatnonzero(left != right)
         if len(differs):
             row = int(differs[0])
             return (
-                f"{len(differs):,} items have another {what}; first row {row}: "
+                f"{len(differs):,} items differ in their {column}; first row {row}: "
                 f"{left[row]} in {a.name}, {right[row]} in {b.name}"
             )
     return None
 
 
 @dataclass(frozen=True)
-class Comparison:
+class QueryComparison:
     """Outcomes of two runs on the same queries.
 
     Attributes:
-        table: One row per query that counts: ``row``, ``label``, ``a`` and ``b`` (right at rank 1),
-            ``rank_a``, ``rank_b`` (first hits), ``overlap`` (share of the top k in common).
-        wins: Queries right under A only.
-        losses: Queries right under B only.
+        table: One row per scored query with the columns ``row``, ``label``, ``a`` and ``b`` (right
+            at rank 1 under the run), ``rank_a`` and ``rank_b`` (rank of the first relevant item),
+            ``similarity_a`` and ``similarity_b`` (of the nearest item), and ``overlap`` (share of
+            the top k in common).
     """
 
     table: pd.DataFrame
 
     @property
     def wins(self) -> int:
-        """Queries right under A only."""
+        """Number of queries that are right under A only."""
         return int((self.table["a"] & ~self.table["b"]).sum())
 
     @property
     def losses(self) -> int:
-        """Queries right under B only."""
+        """Number of queries that are right under B only."""
         return int((self.table["b"] & ~self.table["a"]).sum())
 
     @property
     def ties(self) -> int:
-        """Queries right under both or under neither."""
+        """Number of queries that are right under both runs or under neither."""
         return len(self.table) - self.wins - self.losses
 
 
-def compare(
+def compare_queries(
     a: Neighbors,
     b: Neighbors,
     labels: np.ndarray,
     k: int = 10,
     *,
     no_positive: str = "exclude",
-) -> Comparison:
+) -> QueryComparison:
     """Compare two runs on the same queries.
 
     Args:
         a: Neighbors under run A.
-        b: Neighbors under run B; same protocol and queries.
-        labels: int64, (n,).
-        k: Length of the lists whose overlap is measured.
-        no_positive: The protocol's rule for a query whose class is absent from the gallery:
-            ``exclude`` leaves it out, ``zero`` counts it as wrong under both.
+        b: Neighbors under run B, for the same protocol and queries.
+        labels: int64, (n,), class of every item.
+        k: Length of the lists whose overlap is measured. Defaults to 10.
+        no_positive: The protocol's rule for queries without a relevant item in the gallery:
+            ``exclude`` them, or count them as wrong under both runs (``zero``). Defaults to
+            ``exclude``.
 
     Returns:
-        The comparison, over the queries that count.
+        The comparison over the scored queries.
     """
     keep = ((a.first_relevant_rank > 0) & (b.first_relevant_rank > 0)) | (no_positive == "zero")
     table = pd.DataFrame(
@@ -94,19 +99,19 @@ def compare(
             "overlap": neighbor_overlap(a.ids, b.ids, k),
         }
     )
-    return Comparison(table[keep].reset_index(drop=True))
+    return QueryComparison(table[keep].reset_index(drop=True))
 
 
 def neighbor_overlap(a: np.ndarray, b: np.ndarray, k: int) -> np.ndarray:
-    """Measure how much of two top-k lists is the same, order aside.
+    """Measure the overlap of two top-k lists, regardless of their order.
 
     Args:
-        a: int, (q, >=k), ids; -1 pads.
-        b: int, (q, >=k).
+        a: int, (q, >=k), rows of the neighbors, padded with -1.
+        b: int, (q, >=k), the same under the other run.
         k: Length of the lists.
 
     Returns:
-        float64, (q,), common ids divided by the longer list's length.
+        float64, (q,), number of common neighbors divided by the length of the longer list.
     """
     left, right = a[:, :k], b[:, :k]
     common = ((left[:, :, None] == right[:, None, :]) & (left[:, :, None] >= 0)).sum((1, 2))
@@ -114,15 +119,16 @@ def neighbor_overlap(a: np.ndarray, b: np.ndarray, k: int) -> np.ndarray:
     return common / np.maximum(1, length)
 
 
-def only_right(comparison: Comparison, winner: str) -> pd.DataFrame:
-    """List the queries that one run answers and the other does not.
+def only_right(comparison: QueryComparison, winner: str) -> pd.DataFrame:
+    """List the queries that are right under one run and wrong under the other.
 
     Args:
-        comparison: Of runs A and B.
-        winner: ``a`` or ``b``.
+        comparison: QueryComparison of runs A and B.
+        winner: The run under which they are right, ``a`` or ``b``.
 
     Returns:
-        Rows of the table, those the other run ranks worst first.
+        Rows of the comparison's table. The query whose first relevant item has the worst rank under
+        the other run comes first.
     """
     loser = "b" if winner == "a" else "a"
     table = comparison.table
@@ -130,12 +136,15 @@ def only_right(comparison: Comparison, winner: str) -> pd.DataFrame:
     return part.sort_values(f"rank_{loser}", ascending=False, kind="stable")
 
 
-def class_recalls(comparison: Comparison) -> pd.DataFrame:
+def class_recalls(comparison: QueryComparison) -> pd.DataFrame:
     """Compute Recall@1 of every class under both runs.
 
+    Args:
+        comparison: QueryComparison of runs A and B.
+
     Returns:
-        Columns ``label``, ``n``, ``a``, ``b``, ``delta`` (a - b) and ``low``, ``high``: its 95 %
-        interval, see :func:`paired_interval`.
+        Columns ``label``, ``n`` (queries), ``a``, ``b``, ``delta`` (a - b), and ``low`` and
+        ``high``, the 95% interval of ``delta``: see :func:`paired_interval`.
     """
     table = comparison.table
     groups = table.assign(both=table["a"] & table["b"]).groupby("label")
@@ -147,22 +156,23 @@ def class_recalls(comparison: Comparison) -> pd.DataFrame:
 def paired_interval(
     a: pd.Series, b: pd.Series, both: pd.Series, n: pd.Series
 ) -> tuple[pd.Series, pd.Series]:
-    """Compute the 95 % interval of a difference of two proportions of the same queries.
+    """Compute the 95% interval of the difference of two proportions of the same queries.
 
     Newcombe 1998, "Improved confidence intervals for the difference between binomial proportions
-    based on paired data", method 10: Wilson's intervals of both, joined by their correlation.
+    based on paired data", method 10: it combines the Wilson intervals of both proportions with
+    their correlation. statsmodels has intervals of independent proportions only.
 
     Args:
-        a: Share of queries right under A.
-        b: The same under B.
-        both: Share right under both.
+        a: Share of queries that are right under A.
+        b: Share of queries that are right under B.
+        both: Share of queries that are right under both.
         n: Number of queries.
 
     Returns:
-        Lower and upper end of a - b.
+        Lower and upper end of the interval of a - b.
     """
     (low_a, high_a), (low_b, high_b) = wilson_interval(a, n), wilson_interval(b, n)
-    excess = n * n * (both - a * b)  # right under both and under neither, minus the other two
+    excess = n * n * (both - a * b)  # n_both * n_neither - n_a_only * n_b_only
     excess = excess.where(excess <= 0, (excess - n / 2).clip(lower=0))
     spread = n * n * np.sqrt(a * (1 - a) * b * (1 - b))
     phi = (excess / spread.where(spread > 0)).fillna(0)

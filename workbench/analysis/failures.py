@@ -1,22 +1,23 @@
-"""What a run gets wrong: pure analyses of its neighbors, for pages and notebooks.
+"""Find what a run gets wrong, from its neighbors.
 
-Rows are row numbers of ``items.parquet``; ``labels`` is int64, (n,), the class of every row.
-Padding neighbors (-1) never count as anything. A query whose class is absent from the gallery
-(``first_relevant_rank == 0``) cannot be answered and is left out of every list of failures.
+Items are identified by their row in ``items.parquet``; ``labels`` is int64, (n,), the class of
+every item. Padding (-1) in lists of neighbors is ignored. A query without a relevant item in the
+gallery (``first_relevant_rank == 0``) cannot be answered and is in no list of failures.
 """
 
 import numpy as np
 import pandas as pd
+from statsmodels.stats.proportion import proportion_confint
 
 from retrieval.runs.run import Neighbors
 
 
 def hit_matrix(neighbors: Neighbors, labels: np.ndarray) -> np.ndarray:
-    """Tell which neighbors are of their query's class.
+    """Tell which neighbors are relevant, that is, of their query's class.
 
     Args:
-        neighbors: Of q queries, k each.
-        labels: int64, (n,).
+        neighbors: The k neighbors of q queries.
+        labels: int64, (n,), class of every item.
 
     Returns:
         bool, (q, k).
@@ -29,8 +30,8 @@ def query_table(neighbors: Neighbors, labels: np.ndarray) -> pd.DataFrame:
     """Summarize every query.
 
     Args:
-        neighbors: Of q queries.
-        labels: int64, (n,).
+        neighbors: The neighbors of q queries.
+        labels: int64, (n,), class of every item.
 
     Returns:
         One row per query, in the order of ``neighbors.queries``, with the columns ``row``,
@@ -59,21 +60,25 @@ def query_table(neighbors: Neighbors, labels: np.ndarray) -> pd.DataFrame:
 
 
 def failures(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the answerable queries whose nearest item is wrong."""
+    """Return the answerable queries whose nearest item is of another class."""
     return table[table["answerable"] & ~table["correct"]]
 
 
 def confident_and_wrong(table: pd.DataFrame) -> pd.DataFrame:
-    """Sort the failures by how similar the wrong nearest item is, most similar first."""
+    """Sort the failures by the similarity of their nearest item, most similar first."""
     return failures(table).sort_values("top_similarity", ascending=False, kind="stable")
 
 
 def near_misses(table: pd.DataFrame) -> pd.DataFrame:
-    """Sort the failures by how little is missing.
+    """Sort the failures by how close they are to being right.
+
+    Args:
+        table: See :func:`query_table`.
 
     Returns:
-        Failures whose first correct item is among the stored neighbors, lowest rank first; ties by
-        the gap between the nearest item's similarity and the correct item's.
+        Failures whose first relevant item is among the stored neighbors, lowest rank first. Within
+        a rank, the smallest ``gap`` comes first: the difference in similarity between the nearest
+        item and the first relevant item.
     """
     wrong = failures(table)
     wrong = wrong[wrong["first_relevant_similarity"].notna()]
@@ -82,22 +87,22 @@ def near_misses(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def worst_ranks(table: pd.DataFrame) -> pd.DataFrame:
-    """Sort the failures by the rank of the first correct item, worst first."""
+    """Sort the failures by the rank of their first relevant item, worst first."""
     return failures(table).sort_values(
         ["first_relevant_rank", "top_similarity"], ascending=[False, False], kind="stable"
     )
 
 
 def confused_pairs(table: pd.DataFrame, labels: np.ndarray) -> pd.DataFrame:
-    """Count which classes are taken for which, over the nearest item of every failed query.
+    """Count how often each pair of classes is confused, by the nearest item of every failure.
 
     Args:
         table: See :func:`query_table`.
-        labels: int64, (n,).
+        labels: int64, (n,), class of every item.
 
     Returns:
-        Columns ``a``, ``b`` (labels, a < b), ``a_as_b`` (queries of a answered by b), ``b_as_a``
-        and ``count`` (their sum), most confused first.
+        Columns ``a`` and ``b`` (labels, a < b), ``a_as_b`` (queries of a whose nearest item is of
+        b), ``b_as_a``, and ``count`` (their sum); the most confused pair first.
     """
     wrong = failures(table)
     asked, answered = wrong["label"].to_numpy(), labels[wrong["top"].to_numpy()]
@@ -117,11 +122,14 @@ def confused_pairs(table: pd.DataFrame, labels: np.ndarray) -> pd.DataFrame:
 
 
 def class_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Compute Recall@1 of every class, worst first.
+    """Compute Recall@1 of every class.
+
+    Args:
+        table: See :func:`query_table`.
 
     Returns:
-        Columns ``label``, ``queries`` (answerable ones), ``recall`` and ``low``, ``high``: the 95%
-        Wilson score interval of a proportion (Wilson 1927).
+        Columns ``label``, ``queries`` (number of answerable ones), ``recall``, and ``low`` and
+        ``high``: see :func:`wilson_interval`. The worst class comes first.
     """
     groups = table[table["answerable"]].groupby("label")["correct"]
     out = pd.DataFrame({"queries": groups.size(), "recall": groups.mean()}).reset_index()
@@ -132,22 +140,32 @@ def class_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def wilson_interval(p: pd.Series, n: pd.Series) -> tuple[pd.Series, pd.Series]:
-    """Compute the 95 % Wilson score interval (Wilson 1927) of shares ``p`` of ``n``."""
-    z = 1.959964
-    center = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return (center - half).clip(lower=0), (center + half).clip(upper=1)
+    """Compute the 95% Wilson score interval of proportions (Wilson 1927).
+
+    Args:
+        p: Proportions, 0 to 1.
+        n: Number of trials behind each proportion.
+
+    Returns:
+        Lower and upper end of each interval.
+    """
+    low, high = proportion_confint(p * n, n, alpha=0.05, method="wilson")
+    return low.clip(lower=0), high.clip(upper=1)
 
 
 def instructive_failure(table: pd.DataFrame) -> int:
-    """Choose a query to open on: wrong at rank 1, right within the stored list, and confident.
+    """Choose an instructive query to show first.
+
+    Args:
+        table: See :func:`query_table`.
 
     Returns:
-        A row: the most confident near miss, else the most confident failure, else the query whose
-        answer is least sure, so that there is always something to see.
+        Row of the failure with the most similar nearest item among those with a relevant item in
+        the top 10; without one, among all failures; without failures, of the query whose nearest
+        item is least similar.
     """
     wrong = confident_and_wrong(table)
-    shown = wrong[(wrong["first_relevant_rank"] <= 10)]
+    shown = wrong[wrong["first_relevant_rank"] <= 10]
     if len(shown):
         return int(shown["row"].iloc[0])
     if len(wrong):

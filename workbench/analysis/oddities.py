@@ -1,6 +1,6 @@
-"""Odd items of a run: hubs, anti-hubs, near-duplicates and suspected label errors.
+"""Find odd items of a run: hubs, anti-hubs, near-duplicates and suspected label errors.
 
-Pure functions of neighbors; rows and labels are those of :mod:`workbench.analysis.failures`.
+Rows and labels are those of :mod:`workbench.analysis.failures`.
 """
 
 import numpy as np
@@ -10,16 +10,16 @@ from retrieval.runs.run import Neighbors
 from workbench.analysis.failures import hit_matrix
 
 HUB_K = 10
-AGREE = 0.6  # share of the neighbors that makes a label suspect
+AGREE = 0.6  # share of the neighbors, in one other class, that makes a label suspect
 
 
 def k_occurrence(neighbors: Neighbors, n_items: int, k: int = HUB_K) -> np.ndarray:
-    """Count in how many top-K lists each item appears (Radovanovic 2010, N_k).
+    """Count in how many top-k lists each item appears: the k-occurrence N_k (Radovanovic 2010).
 
     Args:
-        neighbors: Of q queries.
+        neighbors: The neighbors of q queries.
         n_items: Number of items of the run.
-        k: Length of the lists.
+        k: Length of the lists. Defaults to 10.
 
     Returns:
         int64, (n_items,).
@@ -29,7 +29,14 @@ def k_occurrence(neighbors: Neighbors, n_items: int, k: int = HUB_K) -> np.ndarr
 
 
 def bad_occurrence(neighbors: Neighbors, labels: np.ndarray, k: int = HUB_K) -> np.ndarray:
-    """Count in how many top-K lists of *other* classes each item appears (bad hubness).
+    """Count in how many top-k lists of queries of *other* classes each item appears.
+
+    This is the bad k-occurrence BN_k (Radovanovic 2010).
+
+    Args:
+        neighbors: The neighbors of q queries.
+        labels: int64, (n,), class of every item.
+        k: Length of the lists. Defaults to 10.
 
     Returns:
         int64, (n,).
@@ -39,7 +46,15 @@ def bad_occurrence(neighbors: Neighbors, labels: np.ndarray, k: int = HUB_K) -> 
 
 
 def gallery_rows(neighbors: Neighbors, items: pd.DataFrame) -> np.ndarray:
-    """Return the rows that can be retrieved under the neighbors' protocol, int64."""
+    """Return the rows of the gallery items under the neighbors' protocol.
+
+    Args:
+        neighbors: The neighbors under one protocol.
+        items: The items of the run.
+
+    Returns:
+        int64, (g,), ascending.
+    """
     if neighbors.protocol != "query_gallery":
         return neighbors.queries.astype(np.int64)
     return np.flatnonzero(items["role"].to_numpy() != "query")
@@ -51,14 +66,14 @@ def occurrences(
     """Count how often each gallery item is retrieved.
 
     Args:
-        neighbors: Of q queries.
-        labels: int64, (n,).
-        gallery: int64, (g,), rows that can be retrieved.
-        k: Length of the lists.
+        neighbors: The neighbors of q queries.
+        labels: int64, (n,), class of every item.
+        gallery: int64, (g,), rows of the gallery items.
+        k: Length of the lists. Defaults to 10.
 
     Returns:
-        Columns ``row``, ``count`` and ``wrong`` (lists of other classes), most retrieved first;
-        anti-hubs are the rows with ``count == 0``.
+        Columns ``row``, ``count`` (:func:`k_occurrence`) and ``wrong`` (:func:`bad_occurrence`).
+        Hubs, which have the highest counts, come first; anti-hubs have a count of 0.
     """
     frame = pd.DataFrame(
         {
@@ -73,20 +88,21 @@ def occurrences(
 def near_duplicates(
     neighbors: Neighbors, labels: np.ndarray, *, across: bool | None = None, limit: int = 100
 ) -> pd.DataFrame:
-    """Find the most similar pairs of items: each item's nearest other one.
+    """Find the most similar pairs of items, pairing each query with its nearest item.
 
-    Under leave-one-out every pair of items is looked at; under query -> gallery only pairs of a
-    query and a gallery item.
+    Under leave-one-out, these are pairs of any two items; under query -> gallery, pairs of a query
+    and a gallery item.
 
     Args:
-        neighbors: Of q queries.
-        labels: int64, (n,).
-        across: True: only pairs of different classes; False: only of the same; None: all.
-        limit: Number of pairs.
+        neighbors: The neighbors of q queries.
+        labels: int64, (n,), class of every item.
+        across: True for pairs of different classes only, False for pairs of the same class only,
+            None for both. Defaults to None.
+        limit: Largest number of pairs. Defaults to 100.
 
     Returns:
-        Columns ``a`` (query), ``b`` (neighbor), ``similarity``, most similar first; a pair found
-        from both sides is listed once.
+        Columns ``a`` (query), ``b`` (neighbor) and ``similarity``; the most similar pair first. A
+        pair that is found from both sides is listed once.
     """
     wanted = neighbors.ids >= 0
     if across is not None:
@@ -110,7 +126,12 @@ def near_duplicates(
 
 
 def count_duplicates(neighbors: Neighbors, similarity: float) -> int:
-    """Count the queries whose nearest item is at least this similar."""
+    """Count the queries that have a near-duplicate.
+
+    Args:
+        neighbors: The neighbors of q queries.
+        similarity: Smallest similarity of a near-duplicate.
+    """
     nearest = neighbors.similarities[:, 0][neighbors.ids[:, 0] >= 0]
     return int((nearest >= similarity).sum())
 
@@ -118,17 +139,18 @@ def count_duplicates(neighbors: Neighbors, similarity: float) -> int:
 def suspected_label_errors(
     neighbors: Neighbors, labels: np.ndarray, k: int = HUB_K, share: float = AGREE
 ) -> pd.DataFrame:
-    """Find queries whose neighbors agree on one other class.
+    """Find queries most of whose neighbors belong to one other class.
 
     Args:
-        neighbors: Of q queries.
-        labels: int64, (n,).
-        k: How many neighbors vote; nearer ones do not count more.
-        share: Least share of the votes for the other class.
+        neighbors: The neighbors of q queries.
+        labels: int64, (n,), class of every item.
+        k: Number of neighbors that vote, each with the same weight. Defaults to 10.
+        share: Smallest share of the votes for the other class. Defaults to 0.6.
 
     Returns:
-        Columns ``row``, ``label``, ``suggested`` (label), ``share`` (of the votes for it) and
-        ``own`` (share for the given label), most suspicious first.
+        Columns ``row``, ``label`` (the given one), ``suggested`` (the class with the most votes),
+        ``share`` (of the votes for it) and ``own`` (share of the votes for the given label); the
+        most suspicious query first.
     """
     ids = neighbors.ids[:, :k]
     votes = np.where(ids >= 0, labels[ids], np.iinfo(np.int64).min)

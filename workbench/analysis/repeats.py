@@ -1,4 +1,4 @@
-"""Runs that repeat a seed: copies are no further evidence, so each seed of a loss counts once."""
+"""Find runs that repeat a seed. A copy is not further evidence, so each seed counts once."""
 
 import pandas as pd
 
@@ -6,17 +6,18 @@ from retrieval.runs.run import Run
 
 
 def repeated(results: pd.DataFrame, runs: list[Run]) -> list[str]:
-    """Tell which runs repeat a seed of their group that another run already stands for.
+    """Tell which runs repeat a seed of their group that another run stands for.
 
-    Of several runs the one made last counts, of copies the one with the shortest name; none is
-    picked by its figures. Where no seed is recorded, equal figures mark a copy.
+    Of several runs with one seed, the one made last counts; if they were made at the same time, as
+    copies are, the one with the shortest name. None is chosen by its metrics. Runs without a
+    recorded seed are copies of each other if their metrics are equal.
 
     Args:
-        results: One row per run: ``run``, ``group``, ``seed`` and metrics.
+        results: One row per run, with the columns ``run``, ``group``, ``seed`` and metrics.
         runs: The same runs.
 
     Returns:
-        Per row the name of the run that counts instead, or an empty text.
+        For each row, the name of the run that counts instead; empty if the run itself counts.
     """
     made = {run.name: run.provenance.created for run in runs}
     stands: dict[tuple, str] = {}
@@ -30,7 +31,7 @@ def repeated(results: pd.DataFrame, runs: list[Run]) -> list[str]:
 
 
 def _identity(row: pd.Series) -> tuple:
-    """Return what two runs of a group share if one repeats the other."""
+    """Return a key that two runs of a group share exactly if one repeats the other."""
     return ("seed", int(row["seed"])) if pd.notna(row["seed"]) else ("figures", *_figures(row))
 
 
@@ -39,13 +40,13 @@ def _figures(row: pd.Series) -> tuple:
 
 
 def repeats_line(results: pd.DataFrame) -> str:
-    """Say in one line which runs are left out of means and intervals, and why.
+    """Write a line about the runs that are excluded from means and intervals.
 
     Args:
         results: See :func:`workbench.analysis.tables.results_table`.
 
     Returns:
-        The line; empty if every run counts.
+        One line with the runs and the reasons; empty if every run counts.
     """
     rows = results.set_index("run")
     of: dict[str, list[str]] = {}

@@ -1,18 +1,18 @@
-"""Finding queries by class, file name or outcome, and walking through what was found."""
+"""Find queries by class, file name or outcome, and step through them."""
 
 import numpy as np
 import pandas as pd
 
 
 def matching_rows(items: pd.DataFrame, text: str) -> np.ndarray:
-    """Find items whose class or path holds a text, ignoring case.
+    """Find items whose class or path contains a text, ignoring case.
 
     Args:
-        items: With ``label_name`` and ``path``.
-        text: Taken literally; empty matches everything.
+        items: Items of a run, with the columns ``label_name`` and ``path``.
+        text: The text, taken literally. Empty text matches every item.
 
     Returns:
-        int64, rows in order.
+        int64, rows in ascending order.
     """
     text = text.strip()
     if not text:
@@ -27,12 +27,12 @@ def query_rows(table: pd.DataFrame, items: pd.DataFrame, text: str, shown: str) 
 
     Args:
         table: See :func:`workbench.analysis.failures.query_table`.
-        items: Of the run.
+        items: Items of the run.
         text: See :func:`matching_rows`.
-        shown: ``All queries``, ``Failures`` or ``Right at rank 1``.
+        shown: The filter: ``All queries``, ``Failures`` or ``Right at rank 1``.
 
     Returns:
-        int64, rows in order.
+        int64, rows in the order of the table.
     """
     if shown == "Failures":
         table = table[table["answerable"] & ~table["correct"]]
@@ -42,31 +42,31 @@ def query_rows(table: pd.DataFrame, items: pd.DataFrame, text: str, shown: str) 
     return rows[np.isin(rows, matching_rows(items, text))] if text.strip() else rows
 
 
-def gallery_rows(table: pd.DataFrame, items: pd.DataFrame, text: str) -> np.ndarray:
-    """List the items that match a search but are no queries of the protocol.
+def matching_non_queries(table: pd.DataFrame, items: pd.DataFrame, text: str) -> np.ndarray:
+    """List the items that match a search but are not queries of the protocol.
 
     Args:
         table: See :func:`workbench.analysis.failures.query_table`.
-        items: Of the run.
-        text: See :func:`matching_rows`; empty finds nothing.
+        items: Items of the run.
+        text: See :func:`matching_rows`, except that empty text matches no item.
 
     Returns:
-        int64, rows in order.
+        int64, rows in ascending order.
     """
     if not text.strip():
         return np.empty(0, np.int64)
     return np.setdiff1d(matching_rows(items, text), table["row"].to_numpy())
 
 
-def around(rows: np.ndarray, row: int) -> tuple[int | None, int | None, int | None]:
-    """Return the rows before and after one in a list, round about, and a random other one.
+def adjacent_rows(rows: np.ndarray, row: int) -> tuple[int | None, int | None, int | None]:
+    """Return the rows before and after a row in a list, wrapping around, and a random other row.
 
     Args:
         rows: int64, ascending.
-        row: The row looked at; it need not be in the list.
+        row: The current row, which need not be in the list.
 
     Returns:
-        Previous, next and random row; None where the list offers no other.
+        Previous, next and random row; None for each if the list holds no other row.
     """
     others = rows[rows != row]
     if not len(others):

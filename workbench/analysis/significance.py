@@ -1,24 +1,21 @@
-"""Is the difference real? Runs in the form that ``retrieval.evaluation`` compares."""
+"""Prepare runs for the paired tests of ``retrieval.evaluation``, and lay out their results."""
 
 import numpy as np
 import pandas as pd
 
-from retrieval.evaluation.significance import Comparison, compare
 from retrieval.runs.run import Neighbors
-
-__all__ = ["Comparison", "both_ways", "compare", "rank_one_hits"]
 
 
 def rank_one_hits(neighbors: Neighbors, no_positive: str = "exclude") -> np.ndarray:
-    """Return whether each query is right at rank 1.
+    """Return for each query whether it is right at rank 1.
 
     Args:
-        neighbors: Of q queries.
-        no_positive: The protocol's rule for a query whose class is absent from the gallery:
-            ``exclude`` leaves it out, ``zero`` counts it as a miss.
+        neighbors: The neighbors of q queries.
+        no_positive: The protocol's rule for queries without a relevant item in the gallery:
+            ``exclude`` them, or score them ``zero``. Defaults to ``exclude``.
 
     Returns:
-        float64, (q,): 1 right, 0 wrong, NaN where the query does not count.
+        float64, (q,): 1 if right, 0 if wrong, NaN if the query is excluded.
     """
     hits = (neighbors.first_relevant_rank == 1).astype(np.float64)
     if no_positive != "zero":
@@ -27,14 +24,15 @@ def rank_one_hits(neighbors: Neighbors, no_positive: str = "exclude") -> np.ndar
 
 
 def both_ways(pairs: pd.DataFrame) -> pd.DataFrame:
-    """List every pair in both directions, with a verdict.
+    """List every pair of runs in both directions, with a verdict.
 
     Args:
-        pairs: Of a comparison, the better of two first.
+        pairs: The pairs of a :class:`retrieval.evaluation.significance.Comparison`, the better of
+            each two first.
 
     Returns:
-        Columns ``a``, ``b``, ``delta`` (Recall@1 of a minus that of b), ``low``, ``high``, ``p``
-        (of the difference, corrected by Holm's method), ``wins``, ``ties``, ``losses`` and
+        Columns ``a``, ``b``, ``delta`` (Recall@1 of a minus that of b), ``low`` and ``high`` (its
+        interval), ``p`` (corrected by Holm's method), ``wins``, ``ties``, ``losses`` and
         ``verdict``: ``win`` or ``loss`` if the difference is significant, else ``tie``.
     """
     columns = ["a", "b", "delta", "low", "high", "p", "wins", "ties", "losses", "verdict"]

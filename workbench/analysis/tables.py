@@ -1,31 +1,30 @@
-"""Numbers of runs as DataFrames: every row says under which protocol, on how much, which seeds."""
+"""Metrics of runs as tables. Every row states its protocol, number of queries and seeds."""
 
 import numpy as np
 import pandas as pd
 
 from retrieval.evaluation.significance import Comparison
-from retrieval.report.published import published_table
 from retrieval.report.sections import reported_metrics
 from retrieval.runs.records import ProtocolResult
 from retrieval.runs.run import Neighbors, Run
 from workbench.analysis.naming import group_titles, loss_of, seed_of
 from workbench.analysis.repeats import repeated
 
-__all__ = [
-    "loss_table", "metric_value", "metrics_of",
-    "published_table", "recall_curve",
-    "results_table", "run_order", "with_intervals",
-]  # fmt: skip
-
 
 def metric_value(run: Run, protocol: str, name: str) -> float:
-    """Return one metric's value in 0..1, NaN if the run lacks it."""
+    """Return the value of a metric as stored; NaN if the run was not evaluated for it.
+
+    Args:
+        run: The run.
+        protocol: Name of the protocol.
+        name: Name of the metric, e.g. ``recall@1``.
+    """
     result = run.results.get(protocol)
     return np.nan if result is None else result.metric(name).value
 
 
 def run_order(runs: list[Run], protocol: str) -> list[Run]:
-    """Sort runs by Recall@1 under a protocol, best first; those without it last."""
+    """Sort runs by Recall@1 under a protocol, best first and runs without it last."""
     return sorted(
         runs, key=lambda run: (-np.nan_to_num(metric_value(run, protocol, "recall@1")), run.name)
     )
@@ -38,14 +37,15 @@ def results_table(
 
     Args:
         runs: Runs of one data set.
-        protocol: Runs without it are left out.
-        among: The runs to tell them from by their group's title; default: themselves.
+        protocol: Name of the protocol. Runs without it are not in the table.
+        among: Runs from which the titles of the groups must distinguish them. Defaults to the runs
+            themselves.
 
     Returns:
-        Columns ``run``, ``group`` (see :func:`workbench.analysis.naming.group_titles`), ``loss``, ``seed``,
-        ``repeats`` (see :func:`workbench.analysis.repeats.repeated`), ``distance``, ``n_queries`` (those
-        that count), ``n_left_out``, ``n_gallery``, ``n_classes`` and, per metric that the field
-        reports on the data set, ``<metric>``, ``<metric>/low``, ``<metric>/high``.
+        Columns ``run``, ``group`` (its title, see :func:`.naming.group_titles`), ``loss``,
+        ``seed``, ``repeats`` (see :func:`.repeats.repeated`), ``distance``, ``n_queries`` (the
+        scored ones), ``n_excluded``, ``n_gallery``, ``n_classes`` and, for each metric that is
+        reported on the data set, ``<metric>``, ``<metric>/low`` and ``<metric>/high``.
     """
     titles = group_titles(among or runs)
     rows = []
@@ -56,8 +56,8 @@ def results_table(
     return table.assign(repeats=repeated(table, runs)) if rows else table
 
 
-def _row(run: Run, result: ProtocolResult) -> dict:
-    row = {
+def _row(run: Run, result: ProtocolResult) -> dict[str, object]:
+    row: dict[str, object] = {
         "run": run.name,
         "group": "",
         "loss": loss_of(run),
@@ -65,7 +65,7 @@ def _row(run: Run, result: ProtocolResult) -> dict:
         "repeats": "",
         "distance": result.protocol.distance,
         "n_queries": result.n_scored,
-        "n_left_out": result.n_excluded,
+        "n_excluded": result.n_excluded,
         "n_gallery": result.protocol.n_gallery,
         "n_classes": result.protocol.n_classes,
     }
@@ -76,7 +76,7 @@ def _row(run: Run, result: ProtocolResult) -> dict:
 
 
 def metrics_of(table: pd.DataFrame) -> list[str]:
-    """Return the metrics that a table of results or losses has values of."""
+    """Return the names of the metrics of which a table of results or losses has values."""
     names = [name for name in table if f"{name}/low" in table]
     return [name for name in names if table[name].notna().any()]
 
@@ -85,12 +85,12 @@ def loss_table(results: pd.DataFrame) -> pd.DataFrame:
     """Aggregate seeds: one row per group, best Recall@1 first.
 
     Args:
-        results: See :func:`results_table`; runs that repeat a seed do not count.
+        results: See :func:`results_table`. Runs that repeat a seed are ignored.
 
     Returns:
-        Columns ``group``, ``loss``, ``runs`` (names), ``seeds`` (list), ``n_queries`` and, per
-        metric, its mean, ``<metric>/low`` and ``/high`` (means of the runs' 95% intervals) and
-        ``<metric>/sd`` (standard deviation over seeds; NaN for one seed).
+        Columns ``group``, ``loss``, ``runs`` (names), ``seeds`` (list), ``n_queries`` and, for each
+        metric, ``<metric>`` (mean over seeds), ``<metric>/low`` and ``<metric>/high`` (means of the
+        runs' 95% intervals) and ``<metric>/sd`` (standard deviation over seeds; NaN for one seed).
     """
     rows = []
     results = results[results["repeats"] == ""]
@@ -112,15 +112,15 @@ def loss_table(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def recall_curve(neighbors: Neighbors, no_positive: str = "exclude") -> pd.DataFrame:
-    """Compute Recall@K for every K from the ranks of the first hits.
+    """Compute Recall@K for every K from the ranks of the first relevant items.
 
     Args:
-        neighbors: Of q queries.
-        no_positive: The protocol's rule for a query whose class is absent from the gallery:
-            ``exclude`` leaves it out, ``zero`` counts it as a miss.
+        neighbors: The neighbors of q queries.
+        no_positive: The protocol's rule for queries without a relevant item in the gallery:
+            ``exclude`` them, or score them ``zero``. Defaults to ``exclude``.
 
     Returns:
-        Columns ``k`` (1..stored neighbors) and ``recall``.
+        Columns ``k`` (from 1 to the number of stored neighbors) and ``recall``.
     """
     k = np.arange(1, neighbors.ids.shape[1] + 1)
     ranks = np.sort(neighbors.first_relevant_rank[neighbors.first_relevant_rank > 0])
@@ -129,14 +129,15 @@ def recall_curve(neighbors: Neighbors, no_positive: str = "exclude") -> pd.DataF
 
 
 def with_intervals(table: pd.DataFrame, compared: Comparison | None) -> pd.DataFrame:
-    """Give Recall@1 the intervals of a comparison, which count the spread over seeds too.
+    """Replace the intervals of Recall@1 by those of a comparison, which include seed variance.
 
     Args:
         table: See :func:`loss_table`.
-        compared: Of the same losses, or None.
+        compared: Comparison of the same losses, or None.
 
     Returns:
-        A table with other ``recall@1/low`` and ``recall@1/high`` where the comparison has them.
+        The table, with the ``recall@1/low`` and ``recall@1/high`` of the comparison where it has
+        them.
     """
     if compared is None:
         return table

@@ -1,4 +1,4 @@
-"""Which runs may share a table with a run: the rule is that of the report."""
+"""Decide which runs may share a table, by the same rule as the report."""
 
 import streamlit as st
 
@@ -10,29 +10,33 @@ from workbench.data.loading import stamp
 OTHER_ITEMS = "other items"
 
 
-def setting_apart(run: Run, reference: Run, protocol: str) -> str:
-    """Say what a run's protocol has that the reference's has not. Cached.
+def protocol_difference(run: Run, reference: Run, protocol: str) -> str:
+    """Describe how the protocol of a run differs from that of a reference run. Cached.
 
     Args:
-        run: Evaluated under the protocol.
-        reference: The same.
-        protocol: Name; two protocols of one name may still differ, e.g. in their distance.
+        run: A run that was evaluated under the protocol.
+        reference: Another run that was evaluated under it.
+        protocol: Name of the protocol. Two protocols of one name can still differ, for example in
+            their distance.
 
     Returns:
-        A few words such as ``euclidean distance``; empty if the numbers can be compared.
+        A few words about the run, such as ``euclidean distance``; empty if the two runs can be
+        compared.
     """
     if run.path == reference.path:
         return ""
     key = (protocol, str(run.path), stamp(run.path), str(reference.path), stamp(reference.path))
-    return _setting_apart(run, reference, key)
+    return _protocol_difference(run, reference, key)
 
 
 @st.cache_data(show_spinner=False, max_entries=1024)
-def _setting_apart(_run: Run, _reference: Run, key: tuple) -> str:
+def _protocol_difference(_run: Run, _reference: Run, key: tuple) -> str:
     mine, theirs = (protocol_facts(run.result(key[0])) for run in (_run, _reference))
     differing = [name for name in mine if mine[name] != theirs[name]]
     if "distance" in differing:
-        differing = [name for name in differing if name != "normalized"]  # it follows
+        differing = [
+            name for name in differing if name != "normalized"
+        ]  # it follows from the distance
     sizes = any(name.startswith("n_") for name in differing)
     parts = [_words(name, mine[name]) for name in differing if not name.startswith("n_")]
     if sizes or difference_of_items(_run, _reference):
@@ -41,19 +45,19 @@ def _setting_apart(_run: Run, _reference: Run, key: tuple) -> str:
 
 
 def comparable_groups(runs: list[Run], protocol: str) -> list[list[Run]]:
-    """Sort runs into groups whose numbers can be compared, the largest group first.
+    """Divide runs into groups whose metrics can be compared.
 
     Args:
-        runs: Evaluated under the protocol, best first.
-        protocol: Name.
+        runs: Runs that were evaluated under the protocol.
+        protocol: Name of the protocol.
 
     Returns:
-        Groups, each in the order that was given.
+        Groups, the largest first; each keeps the order of the runs.
     """
     groups: list[list[Run]] = []
     for run in runs:
         for group in groups:
-            if not setting_apart(run, group[0], protocol):
+            if not protocol_difference(run, group[0], protocol):
                 group.append(run)
                 break
         else:

@@ -1,7 +1,7 @@
-"""Images over HTTP: thumbnails and pictures of a run's items, and the card shown on hover.
+"""Serve images over HTTP: thumbnails and pictures of a run's items, and the cards shown on hover.
 
-Only items of readable runs are served, by row number. A picture is opened as an image and encoded
-anew, and only from inside the data set's root, so that no other file can ever leave the disk.
+Images are addressed by run and row. A picture is decoded and encoded again, and only if its file
+lies in the data set's root folder, so no other file can be read through the app.
 """
 
 import functools
@@ -23,7 +23,7 @@ from retrieval.runs.thumbnails import encode_thumbnail
 from workbench.data.loading import find_run, stamp
 
 PICTURE_SIDE = 640
-LYING = (5, 6, 7, 8)  # EXIF orientations of a photograph that is stored on its side
+SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 FOREVER = {
     "Cache-Control": "private, max-age=604800, immutable",
     "X-Content-Type-Options": "nosniff",
@@ -37,22 +37,22 @@ PLACEHOLDER = (
 
 
 def thumbnail_url(run: Run, row: int) -> str:
-    """Return the address of an item's 128 px thumbnail."""
+    """Return the URL of an item's 128 px thumbnail."""
     return _url("thumbnails", run, row)
 
 
 def picture_url(run: Run, row: int) -> str:
-    """Return the address of an item's picture, at most 640 px."""
+    """Return the URL of an item's picture, whose longer side is at most 640 px."""
     return _url("pictures", run, row)
 
 
 def hover_url(run: Run, protocol: str) -> str:
-    """Return the address of hover cards; append the row."""
+    """Return the URL of hover cards, to which the row is to be appended."""
     return _url("hover", run, None, protocol) + "&row="
 
 
 def _url(kind: str, run: Run, row: int | None, protocol: str = "") -> str:
-    # The version makes a re-written run's images new addresses, so browsers may keep the old ones.
+    # The version changes with the run, so browsers may cache images forever.
     version = f"{hash(stamp(run.path)) & 0xFFFFFFFF:x}"
     where = f"/{kind}/{quote(run.dataset, safe='')}/{quote(run.name, safe='')}"
     where += f"/{protocol}" if protocol else ""
@@ -60,7 +60,15 @@ def _url(kind: str, run: Run, row: int | None, protocol: str = "") -> str:
 
 
 def picture_path(run: Run, row: int) -> Path | None:
-    """Return the image file of an item if it is there and inside the data set's root."""
+    """Return the image file of an item.
+
+    Args:
+        run: The run.
+        row: Row of the item.
+
+    Returns:
+        The file, or None if it is missing or outside the data set's root folder.
+    """
     root = run.dataset_config.root
     if root is None:
         return None
@@ -75,9 +83,9 @@ def picture_path(run: Run, row: int) -> Path | None:
 @functools.lru_cache(maxsize=128)
 def _encode(path: str, changed: int) -> bytes | None:
     try:
-        with Image.open(path) as image:
-            image.draft("RGB", (PICTURE_SIDE, PICTURE_SIDE))
-            image = ImageOps.exif_transpose(image.convert("RGB"))
+        with Image.open(path) as file:
+            file.draft("RGB", (PICTURE_SIDE, PICTURE_SIDE))
+            image = ImageOps.exif_transpose(file.convert("RGB"))
             image.thumbnail((PICTURE_SIDE, PICTURE_SIDE), Image.Resampling.LANCZOS)
             buffer = io.BytesIO()
             image.save(buffer, "WEBP", quality=85, method=2)
@@ -87,12 +95,12 @@ def _encode(path: str, changed: int) -> bytes | None:
 
 
 def picture_size(run: Run, row: int) -> tuple[int, int] | None:
-    """Return width and height of an item's image the right way up, in pixels; None if not there."""
+    """Return the upright width and height of an item's image in pixels; None if unreadable."""
     path = picture_path(run, row)
     try:
         if path:
             with Image.open(path) as image:
-                turned = image.getexif().get(ExifTags.Base.Orientation, 1) in LYING
+                turned = image.getexif().get(ExifTags.Base.Orientation, 1) in SIDEWAYS
                 return image.size[::-1] if turned else image.size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         pass
@@ -100,7 +108,7 @@ def picture_size(run: Run, row: int) -> tuple[int, int] | None:
 
 
 def picture(run: Run, row: int) -> bytes | None:
-    """Return an item's picture (WebP, at most 640 px), else its thumbnail, else None."""
+    """Return an item's picture (WebP, at most 640 px), or its thumbnail if there is none."""
     path = picture_path(run, row)
     encoded = _encode(str(path), path.stat().st_mtime_ns) if path else None
     return encoded or run.thumbnail(row)
@@ -115,7 +123,7 @@ def _shrink(path: str, changed: int, box: tuple[float, ...] | None) -> bytes:
 
 
 def thumbnail(run: Run, row: int) -> bytes | None:
-    """Return an item's thumbnail (WebP, 128 px), made from its picture where the run has none."""
+    """Return an item's thumbnail (WebP, 128 px), made from its picture if the run has none."""
     kept = run.thumbnail(row)
     path = None if kept else picture_path(run, row)
     if path is None:
@@ -126,7 +134,7 @@ def thumbnail(run: Run, row: int) -> bytes | None:
 
 
 def hover_card(run: Run, protocol: str, row: int) -> dict:
-    """Return what the map shows on hover: label, first-hit rank and the thumbnail's address."""
+    """Return what a map shows on hover: class, verdict, file name and URL of the thumbnail."""
     item = run.items.iloc[row]
     neighbors = run.neighbors(protocol)
     at = neighbors.position(row)
@@ -138,7 +146,7 @@ def hover_card(run: Run, protocol: str, row: int) -> dict:
     elif rank == 0:
         verdict, mark = "no item of its class in the gallery", "none"
     else:
-        verdict, mark = f"first correct item at rank {rank:,}", "miss"
+        verdict, mark = f"first relevant item at rank {rank:,}", "miss"
     return {
         "row": row,
         "src": thumbnail_url(run, row),

@@ -1,4 +1,4 @@
-"""Cached access to run folders: one shared object per run, however many sessions look at it."""
+"""Cached access to run folders. All sessions of the app share one object per run."""
 
 import os
 from pathlib import Path
@@ -16,12 +16,19 @@ OPTIONAL_FILES = (
 
 
 def runs_root() -> Path:
-    """Return the folder of runs: ``$RETRIEVAL_RUNS``, else ``runs``."""
+    """Return the folder of runs: ``$RETRIEVAL_RUNS``, or ``runs`` if it is not set."""
     return Path(os.environ.get("RETRIEVAL_RUNS", "runs"))
 
 
 def stamp(path: Path) -> tuple[int, ...]:
-    """Return the modification times that change whenever a run is rewritten."""
+    """Return the modification times of a run's files, which identify its content in caches.
+
+    Args:
+        path: The run's folder.
+
+    Returns:
+        Nanoseconds for each file; 0 for a file that is missing.
+    """
     times = []
     for name in (*REQUIRED_FILES, *OPTIONAL_FILES):
         try:
@@ -42,13 +49,13 @@ def _open(path: str, stamp: tuple[int, ...]) -> Run | BrokenRun:
 
 
 def load_runs(root: Path | None = None) -> tuple[list[Run], list[BrokenRun]]:
-    """List every run under the root, sorted by data set and name; unreadable ones apart.
+    """Open every run under a folder.
 
     Args:
-        root: Folder of runs; default :func:`runs_root`.
+        root: Folder of runs. Defaults to :func:`runs_root`.
 
     Returns:
-        Readable runs, and folders that cannot be read with the reason.
+        The runs, and the folders that cannot be opened, both sorted by data set and name.
     """
     root = root or runs_root()
     folders = [
@@ -62,7 +69,15 @@ def load_runs(root: Path | None = None) -> tuple[list[Run], list[BrokenRun]]:
 
 
 def find_run(dataset: str, name: str) -> Run | None:
-    """Return a readable run by its two folder names, or None; never looks outside the root."""
+    """Return a run by the names of its two folders. Never looks outside :func:`runs_root`.
+
+    Args:
+        dataset: Name of the data set.
+        name: Name of the run.
+
+    Returns:
+        The run, or None if there is no such run or it cannot be opened.
+    """
     for part in (dataset, name):
         if not part or part.startswith(".") or "/" in part or "\\" in part or part == "..":
             return None

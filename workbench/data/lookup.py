@@ -1,4 +1,4 @@
-"""The results of one query: stored ones for scored queries, computed for any other item."""
+"""Results of a single query: the stored ones, or computed ones for an item that is no query."""
 
 from dataclasses import dataclass
 
@@ -11,16 +11,16 @@ BLOCK = 65_536
 
 @dataclass(frozen=True)
 class Answer:
-    """What a run answers to one query.
+    """The results of a run for one query.
 
     Attributes:
         query: Row of the query.
         ids: int32, (k,), rows of the results, nearest first.
-        similarities: float32, (k,).
-        first_relevant_rank: 1-based rank of the first correct item; 0 = none in the gallery.
-        first_relevant_item: Its row, -1 if none.
-        first_relevant_similarity: Its similarity, NaN if none.
-        scored: The item is a query of the protocol, so it counts in the metrics.
+        similarities: float32, (k,), similarity of each result.
+        first_relevant_rank: 1-based rank of the first relevant item; 0 if the gallery holds none.
+        first_relevant_item: Row of the first relevant item; -1 if there is none.
+        first_relevant_similarity: Similarity of the first relevant item; NaN if there is none.
+        scored: Whether the item is a query of the protocol, so that it counts in the metrics.
     """
 
     query: int
@@ -33,16 +33,16 @@ class Answer:
 
 
 def similarity(run: Run, protocol: str, query: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:
-    """Compare one vector with items of a run, as the protocol does.
+    """Compute the similarity of one embedding and items of a run, as the protocol defines it.
 
     Args:
         run: The run.
-        protocol: Name of the protocol; its distance and normalization are used.
-        query: float32, (d,).
-        rows: Items to compare with.
+        protocol: Name of the protocol, whose distance and normalization are used.
+        query: float32, (d,), the embedding.
+        rows: Rows of m items.
 
     Returns:
-        float32, (m,), higher is nearer: cosine, or the negative distance.
+        float32, (m,), cosine similarity or negative distance; higher is nearer.
     """
     made = run.result(protocol).protocol
     distance, unit = made.distance, made.normalized
@@ -61,10 +61,15 @@ def similarity(run: Run, protocol: str, query: np.ndarray, rows: np.ndarray | sl
 
 
 def all_similarities(run: Run, protocol: str, query: np.ndarray) -> np.ndarray:
-    """Compare one vector with every item, in blocks, so that little memory is needed.
+    """Compute the similarity of one embedding and every item, in blocks to save memory.
+
+    Args:
+        run: The run.
+        protocol: Name of the protocol.
+        query: float32, (d,), the embedding.
 
     Returns:
-        float32, (n,).
+        float32, (n,), see :func:`similarity`.
     """
     n = len(run.embeddings)
     parts = [
@@ -74,47 +79,47 @@ def all_similarities(run: Run, protocol: str, query: np.ndarray) -> np.ndarray:
 
 
 def search_vector(
-    run: Run, protocol: str, query: np.ndarray, k: int, *, leave_out: int | None = None
+    run: Run, protocol: str, query: np.ndarray, k: int, *, exclude: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find the gallery items nearest to a vector.
+    """Find the gallery items nearest to an embedding.
 
     Args:
         run: The run.
-        protocol: Under ``query_gallery`` only gallery items are searched.
-        query: float32, (d,).
+        protocol: Name of the protocol. Under ``query_gallery``, only gallery items are searched.
+        query: float32, (d,), the embedding.
         k: Number of results.
-        leave_out: Row never returned (the query itself).
+        exclude: Row that is never returned, for a query that is an item itself. Defaults to none.
 
     Returns:
-        Rows int32 and similarities float32, nearest first.
+        Rows, int32, and similarities, float32, nearest first.
     """
     scores = all_similarities(run, protocol, query)
     allowed = np.ones(len(scores), bool)
     if protocol == "query_gallery":
         allowed = run.items["role"].to_numpy() != "query"
-    if leave_out is not None:
-        allowed[leave_out] = False
+    if exclude is not None:
+        allowed[exclude] = False
     rows = np.flatnonzero(allowed)
     order = np.argsort(-scores[rows], kind="stable")[:k]
     return rows[order].astype(np.int32), scores[rows[order]].astype(np.float32)
 
 
 def answer(run: Run, protocol: str, row: int, k: int) -> Answer:
-    """Return a run's answer to one of its items.
+    """Return the results of a run for one of its items.
 
     Args:
         run: The run.
         protocol: Name of the protocol.
-        row: The item; one that the protocol does not query is searched on the spot.
+        row: Row of the item. If it is not a query of the protocol, its neighbors are computed now.
         k: Number of results.
 
     Returns:
-        The answer.
+        The results.
     """
     neighbors = run.neighbors(protocol)
     at = neighbors.position(row)
     if at is None:
-        return _live_answer(run, protocol, row, k)
+        return _computed_answer(run, protocol, row, k)
     ids = neighbors.ids[at]
     keep = np.flatnonzero(ids >= 0)[:k]
     item = int(neighbors.first_relevant_item[at])
@@ -132,8 +137,8 @@ def answer(run: Run, protocol: str, row: int, k: int) -> Answer:
     )
 
 
-def _live_answer(run: Run, protocol: str, row: int, k: int) -> Answer:
-    ids, scores = search_vector(run, protocol, run.embeddings[row], len(run.items), leave_out=row)
+def _computed_answer(run: Run, protocol: str, row: int, k: int) -> Answer:
+    ids, scores = search_vector(run, protocol, run.embeddings[row], len(run.items), exclude=row)
     labels = run.items["label"].to_numpy()
     hits = np.flatnonzero(labels[ids] == labels[row])
     first = int(hits[0]) if len(hits) else -1

@@ -1,13 +1,13 @@
-"""Keep the garbage collector away from what stays in memory."""
+"""Exempt objects that stay in memory from garbage collection."""
 
 import gc
 
 
-def keep_for_good() -> None:
-    """Leave all that is in memory now out of the collection of garbage until this is called again.
+def freeze_garbage_collection() -> None:
+    """Exempt all objects that exist now from garbage collection, until the next call.
 
-    Streamlit collects after every run of a page, and nothing is sent meanwhile: a tenth of a second
-    if it looks through all modules each time, four tenths with TensorFlow among them.
+    Streamlit collects garbage after every run of a page and sends nothing meanwhile. With all
+    modules to look through, that takes a tenth of a second; with TensorFlow, four tenths.
     """
     gc.unfreeze()
     gc.collect()

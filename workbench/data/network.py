@@ -1,6 +1,7 @@
-"""What needs a run's network: explaining a match, and embedding an image of the user.
+"""Use a run's network in the app: explain a match, embed an image that the user gives.
 
-TensorFlow takes seconds to load, so it is imported only when one of these functions is called.
+Everything else in the app works without a network. TensorFlow takes seconds to import, so it is
+imported when a network is first used.
 """
 
 import io
@@ -20,7 +21,7 @@ from retrieval.runs.run import Run
 from retrieval.settings.schema import UNTRAINED
 from workbench.data.images import picture_path
 from workbench.data.loading import stamp
-from workbench.data.memory import keep_for_good
+from workbench.data.memory import freeze_garbage_collection
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 DECODED = ("JPEG", "PNG", "GIF")  # what the input pipeline reads
@@ -28,8 +29,8 @@ MOST_BYTES = 20 * 1024 * 1024
 MOST_PIXELS = 60_000_000
 
 
-def why_not(run: Run) -> str | None:
-    """Say why a run's network cannot be used, or None if it can."""
+def reason_without_network(run: Run) -> str | None:
+    """Return why a run's network cannot be used, in one sentence; None if it can."""
     try:
         settings = run.network_settings()
     except UserError as error:
@@ -40,7 +41,7 @@ def why_not(run: Run) -> str | None:
 
 
 def is_loaded() -> bool:
-    """Tell whether TensorFlow is loaded already, so that using a network is quick."""
+    """Return whether TensorFlow is loaded, so that using a network is fast."""
     return "tensorflow" in sys.modules
 
 
@@ -49,12 +50,12 @@ def _inspector(path: str, stamp: tuple) -> Any:
     """Return the network, or the error that it fails with, so that a click does not try again."""
     from retrieval.quiet import import_tensorflow
 
-    import_tensorflow()  # quietly: the app's log is for the app
+    import_tensorflow()  # without its messages in the app's log
     from retrieval.training.inspection import open_inspector
 
     try:
         found = open_inspector(Run(Path(path)))
-        keep_for_good()
+        freeze_garbage_collection()
         return found
     except (ValueError, TypeError, KeyError, OSError):
         return UserError(
@@ -140,12 +141,13 @@ def explain(run: Run, first: int, second: int) -> Explanation:
 
 @dataclass(frozen=True)
 class OwnImage:
-    """An image that a user gave.
+    """An image that the user gave.
 
     Attributes:
-        picture: It, in RGB, for the eye.
-        data: Its file, for the network: as given where the networks' decoder reads the format, so
-            that the same file gives the same embedding as in the data set; else upright as PNG.
+        picture: The image in RGB, upright, for display.
+        data: The image file for the network. If the input pipeline reads the format, it is the file
+            as given, so that its embedding is the same as in the data set; otherwise, it is an
+            upright PNG.
     """
 
     picture: Image.Image
@@ -153,17 +155,17 @@ class OwnImage:
 
 
 def check_image(data: bytes, name: str) -> OwnImage:
-    """Open an image that a user gave, checking its size and type by content.
+    """Open an image that the user gave, after checking its size and, by its content, its format.
 
     Args:
-        data: The file's bytes.
-        name: For messages.
+        data: Content of the file.
+        name: Name of the file, for messages.
 
     Returns:
         The image.
 
     Raises:
-        UserError: Too large, or not an image of a known type.
+        UserError: The file is too large, or it is not an image of a known format.
     """
     if len(data) > MOST_BYTES:
         raise UserError(f"{name}: {len(data) / 2**20:.0f} MB; give an image of at most 20 MB")
@@ -182,7 +184,7 @@ def check_image(data: bytes, name: str) -> OwnImage:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Return an image in RGB, turned as its EXIF orientation tells; the decoder turns JPEGs so."""
+    """Return an image in RGB, rotated by its EXIF orientation as the input pipeline does."""
     return ImageOps.exif_transpose(image.convert("RGB"))
 
 
@@ -191,13 +193,13 @@ def embed_image(run: Run, image: OwnImage) -> np.ndarray:
 
     Args:
         run: A run with a network.
-        image: See :func:`check_image`.
+        image: The image, see :func:`check_image`.
 
     Returns:
-        float32, (D,).
+        float32, (d,).
 
     Raises:
-        UserError: There is no network.
+        UserError: The run has no network.
     """
     network = inspector(run)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,6 @@
-"""Notes and tags on items, kept in a CSV file beside the run: ``<run>.notes.csv``.
+"""Notes and tags on items, saved in a CSV file next to the run: ``<run>.notes.csv``.
 
-The file is keyed by the item's path, so notes outlive a new evaluation of the run.
+Items are identified by their path, so notes remain valid when a run is embedded again.
 """
 
 import datetime
@@ -21,16 +21,19 @@ _WRITING = threading.Lock()
 
 
 def notes_path(run: Run) -> Path:
-    """Return the file that holds a run's notes."""
+    """Return the file of a run's notes, which need not exist."""
     return run.path.parent / f"{run.name}.notes.csv"
 
 
 def read_notes(run: Run) -> pd.DataFrame:
     """Read all notes of a run.
 
+    Args:
+        run: The run.
+
     Returns:
-        Columns ``path``, ``label_name``, ``tag``, ``note``, ``when`` (ISO 8601), all str, and
-        ``row`` (Int64; missing where the run holds no such item any more).
+        Columns ``path``, ``label_name``, ``tag``, ``note`` and ``when`` (ISO 8601), all str, and
+        ``row`` (Int64; missing if the run has no such item any more).
 
     Raises:
         UserError: The file cannot be read or lacks a column.
@@ -48,17 +51,19 @@ def read_notes(run: Run) -> pd.DataFrame:
 
 
 def note_of(run: Run, row: int) -> tuple[str, str]:
-    """Return an item's tag and note, empty if it has none."""
+    """Return the tag and the note of an item; both are empty if it has none."""
     notes = read_notes(run)
     found = notes[notes["row"] == row]
     return (found["tag"].iloc[0], found["note"].iloc[0]) if len(found) else ("", "")
 
 
 def badges(run: Run) -> dict[int, str]:
-    """Return what is noted on which item, for its cards. Cached until either file changes.
+    """Return the notes of a run as badges for the cards of its items.
+
+    Cached until the notes or the items change. A notes file that cannot be read counts as empty.
 
     Args:
-        run: The run; a notes file that cannot be read counts as none here.
+        run: The run.
 
     Returns:
         Row -> tag and note in one line.
@@ -84,17 +89,17 @@ def _badges(run: Run, *changed: int) -> dict[int, str]:
 
 
 def write_note(run: Run, row: int, tag: str, note: str) -> None:
-    """Set an item's tag and note; both empty removes them.
+    """Set the tag and the note of an item. If both are empty, the item's entry is removed.
 
     Args:
         run: The run.
-        row: The item.
-        tag: One word or two.
-        note: Free text, cut at 2,000 characters.
+        row: Row of the item.
+        tag: One or two words.
+        note: Free text; only the first 2,000 characters are saved.
 
     Raises:
-        UserError: An existing notes file cannot be read, or the folder cannot be written to; what
-            exists is left as it is.
+        UserError: The notes file exists but cannot be read, or the folder cannot be written to.
+            Existing notes are not changed.
     """
     item = run.items.iloc[row]
     tag, note = tag.strip()[:100], note.strip()[:LONGEST]

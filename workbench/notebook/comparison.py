@@ -7,12 +7,12 @@ import plotly.graph_objects as go
 from retrieval.runs.run import Run
 from workbench import figures
 from workbench.analysis import comparison as analysis
-from workbench.analysis.comparison import Comparison
+from workbench.analysis.comparison import QueryComparison
 from workbench.figures.colors import by_outcomes
 from workbench.notebook.maps import ranks_by_item, umap_points
 
 
-def compare_queries(a: Run, b: Run, protocol: str | None = None) -> Comparison:
+def compare_queries(a: Run, b: Run, protocol: str | None = None) -> QueryComparison:
     """Compare two runs on the same queries.
 
     Args:
@@ -24,17 +24,17 @@ def compare_queries(a: Run, b: Run, protocol: str | None = None) -> Comparison:
         The comparison, for the functions below.
     """
     protocol = protocol or a.neighbors().protocol
-    return analysis.compare(
+    return analysis.compare_queries(
         a.neighbors(protocol), b.neighbors(protocol), a.items["label"].to_numpy()
     )
 
 
-def win_tie_loss(comparison: Comparison) -> go.Figure:
+def win_tie_loss(comparison: QueryComparison) -> go.Figure:
     """Draw how many queries only A, both or neither, and only B answers at rank 1."""
     return figures.win_tie_loss(comparison.wins, comparison.ties, comparison.losses)
 
 
-def class_differences(comparison: Comparison, run: Run) -> go.Figure:
+def class_differences(comparison: QueryComparison, run: Run) -> go.Figure:
     """Draw the classes whose Recall@1 differs most between A and B.
 
     Args:
@@ -51,12 +51,12 @@ def class_differences(comparison: Comparison, run: Run) -> go.Figure:
     )
 
 
-def overlap_histogram(comparison: Comparison) -> go.Figure:
+def overlap_histogram(comparison: QueryComparison) -> go.Figure:
     """Draw the share of its ten nearest items that a query has in common under A and B."""
     return figures.overlap_histogram(comparison.table["overlap"].to_numpy())
 
 
-def only_right(comparison: Comparison, winner: str) -> pd.DataFrame:
+def only_right(comparison: QueryComparison, winner: str) -> pd.DataFrame:
     """List the queries that only one of the two runs answers.
 
     Args:

@@ -4,7 +4,7 @@ import functools
 from dataclasses import dataclass
 
 from retrieval.runs.run import Neighbors, Run
-from workbench.data.comparable import comparable_groups, setting_apart
+from workbench.data.comparable import comparable_groups, protocol_difference
 from workbench.data.loading import stamp
 from workbench.session.state import Value
 
@@ -73,7 +73,7 @@ class Selection:
         return tuple((str(run.path), stamp(run.path)) for run in self.runs)
 
     def _apart(self, run: Run) -> str:
-        return setting_apart(run, self.a, self.protocol)
+        return protocol_difference(run, self.a, self.protocol)
 
 
 _SELECTION = Value[Selection | None]("_selection", None)

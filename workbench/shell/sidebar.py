@@ -7,7 +7,7 @@ from retrieval.runs.run import Run
 from retrieval.runs.store import BrokenRun
 from workbench.analysis.naming import loss_of
 from workbench.analysis.tables import run_order
-from workbench.data.comparable import comparable_groups, setting_apart
+from workbench.data.comparable import comparable_groups, protocol_difference
 from workbench.session.parameters import DATASET, PROTOCOL, RUN_A, RUN_B, K
 from workbench.session.selection import Selection, first_protocol
 from workbench.session.trail import forget_items
@@ -81,7 +81,9 @@ def _choose_runs(groups: list[list[Run]], protocol: str) -> tuple[Run, Run | Non
 def _titles(groups: list[list[Run]], protocol: str) -> dict[str, str]:
     """Return the name of every run, with what sets it apart from the first group."""
     apart = {
-        run: setting_apart(group[0], groups[0][0], protocol) for group in groups for run in group
+        run: protocol_difference(group[0], groups[0][0], protocol)
+        for group in groups
+        for run in group
     }
     return {run.name: f"{run.name} ({why})" if why else run.name for run, why in apart.items()}
 
@@ -113,7 +115,7 @@ def _other_loss(ordered: list[Run], a: Run, protocol: str) -> str:
     is returned; if there is no other run, ``NO_RUN``.
     """
     others = [run for run in ordered if run.name != a.name]
-    others = [run for run in others if not setting_apart(run, a, protocol)] or others
+    others = [run for run in others if not protocol_difference(run, a, protocol)] or others
     for run in others:
         if loss_of(run) != loss_of(a):
             return run.name

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import streamlit as st
 
 from workbench.data.loading import load_runs
-from workbench.data.memory import keep_for_good
+from workbench.data.memory import freeze_garbage_collection
 from workbench.pages.shared.significance import compare_default_views
 
 
@@ -24,7 +24,7 @@ async def open_runs_early(app: st.App) -> AsyncIterator[dict]:
 
     def work() -> None:
         compare_default_views(load_runs()[0])
-        keep_for_good()
+        freeze_garbage_collection()
 
     threading.Thread(target=work, daemon=True).start()
     yield {}

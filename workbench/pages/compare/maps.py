@@ -8,7 +8,8 @@ import streamlit as st
 
 from retrieval.projection import align
 from workbench import figures
-from workbench.analysis.comparison import Comparison
+from workbench.analysis.comparison import QueryComparison
+from workbench.analysis.sampling import round_robin
 from workbench.components.gallery import card, query_card, rank_sentence, result_cards
 from workbench.data import projections
 from workbench.data.images import hover_url
@@ -34,7 +35,7 @@ CHARTS = ("map_a", "map_b")
 
 
 @st.fragment
-def maps_tab(chosen: Selection, result: Comparison) -> None:
+def maps_tab(chosen: Selection, result: QueryComparison) -> None:
     """Draw both maps, and what is selected on either.
 
     Args:
@@ -82,7 +83,7 @@ def _click(row: int) -> None:
 
 
 def _figures(
-    chosen: Selection, result: Comparison, color: str
+    chosen: Selection, result: QueryComparison, color: str
 ) -> tuple[tuple[go.Figure, go.Figure], float]:
     """Return both maps, and the share of A's positions that B's explain."""
     a, b = chosen.pair
@@ -135,7 +136,7 @@ def _neighbors(chosen: Selection, near: list[Answer]) -> None:
 def _selected_images(chosen: Selection, selected: np.ndarray) -> None:
     labels = chosen.a.items["label"].to_numpy()[selected]
     st.button("Clear selection", key="linked_clear", type="tertiary", on_click=end_lasso)
-    shown = selected[projections.in_turn(labels, LINKED_SHOWN)]
+    shown = selected[round_robin(labels, LINKED_SHOWN)]
     cards = [card(chosen.a, int(row)) for row in shown]
     detail = "all shown"
     if len(selected) > len(shown):
@@ -146,7 +147,7 @@ def _selected_images(chosen: Selection, selected: np.ndarray) -> None:
 
 
 def _coloring(
-    chosen: Selection, result: Comparison, color: str, rows: np.ndarray
+    chosen: Selection, result: QueryComparison, color: str, rows: np.ndarray
 ) -> figures.Coloring:
     table, n = result.table, len(chosen.a.items)
     if color == "Neighbor overlap":

@@ -12,7 +12,7 @@ from workbench.analysis import comparison
 from workbench.analysis.confounds import confounds_line
 from workbench.analysis.naming import loss_of, seed_of
 from workbench.analysis.significance import both_ways
-from workbench.data.comparable import setting_apart
+from workbench.data.comparable import protocol_difference
 from workbench.figures.style import CONFIG
 from workbench.layout.exports import export_menu
 from workbench.layout.run_colors import pair_colors
@@ -43,7 +43,7 @@ def compare_page() -> None:
     if tested is None:
         st.info("No query has a relevant item in the gallery, so there is nothing to compare.")
         return
-    result = comparison.compare(
+    result = comparison.compare_queries(
         a.neighbors(chosen.protocol),
         b.neighbors(chosen.protocol),
         a.items["label"].to_numpy(),
@@ -78,7 +78,7 @@ def _can_compare(chosen: Selection) -> bool:
     if difference:
         st.warning(plain(f"These runs cannot be compared query by query: {difference}."))
         return False
-    apart = setting_apart(b, a, chosen.protocol)
+    apart = protocol_difference(b, a, chosen.protocol)
     if apart:
         st.warning(
             plain(
@@ -90,7 +90,7 @@ def _can_compare(chosen: Selection) -> bool:
     return True
 
 
-def _exports(chosen: Selection, result: comparison.Comparison, tested: Comparison) -> None:
+def _exports(chosen: Selection, result: comparison.QueryComparison, tested: Comparison) -> None:
     a, b = chosen.pair
     export_menu(
         name=f"{file_stem(chosen)}-against-{b.name}",
@@ -108,7 +108,7 @@ def _exports(chosen: Selection, result: comparison.Comparison, tested: Compariso
     )
 
 
-def _bar(chosen: Selection, result: comparison.Comparison, tested: Comparison) -> go.Figure:
+def _bar(chosen: Selection, result: comparison.QueryComparison, tested: Comparison) -> go.Figure:
     counts = result.wins, result.ties, result.losses
     pair = _pair(tested)
     interval = pair["delta"], pair["low"], pair["high"]
@@ -120,7 +120,7 @@ def _pair(tested: Comparison) -> pd.Series:
     return both_ways(tested.pairs).set_index(["a", "b"]).loc[("a", "b")]
 
 
-def _verdict(chosen: Selection, result: comparison.Comparison, tested: Comparison) -> None:
+def _verdict(chosen: Selection, result: comparison.QueryComparison, tested: Comparison) -> None:
     a, b = chosen.pair
     pair, recall = _pair(tested), metric("recall@1")
     difference, low, high = (recall.format_difference(pair[s]) for s in ("delta", "low", "high"))
@@ -149,7 +149,7 @@ def _verdict(chosen: Selection, result: comparison.Comparison, tested: Compariso
     )
 
 
-def _scores(chosen: Selection, result: comparison.Comparison) -> str:
+def _scores(chosen: Selection, result: comparison.QueryComparison) -> str:
     """Return the R@1 of both runs as HTML and Markdown."""
     recall = metric("recall@1")
     return "  ·  ".join(
@@ -159,7 +159,7 @@ def _scores(chosen: Selection, result: comparison.Comparison) -> str:
     )
 
 
-def _significance(result: comparison.Comparison, pair: pd.Series) -> str:
+def _significance(result: comparison.QueryComparison, pair: pd.Series) -> str:
     if not result.wins + result.losses:
         return "no query differs"
     if pair["verdict"] == "tie":
@@ -182,12 +182,12 @@ def _pair_export(chosen: Selection, tested: Comparison) -> pd.DataFrame:
     return tested.pairs.replace({"a": names, "b": names})
 
 
-def _class_export(chosen: Selection, result: comparison.Comparison) -> pd.DataFrame:
+def _class_export(chosen: Selection, result: comparison.QueryComparison) -> pd.DataFrame:
     table = comparison.class_recalls(result)
     return table.assign(**{"class": table["label"].map(class_names(chosen.a))})
 
 
-def _query_export(chosen: Selection, result: comparison.Comparison) -> pd.DataFrame:
+def _query_export(chosen: Selection, result: comparison.QueryComparison) -> pd.DataFrame:
     items = chosen.a.items.iloc[result.table["row"].to_numpy()]
     names = items[["path", "label_name"]].reset_index(drop=True)
     return pd.concat([names, result.table.drop(columns="label")], axis=1)

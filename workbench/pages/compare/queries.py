@@ -6,7 +6,7 @@ import streamlit as st
 
 from retrieval.errors import counted
 from workbench import figures
-from workbench.analysis.comparison import Comparison, class_recalls, only_right
+from workbench.analysis.comparison import QueryComparison, class_recalls, only_right
 from workbench.components.gallery import answer_cards, card, rank_sentence
 from workbench.data.lookup import answer
 from workbench.figures.classes import largest_differences
@@ -24,7 +24,7 @@ from workbench.session.selection import Selection
 PER_PAGE = 8
 
 
-def gallery_tab(chosen: Selection, result: Comparison, winner: str) -> None:
+def gallery_tab(chosen: Selection, result: QueryComparison, winner: str) -> None:
     """Draw the queries that only one of the two runs answers correctly.
 
     Args:
@@ -71,7 +71,7 @@ def query_group(chosen: Selection, row: int) -> dict:
     return {"lead": card(chosen.a, row, kind="query"), "size": 132, "rows": lines}
 
 
-def classes_tab(chosen: Selection, result: Comparison) -> None:
+def classes_tab(chosen: Selection, result: QueryComparison) -> None:
     """Draw the classes on which the runs differ most, and queries of the chosen class.
 
     Args:
@@ -116,7 +116,7 @@ def _shown_classes(table: pd.DataFrame) -> str:
     )
 
 
-def class_figure(chosen: Selection, result: Comparison) -> go.Figure:
+def class_figure(chosen: Selection, result: QueryComparison) -> go.Figure:
     """Draw Recall@1 under A minus Recall@1 under B, by class."""
     table = class_recalls(result)
     names = table["label"].map(class_names(chosen.a)).tolist()
@@ -126,7 +126,7 @@ def class_figure(chosen: Selection, result: Comparison) -> go.Figure:
     )
 
 
-def overlap_tab(chosen: Selection, result: Comparison) -> None:
+def overlap_tab(chosen: Selection, result: QueryComparison) -> None:
     """Draw how much the results of the two runs overlap, and the queries with the least overlap.
 
     Args:
@@ -150,7 +150,7 @@ def overlap_tab(chosen: Selection, result: Comparison) -> None:
     clickable_cards({"groups": groups}, key="least_overlap", on_pick=_open)
 
 
-def overlap_figure(result: Comparison) -> go.Figure:
+def overlap_figure(result: QueryComparison) -> go.Figure:
     """Draw the histogram of the share of results that both runs have in common."""
     return figures.overlap_histogram(result.table["overlap"].to_numpy())
 

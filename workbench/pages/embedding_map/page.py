@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from workbench import figures
+from workbench.analysis.sampling import round_robin
 from workbench.analysis.search import matching_rows
 from workbench.components.gallery import card, query_card, result_cards
 from workbench.data import projections
@@ -194,7 +195,7 @@ def _lassoed(chosen: Selection, rows: np.ndarray) -> None:
         st.button("Clear", key="lasso_clear", type="tertiary", on_click=end_lasso)
     table = counts.rename_axis("Class").rename("Items").reset_index()
     st.dataframe(table, hide_index=True, height=180, key="lasso_counts")
-    shown = rows[projections.in_turn(chosen.a.items["label"].to_numpy()[rows], LASSO_SHOWN)]
+    shown = rows[round_robin(chosen.a.items["label"].to_numpy()[rows], LASSO_SHOWN)]
     cards = [card(chosen.a, int(row)) for row in shown]
     clickable_cards(
         {"rows": [{"cards": cards, "size": 76}]},

@@ -101,7 +101,7 @@ def _results(chosen: Selection, given: GivenImage) -> None:
     for named in named_runs(chosen):
         run = named.run
         line = {"title": named.title, "color": named.color, "layout": "line", "size": 92}
-        reason = network.why_not(run)
+        reason = network.reason_without_network(run)
         if reason:
             lines.append(line | {"cards": [], "empty": reason})
             continue

@@ -58,7 +58,7 @@ def why_page() -> None:
         return
     other = _chosen_result(len(chosen.a.items), row, int(found.ids[0]))
     runs = named_runs(chosen)
-    explained = any(network.why_not(named.run) is None for named in runs)
+    explained = any(network.reason_without_network(named.run) is None for named in runs)
     if explained:
         st.markdown(READING)
     _result_line(chosen, row, other, found)
@@ -114,7 +114,7 @@ def _explain(
 ) -> None:
     """Draw both images under one run, with the contribution of every position."""
     run = named.run
-    reason = network.why_not(run)
+    reason = network.reason_without_network(run)
     if reason is None and max(pair) >= len(run.items):
         reason = f"{run.name} does not have these items."
     if reason is None:

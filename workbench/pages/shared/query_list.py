@@ -82,7 +82,7 @@ def _go_to_first(chosen: Selection, table: pd.DataFrame) -> None:
     rows = search.query_rows(table, chosen.a.items, text, shown)
     narrowed = text.strip() or shown != FILTERS[0]
     if not len(rows):
-        rows = search.gallery_rows(table, chosen.a.items, text)
+        rows = search.matching_non_queries(table, chosen.a.items, text)
     if narrowed and len(rows) and ITEM.get() not in rows:
         go_to(int(rows[0]))
 
@@ -105,7 +105,7 @@ def step_buttons(rows: np.ndarray, row: int) -> None:
         rows: See :func:`listed_queries`.
         row: The selected item.
     """
-    before, after, other = search.around(rows, _position_in_list(rows, row))
+    before, after, other = search.adjacent_rows(rows, _position_in_list(rows, row))
     back_button()
     for name, target, key in (
         ("Previous", before, "Left"),
@@ -173,7 +173,7 @@ def gallery_matches(chosen: Selection, table: pd.DataFrame, rows: np.ndarray) ->
         rows: See :func:`listed_queries`.
     """
     text = _searched()
-    found = search.gallery_rows(table, chosen.a.items, text)
+    found = search.matching_non_queries(table, chosen.a.items, text)
     if not len(found) or _filter() != FILTERS[0]:
         return
     title = f"{len(found):,} gallery item{'s match' if len(found) > 1 else ' matches'}"
@@ -206,7 +206,7 @@ def query_to_show(chosen: Selection, table: pd.DataFrame, rows: np.ndarray) -> i
     """
     row = current_item(len(chosen.a.items))
     if row is None and not len(rows):
-        found = search.gallery_rows(table, chosen.a.items, _searched())
+        found = search.matching_non_queries(table, chosen.a.items, _searched())
         row = int(found[0]) if len(found) else None
     if row is None:
         row = instructive_failure(table[table["row"].isin(rows)] if len(rows) else table)
