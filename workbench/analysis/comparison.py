@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from retrieval.errors import counted
 from retrieval.runs.run import Neighbors, Run
 from workbench.analysis.failures import wilson_interval
 
@@ -28,7 +29,7 @@ def difference_of_items(a: Run, b: Run) -> str | None:
         if len(differs):
             row = int(differs[0])
             return (
-                f"{len(differs):,} items differ in their {column}; first row {row}: "
+                f"{counted(len(differs), 'item')} with another {column}; the first is row {row}: "
                 f"{left[row]} in {a.name}, {right[row]} in {b.name}"
             )
     return None
