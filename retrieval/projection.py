@@ -1,20 +1,22 @@
-"""Maps of an embedding space for the eye: UMAP from the saved neighbors, and PCA.
+"""Two-dimensional maps of an embedding space: UMAP from the saved neighbors, and PCA.
 
-How an embedding took shape: maps of the same items at several training steps, aligned.
-
-A run trained with ``keep_embeddings`` has ``snapshots/step-000100.npy``, float16 (float32 where
-that would overflow), (n, d), rows as in ``items.parquet``. Each is laid out by UMAP starting from
-the layout of the step after it, the last from the run's own map, and then turned, mirrored and
-scaled as a whole onto it (orthogonal Procrustes), so that items stay where they are unless they
-move. The result is ``evolution.npz``: ``steps`` int32, (s,), and ``points`` float32, (s, n, 2).
+A run trained with ``keep_embeddings`` also gets a map for each saved training step, so that one can
+watch the embedding take shape. Its snapshots are ``snapshots/step-000100.npy``, float16 (float32
+where that would overflow), (n, d), rows as in ``items.parquet``. UMAP lays out each snapshot
+starting from the layout of the next step, and the last one from the run's own map. Each layout is
+then rotated, reflected and scaled as a whole onto the one it started from (orthogonal Procrustes),
+so that items stay in place unless they moved. The result is ``evolution.npz``: ``steps`` int32,
+(s,), and ``points`` float32, (s, n, 2).
 """
 
 import importlib
 import re
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -30,7 +32,7 @@ from retrieval.files import atomic_path
 
 COLUMNS = ("umap_x", "umap_y", "pca_x", "pca_y", "pca_z")
 SEED = 0
-FEWEST = 5  # items below which there is nothing to lay out
+FEWEST = 5  # with fewer items UMAP is not run
 
 
 def project(
@@ -43,48 +45,53 @@ def project(
     init_from: np.ndarray | None = None,
     seed: int = SEED,
 ) -> pd.DataFrame:
-    """Lay items out in the plane.
+    """Compute the UMAP and PCA coordinates of items.
 
     Args:
         embeddings: float, (n, d).
         neighbors: int, (n, k), the leave-one-out neighbors of every item; -1 pads.
         similarities: float, (n, k), of the same: cosine, or the negative distance.
-        distance: The distance they were found with; rows are L2-normalized if it is cosine.
-        n_neighbors: Neighbors (self included) that UMAP looks at.
+        distance: Distance the neighbors were found with; for cosine, rows are L2-normalized.
+            Defaults to ``cosine``.
+        n_neighbors: Neighbors that UMAP uses, the item itself included. Defaults to 15.
         init_from: (n, 2), another layout of the same items to start from, so that items stay near
-            their places when two runs are seen side by side; default: principal components.
-        seed: Seed of UMAP.
+            their places when two runs are shown side by side. Defaults to the first two principal
+            components.
+        seed: Seed of UMAP. Defaults to 0.
 
     Returns:
         Columns ``umap_x, umap_y, pca_x, pca_y, pca_z``, float32, one row per item.
 
     Raises:
-        UserError: The neighbors or the layout to start from are not of these items.
+        UserError: The neighbors, or the layout to start from, have another number of rows.
     """
     n = len(embeddings)
     if len(neighbors) != n:
-        raise UserError(f"{len(neighbors)} rows of neighbors for {n} items: give leave-one-out")
+        raise UserError(
+            f"{len(neighbors)} rows of neighbors for {n} items: give leave-one-out neighbors"
+        )
     if init_from is not None and np.shape(init_from) != (n, 2):
         raise UserError(f"init_from has shape {np.shape(init_from)}: give ({n}, 2)")
     points = np.asarray(embeddings)
     points = normalize(points) if distance == "cosine" else points.astype(np.float32)
     pca = principal_components(points, 3)
     start = pca[:, :2] if init_from is None else np.asarray(init_from, np.float32)
-    far = np.maximum(1 - similarities if distance == "cosine" else -similarities, 0)
-    layout = umap_layout(points, neighbors, far, start, n_neighbors, seed)
+    distances = np.maximum(1 - similarities if distance == "cosine" else -similarities, 0)
+    layout = umap_layout(points, neighbors, distances, start, n_neighbors, seed)
     return pd.DataFrame(np.column_stack([layout, pca]).astype(np.float32), columns=COLUMNS)
 
 
-def principal_components(unit: np.ndarray, count: int) -> np.ndarray:
+def principal_components(points: np.ndarray, count: int) -> np.ndarray:
     """Return the first principal components, float32 (n, count); zeros where there are fewer."""
+    # Imported here because scikit-learn takes half a second.
     from sklearn.decomposition import PCA
 
-    out = np.zeros((len(unit), count), np.float32)
-    available = min(count, *unit.shape)
-    if len(unit) > 1:
+    out = np.zeros((len(points), count), np.float32)
+    available = min(count, *points.shape)
+    if len(points) > 1:
         with np.errstate(invalid="ignore", divide="ignore"):
-            pca = PCA(available, svd_solver="covariance_eigh" if len(unit) > 500 else "full")
-            out[:, :available] = pca.fit_transform(unit)
+            pca = PCA(available, svd_solver="covariance_eigh" if len(points) > 500 else "full")
+            out[:, :available] = pca.fit_transform(points)
     return out
 
 
@@ -96,25 +103,25 @@ def umap_layout(
     n_neighbors: int,
     seed: int,
 ) -> np.ndarray:
-    """Run UMAP (McInnes 2018) on the given neighbor graph.
+    """Run UMAP (McInnes et al. 2018) on a neighbor graph that is already known.
 
     Args:
         points: float32, (n, d).
         neighbors: int, (n, k).
-        distances: float, (n, k), rising in each row.
+        distances: float, (n, k), increasing in each row.
         start: (n, 2), initial layout.
-        n_neighbors: Neighbors to use, self included.
-        seed: Seed.
+        n_neighbors: Neighbors to use, the item itself included.
+        seed: Seed of UMAP.
 
     Returns:
-        float32, (n, 2); with fewer than 5 items, the initial layout.
+        float32, (n, 2); the initial layout where there are fewer than 5 items.
     """
     n = len(points)
     wanted = min(n_neighbors, 1 + int((neighbors >= 0).sum(axis=1).min(initial=n)))
     if n < FEWEST or wanted < 3:
         return np.asarray(start, np.float32)
     ids = np.column_stack([np.arange(n), neighbors[:, : wanted - 1]]).astype(np.int32)
-    far = np.column_stack([np.zeros(n), distances[:, : wanted - 1]]).astype(np.float32)
+    lengths = np.column_stack([np.zeros(n), distances[:, : wanted - 1]]).astype(np.float32)
     umap = load_umap()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -123,30 +130,36 @@ def umap_layout(
             init=scaled(start, seed),
             random_state=seed,
             n_jobs=1,
-            precomputed_knn=(ids, far, None),
+            precomputed_knn=(ids, lengths, None),
         )
         return model.fit_transform(points)
 
 
 def load_umap() -> ModuleType:
-    """Import umap-learn, without the TensorFlow that its neural variant would load.
+    """Import umap-learn without its neural variant, which would load TensorFlow.
 
-    umap-learn offers ParametricUMAP where TensorFlow can be imported, which takes seconds and is
-    not needed here; a module that is None in ``sys.modules`` counts as not installed.
+    ``import umap`` always tries to import ``umap.parametric_umap``, and with it TensorFlow where it
+    is installed: seconds and hundreds of MB that the app and ``retrieval import`` do not need
+    (lmcinnes/umap issue 631; there is no option, and no submodule can be imported without the
+    package). A module that is None in ``sys.modules`` counts as missing, which is umap's own
+    supported case: it then leaves ``ParametricUMAP`` out. Nothing but umap's submodule is affected,
+    and only during this import.
     """
-    hidden = [name for name in ("tensorflow", "keras") if name not in sys.modules]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            sys.modules.update(dict.fromkeys(hidden))
+    name = "umap.parametric_umap"
+    hide = "umap" not in sys.modules
+    try:
+        if hide:
+            sys.modules[name] = cast(ModuleType, None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "Tensorflow not installed"
             return importlib.import_module("umap")
-        finally:
-            for name in hidden:
-                sys.modules.pop(name, None)
+    finally:
+        if hide:
+            sys.modules.pop(name, None)
 
 
 def scaled(start: np.ndarray, seed: int) -> np.ndarray:
-    """Scale a start to UMAP's usual extent of 10, with a little noise to part duplicates."""
+    """Scale an initial layout to UMAP's usual extent of 10; a little noise separates duplicates."""
     start = np.asarray(start, np.float32)
     start = start - start.mean(axis=0)
     extent = np.abs(start).max()
@@ -154,13 +167,14 @@ def scaled(start: np.ndarray, seed: int) -> np.ndarray:
     return (10 * start / (extent if extent > 0 else 1) + noise).astype(np.float32)
 
 
+LayOut = Callable[[np.ndarray, np.ndarray, str], np.ndarray]
 FILE = "evolution.npz"
-NEIGHBORS = 16
+NEIGHBORS = 16  # one more than UMAP uses
 STEP = re.compile(r"step-(\d+)\.npy")
 
 
 def snapshots(folder: Path) -> dict[int, Path]:
-    """Return the snapshots of a run folder: training step -> file, earliest first."""
+    """Find the snapshots of a run folder: training step -> file, earliest step first."""
     found = {}
     for path in (Path(folder) / "snapshots").glob("step-*.npy"):
         match = STEP.fullmatch(path.name)
@@ -170,7 +184,7 @@ def snapshots(folder: Path) -> dict[int, Path]:
 
 
 def save_snapshot(folder: Path, step: int, embeddings: np.ndarray) -> None:
-    """Keep the embeddings of a run's items after a training step.
+    """Save the embeddings of a run's items at a training step.
 
     Args:
         folder: The run folder.
@@ -182,20 +196,29 @@ def save_snapshot(folder: Path, step: int, embeddings: np.ndarray) -> None:
         np.save(temporary, embeddings.astype(np.float16 if fits else np.float32))
 
 
-def make_evolution(folder: Path, distance: str = "cosine", *, progress: bool = False) -> int:
-    """Write ``evolution.npz`` of a run that has snapshots and a map.
+def make_evolution(
+    folder: Path,
+    distance: str = "cosine",
+    *,
+    lay_out: LayOut | None = None,
+    progress: bool = False,
+) -> int:
+    """Write ``evolution.npz`` for a run that has snapshots and a map.
 
     Args:
-        folder: The run folder, with ``items.parquet`` and ``projection.parquet``.
-        distance: The distance that the map was made with.
-        progress: Show a progress bar.
+        folder: The run folder, with ``projection.parquet``.
+        distance: Distance that the map was made with. Defaults to ``cosine``.
+        lay_out: Lays out embeddings (n, d), starting from a layout (n, 2), under a distance.
+            Defaults to :func:`umap_from`.
+        progress: Whether to show a progress bar. Defaults to False.
 
     Returns:
-        How many steps it holds; 0, and nothing is written, without snapshots.
+        The number of steps written; 0 without snapshots, and then there is no file.
 
     Raises:
-        UserError: A snapshot has other rows than the run has items.
+        UserError: A snapshot does not have one row per item of the run.
     """
+    lay_out = lay_out or umap_from
     folder = Path(folder)
     files = snapshots(folder)
     if not files:
@@ -208,7 +231,8 @@ def make_evolution(folder: Path, distance: str = "cosine", *, progress: bool = F
         embeddings = np.load(path, mmap_mode="r")
         if len(embeddings) != len(layout):
             raise UserError(
-                f"{path}: {len(embeddings)} rows, but the run has {len(layout)} items; remove it"
+                f"{path}: {len(embeddings)} rows, but the run has {len(layout)} items; remove the "
+                "file"
             )
         placed = lay_out(np.asarray(embeddings, np.float32), layout, distance)
         layout = align(placed, layout)[0]
@@ -223,12 +247,12 @@ def make_evolution(folder: Path, distance: str = "cosine", *, progress: bool = F
     return len(points)
 
 
-def lay_out(embeddings: np.ndarray, start: np.ndarray, distance: str) -> np.ndarray:
-    """Lay embeddings (n, d) out in the plane, starting from a layout (n, 2)."""
+def umap_from(embeddings: np.ndarray, start: np.ndarray, distance: str) -> np.ndarray:
+    """Search the neighbors of embeddings (n, d) and run UMAP, starting from a layout (n, 2)."""
     n = len(embeddings)
-    alone = np.arange(n)  # each its own class: the neighbors are wanted, not the ranks of a class
+    classes = np.arange(n)  # one per item: only the neighbors are needed, no ranks of positives
     with worker_pool() as pool:
-        ranking = search(embeddings, alone, sides(n, None), distance, NEIGHBORS, pool=pool)
+        ranking = search(embeddings, classes, sides(n, None), distance, NEIGHBORS, pool=pool)
     frame = project(
         embeddings, ranking.ids, ranking.similarities, distance=distance, init_from=start
     )
@@ -236,16 +260,16 @@ def lay_out(embeddings: np.ndarray, start: np.ndarray, distance: str) -> np.ndar
 
 
 def align(points: np.ndarray, onto: np.ndarray) -> tuple[np.ndarray, float]:
-    """Turn, mirror, scale and shift points as a whole to lie as close as can be on others.
+    """Rotate, reflect, scale and shift points as a whole to fit other points best.
 
-    Orthogonal Procrustes with scaling (Gower 1975).
+    Orthogonal Procrustes analysis with scaling (Gower 1975).
 
     Args:
         points: float32, (n, d).
-        onto: float32, (n, d), the same items elsewhere.
+        onto: float32, (n, d), the same items in another layout.
 
     Returns:
-        The points moved, float32, and the share of the variance of ``onto`` that they explain.
+        The moved points, float32, and the share of the variance of ``onto`` that they explain.
     """
     center, target = onto.mean(0), onto - onto.mean(0)
     moved = points - points.mean(0)

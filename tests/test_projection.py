@@ -1,14 +1,23 @@
-"""Layouts: deterministic, faithful to neighbors, any size, duplicates."""
+"""Maps of items: deterministic, faithful to neighbors, of any size, and over training steps."""
 
 import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from retrieval.errors import UserError
 from retrieval.evaluation import evaluate
-from retrieval.projection import COLUMNS, project
+from retrieval.projection import (
+    COLUMNS,
+    align,
+    make_evolution,
+    project,
+    save_snapshot,
+    snapshots,
+    umap_from,
+)
 
 QUIET = {"kmeans": "none", "n_bootstrap": 0}
 
@@ -89,6 +98,102 @@ def test_bad_input():
 def test_umap_does_not_load_tensorflow():
     code = (
         "import sys; from retrieval.projection import load_umap; load_umap().UMAP; "
-        "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+        "assert not {'tensorflow', 'keras', 'umap.parametric_umap'} & set(sys.modules); "
+        "assert load_umap() is load_umap()"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def two_axes(embeddings: np.ndarray, start: np.ndarray, distance: str) -> np.ndarray:
+    """Lay out by two principal components, rotated at random: faster than UMAP."""
+    centered = embeddings - embeddings.mean(0)
+    axes = np.linalg.svd(centered, full_matrices=False)[2][:2]
+    turn = np.linalg.qr(np.random.default_rng(len(start)).standard_normal((2, 2)))[0]
+    return (centered @ axes.T @ turn).astype(np.float32)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Sixty items in three clusters that move apart over three snapshots."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], 20)
+    centers, noise = np.eye(8)[:3], rng.standard_normal((60, 8)) / 4
+    (tmp_path / "snapshots").mkdir()
+    for step, apart in ((100, 0.5), (200, 1.0), (300, 2.0)):
+        np.save(
+            tmp_path / "snapshots" / f"step-{step:06d}.npy",
+            (apart * centers[labels] + noise).astype(np.float32),
+        )
+    final = 5 * np.array([[0, 0], [1, 0], [0, 1]])[labels] + rng.standard_normal((60, 2)) / 3
+    pd.DataFrame(final.astype(np.float32), columns=["umap_x", "umap_y"]).to_parquet(
+        tmp_path / "projection.parquet"
+    )
+    return tmp_path
+
+
+def test_every_snapshot_gets_a_map_and_clusters_stay_in_place(folder):
+    assert make_evolution(folder, lay_out=two_axes) == 3
+    kept = np.load(folder / "evolution.npz")
+    assert kept["steps"].tolist() == [100, 200, 300]
+    assert kept["points"].shape == (3, 60, 2)
+    assert kept["points"].dtype == np.float32
+    final = pd.read_parquet(folder / "projection.parquet").to_numpy()
+    centers = final.reshape(3, 20, 2).mean(1)
+    last = kept["points"][-1].reshape(3, 20, 2).mean(1)
+    spread = np.linalg.norm(centers[1:] - centers[0], axis=1).min()
+    assert np.linalg.norm(last - centers, axis=1).max() < spread / 2
+
+
+def test_without_snapshots_nothing_is_written(tmp_path):
+    assert make_evolution(tmp_path) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_files_are_no_snapshots(folder):
+    (folder / "snapshots" / "step-x.npy").write_bytes(b"")
+    assert list(snapshots(folder)) == [100, 200, 300]
+
+
+def test_a_snapshot_of_other_items_is_refused(folder):
+    np.save(folder / "snapshots" / "step-000050.npy", np.zeros((7, 8), np.float32))
+    with pytest.raises(UserError, match=r"step-000050\.npy: 7 rows, but the run has 60 items"):
+        make_evolution(folder, lay_out=two_axes)
+    assert not (folder / "evolution.npz").exists()
+
+
+def test_alignment_undoes_turning_mirroring_scaling_and_shifting():
+    rng = np.random.default_rng(0)
+    onto = rng.standard_normal((40, 2)).astype(np.float32)
+    turn = np.array([[0.6, 0.8], [0.8, -0.6]])
+    moved, fit = align((3 * onto @ turn + 7).astype(np.float32), onto)
+    np.testing.assert_allclose(moved, onto, atol=1e-4)
+    assert fit == pytest.approx(1, abs=1e-5)
+    noise = rng.standard_normal((40, 2)).astype(np.float32)
+    assert align(noise, onto)[1] < 0.3
+
+
+def test_alignment_of_a_single_point_stays_finite():
+    moved, fit = align(np.zeros((3, 2), np.float32), np.eye(3, 2, dtype=np.float32))
+    assert np.isfinite(moved).all()
+    assert fit == 0
+
+
+def test_a_snapshot_is_kept_in_half_precision_unless_that_overflows(tmp_path):
+    rows = np.array([[1.0, -2.5], [0.125, 3.0]], np.float32)
+    save_snapshot(tmp_path, 7, rows)
+    save_snapshot(tmp_path, 8, rows * 1e6)
+    small, large = (np.load(path) for path in snapshots(tmp_path).values())
+    assert (small.dtype, large.dtype) == (np.float16, np.float32)
+    np.testing.assert_array_equal(small, rows)
+    np.testing.assert_array_equal(large, rows * 1e6)
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+def test_clusters_stay_clusters_when_umap_lays_them_out(distance):
+    rng, labels = np.random.default_rng(0), np.repeat([0, 1], 15)
+    embeddings = (6 * np.eye(8)[labels] + rng.standard_normal((30, 8))).astype(np.float32)
+    start = rng.standard_normal((30, 2)).astype(np.float32)
+    layout = umap_from(embeddings, start, distance)
+    centers = np.stack([layout[labels == label].mean(0) for label in (0, 1)])
+    far = np.linalg.norm(layout[:, None] - centers, axis=2)
+    assert (far.argmin(1) == labels).mean() > 0.9

@@ -97,7 +97,6 @@ def test_true_is_not_the_choice_1():
 
 
 def test_a_registry_has_exactly_the_choices():
-    from retrieval.evaluation import clustering, protocol
     from retrieval.evaluation.search import distances
     from retrieval.input_pipeline import test_time
     from retrieval.losses.ops import distances as of_losses
@@ -110,8 +109,6 @@ def test_a_registry_has_exactly_the_choices():
         (v.Pooling, pooling.POOLINGS),
         (v.Distance, distances.KINDS),
         (v.Distance, of_losses.DISTANCES),
-        (v.KMeansStart, clustering.METHODS),
-        (v.NoPositive, protocol.NO_POSITIVE),
         (v.View, test_time.VIEWS),
     ):
         assert set(registry) == set(v.choices_of(literal)), literal

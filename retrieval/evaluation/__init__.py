@@ -1,4 +1,4 @@
-"""Exact, fast and honest evaluation of embeddings; no TensorFlow.
+"""Exact and fast evaluation of embeddings, with the protocol stated; no TensorFlow.
 
 >>> import numpy as np
 >>> from retrieval.evaluation import evaluate
@@ -6,9 +6,9 @@
 >>> sorted(r.metrics)[:2], r.neighbors.shape
 (['ami', 'ari'], (4, 4))
 
-Beside :func:`evaluate`: :func:`cmc`, the match characteristic from ``r.first_relevant_rank``;
-:func:`compare`, which run wins and whether that is noise; :func:`evaluate_approximately`, for
-galleries too large to search exactly (never used unless called).
+Besides :func:`evaluate` there are :func:`compare`, which tests whether one run is better than
+another; :func:`cmc`, the cumulative match characteristic from ``r.first_relevant_rank``; and
+:func:`evaluate_approximately`, for galleries too large to search exactly (only used when called).
 """
 
 from retrieval.evaluation.approximate import ApproximateResult, evaluate_approximately

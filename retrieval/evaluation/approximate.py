@@ -1,18 +1,19 @@
 """Approximate search for galleries too large to search exactly, with its error measured.
 
-Never used unless called for: exact search takes seconds for 60,000 items. What an approximate index
-misses lowers every metric, so a result says how much of the exact neighbors it found, measured on
-a sample of the queries themselves.
+It is only used when called: exact search takes seconds for 60,000 items. The neighbors that an
+approximate index misses lower every metric, so a result states the share of the exact neighbors
+that were found, measured on a sample of the queries.
 """
 
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from retrieval.errors import UserError, unknown_option
+from retrieval.errors import UserError
 from retrieval.evaluation.checks import check_shapes, class_codes
 from retrieval.evaluation.metrics import metric, scale_note
 from retrieval.evaluation.protocol import Sides, sides
@@ -21,6 +22,7 @@ from retrieval.evaluation.search.distances import DOT, SQUARED, kind_of, normali
 from retrieval.evaluation.search.plan import take
 from retrieval.evaluation.search.search import search
 from retrieval.evaluation.search.threads import worker_pool
+from retrieval.validation import check_choice
 
 INDEXES = ("hnsw", "ivf")
 CHUNK = 65_536  # rows added to an index, or searched, at a time
@@ -30,20 +32,20 @@ TRAIN_PER_LIST = 64  # items that the coarse centers of an IVF index are trained
 
 @dataclass(frozen=True)
 class ApproximateResult:
-    """Recall@K from approximate neighbors. Prints as one line that says so.
+    """Recall@K from approximate neighbors. Prints as one line that says it is approximate.
 
     Attributes:
-        metrics: ``recall@K``, over the queries that have a positive.
+        metrics: ``recall@K``, averaged over the queries that have positives.
         index: Kind of index and its parameters, in words.
-        found: Share of the exact ``k`` nearest that the index found, over the checked queries.
-        n_checked: Queries that were searched exactly as well.
-        rule: Who queried whom.
+        found: Share of the exact k nearest items that the index found, over the checked queries.
+        n_checked: Number of queries that were also searched exactly.
+        rule: The protocol in words, see :class:`retrieval.evaluation.Protocol`.
         distance: ``cosine``, ``euclidean`` or ``squared_euclidean``.
-        n_queries: Queries, including those without a possible hit.
-        n_without_positive: Queries without a possible hit; they are excluded.
+        n_queries: Number of queries, including those without positives.
+        n_without_positive: Number of queries without positives, which are excluded.
         seconds: Time to ``build`` the index, to ``search`` it and to ``check`` it.
-        queries: int32, (q,), item rows.
-        neighbors: int32, (q, k), item rows, nearest of those found first; -1 pads.
+        queries: int32, (q,), item row of each query.
+        neighbors: int32, (q, k), item rows of the neighbors found, nearest first; -1 pads.
     """
 
     metrics: dict[str, float]
@@ -67,7 +69,7 @@ class ApproximateResult:
             f"which found {100 * self.found:.2f}% of the exact neighbors of {self.n_checked:,} "
             f"checked queries; {self.rule}, "
             f"{self.distance} distance, {self.n_queries:,} queries; {self.n_without_positive:,} "
-            "queries without a possible hit excluded)"
+            "queries without positives excluded)"
         )
 
 
@@ -83,28 +85,29 @@ def evaluate_approximately(
     n_checked: int = 1000,
     seed: int = 0,
 ) -> ApproximateResult:
-    """Compute Recall@K from an approximate index of faiss, and measure what the index misses.
+    """Compute Recall@K with an approximate index of faiss, and measure what the index misses.
 
     Args:
         embeddings: float, (n, d); a memory map is read in chunks.
         labels: (n,), class of each item.
-        roles: As in :func:`retrieval.evaluation.evaluate`.
-        ks: The K of Recall@K; the largest is the number of neighbors searched.
-        distance: ``cosine``, ``euclidean`` or ``squared_euclidean``.
-        index: ``hnsw`` (Malkov and Yashunin 2018: fast, needs the vectors in memory and more) or
-            ``ivf`` (inverted lists: builds faster).
-        effort: Candidates (HNSW) or lists (IVF) looked at per query: more find more, slower.
-        n_checked: Queries that are searched exactly too.
-        seed: Seed of the choice of checked queries.
+        roles: See :func:`retrieval.evaluation.evaluate`. Defaults to None, leave-one-out.
+        ks: Values of K for Recall@K; the largest is the number of neighbors searched. Defaults to
+            (1, 2, 4, 8).
+        distance: ``cosine``, ``euclidean`` or ``squared_euclidean``. Defaults to ``cosine``.
+        index: ``hnsw`` (Malkov and Yashunin 2018: fast, but keeps the vectors and a graph in
+            memory) or ``ivf`` (inverted lists: faster to build). Defaults to ``hnsw``.
+        effort: Number of candidates (HNSW) or lists (IVF) visited per query: more find more
+            neighbors, but take longer. Defaults to 64.
+        n_checked: Number of queries that are also searched exactly. Defaults to 1000.
+        seed: Seed of the choice of checked queries. Defaults to 0.
 
     Returns:
-        The result; no R-Precision, MAP@R or NMI, which need more than the nearest few.
+        The result. It has no R-Precision, MAP@R or NMI, which need more than a few neighbors.
 
     Raises:
-        UserError: Bad input, or a distance or index that is not offered.
+        UserError: The input is invalid, or the distance or index is not offered.
     """
-    if index not in INDEXES:
-        raise unknown_option("approximate index", index, INDEXES)
+    check_choice("index", index, INDEXES)
     if kind_of(distance) not in (DOT, SQUARED):
         raise UserError(f"distance {distance!r} has no approximate index: use exact evaluation")
     ks = check_ks(ks)
@@ -126,9 +129,18 @@ def evaluate_approximately(
     recall = {f"recall@{k}": float(hit[counted, :k].any(axis=1).mean()) for k in ks}
     seconds = dict(zip(("build", "search", "check"), np.diff(clock).tolist(), strict=True))
     return ApproximateResult(
-        recall, words, found, checked, parts.rule, distance, len(own), int((~counted).sum()),
-        seconds, parts.queries.astype(np.int32), ids,
-    )  # fmt: skip
+        metrics=recall,
+        index=words,
+        found=found,
+        n_checked=checked,
+        rule=parts.rule,
+        distance=distance,
+        n_queries=len(own),
+        n_without_positive=int((~counted).sum()),
+        seconds=seconds,
+        queries=parts.queries.astype(np.int32),
+        neighbors=ids,
+    )
 
 
 def _rows(embeddings: np.ndarray, rows: np.ndarray, distance: str) -> np.ndarray:
@@ -138,12 +150,13 @@ def _rows(embeddings: np.ndarray, rows: np.ndarray, distance: str) -> np.ndarray
 
 def _build(
     embeddings: np.ndarray, parts: Sides, distance: str, kind: str, effort: int
-) -> tuple[object, str]:
+) -> tuple[Any, str]:
     """Return the filled index and its description."""
-    import faiss
+    import faiss  # imported here because only approximate searches need it
 
     n, d = len(parts.gallery), embeddings.shape[1]
     metric = faiss.METRIC_INNER_PRODUCT if distance == "cosine" else faiss.METRIC_L2
+    index: Any  # faiss has no stubs for its attributes
     if kind == "hnsw":
         index = faiss.IndexHNSWFlat(d, LINKS, metric)
         index.hnsw.efConstruction, index.hnsw.efSearch = EF_CONSTRUCTION, effort
@@ -162,18 +175,16 @@ def _build(
     return index, words
 
 
-def _search(
-    index: object, embeddings: np.ndarray, parts: Sides, distance: str, k: int
-) -> np.ndarray:
-    """Return item rows of the nearest found, int32 (q, k), self left out by index."""
+def _search(index: Any, embeddings: np.ndarray, parts: Sides, distance: str, k: int) -> np.ndarray:
+    """Return item rows of the neighbors found, int32 (q, k), without the query itself."""
     out = np.full((len(parts.queries), k), -1, np.int32)
     for start in range(0, len(parts.queries), CHUNK):
         at = slice(start, start + CHUNK)
         _, ids = index.search(_rows(embeddings, parts.queries[at], distance), k + 1)
-        gone = (ids == parts.own[at, None]) | (ids < 0)
-        order = np.argsort(gone, axis=1, kind="stable")[:, :k]
-        ids, gone = (np.take_along_axis(a, order, axis=1) for a in (ids, gone))
-        out[at] = np.where(gone, -1, parts.gallery[np.maximum(ids, 0)])
+        dropped = (ids == parts.own[at, None]) | (ids < 0)
+        order = np.argsort(dropped, axis=1, kind="stable")[:, :k]
+        ids, dropped = (np.take_along_axis(a, order, axis=1) for a in (ids, dropped))
+        out[at] = np.where(dropped, -1, parts.gallery[np.maximum(ids, 0)])
     return out
 
 
@@ -187,7 +198,7 @@ def _agreement(
     seed: int,
     pool: ThreadPoolExecutor,
 ) -> tuple[float, int]:
-    """Return the share of exact neighbors that were found, and on how many queries."""
+    """Return the share of exact neighbors that were found, and the number of queries checked."""
     n = min(n_checked, len(parts.queries))
     at = np.sort(np.random.default_rng(seed).choice(len(parts.queries), n, replace=False))
     some = Sides(parts.name, parts.rule, parts.queries[at], parts.gallery, parts.own[at])

@@ -1,4 +1,4 @@
-"""Checks of embeddings and labels, before anything is computed from them."""
+"""Checks of embeddings and labels before anything is computed from them."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,8 @@ def check_shapes(embeddings: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray
     """Return embeddings (n, d) and labels (n,) as arrays.
 
     Raises:
-        UserError: Not two-dimensional, empty, not numbers, or lengths that differ.
+        UserError: Embeddings are not two-dimensional, empty or not numbers, or there is not one
+            label per row.
     """
     embeddings, labels = np.asanyarray(embeddings), np.asarray(labels)
     if embeddings.ndim != 2 or 0 in embeddings.shape:
@@ -28,7 +29,7 @@ def class_codes(labels: np.ndarray) -> np.ndarray:
     """Number the classes of labels (n,) from 0, in sorted order.
 
     Raises:
-        UserError: A label is missing (None or NaN; the row is named), or they cannot be sorted.
+        UserError: A label is missing (None or NaN; names the row), or labels cannot be sorted.
     """
     missing = pd.isna(labels)
     if missing.any():
@@ -37,4 +38,4 @@ def class_codes(labels: np.ndarray) -> np.ndarray:
     try:
         return np.unique(labels, return_inverse=True)[1]
     except TypeError:
-        raise UserError("labels mix types: give all as integers, or all as strings") from None
+        raise UserError("labels mix types: give all as integers or all as strings") from None

@@ -1,4 +1,9 @@
-"""NMI and its relatives: k-means with one cluster per class, compared with the classes."""
+"""Clustering metrics: NMI, AMI, ARI and F1 of a k-means clustering with one cluster per class.
+
+They are computed here rather than by scikit-learn because all of them, and the bootstrap of NMI,
+share one sparse contingency table, and because scikit-learn's AMI sums over every pair of a class
+and a cluster, where ours sums over distinct sizes. Tests hold them to scikit-learn's values.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -7,22 +12,19 @@ import numpy as np
 from scipy import sparse
 from scipy.special import gammaln, xlogy
 
-from retrieval.errors import unknown_option
 from retrieval.evaluation.statistics import class_weights, percentile_interval
-
-METHODS = ("greedy k-means++", "random", "none")
 
 
 @dataclass(frozen=True)
 class Clustering:
-    """A k-means clustering and how it was made.
+    """A k-means clustering and how it was computed.
 
     Attributes:
-        clusters: int32, (n,), 0-based.
-        method: ``greedy k-means++`` or ``random``.
-        seed: The seed.
+        clusters: int32, (n,), cluster of each point, 0-based.
+        method: Initialization: ``greedy k-means++`` or ``random``.
+        seed: Seed of the initialization.
         inertia: Sum of squared distances to the centers.
-        iterations: Lloyd iterations run.
+        iterations: Number of Lloyd iterations.
     """
 
     clusters: np.ndarray
@@ -30,16 +32,6 @@ class Clustering:
     seed: int
     inertia: float
     iterations: int
-
-
-def check_method(method: str) -> None:
-    """Refuse an unknown k-means start.
-
-    Raises:
-        UserError: The method is not one of :data:`METHODS`.
-    """
-    if method not in METHODS:
-        raise unknown_option("k-means start", method, METHODS)
 
 
 def kmeans(
@@ -55,31 +47,32 @@ def kmeans(
 
     Args:
         points: float, (n, d).
-        k: Clusters; at most n are made.
-        method: ``greedy k-means++`` or ``random``: distinct points drawn evenly, as faiss does.
-        seed: Seed of the start.
-        ids: int, (n, m), nearest neighbors of each point, from which greedy k-means++ is computed
-            where that is as good and faster (see :mod:`retrieval.evaluation.kmeans`).
+        k: Number of clusters; at most n.
+        method: Initialization: ``greedy k-means++``, or ``random``, distinct points drawn
+            uniformly as faiss does. Defaults to ``greedy k-means++``.
+        seed: Seed of the initialization. Defaults to 0.
+        ids: int, (n, m), nearest neighbors of each point. Greedy k-means++ is computed from them
+            where that is faster and as good (see :mod:`retrieval.evaluation.kmeans`). Defaults to
+            None.
         pool: Worker threads.
 
     Returns:
         The clustering.
     """
-    from retrieval.evaluation import kmeans as lloyd
-    from retrieval.evaluation import kmeans as seeding
+    from retrieval.evaluation.kmeans import graph_seeds, graph_suits, lloyd  # imports Numba
 
     points = np.require(points, np.float32, ["C", "W", "E"])
     n, k = len(points), min(k, len(points))
     centered = points - points.mean(axis=0, dtype=np.float64).astype(np.float32)
     if method == "random":
         start = centered[np.random.default_rng(seed).choice(n, k, replace=False)]
-    elif ids is not None and seeding.graph_suits(*points.shape, k, ids.shape[1]):
-        start = centered[seeding.graph_seeds(centered, ids, k, seed, pool)]
+    elif ids is not None and graph_suits(n, points.shape[1], k, ids.shape[1]):
+        start = centered[graph_seeds(centered, ids, k, seed, pool)]
     else:
-        from sklearn.cluster import kmeans_plusplus  # half a second, which the app never needs
+        from sklearn.cluster import kmeans_plusplus  # half a second, and the app never clusters
 
         start = kmeans_plusplus(centered, k, random_state=seed)[0]
-    clusters, inertia, iterations = lloyd.lloyd(centered, start, pool)
+    clusters, inertia, iterations = lloyd(centered, start, pool)
     return Clustering(clusters, method, seed, inertia, iterations)
 
 
@@ -97,7 +90,7 @@ def _entropy(counts: np.ndarray) -> float:
 
 
 def mutual_information(table: sparse.csr_matrix) -> float:
-    """Mutual information of classes and clusters in nats."""
+    """Return the mutual information of classes and clusters, in nats."""
     joint = table.tocoo()
     n = joint.data.sum()
     rows, columns = np.asarray(table.sum(axis=1)).ravel(), np.asarray(table.sum(axis=0)).ravel()
@@ -106,16 +99,17 @@ def mutual_information(table: sparse.csr_matrix) -> float:
 
 
 def expected_mutual_information(rows: np.ndarray, columns: np.ndarray) -> float:
-    """Expected mutual information of two random clusterings with these sizes, in nats.
+    """Return the expected mutual information of random partitions with given sizes, in nats.
 
-    Vinh, Epps and Bailey 2010, eq. 24. Sizes repeat, so the sum runs over distinct sizes.
+    The expectation is under the hypergeometric model (Vinh, Epps and Bailey 2010, eq. 24). Many
+    sizes are equal, so the sum runs over distinct sizes.
 
     Args:
         rows: float, class sizes.
         columns: float, cluster sizes.
 
     Returns:
-        The expectation under the hypergeometric model.
+        The expectation.
     """
     n = rows.sum()
     total = 0.0
@@ -178,28 +172,28 @@ def clustering_metrics(codes: np.ndarray, clusters: np.ndarray) -> dict[str, flo
 
 
 def _ratio(part: float, whole: float, same: bool) -> float:
-    """Divide; where there is nothing to divide by, 1 for the same partition, else 0."""
+    """Divide; if the divisor is 0, return 1 for equal partitions, else 0."""
     return float(same) if abs(whole) < 1e-12 else float(part / whole)
 
 
 def nmi_interval(
     codes: np.ndarray, clusters: np.ndarray, n_samples: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
-    """Return a 95% interval of NMI by bootstrap over classes, the clustering kept as it is.
+    """Return the 95% interval of NMI by bootstrap over classes, for a fixed clustering.
 
-    A class drawn twice weighs double. Resamples hold fewer distinct classes, which shifts NMI up,
-    so the interval is the spread of the resamples around the value itself, not around their mean.
-    Of few classes, resamples of a single one (NMI 0) can lower the mean below nearly all others,
-    which would put the whole interval above the value: it is then widened to reach it.
+    A class drawn twice counts twice. Resamples hold fewer distinct classes, which raises NMI, so
+    the interval is the spread of the resamples around the value itself, not around their mean. With
+    few classes, resamples of a single class (NMI 0) can lower their mean below nearly all other
+    resamples, which would put the whole interval above the value: it is then widened to reach it.
 
     Args:
         codes: int, (n,), class of each item, 0-based.
         clusters: int, (n,), cluster of each item, 0-based.
-        n_samples: Resamples.
-        seed: Seed of the draws.
+        n_samples: Number of resamples. Defaults to 1000.
+        seed: Seed of the draws. Defaults to 0.
 
     Returns:
-        Low and high, within 0 and 1; the value is between them.
+        Low and high, within 0 and 1, with the value between them.
     """
     table = contingency(codes, clusters)
     size = np.asarray(table.sum(axis=1)).ravel()
@@ -207,7 +201,7 @@ def nmi_interval(
     logs.data = xlogy(table.data, table.data)
     inner = np.asarray(logs.sum(axis=1)).ravel()
     columns = table.T.tocsr()
-    draws = []
+    parts = []
     for weights in class_weights(len(size), n_samples, seed):
         w = weights.T.astype(np.float64)
         n = size @ w
@@ -216,8 +210,8 @@ def nmi_interval(
         h_class = np.log(n) - xlogy(rows, rows).sum(axis=0) / n
         h_cluster = np.log(n) - xlogy(clusters_drawn, clusters_drawn).sum(axis=0) / n
         shared = h_class + h_cluster - (np.log(n) - cells.sum(axis=0) / n)
-        draws.append(2 * shared / np.maximum(h_class + h_cluster, 1e-12))
-    draws = np.concatenate(draws)
+        parts.append(2 * shared / np.maximum(h_class + h_cluster, 1e-12))
+    draws = np.concatenate(parts)
     low, high = percentile_interval(draws - draws.mean())
     value = clustering_metrics(codes, clusters)["nmi"]
     return min(value, max(0.0, float(value + low))), max(value, min(1.0, float(value + high)))

@@ -1,6 +1,5 @@
-"""The one call: embeddings and labels in, figures with their protocol out."""
+"""Evaluate embeddings and labels: metrics, intervals and the protocol they were made under."""
 
-import numbers
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -9,21 +8,30 @@ import numpy as np
 
 from retrieval.errors import UserError
 from retrieval.evaluation import clustering
-from retrieval.evaluation import statistics as bootstrap
 from retrieval.evaluation.checks import check_shapes, class_codes
 from retrieval.evaluation.geometry import HUB_K, geometry
-from retrieval.evaluation.protocol import Protocol, Sides, check_no_positive, sides
+from retrieval.evaluation.protocol import Protocol, Sides, sides
 from retrieval.evaluation.ranking import check_ks, recall_at
 from retrieval.evaluation.results import Result
-from retrieval.evaluation.search.distances import kind_of, normalize
+from retrieval.evaluation.search.distances import normalize
 from retrieval.evaluation.search.plan import Ranking
 from retrieval.evaluation.search.search import search
 from retrieval.evaluation.search.threads import worker_pool
+from retrieval.evaluation.statistics import bootstrap_means, percentile_interval
+from retrieval.validation import (
+    Distance,
+    KMeansStart,
+    NoPositive,
+    check_choice,
+    check_integer,
+    check_seed,
+    choices_of,
+)
 
 
 @dataclass(frozen=True)
 class Options:
-    """The checked options of :func:`evaluate`, where each is explained."""
+    """The checked options of :func:`evaluate`, which explains them."""
 
     ks: tuple[int, ...]
     distance: str
@@ -32,17 +40,6 @@ class Options:
     kmeans: str
     seed: int
     n_bootstrap: int
-
-    def __post_init__(self) -> None:
-        check_no_positive(self.no_positive)
-        clustering.check_method(self.kmeans)
-        kind_of(self.distance)
-        for name, limit in (("k_neighbors", None), ("n_bootstrap", None), ("seed", 2**32)):
-            value = getattr(self, name)
-            whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-            if not whole or value < 0 or (limit is not None and value >= limit):
-                end = "of at least 0" if limit is None else f"from 0 to {limit - 1}"
-                raise UserError(f"{name} = {value!r}: give a whole number {end}")
 
 
 def evaluate(
@@ -66,43 +63,59 @@ def evaluate(
         embeddings: float, (n, d); compared as float32. A memory map is read in chunks, so that a
             gallery of millions needs little memory (with ``kmeans="none"``).
         labels: (n,), class of each item, integers or strings.
-        roles: (n,), ``query``, ``gallery`` or ``both`` per item; None is leave-one-out: every item
-            queries all others.
-        ks: The K of Recall@K, any number of them; K may exceed the gallery.
-        distance: ``cosine``, ``euclidean``, ``squared_euclidean`` or ``cityblock``.
-        k_neighbors: Nearest items kept per query; fewer where the gallery is smaller.
-        no_positive: What a query without a possible hit does: ``exclude`` it from all means (as
-            pytorch-metric-learning does), or score it ``zero``.
-        kmeans: Start of the k-means behind NMI: ``greedy k-means++`` (scikit-learn's default),
-            ``random`` (as faiss users report) or ``none`` for no clustering metrics. All items are
-            clustered, into as many clusters as classes; L2-normalized if the distance is cosine.
-        seed: Seed of k-means, the bootstrap and the geometry's samples.
-        n_bootstrap: Resamples of the 95% intervals; 0 for none.
-        reuse: A result of the same items, labels, distance, k-means and seed under another
-            protocol, whose clusters are taken over.
-        threads: Worker threads; default: one per available core.
+        roles: (n,), ``query``, ``gallery`` or ``both`` for each item. Defaults to None,
+            leave-one-out: every item is a query and searches all others.
+        ks: Values of K for Recall@K; they may exceed the size of the gallery. Defaults to
+            (1, 2, 4, 8).
+        distance: ``cosine``, ``euclidean``, ``squared_euclidean`` or ``cityblock``. Defaults to
+            ``cosine``.
+        k_neighbors: Number of neighbors returned per query; fewer where the gallery is smaller.
+            Defaults to 64.
+        no_positive: How queries without positives are scored: ``exclude`` excludes them from all
+            means, as pytorch-metric-learning does; ``zero`` scores them 0. Defaults to
+            ``exclude``.
+        kmeans: Initialization of the k-means behind NMI: ``greedy k-means++`` (scikit-learn's
+            default), ``random`` (what faiss does) or ``none`` for no clustering metrics. All items
+            are clustered, into as many clusters as there are classes, L2-normalized if the distance
+            is cosine. Defaults to ``greedy k-means++``.
+        seed: Seed of k-means, of the bootstrap and of the samples of the geometry card. Defaults to
+            0.
+        n_bootstrap: Number of resamples for the 95% intervals; 0 computes none. Defaults to 1000.
+        reuse: A result for the same items, labels, distance, k-means and seed under another
+            protocol, whose clusters are used again. Defaults to None.
+        threads: Number of worker threads. Defaults to one per available core.
 
     Returns:
         The result.
 
     Raises:
-        UserError: Bad shapes, values that are not finite, missing labels, unknown options or roles.
+        UserError: Shapes do not fit, a value is not finite, a label is missing, or an option or
+            role is unknown.
     """
     options = Options(
-        check_ks(ks), distance, k_neighbors, no_positive, kmeans, seed, n_bootstrap
-    )  # fmt: skip
+        ks=check_ks(ks),
+        distance=check_choice("distance", distance, choices_of(Distance)),
+        k_neighbors=check_integer("k_neighbors", k_neighbors, least=0),
+        no_positive=check_choice("no_positive", no_positive, choices_of(NoPositive)),
+        kmeans=check_choice("kmeans", kmeans, choices_of(KMeansStart)),
+        seed=check_seed("seed", seed),
+        n_bootstrap=check_integer("n_bootstrap", n_bootstrap, least=0),
+    )
     embeddings, labels = check_shapes(embeddings, labels)
     codes = class_codes(labels)
     parts = sides(len(labels), roles)
     with worker_pool(threads) as pool:
-        # The geometry card looks at 10 neighbors, however few are asked for.
-        ranking = search(embeddings, codes, parts, distance, max(k_neighbors, HUB_K), pool=pool)
+        # The geometry card needs 10 neighbors, however few are asked for.
+        k = max(options.k_neighbors, HUB_K)
+        ranking = search(embeddings, codes, parts, options.distance, k, pool=pool)
         clusters = None
-        if kmeans != "none":
+        if options.kmeans != "none":
             clusters = find_clusters(embeddings, codes, ranking, options, reuse, pool)
-        card = geometry(embeddings, codes, ranking, len(parts.gallery), seed=seed, pool=pool)
-    ids, similarities = ranking.ids[:, :k_neighbors], ranking.similarities[:, :k_neighbors]
-    ranking = replace(ranking, ids=ids, similarities=similarities)
+        card = geometry(
+            embeddings, codes, ranking, len(parts.gallery), seed=options.seed, pool=pool
+        )
+    kept = slice(options.k_neighbors)
+    ranking = replace(ranking, ids=ranking.ids[:, kept], similarities=ranking.similarities[:, kept])
     return make_result(labels, codes, parts, ranking, clusters, card, embeddings.shape[1], options)
 
 
@@ -116,22 +129,32 @@ def make_result(
     dimension: int,
     options: Options,
 ) -> Result:
-    """Average the per-query scores, compare the clusters, and state the protocol."""
+    """Average the per-query scores, score the clusters, and state the protocol."""
     per_query, counted = score_queries(ranking, options.ks, options.no_positive)
     metrics, intervals = summarize(per_query, counted, codes[parts.queries], options)
-    hits = ranking.first_relevant_rank[ranking.first_relevant_rank > 0]
-    metrics["median_first_hit"] = float(np.median(hits)) if len(hits) else np.nan
+    found = ranking.first_relevant_rank[ranking.first_relevant_rank > 0]
+    metrics["median_first_hit"] = float(np.median(found)) if len(found) else np.nan
     if clusters is not None:
         metrics |= clustering.clustering_metrics(codes, clusters)
         if options.n_bootstrap:
             draws = options.n_bootstrap, options.seed
             intervals["nmi"] = clustering.nmi_interval(codes, clusters, *draws)
     return Result(
-        describe(parts, ranking, codes, dimension, options),
-        metrics, intervals, card, ranking.queries, labels[parts.queries], counted,
-        ranking.ids, ranking.similarities, ranking.first_relevant_rank, ranking.first_relevant_item,
-        ranking.n_positive, per_query, clusters,
-    )  # fmt: skip
+        protocol=describe(parts, ranking, codes, dimension, options),
+        metrics=metrics,
+        intervals=intervals,
+        geometry=card,
+        queries=ranking.queries,
+        labels=labels[parts.queries],
+        counted=counted,
+        neighbors=ranking.ids,
+        similarities=ranking.similarities,
+        first_relevant_rank=ranking.first_relevant_rank,
+        first_relevant_item=ranking.first_relevant_item,
+        n_positive=ranking.n_positive,
+        per_query=per_query,
+        clusters=clusters,
+    )
 
 
 def find_clusters(
@@ -142,41 +165,40 @@ def find_clusters(
     reuse: Result | None,
     pool: ThreadPoolExecutor,
 ) -> np.ndarray:
-    """Cluster all items, on the search's own neighbor graph where it covers them.
+    """Cluster all items, using the neighbors of the search where they cover all items.
 
     Raises:
-        UserError: The result to reuse is of other items or options.
+        UserError: The result to reuse is for other items or options, or has no clusters.
     """
-    from retrieval.evaluation import (
-        kmeans as seeding,  # compiled loops: loading Numba takes a moment
-    )
+    from retrieval.evaluation import kmeans  # imports Numba
 
+    n = len(codes)
     if reuse is not None:
-        known, n = reuse.protocol, len(codes)
-        wanted = (n, options.distance, options.kmeans, options.seed)
-        if (known.n_items, known.distance, known.kmeans, known.seed) != wanted:
-            raise UserError("reuse holds a result of other items, distance, k-means or seed")
+        known = reuse.protocol
+        same = (known.n_items, known.distance, known.kmeans, known.seed)
+        if same != (n, options.distance, options.kmeans, options.seed) or reuse.clusters is None:
+            raise UserError("reuse is a result for other items, distance, k-means or seed")
         return reuse.clusters
     points = normalize(embeddings) if options.distance == "cosine" else np.asarray(embeddings)
     k, ids = int(codes.max()) + 1, ranking.ids
-    wanted = min(seeding.NEIGHBORS, len(codes) - 1)
-    on_graph = options.kmeans != "random" and seeding.graph_suits(*points.shape, k, wanted)
-    complete = len(ids) == len(codes) and ids.shape[1] >= wanted and (ids[:, :wanted] >= 0).all()
+    wanted = min(kmeans.NEIGHBORS, n - 1)
+    on_graph = options.kmeans != "random" and kmeans.graph_suits(n, points.shape[1], k, wanted)
+    complete = len(ids) == n and ids.shape[1] >= wanted and (ids[:, :wanted] >= 0).all()
     if on_graph and not complete:
-        ids = search(points, codes, sides(len(codes), None), "euclidean", wanted, pool=pool).ids
+        ids = search(points, codes, sides(n, None), "euclidean", wanted, pool=pool).ids
     return clustering.kmeans(points, k, options.kmeans, options.seed, ids=ids, pool=pool).clusters
 
 
 def score_queries(
     ranking: Ranking, ks: Sequence[int], no_positive: str
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Return each per-query metric (q,) and which queries count (q,)."""
+    """Return each per-query metric, float64 (q,), and whether each query counts, bool (q,)."""
     per_query = {f"recall@{k}": recall_at(ranking.first_relevant_rank, k) for k in ks}
     per_query |= ranking.scores
-    lone = ranking.n_positive == 0
-    filler = np.nan if no_positive == "exclude" else 0.0
-    per_query = {name: np.where(lone, filler, values) for name, values in per_query.items()}
-    return per_query, ~lone if no_positive == "exclude" else np.ones(len(lone), bool)
+    without = ranking.n_positive == 0
+    score = np.nan if no_positive == "exclude" else 0.0
+    per_query = {name: np.where(without, score, values) for name, values in per_query.items()}
+    return per_query, ~without if no_positive == "exclude" else np.ones(len(without), bool)
 
 
 def summarize(
@@ -185,15 +207,15 @@ def summarize(
     classes: np.ndarray,
     options: Options,
 ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
-    """Average per-query metrics over the counted queries, with intervals over classes."""
+    """Average per-query metrics over the queries that count, with intervals over classes."""
     if not counted.any():
         return dict.fromkeys(per_query, np.nan), {}
     table = np.stack([values[counted] for values in per_query.values()], axis=1)
     means = dict(zip(per_query, table.mean(axis=0).tolist(), strict=True))
     if not options.n_bootstrap:
         return means, {}
-    draws = bootstrap.bootstrap_means(table, classes[counted], options.n_bootstrap, options.seed)
-    low, high = bootstrap.percentile_interval(draws)
+    draws = bootstrap_means(table, classes[counted], options.n_bootstrap, options.seed)
+    low, high = percentile_interval(draws)
     pairs = zip(low.tolist(), high.tolist(), strict=True)
     return means, dict(zip(per_query, pairs, strict=True))
 
@@ -201,7 +223,7 @@ def summarize(
 def describe(
     parts: Sides, ranking: Ranking, codes: np.ndarray, dimension: int, options: Options
 ) -> Protocol:
-    """State how the figures were made."""
+    """State the protocol of the result."""
     resamples = options.n_bootstrap
     return Protocol(
         name=parts.name,

@@ -1,9 +1,9 @@
-"""The geometry card: what an embedding space looks like, beside how well it retrieves.
+"""The geometry card: properties of the embedding space that retrieval metrics do not show.
 
-All figures use L2-normalized rows, so that they compare across losses, except the hubness and
-near-duplicates of the search itself.
-
-Collapse: all embeddings (nearly) equal. Its metrics look like any others, so it is said.
+All of them use L2-normalized rows, so that they compare across losses, except hubness and
+near-duplicates, which follow from the neighbors found. :func:`relative_spread` detects collapse,
+where (nearly) all embeddings are equal: the retrieval metrics of a collapsed run look like those of
+any other.
 """
 
 from collections.abc import Mapping
@@ -14,9 +14,9 @@ import numpy as np
 from retrieval.evaluation.search.distances import normalize
 from retrieval.evaluation.search.plan import Ranking
 
-MOST = 131_072  # items; of more, a seeded sample stands for all in the figures of pairs
-SAMPLE = 4096  # items whose pairs stand for all pairs in the uniformity
-HUB_K = 10
+MOST = 131_072  # items; of more, a seeded sample is used for all but hubness and near-duplicates
+SAMPLE = 4096  # items whose pairs are used for the uniformity
+HUB_K = 10  # length of the neighbor lists that hubness counts
 NEAR_DUPLICATE = 0.999  # cosine similarity
 
 
@@ -31,29 +31,30 @@ def geometry(
 ) -> dict[str, float]:
     """Compute the geometry card.
 
-    * ``intra_distance``: mean Euclidean distance of a row to its class mean, over classes of two or
-      more; ``inter_distance``: mean distance between class means; ``density``: intra / inter
+    * ``intra_distance``: mean Euclidean distance of a row to its class mean, over classes of two
+      items or more; ``inter_distance``: mean distance between class means; ``density``: their ratio
       (Roth et al. 2020, section 5, with distances to the mean in place of all pairs).
     * ``spectral_decay``: Kullback-Leibler divergence of the uniform distribution from the
       normalized singular values of the centered rows (Roth et al. 2020, eq. 3); 0 if all directions
       are used equally, larger if few are. ``effective_rank``: exp of their entropy (Roy 2007).
     * ``alignment``: mean squared distance of positive pairs; ``uniformity``: log mean of
-      exp(-2 squared distance) over pairs (Wang and Isola 2020, section 4), over all pairs of at
-      most 4,096 items drawn with the seed.
-    * ``hubness``: skewness of how often each gallery item is among the 10 nearest (Radovanovic
-      2010); near 0 without hubs. ``share_never_retrieved``: gallery items in no list.
+      exp(-2 squared distance) over all pairs of at most 4,096 items drawn with the seed (Wang and
+      Isola 2020, section 4).
+    * ``hubness``: skewness of the number of queries that have a gallery item among their 10 nearest
+      (Radovanovic 2010); near 0 without hubs. ``share_never_retrieved``: share of anti-hubs,
+      gallery items that are in no such list.
     * ``near_duplicates``: share of queries whose nearest neighbor has a cosine of 0.999 or more.
 
     Args:
         embeddings: float, (n, d), the items.
         codes: int64, (n,), class of each item, 0-based.
         ranking: The neighbors of every query.
-        n_gallery: Gallery items.
-        seed: Seed of the samples.
+        n_gallery: Number of gallery items.
+        seed: Seed of the samples. Defaults to 0.
         pool: Worker threads.
 
     Returns:
-        Name -> value; NaN where a figure does not exist (one class, lone items).
+        Name -> value; NaN where it is not defined (a single class, classes of one item).
     """
     card = {"near_duplicates": near_duplicates(embeddings, ranking)}
     card |= hubness(ranking.ids, n_gallery)
@@ -70,23 +71,23 @@ def geometry(
 
 
 def near_duplicates(embeddings: np.ndarray, ranking: Ranking) -> float:
-    """Share of queries whose nearest neighbor has a cosine similarity of 0.999 or more."""
+    """Return the share of queries whose nearest neighbor has a cosine of 0.999 or more."""
     if not ranking.ids.shape[1]:
         return np.nan
     found = ranking.ids[:, 0] >= 0
     queries, nearest = ranking.queries[found], ranking.ids[found, 0]
-    hits = 0
+    count = 0
     for start in range(0, len(queries), 8192):
         a = normalize(embeddings[queries[start : start + 8192]])
         b = normalize(embeddings[nearest[start : start + 8192]])
-        hits += int((np.einsum("ij,ij->i", a, b) >= NEAR_DUPLICATE).sum())
-    return hits / max(1, len(ranking.queries))
+        count += int((np.einsum("ij,ij->i", a, b) >= NEAR_DUPLICATE).sum())
+    return count / max(1, len(ranking.queries))
 
 
 def class_density(
     unit: np.ndarray, codes: np.ndarray, pool: ThreadPoolExecutor
 ) -> dict[str, float]:
-    """Distances within and between classes, and the alignment of positive pairs."""
+    """Return the distances within and between classes, and the alignment of positive pairs."""
     size = np.bincount(codes).astype(np.float64)
     used = size > 0
     sums = _sum_by(unit, codes, len(size))
@@ -119,7 +120,7 @@ def _sum_by(rows: np.ndarray, codes: np.ndarray, n: int) -> np.ndarray:
 
 
 def _mean_distance(points: np.ndarray, pool: ThreadPoolExecutor) -> float:
-    """Mean Euclidean distance over all pairs of points, in blocks."""
+    """Return the mean Euclidean distance over all pairs of points, computed in blocks."""
     n = len(points)
     if n < 2:
         return np.nan
@@ -131,13 +132,13 @@ def _mean_distance(points: np.ndarray, pool: ThreadPoolExecutor) -> float:
         block += squared[start:] + squared[start : start + 256, None]
         np.maximum(block, 0, out=block)
         np.sqrt(block, out=block)
-        return np.triu(block, 1).sum(dtype=np.float64)
+        return float(np.triu(block, 1).sum(dtype=np.float64))
 
     return float(sum(pool.map(run, range(0, n, 256))) / (n * (n - 1) / 2))
 
 
 def spectrum(unit: np.ndarray) -> dict[str, float]:
-    """Spectral decay and effective rank of the centered rows."""
+    """Return the spectral decay and the effective rank of the centered rows."""
     covariance = np.cov(unit, rowvar=False, dtype=np.float64, ddof=0) if len(unit) > 1 else None
     if covariance is None:
         return {"spectral_decay": np.nan, "effective_rank": np.nan}
@@ -153,7 +154,7 @@ def spectrum(unit: np.ndarray) -> dict[str, float]:
 
 
 def uniformity(unit: np.ndarray, seed: int = 0) -> float:
-    """Log mean Gaussian potential of pairs (temperature 2), over at most 4,096 items."""
+    """Return the log mean Gaussian potential of pairs (temperature 2) of at most 4,096 items."""
     if len(unit) > SAMPLE:
         unit = unit[np.sort(np.random.default_rng(seed).choice(len(unit), SAMPLE, replace=False))]
     n, total = len(unit), 0.0
@@ -169,7 +170,7 @@ def uniformity(unit: np.ndarray, seed: int = 0) -> float:
 
 
 def hubness(ids: np.ndarray, n_gallery: int) -> dict[str, float]:
-    """Skewness of the 10-occurrence, and the share of gallery items that no query retrieves."""
+    """Return the skewness of the 10-occurrence, and the share of items that no query retrieves."""
     near = ids[:, :HUB_K]
     near = near[near >= 0]
     counts = np.bincount(near)
@@ -184,18 +185,18 @@ def hubness(ids: np.ndarray, n_gallery: int) -> dict[str, float]:
     }
 
 
-COLLAPSED = 1e-3  # relative spread
-BLOCK = 8192  # rows
+COLLAPSED = 1e-3  # relative spread below which a run is collapsed
+BLOCK = 8192  # rows read at a time
 
 
 def relative_spread(embeddings: np.ndarray, distance: str) -> float:
-    """Return how far embeddings lie from their mean, relative to their length (both RMS).
+    """Return the distance of embeddings from their mean, relative to their length (both RMS).
 
-    What :func:`retrieval.training.model.relative_spread` is for a batch, of everything evaluated.
+    :func:`retrieval.training.model.relative_spread` is the same for a training batch.
 
     Args:
         embeddings: float, (n, d).
-        distance: Distance of the evaluation; under ``cosine`` only directions count.
+        distance: Distance of the evaluation; for ``cosine`` only directions count.
 
     Returns:
         0 if all embeddings are equal (collapse); about 1 is usual.
@@ -211,14 +212,14 @@ def relative_spread(embeddings: np.ndarray, distance: str) -> float:
 
 
 def is_collapsed(card: Mapping[str, float]) -> bool:
-    """Tell whether a geometry card is of a collapsed run; False if its spread was not measured."""
+    """Return whether a geometry card is of a collapsed run; False if the spread is unknown."""
     return card.get("relative_spread", np.inf) < COLLAPSED
 
 
 def collapse_line(spread: float) -> str:
-    """Return the sentence that says so and what to try."""
+    """Return the warning about a collapsed run, with what to try."""
     return (
         f"collapsed: all test embeddings are nearly equal (relative spread {spread:.1e}), so its "
-        "figures mean little; try pretrained weights, more steps (trained from nothing, batch "
+        "metrics mean little; try pretrained weights, more steps (from random weights, batch "
         "normalization settles late), a lower learning rate or a smaller margin"
     )

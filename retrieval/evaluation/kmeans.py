@@ -1,25 +1,23 @@
-"""Lloyd's k-means iterations, exact, skipping the comparisons that cannot change anything.
-
-A center moves only if its members changed, so later iterations compare points with few centers:
-a point whose own center is not further than before, and not further than the bound kept on all
-others, needs the moved centers only (in the spirit of Hamerly 2010). The assignment in every
-iteration is the one that comparing every point with every center would give, up to float32
-rounding.
-
-Greedy k-means++ seeding, computed on the nearest-neighbor graph that the search has made.
+"""k-means: greedy k-means++ seeding on the neighbor graph, and Lloyd's iterations.
 
 k-means++ (Arthur and Vassilvitskii 2007) draws each next center with probability proportional to
-D^2, the squared distance to the nearest center so far; the greedy variant draws several
-candidates and keeps the one that lowers the sum of D^2 most (what scikit-learn does). Two things
-make it fast:
+D^2, the squared distance to the nearest center so far. The greedy variant, which scikit-learn uses,
+draws several candidates and keeps the one that lowers the sum of D^2 most. Two things make it fast
+on the neighbor graph that the search has computed:
 
-* A new center mostly lowers D^2 of points near it, so a candidate's gain is summed over its graph
-neighbors only: O(k x trials x neighbors) in place of O(k x trials x n x d). * D^2 is made exact
-for all points by one matrix product for every few hundred centers, O(k n d) in   all. Without
-this, one huge class keeps drawing centers although it has many.
+* A new center mostly lowers D^2 of points near it, so the gain of a candidate is summed over its
+  graph neighbors only: O(k x trials x neighbors) instead of O(k x trials x n x d).
+* D^2 is made exact for all points by one matrix product for every few hundred centers, O(k n d)
+  in all. Without this, one huge class keeps drawing centers although it has many.
 
-It falls back to exact seeding where a cluster outgrows a neighborhood: there are few clusters
-then, and exact seeding is cheap. See :func:`graph_suits`.
+Where a cluster outgrows a neighborhood, seeding is exact: there are few clusters then, and exact
+seeding is cheap. See :func:`graph_suits`.
+
+Lloyd's iterations are exact, and skip the comparisons that cannot change anything. A center moves
+only if its members changed, so later iterations compare points with few centers: a point whose own
+center is not farther than before, and not farther than the bound kept on all others, needs the
+moved centers only (in the spirit of Hamerly 2010). The assignment in every iteration is the one
+that comparing every point with every center would give, up to float32 rounding.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -27,16 +25,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
-from retrieval.evaluation.search.kernels import LANES, NONE, at_least
+from retrieval.evaluation.search.kernels import LANES, NONE, Doubles, Ints, Singles, at_least
 
 BLOCK, TILE = 512, 512
 MAX_ITERATIONS = 300
 
 
 @njit(nogil=True, cache=True)
-def _best_two(tile, columns, best, winner, second):
-    """Update each row's best and second-best score, and the best's column id, with a tile."""
+def _best_two(tile: Singles, columns: Ints, best: Singles, winner: Ints, second: Singles) -> None:
+    """Update the best and second-best score of each row, and the id of the best, with a tile."""
     n = tile.shape[1]
     for i in range(len(tile)):
         for start in range(0, n, LANES):
@@ -55,23 +54,33 @@ def _best_two(tile, columns, best, winner, second):
 
 @dataclass
 class State:
-    """Scores ``2 x.c - |c|^2`` of each point: own center, its id, and a bound on all others."""
+    """The assignment of the points, by scores ``2 x.c - |c|^2``: the nearest center scores most.
 
-    best: np.ndarray
-    winner: np.ndarray
-    second: np.ndarray
+    Attributes:
+        best: float32, (n,), score of each point's center.
+        winner: int64, (n,), id of that center.
+        second: float32, (n,), upper bound on the scores of all other centers.
+    """
+
+    best: NDArray[np.float32]
+    winner: NDArray[np.int64]
+    second: NDArray[np.float32]
 
 
 def compare(
-    rows: np.ndarray, points: np.ndarray, centers: np.ndarray, columns: np.ndarray, state: State,
+    rows: np.ndarray,
+    points: np.ndarray,
+    centers: np.ndarray,
+    columns: np.ndarray,
+    state: State,
     pool: ThreadPoolExecutor,
-) -> None:  # fmt: skip
-    """Compare some points with some centers and update their state.
+) -> None:
+    """Compare some points with some centers and update their assignment.
 
     Args:
         rows: int, (m,), points to compare.
-        points: float32, (n, d + 1), points with a column of ones.
-        centers: float32, (k, d + 1), twice the centers, with minus their squared norms.
+        points: float32, (n, d + 1), the points with a column of ones.
+        centers: float32, (k, d + 1), twice the centers with a column of minus their squared norms.
         columns: int64, (c,), centers to compare with.
         state: Updated in place at ``rows``.
         pool: Worker threads.
@@ -96,25 +105,27 @@ def compare(
 
 
 def place(centers: np.ndarray, clusters: np.ndarray, means: np.ndarray) -> None:
-    """Write some means (c, d) into the centers as ``(2 c, -|c|^2)``."""
+    """Write means (c, d) into the rows ``clusters`` of the centers, as ``(2 c, -|c|^2)``."""
     centers[clusters, :-1] = 2 * means
     centers[clusters, -1] = -np.einsum("ij,ij->i", means, means, dtype=np.float64)
 
 
-def means_of(points: np.ndarray, winner: np.ndarray, clusters: np.ndarray) -> np.ndarray:
-    """Return the mean of each of some clusters (sorted, not empty), float64 (c, d)."""
+def means_of(
+    points: np.ndarray, winner: NDArray[np.int64], clusters: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return the mean of each given cluster (increasing ids, none empty), float64 (c, d)."""
     wanted = np.zeros(winner.max() + 1, bool)
     wanted[clusters] = True
     rows = np.flatnonzero(wanted[winner])
     rows = rows[np.argsort(winner[rows], kind="stable")]
     starts = np.searchsorted(winner[rows], clusters)
     size = np.diff(np.append(starts, len(rows)))
-    sums = np.add.reduceat(points[rows], starts, axis=0, dtype=np.float64)
+    sums: NDArray[np.float64] = np.add.reduceat(points[rows], starts, axis=0, dtype=np.float64)
     return sums / size[:, None]
 
 
 def fill_empty(state: State, squares: np.ndarray, k: int) -> None:
-    """Give each empty cluster one of the points furthest from their centers (as scikit-learn)."""
+    """Give each empty cluster a point that is far from its center, as scikit-learn does."""
     size = np.bincount(state.winner, minlength=k)
     empty = np.flatnonzero(size == 0)
     if not len(empty):
@@ -137,8 +148,8 @@ def update(
 ) -> None:
     """Assign points again after some centers moved.
 
-    A center that did not move cannot beat a point's own center if that scores at least the bound
-    on all others, as it was before the move; such points need the moved centers only.
+    A center that did not move cannot beat a point's own center if that still scores at least the
+    bound on all others; such points are compared with the moved centers only.
     """
     is_moved = np.zeros(len(centers), bool)
     is_moved[moved] = True
@@ -159,16 +170,17 @@ def lloyd(
     pool: ThreadPoolExecutor,
     max_iterations: int = MAX_ITERATIONS,
 ) -> tuple[np.ndarray, float, int]:
-    """Run k-means from given centers until no assignment changes.
+    """Run Lloyd's iterations from given centers until no assignment changes.
 
     Args:
         points: float32, (n, d).
         seeds: float32, (k, d), the first centers.
         pool: Worker threads.
-        max_iterations: Stop after this many.
+        max_iterations: Largest number of iterations. Defaults to 300.
 
     Returns:
-        Clusters int32 (n,), the sum of squared distances to the centers, and the iterations run.
+        Clusters int32 (n,), the sum of squared distances to the centers, and the number of
+        iterations.
     """
     n, k = len(points), len(seeds)
     squares = np.einsum("ij,ij->i", points, points, dtype=np.float64)
@@ -193,35 +205,36 @@ def lloyd(
     return state.winner.astype(np.int32), inertia, iteration
 
 
-NEIGHBORS = 32
+NEIGHBORS = 32  # neighbors of the graph that are used
 STEP = 256  # centers drawn before D^2 is exact again; fewer at first
 CHEAP = 1e10  # multiply-adds of exact seeding that take about a second
-CROWDED = 1.0  # points per cluster, over neighbors, from which a graph no longer covers a cluster
+CROWDED = 1.0  # points per cluster and neighbor above which the graph no longer covers a cluster
 
 
 def n_trials(k: int) -> int:
-    """Return how many candidates greedy k-means++ draws for each center (as scikit-learn)."""
+    """Return the candidates that greedy k-means++ draws per center, as many as scikit-learn."""
     return 2 + int(np.log(k))
 
 
 def graph_suits(n: int, d: int, k: int, neighbors: int) -> bool:
-    """Tell whether seeding on the graph is both needed and safe.
+    """Return whether seeding on the graph is both needed and safe.
 
     Args:
-        n: Points.
-        d: Dimensions.
-        k: Clusters.
-        neighbors: Neighbors per point in the graph.
+        n: Number of points.
+        d: Number of dimensions.
+        k: Number of clusters.
+        neighbors: Number of neighbors per point in the graph.
 
     Returns:
-        False where exact seeding takes about a second, or where clusters outgrow a neighborhood.
+        False if exact seeding takes about a second or less, or if clusters outgrow a neighborhood.
     """
     exact = float(n) * d * k * n_trials(k)
     return exact > CHEAP and n / k <= CROWDED * min(neighbors, NEIGHBORS)
 
 
 @njit(nogil=True, cache=True)
-def _add(tree, i, change):
+def _add(tree: Doubles, i: int, change: float) -> None:
+    """Add to the value at position ``i`` of a Fenwick tree."""
     i += 1
     while i < len(tree):
         tree[i] += change
@@ -229,8 +242,8 @@ def _add(tree, i, change):
 
 
 @njit(nogil=True, cache=True)
-def _find(tree, target):
-    """Return the index whose running total first exceeds ``target`` (Fenwick 1994)."""
+def _find(tree: Doubles, target: float) -> int:
+    """Return the first position whose cumulative sum exceeds ``target`` (Fenwick 1994)."""
     i, step = 0, 1
     while 2 * step < len(tree):
         step *= 2
@@ -243,8 +256,10 @@ def _find(tree, target):
 
 
 @njit(nogil=True, cache=True)
-def _choose(nearest, squared, ids, draws, tree, chosen):
-    """Draw some centers; ``nearest`` is D^2, ``tree`` its Fenwick tree, both updated."""
+def _choose(
+    nearest: Doubles, squared: Doubles, ids: Ints, draws: Doubles, tree: Doubles, chosen: Ints
+) -> None:
+    """Draw centers into ``chosen``, and update D^2 (``nearest``) and its Fenwick tree."""
     total = nearest.sum()
     for c in range(len(chosen)):
         best, best_gain = -1, -1.0
@@ -277,12 +292,12 @@ def graph_seeds(
     Args:
         points: float32, (n, d).
         ids: int, (n, m), neighbors of each point, nearest first; -1 pads. 32 are used.
-        k: Centers, 1 <= k <= n.
+        k: Number of centers, 1 <= k <= n.
         seed: Seed of the draws.
         pool: Worker threads.
 
     Returns:
-        int64, (k,), rows of ``points``; a row is repeated only if there are fewer distinct points.
+        int64, (k,), distinct rows of ``points``.
     """
     rng = np.random.default_rng(seed)
     ids = np.ascontiguousarray(ids[:, :NEIGHBORS])
@@ -300,14 +315,14 @@ def graph_seeds(
         draws = rng.random((step, n_trials(k)))
         done, found = found, found + step
         _choose(nearest, squared, ids, draws, fenwick(nearest), chosen[done:found])
-    # fewer distinct points than centers: any other rows will do, their clusters stay empty
+    # With fewer distinct points than centers, any other rows will do: their clusters stay empty.
     rest = np.setdiff1d(np.arange(len(points)), chosen[:found])
     chosen[found:] = rng.permutation(rest)[: k - found]
     return chosen
 
 
-def fenwick(values: np.ndarray) -> np.ndarray:
-    """Return the Fenwick tree (n + 1,) of some values (n,): partial sums, updated in O(log n)."""
+def fenwick(values: Doubles) -> Doubles:
+    """Return the Fenwick tree (n + 1,) of values (n,): partial sums, updated in O(log n)."""
     before = np.concatenate([[0.0], np.cumsum(values)])
     index = np.arange(1, len(before))
     tree = before.copy()

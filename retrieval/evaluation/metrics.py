@@ -87,9 +87,9 @@ class Metric:
         Returns:
             The text, without a unit.
         """
-        if _missing(value):
+        if value is None or np.isnan(value):
             return DASH
-        if _missing(low) or _missing(high):
+        if low is None or high is None or np.isnan(low) or np.isnan(high):
             return self._number(value)
         return f"{self._number(value)} [{self._number(low)}, {self._number(high)}]"
 
@@ -101,9 +101,7 @@ class Metric:
         >>> metric("recall@1").format_difference(0.0123, -0.004, 0.0286)
         '+1.2 [-0.4, +2.9]'
         """
-        if _missing(value):
-            return DASH
-        if _missing(low) or _missing(high):
+        if low is None or high is None or np.isnan(low) or np.isnan(high):
             return self._number(value, "+")
         return f"{self._number(value, '+')} [{self._number(low, '+')}, {self._number(high, '+')}]"
 
@@ -113,17 +111,13 @@ class Metric:
         >>> metric("recall@1").quote(0.4652), metric("recall@1").quote(0.78)
         ('46.52', '78.0')
         """
-        if _missing(value):
+        if value is None or np.isnan(value):
             return DASH
         text = f"{self.scale * value:.{self.digits + 1}f}"
         return text.removesuffix("0")
 
     def _number(self, value: float, sign: str = "") -> str:
         return f"{self.scale * value:{sign}.{self.digits}f}"
-
-
-def _missing(value: float | None) -> bool:
-    return value is None or bool(np.isnan(value))
 
 
 METRICS: dict[str, Metric] = {
@@ -267,9 +261,8 @@ def metric(name: str) -> Metric:
         UserError: There is no such metric.
     """
     if found := RECALL.fullmatch(name):
-        family = METRICS["recall@K"]
-        titles = {"title": f"R@{found[1]}", "long_title": f"Recall@{found[1]}"}
-        return replace(family, name=name, **titles)
+        k = found[1]
+        return replace(METRICS["recall@K"], name=name, title=f"R@{k}", long_title=f"Recall@{k}")
     if name not in METRICS:
         raise unknown_option("metric", name, METRICS)
     return METRICS[name]

@@ -1,36 +1,37 @@
-"""How a number was made: the protocol that every result carries, and who queries whom."""
+"""The evaluation protocol that every result carries, and the queries and gallery it defines."""
 
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from retrieval.errors import UserError, unknown_option
+from retrieval.errors import UserError
 
 ROLES = ("query", "gallery", "both")
-NO_POSITIVE = ("exclude", "zero")
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """Everything that two numbers must share to be comparable.
+    """Everything that two results must share for their metrics to be comparable.
 
     Attributes:
         name: ``leave_one_out`` or ``query_gallery``.
-        rule: The same in words.
+        rule: The protocol in words: ``leave-one-out`` or ``query -> gallery``.
         distance: ``cosine``, ``euclidean``, ``squared_euclidean`` or ``cityblock``.
-        normalized: Whether rows were L2-normalized before comparison (true for cosine).
-        no_positive: What a query without any possible hit does: ``exclude`` (left out of every
-            mean) or ``zero`` (scores 0).
+        normalized: Whether embeddings were L2-normalized first (true for cosine).
+        no_positive: How queries without positives are scored: ``exclude`` (excluded from every
+            mean) or ``zero`` (score 0).
         ties: How equal similarities are ordered.
-        kmeans: Start of the k-means behind NMI and its relatives; ``none`` if not clustered.
+        kmeans: Initialization of the k-means behind NMI and the other clustering metrics; ``none``
+            if items were not clustered.
         seed: Seed of k-means and of the bootstrap.
-        interval: How the 95% intervals were made.
-        n_items: Items that are a query, a gallery item or both.
-        n_queries: Queries, including those without a possible hit.
-        n_gallery: Gallery items.
-        n_classes: Classes among the items.
-        n_without_positive: Queries that have no possible hit.
-        dimension: Width of the embedding.
+        interval: How the 95% intervals were computed.
+        n_items: Number of items; each is a query, a gallery item or both.
+        n_queries: Number of queries, including those without positives.
+        n_gallery: Number of gallery items.
+        n_classes: Number of classes among the items.
+        n_without_positive: Number of queries without positives: no other item of their class is in
+            the gallery.
+        dimension: Dimension of the embeddings.
     """
 
     name: str
@@ -49,26 +50,26 @@ class Protocol:
     n_without_positive: int
     dimension: int
 
-    def to_dict(self) -> dict:
-        """Return the fields as a plain dict, ready for JSON."""
+    def to_dict(self) -> dict[str, str | int | bool]:
+        """Return the fields as a dict, ready for JSON."""
         return asdict(self)
 
     def __str__(self) -> str:
-        lone = {"exclude": "excluded", "zero": "scored 0"}[self.no_positive]
+        treatment = {"exclude": "excluded", "zero": "scored 0"}[self.no_positive]
         kmeans = "" if self.kmeans == "none" else f"; k-means: {self.kmeans}, seed {self.seed}"
         return (
             f"{self.rule}, {self.distance} distance, {self.n_queries:,} queries, "
             f"{self.n_gallery:,} gallery items, {self.n_classes:,} classes, {self.dimension}-d; "
-            f"{self.n_without_positive:,} queries without a possible hit {lone}{kmeans}"
+            f"{self.n_without_positive:,} queries without positives {treatment}{kmeans}"
         )
 
 
 @dataclass(frozen=True)
 class Sides:
-    """Rows of the items that query and of those that are searched, both ascending.
+    """The queries and the gallery of a protocol, as ascending rows of the items.
 
     Attributes:
-        name: Protocol name.
+        name: Name of the protocol, see :class:`Protocol`.
         rule: The protocol in words.
         queries: int64, (q,), item rows.
         gallery: int64, (g,), item rows.
@@ -85,16 +86,20 @@ class Sides:
 def sides(n: int, roles: np.ndarray | None) -> Sides:
     """Split items into queries and gallery.
 
+    A query that is also a gallery item is excluded from its own ranking by its index, never by
+    dropping the nearest item: duplicates exist.
+
     Args:
         n: Number of items.
-        roles: (n,) of ``query``, ``gallery`` or ``both``; None means leave-one-out.
+        roles: (n,), ``query``, ``gallery`` or ``both`` for each item. None is leave-one-out: every
+            item is a query and searches all others.
 
     Returns:
-        Who queries whom. A query that is in the gallery too is excluded from its own list by its
-        index, never by dropping the nearest item: duplicates exist.
+        The queries and the gallery.
 
     Raises:
-        UserError: Wrong length, an unknown role, or a side without items.
+        UserError: There is not one role per item, a role is unknown, or there is no query or no
+            gallery item.
     """
     rows = np.arange(n)
     if roles is None:
@@ -114,13 +119,3 @@ def sides(n: int, roles: np.ndarray | None) -> Sides:
     own = np.full(n, -1)
     own[gallery] = np.arange(len(gallery))
     return Sides("query_gallery", "query -> gallery", queries, gallery, own[queries])
-
-
-def check_no_positive(value: str) -> None:
-    """Refuse an unknown ``no_positive`` rule.
-
-    Raises:
-        UserError: The value is neither ``exclude`` nor ``zero``.
-    """
-    if value not in NO_POSITIVE:
-        raise unknown_option("no_positive rule", value, NO_POSITIVE)

@@ -21,13 +21,13 @@ section 3.1. ``map`` is mean average precision over the whole gallery.
 """
 
 import functools
-import numbers
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from retrieval.errors import UserError
+from retrieval.validation import check_integers
 
 
 @dataclass(frozen=True)
@@ -43,44 +43,45 @@ class PositiveRanks:
         counts: int, (q,), R of each query: its number of positives; p in sum.
     """
 
-    ranks: np.ndarray
-    counts: np.ndarray
+    ranks: NDArray[np.int64]
+    counts: NDArray[np.int64]
 
     @functools.cached_property
-    def starts(self) -> np.ndarray:
+    def starts(self) -> NDArray[np.int64]:
         """Position in ``ranks`` of each query's first positive, int64 (q,)."""
         return np.cumsum(self.counts) - self.counts
 
     @functools.cached_property
-    def order(self) -> np.ndarray:
+    def order(self) -> NDArray[np.int64]:
         """The i of r_i: 1 for a query's nearest positive, 2 for the next, int64 (p,)."""
         return np.arange(len(self.ranks)) - np.repeat(self.starts, self.counts) + 1
 
     @functools.cached_property
-    def within_r(self) -> np.ndarray:
+    def within_r(self) -> NDArray[np.bool_]:
         """Whether r_i <= R, bool (p,)."""
         return self.ranks <= np.repeat(self.counts, self.counts)
 
     @property
-    def first(self) -> np.ndarray:
+    def first(self) -> NDArray[np.int64]:
         """Rank of each query's first relevant item, r_1, int (q,)."""
         return self.ranks[self.starts]
 
-    def sum(self, values: np.ndarray) -> np.ndarray:
+    def sum(self, values: np.ndarray) -> NDArray[np.float64]:
         """Sum a value of every positive (p,) over each query's positives, float64 (q,)."""
-        return np.add.reduceat(np.asarray(values, np.float64), self.starts)
+        sums: NDArray[np.float64] = np.add.reduceat(np.asarray(values, np.float64), self.starts)
+        return sums
 
 
-def precision_at_1(p: PositiveRanks) -> np.ndarray:
+def precision_at_1(p: PositiveRanks) -> NDArray[np.float64]:
     """Return 1 if r_1 = 1, else 0, float64 (q,).
 
     >>> precision_at_1(PositiveRanks(np.array([1, 3, 2]), np.array([2, 1])))
     array([1., 0.])
     """
-    return (p.first == 1).astype(np.float64)
+    return np.asarray(p.first == 1, np.float64)
 
 
-def r_precision(p: PositiveRanks) -> np.ndarray:
+def r_precision(p: PositiveRanks) -> NDArray[np.float64]:
     """Return (number of r_i <= R) / R, float64 (q,).
 
     >>> r_precision(PositiveRanks(np.array([1, 3]), np.array([2])))
@@ -89,7 +90,7 @@ def r_precision(p: PositiveRanks) -> np.ndarray:
     return p.sum(p.within_r) / p.counts
 
 
-def map_at_r(p: PositiveRanks) -> np.ndarray:
+def map_at_r(p: PositiveRanks) -> NDArray[np.float64]:
     """Return (1/R) sum over r_i <= R of i / r_i, float64 (q,).
 
     >>> map_at_r(PositiveRanks(np.array([1, 3]), np.array([2])))
@@ -98,7 +99,7 @@ def map_at_r(p: PositiveRanks) -> np.ndarray:
     return p.sum(p.within_r * (p.order / p.ranks)) / p.counts
 
 
-def average_precision(p: PositiveRanks) -> np.ndarray:
+def average_precision(p: PositiveRanks) -> NDArray[np.float64]:
     """Return (1/R) sum over all i of i / r_i, float64 (q,); its mean is mAP.
 
     >>> average_precision(PositiveRanks(np.array([1, 3]), np.array([2]))).round(4)
@@ -107,7 +108,7 @@ def average_precision(p: PositiveRanks) -> np.ndarray:
     return p.sum(p.order / p.ranks) / p.counts
 
 
-def reciprocal_rank(p: PositiveRanks) -> np.ndarray:
+def reciprocal_rank(p: PositiveRanks) -> NDArray[np.float64]:
     """Return 1 / r_1, float64 (q,).
 
     >>> reciprocal_rank(PositiveRanks(np.array([1, 3, 2]), np.array([2, 1])))
@@ -160,13 +161,6 @@ def check_ks(ks: Sequence[int]) -> tuple[int, ...]:
     """Return the K of Recall@K sorted, without repeats.
 
     Raises:
-        UserError: A K is not a whole number of at least 1.
+        UserError: ``ks`` is not a series of whole numbers of at least 1.
     """
-    if isinstance(ks, str) or not isinstance(ks, Iterable):
-        raise UserError(f"ks = {ks!r}: give several numbers, such as ks=(1, 2, 4, 8)")
-    ks = tuple(ks)
-    for k in ks:
-        whole = isinstance(k, numbers.Real) and not isinstance(k, bool) and k == k // 1
-        if not whole or k < 1:
-            raise UserError(f"ks holds {k!r}: give whole numbers of at least 1")
-    return tuple(sorted({int(k) for k in ks}))
+    return tuple(sorted(set(check_integers("ks", ks, least=1))))

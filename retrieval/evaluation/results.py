@@ -1,7 +1,8 @@
-"""The outcome of an evaluation: figures, intervals, per-query arrays, and their protocol."""
+"""The result of an evaluation: metrics, intervals, per-query arrays, and the protocol."""
 
 import functools
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,26 +13,27 @@ from retrieval.evaluation.protocol import Protocol
 
 @dataclass(frozen=True)
 class Result:
-    """What :func:`retrieval.evaluation.evaluate` returns. Prints as one quotable line.
+    """The result of :func:`retrieval.evaluation.evaluate`. Prints as one line that can be quoted.
 
     Attributes:
-        protocol: How the numbers were made.
-        metrics: Name -> value: ``recall@K``, ``precision@1``, ``r_precision``, ``map@r``, ``map``,
-            ``mrr``, ``median_first_hit`` and, if clustered, ``nmi`` and its relatives. NaN where no
-            query counts.
-        intervals: Name -> (low, high), 95%, bootstrap over classes.
+        protocol: The evaluation protocol.
+        metrics: Name -> value, for the metrics of :data:`retrieval.evaluation.metrics.METRICS`;
+            clustering metrics only if items were clustered. NaN where no query counts.
+        intervals: Name -> (low, high) of the 95% interval (bootstrap over classes).
         geometry: The geometry card, see :mod:`retrieval.evaluation.geometry`.
         queries: int32, (q,), item row of each query.
         labels: (q,), class of each query.
-        counted: bool, (q,), the queries that enter the means.
-        neighbors: int32, (q, k), item rows, nearest first; -1 pads.
-        similarities: float32, (q, k): cosine, or the negative distance; -inf pads.
-        first_relevant_rank: int32, (q,), 1-based rank of the nearest positive; 0 if there is none.
-        first_relevant_item: int32, (q,), its item row; -1 if there is none.
-        n_positive: int64, (q,), gallery items of the query's class, itself left out.
-        per_query: Metric -> float64 (q,); a query without a positive holds NaN, or 0 under the
+        counted: bool, (q,), whether a query enters the means.
+        neighbors: int32, (q, k), item rows of the nearest gallery items, nearest first; -1 pads.
+        similarities: float32, (q, k), cosine or negative distance of the neighbors; -inf pads.
+        first_relevant_rank: int32, (q,), 1-based rank of the first relevant item; 0 if there is
+            none.
+        first_relevant_item: int32, (q,), item row of the first relevant item; -1 if there is none.
+        n_positive: int64, (q,), number of positives: gallery items of the query's class, without
+            the query itself.
+        per_query: Metric -> float64 (q,). A query without positives has NaN, or 0 under the
             ``zero`` rule.
-        clusters: int32, (n,), k-means cluster of each item, or None.
+        clusters: int32, (n,), k-means cluster of each item; None if items were not clustered.
     """
 
     protocol: Protocol
@@ -51,7 +53,7 @@ class Result:
 
     @property
     def n_queries(self) -> int:
-        """Queries, including those without a possible hit."""
+        """Number of queries, including those without positives."""
         return self.protocol.n_queries
 
     @functools.cached_property
@@ -63,13 +65,17 @@ class Result:
         return table.reset_index()
 
     def per_class(self) -> pd.DataFrame:
-        """Return a row per class of counted queries: ``label``, ``n_queries``, metric means."""
+        """Average the per-query metrics by class.
+
+        Returns:
+            One row per class of counted queries: ``label``, ``n_queries`` and the metrics.
+        """
         return self._by_class.copy()
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Return the entry of ``metrics.json``: protocol, counts, metrics with interval, geometry.
 
-        A value that does not exist (a mean over no query) is None, never NaN.
+        A value that does not exist (the mean over no query) is None, never NaN.
         """
         counts = ("n_items", "n_queries", "n_gallery", "n_classes", "n_without_positive")
         metrics = {}

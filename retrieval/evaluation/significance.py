@@ -1,10 +1,8 @@
-"""Which run wins, and is it real: intervals, paired tests, correction, seeds.
+"""Which run is better, and is the difference real: intervals, paired tests, correction, seeds.
 
 Runs are compared on the same queries. A difference is judged by a bootstrap over classes in which
-every run sees the same resamples (paired), and at rank 1 also by McNemar's test. With many pairs
-some would look significant by chance, so p-values are corrected by Holm's method.
-
-Every pair of runs: its difference, interval and tests, corrected for their number.
+every run sees the same resamples (paired), and at rank 1 also by McNemar's test. Among many pairs
+some differences would look significant by chance, so the p-values are corrected by Holm's method.
 """
 
 from collections.abc import Mapping
@@ -14,6 +12,7 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from retrieval.errors import UserError
 from retrieval.evaluation.metrics import is_metric
@@ -34,18 +33,18 @@ from retrieval.evaluation.statistics import (
 
 @dataclass(frozen=True)
 class Resampled:
-    """The mean of every run in every resample, and where its spread comes from.
+    """The mean score of every run in every resample, by source of variation.
 
     Attributes:
-        classes: float64, (n_samples, names), means over resampled classes.
-        seeds: float64, (n_samples, names), deviations of the mean over training seeds.
+        classes: float64, (n_samples, names), means over the resampled classes.
+        seeds: float64, (n_samples, names), random deviations of the mean over training seeds.
         errors: float64, (names,), standard error of the mean over seeds; 0 for one seed.
-        n_seeds: int64, (names,), seeds.
-        n_classes: Classes.
+        n_seeds: int64, (names,), number of seeds.
+        n_classes: Number of classes.
     """
 
-    classes: np.ndarray
-    seeds: np.ndarray
+    classes: NDArray[np.float64]
+    seeds: NDArray[np.float64]
     errors: np.ndarray
     n_seeds: np.ndarray
     n_classes: int
@@ -54,16 +53,16 @@ class Resampled:
     def of(
         cls, table: Mapping[str, np.ndarray], classes: np.ndarray, n_classes: int, seed: int
     ) -> Self:
-        """Add the spread over seeds, drawn from t: few seeds say little about their spread.
+        """Draw the deviations over seeds from Student's t: few seeds say little about their spread.
 
         Args:
             table: Name -> scores, float64 (seeds, q).
-            classes: float64, (n_samples, names), means over resampled classes.
-            n_classes: Classes.
+            classes: float64, (n_samples, names), means over the resampled classes.
+            n_classes: Number of classes.
             seed: Seed of the draws.
 
         Returns:
-            Resamples; their deviations are 0 for runs with one seed.
+            The resamples; the deviations are 0 for runs with one seed.
         """
         rng = np.random.default_rng([seed, 1])
         noise, errors = np.zeros(classes.shape), np.zeros(len(table))
@@ -75,12 +74,15 @@ class Resampled:
         return cls(classes, noise, errors, n_seeds, n_classes)
 
     @property
-    def both(self) -> np.ndarray:
-        """Means over classes with the deviations of seeds, float64 (n_samples, names)."""
+    def means(self) -> NDArray[np.float64]:
+        """Means with both sources of variation, float64 (n_samples, names)."""
         return self.classes + self.seeds
 
-    def p(self, a: int, b: int, difference: float) -> float:
-        """Return the p-value of the difference of two columns, see :func:`paired_p`."""
+    def p_value(self, a: int, b: int, difference: float) -> float:
+        """Return the p-value of the difference between columns ``a`` and ``b``.
+
+        See :func:`retrieval.evaluation.statistics.paired_p`.
+        """
         over_classes = self.classes[:, a] - self.classes[:, b]
         both = over_classes + self.seeds[:, a] - self.seeds[:, b]
         errors = np.array([over_classes.std(), self.errors[a], self.errors[b]])
@@ -95,28 +97,28 @@ def pair_table(
     order: list[str],
     bounds: tuple[float, float],
 ) -> pd.DataFrame:
-    """Compare every pair, the better of the two first.
+    """Compare every two runs, the better one first.
 
     Args:
         table: Name -> scores, float64 (seeds, q).
-        means: float64, (q, names), means over seeds in the order of the table.
-        resampled: Of the same names.
+        means: float64, (q, names), means over seeds, in the order of ``table``.
+        resampled: Resamples of the same runs.
         order: Names, best first.
         bounds: Least and greatest possible score.
 
     Returns:
-        ``pairs`` of :class:`significance.Comparison`; no columns where there is no pair.
+        See :attr:`Comparison.pairs`; without columns where there is no pair.
     """
     column = {name: i for i, name in enumerate(table)}
     widest = bounds[1] - bounds[0]
-    both, binary = resampled.both, np.isin(means, (0, 1)).all()
+    draws, binary = resampled.means, np.isin(means, (0, 1)).all()
     rows = []
     for a, b in combinations(order, 2):
         x, y = means[:, column[a]], means[:, column[b]]
-        low, high = percentile_interval(both[:, column[a]] - both[:, column[b]])
+        low, high = percentile_interval(draws[:, column[a]] - draws[:, column[b]])
         low, high = np.clip((low, high), -widest, widest)
         wins, losses = int((x > y).sum()), int((x < y).sum())
-        coins = binary and len(table[a]) == len(table[b]) == 1
+        paired_coins = binary and len(table[a]) == len(table[b]) == 1
         difference = x.mean() - y.mean()
         rows.append(
             {
@@ -125,11 +127,11 @@ def pair_table(
                 "difference": difference,
                 "low": low,
                 "high": high,
-                "p": resampled.p(column[a], column[b], difference),
+                "p": resampled.p_value(column[a], column[b], difference),
                 "wins": wins,
                 "ties": len(x) - wins - losses,
                 "losses": losses,
-                "p_mcnemar": mcnemar(wins, losses) if coins else np.nan,
+                "p_mcnemar": mcnemar(wins, losses) if paired_coins else np.nan,
             }
         )
     frame = pd.DataFrame(rows)
@@ -140,27 +142,30 @@ def pair_table(
     return frame
 
 
-# What must agree for per-query scores to be comparable: neither k-means nor its seed make them.
+Scores = Result | list[Result] | np.ndarray
+
+# What must agree for per-query scores to be comparable. K-means and its seed do not affect them.
 PROTOCOL = ("name", "rule", "distance", "no_positive", "ties", "n_items", "n_gallery")
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The answer to "which loss wins, and is it real". Prints as two tables.
+    """Which run is better, and whether the difference is significant. Prints as two tables.
 
     Attributes:
-        metric: The metric compared.
-        summary: One row per name, best first: ``name``, ``mean``, ``low``, ``high`` (95%, bootstrap
-            over classes and, with several seeds, over seeds too), ``seeds``, ``seed_low`` and
-            ``seed_high`` (95% t interval of the mean over seeds; NaN for one), ``best_group``: not
-            significantly worse than the best.
-        pairs: One row per pair, the better first: ``a``, ``b``, ``difference``, ``low``, ``high``
-            (paired bootstrap), ``p`` (of the difference, see :func:`paired_tests.paired_p`),
-            ``p_holm``, ``significant``, ``wins``, ``ties``, ``losses`` (queries that a scores
-            higher, equal, lower), ``p_mcnemar`` and ``p_mcnemar_holm`` (NaN unless scores are 0 or
-            1).
-        n_queries: Queries compared.
-        n_classes: Classes they come from.
+        metric: Name of the metric compared.
+        summary: One row per name, best first. ``name``, ``mean``; ``low`` and ``high``, the 95%
+            interval over classes and, with several seeds, over seeds; ``seeds``, their number;
+            ``seed_low`` and ``seed_high``, the 95% t interval of the mean over seeds (NaN for one
+            seed); ``best_group``, whether the run is not significantly worse than the best.
+            Intervals stay within the bounds of the metric.
+        pairs: One row per pair, the better run first. ``a``, ``b``, ``difference``; ``low`` and
+            ``high``, its 95% interval (paired bootstrap); ``p``, see
+            :func:`retrieval.evaluation.statistics.paired_p`; ``p_holm`` and ``significant``;
+            ``wins``, ``ties`` and ``losses``, the queries that ``a`` scores higher, equal and
+            lower; ``p_mcnemar`` and ``p_mcnemar_holm``, NaN unless all scores are 0 or 1.
+        n_queries: Number of queries compared.
+        n_classes: Number of classes they belong to.
     """
 
     metric: str
@@ -178,7 +183,7 @@ class Comparison:
 
 
 def compare(
-    results: Mapping[str, Result | list[Result] | np.ndarray],
+    results: Mapping[str, Scores],
     classes: np.ndarray | None = None,
     metric: str = "recall@1",
     *,
@@ -188,31 +193,34 @@ def compare(
     """Compare runs on the same queries.
 
     Args:
-        results: Name (a loss, say) -> a result, a list of results (one per training seed), or
-            per-query scores, float (q,) or (seeds, q); NaN marks queries that do not count.
-        classes: (q,), class of each query; needed with per-query scores.
-        metric: The per-query metric to take from results.
-        n_samples: Bootstrap resamples; default: as the pairs need, :func:`paired_tests.resamples`.
-        seed: Seed of the resamples.
+        results: Name (of a loss, for example) -> a result, a list of results (one per training
+            seed), or per-query scores, float (q,) or (seeds, q), where NaN marks queries that do
+            not count.
+        classes: (q,), class of each query; only needed with per-query scores.
+        metric: Name of the metric that the scores are of, and that is taken from results. Defaults
+            to ``recall@1``.
+        n_samples: Number of bootstrap resamples. Defaults to what the number of pairs needs, see
+            :func:`retrieval.evaluation.statistics.resamples`.
+        seed: Seed of the resamples. Defaults to 0.
 
     Returns:
         The comparison.
 
     Raises:
-        UserError: Nothing to compare, a metric that a result lacks, or different queries or
-            protocols.
+        UserError: There is nothing to compare, a result lacks the metric, or queries or protocols
+            differ.
     """
-    scores, classes = _scores_of(results, classes, metric)
-    table, classes = _common(scores, classes)
+    scores, labels = _scores_of(results, classes, metric)
+    table, labels = _common(scores, labels)
     means = np.stack([table[name].mean(axis=0) for name in scores], axis=1)  # (q, names)
-    sums, size = class_sums(means, classes)
+    sums, size = class_sums(means, labels)
     totals = np.column_stack([sums, size])
     if n_samples is None:
         n_samples = resamples(len(scores) * (len(scores) - 1) // 2, len(size))
     draws = np.concatenate([w @ totals for w in class_weights(len(size), n_samples, seed)])
     resampled = Resampled.of(table, draws[:, :-1] / draws[:, -1:], len(size), seed)
     bounds = metric_of(metric).bounds if is_metric(metric) else (-np.inf, np.inf)
-    summary = _summary(table, means, resampled.both, bounds)
+    summary = _summary(table, means, resampled.means, bounds)
     pairs = pair_table(table, means, resampled, list(summary["name"]), bounds)
     if len(pairs):
         best = summary["name"].iloc[0]
@@ -220,45 +228,46 @@ def compare(
         summary["best_group"] = ~summary["name"].isin(worse)
     else:
         summary["best_group"] = True
-    return Comparison(metric, summary, pairs, len(classes), len(size))
+    return Comparison(metric, summary, pairs, len(labels), len(size))
 
 
 def _scores_of(
-    results: Mapping, classes: np.ndarray | None, metric: str
+    results: Mapping[str, Scores], classes: np.ndarray | None, metric: str
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Return each name's scores, float64 (seeds, q), and the class of each query."""
     if not results:
         raise UserError("nothing to compare: give at least one run")
-    scores, first = {}, None
+    scores: dict[str, np.ndarray] = {}
+    first: Result | None = None
     for name, value in results.items():
-        group = value if isinstance(value, list | tuple) else [value]
-        if isinstance(group[0], Result):
-            classes = group[0].labels if classes is None else classes
-            value = [_column(name, result, metric) for result in group]
-            for result in group:
-                first = first or result
-                _check_comparable(name, result, first)
-                if not np.array_equal(result.labels, classes):
-                    raise UserError(f"{name}: its queries differ from the other runs'")
-        scores[name] = np.atleast_2d(np.asarray(value, np.float64))
+        group = list(value) if isinstance(value, list | tuple) else [value]
+        members = [result for result in group if isinstance(result, Result)]
+        for result in members:
+            first = first or result
+            classes = first.labels if classes is None else classes
+            _check_comparable(name, result, first)
+            if not np.array_equal(result.labels, classes):
+                raise UserError(f"{name}: its queries differ from the other runs'")
+        found = [_column(name, result, metric) for result in members] if members else value
+        scores[name] = np.atleast_2d(np.asarray(found, np.float64))
     if classes is None:
         raise UserError("classes are needed with per-query scores: give one per query")
-    for name, value in scores.items():
-        if value.ndim != 2 or value.shape[1] != len(classes):
+    for name, column in scores.items():
+        if column.ndim != 2 or column.shape[1] != len(classes):
             raise UserError(
-                f"{name}: scores of {value.shape[-1]} queries, but classes of {len(classes)}"
+                f"{name}: scores of {column.shape[-1]} queries, but classes of {len(classes)}"
             )
     return scores, np.asarray(classes)
 
 
 def _check_comparable(name: str, result: Result, first: Result) -> None:
-    """Refuse a result of other queries or another protocol than the first one's."""
+    """Refuse a result whose queries or protocol differ from those of the first result."""
     if not np.array_equal(result.queries, first.queries):
-        raise UserError(f"{name}: its queries are other items than the first run's")
+        raise UserError(f"{name}: its queries are other items than those of the first run")
     for field in PROTOCOL:
         own, other = getattr(result.protocol, field), getattr(first.protocol, field)
         if own != other:
-            raise UserError(f"{name}: evaluated with {field} {own}, the first run with {other}")
+            raise UserError(f"{name}: {field} is {own}, but {other} in the first run")
 
 
 def _column(name: str, result: Result, metric: str) -> np.ndarray:

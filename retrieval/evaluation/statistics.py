@@ -1,31 +1,35 @@
-"""Tests of a difference between runs, and the correction for making many of them.
+"""Intervals and tests of metrics: bootstrap over classes, Student's t over seeds, Holm, McNemar.
 
-Confidence intervals by bootstrap over classes.
+The queries of a class share their positives and their confusions, so they are not independent.
+Classes are what a class-disjoint test set samples. Each bootstrap resample therefore draws as many
+classes as there are, with replacement, and takes all queries of each drawn class (cluster
+bootstrap; Field and Welsh 2007).
 
-The queries of a class share their positives and their confusions, so they are not independent;
-classes are what a class-disjoint test set samples. Every resample draws as many classes as there
-are, with replacement, and takes all queries of each (cluster bootstrap; Field and Welsh 2007).
+What SciPy or statsmodels does exactly is left to them: Student's t, McNemar's test and Holm's
+correction. ``scipy.stats.bootstrap`` resamples single observations and cannot give several runs the
+same resamples of whole classes, so the bootstrap is our own.
 """
 
 from collections.abc import Iterator
 
 import numpy as np
-from scipy import special  # scipy.stats takes a third of a second to import
+from scipy import special  # scipy.stats would add most of a second to every import of the package
 
 LEVEL = 0.95
+ALPHA = 1 - LEVEL
 ROWS = 64  # resamples drawn at a time
 
 
 def class_weights(n_classes: int, n_samples: int, seed: int) -> Iterator[np.ndarray]:
-    """Yield how often each class is drawn, a few resamples at a time.
+    """Draw classes with replacement, and yield how often each is drawn in each resample.
 
     Args:
-        n_classes: Classes to draw from, with replacement, as many as there are.
-        n_samples: Resamples.
-        seed: Seed of the draws; equal seeds give equal (so paired) resamples.
+        n_classes: Number of classes, and of draws in a resample.
+        n_samples: Number of resamples.
+        seed: Seed of the draws; equal seeds give equal, and so paired, resamples.
 
     Yields:
-        float32, (at most 64, n_classes).
+        float32, (at most 64, n_classes), a few resamples at a time.
     """
     rng = np.random.default_rng(seed)
     for start in range(0, n_samples, ROWS):
@@ -41,10 +45,10 @@ def class_sums(values: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.
 
     Args:
         values: float, (q, m).
-        classes: int, (q,), 0-based.
+        classes: int, (q,), class of each query, 0-based.
 
     Returns:
-        Sums (c, m) and queries per class (c,), float64; only classes that occur.
+        Sums (c, m) and number of queries (c,) of the classes that occur, float64.
     """
     _, codes = np.unique(classes, return_inverse=True)
     size = np.bincount(codes).astype(np.float64)
@@ -55,31 +59,29 @@ def class_sums(values: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.
 def bootstrap_means(
     values: np.ndarray, classes: np.ndarray, n_samples: int = 1000, seed: int = 0
 ) -> np.ndarray:
-    """Resample the mean over queries of some per-query values.
+    """Resample the mean over queries of per-query values.
 
     Args:
         values: float, (q, m), finite.
         classes: int, (q,), class of each query.
-        n_samples: Resamples.
-        seed: Seed of the draws.
+        n_samples: Number of resamples. Defaults to 1000.
+        seed: Seed of the draws. Defaults to 0.
 
     Returns:
-        float64, (n_samples, m): the mean of each column in each resample.
+        float64, (n_samples, m), the mean of each column in each resample.
     """
     sums, size = class_sums(values, classes)
     table = np.column_stack([sums, size]).astype(np.float32)
-    drawn = [weights @ table for weights in class_weights(len(size), n_samples, seed)]
-    drawn = np.concatenate(drawn).astype(np.float64)
-    return drawn[:, :-1] / np.maximum(drawn[:, -1:], 1)
+    parts = [weights @ table for weights in class_weights(len(size), n_samples, seed)]
+    drawn = np.concatenate(parts).astype(np.float64)
+    means: np.ndarray = drawn[:, :-1] / np.maximum(drawn[:, -1:], 1)
+    return means
 
 
 def percentile_interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the central 95% of resampled values (n_samples, m): low and high, (m,) each."""
     tail = (1 - LEVEL) / 2
     return np.quantile(draws, tail, axis=0), np.quantile(draws, 1 - tail, axis=0)
-
-
-ALPHA = 1 - LEVEL
 
 
 def mean_interval(
@@ -111,31 +113,32 @@ def mean_interval(
 
 
 def bootstrap_p(difference: np.ndarray) -> float:
-    """Two-sided p-value of a difference from its resamples (n_samples,).
+    """Return the two-sided p-value of a difference from its resamples (n_samples,).
 
-    Twice the share of resamples on the far side of zero, counting the observed data as one, so
-    that it is never 0 (Davison and Hinkley 1997, section 4.2).
+    It is twice the share of resamples on the other side of zero. The observed data count as one
+    resample, so that it is never 0 (Davison and Hinkley 1997, section 4.2).
     """
     below, above = (difference <= 0).sum(), (difference >= 0).sum()
     return float(min(1.0, 2 * (min(below, above) + 1) / (len(difference) + 1)))
 
 
 def welch_p(difference: float, errors: np.ndarray, freedom: np.ndarray, n_classes: int) -> float:
-    """Two-sided p-value of a difference over its standard error, for tails too thin to resample.
+    """Return the two-sided p-value of a difference from its standard error.
 
-    The difference over its bootstrap standard error is taken for normal (Efron and Tibshirani 1993,
-    chapter 12), with Student's t in place of the normal because few classes or seeds say little
-    about their spread; the sources' degrees of freedom are pooled (Welch 1947). Never below
-    2^(1 - classes), all that the signs of so many classes can show.
+    It serves tails that are too thin to resample. The difference over its bootstrap standard error
+    is taken to be normal (Efron and Tibshirani 1993, chapter 12), with Student's t in place of the
+    normal because few classes or seeds say little about their spread; the degrees of freedom of the
+    sources of error are pooled (Welch 1947). It is never below 2^(1 - classes), the least that the
+    signs of so many classes can show.
 
     >>> round(welch_p(0.03, np.array([0.01]), np.array([1e9]), 100), 4)  # z = 3
     0.0027
 
     Args:
-        difference: The observed difference.
-        errors: float, (sources,), independent standard errors; 0 where there is no such source.
-        freedom: float, (sources,), their degrees of freedom.
-        n_classes: Classes compared.
+        difference: Observed difference.
+        errors: float, (sources,), independent standard errors; 0 for a source that does not apply.
+        freedom: float, (sources,), degrees of freedom of each.
+        n_classes: Number of classes compared.
 
     Returns:
         The p-value, above 0.
@@ -156,18 +159,18 @@ def paired_p(
     freedom: np.ndarray,
     n_classes: int,
 ) -> float:
-    """Two-sided p-value of a difference: of the bootstrap, below its resolution of :func:`welch_p`.
+    """Return the two-sided p-value of a difference, by bootstrap and in its tail by Student's t.
 
     The bootstrap's p cannot be less than 2 / (n_samples + 1), which a correction for many pairs
     would lift above any level: no difference, however large, could be significant. So where no
-    resample lies on the far side of zero, and only there, the tail is that of Student's t.
+    resample lies on the other side of zero, and only there, :func:`welch_p` gives the tail.
 
     Args:
         resampled: float, (n_samples,), the difference in each resample.
-        difference: As observed.
+        difference: Observed difference.
         errors: See :func:`welch_p`.
         freedom: See :func:`welch_p`.
-        n_classes: Classes compared.
+        n_classes: Number of classes compared.
 
     Returns:
         The p-value, above 0.
@@ -179,17 +182,18 @@ def paired_p(
 
 
 def resamples(n_pairs: int, n_classes: int) -> int:
-    """Return how many bootstrap resamples to draw for a number of corrected pairs.
+    """Return the number of bootstrap resamples to draw for a number of corrected pairs.
 
-    Enough for 20 on each side at the corrected level; fewer where that takes long, from 500 classes
-    and 10,000 resamples on (5 million drawn classes), since :func:`paired_p` resolves the rest.
+    It is enough for 20 resamples in each tail at the corrected level. Where that takes long, from
+    500 classes and 10,000 resamples on (5 million drawn classes), it is fewer, since
+    :func:`paired_p` resolves the rest.
     """
     wanted = min(10_000, max(2000, round(40 * n_pairs / ALPHA)))
     return max(1000, min(wanted, 5_000_000 // max(n_classes, 1)))
 
 
 def mcnemar(wins: int, losses: int) -> float:
-    """Exact two-sided p-value of McNemar's test (1947).
+    """Return the exact two-sided p-value of McNemar's test (1947).
 
     Under the null hypothesis each query on which two runs differ is a fair coin.
 
@@ -197,21 +201,20 @@ def mcnemar(wins: int, losses: int) -> float:
     0.1094
 
     Args:
-        wins: Queries right under the first run only.
-        losses: Queries right under the second run only.
+        wins: Number of queries that only the first run answers correctly.
+        losses: Number of queries that only the second run answers correctly.
 
     Returns:
         The p-value; 1 if the runs never differ.
     """
-    if wins + losses == 0:
-        return 1.0
-    return min(1.0, 2 * float(special.bdtr(min(wins, losses), wins + losses, 0.5)))
+    # Imported here because it loads scipy.stats, most of a second.
+    from statsmodels.stats.contingency_tables import mcnemar as exact_test
+
+    return float(exact_test([[0, wins], [losses, 0]], exact=True).pvalue)
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """Correct p-values for their number (Holm 1979); NaN stays and does not count.
-
-    The i-th smallest of m is multiplied by m - i + 1, and none falls below a smaller one.
+    """Correct p-values for their number (Holm 1979); NaN stays NaN and does not count.
 
     >>> holm(np.array([0.01, 0.04, 0.03])).round(2).tolist()
     [0.03, 0.06, 0.06]
@@ -222,10 +225,10 @@ def holm(p: np.ndarray) -> np.ndarray:
     Returns:
         float64, (m,), at most 1.
     """
-    p = np.asarray(p, np.float64)
-    corrected = np.full(len(p), np.nan)
-    known = np.flatnonzero(~np.isnan(p))
-    order = known[np.argsort(p[known], kind="stable")]
-    scaled = p[order] * np.arange(len(order), 0, -1)
-    corrected[order] = np.minimum(1, np.maximum.accumulate(scaled)) if len(order) else scaled
+    from statsmodels.stats.multitest import multipletests  # loads scipy.stats, as above
+
+    corrected = np.array(p, np.float64)
+    known = ~np.isnan(corrected)
+    if known.any():
+        corrected[known] = multipletests(corrected[known], method="holm")[1]
     return corrected

@@ -9,7 +9,7 @@ from retrieval.evaluation import evaluate
 from retrieval.evaluation.protocol import ROLES
 from retrieval.evaluation.search import block
 from retrieval.evaluation.search import plan as neighbors
-from retrieval.evaluation.search.distances import DISTANCES
+from retrieval.evaluation.search.distances import KINDS
 from tests.evaluation.oracle import evaluate_slowly
 
 KS = (1, 2, 5, 1000)
@@ -33,7 +33,7 @@ def cases(draw):
     return x, labels, roles
 
 
-@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("distance", list(KINDS))
 @settings(
     max_examples=150,
     deadline=None,

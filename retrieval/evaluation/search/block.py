@@ -42,7 +42,7 @@ class Block:
             lower=np.empty((m, width)),
             ids=np.empty((m, width), np.int64),
             exact=np.empty((m, width)),
-            count=np.zeros(m, np.int64),
+            counts=np.zeros(m, np.int64),
             floor=np.full(m, -np.inf),
             worst=np.zeros(m),
         )
@@ -102,7 +102,7 @@ class Block:
         search, at, k = self.search, self.index, self.search.k
         item_rows = search.sides.gallery
         if k:
-            found = np.arange(k) < self.candidates.count[:, None]
+            found = np.arange(k) < self.candidates.counts[:, None]
             ids = np.where(found, self.candidates.ids[:, :k], 0)
             out.ids[at] = np.where(found, item_rows[ids], -1)
             exact = np.where(found, self.candidates.exact[:, :k], -np.inf)

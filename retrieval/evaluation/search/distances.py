@@ -1,21 +1,21 @@
-"""The four distances: how rows are prepared, and how far a float32 product can be off.
+"""The four distances: how rows are prepared, and the error bound of a float32 product.
 
-Neighbors are ranked by similarities in double precision. A float32 matrix product only decides
-the pairs that it can decide: it comes with a proven bound on its error (Higham, *Accuracy and
-Stability of Numerical Algorithms*, section 3.1: ``|fl(a.b) - a.b| <= d u |a|.|b|`` for any order of
-summation, ``u = 2**-24``), and every pair within the bound is compared again in double precision.
-So results do not depend on the BLAS, on block sizes or on threads, and equal rows tie exactly.
+Neighbors are ranked by similarities in double precision. A float32 matrix product comes with a
+proven bound on its error (Higham, *Accuracy and Stability of Numerical Algorithms*, section 3.1:
+``|fl(a.b) - a.b| <= d u |a|.|b|`` for any order of summation, ``u = 2**-24``). It only decides
+pairs that lie outside of the bound; all others are compared again in double precision. So results
+do not depend on the BLAS, on block sizes or on threads, and equal rows tie exactly.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from retrieval.errors import unknown_option
+from retrieval.validation import check_choice
 
 DOT, SQUARED, CITYBLOCK = 0, 1, 2
 KINDS = {"cosine": DOT, "euclidean": SQUARED, "squared_euclidean": SQUARED, "cityblock": CITYBLOCK}
-DISTANCES = tuple(KINDS)
 UNIT = 2.0**-24  # unit roundoff of float32
 
 
@@ -25,9 +25,7 @@ def kind_of(distance: str) -> int:
     Raises:
         UserError: The distance is not one of the four.
     """
-    if distance not in KINDS:
-        raise unknown_option("distance", distance, DISTANCES)
-    return KINDS[distance]
+    return KINDS[check_choice("distance", distance, KINDS)]
 
 
 @dataclass(frozen=True)
@@ -35,24 +33,24 @@ class Rows:
     """Rows ready for comparison.
 
     Attributes:
-        exact: float32, (n, d), C order; the rows that double precision compares.
-        fast: float32, (n, d or d + 1), C order; the rows that the float32 product takes.
-        size: float64, (n,); the norm that the error bound needs (L1 for cityblock, else L2).
+        exact: float32, (n, d), C order, for the comparison in double precision.
+        fast: float32, (n, d or d + 1), C order, for the float32 product.
+        size: float64, (n,), the norm for the error bound (L1 for cityblock, else L2).
     """
 
-    exact: np.ndarray
-    fast: np.ndarray
-    size: np.ndarray
+    exact: NDArray[np.float32]
+    fast: NDArray[np.float32]
+    size: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.exact)
 
 
 def normalize(rows: np.ndarray) -> np.ndarray:
-    """Return rows of unit L2 norm, float32; a zero row stays zero.
+    """Scale rows to unit L2 norm; a zero row stays zero.
 
     Args:
-        rows: (n, d), any float type. Norms are taken in float64, so nothing overflows.
+        rows: (n, d), any float type. Norms are computed in float64, so nothing overflows.
 
     Returns:
         float32, (n, d), C order.
@@ -66,7 +64,7 @@ def normalize(rows: np.ndarray) -> np.ndarray:
 
 
 def prepare(rows: np.ndarray, kind: int, center: np.ndarray, *, as_query: bool) -> Rows:
-    """Make rows ready for comparison.
+    """Prepare rows for comparison.
 
     Squared distances use ``|a - b|**2 = |a|**2 - (2 a.b - |b|**2)``: queries become ``(2a, -1)``,
     gallery rows ``(b, |b|**2)``. Both are centered first, which changes no distance and keeps the
@@ -76,7 +74,7 @@ def prepare(rows: np.ndarray, kind: int, center: np.ndarray, *, as_query: bool) 
         rows: (n, d).
         kind: ``DOT``, ``SQUARED`` or ``CITYBLOCK``.
         center: float64, (d,); subtracted for ``SQUARED``.
-        as_query: Which side the rows are on.
+        as_query: Whether the rows are queries; else they are gallery rows.
 
     Returns:
         The prepared rows.
@@ -98,22 +96,22 @@ def prepare(rows: np.ndarray, kind: int, center: np.ndarray, *, as_query: bool) 
     return Rows(exact, fast, np.sqrt(squared))
 
 
-def shift_of(queries: Rows, kind: int) -> np.ndarray:
-    """Return what the fast product adds to the exact similarity of each query, float64 (m,)."""
+def shift_of(queries: Rows, kind: int) -> NDArray[np.float64]:
+    """Return the constant that the fast product adds to each query's similarities, float64 (m,)."""
     return queries.size**2 if kind == SQUARED else np.zeros(len(queries))
 
 
-def slack(queries: Rows, largest: float, kind: int) -> np.ndarray:
+def slack(queries: Rows, largest: float, kind: int) -> NDArray[np.float64]:
     """Bound the error of the fast product for each query.
 
     Args:
-        queries: The prepared queries, m of them.
-        largest: Largest ``size`` among the gallery rows compared with.
+        queries: The m prepared queries.
+        largest: Largest ``size`` of the gallery rows they are compared with.
         kind: ``DOT``, ``SQUARED`` or ``CITYBLOCK``.
 
     Returns:
-        float64, (m,): no fast value is further than this from the exact one. Includes the rounding
-        of the threshold it will be compared with.
+        float64, (m,), the most that a fast value can differ from the exact one, including the
+        rounding of the threshold it will be compared with.
     """
     a, b, terms = queries.size, largest, queries.fast.shape[1] + 4
     if kind == DOT:
@@ -126,9 +124,10 @@ def slack(queries: Rows, largest: float, kind: int) -> np.ndarray:
     return UNIT * 1.001 * bound + 1e-11 * (1 if kind == DOT else 0) + 1e-37
 
 
-def reported(exact: np.ndarray, distance: str) -> np.ndarray:
-    """Turn exact similarities into the ones reported: cosine, or the negative distance."""
+def reported(exact: NDArray[np.float64], distance: str) -> NDArray[np.float64]:
+    """Convert exact similarities to reported ones: cosine, or the negative distance."""
     if distance == "euclidean":
         with np.errstate(invalid="ignore"):
-            return -np.sqrt(-exact)
+            distances: NDArray[np.float64] = np.sqrt(-exact)
+            return -distances
     return exact

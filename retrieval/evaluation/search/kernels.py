@@ -18,6 +18,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
+
+Singles = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 DOT, SQUARED = 0, 1
 DOT_GRID = 2.0**51
@@ -38,8 +43,8 @@ class ExactRows(NamedTuple):
     """
 
     kind: int
-    queries: np.ndarray
-    gallery: np.ndarray
+    queries: Singles
+    gallery: Singles
     first: int
 
 
@@ -54,10 +59,10 @@ class Tile(NamedTuple):
         slack: float64, (m,), largest error of a tile value.
     """
 
-    values: np.ndarray
+    values: Singles
     begin: int
-    shift: np.ndarray
-    slack: np.ndarray
+    shift: Doubles
+    slack: Doubles
 
 
 class Candidates(NamedTuple):
@@ -67,17 +72,17 @@ class Candidates(NamedTuple):
         lower: float64, (m, width), lower bound of the exact similarity of a candidate.
         ids: int64, (m, width), its gallery position.
         exact: float64, (m, width), its exact similarity; NaN where not yet computed.
-        count: int64, (m,), number of candidates of each query.
+        counts: int64, (m,), number of candidates of each query.
         floor: float64, (m,), a similarity that at least k items reach.
         worst: float64, (m,), the largest slack of the tiles seen so far.
     """
 
-    lower: np.ndarray
-    ids: np.ndarray
-    exact: np.ndarray
-    count: np.ndarray
-    floor: np.ndarray
-    worst: np.ndarray
+    lower: Doubles
+    ids: Ints
+    exact: Doubles
+    counts: Ints
+    floor: Doubles
+    worst: Doubles
 
 
 class Positives(NamedTuple):
@@ -94,17 +99,17 @@ class Positives(NamedTuple):
         stop: int64, (m,), its end.
     """
 
-    starts: np.ndarray
-    values: np.ndarray
-    members: np.ndarray
-    ahead: np.ndarray
-    pool: np.ndarray
-    cursor: np.ndarray
-    stop: np.ndarray
+    starts: Ints
+    values: Doubles
+    members: Ints
+    ahead: Ints
+    pool: Ints
+    cursor: Ints
+    stop: Ints
 
 
 @njit(nogil=True, cache=True, fastmath={"reassoc"})
-def _dot(a, i, b, j):
+def _dot(a: Singles, i: int, b: Singles, j: int) -> float:
     # A product of two float32 is exact in float64. Rounded to the grid, products are whole numbers
     # below 2**53 in sum, so every order of summation gives the same result.
     total = 0.0
@@ -114,7 +119,7 @@ def _dot(a, i, b, j):
 
 
 @njit(nogil=True, cache=True, fastmath={"reassoc"})
-def _squared(a, i, b, j):
+def _squared(a: Singles, i: int, b: Singles, j: int) -> float:
     total = 0.0
     for t in range(a.shape[1]):
         apart = np.float64(a[i, t]) - np.float64(b[j, t])
@@ -123,7 +128,7 @@ def _squared(a, i, b, j):
 
 
 @njit(nogil=True, cache=True, fastmath={"reassoc"})
-def _cityblock(a, i, b, j):
+def _cityblock(a: Singles, i: int, b: Singles, j: int) -> float:
     total = 0.0
     for t in range(a.shape[1]):
         total += abs(np.float64(a[i, t]) - np.float64(b[j, t]))
@@ -131,7 +136,7 @@ def _cityblock(a, i, b, j):
 
 
 @njit(nogil=True, cache=True)
-def similarity(kind, a, i, b, j):
+def similarity(kind: int, a: Singles, i: int, b: Singles, j: int) -> float:
     """Exact similarity of rows ``a[i]`` and ``b[j]``: dot product, or negative distance.
 
     Dot products of unit rows are exact to 2**-52 per term in any order of summation. Distances are
@@ -145,7 +150,7 @@ def similarity(kind, a, i, b, j):
 
 
 @njit(nogil=True, cache=True, fastmath={"reassoc"})
-def cityblock_tile(queries, gallery, tile):
+def cityblock_tile(queries: Singles, gallery: Singles, tile: Singles) -> None:
     """Fill ``tile`` (m, n) with negative L1 distances in float32."""
     for i in range(len(queries)):
         for j in range(len(gallery)):
@@ -156,7 +161,15 @@ def cityblock_tile(queries, gallery, tile):
 
 
 @njit(nogil=True, cache=True)
-def positive_similarities(kind, queries, starts, members, gallery, first, out):
+def positive_similarities(
+    kind: int,
+    queries: Singles,
+    starts: Ints,
+    members: Ints,
+    gallery: Singles,
+    first: int,
+    out: Doubles,
+) -> None:
     """Set ``out[p]`` to the exact similarity of query ``i`` and ``gallery[members[p] - first]``.
 
     The pairs ``p`` of query ``i`` are ``starts[i]:starts[i + 1]``. Members outside of
@@ -170,7 +183,7 @@ def positive_similarities(kind, queries, starts, members, gallery, first, out):
 
 
 @njit(nogil=True, cache=True, fastmath={"reassoc"})
-def at_least(tile, i, start, stop, low):
+def at_least(tile: Singles, i: int, start: int, stop: int, low: np.float32) -> np.float32:
     """Count the values >= low in a part of row ``i``.
 
     Counts in float32 (exact below 2**24) and unsigned indices let the loop vectorize.
@@ -182,7 +195,7 @@ def at_least(tile, i, start, stop, low):
 
 
 @njit(nogil=True, cache=True)
-def _kth_largest(values, k):
+def _kth_largest(values: Doubles, k: int) -> float:
     """Select the k-th largest (1-based) of ``values``, reordering them (quickselect)."""
     left, right, want = 0, len(values) - 1, k - 1
     while left < right:
@@ -203,15 +216,15 @@ def _kth_largest(values, k):
             left = i
         else:
             break
-    return values[want]
+    return float(values[want])
 
 
 @njit(nogil=True, cache=True)
-def _drop_beaten(i, k, candidates):
+def _drop_beaten(i: int, k: int, candidates: Candidates) -> None:
     """Drop candidates of query ``i`` that ``k`` others are sure to beat."""
     lower, ids, exact = candidates.lower, candidates.ids, candidates.exact
-    count, floor = candidates.count, candidates.floor
-    n = count[i]
+    counts, floor = candidates.counts, candidates.floor
+    n = counts[i]
     if n < k:
         return
     floor[i] = max(floor[i], _kth_largest(lower[i, :n].copy(), k))
@@ -220,11 +233,11 @@ def _drop_beaten(i, k, candidates):
         if lower[i, c] >= limit:
             lower[i, kept], ids[i, kept], exact[i, kept] = lower[i, c], ids[i, c], exact[i, c]
             kept += 1
-    count[i] = kept
+    counts[i] = kept
 
 
 @njit(nogil=True, cache=True)
-def _sift(values, ids, root, stop):
+def _sift(values: Doubles, ids: Ints, root: int, stop: int) -> None:
     """Move the pair at ``root`` down a heap whose top is the pair that belongs last."""
     value, item = values[root], ids[root]
     while 2 * root + 1 < stop:
@@ -241,7 +254,7 @@ def _sift(values, ids, root, stop):
 
 
 @njit(nogil=True, cache=True)
-def sort_nearest_first(values, ids):
+def sort_nearest_first(values: Doubles, ids: Ints) -> None:
     """Sort pairs in place by decreasing similarity, equal ones by increasing id (heapsort)."""
     n = len(values)
     for root in range(n // 2 - 1, -1, -1):
@@ -253,23 +266,23 @@ def sort_nearest_first(values, ids):
 
 
 @njit(nogil=True, cache=True)
-def _resolve(i, k, rows, candidates):
+def _resolve(i: int, k: int, rows: ExactRows, candidates: Candidates) -> None:
     """Reduce the candidates of query ``i`` to its exact top ``k``, sorted."""
-    ids, exact, count = candidates.ids, candidates.exact, candidates.count
-    n = count[i]
+    ids, exact, counts = candidates.ids, candidates.exact, candidates.counts
+    n = counts[i]
     for c in range(n):
         if np.isnan(exact[i, c]):
             j = ids[i, c] - rows.first
             exact[i, c] = similarity(rows.kind, rows.queries, i, rows.gallery, j)
     sort_nearest_first(exact[i, :n], ids[i, :n])
-    count[i] = min(n, k)
-    candidates.lower[i, : count[i]] = exact[i, : count[i]]
+    counts[i] = min(n, k)
+    candidates.lower[i, : counts[i]] = exact[i, : counts[i]]
     if n >= k:
         candidates.floor[i] = exact[i, k - 1]
 
 
 @njit(nogil=True, cache=True)
-def push_tile(tile, rows, own, k, candidates):
+def push_tile(tile: Tile, rows: ExactRows, own: Ints, k: int, candidates: Candidates) -> None:
     """Keep every item of a tile that may be among the ``k`` nearest of a query.
 
     Args:
@@ -281,7 +294,7 @@ def push_tile(tile, rows, own, k, candidates):
     """
     values, begin = tile.values, tile.begin
     lower, ids, exact = candidates.lower, candidates.ids, candidates.exact
-    count, floor, worst = candidates.count, candidates.floor, candidates.worst
+    counts, floor, worst = candidates.counts, candidates.floor, candidates.worst
     width, n = lower.shape[1], values.shape[1]
     for i in range(len(values)):
         if 0 <= own[i] - begin < n:
@@ -296,19 +309,19 @@ def push_tile(tile, rows, own, k, candidates):
                 continue
             for j in range(start, stop):
                 if values[i, j] >= limit:
-                    c = count[i]
+                    c = counts[i]
                     lower[i, c], ids[i, c] = values[i, j] - shift - slack, begin + j
                     exact[i, c] = np.nan
-                    count[i] = c + 1
+                    counts[i] = c + 1
                     if c + 1 == width:
                         _drop_beaten(i, k, candidates)
-                        if count[i] > width - LANES // 2:
+                        if counts[i] > width - LANES // 2:
                             _resolve(i, k, rows, candidates)
                         limit = np.float32(max(floor[i] + offset, -3e38))
 
 
 @njit(nogil=True, cache=True)
-def resolve_all(rows, k, candidates):
+def resolve_all(rows: ExactRows, k: int, candidates: Candidates) -> None:
     """Reduce every query's candidates to its exact top ``k`` of all chunks seen so far."""
     for i in range(len(rows.queries)):
         _drop_beaten(i, k, candidates)
@@ -316,7 +329,7 @@ def resolve_all(rows, k, candidates):
 
 
 @njit(nogil=True, cache=True)
-def sort_positives(starts, values, members):
+def sort_positives(starts: Ints, values: Doubles, members: Ints) -> None:
     """Sort each query's pairs, nearest first, equal similarities by gallery position."""
     for i in range(len(starts) - 1):
         a, b = starts[i], starts[i + 1]
@@ -324,7 +337,9 @@ def sort_positives(starts, values, members):
 
 
 @njit(nogil=True, cache=True, fastmath={"reassoc"})
-def _near_and_above(tile, i, low, high):
+def _near_and_above(
+    tile: Singles, i: int, low: np.float32, high: np.float32
+) -> tuple[np.int64, np.int64]:
     """Count the values of row ``i`` that are >= low, and those > high."""
     near, above = NONE, NONE
     for j in range(np.uint64(tile.shape[1])):
@@ -334,7 +349,7 @@ def _near_and_above(tile, i, low, high):
 
 
 @njit(nogil=True, cache=True)
-def _first_beaten(values, members, a, b, x, item):
+def _first_beaten(values: Doubles, members: Ints, a: int, b: int, x: float, item: int) -> int:
     """Return the first position in ``a:b`` of the decreasing values that (x, item) goes before."""
     while a < b:
         c = (a + b) // 2
@@ -346,7 +361,7 @@ def _first_beaten(values, members, a, b, x, item):
 
 
 @njit(nogil=True, cache=True)
-def _count_by_positive(i, tile, rows, positives):
+def _count_by_positive(i: int, tile: Tile, rows: ExactRows, positives: Positives) -> None:
     """Count for one positive after another: best where many items are nearer than some of them."""
     tile_values, shift, slack = tile.values, tile.shift[i], tile.slack[i]
     values, members, ahead = positives.values, positives.members, positives.ahead
@@ -365,7 +380,7 @@ def _count_by_positive(i, tile, rows, positives):
 
 
 @njit(nogil=True, cache=True)
-def _count_by_item(i, tile, rows, positives):
+def _count_by_item(i: int, tile: Tile, rows: ExactRows, positives: Positives) -> None:
     """Look up for one item after another which positives it beats: best where few items do."""
     tile_values, shift, slack = tile.values, tile.shift[i], tile.slack[i]
     values, members, ahead = positives.values, positives.members, positives.ahead
@@ -390,7 +405,7 @@ def _count_by_item(i, tile, rows, positives):
 
 
 @njit(nogil=True, cache=True)
-def count_tile(tile, rows, positives):
+def count_tile(tile: Tile, rows: ExactRows, positives: Positives) -> None:
     """Count, for every positive of every query, the tile's other-class items that are nearer.
 
     Args:
@@ -409,7 +424,7 @@ def count_tile(tile, rows, positives):
         if a == b:
             continue
         lowest = np.float32(positives.values[b - 1] + tile.shift[i] - tile.slack[i])
-        nearer = at_least(values, i, np.int64(0), n, lowest)
+        nearer = at_least(values, i, 0, n, lowest)
         if nearer == NONE:
             continue
         if b - a <= FEW and nearer > 4 * (b - a):
@@ -419,7 +434,7 @@ def count_tile(tile, rows, positives):
 
 
 @njit(nogil=True, cache=True)
-def sum_ahead(starts, ahead):
+def sum_ahead(starts: Ints, ahead: Ints) -> None:
     """Turn the marks of queries with many positives into counts, by adding them up."""
     for i in range(len(starts) - 1):
         if starts[i + 1] - starts[i] > FEW:

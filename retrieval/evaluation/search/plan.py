@@ -1,16 +1,15 @@
-"""Exact nearest neighbors and the rank of every positive, in one pass over the gallery.
+"""The plan of an exact search: the prepared gallery, blocks of queries, and the result's arrays.
 
-A block of queries meets the gallery tile by tile: a float32 product small enough for the cache,
-from which compiled loops keep the candidates for the ``k`` nearest and count, for every item of the
-query's class, the other-class items that are nearer. Nothing of size queries x gallery is ever held
-and no list is as long as the largest class.
+The search finds the k nearest neighbors of every query and the rank of every positive in one pass
+over the gallery. A block of queries is compared with the gallery tile by tile: each tile is a
+float32 product small enough for the cache, from which compiled loops keep the candidates for the k
+nearest and count, for every positive of a query, the other-class items that are nearer. No array of
+size queries x gallery is ever allocated.
 
-What is guaranteed: neighbors and ranks are those of exact similarities (double precision, see
-:mod:`retrieval.evaluation.search.distances`), whatever the BLAS, the block sizes or the threads; items of
-equal similarity (duplicates above all) are ordered by index; a query never meets itself, because it
-is left out by index.
-
-The searched side: rows taken, checked and prepared, at once or chunk by chunk.
+Neighbors and ranks are those of the exact similarities (double precision, see
+:mod:`retrieval.evaluation.search.distances`), whatever the BLAS, the block sizes or the number of
+threads. Items of equal similarity, duplicates above all, are ordered by index. A query is excluded
+from its own ranking by its index.
 """
 
 from collections.abc import Iterator
@@ -28,14 +27,14 @@ LARGEST = 1e17  # its square, summed over dimensions, is still a float32
 
 @dataclass(frozen=True)
 class Gallery:
-    """The searched side, prepared at once or chunk by chunk.
+    """The gallery, prepared at once or chunk by chunk.
 
     Attributes:
         embeddings: (n, d), all items.
-        positions: int64, (g,), the item row of each gallery position, rising.
+        positions: int64, (g,), item row of each gallery position, increasing.
         kind: Code of the distance.
         center: float64, (d,), see :func:`retrieval.evaluation.search.distances.prepare`.
-        chunk: Rows prepared at a time.
+        chunk: Number of rows prepared at a time.
     """
 
     embeddings: np.ndarray
@@ -45,7 +44,7 @@ class Gallery:
     chunk: int
 
     def rows(self, positions: np.ndarray) -> Rows:
-        """Prepare the rows at some gallery positions (rising)."""
+        """Prepare the rows at some gallery positions (increasing)."""
         return distances.prepare(
             take(self.embeddings, self.positions[positions]), self.kind, self.center, as_query=False
         )
@@ -57,7 +56,7 @@ class Gallery:
 
 
 def take(embeddings: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return some rows, checked; without a copy where they are contiguous.
+    """Return rows (increasing) after checking their values; without a copy where contiguous.
 
     Raises:
         UserError: A value is NaN, infinite, or too large to square in float32.
@@ -71,7 +70,7 @@ def take(embeddings: np.ndarray, rows: np.ndarray) -> np.ndarray:
         what = (
             f"is too large ({LARGEST:g})" if np.isfinite(embeddings[row]).all() else "is NaN or Inf"
         )
-        raise UserError(f"embeddings: row {row} {what}; correct or remove it")
+        raise UserError(f"embeddings: row {row} {what}: correct or remove it")
     return part
 
 
@@ -87,16 +86,16 @@ def take_any(embeddings: np.ndarray, rows: np.ndarray) -> np.ndarray:
 def positives_of(
     pool: np.ndarray, begin: np.ndarray, stop: np.ndarray, own: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """List the gallery positions of each query's class, the query itself left out.
+    """List the gallery positions of each query's class, without the query itself.
 
     Args:
         pool: int64, gallery positions sorted by class, then position.
-        begin: int64, (m,), where each query's class begins in ``pool``.
-        stop: int64, (m,), where it ends.
+        begin: int64, (m,), start of each query's class in ``pool``.
+        stop: int64, (m,), end of each query's class in ``pool``.
         own: int64, (m,), gallery position of each query; -1 if it is not in the gallery.
 
     Returns:
-        ``starts`` int64 (m + 1,) and the positions, int64, flat; query ``i`` has
+        ``starts`` int64 (m + 1,) and the positions, int64, flat; those of query ``i`` are
         ``starts[i]:starts[i + 1]``.
     """
     size = stop - begin
@@ -116,25 +115,26 @@ def mean_of(embeddings: np.ndarray, rows: np.ndarray, kind: int) -> np.ndarray:
     return total / max(1, len(rows))
 
 
-BLOCK = 512  # queries of a tile
-CHUNK_BYTES = 256 << 20  # of a gallery that is read from disk, held at a time
-PAIRS = 1 << 22  # (query, positive) pairs of a block: bounds memory when a class is huge
-GROUP_BYTES = 256 << 20  # candidates and positives kept while a gallery on disk streams by
+BLOCK = 512  # queries per block
+CHUNK_BYTES = 256 << 20  # size of the part of a gallery on disk that is in memory at a time
+PAIRS = 1 << 22  # (query, positive) pairs per block: bounds the memory of a huge class
+GROUP_BYTES = 256 << 20  # size of the candidates and positives kept for one pass over the disk
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Per-query outcome of a search; rows are item rows, queries in the order of ``queries``.
+    """The result of a search, one row per query.
 
     Attributes:
         queries: int32, (q,), item row of each query.
-        ids: int32, (q, k), item rows of the nearest, nearest first; -1 pads.
-        similarities: float32, (q, k): cosine, or the negative distance; -inf pads.
-        n_positive: int64, (q,), gallery items of the query's class, itself left out.
+        ids: int32, (q, k), item rows of the nearest gallery items, nearest first; -1 pads.
+        similarities: float32, (q, k), cosine or negative distance of the neighbors; -inf pads.
+        n_positive: int64, (q,), number of positives: gallery items of the query's class, without
+            the query itself.
         first_relevant_rank: int32, (q,), 1-based rank of the nearest positive; 0 if there is none.
-        first_relevant_item: int32, (q,), its item row; -1 if there is none.
-        scores: Per-query metrics from the ranks, float64 (q,), see
-            :func:`retrieval.evaluation.metrics.score_ranks`; NaN without a positive.
+        first_relevant_item: int32, (q,), item row of the nearest positive; -1 if there is none.
+        scores: Metric -> per-query score, float64 (q,), see
+            :func:`retrieval.evaluation.metrics.score_ranks`; NaN without positives.
     """
 
     queries: np.ndarray
@@ -147,12 +147,20 @@ class Ranking:
 
 
 class Search:
-    """One exact search: who is searched with what; see :func:`search`."""
+    """The inputs of one exact search, sorted by class and split into chunks and blocks."""
 
     def __init__(
         self, embeddings: np.ndarray, codes: np.ndarray, sides: Sides, distance: str, k: int
     ):
-        """Sort the gallery by class and choose chunk and block sizes."""
+        """Sort the gallery by class and choose the chunk size.
+
+        Args:
+            embeddings: float, (n, d), all items.
+            codes: int64, (n,), class of each item, 0-based.
+            sides: The queries and the gallery.
+            distance: Name of the distance.
+            k: Number of neighbors wanted.
+        """
         self.embeddings, self.sides, self.distance = embeddings, sides, distance
         self.kind = distances.kind_of(distance)
         self.k = min(k, len(sides.gallery))
@@ -176,8 +184,8 @@ class Search:
     def fill_similarities(
         self, queries: np.ndarray, starts: np.ndarray, members: np.ndarray, out: np.ndarray
     ) -> None:
-        """Set ``out`` to the exact similarity of each query with each of its members."""
-        from retrieval.evaluation.search.kernels import positive_similarities
+        """Set ``out`` to the exact similarity of each query and each of its positives."""
+        from retrieval.evaluation.search.kernels import positive_similarities  # imports Numba
 
         if self.whole is not None:
             rows = self.whole[1].exact
@@ -193,7 +201,8 @@ class Search:
         """Split the queries, sorted by class, into blocks of bounded size."""
         order = np.argsort(self.query_codes, kind="stable")
         pairs = np.cumsum((self.class_stop - self.class_begin)[order])
-        blocks, start = [], 0
+        blocks: list[np.ndarray] = []
+        start = 0
         while start < len(order):
             before = pairs[start - 1] if start else 0
             stop = int(np.searchsorted(pairs, before + PAIRS, side="right"))
@@ -203,8 +212,9 @@ class Search:
         return blocks
 
     def groups(self) -> Iterator[list[np.ndarray]]:
-        """Gather blocks that are kept together while the gallery streams by once."""
-        group, size = [], 0
+        """Group the blocks that share one pass over a gallery on disk, by the memory they need."""
+        group: list[np.ndarray] = []
+        size = 0
         for block in self.blocks():
             group.append(block)
             size += 24 * (2 * self.k + 64) * len(block)

@@ -1,4 +1,4 @@
-"""Search the whole gallery for every query, exactly."""
+"""The exact search: the k nearest items of every query, and the ranks of its positives."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,40 +18,42 @@ def search(
     *,
     pool: ThreadPoolExecutor,
 ) -> Ranking:
-    """Find the ``k`` nearest of every query and the rank of every positive, exactly.
+    """Find the ``k`` nearest items of every query and the rank of every positive, exactly.
 
     Args:
-        embeddings: (n, d), float; a memory map is read in chunks and never held whole.
+        embeddings: float, (n, d); a memory map is read in chunks and never loaded whole.
         codes: int64, (n,), class of each item, 0-based.
-        sides: Who queries whom.
-        distance: One of the four distances.
-        k: Neighbors kept per query; fewer if the gallery is smaller, 0 keeps none.
-        pool: From :func:`retrieval.evaluation.search.threads.worker_pool`.
+        sides: The queries and the gallery.
+        distance: One of :data:`retrieval.evaluation.search.distances.DISTANCES`. Defaults to
+            ``cosine``.
+        k: Number of neighbors kept per query; fewer if the gallery is smaller; 0 keeps none.
+            Defaults to 64.
+        pool: Worker threads, from :func:`retrieval.evaluation.search.threads.worker_pool`.
 
     Returns:
-        Neighbors, first hits and per-query scores.
+        Neighbors, ranks of the first relevant items, and per-query scores.
     """
-    from retrieval.evaluation.search.block import (
-        Block,  # compiled loops: loading Numba takes a moment
-    )
+    from retrieval.evaluation.search.block import Block  # imports Numba, most of a second
 
     job, q = Search(embeddings, codes, sides, distance, k), len(sides.queries)
     out = Ranking(
-        sides.queries.astype(np.int32),
-        np.full((q, job.k), -1, np.int32),
-        np.full((q, job.k), -np.inf, np.float32),
-        np.zeros(q, np.int64),
-        np.zeros(q, np.int32),
-        np.full(q, -1, np.int32),
-        {name: np.full(q, np.nan) for name in score_ranks(np.empty(0), np.empty(0, int))},
+        queries=sides.queries.astype(np.int32),
+        ids=np.full((q, job.k), -1, np.int32),
+        similarities=np.full((q, job.k), -np.inf, np.float32),
+        n_positive=np.zeros(q, np.int64),
+        first_relevant_rank=np.zeros(q, np.int32),
+        first_relevant_item=np.full(q, -1, np.int32),
+        scores={name: np.full(q, np.nan) for name in score_ranks(np.empty(0), np.empty(0, int))},
     )
 
-    def run(index: np.ndarray) -> None:
-        block = Block(job, index)
-        block.scan(*job.whole)
-        block.write(out)
-
     if job.whole is not None:
+        first, rows = job.whole
+
+        def run(index: np.ndarray) -> None:
+            block = Block(job, index)
+            block.scan(first, rows)
+            block.write(out)
+
         list(pool.map(run, job.blocks()))
         return out
     for group in job.groups():

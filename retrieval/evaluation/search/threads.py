@@ -1,4 +1,4 @@
-"""Worker threads for blocks of work that release the GIL (products, compiled loops)."""
+"""Worker threads for work that releases the GIL: matrix products and compiled loops."""
 
 import os
 from collections.abc import Iterator
@@ -10,16 +10,16 @@ from threadpoolctl import threadpool_limits
 
 @contextmanager
 def worker_pool(threads: int | None = None) -> Iterator[ThreadPoolExecutor]:
-    """Open a pool in which every thread multiplies its own blocks.
+    """Open a pool of threads, each of which multiplies its own blocks.
 
-    The BLAS is kept from starting threads of its own meanwhile: two layers of threads fight for
-    the cores, and the BLAS's wait for one another by spinning.
+    Meanwhile the BLAS is limited to one thread: two layers of threads would compete for the cores,
+    and the threads of the BLAS wait for one another by spinning.
 
     Args:
-        threads: Worker threads; default: one per core that this process may use.
+        threads: Number of threads. Defaults to one per core that this process may use.
 
     Yields:
-        The pool; use its ``map``.
+        The pool.
     """
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
