@@ -1,4 +1,4 @@
-"""Reports of runs: tables with intervals and corrected tests, as Markdown, CSV and LaTeX."""
+"""Reports that compare runs: metrics with intervals and paired tests, in several formats."""
 
 from retrieval.report.sections import Section, make_report
 from retrieval.report.writing import write_report

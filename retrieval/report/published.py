@@ -1,4 +1,4 @@
-"""Published figures beside measured ones, for runs made by a recipe."""
+"""Compare measured with published results, for runs made from a recipe."""
 
 import numpy as np
 import pandas as pd
@@ -11,15 +11,16 @@ PROTOCOLS = {"leave_one_out": "leave-one-out", "query_gallery": "query -> galler
 
 
 def published_table(runs: list[Run], protocol: str) -> pd.DataFrame:
-    """Set measured beside published figures, for runs made by a recipe that has any.
+    """Tabulate measured and published results of the runs whose recipe has published results.
 
     Args:
         runs: Runs of one data set.
-        protocol: What was measured under it; NaN beside figures published under another.
+        protocol: Name of the protocol of the measured results. They are NaN where the published
+            results are under another protocol.
 
     Returns:
-        Columns ``run``, ``recipe``, ``metric`` (its name), ``measured``, ``published`` (as stored,
-        in 0..1) and ``changed``: why the two need not agree, empty if they should.
+        Columns ``run``, ``recipe``, ``metric`` (its name), ``measured``, ``published`` (both as
+        stored, in 0..1) and ``changed``: why the two need not agree, empty if they should.
     """
     rows = []
     for run in runs:
@@ -36,13 +37,13 @@ def published_table(runs: list[Run], protocol: str) -> pd.DataFrame:
 
 
 def published_metrics(recipe: Recipe) -> dict[str, float]:
-    """Return the figures published for a recipe: metric -> value as stored, in table order."""
+    """Return the published results of a recipe: metric -> value in 0..1, in the order of tables."""
     names = [name for name in recipe.published if is_metric(name)]
     return {name: recipe.published[name] for name in in_order(names)}
 
 
 def published_notes(table: pd.DataFrame) -> dict[str, str]:
-    """Return what to know about published figures, beyond what their table says.
+    """Return the notes on published results that their table does not hold.
 
     Args:
         table: See :func:`published_table`.
@@ -55,14 +56,15 @@ def published_notes(table: pd.DataFrame) -> dict[str, str]:
     return {name: note for name, note in notes.items() if note and note not in said[name]}
 
 
-def departures(run: Run) -> list[str]:
-    """Say what keeps a run's figures from being those of its data set and recipe.
+def deviations(run: Run) -> list[str]:
+    """List how a run deviates from its data set and recipe, so that results may differ.
 
     Args:
-        run: Made by a recipe or not.
+        run: Any run, made from a recipe or not.
 
     Returns:
-        ``synthetic placeholder``, and ``settings changed`` with which; empty if there is nothing.
+        ``synthetic placeholder``, and ``settings changed`` with the settings; empty if it does not
+        deviate.
     """
     found = ["synthetic placeholder"] if run.dataset_config.is_placeholder else []
     options = run.dataset_config.loader_options
@@ -79,45 +81,48 @@ def departures(run: Run) -> list[str]:
 
 
 def recipe_of(run: Run) -> Recipe | None:
-    """Return the recipe that a run was made by; None if by none that there is."""
-    name = run.settings and run.settings.recipe
-    return load_recipe(name) if name in recipe_names() else None
+    """Return the recipe that a run was made from; None if there is none of that name."""
+    name = run.settings.recipe if run.settings else None
+    return load_recipe(name) if name is not None and name in recipe_names() else None
 
 
 def published_line(run: Run) -> str:
-    """Write what was published for a run's recipe, and why the run may differ, in one line.
+    """State the published results of a run's recipe, and why the run may deviate, in one line.
 
     Args:
         run: Any run.
 
     Returns:
-        The line, the same for all runs without a recipe; empty if there is nothing to say.
+        The line, without the run's name if it has no recipe; empty if there is nothing to state.
     """
-    recipe, found = recipe_of(run), "; ".join(departures(run))
+    recipe, found = recipe_of(run), "; ".join(deviations(run))
     if recipe is None:
         return f"{run.dataset}: {found}, not the published data set" if found else ""
     parts = []
     if recipe.published:
-        figures = [
+        results = [
             f"{metric(name).title} {metric(name).quote(value)}"
             for name, value in published_metrics(recipe).items()
         ]
-        protocol = recipe.published.get("protocol")
-        how = "like experiment, " if recipe.is_reference else ""
-        parts.append(f"published {', '.join(figures)} ({how}{PROTOCOLS.get(protocol, protocol)})")
+        how = "similar experiment, " if recipe.is_reference else ""
+        parts.append(f"published {', '.join(results)} ({how}{_protocol_of(recipe)})")
     if found:
         parts.append(f"not comparable: {found}")
     return f"{run.dataset}/{run.name}: {'; '.join(parts)}" if parts else ""
 
 
 def _why_not_comparable(run: Run, recipe: Recipe, same_protocol: bool) -> str:
-    found = departures(run)
+    found = deviations(run)
     if not same_protocol:
-        protocol = recipe.published.get("protocol")
-        found.insert(0, f"published under {PROTOCOLS.get(protocol, protocol)}")
+        found.insert(0, f"published under {_protocol_of(recipe)}")
     if found:
         return f"not comparable: {'; '.join(found)}"  # first, so that narrow columns show it
     return f"reference, other settings: {recipe.note}" if recipe.is_reference else ""
+
+
+def _protocol_of(recipe: Recipe) -> str:
+    name = str(recipe.published.get("protocol"))
+    return PROTOCOLS.get(name, name)
 
 
 def _measured(run: Run, protocol: str, name: str) -> float:

@@ -1,7 +1,7 @@
-"""Compare runs on paper: one table per protocol, and which differences are real.
+"""Sort runs into comparable sections, each with a table of metrics and paired tests.
 
-Runs share a table only if their numbers are comparable: same data set, same items, same protocol.
-Runs that differ in nothing but their seed share a row.
+Runs are in one table only if their metrics are comparable: same data set, same items, same
+protocol. Runs that differ only in their seed share a row.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from retrieval.datasets import DATASETS
 from retrieval.datasets.base import Dataset
 from retrieval.errors import UserError, unknown_option
 from retrieval.evaluation.geometry import is_collapsed
-from retrieval.evaluation.metrics import metric, reported
+from retrieval.evaluation.metrics import in_order, metric, reported
 from retrieval.evaluation.protocol import Protocol
 from retrieval.evaluation.significance import Comparison, compare
 from retrieval.evaluation.statistics import mean_interval
@@ -48,18 +48,18 @@ class Section:
     """Comparable runs.
 
     Attributes:
-        dataset: Data set.
-        title: The protocol's title, e.g. ``leave-one-out`` or ``cross-store``.
-        protocol: How the numbers were made.
-        line: The same in one sentence.
-        groups: Row name -> its runs (seeds), best Recall@1 first.
-        table: One row per group: ``name``, ``seeds``, ``dimension`` and per metric ``<metric>``,
-            ``<metric>/low``, ``<metric>/high``: the run's 95% interval (bootstrap over classes), or
-            for several seeds the t interval of their mean.
-        comparison: Recall@1 of all groups on the same queries.
-        published: Figures published for the runs' recipes: see
+        dataset: Name of the data set.
+        title: Title of the protocol, such as ``leave-one-out`` or ``cross-store``.
+        protocol: The evaluation protocol.
+        line: The protocol in one sentence.
+        groups: Row name -> its runs, one per seed; best Recall@1 first.
+        table: One row per group. ``name``, ``seeds``, ``dimension`` and, per metric, ``<metric>``,
+            ``<metric>/low`` and ``<metric>/high``: the value and its 95% interval, by bootstrap
+            over classes for one run, and the t interval of the mean for several seeds.
+        comparison: Comparison of Recall@1 of all groups on the same queries.
+        published: Published results of the runs' recipes, see
             :func:`retrieval.report.published.published_table`.
-        notes: Recipe -> what to know about its figures.
+        notes: Recipe -> note on its published results.
     """
 
     dataset: str
@@ -78,20 +78,21 @@ def make_report(runs: Sequence[Run], metrics: Sequence[str] = ()) -> list[Sectio
 
     Args:
         runs: Evaluated runs, of any data sets.
-        metrics: The columns, where a run has them; default: :func:`reported_metrics`.
+        metrics: Names of the metrics to tabulate. Defaults to :func:`reported_metrics` of each
+            data set.
 
     Returns:
-        Sections, by data set and protocol.
+        Sections, sorted by data set and protocol.
 
     Raises:
-        UserError: There are no runs, or none has a metric.
+        UserError: There are no runs, or no run has one of the metrics.
     """
     if not runs:
-        raise UserError("no runs to report on: name run folders, or train one first")
+        raise UserError("no runs to report on: give run folders, or train a run first")
     known = {name for run in runs for result in run.results.values() for name in result.metrics}
     for name in metrics:
         if name not in known:
-            raise unknown_option("metric of these runs", name, known)
+            raise unknown_option("metric of these runs", name, in_order(known))
     buckets: dict[tuple, list[tuple[Run, ProtocolResult]]] = {}
     for run in runs:
         items = _fingerprint(run)
@@ -102,13 +103,13 @@ def make_report(runs: Sequence[Run], metrics: Sequence[str] = ()) -> list[Sectio
 
 
 def protocol_facts(result: ProtocolResult) -> dict[str, str]:
-    """Return what two results on the same items must share for their numbers to be compared.
+    """Return what two results on the same items must share for their metrics to be comparable.
 
     Args:
         result: The results of a run under one protocol.
 
     Returns:
-        Fact -> value as text, for each of ``SAME``.
+        Field of the protocol -> value as text, for each of ``SAME``.
     """
     return {name: str(getattr(result.protocol, name)) for name in SAME}
 
@@ -150,10 +151,10 @@ def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 
 def rank_one(run: Run, protocol: Protocol) -> np.ndarray:
-    """Return 1 or 0 per query, right or wrong at rank 1; NaN for queries that do not count."""
+    """Return whether each query is right at rank 1, float64 (q,); NaN where it does not count."""
     first = run.neighbors(protocol.name).first_relevant_rank
-    lone = 0.0 if protocol.no_positive == "zero" else np.nan
-    return np.where(first == 0, lone, (first == 1).astype(np.float64))
+    without = 0.0 if protocol.no_positive == "zero" else np.nan
+    return np.where(first == 0, without, (first == 1).astype(np.float64))
 
 
 def _section(members: list[tuple[Run, ProtocolResult]], metrics: Sequence[str]) -> Section:
@@ -176,26 +177,25 @@ def _section(members: list[tuple[Run, ProtocolResult]], metrics: Sequence[str]) 
         for name in order
         if any(is_collapsed(results[run.path].geometry) for run in groups[name])
     ]
+    placeholder = run.dataset_config.is_placeholder
     return Section(
-        run.dataset,
-        first.title,
-        protocol,
-        _sentence(
-            protocol,
-            placeholder=run.dataset_config.is_placeholder,
-            collapsed=collapsed,
-        ),
-        {name: groups[name] for name in order},
-        pd.DataFrame(rows).dropna(axis=1, how="all"),
-        comparison,
-        published,
-        published_notes(published),
+        dataset=run.dataset,
+        title=first.title,
+        protocol=protocol,
+        line=_sentence(protocol, placeholder=placeholder, collapsed=collapsed),
+        groups={name: groups[name] for name in order},
+        table=pd.DataFrame(rows).dropna(axis=1, how="all"),
+        comparison=comparison,
+        published=published,
+        notes=published_notes(published),
     )
 
 
-def _row(name: str, results: list[ProtocolResult], metrics: Sequence[str]) -> dict:
-    row = {
-        "name": name,
+def _row(
+    group: str, results: list[ProtocolResult], metrics: Sequence[str]
+) -> dict[str, str | float]:
+    row: dict[str, str | float] = {
+        "name": group,
         "seeds": len(results),
         "dimension": results[0].protocol.dimension,
     }
@@ -211,8 +211,8 @@ def _row(name: str, results: list[ProtocolResult], metrics: Sequence[str]) -> di
 
 
 def _sentence(protocol: Protocol, *, placeholder: bool, collapsed: Sequence[str]) -> str:
-    """Say how the numbers were made; the dimension is a column, since runs may differ in it."""
-    lone = {"exclude": "excluded", "zero": "scored 0"}[protocol.no_positive]
+    """State the protocol. The dimension is a column of the table, since runs may differ in it."""
+    treatment = {"exclude": "excluded", "zero": "scored 0"}[protocol.no_positive]
     parts = ["synthetic placeholder, not the published data set"] if placeholder else []
     if collapsed:
         parts.append(f"collapsed (all embeddings nearly equal): {', '.join(collapsed)}")
@@ -220,8 +220,8 @@ def _sentence(protocol: Protocol, *, placeholder: bool, collapsed: Sequence[str]
         f"{protocol.rule}, {protocol.distance} distance",
         f"{protocol.n_queries:,} queries of {protocol.n_classes:,} classes, "
         f"{protocol.n_gallery:,} gallery items",
-        f"{protocol.n_without_positive:,} queries without a possible hit {lone}",
+        f"{protocol.n_without_positive:,} queries without positives {treatment}",
     ]
     if protocol.kmeans != "none":
         parts.append(f"NMI by k-means ({protocol.kmeans})")
-    return "; ".join(part.strip() for part in parts)
+    return "; ".join(parts)

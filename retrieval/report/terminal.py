@@ -1,4 +1,4 @@
-"""Plain-text tables for the terminal."""
+"""Print tables of runs in the terminal."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -46,9 +46,9 @@ def runs_table(paths: Iterable[Path]) -> pd.DataFrame:
 
 
 def print_runs(paths: Iterable[Path]) -> None:
-    """Print the metrics of some runs, one table per protocol, best Recall@1 first.
+    """Print the metrics of runs, one table per protocol, best Recall@1 first.
 
-    Below them, what was published for a run's recipe, and why the two may differ.
+    The published results of their recipes follow, with the reasons why they may differ.
     """
     paths = list(paths)
     table = runs_table(paths)

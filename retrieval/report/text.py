@@ -1,4 +1,4 @@
-"""The sections of a report as Markdown, CSV and LaTeX."""
+"""Write the sections of a report as Markdown, CSV and LaTeX."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,7 +19,7 @@ NOTE = (
 )
 MARK = "†"
 PAIRS_TITLE = "Recall@1, pair by pair (points; wins / ties / losses over queries)"
-PAIRS_HEAD = ("Better", "Other", "Difference", "p (Holm)", "W / T / L", "Real?")
+PAIRS_HEAD = ("Better", "Other", "Difference", "p (Holm)", "W / T / L", "Significant")
 PUBLISHED_TITLE = "Measured and published results"
 PUBLISHED_HEAD = ("Run", "Recipe", "Metric", "Measured", "Published", "Settings")
 LATEX = {
@@ -42,7 +42,7 @@ def cell(row: Mapping, name: str) -> str:
 
 
 def units(section: Section) -> str:
-    """Say on which scale a section's metrics are printed, in one sentence."""
+    """Return the sentence on the scale in which a section's metrics are printed."""
     return f"Scale: {scale_note(metrics_of(section.table))}."
 
 
@@ -52,7 +52,7 @@ def _best(section: Section) -> set[str]:
 
 
 def selected_on_test(section: Section) -> set[str]:
-    """Return the rows whose network was chosen by its figures on the test set: they are marked."""
+    """Return the rows with a network that was selected by its results on the test set."""
     return {
         name
         for name, runs in section.groups.items()
@@ -61,7 +61,7 @@ def selected_on_test(section: Section) -> set[str]:
 
 
 def markdown_of(sections: Sequence[Section]) -> str:
-    """Write all sections as Markdown tables, with the pairs that were compared."""
+    """Return all sections as Markdown: tables of metrics, published results and paired tests."""
     lines = ["# Comparison of runs", "", NOTE]
     for section in sections:
         names = metrics_of(section.table)
@@ -87,12 +87,12 @@ def markdown_of(sections: Sequence[Section]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _line(cells: "Sequence") -> str:
+def _line(cells: Sequence[object]) -> str:
     return "| " + " | ".join(str(c) for c in cells) + " |"
 
 
-def _titled(title: str, head: "Sequence[str]", rows: list[list[str]]) -> list[str]:
-    """Write a table under its title; nothing if it has no rows."""
+def _titled(title: str, head: Sequence[str], rows: list[list[str]]) -> list[str]:
+    """Return the lines of a table under its title; none if it has no rows."""
     if not rows:
         return []
     lines = ["", f"{title}:", "", _line(head), _line(["---"] * len(head))]
@@ -106,7 +106,7 @@ def published_rows(section: Section) -> list[list[str]]:
         section: Comparable runs.
 
     Returns:
-        One list of cells per figure.
+        One list of cells per result.
     """
     rows = []
     for row in section.published.to_dict("records"):
@@ -123,7 +123,7 @@ def _published(section: Section) -> list[str]:
 
 
 def pair_rows(section: Section) -> list[list[str]]:
-    """Return the cells under PAIRS_HEAD: the paired test of every two rows, in points.
+    """Return the cells under :data:`PAIRS_HEAD`: the paired test of every two rows, in points.
 
     Args:
         section: Comparable runs.
@@ -145,10 +145,10 @@ def _pairs(section: Section) -> list[str]:
 
 
 def csv_of(sections: Sequence[Section]) -> str:
-    """Write one long table: a row per run group and protocol.
+    """Return one long table as CSV: a row per group of runs and protocol.
 
-    Metrics are in the scale of the other formats, with six decimals; a column in percent says so in
-    its name.
+    Metrics have the scale of the other formats, with six decimals; the name of a column in percent
+    says so.
     """
     parts = []
     for section in sections:
@@ -164,12 +164,12 @@ def csv_of(sections: Sequence[Section]) -> str:
 
 
 def escape(text: object) -> str:
-    """Write any text so that LaTeX prints it."""
+    """Escape text so that LaTeX prints it as it is."""
     return "".join(LATEX.get(character, character) for character in str(text))
 
 
 def latex_of(sections: Sequence[Section]) -> str:
-    r"""Write a ``table`` for every section; needs ``\usepackage{booktabs}``."""
+    r"""Return a LaTeX ``table`` for every section; needs ``\usepackage{booktabs}``."""
     lines = [r"% needs \usepackage{booktabs}", f"% {NOTE}"]
     for section in sections:
         names = metrics_of(section.table)

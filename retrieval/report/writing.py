@@ -1,4 +1,7 @@
-"""Find what draws a report's page: the workbench does, and nothing here may import it."""
+"""Write the files of a report, and find the installed function that draws its HTML page.
+
+The page is drawn by the package ``workbench``, which ``retrieval`` must not import.
+"""
 
 from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
@@ -18,14 +21,14 @@ def write_report(
 
     Args:
         runs: Evaluated runs.
-        folder: Where to; made if it is missing.
-        metrics: The columns; default: those reported on the data set.
+        folder: Folder to write to; made if it is missing.
+        metrics: Names of the metrics to tabulate. Defaults to those reported on each data set.
 
     Returns:
-        What was written; :mod:`retrieval.report.writing` finds what draws a page from it.
+        The sections of the report, from which :func:`page_writer` draws a page.
 
     Raises:
-        UserError: There are no runs.
+        UserError: There are no runs, or no run has one of the metrics.
     """
     sections = make_report(runs, metrics)
     for suffix, text in (("md", markdown_of), ("csv", csv_of), ("tex", latex_of)):
@@ -33,17 +36,18 @@ def write_report(
     return sections
 
 
-GROUP = "retrieval.reports"  # of entry points, in pyproject.toml
+PageWriter = Callable[[Sequence[Section], Path], None]
+GROUP = "retrieval.reports"  # group of entry points, see pyproject.toml
 
 
-def page_writer() -> Callable[[Sequence[Section], Path], None]:
-    """Return the function that an installed package announces as ``html`` of the group.
+def page_writer() -> PageWriter:
+    """Return the function that an installed package registers as entry point ``html``.
 
     Returns:
-        A function of sections and of the file to write them to, as one page with figures.
+        A function that writes sections to a file, as one page with figures.
 
     Raises:
-        UserError: No installed package announces one.
+        UserError: No installed package registers one.
     """
     found = entry_points(group=GROUP, name="html")
     if not found:
@@ -51,4 +55,5 @@ def page_writer() -> Callable[[Sequence[Section], Path], None]:
             "report.html needs the package workbench, which is not installed: "
             "run `pip install -e .` in the repository"
         )
-    return next(iter(found)).load()
+    writer: PageWriter = next(iter(found)).load()
+    return writer

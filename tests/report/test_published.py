@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from retrieval.report.published import departures, published_line
+from retrieval.report.published import deviations, published_line
 from retrieval.runs.records import DatasetConfig
 from retrieval.settings.recipes import load_recipe
 
@@ -38,10 +38,10 @@ def made_by(recipe, changes=(), options=()):
     ],
 )
 def test_every_departure_is_named(changes, options, found):
-    assert departures(made_by("cub200/hard_triplet", changes, options)) == found
+    assert deviations(made_by("cub200/hard_triplet", changes, options)) == found
 
 
-def test_the_line_has_the_figures_their_protocol_and_the_departures():
+def test_the_line_has_the_figures_their_protocol_and_the_deviations():
     run = made_by("inshop/semi_hard_triplet")
     line = "birds/a: published R@1 87.43, R@4 95.42, NMI 0.902 (leave-one-out)"
     assert published_line(run) == line
@@ -49,7 +49,7 @@ def test_the_line_has_the_figures_their_protocol_and_the_departures():
     why = "not comparable: synthetic placeholder; settings changed (steps 7)"
     assert published_line(run) == f"{line}; {why}"
     run = made_by("sop/resnet50_proxy_anchor")
-    assert published_line(run) == "birds/a: published R@1 78.0 (like experiment, leave-one-out)"
+    assert published_line(run) == "birds/a: published R@1 78.0 (similar experiment, leave-one-out)"
 
 
 def test_what_has_no_published_figures_still_says_that_its_data_is_a_placeholder():

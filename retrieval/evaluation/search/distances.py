@@ -121,7 +121,8 @@ def slack(queries: Rows, largest: float, kind: int) -> NDArray[np.float64]:
         bound = terms * (2 * a * b + b * b) + 6 * (a + b) ** 2
     else:
         bound = terms * (a + b)
-    return UNIT * 1.001 * bound + 1e-11 * (1 if kind == DOT else 0) + 1e-37
+    bound = UNIT * 1.001 * bound + 1e-11 * (1 if kind == DOT else 0) + 1e-37
+    return np.asarray(bound, np.float64)
 
 
 def reported(exact: NDArray[np.float64], distance: str) -> NDArray[np.float64]:
