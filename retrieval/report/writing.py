@@ -40,8 +40,11 @@ PageWriter = Callable[[Sequence[Section], Path], None]
 GROUP = "retrieval.reports"  # group of entry points, see pyproject.toml
 
 
-def page_writer() -> PageWriter:
+def page_writer(group: str = GROUP) -> PageWriter:
     """Return the function that an installed package registers as entry point ``html``.
+
+    Args:
+        group: Group of entry points. Defaults to ``retrieval.reports``.
 
     Returns:
         A function that writes sections to a file, as one page with figures.
@@ -49,7 +52,7 @@ def page_writer() -> PageWriter:
     Raises:
         UserError: No installed package registers one.
     """
-    found = entry_points(group=GROUP, name="html")
+    found = entry_points(group=group, name="html")
     if not found:
         raise UserError(
             "report.html needs the package workbench, which is not installed: "

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from retrieval.evaluation import evaluate, geometry
+from retrieval.evaluation.geometry import COLLAPSED, is_collapsed, relative_spread
 from retrieval.evaluation.search.threads import worker_pool
 
 QUIET = {"kmeans": "none", "n_bootstrap": 0}
@@ -89,7 +90,7 @@ def test_near_duplicates_count_queries_with_a_twin():
 
 
 @pytest.mark.parametrize("n", [1, 2])
-def test_figures_that_do_not_exist_are_none_in_json(n):
+def test_values_that_are_not_defined_are_none_in_json(n):
     result = evaluate(np.ones((n, 3)), np.zeros(n))
     card = result.to_dict()["geometry"]
     assert card["inter_distance"] is None
@@ -108,3 +109,45 @@ def test_large_sets_are_sampled(monkeypatch):
         sample = geometry.geometry(x, labels, ranking, 3000, pool=pool)
     for name in ("density", "alignment", "uniformity", "spectral_decay"):
         assert sample[name] == pytest.approx(whole[name], rel=0.06), name
+
+
+def embeddings_of(spread: float) -> np.ndarray:
+    """60 rows that differ from one another by about ``spread`` of their length."""
+    noise = np.random.default_rng(0).standard_normal((60, 8))
+    return (np.ones(8) + spread * noise).astype(np.float32)
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+@pytest.mark.parametrize("spread", [1e-1, 1e-3, 1e-6])
+def test_the_spread_is_relative_to_the_length(spread, distance):
+    rows = embeddings_of(spread)
+    found = relative_spread(rows, distance)
+    assert spread / 1.5 < found < spread * 1.5
+    assert relative_spread(1000 * rows, distance) == pytest.approx(found, rel=0.05)
+
+
+def test_a_training_batch_has_the_same_spread():
+    from retrieval.training.model import relative_spread as of_batch
+
+    rows = embeddings_of(0.5)
+    assert relative_spread(rows, "euclidean") == pytest.approx(float(of_batch(rows)), rel=1e-5)
+
+
+def test_equal_rows_and_zero_rows_are_collapsed_and_blocks_do_not_matter(monkeypatch):
+    assert relative_spread(np.zeros((5, 3)), "cosine") == 0
+    assert relative_spread(np.full((5, 3), 7.0), "euclidean") == 0
+    whole = relative_spread(embeddings_of(0.5), "cosine")
+    monkeypatch.setattr(geometry, "BLOCK", 7)
+    assert relative_spread(embeddings_of(0.5), "cosine") == pytest.approx(whole)
+
+
+def test_lengths_count_only_where_the_distance_depends_on_them():
+    rows = np.outer(np.arange(1, 21), np.ones(4))  # one direction, many lengths
+    assert relative_spread(rows, "cosine") < 1e-6
+    assert relative_spread(rows, "euclidean") > 0.4
+
+
+@pytest.mark.parametrize("card", [{}, {"relative_spread": np.nan}, {"relative_spread": 1}])
+def test_a_run_of_unknown_spread_is_not_called_collapsed(card):
+    assert not is_collapsed(card)
+    assert is_collapsed({"relative_spread": COLLAPSED / 2})

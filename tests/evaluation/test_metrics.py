@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from retrieval.errors import UserError
 from retrieval.evaluation import evaluate
@@ -19,8 +17,6 @@ from retrieval.evaluation.metrics import (
     summarized,
 )
 from retrieval.evaluation.ranking import PositiveRanks
-from retrieval.evaluation.significance import compare
-from retrieval.evaluation.statistics import mean_interval
 
 
 @pytest.fixture(scope="module")
@@ -89,34 +85,3 @@ def test_a_new_ranking_metric_is_one_function_and_one_entry(result, monkeypatch)
     assert again.intervals["last"][0] <= again.metrics["last"] <= again.intervals["last"][1]
     assert "last" in reported()
     assert f"Last {100 * again.metrics['last']:.1f} [" in str(again)
-
-
-@given(st.lists(st.floats(0, 1), min_size=2, max_size=6))
-def test_the_interval_over_seeds_stays_within_the_bounds_and_holds_the_mean(values):
-    low, high = mean_interval(np.array(values), metric("recall@8").bounds)
-    assert 0 <= low <= high <= 1
-    assert low - 1e-12 <= np.mean(values) <= high + 1e-12
-
-
-def test_an_interval_within_the_bounds_is_student_s():
-    from scipy import stats
-
-    values = np.array([0.70, 0.72, 0.74])
-    expected = stats.t.interval(0.95, 2, values.mean(), stats.sem(values))
-    assert mean_interval(values, (0, 1)) == pytest.approx(expected)
-
-
-@given(st.integers(0, 2**32 - 1), st.floats(0.5, 1), st.integers(1, 3))
-def test_intervals_of_a_comparison_stay_within_the_bounds(seed, rate, n_seeds):
-    """Few seeds have a wide t distribution, which near 0 or 1 would leave the bounds."""
-    rng = np.random.default_rng(seed)
-    classes = np.repeat(np.arange(4), 3)
-    scores = {
-        name: (rng.random((n_seeds, 12)) < share).astype(float)
-        for name, share in (("a", rate), ("b", 1 - rate))
-    }
-    found = compare(scores, classes, n_samples=200)
-    for column in ("low", "high", "seed_low", "seed_high"):
-        values = found.summary[column].dropna()
-        assert values.between(0, 1).all(), column
-    assert found.pairs[["low", "high"]].stack().between(-1, 1).all()

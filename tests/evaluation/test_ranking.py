@@ -95,7 +95,7 @@ def test_a_duplicate_of_the_query_is_a_neighbor_and_the_query_is_not():
     assert result.metrics["recall@1"] == pytest.approx(2 / 3)
 
 
-def test_query_without_a_possible_hit_is_counted_and_excluded_or_zero():
+def test_a_query_without_positives_is_counted_and_excluded_or_scored_zero():
     x, labels = np.eye(3), np.array([0, 0, 1])
     excluded = evaluate(x, labels, **QUIET)
     zero = evaluate(x, labels, no_positive="zero", **QUIET)

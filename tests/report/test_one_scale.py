@@ -8,7 +8,7 @@ import pandas as pd
 from retrieval.evaluation.metrics import metric, reported
 from retrieval.report.terminal import runs_table
 from retrieval.report.writing import write_report
-from tests.report.test_report import make_run
+from tests.report.helpers import make_run
 from workbench.analysis.tables import loss_table, results_table
 from workbench.notebook import results_table as notebook_table
 from workbench.pages.overview.loss_tables import losses_table

@@ -1,4 +1,4 @@
-"""Runs whose embeddings are all (nearly) equal say so, where they end and in the report."""
+"""Runs whose embeddings are (nearly) all equal say so when they are evaluated and in reports."""
 
 import json
 
@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrieval.evaluation.geometry import COLLAPSED, is_collapsed, relative_spread
 from retrieval.report.writing import write_report
 from retrieval.runs.evaluate import evaluate_run
 from retrieval.runs.importing import import_run
@@ -17,42 +16,6 @@ def embeddings_of(spread: float) -> np.ndarray:
     """60 rows that differ from one another by about ``spread`` of their length."""
     noise = np.random.default_rng(0).standard_normal((60, 8))
     return (np.ones(8) + spread * noise).astype(np.float32)
-
-
-@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
-@pytest.mark.parametrize("spread", [1e-1, 1e-3, 1e-6])
-def test_the_spread_is_relative_to_the_length(spread, distance):
-    rows = embeddings_of(spread)
-    found = relative_spread(rows, distance)
-    assert spread / 1.5 < found < spread * 1.5
-    assert relative_spread(1000 * rows, distance) == pytest.approx(found, rel=0.05)
-
-
-def test_it_is_what_training_watches():
-    from retrieval.training.model import relative_spread as of_batch
-
-    rows = embeddings_of(0.5)
-    assert relative_spread(rows, "euclidean") == pytest.approx(float(of_batch(rows)), rel=1e-5)
-
-
-def test_equal_rows_and_zero_rows_are_collapsed_and_blocks_do_not_matter(monkeypatch):
-    assert relative_spread(np.zeros((5, 3)), "cosine") == 0
-    assert relative_spread(np.full((5, 3), 7.0), "euclidean") == 0
-    whole = relative_spread(embeddings_of(0.5), "cosine")
-    monkeypatch.setattr("retrieval.evaluation.geometry.BLOCK", 7)
-    assert relative_spread(embeddings_of(0.5), "cosine") == pytest.approx(whole)
-
-
-def test_lengths_count_only_where_the_distance_sees_them():
-    rows = np.outer(np.arange(1, 21), np.ones(4))  # one direction, many lengths
-    assert relative_spread(rows, "cosine") < 1e-6
-    assert relative_spread(rows, "euclidean") > 0.4
-
-
-@pytest.mark.parametrize("geometry", [{}, {"relative_spread": np.nan}, {"relative_spread": 1}])
-def test_a_run_that_was_not_measured_is_not_called_collapsed(geometry):
-    assert not is_collapsed(geometry)
-    assert is_collapsed({"relative_spread": COLLAPSED / 2})
 
 
 @pytest.mark.filterwarnings("ignore:.*no thumbnail")

@@ -1,0 +1,88 @@
+"""Sections: comparable runs share a table, seeds share a row."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from retrieval.errors import UserError
+from retrieval.report.sections import group_runs, make_report, reported_metrics
+from retrieval.report.writing import write_report
+from retrieval.runs.store import open_run
+from retrieval.settings.schema import TrainSettings
+from tests.report.helpers import make_run
+from tests.runs.helpers import with_dataset_options
+
+
+def test_only_comparable_runs_share_a_table(runs):
+    sections = make_report(runs)
+    rows = [set(section.table["name"]) for section in sections]
+    assert {"good", "bad_50%|run"} in rows
+    assert {"other"} in rows  # another distance
+    assert {"fewer"} in rows  # other items
+    assert len(sections) == 3
+
+
+def test_seeds_share_a_row_with_their_mean_and_interval(runs):
+    section = next(s for s in make_report(runs) if "good" in s.groups)
+    assert [run.name for run in section.groups["good"]] == [f"good-seed{s}" for s in range(3)]
+    row = section.table.set_index("name").loc["good"]
+    values = [run.result().metric("map@r").value for run in runs[:3]]
+    assert row["map@r"] == pytest.approx(np.mean(values))
+    assert row["map@r/low"] < row["map@r"] < row["map@r/high"]
+    assert row["seeds"] == 3
+    single = section.table.set_index("name").loc["bad_50%|run"]
+    stored = runs[3].result().metric("recall@1")
+    assert (single["recall@1"], single["recall@1/low"]) == (stored.value, stored.low)
+
+
+def test_a_repeated_seed_is_no_second_seed():
+    """Copies of one run under the names of other seeds would narrow the interval."""
+    seeds = {"good-s0": 0, "good-s1": 1, "good-s2": 0, "good-s3": 0}
+    runs = [
+        SimpleNamespace(name=name, settings=TrainSettings(loss="good", seed=seed))
+        for name, seed in seeds.items()
+    ]
+    groups = {name: [run.name for run in group] for name, group in group_runs(runs).items()}
+    assert groups == {
+        "good": ["good-s0", "good-s1"],
+        "good-s2": ["good-s2"],
+        "good-s3": ["good-s3"],
+    }
+
+
+def test_the_better_loss_is_named_and_counts_are_stated(runs):
+    section = next(s for s in make_report(runs) if "good" in s.groups)
+    pair = section.comparison.pairs.iloc[0]
+    assert (pair["a"], pair["b"], bool(pair["significant"])) == ("good", "bad_50%|run", True)
+    assert "72 queries of 12 classes, 72 gallery items" in section.line
+    assert "leave-one-out, cosine distance" in section.line
+
+
+def test_every_data_set_has_its_own_k():
+    assert reported_metrics("sop")[:4] == ("recall@1", "recall@10", "recall@100", "recall@1000")
+    official = tuple(f"recall@{k}" for k in (1, 10, 20, 30, 40, 50))
+    assert reported_metrics("inshop")[:6] == official
+    for dataset in ("cub200", "cars196", "imported"):
+        assert reported_metrics(dataset)[:4] == ("recall@1", "recall@2", "recall@4", "recall@8")
+
+
+def test_a_placeholder_is_called_one_above_its_table(tmp_path):
+    run = make_run(tmp_path, "bird", noise=0.6)
+    (section,) = make_report([run])
+    assert "placeholder" not in section.line
+    with_dataset_options(run, placeholder=True)
+    moved = run.path.parent.rename(tmp_path / "runs" / "sop") / run.name
+    (section,) = write_report([open_run(moved)], tmp_path / "out")
+    assert section.line.startswith(
+        "synthetic placeholder, not the published data set; leave-one-out, "
+    )
+    (line,) = [
+        line for line in (tmp_path / "out/report.md").read_text().splitlines() if "R@1 " in line
+    ]
+    assert line.startswith("| Run | Seeds | d | R@1 | R@10 | R@100 | R@1000 | R-Precision |")
+
+
+def test_nothing_to_report():
+    with pytest.raises(UserError, match="no runs"):
+        make_report([])
