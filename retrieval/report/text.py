@@ -122,6 +122,15 @@ def _published(section: Section) -> list[str]:
     return _titled(PUBLISHED_TITLE, PUBLISHED_HEAD, rows) + notes
 
 
+def format_p(p: float) -> str:
+    """Return the text of a p-value, with three decimals.
+
+    >>> format_p(0.0234), format_p(0.0002)
+    ('0.023', '< 0.001')
+    """
+    return f"{p:.3f}" if p >= 0.0005 else "< 0.001"
+
+
 def pair_rows(section: Section) -> list[list[str]]:
     """Return the cells under :data:`PAIRS_HEAD`: the paired test of every two rows, in points.
 
@@ -136,7 +145,7 @@ def pair_rows(section: Section) -> list[list[str]]:
         span = recall.format_difference(row["difference"], row["low"], row["high"])
         counts = f"{row['wins']} / {row['ties']} / {row['losses']}"
         verdict = "yes" if row["significant"] else "no"
-        rows.append([row["a"], row["b"], span, f"{row['p_holm']:.3f}", counts, verdict])
+        rows.append([row["a"], row["b"], span, format_p(row["p_holm"]), counts, verdict])
     return rows
 
 

@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 
 from retrieval.evaluation.metrics import metric, scale_note, summarized
 from retrieval.evaluation.significance import Comparison, compare
+from retrieval.report.text import format_p
 from retrieval.runs.records import ProtocolResult
 from retrieval.runs.run import Run
 from workbench import figures
@@ -152,7 +153,7 @@ def paired_tests(comparison: Comparison) -> pd.DataFrame:
                 metric("recall@1").format_difference(*values)
                 for values in zip(pairs["difference"], pairs["low"], pairs["high"], strict=True)
             ],
-            "p (Holm)": [f"{p:.3f}" if p >= 0.0005 else "< 0.001" for p in pairs["p_holm"]],
+            "p (Holm)": [format_p(p) for p in pairs["p_holm"]],
             "significant": pairs["significant"].map({True: "yes", False: "no"}),
             "only better right": pairs["wins"],
             "only worse right": pairs["losses"],
