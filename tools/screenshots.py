@@ -1,8 +1,8 @@
 """Take the screenshots of the documentation: ``python -m tools.screenshots``.
 
-Starts the app on the runs of ``$RETRIEVAL_RUNS`` (by default ``runs``), opens every page in Chromium
-and writes ``docs/screenshots/*.png``: every page in the light theme, some in the dark one too. Needs
-the ``dev`` extra.
+Starts the app on the runs of ``$RETRIEVAL_RUNS`` (by default ``runs``), opens every page in
+Chromium and writes ``docs/screenshots/*.png``: every page in the light theme, some in the dark one
+too. Needs the ``dev`` extra.
 """
 
 import argparse

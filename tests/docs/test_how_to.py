@@ -47,7 +47,7 @@ def test_a_loss(checkout, tmp_path):
         ("add-a-dataset", ["tests/datasets/test_registry.py"]),
         ("add-a-metric", ["tests/evaluation/test_metrics.py"]),
         ("add-a-backbone", []),
-        ("add-a-page", ["tests/workbench/test_alt_texts.py"]),
+        ("add-a-page", ["tests/workbench/pages/test_alt_texts.py"]),
     ],
 )
 def test_anything_else(checkout, page, others):

@@ -1,10 +1,11 @@
-"""Runs that cannot be opened are listed with the reason; without any run, what to type is told."""
+"""Opening runs for the app: broken ones are listed with the reason and skipped."""
 
 import shutil
 
+import numpy as np
 import pytest
 
-from tests.workbench.damage import break_run
+from tests.workbench.damage import break_run, opening
 from tests.workbench.driver import open_page, text_of
 from workbench.data.loading import find_run, load_runs
 
@@ -35,23 +36,6 @@ def test_a_broken_run_is_listed_with_its_reason_and_skipped(make_run, monkeypatc
     assert broken[0].reason in text_of(open_page())
 
 
-def test_only_broken_runs_show_the_empty_state(make_run, monkeypatch):
-    bad = make_run("bad")
-    break_run(bad.path, "no metrics")
-    monkeypatch.setenv("RETRIEVAL_RUNS", str(bad.path.parents[1]))
-    app = open_page()
-    assert app.title[0].value == "No runs yet"
-    assert "metrics.json is missing" in text_of(app)
-
-
-def test_no_runs_says_what_to_type(tmp_path, monkeypatch):
-    monkeypatch.setenv("RETRIEVAL_RUNS", str(tmp_path / "nowhere"))
-    app = open_page()
-    assert app.title[0].value == "No runs yet"
-    assert app.code[0].value == "retrieval demo"
-    assert "retrieval train --dataset grocery --loss all" in app.code[1].value
-
-
 def test_half_written_runs_are_not_seen(make_run):
     run = make_run("good")
     shutil.copytree(run.path, run.path.with_name(".other.partial"))
@@ -76,3 +60,13 @@ def test_runs_are_found_by_name_only_below_the_root(make_run, monkeypatch, name)
     assert find_run("made", "one") is not None
     assert find_run("made", name) is None
     assert find_run(name, "one") is None
+
+
+def test_every_protocol_needs_its_neighbors_not_the_primary_alone(made):
+    assert made.primary == "query_gallery"
+    arrays = dict(np.load(made.path / "neighbours.npz"))
+    np.savez(made.path / "neighbours.npz", **{k: v for k, v in arrays.items() if "leave" not in k})
+    assert "no neighbors under protocol 'leave_one_out'" in opening(made)
+    arrays["leave_one_out/first_hit_item"] = arrays["leave_one_out/first_hit_item"] + 1000
+    np.savez(made.path / "neighbours.npz", **arrays)
+    assert "'leave_one_out' does not fit items.parquet" in opening(made)

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.workbench.browser_driver import expect_parameter, loaded, visit
+from tests.workbench.browser.driver import expect_parameter, loaded, visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 

@@ -1,14 +1,8 @@
 """The page's address: what it holds, and what a change of it from outside does."""
 
 import pytest
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.responses import HTMLResponse, PlainTextResponse
-from starlette.routing import Route
-from starlette.testclient import TestClient
 
 from tests.workbench.driver import go, open_page, parameters_of, press, text_of, trail_of
-from workbench.shell.history import SCRIPT, HistoryScript
 
 pytestmark = pytest.mark.usefixtures("served")
 
@@ -99,21 +93,3 @@ def test_a_link_holds_whose_settings_are_shown_until_run_a_changes():
     go(app, link)
     assert app.selectbox(key="settings").value == "contrastive_loss-s1"
     assert "loss: contrastive_loss" in app.code[0].value
-
-
-def _answer(content: str, kind: type, accept: str, **headers: str):
-    async def endpoint(request):
-        return kind(content, headers={"etag": "x"})
-
-    app = Starlette(routes=[Route("/", endpoint)], middleware=[Middleware(HistoryScript)])
-    return TestClient(app).get("/", headers={"accept": accept} | headers)
-
-
-def test_the_script_is_put_into_pages_only():
-    html = "<html><head><title>x</title></head></html>"
-    answer = _answer(html, HTMLResponse, "text/html,*/*")
-    script = SCRIPT.read_text(encoding="utf-8")
-    assert answer.text == html.replace("<head>", f"<head><script>\n{script}</script>")
-    assert "etag" not in answer.headers
-    assert _answer(html, HTMLResponse, "*/*").text == html
-    assert _answer(html, PlainTextResponse, "text/html").text == html

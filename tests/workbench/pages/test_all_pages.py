@@ -1,10 +1,13 @@
 """Every page, driven without a browser."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from retrieval.runs.run import Run
 from tests.workbench.driver import loss_tables, open_page, text_of
+from tools.screenshots import VIEWS
 from workbench.pages import PAGES
 from workbench.session.parameters import METHODS, TAB
 
@@ -18,7 +21,17 @@ def test_every_page_says_what_its_numbers_are_about(page):
         assert fact in context
 
 
+ROOT = Path(__file__).parents[3]
+
 pytestmark = pytest.mark.usefixtures("served")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_tour_shows_every_page(page):
+    tour = (ROOT / "docs" / "app.md").read_text(encoding="utf-8")
+    assert PAGES[page].title in tour
+    assert f"](screenshots/{page}.png)" in tour
+    assert page in VIEWS  # `make screenshots` takes the picture
 
 
 def test_overview_ranks_losses_and_aggregates_seeds(runs_root):

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from retrieval.runs.run import Run
-from tests.workbench.browser_driver import expect_parameter, loaded, visit
+from tests.workbench.browser.driver import expect_parameter, loaded, visit
 from workbench import components
 from workbench.data.images import hover_card
 

@@ -1,19 +1,17 @@
 """What the Overview counts: every seed once, scored queries only, a lead that may be chance."""
 
 import shutil
-from dataclasses import fields
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from retrieval.evaluation.protocol import Protocol
 from retrieval.evaluation.significance import compare
 from retrieval.runs.run import Run
 from tests.runs.helpers import edit
 from tests.workbench.driver import loss_tables, open_page, text_of
 from workbench.analysis import tables
-from workbench.analysis.protocol import NAMES, facts_in_words, lacks_nmi_interval
+from workbench.analysis.protocol import lacks_nmi_interval
 from workbench.analysis.repeats import repeats_line
 from workbench.analysis.significance import both_ways
 from workbench.layout.theme import plain
@@ -22,7 +20,7 @@ from workbench.pages.shared.significance import seeds_caveat
 
 
 @pytest.fixture
-def served(make_run, monkeypatch):
+def new_run(make_run, monkeypatch):
     """Write runs into one data set that the app serves."""
 
     def make(name: str, **options) -> Run:
@@ -37,9 +35,9 @@ def copy_of(run: Run, name: str) -> Run:
     return Run(shutil.copytree(run.path, run.path.with_name(name)))
 
 
-def test_a_copied_seed_counts_once_and_is_named(served):
-    first = served("lifted_loss-s0", loss="lifted_loss")
-    other = served("lifted_loss-s1", loss="lifted_loss", seed=1)
+def test_a_copied_seed_counts_once_and_is_named(new_run):
+    first = new_run("lifted_loss-s0", loss="lifted_loss")
+    other = new_run("lifted_loss-s1", loss="lifted_loss", seed=1)
     copies = [copy_of(first, f"lifted_loss-copy{i}") for i in range(2)]
     app = open_page()
     table = loss_tables(app)[0]
@@ -60,8 +58,8 @@ def test_a_copied_seed_counts_once_and_is_named(served):
     assert plain(line) in text_of(app)
 
 
-def test_a_seed_trained_again_counts_as_it_was_made_last(served):
-    first, again = served("a", loss="lifted_loss"), served("b", loss="lifted_loss")
+def test_a_seed_trained_again_counts_as_it_was_made_last(new_run):
+    first, again = new_run("a", loss="lifted_loss"), new_run("b", loss="lifted_loss")
     edit(again.path, "config.yaml", "provenance", "created", to="2026-01-02T12:00:00")
     for number in (0, 1):
         keys = ("results", number, "metrics", "recall@1", "value")
@@ -74,19 +72,19 @@ def test_a_seed_trained_again_counts_as_it_was_made_last(served):
     )
 
 
-def test_imported_runs_are_no_repeats(served):
-    runs = [served(name, loss=None) for name in ("one", "two")]  # alike in every figure
+def test_imported_runs_are_no_repeats(new_run):
+    runs = [new_run(name, loss=None) for name in ("one", "two")]  # alike in every figure
     results = tables.results_table(runs, "query_gallery")
     assert results["repeats"].tolist() == ["", ""]
     assert repeats_line(results) == ""
 
 
 @pytest.fixture
-def lone(served, photos) -> Run:
+def lone(new_run, photos) -> Run:
     """A run in whose gallery one class, of two queries, is missing."""
     kept = ~((photos["label"] == 0) & (photos["role"] == "gallery"))
-    served("one", items=photos[kept].reset_index(drop=True), loss="lifted_loss")
-    return served("two", items=photos[kept].reset_index(drop=True), loss="semi_hard_triplet")
+    new_run("one", items=photos[kept].reset_index(drop=True), loss="lifted_loss")
+    return new_run("two", items=photos[kept].reset_index(drop=True), loss="semi_hard_triplet")
 
 
 def test_queries_without_a_possible_hit_are_not_in_n(lone):
@@ -139,8 +137,8 @@ def test_a_lead_with_one_seed_is_said_to_hold_for_these_training_runs(runs_root,
     assert f"significant{seeds_caveat([1, 1])}" in text_of(compare)
 
 
-def test_the_page_says_how_to_get_a_curve_of_recall_in_training(served):
-    run = served("one")
+def test_the_page_says_how_to_get_a_curve_of_recall_in_training(new_run):
+    run = new_run("one")
     assert "--eval-split" not in text_of(open_page())
     history = pd.read_csv(run.path / "history.csv").drop(columns="recall@1")
     history.to_csv(run.path / "history.csv", index=False)
@@ -149,8 +147,8 @@ def test_the_page_says_how_to_get_a_curve_of_recall_in_training(served):
     assert "`--eval-every`" in text
 
 
-def test_recall_in_training_is_not_taken_for_that_of_the_page(served):
-    run = served("one")
+def test_recall_in_training_is_not_taken_for_that_of_the_page(new_run):
+    run = new_run("one")
     assert "(leave-one-out, split not recorded)" in text_of(open_page())
     edit(run.path, "config.yaml", "settings", "eval_split", to="test")
     text = text_of(open_page())
@@ -164,8 +162,8 @@ def test_recall_in_training_is_not_taken_for_that_of_the_page(served):
     )
 
 
-def test_nmi_without_an_interval_says_why(served):
-    run = served("one")
+def test_nmi_without_an_interval_says_why(new_run):
+    run = new_run("one")
     assert not lacks_nmi_interval(run, "query_gallery")
     for number in (0, 1):
         for side in ("low", "high"):
@@ -173,13 +171,3 @@ def test_nmi_without_an_interval_says_why(served):
     assert lacks_nmi_interval(Run(run.path), "query_gallery")
     for page in ("overview", "methods"):
         assert "NMI without ±" in text_of(open_page(page))
-
-
-def test_the_protocol_is_told_in_words(runs_root):
-    run = Run(runs_root / "photos" / "lifted_loss-s0")
-    facts = facts_in_words(run.result())
-    assert facts["Queries"] == "72"
-    assert facts["Queries and gallery"] == "queries against a gallery of other items"
-    assert facts["Score of such a query"] == "none: excluded from every mean"
-    assert facts["Embeddings normalized to unit length"] == "yes"
-    assert set(NAMES) == {f.name for f in fields(Protocol)} - {"name"} | {"dataset", "split"}
