@@ -49,7 +49,7 @@ def neighbors(x, codes, repeats, k, **_):
 
 
 def ranking(x, codes, repeats, **_):
-    """Every ranking metric, neighbors and first hits; no clustering, no intervals."""
+    """Every ranking metric, neighbors and first relevant items; no clustering, no intervals."""
     from retrieval.evaluation import evaluate
 
     options = {"ks": KS, "kmeans": "none", "n_bootstrap": 0}

@@ -57,7 +57,7 @@ def score(ranked, label, labels, ks):
 
 
 def evaluate_slowly(x, labels, roles=None, ks=(1, 2, 4, 8), distance="cosine", zero=False):
-    """Overall metrics, ranked lists and first hits (rank, item) by exhaustive loops."""
+    """Overall metrics, ranked lists and first relevant items (rank, item) by exhaustive loops."""
     lists = rank_lists(x, roles, distance)
     per_query = {q: score(ranked, labels[q], labels, ks) for q, ranked in lists.items()}
     first = {}

@@ -62,7 +62,7 @@ def test_published_average_over_queries_and_over_classes():
 def test_four_points_on_a_line():
     """0 a, 1 b, 2.5 a, 4.5 b: worked by hand.
 
-    From 0: b a b -> first hit 2. From 1: a (1) a (1.5) b -> 3. From 2.5: b (1.5) b (2) a -> 3.
+    From 0: b a b -> rank 2. From 1: a (1) a (1.5) b -> 3. From 2.5: b (1.5) b (2) a -> 3.
     From 4.5: a (2) b (3.5) a -> 2. Each query has R = 1.
     """
     result = evaluate(

@@ -1,6 +1,7 @@
 """What is taken away from the app."""
 
 import csv
+import html
 import io
 
 import pandas as pd
@@ -123,4 +124,4 @@ def test_the_report_of_the_app_is_that_of_the_command(runs_root, monkeypatch):
     assert set(section.groups) == {"semi_hard_triplet-s0", "contrastive_loss", "lifted_loss-s0"}
     for row in (*pair_rows(section), [*section.groups]):
         for cell in row:
-            assert f"<td>{cell}</td>" in page
+            assert f"<td>{html.escape(cell)}</td>" in page
