@@ -185,9 +185,9 @@ class RankingLoss(keras.losses.Loss):
         self._warned = True
         owned = ", ".join(v.name for v in self.trainable_variables)
         warnings.warn(
-            f"loss {self.name}: Keras' compile and fit do not train what the loss owns ({owned}); "
-            "use retrieval.RankingModel(network, loss), or set loss.weights_are_trained = True if "
-            "your training loop trains loss.trainable_variables",
+            f"loss {self.name}: Keras' compile and fit do not train the loss's own weights "
+            f"({owned}): use retrieval.RankingModel(network, loss), or set "
+            "loss.weights_are_trained = True if your training loop trains them",
             stacklevel=3,
         )
 

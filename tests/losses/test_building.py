@@ -1,4 +1,4 @@
-"""What a loss is built for: sizes of at least 1, the same ones each time, and fitting batches."""
+"""Building a loss: sizes of at least 1, the same sizes each time, and batches that fit them."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def test_a_second_build_for_other_sizes_is_refused():
             np.testing.assert_array_equal(then, now)
 
 
-def test_a_loss_that_owns_nothing_serves_any_sizes():
+def test_a_loss_without_variables_takes_any_sizes():
     loss = built("hard_triplet")
     loss.build(20, 2)
     assert loss(LABELS, POINTS) == get_loss("hard_triplet")(LABELS, POINTS)
@@ -49,7 +49,7 @@ def test_a_loss_that_owns_nothing_serves_any_sizes():
 @pytest.mark.parametrize(
     ("name", "options"), [("mined_triplet", {"miner": "distance_weighted"}), ("margin_loss", {})]
 )
-def test_what_a_loss_owns_regardless_of_sizes_serves_any_sizes(name, options):
+def test_variables_that_depend_on_no_size_take_any_sizes(name, options):
     one, other = built(name, **options), built(name, **options)
     np.testing.assert_array_equal(one(LABELS, POINTS[:, :3]), other(LABELS, POINTS[:, :3]))
     one.build(20, 2)
@@ -64,7 +64,7 @@ def test_embeddings_of_another_size_are_refused():
             tf.function(loss)(tf.constant(LABELS), tf.constant(POINTS[:, :3]))
 
 
-def test_an_unbuilt_boundary_for_all_classes_is_built_by_its_first_batch():
+def test_the_first_batch_builds_a_boundary_for_all_classes():
     loss = get_loss("margin_loss")
     loss(LABELS, POINTS)
     assert [v.shape for v in loss.trainable_variables] == [()]

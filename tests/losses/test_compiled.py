@@ -1,4 +1,4 @@
-"""Losses compile: under XLA, which Keras chooses on a GPU, and for batches whose size is known."""
+"""Losses compile: in graphs of a fixed batch size, and under XLA, which Keras chooses on a GPU."""
 
 import numpy as np
 import pytest

@@ -20,7 +20,7 @@ def memory(name="contrastive_loss", size=8, start=0, **options):
 
 
 @pytest.mark.parametrize("name", [name for name in WRAPPABLE if not draws(name)])
-def test_adds_the_loss_against_the_last_rows(name):
+def test_the_loss_against_the_last_rows_is_added(name):
     loss, plain = memory(name), get_loss(name)
     for labels, x in BATCHES[:3]:
         value, (gradient,) = value_and_gradients(loss, labels, x)
@@ -53,7 +53,7 @@ def test_against_equals_within_when_the_references_are_the_other_rows():
         assert float(loss(labels, x)) == pytest.approx(np.mean([rows[i] for i in valid]), rel=1e-4)
 
 
-def test_waits_for_its_start():
+def test_the_memory_is_used_after_its_start():
     loss, plain = memory(start=2), get_loss("contrastive_loss")
     for call, (labels, x) in enumerate(BATCHES):
         same = np.isclose(loss(labels, x), plain(labels, x))
@@ -78,7 +78,7 @@ def test_an_empty_batch_adds_nothing():
         np.testing.assert_array_equal(now, then)
 
 
-def test_state_travels():
+def test_set_weights_restores_the_memory():
     first, second = memory(), memory()
     first(*BATCHES[0])
     second.set_weights(first.get_weights())
@@ -107,7 +107,7 @@ def test_fits_in_keras_and_serializes():
     assert again.size == 8
 
 
-def test_refuses_what_it_cannot_do():
+def test_unbuilt_unfit_losses_and_text_labels_are_refused():
     with pytest.raises(UserError, match="call build"):
         get_loss("circle", cross_batch_memory=8)(*BATCHES[0])
     with pytest.raises(UserError, match="pair-based"):

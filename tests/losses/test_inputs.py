@@ -1,4 +1,4 @@
-"""float16 embeddings: the gradient saturates where float16 ends; it never becomes infinite."""
+"""float16 embeddings: the gradient saturates at the largest float16 instead of overflowing."""
 
 import keras
 import numpy as np

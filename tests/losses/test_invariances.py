@@ -1,4 +1,4 @@
-"""What a loss must not depend on: the order of the batch, the labels' names, the axes."""
+"""A loss does not depend on the order of the batch, the names of the labels, or the axes."""
 
 import numpy as np
 import pytest

@@ -46,11 +46,11 @@ def test_an_index_out_of_range_stops_the_step(label):
 
 
 @pytest.mark.parametrize("name", [*OWNERS, "margin_loss"])
-@pytest.mark.parametrize("label", [-1, 4])
-def test_under_xla_which_drops_assertions_it_shows_in_the_loss_and_moves_no_weight(name, label):
+def test_an_index_out_of_range_makes_the_loss_nan_under_xla_and_moves_no_weight(name):
     loss = built(name, num_classes=4, **({"per_class": True} if name == "margin_loss" else {}))
-    labels = tf.constant(np.where(np.arange(12) == 5, label, LABELS))
     step = tf.function(value_and_gradient, autograph=False, jit_compile=True)
-    value, gradient = step(loss, labels, tf.constant(POINTS))
-    assert np.isnan(value)
-    assert (np.array(gradient) == 0).all()
+    for label in (-1, 4):
+        labels = tf.constant(np.where(np.arange(12) == 5, label, LABELS))
+        value, gradient = step(loss, labels, tf.constant(POINTS))
+        assert np.isnan(value)
+        assert (np.array(gradient) == 0).all()

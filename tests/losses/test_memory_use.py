@@ -1,4 +1,4 @@
-"""No loss makes a tensor beyond O(B^2): every tensor of a real run is looked at."""
+"""No loss makes a tensor larger than O(B^2): the size of every tensor of a real run is checked."""
 
 import contextlib
 
@@ -58,7 +58,7 @@ def test_no_tensor_exceeds_the_square_of_the_batch(name, options, classes):
     assert largest <= 2 * BATCH**2, f"{sizes[largest]} made {largest / BATCH**2:.1f} B^2 elements"
 
 
-def test_the_watch_sees_a_tensor_that_is_too_large():
+def test_the_check_finds_a_tensor_that_is_too_large():
     x = tf.zeros([BATCH, SIZE])
     with tensor_sizes() as sizes:
         tf.reduce_sum(tf.abs(x[:, None] - x[None]), axis=2)

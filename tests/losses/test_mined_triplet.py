@@ -1,4 +1,4 @@
-"""``mined_triplet`` with every miner keeps what holds for all losses; two it covers, it equals."""
+"""``mined_triplet`` with each of its miners: equal to the losses it covers, finite, compiled."""
 
 import keras
 import numpy as np

@@ -9,7 +9,7 @@ import yaml
 from retrieval.errors import UserError
 from retrieval.losses import LOSSES, get_loss, recommended_options
 
-# Of the losses, each option whose recommended value is a number.
+# Every option whose recommended value is a number.
 NUMBERS = [
     (name, option, value)
     for name in LOSSES

@@ -19,7 +19,7 @@ def test_the_registry_tells_which_losses_own_weights_of_classes(name):
 
 
 @pytest.mark.parametrize("name", OWNERS)
-def test_without_weights_it_says_how_to_build(name):
+def test_an_unbuilt_loss_says_how_to_build_it(name):
     with pytest.raises(UserError, match="call build"):
         get_loss(name)(LABELS, POINTS)
 
@@ -42,7 +42,7 @@ def test_numbers_of_classes_may_come_from_numpy(name):
 
 
 @pytest.mark.parametrize("name", OWNERS)
-def test_weights_travel(name):
+def test_set_weights_restores_the_proxies(name):
     source, target = built(name), built(name, seed=1)
     target.set_weights(source.get_weights())
     assert target(LABELS, POINTS) == source(LABELS, POINTS)

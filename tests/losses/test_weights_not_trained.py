@@ -35,7 +35,7 @@ def fit(*models: keras.Model) -> None:
 def silent():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.filterwarnings("error", message=".*do not train what the loss owns.*")
+        warnings.filterwarnings("error", message=".*do not train the loss's own weights.*")
         yield
 
 

@@ -11,7 +11,7 @@ LARGEST_COMPONENT = 1e12
 
 
 def read_labels(labels: Any) -> tf.Tensor:
-    """Turn what the caller has into labels (B,).
+    """Convert the given labels to a tensor (B,).
 
     Args:
         labels: (B,) or (B, 1), any integer, bool or string dtype.
@@ -35,7 +35,7 @@ def read_labels(labels: Any) -> tf.Tensor:
 
 
 def read_embeddings(embeddings: Any) -> tuple[tf.Tensor, tf.Tensor]:
-    """Turn what the caller has into float32 embeddings (B, D).
+    """Convert the given embeddings to a float32 tensor (B, D).
 
     Args:
         embeddings: (B, D), any float dtype.
