@@ -205,8 +205,8 @@ class RankingLoss(keras.losses.Loss):
         """Compute the loss of a batch that may be empty, as the last one of a replica can be.
 
         Args:
-            labels: (B,).
-            embeddings: (B, D) float32.
+            labels: (B,), where B may be 0.
+            embeddings: (B, D) float32, where B may be 0.
 
         Returns:
             Scalar, float32; 0 for an empty batch.
@@ -266,7 +266,7 @@ class PairLoss(RankingLoss):
         Args:
             labels: (B,), the anchors' labels.
             embeddings: (B, D), the anchors.
-            reference_labels: (R,).
+            reference_labels: (R,), the references' labels.
             references: (R, D). None of them is an anchor.
             usable: (R,) bool, the references that count. Defaults to None, all of them.
 

@@ -48,8 +48,8 @@ def batch_hard(distances: tf.Tensor, positives: tf.Tensor, negatives: tf.Tensor)
 
     Args:
         distances: (A, R) float32, at least 0.
-        positives: (A, R) bool.
-        negatives: (A, R) bool.
+        positives: (A, R) bool, True for the anchor's positives.
+        negatives: (A, R) bool, True for the anchor's negatives.
 
     Returns:
         A triplets, one per anchor.
@@ -68,8 +68,8 @@ def semi_hard(distances: tf.Tensor, positives: tf.Tensor, negatives: tf.Tensor) 
 
     Args:
         distances: (A, R) float32, at least 0.
-        positives: (A, R) bool.
-        negatives: (A, R) bool.
+        positives: (A, R) bool, True for the anchor's positives.
+        negatives: (A, R) bool, True for the anchor's negatives.
 
     Returns:
         One triplet per positive pair, in row order.
@@ -102,8 +102,8 @@ def easy_positive(distances: tf.Tensor, positives: tf.Tensor, negatives: tf.Tens
 
     Args:
         distances: (A, R) float32, at least 0.
-        positives: (A, R) bool.
-        negatives: (A, R) bool.
+        positives: (A, R) bool, True for the anchor's positives.
+        negatives: (A, R) bool, True for the anchor's negatives.
 
     Returns:
         A triplets, one per anchor.
@@ -133,8 +133,8 @@ def distance_weighted(
 
     Args:
         distances: (A, R) float32, Euclidean, of unit embeddings.
-        positives: (A, R) bool.
-        negatives: (A, R) bool.
+        positives: (A, R) bool, True for the anchor's positives.
+        negatives: (A, R) bool, True for the anchor's negatives.
         embedding_size: Size D of the embeddings.
         seed: (2,) int32; the same seed draws the same negatives.
         cutoff: Smaller distances are drawn as if they were this one: very close negatives are
@@ -165,7 +165,7 @@ def distance_weights(
 
     Args:
         distances: (A, R) float32, Euclidean, of unit embeddings.
-        negatives: (A, R) bool.
+        negatives: (A, R) bool, True for the anchor's negatives.
         embedding_size: Size D of the embeddings.
         cutoff: See :func:`distance_weighted`. Defaults to 0.5.
         nonzero_cutoff: See :func:`distance_weighted`. Defaults to 1.4.
@@ -189,7 +189,7 @@ def _draw(logits: tf.Tensor, rows: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
 
     Args:
         logits: (A, R) float32, log-probabilities up to a constant per row.
-        rows: (P,) int32.
+        rows: (P,) int32, a row of the logits for each draw.
         numbers: (P,) float32, uniform in [0, 1).
 
     Returns:
@@ -219,9 +219,9 @@ def multi_similarity_pairs(
     These are equations 11 and 12 of the paper.
 
     Args:
-        similarities: (A, R) float32.
-        positives: (A, R) bool.
-        negatives: (A, R) bool.
+        similarities: (A, R) float32, of anchors and references.
+        positives: (A, R) bool, True for the anchor's positives.
+        negatives: (A, R) bool, True for the anchor's negatives.
         epsilon: Slack of the comparisons. Defaults to 0.1.
 
     Returns:
@@ -246,9 +246,9 @@ def multi_similarity_triplets(
     similar negative is listed twice if both are kept.
 
     Args:
-        similarities: (A, R) float32.
-        positives: (A, R) bool.
-        negatives: (A, R) bool.
+        similarities: (A, R) float32, of anchors and references.
+        positives: (A, R) bool, True for the anchor's positives.
+        negatives: (A, R) bool, True for the anchor's negatives.
         epsilon: Slack of the comparisons. Defaults to 0.1.
 
     Returns:
@@ -273,8 +273,8 @@ def all_triplets(positives: tf.Tensor, negatives: tf.Tensor, limit: int = 10_000
     """List all triplets. Their number grows as B^3: meant for inspection and small batches.
 
     Args:
-        positives: (A, R) bool.
-        negatives: (A, R) bool.
+        positives: (A, R) bool, True for the anchor's positives.
+        negatives: (A, R) bool, True for the anchor's negatives.
         limit: Largest number of triplets to list. Defaults to 10,000,000.
 
     Returns:

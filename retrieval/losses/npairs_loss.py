@@ -74,8 +74,8 @@ def softmax_to_targets(logits: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor
     """Compute the cross-entropy of each row's softmax with its row-normalized targets.
 
     Args:
-        logits: (N, M) float32.
-        targets: (N, M) bool.
+        logits: (N, M) float32, of N rows and M classes.
+        targets: (N, M) bool, True for the targets of a row.
 
     Returns:
         Losses (N,), and a mask (N,) of the rows that have both a target and a non-target.
@@ -90,8 +90,8 @@ def weighted_cross_entropy(logits: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """Compute the cross-entropy of each row's softmax with weights that sum to 1.
 
     Args:
-        logits: (N, M) float32.
-        weights: (N, M) float32.
+        logits: (N, M) float32, of N rows and M classes.
+        weights: (N, M) float32, of the targets of a row.
 
     Returns:
         (N,) float32.

@@ -80,7 +80,7 @@ def checked_class_indices(
     become NaN where the second result is False.
 
     Args:
-        labels: (B,) integers.
+        labels: (B,) integers, as given to the loss.
         num_classes: Number of classes C.
         name: Name of the loss, for the message.
 

@@ -86,8 +86,8 @@ def weighted_violation(violations: tf.Tensor, mask: tf.Tensor, temperature: floa
     """Average the violations above 0 of each row, weighing large ones more.
 
     Args:
-        violations: (A, R) float32.
-        mask: (A, R) bool.
+        violations: (A, R) float32, of anchors and references.
+        mask: (A, R) bool, True for the pairs that count.
         temperature: Temperature T of the weights exp(T * violation), which carry no gradient.
 
     Returns:

@@ -235,7 +235,7 @@ def check_loss_options(name: str, options: dict[str, Any]) -> None:
 
     Args:
         name: A key of :data:`LOSSES`.
-        options: The options given.
+        options: The options to check, by name.
 
     Raises:
         UserError: An unknown loss or option; the message names the valid ones.

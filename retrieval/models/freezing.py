@@ -10,7 +10,7 @@ def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
     """Return every batch normalization of a model, at any depth.
 
     Args:
-        model: Any Keras model.
+        model: Any Keras model, with nested ones.
 
     Returns:
         The layers, including those held by nested models and by other layers.

@@ -14,7 +14,7 @@ def similarities(anchors: tf.Tensor, references: tf.Tensor | None = None) -> tf.
     """Compute all inner products.
 
     Args:
-        anchors: (A, D) float32.
+        anchors: (A, D) float32, one row per anchor.
         references: (R, D) float32. Defaults to None, which compares the anchors with each other.
 
     Returns:
@@ -43,7 +43,7 @@ def squared_distances(anchors: tf.Tensor, references: tf.Tensor | None = None) -
     """Compute all squared Euclidean distances.
 
     Args:
-        anchors: (A, D) float32.
+        anchors: (A, D) float32, one row per anchor.
         references: (R, D) float32. Defaults to None, which compares the anchors with each other.
 
     Returns:
@@ -119,8 +119,8 @@ def cityblock_distances(anchors: tf.Tensor, references: tf.Tensor) -> tf.Tensor:
     """Compute all city-block distances, sums of absolute differences, one row at a time.
 
     Args:
-        anchors: (A, D) float32.
-        references: (R, D) float32.
+        anchors: (A, D) float32, one row per anchor.
+        references: (R, D) float32, one row per reference.
 
     Returns:
         (A, R) float32. Components that coincide have gradient 0.
@@ -153,8 +153,8 @@ def rank_distances(name: str, anchors: tf.Tensor, references: tf.Tensor) -> tf.T
 
     Args:
         name: Name of the distance.
-        anchors: (A, D) float32.
-        references: (R, D) float32.
+        anchors: (A, D) float32, one row per anchor.
+        references: (R, D) float32, one row per reference.
 
     Returns:
         (A, R) float32, at least 0. For ``euclidean`` they are the squares, which are cheaper.
@@ -173,7 +173,7 @@ def all_distances(name: str, anchors: tf.Tensor, references: tf.Tensor | None = 
 
     Args:
         name: Name of the distance.
-        anchors: (A, D) float32.
+        anchors: (A, D) float32, one row per anchor.
         references: (R, D) float32. Defaults to None, which compares the anchors with each other.
 
     Returns:
@@ -192,8 +192,8 @@ def paired_distances(name: str, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
 
     Args:
         name: Name of the distance.
-        a: (P, D) float32.
-        b: (P, D) float32.
+        a: (P, D) float32, the first item of each pair.
+        b: (P, D) float32, the second item of each pair.
 
     Returns:
         (P,) float32. Coinciding rows have distance 0 and gradient 0.

@@ -11,7 +11,7 @@ def row_histograms(positions: tf.Tensor, mask: tf.Tensor, bins: int) -> tf.Tenso
 
     Args:
         positions: (A, R) float32; values outside [0, bins] are clipped to it.
-        mask: (A, R) bool.
+        mask: (A, R) bool, True for the values that count.
         bins: Number of intervals between nodes.
 
     Returns:

@@ -84,8 +84,8 @@ def at_least_one_row(labels: tf.Tensor, embeddings: tf.Tensor) -> tuple[tf.Tenso
     """Add a row of zeros to a batch if it is empty.
 
     Args:
-        labels: (B,).
-        embeddings: (B, D).
+        labels: (B,), of any dtype.
+        embeddings: (B, D), of any dtype.
 
     Returns:
         Labels (max(B, 1),) and embeddings (max(B, 1), D).
@@ -103,7 +103,7 @@ def bounded(embeddings: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Clip components to +-1e12, so that no later square or sum overflows.
 
     Args:
-        embeddings: (B, D) float32.
+        embeddings: (B, D) float32, with components of any size.
 
     Returns:
         (B, D) with NaN and infinity replaced by 0, and whether all components were finite, scalar

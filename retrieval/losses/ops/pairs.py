@@ -20,7 +20,7 @@ class Pairs(NamedTuple):
 
     Attributes:
         labels: (A,), the anchors' labels.
-        anchors: (A, D) float32.
+        anchors: (A, D) float32, one row per anchor.
         references: (R, D) float32, or None if the anchors are compared with each other.
         positives: (A, R) bool, True for a reference of the same label that is not the anchor.
         negatives: (A, R) bool, True for a reference of another label.
@@ -51,9 +51,9 @@ def pairs_across(
 
     Args:
         labels: (A,), the anchors' labels.
-        anchors: (A, D) float32.
-        reference_labels: (R,).
-        references: (R, D) float32.
+        anchors: (A, D) float32, one row per anchor.
+        reference_labels: (R,), the references' labels.
+        references: (R, D) float32, one row per reference.
         usable: (R,) bool, the references that may be in a pair. Defaults to None, all of them.
 
     Returns:
@@ -72,7 +72,7 @@ def alternate_rows(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     The last row of an odd batch is dropped.
 
     Args:
-        rows: (B, ...).
+        rows: (B, ...), such as labels or embeddings.
 
     Returns:
         Two (B // 2, ...).
@@ -120,8 +120,8 @@ def masked_logsumexp(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     """Compute log(sum(exp(values))) over the masked entries of each row, without overflow.
 
     Args:
-        values: (A, R) float32.
-        mask: (A, R) bool.
+        values: (A, R) float32, the exponents.
+        mask: (A, R) bool, True for the entries that count.
 
     Returns:
         (A,); ``LOG_ZERO`` for rows without a masked entry.
@@ -146,7 +146,7 @@ def apply_margin(gaps: tf.Tensor, margin: float | str) -> tf.Tensor:
     """Turn gaps (positive minus negative distances) into losses.
 
     Args:
-        gaps: Any shape.
+        gaps: Gaps of triplets, of any shape.
         margin: A number m gives max(gap + m, 0), ``"soft"`` gives log(1 + exp(gap)), and ``"none"``
             gives the gap itself.
 

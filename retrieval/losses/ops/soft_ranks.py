@@ -20,9 +20,9 @@ def soft_ranks(
     at O(Q R), only Q pairs are compared at a time, and they are compared again for the gradient.
 
     Args:
-        similarities: (Q, R) float32.
-        positives: (Q, R) bool.
-        negatives: (Q, R) bool.
+        similarities: (Q, R) float32, of queries and items.
+        positives: (Q, R) bool, True for the query's positives.
+        negatives: (Q, R) bool, True for the query's negatives.
         temperature: Temperature $\tau$ of the sigmoid, above 0.
 
     Returns:
@@ -49,7 +49,7 @@ class _Comparisons:
 
     Attributes:
         pairs: (P, 2) int64, query and positive.
-        positives: (Q, R) bool.
+        positives: (Q, R) bool, True for the query's positives.
         candidates: (Q, R) bool, positives and negatives.
         temperature: Temperature of the sigmoid.
         size: Number of pairs compared at a time, which is Q; scalar int32.
