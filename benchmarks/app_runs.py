@@ -12,7 +12,7 @@ from sklearn.datasets import load_sample_images
 from retrieval.evaluation import evaluate
 from retrieval.runs.evaluate import write_metrics
 from retrieval.runs.neighbors import write_neighbors
-from retrieval.runs.store import write_config
+from retrieval.runs.writing import write_config
 
 LOSSES = ("semi_hard_triplet", "hard_triplet", "lifted_loss", "npairs_loss", "angular_loss",
           "contrastive_loss")  # fmt: skip

@@ -15,10 +15,10 @@ from retrieval.input_pipeline.test_time import parse_views
 from retrieval.runs.evaluate import evaluate_folder
 from retrieval.runs.lock import run_lock
 from retrieval.runs.names import check_run_name, default_name
-from retrieval.runs.partial import check_interrupted, read_interrupted, start_partial
+from retrieval.runs.resume import check_interrupted, prepare_partial, read_interrupted
 from retrieval.runs.run import Run
-from retrieval.runs.store import partial_path, publish, write_config, write_settings
-from retrieval.runs.writing import run_config, write_embeddings
+from retrieval.runs.store import partial_path, publish
+from retrieval.runs.writing import run_config, write_config, write_embeddings, write_settings
 from retrieval.settings.checks import check_frozen, check_names
 from retrieval.settings.resolve import resolve
 from retrieval.settings.schema import SELECTED_ON_TEST, UNTRAINED, TrainSettings, selected_on
@@ -81,7 +81,7 @@ def train(
     check_memory(settings, progress=progress)
     with run_lock(path):
         check_free(path, overwrite=overwrite)  # another process may have made it since
-        start_partial(partial_path(path), settings, catalog, overwrite=overwrite)
+        prepare_partial(partial_path(path), settings, catalog, overwrite=overwrite)
         return _complete(
             path,
             settings,

@@ -13,7 +13,7 @@ from retrieval.errors import UserError, counted
 from retrieval.experiment.pipeline import check_devices, resume, train
 from retrieval.report.terminal import print_runs
 from retrieval.runs.names import check_run_name, default_name
-from retrieval.runs.partial import differing_data
+from retrieval.runs.resume import dataset_changes
 from retrieval.runs.run import Run
 from retrieval.runs.store import open_run
 from retrieval.settings.checks import check_names, without_loss_settings
@@ -81,7 +81,7 @@ def check_finished(folder: Path, now: TrainSettings, catalog: Catalog, fix: str 
     if names := differing(before, now):
         shown = ", ".join(f"{k} = {getattr(before, k)}, now {getattr(now, k)}" for k in names)
         raise UserError(f"{folder} was trained with other settings ({shown}): {fix}")
-    if facts := differing_data(run.dataset_config, catalog):
+    if facts := dataset_changes(run.dataset_config, catalog):
         raise UserError(f"{folder} was trained on other data ({', '.join(facts)} differ): {fix}")
 
 

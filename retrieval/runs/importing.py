@@ -15,8 +15,8 @@ from retrieval.evaluation.search.distances import kind_of
 from retrieval.runs.embedding_files import read_embeddings
 from retrieval.runs.evaluate import evaluate_folder
 from retrieval.runs.lock import run_lock
-from retrieval.runs.store import partial_path, publish, write_config
-from retrieval.runs.writing import run_config, write_embeddings
+from retrieval.runs.store import partial_path, publish
+from retrieval.runs.writing import run_config, write_config, write_embeddings
 
 COLUMNS = ("label", "path", "id", "label_name", "role", "split", "super_label", "super_name")
 SIDES = ("query", "gallery")

@@ -18,7 +18,8 @@ from retrieval.evaluation.protocol import Protocol
 from retrieval.settings.schema import TrainSettings
 
 SCHEMA = 1
-PLACEHOLDER_OPTIONS = ("placeholder", "stand_in")  # today's name, and that of version 0.1.0
+PLACEHOLDER = "placeholder"  # an option of a data set's loader
+OLD_PLACEHOLDER = "stand_in"  # its name in version 0.1.0
 KINDS: dict[str, type | tuple[type, ...]] = {
     "true or false": bool,
     "a whole number": int,
@@ -124,12 +125,16 @@ class DatasetConfig:
     @property
     def is_placeholder(self) -> bool:
         """Whether the run used a synthetic placeholder instead of the published data set."""
-        return any(bool(self.options.get(name)) for name in PLACEHOLDER_OPTIONS)
+        return bool(self.options.get(PLACEHOLDER))
 
     @property
     def loader_options(self) -> dict[str, Any]:
         """The options of the data set's loader without the placeholder's."""
-        return {k: v for k, v in self.options.items() if k not in PLACEHOLDER_OPTIONS}
+        return {k: v for k, v in self.options.items() if k != PLACEHOLDER}
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return the entry of ``config.yaml``."""
+        return dataclasses.asdict(self) | {"root": self.root and str(self.root)}
 
 
 @dataclass(frozen=True)
@@ -246,10 +251,13 @@ def _parse_settings(
 def _parse_dataset(config: Mapping[str, Any], where: Path | str) -> DatasetConfig:
     recorded = _optional(where, config, "dataset", "a mapping") or {}
     root = _optional(where, recorded, "root", "text")
+    options = dict(_optional(where, recorded, "options", "a mapping") or {})
+    if OLD_PLACEHOLDER in options:
+        options[PLACEHOLDER] = options.pop(OLD_PLACEHOLDER)
     return DatasetConfig(
         name=_optional(where, recorded, "name", "text") or "",
         root=Path(root) if root else None,
-        options=_optional(where, recorded, "options", "a mapping") or {},
+        options=options,
         n_train=_optional(where, recorded, "n_train", "a whole number"),
         n_test=_optional(where, recorded, "n_test", "a whole number"),
         query_gallery_title=_optional(where, recorded, "query_gallery_title", "text")

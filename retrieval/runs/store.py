@@ -2,19 +2,12 @@
 
 import os
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from retrieval.errors import UserError
-from retrieval.files import write_text
 from retrieval.runs.checks import check_run
-from retrieval.runs.records import SCHEMA
 from retrieval.runs.run import Run
-from retrieval.settings.schema import TrainSettings
 
 
 @dataclass(frozen=True)
@@ -101,17 +94,3 @@ def publish(path: Path, *, overwrite: bool = False) -> None:
         shutil.rmtree(old)
     else:
         os.replace(partial_path(path), path)
-
-
-def write_settings(path: Path, settings: TrainSettings) -> None:
-    """Replace the settings in the ``config.yaml`` of a run and keep the rest."""
-    config = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
-    write_config(path, config | {"settings": settings.to_mapping()})
-
-
-def write_config(folder: Path, config: Mapping[str, Any]) -> None:
-    """Write ``config.yaml`` atomically, with the schema version first."""
-    write_text(
-        folder / "config.yaml",
-        yaml.safe_dump({"schema": SCHEMA, **config}, sort_keys=False, allow_unicode=True),
-    )

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from retrieval.datasets.catalog import COLUMNS, OPTIONAL_COLUMNS, Catalog
 from retrieval.errors import UserError
-from retrieval.files import atomic_path
+from retrieval.files import atomic_path, write_text
 from retrieval.runs.provenance import collect_provenance
+from retrieval.runs.records import SCHEMA, DatasetConfig
 from retrieval.settings.schema import TrainSettings, selected_on
 
 
@@ -28,22 +30,41 @@ def run_config(
     return {
         "settings": settings and settings.to_mapping(),
         "selected_on": settings and selected_on(settings),
-        "dataset": dataset_config(catalog),
+        "dataset": describe_dataset(catalog).to_mapping(),
         "provenance": asdict(collect_provenance(settings.seed if settings else 0, seconds)),
     }
 
 
-def dataset_config(catalog: Catalog) -> dict[str, Any]:
-    """Return what ``config.yaml`` records about the data set."""
+def describe_dataset(catalog: Catalog) -> DatasetConfig:
+    """Return what ``config.yaml`` records about a data set."""
     splits = catalog.items["split"].value_counts()
-    return {
-        "name": catalog.name,
-        "root": str(catalog.root.resolve()),
-        "options": catalog.options,
-        "n_train": int(splits.get("train", 0)),
-        "n_test": int(splits.get("test", 0)),
-        "query_gallery_title": catalog.query_gallery_title,
-    }
+    return DatasetConfig(
+        name=catalog.name,
+        root=catalog.root.resolve(),
+        options=dict(catalog.options),
+        n_train=int(splits.get("train", 0)),
+        n_test=int(splits.get("test", 0)),
+        query_gallery_title=catalog.query_gallery_title,
+    )
+
+
+def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    """Write ``config.yaml`` atomically, with the schema version first.
+
+    Args:
+        folder: The run's folder.
+        config: See :func:`run_config`; imported runs add their files.
+    """
+    write_text(
+        folder / "config.yaml",
+        yaml.safe_dump({"schema": SCHEMA, **config}, sort_keys=False, allow_unicode=True),
+    )
+
+
+def write_settings(folder: Path, settings: TrainSettings) -> None:
+    """Replace the settings in the ``config.yaml`` of a run and keep the rest."""
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    write_config(folder, config | {"settings": settings.to_mapping()})
 
 
 def write_embeddings(folder: Path, embeddings: np.ndarray, rows: pd.DataFrame) -> None:

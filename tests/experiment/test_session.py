@@ -8,8 +8,7 @@ from retrieval import load_catalog
 from retrieval.errors import UserError
 from retrieval.experiment import session as many_runs
 from retrieval.experiment.session import BASELINE_LOSSES, run_session
-from retrieval.runs.store import write_config
-from retrieval.runs.writing import run_config
+from retrieval.runs.writing import run_config, write_config
 from retrieval.settings.resolve import resolve
 
 FAILS = 7  # a seed

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 from retrieval.runs.importing import import_run
-from retrieval.runs.store import open_run, write_settings
+from retrieval.runs.store import open_run
+from retrieval.runs.writing import write_settings
 from retrieval.settings.schema import TrainSettings
 
 CLASSES, EACH = 12, 6

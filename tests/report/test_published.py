@@ -5,9 +5,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from retrieval.report.published import deviations, published_line
+from retrieval.report.published import deviations, published_line, published_table
 from retrieval.runs.records import DatasetConfig
+from retrieval.runs.run import Run
 from retrieval.settings.recipes import load_recipe
+from tests.runs.helpers import with_dataset_options, with_settings, write_small_run
+
+
+@pytest.fixture
+def run(tmp_path) -> Run:
+    return Run(write_small_run(tmp_path / "birds" / "one"))
 
 
 def made_by(recipe, changes=(), options=()):
@@ -59,3 +66,45 @@ def test_what_has_no_published_figures_still_says_that_its_data_is_a_placeholder
     assert published_line(run) == "birds: synthetic placeholder, not the published data set"
     run.dataset_config = DatasetConfig("birds")
     assert published_line(run) == ""
+
+
+def test_published_figures_stand_beside_measured_ones(run):
+    assert published_table([run], "leave_one_out").empty
+    run = with_settings(run, recipe="cub200/semi_hard_triplet", scaled=True)
+    table = published_table([run], "leave_one_out").set_index("metric")
+    assert table.loc["recall@1", "published"] == pytest.approx(0.4903)
+    assert table.loc["recall@1", "measured"] == run.result("leave_one_out").metric("recall@1").value
+    assert table.loc["nmi", "published"] == pytest.approx(0.587)
+    (why,) = set(table["changed"])
+    assert why.startswith("not comparable: settings changed (")
+    run = with_settings(run, scaled=False)
+    assert set(published_table([run], "leave_one_out")["changed"]) == {""}
+    run = with_settings(run, recipe="cub200/gone")
+    assert published_table([run], "leave_one_out").empty
+
+
+@pytest.mark.parametrize(
+    ("recipe", "options", "protocol", "why"),
+    [
+        ("inshop/lifted_loss", {}, "query_gallery", "not comparable: published under"),
+        (
+            "cub200/npairs_loss",
+            {"placeholder": True},
+            "leave_one_out",
+            "not comparable: synthetic placeholder",
+        ),
+        ("cub200/npairs_loss", {"boxes": True}, "leave_one_out", "not comparable: settings"),
+        ("cub200/npairs_loss", {"boxes": False}, "leave_one_out", ""),
+        ("sop/resnet50_proxy_anchor", {}, "leave_one_out", "reference, other settings: About what"),
+    ],
+)
+def test_figures_that_cannot_be_compared_say_why(run, recipe, options, protocol, why):
+    run = with_settings(run, recipe=recipe, scaled=False)
+    run = with_dataset_options(run, **options)
+    table = published_table([run], protocol)
+    assert len(table)
+    assert table["published"].notna().all()
+    assert table["measured"].isna().all() == ("published under" in why)
+    for given in table["changed"]:
+        assert given.startswith(why)
+        assert bool(given) == bool(why)

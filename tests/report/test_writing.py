@@ -10,7 +10,8 @@ import pytest
 from retrieval.errors import UserError
 from retrieval.report.sections import make_report
 from retrieval.report.writing import page_writer, write_report
-from retrieval.runs.store import open_run, write_settings
+from retrieval.runs.store import open_run
+from retrieval.runs.writing import write_settings
 from retrieval.settings.recipes import load_recipe
 from retrieval.settings.schema import TrainSettings
 from tests.report.helpers import make_run

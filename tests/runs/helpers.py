@@ -12,7 +12,8 @@ from retrieval.evaluation import evaluate
 from retrieval.runs.evaluate import write_metrics
 from retrieval.runs.neighbors import write_neighbors
 from retrieval.runs.run import Run
-from retrieval.runs.store import open_run, write_config
+from retrieval.runs.store import open_run
+from retrieval.runs.writing import write_config
 
 
 def write_small_run(path: Path, *, classes: int = 4, per_class: int = 5) -> Path:

@@ -8,9 +8,8 @@ from retrieval.datasets.catalog import make_catalog
 from retrieval.errors import UserError
 from retrieval.experiment.session import check_finished
 from retrieval.report.sections import group_runs
-from retrieval.runs.partial import start_partial
-from retrieval.runs.store import write_config
-from retrieval.runs.writing import run_config
+from retrieval.runs.resume import prepare_partial
+from retrieval.runs.writing import run_config, write_config
 from retrieval.settings.identity import (
     OF_THE_LOSS,
     differing,
@@ -146,7 +145,7 @@ def test_reports_the_app_sweeps_and_interrupted_runs_agree_on_every_setting(
         finished.mkdir()
         for folder in (finished, interrupted):
             write_config(folder, run_config(one, catalog, {}))
-        for accept, folder in ((check_finished, finished), (start_partial, interrupted)):
+        for accept, folder in ((check_finished, finished), (prepare_partial, interrupted)):
             if same_run:
                 accept(folder, other, catalog)
             else:

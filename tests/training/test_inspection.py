@@ -9,7 +9,7 @@ from retrieval.embedding.network import build_network
 from retrieval.errors import UserError
 from retrieval.files import write_json
 from retrieval.runs.run import Run
-from retrieval.runs.store import write_config
+from retrieval.runs.writing import write_config
 from retrieval.settings.schema import TrainSettings
 from retrieval.training.inspection import Inspector, decompose, open_inspector
 

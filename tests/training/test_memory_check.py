@@ -9,7 +9,7 @@ from tensorflow.python.client import device_lib
 from retrieval import load_catalog
 from retrieval.errors import UserError
 from retrieval.experiment.pipeline import train
-from retrieval.runs.partial import start_partial
+from retrieval.runs.resume import prepare_partial
 from retrieval.settings.recipes import load_recipe
 from retrieval.training.memory_check import GIB, available_memory, check_memory, host_bytes
 from retrieval.training.memory_estimate import estimate_training_memory
@@ -86,11 +86,11 @@ def test_a_recipe_without_the_memory_check_is_the_same_experiment():
 
 def test_an_interrupted_run_continues_whether_memory_is_checked_or_not(tiny, tmp_path):
     catalog, folder = load_catalog(tiny.dataset, tiny.data), tmp_path / ".run.partial"
-    start_partial(folder, tiny, catalog)
+    prepare_partial(folder, tiny, catalog)
     write(folder, history__csv="step,loss\n")
-    start_partial(folder, tiny.with_(check_memory=False), catalog)
+    prepare_partial(folder, tiny.with_(check_memory=False), catalog)
     assert (folder / "history.csv").exists()
-    start_partial(folder, tiny.with_(chunk_size=3), catalog)
+    prepare_partial(folder, tiny.with_(chunk_size=3), catalog)
     assert not (folder / "history.csv").exists()
 
 

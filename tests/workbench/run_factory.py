@@ -10,8 +10,8 @@ from sklearn.datasets import load_sample_images
 from retrieval.evaluation import evaluate
 from retrieval.runs.evaluate import write_metrics
 from retrieval.runs.neighbors import write_neighbors
-from retrieval.runs.store import write_config
 from retrieval.runs.thumbnails import write_thumbnails
+from retrieval.runs.writing import write_config
 
 GRID = 6  # classes per photograph: GRID x GRID // 2 tiles
 CROPS = 6  # jittered crops of every tile

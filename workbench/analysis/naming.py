@@ -1,29 +1,36 @@
-"""What runs are called: by their loss, their seed and the settings that set them apart."""
+"""Name runs by their loss, their seed and the settings that distinguish them."""
 
 from pathlib import Path
 
 from retrieval.runs.run import Run
 from retrieval.settings.identity import what_matters
-from retrieval.settings.schema import default_of
+from retrieval.settings.schema import UNTRAINED, default_of
 
-UNTRAINED = "untrained"
+UNTRAINED_TITLE = "untrained"
 
 
 def loss_of(run: Run) -> str:
-    """Return the run's loss, ``untrained`` for the baseline, or the name of an imported run."""
+    """Return the title of a run's loss.
+
+    Args:
+        run: The run.
+
+    Returns:
+        The loss; ``untrained`` for the untrained baseline; the run's name for imported embeddings.
+    """
     if run.settings is None:
         return run.name
-    return UNTRAINED if run.settings.loss == "none" else run.settings.loss
+    return UNTRAINED_TITLE if is_untrained(run) else run.settings.loss
+
+
+def is_untrained(run: Run) -> bool:
+    """Return whether a run is the untrained baseline."""
+    return run.settings is not None and run.settings.loss == UNTRAINED
 
 
 def seed_of(run: Run) -> int | None:
-    """Return the run's seed, or None if it has none."""
+    """Return the run's seed, or None if none was recorded."""
     return run.provenance.seed if run.settings is None else run.settings.seed
-
-
-def is_placeholder(run: Run) -> bool:
-    """Tell whether a run was made on a synthetic placeholder for its data set."""
-    return run.dataset_config.is_placeholder
 
 
 def group_titles(runs: list[Run]) -> dict[str, str]:
@@ -58,7 +65,13 @@ def group_titles(runs: list[Run]) -> dict[str, str]:
 
 
 def _short(value: object, others: list) -> str:
-    """Write a setting: of several options those that differ, of a path its last part if that do."""
+    """Abbreviate the value of a setting.
+
+    Args:
+        value: The value. Of a mapping, the entries that differ are named; of a path, its last part
+            if that suffices.
+        others: The values to distinguish it from.
+    """
     if isinstance(value, dict):
         columns = {k: [o.get(k) if isinstance(o, dict) else None for o in others] for k in value}
         differing = [key for key in value if len(set(map(str, columns[key]))) > 1]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workbench.analysis.naming import UNTRAINED
+from workbench.analysis.naming import UNTRAINED_TITLE
 
 # The color-blind can tell these apart (after Okabe and Ito). Each has one meaning.
 HIT = "#1487B8"
@@ -50,7 +50,7 @@ def colors_of(names: Sequence[str]) -> dict[str, str]:
     """
     chosen: dict[str, str] = {}
     for name in names:
-        if name.startswith(UNTRAINED):
+        if name.startswith(UNTRAINED_TITLE):
             chosen[name] = UNTRAINED_COLOR
         loss = next((known for known in LOSS_COLORS if name.startswith(known)), None)
         color = LOSS_COLORS.get(loss or "")

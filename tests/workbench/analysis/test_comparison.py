@@ -70,6 +70,4 @@ def test_runs_with_other_items_are_told_apart(make_run, photos):
     assert comparison.difference_of_items(first, fewer) == "first has 216 items, fewer has 210"
     relabeled = photos.assign(label=np.where(photos.index == 7, 0, photos["label"]))
     other = make_run("relabeled", items=relabeled)
-    assert "row 7: 1 in first, 0 in relabeled" in (
-        comparison.difference_of_items(first, other)
-    )
+    assert "row 7: 1 in first, 0 in relabeled" in (comparison.difference_of_items(first, other))

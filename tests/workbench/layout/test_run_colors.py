@@ -1,7 +1,7 @@
 """The color of every run, the same on every page."""
 
 from retrieval.runs.run import Run
-from retrieval.runs.store import write_config
+from retrieval.runs.writing import write_config
 from workbench.figures.colors import LOSS_COLORS, UNTRAINED_COLOR
 from workbench.layout.run_colors import pair_colors, run_colors
 from workbench.session.selection import Selection

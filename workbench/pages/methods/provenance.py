@@ -5,7 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from retrieval.runs.run import Run
-from workbench.analysis.naming import UNTRAINED, loss_of, seed_of
+from workbench.analysis.naming import is_untrained, loss_of, seed_of
 from workbench.session.parameters import SETTINGS
 from workbench.session.selection import Selection
 
@@ -49,7 +49,7 @@ def _origin(run: Run, protocol: str) -> dict[str, object]:
         "Backbone": settings.backbone if settings else None,
         "Distance": run.results[protocol].protocol.distance if protocol in run.results else None,
         "Embedding size": int(run.embeddings.shape[1]),
-        "Steps": 0 if loss_of(run) == UNTRAINED else steps,
+        "Steps": 0 if is_untrained(run) else steps,
         "Seed": seed_of(run),
         "Seconds": provenance.total_seconds,
         "Created": provenance.created,

@@ -6,7 +6,7 @@ import streamlit as st
 
 from retrieval.evaluation.significance import Comparison
 from workbench import figures
-from workbench.analysis.naming import UNTRAINED
+from workbench.analysis.naming import UNTRAINED_TITLE
 from workbench.analysis.significance import both_ways
 from workbench.figures.style import CONFIG
 from workbench.layout.theme import ink, plain
@@ -48,7 +48,7 @@ def evidence(
     with text:
         best = summary["name"].iloc[0]
         st.markdown(_sentence(best, pairs[pairs["a"] == best]))
-        trained = ~summary["name"].isin(table["group"][table["loss"] == UNTRAINED])
+        trained = ~summary["name"].isin(table["group"][table["loss"] == UNTRAINED_TITLE])
         caveat = seeds_caveat(summary["seeds"][trained].tolist())
         if caveat:
             st.markdown(f"This holds{caveat}.")

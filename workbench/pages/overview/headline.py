@@ -7,7 +7,7 @@ from retrieval.errors import counted
 from retrieval.evaluation.metrics import metric
 from retrieval.runs.run import Run
 from workbench.analysis.confounds import confounds_line
-from workbench.analysis.naming import UNTRAINED
+from workbench.analysis.naming import UNTRAINED_TITLE
 from workbench.layout.theme import plain
 from workbench.pages.shared.significance import seeds_caveat
 from workbench.session.navigation import jump
@@ -22,7 +22,7 @@ def headline(table: pd.DataFrame, pairs: pd.DataFrame, runs: list[Run]) -> None:
             :func:`workbench.analysis.significance.both_ways`; empty if they were not tested.
         runs: The runs of the table; it may hold others too.
     """
-    trained = table[table["loss"] != UNTRAINED].reset_index(drop=True)
+    trained = table[table["loss"] != UNTRAINED_TITLE].reset_index(drop=True)
     if trained.empty:
         trained = table
     best = trained.iloc[0]
@@ -41,7 +41,7 @@ def headline(table: pd.DataFrame, pairs: pd.DataFrame, runs: list[Run]) -> None:
         second = trained.iloc[1]
         columns[2].metric("Lead over the next loss", _points(best, second))
         columns[2].caption(f"over {plain(second['group'])}; {_interval(pairs, best, second)}")
-    base = table[table["loss"] == UNTRAINED]
+    base = table[table["loss"] == UNTRAINED_TITLE]
     if len(base) and base.iloc[0]["group"] != best["group"]:
         columns[3].metric("Gain from training", _points(best, base.iloc[0]))
         columns[3].caption(f"over the untrained network; {_interval(pairs, best, base.iloc[0])}")
@@ -78,7 +78,7 @@ def _interval(pairs: pd.DataFrame, a: pd.Series, b: pd.Series) -> str:
     pair, recall = _pair(pairs, a, b), metric("recall@1")
     if pair is None:
         return f"{recall.format(b['recall@1'])} %"
-    caveat = seeds_caveat([len(row["runs"]) for row in (a, b) if row["loss"] != UNTRAINED])
+    caveat = seeds_caveat([len(row["runs"]) for row in (a, b) if row["loss"] != UNTRAINED_TITLE])
     tie = pair["verdict"] == "tie"
     verdict = "may be due to chance" if tie else f"significant{caveat}"
     low, high = (recall.format_difference(pair[side]) for side in ("low", "high"))

@@ -1,0 +1,122 @@
+"""Start a run in its partial folder, or resume the interrupted run that is there."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+from retrieval.datasets import load_catalog
+from retrieval.datasets.catalog import Catalog
+from retrieval.errors import UserError
+from retrieval.runs.records import DatasetConfig
+from retrieval.runs.run import Run
+from retrieval.runs.store import partial_path
+from retrieval.runs.writing import describe_dataset, run_config, write_config
+from retrieval.settings.identity import differing, is_users_own
+from retrieval.settings.schema import TrainSettings
+
+
+def prepare_partial(
+    folder: Path, settings: TrainSettings, catalog: Catalog, *, overwrite: bool = False
+) -> None:
+    """Create the partial folder of a run, or keep that of the same run, which then resumes.
+
+    Settings that do not make another run (see :mod:`retrieval.settings.identity`) may have changed;
+    the run resumes with the new values.
+
+    Args:
+        folder: The partial folder.
+        settings: Settings of the run, resolved.
+        catalog: The data set.
+        overwrite: Whether to discard the checkpoints of another run. Defaults to False.
+
+    Raises:
+        UserError: The folder has checkpoints of another run, and ``overwrite`` is off.
+    """
+    if (folder / "config.yaml").exists():
+        changes = _changes(folder, settings, catalog)
+        if changes and (folder / "checkpoints" / "index.json").exists() and not overwrite:
+            raise UserError(
+                f"{folder} has checkpoints of an interrupted run with other settings "
+                f"({', '.join(changes)}): continue it with --resume, choose another --name or pass "
+                "--overwrite"
+            )
+        if changes:
+            shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_config(folder, run_config(settings, catalog, {}))
+
+
+def check_interrupted(path: Path, *, overwrite: bool) -> None:
+    """Check that there is an interrupted run to resume.
+
+    Args:
+        path: The run's final folder.
+        overwrite: Whether a finished run of the same name may be replaced.
+
+    Raises:
+        UserError: There is no interrupted run, or a finished one would be replaced.
+    """
+    if not (partial_path(path) / "config.yaml").exists():
+        done = " (it is finished)" if path.exists() else ""
+        raise UserError(f"no interrupted run at {path}{done}")
+    if path.exists() and not overwrite:
+        raise UserError(f"{path} exists beside the interrupted run; pass --overwrite to replace it")
+
+
+def read_interrupted(path: Path) -> tuple[TrainSettings, Catalog]:
+    """Read the settings and load the data set of an interrupted run.
+
+    Args:
+        path: The run's final folder.
+
+    Returns:
+        The settings and the data set that the run started with.
+
+    Raises:
+        UserError: The data set has changed since the run started, or the settings were recorded by
+            another version of the workbench.
+    """
+    started = Run(partial_path(path))
+    settings = started.network_settings()
+    catalog = load_catalog(settings.dataset, settings.data, **settings.dataset_options)
+    if changed := dataset_changes(started.dataset_config, catalog):
+        raise UserError(
+            f"{path}: the data set has changed since the run started ({', '.join(changed)}); "
+            "train it again from the start"
+        )
+    return settings, catalog
+
+
+def dataset_changes(recorded: DatasetConfig, catalog: Catalog) -> list[str]:
+    """Name the facts in which a data set differs from what a run recorded about it.
+
+    Args:
+        recorded: The record of the run.
+        catalog: The data set as it is now.
+
+    Returns:
+        Names of fields of :class:`DatasetConfig`. Facts that were not recorded are ignored, and so
+        is the folder of a published data set, whose content is the same everywhere.
+    """
+    now = describe_dataset(catalog)
+    return [
+        field.name
+        for field in dataclasses.fields(DatasetConfig)
+        if getattr(recorded, field.name) not in (None, getattr(now, field.name))
+        and (field.name != "root" or is_users_own(catalog.name))
+    ]
+
+
+def _changes(folder: Path, settings: TrainSettings, catalog: Catalog) -> list[str]:
+    """Describe how the run in a partial folder differs from the one asked for."""
+    started = Run(folder)
+    if started.settings is None or started.unknown_settings:
+        return ["written by another version"]
+    before, now = started.dataset_config, describe_dataset(catalog)
+    return [
+        f"{name} = {getattr(started.settings, name)}, now {getattr(settings, name)}"
+        for name in differing(started.settings, settings)
+    ] + [
+        f"{name} = {getattr(before, name)}, now {getattr(now, name)}"
+        for name in dataset_changes(before, catalog)
+    ]
