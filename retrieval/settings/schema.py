@@ -664,6 +664,7 @@ def _fix(field: FieldInfo, value: object) -> str:
 # Runs and files of version 0.1.0 spell these values the British way.
 _OLD_SPELLINGS = {"normalised": "normalized", "colour": "color", "centre": "center"}
 _FIELDS_WITH_OLD_SPELLINGS = ("augment", "test_time", "test_time_mean")
+_OLD_LOSS_OPTIONS = {"centres_per_class": "centers_per_class"}
 
 
 def _as_spelled_now(name: str, value: object) -> object:
@@ -671,6 +672,8 @@ def _as_spelled_now(name: str, value: object) -> object:
     if name in _FIELDS_WITH_OLD_SPELLINGS and isinstance(value, str):
         for old, new in _OLD_SPELLINGS.items():
             value = value.replace(old, new)
+    if name == "loss_options" and isinstance(value, Mapping):
+        return {_OLD_LOSS_OPTIONS.get(option, option): each for option, each in value.items()}
     return value
 
 

@@ -153,3 +153,9 @@ def test_values_spelled_as_in_version_0_1_0_are_read():
     settings = TrainSettings.from_mapping(old)
     assert (settings.augment, settings.test_time) == ("color", "center+flip")
     assert settings.test_time_mean == "normalized"
+
+
+def test_a_loss_option_spelled_as_in_version_0_1_0_is_read():
+    old = {"loss": "soft_triple", "loss_options": {"centres_per_class": 5, "scale": 1.0}}
+    settings = TrainSettings.from_mapping(old)
+    assert settings.loss_options == {"centers_per_class": 5, "scale": 1.0}
