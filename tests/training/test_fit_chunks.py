@@ -139,9 +139,9 @@ def test_the_scaled_loss_of_float16_reaches_every_gradient():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"chunk_size": -1}, "chunk_size = -1: give a number of at least 0"),
-        ({"chunk_size": 4, "freeze_backbone": True}, "--chunk-size has no effect with --freeze-"),
-        ({"chunk_size": 4, "distribute": "mirrored"}, "--chunk-size does not work with --distri"),
+        ({"chunk_size": -1}, "chunk_size = -1"),
+        ({"chunk_size": 4, "freeze_backbone": True}, "--chunk-size .*--freeze-backbone"),
+        ({"chunk_size": 4, "distribute": "mirrored"}, "--chunk-size .*--distribute mirrored"),
     ],
 )
 def test_chunks_that_would_have_no_effect_are_refused_in_one_line(tiny, changes, message):

@@ -63,10 +63,10 @@ def test_thumbnails_and_heat_maps_show_what_the_network_saw(birds, tmp_path):
     for row in range(len(run.items)):
         thumbnail = Image.open(io.BytesIO(run.thumbnail(row)))
         assert thumbnail.size == tuple(run.items[["box_w", "box_h"]].iloc[row].astype(int))
-    match, images = network.explain(run, 0, 2)
+    found = network.explain(run, 0, 2)
     unit = run.embeddings / np.linalg.norm(run.embeddings, axis=1, keepdims=True)
-    assert match.similarity == pytest.approx(float(unit[0] @ unit[2]), abs=1e-4)
-    assert images.shape == (2, 16, 16, 3)
+    assert found.similarity == pytest.approx(float(unit[0] @ unit[2]), abs=1e-4)
+    assert found.images.shape == (2, 16, 16, 3)
 
 
 def test_a_run_on_whole_images_has_no_boxes(birds, tmp_path):
