@@ -1,4 +1,4 @@
-"""Import TensorFlow without the lines its C++ parts print before anyone can ask them not to."""
+"""Import TensorFlow without the lines that its C++ parts print before logging can be set up."""
 
 import contextlib
 import os
@@ -9,7 +9,11 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def hold_back_stderr() -> Iterator[None]:
-    """Hold back what native code writes to stderr; show it only if the block fails."""
+    """Hold back what native code writes to stderr, and show it only if the block fails.
+
+    Yields:
+        Nothing.
+    """
     sys.stderr.flush()
     saved = os.dup(2)
     with tempfile.TemporaryFile() as held:
@@ -26,7 +30,7 @@ def hold_back_stderr() -> Iterator[None]:
 
 
 def import_tensorflow() -> None:
-    """Load TensorFlow and look for devices, quietly."""
+    """Load TensorFlow and let it look for devices, without its messages."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with hold_back_stderr():
         import tensorflow as tf

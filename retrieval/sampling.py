@@ -1,4 +1,4 @@
-"""P x K batches: which images go into a training batch. Indices only; no images, no TensorFlow."""
+"""Draw P x K training batches as item indices; this module needs no images and no TensorFlow."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -10,28 +10,31 @@ from retrieval.validation import check_integer
 
 
 class PKSampler:
-    """Draws batches of P classes with K images each (Hermans et al. 2017, section 2).
+    """Sampler of batches of P classes with K images each (Hermans et al. 2017, section 2).
 
-    One stream serves every loss: the K rows of a class are consecutive, so N-pairs and angular
-    losses (K = 2) read anchors and positives from alternate rows, and contrastive pairs are formed
-    inside blocks of two classes (K = 4). It is also what is elsewhere called class-balanced
-    sampling with m = K images per class: images are drawn equally often per class, not per image.
+    One stream of batches serves every loss: the K rows of a class are consecutive, so that N-pairs
+    and angular losses (K = 2) find anchors and positives in alternate rows, and the contrastive
+    loss forms its pairs inside blocks of two classes (K = 4). Elsewhere this is called class-balanced
+    sampling with m = K images per class: every class is drawn equally often, however many images it
+    has.
 
     Guarantees:
 
-    * **Classes** are drawn in shuffled epochs: each exactly once per epoch, never twice in a batch.
+    * **Classes** are drawn in shuffled epochs: each class exactly once per epoch and never twice in
+      a batch.
     * **Images** of a class with n >= K images never repeat in a batch, and each is drawn at least
-      once in any pass of ceil(n / K) visits to the class; every pass is shuffled anew and its last
-      visit filled up from its own beginning. With n < K, every image is drawn floor(K / n) or
+      once in any pass of ceil(n / K) visits to the class. Every pass is shuffled anew, and its last
+      visit is filled up from its own beginning. With n < K, every image is drawn floor(K / n) or
       ceil(K / n) times.
-    * The batch at a step depends on the arguments and the step number alone, so a run resumes
-      exactly from the number of steps taken.
-    * Work per drawn image does not grow with the data set: a class is shuffled once per pass.
+    * The batch at a step depends on nothing but the arguments and the step number, so that a run
+      resumes exactly from the number of steps taken.
+    * The work per drawn image does not grow with the data set: a class is shuffled once per pass.
 
     Attributes:
         classes: Label of each class number, sorted, (C,).
-        classes_per_batch: P.
-        samples_per_class: K.
+        classes_per_batch: Number of classes P in a batch.
+        samples_per_class: Number of images K per class.
+        seed: Seed of all shuffling.
     """
 
     def __init__(
@@ -42,21 +45,22 @@ class PKSampler:
         seed: int = 0,
         super_labels: Sequence[int] | np.ndarray | None = None,
     ) -> None:
-        """Lay the items out by class, once.
+        """Sort the items by class.
 
         Args:
             labels: Class of each item, (n,), integers or strings.
-            classes_per_batch: P, classes in a batch.
-            samples_per_class: K, rows per class.
-            seed: Seed of all shuffling, a non-negative integer.
+            classes_per_batch: Number of classes P in a batch.
+            samples_per_class: Number of images K per class.
+            seed: Seed of all shuffling, at least 0. Defaults to 0.
             super_labels: Super-class of each item, (n,). If given, each batch is filled from one
                 super-class where possible, for harder negatives: a super-class is cut into whole
-                batches of its own, and only what is left over (fewer than P classes of each)
-                shares batches. A class counts to the super-class of its first item.
+                batches of its own, and only the classes left over (fewer than P of each
+                super-class) share batches. A class belongs to the super-class of its first item.
+                Defaults to None: classes are drawn regardless of their super-class.
 
         Raises:
-            UserError: No items, fewer classes than P, P or K below 1, a negative seed, or
-                lengths that differ.
+            UserError: There are no items, fewer classes than P, or lengths differ; or P, K or the
+                seed is invalid.
         """
         labels = np.asarray(labels)
         self.classes, first, item_class, self._sizes = np.unique(
@@ -97,10 +101,10 @@ class PKSampler:
         """Return the item indices of one batch.
 
         Args:
-            step: Number of the batch, from 0.
+            step: Number of the batch, starting from 0.
 
         Returns:
-            int64, (P * K,): P different classes, K consecutive rows each.
+            int64, (P * K,): K consecutive items of each of P different classes.
         """
         count = len(self.classes)
         start = step * self.classes_per_batch
@@ -112,7 +116,7 @@ class PKSampler:
         return rows.ravel()
 
     def _epoch(self, epoch: int) -> np.ndarray:
-        """Return the items drawn in one epoch over the classes, (C, K); keeps the last two."""
+        """Return the items drawn in one epoch over the classes, (C, K); cache the last two epochs."""
         if epoch not in self._epochs:
             if len(self._epochs) > 1:
                 del self._epochs[next(iter(self._epochs))]
@@ -120,7 +124,7 @@ class PKSampler:
         return self._epochs[epoch]
 
     def _draw(self, classes: np.ndarray, visit: int) -> np.ndarray:
-        """Return K items of each class, (C, K), for the given visit (from 0) to all of them."""
+        """Return K items of each class, (C, K), for the given visit (starting from 0)."""
         wanted, turn = np.divmod(visit, self._visits_per_pass)
         stale = np.flatnonzero(self._pass != wanted)
         if stale.size:
@@ -129,13 +133,13 @@ class PKSampler:
         return self._items[self._starts[classes, None] + place % self._sizes[classes, None]]
 
     def _shuffle(self, classes: np.ndarray, passes: np.ndarray) -> None:
-        """Bring the items of some classes into the random order of the given pass over them."""
+        """Shuffle the items of some classes as the given pass over them requires."""
         sizes = self._sizes[classes]
         ends = np.cumsum(sizes)
         where = np.arange(ends[-1]) + np.repeat(self._starts[classes] - (ends - sizes), sizes)
         items = self._by_class[where]
-        # Sorting by a hash of (seed, pass, item) is a shuffle that can be redone at any time. The
-        # class goes into the leading bits, so that one sort shuffles all classes.
+        # Sorting by a hash of (seed, pass, item) is a shuffle that can be repeated at any time. The
+        # class is put into the leading bits, so that one sort shuffles all classes.
         salt = _hash(_hash(np.uint64(self.seed)) + passes.astype(np.uint64))
         keys = _hash(np.repeat(salt, sizes) + items.astype(np.uint64))
         bits = len(classes).bit_length()
@@ -147,10 +151,11 @@ class PKSampler:
     def _class_order(self, epoch: int) -> np.ndarray:
         """Return the classes (C,) in the order of an epoch.
 
-        An epoch may begin inside a batch; the classes that complete that batch must differ from
-        those that began it. Reordering the first P classes is enough, so with C >= 2 P - 1 classes
-        it leaves the end of the epoch alone and only the epoch before matters. With fewer, every
-        epoch since the last one that began with a batch does: at most P of them.
+        An epoch may begin inside a batch. The classes that complete this batch must differ from
+        those that began it, which takes a reordering of the first P classes of the epoch. With
+        C >= 2 P - 1 classes the end of the epoch stays as it is, so that only the epoch before
+        matters. With fewer classes, every epoch matters since the last one that began with a new
+        batch: at most P of them.
         """
         count, width = len(self.classes), self.classes_per_batch
         cycle = width // math.gcd(count, width)

@@ -193,6 +193,22 @@ def check_margin(value: object, words: tuple[str, ...]) -> float | str:
     return number
 
 
+def check_pre_crop(pre_crop: int | None, image_size: int) -> None:
+    """Check that images are resized to at least the size of the square cropped from them.
+
+    Args:
+        pre_crop: Side of the resized image in pixels; None for no cropping.
+        image_size: Side of the cropped square in pixels.
+
+    Raises:
+        UserError: The resized image would be smaller than the square.
+    """
+    if pre_crop is not None and pre_crop < image_size:
+        raise UserError(
+            f"pre_crop = {pre_crop} is smaller than the image size: give {image_size} or more"
+        )
+
+
 def plain(value: object) -> object:
     """Return a NumPy scalar as the Python scalar that YAML and JSON can hold, all else as is."""
     return value.item() if isinstance(value, np.generic) else value

@@ -99,7 +99,6 @@ def test_true_is_not_the_choice_1():
 def test_a_registry_has_exactly_the_choices():
     from retrieval.evaluation.search import distances
     from retrieval.input_pipeline import test_time
-    from retrieval.losses.ops import distances as of_losses
     from retrieval.models import pooling
     from retrieval.training import memory_estimate, optimizers
 
@@ -108,7 +107,6 @@ def test_a_registry_has_exactly_the_choices():
         (v.Optimizer, memory_estimate.SLOTS),
         (v.Pooling, pooling.POOLINGS),
         (v.Distance, distances.KINDS),
-        (v.Distance, of_losses.DISTANCES),
         (v.View, test_time.VIEWS),
     ):
         assert set(registry) == set(v.choices_of(literal)), literal

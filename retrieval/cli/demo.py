@@ -1,8 +1,8 @@
-"""``retrieval demo``: six losses on the embedded data set, compared, then the app."""
+"""The runs of ``retrieval demo``: six losses on the letters of many typefaces."""
 
+from collections.abc import Callable
 from pathlib import Path
 
-from retrieval.cli import browser_app
 from retrieval.experiment.session import run_session
 
 SETTINGS = {
@@ -12,25 +12,22 @@ SETTINGS = {
     "weights": "none",
     "learning_rate": 1e-3,
     "loss": "all",
+    "eval_split": "test",
 }
 
 
-def run_demo(runs: Path, *, steps: int, open_app: bool = True) -> None:
-    """Train, compare and show; runs of equal settings that exist already are kept.
+def train_demo(
+    runs: Path, *, steps: int, announce: Callable[[str], None] | None = None
+) -> list[Path]:
+    """Train the runs of the demo; those that exist with the same settings are kept.
 
     Args:
         runs: Folder of runs.
         steps: Training steps of each loss.
-        open_app: Start Streamlit at the end (it keeps running until Ctrl-C).
+        announce: Called with each line that a user may want to read. Defaults to None, no call.
+
+    Returns:
+        Folders of the runs.
     """
-    print(
-        "Task: find the same character in other typefaces. Trained on Latin letters, tested on "
-        "Greek and Cyrillic ones it has never seen."
-    )
-    run_session(
-        SETTINGS | {"steps": steps, "eval_every": max(1, steps // 4), "eval_split": "test"},
-        runs=runs,
-    )
-    if open_app:
-        print("Opening the app; Ctrl-C ends it, `retrieval app` opens it again.")
-        browser_app.open_app(runs)
+    changes = SETTINGS | {"steps": steps, "eval_every": max(1, steps // 4)}
+    return run_session(changes, runs=runs, announce=announce)

@@ -1,18 +1,24 @@
-"""The ``retrieval`` command: fetch, train, embed, evaluate, import, report, demo, app."""
+"""The ``retrieval`` command: fetch, train, embed, evaluate, import, report, demo, app.
 
+Everything that the package prints for a user to read is printed here.
+"""
+
+import json
 import os
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from retrieval.cli.options import with_settings
-from retrieval.errors import UserError
+from retrieval.cli.options import parse_ks, with_settings
+from retrieval.errors import UserError, counted
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 app = typer.Typer(
-    help="Train embeddings with ranking losses, evaluate them exactly, look at what they get wrong."
+    help="Train embeddings with ranking losses, evaluate them exactly and see what they get wrong."
     "\n\nA run is a folder `runs/DATASET/NAME`; `retrieval app` shows them all.",
     no_args_is_help=True,
     add_completion=False,
@@ -20,15 +26,22 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 INTERRUPTED = 130  # Typer's exit code for Ctrl-C
-RunPath = Annotated[Path, typer.Argument(help="A run folder, e.g. runs/grocery/npairs_loss.")]
+RunPath = Annotated[Path, typer.Argument(help="A run's folder, e.g. runs/grocery/npairs_loss.")]
 Runs = Annotated[Path, typer.Option(help="Folder of runs.", envvar="RETRIEVAL_RUNS")]
 
 
 @app.command()
 def fetch(
-    dataset: Annotated[str, typer.Argument(help="Data set to get: see `retrieval datasets`.")],
-    data: Annotated[Path | None, typer.Option(help="Where to; default data/DATASET.")] = None,
-    archive: Annotated[Path | None, typer.Option(help="A copy of the archive, on disk.")] = None,
+    dataset: Annotated[
+        str, typer.Argument(help="Name of the data set; `retrieval datasets` lists them.")
+    ],
+    data: Annotated[
+        Path | None, typer.Option(help="Folder to put it in. Defaults to data/DATASET.")
+    ] = None,
+    archive: Annotated[
+        Path | None,
+        typer.Option(help="A copy of the public archive. Defaults to none: it is downloaded."),
+    ] = None,
     placeholder: Annotated[
         bool,
         typer.Option(
@@ -55,7 +68,9 @@ def fetch(
 
 @app.command()
 def datasets(
-    data: Annotated[Path, typer.Option(help="Folder that holds DATASET/ of each.")] = Path("data"),
+    data: Annotated[
+        Path, typer.Option(help="Folder that holds the data sets, one folder each.")
+    ] = Path("data"),
 ) -> None:
     """List the data sets: size, classes, license, and whether they are on this disk."""
     from retrieval.datasets import list_datasets
@@ -65,59 +80,123 @@ def datasets(
 
 
 @app.command()
+def losses() -> None:
+    """List the losses: recommended batch (P classes x K images), and options with defaults."""
+    from retrieval.quiet import import_tensorflow
+
+    import_tensorflow()
+    from retrieval.losses import LOSSES, get_loss, recommended_options
+
+    width = max(map(len, LOSSES))
+    for name, entry in LOSSES.items():
+        summary = (type(get_loss(name)).__doc__ or "").splitlines()[0]
+        batch = f"{entry.classes_per_batch} x {entry.samples_per_class}"
+        typer.echo(f"{name:{width}}  {batch:>6}  {summary}")
+        options = ", ".join(f"{k}={v}" for k, v in recommended_options(name).items())
+        if options:
+            typer.echo(f"{'':{width}}  {'':>6}  {options}")
+
+
+@app.command()
 def recipes() -> None:
-    """List the published experiments that `retrieval train --recipe NAME` sets up."""
+    """List the published experiments that `retrieval train --recipe NAME` repeats."""
     from retrieval.settings.recipes import load_recipe, recipe_names
 
+    width = max(map(len, recipe_names()))
     for name in recipe_names():
-        recipe = load_recipe(name)
-        typer.echo(f"{name:40} {recipe.title}")
+        typer.echo(f"{name:{width}}  {load_recipe(name).title}")
+
+
+@app.command()
+def settings() -> None:
+    """Print the settings of `retrieval train` as a JSON schema, for editors and other programs."""
+    from retrieval.settings.schema import TrainSettings
+
+    typer.echo(json.dumps(TrainSettings.model_json_schema(), indent=2))
 
 
 @app.command()
 @with_settings
 def train(
     *,
-    changes: dict,
+    changes: dict[str, Any],
     runs: Runs = Path("runs"),
-    name: Annotated[str | None, typer.Option(help="Run name; default: the loss.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of the run; of several runs, the beginning of their names. Defaults to the "
+            "loss."
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace runs of the same name.")] = False,
     evaluate: Annotated[bool, typer.Option(help="Embed and evaluate after training.")] = True,
-    resume: Annotated[Path | None, typer.Option(help="Continue this interrupted run.")] = None,
-    seeds: Annotated[int, typer.Option(help="Repeat with this many seeds.", min=1)] = 1,
+    resume: Annotated[
+        Path | None, typer.Option(help="Folder of an interrupted run to continue.")
+    ] = None,
+    seeds: Annotated[
+        int, typer.Option(help="Number of repetitions, with seeds --seed, --seed + 1, ...", min=1)
+    ] = 1,
 ) -> None:
     """Train a run, then embed and evaluate it.
 
-    `--loss all` trains the six baseline losses one after the other, beside the untrained backbone.
+    `--loss all` evaluates the untrained network and trains the six losses of the published
+    baseline, one after the other.
     """
     from retrieval.quiet import import_tensorflow
 
+    start = time.perf_counter()
     import_tensorflow()
     from retrieval.experiment.session import run_session
 
-    run_session(
-        changes,
-        runs=runs,
-        name=name,
-        overwrite=overwrite,
-        evaluate=evaluate,
-        resume_path=resume,
-        seeds=seeds,
+    _show_runs(
+        lambda: run_session(
+            changes,
+            runs=runs,
+            name=name,
+            overwrite=overwrite,
+            evaluate=evaluate,
+            resume_path=resume,
+            seeds=seeds,
+            announce=typer.echo,
+            on_failure=_show_failure,
+        ),
+        evaluated=evaluate,
     )
+    if evaluate:
+        seconds = time.perf_counter() - start
+        typer.echo(f"Finished in {seconds:.0f} s. Look at the runs with `retrieval app`.")
 
 
 @app.command()
 def sweep(
-    grid: Annotated[Path, typer.Argument(help="YAML with `base` settings and a `grid` of lists.")],
+    grid: Annotated[
+        Path,
+        typer.Argument(help="YAML file with `base` settings and a `grid` of lists of values."),
+    ],
     runs: Runs = Path("runs"),
 ) -> None:
-    """Train a grid of losses, margins, seeds, ...; finished runs are skipped, killed ones go on."""
+    """Train every combination of a grid of losses, margins, seeds, ...
+
+    Finished runs are skipped and interrupted ones continued.
+    """
     from retrieval.quiet import import_tensorflow
 
     import_tensorflow()
-    from retrieval.experiment.sweep import sweep as run_sweep
+    from retrieval.experiment.sweep import read_grid
+    from retrieval.experiment.sweep import sweep as train_grid
 
-    run_sweep(grid, runs=runs)
+    points = read_grid(grid)
+    if len(points.runs) < points.combinations:
+        typer.echo(
+            f"{grid}: {points.combinations} combinations are {counted(len(points.runs), 'run')}: "
+            "the others have the settings of an earlier one, with only the options that their loss "
+            "takes"
+        )
+
+    def show_failure(name: str, error: UserError) -> None:
+        _show_failure(f"{grid}: {name}", error)
+
+    _show_runs(lambda: train_grid(points, runs=runs, announce=typer.echo, on_failure=show_failure))
 
 
 @app.command()
@@ -125,13 +204,18 @@ def embed(
     run: RunPath,
     test_time: Annotated[
         str | None,
-        typer.Option(help="Other test-time views, e.g. flip+five_crop; default: the run's own."),
+        typer.Option(
+            help="Test-time views, e.g. flip+five_crop. Defaults to those of the run's settings."
+        ),
     ] = None,
     test_time_mean: Annotated[
-        str | None, typer.Option(help="Mean over the views: normalized or plain.")
+        str | None,
+        typer.Option(
+            help="Average over the views: normalized or plain. Defaults to the run's setting."
+        ),
     ] = None,
 ) -> None:
-    """Embed a trained run's test split from its checkpoint, and evaluate it."""
+    """Embed the test images of a trained run from its checkpoint, and evaluate them."""
     from retrieval.quiet import import_tensorflow
 
     import_tensorflow()
@@ -146,56 +230,91 @@ def evaluate(
     run: RunPath,
     distance: Annotated[
         str | None,
-        typer.Option(help="cosine, euclidean, squared_euclidean or cityblock; default: its own."),
+        typer.Option(
+            help="Distance: cosine, euclidean, squared_euclidean or cityblock. Defaults to that of "
+            "the run's settings."
+        ),
     ] = None,
     no_positive: Annotated[
-        str, typer.Option(help="Queries without a possible hit: exclude, or zero (they score 0).")
+        str,
+        typer.Option(
+            help="What to do with queries without a relevant item in the gallery: exclude them "
+            "from every mean, or score them zero."
+        ),
     ] = "exclude",
     kmeans: Annotated[
-        str, typer.Option(help="Start of the k-means of NMI: greedy k-means++, random or none.")
+        str,
+        typer.Option(
+            help="Initialization of the k-means behind NMI: greedy k-means++ or random; none "
+            "skips clustering."
+        ),
     ] = "greedy k-means++",
-    seed: Annotated[int, typer.Option(help="Of k-means and the intervals.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of k-means and of the confidence intervals.")] = 0,
     ks: Annotated[
         str,
-        typer.Option(help="More K of Recall@K, beside the usual ones: 3,5.", show_default=False),
+        typer.Option(
+            help="More values of K for Recall@K in addition to the usual ones, e.g. 3,5. Defaults "
+            "to none.",
+            show_default=False,
+        ),
     ] = "",
 ) -> None:
-    """Evaluate a run's embeddings: metrics, neighbors, projection, thumbnails."""
+    """Evaluate the embeddings of a run: metrics, neighbors, projection, thumbnails."""
     from retrieval.report.terminal import print_runs
     from retrieval.runs.evaluate import EvaluationOptions, evaluate_run
 
-    wanted = tuple(int(k) if k.strip().isdecimal() else k for k in ks.split(",") if ks)
-    options = EvaluationOptions(no_positive=no_positive, kmeans=kmeans, seed=seed, ks=wanted)
+    options = EvaluationOptions(no_positive=no_positive, kmeans=kmeans, seed=seed, ks=parse_ks(ks))
     evaluate_run(run, distance=distance, options=options)
     print_runs([run])
 
 
 @app.command("import")
 def import_(
-    embeddings: Annotated[Path, typer.Option(help=".npy, .npz, .h5, .parquet, .pt or .pth.")],
-    items: Annotated[Path, typer.Option(help="CSV with `label`; also `path`, `role`, ...")],
-    dataset: Annotated[str, typer.Option(help="Data set the run is filed under.")] = "imported",
+    embeddings: Annotated[
+        Path,
+        typer.Option(help="File of the embeddings: .npy, .npz, .h5, .parquet, .pt or .pth."),
+    ],
+    items: Annotated[
+        Path,
+        typer.Option(
+            help="CSV file of the items, one row per embedding: `label`, and optionally `path`, "
+            "`role` and others."
+        ),
+    ],
+    dataset: Annotated[
+        str, typer.Option(help="Name of the data set, under which the run is filed.")
+    ] = "imported",
     name: Annotated[
-        str | None, typer.Option(help="Run name; default: the embeddings' file.")
+        str | None,
+        typer.Option(help="Name of the run. Defaults to the name of the embeddings' file."),
     ] = None,
-    gallery_embeddings: Annotated[Path | None, typer.Option(help="If gallery is apart.")] = None,
-    gallery_items: Annotated[Path | None, typer.Option(help="Its items.")] = None,
-    image_root: Annotated[Path, typer.Option(help="Folder of the items' paths.")] = Path("."),
-    distance: Annotated[str, typer.Option(help="Distance of the evaluation.")] = "cosine",
+    gallery_embeddings: Annotated[
+        Path | None,
+        typer.Option(help="Embeddings of the gallery, if it is not the same as the queries."),
+    ] = None,
+    gallery_items: Annotated[
+        Path | None, typer.Option(help="CSV file of the gallery's items.")
+    ] = None,
+    image_root: Annotated[
+        Path, typer.Option(help="Folder that the paths of the items are relative to.")
+    ] = Path("."),
+    distance: Annotated[
+        str, typer.Option(help="Distance: cosine, euclidean, squared_euclidean or cityblock.")
+    ] = "cosine",
     runs: Runs = Path("runs"),
     overwrite: Annotated[bool, typer.Option(help="Replace a run of the same name.")] = False,
 ) -> None:
-    """Make a run from embeddings of any framework: metrics, neighbors, and the app."""
+    """Make a run from embeddings of any framework, for the metrics, the reports and the app."""
     from retrieval.report.terminal import print_runs
     from retrieval.runs.importing import import_run
     from retrieval.runs.names import check_run_name
 
     folder = runs / check_run_name(dataset) / check_run_name(name or embeddings.stem)
-    if (gallery_embeddings is None) != (gallery_items is None):
-        raise UserError("--gallery-embeddings and --gallery-items go together")
     sides = [(embeddings, items)]
-    if gallery_embeddings is not None:
+    if gallery_embeddings is not None and gallery_items is not None:
         sides.append((gallery_embeddings, gallery_items))
+    elif gallery_embeddings is not None or gallery_items is not None:
+        raise UserError("--gallery-embeddings and --gallery-items go together")
     path = import_run(folder, sides, image_root=image_root, distance=distance, overwrite=overwrite)
     print_runs([path])
 
@@ -203,18 +322,23 @@ def import_(
 @app.command()
 def report(
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="Run folders, e.g. runs/grocery/*.", metavar="RUNS")
+        list[Path] | None,
+        typer.Argument(help="Folders of runs, e.g. runs/grocery/*.", metavar="RUNS"),
     ] = None,
     runs: Annotated[
-        list[Path] | None, typer.Option(help="A run folder; the same as naming it without --runs.")
+        list[Path] | None,
+        typer.Option(help="Folder of a run; the same as naming it without --runs."),
     ] = None,
     metric: Annotated[
         list[str] | None,
-        typer.Option(help="A column of the table, e.g. recall@10; default: the usual ones."),
+        typer.Option(
+            help="A column of the tables, e.g. recall@10; may be repeated. Defaults to the metrics "
+            "that are usual on the data set."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("report"),
 ) -> None:
-    """Compare runs on paper: report.md, .csv, .tex and a self-contained .html with figures."""
+    """Compare runs in a report: report.md, .csv, .tex and a self-contained .html with figures."""
     from retrieval.report.writing import page_writer, write_report
     from retrieval.runs.store import open_run
 
@@ -232,21 +356,39 @@ def demo(
     steps: Annotated[int, typer.Option(help="Training steps of each loss.", min=1)] = 200,
     open_app: Annotated[bool, typer.Option(help="Open the app at the end.")] = True,
 ) -> None:
-    """Train and compare the six losses on the embedded data set, then open the app."""
+    """Train and compare six losses on a small data set of letters, then open the app."""
     from retrieval.quiet import import_tensorflow
 
     import_tensorflow()
-    from retrieval.cli.demo import run_demo
+    from retrieval.cli.browser_app import open_app as open_in_browser
+    from retrieval.cli.demo import train_demo
 
-    run_demo(runs, steps=steps, open_app=open_app)
+    typer.echo(
+        "Task: find the same character in other typefaces. Trained on Latin letters, tested on "
+        "Greek and Cyrillic ones that were never seen in training."
+    )
+    _show_runs(lambda: train_demo(runs, steps=steps, announce=typer.echo))
+    if open_app:
+        typer.echo("Opening the app; Ctrl-C ends it, `retrieval app` opens it again.")
+        open_in_browser(runs)
 
 
 @app.command("app", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def app_(context: typer.Context, runs: Runs = Path("runs")) -> None:
-    """Open the web app on a folder of runs; other options are those of `streamlit run`."""
+def app_(
+    context: typer.Context,
+    runs: Runs = Path("runs"),
+    port: Annotated[
+        int | None, typer.Option(help="Port of the app. Defaults to the first free one from 8501.")
+    ] = None,
+) -> None:
+    """Open the app on a folder of runs in the browser.
+
+    Other options are passed on to `streamlit run`.
+    """
     from retrieval.cli.browser_app import open_app
 
-    raise typer.Exit(open_app(runs, context.args))
+    options = [*context.args, *([f"--server.port={port}"] if port is not None else [])]
+    raise typer.Exit(open_app(runs, options))
 
 
 def main() -> None:
@@ -256,11 +398,48 @@ def main() -> None:
         code = app(sys.argv[1:] or ["--help"], prog_name="retrieval", standalone_mode=False)
     except (UserError, typer.TyperException) as error:
         message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
-        typer.secho(f"error: {' '.join(message.split())}", fg="red", err=True)
+        _show_error(message)
         sys.exit(1)
     if code == INTERRUPTED:
         typer.echo("interrupted; the same command continues from the last checkpoint", err=True)
     sys.exit(code or 0)
+
+
+def _show_runs(make: Callable[[], list[Path]], *, evaluated: bool = True) -> None:
+    """Make runs and print their metrics, also if some of the runs fail.
+
+    Args:
+        make: Function that makes the runs and returns their folders.
+        evaluated: Whether the runs are evaluated. Defaults to True.
+
+    Raises:
+        FailedRuns: Some runs failed.
+    """
+    from retrieval.experiment.session import FailedRuns
+    from retrieval.report.terminal import print_runs
+    from retrieval.runs.run import Run
+    from retrieval.settings.schema import SELECTED_ON_TEST
+
+    failure = None
+    try:
+        folders = make()
+    except FailedRuns as error:
+        folders, failure = error.folders, error
+    if evaluated and folders:
+        print_runs(folders)
+    for folder in folders:
+        if Run(folder).selected_on == "test":
+            typer.echo(f"{folder}: {SELECTED_ON_TEST}")
+    if failure is not None:
+        raise failure
+
+
+def _show_failure(name: str, error: UserError) -> None:
+    typer.echo(f"error: {name}: {error}", err=True)
+
+
+def _show_error(message: str) -> None:
+    typer.secho(f"error: {' '.join(message.split())}", fg="red", err=True)
 
 
 if __name__ == "__main__":

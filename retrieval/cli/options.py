@@ -19,7 +19,7 @@ from retrieval.settings.schema import (
     default_of,
     kind_of,
 )
-from retrieval.validation import refused
+from retrieval.validation import check_integer, refused
 
 Command = Callable[..., None]
 SET_BY_THE_PROGRAM = ("scaled",)
@@ -182,6 +182,17 @@ def parse_dataset_option(name: str, given: object) -> object:
     if kind in (int, float) and not isinstance(value, kind):
         raise refused(flag, given, f"give a {'whole ' * (kind is int)}number")
     return value
+
+
+def parse_ks(text: str) -> tuple[int, ...]:
+    """Read values of K such as ``3,5``.
+
+    Raises:
+        UserError: One of them is not a whole number of at least 1.
+    """
+    return tuple(
+        check_integer("ks", convert(k.strip(), int), least=1) for k in text.split(",") if k.strip()
+    )
 
 
 def option_types() -> dict[str, type]:

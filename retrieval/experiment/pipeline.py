@@ -1,8 +1,9 @@
-"""From settings to a finished run folder: train, embed, evaluate, publish."""
+"""One run, from settings to a finished run folder: train, embed, evaluate, publish."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,25 +18,32 @@ from retrieval.runs.lock import run_lock
 from retrieval.runs.names import check_run_name, default_name
 from retrieval.runs.resume import check_interrupted, prepare_partial, read_interrupted
 from retrieval.runs.run import Run
-from retrieval.runs.store import partial_path, publish
+from retrieval.runs.store import check_free, partial_path, publish
 from retrieval.runs.writing import run_config, write_config, write_embeddings, write_settings
-from retrieval.settings.checks import check_frozen, check_names
+from retrieval.settings.checks import check, check_frozen_backbone
 from retrieval.settings.resolve import resolve
-from retrieval.settings.schema import SELECTED_ON_TEST, UNTRAINED, TrainSettings, selected_on
+from retrieval.settings.schema import UNTRAINED, TrainSettings
 from retrieval.training.memory_check import check_memory
 
 if TYPE_CHECKING:
     import keras
 
+Announce = Callable[[str], None]  # shows the user a line
 
-@contextmanager
-def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    """Add the wall time of the block to ``seconds[stage]``."""
-    start = time.perf_counter()
-    try:
-        yield
-    finally:
-        seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - start
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run that can be trained: its settings are checked and say everything.
+
+    Attributes:
+        path: The run's folder as it will be called.
+        settings: Resolved settings.
+        catalog: The data set.
+    """
+
+    path: Path
+    settings: TrainSettings
+    catalog: Catalog
 
 
 def train(
@@ -48,6 +56,7 @@ def train(
     progress: bool = True,
     watch: Callable[[pd.DataFrame], None] | None = None,
     callbacks: Sequence["keras.callbacks.Callback"] = (),
+    announce: Announce | None = None,
 ) -> Path:
     """Train one run and, unless told otherwise, embed and evaluate it.
 
@@ -56,14 +65,15 @@ def train(
 
     Args:
         settings: What to train; ``loss="none"`` stores the untrained backbone's features.
-        runs: Folder of runs.
-        name: The run's name; default: the loss, and the seed if not 0.
-        overwrite: Replace a run of the same name, finished or interrupted.
-        evaluate: Embed and evaluate after training.
-        progress: Show progress bars.
+        runs: Folder of runs. Defaults to ``runs``.
+        name: Name of the run. Defaults to the loss, followed by the seed unless it is 0.
+        overwrite: Replace a run of the same name, finished or interrupted. Defaults to False.
+        evaluate: Embed and evaluate after training. Defaults to True.
+        progress: Show progress bars. Defaults to True.
         watch: Called with the history so far, every few seconds and at the end of training.
-        callbacks: Keras callbacks that act besides the run's own; metrics that they add to the
+        callbacks: Keras callbacks to run in addition to the run's own; metrics that they add to the
             logs are recorded in the history and can be monitored. Defaults to none.
+        announce: Called with each line that a user may want to read. Defaults to None, no call.
 
     Returns:
         The run's folder.
@@ -72,20 +82,68 @@ def train(
         UserError: Bad settings or data, the run exists (or was interrupted with other settings,
             or is being made by another process), or it would not fit in memory.
     """
-    check_names(settings)
+    check(settings)
     path = Path(runs) / settings.dataset / check_run_name(name or default_name(settings))
     check_free(path, overwrite=overwrite)
-    catalog = load_catalog(settings.dataset, settings.data, **settings.dataset_options)
+    return train_planned(
+        plan_run(settings, path),
+        overwrite=overwrite,
+        evaluate=evaluate,
+        progress=progress,
+        watch=watch,
+        callbacks=callbacks,
+        announce=announce,
+    )
+
+
+def plan_run(settings: TrainSettings, path: Path, catalog: Catalog | None = None) -> PlannedRun:
+    """Prepare a run: load its data set and fill in the settings that were left open.
+
+    Args:
+        settings: Settings that :func:`retrieval.settings.checks.check` has checked.
+        path: The run's folder as it will be called.
+        catalog: The data set, if it was loaded before. Defaults to loading it.
+
+    Returns:
+        The run, ready for :func:`train_planned`.
+
+    Raises:
+        UserError: The data set is not there or is damaged, the settings do not fit it, or the
+            devices cannot share a batch.
+    """
+    if catalog is None:
+        catalog = load_catalog(settings.dataset, settings.data, **settings.dataset_options)
     settings = resolve(settings, catalog)
-    check_devices(settings)
-    check_memory(settings, progress=progress)
+    if settings.distribute != "none" and settings.loss != UNTRAINED:
+        from retrieval.training.devices import strategy_of  # loads TensorFlow
+
+        strategy_of(settings)
+    return PlannedRun(path, settings, catalog)
+
+
+def train_planned(
+    planned: PlannedRun,
+    *,
+    overwrite: bool = False,
+    evaluate: bool = True,
+    progress: bool = True,
+    watch: Callable[[pd.DataFrame], None] | None = None,
+    callbacks: Sequence["keras.callbacks.Callback"] = (),
+    announce: Announce | None = None,
+) -> Path:
+    """Train a planned run, or continue it where it was interrupted; see :func:`train`.
+
+    Raises:
+        UserError: The run exists, was interrupted with other settings, is being made by another
+            process, would not fit in memory, or failed.
+    """
+    path, settings = planned.path, planned.settings
+    check_memory(settings, announce=announce)
     with run_lock(path):
         check_free(path, overwrite=overwrite)  # another process may have made it since
-        prepare_partial(partial_path(path), settings, catalog, overwrite=overwrite)
+        prepare_partial(partial_path(path), settings, planned.catalog, overwrite=overwrite)
         return _complete(
-            path,
-            settings,
-            catalog,
+            planned,
             overwrite=overwrite,
             evaluate=evaluate,
             progress=progress,
@@ -101,9 +159,9 @@ def resume(
 
     Args:
         path: The run's folder as it will be called, or its ``.partial`` folder.
-        overwrite: Replace a finished run of the same name.
-        evaluate: Embed and evaluate after training.
-        progress: Show progress bars.
+        overwrite: Replace a finished run of the same name. Defaults to False.
+        evaluate: Embed and evaluate after training. Defaults to True.
+        progress: Show progress bars. Defaults to True.
 
     Returns:
         The finished run's folder.
@@ -118,39 +176,12 @@ def resume(
     check_interrupted(path, overwrite=overwrite)
     with run_lock(path):
         check_interrupted(path, overwrite=overwrite)  # another process may have finished it since
-        settings, catalog = read_interrupted(path)
-        return _complete(
-            path, settings, catalog, overwrite=overwrite, evaluate=evaluate, progress=progress
-        )
-
-
-def check_free(path: Path, *, overwrite: bool) -> None:
-    """Refuse to make a run that is there.
-
-    Raises:
-        UserError: It exists, and ``overwrite`` is off.
-    """
-    if path.exists() and not overwrite:
-        raise UserError(f"{path} exists; choose another --name or pass --overwrite")
-
-
-def check_devices(settings: TrainSettings) -> None:
-    """Refuse a training whose batches the devices cannot share, before it leaves anything.
-
-    Raises:
-        UserError: Names the batch, the devices and the fix.
-    """
-    if settings.distribute == "none" or settings.loss == UNTRAINED:
-        return
-    from retrieval.training.devices import strategy_of
-
-    strategy_of(settings)
+        planned = PlannedRun(path, *read_interrupted(path))
+        return _complete(planned, overwrite=overwrite, evaluate=evaluate, progress=progress)
 
 
 def _complete(
-    path: Path,
-    settings: TrainSettings,
-    catalog: Catalog,
+    planned: PlannedRun,
     *,
     overwrite: bool,
     evaluate: bool,
@@ -158,30 +189,39 @@ def _complete(
     watch: Callable[[pd.DataFrame], None] | None = None,
     callbacks: Sequence["keras.callbacks.Callback"] = (),
 ) -> Path:
-    from retrieval.training.embed_test_split import embed_test_split
+    """Train, embed and evaluate in the partial folder, and publish it."""
+    from retrieval.training.embed_test_split import embed_test_split  # loads TensorFlow
+    from retrieval.training.fit import fit
 
-    folder, seconds = partial_path(path), {}
-    network = None
+    path, settings, catalog = planned.path, planned.settings, planned.catalog
+    folder, network = partial_path(path), None
+    seconds: dict[str, float] = {}
     if settings.loss != UNTRAINED:
-        from retrieval.training.fit import fit
-
-        with timed(seconds, "train"):
+        with _timed(seconds, "train"):
             network = fit(
                 settings, catalog, folder, progress=progress, watch=watch, callbacks=callbacks
             )
     if evaluate:
-        with timed(seconds, "embed"):
+        with _timed(seconds, "embed"):
             embeddings, rows = embed_test_split(
                 folder, settings, catalog, network, progress=progress
             )
         write_embeddings(folder, embeddings, rows)
-        with timed(seconds, "evaluate"):
+        with _timed(seconds, "evaluate"):
             evaluate_folder(folder, catalog, settings.distance, progress=progress)
     write_config(folder, run_config(settings, catalog, seconds))
     publish(path, overwrite=overwrite)
-    if selected_on(settings) == "test":
-        print(f"{path}: {SELECTED_ON_TEST}")
     return path
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    """Add the wall time of the block to ``seconds[stage]``."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - start
 
 
 def embed(
@@ -195,9 +235,9 @@ def embed(
 
     Args:
         path: A run folder with checkpoints.
-        test_time: Other test-time views, which the run's config then names.
-        test_time_mean: Another mean over them.
-        progress: Show progress bars.
+        test_time: Other test-time views, which become the run's setting. Defaults to the run's.
+        test_time_mean: Another average over the views. Defaults to the run's.
+        progress: Show progress bars. Defaults to True.
 
     Returns:
         The run's folder.
@@ -205,7 +245,7 @@ def embed(
     Raises:
         UserError: There is no run, it was imported rather than trained, or it takes no such views.
     """
-    from retrieval.training.embed_test_split import embed_test_split
+    from retrieval.training.embed_test_split import embed_test_split  # loads TensorFlow
 
     path = Path(path)
     if not (path / "config.yaml").exists():
@@ -222,7 +262,7 @@ def embed(
 
 
 def with_views(settings: TrainSettings, views: str | None, mean: str | None) -> TrainSettings:
-    """Return a run's settings with other test-time views; a recipe's are then no longer its own.
+    """Return a run's settings with other test-time views; a recipe is then marked as changed.
 
     Raises:
         UserError: Unknown views, or a frozen backbone, which takes none.
@@ -232,7 +272,7 @@ def with_views(settings: TrainSettings, views: str | None, mean: str | None) -> 
         changes["test_time_mean"] = "normalized"
     changed = settings.with_(**{k: v for k, v in changes.items() if v is not None})
     if parse_views(changed.test_time):
-        check_frozen(changed)
+        check_frozen_backbone(changed)
     if changed != settings and settings.recipe is not None:
         return changed.with_(scaled=True)
     return changed

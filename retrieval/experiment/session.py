@@ -1,52 +1,197 @@
-"""What ``retrieval train`` does: one loss or all, one seed or many, then a table of results.
+"""``retrieval train``: one loss or all, one seed or many, one run after the other.
 
-Many runs, one after the other: all are checked first, and one that fails stops no other.
+All runs are checked before the first is trained. One that fails then (it diverged, say) does not
+stop the others.
 """
 
-import sys
-import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from retrieval.datasets import load_catalog
 from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError, counted
-from retrieval.experiment.pipeline import check_devices, resume, train
-from retrieval.report.terminal import print_runs
+from retrieval.experiment.pipeline import (
+    Announce,
+    PlannedRun,
+    plan_run,
+    resume,
+    train,
+    train_planned,
+)
 from retrieval.runs.names import check_run_name, default_name
 from retrieval.runs.resume import dataset_changes
 from retrieval.runs.run import Run
 from retrieval.runs.store import open_run
-from retrieval.settings.checks import check_names, without_loss_settings
+from retrieval.settings.checks import check, without_loss_settings
 from retrieval.settings.identity import differing
 from retrieval.settings.recipes import load_recipe
-from retrieval.settings.resolve import resolve
 from retrieval.settings.schema import UNTRAINED, TrainSettings
 
-FIX = "move it, or give another --runs"
+# The losses of the published TensorFlow 1 baseline, which `--loss all` trains.
+BASELINE_LOSSES = (
+    "semi_hard_triplet",
+    "hard_triplet",
+    "lifted_loss",
+    "npairs_loss",
+    "angular_loss",
+    "contrastive_loss",
+)
+ALL_LOSSES = "all"  # the value of `loss` that stands for the untrained network and these
+# What to do about a finished run in the way: of a sweep, which never replaces one, and of a train.
+MOVE_IT = "move it, or give another --runs"
+MOVE_OR_OVERWRITE = "move it, give another --runs, or train with --overwrite"
+
+OnFailure = Callable[[str, UserError], None]  # gets the name of a run and what went wrong
 
 
-def check_all(
-    wanted: dict[str, TrainSettings],
+class FailedRuns(UserError):
+    """Some of several runs failed; the others are finished.
+
+    Attributes:
+        folders: Folders of the finished runs.
+        failed: Name of each failed run -> its error.
+    """
+
+    def __init__(self, prefix: str, folders: list[Path], failed: dict[str, UserError]) -> None:
+        total = counted(len(folders) + len(failed), "run")
+        super().__init__(
+            f"{prefix}{len(failed)} of {total} failed: {', '.join(failed)}; the same command tries "
+            "them again"
+        )
+        self.folders = folders
+        self.failed = failed
+
+
+def run_session(
+    changes: Mapping[str, Any],
+    *,
+    runs: Path,
+    name: str | None = None,
+    overwrite: bool = False,
+    evaluate: bool = True,
+    resume_path: Path | None = None,
+    seeds: int = 1,
+    progress: bool = True,
+    announce: Announce | None = None,
+    on_failure: OnFailure | None = None,
+) -> list[Path]:
+    """Train every run that a user asked for.
+
+    Args:
+        changes: Settings that differ from the defaults, or from those of a recipe they name.
+        runs: Folder of runs.
+        name: Name of the run; with several runs, the prefix of their names. Defaults to the loss.
+        overwrite: Replace existing runs. Defaults to False: of several runs, those that exist with
+            the same settings are kept.
+        evaluate: Embed and evaluate each run after training. Defaults to True.
+        resume_path: An interrupted run to continue instead. Defaults to None.
+        seeds: Number of repetitions of each loss. Defaults to 1.
+        progress: Show progress bars. Defaults to True.
+        announce: Called with each line that a user may want to read. Defaults to None, no call.
+        on_failure: Called with the name of each of several runs that fails, and its error, as soon
+            as it does. Defaults to None, no call.
+
+    Returns:
+        The folders of all runs.
+
+    Raises:
+        FailedRuns: Some of several runs failed; the others were trained.
+        UserError: Settings, a name or seeds in addition to ``resume_path``; see also :func:`train`
+            and :func:`plan_all`.
+    """
+    if resume_path is not None:
+        _check_resumed(changes, name, seeds)
+        return [resume(resume_path, overwrite=overwrite, evaluate=evaluate, progress=progress)]
+    wanted = expand(settings_from(changes), seeds)
+    if len(wanted) == 1:
+        return [
+            train(
+                wanted[0],
+                runs=runs,
+                name=name,
+                overwrite=overwrite,
+                evaluate=evaluate,
+                progress=progress,
+                announce=announce,
+            )
+        ]
+    for settings in wanted:
+        check(settings)
+    labels = ("-".join(filter(None, [name, default_name(one)])) for one in wanted)
+    named = dict(zip(map(check_run_name, labels), wanted, strict=True))
+    return train_all(
+        plan_all(named, runs=runs, overwrite=overwrite, fix=MOVE_OR_OVERWRITE),
+        overwrite=overwrite,
+        evaluate=evaluate,
+        progress=progress,
+        announce=announce,
+        on_failure=on_failure,
+    )
+
+
+def settings_from(changes: Mapping[str, Any]) -> TrainSettings:
+    """Return the default settings, or those of the recipe named, with the user's changes."""
+    if changes.get("recipe"):
+        rest = {k: v for k, v in changes.items() if k not in ("recipe", "scaled")}
+        return load_recipe(changes["recipe"]).train_settings(rest)
+    return TrainSettings.from_mapping(changes)
+
+
+def losses_meant_by(loss: str) -> tuple[str, ...]:
+    """Return the losses that ``--loss`` stands for: several for ``all``, else the loss itself."""
+    return (UNTRAINED, *BASELINE_LOSSES) if loss == ALL_LOSSES else (loss,)
+
+
+def expand(settings: TrainSettings, seeds: int) -> list[TrainSettings]:
+    """Return the settings of every single run.
+
+    Args:
+        settings: What the user asked for; the loss may be ``all``.
+        seeds: Number of repetitions, with the seeds ``seed``, ``seed + 1``, ...; the untrained
+            network is evaluated once.
+
+    Returns:
+        Settings in the order in which the runs are made.
+    """
+    each = [settings]
+    if settings.loss == ALL_LOSSES:
+        each = [without_loss_settings(settings)]
+        each += [settings.with_(loss=loss) for loss in BASELINE_LOSSES]
+    return [
+        one.with_(seed=one.seed + repeat)
+        for one in each
+        for repeat in range(1 if one.loss == UNTRAINED else seeds)
+    ]
+
+
+def plan_all(
+    named: Mapping[str, TrainSettings],
     *,
     runs: Path | str,
     overwrite: bool = False,
-    where: str = "",
-    fix: str = FIX,
-) -> None:
-    """Check every run against its data set, and the finished ones against what is asked for.
+    prefix: str = "",
+    fix: str = MOVE_IT,
+) -> list[PlannedRun]:
+    """Check every run against its data set, and finished ones against what is asked for.
 
     Args:
-        wanted: Run name -> settings, whose names are checked.
+        named: Run name -> settings, both checked.
         runs: Folder of runs.
-        overwrite: Finished runs are to be replaced: they are not looked at.
-        where: What an error begins with, before the run's name.
+        overwrite: Finished runs will be replaced, so that their settings do not matter. Defaults to
+            False.
+        prefix: Beginning of every error, before the run's name. Defaults to nothing.
         fix: What to do about a finished run with other settings.
+
+    Returns:
+        The runs, ready for :func:`train_all`.
 
     Raises:
         UserError: The first run that could not be trained, by name, and why.
     """
     catalogs: dict[str, Catalog] = {}
-    for name, settings in wanted.items():
+    planned = []
+    for name, settings in named.items():
         source = repr((settings.dataset, settings.data, settings.dataset_options))
         folder = Path(runs) / settings.dataset / name
         try:
@@ -54,20 +199,23 @@ def check_all(
                 catalogs[source] = load_catalog(
                     settings.dataset, settings.data, **settings.dataset_options
                 )
-            resolved = resolve(settings, catalogs[source])
-            check_devices(resolved)
+            run = plan_run(settings, folder, catalogs[source])
             if folder.exists() and not overwrite:
-                check_finished(folder, resolved, catalogs[source], fix)
+                check_finished(folder, run.settings, run.catalog, fix)
         except UserError as error:
-            raise UserError(f"{where}{name}: {error}") from error
+            raise UserError(f"{prefix}{name}: {error}") from error
+        planned.append(run)
+    return planned
 
 
-def check_finished(folder: Path, now: TrainSettings, catalog: Catalog, fix: str = FIX) -> None:
+def check_finished(
+    folder: Path, settings: TrainSettings, catalog: Catalog, fix: str = MOVE_IT
+) -> None:
     """Check that a finished run is the one that is asked for.
 
     Args:
         folder: The run's folder.
-        now: The settings asked for, resolved.
+        settings: The settings asked for, resolved.
         catalog: The data set asked for.
         fix: What to do about another run.
 
@@ -78,164 +226,70 @@ def check_finished(folder: Path, now: TrainSettings, catalog: Catalog, fix: str 
     if not (folder / "config.yaml").exists() or run.settings is None:
         raise UserError(f"{folder} exists, but was not trained: {fix}")
     before = run.network_settings()
-    if names := differing(before, now):
-        shown = ", ".join(f"{k} = {getattr(before, k)}, now {getattr(now, k)}" for k in names)
+    if names := differing(before, settings):
+        shown = ", ".join(f"{k} = {getattr(before, k)}, now {getattr(settings, k)}" for k in names)
         raise UserError(f"{folder} was trained with other settings ({shown}): {fix}")
     if facts := dataset_changes(run.dataset_config, catalog):
         raise UserError(f"{folder} was trained on other data ({', '.join(facts)} differ): {fix}")
 
 
 def train_all(
-    wanted: dict[str, TrainSettings],
+    planned: Iterable[PlannedRun],
     *,
-    runs: Path | str,
     overwrite: bool = False,
     evaluate: bool = True,
     progress: bool = True,
-    where: str = "",
+    prefix: str = "",
+    announce: Announce | None = None,
+    on_failure: OnFailure | None = None,
 ) -> list[Path]:
-    """Train what is not finished, one run after the other, and print the figures of all.
+    """Train planned runs one after the other, except those that are finished.
 
     Args:
-        wanted: Run name -> settings, as :func:`check_all` checked them.
-        runs: Folder of runs.
-        overwrite: Replace finished runs.
-        evaluate: Embed and evaluate each.
-        progress: Show progress bars.
-        where: What an error begins with, before the run's name.
+        planned: The runs; see :func:`plan_all`.
+        overwrite: Replace finished runs. Defaults to False.
+        evaluate: Embed and evaluate each run after training. Defaults to True.
+        progress: Show progress bars. Defaults to True.
+        prefix: Beginning of the error that names the failed runs. Defaults to nothing.
+        announce: See :func:`run_session`.
+        on_failure: See :func:`run_session`.
 
     Returns:
         The runs' folders, in order.
 
     Raises:
-        UserError: Some runs failed; names them. The error of each was printed when it failed, and
-            the others were trained.
+        FailedRuns: Some runs failed; the others were trained.
     """
-    folders, failed = [], []
-    for number, (name, settings) in enumerate(wanted.items(), start=1):
-        folder = Path(runs) / settings.dataset / name
-        done = folder.exists() and not overwrite
-        print(f"[{number}/{len(wanted)}] {folder}{' exists; kept' if done else ''}")
+    planned = list(planned)
+    folders: list[Path] = []
+    failed: dict[str, UserError] = {}
+    for number, run in enumerate(planned, start=1):
+        kept = run.path.exists() and not overwrite
+        if announce is not None:
+            announce(f"[{number}/{len(planned)}] {run.path}{' exists; kept' if kept else ''}")
         try:
-            if not done:
-                options = {"overwrite": overwrite, "evaluate": evaluate, "progress": progress}
-                train(settings, runs=runs, name=name, **options)
+            if not kept:
+                train_planned(
+                    run,
+                    overwrite=overwrite,
+                    evaluate=evaluate,
+                    progress=progress,
+                    announce=announce,
+                )
             if evaluate:
-                open_run(folder)  # one that was kept may be damaged, or not evaluated yet
-            folders.append(folder)
+                open_run(run.path)  # one that was kept may be damaged, or not evaluated yet
+            folders.append(run.path)
         except UserError as error:
-            failed.append(name)
-            print(f"error: {where}{name}: {error}", file=sys.stderr)
-    if evaluate and folders:
-        print_runs(folders)
+            failed[run.path.name] = error
+            if on_failure is not None:
+                on_failure(run.path.name, error)
     if failed:
-        raise UserError(
-            f"{where}{len(failed)} of {counted(len(wanted), 'run')} failed: "
-            f"{', '.join(failed)}; the error of each is above, the same command tries them again"
-        )
+        raise FailedRuns(prefix, folders, failed)
     return folders
 
 
-BASELINE_LOSSES = (
-    "semi_hard_triplet",
-    "hard_triplet",
-    "lifted_loss",
-    "npairs_loss",
-    "angular_loss",
-    "contrastive_loss",
-)
-ALL = "all"  # as a loss
-OVERWRITE_FIX = "move it, give another --runs, or train with --overwrite"
-
-
-def losses_of(loss: str) -> tuple[str, ...]:
-    """Return what ``--loss`` stands for: ``all`` is the untrained backbone and six losses."""
-    return (UNTRAINED, *BASELINE_LOSSES) if loss == ALL else (loss,)
-
-
-def expand(settings: TrainSettings, seeds: int) -> list[TrainSettings]:
-    """Return one setting per run: ``loss="all"`` is the untrained backbone and six losses.
-
-    Args:
-        settings: What the user asked for.
-        seeds: Repetitions, seeded ``seed``, ``seed + 1``, ...; the untrained run is made once.
-
-    Returns:
-        Settings of the single runs, in the order they are made.
-    """
-    each = [settings]
-    if settings.loss == ALL:
-        _, *losses = losses_of(ALL)
-        each = [without_loss_settings(settings), *(settings.with_(loss=loss) for loss in losses)]
-    return [
-        one.with_(seed=one.seed + repeat)
-        for one in each
-        for repeat in range(1 if one.loss == UNTRAINED else seeds)
-    ]
-
-
-def settings_of(changes: dict) -> TrainSettings:
-    """Return the settings asked for: the defaults, or a recipe, with the user's changes."""
-    if changes.get("recipe"):
-        rest = {k: v for k, v in changes.items() if k not in ("recipe", "scaled")}
-        return load_recipe(changes["recipe"]).train_settings(rest)
-    return TrainSettings.from_mapping(changes)
-
-
-def run_session(
-    changes: dict,
-    *,
-    runs: Path,
-    name: str | None = None,
-    overwrite: bool = False,
-    evaluate: bool = True,
-    resume_path: Path | None = None,
-    seeds: int = 1,
-) -> list[Path]:
-    """Train every run asked for and print their figures.
-
-    Args:
-        changes: Settings that differ from the defaults.
-        runs: Folder of runs.
-        name: Name of the run; with several runs, the prefix of their names.
-        overwrite: Replace existing runs; otherwise, of several runs, those of equal settings that
-            exist are kept.
-        evaluate: Embed and evaluate each.
-        resume_path: An interrupted run to continue instead.
-        seeds: Repetitions of each loss.
-
-    Returns:
-        The folders of all runs.
-
-    Raises:
-        UserError: Settings, a name or seeds beside ``resume_path``; what :func:`train` raises; of
-            several runs, what :func:`check_all` raises, or that some failed: the others are made.
-    """
-    start = time.perf_counter()
-    if resume_path is not None:
-        _check_resumed(changes, name, seeds)
-        paths = [resume(resume_path, overwrite=overwrite, evaluate=evaluate)]
-    else:
-        wanted = expand(settings_of(changes), seeds)
-        for settings in wanted:  # all of them before the first is trained
-            check_names(settings)
-        options = {"runs": runs, "overwrite": overwrite}
-        if len(wanted) == 1:
-            paths = [train(wanted[0], name=name, evaluate=evaluate, **options)]
-        else:
-            labels = ("-".join(filter(None, [name, default_name(one)])) for one in wanted)
-            named = dict(zip(map(check_run_name, labels), wanted, strict=True))
-            check_all(named, fix=OVERWRITE_FIX, **options)
-            paths = train_all(named, evaluate=evaluate, **options)
-    if evaluate:
-        if len(paths) == 1:  # train_all shows several
-            print_runs(paths)
-        print(f"{time.perf_counter() - start:.0f} s in all. Look at them: streamlit run app.py")
-    return paths
-
-
-def _check_resumed(changes: dict, name: str | None, seeds: int) -> None:
-    """Refuse what an interrupted run would not follow: it goes on with its own settings."""
+def _check_resumed(changes: Mapping[str, Any], name: str | None, seeds: int) -> None:
+    """Refuse what a resumed run would not follow: it continues with its own settings."""
     given = [*changes, *(["name"] if name is not None else []), *(["seeds"] if seeds != 1 else [])]
     if given:
         flags = ", ".join("--" + key.replace("_", "-") for key in given)

@@ -1,6 +1,4 @@
-"""The points of a sweep's grid: from its YAML file to one named, checked setting per run.
-
-``retrieval sweep``: train a grid of settings from a YAML file, skipping what is finished.
+"""``retrieval sweep``: train a grid of settings from a YAML file, skipping what is finished.
 
 The file has two parts::
 
@@ -10,28 +8,36 @@ The file has two parts::
       loss_options: [{margin: 0.1}, {margin: 0.2}]
       seed: [0, 1, 2]
 
-Options that a loss lacks, but another loss of the sweep has, are left out of its runs: here 6
-runs are of ``semi_hard_triplet`` and 3 of ``npairs_loss``, which has no margin. Where ``base``
-and the grid both have ``loss_options`` or ``dataset_options``, the two are merged and the grid's
-value of an option wins. The loss ``all`` is what it is in ``retrieval train``: the untrained
-network and six losses.
+An option that one loss of the sweep lacks, but another has, is dropped from the runs of the first:
+here 6 runs train ``semi_hard_triplet`` and 3 train ``npairs_loss``, which has no margin. Where
+``base`` and the grid both have ``loss_options`` or ``dataset_options``, the two are merged and the
+grid's value of an option wins. The loss ``all`` stands for the untrained network and six losses, as
+in ``retrieval train``.
 
-All runs are checked before the first is trained. One that fails then (it diverged, say) stops no
-other; those that failed are named at the end, and the same command tries them again.
+All runs are checked before the first is trained. One that fails then (it diverged, say) does not
+stop the others; the failed ones are named at the end, and the same command tries them again.
 """
 
 import itertools
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 
-from retrieval.errors import UserError, counted, unknown_option
-from retrieval.experiment.session import check_all, losses_of, settings_of, train_all
+from retrieval.errors import UserError, unknown_option
+from retrieval.experiment.pipeline import Announce
+from retrieval.experiment.session import (
+    OnFailure,
+    losses_meant_by,
+    plan_all,
+    settings_from,
+    train_all,
+)
 from retrieval.losses import LOSSES, recommended_options
-from retrieval.runs.names import check_run_name
-from retrieval.settings.checks import check_names
+from retrieval.runs.names import UNTRAINED_NAME, check_run_name
+from retrieval.settings.checks import check
 from retrieval.settings.identity import ONLY_FOR_TRAINING, REFUSED_UNTRAINED, differing
 from retrieval.settings.schema import UNTRAINED, TrainSettings
 
@@ -40,17 +46,33 @@ IDLE_UNTRAINED = {*ONLY_FOR_TRAINING, "seed"} - {"loss_options"}
 Made = TypeVar("Made")
 
 
-def read_grid(path: Path | str) -> dict[str, TrainSettings]:
-    """Read a sweep file into one named setting per run.
+@dataclass(frozen=True)
+class Grid:
+    """The runs of a sweep file.
+
+    Attributes:
+        path: The file.
+        runs: Run name -> checked settings, in the order of the file; a name spells out the grid's
+            values.
+        combinations: Number of combinations of the grid's values. There are fewer runs where
+            combinations have equal settings: repeated values, 1 and 1.0, or a difference only in
+            options that their loss lacks. The first of them names the run.
+    """
+
+    path: Path
+    runs: dict[str, TrainSettings]
+    combinations: int
+
+
+def read_grid(path: Path | str) -> Grid:
+    """Read and check a sweep file.
 
     Args:
-        path: A YAML file with ``base`` (settings shared by all; a ``recipe`` is followed) and
-            ``grid`` (lists to combine).
+        path: A YAML file with ``base`` (settings shared by all runs; a ``recipe`` is followed) and
+            ``grid`` (lists of values to combine).
 
     Returns:
-        Run name -> settings, in the order of the file; a name spells out the grid's values.
-        Combinations of equal settings are one run, named by the first: repeated values, 1 and 1.0,
-        or a difference only in what their loss lacks.
+        The runs it stands for.
 
     Raises:
         UserError: The file is missing or malformed, names an unknown setting, or two runs would
@@ -59,7 +81,7 @@ def read_grid(path: Path | str) -> dict[str, TrainSettings]:
     path = Path(path)
     base, grid = _read(path)
     points = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
-    losses = [_at(path, point, settings_of, merged(base, point)).loss for point in points]
+    losses = [_at(path, point, settings_from, merged(base, point)).loss for point in points]
     known = {option for loss in set(losses) & set(LOSSES) for option in recommended_options(loss)}
     found: dict[str, TrainSettings] = {}
     for loss, point in zip(losses, points, strict=True):
@@ -69,16 +91,11 @@ def read_grid(path: Path | str) -> dict[str, TrainSettings]:
         if found.setdefault(name, settings) != settings:
             words = ", ".join(differing(found[name], settings))
             raise UserError(f"{path}: two runs would be called {name}; they differ in {words}")
-    if len(found) < len(points):
-        print(
-            f"{path}: {len(points)} combinations are {counted(len(found), 'run')}: the others have "
-            "the settings of an earlier one, with only the options that their loss takes"
-        )
-    return found
+    return Grid(path, found, len(points))
 
 
-def _at(path: Path, point: dict, make: Callable[..., Made], *arguments: object) -> Made:
-    """Make something of a grid point; an error names the file and the point."""
+def _at(path: Path, point: dict[str, Any], make: Callable[..., Made], *arguments: object) -> Made:
+    """Call a function for a grid point; an error then names the file and the point."""
     try:
         return make(*arguments)
     except UserError as error:
@@ -86,18 +103,21 @@ def _at(path: Path, point: dict, make: Callable[..., Made], *arguments: object) 
         raise UserError(": ".join(filter(None, [str(path), where, str(error)]))) from error
 
 
-def _run(base: dict, point: dict, loss: str, known: set[str]) -> tuple[str, TrainSettings]:
-    """Return the name and the settings of a grid point, checked."""
-    kept = that_matter(point, loss, known)
+def _run(
+    base: dict[str, Any], point: dict[str, Any], loss: str, known: set[str]
+) -> tuple[str, TrainSettings]:
+    """Return the name and the checked settings of a grid point."""
     if loss == UNTRAINED:
         base = {k: v for k, v in base.items() if k == "loss_options" or k not in REFUSED_UNTRAINED}
-    settings = settings_of(merged(without_lacking(base, loss, known), kept))
-    check_names(settings)
-    return check_run_name(run_name(settings, kept)), settings
+        point = {k: v for k, v in point.items() if k not in IDLE_UNTRAINED}
+    base, point = (_without_foreign_options(part, loss, known) for part in (base, point))
+    settings = settings_from(merged(base, point))
+    check(settings)
+    return check_run_name(run_name(settings, point)), settings
 
 
-def merged(base: dict, point: dict) -> dict:
-    """Return the settings of a grid point: the base's, replaced, or merged if both are mappings."""
+def merged(base: dict[str, Any], point: dict[str, Any]) -> dict[str, Any]:
+    """Return the base's settings with those of a grid point on top; two mappings are merged."""
     both = {
         key: base[key] | value
         for key, value in point.items()
@@ -106,7 +126,7 @@ def merged(base: dict, point: dict) -> dict:
     return base | point | both
 
 
-def _read(path: Path) -> tuple[dict, dict[str, list]]:
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, list[Any]]]:
     """Return the mappings ``base`` and ``grid`` of a sweep file."""
     if not path.is_file():
         raise UserError(f"no sweep file at {path}")
@@ -126,33 +146,25 @@ def _read(path: Path) -> tuple[dict, dict[str, list]]:
         if not isinstance(values, list) or not values:
             raise UserError(f"{path}: grid.{key} must be a list of values")
     if "loss" in grid:
-        grid["loss"] = [name for each in grid["loss"] for name in losses_of(each)]
-    elif "loss" in base and len(losses := losses_of(base["loss"])) > 1:
+        grid["loss"] = [name for each in grid["loss"] for name in losses_meant_by(each)]
+    elif "loss" in base and len(losses := losses_meant_by(base["loss"])) > 1:
         grid = {"loss": list(losses)} | grid
     return base, grid
 
 
-def that_matter(point: dict, loss: str, known: Iterable[str]) -> dict:
-    """Return what of a grid point makes a difference to its loss.
+def _without_foreign_options(
+    settings: dict[str, Any], loss: str, known: Iterable[str]
+) -> dict[str, Any]:
+    """Drop what a loss of the sweep lacks, but another has: options, and the rate of own weights.
 
     Args:
-        point: Setting -> value.
+        settings: Setting -> value, from the base or from a point of the grid.
         loss: The point's loss.
-        known: The options of all losses in the sweep; one that none has is kept, to be refused.
+        known: The options of all losses in the sweep. An option that none of them has stays, to be
+            refused.
 
     Returns:
-        The point without the loss options that its loss lacks; for the untrained network, without
-        all that is about training.
-    """
-    if loss == UNTRAINED:
-        point = {k: v for k, v in point.items() if k not in IDLE_UNTRAINED}
-    return without_lacking(point, loss, known)
-
-
-def without_lacking(settings: dict, loss: str, known: Iterable[str]) -> dict:
-    """Return settings without what the loss lacks and another of the sweep has.
-
-    That is its options, and the learning rate of the weights that it owns.
+        Setting -> value.
     """
     rate = "learning_rate_multiplier"
     if loss in LOSSES and rate in known and rate not in recommended_options(loss):
@@ -161,29 +173,29 @@ def without_lacking(settings: dict, loss: str, known: Iterable[str]) -> dict:
     if not isinstance(options, dict) or loss not in (*LOSSES, UNTRAINED):
         return settings  # to be refused, if wrong
     if loss == UNTRAINED:
-        kept = {} if known else options  # the sweep's other losses refuse unknown ones
+        own = {} if known else options  # the sweep's other losses refuse unknown ones
     else:
         valid = recommended_options(loss)
-        kept = {k: v for k, v in options.items() if k in valid or k not in known}
+        own = {k: v for k, v in options.items() if k in valid or k not in known}
     rest = {k: v for k, v in settings.items() if k != "loss_options"}
-    # None left is as if none were given: a recipe's own options then hold.
-    return rest if options and not kept else settings | {"loss_options": kept}
+    # Without any left it is as if none were given: a recipe's own options then hold.
+    return rest if options and not own else settings | {"loss_options": own}
 
 
-def run_name(settings: TrainSettings, point: dict) -> str:
+def run_name(settings: TrainSettings, point: dict[str, Any]) -> str:
     """Return a name that spells out a grid point, e.g. ``npairs_loss-steps50-seed2``.
 
-    The seed comes last: reports group runs by what is before it.
+    The seed comes last, so that repetitions share the beginning of their names.
     """
-    parts = [settings.loss if settings.loss != UNTRAINED else "untrained"]
+    parts = [UNTRAINED_NAME if settings.loss == UNTRAINED else settings.loss]
     for key, value in sorted(point.items(), key=lambda pair: pair[0] == "seed"):
         if key != "loss":
             parts += [f"{k}{v}" for k, v in _flat({key: value})]
     return "-".join(str(p).replace("/", "_") for p in parts)
 
 
-def _flat(point: dict) -> list[tuple[str, object]]:
-    """List a grid point's settings, the single options of a mapping in its place."""
+def _flat(point: dict[str, Any]) -> list[tuple[str, Any]]:
+    """List the settings of a grid point, with the options of a mapping one by one."""
     return [
         pair
         for key, value in point.items()
@@ -191,21 +203,39 @@ def _flat(point: dict) -> list[tuple[str, object]]:
     ]
 
 
-def sweep(path: Path | str, *, runs: Path | str = "runs", progress: bool = True) -> list[Path]:
-    """Train every combination of a sweep file that is not finished yet; print their figures.
+def sweep(
+    grid: Grid | Path | str,
+    *,
+    runs: Path | str = "runs",
+    progress: bool = True,
+    announce: Announce | None = None,
+    on_failure: OnFailure | None = None,
+) -> list[Path]:
+    """Train every run of a sweep that is not finished yet.
 
     Args:
-        path: The sweep file.
-        runs: Folder of runs.
-        progress: Show progress bars.
+        grid: The sweep file, or what :func:`read_grid` made of it.
+        runs: Folder of runs. Defaults to ``runs``.
+        progress: Show progress bars. Defaults to True.
+        announce: Called with each line that a user may want to read. Defaults to None, no call.
+        on_failure: Called with the name and the error of each run that fails. Defaults to None, no
+            call.
 
     Returns:
-        Every run's folder. A sweep that was killed continues where it was, run and step.
+        Every run's folder. A sweep that was killed continues at the run and step where it was.
 
     Raises:
+        FailedRuns: Some runs failed; the others were trained.
         UserError: Before anything is trained: the file is malformed, a run does not fit its data
-            set, or a finished run has other settings. At the end: some runs failed.
+            set, or a finished run has other settings.
     """
-    points, where = read_grid(path), f"{path}: "
-    check_all(points, runs=runs, where=where)
-    return train_all(points, runs=runs, progress=progress, where=where)
+    if not isinstance(grid, Grid):
+        grid = read_grid(grid)
+    prefix = f"{grid.path}: "
+    return train_all(
+        plan_all(grid.runs, runs=runs, prefix=prefix),
+        progress=progress,
+        prefix=prefix,
+        announce=announce,
+        on_failure=on_failure,
+    )

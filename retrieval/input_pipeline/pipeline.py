@@ -16,7 +16,7 @@ from retrieval.input_pipeline.augmentation import (
     jitter,
 )
 from retrieval.input_pipeline.decoding import read_square
-from retrieval.validation import Augmentation, check_choice, choices_of
+from retrieval.validation import Augmentation, check_choice, check_pre_crop, choices_of
 
 AUTOTUNE = tf.data.AUTOTUNE
 
@@ -70,7 +70,8 @@ def train_dataset(
     """
     check_choice("augment", augment, choices_of(Augmentation))
     resized, colored = augment in ("crop", "strong"), augment in ("color", "strong")
-    side = _checked_pre_crop(pre_crop or (size * 3 // 2 if resized else size), size)
+    check_pre_crop(pre_crop, size)
+    side = pre_crop or (size * 3 // 2 if resized else size)
     read = _image_source(paths, side, boxes, rows.size, cache_gb, progress)
     steps, batch = np.arange(first_step, first_step + len(rows)), rows.shape[1]
     unchanged = side == size and not (flip or resized)
@@ -120,7 +121,8 @@ def eval_dataset(
     Raises:
         UserError: A ``pre_crop`` smaller than ``size``, or an empty box.
     """
-    side = _checked_pre_crop(pre_crop or size, size)
+    check_pre_crop(pre_crop, size)
+    side = pre_crop or size
     edge = (side - size) // 2
     read = _file_reader(paths, side, boxes)
     return (
@@ -172,14 +174,6 @@ def _first_unreadable(paths: Sequence[str]) -> str | None:
             "image); replace or remove it"
         )
     return None
-
-
-def _checked_pre_crop(pre_crop: int, size: int) -> int:
-    if pre_crop < size:
-        raise UserError(
-            f"pre_crop = {pre_crop} is smaller than the image size: give {size} or more"
-        )
-    return pre_crop
 
 
 def _file_reader(

@@ -15,7 +15,7 @@ from retrieval.evaluation.search.distances import kind_of
 from retrieval.runs.embedding_files import read_embeddings
 from retrieval.runs.evaluate import evaluate_folder
 from retrieval.runs.lock import run_lock
-from retrieval.runs.store import partial_path, publish
+from retrieval.runs.store import check_free, partial_path, publish
 from retrieval.runs.writing import run_config, write_config, write_embeddings
 
 COLUMNS = ("label", "path", "id", "label_name", "role", "split", "super_label", "super_name")
@@ -204,8 +204,7 @@ def import_run(
     """
     path, start = Path(path), time.perf_counter()
     kind_of(distance)
-    if path.exists() and not overwrite:
-        raise UserError(f"{path} exists; choose another --name or pass --overwrite")
+    check_free(path, overwrite=overwrite)
     if not Path(image_root).is_dir():
         raise UserError(f"{image_root}: no such folder; --image-root is where the paths begin")
     embeddings, items = read_sides(sides)

@@ -5,6 +5,7 @@ import os
 from retrieval.errors import UserError
 from retrieval.settings.schema import UNTRAINED, TrainSettings
 
+UNTRAINED_NAME = "untrained"  # name of a run of the untrained network
 LONGEST_NAME = 200  # bytes; file systems allow 255, and a partial run has a longer name
 
 
@@ -14,7 +15,7 @@ def default_name(settings: TrainSettings) -> str:
     Returns:
         The loss, or ``untrained`` without one, followed by ``-seed<n>`` unless the seed is 0.
     """
-    base = "untrained" if settings.loss == UNTRAINED else settings.loss
+    base = UNTRAINED_NAME if settings.loss == UNTRAINED else settings.loss
     return base if settings.seed == 0 else f"{base}-seed{settings.seed}"
 
 

@@ -74,6 +74,16 @@ def partial_path(path: Path) -> Path:
     return path.parent / f".{path.name}.partial"
 
 
+def check_free(path: Path, *, overwrite: bool) -> None:
+    """Refuse to make a run that exists.
+
+    Raises:
+        UserError: The run exists, and ``overwrite`` is off.
+    """
+    if path.exists() and not overwrite:
+        raise UserError(f"{path} exists; choose another --name or pass --overwrite")
+
+
 def publish(path: Path, *, overwrite: bool = False) -> None:
     """Rename the complete partial folder of a run to its final name.
 
@@ -84,9 +94,8 @@ def publish(path: Path, *, overwrite: bool = False) -> None:
     Raises:
         UserError: The run exists, and ``overwrite`` is off.
     """
+    check_free(path, overwrite=overwrite)
     if path.exists():
-        if not overwrite:
-            raise UserError(f"{path} exists; choose another --name or pass --overwrite")
         old = path.parent / f".{path.name}.old"
         shutil.rmtree(old, ignore_errors=True)
         os.replace(path, old)

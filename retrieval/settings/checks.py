@@ -1,4 +1,11 @@
-"""Settings that would do nothing are refused rather than ignored."""
+"""Check settings before any work is done: names, and settings that would have no effect.
+
+What can be judged by one value, or by the settings alone, is checked where they are declared
+(:mod:`retrieval.settings.schema`). Here they are checked against the registries of data sets,
+losses, backbones and recipes, and a setting that would do nothing is refused rather than ignored.
+What depends on the data set itself is checked where that is known
+(:func:`retrieval.settings.resolve.resolve`).
+"""
 
 from pathlib import Path
 
@@ -11,25 +18,113 @@ from retrieval.models import BACKBONES, HEADS
 from retrieval.settings.identity import REFUSED_UNTRAINED
 from retrieval.settings.recipes import from_recipe, load_recipe
 from retrieval.settings.schema import UNTRAINED, TrainSettings, default_of
-from retrieval.validation import check_choice
+from retrieval.validation import check_choice, check_pre_crop
 
 PARTS_OF_THE_TRAINING = ("warmup_steps", "freeze_steps", "freeze_batch_norm_steps")
-OF_THE_MEMORY = ("memory_batches", "memory_start", "memory_weight")
+MEMORY_SETTINGS = ("memory_batches", "memory_start", "memory_weight")
+NAMED_WEIGHTS = ("imagenet", "none")
 
 
-def check_effect(settings: TrainSettings) -> None:
-    """Refuse settings that cannot act, given the others.
+def check(settings: TrainSettings) -> None:
+    """Check settings that a user gave, once per run, before any work is done.
 
-    Args:
-        settings: Settings as the user gave them.
+    Raises:
+        UserError: An unknown name, with the closest valid one; a recipe whose settings were changed
+            without saying so; an invalid option of the loss; a batch that the loss cannot be
+            trained with; or a setting that has no effect. One line that names the setting and the
+            fix.
+    """
+    if settings.recipe is not None:
+        _check_recipe(settings, settings.recipe)
+    _check_names(settings)
+    parse_views(settings.test_time)
+    _check_effects(settings)
+    check_frozen_backbone(settings)
+    check_pre_crop(
+        settings.pre_crop, settings.image_size or BACKBONES[settings.backbone].image_size
+    )
+    if settings.loss != UNTRAINED:
+        check_loss_options(settings.loss, settings.loss_options)
+        memory = {"size": 1} if settings.memory_batches else None
+        get_loss(settings.loss, cross_batch_memory=memory, **settings.loss_options)
+        _check_batch(settings)
+
+
+def check_frozen_backbone(settings: TrainSettings) -> None:
+    """Refuse settings that cannot act on the cached features of a frozen backbone.
 
     Raises:
         UserError: Names the first such setting and the fix.
     """
+    if not settings.freeze_backbone or settings.loss == UNTRAINED:
+        return
+    needs_pixels = (
+        "augment",
+        "test_time",
+        "freeze_steps",
+        "freeze_batch_norm_steps",
+        "backbone_multiplier",
+        "chunk_size",
+    )
+    acting = [name for name in needs_pixels if getattr(settings, name) != default_of(name)]
+    if settings.flip and not from_recipe(settings, "flip"):
+        acting.append("flip")
+    if not settings.freeze_batch_norm and not from_recipe(settings, "freeze_batch_norm"):
+        acting.append("freeze_batch_norm")
+    if acting:
+        raise UserError(
+            f"{_flag(acting[0])} has no effect with --freeze-backbone, which trains on cached "
+            "features: drop one of the two"
+        )
+    if settings.mixed_precision and settings.head == "direct":
+        raise UserError(
+            "--mixed-precision has no effect with --freeze-backbone and --head direct, whose one "
+            "layer is computed in 32 bit: drop one of them"
+        )
+
+
+def without_loss_settings(settings: TrainSettings) -> TrainSettings:
+    """Return the settings of the untrained network that the runs of these settings start from."""
+    return settings.with_(loss=UNTRAINED, **REFUSED_UNTRAINED)
+
+
+def _check_recipe(settings: TrainSettings, name: str) -> None:
+    """Refuse settings that merely bear a recipe's name, which the run would be labeled with."""
+    recipe = load_recipe(name)
+    full = recipe.train_settings()
+    for key in recipe.settings:
+        given, wanted = getattr(settings, key), getattr(full, key)
+        if given != wanted and not settings.scaled:
+            raise UserError(
+                f"recipe {recipe.name} has {key} = {wanted}, the settings have {given}: make them "
+                f"with load_recipe({recipe.name!r}).train_settings(changes)"
+            )
+
+
+def _check_names(settings: TrainSettings) -> None:
+    for kind, given, registry in (
+        ("data set", settings.dataset, DATASETS),
+        ("loss", settings.loss, [*LOSSES, UNTRAINED]),
+        ("backbone", settings.backbone, BACKBONES),
+        ("head", settings.head, HEADS),
+    ):
+        if given not in registry:
+            raise unknown_option(kind, given, registry)
+    check_choice("monitor", settings.monitor, measured_in_training(DATASETS[settings.dataset].ks))
+    files = (Path(settings.weights), Path(f"{settings.weights}.index"))  # TensorFlow checkpoints
+    if settings.weights not in NAMED_WEIGHTS and not any(file.is_file() for file in files):
+        raise UserError(
+            f"--weights {settings.weights}: no such file; give a file or one of "
+            f"{', '.join(NAMED_WEIGHTS)}"
+        )
+
+
+def _check_effects(settings: TrainSettings) -> None:
+    """Refuse settings that have no effect, given the others."""
     if settings.loss == UNTRAINED:
         _check_untrained(settings)
     else:
-        _check_watching(settings)
+        _check_evaluations(settings)
         _check_loss_multiplier(settings)
         if settings.optimizer == "adamw" and not settings.weight_decay:
             raise UserError(
@@ -39,13 +134,13 @@ def check_effect(settings: TrainSettings) -> None:
     for name in PARTS_OF_THE_TRAINING:
         if (value := getattr(settings, name)) > settings.steps:
             raise UserError(
-                f"{flag(name)} {value} is longer than the training: give at most {settings.steps}, "
-                "or more --steps"
+                f"{_flag(name)} {value} is longer than the training: give at most "
+                f"{settings.steps}, or more --steps"
             )
-    given = [name for name in OF_THE_MEMORY if getattr(settings, name) != default_of(name)]
+    given = [name for name in MEMORY_SETTINGS if getattr(settings, name) != default_of(name)]
     if given and not settings.memory_batches:
         raise UserError(
-            f"{flag(given[-1])} has no effect without a cross-batch memory: drop it, or add "
+            f"{_flag(given[-1])} has no effect without a cross-batch memory: drop it, or add "
             "--memory-batches"
         )
     if (settings.memory_start or 0) >= settings.steps:
@@ -56,25 +151,25 @@ def check_effect(settings: TrainSettings) -> None:
 
 
 def _check_untrained(settings: TrainSettings) -> None:
-    """Refuse what a user gave for a training to a network that has none."""
-    # In reverse: what needs another setting comes after it, and is the better one to name.
-    for name, idle in reversed(REFUSED_UNTRAINED.items()):
-        if getattr(settings, name) != idle and not from_recipe(settings, name):
+    """Refuse settings of a training for the untrained network."""
+    # In reverse: a setting that needs another one stands after it, and is the better one to name.
+    for name, default in reversed(REFUSED_UNTRAINED.items()):
+        if getattr(settings, name) != default and not from_recipe(settings, name):
             raise UserError(
-                f"{flag(name)} has no effect with --loss none, which trains nothing: drop it, or "
+                f"{_flag(name)} has no effect with --loss none, which trains nothing: drop it, or "
                 "choose a loss"
             )
 
 
-def _check_watching(settings: TrainSettings) -> None:
-    """Refuse settings of an in-training evaluation that there is not."""
+def _check_evaluations(settings: TrainSettings) -> None:
+    """Refuse settings of evaluations during training where there are none."""
     if settings.eval_split == "none" and settings.monitor != default_of("monitor"):
         raise UserError(
-            "--monitor has no effect without in-training evaluation: drop it, or add --eval-split "
-            "test or validation"
+            "--monitor has no effect without evaluations during training: drop it, or add "
+            "--eval-split test or validation"
         )
-    own = settings.validation_fraction != default_of("validation_fraction")
-    if own and settings.eval_split != "validation":
+    given = settings.validation_fraction != default_of("validation_fraction")
+    if given and settings.eval_split != "validation":
         raise UserError(
             "--validation-fraction has no effect without validation: drop it, or add --eval-split "
             "validation"
@@ -82,8 +177,8 @@ def _check_watching(settings: TrainSettings) -> None:
 
 
 def _check_loss_multiplier(settings: TrainSettings) -> None:
-    """Refuse a learning rate of weights that the loss does not own."""
-    if settings.loss_multiplier is None or settings.loss not in LOSSES:
+    """Refuse a learning rate for weights that the loss does not own."""
+    if settings.loss_multiplier is None:
         return
     learns = settings.loss_options.get("learn_beta", True)
     if not learns or "learning_rate_multiplier" not in recommended_options(settings.loss):
@@ -93,72 +188,20 @@ def _check_loss_multiplier(settings: TrainSettings) -> None:
         )
 
 
-def without_loss_settings(settings: TrainSettings) -> TrainSettings:
-    """Return settings of the untrained network that other runs' are the model of."""
-    return settings.with_(loss=UNTRAINED, **REFUSED_UNTRAINED)
-
-
-def flag(name: str) -> str:
-    """Return a setting's flag on the command line; of one that is on by default, its opposite."""
-    words = {"loss_options": "loss-option", "freeze_batch_norm": "no-freeze-batch-norm"}
-    return "--" + words.get(name, name.replace("_", "-"))
-
-
-WEIGHTS = ("imagenet", "none")
-
-
-def check_names(settings: TrainSettings) -> None:
-    """Check the names of data set, loss, loss options and network before any work is done.
-
-    Raises:
-        UserError: An unknown name, with the closest valid one; a recipe that is not followed; or
-            what has no effect.
-    """
-    if settings.recipe is not None:
-        _check_recipe(settings)
-    for what, given, registry in (
-        ("data set", settings.dataset, DATASETS),
-        ("loss", settings.loss, [*LOSSES, UNTRAINED]),
-        ("backbone", settings.backbone, BACKBONES),
-        ("head", settings.head, HEADS),
-    ):
-        if given not in registry:
-            raise unknown_option(what, given, registry)
-    check_choice("monitor", settings.monitor, measured_in_training(DATASETS[settings.dataset].ks))
-    parse_views(settings.test_time)
-    check_effect(settings)
-    check_frozen(settings)
-    files = (Path(settings.weights), Path(f"{settings.weights}.index"))  # TensorFlow checkpoints
-    if settings.weights not in WEIGHTS and not any(file.is_file() for file in files):
-        raise UserError(
-            f"--weights {settings.weights}: no such file; give a file or one of "
-            f"{', '.join(WEIGHTS)}"
-        )
-    if settings.loss != UNTRAINED:
-        check_loss_options(settings.loss, settings.loss_options)
-        memory = {"size": 1} if settings.memory_batches else None
-        get_loss(settings.loss, cross_batch_memory=memory, **settings.loss_options)
-        check_batch(settings)
-
-
-def check_batch(settings: TrainSettings) -> None:
-    """Refuse a P x K batch without the pairs its loss is made of; the loss would not show it.
-
-    Raises:
-        UserError: Names the loss, and the K or P it can train with.
-    """
-    entry = LOSSES[settings.loss]
+def _check_batch(settings: TrainSettings) -> None:
+    """Refuse a P x K batch without the pairs that its loss needs; the loss would not show it."""
+    name, entry = settings.loss, LOSSES[settings.loss]
     k = settings.samples_per_class or entry.samples_per_class
     if entry.layout == "pairs" and k % 2:
         raise UserError(
-            f"--samples-per-class {k}: {settings.loss} takes rows two by two, which would then "
-            "be of different classes: give an even number"
+            f"--samples-per-class {k}: {name} takes rows two by two, which would then be of "
+            "different classes: give an even number"
         )
     blocks = settings.loss_options.get("pairs", "blocks") == "blocks"
     if entry.layout == "blocks" and blocks and k % 4:
         raise UserError(
-            f"--samples-per-class {k}: {settings.loss} pairs rows four by four: give a multiple "
-            "of 4, or --loss-option pairs=all"
+            f"--samples-per-class {k}: {name} pairs rows four by four: give a multiple of 4, or "
+            "--loss-option pairs=all"
         )
     if entry.needs_classes or settings.memory_batches:
         return  # positives and negatives are proxies, or come from earlier batches
@@ -169,54 +212,11 @@ def check_batch(settings: TrainSettings) -> None:
     ):
         if given < 2:
             raise UserError(
-                f"{option} {given}: {settings.loss} would have no {lacking} pairs: give 2 or more"
+                f"{option} {given}: {name} would have no {lacking} pairs: give 2 or more"
             )
 
 
-def _check_recipe(settings: TrainSettings) -> None:
-    """Refuse settings that only bear a recipe's name: the run would be labeled with it."""
-    recipe = load_recipe(settings.recipe)
-    full = recipe.train_settings()
-    for name in recipe.settings:
-        given, wanted = getattr(settings, name), getattr(full, name)
-        if given != wanted and not settings.scaled:
-            raise UserError(
-                f"recipe {recipe.name} has {name} = {wanted}, the settings have {given}: make them "
-                f"with load_recipe({recipe.name!r}).train_settings(changes)"
-            )
-
-
-def check_frozen(settings: TrainSettings) -> None:
-    """Refuse what cannot act on cached features, rather than ignore it.
-
-    Args:
-        settings: Settings as the user gave them.
-
-    Raises:
-        UserError: Names the first such setting.
-    """
-    if not settings.freeze_backbone or settings.loss == UNTRAINED:
-        return
-    idle = {
-        "augment": "none",
-        "test_time": "none",
-        "freeze_steps": 0,
-        "freeze_batch_norm_steps": 0,
-        "backbone_multiplier": 1.0,
-        "chunk_size": 0,
-    }
-    acting = [name for name, value in idle.items() if getattr(settings, name) != value]
-    if settings.flip and not from_recipe(settings, "flip"):
-        acting.append("flip")
-    if not settings.freeze_batch_norm and not from_recipe(settings, "freeze_batch_norm"):
-        acting.append("freeze_batch_norm")
-    if acting:
-        raise UserError(
-            f"{flag(acting[0])} has no effect with --freeze-backbone, which trains on cached "
-            "features: drop one of the two"
-        )
-    if settings.mixed_precision and settings.head == "direct":
-        raise UserError(
-            "--mixed-precision has no effect with --freeze-backbone and --head direct, whose one "
-            "layer is computed in 32 bit: drop one of them"
-        )
+def _flag(name: str) -> str:
+    """Return a setting's flag on the command line; the negative one if it is on by default."""
+    flags = {"loss_options": "loss-option", "freeze_batch_norm": "no-freeze-batch-norm"}
+    return "--" + flags.get(name, name.replace("_", "-"))

@@ -1,6 +1,6 @@
 """Fill the settings left open with what the loss, the backbone and the data set recommend."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from retrieval.datasets import DATASETS
 from retrieval.datasets.catalog import Catalog
@@ -14,32 +14,28 @@ T = TypeVar("T")
 
 
 def resolve(settings: TrainSettings, catalog: Catalog) -> TrainSettings:
-    """Return settings with every ``None`` replaced by its recommendation.
+    """Replace every setting that is None by its recommendation.
 
-    A recommended P larger than the number of training classes is lowered to it, and so is a
-    recipe's (the run is then marked as scaled); a P the user chose is not.
+    A recommended P that is larger than the number of training classes is lowered to it. So is the P
+    of a recipe, whose run is then marked as scaled; a P that the user chose is not.
 
     Args:
-        settings: Settings as the user gave them.
+        settings: Settings that :func:`retrieval.settings.checks.check` has checked.
         catalog: The data set they are for.
 
     Returns:
         Settings that say everything.
 
     Raises:
-        UserError: More classes per batch asked for than the training split has.
+        UserError: The settings do not fit the data set: too few training classes for the batch or
+            for a validation split, or no super-classes.
     """
     backbone = BACKBONES[settings.backbone]
-    size = settings.image_size or backbone.image_size
-    changes: dict = {"image_size": size}
+    changes: dict[str, Any] = {"image_size": settings.image_size or backbone.image_size}
     if settings.weights == "imagenet" and not backbone.pretrained:
         changes["weights"] = "none"
     if settings.flip is None:
         changes["flip"] = DATASETS[settings.dataset].mirror
-    if settings.pre_crop is not None and settings.pre_crop < size:
-        raise UserError(
-            f"pre_crop = {settings.pre_crop} is smaller than the image size: give {size} or more"
-        )
     if settings.loss == UNTRAINED:
         return settings.with_(**changes, normalize=True, freeze_backbone=True)
     if settings.freeze_backbone:
@@ -47,19 +43,9 @@ def resolve(settings: TrainSettings, catalog: Catalog) -> TrainSettings:
     if settings.same_super_class and "super_label" not in catalog.items:
         raise UserError(f"data set {catalog.name!r} has no super-classes; drop --same-super-class")
     entry = LOSSES[settings.loss]
-    classes = _training_classes(settings, catalog)
-    wanted = settings.classes_per_batch
-    if wanted is not None and wanted > classes and from_recipe(settings, "classes_per_batch"):
-        # The recipe's P was not chosen by the user; on a smaller data set it cannot hold.
-        changes["scaled"], wanted = True, None
-    if wanted is not None and wanted > classes:
-        raise UserError(
-            f"--classes-per-batch {wanted}, but {catalog.name!r} has {classes} training "
-            f"classes: give at most {classes}"
-        )
     if settings.normalize is None:
         changes["normalize"] = entry.normalize or HEADS[settings.head].normalize
-    changes["classes_per_batch"] = wanted or min(entry.classes_per_batch, classes)
+    changes |= _classes_per_batch(settings, _training_classes(settings, catalog), catalog.name)
     changes["samples_per_class"] = settings.samples_per_class or entry.samples_per_class
     if settings.memory_batches:
         changes |= memory_use(settings)
@@ -83,9 +69,13 @@ def batch_size(settings: TrainSettings) -> int:
 
 
 def memory_use(settings: TrainSettings) -> dict[str, float]:
-    """Return from which step on a cross-batch memory is used and its weight, as settings.
+    """Return when a cross-batch memory is used from and its weight, with defaults filled in.
 
-    By default after a tenth of the steps, 1,000 at most: before, the network changes too fast.
+    The memory is used after a tenth of the steps, but at most 1,000 of them, unless the settings
+    say otherwise: before that, the network changes too fast for remembered embeddings to hold.
+
+    Returns:
+        ``memory_start`` in steps and ``memory_weight``.
     """
     start, weight = settings.memory_start, settings.memory_weight
     return {
@@ -94,18 +84,18 @@ def memory_use(settings: TrainSettings) -> dict[str, float]:
     }
 
 
-def _training_classes(settings: TrainSettings, catalog: Catalog) -> int:
-    classes = catalog.split("train")["label"].nunique()
-    if settings.eval_split != "validation":
-        return classes
-    return classes - held_out_count(classes, settings.validation_fraction)
-
-
 def held_out_count(classes: int, fraction: float) -> int:
-    """Return how many of the training classes a validation split holds out.
+    """Return the number of training classes that a validation split holds out.
+
+    Args:
+        classes: Number of training classes.
+        fraction: Share of them to hold out, in (0, 1).
+
+    Returns:
+        At least 1.
 
     Raises:
-        UserError: Fewer than two would be left to train on.
+        UserError: Fewer than two classes would be left to train on.
     """
     count = max(1, round(fraction * classes))
     if classes - count < 2:
@@ -114,3 +104,24 @@ def held_out_count(classes: int, fraction: float) -> int:
             "lower --validation-fraction"
         )
     return count
+
+
+def _training_classes(settings: TrainSettings, catalog: Catalog) -> int:
+    classes = int(catalog.split("train")["label"].nunique())
+    if settings.eval_split != "validation":
+        return classes
+    return classes - held_out_count(classes, settings.validation_fraction)
+
+
+def _classes_per_batch(settings: TrainSettings, classes: int, dataset: str) -> dict[str, Any]:
+    """Return P as a change of the settings, and the mark of a recipe whose P had to be lowered."""
+    recommended = min(LOSSES[settings.loss].classes_per_batch, classes)
+    wanted = settings.classes_per_batch
+    if wanted is None or wanted <= classes:
+        return {"classes_per_batch": wanted or recommended}
+    if from_recipe(settings, "classes_per_batch"):
+        return {"classes_per_batch": recommended, "scaled": True}
+    raise UserError(
+        f"--classes-per-batch {wanted}, but {dataset!r} has {classes} training classes: give at "
+        f"most {classes}"
+    )

@@ -4,8 +4,6 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-from tqdm.auto import tqdm
-
 from retrieval.errors import UserError
 from retrieval.settings.resolve import batch_size, resolved
 from retrieval.settings.schema import UNTRAINED, TrainSettings
@@ -37,7 +35,7 @@ def available_memory() -> int | None:
 def check_memory(
     settings: TrainSettings,
     *,
-    progress: bool = True,
+    announce: Callable[[str], None] | None = None,
     available: Callable[[], int | None] = available_memory,
 ) -> None:
     """Compare the memory a training needs with the memory there is.
@@ -47,8 +45,8 @@ def check_memory(
 
     Args:
         settings: Resolved settings.
-        progress: Whether to print the estimate if the settings are those of a recipe. Defaults to
-            True.
+        announce: Called with the estimate, as a line, if the settings are those of a recipe.
+            Defaults to None, no call.
         available: Function that returns the available bytes, None if unknown. Defaults to
             :func:`available_memory`.
 
@@ -58,17 +56,18 @@ def check_memory(
     """
     if settings.loss == UNTRAINED or settings.freeze_backbone:
         return
-    announce = settings.recipe is not None and progress
+    if settings.recipe is None:
+        announce = None
     pixels = batch_size(settings) * resolved(settings.image_size) ** 2
-    if pixels <= ALWAYS_FITS or not (settings.check_memory or announce):
+    if pixels <= ALWAYS_FITS or not (settings.check_memory or announce is not None):
         return
     from retrieval.training.memory_estimate import dry_run, replica_count  # loads TensorFlow
 
     footprint, replicas = dry_run(settings), replica_count(settings)
     needed, free = footprint.total(settings, replicas), available()
-    if announce:
+    if announce is not None:
         known = "" if free is None else f", {free / GIB:.1f} available"
-        tqdm.write(f"{settings.recipe} needs about {needed / GIB:.1f} GiB of memory{known}")
+        announce(f"{settings.recipe} needs about {needed / GIB:.1f} GiB of memory{known}")
     if not settings.check_memory or free is None or needed <= free:
         return
     room = (1 - SPARE) * free - footprint.fixed(settings, chunked=True)

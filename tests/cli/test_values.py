@@ -50,7 +50,7 @@ from tests.cli.helpers import nothing_was_left, one_line, train
         ),
         (("--freeze-backbone", "--no-freeze-batch-norm"), "--no-freeze-batch-norm has no effect"),
         (("--optimizer", "adamw"), "--optimizer adamw without weight decay is adam"),
-        (("--monitor", "nmi"), "--monitor has no effect without in-training evaluation"),
+        (("--monitor", "nmi"), "--monitor has no effect without evaluations during training"),
         (("--cache-images-gb", "-1"), "cache_images_gb = -1.0: give a number of at least 0"),
     ],
 )

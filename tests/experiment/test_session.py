@@ -4,12 +4,10 @@ import shutil
 
 import pytest
 
-from retrieval import load_catalog
 from retrieval.errors import UserError
-from retrieval.experiment import session as many_runs
-from retrieval.experiment.session import BASELINE_LOSSES, run_session
+from retrieval.experiment import pipeline, session
+from retrieval.experiment.session import BASELINE_LOSSES, FailedRuns, run_session
 from retrieval.runs.writing import run_config, write_config
-from retrieval.settings.resolve import resolve
 
 FAILS = 7  # a seed
 
@@ -19,17 +17,15 @@ def made(monkeypatch):
     """Record what would be trained instead of training it."""
     calls = []
 
-    def train(settings, *, runs, name, **options):
-        folder = runs / settings.dataset / name
-        if settings.seed == FAILS:
+    def train_planned(planned, **options):
+        if planned.settings.seed == FAILS:
             raise UserError("step 3: the loss is nan")
-        folder.mkdir(parents=True)
-        catalog = load_catalog(settings.dataset, settings.data)
-        write_config(folder, run_config(resolve(settings, catalog), catalog, {}))
-        calls.append((name, settings.loss, settings.seed))
-        return folder
+        planned.path.mkdir(parents=True)
+        write_config(planned.path, run_config(planned.settings, planned.catalog, {}))
+        calls.append((planned.path.name, planned.settings.loss, planned.settings.seed))
+        return planned.path
 
-    monkeypatch.setattr(many_runs, "train", train)
+    monkeypatch.setattr(session, "train_planned", train_planned)
     return calls
 
 
@@ -40,7 +36,7 @@ def changes(tiny):
 
 
 def test_all_losses_with_seeds_are_the_untrained_network_and_each_loss_by_seed(
-    changes, tmp_path, made, capsys
+    changes, tmp_path, made
 ):
     changes |= {"loss": "all", "samples_per_class": 4}
     paths = run_session(changes, runs=tmp_path, seeds=2, evaluate=False)
@@ -52,19 +48,36 @@ def test_all_losses_with_seeds_are_the_untrained_network_and_each_loss_by_seed(
     # The same command again makes only what is not there.
     shutil.rmtree(tmp_path / "folder" / "npairs_loss-seed1")
     made.clear()
-    assert run_session(changes, runs=tmp_path, seeds=2, evaluate=False) == paths
+    lines = []
+    options = {"evaluate": False, "announce": lines.append}
+    assert run_session(changes, runs=tmp_path, seeds=2, **options) == paths
     assert made == [("npairs_loss-seed1", "npairs_loss", 1)]
-    assert capsys.readouterr().out.count("exists; kept") == len(wanted) - 1
+    assert sum(line.endswith("exists; kept") for line in lines) == len(wanted) - 1
 
 
-def test_one_that_fails_stops_no_other_and_is_named_at_the_end(changes, tmp_path, made, capsys):
+def test_one_that_fails_stops_no_other_and_is_named_at_the_end(changes, tmp_path, made):
     changes["seed"] = FAILS - 1
     for trained in ([6, 8], []):  # the same command again: only the one that failed
-        with pytest.raises(UserError, match=r"^1 of 3 runs failed: semi_hard_triplet-seed7;"):
-            run_session(changes, runs=tmp_path, seeds=3, evaluate=False)
+        failures = {}
+        with pytest.raises(
+            FailedRuns, match=r"^1 of 3 runs failed: semi_hard_triplet-seed7;"
+        ) as end:
+            run_session(
+                changes,
+                runs=tmp_path,
+                seeds=3,
+                evaluate=False,
+                on_failure=failures.__setitem__,
+            )
         assert [seed for _, _, seed in made] == trained
-        found = capsys.readouterr().err
-        assert found == "error: semi_hard_triplet-seed7: step 3: the loss is nan\n"
+        assert {k: str(v) for k, v in failures.items()} == {
+            "semi_hard_triplet-seed7": "step 3: the loss is nan"
+        }
+        assert end.value.failed == failures
+        assert [path.name for path in end.value.folders] == [
+            "semi_hard_triplet-seed6",
+            "semi_hard_triplet-seed8",
+        ]
         made.clear()
 
 
@@ -81,19 +94,15 @@ def test_runs_of_other_settings_are_not_kept_as_if_they_were_these(changes, tmp_
     assert made == []
 
 
-def test_a_kept_run_without_figures_is_named_among_those_that_failed(
-    changes, tmp_path, made, capsys
-):
+def test_a_kept_run_without_figures_is_named_among_those_that_failed(changes, tmp_path, made):
     changes["seed"] = FAILS - 1
     with pytest.raises(UserError, match=r"^1 of 2 runs failed"):
         run_session(changes, runs=tmp_path, seeds=2, evaluate=False)
-    capsys.readouterr()
-    with pytest.raises(UserError, match=r"^2 of 2 runs failed: .*-seed6, semi_hard_triplet-seed7;"):
+    with pytest.raises(FailedRuns, match=r"^2 of 2 runs failed: .*-seed6, .*-seed7;") as end:
         run_session(changes, runs=tmp_path, seeds=2)
-    first, second = capsys.readouterr().err.splitlines()
-    assert first.startswith("error: semi_hard_triplet-seed6: ")
-    assert "is missing" in first
-    assert second.endswith("the loss is nan")
+    first, second = end.value.failed.values()
+    assert "is missing" in str(first)
+    assert str(second).endswith("the loss is nan")
 
 
 def test_what_does_not_fit_the_data_set_is_refused_before_the_first_is_trained(
@@ -137,3 +146,21 @@ def test_what_is_about_losses_is_not_refused_for_the_untrained_network_among_all
 def test_what_a_resumed_run_would_not_follow_is_refused(tmp_path, given, flags):
     with pytest.raises(UserError, match=flags):
         run_session(runs=tmp_path, resume_path=tmp_path / "folder" / "cut", **given)
+
+
+def test_settings_are_checked_and_resolved_once_per_run(changes, tmp_path, made, monkeypatch):
+    counted = []
+    for module, name in ((session, "check"), (pipeline, "check"), (pipeline, "resolve")):
+        function = getattr(module, name)
+
+        def count(settings, *rest, function=function, name=name):
+            counted.append((name, settings.loss, settings.seed))
+            return function(settings, *rest)
+
+        monkeypatch.setattr(module, name, count)
+    monkeypatch.setattr(pipeline, "train_planned", session.train_planned)  # what `made` records
+    run_session(changes, runs=tmp_path, evaluate=False)
+    run_session(changes | {"loss": "npairs_loss"}, runs=tmp_path, seeds=2, evaluate=False)
+    runs = [("semi_hard_triplet", 0), ("npairs_loss", 0), ("npairs_loss", 1)]
+    assert sorted(counted) == sorted((name, *run) for name in ("check", "resolve") for run in runs)
+    assert [tuple(each[1:]) for each in made] == runs

@@ -3,34 +3,35 @@
 import pytest
 
 from retrieval.errors import UserError
-from retrieval.experiment import session as many_runs
+from retrieval.experiment import session
+from retrieval.experiment.session import FailedRuns
 from retrieval.experiment.sweep import sweep
 from retrieval.report.sections import group_runs
 from retrieval.runs.store import open_run
 
 
 def test_a_sweep_goes_on_after_a_kill_and_keeps_what_is_finished(
-    write, tiny, tmp_path, monkeypatch, capsys
+    write, tiny, tmp_path, monkeypatch
 ):
     base = {k: v for k, v in tiny.to_mapping().items() if v is not None} | {"steps": 2}
     content = {"base": base, "grid": {"loss": ["npairs_loss"], "seed": [0, 1]}}
-    path, runs, train = write(content), tmp_path / "runs", many_runs.train
+    path, runs, train = write(content), tmp_path / "runs", session.train_planned
 
-    def killed(settings, **options):
-        if settings.seed == 1:
+    def killed(planned, **options):
+        if planned.settings.seed == 1:
             raise KeyboardInterrupt
-        return train(settings, **options)
+        return train(planned, **options)
 
-    monkeypatch.setattr(many_runs, "train", killed)
+    monkeypatch.setattr(session, "train_planned", killed)
     with pytest.raises(KeyboardInterrupt):
         sweep(path, runs=runs, progress=False)
-    monkeypatch.setattr(many_runs, "train", train)
+    monkeypatch.setattr(session, "train_planned", train)
     first = runs / "folder" / "npairs_loss-seed0" / "metrics.json"
     before = first.stat().st_mtime_ns
-    capsys.readouterr()
-    folders = sweep(path, runs=runs, progress=False)
+    lines = []
+    folders = sweep(path, runs=runs, progress=False, announce=lines.append)
     assert first.stat().st_mtime_ns == before
-    assert "npairs_loss-seed0 exists; kept" in capsys.readouterr().out
+    assert lines[0].endswith("npairs_loss-seed0 exists; kept")
     found = [open_run(folder) for folder in folders]
     assert [run.settings.seed for run in found] == [0, 1]
     assert {name: len(group) for name, group in group_runs(found).items()} == {"npairs_loss": 2}
@@ -42,23 +43,24 @@ def test_a_sweep_goes_on_after_a_kill_and_keeps_what_is_finished(
     assert sweep(write(content), runs=runs, progress=False) == folders
 
 
-def test_a_point_that_fails_stops_no_other_and_is_named(write, tiny, tmp_path, monkeypatch, capsys):
+def test_a_point_that_fails_stops_no_other_and_is_named(write, tiny, tmp_path, monkeypatch):
     base = {k: v for k, v in tiny.to_mapping().items() if v is not None}
     path, trained = write({"base": base, "grid": {"learning_rate": [1.0, 0.1], "seed": [0]}}), []
 
-    def diverges(settings, **options):
-        trained.append(options["name"])
+    def diverges(planned, **options):
+        trained.append(planned.path.name)
         raise UserError("step 2: the loss is nan")
 
-    monkeypatch.setattr(many_runs, "train", diverges)
+    monkeypatch.setattr(session, "train_planned", diverges)
     names = [f"semi_hard_triplet-learning_rate{rate}-seed0" for rate in (1.0, 0.1)]
-    with pytest.raises(UserError) as caught:
-        sweep(path, runs=tmp_path / "runs")
+    failures = {}
+    with pytest.raises(FailedRuns) as caught:
+        sweep(path, runs=tmp_path / "runs", on_failure=failures.__setitem__)
     assert trained == names
     assert str(caught.value).startswith(f"{path}: 2 of 2 runs failed")
     assert ", ".join(names) in str(caught.value)
-    wanted = [f"error: {path}: {name}: step 2: the loss is nan" for name in names]
-    assert capsys.readouterr().err.splitlines() == wanted
+    assert caught.value.failed == failures
+    assert list(failures) == names
 
 
 def test_every_point_is_checked_against_its_data_set_before_the_first(
@@ -66,7 +68,7 @@ def test_every_point_is_checked_against_its_data_set_before_the_first(
 ):
     base = {k: v for k, v in tiny.to_mapping().items() if v is not None}
     path, trained = write({"base": base, "grid": {"classes_per_batch": [2, 99]}}), []
-    monkeypatch.setattr(many_runs, "train", lambda *_, **__: trained.append(1))
+    monkeypatch.setattr(session, "train_planned", lambda *_, **__: trained.append(1))
     with pytest.raises(UserError) as caught:
         sweep(path, runs=tmp_path / "runs")
     where = f"{path}: semi_hard_triplet-classes_per_batch99: --classes-per-batch 99, but"

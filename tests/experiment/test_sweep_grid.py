@@ -8,11 +8,12 @@ from retrieval.errors import UserError
 from retrieval.experiment import sweep as module
 from retrieval.experiment.session import BASELINE_LOSSES
 from retrieval.experiment.sweep import read_grid
+from tests.experiment.helpers import runs_of
 
 
-def test_the_example_of_the_docstring_is_nine_runs(write, capsys):
+def test_the_example_of_the_docstring_is_nine_runs(write):
     example = re.search(r"::\n\n(.*?)\n\n", module.__doc__, re.DOTALL).group(1)
-    found = read_grid(write(example))
+    found = runs_of(write(example))
     triplet = [f"semi_hard_triplet-margin{m}-seed{s}" for m in (0.1, 0.2) for s in range(3)]
     assert list(found) == [*triplet, *(f"npairs_loss-seed{s}" for s in range(3))]
     assert found[triplet[4]].loss_options == {"margin": 0.2}
@@ -20,44 +21,44 @@ def test_the_example_of_the_docstring_is_nine_runs(write, capsys):
     assert {(s.dataset, s.freeze_backbone, s.steps) for s in found.values()} == {
         ("grocery", True, 500)
     }
-    assert "12 combinations are 9 runs" in capsys.readouterr().out
+    assert read_grid(write(example)).combinations == 12
 
 
 def test_the_untrained_network_is_one_run(write):
     grid = {"loss": ["none", "npairs_loss"], "steps": [5, 6], "seed": [0, 1]}
-    names = list(read_grid(write({"grid": grid})))
+    names = list(runs_of(write({"grid": grid})))
     assert names[0] == "untrained"
     assert len(names) == 5
 
 
 def test_the_untrained_network_is_one_run_however_the_others_are_watched(write):
     grid = {"loss": ["none", "npairs_loss"], "use_checkpoint": ["latest", "best"]}
-    found = read_grid(write({"base": {"eval_split": "test"}, "grid": grid}))
+    found = runs_of(write({"base": {"eval_split": "test"}, "grid": grid}))
     assert len(found) == 3
     assert found["untrained"].use_checkpoint == "latest"
 
 
 def test_a_learning_rate_of_a_losss_weights_is_for_the_losses_that_own_some(write):
     grid = {"loss": ["npairs_loss", "proxy_anchor"]}
-    found = read_grid(write({"base": {"loss_multiplier": 3}, "grid": grid}))
+    found = runs_of(write({"base": {"loss_multiplier": 3}, "grid": grid}))
     assert [s.loss_multiplier for s in found.values()] == [None, 3]
     with pytest.raises(UserError, match="loss=npairs_loss: --loss-multiplier has no effect"):
         read_grid(write({"base": {"loss_multiplier": 3}, "grid": {"loss": ["npairs_loss"]}}))
 
 
 def test_the_seed_ends_the_name_wherever_it_stands_in_the_grid(write):
-    found = read_grid(write({"grid": {"seed": [3], "steps": [5], "loss": ["npairs_loss"]}}))
+    found = runs_of(write({"grid": {"seed": [3], "steps": [5], "loss": ["npairs_loss"]}}))
     assert list(found) == ["npairs_loss-steps5-seed3"]
 
 
 def test_a_recipe_is_followed(write):
     base = {"recipe": "cub200/hard_triplet", "data": "somewhere"}
-    found = read_grid(write({"base": base, "grid": {"seed": [0, 1]}}))
+    found = runs_of(write({"base": base, "grid": {"seed": [0, 1]}}))
     assert list(found) == ["hard_triplet-seed0", "hard_triplet-seed1"]
     for settings in found.values():
         assert (settings.dataset, settings.backbone) == ("cub200", "inception_v1")
         assert (settings.loss_options, settings.scaled) == ({"margin": 1.0}, False)
-    found = read_grid(write({"base": base, "grid": {"steps": [10]}}))
+    found = runs_of(write({"base": base, "grid": {"steps": [10]}}))
     assert found["hard_triplet-steps10"].scaled
 
 
@@ -72,7 +73,7 @@ def test_options_of_the_base_and_of_the_grid_are_merged_and_the_grid_wins(write)
         "loss_options": [{"margin": 0.3}, {"positives": "easiest"}],
         "dataset_options": [{"split_seed": 1}],
     }
-    found = list(read_grid(write({"base": base, "grid": grid})).items())
+    found = list(runs_of(write({"base": base, "grid": grid})).items())
     assert [name for name, _ in found] == [
         "hard_triplet-split_seed1-margin0.3",
         "hard_triplet-split_seed1-positiveseasiest",
@@ -90,7 +91,7 @@ def test_an_option_that_a_loss_lacks_and_another_has_is_left_out_of_its_runs(wri
     content = {"base": {}, "grid": {"loss": ["none", "hard_triplet", "npairs_loss"]}}
     options = {"margin": 0.3}
     content[part]["loss_options"] = options if part == "base" else [options]
-    found = read_grid(write(content)).values()
+    found = runs_of(write(content)).values()
     assert [settings.loss_options for settings in found] == [{}, options, {}]
     # One that no loss of the sweep has is a mistake.
     options["margn"] = 0.3
@@ -98,14 +99,14 @@ def test_an_option_that_a_loss_lacks_and_another_has_is_left_out_of_its_runs(wri
         read_grid(write(content))
 
 
-def test_points_of_equal_settings_are_one_run_named_by_the_first(write, capsys):
-    found = read_grid(write("grid: {seed: [0, 0]}"))
+def test_points_of_equal_settings_are_one_run_named_by_the_first(write):
+    found = runs_of(write("grid: {seed: [0, 0]}"))
     assert list(found) == ["semi_hard_triplet-seed0"]
-    assert "2 combinations are 1 run: the others have the settings of" in capsys.readouterr().out
-    found = read_grid(write("grid: {loss_options: [{margin: 1}, {margin: 1.0}, {margin: 2}]}"))
+    assert read_grid(write("grid: {seed: [0, 0]}")).combinations == 2
+    found = runs_of(write("grid: {loss_options: [{margin: 1}, {margin: 1.0}, {margin: 2}]}"))
     assert list(found) == ["semi_hard_triplet-margin1", "semi_hard_triplet-margin2"]
-    # A difference in what is kept of a run is a wish for both.
-    assert len(read_grid(write("grid: {keep_embeddings: [false, true]}"))) == 2
+    # Runs that differ in what they store are both wanted.
+    assert len(runs_of(write("grid: {keep_embeddings: [false, true]}"))) == 2
 
 
 @pytest.mark.parametrize("part", ["base", "grid"])
@@ -119,7 +120,7 @@ def test_options_of_the_untrained_network_alone_are_refused(write, part):
 def test_a_recipe_keeps_its_options_where_the_grids_are_of_another_loss(write):
     base = {"recipe": "cub200/hard_triplet", "data": "somewhere"}
     grid = {"loss": ["hard_triplet", "ntxent"], "loss_options": [{"temperature": 0.5}]}
-    found = read_grid(write({"base": base, "grid": grid}))
+    found = runs_of(write({"base": base, "grid": grid}))
     assert found["hard_triplet"].loss_options == {"margin": 1.0}
     assert found["ntxent-temperature0.5"].loss_options == {"temperature": 0.5}
 
@@ -128,7 +129,7 @@ def test_a_recipe_keeps_its_options_where_the_grids_are_of_another_loss(write):
 def test_the_loss_all_is_the_untrained_network_and_the_six_losses(write, part):
     content = {"base": {"memory_batches": 0, "loss_options": {}}, "grid": {"seed": [0, 1]}}
     content[part]["loss"] = "all" if part == "base" else ["all"]
-    found = read_grid(write(content))
+    found = runs_of(write(content))
     wanted = {f"{loss}-seed{seed}" for loss in BASELINE_LOSSES for seed in (0, 1)}
     assert set(found) == {"untrained", *wanted}
     assert len(found) == 13
@@ -136,7 +137,7 @@ def test_the_loss_all_is_the_untrained_network_and_the_six_losses(write, part):
 
 def test_the_untrained_network_has_no_memory(write):
     base = {"memory_batches": 4, "memory_weight": 0.5}
-    found = read_grid(write({"base": base, "grid": {"loss": ["none", "ntxent"]}}))
+    found = runs_of(write({"base": base, "grid": {"loss": ["none", "ntxent"]}}))
     assert [(s.memory_batches, s.memory_weight) for s in found.values()] == [(0, None), (4, 0.5)]
 
 
@@ -158,7 +159,7 @@ def test_an_error_names_the_file_and_the_grid_point(write):
 
 
 def test_numbers_that_yaml_reads_as_text_are_numbers(write):
-    found = read_grid(write("grid: {learning_rate: [1e-4, 3e-4]}"))
+    found = runs_of(write("grid: {learning_rate: [1e-4, 3e-4]}"))
     assert [s.learning_rate for s in found.values()] == [1e-4, 3e-4]
 
 

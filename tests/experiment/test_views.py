@@ -10,7 +10,7 @@ from retrieval.embedding.network import build_network, untrained_network
 from retrieval.errors import UserError
 from retrieval.experiment.pipeline import embed, train
 from retrieval.input_pipeline.pipeline import eval_dataset
-from retrieval.settings.checks import check_names
+from retrieval.settings.checks import check
 from retrieval.settings.recipes import load_recipe
 from retrieval.settings.resolve import resolve
 from retrieval.training.checkpoints import load_network
@@ -72,4 +72,4 @@ def test_what_has_no_effect_on_a_frozen_backbone_is_refused(settings, tmp_path):
     with pytest.raises(UserError, match="--test-time has no effect with --freeze-backbone"):
         embed(run.path, test_time="flip", progress=False)
     recipe = load_recipe("cub200/npairs_loss").train_settings({"freeze_backbone": True})
-    check_names(recipe)  # its flip was not the user's choice
+    check(recipe)  # its flip was not the user's choice

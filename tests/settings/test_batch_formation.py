@@ -4,7 +4,7 @@ import pytest
 
 from retrieval.errors import UserError
 from retrieval.losses import LOSSES
-from retrieval.settings.checks import check_names
+from retrieval.settings.checks import check
 from retrieval.settings.recipes import load_recipe, recipe_names
 from retrieval.settings.schema import TrainSettings
 
@@ -21,7 +21,7 @@ from retrieval.settings.schema import TrainSettings
 )
 def test_a_batch_without_the_pairs_of_a_loss_is_refused_with_the_fix(loss, changes, message):
     with pytest.raises(UserError, match=message) as caught:
-        check_names(TrainSettings(loss=loss, **changes))
+        check(TrainSettings(loss=loss, **changes))
     assert "\n" not in str(caught.value)
 
 
@@ -36,11 +36,11 @@ def test_a_batch_without_the_pairs_of_a_loss_is_refused_with_the_fix(loss, chang
     ],
 )
 def test_a_batch_that_has_them_is_not(loss, changes):
-    check_names(TrainSettings(loss=loss, **changes))
+    check(TrainSettings(loss=loss, **changes))
 
 
 def test_every_loss_and_recipe_is_well_fed_by_its_own_setting():
     for name in LOSSES:
-        check_names(TrainSettings(loss=name))
+        check(TrainSettings(loss=name))
     for name in recipe_names():
-        check_names(load_recipe(name).train_settings({}))
+        check(load_recipe(name).train_settings({}))

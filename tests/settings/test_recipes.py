@@ -7,7 +7,7 @@ from retrieval.errors import UserError
 from retrieval.experiment.session import BASELINE_LOSSES
 from retrieval.losses import LOSSES
 from retrieval.models import BACKBONES
-from retrieval.settings.checks import check_names
+from retrieval.settings.checks import check
 from retrieval.settings.recipes import load_recipe, recipe_names
 from retrieval.settings.resolve import resolve
 from retrieval.settings.schema import TrainSettings
@@ -74,7 +74,7 @@ def test_the_options_of_a_recipes_loss_are_not_another_loss_s():
     assert recipe.train_settings({"steps": 5}).loss_options == {"margin": 1.0}
     for loss in ("npairs_loss", "none"):
         settings = recipe.train_settings({"loss": loss})
-        check_names(settings)
+        check(settings)
         assert (settings.loss_options, settings.scaled) == ({}, True)
     given = recipe.train_settings({"loss": "semi_hard_triplet", "loss_options": {"margin": 0.1}})
     assert given.loss_options == {"margin": 0.1}
@@ -114,10 +114,10 @@ def test_a_recipe_fits_itself_to_a_data_set_of_few_classes_and_says_so(tmp_path)
 
 def test_settings_that_only_bear_a_recipes_name_are_refused():
     with pytest.raises(UserError, match="recipe cub200/hard_triplet has dataset = cub200, the set"):
-        check_names(TrainSettings(recipe="cub200/hard_triplet"))
+        check(TrainSettings(recipe="cub200/hard_triplet"))
     with pytest.raises(UserError, match="unknown recipe 'cub200/none'"):
-        check_names(TrainSettings(recipe="cub200/none"))
-    check_names(load_recipe("cub200/hard_triplet").train_settings({"steps": 5, "seed": 2}))
+        check(TrainSettings(recipe="cub200/none"))
+    check(load_recipe("cub200/hard_triplet").train_settings({"steps": 5, "seed": 2}))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from retrieval import load_catalog
 from retrieval.errors import UserError
 from retrieval.losses import get_loss
 from retrieval.models import BACKBONES, build_backbone
-from retrieval.settings.checks import check_names
+from retrieval.settings.checks import check
 from retrieval.settings.resolve import resolve
 from retrieval.training.data import prepare_data
 from retrieval.training.fit import build_ranking_model, fit
@@ -146,5 +146,5 @@ def test_the_scaled_loss_of_float16_reaches_every_gradient():
 )
 def test_chunks_that_would_have_no_effect_are_refused_in_one_line(tiny, changes, message):
     with pytest.raises(UserError, match=message) as caught:
-        check_names(tiny.with_(**changes))
+        check(tiny.with_(**changes))
     assert "\n" not in str(caught.value)
