@@ -14,9 +14,9 @@ class PKSampler:
 
     One stream of batches serves every loss: the K rows of a class are consecutive, so that N-pairs
     and angular losses (K = 2) find anchors and positives in alternate rows, and the contrastive
-    loss forms its pairs inside blocks of two classes (K = 4). Elsewhere this is called class-balanced
-    sampling with m = K images per class: every class is drawn equally often, however many images it
-    has.
+    loss forms its pairs inside blocks of two classes (K = 4). Elsewhere this is called
+    class-balanced sampling with m = K images per class: every class is drawn equally often, however
+    many images it has.
 
     Guarantees:
 
@@ -116,7 +116,7 @@ class PKSampler:
         return rows.ravel()
 
     def _epoch(self, epoch: int) -> np.ndarray:
-        """Return the items drawn in one epoch over the classes, (C, K); cache the last two epochs."""
+        """Return the items drawn in one epoch over the classes, (C, K); cache two epochs."""
         if epoch not in self._epochs:
             if len(self._epochs) > 1:
                 del self._epochs[next(iter(self._epochs))]
