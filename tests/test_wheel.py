@@ -22,6 +22,7 @@ import pytest
 
 from tests.workbench.run_factory import photo_tiles, pixel_embeddings, write_run
 
+pytestmark = pytest.mark.xdist_group("wheel")  # built and installed once
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("retrieval", "workbench")
 BUILT_FROM = ("pyproject.toml", "README.md", "LICENSE")
@@ -102,17 +103,29 @@ def test_the_wheel_holds_every_file_of_the_packages_and_no_other(wheel):
     assert packed == there
 
 
-def test_the_installed_app_opens_every_page_outside_the_checkout(python, tmp_path):
-    photos = tmp_path / "photos"
-    items = photo_tiles(photos)
-    embeddings = pixel_embeddings([str(photos / path) for path in items["path"]])
-    write_run(tmp_path / "runs" / "photos" / "one", items, embeddings, photos)
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:
+    """A folder with one run."""
+    folder = tmp_path_factory.mktemp("data")
+    items = photo_tiles(folder / "photos")
+    embeddings = pixel_embeddings([str(folder / "photos" / path) for path in items["path"]])
+    write_run(folder / "runs" / "photos" / "one", items, embeddings, folder / "photos")
+    return folder / "runs"
+
+
+def test_the_installed_command_writes_a_report_with_its_page(python, runs, tmp_path):
+    command = [str(python.with_name("retrieval")), "report", str(runs / "photos" / "one")]
+    run([*command, "--out", "report"], cwd=tmp_path)
+    assert "Plotly.newPlot" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_installed_app_opens_every_page_outside_the_checkout(python, runs, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
     output = run(
         [str(python), "-c", OPEN_EVERY_PAGE],
         cwd=empty,
-        env={"RETRIEVAL_RUNS": str(tmp_path / "runs")},
+        env={"RETRIEVAL_RUNS": str(runs)},
     )
     found = json.loads(output.splitlines()[-1])
     environment = python.parents[1].resolve()

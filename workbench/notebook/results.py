@@ -17,7 +17,7 @@ from workbench.analysis.tables import recall_curve
 def results_table(runs: dict[str, Run], protocol: str | None = None) -> pd.DataFrame:
     """Tabulate the main metrics, each with its 95% interval (bootstrap over classes).
 
-    Prints the protocol and the number of queries, classes and gallery items.
+    Prints the protocol, the number of queries, classes and gallery items, and the scale.
 
     Args:
         runs: Title -> run.
@@ -36,8 +36,8 @@ def results_table(runs: dict[str, Run], protocol: str | None = None) -> pd.DataF
     print(
         f"{first.title}, {' and '.join(distances)} distance: "
         f"{first.protocol.n_queries:,} queries of {first.protocol.n_classes:,} classes, "
-        f"{first.protocol.n_gallery:,} gallery items; "
-        f"{scale_note(summarized())}; with 95% intervals"
+        f"{first.protocol.n_gallery:,} gallery items.\n"
+        f"Scale: {scale_note(summarized())}. In brackets: 95% intervals."
     )
     return pd.DataFrame(rows).T.loc[order].rename_axis("run")
 
