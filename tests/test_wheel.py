@@ -159,6 +159,7 @@ def test_the_command_serves_the_app_from_any_folder(python, tmp_path):
         printed = process.stdout.read()
     assert f"http://localhost:{port}" in printed  # the address of its config.toml
     assert "Traceback" not in printed
+    assert "No runtime found" not in printed  # ``st.cache_data`` in what is imported at the start
 
 
 def fetch(url: str) -> str:

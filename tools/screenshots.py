@@ -24,6 +24,7 @@ CHROMIUM = "/usr/bin/chromium"
 # File name -> path and parameters of the URL. A page without an entry is shown as it opens.
 VIEWS = {
     **{path: path for path in PAGES},
+    next(iter(PAGES)): "",  # Streamlit serves the first page at the root
     "map": "map?color=Class",
     "methods": "methods?methods=Data",
     "failures-confused": "failures?tab=Confused+classes",

@@ -29,7 +29,7 @@ def protocol_difference(run: Run, reference: Run, protocol: str) -> str:
     return _protocol_difference(run, reference, key)
 
 
-@st.cache_data(show_spinner=False, max_entries=1024)
+@st.cache_resource(show_spinner=False, max_entries=1024)
 def _protocol_difference(_run: Run, _reference: Run, key: tuple) -> str:
     mine, theirs = (protocol_facts(run.result(key[0])) for run in (_run, _reference))
     differing = [name for name in mine if mine[name] != theirs[name]]

@@ -102,7 +102,7 @@ class Explanation:
     images: np.ndarray
 
 
-@st.cache_data(show_spinner="Comparing both images …", max_entries=256)
+@st.cache_resource(show_spinner="Comparing both images …", max_entries=256)
 def _explain(_run: Run, path: str, stamp: tuple, first: int, second: int) -> Explanation:
     paths = []
     for row in (first, second):

@@ -92,14 +92,15 @@ def legend(
     stops = ", ".join(f"rgb({r:.0f} {g:.0f} {b:.0f})" for r, g, b in colors)
     zero = -100 * low / (1 - low)  # % of the bar, where a position has no effect
 
-    def label(at: float, text: str, level: float) -> str:
-        if whole is not None:
-            text += f" by {100 * abs(level) * strongest / whole:.1f} %"
-        return _label(at, text)
+    def label(at: float, level: float) -> str:
+        if whole is None:
+            return _label(at, f"{'raises' if level > 0 else 'lowers'} the similarity")
+        share = f"{100 * abs(level) * strongest / whole:.1f} % of the similarity"
+        return _label(at, f"{'adds' if level > 0 else 'takes away'} {share}")
 
-    labels = _label(zero, "no effect") + label(100, "raises the similarity", 1)
+    labels = _label(zero, "no effect") + label(100, 1)
     if zero > LABEL_WIDTH:
-        labels += label(0, "lowers the similarity", low)
+        labels += label(0, low)
     bar = f"height: 10px; border-radius: 5px; background: linear-gradient(90deg, {stops})"
     return (
         f'<div class="heat-scale" style="{LEGEND}"><div style="{bar}"></div>'

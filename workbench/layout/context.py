@@ -91,7 +91,7 @@ def _classes(selection: Selection, n_classes: int) -> str:
     return f"{n_classes:,} classes{with_query}"
 
 
-@st.cache_data(show_spinner=False, max_entries=256)
+@st.cache_resource(show_spinner=False, max_entries=256)
 def _scored_classes(_selection: Selection, path: str, protocol: str, times: tuple[int, ...]) -> int:
     found = _selection.neighbors
     queries = found.queries

@@ -128,7 +128,7 @@ def _verdict(chosen: Selection, result: comparison.QueryComparison, tested: Comp
         st.markdown(
             f"{_scores(chosen, result)}  ·  R@1 differs by **{difference} points** over the same "
             f"{len(result.table):,} queries (95% interval {low} to {high}): "
-            f"{_significance(result, pair)}",
+            f"{_significance(result, pair)}.",
             unsafe_allow_html=True,
         )
     line = confounds_line({a.name: [a], b.name: [b]})

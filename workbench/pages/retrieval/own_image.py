@@ -47,7 +47,10 @@ def own_image(chosen: Selection) -> None:
         if given is not None:
             _results(chosen, given)
         else:
-            st.caption("The network of each run embeds it, which loads TensorFlow.")
+            st.caption(
+                "Give an image to search with it. The network of each run embeds the image, which "
+                "loads TensorFlow the first time."
+            )
     except UserError as error:
         st.error(plain(str(error)))
 

@@ -53,7 +53,7 @@ def _compare_cached(
     return _compare(groups, reference, str(reference.path), protocol, key)
 
 
-@st.cache_data(show_spinner=False, max_entries=64)
+@st.cache_resource(show_spinner=False, max_entries=64)
 def _compare(
     _groups: dict[str, list[Run]], _reference: Run, path: str, protocol: str, key: tuple
 ) -> Comparison | None:
