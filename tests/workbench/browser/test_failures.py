@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 def test_a_bar_of_the_histogram_opens_its_queries_also_after_a_reload(page, server):
     visit(page, f"{server}/failures?a=lifted_loss-s0")
-    shown = page.get_by_text("whose first correct item is at rank 2")
+    shown = page.get_by_text("whose first relevant item is at rank 2")
 
     def click_bar() -> None:
         bars = page.locator(".st-key-ranks .point path")

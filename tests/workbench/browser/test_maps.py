@@ -184,7 +184,7 @@ def test_a_lasso_from_a_point_back_to_it_shows_what_it_holds_and_is_no_click(pag
     assert rows <= set(picked)
     page.locator(".st-key-color input").click()  # in another color, the same items are lassoed
     page.get_by_role("option", name="Rank of the first relevant item").click()
-    expect_parameter(page, "color", "Rank+of+the+first+hit")
+    expect_parameter(page, "color", "Rank+of+the+first+relevant+item")
     page.wait_for_timeout(1000)
     cards = page.locator(".st-key-lasso .card").all()
     assert {int(card.get_attribute("data-row")) for card in cards} == rows
