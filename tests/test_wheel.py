@@ -140,7 +140,7 @@ def test_the_command_serves_the_app_from_any_folder(python, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    options = ["--runs", str(tmp_path), f"--server.port={port}", "--server.headless=true"]
+    options = ["--runs", str(tmp_path), "--port", str(port), "--server.headless=true"]
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     with subprocess.Popen(
         [str(python), "-m", "retrieval.cli", "app", *options],

@@ -1,22 +1,44 @@
-"""``retrieval app``: open the web app on a folder of runs."""
+"""``retrieval app``: open the app on a folder of runs."""
 
 import importlib.util
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from retrieval.errors import UserError
 
-SCRIPT = "workbench.shell.app"
+GROUP = "retrieval.apps"  # group of entry points, see pyproject.toml
+
+
+def app_script(group: str = GROUP) -> str:
+    """Return the script that an installed package announces as the Streamlit app.
+
+    The script is found without being run: this package does not depend on the one that draws.
+
+    Args:
+        group: Group of entry points. Defaults to ``retrieval.apps``.
+
+    Returns:
+        Path of the script, for ``streamlit run``.
+
+    Raises:
+        UserError: No installed package announces an app.
+    """
+    found = entry_points(group=group, name="streamlit")
+    script = importlib.util.find_spec(next(iter(found)).module) if found else None
+    if script is None or script.origin is None:
+        raise UserError(
+            "the app needs the package workbench, which is not installed: run `pip install -e .` "
+            "in the repository"
+        )
+    return script.origin
 
 
 def open_app(runs: Path, options: Sequence[str] = ()) -> int:
-    """Start the app and keep it running until Ctrl-C.
-
-    Streamlit runs the app's script in a process of its own. The script is found without being
-    imported, because this package does not depend on the workbench.
+    """Start the app in a process of its own and keep it running until Ctrl-C.
 
     Args:
         runs: Folder of the runs to show.
@@ -27,11 +49,8 @@ def open_app(runs: Path, options: Sequence[str] = ()) -> int:
         The exit code of Streamlit.
 
     Raises:
-        UserError: The workbench is not installed.
+        UserError: The package with the app is not installed.
     """
-    script = importlib.util.find_spec(SCRIPT)
-    if script is None or script.origin is None:
-        raise UserError("the package `workbench`, which holds the app, is not installed")
-    command = [sys.executable, "-m", "streamlit", "run", script.origin, *options]
+    command = [sys.executable, "-m", "streamlit", "run", app_script(), *options]
     environment = os.environ | {"RETRIEVAL_RUNS": str(runs)}
     return subprocess.run(command, env=environment, check=False).returncode

@@ -1,5 +1,7 @@
 """Runs are made, made again, imported and reported on."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -78,3 +80,62 @@ def test_a_finished_run_gives_the_same_figures_embedded_and_evaluated_again(
     first = metrics.read_bytes()
     assert retrieval("evaluate", "runs/folder/again")[0] == 0
     assert metrics.read_bytes() == first
+
+
+def test_several_runs_are_counted_shown_in_one_table_and_kept_the_next_time(retrieval, photos):
+    words = ("--dataset", "folder", "--data", photos, "--loss", "npairs_loss", "--seeds", 2)
+    code, out, _ = train(retrieval, *words)
+    assert code == 0
+    assert "[1/2] runs/folder/npairs_loss\n" in out
+    assert out.count("R@1") == 1
+    assert "folder/npairs_loss-seed1" in out
+    assert "retrieval app" in out.splitlines()[-1]
+    assert train(retrieval, *words)[1].count(" exists; kept") == 2
+
+
+def test_runs_that_fail_are_named_as_they_do_and_the_others_are_shown(retrieval, photos, tmp_path):
+    words = ("--dataset", "folder", "--data", photos, "--loss", "npairs_loss", "--seeds", 2)
+    assert train(retrieval, *words, "--no-evaluate")[0] == 0
+    (tmp_path / "runs/folder/npairs_loss/config.yaml").rename(tmp_path / "config.yaml")
+    code, out, err = train(retrieval, *words)
+    assert code == 1
+    assert "npairs_loss exists, but was not trained" in err
+    (tmp_path / "config.yaml").rename(tmp_path / "runs/folder/npairs_loss/config.yaml")
+    assert retrieval("embed", "runs/folder/npairs_loss-seed1")[0] == 0
+    code, out, err = train(retrieval, *words)
+    assert code == 1
+    assert "folder/npairs_loss-seed1" in out.split("[2/2]")[1]
+    first, last = err.splitlines()
+    assert first.startswith("error: npairs_loss: ")
+    assert last.startswith("error: 1 of 2 runs failed: npairs_loss;")
+
+
+def test_a_network_that_was_selected_on_the_test_set_is_pointed_out(retrieval, photos):
+    words = ("--dataset", "folder", "--data", photos, "--loss", "npairs_loss", "--eval-every", 1)
+    out = train(retrieval, *words, "--eval-split", "test", "--use-checkpoint", "best")[1]
+    assert "runs/folder/npairs_loss: the checkpoint, or when to stop, was selected on" in out
+        "runs/folder/npairs_loss: the checkpoint, or when to stop, was selected on the test" in out
+    )
+
+
+def test_a_sweep_says_how_many_runs_its_combinations_are(retrieval, photos, tmp_path):
+    grid = tmp_path / "grid.yaml"
+    grid.write_text(
+        f"base: {{dataset: folder, data: {photos}, backbone: conv4, weights: none, image_size: 16}}"
+        "\ngrid: {loss: [none], seed: [0, 1, 2]}\n"
+    )
+    code, out, _ = retrieval("sweep", grid)
+    assert code == 0
+    assert f"{grid}: 3 combinations are 1 run" in out
+    assert "folder/untrained" in out
+
+
+def test_losses_recipes_and_settings_are_listed(retrieval):
+    from retrieval.losses import LOSSES
+    from retrieval.settings.recipes import recipe_names
+
+    lines = retrieval("losses")[1].splitlines()
+    assert {line.split()[0] for line in lines if not line.startswith(" ")} == set(LOSSES)
+    assert any("margin=0.2" in line for line in lines)
+    assert [line.split()[0] for line in retrieval("recipes")[1].splitlines()] == recipe_names()
+    assert json.loads(retrieval("settings")[1])["properties"]["steps"]["default"] == 500
