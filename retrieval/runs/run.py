@@ -8,6 +8,7 @@
 
 import functools
 import json
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import yaml
 
 from retrieval.datasets.catalog import COLUMNS
 from retrieval.errors import UserError
+from retrieval.projection import FILE as EVOLUTION_FILE
 from retrieval.runs import neighbors as neighbor_file
 from retrieval.runs.neighbors import Neighbors
 from retrieval.runs.npz import map_npz
@@ -45,6 +47,19 @@ REMEDIES = {
 REQUIRED_FILES = tuple(REMEDIES)
 REQUIRED_COLUMNS = ("item", *COLUMNS)  # of items.parquet
 PROJECTION_COLUMNS = ["umap_x", "umap_y", "pca_x", "pca_y", "pca_z"]
+
+
+@dataclass(frozen=True)
+class Evolution:
+    """Maps of the items at several training steps, see :mod:`retrieval.projection`.
+
+    Attributes:
+        steps: int32, (s,), training steps in ascending order.
+        points: float32, (s, n, 2), positions of the items after each step.
+    """
+
+    steps: np.ndarray
+    points: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -185,6 +200,20 @@ class Run:
         except (OSError, ValueError):  # Arrow's errors are ValueErrors
             return None
         return points if len(points) == len(self.items) else None
+
+    def evolution(self) -> Evolution | None:
+        """Read the maps of the items at several training steps.
+
+        Returns:
+            The maps; None if the run has none or their file is damaged.
+        """
+        try:
+            with np.load(self.path / EVOLUTION_FILE) as arrays:
+                steps, points = arrays["steps"], arrays["points"].astype(np.float32)
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+            return None
+        fits = len(steps) > 0 and points.shape == (len(steps), len(self.items), 2)
+        return Evolution(steps, points) if fits else None
 
     @functools.cached_property
     def _neighbor_arrays(self) -> dict[str, np.ndarray]:

@@ -8,7 +8,6 @@ from retrieval.experiment.pipeline import train
 from retrieval.projection import snapshots
 from retrieval.runs.evaluate import evaluate_run
 from tests.callbacks import KillAfter, Killed
-from workbench.data import projections
 
 pytestmark = pytest.mark.usefixtures("two_blocks")
 
@@ -31,7 +30,8 @@ def cut_and_continued(settings, runs):
 def test_a_run_that_keeps_embeddings_has_a_map_per_evaluation(tiny, tmp_path, changes):
     settings = tiny.with_(keep_embeddings=True, **changes)
     run = cut_and_continued(settings, tmp_path)
-    steps, points = projections.evolution(run)
+    evolution = run.evolution()
+    steps, points = evolution.steps, evolution.points
     assert steps.tolist() == [8, 16, 24]
     assert points.shape == (3, len(run.items), 2)
     assert np.isfinite(points).all()
@@ -43,7 +43,7 @@ def test_a_run_that_keeps_embeddings_has_a_map_per_evaluation(tiny, tmp_path, ch
 
 def test_without_the_setting_there_is_no_slider(tiny, tmp_path):
     run = open_run(train(tiny, runs=tmp_path, progress=False))
-    assert projections.evolution(run) is None
+    assert run.evolution() is None
     assert not (run.path / "snapshots").exists()
 
 
@@ -54,5 +54,5 @@ def test_a_damaged_snapshot_costs_the_slider_but_not_the_run(tiny, tmp_path, cap
     (run.path / "snapshots" / "step-000008.npy").write_bytes(b"torn")
     run = evaluate_run(run.path, progress=False)
     assert "no maps of training steps: " in capsys.readouterr().out
-    assert projections.evolution(run) is None
+    assert run.evolution() is None
     assert run.results == before

@@ -1,13 +1,11 @@
 """Positions of a run's items on its maps, sampled if there are too many."""
 
-import zipfile
-
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from retrieval.projection import FILE
-from retrieval.runs.run import PROJECTION_COLUMNS, Neighbors, Run
+from retrieval.runs.run import PROJECTION_COLUMNS, Evolution, Neighbors, Run
 from workbench.analysis import neighborhoods
 from workbench.analysis.oddities import gallery_rows
 from workbench.analysis.sampling import stratified_rows
@@ -78,30 +76,25 @@ def fault(run: Run) -> str | None:
     return f"{file}: {n:,} positions of {len(run.items):,} items"
 
 
-def evolution(run: Run) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the maps of a run at several steps of its training.
+def evolution(run: Run) -> Evolution | None:
+    """Return the maps of a run at several training steps. Cached.
 
     Args:
         run: The run.
 
     Returns:
-        Steps, int32, (s,), and positions, float32, (s, n, 2), see :mod:`retrieval.projection`; None
-        if the run has none or the file is damaged.
+        See :meth:`retrieval.runs.run.Run.evolution`.
     """
-    path = run.path / FILE
-    if not path.exists():
+    try:
+        changed = (run.path / FILE).stat().st_mtime_ns
+    except OSError:
         return None
-    return _evolution(str(path), path.stat().st_mtime_ns, len(run.items))
+    return _evolution(run, str(run.path), changed)
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
-def _evolution(path: str, changed: int, n: int) -> tuple[np.ndarray, np.ndarray] | None:
-    try:
-        with np.load(path) as arrays:
-            steps, points = arrays["steps"], arrays["points"].astype(np.float32)
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
-        return None
-    return (steps, points) if points.shape == (len(steps), n, 2) and len(steps) else None
+def _evolution(_run: Run, path: str, changed: int) -> Evolution | None:
+    return _run.evolution()
 
 
 @st.cache_resource(show_spinner="Comparing the map with the embedding space …", max_entries=32)

@@ -59,9 +59,13 @@ def embedding_evolution(run: Run, *, classes: int = 12) -> go.Figure:
     Args:
         run: A run that was trained with ``keep_embeddings``.
         classes: Number of classes with a color of their own, the largest ones. Defaults to 12.
+
+    Raises:
+        UserError: The run has no maps of training steps.
     """
-    with np.load(run.path / "evolution.npz") as saved:
-        steps, points = saved["steps"], saved["points"]
+    evolution = run.evolution()
+    if evolution is None:
+        raise UserError(f"{run.path} has no maps of training steps: train with keep_embeddings")
     names = dict(zip(run.items["label"], run.items["label_name"], strict=True))
     coloring = by_class(run.items["label"].to_numpy(), names, top=classes)
-    return figures.embedding_evolution(points, steps, coloring)
+    return figures.embedding_evolution(evolution.points, evolution.steps.tolist(), coloring)

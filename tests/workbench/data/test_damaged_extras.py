@@ -5,7 +5,7 @@ import pytest
 from retrieval.runs.run import Run
 from tests.workbench.damage import opening
 from tests.workbench.driver import open_page
-from workbench.data.projections import evolution
+from workbench.data import projections
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00bad", b'"', b"other,columns\n1,2\n"])
@@ -30,7 +30,8 @@ def test_a_damaged_projection_counts_as_none(made):
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no", b"damaged"])
 def test_damaged_maps_during_training_count_as_none(made, content):
     (made.path / "evolution.npz").write_bytes(content)
-    assert evolution(made) is None
+    assert made.evolution() is None
+    assert projections.evolution(made) is None
 
 
 @pytest.mark.parametrize("file", ["images.bin", "offsets.npy"])

@@ -134,7 +134,7 @@ def _step(chosen: Selection) -> int | None:
     evolution = projections.evolution(chosen.a)
     if evolution is None:
         return None
-    options = [*(f"step {step:,}" for step in evolution[0]), "finished"]
+    options = [*(f"step {step:,}" for step in evolution.steps), "finished"]
     picked = STEP.keep("finished", options)
     st.select_slider(
         "Training step",
@@ -144,7 +144,7 @@ def _step(chosen: Selection) -> int | None:
         "Colors are those of the finished run.",
     )
     at = options.index(picked)
-    return None if at == len(evolution[0]) else at
+    return None if at == len(evolution.steps) else at
 
 
 def _figure(
@@ -154,8 +154,8 @@ def _figure(
     evolution = projections.evolution(chosen.a) if layout == "UMAP" else None
     frame = None
     if evolution is not None:  # all steps share one view, so that the map does not jump
-        frame = np.concatenate([points, evolution[1][:, rows].reshape(-1, 2)])
-        points = points if step is None else evolution[1][step][rows]
+        frame = np.concatenate([points, evolution.points[:, rows].reshape(-1, 2)])
+        points = points if step is None else evolution.points[step][rows]
     colored = coloring(chosen, color, rows, layout)
     figure = figures.embedding_map(points, rows, colored, frame=frame)
     return figure, figures.drawn_rows(figure)
