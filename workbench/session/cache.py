@@ -14,7 +14,7 @@ def make_once(chosen: Selection, title: str, make: Callable[[], T], style: str =
     """Make a table or figure of the comparable runs, or return the one that was made before.
 
     Args:
-        chosen: What is being looked at; a run that is written anew counts as another.
+        chosen: The choices made in the sidebar; a run that is written anew counts as another.
         title: Tells it from others of the same runs.
         make: Makes it from the runs and the protocol alone.
         style: What else it depends on, e.g. the color of a figure's text. Defaults to nothing.

@@ -1,4 +1,4 @@
-"""Which pair of classes and which class a page has opened; the URL holds both."""
+"""The pair of classes and the class that a page shows in detail; the URL holds both."""
 
 import re
 
@@ -12,7 +12,7 @@ LABELS = re.compile(r"(\d{1,12})-(\d{1,12})", re.ASCII)
 
 
 def chosen_pair(pairs: pd.DataFrame) -> tuple[int, tuple[int, int]]:
-    """Return the opened pair of classes: the one in the URL, else the most confused one.
+    """Return the open pair of classes: the one in the URL, else the most confused one.
 
     Args:
         pairs: See :func:`workbench.analysis.failures.confused_pairs`; at least one.
@@ -61,7 +61,7 @@ def _open_pair(pairs: pd.DataFrame, asked: int, answered: int) -> None:
 
 
 def chosen_class(classes: pd.DataFrame, first: int = 0) -> tuple[int, int]:
-    """Return the opened class: the one in the URL, else the first one.
+    """Return the open class: the one in the URL, else the first one.
 
     Args:
         classes: Table with a column ``label`` and at least one row.

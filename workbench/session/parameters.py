@@ -21,7 +21,7 @@ ITEM = Parameter("item", _row)  # row of the selected item
 SEARCH = Parameter("search", str)  # text that the listed queries match
 SHOW = Parameter("show", str)  # which queries are listed: all, failures or those right at rank 1
 PAGE = Parameter("page", int)  # page of a long list
-CLASS = Parameter("class", int)  # label of the opened class
+CLASS = Parameter("class", int)  # label of the open class
 
 # Retrieval
 SOURCE = Parameter("source", str)  # whether the query is an item or an image of the user
@@ -35,7 +35,7 @@ OPACITY = Parameter("opacity", int)
 TAB = Parameter("tab", str)
 ORDER = Parameter("order", str)
 RANK = Parameter("rank", int)  # lowest rank of the chosen bar of the histogram
-PAIR = Parameter("pair", str)  # labels of the opened pair of classes, e.g. 3-7
+PAIR = Parameter("pair", str)  # labels of the open pair of classes, e.g. 3-7
 PAIRS = Parameter("pairs", str)  # which near-duplicates are listed
 
 # Embedding map

@@ -10,7 +10,7 @@ from tests.workbench.browser.driver import expect_parameter, loaded, visit
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 
-def test_a_bar_of_the_histogram_opens_its_queries_also_after_a_reload(page, server):
+def test_a_bar_of_the_histogram_shows_its_queries_even_after_a_reload(page, server):
     visit(page, f"{server}/failures?a=lifted_loss-s0")
     shown = page.get_by_text("whose first relevant item is at rank 2")
 
@@ -40,7 +40,7 @@ def click_square(page: Page, at: int) -> None:
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
 
-def test_a_square_of_the_confusions_shows_both_classes(page, server):
+def test_a_cell_of_the_confusion_map_shows_both_classes(page, server):
     visit(page, f"{server}/failures?a=lifted_loss-s0&tab=Confused+classes")
     titles = page.locator(".st-key-pair_images .title")
     expect(titles).to_have_count(2)
@@ -67,7 +67,7 @@ def test_a_row_opens_wherever_it_is_clicked(page, server):
     assert len({label for _, label in opened}) == len(opened) == 5
 
 
-def test_a_row_and_a_square_are_in_the_link_and_back_takes_one_press(page, server):
+def test_the_url_holds_a_clicked_row_or_cell_and_going_back_takes_one_press(page, server):
     visit(page, f"{server}/failures?a=lifted_loss-s0&tab=Confused+classes")
     titles = page.locator(".st-key-pair_images .title")
     expect(titles).to_have_count(2)

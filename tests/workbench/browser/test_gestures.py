@@ -38,7 +38,7 @@ def test_a_result_becomes_the_query_in_place_and_back_returns(page, server):
     expect_parameter(page, "item", "0")
 
 
-def test_the_browsers_back_and_forward_walk_through_items(page, server):
+def test_the_browsers_back_and_forward_step_through_items(page, server):
     visit(page, f"{server}/retrieval?item=0")
     for row in ("1", "6"):
         page.get_by_role("button", name="Next").click()
@@ -66,7 +66,7 @@ def test_following_a_page_is_one_step_of_the_browsers_history(page, server):
         expect(page.locator("h1")).to_have_text(title)
 
 
-def test_keys_walk_through_queries(page, server):
+def test_keys_step_through_queries(page, server):
     visit(page, f"{server}/retrieval?item=0")
     expect(page.locator(".st-key-results .card.query[data-row='0']")).to_be_visible()
     page.keyboard.press("ArrowRight")

@@ -112,7 +112,7 @@ RINGS = """() => {
 }"""
 
 
-def test_what_is_found_and_selected_is_ringed_in_three_dimensions(page, server):
+def test_found_and_selected_items_are_ringed_in_three_dimensions(page, server):
     visit(page, f"{server}/map?layout=PCA+3-D&item=8&find=flower+0-0")
     expect(page.get_by_text("6 items match")).to_be_visible()
     page.wait_for_function(f"() => ({RINGS})() > 300")  # six small rings, one large
@@ -157,7 +157,7 @@ def test_many_rings_are_faint_and_lie_below_the_one_of_the_selected_point(page):
         assert min(drawn["rim"]) > 230
 
 
-def test_a_lasso_from_a_point_back_to_it_shows_what_it_holds_and_is_no_click(page, server):
+def test_a_lasso_that_starts_on_a_point_selects_and_does_not_click(page, server):
     visit(page, f"{server}/map")
     x, y, _ = point(page, MAP, lonely(page, MAP))
     page.locator(f"{MAP} .modebar-btn[data-title='Lasso Select']").click(force=True)
@@ -190,7 +190,7 @@ def test_a_lasso_from_a_point_back_to_it_shows_what_it_holds_and_is_no_click(pag
     assert {int(card.get_attribute("data-row")) for card in cards} == rows
 
 
-def test_two_maps_are_linked_and_each_tells_what_its_run_found(page, server, runs_root):
+def test_two_maps_are_linked_and_each_shows_the_results_of_its_run(page, server, runs_root):
     runs = [
         Run(runs_root / "photos" / f"{loss}-s0") for loss in ("semi_hard_triplet", "lifted_loss")
     ]

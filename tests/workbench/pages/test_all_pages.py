@@ -77,12 +77,12 @@ def test_search_and_filter_shorten_the_list():
     assert not app.exception
 
 
-def test_a_gallery_item_is_searched_but_not_scored():
+def test_a_gallery_item_is_a_query_that_is_not_scored():
     assert "not a scored query" in text_of(open_page("retrieval", item="3"))
 
 
 @pytest.mark.parametrize("item", ["-1", "99999", "x", "", "²"])
-def test_an_item_that_is_none_falls_back_to_a_failure(item):
+def test_an_unknown_item_falls_back_to_a_failure(item):
     assert "✗ Wrong." in text_of(open_page("retrieval", item=item))
 
 
@@ -195,7 +195,7 @@ def test_every_tab_of_methods_draws(tab):
     assert app.session_state[METHODS.key] == tab
 
 
-def test_a_note_is_kept_and_listed(make_run, monkeypatch):
+def test_a_note_is_saved_and_listed(make_run, monkeypatch):
     run = make_run("one")
     monkeypatch.setenv("RETRIEVAL_RUNS", str(run.path.parents[1]))
     app = open_page("retrieval", item="5")

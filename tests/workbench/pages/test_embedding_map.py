@@ -84,7 +84,7 @@ def test_a_lasso_shows_the_items_of_its_points_however_they_are_ordered(drawn, r
     assert ranks[shown_rows(drawn["lasso"])[0]] > 1
 
 
-def test_a_lasso_means_other_points_once_they_are_drawn_in_another_order(drawn, runs):
+def test_a_lasso_selects_the_points_as_they_are_drawn_now(drawn, runs):
     app = open_page("map", color="Rank of the first relevant item", a=B)
     ranks = ranks_of(runs[1])
     lasso(app, "map", [215])
@@ -105,7 +105,7 @@ def test_a_lasso_outlives_another_color_and_is_ringed(drawn, runs):
 
 
 @pytest.mark.parametrize("end", ["empty", "click", "button", "run"])
-def test_a_lasso_ends_with_what_it_was_made_in(drawn, runs, end):
+def test_a_lasso_ends_when_the_view_it_was_made_in_changes(drawn, runs, end):
     app = open_page("map", a=B)
     lasso(app, "map", [5, 150])
     on_click = drawn["map_points"]["on_click"]
@@ -126,7 +126,7 @@ def test_a_lasso_ends_with_what_it_was_made_in(drawn, runs, end):
     assert len(drawn["map_points"]["found"]) == 0
 
 
-def test_a_lasso_takes_from_every_class_in_turn(drawn, runs):
+def test_a_large_lasso_shows_items_of_each_class_in_turn(drawn, runs):
     app = open_page("map")
     lasso(app, "map", list(range(216)))
     labels = runs[0].items["label"].to_numpy()
@@ -201,7 +201,7 @@ def test_both_maps_draw_the_same_item_at_the_same_number(drawn, runs):
     assert sorted(found[0]) == sorted(found[1]) == sorted(expected.tolist())
 
 
-def test_each_map_tells_what_its_own_run_found(drawn, runs):
+def test_each_map_shows_the_results_of_its_own_run(drawn, runs):
     open_page("compare", compared="Two maps", b=B)
     urls = drawn["maps_points"]["urls"]
     assert [run.name in url for run, url in zip(runs, urls, strict=True)] == [True, True]

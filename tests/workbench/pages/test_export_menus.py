@@ -48,7 +48,7 @@ def test_the_map_is_exported_as_it_is_shown(menu):
         ("methods", {"Class sizes"}, {"Results of every run", "Class sizes", "Items"}),
     ],
 )
-def test_every_figure_and_table_of_a_page_can_be_taken_away(menu, page, figures, tables):
+def test_every_figure_and_table_of_a_page_can_be_exported(menu, page, figures, tables):
     open_page(page, **PAIR)
     assert set(menu["figures"]) == figures
     assert set(menu["tables"]) == tables

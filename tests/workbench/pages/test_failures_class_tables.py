@@ -31,7 +31,7 @@ def test_every_column_is_seen_at_1440_pixels(tab, monkeypatch):
     assert SELECTION_COLUMN + sum(shown[column]["width"] for column in columns) <= PLACE
 
 
-def test_names_are_cut_with_an_ellipsis_and_stay_apart_and_as_they_are():
+def test_long_names_get_an_ellipsis_and_stay_distinct():
     long = "Tropicana Golden Grapefruit"
     found = cell_names({"Lime", long, long + " II", "<b>", "ל" * 300})
     assert found["Lime"] == "Lime"
@@ -68,7 +68,7 @@ def test_thousands_of_classes_are_named_in_bounded_time(monkeypatch):
     assert "1,000 worst of 11,000" in shown[1]
 
 
-def test_the_worst_class_says_what_answers_instead():
+def test_the_worst_class_says_what_it_is_mistaken_for():
     text = text_of(open_page("failures", tab="Worst classes", a="lifted_loss-s0"))
     assert "queries are wrong at rank 1, most often mistaken for" in text
 

@@ -59,7 +59,7 @@ def test_near_duplicates_within_the_gallery_are_found(twins, drawn):
 
 
 @pytest.mark.parametrize(("pairs", "at"), [("Same class", "same"), ("Different classes", "other")])
-def test_pairs_are_chosen_by_class_in_the_address(twins, drawn, pairs, at):
+def test_the_url_holds_which_pairs_are_listed(twins, drawn, pairs, at):
     app = open_page("failures", tab="Near-duplicates", pairs=pairs)
     assert getattr(twins, at) in listed(drawn)[:1]
     labels = twins.labels
@@ -77,7 +77,7 @@ def test_the_sign_of_a_hub_is_explained(runs_root, drawn, monkeypatch):
         assert (card["mark"] == "miss") == (wrong > count / 2)
 
 
-def test_what_was_not_searched_is_said():
+def test_the_tab_says_which_pairs_were_not_searched():
     found = Neighbors("query_gallery", *(np.zeros((7, 1), int) for _ in range(5)))
     said = oddity_tabs.searched_pairs(found, 20)
     assert "Pairs within the gallery were not" in said

@@ -35,7 +35,7 @@ def copy_of(run: Run, name: str) -> Run:
     return Run(shutil.copytree(run.path, run.path.with_name(name)))
 
 
-def test_a_copied_seed_counts_once_and_is_named(new_run):
+def test_a_copied_run_counts_once_and_is_named(new_run):
     first = new_run("lifted_loss-s0", loss="lifted_loss")
     other = new_run("lifted_loss-s1", loss="lifted_loss", seed=1)
     copies = [copy_of(first, f"lifted_loss-copy{i}") for i in range(2)]
@@ -58,7 +58,7 @@ def test_a_copied_seed_counts_once_and_is_named(new_run):
     assert plain(line) in text_of(app)
 
 
-def test_a_seed_trained_again_counts_as_it_was_made_last(new_run):
+def test_of_runs_that_repeat_a_seed_the_newest_counts(new_run):
     first, again = new_run("a", loss="lifted_loss"), new_run("b", loss="lifted_loss")
     edit(again.path, "config.yaml", "provenance", "created", to="2026-01-02T12:00:00")
     for number in (0, 1):
@@ -87,7 +87,7 @@ def lone(new_run, photos) -> Run:
     return new_run("two", items=photos[kept].reset_index(drop=True), loss="semi_hard_triplet")
 
 
-def test_queries_without_a_possible_hit_are_not_in_n(lone):
+def test_queries_without_a_relevant_item_do_not_count(lone):
     app = open_page()
     assert "70 queries against" in app.caption[0].value
     assert plain("2 more excluded: no relevant item in the gallery") in app.caption[0].value
@@ -101,7 +101,7 @@ def test_queries_without_a_possible_hit_are_not_in_n(lone):
     assert "70 queries against" in compare.caption[0].value
 
 
-def test_where_such_queries_score_zero_they_are_in_n_everywhere(lone):
+def test_queries_without_a_relevant_item_that_score_zero_count_everywhere(lone):
     for name in ("one", "two"):
         for number in (0, 1):
             keys = ("results", number, "protocol", "no_positive")
@@ -147,7 +147,7 @@ def test_the_page_says_how_to_get_a_curve_of_recall_in_training(new_run):
     assert "`--eval-every`" in text
 
 
-def test_recall_in_training_is_not_taken_for_that_of_the_page(new_run):
+def test_recall_during_training_is_not_confused_with_that_of_the_page(new_run):
     run = new_run("one")
     assert "(leave-one-out, split not recorded)" in text_of(open_page())
     edit(run.path, "config.yaml", "settings", "eval_split", to="test")

@@ -80,7 +80,7 @@ def test_the_browsers_back_returns_to_the_results(app, shown):
     assert trail_of(app) == []
 
 
-def test_another_image_takes_the_place_of_the_one_before(app, shown):
+def test_a_second_image_replaces_the_first(app, shown):
     n = len(shown)
     app.text_input(key="upload_path").set_value("/nowhere.jpg").run()
     assert "no such file" in app.error[0].value

@@ -42,7 +42,7 @@ def test_a_gallery_item_stays_when_the_search_is_cleared():
     assert app.query_params["item"] == "3"
 
 
-def test_a_long_gallery_is_turned_by_buttons_with_keys():
+def test_buttons_with_shortcuts_turn_the_pages_of_a_long_gallery():
     app = open_page("failures", a="lifted_loss-s0")
     assert app.pagination[0].value == 1
     press(app, "Next page")
@@ -65,7 +65,7 @@ def test_a_link_with_a_search_opens_on_a_match():
     assert app.query_params["item"] in ("108", "109")
 
 
-def test_from_a_gallery_item_one_goes_on_from_the_query_that_led_there():
+def test_next_and_previous_start_from_the_query_that_led_to_a_gallery_item():
     app = open_page("retrieval", item="7")
     app.session_state[TRAIL.key] = (1, 7)
     app.session_state[ITEM.key] = 2  # of the gallery

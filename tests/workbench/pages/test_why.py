@@ -52,12 +52,12 @@ def test_a_link_explains_the_result_it_names(run, drawn):
 
 
 @pytest.mark.parametrize("match", ["0", "-1", "99999", "x"])
-def test_a_query_is_never_explained_against_itself_or_nothing(run, drawn, match):
+def test_a_query_is_never_explained_with_itself_or_an_unknown_item(run, drawn, match):
     open_page("why", a=run.name, item="0", match=match)
     assert chosen(drawn) == [nearest(run, 0)]
 
 
-def test_the_first_correct_item_is_offered_however_far_down_it_is(run, drawn):
+def test_the_first_relevant_item_is_offered_however_low_its_rank(run, drawn):
     neighbors = run.neighbors()
     at = int(neighbors.first_relevant_rank.argmax())
     assert neighbors.first_relevant_rank[at] > 5
@@ -69,7 +69,7 @@ def test_the_first_correct_item_is_offered_however_far_down_it_is(run, drawn):
     assert chosen(drawn) == [right]
 
 
-def test_another_query_is_explained_against_its_own_nearest(run, drawn):
+def test_another_query_is_explained_with_its_own_nearest_item(run, drawn):
     old = int(answer(run, "query_gallery", 0, 5).ids[2])
     app = open_page("retrieval", a=run.name, item="0", match=str(old))
     press(app, "Next")
@@ -79,7 +79,7 @@ def test_another_query_is_explained_against_its_own_nearest(run, drawn):
     assert chosen(drawn) == [nearest(run, 1)]
 
 
-def test_walking_on_explains_each_query_against_its_own_nearest(run, drawn):
+def test_the_next_query_is_explained_with_its_own_nearest_item(run, drawn):
     other = int(answer(run, "query_gallery", 0, 5).ids[2])
     app = open_page("why", a=run.name, item="0", match=str(other))
     press(app, "Next")
@@ -91,7 +91,7 @@ def test_walking_on_explains_each_query_against_its_own_nearest(run, drawn):
     assert chosen(drawn) == [nearest(run, 0)]
 
 
-def test_the_list_of_the_retrieval_page_is_walked(run, drawn):
+def test_the_page_steps_through_the_list_of_the_retrieval_page(run, drawn):
     app = open_page("retrieval", a=run.name, item="108", search="flower 0-0")
     press(app, "Why did this match?")
     press(app, "Next")
@@ -141,7 +141,7 @@ def test_heat_maps_have_a_scale_and_a_sentence_on_how_to_read_them(run, drawn, e
     assert "25 % would be an even spread" in text
 
 
-def test_what_is_approximate_says_so_and_has_no_shares(run, drawn, explained):
+def test_an_approximate_explanation_says_so_and_gives_no_shares(run, drawn, explained):
     explained.exact = False
     text = text_of(open_page("why", a=run.name, item="0"))
     assert "activation times gradient" in text
@@ -149,7 +149,7 @@ def test_what_is_approximate_says_so_and_has_no_shares(run, drawn, explained):
     assert "% of the similarity" not in scales(explained)[0]
 
 
-def test_the_switch_turns_the_heat_map_off_and_the_address_keeps_it(run, drawn, explained):
+def test_the_switch_turns_the_heat_map_off_and_the_url_holds_it(run, drawn, explained):
     app = open_page("why", a=run.name, item="0")
     hot = [card["src"] for card in drawn["why_A"]["rows"][0]["cards"]]
     app.toggle(key="heat").set_value(False).run()
@@ -166,12 +166,12 @@ def test_the_switch_turns_the_heat_map_off_and_the_address_keeps_it(run, drawn, 
 
 
 @pytest.mark.parametrize("opacity", ["0", "x"])
-def test_an_opacity_that_is_none_is_the_default(run, drawn, explained, opacity):
+def test_an_invalid_opacity_falls_back_to_the_default(run, drawn, explained, opacity):
     app = open_page("why", a=run.name, item="0", opacity=opacity)
     assert app.slider(key="opacity").value == 80
 
 
-def test_a_match_that_cannot_be_explained_is_one_line(run, drawn, explained):
+def test_a_match_that_cannot_be_explained_gives_one_line(run, drawn, explained):
     explained.reason = "the checkpoint does not fit"
     app = open_page("why", a=run.name, item="0", b="none")
     assert [info.value for info in app.info] == ["the checkpoint does not fit"]

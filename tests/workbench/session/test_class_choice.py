@@ -93,7 +93,7 @@ def test_back_reopens_the_pair_before_and_its_row(shown, table):
         (CLASSES, {"class": "x"}),
     ],
 )
-def test_what_the_run_does_not_hold_opens_the_first_row(shown, tab, wrong):
+def test_an_unknown_pair_or_class_opens_the_first_row(shown, tab, wrong):
     app = open_page("failures", tab=tab, a=A, **wrong)
     assert rows_selected(app, shown) == [0]
     assert not set(wrong) & set(app.query_params)

@@ -7,7 +7,7 @@ from tests.workbench.driver import go, open_page, parameters_of, press, text_of,
 pytestmark = pytest.mark.usefixtures("served")
 
 
-def test_what_the_browsers_back_leaves_out_has_its_default():
+def test_a_parameter_that_the_browsers_back_drops_returns_to_its_default():
     app = open_page("retrieval", item="0", a="lifted_loss-s0")
     before = parameters_of(app)
     app.segmented_control(key="k").set_value(20).run()
@@ -31,7 +31,7 @@ def test_the_apps_back_follows_the_browsers_back_and_forward():
     assert app.session_state["item"] == 1
 
 
-def test_presses_before_the_browser_has_the_new_address_are_not_lost():
+def test_clicks_before_the_browser_has_the_new_url_are_not_lost():
     short = {"a": "lifted_loss-s0"}
     app = open_page("failures", **short)
     whole = parameters_of(app)
@@ -61,13 +61,13 @@ def test_a_link_holds_the_bar_the_order_and_the_page_of_failures():
 
 
 @pytest.mark.parametrize("wrong", [{"rank": "7"}, {"rank": "x"}, {"page": "999"}, {"page": "0"}])
-def test_a_bar_or_page_that_is_none_is_left_out(wrong):
+def test_an_unknown_bar_or_page_is_dropped_from_the_url(wrong):
     app = open_page("failures", a="lifted_loss-s0", **wrong)
     assert app.pagination[0].value == 1
     assert not set(wrong) & set(app.query_params)
 
 
-def test_the_bar_of_queries_without_a_correct_item_opens_them_too(make_run, photos, monkeypatch):
+def test_the_bar_of_queries_without_a_relevant_item_opens_them_too(make_run, photos, monkeypatch):
     lone = photos["label"] == 0  # its gallery items become queries
     items = photos.assign(role=photos["role"].where(~lone, "query"))
     run = make_run("one", items=items)
@@ -83,7 +83,7 @@ def test_another_list_begins_on_its_first_page():
     assert app.pagination[0].value == 1
 
 
-def test_a_link_holds_whose_settings_are_shown_until_run_a_changes():
+def test_a_link_holds_the_run_whose_settings_are_shown_until_run_a_changes():
     app = open_page("methods", methods="Runs", a="lifted_loss-s0", settings="contrastive_loss-s1")
     assert app.selectbox(key="settings").value == "contrastive_loss-s1"
     link = parameters_of(app)

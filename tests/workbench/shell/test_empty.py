@@ -13,7 +13,7 @@ def test_only_broken_runs_show_the_empty_state(make_run, monkeypatch):
     assert "metrics.json is missing" in text_of(app)
 
 
-def test_no_runs_says_what_to_type(tmp_path, monkeypatch):
+def test_without_runs_the_page_says_what_to_type(tmp_path, monkeypatch):
     monkeypatch.setenv("RETRIEVAL_RUNS", str(tmp_path / "nowhere"))
     app = open_page()
     assert app.title[0].value == "No runs yet"

@@ -17,7 +17,7 @@ def _answer(content: str, kind: type, accept: str, **headers: str):
     return TestClient(app).get("/", headers={"accept": accept} | headers)
 
 
-def test_the_script_is_put_into_pages_only():
+def test_the_script_is_inserted_into_html_pages_only():
     html = "<html><head><title>x</title></head></html>"
     answer = _answer(html, HTMLResponse, "text/html,*/*")
     script = SCRIPT.read_text(encoding="utf-8")

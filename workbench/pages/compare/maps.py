@@ -39,7 +39,7 @@ def maps_tab(chosen: Selection, result: QueryComparison) -> None:
     """Draw both maps, and what is selected on either.
 
     Args:
-        chosen: What is being looked at, with a run B that has the items of run A.
+        chosen: The choices made in the sidebar, with a run B that has the items of run A.
         result: The comparison of the two runs.
     """
     a, b = chosen.pair

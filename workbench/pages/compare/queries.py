@@ -28,7 +28,7 @@ def gallery_tab(chosen: Selection, result: QueryComparison, winner: str) -> None
     """Draw the queries that only one of the two runs answers correctly.
 
     Args:
-        chosen: What is being looked at, with a run B that has the items of run A.
+        chosen: The choices made in the sidebar, with a run B that has the items of run A.
         result: The comparison of the two runs.
         winner: The run that is right, ``a`` or ``b``.
     """
@@ -47,7 +47,7 @@ def query_group(chosen: Selection, row: int) -> dict:
     """Describe one query and its results under both runs.
 
     Args:
-        chosen: What is being looked at.
+        chosen: The choices made in the sidebar.
         row: Row of the query.
 
     Returns:
@@ -75,7 +75,7 @@ def classes_tab(chosen: Selection, result: QueryComparison) -> None:
     """Draw the classes on which the runs differ most, and queries of the chosen class.
 
     Args:
-        chosen: What is being looked at, with a run B that has the items of run A.
+        chosen: The choices made in the sidebar, with a run B that has the items of run A.
         result: The comparison of the two runs.
     """
     table = class_recalls(result)
@@ -130,7 +130,7 @@ def overlap_tab(chosen: Selection, result: QueryComparison) -> None:
     """Draw how much the results of the two runs overlap, and the queries with the least overlap.
 
     Args:
-        chosen: What is being looked at, with a run B that has the items of run A.
+        chosen: The choices made in the sidebar, with a run B that has the items of run A.
         result: The comparison of the two runs.
     """
     overlap = result.table["overlap"]

@@ -17,7 +17,7 @@ def color_options(chosen: Selection) -> list[str]:
     """Return the names of the colorings that the run has data for; the first is the default.
 
     Args:
-        chosen: What is being looked at.
+        chosen: The choices made in the sidebar.
     """
     options = ["Right at rank 1", "Class", FIRST_RELEVANT, "Hubness"]
     if "super_name" in chosen.a.items:
@@ -31,7 +31,7 @@ def coloring(chosen: Selection, color: str, rows: np.ndarray, layout: str) -> Co
     """Color the points of a map.
 
     Args:
-        chosen: What is being looked at.
+        chosen: The choices made in the sidebar.
         color: Name of the coloring, one of :func:`color_options`.
         rows: int, (m,), row of each point.
         layout: The projection of the map; its neighborhood preservation can be shown.

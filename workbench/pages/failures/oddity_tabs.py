@@ -25,7 +25,7 @@ def hubs_tab(chosen: Selection) -> None:
     """Draw the items in the most top-10 lists, and items in none.
 
     Args:
-        chosen: What is being looked at.
+        chosen: The choices made in the sidebar.
     """
     labels = chosen.a.items["label"].to_numpy()
     gallery = oddities.gallery_rows(chosen.neighbors, chosen.a.items)
@@ -74,7 +74,7 @@ def duplicates_tab(chosen: Selection) -> None:
     """Draw the most similar pairs of items: all, or those of the same or of different classes.
 
     Args:
-        chosen: What is being looked at.
+        chosen: The choices made in the sidebar.
     """
     items, names = chosen.a.items, list(ACROSS)
     everywhere = LEAVE_ONE_OUT in chosen.a.results
@@ -140,7 +140,7 @@ def label_errors_tab(chosen: Selection) -> None:
     """Draw queries whose neighbors agree on another class.
 
     Args:
-        chosen: What is being looked at.
+        chosen: The choices made in the sidebar.
     """
     labels, names = chosen.a.items["label"].to_numpy(), class_names(chosen.a)
     found = oddities.suspected_label_errors(chosen.neighbors, labels)

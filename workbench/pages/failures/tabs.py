@@ -37,7 +37,7 @@ def pairs_tab(chosen: Selection, table: pd.DataFrame) -> None:
     """Draw which classes are mistaken for which, and the images of the chosen pair.
 
     Args:
-        chosen: What is being looked at.
+        chosen: The choices made in the sidebar.
         table: See :func:`workbench.analysis.failures.query_table`.
     """
     labels, names = chosen.a.items["label"].to_numpy(), class_names(chosen.a)
@@ -114,7 +114,7 @@ def classes_tab(chosen: Selection, table: pd.DataFrame) -> None:
     """Draw Recall@1 of every class, worst first, and the failures of the chosen class.
 
     Args:
-        chosen: What is being looked at.
+        chosen: The choices made in the sidebar.
         table: See :func:`workbench.analysis.failures.query_table`.
     """
     classes, names = failures.class_table(table), class_names(chosen.a)
@@ -155,7 +155,7 @@ def notes_tab(chosen: Selection) -> None:
     """Draw every item of the run that has a note, and a button that exports the notes.
 
     Args:
-        chosen: What is being looked at.
+        chosen: The choices made in the sidebar.
     """
     try:
         notes = read_notes(chosen.a)

@@ -26,7 +26,7 @@ def runs_tab(chosen: Selection) -> None:
     """Draw how each run was made, the geometry of its embedding, and every setting of one run.
 
     Args:
-        chosen: What is being looked at.
+        chosen: The choices made in the sidebar.
     """
     st.dataframe(
         pd.DataFrame([_origin(run, chosen.protocol) for run in chosen.runs]),

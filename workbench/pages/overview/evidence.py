@@ -29,7 +29,7 @@ def evidence(
     """Draw the matrix of paired tests and sum it up in one sentence.
 
     Args:
-        chosen: What is being looked at.
+        chosen: The choices made in the sidebar.
         table: The losses, see :func:`workbench.analysis.tables.loss_table`.
         compared: The comparison of the losses; at least one pair.
         pairs: Its pairs, see :func:`workbench.analysis.significance.both_ways`.

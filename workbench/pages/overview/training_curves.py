@@ -32,7 +32,7 @@ def training_figures(chosen: Selection, names: list[str]) -> dict[str, go.Figure
     """Draw the curves of training that the runs recorded.
 
     Args:
-        chosen: What is being looked at.
+        chosen: The choices made in the sidebar.
         names: Names of the runs to draw.
 
     Returns:
@@ -97,7 +97,7 @@ def training_panel(chosen: Selection, names: list[str], curves: dict[str, go.Fig
     """Draw the curves side by side, and say how to get the one that is missing.
 
     Args:
-        chosen: What is being looked at.
+        chosen: The choices made in the sidebar.
         names: Names of the runs in the table of losses.
         curves: Their curves, see :func:`training_figures`.
     """

@@ -28,7 +28,7 @@ def own_image(chosen: Selection) -> None:
     """Draw the upload box, and the results of the image under runs A and B.
 
     Args:
-        chosen: What is being looked at.
+        chosen: The choices made in the sidebar.
     """
     left, right = st.columns(2)
     upload = left.file_uploader(
@@ -91,8 +91,8 @@ def read_image(upload: UploadedFile | None, path: str) -> network.OwnImage | Non
         file = Path(path).expanduser()
         if not file.is_file():
             raise UserError(f"{path}: no such file")
-        with file.open("rb") as opened:
-            data = opened.read(network.MOST_BYTES + 1)
+        with file.open("rb") as stream:
+            data = stream.read(network.MOST_BYTES + 1)
     except (OSError, RuntimeError) as error:  # RuntimeError: ~somebody who is not a user
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{path[:100]}: cannot be read ({reason})") from error

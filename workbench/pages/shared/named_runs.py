@@ -31,7 +31,7 @@ def named_runs(chosen: Selection) -> list[NamedRun]:
     """Return run A and, if one is chosen, run B.
 
     Args:
-        chosen: What is being looked at.
+        chosen: The choices made in the sidebar.
     """
     runs = zip("AB", (chosen.a, chosen.b), pair_colors(chosen), strict=True)
     return [NamedRun(letter, run, color) for letter, run, color in runs if run is not None]

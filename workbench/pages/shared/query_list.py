@@ -30,7 +30,7 @@ def listed_queries(chosen: Selection, table: pd.DataFrame) -> np.ndarray:
     """Return the queries that match the search and the filter in the URL.
 
     Args:
-        chosen: What is being looked at.
+        chosen: The choices made in the sidebar.
         table: See :func:`workbench.analysis.failures.query_table`.
 
     Returns:
@@ -52,7 +52,7 @@ def search_box(chosen: Selection, table: pd.DataFrame) -> None:
     """Draw the search and the filter; call after :func:`listed_queries`.
 
     Args:
-        chosen: What is being looked at.
+        chosen: The choices made in the sidebar.
         table: See :func:`workbench.analysis.failures.query_table`.
     """
     st.text_input(
@@ -131,7 +131,7 @@ def place_caption(chosen: Selection, table: pd.DataFrame, rows: np.ndarray, row:
     """Say what the list holds, and which place the selected item has in it.
 
     Args:
-        chosen: What is being looked at.
+        chosen: The choices made in the sidebar.
         table: See :func:`workbench.analysis.failures.query_table`.
         rows: See :func:`listed_queries`.
         row: The selected item.
@@ -168,7 +168,7 @@ def gallery_matches(chosen: Selection, table: pd.DataFrame, rows: np.ndarray) ->
     """Draw the gallery items that match the search; a click makes one the query.
 
     Args:
-        chosen: What is being looked at.
+        chosen: The choices made in the sidebar.
         table: See :func:`workbench.analysis.failures.query_table`.
         rows: See :func:`listed_queries`.
     """
@@ -197,7 +197,7 @@ def query_to_show(chosen: Selection, table: pd.DataFrame, rows: np.ndarray) -> i
     If only gallery items match the search, the first of them is selected.
 
     Args:
-        chosen: What is being looked at.
+        chosen: The choices made in the sidebar.
         table: See :func:`workbench.analysis.failures.query_table`.
         rows: See :func:`listed_queries`.
 

@@ -17,7 +17,7 @@ def compare_groups(chosen: Selection, groups: dict[str, list[Run]]) -> Compariso
     """Compare the Recall@1 of groups of runs on the same queries.
 
     Args:
-        chosen: What is being looked at; runs with other items than run A are excluded.
+        chosen: The choices made in the sidebar; runs with other items than run A are excluded.
         groups: Title of a group, e.g. a loss -> its runs, one per seed.
 
     Returns:
