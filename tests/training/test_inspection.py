@@ -1,38 +1,15 @@
 """Heat maps of a match: their contributions add up, by hand and for a real network."""
 
-import keras
 import numpy as np
 import pytest
 from PIL import Image
 
-from retrieval.embedding.network import build_network
 from retrieval.errors import UserError
-from retrieval.files import write_json
 from retrieval.runs.run import Run
 from retrieval.runs.writing import write_config
 from retrieval.settings.schema import TrainSettings
 from retrieval.training.inspection import Inspector, decompose, open_inspector
-
-SETTINGS = TrainSettings(
-    dataset="folder",
-    loss="semi_hard_triplet",
-    backbone="conv4",
-    image_size=32,
-    embedding_size=16,
-    normalize=True,
-)
-
-
-def write_model(path, settings: TrainSettings) -> Run:
-    """Write the part of a run that holds its network."""
-    keras.utils.set_random_seed(0)
-    network = build_network(settings)
-    step = path / "checkpoints" / "step-000001"
-    step.mkdir(parents=True)
-    network.save_weights(step / "model.weights.h5")
-    write_json(path / "checkpoints" / "index.json", {"latest": 1})
-    write_config(path, {"settings": settings.to_mapping()})
-    return Run(path)
+from tests.training.helpers import SETTINGS, write_model
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from retrieval.runs.writing import write_config
 
 GRID = 6  # classes per photograph: GRID x GRID // 2 tiles
 CROPS = 6  # jittered crops of every tile
-# Names that try to be more than text.
+# Names that must not be read as markup.
 NAMES = [
     "<b>bold</b> & <script>window.hacked = true</script>",
     "\"quotes\" 'and' `ticks` $x^2$ :red[red] [link](javascript:alert(1))",

@@ -1,4 +1,4 @@
-"""Gestures on the page Failures: bars, rows and squares, which links hold; narrow windows."""
+"""The Failures page in a real browser: clicks on bars, rows and cells; narrow windows."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Gestures in a real browser, on real photographs: click, keys, links, history; maps apart."""
+"""Clicks, keys, links and history in a real browser, on real photographs."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Gestures on maps in a real browser: hover, click, lasso, rings, two and three dimensions."""
+"""Maps in a real browser: hover, click, lasso and rings, in two and three dimensions."""
 
 import re
 from pathlib import Path

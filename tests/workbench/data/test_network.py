@@ -82,7 +82,7 @@ def test_runs_without_a_network_say_why(make_run):
 def run_with_network(tmp_path_factory, photos, photo_root):
     """A run whose embeddings come from the network in its checkpoint (random weights)."""
     from retrieval.training.inspection import open_inspector
-    from tests.training.test_inspection import SETTINGS, write_model
+    from tests.training.helpers import SETTINGS, write_model
 
     items = photos.iloc[:48].reset_index(drop=True)
     path = tmp_path_factory.mktemp("networks") / "runs" / "photos" / "conv"

@@ -1,4 +1,4 @@
-"""Every page, driven without a browser."""
+"""Every page, run without a browser."""
 
 from pathlib import Path
 

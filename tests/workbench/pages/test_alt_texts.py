@@ -1,4 +1,4 @@
-"""Every chart says in words what it shows, for those who cannot see it."""
+"""Every chart has an alternative text for those who cannot see it."""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The page Compare losses: its headline."""
+"""The headline of the page Compare losses."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""What the pages with maps show of the points that are clicked or lassoed: the right items."""
+"""The pages with maps show the items of the points that are clicked or lassoed."""
 
 import numpy as np
 import pytest

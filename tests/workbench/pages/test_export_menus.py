@@ -1,4 +1,4 @@
-"""What each page's export menu gives: what is on the page, as it is shown."""
+"""The export menu of each page exports what the page shows."""
 
 import pandas as pd
 import plotly.graph_objects as go

@@ -1,4 +1,4 @@
-"""Tables of classes: every column is seen, and names are cut only with an ellipsis."""
+"""Tables of classes: every column is visible, and long names end with an ellipsis."""
 
 import numpy as np
 import pandas as pd

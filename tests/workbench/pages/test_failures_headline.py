@@ -1,4 +1,4 @@
-"""The sentence on top of the Failures page, on the retrieval of ``small.py``."""
+"""The sentence at the top of the Failures page, for the retrieval of ``small.py``."""
 
 from tests.workbench.run_factory import NAMES
 from tests.workbench.small import LABELS, neighbors

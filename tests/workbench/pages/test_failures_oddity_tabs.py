@@ -1,4 +1,4 @@
-"""The tabs about odd items say what was searched and what their signs mean."""
+"""The tabs about hubs and near-duplicates say what was searched and what their signs mean."""
 
 from types import SimpleNamespace
 

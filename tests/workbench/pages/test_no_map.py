@@ -1,4 +1,4 @@
-"""In place of a map that cannot be shown, a page says why, and how to make one."""
+"""A page without a map says why, and how to make one."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the Overview counts: every seed once, scored queries only, a lead that may be chance."""
+"""The Overview counts every seed once and scored queries only, and says how sure a lead is."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""The table of losses: what its cells say."""
+"""The cells of the table of losses."""
 
 import numpy as np
 import pandas as pd

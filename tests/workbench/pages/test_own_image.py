@@ -1,4 +1,4 @@
-"""The results of an image of one's own outlive a look at one of them. The network is a stand-in."""
+"""Searching with an image of the user; a fake takes the place of the network."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Names that try to be more than text, runs without extras, and very small ones, on every page."""
+"""Every page with hostile names, with runs that lack extras, and with very small runs."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""Which pair of images is explained: a result of the query, whatever was looked at before."""
+"""The page explains a result of the query, whatever was looked at before."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""Figures made once for all sessions, and anew when a run is."""
+"""Figures are made once for all sessions, and again when a run is written anew."""
 
 import os
 

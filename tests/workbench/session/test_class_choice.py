@@ -1,4 +1,4 @@
-"""The pair of classes and the class that a page has opened: links hold them."""
+"""The pair of classes and the class that are open on a page, and in its URL."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""The state of a session: one owner, and no key that means two things."""
+"""The state of a session has one owner, and no two of its values share a key."""
 
 import ast
 from collections import Counter

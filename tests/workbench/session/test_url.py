@@ -1,4 +1,4 @@
-"""The page's address: what it holds, and what a change of it from outside does."""
+"""What the URL holds, and what happens when it changes from outside."""
 
 import pytest
 
