@@ -9,7 +9,7 @@ from workbench.pages.failures.page import failures_page
 from workbench.pages.methods.page import methods_page
 from workbench.pages.overview.page import overview_page
 from workbench.pages.retrieval.page import retrieval_page
-from workbench.pages.retrieval.why import why_page
+from workbench.pages.why.page import why_page
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from tests.workbench.driver import open_page, press, text_of
 from workbench.data import network
 from workbench.data.lookup import answer
 from workbench.data.network import Explanation
-from workbench.pages.retrieval import why
+from workbench.pages.why import page as why
 from workbench.session.parameters import ITEM, MATCH
 from workbench.session.trail import TRAIL, go_to
 

@@ -1,1 +1,1 @@
-"""Retrieval: a query, its neighbors, and why they matched."""
+"""Retrieval: a query and its results."""
