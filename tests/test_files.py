@@ -5,7 +5,7 @@ import pytest
 from retrieval.files import atomic_folder, atomic_path, write_json, write_text
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path):
+def test_a_failed_write_leaves_the_old_file_and_no_temporary_file(tmp_path):
     target = tmp_path / "metrics.json"
     write_text(target, "old")
 

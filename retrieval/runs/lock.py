@@ -8,7 +8,7 @@ from filelock import FileLock, Timeout
 
 from retrieval.errors import UserError
 
-PATIENCE = 0.2  # seconds; a lock file that is removed while it is being opened needs another try
+TIMEOUT = 0.2  # seconds: time for a second try, if the file is removed while it is opened
 
 
 def lock_path(path: Path) -> Path:
@@ -33,7 +33,7 @@ def run_lock(path: Path) -> Iterator[None]:
         UserError: Another process holds the lock.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(lock_path(path), timeout=PATIENCE, poll_interval=PATIENCE / 10)
+    lock = FileLock(lock_path(path), timeout=TIMEOUT, poll_interval=TIMEOUT / 10)
     try:
         lock.acquire()
     except Timeout:
@@ -43,8 +43,9 @@ def run_lock(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        # filelock leaves the file. Removed while it is locked, it is never that of another holder:
-        # who opened it meanwhile sees that it has no name any more, and opens a new one.
+        # filelock leaves the file behind. It is removed while the lock is held, so it is never the
+        # file of another holder. A process that has opened it meanwhile and then gets the lock
+        # notices that the file has no name any more, and tries again with a new one.
         with contextlib.suppress(OSError):  # Windows does not remove an open file
             lock_path(path).unlink()
         lock.release()

@@ -1,4 +1,4 @@
-"""A run folder is checked when it is opened; the reason is one line, with a way out."""
+"""A run folder is checked when it is opened; an error is one line and names a remedy."""
 
 import pandas as pd
 import pytest

@@ -1,4 +1,4 @@
-"""Every format gives the same matrix; every bad file is refused by name and row."""
+"""Every format gives the same matrix; an invalid file is refused by name and row."""
 
 import os
 import pickle

@@ -1,4 +1,4 @@
-"""A run folder evaluated again: as asked for, stated in the protocol, or refused in one line."""
+"""Evaluating a run again: options are followed and recorded, and errors are one line."""
 
 import json
 import shutil
@@ -37,7 +37,7 @@ def result_of(run) -> dict:
     return json.loads((run / "metrics.json").read_text())["results"][0]
 
 
-def test_what_is_asked_for_is_done_and_stated(run):
+def test_options_are_followed_and_recorded_in_the_protocol(run):
     plain = result_of(run)
     assert plain["protocol"]["no_positive"] == "exclude"
     evaluate_run(run, options=EvaluationOptions("zero", "random", 3, (3, 5)), progress=False)
@@ -50,7 +50,7 @@ def test_what_is_asked_for_is_done_and_stated(run):
         assert share == pytest.approx(18 / 20)
 
 
-def test_clusters_may_be_left_out(run):
+def test_clustering_can_be_skipped(run):
     evaluate_run(run, options=EvaluationOptions(kmeans="none"), progress=False)
     assert "nmi" not in result_of(run)["metrics"]
 
@@ -64,7 +64,7 @@ def test_clusters_may_be_left_out(run):
         (EvaluationOptions(ks=("a",)), "ks = 'a'"),
     ],
 )
-def test_a_bad_wish_changes_nothing(run, options, message):
+def test_an_invalid_option_changes_nothing(run, options, message):
     before = {p.name: p.read_bytes() for p in run.iterdir() if p.is_file()}
     with pytest.raises(UserError, match=message):
         evaluate_run(run, options=options, progress=False)
@@ -82,7 +82,7 @@ def test_a_missing_or_damaged_file_is_one_line(run, name):
         evaluate_run(run, progress=False)
 
 
-def test_items_and_embeddings_must_be_as_many(run):
+def test_there_must_be_one_embedding_per_item(run):
     np.save(run / "embeddings.npy", np.zeros((3, 4), np.float32))
     with pytest.raises(UserError, match="20 items but 3 embeddings"):
         evaluate_run(run, progress=False)

@@ -1,4 +1,4 @@
-"""Embeddings of any framework become a run; bad input is refused before anything is written."""
+"""Embeddings of any framework become a run; invalid input is refused before anything is written."""
 
 import numpy as np
 import pytest
@@ -103,14 +103,14 @@ def test_missing_items_file(tmp_path):
     assert "no such file" in refused(read_items, tmp_path / "none.csv")
 
 
-def test_rows_without_a_partner(tmp_path, good):
+def test_rows_must_pair_up(tmp_path, good):
     short = vectors(tmp_path / "short.npy", 3)
     message = refused(read_sides, [(short, good[1])])
     assert "has 3 rows" in message
     assert "has 4: row 3 has no partner" in message
 
 
-def test_sides_that_do_not_fit(tmp_path):
+def test_queries_and_gallery_must_fit_together(tmp_path):
     a = csv(tmp_path / "a.csv", "id,label", "x,1", "y,1")
     b = csv(tmp_path / "b.csv", "id,label", "z,1", "y,1")
     q, g = vectors(tmp_path / "q.npy", 2, 4), vectors(tmp_path / "g.npy", 2, 5)

@@ -1,4 +1,4 @@
-"""Arrays of an .npz file as memory maps."""
+"""Arrays of an ``.npz`` file as memory maps."""
 
 import zipfile
 

@@ -1,4 +1,4 @@
-"""The run folder: what makes one whole, and what is said of one that is not."""
+"""Reading, listing and publishing run folders."""
 
 import json
 
@@ -74,7 +74,7 @@ def make_folder(path, n=4):
     return path
 
 
-def test_a_whole_run_opens_and_its_arrays_cannot_be_changed(tmp_path):
+def test_a_complete_run_opens_and_its_arrays_are_read_only(tmp_path):
     run = open_run(make_folder(tmp_path / "birds" / "npairs_loss"))
     assert (run.dataset, run.name, len(run.items)) == ("birds", "npairs_loss", 4)
     assert run.neighbors().ids.shape == (4, 1)
@@ -101,7 +101,7 @@ def test_a_whole_run_opens_and_its_arrays_cannot_be_changed(tmp_path):
         (lambda p: (p / "config.yaml").write_text("schema: 99"), "schema 99 is newer"),
     ],
 )
-def test_a_damaged_run_is_listed_with_its_reason_beside_the_whole_ones(tmp_path, damage, reason):
+def test_a_damaged_run_is_listed_with_its_reason(tmp_path, damage, reason):
     make_folder(tmp_path / "birds" / "whole")
     damage(make_folder(tmp_path / "birds" / "torn"))
     runs = {r.path.name: r for r in list_runs(tmp_path)}
@@ -111,7 +111,7 @@ def test_a_damaged_run_is_listed_with_its_reason_beside_the_whole_ones(tmp_path,
     assert "\n" not in runs["torn"].reason
 
 
-def test_a_run_in_the_making_is_not_listed_until_published(tmp_path):
+def test_a_partial_run_is_not_listed_until_published(tmp_path):
     final = tmp_path / "birds" / "npairs_loss"
     make_folder(partial_path(final))
     assert list_runs(tmp_path) == []
@@ -120,7 +120,7 @@ def test_a_run_in_the_making_is_not_listed_until_published(tmp_path):
     assert not partial_path(final).exists()
 
 
-def test_publishing_over_a_run_needs_a_word_and_replaces_it_whole(tmp_path):
+def test_publishing_replaces_an_existing_run_only_with_overwrite(tmp_path):
     final = make_folder(tmp_path / "birds" / "a", n=4)
     make_folder(partial_path(final), n=3)
     with pytest.raises(UserError, match="exists; choose another --name or pass --overwrite"):

@@ -124,7 +124,7 @@ def only_right(comparison: QueryComparison, winner: str) -> pd.DataFrame:
     """List the queries that are right under one run and wrong under the other.
 
     Args:
-        comparison: QueryComparison of runs A and B.
+        comparison: The comparison of runs A and B.
         winner: The run under which they are right, ``a`` or ``b``.
 
     Returns:
@@ -141,7 +141,7 @@ def class_recalls(comparison: QueryComparison) -> pd.DataFrame:
     """Compute Recall@1 of every class under both runs.
 
     Args:
-        comparison: QueryComparison of runs A and B.
+        comparison: The comparison of runs A and B.
 
     Returns:
         Columns ``label``, ``n`` (queries), ``a``, ``b``, ``delta`` (a - b), and ``low`` and

@@ -124,10 +124,10 @@ def _shrink(path: str, changed: int, box: tuple[float, ...] | None) -> bytes:
 
 def thumbnail(run: Run, row: int) -> bytes | None:
     """Return an item's thumbnail (WebP, 128 px), made from its picture if the run has none."""
-    kept = run.thumbnail(row)
-    path = None if kept else picture_path(run, row)
+    stored = run.thumbnail(row)
+    path = None if stored else picture_path(run, row)
     if path is None:
-        return kept
+        return stored
     boxes = crop_boxes(run.items.iloc[[row]])
     box = tuple(boxes[0].tolist()) if boxes is not None else None
     return _shrink(str(path), path.stat().st_mtime_ns, box) or None

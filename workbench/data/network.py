@@ -36,7 +36,7 @@ def reason_without_network(run: Run) -> str | None:
     except UserError as error:
         return f"{error}."
     if settings.loss != UNTRAINED and not (run.path / "checkpoints" / "index.json").exists():
-        return f"{run.name} has no checkpoint: its network was not kept."
+        return f"{run.name} has no checkpoint: its network was not saved."
     return None
 
 

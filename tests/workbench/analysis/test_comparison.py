@@ -1,4 +1,4 @@
-"""Two runs on the same queries."""
+"""Comparison of two runs on the same queries."""
 
 import dataclasses
 
@@ -17,7 +17,7 @@ def outcome() -> comparison.QueryComparison:
     return comparison.compare_queries(neighbors(), b, LABELS, k=3)
 
 
-def test_queries_without_a_possible_hit_are_left_out(outcome):
+def test_queries_without_a_relevant_item_are_excluded(outcome):
     assert outcome.table["row"].tolist() == [0, 1, 2, 3, 4]
 
 

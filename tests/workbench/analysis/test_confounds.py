@@ -1,4 +1,4 @@
-"""A lead is laid to the loss only where the runs differ in nothing else."""
+"""A lead is attributed to the loss only if the runs differ in nothing else."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def test_what_is_recommended_per_loss_and_the_seed_do_not_count(runs):
     assert "differs from" not in text_of(open_page())
 
 
-def test_what_else_differs_is_named_as_in_the_file_and_in_its_order(runs):
+def test_other_differing_settings_are_named_in_the_order_of_the_file(runs):
     best, second, third = runs
     runs[best] = with_settings(runs[best], steps=300, image_size=128, augment="strong")
     groups = {name: [run] for name, run in runs.items()}

@@ -28,21 +28,21 @@ def test_hits_are_the_neighbors_of_the_same_class():
     ]
 
 
-def test_padding_is_no_hit_even_where_the_last_item_has_the_class():
+def test_padding_is_never_relevant():
     padded = dataclasses.replace(neighbors(), ids=np.full((6, 3), -1, np.int32))
     assert not failures.hit_matrix(padded, np.zeros(6, int)).any()
 
 
-def test_a_query_without_a_possible_hit_is_no_failure(table):
+def test_a_query_without_a_relevant_item_is_not_a_failure(table):
     assert failures.failures(table)["row"].tolist() == [0, 2]
 
 
-def test_similarity_of_the_first_hit_is_read_at_its_rank(table):
+def test_similarity_of_the_first_relevant_item_is_read_at_its_rank(table):
     expected = [0.8, 0.8, 0.5, 0.95, 0.95, np.nan]
     assert table["first_relevant_similarity"].tolist() == pytest.approx(expected, nan_ok=True)
 
 
-def test_a_first_hit_beyond_the_stored_neighbors_has_no_similarity():
+def test_a_relevant_item_beyond_the_stored_neighbors_has_no_similarity():
     far = dataclasses.replace(
         neighbors(), first_relevant_rank=np.array([9, 1, 3, 1, 1, 0], np.int32)
     )

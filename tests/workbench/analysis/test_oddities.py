@@ -35,7 +35,7 @@ def test_near_duplicates_are_found_within_a_class_too():
     assert len(oddities.near_duplicates(neighbors(), LABELS, limit=2)) == 2
 
 
-def test_doubles_are_counted_without_padding():
+def test_near_duplicates_are_counted_without_padding():
     found = neighbors()
     assert oddities.count_duplicates(found, 0.9) == 4
     found.ids[3] = -1

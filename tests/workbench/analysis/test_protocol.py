@@ -1,4 +1,4 @@
-"""The facts of a protocol, named for people."""
+"""Protocols are described in words."""
 
 from dataclasses import fields
 
@@ -7,7 +7,7 @@ from retrieval.runs.run import Run
 from workbench.analysis.protocol import NAMES, facts_in_words
 
 
-def test_the_protocol_is_told_in_words(runs_root):
+def test_the_protocol_is_described_in_words(runs_root):
     run = Run(runs_root / "photos" / "lifted_loss-s0")
     facts = facts_in_words(run.result())
     assert facts["Queries"] == "72"

@@ -1,4 +1,4 @@
-"""Finding queries and walking through them."""
+"""Finding queries and stepping through them."""
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ def test_filters_choose_by_outcome():
     assert search.query_rows(table, ITEMS, "", "Right at rank 1").tolist() == [1, 3, 4]
 
 
-def test_walking_goes_round_and_starts_beside_an_item_outside_the_list():
+def test_steps_wrap_around_and_may_start_outside_the_list():
     rows = np.array([2, 5, 9])
     assert search.adjacent_rows(rows, 2)[:2] == (9, 5)
     assert search.adjacent_rows(rows, 9)[:2] == (5, 2)

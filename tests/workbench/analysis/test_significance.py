@@ -1,4 +1,4 @@
-"""Runs brought into the form in which losses are compared."""
+"""Runs are prepared for the paired tests of losses."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ from workbench.analysis.significance import both_ways, rank_one_hits
 CLASSES = np.repeat(np.arange(40), 5)
 
 
-def test_hits_leave_out_what_could_not_be_right():
+def test_queries_without_a_relevant_item_have_no_hit():
     hits = rank_one_hits(neighbors())
     assert hits[:5].tolist() == [0, 1, 0, 1, 1]
     assert np.isnan(hits[5])

@@ -27,7 +27,7 @@ def test_seeds_of_a_loss_share_a_row(runs):
     assert (table["recall@1"].diff().dropna() <= 0).all()
 
 
-def test_runs_without_the_protocol_are_left_out(runs):
+def test_runs_without_the_protocol_are_not_in_the_table(runs):
     assert tables.results_table(runs, "other").empty
     assert tables.run_order(runs, "query_gallery")[0].name == "semi_hard_triplet-s0"
 

@@ -1,4 +1,4 @@
-"""Runs of one protocol's name whose numbers still cannot be compared: kept apart on every page."""
+"""Runs whose protocols share a name but differ otherwise are kept apart on every page."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What a run can do without counts as absent where it is damaged."""
+"""An optional file of a run that is damaged counts as missing."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Images over HTTP: only items of runs, only from inside the data set's root."""
+"""Images over HTTP: only items of runs, and only files in the data set's root folder."""
 
 import io
 
@@ -111,7 +111,7 @@ def test_moved_images_show_their_thumbnails(client, make_run, photos, tmp_path):
     assert opened(client.get(images.picture_url(run, 0))).size == (128, 128)
 
 
-def test_pictures_stand_in_for_missing_thumbnails(client, make_run, photos, photo_root):
+def test_missing_thumbnails_are_made_from_pictures(client, make_run, photos, photo_root):
     boxes = {"box_x": 10.0, "box_y": 0.0, "box_w": 40.0, "box_h": 100.0}
     for name, items in (("whole", photos), ("boxed", photos.assign(**boxes))):
         run = make_run(name, items=items)

@@ -1,4 +1,4 @@
-"""Answers to queries: stored for scored ones, computed for every other item."""
+"""Results of a query: stored for scored queries, computed for every other item."""
 
 import numpy as np
 import pytest

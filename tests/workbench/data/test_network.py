@@ -1,4 +1,4 @@
-"""Images that a user gives: checked by content, embedded as the run's items were."""
+"""Images that the user gives are checked by content and embedded like the run's items."""
 
 import gc
 import io
@@ -118,9 +118,7 @@ def test_a_match_is_explained_on_the_page(run_with_network, monkeypatch):
     assert not app.exception
 
 
-def test_pages_do_not_look_for_garbage_in_a_network_once_it_is_loaded(
-    run_with_network, monkeypatch
-):
+def test_a_loaded_network_is_exempt_from_garbage_collection(run_with_network, monkeypatch):
     kept = []
     monkeypatch.setattr(
         network,

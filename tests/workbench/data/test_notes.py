@@ -1,4 +1,4 @@
-"""Notes on items, kept in a CSV file beside the run."""
+"""Notes on items, saved in a CSV file next to the run."""
 
 import io
 import threading
