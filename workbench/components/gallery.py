@@ -3,8 +3,9 @@
 A card is one image. A row has a title and cards; a group has a lead card (the query) and rows.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
+from typing import Any, Literal
 
 import numpy as np
 
@@ -13,15 +14,31 @@ from workbench.data.images import picture_url, thumbnail_url
 from workbench.data.lookup import Answer
 from workbench.data.notes import badges
 
+Mark = Literal["hit", "miss", "none"]
 
-def card(run: Run, row: int, **extra: object) -> dict:
-    """Describe one item as a card.
+
+def card(
+    run: Run,
+    row: int,
+    *,
+    rank: int | str | None = None,
+    score: str | None = None,
+    mark: Mark = "none",
+    note: str | None = None,
+    kind: Literal["query", "chosen"] | None = None,
+    lines: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Describe one item as a card that can be clicked.
 
     Args:
         run: The run that holds the item.
         row: Row of the item.
-        **extra: Further keys of the component: ``rank``, ``score``, ``mark`` (``hit``, ``miss`` or
-            ``none``), ``note``, ``kind`` (``query`` or ``chosen``), ``pickable``.
+        rank: Rank shown below the image. Defaults to none.
+        score: Similarity, or another short text, beside the rank. Defaults to none.
+        mark: ``hit`` or ``miss`` adds a sign and a colored outline. Defaults to ``none``.
+        note: A line of text below the name of the class. Defaults to none.
+        kind: ``query`` and ``chosen`` outline the image in the color of text. Defaults to neither.
+        lines: Further lines of text. Defaults to none.
 
     Returns:
         The card; ``badge`` is the user's note on the item, if there is one.
@@ -29,7 +46,14 @@ def card(run: Run, row: int, **extra: object) -> dict:
     item = run.items.iloc[row]
     label = str(item["label_name"])
     file = PurePosixPath(str(item["path"])).name
-    noted = badges(run).get(int(row))
+    optional = {
+        "rank": rank,
+        "score": score,
+        "note": note,
+        "kind": kind,
+        "lines": list(lines),
+        "badge": badges(run).get(int(row)),
+    }
     return {
         "row": int(row),
         "run": run.name,
@@ -37,14 +61,24 @@ def card(run: Run, row: int, **extra: object) -> dict:
         "alt": f"{label} ({file})",
         "label": label,
         "file": str(item["path"]),
-        "mark": "none",
-        **({"badge": noted} if noted else {}),
-    } | extra
+        "mark": mark,
+        **{name: value for name, value in optional.items() if value},
+    }
 
 
-def query_card(run: Run, row: int, **extra: object) -> dict:
-    """Describe the query as a card with its large picture; see :func:`card`."""
-    return card(run, row, kind="query", pickable=False) | {"src": picture_url(run, row)} | extra
+def query_card(run: Run, row: int, *, lines: Sequence[str] = ()) -> dict[str, Any]:
+    """Describe the query as a card with its large picture, which cannot be clicked.
+
+    Args:
+        run: The run that holds the item.
+        row: Row of the item.
+        lines: Lines of text below the name of the class. Defaults to none.
+
+    Returns:
+        The card.
+    """
+    large = {"src": picture_url(run, row), "pickable": False}
+    return card(run, row, kind="query", lines=lines) | large
 
 
 def result_cards(run: Run, query: int, ids: np.ndarray, scores: np.ndarray) -> list[dict]:
@@ -98,8 +132,9 @@ def answer_cards(run: Run, found: Answer, note: str = "") -> list[dict | None]:
         rank=f"{found.first_relevant_rank:,}",
         score=f"{found.first_relevant_similarity:.3f}",
         mark="hit",
+        note=note,
     )
-    return [*cards, None, first | ({"note": note} if note else {})]
+    return [*cards, None, first]
 
 
 def query_group(run: Run, neighbors: Neighbors, position: int, *, k: int, detail: str = "") -> dict:

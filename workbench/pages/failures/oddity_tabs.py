@@ -5,7 +5,7 @@ import streamlit as st
 
 from retrieval.runs.run import Neighbors, Run
 from workbench.analysis import oddities
-from workbench.components.gallery import card, query_groups
+from workbench.components.gallery import Mark, card, query_groups
 from workbench.figures.colors import MISS_SIGN
 from workbench.layout.theme import class_names
 from workbench.pages.shared.cards import clickable_cards
@@ -92,7 +92,7 @@ def duplicates_tab(chosen: Selection) -> None:
     for at in page_of(np.arange(len(pairs)), "duplicates", 20):
         pair = pairs.iloc[int(at)]
         a, b = int(pair["a"]), int(pair["b"])
-        mark = "none" if labels[a] == labels[b] else "miss"
+        mark: Mark = "none" if labels[a] == labels[b] else "miss"
         role = [NO_ROLE if roles[row] == "both" else roles[row] for row in (a, b)]
         first = card(chosen.a, a, score=f"{pair['similarity']:.4f} {role[0]}")
         cards.append([first, card(chosen.a, b, mark=mark, score=role[1])])
