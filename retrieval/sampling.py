@@ -173,6 +173,7 @@ class PKSampler:
         return order
 
     def _shuffled_classes(self, epoch: int) -> np.ndarray:
+        """Return the classes (C,) in a random order, one super-class after another if given."""
         rng = np.random.default_rng([self.seed, epoch])
         order = rng.permutation(len(self.classes))
         if self._super is None:
@@ -181,21 +182,22 @@ class PKSampler:
         completing = -(epoch * len(order)) % width
         groups = rng.permutation(self._super.max() + 1)[self._super[order]]
         order = order[np.argsort(groups, kind="stable")]
-        batches, rest = [], []
+        batches: list[np.ndarray] = []
+        left_over: list[np.ndarray] = []
         for members in np.split(order, np.cumsum(np.bincount(groups))[:-1]):
             whole = len(members) // width
             batches += list(members[: whole * width].reshape(whole, width))
-            rest.append(members[whole * width :])
+            left_over.append(members[whole * width :])
         batches = [batches[i] for i in rng.permutation(len(batches))]
-        rest = np.concatenate(rest)
-        if len(rest) < completing:
-            rest = np.concatenate([rest, batches.pop()])
+        if sum(map(len, left_over)) < completing:
+            left_over.append(batches.pop())
+        rest = np.concatenate(left_over)
         return np.concatenate([rest[:completing], *batches, rest[completing:]])
 
 
-def _hash(values: np.ndarray) -> np.ndarray:
+def _hash(values: np.ndarray | np.uint64) -> np.ndarray:
     """Mix uint64 values so that each output bit depends on all input bits (SplitMix64)."""
-    values = np.atleast_1d(values) + np.uint64(0x9E3779B97F4A7C15)
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    mixed: np.ndarray = np.atleast_1d(values) + np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
