@@ -1,4 +1,4 @@
-"""The command line as a user types it, in an empty folder, with a few photos beside."""
+"""The command line as a user types it, in an empty folder next to a few photos."""
 
 import sys
 

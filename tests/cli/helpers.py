@@ -1,4 +1,4 @@
-"""A quick training, and what is expected of a command that fails."""
+"""A quick training, and checks of commands that fail."""
 
 QUICK = ("--backbone", "conv4", "--weights", "none", "--image-size", 16, "--steps", 2)
 

@@ -1,4 +1,4 @@
-"""Images and tables that cannot be used are named; data sets are looked for and made."""
+"""Unusable images and tables are named; data sets are listed and fetched."""
 
 from tests.cli.helpers import nothing_was_left, one_line, train
 
@@ -47,7 +47,7 @@ def test_a_csv_row_that_names_no_file_is_given_by_its_number(retrieval, photos, 
     assert nothing_was_left(tmp_path)
 
 
-def test_fetch_makes_a_placeholder_where_that_is_asked_for(retrieval, tmp_path):
+def test_fetch_makes_a_placeholder_on_request(retrieval, tmp_path):
     assert "--placeholder takes no --archive" in one_line(
         retrieval("fetch", "sop", "--placeholder", "--archive", "photos.zip")
     )
@@ -58,7 +58,7 @@ def test_fetch_makes_a_placeholder_where_that_is_asked_for(retrieval, tmp_path):
     assert (tmp_path / "data/placeholders/sop/PLACEHOLDER.txt").is_file()
 
 
-def test_data_sets_are_looked_for_where_they_are(retrieval, tmp_path):
+def test_data_sets_are_looked_for_in_the_given_folder(retrieval, tmp_path):
     (tmp_path / "elsewhere" / "inshop" / "img").mkdir(parents=True)
     out = retrieval("datasets", "--data", tmp_path / "elsewhere")[1]
     (line,) = [line for line in out.splitlines() if line.strip().startswith("inshop")]

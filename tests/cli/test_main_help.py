@@ -1,4 +1,4 @@
-"""Help that helps."""
+"""The help texts of the commands."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A misspelled name is one clear line, with the name that was meant."""
+"""A misspelled name ends in one line with the closest valid name."""
 
 import pytest
 
@@ -24,7 +24,9 @@ from tests.cli.helpers import nothing_was_left, one_line, train
         (("--loss-option", "margn=1"), "did you mean 'margin'? valid: "),
     ],
 )
-def test_a_misspelled_name_is_met_with_the_right_one(retrieval, photos, tmp_path, words, message):
+def test_a_misspelled_name_is_answered_with_the_closest_valid_one(
+    retrieval, photos, tmp_path, words, message
+):
     found = one_line(train(retrieval, "--dataset", "folder", "--data", photos, *words))
     assert message in found
     assert nothing_was_left(tmp_path)

@@ -1,4 +1,4 @@
-"""Runs are made, made again, imported and reported on."""
+"""Runs are trained, embedded, evaluated, imported and compared, and their metrics printed."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A value that makes no sense is one clear line, before any work is done."""
+"""An invalid value ends in one line before any work is done."""
 
 import pytest
 

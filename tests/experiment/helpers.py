@@ -1,4 +1,4 @@
-"""What tests of several files look at."""
+"""Helpers of several test files."""
 
 from retrieval.experiment.sweep import read_grid
 from retrieval.settings import TrainSettings

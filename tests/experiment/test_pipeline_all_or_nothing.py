@@ -1,4 +1,4 @@
-"""A run is whole or not there at all, whatever fails and whenever it is evaluated."""
+"""A run folder is complete or absent, whatever stage fails."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Whatever trains, wherever it is cut off: it goes on as if it had not been."""
+"""An interrupted training resumes as if it had never stopped, whatever is trained."""
 
 import itertools
 from pathlib import Path
@@ -78,7 +78,7 @@ def test_the_same_command_continues_to_the_same_end(tiny, tmp_path, changes):
     assert_same_training(cut, whole)
 
 
-def test_patience_ends_where_it_would_have(tiny, tmp_path):
+def test_early_stopping_after_a_resume_ends_at_the_same_step(tiny, tmp_path):
     def scores() -> Scores:
         return Scores(itertools.repeat(1 / 3))
 
@@ -103,7 +103,7 @@ def test_patience_ends_where_it_would_have(tiny, tmp_path):
         "retrieval.experiment.pipeline.publish",
     ],
 )
-def test_a_cut_while_files_are_written_loses_nothing(tiny, whole, tmp_path, monkeypatch, place):
+def test_a_run_killed_while_writing_files_loses_nothing(tiny, whole, tmp_path, monkeypatch, place):
     with monkeypatch.context() as patch:
         patch.setattr(place, killed)
         with pytest.raises(Killed):
@@ -124,7 +124,7 @@ def whole(tiny, tmp_path_factory):
     return open_run(train(tiny, runs=root, name="whole", progress=False))
 
 
-def test_a_run_that_had_stopped_early_does_not_go_on(tiny, tmp_path, monkeypatch):
+def test_a_run_that_stopped_early_is_not_trained_further_by_a_resume(tiny, tmp_path, monkeypatch):
     settings, scores = tiny.with_(steps=80, eval_split="test", patience=1), Scores([0.9, 0.5, 0.4])
     with monkeypatch.context() as patch:
         patch.setattr("retrieval.experiment.pipeline.write_embeddings", killed)
@@ -145,14 +145,14 @@ def test_other_settings_do_not_replace_an_interrupted_run_unless_told_to(tiny, t
     assert list(run.history["step"]) == list(range(1, 9))
 
 
-def test_an_interrupted_run_without_checkpoints_is_no_loss(tiny, tmp_path):
+def test_an_interrupted_run_without_checkpoints_may_be_replaced(tiny, tmp_path):
     with pytest.raises(Killed):
         train(tiny, runs=tmp_path, name="cut", progress=False, callbacks=[KillAfter(3)])
     path = train(tiny.with_(steps=2), runs=tmp_path, name="cut", evaluate=False, progress=False)
     assert list(history(path)["step"]) == [1, 2]
 
 
-def test_a_run_is_not_continued_on_other_images(tiny, tmp_path):
+def test_a_run_is_not_resumed_on_other_images(tiny, tmp_path):
     data = tmp_path / "data"
     for label in range(6):
         (data / str(label)).mkdir(parents=True)

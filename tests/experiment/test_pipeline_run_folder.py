@@ -28,7 +28,7 @@ def test_a_run_folder_is_whole(run, settings):
     assert (ids != np.arange(len(test))[:, None]).all()  # no item is its own neighbor
 
 
-def test_the_config_says_every_setting_that_was_used(run, settings):
+def test_the_config_holds_every_setting_that_was_used(run, settings):
     stored = run.settings
     assert stored == resolve(settings, load_catalog("folder", settings.data))
     left_open = {k for k, v in stored.to_mapping().items() if v is None}
@@ -53,7 +53,7 @@ def test_evaluating_again_gives_the_same_figures(run):
     np.testing.assert_array_equal(open_run(run.path).neighbors("leave_one_out").ids, neighbors)
 
 
-def test_another_distance_is_named_in_the_figures_and_can_be_taken_back(run):
+def test_another_distance_is_recorded_with_the_metrics_and_can_be_undone(run):
     before = files_of(run.path)["metrics.json"]
     again = evaluate_run(run.path, distance="euclidean", progress=False)
     assert again.result("leave_one_out").protocol.distance == "euclidean"
@@ -61,13 +61,13 @@ def test_another_distance_is_named_in_the_figures_and_can_be_taken_back(run):
     assert files_of(run.path)["metrics.json"] == before
 
 
-def test_embedding_from_the_checkpoint_gives_what_training_ended_with(run):
+def test_embedding_from_the_checkpoint_gives_the_embeddings_at_the_end_of_training(run):
     before = np.array(run.embeddings)
     embed(run.path, progress=False)
     np.testing.assert_array_equal(open_run(run.path).embeddings, before)
 
 
-def test_the_untrained_backbone_is_a_run_too(settings, tmp_path):
+def test_the_untrained_backbone_can_be_a_run(settings, tmp_path):
     path = train(settings.with_(loss="none"), runs=tmp_path, progress=False)
     untrained = open_run(path)
     assert path.name == "untrained"

@@ -33,7 +33,7 @@ def run_of(tiny, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "changes", [{"loss": "none"}, {"freeze_backbone": True}], ids=["untrained", "head only"]
 )
-def test_random_frozen_weights_are_those_of_the_seed(run_of, changes):
+def test_random_weights_of_a_frozen_backbone_depend_on_the_seed(run_of, changes):
     first, again = run_of(1, **changes), run_of(2, **changes)
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - run_of(3, seed=5, **changes)).max() > 1e-3
@@ -58,7 +58,7 @@ DRAWN = [name for name in LOSSES if "seed" in recommended_options(name)]
 
 
 @pytest.mark.parametrize("loss", DRAWN)
-def test_what_a_loss_draws_is_of_the_runs_seed_unless_the_loss_has_one_of_its_own(loss, owned_by):
+def test_a_loss_uses_the_seed_of_the_run_unless_it_is_given_its_own(loss, owned_by):
     options = {"miner": "distance_weighted"} if loss == "mined_triplet" else {}
 
     def owned(seed: int, /, **own) -> np.ndarray:
@@ -71,6 +71,6 @@ def test_what_a_loss_draws_is_of_the_runs_seed_unless_the_loss_has_one_of_its_ow
     np.testing.assert_array_equal(owned(5), owned(2, seed=5))
 
 
-def test_the_seed_reaches_a_loss_within_a_memory(owned_by):
+def test_a_loss_with_a_cross_batch_memory_uses_the_seed_of_the_run(owned_by):
     one, other = (owned_by("margin_loss", seed=s, memory_batches=1)[1] for s in (1, 2))
     assert np.abs(one.astype(np.int64) - other).max() > 0

@@ -1,4 +1,4 @@
-"""Settings do what they say."""
+"""Each setting has the effect that its help text states."""
 
 from dataclasses import replace
 
@@ -69,7 +69,7 @@ def test_batch_norms_of_a_pretrained_backbone_are_fixed_unless_asked_otherwise(
         assert np.abs(a - b).max() > 0
 
 
-def test_in_training_figures_go_to_tensorboard(settings, tmp_path):
+def test_metrics_during_training_are_logged_to_tensorboard(settings, tmp_path):
     path = train(
         settings.with_(tensorboard=True, eval_split="test"), runs=tmp_path, evaluate=False,
         progress=False,

@@ -36,7 +36,7 @@ def mean_over_mirrors(path, settings, normalized: bool) -> np.ndarray:
 
 @pytest.mark.parametrize("loss", ["npairs_loss", "none"])
 @pytest.mark.parametrize("mean", ["normalized", "plain"])
-def test_views_are_averaged_as_asked_also_untrained(settings, tmp_path, loss, mean):
+def test_views_are_averaged_as_set_with_and_without_training(settings, tmp_path, loss, mean):
     settings = settings.with_(loss=loss, pre_crop=20, test_time="flip", test_time_mean=mean)
     run = open_run(train(settings, runs=tmp_path, progress=False))
     expected = mean_over_mirrors(run.path, settings, mean == "normalized")
@@ -44,7 +44,7 @@ def test_views_are_averaged_as_asked_also_untrained(settings, tmp_path, loss, me
     assert run.settings.test_time_mean == mean
 
 
-def test_embedding_again_with_other_views_is_recorded(settings, run, tmp_path):
+def test_other_views_of_a_second_embedding_are_recorded(settings, run, tmp_path):
     path = tmp_path / "folder" / "views"
     shutil.copytree(run.path, path)
     embed(path, test_time="flip", test_time_mean="plain", progress=False)
@@ -62,7 +62,7 @@ def test_embedding_again_with_other_views_is_recorded(settings, run, tmp_path):
     assert open_run(path).config_text == run.config_text
 
 
-def test_what_has_no_effect_on_a_frozen_backbone_is_refused(settings, tmp_path):
+def test_views_without_effect_on_a_frozen_backbone_are_refused(settings, tmp_path):
     frozen = settings.with_(freeze_backbone=True)
     for changes in ({"flip": True}, {"test_time": "flip"}, {"augment": "crop"}):
         with pytest.raises(UserError, match="no effect with --freeze-backbone"):

@@ -1,4 +1,4 @@
-"""``--loss all`` and ``--seeds``: which runs are made, under which names, and which are kept."""
+"""``--loss all`` and ``--seeds``: the runs that are made, their names, and those that are kept."""
 
 import shutil
 
@@ -35,7 +35,7 @@ def changes(tiny):
     return {k: v for k, v in tiny.to_mapping().items() if v is not None}
 
 
-def test_all_losses_with_seeds_are_the_untrained_network_and_each_loss_by_seed(
+def test_all_losses_with_seeds_make_one_untrained_run_and_a_run_per_loss_and_seed(
     changes, tmp_path, made
 ):
     changes |= {"loss": "all", "samples_per_class": 4}
@@ -55,7 +55,7 @@ def test_all_losses_with_seeds_are_the_untrained_network_and_each_loss_by_seed(
     assert sum(line.endswith("exists; kept") for line in lines) == len(wanted) - 1
 
 
-def test_one_that_fails_stops_no_other_and_is_named_at_the_end(changes, tmp_path, made):
+def test_a_run_that_fails_does_not_stop_the_others_and_is_named_at_the_end(changes, tmp_path, made):
     changes["seed"] = FAILS - 1
     for trained in ([6, 8], []):  # the same command again: only the one that failed
         failures = {}
@@ -81,7 +81,7 @@ def test_one_that_fails_stops_no_other_and_is_named_at_the_end(changes, tmp_path
         made.clear()
 
 
-def test_runs_of_other_settings_are_not_kept_as_if_they_were_these(changes, tmp_path, made):
+def test_finished_runs_of_other_settings_are_refused(changes, tmp_path, made):
     run_session(changes, runs=tmp_path, seeds=2, evaluate=False)
     shutil.rmtree(tmp_path / "folder" / "semi_hard_triplet")
     made.clear()
@@ -94,7 +94,7 @@ def test_runs_of_other_settings_are_not_kept_as_if_they_were_these(changes, tmp_
     assert made == []
 
 
-def test_a_kept_run_without_figures_is_named_among_those_that_failed(changes, tmp_path, made):
+def test_a_finished_run_without_metrics_counts_as_failed(changes, tmp_path, made):
     changes["seed"] = FAILS - 1
     with pytest.raises(UserError, match=r"^1 of 2 runs failed"):
         run_session(changes, runs=tmp_path, seeds=2, evaluate=False)
@@ -105,7 +105,7 @@ def test_a_kept_run_without_figures_is_named_among_those_that_failed(changes, tm
     assert str(second).endswith("the loss is nan")
 
 
-def test_what_does_not_fit_the_data_set_is_refused_before_the_first_is_trained(
+def test_settings_that_do_not_fit_the_data_set_are_refused_before_any_training(
     changes, tmp_path, made
 ):
     changes |= {"classes_per_batch": 99, "loss": "all", "samples_per_class": 4}
@@ -122,15 +122,13 @@ def test_a_name_is_the_prefix_of_several_runs(changes, tmp_path, made):
     ]
 
 
-def test_an_option_that_one_of_all_losses_lacks_is_refused_before_the_first_is_trained(
-    tmp_path, made
-):
+def test_an_option_that_one_of_the_losses_lacks_is_refused_before_any_training(tmp_path, made):
     with pytest.raises(UserError, match="option of npairs_loss 'margin'"):
         run_session({"loss": "all", "loss_options": {"margin": 0.5}}, runs=tmp_path)
     assert made == []
 
 
-def test_what_is_about_losses_is_not_refused_for_the_untrained_network_among_all(tmp_path, made):
+def test_settings_of_a_loss_are_not_refused_for_the_untrained_network_of_loss_all(tmp_path, made):
     with pytest.raises(UserError, match="lifted_loss cannot have a cross-batch memory"):
         run_session({"loss": "all", "memory_batches": 3}, runs=tmp_path)
     assert made == []
@@ -143,7 +141,7 @@ def test_what_is_about_losses_is_not_refused_for_the_untrained_network_among_all
         ({"changes": {}, "name": "x", "seeds": 2}, "drop --name, --seeds"),
     ],
 )
-def test_what_a_resumed_run_would_not_follow_is_refused(tmp_path, given, flags):
+def test_settings_that_a_resumed_run_would_ignore_are_refused(tmp_path, given, flags):
     with pytest.raises(UserError, match=flags):
         run_session(runs=tmp_path, resume_path=tmp_path / "folder" / "cut", **given)
 

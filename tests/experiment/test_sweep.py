@@ -1,4 +1,4 @@
-"""A sweep makes every run of its file once, under a name that says which, and no run as another."""
+"""A sweep makes every run of its file exactly once, under a name that spells out its settings."""
 
 import pytest
 
@@ -10,9 +10,7 @@ from retrieval.report.sections import group_runs
 from retrieval.runs.store import open_run
 
 
-def test_a_sweep_goes_on_after_a_kill_and_keeps_what_is_finished(
-    write, tiny, tmp_path, monkeypatch
-):
+def test_a_killed_sweep_continues_and_keeps_its_finished_runs(write, tiny, tmp_path, monkeypatch):
     base = {k: v for k, v in tiny.to_mapping().items() if v is not None} | {"steps": 2}
     content = {"base": base, "grid": {"loss": ["npairs_loss"], "seed": [0, 1]}}
     path, runs, train = write(content), tmp_path / "runs", session.train_planned
@@ -43,7 +41,7 @@ def test_a_sweep_goes_on_after_a_kill_and_keeps_what_is_finished(
     assert sweep(write(content), runs=runs, progress=False) == folders
 
 
-def test_a_point_that_fails_stops_no_other_and_is_named(write, tiny, tmp_path, monkeypatch):
+def test_a_failed_point_does_not_stop_the_others_and_is_named(write, tiny, tmp_path, monkeypatch):
     base = {k: v for k, v in tiny.to_mapping().items() if v is not None}
     path, trained = write({"base": base, "grid": {"learning_rate": [1.0, 0.1], "seed": [0]}}), []
 

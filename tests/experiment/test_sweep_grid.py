@@ -31,14 +31,14 @@ def test_the_untrained_network_is_one_run(write):
     assert len(names) == 5
 
 
-def test_the_untrained_network_is_one_run_however_the_others_are_watched(write):
+def test_the_untrained_network_is_one_run_whatever_checkpoint_the_others_use(write):
     grid = {"loss": ["none", "npairs_loss"], "use_checkpoint": ["latest", "best"]}
     found = runs_of(write({"base": {"eval_split": "test"}, "grid": grid}))
     assert len(found) == 3
     assert found["untrained"].use_checkpoint == "latest"
 
 
-def test_a_learning_rate_of_a_losss_weights_is_for_the_losses_that_own_some(write):
+def test_a_learning_rate_for_proxies_is_dropped_for_losses_without_any(write):
     grid = {"loss": ["npairs_loss", "proxy_anchor"]}
     found = runs_of(write({"base": {"loss_multiplier": 3}, "grid": grid}))
     assert [s.loss_multiplier for s in found.values()] == [None, 3]
@@ -46,7 +46,7 @@ def test_a_learning_rate_of_a_losss_weights_is_for_the_losses_that_own_some(writ
         read_grid(write({"base": {"loss_multiplier": 3}, "grid": {"loss": ["npairs_loss"]}}))
 
 
-def test_the_seed_ends_the_name_wherever_it_stands_in_the_grid(write):
+def test_the_seed_comes_last_in_a_name(write):
     found = runs_of(write({"grid": {"seed": [3], "steps": [5], "loss": ["npairs_loss"]}}))
     assert list(found) == ["npairs_loss-steps5-seed3"]
 
@@ -87,7 +87,7 @@ def test_options_of_the_base_and_of_the_grid_are_merged_and_the_grid_wins(write)
 
 
 @pytest.mark.parametrize("part", ["base", "grid"])
-def test_an_option_that_a_loss_lacks_and_another_has_is_left_out_of_its_runs(write, part):
+def test_an_option_that_a_loss_lacks_and_another_has_is_dropped_from_its_runs(write, part):
     content = {"base": {}, "grid": {"loss": ["none", "hard_triplet", "npairs_loss"]}}
     options = {"margin": 0.3}
     content[part]["loss_options"] = options if part == "base" else [options]

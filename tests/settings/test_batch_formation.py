@@ -35,11 +35,11 @@ def test_a_batch_without_the_pairs_of_a_loss_is_refused_with_the_fix(loss, chang
         ("multi_similarity", {"samples_per_class": 1, "memory_batches": 4}),
     ],
 )
-def test_a_batch_that_has_them_is_not(loss, changes):
+def test_a_batch_with_the_pairs_of_a_loss_is_accepted(loss, changes):
     check(TrainSettings(loss=loss, **changes))
 
 
-def test_every_loss_and_recipe_is_well_fed_by_its_own_setting():
+def test_the_recommended_batch_of_every_loss_and_recipe_is_accepted():
     for name in LOSSES:
         check(TrainSettings(loss=name))
     for name in recipe_names():

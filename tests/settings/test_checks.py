@@ -158,7 +158,7 @@ def test_a_recipe_in_fewer_steps_keeps_a_warm_up_that_ends(steps):
     ],
     ids=str,
 )
-def test_start_and_weight_of_the_memory_arrive(changes, start, weight):
+def test_start_and_weight_of_the_memory_reach_the_loss(changes, start, weight):
     shape = {"classes_per_batch": 5, "samples_per_class": 4}
     settings = TrainSettings(memory_batches=3, **shape, **changes)
     assert memory_options(settings) == {"size": 60, "start": start, "weight": weight}

@@ -1,4 +1,4 @@
-"""One table says which settings make another run or another experiment; everybody follows it."""
+"""Reports, the app, sweeps and resumed runs agree on which settings make another experiment."""
 
 from types import SimpleNamespace
 
@@ -182,7 +182,7 @@ def test_settings_of_a_version_whose_data_set_is_gone_can_be_compared():
     assert differing(one, one.with_(data="b")) == ["data"]
 
 
-def test_what_belongs_to_the_loss():
+def test_the_settings_that_belong_to_the_loss():
     assert set(OF_THE_LOSS) == {
         "loss", "loss_options", "loss_multiplier", "classes_per_batch", "samples_per_class",
         "normalize",

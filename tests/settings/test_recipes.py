@@ -32,7 +32,7 @@ def test_the_six_losses_of_the_baseline_are_there_with_what_was_published(datase
         assert 0 < published["recall@1"] < published["recall@4"] < 1
 
 
-def test_a_recipe_that_was_changed_says_so():
+def test_a_changed_recipe_is_marked_as_scaled():
     recipe = load_recipe("cub200/semi_hard_triplet")
     assert recipe.settings["steps"] == 10_000
     assert recipe.train_settings({"steps": 10_000}).scaled is False
@@ -69,7 +69,7 @@ def test_fewer_steps_leave_as_large_a_part_of_the_training(changes, warmup_steps
     assert (settings.warmup_steps, settings.freeze_steps) == (warmup_steps, freeze_steps)
 
 
-def test_the_options_of_a_recipes_loss_are_not_another_loss_s():
+def test_the_options_of_a_recipes_loss_are_dropped_for_another_loss():
     recipe = load_recipe("cub200/hard_triplet")
     assert recipe.train_settings({"steps": 5}).loss_options == {"margin": 1.0}
     for loss in ("npairs_loss", "none"):
@@ -97,7 +97,7 @@ def test_an_unknown_recipe_names_the_closest():
         load_recipe("cub200/npair_loss")
 
 
-def test_a_recipe_fits_itself_to_a_data_set_of_few_classes_and_says_so(tmp_path):
+def test_a_recipe_is_adapted_to_a_data_set_of_few_classes_and_marked_as_scaled(tmp_path):
     path = [f"{label}/{n}.jpg" for label in range(6) for n in range(2)]
     labels = [label for label in range(6) for _ in range(2)]
     catalog = make_catalog(
@@ -112,7 +112,7 @@ def test_a_recipe_fits_itself_to_a_data_set_of_few_classes_and_says_so(tmp_path)
         resolve(recipe.train_settings({"classes_per_batch": 19}), catalog)
 
 
-def test_settings_that_only_bear_a_recipes_name_are_refused():
+def test_settings_that_merely_bear_a_recipes_name_are_refused():
     with pytest.raises(UserError, match="recipe cub200/hard_triplet has dataset = cub200, the set"):
         check(TrainSettings(recipe="cub200/hard_triplet"))
     with pytest.raises(UserError, match="unknown recipe 'cub200/none'"):
@@ -130,12 +130,12 @@ def test_settings_that_only_bear_a_recipes_name_are_refused():
         ({"dataset": "csv", "dataset_options": {"csv": "cub.csv"}}, True),
     ],
 )
-def test_other_pixels_make_another_experiment_and_another_place_does_not(changes, scaled):
+def test_other_pixels_scale_a_recipe_and_another_folder_does_not(changes, scaled):
     assert load_recipe("cub200/semi_hard_triplet").train_settings(changes).scaled is scaled
 
 
 @pytest.mark.parametrize("name", [name for name in recipe_names() if "resnet50" in name])
-def test_current_practice_is_as_its_title_says_and_takes_no_figure_for_its_own(name):
+def test_recipes_of_current_practice_match_their_titles_and_mark_figures_as_references(name):
     recipe = load_recipe(name)
     assert "strong augmentation" in recipe.title
     assert recipe.settings["augment"] == "strong"

@@ -1,4 +1,4 @@
-"""Settings refuse what they do not know, and name what was meant."""
+"""Settings: types, bounds, choices, and error messages of one line."""
 
 from types import MappingProxyType
 
@@ -42,14 +42,14 @@ def test_a_bad_value_is_one_line_with_the_fix(change, message):
     assert "\n" not in str(caught.value)
 
 
-def test_text_that_is_a_number_will_do_for_one_as_yaml_reads_1e_4_as_text():
+def test_text_that_is_a_number_is_accepted_as_yaml_reads_1e_4_as_text():
     given = yaml.safe_load("{learning_rate: 1e-4, steps: 1e3, clip_norm: null}")
     assert isinstance(given["learning_rate"], str)
     settings = TrainSettings.from_mapping(given)
     assert (settings.learning_rate, settings.steps, settings.clip_norm) == (1e-4, 1000, None)
 
 
-def test_text_that_is_a_number_will_do_for_one_in_the_options_of_a_loss_too():
+def test_text_that_is_a_number_is_accepted_in_the_options_of_a_loss_too():
     text = "{temperature: 1e-2, ks: [1, 1e1], margin: soft, miner: null, seed: 1e3, flag: true}"
     given = yaml.safe_load(text)
     assert isinstance(given["temperature"], str)
