@@ -25,7 +25,7 @@ help:  ## List the commands
 
 install: .venv/.app  ## Create .venv and install
 
-demo: .venv/.app  ## Train and compare six losses on the embedded data set, then open the app
+demo: .venv/.app  ## Train and compare six losses on the built-in data set, then open the app
 	$(BIN)/retrieval demo
 
 app: .venv/.app  ## Open the app on the runs of ./runs

@@ -54,4 +54,6 @@ def cases_of(name):
     default = [({}, BATCHES[LOSSES[name].layout])]
     if not has_oracle(name):
         return default
-    return getattr(import_module(f"{__name__}.{name}"), "CASES", default)
+    cases = getattr(import_module(f"{__name__}.{name}"), "CASES", default)
+    assert cases, f"tests/losses/oracles/{name}.py: CASES is empty, so nothing would be compared"
+    return cases
