@@ -134,6 +134,19 @@ def test_a_run_that_stopped_early_is_not_trained_further_by_a_resume(tiny, tmp_p
     assert run.history["step"].iloc[-1] == 16
 
 
+def test_settings_that_make_no_other_run_may_change_when_it_goes_on(tiny, whole, tmp_path):
+    with pytest.raises(Killed):
+        train(tiny, runs=tmp_path, name="cut", progress=False, callbacks=[KillAfter(11)])
+    changes = {"eval_every": 5, "eval_split": "test", "keep_embeddings": True}
+    run = open_run(train(tiny.with_(**changes), runs=tmp_path, name="cut", progress=False))
+    assert run.settings.eval_every == 5
+    assert list(run.history["step"]) == list(range(1, 25))
+    evaluated = run.history.dropna(subset="recall@1")["step"]
+    assert list(evaluated) == [13, 18, 23, 24]  # every 5 steps from the checkpoint at step 8
+    for a, b in zip(checkpoint(run.path), checkpoint(whole.path), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_other_settings_do_not_replace_an_interrupted_run_unless_told_to(tiny, tmp_path):
     with pytest.raises(Killed):
         train(tiny, runs=tmp_path, name="cut", progress=False, callbacks=[KillAfter(11)])
