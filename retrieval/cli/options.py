@@ -11,6 +11,7 @@ import yaml
 
 from retrieval.datasets import DATASETS
 from retrieval.errors import UserError
+from retrieval.settings.recipes import load_recipe
 from retrieval.settings.schema import (
     TrainSettings,
     about,
@@ -43,11 +44,16 @@ def with_settings(command: Command) -> Command:
 
     def run(**values: Any) -> None:
         changes = {k: v for k, v in values.items() if k in names and v not in (None, [])}
-        for key in ("dataset_options", "loss_options"):
-            if key in changes:
-                changes[key] = parse_pairs(changes[key], key)
+        dataset = dataset_of(changes)
+        if "loss_options" in changes:
+            changes["loss_options"] = parse_loss_options(changes["loss_options"])
+        if "dataset_options" in changes:
+            changes["dataset_options"] = {
+                name: parse_dataset_option(name, text, dataset)
+                for name, text in split_pairs(changes["dataset_options"], "dataset_options").items()
+            }
         given = {
-            k: parse_dataset_option(k, v)
+            k: parse_dataset_option(k, v, dataset)
             for k, v in values.items()
             if k in special_names and v is not None
         }
@@ -95,7 +101,10 @@ def dataset_parameters() -> list[inspect.Parameter]:
             owners.setdefault(option, []).append(name)
     parameters = []
     for option, names in owners.items():
-        kind = option_types()[option]
+        # Data sets may declare options of one name differently; the value is then read as text here
+        # and in the chosen data set's own type by `parse_dataset_option`.
+        kinds = {option_types(name)[option] for name in names}
+        kind = kinds.pop() if len(kinds) == 1 else str
         texts: dict[str, list[str]] = {}
         for name in names:
             texts.setdefault(_option_help(name, option), []).append(name)
@@ -124,46 +133,62 @@ def flag_of(name: str, *, single: bool = True) -> str:
     return "--" + name.replace("_", "-")
 
 
-def parse_pairs(pairs: list[str], setting: str) -> dict[str, Any]:
-    """Turn ``["margin=0.5"]`` into ``{"margin": 0.5}``.
+def dataset_of(changes: dict[str, Any]) -> str:
+    """Return the data set that is given, or the recipe's, or the default one."""
+    if "dataset" in changes:
+        return str(changes["dataset"])
+    if "recipe" in changes:
+        return load_recipe(changes["recipe"]).train_settings().dataset
+    return str(default_of("dataset"))
+
+
+def split_pairs(pairs: list[str], setting: str) -> dict[str, str]:
+    """Turn ``["margin=0.5"]`` into ``{"margin": "0.5"}``.
 
     Args:
-        pairs: Texts ``name=value``.
-        setting: ``loss_options``, whose values are read as YAML, or ``dataset_options``, whose
-            values have the type that the loader declares.
+        pairs: Texts ``name=value``; a dash in a name stands for an underscore.
+        setting: The setting they are given for, e.g. ``loss_options``.
 
     Returns:
-        Name -> value.
+        Name -> text of the value.
+
+    Raises:
+        UserError: A pair has no ``=``.
+    """
+    parts = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise UserError(f"{flag_of(setting)} {pair!r} is not name=value")
+        parts[name.strip().replace("-", "_")] = value
+    return parts
+
+
+def parse_loss_options(pairs: list[str]) -> dict[str, Any]:
+    """Turn ``["margin=0.5"]`` into ``{"margin": 0.5}``: values are read as YAML.
 
     Raises:
         UserError: A pair has no ``=``, or a value cannot be read.
     """
     parsed: dict[str, Any] = {}
-    flag = flag_of(setting)
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise UserError(f"{flag} {pair!r} is not name=value")
-        name = key.strip().replace("-", "_")
-        if setting == "dataset_options":
-            parsed[name] = parse_dataset_option(name, value)
-            continue
+    for name, text in split_pairs(pairs, "loss_options").items():
         try:
-            parsed[name] = yaml.safe_load(value)
+            parsed[name] = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise UserError(
-                f"{flag} {pair!r}: cannot read {value!r}: give a number, true, false, a word or a "
-                "[list]"
+                f"{flag_of('loss_options')} {name}={text}: cannot read {text!r}: give a number, "
+                "true, false, a word or a [list]"
             ) from error
     return parsed
 
 
-def parse_dataset_option(name: str, given: object) -> object:
-    """Return an option's value in the type its loader declares; an unknown option stays text.
+def parse_dataset_option(name: str, given: object, dataset: str) -> object:
+    """Return an option's value in the type that the data set's loader declares.
 
     Args:
         name: The option, e.g. ``image_root``.
         given: The text of the command line, or the number that Typer made of it.
+        dataset: Name of the data set. An option that it does not have stays text.
 
     Returns:
         The value.
@@ -171,7 +196,7 @@ def parse_dataset_option(name: str, given: object) -> object:
     Raises:
         UserError: The value is of another type.
     """
-    kind = option_types().get(name, str)
+    kind = option_types(dataset).get(name, str)
     flag = flag_of(name, single=False)
     if kind is bool:
         flags = {"true": True, "false": False}
@@ -195,13 +220,12 @@ def parse_ks(text: str) -> tuple[int, ...]:
     )
 
 
-def option_types() -> dict[str, type]:
-    """Return the declared type of every option of any data set; equal names mean the same."""
-    return {
-        option: kind_of(typing.get_type_hints(DATASETS[name].load)[option])
-        for name in DATASETS
-        for option in _loader_options(name)
-    }
+def option_types(dataset: str) -> dict[str, type]:
+    """Return the declared type of every option of a data set; none if there is no such data set."""
+    if dataset not in DATASETS:
+        return {}
+    hints = typing.get_type_hints(DATASETS[dataset].load)
+    return {option: kind_of(hints[option]) for option in _loader_options(dataset)}
 
 
 def argument_docs(function: Callable[..., object]) -> dict[str, str]:

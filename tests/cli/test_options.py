@@ -1,17 +1,21 @@
 """Flags are made from the settings and from the loaders of the data sets."""
 
+import dataclasses
 import re
 
 import pytest
 
 from retrieval.cli.options import (
     argument_docs,
+    dataset_of,
     dataset_parameters,
     parse_dataset_option,
     parse_ks,
-    parse_pairs,
+    parse_loss_options,
     setting_parameters,
+    split_pairs,
 )
+from retrieval.datasets import DATASETS
 from retrieval.errors import UserError
 
 
@@ -51,21 +55,52 @@ def test_the_arguments_of_a_docstring_are_read():
     }
 
 
-def test_options_of_a_data_set_have_the_type_of_the_loader():
-    pairs = ["test_fraction=0.3", "split-seed=4", "boxes=TRUE", "subset=007"]
-    assert parse_pairs(pairs, "dataset_options") == {
+def test_options_of_a_data_set_have_the_type_of_its_loader():
+    given = {"test_fraction": "0.3", "split_seed": "4"}
+    assert {name: parse_dataset_option(name, text, "folder") for name, text in given.items()} == {
         "test_fraction": 0.3,
         "split_seed": 4,
-        "boxes": True,
-        "subset": "007",
     }
+    assert parse_dataset_option("boxes", "TRUE", "cub200") is True
+    assert parse_dataset_option("subset", "007", "typefaces") == "007"
     with pytest.raises(UserError, match=r"--split-seed = '1.5': give a whole number"):
-        parse_dataset_option("split_seed", "1.5")
+        parse_dataset_option("split_seed", "1.5", "folder")
+
+
+def test_data_sets_may_declare_one_option_name_differently(monkeypatch):
+    def load(root, *, train_classes: int = 2):
+        """Load.
+
+        Args:
+            root: The folder.
+            train_classes: Number of training classes. Defaults to 2.
+        """
+
+    counted = dataclasses.replace(DATASETS["folder"], name="counted", load=load)
+    monkeypatch.setitem(DATASETS, "counted", counted)
+    assert parse_dataset_option("train_classes", "6", "counted") == 6
+    assert parse_dataset_option("train_classes", "6", "folder") == "6"  # a file's name
+    assert "train_classes" in {parameter.name for parameter in dataset_parameters()}
+
+
+def test_the_data_set_is_the_given_one_the_recipes_or_the_default():
+    assert dataset_of({"dataset": "folder", "recipe": "cub200/hard_triplet"}) == "folder"
+    assert dataset_of({"recipe": "cub200/hard_triplet"}) == "cub200"
+    assert dataset_of({}) == "typefaces"
+
+
+def test_options_are_pairs():
+    assert split_pairs(["split-seed=4", "a=b=c"], "dataset_options") == {
+        "split_seed": "4",
+        "a": "b=c",
+    }
+    with pytest.raises(UserError, match="--dataset-option 'boxes'"):
+        split_pairs(["boxes"], "dataset_options")
 
 
 def test_options_of_a_loss_are_read_as_yaml():
     pairs = ["margin=0.5", "ks=[1, 2]", "miner=hardest", "flag=true"]
-    assert parse_pairs(pairs, "loss_options") == {
+    assert parse_loss_options(pairs) == {
         "margin": 0.5,
         "ks": [1, 2],
         "miner": "hardest",
