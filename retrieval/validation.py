@@ -31,6 +31,10 @@ Schedule = Literal["constant", "polynomial", "cosine"]
 View = Literal["center", "five_crop", "average_pool", "flip"]
 ViewMean = Literal["normalized", "plain"]
 
+DEFAULT_DISTANCE: Distance = "cosine"
+DEFAULT_KMEANS_START: KMeansStart = "greedy k-means++"
+DEFAULT_NO_POSITIVE: NoPositive = "exclude"
+
 MAX_SEED = 2**32 - 1  # the largest seed that NumPy's legacy generators and scikit-learn accept
 
 T = TypeVar("T")
@@ -39,6 +43,12 @@ T = TypeVar("T")
 def choices_of(literal: object) -> tuple[str, ...]:
     """Return the values of one of the ``Literal`` types above, in order."""
     return get_args(literal)
+
+
+def listed(literal: object) -> str:
+    """Return the values of a ``Literal`` for a sentence: ``adam, adamw or momentum``."""
+    *most, last = choices_of(literal)
+    return f"{', '.join(most)} or {last}"
 
 
 def check_choice(name: str, value: object, choices: Iterable[T]) -> T:

@@ -105,6 +105,7 @@ def test_a_registry_has_exactly_the_choices():
     for literal, registry in (
         (v.Optimizer, optimizers.OPTIMIZERS),
         (v.Optimizer, memory_estimate.SLOTS),
+        (v.Schedule, optimizers.SCHEDULES),
         (v.Pooling, pooling.POOLINGS),
         (v.Distance, distances.KINDS),
         (v.View, test_time.VIEWS),

@@ -1,6 +1,7 @@
 """The ``retrieval`` command: fetch, train, embed, evaluate, import, report, demo, app.
 
-Everything that the package prints for a user to read is printed here.
+Everything that the package prints for a user to read is printed here. Each command imports what it
+needs when it runs, so that ``--help`` answers at once.
 """
 
 import json
@@ -15,6 +16,13 @@ import typer
 
 from retrieval.cli.options import parse_ks, with_settings
 from retrieval.errors import UserError, counted
+from retrieval.validation import (
+    DEFAULT_DISTANCE,
+    DEFAULT_KMEANS_START,
+    DEFAULT_NO_POSITIVE,
+    Distance,
+    listed,
+)
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 app = typer.Typer(
@@ -131,7 +139,8 @@ def train(
     overwrite: Annotated[bool, typer.Option(help="Replace runs of the same name.")] = False,
     evaluate: Annotated[bool, typer.Option(help="Embed and evaluate after training.")] = True,
     resume: Annotated[
-        Path | None, typer.Option(help="Folder of an interrupted run to continue.")
+        Path | None,
+        typer.Option(help="Folder of an interrupted run to continue. Defaults to none."),
     ] = None,
     seeds: Annotated[
         int, typer.Option(help="Number of repetitions, with seeds --seed, --seed + 1, ...", min=1)
@@ -230,10 +239,7 @@ def evaluate(
     run: RunPath,
     distance: Annotated[
         str | None,
-        typer.Option(
-            help="Distance: cosine, euclidean, squared_euclidean or cityblock. Defaults to that of "
-            "the run's settings."
-        ),
+        typer.Option(help=f"Distance: {listed(Distance)}. Defaults to that of the run's settings."),
     ] = None,
     no_positive: Annotated[
         str,
@@ -241,14 +247,14 @@ def evaluate(
             help="What to do with queries without a relevant item in the gallery: exclude them "
             "from every mean, or score them zero."
         ),
-    ] = "exclude",
+    ] = DEFAULT_NO_POSITIVE,
     kmeans: Annotated[
         str,
         typer.Option(
             help="Initialization of the k-means behind NMI: greedy k-means++ or random; none "
             "skips clustering."
         ),
-    ] = "greedy k-means++",
+    ] = DEFAULT_KMEANS_START,
     seed: Annotated[int, typer.Option(help="Seed of k-means and of the confidence intervals.")] = 0,
     ks: Annotated[
         str,
@@ -290,17 +296,18 @@ def import_(
     ] = None,
     gallery_embeddings: Annotated[
         Path | None,
-        typer.Option(help="Embeddings of the gallery, if it is not the same as the queries."),
+        typer.Option(help="File of the gallery's embeddings. Defaults to the queries' own."),
     ] = None,
     gallery_items: Annotated[
-        Path | None, typer.Option(help="CSV file of the gallery's items.")
+        Path | None,
+        typer.Option(help="CSV file of the gallery's items. Defaults to the queries' own."),
     ] = None,
     image_root: Annotated[
         Path, typer.Option(help="Folder that the paths of the items are relative to.")
     ] = Path("."),
     distance: Annotated[
-        str, typer.Option(help="Distance: cosine, euclidean, squared_euclidean or cityblock.")
-    ] = "cosine",
+        str, typer.Option(help=f"Distance: {listed(Distance)}.")
+    ] = DEFAULT_DISTANCE,
     runs: Runs = Path("runs"),
     overwrite: Annotated[bool, typer.Option(help="Replace a run of the same name.")] = False,
 ) -> None:

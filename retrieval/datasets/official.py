@@ -286,7 +286,7 @@ def _check_widths(path: Path, columns: Mapping[str, type], skip: int, separator:
 
 
 def _first_bad_number(path: Path, columns: Mapping[str, type], skip: int, separator: str) -> str:
-    """Locate the first value of a numeric column that is no (whole) number; empty without one."""
+    """Return where the first value that is not a (whole) number is, or an empty text."""
     try:
         table = _read_csv(path, columns, skip, separator, str)
     except (ValueError, pd.errors.ParserError):

@@ -19,6 +19,8 @@ from retrieval.evaluation.search.search import search
 from retrieval.evaluation.search.threads import worker_pool
 from retrieval.evaluation.statistics import bootstrap_means, percentile_interval
 from retrieval.validation import (
+    DEFAULT_KMEANS_START,
+    DEFAULT_NO_POSITIVE,
     Distance,
     KMeansStart,
     NoPositive,
@@ -50,8 +52,8 @@ def evaluate(
     distance: str = "cosine",
     *,
     k_neighbors: int = 64,
-    no_positive: str = "exclude",
-    kmeans: str = "greedy k-means++",
+    no_positive: str = DEFAULT_NO_POSITIVE,
+    kmeans: str = DEFAULT_KMEANS_START,
     seed: int = 0,
     n_bootstrap: int = 1000,
     reuse: Result | None = None,

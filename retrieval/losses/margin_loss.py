@@ -90,7 +90,7 @@ class MarginLoss(PairLoss):
 
     @property
     def needs_sizes(self) -> bool:
-        """Whether there is one boundary per class; one for all depends on no size."""
+        """Whether the boundary is per class, and so depends on the number of classes."""
         return self.per_class
 
     def add_variables(self, num_classes: int, embedding_size: int) -> None:

@@ -120,7 +120,7 @@ class MinedTriplet(PairLoss):
 
     @property
     def needs_sizes(self) -> bool:
-        """False: the state of the draws depends on no size."""
+        """False, because the random state does not depend on the sizes."""
         return False
 
     def add_variables(self, num_classes: int, embedding_size: int) -> None:

@@ -26,6 +26,7 @@ from retrieval.runs.records import SCHEMA
 from retrieval.runs.run import REMEDIES, Run
 from retrieval.runs.store import open_run
 from retrieval.runs.thumbnails import write_thumbnails
+from retrieval.validation import DEFAULT_KMEANS_START, DEFAULT_NO_POSITIVE
 
 STORED_NEIGHBORS = 64
 KS = (1, 2, 4, 8, 10, 20, 30, 40, 50, 100, 1000)  # Recall@K is measured at each
@@ -44,8 +45,8 @@ class EvaluationOptions:
         ks: Values of K at which to measure Recall@K, besides :data:`KS`. Defaults to none.
     """
 
-    no_positive: str = "exclude"
-    kmeans: str = "greedy k-means++"
+    no_positive: str = DEFAULT_NO_POSITIVE
+    kmeans: str = DEFAULT_KMEANS_START
     seed: int = 0
     ks: tuple[int, ...] = ()
 

@@ -62,6 +62,6 @@ def _value(key: str, value: object) -> str:
 
 
 def lacks_nmi_interval(run: Run, protocol: str) -> bool:
-    """Tell whether a run has an NMI under a protocol but no interval of it."""
+    """Tell whether a run has an NMI under a protocol but no interval for it."""
     nmi = run.results[protocol].metric("nmi")
     return not np.isnan(nmi.value) and bool(np.isnan(nmi.low))

@@ -12,7 +12,7 @@ from workbench.pages.retrieval.page import retrieval_page
 from workbench.pages.why.page import why_page
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Page:
     """A page of the app.
 
@@ -29,11 +29,11 @@ class Page:
 
 # URL path -> page. The first page is the one that the app opens with.
 PAGES = {
-    "overview": Page("Overview", "leaderboard", overview_page),
-    "retrieval": Page("Retrieval", "image_search", retrieval_page),
-    "failures": Page("Failures", "rule", failures_page),
-    "map": Page("Embedding map", "scatter_plot", map_page),
-    "compare": Page("Compare losses", "compare_arrows", compare_page),
-    "why": Page("Why did this match?", "troubleshoot", why_page),
-    "methods": Page("Methods and data", "menu_book", methods_page),
+    "overview": Page(title="Overview", icon="leaderboard", draw=overview_page),
+    "retrieval": Page(title="Retrieval", icon="image_search", draw=retrieval_page),
+    "failures": Page(title="Failures", icon="rule", draw=failures_page),
+    "map": Page(title="Embedding map", icon="scatter_plot", draw=map_page),
+    "compare": Page(title="Compare losses", icon="compare_arrows", draw=compare_page),
+    "why": Page(title="Why did this match?", icon="troubleshoot", draw=why_page),
+    "methods": Page(title="Methods and data", icon="menu_book", draw=methods_page),
 }

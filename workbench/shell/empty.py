@@ -27,7 +27,7 @@ def empty_page(broken: list[BrokenRun]) -> None:
     with second:
         st.subheader("Real photographs", anchor=False)
         st.code("retrieval fetch grocery\nretrieval train --dataset grocery --loss all", "bash")
-        st.caption("Downloads the Grocery Store photographs and compares all losses on them.")
+        st.caption("Downloads the Grocery Store photographs and trains six losses on them.")
     with third:
         st.subheader("Your own images", anchor=False)
         st.code("retrieval train --dataset folder \\\n  --data path/to/images", language="bash")

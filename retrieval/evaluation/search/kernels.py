@@ -350,7 +350,7 @@ def _near_and_above(
 
 @njit(nogil=True, cache=True)
 def _first_beaten(values: Doubles, members: Ints, a: int, b: int, x: float, item: int) -> int:
-    """Return the first position in ``a:b`` of the decreasing values that (x, item) goes before."""
+    """Return where to insert (x, item) in the decreasing values of ``a:b``."""
     while a < b:
         c = (a + b) // 2
         if values[c] < x or (values[c] == x and members[c] > item):

@@ -49,7 +49,7 @@ def test_the_export_has_whole_names_and_intervals():
     )
     frame = class_frame(classes, names)
     assert frame["Class"].tolist() == list(names.values())
-    assert list(frame) == ["Class", "R@1, %", "95 % from", "to", "Queries"]
+    assert list(frame) == ["Class", "R@1, %", "95% from", "to", "Queries"]
     pairs = pd.DataFrame({"a": [0], "b": [1], "a_as_b": [3], "b_as_a": [2], "count": [5]})
     assert pair_frame(pairs, names).to_numpy().tolist() == [[names[0], 3, 2, "Lime"]]
 

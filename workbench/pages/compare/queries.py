@@ -111,7 +111,7 @@ def _shown_classes(table: pd.DataFrame) -> str:
     which = "all that differ" if shown == differing else "those that differ most"
     return (
         f"{shown:,} of {len(table):,} classes, {which}; n is the number of queries. Whiskers are "
-        "95 % intervals of single classes (Newcombe's paired interval): among many classes, some "
+        "95% intervals of single classes (Newcombe's paired interval): among many classes, some "
         "differ by chance."
     )
 

@@ -70,13 +70,13 @@ def class_frame(classes: pd.DataFrame, names: dict[int, str]) -> pd.DataFrame:
         names: Label -> class name.
 
     Returns:
-        Columns ``Class``, ``R@1, %``, ``95 % from``, ``to`` and ``Queries``.
+        Columns ``Class``, ``R@1, %``, ``95% from``, ``to`` and ``Queries``.
     """
     return pd.DataFrame(
         {
             "Class": classes["label"].map(names),
             "R@1, %": 100 * classes["recall"],
-            "95 % from": 100 * classes["low"],
+            "95% from": 100 * classes["low"],
             "to": 100 * classes["high"],
             "Queries": classes["queries"],
         }
@@ -96,15 +96,15 @@ def class_table(
         choose: Called with the position of the class that is clicked.
     """
     frame = class_frame(classes[:ROWS_SHOWN], names)
-    ends = zip(frame.pop("95 % from"), frame.pop("to"), strict=True)
-    frame.insert(2, "95 %", [f"{low:.0f}–{high:.0f}" for low, high in ends])
+    ends = zip(frame.pop("95% from"), frame.pop("to"), strict=True)
+    frame.insert(2, "95%", [f"{low:.0f}–{high:.0f}" for low, high in ends])
     frame["Class"] = frame["Class"].map(cell_names(set(frame["Class"])))
     columns = {
         "Class": st.column_config.TextColumn(width=165),
         "R@1, %": st.column_config.ProgressColumn(
             format="%.1f", min_value=0, max_value=100, width=110
         ),
-        "95 %": st.column_config.TextColumn(width=64, alignment="right"),
+        "95%": st.column_config.TextColumn(width=64, alignment="right"),
         "Queries": st.column_config.NumberColumn(width=66),
     }
     one = _one_row(key, at, len(frame), choose)

@@ -120,7 +120,7 @@ def classes_tab(chosen: Selection, table: pd.DataFrame) -> None:
     classes, names = failures.class_table(table), class_names(chosen.a)
     st.caption(
         f"Recall@1 of each of the {len(classes):,} classes over its own queries, worst first, with "
-        "its 95 % Wilson interval: if a class has few queries, a low recall may be due to chance. "
+        "its 95% Wilson interval: if a class has few queries, a low recall may be due to chance. "
         "Click a row to see its failures."
     )
     at, label = chosen_class(classes)

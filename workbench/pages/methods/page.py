@@ -141,6 +141,6 @@ def _sample(run: Run) -> list[dict]:
 
 
 def _shortened(folder: Path) -> str:
-    """Return a path relative to the folder that the app was started in, where it lies below it."""
+    """Return a path relative to the working directory if it is inside it, else unchanged."""
     here = Path.cwd()
     return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)

@@ -55,7 +55,7 @@ def evidence(
         st.caption(
             f"Each cell is the R@1 of its row minus the R@1 of its column, in percentage points, "
             f"over the same {compared.n_queries:,} queries of {compared.n_classes:,} classes. "
-            "▲ better, ▼ worse: significant at the 5 % level after Holm's correction for the "
+            "▲ better, ▼ worse: significant at the 5% level after Holm's correction for the "
             "number of pairs (paired bootstrap over classes, and over seeds where a loss has "
             "several). ≈: may be due to chance. Hover over a cell to see its interval, p-value "
             "and the numbers of queries won, tied and lost."

@@ -93,7 +93,7 @@ def _pair(pairs: pd.DataFrame, a: pd.Series, b: pd.Series) -> pd.Series | None:
 
 
 def _run_name(row: pd.Series) -> str:
-    """Name the only run of a loss as the other pages do, where the loss has another title."""
+    """Return the run's name if it differs from the loss's title."""
     names = row["runs"]
     return f"run {plain(names[0])}, " if len(names) == 1 and names[0] != row["group"] else ""
 
