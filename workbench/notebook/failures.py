@@ -52,12 +52,12 @@ def confident_failures(run: Run, protocol: str | None = None) -> pd.DataFrame:
 
 
 def near_misses(run: Run, protocol: str | None = None) -> pd.DataFrame:
-    """List the failures whose first relevant item has the lowest rank; see ``confident_failures``."""
+    """List the failures with the best rank of the first relevant item."""
     return failures.near_misses(_query_table(run, protocol))
 
 
 def worst_ranks(run: Run, protocol: str | None = None) -> pd.DataFrame:
-    """List the failures whose first relevant item has the highest rank; see ``confident_failures``."""
+    """List the failures with the worst rank of the first relevant item."""
     return failures.worst_ranks(_query_table(run, protocol))
 
 
