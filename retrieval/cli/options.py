@@ -176,7 +176,7 @@ def parse_loss_options(pairs: list[str]) -> dict[str, Any]:
             parsed[name] = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise UserError(
-                f"{flag_of('loss_options')} {name}={text}: cannot read {text!r}: give a number, "
+                f"{flag_of('loss_options')} '{name}={text}': cannot read {text!r}: give a number, "
                 "true, false, a word or a [list]"
             ) from error
     return parsed
