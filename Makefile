@@ -51,7 +51,7 @@ docs: .venv/.dev  ## Build the documentation into site/
 format: .venv/.dev  ## Format the code
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
-screenshots: .venv/.dev  ## Take the documentation's screenshots anew (needs Chromium and the runs)
+screenshots: .venv/.dev  ## Take the documentation's screenshots again (needs Chromium and the runs)
 	$(BIN)/python tools/screenshots.py
 
 clean:  ## Remove the environment (data and runs stay)
