@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from retrieval.evaluation.metrics import in_order, is_metric, metric
+from retrieval.evaluation.metrics import in_order, metric
 from retrieval.runs.run import Run
-from retrieval.settings.recipes import Recipe, load_recipe, recipe_names
+from retrieval.settings.recipes import Published, Recipe, load_recipe, recipe_names
 
 PROTOCOLS = {"leave_one_out": "leave-one-out", "query_gallery": "query -> gallery"}
 
@@ -25,21 +25,16 @@ def published_table(runs: list[Run], protocol: str) -> pd.DataFrame:
     rows = []
     for run in runs:
         recipe = recipe_of(run)
-        if recipe is None:
+        if recipe is None or recipe.published is None:
             continue
-        same = recipe.published.get("protocol") == protocol
-        changed = _why_not_comparable(run, recipe, same)
-        for name, value in published_metrics(recipe).items():
+        same = recipe.published.protocol == protocol
+        changed = _why_not_comparable(run, recipe, recipe.published, same)
+        for name in in_order(recipe.published.metrics):
+            value = recipe.published.metrics[name]
             measured = _measured(run, protocol, name) if same else np.nan
             rows.append((run.name, recipe.name, name, measured, value, changed))
     columns = ["run", "recipe", "metric", "measured", "published", "changed"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def published_metrics(recipe: Recipe) -> dict[str, float]:
-    """Return the published results of a recipe: metric -> value in 0..1, in the order of tables."""
-    names = [name for name in recipe.published if is_metric(name)]
-    return {name: recipe.published[name] for name in in_order(names)}
 
 
 def published_notes(table: pd.DataFrame) -> dict[str, str]:
@@ -99,30 +94,29 @@ def published_line(run: Run) -> str:
     if recipe is None:
         return f"{run.dataset}: {found}, not the published data set" if found else ""
     parts = []
-    if recipe.published:
+    if published := recipe.published:
         results = [
-            f"{metric(name).title} {metric(name).quote(value)}"
-            for name, value in published_metrics(recipe).items()
+            f"{metric(name).title} {metric(name).quote(published.metrics[name])}"
+            for name in in_order(published.metrics)
         ]
         how = "similar experiment, " if recipe.is_reference else ""
-        parts.append(f"published {', '.join(results)} ({how}{_protocol_of(recipe)})")
+        parts.append(f"published {', '.join(results)} ({how}{_protocol_title(published)})")
     if found:
         parts.append(f"not comparable: {found}")
     return f"{run.dataset}/{run.name}: {'; '.join(parts)}" if parts else ""
 
 
-def _why_not_comparable(run: Run, recipe: Recipe, same_protocol: bool) -> str:
+def _why_not_comparable(run: Run, recipe: Recipe, published: Published, same_protocol: bool) -> str:
     found = deviations(run)
     if not same_protocol:
-        found.insert(0, f"published under {_protocol_of(recipe)}")
+        found.insert(0, f"published under {_protocol_title(published)}")
     if found:
         return f"not comparable: {'; '.join(found)}"  # first, so that narrow columns show it
     return f"reference, other settings: {recipe.note}" if recipe.is_reference else ""
 
 
-def _protocol_of(recipe: Recipe) -> str:
-    name = str(recipe.published.get("protocol"))
-    return PROTOCOLS.get(name, name)
+def _protocol_title(published: Published) -> str:
+    return PROTOCOLS.get(published.protocol, published.protocol)
 
 
 def _measured(run: Run, protocol: str, name: str) -> float:

@@ -5,7 +5,7 @@ cub200/semi_hard_triplet --data DIR`` repeats the experiment and reports show bo
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,23 @@ from retrieval.settings.schema import TrainSettings
 FOLDER = Path(__file__).parents[1] / "recipes"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """The published figures of an experiment.
+
+    Attributes:
+        protocol: Name of the protocol they were measured under, e.g. ``leave_one_out``.
+        metrics: Metric, named as in ``metrics.json``, -> value as a share of 1.
+        reference: Whether they belong to a similar experiment with other settings, which the
+            recipe's note describes. Defaults to False.
+    """
+
+    protocol: str
+    metrics: dict[str, float]
+    reference: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """One published experiment.
 
@@ -26,22 +42,20 @@ class Recipe:
         name: ``<data set>/<name>``.
         title: The experiment in a few words.
         settings: Every setting that differs from the defaults.
-        published: The protocol and the published metrics, as shares of 1; empty if there are none.
-            ``reference: true`` marks figures of a similar experiment with other settings, which
-            ``note`` describes.
-        note: What a reader of the figures should know.
+        published: The published figures. Defaults to None: there are none.
+        note: What a reader of the figures should know. Defaults to no text.
     """
 
     name: str
     title: str
     settings: dict[str, Any]
-    published: dict[str, Any] = field(default_factory=dict)
+    published: Published | None = None
     note: str = ""
 
     @property
     def is_reference(self) -> bool:
         """Whether the published figures belong to a similar experiment rather than to this one."""
-        return bool(self.published.get("reference"))
+        return self.published is not None and self.published.reference
 
     def train_settings(self, changes: Mapping[str, Any] | None = None) -> TrainSettings:
         """Return the recipe's settings with the user's changes on top.
@@ -130,7 +144,10 @@ def load_recipe(name: str) -> Recipe:
     if name not in recipe_names():
         raise unknown_option("recipe", name, recipe_names())
     content = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
-    return Recipe(name, **content)
+    if figures := content.pop("published", None):
+        about = {key: figures.pop(key) for key in ("protocol", "reference") if key in figures}
+        content["published"] = Published(metrics=figures, **about)
+    return Recipe(name=name, **content)
 
 
 def from_recipe(settings: TrainSettings, name: str) -> bool:

@@ -25,7 +25,8 @@ def published_recipes(dataset: str) -> pd.DataFrame:
         recipe = load_recipe(name)
         settings = recipe.train_settings()
         batch = f"{settings.classes_per_batch} x {settings.samples_per_class}"
-        figures = {metric(m).title: metric(m).quote(recipe.published.get(m)) for m in summarized()}
+        published = recipe.published.metrics if recipe.published else {}
+        figures = {metric(m).title: metric(m).quote(published.get(m)) for m in summarized()}
         rows.append(
             {
                 "recipe": name,
