@@ -158,6 +158,10 @@ def check_integers(name: str, values: object, least: int) -> tuple[int, ...]:
 def check_seed(name: str, value: object) -> int:
     """Check that a value is a seed: a whole number from 0 to :data:`MAX_SEED`.
 
+    Args:
+        name: Name of the option, for the error.
+        value: The value given; see :func:`check_integer`.
+
     Returns:
         The seed, as a Python int.
 
@@ -169,6 +173,10 @@ def check_seed(name: str, value: object) -> int:
 
 def check_flag(name: str, value: object) -> bool:
     """Check that a value is true or false.
+
+    Args:
+        name: Name of the option, for the error.
+        value: The value given: a bool of Python or NumPy.
 
     Returns:
         The flag, as a Python bool.

@@ -20,6 +20,14 @@ from retrieval.datasets.catalog import Catalog, crop_boxes
 from retrieval.errors import UserError, counted
 from retrieval.files import cache_folder, fingerprint, write_text
 
+FORMATS = {"JPEG": (".jpg", ".jpeg"), "PNG": (".png",), "GIF": (".gif",)}
+IMAGE_SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
+# Above this many files, loading no longer notices a change of a file's content (only of its name):
+# that takes one stat call per file, which is slow on network disks.
+STAT_LIMIT = 20_000
+ORIENTATION = 0x0112  # EXIF tag
+PART = 256  # images per unit of work
+
 
 def check_boxes(paths: Sequence[str], boxes: np.ndarray) -> None:
     """Check that boxes overlap their images. Only the images' headers are read.
@@ -53,15 +61,6 @@ def check_boxes(paths: Sequence[str], boxes: np.ndarray) -> None:
 def _size(path: str) -> tuple[int, int]:
     with Image.open(path) as image:
         return image.size
-
-
-FORMATS = {"JPEG": (".jpg", ".jpeg"), "PNG": (".png",), "GIF": (".gif",)}
-IMAGE_SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
-# Above this many files, loading no longer notices a change of a file's content (only of its name):
-# that takes one stat call per file, which is slow on network disks.
-STAT_LIMIT = 20_000
-ORIENTATION = 0x0112  # EXIF tag
-PART = 256  # images per unit of work
 
 
 def check_catalog(catalog: Catalog, *, small_classes: bool = False) -> None:

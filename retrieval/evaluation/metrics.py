@@ -65,6 +65,11 @@ class Metric:
         return self.scale == 100
 
     @property
+    def unit(self) -> str:
+        """The sign that follows a printed value: ``%``, or nothing."""
+        return "%" if self.is_percent else ""
+
+    @property
     def column(self) -> str:
         """Name of its column in files for machines, with the unit: ``map@r (%)`` or ``nmi``."""
         return f"{self.name} (%)" if self.is_percent else self.name
@@ -92,6 +97,18 @@ class Metric:
         if low is None or high is None or np.isnan(low) or np.isnan(high):
             return self._number(value)
         return f"{self._number(value)} [{self._number(low)}, {self._number(high)}]"
+
+    def format_with_unit(self, value: float | None) -> str:
+        """Print a value for a sentence, in which no heading names the unit.
+
+        >>> metric("recall@1").format_with_unit(0.4652), metric("nmi").format_with_unit(0.587)
+        ('46.5%', '0.587')
+
+        Args:
+            value: The value as stored; None or NaN prints a dash.
+        """
+        text = self.format(value)
+        return text if text == DASH else text + self.unit
 
     def format_difference(
         self, value: float, low: float | None = None, high: float | None = None

@@ -33,11 +33,11 @@ Announce = Callable[[str], None]  # shows the user a line
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run that can be trained: its settings are checked and say everything.
+    """A run that is ready to be trained.
 
     Attributes:
-        path: The run's folder as it will be called.
-        settings: Resolved settings.
+        path: The run's final folder.
+        settings: Checked and resolved settings.
         catalog: The data set.
     """
 
@@ -64,15 +64,17 @@ def train(
     :func:`resume`) continues it.
 
     Args:
-        settings: What to train; ``loss="none"`` stores the untrained backbone's features.
+        settings: Settings of the run; ``loss="none"`` stores the features of the untrained
+            backbone.
         runs: Folder of runs. Defaults to ``runs``.
         name: Name of the run. Defaults to the loss, followed by the seed unless it is 0.
         overwrite: Replace a run of the same name, finished or interrupted. Defaults to False.
         evaluate: Embed and evaluate after training. Defaults to True.
         progress: Show progress bars. Defaults to True.
         watch: Called with the history so far, every few seconds and at the end of training.
-        callbacks: Keras callbacks to run in addition to the run's own; metrics that they add to the
-            logs are recorded in the history and can be monitored. Defaults to none.
+            Defaults to None, no call.
+        callbacks: Keras callbacks to run in addition to the run's own. Metrics that they add to the
+            logs, or replace in them, are recorded in the history. Defaults to none.
         announce: Called with each line that a user may want to read. Defaults to None, no call.
 
     Returns:
@@ -101,7 +103,7 @@ def plan_run(settings: TrainSettings, path: Path, catalog: Catalog | None = None
 
     Args:
         settings: Settings that :func:`retrieval.settings.checks.check` has checked.
-        path: The run's folder as it will be called.
+        path: The run's final folder.
         catalog: The data set, if it was loaded before. Defaults to loading it.
 
     Returns:
@@ -131,7 +133,19 @@ def train_planned(
     callbacks: Sequence["keras.callbacks.Callback"] = (),
     announce: Announce | None = None,
 ) -> Path:
-    """Train a planned run, or continue it where it was interrupted; see :func:`train`.
+    """Train a planned run, or continue it where it was interrupted.
+
+    Args:
+        planned: The run; see :func:`plan_run`.
+        overwrite: See :func:`train`, as for the following. Defaults to False.
+        evaluate: Defaults to True.
+        progress: Defaults to True.
+        watch: Defaults to None, no call.
+        callbacks: Defaults to none.
+        announce: Defaults to None, no call.
+
+    Returns:
+        The run's folder.
 
     Raises:
         UserError: The run exists, was interrupted with other settings, is being made by another
@@ -158,7 +172,7 @@ def resume(
     """Continue an interrupted run from its latest checkpoint.
 
     Args:
-        path: The run's folder as it will be called, or its ``.partial`` folder.
+        path: The run's final folder, or its ``.partial`` folder.
         overwrite: Replace a finished run of the same name. Defaults to False.
         evaluate: Embed and evaluate after training. Defaults to True.
         progress: Show progress bars. Defaults to True.
@@ -235,8 +249,10 @@ def embed(
 
     Args:
         path: A run folder with checkpoints.
-        test_time: Other test-time views, which become the run's setting. Defaults to the run's.
-        test_time_mean: Another average over the views. Defaults to the run's.
+        test_time: Test-time views, e.g. ``flip+five_crop``, which become the run's setting.
+            Defaults to the run's own.
+        test_time_mean: Average over the views, ``normalized`` or ``plain``, which becomes the run's
+            setting. Defaults to the run's own.
         progress: Show progress bars. Defaults to True.
 
     Returns:
@@ -263,6 +279,11 @@ def embed(
 
 def with_views(settings: TrainSettings, views: str | None, mean: str | None) -> TrainSettings:
     """Return a run's settings with other test-time views; a recipe is then marked as changed.
+
+    Args:
+        settings: The run's settings.
+        views: Test-time views; None for those of the run.
+        mean: Average over the views; None for that of the run, or the default without views.
 
     Raises:
         UserError: Unknown views, or a frozen backbone, which takes none.

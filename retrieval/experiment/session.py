@@ -181,7 +181,8 @@ def plan_all(
         overwrite: Finished runs will be replaced, so that their settings do not matter. Defaults to
             False.
         prefix: Beginning of every error, before the run's name. Defaults to nothing.
-        fix: What to do about a finished run with other settings.
+        fix: What to do about a finished run with other settings, as the end of the error. Defaults
+            to the advice for a command without ``--overwrite``.
 
     Returns:
         The runs, ready for :func:`train_all`.
@@ -217,7 +218,7 @@ def check_finished(
         folder: The run's folder.
         settings: The settings asked for, resolved.
         catalog: The data set asked for.
-        fix: What to do about another run.
+        fix: What to do about another run; see :func:`plan_all`.
 
     Raises:
         UserError: The run was made with other settings or other data, which are named.

@@ -186,6 +186,10 @@ def run_name(settings: TrainSettings, point: dict[str, Any]) -> str:
     """Return a name that spells out a grid point, e.g. ``npairs_loss-steps50-seed2``.
 
     The seed comes last, so that repetitions share the beginning of their names.
+
+    Args:
+        settings: The settings of the run.
+        point: The values of the grid that the run is for: setting -> value.
     """
     parts = [UNTRAINED_NAME if settings.loss == UNTRAINED else settings.loss]
     for key, value in sorted(point.items(), key=lambda pair: pair[0] == "seed"):

@@ -26,7 +26,7 @@ from retrieval.runs.records import SCHEMA
 from retrieval.runs.run import REMEDIES, Run
 from retrieval.runs.store import open_run
 from retrieval.runs.thumbnails import write_thumbnails
-from retrieval.validation import DEFAULT_KMEANS_START, DEFAULT_NO_POSITIVE
+from retrieval.validation import DEFAULT_DISTANCE, DEFAULT_KMEANS_START, DEFAULT_NO_POSITIVE
 
 STORED_NEIGHBORS = 64
 KS = (1, 2, 4, 8, 10, 20, 30, 40, 50, 100, 1000)  # Recall@K is measured at each
@@ -92,7 +92,7 @@ def evaluate_run(
     if len(run.items) != shape[0]:
         raise UserError(f"{path}: {len(run.items)} items but {shape[0]} embeddings")
     with reading(path / "config.yaml") as file:
-        distance = distance or (run.settings.distance if run.settings else "cosine")
+        distance = distance or (run.settings.distance if run.settings else DEFAULT_DISTANCE)
         data = run.dataset_config
         if data.root is None:
             raise UserError(f"{file}: root of the data set is missing")

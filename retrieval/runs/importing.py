@@ -17,6 +17,7 @@ from retrieval.runs.evaluate import evaluate_folder
 from retrieval.runs.lock import run_lock
 from retrieval.runs.store import check_free, partial_path, publish
 from retrieval.runs.writing import run_config, write_config, write_embeddings
+from retrieval.validation import DEFAULT_DISTANCE
 
 COLUMNS = ("label", "path", "id", "label_name", "role", "split", "super_label", "super_name")
 SIDES = ("query", "gallery")
@@ -179,7 +180,7 @@ def import_run(
     sides: Sequence[tuple[Path, Path]],
     *,
     image_root: Path | str = ".",
-    distance: str = "cosine",
+    distance: str = DEFAULT_DISTANCE,
     overwrite: bool = False,
     progress: bool = True,
 ) -> Path:

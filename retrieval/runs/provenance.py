@@ -1,5 +1,6 @@
 """Collect how a run was made: versions, machine, git revision."""
 
+import functools
 import importlib.metadata
 import os
 import platform
@@ -49,10 +50,11 @@ def collect_provenance(seed: int, seconds: Mapping[str, float]) -> Provenance:
     )
 
 
+@functools.cache  # of the code that this process runs, whatever happens to the files meanwhile
 def git_revision() -> str | None:
     """Return the commit of this package's checkout, or None outside a git checkout.
 
-    A ``+`` is appended if tracked files were changed.
+    A ``+`` is appended if tracked files were changed. The checkout is looked at once per process.
     """
     here = Path(__file__).parent
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError
 from retrieval.evaluation.protocol import Protocol
 from retrieval.settings.schema import TrainSettings
@@ -120,7 +121,7 @@ class DatasetConfig:
     options: dict[str, Any] = field(default_factory=dict)
     n_train: int | None = None
     n_test: int | None = None
-    query_gallery_title: str = "query -> gallery"
+    query_gallery_title: str = Catalog.query_gallery_title
 
     @property
     def is_placeholder(self) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from tqdm.auto import tqdm
 
-from retrieval.files import cache_folder, fingerprint
+from retrieval.files import atomic_folder, cache_folder, fingerprint
 
 SIZE = 128
 
@@ -83,22 +83,19 @@ def write_thumbnails(
 def _pack(
     target: Path, paths: list[str], crops: Sequence[Sequence[float] | None], progress: bool
 ) -> None:
-    temporary = target.parent / f".{target.name}-{os.getpid()}"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
     offsets = np.zeros(len(paths) + 1, np.int64)
     # Pillow decodes and encodes without holding the interpreter lock, so threads are enough.
-    with ThreadPoolExecutor(os.cpu_count()) as pool, (temporary / "images.bin").open("wb") as out:
-        images = pool.map(encode_thumbnail, paths, crops)
-        bar = tqdm(images, "thumbnails", len(paths), disable=not progress, leave=False)
-        for i, image in enumerate(bar):
-            out.write(image)
-            offsets[i + 1] = offsets[i] + len(image)
-        if offsets[-1] == 0:
-            out.write(b"\0")  # an empty file cannot be memory-mapped
-    np.save(temporary / "offsets.npy", offsets)
-    shutil.rmtree(target, ignore_errors=True)
-    os.replace(temporary, target)
+    with atomic_folder(target) as temporary, ThreadPoolExecutor(os.cpu_count()) as pool:
+        with (temporary / "images.bin").open("wb") as out:
+            images = pool.map(encode_thumbnail, paths, crops)
+            bar = tqdm(images, "thumbnails", len(paths), disable=not progress, leave=False)
+            for i, image in enumerate(bar):
+                out.write(image)
+                offsets[i + 1] = offsets[i] + len(image)
+            if offsets[-1] == 0:
+                out.write(b"\0")  # an empty file cannot be memory-mapped
+        np.save(temporary / "offsets.npy", offsets)
+        shutil.rmtree(target, ignore_errors=True)
 
 
 def _link(source: Path, target: Path) -> None:

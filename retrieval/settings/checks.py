@@ -15,7 +15,7 @@ from retrieval.evaluation.metrics import measured_in_training
 from retrieval.input_pipeline.test_time import parse_views
 from retrieval.losses import LOSSES, check_loss_options, get_loss, recommended_options
 from retrieval.models import BACKBONES, HEADS
-from retrieval.settings.identity import REFUSED_UNTRAINED
+from retrieval.settings.identity import REFUSED_UNTRAINED, differing
 from retrieval.settings.recipes import from_recipe, load_recipe
 from retrieval.settings.schema import UNTRAINED, TrainSettings, default_of
 from retrieval.validation import check_choice, check_pre_crop
@@ -90,14 +90,16 @@ def without_loss_settings(settings: TrainSettings) -> TrainSettings:
 
 def _check_recipe(settings: TrainSettings, name: str) -> None:
     """Refuse settings that merely bear a recipe's name, which the run would be labeled with."""
+    if settings.scaled:
+        return
     recipe = load_recipe(name)
     full = recipe.train_settings()
-    for key in recipe.settings:
-        given, wanted = getattr(settings, key), getattr(full, key)
-        if given != wanted and not settings.scaled:
+    for key in differing(full, settings):
+        if key in recipe.settings:
             raise UserError(
-                f"recipe {recipe.name} has {key} = {wanted}, the settings have {given}: make them "
-                f"with load_recipe({recipe.name!r}).train_settings(changes)"
+                f"recipe {recipe.name} has {key} = {getattr(full, key)}, the settings have "
+                f"{getattr(settings, key)}: make them with "
+                f"load_recipe({recipe.name!r}).train_settings(changes)"
             )
 
 

@@ -74,7 +74,7 @@ class Recipe:
         if changes.get("loss", self.settings["loss"]) != self.settings["loss"]:
             changes = {"loss_options": {}} | changes
         unchanged = TrainSettings.from_mapping(self.settings | {"recipe": self.name})
-        changed = unchanged.with_(**changes, recipe=self.name)
+        changed = unchanged.with_(**changes | {"recipe": self.name})
         return changed.with_(scaled=not same_experiment(unchanged, changed))
 
     def in_proportion(self, changes: Mapping[str, Any]) -> dict[str, int]:

@@ -24,7 +24,7 @@ def resolve(settings: TrainSettings, catalog: Catalog) -> TrainSettings:
         catalog: The data set they are for.
 
     Returns:
-        Settings that say everything.
+        The resolved settings, which leave nothing to a recommendation.
 
     Raises:
         UserError: The settings do not fit the data set: too few training classes for the batch or

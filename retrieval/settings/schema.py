@@ -510,8 +510,8 @@ class TrainSettings(BaseModel):
         return self.model_dump()
 
     def with_(self, **changes: Any) -> "TrainSettings":
-        """Return a copy with some settings changed, validated again."""
-        return type(self)(**(self.to_mapping() | changes))
+        """Return a copy with some settings changed, validated again; see :meth:`from_mapping`."""
+        return type(self).from_mapping(self.to_mapping() | changes)
 
     @model_validator(mode="wrap")
     @classmethod

@@ -1,12 +1,10 @@
-"""The how-to pages, followed to the letter on a copy of the checkout."""
+"""The how-to pages, followed to the letter on a copy of the checkout.
 
-import pytest
+The copy has everything that the pages add, and one process tests it: TensorFlow takes long to load.
+"""
 
 from tests.docs.helpers import ROOT, apply_page, blocks_of, copy_checkout, run_in
 from tests.photos import write_colors
-
-# One copy with everything that the pages add: a process that loads TensorFlow takes long to start.
-pytestmark = pytest.mark.xdist_group("how-to")
 
 PAGES = sorted((ROOT / "docs" / "how-to").glob("*.md"))
 PYTEST = ("pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts=")
@@ -20,45 +18,55 @@ PARAMETRIZED = (
     "tests/evaluation/test_metrics.py",
     "tests/workbench/pages/test_alt_texts.py",
 )
+# A test beside those of the pages: the example of a page prints a loss, and the new loss trains.
+TRAINING = """
+import sys
+
+import pytest
+from retrieval.cli import main
 
 
-@pytest.fixture(scope="module")
-def new_tests():
-    """The tests that the pages write, filled in by ``checkout``: page -> paths."""
-    return {}
+def test_the_new_loss_trains(capsys, monkeypatch):
+    exec({use!r}, {{}})
+    assert float(capsys.readouterr().out.split()[0]) > 0
+    monkeypatch.setattr(sys, "argv", {words!r})
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 0
+"""
 
 
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory, new_tests):
-    copy = copy_checkout(tmp_path_factory.mktemp("how-to") / "checkout")
-    for page in PAGES:
-        new = [path.relative_to(copy) for path in apply_page(page, copy)]
-        new_tests[page.stem] = [str(path) for path in new if path.name.startswith("test_")]
-    return copy
+def write_training_test(checkout, photos, runs):
+    """Write a test that trains the new loss, called and on the command line; return its path."""
+    words = [
+        "retrieval", "train", "--dataset=folder", f"--data={photos}",
+        "--loss=soft_nearest_neighbor", "--loss-option=temperature=0.5", "--backbone=conv4",
+        "--weights=none", "--size=16", "--steps=3", "--classes-per-batch=3", f"--runs={runs}",
+    ]  # fmt: skip
+    use = blocks_of(ROOT / "docs" / "how-to" / "add-a-loss.md")[-1]
+    text = TRAINING.format(use=use, words=words)
+    (checkout / "tests" / "test_training.py").write_text(text, encoding="utf-8")
+    return "tests/test_training.py"
 
 
-def test_every_addition_passes_its_tests(checkout, new_tests):
-    assert len(new_tests) == 5
-    assert all(new_tests[page] for page in new_tests if page != "add-a-loss")  # that has an oracle
-    written = [path for paths in new_tests.values() for path in paths]
+def test_every_addition_passes_its_tests_and_the_new_loss_trains(tmp_path):
+    checkout = copy_checkout(tmp_path / "checkout")
+    added = {page.stem: apply_page(page, checkout) for page in PAGES}
+    written = [
+        str(path.relative_to(checkout))
+        for paths in added.values()
+        for path in paths
+        if path.name.startswith("test_")
+    ]
+    assert len(added) == 5
+    assert len(written) >= 4  # that of a new loss is an oracle
+    runs = tmp_path / "runs"
+    photos = write_colors(tmp_path / "photos", seed=0, scale=30)
+    written.append(write_training_test(checkout, photos, runs))
     names = " or ".join(path.rpartition("/")[2] for path in written)
     wanted = f"soft_nearest_neighbor or SoftNearestNeighbor or test_registry or {names}"
     wanted += " or test_metrics or test_alt_texts"
     said = run_in(checkout, *PYTEST, *written, *PARAMETRIZED, "-k", wanted)
     assert "failed" not in said
     assert int(said.rsplit(" passed", 1)[0].split()[-1]) > 40
-
-
-def test_the_new_loss_trains(checkout, tmp_path):
-    photos = write_colors(tmp_path / "photos", seed=0, scale=30)
-    words = [
-        "retrieval", "train", "--dataset=folder", f"--data={photos}",
-        "--loss=soft_nearest_neighbor", "--loss-option=temperature=0.5", "--backbone=conv4",
-        "--weights=none", "--size=16", "--steps=3", "--classes-per-batch=3",
-        f"--runs={tmp_path / 'runs'}",
-    ]  # fmt: skip
-    use = blocks_of(ROOT / "docs" / "how-to" / "add-a-loss.md")[-1]
-    train = f"import sys\nfrom retrieval.cli import main\nsys.argv = {words!r}\nmain()\n"
-    (checkout / "follow.py").write_text(use + train, encoding="utf-8")
-    assert float(run_in(checkout, "follow").split()[0]) > 0
-    assert (tmp_path / "runs" / "folder" / "soft_nearest_neighbor" / "metrics.json").is_file()
+    assert (runs / "folder" / "soft_nearest_neighbor" / "metrics.json").is_file()

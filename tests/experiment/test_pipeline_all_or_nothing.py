@@ -21,20 +21,24 @@ STAGES = (
 )
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_failure_at_any_stage_leaves_an_existing_run_as_it_was(settings, run, monkeypatch, stage):
+@pytest.mark.parametrize(("name", "overwrite"), [("one", True), ("new", False)])
+def test_a_failure_at_any_stage_leaves_an_existing_run_as_it_was(
+    settings, run, monkeypatch, name, overwrite
+):
     def fail(*_args, **_kwargs):
         raise OSError("disk full")
 
     before, root = files_of(run.path), run.path.parent.parent
-    with monkeypatch.context() as patch:
-        patch.setattr(stage, fail)
-        with pytest.raises(OSError, match="disk full"):
-            train(settings.with_(seed=5), runs=root, name="one", overwrite=True, progress=False)
-        with pytest.raises(OSError, match="disk full"):
-            train(settings.with_(seed=5), runs=root, name="new", progress=False)
-    assert files_of(run.path) == before
-    assert [r.path.name for r in list_runs(root)] == ["one"]
+    for stage in STAGES:  # each attempt goes on where the one before it failed
+        with monkeypatch.context() as patch:
+            patch.setattr(stage, fail)
+            with pytest.raises(OSError, match="disk full"):
+                train(
+                    settings.with_(seed=5), runs=root, name=name, overwrite=overwrite,
+                    progress=False,
+                )  # fmt: skip
+        assert files_of(run.path) == before, stage
+        assert [r.path.name for r in list_runs(root)] == ["one"], stage
 
 
 def test_overwriting_replaces_the_run_at_the_end(settings, tmp_path):

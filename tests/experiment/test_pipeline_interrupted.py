@@ -1,6 +1,7 @@
 """An interrupted training resumes as if it had never stopped, whatever is trained."""
 
 import itertools
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,14 @@ import pytest
 from PIL import Image
 
 from retrieval import load_catalog, open_run
-from retrieval.embedding.embed import embed_images
-from retrieval.embedding.network import build_network
 from retrieval.errors import UserError
 from retrieval.experiment.pipeline import resume, train
+from retrieval.runs.resume import prepare_partial
 from retrieval.runs.store import partial_path
 from retrieval.settings.resolve import resolve
-from retrieval.training.checkpoints import load_network, read_index, step_folder
+from retrieval.training.checkpoints import read_index, step_folder
 from tests.callbacks import KillAfter, Killed, Scores
+from tests.photos import write_colors
 
 pytestmark = pytest.mark.usefixtures("two_blocks")
 
@@ -45,19 +46,19 @@ def assert_same_training(one: Path, other: Path) -> None:
 
 
 VARIANTS = {
-    "all of the optimizer": {
+    "all of the optimizer, batch norms held until after the cut": {
         "optimizer": "adamw", "schedule": "cosine", "warmup_steps": 5, "weight_decay": 0.1,
         "clip_norm": 1.0, "backbone_multiplier": 0.1, "freeze_steps": 12, "augment": "strong",
-        "pre_crop": 20,
+        "pre_crop": 20, "freeze_batch_norm_steps": 15,
     },
-    "batch norms held until after the cut": {"freeze_batch_norm_steps": 15},
-    "a loss with proxies": {"loss": "proxy_anchor", "loss_multiplier": 10.0, "seed": 3},
-    "a loss with random sampling": {"loss": "margin_loss", "optimizer": "momentum", "seed": 3},
-    "cross-batch memory": {
-        "loss": "contrastive_loss", "memory_batches": 3, "memory_start": 5, "memory_weight": 0.5,
-        "samples_per_class": 4,
+    "head only, a loss with proxies": {
+        "freeze_backbone": True, "head": "fc1024", "loss": "proxy_anchor", "loss_multiplier": 10.0,
+        "seed": 3,
     },
-    "head only": {"freeze_backbone": True, "head": "fc1024"},
+    "a loss with random sampling and cross-batch memory": {
+        "loss": "margin_loss", "optimizer": "momentum", "seed": 3, "memory_batches": 3,
+        "memory_start": 5, "memory_weight": 0.5, "samples_per_class": 4,
+    },
     "16 bit, evaluated, a short last interval": {
         "mixed_precision": True, "eval_split": "validation", "validation_fraction": 0.3,
         "steps": 21,
@@ -92,24 +93,26 @@ def test_early_stopping_after_a_resume_ends_at_the_same_step(tiny, tmp_path):
     assert_same_training(cut, whole)
 
 
-@pytest.mark.parametrize(
-    "place",
-    [
-        "retrieval.training.callbacks.save_checkpoint",
-        "retrieval.training.checkpoints.write_json",
-        "retrieval.training.history.write_text",
-        "retrieval.training.embed_test_split.embed_images",
-        "retrieval.runs.evaluate.write_json",
-        "retrieval.experiment.pipeline.publish",
-    ],
+WRITING = (
+    "retrieval.training.callbacks.save_checkpoint",
+    "retrieval.training.checkpoints.write_json",
+    "retrieval.training.history.write_text",
+    "retrieval.training.embed_test_split.embed_images",
+    "retrieval.runs.evaluate.write_json",
+    "retrieval.experiment.pipeline.publish",
 )
-def test_a_run_killed_while_writing_files_loses_nothing(tiny, whole, tmp_path, monkeypatch, place):
-    with monkeypatch.context() as patch:
-        patch.setattr(place, killed)
-        with pytest.raises(Killed):
-            train(tiny, runs=tmp_path, name="cut", progress=False)
+
+
+def test_a_run_killed_again_and_again_while_writing_files_loses_nothing(
+    tiny, whole, tmp_path, monkeypatch
+):
     path = tmp_path / "folder" / "cut"
-    assert not path.exists()
+    for place in WRITING:  # of the stages in their order: each attempt gets a little further
+        with monkeypatch.context() as patch:
+            patch.setattr(place, killed)
+            with pytest.raises(Killed):
+                train(tiny, runs=tmp_path, name="cut", progress=False)
+        assert not path.exists(), place
     run = open_run(resume(path, progress=False))
     assert_same_training(run.path, whole.path)
     np.testing.assert_array_equal(run.embeddings, whole.embeddings)
@@ -134,11 +137,19 @@ def test_a_run_that_stopped_early_is_not_trained_further_by_a_resume(tiny, tmp_p
     assert run.history["step"].iloc[-1] == 16
 
 
-def test_settings_that_make_no_other_run_may_change_when_it_goes_on(tiny, whole, tmp_path):
+@pytest.fixture(scope="module")
+def cut_off(tiny, tmp_path_factory):
+    """A folder of runs with one, ``cut``, that was interrupted after step 11."""
+    root = tmp_path_factory.mktemp("cut")
     with pytest.raises(Killed):
-        train(tiny, runs=tmp_path, name="cut", progress=False, callbacks=[KillAfter(11)])
+        train(tiny, runs=root, name="cut", progress=False, callbacks=[KillAfter(11)])
+    return root
+
+
+def test_settings_that_make_no_other_run_may_change_when_it_goes_on(tiny, whole, cut_off, tmp_path):
+    runs = shutil.copytree(cut_off, tmp_path / "runs")
     changes = {"eval_every": 5, "eval_split": "test", "keep_embeddings": True}
-    run = open_run(train(tiny.with_(**changes), runs=tmp_path, name="cut", progress=False))
+    run = open_run(train(tiny.with_(**changes), runs=runs, name="cut", progress=False))
     assert run.settings.eval_every == 5
     assert list(run.history["step"]) == list(range(1, 25))
     evaluated = run.history.dropna(subset="recall@1")["step"]
@@ -147,43 +158,30 @@ def test_settings_that_make_no_other_run_may_change_when_it_goes_on(tiny, whole,
         np.testing.assert_array_equal(a, b)
 
 
-def test_other_settings_do_not_replace_an_interrupted_run_unless_told_to(tiny, tmp_path):
-    with pytest.raises(Killed):
-        train(tiny, runs=tmp_path, name="cut", progress=False, callbacks=[KillAfter(11)])
+def test_other_settings_do_not_replace_an_interrupted_run_unless_told_to(tiny, cut_off, tmp_path):
+    runs = shutil.copytree(cut_off, tmp_path / "runs")
+    options = {"runs": runs, "name": "cut", "evaluate": False, "progress": False}
     other = tiny.with_(steps=8)
-    with pytest.raises(UserError, match=r"cut.partial has .*\(steps = 24, now 8\).*--overwrite"):
-        train(other, runs=tmp_path, name="cut", progress=False)
-    assert read_index(partial_path(tmp_path / "folder" / "cut") / "checkpoints") == {"latest": 8}
-    run = open_run(train(other, runs=tmp_path, name="cut", overwrite=True, progress=False))
-    assert list(run.history["step"]) == list(range(1, 9))
+    with pytest.raises(UserError, match=r"cut.partial .*steps = 24, now 8.*--overwrite"):
+        train(other, **options)
+    assert read_index(partial_path(runs / "folder" / "cut") / "checkpoints") == {"latest": 8}
+    path = train(other, overwrite=True, **options)
+    assert list(history(path)["step"]) == list(range(1, 9))
 
 
 def test_an_interrupted_run_without_checkpoints_may_be_replaced(tiny, tmp_path):
-    with pytest.raises(Killed):
-        train(tiny, runs=tmp_path, name="cut", progress=False, callbacks=[KillAfter(3)])
+    partial, catalog = partial_path(tmp_path / "folder" / "cut"), load_catalog("folder", tiny.data)
+    prepare_partial(partial, resolve(tiny, catalog), catalog)
     path = train(tiny.with_(steps=2), runs=tmp_path, name="cut", evaluate=False, progress=False)
     assert list(history(path)["step"]) == [1, 2]
 
 
 def test_a_run_is_not_resumed_on_other_images(tiny, tmp_path):
-    data = tmp_path / "data"
+    data = write_colors(tmp_path / "data", seed=1, scale=30, classes=6, each=3)
+    settings, path = tiny.with_(data=str(data), classes_per_batch=2), tmp_path / "folder" / "cut"
+    catalog = load_catalog("folder", str(data))
+    prepare_partial(partial_path(path), resolve(settings, catalog), catalog)
     for label in range(6):
-        (data / str(label)).mkdir(parents=True)
-        for i in range(3):
-            Image.new("RGB", (16, 16), (40 * label, 9 * i, 0)).save(data / str(label) / f"{i}.png")
-    settings = tiny.with_(data=str(data), classes_per_batch=2)
-    with pytest.raises(Killed):
-        train(settings, runs=tmp_path, name="cut", progress=False, callbacks=[KillAfter(11)])
-    for label in range(6):
-        Image.new("RGB", (16, 16)).save(data / str(label) / "new.png")
-    with pytest.raises(UserError, match=r"the data set has changed .*\(n_train, n_test\)"):
-        resume(tmp_path / "folder" / "cut", progress=False)
-
-
-def test_a_checkpoint_gives_the_embeddings_that_training_ended_with(whole, tiny, tmp_path):
-    catalog = load_catalog("folder", tiny.data)
-    settings = resolve(tiny, catalog)
-    network = build_network(settings)
-    assert load_network(whole.path / "checkpoints", network) == settings.steps
-    again = embed_images(network, catalog, catalog.split("test"), settings, progress=False)
-    np.testing.assert_array_equal(again, whole.embeddings)
+        Image.new("RGB", (16, 16)).save(data / f"class {label}" / "new.png")
+    with pytest.raises(UserError, match="n_train, n_test"):
+        resume(path, progress=False)

@@ -143,8 +143,9 @@ def test_reports_the_app_sweeps_and_interrupted_runs_agree_on_every_setting(
         (interrupted / "checkpoints").mkdir(parents=True)
         (interrupted / "checkpoints" / "index.json").touch()
         finished.mkdir()
+        config = run_config(one, catalog, {})
         for folder in (finished, interrupted):
-            write_config(folder, run_config(one, catalog, {}))
+            write_config(folder, config)
         for accept, folder in ((check_finished, finished), (prepare_partial, interrupted)):
             if same_run:
                 accept(folder, other, catalog)

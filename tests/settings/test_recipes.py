@@ -113,11 +113,23 @@ def test_a_recipe_is_adapted_to_a_data_set_of_few_classes_and_marked_as_scaled(t
 
 
 def test_settings_that_merely_bear_a_recipes_name_are_refused():
-    with pytest.raises(UserError, match="recipe cub200/hard_triplet has dataset = cub200, the set"):
+    with pytest.raises(UserError, match=r"cub200/hard_triplet.* dataset = cub200"):
         check(TrainSettings(recipe="cub200/hard_triplet"))
     with pytest.raises(UserError, match="unknown recipe 'cub200/none'"):
         check(TrainSettings(recipe="cub200/none"))
     check(load_recipe("cub200/hard_triplet").train_settings({"steps": 5, "seed": 2}))
+
+
+def test_settings_of_a_recipe_that_make_no_other_experiment_may_be_changed():
+    recipe = load_recipe("cub200/hard_triplet")
+    settings = recipe.train_settings({"eval_every": 500})
+    assert recipe.settings["eval_every"] == 1000
+    assert (settings.eval_every, settings.scaled) == (500, False)
+    check(settings)
+
+
+def test_a_recipe_takes_changes_in_the_spelling_of_version_0_1_0():
+    assert load_recipe("sop/hard_triplet").train_settings({"augment": "colour"}).augment == "color"
 
 
 @pytest.mark.parametrize(

@@ -49,8 +49,8 @@ def test_proxies_that_are_not_finite_are_not_saved(tiny, tmp_path):
 @pytest.mark.parametrize(
     ("eval_every", "told"),
     [
-        (8, "step 2: embeddings are larger than 1e+12;"),
-        (1, "step 1: weights are larger than 1e+12"),
+        (8, r"^step 2: embeddings .*1e\+12"),
+        (1, r"^step 1: weights .*1e\+12"),
     ],
     ids=["within", "at a checkpoint"],
 )
@@ -60,10 +60,10 @@ def test_embeddings_that_are_too_large_stop_training_even_if_the_loss_is_finite(
     settings = tiny.with_(
         loss="npairs_loss", learning_rate=1e20, freeze_backbone=True, eval_every=eval_every
     )
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(UserError, match=told) as caught:
         train(settings, runs=tmp_path, name="x", progress=False)
-    assert str(caught.value).startswith(told)
-    assert "last good checkpoint: none yet; lower --learning-rate" in str(caught.value)
+    assert "none yet" in str(caught.value)
+    assert "--learning-rate" in str(caught.value)
     assert ".png: class " in str(caught.value)
     assert "\n" not in str(caught.value)
 

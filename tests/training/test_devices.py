@@ -80,7 +80,8 @@ assert [[c.tolist() for c in of_replicas] for of_replicas in copies][2:6] == [
 print("frozen")
 """
 
-# Trainings in one process, of networks and losses with variables of different shapes.
+# Trainings in one process, of networks and losses with variables of different shapes: one of a
+# whole network, the others of a head alone, whose graph takes a fraction of the time to trace.
 SESSION = """
 import sys
 from pathlib import Path
@@ -92,7 +93,7 @@ from retrieval.settings.resolve import resolve
 from retrieval.training.embed_test_split import embed_test_split
 from retrieval.training.fit import fit
 
-retrieval.models.conv4.WIDTHS = (8, 256)  # two of four blocks: tracing graphs takes the time
+retrieval.models.conv4.WIDTHS = (256,)  # one of four blocks: tracing graphs takes the time
 
 settings = TrainSettings(
     dataset="folder", data=sys.argv[1], backbone="conv4", weights="none", image_size=16,
@@ -106,7 +107,9 @@ recall = evaluate(embeddings, rows["label"].to_numpy()).metrics["recall@1"]
 assert list(pd.read_csv(path / "history.csv")["recall@1"]) == [recall]
 print("embeddings", embeddings.shape)
 for steps in (1, 2):
-    changed = settings.with_(loss="proxy_anchor", embedding_size=4, steps=steps)
+    changed = settings.with_(
+        loss="proxy_anchor", embedding_size=4, steps=steps, freeze_backbone=True
+    )
     folder = Path(sys.argv[2]) / "fitted"
     folder.mkdir(exist_ok=True)
     fit(resolve(changed, catalog), catalog, folder, progress=False)
@@ -148,8 +151,6 @@ def test_several_trainings_on_two_devices_run_in_one_process(output):
 
 
 def test_a_batch_that_two_devices_cannot_share_is_refused_before_training(output):
-    assert (
-        "refused: --distribute mirrored cannot share 3 x 3 = 9 images equally among 2 devices: "
-        "give --classes-per-batch and --samples-per-class whose product is a multiple of 2, or "
-        "drop --distribute\n"
-    ) in output, output
+    (refusal,) = [line for line in output.splitlines() if line.startswith("refused: ")]
+    for fact in ("3 x 3", "2 devices", "--classes-per-batch", "--samples-per-class"):
+        assert fact in refusal

@@ -151,7 +151,6 @@ OLD_FILES = {
     "contrastive_loss.keras": [0.72463107, 0.72392762, 0.72282421],
 }
 SAVED = {
-    "a loss without weights": ("ranked_list", {}),
     "proxies": ("proxy_anchor", {}),
     "a cross-batch memory": ("circle", {"cross_batch_memory": {"size": 20, "start": 1}}),
 }

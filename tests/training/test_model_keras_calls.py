@@ -65,9 +65,9 @@ def test_a_loss_can_be_given_by_its_name():
 @pytest.mark.parametrize(
     ("loss", "message"),
     [
-        ("hard_triplets", "unknown loss 'hard_triplets': did you mean 'hard_triplet'"),
-        ("arcface", r"loss arcface owns weights: call its build\("),
-        (None, "RankingModel takes a loss or the name of one, given None"),
+        ("hard_triplets", "'hard_triplets'.*'hard_triplet'"),
+        ("arcface", r"arcface.*build\("),
+        (None, "RankingModel.* None"),
     ],
 )
 def test_anything_but_a_loss_that_is_ready_to_train_is_refused(loss, message):
@@ -108,11 +108,11 @@ def test_compile_accepts_the_other_options_of_keras_but_no_typos():
     ],
 )
 def test_weights_per_item_are_refused(weights, call):
-    with pytest.raises(UserError, match="sample_weight and class_weight are not defined"):
+    with pytest.raises(UserError, match="sample_weight and class_weight"):
         getattr(compiled("hard_triplet"), call)(INPUTS, LABELS, verbose=0, **weights)
 
 
 @pytest.mark.parametrize("call", ["fit", "evaluate"])
 def test_inputs_without_labels_are_refused(call):
-    with pytest.raises(UserError, match="RankingModel needs labels"):
+    with pytest.raises(UserError, match=r"RankingModel.*labels"):
         getattr(compiled("hard_triplet"), call)(INPUTS, verbose=0)

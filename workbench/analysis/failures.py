@@ -12,6 +12,22 @@ from statsmodels.stats.proportion import proportion_confint
 from retrieval.runs.run import Neighbors
 
 
+def ranks_by_item(neighbors: Neighbors, n_items: int) -> np.ndarray:
+    """Return the rank of the first relevant item for every item of a run.
+
+    Args:
+        neighbors: The neighbors of q queries.
+        n_items: Number of items of the run.
+
+    Returns:
+        int64, (n_items,), 1-based; 0 where the gallery holds no relevant item, -1 for items that
+        are no query.
+    """
+    ranks = np.full(n_items, -1)
+    ranks[neighbors.queries] = neighbors.first_relevant_rank
+    return ranks
+
+
 def hit_matrix(neighbors: Neighbors, labels: np.ndarray) -> np.ndarray:
     """Tell which neighbors are relevant, that is, of their query's class.
 

@@ -1,4 +1,4 @@
-"""Name runs by their loss, their seed and the settings that distinguish them."""
+"""Name classes, and runs by their loss, their seed and the settings that distinguish them."""
 
 from pathlib import Path
 
@@ -7,6 +7,12 @@ from retrieval.settings.identity import what_matters
 from retrieval.settings.schema import UNTRAINED, default_of
 
 UNTRAINED_TITLE = "untrained"
+
+
+def class_names(run: Run) -> dict[int, str]:
+    """Return the class names of a run: label -> name."""
+    unique = run.items.drop_duplicates("label")
+    return dict(zip(unique["label"].astype(int), unique["label_name"].astype(str), strict=True))
 
 
 def loss_of(run: Run) -> str:

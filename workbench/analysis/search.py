@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from workbench.analysis.failures import failures
+
 
 def matching_rows(items: pd.DataFrame, text: str) -> np.ndarray:
     """Find items whose class or path contains a text, ignoring case.
@@ -35,7 +37,7 @@ def query_rows(table: pd.DataFrame, items: pd.DataFrame, text: str, shown: str) 
         int64, rows in the order of the table.
     """
     if shown == "Failures":
-        table = table[table["answerable"] & ~table["correct"]]
+        table = failures(table)
     elif shown == "Right at rank 1":
         table = table[table["correct"]]
     rows = table["row"].to_numpy().astype(np.int64)

@@ -89,11 +89,11 @@ def evolution(run: Run) -> Evolution | None:
         changed = (run.path / FILE).stat().st_mtime_ns
     except OSError:
         return None
-    return _evolution(run, str(run.path), changed)
+    return _evolution(run, str(run.path), changed, len(run.items))
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
-def _evolution(_run: Run, path: str, changed: int) -> Evolution | None:
+def _evolution(_run: Run, path: str, changed: int, n_items: int) -> Evolution | None:
     return _run.evolution()
 
 

@@ -117,4 +117,4 @@ def _add_numbers(figure: go.Figure, ends: np.ndarray, delta: np.ndarray) -> None
 
 
 def _hover(name: str, a: float, b: float, n: int) -> str:
-    return f"{as_text(name, 80)}, {n} queries<br>A {100 * a:.0f} %, B {100 * b:.0f} %"
+    return f"{as_text(name, 80)}, {n} queries<br>A {100 * a:.0f}%, B {100 * b:.0f}%"

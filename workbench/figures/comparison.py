@@ -114,7 +114,7 @@ def win_tie_loss(
             x=[count],
             y=[""],
             orientation="h",
-            name=f"{name}: {count:,} ({100 * count / total:.1f} %)",
+            name=f"{name}: {count:,} ({100 * count / total:.1f}%)",
             marker={"color": color},
             hovertemplate=f"{name}: {count:,} of {total:,}<extra></extra>",
         )
@@ -195,7 +195,7 @@ def overlap_histogram(overlap: np.ndarray, *, height: int = 220) -> go.Figure:
     """
     bins = {"start": -5, "end": 105, "size": 10}
     figure = go.Figure(go.Histogram(x=100 * overlap, xbins=bins, marker={"color": HIT}))
-    figure.update_traces(hovertemplate="%{x} %: %{y:,} queries<extra></extra>")
+    figure.update_traces(hovertemplate="%{x}%: %{y:,} queries<extra></extra>")
     figure.update_xaxes(title="neighbors in common, %", dtick=10)
     figure.update_yaxes(title="queries")
     figure.update_layout(bargap=0.06)

@@ -95,7 +95,7 @@ def legend(
     def label(at: float, level: float) -> str:
         if whole is None:
             return _label(at, f"{'raises' if level > 0 else 'lowers'} the similarity")
-        share = f"{100 * abs(level) * strongest / whole:.1f} % of the similarity"
+        share = f"{100 * abs(level) * strongest / whole:.1f}% of the similarity"
         return _label(at, f"{'adds' if level > 0 else 'takes away'} {share}")
 
     labels = _label(zero, "no effect") + label(100, 1)

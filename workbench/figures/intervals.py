@@ -29,7 +29,6 @@ def loss_intervals(
     names = list(table["group"])
     colors = colors or colors_of(names)
     shown = metric_of(metric)
-    unit = " %" if shown.is_percent else ""
     value = shown.scale * table[metric]
     figure = go.Figure(
         go.Scatter(
@@ -48,10 +47,10 @@ def loss_intervals(
                 "width": 4,
             },
             hovertext=[as_text(name, 80) for name in names],
-            hovertemplate=f"%{{hovertext}}: %{{x:.{shown.digits}f}}{unit}<extra></extra>",
+            hovertemplate=f"%{{hovertext}}: %{{x:.{shown.digits}f}}{shown.unit}<extra></extra>",
         )
     )
-    figure.update_xaxes(title=f"{shown.title}{',' if unit else ''}{unit} (95% interval)")
+    figure.update_xaxes(title=f"{shown.title}{', %' if shown.unit else ''} (95% interval)")
     figure.update_yaxes(
         range=[len(names) - 0.5, -0.7],  # best at the top, with room for its value
         tickvals=list(range(len(names))),

@@ -54,7 +54,7 @@ def rank_histogram(first_relevant_rank: np.ndarray, *, height: int = 250) -> go.
             text=[f"{c:,}" for c in counts],
             textposition="outside",
             cliponaxis=False,
-            hovertext=[f"{100 * c / total:.1f} % of {total:,} queries" for c in counts],
+            hovertext=[f"{100 * c / total:.1f}% of {total:,} queries" for c in counts],
             hovertemplate="rank %{x}: %{y:,} queries<br>%{hovertext}<extra></extra>",
         )
     )

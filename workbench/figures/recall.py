@@ -38,7 +38,7 @@ def recall_curves(
             name=legend[i],
             mode="lines",
             line={"color": colors[name], "width": 2, "dash": DASHES[i // 8 % len(DASHES)]},
-            hovertemplate=f"{as_text(name, 60)}<br>R@%{{x}} = %{{y:.1f}} %<extra></extra>",
+            hovertemplate=f"{as_text(name, 60)}<br>R@%{{x}} = %{{y:.1f}}%<extra></extra>",
         )
     figure.update_xaxes(type="log", tickvals=TICKS, ticktext=[str(t) for t in TICKS], title="K")
     figure.update_yaxes(title="Recall@K, %")

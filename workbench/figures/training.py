@@ -75,7 +75,7 @@ def _value_axis(column: str, measured_on: str) -> dict:
     if column == "loss":
         return {"title": "loss relative to the start", "rangemode": "tozero"}
     shown = metric(column)
-    title = f"{shown.title} during training" + (", %" if shown.is_percent else "")
+    title = f"{shown.title} during training" + (", %" if shown.unit else "")
     return {"title": "<br>".join(filter(None, (title, measured_on)))}
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from retrieval.runs.run import Run
 from workbench.layout.context import PLACEHOLDER, context_facts, runs_fact
 from workbench.session.selection import Selection
 
@@ -94,9 +93,3 @@ def context_line(selection: Selection, *, run: bool = True) -> str:
 def ink() -> str:
     """Return the text color of the theme that the browser uses."""
     return "#e4e9ee" if st.context.theme.type == "dark" else "#1b2530"
-
-
-def class_names(run: Run) -> dict[int, str]:
-    """Return the class names of a run: label -> name."""
-    unique = run.items.drop_duplicates("label")
-    return dict(zip(unique["label"].astype(int), unique["label_name"].astype(str), strict=True))

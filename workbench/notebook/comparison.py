@@ -8,8 +8,10 @@ from retrieval.runs.run import Run
 from workbench import figures
 from workbench.analysis import comparison as analysis
 from workbench.analysis.comparison import QueryComparison
+from workbench.analysis.failures import ranks_by_item
+from workbench.analysis.naming import class_names
 from workbench.figures.colors import by_outcomes
-from workbench.notebook.maps import ranks_by_item, umap_points
+from workbench.notebook.maps import umap_points
 
 
 def compare_queries(a: Run, b: Run, protocol: str | None = None) -> QueryComparison:
@@ -23,9 +25,12 @@ def compare_queries(a: Run, b: Run, protocol: str | None = None) -> QueryCompari
     Returns:
         The comparison, for the functions below.
     """
-    protocol = protocol or a.neighbors().protocol
+    protocol = protocol or a.primary
     return analysis.compare_queries(
-        a.neighbors(protocol), b.neighbors(protocol), a.items["label"].to_numpy()
+        a.neighbors(protocol),
+        b.neighbors(protocol),
+        a.items["label"].to_numpy(),
+        no_positive=a.result(protocol).protocol.no_positive,
     )
 
 
@@ -41,7 +46,7 @@ def class_differences(comparison: QueryComparison, run: Run) -> go.Figure:
         comparison: See :func:`compare_queries`.
         run: Either run: it names the classes.
     """
-    names = run.items.drop_duplicates("label").set_index("label")["label_name"]
+    names = class_names(run)
     classes = analysis.class_recalls(comparison)
     return figures.class_differences(
         [names[label] for label in classes["label"]],
@@ -85,5 +90,5 @@ def outcome_map(a: Run, b: Run, protocol: str | None = None, *, height: int = 48
 
 def _outcomes(run: Run, protocol: str | None) -> np.ndarray:
     """Return 1 where an item's nearest item is right, 0 where it is wrong, -1 for no query."""
-    ranks = ranks_by_item(run, protocol)
+    ranks = ranks_by_item(run.neighbors(protocol), len(run.items))
     return np.where(ranks < 0, -1, ranks == 1)

@@ -10,6 +10,7 @@ from retrieval.evaluation.metrics import metric
 from retrieval.runs.run import Run
 from workbench import figures
 from workbench.analysis import failures, oddities
+from workbench.analysis.naming import class_names
 from workbench.components import inline_gallery
 from workbench.components.inline_gallery import Gallery
 
@@ -31,10 +32,6 @@ def gallery(run: Run, rows: Iterable[int], protocol: str | None = None, *, k: in
 
 def _query_table(run: Run, protocol: str | None) -> pd.DataFrame:
     return failures.query_table(run.neighbors(protocol), run.items["label"].to_numpy())
-
-
-def _class_names(run: Run) -> dict[int, str]:
-    return run.items.drop_duplicates("label").set_index("label")["label_name"].to_dict()
 
 
 def confident_failures(run: Run, protocol: str | None = None) -> pd.DataFrame:
@@ -97,7 +94,7 @@ def confusion_map(run: Run, protocol: str | None = None) -> go.Figure:
     """
     labels = run.items["label"].to_numpy()
     pairs = failures.confused_pairs(_query_table(run, protocol), labels)
-    return figures.confusion_map(pairs, _class_names(run))
+    return figures.confusion_map(pairs, class_names(run))
 
 
 def hardest_classes(run: Run, protocol: str | None = None, count: int = 10) -> pd.DataFrame:
@@ -114,7 +111,7 @@ def hardest_classes(run: Run, protocol: str | None = None, count: int = 10) -> p
     worst = failures.class_table(_query_table(run, protocol)).head(count)
     return pd.DataFrame(
         {
-            "class": worst["label"].map(_class_names(run)),
+            "class": worst["label"].map(class_names(run)),
             "queries": worst["queries"],
             "R@1": [
                 metric("recall@1").format(*values)

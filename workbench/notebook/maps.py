@@ -6,24 +6,10 @@ import plotly.graph_objects as go
 from retrieval.errors import UserError
 from retrieval.runs.run import Run
 from workbench import figures
+from workbench.analysis.failures import ranks_by_item
+from workbench.analysis.naming import class_names
+from workbench.data.projections import positions
 from workbench.figures.colors import by_class, by_outcome
-
-
-def ranks_by_item(run: Run, protocol: str | None = None) -> np.ndarray:
-    """Return the rank of the first relevant item for every item.
-
-    Args:
-        run: The run.
-        protocol: Name of the evaluation protocol. By default, the run's primary one.
-
-    Returns:
-        int, (n,), 1-based; 0 where no relevant item is in the gallery, -1 for items that are no
-        query.
-    """
-    neighbors = run.neighbors(protocol)
-    ranks = np.full(len(run.items), -1)
-    ranks[neighbors.queries] = neighbors.first_relevant_rank
-    return ranks
 
 
 def umap_points(run: Run) -> np.ndarray:
@@ -37,7 +23,7 @@ def umap_points(run: Run) -> np.ndarray:
     """
     if run.projection is None:
         raise UserError(f"{run.path} has no map: make one with `retrieval evaluate`")
-    return run.projection[["umap_x", "umap_y"]].to_numpy()
+    return positions(run, "UMAP")
 
 
 def embedding_map(run: Run, protocol: str | None = None, *, height: int = 480) -> go.Figure:
@@ -49,7 +35,7 @@ def embedding_map(run: Run, protocol: str | None = None, *, height: int = 480) -
         height: Height in pixels. Defaults to 480.
     """
     points = umap_points(run)
-    coloring = by_outcome(ranks_by_item(run, protocol))
+    coloring = by_outcome(ranks_by_item(run.neighbors(protocol), len(run.items)))
     return figures.embedding_map(points, np.arange(len(points)), coloring, height=height)
 
 
@@ -66,6 +52,5 @@ def embedding_evolution(run: Run, *, classes: int = 12) -> go.Figure:
     evolution = run.evolution()
     if evolution is None:
         raise UserError(f"{run.path} has no maps of training steps: train with keep_embeddings")
-    names = dict(zip(run.items["label"], run.items["label_name"], strict=True))
-    coloring = by_class(run.items["label"].to_numpy(), names, top=classes)
+    coloring = by_class(run.items["label"].to_numpy(), class_names(run), top=classes)
     return figures.embedding_evolution(evolution.points, evolution.steps.tolist(), coloring)

@@ -64,8 +64,16 @@ def recall_curves(runs: dict[str, Run], protocol: str | None = None) -> go.Figur
         runs: Title -> run.
         protocol: Name of the evaluation protocol. By default, the primary one of each run.
     """
-    curves = {title: recall_curve(run.neighbors(protocol)) for title, run in runs.items()}
+    curves = {
+        title: recall_curve(run.neighbors(protocol), _rule(run, protocol))
+        for title, run in runs.items()
+    }
     return figures.recall_curves(curves)
+
+
+def _rule(run: Run, protocol: str | None) -> str:
+    """Return how the protocol scores queries without a relevant item in the gallery."""
+    return run.result(protocol).protocol.no_positive
 
 
 def recall_at(runs: dict[str, Run], ks: tuple[int, ...]) -> pd.DataFrame:
@@ -84,9 +92,13 @@ def recall_at(runs: dict[str, Run], ks: tuple[int, ...]) -> pd.DataFrame:
     rows = {}
     for title, run in runs.items():
         ranks = run.neighbors().first_relevant_rank
-        ranks = ranks[ranks > 0]
+        n_scored = run.result().n_scored
+        hits = {k: ((ranks > 0) & (ranks <= k)).sum() for k in ks}
         rows[title] = {
-            (recall := metric(f"recall@{k}")).title: recall.format((ranks <= k).mean()) for k in ks
+            (recall := metric(f"recall@{k}")).title: recall.format(
+                hits[k] / n_scored if n_scored else np.nan
+            )
+            for k in ks
         }
     return pd.DataFrame(rows).T
 
@@ -105,7 +117,9 @@ def compare_runs(runs: dict[str, Run | list[Run]], protocol: str | None = None) 
     first = next(iter(groups.values()))[0]
     labels = first.items["label"].to_numpy()[first.neighbors(protocol).queries]
     hits = {
-        title: np.stack([rank_one_hits(run.neighbors(protocol)) for run in group])
+        title: np.stack(
+            [rank_one_hits(run.neighbors(protocol), _rule(run, protocol)) for run in group]
+        )
         for title, group in groups.items()
     }
     return compare(hits, labels)

@@ -32,7 +32,7 @@ def empty_page(broken: list[BrokenRun]) -> None:
         st.subheader("Your own images", anchor=False)
         st.code("retrieval train --dataset folder \\\n  --data path/to/images", language="bash")
         st.caption("One subfolder per class; some classes are for training, the rest for testing.")
-    st.caption("To read another folder, start the app with RETRIEVAL_RUNS=path/to/runs.")
+    st.caption("To read another folder, open the app with `retrieval app --runs path/to/runs`.")
     if broken:
         st.subheader(f"{counted(len(broken), 'folder')} could not be read", anchor=False)
         for run in broken:

@@ -79,10 +79,10 @@ def words(html: str) -> list[str]:
 
 def test_the_legend_gives_the_scale_in_words_and_shares():
     html = heatmaps.legend(0.0, 0.05, 0.8)
-    assert words(html) == ["no effect", "adds 6.2 % of the similarity"]
+    assert words(html) == ["no effect", "adds 6.2% of the similarity"]
     assert html.count("rgb(") == 25
     both = heatmaps.legend(-0.05, 0.05, 0.8)
-    assert words(both)[-1] == "takes away 6.2 % of the similarity"
+    assert words(both)[-1] == "takes away 6.2% of the similarity"
     assert "left: 50.0%" in both  # no effect
 
 

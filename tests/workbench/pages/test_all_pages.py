@@ -41,7 +41,7 @@ def test_overview_ranks_losses_and_aggregates_seeds(runs_root):
     assert len(table) == 3
     assert table.set_index("Loss").loc["contrastive_loss", "Seeds"] == "0, 1"
     best = Run(runs_root / "photos" / "semi_hard_triplet-s0").result().metric("recall@1")
-    assert app.metric[1].value == f"{100 * best.value:.1f} %"
+    assert app.metric[1].value == f"{100 * best.value:.1f}%"
 
 
 def test_protocols_are_never_mixed():

@@ -15,7 +15,7 @@ def said(names: dict[int, str], **columns: object) -> str:
 
 def test_the_headline_names_the_most_confused_pair_and_the_worst_class():
     assert said({0: "kiwi", 1: "lime", 2: "fig"}) == (
-        "**2 of 5** queries (40.0 %) are wrong at rank 1. Most confused: **kiwi** and **lime** "
+        "**2 of 5** queries (40.0%) are wrong at rank 1. Most confused: **kiwi** and **lime** "
         "(2 queries). Worst class: **kiwi** (1 of 2 right)."
     )
 
@@ -37,7 +37,7 @@ def test_several_classes_that_are_never_right_are_counted():
 
 def test_the_headline_names_no_class_if_nothing_is_wrong():
     text = said({0: "kiwi", 1: "lime"}, first_relevant_rank=1, correct=True, answerable=True)
-    assert text == "**0 of 6** queries (0.0 %) are wrong at rank 1."
+    assert text == "**0 of 6** queries (0.0%) are wrong at rank 1."
 
 
 def test_long_and_hostile_names_are_cut_and_stay_text():

@@ -135,10 +135,10 @@ def scales(explained) -> list[str]:
 def test_heat_maps_have_a_scale_and_a_sentence_on_how_to_read_them(run, drawn, explained):
     text = text_of(open_page("why", a=run.name, item="0"))
     assert len(scales(explained)) == 2  # runs A and B
-    assert "adds 12.5 % of the similarity" in scales(explained)[0]
+    assert "adds 12.5% of the similarity" in scales(explained)[0]
     assert "add up to the similarity" in text
-    assert "the strongest quarter of the 4 × 4 positions holds 45 % in the query" in text
-    assert "25 % would be an even spread" in text
+    assert "the strongest quarter of the 4 × 4 positions holds 45% in the query" in text
+    assert "25% would be an even spread" in text
 
 
 def test_an_approximate_explanation_says_so_and_gives_no_shares(run, drawn, explained):

@@ -67,7 +67,7 @@ def maps_tab(chosen: Selection, result: QueryComparison) -> None:
     st.caption(
         "Hover over a point to ring the same item on the other map; click it to see its neighbors "
         "under both losses; a lasso on either map selects on both. Map B is rotated, reflected and "
-        f"scaled as a whole to match map A (Procrustes), which explains {100 * fit:.0f} % of the "
+        f"scaled as a whole to match map A (Procrustes), which explains {100 * fit:.0f}% of the "
         "positions; what remains is a difference between the runs."
     )
     if len(selected):

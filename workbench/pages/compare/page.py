@@ -10,13 +10,13 @@ from retrieval.runs.run import Run
 from workbench import figures
 from workbench.analysis import comparison
 from workbench.analysis.confounds import confounds_line
-from workbench.analysis.naming import loss_of, seed_of
+from workbench.analysis.naming import class_names, loss_of, seed_of
 from workbench.analysis.significance import both_ways
 from workbench.data.comparable import protocol_difference
 from workbench.figures.style import CONFIG
 from workbench.layout.exports import export_menu
 from workbench.layout.run_colors import pair_colors
-from workbench.layout.theme import class_names, file_stem, page_head, plain
+from workbench.layout.theme import file_stem, page_head, plain
 from workbench.pages.compare.maps import maps_tab
 from workbench.pages.compare.queries import (
     class_figure,
@@ -154,7 +154,7 @@ def _scores(chosen: Selection, result: comparison.QueryComparison) -> str:
     recall = metric("recall@1")
     return "  ·  ".join(
         f'<span style="color:{named.color}">●</span> **{named.letter}** {plain(named.run.name)} '
-        f"{recall.format(result.table[column].mean())} %{_seed(named.run)}"
+        f"{recall.format_with_unit(result.table[column].mean())}{_seed(named.run)}"
         for column, named in zip("ab", named_runs(chosen), strict=True)
     )
 

@@ -7,12 +7,13 @@ import streamlit as st
 from retrieval.errors import counted
 from workbench import figures
 from workbench.analysis.comparison import QueryComparison, class_recalls, only_right
+from workbench.analysis.naming import class_names
 from workbench.components.gallery import answer_cards, card, rank_sentence
 from workbench.data.lookup import answer
 from workbench.figures.classes import largest_differences
 from workbench.figures.style import CONFIG
 from workbench.layout.run_colors import pair_colors
-from workbench.layout.theme import class_names, plain
+from workbench.layout.theme import plain
 from workbench.pages.shared.cards import clickable_cards
 from workbench.pages.shared.named_runs import named_runs
 from workbench.pages.shared.paging import page_of
@@ -135,7 +136,7 @@ def overlap_tab(chosen: Selection, result: QueryComparison) -> None:
     """
     overlap = result.table["overlap"]
     st.caption(
-        f"On average, the top-{chosen.k} lists of the two runs share {100 * overlap.mean():.0f} % "
+        f"On average, the top-{chosen.k} lists of the two runs share {100 * overlap.mean():.0f}% "
         "of their items, in whatever order. Below are the queries with the least overlap first."
     )
     st.plotly_chart(

@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 
+from workbench.analysis.failures import ranks_by_item
+from workbench.analysis.naming import class_names
 from workbench.analysis.oddities import HUB_K, gallery_rows, k_occurrence
 from workbench.data import projections
 from workbench.figures.colors import Coloring, by_class, by_level, by_outcome
-from workbench.layout.theme import class_names
 from workbench.session.selection import Selection
 
 FIRST_RELEVANT = "Rank of the first relevant item"
@@ -54,8 +55,7 @@ def coloring(chosen: Selection, color: str, rows: np.ndarray, layout: str) -> Co
         shares = projections.neighborhood_preservation(chosen.a, neighbors, layout)[rows]
         title = f"share of the {projections.PRESERVATION_K} nearest items that are near on the map"
         return by_level(shares, title, highest=1.0, percent=True, unknown="not a query")
-    ranks = np.full(len(items), -1)
-    ranks[neighbors.queries] = neighbors.first_relevant_rank
+    ranks = ranks_by_item(neighbors, len(items))
     if color == FIRST_RELEVANT:
         known = np.where(ranks > 0, ranks, np.nan)[rows]
         return by_level(known, "rank of the first relevant item", lowest=1, log=True, rare=True)

@@ -22,7 +22,7 @@ def headline(table: pd.DataFrame, labels: np.ndarray, names: dict[int, str]) -> 
         Markdown, in which every number comes with its total.
     """
     wrong, n = len(failures.failures(table)), int(table["answerable"].sum())
-    text = f"**{wrong:,} of {n:,}** queries ({100 * wrong / max(1, n):.1f} %) are wrong at rank 1."
+    text = f"**{wrong:,} of {n:,}** queries ({100 * wrong / max(1, n):.1f}%) are wrong at rank 1."
     if not wrong:
         return text
     confused = _confused(failures.confused_pairs(table, labels), names)

@@ -5,9 +5,9 @@ import streamlit as st
 
 from retrieval.runs.run import Neighbors, Run
 from workbench.analysis import oddities
+from workbench.analysis.naming import class_names
 from workbench.components.gallery import Mark, card, query_groups
 from workbench.figures.colors import MISS_SIGN
-from workbench.layout.theme import class_names
 from workbench.pages.shared.cards import clickable_cards
 from workbench.pages.shared.note_box import open_or_mark
 from workbench.pages.shared.paging import page_of
@@ -146,7 +146,7 @@ def label_errors_tab(chosen: Selection) -> None:
     found = oddities.suspected_label_errors(chosen.neighbors, labels)
     st.caption(
         f"For {len(found):,} of {len(chosen.neighbors.queries):,} queries, at least "
-        f"{100 * oddities.AGREE:.0f} % of the {oddities.HUB_K} nearest items are of one other "
+        f"{100 * oddities.AGREE:.0f}% of the {oddities.HUB_K} nearest items are of one other "
         "class. These are only suspects: a weak embedding looks the same."
     )
     groups = []
@@ -154,6 +154,6 @@ def label_errors_tab(chosen: Selection) -> None:
         suspect = found.iloc[int(at)]
         group = query_groups(chosen.a, chosen.neighbors, [int(suspect["row"])], k=chosen.k)[0]
         share, other = 100 * suspect["share"], names[int(suspect["suggested"])]
-        group["rows"][0]["title"] = f"{share:.0f} % of its {oddities.HUB_K} nearest are {other}"
+        group["rows"][0]["title"] = f"{share:.0f}% of its {oddities.HUB_K} nearest are {other}"
         groups.append(group)
     clickable_cards({"groups": groups}, key="label_errors", on_pick=open_or_mark)

@@ -11,9 +11,10 @@ import streamlit as st
 from retrieval.errors import counted
 from workbench import figures
 from workbench.analysis import failures
+from workbench.analysis.naming import class_names
 from workbench.components.gallery import query_groups
 from workbench.layout.exports import export_menu
-from workbench.layout.theme import class_names, file_stem, page_head
+from workbench.layout.theme import file_stem, page_head
 from workbench.pages.failures.class_tables import class_frame, pair_frame
 from workbench.pages.failures.headline import headline
 from workbench.pages.failures.oddity_tabs import duplicates_tab, hubs_tab, label_errors_tab

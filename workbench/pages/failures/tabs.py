@@ -7,11 +7,12 @@ import streamlit as st
 from retrieval.errors import UserError, counted
 from workbench import figures
 from workbench.analysis import failures
+from workbench.analysis.naming import class_names
 from workbench.components.gallery import card, query_groups
 from workbench.data.notes import COLUMNS, read_notes
 from workbench.figures.style import CONFIG
 from workbench.layout.exports import table_csv, with_protocol
-from workbench.layout.theme import class_names, file_stem, plain
+from workbench.layout.theme import file_stem, plain
 from workbench.pages.failures.class_tables import class_table, pair_table
 from workbench.pages.shared.cards import clickable_cards
 from workbench.pages.shared.note_box import open_or_mark

@@ -32,10 +32,10 @@ def headline(table: pd.DataFrame, pairs: pd.DataFrame, runs: list[Run]) -> None:
     columns[0].metric(title, str(best["group"]), help=note if caveat and "badge" in title else None)
     columns[0].caption(f"{_run_name(best)}{_seeds(best)}, {int(best['n_queries']):,} queries")
     recall, map_at_r = metric("recall@1"), metric("map@r")
-    columns[1].metric(recall.title, recall.format(best["recall@1"]) + " %")
+    columns[1].metric(recall.title, recall.format_with_unit(best["recall@1"]))
     low, high = (recall.format(best[f"recall@1/{side}"]) for side in ("low", "high"))
     columns[1].caption(
-        f"95% interval {low} to {high}; {map_at_r.title} {map_at_r.format(best['map@r'])} %"
+        f"95% interval {low} to {high}; {map_at_r.title} {map_at_r.format_with_unit(best['map@r'])}"
     )
     if len(trained) > 1:
         second = trained.iloc[1]
@@ -77,7 +77,7 @@ def _points(a: pd.Series, b: pd.Series) -> str:
 def _interval(pairs: pd.DataFrame, a: pd.Series, b: pd.Series) -> str:
     pair, recall = _pair(pairs, a, b), metric("recall@1")
     if pair is None:
-        return f"{recall.format(b['recall@1'])} %"
+        return recall.format_with_unit(b["recall@1"])
     caveat = seeds_caveat([len(row["runs"]) for row in (a, b) if row["loss"] != UNTRAINED_TITLE])
     tie = pair["verdict"] == "tie"
     verdict = "may be due to chance" if tie else f"significant{caveat}"

@@ -180,7 +180,9 @@ def _recall(table: pd.DataFrame, drawn: dict[str, go.Figure]) -> None:
     with left:
         st.markdown("**Recall@1 with 95% intervals**")
         shares = zip(table["group"], table["recall@1"], strict=True)
-        values = (f"{group} {metric('recall@1').format(value)} %" for group, value in shares)
+        values = (
+            f"{group} {metric('recall@1').format_with_unit(value)}" for group, value in shares
+        )
         st.plotly_chart(
             drawn["Recall at 1"],
             config=CONFIG,

@@ -167,14 +167,14 @@ def _every_run(chosen: Selection, row: int) -> None:
     lines, recall = [], metric("recall@1")
     for run in runs:
         found = answer(run, chosen.protocol, row, RESULTS_PER_RUN)
-        r1 = recall.format(metric_value(run, chosen.protocol, "recall@1"))
+        r1 = recall.format_with_unit(metric_value(run, chosen.protocol, "recall@1"))
         lines.append(
             {
                 "title": run.name,
                 "color": colors[run.name],
                 "mark": "hit" if found.first_relevant_rank == 1 else "miss",
                 "detail": f"{rank_sentence(found.first_relevant_rank)}  ·  "
-                f"the run's {recall.title}: {r1} %",
+                f"the run's {recall.title}: {r1}",
                 "cards": answer_cards(run, found),
                 "size": 88,
                 "layout": "line",

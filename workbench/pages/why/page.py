@@ -170,8 +170,8 @@ def _method(match: network.Explanation) -> str:
     query, result = (100 * heatmaps.concentration(parts) for parts in (match.first, match.second))
     return (
         f"{EXACT if match.exact else APPROXIMATE} Of all that raises the similarity, the strongest "
-        f"quarter of the {grid} positions holds {query:.0f} % in the query and {result:.0f} % in "
-        "the result; 25 % would be an even spread."
+        f"quarter of the {grid} positions holds {query:.0f}% in the query and {result:.0f}% in "
+        "the result; 25% would be an even spread."
     )
 
 
