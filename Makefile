@@ -1,6 +1,8 @@
 # All set-up and every everyday command. `make demo` and `make test` work on a fresh machine.
 PYTHON ?= python3
 BIN := .venv/bin
+# A file's tests run in one process, so that what its fixtures made is made once.
+WORKERS := -n auto --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: help install demo app lab test lint coverage docs format screenshots clean
@@ -35,14 +37,14 @@ lab: .venv/.dev  ## Open JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
 
 test: lint  ## Lint, then run every test
-	$(BIN)/python -m pytest -n auto --dist loadgroup tests
+	$(BIN)/python -m pytest $(WORKERS) tests
 
 lint: .venv/.dev  ## Lint, check the format and the types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 coverage: .venv/.dev  ## Run every test and report the lines that none of them reaches
-	$(BIN)/python -m pytest -n auto --dist loadgroup --cov=retrieval --cov=workbench \
+	$(BIN)/python -m pytest $(WORKERS) --cov=retrieval --cov=workbench \
 		--cov-report=term:skip-covered --cov-report=xml tests
 
 docs: .venv/.dev  ## Build the documentation into site/

@@ -22,7 +22,6 @@ import pytest
 
 from tests.workbench.run_factory import photo_tiles, pixel_embeddings, write_run
 
-pytestmark = pytest.mark.xdist_group("wheel")  # built and installed once
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("retrieval", "workbench")
 BUILT_FROM = ("pyproject.toml", "README.md", "LICENSE")

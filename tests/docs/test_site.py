@@ -8,8 +8,6 @@ import pytest
 from retrieval.losses import LOSSES
 from tests.docs.helpers import ROOT
 
-pytestmark = pytest.mark.xdist_group("site")  # built once
-
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):

@@ -65,7 +65,6 @@ def test_every_notebook_is_known():
     assert {path.stem for path in FOLDER.glob("*.ipynb")} == set(RUNS)
 
 
-@pytest.mark.xdist_group("notebooks")  # one kernel, and the longest of all: first in the queue
 @pytest.mark.parametrize("name", RUNS)
 def test_a_notebook_runs_from_top_to_bottom(name, data, kernel, tmp_path):
     (tmp_path / "data").symlink_to(data)

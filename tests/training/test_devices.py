@@ -5,8 +5,6 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("distributed")  # one fixture, which takes long
-
 # All in one process: TensorFlow takes long to load, and a session has one strategy.
 DEVICES = """
 import tensorflow as tf

@@ -16,8 +16,6 @@ from retrieval.models.heads import L2Normalize
 from retrieval.models.pooling import GeMPooling
 from retrieval.training.optimizers import build_optimizer, build_schedule
 
-pytestmark = pytest.mark.xdist_group("model files")  # one fixture, which takes long
-
 RNG = np.random.default_rng(0)
 LABELS = np.repeat(np.arange(4), 4)
 INPUTS = (3 * RNG.normal(size=(4, 5))[LABELS] + RNG.normal(size=(16, 5))).astype("float32")

@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.workbench.browser.driver import expect_parameter, loaded, visit
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 
 def test_a_bar_of_the_histogram_shows_its_queries_even_after_a_reload(page, server):

@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from tests.workbench.browser.driver import expect_parameter, loaded, visit
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 
 def test_from_the_overview_to_a_failure_and_the_same_query_under_another_loss(page, server):

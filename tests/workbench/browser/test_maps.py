@@ -11,7 +11,7 @@ from tests.workbench.browser.driver import expect_parameter, loaded, visit
 from workbench import components
 from workbench.data.images import hover_card
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 MAP = ".st-key-map .js-plotly-plot"
 MAP_A, MAP_B = ".st-key-map_a .js-plotly-plot", ".st-key-map_b .js-plotly-plot"

@@ -4,7 +4,7 @@ import pytest
 
 from workbench.components import HERE
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 INK = "rgb(27, 37, 48)"
 LINES = """() => [...document.querySelectorAll(".label")].map((label) => {
     const lines = {};

@@ -4,7 +4,7 @@ import pytest
 
 from workbench.components import HERE
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 NAMES = ["angular", "<b>lifted</b>", "hard"]
 WIDTH = 600  # pixels
 
