@@ -182,7 +182,7 @@ class TestSuperClasses:
 
 class TestBadInput:
     def test_fewer_classes_than_p(self):
-        with pytest.raises(UserError, match=r"= 40, but .* only 24 classes: give at most 24"):
+        with pytest.raises(UserError, match=r"= 40, .*24 classes"):
             PKSampler(np.arange(24), 40, 2)
 
     @pytest.mark.parametrize(("p", "k", "named"), [(0, 2, "classes"), (2, 0, "samples")])
@@ -191,7 +191,7 @@ class TestBadInput:
             PKSampler([0, 1], p, k)
 
     def test_no_items(self):
-        with pytest.raises(UserError, match="one label per item"):
+        with pytest.raises(UserError, match="one label per"):
             PKSampler([], 1, 1)
 
     def test_negative_seed(self):

@@ -24,16 +24,14 @@ NOT_NUMBERS = [True, np.bool_(True), "3", None, np.nan, np.inf, 1j, [3], np.arra
 
 @pytest.mark.parametrize("value", [*NOT_NUMBERS, 2.5, -1])
 def test_what_is_no_whole_number_is_refused_in_one_line(value):
-    with pytest.raises(
-        UserError, match=r"^steps = .*: give a whole number of at least 0$"
-    ) as error:
+    with pytest.raises(UserError, match=r"^steps = .*: .*at least 0$") as error:
         v.check_integer("steps", value, least=0)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("value", NOT_NUMBERS)
 def test_what_is_no_number_is_refused(value):
-    with pytest.raises(UserError, match=r"^margin = .*: give a number$"):
+    with pytest.raises(UserError, match=r"^margin = .*: .*number$"):
         v.check_number("margin", value)
 
 
@@ -49,7 +47,7 @@ def test_what_is_no_number_is_refused(value):
 )
 def test_the_limits_of_a_number_are_named(limits, valid, invalid, fix):
     assert v.check_number("x", valid, **limits) == valid
-    with pytest.raises(UserError, match=f"^x = {invalid}: give a number {fix}$"):
+    with pytest.raises(UserError, match=f"^x = {invalid}: .*{fix}$"):
         v.check_number("x", invalid, **limits)
 
 
@@ -60,7 +58,7 @@ def test_a_series_of_whole_numbers_becomes_a_tuple_of_ints(values):
 
 @pytest.mark.parametrize("values", ["12", 1, np.array(1), None, np.eye(2), [0], ["1"]])
 def test_other_series_are_refused(values):
-    with pytest.raises(UserError, match=r"^ks = .*: give a "):
+    with pytest.raises(UserError, match=r"^ks = .*: "):
         v.check_integers("ks", values, least=1)
 
 
@@ -78,21 +76,19 @@ def test_other_seeds_are_refused_and_the_range_is_named(seed):
 @pytest.mark.parametrize("value", [0, 1, "true", None])
 def test_only_true_and_false_are_flags(value):
     assert v.check_flag("flip", np.bool_(True)) is True
-    with pytest.raises(UserError, match=f"^flip = {value!r}: give true or false$"):
+    with pytest.raises(UserError, match=f"^flip = {value!r}: .*true or false$"):
         v.check_flag("flip", value)
 
 
 def test_a_choice_close_to_a_valid_one_is_suggested():
     assert v.check_choice("optimizer", "adam", v.choices_of(v.Optimizer)) == "adam"
-    with pytest.raises(
-        UserError, match=r"^optimizer = 'adamm': did you mean 'adam'\? .* momentum$"
-    ):
+    with pytest.raises(UserError, match=r"^optimizer = 'adamm': .*'adam'.* momentum$"):
         v.check_choice("optimizer", "adamm", v.choices_of(v.Optimizer))
 
 
 def test_true_is_not_the_choice_1():
     assert v.check_choice("power", np.int64(1), (1, 2)) == 1
-    with pytest.raises(UserError, match="power = True: choose one of 1, 2"):
+    with pytest.raises(UserError, match=r"power = True: .*1, 2"):
         v.check_choice("power", True, (1, 2))
 
 

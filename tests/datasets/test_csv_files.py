@@ -92,6 +92,6 @@ def test_a_lone_training_image_is_refused_or_dropped(images):
     (images / "train.csv").write_text(rows(1) + "2,2/0.jpg\n")
     (images / "test.csv").write_text(rows(30))
     files = {"train_csv": "train.csv", "test_csv": "test.csv"}
-    with pytest.raises(UserError, match=r"1 training class has one image, first: '2'"):
+    with pytest.raises(UserError, match=r"1 training class .*'2'"):
         load_catalog("csv", images, **files)
     assert len(load_catalog("csv", images, **files, singletons="drop")) == 4

@@ -87,7 +87,7 @@ def test_a_copy_on_disk_needs_no_network_and_is_kept(public, server, tmp_path):
 def test_corrupt_to_the_end_leaves_nothing(public, server):
     name, root, _ = public
     server.script = ["corrupt", "corrupt"]
-    with pytest.raises(UserError, match="does not have the digest"):
+    with pytest.raises(UserError, match="digest"):
         fetch_dataset(name, root)
     assert not root.exists()
     assert [p for p in below(root.parent) if p.endswith((".part", "archive"))] == []
@@ -98,7 +98,7 @@ def test_an_archive_of_something_else_is_refused(public, tmp_path):
     other = tmp_path / "other.zip"
     with zipfile.ZipFile(other, "w") as archive:
         archive.writestr("readme.txt", "hello")
-    with pytest.raises(UserError, match=r"other\.zip is not the archive expected: .*is missing"):
+    with pytest.raises(UserError, match=r"other\.zip .*missing"):
         fetch_dataset(name, root, other)
     assert not root.exists()
 
@@ -109,7 +109,7 @@ def test_an_archive_with_a_photo_missing_is_refused(public, tmp_path, photos):
     next(p for p in sorted(made.rglob("*")) if p.suffix.lower() == ".jpg").unlink()
     copy = tmp_path / "copy.archive"
     copy.write_bytes(pack(made, name))
-    with pytest.raises(UserError, match=r"is not the archive expected: .*1 file missing"):
+    with pytest.raises(UserError, match=r"1 file missing"):
         fetch_dataset(name, root, copy)
     assert not root.exists()
 
@@ -147,5 +147,5 @@ def test_omniglot_comes_in_two_archives(tmp_path, monkeypatch, server):
 
 def test_omniglot_takes_no_single_archive(tmp_path):
     (tmp_path / "a.zip").write_bytes(b"")
-    with pytest.raises(UserError, match="comes in two archives"):
+    with pytest.raises(UserError, match="two archives"):
         fetch_dataset("omniglot", tmp_path / "o", tmp_path / "a.zip")

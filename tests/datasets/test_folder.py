@@ -36,25 +36,25 @@ def test_train_and_test_folders_are_the_split(tmp_path):
     items = load_catalog("folder", tmp_path / "mine").items
     assert items["split"].tolist() == ["train"] * 4 + ["test"]
     assert items["label"].tolist() == [0, 0, 1, 1, 2]
-    with pytest.raises(UserError, match="they are the split; drop the lists"):
+    with pytest.raises(UserError, match="lists"):
         load_catalog("folder", tmp_path / "mine", train_classes="a")
 
 
 def test_a_class_in_both_train_and_test_is_refused(tmp_path):
     write_classes(tmp_path / "mine/train", {"a": 2, "b": 2})
     write_classes(tmp_path / "mine/test", {"b": 2})
-    with pytest.raises(UserError, match="in both train and test"):
+    with pytest.raises(UserError, match=r"train and test"):
         load_catalog("folder", tmp_path / "mine")
 
 
 def test_a_training_class_of_one_image_is_refused_dropped_or_kept(tmp_path):
     root = write_classes(tmp_path / "mine", {"a": 2, "b": 1, "c": 1})
-    with pytest.raises(UserError, match=r"1 training class has one image, first: 'b' \(b/0"):
+    with pytest.raises(UserError, match=r"1 training class .*'b' \(b/0"):
         load_catalog("folder", root, test_classes="c")
     dropped = load_catalog("folder", root, test_classes="c", singletons="drop").items
     assert dropped["label_name"].tolist() == ["a", "a", "c"]  # a lone test image may stay
     assert len(load_catalog("folder", root, test_classes="c", singletons="keep")) == 4
-    with pytest.raises(UserError, match="did you mean 'drop'"):
+    with pytest.raises(UserError, match="'drop'"):
         load_catalog("folder", root, singletons="dropp")
 
 
@@ -76,8 +76,8 @@ def test_a_folder_that_is_no_data_set_is_refused(tmp_path, prepare, words):
 def test_an_empty_class_is_named(tmp_path):
     root = write_classes(tmp_path / "mine", {"a": 2, "b": 2})
     (root / "c").mkdir()
-    with pytest.raises(UserError, match=r"class folder .*mine/c has no images: add"):
+    with pytest.raises(UserError, match=r"mine/c "):
         load_catalog("folder", root)
     write_photo(root / "c/0.webp")
-    with pytest.raises(UserError, match=r"mine/c has no images \(1 file of other kinds\)"):
+    with pytest.raises(UserError, match=r"mine/c .*1 file"):
         load_catalog("folder", root)

@@ -97,7 +97,7 @@ def test_absent_photos_say_which_command_gets_them(tmp_path):
         load_catalog("grocery", tmp_path / "g")
     assert str(error.value).endswith("run `retrieval fetch grocery`")
     (tmp_path / "g").mkdir()
-    with pytest.raises(UserError, match="run `retrieval fetch grocery`"):
+    with pytest.raises(UserError, match="`retrieval fetch grocery`"):
         load_catalog("grocery", tmp_path / "g")
 
 

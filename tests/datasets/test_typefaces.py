@@ -177,9 +177,9 @@ def test_a_glyph_too_wide_for_the_page_is_shrunk_into_it():
 
 
 def test_unknown_subset_and_archive_are_refused(tmp_path):
-    with pytest.raises(UserError, match="did you mean 'letters'"):
+    with pytest.raises(UserError, match="'letters'"):
         load_catalog("typefaces", tmp_path, subset="leters")
-    with pytest.raises(UserError, match="takes no --archive"):
+    with pytest.raises(UserError, match="--archive"):
         typefaces.fetch(tmp_path, tmp_path / "x.zip")
 
 

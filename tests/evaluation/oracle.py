@@ -6,13 +6,19 @@ import numpy as np
 
 
 def similarity(a, b, distance):
-    """Similarity of two float32 rows with exactly rounded sums (math.fsum)."""
+    """Similarity of two float32 rows, rounded as documented so that all would agree on ties.
+
+    The terms of a dot product are rounded to multiples of 2**-51, and the sum of a distance, which
+    math.fsum rounds but once, to 40 bits.
+    """
     a, b = [float(x) for x in a], [float(x) for x in b]
     if distance == "cosine":
-        return math.fsum(x * y for x, y in zip(a, b, strict=True))
-    if distance == "cityblock":
-        return -math.fsum(abs(x - y) for x, y in zip(a, b, strict=True))
-    return -math.fsum((x - y) ** 2 for x, y in zip(a, b, strict=True))
+        return sum(round(x * y * 2**51) for x, y in zip(a, b, strict=True)) / 2**51
+    apart = [abs(x - y) for x, y in zip(a, b, strict=True)]
+    mantissa, exponent = math.frexp(
+        math.fsum(apart if distance == "cityblock" else [x * x for x in apart])
+    )
+    return -math.ldexp(round(mantissa * 2**40), exponent - 40)
 
 
 def unit_rows(x):

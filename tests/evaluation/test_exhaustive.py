@@ -6,10 +6,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from retrieval.evaluation import evaluate
-from retrieval.evaluation.protocol import ROLES
-from retrieval.evaluation.search import block
-from retrieval.evaluation.search import plan as neighbors
+from retrieval.evaluation.protocol import ROLES, sides
 from retrieval.evaluation.search.distances import KINDS
+from retrieval.evaluation.search.plan import BlockSizes
+from retrieval.evaluation.search.search import search
+from retrieval.evaluation.search.threads import worker_pool
 from tests.evaluation.oracle import evaluate_slowly
 
 KS = (1, 2, 5, 1000)
@@ -74,34 +75,28 @@ def crowded(rng, n, d, classes):
 
 @pytest.mark.parametrize("classes", [1, 2, 150])
 @pytest.mark.parametrize("k", [1, 30, 700])
-@pytest.mark.parametrize("sizes", [(512, 512), (7, 33)])
+@pytest.mark.parametrize("queries_and_tile", [(512, 512), (7, 33)])
 @pytest.mark.parametrize("on_disk", [False, True])
-def test_crowds_of_duplicates_are_ordered_by_index(
-    monkeypatch, tmp_path, classes, k, sizes, on_disk
-):
+def test_crowds_of_duplicates_are_ordered_by_index(tmp_path, classes, k, queries_and_tile, on_disk):
     """Ties beyond every buffer, several tiles, blocks and chunks: still the plain stable sort."""
     rng = np.random.default_rng(classes * k)
     x, labels = crowded(rng, 600, 3, classes)
-    monkeypatch.setattr(neighbors, "BLOCK", sizes[0])
-    monkeypatch.setattr(block, "TILE", sizes[1])
-    monkeypatch.setattr(neighbors, "CHUNK_BYTES", 4000)
-    monkeypatch.setattr(neighbors, "GROUP_BYTES", 1 << 20)
-    monkeypatch.setattr(neighbors, "PAIRS", 5000)
     if on_disk:
         np.save(tmp_path / "x.npy", x)
         x = np.load(tmp_path / "x.npy", mmap_mode="r")
-    result = evaluate(
-        x, labels, distance="squared_euclidean", k_neighbors=k, kmeans="none", n_bootstrap=0
-    )
+    queries, tile = queries_and_tile
+    sizes = BlockSizes(queries, tile, pairs=5000, chunk_bytes=4000, group_bytes=1 << 20)
+    with worker_pool() as pool:
+        result = search(x, labels, sides(600, None), "squared_euclidean", k, pool=pool, sizes=sizes)
     exact = x.astype(int)
     apart = ((exact[:, None] - exact[None]) ** 2).sum(2)
     apart[np.arange(600), np.arange(600)] = 10**6
     order = np.argsort(apart, axis=1, kind="stable")[:, :599]
-    np.testing.assert_array_equal(result.neighbors[:, : min(k, 599)], order[:, :k])
+    np.testing.assert_array_equal(result.ids[:, : min(k, 599)], order[:, :k])
     hit = labels[order] == labels[:, None]
     some = hit.any(1)
     np.testing.assert_array_equal(result.first_relevant_rank, np.where(some, hit.argmax(1) + 1, 0))
     precision = np.cumsum(hit, 1) / np.arange(1, 600)
     with np.errstate(invalid="ignore"):
         expected = (precision * hit).sum(1) / hit.sum(1)
-    np.testing.assert_allclose(result.per_query["map"], expected)
+    np.testing.assert_allclose(result.scores["map"], expected)

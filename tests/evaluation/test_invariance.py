@@ -6,9 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval.evaluation import evaluate
-from retrieval.evaluation.search import block
-from retrieval.evaluation.search import plan as neighbors
+from retrieval.evaluation.protocol import sides
 from retrieval.evaluation.search.distances import KINDS
+from retrieval.evaluation.search.plan import BlockSizes
+from retrieval.evaluation.search.search import search
+from retrieval.evaluation.search.threads import worker_pool
 
 QUIET = {"kmeans": "none", "n_bootstrap": 0}
 
@@ -69,17 +71,21 @@ def test_names_of_classes_do_not_matter():
 
 @pytest.mark.parametrize("distance", list(KINDS))
 @pytest.mark.parametrize("collapse", [1, 1e-6])
-def test_threads_and_block_sizes_do_not_matter(monkeypatch, distance, collapse):
+def test_threads_and_block_sizes_do_not_matter(distance, collapse):
     """Nearly collapsed embeddings, where float32 products cannot tell most pairs apart."""
     x, labels, _ = make(3, n=900, d=40, classes=9)
     x = np.ones((1, 40), np.float32) + np.float32(collapse) * x
     x[::7] = x[0]
-    plain = evaluate(x, labels, distance=distance, threads=1, **QUIET)
-    monkeypatch.setattr(neighbors, "BLOCK", 37)
-    monkeypatch.setattr(block, "TILE", 101)
-    other = evaluate(x, labels, distance=distance, threads=3, **QUIET)
-    same(plain, other)
-    np.testing.assert_array_equal(plain.similarities, other.similarities)
+
+    def ranking(threads, sizes):
+        with worker_pool(threads) as pool:
+            return search(x, labels, sides(900, None), distance, pool=pool, sizes=sizes)
+
+    plain, other = ranking(1, BlockSizes()), ranking(3, BlockSizes(queries=37, tile=101))
+    for name in ("ids", "similarities", "n_positive", "first_relevant_rank", "first_relevant_item"):
+        np.testing.assert_array_equal(getattr(plain, name), getattr(other, name), err_msg=name)
+    for name, scores in plain.scores.items():
+        np.testing.assert_array_equal(scores, other.scores[name], err_msg=name)
 
 
 def test_float32_products_alone_would_rank_wrongly():

@@ -89,7 +89,7 @@ def test_any_per_query_metric_of_results():
         [good.metrics["map@r"], bad.metrics["map@r"]]
     )
     assert table.pairs["significant"].all()
-    with pytest.raises(UserError, match=r"all: no per-query metric 'nmi'.*recall@1"):
+    with pytest.raises(UserError, match=r"all: .*'nmi'.*recall@1"):
         compare({"all": good}, metric="nmi")
 
 
@@ -99,15 +99,15 @@ def test_results_of_other_queries_or_another_protocol_are_not_compared():
     first = evaluate(x, labels, **quiet)
     compare({"a": first, "b": evaluate(x[:, :2], labels, kmeans="none", n_bootstrap=9, seed=3)})
     other = evaluate(x, labels, distance="euclidean", **quiet)
-    with pytest.raises(UserError, match="b: distance is euclidean"):
+    with pytest.raises(UserError, match=r"b: .*distance .*euclidean"):
         compare({"a": first, "b": [first, other]})
     zero = evaluate(x, labels, no_positive="zero", **quiet)
-    with pytest.raises(UserError, match="b: no_positive is zero"):
+    with pytest.raises(UserError, match=r"b: .*no_positive .*zero"):
         compare({"a": first, "b": zero})
     halves = [np.where((np.arange(12) % 3 == which), "query", "gallery") for which in (0, 1)]
     one, two = (evaluate(x, labels, roles, **quiet) for roles in halves)
     assert one.labels.tolist() == two.labels.tolist()
-    with pytest.raises(UserError, match="b: its queries are other items"):
+    with pytest.raises(UserError, match=r"b: .*queries"):
         compare({"a": one, "b": two})
 
 

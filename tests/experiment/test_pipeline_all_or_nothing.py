@@ -44,7 +44,7 @@ def test_a_failure_at_any_stage_leaves_an_existing_run_as_it_was(
 def test_overwriting_replaces_the_run_at_the_end(settings, tmp_path):
     first = open_run(train(settings, runs=tmp_path, name="x", progress=False))
     old = np.array(first.embeddings)
-    with pytest.raises(UserError, match="pass --overwrite"):
+    with pytest.raises(UserError, match="--overwrite"):
         train(settings.with_(seed=1), runs=tmp_path, name="x", progress=False)
     path = train(settings.with_(seed=1), runs=tmp_path, name="x", overwrite=True, progress=False)
     assert np.abs(np.array(open_run(path).embeddings) - old).max() > 0
@@ -54,7 +54,7 @@ def test_overwriting_replaces_the_run_at_the_end(settings, tmp_path):
 def test_without_evaluation_there_is_a_checkpoint_to_embed_from(settings, run, tmp_path):
     path = train(settings, runs=tmp_path, name="later", evaluate=False, progress=False)
     assert not (path / "embeddings.npy").exists()
-    with pytest.raises(UserError, match="make them with `retrieval embed"):
+    with pytest.raises(UserError, match="`retrieval embed"):
         evaluate_run(path)
     embed(path, progress=False)
     np.testing.assert_array_equal(open_run(path).embeddings, run.embeddings)

@@ -56,7 +56,7 @@ def test_other_views_of_a_second_embedding_are_recorded(settings, run, tmp_path)
     expected = mean_over_mirrors(path, settings, normalized=False)
     np.testing.assert_allclose(again.embeddings, expected, atol=1e-5)
     before = files_of(path)
-    with pytest.raises(UserError, match="five_crop cuts views of 16 px out of images of 16 px"):
+    with pytest.raises(UserError, match=r"five_crop.* 16 px"):
         embed(path, test_time="five_crop", progress=False)
     assert files_of(path) == before
     embed(path, test_time="none", progress=False)
@@ -67,11 +67,11 @@ def test_other_views_of_a_second_embedding_are_recorded(settings, run, tmp_path)
 def test_views_without_effect_on_a_frozen_backbone_are_refused(settings, tmp_path):
     frozen = settings.with_(freeze_backbone=True)
     for changes in ({"flip": True}, {"test_time": "flip"}, {"augment": "crop"}):
-        with pytest.raises(UserError, match="no effect with --freeze-backbone"):
+        with pytest.raises(UserError, match="--freeze-backbone"):
             train(frozen.with_(**changes), runs=tmp_path, progress=False)
     run = open_run(train(frozen, runs=tmp_path, progress=False))
     assert run.settings.flip is False
-    with pytest.raises(UserError, match="--test-time has no effect with --freeze-backbone"):
+    with pytest.raises(UserError, match=r"--test-time.*--freeze-backbone"):
         embed(run.path, test_time="flip", progress=False)
     recipe = load_recipe("cub200/npairs_loss").train_settings({"freeze_backbone": True})
     check(recipe)  # its flip was not the user's choice

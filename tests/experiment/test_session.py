@@ -109,7 +109,7 @@ def test_settings_that_do_not_fit_the_data_set_are_refused_before_any_training(
     changes, tmp_path, made
 ):
     changes |= {"classes_per_batch": 99, "loss": "all", "samples_per_class": 4}
-    with pytest.raises(UserError, match=r"^semi_hard_triplet: --classes-per-batch 99, but"):
+    with pytest.raises(UserError, match=r"^semi_hard_triplet: --classes-per-batch 99"):
         run_session(changes, runs=tmp_path, evaluate=False)
     assert made == []
 
@@ -123,13 +123,13 @@ def test_a_name_is_the_prefix_of_several_runs(changes, tmp_path, made):
 
 
 def test_an_option_that_one_of_the_losses_lacks_is_refused_before_any_training(tmp_path, made):
-    with pytest.raises(UserError, match="option of npairs_loss 'margin'"):
+    with pytest.raises(UserError, match=r"npairs_loss.*'margin'"):
         run_session({"loss": "all", "loss_options": {"margin": 0.5}}, runs=tmp_path)
     assert made == []
 
 
 def test_settings_of_a_loss_are_not_refused_for_the_untrained_network_of_loss_all(tmp_path, made):
-    with pytest.raises(UserError, match="lifted_loss cannot have a cross-batch memory"):
+    with pytest.raises(UserError, match=r"lifted_loss .*cross-batch memory"):
         run_session({"loss": "all", "memory_batches": 3}, runs=tmp_path)
     assert made == []
 

@@ -42,7 +42,7 @@ def test_a_learning_rate_for_proxies_is_dropped_for_losses_without_any(write):
     grid = {"loss": ["npairs_loss", "proxy_anchor"]}
     found = runs_of(write({"base": {"loss_multiplier": 3}, "grid": grid}))
     assert [s.loss_multiplier for s in found.values()] == [None, 3]
-    with pytest.raises(UserError, match="loss=npairs_loss: --loss-multiplier has no effect"):
+    with pytest.raises(UserError, match="loss=npairs_loss: --loss-multiplier "):
         read_grid(write({"base": {"loss_multiplier": 3}, "grid": {"loss": ["npairs_loss"]}}))
 
 
@@ -95,7 +95,7 @@ def test_an_option_that_a_loss_lacks_and_another_has_is_dropped_from_its_runs(wr
     assert [settings.loss_options for settings in found] == [{}, options, {}]
     # One that no loss of the sweep has is a mistake.
     options["margn"] = 0.3
-    with pytest.raises(UserError, match="unknown option of hard_triplet 'margn'"):
+    with pytest.raises(UserError, match=r"hard_triplet.*'margn'"):
         read_grid(write(content))
 
 
@@ -113,7 +113,7 @@ def test_points_of_equal_settings_are_one_run_named_by_the_first(write):
 def test_options_of_the_untrained_network_alone_are_refused(write, part):
     content = {"base": {}, "grid": {"loss": ["none"]}}
     content[part]["loss_options"] = {"margin": 1} if part == "base" else [{"margin": 1}]
-    with pytest.raises(UserError, match="--loss-option has no effect with --loss none"):
+    with pytest.raises(UserError, match=r"--loss-option.*--loss none"):
         read_grid(write(content))
 
 

@@ -69,11 +69,11 @@ class TestRefuses:
             parse_views(text)
 
     def test_two_ways_to_crop(self):
-        with pytest.raises(UserError, match="only one of five_crop, average_pool"):
+        with pytest.raises(UserError, match="five_crop, average_pool"):
             parse_views("five_crop+average_pool")
 
     def test_five_crops_without_room(self):
-        with pytest.raises(UserError, match="give a --pre-crop above 4"):
+        with pytest.raises(UserError, match="--pre-crop above 4"):
             cut_views(IMAGE, ("five_crop",), 4)
 
     def test_an_unknown_mean(self):
@@ -103,7 +103,7 @@ def test_views_that_cancel_give_zero_and_no_nan():
 
 
 def test_another_resolution_than_in_training_gives_a_warning():
-    with pytest.warns(UserWarning, match="embedding at 256 px a network trained at 224 px"):
+    with pytest.warns(UserWarning, match=r"256 px.*224 px"):
         warn_of_resolution(224, 256)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -24,7 +24,7 @@ def owners():
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("sizes", [(0, 4), (4, 0), (-1, 4), (2.5, 4), (True, 4), ("4", 4)])
 def test_sizes_are_whole_numbers_of_at_least_1(name, sizes):
-    with pytest.raises(UserError, match=rf"of loss {name} = .*: give a whole number of at least 1"):
+    with pytest.raises(UserError, match=rf"{name} = .*: .*at least 1"):
         get_loss(name).build(*sizes)
 
 
@@ -32,7 +32,7 @@ def test_a_second_build_for_other_sizes_is_refused():
     for loss in owners():
         before = loss.get_weights()
         for sizes in ((9, 4), (8, 5)):
-            with pytest.raises(UserError, match=rf"{loss.name} was built for 8 classes and .* 4, "):
+            with pytest.raises(UserError, match=rf"{loss.name} .*8 classes.* 4, "):
                 loss.build(*sizes)
         loss.build(np.int64(8), 4)
         assert loss.get_config()["built_for"] == {"num_classes": 8, "embedding_size": 4}
@@ -58,9 +58,9 @@ def test_variables_that_depend_on_no_size_take_any_sizes(name, options):
 
 def test_embeddings_of_another_size_are_refused():
     for loss in owners():
-        with pytest.raises(UserError, match=r"embeddings of size 4, given size 3: build another"):
+        with pytest.raises(UserError, match=r"size 4.*size 3"):
             loss(LABELS, POINTS[:, :3])
-        with pytest.raises(UserError, match="embeddings of size 4, given size 3"):
+        with pytest.raises(UserError, match=r"size 4.*size 3"):
             tf.function(loss)(tf.constant(LABELS), tf.constant(POINTS[:, :3]))
 
 

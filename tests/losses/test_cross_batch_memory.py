@@ -108,7 +108,7 @@ def test_fits_in_keras_and_serializes():
 
 
 def test_unbuilt_unfit_losses_and_text_labels_are_refused():
-    with pytest.raises(UserError, match="call build"):
+    with pytest.raises(UserError, match="build"):
         get_loss("circle", cross_batch_memory=8)(*BATCHES[0])
     with pytest.raises(UserError, match="pair-based"):
         CrossBatchMemory(get_loss("lifted_loss"))

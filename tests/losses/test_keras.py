@@ -126,11 +126,11 @@ def test_tiny_distances_in_float16_are_not_lost():
 
 def test_bad_input_is_refused_in_one_line():
     loss = get_loss("hard_triplet")
-    with pytest.raises(UserError, match="sample_weight is not defined"):
+    with pytest.raises(UserError, match="sample_weight"):
         loss(LABELS, POINTS, sample_weight=np.ones(16))
     with pytest.raises(UserError, match="15 labels for 16 embeddings"):
         loss(LABELS[:15], POINTS)
-    with pytest.raises(UserError, match="one label per embedding"):
+    with pytest.raises(UserError, match="one label per"):
         loss(np.zeros((16, 2), int), POINTS)
-    with pytest.raises(UserError, match=r"a loss takes \(batch, size\)"):
+    with pytest.raises(UserError, match=r"\(batch, size\)"):
         loss(LABELS, POINTS[:, :, None])

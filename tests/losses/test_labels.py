@@ -16,14 +16,14 @@ POINTS = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
 @pytest.mark.parametrize("change", [0.0, 0.5, np.nan])
 def test_floats_are_refused_whatever_their_values(name, change):
     # NaN equals nothing, large floats merge, and a fraction names no class.
-    with pytest.raises(UserError, match="labels are float64: a loss takes integers or strings"):
+    with pytest.raises(UserError, match="float64"):
         built(name)(LABELS + change, POINTS)
 
 
 @pytest.mark.parametrize("name", WRAPPABLE)
 def test_floats_are_refused_with_a_memory_and_in_graphs(name):
     loss = built(name, cross_batch_memory={"size": 8, "start": 0})
-    with pytest.raises(UserError, match="labels are float32"):
+    with pytest.raises(UserError, match="float32"):
         tf.function(loss)(tf.constant(LABELS, tf.float32), tf.constant(POINTS))
     assert np.array(loss.non_trainable_variables[-1]) == 0
 
@@ -31,7 +31,7 @@ def test_floats_are_refused_with_a_memory_and_in_graphs(name):
 @pytest.mark.parametrize("dtype", [str, bool])
 def test_class_indices_are_integers(dtype):
     for loss in (*map(built, OWNERS), built("margin_loss", per_class=True)):
-        with pytest.raises(UserError, match=r"needs labels 0 \.\. 7, one index per training class"):
+        with pytest.raises(UserError, match=r"labels 0 \.\. 7"):
             loss(LABELS.astype(dtype), POINTS)
 
 
@@ -41,7 +41,7 @@ def test_an_index_out_of_range_stops_the_step(label):
     for name in OWNERS:
         loss = built(name, num_classes=4)
         for call in (loss, tf.function(loss)):
-            with pytest.raises(tf.errors.InvalidArgumentError, match=r"needs labels 0 \.\. 3"):
+            with pytest.raises(tf.errors.InvalidArgumentError, match=r"labels 0 \.\. 3"):
                 call(tf.constant(labels), tf.constant(POINTS))
 
 

@@ -20,7 +20,7 @@ def test_the_registry_tells_which_losses_own_weights_of_classes(name):
 
 @pytest.mark.parametrize("name", OWNERS)
 def test_an_unbuilt_loss_says_how_to_build_it(name):
-    with pytest.raises(UserError, match="call build"):
+    with pytest.raises(UserError, match="build"):
         get_loss(name)(LABELS, POINTS)
 
 
@@ -46,7 +46,7 @@ def test_set_weights_restores_the_proxies(name):
     source, target = built(name), built(name, seed=1)
     target.set_weights(source.get_weights())
     assert target(LABELS, POINTS) == source(LABELS, POINTS)
-    with pytest.raises(UserError, match="has weights of shapes"):
+    with pytest.raises(UserError, match="shapes"):
         target.set_weights([np.zeros((2, 2))])
 
 
@@ -65,9 +65,9 @@ def test_training_only_the_proxies_lowers_the_loss(name):
 @pytest.mark.parametrize("labels", [LABELS + 5, LABELS - 1])
 def test_labels_must_be_class_indices(labels):
     loss = built("proxy_anchor", num_classes=4)
-    with pytest.raises(tf.errors.InvalidArgumentError, match=r"needs labels 0 \.\. 3"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"labels 0 \.\. 3"):
         loss(labels, POINTS)
-    with pytest.raises(UserError, match=r"needs labels 0 \.\. 3"):
+    with pytest.raises(UserError, match=r"labels 0 \.\. 3"):
         loss(LABELS.astype(str), POINTS)
 
 
@@ -84,5 +84,5 @@ def test_margin_loss_learns_its_boundary_and_redraws():
 def test_margin_loss_works_unbuilt_inside_a_graph():
     loss = get_loss("margin_loss")
     assert np.isfinite(tf.function(loss)(tf.constant(LABELS), tf.constant(POINTS)))
-    with pytest.raises(UserError, match="call its build"):
+    with pytest.raises(UserError, match="build"):
         get_loss("margin_loss", per_class=True)(LABELS, POINTS)

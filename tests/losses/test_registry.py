@@ -64,18 +64,18 @@ def test_classes_import_by_name():
 
 
 def test_unknown_names_say_which_are_valid():
-    with pytest.raises(UserError, match="unknown loss 'hard_tripled': did you mean 'hard_triplet'"):
+    with pytest.raises(UserError, match=r"'hard_tripled'.*'hard_triplet'"):
         get_loss("hard_tripled")
-    with pytest.raises(UserError, match=r"unknown option of hard_triplet 'margn'.*'margin'.*dist"):
+    with pytest.raises(UserError, match=r"hard_triplet.*'margn'.*'margin'.*dist"):
         get_loss("hard_triplet", margn=1.0)
     for options in ({"name": "mine"}, {"cross_batch_memory": 10}):
-        with pytest.raises(UserError, match=r"unknown option of fastap '\w+': valid: bins$"):
+        with pytest.raises(UserError, match=r"fastap.*'\w+'.*: bins$"):
             check_loss_options("fastap", options)
-    with pytest.raises(UserError, match=r"unknown option of fastap 'name': valid: bins$"):
+    with pytest.raises(UserError, match=r"fastap.*'name'.*: bins$"):
         get_loss("fastap", **{"name": "mine"})
-    with pytest.raises(UserError, match="unknown option of cross_batch_memory 'sise'"):
+    with pytest.raises(UserError, match=r"cross_batch_memory.*'sise'"):
         get_loss("hard_triplet", cross_batch_memory={"sise": 1})
-    with pytest.raises(UserError, match=r"lifted_loss cannot have a cross-batch memory; .*triplet"):
+    with pytest.raises(UserError, match=r"lifted_loss .*cross-batch memory.*triplet"):
         get_loss("lifted_loss", cross_batch_memory=10)
 
 

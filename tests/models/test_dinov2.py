@@ -52,11 +52,11 @@ def test_it_is_vit_s_14():
 
 class TestRefuses:
     def test_a_size_that_is_no_multiple_of_the_patch(self):
-        with pytest.raises(UserError, match=r"multiple of it, such as 154"):
+        with pytest.raises(UserError, match="154"):
             build(160)
 
     def test_a_folder_that_is_no_preset(self, tmp_path):
-        with pytest.raises(UserError, match="not the folder of a DINOv2 preset"):
+        with pytest.raises(UserError, match="DINOv2 preset"):
             build(28, str(tmp_path))
 
     def test_weights_that_cannot_be_downloaded(self, monkeypatch):

@@ -59,7 +59,7 @@ def test_weights_of_another_network_are_refused():
     def loads(tensors):
         efficientnet_lite0.assign_torch_tensors(network, tensors, Path("other.pth"))
 
-    with pytest.raises(UserError, match=r"other\.pth: lacks _conv_stem\.weight"):
+    with pytest.raises(UserError, match=r"other\.pth: .*_conv_stem\.weight"):
         loads({"conv1.weight": np.zeros(1)})
-    with pytest.raises(UserError, match=r"_conv_stem\.weight has shape .* expected \(3, 3, 3, 32"):
+    with pytest.raises(UserError, match=r"_conv_stem\.weight .*\(3, 3, 3, 32"):
         loads({"_conv_stem.weight": np.zeros((32, 3, 5, 5))})

@@ -59,24 +59,24 @@ class TestRefuses:
     def test_a_checkpoint_of_another_network(self, tmp_path):
         path = tmp_path / "vgg.ckpt"
         write_single_file(path, {"vgg_16/conv1/weights": np.zeros((3, 3, 3, 64), np.float32)})
-        with pytest.raises(UserError, match=r"vgg\.ckpt: lacks InceptionV1/Conv2d_1a_7x7/weights"):
+        with pytest.raises(UserError, match=r"vgg\.ckpt: .*InceptionV1/Conv2d_1a_7x7/weights"):
             inception_v1.build(64, str(path))
 
     def test_another_shape(self, tmp_path, variables):
         path = tmp_path / "other.ckpt"
         name = "InceptionV1/Mixed_4d/Branch_1/Conv2d_0b_3x3/weights"
         write_sharded(path, variables | {name: np.zeros((3, 3, 128, 255), np.float32)})
-        with pytest.raises(UserError, match=rf"has {name} of shape \(3, 3, 128, 255\)"):
+        with pytest.raises(UserError, match=rf"{name} .*\(3, 3, 128, 255\)"):
             inception_v1.build(64, str(path))
 
     def test_a_file_that_is_no_checkpoint(self, tmp_path):
         path = tmp_path / "notes.ckpt"
         path.write_text("nothing to see")
-        with pytest.raises(UserError, match=r"notes\.ckpt: not a TensorFlow checkpoint"):
+        with pytest.raises(UserError, match=r"notes\.ckpt: .*checkpoint"):
             inception_v1.build(64, str(path))
 
     def test_a_missing_file(self, tmp_path):
-        with pytest.raises(UserError, match=r"none\.ckpt: no such weights file"):
+        with pytest.raises(UserError, match=r"none\.ckpt: "):
             inception_v1.build(64, str(tmp_path / "none.ckpt"))
 
     def test_imagenet_weights_that_were_not_fetched(self, tmp_path, monkeypatch):

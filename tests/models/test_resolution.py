@@ -40,5 +40,5 @@ def test_preprocessing_that_is_no_layer_comes_along():
 
 def test_a_network_bound_to_its_image_size_is_refused():
     model = build_model("dinov2_small", image_size=28, weights="none")
-    with pytest.raises(UserError, match="dinov2_small cannot take images of 42 px instead of 28"):
+    with pytest.raises(UserError, match=r"dinov2_small .*42 px.*28"):
         at_resolution(model, 42)

@@ -82,7 +82,7 @@ def test_a_complete_run_opens_and_its_arrays_are_read_only(tmp_path):
         run.neighbors().ids[0] = 1
     with pytest.raises(ValueError, match="read-only"):
         run.embeddings[0] = 1
-    with pytest.raises(UserError, match="no neighbors under protocol 'query_gallery'"):
+    with pytest.raises(UserError, match="'query_gallery'"):
         run.neighbors("query_gallery")
     assert run.thumbnail(0) is None
     assert run.projection is None
@@ -123,7 +123,7 @@ def test_a_partial_run_is_not_listed_until_published(tmp_path):
 def test_publishing_replaces_an_existing_run_only_with_overwrite(tmp_path):
     final = make_folder(tmp_path / "birds" / "a", n=4)
     make_folder(partial_path(final), n=3)
-    with pytest.raises(UserError, match="exists; choose another --name or pass --overwrite"):
+    with pytest.raises(UserError, match=r"--name .*--overwrite"):
         publish(final)
     assert len(open_run(final).items) == 4
     publish(final, overwrite=True)

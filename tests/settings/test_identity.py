@@ -150,7 +150,7 @@ def test_reports_the_app_sweeps_and_interrupted_runs_agree_on_every_setting(
             if same_run:
                 accept(folder, other, catalog)
             else:
-                with pytest.raises(UserError, match=f"other settings .*{name} = "):
+                with pytest.raises(UserError, match=f"{name} = "):
                     accept(folder, other, catalog)
 
 
@@ -196,7 +196,7 @@ def test_another_data_set_under_the_same_name_is_not_the_same_run(catalog, tmp_p
     config = run_config(settings, catalog, {})
     for change, named in (({"n_test": 9}, "n_test"), ({"options": {"boxes": True}}, "options")):
         write_config(folder, config | {"dataset": config["dataset"] | change})
-        with pytest.raises(UserError, match=f"other data .*{named}"):
+        with pytest.raises(UserError, match=f"{named}"):
             check_finished(folder, settings, catalog)
     write_config(folder, config | {"dataset": config["dataset"] | {"root": "/elsewhere"}})
     check_finished(folder, settings, catalog)

@@ -93,7 +93,7 @@ def test_changed_settings_are_named():
 
 
 def test_an_unknown_recipe_names_the_closest():
-    with pytest.raises(UserError, match="did you mean 'cub200/npairs_loss'"):
+    with pytest.raises(UserError, match="'cub200/npairs_loss'"):
         load_recipe("cub200/npair_loss")
 
 
@@ -115,7 +115,7 @@ def test_a_recipe_is_adapted_to_a_data_set_of_few_classes_and_marked_as_scaled(t
 def test_settings_that_merely_bear_a_recipes_name_are_refused():
     with pytest.raises(UserError, match=r"cub200/hard_triplet.* dataset = cub200"):
         check(TrainSettings(recipe="cub200/hard_triplet"))
-    with pytest.raises(UserError, match="unknown recipe 'cub200/none'"):
+    with pytest.raises(UserError, match="'cub200/none'"):
         check(TrainSettings(recipe="cub200/none"))
     check(load_recipe("cub200/hard_triplet").train_settings({"steps": 5, "seed": 2}))
 

