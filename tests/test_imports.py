@@ -139,6 +139,16 @@ def test_no_import_hides_in_a_string():
                 assert not any(str(n).split(".")[0] in FLOORS for n in named), (path, named)
 
 
+def test_only_the_command_line_and_notebooks_print():
+    for path in MODULES.values():
+        if path.parent in (ROOT / "retrieval" / "cli", ROOT / "workbench" / "notebook"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                name = ast.unparse(node.func)
+                assert name not in ("print", "typer.echo", "sys.stdout.write"), (path, node.lineno)
+
+
 def test_types_alone_are_imported_from_libraries_only():
     for path in MODULES.values():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -81,8 +81,8 @@ def datasets(
     ] = Path("data"),
 ) -> None:
     """List the data sets: size, classes, license, and whether they are on this disk."""
+    from retrieval.cli.tables import print_table
     from retrieval.datasets import list_datasets
-    from retrieval.report.terminal import print_table
 
     print_table(list_datasets(data))
 
@@ -228,8 +228,8 @@ def embed(
     from retrieval.quiet import import_tensorflow
 
     import_tensorflow()
+    from retrieval.cli.tables import print_runs
     from retrieval.experiment import pipeline
-    from retrieval.report.terminal import print_runs
 
     print_runs([pipeline.embed(run, test_time=test_time, test_time_mean=test_time_mean)])
 
@@ -266,7 +266,7 @@ def evaluate(
     ] = "",
 ) -> None:
     """Evaluate the embeddings of a run: metrics, neighbors, projection, thumbnails."""
-    from retrieval.report.terminal import print_runs
+    from retrieval.cli.tables import print_runs
     from retrieval.runs.evaluate import EvaluationOptions, evaluate_run
 
     options = EvaluationOptions(no_positive=no_positive, kmeans=kmeans, seed=seed, ks=parse_ks(ks))
@@ -312,7 +312,7 @@ def import_(
     overwrite: Annotated[bool, typer.Option(help="Replace a run of the same name.")] = False,
 ) -> None:
     """Make a run from embeddings of any framework, for the metrics, the reports and the app."""
-    from retrieval.report.terminal import print_runs
+    from retrieval.cli.tables import print_runs
     from retrieval.runs.importing import import_run
     from retrieval.runs.names import check_run_name
 
@@ -422,8 +422,8 @@ def _show_runs(make: Callable[[], list[Path]], *, evaluated: bool = True) -> Non
     Raises:
         FailedRuns: Some runs failed.
     """
+    from retrieval.cli.tables import print_runs
     from retrieval.experiment.session import FailedRuns
-    from retrieval.report.terminal import print_runs
     from retrieval.runs.run import Run
     from retrieval.settings.schema import SELECTED_ON_TEST
 

@@ -54,13 +54,18 @@ class Protocol:
         """Return the fields as a dict, ready for JSON."""
         return asdict(self)
 
-    def __str__(self) -> str:
+    @property
+    def without_positives(self) -> str:
+        """How many queries have no positive, and how they are scored, in words."""
         treatment = {"exclude": "excluded", "zero": "scored 0"}[self.no_positive]
+        return f"{self.n_without_positive:,} queries without positives {treatment}"
+
+    def __str__(self) -> str:
         kmeans = "" if self.kmeans == "none" else f"; k-means: {self.kmeans}, seed {self.seed}"
         return (
             f"{self.rule}, {self.distance} distance, {self.n_queries:,} queries, "
             f"{self.n_gallery:,} gallery items, {self.n_classes:,} classes, {self.dimension}-d; "
-            f"{self.n_without_positive:,} queries without positives {treatment}{kmeans}"
+            f"{self.without_positives}{kmeans}"
         )
 
 

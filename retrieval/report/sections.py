@@ -212,7 +212,6 @@ def _row(
 
 def _sentence(protocol: Protocol, *, placeholder: bool, collapsed: Sequence[str]) -> str:
     """State the protocol. The dimension is a column of the table, since runs may differ in it."""
-    treatment = {"exclude": "excluded", "zero": "scored 0"}[protocol.no_positive]
     parts = ["synthetic placeholder, not the published data set"] if placeholder else []
     if collapsed:
         parts.append(f"collapsed (all embeddings nearly equal): {', '.join(collapsed)}")
@@ -220,7 +219,7 @@ def _sentence(protocol: Protocol, *, placeholder: bool, collapsed: Sequence[str]
         f"{protocol.rule}, {protocol.distance} distance",
         f"{protocol.n_queries:,} queries of {protocol.n_classes:,} classes, "
         f"{protocol.n_gallery:,} gallery items",
-        f"{protocol.n_without_positive:,} queries without positives {treatment}",
+        protocol.without_positives,
     ]
     if protocol.kmeans != "none":
         parts.append(f"NMI by k-means ({protocol.kmeans})")

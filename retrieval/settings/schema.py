@@ -27,6 +27,7 @@ from pydantic.fields import FieldInfo
 
 from retrieval.errors import UserError, unknown_option
 from retrieval.validation import (
+    DEFAULT_DISTANCE,
     MAX_SEED,
     Augmentation,
     Checkpoint,
@@ -471,7 +472,7 @@ class TrainSettings(BaseModel):
         untrained="ignored",
     )
     distance: Distance = _setting(
-        "cosine",
+        DEFAULT_DISTANCE,
         "Distance of the evaluation: cosine, euclidean, squared_euclidean or cityblock.",
         "Evaluation and checkpoints",
     )

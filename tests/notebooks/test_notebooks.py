@@ -89,9 +89,13 @@ NOTEBOOKS = pytest.mark.parametrize(
 )
 
 
-def code_of(path: Path) -> list[ast.Module]:
+def sources_of(path: Path) -> list[str]:
     cells = nbformat.read(path, as_version=4).cells
-    return [ast.parse(cell.source) for cell in cells if cell.cell_type == "code"]
+    return [cell.source for cell in cells if cell.cell_type == "code"]
+
+
+def code_of(path: Path) -> list[ast.Module]:
+    return [ast.parse(source) for source in sources_of(path)]
 
 
 def imports_of(cell: ast.Module) -> list[ast.Import | ast.ImportFrom]:
@@ -104,6 +108,8 @@ def test_a_notebook_imports_in_one_cell_from_the_two_packages_and_from_no_deep_m
     assert len(cells) == 1
     (imports,) = cells
     assert len(imports) <= 5
+    (lines,) = [source.splitlines() for source in sources_of(path) if "import " in source]
+    assert len([line for line in lines if line]) <= 5
     for node in imports:
         if isinstance(node, ast.ImportFrom):
             package = importlib.import_module(node.module)

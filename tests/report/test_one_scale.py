@@ -5,8 +5,8 @@ import re
 
 import pandas as pd
 
+from retrieval.cli.tables import runs_table
 from retrieval.evaluation.metrics import metric, reported
-from retrieval.report.terminal import runs_table
 from retrieval.report.writing import write_report
 from tests.report.helpers import make_run
 from workbench.analysis.tables import loss_table, results_table

@@ -1,4 +1,4 @@
-"""Print tables of runs in the terminal."""
+"""Print tables of data sets and runs in the terminal."""
 
 from collections.abc import Iterable
 from pathlib import Path
