@@ -48,7 +48,7 @@ def project(
     """Compute the UMAP and PCA coordinates of items.
 
     Args:
-        embeddings: float, (n, d).
+        embeddings: float, (n, d), the embeddings to map.
         neighbors: int, (n, k), the leave-one-out neighbors of every item; -1 pads.
         similarities: float, (n, k), of the same: cosine, or the negative distance.
         distance: Distance the neighbors were found with; for cosine, rows are L2-normalized.
@@ -111,7 +111,7 @@ def umap_layout(
         distances: float, (n, k), increasing in each row.
         start: (n, 2), initial layout.
         n_neighbors: Neighbors to use, the item itself included.
-        seed: Seed of UMAP.
+        seed: Seed of UMAP's layout.
 
     Returns:
         float32, (n, 2); the initial layout where there are fewer than 5 items.

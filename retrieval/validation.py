@@ -56,7 +56,7 @@ def check_choice(name: str, value: object, choices: Iterable[T]) -> T:
 
     Args:
         name: Name of the option, for the error.
-        value: The value given.
+        value: The value that was given.
         choices: The valid values, such as ``choices_of(Distance)``.
 
     Returns:

@@ -22,8 +22,8 @@ def train_demo(
     """Train the runs of the demo; those that exist with the same settings are kept.
 
     Args:
-        runs: Folder of runs.
-        steps: Training steps of each loss.
+        runs: Folder that the runs are written to.
+        steps: Number of training steps of each loss.
         announce: Called with each line that a user may want to read. Defaults to None, no call.
 
     Returns:

@@ -360,7 +360,7 @@ def report(
 @app.command()
 def demo(
     runs: Runs = Path("runs"),
-    steps: Annotated[int, typer.Option(help="Training steps of each loss.", min=1)] = 200,
+    steps: Annotated[int, typer.Option(help="Number of training steps of each loss.", min=1)] = 200,
     open_app: Annotated[bool, typer.Option(help="Open the app at the end.")] = True,
 ) -> None:
     """Train and compare six losses on a small data set of letters, then open the app."""

@@ -13,7 +13,7 @@ class Dataset:
 
     Attributes:
         name: Name in the registry, which is also the default folder ``data/<name>``.
-        title: Readable name.
+        title: Name as people write it, e.g. in tables.
         load: ``load(root, **options) -> Catalog``. Its keyword-only parameters are the data set's
             options; their annotations, defaults and lines in ``Args:`` make the command line's
             flags.

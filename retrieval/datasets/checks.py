@@ -177,7 +177,7 @@ def check_images(paths: Sequence[str], *, progress: bool | None = None) -> None:
     unusual.
 
     Args:
-        paths: Absolute paths.
+        paths: Absolute paths of the image files.
         progress: Whether to show a progress bar. By default, above 5,000 images.
 
     Raises:

@@ -16,7 +16,7 @@ class PublicArchive:
     """A public archive.
 
     Attributes:
-        url: Its address.
+        url: Address to download it from.
         digest: ``"md5:..."`` or ``"sha256:..."``; None if the host publishes none or regenerates
             its archives.
         unpacked: Size of the unpacked files in bytes.
@@ -47,7 +47,7 @@ def fetch_archive(
     Args:
         root: The folder to create.
         archive: A copy of the archive, or None to download it.
-        public: The archive.
+        public: The published archive.
         load: Loads the unpacked folder, before it is renamed. Every file in the catalog must exist.
         manifest: Names, sizes and CRC32s that the unpacked files must have. Defaults to None: they
             are not compared.

@@ -135,7 +135,7 @@ def check_singletons(given: str) -> None:
     """Check the value of the ``singletons`` option.
 
     Args:
-        given: The value.
+        given: The value that was given.
 
     Raises:
         UserError: It is not one of :data:`SINGLETONS`.

@@ -100,8 +100,8 @@ def glyph_image(
     """Draw one character on the common baseline, centered horizontally and shrunk only to fit.
 
     Args:
-        path: The font file.
-        text: The character.
+        path: The font file to draw with.
+        text: The character to draw.
         fonts: Opened fonts by size. Sizes that are missing are added.
 
     Returns:

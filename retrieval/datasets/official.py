@@ -1,7 +1,7 @@
 """What the loaders of the published benchmarks share.
 
 The official counts that a copy is held to, the mark of a synthetic placeholder, a cache of the
-parsed tables, and a reader of the white-space separated lists that benchmarks come with.
+parsed tables, and a reader of the whitespace-separated lists that benchmarks come with.
 """
 
 import dataclasses
@@ -124,7 +124,7 @@ def mark_as_placeholder(root: Path, text: str, counts: Counts) -> None:
     """Mark a folder as a placeholder.
 
     Args:
-        root: The folder.
+        root: The data set's folder.
         text: One sentence about its content, the first line of the mark.
         counts: The counts that the loader holds the folder to.
     """
@@ -239,7 +239,7 @@ def read_table(
     """Read a list file with one row per line.
 
     Args:
-        path: The file.
+        path: The list file.
         columns: Name and type of each column, in the order of the file.
         skip: Number of header lines. Defaults to 0.
         separator: One character, or a regular expression. Defaults to a space.

@@ -16,10 +16,10 @@ class Photo:
     Attributes:
         label: Number of its class, from 1; the training classes come first.
         number: Number of the image within its class, from 1.
-        name: Name of its class.
+        name: Readable name of its class.
         group: Name of its super class.
         split: ``train`` or ``test``.
-        jpeg: The file's content.
+        jpeg: Content of the JPEG file.
         size: Width and height in pixels.
     """
 

@@ -38,7 +38,7 @@ def embed_images(
 
     Args:
         network: Network: images (B, S, S, 3) to embeddings (B, D).
-        catalog: The data set.
+        catalog: Data set whose images are embedded.
         rows: Rows of the catalog, in the wanted order.
         settings: Resolved settings, for the image sizes and the test-time views.
         progress: Whether to show a progress bar. Defaults to True.
@@ -65,7 +65,7 @@ def embed_files(
 
     Args:
         network: Network: images (B, S, S, 3) to embeddings (B, D).
-        paths: Image files.
+        paths: Paths of the image files, in the order of the rows to return.
         boxes: (len(paths), 4), crops x, y, width, height in pixels; None for whole images.
         settings: Resolved settings, for the image sizes and the test-time views.
         progress: Whether to show a progress bar. Defaults to True.
@@ -113,7 +113,7 @@ def embed_features(head: keras.Model, features: np.ndarray) -> np.ndarray:
 
     Args:
         head: Network: features (B, F) to embeddings (B, D).
-        features: float32, (n, F).
+        features: float32, (n, F), features of the frozen backbone.
 
     Returns:
         float32, (n, D).
@@ -133,7 +133,7 @@ def untrained_embeddings(
     This is the baseline that a training must beat.
 
     Args:
-        catalog: The data set.
+        catalog: Data set whose images are embedded.
         rows: Rows of the catalog, in the wanted order.
         settings: Resolved settings. With test-time views, the features of every view are
             normalized and then averaged, as the embeddings of a trained network are.

@@ -33,7 +33,7 @@ def backbone_features(
     it stopped.
 
     Args:
-        catalog: The data set.
+        catalog: Data set whose images the features are of.
         settings: Resolved settings, for backbone, weights, pooling and image sizes.
         progress: Whether to show a progress bar. Defaults to True.
 
@@ -62,7 +62,7 @@ def backbone_features(
 def features_key(catalog: Catalog, settings: TrainSettings) -> str:
     """Return the cache key, which changes with the files, the network, its weights and its input.
 
-    Of a large data set, about 500 files are looked at.
+    Only about 500 files of a large data set are checked for changes.
     """
     paths = catalog.items["path"].tolist()
     sample = [catalog.root / path for path in paths[:: max(1, len(paths) // 500)]]

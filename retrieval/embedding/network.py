@@ -11,7 +11,7 @@ def build_network(settings: TrainSettings, feature_size: int | None = None) -> k
     """Build the network that a run trains: backbone and head, or the head alone.
 
     Args:
-        settings: Resolved settings.
+        settings: Resolved settings of the run.
         feature_size: Width F of the cached features if the backbone is frozen. Defaults to None:
             the whole network is trained.
 

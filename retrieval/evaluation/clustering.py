@@ -47,7 +47,7 @@ def kmeans(
     """Cluster points by k-means, run until no assignment changes.
 
     Args:
-        points: float, (n, d).
+        points: float, (n, d), the points to cluster.
         k: Number of clusters; at most n.
         method: Initialization: ``greedy k-means++``, or ``random``, distinct points drawn
             uniformly as faiss does. Defaults to ``greedy k-means++``.
@@ -55,7 +55,7 @@ def kmeans(
         ids: int, (n, m), nearest neighbors of each point. Greedy k-means++ is computed from them
             where that is faster and as good (see :mod:`retrieval.evaluation.kmeans`). Defaults to
             None.
-        pool: Worker threads.
+        pool: Worker threads that share the rows.
 
     Returns:
         The clustering.
@@ -106,8 +106,8 @@ def expected_mutual_information(rows: np.ndarray, columns: np.ndarray) -> float:
     sizes are equal, so the sum runs over distinct sizes.
 
     Args:
-        rows: float, class sizes.
-        columns: float, cluster sizes.
+        rows: float, number of items of each class.
+        columns: float, number of items of each cluster.
 
     Returns:
         The expectation.

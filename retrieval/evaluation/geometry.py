@@ -51,7 +51,7 @@ def geometry(
         ranking: The neighbors of every query.
         n_gallery: Number of gallery items.
         seed: Seed of the samples. Defaults to 0.
-        pool: Worker threads.
+        pool: Worker threads that share the rows.
 
     Returns:
         Name -> value; NaN where it is not defined (a single class, classes of one item).
@@ -195,7 +195,7 @@ def relative_spread(embeddings: np.ndarray, distance: str) -> float:
     :func:`retrieval.training.model.relative_spread` is the same for a training batch.
 
     Args:
-        embeddings: float, (n, d).
+        embeddings: float, (n, d), the embeddings of all items.
         distance: Distance of the evaluation; for ``cosine`` only directions count.
 
     Returns:

@@ -83,7 +83,7 @@ def compare(
         centers: float32, (k, d + 1), twice the centers with a column of minus their squared norms.
         columns: int64, (c,), centers to compare with.
         state: Updated in place at ``rows``.
-        pool: Worker threads.
+        pool: Worker threads that share the points.
     """
     if not len(rows) or not len(columns):
         return
@@ -173,9 +173,9 @@ def lloyd(
     """Run Lloyd's iterations from given centers until no assignment changes.
 
     Args:
-        points: float32, (n, d).
+        points: float32, (n, d), the points to cluster.
         seeds: float32, (k, d), the first centers.
-        pool: Worker threads.
+        pool: Worker threads that share the points.
         max_iterations: Largest number of iterations. Defaults to 300.
 
     Returns:
@@ -290,11 +290,11 @@ def graph_seeds(
     """Choose k-means centers among the points by greedy k-means++ on a neighbor graph.
 
     Args:
-        points: float32, (n, d).
+        points: float32, (n, d), the points to cluster.
         ids: int, (n, m), neighbors of each point, nearest first; -1 pads. 32 are used.
         k: Number of centers, 1 <= k <= n.
         seed: Seed of the draws.
-        pool: Worker threads.
+        pool: Worker threads that share the points.
 
     Returns:
         int64, (k,), distinct rows of ``points``.

@@ -342,7 +342,7 @@ def scale_note(names: Iterable[str]) -> str:
     'percent; NMI from 0 to 1'
 
     Args:
-        names: Names of metrics.
+        names: Names of the metrics in a table.
 
     Returns:
         The note, without a full stop.

@@ -25,7 +25,7 @@ def class_weights(n_classes: int, n_samples: int, seed: int) -> Iterator[np.ndar
 
     Args:
         n_classes: Number of classes, and of draws in a resample.
-        n_samples: Number of resamples.
+        n_samples: Number of bootstrap resamples.
         seed: Seed of the draws; equal seeds give equal, and so paired, resamples.
 
     Yields:
@@ -44,7 +44,7 @@ def class_sums(values: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.
     """Sum per-query values by class.
 
     Args:
-        values: float, (q, m).
+        values: float, (q, m), m values of each query.
         classes: int, (q,), class of each query, 0-based.
 
     Returns:
@@ -220,7 +220,7 @@ def holm(p: np.ndarray) -> np.ndarray:
     [0.03, 0.06, 0.06]
 
     Args:
-        p: float, (m,).
+        p: float, (m,), the uncorrected p-values.
 
     Returns:
         float64, (m,), at most 1.

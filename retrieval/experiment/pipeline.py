@@ -38,7 +38,7 @@ class PlannedRun:
     Attributes:
         path: The run's final folder.
         settings: Checked and resolved settings.
-        catalog: The data set.
+        catalog: Data set to train and evaluate on.
     """
 
     path: Path
@@ -137,12 +137,13 @@ def train_planned(
 
     Args:
         planned: The run; see :func:`plan_run`.
-        overwrite: See :func:`train`, as for the following. Defaults to False.
-        evaluate: Defaults to True.
-        progress: Defaults to True.
-        watch: Defaults to None, no call.
-        callbacks: Defaults to none.
-        announce: Defaults to None, no call.
+        overwrite: Whether to replace a run of the same name, finished or interrupted. Defaults to
+            False.
+        evaluate: Whether to embed and evaluate after training. Defaults to True.
+        progress: Whether to show progress bars. Defaults to True.
+        watch: Called with the history so far, see :func:`train`. Defaults to None, no call.
+        callbacks: Further Keras callbacks. Defaults to none.
+        announce: Called with each line that a user may want to read. Defaults to None, no call.
 
     Returns:
         The run's folder.
@@ -281,7 +282,7 @@ def with_views(settings: TrainSettings, views: str | None, mean: str | None) -> 
     """Return a run's settings with other test-time views; a recipe is then marked as changed.
 
     Args:
-        settings: The run's settings.
+        settings: Settings of the run that is embedded again.
         views: Test-time views; None for those of the run.
         mean: Average over the views; None for that of the run, or the default without views.
 

@@ -80,7 +80,7 @@ def run_session(
 
     Args:
         changes: Settings that differ from the defaults, or from those of a recipe they name.
-        runs: Folder of runs.
+        runs: Folder that the runs are written to.
         name: Name of the run; with several runs, the prefix of their names. Defaults to the loss.
         overwrite: Replace existing runs. Defaults to False: of several runs, those that exist with
             the same settings are kept.
@@ -177,7 +177,7 @@ def plan_all(
 
     Args:
         named: Run name -> settings, both checked.
-        runs: Folder of runs.
+        runs: Folder that the runs are written to.
         overwrite: Finished runs will be replaced, so that their settings do not matter. Defaults to
             False.
         prefix: Beginning of every error, before the run's name. Defaults to nothing.

@@ -51,7 +51,7 @@ class Grid:
     """The runs of a sweep file.
 
     Attributes:
-        path: The file.
+        path: The YAML file of the sweep.
         runs: Run name -> checked settings, in the order of the file; a name spells out the grid's
             values.
         combinations: Number of combinations of the grid's values. There are fewer runs where

@@ -107,7 +107,7 @@ def eval_dataset(
     """Return images in order, without augmentation.
 
     Args:
-        paths: Image files.
+        paths: Paths of the image files.
         size: Side of the square network input, pixels.
         pre_crop: Side that images are resized to before the center is cropped, pixels. Defaults to
             None, no crop.

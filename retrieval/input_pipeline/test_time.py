@@ -96,7 +96,7 @@ def aggregate(embeddings: np.ndarray, mean: str = "normalized") -> np.ndarray:
     """Combine the embeddings of an image's views into one.
 
     Args:
-        embeddings: (B, V, D).
+        embeddings: (B, V, D), one embedding per view.
         mean: ``plain``, or ``normalized`` (the mean, scaled to unit length). Defaults to
             ``normalized``.
 

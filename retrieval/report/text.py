@@ -103,7 +103,7 @@ def published_rows(section: Section) -> list[list[str]]:
     """Return the cells under :data:`PUBLISHED_HEAD`.
 
     Args:
-        section: Comparable runs.
+        section: A section of comparable runs.
 
     Returns:
         One list of cells per result.
@@ -135,7 +135,7 @@ def pair_rows(section: Section) -> list[list[str]]:
     """Return the cells under :data:`PAIRS_HEAD`: the paired test of every two rows, in points.
 
     Args:
-        section: Comparable runs.
+        section: A section of comparable runs.
 
     Returns:
         One list of cells per pair.

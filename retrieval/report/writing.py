@@ -20,7 +20,7 @@ def write_report(
     """Write ``report.md``, ``report.csv`` and ``report.tex``.
 
     Args:
-        runs: Evaluated runs.
+        runs: The evaluated runs to compare.
         folder: Folder to write to; made if it is missing.
         metrics: Names of the metrics to tabulate. Defaults to those reported on each data set.
 

@@ -27,7 +27,7 @@ def read_embeddings(path: Path | str) -> np.ndarray:
       its pickle refers to are not called.
 
     Args:
-        path: The file.
+        path: The file to read the embeddings from.
 
     Returns:
         float32, (n, d), finite.

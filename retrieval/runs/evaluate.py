@@ -66,7 +66,7 @@ def evaluate_run(
     Everything that is derived from the embeddings is written anew.
 
     Args:
-        path: The run's folder.
+        path: Folder of the run to evaluate.
         distance: Distance to evaluate with. Defaults to that of the run's settings, or cosine for
             imported embeddings.
         options: Other options of the evaluation.
@@ -178,7 +178,7 @@ def write_metrics(
     """Write ``metrics.json``.
 
     Args:
-        folder: The run's folder.
+        folder: Folder of the run to write to.
         results: Protocol name -> result of the evaluation; the last one is the primary protocol.
         titles: Protocol name -> title for display.
         dataset: Name of the data set.

@@ -146,10 +146,10 @@ class Provenance:
         created: When it was made, UTC, ISO 8601; empty if it was not recorded.
         seed: The run's seed; None if it was not recorded.
         seconds: Stage -> wall time in seconds.
-        command: The command line.
+        command: Command line that made the run.
         git_revision: Commit of this package's checkout, followed by ``+`` if files had changed;
             None outside a git checkout.
-        versions: Package -> version.
+        versions: Package -> version that the run was made with.
         machine: Operating system, architecture and number of cores.
     """
 

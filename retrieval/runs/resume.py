@@ -24,9 +24,9 @@ def prepare_partial(
     the run resumes with the new values.
 
     Args:
-        folder: The partial folder.
+        folder: Folder of the unfinished run.
         settings: Settings of the run, resolved.
-        catalog: The data set.
+        catalog: Data set that the run trains on.
         overwrite: Whether to discard the checkpoints of another run. Defaults to False.
 
     Raises:

@@ -24,7 +24,7 @@ def run_config(
 
     Args:
         settings: Training settings; None for imported embeddings.
-        catalog: The data set.
+        catalog: Data set of the run.
         seconds: Stage -> wall time in seconds.
     """
     return {
@@ -52,7 +52,7 @@ def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     """Write ``config.yaml`` atomically, with the schema version first.
 
     Args:
-        folder: The run's folder.
+        folder: Folder of the run to write to.
         config: See :func:`run_config`; imported runs add their files.
     """
     write_text(
@@ -71,7 +71,7 @@ def write_embeddings(folder: Path, embeddings: np.ndarray, rows: pd.DataFrame) -
     """Write ``embeddings.npy`` and ``items.parquet``.
 
     Args:
-        folder: The run's folder.
+        folder: Folder of the run to write to.
         embeddings: (n, d); written as float32.
         rows: The n rows of the catalog that were embedded, in the same order.
 

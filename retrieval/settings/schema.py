@@ -102,7 +102,7 @@ def _setting(
     Args:
         default: The default; None if it depends on the loss, the backbone or the data set, which
             the description then says. The command line adds any other default to the description.
-        description: Help text.
+        description: Help text of the command line.
         panel: See :class:`About`.
         affects: See :class:`About`.
         untrained: See :class:`About`.
@@ -495,7 +495,7 @@ class TrainSettings(BaseModel):
         Values in the British spelling of version 0.1.0 (``normalised``) are read as today's.
 
         Args:
-            mapping: Setting -> value.
+            mapping: Setting -> value, as a run or a recipe stores it.
 
         Returns:
             The settings; those not in the mapping have their defaults.

@@ -19,7 +19,7 @@ class TrainingData:
     """The rows of a data set that a run trains on and is evaluated on while it trains.
 
     Attributes:
-        catalog: The data set.
+        catalog: Data set to train on.
         train: Rows of the catalog to train on.
         held_out: Rows to evaluate on during training; None without such an evaluation.
         features: float32, (len(catalog), F), features of all items if the backbone is frozen;
@@ -45,8 +45,8 @@ def prepare_data(catalog: Catalog, settings: TrainSettings, *, progress: bool) -
     """Choose the rows to train on and to evaluate on; extract the features of a frozen backbone.
 
     Args:
-        catalog: The data set.
-        settings: Resolved settings.
+        catalog: Data set to train on.
+        settings: Resolved settings of the run.
         progress: Whether to show a progress bar while features are extracted.
 
     Returns:
@@ -114,7 +114,7 @@ def batch_dataset(
     """Return the batches of all steps from ``first_step`` to the last.
 
     Args:
-        settings: Resolved settings.
+        settings: Resolved settings of the run.
         data: Rows and, for a frozen backbone, their features.
         sampler: Draws row numbers of ``data.train``.
         first_step: Number of steps already taken.

@@ -51,8 +51,8 @@ def fit(
     """Train a run to its last step, from its latest checkpoint if it has one.
 
     Args:
-        settings: Resolved settings.
-        catalog: The data set.
+        settings: Resolved settings of the run.
+        catalog: Data set to train on.
         folder: The (partial) run folder, in which ``history.csv`` and ``checkpoints/`` are written.
         progress: Whether to show progress bars. Defaults to True.
         watch: Function that is called with the history so far every few seconds and at the end.
@@ -127,7 +127,7 @@ def build_ranking_model(settings: TrainSettings, data: TrainingData) -> RankingM
     """Build the network, loss and optimizer of a run, with all variables, ready to be restored.
 
     Args:
-        settings: Resolved settings.
+        settings: Resolved settings of the run.
         data: The training data, for the number of classes and the width of frozen features.
 
     Returns:
@@ -205,7 +205,7 @@ def in_training_evaluation(
 
     Args:
         network: The network in training.
-        settings: Resolved settings.
+        settings: Resolved settings of the run.
         data: The training data with the held-out rows.
         save_embeddings: Function that is given the embeddings (n, D), float32, of the test split,
             if the settings say to keep them.

@@ -68,7 +68,7 @@ class Inspector:
         """Read images as the network sees them; of several test-time views, the center.
 
         Args:
-            paths: Image files.
+            paths: Paths of the image files.
             boxes: (n, 4), crops x, y, width, height in pixels, if the run has them; see
                 :func:`retrieval.datasets.catalog.crop_boxes`. Defaults to None, whole images.
 
@@ -100,7 +100,7 @@ class Inspector:
         """Embed image files as the run's own items were, with its test-time views.
 
         Args:
-            paths: Image files.
+            paths: Paths of the image files.
             boxes: Crops, as for :meth:`load`. Defaults to None, whole images.
 
         Returns:

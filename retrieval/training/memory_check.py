@@ -44,7 +44,7 @@ def check_memory(
     not estimated.
 
     Args:
-        settings: Resolved settings.
+        settings: Resolved settings of the run.
         announce: Called with the estimate, as a line, if the settings are those of a recipe.
             Defaults to None, no call.
         available: Function that returns the available bytes, None if unknown. Defaults to

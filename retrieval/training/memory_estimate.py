@@ -46,7 +46,7 @@ class Footprint:
         """Return the bytes that do not depend on how many images are embedded at a time.
 
         Args:
-            settings: Resolved settings.
+            settings: Resolved settings of the run.
             chunked: Whether the batch is embedded in chunks.
         """
         batch = batch_size(settings)

@@ -14,8 +14,8 @@ def difference_of_items(a: Run, b: Run) -> str | None:
     """Describe how the items of two runs differ.
 
     Args:
-        a: Run A.
-        b: Run B.
+        a: First run.
+        b: Second run.
 
     Returns:
         One sentence that names the first difference, or None if the items are the same.
@@ -75,7 +75,7 @@ def compare_queries(
     """Compare two runs on the same queries.
 
     Args:
-        a: Neighbors under run A.
+        a: First run.
         b: Neighbors under run B, for the same protocol and queries.
         labels: int64, (n,), class of every item.
         k: Length of the lists whose overlap is measured. Defaults to 10.
@@ -167,7 +167,7 @@ def paired_interval(
         a: Share of queries that are right under A.
         b: Share of queries that are right under B.
         both: Share of queries that are right under both.
-        n: Number of queries.
+        n: Number of queries that were compared.
 
     Returns:
         Lower and upper end of the interval of a - b.

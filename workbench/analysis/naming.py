@@ -19,7 +19,7 @@ def loss_of(run: Run) -> str:
     """Return the title of a run's loss.
 
     Args:
-        run: The run.
+        run: The run to name.
 
     Returns:
         The loss; ``untrained`` for the untrained baseline; the run's name for imported embeddings.

@@ -14,7 +14,7 @@ def repeated(results: pd.DataFrame, runs: list[Run]) -> list[str]:
 
     Args:
         results: One row per run, with the columns ``run``, ``group``, ``seed`` and metrics.
-        runs: The same runs.
+        runs: The runs that the table describes.
 
     Returns:
         For each row, the name of the run that counts instead; empty if the run itself counts.

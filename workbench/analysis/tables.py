@@ -15,7 +15,7 @@ def metric_value(run: Run, protocol: str, name: str) -> float:
     """Return the value of a metric as stored; NaN if the run was not evaluated for it.
 
     Args:
-        run: The run.
+        run: An evaluated run.
         protocol: Name of the protocol.
         name: Name of the metric, e.g. ``recall@1``.
     """

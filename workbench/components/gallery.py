@@ -85,7 +85,7 @@ def result_cards(run: Run, query: int, ids: np.ndarray, scores: np.ndarray) -> l
     """Describe the results of a query, each with its rank and marked as hit or miss.
 
     Args:
-        run: The run.
+        run: The run that holds the items.
         query: Row of the query.
         ids: int, (k,), rows of the results, nearest first; -1 is padding.
         scores: float, (k,), similarities of the results.
@@ -116,7 +116,7 @@ def answer_cards(run: Run, found: Answer, note: str = "") -> list[dict | None]:
     """Describe the results of a query and, after a gap, the first relevant item if it is not shown.
 
     Args:
-        run: The run.
+        run: The run that holds the items.
         found: The run's answer to the query.
         note: A line of text below the card after the gap. By default, none.
 
@@ -141,7 +141,7 @@ def query_group(run: Run, neighbors: Neighbors, position: int, *, k: int, detail
     """Describe one query and its results: the query on the left and one line of results.
 
     Args:
-        run: The run.
+        run: The run that holds the items.
         neighbors: The run's neighbors under one protocol.
         position: Position of the query among the queries of ``neighbors``.
         k: Number of results to show.
@@ -165,7 +165,7 @@ def query_groups(run: Run, neighbors: Neighbors, queries: Iterable[int], *, k: i
     """Describe several queries, one group each.
 
     Args:
-        run: The run.
+        run: The run that holds the items.
         neighbors: The run's neighbors under one protocol.
         queries: Rows of the queries to show.
         k: Number of results per query.

@@ -41,7 +41,7 @@ def random_failure_rows(
     """Draw queries at random among those whose nearest item is of another class.
 
     Args:
-        run: The run.
+        run: The run that holds the items.
         neighbors: The run's neighbors under one protocol.
         count: Largest number of queries. Defaults to 6.
         seed: Seed of the draw. Defaults to 0.
@@ -58,7 +58,7 @@ def confident_failure_rows(run: Run, neighbors: Neighbors, count: int = 6) -> np
     """Return the queries whose nearest item is wrong and the most similar to the query.
 
     Args:
-        run: The run.
+        run: The run that holds the items.
         neighbors: The run's neighbors under one protocol.
         count: Largest number of queries. Defaults to 6.
 

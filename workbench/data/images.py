@@ -63,7 +63,7 @@ def picture_path(run: Run, row: int) -> Path | None:
     """Return the image file of an item.
 
     Args:
-        run: The run.
+        run: The run that holds the item.
         row: Row of the item.
 
     Returns:

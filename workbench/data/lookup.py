@@ -36,7 +36,7 @@ def similarity(run: Run, protocol: str, query: np.ndarray, rows: np.ndarray | sl
     """Compute the similarity of one embedding and items of a run, as the protocol defines it.
 
     Args:
-        run: The run.
+        run: The run whose embeddings are searched.
         protocol: Name of the protocol, whose distance and normalization are used.
         query: float32, (d,), the embedding.
         rows: Rows of m items.
@@ -64,7 +64,7 @@ def all_similarities(run: Run, protocol: str, query: np.ndarray) -> np.ndarray:
     """Compute the similarity of one embedding and every item, in blocks to save memory.
 
     Args:
-        run: The run.
+        run: The run whose embeddings are searched.
         protocol: Name of the protocol.
         query: float32, (d,), the embedding.
 
@@ -84,10 +84,10 @@ def search_vector(
     """Find the gallery items nearest to an embedding.
 
     Args:
-        run: The run.
+        run: The run whose embeddings are searched.
         protocol: Name of the protocol. Under ``query_gallery``, only gallery items are searched.
         query: float32, (d,), the embedding.
-        k: Number of results.
+        k: Number of results to return.
         exclude: Row that is never returned, for a query that is an item itself. Defaults to none.
 
     Returns:
@@ -108,10 +108,10 @@ def answer(run: Run, protocol: str, row: int, k: int) -> Answer:
     """Return the results of a run for one of its items.
 
     Args:
-        run: The run.
+        run: The run whose embeddings are searched.
         protocol: Name of the protocol.
         row: Row of the item. If it is not a query of the protocol, its neighbors are computed now.
-        k: Number of results.
+        k: Number of results to return.
 
     Returns:
         The results.

@@ -68,7 +68,7 @@ def inspector(run: Run) -> Any:
     """Return a run's network, which all sessions share.
 
     Args:
-        run: The run.
+        run: The run whose network is used.
 
     Returns:
         A ``retrieval.training.inspection.Inspector``; naming the type would load TensorFlow.
@@ -126,7 +126,7 @@ def explain(run: Run, first: int, second: int) -> Explanation:
     """Explain the similarity of two items under a run.
 
     Args:
-        run: The run.
+        run: The run whose network is used.
         first: Row of the query.
         second: Row of the result.
 

@@ -29,7 +29,7 @@ def read_notes(run: Run) -> pd.DataFrame:
     """Read all notes of a run.
 
     Args:
-        run: The run.
+        run: The run whose notes they are.
 
     Returns:
         Columns ``path``, ``label_name``, ``tag``, ``note`` and ``when`` (ISO 8601), all str, and
@@ -63,7 +63,7 @@ def badges(run: Run) -> dict[int, str]:
     Cached until the notes or the items change. A notes file that cannot be read counts as empty.
 
     Args:
-        run: The run.
+        run: The run whose notes they are.
 
     Returns:
         Row -> tag and note in one line.
@@ -92,7 +92,7 @@ def write_note(run: Run, row: int, tag: str, note: str) -> None:
     """Set the tag and the note of an item. If both are empty, the item's entry is removed.
 
     Args:
-        run: The run.
+        run: The run whose notes they are.
         row: Row of the item.
         tag: One or two words.
         note: Free text; only the first 2,000 characters are saved.

@@ -27,7 +27,7 @@ def positions(run: Run, layout: str) -> np.ndarray:
 
     Args:
         run: A run with a projection.
-        layout: One of :data:`LAYOUTS`.
+        layout: Name of the map, one of :data:`LAYOUTS`.
 
     Returns:
         float32, (n, 2 or 3).
@@ -45,7 +45,7 @@ def sample(run: Run, layout: str) -> tuple[np.ndarray, np.ndarray]:
 
     Args:
         run: A run with a projection.
-        layout: One of :data:`LAYOUTS`.
+        layout: Name of the map, one of :data:`LAYOUTS`.
 
     Returns:
         Rows, int32, (m,), and their positions, float32, (m, 2 or 3). These are all items if they
@@ -80,7 +80,7 @@ def evolution(run: Run) -> Evolution | None:
     """Return the maps of a run at several training steps. Cached.
 
     Args:
-        run: The run.
+        run: A run that stored its embeddings while it trained.
 
     Returns:
         See :meth:`retrieval.runs.run.Run.evolution`.
@@ -113,7 +113,7 @@ def neighborhood_preservation(run: Run, neighbors: Neighbors, layout: str) -> np
     Args:
         run: A run with a projection.
         neighbors: The run's neighbors in the embedding space.
-        layout: One of :data:`LAYOUTS`.
+        layout: Name of the map, one of :data:`LAYOUTS`.
 
     Returns:
         float32, (n,): see :func:`workbench.analysis.neighborhoods.neighborhood_preservation`, with

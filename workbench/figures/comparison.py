@@ -20,7 +20,7 @@ def difference_matrix(
 
     Args:
         pairs: See :func:`workbench.analysis.significance.both_ways`.
-        names: Losses, best first.
+        names: Names of the losses, best first.
         ink: Color of the text in the squares. Defaults to a dark gray.
 
     Returns:

@@ -100,7 +100,7 @@ def _shortened(name: str, shared: int, length: int) -> str:
     """Cut out the middle that a long name shares with another, up to the word that differs.
 
     Args:
-        name: The name.
+        name: The name to shorten.
         shared: Length of the prefix that it shares with another name.
         length: Largest number of characters.
     """

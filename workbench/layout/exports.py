@@ -39,7 +39,7 @@ def table_csv(table: pd.DataFrame) -> bytes:
     """Write a table as CSV, with a quote before texts that a spreadsheet would run as formulas.
 
     Args:
-        table: Any table.
+        table: The table to export.
 
     Returns:
         UTF-8 with a byte order mark, as spreadsheets expect.
@@ -66,7 +66,7 @@ def with_protocol(table: pd.DataFrame, chosen: Selection, about: Sequence[Run]) 
     """Add columns that name the data set, the protocol and the run or pair of runs of every row.
 
     Args:
-        table: Any table.
+        table: The table to export.
         chosen: The choices made in the sidebar.
         about: The runs that the table is about. If there are more than two, the rows have to name
             their runs themselves.

@@ -18,7 +18,7 @@ def compare_queries(a: Run, b: Run, protocol: str | None = None) -> QueryCompari
     """Compare two runs on the same queries.
 
     Args:
-        a: Run A.
+        a: First run, called A in the output.
         b: Run B, with the same items.
         protocol: Name of the evaluation protocol. By default, the primary one of run A.
 
@@ -78,7 +78,7 @@ def outcome_map(a: Run, b: Run, protocol: str | None = None, *, height: int = 48
     """Draw the UMAP map of run A, every query colored by which of the two runs answers it.
 
     Args:
-        a: Run A.
+        a: First run, called A in the output.
         b: Run B, with the same items.
         protocol: Name of the evaluation protocol. By default, the primary one of each run.
         height: Height in pixels. Defaults to 480.

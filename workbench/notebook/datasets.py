@@ -28,7 +28,7 @@ class OpenedDataset:
     """A data set as a notebook found it.
 
     Attributes:
-        catalog: Its table of items.
+        catalog: Table of its items.
         folder: The folder it was loaded from.
         placeholder: Whether it is a synthetic placeholder for the published data set.
         small: Whether to train at the small scale, because that was asked for or because the data
@@ -108,7 +108,7 @@ def split_sizes(catalog: Catalog) -> pd.DataFrame:
     """Count the images and classes of each split.
 
     Args:
-        catalog: The data set.
+        catalog: A data set as :func:`open_dataset` loaded it.
 
     Returns:
         One row per split: ``images``, ``classes``, the sizes of the smallest, the median and the
@@ -136,7 +136,7 @@ def class_sizes(catalog: Catalog, split: str | None = None) -> go.Figure:
     """Draw how many classes have how many images.
 
     Args:
-        catalog: The data set.
+        catalog: A data set as :func:`open_dataset` loaded it.
         split: ``train`` or ``test``. By default, both.
 
     Returns:
@@ -152,7 +152,7 @@ def sample_grid(
     """Show images of a few randomly chosen classes, one class per row.
 
     Args:
-        catalog: The data set.
+        catalog: A data set as :func:`open_dataset` loaded it.
         split: ``train`` or ``test``. Defaults to ``test``.
         classes: Number of classes. Defaults to 6.
         per_class: Largest number of images per class. Defaults to 8.

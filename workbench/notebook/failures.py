@@ -19,7 +19,7 @@ def gallery(run: Run, rows: Iterable[int], protocol: str | None = None, *, k: in
     """Show queries, each with its k nearest items.
 
     Args:
-        run: The run.
+        run: An evaluated run.
         rows: Item rows of the queries to show.
         protocol: Name of the evaluation protocol. By default, the run's primary one.
         k: Number of neighbors per query. Defaults to 6.
@@ -38,7 +38,7 @@ def confident_failures(run: Run, protocol: str | None = None) -> pd.DataFrame:
     """List the queries whose nearest item is wrong, the most similar wrong items first.
 
     Args:
-        run: The run.
+        run: An evaluated run.
         protocol: Name of the evaluation protocol. By default, the run's primary one.
 
     Returns:
@@ -64,7 +64,7 @@ def random_failures(
     """Draw queries at random among those whose nearest item is wrong.
 
     Args:
-        run: The run.
+        run: An evaluated run.
         protocol: Name of the evaluation protocol. By default, the run's primary one.
         count: Largest number of queries. Defaults to 6.
         seed: Seed of the draw. Defaults to 0.
@@ -79,7 +79,7 @@ def rank_histogram(run: Run, protocol: str | None = None) -> go.Figure:
     """Draw the rank of the first relevant item over all queries.
 
     Args:
-        run: The run.
+        run: An evaluated run.
         protocol: Name of the evaluation protocol. By default, the run's primary one.
     """
     return figures.rank_histogram(run.neighbors(protocol).first_relevant_rank)
@@ -89,7 +89,7 @@ def confusion_map(run: Run, protocol: str | None = None) -> go.Figure:
     """Draw the most confused classes as a grid of squares.
 
     Args:
-        run: The run.
+        run: An evaluated run.
         protocol: Name of the evaluation protocol. By default, the run's primary one.
     """
     labels = run.items["label"].to_numpy()
@@ -101,7 +101,7 @@ def hardest_classes(run: Run, protocol: str | None = None, count: int = 10) -> p
     """List the classes with the lowest Recall@1.
 
     Args:
-        run: The run.
+        run: An evaluated run.
         protocol: Name of the evaluation protocol. By default, the run's primary one.
         count: Number of classes. Defaults to 10.
 
@@ -125,7 +125,7 @@ def hubs(run: Run, protocol: str | None = None) -> pd.DataFrame:
     """Count in how many top-10 lists each gallery item appears (hubness, Radovanovic 2010).
 
     Args:
-        run: The run.
+        run: An evaluated run.
         protocol: Name of the evaluation protocol. By default, the run's primary one.
 
     Returns:
@@ -142,7 +142,7 @@ def suspected_label_errors(run: Run, protocol: str | None = None) -> pd.DataFram
     """List the queries whose neighbors agree on one other class.
 
     Args:
-        run: The run.
+        run: An evaluated run.
         protocol: Name of the evaluation protocol. By default, the run's primary one.
 
     Returns:
@@ -159,7 +159,7 @@ def near_duplicates(
     """List the most similar pairs of items.
 
     Args:
-        run: The run.
+        run: An evaluated run.
         protocol: Name of the evaluation protocol. By default, the run's primary one.
         across_classes: True keeps pairs of different classes only, False pairs of the same class
             only. By default, all pairs.

@@ -30,7 +30,7 @@ def embedding_map(run: Run, protocol: str | None = None, *, height: int = 480) -
     """Draw the UMAP map of a run, every query colored by whether its nearest item is right.
 
     Args:
-        run: The run.
+        run: An evaluated run.
         protocol: Name of the evaluation protocol. By default, the run's primary one.
         height: Height in pixels. Defaults to 480.
     """

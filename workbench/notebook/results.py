@@ -20,7 +20,7 @@ def results_table(runs: dict[str, Run], protocol: str | None = None) -> pd.DataF
     Prints the protocol, the number of queries, classes and gallery items, and the scale.
 
     Args:
-        runs: Title -> run.
+        runs: The runs to show, each under the title it has in the output.
         protocol: Name of the evaluation protocol. By default, the primary one of each run.
 
     Returns:
@@ -51,7 +51,7 @@ def best_run(runs: dict[str, Run], protocol: str | None = None) -> str:
     """Return the title of the run with the highest Recall@1.
 
     Args:
-        runs: Title -> run.
+        runs: The runs to show, each under the title it has in the output.
         protocol: Name of the evaluation protocol. By default, the primary one of each run.
     """
     return max(runs, key=lambda title: runs[title].result(protocol).metric("recall@1").value)
@@ -61,7 +61,7 @@ def recall_curves(runs: dict[str, Run], protocol: str | None = None) -> go.Figur
     """Draw Recall@K against K, one line per run.
 
     Args:
-        runs: Title -> run.
+        runs: The runs to show, each under the title it has in the output.
         protocol: Name of the evaluation protocol. By default, the primary one of each run.
     """
     curves = {
@@ -83,8 +83,8 @@ def recall_at(runs: dict[str, Run], ks: tuple[int, ...]) -> pd.DataFrame:
     limited to the number of neighbors stored.
 
     Args:
-        runs: Title -> run.
-        ks: Values of K.
+        runs: The runs to show, each under the title it has in the output.
+        ks: Values of K for which to show Recall@K.
 
     Returns:
         One row per run, one column per K.

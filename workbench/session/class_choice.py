@@ -36,7 +36,7 @@ def open_pair(pairs: pd.DataFrame, at: int) -> None:
     """Open the pair of a clicked row (for callbacks).
 
     Args:
-        pairs: As for :func:`chosen_pair`.
+        pairs: Confused pairs, as for :func:`chosen_pair`.
         at: Position of the row.
     """
     _open_pair(pairs, int(pairs["a"][at]), int(pairs["b"][at]))
@@ -47,7 +47,7 @@ def open_clicked_pair(key: str, pairs: pd.DataFrame) -> None:
 
     Args:
         key: Key of the chart, see :func:`workbench.session.clicks.replaceable_key`.
-        pairs: As for :func:`chosen_pair`.
+        pairs: Confused pairs, as for :func:`chosen_pair`.
     """
     points = selected_points(key)
     if points and points[0].get("customdata"):
@@ -81,7 +81,7 @@ def open_class(classes: pd.DataFrame, at: int, first: int = 0) -> None:
     """Open the class of a clicked row (for callbacks).
 
     Args:
-        classes: As for :func:`chosen_class`.
+        classes: Table of classes, as for :func:`chosen_class`.
         at: Position of the row.
         first: As for :func:`chosen_class`. Defaults to 0.
     """
@@ -94,7 +94,7 @@ def open_clicked_class(key: str, classes: pd.DataFrame, first: int) -> None:
     Args:
         key: Key of the chart, see :func:`workbench.session.clicks.replaceable_key`; the
             ``customdata`` of its bars holds the position of the class.
-        classes: As for :func:`chosen_class`.
+        classes: Table of classes, as for :func:`chosen_class`.
         first: As for :func:`chosen_class`.
     """
     points = selected_points(key)

@@ -50,6 +50,6 @@ def open_query(row: int) -> None:
     """Open an item as the query of the Retrieval page (for callbacks).
 
     Args:
-        row: The item.
+        row: Row of the item to open.
     """
     jump("retrieval", row=row)

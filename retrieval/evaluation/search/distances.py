@@ -71,7 +71,7 @@ def prepare(rows: np.ndarray, kind: int, center: np.ndarray, *, as_query: bool) 
     error bound small where embeddings share a large mean.
 
     Args:
-        rows: (n, d).
+        rows: (n, d), the embeddings to prepare.
         kind: ``DOT``, ``SQUARED`` or ``CITYBLOCK``.
         center: float64, (d,); subtracted for ``SQUARED``.
         as_query: Whether the rows are queries; else they are gallery rows.

@@ -96,7 +96,7 @@ class Positives(NamedTuple):
         pool: int64, (g,), all gallery positions sorted by class, then position.
         cursor: int64, (m,), start of the part of ``pool`` that holds the items of the query's class
             which the tiles have not yet passed.
-        stop: int64, (m,), its end.
+        stop: int64, (m,), end of that part of ``pool``.
     """
 
     starts: Ints

@@ -211,7 +211,7 @@ def add_angle(cosines: tf.Tensor, angle: float) -> tf.Tensor:
 
     Args:
         cosines: Any shape. Values beyond -1 or 1 because of rounding are clipped.
-        angle: Angle in radians.
+        angle: The angle in radians.
 
     Returns:
         The same shape.

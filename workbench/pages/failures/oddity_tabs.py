@@ -123,8 +123,8 @@ def duplicates_note(run: Run, neighbors: Neighbors) -> str:
     """Say how many items have the same embedding as another item.
 
     Args:
-        run: The run.
-        neighbors: Its neighbors.
+        run: The run that holds the items.
+        neighbors: The run's neighbors under one protocol.
 
     Returns:
         A sentence; empty if similarity is not the cosine.

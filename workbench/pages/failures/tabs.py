@@ -100,7 +100,7 @@ def pairs_shown(n: int, shown: int) -> str:
     """Say how many queries there are, and which pairs of images are shown.
 
     Args:
-        n: Number of queries.
+        n: Number of queries of the confused pair of classes.
         shown: Number of queries that are shown, each with its nearest item.
     """
     queries = counted(n, "query", "queries")

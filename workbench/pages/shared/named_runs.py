@@ -12,8 +12,8 @@ class NamedRun:
     """Run A or run B of the sidebar.
 
     Attributes:
-        letter: ``A`` or ``B``.
-        run: The run.
+        letter: Letter of the run in the sidebar, ``A`` or ``B``.
+        run: The run under this letter.
         color: The run's color as hex code.
     """
 

@@ -53,7 +53,7 @@ def open_or_mark(pick: Pick) -> None:
     """Open the item of a clicked card as the query, or mark it if the switch is on (for callbacks).
 
     Args:
-        pick: The card.
+        pick: The card that was clicked.
     """
     if MARKING.get():
         MARKED_ROW.set(pick.row)

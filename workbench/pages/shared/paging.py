@@ -14,7 +14,7 @@ def page_of(rows: np.ndarray, what: str, size: int = PER_PAGE) -> np.ndarray:
     """Draw the page numbers of a list, and return the part of the list on the chosen page.
 
     Args:
-        rows: Any one-dimensional array.
+        rows: All rows of the list, a one-dimensional array.
         what: Name of the list; distinguishes it from other lists on the same page of the app.
         size: Number of entries per page. Defaults to 12.
 

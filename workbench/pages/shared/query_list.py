@@ -102,8 +102,8 @@ def step_buttons(rows: np.ndarray, row: int) -> None:
     """Draw the buttons that go to other queries, each with a keyboard shortcut.
 
     Args:
-        rows: See :func:`listed_queries`.
-        row: The selected item.
+        rows: The listed queries, see :func:`listed_queries`.
+        row: Row of the selected item.
     """
     before, after, other = search.adjacent_rows(rows, _position_in_list(rows, row))
     back_button()
@@ -133,8 +133,8 @@ def place_caption(chosen: Selection, table: pd.DataFrame, rows: np.ndarray, row:
     Args:
         chosen: The choices made in the sidebar.
         table: See :func:`workbench.analysis.failures.query_table`.
-        rows: See :func:`listed_queries`.
-        row: The selected item.
+        rows: The listed queries, see :func:`listed_queries`.
+        row: Row of the selected item.
     """
     text, what = _searched(), CONTENTS[_filter()]
     what += f" matching “{plain(text)}”" if text.strip() else ""
@@ -170,7 +170,7 @@ def gallery_matches(chosen: Selection, table: pd.DataFrame, rows: np.ndarray) ->
     Args:
         chosen: The choices made in the sidebar.
         table: See :func:`workbench.analysis.failures.query_table`.
-        rows: See :func:`listed_queries`.
+        rows: The listed queries, see :func:`listed_queries`.
     """
     text = _searched()
     found = search.matching_non_queries(table, chosen.a.items, text)
@@ -199,7 +199,7 @@ def query_to_show(chosen: Selection, table: pd.DataFrame, rows: np.ndarray) -> i
     Args:
         chosen: The choices made in the sidebar.
         table: See :func:`workbench.analysis.failures.query_table`.
-        rows: See :func:`listed_queries`.
+        rows: The listed queries, see :func:`listed_queries`.
 
     Returns:
         A row of run A.
