@@ -151,7 +151,10 @@ class TrainSettings(BaseModel):
         None, "Folder of the data set. Defaults to data/DATASET.", "Data", affects="place"
     )
     dataset_options: dict[str, Any] = _setting(
-        {}, "Option of the data set's loader as name=value, e.g. subset=letters.", "Data"
+        {},
+        "Option of the data set's loader as name=value, e.g. subset=letters. Options that are not "
+        "given have the loader's defaults.",
+        "Data",
     )
     pre_crop: int | None = _setting(
         None,
