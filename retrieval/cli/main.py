@@ -350,8 +350,8 @@ def report(
     from retrieval.runs.store import open_run
 
     write_page = page_writer()
-    opened = [open_run(path) for path in [*(runs or ()), *(paths or ())]]
-    sections = write_report(opened, out, metric or ())
+    compared = [open_run(path) for path in [*(runs or ()), *(paths or ())]]
+    sections = write_report(compared, out, metric or ())
     write_page(sections, out / "report.html")
     typer.echo((out / "report.md").read_text(encoding="utf-8"))
     typer.echo(f"Written: {out}/report.md, .csv, .tex, .html")

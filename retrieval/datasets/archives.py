@@ -180,19 +180,19 @@ def _write(archive: Path, member: Member, folder: Path, manifest: Manifest | Non
 def _open_archive(archive: Path) -> Iterator[Iterator[Member]]:
     try:
         if zipfile.is_zipfile(archive):
-            with zipfile.ZipFile(archive) as opened:
-                yield _zip_members(archive, opened)
+            with zipfile.ZipFile(archive) as reader:
+                yield _zip_members(archive, reader)
         elif tarfile.is_tarfile(archive):
-            with tarfile.open(archive) as opened:
-                yield _tar_members(archive, opened)
+            with tarfile.open(archive) as reader:
+                yield _tar_members(archive, reader)
         else:
             raise ArchiveError(f"{archive} is not a whole zip or tar archive: download it again")
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
         raise ArchiveError(f"{archive} is damaged ({error}): download it again") from error
 
 
-def _zip_members(archive: Path, opened: zipfile.ZipFile) -> Iterator[Member]:
-    for info in opened.infolist():
+def _zip_members(archive: Path, reader: zipfile.ZipFile) -> Iterator[Member]:
+    for info in reader.infolist():
         if stat.S_ISLNK(info.external_attr >> 16):
             raise ArchiveError(
                 f"{archive}: member {info.filename!r} is a link; nothing was unpacked"
@@ -200,21 +200,21 @@ def _zip_members(archive: Path, opened: zipfile.ZipFile) -> Iterator[Member]:
         if info.is_dir():
             safe_name(archive, info.filename)
         else:
-            yield Member(info.filename, info.file_size, info.CRC, partial(opened.open, info))
+            yield Member(info.filename, info.file_size, info.CRC, partial(reader.open, info))
 
 
-def _tar_members(archive: Path, opened: tarfile.TarFile) -> Iterator[Member]:
-    for info in opened.getmembers():
+def _tar_members(archive: Path, reader: tarfile.TarFile) -> Iterator[Member]:
+    for info in reader.getmembers():
         if info.isdir():
             safe_name(archive, info.name)
         elif info.isreg():
-            yield Member(info.name, info.size, None, partial(_open_tar_member, opened, info))
+            yield Member(info.name, info.size, None, partial(_open_tar_member, reader, info))
         else:
             raise ArchiveError(f"{archive}: member {info.name!r} is a link; nothing was unpacked")
 
 
-def _open_tar_member(opened: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
-    file = opened.extractfile(info)
+def _open_tar_member(reader: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+    file = reader.extractfile(info)
     if file is None:  # only for members that are no regular files, which _tar_members refuses
         raise tarfile.ReadError(f"{info.name} has no content")
     return file

@@ -1,4 +1,4 @@
-"""What the loaders of the published benchmarks share.
+"""Helpers that the loaders of the published benchmarks share.
 
 The official counts that a copy is held to, the mark of a synthetic placeholder, a cache of the
 parsed tables, and a reader of the whitespace-separated lists that benchmarks come with.

@@ -1,4 +1,4 @@
-"""Which run is better, and is the difference real: intervals, paired tests, correction, seeds.
+"""Compare runs: intervals, paired tests, their correction, and the variation over seeds.
 
 Runs are compared on the same queries. A difference is judged by a bootstrap over classes in which
 every run sees the same resamples (paired), and at rank 1 also by McNemar's test. Among many pairs

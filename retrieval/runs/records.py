@@ -1,4 +1,4 @@
-"""What ``config.yaml`` and ``metrics.json`` record about a run, as dataclasses.
+"""Dataclasses of the records in a run's ``config.yaml`` and ``metrics.json``.
 
 This is the only module that knows the keys of the two files. Parsing checks every entry that pages
 and reports rely on, so a damaged file is refused with a one-line reason when the run is opened.

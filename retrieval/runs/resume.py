@@ -60,7 +60,9 @@ def check_interrupted(path: Path, *, overwrite: bool) -> None:
         done = " (it is finished)" if path.exists() else ""
         raise UserError(f"no interrupted run at {path}{done}")
     if path.exists() and not overwrite:
-        raise UserError(f"{path} exists beside the interrupted run; pass --overwrite to replace it")
+        raise UserError(
+            f"{path} exists in addition to the interrupted run; pass --overwrite to replace it"
+        )
 
 
 def read_interrupted(path: Path) -> tuple[TrainSettings, Catalog]:

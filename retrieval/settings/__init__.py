@@ -1,4 +1,4 @@
-"""What makes a training run: its settings, recipes and the checks on both."""
+"""The settings of a training run, the recipes, and the checks of both."""
 
 from retrieval.settings.schema import SELECTED_ON_TEST, UNTRAINED, TrainSettings, selected_on
 

@@ -1,6 +1,6 @@
 """When two runs are the same run, or repetitions of one experiment: the one table behind it.
 
-What each setting affects stands beside its field in :class:`TrainSettings` (see :class:`About`).
+What each setting affects is declared with its field in :class:`TrainSettings` (see :class:`About`).
 Here it is turned into answers, which reports, the app, sweeps and interrupted runs share:
 
 ============  ======================  =====================================================

@@ -64,7 +64,7 @@ class TerminateOnNonFiniteLoss(keras.callbacks.Callback):
         batch_names: Function from a step, counted from 0, to the lines ``file: label`` of its
             batch.
         checkpoints: The run's ``checkpoints`` folder, which the error refers to. The list of the
-            batch is written beside it, to ``diverged-batch.txt``.
+            batch is written next to it, to ``diverged-batch.txt``.
 
     Raises:
         UserError: The loss or a weight is not finite, or a weight or embedding is too large.

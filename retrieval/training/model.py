@@ -158,7 +158,7 @@ class RankingModel(keras.Model):
             self.optimizer.build(self.trainable_variables)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments of the constructor; Keras saves the weights beside them."""
+        """Return the arguments of the constructor; Keras saves the weights separately."""
         return {
             "network": keras.saving.serialize_keras_object(self.network),
             "ranking_loss": keras.saving.serialize_keras_object(self.ranking_loss),

@@ -34,7 +34,7 @@ def card(
         run: The run that holds the item.
         row: Row of the item.
         rank: Rank shown below the image. Defaults to none.
-        score: Similarity, or another short text, beside the rank. Defaults to none.
+        score: Similarity, or another short text, next to the rank. Defaults to none.
         mark: ``hit`` or ``miss`` adds a sign and a colored outline. Defaults to ``none``.
         note: A line of text below the name of the class. Defaults to none.
         kind: ``query`` and ``chosen`` outline the image in the color of text. Defaults to neither.

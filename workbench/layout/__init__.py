@@ -1,1 +1,1 @@
-"""What the frame of every page needs: theme, context line, exports, colors of runs."""
+"""The frame of every page: theme, context line, exports, colors of runs."""

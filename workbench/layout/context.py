@@ -1,4 +1,4 @@
-"""What the numbers of a page are about: data set, split, protocol, sizes, distance and runs."""
+"""The context line of a page: data set, split, protocol, sizes, distance and runs."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What the notebooks call: ``import workbench.notebook as nb``.
+"""Functions for notebooks: ``import workbench.notebook as nb``.
 
 Each function takes data sets, runs or settings and returns what a cell shows: a table, a figure or
 a gallery of images. The analyses and figures themselves are the app's.

@@ -27,7 +27,7 @@ class MatchExplainer:
         self._inspector = open_inspector(run)
 
     def show(self, query: int, result: int) -> Image.Image:
-        """Show two images as the network saw them, each beside its heat map.
+        """Show two images as the network saw them, each next to its heat map.
 
         Prints the similarity, and whether its split over image positions is exact.
 

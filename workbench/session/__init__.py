@@ -1,4 +1,4 @@
-"""What one session of the app looks at: the only room that touches ``st.session_state``.
+"""The state of one session of the app: the only room that touches ``st.session_state``.
 
 ``parameters`` lists the values that the URL holds, ``url`` ties them to it, ``selection`` holds the
 choices of the sidebar, ``trail`` the selected item and the ones before it. The other modules hold

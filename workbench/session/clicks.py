@@ -1,4 +1,4 @@
-"""What was clicked or selected on a chart, a table or an image card (for callbacks)."""
+"""Clicks and selections on a chart, a table or an image card (for callbacks)."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the sidebar selects: data set, runs A and B, protocol and K; the item is in ``trail``."""
+"""The choices of the sidebar: data set, runs A and B, protocol and K; the item is in ``trail``."""
 
 import functools
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a session has switched on: marking items with a click, and loading the network."""
+"""The switches of a session: marking items with a click, and loading the network."""
 
 from workbench.session.state import Value
 

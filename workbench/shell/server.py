@@ -1,4 +1,4 @@
-"""What the app is served with: its script, its routes and its middleware.
+"""The ASGI app that serves the workbench: its script, its routes and its middleware.
 
 The routes serve thumbnails, pictures and hover cards over HTTP, so that the browser loads and
 caches images itself. The middleware keeps the browser's history at one step per action.

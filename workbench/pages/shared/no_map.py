@@ -1,4 +1,4 @@
-"""What a page shows instead of a map that is missing or damaged."""
+"""The message that a page shows instead of a map that is missing or damaged."""
 
 from collections.abc import Sequence
 
