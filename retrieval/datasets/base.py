@@ -30,7 +30,7 @@ class Dataset:
             Defaults to the folder itself.
         unpacked: The folder that the public archive creates; ``root`` itself may be that folder.
             Defaults to ``"."``.
-        mirror: Whether a mirrored image still shows its class, so that horizontal flips are valid
+        flip: Whether a flipped image still shows its class, so that horizontal flips are valid
             augmentation. Defaults to True.
         needs_files: Whether the images must exist before they are loaded. Defaults to True; False
             for data sets that create their images on first use.
@@ -52,7 +52,7 @@ class Dataset:
     download: str = ""
     needs: tuple[str | tuple[str, ...], ...] = (".",)
     unpacked: str = "."
-    mirror: bool = True
+    flip: bool = True
     needs_files: bool = True
     small_classes: bool = False
     ks: tuple[int, ...] = (1, 2, 4, 8)

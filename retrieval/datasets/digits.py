@@ -59,6 +59,6 @@ ENTRY = Dataset(
     n_classes=N_CLASSES,
     splits="0-4 train, 5-9 test",
     needs=("images",),
-    mirror=False,
+    flip=False,
     needs_files=False,
 )

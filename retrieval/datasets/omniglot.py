@@ -102,5 +102,5 @@ ENTRY = Dataset(
     splits="background alphabets train, evaluation alphabets test",
     download="16 MB",
     needs=tuple(PARTS.values()),
-    mirror=False,
+    flip=False,
 )

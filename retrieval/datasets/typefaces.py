@@ -180,6 +180,6 @@ ENTRY = Dataset(
     n_classes=N_CLASSES,
     splits="Latin and symbols train, Greek and Cyrillic test",
     needs=("letters/index.json",),
-    mirror=False,
+    flip=False,
     needs_files=False,
 )

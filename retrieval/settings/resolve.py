@@ -35,7 +35,7 @@ def resolve(settings: TrainSettings, catalog: Catalog) -> TrainSettings:
     if settings.weights == "imagenet" and not backbone.pretrained:
         changes["weights"] = "none"
     if settings.flip is None:
-        changes["flip"] = DATASETS[settings.dataset].mirror
+        changes["flip"] = DATASETS[settings.dataset].flip
     if settings.loss == UNTRAINED:
         return settings.with_(**changes, normalize=True, freeze_backbone=True)
     if settings.freeze_backbone:
