@@ -27,6 +27,7 @@ KMeansStart = Literal["greedy k-means++", "random", "none"]
 NoPositive = Literal["exclude", "zero"]
 Optimizer = Literal["adam", "adamw", "momentum"]
 Pooling = Literal["average", "gem", "max"]
+Role = Literal["query", "gallery", "both"]  # of an item in an evaluation
 Schedule = Literal["constant", "polynomial", "cosine"]
 View = Literal["center", "five_crop", "average_pool", "flip"]
 ViewMean = Literal["normalized", "plain"]

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 
 from retrieval.errors import UserError, counted
+from retrieval.validation import Role, choices_of
 
 SPLITS = ("train", "test")
 Column = Sequence | np.ndarray  # of one value per image
-ROLES = ("query", "gallery", "both")
+ROLES = choices_of(Role)
 COLUMNS = ("path", "label", "label_name", "split", "role")
 TEXT_COLUMNS = ("path", "label_name", "split", "role", "super_name")  # dtype object
 BOX_COLUMNS = ("box_x", "box_y", "box_w", "box_h")

@@ -19,6 +19,7 @@ from retrieval.errors import UserError
 from retrieval.files import atomic_path, cache_folder, fingerprint, write_text
 
 PLACEHOLDER_MARK = "PLACEHOLDER.txt"
+PLACEHOLDER_WARNING = "synthetic placeholder, not the published data set"
 MARKS = (PLACEHOLDER_MARK, "STANDIN.txt")  # today's name, and that of version 0.1.0
 VERSION = 1  # of the cached tables; raise it when a loader's columns change
 

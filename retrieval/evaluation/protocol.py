@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from retrieval.errors import UserError
+from retrieval.validation import Role, choices_of
 
-ROLES = ("query", "gallery", "both")
+ROLES = choices_of(Role)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import pandas as pd
 
 from retrieval.datasets import DATASETS
 from retrieval.datasets.base import Dataset
+from retrieval.datasets.official import PLACEHOLDER_WARNING
 from retrieval.errors import UserError, unknown_option
 from retrieval.evaluation.geometry import is_collapsed
 from retrieval.evaluation.metrics import in_order, metric, reported
@@ -212,7 +213,7 @@ def _row(
 
 def _sentence(protocol: Protocol, *, placeholder: bool, collapsed: Sequence[str]) -> str:
     """State the protocol. The dimension is a column of the table, since runs may differ in it."""
-    parts = ["synthetic placeholder, not the published data set"] if placeholder else []
+    parts = [PLACEHOLDER_WARNING] if placeholder else []
     if collapsed:
         parts.append(f"collapsed (all embeddings nearly equal): {', '.join(collapsed)}")
     parts += [

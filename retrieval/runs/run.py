@@ -18,6 +18,7 @@ import yaml
 
 from retrieval.datasets.catalog import COLUMNS
 from retrieval.errors import UserError
+from retrieval.projection import COLUMNS as MAP_COLUMNS
 from retrieval.projection import FILE as EVOLUTION_FILE
 from retrieval.runs import neighbors as neighbor_file
 from retrieval.runs.neighbors import Neighbors
@@ -46,7 +47,7 @@ REMEDIES = {
 }
 REQUIRED_FILES = tuple(REMEDIES)
 REQUIRED_COLUMNS = ("item", *COLUMNS)  # of items.parquet
-PROJECTION_COLUMNS = ["umap_x", "umap_y", "pca_x", "pca_y", "pca_z"]
+PROJECTION_COLUMNS = [*MAP_COLUMNS]  # of projection.parquet
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
+from retrieval.datasets.official import PLACEHOLDER_WARNING
 from retrieval.runs.run import Run
 from workbench.analysis.naming import seed_of
 from workbench.data.loading import stamp
 from workbench.session.selection import Selection
 
-PLACEHOLDER = "synthetic placeholder, not the published data set"
 MOST_NAMED = 3  # runs; more are only counted
 
 
@@ -24,7 +24,7 @@ def data_facts(selection: Selection) -> list[str]:
         Plain texts, the name first.
     """
     placeholder = selection.a.dataset_config.is_placeholder
-    return [selection.dataset, *([PLACEHOLDER] if placeholder else [])]
+    return [selection.dataset, *([PLACEHOLDER_WARNING] if placeholder else [])]
 
 
 def context_facts(selection: Selection) -> list[str]:

@@ -5,7 +5,8 @@ from pathlib import Path
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from workbench.layout.context import PLACEHOLDER, context_facts, runs_fact
+from retrieval.datasets.official import PLACEHOLDER_WARNING
+from workbench.layout.context import context_facts, runs_fact
 from workbench.session.selection import Selection
 
 LOGO = str(Path(__file__).with_name("logo.svg"))
@@ -82,7 +83,7 @@ def context_line(selection: Selection, *, run: bool = True) -> str:
         selection: The choices made in the sidebar.
         run: Name run A. Defaults to True.
     """
-    marked = {selection.dataset: "**{}**", PLACEHOLDER: ":orange[**{}**]"}
+    marked = {selection.dataset: "**{}**", PLACEHOLDER_WARNING: ":orange[**{}**]"}
     parts = [marked.get(fact, "{}").format(plain(fact)) for fact in context_facts(selection)]
     if run:
         name = plain(selection.a.name)
