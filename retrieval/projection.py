@@ -29,6 +29,7 @@ from retrieval.evaluation.search.distances import normalize
 from retrieval.evaluation.search.search import search
 from retrieval.evaluation.search.threads import worker_pool
 from retrieval.files import atomic_path
+from retrieval.validation import DEFAULT_DISTANCE
 
 COLUMNS = ("umap_x", "umap_y", "pca_x", "pca_y", "pca_z")
 SEED = 0
@@ -40,7 +41,7 @@ def project(
     neighbors: np.ndarray,
     similarities: np.ndarray,
     *,
-    distance: str = "cosine",
+    distance: str = DEFAULT_DISTANCE,
     n_neighbors: int = 15,
     init_from: np.ndarray | None = None,
     seed: int = SEED,
@@ -106,11 +107,11 @@ def umap_layout(
     """Run UMAP (McInnes et al. 2018) on a neighbor graph that is already known.
 
     Args:
-        points: float32, (n, d).
-        neighbors: int, (n, k).
-        distances: float, (n, k), increasing in each row.
-        start: (n, 2), initial layout.
-        n_neighbors: Neighbors to use, the item itself included.
+        points: The embeddings, float32, (n, d).
+        neighbors: Rows of the nearest items of each item, nearest first, int, (n, k).
+        distances: Distance to each of them, float, (n, k), increasing in each row.
+        start: Layout to start from, (n, 2).
+        n_neighbors: Number of neighbors to use, the item itself included.
         seed: Seed of UMAP's layout.
 
     Returns:
@@ -198,7 +199,7 @@ def save_snapshot(folder: Path, step: int, embeddings: np.ndarray) -> None:
 
 def make_evolution(
     folder: Path,
-    distance: str = "cosine",
+    distance: str = DEFAULT_DISTANCE,
     *,
     lay_out: LayOut | None = None,
     progress: bool = False,

@@ -22,7 +22,7 @@ from retrieval.evaluation.search.distances import DOT, SQUARED, kind_of, normali
 from retrieval.evaluation.search.plan import take
 from retrieval.evaluation.search.search import search
 from retrieval.evaluation.search.threads import worker_pool
-from retrieval.validation import check_choice
+from retrieval.validation import DEFAULT_DISTANCE, check_choice
 
 INDEXES = ("hnsw", "ivf")
 CHUNK = 65_536  # rows added to an index, or searched, at a time
@@ -78,7 +78,7 @@ def evaluate_approximately(
     labels: np.ndarray,
     roles: np.ndarray | None = None,
     ks: Sequence[int] = (1, 2, 4, 8),
-    distance: str = "cosine",
+    distance: str = DEFAULT_DISTANCE,
     *,
     index: str = "hnsw",
     effort: int = 64,

@@ -19,6 +19,7 @@ from retrieval.evaluation.search.search import search
 from retrieval.evaluation.search.threads import worker_pool
 from retrieval.evaluation.statistics import bootstrap_means, percentile_interval
 from retrieval.validation import (
+    DEFAULT_DISTANCE,
     DEFAULT_KMEANS_START,
     DEFAULT_NO_POSITIVE,
     Distance,
@@ -49,7 +50,7 @@ def evaluate(
     labels: np.ndarray,
     roles: np.ndarray | None = None,
     ks: Sequence[int] = (1, 2, 4, 8),
-    distance: str = "cosine",
+    distance: str = DEFAULT_DISTANCE,
     *,
     k_neighbors: int = 64,
     no_positive: str = DEFAULT_NO_POSITIVE,

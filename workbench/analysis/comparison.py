@@ -7,6 +7,7 @@ import pandas as pd
 
 from retrieval.errors import counted
 from retrieval.runs.run import Neighbors, Run
+from retrieval.validation import DEFAULT_NO_POSITIVE
 from workbench.analysis.failures import wilson_interval
 
 
@@ -70,7 +71,7 @@ def compare_queries(
     labels: np.ndarray,
     k: int = 10,
     *,
-    no_positive: str = "exclude",
+    no_positive: str = DEFAULT_NO_POSITIVE,
 ) -> QueryComparison:
     """Compare two runs on the same queries.
 

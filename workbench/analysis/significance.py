@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 
 from retrieval.runs.run import Neighbors
+from retrieval.validation import DEFAULT_NO_POSITIVE
 
 
-def rank_one_hits(neighbors: Neighbors, no_positive: str = "exclude") -> np.ndarray:
+def rank_one_hits(neighbors: Neighbors, no_positive: str = DEFAULT_NO_POSITIVE) -> np.ndarray:
     """Return for each query whether it is right at rank 1.
 
     Args:

@@ -7,6 +7,7 @@ from retrieval.evaluation.significance import Comparison
 from retrieval.report.sections import reported_metrics
 from retrieval.runs.records import ProtocolResult
 from retrieval.runs.run import Neighbors, Run
+from retrieval.validation import DEFAULT_NO_POSITIVE
 from workbench.analysis.naming import group_titles, loss_of, seed_of
 from workbench.analysis.repeats import repeated
 
@@ -111,7 +112,7 @@ def loss_table(results: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values("recall@1", ascending=False, kind="stable", ignore_index=True)
 
 
-def recall_curve(neighbors: Neighbors, no_positive: str = "exclude") -> pd.DataFrame:
+def recall_curve(neighbors: Neighbors, no_positive: str = DEFAULT_NO_POSITIVE) -> pd.DataFrame:
     """Compute Recall@K for every K from the ranks of the first relevant items.
 
     Args:

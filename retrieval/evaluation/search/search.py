@@ -7,13 +7,14 @@ import numpy as np
 from retrieval.evaluation.metrics import score_ranks
 from retrieval.evaluation.protocol import Sides
 from retrieval.evaluation.search.plan import BlockSizes, Ranking, Search
+from retrieval.validation import DEFAULT_DISTANCE
 
 
 def search(
     embeddings: np.ndarray,
     codes: np.ndarray,
     sides: Sides,
-    distance: str = "cosine",
+    distance: str = DEFAULT_DISTANCE,
     k: int = 64,
     *,
     pool: ThreadPoolExecutor,
