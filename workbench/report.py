@@ -14,12 +14,15 @@ from retrieval.evaluation.metrics import metric
 from retrieval.files import write_text
 from retrieval.report.sections import Section
 from retrieval.report.text import (
-    INTERVALS,
+    COLUMNS,
     MARK,
+    NOTE,
     PAIRS_HEAD,
     PAIRS_TITLE,
     PUBLISHED_HEAD,
     PUBLISHED_TITLE,
+    TITLE,
+    best_of,
     cell,
     metrics_of,
     pair_rows,
@@ -40,7 +43,8 @@ body { font: 15px/1.5 system-ui, sans-serif; color: #1b2530; max-width: 1080px; 
 h1 { letter-spacing: -.015em; margin-bottom: .2rem; } h2 { margin-top: 2.2rem; }
 .quiet { color: #5d6975; font-size: .9rem; }
 table { border-collapse: collapse; } th, td { padding: .3rem .8rem; text-align: right;
-  border-bottom: 1px solid #dde3e9; } th:first-child, td:first-child { text-align: left; }
+  border-bottom: 1px solid #dde3e9; white-space: nowrap; }
+.wide { overflow-x: auto; } th:first-child, td:first-child { text-align: left; }
 """
 
 
@@ -64,12 +68,12 @@ def page_html(sections: Sequence[Section]) -> str:
         HTML.
     """
     made = datetime.date.today().isoformat()
-    body = [f'<h1>Retrieval report</h1><p class="quiet">Made {made}. {INTERVALS}</p>']
+    body = [f'<h1>{TITLE}</h1><p class="quiet">Made {made}. {NOTE}</p>']
     for number, section in enumerate(sections):
         body.append(section_html(section, with_script=number == 0))
     return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Retrieval report</title>'
-        f"<style>{STYLE}</style></head><body>{''.join(body)}</body></html>"
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f"<title>{TITLE}</title><style>{STYLE}</style></head><body>{''.join(body)}</body></html>"
     )
 
 
@@ -96,7 +100,7 @@ def section_html(section: Section, *, with_script: bool) -> str:
         [
             f"<h2>{html.escape(section.dataset)}: {html.escape(section.title)}</h2>",
             f'<p class="quiet">{html.escape(section.line)}. {html.escape(units(section))}</p>',
-            table_html(section.table, selected_on_test(section)),
+            table_html(section.table, selected_on_test(section), best_of(section)),
             published_html(section),
             pairs_html(section),
             "<h3>Recall@K</h3>",
@@ -136,30 +140,34 @@ def pairs_html(section: Section) -> str:
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [("th", head), *(("td", row) for row in rows)]
     cells = ("".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in line) for tag, line in lines)
-    return "<table>" + "".join(f"<tr>{line}</tr>" for line in cells) + "</table>"
+    rows_html = "".join(f"<tr>{line}</tr>" for line in cells)
+    return f'<div class="wide"><table>{rows_html}</table></div>'
 
 
-def table_html(table: pd.DataFrame, marked: Collection[str] = ()) -> str:
+def table_html(
+    table: pd.DataFrame, marked: Collection[str] = (), bold: Collection[str] = ()
+) -> str:
     """Return the table of results of a section, every metric with its 95% interval.
 
     Args:
         table: See :class:`retrieval.report.sections.Section`.
         marked: Rows whose network was selected on the test set, which a note points out. Defaults
             to none.
+        bold: Rows whose name is bold. Defaults to none.
 
     Returns:
         HTML.
     """
     names = metrics_of(table)
-    titles = ("Run", *(metric(name).title for name in names), "Seeds")
+    titles = (*COLUMNS, *(metric(name).title for name in names))
     head = "".join(f"<th>{html.escape(title)}</th>" for title in titles)
     lines = []
     for row in table.to_dict("records"):
         mark = f" {MARK}" if row["name"] in marked else ""
-        cells = [f"<td>{html.escape(str(row['name']))}{mark}</td>"]
-        for name in names:
-            cells.append(f"<td>{cell(row, name)}</td>")
-        cells.append(f"<td>{html.escape(str(row['seeds']))}</td>")
+        name = html.escape(str(row["name"]))
+        name = f"<strong>{name}</strong>" if row["name"] in bold else name
+        shown = (f"{name}{mark}", html.escape(str(row["seeds"])), str(row.get("dimension", "")))
+        cells = [f"<td>{text}</td>" for text in (*shown, *(cell(row, name) for name in names))]
         lines.append(f"<tr>{''.join(cells)}</tr>")
     note = f'<p class="quiet">{MARK} {SELECTED_ON_TEST}.</p>' if marked else ""
-    return f"<table><tr>{head}</tr>{''.join(lines)}</table>{note}"
+    return f'<div class="wide"><table><tr>{head}</tr>{"".join(lines)}</table></div>{note}'

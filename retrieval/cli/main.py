@@ -6,6 +6,7 @@ needs when it runs, so that ``--help`` answers at once.
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -100,9 +101,13 @@ def losses() -> None:
         summary = (type(get_loss(name)).__doc__ or "").splitlines()[0]
         batch = f"{entry.classes_per_batch} x {entry.samples_per_class}"
         typer.echo(f"{name:{width}}  {batch:>6}  {summary}")
-        options = ", ".join(f"{k}={v}" for k, v in recommended_options(name).items())
+        options = ", ".join(f"{k}={_short(v)}" for k, v in recommended_options(name).items())
         if options:
             typer.echo(f"{'':{width}}  {'':>6}  {options}")
+
+
+def _short(value: object) -> str:
+    return str(float(f"{value:.3g}") if isinstance(value, float) else value)
 
 
 @app.command()
@@ -404,12 +409,26 @@ def main() -> None:
         # Not Typer's own error boxes: a misspelled flag is bad input like any other.
         code = app(sys.argv[1:] or ["--help"], prog_name="retrieval", standalone_mode=False)
     except (UserError, typer.TyperException) as error:
-        message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
-        _show_error(message)
+        if isinstance(error, typer.TyperException):
+            _show_error(in_our_words(error.format_message()))
+        else:
+            _show_error(str(error))
         sys.exit(1)
     if code == INTERRUPTED:
         typer.echo("interrupted; the same command continues from the last checkpoint", err=True)
     sys.exit(code or 0)
+
+
+def in_our_words(message: str) -> str:
+    """Return Typer's message about a value that is no number in the words of our own errors.
+
+    >>> in_our_words("Invalid value for '--steps': Input should be a valid integer, unable to ...")
+    '--steps: give a whole number'
+    """
+    found = re.match(r"Invalid value for '(\S+?)'[^:]*: Input should be a valid (\w+)", message)
+    if found is None or found[2] not in ("integer", "number"):
+        return message
+    return f"{found[1]}: give a {'whole ' * (found[2] == 'integer')}number"
 
 
 def _show_runs(make: Callable[[], list[Path]], *, evaluated: bool = True) -> None:

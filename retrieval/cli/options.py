@@ -243,8 +243,13 @@ def _loader_options(dataset: str) -> dict[str, inspect.Parameter]:
 
 
 def _option_help(dataset: str, option: str) -> str:
-    text = argument_docs(DATASETS[dataset].load).get(option, "").replace("``", "`")
-    return _with_default(text, _loader_options(dataset)[option].default)
+    options = _loader_options(dataset)
+    text = argument_docs(DATASETS[dataset].load).get(option, "")
+    for name in options:
+        text = text.replace(f"``{name}``", flag_of(name, single=False))
+    for value in (True, False):
+        text = text.replace(f"Defaults to {value}.", f"Defaults to {str(value).lower()}.")
+    return _with_default(text.replace("``", "`"), options[option].default)
 
 
 def _with_default(text: str, default: object) -> str:

@@ -8,6 +8,8 @@ from retrieval.evaluation.metrics import in_printed_scale, metric, scale_note
 from retrieval.report.sections import Section
 from retrieval.settings.schema import SELECTED_ON_TEST
 
+TITLE = "Comparison of runs"
+COLUMNS = ("Run", "Seeds", "d")  # before those of the metrics
 INTERVALS = (
     "In brackets: 95% interval, by bootstrap over classes for one run, of the mean over training "
     "seeds (Student's t) for several."
@@ -46,7 +48,8 @@ def units(section: Section) -> str:
     return f"Scale: {scale_note(metrics_of(section.table))}."
 
 
-def _best(section: Section) -> set[str]:
+def best_of(section: Section) -> set[str]:
+    """Return the best row by Recall@1, and those that are not significantly worse."""
     summary = section.comparison.summary
     return set(summary.loc[summary["best_group"], "name"])
 
@@ -62,10 +65,10 @@ def selected_on_test(section: Section) -> set[str]:
 
 def markdown_of(sections: Sequence[Section]) -> str:
     """Return all sections as Markdown: tables of metrics, published results and paired tests."""
-    lines = ["# Comparison of runs", "", NOTE]
+    lines = [f"# {TITLE}", "", NOTE]
     for section in sections:
         names = metrics_of(section.table)
-        best, marked = _best(section), selected_on_test(section)
+        best, marked = best_of(section), selected_on_test(section)
         lines += [
             "",
             f"## {section.dataset}: {section.title}",
@@ -73,8 +76,8 @@ def markdown_of(sections: Sequence[Section]) -> str:
             f"{section.line}. {units(section)}",
             "",
         ]
-        lines.append(_line(["Run", "Seeds", "d", *(metric(n).title for n in names)]))
-        lines.append(_line(["---"] * (3 + len(names))))
+        lines.append(_line([*COLUMNS, *(metric(n).title for n in names)]))
+        lines.append(_line(["---"] * (len(COLUMNS) + len(names))))
         for row in section.table.to_dict("records"):
             name = row["name"].replace("|", "\\|")
             name = f"**{name}**" if row["name"] in best else name
@@ -131,6 +134,16 @@ def format_p(p: float) -> str:
     return f"{p:.3f}" if p >= 0.0005 else "< 0.001"
 
 
+def p_equals(p: float) -> str:
+    """Return a p-value for a sentence.
+
+    >>> p_equals(0.0234), p_equals(0.0002)
+    ('p = 0.023', 'p < 0.001')
+    """
+    text = format_p(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
 def pair_rows(section: Section) -> list[list[str]]:
     """Return the cells under :data:`PAIRS_HEAD`: the paired test of every two rows, in points.
 
@@ -166,7 +179,7 @@ def csv_of(sections: Sequence[Section]) -> str:
         part.insert(1, "protocol", section.title)
         part.insert(2, "how", section.line)
         part["selected_on_test"] = part["name"].isin(selected_on_test(section))
-        part["best"] = part["name"].isin(_best(section))
+        part["best"] = part["name"].isin(best_of(section))
         parts.append(part)
     table = in_printed_scale(pd.concat(parts, ignore_index=True))
     return table.to_csv(index=False, float_format="%.6f")
@@ -182,7 +195,7 @@ def latex_of(sections: Sequence[Section]) -> str:
     lines = [r"% needs \usepackage{booktabs}", f"% {NOTE}"]
     for section in sections:
         names = metrics_of(section.table)
-        best, marked = _best(section), selected_on_test(section)
+        best, marked = best_of(section), selected_on_test(section)
         note = rf" $^\dagger$ {escape(SELECTED_ON_TEST)}." if marked else ""
         head = ["Run", "Seeds", "$d$", *(escape(metric(n).title) for n in names)]
         lines += [

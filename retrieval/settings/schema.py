@@ -122,7 +122,7 @@ class TrainSettings(BaseModel):
     """The settings of a training run; None means the recommendation of the loss or the data set.
 
     Text that is a number is accepted for one (YAML reads ``1e-4`` as text), and NumPy scalars
-    become plain numbers. Instances are immutable: use :meth:`with_` to change some settings.
+    become plain numbers. Instances are immutable: ``with_`` returns a copy with other settings.
 
     Raises:
         UserError: An unknown setting, a value of another type or out of range, or settings that

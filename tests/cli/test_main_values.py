@@ -9,7 +9,7 @@ from tests.cli.helpers import nothing_was_left, one_line, train
     ("words", "message"),
     [
         (("--steps", "0"), "steps = 0: give a whole number of at least 1"),
-        (("--steps", "many"), "--steps"),
+        (("--steps", "many"), "--steps: give a whole number"),
         (("--learning-rate", "-1"), "learning_rate = -1.0: give a number above 0"),
         (("--loss-option", "margin=wide"), "margin = 'wide': give a number"),
         (("--patience", "2"), "patience needs evaluations during training: add --eval-split"),
@@ -26,7 +26,8 @@ from tests.cli.helpers import nothing_was_left, one_line, train
         (("--loss-option", "margin=[1"), "--loss-option 'margin=[1': cannot read '[1'"),
         (("--loss-option", "margin"), "--loss-option 'margin' is not name=value"),
         (("--dataset-option", "test_fraction=half"), "--test-fraction = 'half': give a number"),
-        (("--split-seed", "1.5"), "for '--split-seed': Input should be a valid integer"),
+        (("--split-seed", "1.5"), "--split-seed: give a whole number"),
+        (("--learning-rate", "fast"), "--learning-rate: give a number"),
         (("--dataset", "csv", "--csv", "1", "--image-root", "5"), "no image folder at 5"),
         (("--dataset", "cub200", "--boxes", "maybe"), "--boxes = 'maybe': give true or false"),
         (("--backbone-multiplier", "-1"), "backbone_multiplier = -1.0"),

@@ -1,5 +1,6 @@
 """The files of a report: Markdown, CSV, LaTeX and the HTML page."""
 
+import html
 import io
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from retrieval.errors import UserError
 from retrieval.report.sections import make_report
+from retrieval.report.text import COLUMNS, NOTE, TITLE, markdown_of
 from retrieval.report.writing import page_writer, write_report
 from retrieval.runs.store import open_run
 from retrieval.runs.writing import write_settings
@@ -48,7 +50,12 @@ def test_page_holds_figures_and_tables_and_needs_no_network(runs, tmp_path):
     write_page(make_report(runs), tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
     assert page.count("plotly-graph-div") >= 2
-    assert "<td>good</td>" in page
+    assert "<td><strong>good</strong></td>" in page  # the best, as in the other formats
+    report = markdown_of(make_report(runs))
+    assert "**good**" in report
+    for shared in (TITLE, NOTE, *(f"<th>{title}</th>" for title in COLUMNS)):
+        assert shared in html.unescape(page)
+    assert all(text in report for text in (TITLE, NOTE, " | ".join(COLUMNS)))
     assert "bad_50%|run" in page
     assert 'src="http' not in page
     assert "<script src" not in page

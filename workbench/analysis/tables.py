@@ -137,14 +137,15 @@ def with_intervals(table: pd.DataFrame, compared: Comparison | None) -> pd.DataF
         compared: Comparison of the same losses, or None.
 
     Returns:
-        The table, with the ``recall@1/low`` and ``recall@1/high`` of the comparison where it has
-        them.
+        The table, with the ``recall@1/low`` and ``recall@1/high`` of the comparison for every loss
+        of several seeds. That of a single run is the one that the run itself records.
     """
     if compared is None:
         return table
     summary = compared.summary.set_index("name")
     table = table.copy()
+    repeated = table["runs"].map(len) > 1
     for side in ("low", "high"):
-        known = table["group"].map(summary[side])
+        known = table["group"].map(summary[side]).where(repeated)
         table[f"recall@1/{side}"] = known.fillna(table[f"recall@1/{side}"])
     return table

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from retrieval.report.text import p_equals
 from workbench.figures.colors import HIT, MISS, NEUTRAL, RUN_A, RUN_B
 from workbench.figures.style import GRID, MODEBAR, QUIET, as_text, short_names, styled
 
@@ -77,7 +78,7 @@ def _pair_text(pair: dict) -> str:
     return (
         f"{as_text(pair['a'], 60)} minus {as_text(pair['b'], 60)}<br>"
         f"{100 * pair['delta']:+.2f} points, "
-        f"95% {100 * pair['low']:+.2f} to {100 * pair['high']:+.2f}, p = {pair['p']:.2g}<br>"
+        f"95% {100 * pair['low']:+.2f} to {100 * pair['high']:+.2f}, {p_equals(pair['p'])}<br>"
         f"{pair['wins']:,} wins, {pair['ties']:,} ties, {pair['losses']:,} losses"
     )
 

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from retrieval.evaluation.significance import compare
 from retrieval.runs.run import Run
 from tests.workbench.small import neighbors, with_ranks
 from workbench.analysis import tables
+from workbench.analysis.significance import rank_one_hits
 
 
 @pytest.fixture
@@ -25,6 +27,28 @@ def test_seeds_of_a_loss_share_a_row(runs):
     assert row["recall@1/sd"] == pytest.approx(np.std(values, ddof=1))
     assert np.isnan(table["recall@1/sd"][0])
     assert (table["recall@1"].diff().dropna() <= 0).all()
+
+
+def test_a_single_run_keeps_the_interval_that_it_records(runs):
+    table = tables.loss_table(tables.results_table(runs, "query_gallery")).set_index("group")
+    names = ["contrastive_loss", "semi_hard_triplet"]
+    labels = runs[0].items["label"].to_numpy()
+    hits = {
+        name: np.stack(
+            [
+                rank_one_hits(run.neighbors("query_gallery"))
+                for run in runs
+                if run.name in table.loc[name, "runs"]
+            ]
+        )
+        for name in names
+    }
+    compared = compare(hits, labels[runs[0].neighbors("query_gallery").queries])
+    shown = tables.with_intervals(table.reset_index(), compared).set_index("group")
+    summary = compared.summary.set_index("name")
+    for side in ("low", "high"):
+        assert shown.loc[names[0], f"recall@1/{side}"] == summary.loc[names[0], side]
+        assert shown.loc[names[1], f"recall@1/{side}"] == table.loc[names[1], f"recall@1/{side}"]
 
 
 def test_runs_without_the_protocol_are_not_in_the_table(runs):

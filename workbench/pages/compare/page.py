@@ -6,6 +6,7 @@ import streamlit as st
 
 from retrieval.evaluation.metrics import metric
 from retrieval.evaluation.significance import Comparison
+from retrieval.report.text import p_equals
 from retrieval.runs.run import Run
 from workbench import figures
 from workbench.analysis import comparison
@@ -144,8 +145,8 @@ def _verdict(chosen: Selection, result: comparison.QueryComparison, tested: Comp
     row = tested.pairs.iloc[0]
     st.caption(
         f"{tested.n_queries:,} queries of {tested.n_classes:,} classes. Paired bootstrap over "
-        f"classes: p {_p(row['p'])}. McNemar's exact test on the queries that differ: p "
-        f"{_p(row['p_mcnemar'])}; this test treats queries of one class as independent."
+        f"classes: {p_equals(row['p'])}. McNemar's exact test on the queries that differ: "
+        f"{p_equals(row['p_mcnemar'])}; this test treats queries of one class as independent."
     )
 
 
@@ -165,10 +166,6 @@ def _significance(result: comparison.QueryComparison, pair: pd.Series) -> str:
     if pair["verdict"] == "tie":
         return "the difference may be due to chance"
     return f"significant{seeds_caveat([1, 1])}"
-
-
-def _p(value: float) -> str:
-    return f"= {value:.2g}" if value >= 1e-12 else "< 1e\\-12"  # the sign is escaped for Markdown
 
 
 def _seed(run: Run) -> str:

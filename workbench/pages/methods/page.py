@@ -37,6 +37,7 @@ DEFINITIONS = {  # of what is not in the registry of metrics
     "Neighborhood preservation": "Share of an item's 10 nearest items in the embedding space that "
     "are among its 10 nearest items on the map.",
 }
+QUERY_GALLERY = "query_gallery"
 ROLES = {"query": "queries", "gallery": "gallery items"}
 CLASSES, PER_CLASS = 12, 6  # of the sample of images
 
@@ -101,7 +102,10 @@ def _data(chosen: Selection) -> None:
     items, dataset = chosen.a.items, chosen.a.dataset_config
     roles = items["role"].value_counts()
     parts = [f"{len(items):,} items evaluated", f"{items['label'].nunique():,} classes"]
-    parts += [f"{roles[role]:,} {title}" for role, title in ROLES.items() if role in roles]
+    if chosen.protocol == QUERY_GALLERY:
+        parts += [f"{roles[role]:,} {title}" for role, title in ROLES.items() if role in roles]
+    else:
+        parts.append("each item is a query, and all others are its gallery")
     if dataset.n_train:
         parts.append(f"trained on {dataset.n_train:,} other items, of other classes")
     st.markdown(f"**{plain(chosen.dataset)}**: " + ", ".join(parts) + ".")

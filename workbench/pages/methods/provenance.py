@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from retrieval.evaluation.geometry import NEAR_DUPLICATE
 from retrieval.runs.run import Run
 from workbench.analysis.naming import is_untrained, loss_of, seed_of
 from workbench.session.parameters import SETTINGS
@@ -18,7 +19,7 @@ GEOMETRY = {
     "uniformity": "uniformity (Wang 2020)",
     "hubness": "hubness: skewness of the 10-occurrence (Radovanovic 2010)",
     "share_never_retrieved": "share of gallery items in no top-10 list (anti-hubs)",
-    "near_duplicates": "share of queries with a near-duplicate (cosine similarity 0.999)",
+    "near_duplicates": f"share of queries with a near-duplicate (cosine of {NEAR_DUPLICATE})",
 }
 
 
