@@ -44,7 +44,8 @@ h1 { letter-spacing: -.015em; margin-bottom: .2rem; } h2 { margin-top: 2.2rem; }
 .quiet { color: #5d6975; font-size: .9rem; }
 table { border-collapse: collapse; } th, td { padding: .3rem .8rem; text-align: right;
   border-bottom: 1px solid #dde3e9; white-space: nowrap; }
-.wide { overflow-x: auto; } th:first-child, td:first-child { text-align: left; }
+.wide { overflow-x: auto; } @media (max-width: 900px) { th, td { padding: .3rem .45rem; } }
+th:first-child, td:first-child { text-align: left; }
 """
 
 
