@@ -32,6 +32,10 @@ Schedule = Literal["constant", "polynomial", "cosine"]
 View = Literal["center", "five_crop", "average_pool", "flip"]
 ViewMean = Literal["normalized", "plain"]
 
+# Name of each evaluation protocol -> the protocol in words.
+LEAVE_ONE_OUT, QUERY_GALLERY = "leave_one_out", "query_gallery"
+PROTOCOLS = {LEAVE_ONE_OUT: "leave-one-out", QUERY_GALLERY: "query -> gallery"}
+
 DEFAULT_DISTANCE: Distance = "cosine"
 DEFAULT_KMEANS_START: KMeansStart = "greedy k-means++"
 DEFAULT_NO_POSITIVE: NoPositive = "exclude"

@@ -96,11 +96,10 @@ def test_a_registry_has_exactly_the_choices():
     from retrieval.evaluation.search import distances
     from retrieval.input_pipeline import test_time
     from retrieval.models import pooling
-    from retrieval.training import memory_estimate, optimizers
+    from retrieval.training import optimizers
 
     for literal, registry in (
         (v.Optimizer, optimizers.OPTIMIZERS),
-        (v.Optimizer, memory_estimate.SLOTS),
         (v.Schedule, optimizers.SCHEDULES),
         (v.Pooling, pooling.POOLINGS),
         (v.Distance, distances.KINDS),

@@ -18,6 +18,7 @@ from retrieval.settings.schema import (
     choices_in,
     convert,
     default_of,
+    flag_of,
     kind_of,
 )
 from retrieval.validation import check_integer, refused
@@ -109,7 +110,7 @@ def dataset_parameters() -> list[inspect.Parameter]:
         for name in names:
             texts.setdefault(_option_help(name, option), []).append(name)
         typer_option = typer.Option(
-            flag_of(option, single=False),
+            flag_of(option),
             help=" ".join(f"[{', '.join(owning)}] {text}" for text, owning in texts.items()),
             rich_help_panel=DATASET_PANEL,
             show_default=False,
@@ -118,19 +119,6 @@ def dataset_parameters() -> list[inspect.Parameter]:
         typed = kind if kind in (int, float) else str
         parameters.append(_parameter(option, typed, typer_option))
     return parameters
-
-
-def flag_of(name: str, *, single: bool = True) -> str:
-    """Return the flag of a setting, e.g. ``--loss-option`` for ``loss_options``.
-
-    Args:
-        name: Name of a setting or of a data set's option.
-        single: Whether a setting that is a mapping is given one pair at a time. Defaults to True.
-    """
-    if single and name in TrainSettings.model_fields:
-        mapping = kind_of(TrainSettings.model_fields[name].annotation) is dict
-        name = name.removesuffix("s") if mapping else name
-    return "--" + name.replace("_", "-")
 
 
 def dataset_of(changes: dict[str, Any]) -> str:
@@ -197,7 +185,7 @@ def parse_dataset_option(name: str, given: object, dataset: str) -> object:
         UserError: The value is of another type.
     """
     kind = option_types(dataset).get(name, str)
-    flag = flag_of(name, single=False)
+    flag = flag_of(name)
     if kind is bool:
         flags = {"true": True, "false": False}
         if str(given).lower() not in flags:
@@ -246,7 +234,7 @@ def _option_help(dataset: str, option: str) -> str:
     options = _loader_options(dataset)
     text = argument_docs(DATASETS[dataset].load).get(option, "")
     for name in options:
-        text = text.replace(f"``{name}``", flag_of(name, single=False))
+        text = text.replace(f"``{name}``", flag_of(name))
     for value in (True, False):
         text = text.replace(f"Defaults to {value}.", f"Defaults to {str(value).lower()}.")
     return _with_default(text.replace("``", "`"), options[option].default)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from retrieval.errors import UserError, counted
-from retrieval.validation import Role, choices_of
+from retrieval.validation import PROTOCOLS, QUERY_GALLERY, Role, choices_of
 
 SPLITS = ("train", "test")
 Column = Sequence | np.ndarray  # of one value per image
@@ -41,7 +41,7 @@ class Catalog:
     name: str
     root: Path
     items: pd.DataFrame
-    query_gallery_title: str = "query -> gallery"
+    query_gallery_title: str = PROTOCOLS[QUERY_GALLERY]
     options: dict = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -83,7 +83,7 @@ def make_catalog(
     super_label: Column | None = None,
     super_name: Column | None = None,
     boxes: np.ndarray | None = None,
-    query_gallery_title: str = "query -> gallery",
+    query_gallery_title: str = PROTOCOLS[QUERY_GALLERY],
     options: dict | None = None,
 ) -> Catalog:
     """Build a catalog from its columns and check them.

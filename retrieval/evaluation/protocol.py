@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from retrieval.errors import UserError
-from retrieval.validation import Role, choices_of
+from retrieval.validation import LEAVE_ONE_OUT, PROTOCOLS, QUERY_GALLERY, Role, choices_of
 
 ROLES = choices_of(Role)
 
@@ -109,7 +109,7 @@ def sides(n: int, roles: np.ndarray | None) -> Sides:
     """
     rows = np.arange(n)
     if roles is None:
-        return Sides("leave_one_out", "leave-one-out", rows, rows, rows)
+        return Sides(LEAVE_ONE_OUT, PROTOCOLS[LEAVE_ONE_OUT], rows, rows, rows)
     roles = np.asarray(roles)
     if roles.shape != (n,):
         raise UserError(f"roles has shape {roles.shape}: give one role per item, shape ({n},)")
@@ -124,4 +124,4 @@ def sides(n: int, roles: np.ndarray | None) -> Sides:
         )
     own = np.full(n, -1)
     own[gallery] = np.arange(len(gallery))
-    return Sides("query_gallery", "query -> gallery", queries, gallery, own[queries])
+    return Sides(QUERY_GALLERY, PROTOCOLS[QUERY_GALLERY], queries, gallery, own[queries])

@@ -26,7 +26,7 @@ from retrieval.runs.store import open_run
 from retrieval.settings.checks import check, without_loss_settings
 from retrieval.settings.identity import differing
 from retrieval.settings.recipes import load_recipe
-from retrieval.settings.schema import UNTRAINED, TrainSettings
+from retrieval.settings.schema import UNTRAINED, TrainSettings, flag_of
 
 # The losses of the published TensorFlow 1 baseline, which `--loss all` trains.
 BASELINE_LOSSES = (
@@ -293,5 +293,5 @@ def _check_resumed(changes: Mapping[str, Any], name: str | None, seeds: int) -> 
     """Refuse what a resumed run would not follow: it continues with its own settings."""
     given = [*changes, *(["name"] if name is not None else []), *(["seeds"] if seeds != 1 else [])]
     if given:
-        flags = ", ".join("--" + key.replace("_", "-") for key in given)
+        flags = ", ".join(map(flag_of, given))
         raise UserError(f"--resume continues a run with its own settings: drop {flags}")

@@ -6,8 +6,7 @@ import pandas as pd
 from retrieval.evaluation.metrics import in_order, metric
 from retrieval.runs.run import Run
 from retrieval.settings.recipes import Published, Recipe, load_recipe, recipe_names
-
-PROTOCOLS = {"leave_one_out": "leave-one-out", "query_gallery": "query -> gallery"}
+from retrieval.validation import PROTOCOLS
 
 
 def published_table(runs: list[Run], protocol: str) -> pd.DataFrame:

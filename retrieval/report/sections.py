@@ -151,13 +151,6 @@ def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
     return named
 
 
-def rank_one(run: Run, protocol: Protocol) -> np.ndarray:
-    """Return whether each query is right at rank 1, float64 (q,); NaN where it does not count."""
-    first = run.neighbors(protocol.name).first_relevant_rank
-    without = 0.0 if protocol.no_positive == "zero" else np.nan
-    return np.where(first == 0, without, (first == 1).astype(np.float64))
-
-
 def _section(members: list[tuple[Run, ProtocolResult]], metrics: Sequence[str]) -> Section:
     results = {run.path: result for run, result in members}
     first = members[0][1]
@@ -166,7 +159,10 @@ def _section(members: list[tuple[Run, ProtocolResult]], metrics: Sequence[str]) 
     run = members[0][0]
     labels = run.items["label"].to_numpy()[run.neighbors(protocol.name).queries]
     scores = {
-        name: np.stack([rank_one(run, protocol) for run in group]) for name, group in groups.items()
+        name: np.stack(
+            [run.neighbors(protocol.name).hits_at_one(protocol.no_positive) for run in group]
+        )
+        for name, group in groups.items()
     }
     comparison = compare(scores, labels)
     order = list(comparison.summary["name"])

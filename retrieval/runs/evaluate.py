@@ -26,7 +26,14 @@ from retrieval.runs.records import SCHEMA
 from retrieval.runs.run import REMEDIES, Run
 from retrieval.runs.store import open_run
 from retrieval.runs.thumbnails import write_thumbnails
-from retrieval.validation import DEFAULT_DISTANCE, DEFAULT_KMEANS_START, DEFAULT_NO_POSITIVE
+from retrieval.validation import (
+    DEFAULT_DISTANCE,
+    DEFAULT_KMEANS_START,
+    DEFAULT_NO_POSITIVE,
+    LEAVE_ONE_OUT,
+    PROTOCOLS,
+    QUERY_GALLERY,
+)
 
 STORED_NEIGHBORS = 64
 KS = (1, 2, 4, 8, 10, 20, 30, 40, 50, 100, 1000)  # Recall@K is measured at each
@@ -154,10 +161,11 @@ def _write_results(
         "k_neighbors": STORED_NEIGHBORS,
     }
     graph = evaluate(embeddings, labels, **arguments)
-    results, titles = {"leave_one_out": graph}, {"leave_one_out": "leave-one-out"}
+    results = {LEAVE_ONE_OUT: graph}
+    titles = {LEAVE_ONE_OUT: PROTOCOLS[LEAVE_ONE_OUT]}
     if (roles != "both").any():
-        results["query_gallery"] = evaluate(embeddings, labels, roles, reuse=graph, **arguments)
-        titles["query_gallery"] = catalog.query_gallery_title
+        results[QUERY_GALLERY] = evaluate(embeddings, labels, roles, reuse=graph, **arguments)
+        titles[QUERY_GALLERY] = catalog.query_gallery_title
     write_neighbors(folder, results)
     spread = relative_spread(embeddings, distance)
     with atomic_path(folder / "projection.parquet") as temporary:

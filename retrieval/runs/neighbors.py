@@ -9,6 +9,7 @@ import numpy as np
 from retrieval.errors import UserError
 from retrieval.evaluation.results import Result
 from retrieval.files import atomic_path
+from retrieval.validation import DEFAULT_NO_POSITIVE
 
 FILE = "neighbours.npz"
 # Attribute -> key in the file, after ``<protocol>/``; the keys are those of version 0.1.0.
@@ -62,6 +63,21 @@ class Neighbors:
             and all(array.min() >= -1 and array.max() < n_items for array in rows)
             and bool(self.queries.min() >= 0)
         )
+
+    def hits_at_one(self, no_positive: str = DEFAULT_NO_POSITIVE) -> np.ndarray:
+        """Return for each query whether its nearest item is relevant.
+
+        Args:
+            no_positive: The protocol's rule for queries without a relevant item in the gallery:
+                ``exclude`` them, or score them ``zero``. Defaults to ``exclude``.
+
+        Returns:
+            float64, (q,): 1 if it is, 0 if not, NaN if the query is excluded.
+        """
+        hits: np.ndarray = (self.first_relevant_rank == 1).astype(np.float64)
+        if no_positive != "zero":
+            hits[self.first_relevant_rank == 0] = np.nan
+        return hits
 
     def position(self, row: int) -> int | None:
         """Return the position of an item among the queries, or None if it is not a query."""

@@ -17,7 +17,7 @@ from retrieval.losses import LOSSES, check_loss_options, get_loss, recommended_o
 from retrieval.models import BACKBONES, HEADS
 from retrieval.settings.identity import REFUSED_UNTRAINED, differing
 from retrieval.settings.recipes import from_recipe, load_recipe
-from retrieval.settings.schema import UNTRAINED, TrainSettings, default_of
+from retrieval.settings.schema import UNTRAINED, TrainSettings, default_of, flag_of
 from retrieval.validation import check_choice, check_pre_crop
 
 PARTS_OF_THE_TRAINING = ("warmup_steps", "freeze_steps", "freeze_batch_norm_steps")
@@ -219,6 +219,6 @@ def _check_batch(settings: TrainSettings) -> None:
 
 
 def _flag(name: str) -> str:
-    """Return a setting's flag on the command line; the negative one if it is on by default."""
-    flags = {"loss_options": "loss-option", "freeze_batch_norm": "no-freeze-batch-norm"}
-    return "--" + flags.get(name, name.replace("_", "-"))
+    """Return the flag that departs from a setting's default: of one that is on, the negative."""
+    flag = flag_of(name)
+    return flag.replace("--", "--no-", 1) if default_of(name) is True else flag

@@ -3,23 +3,18 @@
 What each setting affects is declared with its field in :class:`TrainSettings` (see :class:`About`).
 Here it is turned into answers, which reports, the app, sweeps and interrupted runs share:
 
-============  ======================  =====================================================
-affects       another value makes     settings
-============  ======================  =====================================================
-result        another experiment      all others
-seed          another run of the      seed
-              same experiment
-selection     another experiment, if  eval_split, eval_every, monitor, patience,
-              evaluations choose the  use_checkpoint
-              network
-batch_split   another experiment, if  chunk_size, distribute
-              batch norms are trained
-place         another experiment, if  data
-              the data are the user's
-speed         the same run            cache_images_gb, check_memory
-record        the same run            keep_embeddings, tensorboard
-label         the same run            recipe, scaled
-============  ======================  =====================================================
+============  =====================================================================
+affects       another value makes
+============  =====================================================================
+result        another experiment
+seed          another run of the same experiment
+selection     another experiment, if evaluations choose the network
+batch_split   another experiment, if batch norms are trained
+place         another experiment, if the data are the user's
+speed         the same run
+record        the same run
+label         the same run
+============  =====================================================================
 
 "The same run" means that a finished run is kept rather than trained again, and that an interrupted
 run goes on, with the new values from there on.

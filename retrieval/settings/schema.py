@@ -565,6 +565,18 @@ def about(name: str) -> About:
     return About(**typing.cast(dict[str, Any], extra))
 
 
+def flag_of(name: str) -> str:
+    """Return a setting's flag on the command line, e.g. ``--loss-option`` for ``loss_options``.
+
+    A setting that is a mapping is given one pair at a time. A name that is no setting, such as an
+    option of a data set, becomes a flag as it is.
+    """
+    field = TrainSettings.model_fields.get(name)
+    if field is not None and kind_of(field.annotation) is dict:
+        name = name.removesuffix("s")
+    return "--" + name.replace("_", "-")
+
+
 def default_of(name: str) -> Any:
     """Return the default of a setting."""
     return TrainSettings.model_fields[name].get_default(call_default_factory=True)

@@ -133,8 +133,7 @@ class CollapseWarning(keras.callbacks.Callback):
             return
         self.collapsed = not self.collapsed
         state = (
-            "collapsed: all embeddings are (nearly) equal; lower --learning-rate, or a smaller "
-            "margin"
+            "collapsed: all embeddings are (nearly) equal; lower --learning-rate or the margin"
             if self.collapsed
             else "no longer collapsed"
         )

@@ -12,12 +12,11 @@ from retrieval.models.freezing import freeze_batch_norm
 from retrieval.models.precision import mixed_precision
 from retrieval.settings.resolve import batch_size, resolved
 from retrieval.settings.schema import TrainSettings
+from retrieval.training.optimizers import slot_count
 
 TRACED_BATCH = 16
 FLOAT = 4  # bytes
 PREFETCHED = 4  # batches that the input pipeline holds ready
-# Copies of every trainable weight that an optimizer keeps.
-SLOTS = {"adam": 2, "adamw": 2, "momentum": 1}
 # Bytes that TensorFlow holds per operation of the graph on a CPU, whatever the batch: measured.
 PER_OPERATION = 72_000
 # (B, B) matrices that a ranking loss and its gradient hold at a time.
@@ -51,7 +50,7 @@ class Footprint:
         """
         batch = batch_size(settings)
         # The weights, their gradients (in chunks also their sum so far), the optimizer's copies.
-        weights = self.weights * (2 + chunked + SLOTS[settings.optimizer])
+        weights = self.weights * (2 + chunked + slot_count(settings.optimizer))
         references = batch * (1 + settings.memory_batches)
         pairs = PAIR_MATRICES * FLOAT * batch * references
         memory = FLOAT * settings.memory_batches * batch * settings.embedding_size

@@ -56,6 +56,14 @@ def build_optimizer(
     return make(learning_rate, weight_decay=decay, global_clipnorm=clip_norm)
 
 
+def slot_count(name: str) -> int:
+    """Return how many copies of each trained weight an optimizer keeps, e.g. 2 for ``adam``."""
+    optimizer = OPTIMIZERS[check_choice("optimizer", name, OPTIMIZERS)](0.1)
+    own = len(optimizer.variables)  # the step and the learning rate
+    optimizer.build([keras.Variable(0.0)])
+    return len(optimizer.variables) - own
+
+
 def build_schedule(
     name: str, learning_rate: float, steps: int, *, warmup_steps: int = 0, power: float = 1.0
 ) -> float | LearningRateSchedule:

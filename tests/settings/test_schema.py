@@ -8,7 +8,7 @@ import yaml
 from pydantic import ValidationError
 
 from retrieval.errors import UserError
-from retrieval.settings.schema import TrainSettings, selected_on
+from retrieval.settings.schema import TrainSettings, flag_of, selected_on
 
 
 def test_settings_survive_yaml():
@@ -159,3 +159,17 @@ def test_a_loss_option_spelled_as_in_version_0_1_0_is_read():
     old = {"loss": "soft_triple", "loss_options": {"centres_per_class": 5, "scale": 1.0}}
     settings = TrainSettings.from_mapping(old)
     assert settings.loss_options == {"centers_per_class": 5, "scale": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "flag"),
+    [
+        ("learning_rate", "--learning-rate"),
+        ("loss_options", "--loss-option"),  # one pair at a time
+        ("dataset_options", "--dataset-option"),
+        ("classes_per_batch", "--classes-per-batch"),  # no mapping: its s stays
+        ("split_seed", "--split-seed"),  # an option of a data set
+    ],
+)
+def test_a_setting_has_one_flag(name, flag):
+    assert flag_of(name) == flag

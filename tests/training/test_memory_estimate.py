@@ -1,13 +1,11 @@
 """The estimated memory against measured peaks."""
 
-import keras
 import pytest
 import tensorflow as tf
 
 from retrieval import TrainSettings
 from retrieval.training.memory_check import GIB
-from retrieval.training.memory_estimate import SLOTS, dry_run, estimate_training_memory, peak_bytes
-from retrieval.training.optimizers import OPTIMIZERS, build_optimizer
+from retrieval.training.memory_estimate import dry_run, estimate_training_memory, peak_bytes
 
 # Peaks of a training step, GiB, as benchmarks/memory.py measured them: batch, chunk, peak.
 MEASURED = {
@@ -74,10 +72,3 @@ def test_a_tensor_counts_from_its_creation_to_its_last_use():
         return tf.exp(b) + a  # a and b are both alive while exp(b) is made; then b is not
 
     assert peak_bytes(graph(backward).outputs) == 3000
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_the_number_of_copies_of_the_weights_is_right_for_every_optimizer(name):
-    weights, optimizer = keras.Variable(tf.zeros((10,))), build_optimizer(name, 0.1)
-    optimizer.build([weights])
-    assert sum(v.shape == (10,) for v in optimizer.variables) == SLOTS[name]

@@ -11,6 +11,7 @@ from retrieval.training.optimizers import (
     apply_scaled,
     build_optimizer,
     build_schedule,
+    slot_count,
 )
 
 
@@ -155,3 +156,8 @@ def test_a_schedule_survives_being_saved_with_its_optimizer():
     again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
     for step in (0, 5, 20, 30):
         assert rate(again._learning_rate, step) == rate(optimizer._learning_rate, step)
+
+
+def test_the_copies_of_the_weights_are_those_of_the_algorithms():
+    # Adam keeps two moments of the gradient, momentum its running sum.
+    assert {name: slot_count(name) for name in OPTIMIZERS} == {"adam": 2, "adamw": 2, "momentum": 1}

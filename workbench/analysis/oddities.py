@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from retrieval.runs.run import Neighbors
+from retrieval.validation import QUERY_GALLERY
 from workbench.analysis.failures import hit_matrix
 
 HUB_K = 10
@@ -55,7 +56,7 @@ def gallery_rows(neighbors: Neighbors, items: pd.DataFrame) -> np.ndarray:
     Returns:
         int64, (g,), ascending.
     """
-    if neighbors.protocol != "query_gallery":
+    if neighbors.protocol != QUERY_GALLERY:
         return neighbors.queries.astype(np.int64)
     return np.flatnonzero(items["role"].to_numpy() != "query")
 

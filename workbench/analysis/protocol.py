@@ -6,6 +6,7 @@ import numpy as np
 
 from retrieval.runs.records import ProtocolResult
 from retrieval.runs.run import Run
+from retrieval.validation import LEAVE_ONE_OUT, PROTOCOLS, QUERY_GALLERY
 
 # Fact (a field of ``ProtocolResult`` or its ``Protocol``) -> its name, in the order of the table.
 NAMES = {
@@ -27,8 +28,11 @@ NAMES = {
     "interval": "Intervals",
 }
 WORDS = {
-    ("rule", "leave-one-out"): "each item is a query against all other items (leave-one-out)",
-    ("rule", "query -> gallery"): "queries against a gallery of other items",
+    (
+        "rule",
+        PROTOCOLS[LEAVE_ONE_OUT],
+    ): "each item is a query against all other items (leave-one-out)",
+    ("rule", PROTOCOLS[QUERY_GALLERY]): "queries against a gallery of other items",
     ("no_positive", "exclude"): "none: excluded from every mean",
     ("no_positive", "zero"): "0",
     ("ties", "by index"): "the item that comes first in the data set is nearer",

@@ -1,27 +1,7 @@
-"""Prepare runs for the paired tests of ``retrieval.evaluation``, and lay out their results."""
+"""Lay out the results of the paired tests of ``retrieval.evaluation``."""
 
 import numpy as np
 import pandas as pd
-
-from retrieval.runs.run import Neighbors
-from retrieval.validation import DEFAULT_NO_POSITIVE
-
-
-def rank_one_hits(neighbors: Neighbors, no_positive: str = DEFAULT_NO_POSITIVE) -> np.ndarray:
-    """Return for each query whether it is right at rank 1.
-
-    Args:
-        neighbors: The neighbors of q queries.
-        no_positive: The protocol's rule for queries without a relevant item in the gallery:
-            ``exclude`` them, or score them ``zero``. Defaults to ``exclude``.
-
-    Returns:
-        float64, (q,): 1 if right, 0 if wrong, NaN if the query is excluded.
-    """
-    hits = (neighbors.first_relevant_rank == 1).astype(np.float64)
-    if no_positive != "zero":
-        hits[neighbors.first_relevant_rank == 0] = np.nan
-    return hits
 
 
 def both_ways(pairs: pd.DataFrame) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrieval.runs.run import Run
+from retrieval.validation import QUERY_GALLERY
 
 BLOCK = 65_536
 
@@ -95,7 +96,7 @@ def search_vector(
     """
     scores = all_similarities(run, protocol, query)
     allowed = np.ones(len(scores), bool)
-    if protocol == "query_gallery":
+    if protocol == QUERY_GALLERY:
         allowed = run.items["role"].to_numpy() != "query"
     if exclude is not None:
         allowed[exclude] = False

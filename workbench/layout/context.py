@@ -7,6 +7,7 @@ import streamlit as st
 
 from retrieval.datasets.official import PLACEHOLDER_WARNING
 from retrieval.runs.run import Run
+from retrieval.validation import LEAVE_ONE_OUT
 from workbench.analysis.naming import seed_of
 from workbench.data.loading import stamp
 from workbench.session.selection import Selection
@@ -39,7 +40,7 @@ def context_facts(selection: Selection) -> list[str]:
     result = selection.a.result(selection.protocol)
     protocol = result.protocol
     sizes = f"{result.n_scored:,} queries"
-    if protocol.name == "leave_one_out":
+    if protocol.name == LEAVE_ONE_OUT:
         sizes += ", each against all others"
     else:
         sizes += f" against {protocol.n_gallery:,} gallery items"

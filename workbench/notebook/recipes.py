@@ -6,6 +6,7 @@ from retrieval.evaluation.metrics import Metric, metric, summarized
 from retrieval.report.published import published_notes, published_table
 from retrieval.runs.run import Run
 from retrieval.settings.recipes import load_recipe, recipe_names
+from retrieval.validation import LEAVE_ONE_OUT
 
 
 def published_recipes(dataset: str) -> pd.DataFrame:
@@ -43,7 +44,7 @@ def published_recipes(dataset: str) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("recipe")
 
 
-def published_results(runs: dict[str, Run], protocol: str = "leave_one_out") -> pd.DataFrame:
+def published_results(runs: dict[str, Run], protocol: str = LEAVE_ONE_OUT) -> pd.DataFrame:
     """Compare measured with published results.
 
     Args:

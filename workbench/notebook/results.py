@@ -10,7 +10,7 @@ from retrieval.report.text import format_p
 from retrieval.runs.records import ProtocolResult
 from retrieval.runs.run import Run
 from workbench import figures
-from workbench.analysis.significance import both_ways, rank_one_hits
+from workbench.analysis.significance import both_ways
 from workbench.analysis.tables import recall_curve
 
 
@@ -118,7 +118,7 @@ def compare_runs(runs: dict[str, Run | list[Run]], protocol: str | None = None) 
     labels = first.items["label"].to_numpy()[first.neighbors(protocol).queries]
     hits = {
         title: np.stack(
-            [rank_one_hits(run.neighbors(protocol), _rule(run, protocol)) for run in group]
+            [run.neighbors(protocol).hits_at_one(_rule(run, protocol)) for run in group]
         )
         for title, group in groups.items()
     }

@@ -7,22 +7,16 @@ import pytest
 
 from retrieval.evaluation.significance import compare
 from tests.workbench.small import LABELS, neighbors
-from workbench.analysis.significance import both_ways, rank_one_hits
+from workbench.analysis.significance import both_ways
 
 CLASSES = np.repeat(np.arange(40), 5)
-
-
-def test_queries_without_a_relevant_item_have_no_hit():
-    hits = rank_one_hits(neighbors())
-    assert hits[:5].tolist() == [0, 1, 0, 1, 1]
-    assert np.isnan(hits[5])
 
 
 def test_wins_ties_and_losses_are_those_of_the_queries():
     other = dataclasses.replace(
         neighbors(), first_relevant_rank=np.array([1, 1, 3, 2, 1, 0], np.int32)
     )
-    hits = {"one": rank_one_hits(neighbors()), "two": rank_one_hits(other)}
+    hits = {"one": neighbors().hits_at_one(), "two": other.hits_at_one()}
     pairs = both_ways(compare(hits, LABELS).pairs)
     assert len(pairs) == 2
     for pair in pairs.itertuples():

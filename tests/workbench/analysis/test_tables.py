@@ -7,7 +7,6 @@ from retrieval.evaluation.significance import compare
 from retrieval.runs.run import Run
 from tests.workbench.small import neighbors, with_ranks
 from workbench.analysis import tables
-from workbench.analysis.significance import rank_one_hits
 
 
 @pytest.fixture
@@ -36,7 +35,7 @@ def test_a_single_run_keeps_the_interval_that_it_records(runs):
     hits = {
         name: np.stack(
             [
-                rank_one_hits(run.neighbors("query_gallery"))
+                run.neighbors("query_gallery").hits_at_one()
                 for run in runs
                 if run.name in table.loc[name, "runs"]
             ]

@@ -4,6 +4,7 @@ import numpy as np
 import streamlit as st
 
 from retrieval.runs.run import Neighbors, Run
+from retrieval.validation import LEAVE_ONE_OUT
 from workbench.analysis import oddities
 from workbench.analysis.naming import class_names
 from workbench.components.gallery import Mark, card, query_groups
@@ -15,7 +16,6 @@ from workbench.session.parameters import PAIRS
 from workbench.session.selection import Selection
 
 SHOWN = 27  # three rows of nine in a window 1440 pixels wide
-LEAVE_ONE_OUT = "leave_one_out"
 NO_ROLE = "\u00a0"  # keeps the names of a pair at one height
 SAME = 0.9999  # least cosine similarity of two embeddings that count as the same
 ACROSS = {"All pairs": None, "Different classes": True, "Same class": False}

@@ -9,6 +9,7 @@ import streamlit as st
 
 from retrieval.evaluation.metrics import METRICS
 from retrieval.runs.run import Run
+from retrieval.validation import QUERY_GALLERY
 from workbench import figures
 from workbench.analysis.protocol import NO_NMI_INTERVAL, facts_in_words, lacks_nmi_interval
 from workbench.analysis.tables import results_table
@@ -37,7 +38,6 @@ DEFINITIONS = {  # of what is not in the registry of metrics
     "Neighborhood preservation": "Share of an item's 10 nearest items in the embedding space that "
     "are among its 10 nearest items on the map.",
 }
-QUERY_GALLERY = "query_gallery"
 ROLES = {"query": "queries", "gallery": "gallery items"}
 CLASSES, PER_CLASS = 12, 6  # of the sample of images
 

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from retrieval.runs.run import Run
+from retrieval.validation import LEAVE_ONE_OUT
 from workbench import figures
 from workbench.analysis.naming import group_titles
 from workbench.figures.style import CONFIG
@@ -86,7 +87,7 @@ def _evaluation_split(run: Run) -> str | None:
 def _measured_otherwise(chosen: Selection, runs: list[Run]) -> bool:
     """Tell whether R@1 during training is not comparable with the R@1 of the tables."""
     on_test_split = all(_evaluation_split(run) == "test" for run in runs)
-    return chosen.protocol != "leave_one_out" or not on_test_split
+    return chosen.protocol != LEAVE_ONE_OUT or not on_test_split
 
 
 def _has(history: pd.DataFrame, column: str) -> bool:

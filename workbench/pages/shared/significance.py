@@ -6,7 +6,6 @@ import streamlit as st
 from retrieval.evaluation.significance import Comparison, compare
 from retrieval.runs.run import Run
 from workbench.analysis.comparison import difference_of_items
-from workbench.analysis.significance import rank_one_hits
 from workbench.analysis.tables import loss_table, results_table, run_order
 from workbench.data.comparable import comparable_groups
 from workbench.data.loading import stamp
@@ -63,7 +62,7 @@ def _compare(
         found = [run.neighbors(protocol) for run in same]
         if found:
             rule = same[0].result(protocol).protocol.no_positive
-            scores[name] = np.stack([rank_one_hits(n, rule) for n in found])
+            scores[name] = np.stack([n.hits_at_one(rule) for n in found])
             classes = _reference.items["label"].to_numpy()[found[0].queries]
     if not scores or np.isnan(next(iter(scores.values()))).all():
         return None
