@@ -22,7 +22,7 @@ from retrieval.evaluation.search.distances import DOT, SQUARED, kind_of, normali
 from retrieval.evaluation.search.plan import take
 from retrieval.evaluation.search.search import search
 from retrieval.evaluation.search.threads import worker_pool
-from retrieval.validation import DEFAULT_DISTANCE, check_choice
+from retrieval.validation import DEFAULT_DISTANCE, check_choice, check_integer, check_seed
 
 INDEXES = ("hnsw", "ivf")
 CHUNK = 65_536  # rows added to an index, or searched, at a time
@@ -97,20 +97,23 @@ def evaluate_approximately(
         index: ``hnsw`` (Malkov and Yashunin 2018: fast, but keeps the vectors and a graph in
             memory) or ``ivf`` (inverted lists: faster to build). Defaults to ``hnsw``.
         effort: Number of candidates (HNSW) or lists (IVF) visited per query: more find more
-            neighbors, but take longer. Defaults to 64.
-        n_checked: Number of queries that are also searched exactly. Defaults to 1000.
+            neighbors, but take longer. At least 1; defaults to 64.
+        n_checked: Number of queries that are also searched exactly, at least 1. Defaults to 1000.
         seed: Seed of the choice of checked queries. Defaults to 0.
 
     Returns:
         The result. It has no R-Precision, MAP@R or NMI, which need more than a few neighbors.
 
     Raises:
-        UserError: The input is invalid, or the distance or index is not offered.
+        UserError: The input or an option is invalid, or the distance or index is not offered.
     """
     check_choice("index", index, INDEXES)
     if kind_of(distance) not in (DOT, SQUARED):
         raise UserError(f"distance {distance!r} has no approximate index: use exact evaluation")
     ks = check_ks(ks)
+    effort = check_integer("effort", effort, least=1)
+    n_checked = check_integer("n_checked", n_checked, least=1)
+    seed = check_seed("seed", seed)
     embeddings, labels = check_shapes(embeddings, labels)
     codes = class_codes(labels)
     parts = sides(len(labels), roles)

@@ -29,6 +29,7 @@ from retrieval.evaluation.statistics import (
     percentile_interval,
     resamples,
 )
+from retrieval.validation import check_integer, check_seed
 
 
 @dataclass(frozen=True)
@@ -199,17 +200,18 @@ def compare(
         classes: (q,), class of each query; only needed with per-query scores.
         metric: Name of the metric that the scores are of, and that is taken from results. Defaults
             to ``recall@1``.
-        n_samples: Number of bootstrap resamples. Defaults to what the number of pairs needs, see
-            :func:`retrieval.evaluation.statistics.resamples`.
+        n_samples: Number of bootstrap resamples, at least 1. Defaults to what the number of pairs
+            needs, see :func:`retrieval.evaluation.statistics.resamples`.
         seed: Seed of the resamples. Defaults to 0.
 
     Returns:
         The comparison.
 
     Raises:
-        UserError: There is nothing to compare, a result lacks the metric, or queries or protocols
-            differ.
+        UserError: There is nothing to compare, a result lacks the metric, queries or protocols
+            differ, or an option is invalid.
     """
+    seed = check_seed("seed", seed)
     scores, labels = _scores_of(results, classes, metric)
     table, labels = _common(scores, labels)
     means = np.stack([table[name].mean(axis=0) for name in scores], axis=1)  # (q, names)
@@ -217,6 +219,7 @@ def compare(
     totals = np.column_stack([sums, size])
     if n_samples is None:
         n_samples = resamples(len(scores) * (len(scores) - 1) // 2, len(size))
+    n_samples = check_integer("n_samples", n_samples, least=1)
     draws = np.concatenate([w @ totals for w in class_weights(len(size), n_samples, seed)])
     resampled = Resampled.of(table, draws[:, :-1] / draws[:, -1:], len(size), seed)
     bounds = metric_of(metric).bounds if is_metric(metric) else (-np.inf, np.inf)
@@ -242,6 +245,8 @@ def _scores_of(
     for name, value in results.items():
         group = list(value) if isinstance(value, list | tuple) else [value]
         members = [result for result in group if isinstance(result, Result)]
+        if members and len(members) < len(group):
+            raise UserError(f"{name}: results and scores are mixed: give either for all seeds")
         for result in members:
             first = first or result
             classes = first.labels if classes is None else classes

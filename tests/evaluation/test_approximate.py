@@ -48,3 +48,6 @@ def test_refusals():
         evaluate_approximately(x, labels, index="flat")
     with pytest.raises(UserError, match="cityblock"):
         evaluate_approximately(x, labels, distance="cityblock")
+    for option, value in (("effort", 0), ("n_checked", 0), ("seed", -1)):
+        with pytest.raises(UserError, match=rf"^{option} = {value}: "):
+            evaluate_approximately(x, labels, **{option: value})

@@ -125,6 +125,18 @@ def test_bad_input(results, classes, message):
         compare(results, classes)
 
 
+@pytest.mark.parametrize(("option", "value"), [("n_samples", 0), ("seed", -1)])
+def test_a_bad_option_is_named(option, value):
+    with pytest.raises(UserError, match=f"^{option} = {value}: "):
+        compare({"a": np.ones(4)}, np.arange(4), **{option: value})
+
+
+def test_results_and_scores_of_one_run_are_not_mixed():
+    result = evaluate(np.eye(4), np.array([0, 0, 1, 1]), kmeans="none", n_bootstrap=0)
+    with pytest.raises(UserError, match=r"^a: .*mixed"):
+        compare({"a": [result, np.ones(4)]})
+
+
 def test_interval_of_a_result_holds_its_value():
     rng = np.random.default_rng(6)
     labels = np.repeat(np.arange(40), 5)
