@@ -117,7 +117,14 @@ class Metric:
 
         >>> metric("recall@1").format_difference(0.0123, -0.004, 0.0286)
         '+1.2 [-0.4, +2.9]'
+
+        Args:
+            value: The difference of the values as stored; NaN prints a dash.
+            low: Lower end of its interval. Defaults to none.
+            high: Upper end of its interval. Defaults to none.
         """
+        if np.isnan(value):
+            return DASH
         if low is None or high is None or np.isnan(low) or np.isnan(high):
             return self._number(value, "+")
         return f"{self._number(value, '+')} [{self._number(low, '+')}, {self._number(high, '+')}]"

@@ -52,6 +52,7 @@ def test_percent_has_one_decimal_and_nmi_lies_between_0_and_1():
     assert metric("map@r").quote(0.4652) == "46.52"  # as in the source
     assert metric("nmi").quote(0.902) == "0.902"
     assert metric("recall@1").format_difference(-0.0123) == "-1.2"
+    assert metric("recall@1").format_difference(np.nan, np.nan, np.nan) == "–"
     assert scale_note(["map@r", "recall@2"]) == "percent"
     assert scale_note(["ari"]) == "ARI from -1 to 1"
 
