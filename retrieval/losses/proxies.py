@@ -29,7 +29,7 @@ class ProxyLoss(RankingLoss):
     def __init__(self, learning_rate_multiplier: float, seed: int, name: str) -> None:
         super().__init__(name)
         self.learning_rate_multiplier = check_number(
-            "learning_rate_multiplier", learning_rate_multiplier, 0
+            "learning_rate_multiplier", learning_rate_multiplier, above=0
         )
         self.seed = check_seed("seed", seed)
         self.num_classes = 0

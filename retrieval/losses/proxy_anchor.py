@@ -33,8 +33,8 @@ class ProxyAnchor(ProxyLoss):
         name: Name of the loss in Keras' logs. Defaults to "proxy_anchor".
 
     Shapes:
-        Labels (B,) from 0 to C - 1, embeddings (B, D) -> scalar, float32. The loss owns the weights
-        of the classes, (C, D).
+        Labels (B,) from 0 to C - 1, embeddings (B, D) -> scalar, float32. The loss owns the
+        proxies, (C, D).
 
     Reference:
         Kim, Kim, Cho, Kwak (2020): Proxy Anchor Loss for Deep Metric Learning, CVPR, eq. 4.

@@ -34,8 +34,8 @@ class ProxyNCA(ProxyLoss):
         name: Name of the loss in Keras' logs. Defaults to "proxy_nca".
 
     Shapes:
-        Labels (B,) from 0 to C - 1, embeddings (B, D) -> scalar, float32. The loss owns the weights
-        of the classes, (C, D).
+        Labels (B,) from 0 to C - 1, embeddings (B, D) -> scalar, float32. The loss owns the
+        proxies, (C, D).
 
     Reference:
         Teh, DeVries, Taylor (2020): ProxyNCA++: Revisiting and Revitalizing Proxy Neighborhood

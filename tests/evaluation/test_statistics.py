@@ -99,8 +99,6 @@ def test_t_interval_over_seeds():
 
 
 def test_an_interval_within_the_bounds_is_student_s():
-    from scipy import stats
-
     values = np.array([0.70, 0.72, 0.74])
     expected = stats.t.interval(0.95, 2, values.mean(), stats.sem(values))
     assert mean_interval(values, (0, 1)) == pytest.approx(expected)

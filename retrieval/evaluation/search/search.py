@@ -26,8 +26,7 @@ def search(
         embeddings: float, (n, d); a memory map is read in chunks and never loaded whole.
         codes: int64, (n,), class of each item, 0-based.
         sides: The queries and the gallery.
-        distance: One of :data:`retrieval.evaluation.search.distances.DISTANCES`. Defaults to
-            ``cosine``.
+        distance: One of :data:`retrieval.validation.Distance`. Defaults to ``cosine``.
         k: Number of neighbors kept per query; fewer if the gallery is smaller; 0 keeps none.
             Defaults to 64.
         pool: Worker threads, from :func:`retrieval.evaluation.search.threads.worker_pool`.
@@ -39,10 +38,8 @@ def search(
     """
     from retrieval.evaluation.search.block import Block  # imports Numba, most of a second
 
-    job, q = (
-        Search(embeddings, codes, sides, distance, k, sizes or BlockSizes()),
-        len(sides.queries),
-    )
+    job = Search(embeddings, codes, sides, distance, k, sizes or BlockSizes())
+    q = len(sides.queries)
     out = Ranking(
         queries=sides.queries.astype(np.int32),
         ids=np.full((q, job.k), -1, np.int32),
