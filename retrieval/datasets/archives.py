@@ -115,7 +115,7 @@ def compare(archive: Path, members: dict[str, Member], manifest: Manifest) -> No
     Args:
         archive: The archive, for the message.
         members: Its members by name.
-        manifest: What the members must be.
+        manifest: The names, sizes and CRC32s that the members must have.
 
     Raises:
         ArchiveError: Counts the missing, unexpected and different members and names the first.

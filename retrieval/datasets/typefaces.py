@@ -1,8 +1,8 @@
 """Typefaces: one image per character and font face, drawn with the fonts that Matplotlib ships.
 
 The task is to find the same character in other typefaces. The split is class-disjoint by alphabet:
-Latin and symbols are the training split, Greek and Cyrillic the test split. What a model gets wrong
-are real homoglyphs. Nothing is downloaded.
+Latin and symbols are the training split, Greek and Cyrillic the test split. The characters
+that a model confuses are real homoglyphs. Nothing is downloaded.
 """
 
 import json

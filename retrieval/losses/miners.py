@@ -1,4 +1,4 @@
-"""Miners: which triplets or pairs of a batch a loss looks at.
+"""Miners, which select the triplets or pairs of a batch that a loss uses.
 
 Every miner takes distances (A, R) of anchors to references (the multi-similarity miner takes
 similarities) and the boolean masks ``positives`` and ``negatives`` of the same shape, as

@@ -16,7 +16,7 @@ from retrieval.evaluation.search.plan import Ranking, Search, positives_of, take
 
 
 class Block:
-    """Some queries of neighboring classes, and what has been found for them so far."""
+    """Some queries of neighboring classes, with the candidates and ranks found so far."""
 
     def __init__(self, search: Search, index: np.ndarray):
         """Prepare queries and their positives.
@@ -89,7 +89,7 @@ class Block:
             kernels.resolve_all(exact, k, self.candidates)
 
     def start_floor(self, tile: Tile) -> None:
-        """Set the first floor to what ``k`` items of the first tile reach, besides the query."""
+        """Set the first floor to a similarity that ``k`` items of the first tile surely reach."""
         rank = tile.values.shape[1] - self.search.k - 1
         if rank >= 0:
             reached = np.partition(tile.values, rank, axis=1)[:, rank]

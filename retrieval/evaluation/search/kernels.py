@@ -55,7 +55,7 @@ class Tile(NamedTuple):
         values: float32, (m, n), similarity plus ``shift``; overwritten with -inf where an item does
             not count for a query.
         begin: Gallery position of the first column.
-        shift: float64, (m,), what a tile value exceeds the exact similarity by.
+        shift: float64, (m,), constant by which a tile value exceeds the exact similarity.
         slack: float64, (m,), largest error of a tile value.
     """
 
@@ -66,7 +66,7 @@ class Tile(NamedTuple):
 
 
 class Candidates(NamedTuple):
-    """What may be among the k nearest of each query.
+    """The items that may be among the k nearest of each query.
 
     Attributes:
         lower: float64, (m, width), lower bound of the exact similarity of a candidate.
@@ -89,7 +89,7 @@ class Positives(NamedTuple):
     """The positives of each query: ``starts[i]:starts[i + 1]`` of the flat arrays, nearest first.
 
     Attributes:
-        starts: int64, (m + 1,).
+        starts: int64, (m + 1,), offset of each query's positives in the flat arrays.
         values: float64, (p,), exact similarity of each positive.
         members: int64, (p,), its gallery position.
         ahead: int64, (p,), the other-class items counted so far that are nearer.
