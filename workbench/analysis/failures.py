@@ -7,7 +7,6 @@ gallery (``first_relevant_rank == 0``) cannot be answered and is in no list of f
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.proportion import proportion_confint
 
 from retrieval.runs.run import Neighbors
 
@@ -165,6 +164,9 @@ def wilson_interval(p: pd.Series, n: pd.Series) -> tuple[pd.Series, pd.Series]:
     Returns:
         Lower and upper end of each interval.
     """
+    # Imported here because it loads scipy.stats, which would delay the start of the app.
+    from statsmodels.stats.proportion import proportion_confint
+
     low, high = proportion_confint(p * n, n, alpha=0.05, method="wilson")
     return low.clip(lower=0), high.clip(upper=1)
 
