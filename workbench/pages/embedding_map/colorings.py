@@ -53,7 +53,7 @@ def coloring(chosen: Selection, color: str, rows: np.ndarray, layout: str) -> Co
         return _hubness(chosen, rows)
     if color == PRESERVATION:
         shares = projections.neighborhood_preservation(chosen.a, neighbors, layout)[rows]
-        title = f"share of the {projections.PRESERVATION_K} nearest items that are near on the map"
+        title = f"share of the {projections.PRESERVATION_K} nearest items preserved"
         return by_level(shares, title, highest=1.0, percent=True, unknown="not a query")
     ranks = ranks_by_item(neighbors, len(items))
     if color == FIRST_RELEVANT:
