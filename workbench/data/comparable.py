@@ -34,9 +34,8 @@ def _protocol_difference(_run: Run, _reference: Run, key: tuple) -> str:
     mine, theirs = (protocol_facts(run.result(key[0])) for run in (_run, _reference))
     differing = [name for name in mine if mine[name] != theirs[name]]
     if "distance" in differing:
-        differing = [
-            name for name in differing if name != "normalized"
-        ]  # it follows from the distance
+        # Whether embeddings are normalized follows from the distance.
+        differing = [name for name in differing if name != "normalized"]
     sizes = any(name.startswith("n_") for name in differing)
     parts = [_words(name, mine[name]) for name in differing if not name.startswith("n_")]
     if sizes or difference_of_items(_run, _reference):

@@ -105,7 +105,7 @@ def _data(chosen: Selection) -> None:
     if chosen.protocol == QUERY_GALLERY:
         parts += [f"{roles[role]:,} {title}" for role, title in ROLES.items() if role in roles]
     else:
-        parts.append("each item is a query, and all others are its gallery")
+        parts.append("each item a query against all others")
     if dataset.n_train:
         parts.append(f"trained on {dataset.n_train:,} other items, of other classes")
     st.markdown(f"**{plain(chosen.dataset)}**: " + ", ".join(parts) + ".")

@@ -105,7 +105,7 @@ def step_buttons(rows: np.ndarray, row: int) -> None:
         rows: The listed queries, see :func:`listed_queries`.
         row: Row of the selected item.
     """
-    before, after, other = search.adjacent_rows(rows, _position_in_list(rows, row))
+    before, after, other = search.adjacent_rows(rows, _start_of_steps(rows, row))
     back_button()
     for name, target, key in (
         ("Previous", before, "Left"),
@@ -115,7 +115,7 @@ def step_buttons(rows: np.ndarray, row: int) -> None:
         st.button(name, on_click=go_to, args=(target,), disabled=target is None, shortcut=key)
 
 
-def _position_in_list(rows: np.ndarray, row: int) -> int:
+def _start_of_steps(rows: np.ndarray, row: int) -> int:
     """Return the item that Next and Previous start from.
 
     It is the selected item if it is in the list, else the item of the list that was looked at last.
@@ -150,7 +150,7 @@ def place_caption(chosen: Selection, table: pd.DataFrame, rows: np.ndarray, row:
     if row in rows:
         st.caption(f"This item is excluded from the {listed}.")
         return
-    at = np.flatnonzero(scored == _position_in_list(rows, row))
+    at = np.flatnonzero(scored == _start_of_steps(rows, row))
     steps = "Next and Previous go to the queries after and before it."
     if len(at):
         steps = f"Next and Previous start from number {at[0] + 1:,}, which you looked at last."
