@@ -49,12 +49,28 @@ def confident_failures(run: Run, protocol: str | None = None) -> pd.DataFrame:
 
 
 def near_misses(run: Run, protocol: str | None = None) -> pd.DataFrame:
-    """List the failures with the best rank of the first relevant item."""
+    """List the failures, the best rank of the first relevant item first.
+
+    Args:
+        run: An evaluated run.
+        protocol: Name of the evaluation protocol. By default, the run's primary one.
+
+    Returns:
+        One row per failure whose first relevant item is among the stored neighbors.
+    """
     return failures.near_misses(_query_table(run, protocol))
 
 
 def worst_ranks(run: Run, protocol: str | None = None) -> pd.DataFrame:
-    """List the failures with the worst rank of the first relevant item."""
+    """List the failures, the worst rank of the first relevant item first.
+
+    Args:
+        run: An evaluated run.
+        protocol: Name of the evaluation protocol. By default, the run's primary one.
+
+    Returns:
+        One row per failure.
+    """
     return failures.worst_ranks(_query_table(run, protocol))
 
 

@@ -115,8 +115,8 @@ def _verdict(chosen: Selection, found: Answer) -> None:
     name = plain(chosen.a.items["label_name"].iloc[found.query])
     if not found.scored:
         text = (
-            f"**{name}** is a gallery item, not a scored query. As a query that is excluded from "
-            f"its own results: {plain(rank_sentence(found.first_relevant_rank))}."
+            f"**{name}** is a gallery item, not a scored query. Searching with it, itself "
+            f"excluded: {plain(rank_sentence(found.first_relevant_rank))}."
         )
     elif found.first_relevant_rank == 1:
         text = f":blue[**✓ Right.**] The nearest item is also **{name}**."
