@@ -5,7 +5,7 @@
 * ``contributing.md`` and ``changelog.md`` are the files of the repository's root.
 * ``architecture.md`` gets its pictures of the rooms from the import test, which holds their order.
 * :class:`DocstringMarkdown` does for the API pages what ``losses.md`` needs too: it turns the roles
-  and the ``.. math::`` blocks of docstrings into Markdown.
+  and the examples of docstrings into Markdown.
 """
 
 import ast
@@ -283,9 +283,9 @@ def parse_docstring(text: str | None) -> Docstring:
 def to_markdown(text: str) -> str:
     """Turn the reStructuredText of a docstring into Markdown.
 
-    ``.. math::`` blocks and ``:math:`` become TeX that MathJax draws. Examples that begin with
-    ``>>>`` become fences. Roles such as ``:func:`` become code, with a link where an API page
-    describes the name.
+    Examples that begin with ``>>>`` become fences. Roles such as ``:func:`` become code, with a
+    link where an API page describes the name. Formulas, which MathJax draws, stay as they are,
+    except that two equations in one formula come one below the other, since pages are narrow.
 
     Args:
         text: Text of a docstring.
@@ -293,19 +293,16 @@ def to_markdown(text: str) -> str:
     Returns:
         Markdown.
     """
-    text = re.sub(r"^( *)\.\. math::\n((?:\1 +.*\n?|\n)+)", _display, text, flags=re.MULTILINE)
-    text = re.sub(r":math:`([^`]+)`", r"$\1$", text)
+    text = re.sub(r"\$\$\n(.*?)\n\$\$", _stacked, text, flags=re.DOTALL)
     text = re.sub(r"^( *)>>> .*\n?(?:\1\S.*\n?)*", _session, text, flags=re.MULTILINE)
     return re.sub(r":(?:class|func|meth|attr|data|mod|exc):`(~?)([\w.]+)`", _reference, text)
 
 
-def _display(match: re.Match[str]) -> str:
-    formula = textwrap.dedent(match[2]).strip("\n")
-    if "\\qquad\n" in formula:  # two equations: below each other, since pages are narrow
-        rows = formula.replace(" \\qquad\n", " \\\\[1ex]\n")
-        formula = f"\\begin{{gathered}}\n{rows}\n\\end{{gathered}}"
-    lines = ["$$", *formula.splitlines(), "$$"]
-    return "\n" + "\n".join(f"{match[1]}{line}".rstrip() for line in lines) + "\n\n"
+def _stacked(match: re.Match[str]) -> str:
+    rows, breaks = re.subn(r" \\qquad\n|\n\\qquad ", r" \\\\[1ex]\n", match[1])
+    if not breaks:
+        return match[0]
+    return f"$$\n\\begin{{gathered}}\n{rows}\n\\end{{gathered}}\n$$"
 
 
 def _session(match: re.Match[str]) -> str:

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+import retrieval
 from retrieval.losses import LOSSES
 from tests.docs.helpers import ROOT
 
@@ -28,6 +29,12 @@ def test_the_gallery_has_every_loss_with_its_formula_and_source(site):
     for name in LOSSES:
         assert f'id="{name}"' in page, name
     assert page.count("arithmatex") >= len(LOSSES)
+    assert "\\begin{gathered}" in page  # two equations stand one below the other
+
+
+def test_every_public_name_is_on_the_first_page_of_the_reference():
+    page = (ROOT / "docs" / "api" / "index.md").read_text(encoding="utf-8")
+    assert [name for name in retrieval.__all__ if f"`{name}`" not in page] == []
 
 
 def test_every_room_has_its_reference(site):
