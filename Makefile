@@ -1,7 +1,7 @@
 # All set-up and every everyday command. `make demo` and `make test` work on a fresh machine.
 PYTHON ?= python3
 BIN := .venv/bin
-# A file's tests run in one process, so that what its fixtures made is made once.
+# The tests of a file run in one process, so that its fixtures are made once.
 WORKERS := -n auto --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 

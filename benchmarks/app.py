@@ -3,9 +3,9 @@
     python benchmarks/app.py [--items 60502] [--runs 6] [--folder build/app-benchmark]
 
 Builds the runs once (synthetic embeddings of the size of Stanford Online Products, thumbnails cut
-from real photographs), starts the app, drives Chromium and prints one line per figure, beside the
-limit it has to keep. A Streamlit page of one title, measured in turn with the first page, says what
-of that is Streamlit and the machine.
+from real photographs), starts the app, drives Chromium and prints one line per figure, next to its
+limit. A Streamlit page with a title only, measured alternately with the first page, says how much
+of that is due to Streamlit and the machine.
 """
 
 import argparse
@@ -94,13 +94,13 @@ def _clean_file_pages(process: psutil.Process) -> int:
 
 
 def report(name: str, value: float, unit: str, limit: float) -> None:
-    """Print one figure beside its limit."""
+    """Print one figure next to its limit."""
     verdict = "ok" if value <= limit else "OVER"
     print(f"{name:<58} {value:9.2f} {unit:<3} limit {limit:g} {unit}  {verdict}", flush=True)
 
 
 def time_page(page: Page, address: str, title: str) -> float:
-    """Open an address; returns seconds until it is interactive."""
+    """Open a URL; return the seconds until the page is interactive."""
     begun = time.perf_counter()
     page.goto(address)
     interactive(page, title)
@@ -108,7 +108,7 @@ def time_page(page: Page, address: str, title: str) -> float:
 
 
 def time_first_page(context, address: str, bare: str, repeats: int = 7) -> None:
-    """Report the median time of a warm first page, beside a page of one title in turn with it."""
+    """Report the median time of a warm first page, and of a page with a title only."""
     seconds, drawn, floor = [], [], []
     for _ in range(repeats):
         page = context.new_page()
@@ -123,7 +123,7 @@ def time_first_page(context, address: str, bare: str, repeats: int = 7) -> None:
         page.close()
     spread = f"({min(seconds):.2f} to {max(seconds):.2f})"
     report(f"first page, warm, median of {repeats} {spread}", statistics.median(seconds), "s", 1)
-    for what, times in (("its figures drawn", drawn), ("a page of one title, in turn", floor)):
+    for what, times in (("its figures drawn", drawn), ("a page with a title only", floor)):
         print(f"  {what:<56} {statistics.median(times):9.2f} s")
 
 

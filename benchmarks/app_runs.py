@@ -51,7 +51,7 @@ def build(folder: Path, items: int, count: int) -> None:
 
 
 def write_run(path: Path, table: pd.DataFrame, vectors: np.ndarray, loss: str) -> None:
-    """Write one run, under another name until it is whole."""
+    """Write one run, under another name until it is complete."""
     partial = path.with_name(f".{path.name}.partial")
     partial.mkdir(parents=True, exist_ok=True)
     labels = table["label"].to_numpy()

@@ -1,4 +1,4 @@
-"""The evaluation engine at the size of Stanford Online Products, beside its peers in one run.
+"""The evaluation engine and other libraries' at the size of Stanford Online Products.
 
     python benchmarks/evaluation.py --quick                   # 15,000 items: a minute or two
     python benchmarks/evaluation.py --peer PEER/bin/python --output benchmarks/results/evaluation.md

@@ -1,13 +1,13 @@
-"""Is our Inception V1 TF-slim's? Compared on a checkpoint that TF-slim's own network wrote.
+"""Compare our Inception V1 with TF-slim's, on a checkpoint that TF-slim's own network wrote.
 
-Development only: needs ``pip install tf-slim tf-keras`` beside this package's own requirements.
+Development only: needs ``pip install tf-slim tf-keras`` in addition to this package.
 
     python -m benchmarks.inception_v1_equality [--size 224]
 
 TF-slim's network is built with TF-slim's ``inception_v1_arg_scope``, given batch statistics
 and offsets as uneven as trained ones, saved by ``tf.train.Saver`` in both checkpoint formats (the
-published ``inception_v1.ckpt`` is of the older), loaded by our loader, and the largest difference
-of the Mixed_5c feature maps is printed; above 1e-4 the exit status is 1.
+published ``inception_v1.ckpt`` has the older), and loaded by our loader. Prints the largest
+difference of the Mixed_5c feature maps; above 1e-4 the exit status is 1.
 """
 
 import argparse

@@ -1,14 +1,15 @@
-"""Time and memory of the losses, forward + backward, beside pytorch-metric-learning.
+"""Time and memory of the losses, forward + backward, and of pytorch-metric-learning's.
 
     python benchmarks/losses.py                      # the six baseline losses
     python benchmarks/losses.py --losses all --sizes 1024
     python benchmarks/losses.py --output benchmarks/results/losses.md
 
-The peer's columns fill when ``pytorch_metric_learning`` is installed, on the same embeddings.
-``floor`` is the bare matrix product of the batch with itself and its two gradient products: what no
-loss over all pairs can undercut. Every measurement is a fresh process: in one process the thread
-pools of the two frameworks get in each other's way, and memory would add up. Memory is the peak
-while the loss runs, above what the process held before, and the process's total.
+The peer is ``pytorch_metric_learning`` on the same embeddings; its columns are empty if it is not
+installed. ``floor`` is the bare matrix product of the batch with itself and its two gradient
+products: no loss over all pairs can be faster. Every measurement runs in its own process, because
+in one process the thread pools of the two frameworks would disturb each other, and memory would add
+up. Memory is the peak while the loss runs, above what the process held before, and the process's
+total.
 """
 
 import argparse
