@@ -135,6 +135,8 @@ def main() -> None:
     options = parser.parse_args()
     found = sorted(str(p) for p in options.images.rglob("*.jpg"))
     count = min(options.count, len(found)) // BATCH * BATCH
+    if not count:
+        parser.error(f"{options.images} has {len(found)} .jpg photos: give at least {BATCH}")
     paths = np.random.default_rng(0).permutation(found)[:count].tolist()
     shapes = np.array([tuple(x) for x in bare(paths).unbatch().as_numpy_iterator()])
     kilobytes = np.mean([Path(p).stat().st_size for p in paths]) / 1e3

@@ -147,6 +147,8 @@ def test_cmc_is_recall_at_every_k():
         ({"seed": -1}, "seed = -1: give a whole number from 0 to 4294967295"),
         ({"seed": 0.5}, "seed = 0.5: give a whole number from 0"),
         ({"k_neighbors": 2.5}, "k_neighbors = 2.5: give a whole number of at least 0"),
+        ({"threads": 0}, "threads = 0"),
+        ({"threads": -1}, "threads = -1"),
         ({"labels": np.array([0, None, 1])}, "labels: row 1 is None: give every item its class"),
         ({"labels": np.array([0, 1, np.nan])}, "labels: row 2 is nan"),
         ({"labels": np.array([0, "a", 1], object)}, "labels mix types"),

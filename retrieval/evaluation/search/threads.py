@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 from threadpoolctl import threadpool_limits
 
+from retrieval.validation import check_integer
+
 
 @contextmanager
 def worker_pool(threads: int | None = None) -> Iterator[ThreadPoolExecutor]:
@@ -20,11 +22,16 @@ def worker_pool(threads: int | None = None) -> Iterator[ThreadPoolExecutor]:
 
     Yields:
         The pool.
+
+    Raises:
+        UserError: The number of threads is not a whole number of at least 1.
     """
+    if threads is not None:
+        threads = check_integer("threads", threads, least=1)
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     with (
         threadpool_limits(limits=1, user_api="blas"),
-        ThreadPoolExecutor(max(1, threads if threads is not None else cores)) as pool,
+        ThreadPoolExecutor(threads or cores) as pool,
     ):
         yield pool
