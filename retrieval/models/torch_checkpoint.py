@@ -11,9 +11,11 @@ import io
 import math
 import os
 import pickle
+import pickletools
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 
@@ -32,6 +34,8 @@ STORAGES = {
     "ByteStorage": "<u1",
     "BoolStorage": "|b1",
 }
+
+PUTS = ("PUT", "BINPUT", "LONG_BINPUT")  # operations that name an index of the memo
 
 
 @dataclass
@@ -120,9 +124,9 @@ def _check(content: object) -> dict[str, np.ndarray]:
 class _Unpickler(pickle.Unpickler):
     """An unpickler that knows only the names a state dict needs."""
 
-    def __init__(self, file: io.BufferedIOBase, path: Path) -> None:
+    def __init__(self, file: IO[bytes], path: Path) -> None:
         super().__init__(file, encoding="utf-8")
-        self.path = path
+        self.file, self.path = file, path
         self.storages: dict[str, str] = {}  # key -> dtype of each storage the pickle refers to
         # Created for each file, so that a pickle that modifies a replacement affects no other file.
         self.names = {
@@ -130,6 +134,13 @@ class _Unpickler(pickle.Unpickler):
             ("torch._utils", "_rebuild_tensor_v2"): lambda *args: _rebuild(*args),
             ("torch._utils", "_rebuild_parameter"): lambda tensor, *_: tensor,
         }
+
+    def load(self) -> Any:
+        """Load the next pickle of the file, after a check of its memo."""
+        start = self.file.tell()
+        _check_memo(self.file)
+        self.file.seek(start)
+        return super().load()
 
     def find_class(self, module: str, name: str) -> object:
         if module == "torch" and name in STORAGES:
@@ -149,6 +160,17 @@ class _Unpickler(pickle.Unpickler):
             raise ValueError("unknown kind of storage")
         self.storages[str(key)] = dtype
         return str(key), dtype
+
+
+def _check_memo(file: IO[bytes]) -> None:
+    """Refuse a pickle that puts an object at an index of the memo that none of its size needs.
+
+    The unpickler makes a memo of twice the index: one damaged byte can ask for 32 GB.
+    """
+    start = file.tell()
+    for opcode, argument, _ in pickletools.genops(file):
+        if opcode.name in PUTS and not 0 <= int(argument or 0) <= file.tell() - start:
+            raise ValueError(f"index {argument} in its memo")
 
 
 def _rebuild(

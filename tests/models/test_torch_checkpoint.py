@@ -135,6 +135,17 @@ def test_a_truncated_file_is_one_line(tmp_path, name, kept):
     assert "torch.save" in refusal(path)
 
 
+@pytest.mark.parametrize("index", [10**8, 2**32 - 1])
+def test_a_memo_without_end_is_refused_before_it_is_made(tmp_path, index):
+    """One damaged byte turns a short index into a long one, and the unpickler takes 32 GB."""
+    stream = b"\x80\x02}r" + index.to_bytes(4, "little") + b"."
+    with zipfile.ZipFile(tmp_path / "zip.pth", "w") as archive:
+        archive.writestr("archive/data.pkl", stream)
+    (tmp_path / "legacy.pth").write_bytes(stream)
+    for name in ("zip.pth", "legacy.pth"):
+        assert str(index) in refusal(tmp_path / name)
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     name=st.sampled_from(["zip.pth", "legacy.pth"]),
