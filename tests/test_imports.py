@@ -22,8 +22,8 @@ FLOORS = {
         ("runs", "embedding", "recipes"),
         ("settings", "projection"),
         ("losses", "evaluation", "datasets", "models", "input_pipeline", "sampling"),
-        ("validation",),
-        ("files", "errors", "quiet"),
+        ("validation", "files"),
+        ("errors", "quiet"),
     ),
     "workbench": (
         ("shell",),

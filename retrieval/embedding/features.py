@@ -1,7 +1,13 @@
-"""Features of a frozen backbone for a whole data set: computed once and cached on disk."""
+"""Features of a frozen backbone for a whole data set: computed once and cached on disk.
+
+A cache entry is a folder with ``features.npy`` and ``complete.json``, which holds the checksum of
+the features. It is published as a whole, and checked whenever it is read.
+"""
 
 import contextlib
 import json
+import shutil
+import zlib
 from pathlib import Path
 
 import keras
@@ -13,7 +19,17 @@ from tqdm.auto import tqdm
 from retrieval.datasets.catalog import Catalog, crop_boxes
 from retrieval.datasets.checks import ORIENTATION
 from retrieval.embedding.network import frozen_backbone
-from retrieval.files import cache_folder, fingerprint, write_json
+from retrieval.errors import UserError
+from retrieval.files import (
+    atomic_folder,
+    build_once,
+    cache_folder,
+    checksum,
+    file_stamps,
+    fingerprint,
+    remove,
+    write_json,
+)
 from retrieval.input_pipeline.pipeline import eval_dataset, naming_unreadable_images
 from retrieval.settings.resolve import resolved
 from retrieval.settings.schema import TrainSettings
@@ -22,6 +38,7 @@ BATCH = 64
 SAVE_EVERY = 20  # batches
 # Increase when the input pipeline gives other pixels for the same file, so that old caches expire.
 PIXELS = 2
+FEATURES, COMPLETE, PROGRESS = "features.npy", "complete.json", "progress.json"
 
 
 def backbone_features(
@@ -30,7 +47,7 @@ def backbone_features(
     """Return the pooled backbone features of every item of a data set.
 
     They are read from the cache, or computed and cached. An interrupted extraction continues where
-    it stopped.
+    it stopped. While another process computes the same features, this one waits for it.
 
     Args:
         catalog: Data set whose images the features are of.
@@ -41,11 +58,12 @@ def backbone_features(
         Read-only memory map, float32, (len(catalog), F).
 
     Raises:
-        UserError: An image cannot be read.
+        UserError: An image cannot be read, a feature is not finite, or the cache cannot be written.
     """
     key = features_key(catalog, settings)
-    path = cache_folder("features") / f"{catalog.name}-{settings.backbone}-{key}.npy"
-    if not path.exists():
+    folder = cache_folder("features") / f"{catalog.name}-{settings.backbone}-{key}"
+
+    def build() -> None:
         backbone = frozen_backbone(settings)
         batches = eval_dataset(
             catalog.absolute_paths(),
@@ -55,25 +73,37 @@ def backbone_features(
             boxes=crop_boxes(catalog.items),
         )
         with naming_unreadable_images(catalog.absolute_paths()):
-            _extract(path, backbone, batches, len(catalog), progress=progress)
-    return np.load(path, mmap_mode="r")
+            _extract(folder, backbone, batches, catalog, progress=progress)
+        if features_key(catalog, settings) != key:
+            remove(folder)
+            raise UserError(
+                f"{catalog.root}: images changed while their features were computed; try again"
+            )
+
+    def on_wait() -> None:
+        if progress:
+            tqdm.write(f"another process computes the same backbone features; waiting for {folder}")
+
+    build_once(folder, build, lambda: is_complete(folder, len(catalog)), on_wait=on_wait)
+    features: np.ndarray = np.load(folder / FEATURES, mmap_mode="r")
+    return features
 
 
 def features_key(catalog: Catalog, settings: TrainSettings) -> str:
-    """Return the cache key, which changes with the files, the network, its weights and its input.
+    """Return the cache key, which changes with every file, the network, its weights and its input.
 
-    Only about 500 files of a large data set are checked for changes.
+    About 500 files are opened, to see whether photographs are rotated by their EXIF data.
     """
     paths = catalog.items["path"].tolist()
-    sample = [catalog.root / path for path in paths[:: max(1, len(paths) // 500)]]
+    files = catalog.absolute_paths()
     weights: object = settings.weights
     if settings.weights not in ("imagenet", "none"):
-        weights = [settings.weights, _size_and_time(Path(settings.weights))]
+        weights = [settings.weights, *file_stamps([settings.weights])]
     return fingerprint(
         PIXELS,
         str(catalog.root.resolve()),
         paths,
-        [_size_and_time(path) for path in sample],
+        file_stamps(files),
         settings.backbone,
         weights,
         settings.pooling,
@@ -81,11 +111,11 @@ def features_key(catalog: Catalog, settings: TrainSettings) -> str:
         settings.pre_crop,
         settings.seed if settings.weights == "none" else None,
         crop_boxes(catalog.items) is not None,
-        *_orientations(sample),
+        *_orientations(files[:: max(1, len(files) // 500)]),
     )
 
 
-def _orientations(paths: list[Path]) -> list[int]:
+def _orientations(paths: list[str]) -> list[int]:
     """Return the EXIF orientations of rotated photographs, which old caches hold unrotated."""
     found = []
     for path in paths:
@@ -95,36 +125,76 @@ def _orientations(paths: list[Path]) -> list[int]:
     return [number for number in found if 1 < number <= 8]
 
 
-def _size_and_time(path: Path) -> list[int]:
-    stat = path.stat() if path.exists() else None
-    return [stat.st_size, int(stat.st_mtime)] if stat else []
+def is_complete(folder: Path, n: int) -> bool:
+    """Tell whether a cache entry holds the features of n items, as they were written."""
+    try:
+        recorded = json.loads((folder / COMPLETE).read_text(encoding="utf-8"))
+        shape = np.load(folder / FEATURES, mmap_mode="r").shape
+        return bool(
+            shape == (n, recorded["width"]) and checksum([folder / FEATURES]) == recorded["crc32"]
+        )
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _extract(
-    path: Path, backbone: keras.Model, batches: tf.data.Dataset, n: int, *, progress: bool
+    folder: Path,
+    backbone: keras.Model,
+    batches: tf.data.Dataset,
+    catalog: Catalog,
+    *,
+    progress: bool,
 ) -> None:
-    """Write the features of n images to a file, from where an earlier extraction stopped."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial, mark = path.with_suffix(".partial.npy"), path.with_suffix(".partial.json")
-    done = json.loads(mark.read_text())["rows"] if mark.exists() and partial.exists() else 0
+    """Write the features of all images of a data set, from where an earlier extraction stopped."""
+    partial, n = folder.with_name(f".{folder.name}.partial"), len(catalog)
+    partial.mkdir(parents=True, exist_ok=True)
+    done, crc = _done(partial)
     width = int(backbone.output_shape[-1])
     out = (
-        np.lib.format.open_memmap(partial, "r+")
+        np.lib.format.open_memmap(partial / FEATURES, "r+")
         if done
-        else np.lib.format.open_memmap(partial, "w+", np.float32, (n, width))
+        else np.lib.format.open_memmap(partial / FEATURES, "w+", np.float32, (n, width))
     )
     with tqdm(
         total=n, initial=done, desc="backbone features", unit="img", disable=not progress
     ) as bar:
         first = done // BATCH
         for number, images in enumerate(batches.skip(first), start=first):
-            rows = slice(number * BATCH, number * BATCH + len(images))
-            out[rows] = backbone.predict_on_batch(images)
-            bar.update(len(images))
+            features = np.ascontiguousarray(backbone.predict_on_batch(images), np.float32)
+            _check_finite(features, catalog, done)
+            out[done : done + len(features)] = features
+            done, crc = done + len(features), zlib.crc32(features.data, crc)
+            bar.update(len(features))
             if (number + 1) % SAVE_EVERY == 0:
                 out.flush()
-                write_json(mark, {"rows": rows.stop})
+                write_json(partial / PROGRESS, {"rows": done, "crc32": crc})
     out.flush()
+    if done != n or zlib.crc32(out.data) != crc:
+        remove(partial)
+        raise UserError(f"{partial}: other features are on the disk than were written; try again")
     del out
-    partial.replace(path)
-    mark.unlink(missing_ok=True)
+    with atomic_folder(folder) as complete:
+        shutil.move(partial / FEATURES, complete / FEATURES)
+        recorded = {"width": width, "crc32": checksum([complete / FEATURES])}
+        write_json(complete / COMPLETE, recorded)
+    remove(partial)
+
+
+def _done(partial: Path) -> tuple[int, int]:
+    """Return how many rows an earlier extraction wrote, and their CRC-32; 0 if they are damaged."""
+    try:
+        recorded = json.loads((partial / PROGRESS).read_text(encoding="utf-8"))
+        rows, crc = int(recorded["rows"]), int(recorded["crc32"])
+        written = np.load(partial / FEATURES, mmap_mode="r")[:rows]
+        return (rows, crc) if len(written) == rows and zlib.crc32(written.data) == crc else (0, 0)
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
+        return 0, 0
+
+
+def _check_finite(features: np.ndarray, catalog: Catalog, first: int) -> None:
+    bad = ~np.isfinite(features).all(axis=1)
+    if bad.any():
+        path = catalog.items["path"].iloc[first + int(np.argmax(bad))]
+        raise UserError(
+            f"{catalog.root / path}: its backbone features are not finite: use other --weights"
+        )

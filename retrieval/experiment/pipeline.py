@@ -14,11 +14,15 @@ from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError
 from retrieval.input_pipeline.test_time import parse_views
 from retrieval.runs.evaluate import evaluate_folder
-from retrieval.runs.lock import run_lock
 from retrieval.runs.names import check_run_name, default_name
-from retrieval.runs.resume import check_interrupted, prepare_partial, read_interrupted
+from retrieval.runs.resume import (
+    check_interrupted,
+    load_catalog_of,
+    prepare_partial,
+    read_interrupted,
+)
 from retrieval.runs.run import Run
-from retrieval.runs.store import check_free, partial_path, publish
+from retrieval.runs.store import changed_run, check_free, locked_run, partial_path, publish
 from retrieval.runs.writing import run_config, write_config, write_embeddings, write_settings
 from retrieval.settings.checks import check, check_frozen_backbone
 from retrieval.settings.resolve import resolve
@@ -154,7 +158,7 @@ def train_planned(
     """
     path, settings = planned.path, planned.settings
     check_memory(settings, announce=announce)
-    with run_lock(path):
+    with locked_run(path):
         check_free(path, overwrite=overwrite)  # another process may have made it since
         prepare_partial(partial_path(path), settings, planned.catalog, overwrite=overwrite)
         return _complete(
@@ -189,7 +193,7 @@ def resume(
     if path.name.endswith(".partial"):
         path = path.parent / path.name[1:].removesuffix(".partial")
     check_interrupted(path, overwrite=overwrite)
-    with run_lock(path):
+    with locked_run(path):
         check_interrupted(path, overwrite=overwrite)  # another process may have finished it since
         planned = PlannedRun(path, *read_interrupted(path))
         return _complete(planned, overwrite=overwrite, evaluate=evaluate, progress=progress)
@@ -248,6 +252,8 @@ def embed(
 ) -> Path:
     """Embed the test split of a trained run again and evaluate it.
 
+    The new files take the place of the old as a whole: a run that is interrupted here is as it was.
+
     Args:
         path: A run folder with checkpoints.
         test_time: Test-time views, e.g. ``flip+five_crop``, which become the run's setting.
@@ -260,21 +266,24 @@ def embed(
         The run's folder.
 
     Raises:
-        UserError: There is no run, it was imported rather than trained, or it takes no such views.
+        UserError: There is no run, it was imported rather than trained, it takes no such views, its
+            data set has changed, or another process changes it.
     """
     from retrieval.training.embed_test_split import embed_test_split  # loads TensorFlow
 
     path = Path(path)
-    if not (path / "config.yaml").exists():
-        raise UserError(f"no run at {path}: train one with `retrieval train`")
-    before = Run(path).network_settings()
-    settings = with_views(before, test_time, test_time_mean)
-    catalog = load_catalog(settings.dataset, settings.data, **settings.dataset_options)
-    embeddings, rows = embed_test_split(path, settings, catalog, progress=progress)
-    write_embeddings(path, embeddings, rows)
-    if settings != before:
-        write_settings(path, settings)
-    evaluate_folder(path, catalog, settings.distance, progress=progress)
+    with locked_run(path):
+        if not (path / "config.yaml").exists():
+            raise UserError(f"no run at {path}: train one with `retrieval train`")
+        run = Run(path)
+        settings = with_views(run.network_settings(), test_time, test_time_mean)
+        catalog = load_catalog_of(run)
+        embeddings, rows = embed_test_split(path, settings, catalog, progress=progress)
+        with changed_run(path) as folder:
+            write_embeddings(folder, embeddings, rows)
+            if settings != run.settings:
+                write_settings(folder, settings)
+            evaluate_folder(folder, catalog, settings.distance, progress=progress)
     return path
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from retrieval.errors import UserError
+from retrieval.files import digest
 from retrieval.runs.neighbors import FILE
 from retrieval.runs.run import REMEDIES, REQUIRED_COLUMNS, Run
 
@@ -43,6 +44,13 @@ def check_run(run: Run) -> None:
             raise UserError(f"{file}: must be float (n, d), not {dtype} {shape}")
     if len(run.items) != shape[0]:
         raise UserError(f"{run.path}: {len(run.items)} items but {shape[0]} embeddings")
+    for name, recorded in run.computed_from.items():
+        with reading(run.path / name) as file:
+            if digest(file) != recorded:
+                raise UserError(
+                    f"{file}: not the file that metrics.json was computed from; compute it again "
+                    f"with `retrieval evaluate {run.path}`"
+                )
 
 
 def check_neighbors(run: Run) -> None:

@@ -17,14 +17,15 @@ from retrieval.errors import UserError
 from retrieval.evaluation import evaluate
 from retrieval.evaluation.geometry import COLLAPSED, collapse_line, relative_spread
 from retrieval.evaluation.results import Result
-from retrieval.files import atomic_path, write_json
+from retrieval.files import atomic_path, digest, write_json
 from retrieval.projection import FILE as EVOLUTION_FILE
 from retrieval.projection import make_evolution, project
 from retrieval.runs.checks import reading
+from retrieval.runs.neighbors import FILE as NEIGHBORS_FILE
 from retrieval.runs.neighbors import write_neighbors
 from retrieval.runs.records import SCHEMA
 from retrieval.runs.run import REMEDIES, Run
-from retrieval.runs.store import open_run
+from retrieval.runs.store import changed_run, final_path, locked_run, open_run
 from retrieval.runs.thumbnails import write_thumbnails
 from retrieval.validation import (
     DEFAULT_DISTANCE,
@@ -36,6 +37,7 @@ from retrieval.validation import (
 )
 
 STORED_NEIGHBORS = 64
+COMPUTED_FROM = ("embeddings.npy", "items.parquet", NEIGHBORS_FILE)
 KS = (1, 2, 4, 8, 10, 20, 30, 40, 50, 100, 1000)  # Recall@K is measured at each
 
 
@@ -70,7 +72,8 @@ def evaluate_run(
 ) -> Run:
     """Evaluate a run folder that has embeddings, again if need be.
 
-    Everything that is derived from the embeddings is written anew.
+    Everything that is derived from the embeddings is written anew, and takes the place of the old
+    as a whole: a run that is interrupted here is as it was.
 
     Args:
         path: Folder of the run to evaluate.
@@ -83,9 +86,21 @@ def evaluate_run(
         The run, opened.
 
     Raises:
-        UserError: The folder has no embeddings, or one of its files is missing or damaged.
+        UserError: The folder has no embeddings, one of its files is missing or damaged, or another
+            process changes the run.
     """
     path = Path(path)
+    if not path.is_dir():
+        raise UserError(f"no run at {path}: train one with `retrieval train`")
+    with locked_run(path):
+        catalog, distance = _read_for_evaluation(path, distance)
+        with changed_run(path) as folder:
+            evaluate_folder(folder, catalog, distance, options=options, progress=progress)
+    return open_run(path)
+
+
+def _read_for_evaluation(path: Path, distance: str | None) -> tuple[Catalog, str]:
+    """Read what an evaluation needs besides the embeddings, and check that they fit."""
     if not (path / "embeddings.npy").exists():
         raise UserError(f"{path}: no embeddings; make them with `retrieval embed {path}`")
     for name in ("config.yaml", "items.parquet"):
@@ -103,9 +118,9 @@ def evaluate_run(
         data = run.dataset_config
         if data.root is None:
             raise UserError(f"{file}: root of the data set is missing")
-        catalog = Catalog(data.name, data.root, run.items, data.query_gallery_title, data.options)
-    evaluate_folder(path, catalog, distance, options=options, progress=progress)
-    return open_run(path)
+    return Catalog(
+        data.name, data.root, run.items, data.query_gallery_title, data.options
+    ), distance
 
 
 def evaluate_folder(
@@ -139,10 +154,9 @@ def evaluate_folder(
         make_evolution(folder, distance, progress=progress)
     except Exception as error:  # the run is complete without these maps, whatever went wrong
         reason = " ".join(str(error).split()) or type(error).__name__
-        tqdm.write(f"{folder}: no maps of training steps: {reason}")
+        tqdm.write(f"{final_path(folder)}: no maps of training steps: {reason}")
     if spread < COLLAPSED:
-        name = folder.name.removeprefix(".").removesuffix(".partial")
-        tqdm.write(f"{folder.parent / name}: {collapse_line(spread)}")
+        tqdm.write(f"{final_path(folder)}: {collapse_line(spread)}")
 
 
 def _write_results(
@@ -183,7 +197,7 @@ def write_metrics(
     *,
     spread: float | None = None,
 ) -> None:
-    """Write ``metrics.json``.
+    """Write ``metrics.json``, after the files whose digests it holds.
 
     Args:
         folder: Folder of the run to write to.
@@ -202,5 +216,12 @@ def write_metrics(
         entries.append(entry)
     write_json(
         folder / "metrics.json",
-        {"schema": SCHEMA, "primary": list(results)[-1], "results": entries},
+        {
+            "schema": SCHEMA,
+            "primary": list(results)[-1],
+            "results": entries,
+            "computed_from": {
+                name: digest(folder / name) for name in COMPUTED_FROM if (folder / name).exists()
+            },
+        },
     )

@@ -14,8 +14,7 @@ from retrieval.errors import UserError
 from retrieval.evaluation.search.distances import kind_of
 from retrieval.runs.embedding_files import read_embeddings
 from retrieval.runs.evaluate import evaluate_folder
-from retrieval.runs.lock import run_lock
-from retrieval.runs.store import check_free, partial_path, publish
+from retrieval.runs.store import check_free, locked_run, partial_path, publish
 from retrieval.runs.writing import run_config, write_config, write_embeddings
 from retrieval.validation import DEFAULT_DISTANCE
 
@@ -210,7 +209,7 @@ def import_run(
         raise UserError(f"{image_root}: no such folder; --image-root is where the paths begin")
     embeddings, items = read_sides(sides)
     catalog = Catalog(path.parent.name, Path(image_root).resolve(), items)
-    with run_lock(path):
+    with locked_run(path):
         folder = partial_path(path)
         if (folder / "checkpoints").exists():
             raise UserError(

@@ -97,10 +97,13 @@ class Evaluation:
     Attributes:
         primary: Name of the protocol whose results are quoted first.
         results: Protocol name -> results, in the order of the file.
+        computed_from: File of the run -> digest of its content when the results were computed, see
+            :func:`retrieval.files.digest`; empty for a run of version 0.1.0.
     """
 
     primary: str
     results: dict[str, ProtocolResult]
+    computed_from: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,8 @@ class DatasetConfig:
         n_train: Number of training items; None if it was not recorded.
         n_test: Number of test items; None if it was not recorded.
         query_gallery_title: Title of the query -> gallery protocol.
+        items: Fingerprint of every item's path, class, split and role; None if it was not recorded,
+            as in version 0.1.0.
     """
 
     name: str
@@ -122,6 +127,7 @@ class DatasetConfig:
     n_train: int | None = None
     n_test: int | None = None
     query_gallery_title: str = Catalog.query_gallery_title
+    items: str | None = None
 
     @property
     def is_placeholder(self) -> bool:
@@ -263,6 +269,7 @@ def _parse_dataset(config: Mapping[str, Any], where: Path | str) -> DatasetConfi
         n_test=_optional(where, recorded, "n_test", "a whole number"),
         query_gallery_title=_optional(where, recorded, "query_gallery_title", "text")
         or DatasetConfig.query_gallery_title,
+        items=_optional(where, recorded, "items", "text"),
     )
 
 
@@ -306,7 +313,12 @@ def parse_metrics(content: object, where: Path | str) -> Evaluation:
     by_name = {result.protocol.name: result for result in results}
     if primary not in by_name:
         raise UserError(f"{where}: no results under protocol {primary!r}")
-    return Evaluation(primary, by_name)
+    digests = _optional(where, metrics, "computed_from", "a mapping") or {}
+    computed_from = {
+        str(name): _required(f"{where}, computed_from", digests, name, "a whole number")
+        for name in digests
+    }
+    return Evaluation(primary, by_name, computed_from)
 
 
 def _parse_result(entry: object, where: str) -> ProtocolResult:

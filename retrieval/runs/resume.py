@@ -9,7 +9,7 @@ from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError
 from retrieval.runs.records import DatasetConfig
 from retrieval.runs.run import Run
-from retrieval.runs.store import partial_path
+from retrieval.runs.store import final_path, partial_path
 from retrieval.runs.writing import describe_dataset, run_config, write_config
 from retrieval.settings.identity import differing, is_users_own
 from retrieval.settings.schema import TrainSettings
@@ -79,14 +79,29 @@ def read_interrupted(path: Path) -> tuple[TrainSettings, Catalog]:
             another version of the workbench.
     """
     started = Run(partial_path(path))
-    settings = started.network_settings()
+    return started.network_settings(), load_catalog_of(started)
+
+
+def load_catalog_of(run: Run) -> Catalog:
+    """Load the data set that a run was trained on.
+
+    Args:
+        run: A run that was trained here; it may be interrupted.
+
+    Returns:
+        The data set.
+
+    Raises:
+        UserError: The run was imported, or its data set is not there or has changed.
+    """
+    settings = run.network_settings()
     catalog = load_catalog(settings.dataset, settings.data, **settings.dataset_options)
-    if changed := dataset_changes(started.dataset_config, catalog):
+    if changed := dataset_changes(run.dataset_config, catalog):
         raise UserError(
-            f"{path}: the data set has changed since the run started ({', '.join(changed)}); "
-            "train it again from the start"
+            f"{final_path(run.path)}: the data set has changed since the run was trained "
+            f"({', '.join(changed)}), so classes may be in both splits; train it again"
         )
-    return settings, catalog
+    return catalog
 
 
 def dataset_changes(recorded: DatasetConfig, catalog: Catalog) -> list[str]:

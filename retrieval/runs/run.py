@@ -2,14 +2,17 @@
 
 ``runs/<dataset>/<run>/`` holds ``config.yaml``, ``history.csv``, ``checkpoints/``,
 ``items.parquet``, ``embeddings.npy``, ``neighbours.npz``, ``metrics.json``,
-``projection.parquet`` and ``thumbnails/``. A folder is written under a hidden sibling
-(``.<run>.partial``) and renamed when it is complete, so a reader never sees half a run.
+``projection.parquet`` and ``thumbnails/``, and ``notes.csv`` if there are notes on it. A folder is
+written under a hidden name and gets its own when it is complete, so a reader never sees half a run;
+see :mod:`retrieval.runs.store`.
 """
 
 import functools
 import json
+import os
+import typing
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +36,7 @@ from retrieval.runs.records import (
     parse_config,
     parse_metrics,
 )
+from retrieval.runs.thumbnails import Pack, read_pack
 from retrieval.settings.schema import TrainSettings, selected_on
 
 __all__ = ["REQUIRED_FILES", "SCHEMA", "Neighbors", "Run"]
@@ -46,6 +50,7 @@ REMEDIES = {
     "metrics.json": "make it with `retrieval evaluate`",
 }
 REQUIRED_FILES = tuple(REMEDIES)
+NOTES_FILE = "notes.csv"  # what people wrote about single items in the app
 REQUIRED_COLUMNS = ("item", *COLUMNS)  # of items.parquet
 PROJECTION_COLUMNS = [*MAP_COLUMNS]  # of projection.parquet
 
@@ -63,15 +68,50 @@ class Evolution:
     points: np.ndarray
 
 
+class ChangedRun(UserError):
+    """A run was replaced by a newer one, or removed, while it was read."""
+
+
+Part = typing.TypeVar("Part")
+
+
+def _generation(path: Path) -> tuple[int, ...]:
+    try:
+        folder = os.stat(path).st_ino
+        metrics = os.stat(path / "metrics.json")
+    except FileNotFoundError:
+        return ()
+    return folder, metrics.st_ino, metrics.st_mtime_ns
+
+
 @dataclass(frozen=True)
 class Run:
     """A finished run on disk. Each part is read on first use and cached.
 
+    A command that changes a run replaces its whole folder. All parts are those of the folder that
+    was there when this object was made.
+
     Attributes:
         path: The run's folder.
+        generation: What tells the folder from one that replaced it: the numbers of the folder and
+            of its ``metrics.json`` in the file system, and the time when that file was written.
     """
 
     path: Path
+    generation: tuple[int, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "generation", _generation(self.path))
+
+    def _same(self, part: Part) -> Part:
+        """Return a part that was just read, if the folder is still the one that was opened.
+
+        Raises:
+            ChangedRun: It was replaced since, or removed.
+        """
+        if _generation(self.path) != self.generation:
+            raise ChangedRun(f"{self.path} was changed while it was read: open it again")
+        return part
 
     @property
     def name(self) -> str:
@@ -86,7 +126,7 @@ class Run:
     @property
     def config_text(self) -> str:
         """Text of ``config.yaml``, for display."""
-        return (self.path / "config.yaml").read_text(encoding="utf-8")
+        return self._same((self.path / "config.yaml").read_text(encoding="utf-8"))
 
     @functools.cached_property
     def _config(self) -> RunConfig:
@@ -139,7 +179,7 @@ class Run:
     @functools.cached_property
     def _evaluation(self) -> Evaluation:
         file = self.path / "metrics.json"
-        return parse_metrics(json.loads(file.read_text(encoding="utf-8")), file)
+        return parse_metrics(json.loads(self._same(file.read_text(encoding="utf-8"))), file)
 
     @property
     def primary(self) -> str:
@@ -150,6 +190,11 @@ class Run:
     def results(self) -> dict[str, ProtocolResult]:
         """Protocol name -> results, in the order of ``metrics.json``."""
         return self._evaluation.results
+
+    @property
+    def computed_from(self) -> dict[str, int]:
+        """File of the run -> digest of its content when the results were computed."""
+        return self._evaluation.computed_from
 
     @property
     def protocol_titles(self) -> dict[str, str]:
@@ -174,13 +219,13 @@ class Run:
     @functools.cached_property
     def items(self) -> pd.DataFrame:
         """One row per embedded item, in the order of ``embeddings``."""
-        return pd.read_parquet(self.path / "items.parquet")
+        return self._same(pd.read_parquet(self.path / "items.parquet"))
 
     @functools.cached_property
     def embeddings(self) -> np.ndarray:
         """Embeddings of the items, float32, (n, d): a read-only memory map."""
         embeddings: np.ndarray = np.load(self.path / "embeddings.npy", mmap_mode="r")
-        return embeddings
+        return self._same(embeddings)
 
     @functools.cached_property
     def history(self) -> pd.DataFrame:
@@ -189,8 +234,8 @@ class Run:
             history = pd.read_csv(self.path / "history.csv", float_precision="round_trip")
             history = history.apply(pd.to_numeric, errors="coerce")
         except (OSError, ValueError):
-            return pd.DataFrame()
-        return history if "step" in history else pd.DataFrame()
+            history = pd.DataFrame()
+        return self._same(history if "step" in history else pd.DataFrame())
 
     @functools.cached_property
     def projection(self) -> pd.DataFrame | None:
@@ -199,8 +244,8 @@ class Run:
             points = pd.read_parquet(self.path / "projection.parquet", columns=PROJECTION_COLUMNS)
             points = points.astype(np.float32)
         except (OSError, ValueError):  # Arrow's errors are ValueErrors
-            return None
-        return points if len(points) == len(self.items) else None
+            points = None
+        return self._same(points if points is not None and len(points) == len(self.items) else None)
 
     def evolution(self) -> Evolution | None:
         """Read the maps of the items at several training steps.
@@ -212,13 +257,13 @@ class Run:
             with np.load(self.path / EVOLUTION_FILE) as arrays:
                 steps, points = arrays["steps"], arrays["points"].astype(np.float32)
         except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
-            return None
+            return self._same(None)
         fits = len(steps) > 0 and points.shape == (len(steps), len(self.items), 2)
-        return Evolution(steps, points) if fits else None
+        return self._same(Evolution(steps, points) if fits else None)
 
     @functools.cached_property
     def _neighbor_arrays(self) -> dict[str, np.ndarray]:
-        return map_npz(self.path / neighbor_file.FILE)
+        return self._same(map_npz(self.path / neighbor_file.FILE))
 
     def neighbors(self, protocol: str | None = None) -> Neighbors:
         """Return the neighbors of every query under one protocol, as read-only memory maps.
@@ -234,20 +279,10 @@ class Run:
         )
 
     @functools.cached_property
-    def _thumbnails(self) -> tuple[np.ndarray, np.ndarray] | None:
-        folder = self.path / "thumbnails"
-        try:
-            offsets = np.load(folder / "offsets.npy", mmap_mode="r")
-            data = np.memmap(folder / "images.bin", np.uint8, mode="r")
-            complete = len(offsets) == len(self.items) + 1 and offsets[-1] <= len(data)
-        except (OSError, EOFError, ValueError, TypeError):
-            return None
-        return (offsets, data) if complete else None
+    def _thumbnails(self) -> Pack | None:
+        pack = self._same(read_pack(self.path / "thumbnails"))
+        return pack if pack is not None and len(pack) == len(self.items) else None
 
     def thumbnail(self, row: int) -> bytes | None:
         """Return the encoded (WebP) 128 px thumbnail of one item, or None if there is none."""
-        if self._thumbnails is None:
-            return None
-        offsets, data = self._thumbnails
-        image = data[int(offsets[row]) : int(offsets[row + 1])].tobytes()
-        return image or None
+        return (self._thumbnails and self._thumbnails.image(row)) or None

@@ -1,13 +1,29 @@
-"""Open, list and publish run folders."""
+"""Open, list, publish and change run folders.
 
+A run is made in a hidden sibling (``.<run>.partial``), and changed in another (``.<run>.next``),
+whose unchanged files are second names of the run's. Either is given the run's name when it is
+complete, so that a reader finds all files of one evaluation or all of the next.
+"""
+
+import contextlib
 import os
-import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from retrieval.errors import UserError
+from retrieval.files import (
+    TEMPORARY,
+    file_lock,
+    link_or_copy,
+    recover_folder,
+    remove,
+    remove_temporaries,
+    replace_folder,
+)
 from retrieval.runs.checks import check_run
-from retrieval.runs.run import Run
+from retrieval.runs.lock import run_lock
+from retrieval.runs.run import NOTES_FILE, Run
 
 
 @dataclass(frozen=True)
@@ -35,9 +51,13 @@ def open_run(path: Path | str) -> Run:
     Raises:
         UserError: A file is missing or damaged, the schema is newer, or row counts differ.
     """
-    run = Run(Path(path))
-    if not run.path.is_dir():
-        raise UserError(f"no run at {run.path}: train one with `retrieval train`")
+    path = Path(path)
+    if not path.is_dir() and old_path(path).is_dir():
+        with contextlib.suppress(UserError), locked_run(path):  # another process may be at it
+            pass
+    if not path.is_dir():
+        raise UserError(f"no run at {path}: train one with `retrieval train`")
+    run = Run(path)
     check_run(run)
     return run
 
@@ -51,18 +71,134 @@ def list_runs(root: Path | str = "runs") -> list[Run | BrokenRun]:
     Returns:
         Oldest first: runs, and a :class:`BrokenRun` for each folder that cannot be opened.
     """
-    found: list[Run | BrokenRun] = []
-    folders = [
-        p
-        for p in Path(root).glob("*/*")
-        if p.is_dir() and not p.name.startswith(".") and not p.parent.name.startswith(".")
-    ]
-    for path in sorted(folders, key=lambda p: (p.stat().st_mtime, p.name)):
+    found: list[tuple[float, Run | BrokenRun]] = []
+    for path in run_folders(root):
         try:
-            found.append(open_run(path))
+            changed = path.stat().st_mtime
+            found.append((changed, open_run(path)))
         except UserError as error:
-            found.append(BrokenRun(path, str(error)))
-    return found
+            found.append((changed, BrokenRun(path, str(error))))
+        except FileNotFoundError:  # removed meanwhile
+            continue
+    return [run for _, run in sorted(found, key=lambda pair: (pair[0], pair[1].path.name))]
+
+
+def run_folders(root: Path | str) -> list[Path]:
+    """Return every folder ``root/<dataset>/<run>``, sorted; hidden folders are skipped.
+
+    Args:
+        root: Folder of runs.
+    """
+    for old in Path(root).glob("*/.*.old"):  # of a replacement that was killed half way
+        path = old.parent / old.name[1:].removesuffix(".old")
+        if not path.exists():
+            with contextlib.suppress(UserError, OSError), locked_run(path):
+                pass
+    return sorted(
+        path
+        for path in Path(root).glob("*/*")
+        if not path.name.startswith(".") and not path.parent.name.startswith(".") and path.is_dir()
+    )
+
+
+def old_path(path: Path) -> Path:
+    """Return the hidden sibling that a run is called while it is replaced.
+
+    Args:
+        path: The run's final folder.
+    """
+    return path.parent / f".{path.name}.old"
+
+
+def next_path(path: Path) -> Path:
+    """Return the hidden sibling in which a finished run is changed.
+
+    Args:
+        path: The run's final folder.
+    """
+    return path.parent / f".{path.name}.next"
+
+
+def final_path(folder: Path) -> Path:
+    """Return the final folder of a run, given that folder or one of its hidden siblings."""
+    name = folder.name
+    for suffix in (".partial", ".next", ".old"):
+        if name.startswith(".") and name.endswith(suffix):
+            return folder.parent / name[1:].removesuffix(suffix)
+    return folder
+
+
+@contextlib.contextmanager
+def locked_run(path: Path) -> Iterator[None]:
+    """Lock a run for the block, and complete or clean up what a killed process left of it.
+
+    Every command that makes or changes a run does so in such a block.
+
+    Args:
+        path: The run's final folder, which need not exist.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        UserError: Another process makes or changes the run.
+    """
+    with run_lock(path):
+        recover_folder(path, old_path(path))
+        remove(next_path(path))
+        _remove_all_temporaries(partial_path(path))
+        yield
+
+
+def _remove_all_temporaries(folder: Path) -> None:
+    for here, _, _ in os.walk(folder):
+        remove_temporaries(Path(here))
+
+
+@contextlib.contextmanager
+def changed_run(path: Path) -> Iterator[Path]:
+    """Provide a copy of a finished run to change, which takes the run's place as a whole.
+
+    Call it in a block of :func:`locked_run`. If the block fails or is killed, the run is as it was.
+
+    Args:
+        path: The run's folder.
+
+    Yields:
+        The copy. Its files share their content with the run's: replace them, do not write into
+        them.
+    """
+    folder = next_path(path)
+    for here, _, names in os.walk(path):
+        copied = folder / Path(here).relative_to(path)
+        copied.mkdir()
+        for name in names:
+            if not name.startswith(TEMPORARY):
+                link_or_copy(Path(here, name), copied / name)
+    try:
+        yield folder
+        _give_name(folder, path)
+    finally:
+        remove(folder)
+
+
+def notes_lock_path(path: Path) -> Path:
+    """Return the lock file for the notes on a run.
+
+    Args:
+        path: The run's final folder.
+    """
+    return path.parent / f".{path.name}.notes.lock"
+
+
+def _give_name(folder: Path, path: Path) -> None:
+    """Give a complete folder the run's name; the notes on the run move into it."""
+    _remove_all_temporaries(folder)
+    with file_lock(notes_lock_path(path)):
+        remove(folder / NOTES_FILE)  # of the time when the copy was made
+        if (path / NOTES_FILE).exists():
+            link_or_copy(path / NOTES_FILE, folder / NOTES_FILE)
+        replace_folder(folder, path, old_path(path))
 
 
 def partial_path(path: Path) -> Path:
@@ -95,11 +231,4 @@ def publish(path: Path, *, overwrite: bool = False) -> None:
         UserError: The run exists, and ``overwrite`` is off.
     """
     check_free(path, overwrite=overwrite)
-    if path.exists():
-        old = path.parent / f".{path.name}.old"
-        shutil.rmtree(old, ignore_errors=True)
-        os.replace(path, old)
-        os.replace(partial_path(path), path)
-        shutil.rmtree(old)
-    else:
-        os.replace(partial_path(path), path)
+    _give_name(partial_path(path), path)

@@ -2,19 +2,31 @@
 
 import io
 import os
-import shutil
+import tempfile
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 from tqdm.auto import tqdm
 
-from retrieval.files import atomic_folder, cache_folder, fingerprint
+from retrieval.errors import UserError
+from retrieval.files import (
+    TEMPORARY,
+    atomic_folder,
+    build_once,
+    cache_folder,
+    file_stamps,
+    fingerprint,
+    link_or_copy,
+)
 
 SIZE = 128
+VERSION = 2  # raise it when the same image gives another thumbnail
+IMAGES, OFFSETS = "images.bin", "offsets.npy"
 
 
 def encode_thumbnail(path: str | Path, box: Sequence[float] | None = None) -> bytes:
@@ -35,7 +47,7 @@ def encode_thumbnail(path: str | Path, box: Sequence[float] | None = None) -> by
             else:
                 x, y, w, h = box
                 image = file.crop((round(x), round(y), round(x + w), round(y + h)))
-            image = ImageOps.exif_transpose(image.convert("RGB"))
+            image = ImageOps.exif_transpose(_eight_bits(image).convert("RGB"))
             image.thumbnail((SIZE, SIZE), Image.Resampling.LANCZOS)
             buffer = io.BytesIO()
             image.save(buffer, "WEBP", quality=80, method=2)
@@ -44,10 +56,60 @@ def encode_thumbnail(path: str | Path, box: Sequence[float] | None = None) -> by
         return b""
 
 
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Return a gray image of 16 bits with 8: Pillow cuts off at 255 instead of scaling."""
+    if image.mode != "I" and not image.mode.startswith("I;16"):
+        return image
+    values = np.asarray(image).astype(np.int64)
+    if image.mode != "I" or values.max(initial=0) > 255:
+        values >>= 8
+    return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+
+
+@dataclass(frozen=True)
+class Pack:
+    """The thumbnails of n items in one file.
+
+    Attributes:
+        offsets: int64, (n + 1,): item i has the bytes ``offsets[i]:offsets[i + 1]``, none if its
+            image could not be read.
+        data: uint8, the encoded thumbnails one after the other.
+    """
+
+    offsets: np.ndarray
+    data: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def image(self, row: int) -> bytes:
+        """Return the encoded thumbnail of an item; empty if it has none."""
+        return self.data[int(self.offsets[row]) : int(self.offsets[row + 1])].tobytes()
+
+
+def read_pack(folder: Path) -> Pack | None:
+    """Return the thumbnails in a folder as read-only memory maps; None if they are not whole."""
+    try:
+        offsets = np.load(folder / OFFSETS, mmap_mode="r")
+        data = np.memmap(folder / IMAGES, np.uint8, mode="r")
+        whole = (
+            offsets.ndim == 1
+            and offsets[0] == 0
+            and bool((np.diff(offsets) >= 0).all())
+            and max(1, int(offsets[-1])) == len(data)
+        )
+    except (OSError, EOFError, ValueError, TypeError, IndexError):
+        return None
+    return Pack(offsets, data) if whole else None
+
+
 def write_thumbnails(
     folder: Path, paths: list[str], boxes: np.ndarray | None = None, *, progress: bool = True
 ) -> int:
     """Write ``folder/images.bin`` and ``folder/offsets.npy``, or link them from the cache.
+
+    An item whose image is missing keeps the thumbnail that the folder has of it: a run may be
+    evaluated again on a machine without the data set.
 
     Args:
         folder: The run's ``thumbnails`` folder.
@@ -59,19 +121,29 @@ def write_thumbnails(
     Returns:
         Number of images that could not be read. They get an empty thumbnail.
     """
-    stamps = [
-        int(Path(p).stat().st_mtime) if i % 97 == 0 and Path(p).exists() else 0
-        for i, p in enumerate(paths)
-    ]
+    stamps = file_stamps(paths)
     crops: list[Sequence[float] | None] = [None] * len(paths) if boxes is None else boxes.tolist()
-    key = (paths, stamps, SIZE) if boxes is None else (paths, stamps, SIZE, crops)
-    cached = cache_folder("thumbnails") / fingerprint(*key)
-    if not (cached / "offsets.npy").exists():
-        _pack(cached, paths, crops, progress)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("images.bin", "offsets.npy"):
-        _link(cached / name, folder / name)
-    unreadable = int((np.diff(np.load(cached / "offsets.npy")) == 0).sum())
+    before = read_pack(folder)
+    if before is not None and len(before) == len(paths) and (-1, 0) in stamps:
+        kept = [before.image(row) if stamp == (-1, 0) else None for row, stamp in enumerate(stamps)]
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=folder.parent) as packed:
+            _pack(Path(packed), paths, crops, progress, kept)
+            pack = _publish(Path(packed), folder)
+    else:
+        key = (VERSION, paths, stamps, SIZE, *([] if boxes is None else [crops]))
+        cached = cache_folder("thumbnails") / fingerprint(*key)
+
+        def build() -> None:
+            with atomic_folder(cached) as packed:
+                _pack(packed, paths, crops, progress)
+
+        def is_valid() -> bool:
+            found = read_pack(cached)
+            return found is not None and len(found) == len(paths)
+
+        build_once(cached, build, is_valid)
+        pack = _publish(cached, folder)
+    unreadable = int((np.diff(pack.offsets) == 0).sum())
     if unreadable:
         warnings.warn(
             f"{unreadable} of {len(paths)} images cannot be read; no thumbnail for them",
@@ -80,27 +152,37 @@ def write_thumbnails(
     return unreadable
 
 
+def _publish(packed: Path, folder: Path) -> Pack:
+    """Link the two files of a pack into a run's folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (IMAGES, OFFSETS):
+        link_or_copy(packed / name, folder / name)
+    pack = read_pack(folder)
+    if pack is None:
+        raise UserError(f"{folder}: damaged as soon as it was written: check this disk")
+    return pack
+
+
 def _pack(
-    target: Path, paths: list[str], crops: Sequence[Sequence[float] | None], progress: bool
+    folder: Path,
+    paths: list[str],
+    crops: Sequence[Sequence[float] | None],
+    progress: bool,
+    kept: Sequence[bytes | None] | None = None,
 ) -> None:
+    """Encode thumbnails into a folder, except for those that are kept."""
     offsets = np.zeros(len(paths) + 1, np.int64)
+
+    def encoded(path: str, crop: Sequence[float] | None, old: bytes | None) -> bytes:
+        return encode_thumbnail(path, crop) if old is None else old
+
     # Pillow decodes and encodes without holding the interpreter lock, so threads are enough.
-    with atomic_folder(target) as temporary, ThreadPoolExecutor(os.cpu_count()) as pool:
-        with (temporary / "images.bin").open("wb") as out:
-            images = pool.map(encode_thumbnail, paths, crops)
-            bar = tqdm(images, "thumbnails", len(paths), disable=not progress, leave=False)
-            for i, image in enumerate(bar):
-                out.write(image)
-                offsets[i + 1] = offsets[i] + len(image)
-            if offsets[-1] == 0:
-                out.write(b"\0")  # an empty file cannot be memory-mapped
-        np.save(temporary / "offsets.npy", offsets)
-        shutil.rmtree(target, ignore_errors=True)
-
-
-def _link(source: Path, target: Path) -> None:
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:  # another file system
-        shutil.copyfile(source, target)
+    with ThreadPoolExecutor(os.cpu_count()) as pool, (folder / IMAGES).open("wb") as out:
+        images = pool.map(encoded, paths, crops, kept or [None] * len(paths))
+        bar = tqdm(images, "thumbnails", len(paths), disable=not progress, leave=False)
+        for i, image in enumerate(bar):
+            out.write(image)
+            offsets[i + 1] = offsets[i] + len(image)
+        if offsets[-1] == 0:
+            out.write(b"\0")  # an empty file cannot be memory-mapped
+    np.save(folder / OFFSETS, offsets)

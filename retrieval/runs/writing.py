@@ -11,7 +11,7 @@ import yaml
 
 from retrieval.datasets.catalog import COLUMNS, OPTIONAL_COLUMNS, Catalog
 from retrieval.errors import UserError
-from retrieval.files import atomic_path, write_text
+from retrieval.files import atomic_path, fingerprint, write_text
 from retrieval.runs.provenance import collect_provenance
 from retrieval.runs.records import SCHEMA, DatasetConfig
 from retrieval.settings.schema import TrainSettings, selected_on
@@ -45,6 +45,7 @@ def describe_dataset(catalog: Catalog) -> DatasetConfig:
         n_train=int(splits.get("train", 0)),
         n_test=int(splits.get("test", 0)),
         query_gallery_title=catalog.query_gallery_title,
+        items=fingerprint(catalog.items[["path", "label_name", "split", "role"]].to_csv()),
     )
 
 

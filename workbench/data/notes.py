@@ -1,28 +1,40 @@
-"""Notes and tags on items, saved in a CSV file next to the run: ``<run>.notes.csv``.
+"""Notes and tags on items, saved in the run's folder: ``notes.csv``.
 
-Items are identified by their path, so notes remain valid when a run is embedded again.
+A note belongs to an item by its number and its path. When a run is made again, notes follow the
+path, as long as a single item has it; items without a path of their own keep theirs by number.
 """
 
 import datetime
 import functools
-import threading
 from pathlib import Path
 
 import pandas as pd
 
 from retrieval.errors import UserError
-from retrieval.files import atomic_path
-from retrieval.runs.run import Run
+from retrieval.files import atomic_path, file_lock
+from retrieval.runs.run import NOTES_FILE, Run
+from retrieval.runs.store import notes_lock_path
 
-COLUMNS = ["path", "label_name", "tag", "note", "when"]
+OLD_COLUMNS = ["path", "label_name", "tag", "note", "when"]
+COLUMNS = ["item", *OLD_COLUMNS]
 TAGS = ("label error", "duplicate", "ambiguous", "bad image", "interesting")
 LONGEST = 2000
-_WRITING = threading.Lock()
 
 
 def notes_path(run: Run) -> Path:
     """Return the file of a run's notes, which need not exist."""
+    return run.path / NOTES_FILE
+
+
+def old_notes_path(run: Run) -> Path:
+    """Return the file in which version 0.1.0 kept a run's notes, beside its folder."""
     return run.path.parent / f"{run.name}.notes.csv"
+
+
+def _file(run: Run) -> Path:
+    """Return the file that holds a run's notes now, if there are any."""
+    old = old_notes_path(run)
+    return old if old.exists() and not notes_path(run).exists() else notes_path(run)
 
 
 def read_notes(run: Run) -> pd.DataFrame:
@@ -32,22 +44,35 @@ def read_notes(run: Run) -> pd.DataFrame:
         run: The run whose notes they are.
 
     Returns:
-        Columns ``path``, ``label_name``, ``tag``, ``note`` and ``when`` (ISO 8601), all str, and
-        ``row`` (Int64; missing if the run has no such item any more).
+        Columns ``item``, ``path``, ``label_name``, ``tag``, ``note`` and ``when`` (ISO 8601), all
+        str, and ``row`` (Int64; missing if the run has no such item any more).
 
     Raises:
         UserError: The file cannot be read or lacks a column.
     """
-    path = notes_path(run)
+    path = _file(run)
     try:
-        notes = pd.read_csv(path, dtype=str, keep_default_na=False)[COLUMNS]
+        notes = pd.read_csv(path, dtype=str, keep_default_na=False)
+        if "item" not in notes:  # of version 0.1.0
+            notes.insert(0, "item", "")
+        notes = notes[COLUMNS]
     except FileNotFoundError:
         return pd.DataFrame(columns=[*COLUMNS, "row"])
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: not a notes file ({error}); move it away") from error
-    rows = pd.Series(range(len(run.items)), index=run.items["path"].astype(str))
-    rows = rows[~rows.index.duplicated()]
-    return notes.assign(row=notes["path"].map(rows).astype("Int64"))
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: not a notes file ({reason}); move it away") from error
+    return notes.assign(row=_rows(notes, run.items))
+
+
+def _rows(notes: pd.DataFrame, items: pd.DataFrame) -> pd.Series:
+    """Find the row of the item of each note: that of its number and path, or else of its path."""
+    numbers, paths = items["item"].astype(str), items["path"].astype(str)
+    rows = pd.Series(range(len(items)), dtype="Int64")
+    exact = rows.set_axis(pd.MultiIndex.from_arrays([numbers, paths]))
+    exact = exact[~exact.index.duplicated()]
+    by_path = rows.set_axis(paths)[~paths.duplicated(keep=False).to_numpy()]
+    found = exact.reindex(pd.MultiIndex.from_frame(notes[["item", "path"]])).array
+    return pd.Series(found, notes.index).fillna(notes["path"].map(by_path))
 
 
 def note_of(run: Run, row: int) -> tuple[str, str]:
@@ -69,7 +94,7 @@ def badges(run: Run) -> dict[int, str]:
         Row -> tag and note in one line.
     """
     try:
-        changed = notes_path(run).stat()
+        changed = _file(run).stat()
         items = (run.path / "items.parquet").stat()
     except OSError:
         return {}
@@ -98,26 +123,34 @@ def write_note(run: Run, row: int, tag: str, note: str) -> None:
         note: Free text; only the first 2,000 characters are saved.
 
     Raises:
-        UserError: The notes file exists but cannot be read, or the folder cannot be written to.
-            Existing notes are not changed.
+        UserError: The notes file exists but cannot be read, the run is gone, or its folder cannot
+            be written to. Existing notes are not changed.
     """
     item = run.items.iloc[row]
     tag, note = tag.strip()[:100], note.strip()[:LONGEST]
-    with _WRITING:
-        notes = read_notes(run)[COLUMNS]
-        notes = notes[notes["path"] != str(item["path"])]
-        if tag or note:
-            when = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
-            new = [str(item["path"]), str(item["label_name"]), tag, note, when]
-            notes = pd.concat([notes, pd.DataFrame([new], columns=COLUMNS)], ignore_index=True)
-        try:
-            if notes.empty:
-                notes_path(run).unlink(missing_ok=True)
-                return
-            with atomic_path(notes_path(run)) as temporary:
-                notes.to_csv(temporary, index=False)
-        except OSError as error:
-            raise UserError(
-                f"{notes_path(run)}: the note cannot be written ({error.strerror or error}); make "
-                "the folder writable"
-            ) from error
+    try:
+        with file_lock(notes_lock_path(run.path)):  # other sessions and processes write too
+            if not run.path.is_dir():
+                raise UserError(f"{run.path} is not there any more: the note was not saved")
+            notes = read_notes(run)
+            notes = notes.loc[notes["row"].fillna(-1) != row, COLUMNS]
+            if tag or note:
+                when = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+                new = [str(item[name]) for name in ("item", "path", "label_name")]
+                new = pd.DataFrame([[*new, tag, note, when]], columns=COLUMNS)
+                notes = pd.concat([notes, new], ignore_index=True)
+            _write(run, notes)
+    except OSError as error:
+        raise UserError(
+            f"{notes_path(run)}: the note cannot be written ({error.strerror or error}); make "
+            "the folder writable"
+        ) from error
+
+
+def _write(run: Run, notes: pd.DataFrame) -> None:
+    if notes.empty:
+        notes_path(run).unlink(missing_ok=True)
+    else:
+        with atomic_path(notes_path(run)) as temporary:
+            notes.to_csv(temporary, index=False)
+    old_notes_path(run).unlink(missing_ok=True)  # its notes are in the new file

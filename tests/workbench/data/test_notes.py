@@ -1,6 +1,9 @@
-"""Notes on items, saved in a CSV file next to the run."""
+"""Notes on items, saved in the folder of the run."""
 
 import io
+import shutil
+import subprocess
+import sys
 import threading
 
 import pandas as pd
@@ -28,7 +31,7 @@ def test_a_note_is_written_changed_and_removed(make_run):
     assert sorted(notes.read_notes(run)["row"]) == [4, 9]
     notes.write_note(run, 4, "", "")
     assert notes.note_of(run, 4) == ("", "")
-    assert notes.notes_path(run) == run.path.parent / "one.notes.csv"
+    assert notes.notes_path(run) == run.path / "notes.csv"
 
 
 def test_the_last_note_takes_its_file_along(make_run):
@@ -59,14 +62,69 @@ def test_notes_follow_the_path_not_the_row(make_run, photos):
     run = make_run("one")
     notes.write_note(run, 4, "duplicate", "")
     turned = photos.iloc[::-1].reset_index(drop=True)
+    turned.insert(0, "item", range(len(turned)))
     turned.to_parquet(run.path / "items.parquet")
     assert notes.note_of(type(run)(run.path), len(photos) - 1 - 4) == ("duplicate", "")
+
+
+def test_items_without_a_path_keep_their_notes_apart(make_run):
+    run = make_run("one")
+    items = run.items.assign(path="")
+    items.to_parquet(run.path / "items.parquet")
+    run = type(run)(run.path)
+    notes.write_note(run, 5, "duplicate", "")
+    notes.write_note(run, 9, "", "odd")
+    assert sorted(notes.read_notes(run)["row"]) == [5, 9]
+    assert notes.note_of(run, 5) == ("duplicate", "")
+
+
+def test_notes_of_version_0_1_0_move_into_the_run_with_the_next_note(make_run):
+    run = make_run("one")
+    path, label_name = run.items.loc[4, ["path", "label_name"]]
+    old = pd.DataFrame(
+        [[path, label_name, "duplicate", "", "2025-01-01"]], columns=notes.OLD_COLUMNS
+    )
+    old.to_csv(notes.old_notes_path(run), index=False)
+    assert notes.note_of(run, 4) == ("duplicate", "")
+    assert notes.badges(run) == {4: "duplicate"}
+    notes.write_note(run, 9, "", "odd")
+    assert sorted(notes.read_notes(run)["row"]) == [4, 9]
+    assert not notes.old_notes_path(run).exists()
+
+
+def test_a_run_that_is_gone_is_not_made_again_by_a_note(make_run):
+    run = make_run("one")
+    items = run.items
+    shutil.rmtree(run.path)
+    with pytest.raises(UserError, match=str(run.path)):
+        notes.write_note(run, int(items.index[0]), "duplicate", "")
+    assert not run.path.exists()
+
+
+WRITE = """
+import sys
+from pathlib import Path
+from retrieval.runs.run import Run
+from workbench.data import notes
+for row in map(int, sys.argv[2:]):
+    notes.write_note(Run(Path(sys.argv[1])), row, "interesting", str(row))
+"""
+
+
+def test_several_processes_lose_nothing(make_run):
+    run = make_run("one")
+    parts = [[str(row) for row in range(start, start + 10)] for start in (0, 10, 20, 30)]
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITE, str(run.path), *part]) for part in parts
+    ]
+    assert [writer.wait() for writer in writers] == [0] * 4
+    assert sorted(notes.read_notes(run)["note"].astype(int)) == list(range(40))
 
 
 def test_a_foreign_file_is_left_as_it_is(make_run):
     run = make_run("one")
     notes.notes_path(run).write_text("something,else\n1,2\n")
-    with pytest.raises(UserError, match=r"one\.notes\.csv: "):
+    with pytest.raises(UserError, match=r"one/notes\.csv: "):
         notes.write_note(run, 0, "duplicate", "")
     assert notes.notes_path(run).read_text() == "something,else\n1,2\n"
 
@@ -94,7 +152,7 @@ def test_a_folder_that_cannot_be_written_to_is_one_line(make_run, monkeypatch):
     notes.write_note(run, 4, "duplicate", "")
     monkeypatch.setattr(notes, "atomic_path", refuse)
     monkeypatch.setenv("RETRIEVAL_RUNS", str(run.path.parents[1]))
-    with pytest.raises(UserError, match=r"one\.notes\.csv: .*Read-only"):
+    with pytest.raises(UserError, match=r"one/notes\.csv: .*Read-only"):
         notes.write_note(run, 4, "", "odd")
     app = open_page("retrieval", item="5")
     app.text_area[0].set_value("odd light")
