@@ -62,8 +62,7 @@ def test_notes_follow_the_path_not_the_row(make_run, photos):
     run = make_run("one")
     notes.write_note(run, 4, "duplicate", "")
     turned = photos.iloc[::-1].reset_index(drop=True)
-    turned.insert(0, "item", range(len(turned)))
-    turned.to_parquet(run.path / "items.parquet")
+    turned.assign(item=range(len(turned))).to_parquet(run.path / "items.parquet")
     assert notes.note_of(type(run)(run.path), len(photos) - 1 - 4) == ("duplicate", "")
 
 
