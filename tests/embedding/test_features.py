@@ -1,12 +1,18 @@
 """Features of a frozen backbone are computed once, until something they depend on changes."""
 
+import os
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from retrieval import load_catalog
 from retrieval.embedding.features import backbone_features, features_key
 from retrieval.embedding.network import frozen_backbone
-from retrieval.files import cache_folder
+from retrieval.files import cache_folder, time_stamp, write_json
 from retrieval.input_pipeline.pipeline import eval_dataset
 from retrieval.settings.resolve import resolve
 from tests.photos import write_colors
@@ -43,24 +49,101 @@ def test_features_are_those_of_the_backbone_and_stay_in_the_cache(catalog, setti
     assert len(cached_files()) == 1
 
 
-def test_an_interrupted_extraction_continues_where_it_stopped(settings, tmp_path):
+def entry():
+    (folder,) = cache_folder("features").iterdir()
+    return folder
+
+
+def as_left_by_a_killed_process(folder, rows):
+    """Turn a complete entry into what a process leaves that is killed after some rows."""
+    partial = folder.with_name(f".{folder.name}.partial")
+    folder.rename(partial)
+    (partial / "complete.json").unlink()
+    out = np.lib.format.open_memmap(partial / "features.npy", "r+")
+    out[:rows], out[rows:] = 7, 0  # so that the rows are recognized
+    write_json(partial / "progress.json", {"rows": rows, "crc32": zlib.crc32(out[:rows].data)})
+
+
+@pytest.fixture
+def many(tmp_path):
+    """A catalog of 96 images, more than one batch."""
     photos = write_colors(tmp_path / "photos", seed=0, scale=30, classes=16)
-    catalog = load_catalog("folder", photos)
-    whole = np.array(backbone_features(catalog, settings, progress=False))
-    (path,) = cache_folder("features").glob("*.npy")
-    path.unlink()
-    # As a killed process leaves it after the first batch, whose rows are marked to be recognized.
-    left = np.lib.format.open_memmap(
-        path.with_suffix(".partial.npy"), "w+", np.float32, whole.shape
-    )
-    left[:64] = 7
-    left.flush()
-    path.with_suffix(".partial.json").write_text('{"rows": 64}')
-    found = backbone_features(catalog, settings, progress=False)
+    return load_catalog("folder", photos)
+
+
+def test_an_interrupted_extraction_continues_where_it_stopped(many, settings):
+    whole = np.array(backbone_features(many, settings, progress=False))
+    folder = entry()
+    as_left_by_a_killed_process(folder, rows=64)
+    found = backbone_features(many, settings, progress=False)
     assert len(found) == 96
     assert (found[:64] == 7).all()
     np.testing.assert_array_equal(found[64:], whole[64:])
-    assert cached_files() == [path.name]
+    assert entry() == folder
+
+
+def test_rows_that_never_reached_the_disk_are_computed_again(many, settings):
+    whole = np.array(backbone_features(many, settings, progress=False))
+    folder = entry()
+    as_left_by_a_killed_process(folder, rows=64)
+    partial = folder.with_name(f".{folder.name}.partial")
+    np.lib.format.open_memmap(partial / "features.npy", "r+")[10:20] = 0  # a power cut
+    np.testing.assert_array_equal(backbone_features(many, settings, progress=False), whole)
+
+
+@pytest.mark.parametrize("damage", ["zeros", "cut", "no record"])
+def test_a_damaged_entry_is_computed_again(catalog, settings, damage):
+    whole = np.array(backbone_features(catalog, settings, progress=False))
+    file = entry() / "features.npy"
+    if damage == "zeros":
+        np.lib.format.open_memmap(file, "r+")[3:9] = 0
+    elif damage == "cut":
+        file.write_bytes(file.read_bytes()[:-8])
+    else:
+        (entry() / "complete.json").unlink()
+    np.testing.assert_array_equal(backbone_features(catalog, settings, progress=False), whole)
+
+
+def test_every_replaced_image_is_noticed(tmp_path, settings):
+    photos = write_colors(tmp_path / "photos", seed=0, scale=30)
+    catalog = load_catalog("folder", photos)
+    key = features_key(catalog, settings)
+    for path in catalog.absolute_paths():
+        before = Path(path).read_bytes()
+        os.utime(path, ns=(1, time_stamp(path)[1] + 1))
+        assert features_key(catalog, settings) != key
+        Path(path).write_bytes(before)
+        key = features_key(catalog, settings)
+
+
+PROCESS = """
+import sys
+import numpy as np
+from retrieval import TrainSettings, load_catalog
+from retrieval.embedding.features import backbone_features
+from retrieval.models import conv4
+from retrieval.settings.resolve import resolve
+conv4.WIDTHS = (8, 256)
+catalog = load_catalog("folder", sys.argv[1])
+settings = TrainSettings(
+    dataset="folder", data=sys.argv[1], backbone="conv4", weights="none", image_size=16,
+    embedding_size=8, classes_per_batch=3, samples_per_class=2, freeze_backbone=True,
+)
+features = backbone_features(catalog, resolve(settings, catalog))
+print(np.isfinite(features).all(), (features != 0).any(axis=1).all(), features.shape)
+"""
+
+
+def test_several_processes_at_once_get_all_features(tmp_path):
+    photos = write_colors(tmp_path / "photos", seed=0, scale=30, classes=40)
+    command = [sys.executable, "-c", PROCESS, str(photos)]
+    processes = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    found = [process.communicate() for process in processes]
+    assert [out for out, _ in found] == ["True True (240, 256)\n"] * 3, found
+    assert len(cached_files()) == 1
 
 
 @pytest.mark.parametrize(

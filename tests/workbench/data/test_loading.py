@@ -1,5 +1,6 @@
 """Opening runs for the app: broken ones are listed with the reason and skipped."""
 
+import json
 import shutil
 
 import numpy as np

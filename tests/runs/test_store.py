@@ -1,0 +1,170 @@
+"""A finished run changes as a whole: readers see one evaluation or the next, never a mixture."""
+
+import json
+import shutil
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from retrieval.errors import UserError
+from retrieval.runs.evaluate import evaluate_run
+from retrieval.runs.lock import run_lock
+from retrieval.runs.run import ChangedRun, Run
+from retrieval.runs.store import (
+    changed_run,
+    final_path,
+    list_runs,
+    locked_run,
+    next_path,
+    old_path,
+    open_run,
+    partial_path,
+)
+from tests.experiment.helpers import files_of
+
+ALL = "leave_one_out"
+
+
+@pytest.fixture
+def run(made):
+    return open_run(made)
+
+
+def test_a_change_that_fails_leaves_the_run_as_it_was(run):
+    before = files_of(run.path)
+
+    def change():
+        with locked_run(run.path), changed_run(run.path) as folder:
+            (folder / "metrics.json").unlink()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        change()
+    assert files_of(run.path) == before
+    assert {p.name for p in run.path.parent.iterdir()} == {run.name}
+
+
+def test_a_change_appears_at_once_and_keeps_the_other_files(run):
+    checkpoint = run.path / "checkpoints" / "step-000001" / "state.npz"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_bytes(b"state")
+    with locked_run(run.path), changed_run(run.path) as folder:
+        (folder / "history.csv").unlink(missing_ok=True)
+        (folder / "history.csv").write_text("step,loss\n1,2\n")
+        assert open_run(run.path).history.empty
+    again = open_run(run.path)
+    assert again.history["loss"].tolist() == [2]
+    assert checkpoint.read_bytes() == b"state"
+    np.testing.assert_array_equal(again.embeddings, run.embeddings)
+
+
+def test_parts_of_two_evaluations_are_never_mixed(run):
+    opened = Run(run.path)
+    _ = opened.items
+    evaluate_run(run.path, progress=False)
+    with pytest.raises(ChangedRun, match=str(run.path)):
+        _ = opened.embeddings
+    assert len(open_run(run.path).embeddings) == len(opened.items)
+
+
+def test_maps_of_the_old_evaluation_stay_readable(run):
+    opened = open_run(run.path)
+    embeddings, ids = opened.embeddings, opened.neighbors().ids
+    wanted = np.array(embeddings), np.array(ids)
+    evaluate_run(run.path, progress=False)
+    np.testing.assert_array_equal(embeddings, wanted[0])
+    np.testing.assert_array_equal(ids, wanted[1])
+
+
+def test_readers_find_a_whole_run_while_it_is_evaluated_again(run):
+    problems, done = [], threading.Event()
+
+    def read():
+        while not done.is_set():
+            try:
+                opened = open_run(run.path)
+                assert len(opened.embeddings) == len(opened.items) == len(opened.neighbors(ALL).ids)
+            except ChangedRun:
+                continue
+            except Exception as error:
+                problems.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for _ in range(5):
+        evaluate_run(run.path, progress=False)
+    done.set()
+    reader.join()
+    assert problems == []
+
+
+@pytest.mark.parametrize("name", ["embeddings.npy", "items.parquet", "neighbours.npz"])
+def test_a_file_of_another_evaluation_is_damage_and_the_command_mends_it(run, name):
+    metrics = json.loads((run.path / "metrics.json").read_text())
+    metrics["computed_from"][name] += 1  # as if the file had been copied from elsewhere
+    (run.path / "metrics.json").write_text(json.dumps(metrics))
+    with pytest.raises(UserError, match=f"{name}.*`retrieval evaluate {run.path}`"):
+        open_run(run.path)
+    evaluate_run(run.path, progress=False)
+    open_run(run.path)
+
+
+def test_every_change_takes_the_lock(run):
+    with run_lock(run.path), pytest.raises(UserError, match="another process"):
+        evaluate_run(run.path, progress=False)
+
+
+def test_what_a_killed_process_left_is_cleaned_by_the_next(run):
+    shutil.copytree(run.path, next_path(run.path))
+    shutil.copytree(run.path, old_path(run.path))
+    (run.path.parent / f".{run.name}.lock").touch()
+    evaluate_run(run.path, progress=False)
+    assert {p.name for p in run.path.parent.iterdir()} == {run.name}
+
+
+def test_a_run_whose_replacement_was_killed_between_two_renames_is_found(run):
+    run.path.rename(old_path(run.path))
+    (found,) = list_runs(run.path.parents[1])
+    assert found.path == run.path
+    run.path.rename(old_path(run.path))
+    assert open_run(run.path).name == run.name
+
+
+def test_a_hidden_folder_tells_its_run(run):
+    for hidden in (partial_path, next_path, old_path):
+        assert final_path(hidden(run.path)) == run.path
+    assert final_path(run.path) == run.path
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from retrieval.runs import evaluate
+from retrieval.runs.evaluate import evaluate_run
+number, at = 0, int(sys.argv[2])
+
+def kill(event, arguments):
+    global number
+    if event in ("os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir", "ctypes.dlsym"):
+        number += 1
+        if number == at:
+            os._exit(9)
+
+evaluate.project = lambda x, *_, **__: __import__("pandas").DataFrame(index=range(len(x)))
+sys.addaudithook(kill)
+evaluate_run(Path(sys.argv[1]), progress=False)
+"""
+
+
+@pytest.mark.parametrize("at", range(4, 60, 18))
+def test_a_run_survives_a_kill_at_any_file_operation_of_an_evaluation(run, at):
+    subprocess.run([sys.executable, "-c", KILLED, str(run.path), str(at)], check=False)
+    after = open_run(run.path)
+    assert len(after.neighbors(ALL).ids) == len(after.embeddings)
+    evaluate_run(run.path, progress=False)
+    assert {p.name for p in run.path.parent.iterdir()} == {run.name}
+    leftover = [p.name for p in run.path.rglob(".*")]
+    assert leftover == []
