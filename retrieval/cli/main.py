@@ -269,13 +269,20 @@ def evaluate(
             show_default=False,
         ),
     ] = "",
+    keep_thumbnails: Annotated[
+        bool,
+        typer.Option(
+            "--keep-thumbnails",
+            help="Keep the thumbnails and do not look at the data set, which may have changed.",
+        ),
+    ] = False,
 ) -> None:
     """Evaluate the embeddings of a run: metrics, neighbors, projection, thumbnails."""
     from retrieval.cli.tables import print_runs
     from retrieval.runs.evaluate import EvaluationOptions, evaluate_run
 
     options = EvaluationOptions(no_positive=no_positive, kmeans=kmeans, seed=seed, ks=parse_ks(ks))
-    evaluate_run(run, distance=distance, options=options)
+    evaluate_run(run, distance=distance, options=options, images=not keep_thumbnails)
     print_runs([run])
 
 

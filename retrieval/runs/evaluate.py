@@ -24,6 +24,7 @@ from retrieval.runs.checks import reading
 from retrieval.runs.neighbors import FILE as NEIGHBORS_FILE
 from retrieval.runs.neighbors import write_neighbors
 from retrieval.runs.records import SCHEMA
+from retrieval.runs.resume import check_dataset_unchanged
 from retrieval.runs.run import REMEDIES, Run
 from retrieval.runs.store import changed_run, final_path, locked_run, open_run
 from retrieval.runs.thumbnails import write_thumbnails
@@ -68,6 +69,7 @@ def evaluate_run(
     *,
     distance: str | None = None,
     options: EvaluationOptions = DEFAULT,
+    images: bool = True,
     progress: bool = True,
 ) -> Run:
     """Evaluate a run folder that has embeddings, again if need be.
@@ -80,23 +82,39 @@ def evaluate_run(
         distance: Distance to evaluate with. Defaults to that of the run's settings, or cosine for
             imported embeddings.
         options: Other options of the evaluation.
+        images: Whether to look at the data set on this disk, if it is there: the run must have been
+            trained on it, and its thumbnails are made again. Defaults to True. Otherwise, the
+            thumbnails stay as they are.
         progress: Whether to show progress bars. Defaults to True.
 
     Returns:
         The run, opened.
 
     Raises:
-        UserError: The folder has no embeddings, one of its files is missing or damaged, or another
-            process changes the run.
+        UserError: The folder has no embeddings, one of its files is missing or damaged, the data
+            set has changed, or another process changes the run.
     """
     path = Path(path)
     if not path.is_dir():
         raise UserError(f"no run at {path}: train one with `retrieval train`")
     with locked_run(path):
         catalog, distance = _read_for_evaluation(path, distance)
+        if images:
+            _check_dataset(path)
         with changed_run(path) as folder:
-            evaluate_folder(folder, catalog, distance, options=options, progress=progress)
+            evaluate_folder(
+                folder, catalog, distance, options=options, images=images, progress=progress
+            )
     return open_run(path)
+
+
+def _check_dataset(path: Path) -> None:
+    try:
+        check_dataset_unchanged(Run(path))
+    except UserError as error:
+        raise UserError(
+            f"{error}; or pass --keep-thumbnails to evaluate the embeddings as they are"
+        ) from None
 
 
 def _read_for_evaluation(path: Path, distance: str | None) -> tuple[Catalog, str]:
@@ -129,6 +147,7 @@ def evaluate_folder(
     distance: str,
     *,
     options: EvaluationOptions = DEFAULT,
+    images: bool = True,
     progress: bool = True,
 ) -> None:
     """Write everything that is derived from the embeddings of a folder.
@@ -142,12 +161,15 @@ def evaluate_folder(
         catalog: The data set, for its name, its root folder and its query -> gallery title.
         distance: Distance to evaluate with.
         options: Other options of the evaluation.
+        images: Whether to make the thumbnails. Defaults to True; otherwise, those in the folder
+            stay.
         progress: Whether to show progress bars. Defaults to True.
     """
     items = pd.read_parquet(folder / "items.parquet")
     spread = _write_results(folder, items, catalog, distance, options)
-    paths, boxes = catalog.absolute_paths(items), crop_boxes(items)
-    write_thumbnails(folder / "thumbnails", paths, boxes, progress=progress)
+    if images:
+        paths, boxes = catalog.absolute_paths(items), crop_boxes(items)
+        write_thumbnails(folder / "thumbnails", paths, boxes, progress=progress)
     # The maps of training steps are aligned with the final map, which is a new one now.
     (folder / EVOLUTION_FILE).unlink(missing_ok=True)
     try:

@@ -104,6 +104,24 @@ def load_catalog_of(run: Run) -> Catalog:
     return catalog
 
 
+def check_dataset_unchanged(run: Run) -> None:
+    """Refuse to go on with a run whose data set has changed on this disk since it was trained.
+
+    A run that was imported, or whose data set is not on this disk, passes.
+
+    Args:
+        run: Any run.
+
+    Raises:
+        UserError: The data set is there and is not the one that the run was trained on.
+    """
+    if run.settings is None:
+        return
+    data, name = run.settings.data, run.settings.dataset
+    if (Path(data) if data else Path("data") / name).exists():
+        load_catalog_of(run)
+
+
 def dataset_changes(recorded: DatasetConfig, catalog: Catalog) -> list[str]:
     """Name the facts in which a data set differs from what a run recorded about it.
 

@@ -1,12 +1,17 @@
 """A run folder is whole, says how it was made, and gives the same figures again."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 from retrieval import load_catalog, open_run
+from retrieval.errors import UserError
 from retrieval.experiment.pipeline import embed, train
 from retrieval.runs.evaluate import evaluate_run
+from retrieval.runs.resume import check_dataset_unchanged
 from retrieval.runs.run import REQUIRED_FILES
 from retrieval.settings.resolve import resolve
 from tests.experiment.helpers import files_of
@@ -73,3 +78,38 @@ def test_the_untrained_backbone_can_be_a_run(settings, tmp_path):
     assert path.name == "untrained"
     np.testing.assert_allclose(np.linalg.norm(untrained.embeddings, axis=1), 1, rtol=1e-5)
     assert untrained.settings.loss == "none"
+
+
+@pytest.fixture
+def photos(settings, tmp_path):
+    """A copy of the photos, to change."""
+    return Path(shutil.copytree(settings.data, tmp_path / "photos"))
+
+
+@pytest.fixture
+def own_run(settings, photos, tmp_path):
+    untrained = settings.with_(loss="none", data=str(photos))
+    return open_run(train(untrained, runs=tmp_path / "runs", progress=False))
+
+
+def test_a_run_does_not_go_on_with_another_data_set(own_run, photos):
+    before = files_of(own_run.path)
+    for label in (6, 7):
+        shutil.copytree(photos / f"class {label}", photos / f"another class {label}")
+    for again in (embed, evaluate_run):
+        with pytest.raises(UserError, match="data set has changed"):
+            again(own_run.path, progress=False)
+    with pytest.raises(UserError, match="data set has changed"):
+        check_dataset_unchanged(own_run)
+    assert files_of(own_run.path) == before
+    thumbnails = own_run.path / "thumbnails" / "images.bin"
+    pictures = thumbnails.read_bytes()
+    evaluate_run(own_run.path, images=False, progress=False)
+    assert thumbnails.read_bytes() == pictures
+
+
+def test_a_run_is_evaluated_where_its_data_set_is_not(own_run, photos):
+    shutil.rmtree(photos)
+    pictures = [own_run.thumbnail(row) for row in range(len(own_run.items))]
+    again = evaluate_run(own_run.path, progress=False)
+    assert [again.thumbnail(row) for row in range(len(again.items))] == pictures

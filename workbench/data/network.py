@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 
 from retrieval.datasets.catalog import crop_boxes
 from retrieval.errors import UserError
+from retrieval.runs.resume import check_dataset_unchanged
 from retrieval.runs.run import Run
 from retrieval.settings.schema import UNTRAINED
 from workbench.data.images import picture_path
@@ -102,6 +103,16 @@ class Explanation:
     images: np.ndarray
 
 
+@st.cache_data(show_spinner="Checking the data set …", ttl=60, max_entries=64)
+def _dataset_change(path: str, stamp: tuple) -> str | None:
+    """Return in what the data set differs from the one that a run was trained on, if it does."""
+    try:
+        check_dataset_unchanged(Run(Path(path)))
+    except UserError as error:
+        return f"{error}."
+    return None
+
+
 @st.cache_resource(show_spinner="Comparing both images …", max_entries=256)
 def _explain(_run: Run, path: str, stamp: tuple, first: int, second: int) -> Explanation:
     paths = []
@@ -110,6 +121,8 @@ def _explain(_run: Run, path: str, stamp: tuple, first: int, second: int) -> Exp
         if file is None:
             raise UserError(f"the image file of item {row} is no longer in the data set's folder")
         paths.append(file)
+    if changed := _dataset_change(path, stamp):
+        raise UserError(changed)
     network = inspector(_run)
     images = network.load(paths, crop_boxes(_run.items.iloc[[first, second]]))
     found = network.match(images)
@@ -134,7 +147,7 @@ def explain(run: Run, first: int, second: int) -> Explanation:
         The explanation, which is cached.
 
     Raises:
-        UserError: The run has no network, or an image file is missing.
+        UserError: The run has no network, an image file is missing, or the data set has changed.
     """
     return _explain(run, str(run.path), stamp(run.path), first, second)
 

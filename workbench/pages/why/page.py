@@ -179,5 +179,5 @@ def _similarities(chosen: Selection, run: Run, match: network.Explanation, store
     text = f"cosine similarity {match.similarity:.3f}"
     distance = run.result(chosen.protocol).protocol.distance
     if distance == "cosine" and abs(match.similarity - stored) > TOLERANCE:
-        text += f"  ·  stored similarity {stored:.3f}, from other crops or views of the images"
+        text += f"  ·  stored similarity {stored:.3f}, from other crops, views or image files"
     return text
