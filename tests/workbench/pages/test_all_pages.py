@@ -203,6 +203,6 @@ def test_a_note_is_saved_and_listed(make_run, monkeypatch):
     save = [b.label for b in app.button].index("Save")
     app.button[save].click().run()
     assert not app.exception
-    assert "odd light" in (run.path.parent / "one.notes.csv").read_text()
+    assert "odd light" in (run.path / "notes.csv").read_text()
     listed = open_page("failures", tab="Notes")
     assert not listed.exception
