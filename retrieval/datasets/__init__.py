@@ -24,6 +24,7 @@ from retrieval.datasets import (
 from retrieval.datasets.base import Dataset
 from retrieval.datasets.catalog import Catalog
 from retrieval.datasets.checks import check_catalog, check_files
+from retrieval.datasets.links import check_links
 from retrieval.datasets.official import is_placeholder
 from retrieval.errors import UserError, no_such_option, unknown_option
 
@@ -54,10 +55,11 @@ def load_catalog(name: str, root: Path | str | None = None, **options: object) -
         **options: Options of that data set, e.g. ``subset="letters"``; see its ``load``.
 
     Returns:
-        The catalog.
+        The catalog. Its ``remarks`` are lines that a user should see.
 
     Raises:
-        UserError: The name or an option is unknown, or files are missing or damaged.
+        UserError: The name or an option is unknown, files are missing or damaged, or images are
+            links to files elsewhere.
     """
     entry = _entry(name)
     valid = dataset_options(name)
@@ -70,6 +72,7 @@ def load_catalog(name: str, root: Path | str | None = None, **options: object) -
     catalog = entry.load(root, **options)
     keep_small = entry.small_classes or catalog.options.get("singletons") == "keep"
     check_catalog(catalog, small_classes=keep_small)
+    check_links(catalog)
     return catalog
 
 

@@ -1,5 +1,6 @@
 """The interface between a data set's files and everything else: a table with a row per image."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ import pandas as pd
 from retrieval.errors import UserError, counted
 from retrieval.validation import PROTOCOLS, QUERY_GALLERY, Role, choices_of
 
-SPLITS = ("train", "test")
+SPLITS = ("train", "validation", "test")
 Column = Sequence | np.ndarray  # of one value per image
 ROLES = choices_of(Role)
 COLUMNS = ("path", "label", "label_name", "split", "role")
@@ -27,7 +28,8 @@ class Catalog:
         name: Name of the data set in the registry, e.g. ``"grocery"``.
         root: Folder that every ``path`` is relative to.
         items: DataFrame with a RangeIndex and the columns ``path`` (str, POSIX, relative to root),
-            ``label`` (int64), ``label_name`` (str), ``split`` (``train`` or ``test``), ``role``
+            ``label`` (int64), ``label_name`` (str), ``split`` (``train``, ``test`` or, if the data
+            set comes with one, ``validation``), ``role``
             (``query``, ``gallery`` or ``both``; used in the test split only) and, if the data set
             has them, ``super_label`` (int64), ``super_name`` (str) and ``box_x``, ``box_y``,
             ``box_w``, ``box_h`` (pixels).
@@ -36,6 +38,8 @@ class Catalog:
             ``"query -> gallery"``.
         options: The options that the catalog was loaded with, which the run's config records.
             Defaults to none.
+        remarks: What a user should know about how the data set was read, one line each: what was
+            left out, and what may be meant otherwise. Defaults to nothing.
     """
 
     name: str
@@ -43,15 +47,21 @@ class Catalog:
     items: pd.DataFrame
     query_gallery_title: str = PROTOCOLS[QUERY_GALLERY]
     options: dict = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.items)
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether the data set comes with a validation split of its own."""
+        return bool((self.items["split"] == "validation").any())
 
     def split(self, name: str) -> pd.DataFrame:
         """Return the rows of one split, with the index of :attr:`items`.
 
         Args:
-            name: ``train`` or ``test``.
+            name: ``train``, ``validation`` or ``test``.
 
         Raises:
             UserError: The split has no rows.
@@ -85,6 +95,7 @@ def make_catalog(
     boxes: np.ndarray | None = None,
     query_gallery_title: str = PROTOCOLS[QUERY_GALLERY],
     options: dict | None = None,
+    remarks: Sequence[str] = (),
 ) -> Catalog:
     """Build a catalog from its columns and check them.
 
@@ -94,7 +105,7 @@ def make_catalog(
         path: POSIX path of each of n images, relative to ``root``.
         label: Class of each image, an integer.
         label_name: Readable name of each image's class.
-        split: ``train`` or ``test`` for each image.
+        split: ``train``, ``validation`` or ``test`` for each image.
         role: ``query``, ``gallery`` or ``both`` for each image, or one value for all. Defaults to
             ``both``.
         super_label: Super class of each image, an integer. By default, there are none.
@@ -104,12 +115,14 @@ def make_catalog(
         query_gallery_title: Title of the query -> gallery protocol. Defaults to
             ``"query -> gallery"``.
         options: The loader's options. Defaults to none.
+        remarks: Lines about how the data set was read. Defaults to none.
 
     Returns:
         The catalog, with the rows in the given order.
 
     Raises:
-        UserError: There are no images, a split or role is unknown, or a class is in both splits.
+        UserError: There are no images, a split or role is unknown, a class is in two splits, or
+            there are queries without a gallery.
     """
     if len(path) == 0:
         raise UserError(f"data set {name!r} at {root}: no images found")
@@ -138,7 +151,28 @@ def make_catalog(
                 f"valid: {', '.join(valid)}"
             )
     check_class_disjoint(name, items)
-    return Catalog(name, Path(root), items, query_gallery_title, options or {})
+    check_roles(name, items)
+    return Catalog(name, Path(root), items, query_gallery_title, options or {}, tuple(remarks))
+
+
+def check_roles(name: str, items: pd.DataFrame) -> None:
+    """Refuse a test split of queries without a gallery, or of a gallery without queries.
+
+    Args:
+        name: Name of the data set, for the message.
+        items: The catalog's table.
+
+    Raises:
+        UserError: Names the role that is missing.
+    """
+    roles = set(items.loc[items["split"] == "test", "role"])
+    if len(roles) == 1 and "both" not in roles:
+        (given,) = roles
+        lacking = "query" if given == "gallery" else "gallery"
+        raise UserError(
+            f"data set {name!r}: all test items have the role {given!r}, so there is no {lacking}: "
+            f"add items of the role {lacking!r} or 'both'"
+        )
 
 
 def crop_boxes(items: pd.DataFrame) -> np.ndarray | None:
@@ -165,21 +199,22 @@ def plain_text(items: pd.DataFrame) -> pd.DataFrame:
 
 
 def check_class_disjoint(name: str, items: pd.DataFrame) -> None:
-    """Refuse a split with a class on both sides.
+    """Refuse a class that is in more than one split.
 
     Args:
         name: Name of the data set, for the message.
         items: The catalog's table.
 
     Raises:
-        UserError: Names the first class in both splits.
+        UserError: Names the first class in two splits.
     """
-    in_train = set(items.loc[items["split"] == "train", "label"])
-    shared = items[(items["split"] == "test") & items["label"].isin(in_train)]
-    if not shared.empty:
-        first = shared.iloc[0]
-        classes = counted(shared["label"].nunique(), "class is", "classes are")
-        raise UserError(
-            f"data set {name!r}: {classes} in both train and test "
-            f"(first: {first['label_name']!r}); retrieval needs class-disjoint splits"
-        )
+    for one, other in itertools.combinations(SPLITS, 2):
+        seen = set(items.loc[items["split"] == one, "label"])
+        shared = items[(items["split"] == other) & items["label"].isin(seen)]
+        if not shared.empty:
+            first = shared.iloc[0]
+            classes = counted(shared["label"].nunique(), "class is", "classes are")
+            raise UserError(
+                f"data set {name!r}: {classes} in both {one} and {other} "
+                f"(first: {first['label_name']!r}); retrieval needs class-disjoint splits"
+            )

@@ -5,6 +5,7 @@ model would be trained on padding), and every training class needs two images. E
 line that names the file.
 """
 
+import errno
 import os
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
@@ -17,15 +18,15 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from retrieval.datasets.catalog import Catalog, crop_boxes
+from retrieval.datasets.image_files import HEAD_BYTES, format_of, format_problem
 from retrieval.errors import UserError, counted
 from retrieval.files import cache_folder, fingerprint, write_text
 
-FORMATS = {"JPEG": (".jpg", ".jpeg"), "PNG": (".png",), "GIF": (".gif",)}
-IMAGE_SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 # Above this many files, loading no longer notices a change of a file's content (only of its name):
 # that takes one stat call per file, which is slow on network disks.
 STAT_LIMIT = 20_000
 ORIENTATION = 0x0112  # EXIF tag
+ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)  # there is no such folder
 PART = 256  # images per unit of work
 
 
@@ -161,13 +162,22 @@ def _list_folder(folder: Path, *, with_stat: bool) -> tuple[dict[str, object], i
     """
     try:
         with os.scandir(folder) as entries:
-            files = [entry for entry in entries if entry.is_file()]
+            files = [entry for entry in entries if _is_file(entry)]
         if not with_stat:
             return dict.fromkeys([entry.name for entry in files]), folder.stat().st_mtime_ns
         stats = [(entry.name, entry.stat()) for entry in files]
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError as error:
+        if error.errno not in ABSENT:
+            raise UserError(f"{folder}: cannot be read ({error.strerror})") from error
         return {}, 0
     return {name: (s.st_size, s.st_mtime_ns) for name, s in stats}, 0
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def check_images(paths: Sequence[str], *, progress: bool | None = None) -> None:
@@ -209,13 +219,12 @@ def image_problem(path: str) -> str | None:
         with open(path, "rb") as file:
             end = _end(file)
             file.seek(0)
+            head = file.read(HEAD_BYTES)
+            file.seek(0)
             with Image.open(file) as image:
-                # Some phones append a second picture (MPO); other programs read it as a JPEG.
-                kind = "JPEG" if image.format == "MPO" else image.format
-                if kind not in FORMATS:
-                    return f"a {kind} image; only {', '.join(FORMATS)} can be decoded"
-                if getattr(image, "is_animated", False) and kind == "GIF":
-                    return "an animated GIF, which is not one image"
+                if problem := format_problem(image, head):
+                    return problem
+                kind = format_of(image)
                 if _has_ignored_orientation(image, kind):
                     return (
                         "its orientation is not in a JPEG's EXIF data, so it would be trained on "

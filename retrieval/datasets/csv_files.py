@@ -1,18 +1,57 @@
-"""Your own images, listed in CSV files as the original baseline wrote them.
+"""Your own images, listed in CSV files.
 
-Each row is ``class id,relative path``.
+A list has a header that names its columns, e.g. ``path,label``, or it has rows
+``class id,relative path`` as the original baseline wrote them.
 """
 
 import csv
-from dataclasses import dataclass
-from pathlib import Path
+import io
+import os
+import posixpath
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
 
 from retrieval.datasets.base import Dataset
-from retrieval.datasets.catalog import Catalog, make_catalog
-from retrieval.datasets.checks import IMAGE_SUFFIXES, has_a_positive, scan_files
+from retrieval.datasets.catalog import ROLES, Catalog, make_catalog
+from retrieval.datasets.checks import has_a_positive, scan_files
 from retrieval.datasets.folder import check_singletons
-from retrieval.datasets.splits import ClassList, split_classes
-from retrieval.errors import UserError, counted
+from retrieval.datasets.image_files import is_regular_file
+from retrieval.datasets.splits import (
+    PARTS,
+    ClassList,
+    Part,
+    part_of,
+    remarks_on_names,
+    remarks_on_splits,
+    split_classes,
+)
+from retrieval.datasets.text_files import read_text
+from retrieval.errors import UserError, counted, unknown_option
+
+Line = tuple[int, list[str]]  # its number and its cells
+DUPLICATES = ("refuse", "drop", "keep")
+# Names of columns in a header, the first found of each kind; spelled as `_column_name` does.
+COLUMN_NAMES = {
+    "label": (
+        *("label", "class", "class id", "classid", "class name", "classname", "label name"),
+        *("label id", "category", "category id", "category name", "target", "identity", "pid"),
+        *("person id", "product id", "item id", "id"),
+    ),
+    "path": (
+        *("path", "relative path", "image path", "img path", "file path", "filepath", "filename"),
+        *("file name", "file", "image name", "image file", "image", "img", "images", "photo"),
+    ),
+    "split": ("split", "subset", "partition", "set", "evaluation status"),
+    "role": ("role",),
+}
+PLAIN = {"label": 0, "path": 1}  # the columns without a header
+SWAPPED = {"label": 1, "path": 0}
+FORMAT = "`class id,relative path`"
+DELIMITERS = ",;\t"
+SHOWN = 100  # characters of a row in a message
 
 
 @dataclass(frozen=True)
@@ -20,14 +59,25 @@ class Row:
     """One image of a CSV file.
 
     Attributes:
+        source: The CSV file.
         number: Line of the file, from 1.
-        label: The class id.
+        label: The class, as it is written.
         path: POSIX path relative to the image folder.
+        part: The split and role that the row gives; None without a column for the split.
+        role: ``query``, ``gallery`` or ``both``.
     """
 
+    source: Path
     number: int
     label: str
     path: str
+    part: Part | None = None
+    role: str = "both"
+
+    @property
+    def where(self) -> str:
+        """The file and the line, for messages."""
+        return f"{self.source} row {self.number}"
 
 
 def load(
@@ -42,13 +92,21 @@ def load(
     train_classes: ClassList | None = None,
     test_classes: ClassList | None = None,
     singletons: str = "refuse",
+    duplicates: str = "refuse",
 ) -> Catalog:
     """Load images listed in one CSV file (split here) or in two (train and test).
 
+    Columns are recognized by a header, in any order: the image (``path``, ``file``, ``image``,
+    ...), the class (``label``, ``class``, ``class_id``, ...), and optionally ``split`` (``train``,
+    ``validation``, ``test``, ``query`` or ``gallery``) and ``role`` (``query``, ``gallery`` or
+    ``both``). Without a header, rows are ``class id,relative path``. Commas, semicolons and tabs
+    separate columns.
+
     Args:
         root: Folder in which CSV files are looked up that are not in the working directory.
-        csv: CSV file whose classes are to be split, with rows ``class id,relative path`` and an
-            optional header. Give either this or both ``train_csv`` and ``test_csv``.
+        csv: CSV file whose classes are to be split, unless it has a column ``split``: with a header
+            such as ``path,label``, or with rows ``class id,relative path``. Give either this or
+            both ``train_csv`` and ``test_csv``.
         train_csv: CSV file of the training images, in the format of ``csv``.
         test_csv: CSV file of the test images, in the format of ``csv``.
         image_root: Folder that the paths in the CSV files are relative to. Defaults to the data
@@ -62,14 +120,19 @@ def load(
             ``train_classes``.
         singletons: What to do with training classes of a single image, which have no positive
             pair: ``refuse`` them, ``drop`` them or ``keep`` them. Defaults to ``refuse``.
+        duplicates: What to do with images that are listed more than once: ``refuse`` them, ``drop``
+            rows that repeat another one, or ``keep`` all rows. Defaults to ``refuse``.
 
     Returns:
-        The catalog. Labels are the class ids if all are integers, or else their sorted order.
+        The catalog. Labels are the class ids if all are integers as Python writes them (7, not
+        007), or else their sorted order.
 
     Raises:
         UserError: A CSV file is missing or malformed, a row names no file, or the split is invalid.
     """
     check_singletons(singletons)
+    if duplicates not in DUPLICATES:
+        raise unknown_option("value of option duplicates", duplicates, DUPLICATES)
     options = {
         "csv": csv,
         "train_csv": train_csv,
@@ -81,11 +144,25 @@ def load(
         "test_classes": test_classes,
         "singletons": singletons,
     }
+    if duplicates != "refuse":  # runs of version 0.1.0 do not record it
+        options["duplicates"] = duplicates
     images = Path(image_root) if image_root is not None else Path(root)
     if not images.is_dir():
         raise UserError(f"no image folder at {images}: give it with the option image_root=DIR")
+    remarks: list[str] = []
     if csv is not None and train_csv is None and test_csv is None:
-        rows = read_rows(_find(root, csv), images)
+        rows = read_rows(_find(root, csv), images, remarks)
+    elif csv is None and train_csv is not None and test_csv is not None:
+        rows = [
+            row
+            for split, file in (("train", train_csv), ("test", test_csv))
+            for row in _of_split(read_rows(_find(root, file), images, remarks), split)
+        ]
+    else:
+        raise UserError("give either the option csv=FILE, or both train_csv=FILE and test_csv=FILE")
+    if duplicates != "keep":
+        rows = without_repeats(rows, drop=duplicates == "drop")
+    if rows[0].part is None:
         split_of = split_classes(
             [row.label for row in rows],
             test_fraction=test_fraction,
@@ -94,25 +171,26 @@ def load(
             test_classes=test_classes,
         )
         listed = [(row, split_of[row.label]) for row in rows if row.label in split_of]
-    elif csv is None and train_csv is not None and test_csv is not None:
-        if train_classes is not None or test_classes is not None:
-            raise UserError("train_csv and test_csv are the split: drop the class lists")
-        listed = [(row, "train") for row in read_rows(_find(root, train_csv), images)]
-        listed += [(row, "test") for row in read_rows(_find(root, test_csv), images)]
     else:
-        raise UserError("give either the option csv=FILE, or both train_csv=FILE and test_csv=FILE")
+        if train_classes is not None or test_classes is not None:
+            given = "the column `split` is" if csv is not None else "train_csv and test_csv are"
+            raise UserError(f"{given} the split: drop the class lists")
+        listed = [(row, row.part.split) for row in rows if row.part is not None]
+        remarks += remarks_on_splits([split for _, split in listed])
     if singletons == "drop":
         keep = has_a_positive([row.label for row, _ in listed], [split for _, split in listed])
         listed = [item for item, kept in zip(listed, keep, strict=True) if kept]
-    return _catalog(images, listed, options)
+    return _catalog(images, listed, options, remarks)
 
 
-def read_rows(path: Path, images: Path) -> list[Row]:
+def read_rows(path: Path, images: Path, remarks: list[str] | None = None) -> list[Row]:
     """Read one CSV file and check that every row names a file.
 
     Args:
-        path: The CSV file, in UTF-8. Blank lines and a header are skipped.
+        path: The CSV file; see :func:`retrieval.datasets.text_files.read_text` for its encoding.
+            Blank lines and a header are skipped.
         images: Folder that the rows' paths are relative to.
+        remarks: Takes up lines for the user, e.g. which columns are not read. Defaults to None.
 
     Returns:
         The rows in the order of the file, their paths POSIX and relative to ``images``.
@@ -120,40 +198,254 @@ def read_rows(path: Path, images: Path) -> list[Row]:
     Raises:
         UserError: Names the file and the row at fault.
     """
-    rows: list[Row] = []
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file)
-        for cells in reader:
-            cells = [cell.strip() for cell in cells]
-            if not any(cells):
-                continue
-            where = f"{path} row {reader.line_num}"
-            if len(cells) != 2 or not all(cells):
-                raise UserError(f"{where}: {','.join(cells)!r} is not `class id,relative path`")
-            if not rows and _is_header(*cells):
-                continue
-            rows.append(Row(reader.line_num, cells[0], _relative(cells[1], images, where)))
-    if not rows:
-        raise UserError(f"{path}: no rows `class id,relative path`")
-    missing, _ = scan_files(images, [row.path for row in rows])
-    if missing:
+    remarks = [] if remarks is None else remarks
+    lines = list(_lines(path))
+    columns = _header(path, lines[0], images) if lines else None
+    if columns is not None:
+        unread = [name for n, name in enumerate(lines[0][1]) if n not in columns.values() and name]
+        if unread:
+            remarks.append(f"{path}: columns that are not read: {', '.join(unread)}")
+        lines = lines[1:]
+    if not lines:
+        raise UserError(f"{path}: no rows {FORMAT} or below a header such as `path,label`")
+    if columns is None:
+        rows = _rows(path, lines, images, PLAIN, plain=True)
+        if _missing(rows, images) and (swapped := _swapped(path, lines, images)):
+            remarks.append(f"{path}: read as rows `relative path,class id`")
+            rows = swapped
+    else:
+        rows = _rows(path, lines, images, columns)
+    if missing := _missing(rows, images):
         first = rows[missing[0]]
         more = f" ({counted(len(missing) - 1, 'more row')} like it)" if len(missing) > 1 else ""
-        raise UserError(f"{path} row {first.number}: no file {images / first.path}{more}")
+        hint = ""
+        if is_regular_file(images / first.label):
+            hint = ": the columns of the path and the class are swapped there"
+        elif columns is None and first is rows[0] and len(missing) < len(rows):
+            hint = ": if the row is a header, name its columns `label` and `path`"
+        raise UserError(f"{first.where}: no file {images / first.path}{more}{hint}")
     return rows
 
 
-def _is_header(label: str, path: str) -> bool:
-    return not _is_integer(label) and not path.lower().endswith(IMAGE_SUFFIXES)
+def without_repeats(rows: list[Row], *, drop: bool) -> list[Row]:
+    """Refuse or drop rows that list an image again.
+
+    Args:
+        rows: The rows of all lists.
+        drop: Whether to drop a row that repeats another one in full. An image of two classes or of
+            two splits is refused in any case.
+
+    Returns:
+        The rows without repetitions.
+
+    Raises:
+        UserError: Names the first two rows of one image, and counts the others.
+    """
+    first: dict[str, Row] = {}
+    repeats = [row for row in rows if first.setdefault(row.path, row) is not row]
+    for row in repeats:
+        before = first[row.path]
+        for what, one, other in (
+            ("class", before.label, row.label),
+            ("split", before.part, row.part),
+            ("role", before.role, row.role),
+        ):
+            if one != other:
+                one, other = (v.split if isinstance(v, Part) else v for v in (one, other))
+                raise UserError(
+                    f"{row.where}: {row.path} has the {what} {other!r} here and {one!r} in "
+                    f"{before.where}: correct one, or pass the option duplicates=keep"
+                )
+    if repeats and not drop:
+        row = repeats[0]
+        more = f" ({counted(len(repeats) - 1, 'more row')} like it)" if len(repeats) > 1 else ""
+        raise UserError(
+            f"{row.where}: repeats {first[row.path].where}: {row.path}{more}: remove it, or pass "
+            "the option duplicates=drop (or keep)"
+        )
+    repeated = {id(row) for row in repeats}
+    return [row for row in rows if id(row) not in repeated]
+
+
+def _lines(path: Path) -> Iterator[Line]:
+    """Yield the line number and the cells of each row that is not blank."""
+    text = read_text(path)
+    first = re.search(r"[^\s][^\r\n]*", text)
+    start = first[0].strip() if first else ""
+    skipped = None
+    if found := re.fullmatch(r"sep=(.)", start, re.IGNORECASE):  # Excel's note of the delimiter
+        delimiter, skipped = found[1], start
+    else:
+        delimiter = next((d for d in DELIMITERS if len(_split(start, d)) > 1), ",")
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True
+    )
+    try:
+        for raw in reader:
+            cells = [cell.strip() for cell in raw]
+            if not any(cells) or delimiter.join(cells).strip() == skipped:
+                continue
+            if any("\n" in cell or "\r" in cell for cell in cells):
+                raise UserError(
+                    f"{path} row {reader.line_num}: a field goes over several lines: is a "
+                    "quotation mark missing?"
+                )
+            yield reader.line_num, cells
+    except csv.Error as error:
+        raise UserError(
+            f"{path} row {reader.line_num}: not a row of a CSV file ({error}): is a quotation mark "
+            "missing?"
+        ) from error
+
+
+def _split(line: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
+    except csv.Error:
+        return []
+
+
+def _header(path: Path, line: Line, images: Path) -> dict[str, int] | None:
+    """Return the column of each kind if a row is a header; None if it is not."""
+    number, cells = line
+    names = [_column_name(cell) for cell in cells]
+    columns = {}
+    for kind, known in COLUMN_NAMES.items():
+        if found := next((name for name in known if name in names), None):
+            columns[kind] = names.index(found)
+            if names.count(found) > 1:
+                raise UserError(f"{path} row {number}: two columns are called {found!r}")
+    if "label" in columns and "path" in columns:
+        return columns
+    looks_like_names = all(not set(name) & set("./\\") for name in names)
+    if not columns or not looks_like_names or any(is_regular_file(images / c) for c in cells):
+        return None
+    kind = "label" if "path" in columns else "path"
+    raise UserError(
+        f"{path} row {number}: the header {','.join(cells)[:SHOWN]!r} has no column for the "
+        f"{'class' if kind == 'label' else 'image'}: call it {kind!r}"
+    )
+
+
+def _column_name(cell: str) -> str:
+    """Return a column's name in lower case, its words separated by single spaces."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", cell)  # ClassId
+    return " ".join(re.sub(r"[_\-\s]+", " ", words).lower().split())
+
+
+def _swapped(path: Path, lines: Sequence[Line], images: Path) -> list[Row]:
+    """Read a list without a header as `relative path,class id`; none if a row names no file."""
+    try:
+        rows = _rows(path, lines, images, SWAPPED, plain=True)
+    except UserError:  # what is wrong with it as `class id,relative path` is said instead
+        return []
+    return [] if _missing(rows, images) else rows
+
+
+def _rows(
+    path: Path,
+    lines: Sequence[Line],
+    images: Path,
+    columns: dict[str, int],
+    *,
+    plain: bool = False,
+) -> list[Row]:
+    """Turn the lines of a list into rows.
+
+    Args:
+        path: The list.
+        lines: Number and cells of each line.
+        images: Folder that the paths are relative to.
+        columns: Kind of column -> position.
+        plain: Whether the list has no header, and no other columns. Defaults to False.
+    """
+    rows = []
+    for number, cells in lines:
+        where = f"{path} row {number}"
+        while cells and not cells[-1]:  # spreadsheets add empty columns
+            cells = cells[:-1]
+        value = {kind: cells[at] for kind, at in columns.items() if at < len(cells)}
+        if (plain and len(cells) != 2) or not value.get("label") or not value.get("path"):
+            wanted = FORMAT if plain else "a row with a path and a class"
+            raise UserError(f"{where}: {','.join(cells)[:SHOWN]!r} is not {wanted}")
+        part = _part(value["split"], where) if "split" in columns else None
+        rows.append(
+            Row(
+                path,
+                number,
+                value["label"],
+                _relative(value["path"], images, where),
+                part,
+                _role(value.get("role", ""), part, where),
+            )
+        )
+    return rows
+
+
+def _part(given: str, where: str) -> Part:
+    part = part_of(given)
+    if part is None:
+        raise UserError(f"{where}: split {given!r}: valid: {', '.join(PARTS)}")
+    return part
+
+
+def _role(given: str, part: Part | None, where: str) -> str:
+    """Return the role of a row from its column of roles, or else from that of splits."""
+    of_part = part.role if part is not None else "both"
+    role = given.lower() or of_part
+    if role not in ROLES:
+        raise UserError(f"{where}: role {given!r}: valid: {', '.join(ROLES)}")
+    if of_part not in ("both", role):
+        raise UserError(f"{where}: the split says {of_part!r} and the role {role!r}: correct one")
+    return "both" if part is not None and part.split != "test" else role
+
+
+def _of_split(rows: list[Row], split: str) -> list[Row]:
+    """Return the rows of a file that is one split as a whole."""
+    for row in rows:
+        if row.part is not None and row.part.split != split:
+            raise UserError(f"{row.where}: a row of split {row.part.split!r} in the {split} list")
+    return [replace(row, part=Part(split, row.role)) for row in rows]
+
+
+def _missing(rows: list[Row], images: Path) -> list[int]:
+    """Return the positions of rows that name no file.
+
+    Rows are changed in place whose path is spelled in another way than the file's: with the
+    backslashes of Windows, or with accents as letters of their own.
+    """
+    missing, _ = scan_files(images, [row.path for row in rows])
+    absent = []
+    for position in missing:
+        path = rows[position].path
+        others = [p for p in _spellings(path) if is_regular_file(images / p)]
+        if others:
+            rows[position] = replace(rows[position], path=others[0])
+        else:
+            absent.append(position)
+    return absent
+
+
+def _spellings(path: str) -> list[str]:
+    slashes = posixpath.normpath(path.replace("\\", "/"))
+    spellings = [slashes, *(unicodedata.normalize(form, slashes) for form in ("NFC", "NFD"))]
+    return [p for p in dict.fromkeys(spellings) if p != path and not p.startswith(("../", "/"))]
 
 
 def _relative(path: str, images: Path, where: str) -> str:
-    if not Path(path).is_absolute():
-        return Path(path).as_posix()
-    try:
-        return Path(path).relative_to(images.resolve()).as_posix()
-    except ValueError:
-        raise UserError(f"{where}: {path} is not inside the image folder {images}") from None
+    """Return the path of an image relative to the image folder, which it must lie in."""
+    if os.path.isabs(path):
+        for folder in (images.absolute(), images.resolve()):
+            if PurePath(path).is_relative_to(folder):
+                return posixpath.normpath(PurePath(path).relative_to(folder).as_posix())
+        raise UserError(f"{where}: {path[:SHOWN]} is not inside the image folder {images}")
+    normal = posixpath.normpath(PurePath(path).as_posix())
+    if normal == ".." or normal.startswith("../"):
+        raise UserError(
+            f"{where}: {path[:SHOWN]} is not inside the image folder {images}: give the folder "
+            "above with the option image_root=DIR"
+        )
+    return normal
 
 
 def _find(root: Path, file: str) -> Path:
@@ -163,7 +455,9 @@ def _find(root: Path, file: str) -> Path:
     raise UserError(f"no CSV file {file} (looked here and in {root})")
 
 
-def _catalog(images: Path, listed: list[tuple[Row, str]], options: dict) -> Catalog:
+def _catalog(
+    images: Path, listed: list[tuple[Row, str]], options: dict, remarks: list[str]
+) -> Catalog:
     names = sorted({row.label for row, _ in listed})
     if all(_is_integer(name) for name in names):
         number = {name: int(name) for name in names}
@@ -176,12 +470,15 @@ def _catalog(images: Path, listed: list[tuple[Row, str]], options: dict) -> Cata
         label=[number[row.label] for row, _ in listed],
         label_name=[row.label for row, _ in listed],
         split=[split for _, split in listed],
+        role=[row.role for row, _ in listed],
         options=options,
+        remarks=[*remarks, *remarks_on_names(names)],
     )
 
 
 def _is_integer(text: str) -> bool:
-    return text.removeprefix("-").isdecimal()
+    """Tell whether a class id is a number that is written back as it was: 7, but not 007."""
+    return len(text) < 19 and re.fullmatch(r"0|-?[1-9][0-9]*", text) is not None
 
 
 ENTRY = Dataset(

@@ -1,24 +1,83 @@
 """Your own images: any folder with one sub-folder per class."""
 
 import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from retrieval.datasets.base import Dataset
 from retrieval.datasets.catalog import SPLITS, Catalog, make_catalog
-from retrieval.datasets.checks import IMAGE_SUFFIXES, has_a_positive
-from retrieval.datasets.splits import ClassList, split_classes
+from retrieval.datasets.checks import has_a_positive
+from retrieval.datasets.image_files import (
+    IMAGE_SUFFIXES,
+    describe_left_out,
+    is_image_name,
+    is_junk,
+    is_regular_file,
+    is_utf8,
+    printable,
+)
+from retrieval.datasets.splits import (
+    ClassList,
+    Part,
+    part_of,
+    remarks_on_names,
+    remarks_on_splits,
+    split_classes,
+)
 from retrieval.errors import UserError, counted, unknown_option
 
 SINGLETONS = ("refuse", "drop", "keep")
+FOLDERS_SHOWN = 4
 
 
 class File(NamedTuple):
-    """One image: the name of its class, its path relative to the root, and its split."""
+    """One image: the name of its class, its path relative to the root, its split and its role."""
 
     label_name: str
     path: str
     split: str
+    role: str = "both"
+
+
+@dataclass
+class Reading:
+    """What reading the folders of a data set has come across.
+
+    Attributes:
+        folders: (device, number) of each folder that was read -> its path.
+        others: Names of the files that are no readable images.
+        junk: Number of hidden files and folders, and of those that a system made.
+        loose: Number of images that lie beside class folders, in no class.
+    """
+
+    folders: dict[tuple[int, int], Path] = field(default_factory=dict)
+    others: list[str] = field(default_factory=list)
+    junk: int = 0
+    loose: int = 0
+
+    def note_files(self, entries: list[os.DirEntry[str]]) -> None:
+        """Note what lies beside class folders and is not read."""
+        for entry in entries:
+            if is_junk(entry.name):
+                self.junk += 1
+            elif is_image_name(entry.name) and not _is_folder(entry):
+                self.loose += 1
+
+    def enter(self, folder: Path) -> None:
+        """Note that a folder is read.
+
+        Raises:
+            UserError: It was read before, under another name: a link leads to it.
+        """
+        found = _stat(folder)
+        seen = self.folders.setdefault((found.st_dev, found.st_ino), folder)
+        if seen != folder:
+            raise UserError(
+                f"{printable(str(folder))}: the same folder as {printable(str(seen))}, by a link: "
+                "its images would be read twice; remove the link"
+            )
 
 
 def load(
@@ -32,8 +91,11 @@ def load(
 ) -> Catalog:
     """Load ``root/<class>/**/<image>``, or ``root/train/<class>/`` and ``root/test/<class>/``.
 
+    The folders of a split may also be called ``val`` (or ``valid``, ``validation``), and the test
+    split may come as ``query`` and ``gallery``, in any case of the letters.
+
     Args:
-        root: The folder. Hidden files and folders in it are ignored.
+        root: The folder. Hidden files and folders in it, and those that systems make, are ignored.
         test_fraction: Share of the classes in the test split, between 0 and 1; used without class
             lists. Defaults to 0.5.
         split_seed: Seed of the random split into training and test classes. Defaults to 0.
@@ -45,20 +107,31 @@ def load(
             pair: ``refuse`` them, ``drop`` them or ``keep`` them. Defaults to ``refuse``.
 
     Returns:
-        The catalog. Labels number the class names in sorted order.
+        The catalog. Labels number the class names in sorted order. Its remarks count what was left
+        out.
 
     Raises:
-        UserError: There are no class folders, a class has no images, or the split is invalid.
+        UserError: There are no class folders, a class has no images, folders of splits and of
+            classes are mixed, or the split is invalid.
     """
     check_singletons(singletons)
-    if _has_split_folders(root):
+    reading = Reading()
+    parts, remarks = split_folders(root)
+    if parts:
         if train_classes is not None or test_classes is not None:
             raise UserError(
-                f"{root} has train/ and test/ folders: they are the split; drop the lists"
+                f"{root} has {_shown(parts)} folders: they are the split; drop the lists"
             )
-        files = _files_of_split_folders(root)
+        files = [
+            File(name, f"{folder}/{path}", *part)
+            for folder, part in parts.items()
+            for name, paths in class_images(root / folder, reading).items()
+            for path in paths
+        ]
+        reading.note_files(_entries(root))
+        remarks += remarks_on_splits([file.split for file in files])
     else:
-        by_class = class_images(root)
+        by_class = class_images(root, reading)
         split_of = split_classes(
             list(by_class),
             test_fraction=test_fraction,
@@ -83,6 +156,7 @@ def load(
         label=[number[file.label_name] for file in files],
         label_name=[file.label_name for file in files],
         split=[file.split for file in files],
+        role=[file.role for file in files],
         options={
             "test_fraction": test_fraction,
             "split_seed": split_seed,
@@ -90,44 +164,91 @@ def load(
             "test_classes": test_classes,
             "singletons": singletons,
         },
+        remarks=[
+            *remarks,
+            *remarks_on_names(number),
+            *describe_left_out(root, others=reading.others, junk=reading.junk, loose=reading.loose),
+        ],
     )
 
 
-def _files_of_split_folders(root: Path) -> list[File]:
-    return [
-        File(name, f"{split}/{path}", split)
-        for split in SPLITS
-        for name, paths in class_images(root / split).items()
-        for path in paths
-    ]
+def split_folders(root: Path) -> tuple[dict[str, Part], list[str]]:
+    """Find the folders of ``root`` that stand for splits rather than for classes.
+
+    A folder named like a split, e.g. ``train``, stands for one if it holds class folders. If it
+    holds images instead and lies among classes, it is the class of that name.
+
+    Args:
+        root: The data set's folder.
+
+    Returns:
+        Folder -> split and role, the training split first, none if all folders are classes; and
+        remarks for the user.
+
+    Raises:
+        UserError: Folders of splits and of classes are mixed, two folders stand for one part, or
+            there is a training split without a test split.
+    """
+    folders = _class_folders(root)
+    parts = {name: part for name in folders if (part := part_of(name))}
+    others = [name for name in folders if name not in parts]
+    splits = [name for name in parts if _holds_classes(root / name)]
+    if others and not splits:
+        return {}, [
+            f"{root / name}: read as a class called {name!r}, not as a split: it has no sub-folders"
+            for name in parts
+        ]
+    if others:
+        raise UserError(
+            f"{root}: {_shown(splits)} would be splits, but {_shown(others)} would be classes: "
+            "move what is no split elsewhere, or rename the folders of classes"
+        )
+    if unclear := [name for name in parts if name not in splits]:
+        raise UserError(
+            f"{root / unclear[0]}: a split needs one sub-folder per class, but there is none (or "
+            "images lie beside them): sort the images into class folders, or list them in a CSV "
+            "file with --dataset csv"
+        )
+    _check_parts(root, parts)
+    return dict(sorted(parts.items(), key=lambda pair: SPLITS.index(pair[1].split))), []
 
 
-def class_images(root: Path) -> dict[str, list[str]]:
+def class_images(root: Path, reading: Reading | None = None) -> dict[str, list[str]]:
     """Map each class folder of ``root`` to the images in it.
 
     Args:
-        root: A folder with one sub-folder per class. Hidden files and folders are ignored.
+        root: A folder with one sub-folder per class. Hidden files and folders, and those that
+            systems make, are ignored.
+        reading: Takes up what was come across. Defaults to None.
 
     Returns:
         Class name -> POSIX paths relative to ``root``, both sorted.
 
     Raises:
-        UserError: There are no class folders, or one has no images.
+        UserError: There are no class folders, one has no images, a name is not UTF-8, a link leads
+            back to a folder that is read, or a folder cannot be read.
     """
-    classes = _visible_folders(root)
+    reading = Reading() if reading is None else reading
+    reading.enter(root)
+    reading.note_files(_entries(root))
+    classes = _class_folders(root)
     if not classes:
         raise UserError(f"{root} has no sub-folders: give a folder with one sub-folder per class")
-    found = {}
+    found, empty = {}, []
     for name in classes:
-        files = _files_below(root / name)
-        images = sorted(f for f in files if f.lower().endswith(IMAGE_SUFFIXES))
+        others = len(reading.others)
+        images = _images_below(root / name, root, reading)
         if not images:
-            others = f" ({counted(len(files), 'file')} of other kinds)" if files else ""
-            raise UserError(
-                f"class folder {root / name} has no images{others}: "
-                f"add {', '.join(IMAGE_SUFFIXES)} files or remove the folder"
-            )
-        found[name] = [f"{name}/{image}" for image in images]
+            empty.append((name, len(reading.others) - others))
+        found[name] = sorted(f"{name}/{image}" for image in images)
+    if empty:
+        name, others = empty[0]
+        kinds = f" ({counted(others, 'file')} of other kinds)" if others else ""
+        more = f" ({counted(len(empty) - 1, 'more class')} like it)" if len(empty) > 1 else ""
+        raise UserError(
+            f"class folder {printable(str(root / name))} has no images{kinds}{more}: "
+            f"add {', '.join(IMAGE_SUFFIXES)} files or remove the folder"
+        )
     return found
 
 
@@ -144,25 +265,92 @@ def check_singletons(given: str) -> None:
         raise unknown_option("value of option singletons", given, SINGLETONS)
 
 
-def _visible_folders(root: Path) -> list[str]:
-    with os.scandir(root) as entries:
-        return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
+def _check_parts(root: Path, parts: dict[str, Part]) -> None:
+    """Refuse split folders that do not make up a split."""
+    for part in parts.values():
+        names = [name for name, other in parts.items() if other == part]
+        if len(names) > 1:
+            raise UserError(f"{root}: {_shown(names)} stand for the same split: keep one of them")
+    if parts and not any(part.split == "test" for part in parts.values()):
+        first = next((name for name, part in parts.items() if part.split == "train"), None)
+        raise UserError(
+            f"{root} has {_shown(parts)} but no test folder: add one with the test classes"
+            + (f", or give --data {root / first} to split its classes" if first else "")
+        )
 
 
-def _files_below(folder: Path) -> list[str]:
-    found = []
-    for here, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        inside = Path(here).relative_to(folder)
-        found += [(inside / name).as_posix() for name in files if not name.startswith(".")]
-    return found
+def _shown(folders: Iterable[str]) -> str:
+    """Return names of folders, e.g. ``train/, test/``; of many, the first ones."""
+    names = [f"{printable(name)}/" for name in folders]
+    return ", ".join(names[:FOLDERS_SHOWN]) + (", ..." if len(names) > FOLDERS_SHOWN else "")
 
 
-def _has_split_folders(root: Path) -> bool:
-    """Tell whether ``root`` holds ``train/<class>/``, ``test/<class>/`` and no other folder."""
-    if _visible_folders(root) != sorted(SPLITS):
+def _holds_classes(folder: Path) -> bool:
+    """Tell whether a folder has sub-folders, and no images beside them."""
+    entries = [entry for entry in _entries(folder) if not is_junk(entry.name)]
+    folders = [entry for entry in entries if _is_folder(entry)]
+    return bool(folders) and not any(is_image_name(e.name) for e in entries if e not in folders)
+
+
+def _class_folders(root: Path) -> list[str]:
+    return [e.name for e in _entries(root) if not is_junk(e.name) and _is_folder(e)]
+
+
+def _images_below(folder: Path, root: Path, reading: Reading) -> list[str]:
+    """Return the paths of all images below a folder, relative to it."""
+    if folder.is_symlink() and root.resolve().is_relative_to(folder.resolve()):
+        raise UserError(
+            f"{printable(str(folder))}: a link to a folder that it lies in: remove the link"
+        )
+    reading.enter(folder)
+    images: list[str] = []
+    for entry in _entries(folder):
+        if is_junk(entry.name):
+            reading.junk += 1
+        elif _is_folder(entry):
+            inner = _images_below(Path(entry.path), root, reading)
+            images += [f"{entry.name}/{path}" for path in inner]
+        elif not is_image_name(entry.name):
+            reading.others.append(entry.name)
+        elif not is_utf8(entry.path):
+            raise UserError(
+                f"{printable(entry.path)}: its name is not UTF-8: rename it, e.g. with "
+                "`convmv -r -f latin1 -t utf8 --notest DIR`"
+            )
+        elif not is_regular_file(entry.path):
+            raise UserError(
+                f"{printable(entry.path)}: {_kind(entry)}, not an image file: remove it"
+            )
+        else:
+            images.append(entry.name)
+    return images
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """List a folder, sorted by name."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise UserError(f"{printable(str(folder))}: cannot be read ({error.strerror})") from error
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
         return False
-    return all(_visible_folders(root / split) for split in SPLITS)
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    return "a link that leads nowhere" if entry.is_symlink() else "a pipe or device"
+
+
+def _stat(folder: Path) -> os.stat_result:
+    try:
+        return folder.stat()
+    except OSError as error:
+        raise UserError(f"{printable(str(folder))}: cannot be read ({error.strerror})") from error
 
 
 ENTRY = Dataset(

@@ -7,6 +7,7 @@ second protocol, **cross-store**: the queries are the odd ids of ``test``, the g
 """
 
 import csv
+import io
 from pathlib import Path
 
 from retrieval.datasets.archives import read_manifest
@@ -20,6 +21,7 @@ from retrieval.datasets.official import (
     placeholder_options,
     read_mark,
 )
+from retrieval.datasets.text_files import read_text
 from retrieval.errors import UserError
 
 # The host regenerates its archives: their hash changes, but their content does not.
@@ -83,10 +85,15 @@ def read_classes(root: Path) -> tuple[dict[int, str], dict[int, str]]:
     path = root / "dataset" / "classes.csv"
     if not path.is_file():
         raise UserError(f"no Grocery photos at {root} ({path} is missing): {ENTRY.how_to_get}")
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.reader(file))[1:]
-    fine = {int(row[1]): row[0].replace("-", " ") for row in rows}
-    coarse = {int(row[3]): row[2].replace("-", " ") for row in rows}
+    try:
+        rows = list(csv.reader(io.StringIO(read_text(path), newline="")))[1:]
+        fine = {int(row[1]): row[0].replace("-", " ") for row in rows}
+        coarse = {int(row[3]): row[2].replace("-", " ") for row in rows}
+    except (csv.Error, IndexError, ValueError) as error:
+        raise UserError(
+            f"{path}: not the list of classes and their numbers that it should be: move {root} "
+            f"away, then {ENTRY.how_to_get}"
+        ) from error
     if len(fine) != N_CLASSES and not is_placeholder(root):
         raise UserError(f"{path}: expected {N_CLASSES} classes, found {len(fine)}")
     return fine, coarse
@@ -110,7 +117,7 @@ def read_list(root: Path, name: str, fine: dict[int, str]) -> list[tuple[str, in
     if not path.is_file():
         raise UserError(f"{path} is missing: move {root} away, then {ENTRY.how_to_get}")
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         cells = [cell.strip() for cell in line.split(",")]
         if len(cells) != 3 or not cells[1].isdecimal() or int(cells[1]) not in fine:
             raise UserError(f"{path} row {number}: {line!r} is not `path, fine id, coarse id`")

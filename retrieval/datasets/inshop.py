@@ -8,6 +8,7 @@ from pathlib import Path
 from retrieval.datasets.base import Dataset
 from retrieval.datasets.catalog import Catalog, make_catalog
 from retrieval.datasets.official import Counts, first_existing, load_official, read_table
+from retrieval.datasets.text_files import read_text
 from retrieval.errors import UserError
 
 COUNTS = Counts(
@@ -41,7 +42,7 @@ def load(root: Path) -> Catalog:
 
 def _build(root: Path, listed: Path) -> Catalog:
     table = read_table(listed, {"path": str, "item": str, "status": str}, skip=2, separator=r"\s+")
-    head = listed.read_text(encoding="utf-8").split(maxsplit=1)[0]
+    head = read_text(listed).split(maxsplit=1)[0]
     if head != str(len(table)):
         raise UserError(f"{listed}: line 1 says {head} rows, found {len(table):,}")
     unknown = table[~table["status"].isin(STATUSES)]

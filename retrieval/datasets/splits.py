@@ -1,12 +1,32 @@
 """Class-disjoint splits: every class is in either the training or the test split."""
 
-from collections.abc import Sequence
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from retrieval.errors import UserError, unknown_option
+from retrieval.datasets.text_files import read_text
+from retrieval.errors import UserError, counted, unknown_option
 
+
+class Part(NamedTuple):
+    """A part of a data set as its folder or list names it: the split, and the role in a search."""
+
+    split: str
+    role: str = "both"
+
+
+# Names of parts, in lower case, as folders or as the values of a list's column `split`.
+PARTS = {
+    **dict.fromkeys(("train", "training"), Part("train")),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), Part("validation")),
+    **dict.fromkeys(("test", "testing"), Part("test")),
+    **dict.fromkeys(("query", "queries"), Part("test", "query")),
+    "gallery": Part("test", "gallery"),
+}
 ClassList = str | int | Sequence[str | int]
 
 
@@ -53,6 +73,61 @@ def split_classes(
     return {name: "train" if name in train else "test" for name in known if name in train | test}
 
 
+def part_of(name: str) -> Part | None:
+    """Return the part of a data set that a folder or a value of a list stands for.
+
+    >>> part_of("Query")
+    Part(split='test', role='query')
+    """
+    return PARTS.get(name.strip().lower())
+
+
+def remarks_on_splits(splits: Sequence[str]) -> list[str]:
+    """Say what follows from the splits that a data set comes with.
+
+    Args:
+        splits: Split of each item.
+
+    Returns:
+        Lines for the user: no training split, or a validation split, which is not always used.
+    """
+    remarks = []
+    if "train" not in splits:
+        remarks.append("no training split: the data can be evaluated on, but not trained on")
+    elif n := list(splits).count("validation"):
+        remarks.append(
+            f"validation split of {counted(n, 'image')}: used with --eval-split validation, and "
+            "not at all otherwise"
+        )
+    return remarks
+
+
+def remarks_on_names(names: Iterable[str]) -> list[str]:
+    """Name classes that people would take for one: they differ in case, spaces or Unicode form.
+
+    Args:
+        names: Names of the classes.
+
+    Returns:
+        At most one line for the user.
+    """
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in dict.fromkeys(names):
+        folded = unicodedata.normalize("NFKC", name).casefold()
+        alike[" ".join(folded.split())].append(name)
+    groups = [group for group in alike.values() if len(group) > 1]
+    if not groups:
+        return []
+    first, second = groups[0][:2]
+    same_letters = unicodedata.normalize("NFC", first) == unicodedata.normalize("NFC", second)
+    how = "Unicode form (NFC or NFD)" if same_letters else "case, spaces or letter forms"
+    more = f" ({counted(len(groups) - 1, 'more such group')})" if len(groups) > 1 else ""
+    return [
+        f"classes {first!r} and {second!r} differ only in {how} and are read as different "
+        f"classes{more}: rename them if they are one"
+    ]
+
+
 def parse_classes(option: str, given: ClassList) -> list[str]:
     """Read a list of class names.
 
@@ -64,13 +139,13 @@ def parse_classes(option: str, given: ClassList) -> list[str]:
         The names, stripped and without empty ones.
 
     Raises:
-        UserError: The file does not exist.
+        UserError: The file does not exist, or is not text.
     """
     if isinstance(given, str) and given.startswith("@"):
         path = Path(given[1:])
         if not path.is_file():
             raise UserError(f"{option}: no file {path}")
-        given = path.read_text(encoding="utf-8-sig").splitlines()
+        given = read_text(path).splitlines()
     elif isinstance(given, (str, int)):
         given = str(given).split(",")
     return [name for name in (str(n).strip() for n in given) if name]

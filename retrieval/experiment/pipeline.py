@@ -1,7 +1,7 @@
 """One run, from settings to a finished run folder: train, embed, evaluate, publish."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,8 +91,10 @@ def train(
     check(settings)
     path = Path(runs) / settings.dataset / check_run_name(name or default_name(settings))
     check_free(path, overwrite=overwrite)
+    planned = plan_run(settings, path)
+    announce_remarks([planned], announce)
     return train_planned(
-        plan_run(settings, path),
+        planned,
         overwrite=overwrite,
         evaluate=evaluate,
         progress=progress,
@@ -125,6 +127,18 @@ def plan_run(settings: TrainSettings, path: Path, catalog: Catalog | None = None
 
         strategy_of(settings)
     return PlannedRun(path, settings, catalog)
+
+
+def announce_remarks(planned: Iterable[PlannedRun], announce: Announce | None) -> None:
+    """Announce what was noticed when the data sets of runs were loaded, each line once.
+
+    Args:
+        planned: The runs.
+        announce: Called with each line; None for no call.
+    """
+    if announce is not None:
+        for remark in dict.fromkeys(line for run in planned for line in run.catalog.remarks):
+            announce(remark)
 
 
 def train_planned(

@@ -14,6 +14,7 @@ from retrieval.errors import UserError, counted
 from retrieval.experiment.pipeline import (
     Announce,
     PlannedRun,
+    announce_remarks,
     plan_run,
     resume,
     train,
@@ -262,6 +263,7 @@ def train_all(
         FailedRuns: Some runs failed; the others were trained.
     """
     planned = list(planned)
+    announce_remarks(planned, announce)
     folders: list[Path] = []
     failed: dict[str, UserError] = {}
     for number, run in enumerate(planned, start=1):

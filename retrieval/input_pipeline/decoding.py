@@ -67,10 +67,22 @@ def decode(
         return image, tf.constant(ratio)
 
     def other() -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.io.decode_image(contents, 3, expand_animations=False), tf.constant(1)
+        return tf.cond(is_webp(contents), webp, any_other), tf.constant(1)
+
+    def webp() -> tf.Tensor:
+        # Alone among the decoders, this one refuses to drop transparency.
+        return tf.io.decode_image(contents, 0, expand_animations=False)[..., :3]
+
+    def any_other() -> tf.Tensor:
+        return tf.io.decode_image(contents, 3, expand_animations=False)
 
     image, ratio = tf.cond(tf.io.is_jpeg(contents), jpeg, other)
     return tf.ensure_shape(image, (None, None, 3)), ratio
+
+
+def is_webp(contents: tf.Tensor) -> tf.Tensor:
+    """Tell whether the bytes of a file are a WebP image: a RIFF container of that kind."""
+    return tf.strings.regex_full_match(tf.strings.substr(contents, 0, 12), r"RIFF\C{4}WEBP")
 
 
 def crop_to_box(image: tf.Tensor, box: tf.Tensor) -> tf.Tensor:

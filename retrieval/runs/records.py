@@ -119,6 +119,7 @@ class DatasetConfig:
         query_gallery_title: Title of the query -> gallery protocol.
         items: Fingerprint of every item's path, class, split and role; None if it was not recorded,
             as in version 0.1.0.
+        remarks: What was noticed when the data set was loaded, e.g. what was left out.
     """
 
     name: str
@@ -128,6 +129,7 @@ class DatasetConfig:
     n_test: int | None = None
     query_gallery_title: str = Catalog.query_gallery_title
     items: str | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def is_placeholder(self) -> bool:
@@ -259,6 +261,7 @@ def _parse_dataset(config: Mapping[str, Any], where: Path | str) -> DatasetConfi
     recorded = _optional(where, config, "dataset", "a mapping") or {}
     root = _optional(where, recorded, "root", "text")
     options = dict(_optional(where, recorded, "options", "a mapping") or {})
+    remarks = _optional(where, recorded, "remarks", "a list")
     if OLD_PLACEHOLDER in options:
         options[PLACEHOLDER] = options.pop(OLD_PLACEHOLDER)
     return DatasetConfig(
@@ -270,6 +273,7 @@ def _parse_dataset(config: Mapping[str, Any], where: Path | str) -> DatasetConfi
         query_gallery_title=_optional(where, recorded, "query_gallery_title", "text")
         or DatasetConfig.query_gallery_title,
         items=_optional(where, recorded, "items", "text"),
+        remarks=tuple(map(str, remarks or ())),
     )
 
 

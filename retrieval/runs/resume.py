@@ -137,7 +137,8 @@ def dataset_changes(recorded: DatasetConfig, catalog: Catalog) -> list[str]:
     return [
         field.name
         for field in dataclasses.fields(DatasetConfig)
-        if getattr(recorded, field.name) not in (None, getattr(now, field.name))
+        if field.name != "remarks"  # how the data set was read, not what it is
+        and getattr(recorded, field.name) not in (None, getattr(now, field.name))
         and (field.name != "root" or is_users_own(catalog.name))
     ]
 

@@ -46,6 +46,7 @@ def describe_dataset(catalog: Catalog) -> DatasetConfig:
         n_test=int(splits.get("test", 0)),
         query_gallery_title=catalog.query_gallery_title,
         items=fingerprint(catalog.items[["path", "label_name", "split", "role"]].to_csv()),
+        remarks=catalog.remarks,
     )
 
 

@@ -8,7 +8,7 @@ from retrieval.errors import UserError
 from retrieval.losses import LOSSES
 from retrieval.models import BACKBONES, HEADS
 from retrieval.settings.recipes import from_recipe
-from retrieval.settings.schema import UNTRAINED, TrainSettings
+from retrieval.settings.schema import UNTRAINED, TrainSettings, default_of
 
 T = TypeVar("T")
 
@@ -28,7 +28,8 @@ def resolve(settings: TrainSettings, catalog: Catalog) -> TrainSettings:
 
     Raises:
         UserError: The settings do not fit the data set: too few training classes for the batch or
-            for a validation split, or no super-classes.
+            for a validation split, a validation fraction beside a validation split of the data
+            set, or no super-classes.
     """
     backbone = BACKBONES[settings.backbone]
     changes: dict[str, Any] = {"image_size": settings.image_size or backbone.image_size}
@@ -46,6 +47,11 @@ def resolve(settings: TrainSettings, catalog: Catalog) -> TrainSettings:
     if settings.normalize is None:
         changes["normalize"] = entry.normalize or HEADS[settings.head].normalize
     changes |= _classes_per_batch(settings, _training_classes(settings, catalog), catalog.name)
+    if catalog.has_validation and settings.validation_fraction != default_of("validation_fraction"):
+        raise UserError(
+            f"--validation-fraction has no effect: data set {catalog.name!r} comes with a "
+            "validation split; drop it"
+        )
     changes["samples_per_class"] = settings.samples_per_class or entry.samples_per_class
     if settings.memory_batches:
         changes |= memory_use(settings)
@@ -108,7 +114,7 @@ def held_out_count(classes: int, fraction: float) -> int:
 
 def _training_classes(settings: TrainSettings, catalog: Catalog) -> int:
     classes = int(catalog.split("train")["label"].nunique())
-    if settings.eval_split != "validation":
+    if settings.eval_split != "validation" or catalog.has_validation:
         return classes
     return classes - held_out_count(classes, settings.validation_fraction)
 

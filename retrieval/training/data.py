@@ -59,7 +59,10 @@ def prepare_data(catalog: Catalog, settings: TrainSettings, *, progress: bool) -
     if settings.eval_split == "test":
         held_out = catalog.split("test")
     elif settings.eval_split == "validation":
-        train, held_out = hold_out_classes(train, settings.validation_fraction, settings.seed)
+        if catalog.has_validation:
+            held_out = catalog.split("validation")
+        else:
+            train, held_out = hold_out_classes(train, settings.validation_fraction, settings.seed)
     features = None
     if settings.freeze_backbone:
         features = backbone_features(catalog, settings, progress=progress)

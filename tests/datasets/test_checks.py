@@ -44,15 +44,15 @@ def test_a_jpeg_with_bytes_after_its_end_is_whole(tmp_path):
 
 
 def test_other_unreadable_files_are_named_for_what_they_are(tmp_path):
-    empty, text, webp, gif = (tmp_path / n for n in ("e.jpg", "t.jpg", "w.jpg", "g.gif"))
+    empty, text, tiff, gif = (tmp_path / n for n in ("e.jpg", "t.jpg", "w.jpg", "g.gif"))
     empty.write_bytes(b"")
     text.write_text("404 not found")
-    write_photo(webp, format="WEBP")
+    write_photo(tiff, format="TIFF")
     frames = [Image.new("L", (8, 8), shade) for shade in (0, 255)]
     frames[0].save(gif, save_all=True, append_images=frames[1:])
     assert image_problem(str(empty)) == "unreadable or truncated image (the file is empty)"
     assert "cannot identify image file" in image_problem(str(text))
-    assert "a WEBP image; only JPEG, PNG, GIF can be decoded" in image_problem(str(webp))
+    assert "a TIFF image; only JPEG, PNG, GIF, WEBP, BMP can be" in image_problem(str(tiff))
     assert "animated GIF" in image_problem(str(gif))
     assert image_problem(str(tmp_path / "none.jpg")) == "missing"
 

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from retrieval.datasets import load_catalog
@@ -95,3 +97,191 @@ def test_a_lone_training_image_is_refused_or_dropped(images):
     with pytest.raises(UserError, match=r"1 training class .*'2'"):
         load_catalog("csv", images, **files)
     assert len(load_catalog("csv", images, **files, singletons="drop")) == 4
+
+
+def classes_of(catalog):
+    return dict(zip(catalog.items["path"], catalog.items["label_name"], strict=True))
+
+
+def write_list(images, text, encoding="utf-8"):
+    (images / "all.csv").write_bytes(text.encode(encoding))
+    return load_catalog("csv", images, csv="all.csv")
+
+
+@pytest.mark.parametrize("names", [("007", "7", "08", "8"), ("1" * 20, "1" * 19 + "2", "-0", "0")])
+def test_class_ids_are_names_kept_as_written(images, names):
+    paths = [f"{folder}/{n}.jpg" for folder in (1, 2, 30) for n in (0, 1)]
+    paths += [f"more/{n}.jpg" for n in (0, 1)]
+    write_classes(images, {"more": 2})
+    text = "".join(f"{names[n // 2]},{path}\n" for n, path in enumerate(paths))
+    catalog = write_list(images, text)
+    assert list(classes_of(catalog).values()) == [names[n // 2] for n in range(8)]
+    assert catalog.items["label"].nunique() == 4
+
+
+def test_rows_of_any_suffix_are_rows(images):
+    for n in range(2):
+        (images / f"1/{n}.jpg").rename(images / f"1/{n}.webp")
+    text = rows(1).replace("jpg", "webp").replace("1,", "first,") + rows(2, 30)
+    assert len(write_list(images, text)) == 6
+    (images / "1/0.webp").rename(images / "1/0")
+    assert len(write_list(images, text.replace("1/0.webp", "1/0"))) == 6
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("header", ["path,label", "Image_Path,ClassID", "filename,class name"])
+def test_a_header_names_the_columns(images, header, delimiter):
+    text = "".join(f"{i}/{n}.jpg,{name}\n" for i, name in ((1, "hat"), (2, "bag")) for n in (0, 1))
+    catalog = write_list(images, f"\n{header}\n\n{text}".replace(",", delimiter))
+    assert classes_of(catalog) == {
+        "1/0.jpg": "hat", "1/1.jpg": "hat", "2/0.jpg": "bag", "2/1.jpg": "bag"
+    }  # fmt: skip
+
+
+def test_columns_that_are_not_read_are_named(images):
+    text = "label,path,photographer\n" + rows(1, 2).replace("jpg\n", "jpg,me\n")
+    catalog = write_list(images, text)
+    assert len(catalog) == 4
+    assert any("photographer" in line for line in catalog.remarks)
+
+
+def test_rows_of_path_and_class_are_recognized(images):
+    text = "".join(f"{label}/{n}.jpg,kind {label}\n" for label in (1, 2) for n in (0, 1))
+    catalog = write_list(images, text)
+    assert set(classes_of(catalog).values()) == {"kind 1", "kind 2"}
+    assert any("relative path,class id" in line for line in catalog.remarks)
+
+
+def test_a_column_gives_splits_and_roles(images):
+    text = "split,label,path\n"
+    parts = {"train": "1", "Query": "2", "GALLERY": "2", "val": "30"}
+    for n, (part, label) in enumerate(parts.items()):
+        text += f"{part},{label},{label}/{n % 2 if part != 'val' else 0}.jpg\n"
+    text += "train,1,1/1.jpg\n"
+    catalog = write_list(images, text)
+    rows_of = {row.path: (row.split, row.role) for row in catalog.items.itertuples()}
+    assert rows_of == {
+        "1/0.jpg": ("train", "both"),
+        "1/1.jpg": ("train", "both"),
+        "2/1.jpg": ("test", "query"),
+        "2/0.jpg": ("test", "gallery"),
+        "30/0.jpg": ("validation", "both"),
+    }
+    with pytest.raises(UserError, match="drop the class lists"):
+        load_catalog("csv", images, csv="all.csv", test_classes="2")
+
+
+def test_a_column_of_roles_serves_two_lists(images):
+    (images / "train.csv").write_text(rows(1))
+    (images / "test.csv").write_text("path,label,role\n2/0.jpg,2,query\n2/1.jpg,2,gallery\n")
+    items = load_catalog("csv", images, train_csv="train.csv", test_csv="test.csv").items
+    assert items["role"].tolist() == ["both", "both", "query", "gallery"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32", "utf-16-le with mark"])
+def test_the_byte_order_mark_tells_the_encoding(images, encoding):
+    text = rows(1, 2).replace("1,", "café,")
+    if encoding.endswith("mark"):
+        text, encoding = "\ufeff" + text, "utf-16-le"
+    assert set(classes_of(write_list(images, text, encoding)).values()) == {"café", "2"}
+
+
+@pytest.mark.parametrize(
+    "spelled", [r"1\0.jpg", "./1/0.jpg", "1//0.jpg", "2/../1/0.jpg", '"1/0.jpg"', " 1/0.jpg "]
+)
+def test_paths_in_other_spellings_are_found(images, spelled):
+    catalog = write_list(images, f"1,{spelled}\n1,1/1.jpg\n" + rows(2))
+    assert catalog.items["path"].tolist()[0] == "1/0.jpg"
+
+
+def test_accents_are_found_in_either_form(images):
+    write_classes(images, {"cafe\u0301": 2})
+    catalog = write_list(images, rows(1) + "5,caf\u00e9/0.jpg\n5,caf\u00e9/1.jpg\n")
+    assert catalog.items["path"].tolist()[2:] == ["cafe\u0301/0.jpg", "cafe\u0301/1.jpg"]
+
+
+def test_quoted_fields_hold_delimiters(images):
+    (images / "1/0.jpg").rename(images / "1/a,b.jpg")
+    catalog = write_list(images, '"red, blue","1/a,b.jpg"\n"red, blue", "1/1.jpg"\n' + rows(2))
+    assert classes_of(catalog)["1/a,b.jpg"] == "red, blue"
+
+
+def test_excels_note_of_the_delimiter_and_empty_columns_are_skipped(images):
+    text = "sep=;\n" + rows(1, 2).replace(",", ";").replace("\n", ";;\n")
+    assert len(write_list(images, text)) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (rows(1, 2) * 2, r"row 5: repeats .*row 1: 1/0\.jpg \(3 more"),
+        (
+            rows(1, 2) + "30,1/0.jpg\n",
+            r"row 5: 1/0\.jpg .* '30' here and '1' in .*row 1",
+        ),
+        (rows(1) + r"1,1\0.jpg" + "\n", r"row 3: repeats"),
+    ],
+)
+def test_an_image_that_is_listed_again_is_refused_unless_it_is_kept(images, text, words):
+    (images / "all.csv").write_text(text)
+    for duplicates in ("refuse",) if "repeats" in words else ("refuse", "drop"):
+        with pytest.raises(UserError, match=words):
+            load_catalog("csv", images, csv="all.csv", duplicates=duplicates)
+    if "2," in text:
+        kept = load_catalog("csv", images, csv="all.csv", duplicates="keep")
+        assert len(kept) == len(text.splitlines())
+        assert kept.options["duplicates"] == "keep"
+    with pytest.raises(UserError, match="'keep'"):
+        load_catalog("csv", images, csv="all.csv", duplicates="kep")
+
+
+def test_repetitions_can_be_dropped(images):
+    (images / "all.csv").write_text(rows(1, 2) * 2)
+    assert len(load_catalog("csv", images, csv="all.csv", duplicates="drop")) == 4
+
+
+def test_an_image_in_both_lists_is_refused(images):
+    (images / "train.csv").write_text(rows(1))
+    (images / "test.csv").write_text(rows(2) + "2,1/0.jpg\n")
+    with pytest.raises(UserError, match=r"test\.csv row 3: 1/0\.jpg"):
+        load_catalog("csv", images, train_csv="train.csv", test_csv="test.csv")
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ("1,1/0.jpg\ncafé,2/0.jpg\n".encode("cp1252"), r"row 2: not UTF-8 \(byte E9\).*iconv"),
+        ("1,1/0.jpg\n".encode("utf-16-le"), r"row 1: .*UTF-16"),
+        ("\ufeff1,1/0.jpg\n".encode("utf-16-le")[:-1], r"row 1: damaged UTF-16"),
+        (b"1,1/0.jpg\n2,2/\x00.jpg\n", r"row 2: a NUL"),
+        (b"1,1/0.jpg\n2," + b"x" * 200_000, r"row 2: "),
+        (b"1,1/0.jpg\n2," + b"x" * 5_000 + b"/0.jpg", r"row 2: no file"),
+        (b'1,1/0.jpg\n2,"2/0.jpg\n', r"quotation mark"),
+        (b'1,1/0.jpg\n2,"2/\n0.jpg"\n', r"row 3: .*several lines"),
+        (b"1,1/0.jpg\n2,../2/0.jpg\n", r"row 2: .*image_root=DIR"),
+        (b"PK\x03\x04....", "Excel"),
+        (b"kategorie,bild\n1,1/0.jpg\n", r"row 1: .*name its columns"),
+        (b"path,kategorie\n1/0.jpg,1\n", r"row 1: .*'path,kategorie' has no column for the class"),
+        (b"path,path,label\n1/0.jpg,1/0.jpg,1\n", r"two columns are called 'path'"),
+        (b"path,label\n1,1/0.jpg\n", r"row 2: .*swapped"),
+        (b"path,label,split\n1/0.jpg,1,tarin\n", r"row 2: split 'tarin': valid: train"),
+        (b"path,label,role\n1/0.jpg,1,quary\n", r"row 2: role 'quary'"),
+        (b"1 1/0.jpg\n", r"row 1: '1 1/0\.jpg' is not"),
+    ],
+)
+def test_a_damaged_list_is_refused_in_one_line(images, data, words):
+    (images / "all.csv").write_bytes(data)
+    with pytest.raises(UserError, match=words) as error:
+        load_catalog("csv", images, csv="all.csv")
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 6_000
+
+
+def test_a_pipe_in_a_list_is_no_file(images):
+    os.mkfifo(images / "1/9.jpg")
+    with pytest.raises(UserError, match=r"row 3: no file"):
+        write_list(images, rows(1) + "1,1/9.jpg\n")
+
+
+def test_options_of_an_older_run_are_still_the_same(images):
+    assert "duplicates" not in write_list(images, rows(1, 2)).options

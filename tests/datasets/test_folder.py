@@ -1,3 +1,6 @@
+import os
+import sys
+
 import pytest
 
 from retrieval.datasets import load_catalog
@@ -78,6 +81,173 @@ def test_an_empty_class_is_named(tmp_path):
     (root / "c").mkdir()
     with pytest.raises(UserError, match=r"mine/c "):
         load_catalog("folder", root)
-    write_photo(root / "c/0.webp")
+    write_photo(root / "c/0.tif")
     with pytest.raises(UserError, match=r"mine/c .*1 file"):
         load_catalog("folder", root)
+
+
+def splits_and_roles(catalog):
+    """Map each class to its split and the roles of its items."""
+    groups = catalog.items.groupby("label_name")
+    return {name: (set(part["split"]), set(part["role"])) for name, part in groups}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("train", "test"), ("Train", "Test"), ("TRAINING", "testing"), ("train", "Query", "gallery")],
+)
+def test_folders_of_splits_are_splits_in_any_case(tmp_path, names):
+    root = tmp_path / "mine"
+    for name in names:
+        classes = "abc" if name.lower().startswith("train") else "def"
+        write_classes(root / name, dict.fromkeys(classes, 2))
+    catalog = load_catalog("folder", root)
+    roles = {"both"} if len(names) == 2 else {"query", "gallery"}
+    assert splits_and_roles(catalog) == {
+        **{name: ({"train"}, {"both"}) for name in "abc"},
+        **{name: ({"test"}, roles) for name in "def"},
+    }
+    assert catalog.remarks == ()
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "Validation"])
+def test_a_validation_folder_is_a_split_of_its_own(tmp_path, name):
+    root = tmp_path / "mine"
+    for split, classes in (("train", "ab"), (name, "cd"), ("test", "ef")):
+        write_classes(root / split, dict.fromkeys(classes, 2))
+    catalog = load_catalog("folder", root)
+    assert catalog.split("validation")["label_name"].unique().tolist() == ["c", "d"]
+    assert any("--eval-split validation" in line for line in catalog.remarks)
+    write_photo(root / name / "a/0.jpg")
+    with pytest.raises(UserError, match="train and validation"):
+        load_catalog("folder", root)
+
+
+def test_query_and_gallery_alone_are_a_test_split(tmp_path):
+    for part in ("query", "gallery"):
+        write_classes(tmp_path / "mine" / part, {"a": 2, "b": 2})
+    catalog = load_catalog("folder", tmp_path / "mine")
+    assert splits_and_roles(catalog) == dict.fromkeys("ab", ({"test"}, {"query", "gallery"}))
+    assert any("not trained on" in line for line in catalog.remarks)
+
+
+@pytest.mark.parametrize(
+    ("folders", "words"),
+    [
+        (["train/a", "train/b"], r"no test folder.*--data .*mine/train"),
+        (["train/a", "val/b"], "no test folder"),
+        (["train/a", "Train/b", "test/c"], "the same split"),
+        (["train/a", "test/b", "query/b"], None),
+        (["train/a", "query/b"], "no gallery"),
+        (["gallery/b"], "no query"),
+        (["train/a", "test/b", "cat"], r"test/, train/ would be splits.*cat/ would be classes"),
+        (["train", "test"], "one sub-folder per class"),
+        (["train/a", "test"], r"mine/test: .*one sub-folder per class"),
+    ],
+)
+def test_folders_that_are_no_split_are_refused_in_one_line(tmp_path, folders, words):
+    for number, folder in enumerate(folders):
+        for image in range(2):
+            write_photo(tmp_path / "mine" / folder / f"{image}.jpg", seed=10 * number + image)
+    if words is None:
+        load_catalog("folder", tmp_path / "mine")
+        return
+    with pytest.raises(UserError, match=words) as error:
+        load_catalog("folder", tmp_path / "mine")
+    assert "\n" not in str(error.value)
+
+
+def test_a_class_may_be_called_like_a_split(tmp_path):
+    root = write_classes(tmp_path / "vehicles", {"car": 2, "plane": 2, "train": 2})
+    catalog = load_catalog("folder", root)
+    assert set(catalog.items["label_name"]) == {"car", "plane", "train"}
+    assert any("'train'" in line for line in catalog.remarks)
+
+
+def test_what_decodes_is_read_and_the_rest_is_counted(tmp_path):
+    root = write_classes(tmp_path / "mine", {"a": 2, "b": 2})
+    for suffix in ("webp", "bmp", "jfif", "jpe", "tif", "tiff"):
+        write_photo(root / f"a/1.{suffix}", format="JPEG" if suffix[0] == "j" else None)
+    (root / "a/notes.txt").write_text("text")
+    (root / "b/Thumbs.db").write_text("system")
+    write_photo(root / "b/._0.jpg")
+    write_photo(root / "loose.jpg")
+    for junk in ("@eaDir", "__MACOSX", "$RECYCLE.BIN", "a/@eaDir/0.jpg"):
+        write_photo(root / junk / "SYNOPHOTO_THUMB.jpg")
+    catalog = load_catalog("folder", root)
+    assert len(catalog) == 8
+    assert set(catalog.items["label_name"]) == {"a", "b"}
+    (line,) = catalog.remarks
+    for words in (".tif 1", ".tiff 1", ".txt 1", "1 image in no class", "6 hidden or system"):
+        assert words in line
+
+
+def test_classes_that_look_alike_stay_two_and_are_named(tmp_path):
+    names = ["Hat", "hat", "caf\u00e9", "cafe\u0301"]
+    root = write_classes(tmp_path / "mine", dict.fromkeys(names, 2))
+    catalog = load_catalog("folder", root)
+    assert catalog.items["label_name"].nunique() == 4
+    assert len(catalog.remarks) == 1
+
+
+def test_class_folders_may_be_links_to_another_disk(tmp_path):
+    root = write_classes(tmp_path / "mine", {"a": 2})
+    write_classes(tmp_path / "disk", {"b": 2})
+    (root / "b").symlink_to(tmp_path / "disk/b")
+    assert load_catalog("folder", root).items["path"].tolist()[2:] == ["b/0.jpg", "b/1.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("link", "target"),
+    [("a/up", ".."), ("a/up", "."), ("c", "../.."), ("c", "b"), ("a/deep", "../b"), ("c", "c")],
+)
+def test_links_that_lead_back_are_refused(tmp_path, link, target):
+    root = write_classes(tmp_path / "mine", {"a": 2, "b": 2})
+    (root / link).symlink_to(target)
+    if link == target:  # leads nowhere, so it is no folder
+        assert len(load_catalog("folder", root)) == 4
+        return
+    with pytest.raises(UserError, match=link.rpartition("/")[2]) as error:
+        load_catalog("folder", root)
+    assert "\n" not in str(error.value)
+
+
+def test_an_image_that_is_a_link_out_of_the_folder_is_refused(tmp_path):
+    root = write_classes(tmp_path / "mine", {"a": 2, "b": 2})
+    (root / "a/2.jpg").symlink_to("1.jpg")
+    assert len(load_catalog("folder", root)) == 5
+    (root / "a/3.jpg").symlink_to(write_photo(tmp_path / "secret.jpg"))
+    with pytest.raises(UserError, match=r"a/3\.jpg: .*secret\.jpg"):
+        load_catalog("folder", root)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "broken link", "loop"])
+def test_what_is_no_regular_file_is_refused_and_does_not_hang(tmp_path, kind):
+    root = write_classes(tmp_path / "mine", {"a": 2, "b": 2})
+    path = root / "a/2.jpg"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("2.jpg" if kind == "loop" else "nowhere")
+    with pytest.raises(UserError, match=r"a/2\.jpg"):
+        load_catalog("folder", root)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names must be text elsewhere")
+@pytest.mark.parametrize("path", [b"a/\xff.jpg", b"\xff/0.jpg"])
+def test_names_that_are_not_utf8_are_refused_in_one_line(tmp_path, path):
+    root = write_classes(tmp_path / "mine", {"a": 2, "b": 2})
+    write_photo(root / os.fsdecode(path))
+    with pytest.raises(UserError, match=r"\\xff") as error:
+        load_catalog("folder", root)
+    str(error.value).encode()
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_cannot_be_read_is_not_skipped(tmp_path):
+    root = write_classes(tmp_path / "mine", {"a": 2, "b": 2})
+    (root / "a").chmod(0)
+    with pytest.raises(UserError, match="mine/a"):
+        load_catalog("folder", root)
+    (root / "a").chmod(0o700)

@@ -62,3 +62,11 @@ def test_a_bad_split_is_refused_in_one_line(names, options, words):
     with pytest.raises(UserError, match=words) as error:
         split_classes(names, **options)
     assert "\n" not in str(error.value)
+
+
+def test_a_list_of_classes_that_is_not_utf8_is_refused(tmp_path):
+    (tmp_path / "classes.txt").write_bytes("hat\ncafé\n".encode("cp1252"))
+    with pytest.raises(UserError, match=r"classes\.txt row 2: not UTF-8"):
+        parse_classes("x", f"@{tmp_path}/classes.txt")
+    (tmp_path / "classes.txt").write_bytes("hat\ncafé\n".encode("utf-16"))
+    assert parse_classes("x", f"@{tmp_path}/classes.txt") == ["hat", "café"]

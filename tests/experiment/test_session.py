@@ -4,10 +4,14 @@ import shutil
 
 import pytest
 
+from retrieval.datasets import load_catalog
 from retrieval.errors import UserError
 from retrieval.experiment import pipeline, session
 from retrieval.experiment.session import BASELINE_LOSSES, FailedRuns, run_session
+from retrieval.runs.resume import dataset_changes
+from retrieval.runs.run import Run
 from retrieval.runs.writing import run_config, write_config
+from tests.datasets.helpers import write_classes
 
 FAILS = 7  # a seed
 
@@ -53,6 +57,25 @@ def test_all_losses_with_seeds_make_one_untrained_run_and_a_run_per_loss_and_see
     assert run_session(changes, runs=tmp_path, seeds=2, **options) == paths
     assert made == [("npairs_loss-seed1", "npairs_loss", 1)]
     assert sum(line.endswith("exists; kept") for line in lines) == len(wanted) - 1
+
+
+def test_what_was_left_out_of_the_data_is_said_once_and_recorded_by_every_run(
+    changes, tmp_path, made
+):
+    root = write_classes(tmp_path / "images", dict.fromkeys("abcdef", 4))
+    (root / "a/scan.tif").write_bytes(b"II")
+    lines = []
+    changes |= {"data": str(root), "classes_per_batch": 2}
+    paths = run_session(
+        changes, runs=tmp_path / "runs", seeds=2, evaluate=False, announce=lines.append
+    )
+    assert len([line for line in lines if ".tif" in line]) == 1
+    for path in paths:
+        (remark,) = Run(path).dataset_config.remarks
+        assert remark in lines
+    # Another remark does not make another data set.
+    (root / "a/scan.tif").unlink()
+    assert dataset_changes(Run(paths[0]).dataset_config, load_catalog("folder", root)) == []
 
 
 def test_a_run_that_fails_does_not_stop_the_others_and_is_named_at_the_end(changes, tmp_path, made):

@@ -18,6 +18,7 @@ from retrieval.training.checkpoints import load_network, read_index, restore_che
 from retrieval.training.data import prepare_data
 from retrieval.training.fit import build_ranking_model
 from tests.callbacks import Scores
+from tests.datasets.helpers import write_classes
 
 pytestmark = pytest.mark.usefixtures("two_blocks")
 
@@ -69,6 +70,20 @@ def test_validation_classes_are_neither_trained_nor_tested_on(tiny):
     assert held
     assert not held & trained
     assert held | trained == set(catalog.split("train")["label"])
+
+
+def test_a_validation_split_that_comes_with_the_data_is_held_out_as_it_is(tmp_path, tiny):
+    for split, classes in (("train", "abc"), ("val", "de"), ("test", "fg")):
+        write_classes(tmp_path / split, dict.fromkeys(classes, 4))
+    catalog = load_catalog("folder", tmp_path)
+    given = tiny.with_(data=str(tmp_path), classes_per_batch=3, eval_split="validation")
+    data = prepare_data(catalog, resolve(given, catalog), progress=False)
+    assert set(data.held_out["label_name"]) == {"d", "e"}
+    assert set(data.train["label_name"]) == {"a", "b", "c"}
+    data = prepare_data(catalog, resolve(given.with_(eval_split="none"), catalog), progress=False)
+    assert set(data.train["label_name"]) == {"a", "b", "c"}
+    with pytest.raises(UserError, match="--validation-fraction"):
+        resolve(given.with_(validation_fraction=0.25), catalog)
 
 
 def test_training_stops_without_improvement_and_the_best_checkpoint_is_used(tiny, tmp_path):

@@ -16,6 +16,7 @@ import streamlit as st
 from PIL import Image, ImageOps
 
 from retrieval.datasets.catalog import crop_boxes
+from retrieval.datasets.image_files import FORMATS, HEAD_BYTES, format_problem
 from retrieval.errors import UserError
 from retrieval.runs.resume import check_dataset_unchanged
 from retrieval.runs.run import Run
@@ -24,8 +25,6 @@ from workbench.data.images import picture_path
 from workbench.data.loading import stamp
 from workbench.data.memory import freeze_garbage_collection
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
-DECODED = ("JPEG", "PNG", "GIF")  # what the input pipeline reads
 MOST_BYTES = 20 * 1024 * 1024
 MOST_PIXELS = 60_000_000
 
@@ -183,10 +182,11 @@ def check_image(data: bytes, name: str) -> OwnImage:
     if len(data) > MOST_BYTES:
         raise UserError(f"{name}: {len(data) / 2**20:.0f} MB; give an image of at most 20 MB")
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=tuple(FORMATS)) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise UserError(f"{name}: {image.width} x {image.height} pixels are too many")
-            if image.format in DECODED and (image.format == "JPEG" or "exif" not in image.info):
+            decoded = format_problem(image, data[:HEAD_BYTES]) is None
+            if decoded and (image.format == "JPEG" or "exif" not in image.info):
                 return OwnImage(_upright(image), data)
             picture = _upright(image)
         buffer = io.BytesIO()

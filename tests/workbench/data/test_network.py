@@ -34,7 +34,7 @@ def test_images_are_known_by_content(kind):
     image = network.check_image(encoded(kind), "photo.exe")
     assert image.picture.size == (40, 30)
     assert image.picture.mode == "RGB"
-    assert Image.open(io.BytesIO(image.data)).format in network.DECODED
+    assert Image.open(io.BytesIO(image.data)).format in network.FORMATS
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
