@@ -5,6 +5,7 @@ entry to :data:`DATASETS`.
 """
 
 import inspect
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -67,7 +68,7 @@ def load_catalog(name: str, root: Path | str | None = None, **options: object) -
         if option not in valid:
             raise no_such_option(f"data set {name}", option, valid)
     root = _root(name, root)
-    if entry.needs_files and not root.is_dir():
+    if entry.needs_files and not os.path.isdir(root):
         raise UserError(f"data set {name!r} is not at {root}: {entry.how_to_get}")
     catalog = entry.load(root, **options)
     keep_small = entry.small_classes or catalog.options.get("singletons") == "keep"

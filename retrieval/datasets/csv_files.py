@@ -18,9 +18,7 @@ from retrieval.datasets.base import Dataset
 from retrieval.datasets.catalog import ROLES, Catalog, make_catalog
 from retrieval.datasets.checks import has_a_positive, scan_files
 from retrieval.datasets.folder import check_singletons
-from retrieval.datasets.image_files import is_regular_file
 from retrieval.datasets.splits import (
-    PARTS,
     ClassList,
     Part,
     part_of,
@@ -38,7 +36,7 @@ COLUMN_NAMES = {
     "label": (
         *("label", "class", "class id", "classid", "class name", "classname", "label name"),
         *("label id", "category", "category id", "category name", "target", "identity", "pid"),
-        *("person id", "product id", "item id", "id"),
+        *("person id", "product id", "item id", "species", "breed", "class label", "id"),
     ),
     "path": (
         *("path", "relative path", "image path", "img path", "file path", "filepath", "filename"),
@@ -51,6 +49,7 @@ PLAIN = {"label": 0, "path": 1}  # the columns without a header
 SWAPPED = {"label": 1, "path": 0}
 FORMAT = "`class id,relative path`"
 DELIMITERS = ",;\t"
+SHOWN_PARTS = ("train", "validation", "test", "query", "gallery")
 SHOWN = 100  # characters of a row in a message
 
 
@@ -147,7 +146,7 @@ def load(
     if duplicates != "refuse":  # runs of version 0.1.0 do not record it
         options["duplicates"] = duplicates
     images = Path(image_root) if image_root is not None else Path(root)
-    if not images.is_dir():
+    if not os.path.isdir(images):
         raise UserError(f"no image folder at {images}: give it with the option image_root=DIR")
     remarks: list[str] = []
     if csv is not None and train_csv is None and test_csv is None:
@@ -176,6 +175,8 @@ def load(
             given = "the column `split` is" if csv is not None else "train_csv and test_csv are"
             raise UserError(f"{given} the split: drop the class lists")
         listed = [(row, row.part.split) for row in rows if row.part is not None]
+        if all(split != "test" for _, split in listed):
+            raise UserError(f"{rows[0].source}: no rows of the split 'test'")
         remarks += remarks_on_splits([split for _, split in listed])
     if singletons == "drop":
         keep = has_a_positive([row.label for row, _ in listed], [split for _, split in listed])
@@ -219,7 +220,7 @@ def read_rows(path: Path, images: Path, remarks: list[str] | None = None) -> lis
         first = rows[missing[0]]
         more = f" ({counted(len(missing) - 1, 'more row')} like it)" if len(missing) > 1 else ""
         hint = ""
-        if is_regular_file(images / first.label):
+        if os.path.isfile(images / first.label):
             hint = ": the columns of the path and the class are swapped there"
         elif columns is None and first is rows[0] and len(missing) < len(rows):
             hint = ": if the row is a header, name its columns `label` and `path`"
@@ -318,7 +319,7 @@ def _header(path: Path, line: Line, images: Path) -> dict[str, int] | None:
     if "label" in columns and "path" in columns:
         return columns
     looks_like_names = all(not set(name) & set("./\\") for name in names)
-    if not columns or not looks_like_names or any(is_regular_file(images / c) for c in cells):
+    if not columns or not looks_like_names or any(os.path.isfile(images / c) for c in cells):
         return None
     kind = "label" if "path" in columns else "path"
     raise UserError(
@@ -368,7 +369,7 @@ def _rows(
         if (plain and len(cells) != 2) or not value.get("label") or not value.get("path"):
             wanted = FORMAT if plain else "a row with a path and a class"
             raise UserError(f"{where}: {','.join(cells)[:SHOWN]!r} is not {wanted}")
-        part = _part(value["split"], where) if "split" in columns else None
+        part = _part(value.get("split", ""), where) if "split" in columns else None
         rows.append(
             Row(
                 path,
@@ -385,7 +386,7 @@ def _rows(
 def _part(given: str, where: str) -> Part:
     part = part_of(given)
     if part is None:
-        raise UserError(f"{where}: split {given!r}: valid: {', '.join(PARTS)}")
+        raise UserError(f"{where}: split {given!r}: valid: {', '.join(SHOWN_PARTS)}")
     return part
 
 
@@ -418,7 +419,7 @@ def _missing(rows: list[Row], images: Path) -> list[int]:
     absent = []
     for position in missing:
         path = rows[position].path
-        others = [p for p in _spellings(path) if is_regular_file(images / p)]
+        others = [p for p in _spellings(path) if os.path.isfile(images / p)]
         if others:
             rows[position] = replace(rows[position], path=others[0])
         else:
@@ -450,7 +451,7 @@ def _relative(path: str, images: Path, where: str) -> str:
 
 def _find(root: Path, file: str) -> Path:
     for path in (Path(file), Path(root) / file):
-        if path.is_file():
+        if os.path.isfile(path):  # unlike Path.is_file, not at a loss if the name is too long
             return path
     raise UserError(f"no CSV file {file} (looked here and in {root})")
 

@@ -14,7 +14,6 @@ from retrieval.datasets.image_files import (
     describe_left_out,
     is_image_name,
     is_junk,
-    is_regular_file,
     is_utf8,
     printable,
 )
@@ -132,6 +131,7 @@ def load(
         remarks += remarks_on_splits([file.split for file in files])
     else:
         by_class = class_images(root, reading)
+        remarks += _remarks_on_inner_splits(root, by_class)
         split_of = split_classes(
             list(by_class),
             test_fraction=test_fraction,
@@ -279,6 +279,17 @@ def _check_parts(root: Path, parts: dict[str, Part]) -> None:
         )
 
 
+def _remarks_on_inner_splits(root: Path, classes: Iterable[str]) -> list[str]:
+    """Say that folders called like splits inside of class folders do not split the classes."""
+    inner = [f"{c}/{name}" for c in classes for name in _class_folders(root / c) if part_of(name)]
+    if not inner:
+        return []
+    return [
+        f"{_shown(inner)} in {printable(str(root))}: read as part of their classes, because splits "
+        "of one class are no class-disjoint split"
+    ]
+
+
 def _shown(folders: Iterable[str]) -> str:
     """Return names of folders, e.g. ``train/, test/``; of many, the first ones."""
     names = [f"{printable(name)}/" for name in folders]
@@ -317,7 +328,7 @@ def _images_below(folder: Path, root: Path, reading: Reading) -> list[str]:
                 f"{printable(entry.path)}: its name is not UTF-8: rename it, e.g. with "
                 "`convmv -r -f latin1 -t utf8 --notest DIR`"
             )
-        elif not is_regular_file(entry.path):
+        elif not os.path.isfile(entry.path):  # a pipe would be waited for when it is opened
             raise UserError(
                 f"{printable(entry.path)}: {_kind(entry)}, not an image file: remove it"
             )

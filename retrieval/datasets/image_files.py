@@ -5,7 +5,6 @@ Suffixes only choose the files of a folder. What a file is decoded as depends on
 """
 
 import os
-import stat
 import struct
 from collections import Counter
 from collections.abc import Sequence
@@ -67,17 +66,6 @@ def printable(name: str) -> str:
     r"""Return a path in one line of valid UTF-8: other bytes are shown as ``\xff``."""
     text = os.fsencode(name).decode(errors="backslashreplace") if not is_utf8(name) else name
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
-def is_regular_file(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a path is a file with content, or a link to one.
-
-    A named pipe is not: opening one waits until another program writes to it.
-    """
-    try:
-        return stat.S_ISREG(os.stat(path).st_mode)
-    except (OSError, ValueError):
-        return False
 
 
 def format_of(image: Image.Image) -> str:

@@ -1,5 +1,6 @@
 """Class-disjoint splits: every class is in either the training or the test split."""
 
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -21,12 +22,14 @@ class Part(NamedTuple):
 
 # Names of parts, in lower case, as folders or as the values of a list's column `split`.
 PARTS = {
-    **dict.fromkeys(("train", "training"), Part("train")),
+    **dict.fromkeys(("train", "training", "trn"), Part("train")),
     **dict.fromkeys(("val", "valid", "validation", "dev"), Part("validation")),
-    **dict.fromkeys(("test", "testing"), Part("test")),
-    **dict.fromkeys(("query", "queries"), Part("test", "query")),
-    "gallery": Part("test", "gallery"),
+    **dict.fromkeys(("test", "testing", "tst"), Part("test")),
+    **dict.fromkeys(("query", "queries", "probe"), Part("test", "query")),
+    **dict.fromkeys(("gallery", "database", "reference"), Part("test", "gallery")),
 }
+# Words that may stand beside such a name, as in `training_set` or `images-train`.
+FILLERS = ("set", "split", "data", "dataset", "image", "images", "imgs", "photos", "folder")
 ClassList = str | int | Sequence[str | int]
 
 
@@ -78,8 +81,13 @@ def part_of(name: str) -> Part | None:
 
     >>> part_of("Query")
     Part(split='test', role='query')
+    >>> part_of("training_set"), part_of("train2017"), part_of("train station")
+    (Part(split='train', role='both'), Part(split='train', role='both'), None)
     """
-    return PARTS.get(name.strip().lower())
+    found = re.fullmatch(r"([a-z _.-]+?)(\d{4})?", name.strip().lower())
+    words = re.split(r"[ _.-]+", found[1]) if found else []
+    kept = [word for word in words if word and word not in FILLERS]
+    return PARTS.get(kept[0].removesuffix("set")) if len(kept) == 1 else None
 
 
 def remarks_on_splits(splits: Sequence[str]) -> list[str]:

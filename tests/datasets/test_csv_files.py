@@ -74,6 +74,8 @@ def test_a_bad_row_is_named_by_file_and_number(images, text, words):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        ({"csv": "x" * 5_000}, "no CSV file"),
+        ({"csv": "a.csv", "image_root": "x" * 5_000}, "no image folder"),
         ({}, "give either the option csv=FILE, or both"),
         ({"train_csv": "a.csv"}, "give either the option csv=FILE, or both"),
         ({"csv": "a.csv", "test_csv": "b.csv"}, "give either the option csv=FILE, or both"),
@@ -266,6 +268,8 @@ def test_an_image_in_both_lists_is_refused(images):
         (b"path,label\n1,1/0.jpg\n", r"row 2: .*swapped"),
         (b"path,label,split\n1/0.jpg,1,tarin\n", r"row 2: split 'tarin': valid: train"),
         (b"path,label,role\n1/0.jpg,1,quary\n", r"row 2: role 'quary'"),
+        (b"path,label,split\n1/0.jpg,1\n", r"row 2: split ''"),
+        (b"path,label,split\n1/0.jpg,1,train\n1/1.jpg,1,train\n", r"no rows of the split 'test'"),
         (b"1 1/0.jpg\n", r"row 1: '1 1/0\.jpg' is not"),
     ],
 )

@@ -4,6 +4,7 @@ import sys
 import pytest
 
 from retrieval.datasets import load_catalog
+from retrieval.datasets.splits import part_of
 from retrieval.errors import UserError
 from tests.datasets.helpers import write_classes, write_photo
 
@@ -94,7 +95,16 @@ def splits_and_roles(catalog):
 
 @pytest.mark.parametrize(
     "names",
-    [("train", "test"), ("Train", "Test"), ("TRAINING", "testing"), ("train", "Query", "gallery")],
+    [
+        ("train", "test"),
+        ("Train", "Test"),
+        ("TRAINING", "testing"),
+        ("training_set", "test-set"),
+        ("train2017", "test2017"),
+        ("trainset", "images test"),
+        ("train", "Query", "gallery"),
+        ("Train_images", "probe", "gallery set"),
+    ],
 )
 def test_folders_of_splits_are_splits_in_any_case(tmp_path, names):
     root = tmp_path / "mine"
@@ -188,6 +198,24 @@ def test_classes_that_look_alike_stay_two_and_are_named(tmp_path):
     catalog = load_catalog("folder", root)
     assert catalog.items["label_name"].nunique() == 4
     assert len(catalog.remarks) == 1
+
+
+def test_splits_inside_of_classes_are_no_splits_which_is_said(tmp_path):
+    for name in ("bottle", "cable"):
+        write_classes(tmp_path / "mine" / name, {"train": 2, "test": 2})
+    catalog = load_catalog("folder", tmp_path / "mine")
+    assert set(catalog.items["label_name"]) == {"bottle", "cable"}
+    assert any("bottle/test/" in line for line in catalog.remarks)
+
+
+@pytest.mark.parametrize("name", ["train station", "test tube", "train 1", "query42", "images"])
+def test_names_of_things_are_no_splits(name):
+    assert part_of(name) is None
+
+
+def test_a_root_that_cannot_be_is_refused_in_one_line():
+    with pytest.raises(UserError, match="is not at"):
+        load_catalog("folder", "x" * 5_000)
 
 
 def test_class_folders_may_be_links_to_another_disk(tmp_path):
