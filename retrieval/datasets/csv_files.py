@@ -18,6 +18,7 @@ from retrieval.datasets.base import Dataset
 from retrieval.datasets.catalog import ROLES, Catalog, make_catalog
 from retrieval.datasets.checks import has_a_positive, scan_files
 from retrieval.datasets.folder import check_singletons
+from retrieval.datasets.image_files import printable
 from retrieval.datasets.splits import (
     ClassList,
     Part,
@@ -77,6 +78,11 @@ class Row:
     def where(self) -> str:
         """The file and the line, for messages."""
         return f"{self.source} row {self.number}"
+
+    @property
+    def split(self) -> str:
+        """The split that the row gives; empty without one."""
+        return self.part.split if self.part is not None else ""
 
 
 def load(
@@ -205,7 +211,7 @@ def read_rows(path: Path, images: Path, remarks: list[str] | None = None) -> lis
     if columns is not None:
         unread = [name for n, name in enumerate(lines[0][1]) if n not in columns.values() and name]
         if unread:
-            remarks.append(f"{path}: columns that are not read: {', '.join(unread)}")
+            remarks.append(f"{path}: columns that are not read: {_shown(', '.join(unread))}")
         lines = lines[1:]
     if not lines:
         raise UserError(f"{path}: no rows {FORMAT} or below a header such as `path,label`")
@@ -224,7 +230,7 @@ def read_rows(path: Path, images: Path, remarks: list[str] | None = None) -> lis
             hint = ": the columns of the path and the class are swapped there"
         elif columns is None and first is rows[0] and len(missing) < len(rows):
             hint = ": if the row is a header, name its columns `label` and `path`"
-        raise UserError(f"{first.where}: no file {images / first.path}{more}{hint}")
+        raise UserError(f"{first.where}: no file {_shown(str(images / first.path))}{more}{hint}")
     return rows
 
 
@@ -248,21 +254,21 @@ def without_repeats(rows: list[Row], *, drop: bool) -> list[Row]:
         before = first[row.path]
         for what, one, other in (
             ("class", before.label, row.label),
-            ("split", before.part, row.part),
+            ("split", before.split, row.split),
             ("role", before.role, row.role),
         ):
             if one != other:
-                one, other = (v.split if isinstance(v, Part) else v for v in (one, other))
                 raise UserError(
-                    f"{row.where}: {row.path} has the {what} {other!r} here and {one!r} in "
-                    f"{before.where}: correct one, or pass the option duplicates=keep"
+                    f"{row.where}: {_shown(row.path)} has the {what} {_shown(other)!r} here and "
+                    f"{_shown(one)!r} in {before.where}: correct one, or pass the option "
+                    "duplicates=keep"
                 )
     if repeats and not drop:
         row = repeats[0]
         more = f" ({counted(len(repeats) - 1, 'more row')} like it)" if len(repeats) > 1 else ""
         raise UserError(
-            f"{row.where}: repeats {first[row.path].where}: {row.path}{more}: remove it, or pass "
-            "the option duplicates=drop (or keep)"
+            f"{row.where}: repeats {first[row.path].where}: {_shown(row.path)}{more}: remove it, "
+            "or pass the option duplicates=drop (or keep)"
         )
     repeated = {id(row) for row in repeats}
     return [row for row in rows if id(row) not in repeated]
@@ -323,9 +329,14 @@ def _header(path: Path, line: Line, images: Path) -> dict[str, int] | None:
         return None
     kind = "label" if "path" in columns else "path"
     raise UserError(
-        f"{path} row {number}: the header {','.join(cells)[:SHOWN]!r} has no column for the "
+        f"{path} row {number}: the header {_shown(','.join(cells))!r} has no column for the "
         f"{'class' if kind == 'label' else 'image'}: call it {kind!r}"
     )
+
+
+def _shown(text: str) -> str:
+    """Return a field as a message shows it: in one line, and not longer than that."""
+    return printable(text if len(text) <= SHOWN else f"{text[:SHOWN]}...")
 
 
 def _column_name(cell: str) -> str:
@@ -368,7 +379,7 @@ def _rows(
         value = {kind: cells[at] for kind, at in columns.items() if at < len(cells)}
         if (plain and len(cells) != 2) or not value.get("label") or not value.get("path"):
             wanted = FORMAT if plain else "a row with a path and a class"
-            raise UserError(f"{where}: {','.join(cells)[:SHOWN]!r} is not {wanted}")
+            raise UserError(f"{where}: {_shown(','.join(cells))!r} is not {wanted}")
         part = _part(value.get("split", ""), where) if "split" in columns else None
         rows.append(
             Row(
@@ -386,7 +397,7 @@ def _rows(
 def _part(given: str, where: str) -> Part:
     part = part_of(given)
     if part is None:
-        raise UserError(f"{where}: split {given!r}: valid: {', '.join(SHOWN_PARTS)}")
+        raise UserError(f"{where}: split {_shown(given)!r}: valid: {', '.join(SHOWN_PARTS)}")
     return part
 
 
@@ -395,7 +406,7 @@ def _role(given: str, part: Part | None, where: str) -> str:
     of_part = part.role if part is not None else "both"
     role = given.lower() or of_part
     if role not in ROLES:
-        raise UserError(f"{where}: role {given!r}: valid: {', '.join(ROLES)}")
+        raise UserError(f"{where}: role {_shown(given)!r}: valid: {', '.join(ROLES)}")
     if of_part not in ("both", role):
         raise UserError(f"{where}: the split says {of_part!r} and the role {role!r}: correct one")
     return "both" if part is not None and part.split != "test" else role
@@ -439,11 +450,11 @@ def _relative(path: str, images: Path, where: str) -> str:
         for folder in (images.absolute(), images.resolve()):
             if PurePath(path).is_relative_to(folder):
                 return posixpath.normpath(PurePath(path).relative_to(folder).as_posix())
-        raise UserError(f"{where}: {path[:SHOWN]} is not inside the image folder {images}")
-    normal = posixpath.normpath(PurePath(path).as_posix())
+        raise UserError(f"{where}: {_shown(path)} is not inside the image folder {images}")
+    normal = posixpath.normpath(path.replace(os.sep, "/"))
     if normal == ".." or normal.startswith("../"):
         raise UserError(
-            f"{where}: {path[:SHOWN]} is not inside the image folder {images}: give the folder "
+            f"{where}: {_shown(path)} is not inside the image folder {images}: give the folder "
             "above with the option image_root=DIR"
         )
     return normal
