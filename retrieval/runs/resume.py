@@ -14,6 +14,10 @@ from retrieval.runs.writing import describe_dataset, run_config, write_config
 from retrieval.settings.identity import differing, is_users_own
 from retrieval.settings.schema import TrainSettings
 
+# Facts about how a data set was read rather than what it is: runs of older versions lack them, and
+# links lead to other places on other machines.
+NO_CONTENT = ("remarks", "linked_roots")
+
 
 def prepare_partial(
     folder: Path, settings: TrainSettings, catalog: Catalog, *, overwrite: bool = False
@@ -137,7 +141,7 @@ def dataset_changes(recorded: DatasetConfig, catalog: Catalog) -> list[str]:
     return [
         field.name
         for field in dataclasses.fields(DatasetConfig)
-        if field.name != "remarks"  # how the data set was read, not what it is
+        if field.name not in NO_CONTENT
         and getattr(recorded, field.name) not in (None, getattr(now, field.name))
         and (field.name != "root" or is_users_own(catalog.name))
     ]
