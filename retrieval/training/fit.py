@@ -167,6 +167,7 @@ def build_ranking_model(settings: TrainSettings, data: TrainingData) -> RankingM
     model.compile(optimizer=optimizer, jit_compile=False if settings.chunk_size else "auto")
     # Not `optimizer`: in float16, Keras wraps it in one that scales the loss.
     model.optimizer.build(model.trainable_variables)
+    model.logs_steps = True  # the history has a row per step
     return model
 
 

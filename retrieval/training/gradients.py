@@ -63,8 +63,10 @@ def chunked_gradients(
         The loss, the gradients and the embeddings.
     """
     images = tf.convert_to_tensor(images)
-    # Moving averages of batch norm and seeds of dropout: the second pass must start from them too.
-    state = [(v, tf.identity(v.value)) for v in model.non_trainable_variables]
+    # Moving averages of batch norm, seeds of dropout and what layers have counted: the second pass
+    # must start from them too.
+    changing = [*model.non_trainable_variables, *model.metrics_variables]
+    state = [(v, tf.identity(v.value)) for v in changing]
     embed = embed or functools.partial(model, training=True)
     embeddings = _embed_all(embed, images, chunk, model.output_shape[-1])
     loss_variables = list(getattr(loss, "trainable_variables", []))

@@ -17,6 +17,7 @@ from retrieval.models.freezing import batch_norms, inference_mode
 from retrieval.training.gradients import BatchGradients, chunked_gradients
 from retrieval.training.optimizers import apply_scaled, replica_mean
 
+SPREAD = "spread"  # in the logs
 
 @keras.saving.register_keras_serializable(package="retrieval")
 class RankingModel(keras.Model):
@@ -41,18 +42,21 @@ class RankingModel(keras.Model):
 
         model = keras.models.load_model("model.keras")
 
-    Training differs from that of a plain Keras model in four ways:
+    Training differs from that of a plain Keras model in three ways:
 
     - Several replicas compute the loss over the *global* batch: their embeddings are gathered
       first.
     - The weights of the loss are trained, with a learning rate of their own.
-    - The logged loss is that of the last batch, not a running mean.
     - ``spread`` is logged as well (see :func:`relative_spread`), so that a collapse of the
       embedding is seen while it happens.
 
-    ``evaluate`` and ``validation_data`` give the mean of the batches' losses, weighted by batch
-    size, and leave the state of the loss unchanged: a cross-batch memory is compared with but not
-    filled, and every evaluation draws the same negatives.
+    What is logged is what Keras logs: the mean over the epoch's batches so far, weighted by batch
+    size, of the loss and what layers add to it (``kernel_regularizer``, ``add_loss``), of the
+    spread, and of the metrics that layers own.
+
+    ``evaluate`` and ``validation_data`` give the same mean of the loss, and leave its state
+    unchanged: a cross-batch memory is compared with but not filled, and every evaluation draws the
+    same negatives.
 
     Args:
         network: Embedding network: images or features (B, ...) to embeddings (B, D).
@@ -72,6 +76,11 @@ class RankingModel(keras.Model):
             to 0; at least ``freeze_steps``.
         dtype: Precision policy of the step: with ``"mixed_float16"``, ``compile`` scales the loss.
             Defaults to Keras' global policy.
+
+    Attributes:
+        logs_steps: Whether the logs at the end of a batch hold the loss and the spread of that
+            batch alone, as a record of every step needs. Those at the end of an epoch hold the
+            means in any case. Defaults to False.
 
     Raises:
         UserError: ``ranking_loss`` is neither a loss nor the name of one, or owns weights whose
@@ -101,6 +110,8 @@ class RankingModel(keras.Model):
         self.ranking_loss = ranking_loss
         self.loss_weights = list(getattr(ranking_loss, "trainable_variables", []))
         self.loss_state = list(getattr(ranking_loss, "non_trainable_variables", []))
+        self.logs_steps = False
+        self.spread_mean = keras.metrics.Mean(name=SPREAD)
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Embed a batch: (B, ...) to (B, D)."""
@@ -183,14 +194,13 @@ class RankingModel(keras.Model):
         """Compute the loss of a batch and leave the state of the loss unchanged."""
         inputs, labels = _inputs_and_labels(data)
         embeddings = tf.cast(self.network(inputs, training=False), tf.float32)
-        size = tf.shape(embeddings)[0]
+        added = self._added_losses()
         state = [tf.identity(v.value) for v in self.loss_state]
-        loss = self.ranking_loss(*gather_replicas(labels, embeddings))
+        loss = self.ranking_loss(*gather_replicas(labels, embeddings)) + added
         for variable, before in zip(self.loss_state, state, strict=True):
             variable.assign(before)
-        mean = next(metric for metric in self.metrics if metric.name == "loss")
-        mean.update_state(loss, sample_weight=size)
-        return {"loss": mean.result()}
+        self._metric("loss").update_state(loss, sample_weight=tf.shape(embeddings)[0])
+        return {name: v for name, v in self.get_metrics_result().items() if name != SPREAD}
 
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Take one optimizer step on a batch of inputs (B, ...) and labels (B,)."""
@@ -206,18 +216,63 @@ class RankingModel(keras.Model):
                 self.optimizer.scale_loss,
                 self._embed,
             )
+            step = self._with_regularization(step)
         else:
             step = self._whole_batch_gradients(inputs, labels)
         variables = self.trainable_variables
         apply_scaled(self.optimizer, step.gradients, variables, self._multiplier_of(variables))
-        return {"loss": step.loss, "spread": relative_spread(step.embeddings)}
+        of_step = {"loss": step.loss, SPREAD: relative_spread(step.embeddings)}
+        for name, value in of_step.items():
+            self._metric(name).update_state(value, sample_weight=tf.shape(labels)[0])
+        # Keras takes the logs of an epoch from the metrics, if they have the names returned here.
+        return self.get_metrics_result() | (of_step if self.logs_steps else {})
+
+    def _metric(self, name: str) -> keras.Metric:
+        return next(metric for metric in self.metrics if metric.name == name)
+
+    def _added_losses(self) -> tf.Tensor:
+        """Return the sum of what the layers added to the loss in the last call: scalar."""
+        return _total(self.network.losses)
+
+    def _regularized(self) -> list[keras.Variable]:
+        """Return the network's weights with a penalty, the only losses that its layers may add.
+
+        Raises:
+            UserError: A layer adds another loss, which depends on the images. It is computed inside
+                a loop over chunks, or a condition, and cannot be seen from outside.
+        """
+        weights = [v for v in self.network.trainable_weights if v.regularizer is not None]
+        if len(self.network.losses) > len(weights):
+            raise UserError(
+                "layers of this network add losses of their own (activity_regularizer, add_loss): "
+                "drop them, or chunk_size, freeze_steps and freeze_batch_norm_steps"
+            )
+        return weights
+
+    def _with_regularization(self, step: BatchGradients) -> BatchGradients:
+        """Add the penalties of the network's weights to a loss and its gradients."""
+        weights = self._regularized()
+        if not weights:
+            return step
+        with tf.GradientTape() as tape:
+            penalty = self._added_losses()
+            scaled = self.optimizer.scale_loss(penalty)
+        added = dict(zip(map(id, weights), tape.gradient(scaled, weights), strict=True))
+        gradients = [
+            gradient + added.get(id(variable), 0.0)
+            for variable, gradient in zip(self.trainable_variables, step.gradients, strict=True)
+        ]
+        return step._replace(loss=step.loss + penalty, gradients=gradients)
 
     def _whole_batch_gradients(self, inputs: tf.Tensor, labels: tf.Tensor) -> BatchGradients:
         replicas = _replicas()
         with tf.GradientTape() as tape:
             embeddings = tf.cast(self._embed(inputs), tf.float32)
+            if self.freeze_batch_norm_steps and self._trainable_batch_norms():
+                self._regularized()  # embedded inside a condition
+            added = self._added_losses()
             labels, embeddings = gather_replicas(labels, embeddings)
-            loss = self.ranking_loss(labels, embeddings)
+            loss = self.ranking_loss(labels, embeddings) + added
             # Every replica computes the same global loss, and gradients are summed over them.
             scaled = self.optimizer.scale_loss(loss / replicas)
         gradients = tape.gradient(
@@ -273,6 +328,11 @@ class RankingModel(keras.Model):
 
     def _backbone(self) -> keras.Model | None:
         return next((layer for layer in self.network.layers if layer.name == "backbone"), None)
+
+
+def _total(losses_of_layers: list[tf.Tensor]) -> tf.Tensor:
+    sums = (tf.reduce_sum(tf.cast(value, tf.float32)) for value in losses_of_layers)
+    return tf.add_n([tf.zeros(()), *sums])
 
 
 def relative_spread(embeddings: tf.Tensor) -> tf.Tensor:
