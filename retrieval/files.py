@@ -329,6 +329,25 @@ def build_once(
         raise UserError(f"{target}: damaged as soon as it was written: check this disk")
 
 
+def check_space(folder: Path, needed: int) -> None:
+    """Refuse to fill up a disk.
+
+    Args:
+        folder: A folder on the disk, which need not exist yet.
+        needed: Number of bytes needed.
+
+    Raises:
+        UserError: Says how much is needed and how much is free.
+    """
+    existing = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    free = shutil.disk_usage(existing).free
+    if needed > free:
+        raise UserError(
+            f"{folder}: {needed / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free on this disk: make "
+            "room, or choose a folder on another disk"
+        )
+
+
 def fingerprint(*parts: object) -> str:
     """Return a hash of values for use as a cache key: 16 hexadecimal digits, stable across runs.
 

@@ -22,7 +22,7 @@ FLOORS = {
         ("runs", "embedding", "recipes"),
         ("settings", "projection"),
         ("losses", "evaluation", "datasets", "models", "input_pipeline", "sampling"),
-        ("validation", "files"),
+        ("validation", "files", "failures"),
         ("errors", "quiet"),
     ),
     "workbench": (
@@ -36,7 +36,7 @@ FLOORS = {
 }
 # Every other module stands in a room.
 LOOSE = {
-    "retrieval": {"errors", "files", "projection", "quiet", "sampling", "validation"},
+    "retrieval": {"errors", "failures", "files", "projection", "quiet", "sampling", "validation"},
     "workbench": {"report"},
 }
 # What may import by a name made at run time: registries that load TensorFlow on first use.

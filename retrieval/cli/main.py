@@ -4,6 +4,7 @@ Everything that the package prints for a user to read is printed here. Each comm
 needs when it runs, so that ``--help`` answers at once.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -17,6 +18,7 @@ import typer
 
 from retrieval.cli.options import parse_ks, with_settings
 from retrieval.errors import UserError, counted
+from retrieval.failures import as_user_error
 from retrieval.validation import (
     DEFAULT_DISTANCE,
     DEFAULT_KMEANS_START,
@@ -147,8 +149,18 @@ def train(
         Path | None,
         typer.Option(help="Folder of an interrupted run to continue. Defaults to none."),
     ] = None,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            help="Checkpoint to --resume from: latest, best or a step; 0 is the start. Defaults to "
+            "the latest."
+        ),
+    ] = None,
     seeds: Annotated[
-        int, typer.Option(help="Number of repetitions, with seeds --seed, --seed + 1, ...", min=1)
+        int,
+        typer.Option(
+            help="Number of repetitions, with seeds --seed, --seed + 1, ...", min=1, max=1000
+        ),
     ] = 1,
 ) -> None:
     """Train a run, then embed and evaluate it.
@@ -170,6 +182,7 @@ def train(
             overwrite=overwrite,
             evaluate=evaluate,
             resume_path=resume,
+            checkpoint=checkpoint,
             seeds=seeds,
             announce=typer.echo,
             on_failure=_show_failure,
@@ -228,6 +241,12 @@ def embed(
             help="Average over the views: normalized or plain. Defaults to the run's setting."
         ),
     ] = None,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            help="Checkpoint to embed with: latest or best. Defaults to the run's setting."
+        ),
+    ] = None,
 ) -> None:
     """Embed the test images of a trained run from its checkpoint, and evaluate them."""
     from retrieval.quiet import import_tensorflow
@@ -236,7 +255,10 @@ def embed(
     from retrieval.cli.tables import print_runs
     from retrieval.experiment import pipeline
 
-    print_runs([pipeline.embed(run, test_time=test_time, test_time_mean=test_time_mean)])
+    path = pipeline.embed(
+        run, test_time=test_time, test_time_mean=test_time_mean, checkpoint=checkpoint
+    )
+    print_runs([path])
 
 
 @app.command()
@@ -411,15 +433,25 @@ def app_(
 
 
 def main() -> None:
-    """Run the command line; bad input ends with one line on stderr and exit code 1."""
+    """Run the command line; bad input ends with one line on stderr and exit code 1.
+
+    So does an error of the machine: see :mod:`retrieval.failures`.
+    """
     try:
         # Not Typer's own error boxes: a misspelled flag is bad input like any other.
         code = app(sys.argv[1:] or ["--help"], prog_name="retrieval", standalone_mode=False)
-    except (UserError, typer.TyperException) as error:
-        if isinstance(error, typer.TyperException):
-            _show_error(in_our_words(error.format_message()))
-        else:
-            _show_error(str(error))
+        sys.stdout.flush()
+    except typer.TyperException as error:
+        _show_error(in_our_words(error.format_message()))
+        sys.exit(1)
+    except BrokenPipeError:  # the reader of `retrieval datasets | head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        shown = as_user_error(error)
+        if shown is None:
+            raise
+        _show_error(str(shown))
         sys.exit(1)
     if code == INTERRUPTED:
         typer.echo("interrupted; the same command continues from the last checkpoint", err=True)
@@ -472,7 +504,10 @@ def _show_failure(name: str, error: UserError) -> None:
 
 
 def _show_error(message: str) -> None:
-    typer.secho(f"error: {' '.join(message.split())}", fg="red", err=True)
+    # Names of files may hold bytes, and control characters, that a terminal should not get.
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(message.split()))
+    with contextlib.suppress(OSError):  # stderr may be full, too
+        typer.secho(f"error: {line}", fg="red", err=True)
 
 
 if __name__ == "__main__":

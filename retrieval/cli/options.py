@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from retrieval.datasets import DATASETS
 from retrieval.errors import UserError
@@ -21,6 +20,7 @@ from retrieval.settings.schema import (
     flag_of,
     kind_of,
 )
+from retrieval.settings.yaml_text import parse_yaml
 from retrieval.validation import check_integer, refused
 
 Command = Callable[..., None]
@@ -161,8 +161,8 @@ def parse_loss_options(pairs: list[str]) -> dict[str, Any]:
     parsed: dict[str, Any] = {}
     for name, text in split_pairs(pairs, "loss_options").items():
         try:
-            parsed[name] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+            parsed[name] = parse_yaml(text)
+        except UserError as error:
             raise UserError(
                 f"{flag_of('loss_options')} '{name}={text}': cannot read {text!r}: give a number, "
                 "true, false, a word or a [list]"

@@ -15,9 +15,8 @@ from typing import IO
 
 from tqdm.auto import tqdm
 
-from retrieval.datasets.download import check_space
 from retrieval.errors import UserError
-from retrieval.files import atomic_folder
+from retrieval.files import atomic_folder, check_space
 
 CHUNK = 1 << 20
 

@@ -11,6 +11,7 @@ import requests
 from tqdm.auto import tqdm
 
 from retrieval.errors import UserError
+from retrieval.files import check_space
 
 CHUNK = 1 << 14  # a dropped connection loses at most this much of what had arrived
 TIMEOUT = 30  # seconds without a byte before a connection counts as dropped
@@ -148,24 +149,6 @@ def download(
                     "the file at the source has changed or is damaged; nothing was kept"
                 ) from error
     raise AssertionError("unreachable")
-
-
-def check_space(folder: Path, needed: int) -> None:
-    """Refuse to fill up a disk.
-
-    Args:
-        folder: A folder on the disk, which need not exist yet.
-        needed: Number of bytes needed.
-
-    Raises:
-        UserError: Says how much is needed and how much is free.
-    """
-    existing = next(p for p in (folder, *folder.absolute().parents) if p.exists())
-    free = shutil.disk_usage(existing).free
-    if needed > free:
-        raise UserError(
-            f"{folder}: {needed / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free on this disk"
-        )
 
 
 def _raise_if_final(url: str, error: Exception) -> None:

@@ -24,6 +24,7 @@ from retrieval.files import (
     atomic_folder,
     build_once,
     cache_folder,
+    check_space,
     checksum,
     file_stamps,
     fingerprint,
@@ -150,6 +151,7 @@ def _extract(
     partial.mkdir(parents=True, exist_ok=True)
     done, crc = _done(partial)
     width = int(backbone.output_shape[-1])
+    check_space(partial, (n - done) * width * 4)
     out = (
         np.lib.format.open_memmap(partial / FEATURES, "r+")
         if done

@@ -12,6 +12,7 @@ import pandas as pd
 from retrieval.datasets import load_catalog
 from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError
+from retrieval.files import write_json
 from retrieval.input_pipeline.test_time import parse_views
 from retrieval.runs.evaluate import evaluate_folder
 from retrieval.runs.names import check_run_name, default_name
@@ -186,12 +187,19 @@ def train_planned(
 
 
 def resume(
-    path: Path | str, *, overwrite: bool = False, evaluate: bool = True, progress: bool = True
+    path: Path | str,
+    *,
+    checkpoint: str = "latest",
+    overwrite: bool = False,
+    evaluate: bool = True,
+    progress: bool = True,
 ) -> Path:
-    """Continue an interrupted run from its latest checkpoint.
+    """Continue an interrupted run from a checkpoint.
 
     Args:
         path: The run's final folder, or its ``.partial`` folder.
+        checkpoint: The checkpoint to continue from: ``latest``, ``best`` or a step; 0 is the start.
+            Later ones are removed. Defaults to ``latest``.
         overwrite: Replace a finished run of the same name. Defaults to False.
         evaluate: Embed and evaluate after training. Defaults to True.
         progress: Show progress bars. Defaults to True.
@@ -201,7 +209,8 @@ def resume(
 
     Raises:
         UserError: There is nothing to continue, a finished run would be replaced, the data set is
-            no longer the same, or another process continues the run.
+            no longer the same, the checkpoint is damaged (the error names another one), or another
+            process continues the run.
     """
     path = Path(path)
     if path.name.endswith(".partial"):
@@ -210,7 +219,13 @@ def resume(
     with locked_run(path):
         check_interrupted(path, overwrite=overwrite)  # another process may have finished it since
         planned = PlannedRun(path, *read_interrupted(path))
-        return _complete(planned, overwrite=overwrite, evaluate=evaluate, progress=progress)
+        return _complete(
+            planned,
+            overwrite=overwrite,
+            evaluate=evaluate,
+            progress=progress,
+            checkpoint=checkpoint,
+        )
 
 
 def _complete(
@@ -221,8 +236,10 @@ def _complete(
     progress: bool,
     watch: Callable[[pd.DataFrame], None] | None = None,
     callbacks: Sequence["keras.callbacks.Callback"] = (),
+    checkpoint: str = "latest",
 ) -> Path:
     """Train, embed and evaluate in the partial folder, and publish it."""
+    from retrieval.training.checkpoints import remove_superseded
     from retrieval.training.embed_test_split import embed_test_split  # loads TensorFlow
     from retrieval.training.fit import fit
 
@@ -232,7 +249,13 @@ def _complete(
     if settings.loss != UNTRAINED:
         with _timed(seconds, "train"):
             network = fit(
-                settings, catalog, folder, progress=progress, watch=watch, callbacks=callbacks
+                settings,
+                catalog,
+                folder,
+                progress=progress,
+                watch=watch,
+                callbacks=callbacks,
+                checkpoint=checkpoint,
             )
     if evaluate:
         with _timed(seconds, "embed"):
@@ -242,6 +265,7 @@ def _complete(
         write_embeddings(folder, embeddings, rows)
         with _timed(seconds, "evaluate"):
             evaluate_folder(folder, catalog, settings.distance, progress=progress)
+    remove_superseded(folder / "checkpoints")
     write_config(folder, run_config(settings, catalog, seconds))
     publish(path, overwrite=overwrite)
     return path
@@ -262,6 +286,7 @@ def embed(
     *,
     test_time: str | None = None,
     test_time_mean: str | None = None,
+    checkpoint: str | None = None,
     progress: bool = True,
 ) -> Path:
     """Embed the test split of a trained run again and evaluate it.
@@ -274,6 +299,8 @@ def embed(
             Defaults to the run's own.
         test_time_mean: Average over the views, ``normalized`` or ``plain``, which becomes the run's
             setting. Defaults to the run's own.
+        checkpoint: The checkpoint to embed with, ``latest`` or ``best``, which becomes the run's
+            setting. Defaults to the run's own.
         progress: Show progress bars. Defaults to True.
 
     Returns:
@@ -281,8 +308,10 @@ def embed(
 
     Raises:
         UserError: There is no run, it was imported rather than trained, it takes no such views, its
-            data set has changed, or another process changes it.
+            checkpoint is damaged (the error names another one), its data set has changed, or
+            another process changes it.
     """
+    from retrieval.training.checkpoints import INDEX, rebuilt_index
     from retrieval.training.embed_test_split import embed_test_split  # loads TensorFlow
 
     path = Path(path)
@@ -291,9 +320,15 @@ def embed(
             raise UserError(f"no run at {path}: train one with `retrieval train`")
         run = Run(path)
         settings = with_views(run.network_settings(), test_time, test_time_mean)
+        if checkpoint is not None:
+            settings = settings.with_(use_checkpoint=checkpoint)
         catalog = load_catalog_of(run)
-        embeddings, rows = embed_test_split(path, settings, catalog, progress=progress)
+        embeddings, rows = embed_test_split(
+            path, settings, catalog, progress=progress, rebuild=checkpoint is not None
+        )
         with changed_run(path) as folder:
+            if checkpoint is not None:
+                write_json(folder / "checkpoints" / INDEX, rebuilt_index(path / "checkpoints"))
             write_embeddings(folder, embeddings, rows)
             if settings != run.settings:
                 write_settings(folder, settings)

@@ -20,6 +20,7 @@ from retrieval.experiment.pipeline import (
     train,
     train_planned,
 )
+from retrieval.failures import as_user_error
 from retrieval.runs.names import check_run_name, default_name
 from retrieval.runs.resume import dataset_changes
 from retrieval.runs.run import Run
@@ -72,6 +73,7 @@ def run_session(
     overwrite: bool = False,
     evaluate: bool = True,
     resume_path: Path | None = None,
+    checkpoint: str | None = None,
     seeds: int = 1,
     progress: bool = True,
     announce: Announce | None = None,
@@ -87,6 +89,8 @@ def run_session(
             the same settings are kept.
         evaluate: Embed and evaluate each run after training. Defaults to True.
         resume_path: An interrupted run to continue instead. Defaults to None.
+        checkpoint: The checkpoint to continue it from; see :func:`resume`. Defaults to None, the
+            latest one.
         seeds: Number of repetitions of each loss. Defaults to 1.
         progress: Show progress bars. Defaults to True.
         announce: Called with each line that a user may want to read. Defaults to None, no call.
@@ -103,7 +107,17 @@ def run_session(
     """
     if resume_path is not None:
         _check_resumed(changes, name, seeds)
-        return [resume(resume_path, overwrite=overwrite, evaluate=evaluate, progress=progress)]
+        return [
+            resume(
+                resume_path,
+                checkpoint=checkpoint or "latest",
+                overwrite=overwrite,
+                evaluate=evaluate,
+                progress=progress,
+            )
+        ]
+    if checkpoint is not None:
+        raise UserError("--checkpoint goes with --resume: add it, or drop --checkpoint")
     wanted = expand(settings_from(changes), seeds)
     if len(wanted) == 1:
         return [
@@ -282,10 +296,13 @@ def train_all(
             if evaluate:
                 open_run(run.path)  # one that was kept may be damaged, or not evaluated yet
             folders.append(run.path)
-        except UserError as error:
-            failed[run.path.name] = error
+        except Exception as error:
+            shown = as_user_error(error)
+            if shown is None:
+                raise
+            failed[run.path.name] = shown
             if on_failure is not None:
-                on_failure(run.path.name, error)
+                on_failure(run.path.name, shown)
     if failed:
         raise FailedRuns(prefix, folders, failed)
     return folders

@@ -19,12 +19,11 @@ stop the others; the failed ones are named at the end, and the same command trie
 """
 
 import itertools
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-
-import yaml
 
 from retrieval.errors import UserError, unknown_option
 from retrieval.experiment.pipeline import Announce
@@ -40,9 +39,11 @@ from retrieval.runs.names import UNTRAINED_NAME, check_run_name
 from retrieval.settings.checks import check
 from retrieval.settings.identity import ONLY_FOR_TRAINING, REFUSED_UNTRAINED, differing
 from retrieval.settings.schema import UNTRAINED, TrainSettings
+from retrieval.settings.yaml_text import parse_yaml
 
 # Another value of these makes no other run of the untrained network, which is made once.
 IDLE_UNTRAINED = {*ONLY_FOR_TRAINING, "seed"} - {"loss_options"}
+MOST_COMBINATIONS = 10_000  # of a grid; more are weeks of training, and a mistake
 Made = TypeVar("Made")
 
 
@@ -80,18 +81,35 @@ def read_grid(path: Path | str) -> Grid:
     """
     path = Path(path)
     base, grid = _read(path)
+    count = math.prod(map(len, grid.values()))
+    if count > MOST_COMBINATIONS:
+        raise UserError(
+            f"{path}: the grid has {' x '.join(f'{len(v):,}' for v in grid.values())} = {count:,} "
+            f"combinations: give {MOST_COMBINATIONS:,} at most, in several files if need be"
+        )
     points = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     losses = [_at(path, point, settings_from, merged(base, point)).loss for point in points]
     known = {option for loss in set(losses) & set(LOSSES) for option in recommended_options(loss)}
     found: dict[str, TrainSettings] = {}
+    made: set[Hashable] = set()
     for loss, point in zip(losses, points, strict=True):
         name, settings = _at(path, point, _run, base, point, loss, known)
-        if settings in found.values():
+        if (content := _hashable(settings.to_mapping())) in made:
             continue
+        made.add(content)
         if found.setdefault(name, settings) != settings:
             words = ", ".join(differing(found[name], settings))
             raise UserError(f"{path}: two runs would be called {name}; they differ in {words}")
     return Grid(path, found, len(points))
+
+
+def _hashable(value: object) -> Hashable:
+    """Return equal values for equal settings, whose options are mappings and lists."""
+    if isinstance(value, Mapping):
+        return frozenset((key, _hashable(each)) for key, each in value.items())
+    if isinstance(value, list | tuple | set):
+        return type(value).__name__, *map(_hashable, value)
+    return value if isinstance(value, Hashable) else repr(value)
 
 
 def _at(path: Path, point: dict[str, Any], make: Callable[..., Made], *arguments: object) -> Made:
@@ -131,16 +149,21 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, list[Any]]]:
     if not path.is_file():
         raise UserError(f"no sweep file at {path}")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
-    if not isinstance(content, dict):
+        content = parse_yaml(path.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not valid YAML ({error}): save it as UTF-8") from error
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    if not isinstance(content, dict) or not content:
         raise UserError(f"{path}: needs the keys `base` and `grid`")
     for key, part in content.items():
         if key not in ("base", "grid"):
             raise unknown_option(f"key of {path}", key, ("base", "grid"))
         if not isinstance(part, dict | None):
             raise UserError(f"{path}: {key} must be a mapping, name: value")
+        for name in part or {}:
+            if not isinstance(name, str):
+                raise UserError(f"{path}: {key}: {name!r} must be the name of a setting")
     base, grid = content.get("base") or {}, content.get("grid") or {}
     for key, values in grid.items():
         if not isinstance(values, list) or not values:

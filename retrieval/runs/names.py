@@ -29,10 +29,15 @@ def check_run_name(name: str) -> str:
         The name.
 
     Raises:
-        UserError: The name is empty, too long, starts with a dot or contains a slash.
+        UserError: The name is empty, too long, starts with a dot or contains a slash or control
+            characters.
     """
     if not name.strip() or name.startswith(".") or "/" in name or "\\" in name:
         raise UserError(f"run name {name!r}: give a name without slashes or a leading dot")
+    if not name.isprintable():
+        raise UserError(
+            f"run name {ascii(name)[:60]}: give a name without control characters and line breaks"
+        )
     if (size := len(os.fsencode(name))) > LONGEST_NAME:
         raise UserError(
             f"run name {name[:40]!r}... is {size} bytes long: give {LONGEST_NAME} at most"

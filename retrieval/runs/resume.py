@@ -37,7 +37,12 @@ def prepare_partial(
         UserError: The folder has checkpoints of another run, and ``overwrite`` is off.
     """
     if (folder / "config.yaml").exists():
-        changes = _changes(folder, settings, catalog)
+        try:
+            changes = _changes(folder, settings, catalog)
+        except UserError as error:
+            if not overwrite:
+                raise UserError(f"{error}; start the run again with --overwrite") from error
+            changes = ["damaged"]
         if changes and (folder / "checkpoints" / "index.json").exists() and not overwrite:
             raise UserError(
                 f"{folder} has checkpoints of an interrupted run with other settings "
@@ -83,7 +88,13 @@ def read_interrupted(path: Path) -> tuple[TrainSettings, Catalog]:
             another version of the workbench.
     """
     started = Run(partial_path(path))
-    return started.network_settings(), load_catalog_of(started)
+    try:
+        settings = started.network_settings()
+    except UserError as error:
+        raise UserError(
+            f"{error}; start the run again: `retrieval train` with its settings and --overwrite"
+        ) from error
+    return settings, load_catalog_of(started)
 
 
 def load_catalog_of(run: Run) -> Catalog:

@@ -130,7 +130,13 @@ class Run:
 
     @functools.cached_property
     def _config(self) -> RunConfig:
-        return parse_config(yaml.safe_load(self.config_text), self.path / "config.yaml")
+        file = self.path / "config.yaml"
+        try:
+            content = yaml.safe_load(self.config_text)
+        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+            words = " ".join(str(error).split())[:150]
+            raise UserError(f"{file}: damaged, not valid YAML ({words})") from error
+        return parse_config(content, file)
 
     @property
     def settings(self) -> TrainSettings | None:

@@ -22,6 +22,7 @@ def embed_test_split(
     network: keras.Model | None = None,
     *,
     progress: bool = True,
+    rebuild: bool = False,
 ) -> tuple[np.ndarray, pd.DataFrame]:
     """Embed every test item of a run's data set.
 
@@ -32,6 +33,7 @@ def embed_test_split(
         network: The trained network, if it is still in memory. Defaults to None: it is built and
             its checkpoint is loaded.
         progress: Whether to show progress bars. Defaults to True.
+        rebuild: Whether to do without a damaged index of the checkpoints. Defaults to False.
 
     Returns:
         Embeddings float32 (n, D), and the rows of the catalog that they belong to.
@@ -45,7 +47,7 @@ def embed_test_split(
     if network is None:
         with mixed_precision(settings.mixed_precision):
             network = build_network(settings, None if features is None else features.shape[1])
-        load_network(folder / "checkpoints", network, settings.use_checkpoint)
+        load_network(folder / "checkpoints", network, settings.use_checkpoint, rebuild=rebuild)
     elif settings.use_checkpoint == "best":
         load_network(folder / "checkpoints", network, "best")
     if features is not None:

@@ -14,6 +14,7 @@ from retrieval.embedding.embed import embed_features, embed_images
 from retrieval.embedding.network import build_network
 from retrieval.evaluation import evaluate
 from retrieval.evaluation.metrics import measured_in_training
+from retrieval.files import check_space
 from retrieval.input_pipeline.pipeline import naming_unreadable_images
 from retrieval.losses import get_loss, recommended_options
 from retrieval.models.precision import mixed_precision
@@ -31,7 +32,12 @@ from retrieval.training.callbacks import (
     TerminateOnNonFiniteLoss,
     TrainingCheckpoint,
 )
-from retrieval.training.checkpoints import restore_checkpoint
+from retrieval.training.checkpoints import (
+    KEPT,
+    checkpoint_bytes,
+    list_steps,
+    restore_checkpoint,
+)
 from retrieval.training.data import TrainingData, batch_dataset, make_sampler, prepare_data
 from retrieval.training.devices import strategy_of
 from retrieval.training.history import History
@@ -47,8 +53,9 @@ def fit(
     progress: bool = True,
     watch: Callable[[pd.DataFrame], None] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    checkpoint: str = "latest",
 ) -> keras.Model:
-    """Train a run to its last step, from its latest checkpoint if it has one.
+    """Train a run to its last step, from a checkpoint if it has one.
 
     Args:
         settings: Resolved settings of the run.
@@ -60,13 +67,16 @@ def fit(
         callbacks: More Keras callbacks. They act after the evaluation and before the history and
             the checkpoint are written, so that metrics they add to the logs are recorded and can
             be monitored. Defaults to none.
+        checkpoint: The checkpoint to continue from: ``latest``, ``best`` or a step; 0 is the start.
+            Defaults to ``latest``.
 
     Returns:
         The trained network; only the head if the backbone is frozen.
 
     Raises:
         UserError: The devices cannot share a batch equally, the data set does not fit the settings,
-            an image cannot be read, or the training diverges.
+            an image cannot be read, a checkpoint is damaged, the disk is too full for the
+            checkpoints, or the training diverges.
     """
     strategy = strategy_of(settings)
     data = prepare_data(catalog, settings, progress=progress)
@@ -74,7 +84,8 @@ def fit(
     with strategy.scope() if strategy else contextlib.nullcontext():
         model = build_ranking_model(settings, data)
     checkpoints = folder / "checkpoints"
-    steps_done = restore_checkpoint(checkpoints, model)
+    steps_done = restore_checkpoint(checkpoints, model, checkpoint)
+    check_space(folder, checkpoint_bytes(model) * max(1, KEPT + 1 - len(list_steps(checkpoints))))
     history = History(folder / "history.csv", steps_done)
     # A run may be interrupted after it has stopped early; it must not train on.
     stopped_early = history.has_stopped_improving(settings.monitor, settings.patience)

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from retrieval.errors import UserError
 from retrieval.files import write_text
+from retrieval.runs.store import final_path
 
 PLOTTED = ("loss", "learning_rate", "spread")
 
@@ -26,6 +28,9 @@ class History:
         path: The CSV file.
         rows: One dict per step, with ``step``, ``loss``, ``learning_rate``, ``spread`` and, if the
             network was evaluated after the step, the metrics.
+
+    Raises:
+        UserError: The file is damaged, or ends before ``steps_done``.
     """
 
     def __init__(self, path: Path, steps_done: int = 0) -> None:
@@ -33,8 +38,21 @@ class History:
         self.rows: list[dict] = []
         if steps_done and path.exists():
             # The default parser of pandas is fast and may miss a number's last digit.
-            old = pd.read_csv(path, float_precision="round_trip")
-            self.rows = old[old["step"] <= steps_done].to_dict("records")
+            try:
+                old = pd.read_csv(path, float_precision="round_trip")
+                self.rows = old[old["step"] <= steps_done].to_dict("records")
+                last = max(row["step"] for row in self.rows)
+            except (ValueError, KeyError, TypeError) as error:
+                raise self._damaged(" ".join(str(error).split())[:150]) from error
+            if last != steps_done:
+                raise self._damaged(f"it ends at step {last}, the checkpoint is of {steps_done}")
+
+    def _damaged(self, words: str) -> UserError:
+        run = final_path(self.path.parent)
+        return UserError(
+            f"{self.path}: damaged ({words}): start the training from its first step with "
+            f"`retrieval train --resume {run} --checkpoint 0`"
+        )
 
     def append(self, row: dict) -> None:
         """Add the row of a step."""

@@ -11,6 +11,10 @@ from retrieval.settings.schema import UNTRAINED, TrainSettings
 GIB = 2**30
 ALWAYS_FITS = 16 * 128**2  # pixels of a batch; below, the estimate is not worth its time
 PROGRAM = GIB  # bytes that the program itself needs, besides the training
+FLOAT = 4  # bytes
+# (B, B) matrices that a ranking loss and its gradient hold at a time.
+PAIR_MATRICES = 8
+BYTES_PER_ROW = 12  # of the list of all batches: int64, and a copy as int32
 SPARE = 0.1  # share of the memory that a suggested chunk size leaves free
 
 
@@ -54,7 +58,11 @@ def check_memory(
         UserError: The training does not fit, and ``settings.check_memory`` is on. Names both
             figures and, if there is one, a chunk size that fits.
     """
-    if settings.loss == UNTRAINED or settings.freeze_backbone:
+    if settings.loss == UNTRAINED:
+        return
+    if settings.check_memory:
+        _check_batches(settings, available)
+    if settings.freeze_backbone:
         return
     if settings.recipe is None:
         announce = None
@@ -76,6 +84,27 @@ def check_memory(
     raise UserError(
         f"training needs about {needed / GIB:.1f} GiB of memory, {free / GIB:.1f} GiB are "
         f"available: try {in_chunks}a smaller --classes-per-batch or --image-size; "
+        "--no-check-memory trains anyway"
+    )
+
+
+def _check_batches(settings: TrainSettings, available: Callable[[], int | None]) -> None:
+    """Refuse batches whose comparisons, or whose list of rows, do not fit into memory."""
+    batch = batch_size(settings)
+    pairs = FLOAT * PAIR_MATRICES * batch * batch * (1 + settings.memory_batches)
+    memory = FLOAT * settings.memory_batches * batch * settings.embedding_size
+    rows = BYTES_PER_ROW * settings.steps * batch
+    needed = pairs + memory + rows
+    if needed <= GIB:
+        return
+    free = available()
+    if free is None or needed <= free:
+        return
+    largest = max((pairs, "a smaller batch"), (memory, "fewer --memory-batches"),
+                  (rows, "fewer --steps"))[1]  # fmt: skip
+    raise UserError(
+        f"batches of {batch:,} images over {settings.steps:,} steps need about "
+        f"{needed / GIB:,.1f} GiB of memory, {free / GIB:.1f} GiB are available: try {largest}; "
         "--no-check-memory trains anyway"
     )
 

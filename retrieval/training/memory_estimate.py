@@ -12,15 +12,13 @@ from retrieval.models.freezing import freeze_batch_norm
 from retrieval.models.precision import mixed_precision
 from retrieval.settings.resolve import batch_size, resolved
 from retrieval.settings.schema import TrainSettings
+from retrieval.training.memory_check import FLOAT, PAIR_MATRICES
 from retrieval.training.optimizers import slot_count
 
 TRACED_BATCH = 16
-FLOAT = 4  # bytes
 PREFETCHED = 4  # batches that the input pipeline holds ready
 # Bytes that TensorFlow holds per operation of the graph on a CPU, whatever the batch: measured.
 PER_OPERATION = 72_000
-# (B, B) matrices that a ranking loss and its gradient hold at a time.
-PAIR_MATRICES = 8
 # Operations whose output shares the memory of their first input, and those that allocate none.
 VIEWS = {"Identity", "IdentityN", "Reshape", "Squeeze", "ExpandDims", "StopGradient"}
 GIVEN = {"Const", "Placeholder", "ReadVariableOp"}

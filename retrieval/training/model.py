@@ -19,6 +19,7 @@ from retrieval.training.optimizers import apply_scaled, replica_mean
 
 SPREAD = "spread"  # in the logs
 
+
 @keras.saving.register_keras_serializable(package="retrieval")
 class RankingModel(keras.Model):
     """An embedding network that is trained by a loss over the whole batch.

@@ -1,4 +1,4 @@
-"""The losses and metrics that ``fit`` reports for an epoch are Keras' own: means over its batches."""
+"""What ``fit`` reports for an epoch is what Keras reports: means over its batches."""
 
 import keras
 import numpy as np
@@ -30,7 +30,7 @@ class Length(keras.layers.Layer):
 
 
 def mean_pair_loss(labels, embeddings):
-    """The mean over all pairs of (distance - 1)^2 or distance^2: a loss that Keras can train too."""
+    """Return the mean over all pairs of a loss that plain Keras can train too."""
     labels = tf.reshape(labels, (-1,))
     squares = tf.reduce_sum((embeddings[:, None] - embeddings[None]) ** 2, 2)
     distances = tf.sqrt(squares + 1e-6)
