@@ -78,6 +78,8 @@ def as_user_error(error: BaseException) -> UserError | None:
     if isinstance(error, UserError):
         return error
     words = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.errno is not None:
+        return _of_the_system(error, words)
     if isinstance(error, MemoryError) or any(each in words for each in _ALLOCATION):
         return UserError(f"{LESS_MEMORY} ({_shortened(words) or 'no size known'})")
     if type(error).__module__.startswith("tensorflow"):

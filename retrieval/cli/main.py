@@ -350,7 +350,9 @@ def import_(
     from retrieval.runs.importing import import_run
     from retrieval.runs.names import check_run_name
 
-    folder = runs / check_run_name(dataset) / check_run_name(name or embeddings.stem)
+    folder = (
+        runs / check_run_name(dataset) / check_run_name(embeddings.stem if name is None else name)
+    )
     sides = [(embeddings, items)]
     if gallery_embeddings is not None and gallery_items is not None:
         sides.append((gallery_embeddings, gallery_items))

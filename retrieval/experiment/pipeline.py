@@ -90,7 +90,11 @@ def train(
             or is being made by another process), or it would not fit in memory.
     """
     check(settings)
-    path = Path(runs) / settings.dataset / check_run_name(name or default_name(settings))
+    path = (
+        Path(runs)
+        / settings.dataset
+        / check_run_name(default_name(settings) if name is None else name)
+    )
     check_free(path, overwrite=overwrite)
     planned = plan_run(settings, path)
     announce_remarks([planned], announce)

@@ -26,8 +26,8 @@ def parse_yaml(text: str) -> Any:
     """
     if len(text) > LONGEST:
         raise UserError(f"{len(text):,} characters: give {LONGEST:,} at most")
-    loader = yaml.SafeLoader(text)
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         if node is None:
             return None
@@ -40,8 +40,6 @@ def parse_yaml(text: str) -> Any:
     except ValueError as error:  # of a date, or a number of 5,000 digits
         words = " ".join(str(error).split())
         raise UserError(f"not valid YAML (a value cannot be read: {words})") from error
-    finally:
-        loader.dispose()
 
 
 def _check(root: yaml.Node) -> None:
