@@ -7,13 +7,11 @@ from pathlib import Path
 from retrieval.errors import UserError
 from retrieval.settings.resolve import batch_size, resolved
 from retrieval.settings.schema import UNTRAINED, TrainSettings
+from retrieval.training.batch_memory import FLOAT, PAIR_MATRICES
 
 GIB = 2**30
 ALWAYS_FITS = 16 * 128**2  # pixels of a batch; below, the estimate is not worth its time
 PROGRAM = GIB  # bytes that the program itself needs, besides the training
-FLOAT = 4  # bytes
-# (B, B) matrices that a ranking loss and its gradient hold at a time.
-PAIR_MATRICES = 8
 BYTES_PER_ROW = 12  # of the list of all batches: int64, and a copy as int32
 SPARE = 0.1  # share of the memory that a suggested chunk size leaves free
 

@@ -12,7 +12,7 @@ from retrieval.models.freezing import freeze_batch_norm
 from retrieval.models.precision import mixed_precision
 from retrieval.settings.resolve import batch_size, resolved
 from retrieval.settings.schema import TrainSettings
-from retrieval.training.memory_check import FLOAT, PAIR_MATRICES
+from retrieval.training.batch_memory import FLOAT, PAIR_MATRICES
 from retrieval.training.optimizers import slot_count
 
 TRACED_BATCH = 16
