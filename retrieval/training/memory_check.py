@@ -58,12 +58,18 @@ def check_memory(
     """
     if settings.loss == UNTRAINED:
         return
+    if not settings.freeze_backbone:
+        _check_network(settings, announce if settings.recipe is not None else None, available)
     if settings.check_memory:
         _check_batches(settings, available)
-    if settings.freeze_backbone:
-        return
-    if settings.recipe is None:
-        announce = None
+
+
+def _check_network(
+    settings: TrainSettings,
+    announce: Callable[[str], None] | None,
+    available: Callable[[], int | None],
+) -> None:
+    """Refuse a training whose network does not fit into memory together with a batch of images."""
     pixels = batch_size(settings) * resolved(settings.image_size) ** 2
     if pixels <= ALWAYS_FITS or not (settings.check_memory or announce is not None):
         return
@@ -98,8 +104,12 @@ def _check_batches(settings: TrainSettings, available: Callable[[], int | None])
     free = available()
     if free is None or needed <= free:
         return
-    largest = max((pairs, "a smaller batch"), (memory, "fewer --memory-batches"),
-                  (rows, "fewer --steps"))[1]  # fmt: skip
+    fixes = {
+        "a smaller --classes-per-batch or --samples-per-class": pairs,
+        "fewer --memory-batches": memory,
+        "fewer --steps": rows,
+    }
+    largest = max(fixes, key=lambda fix: fixes[fix])
     raise UserError(
         f"batches of {batch:,} images over {settings.steps:,} steps need about "
         f"{needed / GIB:,.1f} GiB of memory, {free / GIB:.1f} GiB are available: try {largest}; "
