@@ -5,7 +5,7 @@
 
 import datetime
 import html
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -30,6 +30,7 @@ from retrieval.report.text import (
     selected_on_test,
     units,
 )
+from retrieval.runs.run import Run
 from retrieval.settings.schema import SELECTED_ON_TEST
 from workbench import figures
 from workbench.analysis.tables import recall_curve
@@ -70,8 +71,10 @@ def page_html(sections: Sequence[Section]) -> str:
     """
     made = datetime.date.today().isoformat()
     body = [f'<h1>{TITLE}</h1><p class="quiet">Made {made}. {NOTE}</p>']
+    drawn = [not section.protocol.has_no_positives for section in sections]
     for number, section in enumerate(sections):
-        body.append(section_html(section, with_script=number == 0))
+        first = any(drawn) and number == drawn.index(True)
+        body.append(section_html(section, with_script=first))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f"<title>{TITLE}</title><style>{STYLE}</style></head><body>{''.join(body)}</body></html>"
@@ -90,9 +93,6 @@ def section_html(section: Section, *, with_script: bool) -> str:
     """
     protocol = section.protocol.name
     firsts = {name: runs[0] for name, runs in section.groups.items()}
-    no_positive = section.protocol.no_positive
-    curves = {n: recall_curve(run.neighbors(protocol), no_positive) for n, run in firsts.items()}
-    figure = figures.recall_curves(curves, height=420)
     best, run = next(iter(firsts.items()))
     neighbors = run.neighbors(protocol)
     rows = confident_failure_rows(run, neighbors, FAILURES)
@@ -104,20 +104,30 @@ def section_html(section: Section, *, with_script: bool) -> str:
             table_html(section.table, selected_on_test(section), best_of(section)),
             published_html(section),
             pairs_html(section),
-            "<h3>Recall@K</h3>",
-            figure.to_html(full_html=False, include_plotlyjs=with_script, config=CONFIG),
-            _intervals(section),
+            _recall(section, firsts, with_script=with_script),
             f"<h3>Confident and wrong: {html.escape(best)}</h3>",
             str(shown),
         ]
     )
 
 
-def _intervals(section: Section) -> str:
-    if "recall@1" not in section.table:
+def _recall(section: Section, runs: Mapping[str, Run], *, with_script: bool) -> str:
+    """Draw the Recall@K of each row's run; nothing if no query has a positive."""
+    protocol = section.protocol
+    if protocol.has_no_positives:
         return ""
-    figure = figures.loss_intervals(section.table.rename(columns={"name": "group"}))
-    return figure.to_html(full_html=False, include_plotlyjs=False, config=CONFIG)
+    curves = {
+        name: recall_curve(run.neighbors(protocol.name), protocol.no_positive)
+        for name, run in runs.items()
+    }
+    drawn = [figures.recall_curves(curves, height=420)]
+    if "recall@1" in section.table:
+        drawn.append(figures.loss_intervals(section.table.rename(columns={"name": "group"})))
+    script = [with_script, False]
+    return "<h3>Recall@K</h3>" + "".join(
+        figure.to_html(full_html=False, include_plotlyjs=include, config=CONFIG)
+        for figure, include in zip(drawn, script, strict=False)
+    )
 
 
 def published_html(section: Section) -> str:

@@ -312,13 +312,15 @@ def evaluate(
 def import_(
     embeddings: Annotated[
         Path,
-        typer.Option(help="File of the embeddings: .npy, .npz, .h5, .parquet, .pt or .pth."),
+        typer.Option(
+            help="File of the embeddings: .npy, .npz, .h5, .parquet, .csv, .tsv, .pt or .pth."
+        ),
     ],
     items: Annotated[
         Path,
         typer.Option(
-            help="CSV file of the items, one row per embedding: `label`, and optionally `path`, "
-            "`role` and others."
+            help="CSV or Parquet file of the items, one row per embedding: `label`, and optionally "
+            "`path`, `role` (or `is_query` and `is_gallery`) and others."
         ),
     ],
     dataset: Annotated[
@@ -337,8 +339,21 @@ def import_(
         typer.Option(help="CSV file of the gallery's items. Defaults to the queries' own."),
     ] = None,
     image_root: Annotated[
-        Path, typer.Option(help="Folder that the paths of the items are relative to.")
-    ] = Path("."),
+        Path | None,
+        typer.Option(
+            help="Folder that the paths of the items are relative to. Defaults to the working "
+            "directory, or to the folder that holds all images if their paths are absolute."
+        ),
+    ] = None,
+    columns: Annotated[
+        str,
+        typer.Option(
+            help="Columns of a table that are the embedding's dimensions: names or patterns, "
+            "separated by commas, e.g. emb_*. Defaults to the one column of lists, or the one "
+            "numbered row of columns.",
+            show_default=False,
+        ),
+    ] = "",
     distance: Annotated[
         str, typer.Option(help=f"Distance: {listed(Distance)}.")
     ] = DEFAULT_DISTANCE,
@@ -358,7 +373,14 @@ def import_(
         sides.append((gallery_embeddings, gallery_items))
     elif gallery_embeddings is not None or gallery_items is not None:
         raise UserError("--gallery-embeddings and --gallery-items go together")
-    path = import_run(folder, sides, image_root=image_root, distance=distance, overwrite=overwrite)
+    path = import_run(
+        folder,
+        sides,
+        image_root=image_root,
+        columns=[name.strip() for name in columns.split(",") if name.strip()],
+        distance=distance,
+        overwrite=overwrite,
+    )
     print_runs([path])
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from retrieval.evaluation.metrics import metric, scale_note, summarized
+from retrieval.evaluation.metrics import DASH, metric, scale_note, summarized
 from retrieval.report.published import published_line
 from retrieval.runs.store import open_run
 
@@ -27,7 +28,7 @@ def runs_table(paths: Iterable[Path]) -> pd.DataFrame:
         best Recall@1 first.
     """
     results = [(run, result) for run in map(open_run, paths) for result in run.results.values()]
-    results.sort(key=lambda pair: -pair[1].metric("recall@1").value)
+    results.sort(key=lambda pair: -np.nan_to_num(pair[1].metric("recall@1").value, nan=-1))
     rows = []
     for run, result in results:
         names = [name for name in summarized() if name in result.metrics]
@@ -54,7 +55,7 @@ def print_runs(paths: Iterable[Path]) -> None:
     table = runs_table(paths)
     for protocol, part in table.groupby("protocol"):
         print(f"\n{protocol} ({scale_note(summarized())})")
-        print_table(part.drop(columns="protocol").dropna(axis=1, how="all"))
+        print_table(part.drop(columns="protocol").dropna(axis=1, how="all").fillna(DASH))
     lines = dict.fromkeys(published_line(open_run(path)) for path in paths)
     if any(lines):
         print("", *filter(None, lines), sep="\n")

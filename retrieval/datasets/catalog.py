@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from retrieval.datasets.containment import check_names, contained_paths, linked_folders
 from retrieval.errors import UserError, counted
 from retrieval.validation import PROTOCOLS, QUERY_GALLERY, Role, choices_of
 
@@ -40,6 +41,8 @@ class Catalog:
             Defaults to none.
         remarks: What a user should know about how the data set was read, one line each: what was
             left out, and what may be meant otherwise. Defaults to nothing.
+        linked_roots: Folders outside of the root that links to folders in it lead to, see
+            :mod:`retrieval.datasets.containment`. Defaults to none.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Catalog:
     query_gallery_title: str = PROTOCOLS[QUERY_GALLERY]
     options: dict = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    linked_roots: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.items)
@@ -79,6 +83,18 @@ class Catalog:
         """
         root = str(self.root)
         return [f"{root}/{p}" for p in (self.items if rows is None else rows)["path"]]
+
+    def contained_paths(self, rows: pd.DataFrame | None = None) -> list[str | None]:
+        """Return the absolute paths of images to make pictures of, for others to see.
+
+        Args:
+            rows: Rows of :attr:`items`. Defaults to all of them.
+
+        Returns:
+            One path per row; None if it leads out of the root.
+        """
+        names = (self.items if rows is None else rows)["path"].astype(str)
+        return contained_paths(self.root, names, self.linked_roots)
 
 
 def make_catalog(
@@ -121,8 +137,8 @@ def make_catalog(
         The catalog, with the rows in the given order.
 
     Raises:
-        UserError: There are no images, a split or role is unknown, a class is in two splits, or
-            there are queries without a gallery.
+        UserError: There are no images, a path leads out of the root, a split or role is unknown, a
+            class is in two splits, or there are queries without a gallery.
     """
     if len(path) == 0:
         raise UserError(f"data set {name!r} at {root}: no images found")
@@ -150,9 +166,18 @@ def make_catalog(
                 f"data set {name!r}: row {row} has {column} {items[column][row]!r}: "
                 f"valid: {', '.join(valid)}"
             )
+    check_names(root, items["path"], f"data set {name!r}")
     check_class_disjoint(name, items)
     check_roles(name, items)
-    return Catalog(name, Path(root), items, query_gallery_title, options or {}, tuple(remarks))
+    return Catalog(
+        name,
+        Path(root),
+        items,
+        query_gallery_title,
+        options or {},
+        tuple(remarks),
+        linked_folders(root, items["path"]),
+    )
 
 
 def check_roles(name: str, items: pd.DataFrame) -> None:

@@ -134,10 +134,14 @@ def make_result(
 ) -> Result:
     """Average the per-query scores, score the clusters, and state the protocol."""
     per_query, counted = score_queries(ranking, options.ks, options.no_positive)
-    metrics, intervals = summarize(per_query, counted, codes[parts.queries], options)
+    metrics: dict[str, float] = {}
+    intervals: dict[str, tuple[float, float]] = {}
     found = ranking.first_relevant_rank[ranking.first_relevant_rank > 0]
-    metrics["median_first_hit"] = float(np.median(found)) if len(found) else np.nan
-    if clusters is not None:
+    if len(found):  # figures that do not exist are absent, not NaN or 0
+        metrics, intervals = summarize(per_query, counted, codes[parts.queries], options)
+        metrics["median_first_hit"] = float(np.median(found))
+    # Of as many clusters as items, each holds one item: the clusters are the classes, always.
+    if clusters is not None and codes.max() + 1 < len(codes):
         metrics |= clustering.clustering_metrics(codes, clusters)
         if options.n_bootstrap:
             draws = options.n_bootstrap, options.seed
@@ -211,8 +215,6 @@ def summarize(
     options: Options,
 ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
     """Average per-query metrics over the queries that count, with intervals over classes."""
-    if not counted.any():
-        return dict.fromkeys(per_query, np.nan), {}
     table = np.stack([values[counted] for values in per_query.values()], axis=1)
     means = dict(zip(per_query, table.mean(axis=0).tolist(), strict=True))
     if not options.n_bootstrap:
@@ -244,4 +246,5 @@ def describe(
         n_classes=int(codes.max()) + 1,
         n_without_positive=int((ranking.n_positive == 0).sum()),
         dimension=dimension,
+        n_gallery_classes=len(np.unique(codes[parts.gallery])),
     )

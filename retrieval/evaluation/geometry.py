@@ -18,6 +18,7 @@ MOST = 131_072  # items; of more, a seeded sample is used for all but hubness an
 SAMPLE = 4096  # items whose pairs are used for the uniformity
 HUB_K = 10  # length of the neighbor lists that hubness counts
 NEAR_DUPLICATE = 0.999  # cosine similarity
+EXACT_COPY = 1e-4  # distance relative to the length: what one image differs by between two batches
 
 
 def geometry(
@@ -43,7 +44,8 @@ def geometry(
     * ``hubness``: skewness of the number of queries that have a gallery item among their 10 nearest
       (Radovanovic 2010); near 0 without hubs. ``share_never_retrieved``: share of anti-hubs,
       gallery items that are in no such list.
-    * ``near_duplicates``: share of queries whose nearest neighbor has a cosine of 0.999 or more.
+    * ``near_duplicates``: share of queries whose nearest neighbor has a cosine of 0.999 or more;
+      ``exact_copies``: of those with (nearly) the same embedding.
 
     Args:
         embeddings: float, (n, d), the items.
@@ -56,7 +58,7 @@ def geometry(
     Returns:
         Name -> value; NaN where it is not defined (a single class, classes of one item).
     """
-    card = {"near_duplicates": near_duplicates(embeddings, ranking)}
+    card = duplicates(embeddings, ranking)
     card |= hubness(ranking.ids, n_gallery)
     if len(embeddings) > MOST:
         rows = np.random.default_rng(seed).choice(len(embeddings), MOST, replace=False)
@@ -70,18 +72,22 @@ def geometry(
     }
 
 
-def near_duplicates(embeddings: np.ndarray, ranking: Ranking) -> float:
-    """Return the share of queries whose nearest neighbor has a cosine of 0.999 or more."""
+def duplicates(embeddings: np.ndarray, ranking: Ranking) -> dict[str, float]:
+    """Return the shares of queries whose nearest neighbor is a near-duplicate, or an exact copy."""
     if not ranking.ids.shape[1]:
-        return np.nan
+        return {"near_duplicates": np.nan, "exact_copies": np.nan}
     found = ranking.ids[:, 0] >= 0
     queries, nearest = ranking.queries[found], ranking.ids[found, 0]
-    count = 0
+    near = exact = 0
     for start in range(0, len(queries), 8192):
-        a = normalize(embeddings[queries[start : start + 8192]])
-        b = normalize(embeddings[nearest[start : start + 8192]])
-        count += int((np.einsum("ij,ij->i", a, b) >= NEAR_DUPLICATE).sum())
-    return count / max(1, len(ranking.queries))
+        a = np.asarray(embeddings[queries[start : start + 8192]], np.float64)
+        b = np.asarray(embeddings[nearest[start : start + 8192]], np.float64)
+        apart = np.linalg.norm(a - b, axis=1)
+        exact += int((apart <= EXACT_COPY * np.linalg.norm(a, axis=1)).sum())
+        cosines = np.einsum("ij,ij->i", normalize(a), normalize(b))
+        near += int((cosines >= NEAR_DUPLICATE).sum())
+    n = max(1, len(ranking.queries))
+    return {"near_duplicates": near / n, "exact_copies": exact / n}
 
 
 def class_density(

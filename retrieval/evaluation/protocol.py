@@ -33,6 +33,8 @@ class Protocol:
         n_without_positive: Number of queries without positives: no other item of their class is in
             the gallery.
         dimension: Dimension of the embeddings.
+        n_gallery_classes: Number of classes in the gallery; 0 if it was not recorded, as in version
+            0.1.0.
     """
 
     name: str
@@ -50,10 +52,16 @@ class Protocol:
     n_classes: int
     n_without_positive: int
     dimension: int
+    n_gallery_classes: int = 0
 
     def to_dict(self) -> dict[str, str | int | bool]:
         """Return the fields as a dict, ready for JSON."""
         return asdict(self)
+
+    @property
+    def has_no_positives(self) -> bool:
+        """Whether no query has a positive, so that there is nothing to find."""
+        return self.n_without_positive == self.n_queries
 
     @property
     def without_positives(self) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from retrieval.evaluation.caveats import caveats
 from retrieval.evaluation.metrics import in_order, metric, scale_note
 from retrieval.evaluation.protocol import Protocol
 
@@ -18,7 +19,8 @@ class Result:
     Attributes:
         protocol: The evaluation protocol.
         metrics: Name -> value, for the metrics of :data:`retrieval.evaluation.metrics.METRICS`;
-            clustering metrics only if items were clustered. NaN where no query counts.
+            clustering metrics only if items were clustered and a class has two items. The metrics
+            of a ranking are absent if no query has a positive.
         intervals: Name -> (low, high) of the 95% interval (bootstrap over classes).
         geometry: The geometry card, see :mod:`retrieval.evaluation.geometry`.
         queries: int32, (q,), item row of each query.
@@ -75,7 +77,7 @@ class Result:
     def to_dict(self) -> dict[str, Any]:
         """Return the entry of ``metrics.json``: protocol, counts, metrics with interval, geometry.
 
-        A value that does not exist (the mean over no query) is None, never NaN.
+        A value that does not exist is None, never NaN.
         """
         counts = ("n_items", "n_queries", "n_gallery", "n_classes", "n_without_positive")
         metrics = {}
@@ -96,7 +98,10 @@ class Result:
             + metric(name).format(self.metrics[name], *self.intervals.get(name, ()))
             for name in shown
         ]
-        return f"{', '.join(figures)} ({scale_note(shown)}; {self.protocol})"
+        facts = "; ".join([*caveats(self.protocol, self.geometry), str(self.protocol)])
+        if not figures:
+            return f"no figures ({facts})"
+        return f"{', '.join(figures)} ({scale_note(shown)}; {facts})"
 
 
 def _json(value: float | None) -> float | None:

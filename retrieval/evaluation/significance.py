@@ -5,7 +5,7 @@ every run sees the same resamples (paired), and at rank 1 also by McNemar's test
 some differences would look significant by chance, so the p-values are corrected by Holm's method.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Self
@@ -232,6 +232,35 @@ def compare(
     else:
         summary["best_group"] = True
     return Comparison(metric, summary, pairs, len(labels), len(size))
+
+
+def nothing_compared(names: Iterable[str], metric: str = "recall@1") -> Comparison:
+    """Return the comparison of runs none of whose queries counts, because none has a positive.
+
+    Args:
+        names: Names of the runs.
+        metric: Name of the metric. Defaults to ``recall@1``.
+
+    Returns:
+        A comparison without a value, a best run or a pair.
+    """
+    numbers = ("mean", "low", "high", "seed_low", "seed_high")
+    summary = pd.DataFrame({"name": sorted(names)})
+    summary = summary.assign(**dict.fromkeys(numbers, np.nan), seeds=1, best_group=False)
+    columns = ["a", "b", "difference", "low", "high", "p", "p_holm", "significant", "wins", "ties"]
+    pairs = pd.DataFrame(columns=[*columns, "losses", "p_mcnemar", "p_mcnemar_holm"])
+    return Comparison(metric, summary, pairs, 0, 0)
+
+
+def any_counts(scores: Mapping[str, np.ndarray]) -> bool:
+    """Return whether a query counts for every run, so that :func:`compare` can compare them.
+
+    Args:
+        scores: Name -> per-query scores, float (seeds, q), where NaN marks queries that do not
+            count.
+    """
+    kept = [np.isfinite(value).all(axis=0) for value in scores.values()]
+    return bool(np.all(kept, axis=0).any())
 
 
 def _scores_of(

@@ -6,7 +6,7 @@ protocol. Runs that differ only in their seed share a row.
 
 import hashlib
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +16,12 @@ from retrieval.datasets import DATASETS
 from retrieval.datasets.base import Dataset
 from retrieval.datasets.official import PLACEHOLDER_WARNING
 from retrieval.errors import UserError, unknown_option
-from retrieval.evaluation.geometry import is_collapsed
 from retrieval.evaluation.metrics import in_order, metric, reported
 from retrieval.evaluation.protocol import Protocol
-from retrieval.evaluation.significance import Comparison, compare
+from retrieval.evaluation.significance import Comparison, any_counts, compare, nothing_compared
 from retrieval.evaluation.statistics import mean_interval
 from retrieval.report.published import published_notes, published_table
+from retrieval.runs.checks import check_neighbors
 from retrieval.runs.records import ProtocolResult
 from retrieval.runs.run import Run
 from retrieval.settings.identity import experiment_key
@@ -57,7 +57,8 @@ class Section:
         table: One row per group. ``name``, ``seeds``, ``dimension`` and, per metric, ``<metric>``,
             ``<metric>/low`` and ``<metric>/high``: the value and its 95% interval, by bootstrap
             over classes for one run, and the t interval of the mean for several seeds.
-        comparison: Comparison of Recall@1 of all groups on the same queries.
+        comparison: Comparison of Recall@1 of all groups on the same queries; without values if no
+            query counts for every run.
         published: Published results of the runs' recipes, see
             :func:`retrieval.report.published.published_table`.
         notes: Recipe -> note on its published results.
@@ -86,7 +87,8 @@ def make_report(runs: Sequence[Run], metrics: Sequence[str] = ()) -> list[Sectio
         Sections, sorted by data set and protocol.
 
     Raises:
-        UserError: There are no runs, or no run has one of the metrics.
+        UserError: There are no runs, a run's neighbors are damaged, or no run has one of the
+            metrics.
     """
     if not runs:
         raise UserError("no runs to report on: give run folders, or train a run first")
@@ -94,6 +96,8 @@ def make_report(runs: Sequence[Run], metrics: Sequence[str] = ()) -> list[Sectio
     for name in metrics:
         if name not in known:
             raise unknown_option("metric of these runs", name, in_order(known))
+    for run in runs:
+        check_neighbors(run)
     buckets: dict[tuple, list[tuple[Run, ProtocolResult]]] = {}
     for run in runs:
         items = _fingerprint(run)
@@ -164,24 +168,27 @@ def _section(members: list[tuple[Run, ProtocolResult]], metrics: Sequence[str]) 
         )
         for name, group in groups.items()
     }
-    comparison = compare(scores, labels)
+    comparison = compare(scores, labels) if any_counts(scores) else nothing_compared(scores)
     order = list(comparison.summary["name"])
     columns = metrics or reported_metrics(run.dataset)
     rows = [_row(name, [results[run.path] for run in groups[name]], columns) for name in order]
+    table = pd.DataFrame(rows).dropna(axis=1, how="all")
     published = published_table([run for run, _ in members], protocol.name)
-    collapsed = [
-        name
-        for name in order
-        if any(is_collapsed(results[run.path].geometry) for run in groups[name])
-    ]
+    warnings = named_caveats({name: [results[r.path] for r in groups[name]] for name in order})
     placeholder = run.dataset_config.is_placeholder
     return Section(
         dataset=run.dataset,
         title=first.title,
         protocol=protocol,
-        line=_sentence(protocol, placeholder=placeholder, collapsed=collapsed),
+        line="; ".join(
+            [
+                *([PLACEHOLDER_WARNING] if placeholder else []),
+                *warnings,
+                _sentence(protocol, clustered="nmi" in table),
+            ]
+        ),
         groups={name: groups[name] for name in order},
-        table=pd.DataFrame(rows).dropna(axis=1, how="all"),
+        table=table,
         comparison=comparison,
         published=published,
         notes=published_notes(published),
@@ -207,17 +214,33 @@ def _row(
     return row
 
 
-def _sentence(protocol: Protocol, *, placeholder: bool, collapsed: Sequence[str]) -> str:
+def named_caveats(results: Mapping[str, list[ProtocolResult]]) -> list[str]:
+    """Return what makes figures meaningless, with the names of the rows if it is not all of them.
+
+    Args:
+        results: Row name -> the results of its runs, under one protocol.
+
+    Returns:
+        One line per caveat, see :func:`retrieval.evaluation.caveats.caveats`.
+    """
+    rows: dict[str, list[str]] = {}
+    for name, members in results.items():
+        for line in dict.fromkeys(line for result in members for line in result.caveats):
+            rows.setdefault(line, []).append(name)
+    return [
+        line if len(names) == len(results) else f"{', '.join(names)}: {line}"
+        for line, names in rows.items()
+    ]
+
+
+def _sentence(protocol: Protocol, *, clustered: bool) -> str:
     """State the protocol. The dimension is a column of the table, since runs may differ in it."""
-    parts = [PLACEHOLDER_WARNING] if placeholder else []
-    if collapsed:
-        parts.append(f"collapsed (all embeddings nearly equal): {', '.join(collapsed)}")
-    parts += [
+    parts = [
         f"{protocol.rule}, {protocol.distance} distance",
         f"{protocol.n_queries:,} queries of {protocol.n_classes:,} classes, "
         f"{protocol.n_gallery:,} gallery items",
         protocol.without_positives,
     ]
-    if protocol.kmeans != "none":
+    if clustered:
         parts.append(f"NMI by k-means ({protocol.kmeans})")
     return "; ".join(parts)

@@ -6,6 +6,7 @@ import pandas as pd
 
 from retrieval.evaluation.metrics import in_printed_scale, metric, scale_note
 from retrieval.report.sections import Section
+from retrieval.report.spreadsheet import spreadsheet_csv
 from retrieval.settings.schema import SELECTED_ON_TEST
 
 TITLE = "Comparison of runs"
@@ -45,7 +46,8 @@ def cell(row: Mapping, name: str) -> str:
 
 def units(section: Section) -> str:
     """Return the sentence on the scale in which a section's metrics are printed."""
-    return f"Scale: {scale_note(metrics_of(section.table))}."
+    names = metrics_of(section.table)
+    return f"Scale: {scale_note(names)}." if names else "No figures."
 
 
 def best_of(section: Section) -> set[str]:
@@ -182,7 +184,7 @@ def csv_of(sections: Sequence[Section]) -> str:
         part["best"] = part["name"].isin(best_of(section))
         parts.append(part)
     table = in_printed_scale(pd.concat(parts, ignore_index=True))
-    return table.to_csv(index=False, float_format="%.6f")
+    return spreadsheet_csv(table, float_format="%.6f")
 
 
 def escape(text: object) -> str:

@@ -1,20 +1,21 @@
 """Read a matrix of embeddings from a file of any framework, without executing its content."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from retrieval.errors import UserError
 from retrieval.models.torch_checkpoint import read_torch_tensors
+from retrieval.runs.dimensions import embeddings_in
 
-NOT_DIMENSIONS = ("id", "item", "row", "index", "label", "class", "super_label")
 NAMES = ("embeddings", "emb", "features", "tensor")  # preferred names, in this order
 
 
-def read_embeddings(path: Path | str) -> np.ndarray:
+def read_embeddings(path: Path | str, columns: Sequence[str] = ()) -> np.ndarray:
     """Read and check a matrix of embeddings.
 
     * ``.npy``: the matrix.
@@ -22,12 +23,15 @@ def read_embeddings(path: Path | str) -> np.ndarray:
       of the file. An ``.h5`` file of the TF 1 baseline holds ``emb``, or ``emb_aug``
       (n, views, d) with ``augmentation_types``; without ``emb``, the views of ``emb_aug`` are
       averaged.
-    * ``.parquet``: one column per dimension, or one column of lists.
+    * ``.parquet``, ``.csv``, ``.tsv``: one column of lists or numbered columns, see
+      :func:`retrieval.runs.dimensions.embeddings_in`.
     * ``.pt``, ``.pth``: a tensor, or a dict with one, written by ``torch.save``. The functions that
       its pickle refers to are not called.
 
     Args:
         path: The file to read the embeddings from.
+        columns: Names or patterns of the columns of a table that are dimensions. Defaults to
+            recognizing them.
 
     Returns:
         float32, (n, d), finite.
@@ -37,13 +41,16 @@ def read_embeddings(path: Path | str) -> np.ndarray:
             a value is NaN or infinite; the message names the first such row.
     """
     path = Path(path)
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        raise UserError(f"{path}: format {path.suffix!r} is unknown; give {', '.join(READERS)}")
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        raise UserError(f"{path}: format {path.suffix!r} is unknown; give {', '.join(FORMATS)}")
     if not path.is_file():
         raise UserError(f"{path}: no such file")
+    if columns and suffix not in TABLE_READERS:
+        raise UserError(f"{path}: has no columns; --columns is for {', '.join(TABLE_READERS)}")
     try:
-        array = reader(path)
+        table = TABLE_READERS.get(suffix)
+        array = READERS[suffix](path) if table is None else table(path, columns)
     except UserError:
         raise
     except Exception as error:  # a damaged file may raise anything
@@ -91,12 +98,22 @@ def _npy(path: Path) -> np.ndarray:
 
 def _npz(path: Path) -> np.ndarray:
     with np.load(path, allow_pickle=False) as arrays:
-        content: dict[str, np.ndarray] = {name: arrays[name] for name in arrays.files}
-    return content[_pick({name: value.shape for name, value in content.items()}, path)]
+        shapes = {name: _shape_in(arrays, name) for name in arrays.files}
+        matrix: np.ndarray = arrays[_pick(shapes, path)]
+        return matrix
+
+
+def _shape_in(arrays: "np.lib.npyio.NpzFile", name: str) -> tuple[int, ...]:
+    """Return the shape of an array without reading it: the others may hold objects."""
+    with arrays.zip.open(f"{name}.npy") as stream:
+        if np.lib.format.read_magic(stream) == (1, 0):
+            return np.lib.format.read_array_header_1_0(stream)[0]
+        return np.lib.format.read_array_header_2_0(stream)[0]
 
 
 def _hdf5(path: Path) -> np.ndarray:
     with h5py.File(path, "r") as file:
+        _check_self_contained(file, path)
         shapes = {k: v.shape for k, v in file.items() if isinstance(v, h5py.Dataset)}
         if "emb" in shapes or "emb_aug" not in shapes:
             matrix: np.ndarray = file[_pick(shapes, path)][()]
@@ -111,29 +128,31 @@ def _hdf5(path: Path) -> np.ndarray:
         return mean
 
 
-def _parquet(path: Path) -> np.ndarray:
-    frame = pd.read_parquet(path)
-    if frame.shape[1] != 1 or frame.dtypes.iloc[0].kind != "O":
-        other = [str(name) for name in frame if frame[name].dtype.kind not in "fiu"]
-        if other:
-            raise UserError(f"{path}: column {other[0]!r} is not numeric; keep the embedding only")
-        named = [str(name) for name in frame if str(name).strip().lower() in NOT_DIMENSIONS]
-        if named:
-            raise UserError(
-                f"{path}: column {named[0]!r} is not a dimension; keep the embedding only"
-            )
-        matrix: np.ndarray = frame.to_numpy()
-        return matrix
-    lists = frame.iloc[:, 0]
-    if len(lists) and not isinstance(lists.iloc[0], np.ndarray | list):
-        raise UserError(f"{path}: column {frame.columns[0]!r} is not numeric")
-    width = [0 if value is None else len(value) for value in lists]
-    odd = [row for row, size in enumerate(width) if size != width[0]]
-    if odd:
-        raise UserError(
-            f"{path}: row {odd[0]} has {width[odd[0]]} dimensions, row 0 has {width[0]}"
-        )
-    return np.stack([np.asarray(value) for value in lists]) if len(lists) else np.empty((0, 0))
+def _check_self_contained(file: h5py.File, path: Path) -> None:
+    """Refuse a file whose arrays lie in other files, which may be any of this computer.
+
+    Raises:
+        UserError: Names the first such array.
+    """
+    for name in file:
+        if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+            raise UserError(f"{path}: {name!r} is a link; {COPY_HDF5}")
+        found = file[name]
+        if isinstance(found, h5py.Dataset) and (found.external or found.is_virtual):
+            raise UserError(f"{path}: {name!r} lies in other files; {COPY_HDF5}")
+
+
+COPY_HDF5 = "copy the array into the file, e.g. with `h5repack` or h5py"
+
+
+def _parquet(path: Path, columns: Sequence[str]) -> np.ndarray:
+    return embeddings_in(pq.ParquetFile(path).read(), path, columns)
+
+
+def _csv(path: Path, columns: Sequence[str]) -> np.ndarray:
+    separator = "\t" if path.suffix.lower() == ".tsv" else ","
+    frame = pd.read_csv(path, sep=separator, encoding="utf-8-sig", float_precision="round_trip")
+    return embeddings_in(frame, path, columns)
 
 
 def _torch(path: Path) -> np.ndarray:
@@ -146,7 +165,12 @@ READERS: dict[str, Callable[[Path], np.ndarray]] = {
     ".npz": _npz,
     ".h5": _hdf5,
     ".hdf5": _hdf5,
-    ".parquet": _parquet,
     ".pt": _torch,
     ".pth": _torch,
 }
+TABLE_READERS: dict[str, Callable[[Path, Sequence[str]], np.ndarray]] = {
+    ".parquet": _parquet,
+    ".csv": _csv,
+    ".tsv": _csv,
+}
+FORMATS = (*READERS, *TABLE_READERS)

@@ -3,7 +3,7 @@
 One exact neighbor search per protocol serves all of them. TensorFlow is not needed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from retrieval.datasets.catalog import Catalog, crop_boxes
 from retrieval.errors import UserError
 from retrieval.evaluation import evaluate
-from retrieval.evaluation.geometry import COLLAPSED, collapse_line, relative_spread
+from retrieval.evaluation.geometry import relative_spread
 from retrieval.evaluation.results import Result
 from retrieval.files import atomic_path, digest, write_json
 from retrieval.projection import FILE as EVOLUTION_FILE
@@ -23,7 +23,7 @@ from retrieval.projection import make_evolution, project
 from retrieval.runs.checks import reading
 from retrieval.runs.neighbors import FILE as NEIGHBORS_FILE
 from retrieval.runs.neighbors import write_neighbors
-from retrieval.runs.records import SCHEMA
+from retrieval.runs.records import SCHEMA, ProtocolResult
 from retrieval.runs.resume import check_dataset_unchanged
 from retrieval.runs.run import REMEDIES, Run
 from retrieval.runs.store import changed_run, final_path, locked_run, open_run
@@ -38,6 +38,7 @@ from retrieval.validation import (
 )
 
 STORED_NEIGHBORS = 64
+MOVED_IMAGES = "put the images back and run `retrieval evaluate` again"
 COMPUTED_FROM = ("embeddings.npy", "items.parquet", NEIGHBORS_FILE)
 KS = (1, 2, 4, 8, 10, 20, 30, 40, 50, 100, 1000)  # Recall@K is measured at each
 
@@ -136,9 +137,8 @@ def _read_for_evaluation(path: Path, distance: str | None) -> tuple[Catalog, str
         data = run.dataset_config
         if data.root is None:
             raise UserError(f"{file}: root of the data set is missing")
-    return Catalog(
-        data.name, data.root, run.items, data.query_gallery_title, data.options
-    ), distance
+    title, links = data.query_gallery_title, data.linked_roots
+    return Catalog(data.name, data.root, run.items, title, data.options, links), distance
 
 
 def evaluate_folder(
@@ -149,6 +149,7 @@ def evaluate_folder(
     options: EvaluationOptions = DEFAULT,
     images: bool = True,
     progress: bool = True,
+    no_pictures: str = MOVED_IMAGES,
 ) -> None:
     """Write everything that is derived from the embeddings of a folder.
 
@@ -164,12 +165,15 @@ def evaluate_folder(
         images: Whether to make the thumbnails. Defaults to True; otherwise, those in the folder
             stay.
         progress: Whether to show progress bars. Defaults to True.
+        no_pictures: What to do about images that cannot be found, for the remark about them.
     """
     items = pd.read_parquet(folder / "items.parquet")
-    spread = _write_results(folder, items, catalog, distance, options)
+    _write_results(folder, items, catalog, distance, options)
     if images:
-        paths, boxes = catalog.absolute_paths(items), crop_boxes(items)
-        write_thumbnails(folder / "thumbnails", paths, boxes, progress=progress)
+        paths, boxes = catalog.contained_paths(items), crop_boxes(items)
+        without = write_thumbnails(folder / "thumbnails", paths, boxes, progress=progress)
+        for line in picture_remarks(catalog.root, items["path"], paths, without, no_pictures):
+            tqdm.write(f"{final_path(folder)}: {line}")
     # The maps of training steps are aligned with the final map, which is a new one now.
     (folder / EVOLUTION_FILE).unlink(missing_ok=True)
     try:
@@ -177,14 +181,68 @@ def evaluate_folder(
     except Exception as error:  # the run is complete without these maps, whatever went wrong
         reason = " ".join(str(error).split()) or type(error).__name__
         tqdm.write(f"{final_path(folder)}: no maps of training steps: {reason}")
-    if spread < COLLAPSED:
-        tqdm.write(f"{final_path(folder)}: {collapse_line(spread)}")
+    for line in caveat_lines(Run(folder).results.values()):
+        tqdm.write(f"{final_path(folder)}: {line}")
+
+
+def caveat_lines(results: Iterable[ProtocolResult]) -> list[str]:
+    """Return the caveats of a run's results, each once.
+
+    Args:
+        results: The results of a run under every protocol.
+
+    Returns:
+        One line per caveat; one that is not of every protocol names those it is of.
+    """
+    results, titles = list(results), dict[str, list[str]]()
+    for result in results:
+        for line in result.caveats:
+            titles.setdefault(line, []).append(result.title)
+    return [
+        line if len(of) == len(results) else f"{', '.join(of)}: {line}"
+        for line, of in titles.items()
+    ]
+
+
+def picture_remarks(
+    root: Path,
+    names: Sequence[str],
+    paths: Sequence[str | None],
+    without: np.ndarray,
+    advice: str = MOVED_IMAGES,
+) -> list[str]:
+    """Say which items have no picture, and why.
+
+    Args:
+        root: Root folder of the data set.
+        names: Path of each item, relative to the root.
+        paths: Absolute path of each item; None if it leads out of the root.
+        without: int64, rows of the items without a picture.
+        advice: What to do about images that cannot be found.
+
+    Returns:
+        At most one line for the paths that lead out of the root, and one for the other images.
+    """
+    rows = [int(row) for row in without]
+    outside = [row for row in rows if paths[row] is None and names[row]]
+    missing = [row for row in rows if paths[row] is not None or not names[row]]
+    lines = []
+    if outside:
+        lines.append(
+            f"{len(outside):,} of {len(paths):,} paths lead out of {root}, so these items have no "
+            f"picture (first: {names[outside[0]]!r})"
+        )
+    if missing:
+        first = paths[missing[0]]
+        why = f", because their image cannot be read (first: {first})" if first else ""
+        lines.append(f"{len(missing):,} of {len(paths):,} items have no picture{why}; {advice}")
+    return lines
 
 
 def _write_results(
     folder: Path, items: pd.DataFrame, catalog: Catalog, distance: str, options: EvaluationOptions
-) -> float:
-    """Write metrics, neighbors and projection; return the relative spread of the embeddings.
+) -> None:
+    """Write metrics, neighbors and projection.
 
     Leave-one-out over all items is always evaluated, because the projection needs its neighbors. If
     items have roles, query -> gallery is evaluated too and is the primary protocol.
@@ -208,7 +266,6 @@ def _write_results(
         layout = project(embeddings, graph.neighbors, graph.similarities, distance=distance)
         layout.to_parquet(temporary)
     write_metrics(folder, results, titles, catalog.name, spread=spread)
-    return spread
 
 
 def write_metrics(

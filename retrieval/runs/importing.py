@@ -1,6 +1,7 @@
 """Import embeddings that another program computed: from its files to a finished run folder."""
 
 import difflib
+import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -8,72 +9,109 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from retrieval.datasets.catalog import ROLES, Catalog
 from retrieval.errors import UserError
 from retrieval.evaluation.search.distances import kind_of
+from retrieval.runs.checks import reading
 from retrieval.runs.embedding_files import read_embeddings
 from retrieval.runs.evaluate import evaluate_folder
 from retrieval.runs.store import check_free, locked_run, partial_path, publish
 from retrieval.runs.writing import run_config, write_config, write_embeddings
 from retrieval.validation import DEFAULT_DISTANCE
 
-COLUMNS = ("label", "path", "id", "label_name", "role", "split", "super_label", "super_name")
+PATH_COLUMNS = (
+    "path", "image_path", "img_path", "file_path", "filepath", "filename", "file_name", "file",
+    "image", "img",
+)  # fmt: skip
 SIDES = ("query", "gallery")
+FLAGS = ("is_query", "is_gallery")
+COLUMNS = ("label", "id", "label_name", "role", "split", "super_label", "super_name", *FLAGS)
+TRUE, FALSE = ("1", "1.0", "true", "yes"), ("0", "0.0", "false", "no")
 
 
 def read_items(path: Path | str, role: str | None = None) -> pd.DataFrame:
     """Read the table of items that accompanies a file of embeddings, one row per embedding.
 
     Args:
-        path: CSV file with a header; tab-separated if it ends in ``.tsv``. The column ``label``,
-            the class, is required. ``path`` (of the image), ``id`` (unique), ``label_name``,
-            ``role`` (query, gallery or both), ``split`` (test), ``super_label`` and ``super_name``
-            are optional; other columns are ignored.
+        path: CSV file with a header (tab-separated if it ends in ``.tsv``), or Parquet. The column
+            ``label``, the class, is required. ``path`` (of the image; :data:`PATH_COLUMNS` has its
+            other names), ``id`` (unique), ``label_name``, ``role`` (query, gallery or both),
+            ``is_query`` and ``is_gallery`` (0 or 1, true or false), ``split`` (test, query or
+            gallery), ``super_label`` and ``super_name`` are optional; other columns are ignored.
         role: Role of every item if queries and gallery are in separate files. Defaults to the
-            column ``role``.
+            columns ``role``, ``is_query`` and ``is_gallery``, or ``split``.
 
     Returns:
         Columns ``path``, ``label`` and ``label_name`` (str), ``split``, ``role``, ``key`` (the id,
-        else the path, else empty), and ``super_label`` and ``super_name`` if the file has them.
+        else the path, else empty), ``has_path`` (bool, whether the file has a column of paths), and
+        ``super_label`` and ``super_name`` if the file has them.
 
     Raises:
-        UserError: The file is missing or not a table, a column is missing or misspelled, or a row
-            has no label, an unknown role, a repeated id or path, or is not a test item.
+        UserError: The file is missing or not a table, a column is missing, misspelled or one of two
+            of the same meaning, or a row has no label, an unknown role, a repeated id or path, or
+            is not a test item.
     """
     path = Path(path)
+    frame = _read_table(path)
+    _check_columns(frame, path)
+    named = _path_column(frame, path)
+    n = len(frame)
+    paths = pd.Series([""] * n) if named is None else frame[named]
+    items = pd.DataFrame({"path": paths, "label": frame["label"]})
+    items["label_name"] = frame.get("label_name", frame["label"])
+    items["split"], items["role"] = "test", _roles(frame, path) if role is None else role
+    items["key"] = frame["id"] if "id" in frame else items["path"]
+    items["has_path"] = named is not None
+    for name in ("super_label", "super_name"):
+        if name in frame:
+            items[name] = frame[name]
+    if named is None:
+        items["path"] = items["key"]
+    _check_rows(items, path)
+    return items
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    """Read a table as text, column by column."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        with reading(path):
+            table = pq.ParquetFile(path).read()
+            known = {*COLUMNS, *PATH_COLUMNS}
+            kept = [n for n in table.column_names if n in known or "_" not in n][:1000]
+            kept = [n for n in kept if not pa.types.is_nested(table.schema.field(n).type)]
+            columns = {name: _texts(table.column(name).to_pylist()) for name in kept}
+        return pd.DataFrame(columns, dtype=str)
     try:
-        separator = "\t" if path.suffix.lower() == ".tsv" else ","
         frame = pd.read_csv(
-            path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig"
+            path,
+            sep="\t" if suffix == ".tsv" else ",",
+            dtype=str,
+            keep_default_na=False,
+            encoding="utf-8-sig",
         )
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
     except (ValueError, OSError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: not a CSV table ({reason})") from None
     if not isinstance(frame.index, pd.RangeIndex):  # pandas takes a surplus field as the index
         raise UserError(f"{path}: row 0 has more fields than the header has columns")
-    _check_columns(frame, path)
-    n = len(frame)
-    items = pd.DataFrame({"path": frame.get("path", pd.Series([""] * n)), "label": frame["label"]})
-    items["label_name"] = frame.get("label_name", frame["label"])
-    items["split"] = frame.get("split", pd.Series(["test"] * n))
-    items["role"] = frame.get("role", pd.Series(["both"] * n)) if role is None else role
-    items["key"] = frame["id"] if "id" in frame else items["path"]
-    for name in ("super_label", "super_name"):
-        if name in frame:
-            items[name] = frame[name]
-    if "path" not in frame:
-        items["path"] = items["key"]
-    _check_rows(items, path, role)
-    return items
+    return frame
+
+
+def _texts(values: list[object]) -> list[str]:
+    return ["" if value is None else str(value) for value in values]
 
 
 def _check_columns(frame: pd.DataFrame, path: Path) -> None:
+    known = (*COLUMNS, *PATH_COLUMNS)
     for name in frame.columns:
-        close = difflib.get_close_matches(str(name).strip().lower(), COLUMNS, 1, 0.8)
-        if name not in COLUMNS and close and close[0] not in frame:
+        close = difflib.get_close_matches(str(name).strip().lower(), known, 1, 0.8)
+        if name not in known and close and close[0] not in frame:
             raise UserError(f"{path}: column {name!r}: did you mean {close[0]!r}? rename it")
     if "label" not in frame:
         shown = ", ".join(map(str, frame.columns))
@@ -82,29 +120,92 @@ def _check_columns(frame: pd.DataFrame, path: Path) -> None:
         raise UserError(f"{path}: holds no items")
 
 
-def _check_rows(items: pd.DataFrame, path: Path, role: str | None) -> None:
-    """Refuse the first invalid row. Rows count from 0, as in the embeddings."""
+def _path_column(frame: pd.DataFrame, path: Path) -> str | None:
+    """Return the name of the column of image paths; None if there is none."""
+    found = [name for name in PATH_COLUMNS if name in frame]
+    if len(found) > 1 and found[0] != "path":
+        raise UserError(
+            f"{path}: columns {found[0]!r} and {found[1]!r} may both be paths of images; rename "
+            "the right one to 'path'"
+        )
+    return found[0] if found else None
 
-    def first(bad: pd.Series) -> int | None:
-        return int(np.argmax(bad)) if bad.any() else None
 
-    label, roles, split, key = items["label"], items["role"], items["split"], items["key"]
-    if (row := first(label.str.strip() == "")) is not None:
-        raise UserError(f"{path}: row {row} has no label")
-    if role is None and (row := first(~roles.isin(ROLES))) is not None:
-        raise UserError(f"{path}: row {row} has role {roles[row]!r}: {', '.join(ROLES)}")
-    if (row := first(split != "test")) is not None:
-        raise UserError(f"{path}: row {row} has split {split[row]!r}: test only")
-    if (row := first(key.duplicated() & (key != ""))) is not None:
-        earlier = first(key == key[row])
+def _roles(frame: pd.DataFrame, path: Path) -> pd.Series:
+    """Return the role of every item from the columns that say it, which must agree."""
+    said: dict[str, pd.Series] = {}
+    if "role" in frame:
+        said["role"] = frame["role"].str.strip().str.lower()
+        _refuse(path, ~said["role"].isin(ROLES), frame["role"], "role", ", ".join(ROLES))
+    if any(name in frame for name in FLAGS):
+        said[" and ".join(name for name in FLAGS if name in frame)] = _flagged(frame, path)
+    if "split" in frame:
+        split = frame["split"].str.strip().str.lower()
+        _refuse(path, ~split.isin(("test", *SIDES)), frame["split"], "split", "test only")
+        if split.isin(SIDES).any():
+            said["split"] = split.replace("test", "both")
+    if not said:
+        return pd.Series(["both"] * len(frame))
+    (first, roles), *others = said.items()
+    for name, other in others:
+        differs = other != roles
+        if differs.any():
+            row = int(np.argmax(differs))
+            raise UserError(
+                f"{path}: row {row} is {roles[row]} by {first}, but {other[row]} by {name}; "
+                "keep one of the columns"
+            )
+    return roles
+
+
+def _flagged(frame: pd.DataFrame, path: Path) -> pd.Series:
+    flags = {}
+    for name in FLAGS:
+        if name in frame:
+            text = frame[name].str.strip().str.lower()
+            _refuse(path, ~text.isin(TRUE + FALSE), frame[name], name, "give 0 or 1, true or false")
+            flags[name] = text.isin(TRUE)
+    query = flags["is_query"] if "is_query" in flags else ~flags["is_gallery"]
+    gallery = flags["is_gallery"] if "is_gallery" in flags else ~flags["is_query"]
+    neither = ~query & ~gallery
+    if neither.any():
+        raise UserError(
+            f"{path}: row {int(np.argmax(neither))} is neither query nor gallery; leave it out, of "
+            "the embeddings too"
+        )
+    roles = np.where(query & gallery, "both", np.where(query, "query", "gallery"))
+    return pd.Series(roles, dtype=object)
+
+
+def _refuse(path: Path, bad: pd.Series, column: pd.Series, name: str, valid: str) -> None:
+    """Refuse the first bad row. Rows count from 0, as in the embeddings."""
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise UserError(f"{path}: row {row} has {name} {column[row]!r}: {valid}")
+
+
+def _check_rows(items: pd.DataFrame, path: Path) -> None:
+    label, key = items["label"], items["key"]
+    missing = label.str.strip().str.lower().isin(("", "nan", "none", "<na>"))
+    if missing.any():
+        what = "holds no labels" if missing.all() else f"row {int(np.argmax(missing))} has no label"
+        raise UserError(f"{path}: {what}; every item needs its class in column 'label'")
+    repeated = key.duplicated() & (key != "")
+    if repeated.any():
+        row = int(np.argmax(repeated))
+        earlier = int(np.argmax(key == key[row]))
         raise UserError(f"{path}: row {row} repeats {key[row]!r} of row {earlier}")
 
 
-def read_sides(sides: Sequence[tuple[Path, Path]]) -> tuple[np.ndarray, pd.DataFrame]:
+def read_sides(
+    sides: Sequence[tuple[Path, Path]], columns: Sequence[str] = ()
+) -> tuple[np.ndarray, pd.DataFrame]:
     """Read embeddings and items from one pair of files, or from two: queries, then gallery.
 
     Args:
         sides: One or two pairs of files (embeddings, items).
+        columns: Columns of a table of embeddings that are dimensions. Defaults to recognizing them,
+            see :func:`retrieval.runs.embedding_files.read_embeddings`.
 
     Returns:
         Embeddings, float32, (n, d), and the table of the same n items, with a RangeIndex.
@@ -118,7 +219,8 @@ def read_sides(sides: Sequence[tuple[Path, Path]]) -> tuple[np.ndarray, pd.DataF
     for (embedding_path, items_path), role in zip(
         sides, SIDES if len(sides) == 2 else (None,), strict=True
     ):
-        vectors, items = read_embeddings(embedding_path), read_items(items_path, role)
+        vectors = read_embeddings(embedding_path, columns)
+        items = read_items(items_path, role)
         if len(vectors) != len(items):
             first = min(len(vectors), len(items))
             raise UserError(
@@ -178,7 +280,8 @@ def import_run(
     path: Path | str,
     sides: Sequence[tuple[Path, Path]],
     *,
-    image_root: Path | str = ".",
+    image_root: Path | str | None = None,
+    columns: Sequence[str] = (),
     distance: str = DEFAULT_DISTANCE,
     overwrite: bool = False,
     progress: bool = True,
@@ -190,7 +293,9 @@ def import_run(
     Args:
         path: The run's folder, ``runs/<dataset>/<name>``.
         sides: One pair of files (embeddings, items), or two: queries, then gallery.
-        image_root: Folder that the items' paths are relative to. Defaults to the working directory.
+        image_root: Folder that the items' paths are relative to. Defaults to the working directory,
+            and for absolute paths to the folder that holds all of them.
+        columns: Columns of a table of embeddings that are dimensions. Defaults to recognizing them.
         distance: Distance to evaluate with. Defaults to ``cosine``.
         overwrite: Whether to replace a run of the same name. Defaults to False.
         progress: Whether to show progress bars. Defaults to True.
@@ -205,10 +310,12 @@ def import_run(
     path, start = Path(path), time.perf_counter()
     kind_of(distance)
     check_free(path, overwrite=overwrite)
-    if not Path(image_root).is_dir():
+    if image_root is not None and not Path(image_root).is_dir():
         raise UserError(f"{image_root}: no such folder; --image-root is where the paths begin")
-    embeddings, items = read_sides(sides)
-    catalog = Catalog(path.parent.name, Path(image_root).resolve(), items)
+    embeddings, items = read_sides(sides, columns)
+    advice = _advice(items.pop("has_path"), sides)
+    root, items["path"] = _relative(items["path"].tolist(), image_root)
+    catalog = Catalog(path.parent.name, root, items)
     with locked_run(path):
         folder = partial_path(path)
         if (folder / "checkpoints").exists():
@@ -218,9 +325,56 @@ def import_run(
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         write_embeddings(folder, embeddings, items)
-        evaluate_folder(folder, catalog, distance, progress=progress)
+        evaluate_folder(folder, catalog, distance, progress=progress, no_pictures=advice)
         files = [[str(Path(name).resolve()) for name in side] for side in sides]
         seconds = {"import": time.perf_counter() - start}
         write_config(folder, run_config(None, catalog, seconds) | {"imported": files})
         publish(path, overwrite=overwrite)
     return path
+
+
+def _advice(has_path: pd.Series, sides: Sequence[tuple[Path, Path]]) -> str:
+    """Return what to do about items without a picture."""
+    if has_path.all():
+        return "--image-root is the folder that the paths begin at"
+    return f"give {' and '.join(str(items) for _, items in sides)} a column 'path'"
+
+
+def _relative(names: list[str], image_root: Path | str | None) -> tuple[Path, list[str]]:
+    """Return the root folder of images, and their paths relative to it.
+
+    Raises:
+        UserError: An absolute path is not below the given root, or absolute paths have no folder in
+            common.
+    """
+    absolute = [name for name in names if os.path.isabs(name)]
+    if image_root is None and len(absolute) == len(names):
+        root = Path(os.path.commonpath([os.path.dirname(name) for name in names]))
+        if root == Path(root.anchor):
+            raise UserError(
+                f"the images have no folder in common, e.g. {names[0]!r}; give --image-root"
+            )
+    else:
+        root = Path(image_root or ".")
+    root, found = root.resolve(), []
+    for row, name in enumerate(names):
+        if os.path.isabs(name):
+            real = os.path.normpath(name)
+            below = next(
+                (
+                    f
+                    for f in (str(root), os.path.abspath(image_root or root))
+                    if Path(real).is_relative_to(f)
+                ),
+                None,
+            )
+            if below is None:
+                real, below = os.path.realpath(name), str(root)
+            if not Path(real).is_relative_to(below):
+                raise UserError(
+                    f"row {row}: image {name!r} is not below {root}; give an --image-root that "
+                    "holds all images"
+                )
+            name = Path(real).relative_to(below).as_posix()
+        found.append(name)
+    return root, found

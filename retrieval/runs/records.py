@@ -6,7 +6,7 @@ and reports rely on, so a damaged file is refused with a one-line reason when th
 
 import dataclasses
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 
 from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError
+from retrieval.evaluation.caveats import caveats
 from retrieval.evaluation.protocol import Protocol
 from retrieval.settings.schema import TrainSettings
 
@@ -60,7 +61,8 @@ class ProtocolResult:
         title: The protocol's name as shown to people, e.g. ``leave-one-out`` or ``cross-store``.
         dataset: Name of the data set.
         split: Split that was evaluated; ``test``.
-        metrics: Metric name -> value and interval, e.g. ``recall@1``, ``map@r``, ``nmi``.
+        metrics: Metric name -> value and interval, e.g. ``recall@1``, ``map@r``, ``nmi``; without
+            those that do not exist, such as Recall@K where no query has a positive.
         geometry: Name -> value of the geometry card, see :mod:`retrieval.evaluation.geometry`;
             NaN where a figure does not exist.
     """
@@ -75,6 +77,11 @@ class ProtocolResult:
     def metric(self, name: str) -> Estimate:
         """Return a metric by name; all NaN if the run was not evaluated for it."""
         return self.metrics.get(name, MISSING_ESTIMATE)
+
+    @property
+    def caveats(self) -> list[str]:
+        """What makes the figures meaningless; see :mod:`retrieval.evaluation.caveats`."""
+        return caveats(self.protocol, self.geometry)
 
     @property
     def n_excluded(self) -> int:
@@ -120,6 +127,8 @@ class DatasetConfig:
         items: Fingerprint of every item's path, class, split and role; None if it was not recorded,
             as in version 0.1.0.
         remarks: What was noticed when the data set was loaded, e.g. what was left out.
+        linked_roots: Folders outside of the root that its own links lead to, see
+            :mod:`retrieval.datasets.containment`. Defaults to none.
     """
 
     name: str
@@ -130,6 +139,7 @@ class DatasetConfig:
     query_gallery_title: str = Catalog.query_gallery_title
     items: str | None = None
     remarks: tuple[str, ...] = ()
+    linked_roots: tuple[str, ...] = ()
 
     @property
     def is_placeholder(self) -> bool:
@@ -143,7 +153,10 @@ class DatasetConfig:
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the entry of ``config.yaml``."""
-        return dataclasses.asdict(self) | {"root": self.root and str(self.root)}
+        return dataclasses.asdict(self) | {
+            "root": self.root and str(self.root),
+            "linked_roots": list(self.linked_roots),
+        }
 
 
 @dataclass(frozen=True)
@@ -274,7 +287,15 @@ def _parse_dataset(config: Mapping[str, Any], where: Path | str) -> DatasetConfi
         or DatasetConfig.query_gallery_title,
         items=_optional(where, recorded, "items", "text"),
         remarks=tuple(map(str, remarks or ())),
+        linked_roots=_parse_links(_optional(where, recorded, "linked_roots", "a list"), where),
     )
+
+
+def _parse_links(recorded: Sequence[object] | None, where: Path | str) -> tuple[str, ...]:
+    links = tuple(link for link in recorded or () if isinstance(link, str))
+    if len(links) < len(recorded or ()):
+        raise UserError(f"{where}: linked_roots must be paths of folders")
+    return links
 
 
 def _parse_provenance(config: Mapping[str, Any], where: Path | str) -> Provenance:
@@ -333,15 +354,16 @@ def _parse_result(entry: object, where: str) -> ProtocolResult:
         facts = {**facts, "normalized": facts["normalised"]}
     values = _required(where, entry, "metrics", "a mapping")
     geometry = _optional(where, entry, "geometry", "a mapping") or {}
+    metrics = {
+        name: _parse_estimate(_optional(where, values, name, "a mapping"), f"{where}, {name}")
+        for name in values
+    }
     return ProtocolResult(
         protocol=_parse_protocol(facts, where),
         title=_required(where, facts, "title", "text"),
         dataset=_optional(where, facts, "dataset", "text") or "",
         split=_optional(where, facts, "split", "text") or "test",
-        metrics={
-            name: _parse_estimate(_optional(where, values, name, "a mapping"), f"{where}, {name}")
-            for name in values
-        },
+        metrics={name: found for name, found in metrics.items() if not np.isnan(found.value)},
         geometry={
             name: _number(_optional(f"{where}, geometry", geometry, name, "a number"))
             for name in geometry

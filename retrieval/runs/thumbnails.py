@@ -3,7 +3,6 @@
 import io
 import os
 import tempfile
-import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -39,6 +38,8 @@ def encode_thumbnail(path: str | Path, box: Sequence[float] | None = None) -> by
     Returns:
         The encoded thumbnail, whose longer side is 128 px; empty if the image cannot be read.
     """
+    if not os.path.isfile(path):  # to open a named pipe would wait for ever
+        return b""
     try:
         with Image.open(path) as file:
             image: Image.Image = file
@@ -52,7 +53,7 @@ def encode_thumbnail(path: str | Path, box: Sequence[float] | None = None) -> by
             buffer = io.BytesIO()
             image.save(buffer, "WEBP", quality=80, method=2)
             return buffer.getvalue()
-    except (OSError, ValueError, SyntaxError):
+    except Exception:  # Pillow raises anything for a damaged file
         return b""
 
 
@@ -104,8 +105,12 @@ def read_pack(folder: Path) -> Pack | None:
 
 
 def write_thumbnails(
-    folder: Path, paths: list[str], boxes: np.ndarray | None = None, *, progress: bool = True
-) -> int:
+    folder: Path,
+    paths: Sequence[str | None],
+    boxes: np.ndarray | None = None,
+    *,
+    progress: bool = True,
+) -> np.ndarray:
     """Write ``folder/images.bin`` and ``folder/offsets.npy``, or link them from the cache.
 
     An item whose image is missing keeps the thumbnail that the folder has of it: a run may be
@@ -113,19 +118,23 @@ def write_thumbnails(
 
     Args:
         folder: The run's ``thumbnails`` folder.
-        paths: Absolute image paths, in item order.
+        paths: Absolute image path of each item; None for one that may have no thumbnail, see
+            :func:`retrieval.datasets.containment.contained_paths`.
         boxes: float, (n, 4), regions to crop to: x, y, width, height in pixels. Defaults to whole
             images.
         progress: Whether to show a progress bar. Defaults to True.
 
     Returns:
-        Number of images that could not be read. They get an empty thumbnail.
+        int64, rows of the items without a thumbnail: their image could not be read.
     """
-    stamps = file_stamps(paths)
+    stamps = file_stamps([path or "" for path in paths])
     crops: list[Sequence[float] | None] = [None] * len(paths) if boxes is None else boxes.tolist()
     before = read_pack(folder)
     if before is not None and len(before) == len(paths) and (-1, 0) in stamps:
-        kept = [before.image(row) if stamp == (-1, 0) else None for row, stamp in enumerate(stamps)]
+        kept = [
+            before.image(row) if path is not None and stamp == (-1, 0) else None
+            for row, (path, stamp) in enumerate(zip(paths, stamps, strict=True))
+        ]
         with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=folder.parent) as packed:
             _pack(Path(packed), paths, crops, progress, kept)
             pack = _publish(Path(packed), folder)
@@ -143,13 +152,7 @@ def write_thumbnails(
 
         build_once(cached, build, is_valid)
         pack = _publish(cached, folder)
-    unreadable = int((np.diff(pack.offsets) == 0).sum())
-    if unreadable:
-        warnings.warn(
-            f"{unreadable} of {len(paths)} images cannot be read; no thumbnail for them",
-            stacklevel=2,
-        )
-    return unreadable
+    return np.flatnonzero(np.diff(pack.offsets) == 0)
 
 
 def _publish(packed: Path, folder: Path) -> Pack:
@@ -165,7 +168,7 @@ def _publish(packed: Path, folder: Path) -> Pack:
 
 def _pack(
     folder: Path,
-    paths: list[str],
+    paths: Sequence[str | None],
     crops: Sequence[Sequence[float] | None],
     progress: bool,
     kept: Sequence[bytes | None] | None = None,
@@ -173,8 +176,10 @@ def _pack(
     """Encode thumbnails into a folder, except for those that are kept."""
     offsets = np.zeros(len(paths) + 1, np.int64)
 
-    def encoded(path: str, crop: Sequence[float] | None, old: bytes | None) -> bytes:
-        return encode_thumbnail(path, crop) if old is None else old
+    def encoded(path: str | None, crop: Sequence[float] | None, old: bytes | None) -> bytes:
+        if old is not None:
+            return old
+        return b"" if path is None else encode_thumbnail(path, crop)
 
     # Pillow decodes and encodes without holding the interpreter lock, so threads are enough.
     with ThreadPoolExecutor(os.cpu_count()) as pool, (folder / IMAGES).open("wb") as out:

@@ -47,6 +47,7 @@ def describe_dataset(catalog: Catalog) -> DatasetConfig:
         query_gallery_title=catalog.query_gallery_title,
         items=fingerprint(catalog.items[["path", "label_name", "split", "role"]].to_csv()),
         remarks=catalog.remarks,
+        linked_roots=catalog.linked_roots,
     )
 
 

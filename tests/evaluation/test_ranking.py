@@ -106,11 +106,18 @@ def test_a_query_without_positives_is_counted_and_excluded_or_scored_zero():
     assert "scored 0" in str(zero)
 
 
-def test_no_query_has_a_positive():
-    result = evaluate(np.eye(3), np.arange(3))
-    assert np.isnan(result.metrics["recall@1"])
-    assert result.to_dict()["metrics"]["recall@1"] == {"value": None, "low": None, "high": None}
-    assert (result.first_relevant_rank == 0).all()
+@pytest.mark.parametrize("no_positive", ["exclude", "zero"])
+def test_figures_that_do_not_exist_are_absent(no_positive):
+    x = np.random.default_rng(0).standard_normal((6, 3))
+    alone = evaluate(x, np.arange(6), no_positive=no_positive)
+    assert alone.metrics == alone.intervals == alone.to_dict()["metrics"] == {}
+    assert (alone.first_relevant_rank == 0).all()
+    assert str(alone).startswith("no figures (no query has another item of its class")
+    apart = evaluate(  # clusters of two items each can be scored without a ranking
+        x, np.array([0, 0, 1, 1, 2, 2]), np.array(["query", "query", *["gallery"] * 4])
+    )
+    assert set(apart.metrics) == {"nmi", "nmi_geometric", "ami", "ari", "pairwise_f1"}
+    assert evaluate(x[:1], np.zeros(1)).metrics == {}
 
 
 def test_item_that_is_query_and_gallery_never_finds_itself():

@@ -1,7 +1,5 @@
 """Runs that the tests of reports share."""
 
-import warnings
-
 import pandas as pd
 import pytest
 
@@ -20,8 +18,7 @@ def runs(tmp_path_factory):
         ("other", {"noise": 0.6, "distance": "euclidean"}),
         ("fewer", {"noise": 0.6, "classes": 5}),
     ]
-    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
-        warnings.filterwarnings("ignore", ".*no thumbnail")
+    with pytest.MonkeyPatch.context() as patch:
         # reports do not look at layouts, and compiling UMAP takes longer than all the rest
         patch.setattr(
             "retrieval.runs.evaluate.project", lambda x, *_, **__: pd.DataFrame(index=range(len(x)))

@@ -10,8 +10,6 @@ from retrieval.errors import UserError
 from retrieval.runs.evaluate import KS, EvaluationOptions, evaluate_run
 from retrieval.runs.importing import import_run
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*no thumbnail")
-
 
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory):

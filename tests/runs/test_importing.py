@@ -57,7 +57,6 @@ def test_import_makes_a_run(tmp_path, good):
     import_run(path, [good], image_root=tmp_path, overwrite=True)
 
 
-@pytest.mark.filterwarnings("ignore:.*no thumbnail")
 def test_queries_and_gallery_in_separate_files(tmp_path):
     sides = [
         (vectors(tmp_path / "q.npy", 3), csv(tmp_path / "q.csv", "id,label", "x,1", "y,2", "z,9")),

@@ -90,8 +90,9 @@ def loss_table(results: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Columns ``group``, ``loss``, ``runs`` (names), ``seeds`` (list), ``n_queries`` and, for each
-        metric, ``<metric>`` (mean over seeds), ``<metric>/low`` and ``<metric>/high`` (means of the
-        runs' 95% intervals) and ``<metric>/sd`` (standard deviation over seeds; NaN for one seed).
+        metric of which a run has a value, ``<metric>`` (mean over seeds), ``<metric>/low`` and
+        ``<metric>/high`` (means of the runs' 95% intervals) and ``<metric>/sd`` (standard deviation
+        over seeds; NaN for one seed).
     """
     rows = []
     results = results[results["repeats"] == ""]
@@ -109,6 +110,8 @@ def loss_table(results: pd.DataFrame) -> pd.DataFrame:
             row[f"{name}/sd"] = part[name].std(ddof=1) if len(part) > 1 else np.nan
         rows.append(row)
     table = pd.DataFrame(rows)
+    if "recall@1" not in table:  # no query has a positive
+        return table
     return table.sort_values("recall@1", ascending=False, kind="stable", ignore_index=True)
 
 

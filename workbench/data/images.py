@@ -7,6 +7,7 @@ lies in the data set's root folder, so no other file can be read through the app
 import functools
 import io
 import json
+import os
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from retrieval.datasets.catalog import crop_boxes
+from retrieval.datasets.containment import contained_path
 from retrieval.runs.run import Run
 from retrieval.runs.thumbnails import encode_thumbnail
 from workbench.data.loading import find_run, stamp
@@ -69,15 +71,12 @@ def picture_path(run: Run, row: int) -> Path | None:
     Returns:
         The file, or None if it is missing or outside the data set's root folder.
     """
-    root = run.dataset_config.root
-    if root is None:
+    data = run.dataset_config
+    if data.root is None:
         return None
-    root = root.resolve()
-    try:
-        path = (root / str(run.items["path"].iloc[row])).resolve()
-        return path if path.is_relative_to(root) and path.is_file() else None
-    except (OSError, ValueError):
-        return None
+    name = str(run.items["path"].iloc[row])
+    path = contained_path(data.root, name, data.linked_roots)
+    return path if path is not None and os.path.isfile(path) else None
 
 
 @functools.lru_cache(maxsize=128)

@@ -13,13 +13,13 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from retrieval.evaluation.metrics import in_printed_scale
+from retrieval.report.spreadsheet import spreadsheet_csv
 from retrieval.runs.run import Run
 from workbench.analysis.naming import seed_of
 from workbench.figures.style import CONFIG
 from workbench.layout.context import context_facts, data_facts, runs_fact
 from workbench.session.selection import Selection, selection
 
-FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")  # spreadsheets run a text that begins with one
 LIGHT = {"paper_bgcolor": "white", "plot_bgcolor": "white", "template": "plotly_white"}
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -44,22 +44,7 @@ def table_csv(table: pd.DataFrame) -> bytes:
     Returns:
         UTF-8 with a byte order mark, as spreadsheets expect.
     """
-    safe = table.copy()
-    for column in safe.columns:
-        if not pd.api.types.is_numeric_dtype(safe[column]):
-            safe[column] = safe[column].astype(object).map(_harmless)
-    safe.columns = [_harmless(name) for name in safe.columns]
-    return safe.to_csv(index=False).encode("utf-8-sig")
-
-
-def _harmless(cell: object) -> object:
-    if not isinstance(cell, str) or not cell.startswith(FORMULA_SIGNS):
-        return cell
-    try:
-        float(cell)
-    except ValueError:
-        return "'" + cell
-    return cell  # a number, written as text
+    return spreadsheet_csv(table).encode("utf-8-sig")
 
 
 def with_protocol(table: pd.DataFrame, chosen: Selection, about: Sequence[Run]) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from retrieval.datasets.official import PLACEHOLDER_WARNING
+from retrieval.report.sections import named_caveats
 from workbench.layout.context import context_facts, runs_fact
 from workbench.session.selection import Selection
 
@@ -35,6 +36,8 @@ h1 { letter-spacing: -0.015em; padding: 0 !important; }
 h2, h3 { letter-spacing: -0.01em; }
 [data-testid="stCaptionContainer"] { font-size: .87rem; }
 .st-key-verdict p { font-size: 1.08rem; margin-bottom: .35rem; }
+/* What the grid writes itself may run as a formula; the export menu has every table. */
+[data-testid="stElementToolbarButton"]:has([aria-label="Download as CSV"]) { display: none; }
 .stElementContainer:has([data-testid="stMetric"]) { margin-bottom: -1.1rem; }
 .st-key-lede p { font-size: 1.12rem; line-height: 1.5; max-width: 62rem; }
 </style>
@@ -62,6 +65,8 @@ def page_head(title: str, selection: Selection, *, run: bool = True) -> DeltaGen
     left.title(title, anchor=False)
     with left.container(key="context"):
         st.caption(context_line(selection, run=run))
+        for line in caveat_lines(selection, run=run):
+            st.markdown(f":orange[⚠ {plain(line)}]")
     return right.container(horizontal_alignment="right")
 
 
@@ -89,6 +94,17 @@ def context_line(selection: Selection, *, run: bool = True) -> str:
         name = plain(selection.a.name)
         parts.append(plain(runs_fact([selection.a])).replace(name, f"**{name}**", 1))
     return "  ·  ".join(parts)
+
+
+def caveat_lines(selection: Selection, *, run: bool = True) -> list[str]:
+    """Say what makes the figures of a page meaningless, in the words of the reports.
+
+    Args:
+        selection: The choices made in the sidebar.
+        run: Only speak of run A, not of all runs that are comparable with it. Defaults to True.
+    """
+    runs = [selection.a] if run else selection.comparable
+    return named_caveats({one.name: [one.result(selection.protocol)] for one in runs})
 
 
 def ink() -> str:

@@ -5,7 +5,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from retrieval.evaluation.metrics import metric, scale_note, summarized
-from retrieval.evaluation.significance import Comparison, compare
+from retrieval.evaluation.significance import Comparison, any_counts, compare, nothing_compared
+from retrieval.report.sections import named_caveats
 from retrieval.report.text import format_p
 from retrieval.runs.records import ProtocolResult
 from retrieval.runs.run import Run
@@ -30,7 +31,7 @@ def results_table(runs: dict[str, Run], protocol: str | None = None) -> pd.DataF
     rows = {}
     for title, result in found.items():
         rows[title] = {metric(m).title: _text(result, m) for m in summarized()}
-    order = sorted(found, key=lambda t: -found[t].metric("recall@1").value)
+    order = sorted(found, key=lambda t: -np.nan_to_num(found[t].metric("recall@1").value))
     first = next(iter(found.values()))
     distances = sorted({result.protocol.distance for result in found.values()})
     print(
@@ -39,6 +40,8 @@ def results_table(runs: dict[str, Run], protocol: str | None = None) -> pd.DataF
         f"{first.protocol.n_gallery:,} gallery items.\n"
         f"Scale: {scale_note(summarized())}. In brackets: 95% intervals."
     )
+    for line in named_caveats({title: [result] for title, result in found.items()}):
+        print(f"Caution: {line}.")
     return pd.DataFrame(rows).T.loc[order].rename_axis("run")
 
 
@@ -54,7 +57,10 @@ def best_run(runs: dict[str, Run], protocol: str | None = None) -> str:
         runs: The runs to show, each under the title it has in the output.
         protocol: Name of the evaluation protocol. By default, the primary one of each run.
     """
-    return max(runs, key=lambda title: runs[title].result(protocol).metric("recall@1").value)
+    return max(
+        runs,
+        key=lambda title: np.nan_to_num(runs[title].result(protocol).metric("recall@1").value),
+    )
 
 
 def recall_curves(runs: dict[str, Run], protocol: str | None = None) -> go.Figure:
@@ -122,7 +128,7 @@ def compare_runs(runs: dict[str, Run | list[Run]], protocol: str | None = None) 
         )
         for title, group in groups.items()
     }
-    return compare(hits, labels)
+    return compare(hits, labels) if any_counts(hits) else nothing_compared(hits)
 
 
 def comparison_summary(comparison: Comparison) -> pd.DataFrame:

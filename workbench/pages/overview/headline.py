@@ -22,6 +22,8 @@ def headline(table: pd.DataFrame, pairs: pd.DataFrame, runs: list[Run]) -> None:
             :func:`workbench.analysis.significance.both_ways`; empty if they were not tested.
         runs: The runs of the table; it may hold others too.
     """
+    if "recall@1" not in table:  # no query has a positive, so no loss is best
+        return
     trained = table[table["loss"] != UNTRAINED_TITLE].reset_index(drop=True)
     if trained.empty:
         trained = table

@@ -165,6 +165,8 @@ def _not_comparable(chosen: Selection) -> None:
 
 
 def _recall_figures(chosen: Selection, table: pd.DataFrame) -> dict[str, go.Figure]:
+    if "recall@1" not in table:  # no query has a positive
+        return {}
     colors, height = group_colors(chosen.runs), 96 + 46 * max(4, len(table))
     made = {
         "Recall at 1": lambda: figures.loss_intervals(table, colors=colors),
@@ -176,6 +178,8 @@ def _recall_figures(chosen: Selection, table: pd.DataFrame) -> dict[str, go.Figu
 
 
 def _recall(table: pd.DataFrame, drawn: dict[str, go.Figure]) -> None:
+    if not drawn:
+        return
     left, right = st.container(key="recall").columns([5, 6], gap="large")
     with left:
         st.markdown("**Recall@1 with 95% intervals**")

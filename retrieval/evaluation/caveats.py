@@ -1,0 +1,48 @@
+"""What makes a figure meaningless: the one list of sentences that all outputs show.
+
+The terminal, the reports and the app take their warnings about an evaluation from here, so that
+they say the same about a run.
+"""
+
+from collections.abc import Mapping
+
+from retrieval.evaluation.geometry import collapse_line, is_collapsed
+from retrieval.evaluation.protocol import Protocol
+
+MANY_COPIES = 0.01  # share of queries with an exact copy in the gallery
+ONE_CLASS = "one class: every figure is 1 whatever the embedding does"
+ONE_CLASS_IN_GALLERY = (
+    "one class in the gallery: every figure of a ranking is 1 whatever the embedding does"
+)
+NO_POSITIVES = (
+    "no query has another item of its class in the gallery: there is no Recall@K, and no other "
+    "figure of a ranking"
+)
+
+
+def caveats(protocol: Protocol, card: Mapping[str, float]) -> list[str]:
+    """Say what makes the figures of an evaluation meaningless.
+
+    Args:
+        protocol: Protocol of the evaluation, with its sizes.
+        card: Geometry card of the embeddings, see :mod:`retrieval.evaluation.geometry`. A figure
+            that was not recorded is not judged.
+
+    Returns:
+        One sentence per reason, without a full stop; empty if nothing is known against the figures.
+    """
+    found = []
+    if protocol.has_no_positives:
+        found.append(NO_POSITIVES)
+    elif protocol.n_classes == 1:
+        found.append(ONE_CLASS)
+    elif protocol.n_gallery_classes == 1:
+        found.append(ONE_CLASS_IN_GALLERY)
+    if is_collapsed(card) and protocol.n_items > 1:
+        found.append(collapse_line(card["relative_spread"]))
+    elif (share := card.get("exact_copies", 0.0)) >= MANY_COPIES:
+        found.append(
+            f"{share:.0%} of the queries have an exact copy in the gallery (the same embedding), "
+            "which any embedding finds: remove duplicate images"
+        )
+    return found
