@@ -1,11 +1,16 @@
 """Embeddings of any framework become a run; invalid input is refused before anything is written."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
+from retrieval.cli.tables import runs_table
 from retrieval.errors import UserError
 from retrieval.evaluation import evaluate
+from retrieval.evaluation.caveats import NO_POSITIVES
+from retrieval.report.writing import write_report
+from retrieval.runs.evaluate import evaluate_run
 from retrieval.runs.importing import import_run, read_items, read_sides
 from retrieval.runs.lock import run_lock
 from retrieval.runs.store import open_run, partial_path
@@ -154,3 +159,146 @@ def test_a_run_that_another_process_makes_is_not_written_to(tmp_path, good):
         message = refused(import_run, path, [good], image_root=tmp_path)
     assert "another process" in message
     assert not partial_path(path).exists()
+
+
+@pytest.mark.parametrize(
+    ("lines", "roles"),
+    [
+        (["is_query,is_gallery", "1,0", "0,1", "1,1"], ["query", "gallery", "both"]),
+        (["is_query,is_gallery", "True,false", "FALSE,true", "true,TRUE"],
+         ["query", "gallery", "both"]),
+        (["is_query", "1", "0", "0"], ["query", "gallery", "gallery"]),
+        (["is_gallery", "0", "1", "1"], ["query", "gallery", "gallery"]),
+        (["split", "query", "gallery", "Test"], ["query", "gallery", "both"]),
+        (["role,is_query", "Query,1", "gallery,0", "gallery,0"], ["query", "gallery", "gallery"]),
+        (["split", "test", "test", "test"], ["both"] * 3),
+    ],
+)  # fmt: skip
+def test_roles_by_any_column_that_says_them(tmp_path, lines, roles):
+    rows = [f"{'label' if n == 0 else n % 2},{line}" for n, line in enumerate(lines)]
+    items = read_items(csv(tmp_path / "i.csv", *rows))
+    assert items["role"].tolist() == roles
+    assert set(items["split"]) == {"test"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["is_query", "1", "maybe"], "row 1 has is_query 'maybe'"),
+        (["is_query,is_gallery", "1,0", "0,0"], "row 1 is neither query nor gallery"),
+        (["role,is_query", "query,1", "gallery,1"], "row 1 is gallery by role, but query by is_qu"),
+        (["split,role", "query,query", "gallery,both"], "row 1 is both by role, but gallery by sp"),
+        (["split", "query", "val"], "row 1 has split 'val'"),
+        (["image_path,filename", "a,b", "a,b"], "'image_path' and 'filename' may both be paths"),
+        (["is_qery", "1", "0"], "did you mean 'is_query'"),
+    ],
+)
+def test_columns_that_contradict_each_other_are_refused(tmp_path, lines, message):
+    rows = [f"{'label' if n == 0 else n},{line}" for n, line in enumerate(lines)]
+    assert message in refused(read_items, csv(tmp_path / "i.csv", *rows))
+
+
+@pytest.mark.parametrize("empty", ["", "nan", "None"])
+def test_labels_that_are_missing_altogether(tmp_path, empty):
+    path = csv(tmp_path / "i.csv", "label,id", *(f"{empty},{n}" for n in range(3)))
+    assert "holds no labels" in refused(read_items, path)
+
+
+def photos(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(4):
+        Image.new("RGB", (40, 30), (40 * i, 0, 0)).save(folder / f"{i}.png")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["path", "image_path", "filename", "file", "image"])
+def test_pictures_by_any_usual_name_of_the_column(tmp_path, name):
+    root = photos(tmp_path / "im")
+    items = csv(tmp_path / "i.csv", f"{name},label", *(f"{i}.png,{i % 2}" for i in range(4)))
+    sides = [(vectors(tmp_path / "e.npy"), items)]
+    run = open_run(import_run(tmp_path / "runs" / "d" / "r", sides, image_root=root))
+    assert all(run.thumbnail(row) for row in range(4))
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_absolute_paths_need_no_root(tmp_path, given):
+    root = photos(tmp_path / "im" / "a").parent
+    (root / "b").mkdir()
+    (root / "a" / "3.png").rename(root / "b" / "3.png")
+    paths = [*(root / "a" / f"{i}.png" for i in range(3)), root / "b" / "3.png"]
+    items = csv(tmp_path / "i.csv", "label,path", *(f"{i % 2},{p}" for i, p in enumerate(paths)))
+    sides = [(vectors(tmp_path / "e.npy"), items)]
+    options = {"image_root": tmp_path} if given else {}
+    run = open_run(import_run(tmp_path / "runs" / "d" / "r", sides, **options))
+    assert run.dataset_config.root == (tmp_path if given else root)
+    assert run.items["path"][3] == ("im/b/3.png" if given else "b/3.png")
+    assert all(run.thumbnail(row) for row in range(4))
+    message = refused(
+        import_run, tmp_path / "runs" / "d" / "s", sides, image_root=tmp_path / "im" / "a"
+    )
+    assert "row 3" in message
+    assert "--image-root" in message
+
+
+def test_a_wrong_root_is_one_plain_line(tmp_path, good, capsys):
+    import_run(tmp_path / "runs" / "d" / "r", [good], image_root=tmp_path, progress=False)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "4 of 4 items have no picture" in line
+    assert str(tmp_path / "a" / "0.png") in line
+    assert "--image-root" in line
+    none = csv(tmp_path / "n.csv", "label", *"aabb")
+    import_run(tmp_path / "runs" / "d" / "s", [(good[0], none)], progress=False)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert f"give {none} a column 'path'" in line
+
+
+def test_paths_that_lead_out_of_the_root_have_no_picture(tmp_path, capsys):
+    root = photos(tmp_path / "im")
+    secret = photos(tmp_path / "secret")
+    (root / "link.png").symlink_to(secret / "1.png")
+    (root / "folder").symlink_to(secret)
+    names = ["0.png", "../secret/1.png", "link.png", "folder/2.png"]
+    items = csv(tmp_path / "i.csv", "label,path", *(f"{i % 2},{p}" for i, p in enumerate(names)))
+    sides = [(vectors(tmp_path / "e.npy"), items)]
+    path = import_run(tmp_path / "runs" / "d" / "r", sides, image_root=root, progress=False)
+    assert [bool(open_run(path).thumbnail(row)) for row in range(4)] == [True, *[False] * 3]
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "3 of 4 paths lead out of" in line
+    assert "'../secret/1.png'" in line
+    evaluate_run(path, progress=False)
+    assert not any(open_run(path).thumbnail(row) for row in range(1, 4))
+
+
+def test_items_in_a_parquet_file_may_be_those_of_the_embeddings(tmp_path):
+    x = np.random.default_rng(0).standard_normal((6, 3)).astype(np.float32)
+    frame = pd.DataFrame({"id": range(6), "label": [1, 1, 2, 2, 3, 3], "emb": list(x)})
+    frame["is_query"] = [True, False] * 3
+    frame.to_parquet(tmp_path / "all.parquet")
+    sides = [(tmp_path / "all.parquet", tmp_path / "all.parquet")]
+    run = open_run(import_run(tmp_path / "runs" / "d" / "r", sides, progress=False))
+    np.testing.assert_array_equal(run.embeddings, x)
+    assert run.items["label"].tolist() == [1, 1, 2, 2, 3, 3]
+    assert run.items["role"].tolist() == ["query", "gallery"] * 3
+
+
+@pytest.mark.parametrize(
+    ("labels", "roles"),
+    [
+        (list("abcdef"), None),
+        (list("aabbcc"), ["query", "query", *["gallery"] * 4]),
+        (["a"], None),
+    ],
+)
+def test_a_run_without_positives_is_a_run_without_those_figures(tmp_path, labels, roles):
+    n = len(labels)
+    lines = [f"{label},{role}" for label, role in zip(labels, roles or ["both"] * n, strict=True)]
+    items = csv(tmp_path / "i.csv", "label,role", *lines)
+    path = tmp_path / "runs" / "d" / "r"
+    run = open_run(import_run(path, [(vectors(tmp_path / "e.npy", n), items)], progress=False))
+    assert not {"recall@1", "map@r", "median_first_hit"} & set(run.result().metrics)
+    assert run.result().caveats == [NO_POSITIVES]
+    table = runs_table([path])
+    assert len(table) == len(run.results)
+    write_report([run], tmp_path / "out")
+    for suffix in ("md", "csv", "tex"):
+        assert NO_POSITIVES in (tmp_path / "out" / f"report.{suffix}").read_text()
