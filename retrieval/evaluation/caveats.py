@@ -6,6 +6,8 @@ they say the same about a run.
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from retrieval.evaluation.geometry import collapse_line, is_collapsed
 from retrieval.evaluation.protocol import Protocol
 
@@ -18,6 +20,21 @@ NO_POSITIVES = (
     "no query has another item of its class in the gallery: there is no Recall@K, and no other "
     "figure of a ranking"
 )
+
+
+def label_caveat(labels: np.ndarray) -> str | None:
+    """Say what makes the figures of a leave-one-out evaluation the same for every embedding.
+
+    Args:
+        labels: (n,), class of each item.
+
+    Returns:
+        A sentence without a full stop; None if an embedding makes a difference.
+    """
+    classes = len(np.unique(labels))
+    if classes == len(labels):
+        return NO_POSITIVES
+    return ONE_CLASS if classes == 1 else None
 
 
 def caveats(protocol: Protocol, card: Mapping[str, float]) -> list[str]:

@@ -2,13 +2,16 @@
 
 from typing import Any, TypeVar
 
+import numpy as np
+
 from retrieval.datasets import DATASETS
 from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError
+from retrieval.evaluation.caveats import label_caveat
 from retrieval.losses import LOSSES
 from retrieval.models import BACKBONES, HEADS
 from retrieval.settings.recipes import from_recipe
-from retrieval.settings.schema import UNTRAINED, TrainSettings, default_of
+from retrieval.settings.schema import UNTRAINED, TrainSettings, default_of, selects
 
 T = TypeVar("T")
 
@@ -29,7 +32,7 @@ def resolve(settings: TrainSettings, catalog: Catalog) -> TrainSettings:
     Raises:
         UserError: The settings do not fit the data set: too few training classes for the batch or
             for a validation split, a validation fraction beside a validation split of the data
-            set, or no super-classes.
+            set, no super-classes, or a held-out split by which no checkpoint can be chosen.
     """
     backbone = BACKBONES[settings.backbone]
     changes: dict[str, Any] = {"image_size": settings.image_size or backbone.image_size}
@@ -43,6 +46,14 @@ def resolve(settings: TrainSettings, catalog: Catalog) -> TrainSettings:
         changes["flip"] = False
     if settings.same_super_class and "super_label" not in catalog.items:
         raise UserError(f"data set {catalog.name!r} has no super-classes; drop --same-super-class")
+    if catalog.split("train")["label"].nunique() < 2:
+        raise UserError(
+            f"data set {catalog.name!r} has one training class: nothing can be learned from it"
+        )
+    if settings.eval_split == "test" or (
+        settings.eval_split == "validation" and catalog.has_validation
+    ):  # otherwise, once the held-out classes are drawn
+        held_out_caveat(settings, catalog.split(settings.eval_split)["label"].to_numpy())
     entry = LOSSES[settings.loss]
     if settings.normalize is None:
         changes["normalize"] = entry.normalize or HEADS[settings.head].normalize
@@ -110,6 +121,30 @@ def held_out_count(classes: int, fraction: float) -> int:
             "lower --validation-fraction"
         )
     return count
+
+
+def held_out_caveat(settings: TrainSettings, labels: np.ndarray) -> str | None:
+    """Say what makes the figures during training the same for every network.
+
+    Args:
+        settings: Settings of the run.
+        labels: (n,), class of each held-out item.
+
+    Returns:
+        A line for the user; None if there is nothing to say.
+
+    Raises:
+        UserError: These figures would choose the network.
+    """
+    if (why := label_caveat(labels)) is None:
+        return None
+    line = f"--eval-split {settings.eval_split}: {why}"
+    if selects(settings):
+        raise UserError(
+            f"{line}, so no checkpoint is the best; hold out more classes, or drop "
+            "--use-checkpoint best and --patience"
+        )
+    return line
 
 
 def _training_classes(settings: TrainSettings, catalog: Catalog) -> int:

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import tensorflow as tf
+from tqdm.auto import tqdm
 
 from retrieval.datasets.catalog import Catalog, crop_boxes
 from retrieval.embedding.features import backbone_features
 from retrieval.input_pipeline.pipeline import train_dataset
 from retrieval.sampling import PKSampler
-from retrieval.settings.resolve import held_out_count, resolved
+from retrieval.settings.resolve import held_out_caveat, held_out_count, resolved
 from retrieval.settings.schema import TrainSettings
 
 
@@ -53,7 +54,8 @@ def prepare_data(catalog: Catalog, settings: TrainSettings, *, progress: bool) -
         The data of the run.
 
     Raises:
-        UserError: Too few classes to hold any out for validation.
+        UserError: Too few classes to hold any out for validation, or no checkpoint can be chosen by
+            those held out.
     """
     train, held_out = catalog.split("train"), None
     if settings.eval_split == "test":
@@ -63,6 +65,8 @@ def prepare_data(catalog: Catalog, settings: TrainSettings, *, progress: bool) -
             held_out = catalog.split("validation")
         else:
             train, held_out = hold_out_classes(train, settings.validation_fraction, settings.seed)
+    if held_out is not None and (line := held_out_caveat(settings, held_out["label"].to_numpy())):
+        tqdm.write(line)
     features = None
     if settings.freeze_backbone:
         features = backbone_features(catalog, settings, progress=progress)

@@ -238,7 +238,8 @@ def in_training_evaluation(
             labels = data.held_out["label"].to_numpy()
             ks, distance = DATASETS[settings.dataset].ks, settings.distance
             result = evaluate(held_out, labels, None, ks, distance, k_neighbors=10, n_bootstrap=0)
-            metrics = {name: result.metrics[name] for name in measured_in_training(ks)}
+            found = result.metrics  # without those that do not exist
+            metrics = {name: found[name] for name in measured_in_training(ks) if name in found}
         if settings.keep_embeddings:
             of_test = held_out if settings.eval_split == "test" else None
             if of_test is None:

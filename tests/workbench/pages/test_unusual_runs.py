@@ -4,9 +4,19 @@ import shutil
 
 import pytest
 
-from tests.workbench.driver import open_page
+from retrieval.evaluation.caveats import NO_POSITIVES, ONE_CLASS
+from retrieval.report import make_report
+from tests.workbench.driver import open_page, text_of
 from tests.workbench.run_factory import NAMES
+from workbench.layout.theme import plain
+from workbench.notebook.results import (
+    compare_runs,
+    comparison_summary,
+    paired_tests,
+    results_table,
+)
 from workbench.pages import PAGES
+from workbench.report import page_html
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -38,3 +48,29 @@ def test_a_run_with_three_items_draws_every_page(make_run, photos, monkeypatch):
     monkeypatch.setenv("RETRIEVAL_RUNS", str(run.path.parents[1]))
     for page in PAGES:
         open_page(page)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda items: {"label": range(len(items)), "role": "both"}, NO_POSITIVES),
+        (lambda items: {"label": items["label"] + 100 * (items["role"] == "query")}, NO_POSITIVES),
+        (lambda items: {"label": 0}, ONE_CLASS),
+    ],
+)
+def test_every_page_says_what_makes_its_figures_meaningless(
+    make_run, photos, monkeypatch, change, said
+):
+    items = photos[:24].assign(**change(photos[:24]))
+    items["label_name"] = items["label"].astype(str)
+    run = make_run("one", items=items)
+    make_run("two", items=items, loss="contrastive_loss")
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(run.path.parents[1]))
+    for page in PAGES:
+        shown = text_of(open_page(page))
+        assert plain(said) in shown, page
+    assert len(results_table({"one": run})) == 1
+    comparison = compare_runs({"one": run, "two": run})
+    assert len(comparison_summary(comparison)) == 2
+    assert len(paired_tests(comparison)) == (0 if said == NO_POSITIVES else 1)
+    page_html(make_report([run]))
