@@ -44,7 +44,8 @@ def contained_paths(
     Returns:
         One path per name; None if it leads out of the root.
     """
-    start, allowed = str(root), [os.path.realpath(folder) for folder in (root, *linked_roots)]
+    start, folders = str(root), (str(root), *linked_roots)
+    allowed = [os.path.realpath(folder) for folder in folders]
     parents: dict[str, str] = {}  # a folder of many files is resolved once
     found: list[str | None] = []
     for name in names:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
+from tqdm.auto import tqdm
 
 from retrieval.datasets import load_catalog
 from retrieval.datasets.catalog import Catalog
+from retrieval.datasets.copies import copies_caveat, training_copies
 from retrieval.errors import UserError
 from retrieval.files import write_json
 from retrieval.input_pipeline.test_time import parse_views
@@ -249,6 +251,9 @@ def _complete(
 
     path, settings, catalog = planned.path, planned.settings, planned.catalog
     folder, network = partial_path(path), None
+    copies = training_copies(catalog)
+    if copies:
+        tqdm.write(f"data set {catalog.name!r}: {copies_caveat(copies)}")
     seconds: dict[str, float] = {}
     if settings.loss != UNTRAINED:
         with _timed(seconds, "train"):
@@ -270,7 +275,7 @@ def _complete(
         with _timed(seconds, "evaluate"):
             evaluate_folder(folder, catalog, settings.distance, progress=progress)
     remove_superseded(folder / "checkpoints")
-    write_config(folder, run_config(settings, catalog, seconds))
+    write_config(folder, run_config(settings, catalog, seconds, training_copies=copies))
     publish(path, overwrite=overwrite)
     return path
 

@@ -174,7 +174,7 @@ def _section(members: list[tuple[Run, ProtocolResult]], metrics: Sequence[str]) 
     rows = [_row(name, [results[run.path] for run in groups[name]], columns) for name in order]
     table = pd.DataFrame(rows).dropna(axis=1, how="all")
     published = published_table([run for run, _ in members], protocol.name)
-    warnings = named_caveats({name: [results[r.path] for r in groups[name]] for name in order})
+    warnings = named_caveats({name: groups[name] for name in order}, protocol.name)
     placeholder = run.dataset_config.is_placeholder
     return Section(
         dataset=run.dataset,
@@ -214,21 +214,22 @@ def _row(
     return row
 
 
-def named_caveats(results: Mapping[str, list[ProtocolResult]]) -> list[str]:
+def named_caveats(groups: Mapping[str, Sequence[Run]], protocol: str | None) -> list[str]:
     """Return what makes figures meaningless, with the names of the rows if it is not all of them.
 
     Args:
-        results: Row name -> the results of its runs, under one protocol.
+        groups: Row name -> its runs.
+        protocol: Name of the protocol; None for the primary one of each run.
 
     Returns:
-        One line per caveat, see :func:`retrieval.evaluation.caveats.caveats`.
+        One line per caveat, see :meth:`retrieval.runs.run.Run.caveats`.
     """
     rows: dict[str, list[str]] = {}
-    for name, members in results.items():
-        for line in dict.fromkeys(line for result in members for line in result.caveats):
+    for name, runs in groups.items():
+        for line in dict.fromkeys(line for run in runs for line in run.caveats(protocol)):
             rows.setdefault(line, []).append(name)
     return [
-        line if len(names) == len(results) else f"{', '.join(names)}: {line}"
+        line if len(names) == len(groups) else f"{', '.join(names)}: {line}"
         for line, names in rows.items()
     ]
 

@@ -1,5 +1,6 @@
 """Read a matrix of embeddings from a file of any framework, without executing its content."""
 
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -97,15 +98,15 @@ def _npy(path: Path) -> np.ndarray:
 
 
 def _npz(path: Path) -> np.ndarray:
-    with np.load(path, allow_pickle=False) as arrays:
-        shapes = {name: _shape_in(arrays, name) for name in arrays.files}
+    with np.load(path, allow_pickle=False) as arrays, zipfile.ZipFile(path) as archive:
+        shapes = {name: _shape_in(archive, name) for name in arrays.files}
         matrix: np.ndarray = arrays[_pick(shapes, path)]
         return matrix
 
 
-def _shape_in(arrays: "np.lib.npyio.NpzFile", name: str) -> tuple[int, ...]:
-    """Return the shape of an array without reading it: the others may hold objects."""
-    with arrays.zip.open(f"{name}.npy") as stream:
+def _shape_in(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
+    """Return the shape of an array without reading it: it may hold objects."""
+    with archive.open(f"{name}.npy") as stream:
         if np.lib.format.read_magic(stream) == (1, 0):
             return np.lib.format.read_array_header_1_0(stream)[0]
         return np.lib.format.read_array_header_2_0(stream)[0]

@@ -80,7 +80,10 @@ class ProtocolResult:
 
     @property
     def caveats(self) -> list[str]:
-        """What makes the figures meaningless; see :mod:`retrieval.evaluation.caveats`."""
+        """What makes the figures meaningless; see :mod:`retrieval.evaluation.caveats`.
+
+        :meth:`retrieval.runs.run.Run.caveats` adds what is known about the data set.
+        """
         return caveats(self.protocol, self.geometry)
 
     @property
@@ -129,6 +132,8 @@ class DatasetConfig:
         remarks: What was noticed when the data set was loaded, e.g. what was left out.
         linked_roots: Folders outside of the root that its own links lead to, see
             :mod:`retrieval.datasets.containment`. Defaults to none.
+        training_copies: Number of test images whose file is that of a training image, see
+            :mod:`retrieval.datasets.copies`. Defaults to 0.
     """
 
     name: str
@@ -140,6 +145,7 @@ class DatasetConfig:
     items: str | None = None
     remarks: tuple[str, ...] = ()
     linked_roots: tuple[str, ...] = ()
+    training_copies: int = 0
 
     @property
     def is_placeholder(self) -> bool:
@@ -288,6 +294,7 @@ def _parse_dataset(config: Mapping[str, Any], where: Path | str) -> DatasetConfi
         items=_optional(where, recorded, "items", "text"),
         remarks=tuple(map(str, remarks or ())),
         linked_roots=_parse_links(_optional(where, recorded, "linked_roots", "a list"), where),
+        training_copies=_optional(where, recorded, "training_copies", "a whole number") or 0,
     )
 
 

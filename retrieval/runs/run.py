@@ -20,6 +20,7 @@ import pandas as pd
 import yaml
 
 from retrieval.datasets.catalog import COLUMNS
+from retrieval.datasets.copies import copies_caveat
 from retrieval.errors import UserError
 from retrieval.projection import COLUMNS as MAP_COLUMNS
 from retrieval.projection import FILE as EVOLUTION_FILE
@@ -221,6 +222,18 @@ class Run:
         if protocol not in self.results:
             raise UserError(f"{self.path}: no results under protocol {protocol!r}")
         return self.results[protocol]
+
+    def caveats(self, protocol: str | None = None) -> list[str]:
+        """Say what makes the run's figures meaningless.
+
+        Args:
+            protocol: Name of the protocol. Defaults to the primary one.
+
+        Returns:
+            One sentence per reason, without a full stop; empty if nothing is known against them.
+        """
+        copies = self.dataset_config.training_copies
+        return self.result(protocol).caveats + ([copies_caveat(copies)] if copies else [])
 
     @functools.cached_property
     def items(self) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Write the files of a run folder."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,11 @@ from retrieval.settings.schema import TrainSettings, selected_on
 
 
 def run_config(
-    settings: TrainSettings | None, catalog: Catalog, seconds: Mapping[str, float]
+    settings: TrainSettings | None,
+    catalog: Catalog,
+    seconds: Mapping[str, float],
+    *,
+    training_copies: int = 0,
 ) -> dict[str, Any]:
     """Return the content of ``config.yaml``, except for the schema.
 
@@ -26,11 +30,13 @@ def run_config(
         settings: Training settings; None for imported embeddings.
         catalog: Data set of the run.
         seconds: Stage -> wall time in seconds.
+        training_copies: See :func:`retrieval.datasets.copies.training_copies`. Defaults to 0.
     """
+    dataset = replace(describe_dataset(catalog), training_copies=training_copies)
     return {
         "settings": settings and settings.to_mapping(),
         "selected_on": settings and selected_on(settings),
-        "dataset": describe_dataset(catalog).to_mapping(),
+        "dataset": dataset.to_mapping(),
         "provenance": asdict(collect_provenance(settings.seed if settings else 0, seconds)),
     }
 

@@ -47,7 +47,7 @@ def test_no_checkpoint_is_chosen_by_figures_that_cannot_differ(test, why, choice
 @pytest.mark.parametrize(("labels", "why"), [([7, 7], ONE_CLASS), ([7, 8], NO_POSITIVES)])
 def test_validation_that_says_nothing_is_named_or_refused(labels, why):
     assert why in held_out_caveat(settings_of(eval_split="validation"), np.array(labels))
+    settings = settings_of(eval_split="validation", use_checkpoint="best")
     with pytest.raises(UserError, match="hold out more classes"):
-        settings = settings_of(eval_split="validation", use_checkpoint="best")
         held_out_caveat(settings, np.array(labels))
     assert held_out_caveat(settings_of(eval_split="validation"), np.array([7, 7, 8])) is None

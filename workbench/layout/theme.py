@@ -104,7 +104,7 @@ def caveat_lines(selection: Selection, *, run: bool = True) -> list[str]:
         run: Only speak of run A, not of all runs that are comparable with it. Defaults to True.
     """
     runs = [selection.a] if run else selection.comparable
-    return named_caveats({one.name: [one.result(selection.protocol)] for one in runs})
+    return named_caveats({one.name: [one] for one in runs}, selection.protocol)
 
 
 def ink() -> str:

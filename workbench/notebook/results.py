@@ -40,7 +40,7 @@ def results_table(runs: dict[str, Run], protocol: str | None = None) -> pd.DataF
         f"{first.protocol.n_gallery:,} gallery items.\n"
         f"Scale: {scale_note(summarized())}. In brackets: 95% intervals."
     )
-    for line in named_caveats({title: [result] for title, result in found.items()}):
+    for line in named_caveats({title: [run] for title, run in runs.items()}, protocol):
         print(f"Caution: {line}.")
     return pd.DataFrame(rows).T.loc[order].rename_axis("run")
 
