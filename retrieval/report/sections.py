@@ -16,7 +16,7 @@ from retrieval.datasets import DATASETS
 from retrieval.datasets.base import Dataset
 from retrieval.datasets.official import PLACEHOLDER_WARNING
 from retrieval.errors import UserError, unknown_option
-from retrieval.evaluation.metrics import in_order, metric, reported
+from retrieval.evaluation.metrics import in_order, is_metric, metric, reported
 from retrieval.evaluation.protocol import Protocol
 from retrieval.evaluation.significance import Comparison, any_counts, compare, nothing_compared
 from retrieval.evaluation.statistics import mean_interval
@@ -93,8 +93,10 @@ def make_report(runs: Sequence[Run], metrics: Sequence[str] = ()) -> list[Sectio
     if not runs:
         raise UserError("no runs to report on: give run folders, or train a run first")
     known = {name for run in runs for result in run.results.values() for name in result.metrics}
+    # Where there is no positive, a metric is known but has no value: its column is left out.
+    absent = any(r.protocol.has_no_positives for run in runs for r in run.results.values())
     for name in metrics:
-        if name not in known:
+        if name not in known and not (absent and is_metric(name)):
             raise unknown_option("metric of these runs", name, in_order(known))
     for run in runs:
         check_neighbors(run)

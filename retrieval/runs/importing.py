@@ -4,7 +4,7 @@ import difflib
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ PATH_COLUMNS = (
     "image", "img",
 )  # fmt: skip
 SIDES = ("query", "gallery")
+Place = tuple[str, Callable[[str], str]]
 FLAGS = ("is_query", "is_gallery")
 COLUMNS = ("label", "id", "label_name", "role", "split", "super_label", "super_name", *FLAGS)
 TRUE, FALSE = ("1", "1.0", "true", "yes"), ("0", "0.0", "false", "no")
@@ -356,25 +357,29 @@ def _relative(names: list[str], image_root: Path | str | None) -> tuple[Path, li
             )
     else:
         root = Path(image_root or ".")
-    root, found = root.resolve(), []
-    for row, name in enumerate(names):
-        if os.path.isabs(name):
-            real = os.path.normpath(name)
-            below = next(
-                (
-                    f
-                    for f in (str(root), os.path.abspath(image_root or root))
-                    if Path(real).is_relative_to(f)
-                ),
-                None,
-            )
-            if below is None:
-                real, below = os.path.realpath(name), str(root)
-            if not Path(real).is_relative_to(below):
-                raise UserError(
-                    f"row {row}: image {name!r} is not below {root}; give an --image-root that "
-                    "holds all images"
-                )
-            name = Path(real).relative_to(below).as_posix()
-        found.append(name)
-    return root, found
+    # The paths may be written over a link to the root, or be those that it leads to.
+    places: list[Place] = [
+        (os.path.abspath(root), os.path.normpath),
+        (str(root.resolve()), os.path.realpath),
+    ]
+    return root.resolve(), [
+        _below(name, places, row) if os.path.isabs(name) else name for row, name in enumerate(names)
+    ]
+
+
+def _below(name: str, places: Sequence[Place], row: int) -> str:
+    """Return an absolute path relative to the first of the root's places that it is below.
+
+    Args:
+        name: The path.
+        places: Each a name of the root folder, and the function that gives a path the same form.
+        row: Row of the item, for the message.
+    """
+    for place, form in places:
+        path = Path(form(name))
+        if path.is_relative_to(place):
+            return path.relative_to(place).as_posix()
+    raise UserError(
+        f"row {row}: image {name!r} is not below {places[-1][0]}; give an --image-root that holds "
+        "all images"
+    )

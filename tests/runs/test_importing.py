@@ -299,6 +299,6 @@ def test_a_run_without_positives_is_a_run_without_those_figures(tmp_path, labels
     assert run.result().caveats == [NO_POSITIVES]
     table = runs_table([path])
     assert len(table) == len(run.results)
-    write_report([run], tmp_path / "out")
+    write_report([run], tmp_path / "out", ["recall@1"])
     for suffix in ("md", "csv", "tex"):
         assert NO_POSITIVES in (tmp_path / "out" / f"report.{suffix}").read_text()
