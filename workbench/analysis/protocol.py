@@ -20,6 +20,7 @@ NAMES = {
     "n_classes": "Classes",
     "n_queries": "Queries",
     "n_gallery": "Gallery items",
+    "n_gallery_classes": "Classes in the gallery",
     "n_without_positive": "Queries without a relevant item in the gallery",
     "no_positive": "Score of such a query",
     "ties": "Order of equal similarities",
