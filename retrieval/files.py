@@ -293,6 +293,8 @@ def build_once(
     is_valid: Callable[[], bool],
     *,
     on_wait: Callable[[], None] | None = None,
+    fix: str = "name a folder of your own with the variable RETRIEVAL_CACHE",
+    remove_old: bool = True,
 ) -> None:
     """Build a file or folder of the cache, unless it is there and valid.
 
@@ -300,10 +302,13 @@ def build_once(
     locks, each builds its own; ``build`` publishes atomically, so the last one stays.
 
     Args:
-        target: What is built. What is there but not valid is removed.
+        target: What is built. What is there but not valid is removed, see ``remove_old``.
         build: Makes it, atomically.
         is_valid: Tells whether it is there, whole and undamaged.
         on_wait: Called once if another process is building it. Defaults to None, no call.
+        fix: What to do if the folder cannot be written to. Defaults to the advice for the cache.
+        remove_old: Whether to remove what is not valid first. Defaults to True; otherwise ``build``
+            replaces it.
 
     Raises:
         UserError: The cache cannot be written to, or what was built is not valid.
@@ -315,15 +320,15 @@ def build_once(
             if is_valid():
                 return
             remove_temporaries(target.parent, target.name)
-            remove(target)
+            if remove_old:
+                remove(target)
             build()
     except OSError as error:
         in_cache = Path(str(error.filename)).is_relative_to(target.parent)
         if not in_cache or error.errno not in (errno.EACCES, errno.EROFS, errno.EPERM):
             raise
         raise UserError(
-            f"{error.filename or target}: the cache cannot be written ({error.strerror}): name a "
-            "folder of your own with the variable RETRIEVAL_CACHE"
+            f"{error.filename or target}: cannot be written ({error.strerror}): {fix}"
         ) from error
     if not is_valid():
         raise UserError(f"{target}: damaged as soon as it was written: check this disk")

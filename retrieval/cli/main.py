@@ -53,6 +53,10 @@ def fetch(
         Path | None,
         typer.Option(help="A copy of the public archive. Defaults to none: it is downloaded."),
     ] = None,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Fetch again what is missing or damaged in the folder."),
+    ] = False,
     placeholder: Annotated[
         bool,
         typer.Option(
@@ -69,8 +73,10 @@ def fetch(
     from retrieval.datasets.placeholder import make_placeholder
 
     if not (placeholder or stand_in):
-        typer.echo(f"{dataset} is ready in {fetch_dataset(dataset, data, archive)}")
+        typer.echo(f"{dataset} is ready in {fetch_dataset(dataset, data, archive, repair=repair)}")
         return
+    if repair:
+        raise UserError("--placeholder takes no --repair: move a damaged placeholder away")
     if archive:
         raise UserError("--placeholder takes no --archive: it is made of photos that are here")
     root = make_placeholder(dataset, data)
@@ -517,6 +523,8 @@ def _show_runs(make: Callable[[], list[Path]], *, evaluated: bool = True) -> Non
     if evaluated and folders:
         print_runs(folders)
     for folder in folders:
+        if note := Run(folder).dataset_config.skipped_note:
+            typer.echo(f"{folder}: {note}; its config.yaml lists them")
         if Run(folder).selected_on == "test":
             typer.echo(f"{folder}: {SELECTED_ON_TEST}")
     if failure is not None:

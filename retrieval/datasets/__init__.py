@@ -6,6 +6,7 @@ entry to :data:`DATASETS`.
 
 import inspect
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -47,12 +48,25 @@ DATASETS: dict[str, Dataset] = {
 }
 
 
-def load_catalog(name: str, root: Path | str | None = None, **options: object) -> Catalog:
+def load_catalog(
+    name: str,
+    root: Path | str | None = None,
+    *,
+    skip_unreadable: bool = False,
+    leave_out: Mapping[str, str] | None = None,
+    **options: object,
+) -> Catalog:
     """Load a data set's table of images and check that the files exist and are readable.
+
+    Every image is decoded once; later, only files that have changed are.
 
     Args:
         name: Name in :data:`DATASETS`.
         root: The data set's folder. Defaults to ``data/<name>``.
+        skip_unreadable: Whether to leave out images that are missing or damaged, which the
+            catalog's ``skipped`` then names. Defaults to False: they are refused.
+        leave_out: Path -> reason of images to leave out in any case, e.g. those that a run was
+            trained without. Defaults to none.
         **options: Options of that data set, e.g. ``subset="letters"``; see its ``load``.
 
     Returns:
@@ -72,7 +86,12 @@ def load_catalog(name: str, root: Path | str | None = None, **options: object) -
         raise UserError(f"data set {name!r} is not at {root}: {entry.how_to_get}")
     catalog = entry.load(root, **options)
     keep_small = entry.small_classes or catalog.options.get("singletons") == "keep"
-    check_catalog(catalog, small_classes=keep_small)
+    catalog = check_catalog(
+        catalog,
+        small_classes=keep_small,
+        skip_unreadable=skip_unreadable,
+        leave_out=leave_out,
+    )
     check_links(catalog)
     return catalog
 
@@ -94,14 +113,22 @@ def dataset_options(name: str) -> dict[str, object]:
 
 
 def fetch_dataset(
-    name: str, root: Path | str | None = None, archive: Path | str | None = None
+    name: str,
+    root: Path | str | None = None,
+    archive: Path | str | None = None,
+    *,
+    repair: bool = False,
 ) -> Path:
     """Download a data set (or take a copy of its archive), check it and unpack it.
+
+    What is there already is checked: no file may be missing, empty or damaged.
 
     Args:
         name: Name in :data:`DATASETS`.
         root: The folder to create. Defaults to ``data/<name>``.
         archive: A copy of the public archive. Defaults to None: download it.
+        repair: Whether to fetch again what is missing or damaged. Files that this program has not
+            fetched are never replaced. Defaults to False: damage is refused.
 
     Returns:
         The data set's folder.
@@ -114,7 +141,8 @@ def fetch_dataset(
         raise UserError(f"no archive at {archive}: give the path of a file with --archive")
     if entry.fetch is None:
         raise UserError(f"data set {name!r} has nothing to fetch: {entry.how_to_get}")
-    entry.fetch(root, None if archive is None else Path(archive))
+    given = {"repair": True} if repair else {}
+    entry.fetch(root, None if archive is None else Path(archive), **given)
     return root
 
 
@@ -156,6 +184,10 @@ def _state(entry: Dataset, root: Path) -> str:
         return "placeholder"
     missing = entry.missing(root)
     if not missing:
+        try:
+            check_files(entry.load(root))
+        except UserError:  # loading it says what is wrong
+            return "incomplete"
         return "yes"
     if entry.needs_files and root.is_dir() and any(root.iterdir()):
         return f"incomplete: no {missing[0]}"

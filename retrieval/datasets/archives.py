@@ -3,11 +3,13 @@
 import contextlib
 import gzip
 import json
+import lzma
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -19,6 +21,23 @@ from retrieval.errors import UserError
 from retrieval.files import atomic_folder, check_space
 
 CHUNK = 1 << 20
+ENCRYPTED = 0x1  # flag of a zip member
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+# What the libraries raise for archives that are damaged or made to confuse them.
+DAMAGE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    ArithmeticError,
+    MemoryError,
+)
 
 
 class ArchiveError(UserError):
@@ -45,6 +64,19 @@ class Member:
 Manifest = dict[str, tuple[int, int]]  # member name -> (size, CRC32)
 
 
+class _StrictTarInfo(tarfile.TarInfo):
+    """A member's header. A damaged one is an error, where `tarfile` takes it for the end."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile_: tarfile.TarFile) -> "_StrictTarInfo":
+        try:
+            return super().fromtarfile(tarfile_)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # the proper end
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(f"header of a member: {error}") from error
+
+
 def read_manifest(path: Path) -> Manifest:
     """Read a manifest from gzipped JSON ``{name: [size, crc32]}``."""
     with gzip.open(path, "rt", encoding="utf-8") as file:
@@ -59,6 +91,8 @@ def unpack(
     strip: int = 0,
     keep: Callable[[str], bool] = lambda name: True,
     verify: Callable[[Path], object] | None = None,
+    most: int | None = None,
+    record: Callable[[Path, Manifest], object] | None = None,
     progress: bool = True,
 ) -> None:
     """Unpack an archive into a new folder, which appears only when everything is right.
@@ -73,6 +107,10 @@ def unpack(
             them.
         verify: Called with the unpacked folder before it is renamed; raises UserError to refuse it.
             Defaults to None: the folder is not checked.
+        most: Largest size of all members together, in bytes. Defaults to None: what fits on the
+            disk.
+        record: Called with the unpacked folder, and with the sizes and CRC32s of its files, before
+            ``verify``. Defaults to None, no call.
         progress: Whether to show a progress bar. Defaults to True.
 
     Raises:
@@ -83,17 +121,20 @@ def unpack(
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(f"{target} exists and is not empty: move it away first")
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _open_archive(archive) as everything:
+    with _open_archive(archive, most) as everything:
         members = {m.name: m for m in _stripped(archive, everything, strip) if keep(m.name)}
         if manifest is not None:
             compare(archive, members, manifest)
         check_space(target.parent, sum(m.size for m in members.values()))
         try:
             with atomic_folder(target) as folder:
+                written: Manifest = {}
                 for member in tqdm(
                     members.values(), "unpacking", unit="file", disable=not progress
                 ):
-                    _write(archive, member, folder, manifest)
+                    written[member.name] = _write(archive, member, folder, manifest)
+                if record is not None:
+                    record(folder, written)
                 if verify is not None:
                     _verify(archive, verify, folder)
         except OSError as error:
@@ -143,9 +184,12 @@ def safe_name(archive: Path, name: str) -> str:
         The name, without redundant parts.
 
     Raises:
-        ArchiveError: The name is absolute, or contains a drive, a backslash or ``..``.
+        ArchiveError: The name is absolute, or contains a drive, a backslash, ``..`` or control
+            characters.
     """
     path = PurePosixPath(name)
+    if any(ord(letter) < 32 for letter in name):
+        raise ArchiveError(f"{archive}: member {name!r} has control characters in its name")
     if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name.split("/")[0]:
         raise ArchiveError(
             f"{archive}: member {name!r} points outside its folder; nothing was unpacked"
@@ -153,41 +197,85 @@ def safe_name(archive: Path, name: str) -> str:
     return str(path)
 
 
-def _stripped(archive: Path, members: Iterator[Member], strip: int) -> Iterator[Member]:
+def _stripped(archive: Path, members: Iterable[Member], strip: int) -> Iterator[Member]:
     for member in members:
         parts = PurePosixPath(safe_name(archive, member.name)).parts[strip:]
         if parts:
             yield Member("/".join(parts), member.size, member.crc, member.open)
 
 
-def _write(archive: Path, member: Member, folder: Path, manifest: Manifest | None) -> None:
+def _write(
+    archive: Path, member: Member, folder: Path, manifest: Manifest | None
+) -> tuple[int, int]:
+    """Write a member to a folder; return its size and CRC32."""
     path = folder / member.name
     path.parent.mkdir(parents=True, exist_ok=True)
     size, crc = 0, 0
-    try:
-        with member.open() as source, path.open("wb") as file:
-            while chunk := source.read(CHUNK):
-                size, crc = size + len(chunk), zlib.crc32(chunk, crc)
-                file.write(chunk)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
-        raise ArchiveError(f"{archive}: member {member.name} is damaged ({error})") from error
+    with path.open("wb") as file:
+        for chunk in _chunks(archive, member):
+            size, crc = size + len(chunk), zlib.crc32(chunk, crc)
+            if size > member.size:
+                break
+            file.write(chunk)
     if size != member.size or (manifest is not None and manifest[member.name] != (size, crc)):
         raise ArchiveError(f"{archive}: member {member.name} is damaged (wrong size or checksum)")
+    return size, crc
+
+
+def _chunks(archive: Path, member: Member) -> Iterator[bytes]:
+    try:
+        with member.open() as source:
+            while chunk := source.read(CHUNK):
+                yield chunk
+    except DAMAGE as error:
+        raise ArchiveError(f"{archive}: member {member.name} is damaged ({_line(error)})") from (
+            error
+        )
 
 
 @contextlib.contextmanager
-def _open_archive(archive: Path) -> Iterator[Iterator[Member]]:
-    try:
-        if zipfile.is_zipfile(archive):
-            with zipfile.ZipFile(archive) as reader:
-                yield _zip_members(archive, reader)
-        elif tarfile.is_tarfile(archive):
-            with tarfile.open(archive) as reader:
-                yield _tar_members(archive, reader)
-        else:
-            raise ArchiveError(f"{archive} is not a whole zip or tar archive: download it again")
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
-        raise ArchiveError(f"{archive} is damaged ({error}): download it again") from error
+def _open_archive(archive: Path, most: int | None) -> Iterator[list[Member]]:
+    """Open an archive and list its members, all of which have been looked at."""
+    with contextlib.ExitStack() as stack:
+        try:
+            if zipfile.is_zipfile(archive):
+                zipped = stack.enter_context(zipfile.ZipFile(archive))
+                members = _up_to(archive, most, _zip_members(archive, zipped))
+            elif tarfile.is_tarfile(archive):
+                tape = stack.enter_context(tarfile.open(archive, tarinfo=_StrictTarInfo))
+                members = _up_to(archive, most, _tar_members(archive, tape))
+                _check_end(tape)
+            else:
+                raise ArchiveError(
+                    f"{archive} is not a whole zip or tar archive: download it again"
+                )
+        except PermissionError as error:
+            raise UserError(f"{archive} cannot be read ({error.strerror})") from error
+        except DAMAGE as error:
+            if isinstance(error, UserError):
+                raise
+            raise ArchiveError(f"{archive} is damaged ({_line(error)}): download it again") from (
+                error
+            )
+        yield members
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _up_to(archive: Path, most: int | None, members: Iterator[Member]) -> list[Member]:
+    """List members until they are larger than expected: a small archive can unpack to anything."""
+    found, size = [], 0
+    for member in members:
+        size += member.size
+        if most is not None and size > most:
+            raise ArchiveError(
+                f"{archive} unpacks to more than {most / 1e9:.1f} GB, which is not what was "
+                "expected; nothing was unpacked"
+            )
+        found.append(member)
+    return found
 
 
 def _zip_members(archive: Path, reader: zipfile.ZipFile) -> Iterator[Member]:
@@ -196,6 +284,17 @@ def _zip_members(archive: Path, reader: zipfile.ZipFile) -> Iterator[Member]:
             raise ArchiveError(
                 f"{archive}: member {info.filename!r} is a link; nothing was unpacked"
             )
+        if info.flag_bits & ENCRYPTED:
+            raise ArchiveError(
+                f"{archive}: member {info.filename!r} is encrypted; nothing was unpacked: give an "
+                "archive without a password"
+            )
+        if info.compress_type not in METHODS:
+            raise ArchiveError(
+                f"{archive}: member {info.filename!r} is compressed by method "
+                f"{info.compress_type}, which cannot be read; nothing was unpacked: unpack it "
+                "yourself"
+            )
         if info.is_dir():
             safe_name(archive, info.filename)
         else:
@@ -203,13 +302,21 @@ def _zip_members(archive: Path, reader: zipfile.ZipFile) -> Iterator[Member]:
 
 
 def _tar_members(archive: Path, reader: tarfile.TarFile) -> Iterator[Member]:
-    for info in reader.getmembers():
+    for info in reader:
         if info.isdir():
             safe_name(archive, info.name)
         elif info.isreg():
             yield Member(info.name, info.size, None, partial(_open_tar_member, reader, info))
         else:
             raise ArchiveError(f"{archive}: member {info.name!r} is a link; nothing was unpacked")
+
+
+def _check_end(reader: tarfile.TarFile) -> None:
+    """Refuse a tar archive with data after its end, which a zeroed header looks like."""
+    assert reader.fileobj is not None
+    while chunk := reader.fileobj.read(CHUNK):
+        if chunk.strip(b"\0"):
+            raise tarfile.ReadError("there are data after its end")
 
 
 def _open_tar_member(reader: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:

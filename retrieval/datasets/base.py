@@ -17,8 +17,9 @@ class Dataset:
         load: ``load(root, **options) -> Catalog``. Its keyword-only parameters are the data set's
             options; their annotations, defaults and lines in ``Args:`` make the command line's
             flags.
-        fetch: ``fetch(root, archive) -> None`` writes the data set to ``root``, from ``archive`` if
-            that is not None, or else by download. Defaults to None: nothing can be fetched.
+        fetch: ``fetch(root, archive, repair=False) -> None`` writes the data set to ``root``, from
+            ``archive`` if that is not None, or else by download; with ``repair``, it fetches again
+            what is missing or damaged there. Defaults to None: nothing can be fetched.
         how_to_get: One line: the command, or the manual steps if there is no download.
         license: License or terms of use, in a few words.
         source: Web page or paper.
@@ -42,7 +43,7 @@ class Dataset:
     name: str
     title: str
     load: Callable[..., Catalog]
-    fetch: Callable[[Path, Path | None], None] | None = None
+    fetch: Callable[..., None] | None = None
     how_to_get: str = ""
     license: str = ""
     source: str = ""

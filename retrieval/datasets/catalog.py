@@ -43,6 +43,8 @@ class Catalog:
             left out, and what may be meant otherwise. Defaults to nothing.
         linked_roots: Folders outside of the root that links to folders in it lead to, see
             :mod:`retrieval.datasets.containment`. Defaults to none.
+        skipped: Path -> reason of images that were left out because they cannot be read. Defaults
+            to none.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Catalog:
     options: dict = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     linked_roots: tuple[str, ...] = ()
+    skipped: dict[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.items)

@@ -1,53 +1,46 @@
 """Checks of a catalog's files when it is loaded.
 
-Every file must exist and be a readable image, every bounding box must overlap its image (or the
+Every file must exist and be a whole image, every bounding box must overlap its image (or the
 model would be trained on padding), and every training class needs two images. Each problem is one
 line that names the file.
 """
 
+import dataclasses
 import errno
 import os
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
 
 import numpy as np
-from PIL import Image
-from tqdm.auto import tqdm
 
 from retrieval.datasets.catalog import Catalog, crop_boxes
-from retrieval.datasets.image_files import HEAD_BYTES, format_of, format_problem
+from retrieval.datasets.image_health import examine
 from retrieval.errors import UserError, counted
-from retrieval.files import cache_folder, fingerprint, write_text
+from retrieval.files import fingerprint
 
-# Above this many files, loading no longer notices a change of a file's content (only of its name):
-# that takes one stat call per file, which is slow on network disks.
-STAT_LIMIT = 20_000
-ORIENTATION = 0x0112  # EXIF tag
 ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)  # there is no such folder
-PART = 256  # images per unit of work
+SHOWN = 3  # files that an error names
 
 
-def check_boxes(paths: Sequence[str], boxes: np.ndarray) -> None:
-    """Check that boxes overlap their images. Only the images' headers are read.
+def check_boxes(paths: Sequence[str], boxes: np.ndarray, sizes: Sequence[tuple[int, int]]) -> None:
+    """Check that boxes overlap their images.
 
     Args:
-        paths: Absolute paths of n readable images.
+        paths: Paths of n images.
         boxes: Shape (n, 4): x, y, width and height in pixels.
+        sizes: Width and height of each image in pixels.
 
     Raises:
         UserError: Names the first image whose box is empty or outside it, and counts the others.
     """
-    with ThreadPoolExecutor(8) as pool:
-        sizes = np.array(list(pool.map(_size, paths)))
-    start, stop = np.maximum(boxes[:, :2], 0), np.minimum(boxes[:, :2] + boxes[:, 2:], sizes)
+    corners = np.array(sizes)
+    start, stop = np.maximum(boxes[:, :2], 0), np.minimum(boxes[:, :2] + boxes[:, 2:], corners)
     bad = np.flatnonzero(~(stop > start).all(axis=1))  # ~ so that a NaN is bad too
     if len(bad):
         row = bad[0]
         box = ", ".join(f"{value:g}" for value in boxes[row])
-        size = f"{sizes[row, 0]} x {sizes[row, 1]}"
+        size = f"{sizes[row][0]} x {sizes[row][1]}"
         empty = (boxes[row, 2:] <= 0).any()
         fault = "is empty" if empty else f"lies outside the image of {size} pixels"
         others = counted(len(bad) - 1, "more box is", "more boxes are")
@@ -59,36 +52,88 @@ def check_boxes(paths: Sequence[str], boxes: np.ndarray) -> None:
         )
 
 
-def _size(path: str) -> tuple[int, int]:
-    with Image.open(path) as image:
-        return image.size
-
-
-def check_catalog(catalog: Catalog, *, small_classes: bool = False) -> None:
+def check_catalog(
+    catalog: Catalog,
+    *,
+    small_classes: bool = False,
+    skip_unreadable: bool = False,
+    leave_out: Mapping[str, str] | None = None,
+) -> Catalog:
     """Check the files of a catalog and the size of its training classes.
 
-    Missing files are looked for each time, with one directory listing per folder. The header and
-    the end of each image are read once, and boxes are compared with the images' sizes once; that
-    result is cached until the files or the boxes change.
+    Missing files are looked for each time, with one directory listing per folder. Every image is
+    decoded in full once, until its file changes; see :mod:`retrieval.datasets.image_health`.
 
     Args:
         catalog: The catalog to check.
         small_classes: Whether to accept training classes of a single image. Defaults to False.
+        skip_unreadable: Whether to leave out images that are missing or damaged rather than to
+            refuse them. Defaults to False.
+        leave_out: Path -> reason of images to leave out in any case. Defaults to none.
+
+    Returns:
+        The catalog, without the images that were left out, which its ``skipped`` names.
 
     Raises:
-        UserError: Names the first file, class or box at fault and counts the others.
+        UserError: Names the first files, class or box at fault and counts the others.
     """
-    state = check_files(catalog)
+    catalog = without(catalog, leave_out or {})
+    if skip_unreadable:
+        paths = catalog.items["path"].tolist()
+        missing, _ = scan_files(catalog.root, paths)
+        catalog = without(catalog, {paths[row]: "missing" for row in missing})
+    else:
+        check_files(catalog)
+    paths = catalog.items["path"].tolist()
+    found = examine(catalog.root, paths)
+    problems = {p: h.problem for p, h in zip(paths, found, strict=True) if h.problem is not None}
+    if problems and not skip_unreadable:
+        raise UserError(unreadable_message(catalog.root, problems))
+    kept = [health for health in found if health.problem is None]
+    catalog = without(catalog, problems)
     if not small_classes:
         check_class_sizes(catalog)
     boxes = crop_boxes(catalog.items)
-    about = (state,) if boxes is None else (state, hash_of(boxes.tobytes()))
-    stamp = cache_folder("checked") / fingerprint(str(catalog.root.resolve()), *about)
-    if not stamp.exists():
-        check_images(catalog.absolute_paths())
-        if boxes is not None:
-            check_boxes(catalog.absolute_paths(), boxes)
-        write_text(stamp, f"{len(catalog)} images of {catalog.root} were readable\n")
+    if boxes is not None:
+        sizes = [(health.width, health.height) for health in kept]
+        check_boxes(catalog.absolute_paths(), boxes, sizes)
+    return catalog
+
+
+def without(catalog: Catalog, skipped: Mapping[str, str]) -> Catalog:
+    """Return a catalog without some of its images.
+
+    Args:
+        catalog: The catalog.
+        skipped: Path -> reason; paths that it does not have count as left out before.
+
+    Raises:
+        UserError: No image is left.
+    """
+    if not skipped:
+        return catalog
+    items = catalog.items[~catalog.items["path"].isin(skipped.keys())].reset_index(drop=True)
+    if items.empty:
+        raise UserError(unreadable_message(catalog.root, skipped, fix="no image can be read"))
+    return dataclasses.replace(catalog, items=items, skipped={**catalog.skipped, **skipped})
+
+
+def unreadable_message(
+    root: Path,
+    problems: Mapping[str, str],
+    fix: str = "replace them, or leave them out with --skip-unreadable",
+) -> str:
+    """Return one line that names the first unreadable images and counts the others.
+
+    Args:
+        root: The data set's folder.
+        problems: Path -> what is wrong with the image.
+        fix: What to do about it.
+    """
+    shown = [f"{root}/{path}: {problem}" for path, problem in list(problems.items())[:SHOWN]]
+    others = len(problems) - len(shown)
+    more = f"; {counted(others, 'more image is', 'more images are')} at fault" if others else ""
+    return f"{'; '.join(shown)}{more}: {fix}"
 
 
 def check_files(catalog: Catalog) -> str:
@@ -127,9 +172,8 @@ def scan_files(root: Path, paths: Sequence[str]) -> tuple[list[int], str]:
         paths: POSIX paths relative to ``root``.
 
     Returns:
-        The positions of the missing paths in ascending order, and a fingerprint of the folders. It
-        changes when files are added, removed, renamed or, up to :data:`STAT_LIMIT` files,
-        rewritten.
+        The positions of the missing paths in ascending order, and a fingerprint of the files, which
+        changes when one is added, removed, renamed or rewritten.
     """
     wanted: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for position, path in enumerate(paths):
@@ -138,10 +182,10 @@ def scan_files(root: Path, paths: Sequence[str]) -> tuple[list[int], str]:
     missing: list[int] = []
     state = []
     for folder, members in wanted.items():
-        present, changed = _list_folder(Path(root, folder), with_stat=len(paths) <= STAT_LIMIT)
+        present = _list_folder(Path(root, folder))
         missing += [position for name, position in members if name not in present]
         known = [(name, present.get(name)) for name, _ in members]
-        state.append((folder, changed, hash_of(known)))
+        state.append((folder, hash_of(known)))
     return sorted(missing), fingerprint(state)
 
 
@@ -150,27 +194,19 @@ def hash_of(values: object) -> str:
     return fingerprint(repr(values))
 
 
-def _list_folder(folder: Path, *, with_stat: bool) -> tuple[dict[str, object], int]:
-    """List the files of a folder.
-
-    Args:
-        folder: The folder; one that does not exist counts as empty.
-        with_stat: Whether to map each file's name to its size and time of change rather than None.
-
-    Returns:
-        Name -> (size, mtime) or None, and the folder's mtime if files have none, 0 otherwise.
-    """
+def _list_folder(folder: Path) -> dict[str, tuple[int, int]]:
+    """Return name -> (size, time of change) of a folder's files; none if it does not exist."""
+    found = {}
     try:
         with os.scandir(folder) as entries:
-            files = [entry for entry in entries if _is_file(entry)]
-        if not with_stat:
-            return dict.fromkeys([entry.name for entry in files]), folder.stat().st_mtime_ns
-        stats = [(entry.name, entry.stat()) for entry in files]
+            for entry in entries:
+                if _is_file(entry):
+                    stat = entry.stat()
+                    found[entry.name] = stat.st_size, stat.st_mtime_ns
     except OSError as error:
         if error.errno not in ABSENT:
             raise UserError(f"{folder}: cannot be read ({error.strerror})") from error
-        return {}, 0
-    return {name: (s.st_size, s.st_mtime_ns) for name, s in stats}, 0
+    return found
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
@@ -178,95 +214,6 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
         return entry.is_file()
     except OSError:  # a link that leads to itself
         return False
-
-
-def check_images(paths: Sequence[str], *, progress: bool | None = None) -> None:
-    """Check that images are whole and in a format that the input pipeline decodes.
-
-    The header and the end of each file are read. An image is decoded in full only if its end looks
-    unusual.
-
-    Args:
-        paths: Absolute paths of the image files.
-        progress: Whether to show a progress bar. By default, above 5,000 images.
-
-    Raises:
-        UserError: Names the first unreadable image and counts the others.
-    """
-    show = len(paths) > 5_000 if progress is None else progress
-    with ThreadPoolExecutor(8) as pool:
-        parts = [paths[start : start + PART] for start in range(0, len(paths), PART)]
-        problems = []
-        with tqdm(desc="checking images", total=len(paths), unit="img", disable=not show) as bar:
-            for part, found in zip(parts, pool.map(_problems, parts), strict=True):
-                problems += found
-                bar.update(len(part))
-    if problems:
-        path, problem = problems[0]
-        others = counted(len(problems) - 1, "more image is", "more images are")
-        more = f" ({others} at fault)" if len(problems) > 1 else ""
-        raise UserError(f"{path}: {problem}{more}: replace it or remove it from the data set")
-
-
-def _problems(paths: Sequence[str]) -> list[tuple[str, str]]:
-    found = [(path, image_problem(path)) for path in paths]
-    return [(path, problem) for path, problem in found if problem]
-
-
-def image_problem(path: str) -> str | None:
-    """Return what is wrong with an image file in a few words, or None if it is fine."""
-    try:
-        with open(path, "rb") as file:
-            end = _end(file)
-            file.seek(0)
-            head = file.read(HEAD_BYTES)
-            file.seek(0)
-            with Image.open(file) as image:
-                if problem := format_problem(image, head):
-                    return problem
-                kind = format_of(image)
-                if _has_ignored_orientation(image, kind):
-                    return (
-                        "its orientation is not in a JPEG's EXIF data, so it would be trained on "
-                        "sideways: rotate it (mogrify -auto-orient FILE)"
-                    )
-                if not _looks_whole(kind, end):
-                    image.load()
-    except FileNotFoundError:
-        return "missing"
-    except Exception as error:  # Pillow raises many kinds, all of them mean "damaged"
-        return f"unreadable or truncated image ({_reason(error)})"
-    return None
-
-
-def _has_ignored_orientation(image: Image.Image, kind: str) -> bool:
-    """Tell whether viewers rotate an image by a tag that the input pipeline ignores.
-
-    It rotates JPEGs by their EXIF data only; see :mod:`retrieval.input_pipeline.decoding`.
-    """
-    exif = "exif" in image.info
-    if (exif and kind == "JPEG") or not (exif or "xmp" in image.info):
-        return False
-    return image.getexif().get(ORIENTATION, 1) not in (0, 1)
-
-
-def _end(file: IO[bytes]) -> bytes:
-    size = file.seek(0, os.SEEK_END)
-    if size == 0:
-        raise OSError("the file is empty")
-    file.seek(max(0, size - 64))
-    return file.read()
-
-
-def _looks_whole(kind: str, end: bytes) -> bool:
-    if kind == "JPEG":
-        return b"\xff\xd9" in end
-    return kind == "PNG" and b"IEND" in end
-
-
-def _reason(error: Exception) -> str:
-    text = str(error).split(" <_io")[0].strip()
-    return text if text and "\n" not in text else type(error).__name__
 
 
 def check_class_sizes(catalog: Catalog) -> None:

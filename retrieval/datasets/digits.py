@@ -7,10 +7,11 @@ from PIL import Image
 
 from retrieval.datasets.base import Dataset
 from retrieval.datasets.catalog import Catalog, make_catalog
-from retrieval.files import atomic_folder
+from retrieval.datasets.drawn import draw_once
 
 SIDE = 32
 N_IMAGES, N_CLASSES = 1797, 10
+MADE_BY = "digits 1"
 
 
 def load(root: Path) -> Catalog:
@@ -21,13 +22,21 @@ def load(root: Path) -> Catalog:
 
     Returns:
         The catalog. Each digit is a class; 0 to 4 are the training split, 5 to 9 the test split.
+
+    Raises:
+        UserError: The folder ``images`` holds other files.
     """
     from sklearn.datasets import load_digits
 
     digits = load_digits()
     paths = [f"images/{label}/{row:04d}.png" for row, label in enumerate(digits.target)]
-    if not (root / "images").is_dir():
-        _write(root, paths, digits.images)
+    names = [path.removeprefix("images/") for path in paths]
+    draw_once(
+        root / "images",
+        MADE_BY,
+        lambda folder: _write(folder, names, digits.images),
+        drawn_before=lambda mark: names,
+    )
     return make_catalog(
         "digits",
         root,
@@ -38,14 +47,13 @@ def load(root: Path) -> Catalog:
     )
 
 
-def _write(root: Path, paths: list[str], images: np.ndarray) -> None:
+def _write(folder: Path, names: list[str], images: np.ndarray) -> list[str]:
     """Write 8 x 8 images with values from 0 to 16 as gray PNG files, enlarged to 32 px."""
-    with atomic_folder(root / "images") as partial:
-        for path, image in zip(paths, images, strict=True):
-            file = partial / Path(path).relative_to("images")
-            file.parent.mkdir(exist_ok=True)
-            gray = Image.fromarray(np.minimum(image * 16, 255).astype(np.uint8))
-            gray.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(file)
+    for name, image in zip(names, images, strict=True):
+        (folder / name).parent.mkdir(exist_ok=True)
+        gray = Image.fromarray(np.minimum(image * 16, 255).astype(np.uint8))
+        gray.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(folder / name)
+    return names
 
 
 ENTRY = Dataset(

@@ -133,21 +133,26 @@ def _role(label: int, source: str) -> str:
     return "query" if source == "test" else "gallery"
 
 
-def fetch(root: Path, archive: Path | None = None) -> None:
+def fetch(root: Path, archive: Path | None = None, *, repair: bool = False) -> None:
     """Download the public archive (or take a copy), check its content and unpack it.
 
     Args:
-        root: The folder to unpack to. It is left unchanged if the data set is already there.
+        root: The folder to unpack to. It is left unchanged if the whole data set is there.
         archive: A copy of the public archive. Defaults to None: download it.
+        repair: Whether to fetch again what is missing or damaged. Defaults to False.
 
     Raises:
         UserError: No connection, or the content differs from the committed manifest.
     """
-    if (root / "dataset" / "classes.csv").exists():
-        load(root)
-        return
-    manifest = read_manifest(MANIFEST)
-    fetch_archive(root, archive, ARCHIVE, load=load, manifest=manifest, keep=_wanted)
+    fetch_archive(
+        root,
+        archive,
+        ARCHIVE,
+        load=load,
+        manifest=read_manifest(MANIFEST),
+        keep=_wanted,
+        repair=repair,
+    )
 
 
 def _wanted(name: str) -> bool:

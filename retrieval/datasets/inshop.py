@@ -42,7 +42,7 @@ def load(root: Path) -> Catalog:
 
 def _build(root: Path, listed: Path) -> Catalog:
     table = read_table(listed, {"path": str, "item": str, "status": str}, skip=2, separator=r"\s+")
-    head = read_text(listed).split(maxsplit=1)[0]
+    head = (read_text(listed).split(maxsplit=1) or [""])[0]
     if head != str(len(table)):
         raise UserError(f"{listed}: line 1 says {head} rows, found {len(table):,}")
     unknown = table[~table["status"].isin(STATUSES)]

@@ -16,7 +16,7 @@ import pandas as pd
 
 from retrieval.datasets.catalog import Catalog, plain_text
 from retrieval.errors import UserError
-from retrieval.files import atomic_path, cache_folder, fingerprint, write_text
+from retrieval.files import atomic_path, cache_folder, fingerprint, remove, write_text
 
 PLACEHOLDER_MARK = "PLACEHOLDER.txt"
 PLACEHOLDER_WARNING = "synthetic placeholder, not the published data set"
@@ -169,8 +169,8 @@ def load_official(
     prefix = f"{name}-{fingerprint(str(root.resolve()), options)}"
     cached = cache_folder("catalogs") / f"{prefix}-{fingerprint(VERSION, stamps)}.parquet"
     options |= placeholder_options(root)
-    if cached.exists():
-        items = pd.read_parquet(cached)
+    items = _read_cached(cached)
+    if items is not None:
         title, base = items.attrs["title"], root / items.attrs["below"]
         check_counts(name, items, counts)
         return Catalog(name, base, plain_text(items), title, options)
@@ -179,15 +179,24 @@ def load_official(
     if root.name.startswith("."):  # being unpacked and about to be renamed: not worth caching
         return catalog
     for old in cached.parent.glob(f"{prefix}-*.parquet"):
-        old.unlink()
+        remove(old)
     items = catalog.items.copy()
     items.attrs = {
         "title": catalog.query_gallery_title,
         "below": os.path.relpath(catalog.root, root),
     }
     with atomic_path(cached) as temporary:
-        items.to_parquet(temporary)
+        items.to_parquet(temporary, write_page_checksum=True)
     return dataclasses.replace(catalog, options=options)
+
+
+def _read_cached(file: Path) -> pd.DataFrame | None:
+    """Return a cached table; None if it is not there, or not as it was written."""
+    try:
+        items = pd.read_parquet(file, page_checksum_verification=True)
+    except (OSError, ValueError, KeyError, TypeError):  # Arrow's errors are among them
+        return None
+    return items if {"title", "below"} <= items.attrs.keys() else None
 
 
 def check_counts(name: str, items: pd.DataFrame, counts: Counts) -> None:

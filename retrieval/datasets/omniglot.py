@@ -67,12 +67,13 @@ def _part(folder: Path) -> Catalog:
     )
 
 
-def fetch(root: Path, archive: Path | None = None) -> None:
+def fetch(root: Path, archive: Path | None = None, *, repair: bool = False) -> None:
     """Download the two public archives, check them and unpack them.
 
     Args:
         root: The folder to unpack to.
         archive: Must be None, because the data set comes in two archives.
+        repair: Whether to fetch again what is missing or damaged. Defaults to False.
 
     Raises:
         UserError: An archive was given, a download failed, or its content is wrong.
@@ -82,10 +83,9 @@ def fetch(root: Path, archive: Path | None = None) -> None:
             f"omniglot comes in two archives: unzip {' and '.join(ARCHIVES)} into {root} instead"
         )
     for name, digest in ARCHIVES.items():
-        if not (root / name).exists():
-            public = PublicArchive(f"{SITE}/{name}.zip", digest, 30_000_000, strip=1)
-            keep = lambda path: path.endswith(".png")  # noqa: E731
-            fetch_archive(root / name, None, public, load=_part, keep=keep)
+        public = PublicArchive(f"{SITE}/{name}.zip", digest, 30_000_000, strip=1)
+        keep = lambda path: path.endswith(".png")  # noqa: E731
+        fetch_archive(root / name, None, public, load=_part, keep=keep, repair=repair)
     load(root)
 
 

@@ -6,9 +6,11 @@ the counts in that file instead of the official ones, and every figure computed 
 """
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from retrieval.datasets import DATASETS, load_catalog
@@ -16,7 +18,7 @@ from retrieval.datasets.catalog import Catalog
 from retrieval.datasets.official import Counts, is_placeholder, mark_as_placeholder
 from retrieval.datasets.placeholder_formats import WRITERS, Photo, word
 from retrieval.errors import UserError, unknown_option
-from retrieval.files import atomic_folder
+from retrieval.files import atomic_folder, build_once
 
 CLASSES, IMAGES_PER_CLASS = 24, 8  # of each split
 FOLDER, OLD_FOLDER = "placeholders", "standins"  # today's name, and that of version 0.1.0
@@ -51,15 +53,34 @@ def write_placeholder(
     """
     _check_name(name)
     root = _new_folder(root)
-    photos = _choose(source, classes, per_class, np.random.default_rng(seed))
-    with atomic_folder(root) as partial:
-        queries = WRITERS[name](partial, photos)
-        text = (
-            f"This is a synthetic placeholder for {name}: {len(photos)} photos of the data set "
-            f"{source.name!r} in its on-disk format. It is not the published data set."
-        )
-        mark_as_placeholder(partial, text, _count(photos, queries))
+    _write(name, source, root, classes, per_class, seed)
     return root
+
+
+def _write(name: str, source: Catalog, root: Path, classes: int, per_class: int, seed: int) -> None:
+    photos = _choose(source, classes, per_class, np.random.default_rng(seed))
+
+    def build() -> None:
+        with atomic_folder(root) as partial:
+            queries = WRITERS[name](partial, photos)
+            text = (
+                f"This is a synthetic placeholder for {name}: {len(photos)} photos of the data set "
+                f"{source.name!r} in its on-disk format. It is not the published data set."
+            )
+            mark_as_placeholder(partial, text, _count(photos, queries))
+
+    _build_once(root, build, lambda: is_placeholder(root))
+
+
+def _build_once(root: Path, build: Callable[[], None], is_ours: Callable[[], bool]) -> None:
+    """Let one of several processes write a folder, and none replace what it has not written."""
+
+    def is_there() -> bool:
+        if root.exists() and not is_ours():
+            raise UserError(f"{root} exists: a placeholder is written to a new folder")
+        return root.exists()
+
+    build_once(root, build, is_there, fix="give another folder", remove_old=False)
 
 
 def _check_name(name: str) -> None:
@@ -148,12 +169,20 @@ def write_example_folder(source: Catalog, root: Path | str, *, split: str = "tes
         return root
     rows = source.split(split)
     rows = rows[rows.groupby("label")["label"].transform("size") >= 2]
-    with atomic_folder(root) as partial:
-        for number, (name, path) in enumerate(zip(rows["label_name"], rows["path"], strict=True)):
-            folder = partial / word(name)
-            folder.mkdir(exist_ok=True)
-            (folder / f"{number:05d}.jpg").write_bytes(_jpeg(source.root / path)[0])
+
+    def build() -> None:
+        with atomic_folder(root) as partial:
+            _write_classes(source, rows, partial)
+
+    _build_once(root, build, lambda: True)
     return root
+
+
+def _write_classes(source: Catalog, rows: pd.DataFrame, folder: Path) -> None:
+    for number, (name, path) in enumerate(zip(rows["label_name"], rows["path"], strict=True)):
+        place = folder / word(name)
+        place.mkdir(exist_ok=True)
+        (place / f"{number:05d}.jpg").write_bytes(_jpeg(source.root / path)[0])
 
 
 def available_or_placeholder(
@@ -211,9 +240,10 @@ def make_placeholder(
     if is_placeholder(place):
         load_catalog(name, place)
         return place
-    place = _new_folder(place)
     photos = _photos(Path(data))
-    return write_placeholder(name, photos, place, classes=CLASSES, per_class=IMAGES_PER_CLASS)
+    # Not by way of `write_placeholder`: another process may be writing the same one.
+    _write(name, photos, place, CLASSES, IMAGES_PER_CLASS, seed=0)
+    return place
 
 
 def placeholder_folder(name: str, data: Path | str = "data") -> Path:

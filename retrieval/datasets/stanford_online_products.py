@@ -61,19 +61,17 @@ def _build(base: Path) -> Catalog:
     )
 
 
-def fetch(root: Path, archive: Path | None = None) -> None:
+def fetch(root: Path, archive: Path | None = None, *, repair: bool = False) -> None:
     """Download the public archive (or take a copy), check it and unpack it.
 
     Args:
-        root: The folder to unpack to. It is left unchanged if the data set is already there.
+        root: The folder to unpack to. It is left unchanged if the whole data set is there.
         archive: A copy of ``Stanford_Online_Products.zip``. Defaults to None: download it.
+        repair: Whether to fetch again what is missing or damaged. Defaults to False.
     """
-    if (root / FOLDER / LISTS["train"]).exists():
-        load(root)
-        return
     # The public zip also holds ._ files that a Mac left in it.
     keep = lambda name: name.startswith(f"{FOLDER}/") and "/._" not in name  # noqa: E731
-    fetch_archive(root, archive, ARCHIVE, load=load, keep=keep)
+    fetch_archive(root, archive, ARCHIVE, load=load, keep=keep, repair=repair)
 
 
 ENTRY = Dataset(

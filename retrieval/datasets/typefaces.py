@@ -5,16 +5,14 @@ Latin and symbols are the training split, Greek and Cyrillic the test split. The
 that a model confuses are real homoglyphs. Nothing is downloaded.
 """
 
-import json
-import shutil
 import unicodedata
 from pathlib import Path
 
 from retrieval.datasets.base import Dataset
 from retrieval.datasets.catalog import Catalog, make_catalog
+from retrieval.datasets.drawn import draw_once
 from retrieval.datasets.glyphs import FACES, draw_face, face_characters, font_versions
 from retrieval.errors import UserError, unknown_option
-from retrieval.files import atomic_folder, write_json
 
 VERSION = 2  # of how images are drawn and named; raise it to have them drawn again
 MIN_FACES = 8
@@ -38,14 +36,12 @@ def load(root: Path, *, subset: str = "letters") -> Catalog:
         classes; Greek and Cyrillic are the test split.
 
     Raises:
-        UserError: The subset is unknown.
+        UserError: The subset is unknown, or its folder holds other files.
     """
     if subset not in SUBSETS:
         raise unknown_option("subset of typefaces", subset, SUBSETS)
-    index = root / subset / "index.json"
-    if not index.exists() or json.loads(index.read_text()).get("made_by") != made_by():
-        draw(root, subset)
-    rows = json.loads(index.read_text())["rows"]
+    files = drawn_files(root, subset)
+    rows = [(int(file[2 : file.index("/")], 16), face_of(file)) for file in files]
     codes = [code for code, _ in rows]
     alphabets = {code: alphabet(code) for code in set(codes)}
     names = {code: character_name(code) for code in set(codes)}
@@ -63,34 +59,54 @@ def load(root: Path, *, subset: str = "letters") -> Catalog:
     )
 
 
-def draw(root: Path, subset: str, *, progress: bool = True) -> None:
-    """Draw every image of a subset into ``root/<subset>``, which appears only when complete.
+def drawn_files(root: Path, subset: str) -> list[str]:
+    """Draw every image of a subset into ``root/<subset>``, unless this version has drawn it.
 
     Args:
         root: Parent of the folder to draw.
         subset: One of :data:`SUBSETS`.
+
+    Returns:
+        The paths of the images below the subset's folder, sorted by code point.
+
+    Raises:
+        UserError: The folder holds files that this program has not made.
+    """
+    return draw_once(
+        root / subset,
+        made_by(),
+        lambda folder: draw(folder, subset),
+        drawn_before=lambda mark: [image_path(code, face) for code, face in mark.get("rows", [])],
+    )
+
+
+def draw(folder: Path, subset: str, *, progress: bool = True) -> list[str]:
+    """Draw every image of a subset.
+
+    Args:
+        folder: The folder to draw into, empty.
+        subset: One of :data:`SUBSETS`.
         progress: Whether to show a progress bar. Defaults to True.
+
+    Returns:
+        The paths of the images below the folder, sorted by code point.
     """
     from tqdm.auto import tqdm
 
     coverage = wanted_characters(subset)
-    target, total = root / subset, sum(map(len, coverage.values()))
-    with atomic_folder(target) as partial:
-        for code in coverage:
-            (partial / image_path(code, "")).parent.mkdir()
-        inked: set[tuple[int, str]] = set()
-        with tqdm(desc="drawing typefaces", total=total, unit="img", disable=not progress) as bar:
-            for face in FACES:
-                glyphs = [(c, faces[face]) for c, faces in coverage.items() if face in faces]
-                files = {drawn_as: partial / image_path(c, face) for c, drawn_as in glyphs}
-                drawn = draw_face(face, files)
-                inked |= {(c, face) for c, drawn_as in glyphs if drawn_as in drawn}
-                bar.update(len(glyphs))
-        rows = [(code, face) for code, faces in coverage.items() for face in faces]
-        rows = [row for row in rows if row in inked]
-        write_json(partial / "index.json", {"made_by": made_by(), "rows": rows})
-        if target.exists():
-            shutil.rmtree(target)
+    for code in coverage:
+        (folder / image_path(code, "")).parent.mkdir()
+    inked: set[tuple[int, str]] = set()
+    total = sum(map(len, coverage.values()))
+    with tqdm(desc="drawing typefaces", total=total, unit="img", disable=not progress) as bar:
+        for face in FACES:
+            glyphs = [(c, faces[face]) for c, faces in coverage.items() if face in faces]
+            files = {drawn_as: folder / image_path(c, face) for c, drawn_as in glyphs}
+            drawn = draw_face(face, files)
+            inked |= {(c, face) for c, drawn_as in glyphs if drawn_as in drawn}
+            bar.update(len(glyphs))
+    rows = [(code, face) for code, faces in coverage.items() for face in faces]
+    return [image_path(code, face) for code, face in rows if (code, face) in inked]
 
 
 def wanted_characters(subset: str) -> dict[int, dict[str, int]]:
@@ -147,17 +163,23 @@ def image_path(code: int, face: str) -> str:
     return f"U+{code:04X}/{face}.png"
 
 
+def face_of(path: str) -> str:
+    """Return the face of an image, given its path below the subset's folder."""
+    return path[path.index("/") + 1 :].removesuffix(".png")
+
+
 def made_by() -> str:
     """Return what the pixels depend on; images made by other versions are drawn again."""
     return f"typefaces {VERSION}, {font_versions()}"
 
 
-def fetch(root: Path, archive: Path | None = None) -> None:
+def fetch(root: Path, archive: Path | None = None, *, repair: bool = False) -> None:
     """Draw every subset; nothing is downloaded.
 
     Args:
         root: Folder of the drawn images.
         archive: Must be None: there is no archive.
+        repair: Without effect: what is missing is drawn again in any case. Defaults to False.
 
     Raises:
         UserError: An archive was given.

@@ -17,7 +17,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from retrieval.datasets.catalog import Catalog, crop_boxes
-from retrieval.datasets.checks import ORIENTATION
+from retrieval.datasets.image_health import ORIENTATION
 from retrieval.embedding.network import frozen_backbone
 from retrieval.errors import UserError
 from retrieval.files import (

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from tqdm.auto import tqdm
 
-from retrieval.datasets import load_catalog
 from retrieval.datasets.catalog import Catalog
+from retrieval.datasets.checks import unreadable_message
 from retrieval.datasets.copies import copies_caveat, training_copies
-from retrieval.errors import UserError
+from retrieval.errors import UserError, counted
 from retrieval.files import write_json
 from retrieval.input_pipeline.test_time import parse_views
 from retrieval.runs.evaluate import evaluate_folder
 from retrieval.runs.names import check_run_name, default_name
 from retrieval.runs.resume import (
     check_interrupted,
+    forget_plan,
     load_catalog_of,
     prepare_partial,
     read_interrupted,
@@ -28,7 +29,7 @@ from retrieval.runs.run import Run
 from retrieval.runs.store import changed_run, check_free, locked_run, partial_path, publish
 from retrieval.runs.writing import run_config, write_config, write_embeddings, write_settings
 from retrieval.settings.checks import check, check_frozen_backbone
-from retrieval.settings.resolve import resolve
+from retrieval.settings.resolve import catalog_of, resolve
 from retrieval.settings.schema import UNTRAINED, TrainSettings
 from retrieval.training.memory_check import check_memory
 
@@ -127,7 +128,7 @@ def plan_run(settings: TrainSettings, path: Path, catalog: Catalog | None = None
             devices cannot share a batch.
     """
     if catalog is None:
-        catalog = load_catalog(settings.dataset, settings.data, **settings.dataset_options)
+        catalog = catalog_of(settings)
     settings = resolve(settings, catalog)
     if settings.distribute != "none" and settings.loss != UNTRAINED:
         from retrieval.training.devices import strategy_of  # loads TensorFlow
@@ -178,18 +179,33 @@ def train_planned(
             process, would not fit in memory, or failed.
     """
     path, settings = planned.path, planned.settings
+    announce_skipped(planned.catalog, announce)
     check_memory(settings, announce=announce)
     with locked_run(path):
         check_free(path, overwrite=overwrite)  # another process may have made it since
-        prepare_partial(partial_path(path), settings, planned.catalog, overwrite=overwrite)
+        catalog = prepare_partial(
+            partial_path(path), settings, planned.catalog, overwrite=overwrite
+        )
         return _complete(
-            planned,
+            PlannedRun(path, settings, catalog),
             overwrite=overwrite,
             evaluate=evaluate,
             progress=progress,
             watch=watch,
             callbacks=callbacks,
         )
+
+
+def announce_skipped(catalog: Catalog, announce: Announce | None) -> None:
+    """Say which images a run goes without, if any.
+
+    Args:
+        catalog: The run's data set.
+        announce: Called with the line; None for nobody to tell.
+    """
+    if catalog.skipped and announce is not None:
+        fix = f"left out; {counted(len(catalog), 'image')} are used"
+        announce(unreadable_message(catalog.root, catalog.skipped, fix))
 
 
 def resume(
@@ -199,8 +215,13 @@ def resume(
     overwrite: bool = False,
     evaluate: bool = True,
     progress: bool = True,
+    skip_unreadable: bool = False,
+    announce: Announce | None = None,
 ) -> Path:
     """Continue an interrupted run from a checkpoint.
+
+    Test images that have become unreadable, or are gone, can be left out. Training images cannot,
+    once there is a checkpoint: every later batch would be another one.
 
     Args:
         path: The run's final folder, or its ``.partial`` folder.
@@ -209,6 +230,9 @@ def resume(
         overwrite: Replace a finished run of the same name. Defaults to False.
         evaluate: Embed and evaluate after training. Defaults to True.
         progress: Show progress bars. Defaults to True.
+        skip_unreadable: Go on without images that are missing or damaged, as far as that leaves
+            the training as it was. Defaults to False, or what the run was started with.
+        announce: Called with each line that a user may want to read. Defaults to None, no call.
 
     Returns:
         The finished run's folder.
@@ -224,7 +248,8 @@ def resume(
     check_interrupted(path, overwrite=overwrite)
     with locked_run(path):
         check_interrupted(path, overwrite=overwrite)  # another process may have finished it since
-        planned = PlannedRun(path, *read_interrupted(path))
+        planned = PlannedRun(path, *read_interrupted(path, skip_unreadable=skip_unreadable))
+        announce_skipped(planned.catalog, announce)
         return _complete(
             planned,
             overwrite=overwrite,
@@ -276,6 +301,7 @@ def _complete(
             evaluate_folder(folder, catalog, settings.distance, progress=progress)
     remove_superseded(folder / "checkpoints")
     write_config(folder, run_config(settings, catalog, seconds, training_copies=copies))
+    forget_plan(folder)
     publish(path, overwrite=overwrite)
     return path
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from retrieval.datasets import load_catalog
 from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError, counted
 from retrieval.experiment.pipeline import (
@@ -28,6 +27,7 @@ from retrieval.runs.store import open_run
 from retrieval.settings.checks import check, without_loss_settings
 from retrieval.settings.identity import differing
 from retrieval.settings.recipes import load_recipe
+from retrieval.settings.resolve import catalog_of
 from retrieval.settings.schema import UNTRAINED, TrainSettings, flag_of
 
 # The losses of the published TensorFlow 1 baseline, which `--loss all` trains.
@@ -114,6 +114,8 @@ def run_session(
                 overwrite=overwrite,
                 evaluate=evaluate,
                 progress=progress,
+                skip_unreadable=bool(changes.get("skip_unreadable")),
+                announce=announce,
             )
         ]
     if checkpoint is not None:
@@ -208,13 +210,13 @@ def plan_all(
     catalogs: dict[str, Catalog] = {}
     planned = []
     for name, settings in named.items():
-        source = repr((settings.dataset, settings.data, settings.dataset_options))
+        source = repr(
+            (settings.dataset, settings.data, settings.dataset_options, settings.skip_unreadable)
+        )
         folder = Path(runs) / settings.dataset / name
         try:
             if source not in catalogs:
-                catalogs[source] = load_catalog(
-                    settings.dataset, settings.data, **settings.dataset_options
-                )
+                catalogs[source] = catalog_of(settings)
             run = plan_run(settings, folder, catalogs[source])
             if folder.exists() and not overwrite:
                 check_finished(folder, run.settings, run.catalog, fix)
@@ -310,7 +312,8 @@ def train_all(
 
 def _check_resumed(changes: Mapping[str, Any], name: str | None, seeds: int) -> None:
     """Refuse what a resumed run would not follow: it continues with its own settings."""
-    given = [*changes, *(["name"] if name is not None else []), *(["seeds"] if seeds != 1 else [])]
+    given = [name for name in changes if name != "skip_unreadable"]
+    given += [*(["name"] if name is not None else []), *(["seeds"] if seeds != 1 else [])]
     if given:
         flags = ", ".join(map(flag_of, given))
         raise UserError(f"--resume continues a run with its own settings: drop {flags}")

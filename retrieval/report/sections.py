@@ -178,6 +178,7 @@ def _section(members: list[tuple[Run, ProtocolResult]], metrics: Sequence[str]) 
     published = published_table([run for run, _ in members], protocol.name)
     warnings = named_caveats({name: groups[name] for name in order}, protocol.name)
     placeholder = run.dataset_config.is_placeholder
+    skipped = {one.dataset_config.skipped_note: None for one, _ in members}
     return Section(
         dataset=run.dataset,
         title=first.title,
@@ -185,6 +186,7 @@ def _section(members: list[tuple[Run, ProtocolResult]], metrics: Sequence[str]) 
         line="; ".join(
             [
                 *([PLACEHOLDER_WARNING] if placeholder else []),
+                *filter(None, skipped),
                 *warnings,
                 _sentence(protocol, clustered="nmi" in table),
             ]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from retrieval.datasets.catalog import Catalog
-from retrieval.errors import UserError
+from retrieval.errors import UserError, counted
 from retrieval.evaluation.caveats import caveats
 from retrieval.evaluation.protocol import Protocol
 from retrieval.settings.schema import TrainSettings
@@ -134,6 +134,8 @@ class DatasetConfig:
             :mod:`retrieval.datasets.containment`. Defaults to none.
         training_copies: Number of test images whose file is that of a training image, see
             :mod:`retrieval.datasets.copies`. Defaults to 0.
+        skipped: Path -> reason of images that the run goes without, as they could not be read.
+            Defaults to none.
     """
 
     name: str
@@ -146,11 +148,18 @@ class DatasetConfig:
     remarks: tuple[str, ...] = ()
     linked_roots: tuple[str, ...] = ()
     training_copies: int = 0
+    skipped: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_placeholder(self) -> bool:
         """Whether the run used a synthetic placeholder instead of the published data set."""
         return bool(self.options.get(PLACEHOLDER))
+
+    @property
+    def skipped_note(self) -> str:
+        """How many images the run goes without, for people to read; empty if none."""
+        n = len(self.skipped)
+        return counted(n, "unreadable image left out", "unreadable images left out") if n else ""
 
     @property
     def loader_options(self) -> dict[str, Any]:
@@ -295,6 +304,7 @@ def _parse_dataset(config: Mapping[str, Any], where: Path | str) -> DatasetConfi
         remarks=tuple(map(str, remarks or ())),
         linked_roots=_parse_links(_optional(where, recorded, "linked_roots", "a list"), where),
         training_copies=_optional(where, recorded, "training_copies", "a whole number") or 0,
+        skipped=_parse_skipped(_optional(where, recorded, "skipped", "a mapping"), where),
     )
 
 
@@ -303,6 +313,13 @@ def _parse_links(recorded: Sequence[object] | None, where: Path | str) -> tuple[
     if len(links) < len(recorded or ()):
         raise UserError(f"{where}: linked_roots must be paths of folders")
     return links
+
+
+def _parse_skipped(recorded: Mapping[Any, Any] | None, where: Path | str) -> dict[str, str]:
+    for path, reason in (recorded or {}).items():
+        if not isinstance(path, str) or not isinstance(reason, str):
+            raise UserError(f"{where}: skipped must name a path and a reason, not {path!r}")
+    return dict(recorded or {})
 
 
 def _parse_provenance(config: Mapping[str, Any], where: Path | str) -> Provenance:

@@ -1,27 +1,33 @@
 """Start a run in its partial folder, or resume the interrupted run that is there."""
 
 import dataclasses
-import shutil
 from pathlib import Path
 
-from retrieval.datasets import load_catalog
+import pandas as pd
+
 from retrieval.datasets.catalog import Catalog
+from retrieval.datasets.checks import unreadable_message
 from retrieval.errors import UserError
+from retrieval.files import atomic_path, remove
 from retrieval.runs.records import DatasetConfig
 from retrieval.runs.run import Run
 from retrieval.runs.store import final_path, partial_path
 from retrieval.runs.writing import describe_dataset, run_config, write_config
 from retrieval.settings.identity import differing, is_users_own
-from retrieval.settings.schema import TrainSettings
+from retrieval.settings.resolve import catalog_of
+from retrieval.settings.schema import TrainSettings, selected_on
+
+PLAN_FILE = "plan.parquet"  # the items of an unfinished run, to tell what has changed since
+PLAN_COLUMNS = ["path", "label_name", "split", "role"]
+GONE = "not in the data set any more"
 
 # Facts about how a data set was read rather than what it is: runs of older versions lack them, and
 # links lead to other places on other machines.
-NO_CONTENT = ("remarks", "linked_roots")
-
+NO_CONTENT = ("remarks", "linked_roots", "skipped")
 
 def prepare_partial(
     folder: Path, settings: TrainSettings, catalog: Catalog, *, overwrite: bool = False
-) -> None:
+) -> Catalog:
     """Create the partial folder of a run, or keep that of the same run, which then resumes.
 
     Settings that do not make another run (see :mod:`retrieval.settings.identity`) may have changed;
@@ -33,6 +39,9 @@ def prepare_partial(
         catalog: Data set that the run trains on.
         overwrite: Whether to discard the checkpoints of another run. Defaults to False.
 
+    Returns:
+        The data set, which also names the images that an earlier try had and that are gone.
+
     Raises:
         UserError: The folder has checkpoints of another run, and ``overwrite`` is off.
     """
@@ -43,16 +52,106 @@ def prepare_partial(
             if not overwrite:
                 raise UserError(f"{error}; start the run again with --overwrite") from error
             changes = ["damaged"]
-        if changes and (folder / "checkpoints" / "index.json").exists() and not overwrite:
-            raise UserError(
-                f"{folder} has checkpoints of an interrupted run with other settings "
-                f"({', '.join(changes)}): continue it with --resume, choose another --name or pass "
-                "--overwrite"
-            )
-        if changes:
-            shutil.rmtree(folder)
+        if changes and _has_checkpoints(folder) and not overwrite:
+            if not _differs_in_items_only(folder, settings, catalog):
+                raise UserError(
+                    f"{folder} has checkpoints of an interrupted run with other settings "
+                    f"({', '.join(changes)}): continue it with --resume, choose another --name or "
+                    "pass --overwrite"
+                )
+            catalog = goes_on_without(folder, settings, catalog)
+        elif changes:
+            remove(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    _write_plan(folder, settings, catalog)
+    return catalog
+
+
+def _write_plan(folder: Path, settings: TrainSettings, catalog: Catalog) -> None:
+    with atomic_path(folder / PLAN_FILE) as temporary:
+        catalog.items[PLAN_COLUMNS].to_parquet(temporary)
     write_config(folder, run_config(settings, catalog, {}))
+
+
+def forget_plan(folder: Path) -> None:
+    """Remove from a finished run what only an unfinished one needs.
+
+    Args:
+        folder: The run's partial folder.
+    """
+    remove(folder / PLAN_FILE)
+
+
+def _has_checkpoints(folder: Path) -> bool:
+    return (folder / "checkpoints" / "index.json").exists()
+
+
+def _differs_in_items_only(folder: Path, settings: TrainSettings, catalog: Catalog) -> bool:
+    started = Run(folder)
+    if started.settings is None or started.unknown_settings:
+        return False
+    changed = dataset_changes(started.dataset_config, catalog)
+    return not differing(started.settings, settings) and set(changed) <= {
+        "items",
+        "n_train",
+        "n_test",
+    }
+
+
+def goes_on_without(folder: Path, settings: TrainSettings, catalog: Catalog) -> Catalog:
+    """Return the data set that an interrupted run goes on with after images became unreadable.
+
+    It goes on if its training is not touched: if only test images are gone, and none that chose
+    the network; or if there is no checkpoint yet.
+
+    Args:
+        folder: The run's partial folder.
+        settings: Its settings.
+        catalog: The data set as it is now.
+
+    Returns:
+        The catalog, whose ``skipped`` also names images that the data set does not list any more.
+
+    Raises:
+        UserError: Names images that the run does not go on without, and what to do.
+    """
+    path = final_path(folder)
+    changed = ", ".join(dataset_changes(Run(folder).dataset_config, catalog))
+    anew = "train it again with --overwrite"
+    lost = _lost_items(folder, catalog)
+    if lost is None:
+        raise UserError(
+            f"{path}: the data set has changed since the run started ({changed}): {anew}"
+        )
+    reasons = {p: catalog.skipped.get(p, GONE) for p in lost["path"]}
+    if not settings.skip_unreadable:
+        fix = "restore them, or go on without them with --skip-unreadable"
+        raise UserError(unreadable_message(catalog.root, reasons, fix))
+    trained = lost[lost["split"] == "train"]
+    if _has_checkpoints(folder) and not trained.empty:
+        fix = f"{path} was trained on them, so it cannot go on without: restore them, or {anew}"
+        raise UserError(
+            unreadable_message(catalog.root, {p: reasons[p] for p in trained["path"]}, fix)
+        )
+    if _has_checkpoints(folder) and selected_on(settings) == "test":
+        fix = f"{path} chooses its checkpoint on them: restore them, or {anew}"
+        raise UserError(unreadable_message(catalog.root, reasons, fix))
+    return dataclasses.replace(catalog, skipped={**catalog.skipped, **reasons})
+
+
+def _lost_items(folder: Path, catalog: Catalog) -> pd.DataFrame | None:
+    """Return the items of an unfinished run that its data set lacks now.
+
+    None if the data set differs in another way, or if the run's items were not recorded.
+    """
+    try:
+        plan = pd.read_parquet(folder / PLAN_FILE)
+    except (OSError, ValueError):  # of an older version, or damaged
+        return None
+    kept = plan["path"].isin(catalog.items["path"])
+    now = catalog.items[PLAN_COLUMNS].reset_index(drop=True)
+    same = plan[kept].reset_index(drop=True).astype(object).equals(now.astype(object))
+    return plan[~kept] if same else None
 
 
 def check_interrupted(path: Path, *, overwrite: bool) -> None:
@@ -74,11 +173,13 @@ def check_interrupted(path: Path, *, overwrite: bool) -> None:
         )
 
 
-def read_interrupted(path: Path) -> tuple[TrainSettings, Catalog]:
+def read_interrupted(path: Path, *, skip_unreadable: bool = False) -> tuple[TrainSettings, Catalog]:
     """Read the settings and load the data set of an interrupted run.
 
     Args:
         path: The run's final folder.
+        skip_unreadable: Whether to go on without images that became unreadable; see
+            :func:`goes_on_without`. Defaults to False, or what the run was started with.
 
     Returns:
         The settings and the data set that the run started with.
@@ -87,14 +188,24 @@ def read_interrupted(path: Path) -> tuple[TrainSettings, Catalog]:
         UserError: The data set has changed since the run started, or the settings were recorded by
             another version of the workbench.
     """
-    started = Run(partial_path(path))
+    folder = partial_path(path)
+    started = Run(folder)
     try:
         settings = started.network_settings()
     except UserError as error:
         raise UserError(
             f"{error}; start the run again: `retrieval train` with its settings and --overwrite"
         ) from error
-    return settings, load_catalog_of(started)
+    if skip_unreadable:
+        settings = settings.with_(skip_unreadable=True)
+    catalog = catalog_of(settings, started.dataset_config.skipped)
+    if _differs_in_items_only(folder, settings, catalog):
+        if not dataset_changes(started.dataset_config, catalog):
+            return settings, catalog
+        catalog = goes_on_without(folder, settings, catalog)
+        _write_plan(folder, settings, catalog)
+        return settings, catalog
+    return settings, load_catalog_of(started)  # which says what has changed
 
 
 def load_catalog_of(run: Run) -> Catalog:
@@ -109,8 +220,7 @@ def load_catalog_of(run: Run) -> Catalog:
     Raises:
         UserError: The run was imported, or its data set is not there or has changed.
     """
-    settings = run.network_settings()
-    catalog = load_catalog(settings.dataset, settings.data, **settings.dataset_options)
+    catalog = catalog_of(run.network_settings(), run.dataset_config.skipped)
     if changed := dataset_changes(run.dataset_config, catalog):
         raise UserError(
             f"{final_path(run.path)}: the data set has changed since the run was trained "

@@ -23,7 +23,7 @@ from retrieval.files import (
 )
 from retrieval.runs.checks import check_run
 from retrieval.runs.lock import run_lock
-from retrieval.runs.run import NOTES_FILE, Run
+from retrieval.runs.run import NOTES_FILE, REQUIRED_FILES, Run
 
 
 @dataclass(frozen=True)
@@ -211,13 +211,41 @@ def partial_path(path: Path) -> Path:
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:
-    """Refuse to make a run that exists.
+    """Refuse to make a run that exists, or to replace a folder that is not a run.
+
+    Args:
+        path: The run's final folder.
+        overwrite: Whether a run may be replaced.
 
     Raises:
-        UserError: The run exists, and ``overwrite`` is off.
+        UserError: The run exists, and ``overwrite`` is off; or what is there is not a run.
     """
+    if path.exists() and not is_run_folder(path):
+        raise UserError(
+            f"{path} exists and is not a run, so it is not replaced: move it away or choose "
+            "another --name"
+        )
     if path.exists() and not overwrite:
         raise UserError(f"{path} exists; choose another --name or pass --overwrite")
+
+
+def is_run_folder(path: Path) -> bool:
+    """Tell whether a folder was made by this program as a run, or is empty.
+
+    Its ``config.yaml`` begins with our schema. If that file is damaged, two others of a run's files
+    tell: a ``config.yaml`` alone may be of another program.
+
+    Args:
+        path: The folder.
+    """
+    if not path.is_dir():
+        return False
+    if not any(path.iterdir()):
+        return True
+    with contextlib.suppress(OSError), (path / "config.yaml").open("rb") as file:
+        if file.read(7) == b"schema:":
+            return True
+    return sum((path / name).exists() for name in REQUIRED_FILES) >= 2
 
 
 def publish(path: Path, *, overwrite: bool = False) -> None:

@@ -54,6 +54,7 @@ def describe_dataset(catalog: Catalog) -> DatasetConfig:
         items=fingerprint(catalog.items[["path", "label_name", "split", "role"]].to_csv()),
         remarks=catalog.remarks,
         linked_roots=catalog.linked_roots,
+        skipped=dict(catalog.skipped),
     )
 
 

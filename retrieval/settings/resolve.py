@@ -1,10 +1,11 @@
 """Fill the settings left open with what the loss, the backbone and the data set recommend."""
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import numpy as np
 
-from retrieval.datasets import DATASETS
+from retrieval.datasets import DATASETS, load_catalog
 from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError
 from retrieval.evaluation.caveats import label_caveat
@@ -14,6 +15,26 @@ from retrieval.settings.recipes import from_recipe
 from retrieval.settings.schema import UNTRAINED, TrainSettings, default_of, selects
 
 T = TypeVar("T")
+
+
+def catalog_of(settings: TrainSettings, leave_out: Mapping[str, str] | None = None) -> Catalog:
+    """Load the data set that settings name.
+
+    Args:
+        settings: The settings of a run.
+        leave_out: Path -> reason of images to leave out, see
+            :func:`retrieval.datasets.load_catalog`. Defaults to none.
+
+    Raises:
+        UserError: The data set is not there, is damaged, or takes no such options.
+    """
+    return load_catalog(
+        settings.dataset,
+        settings.data,
+        skip_unreadable=settings.skip_unreadable,
+        leave_out=leave_out,
+        **settings.dataset_options,
+    )
 
 
 def resolve(settings: TrainSettings, catalog: Catalog) -> TrainSettings:

@@ -183,6 +183,13 @@ class TrainSettings(BaseModel):
         "Data",
         untrained="ignored",
     )
+    skip_unreadable: bool = _setting(
+        False,
+        "Leave out images that are missing or damaged, and list them in the run, rather than stop. "
+        "With --resume, go on without test images that have become unreadable.",
+        "Data",
+        affects="record",  # what is left out changes the items, which are compared by themselves
+    )
     cache_images_gb: float = _setting(
         2.0,
         "Memory in GB for decoded training images, which are kept if they fit.",

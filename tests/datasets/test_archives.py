@@ -1,8 +1,10 @@
+import contextlib
 import io
 import tarfile
 import zipfile
 import zlib
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -167,3 +169,100 @@ def test_a_write_error_leaves_nothing(tmp_path):
     archive = write_zip(tmp_path / "a.zip", FILES | {f"set/{'x' * 300}": b""})
     error = refused(archive, tmp_path, "a.zip.*File name too long")
     assert not isinstance(error, ArchiveError)
+
+
+def written_by(path, write):
+    """Write an archive and return its content."""
+    return bytearray(write(path, FILES).read_bytes())
+
+
+@pytest.mark.parametrize("kind", ["encrypted", "of an unknown method"])
+def test_a_zip_that_cannot_be_read_is_refused_before_anything_is_written(tmp_path, kind):
+    data = written_by(tmp_path / "a.zip", write_zip)
+    for signature, flags, method in ((b"PK\3\4", 6, 8), (b"PK\1\2", 8, 10)):
+        at = -1
+        while (at := data.find(signature, at + 1)) >= 0:
+            if kind == "encrypted":
+                data[at + flags] |= 1
+            else:
+                data[at + method] = 97  # WavPack
+    (tmp_path / "a.zip").write_bytes(data)
+    refused(tmp_path / "a.zip", tmp_path, "encrypted" if kind == "encrypted" else "method 97")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damage_of_any_method_is_one_line(tmp_path, method):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as archive:
+        archive.writestr("set/a", bytes(range(256)) * 40)
+    data = bytearray((tmp_path / "a.zip").read_bytes())
+    for at in range(36, 60):
+        data[at] ^= 0xFF
+    (tmp_path / "a.zip").write_bytes(data)
+    refused(tmp_path / "a.zip", tmp_path, "damaged")
+
+
+def plain_tar(path, files):
+    with tarfile.open(path, "w") as archive:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        ("a flipped byte in the second header", "header"),
+        ("a zeroed second header", "after its end"),
+        ("cut before the second header", "header"),
+        ("cut within the second header", "header"),
+    ],
+)
+def test_a_tar_with_a_damaged_header_is_not_unpacked_in_part(tmp_path, damage, words):
+    data = bytearray(plain_tar(tmp_path / "a.tar", FILES).read_bytes())
+    second = 1024  # a header of 512 bytes and one block of content
+    if "flipped" in damage:
+        data[second + 3] ^= 0x10
+    elif "zeroed" in damage:
+        data[second : second + 512] = bytes(512)
+    else:
+        del data[second + 100 * ("within" in damage) :]
+    (tmp_path / "a.tar").write_bytes(data)
+    refused(tmp_path / "a.tar", tmp_path, words)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9, 0.99])
+@WRITERS
+def test_a_truncated_archive_leaves_nothing(write, tmp_path, share):
+    data = written_by(tmp_path / "a", write)
+    (tmp_path / "a").write_bytes(data[: int(share * len(data))])
+    refused(tmp_path / "a", tmp_path, "damaged|not a whole")
+
+
+@WRITERS
+def test_any_damage_is_one_line_or_harmless(write, tmp_path):
+    whole, random = written_by(tmp_path / "a", write), np.random.default_rng(0)
+    for attempt in range(200):
+        data = bytearray(whole)
+        for at in random.integers(0, len(data), 3):
+            data[at] = random.integers(256)
+        (tmp_path / "a").write_bytes(data)
+        target = tmp_path / f"out{attempt}"
+        with contextlib.suppress(UserError):
+            unpack_here(tmp_path / "a", target)
+            continue
+        assert not target.exists()
+    assert not list(tmp_path.glob(".tmp-*"))
+
+
+@WRITERS
+def test_an_archive_that_unpacks_to_too_much_is_refused(write, tmp_path):
+    archive = write(tmp_path / "a", {"set/zeros": bytes(10_000_000)})
+    assert archive.stat().st_size < 100_000
+    refused(archive, tmp_path, "more than 0.0 GB", most=1_000_000)
+
+
+@WRITERS
+def test_control_characters_in_a_name_are_refused(write, tmp_path):
+    refused(write(tmp_path / "a", {"set/a\x1bb": b"x"}), tmp_path, "control characters")

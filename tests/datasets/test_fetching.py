@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import subprocess
+import sys
 import tarfile
 import zipfile
 from dataclasses import replace
@@ -15,6 +17,7 @@ from retrieval.datasets import (
     omniglot,
     stanford_online_products,
 )
+from retrieval.datasets.fetching import MARK, write_mark
 from retrieval.datasets.official import Counts
 from retrieval.datasets.placeholder import write_placeholder
 from retrieval.errors import UserError
@@ -135,7 +138,7 @@ def test_omniglot_comes_in_two_archives(tmp_path, monkeypatch, server):
     (tmp_path / "o/images_evaluation/Old_Church").rename(
         tmp_path / "o/images_evaluation/New_Church"
     )
-    items = load_catalog("omniglot", fetch_dataset("omniglot", tmp_path / "o")).items
+    items = load_catalog("omniglot", tmp_path / "o").items
     assert items["label_name"].unique().tolist() == [
         "Old Church character01",
         "Old Church character02",
@@ -149,3 +152,89 @@ def test_omniglot_takes_no_single_archive(tmp_path):
     (tmp_path / "a.zip").write_bytes(b"")
     with pytest.raises(UserError, match="two archives"):
         fetch_dataset("omniglot", tmp_path / "o", tmp_path / "a.zip")
+
+
+def first_photo(root):
+    return next(p for p in sorted(root.rglob("*")) if p.suffix.lower() == ".jpg")
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "flipped"])
+def test_a_fetched_folder_that_is_not_whole_is_not_called_ready_and_is_repaired(
+    public, damage, tmp_path
+):
+    name, root, _ = public
+    fetch_dataset(name, root)
+    photo = first_photo(root)
+    whole = photo.read_bytes()
+    (root / "notes.txt").write_text("mine")
+    if damage == "missing":
+        photo.unlink()
+    else:
+        photo.write_bytes(b"" if damage == "empty" else whole[:-1] + b"x")
+    with pytest.raises(UserError, match=rf"1 of .* files is .*{photo.name}.*--repair"):
+        fetch_dataset(name, root)
+    fetch_dataset(name, root, repair=True)
+    assert photo.read_bytes() == whole
+    assert (root / "notes.txt").read_text() == "mine"
+    assert sorted(p.name for p in root.parent.iterdir()) == [name]
+    fetch_dataset(name, root)
+
+
+def test_repair_replaces_nothing_that_this_program_has_not_fetched(public, tmp_path):
+    name, root, _ = public
+    fetch_dataset(name, root)
+    (root / MARK).unlink()
+    photo = first_photo(root)
+    gone = photo.with_name(sorted(p.name for p in photo.parent.iterdir())[-1])
+    gone.unlink()
+    photo.write_bytes(b"edited")
+    with pytest.raises(UserError, match="left as they are"):
+        fetch_dataset(name, root, repair=True)
+    assert photo.read_bytes() == b"edited"
+    assert gone.exists()
+    assert sorted(p.name for p in root.parent.iterdir()) == [name]
+
+
+def test_a_repair_that_was_killed_is_done_anew(public):
+    name, root, _ = public
+    fetch_dataset(name, root)
+    left = root.parent / f".{name}.repair"
+    left.mkdir()
+    write_mark(left, {"a": (1, 1)})
+    first_photo(root).unlink()
+    fetch_dataset(name, root, repair=True)
+    assert not left.exists()
+
+
+def test_a_folder_of_something_else_is_left_alone(public):
+    name, root, _ = public
+    root.mkdir(parents=True)
+    (root / "thesis.txt").write_text("mine")
+    for repair in (False, True):
+        with pytest.raises(UserError):
+            fetch_dataset(name, root, repair=repair)
+        assert [p.name for p in root.iterdir()] == ["thesis.txt"]
+        assert (root / "thesis.txt").read_text() == "mine"
+
+
+SCRIPT = """
+import sys
+from dataclasses import replace
+from retrieval.datasets import cub200, fetch_dataset
+from retrieval.datasets.official import Counts
+cub200.ARCHIVE = replace(cub200.ARCHIVE, url=sys.argv[1], digest=sys.argv[2])
+cub200.COUNTS = Counts(8, 8, 2, 2)
+fetch_dataset("cub200", sys.argv[3])
+"""
+
+
+def test_of_several_processes_one_fetches_and_the_others_wait(public, server, tmp_path):
+    name, root, _ = public
+    if name != "cub200":
+        return
+    command = [sys.executable, "-c", SCRIPT, cub200.ARCHIVE.url, cub200.ARCHIVE.digest, str(root)]
+    processes = [subprocess.Popen(command) for _ in range(3)]
+    assert [process.wait() for process in processes] == [0] * 3
+    assert len(server.requests) == 1
+    assert len(load_catalog(name, root)) == 16
+    assert sorted(p.name for p in root.parent.iterdir()) == [name]

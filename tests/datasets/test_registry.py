@@ -111,23 +111,23 @@ def test_the_list_says_what_is_on_this_disk(tmp_path):
     ("name", "there", "state"),
     [
         ("inshop", ["img/"], "incomplete: no Eval/list_eval_partition.txt"),
-        ("inshop", ["img/", "list_eval_partition.txt"], "yes"),
-        ("inshop", ["img/", "Eval/list_eval_partition.txt"], "yes"),
+        ("inshop", ["img/", "list_eval_partition.txt"], "incomplete"),
+        ("inshop", ["img/", "Eval/list_eval_partition.txt"], "incomplete"),
         ("cars196", ["cars_annos.mat"], "incomplete: no car_ims"),
-        ("cars196", ["cars_annos.mat", "car_ims/"], "yes"),
+        ("cars196", ["cars_annos.mat", "car_ims/"], "incomplete"),
         ("omniglot", ["images_evaluation/"], "incomplete: no images_background"),
         ("sop", ["Ebay_train.txt", "Ebay_test.txt"], "incomplete: no bicycle_final"),
         (
             "cub200",
             [f"CUB_200_2011/{name}" for name in (*cub200.LISTS, "images/")],
-            "yes",
+            "incomplete",
         ),
         ("cub200", [*cub200.LISTS], "incomplete: no images"),
         ("grocery", ["dataset/classes.csv", "dataset/train.txt"], "incomplete: no dataset/val.txt"),
         ("digits", ["other/"], "no"),
     ],
 )
-def test_a_data_set_is_there_when_all_it_needs_is(tmp_path, name, there, state):
+def test_what_a_data_set_lacks_is_listed(tmp_path, name, there, state):
     for path in there:
         place = tmp_path / name / path
         folder = place if path.endswith("/") else place.parent

@@ -23,7 +23,7 @@ from workbench.analysis.naming import group_titles
 OTHER = {
     "recipe": "cub200/hard_triplet", "scaled": True, "dataset": "digits", "data": "elsewhere",
     "dataset_options": {"subset": "sample"}, "pre_crop": 300, "image_size": 96, "flip": True,
-    "augment": "crop", "cache_images_gb": 9.0,
+    "augment": "crop", "skip_unreadable": True, "cache_images_gb": 9.0,
     "loss": "npairs_loss", "loss_options": {"margin": 0.123}, "memory_batches": 2,
     "memory_start": 7, "memory_weight": 0.5, "classes_per_batch": 9, "samples_per_class": 4,
     "same_super_class": True,
@@ -39,7 +39,8 @@ OTHER = {
     "distance": "euclidean", "test_time": "flip", "test_time_mean": "plain",
 }  # fmt: skip
 ALWAYS_THE_SAME_RUN = {
-    "recipe", "scaled", "cache_images_gb", "check_memory", "keep_embeddings", "tensorboard",
+    "recipe", "scaled", "skip_unreadable", "cache_images_gb", "check_memory", "keep_embeddings",
+    "tensorboard",
 }  # fmt: skip
 # Situation -> its settings, and those that make no other experiment in it, beyond the above.
 SITUATIONS = {

@@ -16,7 +16,7 @@ MOST_NAMED = 3  # runs; more are only counted
 
 
 def data_facts(selection: Selection) -> list[str]:
-    """Name the data set, and say if it is a synthetic placeholder.
+    """Name the data set, and say if it is a synthetic placeholder or lacks unreadable images.
 
     Args:
         selection: The choices made in the sidebar.
@@ -24,8 +24,9 @@ def data_facts(selection: Selection) -> list[str]:
     Returns:
         Plain texts, the name first.
     """
-    placeholder = selection.a.dataset_config.is_placeholder
-    return [selection.dataset, *([PLACEHOLDER_WARNING] if placeholder else [])]
+    data = selection.a.dataset_config
+    notes = [PLACEHOLDER_WARNING if data.is_placeholder else "", data.skipped_note]
+    return [selection.dataset, *filter(None, notes)]
 
 
 def context_facts(selection: Selection) -> list[str]:

@@ -5,6 +5,7 @@ import html
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -84,7 +85,7 @@ def open_dataset(
     return OpenedDataset(catalog, root, placeholder, placeholder or chosen_scale == "small")
 
 
-def open_folder(folder: str | Path | None = None, **options: object) -> tuple[Catalog, Path]:
+def open_folder(folder: str | Path | None = None, **options: Any) -> tuple[Catalog, Path]:
     """Open your own images, one folder per class, or an example of such a folder.
 
     Args:
