@@ -7,7 +7,6 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from retrieval.datasets.checks import image_problem
 from retrieval.datasets.image_files import (
     FORMATS,
     IMAGE_SUFFIXES,
@@ -16,6 +15,7 @@ from retrieval.datasets.image_files import (
     is_junk,
     printable,
 )
+from retrieval.datasets.image_health import image_problem
 from retrieval.input_pipeline.decoding import decode
 from tests.datasets.helpers import write_photo
 

@@ -15,6 +15,7 @@ from retrieval.runs.lock import run_lock
 from retrieval.runs.run import ChangedRun, Run
 from retrieval.runs.store import (
     changed_run,
+    check_free,
     final_path,
     list_runs,
     locked_run,
@@ -168,3 +169,27 @@ def test_a_run_survives_a_kill_at_any_file_operation_of_an_evaluation(run, at):
     assert {p.name for p in run.path.parent.iterdir()} == {run.name}
     leftover = [p.name for p in run.path.rglob(".*")]
     assert leftover == []
+
+
+@pytest.mark.parametrize("config", [None, "name: of another program\n", ""])
+def test_a_folder_that_is_not_a_run_is_never_replaced(tmp_path, config):
+    path = tmp_path / "runs" / "mine"
+    path.mkdir(parents=True)
+    (path / "thesis.txt").write_text("mine")
+    if config is not None:
+        (path / "config.yaml").write_text(config)
+    for overwrite in (False, True):
+        with pytest.raises(UserError, match="is not a run"):
+            check_free(path, overwrite=overwrite)
+    assert (path / "thesis.txt").read_text() == "mine"
+
+
+def test_a_run_with_a_damaged_record_may_be_replaced(tmp_path):
+    path = tmp_path / "run"
+    path.mkdir()
+    check_free(path, overwrite=True)  # an empty folder is nobody's
+    for name in ("config.yaml", "items.parquet"):
+        (path / name).write_bytes(b"")
+    check_free(path, overwrite=True)
+    with pytest.raises(UserError, match="--overwrite"):
+        check_free(path, overwrite=False)
