@@ -25,6 +25,7 @@ GONE = "not in the data set any more"
 # links lead to other places on other machines.
 NO_CONTENT = ("remarks", "linked_roots", "skipped")
 
+
 def prepare_partial(
     folder: Path, settings: TrainSettings, catalog: Catalog, *, overwrite: bool = False
 ) -> Catalog:
