@@ -61,6 +61,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Give a temporary sibling folder to fill; rename it to ``path`` if the block succeeds.
 
+    Processes that make the same folder take turns. What killed ones left is removed first.
+
     Args:
         path: The folder to create. It must not exist, or be empty, when the block ends: what a user
             has put there is never replaced. :func:`replace_folder` replaces a folder of our own.
@@ -69,15 +71,18 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         An empty folder with a hidden name beside ``path``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary(path, tempfile.mkdtemp)
-    try:
-        temporary.chmod(0o755)
-        yield temporary
-        sync_tree(temporary)
-        temporary.replace(path)
-        sync(path.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    # The lock is not that of `build_once`, which may be held here.
+    with file_lock(path.parent / f".{_shortened(path.name)}.making.lock"):
+        remove_temporaries(path.parent, path.name)
+        temporary = _temporary(path, tempfile.mkdtemp)
+        try:
+            temporary.chmod(0o755)
+            yield temporary
+            sync_tree(temporary)
+            temporary.replace(path)
+            sync(path.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _temporary(path: Path, make: Callable[..., object]) -> Path:

@@ -17,6 +17,7 @@ from retrieval.cli.main import main
 from retrieval.datasets import load_catalog, stanford_online_products
 from retrieval.datasets.official import Counts
 from retrieval.datasets.placeholder import write_placeholder
+from retrieval.errors import UserError
 from tests.datasets.flaky_server import FlakyServer
 from tests.photos import write_colors
 
@@ -52,9 +53,12 @@ class Command:
 
 
 def type_command(words: str | Callable[[], None]) -> None:
-    """Run a command as if it had been typed, in this process; it ends with SystemExit."""
+    """Run a command as if it had been typed, in this process; it may end with SystemExit."""
     if callable(words):
-        words()
+        try:
+            words()
+        except UserError as error:
+            sys.exit(f"error: {error}")
         return
     sys.argv = ["retrieval", *words.split()]
     main()

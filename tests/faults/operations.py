@@ -79,13 +79,16 @@ def fail_at(at: int, code: int) -> Act:
 
     Args:
         at: Number of the operation.
-        code: An ``errno``. After ``ENOSPC``, every further operation that needs space fails too:
-            a full disk stays full.
+        code: An ``errno``. With ``ENOSPC``, every operation from there on that needs space fails: a
+            full disk stays full.
     """
 
     def act(number: int, event: str, path: Path) -> None:
-        full = code == errno.ENOSPC and number > at and event in ADDING
-        if number == at or full:
+        if code == errno.ENOSPC:
+            fails = number >= at and event in ADDING
+        else:
+            fails = number == at
+        if fails:
             raise OSError(code, os.strerror(code), str(path))
 
     return act

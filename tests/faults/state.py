@@ -12,6 +12,7 @@ from sklearn.cluster import kmeans_plusplus
 
 from retrieval.evaluation.protocol import Protocol
 from retrieval.evaluation.search.distances import normalize
+from retrieval.files import TEMPORARY
 from retrieval.runs.checks import check_neighbors
 from retrieval.runs.run import Run
 from retrieval.runs.store import BrokenRun, list_runs
@@ -20,11 +21,11 @@ VOLATILE = ("created", "seconds", "command")  # of provenance
 
 
 def content(folder: Path) -> dict[str, str]:
-    """Return a hash of every file of a run folder, without the times when it was made."""
+    """Return a hash of every file of a run folder, without temporaries and the times when it was made."""
     return {
         path.relative_to(folder).as_posix(): _hash(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and not path.name.startswith(TEMPORARY)
     }
 
 

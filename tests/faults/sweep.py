@@ -152,7 +152,7 @@ class Bench:
             yield f"traceback: {self._last_line()}"
         elif code not in (0, 1):
             yield f"ended with {code}: {self._last_line()}"
-        elif code == 1 and said.count("error: ") != 1 and not callable(self.command.words):
+        elif code == 1 and said.count("error: ") != 1:
             yield f"no single line `error: ...`: {said[-300:]!r}"
 
     def _mixtures(self, left: dict) -> Iterator[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from retrieval.errors import UserError
-from retrieval.files import atomic_path, file_lock
+from retrieval.files import atomic_path, file_lock, remove_temporaries
 from retrieval.runs.run import NOTES_FILE, Run
 from retrieval.runs.store import notes_lock_path
 
@@ -132,6 +132,7 @@ def write_note(run: Run, row: int, tag: str, note: str) -> None:
         with file_lock(notes_lock_path(run.path)):  # other sessions and processes write too
             if not run.path.is_dir():
                 raise UserError(f"{run.path} is not there any more: the note was not saved")
+            remove_temporaries(run.path, NOTES_FILE)  # of a killed process
             notes = read_notes(run)
             notes = notes.loc[notes["row"].fillna(-1) != row, COLUMNS]
             if tag or note:
