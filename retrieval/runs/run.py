@@ -104,13 +104,17 @@ class Run:
     def __post_init__(self) -> None:
         object.__setattr__(self, "generation", _generation(self.path))
 
+    def has_changed(self) -> bool:
+        """Tell whether the folder was replaced or removed since this object was made."""
+        return _generation(self.path) != self.generation
+
     def _same(self, part: Part) -> Part:
         """Return a part that was just read, if the folder is still the one that was opened.
 
         Raises:
             ChangedRun: It was replaced since, or removed.
         """
-        if _generation(self.path) != self.generation:
+        if self.has_changed():
             raise ChangedRun(f"{self.path} was changed while it was read: open it again")
         return part
 

@@ -21,9 +21,11 @@ from retrieval.files import (
     remove_temporaries,
     replace_folder,
 )
-from retrieval.runs.checks import check_run
+from retrieval.runs.checks import check_neighbors, check_run
 from retrieval.runs.lock import run_lock
-from retrieval.runs.run import NOTES_FILE, REQUIRED_FILES, Run
+from retrieval.runs.run import NOTES_FILE, REQUIRED_FILES, ChangedRun, Run
+
+TRIES = 20  # to open a run that is replaced again and again
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,14 @@ class BrokenRun:
     reason: str
 
 
-def open_run(path: Path | str) -> Run:
+def open_run(path: Path | str, *, neighbors: bool = False) -> Run:
     """Open a run folder after checking that it is complete and consistent.
+
+    A run that is replaced meanwhile is opened again.
 
     Args:
         path: The run's folder.
+        neighbors: Whether to check the neighbors too, which reads all of them. Defaults to False.
 
     Returns:
         The run.
@@ -57,9 +62,17 @@ def open_run(path: Path | str) -> Run:
             pass
     if not path.is_dir():
         raise UserError(f"no run at {path}: train one with `retrieval train`")
-    run = Run(path)
-    check_run(run)
-    return run
+    for _ in range(TRIES):
+        run = Run(path)
+        try:
+            check_run(run)
+            if neighbors:
+                check_neighbors(run)
+            return run
+        except UserError:
+            if not run.has_changed():
+                raise
+    raise ChangedRun(f"{path} is changed all the time: try again")
 
 
 def list_runs(root: Path | str = "runs") -> list[Run | BrokenRun]:

@@ -6,7 +6,6 @@ from pathlib import Path
 import streamlit as st
 
 from retrieval.errors import UserError
-from retrieval.runs.checks import check_neighbors
 from retrieval.runs.run import REQUIRED_FILES, Run
 from retrieval.runs.store import BrokenRun, open_run
 
@@ -41,9 +40,7 @@ def stamp(path: Path) -> tuple[int, ...]:
 @st.cache_resource(show_spinner=False, max_entries=256)
 def _open(path: str, stamp: tuple[int, ...]) -> Run | BrokenRun:
     try:
-        run = open_run(path)
-        check_neighbors(run)
-        return run
+        return open_run(path, neighbors=True)
     except UserError as error:
         return BrokenRun(Path(path), str(error))
 
