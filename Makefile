@@ -5,7 +5,7 @@ BIN := .venv/bin
 WORKERS := -n auto --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help install demo app lab test lint coverage docs format screenshots clean
+.PHONY: help install demo app lab test lint faults fuzz crowds coverage docs format screenshots clean
 
 help:  ## List the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,15 @@ test: lint  ## Lint, then run every test
 lint: .venv/.dev  ## Lint, check the format and the types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+faults: .venv/.dev  ## Kill every command at every file operation (hours); counts to the results
+	$(BIN)/python -m tests.faults.figures faults
+
+fuzz: .venv/.dev  ## Give every reader 10,000 wrong inputs in all; counts to the results
+	$(BIN)/python -m tests.faults.figures fuzz --inputs 10000
+
+crowds: .venv/.dev  ## Let 2, 5 and 20 processes work at once; counts to the results
+	$(BIN)/python -m tests.faults.figures crowds
 
 coverage: .venv/.dev  ## Run every test and report the lines that none of them reaches
 	$(BIN)/python -m pytest $(WORKERS) --cov=retrieval --cov=workbench \

@@ -69,7 +69,8 @@ def typed(words: str) -> None:
     try:
         type_command(words)
     except SystemExit as end:
-        assert not end.code, words
+        if end.code:
+            raise RuntimeError(f"{words} ended with {end.code}") from end
 
 
 def photos() -> None:
@@ -141,7 +142,6 @@ def grid() -> None:
     settings = {k: yaml.safe_load(v) for k, v in settings.items()}
     base = settings | {"steps": 2, "eval_every": 2, "check_memory": False}
     Path("grid.yaml").write_text(yaml.safe_dump({"base": base, "grid": {"seed": [0, 1]}}))
-
 
 
 def small_archive() -> None:

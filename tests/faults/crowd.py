@@ -1,6 +1,6 @@
 """Two, five and twenty processes at once: on one notes file, one run, one cache.
 
-    python -m tests.faults.crowd [--sizes 2,5,20] [SCENE ...]
+python -m tests.faults.crowd [--sizes 2,5,20] [SCENE ...]
 """
 
 import argparse
@@ -125,7 +125,9 @@ def shared_cache(size: int) -> dict:
     codes = together(size, lambda n: train(f"r{n}"))
     os.environ["RETRIEVAL_CACHE"] = f"{os.getcwd()}/alone"
     codes += together(1, lambda _: train("alone"))
-    states = [content(path) for path in sorted(Path("runs/folder").glob("*")) if path.name != "mine"]
+    states = [
+        content(path) for path in sorted(Path("runs/folder").glob("*")) if path.name != "mine"
+    ]
     same = sum(
         all(one.get(k) == v for k, v in states[0].items() if k != "config.yaml") for one in states
     )

@@ -38,7 +38,8 @@ def try_input(reader: Reader, content: bytes, folder: Path) -> bool:
         reader.read(content, folder)
         accepted = True
     except UserError as error:
-        assert "\n" not in str(error), f"several lines: {error}"
+        if "\n" in str(error):
+            raise AssertionError(f"several lines: {error}") from error
         accepted = False
     assert time.monotonic() - start < SECONDS, "too slow"
     return accepted
@@ -95,7 +96,9 @@ def fuzz_in_children(reader: Reader, inputs: int, show: bool = True) -> dict:
                 said = log.read_text(errors="replace")
                 lines = [x for x in said.splitlines() if "Error" in x or "Exception" in x]
                 last = (folder / "last").read_bytes() if (folder / "last").exists() else b""
-                total["problems"].append(f"exit {code}: {' | '.join(lines[-3:])[:500]}; {last[:200]!r}")
+                total["problems"].append(
+                    f"exit {code}: {' | '.join(lines[-3:])[:500]}; {last[:99]!r}"
+                )
                 if show:
                     print(f"--- {reader.name}\n{said[-6000:]}", file=sys.stderr)
     total["seconds"] = round(time.monotonic() - start, 1)

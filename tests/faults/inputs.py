@@ -1,12 +1,14 @@
-"""Inputs for fuzzing: valid files with a few changes, and texts made of what a format consists of."""
+"""Inputs for fuzzing: valid files with a few changes, and texts of the parts of a format."""
 
 from hypothesis import strategies as st
 
 INTERESTING = (
     b"\x00", b"\xff", b"\x7f", b"\x80", b"\n", b"\r", b",", b'"', b"\t", b"\x00\x00\x00\x00",
-    b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\x00\x00\x00\x80", b"\xff" * 8, b"\x7f" + b"\xff" * 7,
-    b"nan", b"-1", b"99999999999999999999", b"1e400", b"[" * 300, b"{" * 300, b"&a [*a,*a]", b"../",
-    b"\xef\xbb\xbf", b"\xff\xfe", b"\xed\xa0\x80", b"None", b"null", b"true", b"!!python/object:os",
+    b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\x00\x00\x00\x80", b"\xff" * 8,
+    b"\x7f" + b"\xff" * 7,
+    b"nan", b"-1", b"99999999999999999999", b"1e400", b"[" * 300, b"{" * 300, b"&a [*a,*a]",
+    b"../", b"\xef\xbb\xbf", b"\xff\xfe", b"\xed\xa0\x80", b"None", b"null", b"true",
+    b"!!python/object:os",
 )  # fmt: skip
 OPERATIONS = ("set", "insert", "remove", "cut", "repeat", "zero", "copy")
 

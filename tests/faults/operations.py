@@ -84,11 +84,8 @@ def fail_at(at: int, code: int) -> Act:
     """
 
     def act(number: int, event: str, path: Path) -> None:
-        if code == errno.ENOSPC:
-            fails = number >= at and event in ADDING
-        else:
-            fails = number == at
-        if fails:
+        full = code == errno.ENOSPC
+        if (number >= at and event in ADDING) if full else number == at:
             raise OSError(code, os.strerror(code), str(path))
 
     return act

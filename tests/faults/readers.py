@@ -127,7 +127,9 @@ def _archives() -> tuple[bytes, ...]:
                 archive.addfile(info, io.BytesIO(content))
 
     plain = saved(save_tar)
-    zips = [saved(lambda b, m=m: save_zip(b, m)) for m in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)]
+    zips = [
+        saved(lambda b, m=m: save_zip(b, m)) for m in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    ]
     return (*zips, plain, gzip.compress(plain))
 
 
@@ -206,7 +208,13 @@ def run_file(name: str) -> Callable[[bytes, Path], object]:
         (path / name).write_bytes(content)
         run = open_run(path)
         check_neighbors(run)
-        for part in (run.projection, run.history, run.evolution(), run.thumbnail(0), run.selected_on):
+        for part in (
+            run.projection,
+            run.history,
+            run.evolution(),
+            run.thumbnail(0),
+            run.selected_on,
+        ):
             assert part is not NotImplemented
         read_notes(run)
         assert (path / name).read_bytes() == content, "the file was changed"
@@ -277,37 +285,63 @@ def embeddings(suffix: str, seeds: tuple[bytes, ...]) -> Reader:
 
 TABLE = b"label,path,role,id\na,1.jpg,query,1\nb,2.jpg,gallery,2\na,3.jpg,both,3\n"
 LIST = b"".join(b"%d,class %d/%d.png\n" % (c, c, n) for c in range(4) for n in range(3))
-GRID = b"base: {dataset: folder, steps: 2}\ngrid:\n  loss: [npairs_loss, semi_hard_triplet]\n  seed: [0, 1]\n"
-YAML = ("base:", "grid:", " ", "\n", "- ", "[", "]", "{", "}", ": ", "seed", "loss", "&a", "*a", "1e999",
-        "!!python/name:os.system ", "null", "~", "'", '"', "loss_options", "0x10", "2020-01-01")  # fmt: skip
-CELLS = ("label", "path", "id", "role", ",", "\n", "\r\n", '"', "a", "007", "7", "query", "both", "1.jpg",
-         "class 0/0.png", "class 1/1.png", "\t", ";", "x" * 200, "../", "/")  # fmt: skip
-NAMES = ("a/1.jpg\n", "b/1.jpg\n", "b/2.jpg\n", "c/1.jpg\n", "a/2.jpg\n", "train/a/1.jpg\n", "train/a/2.jpg\n", "test/b/1.jpg\n",
-         "train/", "test/", "query/", "gallery/", "a/", "b/", "c/", "1.jpg", "2.png", "3.webp", "\n",
-         "@eaDir/", ".hidden/", "..", "é", "\u202e", " ", "\\", ":")  # fmt: skip
-ADDRESSES = ("birds", "one", "/", "0", "1", "19", "20", "9" * 400, "..", "%2e%2e", "%00", "\\", "?row=", "?row=-1",
-             "leave_one_out", "query_gallery", "x" * 300, "²")  # fmt: skip
+GRID = b"""base: {dataset: folder, steps: 2}
+grid:
+  loss: [npairs_loss, semi_hard_triplet]
+  seed: [0, 1]
+"""
+INDEX = json.dumps({"latest": 2, "best": 1, "best_value": 0.5}).encode()
+YAML = (
+    *["base:", "grid:", "-", "[", "]", "{", "}", ":", "seed", "loss", "&a", "*a", "1e999", "null", "~", "'", '"', "loss_options", "0x10"],
+    " ", "\n", "!!python/name:os.system ", "2020-01-01",
+)  # fmt: skip
+CELLS = (
+    *["label", "path", "id", "role", ",", '"', "a", "007", "7", "query", "both", "1.jpg", ";", "../", "/"],
+    "\n", "\r\n", "class 0/0.png", "class 1/1.png", "\t", "x" * 200, "\0",
+)  # fmt: skip
+NAMES = (
+    *(f"{name}\n" for name in ["a/1.jpg", "a/2.jpg", "b/1.jpg", "b/2.jpg", "c/1.jpg", "train/a/1.jpg"]),
+    *(f"{name}\n" for name in ["train/a/2.jpg", "test/b/1.jpg", "test/b/2.jpg", "query/b/1.jpg"]),
+    *["train/", "test/", "query/", "gallery/", "a/", "b/", "c/", "1.jpg", "2.png", "3.webp", "@eaDir/", ".hidden/", "..", "é", "\\", ":"],
+    "\n", " ", "\u202e",
+)  # fmt: skip
+ADDRESSES = (
+    *["birds", "one", "/", "0", "1", "19", "20", "..", "%2e%2e", "%00", "\\", "?row=", "?row=-1", "²", "leave_one_out", "query_gallery"],
+    "birds/one/3", "birds/one/leave_one_out/?row=2", "9" * 400, "x" * 300,
+)  # fmt: skip
+FILES_OF_RUNS = (
+    "config.yaml", "metrics.json", "items.parquet", "embeddings.npy", "neighbours.npz", "notes.csv",
+    "history.csv", "thumbnails/offsets.npy",
+)  # fmt: skip
 
 READERS = {
     reader.name: reader
     for reader in (
-        Reader("items.csv", st.one_of(changed((TABLE,)), texts(CELLS, ENCODINGS)), in_file("x.csv", read_items)),
+        Reader(
+            "items.csv",
+            st.one_of(changed((TABLE,)), texts(CELLS, ENCODINGS)),
+            in_file("x.csv", read_items),
+        ),
         Reader("lists", st.one_of(changed((LIST,)), texts(CELLS, ENCODINGS)), _csv_list),
         Reader("folders", texts(NAMES, ("utf-8", "latin-1")), _folder),
         embeddings(".npy", (saved(lambda b: np.save(b, MATRIX)),)),
-        embeddings(".npz", (saved(lambda b: np.savez(b, emb=MATRIX)),
-                            saved(lambda b: np.savez_compressed(b, emb=MATRIX)))),
+        embeddings(
+            ".npz",
+            (
+                saved(lambda b: np.savez(b, emb=MATRIX)),
+                saved(lambda b: np.savez_compressed(b, emb=MATRIX)),
+            ),
+        ),
         embeddings(".parquet", _parquets()),
         embeddings(".h5", (_hdf5(),)),
         embeddings(".pt", (_torch(),)),
-        *(Reader(f"run: {name}", in_run(name), run_file(name)) for name in (
-            "config.yaml", "metrics.json", "items.parquet", "embeddings.npy", "neighbours.npz",
-            "notes.csv", "history.csv", "thumbnails/offsets.npy")),
+        *(Reader(f"run: {name}", in_run(name), run_file(name)) for name in FILES_OF_RUNS),
         Reader("archives", changed(_archives()), in_file("x.archive", _unpack)),
         Reader("images", changed(_images()), _image),
         Reader("addresses", texts(ADDRESSES), _address),
-        Reader("sweep.yaml", st.one_of(changed((GRID,)), texts(YAML)), in_file("x.yaml", _sweep), True),
-        Reader("checkpoints/index.json", changed((json.dumps({"latest": 2, "best": 1, "best_value": 0.5}).encode(),)),
-               _index, True),
+        Reader(
+            "sweep.yaml", st.one_of(changed((GRID,)), texts(YAML)), in_file("x.yaml", _sweep), True
+        ),
+        Reader("checkpoints/index.json", changed((INDEX,)), _index, True),
     )
-}  # fmt: skip
+}

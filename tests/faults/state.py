@@ -21,7 +21,7 @@ VOLATILE = ("created", "seconds", "command")  # of provenance
 
 
 def content(folder: Path) -> dict[str, str]:
-    """Return a hash of every file of a run folder, without temporaries and the times when it was made."""
+    """Return a hash of every file of a run folder, without temporaries and times."""
     return {
         path.relative_to(folder).as_posix(): _hash(path)
         for path in sorted(folder.rglob("*"))
@@ -121,7 +121,7 @@ def _ranks(
 
 
 def _nmi(embeddings: np.ndarray, labels: np.ndarray, protocol: Protocol) -> float:
-    """Return NMI with the arithmetic mean, from its definition, of clusters found by plain loops."""
+    """Return NMI with the arithmetic mean, of clusters found by plain loops."""
     points = normalize(embeddings) if protocol.distance == "cosine" else embeddings
     clusters = _clusters(points, len(set(labels)), protocol.seed)
     joint = pd.crosstab(labels, clusters).to_numpy() / len(labels)

@@ -216,8 +216,8 @@ def faults_of(bench: Bench, every: int, first: int, randoms: int, seed: int) -> 
 
 
 def sweep(
-    names: list[str], *, every: int, randoms: int, kinds: tuple[str, ...] = (), first: int = 1,
-    out: Callable[[Outcome], None],
+    names: list[str], *, every: int, randoms: int, out: Callable[[Outcome], None],
+    kinds: tuple[str, ...] = (), first: int = 1, part: tuple[int, int] = (0, 1),
 ) -> dict[str, int]:  # fmt: skip
     """Run faults of commands one after the other; return the number of operations of each."""
     warm_up()
@@ -228,9 +228,13 @@ def sweep(
         with tempfile.TemporaryDirectory() as folder:
             bench = Bench(COMMANDS[name], Path(folder))
             operations[name] = len(bench.operations)
-            for kind, at in faults_of(bench, every, first, randoms, seed=0):
-                if not kinds or kind in kinds:
-                    out(bench.fault(kind, at))
+            wanted = faults_of(bench, every, first, randoms, seed=part[0])
+            wanted = [fault for fault in wanted if not kinds or fault[0] in kinds]
+            at_random = [fault for fault in wanted if fault[0] == "random kill"]
+            for kind, at in [f for f in wanted if f not in at_random][
+                part[0] :: part[1]
+            ] + at_random:
+                out(bench.fault(kind, at))
     return operations
 
 
@@ -241,7 +245,8 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--random", type=int, default=0)
-    parser.add_argument("--kinds", default="")
+    parser.add_argument("--kinds", default="", help="e.g. kill,ENOSPC; defaults to all")
+    parser.add_argument("--part", default="0/1", help="e.g. 1/2, the second half of the faults")
     given = parser.parse_args()
 
     def show(outcome: Outcome) -> None:
@@ -250,6 +255,7 @@ def main() -> None:
     operations = sweep(
         given.commands, every=given.every, randoms=given.random, first=given.first,
         kinds=tuple(filter(None, given.kinds.split(","))), out=show,
+        part=tuple(map(int, given.part.split("/"))),
     )  # fmt: skip
     print(json.dumps({"operations": operations}), flush=True)
 

@@ -3,11 +3,12 @@
 Nothing here may start threads of TensorFlow or OpenMP: a child would wait for them for ever.
 """
 
+import importlib
 import os
 
 import numpy as np
 
-import retrieval.cli.tables
+import retrieval.cli.tables  # noqa: F401
 import retrieval.runs.importing  # noqa: F401
 import workbench.data.notes  # noqa: F401
 from retrieval import projection
@@ -40,10 +41,9 @@ def warm_up() -> None:
 def load_tensorflow() -> None:
     """Import what training needs, and run none of it."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
-    import retrieval.experiment.pipeline
-    import retrieval.experiment.sweep
-    import retrieval.training.embed_test_split
-    import retrieval.training.fit  # noqa: F401
     from retrieval.models import conv4
+
+    for name in ("experiment.sweep", "training.embed_test_split", "training.fit"):
+        importlib.import_module(f"retrieval.{name}")
 
     conv4.WIDTHS = (8, conv4.WIDTHS[-1])  # a graph of half the size

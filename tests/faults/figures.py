@@ -1,0 +1,172 @@
+"""Run all faults, all fuzzing or all crowds, and write the counts to the results.
+
+python -m tests.faults.figures faults [--workers N] [--random N]
+python -m tests.faults.figures fuzz [--inputs N]
+python -m tests.faults.figures crowds [--sizes 2,5,20]
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from retrieval.files import write_text
+
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "reliability.md"
+INTRODUCTION = """# Reliability
+
+What happens to runs and data when a process is killed, a disk is full, an input is wrong, or many
+processes are at it at once. Each section is written by the command that it names.
+"""
+SECTIONS = ("Faults", "Fuzzing", "Many processes at once")
+SHOWN = 20  # problems that are printed
+
+
+def machine() -> str:
+    """Describe the machine in a few words."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    python = ".".join(platform.python_version_tuple()[:2])
+    return f"{os.cpu_count()} cores, {memory:.0f} GiB, Python {python}"
+
+
+def write_section(title: str, text: str, path: Path = RESULTS) -> None:
+    """Replace one section of the results and keep the others."""
+    old = path.read_text(encoding="utf-8") if path.exists() else ""
+    found = dict.fromkeys(SECTIONS, "")
+    for part in old.split("\n## ")[1:]:
+        name, _, body = part.partition("\n")
+        if name in found:
+            found[name] = body.strip()
+    found[title] = text.strip()
+    parts = [f"## {name}\n\n{body}\n" for name, body in found.items() if body]
+    write_text(path, "\n".join([INTRODUCTION, *parts]))
+
+
+def table(header: tuple[str, ...], rows: list[tuple]) -> str:
+    """Return a Markdown table; all columns but the first hold numbers."""
+    lines = [header, ("---", *["---:"] * (len(header) - 1)), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def _lines(words: list[str]) -> list[dict]:
+    """Run a module of this folder and return the JSON objects that it prints, one a line."""
+    done = subprocess.run(
+        [sys.executable, "-m", *words], stdout=subprocess.PIPE, text=True, check=False
+    )
+    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    if done.returncode and not any(line.get("problems") for line in found):
+        raise RuntimeError(f"{' '.join(words)} ended with {done.returncode}")
+    for line in found:
+        for problem in line.get("problems", ()):
+            about = {k: line[k] for k in ("command", "fault", "at", "reader", "scene") if k in line}
+            print(f"{about}: {problem}", flush=True)
+    return found
+
+
+def faults(workers: int, randoms: int, commands: list[str]) -> bool:
+    """Kill every command everywhere; return whether nothing was wrong."""
+    from tests.faults.commands import COMMANDS
+
+    start = time.monotonic()
+    jobs = []
+    for name in commands or COMMANDS:
+        # Training takes seconds after each fault: errors there come at every fifth operation.
+        each = 5 if COMMANDS[name].needs_tensorflow else 1
+        base = ["tests.faults.sweep", name]
+        for part in range(workers):
+            jobs += [
+                [*base, "--part", f"{part}/{workers}", "--random", str(randoms),
+                 "--kinds", "kill,random kill"],
+                [*base, "--part", f"{part}/{workers}", "--every", str(each),
+                 "--kinds", "ENOSPC,EACCES"],
+            ]  # fmt: skip
+    with ThreadPoolExecutor(workers) as pool:
+        found = [line for lines in pool.map(_lines, jobs) for line in lines]
+    operations = {k: v for line in found for k, v in line.get("operations", {}).items()}
+    counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for line in found:
+        if "fault" in line:
+            counts[line["command"]][line["fault"]] += 1
+            counts[line["command"]]["wrong"] += bool(line["problems"])
+    kinds = ("kill", "random kill", "ENOSPC", "EACCES", "wrong")
+    rows = [(name, operations[name], *(c[kind] for kind in kinds)) for name, c in counts.items()]
+    rows.append(("all", *(sum(row[i] for row in rows) for i in range(1, len(kinds) + 2))))
+    header = ("command", "file operations", "killed at one", "killed at a random time",
+              "disk full from one on", "no permission at one", "wrong afterwards")  # fmt: skip
+    if not commands:
+        write_section(
+            "Faults",
+            f"`make faults` on {machine()}, {(time.monotonic() - start) / 60:.0f} minutes. A real "
+            "process is killed, or its file operation fails, at each place; then every run is "
+            "checked (whole, of one generation, its figures those of its embeddings), the command "
+            "is given again, and the end is compared with that of an undisturbed one.\n\n"
+            + table(header, rows),
+        )
+    return not rows[-1][-1]
+
+
+def fuzz(inputs: int) -> bool:
+    """Fuzz every reader; return whether nothing was wrong."""
+    from tests.faults.readers import READERS
+
+    each = -(-inputs // len(READERS))
+    found = _lines(["tests.faults.fuzz", "--inputs", str(each)])
+    rows = [
+        (line["reader"], line["inputs"], line["accepted"], len(line["problems"])) for line in found
+    ]
+    rows.append(("all", *(sum(row[i] for row in rows) for i in (1, 2, 3))))
+    write_section(
+        "Fuzzing",
+        f"`make fuzz` on {machine()}, {sum(line['seconds'] for line in found) / 60:.0f} minutes. "
+        "Each input is accepted, or refused in one line; none may raise anything else, take 10 "
+        "seconds or 2 GB, or change a file.\n\n"
+        + table(("reader", "inputs", "accepted", "kinds of problem"), rows),
+    )
+    return not rows[-1][-1]
+
+
+def crowds(sizes: str) -> bool:
+    """Let many processes work at once; return whether nothing was wrong."""
+    found = _lines(["tests.faults.crowd", "--sizes", sizes])
+    known = ("scene", "size", "seconds", "problems")
+    rows = []
+    for line in found:
+        figures = ", ".join(f"{k}: {v:,}" for k, v in line.items() if k not in known)
+        rows.append((line["scene"], line["size"], line.get("seconds", ""), figures,
+                     len(line["problems"])))  # fmt: skip
+    write_section(
+        "Many processes at once",
+        f"`make crowds` on {machine()}.\n\n"
+        + table(("scene", "processes", "seconds", "figures", "wrong"), rows),
+    )
+    return not any(row[-1] for row in rows)
+
+
+def main() -> int:
+    """Make the figures of one section."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("section", choices=("faults", "fuzz", "crowds"))
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--random", type=int, default=20, help="of each command and worker")
+    parser.add_argument("--inputs", type=int, default=10_000, help="of all readers together")
+    parser.add_argument("--sizes", default="2,5,20")
+    parser.add_argument("--commands", default="", help="separated by semicolons; writes no results")
+    given = parser.parse_args()
+    if given.section == "faults":
+        commands = [name for name in given.commands.split(";") if name]
+        good = faults(given.workers, given.random, commands)
+    elif given.section == "fuzz":
+        good = fuzz(given.inputs)
+    else:
+        good = crowds(given.sizes)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
