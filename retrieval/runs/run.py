@@ -11,7 +11,6 @@ import functools
 import json
 import os
 import typing
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -256,7 +255,7 @@ class Run:
         try:
             history = pd.read_csv(self.path / "history.csv", float_precision="round_trip")
             history = history.apply(pd.to_numeric, errors="coerce")
-        except (OSError, ValueError):
+        except Exception:  # a damaged file may raise anything
             history = pd.DataFrame()
         return self._same(history if "step" in history else pd.DataFrame())
 
@@ -266,7 +265,7 @@ class Run:
         try:
             points = pd.read_parquet(self.path / "projection.parquet", columns=PROJECTION_COLUMNS)
             points = points.astype(np.float32)
-        except (OSError, ValueError):  # Arrow's errors are ValueErrors
+        except Exception:  # a damaged file may raise anything
             points = None
         return self._same(points if points is not None and len(points) == len(self.items) else None)
 
@@ -279,7 +278,7 @@ class Run:
         try:
             with np.load(self.path / EVOLUTION_FILE) as arrays:
                 steps, points = arrays["steps"], arrays["points"].astype(np.float32)
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+        except Exception:  # a damaged file may raise anything
             return self._same(None)
         fits = len(steps) > 0 and points.shape == (len(steps), len(self.items), 2)
         return self._same(Evolution(steps, points) if fits else None)

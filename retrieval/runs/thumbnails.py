@@ -99,7 +99,7 @@ def read_pack(folder: Path) -> Pack | None:
             and bool((np.diff(offsets) >= 0).all())
             and max(1, int(offsets[-1])) == len(data)
         )
-    except (OSError, EOFError, ValueError, TypeError, IndexError):
+    except Exception:  # a damaged file may raise anything
         return None
     return Pack(offsets, data) if whole else None
 

@@ -25,6 +25,7 @@ from retrieval.runs.checks import check_neighbors
 from retrieval.runs.embedding_files import read_embeddings
 from retrieval.runs.evaluate import evaluate_run
 from retrieval.runs.importing import read_items
+from retrieval.runs.run import PROJECTION_COLUMNS
 from retrieval.runs.store import open_run
 from retrieval.runs.thumbnails import encode_thumbnail
 from tests.faults.inputs import changed, texts
@@ -233,6 +234,11 @@ def _small_run() -> Path:
         write_thumbnails(path / "birds" / "one" / "thumbnails", ["/no.jpg"] * 20, progress=False)
         write_note(open_run(path / "birds" / "one"), 3, "ambiguous", "a note")
         (path / "birds" / "one" / "history.csv").write_text("step,loss\n1,2.5\n2,1.5\n")
+        points = np.random.default_rng(0).standard_normal((2, 20, 5)).astype(np.float32)
+        frame = pd.DataFrame(points[0], columns=PROJECTION_COLUMNS)
+        frame.to_parquet(path / "birds" / "one" / "projection.parquet")
+        arrays = {"steps": np.array([1, 2]), "points": points[..., :2]}
+        np.savez(path / "birds" / "one" / "evolution.npz", **arrays)
 
     return _prepared("run", make) / "birds" / "one"
 
@@ -291,27 +297,36 @@ grid:
   seed: [0, 1]
 """
 INDEX = json.dumps({"latest": 2, "best": 1, "best_value": 0.5}).encode()
+
+
+def words(text: str) -> list[str]:
+    """Return the parts of a text between spaces."""
+    return text.split()
+
+
 YAML = (
-    *["base:", "grid:", "-", "[", "]", "{", "}", ":", "seed", "loss", "&a", "*a", "1e999", "null", "~", "'", '"', "loss_options", "0x10"],
-    " ", "\n", "!!python/name:os.system ", "2020-01-01",
-)  # fmt: skip
+    *words("base: grid: - [ ] { } : seed loss &a *a 1e999 null ~ ' \" loss_options 0x10"),
+    *(" ", "\n", "!!python/name:os.system ", "2020-01-01"),
+)
 CELLS = (
-    *["label", "path", "id", "role", ",", '"', "a", "007", "7", "query", "both", "1.jpg", ";", "../", "/"],
-    "\n", "\r\n", "class 0/0.png", "class 1/1.png", "\t", "x" * 200, "\0",
-)  # fmt: skip
+    *words('label path id role , " a 007 7 query both 1.jpg ; ../ /'),
+    *("\n", "\r\n", "class 0/0.png", "class 1/1.png", "\t", "x" * 200, "\0"),
+)
+PATHS = (
+    "a/1.jpg a/2.jpg b/1.jpg b/2.jpg c/1.jpg train/a/1.jpg train/a/2.jpg test/b/1.jpg test/b/2.jpg"
+)
 NAMES = (
-    *(f"{name}\n" for name in ["a/1.jpg", "a/2.jpg", "b/1.jpg", "b/2.jpg", "c/1.jpg", "train/a/1.jpg"]),
-    *(f"{name}\n" for name in ["train/a/2.jpg", "test/b/1.jpg", "test/b/2.jpg", "query/b/1.jpg"]),
-    *["train/", "test/", "query/", "gallery/", "a/", "b/", "c/", "1.jpg", "2.png", "3.webp", "@eaDir/", ".hidden/", "..", "é", "\\", ":"],
-    "\n", " ", "\u202e",
-)  # fmt: skip
+    *(f"{name}\n" for name in words(PATHS)),
+    *words("train/ test/ query/ gallery/ a/ b/ c/ 1.jpg 2.png 3.webp @eaDir/ .hidden/ .. é \\ :"),
+    *("\n", " ", "\u202e"),
+)
 ADDRESSES = (
-    *["birds", "one", "/", "0", "1", "19", "20", "..", "%2e%2e", "%00", "\\", "?row=", "?row=-1", "²", "leave_one_out", "query_gallery"],
-    "birds/one/3", "birds/one/leave_one_out/?row=2", "9" * 400, "x" * 300,
-)  # fmt: skip
+    *words("birds one / 0 1 19 20 .. %2e%2e %00 \\ ?row= ?row=-1 ² leave_one_out query_gallery"),
+    *("birds/one/3", "birds/one/leave_one_out/?row=2", "9" * 400, "x" * 300),
+)
 FILES_OF_RUNS = (
     "config.yaml", "metrics.json", "items.parquet", "embeddings.npy", "neighbours.npz", "notes.csv",
-    "history.csv", "thumbnails/offsets.npy",
+    "history.csv", "projection.parquet", "evolution.npz", "thumbnails/offsets.npy",
 )  # fmt: skip
 
 READERS = {
