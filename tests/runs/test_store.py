@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 import threading
 
 import numpy as np
@@ -138,37 +136,6 @@ def test_a_hidden_folder_tells_its_run(run):
     for hidden in (partial_path, next_path, old_path):
         assert final_path(hidden(run.path)) == run.path
     assert final_path(run.path) == run.path
-
-
-KILLED = """
-import os, sys
-from pathlib import Path
-from retrieval.runs import evaluate
-from retrieval.runs.evaluate import evaluate_run
-number, at = 0, int(sys.argv[2])
-
-def kill(event, arguments):
-    global number
-    if event in ("os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir", "ctypes.dlsym"):
-        number += 1
-        if number == at:
-            os._exit(9)
-
-evaluate.project = lambda x, *_, **__: __import__("pandas").DataFrame(index=range(len(x)))
-sys.addaudithook(kill)
-evaluate_run(Path(sys.argv[1]), progress=False)
-"""
-
-
-@pytest.mark.parametrize("at", range(4, 60, 18))
-def test_a_run_survives_a_kill_at_any_file_operation_of_an_evaluation(run, at):
-    subprocess.run([sys.executable, "-c", KILLED, str(run.path), str(at)], check=False)
-    after = open_run(run.path)
-    assert len(after.neighbors(ALL).ids) == len(after.embeddings)
-    evaluate_run(run.path, progress=False)
-    assert {p.name for p in run.path.parent.iterdir()} == {run.name}
-    leftover = [p.name for p in run.path.rglob(".*")]
-    assert leftover == []
 
 
 @pytest.mark.parametrize("config", [None, "name: of another program\n", ""])
