@@ -125,9 +125,7 @@ def shared_cache(size: int) -> dict:
     codes = together(size, lambda n: train(f"r{n}"))
     os.environ["RETRIEVAL_CACHE"] = f"{os.getcwd()}/alone"
     codes += together(1, lambda _: train("alone"))
-    states = [
-        content(path) for path in sorted(Path("runs/folder").glob("*")) if path.name != "mine"
-    ]
+    states = [content(path.parent) for path in sorted(Path("runs/folder").glob("*/config.yaml"))]
     same = sum(
         all(one.get(k) == v for k, v in states[0].items() if k != "config.yaml") for one in states
     )

@@ -25,7 +25,7 @@ def problems(module, *words):
 
 def test_runs_survive_kills_at_file_operations():
     wrong, count = problems(
-        "sweep", "note", "evaluate", "import --overwrite", "--every", 40, "--first", 8,
+        "sweep", "note", "evaluate", "import --overwrite", "--every", 45, "--first", 9,
         "--kinds", "kill",
     )  # fmt: skip
     assert wrong == []
@@ -33,15 +33,15 @@ def test_runs_survive_kills_at_file_operations():
 
 
 def test_a_training_survives_kills_at_file_operations():
-    wrong, count = problems("sweep", "train", "--every", 70, "--first", 45, "--kinds", "kill")
+    wrong, count = problems("sweep", "train", "--every", 200, "--first", 60, "--kinds", "kill")
     assert wrong == []
-    assert count > 2
+    assert count > 1
 
 
 def test_readers_refuse_wrong_inputs_in_one_line():
     readers = ("items.csv", "embeddings .npy", "embeddings .npz", "embeddings .parquet",
                "embeddings .h5", "embeddings .pt", "run: metrics.json")  # fmt: skip
-    wrong, count = problems("fuzz", *readers, "--inputs", 40)
+    wrong, count = problems("fuzz", *readers, "--inputs", 25)
     assert wrong == []
     assert count == len(readers)
 
