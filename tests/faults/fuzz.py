@@ -45,9 +45,8 @@ def try_input(reader: Reader, content: bytes, folder: Path) -> bool:
     return accepted
 
 
-def fuzz(reader: Reader, inputs: int, folder: Path, seed: int) -> dict:
-    """Give a reader some inputs in this process; return the counts."""
-    counts = {"inputs": 0, "accepted": 0}
+def fuzz(reader: Reader, inputs: int, folder: Path, seed: int, counts: dict[str, int]) -> None:
+    """Give a reader some inputs in this process, and count them; raise what it raises."""
     last = folder / "last"
 
     def attempt(content: bytes) -> None:
@@ -62,7 +61,6 @@ def fuzz(reader: Reader, inputs: int, folder: Path, seed: int) -> dict:
     attempt.hypothesis.inner_test._hypothesis_internal_use_seed = seed
     attempt._hypothesis_internal_use_seed = seed
     attempt()
-    return counts
 
 
 def _limit_memory() -> None:
@@ -84,7 +82,11 @@ def fuzz_in_children(reader: Reader, inputs: int, show: bool = True) -> dict:
                 warnings.simplefilter("ignore")
                 _limit_memory()
                 count = min(PER_CHILD, inputs - part)
-                answer.write_text(json.dumps(fuzz(reader, count, folder, seed=part)))
+                counts = {"inputs": 0, "accepted": 0}
+                try:
+                    fuzz(reader, count, folder, part, counts)
+                finally:
+                    answer.write_text(json.dumps(counts))
 
             log = folder / "log"
             code = children.run(work, log, seconds=60 + PER_CHILD)
