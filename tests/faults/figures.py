@@ -102,7 +102,8 @@ def faults(workers: int, randoms: int, commands: list[str]) -> bool:
     if not commands:
         write_section(
             "Faults",
-            f"`python -m tests.faults.figures faults --random {randoms}` on {machine()}, {(time.monotonic() - start) / 60:.0f} minutes. A real "
+            f"`python -m tests.faults.figures faults --random {randoms}` on {machine()}, "
+            f"{(time.monotonic() - start) / 60:.0f} minutes. A real "
             "process is killed, or its file operation fails, at each place; then every run is "
             "checked (whole, of one generation, its figures those of its embeddings), the command "
             "is given again, and the end is compared with that of an undisturbed one.\n\n"
@@ -123,7 +124,8 @@ def fuzz(inputs: int) -> bool:
     rows.append(("all", *(sum(row[i] for row in rows) for i in (1, 2, 3))))
     write_section(
         "Fuzzing",
-        f"`python -m tests.faults.figures fuzz --inputs {inputs}` on {machine()}, {sum(line['seconds'] for line in found) / 60:.0f} minutes. "
+        f"`python -m tests.faults.figures fuzz --inputs {inputs}` on {machine()}, "
+        f"{sum(line['seconds'] for line in found) / 60:.0f} minutes. "
         "Each input is accepted, or refused in one line; none may raise anything else, take 10 "
         "seconds or 2 GB, or change a file.\n\n"
         + table(("reader", "inputs", "accepted", "kinds of problem"), rows),
