@@ -1,5 +1,6 @@
 """What a folder of runs holds, and whether its files agree with each other."""
 
+import gzip
 import hashlib
 import io
 from pathlib import Path
@@ -17,6 +18,7 @@ from retrieval.runs.checks import check_neighbors
 from retrieval.runs.run import Run
 from retrieval.runs.store import BrokenRun, list_runs
 
+FETCHED = ".fetched.json.gz"  # the list of files that `retrieval fetch` keeps in a data set
 VOLATILE = ("created", "seconds", "command")  # of provenance
 
 
@@ -42,6 +44,8 @@ def _hash(path: Path) -> str:
     elif path.suffix == ".npz":  # a zip file holds the times of its members
         with np.load(path) as arrays:
             data = b"".join(name.encode() + arrays[name].tobytes() for name in sorted(arrays))
+    elif path.suffix == ".gz":  # its header holds a time
+        data = gzip.decompress(data)
     elif path.suffix == ".h5":
         data = _arrays_of_hdf5(path)
     return hashlib.sha256(data).hexdigest()
@@ -157,5 +161,6 @@ def temporaries(box: Path) -> list[str]:
     return sorted(
         path.relative_to(box).as_posix()
         for path in box.rglob("*")
-        if path.name.startswith(".") or path.name.endswith((".part", ".partial"))
+        if (path.name.startswith(".") and path.name != FETCHED)
+        or path.name.endswith((".part", ".partial"))
     )
