@@ -20,6 +20,9 @@ from retrieval.evaluation.protocol import Protocol
 from retrieval.settings.schema import TrainSettings
 
 SCHEMA = 1
+# Of config.yaml: YAML that is cut at the end of a line is still valid YAML.
+FIRST_LINE = f"schema: {SCHEMA}  # this file is whole if its last line is three dots\n"
+LAST_LINE = "...\n"
 PLACEHOLDER = "placeholder"  # an option of a data set's loader
 OLD_PLACEHOLDER = "stand_in"  # its name in version 0.1.0
 KINDS: dict[str, type | tuple[type, ...]] = {

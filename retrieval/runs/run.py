@@ -27,6 +27,8 @@ from retrieval.runs import neighbors as neighbor_file
 from retrieval.runs.neighbors import Neighbors
 from retrieval.runs.npz import map_npz
 from retrieval.runs.records import (
+    FIRST_LINE,
+    LAST_LINE,
     SCHEMA,
     DatasetConfig,
     Evaluation,
@@ -135,8 +137,11 @@ class Run:
     @functools.cached_property
     def _config(self) -> RunConfig:
         file = self.path / "config.yaml"
+        text = self.config_text
+        if text.startswith(FIRST_LINE) and not text.endswith(LAST_LINE):
+            raise UserError(f"{file}: damaged, cut short")
         try:
-            content = yaml.safe_load(self.config_text)
+            content = yaml.safe_load(text)
         except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
             words = " ".join(str(error).split())[:150]
             raise UserError(f"{file}: damaged, not valid YAML ({words})") from error

@@ -13,7 +13,7 @@ from retrieval.datasets.catalog import COLUMNS, OPTIONAL_COLUMNS, Catalog
 from retrieval.errors import UserError
 from retrieval.files import atomic_path, fingerprint, write_text
 from retrieval.runs.provenance import collect_provenance
-from retrieval.runs.records import SCHEMA, DatasetConfig
+from retrieval.runs.records import FIRST_LINE, LAST_LINE, DatasetConfig
 from retrieval.settings.schema import TrainSettings, selected_on
 
 
@@ -59,7 +59,7 @@ def describe_dataset(catalog: Catalog) -> DatasetConfig:
 
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
-    """Write ``config.yaml`` atomically, with the schema version first.
+    """Write ``config.yaml`` atomically, with the schema version and how the file ends first.
 
     Args:
         folder: Folder of the run to write to.
@@ -67,13 +67,16 @@ def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     """
     write_text(
         folder / "config.yaml",
-        yaml.safe_dump({"schema": SCHEMA, **config}, sort_keys=False, allow_unicode=True),
+        FIRST_LINE
+        + yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+        + LAST_LINE,
     )
 
 
 def write_settings(folder: Path, settings: TrainSettings) -> None:
     """Replace the settings in the ``config.yaml`` of a run and keep the rest."""
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    config.pop("schema", None)
     write_config(folder, config | {"settings": settings.to_mapping()})
 
 

@@ -13,6 +13,7 @@ from workbench.report import page_html
 DAMAGE = {
     "empty": lambda data: b"",
     "cut": lambda data: data[: len(data) // 2],
+    "without its last line": lambda data: data[: data[:-1].rfind(b"\n") + 1],
     "another byte": lambda data: (
         data[: len(data) // 3] + b"\xff\x00[}" + data[len(data) // 3 + 4 :]
     ),
