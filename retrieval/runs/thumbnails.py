@@ -48,7 +48,7 @@ def encode_thumbnail(path: str | Path, box: Sequence[float] | None = None) -> by
             else:
                 x, y, w, h = box
                 image = file.crop((round(x), round(y), round(x + w), round(y + h)))
-            image = ImageOps.exif_transpose(_eight_bits(image).convert("RGB"))
+            image = ImageOps.exif_transpose(eight_bits(image).convert("RGB"))
             image.thumbnail((SIZE, SIZE), Image.Resampling.LANCZOS)
             buffer = io.BytesIO()
             image.save(buffer, "WEBP", quality=80, method=2)
@@ -57,13 +57,13 @@ def encode_thumbnail(path: str | Path, box: Sequence[float] | None = None) -> by
         return b""
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def eight_bits(image: Image.Image) -> Image.Image:
     """Return a gray image of 16 bits with 8: Pillow cuts off at 255 instead of scaling."""
     if image.mode != "I" and not image.mode.startswith("I;16"):
         return image
-    values = np.asarray(image).astype(np.int64)
+    values = np.asarray(image)
     if image.mode != "I" or values.max(initial=0) > 255:
-        values >>= 8
+        values = values >> 8
     return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
 
 

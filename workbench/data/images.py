@@ -2,16 +2,22 @@
 
 Images are addressed by run and row. A picture is decoded and encoded again, and only if its file
 lies in the data set's root folder, so no other file can be read through the app.
+
+A decoded image takes four bytes per pixel, so large ones are decoded one at a time and up to a
+limit; JPEGs are reduced while they are decoded. Equal requests wait for the one answer.
 """
 
-import functools
+import contextlib
 import io
 import json
 import os
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
+import streamlit as st
 from PIL import ExifTags, Image, ImageOps
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -20,16 +26,24 @@ from starlette.routing import Route
 
 from retrieval.datasets.catalog import crop_boxes
 from retrieval.datasets.containment import contained_path
-from retrieval.runs.run import Run
-from retrieval.runs.thumbnails import encode_thumbnail
+from retrieval.errors import UserError
+from retrieval.runs.run import ChangedRun, Run
+from retrieval.runs.thumbnails import SIZE as THUMBNAIL_SIDE
+from retrieval.runs.thumbnails import eight_bits, encode_thumbnail
 from workbench.data.loading import find_run, stamp
 
 PICTURE_SIDE = 640
+MOST_PIXELS = 60_000_000  # of an image that is decoded in full
+FEW_PIXELS = 4_000_000  # images up to this size are decoded whenever they are asked for
+MOST_DIGITS = 12  # of a row in an address
+UNREADABLE = (UserError, OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+ONE_LARGE_IMAGE = threading.BoundedSemaphore(1)
 SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 FOREVER = {
     "Cache-Control": "private, max-age=604800, immutable",
     "X-Content-Type-Options": "nosniff",
 }
+NO_SUCH_ITEM = Response("no such item", 404)
 PLACEHOLDER = (
     b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 128 128" width="128" height="128">'
     b'<rect width="128" height="128" fill="#8a94a0" fill-opacity=".16"/>'
@@ -79,17 +93,64 @@ def picture_path(run: Run, row: int) -> Path | None:
     return path if path is not None and os.path.isfile(path) else None
 
 
-@functools.lru_cache(maxsize=128)
+def check_pixels(name: str, width: int, height: int) -> None:
+    """Refuse to decode an image of more than :data:`MOST_PIXELS`.
+
+    Args:
+        name: Name of the image, for the message.
+        width: Its width in pixels.
+        height: Its height in pixels.
+
+    Raises:
+        UserError: It is too large.
+    """
+    if width * height > MOST_PIXELS:
+        raise UserError(
+            f"{name}: {width} x {height} pixels are too many; make it smaller, to at most "
+            f"{MOST_PIXELS // 10**6} megapixels"
+        )
+
+
+@contextlib.contextmanager
+def decodable(path: str | Path, side: int | None = None) -> Iterator[Image.Image]:
+    """Open an image to be decoded, unless that would take too much memory.
+
+    Args:
+        path: The image file.
+        side: Least length of the shorter side that is needed, in pixels. A JPEG is then decoded at
+            a half, a quarter or an eighth of its size if that suffices. Defaults to None: the full
+            size is needed.
+
+    Yields:
+        The image, not yet decoded. While it is a large one, no other large one is decoded.
+
+    Raises:
+        UserError: It has more than :data:`MOST_PIXELS`.
+        OSError: It cannot be read.
+    """
+    with Image.open(path) as image:
+        width, height = image.size
+        if side is not None:
+            image.draft("RGB", (side, side))
+        check_pixels(Path(path).name, *image.size)
+        # A progressive JPEG takes memory for all of its pixels, whatever size it is decoded at.
+        with ONE_LARGE_IMAGE if width * height > FEW_PIXELS else contextlib.nullcontext():
+            yield image
+
+
+# `st.cache_resource` computes a value once, however many requests ask for it at the same time.
+@st.cache_resource(show_spinner=False, max_entries=128)
 def _encode(path: str, changed: int) -> bytes | None:
     try:
-        with Image.open(path) as file:
-            file.draft("RGB", (PICTURE_SIDE, PICTURE_SIDE))
-            image = ImageOps.exif_transpose(file.convert("RGB"))
+        with decodable(path, PICTURE_SIDE) as file:
+            # Reduced before it is copied: every copy of a large image takes as much as itself.
+            image = file if file.mode in ("RGB", "L") else eight_bits(file).convert("RGB")
             image.thumbnail((PICTURE_SIDE, PICTURE_SIDE), Image.Resampling.LANCZOS)
+            image = ImageOps.exif_transpose(image).convert("RGB")
             buffer = io.BytesIO()
             image.save(buffer, "WEBP", quality=85, method=2)
             return buffer.getvalue()
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except UNREADABLE:
         return None
 
 
@@ -101,7 +162,7 @@ def picture_size(run: Run, row: int) -> tuple[int, int] | None:
             with Image.open(path) as image:
                 turned = image.getexif().get(ExifTags.Base.Orientation, 1) in SIDEWAYS
                 return image.size[::-1] if turned else image.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except UNREADABLE:
         pass
     return None
 
@@ -113,11 +174,12 @@ def picture(run: Run, row: int) -> bytes | None:
     return encoded or run.thumbnail(row)
 
 
-@functools.lru_cache(maxsize=4096)  # a few kilobytes each
+@st.cache_resource(show_spinner=False, max_entries=4096)  # a few kilobytes each
 def _shrink(path: str, changed: int, box: tuple[float, ...] | None) -> bytes:
     try:
-        return encode_thumbnail(path, box)
-    except Image.DecompressionBombError:
+        with decodable(path, THUMBNAIL_SIDE if box is None else None):
+            return encode_thumbnail(path, box)
+    except UNREADABLE:
         return b""
 
 
@@ -158,32 +220,45 @@ def hover_card(run: Run, protocol: str, row: int) -> dict:
 
 def _item(request: Request, row: str) -> tuple[Run, int] | None:
     run = find_run(request.path_params["dataset"], request.path_params["run"])
-    if run is None or not row.isascii() or not row.isdigit() or int(row) >= len(run.items):
+    number = row.isascii() and row.isdigit() and len(row) <= MOST_DIGITS
+    if run is None or not number or int(row) >= len(run.items):
         return None
     return run, int(row)
 
 
+def _answer(request: Request, row: str, make: Callable[[Run, int], Response]) -> Response:
+    """Answer a request for an item of a run; one that is replaced meanwhile is opened again."""
+    for _ in range(2):
+        try:
+            found = _item(request, row)
+            return make(*found) if found else NO_SUCH_ITEM
+        except ChangedRun:
+            continue
+        except UserError:
+            break
+    return NO_SUCH_ITEM
+
+
 async def _thumbnail(request: Request) -> Response:
-    found = await run_in_threadpool(_item, request, request.path_params["row"])
-    if found is None:
-        return Response("no such item", 404)
-    return _image(await run_in_threadpool(thumbnail, *found))
+    row = request.path_params["row"]
+    return await run_in_threadpool(_answer, request, row, lambda *item: _image(thumbnail(*item)))
 
 
 async def _picture(request: Request) -> Response:
-    found = await run_in_threadpool(_item, request, request.path_params["row"])
-    if found is None:
-        return Response("no such item", 404)
-    return _image(await run_in_threadpool(picture, *found))
+    row = request.path_params["row"]
+    return await run_in_threadpool(_answer, request, row, lambda *item: _image(picture(*item)))
 
 
 async def _hover(request: Request) -> Response:
-    found = await run_in_threadpool(_item, request, request.query_params.get("row", ""))
     protocol = request.path_params["protocol"]
-    if found is None or protocol not in found[0].results:
-        return Response("no such item", 404)
-    card = await run_in_threadpool(hover_card, found[0], protocol, found[1])
-    return Response(json.dumps(card, default=_plain), media_type="application/json")
+
+    def make(run: Run, row: int) -> Response:
+        if protocol not in run.results:
+            return NO_SUCH_ITEM
+        card = json.dumps(hover_card(run, protocol, row), default=_plain)
+        return Response(card, media_type="application/json")
+
+    return await run_in_threadpool(_answer, request, request.query_params.get("row", ""), make)
 
 
 def _plain(value: object) -> object:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from retrieval.errors import UserError
 from retrieval.runs.run import REQUIRED_FILES, Run
-from retrieval.runs.store import BrokenRun, open_run
+from retrieval.runs.store import BrokenRun, open_run, run_folders
 
 OPTIONAL_FILES = (
     "projection.parquet", "history.csv", "thumbnails/offsets.npy", "thumbnails/images.bin"
@@ -54,13 +54,8 @@ def load_runs(root: Path | None = None) -> tuple[list[Run], list[BrokenRun]]:
     Returns:
         The runs, and the folders that cannot be opened, both sorted by data set and name.
     """
-    root = root or runs_root()
-    folders = [
-        p
-        for p in root.glob("*/*")
-        if p.is_dir() and not p.name.startswith(".") and not p.parent.name.startswith(".")
-    ]
-    found = [_open(str(path), stamp(path)) for path in sorted(folders)]
+    folders = run_folders(root or runs_root())
+    found = [_open(str(path), stamp(path)) for path in folders]
     runs = [run for run in found if isinstance(run, Run)]
     return runs, [run for run in found if isinstance(run, BrokenRun)]
 
@@ -79,7 +74,10 @@ def find_run(dataset: str, name: str) -> Run | None:
         if not part or part.startswith(".") or "/" in part or "\\" in part or part == "..":
             return None
     path = runs_root() / dataset / name
-    if not path.is_dir():
+    try:
+        if not path.is_dir():
+            return None
+    except (OSError, ValueError):  # a name that no file system takes
         return None
     run = _open(str(path), stamp(path))
     return run if isinstance(run, Run) else None

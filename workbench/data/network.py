@@ -20,13 +20,13 @@ from retrieval.datasets.image_files import FORMATS, HEAD_BYTES, format_problem
 from retrieval.errors import UserError
 from retrieval.runs.resume import check_dataset_unchanged
 from retrieval.runs.run import Run
+from retrieval.runs.thumbnails import eight_bits
 from retrieval.settings.schema import UNTRAINED
-from workbench.data.images import picture_path
+from workbench.data.images import check_pixels, picture_path, picture_size
 from workbench.data.loading import stamp
 from workbench.data.memory import freeze_garbage_collection
 
 MOST_BYTES = 20 * 1024 * 1024
-MOST_PIXELS = 60_000_000
 
 
 def reason_without_network(run: Run) -> str | None:
@@ -119,6 +119,7 @@ def _explain(_run: Run, path: str, stamp: tuple, first: int, second: int) -> Exp
         file = picture_path(_run, row)
         if file is None:
             raise UserError(f"the image file of item {row} is no longer in the data set's folder")
+        check_pixels(file.name, *(picture_size(_run, row) or (0, 0)))
         paths.append(file)
     if changed := _dataset_change(path, stamp):
         raise UserError(changed)
@@ -183,8 +184,7 @@ def check_image(data: bytes, name: str) -> OwnImage:
         raise UserError(f"{name}: {len(data) / 2**20:.0f} MB; give an image of at most 20 MB")
     try:
         with Image.open(io.BytesIO(data), formats=tuple(FORMATS)) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise UserError(f"{name}: {image.width} x {image.height} pixels are too many")
+            check_pixels(name, *image.size)
             decoded = format_problem(image, data[:HEAD_BYTES]) is None
             if decoded and (image.format == "JPEG" or "exif" not in image.info):
                 return OwnImage(_upright(image), data)
@@ -198,7 +198,7 @@ def check_image(data: bytes, name: str) -> OwnImage:
 
 def _upright(image: Image.Image) -> Image.Image:
     """Return an image in RGB, rotated by its EXIF orientation as the input pipeline does."""
-    return ImageOps.exif_transpose(image.convert("RGB"))
+    return ImageOps.exif_transpose(eight_bits(image).convert("RGB"))
 
 
 def embed_image(run: Run, image: OwnImage) -> np.ndarray:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import streamlit as st
 
+from workbench.data.hosts import allow_own_hosts
 from workbench.data.loading import load_runs
 from workbench.data.memory import freeze_garbage_collection
 from workbench.pages.shared.significance import compare_default_views
@@ -21,6 +22,8 @@ async def open_runs_early(app: st.App) -> AsyncIterator[dict]:
     Yields:
         An empty state.
     """
+
+    allow_own_hosts()
 
     def work() -> None:
         compare_default_views(load_runs()[0])

@@ -1,6 +1,8 @@
 """Images over HTTP: only items of runs, and only files in the data set's root folder."""
 
 import io
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -53,6 +55,16 @@ def test_a_hover_card_names_class_rank_and_image(client, make_run):
         "/pictures/.hidden/one/0",
         "/hover/made/one/other?row=0",
         "/hover/made/one/query_gallery?row=",
+        f"/thumbnails/{'a' * 255}/one/0",
+        f"/pictures/made/{'a' * 256}/0",
+        f"/pictures/made/{'é' * 200}/0",
+        f"/thumbnails/made/one/{'9' * 19}",
+        f"/thumbnails/made/one/{'9' * 5000}",
+        f"/hover/made/one/query_gallery?row={'9' * 5000}",
+        "/thumbnails/%ff/%fe/0",
+        "/thumbnails/made/one/%",
+        "/hover/made/one/%zz?row=%ff",
+        "/pictures/made/a%00b/0",
     ],
 )
 def test_anything_else_is_not_found(client, make_run, address):
@@ -124,6 +136,68 @@ def test_missing_thumbnails_are_made_from_pictures(client, make_run, photos, pho
     (outside.path / "thumbnails" / "images.bin").unlink()
     answer = client.get(images.thumbnail_url(outside, 3))
     assert answer.headers["content-type"] == "image/svg+xml"  # the placeholder
+
+
+def _large(path, **options) -> None:
+    Image.effect_noise((3000, 2000), 50).convert("RGB").save(path, **options)
+
+
+@pytest.mark.parametrize(("name", "size"), [("large.png", 128), ("large.jpg", 640)])
+def test_of_an_image_with_too_many_pixels_only_a_reduced_jpeg_is_decoded(
+    client, make_run, photos, photo_root, monkeypatch, name, size
+):
+    _large(photo_root / name)
+    items = photos.copy()
+    items.loc[0, "path"] = name
+    run = make_run("one", items=items)
+    monkeypatch.setattr(images, "MOST_PIXELS", 3_000_000)
+    assert max(opened(client.get(images.picture_url(run, 0))).size) == size
+
+
+def test_equal_requests_at_once_decode_an_image_once(
+    client, make_run, photos, photo_root, monkeypatch
+):
+    _large(photo_root / "shared.png", compress_level=1)
+    items = photos.copy()
+    items.loc[0, "path"] = "shared.png"
+    run = make_run("one", items=items)
+    decoded, decodable = [], images.decodable
+
+    def counting(path, side=None):
+        decoded.append(path)
+        return decodable(path, side)
+
+    monkeypatch.setattr(images, "decodable", counting)
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(client.get, [images.picture_url(run, 0)] * 6))
+    assert len({answer.content for answer in answers}) == 1
+    assert len(decoded) == 1
+
+
+def test_large_images_are_decoded_one_at_a_time(photo_root, monkeypatch):
+    monkeypatch.setattr(images, "FEW_PIXELS", 1000)
+    _large(photo_root / "one.png", compress_level=1)
+    open_now, most = [], []
+
+    def decode(_: int) -> None:
+        with images.decodable(photo_root / "one.png"):
+            open_now.append(1)
+            most.append(len(open_now))
+            time.sleep(0.02)
+            open_now.pop()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(decode, range(4)))
+    assert max(most) == 1
+
+
+def test_a_gray_picture_of_16_bits_is_scaled_to_8(client, make_run, photos, photo_root):
+    values = np.full((200, 200), 128 * 256, np.uint16)
+    Image.fromarray(values).save(photo_root / "gray.png")
+    items = photos.copy()
+    items.loc[0, "path"] = "gray.png"
+    shown = opened(client.get(images.picture_url(make_run("one", items=items), 0)))
+    assert abs(float(np.asarray(shown).mean()) - 128) < 2
 
 
 def test_a_rewritten_run_gets_new_addresses(make_run):

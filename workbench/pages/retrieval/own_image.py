@@ -10,6 +10,7 @@ from retrieval.errors import UserError
 from retrieval.runs.run import Run
 from workbench.components.gallery import card
 from workbench.data import network
+from workbench.data.hosts import is_users_own_machine
 from workbench.data.loading import stamp
 from workbench.data.lookup import search_vector
 from workbench.figures.heatmaps import data_url
@@ -21,7 +22,6 @@ from workbench.session.selection import Selection
 from workbench.session.trail import go_to
 
 TYPES = ["jpg", "jpeg", "png", "webp", "gif", "bmp"]
-LOCAL_ADDRESSES = ("localhost", "127.0.0.1", "::1")
 
 
 def own_image(chosen: Selection) -> None:
@@ -36,7 +36,7 @@ def own_image(chosen: Selection) -> None:
     )
     path = ""
     # Users on other computers must not read the files of this one.
-    if st.get_option("server.address") in LOCAL_ADDRESSES:
+    if is_users_own_machine():
         path = right.text_input(
             "Or the path of an image on this computer",
             key="upload_path",
