@@ -8,6 +8,8 @@ reading run folders and evaluating embeddings stays light::
 
 import importlib
 
+from retrieval.caches import use_writable_caches
+
 __version__ = "0.1.0"
 _HOME = {
     "Catalog": "retrieval.datasets.catalog",
@@ -27,6 +29,7 @@ _HOME = {
     "UserError": "retrieval.errors",
 }
 __all__ = sorted(_HOME)
+use_writable_caches()  # before any module imports the libraries that need them
 
 
 def __getattr__(name: str):

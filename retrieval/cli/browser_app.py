@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from retrieval.caches import home_for_child
 from retrieval.errors import UserError
 
 GROUP = "retrieval.apps"  # group of entry points, see pyproject.toml
@@ -52,5 +53,5 @@ def open_app(runs: Path, options: Sequence[str] = ()) -> int:
         UserError: The package with the app is not installed.
     """
     command = [sys.executable, "-m", "streamlit", "run", app_script(), *options]
-    environment = os.environ | {"RETRIEVAL_RUNS": str(runs)}
+    environment = os.environ | home_for_child() | {"RETRIEVAL_RUNS": str(runs)}
     return subprocess.run(command, env=environment, check=False).returncode

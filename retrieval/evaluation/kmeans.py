@@ -27,13 +27,21 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from retrieval.evaluation.search.kernels import LANES, NONE, Doubles, Ints, Singles, at_least
+from retrieval.evaluation.search.kernels import (
+    CACHED,
+    LANES,
+    NONE,
+    Doubles,
+    Ints,
+    Singles,
+    at_least,
+)
 
 BLOCK, TILE = 512, 512
 MAX_ITERATIONS = 300
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=CACHED)
 def _best_two(tile: Singles, columns: Ints, best: Singles, winner: Ints, second: Singles) -> None:
     """Update the best and second-best score of each row, and the id of the best, with a tile."""
     n = tile.shape[1]
@@ -232,7 +240,7 @@ def graph_suits(n: int, d: int, k: int, neighbors: int) -> bool:
     return exact > CHEAP and n / k <= CROWDED * min(neighbors, NEIGHBORS)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=CACHED)
 def _add(tree: Doubles, i: int, change: float) -> None:
     """Add to the value at position ``i`` of a Fenwick tree."""
     i += 1
@@ -241,7 +249,7 @@ def _add(tree: Doubles, i: int, change: float) -> None:
         i += i & -i
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=CACHED)
 def _find(tree: Doubles, target: float) -> int:
     """Return the first position whose cumulative sum exceeds ``target`` (Fenwick 1994)."""
     i, step = 0, 1
@@ -255,7 +263,7 @@ def _find(tree: Doubles, target: float) -> int:
     return min(i, len(tree) - 2)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=CACHED)
 def _choose(
     nearest: Doubles, squared: Doubles, ids: Ints, draws: Doubles, tree: Doubles, chosen: Ints
 ) -> None:

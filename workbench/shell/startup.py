@@ -22,7 +22,6 @@ async def open_runs_early(app: st.App) -> AsyncIterator[dict]:
     Yields:
         An empty state.
     """
-
     allow_own_hosts()
 
     def work() -> None:

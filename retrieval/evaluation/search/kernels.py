@@ -11,7 +11,7 @@ exact similarity of the two rows:
   that the bound cannot place before or after a positive is compared exactly.
 
 Equal similarities are ordered by gallery position. Everything is compiled once per machine by
-Numba, cached beside this file, and releases the GIL.
+Numba, cached where that is possible, and releases the GIL.
 """
 
 from typing import NamedTuple
@@ -20,6 +20,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from retrieval.caches import numba_can_cache
+
+CACHED = numba_can_cache()
 Singles = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -108,7 +111,7 @@ class Positives(NamedTuple):
     stop: Ints
 
 
-@njit(nogil=True, cache=True, fastmath={"reassoc"})
+@njit(nogil=True, cache=CACHED, fastmath={"reassoc"})
 def _dot(a: Singles, i: int, b: Singles, j: int) -> float:
     # A product of two float32 is exact in float64. Rounded to the grid, products are whole numbers
     # below 2**53 in sum, so every order of summation gives the same result.
@@ -118,7 +121,7 @@ def _dot(a: Singles, i: int, b: Singles, j: int) -> float:
     return total / DOT_GRID
 
 
-@njit(nogil=True, cache=True, fastmath={"reassoc"})
+@njit(nogil=True, cache=CACHED, fastmath={"reassoc"})
 def _squared(a: Singles, i: int, b: Singles, j: int) -> float:
     total = 0.0
     for t in range(a.shape[1]):
@@ -127,7 +130,7 @@ def _squared(a: Singles, i: int, b: Singles, j: int) -> float:
     return total
 
 
-@njit(nogil=True, cache=True, fastmath={"reassoc"})
+@njit(nogil=True, cache=CACHED, fastmath={"reassoc"})
 def _cityblock(a: Singles, i: int, b: Singles, j: int) -> float:
     total = 0.0
     for t in range(a.shape[1]):
@@ -135,7 +138,7 @@ def _cityblock(a: Singles, i: int, b: Singles, j: int) -> float:
     return total
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=CACHED)
 def similarity(kind: int, a: Singles, i: int, b: Singles, j: int) -> float:
     """Exact similarity of rows ``a[i]`` and ``b[j]``: dot product, or negative distance.
 
@@ -149,7 +152,7 @@ def similarity(kind: int, a: Singles, i: int, b: Singles, j: int) -> float:
     return -(high - (high - total))
 
 
-@njit(nogil=True, cache=True, fastmath={"reassoc"})
+@njit(nogil=True, cache=CACHED, fastmath={"reassoc"})
 def cityblock_tile(queries: Singles, gallery: Singles, tile: Singles) -> None:
     """Fill ``tile`` (m, n) with negative L1 distances in float32."""
     for i in range(len(queries)):
@@ -160,7 +163,7 @@ def cityblock_tile(queries: Singles, gallery: Singles, tile: Singles) -> None:
             tile[i, j] = -total
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=CACHED)
 def positive_similarities(
     kind: int,
     queries: Singles,
@@ -182,7 +185,7 @@ def positive_similarities(
                 out[p] = similarity(kind, queries, i, gallery, at)
 
 
-@njit(nogil=True, cache=True, fastmath={"reassoc"})
+@njit(nogil=True, cache=CACHED, fastmath={"reassoc"})
 def at_least(tile: Singles, i: int, start: int, stop: int, low: np.float32) -> np.float32:
     """Count the values >= low in a part of row ``i``.
 
@@ -194,7 +197,7 @@ def at_least(tile: Singles, i: int, start: int, stop: int, low: np.float32) -> n
     return count
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=CACHED)
 def _kth_largest(values: Doubles, k: int) -> float:
     """Select the k-th largest (1-based) of ``values``, reordering them (quickselect)."""
     left, right, want = 0, len(values) - 1, k - 1
@@ -219,7 +222,7 @@ def _kth_largest(values: Doubles, k: int) -> float:
     return float(values[want])
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=CACHED)
 def _drop_beaten(i: int, k: int, candidates: Candidates) -> None:
     """Drop candidates of query ``i`` that ``k`` others are sure to beat."""
     lower, ids, exact = candidates.lower, candidates.ids, candidates.exact
@@ -236,7 +239,7 @@ def _drop_beaten(i: int, k: int, candidates: Candidates) -> None:
     counts[i] = kept
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=CACHED)
 def _sift(values: Doubles, ids: Ints, root: int, stop: int) -> None:
     """Move the pair at ``root`` down a heap whose top is the pair that belongs last."""
     value, item = values[root], ids[root]
@@ -253,7 +256,7 @@ def _sift(values: Doubles, ids: Ints, root: int, stop: int) -> None:
     values[root], ids[root] = value, item
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=CACHED)
 def sort_nearest_first(values: Doubles, ids: Ints) -> None:
     """Sort pairs in place by decreasing similarity, equal ones by increasing id (heapsort)."""
     n = len(values)
@@ -265,7 +268,7 @@ def sort_nearest_first(values: Doubles, ids: Ints) -> None:
         _sift(values, ids, 0, stop)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=CACHED)
 def _resolve(i: int, k: int, rows: ExactRows, candidates: Candidates) -> None:
     """Reduce the candidates of query ``i`` to its exact top ``k``, sorted."""
     ids, exact, counts = candidates.ids, candidates.exact, candidates.counts
@@ -281,7 +284,7 @@ def _resolve(i: int, k: int, rows: ExactRows, candidates: Candidates) -> None:
         candidates.floor[i] = exact[i, k - 1]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=CACHED)
 def push_tile(tile: Tile, rows: ExactRows, own: Ints, k: int, candidates: Candidates) -> None:
     """Keep every item of a tile that may be among the ``k`` nearest of a query.
 
@@ -320,7 +323,7 @@ def push_tile(tile: Tile, rows: ExactRows, own: Ints, k: int, candidates: Candid
                         limit = np.float32(max(floor[i] + offset, -3e38))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=CACHED)
 def resolve_all(rows: ExactRows, k: int, candidates: Candidates) -> None:
     """Reduce every query's candidates to its exact top ``k`` of all chunks seen so far."""
     for i in range(len(rows.queries)):
@@ -328,7 +331,7 @@ def resolve_all(rows: ExactRows, k: int, candidates: Candidates) -> None:
         _resolve(i, k, rows, candidates)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=CACHED)
 def sort_positives(starts: Ints, values: Doubles, members: Ints) -> None:
     """Sort each query's pairs, nearest first, equal similarities by gallery position."""
     for i in range(len(starts) - 1):
@@ -336,7 +339,7 @@ def sort_positives(starts: Ints, values: Doubles, members: Ints) -> None:
         sort_nearest_first(values[a:b], members[a:b])
 
 
-@njit(nogil=True, cache=True, fastmath={"reassoc"})
+@njit(nogil=True, cache=CACHED, fastmath={"reassoc"})
 def _near_and_above(
     tile: Singles, i: int, low: np.float32, high: np.float32
 ) -> tuple[np.int64, np.int64]:
@@ -348,7 +351,7 @@ def _near_and_above(
     return np.int64(near), np.int64(above)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=CACHED)
 def _first_beaten(values: Doubles, members: Ints, a: int, b: int, x: float, item: int) -> int:
     """Return where to insert (x, item) in the decreasing values of ``a:b``."""
     while a < b:
@@ -360,7 +363,7 @@ def _first_beaten(values: Doubles, members: Ints, a: int, b: int, x: float, item
     return a
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=CACHED)
 def _count_by_positive(i: int, tile: Tile, rows: ExactRows, positives: Positives) -> None:
     """Count for one positive after another: best where many items are nearer than some of them."""
     tile_values, shift, slack = tile.values, tile.shift[i], tile.slack[i]
@@ -379,7 +382,7 @@ def _count_by_positive(i: int, tile: Tile, rows: ExactRows, positives: Positives
                         ahead[p] += 1
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=CACHED)
 def _count_by_item(i: int, tile: Tile, rows: ExactRows, positives: Positives) -> None:
     """Look up for one item after another which positives it beats: best where few items do."""
     tile_values, shift, slack = tile.values, tile.shift[i], tile.slack[i]
@@ -404,7 +407,7 @@ def _count_by_item(i: int, tile: Tile, rows: ExactRows, positives: Positives) ->
                 ahead[p] += 1
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=CACHED)
 def count_tile(tile: Tile, rows: ExactRows, positives: Positives) -> None:
     """Count, for every positive of every query, the tile's other-class items that are nearer.
 
@@ -433,7 +436,7 @@ def count_tile(tile: Tile, rows: ExactRows, positives: Positives) -> None:
             _count_by_item(i, tile, rows, positives)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=CACHED)
 def sum_ahead(starts: Ints, ahead: Ints) -> None:
     """Turn the marks of queries with many positives into counts, by adding them up."""
     for i in range(len(starts) - 1):
