@@ -20,21 +20,28 @@ def runs_root() -> Path:
 
 
 def stamp(path: Path) -> tuple[int, ...]:
-    """Return the modification times of a run's files, which identify its content in caches.
+    """Return the times and numbers of a run's folder and files, which identify them in caches.
 
     Args:
         path: The run's folder.
 
     Returns:
-        Nanoseconds for each file; 0 for a file that is missing.
+        Number in the file system and time of modification in nanoseconds, for the folder (without
+        its time) and for each file; zeros for what is missing.
     """
-    times = []
-    for name in (*REQUIRED_FILES, *OPTIONAL_FILES):
+    found: list[int] = []
+    for name in ("", *REQUIRED_FILES, *OPTIONAL_FILES):
         try:
-            times.append((path / name).stat().st_mtime_ns)
+            status = (path / name).stat()
+            found += (status.st_ino, status.st_mtime_ns if name else 0)
         except OSError:
-            times.append(0)
-    return tuple(times)
+            found += (0, 0)
+    return tuple(found)
+
+
+def has_changed(run: Run) -> bool:
+    """Tell whether a run was replaced or removed since it was opened."""
+    return Run(run.path).generation != run.generation
 
 
 @st.cache_resource(show_spinner=False, max_entries=256)

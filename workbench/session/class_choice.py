@@ -28,6 +28,7 @@ def chosen_pair(pairs: pd.DataFrame) -> tuple[int, tuple[int, int]]:
         found = ((a == asked) & (b == answered)) | ((a == answered) & (b == asked))
         if found.any():
             return int(found.argmax()), (asked, answered)
+    PAIR.not_found()
     PAIR.set(None)  # no such pair is confused, so the URL does not name it
     return 0, (int(pairs["a"][0]), int(pairs["b"][0]))
 
@@ -72,6 +73,7 @@ def chosen_class(classes: pd.DataFrame, first: int = 0) -> tuple[int, int]:
     """
     found = np.flatnonzero(classes["label"] == CLASS.keep())
     if not len(found):
+        CLASS.not_found()
         CLASS.set(None)
     at = int(found[0]) if len(found) else first
     return at, int(classes["label"][at])

@@ -41,8 +41,11 @@ def follow_jump(pages: Mapping[str, st.Page]) -> None:
     page = TARGET.get()
     if page is not None:
         TARGET.clear()
-        parameters = url.current() or st.query_params.to_dict()
-        url.accept(parameters)
+        parameters = url.current()
+        if parameters:
+            url.accept(parameters)
+        else:  # nothing was drawn yet: whatever the URL asks for comes from outside
+            parameters = st.query_params.to_dict()
         st.switch_page(pages[page], query_params=parameters)
 
 

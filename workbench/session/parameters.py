@@ -9,6 +9,12 @@ def _row(text: str) -> int:
     return int(text)
 
 
+def _switch(text: str) -> bool:
+    if text not in ("True", "False"):
+        raise ValueError(text)
+    return text == "True"
+
+
 # Sidebar
 DATASET = Parameter("data", str, always=True)
 PROTOCOL = Parameter("protocol", str, always=True)
@@ -28,7 +34,7 @@ SOURCE = Parameter("source", str)  # whether the query is an item or an image of
 
 # Why did this match?
 MATCH = Parameter("match", _row)  # row of the result that is explained
-HEAT = Parameter("heat", lambda text: text == "True")
+HEAT = Parameter("heat", _switch)
 OPACITY = Parameter("opacity", int)
 
 # Failures
@@ -52,5 +58,9 @@ MAP_COLORS = Parameter("colors", str)
 METHODS = Parameter("methods", str)
 SETTINGS = Parameter("settings", str)  # run whose settings are shown
 
+# What a person calls a parameter, where that is not its name in the URL.
+TITLES = {DATASET.key: "data set", RUN_A.key: "run A", RUN_B.key: "run B", K.key: "K"}
+# What every page has: the links of the sidebar keep it.
+OF_EVERY_PAGE = (DATASET, PROTOCOL, RUN_A, RUN_B, K, ITEM)
 # These name rows and labels, which mean other items and classes in another data set.
 OF_ONE_DATASET = (ITEM, MATCH, CLASS, PAIR)

@@ -88,6 +88,11 @@ def first_protocol(runs: list[Run]) -> tuple[str, dict[str, str]]:
     return next(iter(titles)), titles
 
 
+def previous_selection() -> Selection | None:
+    """Return what was chosen in the previous run of the script; None in the first."""
+    return _SELECTION.get()
+
+
 def selection() -> Selection:
     """Return the selection that the sidebar made in this run of the script.
 

@@ -28,7 +28,10 @@ def current_item(n_items: int) -> int | None:
     elif url.has_changed():
         _follow_browser(before, OWN_IMAGE if SOURCE.text_in_url() == OWN_IMAGE else row)
     TRAIL_DATASET.set(dataset)
-    return row if row is not None and 0 <= row < n_items else None
+    if row is None or 0 <= row < n_items:
+        return row
+    ITEM.not_found()
+    return None
 
 
 def _here() -> int | str | None:

@@ -10,10 +10,12 @@ from workbench.data.loading import load_runs
 from workbench.layout.theme import CSS, LOGO
 from workbench.pages import PAGES
 from workbench.session import url
+from workbench.session.changes import reopening
 from workbench.session.navigation import follow_jump
-from workbench.session.selection import select
+from workbench.session.selection import previous_selection, select
 from workbench.session.trail import current_item
 from workbench.shell.empty import empty_page
+from workbench.shell.notices import draw_notices, what_happened
 from workbench.shell.sidebar import sidebar, skipped_folders
 
 TITLE = "Retrieval workbench"
@@ -39,10 +41,15 @@ pages = {
 }
 page = st.navigation(list(pages.values()), expanded=True)
 follow_jump(pages)
-url.start()
-chosen = sidebar(runs)
-select(chosen)
-current_item(len(chosen.a.items))
-skipped_folders(broken)
-page.run()
+url.start(page.url_path)
+before = previous_selection()
+notices = st.container()
+with reopening(runs):
+    chosen = sidebar(runs)
+    happened = what_happened(before, chosen, runs)
+    select(chosen)
+    current_item(len(chosen.a.items))
+    skipped_folders(broken)
+    page.run()
 url.write()
+draw_notices(notices, happened)

@@ -22,6 +22,7 @@ from workbench.pages.shared.cards import clickable_cards, clickable_points
 from workbench.pages.shared.named_runs import named_runs
 from workbench.pages.shared.no_map import no_map
 from workbench.session import url
+from workbench.session.changes import fragment
 from workbench.session.lasso import end_lasso, keep_lasso, lassoed_rows
 from workbench.session.navigation import open_query
 from workbench.session.parameters import MAP_COLORS
@@ -34,7 +35,7 @@ NEAR = 10
 CHARTS = ("map_a", "map_b")
 
 
-@st.fragment
+@fragment
 def maps_tab(chosen: Selection, result: QueryComparison) -> None:
     """Draw both maps, and what is selected on either.
 

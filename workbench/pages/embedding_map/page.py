@@ -19,6 +19,7 @@ from workbench.pages.embedding_map.colorings import color_options, coloring
 from workbench.pages.shared.cards import clickable_cards, clickable_points
 from workbench.pages.shared.no_map import no_map
 from workbench.session import url
+from workbench.session.changes import fragment
 from workbench.session.lasso import end_lasso, keep_lasso, lassoed_rows
 from workbench.session.navigation import open_query
 from workbench.session.parameters import COLOR, FIND, LAYOUT, STEP
@@ -57,7 +58,7 @@ def map_page() -> None:
     _map(chosen, shown)
 
 
-@st.fragment
+@fragment
 def _map(chosen: Selection, shown: dict[str, go.Figure]) -> None:
     layout, color, text = _controls(chosen)
     step = _step(chosen) if layout == "UMAP" else None

@@ -102,7 +102,11 @@ def _map_switches() -> float:
 
 def _chosen_result(n: int, query: int, default: int) -> int:
     match = MATCH.keep()
-    return match if match is not None and 0 <= match < n and match != query else default
+    if match is not None and 0 <= match < n and match != query:
+        return match
+    MATCH.not_found()
+    MATCH.set(None)
+    return default
 
 
 def _pick(pick: Pick) -> None:
