@@ -11,6 +11,7 @@ from pathlib import Path
 from retrieval.caches import home_for_child
 from retrieval.errors import UserError
 
+DEFAULT_RUNS = Path("runs")  # need not exist: the app then says how to make a first run
 GROUP = "retrieval.apps"  # group of entry points, see pyproject.toml
 
 
@@ -50,8 +51,10 @@ def open_app(runs: Path, options: Sequence[str] = ()) -> int:
         The exit code of Streamlit.
 
     Raises:
-        UserError: The package with the app is not installed.
+        UserError: The package with the app is not installed, or there is no such folder of runs.
     """
+    if not runs.is_dir() and runs != DEFAULT_RUNS:
+        raise UserError(f"no folder of runs at {runs}: check --runs and $RETRIEVAL_RUNS")
     command = [sys.executable, "-m", "streamlit", "run", app_script(), *options]
     environment = os.environ | home_for_child() | {"RETRIEVAL_RUNS": str(runs)}
     return subprocess.run(command, env=environment, check=False).returncode

@@ -258,9 +258,11 @@ def embed(
     from retrieval.quiet import import_tensorflow
 
     import_tensorflow()
+    from retrieval.cli.paths import one_run
     from retrieval.cli.tables import print_runs
     from retrieval.experiment import pipeline
 
+    run = one_run(run)
     path = pipeline.embed(
         run, test_time=test_time, test_time_mean=test_time_mean, checkpoint=checkpoint
     )
@@ -306,9 +308,11 @@ def evaluate(
     ] = False,
 ) -> None:
     """Evaluate the embeddings of a run: metrics, neighbors, projection, thumbnails."""
+    from retrieval.cli.paths import one_run
     from retrieval.cli.tables import print_runs
     from retrieval.runs.evaluate import EvaluationOptions, evaluate_run
 
+    run = one_run(run)
     options = EvaluationOptions(no_positive=no_positive, kmeans=kmeans, seed=seed, ks=parse_ks(ks))
     evaluate_run(run, distance=distance, options=options, images=not keep_thumbnails)
     print_runs([run])
@@ -394,11 +398,14 @@ def import_(
 def report(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(help="Folders of runs, e.g. runs/grocery/*.", metavar="RUNS"),
+        typer.Argument(
+            help="Runs, or folders of runs: runs/grocery/npairs_loss, runs/grocery or runs.",
+            metavar="RUNS",
+        ),
     ] = None,
     runs: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder of a run; the same as naming it without --runs."),
+        typer.Option(help="Folder of runs or of one run; the same as naming it without --runs."),
     ] = None,
     metric: Annotated[
         list[str] | None,
@@ -410,11 +417,13 @@ def report(
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("report"),
 ) -> None:
     """Compare runs in a report: report.md, .csv, .tex and a self-contained .html with figures."""
+    from retrieval.cli.paths import runs_at
     from retrieval.report.writing import page_writer, write_report
     from retrieval.runs.store import open_run
 
     write_page = page_writer()
-    compared = [open_run(path) for path in [*(runs or ()), *(paths or ())]]
+    given = [run for path in [*(runs or ()), *(paths or ())] for run in runs_at(path)]
+    compared = [open_run(path) for path in dict.fromkeys(given)]
     sections = write_report(compared, out, metric or ())
     write_page(sections, out / "report.html")
     typer.echo((out / "report.md").read_text(encoding="utf-8"))

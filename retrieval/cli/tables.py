@@ -8,6 +8,9 @@ import pandas as pd
 
 from retrieval.evaluation.metrics import DASH, metric, scale_note, summarized
 from retrieval.report.published import published_line
+from retrieval.report.sections import titles_of_protocols
+from retrieval.runs.records import ProtocolResult
+from retrieval.runs.run import Run
 from retrieval.runs.store import open_run
 
 
@@ -25,10 +28,17 @@ def runs_table(paths: Iterable[Path]) -> pd.DataFrame:
 
     Returns:
         Columns ``run``, ``protocol``, the titles of :func:`summarized` (texts) and ``queries``;
-        best Recall@1 first.
+        the protocols in the order of the report, best Recall@1 first in each.
     """
-    results = [(run, result) for run in map(open_run, paths) for result in run.results.values()]
-    results.sort(key=lambda pair: -np.nan_to_num(pair[1].metric("recall@1").value, nan=-1))
+    runs = [open_run(path) for path in paths]
+    order = list(titles_of_protocols(runs).values())
+
+    def place(pair: tuple[Run, ProtocolResult]) -> tuple[int, float]:
+        recall = np.nan_to_num(pair[1].metric("recall@1").value, nan=-1)
+        return order.index(pair[1].title), -float(recall)
+
+    results = [(run, result) for run in runs for result in run.results.values()]
+    results.sort(key=place)
     rows = []
     for run, result in results:
         names = [name for name in summarized() if name in result.metrics]
@@ -53,7 +63,7 @@ def print_runs(paths: Iterable[Path]) -> None:
     """
     paths = list(paths)
     table = runs_table(paths)
-    for protocol, part in table.groupby("protocol"):
+    for protocol, part in table.groupby("protocol", sort=False):
         print(f"\n{protocol} ({scale_note(summarized())})")
         print_table(part.drop(columns="protocol").dropna(axis=1, how="all").fillna(DASH))
     lines = dict.fromkeys(published_line(open_run(path)) for path in paths)

@@ -84,7 +84,7 @@ def make_report(runs: Sequence[Run], metrics: Sequence[str] = ()) -> list[Sectio
             data set.
 
     Returns:
-        Sections, sorted by data set and protocol.
+        Sections, sorted by data set and protocol, see :func:`titles_of_protocols`.
 
     Raises:
         UserError: There are no runs, a run's neighbors are damaged, or no run has one of the
@@ -106,7 +106,30 @@ def make_report(runs: Sequence[Run], metrics: Sequence[str] = ()) -> list[Sectio
         for result in run.results.values():
             key = (run.dataset, *protocol_facts(result).values(), items)
             buckets.setdefault(key, []).append((run, result))
-    return [_section(members, metrics) for _, members in sorted(buckets.items())]
+    order = list(titles_of_protocols(runs))
+
+    def place(bucket: tuple[tuple, list[tuple[Run, ProtocolResult]]]) -> tuple:
+        key, members = bucket
+        return key[0], order.index(members[0][1].protocol.name), key
+
+    return [_section(members, metrics) for _, members in sorted(buckets.items(), key=place)]
+
+
+def titles_of_protocols(runs: Sequence[Run]) -> dict[str, str]:
+    """Return the protocols of runs in the order in which they are shown everywhere.
+
+    Args:
+        runs: Evaluated runs.
+
+    Returns:
+        Name -> title: first the primary protocol of the first run, then its others, then those that
+        only later runs have.
+    """
+    titles: dict[str, str] = {}
+    for run in runs:
+        for name, title in run.protocol_titles.items():
+            titles.setdefault(name, title)
+    return titles
 
 
 def protocol_facts(result: ProtocolResult) -> dict[str, str]:

@@ -48,3 +48,26 @@ def confounds_line(runs: dict[str, list[Run]]) -> str:
     trained = [name for name in others if not all(map(is_untrained, runs[name]))]
     whom = "the others" if len(apart) == len(trained) > 1 else ", ".join(apart)
     return f"{best} differs from {whom} in more than the loss: {', '.join(names)}."
+
+
+def dimensions_line(runs: dict[str, list[Run]]) -> str:
+    """Write a line about embeddings of different lengths: a longer one can hold more.
+
+    Args:
+        runs: Title of a loss or an import -> its runs.
+
+    Returns:
+        One line; empty if all embeddings have the same length.
+    """
+    named: dict[int, list[str]] = {}
+    for title, members in runs.items():
+        for size in dict.fromkeys(run.embeddings.shape[1] for run in members):
+            named.setdefault(size, []).append(title)
+    if len(named) < 2:
+        return ""
+    usual = max(named, key=lambda size: len(named[size]))
+    apart = "; ".join(
+        f"{', '.join(titles)}: {size:,}" for size, titles in named.items() if size != usual
+    )
+    whom = "the others" if len(named[usual]) > 1 else named[usual][0]
+    return f"The embeddings differ in dimensions: {apart}; {whom}: {usual:,}."

@@ -1,5 +1,6 @@
 """Name classes, and runs by their loss, their seed and the settings that distinguish them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from retrieval.runs.run import Run
@@ -35,8 +36,24 @@ def is_untrained(run: Run) -> bool:
 
 
 def seed_of(run: Run) -> int | None:
-    """Return the run's seed, or None if none was recorded."""
-    return run.provenance.seed if run.settings is None else run.settings.seed
+    """Return the seed that a run was trained with; None for imported embeddings."""
+    return None if run.settings is None else run.settings.seed
+
+
+def kind_of(runs: Sequence[Run]) -> str:
+    """Return what runs are called together: ``loss``, ``import``, or ``run`` if they are of both.
+
+    Args:
+        runs: At least one run.
+    """
+    kinds = {"import" if run.settings is None else "loss" for run in runs}
+    return kinds.pop() if len(kinds) == 1 else "run"
+
+
+def full_name(run: Run) -> str:
+    """Return a run's name and, unless the name begins with it, its loss."""
+    loss = loss_of(run)
+    return run.name if run.name.startswith(loss) else f"{run.name} · {loss}"
 
 
 def group_titles(runs: list[Run]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from retrieval.runs.run import Neighbors, Run
+from workbench.analysis.nearness import nearness_text
 from workbench.data.images import picture_url, thumbnail_url
 from workbench.data.lookup import Answer
 from workbench.data.notes import badges
@@ -99,7 +100,7 @@ def result_cards(run: Run, query: int, ids: np.ndarray, scores: np.ndarray) -> l
             run,
             int(row),
             rank=rank,
-            score=f"{score:.3f}",
+            score=nearness_text(run, score),
             mark="hit" if labels[row] == labels[query] else "miss",
         )
         for rank, (row, score) in enumerate(zip(ids, scores, strict=True), 1)
@@ -130,7 +131,7 @@ def answer_cards(run: Run, found: Answer, note: str = "") -> list[dict | None]:
         run,
         found.first_relevant_item,
         rank=f"{found.first_relevant_rank:,}",
-        score=f"{found.first_relevant_similarity:.3f}",
+        score=nearness_text(run, found.first_relevant_similarity),
         mark="hit",
         note=note,
     )

@@ -8,6 +8,7 @@ import numpy as np
 
 from retrieval.runs.run import Neighbors, Run
 from workbench.analysis.failures import confident_and_wrong, failures, query_table
+from workbench.analysis.nearness import nearness_text
 from workbench.figures.colors import HIT, HIT_SIGN, MISS, MISS_SIGN
 
 STYLE = f"""<style>
@@ -95,7 +96,7 @@ def _query(run: Run, neighbors: Neighbors, position: int, k: int) -> str:
             continue
         hit = bool(labels[row] == labels[query])
         sign = HIT_SIGN if hit else MISS_SIGN
-        note = f"{rank} · {neighbors.similarities[position, rank - 1]:.3f} {sign}"
+        note = f"{rank} · {nearness_text(run, neighbors.similarities[position, rank - 1])} {sign}"
         figures.append(_figure(run, int(row), "hit" if hit else "miss", note))
     rank = int(neighbors.first_relevant_rank[position])
     where = (

@@ -9,6 +9,7 @@ from retrieval.errors import UserError
 from retrieval.runs.run import REQUIRED_FILES, Run
 from retrieval.runs.store import BrokenRun, open_run, run_folders
 
+DEFAULT_ROOT = Path("runs")
 OPTIONAL_FILES = (
     "projection.parquet", "history.csv", "thumbnails/offsets.npy", "thumbnails/images.bin"
 )  # fmt: skip
@@ -16,7 +17,7 @@ OPTIONAL_FILES = (
 
 def runs_root() -> Path:
     """Return the folder of runs: ``$RETRIEVAL_RUNS``, or ``runs`` if it is not set."""
-    return Path(os.environ.get("RETRIEVAL_RUNS", "runs"))
+    return Path(os.environ.get("RETRIEVAL_RUNS", DEFAULT_ROOT))
 
 
 def stamp(path: Path) -> tuple[int, ...]:

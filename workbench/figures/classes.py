@@ -62,7 +62,8 @@ def class_differences(
         colors: Colors of runs A and B.
 
     Returns:
-        Horizontal bars in percentage points, to the right where A is better; ``customdata`` is the
+        Horizontal bars in percentage points, to the left where A is better, as in
+        :func:`workbench.figures.win_tie_loss`; ``customdata`` is the
         position of the class in ``classes``.
     """
     delta = 100 * (np.asarray(a) - np.asarray(b))
@@ -89,8 +90,8 @@ def class_differences(
     extent = np.array([*low, *high, *delta, 0.0])
     margin = MARGIN * (np.ptp(extent) or 1)
     figure.update_xaxes(
-        title="R@1 of A minus R@1 of B, percentage points",
-        range=[extent.min() - margin, extent.max() + margin],
+        title="R@1 of A minus R@1 of B, percentage points: A leads on the left, B on the right",
+        range=[extent.max() + margin, extent.min() - margin],
     )
     figure.update_layout(bargap=0.25, dragmode=False)
     return styled(figure, height=80 + 21 * max(3, len(order)), legend=False)
@@ -110,7 +111,7 @@ def _add_numbers(figure: go.Figure, ends: np.ndarray, delta: np.ndarray) -> None
         y=np.arange(len(ends)),
         mode="text",
         text=[f" {d:+.0f} " for d in delta],
-        textposition=["middle right" if d > 0 else "middle left" for d in delta],
+        textposition=["middle left" if d > 0 else "middle right" for d in delta],
         cliponaxis=False,
         hoverinfo="skip",
     )

@@ -12,14 +12,16 @@ from workbench.analysis.naming import UNTRAINED_TITLE
 HIT = "#1487B8"
 MISS = "#D9601A"
 NEUTRAL = "#8A94A0"
-RUN_A = "#0072B2"
-RUN_B = "#E69F00"
+RUN_A = "#6A4FC4"
+RUN_B = "#E3B505"
+ACCENT = "#0072B2"  # what is selected or in use, as in the theme
 HIT_SIGN = "✓"
 MISS_SIGN = "✗"
+# None of these looks like right or wrong.
 CATEGORIES = (
-    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1",
-    "#A6761D", "#44AA99", "#882255", "#999933", "#DDCC77", "#117733", "#AA4499",
-    "#6699CC", "#661100", "#88CCEE", "#CC6677", "#332288", "#B2DF8A",
+    "#6A4FC4", "#E3B505", "#009E73", "#D678A8", "#A3195B", "#9C7A4A", "#7FD1C7",
+    "#999933", "#AA4499", "#117733", "#CC6677", "#DDCC77", "#332288", "#B2DF8A",
+    "#661100", "#B39DDB", "#F2A7C3", "#5E7D1E", "#6B4C2A", "#4B7F6B",
 )  # fmt: skip
 OTHER = "rgba(138, 148, 160, 0.5)"
 FAINT = "rgba(138, 148, 160, 0.3)"  # beside a gray that means something
@@ -29,12 +31,12 @@ SEQUENTIAL = (
 UNTRAINED_COLOR = "#66727F"  # darker than the gray of points that are not scored
 LOSS_COLORS = {
     "hard_triplet": "#009E73",
-    "semi_hard_triplet": "#0072B2",
-    "lifted_loss": "#CC79A7",
-    "npairs_loss": "#E69F00",
-    "angular_loss": "#D55E00",
-    "contrastive_loss": "#8C6BB1",
-    "multi_similarity": "#56B4E9",
+    "semi_hard_triplet": "#6A4FC4",
+    "lifted_loss": "#D678A8",
+    "npairs_loss": "#E3B505",
+    "angular_loss": "#A3195B",
+    "contrastive_loss": "#9C7A4A",
+    "multi_similarity": "#7FD1C7",
 }
 
 

@@ -6,7 +6,7 @@ import math
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbench.figures.colors import MISS, RUN_A
+from workbench.figures.colors import ACCENT, MISS
 from workbench.figures.style import as_text, short_names, styled
 
 LONGEST_NAME = 22  # characters of a name beside the grid
@@ -50,7 +50,7 @@ def confusion_map(
     side = max(7, min(26, (height - bottom - 60) // max(1, len(classes)) - 2))
     figure = go.Figure(_squares(cells, classes, names, side))
     outlines = [OUTLINE if chosen and {a, b} == set(chosen) else 0 for a, b, _ in cells]
-    figure.update_traces(marker={"line": {"width": outlines, "color": RUN_A}})
+    figure.update_traces(marker={"line": {"width": outlines, "color": ACCENT}})
     figure.update_layout(annotations=_labels(short, whole), dragmode=False)
     span = len(classes) - 0.4
     lines = {"tickvals": list(range(len(classes))), "showticklabels": False}

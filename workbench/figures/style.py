@@ -7,7 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from workbench.figures.colors import RUN_A
+from workbench.figures.colors import ACCENT
 
 # Options of st.plotly_chart and Figure.write_html; nothing is ever sent to a cloud.
 CONFIG: dict[str, Any] = {
@@ -45,7 +45,7 @@ def styled(figure: go.Figure, *, height: int = 340, legend: bool = True) -> go.F
             "orientation": "v",  # in the right margin, where neither legend nor points are
             "bgcolor": "rgba(0,0,0,0)",
             "color": QUIET,
-            "activecolor": RUN_A,
+            "activecolor": ACCENT,
         },
     )
     axis = {"gridcolor": GRID, "zeroline": False, "automargin": True}

@@ -3,6 +3,7 @@
 import functools
 from dataclasses import dataclass
 
+from retrieval.report.sections import titles_of_protocols
 from retrieval.runs.run import Neighbors, Run
 from workbench.data.comparable import comparable_groups, protocol_difference
 from workbench.data.loading import stamp
@@ -81,10 +82,7 @@ _SELECTION = Value[Selection | None]("_selection", None)
 
 def first_protocol(runs: list[Run]) -> tuple[str, dict[str, str]]:
     """Return the protocol to show first, and the title of every protocol of the runs by name."""
-    titles: dict[str, str] = {}
-    for run in runs:
-        for name, title in run.protocol_titles.items():
-            titles.setdefault(name, title)
+    titles = titles_of_protocols(runs)
     return next(iter(titles)), titles
 
 

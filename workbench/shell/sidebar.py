@@ -5,7 +5,7 @@ import streamlit as st
 from retrieval.errors import counted
 from retrieval.runs.run import Run
 from retrieval.runs.store import BrokenRun
-from workbench.analysis.naming import loss_of
+from workbench.analysis.naming import full_name, loss_of
 from workbench.analysis.tables import run_order
 from workbench.data.comparable import comparable_groups, protocol_difference
 from workbench.session.parameters import DATASET, PROTOCOL, RUN_A, RUN_B, K
@@ -85,7 +85,10 @@ def _titles(groups: list[list[Run]], protocol: str) -> dict[str, str]:
         for group in groups
         for run in group
     }
-    return {run.name: f"{run.name} ({why})" if why else run.name for run, why in apart.items()}
+    return {
+        run.name: f"{full_name(run)} ({why})" if why else full_name(run)
+        for run, why in apart.items()
+    }
 
 
 def _newest(runs: list[Run]) -> str:

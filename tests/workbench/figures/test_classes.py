@@ -30,6 +30,6 @@ def test_numbers_of_class_differences_stand_beyond_whiskers_and_have_room():
     assert bars.error_x.array.tolist() == pytest.approx([50, 20])
     assert bars.error_x.arrayminus.tolist() == pytest.approx([20, 50])
     assert numbers.x.tolist() == pytest.approx([-90, 80])
-    low, high = figure.layout.xaxis.range
+    high, low = figure.layout.xaxis.range  # A is better to the left
     assert low < -90 - 20
     assert high > 80 + 20

@@ -35,9 +35,9 @@ def warnings_of(app) -> list[str]:
     ],
 )
 def test_what_the_address_asks_for_in_vain_is_named(page, parameters, shown):
-    ((key, asked),) = parameters.items()
+    [asked] = parameters.values()
     app = open_page(page, **parameters)
-    (line,) = (text for text in warnings_of(app) if "address" in text)
+    [line] = (text for text in warnings_of(app) if "address" in text)
     assert f"“{asked}”" in line
     assert shown in line
     app.run()  # as the browser does when a component has loaded
@@ -66,7 +66,7 @@ def test_a_run_that_is_deleted_while_looked_at_is_named(own_runs):
     app = open_page("overview", a="lifted_loss-s0")
     shutil.rmtree(own_runs / "lifted_loss-s0")
     app.run()
-    (line,) = warnings_of(app)
+    [line] = warnings_of(app)
     assert "lifted_loss-s0" in line
     assert app.session_state["a"] in line
 
@@ -78,7 +78,7 @@ def test_a_run_that_is_replaced_while_looked_at_is_named(own_runs):
     shutil.rmtree(folder)
     (own_runs / ".new").rename(folder)
     app.run()
-    (line,) = warnings_of(app)
+    [line] = warnings_of(app)
     assert "lifted_loss-s0 was replaced" in line
 
 
@@ -96,5 +96,5 @@ def test_a_run_that_is_replaced_while_a_page_is_drawn_is_opened_again(own_runs, 
     monkeypatch.setattr(retrieval_page, "page_head", replace_run)
     app.run()
     assert not app.exception
-    (line,) = warnings_of(app)
+    [line] = warnings_of(app)
     assert "lifted_loss-s0 was replaced" in line

@@ -1,5 +1,7 @@
 """Compare losses: two runs on the same queries."""
 
+import shlex
+
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
@@ -10,8 +12,9 @@ from retrieval.report.text import p_equals
 from retrieval.runs.run import Run
 from workbench import figures
 from workbench.analysis import comparison
-from workbench.analysis.confounds import confounds_line
+from workbench.analysis.confounds import confounds_line, dimensions_line
 from workbench.analysis.naming import class_names, loss_of, seed_of
+from workbench.analysis.nearness import nearness_columns
 from workbench.analysis.significance import both_ways
 from workbench.data.comparable import protocol_difference
 from workbench.figures.style import CONFIG
@@ -31,6 +34,8 @@ from workbench.pages.shared.significance import compare_groups, seeds_caveat
 from workbench.pages.shared.tabs import lazy_tabs
 from workbench.session.parameters import COMPARED
 from workbench.session.selection import Selection, selection
+
+OTHER_LOSSES = ("multi_similarity", "contrastive_loss")  # to propose
 
 
 def compare_page() -> None:
@@ -70,7 +75,7 @@ def _can_compare(chosen: Selection) -> bool:
     """Tell whether runs A and B can be compared query by query; if not, say why."""
     a, b = chosen.a, chosen.b
     if b is None or b.name == a.name:
-        st.info("Choose another run as run B in the sidebar.", icon=":material/compare_arrows:")
+        _ask_for_b(chosen)
         return False
     if chosen.protocol not in b.results:
         st.warning(plain(f"{b.name} was not evaluated under {chosen.protocol_title}."))
@@ -89,6 +94,33 @@ def _can_compare(chosen: Selection) -> bool:
         )
         return False
     return True
+
+
+def _ask_for_b(chosen: Selection) -> None:
+    """Say what is missing for a comparison, and how to get it."""
+    if len(chosen.scored) > 1:
+        st.info("Choose another run as run B in the sidebar.", icon=":material/compare_arrows:")
+        return
+    st.info(
+        plain(
+            f"A comparison takes two runs on the same items, and {chosen.a.name} is the only run "
+            f"of {chosen.dataset} under {chosen.protocol_title}."
+        ),
+        icon=":material/compare_arrows:",
+    )
+    root = shlex.quote(str(chosen.a.path.parents[1]))
+    into = f"--dataset {shlex.quote(chosen.dataset)} --runs {root}"
+    settings = chosen.a.settings
+    if settings is None:
+        st.markdown("Import other embeddings of the same items:")
+        command = f"retrieval import --embeddings OTHER.npy --items ITEMS.csv {into}"
+    else:
+        st.markdown("Train another loss on the same data:")
+        loss = next(name for name in OTHER_LOSSES if name != settings.loss)
+        options = f" --data {shlex.quote(str(settings.data))}" if settings.data else ""
+        options += " --freeze-backbone" if settings.freeze_backbone else ""
+        command = f"retrieval train --loss {loss}{options} {into}"
+    st.code(command, language="bash", wrap_lines=True)
 
 
 def _exports(chosen: Selection, result: comparison.QueryComparison, tested: Comparison) -> None:
@@ -133,8 +165,9 @@ def _verdict(chosen: Selection, result: comparison.QueryComparison, tested: Comp
             unsafe_allow_html=True,
         )
     line = confounds_line({a.name: [a], b.name: [b]})
-    if line and loss_of(a) != loss_of(b):
-        st.markdown(f":small[:orange[⚠ {plain(line)}]]")
+    line = line if loss_of(a) != loss_of(b) else ""
+    for note in filter(None, (line, dimensions_line({a.name: [a], b.name: [b]}))):
+        st.markdown(f":small[:orange[⚠ {plain(note)}]]")
     st.plotly_chart(
         _bar(chosen, result, tested),
         config=CONFIG | {"displayModeBar": False},
@@ -187,4 +220,9 @@ def _class_export(chosen: Selection, result: comparison.QueryComparison) -> pd.D
 def _query_export(chosen: Selection, result: comparison.QueryComparison) -> pd.DataFrame:
     items = chosen.a.items.iloc[result.table["row"].to_numpy()]
     names = items[["path", "label_name"]].reset_index(drop=True)
-    return pd.concat([names, result.table.drop(columns="label")], axis=1)
+    measured = [
+        nearness_columns(run, result.table[f"similarity_{side}"], f"_{side}")
+        for side, run in zip("ab", chosen.pair, strict=True)
+    ]
+    rest = result.table.drop(columns=["label", "similarity_a", "similarity_b"])
+    return pd.concat([names, rest, *measured], axis=1)

@@ -7,6 +7,7 @@ from retrieval.runs.run import Neighbors, Run
 from retrieval.validation import LEAVE_ONE_OUT
 from workbench.analysis import oddities
 from workbench.analysis.naming import class_names
+from workbench.analysis.nearness import nearness_text
 from workbench.components.gallery import Mark, card, query_groups
 from workbench.figures.colors import MISS_SIGN
 from workbench.pages.shared.cards import clickable_cards
@@ -94,7 +95,9 @@ def duplicates_tab(chosen: Selection) -> None:
         a, b = int(pair["a"]), int(pair["b"])
         mark: Mark = "none" if labels[a] == labels[b] else "miss"
         role = [NO_ROLE if roles[row] == "both" else roles[row] for row in (a, b)]
-        first = card(chosen.a, a, score=f"{pair['similarity']:.4f} {role[0]}")
+        first = card(
+            chosen.a, a, score=f"{nearness_text(chosen.a, pair['similarity'], 4)} {role[0]}"
+        )
         cards.append([first, card(chosen.a, b, mark=mark, score=role[1])])
     clickable_cards(
         {"rows": [{"cards": cards, "size": 112}]}, key="duplicates", on_pick=open_or_mark

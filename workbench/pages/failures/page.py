@@ -12,6 +12,7 @@ from retrieval.errors import counted
 from workbench import figures
 from workbench.analysis import failures
 from workbench.analysis.naming import class_names
+from workbench.analysis.nearness import nearness_columns
 from workbench.components.gallery import query_groups
 from workbench.layout.exports import export_menu
 from workbench.layout.theme import file_stem, page_head
@@ -144,6 +145,6 @@ def _export(chosen: Selection, table: pd.DataFrame) -> pd.DataFrame:
             "correct at 1": table["correct"],
             "nearest": items["path"].to_numpy()[tops],
             "nearest class": items["label_name"].to_numpy()[tops],
-            "similarity": table["top_similarity"],
+            **nearness_columns(chosen.a, table["top_similarity"]),
         }
     )

@@ -8,6 +8,7 @@ from retrieval.errors import UserError, counted
 from workbench import figures
 from workbench.analysis import failures
 from workbench.analysis.naming import class_names
+from workbench.analysis.nearness import nearness_text
 from workbench.components.gallery import card, query_groups
 from workbench.data.notes import COLUMNS, read_notes
 from workbench.figures.style import CONFIG
@@ -81,7 +82,7 @@ def _pair_images(
         shown = part.head(PAIRS_SHOWN)
         cards: list = []
         for query in shown.itertuples():
-            similarity = f"{query.top_similarity:.3f}"
+            similarity = nearness_text(chosen.a, query.top_similarity)
             found = card(chosen.a, query.top, mark="miss", score=similarity, rank=1)
             cards.append([card(chosen.a, query.row, kind="query", score="query"), found])
         lines.append(

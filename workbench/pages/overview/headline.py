@@ -6,8 +6,8 @@ import streamlit as st
 from retrieval.errors import counted
 from retrieval.evaluation.metrics import metric
 from retrieval.runs.run import Run
-from workbench.analysis.confounds import confounds_line
-from workbench.analysis.naming import UNTRAINED_TITLE
+from workbench.analysis.confounds import confounds_line, dimensions_line
+from workbench.analysis.naming import UNTRAINED_TITLE, kind_of
 from workbench.layout.theme import plain
 from workbench.pages.shared.significance import seeds_caveat
 from workbench.session.navigation import jump
@@ -29,7 +29,12 @@ def headline(table: pd.DataFrame, pairs: pd.DataFrame, runs: list[Run]) -> None:
         trained = table
     best = trained.iloc[0]
     columns = st.container(key="cards").columns(4, gap="medium")
-    title, caveat = best_title(pairs, trained), seeds_caveat([len(r) for r in trained["runs"][:2]])
+    by_name = {run.name: run for run in runs}
+    kind = kind_of([by_name[name] for name in trained["runs"].sum()])
+    title, caveat = (
+        best_title(pairs, trained, kind),
+        seeds_caveat([len(r) for r in trained["runs"][:2]]),
+    )
     note = f"This holds{caveat}; another seed may change it."
     columns[0].metric(title, str(best["group"]), help=note if caveat and "badge" in title else None)
     columns[0].caption(f"{_run_name(best)}{_seeds(best)}, {int(best['n_queries']):,} queries")
@@ -41,35 +46,38 @@ def headline(table: pd.DataFrame, pairs: pd.DataFrame, runs: list[Run]) -> None:
     )
     if len(trained) > 1:
         second = trained.iloc[1]
-        columns[2].metric("Lead over the next loss", _points(best, second))
+        columns[2].metric(f"Lead over the next {kind}", _points(best, second))
         columns[2].caption(f"over {plain(second['group'])}; {_interval(pairs, best, second)}")
     base = table[table["loss"] == UNTRAINED_TITLE]
     if len(base) and base.iloc[0]["group"] != best["group"]:
         columns[3].metric("Gain from training", _points(best, base.iloc[0]))
         columns[3].caption(f"over the untrained network; {_interval(pairs, best, base.iloc[0])}")
-    by_name = {run.name: run for run in runs}
     line = confounds_line(
         {row.group: [by_name[name] for name in row.runs] for row in trained.itertuples()}
     )
-    if line:
-        st.markdown(f":small[:orange[⚠ {plain(line)}]]")
+    sizes = dimensions_line(
+        {row.group: [by_name[name] for name in row.runs] for row in table.itertuples()}
+    )
+    for note in filter(None, (line, sizes)):
+        st.markdown(f":small[:orange[⚠ {plain(note)}]]")
 
 
-def best_title(pairs: pd.DataFrame, trained: pd.DataFrame) -> str:
+def best_title(pairs: pd.DataFrame, trained: pd.DataFrame, kind: str = "loss") -> str:
     """Return the title of the best loss, which says whether its lead over the next is significant.
 
     Args:
         pairs: See :func:`workbench.analysis.significance.both_ways`.
         trained: The losses, best first, without the untrained network.
+        kind: See :func:`workbench.analysis.naming.kind_of`. Defaults to ``loss``.
 
     Returns:
         Markdown.
     """
     if len(trained) < 2 or (pair := _pair(pairs, trained.iloc[0], trained.iloc[1])) is None:
-        return "Best loss"
+        return f"Best {kind}"
     if pair["verdict"] == "tie":
-        return "Best loss :orange-badge[≈ lead may be due to chance]"
-    return "Best loss :blue-badge[▲ lead is significant]"
+        return f"Best {kind} :orange-badge[≈ lead may be due to chance]"
+    return f"Best {kind} :blue-badge[▲ lead is significant]"
 
 
 def _points(a: pd.Series, b: pd.Series) -> str:

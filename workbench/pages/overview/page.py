@@ -11,6 +11,7 @@ from retrieval.evaluation.metrics import metric
 from retrieval.evaluation.significance import Comparison
 from retrieval.report.sections import make_report
 from workbench import figures
+from workbench.analysis.naming import kind_of
 from workbench.analysis.repeats import repeats_line
 from workbench.analysis.significance import both_ways
 from workbench.analysis.tables import (
@@ -34,9 +35,14 @@ from workbench.session.selection import Selection, selection
 
 INTRODUCTION = (
     "An embedding maps every image to a point so that images of one class lie close together; "
-    "retrieval returns the points nearest to a query. Each loss below trained an embedding of its "
-    "own."
+    "retrieval returns the points nearest to a query. "
 )
+ORIGINS = {
+    "loss": "Each loss below trained an embedding of its own.",
+    "import": "The embeddings below were made elsewhere and imported.",
+    "run": "Each loss below trained an embedding of its own; the other embeddings were imported.",
+}
+HEADINGS = {"loss": "Losses", "import": "Imports", "run": "Losses and imports"}
 
 
 def overview_page() -> None:
@@ -52,7 +58,7 @@ def overview_page() -> None:
     recall, training = _recall_figures(chosen, table), training_figures(chosen, table["runs"].sum())
     head = page_head("Overview", chosen, run=False)
     with st.container(key="lede"):
-        st.markdown(INTRODUCTION)
+        st.markdown(INTRODUCTION + ORIGINS[kind_of(chosen.comparable)])
     headline(table, pairs, chosen.comparable)
     next_page_buttons()
     _losses(chosen, table, results)
@@ -86,7 +92,8 @@ def _with_tests(
 
 
 def _losses(chosen: Selection, table: pd.DataFrame, results: pd.DataFrame) -> None:
-    st.subheader("Losses", anchor=False)
+    kind = kind_of(chosen.comparable)
+    st.subheader(HEADINGS[kind], anchor=False)
     metrics_table(table, group_colors(chosen.runs))
     repeats = repeats_line(results)
     if repeats:

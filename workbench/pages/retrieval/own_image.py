@@ -8,6 +8,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from retrieval.errors import UserError
 from retrieval.runs.run import Run
+from workbench.analysis.nearness import nearness_text
 from workbench.components.gallery import card
 from workbench.data import network
 from workbench.data.hosts import is_users_own_machine
@@ -110,7 +111,7 @@ def _results(chosen: Selection, given: GivenImage) -> None:
             continue
         ids, scores = search_vector(run, chosen.protocol, _vector(run, given), chosen.k)
         cards = [
-            card(run, int(row), rank=rank, score=f"{score:.3f}")
+            card(run, int(row), rank=rank, score=nearness_text(run, score))
             for rank, (row, score) in enumerate(zip(ids, scores, strict=True), 1)
         ]
         lines.append(line | {"cards": cards})

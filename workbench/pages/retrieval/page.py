@@ -8,6 +8,7 @@ from retrieval.errors import counted
 from retrieval.evaluation.metrics import metric
 from retrieval.runs.run import Run
 from workbench.analysis.failures import query_table
+from workbench.analysis.nearness import nearness_columns
 from workbench.analysis.tables import metric_value
 from workbench.components.gallery import (
     answer_cards,
@@ -105,9 +106,13 @@ def _details(chosen: Selection, row: int) -> list[str]:
     same = int((chosen.a.items["label"] == item["label"]).sum())
     lines.append(f"{counted(same, 'item')} of this class; role: {item['role']}")
     size = picture_size(chosen.a, row)
-    lines.append(
-        f"{size[0]} × {size[1]} px" if size else "image file not found; this is its thumbnail"
-    )
+    if size:
+        lines.append(f"{size[0]} × {size[1]} px")
+    elif chosen.a.thumbnail(row):
+        lines.append("image file not found; this is its thumbnail")
+    else:
+        imported = chosen.a.settings is None
+        lines.append("no image" if imported else "image file not found; it has no thumbnail")
     return lines
 
 
@@ -148,7 +153,7 @@ def _results_table(chosen: Selection, found: Answer) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "rank": np.arange(1, len(items) + 1),
-            "similarity": found.similarities,
+            **nearness_columns(chosen.a, found.similarities),
             "correct": items["label"].to_numpy() == own,
             "class": items["label_name"].to_numpy(),
             "path": items["path"].to_numpy(),

@@ -1,5 +1,6 @@
 """The message that a page shows instead of a map that is missing or damaged."""
 
+import shlex
 from collections.abc import Sequence
 
 import streamlit as st
@@ -22,4 +23,7 @@ def no_map(runs: Sequence[Run]) -> None:
         else:
             st.info(f"**{plain(run.name)}** has no map yet.")
     st.markdown("The app does not compute maps. Make them with:")
-    st.code("\n".join(f"retrieval evaluate {run.path}" for run in runs), language="bash")
+    st.code(
+        "\n".join(f"retrieval evaluate {shlex.quote(str(run.path))}" for run in runs),
+        language="bash",
+    )
