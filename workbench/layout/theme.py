@@ -14,7 +14,8 @@ LOGO = str(Path(__file__).with_name("logo.svg"))
 CSS = """
 <style>
 :root { font-variant-numeric: tabular-nums; }
-.stMainBlockContainer { padding-top: 2.6rem; padding-bottom: 4rem; max-width: 1560px; }
+/* The title begins below the header, which lies over the page and is 3.75rem high. */
+.stMainBlockContainer { padding-top: 4.1rem; padding-bottom: 4rem; max-width: 1560px; }
 [data-testid="stSidebarUserContent"] { padding-top: .5rem; }
 [data-testid="stMetric"] { padding: .2rem 0; }
 [data-testid="stMetricLabel"] *, [data-testid="stMetricValue"] * {

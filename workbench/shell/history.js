@@ -19,3 +19,29 @@
     acted &&= completes;
   };
 })();
+
+// The links of the sidebar keep what is being looked at, also in a new tab or when they are copied.
+(() => {
+  const kept = /* parameters of every page */ [];
+  const update = () => {
+    const all = new URLSearchParams(location.search);
+    const query = new URLSearchParams(kept.flatMap((k) => (all.has(k) ? [[k, all.get(k)]] : [])));
+    for (const link of document.querySelectorAll('[data-testid="stSidebarNavLink"]')) {
+      const url = new URL(link.href);
+      url.search = query;
+      if (link.href !== url.href) link.href = url.href;
+    }
+  };
+  for (const name of ["pushState", "replaceState"]) {
+    const change = history[name];
+    history[name] = function (...args) {
+      change.apply(history, args);
+      update();
+    };
+  }
+  window.addEventListener("popstate", update);
+  const observe = () => new MutationObserver(update).observe(document.body, {
+    childList: true, subtree: true, attributes: true, attributeFilter: ["href"],
+  });
+  document.readyState === "loading" ? addEventListener("DOMContentLoaded", observe) : observe();
+})();

@@ -4,14 +4,24 @@
 the URL, so a middleware inserts it into the page; a component would be loaded too late.
 """
 
+import json
 from pathlib import Path
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from workbench.session.parameters import OF_EVERY_PAGE
+
 SCRIPT = Path(__file__).with_suffix(".js")
+KEPT = "/* parameters of every page */ []"
 # The page that is sent differs from the file that a browser may have cached, and is not compressed.
 DROPPED_HEADERS = (b"accept-encoding", b"if-none-match", b"if-modified-since", b"range")
+
+
+def script_text() -> str:
+    """Return the script, with the names of the parameters that the links of the sidebar keep."""
+    names = json.dumps([parameter.key for parameter in OF_EVERY_PAGE])
+    return SCRIPT.read_text(encoding="utf-8").replace(KEPT, names)
 
 
 class HistoryScript:
@@ -23,7 +33,7 @@ class HistoryScript:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self.script = f"<script>\n{SCRIPT.read_text(encoding='utf-8')}</script>".encode()
+        self.script = f"<script>\n{script_text()}</script>".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; only those of a browser that opens a page are changed."""

@@ -6,7 +6,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from workbench.shell.history import SCRIPT, HistoryScript
+from workbench.shell.history import HistoryScript, script_text
 
 
 def _answer(content: str, kind: type, accept: str, **headers: str):
@@ -20,7 +20,7 @@ def _answer(content: str, kind: type, accept: str, **headers: str):
 def test_the_script_is_inserted_into_html_pages_only():
     html = "<html><head><title>x</title></head></html>"
     answer = _answer(html, HTMLResponse, "text/html,*/*")
-    script = SCRIPT.read_text(encoding="utf-8")
+    script = script_text()
     assert answer.text == html.replace("<head>", f"<head><script>\n{script}</script>")
     assert "etag" not in answer.headers
     assert _answer(html, HTMLResponse, "*/*").text == html
