@@ -26,7 +26,8 @@ def few(monkeypatch, full):
 
 
 def test_the_full_set_has_as_many_characters_and_images_as_its_entry_says(full):
-    assert len(full) == DATASETS["typefaces"].n_classes == 3293
+    assert len(full) == 3293
+    assert len(set(map(typefaces.shape, full))) == DATASETS["typefaces"].n_classes == 3193
     assert sum(map(len, full.values())) == DATASETS["typefaces"].n_images == 40710
 
 
@@ -185,3 +186,10 @@ def test_unknown_subset_and_archive_are_refused(tmp_path):
 
 def test_names_read_well():
     assert character_name(0x416) == "Ж U+0416 CYRILLIC CAPITAL LETTER ZHE"
+
+
+def test_characters_of_one_split_that_are_drawn_alike_are_one_class():
+    micro, mu, latin_a, alpha, cyrillic_a = map(ord, "µμAΑА")
+    assert typefaces.shape(micro) == typefaces.shape(mu) == mu
+    assert typefaces.shape(alpha) == typefaces.shape(cyrillic_a) != typefaces.shape(latin_a)
+    assert typefaces.shape(ord("Ж")) == ord("Ж")

@@ -18,7 +18,8 @@ CSS = """
 .stMainBlockContainer { padding-top: 4.1rem; padding-bottom: 4rem; max-width: 1560px; }
 [data-testid="stSidebarUserContent"] { padding-top: .5rem; }
 [data-testid="stMetric"] { padding: .2rem 0; }
-[data-testid="stMetricLabel"] *, [data-testid="stMetricValue"] * {
+[data-testid="stMetricLabel"] *, [data-testid="stMetricValue"], [data-testid="stMetricValue"] * {
+  max-width: 100%;
   white-space: normal; overflow-wrap: anywhere; overflow: visible; text-overflow: clip; }
 [data-testid="stMetricValue"] { font-size: clamp(1.25rem, 2.1vw, 2.1rem); line-height: 1.25; }
 .st-key-cards [data-testid="stColumn"] { min-width: 210px; }

@@ -32,8 +32,8 @@ def empty_page(broken: list[BrokenRun]) -> None:
     with second:
         st.subheader("Real photographs", anchor=False)
         st.code(
-            "retrieval fetch grocery\nretrieval train --dataset grocery \\\n"
-            f"  --loss all --freeze-backbone{into}",
+            "retrieval fetch grocery\nretrieval train --dataset grocery --loss all \\\n"
+            f"  --freeze-backbone{into}",
             language="bash",
         )
         st.caption(

@@ -63,11 +63,18 @@ def _row(row: pd.Series, names: list[str], best: pd.Series, color: str) -> list[
     seeds = ", ".join(map(str, row["seeds"])) or "–"
     n = int(row["n_queries"])
     return [
-        {"text": row["group"], "value": row["group"], "title": _runs(row), "color": color},
+        {"text": _name(row), "value": row["group"], "title": _runs(row), "color": color},
         *(_cell(row, name) | {"best": bool(row[name] == best[name])} for name in names),
         {"text": seeds, "value": seeds},
         {"text": f"{n:,}", "value": n},
     ]
+
+
+def _name(row: pd.Series) -> str:
+    """Return the loss's title, after the name of its only run if that does not begin with it."""
+    names = row["runs"]
+    named = len(names) == 1 and not names[0].startswith(row.get("loss", ""))
+    return f"{names[0]} · {row['group']}" if named else row["group"]
 
 
 def _runs(row: pd.Series) -> str:
