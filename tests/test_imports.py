@@ -38,8 +38,15 @@ FLOORS = {
 # Every other module stands in a room.
 LOOSE = {
     "retrieval": {
-        "caches", "errors", "failures", "files", "projection", "quiet", "sampling", "validation",
-    },  # fmt: skip
+        "caches",
+        "errors",
+        "failures",
+        "files",
+        "projection",
+        "quiet",
+        "sampling",
+        "validation",
+    },
     "workbench": {"report"},
 }
 # What may import by a name made at run time: registries that load TensorFlow on first use.
