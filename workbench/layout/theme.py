@@ -19,8 +19,9 @@ CSS = """
 [data-testid="stSidebarUserContent"] { padding-top: .5rem; }
 [data-testid="stMetric"] { padding: .2rem 0; }
 [data-testid="stMetricLabel"] *, [data-testid="stMetricValue"], [data-testid="stMetricValue"] * {
-  max-width: 100%;
-  white-space: normal; overflow-wrap: anywhere; overflow: visible; text-overflow: clip; }
+  max-width: 100%; min-width: 0;
+  white-space: normal !important; overflow-wrap: anywhere; overflow: visible;
+  text-overflow: clip; }
 [data-testid="stMetricValue"] { font-size: clamp(1.25rem, 2.1vw, 2.1rem); line-height: 1.25; }
 .st-key-cards [data-testid="stColumn"] { min-width: 210px; }
 /* Columns wrap in a narrow window. */

@@ -74,7 +74,7 @@ def _name(row: pd.Series) -> str:
     """Return the loss's title, after the name of its only run if that does not begin with it."""
     names = row["runs"]
     named = len(names) == 1 and not names[0].startswith(row.get("loss", ""))
-    return f"{names[0]} · {row['group']}" if named else row["group"]
+    return f"{names[0]} · {row['loss']}" if named else row["group"]
 
 
 def _runs(row: pd.Series) -> str:
