@@ -38,6 +38,7 @@ WORDS = {
     ("no_positive", "zero"): "0",
     ("ties", "by index"): "the item that comes first in the data set is nearer",
     ("kmeans", "none"): "not clustered: no NMI",
+    ("n_gallery_classes", 0): "not recorded by the version that evaluated the run",
 }
 NO_NMI_INTERVAL = (
     "NMI without ±: the run was evaluated without a bootstrap, or by a version that computed no "
