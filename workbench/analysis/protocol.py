@@ -38,7 +38,7 @@ WORDS = {
     ("no_positive", "zero"): "0",
     ("ties", "by index"): "the item that comes first in the data set is nearer",
     ("kmeans", "none"): "not clustered: no NMI",
-    ("n_gallery_classes", 0): "not recorded by the version that evaluated the run",
+    ("n_gallery_classes", "0"): "not recorded by the version that evaluated the run",
 }
 NO_NMI_INTERVAL = (
     "NMI without ±: the run was evaluated without a bootstrap, or by a version that computed no "
@@ -62,9 +62,9 @@ def facts_in_words(result: ProtocolResult) -> dict[str, str]:
 def _value(key: str, value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int) and key != "seed":
-        return f"{value:,}"
-    return WORDS.get((key, str(value)), str(value))
+    if (key, str(value)) in WORDS:
+        return WORDS[key, str(value)]
+    return f"{value:,}" if isinstance(value, int) and key != "seed" else str(value)
 
 
 def lacks_nmi_interval(run: Run, protocol: str) -> bool:
