@@ -27,7 +27,7 @@ from retrieval.datasets.splits import (
     remarks_on_splits,
     split_classes,
 )
-from retrieval.datasets.text_files import read_text
+from retrieval.datasets.text_files import delimiter_in, read_text
 from retrieval.errors import UserError, counted, unknown_option
 
 Line = tuple[int, list[str]]  # its number and its cells
@@ -49,7 +49,7 @@ COLUMN_NAMES = {
 PLAIN = {"label": 0, "path": 1}  # the columns without a header
 SWAPPED = {"label": 1, "path": 0}
 FORMAT = "`class id,relative path`"
-DELIMITERS = ",;\t"
+FLAG_VALUES = {"0", "1", "0.0", "1.0", "true", "false", "yes", "no", "y", "n", "t", "f", ""}
 SHOWN_PARTS = ("train", "validation", "test", "query", "gallery")
 SHOWN = 100  # characters of a row in a message
 
@@ -209,10 +209,12 @@ def read_rows(path: Path, images: Path, remarks: list[str] | None = None) -> lis
     lines = list(_lines(path))
     columns = _header(path, lines[0], images) if lines else None
     if columns is not None:
-        unread = [name for n, name in enumerate(lines[0][1]) if n not in columns.values() and name]
+        header, lines = lines[0][1], lines[1:]
+        unread = {n: name for n, name in enumerate(header) if n not in columns.values() and name}
+        _refuse_other_splits(path, unread, columns, lines)
         if unread:
-            remarks.append(f"{path}: columns that are not read: {_shown(', '.join(unread))}")
-        lines = lines[1:]
+            shown = _shown(", ".join(unread.values()))
+            remarks.append(f"{path}: columns that are not read: {shown}")
     if not lines:
         raise UserError(f"{path}: no rows {FORMAT} or below a header such as `path,label`")
     if columns is None:
@@ -221,15 +223,18 @@ def read_rows(path: Path, images: Path, remarks: list[str] | None = None) -> lis
             remarks.append(f"{path}: read as rows `relative path,class id`")
             rows = swapped
     else:
-        rows = _rows(path, lines, images, columns)
+        rows = _rows(path, lines, images, columns, width=len(header))
     if missing := _missing(rows, images):
         first = rows[missing[0]]
         more = f" ({counted(len(missing) - 1, 'more row')} like it)" if len(missing) > 1 else ""
         hint = ""
         if os.path.isfile(images / first.label):
             hint = ": the columns of the path and the class are swapped there"
-        elif columns is None and first is rows[0] and len(missing) < len(rows):
+        elif (
+            columns is None and first is rows[0] and _is_one_too_many(path, lines, images, missing)
+        ):
             hint = ": if the row is a header, name its columns `label` and `path`"
+            more = ""
         raise UserError(f"{first.where}: no file {_shown(str(images / first.path))}{more}{hint}")
     return rows
 
@@ -283,7 +288,7 @@ def _lines(path: Path) -> Iterator[Line]:
     if found := re.fullmatch(r"sep=(.)", start, re.IGNORECASE):  # Excel's note of the delimiter
         delimiter, skipped = found[1], start
     else:
-        delimiter = next((d for d in DELIMITERS if len(_split(start, d)) > 1), ",")
+        delimiter = delimiter_in(start)
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True
     )
@@ -303,13 +308,6 @@ def _lines(path: Path) -> Iterator[Line]:
             f"{path} row {reader.line_num}: not a row of a CSV file ({error}): is a quotation mark "
             "missing?"
         ) from error
-
-
-def _split(line: str, delimiter: str) -> list[str]:
-    try:
-        return next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
-    except csv.Error:
-        return []
 
 
 def _header(path: Path, line: Line, images: Path) -> dict[str, int] | None:
@@ -361,6 +359,7 @@ def _rows(
     columns: dict[str, int],
     *,
     plain: bool = False,
+    width: int | None = None,
 ) -> list[Row]:
     """Turn the lines of a list into rows.
 
@@ -370,6 +369,7 @@ def _rows(
         images: Folder that the paths are relative to.
         columns: Kind of column -> position.
         plain: Whether the list has no header, and no other columns. Defaults to False.
+        width: Number of columns of the header. Defaults to None: there is none.
     """
     rows = []
     for number, cells in lines:
@@ -378,8 +378,13 @@ def _rows(
             cells = cells[:-1]
         value = {kind: cells[at] for kind, at in columns.items() if at < len(cells)}
         if (plain and len(cells) != 2) or not value.get("label") or not value.get("path"):
-            wanted = FORMAT if plain else "a row with a path and a class"
+            wanted = f"{FORMAT} (or with ; or a tab)" if plain else "a row with a path and a class"
             raise UserError(f"{where}: {_shown(','.join(cells))!r} is not {wanted}")
+        if width is not None and len(cells) > width:
+            raise UserError(
+                f"{where}: {len(cells)} fields, but the header names {counted(width, 'column')}: "
+                "put a field that holds the delimiter in quotation marks"
+            )
         part = _part(value.get("split", ""), where) if "split" in columns else None
         rows.append(
             Row(
@@ -392,6 +397,39 @@ def _rows(
             )
         )
     return rows
+
+
+def _is_one_too_many(
+    path: Path, lines: Sequence[Line], images: Path, missing: Sequence[int]
+) -> bool:
+    """Tell whether a list without a header becomes one if its first row is taken for one."""
+    return len(missing) == 1 < len(lines) or bool(
+        len(lines) > 1 and _swapped(path, lines[1:], images)
+    )
+
+
+def _refuse_other_splits(
+    path: Path, unread: dict[int, str], columns: dict[str, int], lines: Sequence[Line]
+) -> None:
+    """Refuse columns that say the split or the role in a form that is not read.
+
+    Left out in silence, they would let images be trained on that are meant for the test.
+    """
+    for at, name in unread.items():
+        values = {cells[at] for _, cells in lines if at < len(cells)}
+        is_flag = {value.lower() for value in values} <= FLAG_VALUES
+        part = part_of(_column_name(name).removeprefix("is ")) if is_flag else None
+        is_split = bool(values) and all(part_of(value) for value in values)
+        if "split" not in columns and (is_split or (part and part.role == "both")):
+            kind, valid = "split", SHOWN_PARTS
+        elif "role" not in columns and part and part.role != "both":
+            kind, valid = "role", ROLES
+        else:
+            continue
+        raise UserError(
+            f"{path}: the column {_shown(name)!r} would not be read: give a column {kind!r} of "
+            f"{', '.join(valid)} instead, or remove it"
+        )
 
 
 def _part(given: str, where: str) -> Part:

@@ -131,7 +131,13 @@ def load(
         remarks += remarks_on_splits([file.split for file in files])
     else:
         by_class = class_images(root, reading)
-        remarks += _remarks_on_inner_splits(root, by_class)
+        remarks += _remarks_on_inner_folders(root, by_class)
+        if len(by_class) == 1:
+            (only,) = by_class
+            raise UserError(
+                f"{root}: 1 class found, {_shown([only])}: a class-disjoint split needs at "
+                f"least 2 (if its sub-folders are the classes or splits, give --data {root / only})"
+            )
         split_of = split_classes(
             list(by_class),
             test_fraction=test_fraction,
@@ -176,7 +182,8 @@ def split_folders(root: Path) -> tuple[dict[str, Part], list[str]]:
     """Find the folders of ``root`` that stand for splits rather than for classes.
 
     A folder named like a split, e.g. ``train``, stands for one if it holds class folders. If it
-    holds images instead and lies among classes, it is the class of that name.
+    holds images instead and lies among classes, it is the class of that name. The test split may
+    hold the folders ``query`` and ``gallery``, which hold the classes.
 
     Args:
         root: The data set's folder.
@@ -209,8 +216,25 @@ def split_folders(root: Path) -> tuple[dict[str, Part], list[str]]:
             "images lie beside them): sort the images into class folders, or list them in a CSV "
             "file with --dataset csv"
         )
+    parts = dict(pair for name, part in parts.items() for pair in _inner_parts(root, name, part))
     _check_parts(root, parts)
     return dict(sorted(parts.items(), key=lambda pair: SPLITS.index(pair[1].split))), []
+
+
+def _inner_parts(root: Path, name: str, part: Part) -> list[tuple[str, Part]]:
+    """Return the folders of a split: itself, or the query and gallery folders of the test split."""
+    folders = _class_folders(root / name)
+    inner = {f"{name}/{folder}": part_of(folder) for folder in folders}
+    found = [(folder, of) for folder, of in inner.items() if of and _holds_classes(root / folder)]
+    if not found:
+        return [(name, part)]
+    if len(found) == len(folders) and all(of.split == part.split == "test" for _, of in found):
+        return found
+    shown = _shown(folder for folder, _ in found)
+    raise UserError(
+        f"{root}: {shown} would be splits within a split: give one folder of classes for each "
+        "split, and query and gallery folders for the test split only"
+    )
 
 
 def class_images(root: Path, reading: Reading | None = None) -> dict[str, list[str]]:
@@ -279,14 +303,27 @@ def _check_parts(root: Path, parts: dict[str, Part]) -> None:
         )
 
 
-def _remarks_on_inner_splits(root: Path, classes: Iterable[str]) -> list[str]:
-    """Say that folders called like splits inside of class folders do not split the classes."""
-    inner = [f"{c}/{name}" for c in classes for name in _class_folders(root / c) if part_of(name)]
-    if not inner:
+def _remarks_on_inner_folders(root: Path, by_class: dict[str, list[str]]) -> list[str]:
+    """Say that folders inside of class folders are no splits and no classes, if they may be meant.
+
+    They may be if they are called like splits, or if no class folder holds an image itself.
+    """
+    where = printable(str(root))
+    inner = [f"{c}/{name}" for c in by_class for name in _class_folders(root / c) if part_of(name)]
+    if inner:
+        return [
+            f"{_shown(inner)} in {where}: read as part of their classes, because splits of one "
+            "class are no class-disjoint split"
+        ]
+    if any(path.count("/") == 1 for paths in by_class.values() for path in paths):
+        return []
+    folders = len({path.rpartition("/")[0] for paths in by_class.values() for path in paths})
+    if folders == len(by_class):
         return []
     return [
-        f"{_shown(inner)} in {printable(str(root))}: read as part of their classes, because splits "
-        "of one class are no class-disjoint split"
+        f"{_shown(by_class)} in {where}: read as {counted(len(by_class), 'class', 'classes')}, "
+        f"though all images lie in {folders} sub-folders: if these are the classes, move them up, "
+        "or call the folders above train, val and test"
     ]
 
 

@@ -24,7 +24,7 @@ class Part(NamedTuple):
 PARTS = {
     **dict.fromkeys(("train", "training", "trn"), Part("train")),
     **dict.fromkeys(("val", "valid", "validation", "dev"), Part("validation")),
-    **dict.fromkeys(("test", "testing", "tst"), Part("test")),
+    **dict.fromkeys(("test", "testing", "tst", "eval", "evaluation", "holdout"), Part("test")),
     **dict.fromkeys(("query", "queries", "probe"), Part("test", "query")),
     **dict.fromkeys(("gallery", "database", "reference"), Part("test", "gallery")),
 }
@@ -83,8 +83,10 @@ def part_of(name: str) -> Part | None:
     Part(split='test', role='query')
     >>> part_of("training_set"), part_of("train2017"), part_of("train station")
     (Part(split='train', role='both'), Part(split='train', role='both'), None)
+    >>> part_of("1_train")
+    Part(split='train', role='both')
     """
-    found = re.fullmatch(r"([a-z _.-]+?)(\d{4})?", name.strip().lower())
+    found = re.fullmatch(r"(?:\d{1,2}[ _.-]+)?([a-z _.-]+?)(\d{4})?", name.strip().lower())
     words = re.split(r"[ _.-]+", found[1]) if found else []
     kept = [word for word in words if word and word not in FILLERS]
     return PARTS.get(kept[0].removesuffix("set")) if len(kept) == 1 else None
@@ -111,7 +113,9 @@ def remarks_on_splits(splits: Sequence[str]) -> list[str]:
 
 
 def remarks_on_names(names: Iterable[str]) -> list[str]:
-    """Name classes that people would take for one: they differ in case, spaces or Unicode form.
+    """Name classes that people would take for one.
+
+    They differ in case, spaces or Unicode form, or are one number, as 7 and 007 or 1 and 1.0.
 
     Args:
         names: Names of the classes.
@@ -121,19 +125,31 @@ def remarks_on_names(names: Iterable[str]) -> list[str]:
     """
     alike: dict[str, list[str]] = defaultdict(list)
     for name in dict.fromkeys(names):
-        folded = unicodedata.normalize("NFKC", name).casefold()
-        alike[" ".join(folded.split())].append(name)
+        folded = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+        alike[_as_number(folded) or folded].append(name)
     groups = [group for group in alike.values() if len(group) > 1]
     if not groups:
         return []
     first, second = groups[0][:2]
     same_letters = unicodedata.normalize("NFC", first) == unicodedata.normalize("NFC", second)
     how = "Unicode form (NFC or NFD)" if same_letters else "case, spaces or letter forms"
+    if _as_number(first.strip()) is not None and _as_number(second.strip()) is not None:
+        how = "how a number is written"
     more = f" ({counted(len(groups) - 1, 'more such group')})" if len(groups) > 1 else ""
     return [
         f"classes {first!r} and {second!r} differ only in {how} and are read as different "
         f"classes{more}: rename them if they are one"
     ]
+
+
+def _as_number(text: str) -> str | None:
+    """Return a decimal number in one form: 7 for 007, +7 and 7.0; None for other text."""
+    found = re.fullmatch(r"([+-]?)0*(\d+)(?:\.(\d*))?", text, re.ASCII)
+    if found is None:
+        return None
+    whole, fraction = found[2], (found[3] or "").rstrip("0")
+    sign = "-" if found[1] == "-" and (whole != "0" or fraction) else ""
+    return f"{sign}{whole}.{fraction}" if fraction else f"{sign}{whole}"
 
 
 def parse_classes(option: str, given: ClassList) -> list[str]:

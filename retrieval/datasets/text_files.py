@@ -1,7 +1,12 @@
 """Text of lists that people write: in UTF-8, or in UTF-16 or UTF-32 with a byte order mark."""
 
 import codecs
+import csv
+import shlex
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from retrieval.errors import UserError
 
@@ -13,6 +18,7 @@ MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+DELIMITERS = ",;\t"
 NO_TEXT = {b"PK\x03\x04": "an Excel file or another archive", b"PAR1": "a Parquet file"}
 
 
@@ -35,27 +41,89 @@ def read_text(path: Path) -> str:
     for start, kind in NO_TEXT.items():
         if data.startswith(start):
             raise UserError(f"{path}: {kind}, not a text file: save it as CSV in UTF-8")
-    encoding = next((name for mark, name in MARKS.items() if data.startswith(mark)), "utf-8")
+    encoding = encoding_of(data)
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        row = 1 + _line_ends(data[: error.start].decode(encoding, errors="replace"))
+        before = data[: error.start].decode(encoding, errors="replace")
+        _refuse_nul(path, before)
+        row = 1 + _line_ends(before)
         byte = data[error.start : error.start + 1].hex().upper()
         if encoding.startswith("utf-8"):
             raise UserError(
-                f"{path} row {row}: not UTF-8 (byte {byte}): save the file as UTF-8, e.g. with "
-                f"`iconv -f cp1252 -t utf-8`"
+                f"{path} row {row}: not UTF-8 (byte {byte}): save the file as UTF-8; if it is of "
+                f"Windows, with `iconv -f cp1252 -t utf-8 {shlex.quote(str(path))} -o NEW.csv`"
             ) from error
         raise UserError(
             f"{path} row {row}: damaged {encoding.upper()} (byte {byte}): save the file as UTF-8"
         ) from error
+    _refuse_nul(path, text)
+    return text
+
+
+def encoding_of(start: bytes) -> str:
+    """Return the encoding of a text: that of its byte order mark, or else UTF-8.
+
+    Args:
+        start: The first bytes of the text, at least four if there are as many.
+    """
+    return next((name for mark, name in MARKS.items() if start.startswith(mark)), "utf-8")
+
+
+def read_table(path: Path, **options: Any) -> pd.DataFrame:
+    """Read a table with a header, its fields separated as its first line has it.
+
+    Args:
+        path: The file. Its encoding is as for :func:`read_text`; in a ``.tsv`` file, tabs separate.
+        options: Options of :func:`pandas.read_csv`.
+
+    Raises:
+        UserError: The file cannot be read, or is not such a table; names the row if it can.
+    """
+    try:
+        with path.open("rb") as file:
+            encoding = encoding_of(file.read(4))
+        with path.open(encoding=encoding, errors="replace") as file:
+            first = file.readline()
+        tabs = path.suffix.lower() == ".tsv"
+        frame: pd.DataFrame = pd.read_csv(
+            path,
+            sep="\t" if tabs else delimiter_in(first),
+            encoding="utf-8-sig" if encoding == "utf-8" else encoding,
+            **options,
+        )
+    except UnicodeDecodeError:
+        read_text(path)  # says in which row
+        raise
+    except (ValueError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: not a CSV table ({reason})") from None
+    return frame
+
+
+def delimiter_in(line: str) -> str:
+    """Return what separates the fields of a table's first line; a comma if nothing does.
+
+    Args:
+        line: The line. A delimiter in quotation marks does not count.
+    """
+    return next((d for d in DELIMITERS if len(_split(line, d)) > 1), ",")
+
+
+def _split(line: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
+    except csv.Error:
+        return []
+
+
+def _refuse_nul(path: Path, text: str) -> None:
     if "\0" in text:
         row = 1 + _line_ends(text[: text.index("\0")])
         raise UserError(
             f"{path} row {row}: a NUL character, as in UTF-16 without a byte order mark or in a "
             "damaged file: save the file as UTF-8"
         )
-    return text
 
 
 def _line_ends(text: str) -> int:

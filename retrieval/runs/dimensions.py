@@ -57,17 +57,26 @@ def embeddings_in(
     if not table.num_rows:
         raise UserError(f"{where}: holds no rows")
     names = [str(name) for name in table.column_names]
+    if sum(map(_is_value, names)) > len(names) / 2:
+        raise UserError(
+            f"{where}: its first row is not a header but numbers ({_listed(names[:3])}, ...); add "
+            "a row of names such as d0,d1,..."
+        )
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise UserError(f"{where}: has two columns {twice!r}; rename one")
     chosen = _chosen(names, columns, where) if columns else _recognized(table, names, where)
-    if len(chosen) == 1 and _is_list(table.schema.field(chosen[0]).type):
+    kinds = [table.schema.field(name).type for name in chosen]
+    if len(chosen) == 1 and _is_list(kinds[0]):
         return _stacked(table.column(chosen[0]), chosen[0], where)
     wrong = [name for name in chosen if not _is_number(table.schema.field(name).type)]
     if wrong:
         kind = table.schema.field(wrong[0]).type
         raise UserError(f"{where}: column {wrong[0]!r} is not numeric ({kind}); {CHOOSE}")
-    return np.column_stack([_numbers(table.column(name)) for name in chosen])
+    dimensions = [_numbers(table.column(name)) for name in chosen]
+    if not columns:
+        _refuse_a_class(dimensions, chosen, where)
+    return np.column_stack(dimensions)
 
 
 def _as_arrow(frame: pd.DataFrame, where: Path | str) -> pa.Table:
@@ -121,12 +130,17 @@ def _recognized(table: pa.Table, names: list[str], where: Path | str) -> list[st
     for name in names:
         if (part := NUMBERED.fullmatch(name)) and not _names_no_dimension(part[1]):
             patterns.setdefault(part[1], []).append(name)
+    texts: list[str] = []
     for prefix, members in list(patterns.items()):
         if not any(_is_number(table.schema.field(name).type) for name in members):
+            texts = texts or members
             del patterns[prefix]
     candidates = [[name] for name in lists] + [m for m in patterns.values() if len(m) > 1]
     if not candidates:  # an embedding of one dimension, which is no pattern yet
         candidates = list(patterns.values())
+    if not candidates and len(texts) > 1:
+        kind = table.schema.field(texts[0]).type
+        raise UserError(f"{where}: columns {_range_of(texts)} hold no numbers ({kind})")
     if not candidates:
         raise UserError(
             f"{where}: no column of lists and no numbered columns such as d0, d1, ...; "
@@ -137,6 +151,29 @@ def _recognized(table: pa.Table, names: list[str], where: Path | str) -> list[st
         raise UserError(f"{where}: the embedding may be {shown}; {CHOOSE}")
     only = candidates[0]
     return only if only[0] in lists else _without_gap(only, where)
+
+
+def _refuse_a_class(
+    dimensions: Sequence[np.ndarray], names: Sequence[str], where: Path | str
+) -> None:
+    """Refuse a column of whole numbers among others: a class that is numbered like a dimension."""
+    whole = [
+        name
+        for name, values in zip(names, dimensions, strict=True)
+        if (values == np.floor(values)).all() and (values != values[0]).any()
+    ]
+    if 0 < len(whole) < len(names) / 2:
+        raise UserError(
+            f"{where}: column {whole[0]!r} holds whole numbers, unlike the other dimensions: if it "
+            "is a class or an index, rename it, e.g. to 'target'; if not, say so with --columns"
+        )
+
+
+def _is_value(name: str) -> bool:
+    """Tell whether a column's name is a number that no column is called, as 0.25 or 1e-3."""
+    return (
+        re.fullmatch(r"-?\d+\.\d+([eE][-+]?\d+)?(\.\d+)?|-\d+|-?\d+[eE][-+]?\d+", name) is not None
+    )
 
 
 def _names_no_dimension(prefix: str) -> bool:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import pandas as pd
 import pyarrow.parquet as pq
 
+from retrieval.datasets.text_files import read_table
 from retrieval.errors import UserError
 from retrieval.models.torch_checkpoint import read_torch_tensors
 from retrieval.runs.dimensions import embeddings_in
@@ -151,9 +151,7 @@ def _parquet(path: Path, columns: Sequence[str]) -> np.ndarray:
 
 
 def _csv(path: Path, columns: Sequence[str]) -> np.ndarray:
-    separator = "\t" if path.suffix.lower() == ".tsv" else ","
-    frame = pd.read_csv(path, sep=separator, encoding="utf-8-sig", float_precision="round_trip")
-    return embeddings_in(frame, path, columns)
+    return embeddings_in(read_table(path, float_precision="round_trip"), path, columns)
 
 
 def _torch(path: Path) -> np.ndarray:

@@ -11,8 +11,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from tqdm.auto import tqdm
 
 from retrieval.datasets.catalog import ROLES, Catalog
+from retrieval.datasets.splits import remarks_on_names
+from retrieval.datasets.text_files import read_table
 from retrieval.errors import UserError
 from retrieval.evaluation.search.distances import kind_of
 from retrieval.runs.checks import reading
@@ -26,6 +29,7 @@ PATH_COLUMNS = (
     "path", "image_path", "img_path", "file_path", "filepath", "filename", "file_name", "file",
     "image", "img",
 )  # fmt: skip
+SHOWN = 12  # names of columns in a message
 SIDES = ("query", "gallery")
 Place = tuple[str, Callable[[str], str]]
 FLAGS = ("is_query", "is_gallery")
@@ -56,13 +60,13 @@ def read_items(path: Path | str, role: str | None = None) -> pd.DataFrame:
             is not a test item.
     """
     path = Path(path)
-    frame = _read_table(path)
-    _check_columns(frame, path)
+    frame, unread = _read_table(path)
+    _check_columns(frame, unread, path)
     named = _path_column(frame, path)
     n = len(frame)
     paths = pd.Series([""] * n) if named is None else frame[named]
     items = pd.DataFrame({"path": paths, "label": frame["label"]})
-    items["label_name"] = frame.get("label_name", frame["label"])
+    items["label_name"] = frame.get("label_name", frame["label"].str.strip())
     items["split"], items["role"] = "test", _roles(frame, path) if role is None else role
     items["key"] = frame["id"] if "id" in frame else items["path"]
     items["has_path"] = named is not None
@@ -75,50 +79,69 @@ def read_items(path: Path | str, role: str | None = None) -> pd.DataFrame:
     return items
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    """Read a table as text, column by column."""
+def _read_table(path: Path) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Read a table as text; return it, and the names and kinds of the columns that are not read.
+
+    In a Parquet file, these are columns of lists and of numbers, such as an embedding's dimensions.
+    """
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         with reading(path):
-            table = pq.ParquetFile(path).read()
-            known = {*COLUMNS, *PATH_COLUMNS}
-            kept = [n for n in table.column_names if n in known or "_" not in n][:1000]
-            kept = [n for n in kept if not pa.types.is_nested(table.schema.field(n).type)]
+            file = pq.ParquetFile(path)
+            kinds = {field.name: field.type for field in file.schema_arrow}
+            kept = [name for name, kind in kinds.items() if _is_metadata(name, kind)]
+            table = file.read(columns=kept)
             columns = {name: _texts(table.column(name).to_pylist()) for name in kept}
-        return pd.DataFrame(columns, dtype=str)
-    try:
-        frame = pd.read_csv(
-            path,
-            sep="\t" if suffix == ".tsv" else ",",
-            dtype=str,
-            keep_default_na=False,
-            encoding="utf-8-sig",
-        )
-    except (ValueError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path}: not a CSV table ({reason})") from None
+        unread = {name: str(kind) for name, kind in kinds.items() if name not in columns}
+        return pd.DataFrame(columns, dtype=str), unread
+    frame = read_table(path, dtype=str, keep_default_na=False)
     if not isinstance(frame.index, pd.RangeIndex):  # pandas takes a surplus field as the index
         raise UserError(f"{path}: row 0 has more fields than the header has columns")
-    return frame
+    return frame, {}
+
+
+def _is_metadata(name: str, kind: pa.DataType) -> bool:
+    """Tell whether a column of a Parquet file is read: it is known, or text."""
+    if pa.types.is_nested(kind):
+        return False
+    if name in (*COLUMNS, *PATH_COLUMNS) or pa.types.is_dictionary(kind):
+        return True
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _texts(values: list[object]) -> list[str]:
-    return ["" if value is None else str(value) for value in values]
+    return [_text(value) for value in values]
 
 
-def _check_columns(frame: pd.DataFrame, path: Path) -> None:
+def _text(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.decode(errors="backslashreplace")
+    return "" if value is None else str(value)
+
+
+def _check_columns(frame: pd.DataFrame, unread: dict[str, str], path: Path) -> None:
     known = (*COLUMNS, *PATH_COLUMNS)
-    for name in frame.columns:
+    for name in (*frame.columns, *unread):
         close = difflib.get_close_matches(str(name).strip().lower(), known, 1, 0.8)
         if name not in known and close and close[0] not in frame:
             raise UserError(f"{path}: column {name!r}: did you mean {close[0]!r}? rename it")
     if "label" not in frame:
-        shown = ", ".join(map(str, frame.columns))
+        if "label" in unread:
+            raise UserError(f"{path}: column 'label' is not one class per item ({unread['label']})")
+        names = [str(name) for name in (*frame.columns, *unread)]
+        shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
         raise UserError(f"{path}: no column 'label' (the class of each item); found: {shown}")
     if frame.empty:
         raise UserError(f"{path}: holds no items")
+    for name in frame.columns:
+        values = set(frame[name].str.strip().str.lower()) - {""}
+        if name not in COLUMNS and values and values <= set(ROLES):
+            raise UserError(
+                f"{path}: column {name!r} holds {', '.join(sorted(values))}, but would not be "
+                "read; call it 'role', or remove it"
+            )
 
 
 def _path_column(frame: pd.DataFrame, path: Path) -> str | None:
@@ -189,7 +212,9 @@ def _check_rows(items: pd.DataFrame, path: Path) -> None:
     label, key = items["label"], items["key"]
     missing = label.str.strip().str.lower().isin(("", "nan", "none", "<na>"))
     if missing.any():
-        what = "holds no labels" if missing.all() else f"row {int(np.argmax(missing))} has no label"
+        row = int(np.argmax(missing))
+        word = f" ({label[row]!r} says so; call a class otherwise)" if label[row].strip() else ""
+        what = "holds no labels" if missing.all() else f"row {row} has no label{word}"
         raise UserError(f"{path}: {what}; every item needs its class in column 'label'")
     repeated = key.duplicated() & (key != "")
     if repeated.any():
@@ -316,7 +341,10 @@ def import_run(
     embeddings, items = read_sides(sides, columns)
     advice = _advice(items.pop("has_path"), sides)
     root, items["path"] = _relative(items["path"].tolist(), image_root)
-    catalog = Catalog(path.parent.name, root, items)
+    remarks = tuple(remarks_on_names(items["label_name"]))
+    catalog = Catalog(path.parent.name, root, items, remarks=remarks)
+    for line in remarks:
+        tqdm.write(f"{path}: {line}")
     with locked_run(path):
         folder = partial_path(path)
         if (folder / "checkpoints").exists():

@@ -67,9 +67,7 @@ def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     """
     write_text(
         folder / "config.yaml",
-        FIRST_LINE
-        + yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
-        + LAST_LINE,
+        FIRST_LINE + yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True) + LAST_LINE,
     )
 
 

@@ -147,6 +147,54 @@ def test_columns_that_are_not_read_are_named(images):
     assert any("photographer" in line for line in catalog.remarks)
 
 
+@pytest.mark.parametrize(
+    ("header", "value", "words"),
+    [
+        ("is_train", "1", "'split'"),
+        ("Is Test", "false", "'split'"),
+        ("val", "0", "'split'"),
+        ("phase", "Train", "'split'"),
+        ("is_query", "1", "'role'"),
+        ("gallery", "yes", "'role'"),
+    ],
+)
+def test_a_split_or_role_that_would_not_be_read_is_refused(images, header, value, words):
+    text = f"label,path,{header}\n" + rows(1, 2).replace("jpg\n", f"jpg,{value}\n")
+    with pytest.raises(UserError, match=words) as error:
+        write_list(images, text)
+    assert repr(header) in str(error.value)
+
+
+def test_a_name_with_a_comma_needs_quotation_marks(images):
+    text = "path,label\n1/0.jpg,hat, blue\n1/1.jpg,hat, red\n2/0.jpg,bag\n2/1.jpg,bag\n"
+    with pytest.raises(UserError, match="row 2: 3 fields"):
+        write_list(images, text)
+
+
+def test_a_header_in_other_words_is_not_taken_for_many_bad_rows(images):
+    text = "Datei,Klasse\n" + "".join(f"{i}/{n}.jpg,{i}\n" for i in (1, 2) for n in (0, 1))
+    with pytest.raises(UserError, match=r"row 1: .*header") as error:
+        write_list(images, text)
+    assert "more row" not in str(error.value)
+
+
+@pytest.mark.parametrize("names", [("1", "1.0"), ("007", "7"), ("+3", "3.00")])
+def test_one_number_in_two_spellings_is_said_to_be_two_classes(images, names):
+    catalog = write_list(
+        images, rows(1, 2).replace("1,", f"{names[0]},").replace("2,", f"{names[1]},")
+    )
+    assert catalog.items["label"].nunique() == 2
+    assert any("how a number is written" in line for line in catalog.remarks)
+
+
+def test_an_image_is_not_listed_twice_by_way_of_a_link(images):
+    (images / "again").symlink_to("1")
+    (images / "2/link.jpg").symlink_to("0.jpg")
+    for text in (rows(1, 2) + "2,again/0.jpg\n", rows(1, 2) + "2,2/link.jpg\n"):
+        with pytest.raises(UserError, match="read twice"):
+            write_list(images, text)
+
+
 def test_rows_of_path_and_class_are_recognized(images):
     text = "".join(f"{label}/{n}.jpg,kind {label}\n" for label in (1, 2) for n in (0, 1))
     catalog = write_list(images, text)

@@ -103,13 +103,16 @@ def splits_and_roles(catalog):
         ("train2017", "test2017"),
         ("trainset", "images test"),
         ("train", "Query", "gallery"),
+        ("1_train", "2_test"),
+        ("train", "eval"),
+        ("train", "test/query", "test/gallery"),
         ("Train_images", "probe", "gallery set"),
     ],
 )
 def test_folders_of_splits_are_splits_in_any_case(tmp_path, names):
     root = tmp_path / "mine"
     for name in names:
-        classes = "abc" if name.lower().startswith("train") else "def"
+        classes = "abc" if "train" in name.lower() else "def"
         write_classes(root / name, dict.fromkeys(classes, 2))
     catalog = load_catalog("folder", root)
     roles = {"both"} if len(names) == 2 else {"query", "gallery"}
@@ -151,6 +154,9 @@ def test_query_and_gallery_alone_are_a_test_split(tmp_path):
         (["train/a", "query/b"], "no gallery"),
         (["gallery/b"], "no query"),
         (["train/a", "test/b", "cat"], r"test/, train/ would be splits.*cat/ would be classes"),
+        (["train/query/a", "train/gallery/a", "test/b"], "splits within a split"),
+        (["train/a", "test/query/b", "test/c"], "splits within a split"),
+        (["images/train/a", "images/test/b"], r"1 class found, images/.*--data .*mine/images"),
         (["train", "test"], "one sub-folder per class"),
         (["train/a", "test"], r"mine/test: .*one sub-folder per class"),
     ],
@@ -208,6 +214,14 @@ def test_splits_inside_of_classes_are_no_splits_which_is_said(tmp_path):
     assert any("bottle/test/" in line for line in catalog.remarks)
 
 
+def test_folders_of_folders_are_classes_which_is_said(tmp_path):
+    for name in ("seen", "unseen"):
+        write_classes(tmp_path / "mine" / name, {"a": 2, "b": 2})
+    catalog = load_catalog("folder", tmp_path / "mine")
+    assert set(catalog.items["label_name"]) == {"seen", "unseen"}
+    assert any("2 classes" in line and "4 sub-folders" in line for line in catalog.remarks)
+
+
 @pytest.mark.parametrize("name", ["train station", "test tube", "train 1", "query42", "images"])
 def test_names_of_things_are_no_splits(name):
     assert part_of(name) is None
@@ -240,9 +254,17 @@ def test_links_that_lead_back_are_refused(tmp_path, link, target):
     assert "\n" not in str(error.value)
 
 
+def test_an_image_that_is_a_link_to_another_one_is_refused(tmp_path):
+    root = write_classes(tmp_path / "mine", {"a": 2, "b": 2})
+    (root / "b/again.jpg").symlink_to("../a/0.jpg")
+    with pytest.raises(UserError, match=r"mine/b/again\.jpg.*twice"):
+        load_catalog("folder", root)
+
+
 def test_an_image_that_is_a_link_out_of_the_folder_is_refused(tmp_path):
     root = write_classes(tmp_path / "mine", {"a": 2, "b": 2})
-    (root / "a/2.jpg").symlink_to("1.jpg")
+    write_photo(root / ".store/1.jpg")
+    (root / "a/2.jpg").symlink_to("../.store/1.jpg")
     assert len(load_catalog("folder", root)) == 5
     (root / "a/3.jpg").symlink_to(write_photo(tmp_path / "secret.jpg"))
     with pytest.raises(UserError, match=r"a/3\.jpg: .*secret\.jpg"):

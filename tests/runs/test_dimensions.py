@@ -142,3 +142,36 @@ def test_bad_values_are_named_by_row_or_column(tmp_path):
     assert "row 1 (of 0 to 1) holds NaN" in refused(
         written(tmp_path, pa.table({"v": [[1.0, 2.0], [3.0, None]]}))
     )
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_a_class_that_is_numbered_like_a_dimension_is_refused(tmp_path, suffix):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.standard_normal((4, 6)), columns=[str(i) for i in range(6)])
+    path = written(tmp_path, frame.assign(**{"6": [0, 0, 1, 1]}), suffix)
+    assert "column '6' holds whole numbers" in refused(path)
+    assert read_embeddings(path, ["?"]).shape == (4, 7)
+    dead = written(tmp_path, frame.assign(**{"6": 0}), suffix)
+    assert read_embeddings(dead).shape == (4, 7)
+    counts = written(
+        tmp_path, pd.DataFrame(np.arange(24).reshape(4, 6)).rename(columns=str), suffix
+    )
+    assert read_embeddings(counts).shape == (4, 6)
+
+
+def test_a_table_without_a_header_is_refused(tmp_path):
+    np.savetxt(tmp_path / "e.csv", X, delimiter=",")
+    assert "not a header but numbers" in refused(tmp_path / "e.csv")
+
+
+def test_numbers_written_as_text_are_said_to_be_no_numbers(tmp_path):
+    assert "'d0' to 'd5' hold no numbers" in refused(
+        written(tmp_path, frame_of(*(f"d{i}" for i in range(6))).astype(str))
+    )
+
+
+@pytest.mark.parametrize(("separator", "encoding"), [(";", "utf-8"), ("\t", "utf-16")])
+def test_separators_and_byte_order_marks_of_csv_files(tmp_path, separator, encoding):
+    frame = frame_of(*(f"d{i}" for i in range(6)))
+    frame.to_csv(tmp_path / "e.csv", sep=separator, encoding=encoding, index=False)
+    np.testing.assert_array_equal(read_embeddings(tmp_path / "e.csv"), X)

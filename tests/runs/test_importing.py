@@ -302,3 +302,37 @@ def test_a_run_without_positives_is_a_run_without_those_figures(tmp_path, labels
     write_report([run], tmp_path / "out", ["recall@1"])
     for suffix in ("md", "csv", "tex"):
         assert NO_POSITIVES in (tmp_path / "out" / f"report.{suffix}").read_text()
+
+
+def test_columns_beyond_a_thousand_dimensions_are_read(tmp_path):
+    wide = pd.DataFrame(np.random.default_rng(0).standard_normal((4, 1200))).add_prefix("d")
+    path = tmp_path / "i.parquet"
+    wide.assign(label=list("aabb"), is_query=[1, 0, 1, 0]).to_parquet(path)
+    items = read_items(path)
+    assert items["label"].tolist() == list("aabb")
+    assert items["role"].tolist() == ["query", "gallery"] * 2
+    wide.to_parquet(path)
+    assert len(refused(read_items, path)) < 500 + len(str(path))
+
+
+@pytest.mark.parametrize("name", ["type", "subset", "Part"])
+def test_roles_in_a_column_of_another_name_are_refused(tmp_path, name):
+    path = csv(tmp_path / "i.csv", f"label,{name}", "a,query", "a,Gallery", "b,query")
+    assert repr(name) in refused(read_items, path)
+
+
+def test_items_are_read_by_their_byte_order_mark_and_separator(tmp_path):
+    (tmp_path / "i.csv").write_bytes("label;path\ncafé;1.png\n".encode("utf-16"))
+    assert read_items(tmp_path / "i.csv")["label"].tolist() == ["café"]
+    (tmp_path / "i.csv").write_bytes("label\na\ncafé\n".encode("cp1252"))
+    assert "row 3: not UTF-8" in refused(read_items, tmp_path / "i.csv")
+
+
+def test_a_label_is_one_value_per_item(tmp_path):
+    path = tmp_path / "i.parquet"
+    pd.DataFrame({"label": [[1], [2]]}).to_parquet(path)
+    assert "not one class per item" in refused(read_items, path)
+    pd.DataFrame({"label": [b"a", b"b"]}).to_parquet(path)
+    assert read_items(path)["label"].tolist() == ["a", "b"]
+    spaced = csv(tmp_path / "i.csv", "label", " a", "a ", "none")
+    assert "row 2 has no label ('none'" in refused(read_items, spaced)
