@@ -423,7 +423,7 @@ def report(
 
     write_page = page_writer()
     given = [run for path in [*(runs or ()), *(paths or ())] for run in runs_at(path)]
-    compared = [open_run(path) for path in dict.fromkeys(given)]
+    compared = [open_run(path) for path in {path.resolve(): path for path in given}.values()]
     sections = write_report(compared, out, metric or ())
     write_page(sections, out / "report.html")
     typer.echo((out / "report.md").read_text(encoding="utf-8"))

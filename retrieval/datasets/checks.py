@@ -121,18 +121,20 @@ def without(catalog: Catalog, skipped: Mapping[str, str]) -> Catalog:
 def unreadable_message(
     root: Path,
     problems: Mapping[str, str],
-    fix: str = "replace them, or leave them out with --skip-unreadable",
+    fix: str = "",
 ) -> str:
     """Return one line that names the first unreadable images and counts the others.
 
     Args:
         root: The data set's folder.
         problems: Path -> what is wrong with the image.
-        fix: What to do about it.
+        fix: What to do about it. Defaults to replacing the images or leaving them out.
     """
     shown = [f"{root}/{path}: {problem}" for path, problem in list(problems.items())[:SHOWN]]
     others = len(problems) - len(shown)
     more = f"; {counted(others, 'more image is', 'more images are')} at fault" if others else ""
+    it = "it" if len(problems) == 1 else "them"
+    fix = fix or f"replace {it}, or leave {it} out with --skip-unreadable"
     return f"{'; '.join(shown)}{more}: {fix}"
 
 

@@ -5,6 +5,8 @@ import pandas as pd
 
 from retrieval.errors import UserError
 
+MIXED = "labels mix types: give all as integers or all as strings"
+
 
 def check_shapes(embeddings: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return embeddings (n, d) and labels (n,) as arrays.
@@ -13,7 +15,15 @@ def check_shapes(embeddings: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray
         UserError: Embeddings are not two-dimensional, empty or not numbers, or there is not one
             label per row.
     """
-    embeddings, labels = np.asanyarray(embeddings), np.asarray(labels)
+    if isinstance(embeddings, np.ma.MaskedArray):
+        raise UserError("embeddings are masked: give an array without missing values")
+    try:
+        embeddings = np.asanyarray(embeddings)
+    except ValueError as error:  # rows of different lengths
+        raise UserError(
+            "embeddings are no matrix: give rows of the same number of numbers"
+        ) from error
+    labels = _unmixed(labels)
     if embeddings.ndim != 2 or 0 in embeddings.shape:
         raise UserError(f"embeddings have shape {embeddings.shape}: give (items, dimensions)")
     if embeddings.dtype.kind not in "fiu":
@@ -23,6 +33,15 @@ def check_shapes(embeddings: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray
             f"labels have shape {labels.shape}: give ({len(embeddings)},), one per item"
         )
     return embeddings, labels
+
+
+def _unmixed(labels: np.ndarray) -> np.ndarray:
+    """Return labels as an array; a list of numbers and strings would make 1 and "1" one class."""
+    if isinstance(labels, list | tuple):
+        texts = sum(isinstance(label, str) for label in labels)
+        if 0 < texts < sum(label is not None for label in labels):
+            raise UserError(MIXED)
+    return np.asarray(labels)
 
 
 def class_codes(labels: np.ndarray) -> np.ndarray:
@@ -38,4 +57,4 @@ def class_codes(labels: np.ndarray) -> np.ndarray:
     try:
         return np.unique(labels, return_inverse=True)[1]
     except TypeError:
-        raise UserError("labels mix types: give all as integers or all as strings") from None
+        raise UserError(MIXED) from None

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from retrieval.errors import UserError
+from retrieval.errors import UserError, counted
 from retrieval.validation import LEAVE_ONE_OUT, PROTOCOLS, QUERY_GALLERY, Role, choices_of
 
 ROLES = choices_of(Role)
@@ -67,13 +67,16 @@ class Protocol:
     def without_positives(self) -> str:
         """How many queries have no positive, and how they are scored, in words."""
         treatment = {"exclude": "excluded", "zero": "scored 0"}[self.no_positive]
-        return f"{self.n_without_positive:,} queries without positives {treatment}"
+        queries = counted(self.n_without_positive, "query", "queries")
+        return f"{queries} without positives {treatment}"
 
     def __str__(self) -> str:
         kmeans = "" if self.kmeans == "none" else f"; k-means: {self.kmeans}, seed {self.seed}"
         return (
-            f"{self.rule}, {self.distance} distance, {self.n_queries:,} queries, "
-            f"{self.n_gallery:,} gallery items, {self.n_classes:,} classes, {self.dimension}-d; "
+            f"{self.rule}, {self.distance} distance, "
+            f"{counted(self.n_queries, 'query', 'queries')}, "
+            f"{counted(self.n_gallery, 'gallery item')}, "
+            f"{counted(self.n_classes, 'class', 'classes')}, {self.dimension}-d; "
             f"{self.without_positives}{kmeans}"
         )
 

@@ -15,7 +15,7 @@ import pandas as pd
 from retrieval.datasets import DATASETS
 from retrieval.datasets.base import Dataset
 from retrieval.datasets.official import PLACEHOLDER_WARNING
-from retrieval.errors import UserError, unknown_option
+from retrieval.errors import UserError, counted, unknown_option
 from retrieval.evaluation.metrics import in_order, is_metric, metric, reported
 from retrieval.evaluation.protocol import Protocol
 from retrieval.evaluation.significance import Comparison, any_counts, compare, nothing_compared
@@ -265,8 +265,9 @@ def _sentence(protocol: Protocol, *, clustered: bool) -> str:
     """State the protocol. The dimension is a column of the table, since runs may differ in it."""
     parts = [
         f"{protocol.rule}, {protocol.distance} distance",
-        f"{protocol.n_queries:,} queries of {protocol.n_classes:,} classes, "
-        f"{protocol.n_gallery:,} gallery items",
+        f"{counted(protocol.n_queries, 'query', 'queries')} of "
+        f"{counted(protocol.n_classes, 'class', 'classes')}, "
+        f"{counted(protocol.n_gallery, 'gallery item')}",
         protocol.without_positives,
     ]
     if clustered:

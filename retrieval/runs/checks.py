@@ -14,7 +14,11 @@ import pandas as pd
 from retrieval.errors import UserError
 from retrieval.files import digest
 from retrieval.runs.neighbors import FILE
-from retrieval.runs.run import REMEDIES, REQUIRED_COLUMNS, Run
+from retrieval.runs.run import REQUIRED_COLUMNS, REQUIRED_FILES, Run, remedy
+
+
+class NotARun(UserError):
+    """A folder has none of the files of a run."""
 
 
 def check_run(run: Run) -> None:
@@ -28,17 +32,21 @@ def check_run(run: Run) -> None:
     Raises:
         UserError: The schema is newer, a file is missing or damaged, or row counts differ.
     """
-    for name, advice in REMEDIES.items():
-        with reading(run.path / name) as file:
+    for name in REQUIRED_FILES:
+        with _mendable(run.path, name) as file:
             if not file.exists():
-                raise UserError(f"{run.path}: {name} is missing; {advice}")
+                if not any((run.path / other).exists() for other in REQUIRED_FILES):
+                    raise NotARun(f"{run.path}: not a run; give a folder such as runs/DATASET/NAME")
+                raise UserError(f"{run.path}: {name} is missing")
+            if not file.is_file():  # a pipe would be waited for
+                raise UserError(f"{file}: damaged, not a file")
             if name == "config.yaml":  # before the others: a newer schema may have other files
                 _ = run.settings
-    with reading(run.path / "metrics.json") as file:
+    with _mendable(run.path, "metrics.json"):
         _ = run.results
-    with reading(run.path / "items.parquet") as file:
+    with _mendable(run.path, "items.parquet") as file:
         _check_items(file, run.items)
-    with reading(run.path / "embeddings.npy") as file:
+    with _mendable(run.path, "embeddings.npy") as file:
         shape, dtype = run.embeddings.shape, run.embeddings.dtype
         if len(shape) != 2 or dtype.kind != "f":
             raise UserError(f"{file}: must be float (n, d), not {dtype} {shape}")
@@ -48,8 +56,8 @@ def check_run(run: Run) -> None:
         with reading(run.path / name) as file:
             if digest(file) != recorded:
                 raise UserError(
-                    f"{file}: not the file that metrics.json was computed from; compute it again "
-                    f"with `retrieval evaluate {run.path}`"
+                    f"{file}: not the file that metrics.json was computed from; "
+                    f"{remedy(run.path, 'metrics.json')}"
                 )
 
 
@@ -64,7 +72,7 @@ def check_neighbors(run: Run) -> None:
     Raises:
         UserError: Neighbors are missing, cannot be read or refer to rows that do not exist.
     """
-    with reading(run.path / FILE) as file:
+    with _mendable(run.path, FILE) as file:
         for protocol in run.results:
             if not run.neighbors(protocol).fits(len(run.items)):
                 raise UserError(f"{file}: {protocol!r} does not fit items.parquet")
@@ -90,6 +98,20 @@ def reading(file: Path) -> Iterator[Path]:
     except Exception as error:  # a damaged file may raise anything
         detail = " ".join(str(error).split())[:200]
         raise UserError(f"{file}: damaged ({type(error).__name__}: {detail})") from error
+
+
+@contextlib.contextmanager
+def _mendable(path: Path, name: str) -> Iterator[Path]:
+    """Like :func:`reading`, for a required file of a run: the line ends with what mends it."""
+    try:
+        with reading(path / name) as file:
+            yield file
+    except NotARun:
+        raise
+    except UserError as error:
+        if "newer" in str(error):
+            raise
+        raise UserError(f"{error}; {remedy(path, name)}") from error
 
 
 def _check_items(where: Path, items: pd.DataFrame) -> None:

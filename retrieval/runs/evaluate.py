@@ -13,7 +13,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from retrieval.datasets.catalog import Catalog, crop_boxes
-from retrieval.errors import UserError
+from retrieval.errors import UserError, counted
 from retrieval.evaluation import evaluate
 from retrieval.evaluation.geometry import relative_spread
 from retrieval.evaluation.results import Result
@@ -25,7 +25,7 @@ from retrieval.runs.neighbors import FILE as NEIGHBORS_FILE
 from retrieval.runs.neighbors import write_neighbors
 from retrieval.runs.records import SCHEMA, ProtocolResult
 from retrieval.runs.resume import check_dataset_unchanged
-from retrieval.runs.run import REMEDIES, Run
+from retrieval.runs.run import Run, remedy
 from retrieval.runs.store import changed_run, final_path, locked_run, open_run
 from retrieval.runs.thumbnails import write_thumbnails
 from retrieval.validation import (
@@ -120,11 +120,11 @@ def _check_dataset(path: Path) -> None:
 
 def _read_for_evaluation(path: Path, distance: str | None) -> tuple[Catalog, str]:
     """Read what an evaluation needs besides the embeddings, and check that they fit."""
-    if not (path / "embeddings.npy").exists():
-        raise UserError(f"{path}: no embeddings; make them with `retrieval embed {path}`")
+    if not (path / "embeddings.npy").is_file():
+        raise UserError(f"{path}: no embeddings; {remedy(path, 'embeddings.npy')}")
     for name in ("config.yaml", "items.parquet"):
-        if not (path / name).exists():
-            raise UserError(f"{path}: {name} is missing; {REMEDIES[name]}")
+        if not (path / name).is_file():
+            raise UserError(f"{path}: {name} is missing; {remedy(path, name)}")
     run = Run(path)
     with reading(path / "embeddings.npy"):
         shape = run.embeddings.shape
@@ -226,6 +226,8 @@ def picture_remarks(
     rows = [int(row) for row in without]
     outside = [row for row in rows if paths[row] is None and names[row]]
     missing = [row for row in rows if paths[row] is not None or not names[row]]
+    if advice == MOVED_IMAGES:  # an item of an import without paths has no image to put back
+        missing = [row for row in missing if names[row]]
     lines = []
     if outside:
         lines.append(
@@ -235,7 +237,10 @@ def picture_remarks(
     if missing:
         first = paths[missing[0]]
         why = f", because their image cannot be read (first: {first})" if first else ""
-        lines.append(f"{len(missing):,} of {len(paths):,} items have no picture{why}; {advice}")
+        have = "has" if len(paths) == 1 else "have"
+        lines.append(
+            f"{len(missing):,} of {counted(len(paths), 'item')} {have} no picture{why}; {advice}"
+        )
     return lines
 
 

@@ -10,6 +10,7 @@ see :mod:`retrieval.runs.store`.
 import functools
 import json
 import os
+import shlex
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,17 +45,26 @@ from retrieval.settings.schema import TrainSettings, selected_on
 __all__ = ["REQUIRED_FILES", "SCHEMA", "Neighbors", "Run"]
 
 # File -> what to do if it is missing.
-REMEDIES = {
-    "config.yaml": "not a run of this workbench; make one with `retrieval train`",
-    "items.parquet": "make it with `retrieval embed`",
-    "embeddings.npy": "make it with `retrieval embed`",
-    neighbor_file.FILE: "make it with `retrieval evaluate`",
-    "metrics.json": "make it with `retrieval evaluate`",
-}
-REQUIRED_FILES = tuple(REMEDIES)
+REQUIRED_FILES = (
+    "config.yaml", "items.parquet", "embeddings.npy", neighbor_file.FILE, "metrics.json"
+)  # fmt: skip
 NOTES_FILE = "notes.csv"  # what people wrote about single items in the app
 REQUIRED_COLUMNS = ("item", *COLUMNS)  # of items.parquet
 PROJECTION_COLUMNS = [*MAP_COLUMNS]  # of projection.parquet
+
+
+def remedy(path: Path, name: str) -> str:
+    """Say what to do about a required file of a run that is missing or damaged.
+
+    Args:
+        path: The run's folder.
+        name: One of :data:`REQUIRED_FILES`.
+    """
+    if name in (neighbor_file.FILE, "metrics.json"):
+        return f"compute it again with `retrieval evaluate {shlex.quote(str(path))}`"
+    if name != "config.yaml" and (path / "checkpoints").is_dir():
+        return f"compute it again with `retrieval embed {shlex.quote(str(path))}`"
+    return "copy the run again from where it is whole, or make it again with --overwrite"
 
 
 @dataclass(frozen=True)

@@ -255,9 +255,11 @@ def is_run_folder(path: Path) -> bool:
         return False
     if not any(path.iterdir()):
         return True
-    with contextlib.suppress(OSError), (path / "config.yaml").open("rb") as file:
-        if file.read(7) == b"schema:":
-            return True
+    config = path / "config.yaml"
+    if config.is_file():  # a pipe would be waited for
+        with contextlib.suppress(OSError), config.open("rb") as file:
+            if file.read(7) == b"schema:":
+                return True
     return sum((path / name).exists() for name in REQUIRED_FILES) >= 2
 
 

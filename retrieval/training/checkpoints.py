@@ -12,6 +12,7 @@ latest one, the run can go on from there.
 
 import contextlib
 import json
+import shlex
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -335,16 +336,18 @@ def _offering(folder: Path) -> Iterator[None]:
         yield
     except DamagedCheckpoint as error:
         run, whole = final_path(folder.parent), _whole_steps(folder)
+        typed = shlex.quote(str(run))
         if run != folder.parent:  # interrupted
             taken = whole[-1] if whole else FROM_THE_START
             what = f"the checkpoint of step {taken}, which is whole," if whole else "the first step"
-            fix = f"continue from {what} with `retrieval train --resume {run} --checkpoint {taken}`"
+            fix = (
+                f"continue from {what} with `retrieval train --resume {typed} --checkpoint {taken}`"
+            )
         elif whole:
             latest = whole[-1] == _step_of(list_steps(folder)[-1])
             word = "latest" if latest else "best"
-            fix = (
-                f"the {word} one is whole: take it with `retrieval embed {run} --checkpoint {word}`"
-            )
+            command = f"retrieval embed {typed} --checkpoint {word}"
+            fix = f"the {word} one is whole: take it with `{command}`"
         else:
             fix = "no other checkpoint is whole: train the run again with --overwrite"
         raise DamagedCheckpoint(f"{error}; {fix}") from error

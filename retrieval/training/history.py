@@ -5,6 +5,7 @@ exactly as an uninterrupted run would. Columns that are only plotted have seven 
 """
 
 import math
+import shlex
 from pathlib import Path
 
 import pandas as pd
@@ -51,7 +52,7 @@ class History:
         run = final_path(self.path.parent)
         return UserError(
             f"{self.path}: damaged ({words}): start the training from its first step with "
-            f"`retrieval train --resume {run} --checkpoint 0`"
+            f"`retrieval train --resume {shlex.quote(str(run))} --checkpoint 0`"
         )
 
     def append(self, row: dict) -> None:
