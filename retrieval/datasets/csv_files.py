@@ -413,13 +413,16 @@ def _refuse_other_splits(
 ) -> None:
     """Refuse columns that say the split or the role in a form that is not read.
 
-    Left out in silence, they would let images be trained on that are meant for the test.
+    Left out in silence, they would let images be trained on that are meant for the test. A column
+    of one value divides nothing, e.g. in a list of the training images.
     """
     for at, name in unread.items():
         values = {cells[at] for _, cells in lines if at < len(cells)}
+        if len(values) < 2:
+            continue
         is_flag = {value.lower() for value in values} <= FLAG_VALUES
         part = part_of(_column_name(name).removeprefix("is ")) if is_flag else None
-        is_split = bool(values) and all(part_of(value) for value in values)
+        is_split = all(part_of(value) for value in values)
         if "split" not in columns and (is_split or (part and part.role == "both")):
             kind, valid = "split", SHOWN_PARTS
         elif "role" not in columns and part and part.role != "both":

@@ -21,7 +21,10 @@ NOTE = (
     "between training seeds is not counted."
 )
 MARK = "†"
-PAIRS_TITLE = "Recall@1, pair by pair (points; wins / ties / losses over queries)"
+PAIRS_TITLE = (
+    "Recall@1, pair by pair (points; wins / ties / losses over queries; an interval is of its pair "
+    "alone, p and the verdict count all pairs)"
+)
 PAIRS_HEAD = ("Better", "Other", "Difference", "p (Holm)", "W / T / L", "Significant")
 PUBLISHED_TITLE = "Measured and published results"
 PUBLISHED_HEAD = ("Run", "Recipe", "Metric", "Measured", "Published", "Settings")

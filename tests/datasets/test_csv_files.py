@@ -148,21 +148,24 @@ def test_columns_that_are_not_read_are_named(images):
 
 
 @pytest.mark.parametrize(
-    ("header", "value", "words"),
+    ("header", "values", "words"),
     [
-        ("is_train", "1", "'split'"),
-        ("Is Test", "false", "'split'"),
-        ("val", "0", "'split'"),
-        ("phase", "Train", "'split'"),
-        ("is_query", "1", "'role'"),
-        ("gallery", "yes", "'role'"),
+        ("is_train", "10", "'split'"),
+        ("Is Test", ["false", "TRUE"], "'split'"),
+        ("val", "01", "'split'"),
+        ("phase", ["Train", "test"], "'split'"),
+        ("is_query", "10", "'role'"),
+        ("gallery", ["yes", "no"], "'role'"),
     ],
 )
-def test_a_split_or_role_that_would_not_be_read_is_refused(images, header, value, words):
-    text = f"label,path,{header}\n" + rows(1, 2).replace("jpg\n", f"jpg,{value}\n")
+def test_a_split_or_role_that_would_not_be_read_is_refused(images, header, values, words):
+    listed = [rows(n + 1).replace("jpg\n", f"jpg,{value}\n") for n, value in enumerate(values)]
+    text = f"label,path,{header}\n" + "".join(listed)
     with pytest.raises(UserError, match=words) as error:
         write_list(images, text)
     assert repr(header) in str(error.value)
+    same = text.replace(f"jpg,{values[1]}", f"jpg,{values[0]}")  # divides nothing
+    assert len(write_list(images, same)) == 4
 
 
 def test_a_name_with_a_comma_needs_quotation_marks(images):
