@@ -416,6 +416,7 @@ def _refuse_other_splits(
     Left out in silence, they would let images be trained on that are meant for the test. A column
     of one value divides nothing, e.g. in a list of the training images.
     """
+    valid: tuple[str, ...]
     for at, name in unread.items():
         values = {cells[at] for _, cells in lines if at < len(cells)}
         if len(values) < 2:

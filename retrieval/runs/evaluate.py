@@ -121,7 +121,8 @@ def _check_dataset(path: Path) -> None:
 def _read_for_evaluation(path: Path, distance: str | None) -> tuple[Catalog, str]:
     """Read what an evaluation needs besides the embeddings, and check that they fit."""
     if not (path / "embeddings.npy").is_file():
-        raise UserError(f"{path}: no embeddings; {remedy(path, 'embeddings.npy')}")
+        advice = remedy(path, "embeddings.npy").replace("compute it again", "make them")
+        raise UserError(f"{path}: no embeddings; {advice}")
     for name in ("config.yaml", "items.parquet"):
         if not (path / name).is_file():
             raise UserError(f"{path}: {name} is missing; {remedy(path, name)}")

@@ -102,7 +102,7 @@ def test_a_query_without_positives_is_counted_and_excluded_or_scored_zero():
     assert excluded.protocol.n_without_positive == zero.protocol.n_without_positive == 1
     assert excluded.metrics["recall@2"] == 1
     assert zero.metrics["recall@2"] == pytest.approx(2 / 3)
-    assert "1 queries without positives excluded" in str(excluded)
+    assert "1 query without positives excluded" in str(excluded)
     assert "scored 0" in str(zero)
 
 
