@@ -72,7 +72,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # The lock is not that of `build_once`, which may be held here.
-    with file_lock(path.parent / f".{_shortened(path.name)}.making.lock"):
+    with file_lock(making_lock(path)):
         remove_temporaries(path.parent, path.name)
         temporary = _temporary(path, tempfile.mkdtemp)
         try:
@@ -83,6 +83,11 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             sync(path.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def making_lock(path: Path) -> Path:
+    """Return the lock file of those that make a folder, see :func:`atomic_folder`."""
+    return path.parent / f".{_shortened(path.name)}.making.lock"
 
 
 def _temporary(path: Path, make: Callable[..., object]) -> Path:

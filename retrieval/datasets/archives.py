@@ -21,7 +21,8 @@ from retrieval.errors import UserError
 from retrieval.files import atomic_folder, check_space
 
 CHUNK = 1 << 20
-ENCRYPTED = 0x1  # flag of a zip member
+# Flags of a zip member: encrypted, strongly encrypted, with an encrypted list of names; a patch.
+ENCRYPTED, PATCH = 0x1 | 0x40 | 0x2000, 0x20
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 # What the libraries raise for archives that are damaged or made to confuse them.
 DAMAGE = (
@@ -249,6 +250,11 @@ def _open_archive(archive: Path, most: int | None) -> Iterator[list[Member]]:
                 raise ArchiveError(
                     f"{archive} is not a whole zip or tar archive: download it again"
                 )
+        except NotImplementedError as error:  # of a newer version of the format
+            raise ArchiveError(
+                f"{archive} cannot be read ({_line(error)}); nothing was unpacked: unpack it "
+                "yourself"
+            ) from error
         except PermissionError as error:
             raise UserError(f"{archive} cannot be read ({error.strerror})") from error
         except DAMAGE as error:
@@ -289,11 +295,11 @@ def _zip_members(archive: Path, reader: zipfile.ZipFile) -> Iterator[Member]:
                 f"{archive}: member {info.filename!r} is encrypted; nothing was unpacked: give an "
                 "archive without a password"
             )
-        if info.compress_type not in METHODS:
+        if info.compress_type not in METHODS or info.flag_bits & PATCH:
+            how = "as a patch" if info.flag_bits & PATCH else f"by method {info.compress_type}"
             raise ArchiveError(
-                f"{archive}: member {info.filename!r} is compressed by method "
-                f"{info.compress_type}, which cannot be read; nothing was unpacked: unpack it "
-                "yourself"
+                f"{archive}: member {info.filename!r} is compressed {how}, which cannot be read; "
+                "nothing was unpacked: unpack it yourself"
             )
         if info.is_dir():
             safe_name(archive, info.filename)

@@ -1,17 +1,16 @@
-"""Downloads that resume, retry, check a digest and first look for free space; built on pooch."""
+"""Downloads that resume, retry, check a digest and first look for free space."""
 
-import logging
-import shutil
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import pooch
 import requests
+from pooch.hashes import hash_matches
 from tqdm.auto import tqdm
 
 from retrieval.errors import UserError
-from retrieval.files import check_space
+from retrieval.files import check_space, sync
 
 CHUNK = 1 << 14  # a dropped connection loses at most this much of what had arrived
 TIMEOUT = 30  # seconds without a byte before a connection counts as dropped
@@ -19,7 +18,7 @@ TIMEOUT = 30  # seconds without a byte before a connection counts as dropped
 
 @dataclass
 class ResumingDownloader:
-    """A downloader for pooch that keeps what has arrived and asks for the rest.
+    """A downloader that keeps what has arrived and asks for the rest.
 
     Attributes:
         part: The file that keeps what has arrived between attempts and between calls.
@@ -37,8 +36,8 @@ class ResumingDownloader:
     wait: float = 1.0
     progress: bool = True
 
-    def __call__(self, url: str, output_file: str, _pooch: object, **_: object) -> None:
-        """Download ``url`` to ``output_file``, resuming from ``part``.
+    def __call__(self, url: str) -> None:
+        """Download ``url`` to ``part``, and continue what is there.
 
         Raises:
             UserError: The server refuses, or stays unreachable after all attempts.
@@ -59,7 +58,6 @@ class ResumingDownloader:
                         "or download it yourself and pass --archive FILE"
                     ) from error
                 time.sleep(self.wait * 2 ** max(failures - 1, 0))
-        shutil.move(self.part, output_file)
 
     def _have(self) -> int:
         return self.part.stat().st_size if self.part.exists() else 0
@@ -136,19 +134,19 @@ def download(
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
     downloader = ResumingDownloader(part, unpacked, attempts, wait, progress)
-    pooch.get_logger().setLevel(logging.WARNING)
-    for last in (False, True):
-        try:
-            pooch.retrieve(url, digest, target.name, target.parent, downloader=downloader)
+    if target.exists() and hash_matches(target, digest):
+        return target
+    for _ in range(2):
+        downloader(url)
+        if hash_matches(part, digest):
+            sync(part)
+            os.replace(part, target)
             return target
-        except ValueError as error:  # raised by pooch for a wrong digest; it has removed the file
-            part.unlink(missing_ok=True)
-            if last:
-                raise UserError(
-                    f"{url}: what arrived twice does not have the digest {digest}: "
-                    "the file at the source has changed or is damaged; nothing was kept"
-                ) from error
-    raise AssertionError("unreachable")
+        part.unlink()
+    raise UserError(
+        f"{url}: what arrived twice does not have the digest {digest}: "
+        "the file at the source has changed or is damaged; nothing was kept"
+    )
 
 
 def _raise_if_final(url: str, error: Exception) -> None:

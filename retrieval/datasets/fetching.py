@@ -22,7 +22,7 @@ from retrieval.datasets.checks import check_files
 from retrieval.datasets.download import download
 from retrieval.datasets.official import is_placeholder
 from retrieval.errors import UserError
-from retrieval.files import file_lock, remove, sync
+from retrieval.files import file_lock, making_lock, remove, sync
 
 MARK = ".fetched.json.gz"  # name -> size and CRC32 of every file that was unpacked
 LARGER = 3  # times the published size that an archive may unpack to
@@ -84,7 +84,7 @@ def fetch_archive(
         return fault_of(root, load=load, manifest=manifest)
 
     if not is_filled(root) or find_fault():
-        with file_lock(root.parent / f".{root.name}.fetch.lock", on_wait=_say_wait):
+        with file_lock(_lock(root), on_wait=_say_wait):
             if not is_filled(root):  # another process may have fetched it meanwhile
                 fetch_to(root)
             elif fault := find_fault():
@@ -94,8 +94,35 @@ def fetch_archive(
                         "fetches what is missing; or move the folder away"
                     )
                 _repair(root, fetch_to)
-    elif repair:
-        tqdm.write(f"{root}: nothing to repair")
+    else:
+        if repair:
+            tqdm.write(f"{root}: nothing to repair")
+        _remove_left_overs(root, public)
+
+
+def _lock(root: Path) -> Path:
+    return root.parent / f".{root.name}.fetch.lock"
+
+
+def _download_path(root: Path, public: PublicArchive) -> Path:
+    return root.parent / ".downloads" / f"{root.name}-{public.url.rsplit('/', 1)[-1]}"
+
+
+def _remove_left_overs(root: Path, public: PublicArchive) -> None:
+    """Remove what a process left that was killed after it had published the folder."""
+    file = _download_path(root, public)
+    left = (_lock(root), making_lock(root), file)
+    if not any(path.exists() for path in left):
+        return
+    with contextlib.suppress(OSError):  # another process is at it, or the folder is read-only
+        with file_lock(_lock(root), wait=False), file_lock(making_lock(root), wait=False):
+            _remove_download(file)
+
+
+def _remove_download(file: Path) -> None:
+    file.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # it still holds other downloads
+        file.parent.rmdir()
 
 
 def _say_wait() -> None:
@@ -201,12 +228,11 @@ def _fetch_new(
     def verify(folder: Path) -> None:
         check_files(load(folder))
 
-    downloads = root.parent / ".downloads"
     file = archive
     if file is None:
         file = download(
             public.url,
-            downloads / f"{name}-{public.url.rsplit('/', 1)[-1]}",
+            _download_path(root.with_name(name), public),
             digest=public.digest,
             unpacked=public.unpacked,
         )
@@ -229,9 +255,7 @@ def _fetch_new(
             error
         )
     if archive is None:
-        file.unlink()
-        with contextlib.suppress(OSError):  # it still holds other downloads
-            downloads.rmdir()
+        _remove_download(file)
 
 
 def _repair(root: Path, fetch_to: Callable[[Path], None]) -> None:

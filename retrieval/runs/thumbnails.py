@@ -3,6 +3,7 @@
 import io
 import os
 import tempfile
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from tqdm.auto import tqdm
 
+from retrieval.datasets.image_limits import size_problem
 from retrieval.errors import UserError
 from retrieval.files import (
     TEMPORARY,
@@ -36,12 +38,15 @@ def encode_thumbnail(path: str | Path, box: Sequence[float] | None = None) -> by
         box: Region to crop to first: x, y, width, height in pixels. Defaults to the whole image.
 
     Returns:
-        The encoded thumbnail, whose longer side is 128 px; empty if the image cannot be read.
+        The encoded thumbnail, whose longer side is 128 px; empty if the image cannot be read, or
+        has too many pixels, see :mod:`retrieval.datasets.image_limits`.
     """
     if not os.path.isfile(path):  # to open a named pipe would wait for ever
         return b""
     try:
         with Image.open(path) as file:
+            if size_problem(file):
+                return b""
             image: Image.Image = file
             if box is None:
                 file.draft("RGB", (SIZE, SIZE))
@@ -182,7 +187,11 @@ def _pack(
         return b"" if path is None else encode_thumbnail(path, crop)
 
     # Pillow decodes and encodes without holding the interpreter lock, so threads are enough.
-    with ThreadPoolExecutor(os.cpu_count()) as pool, (folder / IMAGES).open("wb") as out:
+    with (
+        warnings.catch_warnings(action="ignore"),  # Pillow's about large images and odd metadata
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+        (folder / IMAGES).open("wb") as out,
+    ):
         images = pool.map(encoded, paths, crops, kept or [None] * len(paths))
         bar = tqdm(images, "thumbnails", len(paths), disable=not progress, leave=False)
         for i, image in enumerate(bar):

@@ -111,7 +111,7 @@ def test_an_unreachable_server_is_one_line(tmp_path):
 
 def test_a_full_disk_is_noticed_before_the_download(get, monkeypatch, tmp_path):
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: usage(0, 0, 2**20 + 1000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, 2**20 + 1000))
     assert get(unpacked=1000).exists()
     (tmp_path / "downloads" / "set.zip").unlink()
     with pytest.raises(UserError, match=r"GB.* 0\.0 GB"):

@@ -195,6 +195,21 @@ def test_repair_replaces_nothing_that_this_program_has_not_fetched(public, tmp_p
     assert sorted(p.name for p in root.parent.iterdir()) == [name]
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_what_a_killed_fetch_left_is_removed_by_the_next(public, whole):
+    name, root, _ = public
+    downloads = root.parent / ".downloads"
+    downloads.mkdir(parents=True)
+    if whole:  # it was killed after it had published the folder
+        fetch_dataset(name, root)
+        (root.parent / f".{name}.making.lock").touch()
+        downloads.mkdir()
+    (root.parent / f".{name}.fetch.lock").touch()
+    (downloads / f"{name}-archive").write_bytes(b"half")
+    fetch_dataset(name, root)
+    assert [path.name for path in root.parent.iterdir()] == [name]
+
+
 def test_a_repair_that_was_killed_is_done_anew(public):
     name, root, _ = public
     fetch_dataset(name, root)
