@@ -111,12 +111,15 @@ def _download_path(root: Path, public: PublicArchive) -> Path:
 def _remove_left_overs(root: Path, public: PublicArchive) -> None:
     """Remove what a process left that was killed after it had published the folder."""
     file = _download_path(root, public)
-    left = (_lock(root), making_lock(root), file)
+    left = (_lock(root), making_lock(root), file, file.parent)
     if not any(path.exists() for path in left):
         return
-    with contextlib.suppress(OSError):  # another process is at it, or the folder is read-only
-        with file_lock(_lock(root), wait=False), file_lock(making_lock(root), wait=False):
-            _remove_download(file)
+    with (
+        contextlib.suppress(OSError),  # another process is at it, or the folder is read-only
+        file_lock(_lock(root), wait=False),
+        file_lock(making_lock(root), wait=False),
+    ):
+        _remove_download(file)
 
 
 def _remove_download(file: Path) -> None:

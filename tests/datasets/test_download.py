@@ -5,7 +5,6 @@ from collections import namedtuple
 import numpy as np
 import pytest
 
-from retrieval.datasets import download as module
 from retrieval.datasets.download import check_space, download
 from retrieval.errors import UserError
 from tests.datasets.helpers import below

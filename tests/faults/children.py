@@ -43,6 +43,8 @@ def start(work: Callable[[], object], log: Path) -> int:
             result = work()
             code = result if isinstance(result, int) else 0
         except SystemExit as end:
+            if isinstance(end.code, str):
+                print(end.code, file=sys.stderr)
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
         except BaseException:
             traceback.print_exc()

@@ -21,16 +21,18 @@ from PIL import Image
 
 from retrieval.datasets import load_catalog
 from retrieval.datasets.archives import unpack
+from retrieval.report.writing import write_report
 from retrieval.runs.checks import check_neighbors
 from retrieval.runs.embedding_files import read_embeddings
 from retrieval.runs.evaluate import evaluate_run
 from retrieval.runs.importing import read_items
-from retrieval.runs.run import PROJECTION_COLUMNS
+from retrieval.runs.run import PROJECTION_COLUMNS, Run
 from retrieval.runs.store import open_run
 from retrieval.runs.thumbnails import encode_thumbnail
+from tests.faults import structures
 from tests.faults.inputs import changed, texts
 from tests.photos import write_colors
-from tests.runs.helpers import write_small_run
+from tests.runs.helpers import edit, write_small_run
 
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "latin-1", "cp1252")
 
@@ -206,6 +208,8 @@ def run_file(name: str) -> Callable[[bytes, Path], object]:
 
         path = folder / "work" / "birds" / "one"
         shutil.copytree(_small_run(), path)
+        if name in ("items.parquet", "embeddings.npy"):  # else the checksum would refuse each
+            edit(path, "metrics.json", "computed_from", to={})
         (path / name).write_bytes(content)
         run = open_run(path)
         check_neighbors(run)
@@ -219,10 +223,18 @@ def run_file(name: str) -> Callable[[bytes, Path], object]:
             assert part is not NotImplemented
         read_notes(run)
         assert (path / name).read_bytes() == content, "the file was changed"
-        if zlib.crc32(content) % 8 == 0:  # it takes far longer than reading
+        turn = zlib.crc32(content) % 8
+        if turn == 0:  # it takes far longer than reading
             evaluate_run(path, progress=False)
+        elif turn < 4:
+            _report(run, folder)
 
     return read
+
+
+def _report(run: Run, folder: Path) -> None:
+    """Write the report of a run with another one."""
+    write_report([run, open_run(_small_run())], folder / "work")
 
 
 def _small_run() -> Path:
@@ -245,7 +257,13 @@ def _small_run() -> Path:
 
 def in_run(name: str) -> st.SearchStrategy:
     """Return a strategy of changed contents of a file of a run."""
-    return st.deferred(lambda: changed(((_small_run() / name).read_bytes(),)))
+    edited = getattr(structures, f"edited_{name.rpartition('.')[2]}")
+
+    def inputs() -> st.SearchStrategy:
+        content = (_small_run() / name).read_bytes()
+        return st.one_of(changed((content,)), edited(content), edited(content))
+
+    return st.deferred(inputs)
 
 
 def _address(content: bytes, folder: Path) -> None:
@@ -284,18 +302,22 @@ def _network() -> object:
     return keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)])
 
 
-def embeddings(suffix: str, seeds: tuple[bytes, ...]) -> Reader:
+def embeddings(suffix: str, seeds: tuple[bytes, ...], *more: st.SearchStrategy) -> Reader:
     """Return the reader of one format of embeddings."""
-    return Reader(f"embeddings {suffix}", changed(seeds), in_file(f"x{suffix}", read_embeddings))
+    inputs = st.one_of(changed(seeds), *more)
+    return Reader(f"embeddings {suffix}", inputs, in_file(f"x{suffix}", read_embeddings))
 
 
 TABLE = b"label,path,role,id\na,1.jpg,query,1\nb,2.jpg,gallery,2\na,3.jpg,both,3\n"
+ROLES = b"label,image_path,is_query,is_gallery\na,1.jpg,1,0\nb,2.jpg,0,1\na,3.jpg,1,1\n"
 LIST = b"".join(b"%d,class %d/%d.png\n" % (c, c, n) for c in range(4) for n in range(3))
 GRID = b"""base: {dataset: folder, steps: 2}
 grid:
   loss: [npairs_loss, semi_hard_triplet]
   seed: [0, 1]
 """
+NPY = saved(lambda b: np.save(b, MATRIX))
+NPZ = tuple(saved(lambda b, s=s: s(b, emb=MATRIX)) for s in (np.savez, np.savez_compressed))
 INDEX = json.dumps({"latest": 2, "best": 1, "best_value": 0.5}).encode()
 
 
@@ -334,29 +356,55 @@ READERS = {
     for reader in (
         Reader(
             "items.csv",
-            st.one_of(changed((TABLE,)), texts(CELLS, ENCODINGS)),
+            st.one_of(
+                changed((TABLE,)),
+                texts(CELLS, ENCODINGS),
+                *[structures.edited_csv(table) for table in (TABLE, ROLES)],
+            ),
             in_file("x.csv", read_items),
         ),
-        Reader("lists", st.one_of(changed((LIST,)), texts(CELLS, ENCODINGS)), _csv_list),
-        Reader("folders", texts(NAMES, ("utf-8", "latin-1")), _folder),
-        embeddings(".npy", (saved(lambda b: np.save(b, MATRIX)),)),
-        embeddings(
-            ".npz",
-            (
-                saved(lambda b: np.savez(b, emb=MATRIX)),
-                saved(lambda b: np.savez_compressed(b, emb=MATRIX)),
+        Reader(
+            "lists",
+            st.one_of(
+                changed((LIST,)),
+                texts(CELLS, ENCODINGS),
+                *[structures.edited_csv(table) for table in (LIST, b"label,path\n" + LIST)],
             ),
+            _csv_list,
         ),
-        embeddings(".parquet", _parquets()),
-        embeddings(".h5", (_hdf5(),)),
-        embeddings(".pt", (_torch(),)),
+        Reader("folders", texts(NAMES, ("utf-8", "latin-1")), _folder),
+        embeddings(".npy", (NPY,), structures.edited_npy(NPY)),
+        embeddings(".npz", NPZ, structures.edited_npz(NPZ[0])),
+        embeddings(".parquet", _parquets(), *map(structures.edited_parquet, _parquets())),
+        embeddings(".h5", (_hdf5(),), structures.edited_hdf5(MATRIX)),
+        embeddings(".pt", (_torch(),), structures.edited_torch(MATRIX)),
         *(Reader(f"run: {name}", in_run(name), run_file(name)) for name in FILES_OF_RUNS),
-        Reader("archives", changed(_archives()), in_file("x.archive", _unpack)),
-        Reader("images", changed(_images()), _image),
+        Reader(
+            "archives",
+            st.one_of(
+                changed(_archives()),
+                *map(structures.edited_zip, _archives()[:2]),
+                structures.edited_tar(_archives()[2]),
+            ),
+            in_file("x.archive", _unpack),
+        ),
+        Reader(
+            "images",
+            st.one_of(changed(_images()), *map(structures.edited_image, _images())),
+            _image,
+        ),
         Reader("addresses", texts(ADDRESSES), _address),
         Reader(
-            "sweep.yaml", st.one_of(changed((GRID,)), texts(YAML)), in_file("x.yaml", _sweep), True
+            "sweep.yaml",
+            st.one_of(changed((GRID,)), texts(YAML), structures.edited_yaml(GRID)),
+            in_file("x.yaml", _sweep),
+            True,
         ),
-        Reader("checkpoints/index.json", changed((INDEX,)), _index, True),
+        Reader(
+            "checkpoints/index.json",
+            st.one_of(changed((INDEX,)), structures.edited_json(INDEX)),
+            _index,
+            True,
+        ),
     )
 }
