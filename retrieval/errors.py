@@ -5,7 +5,21 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Bad input: one line that names the file, row or option at fault and the fix."""
+    """Bad input: one line that names the file, row or option at fault and the fix.
+
+    Names and values of the user's may hold line breaks, control characters, or bytes that are no
+    text; they are shown escaped.
+    """
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if text.isprintable():
+            return text
+        return "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def unknown_option(kind: str, given: str, valid: Iterable[str]) -> UserError:

@@ -265,6 +265,19 @@ def file_lock(
         lock.release()
 
 
+def remove_locks(*files: Path) -> None:
+    """Remove lock files that killed processes left behind, and none that is held.
+
+    Args:
+        *files: The lock files, which need not exist.
+    """
+    for file in files:
+        if file.exists():
+            # It may be held, or its folder read-only.
+            with contextlib.suppress(OSError), file_lock(file, wait=False):
+                pass
+
+
 def _acquire(file: Path, *, wait: bool, on_wait: Callable[[], None] | None) -> BaseFileLock:
     # The first try lasts a moment: the file may be removed between opening and locking it.
     lock: BaseFileLock = FileLock(file, timeout=4 * POLL, poll_interval=POLL, thread_local=False)
@@ -323,10 +336,12 @@ def build_once(
     Raises:
         UserError: The cache cannot be written to, or what was built is not valid.
     """
+    lock = target.parent / f".{target.name}.lock"
     if is_valid():
+        remove_locks(lock, making_lock(target))
         return
     try:
-        with file_lock(target.parent / f".{target.name}.lock", on_wait=on_wait):
+        with file_lock(lock, on_wait=on_wait):
             if is_valid():
                 return
             remove_temporaries(target.parent, target.name)

@@ -115,10 +115,10 @@ def _shape_in(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
 def _hdf5(path: Path) -> np.ndarray:
     with h5py.File(path, "r") as file:
         _check_self_contained(file, path)
-        shapes = {k: v.shape for k, v in file.items() if isinstance(v, h5py.Dataset)}
+        arrays = {k: v for k, v in file.items() if isinstance(v, h5py.Dataset)}
+        shapes = {k: v.shape for k, v in arrays.items() if v.shape is not None}  # None: no array
         if "emb" in shapes or "emb_aug" not in shapes:
-            matrix: np.ndarray = file[_pick(shapes, path)][()]
-            return matrix
+            return np.asarray(file[_pick(shapes, path)][()])
         shape = shapes["emb_aug"]
         if len(shape) != 3:
             raise UserError(f"{path}: emb_aug has shape {shape}; give (items, views, dimensions)")

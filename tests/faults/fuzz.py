@@ -14,6 +14,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,22 +46,34 @@ def try_input(reader: Reader, content: bytes, folder: Path) -> bool:
     return accepted
 
 
-def fuzz(reader: Reader, inputs: int, folder: Path, seed: int, counts: dict[str, int]) -> None:
-    """Give a reader some inputs in this process, and count them; raise what it raises."""
+def fuzz(reader: Reader, inputs: int, folder: Path, seed: int, counts: dict) -> None:
+    """Give a reader some inputs in this process, and count them and the kinds of problem."""
     last = folder / "last"
 
     def attempt(content: bytes) -> None:
         last.write_bytes(content)
         counts["inputs"] += 1
-        counts["accepted"] += try_input(reader, content, folder / "input")
+        try:
+            counts["accepted"] += try_input(reader, content, folder / "input")
+        except Exception as error:  # the run goes on, so that it finds every kind
+            counts["problems"].setdefault(_kind_of(error), f"{content[:99]!r}")
 
     attempt = settings(
-        max_examples=inputs, database=None, deadline=None, phases=[Phase.generate, Phase.shrink],
-        suppress_health_check=list(HealthCheck), report_multiple_bugs=True,
+        max_examples=inputs, database=None, deadline=None, phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
     )(given(reader.inputs)(attempt))  # fmt: skip
     attempt.hypothesis.inner_test._hypothesis_internal_use_seed = seed
     attempt._hypothesis_internal_use_seed = seed
     attempt()
+
+
+def _kind_of(error: Exception) -> str:
+    """Return what an error is and where it came from: one line for each kind of problem."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [f for f in frames if "site-packages" not in f.filename and "/lib/" not in f.filename]
+    places = [f"{Path(f.filename).name}:{f.lineno}" for f in (*ours[-3:], frames[-1])]
+    words = " ".join(str(error).split())[:200]
+    return f"{type(error).__name__}: {words} ({' > '.join(dict.fromkeys(places))})"
 
 
 def _limit_memory() -> None:
@@ -72,6 +85,7 @@ def _limit_memory() -> None:
 def fuzz_in_children(reader: Reader, inputs: int, show: bool = True) -> dict:
     """Give a reader inputs in children with limits; return its counts and what went wrong."""
     total = {"reader": reader.name, "inputs": 0, "accepted": 0, "problems": [], "seconds": 0.0}
+    kinds: dict[str, str] = {}
     start = time.monotonic()
     for part in range(0, inputs, PER_CHILD):
         with tempfile.TemporaryDirectory() as name:
@@ -82,7 +96,7 @@ def fuzz_in_children(reader: Reader, inputs: int, show: bool = True) -> dict:
                 warnings.simplefilter("ignore")
                 _limit_memory()
                 count = min(PER_CHILD, inputs - part)
-                counts = {"inputs": 0, "accepted": 0}
+                counts = {"inputs": 0, "accepted": 0, "problems": {}}
                 try:
                     fuzz(reader, count, folder, part, counts)
                 finally:
@@ -94,6 +108,7 @@ def fuzz_in_children(reader: Reader, inputs: int, show: bool = True) -> dict:
                 counts = json.loads(answer.read_text())
                 total["inputs"] += counts["inputs"]
                 total["accepted"] += counts["accepted"]
+                kinds |= counts["problems"]
             if code:
                 said = log.read_text(errors="replace")
                 lines = [x for x in said.splitlines() if "Error" in x or "Exception" in x]
@@ -103,6 +118,7 @@ def fuzz_in_children(reader: Reader, inputs: int, show: bool = True) -> dict:
                 )
                 if show:
                     print(f"--- {reader.name}\n{said[-6000:]}", file=sys.stderr)
+    total["problems"] += [f"{kind}; {text}" for kind, text in kinds.items()]
     total["seconds"] = round(time.monotonic() - start, 1)
     return total
 

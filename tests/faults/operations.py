@@ -7,6 +7,7 @@ code opens (HDF5, Parquet) are not announced; kills at random times reach those.
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -92,10 +93,53 @@ def fail_at(at: int, code: int) -> Act:
 
 
 def counted(log: Path) -> Act:
-    """Return an act that writes a line for every operation to a file outside the watched folder."""
+    """Return an act that writes a line for every operation to a file outside the watched folder.
+
+    The line of an operation that changes nothing which a kill could show begins with ``void``: a
+    folder that is there is made, what is not there is removed, or only permissions change.
+    """
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def act(_number: int, event: str, path: Path) -> None:
-        os.write(out, f"{event} {path}\n".encode(errors="surrogateescape"))
+        is_there = os.path.lexists(path)
+        void = is_there if event == "os.mkdir" else event == "os.remove" and not is_there
+        word = "void " if void or event == "os.chmod" else ""
+        os.write(out, f"{word}{event} {path}\n".encode(errors="surrogateescape"))
 
     return act
+
+
+def telling_places(operations: list[str]) -> list[int]:
+    """Return the numbers of the operations at which a kill leaves something new on the disk.
+
+    A kill before an operation equals the one before its predecessor if that was void. Of more than
+    three operations of one kind, such as a link for each file of a folder, the first, the middle
+    and the last are kept.
+
+    Args:
+        operations: The lines that :func:`counted` wrote, in order.
+    """
+    kinds: dict[str, list[int]] = {}
+    for at in range(len(operations)):
+        if at == 0 or not operations[at - 1].startswith("void "):
+            kinds.setdefault(_kind(operations, at), []).append(at + 1)
+    kept = [
+        at
+        for places in kinds.values()
+        for at in (
+            places if len(places) <= 3 else (places[0], places[len(places) // 2], places[-1])
+        )
+    ]
+    return sorted(kept)
+
+
+def _kind(operations: list[str], at: int) -> str:
+    """Return what operations that repeat each other have in common."""
+    event = operations[at].removeprefix("void ").partition(" ")[0]
+    around = operations[max(0, at - 2) : at + 2]
+    if event != "open" and any(line.startswith("os.link ") for line in around):
+        return f"{event} around a link"
+    if event in ("os.remove", "os.rmdir") and "/." in operations[at].partition(".old/")[0]:
+        return f"{event} in the old one" if ".old/" in operations[at] else operations[at]
+    name = re.sub(r"\.tmp-\w{8}", ".tmp", operations[at])
+    return re.sub(r"\d+|[0-9a-f]{16}", "#", name)

@@ -208,7 +208,7 @@ def run_file(name: str) -> Callable[[bytes, Path], object]:
 
         path = folder / "work" / "birds" / "one"
         shutil.copytree(_small_run(), path)
-        if name in ("items.parquet", "embeddings.npy"):  # else the checksum would refuse each
+        if name in ("items.parquet", "embeddings.npy", "neighbours.npz"):  # else the checksum would refuse each
             edit(path, "metrics.json", "computed_from", to={})
         (path / name).write_bytes(content)
         run = open_run(path)
@@ -226,7 +226,7 @@ def run_file(name: str) -> Callable[[bytes, Path], object]:
         turn = zlib.crc32(content) % 8
         if turn == 0:  # it takes far longer than reading
             evaluate_run(path, progress=False)
-        elif turn < 4:
+        elif turn == 1:
             _report(run, folder)
 
     return read

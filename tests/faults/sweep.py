@@ -22,7 +22,15 @@ from pathlib import Path
 
 from tests.faults import children
 from tests.faults.commands import COMMANDS, Command, type_command
-from tests.faults.operations import KILLED, Act, counted, fail_at, kill_at, watch_operations
+from tests.faults.operations import (
+    KILLED,
+    Act,
+    counted,
+    fail_at,
+    kill_at,
+    telling_places,
+    watch_operations,
+)
 from tests.faults.state import content, problems_of_runs, temporaries
 from tests.faults.warm import load_tensorflow, warm_up
 
@@ -202,12 +210,15 @@ def faults_of(bench: Bench, every: int, first: int, randoms: int, seed: int) -> 
 
     Args:
         bench: The command.
-        every: Take every so many-th operation.
+        every: Take every so many-th operation. 0 takes all at which a kill leaves something new,
+            see :func:`tests.faults.operations.telling_places`.
         first: Begin with this operation, from 1.
         randoms: Number of kills at random times.
         seed: Seed of those times.
     """
-    places = range(first, len(bench.operations) + 1, every)
+    places = list(range(first, len(bench.operations) + 1, max(1, every)))
+    if not every:
+        places = telling_places(bench.operations)
     found = [("kill", at) for at in places]
     found += [(errno.errorcode[code], at) for code in FAILURES for at in places]
     draw = random.Random(seed)

@@ -134,6 +134,14 @@ def test_bad_files(tmp_path):
     assert "row 2 has 1 dimensions, row 0 has 2" in refused(tmp_path / "ragged.parquet")
 
 
+@pytest.mark.parametrize("value", [h5py.Empty("f4"), "words", 1.5, [b"a"]])
+def test_what_is_no_matrix_in_an_hdf5_file_is_refused(tmp_path, value):
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w") as file:
+        file["emb"] = value
+    refused(path)
+
+
 def test_arrays_in_other_files_are_not_read(tmp_path):
     secret = tmp_path / "secret.bin"
     secret.write_bytes(X.tobytes())
