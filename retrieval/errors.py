@@ -12,14 +12,14 @@ class UserError(Exception):
     """
 
     def __str__(self) -> str:
-        text = super().__str__()
-        if text.isprintable():
-            return text
-        return "".join(c if c.isprintable() else _escaped(c) for c in text)
+        return one_line(super().__str__())
 
 
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")
+def one_line(text: str) -> str:
+    """Return a text with line breaks, and what else a terminal should not get, escaped."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def unknown_option(kind: str, given: str, valid: Iterable[str]) -> UserError:

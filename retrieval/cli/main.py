@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from retrieval.cli.options import parse_ks, with_settings
-from retrieval.errors import UserError, counted
+from retrieval.errors import UserError, counted, one_line
 from retrieval.failures import as_user_error
 from retrieval.validation import (
     DEFAULT_DISTANCE,
@@ -545,8 +545,7 @@ def _show_failure(name: str, error: UserError) -> None:
 
 
 def _show_error(message: str) -> None:
-    # Names of files may hold bytes, and control characters, that a terminal should not get.
-    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(message.split()))
+    line = one_line(" ".join(message.split()))
     with contextlib.suppress(OSError):  # stderr may be full, too
         typer.secho(f"error: {line}", fg="red", err=True)
 

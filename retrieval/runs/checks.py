@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from retrieval.datasets.catalog import ROLES
 from retrieval.errors import UserError
 from retrieval.files import digest
 from retrieval.runs.neighbors import FILE
@@ -120,3 +121,9 @@ def _check_items(where: Path, items: pd.DataFrame) -> None:
         raise UserError(f"{where}: lacks {', '.join(missing)}")
     if not np.issubdtype(items["label"].to_numpy().dtype, np.integer):
         raise UserError(f"{where}: labels must be whole numbers, not {items['label'].dtype}")
+    wrong = ~items["role"].isin(ROLES).to_numpy()
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise UserError(
+            f"{where}: row {row} has the role {items['role'].iloc[row]!r}; give {', '.join(ROLES)}"
+        )
