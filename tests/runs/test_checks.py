@@ -17,6 +17,14 @@ def test_labels_that_are_no_numbers_are_refused(made):
     assert "items.parquet: labels must be whole numbers" in reason_not_opened(made)
 
 
+@pytest.mark.parametrize("role", [None, pd.NA, "probe"])
+def test_a_role_that_there_is_not_is_refused(made, role):
+    items = pd.read_parquet(made / "items.parquet")
+    items.loc[3, "role"] = role
+    items.to_parquet(made / "items.parquet")
+    assert "items.parquet: row 3 has the role" in reason_not_opened(made)
+
+
 @pytest.mark.parametrize(
     ("file", "command"),
     [
