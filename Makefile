@@ -43,7 +43,7 @@ lint: .venv/.dev  ## Lint, check the format and the types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-faults: .venv/.dev  ## Kill every command at every file operation (hours); counts to the results
+faults: .venv/.dev  ## Kill commands at their file operations, for 35 minutes; counts to the results
 	$(BIN)/python -m tests.faults.figures faults
 
 fuzz: .venv/.dev  ## Give every reader 10,000 wrong inputs in all; counts to the results
