@@ -179,7 +179,9 @@ def evaluate_folder(
     (folder / EVOLUTION_FILE).unlink(missing_ok=True)
     try:
         make_evolution(folder, distance, progress=progress)
-    except Exception as error:  # the run is complete without these maps, whatever went wrong
+    except OSError:  # a full disk would leave the run without them for good: it can go on later
+        raise
+    except Exception as error:  # the run is complete without them, if a snapshot is damaged
         reason = " ".join(str(error).split()) or type(error).__name__
         tqdm.write(f"{final_path(folder)}: no maps of training steps: {reason}")
     for line in caveat_lines(Run(folder).results.values()):
