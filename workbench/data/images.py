@@ -26,6 +26,7 @@ from starlette.routing import Route
 
 from retrieval.datasets.catalog import crop_boxes
 from retrieval.datasets.containment import contained_path
+from retrieval.datasets.image_limits import size_problem
 from retrieval.errors import UserError
 from retrieval.runs.run import ChangedRun, Run
 from retrieval.runs.thumbnails import SIZE as THUMBNAIL_SIDE
@@ -33,7 +34,6 @@ from retrieval.runs.thumbnails import eight_bits, encode_thumbnail
 from workbench.data.loading import find_run, stamp
 
 PICTURE_SIDE = 640
-MOST_PIXELS = 60_000_000  # of an image that is decoded in full
 FEW_PIXELS = 4_000_000  # images up to this size are decoded whenever they are asked for
 MOST_DIGITS = 12  # of a row in an address
 UNREADABLE = (UserError, OSError, ValueError, SyntaxError, Image.DecompressionBombError)
@@ -93,22 +93,34 @@ def picture_path(run: Run, row: int) -> Path | None:
     return path if path is not None and os.path.isfile(path) else None
 
 
-def check_pixels(name: str, width: int, height: int) -> None:
-    """Refuse to decode an image of more than :data:`MOST_PIXELS`.
+def check_pixels(name: str, image: Image.Image) -> None:
+    """Refuse to decode an image that is too large, see :mod:`retrieval.datasets.image_limits`.
 
     Args:
         name: Name of the image, for the message.
-        width: Its width in pixels.
-        height: Its height in pixels.
+        image: The image, opened but not decoded.
 
     Raises:
         UserError: It is too large.
     """
-    if width * height > MOST_PIXELS:
-        raise UserError(
-            f"{name}: {width} x {height} pixels are too many; make it smaller, to at most "
-            f"{MOST_PIXELS // 10**6} megapixels"
-        )
+    if problem := size_problem(image):
+        raise UserError(f"{name}: {problem}")
+
+
+def opened(path: str | Path) -> Image.Image:
+    """Open an image without decoding it.
+
+    Args:
+        path: The image file.
+
+    Raises:
+        UserError: It has so many pixels that Pillow refuses to open it.
+        OSError: It cannot be read.
+    """
+    try:
+        return Image.open(path)
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{Path(path).name}: {error}") from error
 
 
 @contextlib.contextmanager
@@ -125,14 +137,14 @@ def decodable(path: str | Path, side: int | None = None) -> Iterator[Image.Image
         The image, not yet decoded. While it is a large one, no other large one is decoded.
 
     Raises:
-        UserError: It has more than :data:`MOST_PIXELS`.
+        UserError: It is too large.
         OSError: It cannot be read.
     """
-    with Image.open(path) as image:
+    with opened(path) as image:
         width, height = image.size
+        check_pixels(Path(path).name, image)
         if side is not None:
             image.draft("RGB", (side, side))
-        check_pixels(Path(path).name, *image.size)
         # A progressive JPEG takes memory for all of its pixels, whatever size it is decoded at.
         with ONE_LARGE_IMAGE if width * height > FEW_PIXELS else contextlib.nullcontext():
             yield image

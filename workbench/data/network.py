@@ -4,6 +4,7 @@ Everything else in the app works without a network. TensorFlow takes seconds to 
 imported when a network is first used.
 """
 
+import contextlib
 import io
 import sys
 import tempfile
@@ -22,7 +23,7 @@ from retrieval.runs.resume import check_dataset_unchanged
 from retrieval.runs.run import Run
 from retrieval.runs.thumbnails import eight_bits
 from retrieval.settings.schema import UNTRAINED
-from workbench.data.images import check_pixels, picture_path, picture_size
+from workbench.data.images import check_pixels, opened, picture_path
 from workbench.data.loading import stamp
 from workbench.data.memory import freeze_garbage_collection
 
@@ -119,7 +120,9 @@ def _explain(_run: Run, path: str, stamp: tuple, first: int, second: int) -> Exp
         file = picture_path(_run, row)
         if file is None:
             raise UserError(f"the image file of item {row} is no longer in the data set's folder")
-        check_pixels(file.name, *(picture_size(_run, row) or (0, 0)))
+        unreadable = contextlib.suppress(OSError, ValueError, SyntaxError)  # loading it says so
+        with unreadable, opened(file) as image:
+            check_pixels(file.name, image)
         paths.append(file)
     if changed := _dataset_change(path, stamp):
         raise UserError(changed)
@@ -184,7 +187,7 @@ def check_image(data: bytes, name: str) -> OwnImage:
         raise UserError(f"{name}: {len(data) / 2**20:.0f} MB; give an image of at most 20 MB")
     try:
         with Image.open(io.BytesIO(data), formats=tuple(FORMATS)) as image:
-            check_pixels(name, *image.size)
+            check_pixels(name, image)
             decoded = format_problem(image, data[:HEAD_BYTES]) is None
             if decoded and (image.format == "JPEG" or "exif" not in image.info):
                 return OwnImage(_upright(image), data)

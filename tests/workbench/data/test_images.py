@@ -10,6 +10,7 @@ from PIL import ExifTags, Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from retrieval.datasets import image_limits
 from workbench.data import images
 
 
@@ -150,7 +151,7 @@ def test_of_an_image_with_too_many_pixels_only_a_reduced_jpeg_is_decoded(
     items = photos.copy()
     items.loc[0, "path"] = name
     run = make_run("one", items=items)
-    monkeypatch.setattr(images, "MOST_PIXELS", 3_000_000)
+    monkeypatch.setattr(image_limits, "MOST_PIXELS", 3_000_000)
     assert max(opened(client.get(images.picture_url(run, 0))).size) == size
 
 

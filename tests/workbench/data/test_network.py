@@ -10,13 +10,14 @@ import pytest
 import streamlit
 from PIL import Image
 
+from retrieval.datasets import image_limits
 from retrieval.errors import UserError
 from retrieval.input_pipeline.decoding import read_square
 from retrieval.runs.run import Run
 from tests.runs.helpers import edit
 from tests.workbench.driver import open_page
 from tests.workbench.run_factory import write_run
-from workbench.data import images, memory, network
+from workbench.data import memory, network
 from workbench.data.lookup import search_vector
 from workbench.pages.retrieval import own_image
 from workbench.session.clicks import Pick
@@ -65,7 +66,7 @@ def test_anything_else_is_refused_by_name(data):
 
 
 def test_large_files_and_many_pixels_are_refused(monkeypatch):
-    monkeypatch.setattr(images, "MOST_PIXELS", 1000)
+    monkeypatch.setattr(image_limits, "MOST_PIXELS", 1000)
     with pytest.raises(UserError, match="40 x 30"):
         network.check_image(encoded("PNG"), "photo.png")
     monkeypatch.setattr(network, "MOST_BYTES", 100)
