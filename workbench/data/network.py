@@ -103,7 +103,7 @@ class Explanation:
     images: np.ndarray
 
 
-@st.cache_data(show_spinner="Checking the data set …", ttl=60, max_entries=64)
+@st.cache_resource(show_spinner="Checking the data set …", ttl=60, max_entries=64)
 def _dataset_change(path: str, stamp: tuple) -> str | None:
     """Return in what the data set differs from the one that a run was trained on, if it does."""
     try:
