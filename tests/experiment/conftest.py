@@ -30,10 +30,15 @@ def settings(tmp_path_factory):
 
 
 @pytest.fixture(scope="package")
-def run(settings, tmp_path_factory):
-    """One finished run."""
+def _finished(settings, tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
-    return open_run(train(settings, runs=root, name="one", progress=False))
+    return train(settings, runs=root, name="one", progress=False)
+
+
+@pytest.fixture
+def run(_finished):
+    """One finished run, opened anew: a test before may have evaluated it again."""
+    return open_run(_finished)
 
 
 @pytest.fixture
