@@ -24,6 +24,7 @@ from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 from retrieval.errors import UserError
 
 # Temporary files and folders are called `.tmp-<random>-<name>`, beside what they become.
+MAKING = ".making.lock"  # ending of the lock of those that make a folder
 TEMPORARY = ".tmp-"
 RANDOM = 8  # characters that `tempfile` adds
 # Above this many files, a folder is brought to the disk by one call for the whole system: 40,000
@@ -87,7 +88,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 def making_lock(path: Path) -> Path:
     """Return the lock file of those that make a folder, see :func:`atomic_folder`."""
-    return path.parent / f".{_shortened(path.name)}.making.lock"
+    return path.parent / f".{_shortened(path.name)}{MAKING}"
 
 
 def _temporary(path: Path, make: Callable[..., object]) -> Path:

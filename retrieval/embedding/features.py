@@ -86,8 +86,14 @@ def backbone_features(
             tqdm.write(f"another process computes the same backbone features; waiting for {folder}")
 
     build_once(folder, build, lambda: is_complete(folder, len(catalog)), on_wait=on_wait)
+    remove(partial_path(folder))  # of a process that was killed as soon as it had published
     features: np.ndarray = np.load(folder / FEATURES, mmap_mode="r")
     return features
+
+
+def partial_path(folder: Path) -> Path:
+    """Return the hidden sibling of a cached entry in which its features are computed."""
+    return folder.with_name(f".{folder.name}.partial")
 
 
 def features_key(catalog: Catalog, settings: TrainSettings) -> str:
@@ -147,7 +153,7 @@ def _extract(
     progress: bool,
 ) -> None:
     """Write the features of all images of a data set, from where an earlier extraction stopped."""
-    partial, n = folder.with_name(f".{folder.name}.partial"), len(catalog)
+    partial, n = partial_path(folder), len(catalog)
     partial.mkdir(parents=True, exist_ok=True)
     done, crc = _done(partial)
     width = int(backbone.output_shape[-1])

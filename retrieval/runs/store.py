@@ -13,11 +13,13 @@ from pathlib import Path
 
 from retrieval.errors import UserError
 from retrieval.files import (
+    MAKING,
     TEMPORARY,
     file_lock,
     link_or_copy,
     recover_folder,
     remove,
+    remove_locks,
     remove_temporaries,
     replace_folder,
 )
@@ -164,8 +166,10 @@ def locked_run(path: Path) -> Iterator[None]:
 
 
 def _remove_all_temporaries(folder: Path) -> None:
-    for here, _, _ in os.walk(folder):
+    for here, _, names in os.walk(folder):
         remove_temporaries(Path(here))
+        # Where a lock could not be removed: it would be published with the run.
+        remove_locks(*(Path(here, name) for name in names if name.endswith(MAKING)))
 
 
 @contextlib.contextmanager

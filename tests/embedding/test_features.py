@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from retrieval import load_catalog
-from retrieval.embedding.features import backbone_features, features_key
+from retrieval.embedding.features import backbone_features, features_key, partial_path
 from retrieval.embedding.network import frozen_backbone
 from retrieval.files import cache_folder, time_stamp, write_json
 from retrieval.input_pipeline.pipeline import eval_dataset
@@ -89,6 +89,15 @@ def test_rows_that_never_reached_the_disk_are_computed_again(many, settings):
     partial = folder.with_name(f".{folder.name}.partial")
     np.lib.format.open_memmap(partial / "features.npy", "r+")[10:20] = 0  # a power cut
     np.testing.assert_array_equal(backbone_features(many, settings, progress=False), whole)
+
+
+def test_what_a_process_left_that_was_killed_after_publishing_is_removed(catalog, settings):
+    whole = np.array(backbone_features(catalog, settings, progress=False))
+    partial = partial_path(entry())
+    partial.mkdir()
+    (partial / "progress.json").write_text("{}")
+    np.testing.assert_array_equal(backbone_features(catalog, settings, progress=False), whole)
+    assert not partial.exists()
 
 
 @pytest.mark.parametrize("damage", ["zeros", "cut", "no record"])

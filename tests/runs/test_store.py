@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from retrieval.errors import UserError
+from retrieval.files import making_lock
 from retrieval.runs.evaluate import evaluate_run
 from retrieval.runs.lock import run_lock
 from retrieval.runs.run import ChangedRun, Run
@@ -67,6 +68,12 @@ def test_parts_of_two_evaluations_are_never_mixed(run):
     with pytest.raises(ChangedRun, match=str(run.path)):
         _ = opened.embeddings
     assert len(open_run(run.path).embeddings) == len(opened.items)
+
+
+def test_a_lock_that_could_not_be_removed_is_not_published(run):
+    with locked_run(run.path), changed_run(run.path) as folder:
+        making_lock(folder / "step-000001").touch()
+    assert not list(run.path.glob(".*"))
 
 
 def test_maps_of_the_old_evaluation_stay_readable(run):
