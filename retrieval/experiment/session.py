@@ -20,6 +20,8 @@ from retrieval.experiment.pipeline import (
     train_planned,
 )
 from retrieval.failures import as_user_error
+from retrieval.files import remove_locks
+from retrieval.runs.lock import lock_path
 from retrieval.runs.names import check_run_name, default_name
 from retrieval.runs.resume import dataset_changes
 from retrieval.runs.run import Run
@@ -284,6 +286,8 @@ def train_all(
     failed: dict[str, UserError] = {}
     for number, run in enumerate(planned, start=1):
         kept = run.path.exists() and not overwrite
+        if kept:
+            remove_locks(lock_path(run.path))  # of a process that could not remove its own
         if announce is not None:
             announce(f"[{number}/{len(planned)}] {run.path}{' exists; kept' if kept else ''}")
         try:
