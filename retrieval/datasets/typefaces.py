@@ -5,6 +5,7 @@ Latin and symbols are the training split, Greek and Cyrillic the test split. The
 that a model confuses are real homoglyphs. Nothing is downloaded.
 """
 
+import functools
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
@@ -44,7 +45,7 @@ def load(root: Path, *, subset: str = "letters") -> Catalog:
     if subset not in SUBSETS:
         raise unknown_option("subset of typefaces", subset, SUBSETS)
     files = drawn_files(root, subset)
-    rows = without_copies((int(file[2 : file.index("/")], 16), face_of(file)) for file in files)
+    rows = without_copies((code_of(file), face_of(file)) for file in files)
     codes = [shape(code) for code, _ in rows]
     alphabets = {code: alphabet(code) for code in set(codes)}
     names = {code: character_name(code) for code in set(codes)}
@@ -128,7 +129,7 @@ def without_equal_files(folder: Path, files: list[str]) -> list[str]:
     Returns:
         The paths that are left, in the same order, of classes with two images or more.
     """
-    codes = {file: int(file[2 : file.index("/")], 16) for file in files}
+    codes = {file: code_of(file) for file in files}
     shapes = {code: shape(code) for code in set(codes.values())}
     tested = {code for code in shapes if alphabet(code) in TEST_ALPHABETS}
     class_of: dict[bytes, int] = {}
@@ -166,6 +167,7 @@ def wanted_characters(subset: str) -> dict[int, dict[str, int]]:
     return {code: found[code] for code in (codes[::8] if subset == "sample" else codes)}
 
 
+@functools.cache  # asked for every image: without it, loading takes 4 seconds more
 def alphabet(code: int) -> str:
     """Return a character's script, e.g. ``Greek``, or ``Symbols`` if it belongs to none.
 
@@ -182,6 +184,7 @@ def alphabet(code: int) -> str:
     return {"Common": "Symbols", "Inherited": "Combining marks"}.get(scripts[0], scripts[0])
 
 
+@functools.cache
 def shape(code: int) -> int:
     """Return the character whose class a character belongs to.
 
@@ -233,6 +236,11 @@ def character_name(code: int) -> str:
 def image_path(code: int, face: str) -> str:
     """Return an image's path below the subset's folder, e.g. ``U+0416/DejaVuSans-Bold.png``."""
     return f"U+{code:04X}/{face}.png"
+
+
+def code_of(path: str) -> int:
+    """Return the code point of an image, given its path below the subset's folder."""
+    return int(path[2 : path.index("/")], 16)
 
 
 def face_of(path: str) -> str:
