@@ -213,7 +213,8 @@ def _damage(image: Image.Image, contents: bytes) -> str | None:
         import tensorflow as tf
 
         try:
-            tf.io.decode_image(contents, 3, expand_animations=False)
+            # With the file's own channels: of a transparent WebP, it refuses to decode fewer.
+            tf.io.decode_image(contents, 0, expand_animations=False)
         except tf.errors.InvalidArgumentError as error:
             return f"damaged {image.format} data ({_reason(error)})"
     return None

@@ -56,12 +56,14 @@ def test_every_suffix_of_the_vocabulary_is_read(tmp_path, suffix):
         if (kind, mode) not in {("JPEG", "transparent"), ("GIF", "transparent")}  # no such files
     ],
 )
-def test_the_input_pipeline_decodes_what_pillow_shows(kind, mode):
+def test_the_input_pipeline_decodes_what_pillow_shows(tmp_path, kind, mode):
     image = transparent() if mode == "transparent" else photo().convert(mode)
     data = encoded(image, format=kind, **({"exact": True} if kind == "WEBP" else {}))
     ours = decode(tf.constant(data), 16)[0].numpy()
     shown = Image.open(io.BytesIO(data)).convert("RGB")
     np.testing.assert_array_equal(ours, np.asarray(shown))
+    (tmp_path / "a").write_bytes(data)
+    assert image_problem(str(tmp_path / "a")) is None
 
 
 @pytest.mark.parametrize(
