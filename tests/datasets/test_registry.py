@@ -1,6 +1,7 @@
 import inspect
 import re
 import typing
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -136,3 +137,10 @@ def test_what_a_data_set_lacks_is_listed(tmp_path, name, there, state):
             place.touch()
     table = list_datasets(tmp_path).set_index("name")
     assert table.loc[name, "on this disk"] == state
+
+
+def test_listing_draws_no_images(tmp_path):
+    images = load_catalog("digits", tmp_path / "digits").absolute_paths()
+    Path(images[0]).unlink()
+    list_datasets(tmp_path)
+    assert not Path(images[0]).exists()
