@@ -54,7 +54,7 @@ def draw_once(
     def is_valid() -> bool:
         if not target.exists() and not target.is_symlink():
             return False
-        mark = read_mark(target)
+        mark = read_mark(target, name)
         images = set(mark.get("files") or drawn_before(mark))
         found = _files_below(target)
         if images and images <= found and mark.get("made_by", made_by) == made_by:
@@ -67,18 +67,23 @@ def draw_once(
 
     fix = "give a folder of your own with --data"
     build_once(target, build, is_valid, on_wait=on_wait, fix=fix, remove_old=False)
-    mark = read_mark(target)
+    mark = read_mark(target, name)
     return [str(path) for path in mark.get("files") or drawn_before(mark)]
 
 
-def read_mark(folder: Path) -> Mark:
-    """Return the mark of a folder of drawn images; empty if it has none or a damaged one."""
+def read_mark(folder: Path, name: str) -> Mark:
+    """Return the mark of a folder of drawn images; empty if it has none, or not this program's.
+
+    Args:
+        folder: The folder.
+        name: Name of the data set.
+    """
     try:
         mark = json.loads((folder / MARK).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     is_mark = isinstance(mark, dict) and isinstance(mark.get("files", mark.get("rows")), list)
-    return mark if is_mark else {}
+    return mark if is_mark and str(mark.get("made_by")).startswith(f"{name} ") else {}
 
 
 def check_own(folder: Path, name: str, found: Collection[str], images: Collection[str]) -> None:
@@ -99,7 +104,7 @@ def check_own(folder: Path, name: str, found: Collection[str], images: Collectio
             "with --data"
         )
     others = sorted({*found} - ({MARK, *images} if images else set()))
-    if others and others != [MARK]:
+    if others:
         raise UserError(
             f"{folder} holds {counted(len(others), 'file')} that this program has not drawn "
             f"(first: {others[0]}), and the images of {name} would take its place: move it away, "

@@ -41,15 +41,11 @@ def test_a_folder_is_drawn_once(target):
     )
 
 
-@pytest.mark.parametrize("change", ["another version", "a missing file", "a damaged mark"])
+@pytest.mark.parametrize("change", ["another version", "a missing file"])
 def test_what_is_not_whole_or_of_another_version_is_drawn_anew(target, change):
     drawn(target)
     if change == "a missing file":
         (target / FILES[0]).unlink()
-    elif change == "a damaged mark":
-        (target / MARK).write_text("{")
-        for name in FILES:
-            (target / name).unlink()
     version = "shapes 2" if change == "another version" else "shapes 1"
     drawn(target, version, content=b"anew")
     assert (target / "a/0.png").read_bytes() == b"anew"
@@ -73,6 +69,21 @@ def test_files_of_others_are_never_removed(target, files, marked):
     assert "\n" not in str(error.value)
     assert below(target.parent) == before
     assert all((target / name).read_text() == "mine" for name in files)
+
+
+@pytest.mark.parametrize(
+    "mark", ["{", "[]", '{"files": ["a/0.png"]}', '{"made_by": "album 3", "files": ["a/0.png"]}']
+)
+@pytest.mark.parametrize("files", [[], ["a/0.png"]])
+def test_an_index_of_another_program_is_no_mark(target, mark, files):
+    for name, content in {MARK: mark, **dict.fromkeys(files, "mine")}.items():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).write_text(content)
+    before = below(target)
+    with pytest.raises(UserError, match="has not drawn"):
+        drawn(target)
+    assert below(target) == before
+    assert (target / MARK).read_text() == mark
 
 
 def test_a_file_or_a_link_in_the_way_is_left_alone(target, tmp_path):

@@ -166,8 +166,11 @@ def test_other_fonts_draw_anew(few, tmp_path, monkeypatch):
 
 
 def test_a_set_drawn_by_an_older_version_is_drawn_anew(few, tmp_path):
-    (tmp_path / "drawn/letters").mkdir(parents=True)
-    (tmp_path / "drawn/letters/index.json").write_text('{"version": 1, "rows": []}')
+    folder = tmp_path / "drawn/letters"
+    (folder / "U+0041").mkdir(parents=True)
+    (folder / "U+0041/DejaVuSans.png").write_bytes(b"before")
+    mark = {"made_by": "typefaces 1, matplotlib 3", "rows": [[0x41, "DejaVuSans"]]}
+    (folder / "index.json").write_text(json.dumps(mark))
     assert len(load_catalog("typefaces", tmp_path / "drawn")) == sum(map(len, few.values()))
 
 
