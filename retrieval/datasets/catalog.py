@@ -1,7 +1,8 @@
 """The interface between a data set's files and everything else: a table with a row per image."""
 
 import itertools
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -201,6 +202,22 @@ def check_roles(name: str, items: pd.DataFrame) -> None:
             f"data set {name!r}: all test items have the role {given!r}, so there is no {lacking}: "
             f"add items of the role {lacking!r} or 'both'"
         )
+
+
+def number_classes(names: Iterable[str]) -> dict[str, int]:
+    """Give every class the integer that is its label.
+
+    Args:
+        names: Names of the classes, in any order; they may be repeated.
+
+    Returns:
+        Name -> the number that it is, if all are integers as Python writes them (7, not 007), or
+        else its position in sorted order.
+    """
+    known = sorted(set(names))
+    if all(re.fullmatch(r"0|-?[1-9][0-9]{0,17}", name) for name in known):
+        return {name: int(name) for name in known}
+    return {name: label for label, name in enumerate(known)}
 
 
 def crop_boxes(items: pd.DataFrame) -> np.ndarray | None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from retrieval.datasets.base import Dataset
-from retrieval.datasets.catalog import ROLES, Catalog, make_catalog
+from retrieval.datasets.catalog import ROLES, Catalog, make_catalog, number_classes
 from retrieval.datasets.checks import has_a_positive, scan_files
 from retrieval.datasets.folder import check_singletons
 from retrieval.datasets.image_files import printable
@@ -512,11 +512,7 @@ def _find(root: Path, file: str) -> Path:
 def _catalog(
     images: Path, listed: list[tuple[Row, str]], options: dict, remarks: list[str]
 ) -> Catalog:
-    names = sorted({row.label for row, _ in listed})
-    if all(_is_integer(name) for name in names):
-        number = {name: int(name) for name in names}
-    else:
-        number = {name: label for label, name in enumerate(names)}
+    number = number_classes(row.label for row, _ in listed)
     return make_catalog(
         "csv",
         images,
@@ -526,13 +522,8 @@ def _catalog(
         split=[split for _, split in listed],
         role=[row.role for row, _ in listed],
         options=options,
-        remarks=[*remarks, *remarks_on_names(names)],
+        remarks=[*remarks, *remarks_on_names(number)],
     )
-
-
-def _is_integer(text: str) -> bool:
-    """Tell whether a class id is a number that is written back as it was: 7, but not 007."""
-    return len(text) < 19 and re.fullmatch(r"0|-?[1-9][0-9]*", text) is not None
 
 
 ENTRY = Dataset(

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
-from retrieval.datasets.catalog import ROLES, Catalog
+from retrieval.datasets.catalog import ROLES, Catalog, number_classes
 from retrieval.datasets.splits import remarks_on_names
 from retrieval.datasets.text_files import read_table
 from retrieval.errors import UserError
@@ -284,19 +284,12 @@ def _check_pair(
 
 
 def _numbered(items: pd.DataFrame) -> pd.DataFrame:
-    """Convert labels to integers.
-
-    If all labels are whole numbers, they are kept; otherwise they are numbered in sorted order.
-    ``01`` counts as text, because it is not the same label as ``1``.
-    """
+    """Convert labels to integers, see :func:`retrieval.datasets.catalog.number_classes`."""
     for name in ("label", "super_label"):
         if name not in items:
             continue
         values = items[name].str.strip()
-        if values.str.fullmatch(r"0|-?[1-9]\d{0,17}").all():
-            items[name] = values.astype(np.int64)
-        else:
-            items[name] = np.unique(values, return_inverse=True)[1].astype(np.int64)
+        items[name] = values.map(number_classes(values)).astype(np.int64)
     if "super_name" in items and "super_label" not in items:
         items["super_label"] = np.unique(items["super_name"], return_inverse=True)[1]
     return items.drop(columns="key").astype({"role": object})

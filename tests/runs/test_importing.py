@@ -134,6 +134,8 @@ def test_labels_stay_numbers_or_are_numbered_in_order(tmp_path):
     items = read_sides([(x, padded)])[1]
     assert items["label"].tolist() == [0, 1, 0]
     assert items["label_name"].tolist() == ["01", "1", "01"]
+    others = csv(tmp_path / "o.csv", "label", "1\u0662", "12", "1\u0662")  # an Arabic digit
+    assert read_sides([(x, others)])[1]["label"].tolist() == [1, 0, 1]
     names = csv(tmp_path / "s.csv", "label", "pear", "apple", "é")
     items = read_sides([(x, names)])[1]
     assert items["label"].tolist() == [1, 0, 2]
