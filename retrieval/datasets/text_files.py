@@ -3,6 +3,8 @@
 import codecs
 import csv
 import shlex
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,11 +86,13 @@ def read_table(path: Path, **options: Any) -> pd.DataFrame:
         with path.open("rb") as file:
             encoding = encoding_of(file.read(4))
         with path.open(encoding=encoding, errors="replace") as file:
-            first = file.readline()
-        tabs = path.suffix.lower() == ".tsv"
+            first = next((line.strip("\r\n") for line in file if line.strip()), "")
+        _refuse_nul(path, first)
+        delimiter = "\t" if path.suffix.lower() == ".tsv" else delimiter_in(first)
+        check_columns([n for n in _split(first, delimiter) if n and not _is_number(n)], path)
         frame: pd.DataFrame = pd.read_csv(
             path,
-            sep="\t" if tabs else delimiter_in(first),
+            sep=delimiter,
             encoding="utf-8-sig" if encoding == "utf-8" else encoding,
             **options,
         )
@@ -99,6 +103,21 @@ def read_table(path: Path, **options: Any) -> pd.DataFrame:
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: not a CSV table ({reason})") from None
     return frame
+
+
+def check_columns(names: Sequence[str], where: Path | str) -> None:
+    """Refuse a table with two columns of one name, of which only the first would be read.
+
+    Args:
+        names: Names of the columns.
+        where: The table, for the message.
+
+    Raises:
+        UserError: Names the column.
+    """
+    twice = next((name for name, n in Counter(names).items() if n > 1), None)
+    if twice is not None:
+        raise UserError(f"{where}: has two columns {twice!r}; rename one")
 
 
 def delimiter_in(line: str) -> str:
@@ -115,6 +134,14 @@ def _split(line: str, delimiter: str) -> list[str]:
         return next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
     except csv.Error:
         return []
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _refuse_nul(path: Path, text: str) -> None:

@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from retrieval.datasets.text_files import check_columns
 from retrieval.errors import UserError, did_you_mean
 
 NUMBERED = re.compile(r"(.*?)(\d+)")
@@ -62,9 +63,7 @@ def embeddings_in(
             f"{where}: its first row is not a header but numbers ({_listed(names[:3])}, ...); add "
             "a row of names such as d0,d1,..."
         )
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise UserError(f"{where}: has two columns {twice!r}; rename one")
+    check_columns(names, where)
     chosen = _chosen(names, columns, where) if columns else _recognized(table, names, where)
     kinds = [table.schema.field(name).type for name in chosen]
     if len(chosen) == 1 and _is_list(kinds[0]):

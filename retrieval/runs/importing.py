@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from retrieval.datasets.catalog import ROLES, Catalog, number_classes
 from retrieval.datasets.splits import remarks_on_names
-from retrieval.datasets.text_files import read_table
+from retrieval.datasets.text_files import check_columns, read_table
 from retrieval.errors import UserError
 from retrieval.evaluation.search.distances import kind_of
 from retrieval.runs.checks import reading
@@ -90,6 +90,7 @@ def _read_table(path: Path) -> tuple[pd.DataFrame, dict[str, str]]:
     if suffix == ".parquet":
         with reading(path):
             file = pq.ParquetFile(path)
+            check_columns(file.schema_arrow.names, path)
             kinds = {field.name: field.type for field in file.schema_arrow}
             kept = [name for name, kind in kinds.items() if _is_metadata(name, kind)]
             table = file.read(columns=kept)

@@ -5,6 +5,7 @@ import decimal
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
@@ -162,6 +163,14 @@ def test_a_class_that_is_numbered_like_a_dimension_is_refused(tmp_path, suffix):
 def test_a_table_without_a_header_is_refused(tmp_path):
     np.savetxt(tmp_path / "e.csv", X, delimiter=",")
     assert "not a header but numbers" in refused(tmp_path / "e.csv")
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_two_columns_of_one_name_are_refused(tmp_path, suffix):
+    table = pa.Table.from_arrays([pa.array([0.5, 1.5])] * 3, names=["d0", "d0", "d1"])
+    path = tmp_path / f"e{suffix}"
+    pq.write_table(table, path) if suffix == ".parquet" else pa_csv.write_csv(table, path)
+    assert "has two columns 'd0'" in refused(path)
 
 
 def test_numbers_written_as_text_are_said_to_be_no_numbers(tmp_path):

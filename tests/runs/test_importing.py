@@ -2,6 +2,9 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -122,6 +125,23 @@ def test_queries_and_gallery_must_fit_together(tmp_path):
     assert "row 1 ('y') is a query too" in refused(read_sides, [(q, a), (q, b)])
     only = csv(tmp_path / "only.csv", "label,role", "1,query", "1,query")
     assert "no item is gallery" in refused(read_sides, [(q, only)])
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+@pytest.mark.parametrize("name", ["label", "path", "is_query"])
+def test_two_columns_of_one_name_are_refused(tmp_path, suffix, name):
+    names = ["label", "path", "is_query", "is_gallery", name]
+    table = pa.Table.from_arrays([pa.array(["1", "0"])] * 5, names=names)
+    path = tmp_path / f"i{suffix}"
+    pq.write_table(table, path) if suffix == ".parquet" else pa_csv.write_csv(table, path)
+    assert f"has two columns {name!r}" in refused(read_items, path)
+
+
+def test_a_table_may_begin_with_blank_lines_and_not_with_nul_characters(tmp_path):
+    items = read_items(csv(tmp_path / "i.csv", "", "label;path", "a;x", "b;y"))
+    assert items["path"].tolist() == ["x", "y"]
+    (tmp_path / "n.csv").write_text("label,path\na,x\n", encoding="utf-16-le")  # without its mark
+    assert "n.csv row 1: a NUL character" in refused(read_items, tmp_path / "n.csv")
 
 
 def test_labels_stay_numbers_or_are_numbered_in_order(tmp_path):
