@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
@@ -31,6 +32,7 @@ RANDOM = 8  # characters that `tempfile` adds
 # calls for a file each take minutes.
 MANY_FILES = 500
 LARGEST_READ, PARTS, PART_BYTES = 256 << 20, 256, 1 << 20  # of a digest, bytes
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP)  # of network disks, by their settings
 POLL = 0.05  # seconds between two tries to get a lock
 LINUX_EXCHANGE, MAC_SWAP, AT_FDCWD = 2, 2, -100  # constants of renameat2(2) and renamex_np(2)
 
@@ -140,7 +142,7 @@ def sync(path: Path) -> None:
     """Wait until a file's content, or a folder's list of names, is on the disk."""
     if path.is_dir() and os.name == "nt":
         return  # Windows does not open folders
-    handle = os.open(path, os.O_RDONLY)
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(handle)
     except OSError as error:
@@ -240,7 +242,8 @@ def file_lock(
     """Lock a file for the block, against other processes and other threads of this one.
 
     The operating system releases the lock when the process ends, however it ends; a killed process
-    leaves the lock file behind, unlocked and harmless.
+    leaves the lock file behind, unlocked and harmless. On a disk without locks, a second file holds
+    the number of the process, and counts for nothing once that process has ended.
 
     Args:
         file: The lock file; its folder is created.
@@ -281,15 +284,21 @@ def remove_locks(*files: Path) -> None:
 
 def _acquire(file: Path, *, wait: bool, on_wait: Callable[[], None] | None) -> BaseFileLock:
     # The first try lasts a moment: the file may be removed between opening and locking it.
-    lock: BaseFileLock = FileLock(file, timeout=4 * POLL, poll_interval=POLL, thread_local=False)
-    try:
-        lock.acquire()
-    except NotImplementedError:  # a network file system without locks
-        lock = SoftFileLock(file, timeout=4 * POLL, poll_interval=POLL, thread_local=False)
-        with contextlib.suppress(Timeout):
+    options: dict[str, Any] = {
+        "timeout": 4 * POLL,
+        "poll_interval": POLL,
+        "thread_local": False,
+        "fallback_to_soft": False,  # it would warn, and leaves out two of NO_LOCKS
+    }
+    lock: BaseFileLock = FileLock(file, **options)
+    with contextlib.suppress(Timeout):
+        try:
             lock.acquire()
-    except Timeout:
-        pass
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            lock = SoftFileLock(file.with_name(f"{file.name}.soft"), **options)
+            lock.acquire()
     if not lock.is_locked:
         if not wait:
             raise TimeoutError(file)
@@ -322,8 +331,7 @@ def build_once(
 ) -> None:
     """Build a file or folder of the cache, unless it is there and valid.
 
-    Of several processes that need it, one builds and the others wait. Where the disk knows no
-    locks, each builds its own; ``build`` publishes atomically, so the last one stays.
+    Of several processes that need it, one builds and the others wait.
 
     Args:
         target: What is built. What is there but not valid is removed, see ``remove_old``.
@@ -386,7 +394,7 @@ def fingerprint(*parts: object) -> str:
         *parts: Values that JSON can represent; others are represented by their ``str``.
     """
     text = json.dumps(parts, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def file_stamps(paths: Iterable[Path | str]) -> list[tuple[int, int]]:
@@ -403,7 +411,7 @@ def file_stamps(paths: Iterable[Path | str]) -> list[tuple[int, int]]:
     """
     stamp = content_stamp if os.environ.get("RETRIEVAL_STAMPS") == "content" else time_stamp
     with ThreadPoolExecutor(8) as pool:  # network disks answer many questions at a time
-        return list(pool.map(stamp, paths, chunksize=256))
+        return list(pool.map(stamp, paths))
 
 
 def time_stamp(path: Path | str) -> tuple[int, int]:

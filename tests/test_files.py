@@ -1,5 +1,6 @@
 """Atomic writes: the old file survives whatever happens to the new one."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -195,6 +196,22 @@ def test_a_lock_is_waited_for_and_says_so(tmp_path):
             pass
     thread.join()
     assert waited == [1]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP])
+def test_a_disk_without_locks_is_locked_by_a_second_file(tmp_path, monkeypatch, number):
+    def refuse(handle, operation):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with file_lock(tmp_path / "x"):
+        with pytest.raises(TimeoutError), file_lock(tmp_path / "x", wait=False):
+            pass
+        with file_lock(tmp_path / "y", wait=False):
+            pass
+    with file_lock(tmp_path / "x", wait=False):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_stamps_tell_files_apart_by_time_or_by_content(tmp_path, monkeypatch):
