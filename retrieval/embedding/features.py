@@ -6,6 +6,7 @@ the features. It is published as a whole, and checked whenever it is read.
 
 import contextlib
 import json
+import os
 import shutil
 import zlib
 from pathlib import Path
@@ -163,6 +164,7 @@ def _extract(
         if done
         else np.lib.format.open_memmap(partial / FEATURES, "w+", np.float32, (n, width))
     )
+    _reserve(partial / FEATURES)
     with tqdm(
         total=n, initial=done, desc="backbone features", unit="img", disable=not progress
     ) as bar:
@@ -186,6 +188,13 @@ def _extract(
         recorded = {"width": width, "crc32": checksum([complete / FEATURES])}
         write_json(complete / COMPLETE, recorded)
     remove(partial)
+
+
+def _reserve(path: Path) -> None:
+    """Give a new file all its space: to write to a map of it on a full disk ends the process."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def _done(partial: Path) -> tuple[int, int]:

@@ -1,10 +1,12 @@
 """Features of a frozen backbone are computed once, until something they depend on changes."""
 
+import errno
 import os
 import subprocess
 import sys
 import zlib
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -69,6 +71,15 @@ def many(tmp_path):
     """A catalog of 96 images, more than one batch."""
     photos = write_colors(tmp_path / "photos", seed=0, scale=30, classes=16)
     return load_catalog("folder", photos)
+
+
+def test_a_full_disk_is_an_error_before_anything_is_computed(many, settings, monkeypatch):
+    with monkeypatch.context() as disk:
+        error = OSError(errno.ENOSPC, "No space left on device")
+        disk.setattr(os, "posix_fallocate", Mock(side_effect=error), raising=False)
+        with pytest.raises(OSError, match="No space"):
+            backbone_features(many, settings, progress=False)
+    assert backbone_features(many, settings, progress=False).any(axis=1).all()
 
 
 def test_an_interrupted_extraction_continues_where_it_stopped(many, settings):
