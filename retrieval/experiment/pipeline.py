@@ -26,7 +26,14 @@ from retrieval.runs.resume import (
     read_interrupted,
 )
 from retrieval.runs.run import Run
-from retrieval.runs.store import changed_run, check_free, locked_run, partial_path, publish
+from retrieval.runs.store import (
+    changed_run,
+    check_free,
+    check_there,
+    locked_run,
+    partial_path,
+    publish,
+)
 from retrieval.runs.writing import run_config, write_config, write_embeddings, write_settings
 from retrieval.settings.checks import check, check_frozen_backbone
 from retrieval.settings.resolve import catalog_of, resolve
@@ -350,6 +357,7 @@ def embed(
     from retrieval.training.embed_test_split import embed_test_split  # loads TensorFlow
 
     path = Path(path)
+    check_there(path)
     with locked_run(path):
         if not (path / "config.yaml").exists():
             raise UserError(f"no run at {path}: train one with `retrieval train`")

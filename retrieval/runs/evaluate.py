@@ -26,7 +26,7 @@ from retrieval.runs.neighbors import write_neighbors
 from retrieval.runs.records import SCHEMA, ProtocolResult
 from retrieval.runs.resume import check_dataset_unchanged
 from retrieval.runs.run import Run, remedy
-from retrieval.runs.store import changed_run, final_path, locked_run, open_run
+from retrieval.runs.store import changed_run, check_there, final_path, locked_run, open_run
 from retrieval.runs.thumbnails import write_thumbnails
 from retrieval.validation import (
     DEFAULT_DISTANCE,
@@ -96,8 +96,7 @@ def evaluate_run(
             set has changed, or another process changes the run.
     """
     path = Path(path)
-    if not path.is_dir():
-        raise UserError(f"no run at {path}: train one with `retrieval train`")
+    check_there(path)
     with locked_run(path):
         catalog, distance = _read_for_evaluation(path, distance)
         if images:

@@ -44,7 +44,6 @@ from retrieval.settings.schema import TrainSettings, selected_on
 
 __all__ = ["REQUIRED_FILES", "SCHEMA", "Neighbors", "Run"]
 
-# File -> what to do if it is missing.
 REQUIRED_FILES = (
     "config.yaml", "items.parquet", "embeddings.npy", neighbor_file.FILE, "metrics.json"
 )  # fmt: skip

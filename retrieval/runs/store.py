@@ -59,11 +59,7 @@ def open_run(path: Path | str, *, neighbors: bool = False) -> Run:
         UserError: A file is missing or damaged, the schema is newer, or row counts differ.
     """
     path = Path(path)
-    if not path.is_dir() and old_path(path).is_dir():
-        with contextlib.suppress(UserError), locked_run(path):  # another process may be at it
-            pass
-    if not path.is_dir():
-        raise UserError(f"no run at {path}: train one with `retrieval train`")
+    check_there(path)
     for _ in range(TRIES):
         run = Run(path)
         try:
@@ -75,6 +71,22 @@ def open_run(path: Path | str, *, neighbors: bool = False) -> Run:
             if not run.has_changed():
                 raise
     raise ChangedRun(f"{path} is changed all the time: try again")
+
+
+def check_there(path: Path) -> None:
+    """Check that there is a folder of a run's name, after completing a replacement of it.
+
+    Args:
+        path: The run's final folder.
+
+    Raises:
+        UserError: There is none.
+    """
+    if not path.is_dir() and old_path(path).is_dir():  # a replacement was killed half way
+        with contextlib.suppress(UserError, OSError), locked_run(path):  # or goes on
+            pass
+    if not path.is_dir():
+        raise UserError(f"no run at {path}: train one with `retrieval train`")
 
 
 def list_runs(root: Path | str = "runs") -> list[Run | BrokenRun]:
@@ -104,11 +116,9 @@ def run_folders(root: Path | str) -> list[Path]:
     Args:
         root: Folder of runs.
     """
-    for old in Path(root).glob("*/.*.old"):  # of a replacement that was killed half way
-        path = old.parent / old.name[1:].removesuffix(".old")
-        if not path.exists():
-            with contextlib.suppress(UserError, OSError), locked_run(path):
-                pass
+    for old in Path(root).glob("*/.*.old"):
+        with contextlib.suppress(UserError):
+            check_there(final_path(old))
     return sorted(
         path
         for path in Path(root).glob("*/*")
@@ -159,10 +169,17 @@ def locked_run(path: Path) -> Iterator[None]:
         UserError: Another process makes or changes the run.
     """
     with run_lock(path):
-        recover_folder(path, old_path(path))
-        remove(next_path(path))
+        if _is_ours(old_path(path), path):
+            recover_folder(path, old_path(path))
+        if _is_ours(next_path(path), path):
+            remove(next_path(path))
         _remove_all_temporaries(partial_path(path))
         yield
+
+
+def _is_ours(sibling: Path, path: Path) -> bool:
+    """Tell whether a hidden sibling is a run's: one of a folder that is no run may be a user's."""
+    return is_run_folder(sibling) or (is_run_folder(path) and any(path.iterdir()))
 
 
 def _remove_all_temporaries(folder: Path) -> None:
@@ -186,17 +203,24 @@ def changed_run(path: Path) -> Iterator[Path]:
         them.
     """
     folder = next_path(path)
-    for here, _, names in os.walk(path):
+    try:
+        _copy(path, folder)
+        yield folder
+        _give_name(folder, path)
+    finally:
+        remove(folder)
+
+
+def _copy(path: Path, folder: Path) -> None:
+    for here, folders, names in os.walk(path):
         copied = folder / Path(here).relative_to(path)
         copied.mkdir()
         for name in names:
             if not name.startswith(TEMPORARY):
                 link_or_copy(Path(here, name), copied / name)
-    try:
-        yield folder
-        _give_name(folder, path)
-    finally:
-        remove(folder)
+        for name in folders:
+            if Path(here, name).is_symlink():  # e.g. checkpoints that were moved to another disk
+                (copied / name).symlink_to(os.readlink(Path(here, name)))
 
 
 def notes_lock_path(path: Path) -> Path:

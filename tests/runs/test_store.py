@@ -1,5 +1,6 @@
 """A finished run changes as a whole: readers see one evaluation or the next, never a mixture."""
 
+import errno
 import json
 import shutil
 import threading
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from retrieval.errors import UserError
+from retrieval.experiment.pipeline import embed
 from retrieval.files import making_lock
 from retrieval.runs.evaluate import evaluate_run
 from retrieval.runs.lock import run_lock
@@ -137,6 +139,52 @@ def test_a_run_whose_replacement_was_killed_between_two_renames_is_found(run):
     assert found.path == run.path
     run.path.rename(old_path(run.path))
     assert open_run(run.path).name == run.name
+    run.path.rename(old_path(run.path))
+    assert evaluate_run(run.path, progress=False).name == run.name
+
+
+@pytest.mark.parametrize("suffix", ["old", "next"])
+@pytest.mark.parametrize("beside", [None, "", "photo.jpg"])
+def test_a_hidden_folder_of_the_users_is_left_as_it_is(tmp_path, suffix, beside):
+    path = tmp_path / "home" / "config"
+    theirs = path.parent / f".config.{suffix}"
+    theirs.mkdir(parents=True)
+    (theirs / "thesis.txt").write_text("theirs")
+    if beside is not None:
+        path.mkdir()
+    if beside:
+        (path / beside).touch()
+    for command in (open_run, evaluate_run):
+        with pytest.raises(UserError):
+            command(path)
+    list_runs(tmp_path)
+    assert (theirs / "thesis.txt").read_text() == "theirs"
+
+
+def test_a_command_for_a_run_that_does_not_exist_makes_no_folder(tmp_path):
+    for command in (open_run, evaluate_run, embed):
+        with pytest.raises(UserError, match="no run at"):
+            command(tmp_path / "mistyped" / "cub200" / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_was_moved_to_another_disk_stays_linked(run, tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "index.json").write_text("{}")
+    (run.path / "checkpoints").symlink_to(tmp_path / "disk")
+    evaluate_run(run.path, progress=False)
+    assert (run.path / "checkpoints").readlink() == tmp_path / "disk"
+    assert (tmp_path / "disk" / "index.json").exists()
+
+
+def test_a_disk_that_is_full_halfway_through_the_copy_keeps_nothing_of_it(run, monkeypatch):
+    def full(source, target):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("retrieval.runs.store.link_or_copy", full)
+    with pytest.raises(OSError, match="No space"):
+        evaluate_run(run.path, progress=False)
+    assert {p.name for p in run.path.parent.iterdir()} == {run.name}
 
 
 def test_a_hidden_folder_tells_its_run(run):
