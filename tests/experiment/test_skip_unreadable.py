@@ -30,14 +30,24 @@ def photo_of(root, split):
     return load_catalog("folder", root).split(split)["path"].iloc[2]
 
 
-@pytest.fixture
-def data(tmp_path):
-    return write_colors(tmp_path / "photos", seed=0, scale=10, classes=6, each=4)
+@pytest.fixture(scope="module")
+def whole_data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data") / "photos"
+    return write_colors(root, seed=0, scale=10, classes=6, each=4)
 
 
 @pytest.fixture
-def settings(tiny, data):
-    return tiny.with_(data=str(data), steps=4, eval_every=2)
+def data(whole_data, tmp_path):
+    """The photos, which a test may damage: they are as they were after it."""
+    shutil.copytree(whole_data, tmp_path / "copy")
+    yield whole_data
+    shutil.rmtree(whole_data)
+    shutil.copytree(tmp_path / "copy", whole_data)
+
+
+@pytest.fixture(scope="module")
+def settings(tiny, whole_data):
+    return tiny.with_(data=str(whole_data), steps=4, eval_every=2)
 
 
 def interrupted(settings, runs):
@@ -47,6 +57,25 @@ def interrupted(settings, runs):
     path = runs / "folder" / "cut"
     assert (partial_path(path) / "checkpoints" / "index.json").exists()
     return path
+
+
+@pytest.fixture(scope="module")
+def cut_off(settings, tmp_path_factory):
+    """A folder of runs with one that was interrupted after its first checkpoint."""
+    return interrupted(settings, tmp_path_factory.mktemp("cut") / "runs").parents[1]
+
+
+@pytest.fixture
+def path(cut_off, tmp_path):
+    """A copy of the interrupted run."""
+    return shutil.copytree(cut_off, tmp_path / "runs") / "folder" / "cut"
+
+
+@pytest.fixture(scope="module")
+def whole(cut_off, tmp_path_factory):
+    """The same run, continued while all photos are whole."""
+    runs = shutil.copytree(cut_off, tmp_path_factory.mktemp("whole") / "runs")
+    return Run(resume(runs / "folder" / "cut", progress=False))
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -80,16 +109,13 @@ def test_a_run_without_a_damaged_photo_says_so(settings, data, tmp_path):
 
 
 @pytest.mark.parametrize("gone", [False, True])
-def test_an_interrupted_run_goes_on_without_a_test_photo(settings, data, tmp_path, gone):
+def test_an_interrupted_run_goes_on_without_a_test_photo(whole, path, data, gone):
     photo = photo_of(data, "test")
-    path = interrupted(settings, tmp_path / "runs")
-    undisturbed = interrupted(settings, tmp_path / "other")
-    resume(undisturbed, progress=False)
     (data / photo).unlink() if gone else flip_a_byte(data / photo)
     with pytest.raises(UserError, match="--skip-unreadable"):
         resume(path, progress=False)
     resume(path, progress=False, skip_unreadable=True)
-    run, whole = Run(path), Run(undisturbed)
+    run = Run(path)
     assert list(run.dataset_config.skipped) == [photo]
     kept = (whole.items["path"] != photo).to_numpy()
     assert run.items["path"].tolist() == whole.items["path"][kept].tolist()
@@ -98,8 +124,7 @@ def test_an_interrupted_run_goes_on_without_a_test_photo(settings, data, tmp_pat
     assert not (path / PLAN_FILE).exists()
 
 
-def test_the_same_command_goes_on_too(settings, data, tmp_path):
-    path = interrupted(settings, tmp_path / "runs")
+def test_the_same_command_goes_on_too(settings, path, data, tmp_path):
     photo = photo_of(data, "test")
     (data / photo).unlink()
     with pytest.raises(UserError, match="--skip-unreadable"):
@@ -111,20 +136,18 @@ def test_the_same_command_goes_on_too(settings, data, tmp_path):
 
 
 @pytest.mark.parametrize("case", ["a training photo", "a photo that chooses the checkpoint"])
-def test_an_interrupted_run_does_not_go_on_as_another_one(settings, data, tmp_path, case):
+def test_an_interrupted_run_does_not_go_on_as_another_one(settings, path, data, tmp_path, case):
     split = "train" if "training" in case else "test"
     if split == "test":
-        settings = settings.with_(eval_split="test", use_checkpoint="best")
-    photo = photo_of(data, split)
-    path = interrupted(settings, tmp_path / "runs")
-    flip_a_byte(data / photo)
+        chosen = settings.with_(eval_split="test", use_checkpoint="best")
+        path = interrupted(chosen, tmp_path / "chosen")
+    flip_a_byte(data / photo_of(data, split))
     with pytest.raises(UserError, match="train it again with --overwrite"):
         resume(path, progress=False, skip_unreadable=True)
     assert (partial_path(path) / "checkpoints" / "index.json").exists()
 
 
-def test_a_data_set_that_changed_otherwise_is_not_taken_for_a_damaged_one(settings, data, tmp_path):
-    path = interrupted(settings, tmp_path / "runs")
+def test_a_data_set_that_changed_otherwise_is_not_taken_for_a_damaged_one(path, data):
     shutil.copytree(data / "class 0", data / "class 9")
     with pytest.raises(UserError, match="has changed"):
         resume(path, progress=False, skip_unreadable=True)

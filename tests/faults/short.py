@@ -12,13 +12,14 @@ from tests.faults.readers import READERS
 from tests.faults.sweep import Outcome, sweep
 from tests.faults.warm import warm_up
 
-# Publication of a run with all of its files and notes; a kill at every 40th operation.
-COMMANDS, EVERY, FIRST = ("note", "import --overwrite"), 40, 9
+# Publication of a run with all of its files and notes: a kill and a full disk, at one operation.
+COMMANDS, EVERY, FIRST = ("note", "import --overwrite"), 80, 9
+KINDS = ("kill", "ENOSPC")
 FUZZED = (
     *("items.csv", "embeddings .npy", "embeddings .parquet", "embeddings .h5", "embeddings .pt"),
     *("run: metrics.json", "archives"),
 )
-INPUTS = 20
+INPUTS = 7  # of each share
 SCENES = {"notes by many writers": 5, "import --overwrite during evaluate": 4}
 
 
@@ -32,9 +33,10 @@ def main() -> None:
         show("faults", asdict(outcome))
 
     warm_up()
-    sweep([*COMMANDS], every=EVERY, first=FIRST, randoms=0, kinds=("kill",), out=show_fault)
+    sweep([*COMMANDS], every=EVERY, first=FIRST, randoms=0, kinds=KINDS, out=show_fault)
     for name in FUZZED:
-        show("fuzz", fuzz_in_children(READERS[name], INPUTS))
+        reader = READERS[name]
+        show("fuzz", fuzz_in_children(reader, INPUTS * reader.share))
     for scene, size in SCENES.items():
         show("crowds", play(scene, size))
 

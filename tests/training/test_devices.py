@@ -52,7 +52,6 @@ def train(
     return np.array(losses), [[c.numpy() for c in of_replicas] for of_replicas in copies]
 
 for case in (
-    {"name": "hard_triplet"},
     {"name": "semi_hard_triplet", "freeze_steps": 2},
     {"name": "margin_loss", "clip_norm": 0.3},
     {"name": "proxy_anchor", "multipliers": {"loss": 10.0, "backbone": 0.5}},

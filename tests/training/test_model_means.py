@@ -85,7 +85,7 @@ class Recorder(keras.callbacks.Callback):
         self.epochs.append(dict(logs))
 
 
-@pytest.mark.parametrize(("mode", "chunk_size"), [(GRAPH, 0), (GRAPH, 3), (EAGER, 0), (XLA, 0)])
+@pytest.mark.parametrize(("mode", "chunk_size"), [(GRAPH, 0), (GRAPH, 3), (EAGER, 0)])
 def test_loss_and_spread_of_an_epoch_are_the_means_of_its_steps(mode, chunk_size):
     def run(*, logs_steps):
         model = RankingModel(network(), "hard_triplet", chunk_size=chunk_size, freeze_steps=2)
