@@ -18,18 +18,10 @@ from retrieval.models import BACKBONES, HEADS
 from retrieval.settings.identity import REFUSED_UNTRAINED, differing
 from retrieval.settings.recipes import from_recipe, load_recipe
 from retrieval.settings.schema import UNTRAINED, TrainSettings, default_of, flag_of
-from retrieval.validation import check_choice, check_pre_crop, refused, wanted_number
+from retrieval.validation import check_choice, check_pre_crop
 
 PARTS_OF_THE_TRAINING = ("warmup_steps", "freeze_steps", "freeze_batch_norm_steps")
 MEMORY_SETTINGS = ("memory_batches", "memory_start", "memory_weight")
-# Larger values are mistakes: memory and time run out in whatever comes first, hours later perhaps.
-LARGEST = {
-    "embedding_size": 16_384,
-    "image_size": 4096,
-    "pre_crop": 8192,
-    "memory_batches": 1_000_000,
-    "steps": 100_000_000,
-}
 NAMED_WEIGHTS = ("imagenet", "none")
 
 
@@ -44,9 +36,6 @@ def check(settings: TrainSettings) -> None:
     """
     if settings.recipe is not None:
         _check_recipe(settings, settings.recipe)
-    for name, most in LARGEST.items():
-        if (getattr(settings, name) or 0) > most:
-            raise refused(name, getattr(settings, name), wanted_number(most=most, whole=True))
     _check_names(settings)
     parse_views(settings.test_time)
     _check_effects(settings)

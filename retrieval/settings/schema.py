@@ -107,7 +107,8 @@ def _setting(
         affects: See :class:`About`.
         untrained: See :class:`About`.
         of_the_loss: See :class:`About`.
-        **bounds: ``ge``, ``gt``, ``le`` and ``lt`` of a number.
+        **bounds: ``ge``, ``gt``, ``le`` and ``lt`` of a number. Values beyond any use have a bound
+            too: they are mistakes, and memory or time would run out hours later perhaps.
 
     Returns:
         The field, typed as its value is (as ``pydantic.Field`` is).
@@ -162,12 +163,14 @@ class TrainSettings(BaseModel):
         "Defaults to the image size (no cropping), or 1.5 times it for random resized crops.",
         "Data",
         ge=1,
+        le=8192,
     )
     image_size: int | None = _setting(
         None,
         "Side of the network's input in pixels. Defaults to the backbone's recommendation.",
         "Data",
         ge=1,
+        le=4096,
     )
     flip: bool | None = _setting(
         None,
@@ -221,6 +224,7 @@ class TrainSettings(BaseModel):
         "Loss and batches",
         untrained="refused",
         ge=0,
+        le=1_000_000,
     )
     memory_start: int | None = _setting(
         None,
@@ -283,7 +287,7 @@ class TrainSettings(BaseModel):
         "Model",
     )
     embedding_size: int = _setting(
-        128, "Dimension of the embedding.", "Model", untrained="ignored", ge=1
+        128, "Dimension of the embedding.", "Model", untrained="ignored", ge=1, le=16_384
     )
     normalize: bool | None = _setting(
         None,
@@ -323,7 +327,12 @@ class TrainSettings(BaseModel):
 
     # Optimization
     steps: int = _setting(
-        500, "Number of training steps.", "Optimization", untrained="ignored", ge=1
+        500,
+        "Number of training steps.",
+        "Optimization",
+        untrained="ignored",
+        ge=1,
+        le=100_000_000,
     )
     optimizer: Optimizer = _setting(
         "adam",

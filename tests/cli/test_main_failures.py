@@ -119,9 +119,12 @@ def test_no_memory_is_one_line(retrieval, embeddings, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--embedding-size", 100_000), "embedding_size = 100000: give a whole number at most"),
-        (("--image-size", 100_000), "image_size = 100000: give a whole number at most"),
-        (("--steps", 10**12), "steps = 1000000000000: give a whole number at most"),
+        (
+            ("--embedding-size", 100_000),
+            "embedding_size = 100000: give a whole number from 1 to",
+        ),
+        (("--image-size", 100_000), "image_size = 100000: give a whole number from 1 to 4096"),
+        (("--steps", 10**12), "steps = 1000000000000: give a whole number from 1 to 100000000"),
         (("--samples-per-class", 10**6), "GiB of memory"),
         (("--seeds", 10**9), "--seeds"),
     ],

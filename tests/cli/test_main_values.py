@@ -8,7 +8,7 @@ from tests.cli.helpers import nothing_was_left, one_line, train
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--steps", "0"), "steps = 0: give a whole number of at least 1"),
+        (("--steps", "0"), "steps = 0: give a whole number from 1 to 100000000"),
         (("--steps", "many"), "--steps: give a whole number"),
         (("--learning-rate", "-1"), "learning_rate = -1.0: give a number above 0"),
         (("--loss-option", "margin=wide"), "margin = 'wide': give a number"),

@@ -25,7 +25,7 @@ def test_an_unknown_key_names_the_closest_valid_one():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"steps": 0}, "steps = 0: give a whole number of at least 1"),
+        ({"steps": 0}, "steps = 0: give a whole number from 1 to 100000000"),
         ({"learning_rate": -1.0}, "learning_rate = -1.0"),
         ({"schedule": "cosin"}, "did you mean 'cosine'"),
         ({"patience": 3}, "add --eval-split"),
@@ -69,8 +69,8 @@ def test_other_text_in_the_options_of_a_loss_stays_text(text):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"steps": "many"}, "steps = 'many': give a whole number of at least 1"),
-        ({"steps": 10.5}, "steps = 10.5: give a whole number of at least 1"),
+        ({"steps": "many"}, "steps = 'many': give a whole number from 1 to 100000000"),
+        ({"steps": 10.5}, "steps = 10.5: give a whole number from 1 to 100000000"),
         ({"seed": "zero"}, "seed = 'zero': give a whole number from 0 to 4294967295"),
         ({"seed": True}, "seed = True: give a whole number from 0 to 4294967295"),
         ({"seed": -1}, "seed = -1: give a whole number from 0 to 4294967295"),
