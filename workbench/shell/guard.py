@@ -8,10 +8,10 @@ drives the app.
 import ipaddress
 from collections.abc import Iterable
 
+import streamlit as st
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from streamlit import config
 
 from workbench.data.hosts import HOSTS_OPTION, configured_hosts, host_of, is_allowed
 
@@ -55,7 +55,9 @@ class OnlyKnownHosts:
 def _reason_to_refuse(scope: Scope) -> str | None:
     """Return why a request is refused, in one line; None if it is not."""
     headers = Headers(scope=scope)
-    hosts = (*configured_hosts(), *_reached_at(scope))
+    hosts = configured_hosts()
+    if not st.get_option(HOSTS_OPTION):  # if there is a list, Streamlit's websocket follows it
+        hosts += _reached_at(scope)
     named = headers.getlist("host")
     if len(named) != 1 or not is_allowed(host_of(named[0]), hosts):
         return (
@@ -69,7 +71,7 @@ def _reason_to_refuse(scope: Scope) -> str | None:
 
 
 def _is_allowed_origin(origin: str, hosts: Iterable[str]) -> bool:
-    if origin in (config.get_option("server.corsAllowedOrigins") or ()):
+    if origin in (st.get_option("server.corsAllowedOrigins") or ()):
         return True
     scheme, _, authority = origin.partition("://")
     return scheme in ("http", "https") and is_allowed(host_of(authority), hosts)
@@ -83,9 +85,11 @@ def _reached_at(scope: Scope) -> tuple[str, ...]:
     """
     address = (scope.get("server") or ("",))[0]
     try:
-        return (ipaddress.ip_address(address).compressed,)
+        reached = ipaddress.ip_address(address)
     except ValueError:  # a Unix socket or a test
         return ()
+    # A server that listens on `::` sees connections by IPv4 at mapped addresses.
+    return (str(getattr(reached, "ipv4_mapped", None) or reached),)
 
 
 def _with_headers(send: Send) -> Send:

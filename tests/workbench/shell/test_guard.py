@@ -115,6 +115,19 @@ def test_the_address_of_the_server_is_known_but_not_the_one_for_every_interface(
     assert not answers("0.0.0.0:8501")
 
 
+@pytest.mark.parametrize("reached", ["10.0.0.7", "::ffff:10.0.0.7"])
+def test_a_server_on_every_interface_is_known_by_the_address_that_was_reached(options, reached):
+    async def reached_there(scope, receive, send):
+        await APP({**scope, "server": (reached, 8501)}, receive, send)
+
+    client = TestClient(reached_there)
+    assert client.get("/", headers={"host": "10.0.0.7:8501"}).status_code == 200
+    assert client.get("/", headers={"host": "10.0.0.8:8501"}).status_code == 403
+    options["server.allowedHosts"] = ["lab.example"]
+    refused = client.get("/", headers={"host": "10.0.0.7:8501"})
+    assert "--server.allowedHosts" in refused.text
+
+
 def test_two_hosts_are_none(options):
     client = TestClient(APP)
     headers = [("host", "localhost"), ("host", "evil.example")]
