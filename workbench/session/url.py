@@ -194,6 +194,8 @@ def write() -> None:
     if st.query_params.to_dict() != wanted:
         st.query_params.from_dict(wanted)
     accept(wanted)
+    TAKEN.clear()  # a fragment that is drawn again asks for nothing anew
+    MISSED.clear()
     CHANGED.set(False)
     WRITTEN.set(True)
 

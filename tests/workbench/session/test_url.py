@@ -1,6 +1,7 @@
 """What the URL holds, and what happens when it changes from outside."""
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from tests.workbench.driver import go, open_page, parameters_of, press, text_of, trail_of
 
@@ -93,3 +94,20 @@ def test_a_link_holds_the_run_whose_settings_are_shown_until_run_a_changes():
     go(app, link)
     assert app.selectbox(key="settings").value == "contrastive_loss-s1"
     assert "loss: contrastive_loss" in app.code[0].value
+
+
+def test_a_fragment_that_is_drawn_again_asks_for_nothing_anew():
+    def script():
+        from workbench.session import url
+        from workbench.session.parameters import COLOR
+
+        url.start("map")
+        COLOR.keep("class", ["class", "density"])
+        url.write()
+        COLOR.keep("class", ["class"])  # the fragment: its choices have changed meanwhile
+        url.write()
+        assert url.unmet() == []
+
+    app = AppTest.from_function(script)
+    app.query_params["color"] = "density"
+    assert not app.run().exception
