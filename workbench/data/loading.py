@@ -40,11 +40,6 @@ def stamp(path: Path) -> tuple[int, ...]:
     return tuple(found)
 
 
-def has_changed(run: Run) -> bool:
-    """Tell whether a run was replaced or removed since it was opened."""
-    return Run(run.path).generation != run.generation
-
-
 @st.cache_resource(show_spinner=False, max_entries=256)
 def _open(path: str, stamp: tuple[int, ...]) -> Run | BrokenRun:
     try:

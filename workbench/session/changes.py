@@ -9,7 +9,6 @@ import streamlit as st
 
 from retrieval.errors import UserError
 from retrieval.runs.run import Run
-from workbench.data.loading import has_changed
 from workbench.session.selection import Selection
 
 P = ParamSpec("P")
@@ -28,7 +27,7 @@ def reopening(runs: Iterable[Run]) -> Iterator[None]:
     try:
         yield
     except (UserError, OSError):
-        if not any(map(has_changed, runs)):
+        if not any(run.has_changed() for run in runs):
             raise
         st.rerun()
 

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from streamlit.delta_generator import DeltaGenerator
 
 from retrieval.runs.run import Run
-from workbench.data.loading import has_changed
 from workbench.layout.theme import plain
 from workbench.session import url
 from workbench.session.parameters import TITLES
@@ -43,7 +42,7 @@ def what_happened(
             if new is not None and new.dataset != old.dataset:
                 shown += f" of {new.dataset}"
             lines.append(f"Run {old.name} {why}. Run {letter} is now {shown}.")
-        elif has_changed(old):
+        elif old.has_changed():
             lines.append(f"Run {old.name} was replaced on disk. What is shown is the new run.")
     return list(dict.fromkeys(lines))
 

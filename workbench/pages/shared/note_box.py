@@ -84,7 +84,7 @@ def _form(run: Run, row: int, tag: str, note: str) -> None:
         )
         new_note = st.text_area("Note", note, max_chars=2000)
         saved = st.form_submit_button("Save", type="primary")
-    st.caption("Notes are saved next to the run; the Failures page lists them all.")
+    st.caption("Notes are saved in the folder of the run; the Failures page lists them all.")
     if not saved:
         return
     try:
