@@ -28,8 +28,8 @@ from retrieval.datasets.catalog import crop_boxes
 from retrieval.datasets.containment import contained_path
 from retrieval.datasets.image_limits import size_problem
 from retrieval.errors import UserError
+from retrieval.files import time_stamp
 from retrieval.runs.run import ChangedRun, Run
-from retrieval.runs.thumbnails import SIZE as THUMBNAIL_SIDE
 from retrieval.runs.thumbnails import eight_bits, encode_thumbnail
 from workbench.data.loading import find_run, stamp
 
@@ -146,13 +146,22 @@ def decodable(path: str | Path, side: int | None = None) -> Iterator[Image.Image
         if side is not None:
             image.draft("RGB", (side, side))
         # A progressive JPEG takes memory for all of its pixels, whatever size it is decoded at.
-        with ONE_LARGE_IMAGE if width * height > FEW_PIXELS else contextlib.nullcontext():
+        with memory_for(width * height):
             yield image
+
+
+def memory_for(n_pixels: int) -> contextlib.AbstractContextManager:
+    """Return a context to decode an image in: those of large images never overlap.
+
+    Args:
+        n_pixels: Number of pixels of the image.
+    """
+    return ONE_LARGE_IMAGE if n_pixels > FEW_PIXELS else contextlib.nullcontext()
 
 
 # `st.cache_resource` computes a value once, however many requests ask for it at the same time.
 @st.cache_resource(show_spinner=False, max_entries=128)
-def _encode(path: str, changed: int) -> bytes | None:
+def _encode(path: str, changed: tuple[int, int]) -> bytes | None:
     try:
         with decodable(path, PICTURE_SIDE) as file:
             # Reduced before it is copied: every copy of a large image takes as much as itself.
@@ -182,14 +191,14 @@ def picture_size(run: Run, row: int) -> tuple[int, int] | None:
 def picture(run: Run, row: int) -> bytes | None:
     """Return an item's picture (WebP, at most 640 px), or its thumbnail if there is none."""
     path = picture_path(run, row)
-    encoded = _encode(str(path), path.stat().st_mtime_ns) if path else None
+    encoded = _encode(str(path), time_stamp(path)) if path else None
     return encoded or run.thumbnail(row)
 
 
 @st.cache_resource(show_spinner=False, max_entries=4096)  # a few kilobytes each
-def _shrink(path: str, changed: int, box: tuple[float, ...] | None) -> bytes:
+def _shrink(path: str, changed: tuple[int, int], box: tuple[float, ...] | None) -> bytes:
     try:
-        with decodable(path, THUMBNAIL_SIDE if box is None else None):
+        with decodable(path):
             return encode_thumbnail(path, box)
     except UNREADABLE:
         return b""
@@ -203,7 +212,7 @@ def thumbnail(run: Run, row: int) -> bytes | None:
         return stored
     boxes = crop_boxes(run.items.iloc[[row]])
     box = tuple(boxes[0].tolist()) if boxes is not None else None
-    return _shrink(str(path), path.stat().st_mtime_ns, box) or None
+    return _shrink(str(path), time_stamp(path), box) or None
 
 
 def hover_card(run: Run, protocol: str, row: int) -> dict:

@@ -23,7 +23,7 @@ from retrieval.runs.resume import check_dataset_unchanged
 from retrieval.runs.run import Run
 from retrieval.runs.thumbnails import eight_bits
 from retrieval.settings.schema import UNTRAINED
-from workbench.data.images import check_pixels, opened, picture_path
+from workbench.data.images import check_pixels, memory_for, opened, picture_path
 from workbench.data.loading import stamp
 from workbench.data.memory import freeze_garbage_collection
 
@@ -115,7 +115,7 @@ def _dataset_change(path: str, stamp: tuple) -> str | None:
 
 @st.cache_resource(show_spinner="Comparing both images …", max_entries=256)
 def _explain(_run: Run, path: str, stamp: tuple, first: int, second: int) -> Explanation:
-    paths = []
+    paths, largest = [], 0
     for row in (first, second):
         file = picture_path(_run, row)
         if file is None:
@@ -123,11 +123,13 @@ def _explain(_run: Run, path: str, stamp: tuple, first: int, second: int) -> Exp
         unreadable = contextlib.suppress(OSError, ValueError, SyntaxError)  # loading it says so
         with unreadable, opened(file) as image:
             check_pixels(file.name, image)
+            largest = max(largest, image.width * image.height)
         paths.append(file)
     if changed := _dataset_change(path, stamp):
         raise UserError(changed)
     network = inspector(_run)
-    images = network.load(paths, crop_boxes(_run.items.iloc[[first, second]]))
+    with memory_for(largest):
+        images = network.load(paths, crop_boxes(_run.items.iloc[[first, second]]))
     found = network.match(images)
     return Explanation(
         similarity=found.similarity,
@@ -186,15 +188,18 @@ def check_image(data: bytes, name: str) -> OwnImage:
     if len(data) > MOST_BYTES:
         raise UserError(f"{name}: {len(data) / 2**20:.0f} MB; give an image of at most 20 MB")
     try:
-        with Image.open(io.BytesIO(data), formats=tuple(FORMATS)) as image:
+        with (
+            Image.open(io.BytesIO(data), formats=tuple(FORMATS)) as image,
+            memory_for(image.width * image.height),
+        ):
             check_pixels(name, image)
             decoded = format_problem(image, data[:HEAD_BYTES]) is None
-            if decoded and (image.format == "JPEG" or "exif" not in image.info):
-                return OwnImage(_upright(image), data)
             picture = _upright(image)
-        buffer = io.BytesIO()
-        picture.save(buffer, "PNG")
-        return OwnImage(picture, buffer.getvalue())
+            if decoded and (image.format == "JPEG" or "exif" not in image.info):
+                return OwnImage(picture, data)
+            buffer = io.BytesIO()
+            picture.save(buffer, "PNG")
+            return OwnImage(picture, buffer.getvalue())
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(f"{name}: not a readable image ({', '.join(FORMATS)})") from error
 

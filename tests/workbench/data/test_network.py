@@ -3,6 +3,7 @@
 import gc
 import io
 import re
+from concurrent.futures import ThreadPoolExecutor, TimeoutError
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from retrieval.runs.run import Run
 from tests.runs.helpers import edit
 from tests.workbench.driver import open_page
 from tests.workbench.run_factory import write_run
-from workbench.data import memory, network
+from workbench.data import images, memory, network
 from workbench.data.lookup import search_vector
 from workbench.pages.retrieval import own_image
 from workbench.session.clicks import Pick
@@ -93,6 +94,16 @@ def run_with_network(tmp_path_factory, photos, photo_root):
     write_model(path, SETTINGS)  # the same weights: it seeds them
     edit(path, "config.yaml", "dataset", to={"root": str(photo_root)})
     return Run(path)
+
+
+def test_a_large_own_image_waits_for_its_turn(monkeypatch):
+    monkeypatch.setattr(images, "FEW_PIXELS", 1000)
+    with ThreadPoolExecutor(1) as pool:
+        with images.ONE_LARGE_IMAGE:
+            found = pool.submit(network.check_image, encoded("PNG"), "photo.png")
+            with pytest.raises(TimeoutError):
+                found.result(timeout=0.2)
+        assert found.result(timeout=20).picture.size == (40, 30)
 
 
 def test_an_own_image_is_embedded_as_the_items_were(run_with_network, photo_root):
