@@ -1,7 +1,9 @@
 """The headline of the page Compare losses."""
 
+import shlex
 import shutil
 
+from tests.runs.helpers import edit
 from tests.workbench.driver import open_page
 from workbench import figures
 from workbench.figures.colors import LOSS_COLORS
@@ -25,3 +27,13 @@ def test_compare_says_when_no_query_differs(runs_root, tmp_path, monkeypatch):
     monkeypatch.setenv("RETRIEVAL_RUNS", str(tmp_path))
     app = open_page("compare", a="one", b="two")
     assert any("+0.0 to +0.0): no query differs" in m.value for m in app.markdown)
+
+
+def test_the_only_run_says_by_which_command_to_get_another_on_the_same_items(make_run, monkeypatch):
+    run = make_run("one")
+    edit(run.path, "config.yaml", "settings", "dataset_options", to={"subset": "two words"})
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(run.path.parents[1]))
+    typed = shlex.split(open_page("compare").code[0].value)
+    assert typed[typed.index("--dataset-option") + 1] == "subset=two words"
+    assert typed[typed.index("--dataset") + 1] == run.settings.dataset
+    assert typed[typed.index("--runs") + 1] == str(run.path.parents[1])

@@ -79,6 +79,18 @@ def test_imported_runs_are_no_repeats(new_run):
     assert repeats_line(results) == ""
 
 
+def test_imported_runs_are_neither_losses_nor_of_a_seed(new_run):
+    new_run("one", loss=None)
+    new_run("two", loss=None)
+    for page in ("overview", "compare"):
+        app = open_page(page)
+        assert "one seed" not in text_of(app)
+    app = open_page()
+    assert app.metric[0].label.startswith("Best import")
+    assert "Loss" not in loss_tables(app)[0]
+    assert loss_tables(app)[0]["Import"].tolist() == ["one", "two"]
+
+
 @pytest.fixture
 def lone(new_run, photos) -> Run:
     """A run in whose gallery one class, of two queries, is missing."""
@@ -128,7 +140,8 @@ def test_the_best_loss_says_whether_its_lead_may_be_chance():
 def test_a_lead_with_one_seed_is_said_to_hold_for_these_training_runs(runs_root, monkeypatch):
     assert "one seed each" in seeds_caveat([1, 1])
     assert "some with one seed" in seeds_caveat([3, 1])
-    assert seeds_caveat([3, 2]) == seeds_caveat([]) == ""
+    assert seeds_caveat([3, 2]) == seeds_caveat([]) == seeds_caveat([0, 0]) == ""
+    assert seeds_caveat([0, 1]) == seeds_caveat([1])
     monkeypatch.setenv("RETRIEVAL_RUNS", str(runs_root))
     app = open_page()  # contrastive_loss has two seeds, the others one
     assert f"This holds{seeds_caveat([2, 1])}." in text_of(app)

@@ -1,6 +1,7 @@
 """Compare losses: two runs on the same queries."""
 
 import shlex
+from collections.abc import Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -109,8 +110,9 @@ def _ask_for_b(chosen: Selection) -> None:
         icon=":material/compare_arrows:",
     )
     root = shlex.quote(str(chosen.a.path.parents[1]))
-    into = f"--dataset {shlex.quote(chosen.dataset)} --runs {root}"
     settings = chosen.a.settings
+    dataset = chosen.dataset if settings is None else settings.dataset
+    into = f"--dataset {shlex.quote(dataset)} --runs {root}"
     if settings is None:
         st.markdown("Import other embeddings of the same items:")
         command = f"retrieval import --embeddings OTHER.npy --items ITEMS.csv {into}"
@@ -118,6 +120,9 @@ def _ask_for_b(chosen: Selection) -> None:
         st.markdown("Train another loss on the same data:")
         loss = next(name for name in OTHER_LOSSES if name != settings.loss)
         options = f" --data {shlex.quote(str(settings.data))}" if settings.data else ""
+        for name, value in settings.dataset_options.items():
+            options += f" --dataset-option {shlex.quote(f'{name}={value}')}"
+        options += " --skip-unreadable" if settings.skip_unreadable else ""
         options += " --freeze-backbone" if settings.freeze_backbone else ""
         command = f"retrieval train --loss {loss}{options} {into}"
     st.code(command, language="bash", wrap_lines=True)
@@ -161,7 +166,7 @@ def _verdict(chosen: Selection, result: comparison.QueryComparison, tested: Comp
         st.markdown(
             f"{_scores(chosen, result)}  ·  R@1 differs by **{difference} points** over the same "
             f"{len(result.table):,} queries (95% interval {low} to {high}): "
-            f"{_significance(result, pair)}.",
+            f"{_significance(result, pair, chosen.pair)}.",
             unsafe_allow_html=True,
         )
     line = confounds_line({a.name: [a], b.name: [b]})
@@ -193,12 +198,12 @@ def _scores(chosen: Selection, result: comparison.QueryComparison) -> str:
     )
 
 
-def _significance(result: comparison.QueryComparison, pair: pd.Series) -> str:
+def _significance(result: comparison.QueryComparison, pair: pd.Series, runs: Sequence[Run]) -> str:
     if not result.wins + result.losses:
         return "no query differs"
     if pair["verdict"] == "tie":
         return "the difference may be due to chance"
-    return f"significant{seeds_caveat([1, 1])}"
+    return f"significant{seeds_caveat([int(seed_of(run) is not None) for run in runs])}"
 
 
 def _seed(run: Run) -> str:

@@ -48,8 +48,8 @@ def evidence(
     with text:
         best = summary["name"].iloc[0]
         st.markdown(_sentence(best, pairs[pairs["a"] == best]))
-        trained = ~summary["name"].isin(table["group"][table["loss"] == UNTRAINED_TITLE])
-        caveat = seeds_caveat(summary["seeds"][trained].tolist())
+        compared_here = table["group"].isin(summary["name"]) & (table["loss"] != UNTRAINED_TITLE)
+        caveat = seeds_caveat([len(seeds) for seeds in table["seeds"][compared_here]])
         if caveat:
             st.markdown(f"This holds{caveat}.")
         st.caption(

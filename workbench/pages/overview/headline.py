@@ -31,10 +31,8 @@ def headline(table: pd.DataFrame, pairs: pd.DataFrame, runs: list[Run]) -> None:
     columns = st.container(key="cards").columns(4, gap="medium")
     by_name = {run.name: run for run in runs}
     kind = kind_of([by_name[name] for name in trained["runs"].sum()])
-    title, caveat = (
-        best_title(pairs, trained, kind),
-        seeds_caveat([len(r) for r in trained["runs"][:2]]),
-    )
+    title = best_title(pairs, trained, kind)
+    caveat = seeds_caveat([len(seeds) for seeds in trained["seeds"][:2]])
     note = f"This holds{caveat}; another seed may change it."
     columns[0].metric(title, str(best["group"]), help=note if caveat and "badge" in title else None)
     columns[0].caption(f"{_run_name(best)}{_seeds(best)}, {int(best['n_queries']):,} queries")
@@ -88,7 +86,7 @@ def _interval(pairs: pd.DataFrame, a: pd.Series, b: pd.Series) -> str:
     pair, recall = _pair(pairs, a, b), metric("recall@1")
     if pair is None:
         return recall.format_with_unit(b["recall@1"])
-    caveat = seeds_caveat([len(row["runs"]) for row in (a, b) if row["loss"] != UNTRAINED_TITLE])
+    caveat = seeds_caveat([len(row["seeds"]) for row in (a, b) if row["loss"] != UNTRAINED_TITLE])
     tie = pair["verdict"] == "tie"
     verdict = "may be due to chance" if tie else f"significant{caveat}"
     low, high = (recall.format_difference(pair[side]) for side in ("low", "high"))

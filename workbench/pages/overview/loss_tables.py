@@ -20,15 +20,18 @@ CAPTION = (
 BOLD = "Bold: the highest value, whether or not its lead is significant."
 
 
-def metrics_table(table: pd.DataFrame, colors: Mapping[str, str], *, key: str = "losses") -> None:
+def metrics_table(
+    table: pd.DataFrame, colors: Mapping[str, str], kind: str = "loss", *, key: str = "losses"
+) -> None:
     """Draw every metric of every loss with its interval; the highest of each metric is bold.
 
     Args:
         table: The losses, see :func:`workbench.analysis.tables.loss_table`.
         colors: Title of a loss (``group``) -> its color.
+        kind: See :func:`workbench.analysis.naming.kind_of`. Defaults to ``loss``.
         key: Unique key of the table on the page. Defaults to ``losses``.
     """
-    sortable_table(losses_table(table, colors), key=key)
+    sortable_table(losses_table(table, colors, kind), key=key)
     notes = [CAPTION.format(scale_note(metrics_of(table)))]
     if len(table) > 1:
         notes.append(BOLD)
@@ -37,12 +40,13 @@ def metrics_table(table: pd.DataFrame, colors: Mapping[str, str], *, key: str = 
     st.caption(" ".join(notes))
 
 
-def losses_table(table: pd.DataFrame, colors: Mapping[str, str]) -> dict:
+def losses_table(table: pd.DataFrame, colors: Mapping[str, str], kind: str = "loss") -> dict:
     """Describe the table of :func:`metrics_table`.
 
     Args:
         table: The losses, see :func:`workbench.analysis.tables.loss_table`.
         colors: Title of a loss (``group``) -> its color.
+        kind: See :func:`workbench.analysis.naming.kind_of`. Defaults to ``loss``.
 
     Returns:
         What :func:`workbench.components.sortable_table` draws: ``alt``, ``columns`` and ``rows``.
@@ -50,13 +54,18 @@ def losses_table(table: pd.DataFrame, colors: Mapping[str, str]) -> dict:
     names = metrics_of(table)
     best = table[names].max() if len(table) > 1 else pd.Series(np.nan, names)
     rows = [_row(row, names, best, colors[row["group"]]) for _, row in table.iterrows()]
-    alt = "Metrics of every loss, best Recall@1 first"
-    return {"alt": alt, "columns": _columns(names), "rows": rows}
+    alt = f"Metrics of every {kind}, best Recall@1 first"
+    return {"alt": alt, "columns": _columns(names, kind), "rows": rows}
 
 
-def _columns(names: list[str]) -> list[dict]:
+def _columns(names: list[str], kind: str) -> list[dict]:
     figures = [{"title": metric(name).title, "number": True} for name in names]
-    return [{"title": "Loss"}, *figures, {"title": "Seeds"}, {"title": "Queries", "number": True}]
+    return [
+        {"title": kind.capitalize()},
+        *figures,
+        {"title": "Seeds"},
+        {"title": "Queries", "number": True},
+    ]
 
 
 def _row(row: pd.Series, names: list[str], best: pd.Series, color: str) -> list[dict]:

@@ -94,7 +94,7 @@ def _with_tests(
 def _losses(chosen: Selection, table: pd.DataFrame, results: pd.DataFrame) -> None:
     kind = kind_of(chosen.comparable)
     st.subheader(HEADINGS[kind], anchor=False)
-    metrics_table(table, group_colors(chosen.runs))
+    metrics_table(table, group_colors(chosen.runs), kind)
     repeats = repeats_line(results)
     if repeats:
         st.caption(f":orange[**{plain(repeats)}**]")
@@ -160,12 +160,13 @@ def _not_comparable(chosen: Selection) -> None:
     st.subheader("Not comparable with the above", anchor=False)
     st.caption(
         "These runs were scored under another protocol or on other items, so they are not tested "
-        "against the losses above. Choose one of them as run A to see it with those like it."
+        "against those above. Choose one of them as run A to see it with those like it."
     )
     for number, (reason, runs) in enumerate(chosen.others):
         st.markdown(f"**{plain(reason).capitalize()}**")
         results = results_table(runs, chosen.protocol, among=chosen.runs)
-        metrics_table(loss_table(results), group_colors(chosen.runs), key=f"losses_{number}")
+        colors, key = group_colors(chosen.runs), f"losses_{number}"
+        metrics_table(loss_table(results), colors, kind_of(runs), key=key)
         if repeats_line(results):
             st.caption(plain(repeats_line(results)))
         published_figures(runs, chosen.protocol, key=f"published_{number}")
@@ -198,7 +199,7 @@ def _recall(table: pd.DataFrame, drawn: dict[str, go.Figure]) -> None:
             drawn["Recall at 1"],
             config=CONFIG,
             key="intervals",
-            alt=f"Recall@1 of every loss with its 95% interval: {', '.join(values)}",
+            alt=f"Recall@1 with 95% intervals: {', '.join(values)}",
         )
     with right:
         st.markdown("**Recall@K**")

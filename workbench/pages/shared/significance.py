@@ -73,11 +73,12 @@ def seeds_caveat(counts: list[int]) -> str:
     """Say how far a verdict reaches where a loss was trained with one seed only.
 
     Args:
-        counts: Number of seeds of each loss that is compared.
+        counts: Number of seeds of each loss that is compared; 0 for imported embeddings.
 
     Returns:
         Words that follow a verdict, beginning with a space; empty if every loss has several seeds.
     """
+    counts = [n for n in counts if n]
     if min(counts, default=2) > 1:
         return ""
     which = "one seed each" if max(counts) == 1 else "some with one seed only"
