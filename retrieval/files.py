@@ -346,7 +346,11 @@ def build_once(
         UserError: The cache cannot be written to, or what was built is not valid.
     """
     lock = target.parent / f".{target.name}.lock"
-    if is_valid():
+    try:
+        valid = is_valid()
+    except FileNotFoundError:  # another process removes what is damaged, at this moment
+        valid = False
+    if valid:
         remove_locks(lock, making_lock(target))
         return
     try:

@@ -175,6 +175,20 @@ def test_of_several_processes_one_builds_and_the_others_wait(tmp_path, before):
     assert {p.name for p in tmp_path.iterdir()} == {"entry", "builds"}
 
 
+def test_what_another_process_removes_while_it_is_checked_is_built(tmp_path):
+    target = tmp_path / "entry"
+    checks = iter([FileNotFoundError(target), False, True])
+
+    def is_valid():
+        found = next(checks)
+        if isinstance(found, FileNotFoundError):
+            raise found
+        return found
+
+    build_once(target, lambda: write_text(target, "whole"), is_valid)
+    assert target.read_text() == "whole"
+
+
 def test_a_cache_that_cannot_be_written_is_one_line_with_the_fix(tmp_path):
     def build():
         raise PermissionError(13, "Permission denied", str(tmp_path / "entry" / "x"))
