@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -15,10 +16,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from retrieval.cli.options import parse_ks, with_settings
 from retrieval.errors import UserError, counted, one_line
 from retrieval.failures import as_user_error
+from retrieval.training.interruption import EXIT_CODE, Interrupted, stoppable
 from retrieval.validation import (
     DEFAULT_DISTANCE,
     DEFAULT_KMEANS_START,
@@ -28,7 +31,25 @@ from retrieval.validation import (
 )
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+class _Stopped(Exception):
+    """A command was interrupted; Typer, which swallows ``KeyboardInterrupt``, lets this pass."""
+
+
+class _Commands(TyperGroup):
+    """The commands, with what an interrupted one has to say."""
+
+    def invoke(self, ctx: typer.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise _Stopped from error
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Train embeddings with ranking losses, evaluate them exactly and see what they get wrong."
     "\n\nA run is a folder `runs/DATASET/NAME`; `retrieval app` shows them all.",
     no_args_is_help=True,
@@ -36,7 +57,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-INTERRUPTED = 130  # Typer's exit code for Ctrl-C
 RunPath = Annotated[Path, typer.Argument(help="A run's folder, e.g. runs/grocery/npairs_loss.")]
 Runs = Annotated[Path, typer.Option(help="Folder of runs.", envvar="RETRIEVAL_RUNS")]
 
@@ -474,12 +494,18 @@ def app_(
 def main() -> None:
     """Run the command line; bad input ends with one line on stderr and exit code 1.
 
-    So does an error of the machine: see :mod:`retrieval.failures`.
+    So does an error of the machine: see :mod:`retrieval.failures`. Ctrl-C (SIGINT) and SIGTERM end
+    with one line as well, and exit code 130 or 143.
     """
     try:
-        # Not Typer's own error boxes: a misspelled flag is bad input like any other.
-        code = app(sys.argv[1:] or ["--help"], prog_name="retrieval", standalone_mode=False)
-        sys.stdout.flush()
+        with stoppable(ends_process=True):
+            # Not Typer's own error boxes: a misspelled flag is bad input like any other.
+            code = app(sys.argv[1:] or ["--help"], prog_name="retrieval", standalone_mode=False)
+            sys.stdout.flush()
+    except (_Stopped, KeyboardInterrupt) as stop:
+        cause = stop.__cause__ or stop
+        typer.echo(str(cause) or "interrupted", err=True)
+        sys.exit(EXIT_CODE + (cause.signal if isinstance(cause, Interrupted) else signal.SIGINT))
     except typer.TyperException as error:
         _show_error(in_our_words(error.format_message()))
         sys.exit(1)
@@ -492,8 +518,6 @@ def main() -> None:
             raise
         _show_error(str(shown))
         sys.exit(1)
-    if code == INTERRUPTED:
-        typer.echo("interrupted; the same command continues from the last checkpoint", err=True)
     sys.exit(code or 0)
 
 

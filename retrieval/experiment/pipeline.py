@@ -1,5 +1,6 @@
 """One run, from settings to a finished run folder: train, embed, evaluate, publish."""
 
+import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -38,6 +39,7 @@ from retrieval.runs.writing import run_config, write_config, write_embeddings, w
 from retrieval.settings.checks import check, check_frozen_backbone
 from retrieval.settings.resolve import catalog_of, resolve
 from retrieval.settings.schema import UNTRAINED, TrainSettings
+from retrieval.training.interruption import check_stop, stoppable
 from retrieval.training.memory_check import check_memory
 
 if TYPE_CHECKING:
@@ -76,7 +78,8 @@ def train(
     """Train one run and, unless told otherwise, embed and evaluate it.
 
     An interrupted call leaves ``runs/<dataset>/.<name>.partial``; the same call (or
-    :func:`resume`) continues it.
+    :func:`resume`) continues it. SIGINT (Ctrl-C) and SIGTERM let the present step finish and save
+    it.
 
     Args:
         settings: Settings of the run; ``loss="none"`` stores the features of the untrained
@@ -96,6 +99,7 @@ def train(
         The run's folder.
 
     Raises:
+        Interrupted: The signal SIGINT has arrived; a ``KeyboardInterrupt`` that says what is saved.
         UserError: Bad settings or data, the run exists (or was interrupted with other settings,
             or is being made by another process), or it would not fit in memory.
     """
@@ -277,6 +281,34 @@ def _complete(
     checkpoint: str = "latest",
 ) -> Path:
     """Train, embed and evaluate in the partial folder, and publish it."""
+    with stoppable():
+        try:
+            return _make(
+                planned,
+                overwrite=overwrite,
+                evaluate=evaluate,
+                progress=progress,
+                watch=watch,
+                callbacks=callbacks,
+                checkpoint=checkpoint,
+            )
+        except KeyboardInterrupt as error:
+            state = _what_is_saved(planned, overwrite=overwrite, evaluate=evaluate)
+            error.args = (f"{error or 'interrupted'}: {state}",)
+            raise
+
+
+def _make(
+    planned: PlannedRun,
+    *,
+    overwrite: bool,
+    evaluate: bool,
+    progress: bool,
+    watch: Callable[[pd.DataFrame], None] | None,
+    callbacks: Sequence["keras.callbacks.Callback"],
+    checkpoint: str,
+) -> Path:
+    """Take the steps of :func:`_complete`, one after the other."""
     from retrieval.training.checkpoints import remove_superseded
     from retrieval.training.embed_test_split import embed_test_split  # loads TensorFlow
     from retrieval.training.fit import fit
@@ -298,6 +330,7 @@ def _complete(
                 callbacks=callbacks,
                 checkpoint=checkpoint,
             )
+    check_stop()
     if evaluate:
         with _timed(seconds, "embed"):
             embeddings, rows = embed_test_split(
@@ -306,11 +339,38 @@ def _complete(
         write_embeddings(folder, embeddings, rows)
         with _timed(seconds, "evaluate"):
             evaluate_folder(folder, catalog, settings.distance, progress=progress)
+    check_stop()
     remove_superseded(folder / "checkpoints")
     write_config(folder, run_config(settings, catalog, seconds, training_copies=copies))
     forget_plan(folder)
     publish(path, overwrite=overwrite)
     return path
+
+
+def _what_is_saved(planned: PlannedRun, *, overwrite: bool, evaluate: bool) -> str:
+    """Say, for the user of a run that was interrupted, what is on the disk and how to go on.
+
+    This looks at the disk, so that it holds whenever and however the run was interrupted.
+    """
+    from retrieval.training.checkpoints import rebuilt_index, step_folder
+
+    path, settings = planned.path, planned.settings
+    if not partial_path(path).exists():
+        return f"{path} is finished"
+    checkpoints = partial_path(path) / "checkpoints"
+    flags = [*(["--overwrite"] if overwrite and path.exists() else [])]
+    flags += [] if evaluate else ["--no-evaluate"]
+    command = " ".join(["retrieval train --resume", shlex.quote(str(path)), *flags])
+    try:
+        step = rebuilt_index(checkpoints).get("latest")
+    except UserError as error:
+        return str(error)
+    if settings.loss == UNTRAINED:
+        return f"nothing is saved, as nothing is trained; start again with `{command}`"
+    if step is None:
+        return f"nothing is saved yet, as no step was finished; start again with `{command}`"
+    where = f"step {step} of {settings.steps} is saved in {step_folder(checkpoints, step)}"
+    return f"{where}; go on with `{command}`"
 
 
 @contextmanager

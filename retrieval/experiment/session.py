@@ -278,6 +278,7 @@ def train_all(
         The runs' folders, in order.
 
     Raises:
+        Interrupted: SIGINT or SIGTERM has arrived; later runs are not begun.
         FailedRuns: Some runs failed; the others were trained.
     """
     planned = list(planned)
@@ -302,6 +303,15 @@ def train_all(
             if evaluate:
                 open_run(run.path)  # one that was kept may be damaged, or not evaluated yet
             folders.append(run.path)
+        except KeyboardInterrupt as error:
+            left = counted(len(planned) - number, "more run")
+            fix = (
+                "the same command trains all runs again, as it has --overwrite"
+                if overwrite
+                else "the same command goes on with all runs"
+            )
+            error.args = (f"{error or 'interrupted'}. Not begun: {left}; {fix}",)
+            raise
         except Exception as error:
             shown = as_user_error(error)
             if shown is None:

@@ -21,6 +21,7 @@ from retrieval.files import write_text
 from retrieval.losses.ops.inputs import LARGEST_COMPONENT
 from retrieval.training.checkpoints import save_checkpoint
 from retrieval.training.history import History
+from retrieval.training.interruption import at_once, check_stop
 
 Logs = dict[str, Any] | None
 NAMED_FILES = 3  # of a batch, in an error; all of them are listed in a file
@@ -39,17 +40,55 @@ class StepCounter(keras.callbacks.Callback):
     Attributes:
         step: Number of steps taken so far.
         total: Number of steps of the whole run.
+        cut_short: Whether :class:`IntervalEnd` has ended the present interval, not the training.
     """
 
     def __init__(self, step: int, total: int) -> None:
         super().__init__()
         self.step, self.total = step, total
+        self.cut_short = False
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Count the step just taken."""
         self.step += 1
         if self.step >= self.total:
             self.model.stop_training = True
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Let the training go on after an interval that was cut short."""
+        if self.cut_short:
+            self.cut_short = self.model.stop_training = False
+
+
+class IntervalEnd(keras.callbacks.Callback):
+    """Stop on a signal, and end the rest of an interval where the whole one would have ended.
+
+    A run may be resumed in the middle of an interval, and Keras' intervals all have the same
+    number of steps: without this, every later evaluation would come at another step than without
+    the interruption. It must be the last callback, so that a step is recorded before it stops.
+
+    Args:
+        counter: The run's step counter.
+        interval: Number of steps of an interval.
+
+    Raises:
+        Interrupted: SIGINT or SIGTERM has arrived, and the step is finished.
+    """
+
+    def __init__(self, counter: StepCounter, interval: int) -> None:
+        super().__init__()
+        self.counter = counter
+        self.first_end = counter.step + interval - counter.step % interval
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Stop if a signal has arrived; end the first interval."""
+        check_stop()
+        if self.counter.step == self.first_end and not self.model.stop_training:
+            self.counter.cut_short = self.model.stop_training = True
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Stop if a signal has arrived while the interval was ended."""
+        check_stop()
 
 
 class TerminateOnNonFiniteLoss(keras.callbacks.Callback):
@@ -86,6 +125,14 @@ class TerminateOnNonFiniteLoss(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Check the weights that the last step has left; the next step would show it too late."""
+        self.check_weights()
+
+    def check_weights(self) -> None:
+        """Check the weights of the network and of the loss.
+
+        Raises:
+            UserError: One is not finite, or too large.
+        """
         network = self.model.network
         if not all(np.isfinite(w).all() for w in network.get_weights()):
             raise self._error("the weights are no longer finite after it")
@@ -145,8 +192,14 @@ class CollapseWarning(keras.callbacks.Callback):
 class RetrievalEvaluation(keras.callbacks.Callback):
     """Add retrieval metrics to the logs at the end of every interval.
 
+    A signal to stop does not wait for an evaluation, which may take minutes: it is abandoned, and
+    made when the run goes on.
+
     Args:
         evaluate: Function that evaluates the network as it is and returns its metrics by name.
+
+    Raises:
+        Interrupted: SIGINT or SIGTERM has arrived.
     """
 
     def __init__(self, evaluate: Callable[[], dict[str, float]]) -> None:
@@ -155,8 +208,10 @@ class RetrievalEvaluation(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Evaluate, and add the metrics to Keras' logs."""
+        with at_once():
+            metrics = self.evaluate()
         if logs is not None:
-            logs.update(self.evaluate())
+            logs.update(metrics)
 
 
 class CSVHistory(keras.callbacks.Callback):

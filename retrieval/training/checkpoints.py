@@ -2,7 +2,8 @@
 
 ``checkpoints/step-000500/`` holds ``model.weights.h5`` (Keras' weights of the network),
 ``state.npz`` (optimizer, loss and random number generators) and ``checkpoint.json`` (the step, its
-score, and the checksums of both files; version 0.1.0 wrote none). ``checkpoints/index.json`` names
+score, whether its evaluation is still to come, and the checksums of both files; version 0.1.0 wrote
+none). ``checkpoints/index.json`` names
 the latest and the best step. A checkpoint is published as a whole, so that none is ever incomplete,
 and checked when it is read.
 
@@ -23,7 +24,15 @@ import keras
 import numpy as np
 
 from retrieval.errors import UserError
-from retrieval.files import atomic_folder, checksum, remove, remove_temporaries, write_json
+from retrieval.files import (
+    TEMPORARY,
+    atomic_folder,
+    checksum,
+    remove,
+    remove_temporaries,
+    replace_folder,
+    write_json,
+)
 from retrieval.runs.store import final_path
 from retrieval.training.model import RankingModel
 
@@ -86,28 +95,45 @@ def step_folder(folder: Path, step: int) -> Path:
 
 
 def save_checkpoint(
-    folder: Path, model: RankingModel, step: int, score: float | None = None
+    folder: Path,
+    model: RankingModel,
+    step: int,
+    score: float | None = None,
+    *,
+    unevaluated: bool = False,
 ) -> None:
     """Save everything needed to continue training; delete all but :data:`KEPT` checkpoints.
+
+    A checkpoint of the same step, which was saved before its evaluation, is replaced.
 
     Args:
         folder: The run's ``checkpoints`` folder.
         model: The model in training, with its optimizer.
         step: Number of steps taken so far.
         score: Monitored metric, higher is better. Defaults to None, not evaluated.
+        unevaluated: Whether the training was stopped before what comes at the end of an interval,
+            which the resumed run then begins with. Defaults to False.
     """
     _remove_incomplete(folder)
     index = read_index(folder)
     final = step_folder(folder, step)
-    remove(final)  # of a process that was killed before it could add it to the index
-    with atomic_folder(final) as temporary:
+    again = index.get("latest") == step
+    target = folder / f"{TEMPORARY}{final.name}" if again else final
+    remove(target)  # of a process that was killed before it could add it to the index
+    with atomic_folder(target) as temporary:
         model.network.save_weights(temporary / WEIGHTS)
         state: dict[str, Any] = {k: np.asarray(v) for k, v in _state_variables(model).items()}
         np.savez(temporary / STATE, **state)
         sums = {name: checksum([temporary / name]) for name in (WEIGHTS, STATE)}
         known = None if score is None or np.isnan(score) else float(score)
-        write_json(temporary / RECORD, {"step": step, "score": known, "crc32": sums})
-    previous = index.get("latest")
+        record = {"step": step, "score": known, "unevaluated": unevaluated, "crc32": sums}
+        write_json(temporary / RECORD, record)
+    if again:
+        replace_folder(target, final, folder / f"{TEMPORARY}old-{final.name}")
+        earlier = [each for each in map(_step_of, list_steps(folder)) if each < step]
+        previous = max(earlier, default=None)
+    else:
+        previous = index.get("latest")
     index |= {"latest": step}
     if score is not None and score > index.get("best_value", -np.inf):
         index |= {"best": step, "best_value": float(score)}
@@ -162,6 +188,16 @@ def restore_checkpoint(folder: Path, model: RankingModel, which: str = "latest")
         if which != "latest":
             _go_back(folder, step)
     return step
+
+
+def is_unevaluated(folder: Path, step: int) -> bool:
+    """Tell whether a run was stopped after a step that ends an interval, and before its evaluation.
+
+    Args:
+        folder: The run's ``checkpoints`` folder.
+        step: Step of a checkpoint.
+    """
+    return bool(_record(step_folder(folder, step)).get("unevaluated"))
 
 
 def _restore_state(path: Path, model: RankingModel) -> None:

@@ -25,6 +25,7 @@ from retrieval.training.callbacks import (
     CollapseWarning,
     CSVHistory,
     EarlyStoppingOnHistory,
+    IntervalEnd,
     LiveHistory,
     ProgressBar,
     RetrievalEvaluation,
@@ -35,12 +36,16 @@ from retrieval.training.callbacks import (
 from retrieval.training.checkpoints import (
     KEPT,
     checkpoint_bytes,
+    is_unevaluated,
     list_steps,
+    read_index,
     restore_checkpoint,
+    save_checkpoint,
 )
 from retrieval.training.data import TrainingData, batch_dataset, make_sampler, prepare_data
 from retrieval.training.devices import strategy_of
 from retrieval.training.history import History
+from retrieval.training.interruption import Interrupted, deferred
 from retrieval.training.model import RankingModel
 from retrieval.training.optimizers import build_optimizer, build_schedule
 
@@ -74,6 +79,8 @@ def fit(
         The trained network; only the head if the backbone is frozen.
 
     Raises:
+        Interrupted: SIGINT or SIGTERM has arrived in a block of
+            :func:`retrieval.training.interruption.stoppable`. The step was finished and is saved.
         UserError: The devices cannot share a batch equally, the data set does not fit the settings,
             an image cannot be read, a checkpoint is damaged, the disk is too full for the
             checkpoints, or the training diverges.
@@ -89,7 +96,8 @@ def fit(
     history = History(folder / "history.csv", steps_done)
     # A run may be interrupted after it has stopped early; it must not train on.
     stopped_early = history.has_stopped_improving(settings.monitor, settings.patience)
-    if steps_done >= settings.steps or stopped_early:
+    unevaluated = bool(history.rows) and is_unevaluated(checkpoints, steps_done)
+    if (steps_done >= settings.steps and not unevaluated) or stopped_early:
         return model.network
     sampler = make_sampler(settings, data)
     paths, class_names = data.train["path"].to_numpy(), data.train["label_name"].to_numpy()
@@ -101,7 +109,8 @@ def fit(
         save_snapshot(folder, counter.step, embeddings)
 
     counter = StepCounter(steps_done, settings.steps)
-    ordered = [counter, TerminateOnNonFiniteLoss(counter, batch_names, checkpoints)]
+    guard = TerminateOnNonFiniteLoss(counter, batch_names, checkpoints)
+    ordered = [counter, guard]
     ordered.append(CollapseWarning(counter))
     if settings.eval_split != "none" or settings.keep_embeddings:
         evaluation = in_training_evaluation(model.network, settings, data, save_embeddings)
@@ -122,16 +131,60 @@ def fit(
             bar = ProgressBar(counter, settings.loss, settings.monitor)
             stack.callback(bar.close)
             ordered.append(bar)
-        model.fit(
-            batch_dataset(settings, data, sampler, steps_done, progress=progress),
-            verbose=0,
-            shuffle=False,
-            callbacks=ordered,
-            initial_epoch=steps_done // interval,
-            epochs=-(-settings.steps // interval),
-            steps_per_epoch=interval,
-        )
+        ordered.append(IntervalEnd(counter, interval))
+        try:
+            if unevaluated and end_interval(model, ordered, history, interval):
+                return model.network
+            batches = batch_dataset(settings, data, sampler, steps_done, progress=progress)
+            with deferred():
+                model.fit(
+                    batches,
+                    verbose=0,
+                    shuffle=False,
+                    callbacks=ordered,
+                    initial_epoch=steps_done // interval,
+                    epochs=-(-settings.steps // interval),
+                    steps_per_epoch=interval,
+                )
+        except Interrupted:
+            if counter.step > read_index(checkpoints).get("latest", 0):
+                guard.check_weights()
+                history.flush()
+                ended = counter.step % interval == 0 or counter.step == settings.steps
+                save_checkpoint(checkpoints, model, counter.step, unevaluated=ended)
+            raise
     return model.network
+
+
+def end_interval(
+    model: RankingModel,
+    callbacks: Sequence[keras.callbacks.Callback],
+    history: History,
+    interval: int,
+) -> bool:
+    """Do what a run that was stopped after the last step of an interval has not done at its end.
+
+    Args:
+        model: The model, as it was after that step.
+        callbacks: The callbacks of the run, the step counter first.
+        history: The history up to that step.
+        interval: Number of steps of an interval.
+
+    Returns:
+        Whether the training is finished.
+    """
+    counter = callbacks[0]
+    epoch = -(-counter.step // interval) - 1
+    rows = pd.DataFrame(history.rows[interval * epoch :])
+    all_of_them = keras.callbacks.CallbackList(list(callbacks), model=model)
+    model.stop_training = False
+    all_of_them.on_train_begin()
+    with deferred():
+        all_of_them.on_epoch_end(epoch, rows[["loss", "spread"]].mean().to_dict())
+    finished = model.stop_training or counter.step >= counter.total
+    if finished:
+        all_of_them.on_train_end()
+    return finished
 
 
 def build_ranking_model(settings: TrainSettings, data: TrainingData) -> RankingModel:
