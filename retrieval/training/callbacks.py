@@ -20,7 +20,7 @@ from retrieval.evaluation.geometry import COLLAPSED
 from retrieval.files import write_text
 from retrieval.losses.ops.inputs import LARGEST_COMPONENT
 from retrieval.training.checkpoints import save_checkpoint
-from retrieval.training.history import History
+from retrieval.training.history import OF_A_STEP, History
 from retrieval.training.interruption import at_once, check_stop
 
 Logs = dict[str, Any] | None
@@ -249,8 +249,7 @@ class CSVHistory(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Add the metrics of the interval and write the file."""
-        of_the_step = self.history.rows[-1]
-        self.history.annotate({k: v for k, v in (logs or {}).items() if k not in of_the_step})
+        self.history.annotate({k: v for k, v in (logs or {}).items() if k not in OF_A_STEP})
         self.history.flush()
 
 

@@ -15,6 +15,7 @@ from retrieval.files import write_text
 from retrieval.runs.store import final_path
 
 PLOTTED = ("loss", "learning_rate", "spread")
+OF_A_STEP = ("step", *PLOTTED)  # the columns of every row; all others are of an evaluation
 
 
 class History:

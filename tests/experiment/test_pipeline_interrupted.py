@@ -153,7 +153,7 @@ def test_settings_that_make_no_other_run_may_change_when_it_goes_on(tiny, whole,
     assert run.settings.eval_every == 5
     assert list(run.history["step"]) == list(range(1, 25))
     evaluated = run.history.dropna(subset="recall@1")["step"]
-    assert list(evaluated) == [13, 18, 23, 24]  # every 5 steps from the checkpoint at step 8
+    assert list(evaluated) == [10, 15, 20, 24]  # every 5 steps, wherever it was interrupted
     for a, b in zip(checkpoint(run.path), checkpoint(whole.path), strict=True):
         np.testing.assert_array_equal(a, b)
 

@@ -1,0 +1,264 @@
+"""SIGINT and SIGTERM: a training finishes its step and saves it, and nothing is lost."""
+
+import itertools
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import h5py
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrieval import open_run
+from retrieval.experiment import pipeline
+from retrieval.experiment.session import plan_all, train_all
+from retrieval.runs.store import partial_path
+from retrieval.training.checkpoints import read_index, step_folder
+from retrieval.training.interruption import Interrupted, check_stop, deferred, stoppable
+from tests.callbacks import Scores
+
+OPTIONS = {"evaluate": False, "progress": False}
+
+
+class SignalAfter(keras.callbacks.Callback):
+    """Send a signal to this process after a step of the run.
+
+    Args:
+        step: The step, counted from 1.
+        number: The signal.
+    """
+
+    def __init__(self, step, number=signal.SIGINT):
+        super().__init__()
+        self.step, self.number = step, number
+
+    def on_train_batch_end(self, batch, logs=None):
+        if int(self.model.optimizer.iterations) == self.step:
+            signal.raise_signal(self.number)
+
+
+def saved(path) -> list[np.ndarray]:
+    """Return everything in a run's latest checkpoint: the state, and the network's weights."""
+    folder = step_folder(path / "checkpoints", read_index(path / "checkpoints")["latest"])
+    with np.load(folder / "state.npz") as arrays:
+        state = [arrays[key] for key in sorted(arrays.files)]
+    return [*state, np.frombuffer(weights_of(folder), np.uint8)]
+
+
+def weights_of(folder) -> bytes:
+    found = []
+
+    def add(_, each):
+        if isinstance(each, h5py.Dataset):
+            found.append(each[()].tobytes())
+
+    with h5py.File(folder / "model.weights.h5") as file:
+        file.visititems(add)
+    return b"".join(found)
+
+
+def assert_equal_to_the_last_bit(one, other):
+    assert (one / "history.csv").read_text() == (other / "history.csv").read_text()
+    for a, b in zip(saved(one), saved(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.fixture(scope="module")
+def evaluated(tiny):
+    """Settings of 24 steps, evaluated after every 8."""
+    return tiny.with_(eval_split="test", use_checkpoint="latest")
+
+
+@pytest.fixture(scope="module")
+def whole(evaluated, tmp_path_factory):
+    """The run that no signal disturbs."""
+    return pipeline.train(evaluated, runs=tmp_path_factory.mktemp("whole"), name="whole", **OPTIONS)
+
+
+@pytest.mark.parametrize("step", [11, 16, 24])
+def test_a_run_stopped_after_any_step_goes_on_to_the_same_bits(evaluated, whole, tmp_path, step):
+    path = tmp_path / "folder" / "cut"
+    with pytest.raises(KeyboardInterrupt, match=f"step {step} of 24 is saved in .*--resume {path}"):
+        pipeline.train(
+            evaluated, runs=tmp_path, name="cut", callbacks=[SignalAfter(step)], **OPTIONS
+        )
+    assert read_index(partial_path(path) / "checkpoints")["latest"] == step
+    assert len(pd.read_csv(partial_path(path) / "history.csv")) == step
+    pipeline.resume(path, **OPTIONS)
+    assert_equal_to_the_last_bit(path, whole)
+
+
+def test_an_evaluation_is_abandoned_and_made_when_the_run_goes_on(
+    evaluated, whole, tmp_path, monkeypatch
+):
+    path = tmp_path / "folder" / "cut"
+
+    def stopped(*_arguments, **_options):
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("the evaluation goes on")
+
+    for _ in range(2):  # also if the resumed evaluation is stopped
+        with monkeypatch.context() as patch:
+            patch.setattr("retrieval.training.fit.evaluate", stopped)
+            with pytest.raises(Interrupted, match="step 8 of 24 is saved"):
+                pipeline.train(evaluated, runs=tmp_path, name="cut", **OPTIONS)
+        assert "recall@1" not in pd.read_csv(partial_path(path) / "history.csv")
+    pipeline.resume(path, **OPTIONS)
+    assert_equal_to_the_last_bit(path, whole)
+    assert read_index(path / "checkpoints") == read_index(whole / "checkpoints")
+
+
+def test_early_stopping_counts_an_evaluation_that_was_made_later(evaluated, tmp_path):
+    settings = evaluated.with_(patience=1)
+    with pytest.raises(Interrupted):
+        pipeline.train(
+            settings, runs=tmp_path, name="cut", callbacks=[Scores([0.9]), SignalAfter(16)],
+            **OPTIONS,
+        )  # fmt: skip
+    path = pipeline.train(
+        settings, runs=tmp_path, name="cut", callbacks=[Scores([0.5])], **OPTIONS
+    )
+    assert list(pd.read_csv(path / "history.csv")["step"]) == list(range(1, 17))
+
+
+STAGES = {
+    "prepare_data": ("retrieval.training.fit.prepare_data", "nothing is saved yet"),
+    "embedding": ("retrieval.training.embed_test_split.embed_images", "step 2 of 2 is saved"),
+    "evaluation": ("retrieval.experiment.pipeline.evaluate_folder", "step 2 of 2 is saved"),
+}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_signal_outside_of_the_steps_stops_at_once(tiny, tmp_path, monkeypatch, stage):
+    place, words = STAGES[stage]
+    with monkeypatch.context() as patch:
+        patch.setattr(place, lambda *_, **__: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(Interrupted, match=words):
+            pipeline.train(tiny.with_(steps=2), runs=tmp_path, name="cut", progress=False)
+    path = pipeline.resume(tmp_path / "folder" / "cut", progress=False)
+    assert open_run(path).history["step"].tolist() == [1, 2]
+
+
+def test_an_untrained_run_has_nothing_to_save_and_says_so(tiny, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "retrieval.training.embed_test_split.untrained_embeddings",
+            lambda *_, **__: signal.raise_signal(signal.SIGINT),
+        )
+        with pytest.raises(Interrupted, match="nothing is saved, as nothing is trained"):
+            pipeline.train(tiny.with_(loss="none"), runs=tmp_path, name="cut", progress=False)
+    assert pipeline.resume(tmp_path / "folder" / "cut", progress=False).exists()
+
+
+def test_the_runs_after_an_interrupted_one_are_not_begun(tiny, tmp_path, monkeypatch):
+    begun = []
+
+    def interrupted(planned, **_options):
+        begun.append(planned.path.name)
+        raise Interrupted(signal.SIGTERM)
+
+    named = {f"run{n}": tiny.with_(seed=n) for n in range(3)}
+    monkeypatch.setattr("retrieval.experiment.session.train_planned", interrupted)
+    with pytest.raises(Interrupted, match="Not begun: 2 more runs; the same command goes on"):
+        train_all(plan_all(named, runs=tmp_path))
+    assert begun == ["run0"]
+
+
+def test_handlers_are_those_of_before_and_a_second_signal_acts_at_once():
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(Interrupted), stoppable(), deferred():
+        signal.raise_signal(signal.SIGINT)  # waits
+        with pytest.raises(KeyboardInterrupt) as second:
+            signal.raise_signal(signal.SIGINT)
+        assert not isinstance(second.value, Interrupted)
+        check_stop()
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_thread_leaves_the_handlers_of_the_process_alone():
+    found = []
+
+    def work():
+        with stoppable():
+            found.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [signal.getsignal(signal.SIGTERM)]
+
+
+def test_an_ignored_signal_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as by nohup
+    try:
+        with stoppable():
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+# More of them: RETRIEVAL_MOMENTS=10 python -m pytest tests/experiment/test_signals.py
+MOMENTS = int(os.environ.get("RETRIEVAL_MOMENTS", 2))
+STEPS = 200 * MOMENTS
+# A process of a user: small steps, the tests' two blocks of conv4, and two evaluations.
+SCRIPT = """
+import sys
+from retrieval.models import conv4
+conv4.WIDTHS = (8, conv4.WIDTHS[-1])
+from retrieval.cli.main import main
+main()
+"""
+
+
+def command(settings, runs, name) -> list[str]:
+    flags = [
+        f"--{k.replace('_', '-')}={v}"
+        for k, v in settings.to_mapping().items()
+        if k in ("dataset", "data", "backbone", "weights", "image_size", "embedding_size", "steps",
+                 "classes_per_batch", "samples_per_class", "eval_every", "eval_split",
+                 "learning_rate")
+    ]  # fmt: skip
+    return [sys.executable, "-c", SCRIPT, "train", *flags, f"--name={name}", f"--runs={runs}"]
+
+
+def stop_at_random(settings, runs, rng, times: int) -> list[int]:
+    """Stop a training by signals at random moments; return the steps that were reached."""
+    path, reached = runs / "folder" / "cut", []
+    line = [*command(settings, runs, "cut"), "--no-evaluate"]
+    for number in itertools.islice(itertools.cycle((signal.SIGTERM, signal.SIGINT)), times):
+        before = (reached or [0])[-1]
+        process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        history = partial_path(path) / "history.csv"
+        started = history.stat().st_mtime_ns if history.exists() else 0
+        until = time.monotonic() + 120
+        while time.monotonic() < until and process.poll() is None:
+            if history.exists() and history.stat().st_mtime_ns > started:
+                break  # an interval of this process is over
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.25))
+        process.send_signal(number)
+        error = process.communicate(timeout=120)[1].decode()
+        assert process.returncode == 128 + number, error
+        (step,) = re.findall(r"step (\d+) of", error)
+        assert f"`retrieval train --resume {shlex.quote(str(path))} --no-evaluate`" in error
+        assert int(step) > before
+        assert len(pd.read_csv(history)) == int(step)
+        reached.append(int(step))
+    return reached
+
+
+def test_a_process_that_gets_signals_at_random_moments_loses_no_step(evaluated, tmp_path):
+    settings = evaluated.with_(steps=STEPS, eval_every=25)
+    whole = pipeline.train(settings, runs=tmp_path, name="whole", **OPTIONS)
+    rng = np.random.default_rng(MOMENTS)
+    reached = stop_at_random(settings, tmp_path, rng, MOMENTS)
+    assert reached[-1] < STEPS
+    path = pipeline.resume(tmp_path / "folder" / "cut", **OPTIONS)
+    assert_equal_to_the_last_bit(path, whole)
