@@ -5,6 +5,12 @@ BIN := .venv/bin
 WORKERS := -n auto --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
+# Where an NVIDIA GPU answers, TensorFlow's CUDA libraries are installed too.
+GPU := $(shell nvidia-smi -L 2>/dev/null | grep -q GPU && echo gpu)
+APP := .venv/.app$(GPU)
+DEV := .venv/.dev$(GPU)
+comma := ,
+
 .PHONY: help install demo app lab test lint faults fuzz crowds coverage docs format screenshots clean
 
 help:  ## List the commands
@@ -15,54 +21,54 @@ help:  ## List the commands
 		echo "Python 3.11 or newer is needed; found $$($(PYTHON) --version). Try: make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv .venv
 
-.venv/.app: .venv/bin/python pyproject.toml constraints.txt
-	@echo "Installing the workbench (about 2 GB with TensorFlow; a few minutes, once) ..."
-	$(PIP) -e .
+$(APP): .venv/bin/python pyproject.toml constraints.txt
+	@echo "Installing the workbench (about $(if $(GPU),6 GB with TensorFlow for the GPU,2 GB with TensorFlow); a few minutes, once) ..."
+	$(PIP) -e '.$(if $(GPU),[gpu])'
 	@touch $@
 
-.venv/.dev: .venv/bin/python pyproject.toml constraints.txt
+$(DEV): .venv/bin/python pyproject.toml constraints.txt
 	@echo "Installing the workbench with its notebook and test tools (a few minutes, once) ..."
-	$(PIP) -e '.[dev]'
-	@touch $@ .venv/.app
+	$(PIP) -e '.[dev$(if $(GPU),$(comma)gpu)]'
+	@touch $@ $(APP)
 
-install: .venv/.app  ## Create .venv and install
+install: $(APP)  ## Create .venv and install, for the GPU where there is one
 
-demo: .venv/.app  ## Train and compare six losses on the built-in data set, then open the app
+demo: $(APP)  ## Train and compare six losses on the built-in data set, then open the app
 	$(BIN)/retrieval demo
 
-app: .venv/.app  ## Open the app on the runs of ./runs
+app: $(APP)  ## Open the app on the runs of ./runs
 	$(BIN)/streamlit run app.py
 
-lab: .venv/.dev  ## Open JupyterLab on the notebooks
+lab: $(DEV)  ## Open JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
 
 test: lint  ## Lint, then run every test
 	$(BIN)/python -m pytest $(WORKERS) tests
 
-lint: .venv/.dev  ## Lint, check the format and the types
+lint: $(DEV)  ## Lint, check the format and the types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-faults: .venv/.dev  ## Kill commands at their file operations, for 35 minutes; counts to the results
+faults: $(DEV)  ## Kill commands at their file operations, for 35 minutes; counts to the results
 	$(BIN)/python -m tests.faults.figures faults
 
-fuzz: .venv/.dev  ## Give every reader 10,000 wrong inputs in all; counts to the results
+fuzz: $(DEV)  ## Give every reader 10,000 wrong inputs in all; counts to the results
 	$(BIN)/python -m tests.faults.figures fuzz --inputs 10000
 
-crowds: .venv/.dev  ## Let 2, 5 and 20 processes work at once; counts to the results
+crowds: $(DEV)  ## Let 2, 5 and 20 processes work at once; counts to the results
 	$(BIN)/python -m tests.faults.figures crowds
 
-coverage: .venv/.dev  ## Run every test and report the lines that none of them reaches
+coverage: $(DEV)  ## Run every test and report the lines that none of them reaches
 	$(BIN)/python -m pytest $(WORKERS) --cov=retrieval --cov=workbench \
 		--cov-report=term:skip-covered --cov-report=xml tests
 
-docs: .venv/.dev  ## Build the documentation into site/
+docs: $(DEV)  ## Build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-format: .venv/.dev  ## Format the code
+format: $(DEV)  ## Format the code
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
-screenshots: .venv/.dev  ## Take the documentation's screenshots again (needs Chromium and the runs)
+screenshots: $(DEV)  ## Take the documentation's screenshots again (needs Chromium and the runs)
 	$(BIN)/python tools/screenshots.py
 
 clean:  ## Remove the environment (data and runs stay)

@@ -24,6 +24,7 @@ from retrieval.report.text import (
     TITLE,
     best_of,
     cell,
+    devices,
     metrics_of,
     pair_rows,
     published_rows,
@@ -100,7 +101,8 @@ def section_html(section: Section, *, with_script: bool) -> str:
     return "".join(
         [
             f"<h2>{html.escape(section.dataset)}: {html.escape(section.title)}</h2>",
-            f'<p class="quiet">{html.escape(section.line)}. {html.escape(units(section))}</p>',
+            f'<p class="quiet">{html.escape(section.line)}. {html.escape(units(section))} '
+            f"{html.escape(devices(section))}</p>",
             table_html(section.table, selected_on_test(section), best_of(section)),
             published_html(section),
             pairs_html(section),

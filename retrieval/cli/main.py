@@ -40,7 +40,7 @@ class _Stopped(Exception):
 class _Commands(TyperGroup):
     """The commands, with what an interrupted one has to say."""
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         """Run a command."""
         try:
             return super().invoke(ctx)

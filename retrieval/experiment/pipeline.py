@@ -310,6 +310,7 @@ def _make(
 ) -> Path:
     """Take the steps of :func:`_complete`, one after the other."""
     from retrieval.training.checkpoints import remove_superseded
+    from retrieval.training.devices import describe_devices, say_devices
     from retrieval.training.embed_test_split import embed_test_split  # loads TensorFlow
     from retrieval.training.fit import fit
 
@@ -318,6 +319,7 @@ def _make(
     copies = training_copies(catalog)
     if copies:
         tqdm.write(f"data set {catalog.name!r}: {copies_caveat(copies)}")
+    say_devices(settings)
     seconds: dict[str, float] = {}
     if settings.loss != UNTRAINED:
         with _timed(seconds, "train"):
@@ -341,7 +343,14 @@ def _make(
             evaluate_folder(folder, catalog, settings.distance, progress=progress)
     check_stop()
     remove_superseded(folder / "checkpoints")
-    write_config(folder, run_config(settings, catalog, seconds, training_copies=copies))
+    config = run_config(
+        settings,
+        catalog,
+        seconds,
+        training_copies=copies,
+        device=describe_devices(settings),
+    )
+    write_config(folder, config)
     forget_plan(folder)
     publish(path, overwrite=overwrite)
     return path
@@ -368,7 +377,7 @@ def _what_is_saved(planned: PlannedRun, *, overwrite: bool, evaluate: bool) -> s
     if settings.loss == UNTRAINED:
         return f"nothing is saved, as nothing is trained; start again with `{command}`"
     if step is None:
-        return f"nothing is saved yet, as no step was finished; start again with `{command}`"
+        return f"nothing is saved yet, as there is no checkpoint; start again with `{command}`"
     where = f"step {step} of {settings.steps} is saved in {step_folder(checkpoints, step)}"
     return f"{where}; go on with `{command}`"
 
@@ -414,6 +423,7 @@ def embed(
             another process changes it.
     """
     from retrieval.training.checkpoints import INDEX, rebuilt_index
+    from retrieval.training.devices import say_devices
     from retrieval.training.embed_test_split import embed_test_split  # loads TensorFlow
 
     path = Path(path)
@@ -426,6 +436,7 @@ def embed(
         if checkpoint is not None:
             settings = settings.with_(use_checkpoint=checkpoint)
         catalog = load_catalog_of(run)
+        say_devices(settings)
         embeddings, rows = embed_test_split(
             path, settings, catalog, progress=progress, rebuild=checkpoint is not None
         )

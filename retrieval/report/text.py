@@ -53,6 +53,19 @@ def units(section: Section) -> str:
     return f"Scale: {scale_note(names)}." if names else "No figures."
 
 
+def devices(section: Section) -> str:
+    """Return the sentence on what a section's runs were computed on; empty if none recorded it."""
+    found: dict[str, list[str]] = {}
+    for name, runs in section.groups.items():
+        for device in dict.fromkeys(run.provenance.device for run in runs):
+            found.setdefault(device or "not recorded", []).append(name)
+    if set(found) <= {"not recorded"}:
+        return ""
+    if len(found) == 1:
+        return f"Computed on {next(iter(found))}."
+    return f"Computed on {'; '.join(f'{each}: ' + ', '.join(found[each]) for each in found)}."
+
+
 def best_of(section: Section) -> set[str]:
     """Return the best row by Recall@1, and those that are not significantly worse."""
     summary = section.comparison.summary
@@ -80,6 +93,7 @@ def markdown_of(sections: Sequence[Section]) -> str:
             "",
             f"{section.line}. {units(section)}",
             "",
+            *([devices(section), ""] if devices(section) else []),
         ]
         lines.append(_line([*COLUMNS, *(metric(n).title for n in names)]))
         lines.append(_line(["---"] * (len(COLUMNS) + len(names))))

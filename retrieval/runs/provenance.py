@@ -23,12 +23,13 @@ PACKAGES = (
 )
 
 
-def collect_provenance(seed: int, seconds: Mapping[str, float]) -> Provenance:
+def collect_provenance(seed: int, seconds: Mapping[str, float], device: str = "") -> Provenance:
     """Describe the present process and machine.
 
     Args:
         seed: The run's seed.
         seconds: Stage -> wall time in seconds.
+        device: What the run was computed on. Defaults to "", not known.
 
     Returns:
         The provenance to record in a run's ``config.yaml``.
@@ -47,6 +48,7 @@ def collect_provenance(seed: int, seconds: Mapping[str, float]) -> Provenance:
         git_revision=git_revision(),
         versions=versions,
         machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        device=device,
     )
 
 

@@ -190,6 +190,8 @@ class Provenance:
             None outside a git checkout.
         versions: Package -> version that the run was made with.
         machine: Operating system, architecture and number of cores.
+        device: What it was computed on: GPU or CPU, memory and precision; empty if it was not
+            recorded.
     """
 
     created: str = ""
@@ -199,6 +201,7 @@ class Provenance:
     git_revision: str | None = None
     versions: dict[str, str] = field(default_factory=dict)
     machine: str = ""
+    device: str = ""
 
     @property
     def total_seconds(self) -> float | None:
@@ -341,6 +344,7 @@ def _parse_provenance(config: Mapping[str, Any], where: Path | str) -> Provenanc
         git_revision=_optional(where, recorded, "git_revision", "text"),
         versions=_optional(where, recorded, "versions", "a mapping") or {},
         machine=str(recorded.get("machine") or ""),
+        device=str(recorded.get("device") or ""),
     )
 
 

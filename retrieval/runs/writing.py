@@ -23,6 +23,7 @@ def run_config(
     seconds: Mapping[str, float],
     *,
     training_copies: int = 0,
+    device: str = "",
 ) -> dict[str, Any]:
     """Return the content of ``config.yaml``, except for the schema.
 
@@ -31,13 +32,15 @@ def run_config(
         catalog: Data set of the run.
         seconds: Stage -> wall time in seconds.
         training_copies: See :func:`retrieval.datasets.copies.training_copies`. Defaults to 0.
+        device: What the run was computed on. Defaults to "", not known.
     """
+    seed = settings.seed if settings else 0
     dataset = replace(describe_dataset(catalog), training_copies=training_copies)
     return {
         "settings": settings and settings.to_mapping(),
         "selected_on": settings and selected_on(settings),
         "dataset": dataset.to_mapping(),
-        "provenance": asdict(collect_provenance(settings.seed if settings else 0, seconds)),
+        "provenance": asdict(collect_provenance(seed, seconds, device)),
     }
 
 

@@ -360,3 +360,72 @@ class ProgressBar(keras.callbacks.Callback):
     def close(self) -> None:
         """End the bar's line on the screen, so that an error does not overwrite it."""
         self.bar.close()
+
+
+class ExpectedTime(keras.callbacks.Callback):
+    """Print once, after the first steps, how long a step and the rest of the run will take.
+
+    The first steps build graphs and are not counted, nor are evaluations.
+
+    Args:
+        counter: The run's step counter.
+        images: Number of images of a batch.
+        skipped: Number of steps that are not counted. Defaults to 3.
+        steps: Least number of steps that are. Defaults to 5.
+        seconds: Least time that they take together. Defaults to 2.0.
+        clock: Returns a time in seconds. Defaults to ``time.monotonic``.
+    """
+
+    def __init__(
+        self,
+        counter: StepCounter,
+        images: int,
+        *,
+        skipped: int = 3,
+        steps: int = 5,
+        seconds: float = 2.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__()
+        self.counter, self.images, self.clock = counter, images, clock
+        self.skipped, self.steps, self.seconds = skipped, steps, seconds
+        self.seen, self.spent, self.begun, self.said = 0, 0.0, 0.0, False
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Start the clock of the first step."""
+        self.begun = self.clock()
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Start the clock again after an evaluation."""
+        self.begun = self.clock()
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Count the step just taken, with the wait for its images."""
+        if self.said:
+            return
+        now = self.clock()
+        self.seen += 1
+        if self.seen > self.skipped:
+            self.spent += now - self.begun
+        self.begun = now
+        counted, left = self.seen - self.skipped, self.counter.total - self.counter.step
+        if counted < self.steps or self.spent < self.seconds or not left:
+            return
+        self.said, each = True, self.spent / counted
+        tqdm.write(
+            f"a step takes {duration(each)} ({self.images / each:,.0f} images/s); the "
+            f"{left:,} steps left take about {duration(each * left)}, without evaluations"
+        )
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words.
+
+    >>> duration(0.0123), duration(95), duration(5400), duration(200_000)
+    ('0.012 s', '2 min', '1.5 h', '2.3 days')
+    """
+    if seconds < 90:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} days"

@@ -1,12 +1,154 @@
-"""Training on every local device: the strategy of a process, and batches that it can divide."""
+"""What a training is computed on: the devices, what to say about them, and training on several."""
 
 import functools
+import importlib.util
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
 
 import tensorflow as tf
+from tensorflow.python.client import device_lib
+from tqdm.auto import tqdm
 
 from retrieval.errors import UserError
 from retrieval.settings.resolve import resolved
-from retrieval.settings.schema import TrainSettings
+from retrieval.settings.schema import UNTRAINED, TrainSettings
+from retrieval.training.memory_check import GIB, host_bytes
+
+TENSOR_CORES = (7, 0)  # first compute capability of GPUs that have them
+DRIVER = Path("/proc/driver/nvidia/gpus")  # where the driver of Linux lists its GPUs
+INSTALL = "`make install`, or `pip install -e '.[gpu]'` in the repository"
+
+
+@dataclass(frozen=True)
+class Device:
+    """A GPU that TensorFlow computes on, or the CPU.
+
+    Attributes:
+        name: What the device is, e.g. ``NVIDIA H200``.
+        memory: Bytes that TensorFlow may use of it; None if unknown.
+        capability: Compute capability of an NVIDIA GPU; None for others and for the CPU.
+    """
+
+    name: str
+    memory: int | None = None
+    capability: tuple[int, int] | None = None
+
+    def __str__(self) -> str:
+        known = "" if self.memory is None else f" ({self.memory / GIB:.1f} GiB)"
+        return f"{self.name}{known}"
+
+    @property
+    def has_tensor_cores(self) -> bool:
+        """Whether it computes in 16 bit much faster than in 32 bit."""
+        return self.capability is not None and self.capability >= TENSOR_CORES
+
+
+def find_gpus() -> list[Device]:
+    """Return the GPUs that TensorFlow sees."""
+    physical = tf.config.list_physical_devices("GPU")
+    if not physical:
+        return []
+    # TensorFlow reserves this much of each at its start. No public function tells how much
+    # (tensorflow/tensorflow#7537).
+    limits = [d.memory_limit for d in device_lib.list_local_devices() if d.device_type == "GPU"]
+    limits += [None] * (len(physical) - len(limits))
+    found = []
+    for gpu, limit in zip(physical, limits, strict=False):
+        details = tf.config.experimental.get_device_details(gpu)
+        name = details.get("device_name", gpu.name)
+        found.append(Device(name, limit, details.get("compute_capability")))
+    return found
+
+
+def devices_of(settings: TrainSettings) -> list[Device]:
+    """Return what a run is computed on: the first GPU, all of them, or the CPU.
+
+    Args:
+        settings: Resolved settings of the run.
+    """
+    gpus = find_gpus()
+    if not gpus:
+        return [Device(f"CPU with {os.cpu_count()} cores", host_bytes())]
+    return gpus if settings.distribute == "mirrored" else gpus[:1]
+
+
+def describe_devices(settings: TrainSettings) -> str:
+    """Return the devices of a run, their memory and the precision, e.g. for ``config.yaml``.
+
+    Args:
+        settings: Resolved settings of the run.
+
+    Returns:
+        For instance ``2 x NVIDIA H200 (139.8 GiB), mixed float16``.
+    """
+    devices = devices_of(settings)
+    count = f"{len(devices)} x " if len(devices) > 1 else ""
+    precision = "float32"
+    if settings.mixed_precision:
+        precision = "mixed float16" if find_gpus() else "mixed bfloat16"
+    return f"{count}{devices[0]}, {precision}"
+
+
+def say_devices(settings: TrainSettings) -> None:
+    """Print what a run is computed on, and what would make it faster.
+
+    Args:
+        settings: Resolved settings of the run.
+    """
+    words, gpus = describe_devices(settings), find_gpus()
+    trained = settings.loss != UNTRAINED and not settings.freeze_backbone
+    if trained and not settings.mixed_precision and devices_of(settings)[0].has_tensor_cores:
+        words += "; --mixed-precision trains faster on its tensor cores"
+    if trained and len(gpus) > 1 and settings.distribute != "mirrored":
+        words += f"; --distribute mirrored trains on all {len(gpus)} GPUs"
+    tqdm.write(f"on {words}")
+    if (warning := unused_gpu()) is not None:
+        tqdm.write(f"warning: {warning}")
+
+
+def unused_gpu() -> str | None:
+    """Return what is wrong, and the fix, if this machine has a GPU that TensorFlow cannot see.
+
+    TensorFlow says so itself, but among many lines that nobody reads: see :mod:`retrieval.quiet`.
+
+    Returns:
+        A line, or None if TensorFlow sees a GPU or there is none.
+    """
+    if find_gpus() or not (present := installed_gpus()):
+        return None
+    what = f"this machine has a GPU ({present[0]}), which TensorFlow does not see"
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if hidden is not None:
+        fix = f"CUDA_VISIBLE_DEVICES={hidden!r} hides it: unset it, or set it to 0"
+    elif sys.platform == "win32":
+        fix = "TensorFlow has no GPU support on Windows: install in WSL2"
+    elif importlib.util.find_spec("nvidia") is None:
+        fix = f"the CUDA libraries are not installed: {INSTALL}"
+    else:
+        fix = f"look whether the driver is new enough for the CUDA libraries, and renew: {INSTALL}"
+    return f"{what}; everything runs on the CPU, many times slower; {fix}"
+
+
+@functools.cache  # the hardware does not change while a process runs
+def installed_gpus() -> list[str]:
+    """Return the names of this machine's NVIDIA GPUs, whether TensorFlow sees them or not."""
+    try:
+        listed = subprocess.run(
+            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=20,
+        )
+        found = [line.strip() for line in listed.stdout.splitlines() if line.strip()]
+    except (OSError, subprocess.SubprocessError):
+        found = []
+    if found or not DRIVER.is_dir():
+        return found
+    return [f"NVIDIA, bus {each.name}" for each in sorted(DRIVER.iterdir())]
 
 
 @functools.cache

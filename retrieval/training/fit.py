@@ -25,6 +25,7 @@ from retrieval.training.callbacks import (
     CollapseWarning,
     CSVHistory,
     EarlyStoppingOnHistory,
+    ExpectedTime,
     IntervalEnd,
     LiveHistory,
     ProgressBar,
@@ -131,7 +132,7 @@ def fit(
             bar = ProgressBar(counter, settings.loss, settings.monitor)
             stack.callback(bar.close)
             ordered.append(bar)
-        ordered.append(IntervalEnd(counter, interval))
+        ordered += [ExpectedTime(counter, batch_size(settings)), IntervalEnd(counter, interval)]
         try:
             if unevaluated and end_interval(model, ordered, history, interval):
                 return model.network

@@ -122,9 +122,7 @@ def test_early_stopping_counts_an_evaluation_that_was_made_later(evaluated, tmp_
             settings, runs=tmp_path, name="cut", callbacks=[Scores([0.9]), SignalAfter(16)],
             **OPTIONS,
         )  # fmt: skip
-    path = pipeline.train(
-        settings, runs=tmp_path, name="cut", callbacks=[Scores([0.5])], **OPTIONS
-    )
+    path = pipeline.train(settings, runs=tmp_path, name="cut", callbacks=[Scores([0.5])], **OPTIONS)
     assert list(pd.read_csv(path / "history.csv")["step"]) == list(range(1, 17))
 
 
@@ -173,13 +171,53 @@ def test_the_runs_after_an_interrupted_one_are_not_begun(tiny, tmp_path, monkeyp
 
 def test_handlers_are_those_of_before_and_a_second_signal_acts_at_once():
     before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
-    with pytest.raises(Interrupted), stoppable(), deferred():
-        signal.raise_signal(signal.SIGINT)  # waits
-        with pytest.raises(KeyboardInterrupt) as second:
+    waited = []
+
+    def work():
+        with stoppable(), deferred():
             signal.raise_signal(signal.SIGINT)
-        assert not isinstance(second.value, Interrupted)
-        check_stop()
+            waited.append("the first signal")
+            with pytest.raises(KeyboardInterrupt) as second:
+                signal.raise_signal(signal.SIGINT)
+            waited.append(type(second.value))
+            check_stop()
+
+    with pytest.raises(Interrupted):
+        work()
+    assert waited == ["the first signal", KeyboardInterrupt]
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_second_signal_ends_a_command_in_the_middle_of_a_long_operation():
+    script = """
+import hashlib, os, threading
+from retrieval.training.interruption import deferred, stoppable
+def twice():
+    os.kill(os.getpid(), 15)
+    threading.Event().wait(0.2)
+    os.kill(os.getpid(), 15)
+with stoppable(ends_process=True), deferred():
+    threading.Thread(target=twice).start()
+    # Like a step of TensorFlow: half a minute in which Python handles no signal.
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 50_000_000)
+"""
+    begun = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert done.returncode == 128 + signal.SIGTERM
+    assert b"stopped at once" in done.stderr
+    assert time.monotonic() - begun < 15
+
+
+def test_sigterm_ends_a_script_of_the_user_after_one_line():
+    script = """
+import signal
+from retrieval.training.interruption import stoppable
+with stoppable():
+    signal.raise_signal(signal.SIGTERM)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGTERM
+    assert done.stderr.decode().splitlines() == ["stopped by SIGTERM"]
 
 
 def test_a_thread_leaves_the_handlers_of_the_process_alone():

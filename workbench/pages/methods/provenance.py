@@ -53,6 +53,7 @@ def _origin(run: Run, protocol: str) -> dict[str, object]:
         "Steps": 0 if is_untrained(run) else steps,
         "Seed": seed_of(run),
         "Seconds": provenance.total_seconds,
+        "Device": provenance.device or None,
         "Created": provenance.created,
         "Git revision": provenance.git_revision or "",
     }
