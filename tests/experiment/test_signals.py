@@ -193,9 +193,9 @@ def test_a_second_signal_ends_a_command_in_the_middle_of_a_long_operation():
 import hashlib, os, threading
 from retrieval.training.interruption import deferred, stoppable
 def twice():
-    os.kill(os.getpid(), 15)
-    threading.Event().wait(0.2)
-    os.kill(os.getpid(), 15)
+    for _ in range(2):
+        threading.Event().wait(0.3)
+        os.kill(os.getpid(), 15)
 with stoppable(ends_process=True), deferred():
     threading.Thread(target=twice).start()
     # Like a step of TensorFlow: half a minute in which Python handles no signal.
