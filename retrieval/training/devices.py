@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from retrieval.errors import UserError
 from retrieval.settings.resolve import resolved
 from retrieval.settings.schema import UNTRAINED, TrainSettings
-from retrieval.training.memory_check import GIB, host_bytes
+from retrieval.training.memory_check import GIB, installed_bytes
 
 TENSOR_CORES = (7, 0)  # first compute capability of GPUs that have them
 DRIVER = Path("/proc/driver/nvidia/gpus")  # where the driver of Linux lists its GPUs
@@ -28,7 +28,7 @@ class Device:
 
     Attributes:
         name: What the device is, e.g. ``NVIDIA H200``.
-        memory: Bytes that TensorFlow may use of it; None if unknown.
+        memory: Bytes that TensorFlow may use of a GPU, or of main memory; None if unknown.
         capability: Compute capability of an NVIDIA GPU; None for others and for the CPU.
     """
 
@@ -37,7 +37,7 @@ class Device:
     capability: tuple[int, int] | None = None
 
     def __str__(self) -> str:
-        known = "" if self.memory is None else f" ({self.memory / GIB:.1f} GiB)"
+        known = "" if self.memory is None else f" ({self.memory / GIB:.0f} GiB)"
         return f"{self.name}{known}"
 
     @property
@@ -71,7 +71,7 @@ def devices_of(settings: TrainSettings) -> list[Device]:
     """
     gpus = find_gpus()
     if not gpus:
-        return [Device(f"CPU with {os.cpu_count()} cores", host_bytes())]
+        return [Device(f"CPU with {os.cpu_count()} cores", installed_bytes())]
     return gpus if settings.distribute == "mirrored" else gpus[:1]
 
 
@@ -82,7 +82,7 @@ def describe_devices(settings: TrainSettings) -> str:
         settings: Resolved settings of the run.
 
     Returns:
-        For instance ``2 x NVIDIA H200 (139.8 GiB), mixed float16``.
+        For instance ``2 x NVIDIA H200 (140 GiB), mixed float16``.
     """
     devices = devices_of(settings)
     count = f"{len(devices)} x " if len(devices) > 1 else ""

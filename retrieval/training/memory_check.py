@@ -138,6 +138,28 @@ def host_bytes(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")
     return round(min(free, _room_in_container(cgroup)) + max(0, resident - PROGRAM))
 
 
+def installed_bytes(
+    proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")
+) -> int | None:
+    """Return the main memory of this machine, or of the container that this process runs in.
+
+    Args:
+        proc: Folder in which Linux reports on memory. Defaults to ``/proc``.
+        cgroup: Folder in which it reports the limits of a container. Defaults to
+            ``/sys/fs/cgroup``.
+
+    Returns:
+        Bytes, or None on systems without such a folder.
+    """
+    if not (proc / "meminfo").exists():
+        return None
+    total = 1024 * _field(proc / "meminfo", "MemTotal:")
+    for file in (cgroup / "memory.max", cgroup / "memory" / "memory.limit_in_bytes"):
+        limit = file.read_text(encoding="utf-8").strip() if file.exists() else "max"
+        total = total if limit == "max" else min(total, int(limit))
+    return total
+
+
 def _field(file: Path, key: str) -> int:
     """Return the number that follows a key in a file of lines ``key number``."""
     lines = (line.split() for line in file.read_text(encoding="utf-8").splitlines())

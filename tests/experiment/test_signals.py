@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrieval import open_run
 from retrieval.experiment import pipeline
 from retrieval.experiment.session import plan_all, train_all
 from retrieval.runs.store import partial_path
@@ -72,8 +71,8 @@ def assert_equal_to_the_last_bit(one, other):
 
 @pytest.fixture(scope="module")
 def evaluated(tiny):
-    """Settings of 24 steps, evaluated after every 8."""
-    return tiny.with_(eval_split="test", use_checkpoint="latest")
+    """Settings of 24 steps of a head, evaluated after every 8."""
+    return tiny.with_(eval_split="test", freeze_backbone=True)
 
 
 @pytest.fixture(scope="module")
@@ -128,20 +127,21 @@ def test_early_stopping_counts_an_evaluation_that_was_made_later(evaluated, tmp_
 
 STAGES = {
     "prepare_data": ("retrieval.training.fit.prepare_data", "nothing is saved yet"),
-    "embedding": ("retrieval.training.embed_test_split.embed_images", "step 2 of 2 is saved"),
+    "embedding": ("retrieval.training.embed_test_split.embed_features", "step 2 of 2 is saved"),
     "evaluation": ("retrieval.experiment.pipeline.evaluate_folder", "step 2 of 2 is saved"),
 }
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_signal_outside_of_the_steps_stops_at_once(tiny, tmp_path, monkeypatch, stage):
+def test_a_signal_outside_of_the_steps_stops_at_once(evaluated, tmp_path, monkeypatch, stage):
     place, words = STAGES[stage]
+    settings = evaluated.with_(steps=2, eval_split="none")
     with monkeypatch.context() as patch:
         patch.setattr(place, lambda *_, **__: signal.raise_signal(signal.SIGINT))
         with pytest.raises(Interrupted, match=words):
-            pipeline.train(tiny.with_(steps=2), runs=tmp_path, name="cut", progress=False)
-    path = pipeline.resume(tmp_path / "folder" / "cut", progress=False)
-    assert open_run(path).history["step"].tolist() == [1, 2]
+            pipeline.train(settings, runs=tmp_path, name="cut", progress=False)
+    path = pipeline.resume(tmp_path / "folder" / "cut", **OPTIONS)
+    assert pd.read_csv(path / "history.csv")["step"].tolist() == [1, 2]
 
 
 def test_an_untrained_run_has_nothing_to_save_and_says_so(tiny, tmp_path, monkeypatch):
@@ -152,7 +152,7 @@ def test_an_untrained_run_has_nothing_to_save_and_says_so(tiny, tmp_path, monkey
         )
         with pytest.raises(Interrupted, match="nothing is saved, as nothing is trained"):
             pipeline.train(tiny.with_(loss="none"), runs=tmp_path, name="cut", progress=False)
-    assert pipeline.resume(tmp_path / "folder" / "cut", progress=False).exists()
+    assert pipeline.resume(tmp_path / "folder" / "cut", **OPTIONS).exists()
 
 
 def test_the_runs_after_an_interrupted_one_are_not_begun(tiny, tmp_path, monkeypatch):
@@ -275,14 +275,14 @@ def stop_at_random(settings, runs, rng, times: int) -> list[int]:
         process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         history = partial_path(path) / "history.csv"
         started = history.stat().st_mtime_ns if history.exists() else 0
-        until = time.monotonic() + 120
+        until = time.monotonic() + 300
         while time.monotonic() < until and process.poll() is None:
             if history.exists() and history.stat().st_mtime_ns > started:
                 break  # an interval of this process is over
             time.sleep(0.01)
         time.sleep(rng.uniform(0, 0.25))
         process.send_signal(number)
-        error = process.communicate(timeout=120)[1].decode()
+        error = process.communicate(timeout=300)[1].decode()
         assert process.returncode == 128 + number, error
         (step,) = re.findall(r"step (\d+) of", error)
         assert f"`retrieval train --resume {shlex.quote(str(path))} --no-evaluate`" in error
@@ -292,8 +292,8 @@ def stop_at_random(settings, runs, rng, times: int) -> list[int]:
     return reached
 
 
-def test_a_process_that_gets_signals_at_random_moments_loses_no_step(evaluated, tmp_path):
-    settings = evaluated.with_(steps=STEPS, eval_every=25)
+def test_a_process_that_gets_signals_at_random_moments_loses_no_step(tiny, tmp_path):
+    settings = tiny.with_(steps=STEPS, eval_every=25, eval_split="test")
     whole = pipeline.train(settings, runs=tmp_path, name="whole", **OPTIONS)
     rng = np.random.default_rng(MOMENTS)
     reached = stop_at_random(settings, tmp_path, rng, MOMENTS)

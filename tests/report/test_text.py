@@ -29,7 +29,7 @@ def test_what_the_runs_were_computed_on_is_said_where_it_is_recorded():
         runs = {n: [SimpleNamespace(provenance=Provenance(device=d))] for n, d in names.items()}
         return SimpleNamespace(groups=runs)
 
-    gpu, cpu = "NVIDIA H200 (138.0 GiB), float32", "CPU with 2 cores (20.0 GiB), float32"
+    gpu, cpu = "NVIDIA H200 (138 GiB), float32", "CPU with 2 cores (24 GiB), float32"
     assert devices(section(a="", b="")) == ""
     assert devices(section(a=gpu, b=gpu)) == f"Computed on {gpu}."
     assert devices(section(a=gpu, b=cpu, c=cpu)) == f"Computed on {gpu}: a; {cpu}: b, c."

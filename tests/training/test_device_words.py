@@ -67,13 +67,13 @@ def test_without_a_gpu_the_cpu_is_named_and_there_is_no_warning(tiny, said, no_g
 @pytest.mark.parametrize(
     ("gpus", "changes", "words", "hints"),
     [
-        ([H200], {}, "NVIDIA H200 (138.0 GiB), float32", ["--mixed-precision"]),
-        ([H200], {"mixed_precision": True}, "NVIDIA H200 (138.0 GiB), mixed float16", []),
-        ([H200], {"freeze_backbone": True}, "NVIDIA H200 (138.0 GiB), float32", []),
-        ([OLD], {}, "GeForce GTX 1080 (8.0 GiB), float32", []),
-        ([OLD, OLD], {}, "GeForce GTX 1080 (8.0 GiB), float32", ["--distribute"]),
-        ([OLD, OLD], {"distribute": "mirrored"}, "2 x GeForce GTX 1080 (8.0 GiB), float32", []),
-        ([H200], {"loss": "none"}, "NVIDIA H200 (138.0 GiB), float32", []),
+        ([H200], {}, "NVIDIA H200 (138 GiB), float32", ["--mixed-precision"]),
+        ([H200], {"mixed_precision": True}, "NVIDIA H200 (138 GiB), mixed float16", []),
+        ([H200], {"freeze_backbone": True}, "NVIDIA H200 (138 GiB), float32", []),
+        ([OLD], {}, "GeForce GTX 1080 (8 GiB), float32", []),
+        ([OLD, OLD], {}, "GeForce GTX 1080 (8 GiB), float32", ["--distribute"]),
+        ([OLD, OLD], {"distribute": "mirrored"}, "2 x GeForce GTX 1080 (8 GiB), float32", []),
+        ([H200], {"loss": "none"}, "NVIDIA H200 (138 GiB), float32", []),
     ],
 )
 def test_gpus_are_named_and_what_would_be_faster(

@@ -11,7 +11,13 @@ from retrieval.errors import UserError
 from retrieval.experiment.pipeline import train
 from retrieval.runs.resume import prepare_partial
 from retrieval.settings.recipes import load_recipe
-from retrieval.training.memory_check import GIB, available_memory, check_memory, host_bytes
+from retrieval.training.memory_check import (
+    GIB,
+    available_memory,
+    check_memory,
+    host_bytes,
+    installed_bytes,
+)
 from retrieval.training.memory_estimate import estimate_training_memory
 
 
@@ -139,3 +145,13 @@ def test_the_limit_of_a_container_counts_and_its_file_cache_does_not(tmp_path, v
     if version == 2:
         write(root, memory__max="max\n")
         assert host_bytes(proc, root) == 8 * GIB
+
+
+def test_the_memory_of_a_machine_is_that_of_its_container(tmp_path):
+    (tmp_path / "meminfo").write_text("MemTotal: 4096 kB\nMemAvailable: 10 kB\n")
+    assert installed_bytes(tmp_path, tmp_path) == 4096 * 1024
+    (tmp_path / "memory.max").write_text("max\n")
+    assert installed_bytes(tmp_path, tmp_path) == 4096 * 1024
+    (tmp_path / "memory.max").write_text("1000\n")
+    assert installed_bytes(tmp_path, tmp_path) == 1000
+    assert installed_bytes(tmp_path / "none", tmp_path) is None
