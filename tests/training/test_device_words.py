@@ -132,10 +132,11 @@ def test_the_tool_is_asked_first_and_then_the_driver(monkeypatch, tmp_path):
 @pytest.fixture(scope="module")
 def trained(tiny, tmp_path_factory):
     settings, runs = tiny.with_(steps=1, freeze_backbone=True), tmp_path_factory.mktemp("runs")
-    return train(settings, runs=runs, name="one", progress=False)
+    return train(settings, runs=runs, name="one", evaluate=False, progress=False)
 
 
-def test_a_run_records_its_device_and_embedding_it_names_one(trained, said):
+def test_a_run_records_its_device_and_embedding_it_names_one(trained, said, monkeypatch):
+    monkeypatch.setattr("retrieval.experiment.pipeline.evaluate_folder", lambda *_, **__: None)
     recorded = yaml.safe_load((trained / "config.yaml").read_text())["provenance"]["device"]
     assert recorded.startswith("CPU with ")
     embed(trained, progress=False)
