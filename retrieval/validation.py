@@ -38,6 +38,7 @@ PROTOCOLS = {LEAVE_ONE_OUT: "leave-one-out", QUERY_GALLERY: "query -> gallery"}
 
 DEFAULT_DISTANCE: Distance = "cosine"
 DEFAULT_KMEANS_START: KMeansStart = "greedy k-means++"
+DEFAULT_KS = (1, 2, 4, 8, 16)  # the K of Recall@K
 DEFAULT_NO_POSITIVE: NoPositive = "exclude"
 
 MAX_SEED = 2**32 - 1  # the largest seed that NumPy's legacy generators and scikit-learn accept

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retrieval.datasets.catalog import Catalog
+from retrieval.validation import DEFAULT_KS
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Dataset:
             for data sets that create their images on first use.
         small_classes: Whether training classes of a single image are accepted, because the official
             split has them. Defaults to False.
-        ks: The K of Recall@K that the field reports on the data set. Defaults to (1, 2, 4, 8).
+        ks: The K of Recall@K that the field reports on the data set. Defaults to (1, 2, 4, 8,
+            16).
     """
 
     name: str
@@ -56,7 +58,7 @@ class Dataset:
     flip: bool = True
     needs_files: bool = True
     small_classes: bool = False
-    ks: tuple[int, ...] = (1, 2, 4, 8)
+    ks: tuple[int, ...] = DEFAULT_KS
 
     @property
     def command(self) -> str:

@@ -88,5 +88,5 @@ ENTRY = Dataset(
     download="2.9 GB",
     needs=(*LISTS.values(), *(f"{kind}_final" for kind in KINDS)),
     unpacked=FOLDER,
-    ks=(1, 10, 100, 1000),
+    ks=(1, 2, 4, 8, 10, 16, 100, 1000),
 )

@@ -22,7 +22,13 @@ from retrieval.evaluation.search.distances import DOT, SQUARED, kind_of, normali
 from retrieval.evaluation.search.plan import take
 from retrieval.evaluation.search.search import search
 from retrieval.evaluation.search.threads import worker_pool
-from retrieval.validation import DEFAULT_DISTANCE, check_choice, check_integer, check_seed
+from retrieval.validation import (
+    DEFAULT_DISTANCE,
+    DEFAULT_KS,
+    check_choice,
+    check_integer,
+    check_seed,
+)
 
 INDEXES = ("hnsw", "ivf")
 CHUNK = 65_536  # rows added to an index, or searched, at a time
@@ -77,7 +83,7 @@ def evaluate_approximately(
     embeddings: np.ndarray,
     labels: np.ndarray,
     roles: np.ndarray | None = None,
-    ks: Sequence[int] = (1, 2, 4, 8),
+    ks: Sequence[int] = DEFAULT_KS,
     distance: str = DEFAULT_DISTANCE,
     *,
     index: str = "hnsw",
@@ -92,7 +98,7 @@ def evaluate_approximately(
         labels: (n,), class of each item.
         roles: See :func:`retrieval.evaluation.evaluate`. Defaults to None, leave-one-out.
         ks: Values of K for Recall@K; the largest is the number of neighbors searched. Defaults to
-            (1, 2, 4, 8).
+            (1, 2, 4, 8, 16).
         distance: ``cosine``, ``euclidean`` or ``squared_euclidean``. Defaults to ``cosine``.
         index: ``hnsw`` (Malkov and Yashunin 2018: fast, but keeps the vectors and a graph in
             memory) or ``ivf`` (inverted lists: faster to build). Defaults to ``hnsw``.

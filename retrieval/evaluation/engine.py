@@ -21,6 +21,7 @@ from retrieval.evaluation.statistics import bootstrap_means, percentile_interval
 from retrieval.validation import (
     DEFAULT_DISTANCE,
     DEFAULT_KMEANS_START,
+    DEFAULT_KS,
     DEFAULT_NO_POSITIVE,
     Distance,
     KMeansStart,
@@ -49,7 +50,7 @@ def evaluate(
     embeddings: np.ndarray,
     labels: np.ndarray,
     roles: np.ndarray | None = None,
-    ks: Sequence[int] = (1, 2, 4, 8),
+    ks: Sequence[int] = DEFAULT_KS,
     distance: str = DEFAULT_DISTANCE,
     *,
     k_neighbors: int = 64,
@@ -69,7 +70,7 @@ def evaluate(
         roles: (n,), ``query``, ``gallery`` or ``both`` for each item. Defaults to None,
             leave-one-out: every item is a query and searches all others.
         ks: Values of K for Recall@K; they may exceed the size of the gallery. Defaults to
-            (1, 2, 4, 8).
+            (1, 2, 4, 8, 16).
         distance: ``cosine``, ``euclidean``, ``squared_euclidean`` or ``cityblock``. Defaults to
             ``cosine``.
         k_neighbors: Number of neighbors returned per query; fewer where the gallery is smaller.

@@ -18,9 +18,9 @@ import pandas as pd
 from retrieval.errors import unknown_option
 from retrieval.evaluation import ranking
 from retrieval.evaluation.ranking import PositiveRanks
+from retrieval.validation import DEFAULT_KS
 
 DASH = "–"  # printed where there is no value
-DEFAULT_KS = (1, 2, 4, 8)
 SUMMARY_KS = (1, 4)
 RECALL = re.compile(r"recall@([1-9][0-9]*)")
 
@@ -309,7 +309,7 @@ def reported(ks: Sequence[int] = DEFAULT_KS) -> tuple[str, ...]:
     """Return the metrics of reports and of the app's tables.
 
     Args:
-        ks: The K of Recall@K; data sets have their own. Defaults to (1, 2, 4, 8).
+        ks: The K of Recall@K; data sets have their own. Defaults to (1, 2, 4, 8, 16).
 
     Returns:
         Names, in the order of :data:`METRICS`.

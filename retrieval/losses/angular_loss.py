@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from retrieval.losses.base import RankingLoss
-from retrieval.losses.npairs_loss import same_labels, softmax_to_targets
+from retrieval.losses.npairs_loss import length_penalty, same_labels, softmax_to_targets
 from retrieval.losses.ops.pairs import alternate_rows, masked_logsumexp, mean_over
 from retrieval.validation import check_choice, check_number
 
@@ -35,6 +35,9 @@ class Angular(RankingLoss):
         degree: Angle $\alpha$ in degrees, between 0 and 90. The paper uses 36 to 55. Defaults to
             45.0.
         form: ``"softmax"`` or ``"log_sum"``, see above. Defaults to "softmax".
+        regularizer: Weight of the embeddings' squared lengths, as in :class:`NPairs`, at least 0.
+            The published baseline has 0.002, which has no gradient on normalized embeddings.
+            Defaults to 0.0.
         name: Name of the loss in Keras' logs. Defaults to "angular_loss".
 
     Shapes:
@@ -55,11 +58,16 @@ class Angular(RankingLoss):
     """
 
     def __init__(
-        self, degree: float = 45.0, form: str = "softmax", name: str = "angular_loss"
+        self,
+        degree: float = 45.0,
+        form: str = "softmax",
+        regularizer: float = 0.0,
+        name: str = "angular_loss",
     ) -> None:
         super().__init__(name)
         self.degree = check_number("degree", degree, above=0, below=90)
         self.form = check_choice("form", form, FORMS)
+        self.regularizer = check_number("regularizer", regularizer, least=0)
 
     def call(self, labels: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
         """Compute the loss: (B,), (B, D) -> scalar."""
@@ -75,9 +83,21 @@ class Angular(RankingLoss):
             order = tf.range(tf.shape(logits)[0])
             diagonal = order[:, None] == order[None, :]
             logits = tf.where(diagonal, positive_logits[:, None], logits)
-            return mean_over(*softmax_to_targets(logits, same))
+            return self._regularized(*softmax_to_targets(logits, same), anchors, positives)
         logits = tf.matmul(sums, embeddings, transpose_b=True)
         negatives = tf.not_equal(anchor_labels[:, None], labels[None, :])
         losses = tf.nn.softplus(masked_logsumexp(logits, negatives) - positive_logits)
         paired = tf.equal(anchor_labels, positive_labels)
-        return mean_over(losses, paired & tf.reduce_any(negatives, axis=1))
+        valid = paired & tf.reduce_any(negatives, axis=1)
+        return self._regularized(losses, valid, anchors, positives)
+
+    def _regularized(
+        self, losses: tf.Tensor, valid: tf.Tensor, anchors: tf.Tensor, positives: tf.Tensor
+    ) -> tf.Tensor:
+        """Average the valid losses, and add the penalty on long embeddings if there is one."""
+        mean = mean_over(losses, valid)
+        if not self.regularizer:
+            return mean
+        return mean + tf.where(
+            tf.reduce_any(valid), length_penalty(anchors, positives, self.regularizer), 0
+        )

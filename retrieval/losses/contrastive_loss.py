@@ -27,12 +27,12 @@ class Contrastive(PairLoss):
     Args:
         margin: Margin $m$ above 0, the distance from which negative pairs cost nothing. Defaults to
             1.0.
-        pairs: Which pairs $P$ of a batch count. ``"blocks"`` takes B / 2 pairs by the order of the
-            rows, half of them positive if the batch has four rows per class (see
-            :func:`retrieval.losses.ops.pairs.block_pairs`). ``"all"`` takes every pair: half the
-            mean over the positives plus half the mean over the negatives. ``"active"`` leaves
-            negatives beyond the margin out of their mean, so that a few close ones weigh as much.
-            Defaults to "blocks".
+        pairs: Which pairs $P$ of a batch count. ``"blocks"`` takes four pairs from each two
+            classes by the order of the rows, half of them positive if the batch has four rows per
+            class (see :func:`retrieval.losses.ops.pairs.block_pairs`). ``"all"`` takes every pair:
+            half the mean over the positives plus half the mean over the negatives. ``"active"``
+            leaves negatives beyond the margin out of their mean, so that a few close ones weigh as
+            much. Defaults to "blocks".
         power: Exponent of the distance and of the hinge: 2 as in the paper, or 1. With
             ``pairs="active"``, the latter is half of pytorch-metric-learning's ``ContrastiveLoss``.
             Defaults to 2.

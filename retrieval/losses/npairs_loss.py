@@ -58,11 +58,16 @@ class NPairs(RankingLoss):
         same = same_labels(*alternate_rows(labels))
         logits = tf.matmul(anchors, positives, transpose_b=True)
         losses, valid = softmax_to_targets(logits, same)
-        # N times the two means: tf.nn.l2_loss makes no tensor of squares, and halves their sum.
-        squares = 2 * (tf.nn.l2_loss(anchors) + tf.nn.l2_loss(positives))
-        pairs = tf.maximum(tf.cast(tf.shape(anchors)[0], squares.dtype), 1)
-        penalty = tf.where(tf.reduce_any(valid), 0.25 * self.regularizer * squares / pairs, 0)
-        return mean_over(losses, valid) + penalty
+        penalty = length_penalty(anchors, positives, self.regularizer)
+        return mean_over(losses, valid) + tf.where(tf.reduce_any(valid), penalty, 0)
+
+
+def length_penalty(anchors: tf.Tensor, positives: tf.Tensor, weight: float) -> tf.Tensor:
+    """Compute weight / 4 times the mean squared lengths of anchors and positives, both (N, D)."""
+    # N times the two means: tf.nn.l2_loss makes no tensor of squares, and halves their sum.
+    squares = 2 * (tf.nn.l2_loss(anchors) + tf.nn.l2_loss(positives))
+    pairs = tf.maximum(tf.cast(tf.shape(anchors)[0], squares.dtype), 1)
+    return 0.25 * weight * squares / pairs
 
 
 def same_labels(anchors: tf.Tensor, positives: tf.Tensor) -> tf.Tensor:

@@ -3,6 +3,8 @@
 import keras
 
 ORTHOGONAL = "orthogonal"
+# Of the hidden layer, as in the TF 1 baseline (and triplet-reid, from which it came).
+HIDDEN_START, HIDDEN_MOMENTUM, HIDDEN_EPSILON = "glorot_uniform", 0.9, 1e-5
 # A vector of a smaller squared length counts as zero: it stays (nearly) zero, with finite gradient.
 LEAST_SQUARE = 1e-12
 
@@ -27,7 +29,7 @@ class L2Normalize(keras.layers.Layer):
 def embed(
     feature_size: int, embedding_size: int, *, hidden: int | None, normalize: bool
 ) -> keras.Model:
-    """Build a head with orthogonal initial weights, as published.
+    """Build a head as published: its last layer has orthogonal initial weights.
 
     The last linear layer and the normalization compute in float32 under any precision policy,
     because losses compare distances that half precision would round to equal ones.
@@ -45,8 +47,10 @@ def embed(
     features = keras.Input((feature_size,), name="features")
     x = features
     if hidden is not None:
-        x = keras.layers.Dense(hidden, kernel_initializer=ORTHOGONAL, name="fc")(x)
-        x = keras.layers.BatchNormalization(name="fc_norm")(x)
+        x = keras.layers.Dense(hidden, kernel_initializer=HIDDEN_START, name="fc")(x)
+        x = keras.layers.BatchNormalization(
+            momentum=HIDDEN_MOMENTUM, epsilon=HIDDEN_EPSILON, name="fc_norm"
+        )(x)
         x = keras.layers.ReLU(name="fc_relu")(x)
     x = keras.layers.Dense(
         embedding_size, kernel_initializer=ORTHOGONAL, dtype="float32", name="embedding"

@@ -67,9 +67,9 @@ def deviations(run: Run) -> list[str]:
         return found
     as_published = recipe.settings.get("dataset_options", {})
     other_boxes = bool(options.get("boxes")) != bool(as_published.get("boxes"))
-    if settings.scaled or other_boxes:
-        recorded = settings.with_(dataset_options=options)
-        which = ", ".join(recipe.changed_settings(recorded))
+    # Compared in any case: the recipe may have been another one when the run was made.
+    which = ", ".join(recipe.changed_settings(settings.with_(dataset_options=options)))
+    if settings.scaled or other_boxes or which:
         found.append(f"settings changed ({which})" if which else "settings changed")
     return found
 

@@ -40,7 +40,7 @@ from retrieval.validation import (
 STORED_NEIGHBORS = 64
 MOVED_IMAGES = "put the images back and run `retrieval evaluate` again"
 COMPUTED_FROM = ("embeddings.npy", "items.parquet", NEIGHBORS_FILE)
-KS = (1, 2, 4, 8, 10, 20, 30, 40, 50, 100, 1000)  # Recall@K is measured at each
+KS = (1, 2, 4, 8, 10, 16, 20, 30, 40, 50, 100, 1000)  # Recall@K is measured at each
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,8 @@ def _has_effect(name: str, settings: TrainSettings) -> bool:
         case "result":
             if name in ("memory_start", "memory_weight"):
                 return settings.memory_batches > 0
+            if name == "epsilon":
+                return settings.optimizer != "momentum"
             if name == "validation_fraction":
                 return settings.eval_split == "validation"
             return name != "test_time_mean" or settings.test_time != "none"

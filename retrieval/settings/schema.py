@@ -340,6 +340,13 @@ class TrainSettings(BaseModel):
         "Optimization",
         untrained="ignored",
     )
+    epsilon: float = _setting(
+        1e-7,
+        "Constant that keeps Adam from dividing by zero; momentum does not use it.",
+        "Optimization",
+        untrained="ignored",
+        gt=0,
+    )
     learning_rate: float = _setting(
         3e-4, "Base learning rate.", "Optimization", untrained="ignored", gt=0
     )

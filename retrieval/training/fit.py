@@ -225,6 +225,7 @@ def build_ranking_model(settings: TrainSettings, data: TrainingData) -> RankingM
     optimizer = build_optimizer(
         settings.optimizer,
         learning_rate,
+        epsilon=settings.epsilon,
         weight_decay=settings.weight_decay,
         clip_norm=settings.clip_norm,
     )

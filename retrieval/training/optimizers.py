@@ -29,6 +29,7 @@ def build_optimizer(
     name: str,
     learning_rate: float | LearningRateSchedule,
     *,
+    epsilon: float = 1e-7,
     weight_decay: float = 0.0,
     clip_norm: float | None = None,
 ) -> keras.optimizers.Optimizer:
@@ -37,6 +38,7 @@ def build_optimizer(
     Args:
         name: ``adam``, ``adamw`` or ``momentum`` (SGD with momentum 0.9).
         learning_rate: A rate or a schedule.
+        epsilon: Constant in the denominator of Adam's step; momentum has none. Defaults to 1e-7.
         weight_decay: Decoupled weight decay. Defaults to 0.0, none.
         clip_norm: Largest global norm of the gradient; longer gradients are scaled down to it.
             Within the scope of a strategy this is the norm of the sum over replicas, each of which
@@ -53,7 +55,8 @@ def build_optimizer(
     decay = weight_decay if name == "adamw" else (weight_decay or None)
     if clip_norm is not None:
         clip_norm /= tf.distribute.get_strategy().num_replicas_in_sync
-    return make(learning_rate, weight_decay=decay, global_clipnorm=clip_norm)
+    own = {} if name == "momentum" else {"epsilon": epsilon}
+    return make(learning_rate, weight_decay=decay, global_clipnorm=clip_norm, **own)
 
 
 def slot_count(name: str) -> int:

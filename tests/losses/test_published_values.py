@@ -37,19 +37,20 @@ def test_cross_entropy_with_several_labels_per_row():
 
 @pytest.mark.parametrize(("margin", "wanted"), [(1.0, 0.621666), (2.0, 1.623333)])
 def test_contrastive_of_given_distances(margin, wanted):
-    # Pairs (0, d): labels 0 0 1 1 0 1 tell which are positive.
-    distances = np.array([0.1, 0.3, 1.3, 0.7, 1.1, 0.5])
-    same = np.array([0, 0, 1, 1, 0, 1])
-    x = np.zeros((12, 1), np.float32)
+    # Pairs (0, d): labels 0 0 1 1 0 1 tell which are positive. Two negative pairs beyond the margin
+    # fill the second block: they count, and cost nothing.
+    distances = np.array([0.1, 0.3, 1.3, 0.7, 1.1, 0.5, 9.0, 9.0])
+    same = np.array([0, 0, 1, 1, 0, 1, 0, 0])
+    x = np.zeros((16, 1), np.float32)
     x[1::2, 0] = distances
-    labels = np.arange(12)
+    labels = np.arange(16)
     labels[1::2] = np.where(same, labels[::2], labels[1::2])
     # A block of eight pairs rows 0,1 | 4,3 | 2,5 | 6,7: undo that order.
-    order = [0, 1, 4, 3, 2, 5, 6, 7, 8, 9, 10, 11]
+    order = [start + k for start in (0, 8) for k in (0, 1, 4, 3, 2, 5, 6, 7)]
     loss = get_loss("contrastive_loss", margin=margin)
     value = loss(labels[np.argsort(order)], x[np.argsort(order)])
     # Up to the 1e-5 under the root.
-    assert float(value) == pytest.approx(wanted, abs=5e-5)
+    assert float(value) * 8 / 6 == pytest.approx(wanted, abs=5e-5)
 
 
 def test_soft_triplet_with_a_gap_of_one():

@@ -31,15 +31,20 @@ def test_normalize_overrides_the_head_s_name(name, normalize):
 
 @pytest.mark.parametrize("name", HEADS)
 @pytest.mark.parametrize("size", [16, 64])
-def test_dense_kernels_start_orthogonal(name, size):
+def test_the_last_layer_starts_orthogonal_and_the_hidden_one_as_in_the_baseline(name, size):
     keras.utils.set_random_seed(0)
     head = build_head(name, 48, size)
-    for layer in head.layers:
-        if isinstance(layer, keras.layers.Dense):
-            kernel = keras.ops.convert_to_numpy(layer.kernel)
-            kernel = kernel if kernel.shape[0] >= kernel.shape[1] else kernel.T
-            np.testing.assert_allclose(kernel.T @ kernel, np.eye(kernel.shape[1]), atol=1e-5)
-            assert not np.any(layer.bias)
+    dense = [layer for layer in head.layers if isinstance(layer, keras.layers.Dense)]
+    for layer in dense:
+        assert not np.any(layer.bias)
+    kernel = keras.ops.convert_to_numpy(dense[-1].kernel)
+    kernel = kernel if kernel.shape[0] >= kernel.shape[1] else kernel.T
+    np.testing.assert_allclose(kernel.T @ kernel, np.eye(kernel.shape[1]), atol=1e-5)
+    for layer in dense[:-1]:
+        limit = np.sqrt(6 / sum(layer.kernel.shape))  # Xavier, uniform
+        assert 0.99 * limit < np.abs(layer.kernel).max() <= limit
+        norm = head.get_layer("fc_norm")
+        assert (norm.momentum, norm.epsilon) == (0.9, 1e-5)
 
 
 def test_normalization_divides_by_the_length():

@@ -9,7 +9,12 @@ from retrieval.report.published import deviations, published_line, published_tab
 from retrieval.runs.records import DatasetConfig
 from retrieval.runs.run import Run
 from retrieval.settings.recipes import load_recipe
-from tests.runs.helpers import with_dataset_options, with_settings, write_small_run
+from tests.runs.helpers import (
+    made_by_recipe,
+    with_dataset_options,
+    with_settings,
+    write_small_run,
+)
 
 
 @pytest.fixture
@@ -59,6 +64,13 @@ def test_the_line_has_the_figures_their_protocol_and_the_deviations():
     assert published_line(run) == "birds/a: published R@1 78.0 (similar experiment, leave-one-out)"
 
 
+def test_a_run_of_an_earlier_version_of_its_recipe_is_not_called_as_published():
+    run = made_by("sop/hard_triplet")
+    run.settings = run.settings.with_(schedule="constant")
+    assert not run.settings.scaled
+    assert deviations(run) == ["settings changed (schedule constant)"]
+
+
 def test_what_has_no_published_figures_still_says_that_its_data_is_a_placeholder():
     run = made_by("inshop/resnet50_proxy_anchor", {}, {"placeholder": True})
     assert published_line(run) == "birds/a: not comparable: synthetic placeholder"
@@ -70,14 +82,14 @@ def test_what_has_no_published_figures_still_says_that_its_data_is_a_placeholder
 
 def test_published_figures_stand_beside_measured_ones(run):
     assert published_table([run], "leave_one_out").empty
-    run = with_settings(run, recipe="cub200/semi_hard_triplet", scaled=True)
+    run = made_by_recipe(run, "cub200/semi_hard_triplet", steps=5)
     table = published_table([run], "leave_one_out").set_index("metric")
     assert table.loc["recall@1", "published"] == pytest.approx(0.4903)
     assert table.loc["recall@1", "measured"] == run.result("leave_one_out").metric("recall@1").value
     assert table.loc["nmi", "published"] == pytest.approx(0.587)
     (why,) = set(table["changed"])
     assert why.startswith("not comparable: settings changed (")
-    run = with_settings(run, scaled=False)
+    run = made_by_recipe(run, "cub200/semi_hard_triplet")
     assert set(published_table([run], "leave_one_out")["changed"]) == {""}
     run = with_settings(run, recipe="cub200/gone")
     assert published_table([run], "leave_one_out").empty
@@ -99,7 +111,7 @@ def test_published_figures_stand_beside_measured_ones(run):
     ],
 )
 def test_figures_that_cannot_be_compared_say_why(run, recipe, options, protocol, why):
-    run = with_settings(run, recipe=recipe, scaled=False)
+    run = made_by_recipe(run, recipe)
     run = with_dataset_options(run, **options)
     table = published_table([run], protocol)
     assert len(table)

@@ -13,7 +13,8 @@ from retrieval.runs.evaluate import write_metrics
 from retrieval.runs.neighbors import write_neighbors
 from retrieval.runs.run import Run
 from retrieval.runs.store import open_run
-from retrieval.runs.writing import write_config
+from retrieval.runs.writing import write_config, write_settings
+from retrieval.settings.recipes import load_recipe
 
 
 def write_small_run(path: Path, *, classes: int = 4, per_class: int = 5) -> Path:
@@ -70,6 +71,12 @@ def with_settings(run: Run, **changes: object) -> Run:
     """Change the recorded settings of a run and open it again."""
     for name, value in changes.items():
         edit(run.path, "config.yaml", "settings", name, to=value)
+    return Run(run.path)
+
+
+def made_by_recipe(run: Run, recipe: str, **changes: object) -> Run:
+    """Record the settings of a recipe with changes, and open the run again."""
+    write_settings(run.path, load_recipe(recipe).train_settings(changes))
     return Run(run.path)
 
 

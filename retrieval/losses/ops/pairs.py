@@ -87,17 +87,18 @@ def block_pairs(batch: tf.Tensor) -> tf.Tensor:
     """Pair the rows of a batch of four rows per class, half of the pairs positive.
 
     In each block of eight rows (two classes), rows 0, 1 | 4, 3 | 2, 5 | 6, 7 are paired. Rows after
-    the last whole block are paired two by two in order, and an odd last row is dropped.
+    the last whole block are dropped, as in the published baseline: the last class of an odd number
+    of classes. A batch of fewer than eight rows is paired two by two in order.
 
     Args:
         batch: Number of rows B, scalar int32.
 
     Returns:
-        (B // 2, 2) int32 row indices.
+        (N, 2) int32 row indices; N = 4 (B // 8), or B // 2 if B < 8.
     """
     whole = batch // 8 * 8
     blocks = tf.range(0, whole, 8)[:, None] + tf.constant(BLOCK)[None, :]
-    rest = tf.range(whole, batch // 2 * 2)
+    rest = tf.range(tf.where(whole > 0, 0, batch // 2 * 2))
     return tf.reshape(tf.concat([tf.reshape(blocks, [-1]), rest], axis=0), [-1, 2])
 
 

@@ -1,5 +1,7 @@
 import math
 
+import numpy as np
+
 from tests.losses.oracles.parts import BLOCKS, MIXED, PAIRED, mean
 
 CASES = [
@@ -7,10 +9,12 @@ CASES = [
     ({"degree": 36}, BLOCKS),
     ({"degree": 40, "form": "log_sum"}, PAIRED),
     ({"form": "log_sum"}, MIXED),
+    ({"regularizer": 0.5}, PAIRED),
+    ({"form": "log_sum", "regularizer": 0.5}, MIXED),
 ]
 
 
-def oracle(labels, x, degree=45.0, form="softmax"):
+def oracle(labels, x, degree=45.0, form="softmax", regularizer=0.0):
     tan2 = math.tan(math.radians(degree)) ** 2
     pairs = len(x) // 2
     losses = []
@@ -29,4 +33,6 @@ def oracle(labels, x, degree=45.0, form="softmax"):
         if any(same) and not all(same):
             norm = math.log(sum(math.exp(v) for v in logits))
             losses.append(mean([norm - v for v, s in zip(logits, same, strict=True) if s]))
-    return mean(losses)
+    a, p = x[0 : 2 * pairs : 2], x[1 : 2 * pairs : 2]
+    squares = np.mean(np.sum(a**2, axis=1)) + np.mean(np.sum(p**2, axis=1))
+    return mean(losses) + 0.25 * regularizer * squares if losses else 0.0

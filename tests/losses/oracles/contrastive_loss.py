@@ -5,6 +5,7 @@ from tests.losses.oracles.parts import BLOCKS, MIXED, distance, mean
 CASES = [
     ({}, BLOCKS),
     ({"margin": 3.0}, MIXED),
+    ({}, BLOCKS[:6]),
     ({"margin": 2.0, "pairs": "all"}, MIXED),
     ({"margin": 2.0, "pairs": "active", "power": 1}, MIXED),
     ({"power": 1}, BLOCKS),
@@ -26,5 +27,6 @@ def oracle(labels, x, margin=1.0, pairs="blocks", power=2):
     order, whole = [], len(x) // 8 * 8
     for start in range(0, whole, 8):
         order += [start + k for k in (0, 1, 4, 3, 2, 5, 6, 7)]
-    order += list(range(whole, len(x)))
+    if not whole:
+        order = list(range(len(x)))
     return mean([term(order[k], order[k + 1]) for k in range(0, len(order) - 1, 2)])
