@@ -310,6 +310,13 @@ def evaluate(
             "skips clustering."
         ),
     ] = DEFAULT_KMEANS_START,
+    n_init: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of starts of k-means, of which the one of the least inertia counts. "
+            "Defaults to 10 up to 1,000 classes and 3 beyond."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of k-means and of the confidence intervals.")] = 0,
     ks: Annotated[
         str,
@@ -333,7 +340,9 @@ def evaluate(
     from retrieval.runs.evaluate import EvaluationOptions, evaluate_run
 
     run = one_run(run)
-    options = EvaluationOptions(no_positive=no_positive, kmeans=kmeans, seed=seed, ks=parse_ks(ks))
+    options = EvaluationOptions(
+        no_positive=no_positive, kmeans=kmeans, n_init=n_init, seed=seed, ks=parse_ks(ks)
+    )
     evaluate_run(run, distance=distance, options=options, images=not keep_thumbnails)
     print_runs([run])
 

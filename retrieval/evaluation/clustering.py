@@ -15,6 +15,8 @@ from scipy.special import gammaln, xlogy
 
 from retrieval.evaluation.statistics import class_weights, percentile_interval
 
+MANY_CLUSTERS = 1_000  # above which fewer starts are the default
+
 
 @dataclass(frozen=True)
 class Clustering:
@@ -33,6 +35,46 @@ class Clustering:
     seed: int
     inertia: float
     iterations: int
+
+
+def default_starts(k: int) -> int:
+    """Return the number of starts of k-means for k clusters, unless the user says otherwise.
+
+    Ten, as the published baseline and scikit-learn of its time, up to 1,000 clusters: NMI of one
+    start varies by a standard deviation of .007 to .008 on Grocery (40 classes), half the width of
+    many differences between losses, and that of the best of ten by about half as much. Three
+    beyond, where many clusters average out and a start takes seconds.
+    """
+    return 10 if k <= MANY_CLUSTERS else 3
+
+
+def kmeans_starts(
+    points: np.ndarray,
+    k: int,
+    method: str = "greedy k-means++",
+    seed: int = 0,
+    *,
+    starts: int = 1,
+    ids: np.ndarray | None = None,
+    pool: ThreadPoolExecutor,
+) -> list[Clustering]:
+    """Cluster points by k-means from several starts; see :func:`kmeans`.
+
+    Args:
+        points: float, (n, d), the points to cluster.
+        k: Number of clusters; at most n.
+        method: Initialization, see :func:`kmeans`.
+        seed: Seed of the first start; the seeds of the others are drawn from it. Defaults to 0.
+        starts: Number of starts. Defaults to 1.
+        ids: int, (n, m), nearest neighbors of each point. Defaults to None.
+        pool: Worker threads that share the rows.
+
+    Returns:
+        One clustering per start, in the order of the starts.
+    """
+    others = np.random.SeedSequence(seed).generate_state(starts) if starts > 1 else []
+    seeds = [seed, *(int(drawn) for drawn in others[1:])]
+    return [kmeans(points, k, method, each, ids=ids, pool=pool) for each in seeds]
 
 
 def kmeans(
@@ -178,9 +220,14 @@ def _ratio(part: float, whole: float, same: bool) -> float:
 
 
 def nmi_interval(
-    codes: np.ndarray, clusters: np.ndarray, n_samples: int = 1000, seed: int = 0
+    codes: np.ndarray,
+    clusters: np.ndarray,
+    n_samples: int = 1000,
+    seed: int = 0,
+    *,
+    start_spread: float = 0.0,
 ) -> tuple[float, float]:
-    """Return the 95% interval of NMI by bootstrap over classes, for a fixed clustering.
+    """Return the 95% interval of NMI by bootstrap over classes, and over the starts of k-means.
 
     A class drawn twice counts twice. Resamples hold fewer distinct classes, which raises NMI, so
     the interval is the spread of the resamples around the value itself, not around their mean. With
@@ -192,6 +239,9 @@ def nmi_interval(
         clusters: int, (n,), cluster of each item, 0-based.
         n_samples: Number of resamples. Defaults to 1000.
         seed: Seed of the draws. Defaults to 0.
+        start_spread: Standard deviation of NMI over the starts of k-means, which widens the
+            interval: its half-widths and 1.96 times the spread are added as independent errors are.
+            Defaults to 0.0, a fixed clustering.
 
     Returns:
         Low and high, within 0 and 1, with the value between them.
@@ -214,5 +264,6 @@ def nmi_interval(
         parts.append(2 * shared / np.maximum(h_class + h_cluster, 1e-12))
     draws = np.concatenate(parts)
     low, high = percentile_interval(draws - draws.mean())
+    low, high = -np.hypot(min(low, 0), 1.96 * start_spread), np.hypot(high, 1.96 * start_spread)
     value = clustering_metrics(codes, clusters)["nmi"]
     return min(value, max(0.0, float(value + low))), max(value, min(1.0, float(value + high)))

@@ -42,8 +42,27 @@ class Options:
     k_neighbors: int
     no_positive: str
     kmeans: str
+    n_init: int
     seed: int
     n_bootstrap: int
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """The clusters of k-means, and how much they depend on its start.
+
+    Attributes:
+        best: int32, (n,), cluster of each item, from the start of the least inertia.
+        nmi: NMI of every start.
+    """
+
+    best: np.ndarray
+    nmi: tuple[float, ...]
+
+    @property
+    def nmi_spread(self) -> float:
+        """Standard deviation of NMI over the starts; NaN of a single one."""
+        return float(np.std(self.nmi, ddof=1)) if len(self.nmi) > 1 else np.nan
 
 
 def evaluate(
@@ -56,6 +75,7 @@ def evaluate(
     k_neighbors: int = 64,
     no_positive: str = DEFAULT_NO_POSITIVE,
     kmeans: str = DEFAULT_KMEANS_START,
+    n_init: int | None = None,
     seed: int = 0,
     n_bootstrap: int = 1000,
     reuse: Result | None = None,
@@ -82,10 +102,12 @@ def evaluate(
             default), ``random`` (what faiss does) or ``none`` for no clustering metrics. All items
             are clustered, into as many clusters as there are classes, L2-normalized if the distance
             is cosine. Defaults to ``greedy k-means++``.
+        n_init: Number of starts of k-means, of which the one of the least inertia counts. Defaults
+            to None: 10 up to 1,000 classes and 3 beyond.
         seed: Seed of k-means, of the bootstrap and of the samples of the geometry card. Defaults to
             0.
         n_bootstrap: Number of resamples for the 95% intervals; 0 computes none. Defaults to 1000.
-        reuse: A result for the same items, labels, distance, k-means and seed under another
+        reuse: A result for the same items, labels, distance, k-means, starts and seed under another
             protocol, whose clusters are used again. Defaults to None.
         threads: Number of worker threads. Defaults to one per available core.
 
@@ -96,23 +118,25 @@ def evaluate(
         UserError: Shapes do not fit, a value is not finite, a label is missing, or an option or
             role is unknown.
     """
+    embeddings, labels = check_shapes(embeddings, labels)
+    codes = class_codes(labels)
+    starts = clustering.default_starts(int(codes.max()) + 1) if n_init is None else n_init
     options = Options(
         ks=check_ks(ks),
         distance=check_choice("distance", distance, choices_of(Distance)),
         k_neighbors=check_integer("k_neighbors", k_neighbors, least=0),
         no_positive=check_choice("no_positive", no_positive, choices_of(NoPositive)),
         kmeans=check_choice("kmeans", kmeans, choices_of(KMeansStart)),
+        n_init=check_integer("n_init", starts, least=1),
         seed=check_seed("seed", seed),
         n_bootstrap=check_integer("n_bootstrap", n_bootstrap, least=0),
     )
-    embeddings, labels = check_shapes(embeddings, labels)
-    codes = class_codes(labels)
     parts = sides(len(labels), roles)
     with worker_pool(threads) as pool:
         # The geometry card needs 10 neighbors, however few are asked for.
         k = max(options.k_neighbors, HUB_K)
         ranking = search(embeddings, codes, parts, options.distance, k, pool=pool)
-        clusters = None
+        clusters: Clusters | None = None
         if options.kmeans != "none":
             clusters = find_clusters(embeddings, codes, ranking, options, reuse, pool)
         card = geometry(
@@ -128,7 +152,7 @@ def make_result(
     codes: np.ndarray,
     parts: Sides,
     ranking: Ranking,
-    clusters: np.ndarray | None,
+    clusters: Clusters | None,
     card: dict[str, float],
     dimension: int,
     options: Options,
@@ -143,10 +167,18 @@ def make_result(
         metrics["median_first_hit"] = float(np.median(found))
     # Of as many clusters as items, each holds one item: the clusters are the classes, always.
     if clusters is not None and codes.max() + 1 < len(codes):
-        metrics |= clustering.clustering_metrics(codes, clusters)
+        metrics |= clustering.clustering_metrics(codes, clusters.best)
+        spread = clusters.nmi_spread
+        if np.isfinite(spread):
+            metrics["nmi_start_spread"] = spread
         if options.n_bootstrap:
-            draws = options.n_bootstrap, options.seed
-            intervals["nmi"] = clustering.nmi_interval(codes, clusters, *draws)
+            intervals["nmi"] = clustering.nmi_interval(
+                codes,
+                clusters.best,
+                options.n_bootstrap,
+                options.seed,
+                start_spread=spread if np.isfinite(spread) else 0.0,
+            )
     return Result(
         protocol=describe(parts, ranking, codes, dimension, options),
         metrics=metrics,
@@ -161,7 +193,8 @@ def make_result(
         first_relevant_item=ranking.first_relevant_item,
         n_positive=ranking.n_positive,
         per_query=per_query,
-        clusters=clusters,
+        clusters=clusters and clusters.best,
+        nmi_of_starts=clusters.nmi if clusters else (),
     )
 
 
@@ -172,8 +205,8 @@ def find_clusters(
     options: Options,
     reuse: Result | None,
     pool: ThreadPoolExecutor,
-) -> np.ndarray:
-    """Cluster all items, using the neighbors of the search where they cover all items.
+) -> Clusters:
+    """Cluster all items from every start, using the neighbors of the search where they cover all.
 
     Raises:
         UserError: The result to reuse is for other items or options, or has no clusters.
@@ -183,18 +216,23 @@ def find_clusters(
     n = len(codes)
     if reuse is not None:
         known = reuse.protocol
-        same = (known.n_items, known.distance, known.kmeans, known.seed)
-        if same != (n, options.distance, options.kmeans, options.seed) or reuse.clusters is None:
-            raise UserError("reuse is a result for other items, distance, k-means or seed")
-        return reuse.clusters
+        same = (known.n_items, known.distance, known.kmeans, known.n_init, known.seed)
+        wanted = (n, options.distance, options.kmeans, options.n_init, options.seed)
+        if same != wanted or reuse.clusters is None:
+            raise UserError("reuse is a result for other items, distance, k-means, starts or seed")
+        return Clusters(reuse.clusters, reuse.nmi_of_starts)
     points = normalize(embeddings) if options.distance == "cosine" else np.asarray(embeddings)
     k, ids = int(codes.max()) + 1, ranking.ids
-    wanted = min(kmeans.NEIGHBORS, n - 1)
-    on_graph = options.kmeans != "random" and kmeans.graph_suits(n, points.shape[1], k, wanted)
-    complete = len(ids) == n and ids.shape[1] >= wanted and (ids[:, :wanted] >= 0).all()
+    needed = min(kmeans.NEIGHBORS, n - 1)
+    on_graph = options.kmeans != "random" and kmeans.graph_suits(n, points.shape[1], k, needed)
+    complete = len(ids) == n and ids.shape[1] >= needed and (ids[:, :needed] >= 0).all()
     if on_graph and not complete:
-        ids = search(points, codes, sides(n, None), "euclidean", wanted, pool=pool).ids
-    return clustering.kmeans(points, k, options.kmeans, options.seed, ids=ids, pool=pool).clusters
+        ids = search(points, codes, sides(n, None), "euclidean", needed, pool=pool).ids
+    found = clustering.kmeans_starts(
+        points, k, options.kmeans, options.seed, starts=options.n_init, ids=ids, pool=pool
+    )
+    nmi = [clustering.clustering_metrics(codes, each.clusters)["nmi"] for each in found]
+    return Clusters(min(found, key=lambda each: each.inertia).clusters, tuple(nmi))
 
 
 def score_queries(
@@ -239,6 +277,7 @@ def describe(
         no_positive=options.no_positive,
         ties="by index",
         kmeans=options.kmeans,
+        n_init=options.n_init if options.kmeans != "none" else 1,
         seed=options.seed,
         interval=f"95%, bootstrap over classes, {resamples} resamples" if resamples else "none",
         n_items=len(codes),

@@ -218,11 +218,23 @@ METRICS: dict[str, Metric] = {
             long_title="NMI",
             definition=r"Normalized mutual information $2\,I(C; Y) / (H(C) + H(Y))$ of k-means "
             "clusters $C$, as many as there are classes, and classes $Y$. It depends on how "
-            "k-means starts, so the protocol names the start.",
+            "k-means starts, so the protocol names the start and the number of starts, of which "
+            "the one of the least inertia counts.",
             scale=1,
             digits=3,
             in_summary=True,
             in_training=True,
+        ),
+        Metric(
+            name="nmi_start_spread",
+            title="NMI over starts, SD",
+            long_title="Standard deviation of NMI over the starts of k-means",
+            definition="How much NMI depends on how k-means starts. The interval of NMI includes "
+            "it.",
+            scale=1,
+            digits=3,
+            higher_is_better=False,
+            in_report=False,
         ),
         Metric(
             name="nmi_geometric",

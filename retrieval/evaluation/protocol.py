@@ -35,6 +35,8 @@ class Protocol:
         dimension: Dimension of the embeddings.
         n_gallery_classes: Number of classes in the gallery; 0 if it was not recorded, as in version
             0.1.0.
+        n_init: Number of starts of k-means, of which the one of the least inertia counts; 1 for a
+            run of version 0.1.0.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Protocol:
     n_without_positive: int
     dimension: int
     n_gallery_classes: int = 0
+    n_init: int = 1
 
     def to_dict(self) -> dict[str, str | int | bool]:
         """Return the fields as a dict, ready for JSON."""
@@ -71,7 +74,9 @@ class Protocol:
         return f"{queries} without positives {treatment}"
 
     def __str__(self) -> str:
-        kmeans = "" if self.kmeans == "none" else f"; k-means: {self.kmeans}, seed {self.seed}"
+        starts = f", best of {self.n_init} starts" if self.n_init > 1 else ""
+        kmeans = f"; k-means: {self.kmeans}{starts}, seed {self.seed}"
+        kmeans = "" if self.kmeans == "none" else kmeans
         return (
             f"{self.rule}, {self.distance} distance, "
             f"{counted(self.n_queries, 'query', 'queries')}, "

@@ -36,6 +36,7 @@ class Result:
         per_query: Metric -> float64 (q,). A query without positives has NaN, or 0 under the
             ``zero`` rule.
         clusters: int32, (n,), k-means cluster of each item; None if items were not clustered.
+        nmi_of_starts: NMI of every start of k-means; empty if items were not clustered.
     """
 
     protocol: Protocol
@@ -52,6 +53,7 @@ class Result:
     n_positive: np.ndarray = field(repr=False)
     per_query: dict[str, np.ndarray] = field(repr=False)
     clusters: np.ndarray | None = field(default=None, repr=False)
+    nmi_of_starts: tuple[float, ...] = field(default=(), repr=False)
 
     @property
     def n_queries(self) -> int:

@@ -27,7 +27,7 @@ from retrieval.runs.run import Run
 from retrieval.settings.identity import experiment_key
 
 SAME = (
-    "name", "distance", "normalized", "no_positive", "ties", "kmeans",
+    "name", "distance", "normalized", "no_positive", "ties", "kmeans", "n_init",
     "n_items", "n_queries", "n_gallery", "n_classes", "n_without_positive",
 )  # fmt: skip
 
@@ -271,5 +271,6 @@ def _sentence(protocol: Protocol, *, clustered: bool) -> str:
         protocol.without_positives,
     ]
     if clustered:
-        parts.append(f"NMI by k-means ({protocol.kmeans})")
+        starts = f", best of {protocol.n_init} starts" if protocol.n_init > 1 else ""
+        parts.append(f"NMI by k-means ({protocol.kmeans}{starts})")
     return "; ".join(parts)

@@ -54,12 +54,14 @@ class EvaluationOptions:
             to ``greedy k-means++``.
         seed: Seed of k-means, of the bootstrap and of the geometry's samples. Defaults to 0.
         ks: Values of K at which to measure Recall@K, besides :data:`KS`. Defaults to none.
+        n_init: Number of starts of k-means. Defaults to None: 10 up to 1,000 classes, 3 beyond.
     """
 
     no_positive: str = DEFAULT_NO_POSITIVE
     kmeans: str = DEFAULT_KMEANS_START
     seed: int = 0
     ks: tuple[int, ...] = ()
+    n_init: int | None = None
 
 
 DEFAULT = EvaluationOptions()

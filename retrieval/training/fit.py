@@ -292,7 +292,9 @@ def in_training_evaluation(
             held_out = embed(data.held_out)
             labels = data.held_out["label"].to_numpy()
             ks, distance = DATASETS[settings.dataset].ks, settings.distance
-            result = evaluate(held_out, labels, None, ks, distance, k_neighbors=10, n_bootstrap=0)
+            result = evaluate(
+                held_out, labels, None, ks, distance, k_neighbors=10, n_bootstrap=0, n_init=1
+            )
             found = result.metrics  # without those that do not exist
             metrics = {name: found[name] for name in measured_in_training(ks) if name in found}
         if settings.keep_embeddings:

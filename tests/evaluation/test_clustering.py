@@ -15,12 +15,15 @@ from retrieval.evaluation import evaluate
 from retrieval.evaluation import kmeans as seeding
 from retrieval.evaluation.clustering import (
     clustering_metrics,
+    default_starts,
     expected_mutual_information,
     kmeans,
+    kmeans_starts,
     nmi_interval,
 )
 from retrieval.evaluation.kmeans import lloyd
 from retrieval.evaluation.protocol import sides
+from retrieval.evaluation.search.distances import normalize
 from retrieval.evaluation.search.search import search
 from retrieval.evaluation.search.threads import worker_pool
 
@@ -160,18 +163,56 @@ def test_graph_or_not_is_used_in_evaluate(monkeypatch):
     original = seeding.graph_seeds
     monkeypatch.setattr(seeding, "CHEAP", 0)
     monkeypatch.setattr(seeding, "graph_seeds", lambda *a: calls.append(1) or original(*a))
-    whole = evaluate(x, codes, n_bootstrap=0)
+    options = {"n_bootstrap": 0, "n_init": 1}
+    whole = evaluate(x, codes, **options)
     roles = np.where(np.arange(1000) % 2, "query", "gallery")
-    parts = evaluate(x, codes, roles, n_bootstrap=0)  # makes the graph of all items itself
-    short = evaluate(x, codes, n_bootstrap=0, k_neighbors=5)
+    parts = evaluate(x, codes, roles, **options)  # makes the graph of all items itself
+    short = evaluate(x, codes, k_neighbors=5, **options)
     assert len(calls) == 3
     np.testing.assert_array_equal(whole.clusters, parts.clusters)
     np.testing.assert_array_equal(whole.clusters, short.clusters)
-    reused = evaluate(x, codes, roles, n_bootstrap=0, reuse=whole)
+    reused = evaluate(x, codes, roles, reuse=whole, **options)
     assert len(calls) == 3
     assert reused.metrics["nmi"] == whole.metrics["nmi"]
     with pytest.raises(UserError, match=r"^reuse "):
-        evaluate(x, codes, roles, n_bootstrap=0, reuse=whole, seed=1)
+        evaluate(x, codes, roles, reuse=whole, n_bootstrap=0, n_init=2)
+    with pytest.raises(UserError, match=r"^reuse "):
+        evaluate(x, codes, roles, reuse=whole, seed=1, **options)
+
+
+def test_the_start_of_least_inertia_counts_and_the_spread_is_reported():
+    x, codes = blobs(np.full(60, 5), noise=1.5)
+    with worker_pool(1) as pool:
+        found = kmeans_starts(normalize(x), 60, seed=3, starts=6, pool=pool)
+        alone = kmeans(normalize(x), 60, seed=3, pool=pool)
+    np.testing.assert_array_equal(found[0].clusters, alone.clusters)
+    nmi = [clustering_metrics(codes, each.clusters)["nmi"] for each in found]
+    assert len(set(nmi)) > 1
+    result = evaluate(x, codes, seed=3, n_init=6, n_bootstrap=100)
+    assert result.nmi_of_starts == pytest.approx(nmi)
+    assert result.metrics["nmi"] == pytest.approx(nmi[np.argmin([c.inertia for c in found])])
+    assert result.metrics["nmi_start_spread"] == pytest.approx(np.std(nmi, ddof=1))
+    assert result.protocol.n_init == 6
+    one = evaluate(x, codes, seed=3, n_init=1, n_bootstrap=100)
+    assert one.metrics["nmi"] == pytest.approx(nmi[0])
+    assert "nmi_start_spread" not in one.metrics
+
+
+def test_the_spread_over_starts_widens_the_interval_of_nmi():
+    x, codes = blobs(np.full(60, 5), noise=1.5)
+    with worker_pool(1) as pool:
+        clusters = kmeans(x, 60, pool=pool).clusters
+    value = clustering_metrics(codes, clusters)["nmi"]
+    fixed, wider = (nmi_interval(codes, clusters, 400, start_spread=s) for s in (0.0, 0.02))
+    for plain, wide in zip(fixed, wider, strict=True):
+        half = np.hypot(plain - value, 1.96 * 0.02)
+        assert abs(wide - value) == pytest.approx(min(half, 1 - value if wide > value else value))
+
+
+def test_fewer_starts_are_the_default_where_there_are_many_clusters():
+    assert [default_starts(k) for k in (2, 100, 1_000, 11_316)] == [10, 10, 10, 3]
+    x, codes = blobs(np.full(20, 5))
+    assert evaluate(x, codes, n_bootstrap=0).protocol.n_init == 10
 
 
 def test_seed_decides_and_threads_do_not(monkeypatch):

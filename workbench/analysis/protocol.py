@@ -25,6 +25,7 @@ NAMES = {
     "no_positive": "Score of such a query",
     "ties": "Order of equal similarities",
     "kmeans": "Start of k-means (for NMI)",
+    "n_init": "Starts of k-means, the best of which counts",
     "seed": "Seed of k-means and of the bootstrap",
     "interval": "Intervals",
 }
