@@ -1,4 +1,4 @@
-"""Which settings of each loss work best on Grocery: those tried, over seeds, paired with the default.
+"""Which settings of each loss work best on Grocery, over seeds and paired with the default.
 
     python benchmarks/loss_settings.py [--losses all|NAME,NAME] [--seeds 3] [--steps 500]
     python benchmarks/loss_settings.py --fine-tune --steps 100 --size 128   # the whole network
@@ -13,6 +13,7 @@ import os
 import statistics
 import tempfile
 import time
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -20,8 +21,12 @@ from retrieval.quiet import import_tensorflow
 
 import_tensorflow()
 
-from retrieval import LOSSES, TrainSettings, open_run, train
-from retrieval.runs.run import Run
+from retrieval import LOSSES, TrainSettings, evaluate, load_catalog
+from retrieval.datasets.catalog import Catalog
+from retrieval.embedding.embed import embed_features, embed_images
+from retrieval.embedding.features import backbone_features
+from retrieval.settings.resolve import resolve
+from retrieval.training.fit import fit
 
 PROTOCOLS = {"query_gallery": "cross-store", "leave_one_out": "leave-one-out"}
 FINE_TUNED = {
@@ -92,14 +97,27 @@ TRIED: dict[str, list[dict]] = {
 }
 
 
-def measure(base: TrainSettings, loss: str, tried: dict, seed: int) -> dict[str, float]:
-    """Train one run; return its Recall@1 by protocol."""
+def measure(
+    base: TrainSettings, catalog: Catalog, loss: str, tried: dict, seed: int
+) -> dict[str, float]:
+    """Train one network; return its Recall@1 by protocol."""
     options = {name: value for name, value in tried.items() if name not in BATCH}
     of_run = {name: value for name, value in tried.items() if name in BATCH}
-    settings = base.with_(loss=loss, loss_options=options, seed=seed, **of_run)
-    with tempfile.TemporaryDirectory() as runs:
-        run: Run = open_run(train(settings, runs=runs, progress=False))
-        return {name: run.result(name).metric("recall@1").value for name in PROTOCOLS}
+    wanted = base.with_(loss=loss, loss_options=options, seed=seed, **of_run)
+    settings, test = resolve(wanted, catalog), catalog.split("test")
+    with tempfile.TemporaryDirectory() as folder:
+        network = fit(settings, catalog, Path(folder), progress=False)
+    if settings.freeze_backbone:
+        features = backbone_features(catalog, settings, progress=False)
+        embeddings = embed_features(network, features[test.index])
+    else:
+        embeddings = embed_images(network, catalog, test, settings, progress=False)
+    labels, roles = test["label"].to_numpy(), test["role"].to_numpy(dtype=object)
+    quiet = {"n_bootstrap": 0, "kmeans": "none"}
+    return {
+        "query_gallery": evaluate(embeddings, labels, roles, **quiet).metrics["recall@1"],
+        "leave_one_out": evaluate(embeddings, labels, **quiet).metrics["recall@1"],
+    }
 
 
 def row(loss: str, tried: dict, found: list[dict], default: list[dict]) -> str:
@@ -130,6 +148,7 @@ def main() -> None:
         dataset="grocery", data=args.data, steps=args.steps, image_size=args.size,
         freeze_backbone=not args.fine_tune, **(FINE_TUNED if args.fine_tune else {}),
     )  # fmt: skip
+    catalog = load_catalog("grocery", args.data)
     names = list(LOSSES) if args.losses == "all" else args.losses.split(",")
     columns = [f"{title} R@1 | difference" for title in PROTOCOLS.values()]
     print(f"| loss | setting | {' | '.join(columns)} |\n|---|---|---|---|---|---|", flush=True)
@@ -137,7 +156,7 @@ def main() -> None:
     for loss in names:
         default: list[dict] = []
         for tried in ({}, *TRIED[loss]):
-            found = [measure(base, loss, tried, seed) for seed in range(args.seeds)]
+            found = [measure(base, catalog, loss, tried, seed) for seed in range(args.seeds)]
             default = default or found
             print(row(loss, tried, found, default), flush=True)
     print(f"\n{(time.perf_counter() - start) / 60:.0f} minutes", flush=True)
