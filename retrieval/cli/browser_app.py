@@ -40,7 +40,10 @@ def app_script(group: str = GROUP) -> str:
 
 
 def open_app(runs: Path, options: Sequence[str] = ()) -> int:
-    """Start the app in a process of its own and keep it running until Ctrl-C.
+    """Start the app in the place of this process and keep it running until Ctrl-C.
+
+    A demo that has trained holds 1.7 GB of TensorFlow, which the app does not need. On Windows,
+    where a process cannot be replaced, the app is a child process.
 
     Args:
         runs: Folder of the runs to show.
@@ -48,7 +51,7 @@ def open_app(runs: Path, options: Sequence[str] = ()) -> int:
             none.
 
     Returns:
-        The exit code of Streamlit.
+        The exit code of Streamlit, on Windows; elsewhere this function does not return.
 
     Raises:
         UserError: The package with the app is not installed, or there is no such folder of runs.
@@ -57,4 +60,8 @@ def open_app(runs: Path, options: Sequence[str] = ()) -> int:
         raise UserError(f"no folder of runs at {runs}: check --runs and $RETRIEVAL_RUNS")
     command = [sys.executable, "-m", "streamlit", "run", app_script(), *options]
     environment = os.environ | home_for_child() | {"RETRIEVAL_RUNS": str(runs)}
-    return subprocess.run(command, env=environment, check=False).returncode
+    if os.name == "nt":
+        return subprocess.run(command, env=environment, check=False).returncode
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(sys.executable, command, environment)
