@@ -72,8 +72,8 @@ def kmeans_starts(
     Returns:
         One clustering per start, in the order of the starts.
     """
-    others = np.random.SeedSequence(seed).generate_state(starts) if starts > 1 else []
-    seeds = [seed, *(int(drawn) for drawn in others[1:])]
+    drawn = np.random.SeedSequence(seed).generate_state(starts)
+    seeds = [seed, *(int(other) for other in drawn[1:])]
     return [kmeans(points, k, method, each, ids=ids, pool=pool) for each in seeds]
 
 
@@ -264,6 +264,7 @@ def nmi_interval(
         parts.append(2 * shared / np.maximum(h_class + h_cluster, 1e-12))
     draws = np.concatenate(parts)
     low, high = percentile_interval(draws - draws.mean())
-    low, high = -np.hypot(min(low, 0), 1.96 * start_spread), np.hypot(high, 1.96 * start_spread)
+    wider = 1.96 * start_spread
+    low, high = -np.hypot(np.minimum(low, 0), wider), np.hypot(np.maximum(high, 0), wider)
     value = clustering_metrics(codes, clusters)["nmi"]
     return min(value, max(0.0, float(value + low))), max(value, min(1.0, float(value + high)))

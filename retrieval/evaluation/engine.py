@@ -193,7 +193,7 @@ def make_result(
         first_relevant_item=ranking.first_relevant_item,
         n_positive=ranking.n_positive,
         per_query=per_query,
-        clusters=clusters and clusters.best,
+        clusters=None if clusters is None else clusters.best,
         nmi_of_starts=clusters.nmi if clusters else (),
     )
 
