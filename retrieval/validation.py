@@ -26,16 +26,19 @@ EvaluationSplit = Literal["none", "test", "validation"]
 KMeansStart = Literal["greedy k-means++", "random", "none"]
 NoPositive = Literal["exclude", "zero"]
 Optimizer = Literal["adam", "adamw", "momentum"]
-Pooling = Literal["average", "gem", "max"]
+Pooling = Literal["average", "average+max", "gem", "max"]
 Role = Literal["query", "gallery", "both"]  # of an item in an evaluation
-Schedule = Literal["constant", "polynomial", "cosine"]
+Schedule = Literal["constant", "polynomial", "cosine", "step"]
 View = Literal["center", "five_crop", "average_pool", "flip"]
 ViewMean = Literal["normalized", "plain"]
+
+RESIZED_CROPS = ("crop", "strong")  # the augmentations that draw random resized crops
 
 # Name of each evaluation protocol -> the protocol in words.
 LEAVE_ONE_OUT, QUERY_GALLERY = "leave_one_out", "query_gallery"
 PROTOCOLS = {LEAVE_ONE_OUT: "leave-one-out", QUERY_GALLERY: "query -> gallery"}
 
+DEFAULT_CROP_AREA = 0.4  # smallest area of a random resized crop, as a share of the image
 DEFAULT_DISTANCE: Distance = "cosine"
 DEFAULT_KMEANS_START: KMeansStart = "greedy k-means++"
 DEFAULT_KS = (1, 2, 4, 8, 16)  # the K of Recall@K

@@ -140,12 +140,19 @@ def _short(value: object) -> str:
 
 @app.command()
 def recipes() -> None:
-    """List the published experiments that `retrieval train --recipe NAME` repeats."""
+    """List the published experiments that `retrieval train --recipe NAME` repeats.
+
+    Each with its source and its published figures.
+    """
+    from retrieval.report.published import published_text
     from retrieval.settings.recipes import load_recipe, recipe_names
 
     width = max(map(len, recipe_names()))
     for name in recipe_names():
-        typer.echo(f"{name:{width}}  {load_recipe(name).title}")
+        recipe = load_recipe(name)
+        figures = published_text(recipe) or "no published figures"
+        for head, words in ((name, recipe.title), ("", recipe.source), ("", figures)):
+            typer.echo(f"{head:{width}}  {words}")
 
 
 @app.command()

@@ -7,8 +7,8 @@ same pixels as an uninterrupted one.
 import tensorflow as tf
 
 from retrieval.input_pipeline.decoding import resize
+from retrieval.validation import DEFAULT_CROP_AREA
 
-AREA = (0.4, 1.0)  # of a random resized crop, relative to the image
 RATIO = (3 / 4, 4 / 3)  # aspect ratio of a random resized crop
 JITTER = 0.25  # largest relative change of brightness, contrast and saturation
 GRAY = (0.299, 0.587, 0.114)  # luminance (ITU-R BT.601)
@@ -32,7 +32,15 @@ def draw(seed: int, stream: int, step: tf.Tensor, shape: tuple[int, ...]) -> tf.
 
 
 def draw_crops(
-    seed: int, step: tf.Tensor, batch: int, *, loaded: int, size: int, flip: bool, resized: bool
+    seed: int,
+    step: tf.Tensor,
+    batch: int,
+    *,
+    loaded: int,
+    size: int,
+    flip: bool,
+    resized: bool,
+    least_area: float = DEFAULT_CROP_AREA,
 ) -> tf.Tensor:
     """Draw the crops and flips of a batch.
 
@@ -43,15 +51,17 @@ def draw_crops(
         loaded: Side of the square images to crop, pixels.
         size: Side of a crop that is not resized, pixels.
         flip: Whether to flip half of the images horizontally.
-        resized: Whether to draw random resized crops (area 0.4 to 1, aspect ratio 3:4 to 4:3)
-            rather than crops of ``size``.
+        resized: Whether to draw random resized crops (aspect ratio 3:4 to 4:3) rather than crops
+            of ``size``.
+        least_area: Smallest area of a random resized crop, as a share of the image; the largest is
+            the whole image. Defaults to 0.4.
 
     Returns:
         int32, (batch, 5): top, left, height and width in pixels, and 1 for a flip.
     """
     u = draw(seed, CROP_STREAM, step, (5, batch))
     if resized:
-        area = AREA[0] + u[3] * (AREA[1] - AREA[0])
+        area = least_area + u[3] * (1 - least_area)
         ratio = RATIO[0] * (RATIO[1] / RATIO[0]) ** u[4]
         height, width = (loaded * tf.sqrt(area * r) for r in (1 / ratio, ratio))
         height, width = (

@@ -16,7 +16,14 @@ from retrieval.input_pipeline.augmentation import (
     jitter,
 )
 from retrieval.input_pipeline.decoding import read_square
-from retrieval.validation import Augmentation, check_choice, check_pre_crop, choices_of
+from retrieval.validation import (
+    DEFAULT_CROP_AREA,
+    RESIZED_CROPS,
+    Augmentation,
+    check_choice,
+    check_pre_crop,
+    choices_of,
+)
 
 AUTOTUNE = tf.data.AUTOTUNE
 
@@ -30,6 +37,7 @@ def train_dataset(
     pre_crop: int | None = None,
     flip: bool = True,
     augment: str = "none",
+    crop_area: float = DEFAULT_CROP_AREA,
     seed: int = 0,
     first_step: int = 0,
     cache_gb: float = 0.0,
@@ -51,6 +59,7 @@ def train_dataset(
             matter, such as letters. Defaults to True.
         augment: ``none``, ``crop`` (random resized crop), ``color`` or ``strong`` (both). Defaults
             to ``none``.
+        crop_area: Smallest area of a random resized crop, as a share of the image. Defaults to 0.4.
         seed: Seed of the crops, flips and colors. Defaults to 0.
         first_step: Step that ``rows[0]`` belongs to. Defaults to 0.
         cache_gb: Memory for decoded images, in GB. If all images fit and are drawn at least twice
@@ -69,7 +78,7 @@ def train_dataset(
             while the cache is filled, an image that cannot be read.
     """
     check_choice("augment", augment, choices_of(Augmentation))
-    resized, colored = augment in ("crop", "strong"), augment in ("color", "strong")
+    resized, colored = augment in RESIZED_CROPS, augment in ("color", "strong")
     check_pre_crop(pre_crop, size)
     side = pre_crop or (size * 3 // 2 if resized else size)
     read = _image_source(paths, side, boxes, rows.size, cache_gb, progress)
@@ -80,7 +89,16 @@ def train_dataset(
 
     def draw_batch(step: tf.Tensor, indices: tf.Tensor) -> tuple[tf.Tensor, ...]:
         # To split a batch costs time per image and tensor: indices and crops share one tensor.
-        crops = draw_crops(seed, step, batch, loaded=side, size=size, flip=flip, resized=resized)
+        crops = draw_crops(
+            seed,
+            step,
+            batch,
+            loaded=side,
+            size=size,
+            flip=flip,
+            resized=resized,
+            least_area=crop_area,
+        )
         drawn = tf.concat([tf.cast(indices, tf.int32)[:, None], crops], axis=1)
         return (drawn, draw(seed, COLOR_STREAM, step, (batch, 3))) if colored else (drawn,)
 

@@ -23,8 +23,8 @@ def build_backbone(
         image_size: Side S of the square input, in pixels. Defaults to None, the backbone's own.
         weights: ``"imagenet"`` for the pretrained weights, ``"none"`` or None for random ones, or
             the path of a file (see :mod:`retrieval.models.weights`). Defaults to "imagenet".
-        pooling: How the feature map is pooled: ``"average"``, ``"gem"`` (generalized mean) or
-            ``"max"``. Defaults to "average".
+        pooling: How the feature map is pooled: ``"average"``, ``"average+max"`` (their sum),
+            ``"gem"`` (generalized mean) or ``"max"``. Defaults to "average".
 
     Returns:
         Model ``backbone``: images (B, S, S, 3), RGB in 0..255, uint8 or float32 -> features (B, F),
@@ -100,8 +100,8 @@ def build_model(
         image_size: Side S of the square input, in pixels. Defaults to None, the backbone's own.
         weights: ``"imagenet"``, ``"none"`` or None, or a path, see :func:`build_backbone`. Defaults
             to "imagenet".
-        pooling: ``"average"``, ``"gem"`` or ``"max"``, see :func:`build_backbone`. Defaults to
-            "average".
+        pooling: ``"average"``, ``"average+max"``, ``"gem"`` or ``"max"``, see
+            :func:`build_backbone`. Defaults to "average".
 
     Returns:
         images (B, S, S, 3), RGB in 0..255, uint8 or float32 -> embeddings (B, D), float32.

@@ -2,7 +2,8 @@
 
 Oquab et al. (2024), "DINOv2: Learning Robust Visual Features without Supervision". The network was
 trained without labels on LVD-142M; ``weights="imagenet"`` stands for these published weights. The
-feature map has one position, the class token, so that every pooling gives the same features.
+feature map has one position, the class token, so that every pooling gives the same features
+(``average+max`` gives twice them).
 """
 
 from pathlib import Path

@@ -54,8 +54,36 @@ class GeMPooling(keras.layers.Layer):
         return super().get_config() | {"initial_p": self.initial_p, "epsilon": self.epsilon}
 
 
+@keras.saving.register_keras_serializable("retrieval")
+class AverageMaxPooling(keras.layers.Layer):
+    r"""Sum of global average and global maximum pooling.
+
+    The maximum sees the strongest response to a detail anywhere in the image, the average what the
+    whole image shows. Computed in float32.
+
+    Args:
+        **options: Options of Keras' ``Layer``, except for ``dtype``.
+
+    Reference:
+        The code of Kim et al. (2020), "Proxy Anchor Loss for Deep Metric Learning", CVPR; their
+        paper does not mention it.
+    """
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(**(options | {"dtype": "float32"}))
+
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        """Pool (B, h, w, F) to (B, F)."""
+        return keras.ops.mean(x, axis=(1, 2)) + keras.ops.max(x, axis=(1, 2))
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """Return (B, F)."""
+        return (input_shape[0], input_shape[-1])
+
+
 POOLINGS = {
     "average": keras.layers.GlobalAveragePooling2D,
+    "average+max": AverageMaxPooling,
     "gem": GeMPooling,
     "max": keras.layers.GlobalMaxPooling2D,
 }

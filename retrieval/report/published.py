@@ -8,6 +8,8 @@ from retrieval.runs.run import Run
 from retrieval.settings.recipes import Published, Recipe, load_recipe, recipe_names
 from retrieval.validation import PROTOCOLS
 
+REFERENCE = "reference: published for a similar experiment, see the note"
+
 
 def published_table(runs: list[Run], protocol: str) -> pd.DataFrame:
     """Tabulate measured and published results of the runs whose recipe has published results.
@@ -37,17 +39,15 @@ def published_table(runs: list[Run], protocol: str) -> pd.DataFrame:
 
 
 def published_notes(table: pd.DataFrame) -> dict[str, str]:
-    """Return the notes on published results that their table does not hold.
+    """Return the sources of published results and the notes on them.
 
     Args:
         table: See :func:`published_table`.
 
     Returns:
-        Recipe -> note, for the recipes that have one.
+        Recipe -> its source and its note.
     """
-    said = dict(zip(table["recipe"], table["changed"], strict=True))
-    notes = {name: load_recipe(name).note for name in said}
-    return {name: note for name, note in notes.items() if note and note not in said[name]}
+    return {name: load_recipe(name).described() for name in dict.fromkeys(table["recipe"])}
 
 
 def deviations(run: Run) -> list[str]:
@@ -93,16 +93,23 @@ def published_line(run: Run) -> str:
     if recipe is None:
         return f"{run.dataset}: {found}, not the published data set" if found else ""
     parts = []
-    if published := recipe.published:
-        results = [
-            f"{metric(name).title} {metric(name).quote(published.metrics[name])}"
-            for name in in_order(published.metrics)
-        ]
-        how = "similar experiment, " if recipe.is_reference else ""
-        parts.append(f"published {', '.join(results)} ({how}{_protocol_title(published)})")
+    if published := published_text(recipe):
+        parts.append(published)
     if found:
         parts.append(f"not comparable: {found}")
     return f"{run.dataset}/{run.name}: {'; '.join(parts)}" if parts else ""
+
+
+def published_text(recipe: Recipe) -> str:
+    """State the published results of a recipe and their protocol; empty if there are none."""
+    if recipe.published is None:
+        return ""
+    results = [
+        f"{metric(name).title} {metric(name).quote(recipe.published.metrics[name])}"
+        for name in in_order(recipe.published.metrics)
+    ]
+    how = "similar experiment, " if recipe.is_reference else ""
+    return f"published {', '.join(results)} ({how}{_protocol_title(recipe.published)})"
 
 
 def _why_not_comparable(run: Run, recipe: Recipe, published: Published, same_protocol: bool) -> str:
@@ -111,7 +118,7 @@ def _why_not_comparable(run: Run, recipe: Recipe, published: Published, same_pro
         found.insert(0, f"published under {_protocol_title(published)}")
     if found:
         return f"not comparable: {'; '.join(found)}"  # first, so that narrow columns show it
-    return f"reference, other settings: {recipe.note}" if recipe.is_reference else ""
+    return REFERENCE if recipe.is_reference else ""
 
 
 def _protocol_title(published: Published) -> str:

@@ -15,10 +15,14 @@ from retrieval.evaluation.metrics import measured_in_training
 from retrieval.input_pipeline.test_time import parse_views
 from retrieval.losses import LOSSES, check_loss_options, get_loss, recommended_options
 from retrieval.models import BACKBONES, HEADS
-from retrieval.settings.identity import REFUSED_UNTRAINED, differing
+from retrieval.settings.identity import (
+    DECAY_SETTINGS,
+    REFUSED_UNTRAINED,
+    differing,
+)
 from retrieval.settings.recipes import from_recipe, load_recipe
 from retrieval.settings.schema import UNTRAINED, TrainSettings, default_of, flag_of
-from retrieval.validation import check_choice, check_pre_crop
+from retrieval.validation import RESIZED_CROPS, check_choice, check_pre_crop
 
 PARTS_OF_THE_TRAINING = ("warmup_steps", "freeze_steps", "freeze_batch_norm_steps")
 MEMORY_SETTINGS = ("memory_batches", "memory_start", "memory_weight")
@@ -132,6 +136,15 @@ def _check_effects(settings: TrainSettings) -> None:
             raise UserError(
                 "--optimizer adamw without weight decay is adam: add --weight-decay, or give "
                 "--optimizer adam"
+            )
+    for names, wanted, acting in (
+        (DECAY_SETTINGS, "--schedule step", settings.schedule == "step"),
+        (("crop_area",), "--augment crop or strong", settings.augment in RESIZED_CROPS),
+    ):
+        given = [name for name in names if getattr(settings, name) != default_of(name)]
+        if given and not acting and not from_recipe(settings, given[-1]):
+            raise UserError(
+                f"{_flag(given[-1])} has no effect without {wanted}: drop it, or add {wanted}"
             )
     for name in PARTS_OF_THE_TRAINING:
         if (value := getattr(settings, name)) > settings.steps:

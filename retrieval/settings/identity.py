@@ -27,6 +27,7 @@ from typing import Any
 from retrieval.datasets import DATASETS, dataset_options
 from retrieval.models import HEADS
 from retrieval.settings.schema import UNTRAINED, TrainSettings, about, default_of, selects
+from retrieval.validation import RESIZED_CROPS
 
 OF_THE_LOSS = tuple(name for name in TrainSettings.model_fields if about(name).of_the_loss)
 ONLY_FOR_TRAINING = tuple(
@@ -37,6 +38,8 @@ REFUSED_UNTRAINED = {
     for name in TrainSettings.model_fields
     if about(name).untrained == "refused"
 }
+
+DECAY_SETTINGS = ("decay_every", "decay_factor")  # of the step schedule
 
 
 def what_matters(settings: TrainSettings) -> dict[str, Any]:
@@ -66,6 +69,10 @@ def _has_effect(name: str, settings: TrainSettings) -> bool:
         case "result":
             if name in ("memory_start", "memory_weight"):
                 return settings.memory_batches > 0
+            if name in DECAY_SETTINGS:
+                return settings.schedule == "step"
+            if name == "crop_area":
+                return settings.augment in RESIZED_CROPS
             if name == "epsilon":
                 return settings.optimizer != "momentum"
             if name == "validation_fraction":

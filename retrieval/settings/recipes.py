@@ -41,6 +41,7 @@ class Recipe:
     Attributes:
         name: ``<data set>/<name>``.
         title: The experiment in a few words.
+        source: Where the settings and the figures were published: paper, repository and table.
         settings: Every setting that differs from the defaults.
         published: The published figures. Defaults to None: there are none.
         note: What a reader of the figures should know. Defaults to no text.
@@ -48,6 +49,7 @@ class Recipe:
 
     name: str
     title: str
+    source: str
     settings: dict[str, Any]
     published: Published | None = None
     note: str = ""
@@ -85,18 +87,22 @@ class Recipe:
 
         Returns:
             ``pre_crop`` for another ``image_size``, so that a crop shows as much of an image as the
-            recipe's; ``warmup_steps`` and ``freeze_steps`` for fewer ``steps``, so that they take
-            the same share of the training.
+            recipe's; ``warmup_steps``, ``freeze_steps`` and ``decay_every`` for fewer ``steps``,
+            so that they take the same share of the training.
         """
         found = {}
         size, steps, own = changes.get("image_size"), changes.get("steps"), self.settings
         if isinstance(size, int) and own.get("pre_crop"):
             found["pre_crop"] = round(own["pre_crop"] * size / own["image_size"])
         if isinstance(steps, int) and 0 < steps < own["steps"]:
-            for name in ("warmup_steps", "freeze_steps"):
+            for name, least in (("warmup_steps", 0), ("freeze_steps", 0), ("decay_every", 1)):
                 if own.get(name):
-                    found[name] = round(own[name] * steps / own["steps"])
+                    found[name] = max(least, round(own[name] * steps / own["steps"]))
         return found
+
+    def described(self) -> str:
+        """Return what a reader of the figures should know: their source, and the note."""
+        return f"Source: {self.source}. {self.note}".strip()
 
     def changed_settings(self, settings: TrainSettings) -> list[str]:
         """Name the settings in which a run departs from the recipe.

@@ -87,6 +87,8 @@ def resolve(settings: TrainSettings, catalog: Catalog) -> TrainSettings:
     changes["samples_per_class"] = settings.samples_per_class or entry.samples_per_class
     if settings.memory_batches:
         changes |= memory_use(settings)
+    if settings.schedule == "step" and settings.decay_every is None:
+        changes["decay_every"] = max(1, (settings.steps - settings.warmup_steps) // 3)
     return settings.with_(**changes)
 
 

@@ -27,6 +27,7 @@ from pydantic.fields import FieldInfo
 
 from retrieval.errors import UserError, unknown_option
 from retrieval.validation import (
+    DEFAULT_CROP_AREA,
     DEFAULT_DISTANCE,
     MAX_SEED,
     Augmentation,
@@ -186,6 +187,14 @@ class TrainSettings(BaseModel):
         "Data",
         untrained="ignored",
     )
+    crop_area: float = _setting(
+        DEFAULT_CROP_AREA,
+        "Smallest area of a random resized crop, as a share of the image.",
+        "Data",
+        untrained="ignored",
+        gt=0,
+        le=1,
+    )
     skip_unreadable: bool = _setting(
         False,
         "Leave out images that are missing or damaged, and list them in the run, rather than stop. "
@@ -283,7 +292,8 @@ class TrainSettings(BaseModel):
     )
     pooling: Pooling = _setting(
         "average",
-        "Pooling of the backbone's feature map: average, gem (generalized mean) or max.",
+        "Pooling of the backbone's feature map: average, average+max (their sum), gem (generalized "
+        "mean) or max.",
         "Model",
     )
     embedding_size: int = _setting(
@@ -352,10 +362,26 @@ class TrainSettings(BaseModel):
     )
     schedule: Schedule = _setting(
         "constant",
-        "Learning-rate schedule: constant, polynomial (linear decay to 1e-7) or cosine (decay to "
-        "0).",
+        "Learning-rate schedule: constant, polynomial (linear decay to 1e-7), cosine (decay to 0) "
+        "or step (multiplied by --decay-factor every --decay-every steps).",
         "Optimization",
         untrained="ignored",
+    )
+    decay_every: int | None = _setting(
+        None,
+        "Number of steps between two decays of --schedule step, counted from the end of the "
+        "warm-up. Defaults to a third of the steps after it.",
+        "Optimization",
+        untrained="ignored",
+        ge=1,
+    )
+    decay_factor: float = _setting(
+        0.1,
+        "What each decay of --schedule step multiplies the learning rate by.",
+        "Optimization",
+        untrained="ignored",
+        gt=0,
+        le=1,
     )
     warmup_steps: int = _setting(
         0,

@@ -141,6 +141,7 @@ def batch_dataset(
             pre_crop=settings.pre_crop,
             flip=resolved(settings.flip),
             augment=settings.augment,
+            crop_area=settings.crop_area,
             seed=settings.seed,
             first_step=first_step,
             cache_gb=settings.cache_images_gb,

@@ -221,6 +221,8 @@ def build_ranking_model(settings: TrainSettings, data: TrainingData) -> RankingM
         settings.learning_rate,
         settings.steps,
         warmup_steps=settings.warmup_steps,
+        decay_every=settings.decay_every,
+        decay_factor=settings.decay_factor,
     )
     optimizer = build_optimizer(
         settings.optimizer,

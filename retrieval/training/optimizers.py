@@ -2,11 +2,17 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 import tensorflow as tf
-from keras.optimizers.schedules import CosineDecay, LearningRateSchedule, PolynomialDecay
+from keras.optimizers.schedules import (
+    CosineDecay,
+    ExponentialDecay,
+    LearningRateSchedule,
+    PolynomialDecay,
+)
 
 from retrieval.validation import Optimizer, Schedule, check_choice
 
@@ -17,11 +23,33 @@ OPTIMIZERS: dict[Optimizer, Callable[..., keras.optimizers.Optimizer]] = {
     "adamw": keras.optimizers.AdamW,
     "momentum": functools.partial(keras.optimizers.SGD, momentum=0.9),
 }
-# Each makes a schedule from the initial rate, the steps it takes and the power of a polynomial.
-SCHEDULES: dict[Schedule, Callable[[float, int, float], LearningRateSchedule]] = {
-    "constant": lambda rate, steps, power: PolynomialDecay(rate, steps, rate),
-    "polynomial": lambda rate, steps, power: PolynomialDecay(rate, steps, FINAL_RATE, power),
-    "cosine": lambda rate, steps, power: CosineDecay(rate, steps),
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a schedule needs to know besides its initial rate and the number of steps.
+
+    Attributes:
+        power: Power of the polynomial.
+        every: Number of steps between two decays of the step schedule.
+        factor: What each of these decays multiplies the rate by.
+    """
+
+    power: float
+    every: int
+    factor: float
+
+
+# Each makes a schedule from the initial rate, the steps it takes and its shape.
+SCHEDULES: dict[Schedule, Callable[[float, int, Shape], LearningRateSchedule]] = {
+    "constant": lambda rate, steps, shape: PolynomialDecay(rate, steps, rate),
+    "polynomial": lambda rate, steps, shape: PolynomialDecay(
+        rate, steps, FINAL_RATE, shape.power
+    ),
+    "cosine": lambda rate, steps, shape: CosineDecay(rate, steps),
+    "step": lambda rate, steps, shape: ExponentialDecay(
+        rate, shape.every, shape.factor, staircase=True
+    ),
 }
 
 
@@ -68,18 +96,28 @@ def slot_count(name: str) -> int:
 
 
 def build_schedule(
-    name: str, learning_rate: float, steps: int, *, warmup_steps: int = 0, power: float = 1.0
+    name: str,
+    learning_rate: float,
+    steps: int,
+    *,
+    warmup_steps: int = 0,
+    power: float = 1.0,
+    decay_every: int | None = None,
+    decay_factor: float = 0.1,
 ) -> float | LearningRateSchedule:
     """Make a learning-rate schedule for a Keras optimizer.
 
     Args:
-        name: ``constant``, ``polynomial`` (falls to 1e-7, as in the TF 1 baseline) or ``cosine``
-            (falls to 0).
+        name: ``constant``, ``polynomial`` (falls to 1e-7, as in the TF 1 baseline), ``cosine``
+            (falls to 0) or ``step`` (multiplied by a factor at equal intervals).
         learning_rate: The rate at the end of the warm-up.
         steps: Number of training steps in all.
         warmup_steps: Number of first steps, out of ``steps``, in which the rate rises linearly.
             Defaults to 0.
         power: Power of the polynomial. Defaults to 1.0, a straight line.
+        decay_every: Number of steps between two decays of ``step``, counted from the end of the
+            warm-up. Defaults to None: the rate never decays.
+        decay_factor: What each decay of ``step`` multiplies the rate by. Defaults to 0.1.
 
     Returns:
         A schedule, or the rate itself if it never changes.
@@ -90,7 +128,9 @@ def build_schedule(
     make = SCHEDULES[check_choice("schedule", name, SCHEDULES)]
     if name == "constant" and not warmup_steps:
         return learning_rate
-    schedule = make(learning_rate, max(1, steps - warmup_steps), power)
+    left = max(1, steps - warmup_steps)
+    shape = Shape(power, decay_every or left + 1, decay_factor)
+    schedule = make(learning_rate, left, shape)
     return WarmUp(schedule, learning_rate, warmup_steps) if warmup_steps else schedule
 
 

@@ -137,5 +137,10 @@ def test_losses_recipes_and_settings_are_listed(retrieval):
     lines = retrieval("losses")[1].splitlines()
     assert {line.split()[0] for line in lines if not line.startswith(" ")} == set(LOSSES)
     assert any("margin=0.2" in line for line in lines)
-    assert [line.split()[0] for line in retrieval("recipes")[1].splitlines()] == recipe_names()
+    lines = retrieval("recipes")[1].splitlines()
+    assert [line.split()[0] for line in lines if not line.startswith(" ")] == recipe_names()
+    first = next(i for i, line in enumerate(lines) if line.startswith("cub200/resnet50_proxy"))
+    assert "tjddus9597/Proxy-Anchor-CVPR2020" in lines[first + 1]
+    assert "R@1 69.9" in lines[first + 2]
+    assert "leave-one-out" in lines[first + 2]
     assert json.loads(retrieval("settings")[1])["properties"]["steps"]["default"] == 500

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval.input_pipeline.augmentation import (
-    AREA,
     JITTER,
     RATIO,
     apply_crop,
@@ -15,6 +14,7 @@ from retrieval.input_pipeline.augmentation import (
     draw_crops,
     jitter,
 )
+from retrieval.validation import DEFAULT_CROP_AREA
 
 NOISE = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
 
@@ -49,12 +49,21 @@ def test_a_crop_reaches_every_place_equally_often():
 def test_a_resized_crop_has_the_wanted_areas_and_ratios():
     _, _, height, width, _ = crops(loaded=1000, resized=True).T
     area, ratio = height * width / 1e6, width / height
-    assert area.min() > 0.9 * AREA[0]
-    assert area.max() > 0.95 * AREA[1]
+    assert area.min() > 0.9 * DEFAULT_CROP_AREA
+    assert area.max() > 0.95
     assert ratio.min() > RATIO[0] - 0.01
     assert ratio.max() < RATIO[1] + 0.01
     assert ratio.min() < RATIO[0] + 0.05
     assert ratio.max() > RATIO[1] - 0.05
+
+
+@pytest.mark.parametrize("least_area", [0.08, 0.16, 0.5, 1.0])
+def test_a_resized_crop_shows_at_least_the_wanted_share_of_the_image(least_area):
+    _, _, height, width, _ = crops(loaded=1000, resized=True, least_area=least_area).T
+    area = height * width / 1e6
+    # Crops that are wider or higher than the image are cut to it: at most to sqrt(3 / 4) of it.
+    assert least_area * 0.86 < area.min() < least_area * 1.05
+    assert area.max() > 0.95
 
 
 def test_nothing_is_flipped_unless_asked_for():

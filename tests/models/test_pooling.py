@@ -14,6 +14,13 @@ def test_average_and_max(kind, expected):
     np.testing.assert_allclose(pool(MAP, kind), [expected])
 
 
+def test_the_sum_of_average_and_maximum_equals_numpy():
+    x = np.random.default_rng(0).normal(size=(3, 5, 4, 7)).astype(np.float32)
+    expected = x.mean(axis=(1, 2)) + x.max(axis=(1, 2))
+    np.testing.assert_allclose(pool(tf.constant(x), "average+max"), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(pool(MAP, "average+max"), [[3 + 6, 1 + 3]])
+
+
 def test_gem_starts_as_the_cubic_mean():
     expected = [((1 + 8 + 27 + 216) / 4) ** (1 / 3), ((27 + 1) / 4) ** (1 / 3)]
     np.testing.assert_allclose(pool(MAP, "gem"), [expected], rtol=1e-5)

@@ -23,7 +23,7 @@ from workbench.analysis.naming import group_titles
 OTHER = {
     "recipe": "cub200/hard_triplet", "scaled": True, "dataset": "digits", "data": "elsewhere",
     "dataset_options": {"subset": "sample"}, "pre_crop": 300, "image_size": 96, "flip": True,
-    "augment": "crop", "skip_unreadable": True, "cache_images_gb": 9.0,
+    "augment": "crop", "crop_area": 0.2, "skip_unreadable": True, "cache_images_gb": 9.0,
     "loss": "npairs_loss", "loss_options": {"margin": 0.123}, "memory_batches": 2,
     "memory_start": 7, "memory_weight": 0.5, "classes_per_batch": 9, "samples_per_class": 4,
     "same_super_class": True,
@@ -31,7 +31,8 @@ OTHER = {
     "embedding_size": 64, "normalize": False, "freeze_backbone": True, "freeze_batch_norm": False,
     "freeze_batch_norm_steps": 11, "freeze_steps": 12,
     "steps": 400, "optimizer": "momentum", "epsilon": 1e-8, "learning_rate": 0.1,
-    "schedule": "cosine", "warmup_steps": 5, "weight_decay": 0.01, "clip_norm": 1.0,
+    "schedule": "cosine", "decay_every": 7, "decay_factor": 0.5,
+    "warmup_steps": 5, "weight_decay": 0.01, "clip_norm": 1.0,
     "backbone_multiplier": 0.5, "loss_multiplier": 2.0, "mixed_precision": True, "chunk_size": 10,
     "check_memory": False,
     "distribute": "mirrored", "seed": 5,
@@ -43,29 +44,35 @@ ALWAYS_THE_SAME_RUN = {
     "recipe", "scaled", "skip_unreadable", "cache_images_gb", "check_memory", "keep_embeddings",
     "tensorboard",
 }  # fmt: skip
+OF_THE_STEP_SCHEDULE_AND_CROPS = {"decay_every", "decay_factor", "crop_area"}
 # Situation -> its settings, and those that make no other experiment in it, beyond the above.
 SITUATIONS = {
     "as by default": (
         {},
-        {"seed", "data", "memory_start", "memory_weight", "chunk_size", "distribute",
+        {*OF_THE_STEP_SCHEDULE_AND_CROPS, "seed", "data", "memory_start", "memory_weight",
+         "chunk_size", "distribute",
          "validation_fraction", "eval_every", "monitor"},
     ),
     "evaluated without consequence": (
         {"eval_split": "test"},
-        {"seed", "data", "memory_start", "memory_weight", "chunk_size", "distribute",
+        {*OF_THE_STEP_SCHEDULE_AND_CROPS, "seed", "data", "memory_start", "memory_weight",
+         "chunk_size", "distribute",
          "validation_fraction", "eval_every", "monitor"},
     ),
     "the best checkpoint, on held-out classes": (
         {"eval_split": "validation", "use_checkpoint": "best"},
-        {"seed", "data", "memory_start", "memory_weight", "chunk_size", "distribute"},
+        {*OF_THE_STEP_SCHEDULE_AND_CROPS, "seed", "data", "memory_start", "memory_weight",
+         "chunk_size", "distribute"},
     ),
-    "a memory, trained batch norms, views": (
-        {"memory_batches": 1, "freeze_batch_norm": False, "test_time": "center"},
+    "a memory, trained batch norms, views, decays, crops": (
+        {"memory_batches": 1, "freeze_batch_norm": False, "test_time": "center",
+         "schedule": "step", "augment": "strong"},
         {"seed", "data", "validation_fraction", "eval_every", "monitor"},
     ),
     "the user's own images": (
         {"dataset": "folder", "data": "photos"},
-        {"seed", "memory_start", "memory_weight", "chunk_size", "distribute",
+        {*OF_THE_STEP_SCHEDULE_AND_CROPS, "seed", "memory_start", "memory_weight",
+         "chunk_size", "distribute",
          "validation_fraction", "eval_every", "monitor"},
     ),
     "untrained": (

@@ -130,6 +130,23 @@ def test_warm_up_rises_linearly_and_then_follows_the_schedule():
     assert rate(schedule, 60) == pytest.approx(0.5, abs=1e-6)
 
 
+def test_step_falls_by_a_factor_at_equal_intervals():
+    schedule = build_schedule("step", 0.8, 100, decay_every=30, decay_factor=0.5)
+    rates = [rate(schedule, step) for step in (0, 29, 30, 59, 60, 90, 99)]
+    assert rates == pytest.approx([0.8, 0.8, 0.4, 0.4, 0.2, 0.1, 0.1])
+
+
+def test_step_counts_its_intervals_from_the_end_of_the_warm_up():
+    schedule = build_schedule("step", 0.8, 100, warmup_steps=10, decay_every=30, decay_factor=0.5)
+    rates = [rate(schedule, step) for step in (4, 9, 39, 40, 70)]
+    assert rates == pytest.approx([0.4, 0.8, 0.8, 0.4, 0.2])
+
+
+def test_step_without_an_interval_never_decays():
+    schedule = build_schedule("step", 0.8, 100)
+    assert {rate(schedule, step) for step in (0, 50, 99)} == {np.float32(0.8).item()}
+
+
 def test_constant_is_a_plain_number_and_an_unknown_name_is_refused():
     assert build_schedule("constant", 3e-4, 10) == 3e-4
     with pytest.raises(UserError, match=r"'cosin'.*'cosine'"):

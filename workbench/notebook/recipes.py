@@ -3,7 +3,7 @@
 import pandas as pd
 
 from retrieval.evaluation.metrics import Metric, metric, summarized
-from retrieval.report.published import published_notes, published_table
+from retrieval.report.published import REFERENCE, published_notes, published_table
 from retrieval.runs.run import Run
 from retrieval.settings.recipes import load_recipe, recipe_names
 from retrieval.validation import LEAVE_ONE_OUT
@@ -16,8 +16,8 @@ def published_recipes(dataset: str) -> pd.DataFrame:
         dataset: Name of the data set.
 
     Returns:
-        One row per recipe; its note says where the published results were obtained with other
-        settings.
+        One row per recipe, with its source; ``figures`` says where the published results are those
+        of a similar experiment, and the note how that differs.
     """
     rows = []
     for name in recipe_names():
@@ -36,9 +36,9 @@ def published_recipes(dataset: str) -> pd.DataFrame:
                 "optimizer": settings.optimizer,
                 "steps": settings.steps,
                 **figures,
-                "note": f"reference, other settings: {recipe.note}"
-                if recipe.is_reference
-                else recipe.note,
+                "figures": REFERENCE if recipe.is_reference else "",
+                "source": recipe.source,
+                "note": recipe.note,
             }
         )
     return pd.DataFrame(rows).set_index("recipe")
@@ -54,8 +54,8 @@ def published_results(runs: dict[str, Run], protocol: str = LEAVE_ONE_OUT) -> pd
             dash.
 
     Returns:
-        One row per run and metric, with the recipe's note and, where the two results cannot be
-        compared, the reason.
+        One row per run and metric, with the recipe's source and note and, where the two results
+        cannot be compared, the reason.
     """
     table = published_table(list(runs.values()), protocol)
     notes, changed = published_notes(table), table.pop("changed")

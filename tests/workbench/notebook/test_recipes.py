@@ -16,10 +16,12 @@ def test_published_beside_measured_with_the_recipe_s_note(make_run):
     table = published_results({"mine": made_by(run, "cub200/npairs_loss")})
     row = table.loc[("one", "R@1")]
     assert (row["published"], row["settings"]) == ("46.52", "as published")
-    assert row["note"] == load_recipe("cub200/npairs_loss").note
+    assert row["note"] == load_recipe("cub200/npairs_loss").described()
     assert "slip" in row["note"]
-    table = published_results({"mine": made_by(run, "sop/resnet50_proxy_anchor")})
-    assert table.loc[("one", "R@1"), "settings"].startswith("reference, other settings: About")
+    assert "ahmdtaha/tf_retrieval_baseline" in row["note"]
+    table = published_results({"mine": made_by(run, "cub200/resnet50_proxy_anchor")})
+    assert table.loc[("one", "R@1"), "settings"].startswith("reference: ")
+    assert "best epoch" in table.loc[("one", "R@1"), "note"]
 
 
 @pytest.mark.parametrize("protocol", ["leave_one_out", "query_gallery"])
@@ -33,6 +35,8 @@ def test_the_other_protocol_of_inshop_shows_a_dash(make_run, protocol):
 
 def test_a_list_of_recipes_says_which_figures_are_a_reference():
     table = published_recipes("cub200")
-    assert table.loc["cub200/resnet50_proxy_anchor", "note"].startswith("reference, other settings")
+    assert table.loc["cub200/resnet50_proxy_anchor", "figures"].startswith("reference: ")
+    assert "Kim et al. 2020" in table.loc["cub200/resnet50_proxy_anchor", "source"]
+    assert table.loc["cub200/hard_triplet", "figures"] == ""
     assert "Adam" in table.loc["cub200/semi_hard_triplet", "note"]
     assert table.loc["cub200/hard_triplet", "note"] == ""

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from retrieval.evaluation.metrics import metric, scale_note
-from retrieval.report.published import published_table
+from retrieval.report.published import published_notes, published_table
 from retrieval.runs.run import Run
 from workbench.analysis.protocol import NO_NMI_INTERVAL
 from workbench.analysis.tables import metrics_of
@@ -124,3 +124,5 @@ def published_figures(runs: list[Run], protocol: str, *, key: str = "published")
     )
     shown.columns = ["Run", "Recipe", "Metric", "Measured", "Published", "Note"]
     st.dataframe(shown, hide_index=True, key=key)
+    for recipe, note in published_notes(table).items():
+        st.caption(f"{recipe}: {note}")
