@@ -43,9 +43,7 @@ class Shape:
 # Each makes a schedule from the initial rate, the steps it takes and its shape.
 SCHEDULES: dict[Schedule, Callable[[float, int, Shape], LearningRateSchedule]] = {
     "constant": lambda rate, steps, shape: PolynomialDecay(rate, steps, rate),
-    "polynomial": lambda rate, steps, shape: PolynomialDecay(
-        rate, steps, FINAL_RATE, shape.power
-    ),
+    "polynomial": lambda rate, steps, shape: PolynomialDecay(rate, steps, FINAL_RATE, shape.power),
     "cosine": lambda rate, steps, shape: CosineDecay(rate, steps),
     "step": lambda rate, steps, shape: ExponentialDecay(
         rate, shape.every, shape.factor, staircase=True

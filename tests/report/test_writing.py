@@ -77,7 +77,7 @@ def test_published_figures_stand_beside_measured_ones(tmp_path):
         page = (tmp_path / "page.html").read_text()
         assert f"<td>46.52</td><td>{word}</td>" in page
         for written in (text, page):
-            assert f"cub200/npairs_loss: {recipe.note}" in html.unescape(written)
+            assert f"cub200/npairs_loss: {recipe.described()}" in html.unescape(written)
 
 
 def test_a_run_selected_on_the_test_set_is_marked_in_every_format(runs, tmp_path):

@@ -25,6 +25,19 @@ from retrieval.training.fit import memory_options
             {"warmup_steps": 100, "steps": 2},
             "--warmup-steps 100 is longer than the training: give at most 2, or more --steps",
         ),
+        (
+            {"decay_every": 100},
+            "--decay-every has no effect without --schedule step: drop it, or add --schedule step",
+        ),
+        (
+            {"decay_factor": 0.5, "schedule": "cosine"},
+            "--decay-factor has no effect without --schedule step",
+        ),
+        (
+            {"crop_area": 0.08},
+            "--crop-area has no effect without --augment crop or strong: drop it, or add",
+        ),
+        ({"crop_area": 0.08, "augment": "color"}, "--crop-area has no effect without --augment"),
         ({"freeze_steps": 100, "steps": 2}, "--freeze-steps 100 is longer than the training"),
         ({"freeze_batch_norm_steps": 3, "steps": 2}, "--freeze-batch-norm-steps 3 is longer"),
         (
@@ -140,6 +153,15 @@ def test_the_untrained_network_among_six_losses_has_no_settings_of_their_trainin
     untrained, *six = expand(TrainSettings(loss="all", **shared), 1)
     assert len(six) == 6
     check(untrained)
+
+
+def test_decays_and_crop_areas_go_with_their_schedule_and_augmentation():
+    check(TrainSettings(schedule="step"))
+    check(TrainSettings(schedule="step", decay_every=10, decay_factor=0.5))
+    for augment in ("crop", "strong"):
+        check(TrainSettings(augment=augment, crop_area=0.08))
+    recipe = load_recipe("cub200/resnet50_proxy_anchor")
+    check(recipe.train_settings({"schedule": "constant", "augment": "none"}))
 
 
 @pytest.mark.parametrize("steps", [1, 2, 10, 300])

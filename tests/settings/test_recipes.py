@@ -139,6 +139,8 @@ def test_fewer_steps_leave_as_large_a_part_of_the_training(changes, freeze_steps
     assert recipe.settings["steps"] == 2_880
     settings = recipe.train_settings(changes)
     assert (settings.freeze_steps, settings.decay_every) == (freeze_steps, decay_every)
+    small = load_recipe("grocery/efficientnet_lite0_multi_similarity")
+    assert [small.train_settings({"steps": n}).warmup_steps for n in (300, 150)] == [20, 10]
 
 
 def test_the_options_of_a_recipes_loss_are_dropped_for_another_loss():

@@ -51,3 +51,17 @@ def test_validation_that_says_nothing_is_named_or_refused(labels, why):
     with pytest.raises(UserError, match="hold out more classes"):
         held_out_caveat(settings, np.array(labels))
     assert held_out_caveat(settings_of(eval_split="validation"), np.array([7, 7, 8])) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "every"),
+    [
+        ({"schedule": "step", "steps": 300}, 100),
+        ({"schedule": "step", "steps": 300, "warmup_steps": 30}, 90),
+        ({"schedule": "step", "steps": 2}, 1),
+        ({"schedule": "step", "steps": 300, "decay_every": 7}, 7),
+        ({"schedule": "cosine", "steps": 300}, None),
+    ],
+)
+def test_the_step_schedule_decays_after_each_third_of_the_training(changes, every):
+    assert resolve(settings_of(**changes), catalog_of(TRAIN, [7, 7, 8, 8])).decay_every == every

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.runs.helpers import made_by_recipe
 from workbench.pages.overview import loss_tables
 
 NAN = np.nan
@@ -61,3 +62,15 @@ def test_the_highest_of_each_metric_is_bold_where_there_are_several_losses(shown
     alone, caption = shown(LOSSES[:1])
     assert not any(cell.get("best") for cell in alone["rows"][0])
     assert "Bold" not in caption
+
+
+def test_the_source_and_the_note_stand_below_the_published_figures(monkeypatch, make_run):
+    tables, captions = [], []
+    monkeypatch.setattr(loss_tables.st, "markdown", lambda text: None)
+    monkeypatch.setattr(loss_tables.st, "dataframe", lambda table, **_: tables.append(table))
+    monkeypatch.setattr(loss_tables.st, "caption", captions.append)
+    run = made_by_recipe(make_run("one"), "cub200/resnet50_proxy_anchor")
+    loss_tables.published_figures([run], "leave_one_out")
+    assert list(tables[0]["Published"]) == ["69.9", "79.6", "86.6", "91.4"]
+    assert "tjddus9597/Proxy-Anchor-CVPR2020" in captions[0]
+    assert "best epoch" in captions[0]
