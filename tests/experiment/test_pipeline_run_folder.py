@@ -13,6 +13,7 @@ from retrieval.experiment.pipeline import embed, train
 from retrieval.runs.evaluate import evaluate_run
 from retrieval.runs.resume import check_dataset_unchanged
 from retrieval.runs.run import REQUIRED_FILES
+from retrieval.settings.identity import DECAY_SETTINGS
 from retrieval.settings.resolve import resolve
 from tests.experiment.helpers import files_of
 
@@ -36,7 +37,7 @@ def test_a_run_folder_is_whole(run, settings):
 def test_the_config_holds_every_setting_that_was_used(run, settings):
     stored = run.settings
     assert stored == resolve(settings, load_catalog("folder", settings.data))
-    left_open = {k for k, v in stored.to_mapping().items() if v is None}
+    left_open = {k for k, v in stored.to_mapping().items() if v is None} - set(DECAY_SETTINGS)
     without_memory = {"memory_start", "memory_weight"}
     assert left_open <= {"recipe", "pre_crop", "clip_norm", "loss_multiplier"} | without_memory
     remembering = resolve(settings.with_(memory_batches=2), load_catalog("folder", settings.data))

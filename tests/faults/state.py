@@ -127,11 +127,21 @@ def _ranks(
 def _nmi(embeddings: np.ndarray, labels: np.ndarray, protocol: Protocol) -> float:
     """Return NMI with the arithmetic mean, of clusters found by plain loops."""
     points = normalize(embeddings) if protocol.distance == "cosine" else embeddings
-    clusters = _clusters(points, len(set(labels)), protocol.seed)
+    seeds = [
+        protocol.seed,
+        *np.random.SeedSequence(protocol.seed).generate_state(protocol.n_init)[1:],
+    ]
+    starts = [_clusters(points, len(set(labels)), int(seed)) for seed in seeds]
+    clusters = min(starts, key=lambda clusters: _inertia(points, clusters))
     joint = pd.crosstab(labels, clusters).to_numpy() / len(labels)
     rows, columns = joint.sum(axis=1), joint.sum(axis=0)
     mutual = _entropy(rows) + _entropy(columns) - _entropy(joint.ravel())
     return mutual / ((_entropy(rows) + _entropy(columns)) / 2)
+
+
+def _inertia(points: np.ndarray, clusters: np.ndarray) -> float:
+    groups = (points[clusters == cluster].astype(np.float64) for cluster in set(clusters))
+    return float(sum(((group - group.mean(axis=0)) ** 2).sum() for group in groups))
 
 
 def _entropy(shares: np.ndarray) -> float:

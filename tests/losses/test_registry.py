@@ -35,7 +35,8 @@ def test_recommended_margins():
     assert recommended_options("lifted_loss") == {"margin": 1.0}
     contrastive = {"margin": 1.0, "pairs": "blocks", "power": 2}
     assert recommended_options("contrastive_loss") == contrastive
-    assert recommended_options("angular_loss") == {"degree": 45.0, "form": "softmax"}
+    angular = {"degree": 45.0, "form": "softmax", "regularizer": 0.0}
+    assert recommended_options("angular_loss") == angular
 
 
 def test_layouts_fit_the_recommended_batches():

@@ -93,7 +93,8 @@ def test_a_page_says_when_the_data_is_a_placeholder(runs):
 
 
 @pytest.mark.parametrize(
-    ("dataset", "ks"), [("sop", (1, 10, 100, 1000)), ("inshop", (1, 10, 20, 30, 40, 50))]
+    ("dataset", "ks"),
+    [("sop", (1, 2, 4, 8, 10, 16, 100, 1000)), ("inshop", (1, 10, 20, 30, 40, 50))],
 )
 def test_a_data_set_is_shown_at_the_k_of_its_field(make_run, monkeypatch, dataset, ks):
     run = make_run("one", dataset=dataset)
