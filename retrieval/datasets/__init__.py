@@ -85,10 +85,9 @@ def load_catalog(
     if entry.needs_files and not os.path.isdir(root):
         raise UserError(f"data set {name!r} is not at {root}: {entry.how_to_get}")
     catalog = entry.load(root, **options)
-    keep_small = entry.small_classes or catalog.options.get("singletons") == "keep"
     catalog = check_catalog(
         catalog,
-        small_classes=keep_small,
+        small_classes=entry.small_classes or catalog.keeps_singletons,
         skip_unreadable=skip_unreadable,
         leave_out=leave_out,
     )

@@ -46,6 +46,8 @@ class Catalog:
             :mod:`retrieval.datasets.containment`. Defaults to none.
         skipped: Path -> reason of images that were left out because they cannot be read. Defaults
             to none.
+        keeps_singletons: Whether training classes of a single image are accepted. Defaults to
+            False.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Catalog:
     remarks: tuple[str, ...] = ()
     linked_roots: tuple[str, ...] = ()
     skipped: dict[str, str] = field(default_factory=dict)
+    keeps_singletons: bool = False
 
     def __len__(self) -> int:
         return len(self.items)
@@ -116,6 +119,7 @@ def make_catalog(
     query_gallery_title: str = PROTOCOLS[QUERY_GALLERY],
     options: dict | None = None,
     remarks: Sequence[str] = (),
+    keeps_singletons: bool = False,
 ) -> Catalog:
     """Build a catalog from its columns and check them.
 
@@ -136,6 +140,8 @@ def make_catalog(
             ``"query -> gallery"``.
         options: The loader's options. Defaults to none.
         remarks: Lines about how the data set was read. Defaults to none.
+        keeps_singletons: Whether training classes of a single image are accepted. Defaults to
+            False.
 
     Returns:
         The catalog, with the rows in the given order.
@@ -181,6 +187,7 @@ def make_catalog(
         options or {},
         tuple(remarks),
         linked_folders(root, items["path"]),
+        keeps_singletons=keeps_singletons,
     )
 
 

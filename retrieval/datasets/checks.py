@@ -236,7 +236,7 @@ def check_class_sizes(catalog: Catalog) -> None:
         raise UserError(
             f"data set {catalog.name!r}: {classes} one image, first: "
             f"{first['label_name']!r} ({first['path']}): add images, or pass the option "
-            "singletons=drop"
+            "singletons=drop (without these classes) or singletons=keep (with them)"
         )
 
 

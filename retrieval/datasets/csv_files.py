@@ -16,8 +16,8 @@ from pathlib import Path, PurePath
 
 from retrieval.datasets.base import Dataset
 from retrieval.datasets.catalog import ROLES, Catalog, make_catalog, number_classes
-from retrieval.datasets.checks import has_a_positive, scan_files
-from retrieval.datasets.folder import check_singletons
+from retrieval.datasets.checks import scan_files
+from retrieval.datasets.folder import Singletons, check_singletons, resolve_singletons
 from retrieval.datasets.image_files import printable
 from retrieval.datasets.splits import (
     ClassList,
@@ -96,7 +96,7 @@ def load(
     split_seed: int = 0,
     train_classes: ClassList | None = None,
     test_classes: ClassList | None = None,
-    singletons: str = "refuse",
+    singletons: str | None = None,
     duplicates: str = "refuse",
 ) -> Catalog:
     """Load images listed in one CSV file (split here) or in two (train and test).
@@ -123,8 +123,10 @@ def load(
             or ``@FILE`` with one per line. Defaults to every class not in ``test_classes``.
         test_classes: Test classes, given like ``train_classes``. Defaults to every class not in
             ``train_classes``.
-        singletons: What to do with training classes of a single image, which have no positive
-            pair: ``refuse`` them, ``drop`` them or ``keep`` them. Defaults to ``refuse``.
+        singletons: What to do with training classes of a single image, which have no pair of two
+            different images: ``refuse`` them, ``drop`` them or ``keep`` them. Defaults to ``keep``
+            for lists that name the split, whose training set is not to be changed, and to
+            ``refuse`` for a split that is made here.
         duplicates: What to do with images that are listed more than once: ``refuse`` them, ``drop``
             rows that repeat another one, or ``keep`` all rows. Defaults to ``refuse``.
 
@@ -135,7 +137,8 @@ def load(
     Raises:
         UserError: A CSV file is missing or malformed, a row names no file, or the split is invalid.
     """
-    check_singletons(singletons)
+    if singletons is not None:
+        check_singletons(singletons)
     if duplicates not in DUPLICATES:
         raise unknown_option("value of option duplicates", duplicates, DUPLICATES)
     options = {
@@ -147,10 +150,7 @@ def load(
         "split_seed": split_seed,
         "train_classes": train_classes,
         "test_classes": test_classes,
-        "singletons": singletons,
     }
-    if duplicates != "refuse":  # runs of version 0.1.0 do not record it
-        options["duplicates"] = duplicates
     images = Path(image_root) if image_root is not None else Path(root)
     if not os.path.isdir(images):
         raise UserError(f"no image folder at {images}: give it with the option image_root=DIR")
@@ -184,10 +184,17 @@ def load(
         if all(split != "test" for _, split in listed):
             raise UserError(f"{rows[0].source}: no rows of the split 'test'")
         remarks += remarks_on_splits([split for _, split in listed])
-    if singletons == "drop":
-        keep = has_a_positive([row.label for row, _ in listed], [split for _, split in listed])
-        listed = [item for item, kept in zip(listed, keep, strict=True) if kept]
-    return _catalog(images, listed, options, remarks)
+    lone = resolve_singletons(
+        singletons,
+        [row.label for row, _ in listed],
+        [split for _, split in listed],
+        is_given=rows[0].part is not None,
+    )
+    listed = [item for item, kept in zip(listed, lone.kept, strict=True) if kept]
+    options["singletons"] = lone.option
+    if duplicates != "refuse":  # runs of version 0.1.0 do not record it
+        options["duplicates"] = duplicates
+    return _catalog(images, listed, options, [*remarks, *lone.remarks], lone)
 
 
 def read_rows(path: Path, images: Path, remarks: list[str] | None = None) -> list[Row]:
@@ -510,7 +517,11 @@ def _find(root: Path, file: str) -> Path:
 
 
 def _catalog(
-    images: Path, listed: list[tuple[Row, str]], options: dict, remarks: list[str]
+    images: Path,
+    listed: list[tuple[Row, str]],
+    options: dict,
+    remarks: list[str],
+    lone: Singletons,
 ) -> Catalog:
     number = number_classes(row.label for row, _ in listed)
     return make_catalog(
@@ -523,6 +534,7 @@ def _catalog(
         role=[row.role for row, _ in listed],
         options=options,
         remarks=[*remarks, *remarks_on_names(number)],
+        keeps_singletons=lone.accepted,
     )
 
 

@@ -1,10 +1,12 @@
 """Your own images: any folder with one sub-folder per class."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from retrieval.datasets.base import Dataset
 from retrieval.datasets.catalog import SPLITS, Catalog, make_catalog
@@ -86,7 +88,7 @@ def load(
     split_seed: int = 0,
     train_classes: ClassList | None = None,
     test_classes: ClassList | None = None,
-    singletons: str = "refuse",
+    singletons: str | None = None,
 ) -> Catalog:
     """Load ``root/<class>/**/<image>``, or ``root/train/<class>/`` and ``root/test/<class>/``.
 
@@ -102,8 +104,10 @@ def load(
             or ``@FILE`` with one per line. Defaults to every class not in ``test_classes``.
         test_classes: Test classes, given like ``train_classes``. Defaults to every class not in
             ``train_classes``.
-        singletons: What to do with training classes of a single image, which have no positive
-            pair: ``refuse`` them, ``drop`` them or ``keep`` them. Defaults to ``refuse``.
+        singletons: What to do with training classes of a single image, which have no pair of two
+            different images: ``refuse`` them, ``drop`` them or ``keep`` them. Defaults to ``keep``
+            for folders that are the split, whose training set is not to be changed, and to
+            ``refuse`` for a split that is made here.
 
     Returns:
         The catalog. Labels number the class names in sorted order. Its remarks count what was left
@@ -113,7 +117,8 @@ def load(
         UserError: There are no class folders, a class has no images, folders of splits and of
             classes are mixed, or the split is invalid.
     """
-    check_singletons(singletons)
+    if singletons is not None:
+        check_singletons(singletons)
     reading = Reading()
     parts, remarks = split_folders(root)
     if parts:
@@ -152,9 +157,10 @@ def load(
             for path in paths
         ]
     number = {name: label for label, name in enumerate(sorted({f.label_name for f in files}))}
-    if singletons == "drop":
-        keep = has_a_positive([f.label_name for f in files], [f.split for f in files])
-        files = [file for file, kept in zip(files, keep, strict=True) if kept]
+    lone = resolve_singletons(
+        singletons, [f.label_name for f in files], [f.split for f in files], is_given=bool(parts)
+    )
+    files = [file for file, kept in zip(files, lone.kept, strict=True) if kept]
     return make_catalog(
         "folder",
         root,
@@ -168,13 +174,15 @@ def load(
             "split_seed": split_seed,
             "train_classes": train_classes,
             "test_classes": test_classes,
-            "singletons": singletons,
+            "singletons": lone.option,
         },
         remarks=[
             *remarks,
+            *lone.remarks,
             *remarks_on_names(number),
             *describe_left_out(root, others=reading.others, junk=reading.junk, loose=reading.loose),
         ],
+        keeps_singletons=lone.accepted,
     )
 
 
@@ -274,6 +282,54 @@ def class_images(root: Path, reading: Reading | None = None) -> dict[str, list[s
             f"add {', '.join(IMAGE_SUFFIXES)} files or remove the folder"
         )
     return found
+
+
+@dataclass(frozen=True)
+class Singletons:
+    """What becomes of training classes of a single image.
+
+    Attributes:
+        option: The value of the option that the catalog records.
+        accepted: Whether such classes are accepted.
+        kept: (n,), bool: which of the n images stay.
+        remarks: What a user should know about it, at most one line.
+    """
+
+    option: str
+    accepted: bool
+    kept: np.ndarray
+    remarks: tuple[str, ...] = ()
+
+
+def resolve_singletons(
+    given: str | None, labels: Sequence[str], splits: Sequence[str], *, is_given: bool
+) -> Singletons:
+    """Decide what becomes of training classes of a single image.
+
+    Args:
+        given: The option as the user gave it; None for the default.
+        labels: Class of each of n images.
+        splits: Split of each image.
+        is_given: Whether the data set names its split, rather than having it made here. A training
+            set that is given is not changed by default.
+    """
+    has_another = has_a_positive(labels, splits)
+    count = int((~has_another).sum())
+    if given == "drop":
+        return Singletons(given, False, has_another)
+    accepted = given == "keep" or (given is None and is_given)
+    # Without such classes, what earlier versions recorded, so that their runs remain the same.
+    option = given or ("keep" if accepted and count else "refuse")
+    remarks: tuple[str, ...] = ()
+    if accepted and count:
+        classes = counted(count, "training class has", "training classes have")
+        first = labels[int(np.argmin(has_another))]
+        remarks = (
+            f"{classes} one image (first: {printable(first)!r}) and {'is' if count == 1 else 'are'}"
+            " kept: a batch repeats that image as often as it draws images of a class, so that its "
+            "only positive pairs are copies; singletons=drop leaves such classes out",
+        )
+    return Singletons(option, accepted, np.ones(len(labels), bool), remarks)
 
 
 def check_singletons(given: str) -> None:

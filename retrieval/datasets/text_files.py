@@ -72,30 +72,56 @@ def encoding_of(start: bytes) -> str:
     return next((name for mark, name in MARKS.items() if start.startswith(mark)), "utf-8")
 
 
-def read_table(path: Path, **options: Any) -> pd.DataFrame:
-    """Read a table with a header, its fields separated as its first line has it.
+def first_row(path: Path) -> list[str]:
+    """Return the cells of the first row of a table that is not blank, which may be its header.
 
     Args:
-        path: The file. Its encoding is as for :func:`read_text`; in a ``.tsv`` file, tabs separate.
-        options: Options of :func:`pandas.read_csv`.
+        path: The file, as for :func:`read_table`.
+
+    Returns:
+        The cells without the spaces around them; none if the file is empty.
 
     Raises:
-        UserError: The file cannot be read, or is not such a table; names the row if it can.
+        UserError: The file cannot be read.
     """
+    line, delimiter, _ = _beginning(path)
+    return [cell.strip() for cell in _split(line, delimiter)]
+
+
+def _beginning(path: Path) -> tuple[str, str, str]:
+    """Return the first line of a table that is not blank, its delimiter and its encoding."""
     try:
         with path.open("rb") as file:
             encoding = encoding_of(file.read(4))
         with path.open(encoding=encoding, errors="replace") as file:
             first = next((line.strip("\r\n") for line in file if line.strip()), "")
-        _refuse_nul(path, first)
-        delimiter = "\t" if path.suffix.lower() == ".tsv" else delimiter_in(first)
+    except (UnicodeError, OSError) as error:
+        raise UserError(f"{path}: not a CSV table ({' '.join(str(error).split())})") from None
+    _refuse_nul(path, first)
+    if encoding == "utf-8":
+        encoding = "utf-8-sig"
+    return first, "\t" if path.suffix.lower() == ".tsv" else delimiter_in(first), encoding
+
+
+def read_table(path: Path, *, header: bool = True, **options: Any) -> pd.DataFrame:
+    """Read a table, its fields separated as its first line has it.
+
+    Args:
+        path: The file. Its encoding is as for :func:`read_text`; in a ``.tsv`` file, tabs separate.
+        header: Whether the first line names the columns. Defaults to True; otherwise, give
+            ``names``.
+        options: Options of :func:`pandas.read_csv`.
+
+    Raises:
+        UserError: The file cannot be read, or is not such a table; names the row if it can.
+    """
+    first, delimiter, encoding = _beginning(path)
+    if header:
         check_columns([n for n in _split(first, delimiter) if n and not _is_number(n)], path)
-        frame: pd.DataFrame = pd.read_csv(
-            path,
-            sep=delimiter,
-            encoding="utf-8-sig" if encoding == "utf-8" else encoding,
-            **options,
-        )
+    else:
+        options["header"] = None
+    try:
+        frame: pd.DataFrame = pd.read_csv(path, sep=delimiter, encoding=encoding, **options)
     except UnicodeDecodeError:
         read_text(path)  # says in which row
         raise

@@ -13,17 +13,20 @@ from retrieval.errors import UserError
 from retrieval.models.torch_checkpoint import read_torch_tensors
 from retrieval.runs.dimensions import embeddings_in
 
+HDF5 = (".h5", ".hdf5")
 NAMES = ("embeddings", "emb", "features", "tensor")  # preferred names, in this order
 
 
-def read_embeddings(path: Path | str, columns: Sequence[str] = ()) -> np.ndarray:
+def read_embeddings(
+    path: Path | str, columns: Sequence[str] = (), *, items: int | None = None
+) -> np.ndarray:
     """Read and check a matrix of embeddings.
 
     * ``.npy``: the matrix.
     * ``.npz``, ``.h5``: the array named ``embeddings``, ``emb`` or ``features``, or the only matrix
-      of the file. An ``.h5`` file of the TF 1 baseline holds ``emb``, or ``emb_aug``
-      (n, views, d) with ``augmentation_types``; without ``emb``, the views of ``emb_aug`` are
-      averaged.
+      of the file. An ``.h5`` file of the original baseline holds ``emb`` (n, d), and with
+      test-time views also ``emb_aug`` (views, n, d) and their names, ``augmentation_types``.
+      Without ``emb``, the views of ``emb_aug`` are averaged, see :func:`view_axis`.
     * ``.parquet``, ``.csv``, ``.tsv``: one column of lists or numbered columns, see
       :func:`retrieval.runs.dimensions.embeddings_in`.
     * ``.pt``, ``.pth``: a tensor, or a dict with one, written by ``torch.save``. The functions that
@@ -33,6 +36,8 @@ def read_embeddings(path: Path | str, columns: Sequence[str] = ()) -> np.ndarray
         path: The file to read the embeddings from.
         columns: Names or patterns of the columns of a table that are dimensions. Defaults to
             recognizing them.
+        items: Number of items n, if it is known from elsewhere: it tells the axes of ``emb_aug``
+            apart. It is not checked otherwise. Defaults to None.
 
     Returns:
         float32, (n, d), finite.
@@ -51,7 +56,10 @@ def read_embeddings(path: Path | str, columns: Sequence[str] = ()) -> np.ndarray
         raise UserError(f"{path}: has no columns; --columns is for {', '.join(TABLE_READERS)}")
     try:
         table = TABLE_READERS.get(suffix)
-        array = READERS[suffix](path) if table is None else table(path, columns)
+        if suffix in HDF5:
+            array = _hdf5(path, items)
+        else:
+            array = READERS[suffix](path) if table is None else table(path, columns)
     except UserError:
         raise
     except Exception as error:  # a damaged file may raise anything
@@ -112,7 +120,7 @@ def _shape_in(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
         return np.lib.format.read_array_header_2_0(stream)[0]
 
 
-def _hdf5(path: Path) -> np.ndarray:
+def _hdf5(path: Path, items: int | None = None) -> np.ndarray:
     with h5py.File(path, "r") as file:
         _check_self_contained(file, path)
         arrays = {k: v for k, v in file.items() if isinstance(v, h5py.Dataset)}
@@ -120,13 +128,63 @@ def _hdf5(path: Path) -> np.ndarray:
         if "emb" in shapes or "emb_aug" not in shapes:
             return np.asarray(file[_pick(shapes, path)][()])
         shape = shapes["emb_aug"]
-        if len(shape) != 3:
-            raise UserError(f"{path}: emb_aug has shape {shape}; give (items, views, dimensions)")
-        types = shapes.get("augmentation_types", (shape[1],))[0]
-        if types != shape[1]:
-            raise UserError(f"{path}: {shape[1]} views in emb_aug, {types} augmentation_types")
-        mean: np.ndarray = file["emb_aug"][()].mean(axis=1)
-        return mean
+        names = shapes.get("augmentation_types")
+        views = names[0] if names else None
+        axis = view_axis(shape, views=views, items=items, where=f"{path}: emb_aug")
+        if 0 in shape:
+            raise UserError(f"{path}: emb_aug has shape {shape}; there is nothing in it")
+        stored = file["emb_aug"]
+        if stored.dtype.kind not in "fiu":
+            return np.asarray(stored[0])  # refused as any matrix of this kind
+        # One view at a time: the views are many times as large as their mean.
+        total = np.zeros(shape[:axis] + shape[axis + 1 :], np.float64)
+        for view in range(shape[axis]):
+            total += stored[view] if axis == 0 else stored[:, view]
+        return total / shape[axis]
+
+
+def view_axis(
+    shape: tuple[int, ...], *, views: int | None, items: int | None, where: str = "emb_aug"
+) -> int:
+    """Return the axis of an array of embeddings of several views that counts the views.
+
+    The original baseline writes (views, items, dimensions); (items, views, dimensions) is read as
+    well where the numbers leave no doubt.
+
+    Args:
+        shape: The shape of the array.
+        views: Number of names of views; None if there are no names.
+        items: Number of items; None if it is not known.
+        where: File and array, for the message. Defaults to the name of the array.
+
+    Returns:
+        0 or 1.
+
+    Raises:
+        UserError: The shape does not have three axes, none of the first two has as many views, or
+            both may be that of the views.
+    """
+    if len(shape) != 3:
+        raise UserError(f"{where} has shape {shape}; give (views, items, dimensions)")
+    if views is not None and views not in shape[:2]:
+        raise UserError(f"{where} has shape {shape}, which fits no {views} augmentation_types")
+    fits = [
+        axis
+        for axis in (0, 1)
+        if views in (None, shape[axis])
+        and (shape[0] == shape[1] or items in (None, shape[1 - axis]))
+    ]
+    if len(fits) == 1:
+        return fits[0]
+    if not fits and views is not None:  # the views are known; the number of items is wrong
+        return int(views != shape[0])
+    if not fits:
+        raise UserError(f"{where} has shape {shape}, which fits no {items} items")
+    raise UserError(
+        f"{where} has shape {shape}: which of the first two axes is that of the views cannot be "
+        "told; add the mean over the views as 'emb' (items, dimensions)"
+        + ("" if views is not None else ", or the names of the views as 'augmentation_types'")
+    )
 
 
 def _check_self_contained(file: h5py.File, path: Path) -> None:
@@ -162,8 +220,7 @@ def _torch(path: Path) -> np.ndarray:
 READERS: dict[str, Callable[[Path], np.ndarray]] = {
     ".npy": _npy,
     ".npz": _npz,
-    ".h5": _hdf5,
-    ".hdf5": _hdf5,
+    **dict.fromkeys(HDF5, _hdf5),
     ".pt": _torch,
     ".pth": _torch,
 }

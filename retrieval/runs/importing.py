@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
 from retrieval.datasets.catalog import ROLES, Catalog, number_classes
+from retrieval.datasets.image_files import is_image_name
 from retrieval.datasets.splits import remarks_on_names
-from retrieval.datasets.text_files import check_columns, read_table
+from retrieval.datasets.text_files import check_columns, first_row, read_table
 from retrieval.errors import UserError
 from retrieval.evaluation.search.distances import kind_of
 from retrieval.runs.checks import reading
@@ -30,6 +31,10 @@ PATH_COLUMNS = (
     "image", "img",
 )  # fmt: skip
 SHOWN = 12  # names of columns in a message
+NO_HEADER = (
+    "; if that is an item, the file has no header: its rows are read as `label,path` only if the "
+    "path ends as an image file does, so add a header"
+)
 SIDES = ("query", "gallery")
 Place = tuple[str, Callable[[str], str]]
 FLAGS = ("is_query", "is_gallery")
@@ -41,8 +46,10 @@ def read_items(path: Path | str, role: str | None = None) -> pd.DataFrame:
     """Read the table of items that accompanies a file of embeddings, one row per embedding.
 
     Args:
-        path: CSV file with a header (tab-separated if it ends in ``.tsv``), or Parquet. The column
-            ``label``, the class, is required. ``path`` (of the image; :data:`PATH_COLUMNS` has its
+        path: CSV file with a header (tab-separated if it ends in ``.tsv``), or Parquet; or a list
+            without a header, with rows ``label,path`` (or ``path,label``) as the original baseline
+            wrote them, which is told by its first row: only one of two cells is the name of an
+            image file. The column ``label``, the class, is required. ``path`` (of the image; :data:`PATH_COLUMNS` has its
             other names), ``id`` (unique), ``label_name``, ``role`` (query, gallery or both),
             ``is_query`` and ``is_gallery`` (0 or 1, true or false), ``split`` (test, query or
             gallery), ``super_label`` and ``super_name`` are optional; other columns are ignored.
@@ -97,10 +104,62 @@ def _read_table(path: Path) -> tuple[pd.DataFrame, dict[str, str]]:
             columns = {name: _texts(table.column(name).to_pylist()) for name in kept}
         unread = {name: str(kind) for name, kind in kinds.items() if name not in columns}
         return pd.DataFrame(columns, dtype=str), unread
+    columns_of_list = _columns_without_header(path)
+    if columns_of_list:
+        return _read_list(path, columns_of_list), {}
     frame = read_table(path, dtype=str, keep_default_na=False)
     if not isinstance(frame.index, pd.RangeIndex):  # pandas takes a surplus field as the index
         raise UserError(f"{path}: row 0 has more fields than the header has columns")
     return frame, {}
+
+
+def _columns_without_header(path: Path) -> tuple[str, ...]:
+    """Return what the two columns of a list without a header are; nothing if it has a header.
+
+    No header calls a column ``bird.jpg``, and classes are rarely called so.
+
+    Raises:
+        UserError: The first row may be a header as well as an item, or which of its cells is the
+            class cannot be told.
+    """
+    cells = first_row(path)
+    are_images = [is_image_name(cell) for cell in cells]
+    if len(cells) != 2 or not any(are_images):
+        return ()
+    known = [cell for cell in cells if cell.lower() in (*COLUMNS, *PATH_COLUMNS)]
+    if known:
+        raise UserError(
+            f"{path}: the first row {','.join(cells)!r} may be a header or an item: give the file "
+            "a header `label,path`, or call the class otherwise"
+        )
+    if all(are_images):
+        raise UserError(
+            f"{path}: both fields of the first row {','.join(cells)!r} look like an image: give "
+            "the file a header such as `label,path`"
+        )
+    return ("path", "label") if are_images[0] else ("label", "path")
+
+
+def _read_list(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Read a list without a header, all of its rows of two cells."""
+    frame = read_table(
+        path,
+        header=False,
+        names=list(columns),
+        dtype=str,
+        keep_default_na=False,
+        skipinitialspace=True,
+    )
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise UserError(f"{path}: row 0 has more than two fields; give the file a header")
+    frame = frame.apply(lambda column: column.str.strip())
+    lacking = ~(frame[list(columns)].astype(bool).all(axis=1))
+    if lacking.any():
+        row = int(np.argmax(lacking))
+        raise UserError(
+            f"{path}: row {row} (of 0 to {len(frame) - 1}) is not `{','.join(columns)}`"
+        )
+    return frame
 
 
 def _is_metadata(name: str, kind: pa.DataType) -> bool:
@@ -133,7 +192,10 @@ def _check_columns(frame: pd.DataFrame, unread: dict[str, str], path: Path) -> N
             raise UserError(f"{path}: column 'label' is not one class per item ({unread['label']})")
         names = [str(name) for name in (*frame.columns, *unread)]
         shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
-        raise UserError(f"{path}: no column 'label' (the class of each item); found: {shown}")
+        raise UserError(
+            f"{path}: no column 'label' (the class of each item); found: {shown}"
+            + (NO_HEADER if path.suffix.lower() != ".parquet" and len(names) == 2 else "")
+        )
     if frame.empty:
         raise UserError(f"{path}: holds no items")
     for name in frame.columns:
@@ -246,8 +308,8 @@ def read_sides(
     for (embedding_path, items_path), role in zip(
         sides, SIDES if len(sides) == 2 else (None,), strict=True
     ):
-        vectors = read_embeddings(embedding_path, columns)
         items = read_items(items_path, role)
+        vectors = read_embeddings(embedding_path, columns, items=len(items))
         if len(vectors) != len(items):
             first = min(len(vectors), len(items))
             raise UserError(

@@ -92,13 +92,58 @@ def test_bad_options_are_refused(images, options, words):
         load_catalog("csv", images, **options)
 
 
-def test_a_lone_training_image_is_refused_or_dropped(images):
-    (images / "train.csv").write_text(rows(1) + "2,2/0.jpg\n")
+def write_split_with_a_lone_image(images, *, form):
+    """Write lists in which class 2 has one training image; return the options to load them."""
+    if form == "two files":
+        (images / "train.csv").write_text(rows(1) + "2,2/0.jpg\n")
+        (images / "test.csv").write_text(rows(30))
+        return {"train_csv": "train.csv", "test_csv": "test.csv"}
+    training = "".join(f"{row},train\n" for row in (rows(1) + "2,2/0.jpg").splitlines())
+    test = "".join(f"{row},test\n" for row in rows(30).splitlines())
+    (images / "all.csv").write_text("label,path,split\n" + training + test)
+    return {"csv": "all.csv"}
+
+
+@pytest.mark.parametrize("form", ["two files", "a column"])
+def test_a_lone_training_image_of_a_named_split_is_kept_and_that_is_said(images, form):
+    options = write_split_with_a_lone_image(images, form=form)
+    kept = load_catalog("csv", images, **options)
+    assert len(kept) == 5
+    assert kept.options["singletons"] == "keep"
+    (line,) = (r for r in kept.remarks if "'2'" in r)
+    assert line.startswith("1 training class has one image")
+    assert "repeats that image" in line
+    assert "singletons=drop" in line
+    assert len(load_catalog("csv", images, **options, singletons="drop")) == 4
+    with pytest.raises(UserError, match=r"1 training class .*'2'.*singletons=keep"):
+        load_catalog("csv", images, **options, singletons="refuse")
+
+
+def test_a_lone_training_image_of_a_split_made_here_is_refused(images):
+    (images / "all.csv").write_text(rows(1, 30) + "2,2/0.jpg\n")
+    with pytest.raises(
+        UserError, match=r"1 training class .*'2'.*singletons=drop.*singletons=keep"
+    ):
+        load_catalog("csv", images, csv="all.csv", test_classes="30")
+    assert (
+        len(load_catalog("csv", images, csv="all.csv", test_classes="30", singletons="keep")) == 5
+    )
+
+
+def test_lists_without_lone_images_record_the_option_of_earlier_versions(images):
+    (images / "train.csv").write_text(rows(1, 2))
     (images / "test.csv").write_text(rows(30))
+    catalog = load_catalog("csv", images, train_csv="train.csv", test_csv="test.csv")
+    assert catalog.options["singletons"] == "refuse"
+    assert catalog.remarks == ()
+
+
+def test_a_class_that_an_unreadable_image_leaves_alone_is_kept_in_a_named_split(images):
+    (images / "train.csv").write_text(rows(1, 2))
+    (images / "test.csv").write_text(rows(30))
+    (images / "2/1.jpg").write_bytes(b"no image")
     files = {"train_csv": "train.csv", "test_csv": "test.csv"}
-    with pytest.raises(UserError, match=r"1 training class .*'2'"):
-        load_catalog("csv", images, **files)
-    assert len(load_catalog("csv", images, **files, singletons="drop")) == 4
+    assert len(load_catalog("csv", images, **files, skip_unreadable=True)) == 5
 
 
 def classes_of(catalog):

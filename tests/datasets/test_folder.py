@@ -63,6 +63,14 @@ def test_a_training_class_of_one_image_is_refused_dropped_or_kept(tmp_path):
         load_catalog("folder", root, singletons="dropp")
 
 
+def test_a_training_class_of_one_image_of_split_folders_is_kept_and_that_is_said(tmp_path):
+    write_classes(tmp_path / "mine/train", {"a": 2, "b": 1})
+    write_classes(tmp_path / "mine/test", {"c": 2})
+    catalog = load_catalog("folder", tmp_path / "mine")
+    assert len(catalog) == 5
+    assert any("'b'" in line and "singletons=drop" in line for line in catalog.remarks)
+
+
 @pytest.mark.parametrize(
     ("prepare", "words"),
     [

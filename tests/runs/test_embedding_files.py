@@ -30,7 +30,7 @@ def npz(path, x):
 def hdf5(path, x):
     with h5py.File(path.with_suffix(".h5"), "w") as file:
         file["emb"] = x
-        file["emb_aug"] = np.zeros((len(x), 2, x.shape[1]))
+        file["emb_aug"] = np.zeros((2, *x.shape))
         file["augmentation_types"] = np.array([b"original", b"flip"])
     return path.with_suffix(".h5")
 
@@ -71,16 +71,44 @@ def test_files_of_torch_save(name):
     np.testing.assert_array_equal(read_embeddings(FILES / name), X)
 
 
-def test_baseline_file_with_views_only_gives_their_mean(tmp_path):
-    path = tmp_path / "e.h5"
+def write_views(path, x, axis, names=None):
+    """Write x and x + 2 as the views of a file without a mean."""
     with h5py.File(path, "w") as file:
-        file["emb_aug"] = np.stack([X, X + 2], axis=1)
-        file["augmentation_types"] = np.array([b"original", b"flip"])
+        file["emb_aug"] = np.stack([x, x + 2], axis=axis)
+        if names is not None:
+            file["augmentation_types"] = np.array(names, "S")
+    return path
+
+
+@pytest.mark.parametrize("axis", [0, 1])  # 0 is the baseline's
+def test_views_without_their_mean_are_averaged_over_the_axis_of_their_names(tmp_path, axis):
+    path = write_views(tmp_path / "e.h5", X, axis, ["original", "flip"])
     np.testing.assert_array_equal(read_embeddings(path), X + 1)
-    with h5py.File(path, "a") as file:
-        del file["augmentation_types"]
-        file["augmentation_types"] = np.array([b"original"])
-    assert "2 views in emb_aug, 1 augmentation_types" in refused(path)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_views_without_names_are_averaged_if_the_number_of_items_is_known(tmp_path, axis):
+    path = write_views(tmp_path / "e.h5", X, axis)
+    np.testing.assert_array_equal(read_embeddings(path, items=12), X + 1)
+
+
+def test_axes_that_cannot_be_told_apart_are_refused(tmp_path):
+    path = tmp_path / "e.h5"
+    assert "augmentation_types" in refused(write_views(path, X, 0))
+    names = ["original", "flip"]
+    message = refused(write_views(path, X[:2], 0, names))  # two items, two views
+    assert "(2, 2, 4)" in message
+    assert "'emb'" in message
+    with pytest.raises(UserError, match="cannot be told"):
+        read_embeddings(path, items=2)
+
+
+def test_a_number_of_names_that_fits_no_axis_is_refused(tmp_path):
+    message = refused(write_views(tmp_path / "e.h5", X, 0, ["original"]))
+    assert "fits no 1 augmentation_types" in message
+    with h5py.File(tmp_path / "e.h5", "w") as file:
+        file["emb_aug"] = X
+    assert "(views, items, dimensions)" in refused(tmp_path / "e.h5")
 
 
 @pytest.mark.parametrize("write", WRITERS)

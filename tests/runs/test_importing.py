@@ -1,5 +1,6 @@
 """Embeddings of any framework become a run; invalid input is refused before anything is written."""
 
+import h5py
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -350,3 +351,68 @@ def test_a_label_is_one_value_per_item(tmp_path):
     assert read_items(path)["label"].tolist() == ["a", "b"]
     spaced = csv(tmp_path / "i.csv", "label", " a", "a ", "none")
     assert "row 2 has no label ('none'" in refused(read_items, spaced)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["12,a/0.jpg", "12,a/1.jpg", "7,b/0.JPG", "7,b/1.png"],
+        ["12;a/0.jpg", "12;a/1.jpg", "7;b/0.JPG", "7;b/1.png"],
+        ["a/0.jpg,12", "a/1.jpg,12", "b/0.JPG,7", "b/1.png,7"],
+        ["", "12, a/0.jpg", "12, a/1.jpg", "", '7,"b/0.JPG"', "7 ,b/1.png"],
+    ],
+)
+def test_a_list_without_a_header_is_read_as_the_baseline_wrote_it(tmp_path, lines):
+    items = read_items(csv(tmp_path / "i.csv", *lines))
+    assert items["label"].tolist() == ["12", "12", "7", "7"]
+    assert items["path"].tolist() == ["a/0.jpg", "a/1.jpg", "b/0.JPG", "b/1.png"]
+    assert items["has_path"].all()
+
+
+def test_a_list_without_a_header_makes_the_run_that_its_header_would_make(tmp_path):
+    rows = ["12,a/0.jpg", "12,a/1.jpg", "7,b/0.jpg", "7,b/1.jpg"]
+    runs = [
+        import_run(tmp_path / "runs/mine" / name, [(vectors(tmp_path / "e.npy"), file)])
+        for name, file in (
+            ("without", csv(tmp_path / "without.csv", *rows)),
+            ("with", csv(tmp_path / "with.csv", "label,path", *rows)),
+        )
+    ]
+    first, second = map(open_run, runs)
+    pd.testing.assert_frame_equal(first.items, second.items)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["a.jpg,b.jpg", "1,c.jpg"], "both fields of the first row"),
+        (["label,b.jpg", "1,c.jpg"], "may be a header or an item"),
+        (["1,a.jpg", "2"], "row 1 (of 0 to 1)"),
+        (["1,a.jpg", "2,b.jpg,3"], "not a CSV table"),
+        (["1,a.jpg", ",b.jpg"], "row 1"),
+        (["1,a.jpg", "1,a.jpg"], "row 1 repeats 'a.jpg' of row 0"),
+        (["1,a", "1,b"], "no column 'label'"),
+    ],
+)
+def test_a_list_that_may_have_a_header_or_a_bad_row_is_refused(tmp_path, lines, message):
+    assert message in refused(read_items, csv(tmp_path / "i.csv", *lines))
+
+
+@pytest.mark.parametrize(
+    "header", ["label,path", "path,label", "label,filename", "label,image", "filename,label"]
+)
+def test_a_header_is_not_taken_for_an_item(tmp_path, header):
+    cells = {"label": "1"}
+    rows = [",".join(cells.get(name, f"{n}.jpg") for name in header.split(",")) for n in range(2)]
+    items = read_items(csv(tmp_path / "i.csv", header, *rows))
+    assert items["path"].tolist() == ["0.jpg", "1.jpg"]
+
+
+def test_views_of_the_baseline_are_imported_without_their_mean(tmp_path):
+    x = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
+    with h5py.File(tmp_path / "e.h5", "w") as file:
+        file["emb_aug"] = np.stack([x, x + 1, x - 1])
+    items = csv(tmp_path / "i.csv", "1,a.jpg", "1,b.jpg", "2,c.jpg", "2,d.jpg")
+    found, table = read_sides([(tmp_path / "e.h5", items)])
+    np.testing.assert_allclose(found, x, atol=1e-6)
+    assert table["label"].tolist() == [1, 1, 2, 2]
