@@ -1,4 +1,4 @@
-"""The ``retrieval`` command: fetch, train, embed, evaluate, import, report, demo, app.
+"""The ``retrieval`` command: fetch, train, embed, export, evaluate, import, report, demo, app.
 
 Everything that the package prints for a user to read is printed here. Each command imports what it
 needs when it runs, so that ``--help`` answers at once.
@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import signal
 import sys
 import time
@@ -277,13 +278,73 @@ def embed(
     checkpoint: Annotated[
         str | None,
         typer.Option(
-            help="Checkpoint to embed with: latest or best. Defaults to the run's setting."
+            help="Checkpoint to embed with: latest or best; with --images, also the step of any "
+            "that is kept. Defaults to the run's setting."
         ),
     ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="Other images to embed: a folder, or a list with a header such as `path,label` or "
+            "with rows `label,path`. Defaults to the test images of the run."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File for the vectors of --images: .h5, .npy or .parquet."),
+    ] = None,
+    image_root: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that the paths in a list of --images are relative to. Defaults to the "
+            "working directory."
+        ),
+    ] = None,
+    skip_unreadable: Annotated[
+        bool,
+        typer.Option(
+            "--skip-unreadable",
+            help="Leave out those of --images that are missing or damaged, and list them beside "
+            "--out.",
+        ),
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out.")] = False,
 ) -> None:
-    """Embed the test images of a trained run from its checkpoint, and evaluate them."""
+    """Embed the test images of a trained run from its checkpoint, and evaluate them.
+
+    With `--images` and `--out`, embed other images to a file; the run stays as it is. An
+    interrupted command goes on where it stopped.
+    """
     from retrieval.quiet import import_tensorflow
 
+    if images is not None:
+        if out is None:
+            raise UserError("--images needs --out FILE, which ends in .h5, .npy or .parquet")
+        import_tensorflow()
+        _embed_to_file(
+            run,
+            images,
+            out,
+            image_root=image_root,
+            checkpoint=checkpoint,
+            test_time=test_time,
+            test_time_mean=test_time_mean,
+            skip_unreadable=skip_unreadable,
+            overwrite=overwrite,
+        )
+        return
+    if out is not None:
+        typed = shlex.join(["retrieval", "export", str(run), "--out", str(out)])
+        raise UserError(
+            f"--out is for the vectors of --images; those that the run stores: `{typed}`"
+        )
+    for flag, given in (
+        ("--image-root", image_root is not None),
+        ("--skip-unreadable", skip_unreadable),
+        ("--overwrite", overwrite),
+    ):
+        if given:
+            raise UserError(f"{flag} goes with --images: add it, or drop {flag}")
     import_tensorflow()
     from retrieval.cli.paths import one_run
     from retrieval.cli.tables import print_runs
@@ -294,6 +355,45 @@ def embed(
         run, test_time=test_time, test_time_mean=test_time_mean, checkpoint=checkpoint
     )
     print_runs([path])
+
+
+def _embed_to_file(run: Path, images: Path, out: Path, **options: Any) -> None:
+    from retrieval.cli.paths import one_run
+    from retrieval.experiment.embed_to_file import embed_to_file
+    from retrieval.runs.embedding_output import items_path, skipped_path
+
+    run = one_run(run)
+    made = embed_to_file(run, images, out, announce=typer.echo, **options)
+    of = "the untrained network" if made.step is None else f"the checkpoint of step {made.step}"
+    views = f", of {len(made.views)} views each" if len(made.views) > 1 else ""
+    vectors = counted(made.n, "vector")
+    typer.echo(f"{out}: {vectors} of {made.width} dimensions{views}, by {of} of {run}")
+    if (items := items_path(out)) is not None:
+        typer.echo(f"{items}: the images, in the order of the vectors")
+    if made.skipped:
+        left_out = counted(len(made.skipped), "image")
+        typer.echo(f"{skipped_path(out)}: {left_out} left out, with the reasons")
+
+
+@app.command()
+def export(
+    run: RunPath,
+    out: Annotated[Path, typer.Option(help="File to write: .h5, .npy or .parquet.")],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the file and the list beside it.")
+    ] = False,
+) -> None:
+    """Write the embeddings that a run stores, and their items, to a file for other programs."""
+    from retrieval.cli.paths import one_run
+    from retrieval.runs.embedding_output import export_run, items_path
+    from retrieval.runs.store import open_run
+
+    opened = open_run(one_run(run))
+    export_run(opened, out, overwrite=overwrite)
+    n, width = opened.embeddings.shape
+    typer.echo(f"{out}: {counted(n, 'vector')} of {width} dimensions")
+    if (items := items_path(out)) is not None:
+        typer.echo(f"{items}: the items, in the order of the vectors")
 
 
 @app.command()
@@ -366,7 +466,8 @@ def import_(
         Path,
         typer.Option(
             help="CSV or Parquet file of the items, one row per embedding: `label`, and optionally "
-            "`path`, `role` (or `is_query` and `is_gallery`) and others."
+            "`path`, `role` (or `is_query` and `is_gallery`) and others. Without a header, rows "
+            "are `label,path`."
         ),
     ],
     dataset: Annotated[

@@ -48,13 +48,14 @@ COLUMN_NAMES = {
 }
 PLAIN = {"label": 0, "path": 1}  # the columns without a header
 SWAPPED = {"label": 1, "path": 0}
+PATHS_ONLY = {"path": 0}
 FORMAT = "`class id,relative path`"
 FLAG_VALUES = {"0", "1", "0.0", "1.0", "true", "false", "yes", "no", "y", "n", "t", "f", ""}
 SHOWN_PARTS = ("train", "validation", "test", "query", "gallery")
 SHOWN = 100  # characters of a row in a message
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # lists may have millions of rows
 class Row:
     """One image of a CSV file.
 
@@ -197,7 +198,15 @@ def load(
     return _catalog(images, listed, options, [*remarks, *lone.remarks], lone)
 
 
-def read_rows(path: Path, images: Path, remarks: list[str] | None = None) -> list[Row]:
+def read_rows(
+    path: Path,
+    images: Path,
+    remarks: list[str] | None = None,
+    *,
+    needs_class: bool = True,
+    accepts_missing: bool = False,
+    missing_fix: str = "",
+) -> list[Row]:
     """Read one CSV file and check that every row names a file.
 
     Args:
@@ -205,6 +214,10 @@ def read_rows(path: Path, images: Path, remarks: list[str] | None = None) -> lis
             Blank lines and a header are skipped.
         images: Folder that the rows' paths are relative to.
         remarks: Takes up lines for the user, e.g. which columns are not read. Defaults to None.
+        needs_class: Whether every row needs a class. Defaults to True; otherwise, a list may also
+            have paths only.
+        accepts_missing: Whether some rows may name no file. Defaults to False.
+        missing_fix: What else can be done about such rows, for the message. Defaults to nothing.
 
     Returns:
         The rows in the order of the file, their paths POSIX and relative to ``images``.
@@ -214,7 +227,7 @@ def read_rows(path: Path, images: Path, remarks: list[str] | None = None) -> lis
     """
     remarks = [] if remarks is None else remarks
     lines = list(_lines(path))
-    columns = _header(path, lines[0], images) if lines else None
+    columns = _header(path, lines[0], images, needs_class) if lines else None
     if columns is not None:
         header, lines = lines[0][1], lines[1:]
         unread = {n: name for n, name in enumerate(header) if n not in columns.values() and name}
@@ -224,24 +237,29 @@ def read_rows(path: Path, images: Path, remarks: list[str] | None = None) -> lis
             remarks.append(f"{path}: columns that are not read: {shown}")
     if not lines:
         raise UserError(f"{path}: no rows {FORMAT} or below a header such as `path,label`")
-    if columns is None:
+    if columns is None and not needs_class and all(len(cells) == 1 for _, cells in lines):
+        rows = _rows(path, lines, images, PATHS_ONLY, plain=True)
+    elif columns is None:
         rows = _rows(path, lines, images, PLAIN, plain=True)
         if _missing(rows, images) and (swapped := _swapped(path, lines, images)):
             remarks.append(f"{path}: read as rows `relative path,class id`")
             rows = swapped
     else:
         rows = _rows(path, lines, images, columns, width=len(header))
-    if missing := _missing(rows, images):
+    missing = _missing(rows, images)
+    if missing and (not accepts_missing or len(missing) == len(rows)):
         first = rows[missing[0]]
         more = f" ({counted(len(missing) - 1, 'more row')} like it)" if len(missing) > 1 else ""
         hint = ""
-        if os.path.isfile(images / first.label):
+        if first.label and os.path.isfile(images / first.label):
             hint = ": the columns of the path and the class are swapped there"
         elif (
             columns is None and first is rows[0] and _is_one_too_many(path, lines, images, missing)
         ):
             hint = ": if the row is a header, name its columns `label` and `path`"
             more = ""
+        elif missing_fix:
+            hint = f": {missing_fix}"
         raise UserError(f"{first.where}: no file {_shown(str(images / first.path))}{more}{hint}")
     return rows
 
@@ -317,7 +335,9 @@ def _lines(path: Path) -> Iterator[Line]:
         ) from error
 
 
-def _header(path: Path, line: Line, images: Path) -> dict[str, int] | None:
+def _header(
+    path: Path, line: Line, images: Path, needs_class: bool = True
+) -> dict[str, int] | None:
     """Return the column of each kind if a row is a header; None if it is not."""
     number, cells = line
     names = [_column_name(cell) for cell in cells]
@@ -327,7 +347,7 @@ def _header(path: Path, line: Line, images: Path) -> dict[str, int] | None:
             columns[kind] = names.index(found)
             if names.count(found) > 1:
                 raise UserError(f"{path} row {number}: two columns are called {found!r}")
-    if "label" in columns and "path" in columns:
+    if "path" in columns and ("label" in columns or not needs_class):
         return columns
     looks_like_names = all(not set(name) & set("./\\") for name in names)
     if not columns or not looks_like_names or any(os.path.isfile(images / c) for c in cells):
@@ -384,7 +404,9 @@ def _rows(
         while cells and not cells[-1]:  # spreadsheets add empty columns
             cells = cells[:-1]
         value = {kind: cells[at] for kind, at in columns.items() if at < len(cells)}
-        if (plain and len(cells) != 2) or not value.get("label") or not value.get("path"):
+        if (plain and len(cells) != len(columns)) or not all(
+            value.get(kind) for kind in ("label", "path") if kind in columns
+        ):
             wanted = f"{FORMAT} (or with ; or a tab)" if plain else "a row with a path and a class"
             raise UserError(f"{where}: {_shown(','.join(cells))!r} is not {wanted}")
         if width is not None and len(cells) > width:
@@ -397,7 +419,7 @@ def _rows(
             Row(
                 path,
                 number,
-                value["label"],
+                value.get("label", ""),
                 _relative(value["path"], images, where),
                 part,
                 _role(value.get("role", ""), part, where),

@@ -269,7 +269,7 @@ def class_images(root: Path, reading: Reading | None = None) -> dict[str, list[s
     found, empty = {}, []
     for name in classes:
         others = len(reading.others)
-        images = _images_below(root / name, root, reading)
+        images = images_below(root / name, root, reading)
         if not images:
             empty.append((name, len(reading.others) - others))
         found[name] = sorted(f"{name}/{image}" for image in images)
@@ -400,8 +400,18 @@ def _class_folders(root: Path) -> list[str]:
     return [e.name for e in _entries(root) if not is_junk(e.name) and _is_folder(e)]
 
 
-def _images_below(folder: Path, root: Path, reading: Reading) -> list[str]:
-    """Return the paths of all images below a folder, relative to it."""
+def images_below(folder: Path, root: Path, reading: Reading) -> list[str]:
+    """Return the paths of all images below a folder, relative to it.
+
+    Args:
+        folder: The folder.
+        root: The data set's folder, which is ``folder`` or above it.
+        reading: Takes up what was come across.
+
+    Raises:
+        UserError: A name is not UTF-8, a link leads back to a folder that is read, or a folder
+            cannot be read.
+    """
     if folder.is_symlink() and root.resolve().is_relative_to(folder.resolve()):
         raise UserError(
             f"{printable(str(folder))}: a link to a folder that it lies in: remove the link"
@@ -412,7 +422,7 @@ def _images_below(folder: Path, root: Path, reading: Reading) -> list[str]:
         if is_junk(entry.name):
             reading.junk += 1
         elif _is_folder(entry):
-            inner = _images_below(Path(entry.path), root, reading)
+            inner = images_below(Path(entry.path), root, reading)
             images += [f"{entry.name}/{path}" for path in inner]
         elif not is_image_name(entry.name):
             reading.others.append(entry.name)

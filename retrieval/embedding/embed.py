@@ -1,6 +1,6 @@
 """Embed images: one vector per image, with test-time views if the settings ask for them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import keras
 import numpy as np
@@ -76,9 +76,31 @@ def embed_files(
     Raises:
         UserError: An image cannot be read, or its size leaves no room for the views.
     """
-    views = parse_views(settings.test_time)
+    network, parts = network_of_views(network, settings), []
+    with tqdm(
+        total=len(paths), desc="embedding", unit="img", disable=not progress, leave=False
+    ) as bar:
+        for views in embed_views(network, paths, boxes, settings):
+            parts.append(combine_views(views, settings))
+            bar.update(len(views))
+    return np.concatenate(parts).astype(np.float32)
+
+
+def network_of_views(network: keras.Model, settings: TrainSettings) -> keras.Model:
+    """Return a network that takes the test-time views of a run, and is for one device.
+
+    Args:
+        network: Network: images (B, S, S, 3) to embeddings (B, D).
+        settings: Resolved settings, for the image sizes and the test-time views.
+
+    Returns:
+        A network with the same weights.
+
+    Raises:
+        UserError: The network takes images of no other size.
+    """
     trained_size = resolved(settings.image_size)
-    size = view_size(views, trained_size, settings.pre_crop)
+    size = view_size(parse_views(settings.test_time), trained_size, settings.pre_crop)
     if size != trained_size:
         warn_of_resolution(trained_size, size)
         network = at_resolution(network, size)
@@ -86,6 +108,28 @@ def embed_files(
         # A model made in a strategy's scope would embed every batch once per device. This one has
         # the same weights and no strategy.
         network = keras.Model(network.inputs, network.outputs[0], name=network.name)
+    return network
+
+
+def embed_views(
+    network: keras.Model, paths: Sequence[str], boxes: np.ndarray | None, settings: TrainSettings
+) -> Iterator[np.ndarray]:
+    """Embed image files batch by batch, and each test-time view for itself.
+
+    Args:
+        network: See :func:`network_of_views`.
+        paths: Paths of the image files.
+        boxes: (len(paths), 4), crops x, y, width, height in pixels; None for whole images.
+        settings: Resolved settings, for the image sizes and the test-time views.
+
+    Yields:
+        (b, V, D), the next b images in order. Without test-time views, V is 1.
+
+    Raises:
+        UserError: An image cannot be read, or its size leaves no room for the views.
+    """
+    views = parse_views(settings.test_time)
+    size = view_size(views, resolved(settings.image_size), settings.pre_crop)
     batches = eval_dataset(
         paths,
         size=(settings.pre_crop or size) if views else size,
@@ -93,19 +137,26 @@ def embed_files(
         batch_size=IMAGE_BATCH,
         boxes=boxes,
     )
-    parts = []
-    bar = tqdm(total=len(paths), desc="embedding", unit="img", disable=not progress, leave=False)
-    with naming_unreadable_images(paths), bar:
+    with naming_unreadable_images(paths):
         for images in batches:
             if views:
                 cut = cut_views(images.numpy(), views, size)
                 # One view at a time, so that views cost time but no memory.
                 embedded = [network.predict_on_batch(cut[:, i]) for i in range(cut.shape[1])]
-                parts.append(aggregate(np.stack(embedded, axis=1), settings.test_time_mean))
             else:
-                parts.append(network.predict_on_batch(images))
-            bar.update(len(images))
-    return np.concatenate(parts).astype(np.float32)
+                embedded = [network.predict_on_batch(images)]
+            yield np.stack(embedded, axis=1)
+
+
+def combine_views(views: np.ndarray, settings: TrainSettings) -> np.ndarray:
+    """Return one embedding per image: (b, V, D) of :func:`embed_views` to (b, D).
+
+    Without test-time views, an embedding stays as the network gives it.
+    """
+    if not parse_views(settings.test_time):
+        only: np.ndarray = views[:, 0]
+        return only
+    return aggregate(views, settings.test_time_mean)
 
 
 def embed_features(head: keras.Model, features: np.ndarray) -> np.ndarray:

@@ -49,10 +49,11 @@ def read_items(path: Path | str, role: str | None = None) -> pd.DataFrame:
         path: CSV file with a header (tab-separated if it ends in ``.tsv``), or Parquet; or a list
             without a header, with rows ``label,path`` (or ``path,label``) as the original baseline
             wrote them, which is told by its first row: only one of two cells is the name of an
-            image file. The column ``label``, the class, is required. ``path`` (of the image; :data:`PATH_COLUMNS` has its
-            other names), ``id`` (unique), ``label_name``, ``role`` (query, gallery or both),
-            ``is_query`` and ``is_gallery`` (0 or 1, true or false), ``split`` (test, query or
-            gallery), ``super_label`` and ``super_name`` are optional; other columns are ignored.
+            image file. The column ``label``, the class, is required. ``path`` (of the image;
+            :data:`PATH_COLUMNS` has its other names), ``id`` (unique), ``label_name``, ``role``
+            (query, gallery or both), ``is_query`` and ``is_gallery`` (0 or 1, true or false),
+            ``split`` (test, query or gallery), ``super_label`` and ``super_name`` are optional;
+            other columns are ignored.
         role: Role of every item if queries and gallery are in separate files. Defaults to the
             columns ``role``, ``is_query`` and ``is_gallery``, or ``split``.
 

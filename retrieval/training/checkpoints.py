@@ -247,8 +247,8 @@ def load_network(
     Args:
         folder: The run's ``checkpoints`` folder.
         network: A network of the same settings.
-        which: ``latest`` or ``best``; without a best checkpoint, the latest is loaded. Defaults to
-            ``latest``.
+        which: ``latest``, ``best`` or a step; without a best checkpoint, the latest is loaded.
+            Defaults to ``latest``.
         rebuild: Whether to do without a damaged index; see :func:`rebuilt_index`. Defaults to
             False.
 
@@ -261,14 +261,41 @@ def load_network(
         UserError: There is no checkpoint.
     """
     with _offering(folder):
-        index = rebuilt_index(folder) if rebuild else read_index(folder)
-        step = index.get(which, index.get("latest"))
+        step = _whole_number(which)
+        if step is None:
+            index = rebuilt_index(folder) if rebuild else read_index(folder)
+            step = index.get(which, index.get("latest"))
         if step is None:
             raise UserError(f"{folder}: no checkpoint; train first with `retrieval train`")
         source = step_folder(folder, step)
         check_checkpoint(source, (WEIGHTS,))
         with _naming(source / WEIGHTS):
             network.load_weights(source / WEIGHTS)
+    return step
+
+
+def kept_step(folder: Path, which: str) -> int:
+    """Return the step of a checkpoint that a user asked for.
+
+    Args:
+        folder: The ``checkpoints`` folder of a trained run.
+        which: ``latest``, ``best`` or a step.
+
+    Raises:
+        DamagedCheckpoint: The index is damaged, and so are all checkpoints.
+        UserError: There is no such checkpoint; names those that are kept.
+    """
+    kept = [_step_of(path) for path in list_steps(folder)]
+    if not kept:
+        raise UserError(f"{folder}: no checkpoint; train first with `retrieval train`")
+    index = rebuilt_index(folder)
+    step = index.get(which) if which in ("latest", "best") else _whole_number(which)
+    if step not in kept:
+        names = [name for name in ("latest", "best") if name in index]
+        raise UserError(
+            f"--checkpoint {which}: {folder} has no such checkpoint; give one of "
+            f"{', '.join([*names, *map(str, kept)])}"
+        )
     return step
 
 

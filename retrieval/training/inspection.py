@@ -19,13 +19,12 @@ import numpy as np
 import tensorflow as tf
 
 from retrieval.embedding.embed import embed_files
-from retrieval.embedding.network import build_network, frozen_backbone, joined, untrained_network
 from retrieval.errors import UserError
 from retrieval.input_pipeline.pipeline import eval_dataset, naming_unreadable_images
 from retrieval.runs.run import Run
 from retrieval.settings.resolve import resolved
-from retrieval.settings.schema import UNTRAINED, TrainSettings
-from retrieval.training.checkpoints import load_network
+from retrieval.settings.schema import TrainSettings
+from retrieval.training.embedder import load_whole_network
 
 
 @dataclass(frozen=True)
@@ -166,28 +165,13 @@ def open_inspector(run: Run) -> Inspector:
             map.
     """
     settings = run.network_settings()
-    network = _trained(run, settings)
+    network, _ = load_whole_network(run.path, settings)
     backbone, head = network.get_layer("backbone"), network.get_layer("head")
     maps = _feature_map(run, backbone)
     features = keras.Model(backbone.input, maps)
     tail = keras.Model(maps, head(backbone.output), name="tail")
     inspector = Inspector(settings, network, features, tail, None)
     return dataclasses.replace(inspector, linear=_linear_part(inspector, backbone, head))
-
-
-def _trained(run: Run, settings: TrainSettings) -> keras.Model:
-    """Build the whole network, with sub-models ``backbone`` and ``head`` and the run's weights."""
-    folder = run.path / "checkpoints"
-    if settings.loss == UNTRAINED:
-        return untrained_network(settings)
-    if not settings.freeze_backbone:
-        network = build_network(settings)
-        load_network(folder, network, settings.use_checkpoint)
-        return network
-    backbone = frozen_backbone(settings)
-    head = build_network(settings, int(backbone.output_shape[-1]))
-    load_network(folder, head, settings.use_checkpoint)
-    return joined(backbone, head)
 
 
 def _feature_map(run: Run, backbone: keras.Model) -> keras.KerasTensor:

@@ -1,0 +1,145 @@
+"""Any images, to be embedded rather than trained on: a folder, or a list with or without classes.
+
+Unlike a data set, such images have no split, and need no classes.
+"""
+
+import os
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from retrieval.datasets.csv_files import read_rows
+from retrieval.datasets.folder import Reading, images_below, split_folders
+from retrieval.datasets.image_files import IMAGE_SUFFIXES, describe_left_out, printable
+from retrieval.datasets.text_files import read_text
+from retrieval.errors import UserError
+
+SKIP = "restore it, or leave such images out with --skip-unreadable"
+
+
+@dataclass(frozen=True)
+class ImageList:
+    """Images in the order in which they are embedded.
+
+    Attributes:
+        source: The folder or the list that names them.
+        root: Folder that the paths are relative to.
+        paths: POSIX paths; absolute if the list has absolute ones and no root was given.
+        labels: Class of each image as it is written; None if there are no classes.
+        roles: ``query``, ``gallery`` or ``both`` for each image; None if all are ``both``.
+        remarks: What a user should know about how they were read, one line each.
+    """
+
+    source: Path
+    root: Path
+    paths: list[str]
+    labels: list[str] | None = None
+    roles: list[str] | None = None
+    remarks: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def files(self, start: int, stop: int) -> list[str]:
+        """Return the paths of some of the image files."""
+        return [os.path.join(self.root, path) for path in self.paths[start:stop]]
+
+
+def read_images(
+    source: Path | str, image_root: Path | str | None = None, *, skip_unreadable: bool = False
+) -> ImageList:
+    """Read which images a folder or a list names. No image is opened.
+
+    Args:
+        source: A folder, with all images below it in the order of their names; the class is the
+            first folder below it (below a folder of a split such as ``test``), if every image lies
+            in one. Or a list in a text file: with a header, see
+            :mod:`retrieval.datasets.csv_files`; without one, rows ``class id,relative path`` as the
+            original baseline wrote them; or paths only.
+        image_root: Folder that the paths of a list are relative to. Defaults to the working
+            directory, and for absolute paths to none.
+        skip_unreadable: Whether a list may name files that are not there. Defaults to False.
+
+    Returns:
+        The images, at least one.
+
+    Raises:
+        UserError: There are no images, the list is malformed, or a file is missing.
+    """
+    source = Path(source)
+    if source.is_dir():
+        if image_root is not None:
+            raise UserError(f"--image-root is for lists, and {source} is a folder: drop it")
+        return _in_folder(source)
+    if not source.is_file():
+        raise UserError(f"{source}: no such folder or list of images")
+    if image_root is not None and not Path(image_root).is_dir():
+        raise UserError(f"{image_root}: no such folder; --image-root is where the paths begin")
+    return _in_list(source, image_root, skip_unreadable)
+
+
+def _in_folder(folder: Path) -> ImageList:
+    reading, root = Reading(), folder.resolve()
+    paths = sorted(images_below(root, root, reading))
+    if not paths:
+        kinds = ", ".join(IMAGE_SUFFIXES)
+        raise UserError(f"{folder}: no images in it: give a folder that has some ({kinds})")
+    remarks = describe_left_out(folder, others=reading.others, junk=reading.junk)
+    labels, reason = _classes_of_folders(root, paths)
+    if labels is None:
+        remarks.append(f"{printable(str(folder))}: embedded without classes, as {reason}")
+    return ImageList(folder, root, paths, labels, remarks=tuple(remarks))
+
+
+def _classes_of_folders(root: Path, paths: list[str]) -> tuple[list[str] | None, str]:
+    """Return the class of each image by its folder; or None, and why there are no classes."""
+    try:
+        parts, _ = split_folders(root)
+    except UserError:  # as a data set, the folder would be refused
+        return None, "its folders are no classes"
+    labels = []
+    for path in paths:
+        part = next((f"{part}/" for part in parts if path.startswith(f"{part}/")), "")
+        name, slash, _ = path.removeprefix(part).partition("/")
+        if not slash:
+            return None, f"{printable(path)} lies in no folder of a class"
+        labels.append(name)
+    return labels, ""
+
+
+def _begins_absolute(source: Path) -> bool:
+    """Tell whether a list has absolute paths, by two rows: the first may be a header."""
+    lines = [line for line in read_text(source).splitlines()[:20] if line.strip()][:2]
+    cells = [cell for line in lines for cell in re.split(r"[,;\t]", line)]
+    return any(os.path.isabs(cell.strip(' "')) for cell in cells)
+
+
+def _in_list(source: Path, image_root: Path | str | None, skip_unreadable: bool) -> ImageList:
+    is_absolute = image_root is None and _begins_absolute(source)
+    root = Path(os.path.abspath(os.sep)) if is_absolute else Path(image_root or ".")
+    remarks: list[str] = []
+    rows = read_rows(
+        source,
+        root,
+        remarks,
+        needs_class=False,
+        accepts_missing=skip_unreadable,
+        missing_fix=SKIP if image_root is not None else f"give --image-root DIR; or {SKIP}",
+    )
+    named = [bool(row.label) for row in rows]
+    if any(named) and not all(named):
+        row = rows[named.index(False)]
+        raise UserError(f"{row.where}: has no class, but other rows have one")
+    paths = [f"{os.sep}{row.path}" if is_absolute else row.path for row in rows]
+    roles = [row.role for row in rows]
+    if (twice := Counter(paths).most_common(1)[0])[1] > 1:
+        remarks.append(f"{source}: some images are listed more than once, e.g. {twice[0]}")
+    return ImageList(
+        source,
+        root.resolve(),
+        paths,
+        [row.label for row in rows] if all(named) else None,
+        None if set(roles) == {"both"} else roles,
+        tuple(remarks),
+    )

@@ -1,0 +1,230 @@
+"""Write embeddings to a file for other programs: HDF5, NumPy or Parquet, part by part.
+
+Beside ``x.h5`` and ``x.npy`` stands ``x.items.csv``, one row per embedding, which ``retrieval
+import`` reads; a Parquet file has the same columns itself. ``x.skipped.csv`` lists images that were
+left out.
+"""
+
+import contextlib
+import csv
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from retrieval.errors import UserError
+from retrieval.files import atomic_path, check_space, file_lock, remove, remove_temporaries
+from retrieval.runs.embedding_files import HDF5
+from retrieval.runs.embedding_parts import Part
+from retrieval.runs.run import Run
+
+EXPORTED_ROWS = 65_536  # of a run, at a time
+
+
+@dataclass(frozen=True)
+class Output:
+    """What is written to a file of embeddings.
+
+    Attributes:
+        parts: Returns the parts in order, each time it is called.
+        columns: Name -> value of each listed image, which the parts' rows choose from: ``path``,
+            and ``label`` and ``role`` if they are known.
+        n: Number N of embeddings in all parts.
+        width: Their dimension D.
+        views: Names of the V test-time views.
+        skipped: Path -> reason of images that were left out. Defaults to none.
+    """
+
+    parts: Callable[[], Iterable[Part]]
+    columns: Mapping[str, Sequence[str]]
+    n: int
+    width: int
+    views: Sequence[str]
+    skipped: Mapping[str, str] = field(default_factory=dict)
+
+    def rows_of(self, part: Part) -> dict[str, list[str]]:
+        """Return the columns of the items of a part."""
+        return {name: [all_[row] for row in part.rows] for name, all_ in self.columns.items()}
+
+
+def items_path(out: Path) -> Path | None:
+    """Return the list of items beside a file; None if the file holds them itself."""
+    return None if out.suffix.lower() == ".parquet" else out.with_suffix(".items.csv")
+
+
+def skipped_path(out: Path) -> Path:
+    """Return the list of the images that a file was written without."""
+    return out.with_suffix(".skipped.csv")
+
+
+def check_output(out: Path, *, overwrite: bool = False, inputs: Iterable[Path] = ()) -> None:
+    """Check that a file of embeddings can be written, before anything is computed.
+
+    Args:
+        out: The file.
+        overwrite: Whether to replace it and the lists beside it. Defaults to False.
+        inputs: Files that are read, which must not be among them. Defaults to none.
+
+    Raises:
+        UserError: The format is unknown, or a file exists.
+    """
+    if out.suffix.lower() not in WRITERS:
+        raise UserError(f"{out}: format {out.suffix!r} is unknown; give {', '.join(WRITERS)}")
+    written = [path for path in (out, items_path(out), skipped_path(out)) if path is not None]
+    read = {path.resolve() for path in inputs}
+    for path in written:
+        if path.resolve() in read:
+            raise UserError(f"{path} is read, and would be replaced: choose another --out")
+        if path.is_dir():
+            raise UserError(f"{path} is a folder: choose another --out")
+        if path.exists() and not overwrite:
+            raise UserError(f"{path} exists; choose another --out or pass --overwrite")
+
+
+@contextlib.contextmanager
+def output_lock(out: Path) -> Iterator[None]:
+    """Let one process at a time write a file and the lists beside it.
+
+    Raises:
+        UserError: Another process writes it.
+    """
+    try:
+        with file_lock(out.with_name(f".{out.name}.lock"), wait=False):
+            yield
+    except TimeoutError as error:
+        raise UserError(f"{out}: another process writes it; choose another --out") from error
+
+
+def write_output(out: Path, output: Output) -> None:
+    """Write a file of embeddings and the lists beside it; what is there is replaced.
+
+    The file itself appears last, when the others are there. Call this under its lock.
+
+    Args:
+        out: The file; its suffix is its format.
+        output: What to write.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    views = len(output.views) if _has_views(output) and out.suffix.lower() in HDF5 else 0
+    check_space(out.parent, 4 * output.n * output.width * (1 + views))
+    items = items_path(out)
+    for path in (out, items, skipped_path(out)):
+        if path is not None:
+            remove_temporaries(out.parent, path.name)  # of a killed process
+    with contextlib.ExitStack() as files:
+        WRITERS[out.suffix.lower()](files.enter_context(atomic_path(out)), output)
+        if items is not None:
+            rows = (row for part in output.parts() for row in _as_rows(output.rows_of(part)))
+            _write_csv(files.enter_context(atomic_path(items)), list(output.columns), rows)
+        if output.skipped:
+            file = files.enter_context(atomic_path(skipped_path(out)))
+            _write_csv(file, ["path", "reason"], output.skipped.items())
+        else:
+            remove(skipped_path(out))
+
+
+def export_run(run: Run, out: Path | str, *, overwrite: bool = False) -> Path:
+    """Write the embeddings that a run stores, those of its test items, to a file.
+
+    Views at test time are stored as their mean only.
+
+    Args:
+        run: A finished run.
+        out: The file: ``.h5``, ``.npy`` or ``.parquet``.
+        overwrite: Whether to replace what is there. Defaults to False.
+
+    Returns:
+        The file.
+
+    Raises:
+        UserError: The format is unknown, or a file exists.
+    """
+    out = Path(out)
+    check_output(out, overwrite=overwrite)
+    check_outside(run.path, out)
+    embeddings, items = run.embeddings, run.items
+    n, width = embeddings.shape
+
+    def parts() -> Iterator[Part]:
+        for start in range(0, n, EXPORTED_ROWS):
+            block = np.asarray(embeddings[start : start + EXPORTED_ROWS])
+            rows = np.arange(start, start + len(block))
+            yield Part(rows, block, np.empty((0, *block.shape), np.float32))
+
+    columns = {"path": items["path"].tolist(), "label": items["label"].astype(str).tolist()}
+    columns["label_name"] = items["label_name"].tolist()
+    if set(items["role"]) != {"both"}:
+        columns["role"] = items["role"].tolist()
+    with output_lock(out):
+        write_output(out, Output(parts, columns, n, width, ["mean"]))
+    return out
+
+
+def check_outside(run: Path, out: Path) -> None:
+    """Refuse to write a file into the folder of a run, which is a whole of its own.
+
+    Raises:
+        UserError: The file would lie there.
+    """
+    if out.resolve().is_relative_to(run.resolve()):
+        raise UserError(f"{out} would lie in the run {run}: choose another --out")
+
+
+def _has_views(output: Output) -> bool:
+    return len(output.views) > 1
+
+
+def _write_hdf5(path: Path, output: Output) -> None:
+    """Write the layout of the original baseline, see :mod:`retrieval.runs.embedding_files`."""
+    with h5py.File(path, "w") as file:
+        emb = file.create_dataset("emb", (output.n, output.width), np.float32)
+        shape = (len(output.views), output.n, output.width)
+        each = file.create_dataset("emb_aug", shape, np.float32) if _has_views(output) else None
+        file["augmentation_types"] = np.array(output.views, "S")
+        start = 0
+        for part in output.parts():
+            stop = start + len(part.rows)
+            emb[start:stop] = part.embeddings
+            if each is not None:
+                each[:, start:stop] = part.views
+            start = stop
+
+
+def _write_npy(path: Path, output: Output) -> None:
+    with path.open("wb") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (output.n, output.width)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for part in output.parts():
+            file.write(np.ascontiguousarray(part.embeddings, "<f4").data)
+
+
+def _write_parquet(path: Path, output: Output) -> None:
+    kind = pa.list_(pa.float32(), output.width)
+    fields = [*((name, pa.string()) for name in output.columns), ("embedding", kind)]
+    with pq.ParquetWriter(path, pa.schema(fields)) as file:
+        for part in output.parts():
+            values = pa.array(np.ravel(part.embeddings), pa.float32())
+            vectors = pa.FixedSizeListArray.from_arrays(values, output.width)
+            file.write_table(pa.table({**output.rows_of(part), "embedding": vectors}, file.schema))
+
+
+def _as_rows(columns: Mapping[str, list[str]]) -> Iterator[tuple[str, ...]]:
+    return zip(*columns.values(), strict=True)
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+WRITERS: dict[str, Callable[[Path, Output], None]] = {
+    **dict.fromkeys(HDF5, _write_hdf5),
+    ".npy": _write_npy,
+    ".parquet": _write_parquet,
+}
