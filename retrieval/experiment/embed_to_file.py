@@ -139,6 +139,10 @@ def embed_to_file(
                 f"in {parts.folder}; go on with the same command",
             )
             raise
+        except Exception:
+            if not parts.count():
+                parts.remove()
+            raise
         made = _publish(out, parts, embedder, listed, skip_unreadable=skip_unreadable)
         parts.remove()
     return made

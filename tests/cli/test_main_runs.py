@@ -144,3 +144,29 @@ def test_losses_recipes_and_settings_are_listed(retrieval):
     assert "R@1 69.9" in lines[first + 2]
     assert "leave-one-out" in lines[first + 2]
     assert json.loads(retrieval("settings")[1])["properties"]["steps"]["default"] == 500
+
+
+def test_flags_of_other_images_go_with_images_and_a_file(retrieval, tmp_path):
+    assert "--images needs --out" in one_line(retrieval("embed", "runs/a/b", "--images", "x"))
+    found = one_line(retrieval("embed", "runs/a/b", "--out", "x.h5"))
+    assert "`retrieval export runs/a/b --out x.h5`" in found
+    for words in (("--image-root", "x"), ("--skip-unreadable",), ("--overwrite",)):
+        assert f"{words[0]} goes with --images" in one_line(retrieval("embed", "runs/a/b", *words))
+    assert nothing_was_left(tmp_path)
+
+
+def test_other_images_are_embedded_to_a_file_and_stored_embeddings_exported(
+    retrieval, photos, tmp_path
+):
+    assert train(retrieval, "--dataset", "folder", "--data", photos, "--name", "out")[0] == 0
+    code, out, _ = retrieval(
+        "embed", "runs/folder/out", "--images", photos, "--out", "x.h5", "--checkpoint", 2
+    )
+    assert code == 0
+    assert "x.h5: 18 vectors" in out
+    assert "step 2" in out
+    assert "x.items.csv" in out
+    code, out, _ = retrieval("export", "runs/folder/out", "--out", "y.npy")
+    assert code == 0
+    stored = np.load(tmp_path / "runs/folder/out/embeddings.npy")
+    np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), stored)

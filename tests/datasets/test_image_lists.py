@@ -1,0 +1,79 @@
+"""Which images a folder or a list names: in which order, and with which classes."""
+
+import pytest
+
+from retrieval.datasets.image_lists import read_images
+from retrieval.errors import UserError
+from tests.datasets.helpers import write_classes
+
+
+@pytest.fixture
+def images(tmp_path):
+    return write_classes(tmp_path / "images", {"a": 2, "b": 1})
+
+
+PATHS = ["a/0.jpg", "a/1.jpg", "b/0.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("label,path\n1,a/0.jpg\n1,a/1.jpg\n2,b/0.jpg\n", ["1", "1", "2"]),
+        ("1,a/0.jpg\n1,a/1.jpg\n2,b/0.jpg\n", ["1", "1", "2"]),  # the original baseline's
+        ("a/0.jpg,1\na/1.jpg,1\nb/0.jpg,2\n", ["1", "1", "2"]),
+        ("path\na/0.jpg\na/1.jpg\nb/0.jpg\n", None),
+        ("a/0.jpg\na/1.jpg\n\nb/0.jpg\n", None),
+        ("path;label\na/0.jpg;x\na/1.jpg;x\nb/0.jpg;y\n", ["x", "x", "y"]),
+    ],
+)
+def test_lists_have_a_header_or_rows_of_the_baseline_or_paths_only(images, tmp_path, text, labels):
+    (tmp_path / "list.txt").write_text(text)
+    found = read_images(tmp_path / "list.txt", images)
+    assert (found.paths, found.labels, found.roles) == (PATHS, labels, None)
+
+
+def test_roles_are_kept(images, tmp_path):
+    rows = "1,a/0.jpg,query\n1,a/1.jpg,gallery\n2,b/0.jpg,gallery\n"
+    (tmp_path / "list.csv").write_text("label,path,split\n" + rows)
+    assert read_images(tmp_path / "list.csv", images).roles == ["query", "gallery", "gallery"]
+
+
+def test_absolute_paths_need_no_root(images, tmp_path):
+    rows = [f"1,{images / path}" for path in PATHS]
+    (tmp_path / "list.csv").write_text("\n".join(rows))
+    found = read_images(tmp_path / "list.csv")
+    assert found.paths == [str(images / path) for path in PATHS]
+    assert found.files(0, 3) == found.paths
+
+
+def test_a_missing_file_is_refused_with_the_ways_out_or_kept_to_be_skipped(images, tmp_path):
+    (tmp_path / "list.csv").write_text("1,a/0.jpg\n1,a/9.jpg\n")
+    with pytest.raises(UserError, match=r"list\.csv row 2: no file .*--skip-unreadable"):
+        read_images(tmp_path / "list.csv", images)
+    found = read_images(tmp_path / "list.csv", images, skip_unreadable=True)
+    assert found.paths == ["a/0.jpg", "a/9.jpg"]
+    with pytest.raises(UserError, match="--image-root"):
+        read_images(tmp_path / "list.csv", skip_unreadable=True)  # no row names a file
+
+
+def test_a_folder_gives_its_images_in_order_and_its_sub_folders_as_classes(images):
+    found = read_images(images)
+    assert (found.paths, found.labels) == (PATHS, ["a", "a", "b"])
+    link = images.with_name("link")
+    link.symlink_to(images)
+    assert read_images(link).paths == PATHS
+    flat = read_images(images / "a")
+    assert (flat.paths, flat.labels) == (["0.jpg", "1.jpg"], None)
+    assert any("without classes" in line for line in flat.remarks)
+
+
+def test_the_folder_of_a_split_is_no_class(tmp_path):
+    for split, classes in (("train", "ab"), ("test", "cd")):
+        write_classes(tmp_path / "mine" / split, dict.fromkeys(classes, 1))
+    assert read_images(tmp_path / "mine").labels == ["c", "d", "a", "b"]
+
+
+def test_a_class_that_some_rows_lack_is_refused(images, tmp_path):
+    (tmp_path / "list.csv").write_text("label,path\n1,a/0.jpg\n,a/1.jpg\n")
+    with pytest.raises(UserError, match=r"list\.csv row 3: ',a/1\.jpg' is not"):
+        read_images(tmp_path / "list.csv", images)
