@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -32,10 +31,9 @@ from retrieval.runs.embedding_output import (
 from retrieval.runs.embedding_parts import Part, Parts
 from retrieval.runs.run import Run
 from retrieval.runs.store import check_there
+from retrieval.training.devices import say_devices
+from retrieval.training.embedder import Embedder, load_embedder
 from retrieval.training.interruption import check_stop
-
-if TYPE_CHECKING:
-    from retrieval.training.embedder import Embedder
 
 PART_IMAGES = 4096  # images per part; a multiple of the batch
 VERSION = 1  # of the parts; raise it when they hold something else
@@ -121,9 +119,6 @@ def embed_to_file(
         say(line)
     with output_lock(out):
         check_output(out, overwrite=overwrite, inputs=[source])  # another process may have made it
-        from retrieval.training.devices import say_devices  # loads TensorFlow
-        from retrieval.training.embedder import load_embedder
-
         embedder = load_embedder(path, settings, checkpoint)
         say_devices(settings)
         parts = Parts.of(out)
@@ -148,7 +143,7 @@ def embed_to_file(
     return made
 
 
-def _plan(embedder: "Embedder", listed: ImageList) -> dict[str, object]:
+def _plan(embedder: Embedder, listed: ImageList) -> dict[str, object]:
     """Return what tells the parts of this command from those of another one."""
     digest = hashlib.sha256()
     for values in (listed.paths, listed.labels or (), listed.roles or ()):
@@ -168,7 +163,7 @@ def _plan(embedder: "Embedder", listed: ImageList) -> dict[str, object]:
 
 
 def _embed_parts(
-    embedder: "Embedder",
+    embedder: Embedder,
     listed: ImageList,
     parts: Parts,
     *,
@@ -231,7 +226,7 @@ def _check(parts: Parts, number: int, listed: ImageList, start: int) -> Checked:
 
 
 def _embed_part(
-    embedder: "Embedder", listed: ImageList, start: int, checked: Checked, bar: tqdm
+    embedder: Embedder, listed: ImageList, start: int, checked: Checked, bar: tqdm
 ) -> Part:
     names = listed.paths[start : start + PART_IMAGES]
     rows = np.array(
@@ -264,10 +259,11 @@ def _embed_part(
 
 
 def _publish(
-    out: Path, parts: Parts, embedder: "Embedder", listed: ImageList, *, skip_unreadable: bool
+    out: Path, parts: Parts, embedder: Embedder, listed: ImageList, *, skip_unreadable: bool
 ) -> EmbeddedImages:
     """Write the file from its parts."""
-    n, skipped = 0, {}
+    n = 0
+    skipped: dict[str, str] = {}
     for part in parts:
         n += len(part.rows)
         skipped |= part.skipped

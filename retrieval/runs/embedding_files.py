@@ -140,7 +140,8 @@ def _hdf5(path: Path, items: int | None = None) -> np.ndarray:
         total = np.zeros(shape[:axis] + shape[axis + 1 :], np.float64)
         for view in range(shape[axis]):
             total += stored[view] if axis == 0 else stored[:, view]
-        return total / shape[axis]
+        mean: np.ndarray = total / shape[axis]
+        return mean
 
 
 def view_axis(

@@ -99,7 +99,8 @@ def load_whole_network(
         if checkpoint is not None:
             raise UserError(f"{folder}: an untrained network has no checkpoint; drop --checkpoint")
         return untrained_network(settings), None
-    checkpoints, which = folder / "checkpoints", settings.use_checkpoint
+    checkpoints = folder / "checkpoints"
+    which: str = settings.use_checkpoint
     if checkpoint is not None:
         which = str(kept_step(checkpoints, checkpoint))
     backbone = frozen_backbone(settings) if settings.freeze_backbone else None

@@ -18,7 +18,6 @@ from retrieval.runs.embedding_files import read_embeddings
 from retrieval.runs.embedding_output import export_run
 from retrieval.runs.embedding_parts import Parts
 from retrieval.runs.importing import import_run, read_items
-from retrieval.training import embedder
 from tests.experiment.helpers import files_of
 
 
@@ -46,7 +45,7 @@ class Colors:
 
 @pytest.fixture
 def colors(monkeypatch):
-    monkeypatch.setattr(embedder, "load_embedder", lambda _, settings, __: Colors(settings))
+    monkeypatch.setattr(module, "load_embedder", lambda _, settings, __: Colors(settings))
 
 
 @pytest.fixture
