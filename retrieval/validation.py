@@ -11,7 +11,8 @@ exactly these keys; ``tests/test_validation.py`` compares them.
 
 import math
 import numbers
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from typing import Literal, TypeVar, get_args
 
 import numpy as np
@@ -32,6 +33,11 @@ Schedule = Literal["constant", "polynomial", "cosine", "step"]
 View = Literal["center", "five_crop", "average_pool", "flip"]
 ViewMean = Literal["normalized", "plain"]
 
+# The size of an image: the side of a square, or its height and width, as (256, 128) or "256x128".
+ImageSize = int | str | Sequence[int]
+Sides = tuple[int, int]  # height and width in pixels
+SIDES = ("height", "width")
+
 RESIZED_CROPS = ("crop", "strong")  # the augmentations that draw random resized crops
 
 # Name of each evaluation protocol -> the protocol in words.
@@ -43,6 +49,8 @@ DEFAULT_DISTANCE: Distance = "cosine"
 DEFAULT_KMEANS_START: KMeansStart = "greedy k-means++"
 DEFAULT_KS = (1, 2, 4, 8, 16)  # the K of Recall@K
 DEFAULT_NO_POSITIVE: NoPositive = "exclude"
+
+HEIGHT_AND_WIDTH = "a height and a width, such as 256x128"
 
 MAX_SEED = 2**32 - 1  # the largest seed that NumPy's legacy generators and scikit-learn accept
 
@@ -220,19 +228,82 @@ def check_margin(value: object, words: tuple[str, ...]) -> float | str:
     return number
 
 
-def check_pre_crop(pre_crop: int | None, image_size: int) -> None:
-    """Check that images are resized to at least the size of the square cropped from them.
+def read_sides(value: object) -> Sides | None:
+    """Read the size of an image.
 
     Args:
-        pre_crop: Side of the resized image in pixels; None for no cropping.
-        image_size: Side of the cropped square in pixels.
+        value: The side of a square, such as 224; or height and width, as a pair ``(256, 128)`` or
+            as text ``"256x128"``.
+
+    Returns:
+        Height and width in pixels; None if the value is no size.
+    """
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, str):
+        found = [number_in(part) for part in re.split("[xX×]", value)]
+    else:
+        found = [
+            as_number(part) for part in (value if isinstance(value, list | tuple) else [value])
+        ]
+    if len(found) == 1 and not isinstance(value, list | tuple):
+        found *= 2
+    whole = [int(each) for each in found if each is not None and each == int(each)]
+    return (whole[0], whole[1]) if len(found) == len(whole) == len(SIDES) else None
+
+
+def sides_of(size: ImageSize) -> Sides:
+    """Return height and width of an image in pixels.
+
+    Args:
+        size: See :func:`read_sides`.
 
     Raises:
-        UserError: The resized image would be smaller than the square.
+        UserError: It is no size.
     """
-    if pre_crop is not None and pre_crop < image_size:
+    sides = read_sides(size)
+    if sides is None or min(sides) < 1:
+        raise refused("image size", size, f"give a whole number, or {HEIGHT_AND_WIDTH}")
+    return sides
+
+
+def as_size(sides: Sides) -> int | str:
+    """Return a size as settings hold it: 224 for a square, else ``"256x128"``, height first."""
+    height, width = sides
+    return height if height == width else f"{height}x{width}"
+
+
+def pixel_count(size: ImageSize) -> int:
+    """Return the number of pixels of an image: its height times its width."""
+    height, width = sides_of(size)
+    return height * width
+
+
+def side_below(sides: Sides, least: Sides) -> str | None:
+    """Name the first side that is too small, ``height`` or ``width``; None if neither is."""
+    return next((n for n, a, b in zip(SIDES, sides, least, strict=True) if a < b), None)
+
+
+def check_pre_crop(pre_crop: ImageSize | None, image_size: ImageSize) -> None:
+    """Check that images are resized to at least the size of what is cropped from them.
+
+    Args:
+        pre_crop: Size of the resized image; None for no cropping.
+        image_size: Size of the crop.
+
+    Raises:
+        UserError: The resized image would be smaller than the crop; names the side unless both
+            are squares.
+    """
+    if pre_crop is None:
+        return
+    resized, cropped = sides_of(pre_crop), sides_of(image_size)
+    if side := side_below(resized, cropped):
+        least = as_size((max(resized[0], cropped[0]), max(resized[1], cropped[1])))
+        squares = resized[0] == resized[1] and cropped[0] == cropped[1]
+        where = "the image size" if squares else f"the image size {as_size(cropped)} in {side}"
         raise UserError(
-            f"pre_crop = {pre_crop} is smaller than the image size: give {image_size} or more"
+            f"pre_crop = {as_size(resized)} is smaller than {where}: give {least} or more"
         )
 
 
@@ -252,6 +323,16 @@ def as_number(value: object) -> int | float | None:
     if isinstance(value, numbers.Integral):
         return int(value)
     return float(value) if math.isfinite(value) else None
+
+
+def number_in(text: str) -> int | float | None:
+    """Return the finite number that a text spells, such as ``1e-4``; None if it spells none."""
+    for kind in (int, float):
+        try:
+            return as_number(kind(text))
+        except ValueError:
+            continue
+    return None
 
 
 def wanted_number(

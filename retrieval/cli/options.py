@@ -19,6 +19,7 @@ from retrieval.settings.schema import (
     default_of,
     flag_of,
     kind_of,
+    pixels_of,
 )
 from retrieval.settings.yaml_text import parse_yaml
 from retrieval.validation import check_integer, refused
@@ -85,7 +86,7 @@ def setting_parameters() -> list[inspect.Parameter]:
             help=_with_default(field.description or "", default_of(name)),
             rich_help_panel=about(name).panel,
             show_default=False,
-            metavar=_metavar(field.annotation, kind),
+            metavar="PIXELS" if pixels_of(name) else _metavar(field.annotation, kind),
         )
         parameters.append(_parameter(name, list[str] if kind is dict else kind, option))
     return parameters

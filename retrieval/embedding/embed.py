@@ -19,7 +19,7 @@ from retrieval.input_pipeline.test_time import (
     warn_of_resolution,
 )
 from retrieval.models.resolution import at_resolution
-from retrieval.settings.resolve import resolved
+from retrieval.settings.resolve import input_size
 from retrieval.settings.schema import TrainSettings
 
 IMAGE_BATCH = 64
@@ -37,7 +37,7 @@ def embed_images(
     """Embed the images of some rows of a catalog.
 
     Args:
-        network: Network: images (B, S, S, 3) to embeddings (B, D).
+        network: Network: images (B, H, W, 3) to embeddings (B, D).
         catalog: Data set whose images are embedded.
         rows: Rows of the catalog, in the wanted order.
         settings: Resolved settings, for the image sizes and the test-time views.
@@ -64,7 +64,7 @@ def embed_files(
     """Embed image files.
 
     Args:
-        network: Network: images (B, S, S, 3) to embeddings (B, D).
+        network: Network: images (B, H, W, 3) to embeddings (B, D).
         paths: Paths of the image files, in the order of the rows to return.
         boxes: (len(paths), 4), crops x, y, width, height in pixels; None for whole images.
         settings: Resolved settings, for the image sizes and the test-time views.
@@ -90,7 +90,7 @@ def network_of_views(network: keras.Model, settings: TrainSettings) -> keras.Mod
     """Return a network that takes the test-time views of a run, and is for one device.
 
     Args:
-        network: Network: images (B, S, S, 3) to embeddings (B, D).
+        network: Network: images (B, H, W, 3) to embeddings (B, D).
         settings: Resolved settings, for the image sizes and the test-time views.
 
     Returns:
@@ -99,7 +99,7 @@ def network_of_views(network: keras.Model, settings: TrainSettings) -> keras.Mod
     Raises:
         UserError: The network takes images of no other size.
     """
-    trained_size = resolved(settings.image_size)
+    trained_size = input_size(settings)
     size = view_size(parse_views(settings.test_time), trained_size, settings.pre_crop)
     if size != trained_size:
         warn_of_resolution(trained_size, size)
@@ -129,7 +129,7 @@ def embed_views(
         UserError: An image cannot be read, or its size leaves no room for the views.
     """
     views = parse_views(settings.test_time)
-    size = view_size(views, resolved(settings.image_size), settings.pre_crop)
+    size = view_size(views, input_size(settings), settings.pre_crop)
     batches = eval_dataset(
         paths,
         size=(settings.pre_crop or size) if views else size,

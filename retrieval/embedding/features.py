@@ -33,7 +33,7 @@ from retrieval.files import (
     write_json,
 )
 from retrieval.input_pipeline.pipeline import eval_dataset, naming_unreadable_images
-from retrieval.settings.resolve import resolved
+from retrieval.settings.resolve import input_size
 from retrieval.settings.schema import TrainSettings
 
 BATCH = 64
@@ -69,7 +69,7 @@ def backbone_features(
         backbone = frozen_backbone(settings)
         batches = eval_dataset(
             catalog.absolute_paths(),
-            size=resolved(settings.image_size),
+            size=input_size(settings),
             pre_crop=settings.pre_crop,
             batch_size=BATCH,
             boxes=crop_boxes(catalog.items),

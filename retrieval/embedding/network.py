@@ -16,7 +16,7 @@ def build_network(settings: TrainSettings, feature_size: int | None = None) -> k
             the whole network is trained.
 
     Returns:
-        Network: images (B, S, S, 3) in 0..255, or features (B, F), to embeddings (B, D).
+        Network: images (B, H, W, 3) in 0..255, or features (B, F), to embeddings (B, D).
     """
     if feature_size is not None:
         return build_head(
@@ -48,7 +48,7 @@ def has_frozen_batch_norm(settings: TrainSettings) -> bool:
 
 
 def frozen_backbone(settings: TrainSettings) -> keras.Model:
-    """Build a backbone that is not trained: images (B, S, S, 3) to features (B, F).
+    """Build a backbone that is not trained: images (B, H, W, 3) to features (B, F).
 
     Random weights are drawn from the run's seed, so that every call gives the same ones.
     """
@@ -63,7 +63,7 @@ def frozen_backbone(settings: TrainSettings) -> keras.Model:
 
 
 def untrained_network(settings: TrainSettings) -> keras.Model:
-    """Build a backbone with a ``head`` that only normalizes: images (B, S, S, 3) to (B, F)."""
+    """Build a backbone with a ``head`` that only normalizes: images (B, H, W, 3) to (B, F)."""
     backbone = frozen_backbone(settings)
     features = keras.Input(backbone.output_shape[1:])
     head = keras.Model(features, keras.layers.UnitNormalization()(features), name="head")
@@ -71,6 +71,6 @@ def untrained_network(settings: TrainSettings) -> keras.Model:
 
 
 def joined(backbone: keras.Model, head: keras.Model) -> keras.Model:
-    """Put a head on a backbone: images (B, S, S, 3) to embeddings (B, D)."""
+    """Put a head on a backbone: images (B, H, W, 3) to embeddings (B, D)."""
     images = keras.Input(backbone.input_shape[1:], name="images")
     return keras.Model(images, head(backbone(images)))

@@ -38,7 +38,7 @@ from retrieval.losses import LOSSES, recommended_options
 from retrieval.runs.names import UNTRAINED_NAME, check_run_name
 from retrieval.settings.checks import check
 from retrieval.settings.identity import ONLY_FOR_TRAINING, REFUSED_UNTRAINED, differing
-from retrieval.settings.schema import UNTRAINED, TrainSettings
+from retrieval.settings.schema import UNTRAINED, TrainSettings, pixels_of
 from retrieval.settings.yaml_text import parse_yaml
 
 # Another value of these makes no other run of the untrained network, which is made once.
@@ -216,6 +216,8 @@ def run_name(settings: TrainSettings, point: dict[str, Any]) -> str:
     """
     parts = [UNTRAINED_NAME if settings.loss == UNTRAINED else settings.loss]
     for key, value in sorted(point.items(), key=lambda pair: pair[0] == "seed"):
+        if key in TrainSettings.model_fields and pixels_of(key) is not None:
+            value = getattr(settings, key)  # "256x128", however the file writes it
         if key != "loss":
             parts += [f"{k}{v}" for k, v in _flat({key: value})]
     return "-".join(str(p).replace("/", "_") for p in parts)

@@ -1,4 +1,4 @@
-"""Read an image file as a square of pixels, with TensorFlow operations that tf.data can run.
+"""Read an image file at a given height and width, with TensorFlow operations that tf.data can run.
 
 JPEG, PNG, WebP, GIF (the first frame) and BMP are told apart by their content. Gray images become
 RGB, transparency is dropped, and photographs are rotated as their EXIF orientation says: cameras
@@ -12,34 +12,50 @@ is specified in CIPA DC-008 (Exif 2.32), section 4.6, and TIFF 6.0, section 2.
 
 import tensorflow as tf
 
+from retrieval.validation import ImageSize, sides_of
+
 JPEG_RATIOS = (1, 2, 4, 8)  # the JPEG decoder can divide the size by these while it decodes
 LARGEST_SEGMENT = 65_536  # bytes; the length of a JPEG segment is a 16-bit number
 ORIENTATION_TAG = 0x0112
+LYING = 5  # orientations from this number on exchange height and width
 SEARCHING, FOUND, ABSENT = 0, 1, 2
 
 
-def read_square(path: tf.Tensor, side: int, box: tf.Tensor | None = None) -> tf.Tensor:
-    """Read an image and resize it to a square, without keeping its aspect ratio.
+def read_resized(path: tf.Tensor, size: ImageSize, box: tf.Tensor | None = None) -> tf.Tensor:
+    """Read an image and resize it, without keeping its aspect ratio.
 
     Args:
         path: File name, scalar string.
-        side: Side of the result, pixels.
+        size: Size of the result in pixels: the side of a square, or (height, width).
         box: (4,), float32: x, y, width and height of the part to keep, in pixels of the stored
             image, before any rotation. Defaults to None, the whole image.
 
     Returns:
-        uint8, (side, side, 3), RGB.
+        uint8, (H, W, 3), RGB.
     """
+    height, width = sides_of(size)
     contents = tf.io.read_file(path)
-    image, ratio = decode(contents, side, None if box is None else box[2:])
+    if height == width:
+        # Resizing to a square and rotating can be exchanged, and the resized image is smaller.
+        return upright(_read(contents, (height, width), box), contents)
+    number = _orientation(contents)
+    # As the sensor stored it: numbers from 5 to 8 exchange height and width.
+    stored = tf.where(number < LYING, (height, width), (width, height))
+    image = _read(contents, (stored[0], stored[1]), box)
+    image = tf.cond(number == 1, lambda: image, lambda: apply_orientation(image, number))
+    return tf.ensure_shape(image, (height, width, 3))
+
+
+def _read(contents: tf.Tensor, size: tuple, box: tf.Tensor | None) -> tf.Tensor:
+    """Decode an image, crop it to a box and resize it to (height, width), not yet rotated."""
+    image, ratio = decode(contents, size, None if box is None else box[2:])
     if box is not None:
         image = crop_to_box(image, box / tf.cast(ratio, tf.float32))
-    # Resizing to a square and rotating can be exchanged, and the resized image is smaller.
-    return upright(resize(image, side, side), contents)
+    return resize(image, *size)
 
 
 def decode(
-    contents: tf.Tensor, least: int, extent: tf.Tensor | None = None
+    contents: tf.Tensor, least: int | tuple, extent: tf.Tensor | None = None
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Decode an image; a JPEG at 1/2, 1/4 or 1/8 of its size if that is still large enough.
 
@@ -47,7 +63,8 @@ def decode(
 
     Args:
         contents: Bytes of the file, scalar string.
-        least: Number of pixels that the shorter side must keep, if it has them.
+        least: Height and width in pixels that the image must keep, if it has them; a number
+            stands for both.
         extent: (2,), width and height in pixels of the part that matters. Defaults to None, the
             whole image.
 
@@ -56,8 +73,8 @@ def decode(
     """
 
     def jpeg() -> tuple[tf.Tensor, tf.Tensor]:
-        sides = tf.io.extract_jpeg_shape(contents)[:2] if extent is None else extent
-        times = tf.cast(tf.reduce_min(sides), tf.int32) // least
+        sides = tf.io.extract_jpeg_shape(contents)[:2] if extent is None else extent[::-1]
+        times = tf.reduce_min(tf.cast(sides, tf.int32) // least)
         level = tf.reduce_sum(tf.cast(times >= JPEG_RATIOS[1:], tf.int32))
         return tf.switch_case(level, [lambda r=r: at_ratio(r) for r in JPEG_RATIOS])
 
@@ -97,7 +114,7 @@ def crop_to_box(image: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
     return image[start[1] : stop[1], start[0] : stop[0]]
 
 
-def resize(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
+def resize(image: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:
     """Resize an image (H, W, 3) uint8 to (height, width, 3) uint8.
 
     Bilinear interpolation reads every pixel of an image up to twice as large. Larger images are
@@ -117,7 +134,7 @@ def resize(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
 
 
 def upright(square: tf.Tensor, contents: tf.Tensor) -> tf.Tensor:
-    """Rotate or flip an image as the EXIF orientation of its file says.
+    """Rotate or flip a square image as the EXIF orientation of its file says.
 
     Args:
         square: The image as stored, (S, S, C), of any size.
@@ -126,12 +143,15 @@ def upright(square: tf.Tensor, contents: tf.Tensor) -> tf.Tensor:
     Returns:
         The image for display, (S, S, C).
     """
+    return tf.cond(_may_have_exif(contents), lambda: _reoriented(square, contents), lambda: square)
+
+
+def _may_have_exif(contents: tf.Tensor) -> tf.Tensor:
     # Most files have no application segment, or only the short one of JFIF: a quick test for them.
     head = tf.io.decode_raw(contents, tf.uint8, fixed_length=22)
     has_jfif = tf.reduce_all(head[3:6] == (0xE0, 0, 16))
     next_marker = tf.where(has_jfif, head[21], head[3])
-    may_have_exif = next_marker // 16 >= 14
-    return tf.cond(may_have_exif, lambda: _reoriented(square, contents), lambda: square)
+    return next_marker // 16 >= 14
 
 
 # A function of its own: TensorFlow visits each operation even of the branch that is not taken.
@@ -139,6 +159,20 @@ def upright(square: tf.Tensor, contents: tf.Tensor) -> tf.Tensor:
 def _reoriented(square: tf.Tensor, contents: tf.Tensor) -> tf.Tensor:
     number = read_orientation(contents)
     return tf.cond(number == 1, lambda: square, lambda: apply_orientation(square, number))
+
+
+def _orientation(contents: tf.Tensor) -> tf.Tensor:
+    """Return the EXIF orientation of a file, 1 to 8, at once for one that has none."""
+    return tf.cond(
+        _may_have_exif(contents),
+        lambda: _searched_orientation(contents),
+        lambda: tf.constant(1),
+    )
+
+
+@tf.function(autograph=False, experimental_attributes={"_noinline": True})
+def _searched_orientation(contents: tf.Tensor) -> tf.Tensor:
+    return read_orientation(contents)
 
 
 def read_orientation(contents: tf.Tensor) -> tf.Tensor:
@@ -168,21 +202,21 @@ def read_orientation(contents: tf.Tensor) -> tf.Tensor:
     )
 
 
-def apply_orientation(square: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-    """Rotate or flip a square image (S, S, C) as an EXIF orientation from 1 to 8 says."""
+def apply_orientation(image: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+    """Rotate or flip an image (H, W, C) as an EXIF orientation from 1 to 8 says."""
 
     def transposed(image: tf.Tensor) -> tf.Tensor:
         return tf.transpose(image, (1, 0, 2))
 
     branches = (
-        lambda: square,
-        lambda: square[:, ::-1],
-        lambda: square[::-1, ::-1],
-        lambda: square[::-1],
-        lambda: transposed(square),
-        lambda: transposed(square)[:, ::-1],
-        lambda: transposed(square[::-1, ::-1]),
-        lambda: transposed(square)[::-1],
+        lambda: image,
+        lambda: image[:, ::-1],
+        lambda: image[::-1, ::-1],
+        lambda: image[::-1],
+        lambda: transposed(image),
+        lambda: transposed(image)[:, ::-1],
+        lambda: transposed(image[::-1, ::-1]),
+        lambda: transposed(image)[::-1],
     )
     return tf.switch_case(number - 1, branches)
 

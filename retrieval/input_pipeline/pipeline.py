@@ -15,14 +15,17 @@ from retrieval.input_pipeline.augmentation import (
     draw_crops,
     jitter,
 )
-from retrieval.input_pipeline.decoding import read_square
+from retrieval.input_pipeline.decoding import read_resized
 from retrieval.validation import (
     DEFAULT_CROP_AREA,
     RESIZED_CROPS,
     Augmentation,
+    ImageSize,
+    Sides,
     check_choice,
     check_pre_crop,
     choices_of,
+    sides_of,
 )
 
 AUTOTUNE = tf.data.AUTOTUNE
@@ -33,8 +36,8 @@ def train_dataset(
     labels: np.ndarray,
     rows: np.ndarray,
     *,
-    size: int,
-    pre_crop: int | None = None,
+    size: ImageSize,
+    pre_crop: ImageSize | None = None,
     flip: bool = True,
     augment: str = "none",
     crop_area: float = DEFAULT_CROP_AREA,
@@ -52,9 +55,9 @@ def train_dataset(
         paths: Image files, n of them.
         labels: (n,), integers, one per path.
         rows: (steps, B), the batch of every step as indices into ``paths``.
-        size: Side of the square network input, pixels.
-        pre_crop: Side that images are resized to before a random crop, pixels. Defaults to
-            ``size`` (no crop), and to one and a half times ``size`` for random resized crops.
+        size: Size of the network input in pixels: the side of a square, or (height, width).
+        pre_crop: Size that images are resized to before a random crop. Defaults to ``size`` (no
+            crop), and to one and a half times ``size`` for random resized crops.
         flip: Whether to flip half of the images horizontally; not for data in which left and right
             matter, such as letters. Defaults to True.
         augment: ``none``, ``crop`` (random resized crop), ``color`` or ``strong`` (both). Defaults
@@ -71,7 +74,7 @@ def train_dataset(
             too small. Defaults to False.
 
     Returns:
-        Dataset of images uint8 (B, size, size, 3), RGB, and labels (B,).
+        Dataset of images uint8 (B, H, W, 3), RGB, and labels (B,).
 
     Raises:
         UserError: An unknown ``augment``, a ``pre_crop`` smaller than ``size``, an empty box or,
@@ -80,10 +83,13 @@ def train_dataset(
     check_choice("augment", augment, choices_of(Augmentation))
     resized, colored = augment in RESIZED_CROPS, augment in ("color", "strong")
     check_pre_crop(pre_crop, size)
-    side = pre_crop or (size * 3 // 2 if resized else size)
-    read = _image_source(paths, side, boxes, rows.size, cache_gb, progress)
+    height, width = sides = sides_of(size)
+    loaded = (height * 3 // 2, width * 3 // 2) if resized else sides
+    if pre_crop is not None:
+        loaded = sides_of(pre_crop)
+    read = _image_source(paths, loaded, boxes, rows.size, cache_gb, progress)
     steps, batch = np.arange(first_step, first_step + len(rows)), rows.shape[1]
-    unchanged = side == size and not (flip or resized)
+    unchanged = loaded == sides and not (flip or resized)
     with tf.device("CPU"):  # where tf.data runs, also on a machine with a GPU
         targets = tf.constant(labels)
 
@@ -93,8 +99,8 @@ def train_dataset(
             seed,
             step,
             batch,
-            loaded=side,
-            size=size,
+            loaded=loaded,
+            size=sides,
             flip=flip,
             resized=resized,
             least_area=crop_area,
@@ -105,7 +111,7 @@ def train_dataset(
     def load(drawn: tf.Tensor, *colors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         index, image = drawn[0], read(drawn[0])
         if not unchanged:
-            image = apply_crop(image, drawn[1:], size, resized=resized)
+            image = apply_crop(image, drawn[1:], sides, resized=resized)
         return jitter(image, *colors) if colored else image, index
 
     data = tf.data.Dataset.from_tensor_slices((steps, rows)).map(draw_batch).unbatch()
@@ -117,8 +123,8 @@ def train_dataset(
 def eval_dataset(
     paths: Sequence[str],
     *,
-    size: int,
-    pre_crop: int | None = None,
+    size: ImageSize,
+    pre_crop: ImageSize | None = None,
     batch_size: int = 64,
     boxes: np.ndarray | None = None,
 ) -> tf.data.Dataset:
@@ -126,27 +132,28 @@ def eval_dataset(
 
     Args:
         paths: Paths of the image files.
-        size: Side of the square network input, pixels.
-        pre_crop: Side that images are resized to before the center is cropped, pixels. Defaults to
-            None, no crop.
+        size: Size of the network input in pixels: the side of a square, or (height, width).
+        pre_crop: Size that images are resized to before the center is cropped. Defaults to None,
+            no crop.
         batch_size: Number of images per batch; the last one may be smaller. Defaults to 64.
         boxes: (n, 4), crops x, y, width, height in pixels, applied before all else. Defaults to
             None, whole images.
 
     Returns:
-        Dataset of images uint8 (b, size, size, 3), RGB.
+        Dataset of images uint8 (b, H, W, 3), RGB.
 
     Raises:
         UserError: A ``pre_crop`` smaller than ``size``, or an empty box.
     """
     check_pre_crop(pre_crop, size)
-    side = pre_crop or size
-    edge = (side - size) // 2
-    read = _file_reader(paths, side, boxes)
+    height, width = sides_of(size)
+    loaded = sides_of(size if pre_crop is None else pre_crop)
+    top, left = (loaded[0] - height) // 2, (loaded[1] - width) // 2
+    read = _file_reader(paths, loaded, boxes)
     return (
         tf.data.Dataset.range(len(paths))
         .map(
-            lambda row: read(row)[edge : edge + size, edge : edge + size],
+            lambda row: read(row)[top : top + height, left : left + width],
             num_parallel_calls=AUTOTUNE,
             deterministic=True,
         )
@@ -179,7 +186,7 @@ def naming_unreadable_images(paths: Sequence[str]) -> Iterator[None]:
 
 def _first_unreadable(paths: Sequence[str]) -> str | None:
     """Return an error about the first file that is not a readable image; None if all are."""
-    read, readable = _file_reader(paths, 8, None), 0
+    read, readable = _file_reader(paths, (8, 8), None), 0
     rows = tf.data.Dataset.range(len(paths))
     try:
         for _ in rows.map(read, num_parallel_calls=AUTOTUNE, deterministic=True):
@@ -195,29 +202,29 @@ def _first_unreadable(paths: Sequence[str]) -> str | None:
 
 
 def _file_reader(
-    paths: Sequence[str], side: int, boxes: np.ndarray | None
+    paths: Sequence[str], sides: Sides, boxes: np.ndarray | None
 ) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Return a function, for a graph, from a row to its image, uint8 (side, side, 3)."""
+    """Return a function, for a graph, from a row to its image, uint8 (*sides, 3)."""
     names = tf.constant(list(paths), tf.string)
     if boxes is None:
-        return lambda row: read_square(tf.gather(names, row), side)
+        return lambda row: read_resized(tf.gather(names, row), sides)
     for row in np.flatnonzero(~(boxes[:, 2:] > 0).all(axis=1))[:1]:
         raise UserError(f"{paths[row]}: its crop box {boxes[row].tolist()} is empty")
     with tf.device("CPU"):
         boxes = tf.constant(boxes, tf.float32)
-    return lambda row: read_square(tf.gather(names, row), side, boxes[row])
+    return lambda row: read_resized(tf.gather(names, row), sides, boxes[row])
 
 
 def _image_source(
     paths: Sequence[str],
-    side: int,
+    sides: Sides,
     boxes: np.ndarray | None,
     draws: int,
     cache_gb: float,
     progress: bool,
 ) -> Callable[[tf.Tensor], tf.Tensor]:
     """Return what :func:`_file_reader` does; it reads from memory if that is worthwhile."""
-    read, shape = _file_reader(paths, side, boxes), (len(paths), side, side, 3)
+    read, shape = _file_reader(paths, sides, boxes), (len(paths), *sides, 3)
     gigabytes, worthwhile = np.prod(shape) / 1e9, draws >= 2 * len(paths)
     if not worthwhile or gigabytes > cache_gb:
         if worthwhile and progress and cache_gb:

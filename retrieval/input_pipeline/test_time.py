@@ -11,7 +11,16 @@ import warnings
 import numpy as np
 
 from retrieval.errors import UserError, unknown_option
-from retrieval.validation import View, ViewMean, check_choice, choices_of
+from retrieval.validation import (
+    ImageSize,
+    View,
+    ViewMean,
+    as_size,
+    check_choice,
+    choices_of,
+    side_below,
+    sides_of,
+)
 
 VIEWS = choices_of(View)
 CROPS = tuple(view for view in VIEWS if view != "flip")
@@ -39,13 +48,13 @@ def parse_views(text: str) -> tuple[str, ...]:
     return views
 
 
-def view_size(views: tuple[str, ...], size: int, pre_crop: int | None) -> int:
-    """Return the side of the views in pixels, which the network's input must have.
+def view_size(views: tuple[str, ...], size: ImageSize, pre_crop: ImageSize | None) -> ImageSize:
+    """Return the size of the views, which the network's input must have.
 
     Args:
         views: Names from :func:`parse_views`.
-        size: Side of the network input in training, pixels.
-        pre_crop: Side of the resized image before it is cropped, pixels; None for ``size``.
+        size: Size of the network input in training.
+        pre_crop: Size of the resized image before it is cropped; None for ``size``.
 
     Returns:
         The pre-crop size for ``average_pool``, ``size`` for all other views.
@@ -53,32 +62,52 @@ def view_size(views: tuple[str, ...], size: int, pre_crop: int | None) -> int:
     return (pre_crop or size) if "average_pool" in views else size
 
 
-def cut_views(images: np.ndarray, views: tuple[str, ...], size: int) -> np.ndarray:
+def check_room(views: tuple[str, ...], size: ImageSize, loaded: ImageSize) -> None:
+    """Check that five different crops fit into an image.
+
+    Args:
+        views: Names from :func:`parse_views`.
+        size: Size of the crops.
+        loaded: Size of the image, see ``pre_crop``.
+
+    Raises:
+        UserError: A side of the image leaves no room; names it unless both sizes are squares.
+    """
+    if "five_crop" not in views:
+        return
+    (height, width), whole = sides_of(size), sides_of(loaded)
+    if side := side_below(whole, (height + 1, width + 1)):
+        squares = height == width and whole[0] == whole[1]
+        above = height if squares else f"{height if side == 'height' else width} in {side}"
+        raise UserError(
+            f"five_crop cuts views of {as_size((height, width))} px out of images of "
+            f"{as_size(whole)} px: give a --pre-crop above {above}"
+        )
+
+
+def cut_views(images: np.ndarray, views: tuple[str, ...], size: ImageSize) -> np.ndarray:
     """Crop and flip the views of every image.
 
     Args:
-        images: (B, L, L, 3), at pre-crop size L, at least ``size``.
+        images: (B, L, M, 3), at pre-crop size (L, M), at least ``size``.
         views: Names from :func:`parse_views`.
-        size: Side of the views, pixels; L for ``average_pool``.
+        size: Size (H, W) of the views; (L, M) for ``average_pool``.
 
     Returns:
-        (B, V, size, size, 3), of the same dtype, with the views in the order of
+        (B, V, H, W, 3), of the same dtype, with the views in the order of
         :func:`view_names`.
 
     Raises:
         UserError: The images leave no room for five crops.
     """
     images = np.asarray(images)
-    slack = images.shape[1] - size
-    corners = [(slack // 2, slack // 2)]
+    height, width = sides_of(size)
+    check_room(views, size, images.shape[1:3])
+    bottom, right = images.shape[1] - height, images.shape[2] - width
+    corners = [(bottom // 2, right // 2)]
     if "five_crop" in views:
-        if slack < 1:
-            raise UserError(
-                f"five_crop cuts views of {size} px out of images of {images.shape[1]} px: give a "
-                f"--pre-crop above {size}"
-            )
-        corners += [(0, 0), (0, slack), (slack, 0), (slack, slack)]
-    crops = [images[:, y : y + size, x : x + size] for y, x in corners]
+        corners += [(0, 0), (0, right), (bottom, 0), (bottom, right)]
+    crops = [images[:, y : y + height, x : x + width] for y, x in corners]
     if "flip" in views:
         crops += [crop[:, :, ::-1] for crop in crops]
     return np.stack(crops, axis=1)
@@ -113,19 +142,20 @@ def aggregate(embeddings: np.ndarray, mean: str = "normalized") -> np.ndarray:
     return combined
 
 
-def warn_of_resolution(trained: int, tested: int) -> None:
+def warn_of_resolution(trained: ImageSize, tested: ImageSize) -> None:
     """Warn if images are embedded at another resolution than the network was trained at.
 
     Objects then appear at another scale than the network has learned (Touvron et al. 2019, "Fixing
     the train-test resolution discrepancy").
 
     Args:
-        trained: Side of the network input in training, pixels.
-        tested: Side of the network input now, pixels.
+        trained: Size of the network input in training.
+        tested: Size of the network input now.
     """
-    if trained != tested:
+    before, now = sides_of(trained), sides_of(tested)
+    if before != now:
         warnings.warn(
-            f"embedding at {tested} px a network trained at {trained} px: its scores belong to "
-            "this pair of resolutions",
+            f"embedding at {as_size(now)} px a network trained at {as_size(before)} px: its scores "
+            "belong to this pair of resolutions",
             stacklevel=2,
         )

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from retrieval.errors import UserError, unknown_option
 from retrieval.models.registry import BACKBONES, HEADS
+from retrieval.validation import ImageSize, as_size, sides_of
 
 if TYPE_CHECKING:
     import keras
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
 def build_backbone(
     name: str,
-    image_size: int | None = None,
+    image_size: ImageSize | None = None,
     *,
     weights: str | None = "imagenet",
     pooling: str = "average",
@@ -20,14 +21,15 @@ def build_backbone(
 
     Args:
         name: A key of :data:`BACKBONES`.
-        image_size: Side S of the square input, in pixels. Defaults to None, the backbone's own.
+        image_size: Size of the input in pixels: the side of a square, or (height, width), or text
+            such as "256x128". Defaults to None, the backbone's own square.
         weights: ``"imagenet"`` for the pretrained weights, ``"none"`` or None for random ones, or
             the path of a file (see :mod:`retrieval.models.weights`). Defaults to "imagenet".
         pooling: How the feature map is pooled: ``"average"``, ``"average+max"`` (their sum),
             ``"gem"`` (generalized mean) or ``"max"``. Defaults to "average".
 
     Returns:
-        Model ``backbone``: images (B, S, S, 3), RGB in 0..255, uint8 or float32 -> features (B, F),
+        Model ``backbone``: images (B, H, W, 3), RGB in 0..255, uint8 or float32 -> features (B, F),
         float32.
 
     Raises:
@@ -40,11 +42,12 @@ def build_backbone(
     if name not in BACKBONES:
         raise unknown_option("backbone", name, BACKBONES)
     entry = BACKBONES[name]
-    size = image_size or entry.image_size
+    sides = sides_of(entry.image_size if image_size is None else image_size)
+    size = as_size(sides)
     if weights == "none" or (weights == "imagenet" and not entry.pretrained):
         weights = None
     try:
-        network = entry.build(size, weights)
+        network = entry.build(size if isinstance(size, int) else sides, weights)
     except ValueError as error:
         reason = " ".join(str(error).split())
         raise UserError(f"cannot build {name} for images of {size} px: {reason}") from error
@@ -83,7 +86,7 @@ def build_model(
     head: str = "direct",
     embedding_size: int = 128,
     normalize: bool | None = None,
-    image_size: int | None = None,
+    image_size: ImageSize | None = None,
     weights: str | None = "imagenet",
     pooling: str = "average",
 ) -> "keras.Model":
@@ -97,14 +100,15 @@ def build_model(
         head: A key of :data:`HEADS`. Defaults to "direct".
         embedding_size: Size D of the embedding. Defaults to 128.
         normalize: Whether to L2-normalize the embedding. Defaults to None, as the head's name says.
-        image_size: Side S of the square input, in pixels. Defaults to None, the backbone's own.
+        image_size: Size of the input in pixels: the side of a square, or (height, width), or text
+            such as "256x128". Defaults to None, the backbone's own square.
         weights: ``"imagenet"``, ``"none"`` or None, or a path, see :func:`build_backbone`. Defaults
             to "imagenet".
         pooling: ``"average"``, ``"average+max"``, ``"gem"`` or ``"max"``, see
             :func:`build_backbone`. Defaults to "average".
 
     Returns:
-        images (B, S, S, 3), RGB in 0..255, uint8 or float32 -> embeddings (B, D), float32.
+        images (B, H, W, 3), RGB in 0..255, uint8 or float32 -> embeddings (B, D), float32.
 
     Raises:
         UserError: An unknown name, or weights that are not available or do not fit.

@@ -5,12 +5,13 @@ from pathlib import Path
 import keras
 
 from retrieval.models.weights import load_weights
+from retrieval.validation import ImageSize, sides_of
 
 IMAGE_SIZE = 64
 WIDTHS = (32, 64, 128, 256)
 
 
-def build(image_size: int = IMAGE_SIZE, weights: str | None = None) -> keras.Model:
+def build(image_size: ImageSize = IMAGE_SIZE, weights: str | None = None) -> keras.Model:
     """Build the network: four blocks of convolution, batch norm and ReLU, with max-pooling between.
 
     It follows the four-block network of Vinyals et al. (2016), "Matching Networks for One Shot
@@ -18,13 +19,14 @@ def build(image_size: int = IMAGE_SIZE, weights: str | None = None) -> keras.Mod
     cheaper, and the widths double where the resolution halves.
 
     Args:
-        image_size: Side S of the square input, in pixels. Defaults to 64.
+        image_size: Size of the input in pixels: the side of a square, or (height, width).
+            Defaults to 64.
         weights: Path of a weights file of this network. Defaults to None, random weights.
 
     Returns:
-        images (B, S, S, 3) in 0..255 -> feature map (B, S / 16, S / 16, 256).
+        images (B, H, W, 3) in 0..255 -> feature map (B, H / 16, W / 16, 256).
     """
-    images = keras.Input((image_size, image_size, 3), name="images")
+    images = keras.Input((*sides_of(image_size), 3), name="images")
     x = keras.layers.Rescaling(1 / 127.5, -1.0, name="preprocessing")(images)
     for number, width in enumerate(WIDTHS):
         first = number == 0

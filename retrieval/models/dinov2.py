@@ -6,6 +6,7 @@ feature map has one position, the class token, so that every pooling gives the s
 (``average+max`` gives twice them).
 """
 
+import math
 from pathlib import Path
 
 import keras
@@ -13,18 +14,19 @@ import keras
 from retrieval.errors import UserError
 from retrieval.models.keras_applications import preprocess
 from retrieval.models.weights import load_weights
+from retrieval.validation import ImageSize, as_size, sides_of
 
 PRESET = "dinov2_small"
 PATCH, WIDTH = 14, 384
 SOURCE = "kaggle.com/models/keras/dinov2 (Keras, dinov2_small)"
 
 
-def build(image_size: int = 224, weights: str | None = "imagenet") -> keras.Model:
+def build(image_size: ImageSize = 224, weights: str | None = "imagenet") -> keras.Model:
     """Build the network.
 
     Args:
         image_size: Side S of the square input, in pixels, a multiple of 14. Position embeddings are
-            interpolated to it. Defaults to 224.
+            interpolated to it. keras-hub's network takes no other shape. Defaults to 224.
         weights: ``"imagenet"`` for the preset ``dinov2_small``, from keras-hub's cache or
             downloaded; None for random weights; or a path: the folder of a preset, or a Keras file.
             Defaults to "imagenet".
@@ -33,16 +35,25 @@ def build(image_size: int = 224, weights: str | None = "imagenet") -> keras.Mode
         images (B, S, S, 3), RGB in 0..255 -> class token as a feature map (B, 1, 1, 384).
 
     Raises:
-        UserError: keras-hub is not installed, the size is not a multiple of 14, or the weights are
-            not available or do not fit.
+        UserError: keras-hub is not installed, the size is no square or not a multiple of 14, or the
+            weights are not available or do not fit.
     """
-    if image_size % PATCH:
+    height, width = sides_of(image_size)
+    # Of a square of about as many pixels, the number of patches along a side.
+    patches = max(1, round(math.sqrt(height * width) / PATCH))
+    if height != width:
+        raise UserError(
+            f"dinov2_small takes square images only, because keras-hub interpolates its position "
+            f"embeddings to squares: give an --image-size such as {patches * PATCH} instead of "
+            f"{as_size((height, width))}"
+        )
+    if height % PATCH:
         raise UserError(
             f"dinov2_small cuts images into patches of {PATCH} px: give an --image-size that is a "
-            f"multiple of it, such as {max(PATCH, round(image_size / PATCH) * PATCH)}"
+            f"multiple of it, such as {patches * PATCH}"
         )
-    images = keras.Input((image_size, image_size, 3), name="images")
-    transformer = _transformer(image_size, weights)
+    images = keras.Input((height, width, 3), name="images")
+    transformer = _transformer(height, weights)
     tokens = transformer({"images": preprocess(images, "torch")})
     class_token = keras.layers.Reshape((1, 1, WIDTH), name="class_token")(tokens[:, 0])
     network = keras.Model(images, class_token, name=PRESET)

@@ -16,6 +16,7 @@ import numpy as np
 from retrieval.errors import UserError
 from retrieval.models.torch_checkpoint import read_torch_checkpoint
 from retrieval.models.weights import load_weights
+from retrieval.validation import ImageSize, sides_of
 
 IMAGE_SIZE = 160
 FEATURE_SIZE = 1280
@@ -38,12 +39,13 @@ WEIGHTS_FILE = "models/efficientnet-lite0-57934424.pth"
 
 
 def build(
-    image_size: int = IMAGE_SIZE, weights: str | None = "imagenet", classifier: bool = False
+    image_size: ImageSize = IMAGE_SIZE, weights: str | None = "imagenet", classifier: bool = False
 ) -> keras.Model:
     """Build the network.
 
     Args:
-        image_size: Side S of the square input, in pixels. Defaults to 160.
+        image_size: Size of the input in pixels: the side of a square, or (height, width).
+            Defaults to 160.
         weights: ``"imagenet"``, None for random weights, or a path: a ``.pth`` state dict with the
             original's names, or a Keras file (see :mod:`retrieval.models.weights`). Defaults to
             "imagenet".
@@ -51,10 +53,10 @@ def build(
             Defaults to False.
 
     Returns:
-        images (B, S, S, 3), RGB in 0..255 -> feature map (B, ceil(S / 32), ceil(S / 32), 1280), or
+        images (B, H, W, 3), RGB in 0..255 -> feature map (B, ceil(H / 32), ceil(W / 32), 1280), or
         logits (B, 1000).
     """
-    images = keras.Input((image_size, image_size, 3), name="images")
+    images = keras.Input((*sides_of(image_size), 3), name="images")
     x = keras.layers.Rescaling(
         (1 / (255 * STD)).tolist(), (-MEAN / STD).tolist(), name="preprocessing"
     )(images)

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from retrieval.errors import UserError
 from retrieval.models.weights import check_exists, load_weights
+from retrieval.validation import ImageSize, sides_of
 
 IMAGE_SIZE = 224
 SCOPE = "InceptionV1"
@@ -35,23 +36,24 @@ MODULES = {
 POOL_BEFORE = {"Mixed_3b": 3, "Mixed_4b": 3, "Mixed_5b": 2}  # kernel, stride 2
 
 
-def build(image_size: int = IMAGE_SIZE, weights: str | None = "imagenet") -> keras.Model:
+def build(image_size: ImageSize = IMAGE_SIZE, weights: str | None = "imagenet") -> keras.Model:
     """Build the network.
 
     Args:
-        image_size: Side S of the square input, in pixels. Defaults to 224.
+        image_size: Size of the input in pixels: the side of a square, or (height, width).
+            Defaults to 224.
         weights: ``"imagenet"`` for ``inception_v1.ckpt`` in Keras' cache of models, None for random
             weights, or a path: a TF-slim checkpoint (``.ckpt``) or a Keras file. Defaults to
             "imagenet".
 
     Returns:
-        images (B, S, S, 3), RGB in 0..255 -> feature map (B, ceil(S / 32), ceil(S / 32), 1024),
+        images (B, H, W, 3), RGB in 0..255 -> feature map (B, ceil(H / 32), ceil(W / 32), 1024),
         TF-slim's end point ``Mixed_5c``.
 
     Raises:
         UserError: There are no weights in the cache, or the weights do not fit.
     """
-    images = keras.Input((image_size, image_size, 3), name="images")
+    images = keras.Input((*sides_of(image_size), 3), name="images")
     x = keras.layers.Rescaling(1 / 127.5, -1.0, name="preprocessing")(images)
     x = _conv(x, 64, 7, "Conv2d_1a_7x7", stride=2)
     x = keras.layers.MaxPooling2D(3, 2, padding="same", name="MaxPool_2a_3x3")(x)

@@ -8,15 +8,18 @@ import keras
 
 from retrieval.errors import UserError
 from retrieval.models.weights import load_weights
+from retrieval.validation import ImageSize, sides_of
 
 # How pixels 0..255 become the input of each network (keras.applications.imagenet_utils). "own": the
 # first layers of the network do it.
 PREPROCESSING = {
     "DenseNet169": "torch",
     "ResNet50": "caffe",
+    "ResNet101": "caffe",
     "ResNet50V2": "symmetric",
     "InceptionV3": "symmetric",
     "Xception": "symmetric",
+    "MobileNet": "symmetric",
     "MobileNetV2": "symmetric",
     "MobileNetV3Small": "own",
     "MobileNetV3Large": "own",
@@ -27,28 +30,30 @@ TORCH_MEAN, TORCH_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
 
 
-def build(constructor: str, image_size: int, weights: str | None = "imagenet") -> keras.Model:
+def build(constructor: str, image_size: ImageSize, weights: str | None = "imagenet") -> keras.Model:
     """Build a network of ``keras.applications`` without its classifier.
 
     Args:
         constructor: Name of the constructor, e.g. ``"DenseNet169"``.
-        image_size: Side S of the square input, in pixels; most networks need 32 or more.
+        image_size: Size of the input in pixels: the side of a square, or (height, width). Most
+            networks need at least 32 on each side.
         weights: ``"imagenet"`` for the weights in Keras' cache, to which they are downloaded; None
             for random weights; or a path (see :mod:`retrieval.models.weights`). Defaults to
             "imagenet".
 
     Returns:
-        images (B, S, S, 3), RGB in 0..255 -> feature map (B, h, w, F).
+        images (B, H, W, 3), RGB in 0..255 -> feature map (B, h, w, F).
 
     Raises:
         UserError: The weights are neither in the cache nor could be downloaded, or do not fit.
     """
-    images = keras.Input((image_size, image_size, 3), name="images")
+    shape = (*sides_of(image_size), 3)
+    images = keras.Input(shape, name="images")
     try:
         network = getattr(keras.applications, constructor)(
             include_top=False,
             weights="imagenet" if weights == "imagenet" else None,
-            input_shape=(image_size, image_size, 3),  # selects the weights if there are several
+            input_shape=shape,  # selects the weights if there are several
             input_tensor=preprocess(images, PREPROCESSING[constructor]),
         )
     except Exception as error:
@@ -75,12 +80,12 @@ def preprocess(images: keras.KerasTensor, kind: str) -> keras.KerasTensor:
     """Add a network's preprocessing, equal to ``keras.applications.<family>.preprocess_input``.
 
     Args:
-        images: (B, S, S, 3), RGB in 0..255.
+        images: (B, H, W, 3), RGB in 0..255.
         kind: ``"torch"`` (ImageNet mean and standard deviation), ``"caffe"`` (BGR minus the mean),
             ``"symmetric"`` (-1..1) or ``"own"`` (unchanged).
 
     Returns:
-        The network's input, (B, S, S, 3).
+        The network's input, (B, H, W, 3).
     """
     if kind == "own":
         return images

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from retrieval.validation import ImageSize
+
 if TYPE_CHECKING:
     import keras
 
@@ -19,16 +21,17 @@ class Backbone:
     """A network from images to a feature map.
 
     Attributes:
-        build: ``build(image_size, weights) -> keras.Model``: images (B, S, S, 3), RGB in 0..255, to
-            a feature map (B, h, w, F). ``weights`` is ``"imagenet"``, a path or None (random).
-        image_size: Default side S of the square input, in pixels.
+        build: ``build(image_size, weights) -> keras.Model``: images (B, H, W, 3), RGB in 0..255, to
+            a feature map (B, h, w, F). ``image_size`` is the side of a square or (height, width),
+            and ``weights`` is ``"imagenet"``, a path or None (random).
+        image_size: Side of the square input in pixels, unless the settings say otherwise.
         feature_size: Number of channels F of the feature map.
         source: The paper, and where the pretrained weights come from.
         pretrained: Whether there are pretrained weights. A backbone without them starts from random
             weights even if ``weights="imagenet"`` is given. Defaults to True.
     """
 
-    build: Callable[[int, str | None], "keras.Model"]
+    build: Callable[[ImageSize, str | None], "keras.Model"]
     image_size: int
     feature_size: int
     source: str
@@ -50,19 +53,19 @@ class Head:
     normalize: bool = False
 
 
-def _from_file(module: str) -> Callable[[int, str | None], "keras.Model"]:
+def _from_file(module: str) -> Callable[[ImageSize, str | None], "keras.Model"]:
     """Return the ``build`` of a file in this folder; the file is imported by the first call."""
 
-    def build(image_size: int, weights: str | None) -> "keras.Model":
+    def build(image_size: ImageSize, weights: str | None) -> "keras.Model":
         return importlib.import_module(f"retrieval.models.{module}").build(image_size, weights)
 
     return build
 
 
-def _from_keras(constructor: str) -> Callable[[int, str | None], "keras.Model"]:
+def _from_keras(constructor: str) -> Callable[[ImageSize, str | None], "keras.Model"]:
     """Return a function that builds a network of ``keras.applications``."""
 
-    def build(image_size: int, weights: str | None) -> "keras.Model":
+    def build(image_size: ImageSize, weights: str | None) -> "keras.Model":
         from retrieval.models import keras_applications  # loads TensorFlow
 
         return keras_applications.build(constructor, image_size, weights)
@@ -102,6 +105,12 @@ BACKBONES: dict[str, Backbone] = {
         feature_size=2048,
         source="He et al. (2016a); Keras",
     ),
+    "resnet101": Backbone(
+        build=_from_keras("ResNet101"),
+        image_size=224,
+        feature_size=2048,
+        source="He et al. (2016a); Keras",
+    ),
     "resnet50_v2": Backbone(
         build=_from_keras("ResNet50V2"),
         image_size=224,
@@ -119,6 +128,12 @@ BACKBONES: dict[str, Backbone] = {
         image_size=299,
         feature_size=2048,
         source="Chollet (2017); Keras",
+    ),
+    "mobilenet_v1": Backbone(
+        build=_from_keras("MobileNet"),
+        image_size=224,
+        feature_size=1024,
+        source="Howard et al. (2017); Keras",
     ),
     "mobilenet_v2": Backbone(
         build=_from_keras("MobileNetV2"),

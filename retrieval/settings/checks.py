@@ -12,7 +12,7 @@ from pathlib import Path
 from retrieval.datasets import DATASETS
 from retrieval.errors import UserError, unknown_option
 from retrieval.evaluation.metrics import measured_in_training
-from retrieval.input_pipeline.test_time import parse_views
+from retrieval.input_pipeline.test_time import check_room, parse_views
 from retrieval.losses import LOSSES, check_loss_options, get_loss, recommended_options
 from retrieval.models import BACKBONES, HEADS
 from retrieval.settings.identity import (
@@ -41,12 +41,12 @@ def check(settings: TrainSettings) -> None:
     if settings.recipe is not None:
         _check_recipe(settings, settings.recipe)
     _check_names(settings)
-    parse_views(settings.test_time)
+    views = parse_views(settings.test_time)
     _check_effects(settings)
     check_frozen_backbone(settings)
-    check_pre_crop(
-        settings.pre_crop, settings.image_size or BACKBONES[settings.backbone].image_size
-    )
+    image_size = settings.image_size or BACKBONES[settings.backbone].image_size
+    check_pre_crop(settings.pre_crop, image_size)
+    check_room(views, image_size, settings.pre_crop or image_size)
     if settings.loss != UNTRAINED:
         check_loss_options(settings.loss, settings.loss_options)
         memory = {"size": 1} if settings.memory_batches else None

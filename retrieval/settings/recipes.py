@@ -14,6 +14,7 @@ import yaml
 from retrieval.errors import unknown_option
 from retrieval.settings.identity import differing, same_experiment, what_matters
 from retrieval.settings.schema import TrainSettings
+from retrieval.validation import as_size, read_sides, sides_of
 
 FOLDER = Path(__file__).parents[1] / "recipes"
 
@@ -79,7 +80,7 @@ class Recipe:
         changed = unchanged.with_(**changes | {"recipe": self.name})
         return changed.with_(scaled=not same_experiment(unchanged, changed))
 
-    def in_proportion(self, changes: Mapping[str, Any]) -> dict[str, int]:
+    def in_proportion(self, changes: Mapping[str, Any]) -> dict[str, Any]:
         """Scale the settings that go with the image size and the number of steps.
 
         Args:
@@ -90,10 +91,14 @@ class Recipe:
             recipe's; ``warmup_steps``, ``freeze_steps`` and ``decay_every`` for fewer ``steps``,
             so that they take the same share of the training.
         """
-        found = {}
-        size, steps, own = changes.get("image_size"), changes.get("steps"), self.settings
-        if isinstance(size, int) and own.get("pre_crop"):
-            found["pre_crop"] = round(own["pre_crop"] * size / own["image_size"])
+        found: dict[str, Any] = {}
+        steps, own = changes.get("steps"), self.settings
+        size = read_sides(changes.get("image_size"))
+        if size is not None and own.get("pre_crop"):
+            whole, part = sides_of(own["pre_crop"]), sides_of(own["image_size"])
+            found["pre_crop"] = as_size(
+                (round(whole[0] * size[0] / part[0]), round(whole[1] * size[1] / part[1]))
+            )
         if isinstance(steps, int) and 0 < steps < own["steps"]:
             for name, least in (("warmup_steps", 0), ("freeze_steps", 0), ("decay_every", 1)):
                 if own.get(name):

@@ -15,6 +15,7 @@ from retrieval.settings.recipes import from_recipe
 from retrieval.settings.schema import UNTRAINED, TrainSettings, default_of, selects
 
 T = TypeVar("T")
+NOT_RESOLVED = "settings have not been resolved: call resolve(settings, catalog) first"
 
 
 def catalog_of(settings: TrainSettings, leave_out: Mapping[str, str] | None = None) -> Catalog:
@@ -99,8 +100,19 @@ def resolved(value: T | None) -> T:
         TypeError: It has not been filled in: the caller passed settings that are not resolved.
     """
     if value is None:
-        raise TypeError("settings have not been resolved: call resolve(settings, catalog) first")
+        raise TypeError(NOT_RESOLVED)
     return value
+
+
+def input_size(settings: TrainSettings) -> int | str:
+    """Return the size of the network's input of resolved settings, such as 224 or ``"256x128"``.
+
+    Raises:
+        TypeError: The settings have not been resolved.
+    """
+    if settings.image_size is None:
+        raise TypeError(NOT_RESOLVED)
+    return settings.image_size
 
 
 def batch_size(settings: TrainSettings) -> int:

@@ -11,12 +11,13 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     ModelWrapValidatorHandler,
     ValidationError,
     ValidationInfo,
@@ -24,12 +25,15 @@ from pydantic import (
     model_validator,
 )
 from pydantic.fields import FieldInfo
+from pydantic_core import CoreSchema
 
 from retrieval.errors import UserError, unknown_option
 from retrieval.validation import (
     DEFAULT_CROP_AREA,
     DEFAULT_DISTANCE,
+    HEIGHT_AND_WIDTH,
     MAX_SEED,
+    SIDES,
     Augmentation,
     Checkpoint,
     Distance,
@@ -40,8 +44,11 @@ from retrieval.validation import (
     Schedule,
     ViewMean,
     as_number,
+    as_size,
     choices_of,
+    number_in,
     plain,
+    read_sides,
     refused,
     wanted_choice,
     wanted_number,
@@ -86,6 +93,45 @@ class About:
     affects: Affects = "result"
     untrained: Untrained = "used"
     of_the_loss: bool = False
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Marks a setting as the size of an image, which it holds as :func:`as_size` returns it.
+
+    Attributes:
+        most: Largest valid height and width.
+    """
+
+    most: int
+
+    def convert(self, name: str, value: object) -> object:
+        """Return a size as settings hold it; None, which leaves it open, stays None.
+
+        Raises:
+            UserError: The value is no size, or a side is out of range, which is then named.
+        """
+        if value is None:
+            return None
+        if (sides := read_sides(value)) is None:
+            raise refused(name, value, f"{self.wanted_side()}, or {HEIGHT_AND_WIDTH}")
+        for side, pixels in zip(SIDES, sides, strict=True):
+            if not 1 <= pixels <= self.most:
+                which = "" if sides[0] == sides[1] else f" for the {side}"
+                raise refused(name, as_size(sides), f"{self.wanted_side()}{which}")
+        return as_size(sides)
+
+    def wanted_side(self) -> str:
+        """Return the fix of a side that is out of range."""
+        return wanted_number(least=1, most=self.most, whole=True)
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        side = {"type": "integer", "minimum": 1, "maximum": self.most}
+        pair = {"type": "array", "items": side, "minItems": len(SIDES), "maxItems": len(SIDES)}
+        text = {"type": "string", "pattern": "^[1-9][0-9]*x[1-9][0-9]*$"}
+        return {"anyOf": [side, text, pair]}
 
 
 def _setting(
@@ -158,20 +204,19 @@ class TrainSettings(BaseModel):
         "given have the loader's defaults.",
         "Data",
     )
-    pre_crop: int | None = _setting(
+    pre_crop: Annotated[str | int, Pixels(8192)] | None = _setting(
         None,
-        "Side in pixels that images are resized to before a square of the image size is cropped. "
-        "Defaults to the image size (no cropping), or 1.5 times it for random resized crops.",
+        "Size in pixels that images are resized to before the image size is cropped from them, "
+        "e.g. 256, or 288x144: height x width. Defaults to the image size (no cropping), or 1.5 "
+        "times it for random resized crops.",
         "Data",
-        ge=1,
-        le=8192,
     )
-    image_size: int | None = _setting(
+    image_size: Annotated[str | int, Pixels(4096)] | None = _setting(
         None,
-        "Side of the network's input in pixels. Defaults to the backbone's recommendation.",
+        "Size of the network's input in pixels: the side of a square, e.g. 224, or height x width, "
+        "height first, e.g. 256x128. Images are resized to it without keeping their aspect ratio. "
+        "Defaults to the backbone's recommendation.",
         "Data",
-        ge=1,
-        le=4096,
     )
     flip: bool | None = _setting(
         None,
@@ -582,6 +627,8 @@ class TrainSettings(BaseModel):
         assert info.field_name is not None
         if info.field_name == "loss_options" and isinstance(value, Mapping):
             return {name: numbers_in(option) for name, option in value.items()}
+        if (pixels := pixels_of(info.field_name)) is not None:
+            return pixels.convert(info.field_name, value)
         return convert(value, kind_of(cls.model_fields[info.field_name].annotation))
 
     @model_validator(mode="after")
@@ -635,6 +682,8 @@ def kind_of(annotation: Any) -> Any:
     """Return the plain type that a setting is declared as, such as ``int`` for ``int | None``."""
     if typing.get_origin(annotation) is Literal:
         return str
+    if typing.get_origin(annotation) is Annotated:
+        return kind_of(typing.get_args(annotation)[0])
     if typing.get_origin(annotation) in (types.UnionType, typing.Union):
         return kind_of(next(a for a in typing.get_args(annotation) if a is not types.NoneType))
     return typing.get_origin(annotation) or annotation
@@ -643,6 +692,16 @@ def kind_of(annotation: Any) -> Any:
 def choices_in(annotation: Any) -> tuple[str, ...]:
     """Return the values of a setting declared as a ``Literal``; empty for any other."""
     return choices_of(annotation) if typing.get_origin(annotation) is Literal else ()
+
+
+def pixels_of(name: str) -> Pixels | None:
+    """Return the limits of a setting that is the size of an image; None for any other."""
+    annotation = TrainSettings.model_fields[name].annotation
+    for each in (annotation, *typing.get_args(annotation)):
+        for mark in getattr(each, "__metadata__", ()):
+            if isinstance(mark, Pixels):
+                return mark
+    return None
 
 
 def convert(value: object, kind: type) -> object:
@@ -658,7 +717,7 @@ def convert(value: object, kind: type) -> object:
     """
     value = plain(value)
     if kind in (int, float):
-        number = _number_in(value) if isinstance(value, str) else as_number(value)
+        number = number_in(value) if isinstance(value, str) else as_number(value)
         if number is not None and (kind is float or number == int(number)):
             return kind(number)
     elif kind is str and isinstance(value, os.PathLike):
@@ -679,19 +738,10 @@ def numbers_in(value: object) -> object:
     """
     if isinstance(value, list | tuple):
         return [numbers_in(each) for each in value]
-    number = _number_in(value) if isinstance(value, str) else None
+    number = number_in(value) if isinstance(value, str) else None
     if number is None:
         return value
     return int(number) if number == int(number) else number
-
-
-def _number_in(text: str) -> int | float | None:
-    for kind in (int, float):
-        try:
-            return as_number(kind(text))
-        except ValueError:
-            continue
-    return None
 
 
 _WANTED: dict[type, str] = {

@@ -11,7 +11,7 @@ from retrieval.datasets.catalog import Catalog, crop_boxes
 from retrieval.embedding.features import backbone_features
 from retrieval.input_pipeline.pipeline import train_dataset
 from retrieval.sampling import PKSampler
-from retrieval.settings.resolve import held_out_caveat, held_out_count, resolved
+from retrieval.settings.resolve import held_out_caveat, held_out_count, input_size, resolved
 from retrieval.settings.schema import TrainSettings
 
 
@@ -137,7 +137,7 @@ def batch_dataset(
             data.catalog.absolute_paths(data.train),
             data.classes,
             rows,
-            size=resolved(settings.image_size),
+            size=input_size(settings),
             pre_crop=settings.pre_crop,
             flip=resolved(settings.flip),
             augment=settings.augment,

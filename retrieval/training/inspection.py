@@ -22,7 +22,7 @@ from retrieval.embedding.embed import embed_files
 from retrieval.errors import UserError
 from retrieval.input_pipeline.pipeline import eval_dataset, naming_unreadable_images
 from retrieval.runs.run import Run
-from retrieval.settings.resolve import resolved
+from retrieval.settings.resolve import input_size
 from retrieval.settings.schema import TrainSettings
 from retrieval.training.embedder import load_whole_network
 
@@ -50,8 +50,8 @@ class Inspector:
 
     Attributes:
         settings: The run's settings.
-        network: The whole network: images (B, S, S, 3) in 0..255 to embeddings (B, D).
-        features: Its first part: images (B, S, S, 3) in 0..255 to feature maps (B, h, w, C).
+        network: The whole network: images (B, H, W, 3) in 0..255 to embeddings (B, D).
+        features: Its first part: images (B, H, W, 3) in 0..255 to feature maps (B, h, w, C).
         tail: The rest: feature maps to embeddings (B, D).
         linear: Kernel (C, D) and bias (D,) if the tail is global average pooling and a linear
             layer; None otherwise.
@@ -72,7 +72,7 @@ class Inspector:
                 :func:`retrieval.datasets.catalog.crop_boxes`. Defaults to None, whole images.
 
         Returns:
-            float32, (n, S, S, 3), 0..255.
+            float32, (n, H, W, 3), 0..255.
 
         Raises:
             UserError: An image cannot be read.
@@ -80,7 +80,7 @@ class Inspector:
         names = [str(path) for path in paths]
         batches = eval_dataset(
             names,
-            size=resolved(self.settings.image_size),
+            size=input_size(self.settings),
             pre_crop=self.settings.pre_crop,
             batch_size=len(names),
             boxes=boxes,
@@ -89,7 +89,7 @@ class Inspector:
             return np.concatenate([np.asarray(batch, np.float32) for batch in batches])
 
     def embed(self, images: np.ndarray) -> np.ndarray:
-        """Embed loaded images, (n, S, S, 3) in 0..255; returns float32, (n, D)."""
+        """Embed loaded images, (n, H, W, 3) in 0..255; returns float32, (n, D)."""
         maps = self.features(images, training=False)
         return np.asarray(self.tail(maps, training=False), np.float32)
 
@@ -109,7 +109,7 @@ class Inspector:
         return embed_files(self.network, names, boxes, self.settings, progress=False)
 
     def match(self, images: np.ndarray) -> Match:
-        """Distribute the similarity of two loaded images, (2, S, S, 3), over their positions."""
+        """Distribute the similarity of two loaded images, (2, H, W, 3), over their positions."""
         maps = self.features(images, training=False)
         if self.linear is not None:
             first, second = decompose(np.asarray(maps[0]), np.asarray(maps[1]), *self.linear)
@@ -194,8 +194,8 @@ def _linear_part(
     else:
         return None
     # Whatever the layers are called, the tail is of this kind if it gives the same directions.
-    size = inspector.features.input_shape[1]
-    probe = np.random.default_rng(0).uniform(0, 255, (2, size, size, 3)).astype(np.float32)
+    shape = (2, *inspector.features.input_shape[1:])
+    probe = np.random.default_rng(0).uniform(0, 255, shape).astype(np.float32)
     maps = np.asarray(inspector.features(probe, training=False))
     if maps.shape[-1] != len(kernel):
         return None

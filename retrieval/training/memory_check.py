@@ -5,9 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from retrieval.errors import UserError
-from retrieval.settings.resolve import batch_size, resolved
+from retrieval.settings.resolve import batch_size, input_size
 from retrieval.settings.schema import UNTRAINED, TrainSettings
 from retrieval.training.batch_memory import FLOAT, PAIR_MATRICES
+from retrieval.validation import pixel_count
 
 GIB = 2**30
 ALWAYS_FITS = 16 * 128**2  # pixels of a batch; below, the estimate is not worth its time
@@ -70,7 +71,7 @@ def _check_network(
     available: Callable[[], int | None],
 ) -> None:
     """Refuse a training whose network does not fit into memory together with a batch of images."""
-    pixels = batch_size(settings) * resolved(settings.image_size) ** 2
+    pixels = batch_size(settings) * pixel_count(input_size(settings))
     if pixels <= ALWAYS_FITS or not (settings.check_memory or announce is not None):
         return
     from retrieval.training.memory_estimate import dry_run, replica_count  # loads TensorFlow

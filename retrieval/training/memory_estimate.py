@@ -10,10 +10,11 @@ import tensorflow as tf
 from retrieval.embedding.network import build_network, has_frozen_batch_norm
 from retrieval.models.freezing import freeze_batch_norm
 from retrieval.models.precision import mixed_precision
-from retrieval.settings.resolve import batch_size, resolved
+from retrieval.settings.resolve import batch_size, input_size
 from retrieval.settings.schema import TrainSettings
 from retrieval.training.batch_memory import FLOAT, PAIR_MATRICES
 from retrieval.training.optimizers import slot_count
+from retrieval.validation import pixel_count
 
 TRACED_BATCH = 16
 PREFETCHED = 4  # batches that the input pipeline holds ready
@@ -53,7 +54,7 @@ class Footprint:
         pairs = PAIR_MATRICES * FLOAT * batch * references
         memory = FLOAT * settings.memory_batches * batch * settings.embedding_size
         # The batch in use and those prefetched, uint8.
-        images = (1 + PREFETCHED) * batch * 3 * resolved(settings.image_size) ** 2
+        images = (1 + PREFETCHED) * batch * 3 * pixel_count(input_size(settings))
         return self.operations * PER_OPERATION + weights + pairs + memory + images
 
     def total(self, settings: TrainSettings, replicas: int = 1) -> int:

@@ -16,7 +16,7 @@ from retrieval.datasets import image_health
 from retrieval.datasets.image_health import ORIENTATION, examine, image_problem
 from retrieval.datasets.image_health import image_health as health_of
 from retrieval.datasets.image_limits import MOST_PIXELS
-from retrieval.input_pipeline.decoding import decode, read_square
+from retrieval.input_pipeline.decoding import decode, read_resized
 from tests.datasets.helpers import write_photo
 
 
@@ -71,7 +71,7 @@ def test_a_jpeg_with_a_second_picture_behind_it_is_a_jpeg(tmp_path):
     frames[0].save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=frames[1:])
     assert Image.open(tmp_path / "a.jpg").format == "MPO"
     assert image_problem(str(tmp_path / "a.jpg")) is None
-    assert read_square(str(tmp_path / "a.jpg"), 8).numpy().max() < 5
+    assert read_resized(str(tmp_path / "a.jpg"), 8).numpy().max() < 5
 
 
 def picture(kind, side=64, **save):

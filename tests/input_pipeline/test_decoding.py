@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from retrieval.input_pipeline.decoding import decode, read_orientation, read_square, resize
+from retrieval.input_pipeline.decoding import decode, read_orientation, read_resized, resize
 from retrieval.input_pipeline.pipeline import eval_dataset
 
 
@@ -33,7 +33,7 @@ def test_every_format_gives_the_pixels_pillow_gives(tmp_path, mode, suffix):
     picture = Image.fromarray(scene(40, 40)).convert(mode)
     picture.save(path, **({"lossless": True} if suffix == "webp" else {}))
     wanted = np.asarray(Image.open(path).convert("RGB"), int)
-    found = read_square(str(path), 40).numpy()
+    found = read_resized(str(path), 40).numpy()
     assert found.dtype == np.uint8
     assert np.abs(found - wanted).max() <= (3 if suffix == "jpg" else 0)
 
@@ -41,13 +41,13 @@ def test_every_format_gives_the_pixels_pillow_gives(tmp_path, mode, suffix):
 def test_sixteen_bit_gray_is_scaled_to_eight(tmp_path):
     gray = np.arange(256, dtype=np.uint16).reshape(16, 16) * 257
     Image.fromarray(gray).save(tmp_path / "gray.png")
-    found = read_square(str(tmp_path / "gray.png"), 16).numpy()
+    found = read_resized(str(tmp_path / "gray.png"), 16).numpy()
     np.testing.assert_array_equal(found, np.repeat(gray[..., None] // 257, 3, axis=2))
 
 
 def test_the_suffix_does_not_matter(tmp_path):
     Image.fromarray(scene(16, 16)).save(tmp_path / "png_inside.jpg", format="PNG")
-    found = read_square(str(tmp_path / "png_inside.jpg"), 16).numpy()
+    found = read_resized(str(tmp_path / "png_inside.jpg"), 16).numpy()
     np.testing.assert_array_equal(found, scene(16, 16))
 
 
@@ -56,7 +56,7 @@ def test_the_suffix_does_not_matter(tmp_path):
 def test_shrinking_and_enlarging_look_like_pillows(tmp_path, suffix, shape):
     path = tmp_path / f"picture.{suffix}"
     Image.fromarray(scene(*shape)).save(path, quality=95)
-    difference = np.abs(read_square(str(path), 64).numpy() - pillow(Image.open(path), 64))
+    difference = np.abs(read_resized(str(path), 64).numpy() - pillow(Image.open(path), 64))
     assert difference.mean() < 3
 
 
@@ -90,7 +90,7 @@ class TestOrientation:
     def test_a_photograph_is_as_upright_as_pillow_makes_it(self, tmp_path, number):
         upright = self.save(tmp_path / "photo.jpg", number)
         difference = np.abs(
-            read_square(str(tmp_path / "photo.jpg"), 48).numpy() - pillow(upright, 48)
+            read_resized(str(tmp_path / "photo.jpg"), 48).numpy() - pillow(upright, 48)
         )
         assert difference.mean() < 4
 
@@ -121,7 +121,7 @@ class TestOrientation:
         self.save(path, 6)
         stored = Image.open(path).crop((10, 20, 40, 60))
         upright = stored.transpose(Image.Transpose.ROTATE_270)
-        found = read_square(str(path), 40, tf.constant(box, tf.float32)).numpy()
+        found = read_resized(str(path), 40, tf.constant(box, tf.float32)).numpy()
         assert np.abs(found - pillow(upright, 40)).mean() < 4
 
     def test_batches_of_photographs_are_upright(self, tmp_path):
@@ -136,20 +136,20 @@ class TestBoxes:
     def test_only_the_box_is_seen(self, tmp_path):
         path = str(tmp_path / "picture.png")
         Image.fromarray(scene(60, 80)).save(path)
-        found = read_square(path, 20, tf.constant([30.0, 10, 20, 20]))
+        found = read_resized(path, 20, tf.constant([30.0, 10, 20, 20]))
         np.testing.assert_array_equal(found, scene(60, 80)[10:30, 30:50])
 
     def test_shrunk_jpeg_boxes_move_with_the_image(self, tmp_path):
         path = str(tmp_path / "picture.jpg")
         Image.fromarray(scene(600, 800)).save(path, quality=95)
-        found = read_square(path, 50, tf.constant([320.0, 80, 240, 240])).numpy()
+        found = read_resized(path, 50, tf.constant([320.0, 80, 240, 240])).numpy()
         wanted = pillow(Image.open(path).crop((320, 80, 560, 320)), 50)
         assert np.abs(found - wanted).mean() < 3
 
     def test_a_small_box_of_a_large_photo_keeps_its_detail(self, tmp_path):
         path = str(tmp_path / "picture.jpg")
         Image.fromarray(scene(600, 800)).save(path, quality=95)
-        found = read_square(path, 50, tf.constant([100.0, 100, 50, 50])).numpy()
+        found = read_resized(path, 50, tf.constant([100.0, 100, 50, 50])).numpy()
         wanted = np.asarray(Image.open(path).crop((100, 100, 150, 150)), int)
         assert np.abs(found - wanted).max() <= 3
 
@@ -159,5 +159,5 @@ class TestBoxes:
         Image.fromarray(scene(60, 80)).save(path)
         x, y, w, h = box
         inside = scene(60, 80)[max(y, 0) : y + h, max(x, 0) : x + w]
-        found = read_square(path, 8, tf.constant(box, tf.float32))
+        found = read_resized(path, 8, tf.constant(box, tf.float32))
         np.testing.assert_array_equal(found, resize(tf.constant(inside), 8, 8))

@@ -8,7 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from retrieval.errors import UserError
-from retrieval.input_pipeline.decoding import read_square
+from retrieval.input_pipeline.decoding import read_resized
 from retrieval.input_pipeline.pipeline import eval_dataset, naming_unreadable_images, train_dataset
 
 SIDE = 24
@@ -222,4 +222,4 @@ class TestBadInput:
 
 
 def test_a_square_image_of_the_right_size_is_not_touched(paths, pixels):
-    np.testing.assert_array_equal(read_square(paths[0], SIDE), pixels[0])
+    np.testing.assert_array_equal(read_resized(paths[0], SIDE), pixels[0])

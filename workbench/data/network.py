@@ -93,7 +93,7 @@ class Explanation:
         second: float32, (h, w), contribution of each position of the second image.
         exact: Whether the contributions of an image add up to the similarity; else they are an
             approximation.
-        images: uint8, (2, S, S, 3), both images as the network sees them.
+        images: uint8, (2, H, W, 3), both images as the network sees them.
     """
 
     similarity: float

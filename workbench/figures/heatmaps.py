@@ -29,21 +29,22 @@ def overlay(
     """Color a gray image by how much each position contributes to a similarity.
 
     Args:
-        image: uint8 or float, (S, S, 3), 0..255.
+        image: uint8 or float, (H, W, 3), 0..255.
         parts: float, (h, w), the contribution of each position: positive raises the similarity,
             negative lowers it.
         strongest: The magnitude that is drawn at full strength. Several maps that share it have
             the same scale.
-        side: Side of the result in pixels. Defaults to 288.
+        side: Longer side of the result in pixels. Defaults to 288.
         opacity: Opacity of the colors at full strength, 0..1. Defaults to 0.8.
 
     Returns:
         The image: brown over orange to yellow where a position raises the similarity, blue where
         it lowers it, and the bare gray photo where it has no effect.
     """
-    gray = np.asarray(plain(image, side).convert("L"), np.float32)[..., None]
+    photo = plain(image, side)
+    gray = np.asarray(photo.convert("L"), np.float32)[..., None]
     small = Image.fromarray(parts.astype(np.float32))
-    scaled = np.asarray(small.resize((side, side), Image.Resampling.BICUBIC))
+    scaled = np.asarray(small.resize(photo.size, Image.Resampling.BICUBIC))
     level = np.clip(scaled / max(float(strongest), 1e-12), -1, 1)
     mixed = _colored(DIMMEST + (BRIGHTEST - DIMMEST) * gray / 255, level, opacity)
     return Image.fromarray(np.clip(mixed, 0, 255).astype(np.uint8))
@@ -114,9 +115,11 @@ def _label(at: float, text: str) -> str:
 
 
 def plain(image: np.ndarray, side: int = SIDE) -> Image.Image:
-    """Scale an image (S, S, 3), 0..255, as the network saw it; ``side`` defaults to 288 pixels."""
+    """Scale an image (H, W, 3), 0..255, as the network saw it; its longer side becomes ``side``."""
     picture = Image.fromarray(np.clip(image, 0, 255).astype(np.uint8))
-    return picture.resize((side, side), Image.Resampling.LANCZOS)
+    scale = side / max(picture.size)
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    return picture.resize(size, Image.Resampling.LANCZOS)
 
 
 def data_url(image: Image.Image) -> str:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from retrieval.datasets import image_limits
 from retrieval.errors import UserError
-from retrieval.input_pipeline.decoding import read_square
+from retrieval.input_pipeline.decoding import read_resized
 from retrieval.runs.run import Run
 from tests.runs.helpers import edit
 from tests.workbench.driver import open_page
@@ -50,7 +50,7 @@ def test_a_photograph_taken_upright_is_seen_and_embedded_upright(kind, tmp_path)
     assert image.picture.size == (30, 40)
     path = tmp_path / "image"
     path.write_bytes(image.data)
-    read = read_square(str(path), 8).numpy()
+    read = read_resized(str(path), 8).numpy()
     for seen in (np.asarray(image.picture), read):
         assert seen[:2].min() > 230
         assert seen[-2:].max() < 25
