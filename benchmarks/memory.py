@@ -23,7 +23,7 @@ import time
 CASES = ("densenet169:60:224", "inception_v1:120:224")
 
 
-def measure(backbone: str, batch: int, size: int, chunk: int, steps: int) -> dict[str, float]:
+def measure(backbone: str, batch: int, size: str, chunk: int, steps: int) -> dict[str, float]:
     """Return memory in GiB and seconds per step after the first; call it in a new process."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     import keras
@@ -38,7 +38,8 @@ def measure(backbone: str, batch: int, size: int, chunk: int, steps: int) -> dic
     network = build_model(backbone, image_size=size, weights="none", normalize=True)
     loss, optimizer = get_loss("semi_hard_triplet"), keras.optimizers.Adam(1e-5)
     optimizer.build(network.trainable_variables)
-    images = tf.constant(np.random.default_rng(0).uniform(0, 255, (batch, size, size, 3)), "uint8")
+    shape = (batch, *network.input_shape[1:])
+    images = tf.constant(np.random.default_rng(0).uniform(0, 255, shape), "uint8")
     labels = tf.constant(np.arange(batch) // 6, tf.int32)
 
     @tf.function
@@ -71,7 +72,9 @@ def peak() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--case", action="append", help="backbone:batch:size")
+    parser.add_argument(
+        "--case", action="append", help="backbone:batch:size, e.g. :224 or :256x128"
+    )
     parser.add_argument(
         "--chunk",
         type=int,
@@ -90,7 +93,7 @@ def main() -> None:
     for case in options.case or CASES:
         backbone, batch, size = case.split(":")
         for chunk in options.chunk:
-            setting = {"backbone": backbone, "batch": int(batch), "size": int(size)}
+            setting = {"backbone": backbone, "batch": int(batch), "size": size}
             setting |= {"chunk": chunk, "steps": options.steps}
             command = [sys.executable, __file__, "--one", json.dumps(setting)]
             done = subprocess.run(command, capture_output=True, text=True, check=False)

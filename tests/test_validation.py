@@ -113,3 +113,47 @@ def test_every_schedule_can_be_built(schedule):
     from retrieval.training.optimizers import build_schedule
 
     build_schedule(schedule, 0.1, 10)
+
+
+@pytest.mark.parametrize(
+    ("size", "held"),
+    [
+        (224, 224), ("224", 224), (224.0, 224), (np.int64(224), 224), ((224, 224), 224),
+        ("224x224", 224), ("256x128", "256x128"), ((256, 128), "256x128"), ([256, 128], "256x128"),
+        (np.array([256, 128]), "256x128"), (" 256 X 128 ", "256x128"), ("256×128", "256x128"),
+        ("1e2", 100),
+    ],
+)  # fmt: skip
+def test_a_size_is_the_side_of_a_square_or_height_and_width(size, held):
+    assert v.as_size(v.sides_of(size)) == held
+    assert v.sides_of(held) == v.sides_of(size)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "x", "256x", "x128", "1x2x3", "wide", [256], (1, 2, 3), (1, None), 10.5, "10.5", "2.5x4",
+     True, None, {}, 0, (0, 5), "-1x5"],
+)  # fmt: skip
+def test_what_is_no_size_is_refused_in_one_line(value):
+    with pytest.raises(UserError, match=r"^image size = .*such as 256x128$"):
+        v.sides_of(value)
+
+
+@pytest.mark.parametrize(
+    ("pre_crop", "image_size", "message"),
+    [
+        (None, (256, 128), None),
+        (256, (256, 128), None),
+        ((288, 144), "256x128", None),
+        (20, 24, "pre_crop = 20 is smaller than the image size: give 24 or more"),
+        ((240, 144), (256, 128), r"pre_crop = 240x144 .* 256x128 in height: give 256x144 or more"),
+        ((288, 120), (256, 128), r"pre_crop = 288x120 .* 256x128 in width: give 288x128 or more"),
+        (200, (256, 128), r"pre_crop = 200 .* 256x128 in height: give 256x200 or more"),
+    ],
+)
+def test_images_are_resized_to_at_least_what_is_cropped_from_them(pre_crop, image_size, message):
+    if message is None:
+        v.check_pre_crop(pre_crop, image_size)
+    else:
+        with pytest.raises(UserError, match=message):
+            v.check_pre_crop(pre_crop, image_size)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import warnings
 from pathlib import Path
 
 import keras
@@ -50,12 +51,16 @@ def build(constructor: str, image_size: ImageSize, weights: str | None = "imagen
     shape = (*sides_of(image_size), 3)
     images = keras.Input(shape, name="images")
     try:
-        network = getattr(keras.applications, constructor)(
-            include_top=False,
-            weights="imagenet" if weights == "imagenet" else None,
-            input_shape=shape,  # selects the weights if there are several
-            input_tensor=preprocess(images, PREPROCESSING[constructor]),
-        )
+        with warnings.catch_warnings():
+            # Of MobileNets there are weights for a few square sizes; any other size takes those of
+            # 224 px, which is what we want.
+            warnings.filterwarnings("ignore", ".*input_shape. is undefined or non-square")
+            network = getattr(keras.applications, constructor)(
+                include_top=False,
+                weights="imagenet" if weights == "imagenet" else None,
+                input_shape=shape,  # selects the weights if there are several
+                input_tensor=preprocess(images, PREPROCESSING[constructor]),
+            )
     except Exception as error:
         # Keras' get_file raises a bare Exception if a download fails.
         url = re.search(r"https?://\S+?\.(?:h5|keras)\b", str(error))

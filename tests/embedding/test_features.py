@@ -169,8 +169,15 @@ def test_several_processes_at_once_get_all_features(tmp_path):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"image_size": 24}, {"pre_crop": 20}, {"pooling": "max"}, {"seed": 1}],
-    ids=lambda changes: next(iter(changes)),
+    [
+        {"image_size": 24},
+        {"image_size": "16x8"},
+        {"pre_crop": 20},
+        {"pre_crop": "20x18"},
+        {"pooling": "max"},
+        {"seed": 1},
+    ],
+    ids=str,
 )
 def test_the_key_changes_with_the_network_and_its_input(catalog, settings, changes):
     assert features_key(catalog, settings.with_(**changes)) != features_key(catalog, settings)

@@ -46,6 +46,18 @@ def test_views_are_averaged_as_set_with_and_without_training(settings, tmp_path,
     assert run.settings.test_time_mean == mean
 
 
+def test_tall_images_are_trained_on_and_averaged_over_views(settings, tmp_path):
+    settings = settings.with_(image_size="24x16", pre_crop=(28, 20), test_time="flip")
+    run = open_run(train(settings, runs=tmp_path, progress=False))
+    assert (run.settings.image_size, run.settings.pre_crop) == ("24x16", "28x20")
+    assert "\n  image_size: 24x16\n" in run.config_text
+    np.testing.assert_allclose(
+        run.embeddings, mean_over_mirrors(run.path, settings, normalized=True), atol=1e-5
+    )
+    with pytest.warns(UserWarning, match=r"28x20 px.*24x16 px"):
+        embed(run.path, test_time="average_pool", progress=False)
+
+
 def test_other_views_of_a_second_embedding_are_recorded(settings, run, tmp_path):
     path = tmp_path / "folder" / "views"
     shutil.copytree(run.path, path)

@@ -189,3 +189,13 @@ def test_a_bad_file_is_one_line(write, text, message):
         read_grid(write(text))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_size_names_a_run_in_one_way_however_it_is_written(write):
+    text = "grid: {image_size: [64, 64x32, [64, 32], [32, 64]], loss: [npairs_loss]}"
+    found = runs_of(write(text))
+    assert {name: settings.image_size for name, settings in found.items()} == {
+        "npairs_loss-image_size64": 64,
+        "npairs_loss-image_size64x32": "64x32",
+        "npairs_loss-image_size32x64": "32x64",
+    }

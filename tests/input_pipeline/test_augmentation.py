@@ -37,6 +37,19 @@ def test_crops_lie_inside_the_image(seed, step, loaded, resized):
     assert set(flipped) <= {0, 1}
 
 
+@pytest.mark.parametrize("resized", [False, True])
+def test_crops_of_a_tall_image_lie_inside_it_and_reach_its_ends(resized):
+    top, left, height, width, _ = crops(loaded=(72, 36), size=(64, 32), resized=resized).T
+    assert (top + height).max() == 72
+    assert (left + width).max() == 36
+    assert (top.min(), left.min()) == (0, 0)
+    if resized:  # the ratio is relative to that of the image
+        ratio = (width / 36) / (height / 72)
+        assert RATIO[0] * 0.95 < ratio.min() < ratio.max() < RATIO[1] * 1.05
+    else:
+        assert (set(height), set(width)) == ({64}, {32})
+
+
 def test_a_crop_reaches_every_place_equally_often():
     top, left, height, width, flipped = crops(batch=81_000).T
     assert set(height) == set(width) == {24}
@@ -114,3 +127,11 @@ class TestJitter:
 
     def test_the_middle_of_the_range_changes_nothing(self):
         np.testing.assert_array_equal(jitter(tf.constant(NOISE), tf.fill((3,), 0.5)), NOISE)
+
+
+@pytest.mark.parametrize("resized", [False, True])
+def test_a_crop_has_the_wanted_height_and_width(resized):
+    found = apply_crop(
+        tf.constant(NOISE), tf.constant([3, 5, 24, 12, 1]), (24, 12), resized=resized
+    )
+    np.testing.assert_array_equal(found, NOISE[3:27, 5:17][:, ::-1])

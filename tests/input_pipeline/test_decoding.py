@@ -1,4 +1,4 @@
-"""Any image file becomes a square of RGB pixels that agrees with Pillow."""
+"""Any image file becomes RGB pixels of the wanted size, which agree with Pillow."""
 
 import numpy as np
 import pytest
@@ -16,8 +16,9 @@ def scene(height: int, width: int) -> np.ndarray:
     return np.uint8(127.5 + 100 * np.stack(channels, axis=2))
 
 
-def pillow(image: Image.Image, side: int) -> np.ndarray:
-    return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR), np.float32)
+def pillow(image: Image.Image, height: int, width: int | None = None) -> np.ndarray:
+    size = (height if width is None else width, height)
+    return np.asarray(image.resize(size, Image.Resampling.BILINEAR), np.float32)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +95,20 @@ class TestOrientation:
         )
         assert difference.mean() < 4
 
+    @pytest.mark.parametrize("number", range(1, 9))
+    @pytest.mark.parametrize("box", [None, (10, 20, 30, 40)])
+    def test_it_is_upright_at_any_height_and_width(self, tmp_path, number, box):
+        path = tmp_path / "photo.jpg"
+        self.save(path, number)
+        image, part = Image.open(path), None
+        if box is not None:
+            x, y, w, h = box
+            image, part = image.crop((x, y, x + w, y + h)), tf.constant(box, tf.float32)
+            image.getexif()[0x0112] = number
+        found = read_resized(str(path), (48, 24), part).numpy()
+        assert found.shape == (48, 24, 3)
+        assert np.abs(found - pillow(ImageOps.exif_transpose(image), 48, 24)).mean() < 4
+
     @pytest.mark.parametrize("first", ["MM", "II"])
     def test_both_byte_orders_are_read(self, first):
         order = {"MM": "big", "II": "little"}[first]
@@ -130,6 +145,31 @@ class TestOrientation:
         (batch,) = eval_dataset(paths, size=48)
         for image, wanted in zip(batch.numpy(), upright, strict=True):
             assert np.abs(image - pillow(wanted, 48)).mean() < 4
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+@pytest.mark.parametrize("shape", [(70, 90), (333, 500), (1200, 300), (300, 1200)])
+def test_height_and_width_are_resized_each_by_itself(tmp_path, suffix, shape):
+    path = tmp_path / f"picture.{suffix}"
+    Image.fromarray(scene(*shape)).save(path, quality=95)
+    found = read_resized(str(path), (64, 32)).numpy()
+    assert np.abs(found - pillow(Image.open(path), 64, 32)).mean() < 6
+
+
+@pytest.mark.parametrize(
+    ("shape", "least", "kept"),
+    [
+        ((800, 400), 100, (200, 100)),
+        ((800, 400), (100, 50), (100, 50)),
+        ((800, 400), (50, 100), (200, 100)),
+        ((400, 800), (100, 50), (100, 200)),
+        ((799, 400), (100, 50), (200, 100)),
+    ],
+)
+def test_a_jpeg_is_decoded_no_smaller_than_needed_on_either_side(shape, least, kept):
+    contents = tf.io.encode_jpeg(scene(*shape))
+    image, _ = decode(contents, least)
+    assert tuple(image.shape[:2]) == kept
 
 
 class TestBoxes:

@@ -49,6 +49,12 @@ class TestEvaluation:
         found = next(eval_dataset(paths, size=16, pre_crop=SIDE).as_numpy_iterator())
         np.testing.assert_array_equal(found, pixels[:, 4:20, 4:20])
 
+    def test_the_center_is_cropped_on_each_side_by_itself(self, paths, pixels):
+        found = next(eval_dataset(paths, size=(20, 10), pre_crop=SIDE).as_numpy_iterator())
+        np.testing.assert_array_equal(found, pixels[:, 2:22, 7:17])
+        (images,) = eval_dataset(paths, size=(20, 10), pre_crop="22x14").as_numpy_iterator()
+        assert images.shape == (7, 20, 10, 3)
+
     def test_boxes_go_with_their_images(self, paths, pixels):
         boxes = np.array([[i, 2 * i, 10, 10] for i in range(7)], np.float32)
         found = next(eval_dataset(paths, size=10, boxes=boxes).as_numpy_iterator())
@@ -97,15 +103,18 @@ class TestTraining:
 class TestSamePixelsAgain:
     ROWS = ((0, 1), (2, 3), (1, 2), (3, 6))
 
+    @pytest.mark.parametrize("size", [16, (16, 8)], ids=str)
     @pytest.mark.parametrize("augment", ["none", "crop", "color", "strong"])
-    def test_after_a_resume_with_or_without_the_cache(self, paths, augment):
-        options = {"size": 16, "pre_crop": 20, "augment": augment, "seed": 5}
+    def test_after_a_resume_with_or_without_the_cache(self, paths, augment, size):
+        pre_crop = None if augment == "strong" else 20
+        options = {"size": size, "pre_crop": pre_crop, "augment": augment, "seed": 5}
         whole = batches(paths, self.ROWS * 4, **options)
         for cache_gb in (0.0, 1.0):
             rest = batches(paths, (self.ROWS * 4)[2:], first_step=2, cache_gb=cache_gb, **options)
             assert len(rest) == 14
             for (images, _), (again, _) in zip(whole[2:], rest, strict=True):
                 np.testing.assert_array_equal(images, again)
+                assert images.shape[1:3] == (16, 16 if size == 16 else 8)
 
     def test_but_not_with_another_seed(self, paths):
         one, other = (batches(paths, self.ROWS, size=16, pre_crop=24, seed=s) for s in (0, 1))

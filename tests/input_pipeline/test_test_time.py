@@ -44,6 +44,16 @@ def test_five_crops_are_the_center_and_the_corners():
     }
 
 
+def test_five_crops_of_a_tall_view_leave_room_on_each_side_by_itself():
+    assert cut("five_crop", (3, 2)) == {
+        "center": [[1, 2], [11, 12], [21, 22]],
+        "top_left": [[0, 1], [10, 11], [20, 21]],
+        "top_right": [[2, 3], [12, 13], [22, 23]],
+        "bottom_left": [[10, 11], [20, 21], [30, 31]],
+        "bottom_right": [[12, 13], [22, 23], [32, 33]],
+    }
+
+
 def test_flip_and_five_crops_make_ten_views():
     views = cut("flip+five_crop", 3)
     assert len(views) == 10
@@ -75,6 +85,11 @@ class TestRefuses:
     def test_five_crops_without_room(self):
         with pytest.raises(UserError, match="--pre-crop above 4"):
             cut_views(IMAGE, ("five_crop",), 4)
+
+    @pytest.mark.parametrize(("size", "side"), [((4, 2), "4 in height"), ((2, 4), "4 in width")])
+    def test_five_crops_without_room_on_one_side(self, size, side):
+        with pytest.raises(UserError, match=f"--pre-crop above {side}"):
+            cut_views(IMAGE, ("five_crop",), size)
 
     def test_an_unknown_mean(self):
         with pytest.raises(UserError, match=r"test_time_mean = 'median'"):
@@ -108,3 +123,6 @@ def test_another_resolution_than_in_training_gives_a_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warn_of_resolution(224, 224)
+        warn_of_resolution("256x128", (256, 128))
+    with pytest.warns(UserWarning, match=r"288x144 px.*256x128 px"):
+        warn_of_resolution("256x128", "288x144")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from retrieval.errors import UserError
-from retrieval.models import HEADS, build_backbone, build_head, build_model
+from retrieval.models import BACKBONES, HEADS, build_backbone, build_head, build_model
 from tests.models.helpers import images, run
 from tests.models.pixels import photos
 
@@ -13,6 +13,16 @@ from tests.models.pixels import photos
 def test_the_default_image_size_is_the_registry_s():
     assert build_backbone("conv4").input_shape == (None, 64, 64, 3)
     assert build_model("conv4", image_size=48).input_shape == (None, 48, 48, 3)
+
+
+@pytest.mark.parametrize("size", [(64, 32), "64x32"])
+@pytest.mark.parametrize("name", ["conv4", "efficientnet_lite0", "inception_v1"])
+def test_a_network_takes_images_of_any_height_and_width(name, size):
+    network = build_model(name, image_size=size, weights="none", embedding_size=4)
+    assert network.input_shape == (None, 64, 32, 3)
+    factor = 16 if name == "conv4" else 32
+    maps = BACKBONES[name].build((64, 32), None).output_shape
+    assert maps[1:3] == (64 // factor, 32 // factor)
 
 
 def test_uint8_and_float_images_embed_alike():

@@ -55,6 +55,10 @@ class TestRefuses:
         with pytest.raises(UserError, match="154"):
             build(160)
 
+    def test_an_image_that_is_no_square(self):
+        with pytest.raises(UserError, match=r"square.* such as 182 instead of 256x128"):
+            build_backbone("dinov2_small", "256x128", weights="none")
+
     def test_a_folder_that_is_no_preset(self, tmp_path):
         with pytest.raises(UserError, match="DINOv2 preset"):
             build(28, str(tmp_path))

@@ -1,5 +1,6 @@
 """Networks of keras.applications: their preprocessing, and weights without a download."""
 
+import re
 import urllib.error
 
 import keras
@@ -15,9 +16,11 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3)).astype(np.float
 FAMILIES = {
     "DenseNet169": applications.densenet,
     "ResNet50": applications.resnet,
+    "ResNet101": applications.resnet,
     "ResNet50V2": applications.resnet_v2,
     "InceptionV3": applications.inception_v3,
     "Xception": applications.xception,
+    "MobileNet": applications.mobilenet,
     "MobileNetV2": applications.mobilenet_v2,
     "MobileNetV3Small": applications.mobilenet_v3,
     "EfficientNetV2B0": applications.efficientnet_v2,
@@ -35,7 +38,12 @@ def test_preprocessing_is_the_family_s_own(constructor):
 
 @pytest.mark.parametrize(
     "name",
-    [name for name in BACKBONES if name not in ("conv4", "efficientnet_lite0", "dinov2_small")],
+    [
+        name
+        for name in BACKBONES
+        # The last one differs from resnet50 in its depth alone, and takes the longest to build.
+        if name not in ("conv4", "efficientnet_lite0", "dinov2_small", "resnet101")
+    ],
 )
 def test_the_feature_map_is_as_registered(name):
     network = BACKBONES[name].build(96, None)
@@ -56,7 +64,37 @@ def test_pixels_are_preprocessed_once():
     np.testing.assert_allclose(seen(pixels), expected, atol=1e-5)
 
 
-def test_without_a_network_the_error_says_what_to_fetch_and_where_to_put_it(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "weights"),  # published by Keras, without the classifiers
+    [("resnet101", 42_658_176), ("mobilenet_v1", 3_228_864)],
+)
+def test_the_baseline_s_networks_are_of_the_published_size_at_any_shape(name, weights):
+    network = BACKBONES[name].build((64, 32), None)
+    assert network.input_shape == (None, 64, 32, 3)
+    assert network.output_shape == (None, 2, 1, BACKBONES[name].feature_size)
+    assert network.count_params() == weights
+
+
+@pytest.mark.parametrize("size", [(64, 16), (16, 64)])
+def test_a_side_that_is_too_small_is_refused(size):
+    with pytest.raises(
+        UserError, match=f"mobilenet_v1 for images of {size[0]}x{size[1]} px.*32x32"
+    ):
+        build_backbone("mobilenet_v1", size, weights="none")
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "file"),
+    [
+        ("mobilenet_v2", 96, "MobileNetV2: .*/mobilenet_v2/mobilenet_v2_.*_96_no_top.h5"),
+        ("mobilenet_v1", (256, 128), "MobileNet: .*/mobilenet/mobilenet_1_0_224_tf_no_top.h5"),
+        ("resnet101", (256, 128), "ResNet101: .*/resnet/resnet101_.*_notop.h5"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_without_a_network_the_error_says_what_to_fetch_and_where_to_put_it(
+    monkeypatch, tmp_path, name, size, file
+):
     def unreachable(*args, **options):
         raise urllib.error.URLError("no route to host")
 
@@ -64,10 +102,10 @@ def test_without_a_network_the_error_says_what_to_fetch_and_where_to_put_it(monk
     monkeypatch.setattr("keras.src.utils.file_utils.urlretrieve", unreachable)
     monkeypatch.setattr("keras.src.utils.file_utils.config.keras_home", lambda: str(tmp_path))
     with pytest.raises(UserError) as caught:
-        build_backbone("mobilenet_v2", 96)
+        build_backbone(name, size)
     message = str(caught.value)
     assert "\n" not in message
-    assert "MobileNetV2" in message
-    assert "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/" in message
+    assert re.search(file, message)
+    assert "https://storage.googleapis.com/tensorflow/keras-applications/" in message
     assert f"{tmp_path}/models" in message
     assert "--weights FILE" in message

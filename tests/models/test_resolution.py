@@ -21,6 +21,14 @@ def test_it_is_the_network_that_would_have_been_built_at_that_size():
     )
 
 
+def test_height_and_width_change_each_by_itself():
+    model = build_model("conv4", image_size=(32, 16), embedding_size=8)
+    built = build_model("conv4", image_size=(64, 48), embedding_size=8)
+    built.set_weights(model.get_weights())
+    found = at_resolution(model, "64x48").predict(IMAGES[:, :, :48], verbose=0)
+    np.testing.assert_allclose(found, built.predict(IMAGES[:, :, :48], verbose=0), atol=1e-6)
+
+
 def test_weights_are_shared():
     model = build_model("conv4", image_size=32)
     larger = at_resolution(model, 64)

@@ -39,6 +39,19 @@ from retrieval.training.fit import memory_options
         ),
         ({"crop_area": 0.08, "augment": "color"}, "--crop-area has no effect without --augment"),
         ({"freeze_steps": 100, "steps": 2}, "--freeze-steps 100 is longer than the training"),
+        (
+            {"image_size": "64x32", "pre_crop": "72x24"},
+            "pre_crop = 72x24 is smaller than the image size 64x32 in width: give 72x32 or more",
+        ),
+        (
+            {"image_size": 32, "test_time": "five_crop"},
+            "five_crop cuts views of 32 px out of images of 32 px: give a --pre-crop above 32",
+        ),
+        (
+            {"image_size": "64x32", "pre_crop": "64x40", "test_time": "flip+five_crop"},
+            "five_crop cuts views of 64x32 px out of images of 64x40 px: give a --pre-crop above "
+            "64 in height",
+        ),
         ({"freeze_batch_norm_steps": 3, "steps": 2}, "--freeze-batch-norm-steps 3 is longer"),
         (
             {"memory_weight": 0.5},

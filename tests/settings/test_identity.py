@@ -209,3 +209,11 @@ def test_another_data_set_under_the_same_name_is_not_the_same_run(catalog, tmp_p
             check_finished(folder, settings, catalog)
     write_config(folder, config | {"dataset": config["dataset"] | {"root": "/elsewhere"}})
     check_finished(folder, settings, catalog)
+
+
+def test_a_size_written_otherwise_is_the_same_experiment_and_a_turned_one_is_not():
+    one = TrainSettings(image_size=(64, 32))
+    assert same_experiment(one, TrainSettings(image_size="64x32"))
+    assert experiment_key(one) == experiment_key(TrainSettings(image_size=[64, 32]))
+    assert differing(one, TrainSettings(image_size="32x64")) == ["image_size"]
+    assert same_experiment(TrainSettings(image_size=64), TrainSettings(image_size="64x64"))

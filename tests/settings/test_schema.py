@@ -173,3 +173,47 @@ def test_a_loss_option_spelled_as_in_version_0_1_0_is_read():
 )
 def test_a_setting_has_one_flag(name, flag):
     assert flag_of(name) == flag
+
+
+@pytest.mark.parametrize("name", ["image_size", "pre_crop"])
+@pytest.mark.parametrize(
+    ("given", "held"),
+    [("{x: 64}", 64), ("{x: [64, 64]}", 64), ("{x: '64'}", 64), ("{x: 64x64}", 64),
+     ("{x: 64x32}", "64x32"), ("{x: [64, 32]}", "64x32"), ("{x: null}", None)],
+)  # fmt: skip
+def test_a_size_is_held_in_one_way_however_it_is_written(name, given, held):
+    settings = TrainSettings.from_mapping({name: yaml.safe_load(given)["x"]})
+    assert getattr(settings, name) == held
+    text = yaml.safe_dump(settings.to_mapping())
+    assert f"{name}: {'null' if held is None else held}\n" in text
+    assert TrainSettings.from_mapping(yaml.safe_load(text)) == settings
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image_size": 0}, "image_size = 0: give a whole number from 1 to 4096"),
+        ({"image_size": "5000x9"}, r"'5000x9': .* from 1 to 4096 for the height$"),
+        ({"image_size": (9, 5000)}, r"'9x5000': .* from 1 to 4096 for the width$"),
+        ({"pre_crop": "9x9000"}, r"'9x9000': .* from 1 to 8192 for the width$"),
+        (
+            {"image_size": "tall"},
+            "image_size = 'tall': give .*or a height and a width, such as 256",
+        ),
+        (
+            {"image_size": [1, 2, 3]},
+            r"image_size = \[1, 2, 3\]: give a whole number from 1 to 4096",
+        ),
+        ({"image_size": True}, "image_size = True: give a whole number from 1 to 4096"),
+    ],
+)
+def test_a_size_out_of_range_names_the_side(change, message):
+    with pytest.raises(UserError, match=message) as caught:
+        TrainSettings(**change)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_json_schema_knows_every_way_to_write_a_size():
+    whole, text, pair, none = TrainSettings.model_json_schema()["properties"]["image_size"]["anyOf"]
+    assert whole == {"type": "integer", "minimum": 1, "maximum": 4096}
+    assert (text["type"], pair["items"], none) == ("string", whole, {"type": "null"})

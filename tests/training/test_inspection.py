@@ -56,6 +56,19 @@ def test_exact_contributions_of_a_network_add_up_to_its_similarity(tmp_path, ima
     assert match.second.sum() == pytest.approx(match.similarity, abs=1e-5)
 
 
+def test_a_tall_image_has_a_tall_map(tmp_path, images):
+    run = write_model(tmp_path / "run", SETTINGS.with_(image_size="64x32", pre_crop="72x36"))
+    inspector = open_inspector(run)
+    loaded = inspector.load(images)
+    assert loaded.shape == (2, 64, 32, 3)
+    match = inspector.match(loaded)
+    assert match.exact
+    assert match.first.shape == match.second.shape == (4, 2)
+    embeddings = inspector.embed_files(images)
+    np.testing.assert_allclose(inspector.embed(loaded), embeddings, atol=1e-5)
+    assert match.first.sum() == pytest.approx(float(embeddings[0] @ embeddings[1]), abs=1e-5)
+
+
 def test_an_exact_contribution_is_what_blanking_its_position_takes_away(tmp_path, images):
     """Setting W f_p + b to zero at a position changes <e, e'> by exactly its contribution."""
     inspector = open_inspector(write_model(tmp_path / "run", SETTINGS))

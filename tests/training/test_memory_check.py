@@ -65,6 +65,7 @@ def test_no_chunk_size_is_suggested_if_none_fits(large):
         ({"freeze_backbone": True}, 0.001),
         ({"loss": "none"}, 0.001),
         ({"image_size": 16}, 0.001),  # too small to be looked at
+        ({"image_size": "32x8"}, 0.001),
         ({}, 16),
         ({}, None),  # a system that does not say
     ],

@@ -50,6 +50,14 @@ def test_settings_that_need_more_memory_have_a_larger_estimate(more, less):
     assert estimate_training_memory(larger) > estimate_training_memory(smaller)
 
 
+def test_height_and_width_count_each_by_itself():
+    square, tall = (
+        estimate_training_memory(whole("conv4", image_size=size)) for size in (128, "256x64")
+    )
+    assert tall == pytest.approx(square, rel=0.02)
+    assert estimate_training_memory(whole("conv4", image_size="128x64")) < 0.7 * square
+
+
 def test_a_chunk_of_the_whole_batch_saves_nothing():
     settings = whole("conv4", image_size=64)
     assert estimate_training_memory(settings) == estimate_training_memory(

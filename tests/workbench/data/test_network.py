@@ -80,20 +80,25 @@ def test_runs_without_a_network_say_why(make_run):
     assert "imported" in network.reason_without_network(make_run("two", loss=None))
 
 
-@pytest.fixture(scope="module")
-def run_with_network(tmp_path_factory, photos, photo_root):
+def write_run_with_network(factory, photos, photo_root, **changes) -> Run:
     """A run whose embeddings come from the network in its checkpoint (random weights)."""
     from retrieval.training.inspection import open_inspector
     from tests.training.helpers import SETTINGS, write_model
 
+    settings = SETTINGS.with_(**changes)
     items = photos.iloc[:48].reset_index(drop=True)
-    path = tmp_path_factory.mktemp("networks") / "runs" / "photos" / "conv"
-    inspector = open_inspector(write_model(tmp_path_factory.mktemp("model"), SETTINGS))
+    path = factory.mktemp("networks") / "runs" / "photos" / "conv"
+    inspector = open_inspector(write_model(factory.mktemp("model"), settings))
     vectors = inspector.embed(inspector.load([photo_root / p for p in items["path"]]))
     write_run(path, items, vectors, photo_root)
-    write_model(path, SETTINGS)  # the same weights: it seeds them
+    write_model(path, settings)  # the same weights: it seeds them
     edit(path, "config.yaml", "dataset", to={"root": str(photo_root)})
     return Run(path)
+
+
+@pytest.fixture(scope="module")
+def run_with_network(tmp_path_factory, photos, photo_root):
+    return write_run_with_network(tmp_path_factory, photos, photo_root)
 
 
 def test_a_large_own_image_waits_for_its_turn(monkeypatch):
@@ -128,6 +133,24 @@ def test_a_match_is_explained_on_the_page(run_with_network, monkeypatch):
     app = open_page("why", item="0", match="3")
     assert not [b for b in app.button if b.label.startswith("Show what")]  # loaded already
     assert not app.exception
+
+
+def test_tall_images_are_embedded_explained_and_shown_as_such(
+    tmp_path_factory, photos, photo_root, monkeypatch
+):
+    run = write_run_with_network(tmp_path_factory, photos, photo_root, image_size="64x32")
+    path = photo_root / run.items["path"][7]
+    vector = network.embed_image(run, network.check_image(path.read_bytes(), path.name))
+    np.testing.assert_allclose(vector, run.embeddings[7], atol=1e-5)
+    match = network.explain(run, 0, 3)
+    assert match.images.shape == (2, 64, 32, 3)
+    assert match.first.shape == (4, 2)
+    assert match.first.sum() == pytest.approx(match.similarity, abs=1e-5)
+    monkeypatch.setenv("RETRIEVAL_RUNS", str(run.path.parents[1]))
+    app = open_page("why", item="0", match="3")
+    assert not app.exception
+    assert any("4 × 2 positions" in caption.value for caption in app.caption)
+    assert any("image_size: 64x32" in code.value for code in open_page("methods").code)
 
 
 def test_a_loaded_network_is_exempt_from_garbage_collection(run_with_network, monkeypatch):

@@ -26,6 +26,15 @@ def lightness(color: np.ndarray) -> float:
     return 116 * np.cbrt(y) - 16 if y > 0.008856 else 903.3 * y
 
 
+@pytest.mark.parametrize(
+    ("shape", "size"), [((8, 8), (288, 288)), ((64, 32), (144, 288)), ((32, 64), (288, 144))]
+)
+def test_an_image_keeps_its_shape(shape, size):
+    image = np.zeros((*shape, 3), np.uint8)
+    assert heatmaps.plain(image).size == size  # width, height
+    assert heatmaps.overlay(image, np.ones((4, 2)), 1.0).size == size
+
+
 def test_what_plays_no_part_is_the_bare_gray_photo():
     assert np.ptp(rgb(0)) == 0
 
