@@ -55,7 +55,7 @@ def test_height_and_width_count_each_by_itself():
         estimate_training_memory(whole("conv4", image_size=size)) for size in (128, "256x64")
     )
     assert tall == pytest.approx(square, rel=0.02)
-    assert estimate_training_memory(whole("conv4", image_size="128x64")) < 0.7 * square
+    assert estimate_training_memory(whole("conv4", image_size="128x64")) < 0.75 * square
 
 
 def test_a_chunk_of_the_whole_batch_saves_nothing():
