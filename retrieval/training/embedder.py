@@ -22,7 +22,7 @@ class Embedder:
     """A run's network, with the preprocessing, pooling and test-time views of the run.
 
     Attributes:
-        network: Images (B, S, S, 3) to embeddings (B, D).
+        network: Images (B, H, W, 3) to embeddings (B, D).
         settings: Resolved settings of the run.
         step: Step of the checkpoint; None for an untrained network.
         digest: Checksum of the checkpoint's weights; 0 for an untrained network.
@@ -89,7 +89,7 @@ def load_whole_network(
         mixed: Whether to compute what was trained in mixed precision. Defaults to False.
 
     Returns:
-        Images (B, S, S, 3) to embeddings (B, D), with the sub-models ``backbone`` and ``head``; and
+        Images (B, H, W, 3) to embeddings (B, D), with the sub-models ``backbone`` and ``head``; and
         the step of the checkpoint, None for an untrained network.
 
     Raises:
