@@ -31,6 +31,7 @@ RANDOM = 8  # characters that `tempfile` adds
 # Above this many files, a folder is brought to the disk by one call for the whole system: 40,000
 # calls for a file each take minutes.
 MANY_FILES = 500
+PART = 256  # files per unit of work: to hand over a single one takes longer than to look at it
 LARGEST_READ, PARTS, PART_BYTES = 256 << 20, 256, 1 << 20  # of a digest, bytes
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP)  # of network disks, by their settings
 POLL = 0.05  # seconds between two tries to get a lock
@@ -414,8 +415,10 @@ def file_stamps(paths: Iterable[Path | str]) -> list[tuple[int, int]]:
         For each file, its size in bytes, and nanoseconds or a checksum; (-1, 0) if it is missing.
     """
     stamp = content_stamp if os.environ.get("RETRIEVAL_STAMPS") == "content" else time_stamp
+    paths = list(paths)
+    parts = [paths[start : start + PART] for start in range(0, len(paths), PART)]
     with ThreadPoolExecutor(8) as pool:  # network disks answer many questions at a time
-        return list(pool.map(stamp, paths))
+        return [found for part in pool.map(lambda p: list(map(stamp, p)), parts) for found in part]
 
 
 def time_stamp(path: Path | str) -> tuple[int, int]:

@@ -24,7 +24,7 @@ FLOORS = {
         ("losses", "evaluation", "datasets", "models", "input_pipeline", "sampling"),
         ("caches",),
         ("validation", "files", "failures"),
-        ("errors", "quiet"),
+        ("errors", "progress", "quiet"),
     ),
     "workbench": (
         ("shell",),
@@ -42,6 +42,7 @@ LOOSE = {
         "errors",
         "failures",
         "files",
+        "progress",
         "projection",
         "quiet",
         "sampling",

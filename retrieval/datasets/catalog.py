@@ -48,6 +48,8 @@ class Catalog:
             to none.
         keeps_singletons: Whether training classes of a single image are accepted. Defaults to
             False.
+        training_copies: Number of test images whose file is that of a training image, which is
+            counted when the images are checked. Defaults to 0.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Catalog:
     linked_roots: tuple[str, ...] = ()
     skipped: dict[str, str] = field(default_factory=dict)
     keeps_singletons: bool = False
+    training_copies: int = 0
 
     def __len__(self) -> int:
         return len(self.items)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from retrieval.datasets.catalog import Catalog, crop_boxes
+from retrieval.datasets.copies import count_training_copies
 from retrieval.datasets.image_health import examine
 from retrieval.errors import UserError, counted
 from retrieval.files import fingerprint
@@ -72,7 +73,8 @@ def check_catalog(
         leave_out: Path -> reason of images to leave out in any case. Defaults to none.
 
     Returns:
-        The catalog, without the images that were left out, which its ``skipped`` names.
+        The catalog, without the images that were left out, which its ``skipped`` names, and with
+        the number of its ``training_copies``.
 
     Raises:
         UserError: Names the first files, class or box at fault and counts the others.
@@ -97,7 +99,9 @@ def check_catalog(
     if boxes is not None:
         sizes = [(health.width, health.height) for health in kept]
         check_boxes(catalog.absolute_paths(), boxes, sizes)
-    return catalog
+    digests = [health.digest for health in kept]
+    copies = count_training_copies(catalog.items["path"], catalog.items["split"], digests)
+    return dataclasses.replace(catalog, training_copies=copies)
 
 
 def without(catalog: Catalog, skipped: Mapping[str, str]) -> Catalog:

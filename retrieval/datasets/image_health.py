@@ -7,6 +7,7 @@ JPEG that happens to be another valid code, passes.
 """
 
 import errno
+import hashlib
 import io
 import json
 import os
@@ -26,9 +27,10 @@ from retrieval.datasets.image_limits import size_problem, too_large
 from retrieval.errors import UserError
 from retrieval.files import cache_folder, file_lock, file_stamps, fingerprint, write_text
 
-VERSION = 1  # of the checks; raise it when they find more, so that files are checked again
+VERSION = 2  # of the checks; raise it when they find more, so that files are checked again
 ORIENTATION = 0x0112  # EXIF tag
 END_OF_PNG = b"IEND\xaeB`\x82"
+DIGEST = 8  # bytes
 PART = 64  # images per unit of work
 QUIET = 2.0  # seconds before a progress bar is shown
 
@@ -40,15 +42,19 @@ class Health:
     Attributes:
         width: Pixels as stored, before any rotation; 0 if the file cannot be opened.
         height: Likewise.
+        digest: BLAKE2b of the content, by which copies are found: 16 hexadecimal digits; empty if
+            the file cannot be opened.
         problem: What is wrong with it in a few words; None if it is whole.
     """
 
     width: int = 0
     height: int = 0
+    digest: str = ""
     problem: str | None = None
 
 
-Stamped = tuple[int, int, int, int]  # size in bytes, time of change, width, height
+# Size in bytes, time of change, width, height, digest.
+Stamped = tuple[int, int, int, int, str]
 
 
 def examine(root: Path, paths: Sequence[str], *, progress: bool = True) -> list[Health]:
@@ -84,7 +90,7 @@ def examine(root: Path, paths: Sequence[str], *, progress: bool = True) -> list[
             for row, health in _examined(files, unknown, progress):
                 found[row] = health
                 if health.problem is None:
-                    new[paths[row]] = (*stamps[row], health.width, health.height)
+                    new[paths[row]] = (*stamps[row], health.width, health.height, health.digest)
     finally:  # a check that is interrupted continues where it stopped
         if new:
             _add_to_record(record, new)
@@ -128,8 +134,8 @@ def _read_record(record: Path) -> dict[str, Stamped]:
     try:
         files = json.loads(record.read_text(encoding="utf-8"))
         return {
-            path: (int(size), int(changed), int(width), int(height))
-            for path, (size, changed, width, height) in files.items()
+            path: (int(size), int(changed), int(width), int(height), str(content))
+            for path, (size, changed, width, height, content) in files.items()
         }
     except (OSError, ValueError, TypeError, AttributeError):  # missing or damaged: check again
         return {}
@@ -166,8 +172,9 @@ def image_health(path: str) -> Health:
         if not contents:
             return Health(problem="unreadable or truncated image (the file is empty)")
         with Image.open(io.BytesIO(contents)) as image:
-            width, height = image.size
-            return Health(width, height, _kind_problem(image, contents) or _damage(image, contents))
+            problem = _kind_problem(image, contents) or _damage(image, contents)
+            content = hashlib.blake2b(contents, digest_size=DIGEST).hexdigest()
+            return Health(*image.size, content, problem)
     except FileNotFoundError:
         return Health(problem="missing")
     except Image.DecompressionBombError as error:

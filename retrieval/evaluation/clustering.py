@@ -14,6 +14,7 @@ from scipy import sparse
 from scipy.special import gammaln, xlogy
 
 from retrieval.evaluation.statistics import class_weights, percentile_interval
+from retrieval.progress import stage
 
 MANY_CLUSTERS = 1_000  # above which fewer starts are the default
 
@@ -48,6 +49,21 @@ def default_starts(k: int) -> int:
     return 10 if k <= MANY_CLUSTERS else 3
 
 
+def graph_neighbors(codes: np.ndarray, d: int, method: str) -> int:
+    """Return how many neighbors of each item k-means is seeded from; 0 if it needs none.
+
+    Args:
+        codes: int, (n,), class of each item, 0-based; there are as many clusters as classes.
+        d: Number of dimensions.
+        method: Initialization, see :func:`kmeans`.
+    """
+    from retrieval.evaluation.kmeans import NEIGHBORS, graph_suits  # imports Numba
+
+    n, wanted = len(codes), min(NEIGHBORS, len(codes) - 1)
+    suits = method == "greedy k-means++" and graph_suits(n, d, int(codes.max()) + 1, wanted)
+    return wanted if suits else 0
+
+
 def kmeans_starts(
     points: np.ndarray,
     k: int,
@@ -57,6 +73,7 @@ def kmeans_starts(
     starts: int = 1,
     ids: np.ndarray | None = None,
     pool: ThreadPoolExecutor,
+    progress: bool = False,
 ) -> list[Clustering]:
     """Cluster points by k-means from several starts; see :func:`kmeans`.
 
@@ -68,13 +85,19 @@ def kmeans_starts(
         starts: Number of starts. Defaults to 1.
         ids: int, (n, m), nearest neighbors of each point. Defaults to None.
         pool: Worker threads that share the rows.
+        progress: Whether to show the start at work when it takes long. Defaults to False.
 
     Returns:
         One clustering per start, in the order of the starts.
     """
     drawn = np.random.SeedSequence(seed).generate_state(starts)
     seeds = [seed, *(int(other) for other in drawn[1:])]
-    return [kmeans(points, k, method, each, ids=ids, pool=pool) for each in seeds]
+    found = []
+    for number, each in enumerate(seeds, start=1):
+        of = f", start {number} of {starts}" if starts > 1 else ""
+        with stage(f"k-means, {k:,} clusters of {len(points):,} items{of}", show=progress):
+            found.append(kmeans(points, k, method, each, ids=ids, pool=pool))
+    return found
 
 
 def kmeans(

@@ -18,6 +18,7 @@ from retrieval.evaluation.search.plan import Ranking
 from retrieval.evaluation.search.search import search
 from retrieval.evaluation.search.threads import worker_pool
 from retrieval.evaluation.statistics import bootstrap_means, percentile_interval
+from retrieval.progress import stage
 from retrieval.validation import (
     DEFAULT_DISTANCE,
     DEFAULT_KMEANS_START,
@@ -79,7 +80,9 @@ def evaluate(
     seed: int = 0,
     n_bootstrap: int = 1000,
     reuse: Result | None = None,
+    single_search: bool = False,
     threads: int | None = None,
+    progress: bool = False,
 ) -> Result:
     """Evaluate embeddings exactly: ranking and clustering metrics, neighbors, geometry.
 
@@ -109,7 +112,11 @@ def evaluate(
         n_bootstrap: Number of resamples for the 95% intervals; 0 computes none. Defaults to 1000.
         reuse: A result for the same items, labels, distance, k-means, starts and seed under another
             protocol, whose clusters are used again. Defaults to None.
+        single_search: Whether k-means is seeded from what this search finds also where the gallery
+            is apart, rather than from a second search of all items by all. NMI is as good, but not
+            the very value of leave-one-out. Defaults to False.
         threads: Number of worker threads. Defaults to one per available core.
+        progress: Whether to show the stage at work when it takes long. Defaults to False.
 
     Returns:
         The result.
@@ -133,18 +140,36 @@ def evaluate(
     )
     parts = sides(len(labels), roles)
     with worker_pool(threads) as pool:
-        # The geometry card needs 10 neighbors, however few are asked for.
+        # The geometry card and k-means need some neighbors, however few are asked for: a second
+        # search for them would cost as much as the first.
         k = max(options.k_neighbors, HUB_K)
-        ranking = search(embeddings, codes, parts, options.distance, k, pool=pool)
+        if options.kmeans != "none" and reuse is None:
+            k = max(k, clustering.graph_neighbors(codes, embeddings.shape[1], options.kmeans))
+        title = f"searching {len(parts.gallery):,} items for {len(parts.queries):,} queries"
+        with stage(title, show=progress):
+            ranking = search(embeddings, codes, parts, options.distance, k, pool=pool)
         clusters: Clusters | None = None
         if options.kmeans != "none":
-            clusters = find_clusters(embeddings, codes, ranking, options, reuse, pool)
-        card = geometry(
-            embeddings, codes, ranking, len(parts.gallery), seed=options.seed, pool=pool
-        )
+            clusters = find_clusters(
+                embeddings,
+                codes,
+                ranking,
+                options,
+                reuse,
+                pool,
+                single_search=single_search,
+                progress=progress,
+            )
+        with stage("geometry of the embedding", show=progress):
+            card = geometry(
+                embeddings, codes, ranking, len(parts.gallery), seed=options.seed, pool=pool
+            )
     kept = slice(options.k_neighbors)
     ranking = replace(ranking, ids=ranking.ids[:, kept], similarities=ranking.similarities[:, kept])
-    return make_result(labels, codes, parts, ranking, clusters, card, embeddings.shape[1], options)
+    with stage("confidence intervals", show=progress):
+        return make_result(
+            labels, codes, parts, ranking, clusters, card, embeddings.shape[1], options
+        )
 
 
 def make_result(
@@ -205,14 +230,15 @@ def find_clusters(
     options: Options,
     reuse: Result | None,
     pool: ThreadPoolExecutor,
+    *,
+    single_search: bool = False,
+    progress: bool = False,
 ) -> Clusters:
     """Cluster all items from every start, using the neighbors of the search where they cover all.
 
     Raises:
         UserError: The result to reuse is for other items or options, or has no clusters.
     """
-    from retrieval.evaluation import kmeans  # imports Numba
-
     n = len(codes)
     if reuse is not None:
         known = reuse.protocol
@@ -222,17 +248,57 @@ def find_clusters(
             raise UserError("reuse is a result for other items, distance, k-means, starts or seed")
         return Clusters(reuse.clusters, reuse.nmi_of_starts)
     points = normalize(embeddings) if options.distance == "cosine" else np.asarray(embeddings)
-    k, ids = int(codes.max()) + 1, ranking.ids
-    needed = min(kmeans.NEIGHBORS, n - 1)
-    on_graph = options.kmeans != "random" and kmeans.graph_suits(n, points.shape[1], k, needed)
-    complete = len(ids) == n and ids.shape[1] >= needed and (ids[:, :needed] >= 0).all()
-    if on_graph and not complete:
-        ids = search(points, codes, sides(n, None), "euclidean", needed, pool=pool).ids
+    k, ids = int(codes.max()) + 1, None
+    if width := clustering.graph_neighbors(codes, points.shape[1], options.kmeans):
+        ids = neighbors_of_all(ranking, n, width)
+        complete = len(ranking.queries) == n and (ids >= 0).all()
+        if not (complete or single_search):
+            with stage(f"neighbors of {n:,} items for k-means", show=progress):
+                ids = search(points, codes, sides(n, None), "euclidean", width, pool=pool).ids
     found = clustering.kmeans_starts(
-        points, k, options.kmeans, options.seed, starts=options.n_init, ids=ids, pool=pool
+        points,
+        k,
+        options.kmeans,
+        options.seed,
+        starts=options.n_init,
+        ids=ids,
+        pool=pool,
+        progress=progress,
     )
     nmi = [clustering.clustering_metrics(codes, each.clusters)["nmi"] for each in found]
     return Clusters(min(found, key=lambda each: each.inertia).clusters, tuple(nmi))
+
+
+def neighbors_of_all(ranking: Ranking, n: int, width: int) -> np.ndarray:
+    """Return neighbors of every item, from a search in which not every item was a query.
+
+    An item that was no query, as in a gallery, gets the queries that have found it, nearest first:
+    k-means is seeded on these edges, and takes no harm from missing ones.
+
+    Args:
+        ranking: What the search has found.
+        n: Number of items.
+        width: Number of neighbors per item, at most.
+
+    Returns:
+        int32, (n, width), rows of the items; -1 pads.
+    """
+    ids = np.full((n, width), -1, np.int32)
+    found = ranking.ids[:, :width]
+    ids[ranking.queries, : found.shape[1]] = found
+    if len(ranking.queries) == n:
+        return ids
+    query, at = np.nonzero(found >= 0)
+    target = found[query, at]
+    asked = np.zeros(n, bool)
+    asked[ranking.queries] = True
+    query, at, target = (part[~asked[target]] for part in (query, at, target))
+    order = np.lexsort((-ranking.similarities[query, at], target))
+    query, target = query[order], target[order]
+    place = np.arange(len(target)) - np.searchsorted(target, target)
+    near = place < width
+    ids[target[near], place[near]] = ranking.queries[query[near]]
+    return ids
 
 
 def score_queries(

@@ -105,6 +105,18 @@ class Sides:
     own: np.ndarray
 
 
+def roles_or_none(roles: np.ndarray) -> np.ndarray | None:
+    """Return the roles of items, or None if they assign none, which means leave-one-out.
+
+    Args:
+        roles: (n,), ``query``, ``gallery`` or ``both`` for each item.
+
+    Returns:
+        ``roles``, as :func:`sides` takes them; None if all are ``both``.
+    """
+    return roles if (roles != "both").any() else None
+
+
 def sides(n: int, roles: np.ndarray | None) -> Sides:
     """Split items into queries and gallery.
 

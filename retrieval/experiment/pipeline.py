@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from retrieval.datasets.catalog import Catalog
 from retrieval.datasets.checks import unreadable_message
-from retrieval.datasets.copies import copies_caveat, training_copies
+from retrieval.datasets.copies import copies_caveat
 from retrieval.errors import UserError, counted
 from retrieval.files import write_json
 from retrieval.input_pipeline.test_time import parse_views
@@ -40,7 +40,7 @@ from retrieval.settings.checks import check, check_frozen_backbone
 from retrieval.settings.resolve import catalog_of, resolve
 from retrieval.settings.schema import UNTRAINED, TrainSettings
 from retrieval.training.interruption import check_stop, stoppable
-from retrieval.training.memory_check import check_memory
+from retrieval.training.memory_check import check_memory, training_images
 
 if TYPE_CHECKING:
     import keras
@@ -191,7 +191,7 @@ def train_planned(
     """
     path, settings = planned.path, planned.settings
     announce_skipped(planned.catalog, announce)
-    check_memory(settings, announce=announce)
+    check_memory(settings, images=training_images(settings, planned.catalog), announce=announce)
     with locked_run(path):
         check_free(path, overwrite=overwrite)  # another process may have made it since
         catalog = prepare_partial(
@@ -316,8 +316,7 @@ def _make(
 
     path, settings, catalog = planned.path, planned.settings, planned.catalog
     folder, network = partial_path(path), None
-    copies = training_copies(catalog)
-    if copies:
+    if copies := catalog.training_copies:
         tqdm.write(f"data set {catalog.name!r}: {copies_caveat(copies)}")
     say_devices(settings)
     seconds: dict[str, float] = {}
@@ -347,7 +346,6 @@ def _make(
         settings,
         catalog,
         seconds,
-        training_copies=copies,
         device=describe_devices(settings),
     )
     write_config(folder, config)

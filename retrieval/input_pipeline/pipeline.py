@@ -1,6 +1,7 @@
 """From image files to batches with tf.data: decode, resize, crop, batch, prefetch."""
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -16,6 +17,12 @@ from retrieval.input_pipeline.augmentation import (
     jitter,
 )
 from retrieval.input_pipeline.decoding import read_resized
+from retrieval.input_pipeline.image_cache import (
+    cache_bytes,
+    cached_bytes,
+    is_worthwhile,
+    loaded_sides,
+)
 from retrieval.validation import (
     DEFAULT_CROP_AREA,
     RESIZED_CROPS,
@@ -84,9 +91,7 @@ def train_dataset(
     resized, colored = augment in RESIZED_CROPS, augment in ("color", "strong")
     check_pre_crop(pre_crop, size)
     height, width = sides = sides_of(size)
-    loaded = (height * 3 // 2, width * 3 // 2) if resized else sides
-    if pre_crop is not None:
-        loaded = sides_of(pre_crop)
+    loaded = loaded_sides(size, pre_crop, augment)
     read = _image_source(paths, loaded, boxes, rows.size, cache_gb, progress)
     steps, batch = np.arange(first_step, first_step + len(rows)), rows.shape[1]
     unchanged = loaded == sides and not (flip or resized)
@@ -225,10 +230,14 @@ def _image_source(
 ) -> Callable[[tf.Tensor], tf.Tensor]:
     """Return what :func:`_file_reader` does; it reads from memory if that is worthwhile."""
     read, shape = _file_reader(paths, sides, boxes), (len(paths), *sides, 3)
-    gigabytes, worthwhile = np.prod(shape) / 1e9, draws >= 2 * len(paths)
-    if not worthwhile or gigabytes > cache_gb:
-        if worthwhile and progress and cache_gb:
-            tqdm.write(f"decoding from disk in every step: {gigabytes:.1f} GB exceed the cache")
+    gigabytes = cache_bytes(len(paths), sides) / 1e9
+    if not cached_bytes(len(paths), sides, draws, cache_gb):
+        if is_worthwhile(len(paths), draws) and progress and cache_gb:
+            tqdm.write(
+                f"decoding from disk in every step: all {len(paths):,} training images take "
+                f"{gigabytes:.1f} GB in memory; --cache-images-gb {math.ceil(gigabytes * 10) / 10} "
+                "keeps them"
+            )
         return read
     # Aligned as TensorFlow wants it, the memory is shared with it rather than copied.
     memory = np.empty(np.prod(shape) + 64, np.uint8)

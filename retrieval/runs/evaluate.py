@@ -16,8 +16,10 @@ from retrieval.datasets.catalog import Catalog, crop_boxes
 from retrieval.errors import UserError, counted
 from retrieval.evaluation import evaluate
 from retrieval.evaluation.geometry import relative_spread
+from retrieval.evaluation.protocol import roles_or_none
 from retrieval.evaluation.results import Result
 from retrieval.files import atomic_path, digest, write_json
+from retrieval.progress import stage
 from retrieval.projection import FILE as EVOLUTION_FILE
 from retrieval.projection import make_evolution, project
 from retrieval.runs.checks import reading
@@ -170,7 +172,7 @@ def evaluate_folder(
         no_pictures: What to do about images that cannot be found, for the remark about them.
     """
     items = pd.read_parquet(folder / "items.parquet")
-    _write_results(folder, items, catalog, distance, options)
+    _write_results(folder, items, catalog, distance, options, progress=progress)
     if images:
         paths, boxes = catalog.contained_paths(items), crop_boxes(items)
         without = write_thumbnails(folder / "thumbnails", paths, boxes, progress=progress)
@@ -249,7 +251,13 @@ def picture_remarks(
 
 
 def _write_results(
-    folder: Path, items: pd.DataFrame, catalog: Catalog, distance: str, options: EvaluationOptions
+    folder: Path,
+    items: pd.DataFrame,
+    catalog: Catalog,
+    distance: str,
+    options: EvaluationOptions,
+    *,
+    progress: bool,
 ) -> None:
     """Write metrics, neighbors and projection.
 
@@ -257,22 +265,25 @@ def _write_results(
     items have roles, query -> gallery is evaluated too and is the primary protocol.
     """
     embeddings = np.load(folder / "embeddings.npy", mmap_mode="r")
-    labels, roles = items["label"].to_numpy(), items["role"].to_numpy(dtype=object)
+    labels = items["label"].to_numpy()
+    roles = roles_or_none(items["role"].to_numpy(dtype=object))
     arguments: dict[str, Any] = asdict(options) | {
         "ks": (*KS, *options.ks),
         "distance": distance,
         "k_neighbors": STORED_NEIGHBORS,
+        "progress": progress,
     }
     graph = evaluate(embeddings, labels, **arguments)
     results = {LEAVE_ONE_OUT: graph}
     titles = {LEAVE_ONE_OUT: PROTOCOLS[LEAVE_ONE_OUT]}
-    if (roles != "both").any():
+    if roles is not None:
         results[QUERY_GALLERY] = evaluate(embeddings, labels, roles, reuse=graph, **arguments)
         titles[QUERY_GALLERY] = catalog.query_gallery_title
     write_neighbors(folder, results)
     spread = relative_spread(embeddings, distance)
     with atomic_path(folder / "projection.parquet") as temporary:
-        layout = project(embeddings, graph.neighbors, graph.similarities, distance=distance)
+        with stage(f"map of {len(items):,} items", show=progress):
+            layout = project(embeddings, graph.neighbors, graph.similarities, distance=distance)
         layout.to_parquet(temporary)
     write_metrics(folder, results, titles, catalog.name, spread=spread)
 

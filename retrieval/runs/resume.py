@@ -23,7 +23,7 @@ GONE = "not in the data set any more"
 
 # Facts about how a data set was read rather than what it is: runs of older versions lack them, and
 # links lead to other places on other machines.
-NO_CONTENT = ("remarks", "linked_roots", "skipped")
+NO_CONTENT = ("remarks", "linked_roots", "skipped", "training_copies")
 
 
 def prepare_partial(

@@ -1,7 +1,7 @@
 """Write the files of a run folder."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ def run_config(
     catalog: Catalog,
     seconds: Mapping[str, float],
     *,
-    training_copies: int = 0,
     device: str = "",
 ) -> dict[str, Any]:
     """Return the content of ``config.yaml``, except for the schema.
@@ -31,15 +30,13 @@ def run_config(
         settings: Training settings; None for imported embeddings.
         catalog: Data set of the run.
         seconds: Stage -> wall time in seconds.
-        training_copies: See :func:`retrieval.datasets.copies.training_copies`. Defaults to 0.
         device: What the run was computed on. Defaults to "", not known.
     """
     seed = settings.seed if settings else 0
-    dataset = replace(describe_dataset(catalog), training_copies=training_copies)
     return {
         "settings": settings and settings.to_mapping(),
         "selected_on": settings and selected_on(settings),
-        "dataset": dataset.to_mapping(),
+        "dataset": describe_dataset(catalog).to_mapping(),
         "provenance": asdict(collect_provenance(seed, seconds, device)),
     }
 
@@ -57,6 +54,7 @@ def describe_dataset(catalog: Catalog) -> DatasetConfig:
         items=fingerprint(catalog.items[["path", "label_name", "split", "role"]].to_csv()),
         remarks=catalog.remarks,
         linked_roots=catalog.linked_roots,
+        training_copies=catalog.training_copies,
         skipped=dict(catalog.skipped),
     )
 

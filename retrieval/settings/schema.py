@@ -249,7 +249,9 @@ class TrainSettings(BaseModel):
     )
     cache_images_gb: float = _setting(
         2.0,
-        "Memory in GB for decoded training images, which are kept if they fit.",
+        "Most memory in GB for decoded training images. If all of them fit, each is decoded once, "
+        "before the first step, rather than whenever it is drawn; 10,000 images take 2.0 GB at 256 "
+        "x 256 pixels and 1.5 GB at 224 x 224. 0 keeps none.",
         "Data",
         affects="speed",
         untrained="ignored",

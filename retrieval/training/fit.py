@@ -14,6 +14,7 @@ from retrieval.embedding.embed import embed_features, embed_images
 from retrieval.embedding.network import build_network
 from retrieval.evaluation import evaluate
 from retrieval.evaluation.metrics import measured_in_training
+from retrieval.evaluation.protocol import roles_or_none
 from retrieval.files import check_space
 from retrieval.input_pipeline.pipeline import naming_unreadable_images
 from retrieval.losses import get_loss, recommended_options
@@ -114,7 +115,9 @@ def fit(
     ordered = [counter, guard]
     ordered.append(CollapseWarning(counter))
     if settings.eval_split != "none" or settings.keep_embeddings:
-        evaluation = in_training_evaluation(model.network, settings, data, save_embeddings)
+        evaluation = in_training_evaluation(
+            model.network, settings, data, save_embeddings, progress=progress
+        )
         ordered.append(RetrievalEvaluation(evaluation))
     ordered += [
         *callbacks,
@@ -266,11 +269,14 @@ def in_training_evaluation(
     settings: TrainSettings,
     data: TrainingData,
     save_embeddings: Callable[[np.ndarray], None],
+    *,
+    progress: bool = False,
 ) -> Callable[[], dict[str, float]]:
     """Return a function that evaluates the network as it is when it is called.
 
-    The held-out items are scored leave-one-out, with the run's distance and without confidence
-    intervals.
+    The held-out items are scored under the protocol that is the finished run's primary one: query
+    -> gallery on a test split that has roles, as In-shop's, and leave-one-out otherwise. All
+    metrics come from one search, with the run's distance and without confidence intervals.
 
     Args:
         network: The network in training.
@@ -278,6 +284,7 @@ def in_training_evaluation(
         data: The training data with the held-out rows.
         save_embeddings: Function that is given the embeddings (n, D), float32, of the test split,
             if the settings say to keep them.
+        progress: Whether to show a progress bar while images are embedded. Defaults to False.
 
     Returns:
         Function without arguments that returns metrics by name; none if nothing is held out.
@@ -286,7 +293,7 @@ def in_training_evaluation(
     def embed(rows: pd.DataFrame) -> np.ndarray:
         if data.features is not None:
             return embed_features(network, data.features[rows.index])
-        return embed_images(network, data.catalog, rows, settings, progress=False)
+        return embed_images(network, data.catalog, rows, settings, progress=progress)
 
     def run() -> dict[str, float]:
         metrics, held_out = {}, None
@@ -294,8 +301,19 @@ def in_training_evaluation(
             held_out = embed(data.held_out)
             labels = data.held_out["label"].to_numpy()
             ks, distance = DATASETS[settings.dataset].ks, settings.distance
+            # The items of a validation split have no roles of their own.
+            roles = data.held_out["role"].to_numpy(dtype=object)
             result = evaluate(
-                held_out, labels, None, ks, distance, k_neighbors=10, n_bootstrap=0, n_init=1
+                held_out,
+                labels,
+                roles_or_none(roles),
+                ks,
+                distance,
+                k_neighbors=0,
+                n_bootstrap=0,
+                n_init=1,
+                single_search=True,
+                progress=progress,
             )
             found = result.metrics  # without those that do not exist
             metrics = {name: found[name] for name in measured_in_training(ks) if name in found}

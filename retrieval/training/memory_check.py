@@ -4,7 +4,9 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError
+from retrieval.input_pipeline.image_cache import cached_bytes, loaded_sides
 from retrieval.settings.resolve import batch_size, input_size
 from retrieval.settings.schema import UNTRAINED, TrainSettings
 from retrieval.training.batch_memory import FLOAT, PAIR_MATRICES
@@ -38,20 +40,26 @@ def available_memory() -> int | None:
 def check_memory(
     settings: TrainSettings,
     *,
+    images: int = 0,
     announce: Callable[[str], None] | None = None,
     available: Callable[[], int | None] = available_memory,
+    host: Callable[[], int | None] | None = None,
 ) -> None:
     """Compare the memory a training needs with the memory there is.
 
     Trainings of the head alone, untrained runs and small batches of small images always fit and are
-    not estimated.
+    not estimated. Decoded images that are kept (``cache_images_gb``) always are.
 
     Args:
         settings: Resolved settings of the run.
+        images: Number of training images. Defaults to 0: none are kept.
         announce: Called with the estimate, as a line, if the settings are those of a recipe.
             Defaults to None, no call.
-        available: Function that returns the available bytes, None if unknown. Defaults to
-            :func:`available_memory`.
+        available: Function that returns the available bytes where the network is trained, None if
+            unknown. Defaults to :func:`available_memory`.
+        host: Function that returns the available bytes of main memory, where images are kept; None
+            if unknown. Defaults to None: ``available`` without a GPU, and :func:`host_bytes` with
+            one.
 
     Raises:
         UserError: The training does not fit, and ``settings.check_memory`` is on. Names both
@@ -59,30 +67,67 @@ def check_memory(
     """
     if settings.loss == UNTRAINED:
         return
+    kept = 0
     if not settings.freeze_backbone:
-        _check_network(settings, announce if settings.recipe is not None else None, available)
+        announcer = announce if settings.recipe is not None else None
+        kept = kept_image_bytes(settings, images)
+        needed = _check_network(settings, kept, announcer, available)
+        if kept and settings.check_memory:
+            _check_kept_images(kept, needed, available, host)
     if settings.check_memory:
         _check_batches(settings, available)
 
 
+def training_images(settings: TrainSettings, catalog: Catalog) -> int:
+    """Return about how many images a run trains on: without the classes that it holds out itself.
+
+    Args:
+        settings: Resolved settings of the run.
+        catalog: Its data set.
+    """
+    images = len(catalog.split("train"))
+    if settings.eval_split == "validation" and not catalog.has_validation:
+        images = round(images * (1 - settings.validation_fraction))
+    return images
+
+
+def kept_image_bytes(settings: TrainSettings, images: int) -> int:
+    """Return the bytes of the decoded images that a training keeps in main memory.
+
+    Args:
+        settings: Resolved settings of a run that does not freeze the backbone.
+        images: Number of training images.
+    """
+    sides = loaded_sides(input_size(settings), settings.pre_crop, settings.augment)
+    return cached_bytes(
+        images, sides, settings.steps * batch_size(settings), settings.cache_images_gb
+    )
+
+
 def _check_network(
     settings: TrainSettings,
+    kept: int,
     announce: Callable[[str], None] | None,
     available: Callable[[], int | None],
-) -> None:
-    """Refuse a training whose network does not fit into memory together with a batch of images."""
+) -> int:
+    """Refuse a training whose network does not fit into memory together with a batch of images.
+
+    Returns:
+        The bytes it needs; 0 if it is too small to be estimated.
+    """
     pixels = batch_size(settings) * pixel_count(input_size(settings))
     if pixels <= ALWAYS_FITS or not (settings.check_memory or announce is not None):
-        return
+        return 0
     from retrieval.training.memory_estimate import dry_run, replica_count  # loads TensorFlow
 
     footprint, replicas = dry_run(settings), replica_count(settings)
     needed, free = footprint.total(settings, replicas), available()
     if announce is not None:
         known = "" if free is None else f", {free / GIB:.1f} available"
-        announce(f"{settings.recipe} needs about {needed / GIB:.1f} GiB of memory{known}")
+        images = f", and {kept / GIB:.1f} GiB for images kept in memory" if kept else ""
+        announce(f"{settings.recipe} needs about {needed / GIB:.1f} GiB of memory{known}{images}")
     if not settings.check_memory or free is None or needed <= free:
-        return
+        return needed
     room = (1 - SPARE) * free - footprint.fixed(settings, chunked=True)
     chunk = math.floor(room / footprint.per_image)
     in_chunks = f"--chunk-size {chunk}, or " if chunk > 0 and replicas == 1 else ""
@@ -90,6 +135,29 @@ def _check_network(
         f"training needs about {needed / GIB:.1f} GiB of memory, {free / GIB:.1f} GiB are "
         f"available: try {in_chunks}a smaller --classes-per-batch or --image-size; "
         "--no-check-memory trains anyway"
+    )
+
+
+def _check_kept_images(
+    kept: int,
+    needed: int,
+    available: Callable[[], int | None],
+    host: Callable[[], int | None] | None,
+) -> None:
+    """Refuse to keep images that do not fit into main memory beside a network trained there."""
+    import tensorflow as tf
+
+    if host is None:
+        host = host_bytes if tf.config.list_physical_devices("GPU") else available
+    beside = 0 if tf.config.list_physical_devices("GPU") else needed
+    free = host()
+    if free is None or kept + beside <= free:
+        return
+    training = f", and training about {beside / GIB:.1f}" if beside else ""
+    raise UserError(
+        f"the decoded training images take {kept / GIB:.1f} GiB of memory{training}; "
+        f"{free / GIB:.1f} GiB are available: try --cache-images-gb 0, which decodes them in every "
+        "step; --no-check-memory trains anyway"
     )
 
 

@@ -71,7 +71,8 @@ def estimate_training_memory(settings: TrainSettings) -> int:
     The estimate includes the activations kept for the backward pass of one batch or one chunk; the
     weights, their gradients and the optimizer's copies; batches of images; the loss's matrices of
     pairs and the cross-batch memory; and TensorFlow's own memory per operation, as measured on a
-    CPU. It does not include images cached in memory (``cache_images_gb``) and weights of the loss.
+    CPU. It does not include images that are kept in memory (``cache_images_gb``, which
+    :mod:`retrieval.training.memory_check` adds) and weights of the loss.
 
     Compared with the peaks that ``benchmarks/memory.py`` measures, in GiB:
 

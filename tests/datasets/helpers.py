@@ -11,11 +11,11 @@ def write_photo(path, seed=0, size=(24, 20), **save):
     return path
 
 
-def write_classes(root, counts):
-    """Write ``root/<class>/<n>.jpg`` for {class: count}."""
+def write_classes(root, counts, seed=0):
+    """Write ``root/<class>/<n>.jpg`` for {class: count}; another seed gives other photos."""
     for label, (name, count) in enumerate(counts.items()):
         for number in range(count):
-            write_photo(root / name / f"{number}.jpg", seed=100 * label + number)
+            write_photo(root / name / f"{number}.jpg", seed=seed + 100 * label + number)
     return root
 
 

@@ -11,7 +11,7 @@ from sklearn import metrics as sk
 from sklearn.cluster import KMeans
 
 from retrieval.errors import UserError
-from retrieval.evaluation import evaluate
+from retrieval.evaluation import engine, evaluate
 from retrieval.evaluation import kmeans as seeding
 from retrieval.evaluation.clustering import (
     clustering_metrics,
@@ -178,6 +178,39 @@ def test_graph_or_not_is_used_in_evaluate(monkeypatch):
         evaluate(x, codes, roles, reuse=whole, n_bootstrap=0, n_init=2)
     with pytest.raises(UserError, match=r"^reuse "):
         evaluate(x, codes, roles, reuse=whole, seed=1, **options)
+
+
+def test_a_single_search_seeds_k_means_where_the_gallery_is_apart(monkeypatch):
+    x, codes = blobs(np.full(200, 5), noise=0.8)
+    monkeypatch.setattr(seeding, "CHEAP", 0)
+    searches = []
+    monkeypatch.setattr(engine, "search", lambda *a, **k: searches.append(1) or search(*a, **k))
+    roles = np.where(np.arange(1000) % 2, "query", "gallery")
+    one = evaluate(x, codes, roles, k_neighbors=0, n_bootstrap=0, single_search=True)
+    assert len(searches) == 1
+    two = evaluate(x, codes, roles, k_neighbors=0, n_bootstrap=0)
+    assert len(searches) == 3
+    assert one.metrics["nmi"] == pytest.approx(two.metrics["nmi"], abs=0.01)
+    others = one.metrics.keys() - {"nmi", "nmi_geometric", "ami", "ari", "pairwise_f1",
+                                   "nmi_start_spread"}  # fmt: skip
+    assert {name: one.metrics[name] for name in others} == {
+        name: two.metrics[name] for name in others}  # fmt: skip
+
+
+def test_gallery_items_have_the_queries_that_found_them_as_neighbors(pool):
+    x, codes = blobs(np.full(20, 5))
+    roles = np.where(np.arange(100) % 3, "query", "gallery")
+    found = search(x, codes, sides(100, roles), "cosine", 8, pool=pool)
+    ids = engine.neighbors_of_all(found, 100, 6)
+    assert ids.shape == (100, 6)
+    lists = dict(zip(found.queries.tolist(), found.ids[:, :6].tolist(), strict=True))
+    for item in range(100):
+        expected = lists.get(item)
+        if expected is None:
+            near = [(-(x[q] @ x[item]).item(), q) for q, own in lists.items() if item in own]
+            expected = [q for _, q in sorted(near)][:6]
+            expected += [-1] * (6 - len(expected))
+        assert ids[item].tolist() == expected
 
 
 def test_the_start_of_least_inertia_counts_and_the_spread_is_reported():

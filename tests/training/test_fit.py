@@ -11,6 +11,8 @@ from retrieval.datasets import DATASETS
 from retrieval.embedding.embed import embed_images
 from retrieval.embedding.network import build_network
 from retrieval.errors import UserError
+from retrieval.evaluation import engine, kmeans
+from retrieval.evaluation.search.search import search
 from retrieval.experiment.pipeline import train
 from retrieval.settings.checks import check
 from retrieval.settings.resolve import resolve
@@ -19,6 +21,7 @@ from retrieval.training.data import prepare_data
 from retrieval.training.fit import build_ranking_model
 from tests.callbacks import Scores
 from tests.datasets.helpers import write_classes
+from tests.evaluation.oracle import evaluate_slowly
 
 pytestmark = pytest.mark.usefixtures("two_blocks")
 
@@ -42,6 +45,31 @@ def test_metrics_of_held_out_items_are_in_the_history_at_their_steps(tiny, tmp_p
     assert {"recall@1", "recall@8", "map@r", "nmi", "spread", "learning_rate"} <= set(taken)
     final = run.result("leave_one_out").metric("recall@1").value
     assert taken["recall@1"].iloc[-1] == final
+
+
+def test_items_with_roles_are_evaluated_from_query_to_gallery_in_training(
+    tiny, tmp_path, monkeypatch
+):
+    for role, classes in (("train", "abc"), ("query", "defg"), ("gallery", "defg")):
+        write_classes(tmp_path / role, dict.fromkeys(classes, 4), seed=1000 * len(role))
+    searches = []
+    monkeypatch.setattr(kmeans, "CHEAP", 0)  # k-means is seeded on neighbors, as at full size
+    monkeypatch.setattr(
+        engine, "search", lambda *given, **more: searches.append(1) or search(*given, **more)
+    )
+    settings = tiny.with_(data=str(tmp_path), eval_split="test", steps=16)
+    run = open_run(train(settings, runs=tmp_path / "runs", progress=False))
+    assert len(searches) == 2 + 2  # one for each evaluation in training, two for the run's
+    final = run.history.dropna(subset=["recall@1"]).iloc[-1]
+    x, labels = np.asarray(run.embeddings), run.items["label"].to_numpy()
+    roles = run.items["role"].to_numpy()
+    assert set(roles) == {"query", "gallery"}
+    values, *_ = evaluate_slowly(x, labels, roles, ks=(1, 2))
+    assert final["recall@1"] == pytest.approx(values["recall@1"])
+    assert final["recall@2"] == pytest.approx(values["recall@2"])
+    assert final["map@r"] == pytest.approx(values["map@r"])
+    alone, *_ = evaluate_slowly(x, labels, None, ks=(1, 2))
+    assert alone["map@r"] != pytest.approx(values["map@r"])  # or the test would show nothing
 
 
 def test_metrics_in_training_are_those_that_are_usual_for_the_data_set(tiny, tmp_path, monkeypatch):
