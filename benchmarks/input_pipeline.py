@@ -6,6 +6,7 @@ Bare decoding is tf.io.read_file and tf.io.decode_jpeg on the same threads, with
 away. "and resize" adds one bilinear resize and the batch, the least that any pipeline has to do; it
 does not choose a resolution per image, crop, flip or add labels. ``--train`` also trains
 MobileNetV3-Small and reports the share of the step time that is spent waiting for input.
+``--cache`` compares batches from disk with batches from ``--cache-images-gb``, in turns.
 
 The pipelines take turns, several times, and the best turn of each counts. CPU time is reported too,
 because it is the same on a machine that is busy with other work.
@@ -125,12 +126,60 @@ def compare(paths: list[str], size: int) -> None:
         )
 
 
+def compare_cache(paths: list[str], size: int, turns: int) -> None:
+    """Print time and memory of batches from disk and from the cache, which take turns."""
+    crop = size + size // 8
+    rows = np.random.default_rng(0).permutation(len(paths)).reshape(-1, BATCH)
+    rows = np.concatenate([rows, rows])  # all images are drawn twice, or none would be kept
+    spent: dict[str, list[tuple[float, float]]] = {"disk": [], "cache": []}
+    filling = []
+    for turn in range(turns):
+        for name in ("disk", "cache") if turn % 2 == 0 else ("cache", "disk"):
+            gigabytes = 8.0 if name == "cache" else 0.0
+            begun = time.process_time()
+            data = train_dataset(
+                paths,
+                np.arange(len(paths)),
+                rows,
+                size=size,
+                pre_crop=crop,
+                cache_gb=gigabytes,
+            )
+            if name == "cache":
+                filling.append((time.process_time() - begun) / len(paths) * 1e6)
+            wall, cpu = time.perf_counter(), time.process_time()
+            for _ in data:
+                pass
+            images = rows.size / 1e6
+            spent[name].append(
+                ((time.perf_counter() - wall) / images, (time.process_time() - cpu) / images)
+            )
+            del data
+    disk, cache = np.array(spent["disk"]), np.array(spent["cache"])
+    ratios = disk / cache
+    print(f"\n{crop} px, cropped to {size} px; {turns} turns; us/image, median (range)\n")
+    print("| | from disk | from the cache | ratio |\n|---|---|---|---|")
+    for column, what in enumerate(("wall", "CPU")):
+        cells = [
+            f"{np.median(x[:, column]):.{digits}f} ({x[:, column].min():.{digits}f} - "
+            f"{x[:, column].max():.{digits}f})"
+            for x, digits in ((disk, 0), (cache, 0), (ratios, 1))
+        ]
+        print(f"| {what} | {' | '.join(cells)} |")
+    print(
+        f"\nfilling the cache: {np.median(filling):.0f} us of CPU per image, once; "
+        f"{crop * crop * 3 * 10_000 / 1e9:.2f} GB per 10,000 images"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--size", type=int, nargs="+", default=[128])
     parser.add_argument("--count", type=int, default=1200, help="images to read")
     parser.add_argument("--train", action="store_true")
+    parser.add_argument("--cache", action="store_true", help="only compare disk and cache")
+    parser.add_argument("--turns", type=int, default=7, help="turns of --cache")
     parser.add_argument("--steps", type=int, default=40, help="training steps to time")
     options = parser.parse_args()
     found = sorted(str(p) for p in options.images.rglob("*.jpg"))
@@ -145,7 +194,10 @@ def main() -> None:
         f"{int(np.median(shapes[:, 1]))} px, {kilobytes:.0f} kB; {os.cpu_count()} cores"
     )
     for size in options.size:
-        compare(paths, size)
+        if options.cache:
+            compare_cache(paths, size, options.turns)
+        else:
+            compare(paths, size)
     if options.train:
         print("\n| MobileNetV3-Small, 128 px, batch 120 | ms/step | waiting |\n|---|---|---|")
         for name, gigabytes in (("from disk", 0.0), ("from the cache", 8.0)):

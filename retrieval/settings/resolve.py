@@ -11,6 +11,7 @@ from retrieval.errors import UserError
 from retrieval.evaluation.caveats import label_caveat
 from retrieval.losses import LOSSES
 from retrieval.models import BACKBONES, HEADS
+from retrieval.progress import stage
 from retrieval.settings.recipes import from_recipe
 from retrieval.settings.schema import UNTRAINED, TrainSettings, default_of, selects
 
@@ -29,13 +30,14 @@ def catalog_of(settings: TrainSettings, leave_out: Mapping[str, str] | None = No
     Raises:
         UserError: The data set is not there, is damaged, or takes no such options.
     """
-    return load_catalog(
-        settings.dataset,
-        settings.data,
-        skip_unreadable=settings.skip_unreadable,
-        leave_out=leave_out,
-        **settings.dataset_options,
-    )
+    with stage(f"reading the data set {settings.dataset}"):
+        return load_catalog(
+            settings.dataset,
+            settings.data,
+            skip_unreadable=settings.skip_unreadable,
+            leave_out=leave_out,
+            **settings.dataset_options,
+        )
 
 
 def resolve(settings: TrainSettings, catalog: Catalog) -> TrainSettings:

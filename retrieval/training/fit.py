@@ -19,6 +19,7 @@ from retrieval.files import check_space
 from retrieval.input_pipeline.pipeline import naming_unreadable_images
 from retrieval.losses import get_loss, recommended_options
 from retrieval.models.precision import mixed_precision
+from retrieval.progress import stage
 from retrieval.projection import save_snapshot
 from retrieval.settings.resolve import batch_size, memory_use
 from retrieval.settings.schema import TrainSettings
@@ -90,7 +91,10 @@ def fit(
     strategy = strategy_of(settings)
     data = prepare_data(catalog, settings, progress=progress)
     keras.utils.set_random_seed(settings.seed)
-    with strategy.scope() if strategy else contextlib.nullcontext():
+    with (
+        stage("building the network", show=progress),
+        strategy.scope() if strategy else contextlib.nullcontext(),
+    ):
         model = build_ranking_model(settings, data)
     checkpoints = folder / "checkpoints"
     steps_done = restore_checkpoint(checkpoints, model, checkpoint)

@@ -17,6 +17,8 @@ from retrieval.training.memory_check import (
     check_memory,
     host_bytes,
     installed_bytes,
+    kept_image_bytes,
+    training_images,
 )
 from retrieval.training.memory_estimate import estimate_training_memory
 
@@ -76,6 +78,51 @@ def test_a_training_that_fits_or_is_not_checked_is_accepted(large, changes, avai
     settings = large.with_(normalize=True, **changes)
     check_memory(settings, available=gib(available), announce=lines.append)
     assert lines == []
+
+
+KEPT = 1_000 * 16 * 16 * 3  # bytes of a thousand decoded images of 16 x 16 pixels
+
+
+def test_images_that_are_kept_are_those_that_fit_and_are_drawn_twice(tiny):
+    often = tiny.with_(steps=1_000)  # 6,000 draws
+    assert kept_image_bytes(often, 1_000) == KEPT
+    assert kept_image_bytes(often, 3_001) == 0  # drawn less than twice
+    assert kept_image_bytes(often.with_(cache_images_gb=KEPT / 1e9), 1_000) == KEPT
+    assert kept_image_bytes(often.with_(cache_images_gb=(KEPT - 1) / 1e9), 1_000) == 0
+    assert kept_image_bytes(often.with_(pre_crop=20), 1_000) == 1_000 * 20 * 20 * 3
+    assert kept_image_bytes(often.with_(augment="strong"), 1_000) == 1_000 * 24 * 24 * 3
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_images_that_are_kept_need_main_memory(tiny, gpu, monkeypatch):
+    devices = ["GPU:0"] if gpu else []
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: devices)
+    settings = tiny.with_(steps=1_000)
+    room = {"host" if gpu else "available": gib((KEPT - 1) / GIB)}
+    with pytest.raises(UserError, match=r"--cache-images-gb 0") as caught:
+        check_memory(settings, images=1_000, **room)
+    assert "\n" not in str(caught.value)
+    check_memory(settings, images=1_000, **dict.fromkeys(room, gib(KEPT / GIB)))
+    check_memory(settings.with_(check_memory=False), images=1_000, **room)
+    check_memory(settings.with_(cache_images_gb=0), images=1_000, **room)
+    check_memory(settings.with_(freeze_backbone=True), images=1_000, **room)
+
+
+def test_without_a_gpu_kept_images_and_the_network_share_the_memory(large):
+    settings = large.with_(normalize=True, samples_per_class=16, steps=100)
+    network = estimate_training_memory(settings)
+    kept = kept_image_bytes(settings, 2_000)
+    check_memory(settings, images=2_000, available=gib((network + kept + 1) / GIB))
+    with pytest.raises(UserError, match=r"--cache-images-gb 0"):
+        check_memory(settings, images=2_000, available=gib((network + kept - 1) / GIB))
+
+
+def test_a_run_is_checked_with_the_images_it_trains_on(tiny, shapes):
+    catalog = load_catalog("folder", shapes)
+    everything = len(catalog.split("train"))
+    assert training_images(tiny, catalog) == everything
+    held_out = tiny.with_(eval_split="validation", validation_fraction=0.25)
+    assert training_images(held_out, catalog) == round(0.75 * everything)
 
 
 def test_a_recipe_says_what_it_needs():
