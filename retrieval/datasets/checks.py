@@ -82,7 +82,7 @@ def check_catalog(
     catalog = without(catalog, leave_out or {})
     if skip_unreadable:
         paths = catalog.items["path"].tolist()
-        missing, _ = scan_files(catalog.root, paths)
+        missing = find_missing(catalog.root, paths)
         catalog = without(catalog, {paths[row]: "missing" for row in missing})
     else:
         check_files(catalog)
@@ -142,20 +142,17 @@ def unreadable_message(
     return f"{'; '.join(shown)}{more}: {fix}"
 
 
-def check_files(catalog: Catalog) -> str:
+def check_files(catalog: Catalog) -> None:
     """Check that every file of a catalog exists.
 
     Args:
         catalog: The catalog to check.
 
-    Returns:
-        A fingerprint of the folders, see :func:`scan_files`.
-
     Raises:
         UserError: Says how many images were expected and found, and names the first missing one.
     """
     paths = catalog.items["path"].tolist()
-    missing, state = scan_files(catalog.root, paths)
+    missing = find_missing(catalog.root, paths)
     if missing:
         expected = catalog.items["split"].value_counts()
         found = expected - catalog.items["split"].iloc[missing].value_counts().reindex(
@@ -167,10 +164,9 @@ def check_files(catalog: Catalog) -> str:
             f"found {found.get('train', 0):,} / {found.get('test', 0):,}: "
             f"{counted(len(missing), 'file')} missing, first: {paths[missing[0]]}"
         )
-    return state
 
 
-def scan_files(root: Path, paths: Sequence[str]) -> tuple[list[int], str]:
+def find_missing(root: Path, paths: Sequence[str]) -> list[int]:
     """Find the paths that are not files under ``root``, with one ``os.scandir`` per folder.
 
     Args:
@@ -178,21 +174,17 @@ def scan_files(root: Path, paths: Sequence[str]) -> tuple[list[int], str]:
         paths: POSIX paths relative to ``root``.
 
     Returns:
-        The positions of the missing paths in ascending order, and a fingerprint of the files, which
-        changes when one is added, removed, renamed or rewritten.
+        The positions of the missing paths in ascending order.
     """
     wanted: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for position, path in enumerate(paths):
         folder, _, name = path.rpartition("/")
         wanted[folder].append((name, position))
     missing: list[int] = []
-    state = []
     for folder, members in wanted.items():
         present = _list_folder(Path(root, folder))
         missing += [position for name, position in members if name not in present]
-        known = [(name, present.get(name)) for name, _ in members]
-        state.append((folder, hash_of(known)))
-    return sorted(missing), fingerprint(state)
+    return sorted(missing)
 
 
 def hash_of(values: object) -> str:
@@ -200,15 +192,12 @@ def hash_of(values: object) -> str:
     return fingerprint(repr(values))
 
 
-def _list_folder(folder: Path) -> dict[str, tuple[int, int]]:
-    """Return name -> (size, time of change) of a folder's files; none if it does not exist."""
-    found = {}
+def _list_folder(folder: Path) -> set[str]:
+    """Return the names of a folder's files; none if it does not exist."""
+    found: set[str] = set()
     try:
         with os.scandir(folder) as entries:
-            for entry in entries:
-                if _is_file(entry):
-                    stat = entry.stat()
-                    found[entry.name] = stat.st_size, stat.st_mtime_ns
+            found.update(entry.name for entry in entries if _is_file(entry))
     except OSError as error:
         if error.errno not in ABSENT:
             raise UserError(f"{folder}: cannot be read ({error.strerror})") from error

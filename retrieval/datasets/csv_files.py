@@ -16,7 +16,7 @@ from pathlib import Path, PurePath
 
 from retrieval.datasets.base import Dataset
 from retrieval.datasets.catalog import ROLES, Catalog, make_catalog, number_classes
-from retrieval.datasets.checks import scan_files
+from retrieval.datasets.checks import find_missing
 from retrieval.datasets.folder import Singletons, check_singletons, resolve_singletons
 from retrieval.datasets.image_files import printable
 from retrieval.datasets.splits import (
@@ -497,7 +497,7 @@ def _missing(rows: list[Row], images: Path) -> list[int]:
     Rows are changed in place whose path is spelled in another way than the file's: with the
     backslashes of Windows, or with accents as letters of their own.
     """
-    missing, _ = scan_files(images, [row.path for row in rows])
+    missing = find_missing(images, [row.path for row in rows])
     absent = []
     for position in missing:
         path = rows[position].path

@@ -511,7 +511,7 @@ class TrainSettings(BaseModel):
     eval_split: EvaluationSplit = _setting(
         "none",
         "Images to evaluate on during training: none, test, or validation (training classes held "
-        "out). A test split of queries and a gallery, as In-shop's, is searched as such. With test, "
+        "out). A test split of queries and a gallery (In-shop) is searched as such. With test, "
         "--use-checkpoint best and --patience select on the test set, which reports point out.",
         "Evaluation and checkpoints",
         affects="selection",

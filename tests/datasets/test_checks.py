@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from retrieval.datasets import load_catalog
-from retrieval.datasets.checks import check_boxes, check_catalog, scan_files
+from retrieval.datasets.checks import check_boxes, check_catalog, find_missing
 from retrieval.datasets.placeholder import write_placeholder
 from retrieval.errors import UserError
 from tests.datasets.helpers import write_classes, write_photo
@@ -69,21 +69,21 @@ def test_missing_files_are_counted_and_the_first_is_named(photos):
 
 def test_a_missing_folder_counts_as_missing_files(tmp_path):
     write_photo(tmp_path / "a/0.jpg")
-    assert scan_files(tmp_path, ["a/0.jpg", "b/0.jpg", "a/1.jpg"])[0] == [1, 2]
+    assert find_missing(tmp_path, ["a/0.jpg", "b/0.jpg", "a/1.jpg"]) == [1, 2]
 
 
 def test_files_are_looked_for_with_one_listing_per_folder(photos, monkeypatch):
     listed = Counter()
     scandir = os.scandir
     monkeypatch.setattr(os, "scandir", lambda p: (listed.update([str(p)]), scandir(p))[1])
-    assert scan_files(photos.root, photos.items["path"].tolist())[0] == []
+    assert find_missing(photos.root, photos.items["path"].tolist()) == []
     assert len(listed) == listed.total() == 6
 
 
 def test_a_named_pipe_counts_as_missing(tmp_path):
     (tmp_path / "a").mkdir()
     os.mkfifo(tmp_path / "a/0.jpg")
-    assert scan_files(tmp_path, ["a/0.jpg"])[0] == [0]
+    assert find_missing(tmp_path, ["a/0.jpg"]) == [0]
 
 
 def test_a_damaged_image_is_refused_at_every_load(tmp_path):
