@@ -1,11 +1,9 @@
 """Which training images are kept in memory once they are decoded, and what they take there."""
 
-from retrieval.validation import RESIZED_CROPS, sides_of
+from retrieval.validation import RESIZED_CROPS, ImageSize, Sides, sides_of
 
 
-def loaded_sides(
-    size: int | tuple[int, int], pre_crop: int | tuple[int, int] | None, augment: str
-) -> tuple[int, int]:
+def loaded_sides(size: ImageSize, pre_crop: ImageSize | None, augment: str) -> Sides:
     """Return the height and width that training images are resized to when they are read.
 
     Args:
@@ -20,7 +18,7 @@ def loaded_sides(
     return (height * 3 // 2, width * 3 // 2) if augment in RESIZED_CROPS else (height, width)
 
 
-def cache_bytes(images: int, sides: tuple[int, int]) -> int:
+def cache_bytes(images: int, sides: Sides) -> int:
     """Return the bytes that decoded images take in memory, uint8 RGB.
 
     >>> cache_bytes(10_000, (256, 256)) / 1e9
@@ -43,9 +41,7 @@ def is_worthwhile(images: int, draws: int) -> bool:
     return draws >= 2 * images
 
 
-def cached_bytes(
-    images: int, sides: tuple[int, int], draws: int, cache_gb: float
-) -> int:
+def cached_bytes(images: int, sides: Sides, draws: int, cache_gb: float) -> int:
     """Return the bytes of decoded images that a training keeps; 0 if it keeps none.
 
     All images are kept, or none: of those kept in part, every batch would wait for the others.

@@ -90,7 +90,7 @@ def train_dataset(
     check_choice("augment", augment, choices_of(Augmentation))
     resized, colored = augment in RESIZED_CROPS, augment in ("color", "strong")
     check_pre_crop(pre_crop, size)
-    height, width = sides = sides_of(size)
+    sides = sides_of(size)
     loaded = loaded_sides(size, pre_crop, augment)
     read = _image_source(paths, loaded, boxes, rows.size, cache_gb, progress)
     steps, batch = np.arange(first_step, first_step + len(rows)), rows.shape[1]

@@ -7,6 +7,7 @@ from pathlib import Path
 from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError
 from retrieval.input_pipeline.image_cache import cached_bytes, loaded_sides
+from retrieval.progress import stage
 from retrieval.settings.resolve import batch_size, input_size
 from retrieval.settings.schema import UNTRAINED, TrainSettings
 from retrieval.training.batch_memory import FLOAT, PAIR_MATRICES
@@ -71,7 +72,8 @@ def check_memory(
     if not settings.freeze_backbone:
         announcer = announce if settings.recipe is not None else None
         kept = kept_image_bytes(settings, images)
-        needed = _check_network(settings, kept, announcer, available)
+        with stage("estimating the memory of a step", show=announce is not None):
+            needed = _check_network(settings, kept, announcer, available)
         if kept and settings.check_memory:
             _check_kept_images(kept, needed, available, host)
     if settings.check_memory:
