@@ -243,7 +243,7 @@ def test_an_ignored_signal_stays_ignored():
 
 
 # More of them: RETRIEVAL_MOMENTS=10 python -m pytest tests/experiment/test_signals.py
-MOMENTS = int(os.environ.get("RETRIEVAL_MOMENTS", 2))
+MOMENTS = int(os.environ.get("RETRIEVAL_MOMENTS", 1))
 STEPS = 200 * MOMENTS
 # A process of a user: small steps, the tests' two blocks of conv4, and two evaluations.
 SCRIPT = """

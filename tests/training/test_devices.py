@@ -52,8 +52,7 @@ def train(
     return np.array(losses), [[c.numpy() for c in of_replicas] for of_replicas in copies]
 
 for case in (
-    {"name": "semi_hard_triplet", "freeze_steps": 2},
-    {"name": "margin_loss", "clip_norm": 0.3},
+    {"name": "margin_loss", "clip_norm": 0.3, "freeze_steps": 2},
     {"name": "proxy_anchor", "multipliers": {"loss": 10.0, "backbone": 0.5}},
     # 20 rows: the queue wraps around within the second batch.
     {"name": "contrastive_loss", "memory": {"size": 20, "start": 1}},
