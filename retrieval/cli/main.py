@@ -58,6 +58,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+WEIGHTS = "weights"  # what `retrieval fetch` takes in place of a data set
 RunPath = Annotated[Path, typer.Argument(help="A run's folder, e.g. runs/grocery/npairs_loss.")]
 Runs = Annotated[Path, typer.Option(help="Folder of runs.", envvar="RETRIEVAL_RUNS")]
 
@@ -65,8 +66,16 @@ Runs = Annotated[Path, typer.Option(help="Folder of runs.", envvar="RETRIEVAL_RU
 @app.command()
 def fetch(
     dataset: Annotated[
-        str, typer.Argument(help="Name of the data set; `retrieval datasets` lists them.")
+        str,
+        typer.Argument(
+            help="Name of the data set; `retrieval datasets` lists them. Or `weights`, followed by "
+            "the name of a backbone."
+        ),
     ],
+    backbone: Annotated[
+        str | None,
+        typer.Argument(help="After `weights`: the backbone whose pretrained weights to fetch."),
+    ] = None,
     data: Annotated[
         Path | None, typer.Option(help="Folder to put it in. Defaults to data/DATASET.")
     ] = None,
@@ -89,10 +98,24 @@ def fetch(
         bool, typer.Option("--stand-in", hidden=True)
     ] = False,
 ) -> None:
-    """Download a data set (or take --archive), check its content and unpack it."""
+    """Download a data set (or take --archive), check its content and unpack it.
+
+    `retrieval fetch weights BACKBONE` fetches pretrained weights, for a machine without network.
+    """
     from retrieval.datasets import fetch_dataset
     from retrieval.datasets.placeholder import make_placeholder
 
+    if dataset == WEIGHTS:
+        made = [repair and "--repair", (placeholder or stand_in) and "--placeholder"]
+        if given := [flag for flag in [*made, data and "--data"] if flag]:
+            raise UserError(f"the weights of a backbone take no {', '.join(map(str, given))}")
+        _fetch_weights(backbone, archive)
+        return
+    if backbone is not None:
+        raise UserError(
+            f"unexpected {backbone!r}: fetch one data set at a time, or "
+            f"`retrieval fetch {WEIGHTS} {backbone}`"
+        )
     if not (placeholder or stand_in):
         typer.echo(f"{dataset} is ready in {fetch_dataset(dataset, data, archive, repair=repair)}")
         return
@@ -102,6 +125,20 @@ def fetch(
         raise UserError("--placeholder takes no --archive: it is made of photos that are here")
     root = make_placeholder(dataset, data)
     typer.echo(f"a synthetic placeholder for {dataset} is ready in {root}")
+
+
+def _fetch_weights(backbone: str | None, archive: Path | None) -> None:
+    from retrieval.models import BACKBONES
+
+    if backbone is None:
+        known = [name for name, entry in BACKBONES.items() if entry.weights_files is not None]
+        raise UserError(f"name the backbone, `retrieval fetch {WEIGHTS} NAME`: {', '.join(known)}")
+    from retrieval.quiet import import_tensorflow
+
+    import_tensorflow()
+    from retrieval.embedding.pretrained import fetch_weights
+
+    typer.echo(fetch_weights(backbone, archive))
 
 
 @app.command()

@@ -63,7 +63,7 @@ def backbone_features(
         UserError: An image cannot be read, a feature is not finite, or the cache cannot be written.
     """
     key = features_key(catalog, settings)
-    folder = cache_folder("features") / f"{catalog.name}-{settings.backbone}-{key}"
+    folder = features_folder(catalog, settings, key)
 
     def build() -> None:
         backbone = frozen_backbone(settings)
@@ -90,6 +90,22 @@ def backbone_features(
     remove(partial_path(folder))  # of a process that was killed as soon as it had published
     features: np.ndarray = np.load(folder / FEATURES, mmap_mode="r")
     return features
+
+
+def features_folder(catalog: Catalog, settings: TrainSettings, key: str) -> Path:
+    """Return the folder of a cache entry; see :func:`features_key`."""
+    return cache_folder("features") / f"{catalog.name}-{settings.backbone}-{key}"
+
+
+def has_features(catalog: Catalog, settings: TrainSettings) -> bool:
+    """Tell whether :func:`backbone_features` would find the features in the cache.
+
+    Args:
+        catalog: Data set whose images the features are of.
+        settings: Resolved settings, for backbone, weights, pooling and image sizes.
+    """
+    folder = features_folder(catalog, settings, features_key(catalog, settings))
+    return is_complete(folder, len(catalog))
 
 
 def partial_path(folder: Path) -> Path:

@@ -15,12 +15,14 @@ from retrieval.datasets.catalog import Catalog
 from retrieval.datasets.checks import unreadable_message
 from retrieval.datasets.copies import copies_caveat
 from retrieval.errors import UserError, counted
-from retrieval.files import write_json
+from retrieval.files import remove_locks, write_json
 from retrieval.input_pipeline.test_time import parse_views
 from retrieval.runs.evaluate import evaluate_folder
+from retrieval.runs.lock import lock_path
 from retrieval.runs.names import check_run_name, default_name
 from retrieval.runs.resume import (
     check_interrupted,
+    dataset_changes,
     forget_plan,
     load_catalog_of,
     prepare_partial,
@@ -37,6 +39,7 @@ from retrieval.runs.store import (
 )
 from retrieval.runs.writing import run_config, write_config, write_embeddings, write_settings
 from retrieval.settings.checks import check, check_frozen_backbone
+from retrieval.settings.identity import differing
 from retrieval.settings.resolve import catalog_of, resolve
 from retrieval.settings.schema import UNTRAINED, TrainSettings
 from retrieval.training.interruption import check_stop, stoppable
@@ -46,6 +49,8 @@ if TYPE_CHECKING:
     import keras
 
 Announce = Callable[[str], None]  # shows the user a line
+# What to do about a finished run in the way of a caller of `train`.
+CHOOSE_ANOTHER = "move it, or give another name or folder of runs"
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,7 @@ def train(
     runs: Path | str = "runs",
     name: str | None = None,
     overwrite: bool = False,
+    keep: bool = False,
     evaluate: bool = True,
     progress: bool = True,
     watch: Callable[[pd.DataFrame], None] | None = None,
@@ -87,10 +93,12 @@ def train(
         runs: Folder of runs. Defaults to ``runs``.
         name: Name of the run. Defaults to the loss, followed by the seed unless it is 0.
         overwrite: Replace a run of the same name, finished or interrupted. Defaults to False.
+        keep: Return a finished run of the same name and equal settings as it is, rather than refuse
+            to replace it; one of other settings is still refused. Defaults to False.
         evaluate: Embed and evaluate after training. Defaults to True.
         progress: Show progress bars. Defaults to True.
-        watch: Called with the history so far, every few seconds and at the end of training.
-            Defaults to None, no call.
+        watch: Called with the history so far, every few seconds and at the end of training, and
+            once with that of a run that is kept. Defaults to None, no call.
         callbacks: Keras callbacks to run in addition to the run's own. Metrics that they add to the
             logs, or replace in them, are recorded in the history. Defaults to none.
         announce: Called with each line that a user may want to read. Defaults to None, no call.
@@ -100,21 +108,28 @@ def train(
 
     Raises:
         Interrupted: The signal SIGINT has arrived; a ``KeyboardInterrupt`` that says what is saved.
-        UserError: Bad settings or data, the run exists (or was interrupted with other settings,
-            or is being made by another process), or it would not fit in memory.
+        UserError: Bad settings or data, the run exists (with other settings, if it may be kept; or
+            was interrupted with other settings, or is being made by another process), it would not
+            fit in memory, or both ``overwrite`` and ``keep`` are given.
     """
+    if overwrite and keep:
+        raise UserError("overwrite replaces a finished run and keep keeps it: give one of the two")
     check(settings)
     path = (
         Path(runs)
         / settings.dataset
         / check_run_name(default_name(settings) if name is None else name)
     )
-    check_free(path, overwrite=overwrite)
+    if not keep:
+        check_free(path, overwrite=overwrite)
     planned = plan_run(settings, path)
     announce_remarks([planned], announce)
+    if keep and path.exists():
+        return keep_finished(planned, watch=watch, announce=announce)
     return train_planned(
         planned,
         overwrite=overwrite,
+        keep=keep,
         evaluate=evaluate,
         progress=progress,
         watch=watch,
@@ -164,6 +179,7 @@ def train_planned(
     planned: PlannedRun,
     *,
     overwrite: bool = False,
+    keep: bool = False,
     evaluate: bool = True,
     progress: bool = True,
     watch: Callable[[pd.DataFrame], None] | None = None,
@@ -176,6 +192,8 @@ def train_planned(
         planned: The run; see :func:`plan_run`.
         overwrite: Whether to replace a run of the same name, finished or interrupted. Defaults to
             False.
+        keep: Whether to keep the run if another process has finished it meanwhile, see
+            :func:`keep_finished`. Defaults to False.
         evaluate: Whether to embed and evaluate after training. Defaults to True.
         progress: Whether to show progress bars. Defaults to True.
         watch: Called with the history so far, see :func:`train`. Defaults to None, no call.
@@ -193,7 +211,11 @@ def train_planned(
     announce_skipped(planned.catalog, announce)
     check_memory(settings, images=training_images(settings, planned.catalog), announce=announce)
     with locked_run(path):
-        check_free(path, overwrite=overwrite)  # another process may have made it since
+        # Another process may have made it since.
+        if keep and path.exists():
+            check_finished(path, settings, planned.catalog)
+            return path
+        check_free(path, overwrite=overwrite)
         catalog = prepare_partial(
             partial_path(path), settings, planned.catalog, overwrite=overwrite
         )
@@ -205,6 +227,61 @@ def train_planned(
             watch=watch,
             callbacks=callbacks,
         )
+
+
+def keep_finished(
+    planned: PlannedRun,
+    *,
+    watch: Callable[[pd.DataFrame], None] | None = None,
+    announce: Announce | None = None,
+) -> Path:
+    """Keep a finished run, if it is the one that is asked for.
+
+    Args:
+        planned: The run asked for, whose folder exists.
+        watch: Called with the run's history, if it has one. Defaults to None, no call.
+        announce: Called with a line that says that the run is kept. Defaults to None, no call.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        UserError: The run was made with other settings or other data, which are named.
+    """
+    path = planned.path
+    check_finished(path, planned.settings, planned.catalog)
+    remove_locks(lock_path(path))  # of a process that could not remove its own
+    if announce is not None:
+        announce(f"{path} exists; kept")
+    if watch is not None and len(history := Run(path).history):
+        watch(history)
+    return path
+
+
+def check_finished(
+    folder: Path, settings: TrainSettings, catalog: Catalog, fix: str = CHOOSE_ANOTHER
+) -> None:
+    """Check that a finished run is the one that is asked for.
+
+    Args:
+        folder: The run's folder.
+        settings: The settings asked for, resolved.
+        catalog: The data set asked for.
+        fix: What to do about another run, as the end of the error. Defaults to the advice for a
+            caller of :func:`train`.
+
+    Raises:
+        UserError: The run was made with other settings or other data, which are named.
+    """
+    run = Run(folder)
+    if not (folder / "config.yaml").exists() or run.settings is None:
+        raise UserError(f"{folder} exists, but was not trained: {fix}")
+    before = run.network_settings()
+    if names := differing(before, settings):
+        shown = ", ".join(f"{k} = {getattr(before, k)}, now {getattr(settings, k)}" for k in names)
+        raise UserError(f"{folder} was trained with other settings ({shown}): {fix}")
+    if facts := dataset_changes(run.dataset_config, catalog):
+        raise UserError(f"{folder} was trained on other data ({', '.join(facts)} differ): {fix}")
 
 
 def announce_skipped(catalog: Catalog, announce: Announce | None) -> None:

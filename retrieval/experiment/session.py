@@ -14,20 +14,17 @@ from retrieval.experiment.pipeline import (
     Announce,
     PlannedRun,
     announce_remarks,
+    check_finished,
+    keep_finished,
     plan_run,
     resume,
     train,
     train_planned,
 )
 from retrieval.failures import as_user_error
-from retrieval.files import remove_locks
-from retrieval.runs.lock import lock_path
 from retrieval.runs.names import check_run_name, default_name
-from retrieval.runs.resume import dataset_changes
-from retrieval.runs.run import Run
 from retrieval.runs.store import open_run
 from retrieval.settings.checks import check, without_loss_settings
-from retrieval.settings.identity import differing
 from retrieval.settings.recipes import load_recipe
 from retrieval.settings.resolve import catalog_of
 from retrieval.settings.schema import UNTRAINED, TrainSettings, flag_of
@@ -228,31 +225,6 @@ def plan_all(
     return planned
 
 
-def check_finished(
-    folder: Path, settings: TrainSettings, catalog: Catalog, fix: str = MOVE_IT
-) -> None:
-    """Check that a finished run is the one that is asked for.
-
-    Args:
-        folder: The run's folder.
-        settings: The settings asked for, resolved.
-        catalog: The data set asked for.
-        fix: What to do about another run; see :func:`plan_all`.
-
-    Raises:
-        UserError: The run was made with other settings or other data, which are named.
-    """
-    run = Run(folder)
-    if not (folder / "config.yaml").exists() or run.settings is None:
-        raise UserError(f"{folder} exists, but was not trained: {fix}")
-    before = run.network_settings()
-    if names := differing(before, settings):
-        shown = ", ".join(f"{k} = {getattr(before, k)}, now {getattr(settings, k)}" for k in names)
-        raise UserError(f"{folder} was trained with other settings ({shown}): {fix}")
-    if facts := dataset_changes(run.dataset_config, catalog):
-        raise UserError(f"{folder} was trained on other data ({', '.join(facts)} differ): {fix}")
-
-
 def train_all(
     planned: Iterable[PlannedRun],
     *,
@@ -287,15 +259,16 @@ def train_all(
     failed: dict[str, UserError] = {}
     for number, run in enumerate(planned, start=1):
         kept = run.path.exists() and not overwrite
-        if kept:
-            remove_locks(lock_path(run.path))  # of a process that could not remove its own
         if announce is not None:
             announce(f"[{number}/{len(planned)}] {run.path}{' exists; kept' if kept else ''}")
         try:
-            if not kept:
+            if kept:
+                keep_finished(run)
+            else:
                 train_planned(
                     run,
                     overwrite=overwrite,
+                    keep=not overwrite,
                     evaluate=evaluate,
                     progress=progress,
                     announce=announce,

@@ -6,7 +6,6 @@ ReLU, and are 3x3 where the paper has 5x5. This is the backbone of the published
 figures. Layers have TF-slim's names, so that the checkpoint's variables are found by name.
 """
 
-import os
 from pathlib import Path
 
 import keras
@@ -14,13 +13,12 @@ import numpy as np
 import tensorflow as tf
 
 from retrieval.errors import UserError
+from retrieval.models.registry import keras_models
 from retrieval.models.weights import check_exists, load_weights
 from retrieval.validation import ImageSize, sides_of
 
 IMAGE_SIZE = 224
 SCOPE = "InceptionV1"
-URL = "http://download.tensorflow.org/models/inception_v1_2016_08_28.tar.gz"
-FILE = "inception_v1.ckpt"
 # Output channels of each module: 1x1; 1x1 then 3x3; 1x1 then 3x3; max-pooling then 1x1.
 MODULES = {
     "Mixed_3b": (64, 96, 128, 16, 32, 32),
@@ -111,7 +109,7 @@ def _module(x: keras.KerasTensor, name: str, channels: tuple[int, ...]) -> keras
 def cached_checkpoint() -> Path:
     """Return the path of the ImageNet checkpoint.
 
-    It is not downloaded, because no checksum of it was ever published.
+    ``retrieval fetch weights inception_v1`` fetches it.
 
     Returns:
         ``inception_v1.ckpt`` in Keras' cache of models.
@@ -119,11 +117,11 @@ def cached_checkpoint() -> Path:
     Raises:
         UserError: The file is not there; the message says where to get it.
     """
-    path = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models" / FILE
+    path = keras_models() / "inception_v1.ckpt"
     if not path.exists():
         raise UserError(
-            f"no ImageNet weights of inception_v1: fetch {URL}, unpack {FILE} to {path}, or pass "
-            "its path with --weights"
+            f"no ImageNet weights of inception_v1 at {path}: run `retrieval fetch weights "
+            "inception_v1`, or pass their path with --weights"
         )
     return path
 

@@ -1,6 +1,5 @@
 """Networks of ``keras.applications``, each with the preprocessing its weights were trained with."""
 
-import os
 import re
 import warnings
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import keras
 
 from retrieval.errors import UserError
+from retrieval.models.registry import keras_models
 from retrieval.models.weights import load_weights
 from retrieval.validation import ImageSize, sides_of
 
@@ -74,7 +74,7 @@ def build(constructor: str, image_size: ImageSize, weights: str | None = "imagen
 
 
 def _no_download(constructor: str, url: str) -> str:
-    cache = Path(os.environ.get("KERAS_HOME", "~/.keras")) / "models"
+    cache = keras_models()
     return (
         f"cannot download the ImageNet weights of {constructor}: fetch {url} on a machine that can "
         f"and put the file into {cache}, or pass it with --weights FILE"

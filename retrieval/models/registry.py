@@ -6,14 +6,27 @@ no file, only its preprocessing in :data:`retrieval.models.keras_applications.PR
 """
 
 import importlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrieval.validation import ImageSize
 
 if TYPE_CHECKING:
     import keras
+
+
+def keras_models() -> Path:
+    """Return the folder of Keras' pretrained weights, ``KERAS_HOME/models``."""
+    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
+
+
+def kagglehub_models() -> Path:
+    """Return the folder of keras-hub's presets, ``KAGGLEHUB_CACHE/models/keras``."""
+    cache = os.environ.get("KAGGLEHUB_CACHE", "~/.cache/kagglehub")
+    return Path(cache).expanduser() / "models" / "keras"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +42,10 @@ class Backbone:
         source: The paper, and where the pretrained weights come from.
         pretrained: Whether there are pretrained weights. A backbone without them starts from random
             weights even if ``weights="imagenet"`` is given. Defaults to True.
+        weights_files: Pattern of the path of the pretrained weights in ``weights_folder``. Defaults
+            to None: there is no file that would be fetched.
+        weights_folder: Returns the folder that fetched weights are in. Defaults to
+            :func:`keras_models`.
     """
 
     build: Callable[[ImageSize, str | None], "keras.Model"]
@@ -36,6 +53,8 @@ class Backbone:
     feature_size: int
     source: str
     pretrained: bool = True
+    weights_files: str | None = None
+    weights_folder: Callable[[], Path] = keras_models
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,18 +111,21 @@ BACKBONES: dict[str, Backbone] = {
         image_size=224,
         feature_size=1024,
         source="Szegedy et al. (2015), with batch normalization; TF-slim's checkpoint",
+        weights_files="inception_v1.ckpt",
     ),
     "densenet169": Backbone(
         build=_from_keras("DenseNet169"),
         image_size=224,
         feature_size=1664,
         source="Huang et al. (2017); Keras",
+        weights_files="densenet169_weights_*_notop.h5",
     ),
     "resnet50": Backbone(
         build=_from_keras("ResNet50"),
         image_size=224,
         feature_size=2048,
         source="He et al. (2016a); Keras",
+        weights_files="resnet50_weights_*_notop.h5",
     ),
     "resnet101": Backbone(
         build=_from_keras("ResNet101"),
@@ -116,18 +138,21 @@ BACKBONES: dict[str, Backbone] = {
         image_size=224,
         feature_size=2048,
         source="He et al. (2016b); Keras",
+        weights_files="resnet50v2_weights_*_notop.h5",
     ),
     "inception_v3": Backbone(
         build=_from_keras("InceptionV3"),
         image_size=299,
         feature_size=2048,
         source="Szegedy et al. (2016); Keras",
+        weights_files="inception_v3_weights_*_notop.h5",
     ),
     "xception": Backbone(
         build=_from_keras("Xception"),
         image_size=299,
         feature_size=2048,
         source="Chollet (2017); Keras",
+        weights_files="xception_weights_*_notop.h5",
     ),
     "mobilenet_v1": Backbone(
         build=_from_keras("MobileNet"),
@@ -140,36 +165,43 @@ BACKBONES: dict[str, Backbone] = {
         image_size=224,
         feature_size=1280,
         source="Sandler et al. (2018); Keras",
+        weights_files="mobilenet_v2_weights_*_no_top.h5",
     ),
     "mobilenet_v3_small": Backbone(
         build=_from_keras("MobileNetV3Small"),
         image_size=224,
         feature_size=576,
         source="Howard et al. (2019); Keras",
+        weights_files="weights_mobilenet_v3_small_*_no_top_v2.h5",
     ),
     "mobilenet_v3_large": Backbone(
         build=_from_keras("MobileNetV3Large"),
         image_size=224,
         feature_size=960,
         source="Howard et al. (2019); Keras",
+        weights_files="weights_mobilenet_v3_large_*_no_top_v2.h5",
     ),
     "efficientnet_v2_b0": Backbone(
         build=_from_keras("EfficientNetV2B0"),
         image_size=224,
         feature_size=1280,
         source="Tan, Le (2021); Keras",
+        weights_files="efficientnetv2-b0_notop.h5",
     ),
     "convnext_tiny": Backbone(
         build=_from_keras("ConvNeXtTiny"),
         image_size=224,
         feature_size=768,
         source="Liu et al. (2022); Keras",
+        weights_files="convnext_tiny_notop.h5",
     ),
     "dinov2_small": Backbone(
         build=_from_file("dinov2"),
         image_size=224,
         feature_size=384,
         source="Oquab et al. (2024), ViT-S/14; keras-hub",
+        weights_files="dinov2/keras/dinov2_small/*.complete",
+        weights_folder=kagglehub_models,
     ),
 }
 HEADS: dict[str, Head] = {

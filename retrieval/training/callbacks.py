@@ -317,16 +317,24 @@ class LiveHistory(keras.callbacks.Callback):
         super().__init__()
         self.history, self.show, self.seconds = history, show, seconds
         self.last = time.monotonic()
+        self.shown = pd.DataFrame()  # rows that no longer change: all but the last one
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Show the history, unless it was shown a moment ago."""
         if time.monotonic() - self.last >= self.seconds:
-            self.show(pd.DataFrame(self.history.rows))
+            self.show(self._frame())
             self.last = time.monotonic()
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Show the whole history."""
-        self.show(pd.DataFrame(self.history.rows))
+        self.show(self._frame())
+
+    def _frame(self) -> pd.DataFrame:
+        # Only new rows are converted: to convert all of a long training takes longer than a step.
+        new = pd.DataFrame(self.history.rows[len(self.shown) :])
+        frame = pd.concat([self.shown, new], ignore_index=True) if len(self.shown) else new
+        self.shown = frame.iloc[:-1]
+        return frame
 
 
 class ProgressBar(keras.callbacks.Callback):
@@ -362,24 +370,23 @@ class ProgressBar(keras.callbacks.Callback):
         self.bar.close()
 
 
-class ExpectedTime(keras.callbacks.Callback):
-    """Print once, after the first steps, how long a step and the rest of the run will take.
+class StepClock(keras.callbacks.Callback):
+    """Measure once, over the first steps of a training, how long a step takes.
 
     The first steps build graphs and are not counted, nor are evaluations.
 
     Args:
-        counter: The run's step counter.
-        images: Number of images of a batch.
         skipped: Number of steps that are not counted. Defaults to 3.
         steps: Least number of steps that are. Defaults to 5.
         seconds: Least time that they take together. Defaults to 2.0.
         clock: Returns a time in seconds. Defaults to ``time.monotonic``.
+
+    Attributes:
+        each: Seconds that a step takes, with the wait for its images; None until it is known.
     """
 
     def __init__(
         self,
-        counter: StepCounter,
-        images: int,
         *,
         skipped: int = 3,
         steps: int = 5,
@@ -387,9 +394,10 @@ class ExpectedTime(keras.callbacks.Callback):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
-        self.counter, self.images, self.clock = counter, images, clock
+        self.clock = clock
         self.skipped, self.steps, self.seconds = skipped, steps, seconds
-        self.seen, self.spent, self.begun, self.said = 0, 0.0, 0.0, False
+        self.seen, self.spent, self.begun = 0, 0.0, 0.0
+        self.each: float | None = None
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Start the clock of the first step."""
@@ -401,21 +409,44 @@ class ExpectedTime(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Count the step just taken, with the wait for its images."""
-        if self.said:
+        if self.each is not None:
             return
         now = self.clock()
         self.seen += 1
         if self.seen > self.skipped:
             self.spent += now - self.begun
         self.begun = now
-        counted, left = self.seen - self.skipped, self.counter.total - self.counter.step
-        if counted < self.steps or self.spent < self.seconds or not left:
-            return
-        self.said, each = True, self.spent / counted
-        tqdm.write(
-            f"a step takes {duration(each)} ({self.images / each:,.0f} images/s); the "
-            f"{left:,} steps left take about {duration(each * left)}, without evaluations"
-        )
+        counted = self.seen - self.skipped
+        if counted >= self.steps and self.spent >= self.seconds:
+            self.each = self.spent / counted
+            self.on_measured(self.each)
+
+    def on_measured(self, each: float) -> None:
+        """Use the time of a step, in seconds, as soon as it is known."""
+
+
+class ExpectedTime(StepClock):
+    """Print once, after the first steps, how long a step and the rest of the run will take.
+
+    Args:
+        counter: The run's step counter.
+        images: Number of images of a batch.
+        clock: Returns a time in seconds. Defaults to ``time.monotonic``.
+    """
+
+    def __init__(
+        self, counter: StepCounter, images: int, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(clock=clock)
+        self.counter, self.images = counter, images
+
+    def on_measured(self, each: float) -> None:
+        """Print the line, unless no step is left."""
+        if left := self.counter.total - self.counter.step:
+            tqdm.write(
+                f"a step takes {duration(each)} ({self.images / each:,.0f} images/s); the "
+                f"{left:,} steps left take about {duration(each * left)}, without evaluations"
+            )
 
 
 def duration(seconds: float) -> str:

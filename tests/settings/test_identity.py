@@ -6,7 +6,7 @@ import pytest
 
 from retrieval.datasets.catalog import make_catalog
 from retrieval.errors import UserError
-from retrieval.experiment.session import check_finished
+from retrieval.experiment.pipeline import check_finished
 from retrieval.report.sections import group_runs
 from retrieval.runs.resume import prepare_partial
 from retrieval.runs.writing import run_config, write_config
