@@ -1,5 +1,7 @@
 """Build the network of a run, trained or untrained."""
 
+import math
+
 import keras
 
 from retrieval.models import BACKBONES, build_backbone, build_head, build_model
@@ -74,3 +76,43 @@ def joined(backbone: keras.Model, head: keras.Model) -> keras.Model:
     """Put a head on a backbone: images (B, H, W, 3) to embeddings (B, D)."""
     images = keras.Input(backbone.input_shape[1:], name="images")
     return keras.Model(images, head(backbone(images)))
+
+
+def describe_parts(settings: TrainSettings) -> list[dict[str, object]]:
+    """Describe the network of a run, without its weights: the backbone, the head, and the whole.
+
+    Args:
+        settings: Resolved settings of the run.
+
+    Returns:
+        One mapping per part: ``part``, ``output`` (shape), ``parameters`` (their number) and
+        ``trained`` (how many of them the run changes).
+    """
+    network = build_model(
+        settings.backbone,
+        head=settings.head,
+        embedding_size=settings.embedding_size,
+        normalize=settings.normalize,
+        image_size=settings.image_size,
+        weights=None,
+        pooling=settings.pooling,
+    )
+    backbone, head = network.get_layer("backbone"), network.get_layer("head")
+    if settings.freeze_backbone:
+        backbone.trainable = False
+    elif has_frozen_batch_norm(settings):
+        freeze_batch_norm(backbone)
+    names = {
+        f"{settings.backbone}, {settings.pooling} pooling": backbone,
+        f"head: {settings.head}, {'normalized' if settings.normalize else 'not normalized'}": head,
+        "whole network": network,
+    }
+    return [
+        {
+            "part": name,
+            "output": " x ".join(["B", *map(str, part.output_shape[1:])]),
+            "parameters": sum(math.prod(w.shape) for w in part.weights),
+            "trained": sum(math.prod(w.shape) for w in part.trainable_weights),
+        }
+        for name, part in names.items()
+    ]

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from retrieval.errors import UserError
-from retrieval.models.registry import keras_models
+from retrieval.models.folders import keras_models
 from retrieval.models.weights import check_exists, load_weights
 from retrieval.validation import ImageSize, sides_of
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 
 from retrieval.errors import UserError
-from retrieval.models.registry import keras_models
+from retrieval.models.folders import keras_models
 from retrieval.models.weights import load_weights
 from retrieval.validation import ImageSize, sides_of
 

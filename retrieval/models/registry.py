@@ -6,27 +6,16 @@ no file, only its preprocessing in :data:`retrieval.models.keras_applications.PR
 """
 
 import importlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from retrieval.models.folders import kagglehub_models, keras_models
 from retrieval.validation import ImageSize
 
 if TYPE_CHECKING:
     import keras
-
-
-def keras_models() -> Path:
-    """Return the folder of Keras' pretrained weights, ``KERAS_HOME/models``."""
-    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
-
-
-def kagglehub_models() -> Path:
-    """Return the folder of keras-hub's presets, ``KAGGLEHUB_CACHE/models/keras``."""
-    cache = os.environ.get("KAGGLEHUB_CACHE", "~/.cache/kagglehub")
-    return Path(cache).expanduser() / "models" / "keras"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +34,7 @@ class Backbone:
         weights_files: Pattern of the path of the pretrained weights in ``weights_folder``. Defaults
             to None: there is no file that would be fetched.
         weights_folder: Returns the folder that fetched weights are in. Defaults to
-            :func:`keras_models`.
+            :func:`retrieval.models.folders.keras_models`.
     """
 
     build: Callable[[ImageSize, str | None], "keras.Model"]

@@ -110,6 +110,32 @@ def make_sampler(settings: TrainSettings, data: TrainingData) -> PKSampler:
     )
 
 
+def first_batch(
+    settings: TrainSettings, catalog: Catalog
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the first batch of a training as its network sees it.
+
+    A frozen backbone sees its images without crops or flips, once; they are returned like that.
+
+    Args:
+        settings: Resolved settings of the run.
+        catalog: Data set to train on.
+
+    Returns:
+        Images uint8 (B, S, S, 3), class indices (B,) and names of the classes (B,).
+    """
+    train = catalog.split("train")
+    if settings.eval_split == "validation" and not catalog.has_validation:
+        train, _ = hold_out_classes(train, settings.validation_fraction, settings.seed)
+    data = TrainingData(catalog, train, None, None)
+    sampler = make_sampler(settings, data)
+    if settings.freeze_backbone:
+        settings = settings.with_(flip=False, augment="none")
+    batches = batch_dataset(settings.with_(steps=1, cache_images_gb=0.0), data, sampler, 0)
+    images, labels = next(iter(batches.as_numpy_iterator()))
+    return images, labels, train["label_name"].to_numpy()[sampler.batch(0)]
+
+
 def batch_dataset(
     settings: TrainSettings,
     data: TrainingData,

@@ -1,6 +1,7 @@
 """How long trainings take on this machine, measured over a few steps before any is begun."""
 
 import json
+import math
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -62,16 +63,11 @@ class StepTime:
 
     def of_step(self, settings: TrainSettings) -> float:
         """Return the expected seconds of a step."""
-        return self.step * full_batch(settings) / self.images
+        return self.step * math.prod(wanted_batch(settings)) / self.images
 
 
-def full_batch(settings: TrainSettings) -> int:
-    """Return P x K as it would be with enough classes, of settings that are resolved or not."""
-    p, k = _batch(settings)
-    return p * k
-
-
-def _batch(settings: TrainSettings) -> tuple[int, int]:
+def wanted_batch(settings: TrainSettings) -> tuple[int, int]:
+    """Return P and K as they are with enough classes, of settings that are resolved or not."""
     entry = LOSSES[settings.loss]
     return (
         settings.classes_per_batch or entry.classes_per_batch,
@@ -108,7 +104,7 @@ def step_time(settings: TrainSettings, catalog: Catalog) -> StepTime:
     Raises:
         UserError: The settings do not fit the data set, or an image cannot be read.
     """
-    batch = _batch(settings)
+    batch = wanted_batch(settings)
     settings = resolve(settings, catalog)
     device = describe_devices(settings)
     file = cache_folder("step_times") / f"{_key(settings, device)}.json"

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from retrieval.evaluation.metrics import metric
 from workbench.figures.colors import colors_of
 from workbench.figures.style import as_text, short_names, styled, whole_ticks
+
+MOST_POINTS = 500  # of a curve: more than its pixels would show, and a constant cost per drawing
 
 
 def training_curves(
@@ -24,7 +27,7 @@ def training_curves(
     Losses live on different scales. So a loss is smoothed by a moving average over a fiftieth of
     its steps and divided by the first smoothed value: every curve starts at 1, at the end of the
     first window. The axis of a metric fits the curves, because they often rise by only a few
-    points.
+    points. A curve has at most :data:`MOST_POINTS` points.
 
     Args:
         histories: Run name -> history with ``step`` and the column. Rows without a value and runs
@@ -50,7 +53,7 @@ def training_curves(
         if column not in history:
             continue
         part, group = history.dropna(subset=[column]), groups[name]
-        values = (
+        values = _thinned(
             _relative(part[column]) if column == "loss" else metric(column).scale * part[column]
         )
         figure.add_scatter(
@@ -69,6 +72,16 @@ def training_curves(
     figure.update_xaxes(title="training step", **whole_ticks(last_step))
     figure.update_yaxes(**_value_axis(column, measured_on))
     return styled(figure, height=height + 9 * len(shown))
+
+
+def _thinned(values: pd.Series) -> pd.Series:
+    """Keep a constant number of values, evenly spread, the first and the last among them.
+
+    A smoothed loss has as many values as steps and changes little from one to the next.
+    """
+    if len(values) <= MOST_POINTS:
+        return values
+    return values.iloc[np.linspace(0, len(values) - 1, MOST_POINTS).round().astype(int)]
 
 
 def _value_axis(column: str, measured_on: str) -> dict:

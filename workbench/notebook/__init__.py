@@ -4,6 +4,7 @@ Each function takes data sets, runs or settings and returns what a cell shows: a
 a gallery of images. The analyses and figures themselves are the app's.
 """
 
+from workbench.notebook.beforehand import batch_grid, loss_formula, network_summary, outlook
 from workbench.notebook.comparison import (
     class_differences,
     compare_queries,
@@ -20,7 +21,7 @@ from workbench.notebook.datasets import (
     sample_grid,
     split_sizes,
 )
-from workbench.notebook.environment import scale, start
+from workbench.notebook.environment import run_name, scale, start
 from workbench.notebook.failures import (
     confident_failures,
     confusion_map,
@@ -46,6 +47,7 @@ from workbench.notebook.results import (
     recall_at,
     recall_curves,
     results_table,
+    seeds_table,
 )
 from workbench.notebook.training_curve import LiveCurve
 
@@ -53,6 +55,7 @@ __all__ = [
     "LiveCurve",
     "MatchExplainer",
     "OpenedDataset",
+    "batch_grid",
     "best_run",
     "class_differences",
     "class_sizes",
@@ -67,12 +70,15 @@ __all__ = [
     "gallery",
     "hardest_classes",
     "hubs",
+    "loss_formula",
     "near_duplicates",
     "near_misses",
+    "network_summary",
     "only_right",
     "open_dataset",
     "open_folder",
     "outcome_map",
+    "outlook",
     "overlap_histogram",
     "paired_tests",
     "published_recipes",
@@ -82,8 +88,10 @@ __all__ = [
     "recall_at",
     "recall_curves",
     "results_table",
+    "run_name",
     "sample_grid",
     "scale",
+    "seeds_table",
     "split_sizes",
     "start",
     "suspected_label_errors",

@@ -19,7 +19,7 @@ from retrieval.datasets.official import describe_placeholder
 from retrieval.datasets.placeholder import available_or_placeholder, own_folder_or_example
 from workbench import figures
 from workbench.components.inline_gallery import STYLE, Gallery
-from workbench.notebook.environment import scale
+from workbench.notebook.environment import SMALL_PREFIX, find_folder, scale
 
 THUMBNAIL_SIDE = 96  # pixels
 
@@ -43,7 +43,7 @@ class OpenedDataset:
 
     def run_name(self, name: str) -> str:
         """Return a run's name, marked unless the run is the published experiment at full scale."""
-        prefix = "placeholder-" if self.placeholder else "small-" if self.small else ""
+        prefix = "placeholder-" if self.placeholder else SMALL_PREFIX if self.small else ""
         return prefix + name
 
 
@@ -56,8 +56,8 @@ def open_dataset(
 
     Args:
         name: ``cub200``, ``cars196``, ``sop``, ``inshop`` or ``grocery``.
-        folder: The data set's folder. By default, ``data/<name>`` if it exists, or else a
-            placeholder.
+        folder: The data set's folder; a relative one as in :func:`.environment.find_folder`. By
+            default, ``data/<name>`` if it exists, or else a placeholder.
         wanted_scale: ``full`` or ``small``. Defaults to ``full``; a placeholder is always small.
 
     Returns:
@@ -67,7 +67,7 @@ def open_dataset(
         UserError: ``folder`` was given and does not hold the data set.
     """
     chosen_scale = scale(wanted_scale)
-    root, placeholder = available_or_placeholder(name, folder)
+    root, placeholder = available_or_placeholder(name, find_folder(folder))
     catalog = load_catalog(name, root)
     if placeholder:
         text = describe_placeholder(root)
@@ -89,8 +89,9 @@ def open_folder(folder: str | Path | None = None, **options: Any) -> tuple[Catal
     """Open your own images, one folder per class, or an example of such a folder.
 
     Args:
-        folder: The folder that holds one folder per class. By default, an example is written to
-            ``data/`` and a note in the notebook says so.
+        folder: The folder that holds one folder per class; a relative one as in
+            :func:`.environment.find_folder`. By default, an example is written to ``data/`` and a
+            note in the notebook says so.
         **options: Options of the data set ``folder``, such as ``test_fraction``.
 
     Returns:
@@ -99,7 +100,7 @@ def open_folder(folder: str | Path | None = None, **options: Any) -> tuple[Catal
     Raises:
         UserError: ``folder`` does not exist.
     """
-    root, example = own_folder_or_example(folder)
+    root, example = own_folder_or_example(find_folder(folder))
     if example:
         display(Markdown(f"> **Example.** No folder of yours was named, so this runs on `{root}`."))
     return load_catalog("folder", root, **options), root

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from retrieval.evaluation.metrics import metric, scale_note, summarized
 from retrieval.evaluation.significance import Comparison, any_counts, compare, nothing_compared
-from retrieval.report.sections import named_caveats
+from retrieval.report.sections import named_caveats, reported_metrics
 from retrieval.report.text import format_p
 from retrieval.runs.records import ProtocolResult
 from retrieval.runs.run import Run
@@ -153,6 +153,41 @@ def comparison_summary(comparison: Comparison) -> pd.DataFrame:
             "significantly worse than the best": np.where(summary["best_group"], "no", "yes"),
         }
     ).set_index("run")
+
+
+def seeds_table(runs: dict[str, Run | list[Run]], protocol: str | None = None) -> pd.DataFrame:
+    """Tabulate the metrics of a data set, averaged over seeds.
+
+    Args:
+        runs: Title -> run, or several runs that differ only in their seed.
+        protocol: Name of the evaluation protocol. By default, the primary one of each run.
+
+    Returns:
+        One row per title, best R@1 first: Recall@K for the usual K of the data set, then NMI and
+        the other reported metrics, each as mean ± standard deviation over seeds.
+    """
+    groups = {title: run if isinstance(run, list) else [run] for title, run in runs.items()}
+    names = reported_metrics(next(iter(groups.values()))[0].dataset)
+    values = {
+        title: np.array([[run.result(protocol).metric(n).value for n in names] for run in group])
+        for title, group in groups.items()
+    }
+    rows = {
+        title: {"seeds": len(found)}
+        | {metric(n).title: _mean_and_sd(n, found[:, i]) for i, n in enumerate(names)}
+        for title, found in values.items()
+    }
+    first = names.index("recall@1")
+    order = sorted(values, key=lambda title: -np.nan_to_num(values[title][:, first].mean()))
+    print(f"Scale: {scale_note(names)}. ±: standard deviation over seeds.")
+    return pd.DataFrame(rows).T.loc[order].rename_axis("run")
+
+
+def _mean_and_sd(name: str, values: np.ndarray) -> str:
+    mean = metric(name).format(float(values.mean()))
+    if len(values) < 2:
+        return mean
+    return f"{mean} ± {metric(name).format(float(values.std(ddof=1)))}"
 
 
 def paired_tests(comparison: Comparison) -> pd.DataFrame:
