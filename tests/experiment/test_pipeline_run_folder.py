@@ -114,3 +114,38 @@ def test_a_run_is_evaluated_where_its_data_set_is_not(own_run, photos):
     pictures = [own_run.thumbnail(row) for row in range(len(own_run.items))]
     again = evaluate_run(own_run.path, progress=False)
     assert [again.thumbnail(row) for row in range(len(again.items))] == pictures
+
+
+def test_a_finished_run_of_equal_settings_is_kept_and_its_history_shown(run, settings):
+    before, shown, said = files_of(run.path), [], []
+    options = {"runs": run.path.parents[1], "name": "one", "progress": False, "keep": True}
+    path = train(settings, watch=shown.append, announce=said.append, **options)
+    assert path == run.path
+    assert files_of(path) == before
+    assert [list(history["step"]) for history in shown] == [list(range(1, 7))]
+    assert said == [f"{path} exists; kept"]
+
+
+@pytest.mark.parametrize("changes", [{"steps": 7}, {"seed": 1}, {"loss": "hard_triplet"}])
+def test_a_finished_run_of_other_settings_is_neither_kept_nor_replaced(run, settings, changes):
+    before = files_of(run.path)
+    options = {"runs": run.path.parents[1], "name": "one", "progress": False, "keep": True}
+    with pytest.raises(UserError, match=rf"{run.path} .*{next(iter(changes))}.* move it"):
+        train(settings.with_(**changes), **options)
+    assert files_of(run.path) == before
+
+
+def test_a_run_cannot_be_both_kept_and_replaced(settings, tmp_path):
+    with pytest.raises(UserError, match=r"overwrite .* keep"):
+        train(settings, runs=tmp_path, overwrite=True, keep=True)
+
+
+def test_a_run_that_another_process_finishes_meanwhile_is_kept(
+    run, settings, tmp_path, monkeypatch
+):
+    def finished_meanwhile(settings, announce):
+        shutil.copytree(run.path, tmp_path / "folder" / "one")
+
+    monkeypatch.setattr("retrieval.experiment.pipeline.check_memory", finished_meanwhile)
+    path = train(settings, runs=tmp_path, name="one", keep=True, progress=False)
+    assert files_of(path) == files_of(run.path)

@@ -176,6 +176,18 @@ def test_the_history_is_shown_while_it_grows_and_at_the_end(tmp_path):
     assert len(seen) == 3
 
 
+def test_metrics_of_an_evaluation_between_two_drawings_are_shown(tmp_path):
+    history, seen = History(tmp_path / "history.csv"), []
+    live = LiveHistory(history, seen.append, seconds=0.0)
+    for step in (1, 2, 3):
+        history.append({"step": step, "loss": 1.0 / step})
+        live.on_train_batch_end(0)
+        if step == 2:  # after the step was drawn
+            history.annotate({"recall@1": 0.5})
+    live.on_train_end()
+    pd.testing.assert_frame_equal(seen[-1], pd.DataFrame(history.rows))
+
+
 def test_float16_scales_its_loss_and_continues(tiny, tmp_path, monkeypatch):
     as_if = SimpleNamespace(config=SimpleNamespace(list_physical_devices=lambda _: ["GPU"]))
     monkeypatch.setattr("retrieval.models.precision.tf", as_if)

@@ -15,6 +15,7 @@ from PIL import Image
 
 from retrieval.datasets.catalog import Catalog
 from retrieval.settings.schema import UNTRAINED, TrainSettings
+from retrieval.validation import as_size
 from workbench.components.inline_gallery import STYLE, Gallery
 
 
@@ -89,7 +90,7 @@ def _kinds(
     groups: dict[tuple[str, str, int], list[TrainSettings]] = {}
     for one in trainings:
         what = "head on frozen" if one.freeze_backbone else "whole"
-        size = f", {one.image_size} px" if one.image_size else ""
+        size = f", {as_size(one.image_size)} px" if one.image_size else ""
         name = f"{what} {one.backbone}{size}"
         batch = " x ".join(map(str, wanted_batch(one)))
         groups.setdefault((name, batch, one.steps), []).append(one)
@@ -114,11 +115,10 @@ def batch_grid(settings: TrainSettings, catalog: Catalog, *, classes: int = 6) -
     images, labels, names = first_batch(settings, catalog)
     p, k = resolved(settings.classes_per_batch), resolved(settings.samples_per_class)
     shown = list(dict.fromkeys(labels.tolist()))[:classes]
-    side = images.shape[1]
     rest = f", {len(shown)} of them shown" if len(shown) < p else ""
     lines = [
         f'<p class="rw-title">A batch: {p} classes (P){rest}, {k} images of each (K) '
-        f"<span>{p * k} images of {side} x {side} px, with their augmentation</span></p>"
+        f"<span>{p * k} images of {as_size(images.shape[1:3])} px, with their augmentation</span></p>"
     ]
     for label in shown:
         members = np.flatnonzero(labels == label)
