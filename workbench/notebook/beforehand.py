@@ -90,7 +90,7 @@ def _kinds(
     groups: dict[tuple[str, str, int], list[TrainSettings]] = {}
     for one in trainings:
         what = "head on frozen" if one.freeze_backbone else "whole"
-        size = f", {as_size(one.image_size)} px" if one.image_size else ""
+        size = f", {one.image_size} px" if one.image_size else ""
         name = f"{what} {one.backbone}{size}"
         batch = " x ".join(map(str, wanted_batch(one)))
         groups.setdefault((name, batch, one.steps), []).append(one)
@@ -118,7 +118,8 @@ def batch_grid(settings: TrainSettings, catalog: Catalog, *, classes: int = 6) -
     rest = f", {len(shown)} of them shown" if len(shown) < p else ""
     lines = [
         f'<p class="rw-title">A batch: {p} classes (P){rest}, {k} images of each (K) '
-        f"<span>{p * k} images of {as_size(images.shape[1:3])} px, with their augmentation</span></p>"
+        f"<span>{p * k} images of {as_size(images.shape[1:3])} px, with their augmentation</span>"
+        "</p>"
     ]
     for label in shown:
         members = np.flatnonzero(labels == label)
