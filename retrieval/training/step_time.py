@@ -19,7 +19,7 @@ from retrieval.files import cache_folder, fingerprint, write_json
 from retrieval.input_pipeline.pipeline import eval_dataset, train_dataset
 from retrieval.losses import LOSSES
 from retrieval.models import BACKBONES
-from retrieval.settings.resolve import resolve, resolved
+from retrieval.settings.resolve import input_size, resolve, resolved
 from retrieval.settings.schema import TrainSettings
 from retrieval.training.callbacks import StepClock
 from retrieval.training.data import TrainingData
@@ -174,7 +174,7 @@ def _batches(
         catalog.absolute_paths(train),
         np.zeros(len(train), np.int32),
         rows,
-        size=resolved(settings.image_size),
+        size=input_size(settings),
         pre_crop=settings.pre_crop,
         flip=resolved(settings.flip),
         augment=settings.augment,
@@ -195,7 +195,7 @@ def _embedding_seconds(settings: TrainSettings, catalog: Catalog) -> float:
         boxes = boxes[[i % len(paths) for i in range(len(chosen))]]
     batches = eval_dataset(
         chosen,
-        size=resolved(settings.image_size),
+        size=input_size(settings),
         pre_crop=settings.pre_crop,
         batch_size=IMAGES,
         boxes=boxes,
