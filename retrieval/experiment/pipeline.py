@@ -17,6 +17,7 @@ from retrieval.datasets.copies import copies_caveat
 from retrieval.errors import UserError, counted
 from retrieval.files import remove_locks, write_json
 from retrieval.input_pipeline.test_time import parse_views
+from retrieval.losses import hint
 from retrieval.runs.evaluate import evaluate_folder
 from retrieval.runs.lock import lock_path
 from retrieval.runs.names import check_run_name, default_name
@@ -164,15 +165,25 @@ def plan_run(settings: TrainSettings, path: Path, catalog: Catalog | None = None
 
 
 def announce_remarks(planned: Iterable[PlannedRun], announce: Announce | None) -> None:
-    """Announce what was noticed when the data sets of runs were loaded, each line once.
+    """Announce what is known of runs before they are trained, each line once.
+
+    That is what was noticed when their data sets were loaded, and the settings that are known to
+    work better than a loss's default. A recipe repeats an experiment as it is.
 
     Args:
         planned: The runs.
         announce: Called with each line; None for no call.
     """
-    if announce is not None:
-        for remark in dict.fromkeys(line for run in planned for line in run.catalog.remarks):
-            announce(remark)
+    if announce is None:
+        return
+    lines = []
+    for run in planned:
+        lines += run.catalog.remarks
+        better = hint(run.settings.loss, run.settings.loss_options)
+        if better is not None and run.settings.recipe is None:
+            lines.append(better)
+    for line in dict.fromkeys(lines):
+        announce(line)
 
 
 def train_planned(

@@ -269,7 +269,7 @@ class TrainSettings(BaseModel):
     loss_options: dict[str, Any] = _setting(
         {},
         "Option of the loss as name=value, e.g. margin=0.5. Options that are not given have the "
-        "values that `retrieval losses` lists.",
+        "values that `retrieval losses` lists, with the settings that are known to work better.",
         "Loss and batches",
         untrained="refused",
         of_the_loss=True,

@@ -131,12 +131,13 @@ def test_a_sweep_says_how_many_runs_its_combinations_are(retrieval, photos, tmp_
 
 
 def test_losses_recipes_and_settings_are_listed(retrieval):
-    from retrieval.losses import LOSSES
+    from retrieval.losses import LOSSES, hint
     from retrieval.settings.recipes import recipe_names
 
     lines = retrieval("losses")[1].splitlines()
     assert {line.split()[0] for line in lines if not line.startswith(" ")} == set(LOSSES)
     assert any("margin=0.2" in line for line in lines)
+    assert sum(line.strip() == hint("contrastive_loss", {}) for line in lines) == 1
     lines = retrieval("recipes")[1].splitlines()
     assert [line.split()[0] for line in lines if not line.startswith(" ")] == recipe_names()
     first = next(i for i, line in enumerate(lines) if line.startswith("cub200/resnet50_proxy"))

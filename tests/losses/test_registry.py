@@ -3,13 +3,22 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import pytest
 
 from retrieval.errors import UserError
-from retrieval.losses import LOSSES, check_loss_options, get_loss, loss_class, recommended_options
+from retrieval.losses import (
+    LOSSES,
+    check_loss_options,
+    get_loss,
+    hint,
+    loss_class,
+    recommended_options,
+)
 
+ROOT = Path(__file__).parents[2]
 BASELINE = {
     # name: normalized, P, K
     "hard_triplet": (False, 20, 6),
@@ -37,6 +46,35 @@ def test_recommended_margins():
     assert recommended_options("contrastive_loss") == contrastive
     angular = {"degree": 45.0, "form": "softmax", "regularizer": 0.0}
     assert recommended_options("angular_loss") == angular
+
+
+BETTER = {name: entry.better for name, entry in LOSSES.items() if entry.better is not None}
+
+
+@pytest.mark.parametrize("name", BETTER)
+def test_a_better_setting_is_measured_against_the_definition_of_a_baseline_loss(name):
+    better = BETTER[name]
+    assert name in BASELINE  # of all other losses, the default is the setting that works best
+    defaults = recommended_options(name)
+    assert {option: defaults[option] for option in better.options} == better.definition
+    get_loss(name, **better.options)
+    assert better.recall > better.definition_recall
+    table = (ROOT / "benchmarks/results/loss_settings.md").read_text()
+    setting = ", ".join(f"{k} {v}" for k, v in better.options.items())
+    for cells, value in (("default", better.definition_recall), (setting, better.recall)):
+        assert f"| {name} | {cells} | {value:.3f} |" in table
+
+
+def test_a_hint_names_the_flags_and_both_figures():
+    line = hint("contrastive_loss", {})
+    better = LOSSES["contrastive_loss"].better
+    for text in (*(f"--loss-option {k}={v}" for k, v in better.options.items()),
+                 f"{better.recall:.3f}", f"{better.definition_recall:.3f}"):  # fmt: skip
+        assert text in line
+    assert hint("contrastive_loss", better.definition) == line
+    assert hint("contrastive_loss", better.options) is None
+    assert hint("contrastive_loss", {"pairs": "all"}) is None
+    assert hint("proxy_anchor", {}) is hint("none", {}) is None
 
 
 def test_layouts_fit_the_recommended_batches():

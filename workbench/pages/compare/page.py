@@ -13,6 +13,7 @@ from retrieval.report.text import p_equals
 from retrieval.runs.run import Run
 from workbench import figures
 from workbench.analysis import comparison
+from workbench.analysis.better_settings import hints
 from workbench.analysis.confounds import confounds_line, dimensions_line
 from workbench.analysis.naming import class_names, loss_of, seed_of
 from workbench.analysis.nearness import nearness_columns
@@ -173,6 +174,8 @@ def _verdict(chosen: Selection, result: comparison.QueryComparison, tested: Comp
     line = line if loss_of(a) != loss_of(b) else ""
     for note in filter(None, (line, dimensions_line({a.name: [a], b.name: [b]}))):
         st.markdown(f":small[:orange[⚠ {plain(note)}]]")
+    for note in hints((a, b)):
+        st.caption(f":material/lightbulb: {plain(note)}.")
     st.plotly_chart(
         _bar(chosen, result, tested),
         config=CONFIG | {"displayModeBar": False},

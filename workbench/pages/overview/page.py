@@ -11,6 +11,7 @@ from retrieval.evaluation.metrics import metric
 from retrieval.evaluation.significance import Comparison
 from retrieval.report.sections import make_report
 from workbench import figures
+from workbench.analysis.better_settings import hints
 from workbench.analysis.naming import kind_of
 from workbench.analysis.repeats import repeats_line
 from workbench.analysis.significance import both_ways
@@ -98,6 +99,8 @@ def _losses(chosen: Selection, table: pd.DataFrame, results: pd.DataFrame) -> No
     repeats = repeats_line(results)
     if repeats:
         st.caption(f":orange[**{plain(repeats)}**]")
+    for line in hints(chosen.comparable):
+        st.caption(f":material/lightbulb: {plain(line)}.")
     if chosen.others:
         reasons = "; ".join(dict.fromkeys(reason for reason, _ in chosen.others))
         n = sum(len(runs) for _, runs in chosen.others)
