@@ -1,6 +1,7 @@
 """Import TensorFlow without the lines that its C++ parts print before logging can be set up."""
 
 import contextlib
+import logging
 import os
 import sys
 import tempfile
@@ -37,3 +38,9 @@ def import_tensorflow() -> None:
 
         tf.config.list_physical_devices()
         tf.constant(0)
+    tf.get_logger().addFilter(_is_no_retracing)
+
+
+def _is_no_retracing(record: logging.LogRecord) -> bool:
+    """Drop TensorFlow's warning of many graphs: of several trainings, each builds its own."""
+    return "triggered tf.function retracing" not in record.getMessage()
