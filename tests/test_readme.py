@@ -46,9 +46,13 @@ def test_make_targets_exist():
 def test_files_and_links_exist():
     named = re.findall(rf"`((?:{ROOMS})/[\w./]*|\w+\.py)`", TEXT)
     linked = [link for link in re.findall(r"\]\((.*?)\)", TEXT) if "://" not in link]
-    for path in (*named, *linked):
+    for link in (*named, *linked):
+        path, _, anchor = link.partition("#")
         if "my_loss" not in path:
-            assert (ROOT / path).exists(), path
+            assert (ROOT / path).exists(), link
+        if anchor:
+            heads = re.findall(r"^#+ (.*)", (ROOT / path).read_text(), re.MULTILINE)
+            assert anchor in [re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in heads]
 
 
 def test_the_layout_names_every_room():

@@ -11,6 +11,7 @@ def one_line(result) -> str:
     """Check that a command failed as it should; return its line without ``error: ``."""
     code, _, err = result
     assert code == 1
+    err = err.rpartition("\r")[2].lstrip(" ")  # a stage of more than two seconds shows its name
     assert err.startswith("error: ")
     assert err.count("\n") == 1, err
     assert "Traceback" not in err
