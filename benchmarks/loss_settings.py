@@ -1,7 +1,8 @@
 """Which settings of each loss work best on Grocery, over seeds and paired with the default.
 
     python benchmarks/loss_settings.py [--losses all|NAME,NAME] [--seeds 3] [--steps 500]
-    python benchmarks/loss_settings.py --fine-tune --steps 100 --size 128   # the whole network
+    python benchmarks/loss_settings.py --fine-tune --steps 60 --size 128   # the whole network
+        [--setting OPTION]   # only the settings that set this option, e.g. temperature
 
 Writes a Markdown table: for each loss its default and every setting tried, R@1 cross-store and
 leave-one-out (mean over the seeds), and the difference from the default seed by seed (mean, and its
@@ -143,6 +144,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=160)
     parser.add_argument("--data")
     parser.add_argument("--fine-tune", action="store_true")
+    parser.add_argument("--setting", default="", help="only settings that set this option")
     args = parser.parse_args()
     base = TrainSettings(
         dataset="grocery", data=args.data, steps=args.steps, image_size=args.size,
@@ -155,7 +157,7 @@ def main() -> None:
     start = time.perf_counter()
     for loss in names:
         default: list[dict] = []
-        for tried in ({}, *TRIED[loss]):
+        for tried in ({}, *(each for each in TRIED[loss] if not args.setting or args.setting in each)):
             found = [measure(base, catalog, loss, tried, seed) for seed in range(args.seeds)]
             default = default or found
             print(row(loss, tried, found, default), flush=True)
