@@ -157,7 +157,10 @@ def main() -> None:
     start = time.perf_counter()
     for loss in names:
         default: list[dict] = []
-        for tried in ({}, *(each for each in TRIED[loss] if not args.setting or args.setting in each)):
+        for tried in (
+            {},
+            *(each for each in TRIED[loss] if not args.setting or args.setting in each),
+        ):
             found = [measure(base, catalog, loss, tried, seed) for seed in range(args.seeds)]
             default = default or found
             print(row(loss, tried, found, default), flush=True)

@@ -8,7 +8,7 @@ import contextlib
 import importlib
 import inspect
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from retrieval.errors import UserError, unknown_option
@@ -64,6 +64,8 @@ class LossEntry:
             its own weights, so that one item is enough. Defaults to ``triplet``.
         better: A setting that works better than the defaults, for a loss whose defaults are the
             definition of the published baseline. Defaults to None, none is known.
+        former: Options whose defaults have changed -> their defaults in version 0.1.0. A run folder
+            of that version was trained with these. Defaults to none.
     """
 
     class_name: str
@@ -74,6 +76,7 @@ class LossEntry:
     needs_classes: bool = False
     smallest_tuple: Literal["triplet", "positive_pair", "pair"] = "triplet"
     better: BetterSetting | None = None
+    former: Mapping[str, Any] = field(default_factory=dict)
 
 
 LOSSES: dict[str, LossEntry] = {
@@ -117,7 +120,11 @@ LOSSES: dict[str, LossEntry] = {
     ),
     # Weights for each class: proxies, centers, classifiers.
     "proxy_nca": LossEntry(
-        class_name="ProxyNCA", classes_per_batch=8, samples_per_class=4, needs_classes=True
+        class_name="ProxyNCA",
+        classes_per_batch=8,
+        samples_per_class=4,
+        needs_classes=True,
+        former={"own_in_denominator": True},
     ),
     "proxy_anchor": LossEntry(
         class_name="ProxyAnchor", classes_per_batch=90, samples_per_class=2, needs_classes=True
@@ -201,6 +208,15 @@ def recommended_options(name: str) -> dict[str, Any]:
 def _defaults(owner: type) -> dict[str, Any]:
     parameters = inspect.signature(owner).parameters.values()
     return {p.name: p.default for p in parameters if p.default is not p.empty and p.name != "name"}
+
+
+def former_defaults(name: str | None) -> dict[str, Any]:
+    """Return the options of a loss whose defaults have changed, with those of version 0.1.0.
+
+    Args:
+        name: A loss; names outside :data:`LOSSES` have none.
+    """
+    return dict(LOSSES[name].former) if name in LOSSES else {}
 
 
 def hint(name: str, options: Mapping[str, Any]) -> str | None:

@@ -17,11 +17,14 @@ from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError, counted
 from retrieval.evaluation.caveats import caveats
 from retrieval.evaluation.protocol import Protocol
+from retrieval.losses import former_defaults
 from retrieval.settings.schema import TrainSettings
 
-SCHEMA = 1
+# Schema 2: some losses have other defaults, see `LossEntry.former`.
+SCHEMA = 2
 # Of config.yaml: YAML that is cut at the end of a line is still valid YAML.
-FIRST_LINE = f"schema: {SCHEMA}  # this file is whole if its last line is three dots\n"
+WHOLE = "  # this file is whole if its last line is three dots"
+FIRST_LINE = f"schema: {SCHEMA}{WHOLE}\n"
 LAST_LINE = "...\n"
 PLACEHOLDER = "placeholder"  # an option of a data set's loader
 OLD_PLACEHOLDER = "stand_in"  # its name in version 0.1.0
@@ -282,6 +285,8 @@ def _parse_settings(
         raise UserError(f"{where}: names of settings must be text")
     _optional(where, recorded, "loss", "text")
     _optional(where, recorded, "seed", "a whole number")
+    if config["schema"] < 2 and (former := former_defaults(recorded.get("loss"))):
+        recorded = recorded | {"loss_options": former | (recorded.get("loss_options") or {})}
     known = TrainSettings.model_fields
     unknown = tuple(name for name in recorded if name not in known)
     try:

@@ -28,9 +28,9 @@ from retrieval.runs import neighbors as neighbor_file
 from retrieval.runs.neighbors import Neighbors
 from retrieval.runs.npz import map_npz
 from retrieval.runs.records import (
-    FIRST_LINE,
     LAST_LINE,
     SCHEMA,
+    WHOLE,
     DatasetConfig,
     Evaluation,
     ProtocolResult,
@@ -147,7 +147,7 @@ class Run:
     def _config(self) -> RunConfig:
         file = self.path / "config.yaml"
         text = self.config_text
-        if text.startswith(FIRST_LINE) and not text.endswith(LAST_LINE):
+        if text.partition("\n")[0].endswith(WHOLE) and not text.endswith(LAST_LINE):
             raise UserError(f"{file}: damaged, cut short")
         try:
             content = yaml.safe_load(text)

@@ -6,6 +6,8 @@ import re
 import pytest
 
 from retrieval.errors import UserError
+from retrieval.losses import LOSSES, former_defaults, recommended_options
+from retrieval.runs.records import SCHEMA
 from retrieval.runs.run import Run
 from retrieval.runs.store import open_run
 from tests.runs.helpers import edit, reason_not_opened
@@ -64,9 +66,30 @@ def test_a_damaged_entry_is_named_in_one_line_when_the_run_is_opened(made, file,
 
 
 def test_a_newer_schema_is_reported_before_missing_files(made):
-    edit(made, "config.yaml", "schema", to=2)
+    edit(made, "config.yaml", "schema", to=SCHEMA + 1)
     (made / "neighbours.npz").rename(made / "neighbors.zarr")
-    assert "schema 2 is newer than this version's 1" in reason_not_opened(made)
+    assert f"schema {SCHEMA + 1} is newer than this version's {SCHEMA}" in reason_not_opened(made)
+
+
+CHANGED = [name for name, entry in LOSSES.items() if entry.former]
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_a_run_of_the_first_schema_was_trained_with_the_defaults_of_its_time(made, name):
+    edit(made, "config.yaml", "settings", "loss", to=name)
+    edit(made, "config.yaml", "settings", "loss_options", to={})
+    assert open_run(made).settings.loss_options == {}
+    edit(made, "config.yaml", "schema", to=1)
+    assert open_run(made).settings.loss_options == former_defaults(name)
+    option, now = next((k, recommended_options(name)[k]) for k in former_defaults(name))
+    edit(made, "config.yaml", "settings", "loss_options", to={option: now})
+    assert open_run(made).settings.loss_options[option] == now
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_former_defaults_are_options_that_have_another_default_now(name):
+    for option, value in LOSSES[name].former.items():
+        assert recommended_options(name)[option] != value
 
 
 def test_settings_of_a_newer_version_are_named_and_ignored(made):

@@ -6,11 +6,12 @@ from tests.losses.oracles.parts import MIXED, distance, mean
 
 CASES = [
     ({}, MIXED),
-    ({"own_in_denominator": False, "temperature": 1.0}, MIXED),
+    ({"own_in_denominator": True}, MIXED),
+    ({"temperature": 1.0}, MIXED),
 ]
 
 
-def oracle(labels, x, proxies, temperature=1 / 9, own_in_denominator=True):
+def oracle(labels, x, proxies, temperature=1 / 9, own_in_denominator=False):
     losses = []
     for i in range(len(x)):
         unit = x[i] / np.linalg.norm(x[i])
@@ -18,6 +19,7 @@ def oracle(labels, x, proxies, temperature=1 / 9, own_in_denominator=True):
             math.exp(-(distance(unit, p / np.linalg.norm(p)) ** 2) / temperature) for p in proxies
         ]
         own = closeness[labels[i]]
-        total = sum(closeness) - (0 if own_in_denominator else own)
+        others = [value for label, value in enumerate(closeness) if label != labels[i]]
+        total = sum(others) + (own if own_in_denominator else 0)
         losses.append(-math.log(own / total))
     return mean(losses)
