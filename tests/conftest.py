@@ -6,7 +6,6 @@ import pytest
 
 from tests.photos import write_colors
 
-
 # Files of a minute and more. They are begun first: at the end, one worker would be left with them.
 LONG = ("tests/docs", "tests/notebooks", "tests/workbench/browser", "tests/training")
 
