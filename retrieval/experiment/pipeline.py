@@ -176,7 +176,7 @@ def announce_remarks(planned: Iterable[PlannedRun], announce: Announce | None) -
     """
     if announce is None:
         return
-    lines = []
+    lines: list[str] = []
     for run in planned:
         lines += run.catalog.remarks
         better = hint(run.settings.loss, run.settings.loss_options)
