@@ -8,7 +8,7 @@ import contextlib
 import importlib
 import inspect
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from retrieval.errors import UserError, unknown_option
@@ -65,7 +65,7 @@ class LossEntry:
         better: A setting that works better than the defaults, for a loss whose defaults are the
             definition of the published baseline. Defaults to None, none is known.
         former: Options whose defaults have changed -> their defaults in version 0.1.0. A run folder
-            of that version was trained with these. Defaults to none.
+            of that version was trained with these. Defaults to None, no option's default has.
     """
 
     class_name: str
@@ -76,7 +76,7 @@ class LossEntry:
     needs_classes: bool = False
     smallest_tuple: Literal["triplet", "positive_pair", "pair"] = "triplet"
     better: BetterSetting | None = None
-    former: Mapping[str, Any] = field(default_factory=dict)
+    former: Mapping[str, Any] | None = None
 
 
 LOSSES: dict[str, LossEntry] = {
@@ -216,7 +216,7 @@ def former_defaults(name: str | None) -> dict[str, Any]:
     Args:
         name: A loss; names outside :data:`LOSSES` have none.
     """
-    return dict(LOSSES[name].former) if name in LOSSES else {}
+    return dict(LOSSES[name].former or {}) if name in LOSSES else {}
 
 
 def hint(name: str, options: Mapping[str, Any]) -> str | None:

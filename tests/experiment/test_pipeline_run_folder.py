@@ -143,7 +143,7 @@ def test_a_run_cannot_be_both_kept_and_replaced(settings, tmp_path):
 def test_a_run_that_another_process_finishes_meanwhile_is_kept(
     run, settings, tmp_path, monkeypatch
 ):
-    def finished_meanwhile(settings, announce):
+    def finished_meanwhile(settings, **_options):
         shutil.copytree(run.path, tmp_path / "folder" / "one")
 
     monkeypatch.setattr("retrieval.experiment.pipeline.check_memory", finished_meanwhile)

@@ -88,7 +88,7 @@ def test_a_run_of_the_first_schema_was_trained_with_the_defaults_of_its_time(mad
 
 @pytest.mark.parametrize("name", CHANGED)
 def test_former_defaults_are_options_that_have_another_default_now(name):
-    for option, value in LOSSES[name].former.items():
+    for option, value in former_defaults(name).items():
         assert recommended_options(name)[option] != value
 
 
