@@ -120,9 +120,9 @@ def unused_gpu() -> str | None:
     if find_gpus() or not (present := installed_gpus()):
         return None
     what = f"this machine has a GPU ({present[0]}), which TensorFlow does not see"
-    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if hidden is not None:
-        fix = f"CUDA_VISIBLE_DEVICES={hidden!r} hides it: unset it, or set it to 0"
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None and not _names_a_gpu(visible, len(present)):
+        fix = f"CUDA_VISIBLE_DEVICES={visible!r} hides it: unset it, or set it to 0"
     elif sys.platform == "win32":
         fix = "TensorFlow has no GPU support on Windows: install in WSL2"
     elif importlib.util.find_spec("nvidia") is None:
@@ -130,6 +130,21 @@ def unused_gpu() -> str | None:
     else:
         fix = f"look whether the driver is new enough for the CUDA libraries, and renew: {INSTALL}"
     return f"{what}; everything runs on the CPU, many times slower; {fix}"
+
+
+def _names_a_gpu(visible: str, count: int) -> bool:
+    """Tell whether a value of CUDA_VISIBLE_DEVICES, which clusters set, leaves a GPU to be seen.
+
+    CUDA stops at the first entry that is no GPU of the machine.
+
+    Args:
+        visible: The value.
+        count: Number of GPUs of the machine.
+    """
+    first = visible.split(",")[0].strip()
+    if first.isascii() and first.isdigit():
+        return int(first) < count
+    return first.startswith(("GPU-", "MIG-"))
 
 
 @functools.cache  # the hardware does not change while a process runs

@@ -94,6 +94,11 @@ def test_gpus_are_named_and_what_would_be_faster(
     [
         ("-1", False, "CUDA_VISIBLE_DEVICES"),
         ("", True, "CUDA_VISIBLE_DEVICES"),
+        ("-1,0", True, "CUDA_VISIBLE_DEVICES"),
+        ("1", True, "CUDA_VISIBLE_DEVICES"),  # of one GPU, whose index is 0
+        ("0", False, "make install"),  # as a cluster sets it: nothing is hidden
+        ("0,1", True, "driver"),
+        ("GPU-8932f937", True, "driver"),
         (None, False, "make install"),
         (None, True, "driver"),
     ],
@@ -108,6 +113,7 @@ def test_a_gpu_that_tensorflow_does_not_see_is_a_warning_with_the_fix(
     say_devices(tiny)
     assert said[-1].startswith("warning: this machine has a GPU (NVIDIA L4)")
     assert fix in said[-1]
+    assert (fix == "CUDA_VISIBLE_DEVICES") == ("CUDA_VISIBLE_DEVICES" in said[-1])
     fake_gpus(monkeypatch, H200)
     assert unused_gpu() is None
 
