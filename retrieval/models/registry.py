@@ -121,6 +121,7 @@ BACKBONES: dict[str, Backbone] = {
         image_size=224,
         feature_size=2048,
         source="He et al. (2016a); Keras",
+        weights_files="resnet101_weights_*_notop.h5",
     ),
     "resnet50_v2": Backbone(
         build=_from_keras("ResNet50V2"),
@@ -148,6 +149,7 @@ BACKBONES: dict[str, Backbone] = {
         image_size=224,
         feature_size=1024,
         source="Howard et al. (2017); Keras",
+        weights_files="mobilenet_1_0_*_no_top.h5",
     ),
     "mobilenet_v2": Backbone(
         build=_from_keras("MobileNetV2"),

@@ -138,9 +138,11 @@ def test_weights_that_a_user_gives_are_not_fetched():
     [
         ("densenet169", "densenet169_weights_tf_dim_ordering_tf_kernels_notop.h5"),
         ("resnet50", "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"),
+        ("resnet101", "resnet101_weights_tf_dim_ordering_tf_kernels_notop.h5"),
         ("resnet50_v2", "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5"),
         ("inception_v3", "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"),
         ("xception", "xception_weights_tf_dim_ordering_tf_kernels_notop.h5"),
+        ("mobilenet_v1", "mobilenet_1_0_224_tf_no_top.h5"),
         ("mobilenet_v2", "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"),
         ("mobilenet_v3_small", "weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5"),
         ("mobilenet_v3_large", "weights_mobilenet_v3_large_224_1.0_float_no_top_v2.h5"),
@@ -154,3 +156,9 @@ def test_weights_in_keras_cache_are_found_by_keras_names(name, file, tmp_path):
     models.mkdir(parents=True)
     (models / file).touch()
     assert missing_weights(name) is None
+
+
+def test_every_backbone_that_downloads_weights_names_their_files():
+    """One that does not would be said to come with its weights, and fail without network."""
+    without = {name for name, entry in BACKBONES.items() if entry.weights_files is None}
+    assert without == {"conv4", "efficientnet_lite0"}
