@@ -90,10 +90,15 @@ class Recipe:
             ``pre_crop`` for another ``image_size``, so that a crop shows as much of an image as the
             recipe's; ``warmup_steps``, ``freeze_steps`` and ``decay_every`` for fewer ``steps``,
             so that they take the same share of the training.
+
+        Raises:
+            UserError: The image size is not valid.
         """
         found: dict[str, Any] = {}
         steps, own = changes.get("steps"), self.settings
-        size = read_sides(changes.get("image_size"))
+        # Checked first, so that an error names the setting that was given.
+        given = TrainSettings.from_mapping({"image_size": changes.get("image_size")})
+        size = read_sides(given.image_size)
         if size is not None and own.get("pre_crop"):
             whole, part = sides_of(own["pre_crop"]), sides_of(own["image_size"])
             found["pre_crop"] = as_size(

@@ -128,6 +128,12 @@ def test_a_smaller_image_still_shows_as_much_of_the_photo(changes, pre_crop):
     assert load_recipe("cub200/semi_hard_triplet").train_settings(changes).pre_crop == pre_crop
 
 
+@pytest.mark.parametrize("size", ["0", "-5", "256x0", "1e300", "9" * 400, "224px"])
+def test_a_wrong_image_size_is_named_rather_than_the_pre_crop_that_goes_with_it(size):
+    with pytest.raises(UserError, match=r"^image_size = "):
+        load_recipe("cub200/semi_hard_triplet").train_settings({"image_size": size})
+
+
 @pytest.mark.parametrize(
     ("changes", "freeze_steps", "decay_every"),
     [
