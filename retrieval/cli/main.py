@@ -537,8 +537,8 @@ def import_(
         str,
         typer.Option(
             help="Columns of a table that are the embedding's dimensions: names or patterns, "
-            "separated by commas, e.g. emb_*. Defaults to the one column of lists, or the one "
-            "numbered row of columns.",
+            "separated by commas, e.g. emb_*. Defaults to the one column of lists, or "
+            "the columns of one numbered pattern.",
             show_default=False,
         ),
     ] = "",

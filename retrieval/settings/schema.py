@@ -261,8 +261,8 @@ class TrainSettings(BaseModel):
     # Loss and batches
     loss: str = _setting(
         "semi_hard_triplet",
-        "Ranking loss; list them with `retrieval losses`. `all` trains the untrained network and "
-        "the six losses of the published baseline; `none` evaluates the untrained network.",
+        "Ranking loss; list them with `retrieval losses`. `all` evaluates the untrained network "
+        "and trains the six losses of the published baseline; `none` does only the former.",
         "Loss and batches",
         of_the_loss=True,
     )
