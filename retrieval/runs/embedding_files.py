@@ -168,7 +168,7 @@ def view_axis(
     if len(shape) != 3:
         raise UserError(f"{where} has shape {shape}; give (views, items, dimensions)")
     if views is not None and views not in shape[:2]:
-        raise UserError(f"{where} has shape {shape}, which fits no {views} augmentation_types")
+        raise UserError(f"{where} has shape {shape}, which does not fit {views} augmentation_types")
     fits = [
         axis
         for axis in (0, 1)
@@ -180,11 +180,15 @@ def view_axis(
     if not fits and views is not None:  # the views are known; the number of items is wrong
         return int(views != shape[0])
     if not fits:
-        raise UserError(f"{where} has shape {shape}, which fits no {items} items")
+        raise UserError(f"{where} has shape {shape}, which does not fit {items} items")
     raise UserError(
         f"{where} has shape {shape}: which of the first two axes is that of the views cannot be "
         "told; add the mean over the views as 'emb' (items, dimensions)"
-        + ("" if views is not None else ", or the names of the views as 'augmentation_types'")
+        + (
+            ", or the names of the views as 'augmentation_types'"
+            if views is None and shape[0] != shape[1]  # else names do not help
+            else ""
+        )
     )
 
 

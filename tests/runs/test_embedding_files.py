@@ -101,11 +101,13 @@ def test_axes_that_cannot_be_told_apart_are_refused(tmp_path):
     assert "'emb'" in message
     with pytest.raises(UserError, match="cannot be told"):
         read_embeddings(path, items=2)
+    # Names would not help where there are as many items as views, and so are not asked for.
+    assert "augmentation_types" not in refused(write_views(path, X[:2], 0))
 
 
 def test_a_number_of_names_that_fits_no_axis_is_refused(tmp_path):
     message = refused(write_views(tmp_path / "e.h5", X, 0, ["original"]))
-    assert "fits no 1 augmentation_types" in message
+    assert "does not fit 1 augmentation_types" in message
     with h5py.File(tmp_path / "e.h5", "w") as file:
         file["emb_aug"] = X
     assert "(views, items, dimensions)" in refused(tmp_path / "e.h5")
