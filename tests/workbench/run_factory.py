@@ -126,6 +126,7 @@ def _config(items, data_root: Path, dataset: str, loss: str | None, seed: int, t
             "created": "2026-01-01T12:00:00",
             "seconds": 12.5,
             "machine": "2 cores",
+            "device": "NVIDIA H200 (138 GiB), float32",
         },
     }
 

@@ -195,6 +195,12 @@ def test_every_tab_of_methods_draws(tab):
     assert app.session_state[METHODS.key] == tab
 
 
+def test_methods_name_the_device_of_every_run():
+    tables = [element.value for element in open_page("methods", methods="Runs").dataframe]
+    (devices,) = [table["Device"] for table in tables if "Device" in table]
+    assert set(devices) == {"NVIDIA H200 (138 GiB), float32"}
+
+
 def test_a_note_is_saved_and_listed(make_run, monkeypatch):
     run = make_run("one")
     monkeypatch.setenv("RETRIEVAL_RUNS", str(run.path.parents[1]))
