@@ -74,13 +74,38 @@ def chunked_gradients(
         tape.watch(embeddings)
         value = loss(labels, embeddings)
         target = scale_loss(value)
-    from_loss, *loss_gradients = tape.gradient(
-        target, [embeddings, *loss_variables], unconnected_gradients=tf.UnconnectedGradients.ZERO
-    )
+    from_loss, *loss_gradients = gradients_or_zeros(tape, target, [embeddings, *loss_variables])
     for variable, before in state:
         variable.assign(before)
     gradients = _propagate(embed, model.trainable_variables, images, from_loss, chunk)
     return BatchGradients(value, gradients + loss_gradients, embeddings)
+
+
+def gradients_or_zeros(
+    tape: tf.GradientTape,
+    target: tf.Tensor,
+    sources: list,
+    output_gradients: tf.Tensor | None = None,
+) -> list[tf.Tensor]:
+    """Return the gradients of a target; zeros for what it does not depend on.
+
+    TensorFlow's own ``UnconnectedGradients.ZERO`` fails for a variable of Keras, whose type is a
+    text. DINOv2 has one that only its pretraining uses.
+
+    Args:
+        tape: The tape that recorded the target.
+        target: What is differentiated.
+        sources: Tensors and variables to differentiate by.
+        output_gradients: Gradient of the target's elements. Defaults to None: ones.
+
+    Returns:
+        A gradient of the shape of each source.
+    """
+    found = tape.gradient(target, sources, output_gradients=output_gradients)
+    return [
+        tf.zeros_like(tf.convert_to_tensor(source)) if gradient is None else gradient
+        for gradient, source in zip(found, sources, strict=True)
+    ]
 
 
 def _chunks(images: tf.Tensor, chunk: int) -> tf.Tensor:
@@ -116,12 +141,7 @@ def _propagate(
         rows = slice(number * chunk, (number + 1) * chunk)
         with tf.GradientTape() as tape:
             part = tf.cast(embed(images[rows]), tf.float32)
-        gradients = tape.gradient(
-            part,
-            variables,
-            output_gradients=from_loss[rows],
-            unconnected_gradients=tf.UnconnectedGradients.ZERO,
-        )
+        gradients = gradients_or_zeros(tape, part, variables, output_gradients=from_loss[rows])
         return number + 1, [total + new for total, new in zip(sums, gradients, strict=True)]
 
     count = _chunks(images, chunk)

@@ -14,7 +14,7 @@ from retrieval.losses.ops.inputs import LARGEST_COMPONENT
 # A saved network may hold layers of these two: importing them registers the layers with Keras.
 from retrieval.models import heads, pooling  # noqa: F401
 from retrieval.models.freezing import batch_norms, inference_mode
-from retrieval.training.gradients import BatchGradients, chunked_gradients
+from retrieval.training.gradients import BatchGradients, chunked_gradients, gradients_or_zeros
 from retrieval.training.optimizers import apply_scaled, replica_mean
 
 SPREAD = "spread"  # in the logs
@@ -276,11 +276,7 @@ class RankingModel(keras.Model):
             loss = self.ranking_loss(labels, embeddings) + added
             # Every replica computes the same global loss, and gradients are summed over them.
             scaled = self.optimizer.scale_loss(loss / replicas)
-        gradients = tape.gradient(
-            scaled,
-            self.trainable_variables,
-            unconnected_gradients=tf.UnconnectedGradients.ZERO,
-        )
+        gradients = gradients_or_zeros(tape, scaled, self.trainable_variables)
         return BatchGradients(loss, replica_mean(gradients, replicas), embeddings)
 
     def _embed(self, inputs: tf.Tensor) -> tf.Tensor:

@@ -9,6 +9,7 @@ from retrieval.losses import get_loss
 from retrieval.models import build_model
 from retrieval.models.freezing import freeze_batch_norm
 from retrieval.training.gradients import chunked_gradients
+from retrieval.training.model import RankingModel
 
 LABELS = tf.constant(np.repeat(np.arange(4), 3), tf.int32)
 IMAGES = tf.constant(np.random.default_rng(0).uniform(0, 255, (12, 32, 32, 3)), tf.float32)
@@ -104,3 +105,27 @@ def test_a_scaled_loss_scales_gradients_but_not_the_value(network):
     np.testing.assert_allclose(scaled.loss, plain.loss)
     for a, b in zip(scaled.gradients, plain.gradients, strict=True):
         np.testing.assert_allclose(a, 1024 * b, rtol=1e-4, atol=1e-5 * float(tf.reduce_max(a)))
+
+
+class WithUnused(keras.layers.Layer):
+    """Flatten, and own a trainable weight that nothing depends on, as DINOv2's mask token."""
+
+    def build(self, input_shape):
+        self.unused = self.add_weight(shape=(3,), name="unused")
+
+    def call(self, x):
+        return keras.ops.reshape(x, (keras.ops.shape(x)[0], 32 * 32 * 3))
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], 32 * 32 * 3)
+
+
+@pytest.mark.parametrize("chunk_size", [0, 6])
+def test_a_weight_that_the_embeddings_do_not_depend_on_stays_as_it_is(chunk_size):
+    network = keras.Sequential([keras.Input((32, 32, 3)), WithUnused(), keras.layers.Dense(4)])
+    model = RankingModel(network, "semi_hard_triplet", chunk_size=chunk_size)
+    model.compile(optimizer=keras.optimizers.SGD(1e-3))
+    unused, kernel = network.layers[0].unused.numpy(), network.layers[1].kernel.numpy()
+    model.fit(IMAGES / 255, LABELS, batch_size=12, verbose=0)
+    np.testing.assert_array_equal(network.layers[0].unused.numpy(), unused)
+    assert (network.layers[1].kernel.numpy() != kernel).any()
