@@ -11,6 +11,7 @@ import re
 import shlex
 import signal
 import sys
+import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -56,6 +57,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="markdown",
 )
 WEIGHTS = "weights"  # what `retrieval fetch` takes in place of a data set
@@ -75,6 +77,13 @@ def fetch(
     backbone: Annotated[
         str | None,
         typer.Argument(help="After `weights`: the backbone whose pretrained weights to fetch."),
+    ] = None,
+    image_size: Annotated[
+        str | None,
+        typer.Option(
+            help="After `weights`: the image size of the training. MobileNet V1 and V2 have other "
+            "weights for other sizes. Defaults to the backbone's own."
+        ),
     ] = None,
     data: Annotated[
         Path | None, typer.Option(help="Folder to put it in. Defaults to data/DATASET.")
@@ -109,8 +118,10 @@ def fetch(
         made = [repair and "--repair", (placeholder or stand_in) and "--placeholder"]
         if given := [flag for flag in [*made, data and "--data"] if flag]:
             raise UserError(f"the weights of a backbone take no {', '.join(map(str, given))}")
-        _fetch_weights(backbone, archive)
+        _fetch_weights(backbone, archive, image_size)
         return
+    if image_size is not None:
+        raise UserError(f"--image-size goes with `retrieval fetch {WEIGHTS} BACKBONE`")
     if backbone is not None:
         raise UserError(
             f"unexpected {backbone!r}: fetch one data set at a time, or "
@@ -127,7 +138,7 @@ def fetch(
     typer.echo(f"a synthetic placeholder for {dataset} is ready in {root}")
 
 
-def _fetch_weights(backbone: str | None, archive: Path | None) -> None:
+def _fetch_weights(backbone: str | None, archive: Path | None, image_size: str | None) -> None:
     from retrieval.models import BACKBONES
 
     if backbone is None:
@@ -138,7 +149,7 @@ def _fetch_weights(backbone: str | None, archive: Path | None) -> None:
     import_tensorflow()
     from retrieval.embedding.pretrained import fetch_weights
 
-    typer.echo(fetch_weights(backbone, archive))
+    typer.echo(fetch_weights(backbone, archive, image_size))
 
 
 @app.command()
@@ -184,7 +195,7 @@ def _short(value: object) -> str:
 def recipes() -> None:
     """List the published experiments that `retrieval train --recipe NAME` repeats.
 
-    Each with its source and its published figures.
+    Each with its source, its published figures, and a note on what differs from the source.
     """
     from retrieval.report.published import published_text
     from retrieval.settings.recipes import load_recipe, recipe_names
@@ -195,6 +206,9 @@ def recipes() -> None:
         figures = published_text(recipe) or "no published figures"
         for head, words in ((name, recipe.title), ("", recipe.source), ("", figures)):
             typer.echo(f"{head:{width}}  {words}")
+        indent = " " * (width + 2)
+        for line in textwrap.wrap(recipe.note, 100 - len(indent)):
+            typer.echo(f"{indent}{line}")
 
 
 @app.command()

@@ -16,6 +16,7 @@ from retrieval.datasets.download import download
 from retrieval.errors import UserError, unknown_option
 from retrieval.files import atomic_path, file_lock
 from retrieval.models import BACKBONES
+from retrieval.validation import ImageSize
 
 COPY = 1 << 20  # bytes
 
@@ -50,35 +51,48 @@ ARCHIVES = {
 }
 
 
-def missing_weights(backbone: str, weights: str | None = "imagenet") -> str | None:
+def missing_weights(
+    backbone: str, weights: str | None = "imagenet", image_size: ImageSize | None = None
+) -> str | None:
     """Return the command that fetches the weights of a backbone, if they are not on this disk.
 
     Args:
         backbone: A key of :data:`BACKBONES`.
         weights: The setting of that name: ``"imagenet"``, ``"none"`` or a path. Defaults to
             "imagenet".
+        image_size: The setting of that name: some backbones have other weights for other sizes.
+            Defaults to None, the size of the registry.
 
     Returns:
         The command; None if nothing is to be fetched.
     """
-    if weights != "imagenet" or find_weights(backbone) is not None or _without_files(backbone):
+    if weights != "imagenet" or _without_files(backbone):
         return None
-    return f"retrieval fetch weights {backbone}"
+    if find_weights(backbone, image_size) is not None:
+        return None
+    entry = BACKBONES[backbone]
+    side = entry.weights_side(image_size)
+    size = "" if side == entry.image_size else f" --image-size {side}"
+    return f"retrieval fetch weights {backbone}{size}"
 
 
-def find_weights(backbone: str) -> Path | None:
+def find_weights(backbone: str, image_size: ImageSize | None = None) -> Path | None:
     """Return the file or folder of a backbone's pretrained weights; None if there is none here.
 
     Args:
         backbone: A key of :data:`BACKBONES`.
+        image_size: Size of the input. Defaults to None, that of the registry.
     """
     entry = BACKBONES[backbone]
     if entry.weights_files is None:
         return None
-    return next(iter(sorted(entry.weights_folder().glob(entry.weights_files))), None)
+    pattern = entry.weights_files.format(side=entry.weights_side(image_size))
+    return next(iter(sorted(entry.weights_folder().glob(pattern))), None)
 
 
-def fetch_weights(backbone: str, archive: Path | None = None) -> str:
+def fetch_weights(
+    backbone: str, archive: Path | None = None, image_size: ImageSize | None = None
+) -> str:
     """Fetch the pretrained weights of a backbone, unless they are there.
 
     Those of a public archive are downloaded (an interrupted download continues), compared with the
@@ -88,6 +102,8 @@ def fetch_weights(backbone: str, archive: Path | None = None) -> str:
     Args:
         backbone: A key of :data:`BACKBONES`.
         archive: A copy of the public archive. Defaults to None: it is downloaded.
+        image_size: Size of the input: some backbones have other weights for other sizes. Defaults
+            to None, the size of the registry.
 
     Returns:
         What a user may want to know: where the weights are, or why there is nothing to fetch.
@@ -113,7 +129,8 @@ def fetch_weights(backbone: str, archive: Path | None = None) -> str:
     if public is not None:
         _fetch_archive(backbone, public, archive)
     else:
-        entry.build(entry.image_size, "imagenet")  # its library downloads and checks them
+        # Its library downloads and checks them.
+        entry.build(image_size or entry.image_size, "imagenet")
     return f"the weights of {backbone} are ready in {entry.weights_folder()}"
 
 

@@ -113,7 +113,9 @@ def embed_to_file(
     if not (path / "config.yaml").exists():
         raise UserError(f"no run at {path}: train one with `retrieval train`")
     check_outside(path, out)
-    settings = with_views(Run(path).network_settings(), test_time, test_time_mean)
+    settings = with_views(
+        Run(path).network_settings(), test_time, test_time_mean, whole_network=True
+    )
     listed = read_images(source, image_root, skip_unreadable=skip_unreadable)
     for line in listed.remarks:
         say(line)

@@ -15,7 +15,7 @@ from retrieval.datasets.catalog import Catalog
 from retrieval.datasets.checks import unreadable_message
 from retrieval.datasets.copies import copies_caveat
 from retrieval.errors import UserError, counted
-from retrieval.files import remove_locks, write_json
+from retrieval.files import remove, remove_locks, write_json
 from retrieval.input_pipeline.test_time import parse_views
 from retrieval.losses import hint
 from retrieval.runs.evaluate import evaluate_folder
@@ -39,7 +39,7 @@ from retrieval.runs.store import (
     publish,
 )
 from retrieval.runs.writing import run_config, write_config, write_embeddings, write_settings
-from retrieval.settings.checks import check, check_frozen_backbone
+from retrieval.settings.checks import check
 from retrieval.settings.identity import differing
 from retrieval.settings.resolve import catalog_of, resolve
 from retrieval.settings.schema import UNTRAINED, TrainSettings
@@ -227,17 +227,23 @@ def train_planned(
             check_finished(path, settings, planned.catalog)
             return path
         check_free(path, overwrite=overwrite)
-        catalog = prepare_partial(
-            partial_path(path), settings, planned.catalog, overwrite=overwrite
-        )
-        return _complete(
-            PlannedRun(path, settings, catalog),
-            overwrite=overwrite,
-            evaluate=evaluate,
-            progress=progress,
-            watch=watch,
-            callbacks=callbacks,
-        )
+        folder = partial_path(path)
+        was_there = folder.exists()
+        catalog = prepare_partial(folder, settings, planned.catalog, overwrite=overwrite)
+        try:
+            return _complete(
+                PlannedRun(path, settings, catalog),
+                overwrite=overwrite,
+                evaluate=evaluate,
+                progress=progress,
+                watch=watch,
+                callbacks=callbacks,
+            )
+        except UserError:
+            # Refused before the first step, e.g. by the network: there is nothing to go on from.
+            if not was_there and not any(folder.glob("checkpoints/*")):
+                remove(folder)
+            raise
 
 
 def keep_finished(
@@ -536,23 +542,31 @@ def embed(
     return path
 
 
-def with_views(settings: TrainSettings, views: str | None, mean: str | None) -> TrainSettings:
+def with_views(
+    settings: TrainSettings, views: str | None, mean: str | None, *, whole_network: bool = False
+) -> TrainSettings:
     """Return a run's settings with other test-time views; a recipe is then marked as changed.
 
     Args:
         settings: Settings of the run that is embedded again.
         views: Test-time views; None for those of the run.
         mean: Average over the views; None for that of the run, or the default without views.
+        whole_network: Whether a frozen backbone is run again, so that it takes views, rather than
+            read from the cached features. Defaults to False.
 
     Raises:
-        UserError: Unknown views, or a frozen backbone, which takes none.
+        UserError: Unknown views, or a frozen backbone, whose cached features take none.
     """
     changes = {"test_time": views, "test_time_mean": mean}
     if views == "none" and mean is None:
         changes["test_time_mean"] = "normalized"
     changed = settings.with_(**{k: v for k, v in changes.items() if v is not None})
-    if parse_views(changed.test_time):
-        check_frozen_backbone(changed)
+    frozen = changed.freeze_backbone and changed.loss != UNTRAINED
+    if parse_views(changed.test_time) and frozen and not whole_network:
+        raise UserError(
+            "--test-time has no effect on a run with --freeze-backbone, which is embedded from "
+            "cached features: drop it, or embed images into a file with --images and --out"
+        )
     if changed != settings and settings.recipe is not None:
         return changed.with_(scaled=True)
     return changed

@@ -64,7 +64,9 @@ def build(image_size: ImageSize = 224, weights: str | None = "imagenet") -> kera
 
 def _transformer(image_size: int, weights: str | None) -> keras.Model:
     try:
-        from keras_hub.models import DINOV2Backbone
+        from keras_hub.models import DINOV2Backbone as KerasHubBackbone
+
+        from retrieval.models.dinov2_backbone import DINOV2Backbone, copy_of
     except ImportError as error:
         raise UserError(
             "dinov2_small needs keras-hub: pip install 'retrieval-workbench[vit]'"
@@ -81,7 +83,8 @@ def _transformer(image_size: int, weights: str | None) -> keras.Model:
             image_shape=shape,
         )
     try:
-        return DINOV2Backbone.from_preset(
+        # As keras-hub loads: interpolated to the image size.
+        pretrained = KerasHubBackbone.from_preset(
             PRESET if weights == "imagenet" else weights, image_shape=shape
         )
     except Exception as error:  # kagglehub lets every exception of its many layers through
@@ -95,3 +98,4 @@ def _transformer(image_size: int, weights: str | None) -> keras.Model:
             f"{weights}: not the folder of a DINOv2 preset of keras-hub ({reason}); give one, or a "
             "Keras weights file"
         ) from error
+    return copy_of(pretrained)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrieval.models.folders import kagglehub_models, keras_models
-from retrieval.validation import ImageSize
+from retrieval.validation import ImageSize, sides_of
 
 if TYPE_CHECKING:
     import keras
@@ -31,8 +31,11 @@ class Backbone:
         source: The paper, and where the pretrained weights come from.
         pretrained: Whether there are pretrained weights. A backbone without them starts from random
             weights even if ``weights="imagenet"`` is given. Defaults to True.
-        weights_files: Pattern of the path of the pretrained weights in ``weights_folder``. Defaults
-            to None: there is no file that would be fetched.
+        weights_files: Pattern of the path of the pretrained weights in ``weights_folder``, with
+            ``{side}`` for what ``weights_sides`` says. Defaults to None: there is no file that
+            would be fetched.
+        weights_sides: Sides of the square inputs that have weights of their own; any other input
+            takes those of ``image_size``. Defaults to (): all inputs take the same.
         weights_folder: Returns the folder that fetched weights are in. Defaults to
             :func:`retrieval.models.folders.keras_models`.
     """
@@ -43,7 +46,17 @@ class Backbone:
     source: str
     pretrained: bool = True
     weights_files: str | None = None
+    weights_sides: tuple[int, ...] = ()
     weights_folder: Callable[[], Path] = keras_models
+
+    def weights_side(self, image_size: ImageSize | None = None) -> int:
+        """Return the side of the square input whose weights an input takes.
+
+        Args:
+            image_size: Size of the input. Defaults to None, that of the registry.
+        """
+        height, width = sides_of(image_size or self.image_size)
+        return height if height == width and height in self.weights_sides else self.image_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,14 +162,16 @@ BACKBONES: dict[str, Backbone] = {
         image_size=224,
         feature_size=1024,
         source="Howard et al. (2017); Keras",
-        weights_files="mobilenet_1_0_*_no_top.h5",
+        weights_files="mobilenet_1_0_{side}_tf_no_top.h5",
+        weights_sides=(128, 160, 192, 224),
     ),
     "mobilenet_v2": Backbone(
         build=_from_keras("MobileNetV2"),
         image_size=224,
         feature_size=1280,
         source="Sandler et al. (2018); Keras",
-        weights_files="mobilenet_v2_weights_*_no_top.h5",
+        weights_files="mobilenet_v2_weights_*_1.0_{side}_no_top.h5",
+        weights_sides=(96, 128, 160, 192, 224),
     ),
     "mobilenet_v3_small": Backbone(
         build=_from_keras("MobileNetV3Small"),

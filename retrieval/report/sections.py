@@ -6,8 +6,9 @@ protocol. Runs that differ only in their seed share a row.
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -50,7 +51,8 @@ class Section:
 
     Attributes:
         dataset: Name of the data set.
-        title: Title of the protocol, such as ``leave-one-out`` or ``cross-store``.
+        title: Title of the protocol, such as ``leave-one-out`` or ``cross-store``; followed by what
+            differs if the report has several sections of this title and data set.
         protocol: The evaluation protocol.
         line: The protocol in one sentence.
         groups: Row name -> its runs, one per seed; best Recall@1 first.
@@ -112,7 +114,42 @@ def make_report(runs: Sequence[Run], metrics: Sequence[str] = ()) -> list[Sectio
         key, members = bucket
         return key[0], order.index(members[0][1].protocol.name), key
 
-    return [_section(members, metrics) for _, members in sorted(buckets.items(), key=place)]
+    sections = [_section(members, metrics) for _, members in sorted(buckets.items(), key=place)]
+    return _told_apart(sections)
+
+
+def _told_apart(sections: list[Section]) -> list[Section]:
+    """Add to equal titles of one data set what differs between their sections."""
+    alike: dict[tuple[str, str], list[Section]] = {}
+    for section in sections:
+        alike.setdefault((section.dataset, section.title), []).append(section)
+    told, seen = [], Counter[tuple[str, str]]()
+    for section in sections:
+        others = alike[section.dataset, section.title]
+        facts = [_facts_in_words(one.protocol) for one in others]
+        own = _facts_in_words(section.protocol)
+        differing = [own[name] for name in own if len({one[name] for one in facts}) > 1]
+        title = ", ".join([section.title, *differing])
+        seen[section.dataset, title] += 1
+        if (number := seen[section.dataset, title]) > 1:
+            title += f", other items ({number})"
+        told.append(replace(section, title=title))
+    return told
+
+
+def _facts_in_words(protocol: Protocol) -> dict[str, str]:
+    """Return what makes sections differ, as it stands in their titles: name -> words."""
+    return {
+        "distance": f"{protocol.distance} distance",
+        "normalized": "normalized" if protocol.normalized else "not normalized",
+        "no_positive": protocol.without_positives,
+        "ties": f"ties: {protocol.ties}",
+        "kmeans": f"k-means: {protocol.kmeans}",
+        "n_init": counted(protocol.n_init, "start of k-means", "starts of k-means"),
+        "n_queries": counted(protocol.n_queries, "query", "queries"),
+        "n_gallery": counted(protocol.n_gallery, "gallery item"),
+        "n_classes": counted(protocol.n_classes, "class", "classes"),
+    }
 
 
 def titles_of_protocols(runs: Sequence[Run]) -> dict[str, str]:

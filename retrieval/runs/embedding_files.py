@@ -125,6 +125,12 @@ def _hdf5(path: Path, items: int | None = None) -> np.ndarray:
         _check_self_contained(file, path)
         arrays = {k: v for k, v in file.items() if isinstance(v, h5py.Dataset)}
         shapes = {k: v.shape for k, v in arrays.items() if v.shape is not None}  # None: no array
+        if not shapes and (nested := _in_groups(file)):
+            shown = ", ".join(f"{name} {shape}" for name, shape in nested.items())
+            raise UserError(
+                f"{path}: its arrays are in groups ({shown}); copy one to the top of the file as "
+                "'embeddings'"
+            )
         if "emb" in shapes or "emb_aug" not in shapes:
             return np.asarray(file[_pick(shapes, path)][()])
         shape = shapes["emb_aug"]
@@ -142,6 +148,18 @@ def _hdf5(path: Path, items: int | None = None) -> np.ndarray:
             total += stored[view] if axis == 0 else stored[:, view]
         mean: np.ndarray = total / shape[axis]
         return mean
+
+
+def _in_groups(file: h5py.File) -> dict[str, tuple[int, ...]]:
+    """Return path -> shape of the arrays in the groups of a file; links are not followed."""
+    found: dict[str, tuple[int, ...]] = {}
+
+    def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Dataset) and item.shape is not None:
+            found[name] = item.shape
+
+    file.visititems(visit)
+    return found
 
 
 def view_axis(

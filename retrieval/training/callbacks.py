@@ -443,9 +443,10 @@ class ExpectedTime(StepClock):
     def on_measured(self, each: float) -> None:
         """Print the line, unless no step is left."""
         if left := self.counter.total - self.counter.step:
+            rest = "the last step takes" if left == 1 else f"the {left:,} steps left take"
             tqdm.write(
-                f"a step takes {duration(each)} ({self.images / each:,.0f} images/s); the "
-                f"{left:,} steps left take about {duration(each * left)}, without evaluations"
+                f"a step takes {duration(each)} ({self.images / each:,.0f} images/s); {rest} "
+                f"about {duration(each * left)}, without evaluations"
             )
 
 

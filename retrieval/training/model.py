@@ -1,5 +1,6 @@
 """The model that Keras' ``fit`` trains: an embedding network and a loss over the whole batch."""
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from retrieval.training.gradients import BatchGradients, chunked_gradients, grad
 from retrieval.training.optimizers import apply_scaled, replica_mean
 
 SPREAD = "spread"  # in the logs
+DINOV2 = "retrieval.models.dinov2_backbone"
 
 
 @keras.saving.register_keras_serializable(package="retrieval")
@@ -185,6 +187,8 @@ class RankingModel(keras.Model):
     def from_config(cls, config: dict[str, Any]) -> "RankingModel":
         """Make a model from :meth:`get_config`, with new variables of the same shapes."""
         _import_losses(config["ranking_loss"])
+        if DINOV2 in str(config["network"]):
+            importlib.import_module(DINOV2)  # registers the class with Keras; needs keras-hub
         parts = {
             part: keras.saving.deserialize_keras_object(config[part])
             for part in ("network", "ranking_loss")

@@ -110,7 +110,7 @@ def step_time(settings: TrainSettings, catalog: Catalog) -> StepTime:
     file = cache_folder("step_times") / f"{_key(settings, device)}.json"
     if (known := _read(file)) is not None:
         return known
-    if missing_weights(settings.backbone, settings.weights):
+    if missing_weights(settings.backbone, settings.weights, settings.image_size):
         settings = settings.with_(weights="none")  # as fast as the right ones
     embedding = 0.0
     if settings.freeze_backbone:

@@ -18,6 +18,7 @@ def test_no_arguments_print_the_help(retrieval):
 def test_every_command_explains_itself(retrieval, command):
     code, out, err = retrieval(command, "--help")
     assert (code, err) == (0, "")
+    assert retrieval(command, "-h") == (code, out, err)
     assert f"Usage: retrieval {command}" in out
 
 

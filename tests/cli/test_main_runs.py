@@ -132,7 +132,7 @@ def test_a_sweep_says_how_many_runs_its_combinations_are(retrieval, photos, tmp_
 
 def test_losses_recipes_and_settings_are_listed(retrieval):
     from retrieval.losses import LOSSES, hint
-    from retrieval.settings.recipes import recipe_names
+    from retrieval.settings.recipes import load_recipe, recipe_names
 
     lines = retrieval("losses")[1].splitlines()
     assert {line.split()[0] for line in lines if not line.startswith(" ")} == set(LOSSES)
@@ -144,6 +144,10 @@ def test_losses_recipes_and_settings_are_listed(retrieval):
     assert "tjddus9597/Proxy-Anchor-CVPR2020" in lines[first + 1]
     assert "R@1 69.9" in lines[first + 2]
     assert "leave-one-out" in lines[first + 2]
+    printed = " ".join(" ".join(lines).split())
+    for name in recipe_names():
+        assert " ".join(load_recipe(name).note.split()) in printed
+    assert max(map(len, lines[first + 3 : first + 5])) <= 100
     assert json.loads(retrieval("settings")[1])["properties"]["steps"]["default"] == 500
 
 

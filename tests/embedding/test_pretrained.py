@@ -158,6 +158,43 @@ def test_weights_in_keras_cache_are_found_by_keras_names(name, file, tmp_path):
     assert missing_weights(name) is None
 
 
+@pytest.mark.parametrize(
+    ("name", "size", "file", "command"),
+    [
+        ("mobilenet_v1", 128, "mobilenet_1_0_128_tf_no_top.h5", "mobilenet_v1 --image-size 128"),
+        ("mobilenet_v1", 96, "mobilenet_1_0_224_tf_no_top.h5", "mobilenet_v1"),
+        ("mobilenet_v1", "256x128", "mobilenet_1_0_224_tf_no_top.h5", "mobilenet_v1"),
+        (
+            "mobilenet_v2",
+            96,
+            "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_96_no_top.h5",
+            "mobilenet_v2 --image-size 96",
+        ),
+    ],
+)
+def test_the_weights_of_an_image_size_are_those_that_keras_loads_for_it(
+    name, size, file, command, tmp_path, monkeypatch
+):
+    """Keras is asked for the file, and finds it missing; ours names the same one."""
+    asked = []
+
+    def get_file(name, *_, **__):
+        asked.append(name)
+        raise OSError("no network")
+
+    family = {"mobilenet_v1": "mobilenet", "mobilenet_v2": "mobilenet_v2"}[name]
+    monkeypatch.setattr(f"keras.src.applications.{family}.file_utils.get_file", get_file)
+    with pytest.raises(OSError, match="no network"):
+        fetch_weights(name, image_size=size)
+    assert asked == [file]
+    models = tmp_path / "keras" / "models"
+    models.mkdir(parents=True)
+    (models / file.replace("128", "other").replace("_96", "_other").replace("224", "192")).touch()
+    assert missing_weights(name, image_size=size) == f"retrieval fetch weights {command}"
+    (models / file).touch()
+    assert missing_weights(name, image_size=size) is None
+
+
 def test_every_backbone_that_downloads_weights_names_their_files():
     """One that does not would be said to come with its weights, and fail without network."""
     without = {name for name, entry in BACKBONES.items() if entry.weights_files is None}

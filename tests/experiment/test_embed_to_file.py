@@ -96,6 +96,11 @@ def test_a_frozen_backbone_and_an_untrained_network_embed_images_as_their_run(
     run.items[["path"]].to_csv(tmp_path / "paths.txt", header=False, index=False)
     made = embed(run, tmp_path / "paths.txt", tmp_path / "x.npy", image_root=settings.data)
     np.testing.assert_allclose(np.load(made.out), run.embeddings, atol=1e-5)
+    views = tmp_path / "views.h5"
+    embed(run, tmp_path / "paths.txt", views, image_root=settings.data, test_time="flip")
+    with h5py.File(views) as file:
+        np.testing.assert_allclose(file["emb_aug"][0], run.embeddings, atol=1e-5)
+        assert np.abs(file["emb_aug"][1] - file["emb_aug"][0]).max() > 1e-4
 
 
 @pytest.mark.usefixtures("parts_of_seven")

@@ -35,6 +35,13 @@ def test_a_failure_at_any_stage_leaves_an_existing_run_as_it_was(settings, run, 
         assert [r.path.name for r in list_runs(root)] == ["one"], stage
 
 
+def test_a_network_that_takes_no_such_images_leaves_nothing(settings, tmp_path):
+    vit = settings.with_(backbone="dinov2_small", image_size=30)
+    with pytest.raises(UserError, match="multiple"):
+        train(vit, runs=tmp_path, name="vit", progress=False)
+    assert not list(tmp_path.glob("*/*"))
+
+
 def test_overwriting_replaces_the_run_at_the_end(settings, tmp_path):
     first = open_run(train(settings, runs=tmp_path, name="x", progress=False))
     old = np.array(first.embeddings)

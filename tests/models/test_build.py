@@ -114,3 +114,15 @@ def test_a_mistake_is_one_line(tmp_path, mistake, message):
         mistake(tmp_path)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["conv4", "inception_v1", "mobilenet_v1", "convnext_tiny"])
+def test_saved_weights_are_those_that_were_trained(name, tmp_path):
+    """One network of each kind of layers; DINOv2's are tested with it."""
+    network, again = (BACKBONES[name].build(32, None) for _ in range(2))
+    rng = np.random.default_rng(0)
+    network.set_weights([rng.normal(size=w.shape) for w in network.get_weights()])
+    network.save_weights(tmp_path / "x.weights.h5")
+    again.load_weights(tmp_path / "x.weights.h5")
+    for before, after in zip(network.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(after, before)

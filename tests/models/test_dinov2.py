@@ -2,14 +2,20 @@
 
 import builtins
 
+import h5py
+import keras
 import numpy as np
 import pytest
 import requests
 from keras_hub.models import DINOV2Backbone
 
 from retrieval.errors import UserError
-from retrieval.models import build_backbone
+from retrieval.losses import get_loss
+from retrieval.models import build_backbone, build_model
 from retrieval.models.dinov2 import build
+from retrieval.training.checkpoints import restore_checkpoint, save_checkpoint
+from retrieval.training.model import RankingModel
+from tests.models.helpers import images, run
 from tests.models.pixels import photos
 
 
@@ -48,6 +54,51 @@ def test_it_is_vit_s_14():
     whole = (14 * 14 * 3 * 384 + 384) + 2 * 384 + 1370 * 384 + 12 * block + 768
     # keras-hub also keeps the positions interpolated to this size: 2 x 2 + 1.
     assert network.count_params() - 5 * 384 == whole == 22_056_576
+
+
+def trained(network):
+    """Change every weight, so that none is what keras-hub would interpolate."""
+    rng = np.random.default_rng(0)
+    network.set_weights([w + rng.normal(0, 0.1, w.shape) for w in network.get_weights()])
+    return network.get_weights()
+
+
+@pytest.mark.parametrize("file", ["x.weights.h5", "x.keras"])
+def test_saved_weights_are_those_that_were_trained(small_preset, tmp_path, file):
+    """keras-hub would interpolate the positions to 70 px and back, and change them."""
+    network = build(28, str(small_preset))
+    weights = trained(network)
+    if file == "x.keras":
+        network.save(tmp_path / file)
+        loaded = keras.saving.load_model(tmp_path / file)
+    else:
+        network.save_weights(tmp_path / file)
+        with h5py.File(tmp_path / file) as saved:  # as in older checkpoints
+            assert "dinov2_backbone" in saved["layers"]
+        loaded = build(28, str(small_preset))
+        loaded.load_weights(tmp_path / file)
+    for before, after in zip(weights, network.get_weights(), strict=True):
+        np.testing.assert_array_equal(after, before)  # saving changes nothing
+    for before, after in zip(weights, loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(after, before)
+
+
+def test_a_checkpoint_embeds_as_the_trained_network(small_preset, tmp_path):
+    def model():
+        settings = {"head": "direct", "embedding_size": 4, "image_size": 28}
+        network = build_model("dinov2_small", weights=str(small_preset), **settings)
+        ranking = RankingModel(network, get_loss("ntxent"))
+        ranking.compile(optimizer=keras.optimizers.Adam(1e-3))
+        ranking.optimizer.build(ranking.trainable_variables)
+        return ranking
+
+    first, again = model(), model()
+    weights = trained(first.network)
+    save_checkpoint(tmp_path, first, 3)
+    assert restore_checkpoint(tmp_path, again) == 3
+    for before, after in zip(weights, again.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(after, before)
+    np.testing.assert_array_equal(run(again.network, images(28)), run(first.network, images(28)))
 
 
 class TestRefuses:

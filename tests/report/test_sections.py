@@ -1,5 +1,6 @@
 """Sections: comparable runs share a table, seeds share a row."""
 
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,10 +9,11 @@ import pytest
 from retrieval.errors import UserError
 from retrieval.report.sections import group_runs, make_report, reported_metrics
 from retrieval.report.writing import write_report
+from retrieval.runs.run import Run
 from retrieval.runs.store import open_run
 from retrieval.settings.schema import TrainSettings
 from tests.report.helpers import make_run
-from tests.runs.helpers import with_dataset_options
+from tests.runs.helpers import edit, with_dataset_options
 
 
 def test_only_comparable_runs_share_a_table(runs):
@@ -57,6 +59,23 @@ def test_the_better_loss_is_named_and_counts_are_stated(runs):
     assert (pair["a"], pair["b"], bool(pair["significant"])) == ("good", "bad_50%|run", True)
     assert "72 queries of 12 classes, 72 gallery items" in section.line
     assert "leave-one-out, cosine distance" in section.line
+
+
+def test_equal_titles_say_what_differs(runs):
+    titles = [section.title for section in make_report(runs)]
+    assert len(set(titles)) == 3
+    assert any("euclidean distance" in title for title in titles)
+    assert any("30 queries, 30 gallery items, 5 classes" in title for title in titles)
+    (alone,) = make_report(runs[:2])
+    assert alone.title == "leave-one-out"
+
+
+def test_the_number_of_k_means_starts_tells_sections_apart(runs, tmp_path):
+    changed = Run(shutil.copytree(runs[0].path, tmp_path / "shapes" / "few"))
+    protocol = next(iter(changed.results))
+    edit(changed.path, "metrics.json", protocol, "protocol", "n_init", to=2)
+    titles = [section.title for section in make_report([runs[0], Run(changed.path)])]
+    assert titles == [f"leave-one-out, {n} starts of k-means" for n in (10, 2)]
 
 
 def test_every_data_set_has_its_own_k():

@@ -172,6 +172,13 @@ def test_what_is_no_matrix_in_an_hdf5_file_is_refused(tmp_path, value):
     refused(path)
 
 
+def test_arrays_in_groups_of_an_hdf5_file_are_named(tmp_path):
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w") as file:
+        file["model/test/emb"] = X
+    assert f"model/test/emb {X.shape}" in refused(path)
+
+
 def test_arrays_in_other_files_are_not_read(tmp_path):
     secret = tmp_path / "secret.bin"
     secret.write_bytes(X.tobytes())

@@ -167,6 +167,11 @@ def test_the_expected_time_leaves_out_first_steps_and_evaluations(said):
     assert "a step takes 0.5 s (120 images/s); the 992 steps left take about 8 min" in line
 
 
+def test_one_step_left_is_called_the_last(said):
+    ExpectedTime(StepCounter(9, 10), 60).on_measured(0.5)
+    assert "the last step takes about 0.5 s" in said[-1]
+
+
 def test_a_training_of_a_few_steps_needs_no_forecast(said):
     counter, now = StepCounter(0, 8), [0.0]
     expected = ExpectedTime(counter, 60, clock=lambda: now[0])

@@ -39,7 +39,11 @@ def outlook(trainings: Sequence[TrainSettings], catalog: Catalog) -> Markdown:
     from retrieval.training.step_time import feature_seconds, step_time
 
     trainings = [one for one in trainings if one.loss != UNTRAINED]
-    needed = dict.fromkeys(missing_weights(one.backbone, one.weights) for one in trainings)
+    if not trainings:
+        return Markdown("Nothing is trained at full scale, so that no time is measured.")
+    needed = dict.fromkeys(
+        missing_weights(one.backbone, one.weights, one.image_size) for one in trainings
+    )
     commands = [command for command in needed if command is not None]
     lines = [
         "**Weights to fetch** before training at full scale: "

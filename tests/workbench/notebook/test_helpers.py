@@ -193,3 +193,5 @@ def test_before_training_a_notebook_shows_a_batch_the_network_and_the_loss(tmp_p
     said = nb.outlook([settings.with_(steps=3600), settings.with_(steps=3600, seed=1)], catalog)
     assert "2.0 h" in said.data
     assert "fetch weights" not in said.data
+    for trainings in ([], [settings.with_(loss="none")]):
+        assert "Nothing is trained" in nb.outlook(trainings, catalog).data
