@@ -207,7 +207,7 @@ def recipes() -> None:
         for head, words in ((name, recipe.title), ("", recipe.source), ("", figures)):
             typer.echo(f"{head:{width}}  {words}")
         indent = " " * (width + 2)
-        for line in textwrap.wrap(recipe.note, 100 - len(indent)):
+        for line in textwrap.wrap(recipe.note, 100 - len(indent), break_on_hyphens=False):
             typer.echo(f"{indent}{line}")
 
 

@@ -31,7 +31,7 @@ class DINOV2Backbone(KerasHubBackbone):
 def _embedding_class(base: type[keras.layers.Layer]) -> type[keras.layers.Layer]:
     """Return keras-hub's class of the embedding layer, saved and loaded as any other layer."""
 
-    class DINOV2Embedding(base):  # type: ignore[misc, valid-type]
+    class DINOV2Embedding(base):
         def save_own_variables(self, store: Any) -> None:
             keras.layers.Layer.save_own_variables(self, store)
 

@@ -72,8 +72,7 @@ def test_equal_titles_say_what_differs(runs):
 
 def test_the_number_of_k_means_starts_tells_sections_apart(runs, tmp_path):
     changed = Run(shutil.copytree(runs[0].path, tmp_path / "shapes" / "few"))
-    protocol = next(iter(changed.results))
-    edit(changed.path, "metrics.json", protocol, "protocol", "n_init", to=2)
+    edit(changed.path, "metrics.json", "results", 0, "protocol", "n_init", to=2)
     titles = [section.title for section in make_report([runs[0], Run(changed.path)])]
     assert titles == [f"leave-one-out, {n} starts of k-means" for n in (10, 2)]
 
