@@ -1,6 +1,5 @@
 """The model that Keras' ``fit`` trains: an embedding network and a loss over the whole batch."""
 
-import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -188,7 +187,8 @@ class RankingModel(keras.Model):
         """Make a model from :meth:`get_config`, with new variables of the same shapes."""
         _import_losses(config["ranking_loss"])
         if DINOV2 in str(config["network"]):
-            importlib.import_module(DINOV2)  # registers the class with Keras; needs keras-hub
+            # Registers the class with Keras; needs keras-hub.
+            from retrieval.models import dinov2_backbone  # noqa: F401
         parts = {
             part: keras.saving.deserialize_keras_object(config[part])
             for part in ("network", "ranking_loss")
