@@ -1,8 +1,10 @@
 # All set-up and every everyday command. `make demo` and `make test` work on a fresh machine.
 PYTHON ?= python3
 BIN := .venv/bin
-# The tests of a file run in one process, so that its fixtures are made once.
-WORKERS := -n auto --dist loadfile --no-loadscope-reorder
+# The tests of a file run in one process, so that its fixtures are made once. One worker more than
+# there are cores: those of the browser and of other processes wait a quarter of their time.
+CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+WORKERS := -n $(shell expr $(CORES) + 1) --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 # Where an NVIDIA GPU answers, TensorFlow's CUDA libraries are installed too.
