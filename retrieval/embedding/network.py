@@ -24,18 +24,22 @@ def build_network(settings: TrainSettings, feature_size: int | None = None) -> k
         return build_head(
             settings.head, feature_size, settings.embedding_size, normalize=settings.normalize
         )
-    network = build_model(
+    network = _whole_network(settings, settings.weights)
+    if has_frozen_batch_norm(settings):
+        freeze_batch_norm(network.get_layer("backbone"))
+    return network
+
+
+def _whole_network(settings: TrainSettings, weights: str | None) -> keras.Model:
+    return build_model(
         settings.backbone,
         head=settings.head,
         embedding_size=settings.embedding_size,
         normalize=settings.normalize,
         image_size=settings.image_size,
-        weights=settings.weights,
+        weights=weights,
         pooling=settings.pooling,
     )
-    if has_frozen_batch_norm(settings):
-        freeze_batch_norm(network.get_layer("backbone"))
-    return network
 
 
 def has_frozen_batch_norm(settings: TrainSettings) -> bool:
@@ -88,15 +92,7 @@ def describe_parts(settings: TrainSettings) -> list[dict[str, object]]:
         One mapping per part: ``part``, ``output`` (shape), ``parameters`` (their number) and
         ``trained`` (how many of them the run changes).
     """
-    network = build_model(
-        settings.backbone,
-        head=settings.head,
-        embedding_size=settings.embedding_size,
-        normalize=settings.normalize,
-        image_size=settings.image_size,
-        weights=None,
-        pooling=settings.pooling,
-    )
+    network = _whole_network(settings, None)
     backbone, head = network.get_layer("backbone"), network.get_layer("head")
     if settings.freeze_backbone:
         backbone.trainable = False

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError
@@ -188,6 +189,19 @@ def _check_batches(settings: TrainSettings, available: Callable[[], int | None])
     )
 
 
+class Cgroup(NamedTuple):
+    """Files in which a version of Linux' control groups reports on a container's memory."""
+
+    limit: str
+    used: str
+
+
+CGROUPS = (
+    Cgroup("memory.max", "memory.current"),  # version 2
+    Cgroup("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),  # version 1
+)
+
+
 def host_bytes(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> int | None:
     """Return the main memory that this process can still use, in bytes.
 
@@ -225,10 +239,7 @@ def installed_bytes(
     if not (proc / "meminfo").exists():
         return None
     total = 1024 * _field(proc / "meminfo", "MemTotal:")
-    for file in (cgroup / "memory.max", cgroup / "memory" / "memory.limit_in_bytes"):
-        limit = file.read_text(encoding="utf-8").strip() if file.exists() else "max"
-        total = total if limit == "max" else min(total, int(limit))
-    return total
+    return round(min(total, *(_limit(cgroup / names.limit) for names in CGROUPS)))
 
 
 def _field(file: Path, key: str) -> int:
@@ -237,18 +248,19 @@ def _field(file: Path, key: str) -> int:
     return next(int(words[1]) for words in lines if words[0] == key)
 
 
+def _limit(file: Path) -> float:
+    """Return a container's limit in bytes; infinity without one."""
+    text = file.read_text(encoding="utf-8").strip() if file.exists() else "max"
+    return math.inf if text == "max" else int(text)
+
+
 def _room_in_container(cgroup: Path) -> float:
     """Return the bytes below the container's limit; infinity without one. File cache is free."""
-    for folder, limit, used in (  # version 2 of cgroups, then version 1
-        (cgroup, "memory.max", "memory.current"),
-        (cgroup / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
-    ):
-        if (folder / limit).exists():
-            most = (folder / limit).read_text(encoding="utf-8").strip()
-            if most == "max":
-                return math.inf
-            statistics = folder / "memory.stat"
+    for names in CGROUPS:
+        most = _limit(cgroup / names.limit)
+        if most < math.inf:
+            statistics = (cgroup / names.limit).with_name("memory.stat")
             cached = _field(statistics, "inactive_file") + _field(statistics, "active_file")
-            current = int((folder / used).read_text(encoding="utf-8"))
-            return int(most) - (current - cached)
+            current = int((cgroup / names.used).read_text(encoding="utf-8"))
+            return most - (current - cached)
     return math.inf
