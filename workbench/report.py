@@ -17,18 +17,17 @@ from retrieval.report.text import (
     COLUMNS,
     MARK,
     NOTE,
-    PAIRS_HEAD,
-    PAIRS_TITLE,
     PUBLISHED_HEAD,
     PUBLISHED_TITLE,
     TITLE,
     best_of,
     cell,
+    conclusion,
     devices,
     metrics_of,
-    pair_rows,
     published_rows,
     selected_on_test,
+    tests_of,
     units,
 )
 from retrieval.runs.run import Run
@@ -105,7 +104,7 @@ def section_html(section: Section, *, with_script: bool) -> str:
             f"{html.escape(devices(section))}</p>",
             table_html(section.table, selected_on_test(section), best_of(section)),
             published_html(section),
-            pairs_html(section),
+            tests_html(section),
             _recall(section, firsts, with_script=with_script),
             f"<h3>Confident and wrong: {html.escape(best)}</h3>",
             str(shown),
@@ -144,10 +143,13 @@ def published_html(section: Section) -> str:
     return f"<h3>{PUBLISHED_TITLE}</h3>{_table(PUBLISHED_HEAD, rows)}{notes}"
 
 
-def pairs_html(section: Section) -> str:
-    """Return the table of paired tests, or nothing if the section has a single row."""
-    rows = pair_rows(section)
-    return f"<h3>{PAIRS_TITLE}</h3>{_table(PAIRS_HEAD, rows)}" if rows else ""
+def tests_html(section: Section) -> str:
+    """Return what the tests of a section say, and their tables; nothing for a single row."""
+    said = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in conclusion(section))
+    return said + "".join(
+        f"<h3>{html.escape(title)}</h3>{_table(head, rows)}"
+        for title, head, rows in tests_of(section)
+    )
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

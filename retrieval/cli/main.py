@@ -606,17 +606,37 @@ def report(
             "that are usual on the data set."
         ),
     ] = None,
+    baseline: Annotated[
+        str,
+        typer.Option(
+            help="Row that every other one is compared with, besides the best. Defaults to the "
+            "untrained network, if it is there.",
+            show_default=False,
+        ),
+    ] = "",
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            help="Say for every row whether it is not worse than the baseline by more than this "
+            "many points of Recall@1, e.g. 1. Defaults to none."
+        ),
+    ] = None,
+    all_pairs: Annotated[
+        bool, typer.Option("--all-pairs", help="Test all pairs of rows too, as one family.")
+    ] = False,
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("report"),
 ) -> None:
     """Compare runs in a report: report.md, .csv, .tex and a self-contained .html with figures."""
     from retrieval.cli.paths import runs_at
+    from retrieval.report.sections import Tests
     from retrieval.report.writing import page_writer, write_report
     from retrieval.runs.store import open_run
 
     write_page = page_writer()
     given = [run for path in [*(runs or ()), *(paths or ())] for run in runs_at(path)]
     compared = [open_run(path) for path in {path.resolve(): path for path in given}.values()]
-    sections = write_report(compared, out, metric or ())
+    tests = Tests(baseline, None if margin is None else margin / 100, all_pairs)
+    sections = write_report(compared, out, metric or (), tests)
     write_page(sections, out / "report.html")
     typer.echo((out / "report.md").read_text(encoding="utf-8"))
     typer.echo(f"Written: {out}/report.md, .csv, .tex, .html")

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import sparse
 from scipy.special import gammaln, xlogy
 
-from retrieval.evaluation.statistics import class_weights, percentile_interval
+from retrieval.evaluation.bootstrap import class_weights
 from retrieval.progress import stage
 
 MANY_CLUSTERS = 1_000  # above which fewer starts are the default
@@ -286,7 +286,7 @@ def nmi_interval(
         shared = h_class + h_cluster - (np.log(n) - cells.sum(axis=0) / n)
         parts.append(2 * shared / np.maximum(h_class + h_cluster, 1e-12))
     draws = np.concatenate(parts)
-    low, high = percentile_interval(draws - draws.mean())
+    low, high = np.quantile(draws - draws.mean(), [0.025, 0.975])
     wider = 1.96 * start_spread
     low, high = -np.hypot(np.minimum(low, 0), wider), np.hypot(np.maximum(high, 0), wider)
     value = clustering_metrics(codes, clusters)["nmi"]

@@ -8,8 +8,15 @@ import numpy as np
 
 from retrieval.errors import UserError
 from retrieval.evaluation import clustering
+from retrieval.evaluation.bootstrap import (
+    LEVEL_SAMPLES,
+    ClassScores,
+    interval_method,
+    level_intervals,
+)
 from retrieval.evaluation.checks import check_shapes, class_codes
 from retrieval.evaluation.geometry import HUB_K, geometry
+from retrieval.evaluation.metrics import bounds_of
 from retrieval.evaluation.protocol import Protocol, Sides, sides
 from retrieval.evaluation.ranking import check_ks, recall_at
 from retrieval.evaluation.results import Result
@@ -17,7 +24,6 @@ from retrieval.evaluation.search.distances import normalize
 from retrieval.evaluation.search.plan import Ranking
 from retrieval.evaluation.search.search import search
 from retrieval.evaluation.search.threads import worker_pool
-from retrieval.evaluation.statistics import bootstrap_means, percentile_interval
 from retrieval.progress import stage
 from retrieval.validation import (
     DEFAULT_DISTANCE,
@@ -78,7 +84,7 @@ def evaluate(
     kmeans: str = DEFAULT_KMEANS_START,
     n_init: int | None = None,
     seed: int = 0,
-    n_bootstrap: int = 1000,
+    n_bootstrap: int = LEVEL_SAMPLES,
     reuse: Result | None = None,
     single_search: bool = False,
     threads: int | None = None,
@@ -324,17 +330,18 @@ def summarize(
     means = dict(zip(per_query, table.mean(axis=0).tolist(), strict=True))
     if not options.n_bootstrap:
         return means, {}
-    draws = bootstrap_means(table, classes[counted], options.n_bootstrap, options.seed)
-    low, high = percentile_interval(draws)
-    pairs = zip(low.tolist(), high.tolist(), strict=True)
-    return means, dict(zip(per_query, pairs, strict=True))
+    scores = ClassScores.of_metrics(table, classes[counted])
+    bounds = np.array([bounds_of(name) for name in per_query]).T
+    low, high = level_intervals(scores, (bounds[0], bounds[1]), options.n_bootstrap, options.seed)
+    pairs = zip(per_query, low.tolist(), high.tolist(), strict=True)
+    # An interval that does not exist, because the classes are too few, is absent.
+    return means, {name: (a, b) for name, a, b in pairs if np.isfinite(a + b)}
 
 
 def describe(
     parts: Sides, ranking: Ranking, codes: np.ndarray, dimension: int, options: Options
 ) -> Protocol:
     """State the protocol of the result."""
-    resamples = options.n_bootstrap
     return Protocol(
         name=parts.name,
         rule=parts.rule,
@@ -345,7 +352,7 @@ def describe(
         kmeans=options.kmeans,
         n_init=options.n_init if options.kmeans != "none" else 1,
         seed=options.seed,
-        interval=f"95%, bootstrap over classes, {resamples} resamples" if resamples else "none",
+        interval=interval_method(options.n_bootstrap),
         n_items=len(codes),
         n_queries=len(parts.queries),
         n_gallery=len(parts.gallery),

@@ -309,6 +309,11 @@ def is_metric(name: str) -> bool:
     return name in METRICS or RECALL.fullmatch(name) is not None
 
 
+def bounds_of(name: str) -> tuple[float, float]:
+    """Return the least and greatest possible value of a metric; infinite if it is not known."""
+    return metric(name).bounds if is_metric(name) else (-np.inf, np.inf)
+
+
 def _names(chosen: Iterable[Metric], ks: Sequence[int]) -> tuple[str, ...]:
     """Return the names of metrics, with one Recall@K for each K."""
     names: list[str] = []

@@ -1,172 +1,61 @@
-"""Compare runs: intervals, paired tests, their correction, and the variation over seeds.
+"""Compare runs on the same queries: which may be the best, and which differences are real.
 
-Runs are compared on the same queries. A difference is judged by a bootstrap over classes in which
-every run sees the same resamples (paired), and at rank 1 also by McNemar's test. Among many pairs
-some differences would look significant by chance, so the p-values are corrected by Holm's method.
+The resamples are those of :mod:`retrieval.evaluation.bootstrap`, and the intervals of the families
+in :mod:`retrieval.evaluation.families`.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from itertools import combinations
-from typing import Self
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from retrieval.errors import UserError
-from retrieval.evaluation.metrics import is_metric
-from retrieval.evaluation.metrics import metric as metric_of
+from retrieval.errors import UserError, unknown_option
+from retrieval.evaluation.bootstrap import LEVEL_SAMPLES, ClassScores, level_intervals
+from retrieval.evaluation.families import MAYBE, NO_CLAIM, WORSE, Contrasts, Members
+from retrieval.evaluation.metrics import bounds_of
+from retrieval.evaluation.planning import Plan, plan
 from retrieval.evaluation.results import Result
-from retrieval.evaluation.statistics import (
-    ALPHA,
-    class_sums,
-    class_weights,
-    holm,
-    mcnemar,
-    mean_interval,
-    paired_p,
-    percentile_interval,
-    resamples,
-)
+from retrieval.evaluation.statistics import mcnemar, mean_interval, too_few_classes, too_few_line
 from retrieval.validation import check_integer, check_seed
-
-
-@dataclass(frozen=True)
-class Resampled:
-    """The mean score of every run in every resample, by source of variation.
-
-    Attributes:
-        classes: float64, (n_samples, names), means over the resampled classes.
-        seeds: float64, (n_samples, names), random deviations of the mean over training seeds.
-        errors: float64, (names,), standard error of the mean over seeds; 0 for one seed.
-        n_seeds: int64, (names,), number of seeds.
-        n_classes: Number of classes.
-    """
-
-    classes: NDArray[np.float64]
-    seeds: NDArray[np.float64]
-    errors: np.ndarray
-    n_seeds: np.ndarray
-    n_classes: int
-
-    @classmethod
-    def of(
-        cls, table: Mapping[str, np.ndarray], classes: np.ndarray, n_classes: int, seed: int
-    ) -> Self:
-        """Draw the deviations over seeds from Student's t: few seeds say little about their spread.
-
-        Args:
-            table: Name -> scores, float64 (seeds, q).
-            classes: float64, (n_samples, names), means over the resampled classes.
-            n_classes: Number of classes.
-            seed: Seed of the draws.
-
-        Returns:
-            The resamples; the deviations are 0 for runs with one seed.
-        """
-        rng = np.random.default_rng([seed, 1])
-        noise, errors = np.zeros(classes.shape), np.zeros(len(table))
-        n_seeds = np.array([len(value) for value in table.values()])
-        for column, value in enumerate(table.values()):
-            if len(value) > 1:
-                errors[column] = value.mean(axis=1).std(ddof=1) / np.sqrt(len(value))
-                noise[:, column] = errors[column] * rng.standard_t(len(value) - 1, len(classes))
-        return cls(classes, noise, errors, n_seeds, n_classes)
-
-    @property
-    def means(self) -> NDArray[np.float64]:
-        """Means with both sources of variation, float64 (n_samples, names)."""
-        return self.classes + self.seeds
-
-    def p_value(self, a: int, b: int, difference: float) -> float:
-        """Return the p-value of the difference between columns ``a`` and ``b``.
-
-        See :func:`retrieval.evaluation.statistics.paired_p`.
-        """
-        over_classes = self.classes[:, a] - self.classes[:, b]
-        both = over_classes + self.seeds[:, a] - self.seeds[:, b]
-        errors = np.array([over_classes.std(), self.errors[a], self.errors[b]])
-        freedom = np.array([self.n_classes, self.n_seeds[a], self.n_seeds[b]]) - 1
-        return paired_p(both, difference, errors, freedom, self.n_classes)
-
-
-def pair_table(
-    table: Mapping[str, np.ndarray],
-    means: np.ndarray,
-    resampled: Resampled,
-    order: list[str],
-    bounds: tuple[float, float],
-) -> pd.DataFrame:
-    """Compare every two runs, the better one first.
-
-    Args:
-        table: Name -> scores, float64 (seeds, q).
-        means: float64, (q, names), means over seeds, in the order of ``table``.
-        resampled: Resamples of the same runs.
-        order: Names, best first.
-        bounds: Least and greatest possible score.
-
-    Returns:
-        See :attr:`Comparison.pairs`; without columns where there is no pair.
-    """
-    column = {name: i for i, name in enumerate(table)}
-    widest = bounds[1] - bounds[0]
-    draws, binary = resampled.means, np.isin(means, (0, 1)).all()
-    rows = []
-    for a, b in combinations(order, 2):
-        x, y = means[:, column[a]], means[:, column[b]]
-        low, high = percentile_interval(draws[:, column[a]] - draws[:, column[b]])
-        low, high = np.clip((low, high), -widest, widest)
-        wins, losses = int((x > y).sum()), int((x < y).sum())
-        paired_coins = binary and len(table[a]) == len(table[b]) == 1
-        difference = x.mean() - y.mean()
-        rows.append(
-            {
-                "a": a,
-                "b": b,
-                "difference": difference,
-                "low": low,
-                "high": high,
-                "p": resampled.p_value(column[a], column[b], difference),
-                "wins": wins,
-                "ties": len(x) - wins - losses,
-                "losses": losses,
-                "p_mcnemar": mcnemar(wins, losses) if paired_coins else np.nan,
-            }
-        )
-    frame = pd.DataFrame(rows)
-    if len(frame):
-        frame.insert(6, "p_holm", holm(frame["p"].to_numpy()))
-        frame.insert(7, "significant", frame["p_holm"] < ALPHA)
-        frame["p_mcnemar_holm"] = holm(frame["p_mcnemar"].to_numpy())
-    return frame
-
 
 Scores = Result | list[Result] | np.ndarray
 
 # What must agree for per-query scores to be comparable. K-means and its seed do not affect them.
 PROTOCOL = ("name", "rule", "distance", "no_positive", "ties", "n_items", "n_gallery")
+FEWEST_SAMPLES, MOST_SAMPLES, MOST_DRAWS = 2000, 5000, 25_000_000
+DIFFERENCE_COLUMNS = (
+    "difference", "low", "high", "p", "p_adjusted", "significant", "wins", "ties", "losses"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Which run is better, and whether the difference is significant. Prints as two tables.
 
+    Every verdict is read off the interval beside it. The families of differences that are judged
+    together are explained in :mod:`retrieval.evaluation.families`: with the best (``summary``),
+    with a baseline (:meth:`against`), all pairs (``pairs``), or one pair alone (:meth:`pair`).
+
     Attributes:
         metric: Name of the metric compared.
         summary: One row per name, best first. ``name``, ``mean``; ``low`` and ``high``, the 95%
-            interval over classes and, with several seeds, over seeds; ``seeds``, their number;
-            ``seed_low`` and ``seed_high``, the 95% t interval of the mean over seeds (NaN for one
-            seed); ``best_group``, whether the run is not significantly worse than the best.
-            Intervals stay within the bounds of the metric.
+            interval of the mean over classes and, with several seeds, over seeds; ``seeds``, their
+            number; ``seed_low`` and ``seed_high``, the 95% t interval of the mean over seeds (NaN
+            for one seed); ``lead``, the mean minus the best of the other means; ``lead_low`` and
+            ``lead_high``, its interval, simultaneous over the comparisons with the best;
+            ``verdict``, ``the best`` (the interval of its lead is above 0), ``not the best`` (below
+            0), ``may be the best`` or ``no verdict``; ``best_group``, whether the run is not
+            excluded as the best.
         pairs: One row per pair, the better run first. ``a``, ``b``, ``difference``; ``low`` and
-            ``high``, its 95% interval (paired bootstrap); ``p``, see
-            :func:`retrieval.evaluation.statistics.paired_p`; ``p_holm`` and ``significant``;
+            ``high``, its 95% interval, simultaneous over all pairs; ``p``, not adjusted;
+            ``p_adjusted``, over all pairs; ``significant``, whether the interval excludes 0;
             ``wins``, ``ties`` and ``losses``, the queries that ``a`` scores higher, equal and
-            lower; ``p_mcnemar`` and ``p_mcnemar_holm``, NaN unless all scores are 0 or 1.
+            lower; ``p_mcnemar``, not adjusted, NaN unless all scores are 0 or 1.
         n_queries: Number of queries compared.
         n_classes: Number of classes they belong to.
+        n_effective: Effective number of classes, see
+            :func:`retrieval.evaluation.statistics.effective_classes`.
     """
 
     metric: str
@@ -174,9 +63,99 @@ class Comparison:
     pairs: pd.DataFrame
     n_queries: int
     n_classes: int
+    n_effective: float = 0.0
+    _names: tuple[str, ...] = field(default=(), repr=False)
+    _scores: ClassScores | None = field(default=None, repr=False, compare=False)
+    _contrasts: Contrasts | None = field(default=None, repr=False, compare=False)
+    _wins: np.ndarray | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def no_claim(self) -> str:
+        """Why there are no intervals and verdicts, without a full stop; empty if there are."""
+        if self.n_queries and too_few_classes(self.n_effective):
+            return too_few_line(self.n_effective)
+        return ""
+
+    def against(self, baseline: str) -> pd.DataFrame:
+        """Compare every other run with a chosen baseline.
+
+        Args:
+            baseline: Name of the baseline.
+
+        Returns:
+            One row per other run, best first: ``name``, ``difference`` (to the baseline), ``low``
+            and ``high``, its 95% interval, simultaneous over these comparisons; ``p``, not
+            adjusted; ``p_adjusted``, over these comparisons; ``significant``; ``wins``, ``ties``,
+            ``losses``.
+
+        Raises:
+            UserError: No run has that name.
+        """
+        place = self._place(baseline)
+        others = [name for name in self.summary["name"] if name != baseline]
+        if self._contrasts is None:
+            return pd.DataFrame(columns=["name", *DIFFERENCE_COLUMNS])
+        pairs = [(self._place(name), place) for name in others]
+        found = self._tabulated(pairs)
+        found.insert(0, "name", others)
+        return found
+
+    def pair(self, a: str, b: str) -> pd.Series:
+        """Compare two runs alone: the one comparison is a family of its own.
+
+        Args:
+            a: Name of a run.
+            b: Name of another run.
+
+        Returns:
+            ``difference`` (a minus b), ``low``, ``high``, ``p``, ``p_adjusted`` (the same),
+            ``significant``, ``wins``, ``ties``, ``losses``, ``p_mcnemar``.
+
+        Raises:
+            UserError: No run has that name, the names are the same, or nothing was compared.
+        """
+        pairs = [(self._place(a), self._place(b))]
+        if a == b or self._contrasts is None:
+            raise UserError(f"{a} and {b}: give two runs that were compared")
+        found = self._tabulated(pairs).iloc[0].astype(object)
+        known = self.pairs.set_index(["a", "b"])["p_mcnemar"]
+        found["p_mcnemar"] = known[(a, b) if (a, b) in known.index else (b, a)]
+        return found
+
+    def plan(self, a: str, b: str, resolution: float = 0.01) -> Plan:
+        """Say how many classes or seeds would resolve a difference of two runs like these.
+
+        Args:
+            a: Name of a run.
+            b: Name of another run.
+            resolution: The difference to resolve, as stored (0.01 is one point). Defaults to 0.01.
+
+        Returns:
+            See :func:`retrieval.evaluation.planning.plan`.
+
+        Raises:
+            UserError: No run has that name, or nothing was compared.
+        """
+        pair = self._place(a), self._place(b)
+        if self._scores is None:
+            raise UserError("nothing was compared: no query counts for every run")
+        return plan(self._scores, *pair, resolution)
+
+    def _place(self, name: str) -> int:
+        if name not in self._names:
+            raise unknown_option("run of this comparison", name, list(self.summary["name"]))
+        return self._names.index(name)
+
+    def _tabulated(self, pairs: list[tuple[int, int]]) -> pd.DataFrame:
+        """Judge pairs of columns as one family."""
+        assert self._contrasts is not None
+        assert self._wins is not None
+        members = self._contrasts.members(pairs)
+        return _differences(pairs, members, self._wins, self.n_queries, bounds_of(self.metric))
 
     def __str__(self) -> str:
         head = f"{self.metric}: {self.n_queries:,} queries of {self.n_classes:,} classes"
+        head = "; ".join(filter(None, (head, self.no_claim)))
         tables = [self.summary.round(4).to_string(index=False)]
         if len(self.pairs):
             tables.append(self.pairs.round(4).to_string(index=False))
@@ -200,8 +179,8 @@ def compare(
         classes: (q,), class of each query; only needed with per-query scores.
         metric: Name of the metric that the scores are of, and that is taken from results. Defaults
             to ``recall@1``.
-        n_samples: Number of bootstrap resamples, at least 1. Defaults to what the number of pairs
-            needs, see :func:`retrieval.evaluation.statistics.resamples`.
+        n_samples: Number of bootstrap resamples of the differences, at least 1. Defaults to 5,000,
+            and to fewer, but at least 2,000, above 5,000 classes.
         seed: Seed of the resamples. Defaults to 0.
 
     Returns:
@@ -212,26 +191,37 @@ def compare(
             differ, or an option is invalid.
     """
     seed = check_seed("seed", seed)
-    scores, labels = _scores_of(results, classes, metric)
-    table, labels = _common(scores, labels)
-    means = np.stack([table[name].mean(axis=0) for name in scores], axis=1)  # (q, names)
-    sums, size = class_sums(means, labels)
-    totals = np.column_stack([sums, size])
+    given, labels = _scores_of(results, classes, metric)
+    table, labels = _common(given, labels)
+    scores = ClassScores.of(list(table.values()), labels)
     if n_samples is None:
-        n_samples = resamples(len(scores) * (len(scores) - 1) // 2, len(size))
+        n_samples = max(FEWEST_SAMPLES, min(MOST_SAMPLES, MOST_DRAWS // len(scores.size)))
     n_samples = check_integer("n_samples", n_samples, least=1)
-    draws = np.concatenate([w @ totals for w in class_weights(len(size), n_samples, seed)])
-    resampled = Resampled.of(table, draws[:, :-1] / draws[:, -1:], len(size), seed)
-    bounds = metric_of(metric).bounds if is_metric(metric) else (-np.inf, np.inf)
-    summary = _summary(table, means, resampled.means, bounds)
-    pairs = pair_table(table, means, resampled, list(summary["name"]), bounds)
-    if len(pairs):
-        best = summary["name"].iloc[0]
-        worse = set(pairs.loc[pairs["significant"] & (pairs["a"] == best), "b"])
-        summary["best_group"] = ~summary["name"].isin(worse)
-    else:
-        summary["best_group"] = True
-    return Comparison(metric, summary, pairs, len(labels), len(size))
+    contrasts = Contrasts(scores, n_samples, seed)
+    summary = _summary(table, scores, contrasts, bounds_of(metric), seed)
+    names = tuple(table)
+    means = np.stack([value.mean(axis=0) for value in table.values()])  # (names, q)
+    wins = np.array([(mean > means).sum(axis=1) for mean in means])
+    order = [names.index(name) for name in summary["name"]]
+    pairs, members = contrasts.all_pairs(order)
+    found = _differences(pairs, members, wins, len(labels), bounds_of(metric))
+    found.insert(0, "a", [names[a] for a, _ in pairs])
+    found.insert(1, "b", [names[b] for _, b in pairs])
+    coins = np.isin(means, (0, 1)).all() and all(len(value) == 1 for value in table.values())
+    counts = zip(found["wins"], found["losses"], strict=True)
+    found["p_mcnemar"] = [mcnemar(w, x) if coins else np.nan for w, x in counts]
+    return Comparison(
+        metric,
+        summary,
+        found,
+        len(labels),
+        len(scores.size),
+        scores.effective,
+        names,
+        scores,
+        contrasts,
+        wins,
+    )
 
 
 def nothing_compared(names: Iterable[str], metric: str = "recall@1") -> Comparison:
@@ -244,12 +234,13 @@ def nothing_compared(names: Iterable[str], metric: str = "recall@1") -> Comparis
     Returns:
         A comparison without a value, a best run or a pair.
     """
-    numbers = ("mean", "low", "high", "seed_low", "seed_high")
+    numbers = ("mean", "low", "high", "seed_low", "seed_high", "lead", "lead_low", "lead_high")
     summary = pd.DataFrame({"name": sorted(names)})
-    summary = summary.assign(**dict.fromkeys(numbers, np.nan), seeds=1, best_group=False)
-    columns = ["a", "b", "difference", "low", "high", "p", "p_holm", "significant", "wins", "ties"]
-    pairs = pd.DataFrame(columns=[*columns, "losses", "p_mcnemar", "p_mcnemar_holm"])
-    return Comparison(metric, summary, pairs, 0, 0)
+    summary = summary.assign(
+        **dict.fromkeys(numbers, np.nan), seeds=1, verdict=NO_CLAIM, best_group=False
+    )
+    pairs = pd.DataFrame(columns=["a", "b", *DIFFERENCE_COLUMNS, "p_mcnemar"])
+    return Comparison(metric, summary, pairs, 0, 0, _names=tuple(sorted(names)))
 
 
 def any_counts(scores: Mapping[str, np.ndarray]) -> bool:
@@ -298,10 +289,10 @@ def _check_comparable(name: str, result: Result, first: Result) -> None:
     """Refuse a result whose queries or protocol differ from those of the first result."""
     if not np.array_equal(result.queries, first.queries):
         raise UserError(f"{name}: its queries are other items than those of the first run")
-    for field in PROTOCOL:
-        own, other = getattr(result.protocol, field), getattr(first.protocol, field)
+    for fact in PROTOCOL:
+        own, other = getattr(result.protocol, fact), getattr(first.protocol, fact)
         if own != other:
-            raise UserError(f"{name}: {field} is {own}, but {other} in the first run")
+            raise UserError(f"{name}: {fact} is {own}, but {other} in the first run")
 
 
 def _column(name: str, result: Result, metric: str) -> np.ndarray:
@@ -321,26 +312,69 @@ def _common(
     return {name: value[:, keep] for name, value in scores.items()}, classes[keep]
 
 
-def _summary(
-    table: dict[str, np.ndarray],
-    means: np.ndarray,
-    draws: np.ndarray,
+def _differences(
+    pairs: list[tuple[int, int]],
+    members: Members,
+    wins: np.ndarray,
+    n_queries: int,
     bounds: tuple[float, float],
 ) -> pd.DataFrame:
-    low, high = np.clip(percentile_interval(draws), *bounds)
-    rows = []
-    for column, (name, value) in enumerate(table.items()):
-        seed_low, seed_high = mean_interval(value.mean(axis=1), bounds)
-        rows.append(
-            {
-                "name": name,
-                "mean": means[:, column].mean(),
-                "low": low[column],
-                "high": high[column],
-                "seeds": len(value),
-                "seed_low": seed_low,
-                "seed_high": seed_high,
-            }
-        )
-    frame = pd.DataFrame(rows).sort_values("mean", ascending=False, kind="stable")
+    """Tabulate members of a family, with the queries won, tied and lost.
+
+    Args:
+        pairs: Runs a and b of each difference.
+        members: The differences.
+        wins: int, (k, k), number of queries that a run scores higher than another.
+        n_queries: Number of queries.
+        bounds: Least and greatest possible score.
+
+    Returns:
+        The columns :data:`DIFFERENCE_COLUMNS`.
+    """
+    width = bounds[1] - bounds[0]
+    won = np.array([wins[a, b] for a, b in pairs], dtype=np.int64)
+    lost = np.array([wins[b, a] for a, b in pairs], dtype=np.int64)
+    columns = (
+        members.difference,
+        np.clip(members.low, -width, width),
+        np.clip(members.high, -width, width),
+        members.p,
+        members.p_adjusted,
+        members.significant,
+        won,
+        n_queries - won - lost,
+        lost,
+    )
+    return pd.DataFrame(dict(zip(DIFFERENCE_COLUMNS, columns, strict=True)))
+
+
+def _summary(
+    table: dict[str, np.ndarray],
+    scores: ClassScores,
+    contrasts: Contrasts,
+    bounds: tuple[float, float],
+    seed: int,
+) -> pd.DataFrame:
+    low, high = level_intervals(scores, bounds, LEVEL_SAMPLES, seed)
+    leads, width = contrasts.with_best(), bounds[1] - bounds[0]
+    over_seeds = [mean_interval(value.mean(axis=1), bounds) for value in table.values()]
+    alone = len(table) == 1 and not too_few_classes(scores.effective)
+    verdict = [MAYBE] if alone else list(leads.verdict)
+    frame = pd.DataFrame(
+        {
+            "name": list(table),
+            "mean": scores.means,
+            "low": low,
+            "high": high,
+            "seeds": scores.n_seeds,
+            "seed_low": [ends[0] for ends in over_seeds],
+            "seed_high": [ends[1] for ends in over_seeds],
+            "lead": leads.lead,
+            "lead_low": np.clip(leads.low, -width, width),
+            "lead_high": np.clip(leads.high, -width, width),
+            "verdict": verdict,
+            "best_group": [each != WORSE for each in verdict],
+        }
+    )
+    frame = frame.sort_values("mean", ascending=False, kind="stable")
     return frame.reset_index(drop=True)

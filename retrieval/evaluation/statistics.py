@@ -1,87 +1,50 @@
-"""Intervals and tests of metrics: bootstrap over classes, Student's t over seeds, Holm, McNemar.
+"""Textbook intervals and tests, and the number of classes from which claims are made.
 
-The queries of a class share their positives and their confusions, so they are not independent.
-Classes are what a class-disjoint test set samples. Each bootstrap resample therefore draws as many
-classes as there are, with replacement, and takes all queries of each drawn class (cluster
-bootstrap; Field and Welsh 2007).
-
-What SciPy or statsmodels does exactly is left to them: Student's t, McNemar's test and Holm's
-correction. ``scipy.stats.bootstrap`` resamples single observations and cannot give several runs the
-same resamples of whole classes, so the bootstrap is our own.
+What SciPy or statsmodels does exactly is left to them: Student's t, the Clopper-Pearson interval
+and McNemar's test. The bootstrap over classes is in :mod:`retrieval.evaluation.bootstrap`.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy import special  # scipy.stats would add most of a second to every import of the package
 
 LEVEL = 0.95
 ALPHA = 1 - LEVEL
-ROWS = 64  # resamples drawn at a time
+# Below this effective number of classes no interval holds what it promises, see
+# benchmarks/results/statistics.md, so there is no interval and no verdict.
+LEAST_CLASSES = 10
+# A difference that fewer classes carry cannot be significant: the signs of five classes that all
+# agree have p = 2^-4 = .06, and resamples without any of them are too many.
+LEAST_DIFFERING = 6
 
 
-def class_weights(n_classes: int, n_samples: int, seed: int) -> Iterator[np.ndarray]:
-    """Draw classes with replacement, and yield how often each is drawn in each resample.
+def effective_classes(size: ArrayLike) -> float:
+    """Return how many classes of equal size say as much as these (Kish 1965).
 
-    Args:
-        n_classes: Number of classes, and of draws in a resample.
-        n_samples: Number of bootstrap resamples.
-        seed: Seed of the draws; equal seeds give equal, and so paired, resamples.
-
-    Yields:
-        float32, (at most 64, n_classes), a few resamples at a time.
-    """
-    rng = np.random.default_rng(seed)
-    for start in range(0, n_samples, ROWS):
-        rows = min(ROWS, n_samples - start)
-        drawn = rng.integers(0, n_classes, (rows, n_classes), dtype=np.int32)
-        drawn += np.arange(rows, dtype=np.int32)[:, None] * np.int32(n_classes)
-        counts = np.bincount(drawn.ravel(), minlength=rows * n_classes)
-        yield counts.reshape(rows, n_classes).astype(np.float32)
-
-
-def class_sums(values: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sum per-query values by class.
+    >>> effective_classes([5, 5, 5, 5]), round(effective_classes([97, 1, 1, 1]), 2)
+    (4.0, 1.06)
 
     Args:
-        values: float, (q, m), m values of each query.
-        classes: int, (q,), class of each query, 0-based.
+        size: Number of queries of each class.
 
     Returns:
-        Sums (c, m) and number of queries (c,) of the classes that occur, float64.
+        (sum of sizes)^2 / sum of squared sizes; 0 for no class.
     """
-    _, codes = np.unique(classes, return_inverse=True)
-    size = np.bincount(codes).astype(np.float64)
-    sums = np.stack([np.bincount(codes, column) for column in values.T], axis=1)
-    return sums, size
+    n = np.asarray(size, np.float64)
+    return float(n.sum() ** 2 / np.square(n).sum()) if n.any() else 0.0
 
 
-def bootstrap_means(
-    values: np.ndarray, classes: np.ndarray, n_samples: int = 1000, seed: int = 0
-) -> np.ndarray:
-    """Resample the mean over queries of per-query values.
-
-    Args:
-        values: float, (q, m), finite.
-        classes: int, (q,), class of each query.
-        n_samples: Number of resamples. Defaults to 1000.
-        seed: Seed of the draws. Defaults to 0.
-
-    Returns:
-        float64, (n_samples, m), the mean of each column in each resample.
-    """
-    sums, size = class_sums(values, classes)
-    table = np.column_stack([sums, size]).astype(np.float32)
-    parts = [weights @ table for weights in class_weights(len(size), n_samples, seed)]
-    drawn = np.concatenate(parts).astype(np.float64)
-    means: np.ndarray = drawn[:, :-1] / np.maximum(drawn[:, -1:], 1)
-    return means
+def too_few_classes(effective: float) -> bool:
+    """Return whether classes are too few for any interval or verdict."""
+    return effective < LEAST_CLASSES - 1e-9
 
 
-def percentile_interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the central 95% of resampled values (n_samples, m): low and high, (m,) each."""
-    tail = (1 - LEVEL) / 2
-    return np.quantile(draws, tail, axis=0), np.quantile(draws, 1 - tail, axis=0)
+def too_few_line(effective: float) -> str:
+    """Say that classes are too few for a claim, without a full stop."""
+    return (
+        f"no intervals and no verdicts: the queries count as {effective:.1f} classes of equal "
+        f"size, and claims need {LEAST_CLASSES}"
+    )
 
 
 def mean_interval(
@@ -112,84 +75,63 @@ def mean_interval(
     return float(low), float(high)
 
 
-def bootstrap_p(difference: np.ndarray) -> float:
-    """Return the two-sided p-value of a difference from its resamples (n_samples,).
+def combined_interval(
+    values: ArrayLike,
+    lows: ArrayLike,
+    highs: ArrayLike,
+    bounds: tuple[float, float] = (-np.inf, np.inf),
+) -> tuple[float, float]:
+    """Return the 95% interval of the mean over seeds from the intervals of the single runs.
 
-    It is twice the share of resamples on the other side of zero. The observed data count as one
-    resample, so that it is never 0 (Davison and Hinkley 1997, section 4.2).
-    """
-    below, above = (difference <= 0).sum(), (difference >= 0).sum()
-    return float(min(1.0, 2 * (min(below, above) + 1) / (len(difference) + 1)))
-
-
-def welch_p(difference: float, errors: np.ndarray, freedom: np.ndarray, n_classes: int) -> float:
-    """Return the two-sided p-value of a difference from its standard error.
-
-    It serves tails that are too thin to resample. The difference over its bootstrap standard error
-    is taken to be normal (Efron and Tibshirani 1993, chapter 12), with Student's t in place of the
-    normal because few classes or seeds say little about their spread; the degrees of freedom of the
-    sources of error are pooled (Welch 1947). It is never below 2^(1 - classes), the least that the
-    signs of so many classes can show.
-
-    >>> round(welch_p(0.03, np.array([0.01]), np.array([1e9]), 100), 4)  # z = 3
-    0.0027
+    The mean distance of the ends, over classes, and that of Student's t, over seeds, are added as
+    independent errors are. It serves metrics whose per-query scores are not at hand.
 
     Args:
-        difference: Observed difference.
-        errors: float, (sources,), independent standard errors; 0 for a source that does not apply.
-        freedom: float, (sources,), degrees of freedom of each.
-        n_classes: Number of classes compared.
+        values: float, (seeds,), value of every run.
+        lows: float, (seeds,), lower ends of their intervals; NaN if there are none.
+        highs: float, (seeds,), upper ends.
+        bounds: Least and greatest possible value. Defaults to none.
 
     Returns:
-        The p-value, above 0.
+        Low and high; those of the run if there is one; NaN if a run has no interval.
     """
-    least = 2.0 ** max(1 - n_classes, -1000)
-    variance = np.square(errors, dtype=np.float64)
-    if not variance.sum() > 0:
-        return least
-    pooled = variance.sum() ** 2 / (variance**2 / np.maximum(freedom, 1)).sum()
-    t = -abs(difference) / np.sqrt(variance.sum())
-    return float(max(2 * special.stdtr(pooled, t), least))
+    value, low, high = (np.asarray(each, np.float64) for each in (values, lows, highs))
+    if len(value) == 1:
+        return float(low[0]), float(high[0])
+    mean = value.mean()
+    over_seeds = mean - mean_interval(value)[0]
+    down = mean - np.hypot((value - low).mean(), over_seeds)
+    up = mean + np.hypot((high - value).mean(), over_seeds)
+    return float(np.clip(down, *bounds)), float(np.clip(up, *bounds))
 
 
-def paired_p(
-    resampled: np.ndarray,
-    difference: float,
-    errors: np.ndarray,
-    freedom: np.ndarray,
-    n_classes: int,
-) -> float:
-    """Return the two-sided p-value of a difference, by bootstrap and in its tail by Student's t.
+def share_bounds(
+    share: ArrayLike, n: float, tail: float = ALPHA / 2
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return how far a share can be from an observed one, as if n coins had been thrown.
 
-    The bootstrap's p cannot be less than 2 / (n_samples + 1), which a correction for many pairs
-    would lift above any level: no difference, however large, could be significant. So where no
-    resample lies on the other side of zero, and only there, :func:`welch_p` gives the tail.
+    The interval of Clopper and Pearson (1934). No score between 0 and 1 varies more over n classes
+    of equal size than a coin does, so it holds, with room to spare, where too few classes differ
+    for resamples to show a spread.
+
+    >>> low, high = share_bounds([0.0, 0.5], 40)
+    >>> high.round(3).tolist()  # 1 - .025^(1 / 40), and that of 20 of 40
+    [0.088, 0.662]
 
     Args:
-        resampled: float, (n_samples,), the difference in each resample.
-        difference: Observed difference.
-        errors: See :func:`welch_p`.
-        freedom: See :func:`welch_p`.
-        n_classes: Number of classes compared.
+        share: float, (m,), observed shares, 0 to 1.
+        n: Effective number of classes; it need not be whole.
+        tail: Probability left out at each end. Defaults to 0.025.
 
     Returns:
-        The p-value, above 0.
+        Low and high, (m,) each.
     """
-    p = bootstrap_p(resampled)
-    if p > 2 / (len(resampled) + 1):
-        return p
-    return min(p, welch_p(difference, errors, freedom, n_classes))
-
-
-def resamples(n_pairs: int, n_classes: int) -> int:
-    """Return the number of bootstrap resamples to draw for a number of corrected pairs.
-
-    It is enough for 20 resamples in each tail at the corrected level. Where that takes long, from
-    500 classes and 10,000 resamples on (5 million drawn classes), it is fewer, since
-    :func:`paired_p` resolves the rest.
-    """
-    wanted = min(10_000, max(2000, round(40 * n_pairs / ALPHA)))
-    return max(1000, min(wanted, 5_000_000 // max(n_classes, 1)))
+    x = n * np.clip(np.asarray(share, np.float64), 0, 1)
+    with np.errstate(all="ignore"):
+        low = np.where(x > 1e-12, special.betaincinv(np.maximum(x, 1e-12), n - x + 1, tail), 0.0)
+        rest = np.maximum(n - x, 1e-12)
+        high = np.where(n - x > 1e-12, special.betaincinv(x + 1, rest, 1 - tail), 1.0)
+    return low, high
 
 
 def mcnemar(wins: int, losses: int) -> float:
@@ -211,24 +153,3 @@ def mcnemar(wins: int, losses: int) -> float:
     from statsmodels.stats.contingency_tables import mcnemar as exact_test
 
     return float(exact_test([[0, wins], [losses, 0]], exact=True).pvalue)
-
-
-def holm(p: np.ndarray) -> np.ndarray:
-    """Correct p-values for their number (Holm 1979); NaN stays NaN and does not count.
-
-    >>> holm(np.array([0.01, 0.04, 0.03])).round(2).tolist()
-    [0.03, 0.06, 0.06]
-
-    Args:
-        p: float, (m,), the uncorrected p-values.
-
-    Returns:
-        float64, (m,), at most 1.
-    """
-    from statsmodels.stats.multitest import multipletests  # loads scipy.stats, as above
-
-    corrected = np.array(p, np.float64)
-    known = ~np.isnan(corrected)
-    if known.any():
-        corrected[known] = multipletests(corrected[known], method="holm")[1]
-    return corrected

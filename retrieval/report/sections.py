@@ -17,15 +17,17 @@ from retrieval.datasets import DATASETS
 from retrieval.datasets.base import Dataset
 from retrieval.datasets.official import PLACEHOLDER_WARNING
 from retrieval.errors import UserError, counted, unknown_option
-from retrieval.evaluation.metrics import in_order, is_metric, metric, reported
+from retrieval.evaluation.metrics import bounds_of, in_order, is_metric, reported
+from retrieval.evaluation.noninferiority import check_margin
 from retrieval.evaluation.protocol import Protocol
 from retrieval.evaluation.significance import Comparison, any_counts, compare, nothing_compared
-from retrieval.evaluation.statistics import mean_interval
+from retrieval.evaluation.statistics import combined_interval
 from retrieval.report.published import published_notes, published_table
 from retrieval.runs.checks import check_neighbors
 from retrieval.runs.records import ProtocolResult
 from retrieval.runs.run import Run
 from retrieval.settings.identity import experiment_key
+from retrieval.settings.schema import UNTRAINED
 
 SAME = (
     "name", "distance", "normalized", "no_positive", "ties", "kmeans", "n_init",
@@ -57,13 +59,16 @@ class Section:
         line: The protocol in one sentence.
         groups: Row name -> its runs, one per seed; best Recall@1 first.
         table: One row per group. ``name``, ``seeds``, ``dimension`` and, per metric, ``<metric>``,
-            ``<metric>/low`` and ``<metric>/high``: the value and its 95% interval, by bootstrap
-            over classes for one run, and the t interval of the mean for several seeds.
+            ``<metric>/low`` and ``<metric>/high``: the value and its 95% interval, over classes
+            and, for several seeds, over seeds.
         comparison: Comparison of Recall@1 of all groups on the same queries; without values if no
             query counts for every run.
         published: Published results of the runs' recipes, see
             :func:`retrieval.report.published.published_table`.
         notes: Recipe -> note on its published results.
+        baseline: Row that every other one is compared with besides the best; empty for none.
+        margin: Margin of non-inferiority to the baseline, as stored; None if none was given.
+        all_pairs: Whether all pairs of rows are tested too.
     """
 
     dataset: str
@@ -75,23 +80,60 @@ class Section:
     comparison: Comparison
     published: pd.DataFrame
     notes: dict[str, str]
+    baseline: str = ""
+    margin: float | None = None
+    all_pairs: bool = False
+
+    @property
+    def n_seeds(self) -> list[int]:
+        """Number of training seeds of every row; 0 for imports and for untrained networks."""
+        return [sum(_is_trained(run) for run in runs) for runs in self.groups.values()]
 
 
-def make_report(runs: Sequence[Run], metrics: Sequence[str] = ()) -> list[Section]:
+@dataclass(frozen=True)
+class Tests:
+    """Which tests a report holds besides the comparisons with the best.
+
+    Attributes:
+        baseline: Name of the row that every other one is compared with. Defaults to the untrained
+            network, if there is one.
+        margin: Margin of non-inferiority to the baseline, above 0, as stored. Defaults to none.
+        all_pairs: Whether to test all pairs of rows. Defaults to False.
+    """
+
+    baseline: str = ""
+    margin: float | None = None
+    all_pairs: bool = False
+
+
+NO_MORE = Tests()
+
+
+def _is_trained(run: Run) -> bool:
+    return run.settings is not None and run.settings.loss != UNTRAINED
+
+
+def make_report(
+    runs: Sequence[Run], metrics: Sequence[str] = (), tests: Tests = NO_MORE
+) -> list[Section]:
     """Sort runs into comparable sections and tabulate each.
 
     Args:
         runs: Evaluated runs, of any data sets.
         metrics: Names of the metrics to tabulate. Defaults to :func:`reported_metrics` of each
             data set.
+        tests: The tests besides the comparisons with the best. Defaults to those with the untrained
+            network, if there is one.
 
     Returns:
         Sections, sorted by data set and protocol, see :func:`titles_of_protocols`.
 
     Raises:
-        UserError: There are no runs, a run's neighbors are damaged, or no run has one of the
-            metrics.
+        UserError: There are no runs, a run's neighbors are damaged, no run has one of the metrics,
+            no row is named as the baseline, or the margin is not above 0 or has no baseline.
     """
+    if tests.margin is not None:
+        check_margin(tests.margin)
     if not runs:
         raise UserError("no runs to report on: give run folders, or train a run first")
     known = {name for run in runs for result in run.results.values() for name in result.metrics}
@@ -114,8 +156,18 @@ def make_report(runs: Sequence[Run], metrics: Sequence[str] = ()) -> list[Sectio
         key, members = bucket
         return key[0], order.index(members[0][1].protocol.name), key
 
-    sections = [_section(members, metrics) for _, members in sorted(buckets.items(), key=place)]
+    sections = [
+        _section(members, metrics, tests) for _, members in sorted(buckets.items(), key=place)
+    ]
+    if tests.baseline and not any(section.baseline for section in sections):
+        rows = list(dict.fromkeys(name for section in sections for name in section.groups))
+        raise unknown_option("row of this report for the baseline", tests.baseline, rows)
+    if tests.margin is not None and not any(section.baseline for section in sections):
+        raise UserError(
+            "a margin needs a baseline, and no untrained network is there: name a row as baseline"
+        )
     return _told_apart(sections)
+
 
 
 def _told_apart(sections: list[Section]) -> list[Section]:
@@ -217,7 +269,21 @@ def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
     return named
 
 
-def _section(members: list[tuple[Run, ProtocolResult]], metrics: Sequence[str]) -> Section:
+def _baseline(groups: Mapping[str, Sequence[Run]], wanted: str) -> str:
+    """Return the row to compare with: the one that is wanted, or the untrained network."""
+    if wanted:
+        return wanted if wanted in groups else ""
+    untrained = [
+        name
+        for name, runs in groups.items()
+        if all(run.settings is not None and run.settings.loss == UNTRAINED for run in runs)
+    ]
+    return untrained[0] if len(untrained) == 1 else ""
+
+
+def _section(
+    members: list[tuple[Run, ProtocolResult]], metrics: Sequence[str], tests: Tests
+) -> Section:
     results = {run.path: result for run, result in members}
     first = members[0][1]
     protocol = first.protocol
@@ -234,7 +300,12 @@ def _section(members: list[tuple[Run, ProtocolResult]], metrics: Sequence[str]) 
     order = list(comparison.summary["name"])
     columns = metrics or reported_metrics(run.dataset)
     rows = [_row(name, [results[run.path] for run in groups[name]], columns) for name in order]
-    table = pd.DataFrame(rows).dropna(axis=1, how="all")
+    for row in rows:
+        _use_compared(row, comparison)
+    table = pd.DataFrame(rows)
+    # A metric without a value is left out; one without an interval has none, as NaN.
+    absent = [name for name in columns if table[name].isna().all()]
+    table = table.drop(columns=[each + end for each in absent for end in ("", "/low", "/high")])
     published = published_table([run for run, _ in members], protocol.name)
     warnings = named_caveats({name: groups[name] for name in order}, protocol.name)
     placeholder = run.dataset_config.is_placeholder
@@ -256,6 +327,9 @@ def _section(members: list[tuple[Run, ProtocolResult]], metrics: Sequence[str]) 
         comparison=comparison,
         published=published,
         notes=published_notes(published),
+        baseline=_baseline(groups, tests.baseline) if comparison.n_queries else "",
+        margin=tests.margin,
+        all_pairs=tests.all_pairs,
     )
 
 
@@ -269,13 +343,23 @@ def _row(
     }
     for name in metrics:
         found = [result.metric(name) for result in results]
-        values = np.array([estimate.value for estimate in found])
-        if len(found) == 1:
-            low, high = found[0].low, found[0].high
-        else:
-            low, high = mean_interval(values, metric(name).bounds)
-        row |= {name: values.mean(), f"{name}/low": low, f"{name}/high": high}
+        low, high = combined_interval(
+            [estimate.value for estimate in found],
+            [estimate.low for estimate in found],
+            [estimate.high for estimate in found],
+            bounds_of(name),
+        )
+        value = float(np.mean([estimate.value for estimate in found]))
+        row |= {name: value, f"{name}/low": low, f"{name}/high": high}
     return row
+
+
+def _use_compared(row: dict[str, str | float], comparison: Comparison) -> None:
+    """Give a row of several seeds the interval that the comparison has for it, over both."""
+    name = comparison.metric
+    if name in row and row["seeds"] != 1:
+        found = comparison.summary.set_index("name").loc[row["name"]]
+        row |= {f"{name}/low": found["low"], f"{name}/high": found["high"]}
 
 
 def named_caveats(groups: Mapping[str, Sequence[Run]], protocol: str | None) -> list[str]:

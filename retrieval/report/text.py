@@ -7,25 +7,35 @@ import pandas as pd
 from retrieval.evaluation.metrics import in_printed_scale, metric, scale_note
 from retrieval.report.sections import Section
 from retrieval.report.spreadsheet import spreadsheet_csv
+from retrieval.report.verdicts import (
+    BEST_HEAD,
+    DIFFERENCE_HEAD,
+    against_rows,
+    baseline_family,
+    best_family,
+    best_rows,
+    headline,
+    margin_head,
+    pair_rows,
+    pairs_family,
+    plan_line,
+    points,
+    seeds_caveat,
+)
 from retrieval.settings.schema import SELECTED_ON_TEST
 
 TITLE = "Comparison of runs"
 COLUMNS = ("Run", "Seeds", "d")  # before those of the metrics
 INTERVALS = (
-    "In brackets: 95% interval, by bootstrap over classes for one run, of the mean over training "
-    "seeds (Student's t) for several."
+    "In brackets: 95% interval, by a studentized bootstrap over classes and, for several training "
+    "seeds, over seeds."
 )
 NOTE = (
-    f"{INTERVALS} Bold: best Recall@1, and every run not significantly worse than it (p >= 0.05: "
-    "paired bootstrap over classes, Holm's correction). Where a run has one seed, the variation "
-    "between training seeds is not counted."
+    f"{INTERVALS} Bold: every run that may be the best by Recall@1, which holds the truly best one "
+    "with 95% confidence (multiple comparisons with the best). Where a run has one seed, the "
+    "variation between training seeds is not counted."
 )
 MARK = "†"
-PAIRS_TITLE = (
-    "Recall@1, pair by pair (points; wins / ties / losses over queries; an interval is of its pair "
-    "alone, p and the verdict count all pairs)"
-)
-PAIRS_HEAD = ("Better", "Other", "Difference", "p (Holm)", "W / T / L", "Significant")
 PUBLISHED_TITLE = "Measured and published results"
 PUBLISHED_HEAD = ("Run", "Recipe", "Metric", "Measured", "Published", "Settings")
 LATEX = {
@@ -67,7 +77,7 @@ def devices(section: Section) -> str:
 
 
 def best_of(section: Section) -> set[str]:
-    """Return the best row by Recall@1, and those that are not significantly worse."""
+    """Return the rows that may be the best by Recall@1."""
     summary = section.comparison.summary
     return set(summary.loc[summary["best_group"], "name"])
 
@@ -105,7 +115,9 @@ def markdown_of(sections: Sequence[Section]) -> str:
             lines.append(_line([name, row["seeds"], row.get("dimension", ""), *values]))
         lines += ["", f"{MARK} {SELECTED_ON_TEST}."] if marked else []
         lines += _published(section)
-        lines += _pairs(section)
+        lines += [line for sentence in conclusion(section) for line in ("", sentence)]
+        for table in tests_of(section):
+            lines += _titled(*table)
     return "\n".join(lines) + "\n"
 
 
@@ -144,45 +156,47 @@ def _published(section: Section) -> list[str]:
     return _titled(PUBLISHED_TITLE, PUBLISHED_HEAD, rows) + notes
 
 
-def format_p(p: float) -> str:
-    """Return the text of a p-value, with three decimals.
-
-    >>> format_p(0.0234), format_p(0.0002)
-    ('0.023', '< 0.001')
-    """
-    return f"{p:.3f}" if p >= 0.0005 else "< 0.001"
-
-
-def p_equals(p: float) -> str:
-    """Return a p-value for a sentence.
-
-    >>> p_equals(0.0234), p_equals(0.0002)
-    ('p = 0.023', 'p < 0.001')
-    """
-    text = format_p(p)
-    return f"p {text}" if text.startswith("<") else f"p = {text}"
-
-
-def pair_rows(section: Section) -> list[list[str]]:
-    """Return the cells under :data:`PAIRS_HEAD`: the paired test of every two rows, in points.
+def tests_of(section: Section) -> list[tuple[str, Sequence[str], list[list[str]]]]:
+    """Return the tables of a section's tests: with the best, with the baseline, and of all pairs.
 
     Args:
         section: A section of comparable runs.
 
     Returns:
-        One list of cells per pair.
+        Title, which names the family of comparisons, head and rows of each table that has rows.
     """
-    rows, recall = [], metric("recall@1")
-    for row in section.comparison.pairs.to_dict("records"):
-        span = recall.format_difference(row["difference"], row["low"], row["high"])
-        counts = f"{row['wins']} / {row['ties']} / {row['losses']}"
-        verdict = "yes" if row["significant"] else "no"
-        rows.append([row["a"], row["b"], span, format_p(row["p_holm"]), counts, verdict])
-    return rows
+    compared, found = section.comparison, metric(section.comparison.metric)
+    unit = f"{found.title}, {points(found).strip() or 'difference'}"
+    tables: list[tuple[str, Sequence[str], list[list[str]]]] = [
+        (f"Comparisons with the best ({unit}; {best_family(compared)})", BEST_HEAD,
+         best_rows(compared)),
+    ]  # fmt: skip
+    if section.baseline:
+        name, margin = section.baseline, section.margin
+        head = ["Run", *DIFFERENCE_HEAD]
+        head += [] if margin is None else [margin_head(margin, found)]
+        title = f"Comparisons with {name} ({unit}; {baseline_family(compared, name)})"
+        tables.append((title, head, against_rows(compared, name, margin)))
+    if section.all_pairs:
+        head = ["Better", "Other", *DIFFERENCE_HEAD]
+        title = f"All pairs ({unit}; {pairs_family(compared)})"
+        tables.append((title, head, pair_rows(compared)))
+    return [table for table in tables if table[2]]
 
 
-def _pairs(section: Section) -> list[str]:
-    return _titled(PAIRS_TITLE, PAIRS_HEAD, pair_rows(section))
+def conclusion(section: Section) -> list[str]:
+    """Return what a section's tests say, one sentence each: the headline, and what more it takes.
+
+    Args:
+        section: A section of comparable runs.
+    """
+    compared = section.comparison
+    said = [headline(compared, seeds_caveat(section.n_seeds))]
+    if said[0] and not compared.no_claim:
+        first, second = compared.summary["name"][:2]
+        line = plan_line(compared.plan(first, second), metric(compared.metric))
+        said.append(line[0].upper() + line[1:])
+    return [f"{sentence}." for sentence in said if sentence]
 
 
 def csv_of(sections: Sequence[Section]) -> str:
@@ -199,9 +213,18 @@ def csv_of(sections: Sequence[Section]) -> str:
         part.insert(2, "how", section.line)
         part["selected_on_test"] = part["name"].isin(selected_on_test(section))
         part["best"] = part["name"].isin(best_of(section))
+        part = part.merge(_leads(section), on="name", how="left")
         parts.append(part)
     table = in_printed_scale(pd.concat(parts, ignore_index=True))
     return spreadsheet_csv(table, float_format="%.6f")
+
+
+def _leads(section: Section) -> pd.DataFrame:
+    """Return the comparisons with the best: columns ``<metric>/lead`` and so on, and verdict."""
+    compared = section.comparison
+    table = compared.summary[["name", "lead", "lead_low", "lead_high", "verdict"]]
+    names = {name: f"{compared.metric}/{name}" for name in ("lead", "lead_low", "lead_high")}
+    return table.rename(columns=names)
 
 
 def escape(text: object) -> str:
@@ -221,7 +244,8 @@ def latex_of(sections: Sequence[Section]) -> str:
             "",
             r"\begin{table}",
             rf"\caption{{{escape(section.dataset)}, {escape(section.title)}: "
-            rf"{escape(section.line)}. {escape(units(section))} {escape(NOTE)}{note}}}",
+            rf"{escape(section.line)}. {escape(units(section))} "
+            rf"{escape(' '.join([*conclusion(section), NOTE]))}{note}}}",
             rf"\begin{{tabular}}{{lr{'r' * (1 + len(names))}}}",
             r"\toprule",
             " & ".join(head) + r" \\",

@@ -9,13 +9,16 @@ from pathlib import Path
 
 from retrieval.errors import UserError
 from retrieval.files import write_text
-from retrieval.report.sections import Section, make_report
+from retrieval.report.sections import NO_MORE, Section, Tests, make_report
 from retrieval.report.text import csv_of, latex_of, markdown_of
 from retrieval.runs.run import Run
 
 
 def write_report(
-    runs: Sequence[Run], folder: Path | str, metrics: Sequence[str] = ()
+    runs: Sequence[Run],
+    folder: Path | str,
+    metrics: Sequence[str] = (),
+    tests: Tests = NO_MORE,
 ) -> list[Section]:
     """Write ``report.md``, ``report.csv`` and ``report.tex``.
 
@@ -23,14 +26,15 @@ def write_report(
         runs: The evaluated runs to compare.
         folder: Folder to write to; made if it is missing.
         metrics: Names of the metrics to tabulate. Defaults to those reported on each data set.
+        tests: See :func:`retrieval.report.sections.make_report`.
 
     Returns:
         The sections of the report, from which :func:`page_writer` draws a page.
 
     Raises:
-        UserError: There are no runs, or no run has one of the metrics.
+        UserError: There are no runs, no run has one of the metrics, or a test is invalid.
     """
-    sections = make_report(runs, metrics)
+    sections = make_report(runs, metrics, tests)
     for suffix, text in (("md", markdown_of), ("csv", csv_of), ("tex", latex_of)):
         write_text(Path(folder) / f"report.{suffix}", text(sections))
     return sections

@@ -13,8 +13,9 @@ def both_ways(pairs: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Columns ``a``, ``b``, ``delta`` (Recall@1 of a minus that of b), ``low`` and ``high`` (its
-        interval), ``p`` (corrected by Holm's method), ``wins``, ``ties``, ``losses`` and
-        ``verdict``: ``win`` or ``loss`` if the difference is significant, else ``tie``.
+        interval, simultaneous over all pairs), ``p`` (adjusted over all pairs), ``wins``, ``ties``,
+        ``losses`` and ``verdict``: ``win`` or ``loss`` if the interval excludes 0, ``tie`` if it
+        does not, and ``none`` if the classes are too few for an interval.
     """
     columns = ["a", "b", "delta", "low", "high", "p", "wins", "ties", "losses", "verdict"]
     if not len(pairs):
@@ -23,8 +24,10 @@ def both_ways(pairs: pd.DataFrame) -> pd.DataFrame:
         {
             **{name: pairs[name] for name in ("a", "b", "low", "high", "wins", "ties", "losses")},
             "delta": pairs["difference"],
-            "p": pairs["p_holm"],
-            "verdict": np.where(pairs["significant"], "win", "tie"),
+            "p": pairs["p_adjusted"],
+            "verdict": np.select(
+                [pairs["significant"], pairs["low"].isna()], ["win", "none"], "tie"
+            ),
         }
     )
     back = pd.DataFrame(

@@ -3,7 +3,9 @@
 import numpy as np
 import pandas as pd
 
+from retrieval.evaluation.metrics import bounds_of
 from retrieval.evaluation.significance import Comparison
+from retrieval.evaluation.statistics import combined_interval
 from retrieval.report.sections import reported_metrics
 from retrieval.runs.records import ProtocolResult
 from retrieval.runs.run import Neighbors, Run
@@ -91,8 +93,9 @@ def loss_table(results: pd.DataFrame) -> pd.DataFrame:
     Returns:
         Columns ``group``, ``loss``, ``runs`` (names), ``seeds`` (list), ``n_queries`` and, for each
         metric of which a run has a value, ``<metric>`` (mean over seeds), ``<metric>/low`` and
-        ``<metric>/high`` (means of the runs' 95% intervals) and ``<metric>/sd`` (standard deviation
-        over seeds; NaN for one seed).
+        ``<metric>/high`` (its 95% interval, see
+        :func:`retrieval.evaluation.statistics.combined_interval`) and ``<metric>/sd`` (standard
+        deviation over seeds; NaN for one seed).
     """
     rows = []
     results = results[results["repeats"] == ""]
@@ -105,8 +108,10 @@ def loss_table(results: pd.DataFrame) -> pd.DataFrame:
             "n_queries": int(part["n_queries"].iloc[0]),
         }
         for name in metrics_of(results):
-            for suffix in ("", "/low", "/high"):
-                row[name + suffix] = part[name + suffix].mean()
+            row[name] = part[name].mean()
+            row[f"{name}/low"], row[f"{name}/high"] = combined_interval(
+                part[name], part[f"{name}/low"], part[f"{name}/high"], bounds_of(name)
+            )
             row[f"{name}/sd"] = part[name].std(ddof=1) if len(part) > 1 else np.nan
         rows.append(row)
     table = pd.DataFrame(rows)

@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from retrieval.report.text import p_equals
+from retrieval.report.verdicts import p_equals
 from workbench.figures.colors import HIT, MISS, NEUTRAL, RUN_A, RUN_B
 from workbench.figures.style import GRID, MODEBAR, QUIET, as_text, short_names, styled
 
 # Pixels of a square of the matrix, large enough for its text; smaller ones for more losses.
 SIDE, SMALL_SIDE, MANY = 42, 34, 10
+EVEN = "rgba(138, 148, 160, 0.22)"  # of a square without a winner
 
 
 def difference_matrix(
@@ -26,7 +27,8 @@ def difference_matrix(
 
     Returns:
         Recall@1 of the row's loss minus that of the column's loss, in percentage points, with ▲ or
-        ▼ where the row is significantly better or worse, and ≈ elsewhere.
+        ▼ where the row is significantly better or worse, and ≈ elsewhere; without a sign where the
+        classes are too few for a verdict.
     """
     count, texts = len(names), short_names(names, 24)
     side = SIDE if count <= MANY else SMALL_SIDE
@@ -50,8 +52,8 @@ def _squares(pairs: pd.DataFrame, names: Sequence[str], side: int, ink: str) -> 
     """Draw every pair as a square, its color and sign by its verdict."""
     position = {name: i for i, name in enumerate(names)}
     shown = pairs[pairs["a"].isin(position) & pairs["b"].isin(position)]
-    sign = {"win": "▲", "loss": "▼", "tie": "≈"}
-    color = {"win": HIT, "loss": MISS, "tie": "rgba(138, 148, 160, 0.22)"}
+    sign = {"win": "▲", "loss": "▼", "tie": "≈", "none": ""}
+    color = {"win": HIT, "loss": MISS, "tie": EVEN, "none": EVEN}
     gap = " " if side == SIDE else ""
     return go.Scatter(
         x=shown["b"].map(position),
@@ -68,17 +70,22 @@ def _squares(pairs: pd.DataFrame, names: Sequence[str], side: int, ink: str) -> 
             "symbol": "square",
             "size": side,
             "color": [color[v] for v in shown["verdict"]],
-            "opacity": [0.4 if v != "tie" else 1 for v in shown["verdict"]],
+            "opacity": [0.4 if v in ("win", "loss") else 1 for v in shown["verdict"]],
             "line": {"width": 0},
         },
     )
 
 
 def _pair_text(pair: dict) -> str:
+    evidence = "too few classes for an interval"
+    if not np.isnan(pair["low"]):
+        evidence = (
+            f"95% {100 * pair['low']:+.2f} to {100 * pair['high']:+.2f}, {p_equals(pair['p'])} "
+            "(adjusted over all pairs)"
+        )
     return (
         f"{as_text(pair['a'], 60)} minus {as_text(pair['b'], 60)}<br>"
-        f"{100 * pair['delta']:+.2f} points, "
-        f"95% {100 * pair['low']:+.2f} to {100 * pair['high']:+.2f}, {p_equals(pair['p'])}<br>"
+        f"{100 * pair['delta']:+.2f} points, {evidence}<br>"
         f"{pair['wins']:,} wins, {pair['ties']:,} ties, {pair['losses']:,} losses"
     )
 
@@ -98,7 +105,7 @@ def win_tie_loss(
         losses: Number of queries that are right under B only.
         colors: Colors of runs A and B.
         interval: Recall@1 of A minus that of B, -1..1, and the lower and upper end of its interval.
-            By default, not drawn.
+            Not drawn by default, nor if its ends are NaN.
 
     Returns:
         One stacked horizontal bar, and below it the interval on an axis of its own.
@@ -124,7 +131,7 @@ def win_tie_loss(
     figure.update_layout(legend={"traceorder": "normal", "itemclick": False}, margin={"r": 12})
     figure.update_xaxes(visible=False, range=[0, total])
     figure.update_yaxes(visible=False)
-    if interval is not None:
+    if interval is not None and not np.isnan(interval[1]):
         value, low, high = (100 * end for end in interval)
         _add_interval(figure, value, low, high, colors)
     return figure

@@ -39,6 +39,7 @@ from workbench.notebook.maps import embedding_evolution, embedding_map
 from workbench.notebook.matches import MatchExplainer
 from workbench.notebook.recipes import published_recipes, published_results
 from workbench.notebook.results import (
+    against_baseline,
     best_run,
     compare_runs,
     comparison_summary,
@@ -46,6 +47,7 @@ from workbench.notebook.results import (
     paired_tests,
     recall_at,
     recall_curves,
+    resolution,
     results_table,
     seeds_table,
 )
@@ -55,6 +57,7 @@ __all__ = [
     "LiveCurve",
     "MatchExplainer",
     "OpenedDataset",
+    "against_baseline",
     "batch_grid",
     "best_run",
     "class_differences",
@@ -87,6 +90,7 @@ __all__ = [
     "rank_histogram",
     "recall_at",
     "recall_curves",
+    "resolution",
     "results_table",
     "run_name",
     "sample_grid",

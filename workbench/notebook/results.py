@@ -7,7 +7,18 @@ import plotly.graph_objects as go
 from retrieval.evaluation.metrics import metric, scale_note, summarized
 from retrieval.evaluation.significance import Comparison, any_counts, compare, nothing_compared
 from retrieval.report.sections import named_caveats, reported_metrics
-from retrieval.report.text import format_p
+from retrieval.report.verdicts import (
+    DIFFERENCE_HEAD,
+    against_rows,
+    baseline_family,
+    best_family,
+    best_rows,
+    format_p,
+    headline,
+    margin_head,
+    pairs_family,
+    plan_line,
+)
 from retrieval.runs.records import ProtocolResult
 from retrieval.runs.run import Run
 from workbench import figures
@@ -110,7 +121,7 @@ def recall_at(runs: dict[str, Run], ks: tuple[int, ...]) -> pd.DataFrame:
 
 
 def compare_runs(runs: dict[str, Run | list[Run]], protocol: str | None = None) -> Comparison:
-    """Compare Recall@1 of runs on the same queries: paired bootstrap over classes, Holm.
+    """Compare Recall@1 of runs on the same queries, by a paired bootstrap over classes.
 
     Args:
         runs: Title -> run, or several runs that differ only in their seed; all with the same items.
@@ -132,27 +143,59 @@ def compare_runs(runs: dict[str, Run | list[Run]], protocol: str | None = None) 
 
 
 def comparison_summary(comparison: Comparison) -> pd.DataFrame:
-    """Rank the compared runs by Recall@1, with intervals over classes and seeds.
+    """Rank the compared runs by Recall@1, and say of each whether it is the best or may be.
+
+    Prints the conclusion, with the family of comparisons that the intervals of the leads hold for.
 
     Args:
         comparison: See :func:`compare_runs`.
 
     Returns:
-        One row per title, best first; the last column says whether a title is significantly worse
-        than the best one.
+        One row per title, best first: R@1 with its interval over classes and seeds, the lead over
+        the best of the others with its simultaneous interval, and the verdict of that interval.
     """
-    summary = comparison.summary
-    return pd.DataFrame(
+    summary, recall = comparison.summary, metric(comparison.metric)
+    if said := headline(comparison):
+        print(f"{said}.")
+    table = pd.DataFrame(
         {
             "run": summary["name"],
-            "R@1, %": [
-                metric("recall@1").format(*values)
+            f"{recall.title}{', %' if recall.unit else ''}": [
+                recall.format(*values)
                 for values in zip(summary["mean"], summary["low"], summary["high"], strict=True)
             ],
             "seeds": summary["seeds"],
-            "significantly worse than the best": np.where(summary["best_group"], "no", "yes"),
         }
     ).set_index("run")
+    rows = best_rows(comparison)
+    if rows:
+        table["lead over the best other"] = [row[1] for row in rows]
+        table[f"verdict ({best_family(comparison)})"] = [row[2] for row in rows]
+    return table
+
+
+def against_baseline(
+    comparison: Comparison, baseline: str, margin: float | None = None
+) -> pd.DataFrame:
+    """Compare every run with a baseline, such as the untrained network.
+
+    Prints the family of comparisons that the intervals and adjusted p-values hold for.
+
+    Args:
+        comparison: See :func:`compare_runs`.
+        baseline: Title of the baseline.
+        margin: Also say whether a run is not worse than the baseline by more than this many points.
+            Defaults to none.
+
+    Returns:
+        One row per other run, best first; differences in percentage points.
+    """
+    stored = None if margin is None else margin / metric(comparison.metric).scale
+    print(f"Intervals and adjusted p-values: {baseline_family(comparison, baseline)}.")
+    head = ["run", *(title.lower() for title in DIFFERENCE_HEAD)]
+    if stored is not None:
+        head.append(margin_head(stored, metric(comparison.metric)).lower())
+    return pd.DataFrame(against_rows(comparison, baseline, stored), columns=head).set_index("run")
 
 
 def seeds_table(runs: dict[str, Run | list[Run]], protocol: str | None = None) -> pd.DataFrame:
@@ -193,6 +236,10 @@ def _mean_and_sd(name: str, values: np.ndarray) -> str:
 def paired_tests(comparison: Comparison) -> pd.DataFrame:
     """List for every two runs which one is better at rank 1, and whether that is significant.
 
+    Intervals and adjusted p-values are simultaneous over all pairs, which the headings say. Where
+    only the best run or a baseline is of interest, :func:`comparison_summary` and
+    :func:`against_baseline` find more.
+
     Args:
         comparison: See :func:`compare_runs`.
 
@@ -200,6 +247,7 @@ def paired_tests(comparison: Comparison) -> pd.DataFrame:
         One row per pair, differences in percentage points.
     """
     pairs = comparison.pairs
+    significant = pairs["significant"].map({True: "yes", False: "no"})
     return pd.DataFrame(
         {
             "better": pairs["a"],
@@ -208,12 +256,30 @@ def paired_tests(comparison: Comparison) -> pd.DataFrame:
                 metric("recall@1").format_difference(*values)
                 for values in zip(pairs["difference"], pairs["low"], pairs["high"], strict=True)
             ],
-            "p (Holm)": [format_p(p) for p in pairs["p_holm"]],
-            "significant": pairs["significant"].map({True: "yes", False: "no"}),
+            "p (not adjusted)": [format_p(p) for p in pairs["p"]],
+            f"p ({pairs_family(comparison)})": [format_p(p) for p in pairs["p_adjusted"]],
+            "significant": significant.where(pairs["low"].notna(), "no verdict"),
             "only better right": pairs["wins"],
             "only worse right": pairs["losses"],
         }
     )
+
+
+def resolution(comparison: Comparison, a: str, b: str, difference: float = 1.0) -> str:
+    """Say how many classes or seeds would resolve a difference between two runs like these.
+
+    Args:
+        comparison: See :func:`compare_runs`.
+        a: Title of a run.
+        b: Title of another run.
+        difference: The difference to resolve, in points. Defaults to 1.0.
+
+    Returns:
+        One sentence.
+    """
+    found = metric(comparison.metric)
+    line = plan_line(comparison.plan(a, b, difference / found.scale), found)
+    return f"{line[0].upper()}{line[1:]}."
 
 
 def difference_matrix(comparison: Comparison) -> go.Figure:

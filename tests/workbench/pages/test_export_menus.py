@@ -64,4 +64,4 @@ def test_paired_tests_name_the_runs_and_every_pair_of_losses(menu):
     open_page("overview")
     pairs: pd.DataFrame = menu["tables"]["Paired tests"]()
     assert len(pairs) == 3  # of three losses
-    assert {"p", "p_holm", "p_mcnemar", "wins", "ties", "losses"} <= set(pairs)
+    assert {"p", "p_adjusted", "p_mcnemar", "wins", "ties", "losses"} <= set(pairs)

@@ -7,16 +7,15 @@ import pandas as pd
 import pytest
 
 from retrieval.evaluation.significance import compare
+from retrieval.report.verdicts import seeds_caveat
 from retrieval.runs.run import Run
 from tests.runs.helpers import edit
 from tests.workbench.driver import loss_tables, open_page, text_of
 from workbench.analysis import tables
 from workbench.analysis.protocol import lacks_nmi_interval
 from workbench.analysis.repeats import repeats_line
-from workbench.analysis.significance import both_ways
 from workbench.layout.theme import plain
 from workbench.pages.overview.headline import best_title
-from workbench.pages.shared.significance import seeds_caveat
 
 
 @pytest.fixture
@@ -130,11 +129,21 @@ def test_queries_without_a_relevant_item_that_score_zero_count_everywhere(lone):
 def test_the_best_loss_says_whether_its_lead_may_be_chance():
     classes, ranked = np.repeat(np.arange(40), 5), pd.DataFrame({"group": ["one", "two"]})
     same, better = {"one": np.ones(200), "two": np.ones(200)}, np.zeros(200)
-    pairs = both_ways(compare(same, classes).pairs)
-    assert best_title(pairs, ranked) == "Best loss :orange-badge[≈ lead may be due to chance]"
-    pairs = both_ways(compare(same | {"two": better}, classes).pairs)
-    assert best_title(pairs, ranked) == "Best loss :blue-badge[▲ lead is significant]"
-    assert best_title(pairs, ranked[:1]) == best_title(pd.DataFrame(), ranked) == "Best loss"
+    assert (
+        best_title(compare(same, classes), ranked)
+        == "Best loss :orange-badge[≈ lead may be due to chance]"
+    )
+    compared = compare(same | {"two": better}, classes)
+    assert best_title(compared, ranked) == "Best loss :blue-badge[▲ lead is significant]"
+    assert best_title(compared, ranked[:1]) == best_title(None, ranked) == "Best loss"
+
+
+def test_with_too_few_classes_no_lead_is_judged():
+    ranked = pd.DataFrame({"group": ["one", "two"]})
+    compared = compare({"one": np.ones(45), "two": np.zeros(45)}, np.repeat(np.arange(9), 5))
+    assert "too few classes" in best_title(compared, ranked)
+    assert compared.summary["verdict"].tolist() == ["no verdict"] * 2
+    assert compared.pairs[["low", "high", "p"]].isna().all(axis=None)
 
 
 def test_a_lead_with_one_seed_is_said_to_hold_for_these_training_runs(runs_root, monkeypatch):

@@ -9,7 +9,7 @@ import streamlit as st
 
 from retrieval.evaluation.metrics import metric
 from retrieval.evaluation.significance import Comparison
-from retrieval.report.text import p_equals
+from retrieval.report.verdicts import ONE_PAIR, interval_text, p_equals, plan_line, seeds_caveat
 from retrieval.runs.run import Run
 from workbench import figures
 from workbench.analysis import comparison
@@ -17,7 +17,6 @@ from workbench.analysis.better_settings import hints
 from workbench.analysis.confounds import confounds_line, dimensions_line
 from workbench.analysis.naming import class_names, loss_of, seed_of
 from workbench.analysis.nearness import nearness_columns
-from workbench.analysis.significance import both_ways
 from workbench.data.comparable import protocol_difference
 from workbench.figures.style import CONFIG
 from workbench.layout.exports import export_menu
@@ -32,7 +31,7 @@ from workbench.pages.compare.queries import (
     overlap_tab,
 )
 from workbench.pages.shared.named_runs import named_runs
-from workbench.pages.shared.significance import compare_groups, seeds_caveat
+from workbench.pages.shared.significance import compare_groups
 from workbench.pages.shared.tabs import lazy_tabs
 from workbench.session.parameters import COMPARED
 from workbench.session.selection import Selection, selection
@@ -150,23 +149,24 @@ def _exports(chosen: Selection, result: comparison.QueryComparison, tested: Comp
 def _bar(chosen: Selection, result: comparison.QueryComparison, tested: Comparison) -> go.Figure:
     counts = result.wins, result.ties, result.losses
     pair = _pair(tested)
-    interval = pair["delta"], pair["low"], pair["high"]
+    interval = pair["difference"], pair["low"], pair["high"]
     return figures.win_tie_loss(*counts, pair_colors(chosen), interval)
 
 
 def _pair(tested: Comparison) -> pd.Series:
     """Return the comparison of run A with run B."""
-    return both_ways(tested.pairs).set_index(["a", "b"]).loc[("a", "b")]
+    return tested.pair("a", "b")
 
 
 def _verdict(chosen: Selection, result: comparison.QueryComparison, tested: Comparison) -> None:
     a, b = chosen.pair
     pair, recall = _pair(tested), metric("recall@1")
-    difference, low, high = (recall.format_difference(pair[s]) for s in ("delta", "low", "high"))
+    difference = recall.format_difference(pair["difference"])
+    span = interval_text(recall, pair["low"], pair["high"])
     with st.container(key="verdict"):
         st.markdown(
             f"{_scores(chosen, result)}  ·  R@1 differs by **{difference} points** over the same "
-            f"{len(result.table):,} queries (95% interval {low} to {high}): "
+            f"{len(result.table):,} queries ({span}): "
             f"{_significance(result, pair, chosen.pair)}.",
             unsafe_allow_html=True,
         )
@@ -181,13 +181,20 @@ def _verdict(chosen: Selection, result: comparison.QueryComparison, tested: Comp
         config=CONFIG | {"displayModeBar": False},
         key="bar",
         alt=f"{result.wins} queries are right under A only, {result.losses} under B only; R@1 "
-        f"differs by {low} to {high} points",
+        f"differs by {difference} points, {span}",
     )
-    row = tested.pairs.iloc[0]
+    counts = f"{tested.n_queries:,} queries of {tested.n_classes:,} classes"
+    mcnemar = (
+        f"McNemar's exact test on the queries that differ: {p_equals(pair['p_mcnemar'])}; this "
+        "test treats queries of one class as independent."
+    )
+    if tested.no_claim:
+        st.caption(plain(f"{counts}: {tested.no_claim}. {mcnemar}"))
+        return
+    line = plan_line(tested.plan("a", "b"), recall)
     st.caption(
-        f"{tested.n_queries:,} queries of {tested.n_classes:,} classes. Paired bootstrap over "
-        f"classes: {p_equals(row['p'])}. McNemar's exact test on the queries that differ: "
-        f"{p_equals(row['p_mcnemar'])}; this test treats queries of one class as independent."
+        f"{counts}. Paired bootstrap over classes: {p_equals(pair['p'])} ({ONE_PAIR}). {mcnemar} "
+        f"{line[0].upper()}{line[1:]}."
     )
 
 
@@ -204,7 +211,9 @@ def _scores(chosen: Selection, result: comparison.QueryComparison) -> str:
 def _significance(result: comparison.QueryComparison, pair: pd.Series, runs: Sequence[Run]) -> str:
     if not result.wins + result.losses:
         return "no query differs"
-    if pair["verdict"] == "tie":
+    if pd.isna(pair["low"]):
+        return "too few classes for a verdict"
+    if not pair["significant"]:
         return "the difference may be due to chance"
     return f"significant{seeds_caveat([int(seed_of(run) is not None) for run in runs])}"
 

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from retrieval.evaluation.metrics import METRICS
+from retrieval.evaluation.statistics import LEAST_CLASSES
 from retrieval.runs.run import Run
 from retrieval.validation import QUERY_GALLERY
 from workbench import figures
@@ -25,12 +26,15 @@ from workbench.session.parameters import METHODS
 from workbench.session.selection import Selection, selection
 
 DEFINITIONS = {  # of what is not in the registry of metrics
-    "95% interval": "Bootstrap over classes: whole classes are drawn with replacement, because "
-    "queries of one class are not independent.",
-    "Significance": "Paired bootstrap over classes: every run sees the same resamples. A p-value "
-    "is twice the share of resamples on the other side of zero; where there is none, the tail of "
-    "Student's t at the bootstrap's standard error. p-values of several pairs are corrected by "
-    "Holm's method. For two runs, McNemar's exact test is given too.",
+    "95% interval": "Studentized bootstrap over classes: whole classes are drawn with replacement, "
+    "because queries of one class are not independent, and every resample is divided by its own "
+    "standard error. With several seeds, the error over seeds is added as an independent one. "
+    f"Queries that count as fewer than {LEAST_CLASSES} classes of equal size have no interval.",
+    "Significance": "Every run sees the same resamples. Differences are judged in families, each "
+    "with simultaneous 95% intervals (max-t): every run with the best (Hsu 1984), with the "
+    "untrained network, or all pairs. A difference is significant if its interval excludes 0; then "
+    "its p-value, adjusted over the family, is below .05. For two runs, McNemar's exact test is "
+    "given too, not adjusted.",
     "Rank of the first relevant item": "Rank of the nearest item of the query's class in the "
     "whole gallery, not only among the stored neighbors.",
     "Hubness": "Number of top-10 lists that an item is in (Radovanovic 2010). Hubs are in many, "

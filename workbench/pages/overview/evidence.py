@@ -4,13 +4,14 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from retrieval.evaluation.metrics import metric
 from retrieval.evaluation.significance import Comparison
+from retrieval.report.verdicts import headline, pairs_family, plan_line, seeds_caveat
 from workbench import figures
 from workbench.analysis.naming import UNTRAINED_TITLE
 from workbench.analysis.significance import both_ways
 from workbench.figures.style import CONFIG
 from workbench.layout.theme import ink, plain
-from workbench.pages.shared.significance import seeds_caveat
 from workbench.session.cache import make_once
 from workbench.session.selection import Selection
 
@@ -23,16 +24,13 @@ def difference_matrix(compared: Comparison, **style: str) -> go.Figure:
     return figures.difference_matrix(both_ways(compared.pairs), names, **style)
 
 
-def evidence(
-    chosen: Selection, table: pd.DataFrame, compared: Comparison, pairs: pd.DataFrame
-) -> None:
-    """Draw the matrix of paired tests and sum it up in one sentence.
+def evidence(chosen: Selection, table: pd.DataFrame, compared: Comparison) -> None:
+    """Say which loss is the best or may be, and draw the matrix of all pairs.
 
     Args:
         chosen: The choices made in the sidebar.
         table: The losses, see :func:`workbench.analysis.tables.loss_table`.
         compared: The comparison of the losses; at least one pair.
-        pairs: Its pairs, see :func:`workbench.analysis.significance.both_ways`.
     """
     st.subheader("Is the difference real?", anchor=False)
     summary, color = compared.summary, ink()
@@ -46,8 +44,7 @@ def evidence(
         )
         text = st.container(width=TEXT_WIDTH)
     with text:
-        best = summary["name"].iloc[0]
-        st.markdown(_sentence(best, pairs[pairs["a"] == best]))
+        st.markdown(plain(f"{headline(compared)}."))
         compared_here = table["group"].isin(summary["name"]) & (table["loss"] != UNTRAINED_TITLE)
         caveat = seeds_caveat([len(seeds) for seeds in table["seeds"][compared_here]])
         if caveat:
@@ -55,21 +52,13 @@ def evidence(
         st.caption(
             f"Each cell is the R@1 of its row minus the R@1 of its column, in percentage points, "
             f"over the same {compared.n_queries:,} queries of {compared.n_classes:,} classes. "
-            "▲ better, ▼ worse: significant at the 5% level after Holm's correction for the "
-            "number of pairs (paired bootstrap over classes, and over seeds where a loss has "
-            "several). ≈: may be due to chance. Hover over a cell to see its interval, p-value "
-            "and the numbers of queries won, tied and lost."
+            f"▲ better, ▼ worse: the 95% interval, {pairs_family(compared)}, excludes 0 (paired "
+            "bootstrap over classes, and over seeds where a loss has several). ≈: may be due to "
+            "chance. The matrix judges every pair at once, so it finds less than the comparisons "
+            "with the best above. Hover over a cell to see its interval, p-value and the numbers "
+            "of queries won, tied and lost."
         )
-
-
-def _sentence(best: str, pairs: pd.DataFrame) -> str:
-    beaten = [plain(name) for name in pairs[pairs["verdict"] == "win"]["b"]]
-    tied = [plain(name) for name in pairs[pairs["verdict"] == "tie"]["b"]]
-    if not beaten:
-        return f"**{plain(best)}** leads, but not significantly: {_join(tied)} may be as good."
-    text = f"**{plain(best)}** is significantly better than {_join(beaten)}."
-    return text + (f" Its lead over {_join(tied)} is not significant." if tied else "")
-
-
-def _join(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
+        if not compared.no_claim:
+            first, second = summary["name"][:2]
+            line = plan_line(compared.plan(first, second), metric(compared.metric))
+            st.caption(plain(f"{line[0].upper()}{line[1:]}."))

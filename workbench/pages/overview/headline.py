@@ -4,22 +4,23 @@ import pandas as pd
 import streamlit as st
 
 from retrieval.errors import counted
+from retrieval.evaluation.families import BEST, MAYBE, NO_CLAIM, WORSE
 from retrieval.evaluation.metrics import metric
+from retrieval.evaluation.significance import Comparison
+from retrieval.report.verdicts import baseline_family, best_family, interval_text, seeds_caveat
 from retrieval.runs.run import Run
 from workbench.analysis.confounds import confounds_line, dimensions_line
 from workbench.analysis.naming import UNTRAINED_TITLE, kind_of
 from workbench.layout.theme import plain
-from workbench.pages.shared.significance import seeds_caveat
 from workbench.session.navigation import jump
 
 
-def headline(table: pd.DataFrame, pairs: pd.DataFrame, runs: list[Run]) -> None:
+def headline(table: pd.DataFrame, compared: Comparison | None, runs: list[Run]) -> None:
     """Draw the best loss, its Recall@1, its lead, and what else the lead may be due to.
 
     Args:
         table: The losses, see :func:`workbench.analysis.tables.loss_table`.
-        pairs: The pairs of these losses, see
-            :func:`workbench.analysis.significance.both_ways`; empty if they were not tested.
+        compared: The comparison of these losses; None if they were not compared.
         runs: The runs of the table; it may hold others too.
     """
     if "recall@1" not in table:  # no query has a positive, so no loss is best
@@ -31,7 +32,7 @@ def headline(table: pd.DataFrame, pairs: pd.DataFrame, runs: list[Run]) -> None:
     columns = st.container(key="cards").columns(4, gap="medium")
     by_name = {run.name: run for run in runs}
     kind = kind_of([by_name[name] for name in trained["runs"].sum()])
-    title = best_title(pairs, trained, kind)
+    title = best_title(compared, trained, kind)
     caveat = seeds_caveat([len(seeds) for seeds in trained["seeds"][:2]])
     note = f"This holds{caveat}; another seed may change it."
     columns[0].metric(title, str(best["group"]), help=note if caveat and "badge" in title else None)
@@ -43,13 +44,14 @@ def headline(table: pd.DataFrame, pairs: pd.DataFrame, runs: list[Run]) -> None:
         f"95% interval {low} to {high}; {map_at_r.title} {map_at_r.format_with_unit(best['map@r'])}"
     )
     if len(trained) > 1:
-        second = trained.iloc[1]
-        columns[2].metric(f"Lead over the next {kind}", _points(best, second))
-        columns[2].caption(f"over {plain(second['group'])}; {_interval(pairs, best, second)}")
+        title, value, note = _lead(compared, table, best, trained.iloc[1], kind)
+        columns[2].metric(title, value)
+        columns[2].caption(note)
     base = table[table["loss"] == UNTRAINED_TITLE]
     if len(base) and base.iloc[0]["group"] != best["group"]:
         columns[3].metric("Gain from training", _points(best, base.iloc[0]))
-        columns[3].caption(f"over the untrained network; {_interval(pairs, best, base.iloc[0])}")
+        gain = _gain(compared, best, base.iloc[0])
+        columns[3].caption(f"over the untrained network; {gain}")
     line = confounds_line(
         {row.group: [by_name[name] for name in row.runs] for row in trained.itertuples()}
     )
@@ -60,44 +62,80 @@ def headline(table: pd.DataFrame, pairs: pd.DataFrame, runs: list[Run]) -> None:
         st.markdown(f":small[:orange[⚠ {plain(note)}]]")
 
 
-def best_title(pairs: pd.DataFrame, trained: pd.DataFrame, kind: str = "loss") -> str:
-    """Return the title of the best loss, which says whether its lead over the next is significant.
+BADGES = {
+    BEST: ":blue-badge[▲ lead is significant]",
+    MAYBE: ":orange-badge[≈ lead may be due to chance]",
+    WORSE: ":orange-badge[▼ the untrained network is better]",
+    NO_CLAIM: ":orange-badge[too few classes for a verdict]",
+}
+
+
+def best_title(compared: Comparison | None, trained: pd.DataFrame, kind: str = "loss") -> str:
+    """Return the title of the best loss, which says whether it is significantly the best.
 
     Args:
-        pairs: See :func:`workbench.analysis.significance.both_ways`.
+        compared: The comparison of the losses; None if they were not compared.
         trained: The losses, best first, without the untrained network.
         kind: See :func:`workbench.analysis.naming.kind_of`. Defaults to ``loss``.
 
     Returns:
         Markdown.
     """
-    if len(trained) < 2 or (pair := _pair(pairs, trained.iloc[0], trained.iloc[1])) is None:
-        return f"Best {kind}"
-    if pair["verdict"] == "tie":
-        return f"Best {kind} :orange-badge[≈ lead may be due to chance]"
-    return f"Best {kind} :blue-badge[▲ lead is significant]"
+    found = None if len(trained) < 2 else _summary(compared, trained.iloc[0])
+    return f"Best {kind}" if found is None else f"Best {kind} {BADGES[found['verdict']]}"
 
 
 def _points(a: pd.Series, b: pd.Series) -> str:
     return metric("recall@1").format_difference(a["recall@1"] - b["recall@1"]) + " points"
 
 
-def _interval(pairs: pd.DataFrame, a: pd.Series, b: pd.Series) -> str:
-    pair, recall = _pair(pairs, a, b), metric("recall@1")
-    if pair is None:
-        return recall.format_with_unit(b["recall@1"])
-    caveat = seeds_caveat([len(row["seeds"]) for row in (a, b) if row["loss"] != UNTRAINED_TITLE])
-    tie = pair["verdict"] == "tie"
-    verdict = "may be due to chance" if tie else f"significant{caveat}"
-    low, high = (recall.format_difference(pair[side]) for side in ("low", "high"))
-    return f"95% interval {low} to {high}: {verdict}"
-
-
-def _pair(pairs: pd.DataFrame, a: pd.Series, b: pd.Series) -> pd.Series | None:
-    if pairs.empty:
+def _summary(compared: Comparison | None, row: pd.Series) -> pd.Series | None:
+    """Return what the comparison says of a loss; None if it was not compared."""
+    if compared is None or row["group"] not in set(compared.summary["name"]):
         return None
-    found = pairs[(pairs["a"] == a["group"]) & (pairs["b"] == b["group"])]
-    return None if found.empty else found.iloc[0]
+    return compared.summary.set_index("name").loc[row["group"]]
+
+
+def _lead(
+    compared: Comparison | None, table: pd.DataFrame, best: pd.Series, second: pd.Series, kind: str
+) -> tuple[str, str, str]:
+    """Return title, value and note of the lead over the best of all others, and its verdict.
+
+    The untrained network is one of the others: where it is the next one, the lead is over it.
+    """
+    found = _summary(compared, best)
+    if compared is None or found is None:
+        share = metric("recall@1").format_with_unit(second["recall@1"])
+        note = f"over {plain(second['group'])}; {share}"
+        return f"Lead over the next {kind}", _points(best, second), note
+    other = next(name for name in compared.summary["name"] if name != best["group"])
+    rows = table[table["group"] == other]
+    is_loss = rows.empty or rows.iloc[0]["loss"] != UNTRAINED_TITLE
+    title = f"Lead over the next {kind}" if is_loss else "Lead over the untrained network"
+    seeds = [len(best["seeds"]), *(len(row) for row in rows["seeds"] if is_loss)]
+    verdict = _verdict(found["lead_low"], found["lead_high"], seeds_caveat(seeds))
+    recall = metric("recall@1")
+    span = interval_text(recall, found["lead_low"], found["lead_high"])
+    note = f"over {plain(other)}; {span} ({best_family(compared)}): {verdict}"
+    return title, recall.format_difference(found["lead"]) + " points", note
+
+
+def _gain(compared: Comparison | None, best: pd.Series, base: pd.Series) -> str:
+    """Describe the interval and the verdict of the gain over the untrained network."""
+    recall = metric("recall@1")
+    if compared is None or any(_summary(compared, row) is None for row in (best, base)):
+        return recall.format_with_unit(base["recall@1"])
+    row = compared.against(base["group"]).set_index("name").loc[best["group"]]
+    verdict = _verdict(row["low"], row["high"], seeds_caveat([len(best["seeds"])]))
+    family = baseline_family(compared, "it")
+    return f"{interval_text(recall, row['low'], row['high'])} ({family}): {verdict}"
+
+
+def _verdict(low: float, high: float, caveat: str) -> str:
+    """Return the verdict that an interval of a difference has: significant if it excludes 0."""
+    if pd.isna(low):
+        return "too few classes for a verdict"
+    return f"significant{caveat}" if low > 0 or high < 0 else "may be due to chance"
 
 
 def _run_name(row: pd.Series) -> str:

@@ -14,7 +14,6 @@ from workbench import figures
 from workbench.analysis.better_settings import hints
 from workbench.analysis.naming import kind_of
 from workbench.analysis.repeats import repeats_line
-from workbench.analysis.significance import both_ways
 from workbench.analysis.tables import (
     loss_table,
     recall_curve,
@@ -52,20 +51,20 @@ def overview_page() -> None:
     # Everything is computed before anything is drawn, so that the browser draws it all at once.
     results, untested = make_once(chosen, "Losses", lambda: _losses_of(chosen))
     compared = _compare_losses(chosen, untested)
-    table, pairs = make_once(
-        chosen, "Losses compared", lambda: _with_tests(untested, compared), chosen.a.name
+    table = make_once(
+        chosen, "Losses compared", lambda: with_intervals(untested, compared), chosen.a.name
     )
     tested = compared if compared is not None and len(compared.pairs) else None
     recall, training = _recall_figures(chosen, table), training_figures(chosen, table["runs"].sum())
     head = page_head("Overview", chosen, run=False)
     with st.container(key="lede"):
         st.markdown(INTRODUCTION + ORIGINS[kind_of(chosen.comparable)])
-    headline(table, pairs, chosen.comparable)
+    headline(table, compared, chosen.comparable)
     next_page_buttons()
     _losses(chosen, table, results)
     _recall(table, recall)
     if tested is not None:
-        evidence(chosen, table, tested, pairs)
+        evidence(chosen, table, tested)
     training_panel(chosen, table["runs"].sum(), training)
     _not_comparable(chosen)
     with head:
@@ -82,14 +81,6 @@ def _compare_losses(chosen: Selection, table: pd.DataFrame) -> Comparison | None
     by_name = {run.name: run for run in chosen.comparable}
     groups = {row.group: [by_name[name] for name in row.runs] for row in table.itertuples()}
     return compare_groups(chosen, groups)
-
-
-def _with_tests(
-    table: pd.DataFrame, compared: Comparison | None
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the losses with the intervals of the comparison, and its pairs in both orders."""
-    pairs = pd.DataFrame() if compared is None else both_ways(compared.pairs)
-    return with_intervals(table, compared), pairs
 
 
 def _losses(chosen: Selection, table: pd.DataFrame, results: pd.DataFrame) -> None:
@@ -126,6 +117,7 @@ def _exports(
         title: functools.partial(go.Figure, figure) for title, figure in shown.items()
     }
     if tested is not None:
+        tables["Comparisons with the best"] = lambda: tested.summary
         tables["Paired tests"] = functools.partial(_paired_tests, table, tested)
         made["Differences"] = functools.partial(difference_matrix, tested)
     stem = file_stem(chosen, run=False)

@@ -22,7 +22,7 @@ def compare_groups(chosen: Selection, groups: dict[str, list[Run]]) -> Compariso
     Returns:
         The comparison, which is cached; None if no group can be compared.
     """
-    with st.spinner("Testing every pair of losses …", show_time=False):
+    with st.spinner("Comparing the losses …", show_time=False):
         return _compare_cached(chosen.a, chosen.protocol, groups)
 
 
@@ -67,19 +67,3 @@ def _compare(
     if not scores or np.isnan(next(iter(scores.values()))).all():
         return None
     return compare(scores, classes)
-
-
-def seeds_caveat(counts: list[int]) -> str:
-    """Say how far a verdict reaches where a loss was trained with one seed only.
-
-    Args:
-        counts: Number of seeds of each loss that is compared; 0 for imported embeddings.
-
-    Returns:
-        Words that follow a verdict, beginning with a space; empty if every loss has several seeds.
-    """
-    counts = [n for n in counts if n]
-    if min(counts, default=2) > 1:
-        return ""
-    which = "one seed each" if max(counts) == 1 else "some with one seed only"
-    return f" for these training runs ({which})"
