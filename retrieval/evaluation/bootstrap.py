@@ -308,8 +308,8 @@ def level_intervals(
     # Order statistics and no interpolation, so that an infinite value is not mixed with a finite.
     left = np.quantile(found.t, ALPHA / 2, axis=0, method="lower").astype(np.float64)
     right = np.quantile(found.t, 1 - ALPHA / 2, axis=0, method="higher").astype(np.float64)
-    # Both errors are added as independent ones are (Zou and Donner 2008), each half width
-    # being that of its own distribution: two seeds say far less of their spread than many classes do.
+    # Both errors are added as independent ones are (Zou and Donner 2008), each half width from its
+    # own distribution: two seeds say far less of their spread than many classes do.
     over_seeds = special.stdtrit(np.maximum(scores.n_seeds - 1, 1), 1 - ALPHA / 2)
     over_seeds = np.where(scores.n_seeds > 1, over_seeds, 0) * found.seed_error
     flat = error == 0

@@ -193,7 +193,8 @@ def plan_line(planned: Plan, found: Metric) -> str:
         found: The metric of the difference.
     """
     amount = found.scale * planned.resolution
-    unit = points(found).removesuffix("s") if amount == 1 else points(found)head = f"resolving {amount:g}{unit} between runs like these (80% power)"
+    unit = points(found).removesuffix("s") if amount == 1 else points(found)
+    head = f"resolving {amount:g}{unit} between runs like these (80% power)"
     if np.isnan(planned.needed_classes):
         return f"{head}: unknown, since they do not differ on any class"
     if np.isinf(planned.needed_classes):
