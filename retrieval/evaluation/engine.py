@@ -24,6 +24,7 @@ from retrieval.evaluation.search.distances import normalize
 from retrieval.evaluation.search.plan import Ranking
 from retrieval.evaluation.search.search import search
 from retrieval.evaluation.search.threads import worker_pool
+from retrieval.evaluation.statistics import effective_classes, too_few_classes
 from retrieval.progress import stage
 from retrieval.validation import (
     DEFAULT_DISTANCE,
@@ -202,7 +203,8 @@ def make_result(
         spread = clusters.nmi_spread
         if np.isfinite(spread):
             metrics["nmi_start_spread"] = spread
-        if options.n_bootstrap:
+        enough = not too_few_classes(effective_classes(np.bincount(codes)))
+        if options.n_bootstrap and enough:
             intervals["nmi"] = clustering.nmi_interval(
                 codes,
                 clusters.best,

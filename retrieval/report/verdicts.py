@@ -111,7 +111,7 @@ def headline(compared: Comparison, caveat: str = "") -> str:
             f"next one by {lead} {evidence}"
         )
     others = [name for name in summary["name"][1:] if _maybe(compared, name)]
-    also = f"{joined(others)} may be as good or better" if others else "its lead may be chance"
+    also = f"{joined(others)} may be as good or better"
     return (
         f"{first['name']} has the highest {found.title}, but {also}: it leads by {lead} {evidence}"
     )
