@@ -367,9 +367,11 @@ def table(*head: str) -> list[str]:
 
 HEAD = (
     "# Coverage of intervals, family-wise error of verdicts\n\n"
-    "`python benchmarks/verdicts.py --worlds {worlds} --nmi-worlds {nmi}`: {worlds} synthetic test sets per row (a quarter of them with "
+    "`python benchmarks/verdicts.py --worlds {worlds} --nmi-worlds {nmi}`: "
+    "{worlds} synthetic test sets per row (a quarter of them with "
     "30 runs, {nmi} for NMI), 1,000 resamples each; all figures in percent. Of {worlds} "
-    "worlds, a true 95 shows as {low:.1f} to {high:.1f}, and a true 5 as {few:.1f} to {many:.1f}.\n\n"
+    "worlds, a true 95 shows as {low:.1f} to {high:.1f}, and a true 5 as {few:.1f} to "
+    "{many:.1f}.\n\n"
     "Truth is known: classes are drawn from an infinite population, runs share the difficulty of a "
     "class and of a query (correlated runs), and every run and seed does better or worse on single "
     "classes. Sizes of classes are equal, lognormal (sigma 0.8) or Pareto (shape 1.5, at most 40 "
