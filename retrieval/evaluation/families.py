@@ -28,8 +28,6 @@ from retrieval.evaluation.statistics import (
     too_few_classes,
 )
 
-# End of an interval that reaches up to 0 but does not hold it.
-OPEN = float(np.nextafter(0, 1))
 BEST, MAYBE, WORSE, NO_CLAIM = "the best", "may be the best", "not the best", "no verdict"
 
 
@@ -60,8 +58,7 @@ class Leads:
 
     Attributes:
         lead: float64, (k,), mean of the run minus that of the best of the others.
-        low: float64, (k,), lower ends of the simultaneous 95% intervals of the leads. An interval
-            may be open at 0, and then ends at :data:`OPEN` or its negative.
+        low: float64, (k,), lower ends of the simultaneous 95% intervals of the leads.
         high: float64, (k,), upper ends.
         verdict: Per run: :data:`BEST` where the interval is above 0, :data:`WORSE` where it is
             below 0, else :data:`MAYBE`; :data:`NO_CLAIM` if the classes are too few.
@@ -252,8 +249,9 @@ class Contrasts:
         Whichever run k is truly the best, the intervals of the family of its differences to all
         others hold at once in 95 of 100 cases. So a run i that lies significantly behind some other
         run in its own family is not the best; the runs that are left hold the best with 95%
-        confidence. The lead of a run is bounded by what it can be if the best is any of these; that
-        of a run which is none of these is negative, and that of the only one is positive.
+        confidence. The lead of a run is bounded by what it can be if the best is any of these. A
+        run is called worse only if it is behind each of these, so that of several runs which are
+        tied as the best none is excluded more often than promised.
 
         Returns:
             Lead, interval and verdict of every run.
@@ -280,10 +278,6 @@ class Contrasts:
             # If g is the best, the lead of i is its distance to g.
             cases += [(-high[g, i], min(0.0, -low[g, i])) for g in candidates if g != i]
             least[i], most[i] = min(c[0] for c in cases), max(c[1] for c in cases)
-            if i not in candidates:
-                most[i] = min(most[i], -OPEN)
-            elif len(candidates) == 1:
-                least[i] = max(least[i], OPEN)
         verdict = tuple(BEST if least[i] > 0 else WORSE if most[i] < 0 else MAYBE for i in range(k))
         return Leads(_leads(means), least + 0.0, most + 0.0, verdict)
 
