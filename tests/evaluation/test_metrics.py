@@ -80,9 +80,9 @@ def test_a_new_ranking_metric_is_one_function_and_one_entry(result, monkeypatch)
     )
     monkeypatch.setitem(METRICS, "last", entry)
     rng = np.random.default_rng(1)
-    again = evaluate(rng.standard_normal((20, 4)), np.repeat(np.arange(4), 5), n_bootstrap=50)
+    again = evaluate(rng.standard_normal((60, 4)), np.repeat(np.arange(12), 5), n_bootstrap=50)
     assert 0 < again.metrics["last"] <= again.metrics["mrr"]
-    assert again.per_query["last"].shape == (20,)
+    assert again.per_query["last"].shape == (60,)
     assert again.intervals["last"][0] <= again.metrics["last"] <= again.intervals["last"][1]
     assert "last" in reported()
     assert f"Last {100 * again.metrics['last']:.1f} [" in str(again)
