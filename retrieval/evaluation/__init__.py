@@ -15,10 +15,11 @@ from retrieval.evaluation.approximate import ApproximateResult, evaluate_approxi
 from retrieval.evaluation.engine import evaluate
 from retrieval.evaluation.protocol import Protocol
 from retrieval.evaluation.ranking import cmc
+from retrieval.evaluation.relevance import RowLists
 from retrieval.evaluation.results import Result
 from retrieval.evaluation.significance import Comparison, compare
 
 __all__ = [
-    "ApproximateResult", "Comparison", "Protocol", "Result", "cmc", "compare", "evaluate",
-    "evaluate_approximately",
+    "ApproximateResult", "Comparison", "Protocol", "Result", "RowLists", "cmc", "compare",
+    "evaluate", "evaluate_approximately",
 ]  # fmt: skip

@@ -16,9 +16,10 @@ from retrieval.evaluation.bootstrap import (
 )
 from retrieval.evaluation.checks import check_shapes, class_codes
 from retrieval.evaluation.geometry import HUB_K, geometry
-from retrieval.evaluation.metrics import bounds_of
+from retrieval.evaluation.metrics import bounds_of, check_on_request
 from retrieval.evaluation.protocol import Protocol, Sides, sides
 from retrieval.evaluation.ranking import check_ks, recall_at
+from retrieval.evaluation.relevance import Rules, rules_of
 from retrieval.evaluation.results import Result
 from retrieval.evaluation.search.distances import normalize
 from retrieval.evaluation.search.plan import Ranking
@@ -90,6 +91,11 @@ def evaluate(
     single_search: bool = False,
     threads: int | None = None,
     progress: bool = False,
+    exclude_same: object = None,
+    junk_same: object = None,
+    ignore: object = None,
+    relevance: object = None,
+    metrics: Sequence[str] = (),
 ) -> Result:
     """Evaluate embeddings exactly: ranking and clustering metrics, neighbors, geometry.
 
@@ -124,13 +130,24 @@ def evaluate(
             the very value of leave-one-out. Defaults to False.
         threads: Number of worker threads. Defaults to one per available core.
         progress: Whether to show the stage at work when it takes long. Defaults to False.
+        exclude_same: Columns, name -> (n,) values or a DataFrame. A gallery item that shares the
+            query's values of all of them is left out of its ranking, whatever its class. Defaults
+            to None.
+        junk_same: Columns. A gallery item *of the query's class* that shares its values of all of
+            them is left out, as those of the same camera in Market-1501. Defaults to None.
+        ignore: Item rows that are left out for each query, see
+            :func:`retrieval.evaluation.relevance.row_lists`. Defaults to None.
+        relevance: Item rows that are relevant to each query, with grades if there are any, in place
+            of the items of its class. Labels then serve intervals and clusters. Defaults to None.
+        metrics: Names of metrics to compute besides the usual ones: ``map@K``, ``ndcg@K`` and
+            others that :data:`retrieval.evaluation.metrics.METRICS` computes on request.
 
     Returns:
         The result.
 
     Raises:
-        UserError: Shapes do not fit, a value is not finite, a label is missing, or an option or
-            role is unknown.
+        UserError: Shapes do not fit, a value is not finite, a label is missing, an option or
+            role is unknown, or a column or list does not fit the items.
     """
     embeddings, labels = check_shapes(embeddings, labels)
     codes = class_codes(labels)
@@ -146,6 +163,15 @@ def evaluate(
         n_bootstrap=check_integer("n_bootstrap", n_bootstrap, least=0),
     )
     parts = sides(len(labels), roles)
+    rules = rules_of(
+        codes,
+        parts,
+        exclude_same=exclude_same,
+        junk_same=junk_same,
+        ignore=ignore,
+        relevance=relevance,
+        metrics=check_on_request(metrics),
+    )
     with worker_pool(threads) as pool:
         # The geometry card and k-means need some neighbors, however few are asked for: a second
         # search for them would cost as much as the first.
@@ -154,7 +180,9 @@ def evaluate(
             k = max(k, clustering.graph_neighbors(codes, embeddings.shape[1], options.kmeans))
         title = f"searching {len(parts.gallery):,} items for {len(parts.queries):,} queries"
         with stage(title, show=progress):
-            ranking = search(embeddings, codes, parts, options.distance, k, pool=pool)
+            ranking = search(
+                embeddings, codes, parts, options.distance, k, pool=pool, judgments=rules.judgments
+            )
         clusters: Clusters | None = None
         if options.kmeans != "none":
             clusters = find_clusters(
@@ -175,7 +203,7 @@ def evaluate(
     ranking = replace(ranking, ids=ranking.ids[:, kept], similarities=ranking.similarities[:, kept])
     with stage("confidence intervals", show=progress):
         return make_result(
-            labels, codes, parts, ranking, clusters, card, embeddings.shape[1], options
+            labels, codes, parts, rules, ranking, clusters, card, embeddings.shape[1], options
         )
 
 
@@ -183,6 +211,7 @@ def make_result(
     labels: np.ndarray,
     codes: np.ndarray,
     parts: Sides,
+    rules: Rules,
     ranking: Ranking,
     clusters: Clusters | None,
     card: dict[str, float],
@@ -213,7 +242,7 @@ def make_result(
                 start_spread=spread if np.isfinite(spread) else 0.0,
             )
     return Result(
-        protocol=describe(parts, ranking, codes, dimension, options),
+        protocol=describe(parts, rules, ranking, codes, dimension, options),
         metrics=metrics,
         intervals=intervals,
         geometry=card,
@@ -225,6 +254,7 @@ def make_result(
         first_relevant_rank=ranking.first_relevant_rank,
         first_relevant_item=ranking.first_relevant_item,
         n_positive=ranking.n_positive,
+        n_excluded=ranking.n_excluded,
         per_query=per_query,
         clusters=None if clusters is None else clusters.best,
         nmi_of_starts=clusters.nmi if clusters else (),
@@ -260,6 +290,7 @@ def find_clusters(
     if width := clustering.graph_neighbors(codes, points.shape[1], options.kmeans):
         ids = neighbors_of_all(ranking, n, width)
         complete = len(ranking.queries) == n and (ids >= 0).all()
+        complete &= not ranking.n_excluded.any()  # else nearer items may be missing
         if not (complete or single_search):
             with stage(f"neighbors of {n:,} items for k-means", show=progress):
                 ids = search(points, codes, sides(n, None), "euclidean", width, pool=pool).ids
@@ -341,7 +372,12 @@ def summarize(
 
 
 def describe(
-    parts: Sides, ranking: Ranking, codes: np.ndarray, dimension: int, options: Options
+    parts: Sides,
+    rules: Rules,
+    ranking: Ranking,
+    codes: np.ndarray,
+    dimension: int,
+    options: Options,
 ) -> Protocol:
     """State the protocol of the result."""
     return Protocol(
@@ -362,4 +398,9 @@ def describe(
         n_without_positive=int((ranking.n_positive == 0).sum()),
         dimension=dimension,
         n_gallery_classes=len(np.unique(codes[parts.gallery])),
+        exclusion=rules.exclusion,
+        n_excluded=int(ranking.n_excluded.sum()),
+        n_excluded_positive=int(ranking.n_excluded_positive.sum()),
+        n_lost_positives=int(((ranking.n_positive == 0) & (ranking.n_excluded_positive > 0)).sum()),
+        relevance=rules.relevance,
     )

@@ -5,7 +5,8 @@ title, scale and digits from here, so that one metric is printed in one way ever
 
 To add a ranking metric, write a function of the ranks of a query's positives in
 :mod:`retrieval.evaluation.ranking` and one entry in :data:`METRICS`. It is then computed by
-:func:`retrieval.evaluation.evaluate`, saved with every run, and a column of the reports.
+:func:`retrieval.evaluation.evaluate`, saved with every run, and a column of the reports; with
+``on_request``, where it is asked for by name. A name that ends in ``@K`` stands for every K.
 """
 
 import re
@@ -18,11 +19,11 @@ import pandas as pd
 from retrieval.errors import unknown_option
 from retrieval.evaluation import ranking
 from retrieval.evaluation.ranking import PositiveRanks
-from retrieval.validation import DEFAULT_KS
+from retrieval.validation import DEFAULT_KS, refused
 
 DASH = "–"  # printed where there is no value
 SUMMARY_KS = (1, 4)
-RECALL = re.compile(r"recall@([1-9][0-9]*)")
+AT_K = re.compile(r"(.+)@([1-9][0-9]*)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,7 @@ class Metric:
         definition: Definition in Markdown; formulas are TeX between dollar signs.
         function: Per-query score from the ranks of the positives; None for metrics that are
             computed otherwise (Recall@K from the first rank, clustering metrics from clusters).
+        function_at: The same for a metric of every K, from the ranks and K. Defaults to None.
         scale: Factor between the stored and the printed value: 100 prints a share in percent.
             Defaults to 100.
         digits: Decimals printed. Defaults to 1.
@@ -44,6 +46,7 @@ class Metric:
         in_report: Whether it is a column of reports and of the app's tables. Defaults to True.
         in_summary: Whether it is a column of short tables (terminal, notebooks). Defaults to False.
         in_training: Whether it is computed by evaluations during training. Defaults to False.
+        on_request: Whether it is computed only where it is asked for by name. Defaults to False.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Metric:
     long_title: str
     definition: str
     function: Callable[[PositiveRanks], np.ndarray] | None = None
+    function_at: Callable[[PositiveRanks, int], np.ndarray] | None = None
     scale: float = 100.0
     digits: int = 1
     bounds: tuple[float, float] = (0.0, 1.0)
@@ -58,6 +62,7 @@ class Metric:
     in_report: bool = True
     in_summary: bool = False
     in_training: bool = False
+    on_request: bool = False
 
     @property
     def is_percent(self) -> bool:
@@ -203,6 +208,68 @@ METRICS: dict[str, Metric] = {
             in_report=False,
         ),
         Metric(
+            name="map@K",
+            title="mAP@K",
+            long_title="Mean average precision at K",
+            definition=r"$\frac{1}{\min(R, K)}\sum_{i=1}^{K} P(i)\,\mathrm{rel}(i)$; then the mean "
+            "over queries (Weyand 2020, Google Landmarks).",
+            function_at=ranking.average_precision_at,
+            in_report=False,
+            on_request=True,
+        ),
+        Metric(
+            name="map_trapezoid",
+            title="mAP (trapezoids)",
+            long_title="Mean average precision by trapezoids",
+            definition=r"$\frac{1}{R}\sum_{i=1}^{R} \frac{1}{2}\left(\frac{i}{r_i} + "
+            r"\frac{i-1}{r_i-1}\right)$, where $r_i$ is the rank of the $i$-th relevant item and "
+            "the second term is 1 for $r_i = 1$; then the mean over queries. It is the mAP of the "
+            "official code of Market-1501, VeRi-776, ROxford and RParis.",
+            function=ranking.average_precision_trapezoid,
+            in_report=False,
+            on_request=True,
+        ),
+        Metric(
+            name="mp@K",
+            title="mP@K",
+            long_title="Mean precision at K of ROxford and RParis",
+            definition=r"Share of relevant items among the first $\min(r_R, K)$, where $r_R$ is "
+            "the rank of the last relevant item; then the mean over queries (Radenovic 2018).",
+            function_at=ranking.precision_at,
+            in_report=False,
+            on_request=True,
+        ),
+        Metric(
+            name="minp",
+            title="mINP",
+            long_title="Mean inverse negative penalty",
+            definition=r"$R / r_R$, where $r_R$ is the rank of the last of the $R$ relevant items; "
+            "then the mean over queries (Ye 2021).",
+            function=ranking.inverse_negative_penalty,
+            in_report=False,
+            on_request=True,
+        ),
+        Metric(
+            name="ndcg@K",
+            title="nDCG@K",
+            long_title="Normalized discounted cumulative gain at K",
+            definition=r"$\sum_{i=1}^{K} \frac{g_i}{\log_2(1 + i)}$ over its largest possible "
+            "value, where $g_i$ is the grade of the $i$-th item, 1 for every relevant one unless "
+            "grades are given; then the mean over queries (Jarvelin 2002, as in trec_eval).",
+            function_at=ranking.ndcg_at,
+            in_report=False,
+            on_request=True,
+        ),
+        Metric(
+            name="ndcg_exp@K",
+            title="nDCG@K (2^g − 1)",
+            long_title="Normalized discounted cumulative gain at K, exponential gain",
+            definition="nDCG@K with the gain $2^{g_i} - 1$ in place of $g_i$ (Burges 2005).",
+            function_at=ranking.ndcg_exponential_at,
+            in_report=False,
+            on_request=True,
+        ),
+        Metric(
             name="median_first_hit",
             title="Median first rank",
             long_title="Median rank of the first relevant item",
@@ -282,7 +349,7 @@ METRICS: dict[str, Metric] = {
 
 
 def metric(name: str) -> Metric:
-    """Return a metric by its name; Recall@K is known for every K.
+    """Return a metric by its name; Recall@K and others are known for every K.
 
     >>> metric("recall@30").title, metric("nmi").digits
     ('R@30', 3)
@@ -296,17 +363,58 @@ def metric(name: str) -> Metric:
     Raises:
         UserError: There is no such metric.
     """
-    if found := RECALL.fullmatch(name):
-        k = found[1]
-        return replace(METRICS["recall@K"], name=name, title=f"R@{k}", long_title=f"Recall@{k}")
+    one, k = _at_k(name)
+    if one is not None:
+        title, long_title = (
+            text.replace("@K", f"@{k}").replace(" at K", f" at {k}")
+            for text in (one.title, one.long_title)
+        )
+        return replace(one, name=name, title=title, long_title=long_title)
     if name not in METRICS:
         raise unknown_option("metric", name, METRICS)
     return METRICS[name]
 
 
+def _at_k(name: str) -> tuple[Metric | None, int]:
+    """Split ``map@100`` into the metric of every K and K; None and 0 for any other name."""
+    found = AT_K.fullmatch(name)
+    one = METRICS.get(f"{found[1]}@K") if found else None
+    return (one, int(found[2])) if found and one is not None else (None, 0)
+
+
 def is_metric(name: str) -> bool:
     """Return whether there is a metric of this name."""
-    return name in METRICS or RECALL.fullmatch(name) is not None
+    return name in METRICS or _at_k(name)[0] is not None
+
+
+def check_on_request(names: Sequence[str]) -> tuple[str, ...]:
+    """Check the names of metrics to compute besides those that always are.
+
+    >>> check_on_request(["minp", "map@100", "map"])
+    ('map@100', 'minp')
+
+    Args:
+        names: Names of metrics of a ranking. Those that are computed anyway are left out.
+
+    Returns:
+        The names, each once, in the order of :data:`METRICS`.
+
+    Raises:
+        UserError: ``names`` is not a list, or one is not such a metric (names the closest).
+    """
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise refused("metrics", names, "give a list of names, such as ['map@100', 'minp']")
+    valid = [m.name for m in METRICS.values() if m.function or m.function_at]
+    chosen = set()
+    for name in map(str, names):
+        one, _ = _at_k(name)
+        if name == "recall@K" or one is METRICS["recall@K"]:
+            raise refused("metrics", name, "give the K of Recall@K as ks")
+        if one is None and (name not in valid or name.endswith("@K")):
+            raise unknown_option("metric of a ranking", name, valid)
+        if (one or METRICS[name]).on_request:
+            chosen.add(name)
+    return tuple(in_order(chosen))
 
 
 def bounds_of(name: str) -> tuple[float, float]:
@@ -352,9 +460,11 @@ def in_order(names: Iterable[str]) -> list[str]:
     """
     position = {name: i for i, name in enumerate(METRICS)}
 
-    def place(name: str) -> tuple[int, int]:
-        found = RECALL.fullmatch(name)
-        return (0, int(found[1])) if found else (1, position[metric(name).name])
+    def place(name: str) -> tuple[int, int, int]:
+        one, k = _at_k(name)
+        if one is METRICS["recall@K"]:
+            return 0, 0, k
+        return 1, position[(one or metric(name)).name], k
 
     return sorted(names, key=place)
 
@@ -403,30 +513,47 @@ def in_printed_scale(table: pd.DataFrame) -> pd.DataFrame:
     return table.rename(columns=names)
 
 
-def score_ranks(ranks: np.ndarray, n_positive: np.ndarray) -> dict[str, np.ndarray]:
+def score_ranks(
+    ranks: np.ndarray,
+    n_positive: np.ndarray,
+    grades: np.ndarray | None = None,
+    further: Sequence[str] = (),
+) -> dict[str, np.ndarray]:
     """Score queries from the ranks of all their positives.
 
     Example: one query, positives at ranks 1 and 3:
 
-    >>> scores = score_ranks(np.array([1, 3]), np.array([2]))
-    >>> [round(float(scores[name][0]), 4) for name in ("r_precision", "map@r", "map", "mrr")]
-    [0.5, 0.5, 0.8333, 1.0]
+    >>> scores = score_ranks(np.array([1, 3]), np.array([2]), further=["minp"])
+    >>> [round(float(scores[name][0]), 4) for name in ("r_precision", "map@r", "map", "minp")]
+    [0.5, 0.5, 0.8333, 0.6667]
 
     Args:
         ranks: int, (sum of ``n_positive``,), 1-based ranks, rising within each query.
         n_positive: int, (q,), the number of positives of each query.
+        grades: float64, (sum of ``n_positive``,), the grade of each positive. Defaults to 1 each.
+        further: Names of metrics to compute on request. Defaults to none.
 
     Returns:
-        Name -> float64 (q,) for every metric of :data:`METRICS` that is a function of the ranks;
-        NaN where a query has no positive.
+        Name -> float64 (q,) for every metric of :data:`METRICS` that is a function of the ranks and
+        is computed always or asked for; NaN where a query has no positive.
     """
     counts = np.asarray(n_positive)
     some = counts > 0
-    positives = PositiveRanks(np.asarray(ranks), counts[some])
+    positives = PositiveRanks(np.asarray(ranks), counts[some], grades)
+    always = [m.name for m in METRICS.values() if m.function and not m.on_request]
     scores = {}
-    for name, one in METRICS.items():
-        if one.function is not None:
-            scores[name] = np.full(len(counts), np.nan)
-            if some.any():
-                scores[name][some] = one.function(positives)
+    for name in (*always, *further):
+        scores[name] = np.full(len(counts), np.nan)
+        if some.any():
+            scores[name][some] = _score(positives, name)
     return scores
+
+
+def _score(positives: PositiveRanks, name: str) -> np.ndarray:
+    """Return the score of each query by a metric of a ranking."""
+    one, k = _at_k(name)
+    if one is not None and one.function_at is not None:
+        return one.function_at(positives, k)
+    function = METRICS[name].function
+    assert function is not None  # of a metric that ``check_on_request`` accepts
+    return function(positives)

@@ -30,13 +30,22 @@ class Protocol:
         n_queries: Number of queries, including those without positives.
         n_gallery: Number of gallery items.
         n_classes: Number of classes among the items.
-        n_without_positive: Number of queries without positives: no other item of their class is in
-            the gallery.
+        n_without_positive: Number of queries without positives: no other relevant item is in the
+            gallery, or all that are were left out.
         dimension: Dimension of the embeddings.
         n_gallery_classes: Number of classes in the gallery; 0 if it was not recorded, as in version
             0.1.0.
         n_init: Number of starts of k-means, of which the one of the least inertia counts; 1 for a
             run of version 0.1.0.
+        exclusion: What is left out of the ranking of a query besides itself, in words, such as
+            ``same class and camera``; lists are named by a digest. Defaults to empty, nothing.
+        n_excluded: Number of pairs of a query and a gallery item that is left out for it. Defaults
+            to 0.
+        n_excluded_positive: How many of those pairs are of a relevant item. Defaults to 0.
+        n_lost_positives: Number of queries without positives because all were left out; the other
+            queries without positives have none in the gallery (open set). Defaults to 0.
+        relevance: ``class``, if the items of a query's class are relevant to it, else the kind and
+            the digest of the lists that say which are. Defaults to ``class``.
     """
 
     name: str
@@ -56,6 +65,11 @@ class Protocol:
     dimension: int
     n_gallery_classes: int = 0
     n_init: int = 1
+    exclusion: str = ""
+    n_excluded: int = 0
+    n_excluded_positive: int = 0
+    n_lost_positives: int = 0
+    relevance: str = "class"
 
     def to_dict(self) -> dict[str, str | int | bool]:
         """Return the fields as a dict, ready for JSON."""
@@ -73,7 +87,21 @@ class Protocol:
         queries = counted(self.n_without_positive, "query", "queries")
         return f"{queries} without positives {treatment}"
 
+    @property
+    def rules(self) -> str:
+        """What is left out and what is relevant, in words; empty for the plain protocol."""
+        parts = []
+        if self.exclusion:
+            positive = counted(self.n_excluded_positive, "relevant item")
+            parts.append(
+                f"left out: {self.exclusion} ({counted(self.n_excluded, 'pair')}, {positive})"
+            )
+        if self.relevance != "class":
+            parts.append(f"relevant: {self.relevance}")
+        return "; ".join(parts)
+
     def __str__(self) -> str:
+        rules = f"; {self.rules}" if self.rules else ""
         starts = f", best of {self.n_init} starts" if self.n_init > 1 else ""
         kmeans = f"; k-means: {self.kmeans}{starts}, seed {self.seed}"
         kmeans = "" if self.kmeans == "none" else kmeans
@@ -82,7 +110,7 @@ class Protocol:
             f"{counted(self.n_queries, 'query', 'queries')}, "
             f"{counted(self.n_gallery, 'gallery item')}, "
             f"{counted(self.n_classes, 'class', 'classes')}, {self.dimension}-d; "
-            f"{self.without_positives}{kmeans}"
+            f"{self.without_positives}{rules}{kmeans}"
         )
 
 

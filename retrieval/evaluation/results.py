@@ -31,7 +31,9 @@ class Result:
         first_relevant_rank: int32, (q,), 1-based rank of the first relevant item; 0 if there is
             none.
         first_relevant_item: int32, (q,), item row of the first relevant item; -1 if there is none.
-        n_positive: int64, (q,), number of positives: gallery items of the query's class, without
+        n_positive: int64, (q,), number of positives: relevant gallery items, those of the query's
+            class unless others are given, without the query itself and what is left out.
+        n_excluded: int64, (q,), number of gallery items left out of the query's ranking, without
             the query itself.
         per_query: Metric -> float64 (q,). A query without positives has NaN, or 0 under the
             ``zero`` rule.
@@ -51,6 +53,7 @@ class Result:
     first_relevant_rank: np.ndarray = field(repr=False)
     first_relevant_item: np.ndarray = field(repr=False)
     n_positive: np.ndarray = field(repr=False)
+    n_excluded: np.ndarray = field(repr=False)
     per_query: dict[str, np.ndarray] = field(repr=False)
     clusters: np.ndarray | None = field(default=None, repr=False)
     nmi_of_starts: tuple[float, ...] = field(default=(), repr=False)

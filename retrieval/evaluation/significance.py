@@ -22,7 +22,10 @@ from retrieval.validation import check_integer, check_seed
 Scores = Result | list[Result] | np.ndarray
 
 # What must agree for per-query scores to be comparable. K-means and its seed do not affect them.
-PROTOCOL = ("name", "rule", "distance", "no_positive", "ties", "n_items", "n_gallery")
+PROTOCOL = (
+    "name", "rule", "distance", "no_positive", "ties", "n_items", "n_gallery", "exclusion",
+    "n_excluded", "relevance",
+)  # fmt: skip
 FEWEST_SAMPLES, MOST_SAMPLES, MOST_DRAWS = 2000, 5000, 25_000_000
 DIFFERENCE_COLUMNS = (
     "difference", "low", "high", "p", "p_adjusted", "significant", "wins", "ties", "losses"

@@ -32,6 +32,7 @@ from retrieval.settings.schema import UNTRAINED
 SAME = (
     "name", "distance", "normalized", "no_positive", "ties", "kmeans", "n_init",
     "n_items", "n_queries", "n_gallery", "n_classes", "n_without_positive",
+    "exclusion", "n_excluded", "relevance",
 )  # fmt: skip
 
 

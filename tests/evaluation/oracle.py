@@ -76,3 +76,30 @@ def evaluate_slowly(x, labels, roles=None, ks=(1, 2, 4, 8), distance="cosine", z
         column = [s[name] if s else 0.0 for s in per_query.values() if s or zero]
         values[name] = sum(column) / len(column) if column else math.nan
     return values, lists, first
+
+
+def graded_scores(ranked, grades, k):
+    """The metrics on request from a ranked list of items and the grade of each; plain loops."""
+    hits = [grades.get(g, 0) for g in ranked]
+    r = sum(hit > 0 for hit in hits)
+    ranks = [i + 1 for i, hit in enumerate(hits) if hit > 0]
+
+    def gain_sum(gains):
+        return sum(gain / math.log2(i + 2) for i, gain in enumerate(gains[:k]))
+
+    def ndcg(gains):
+        return gain_sum(gains) / gain_sum(sorted(gains, reverse=True))
+
+    trapezoids = 0.0
+    for i, rank in enumerate(ranks):
+        before = 1.0 if rank == 1 else i / (rank - 1)
+        trapezoids += ((i + 1) / rank + before) / 2 / r
+    depth = min(ranks[-1], k)
+    return {
+        f"map@{k}": sum((i + 1) / rank for i, rank in enumerate(ranks) if rank <= k) / min(r, k),
+        "map_trapezoid": trapezoids,
+        f"mp@{k}": sum(rank <= depth for rank in ranks) / depth,
+        "minp": r / ranks[-1],
+        f"ndcg@{k}": ndcg(hits),
+        f"ndcg_exp@{k}": ndcg([2**hit - 1 for hit in hits]),
+    }

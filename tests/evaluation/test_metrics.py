@@ -8,6 +8,7 @@ from retrieval.evaluation import evaluate
 from retrieval.evaluation.metrics import (
     METRICS,
     Metric,
+    check_on_request,
     in_order,
     is_metric,
     measured_in_training,
@@ -18,17 +19,21 @@ from retrieval.evaluation.metrics import (
 )
 from retrieval.evaluation.ranking import PositiveRanks
 
+ON_REQUEST = ("map@5", "map_trapezoid", "mp@5", "minp", "ndcg@5", "ndcg_exp@5")
+
 
 @pytest.fixture(scope="module")
 def result():
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(6), 5)
     points = rng.standard_normal((6, 8))[labels] + rng.standard_normal((30, 8))
-    return evaluate(points, labels, ks=(1, 3), n_bootstrap=50)
+    return evaluate(points, labels, ks=(1, 3), n_bootstrap=50, metrics=ON_REQUEST)
 
 
 def test_every_metric_of_a_result_is_registered_and_within_its_bounds(result):
-    assert {name for name in METRICS if name != "recall@K"} <= set(result.metrics)
+    always = {name for name, one in METRICS.items() if not one.on_request and name != "recall@K"}
+    assert always <= set(result.metrics)
+    assert set(ON_REQUEST) <= set(result.metrics)
     for name, value in result.metrics.items():
         low, high = metric(name).bounds
         assert low <= value <= high, name
@@ -40,6 +45,35 @@ def test_recall_is_known_for_every_k_and_other_names_are_refused():
     assert not is_metric("recall@0")
     with pytest.raises(UserError, match="map@r"):
         metric("map@R")
+
+
+def test_metrics_of_every_k_are_computed_where_they_are_asked_for(result):
+    assert metric("map@100").title == "mAP@100"
+    assert metric("ndcg_exp@10").title == "nDCG@10 (2^g − 1)"
+    assert {one for one in METRICS if METRICS[one].on_request} == {
+        name.replace("@5", "@K") for name in ON_REQUEST
+    }
+    assert check_on_request(["minp", "ndcg@10", "map@5", "minp", "map", "ndcg@2"]) == (
+        "map@5", "minp", "ndcg@2", "ndcg@10",
+    )  # fmt: skip
+    plain = evaluate(np.eye(4) + 1, np.array([0, 0, 1, 1]), kmeans="none", n_bootstrap=0)
+    assert not set(ON_REQUEST) & set(plain.metrics)
+    assert result.metrics["minp"] <= result.metrics["map"]  # of any ranking
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["map@0"], "did you mean 'map@"),
+        (["map@K"], "unknown metric of a ranking 'map@K'"),
+        (["nmi"], "unknown metric of a ranking 'nmi'"),
+        (["recall@7"], "give the K of Recall@K as ks"),
+        ("minp", "give a list of names"),
+    ],
+)
+def test_a_metric_that_cannot_be_asked_for_is_refused(names, message):
+    with pytest.raises(UserError, match=message):
+        check_on_request(names)
 
 
 def test_percent_has_one_decimal_and_nmi_lies_between_0_and_1():

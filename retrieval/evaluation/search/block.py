@@ -12,7 +12,7 @@ from retrieval.evaluation.search.kernels import (
     Tile,
     cityblock_tile,
 )
-from retrieval.evaluation.search.plan import Ranking, Search, positives_of, take_any
+from retrieval.evaluation.search.plan import Ranking, Search, take_any
 
 
 class Block:
@@ -44,8 +44,12 @@ class Block:
             floor=np.full(m, -np.inf),
             worst=np.zeros(m),
         )
-        begin, stop = search.class_begin[index], search.class_stop[index]
-        starts, members = positives_of(search.pool, begin, stop, self.own)
+        self.excluded = [
+            (lists.pool, lists.begin[index].copy(), lists.stop[index])
+            for lists in search.judgments.excluded
+        ]
+        self.n_excluded = np.zeros(m, np.int64)
+        starts, members = self.find_positives()
         values = np.empty(len(members))
         search.fill_similarities(self.queries.exact, starts, members, values)
         kernels.sort_positives(starts, values, members)
@@ -54,10 +58,28 @@ class Block:
             values=values,
             members=members,
             ahead=np.zeros(len(members), np.int64),
-            pool=search.pool,
-            cursor=begin.copy(),
-            stop=stop,
+            pool=search.relevant.pool,
+            cursor=search.relevant.begin[index].copy(),
+            stop=search.relevant.stop[index],
         )
+
+    def find_positives(self) -> tuple[np.ndarray, np.ndarray]:
+        """List the gallery positions of each query's positives that are ranked.
+
+        Returns:
+            ``starts`` int64 (m + 1,) and the positions, int64, flat; those of query ``i`` are
+            ``starts[i]:starts[i + 1]``. Neither the query itself nor what is excluded is there.
+        """
+        relevant, size = self.search.relevant, self.search.relevant.sizes[self.index]
+        members = relevant.pool[relevant.entries(self.index)]
+        starts = np.concatenate([[0], np.cumsum(size)])
+        keep = members != np.repeat(self.own, size)
+        n_others = np.diff(_counted(keep)[starts])
+        for pool, begin, stop in self.excluded:
+            kernels.drop_listed(starts, members, pool, begin, stop, keep)
+        starts = _counted(keep)[starts]
+        self.n_excluded_positive = n_others - np.diff(starts)
+        return starts, members[keep]
 
     def scan(self, first: int, rows: Rows) -> None:
         """Compare the queries with one chunk of the gallery.
@@ -80,6 +102,10 @@ class Block:
                 np.matmul(self.queries.fast, rows.fast[part].T, out=values)
             slack = distances.slack(self.queries, rows.size[part].max(), kind)
             tile = Tile(values, first + begin, self.shift, slack)
+            if not self.search.judgments.plain:
+                kernels.remove_items(tile, self.own)
+                for pool, cursor, stop in self.excluded:
+                    kernels.remove_listed(tile, pool, cursor, stop, self.n_excluded)
             if k:
                 if tile.begin == 0:
                     self.start_floor(tile)
@@ -109,9 +135,28 @@ class Block:
         kernels.sum_ahead(starts, ahead)
         n_positive = np.diff(starts)
         out.n_positive[at] = n_positive
+        out.n_excluded[at] = self.n_excluded
+        out.n_excluded_positive[at] = self.n_excluded_positive
         some = n_positive > 0
         ranks = ahead + 1 + np.arange(len(ahead)) - np.repeat(starts[:-1], n_positive)
         out.first_relevant_rank[at[some]] = ranks[starts[:-1][some]]
         out.first_relevant_item[at[some]] = item_rows[members[starts[:-1][some]]]
-        for name, values in score_ranks(ranks, n_positive).items():
+        grades, further = self.grades_of(starts, members), search.judgments.metrics
+        for name, values in score_ranks(ranks, n_positive, grades, further).items():
             out.scores[name][at] = values
+
+    def grades_of(self, starts: np.ndarray, members: np.ndarray) -> np.ndarray | None:
+        """Return the grade of each positive, nearest first, float64; None if all grades are 1."""
+        grades, relevant = self.search.judgments.grades, self.search.relevant
+        if grades is None:
+            return None
+        entries, rows = relevant.entries(self.index), np.arange(len(self.index))
+        n = len(self.search.sides.gallery)
+        listed = np.repeat(rows, relevant.sizes[self.index]) * n + relevant.pool[entries]
+        ranked = np.repeat(rows, np.diff(starts)) * n + members
+        return np.asarray(grades[entries[np.searchsorted(listed, ranked)]])
+
+
+def _counted(keep: np.ndarray) -> np.ndarray:
+    """Return how many of the first 0, 1, 2, ... flags are set, int64 (len + 1,)."""
+    return np.concatenate([[0], np.cumsum(keep)])

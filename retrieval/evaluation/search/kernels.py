@@ -285,6 +285,69 @@ def _resolve(i: int, k: int, rows: ExactRows, candidates: Candidates) -> None:
 
 
 @njit(nogil=True, cache=CACHED)
+def drop_listed(
+    starts: Ints, members: Ints, pool: Ints, begin: Ints, stop: Ints, keep: NDArray[np.bool_]
+) -> None:
+    """Clear ``keep`` of the members of a query, ascending, that its list contains too.
+
+    Args:
+        starts: int64, (m + 1,), offset of each query's members.
+        members: int64, (p,), gallery positions, ascending within a query.
+        pool: int64, gallery positions; the list of query ``i`` is ``begin[i]:stop[i]``, ascending.
+        begin: int64, (m,).
+        stop: int64, (m,).
+        keep: bool, (p,), updated in place.
+    """
+    for i in range(len(begin)):
+        for p in range(starts[i], starts[i + 1]):
+            low, high = begin[i], stop[i]
+            while low < high:
+                middle = (low + high) // 2
+                if pool[middle] < members[p]:
+                    low = middle + 1
+                else:
+                    high = middle
+            if low < stop[i] and pool[low] == members[p]:
+                keep[p] = False
+
+
+@njit(nogil=True, cache=CACHED)
+def remove_items(tile: Tile, own: Ints) -> None:
+    """Overwrite each query's own item with -inf, which no neighbor or rank counts.
+
+    Args:
+        tile: The :class:`Tile`.
+        own: int64, (m,), gallery position of each query; -1 if it is not in the gallery.
+    """
+    for i in range(len(own)):
+        if 0 <= own[i] - tile.begin < tile.values.shape[1]:
+            tile.values[i, own[i] - tile.begin] = -np.inf
+
+
+@njit(nogil=True, cache=CACHED)
+def remove_listed(tile: Tile, pool: Ints, cursor: Ints, stop: Ints, removed: Ints) -> None:
+    """Overwrite the listed items of a tile with -inf, and count those that were not before.
+
+    Args:
+        tile: The :class:`Tile`.
+        pool: int64, gallery positions, ascending within the list of a query.
+        cursor: int64, (m,), start of the part of a query's list that the tiles have not yet
+            passed; moved on.
+        stop: int64, (m,), end of that list.
+        removed: int64, (m,), items removed so far, updated in place.
+    """
+    values, begin, n = tile.values, tile.begin, tile.values.shape[1]
+    for i in range(len(cursor)):
+        c = cursor[i]
+        while c < stop[i] and pool[c] < begin + n:
+            if values[i, pool[c] - begin] != -np.inf:
+                values[i, pool[c] - begin] = -np.inf
+                removed[i] += 1
+            c += 1
+        cursor[i] = c
+
+
+@njit(nogil=True, cache=CACHED)
 def push_tile(tile: Tile, rows: ExactRows, own: Ints, k: int, candidates: Candidates) -> None:
     """Keep every item of a tile that may be among the ``k`` nearest of a query.
 

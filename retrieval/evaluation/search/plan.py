@@ -21,6 +21,7 @@ from retrieval.errors import UserError
 from retrieval.evaluation.protocol import Sides
 from retrieval.evaluation.search import distances
 from retrieval.evaluation.search.distances import Rows
+from retrieval.evaluation.search.lists import Lists, of_same
 
 LARGEST = 1e17  # its square, summed over dimensions, is still a float32
 
@@ -83,29 +84,6 @@ def take_any(embeddings: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return part[back]
 
 
-def positives_of(
-    pool: np.ndarray, begin: np.ndarray, stop: np.ndarray, own: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """List the gallery positions of each query's class, without the query itself.
-
-    Args:
-        pool: int64, gallery positions sorted by class, then position.
-        begin: int64, (m,), start of each query's class in ``pool``.
-        stop: int64, (m,), end of each query's class in ``pool``.
-        own: int64, (m,), gallery position of each query; -1 if it is not in the gallery.
-
-    Returns:
-        ``starts`` int64 (m + 1,) and the positions, int64, flat; those of query ``i`` are
-        ``starts[i]:starts[i + 1]``.
-    """
-    size = stop - begin
-    offset = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
-    members = pool[np.repeat(begin, size) + offset]
-    keep = members != np.repeat(own, size)
-    starts = np.concatenate([[0], np.cumsum(size - (own >= 0))])
-    return starts, members[keep]
-
-
 def mean_of(embeddings: np.ndarray, rows: np.ndarray, kind: int) -> np.ndarray:
     """Return the mean of some rows, float64 (d,); zeros where it is not needed."""
     total = np.zeros(embeddings.shape[1])
@@ -139,6 +117,34 @@ class BlockSizes:
 
 
 @dataclass(frozen=True)
+class Judgments:
+    """What counts for each query, where it is not just the class of the items.
+
+    Attributes:
+        excluded: Lists of the gallery items that are removed from the ranking of a query: they are
+            no neighbors, no positives and take no rank. An item may be in several of them.
+            Defaults to none.
+        relevant: The positives of each query. Defaults to the gallery items of its class.
+        grades: float64, one per entry of ``relevant.pool``, the gain of a positive. Defaults to 1
+            for all.
+        metrics: Names of metrics to score besides those that every search scores. Defaults to none.
+    """
+
+    excluded: tuple[Lists, ...] = ()
+    relevant: Lists | None = None
+    grades: np.ndarray | None = None
+    metrics: tuple[str, ...] = ()
+
+    @property
+    def plain(self) -> bool:
+        """Whether every item of a query's class is relevant, and nothing is excluded."""
+        return not self.excluded and self.relevant is None
+
+
+PLAIN = Judgments()
+
+
+@dataclass(frozen=True)
 class Ranking:
     """The result of a search, one row per query.
 
@@ -146,8 +152,11 @@ class Ranking:
         queries: int32, (q,), item row of each query.
         ids: int32, (q, k), item rows of the nearest gallery items, nearest first; -1 pads.
         similarities: float32, (q, k), cosine or negative distance of the neighbors; -inf pads.
-        n_positive: int64, (q,), number of positives: gallery items of the query's class, without
-            the query itself.
+        n_positive: int64, (q,), number of positives that are ranked: without the query itself and
+            without what is excluded.
+        n_excluded: int64, (q,), number of gallery items that are removed from the query's ranking,
+            not counting the query itself.
+        n_excluded_positive: int64, (q,), how many of those are positives.
         first_relevant_rank: int32, (q,), 1-based rank of the nearest positive; 0 if there is none.
         first_relevant_item: int32, (q,), item row of the nearest positive; -1 if there is none.
         scores: Metric -> per-query score, float64 (q,), see
@@ -158,6 +167,8 @@ class Ranking:
     ids: np.ndarray
     similarities: np.ndarray
     n_positive: np.ndarray
+    n_excluded: np.ndarray
+    n_excluded_positive: np.ndarray
     first_relevant_rank: np.ndarray
     first_relevant_item: np.ndarray
     scores: dict[str, np.ndarray]
@@ -174,6 +185,7 @@ class Search:
         distance: str,
         k: int,
         sizes: BlockSizes,
+        judgments: Judgments = PLAIN,
     ):
         """Sort the gallery by class and choose the chunk size.
 
@@ -184,7 +196,9 @@ class Search:
             distance: Name of the distance.
             k: Number of neighbors wanted.
             sizes: How the search is divided.
+            judgments: What counts for each query. Defaults to the items of its class.
         """
+        self.judgments = judgments
         self.embeddings, self.sides, self.distance = embeddings, sides, distance
         self.sizes = sizes
         self.kind = distances.kind_of(distance)
@@ -194,14 +208,8 @@ class Search:
         chunk = max(1, sizes.chunk_bytes // row_bytes if on_disk else len(sides.gallery))
         center = mean_of(embeddings, sides.gallery, self.kind)
         self.gallery = Gallery(embeddings, sides.gallery, self.kind, center, chunk)
-        gallery_codes = codes[sides.gallery]
-        self.pool = np.argsort(gallery_codes, kind="stable")
-        ends = np.concatenate(
-            [[0], np.cumsum(np.bincount(gallery_codes, minlength=codes.max() + 1))]
-        )
         self.query_codes = codes[sides.queries]
-        self.class_begin = ends[self.query_codes]
-        self.class_stop = ends[self.query_codes + 1]
+        self.relevant = judgments.relevant or of_same(codes, sides)
         self.whole: tuple[int, Rows] | None = None
         if chunk >= len(sides.gallery):
             self.whole = next(self.gallery.chunks())
@@ -225,7 +233,7 @@ class Search:
     def blocks(self) -> list[np.ndarray]:
         """Split the queries, sorted by class, into blocks of bounded size."""
         order = np.argsort(self.query_codes, kind="stable")
-        pairs = np.cumsum((self.class_stop - self.class_begin)[order])
+        pairs = np.cumsum(self.relevant.sizes[order])
         blocks: list[np.ndarray] = []
         start = 0
         while start < len(order):
@@ -243,7 +251,7 @@ class Search:
         for block in self.blocks():
             group.append(block)
             size += 24 * (2 * self.k + 64) * len(block)
-            size += 24 * int((self.class_stop - self.class_begin)[block].sum())
+            size += 24 * int(self.relevant.sizes[block].sum())
             size += 8 * self.embeddings.shape[1] * len(block)
             if size > self.sizes.group_bytes:
                 yield group

@@ -6,7 +6,7 @@ import numpy as np
 
 from retrieval.evaluation.metrics import score_ranks
 from retrieval.evaluation.protocol import Sides
-from retrieval.evaluation.search.plan import BlockSizes, Ranking, Search
+from retrieval.evaluation.search.plan import PLAIN, BlockSizes, Judgments, Ranking, Search
 from retrieval.validation import DEFAULT_DISTANCE
 
 
@@ -19,6 +19,7 @@ def search(
     *,
     pool: ThreadPoolExecutor,
     sizes: BlockSizes | None = None,
+    judgments: Judgments = PLAIN,
 ) -> Ranking:
     """Find the ``k`` nearest items of every query and the rank of every positive, exactly.
 
@@ -32,22 +33,29 @@ def search(
         pool: Worker threads, from :func:`retrieval.evaluation.search.threads.worker_pool`.
         sizes: How the search is divided, which does not change the result. Defaults to
             :class:`~retrieval.evaluation.search.plan.BlockSizes` as it stands.
+        judgments: What is excluded, and what is relevant, for each query. Defaults to the items of
+            its class, and nothing excluded.
 
     Returns:
         Neighbors, ranks of the first relevant items, and per-query scores.
     """
     from retrieval.evaluation.search.block import Block  # imports Numba, most of a second
 
-    job = Search(embeddings, codes, sides, distance, k, sizes or BlockSizes())
+    job = Search(embeddings, codes, sides, distance, k, sizes or BlockSizes(), judgments)
     q = len(sides.queries)
     out = Ranking(
         queries=sides.queries.astype(np.int32),
         ids=np.full((q, job.k), -1, np.int32),
         similarities=np.full((q, job.k), -np.inf, np.float32),
         n_positive=np.zeros(q, np.int64),
+        n_excluded=np.zeros(q, np.int64),
+        n_excluded_positive=np.zeros(q, np.int64),
         first_relevant_rank=np.zeros(q, np.int32),
         first_relevant_item=np.full(q, -1, np.int32),
-        scores={name: np.full(q, np.nan) for name in score_ranks(np.empty(0), np.empty(0, int))},
+        scores={
+            name: np.full(q, np.nan)
+            for name in score_ranks(np.empty(0), np.empty(0, int), further=judgments.metrics)
+        },
     )
 
     if job.whole is not None:
