@@ -57,6 +57,28 @@ MAX_SEED = 2**32 - 1  # the largest seed that NumPy's legacy generators and scik
 T = TypeVar("T")
 
 
+def protocol_with(base: str, rules: str) -> str:
+    """Name a protocol that leaves out more than the query itself, for files and URLs.
+
+    >>> protocol_with(QUERY_GALLERY, "same class and camera")
+    'query_gallery.same-class-and-camera'
+
+    Args:
+        base: Name of the protocol without those rules.
+        rules: What is left out, in words.
+    """
+    return f"{base}.{re.sub('[^A-Za-z0-9_]+', '-', rules)}"
+
+
+def base_protocol(name: str) -> str:
+    """Return which of :data:`PROTOCOLS` a protocol is, whatever it leaves out.
+
+    >>> base_protocol("query_gallery.same-class-and-camera")
+    'query_gallery'
+    """
+    return name.partition(".")[0]
+
+
 def choices_of(literal: object) -> tuple[str, ...]:
     """Return the values of one of the ``Literal`` types above, in order."""
     return get_args(literal)

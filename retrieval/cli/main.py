@@ -451,6 +451,11 @@ def export(
         typer.echo(f"{items}: the items, in the order of the vectors")
 
 
+def _names(text: str) -> tuple[str, ...]:
+    """Split names that commas separate."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 @app.command()
 def evaluate(
     run: RunPath,
@@ -488,6 +493,28 @@ def evaluate(
             show_default=False,
         ),
     ] = "",
+    exclude_same: Annotated[
+        str,
+        typer.Option(
+            help="Columns of the items, separated by commas, e.g. sequence: items that share the "
+            "query's value are left out of its ranking. Defaults to the official protocol's.",
+            show_default=False,
+        ),
+    ] = "",
+    junk_same: Annotated[
+        str,
+        typer.Option(
+            help="Columns likewise, e.g. camera: of the query's class only. Defaults to the "
+            "official protocol's.",
+            show_default=False,
+        ),
+    ] = "",
+    metrics: Annotated[
+        str,
+        typer.Option(
+            help="More metrics, e.g. map@100,minp,ndcg@10. Defaults to none.", show_default=False
+        ),
+    ] = "",
     keep_thumbnails: Annotated[
         bool,
         typer.Option(
@@ -503,7 +530,14 @@ def evaluate(
 
     run = one_run(run)
     options = EvaluationOptions(
-        no_positive=no_positive, kmeans=kmeans, n_init=n_init, seed=seed, ks=parse_ks(ks)
+        no_positive=no_positive,
+        kmeans=kmeans,
+        n_init=n_init,
+        seed=seed,
+        ks=parse_ks(ks),
+        exclude_same=_names(exclude_same),
+        junk_same=_names(junk_same),
+        metrics=_names(metrics),
     )
     evaluate_run(run, distance=distance, options=options, images=not keep_thumbnails)
     print_runs([run])
@@ -559,11 +593,33 @@ def import_(
     distance: Annotated[
         str, typer.Option(help=f"Distance: {listed(Distance)}.")
     ] = DEFAULT_DISTANCE,
+    exclude_same: Annotated[
+        str,
+        typer.Option(
+            help="Columns of the items, separated by commas, e.g. sequence: items that share the "
+            "query's value are left out of its ranking. Defaults to none.",
+            show_default=False,
+        ),
+    ] = "",
+    junk_same: Annotated[
+        str,
+        typer.Option(
+            help="Columns likewise, e.g. camera: of the query's class only. Defaults to none.",
+            show_default=False,
+        ),
+    ] = "",
+    metrics: Annotated[
+        str,
+        typer.Option(
+            help="More metrics, e.g. map@100,minp,ndcg@10. Defaults to none.", show_default=False
+        ),
+    ] = "",
     runs: Runs = Path("runs"),
     overwrite: Annotated[bool, typer.Option(help="Replace a run of the same name.")] = False,
 ) -> None:
     """Make a run from embeddings of any framework, for the metrics, the reports and the app."""
     from retrieval.cli.tables import print_runs
+    from retrieval.runs.evaluate import EvaluationOptions
     from retrieval.runs.importing import import_run
     from retrieval.runs.names import check_run_name
 
@@ -579,8 +635,13 @@ def import_(
         folder,
         sides,
         image_root=image_root,
-        columns=[name.strip() for name in columns.split(",") if name.strip()],
+        columns=_names(columns),
         distance=distance,
+        options=EvaluationOptions(
+            exclude_same=_names(exclude_same),
+            junk_same=_names(junk_same),
+            metrics=_names(metrics),
+        ),
         overwrite=overwrite,
     )
     print_runs([path])

@@ -40,6 +40,12 @@ class Dataset:
             split has them. Defaults to False.
         ks: The K of Recall@K that the field reports on the data set. Defaults to (1, 2, 4, 8,
             16).
+        junk_same: Columns of the official protocol: test items of the query's class that share its
+            values of all of them are left out of its ranking. Defaults to none.
+        exclude_same: Columns likewise, of items that are left out whatever their class. Defaults to
+            none.
+        metrics: Metrics of the official evaluation that are computed on request only, such as
+            ``map_trapezoid``. Defaults to none.
     """
 
     name: str
@@ -59,6 +65,9 @@ class Dataset:
     needs_files: bool = True
     small_classes: bool = False
     ks: tuple[int, ...] = DEFAULT_KS
+    junk_same: tuple[str, ...] = ()
+    exclude_same: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
 
     @property
     def command(self) -> str:

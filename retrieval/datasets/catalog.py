@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,7 +34,7 @@ class Catalog:
             set comes with one, ``validation``), ``role``
             (``query``, ``gallery`` or ``both``; used in the test split only) and, if the data set
             has them, ``super_label`` (int64), ``super_name`` (str) and ``box_x``, ``box_y``,
-            ``box_w``, ``box_h`` (pixels).
+            ``box_w``, ``box_h`` (pixels), and columns of its own, such as ``camera``.
         query_gallery_title: Title of the data set's query -> gallery protocol, e.g.
             ``"cross-store"``; used only if the test split has query or gallery roles. Defaults to
             ``"query -> gallery"``.
@@ -119,6 +119,7 @@ def make_catalog(
     super_label: Column | None = None,
     super_name: Column | None = None,
     boxes: np.ndarray | None = None,
+    columns: Mapping[str, Column] | None = None,
     query_gallery_title: str = PROTOCOLS[QUERY_GALLERY],
     options: dict | None = None,
     remarks: Sequence[str] = (),
@@ -139,6 +140,8 @@ def make_catalog(
         super_name: Readable name of each image's super class. By default, there are none.
         boxes: Bounding boxes that the images are cropped to, shape (n, 4): x, y, width and height
             in pixels. By default, images are used whole.
+        columns: Name -> value of each image, for columns of the data set's own such as ``camera``.
+            Defaults to none.
         query_gallery_title: Title of the query -> gallery protocol. Defaults to
             ``"query -> gallery"``.
         options: The loader's options. Defaults to none.
@@ -170,6 +173,8 @@ def make_catalog(
         items["super_name"] = np.asarray(super_name)
     if boxes is not None:
         items[list(BOX_COLUMNS)] = boxes
+    for column, values in (columns or {}).items():
+        items[column] = list(values)
     items = plain_text(items)
     for column, valid in (("split", SPLITS), ("role", ROLES)):
         bad = ~items[column].isin(valid)

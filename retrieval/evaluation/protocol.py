@@ -15,7 +15,8 @@ class Protocol:
     """Everything that two results must share for their metrics to be comparable.
 
     Attributes:
-        name: ``leave_one_out`` or ``query_gallery``.
+        name: ``leave_one_out`` or ``query_gallery``; with what is left out in a run that has the
+            same protocol without it, see :func:`retrieval.validation.protocol_with`.
         rule: The protocol in words: ``leave-one-out`` or ``query -> gallery``.
         distance: ``cosine``, ``euclidean``, ``squared_euclidean`` or ``cityblock``.
         normalized: Whether embeddings were L2-normalized first (true for cosine).

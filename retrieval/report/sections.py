@@ -391,6 +391,7 @@ def _sentence(protocol: Protocol, *, clustered: bool) -> str:
         f"{counted(protocol.n_classes, 'class', 'classes')}, "
         f"{counted(protocol.n_gallery, 'gallery item')}",
         protocol.without_positives,
+        *([protocol.rules] if protocol.rules else []),
     ]
     if clustered:
         starts = f", best of {protocol.n_init} starts" if protocol.n_init > 1 else ""

@@ -4,7 +4,7 @@ One exact neighbor search per protocol serves all of them. TensorFlow is not nee
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,13 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from retrieval.datasets import DATASETS
 from retrieval.datasets.catalog import Catalog, crop_boxes
 from retrieval.errors import UserError, counted
 from retrieval.evaluation import evaluate
 from retrieval.evaluation.geometry import relative_spread
 from retrieval.evaluation.protocol import roles_or_none
+from retrieval.evaluation.relevance import columns_named
 from retrieval.evaluation.results import Result
 from retrieval.files import atomic_path, digest, write_json
 from retrieval.progress import stage
@@ -37,6 +39,7 @@ from retrieval.validation import (
     LEAVE_ONE_OUT,
     PROTOCOLS,
     QUERY_GALLERY,
+    protocol_with,
 )
 
 STORED_NEIGHBORS = 64
@@ -57,6 +60,12 @@ class EvaluationOptions:
         seed: Seed of k-means, of the bootstrap and of the geometry's samples. Defaults to 0.
         ks: Values of K at which to measure Recall@K, besides :data:`KS`. Defaults to none.
         n_init: Number of starts of k-means. Defaults to None: 10 up to 1,000 classes, 3 beyond.
+        exclude_same: Columns of the items; items that share the query's values of all of them are
+            left out of its ranking. Where neither this nor ``junk_same`` is given, the official
+            protocol of the data set holds, if it leaves anything out.
+        junk_same: Columns likewise, of items of the query's class that are left out.
+        metrics: Metrics to compute besides the usual ones and those of the official protocol.
+            Defaults to none.
     """
 
     no_positive: str = DEFAULT_NO_POSITIVE
@@ -64,6 +73,9 @@ class EvaluationOptions:
     seed: int = 0
     ks: tuple[int, ...] = ()
     n_init: int | None = None
+    exclude_same: tuple[str, ...] = ()
+    junk_same: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
 
 
 DEFAULT = EvaluationOptions()
@@ -262,7 +274,8 @@ def _write_results(
     """Write metrics, neighbors and projection.
 
     Leave-one-out over all items is always evaluated, because the projection needs its neighbors. If
-    items have roles, query -> gallery is evaluated too and is the primary protocol.
+    items have roles, query -> gallery is evaluated too and is the primary protocol. If items are to
+    be left out, the primary protocol is evaluated again without them, and that one is primary.
     """
     embeddings = np.load(folder / "embeddings.npy", mmap_mode="r")
     labels = items["label"].to_numpy()
@@ -272,13 +285,32 @@ def _write_results(
         "distance": distance,
         "k_neighbors": STORED_NEIGHBORS,
         "progress": progress,
+        "metrics": (*options.metrics, *_official(catalog.name, "metrics")),
     }
+    left_out = {}
+    for option, names in columns_left_out(catalog.name, options).items():
+        del arguments[option]
+        if names:
+            left_out[option] = columns_named(option, names, items)
     graph = evaluate(embeddings, labels, **arguments)
     results = {LEAVE_ONE_OUT: graph}
     titles = {LEAVE_ONE_OUT: PROTOCOLS[LEAVE_ONE_OUT]}
     if roles is not None:
         results[QUERY_GALLERY] = evaluate(embeddings, labels, roles, reuse=graph, **arguments)
         titles[QUERY_GALLERY] = catalog.query_gallery_title
+    if left_out:
+        base = list(results)[-1]
+        result = evaluate(
+            embeddings,
+            labels,
+            roles,
+            reuse=graph,
+            **arguments,
+            **left_out,
+        )
+        name = protocol_with(base, result.protocol.exclusion)
+        results[name] = replace(result, protocol=replace(result.protocol, name=name))
+        titles[name] = f"{titles[base]}, without {result.protocol.exclusion}"
     write_neighbors(folder, results)
     spread = relative_spread(embeddings, distance)
     with atomic_path(folder / "projection.parquet") as temporary:
@@ -286,6 +318,26 @@ def _write_results(
             layout = project(embeddings, graph.neighbors, graph.similarities, distance=distance)
         layout.to_parquet(temporary)
     write_metrics(folder, results, titles, catalog.name, spread=spread)
+
+
+def columns_left_out(dataset: str, options: EvaluationOptions) -> dict[str, tuple[str, ...]]:
+    """Return the columns by which an evaluation leaves items out.
+
+    Args:
+        dataset: Name of the data set, whose official protocol holds unless options name columns.
+        options: Options of the evaluation.
+
+    Returns:
+        ``exclude_same`` and ``junk_same`` -> names of columns.
+    """
+    if options.exclude_same or options.junk_same:
+        return {"exclude_same": options.exclude_same, "junk_same": options.junk_same}
+    return {option: _official(dataset, option) for option in ("exclude_same", "junk_same")}
+
+
+def _official(dataset: str, option: str) -> tuple[str, ...]:
+    """Return what the official protocol of a data set says about an option of the evaluation."""
+    return tuple(getattr(DATASETS[dataset], option)) if dataset in DATASETS else ()
 
 
 def write_metrics(

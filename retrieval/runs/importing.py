@@ -18,10 +18,16 @@ from retrieval.datasets.image_files import is_image_name
 from retrieval.datasets.splits import remarks_on_names
 from retrieval.datasets.text_files import check_columns, first_row, read_table
 from retrieval.errors import UserError
+from retrieval.evaluation.relevance import columns_named
 from retrieval.evaluation.search.distances import kind_of
 from retrieval.runs.checks import reading
 from retrieval.runs.embedding_files import read_embeddings
-from retrieval.runs.evaluate import evaluate_folder
+from retrieval.runs.evaluate import (
+    DEFAULT,
+    EvaluationOptions,
+    columns_left_out,
+    evaluate_folder,
+)
 from retrieval.runs.store import check_free, locked_run, partial_path, publish
 from retrieval.runs.writing import run_config, write_config, write_embeddings
 from retrieval.validation import DEFAULT_DISTANCE
@@ -42,7 +48,7 @@ COLUMNS = ("label", "id", "label_name", "role", "split", "super_label", "super_n
 TRUE, FALSE = ("1", "1.0", "true", "yes"), ("0", "0.0", "false", "no")
 
 
-def read_items(path: Path | str, role: str | None = None) -> pd.DataFrame:
+def read_items(path: Path | str, role: str | None = None, kept: Sequence[str] = ()) -> pd.DataFrame:
     """Read the table of items that accompanies a file of embeddings, one row per embedding.
 
     Args:
@@ -56,11 +62,13 @@ def read_items(path: Path | str, role: str | None = None) -> pd.DataFrame:
             other columns are ignored.
         role: Role of every item if queries and gallery are in separate files. Defaults to the
             columns ``role``, ``is_query`` and ``is_gallery``, or ``split``.
+        kept: Other columns to keep, as text, such as ``camera``. Each item must have a value.
+            Defaults to none.
 
     Returns:
         Columns ``path``, ``label`` and ``label_name`` (str), ``split``, ``role``, ``key`` (the id,
         else the path, else empty), ``has_path`` (bool, whether the file has a column of paths), and
-        ``super_label`` and ``super_name`` if the file has them.
+        ``super_label`` and ``super_name`` if the file has them; and the columns to keep.
 
     Raises:
         UserError: The file is missing or not a table, a column is missing, misspelled or one of two
@@ -68,7 +76,7 @@ def read_items(path: Path | str, role: str | None = None) -> pd.DataFrame:
             is not a test item.
     """
     path = Path(path)
-    frame, unread = _read_table(path)
+    frame, unread = _read_table(path, kept)
     _check_columns(frame, unread, path)
     named = _path_column(frame, path)
     n = len(frame)
@@ -83,11 +91,14 @@ def read_items(path: Path | str, role: str | None = None) -> pd.DataFrame:
             items[name] = frame[name]
     if named is None:
         items["path"] = items["key"]
+    for name, values in columns_named(f"{path}", kept, frame).items():
+        _refuse(path, frame[name].str.strip() == "", frame[name], name, "give every item its value")
+        items[name] = values
     _check_rows(items, path)
     return items
 
 
-def _read_table(path: Path) -> tuple[pd.DataFrame, dict[str, str]]:
+def _read_table(path: Path, kept: Sequence[str] = ()) -> tuple[pd.DataFrame, dict[str, str]]:
     """Read a table as text; return it, and the names and kinds of the columns that are not read.
 
     In a Parquet file, these are columns of lists and of numbers, such as an embedding's dimensions.
@@ -100,9 +111,9 @@ def _read_table(path: Path) -> tuple[pd.DataFrame, dict[str, str]]:
             file = pq.ParquetFile(path)
             check_columns(file.schema_arrow.names, path)
             kinds = {field.name: field.type for field in file.schema_arrow}
-            kept = [name for name, kind in kinds.items() if _is_metadata(name, kind)]
-            table = file.read(columns=kept)
-            columns = {name: _texts(table.column(name).to_pylist()) for name in kept}
+            used = [n for n, kind in kinds.items() if n in kept or _is_metadata(n, kind)]
+            table = file.read(columns=used)
+            columns = {name: _texts(table.column(name).to_pylist()) for name in used}
         unread = {name: str(kind) for name, kind in kinds.items() if name not in columns}
         return pd.DataFrame(columns, dtype=str), unread
     columns_of_list = _columns_without_header(path)
@@ -288,7 +299,7 @@ def _check_rows(items: pd.DataFrame, path: Path) -> None:
 
 
 def read_sides(
-    sides: Sequence[tuple[Path, Path]], columns: Sequence[str] = ()
+    sides: Sequence[tuple[Path, Path]], columns: Sequence[str] = (), kept: Sequence[str] = ()
 ) -> tuple[np.ndarray, pd.DataFrame]:
     """Read embeddings and items from one pair of files, or from two: queries, then gallery.
 
@@ -296,6 +307,7 @@ def read_sides(
         sides: One or two pairs of files (embeddings, items).
         columns: Columns of a table of embeddings that are dimensions. Defaults to recognizing them,
             see :func:`retrieval.runs.embedding_files.read_embeddings`.
+        kept: Columns of the items to keep besides the known ones. Defaults to none.
 
     Returns:
         Embeddings, float32, (n, d), and the table of the same n items, with a RangeIndex.
@@ -309,7 +321,7 @@ def read_sides(
     for (embedding_path, items_path), role in zip(
         sides, SIDES if len(sides) == 2 else (None,), strict=True
     ):
-        items = read_items(items_path, role)
+        items = read_items(items_path, role, kept)
         vectors = read_embeddings(embedding_path, columns, items=len(items))
         if len(vectors) != len(items):
             first = min(len(vectors), len(items))
@@ -366,6 +378,7 @@ def import_run(
     image_root: Path | str | None = None,
     columns: Sequence[str] = (),
     distance: str = DEFAULT_DISTANCE,
+    options: EvaluationOptions = DEFAULT,
     overwrite: bool = False,
     progress: bool = True,
 ) -> Path:
@@ -380,6 +393,7 @@ def import_run(
             and for absolute paths to the folder that holds all of them.
         columns: Columns of a table of embeddings that are dimensions. Defaults to recognizing them.
         distance: Distance to evaluate with. Defaults to ``cosine``.
+        options: Other options of the evaluation. The columns that they name are kept.
         overwrite: Whether to replace a run of the same name. Defaults to False.
         progress: Whether to show progress bars. Defaults to True.
 
@@ -395,7 +409,9 @@ def import_run(
     check_free(path, overwrite=overwrite)
     if image_root is not None and not Path(image_root).is_dir():
         raise UserError(f"{image_root}: no such folder; --image-root is where the paths begin")
-    embeddings, items = read_sides(sides, columns)
+    left_out = columns_left_out(path.parent.name, options)
+    kept = tuple(dict.fromkeys(name for names in left_out.values() for name in names))
+    embeddings, items = read_sides(sides, columns, kept)
     advice = _advice(items.pop("has_path"), sides)
     root, items["path"] = _relative(items["path"].tolist(), image_root)
     remarks = tuple(remarks_on_names(items["label_name"]))
@@ -411,7 +427,9 @@ def import_run(
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         write_embeddings(folder, embeddings, items)
-        evaluate_folder(folder, catalog, distance, progress=progress, no_pictures=advice)
+        evaluate_folder(
+            folder, catalog, distance, options=options, progress=progress, no_pictures=advice
+        )
         files = [[str(Path(name).resolve()) for name in side] for side in sides]
         seconds = {"import": time.perf_counter() - start}
         write_config(folder, run_config(None, catalog, seconds) | {"imported": files})

@@ -29,7 +29,7 @@ class Neighbors:
     Items are identified by their row in ``items.parquet``.
 
     Attributes:
-        protocol: ``leave_one_out`` or ``query_gallery``.
+        protocol: Name of the protocol, see :class:`retrieval.evaluation.protocol.Protocol`.
         queries: int32, (q,), row of each query.
         ids: int32, (q, k), rows of the nearest gallery items, nearest first; padded with -1.
         similarities: float32, (q, k), similarity of each neighbor; higher is nearer. It is the

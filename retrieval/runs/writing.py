@@ -97,7 +97,8 @@ def write_embeddings(folder: Path, embeddings: np.ndarray, rows: pd.DataFrame) -
     if bad.any():
         row = int(np.argmax(bad))
         raise UserError(f"embedding of item {row} ({rows['path'].iloc[row]}) is not finite")
-    items = rows[[c for c in (*COLUMNS, *OPTIONAL_COLUMNS) if c in rows]].copy()
+    known = [c for c in (*COLUMNS, *OPTIONAL_COLUMNS) if c in rows]
+    items = rows[[*known, *(c for c in rows if c not in known)]].copy()
     items.insert(0, "item", rows.index.to_numpy())
     with atomic_path(folder / "items.parquet") as temporary:
         items.reset_index(drop=True).to_parquet(temporary)

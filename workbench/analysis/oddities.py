@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from retrieval.runs.run import Neighbors
-from retrieval.validation import QUERY_GALLERY
+from retrieval.validation import QUERY_GALLERY, base_protocol
 from workbench.analysis.failures import hit_matrix
 
 HUB_K = 10
@@ -56,7 +56,7 @@ def gallery_rows(neighbors: Neighbors, items: pd.DataFrame) -> np.ndarray:
     Returns:
         int64, (g,), ascending.
     """
-    if neighbors.protocol != QUERY_GALLERY:
+    if base_protocol(neighbors.protocol) != QUERY_GALLERY:
         return neighbors.queries.astype(np.int64)
     return np.flatnonzero(items["role"].to_numpy() != "query")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrieval.runs.run import Run
-from retrieval.validation import QUERY_GALLERY
+from retrieval.validation import QUERY_GALLERY, base_protocol
 
 BLOCK = 65_536
 
@@ -96,7 +96,7 @@ def search_vector(
     """
     scores = all_similarities(run, protocol, query)
     allowed = np.ones(len(scores), bool)
-    if protocol == QUERY_GALLERY:
+    if base_protocol(protocol) == QUERY_GALLERY:
         allowed = run.items["role"].to_numpy() != "query"
     if exclude is not None:
         allowed[exclude] = False

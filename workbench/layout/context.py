@@ -7,7 +7,7 @@ import streamlit as st
 
 from retrieval.datasets.official import PLACEHOLDER_WARNING
 from retrieval.runs.run import Run
-from retrieval.validation import LEAVE_ONE_OUT
+from retrieval.validation import LEAVE_ONE_OUT, base_protocol
 from workbench.analysis.naming import seed_of
 from workbench.data.loading import stamp
 from workbench.session.selection import Selection
@@ -41,7 +41,7 @@ def context_facts(selection: Selection) -> list[str]:
     result = selection.a.result(selection.protocol)
     protocol = result.protocol
     sizes = f"{result.n_scored:,} queries"
-    if protocol.name == LEAVE_ONE_OUT:
+    if base_protocol(protocol.name) == LEAVE_ONE_OUT:
         sizes += ", each against all others"
     else:
         sizes += f" against {protocol.n_gallery:,} gallery items"

@@ -74,12 +74,13 @@ class Block:
         members = relevant.pool[relevant.entries(self.index)]
         starts = np.concatenate([[0], np.cumsum(size)])
         keep = members != np.repeat(self.own, size)
-        n_others = np.diff(_counted(keep)[starts])
+        others = kept = _counted(keep)[starts]
         for pool, begin, stop in self.excluded:
             kernels.drop_listed(starts, members, pool, begin, stop, keep)
-        starts = _counted(keep)[starts]
-        self.n_excluded_positive = n_others - np.diff(starts)
-        return starts, members[keep]
+        if self.excluded:
+            kept = _counted(keep)[starts]
+        self.n_excluded_positive = np.diff(others) - np.diff(kept)
+        return kept, members[keep]
 
     def scan(self, first: int, rows: Rows) -> None:
         """Compare the queries with one chunk of the gallery.

@@ -1,5 +1,6 @@
 """Gallery positions that belong to each query: its positives, or what its ranking leaves out."""
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +30,7 @@ class Lists:
     begin: NDArray[np.int64]
     stop: NDArray[np.int64]
 
-    @property
+    @functools.cached_property
     def sizes(self) -> NDArray[np.int64]:
         """Length of each query's series, int64 (q,)."""
         return self.stop - self.begin

@@ -10,7 +10,7 @@ import streamlit as st
 from retrieval.evaluation.metrics import METRICS
 from retrieval.evaluation.statistics import LEAST_CLASSES
 from retrieval.runs.run import Run
-from retrieval.validation import QUERY_GALLERY
+from retrieval.validation import QUERY_GALLERY, base_protocol
 from workbench import figures
 from workbench.analysis.protocol import NO_NMI_INTERVAL, facts_in_words, lacks_nmi_interval
 from workbench.analysis.tables import results_table
@@ -106,7 +106,7 @@ def _data(chosen: Selection) -> None:
     items, dataset = chosen.a.items, chosen.a.dataset_config
     roles = items["role"].value_counts()
     parts = [f"{len(items):,} items evaluated", f"{items['label'].nunique():,} classes"]
-    if chosen.protocol == QUERY_GALLERY:
+    if base_protocol(chosen.protocol) == QUERY_GALLERY:
         parts += [f"{roles[role]:,} {title}" for role, title in ROLES.items() if role in roles]
     else:
         parts.append("each item a query against all others")
