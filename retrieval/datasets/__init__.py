@@ -19,9 +19,11 @@ from retrieval.datasets import (
     folder,
     grocery,
     inshop,
+    market1501,
     omniglot,
     stanford_online_products,
     typefaces,
+    veri776,
 )
 from retrieval.datasets.base import Dataset
 from retrieval.datasets.catalog import Catalog
@@ -40,6 +42,8 @@ DATASETS: dict[str, Dataset] = {
         cars196.ENTRY,
         stanford_online_products.ENTRY,
         inshop.ENTRY,
+        market1501.ENTRY,
+        veri776.ENTRY,
         omniglot.ENTRY,
         digits.ENTRY,
         folder.ENTRY,

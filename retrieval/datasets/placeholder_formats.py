@@ -159,10 +159,42 @@ def _grocery(root: Path, photos: list[Photo]) -> int:
 
 
 # Each writes photos into a folder and returns the number of test images that are queries only.
+def _market1501(root: Path, photos: list[Photo]) -> int:
+    """Write persons seen by three cameras; the first photo of a test person is the query."""
+    paths, queries = [], 0
+    for photo in photos:
+        is_query = photo.split == "test" and photo.number == 1
+        queries += is_query
+        test = "query" if is_query else "bounding_box_test"
+        folder = "bounding_box_train" if photo.split == "train" else test
+        camera = 1 + photo.number % 3
+        paths.append(f"{folder}/{photo.label:04d}_c{camera}s1_{photo.number:06d}_01.jpg")
+    _write_images(root, photos, paths)
+    return queries
+
+
+def _veri776(root: Path, photos: list[Photo]) -> int:
+    """Write vehicles seen by three cameras; the first photo of a test vehicle is the query."""
+    names: dict[str, list[str]] = {"train": [], "query": [], "test": []}
+    paths = []
+    for photo in photos:
+        is_query = photo.split == "test" and photo.number == 1
+        part = "query" if is_query else photo.split
+        name = f"{photo.label:04d}_c{1 + photo.number % 3:03d}_{photo.number:08d}_0.jpg"
+        names[part].append(name)
+        paths.append(f"image_{part}/{name}")
+    _write_images(root, photos, paths)
+    for part, rows in names.items():
+        write_text(root / f"name_{part}.txt", _lines(rows))
+    return len(names["query"])
+
+
 WRITERS: dict[str, Callable[[Path, list[Photo]], int]] = {
     "cub200": _cub200,
     "cars196": _cars196,
     "sop": _sop,
     "inshop": _inshop,
     "grocery": _grocery,
+    "market1501": _market1501,
+    "veri776": _veri776,
 }
