@@ -289,8 +289,8 @@ def find_clusters(
     k, ids = int(codes.max()) + 1, None
     if width := clustering.graph_neighbors(codes, points.shape[1], options.kmeans):
         ids = neighbors_of_all(ranking, n, width)
-        complete = len(ranking.queries) == n and (ids >= 0).all()
-        complete &= not ranking.n_excluded.any()  # else nearer items may be missing
+        whole = not ranking.n_excluded.any()  # else nearer items may be missing
+        complete = whole and len(ranking.queries) == n and (ids >= 0).all()
         if not (complete or single_search):
             with stage(f"neighbors of {n:,} items for k-means", show=progress):
                 ids = search(points, codes, sides(n, None), "euclidean", width, pool=pool).ids

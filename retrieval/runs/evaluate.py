@@ -287,7 +287,7 @@ def _write_results(
         "progress": progress,
         "metrics": (*options.metrics, *_official(catalog.name, "metrics")),
     }
-    left_out = {}
+    left_out: dict[str, Any] = {}
     for option, names in columns_left_out(catalog.name, options).items():
         del arguments[option]
         if names:
