@@ -22,6 +22,9 @@ from retrieval.errors import UserError, did_you_mean
 Augmentation = Literal["none", "crop", "color", "strong"]
 Checkpoint = Literal["latest", "best"]
 Distance = Literal["cosine", "euclidean", "squared_euclidean", "cityblock"]
+Ties = Literal["descending", "ascending", "listed"]  # order of equal scores in a ranked list
+Unlisted = Literal["unknown", "never"]  # where relevant items lie that a ranked list lacks
+MissingList = Literal["zero", "exclude"]  # what a query without a ranked list counts as
 Distribution = Literal["none", "mirrored"]
 EvaluationSplit = Literal["none", "test", "validation"]
 KMeansStart = Literal["greedy k-means++", "random", "none"]
@@ -49,6 +52,9 @@ DEFAULT_DISTANCE: Distance = "cosine"
 DEFAULT_KMEANS_START: KMeansStart = "greedy k-means++"
 DEFAULT_KS = (1, 2, 4, 8, 16)  # the K of Recall@K
 DEFAULT_NO_POSITIVE: NoPositive = "exclude"
+DEFAULT_TIES: Ties = "descending"
+DEFAULT_UNLISTED: Unlisted = "unknown"
+DEFAULT_MISSING_LIST: MissingList = "zero"
 
 HEIGHT_AND_WIDTH = "a height and a width, such as 256x128"
 

@@ -27,8 +27,12 @@ from retrieval.training.interruption import EXIT_CODE, Interrupted, stoppable
 from retrieval.validation import (
     DEFAULT_DISTANCE,
     DEFAULT_KMEANS_START,
+    DEFAULT_MISSING_LIST,
     DEFAULT_NO_POSITIVE,
+    DEFAULT_TIES,
+    DEFAULT_UNLISTED,
     Distance,
+    Ties,
     listed,
 )
 
@@ -546,19 +550,73 @@ def evaluate(
 @app.command("import")
 def import_(
     embeddings: Annotated[
-        Path,
+        Path | None,
         typer.Option(
-            help="File of the embeddings: .npy, .npz, .h5, .parquet, .csv, .tsv, .pt or .pth."
+            help="File of the embeddings: .npy, .npz, .h5, .parquet, .csv, .tsv, .pt or .pth.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     items: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             help="CSV or Parquet file of the items, one row per embedding: `label`, and optionally "
             "`path`, `role` (or `is_query` and `is_gallery`) and others. Without a header, rows "
-            "are `label,path`."
+            "are `label,path`. For --ranked, with the ids of the lists in the column `id`.",
+            show_default=False,
         ),
-    ],
+    ] = None,
+    ranked: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="In place of --embeddings: file of ranked lists (a TREC run; .csv, .tsv or .jsonl "
+            "of query, item and score; .json as of pytrec_eval or MTEB; predictions of "
+            "sentence-transformers). May be repeated: a run from each, over the same items.",
+            show_default=False,
+        ),
+    ] = None,
+    qrels: Annotated[
+        Path | None,
+        typer.Option(
+            help="What is relevant to each query of --ranked, with grades if there are any, in any "
+            "of these forms. Defaults to the items of its class in --items.",
+            show_default=False,
+        ),
+    ] = None,
+    ties: Annotated[
+        str,
+        typer.Option(help=f"Order of equal scores of --ranked by id, {listed(Ties)}."),
+    ] = DEFAULT_TIES,
+    unlisted: Annotated[
+        str,
+        typer.Option(
+            help="Relevant items that --ranked lacks: `unknown` leaves out the figures that they "
+            "could change; `never` counts them as never found, as trec_eval does."
+        ),
+    ] = DEFAULT_UNLISTED,
+    missing: Annotated[
+        str,
+        typer.Option(
+            help="Queries without a list in --ranked: `zero` (found nothing) or `exclude`, as "
+            "pytrec_eval does."
+        ),
+    ] = DEFAULT_MISSING_LIST,
+    same_ids: Annotated[
+        bool,
+        typer.Option(
+            "--same-ids",
+            help="An item of --ranked with the id of the query is the query itself, and left out. "
+            "Always so with --items.",
+        ),
+    ] = False,
+    lower_is_nearer: Annotated[
+        bool, typer.Option("--lower-is-nearer", help="The scores of --ranked are distances.")
+    ] = False,
+    part: Annotated[
+        str,
+        typer.Option(
+            help="Which result of a .json file with several, e.g. default/test.", show_default=False
+        ),
+    ] = "",
     dataset: Annotated[
         str, typer.Option(help="Name of the data set, under which the run is filed.")
     ] = "imported",
@@ -617,12 +675,41 @@ def import_(
     runs: Runs = Path("runs"),
     overwrite: Annotated[bool, typer.Option(help="Replace a run of the same name.")] = False,
 ) -> None:
-    """Make a run from embeddings of any framework, for the metrics, the reports and the app."""
+    """Make a run from embeddings or ranked lists of any program, to judge and look at it."""
     from retrieval.cli.tables import print_runs
     from retrieval.runs.evaluate import EvaluationOptions
     from retrieval.runs.importing import import_run
     from retrieval.runs.names import check_run_name
+    from retrieval.runs.ranked_importing import RankedOptions, import_ranked
 
+    options = EvaluationOptions(
+        exclude_same=_names(exclude_same), junk_same=_names(junk_same), metrics=_names(metrics)
+    )
+    if ranked:
+        if embeddings is not None or gallery_embeddings is not None or gallery_items is not None:
+            raise UserError("--ranked takes no embeddings: give --qrels, --items or both")
+        if name is not None and len(ranked) > 1:
+            raise UserError("--name names one run: leave it out, and each has the name of its file")
+        names = [check_run_name(name or file.name.partition(".")[0]) for file in ranked]
+        if len(set(names)) < len(names):
+            raise UserError("two files of --ranked have one name: rename one")
+        how = RankedOptions(ties, unlisted, missing, same_ids, lower_is_nearer, part)
+        made = import_ranked(
+            [runs / check_run_name(dataset) / each for each in names],
+            ranked,
+            qrels=qrels,
+            items=items,
+            image_root=image_root,
+            ranked=how,
+            options=options,
+            overwrite=overwrite,
+        )
+        print_runs(made)
+        return
+    if embeddings is None or items is None:
+        raise UserError("give --embeddings and --items, or --ranked with --qrels or --items")
+    if qrels is not None:
+        raise UserError("--qrels judges ranked lists: give them as --ranked")
     folder = (
         runs / check_run_name(dataset) / check_run_name(embeddings.stem if name is None else name)
     )
@@ -637,11 +724,7 @@ def import_(
         image_root=image_root,
         columns=_names(columns),
         distance=distance,
-        options=EvaluationOptions(
-            exclude_same=_names(exclude_same),
-            junk_same=_names(junk_same),
-            metrics=_names(metrics),
-        ),
+        options=options,
         overwrite=overwrite,
     )
     print_runs([path])

@@ -55,6 +55,11 @@ def caveats(protocol: Protocol, card: Mapping[str, float]) -> list[str]:
         found.append(ONE_CLASS)
     elif protocol.n_gallery_classes == 1:
         found.append(ONE_CLASS_IN_GALLERY)
+    if protocol.unknown:
+        found.append(
+            f"the ranked lists are too short for {protocol.unknown}: give longer ones, or count "
+            "the relevant items that they lack as never found (--unlisted never)"
+        )
     if is_collapsed(card) and protocol.n_items > 1:
         found.append(collapse_line(card["relative_spread"]))
     elif (share := card.get("exact_copies", 0.0)) >= MANY_COPIES:

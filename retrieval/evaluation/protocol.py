@@ -8,6 +8,7 @@ from retrieval.errors import UserError, counted
 from retrieval.validation import LEAVE_ONE_OUT, PROTOCOLS, QUERY_GALLERY, Role, choices_of
 
 ROLES = choices_of(Role)
+SCORES, ORDER = "scores", "order"  # what ranked lists have in place of a distance
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class Protocol:
         name: ``leave_one_out`` or ``query_gallery``; with what is left out in a run that has the
             same protocol without it, see :func:`retrieval.validation.protocol_with`.
         rule: The protocol in words: ``leave-one-out`` or ``query -> gallery``.
-        distance: ``cosine``, ``euclidean``, ``squared_euclidean`` or ``cityblock``.
+        distance: ``cosine``, ``euclidean``, ``squared_euclidean`` or ``cityblock``; of ranked lists
+            that were imported, ``scores`` or, if they have none, ``order``.
         normalized: Whether embeddings were L2-normalized first (true for cosine).
         no_positive: How queries without positives are scored: ``exclude`` (excluded from every
             mean) or ``zero`` (score 0).
@@ -33,7 +35,7 @@ class Protocol:
         n_classes: Number of classes among the items.
         n_without_positive: Number of queries without positives: no other relevant item is in the
             gallery, or all that are were left out.
-        dimension: Dimension of the embeddings.
+        dimension: Dimension of the embeddings; 0 of ranked lists, which have none.
         n_gallery_classes: Number of classes in the gallery; 0 if it was not recorded, as in version
             0.1.0.
         n_init: Number of starts of k-means, of which the one of the least inertia counts; 1 for a
@@ -47,6 +49,16 @@ class Protocol:
             queries without positives have none in the gallery (open set). Defaults to 0.
         relevance: ``class``, if the items of a query's class are relevant to it, else the kind and
             the digest of the lists that say which are. Defaults to ``class``.
+        unit: What intervals resample: ``class``, or ``query`` where queries have no class and each
+            is one of its own. Defaults to ``class``.
+        unlisted: What ranked lists say of the relevant items that they lack: ``unknown`` where
+            they lie, or ``never`` found, as trec_eval counts. Defaults to empty: the whole gallery
+            is ranked.
+        least_depth: Length of the shortest ranked list. Defaults to 0, no lists.
+        greatest_depth: Length of the longest one. Defaults to 0.
+        n_without_list: Number of queries without a list, which have found nothing. Defaults to 0.
+        unknown: The figures that the lists are too short for, each with the values that it lies
+            between. Defaults to empty, none.
     """
 
     name: str
@@ -71,6 +83,12 @@ class Protocol:
     n_excluded_positive: int = 0
     n_lost_positives: int = 0
     relevance: str = "class"
+    unit: str = "class"
+    unlisted: str = ""
+    least_depth: int = 0
+    greatest_depth: int = 0
+    n_without_list: int = 0
+    unknown: str = ""
 
     def to_dict(self) -> dict[str, str | int | bool]:
         """Return the fields as a dict, ready for JSON."""
@@ -87,6 +105,34 @@ class Protocol:
         treatment = {"exclude": "excluded", "zero": "scored 0"}[self.no_positive]
         queries = counted(self.n_without_positive, "query", "queries")
         return f"{queries} without positives {treatment}"
+
+    @property
+    def of_lists(self) -> bool:
+        """Whether ranked lists were evaluated, and not embeddings."""
+        return bool(self.unlisted)
+
+    @property
+    def measure(self) -> str:
+        """What neighbors are ordered by, in words."""
+        return "ranked lists" if self.of_lists else f"{self.distance} distance"
+
+    @property
+    def lists(self) -> str:
+        """How long the ranked lists are, and what they lack, in words; empty for embeddings."""
+        if not self.of_lists:
+            return ""
+        least, greatest = self.least_depth, self.greatest_depth
+        size = f"{greatest:,}" if least == greatest else f"{least:,} to {greatest:,}"
+        parts = [f"lists of {size} items"]
+        if self.n_without_list:
+            queries = counted(self.n_without_list, "query", "queries")
+            parts.append(f"{queries} without a list, nothing found")
+        if self.unlisted == "never":
+            parts.append("relevant items that are not listed count as never found")
+        parts.append(f"ties: {self.ties}")
+        if self.unit != "class":
+            parts.append(f"each {self.unit} a class of its own")
+        return "; ".join(parts)
 
     @property
     def rules(self) -> str:
@@ -106,11 +152,12 @@ class Protocol:
         starts = f", best of {self.n_init} starts" if self.n_init > 1 else ""
         kmeans = f"; k-means: {self.kmeans}{starts}, seed {self.seed}"
         kmeans = "" if self.kmeans == "none" else kmeans
+        size = self.lists or f"{self.dimension}-d"
         return (
-            f"{self.rule}, {self.distance} distance, "
+            f"{self.rule}, {self.measure}, "
             f"{counted(self.n_queries, 'query', 'queries')}, "
             f"{counted(self.n_gallery, 'gallery item')}, "
-            f"{counted(self.n_classes, 'class', 'classes')}, {self.dimension}-d; "
+            f"{counted(self.n_classes, 'class', 'classes')}, {size}; "
             f"{self.without_positives}{rules}{kmeans}"
         )
 

@@ -49,6 +49,10 @@ from numpy.typing import NDArray
 
 from retrieval.validation import check_integers
 
+BEYOND = (
+    2**31 - 1
+)  # rank of a first relevant item that lies somewhere below the end of a ranked list
+
 
 @dataclass(frozen=True)
 class PositiveRanks:

@@ -38,6 +38,8 @@ class Result:
         per_query: Metric -> float64 (q,). A query without positives has NaN, or 0 under the
             ``zero`` rule.
         clusters: int32, (n,), k-means cluster of each item; None if items were not clustered.
+        relevant: bool, (q, k), which of the neighbors are relevant; None if they are those of the
+            query's class.
         nmi_of_starts: NMI of every start of k-means; empty if items were not clustered.
     """
 
@@ -56,6 +58,7 @@ class Result:
     n_excluded: np.ndarray = field(repr=False)
     per_query: dict[str, np.ndarray] = field(repr=False)
     clusters: np.ndarray | None = field(default=None, repr=False)
+    relevant: np.ndarray | None = field(default=None, repr=False)
     nmi_of_starts: tuple[float, ...] = field(default=(), repr=False)
 
     @property

@@ -15,7 +15,7 @@ from retrieval.datasets.catalog import ROLES
 from retrieval.errors import UserError
 from retrieval.files import digest
 from retrieval.runs.neighbors import FILE
-from retrieval.runs.run import REQUIRED_COLUMNS, REQUIRED_FILES, Run, remedy
+from retrieval.runs.run import EMBEDDINGS_FILE, REQUIRED_COLUMNS, REQUIRED_FILES, Run, remedy
 
 
 class NotARun(UserError):
@@ -35,6 +35,8 @@ def check_run(run: Run) -> None:
     """
     for name in REQUIRED_FILES:
         with _mendable(run.path, name) as file:
+            if name == EMBEDDINGS_FILE and not run.has_embeddings:
+                continue
             if not file.exists():
                 if not any((run.path / other).exists() for other in REQUIRED_FILES):
                     raise NotARun(f"{run.path}: not a run; give a folder such as runs/DATASET/NAME")
@@ -47,12 +49,13 @@ def check_run(run: Run) -> None:
         _ = run.results
     with _mendable(run.path, "items.parquet") as file:
         _check_items(file, run.items)
-    with _mendable(run.path, "embeddings.npy") as file:
-        shape, dtype = run.embeddings.shape, run.embeddings.dtype
-        if len(shape) != 2 or dtype.kind != "f":
-            raise UserError(f"{file}: must be float (n, d), not {dtype} {shape}")
-    if len(run.items) != shape[0]:
-        raise UserError(f"{run.path}: {len(run.items)} items but {shape[0]} embeddings")
+    if run.has_embeddings:
+        with _mendable(run.path, EMBEDDINGS_FILE) as file:
+            shape, dtype = run.embeddings.shape, run.embeddings.dtype
+            if len(shape) != 2 or dtype.kind != "f":
+                raise UserError(f"{file}: must be float (n, d), not {dtype} {shape}")
+        if len(run.items) != shape[0]:
+            raise UserError(f"{run.path}: {len(run.items)} items but {shape[0]} embeddings")
     for name, recorded in run.computed_from.items():
         with reading(run.path / name) as file:
             if digest(file) != recorded:

@@ -29,7 +29,7 @@ from retrieval.runs.neighbors import FILE as NEIGHBORS_FILE
 from retrieval.runs.neighbors import write_neighbors
 from retrieval.runs.records import SCHEMA, ProtocolResult
 from retrieval.runs.resume import check_dataset_unchanged
-from retrieval.runs.run import Run, remedy
+from retrieval.runs.run import NO_EMBEDDINGS, Run, remedy
 from retrieval.runs.store import changed_run, check_there, final_path, locked_run, open_run
 from retrieval.runs.thumbnails import write_thumbnails
 from retrieval.validation import (
@@ -135,6 +135,8 @@ def _check_dataset(path: Path) -> None:
 
 def _read_for_evaluation(path: Path, distance: str | None) -> tuple[Catalog, str]:
     """Read what an evaluation needs besides the embeddings, and check that they fit."""
+    if (path / "config.yaml").is_file() and not Run(path).has_embeddings:
+        raise UserError(f"{path}: {NO_EMBEDDINGS}; import it again with --overwrite")
     if not (path / "embeddings.npy").is_file():
         advice = remedy(path, "embeddings.npy").replace("compute it again", "make them")
         raise UserError(f"{path}: no embeddings; {advice}")

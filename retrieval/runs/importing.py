@@ -337,7 +337,7 @@ def read_sides(
     for side in SIDES:
         if not items["role"].isin((side, "both")).any():
             raise UserError(f"{sides[0][1]}: no item is {side} or both")
-    return np.concatenate(parts), _numbered(items)
+    return np.concatenate(parts), number_labels(items)
 
 
 def _check_pair(
@@ -359,7 +359,7 @@ def _check_pair(
         )
 
 
-def _numbered(items: pd.DataFrame) -> pd.DataFrame:
+def number_labels(items: pd.DataFrame) -> pd.DataFrame:
     """Convert labels to integers, see :func:`retrieval.datasets.catalog.number_classes`."""
     for name in ("label", "super_label"):
         if name not in items:
@@ -413,7 +413,7 @@ def import_run(
     kept = tuple(dict.fromkeys(name for names in left_out.values() for name in names))
     embeddings, items = read_sides(sides, columns, kept)
     advice = _advice(items.pop("has_path"), sides)
-    root, items["path"] = _relative(items["path"].tolist(), image_root)
+    root, items["path"] = relative_paths(items["path"].tolist(), image_root)
     remarks = tuple(remarks_on_names(items["label_name"]))
     catalog = Catalog(path.parent.name, root, items, remarks=remarks)
     for line in remarks:
@@ -444,7 +444,7 @@ def _advice(has_path: pd.Series, sides: Sequence[tuple[Path, Path]]) -> str:
     return f"give {' and '.join(str(items) for _, items in sides)} a column 'path'"
 
 
-def _relative(names: list[str], image_root: Path | str | None) -> tuple[Path, list[str]]:
+def relative_paths(names: list[str], image_root: Path | str | None) -> tuple[Path, list[str]]:
     """Return the root folder of images, and their paths relative to it.
 
     Raises:

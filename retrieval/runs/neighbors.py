@@ -20,6 +20,7 @@ KEYS = {
     "first_relevant_rank": "first_hit",
     "first_relevant_item": "first_hit_item",
 }
+RELEVANT = "relevant"  # only in the file where relevance is not by class
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,12 @@ class Neighbors:
         similarities: float32, (q, k), similarity of each neighbor; higher is nearer. It is the
             negative distance unless the distance is cosine.
         first_relevant_rank: int32, (q,), 1-based rank of the first relevant item, which is the
-            nearest one of the query's class; 0 if the gallery holds none.
-        first_relevant_item: int32, (q,), row of the first relevant item; -1 if there is none.
+            nearest one of the query's class; 0 if the gallery holds none, and
+            :data:`retrieval.evaluation.ranking.BEYOND` if it lies below the end of a ranked list.
+        first_relevant_item: int32, (q,), row of the first relevant item; -1 if there is none, or if
+            it is not known.
+        relevant: bool, (q, k), which neighbors are relevant. Defaults to None: those of the query's
+            class.
     """
 
     protocol: str
@@ -45,6 +50,7 @@ class Neighbors:
     similarities: np.ndarray
     first_relevant_rank: np.ndarray
     first_relevant_item: np.ndarray
+    relevant: np.ndarray | None = None
 
     def fits(self, n_items: int) -> bool:
         """Return whether the arrays have matching shapes and refer to existing items only.
@@ -62,7 +68,22 @@ class Neighbors:
             and all(array.dtype.kind == "i" for array in rows)
             and all(array.min() >= -1 and array.max() < n_items for array in rows)
             and bool(self.queries.min() >= 0)
+            and (self.relevant is None or self.relevant.shape == self.ids.shape)
         )
+
+    def hits(self, labels: np.ndarray) -> np.ndarray:
+        """Tell which neighbors are relevant.
+
+        Args:
+            labels: int64, (n,), class of every item.
+
+        Returns:
+            bool, (q, k); False for padding.
+        """
+        if self.relevant is not None:
+            return np.asarray(self.relevant, bool) & (self.ids >= 0)
+        same: np.ndarray = labels[self.ids] == labels[self.queries][:, None]
+        return same & (self.ids >= 0)
 
     def hits_at_one(self, no_positive: str = DEFAULT_NO_POSITIVE) -> np.ndarray:
         """Return for each query whether its nearest item is relevant.
@@ -106,7 +127,8 @@ def neighbors_in(arrays: Mapping[str, np.ndarray], protocol: str, file: Path) ->
     names = {attribute: f"{protocol}/{key}" for attribute, key in KEYS.items()}
     if not arrays.keys() >= set(names.values()):
         raise UserError(f"{file}: no neighbors under protocol {protocol!r}")
-    return Neighbors(protocol, **{attribute: arrays[name] for attribute, name in names.items()})
+    found = {attribute: arrays[name] for attribute, name in names.items()}
+    return Neighbors(protocol, **found, relevant=arrays.get(f"{protocol}/{RELEVANT}"))
 
 
 def write_neighbors(folder: Path, results: Mapping[str, Result]) -> None:
@@ -127,5 +149,7 @@ def write_neighbors(folder: Path, results: Mapping[str, Result]) -> None:
             first_relevant_item=result.first_relevant_item,
         )
         arrays |= {f"{protocol}/{key}": getattr(found, name) for name, key in KEYS.items()}
+        if result.relevant is not None:
+            arrays[f"{protocol}/{RELEVANT}"] = result.relevant
     with atomic_path(folder / FILE) as temporary:
         np.savez(temporary, allow_pickle=False, **arrays)

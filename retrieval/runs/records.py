@@ -26,6 +26,7 @@ SCHEMA = 2
 WHOLE = "  # this file is whole if its last line is three dots"
 FIRST_LINE = f"schema: {SCHEMA}{WHOLE}\n"
 LAST_LINE = "...\n"
+HAS_EMBEDDINGS = "has_embeddings"  # of config.yaml; only written where it is false
 PLACEHOLDER = "placeholder"  # an option of a data set's loader
 OLD_PLACEHOLDER = "stand_in"  # its name in version 0.1.0
 KINDS: dict[str, type | tuple[type, ...]] = {
@@ -221,12 +222,15 @@ class RunConfig:
         unknown_settings: Names of recorded settings that this version does not know and ignores.
         dataset: The data set.
         provenance: What made the run.
+        has_embeddings: Whether the run has embeddings; False for imported ranked lists. Defaults to
+            True.
     """
 
     settings: TrainSettings | None
     unknown_settings: tuple[str, ...]
     dataset: DatasetConfig
     provenance: Provenance
+    has_embeddings: bool = True
 
 
 def check_schema(content: object, where: Path | str) -> dict[str, Any]:
@@ -272,6 +276,7 @@ def parse_config(content: object, where: Path | str) -> RunConfig:
         unknown,
         _parse_dataset(config, where),
         _parse_provenance(config, where),
+        _optional(where, config, HAS_EMBEDDINGS, "true or false") is not False,
     )
 
 

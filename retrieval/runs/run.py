@@ -44,11 +44,13 @@ from retrieval.settings.schema import TrainSettings, selected_on
 
 __all__ = ["REQUIRED_FILES", "SCHEMA", "Neighbors", "Run"]
 
+EMBEDDINGS_FILE = "embeddings.npy"  # the one that a run of ranked lists goes without
 REQUIRED_FILES = (
-    "config.yaml", "items.parquet", "embeddings.npy", neighbor_file.FILE, "metrics.json"
+    "config.yaml", "items.parquet", EMBEDDINGS_FILE, neighbor_file.FILE, "metrics.json"
 )  # fmt: skip
 NOTES_FILE = "notes.csv"  # what people wrote about single items in the app
 REQUIRED_COLUMNS = ("item", *COLUMNS)  # of items.parquet
+NO_EMBEDDINGS = "it was imported as ranked lists, which have no embeddings"
 PROJECTION_COLUMNS = [*MAP_COLUMNS]  # of projection.parquet
 
 
@@ -176,6 +178,8 @@ class Run:
             UserError: The run holds imported embeddings, or a setting that this version does not
                 know and that may have changed the network.
         """
+        if not self.has_embeddings:
+            raise UserError(f"{self.path}: {NO_EMBEDDINGS}, and no network")
         if self.settings is None:
             raise UserError(f"{self.path} was imported, not trained: there is no network")
         if self.unknown_settings:
@@ -184,6 +188,17 @@ class Run:
                 f"{', '.join(self.unknown_settings)}; update the workbench"
             )
         return self.settings
+
+    @property
+    def has_embeddings(self) -> bool:
+        """Whether the run has embeddings; ranked lists that were imported have none."""
+        return self._config.has_embeddings
+
+    @property
+    def required_files(self) -> tuple[str, ...]:
+        """Names of the files that the run must have."""
+        kept = self.has_embeddings
+        return tuple(name for name in REQUIRED_FILES if kept or name != EMBEDDINGS_FILE)
 
     @property
     def selected_on(self) -> str | None:
@@ -259,8 +274,14 @@ class Run:
 
     @functools.cached_property
     def embeddings(self) -> np.ndarray:
-        """Embeddings of the items, float32, (n, d): a read-only memory map."""
-        embeddings: np.ndarray = np.load(self.path / "embeddings.npy", mmap_mode="r")
+        """Embeddings of the items, float32, (n, d): a read-only memory map.
+
+        Raises:
+            UserError: The run has none.
+        """
+        if not self.has_embeddings:
+            raise UserError(f"{self.path}: {NO_EMBEDDINGS}")
+        embeddings: np.ndarray = np.load(self.path / EMBEDDINGS_FILE, mmap_mode="r")
         return self._same(embeddings)
 
     @functools.cached_property

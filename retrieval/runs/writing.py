@@ -97,10 +97,20 @@ def write_embeddings(folder: Path, embeddings: np.ndarray, rows: pd.DataFrame) -
     if bad.any():
         row = int(np.argmax(bad))
         raise UserError(f"embedding of item {row} ({rows['path'].iloc[row]}) is not finite")
+    write_items(folder, rows)
+    with atomic_path(folder / "embeddings.npy") as temporary:
+        np.save(temporary, np.ascontiguousarray(embeddings, np.float32))
+
+
+def write_items(folder: Path, rows: pd.DataFrame) -> None:
+    """Write ``items.parquet``.
+
+    Args:
+        folder: Folder of the run to write to.
+        rows: The rows of the catalog that are the items of the run.
+    """
     known = [c for c in (*COLUMNS, *OPTIONAL_COLUMNS) if c in rows]
     items = rows[[*known, *(c for c in rows if c not in known)]].copy()
     items.insert(0, "item", rows.index.to_numpy())
     with atomic_path(folder / "items.parquet") as temporary:
         items.reset_index(drop=True).to_parquet(temporary)
-    with atomic_path(folder / "embeddings.npy") as temporary:
-        np.save(temporary, np.ascontiguousarray(embeddings, np.float32))
