@@ -118,7 +118,11 @@ def _recall(section: Section, runs: Mapping[str, Run], *, with_script: bool) -> 
     if protocol.has_no_positives:
         return ""
     curves = {
-        name: recall_curve(run.neighbors(protocol.name), protocol.no_positive)
+        name: recall_curve(
+            run.neighbors(protocol.name),
+            protocol.no_positive,
+            run.result(protocol.name).protocol.deepest,
+        )
         for name, run in runs.items()
     }
     drawn = [figures.recall_curves(curves, height=420)]

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from retrieval.errors import UserError, counted
+from retrieval.evaluation.ranking import BEYOND
 from retrieval.validation import LEAVE_ONE_OUT, PROTOCOLS, QUERY_GALLERY, Role, choices_of
 
 ROLES = choices_of(Role)
@@ -115,6 +116,11 @@ class Protocol:
     def measure(self) -> str:
         """What neighbors are ordered by, in words."""
         return "ranked lists" if self.of_lists else f"{self.distance} distance"
+
+    @property
+    def deepest(self) -> int:
+        """The greatest K for which the rank of every first relevant item tells Recall@K."""
+        return self.least_depth if self.unlisted == "unknown" else BEYOND
 
     @property
     def lists(self) -> str:

@@ -338,7 +338,12 @@ def _scores(
 def _between(name: str, low: np.ndarray, high: np.ndarray) -> str:
     """Name a figure that is not known, with the values that it lies between."""
     one = metric(name)
-    return f"{one.title} ({one.format(float(low.mean()))} to {one.format(float(high.mean()))})"
+    ends = one.scale * float(low.mean()), one.scale * float(high.mean())
+    for digits in range(one.digits, one.digits + 5):  # as many as tell them apart
+        texts = [f"{end:.{digits}f}" for end in ends]
+        if texts[0] != texts[1]:
+            break
+    return f"{one.title} ({texts[0]} to {texts[1]})"
 
 
 def _all_unknown(unknown: dict[str, str]) -> str:

@@ -32,7 +32,7 @@ from retrieval.settings.schema import UNTRAINED
 SAME = (
     "name", "distance", "normalized", "no_positive", "ties", "kmeans", "n_init",
     "n_items", "n_queries", "n_gallery", "n_classes", "n_without_positive",
-    "exclusion", "n_excluded", "relevance",
+    "exclusion", "n_excluded", "relevance", "unlisted",
 )  # fmt: skip
 
 
@@ -386,12 +386,12 @@ def named_caveats(groups: Mapping[str, Sequence[Run]], protocol: str | None) -> 
 def _sentence(protocol: Protocol, *, clustered: bool) -> str:
     """State the protocol. The dimension is a column of the table, since runs may differ in it."""
     parts = [
-        f"{protocol.rule}, {protocol.distance} distance",
+        f"{protocol.rule}, {protocol.measure}",
         f"{counted(protocol.n_queries, 'query', 'queries')} of "
         f"{counted(protocol.n_classes, 'class', 'classes')}, "
         f"{counted(protocol.n_gallery, 'gallery item')}",
         protocol.without_positives,
-        *([protocol.rules] if protocol.rules else []),
+        *filter(None, (protocol.rules, protocol.lists)),
     ]
     if clustered:
         starts = f", best of {protocol.n_init} starts" if protocol.n_init > 1 else ""

@@ -80,10 +80,23 @@ class Neighbors:
         Returns:
             bool, (q, k); False for padding.
         """
+        return self.hits_of(slice(None), labels)
+
+    def hits_of(self, at: int | slice, labels: np.ndarray) -> np.ndarray:
+        """Tell which neighbors of one query are relevant, or of several.
+
+        Args:
+            at: Position of the query among the queries, or a slice of them.
+            labels: int64, (n,), class of every item.
+
+        Returns:
+            bool, (k,) or (q, k); False for padding.
+        """
+        ids = self.ids[at]
         if self.relevant is not None:
-            return np.asarray(self.relevant, bool) & (self.ids >= 0)
-        same: np.ndarray = labels[self.ids] == labels[self.queries][:, None]
-        return same & (self.ids >= 0)
+            return np.asarray(self.relevant[at], bool) & (ids >= 0)
+        hits: np.ndarray = (labels[ids] == labels[self.queries[at]][..., None]) & (ids >= 0)
+        return hits
 
     def hits_at_one(self, no_positive: str = DEFAULT_NO_POSITIVE) -> np.ndarray:
         """Return for each query whether its nearest item is relevant.

@@ -61,7 +61,8 @@ def dimensions_line(runs: dict[str, list[Run]]) -> str:
     """
     named: dict[int, list[str]] = {}
     for title, members in runs.items():
-        for size in dict.fromkeys(run.embeddings.shape[1] for run in members):
+        embedded = [run for run in members if run.has_embeddings]
+        for size in dict.fromkeys(run.embeddings.shape[1] for run in embedded):
             named.setdefault(size, []).append(title)
     if len(named) < 2:
         return ""

@@ -28,7 +28,7 @@ def ranks_by_item(neighbors: Neighbors, n_items: int) -> np.ndarray:
 
 
 def hit_matrix(neighbors: Neighbors, labels: np.ndarray) -> np.ndarray:
-    """Tell which neighbors are relevant, that is, of their query's class.
+    """Tell which neighbors are relevant: those of their query's class unless the run lists others.
 
     Args:
         neighbors: The k neighbors of q queries.
@@ -37,8 +37,7 @@ def hit_matrix(neighbors: Neighbors, labels: np.ndarray) -> np.ndarray:
     Returns:
         bool, (q, k).
     """
-    hits = labels[neighbors.ids] == labels[neighbors.queries][:, None]
-    return hits & (neighbors.ids >= 0)
+    return neighbors.hits(labels)
 
 
 def query_table(neighbors: Neighbors, labels: np.ndarray) -> pd.DataFrame:

@@ -7,12 +7,13 @@ that the nearest result always has the highest score. People are shown the measu
 import numpy as np
 import pandas as pd
 
+from retrieval.evaluation.protocol import ORDER, SCORES
 from retrieval.runs.run import Run
 
 
 def is_similarity(run: Run) -> bool:
-    """Tell whether a run's scores are cosine similarities, and not negative distances."""
-    return run.result().protocol.distance == "cosine"
+    """Tell whether a run's scores are similarities, as the cosine is, and not negative distances."""
+    return run.result().protocol.distance in ("cosine", SCORES)
 
 
 def nearness_text(run: Run, score: float, digits: int = 3) -> str:
@@ -24,8 +25,10 @@ def nearness_text(run: Run, score: float, digits: int = 3) -> str:
         digits: Digits after the point. Defaults to 3.
 
     Returns:
-        The cosine similarity, or the letter d and the distance.
+        The similarity, or the letter d and the distance; empty for lists without scores.
     """
+    if run.result().protocol.distance == ORDER:
+        return ""
     return f"{score:.{digits}f}" if is_similarity(run) else f"d {abs(score):.{digits}f}"
 
 

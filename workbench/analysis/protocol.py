@@ -29,6 +29,12 @@ NAMES = {
     "n_lost_positives": "Queries that lost every relevant item so",
     "relevance": "Relevant items",
     "ties": "Order of equal similarities",
+    "unit": "What the intervals resample",
+    "least_depth": "Length of the shortest ranked list",
+    "greatest_depth": "Length of the longest ranked list",
+    "n_without_list": "Queries without a ranked list, which found nothing",
+    "unlisted": "Relevant items that a ranked list lacks",
+    "unknown": "Figures that the ranked lists are too short for",
     "kmeans": "Start of k-means (for NMI)",
     "n_init": "Starts of k-means, the best of which counts",
     "seed": "Seed of k-means and of the bootstrap",
@@ -45,9 +51,18 @@ WORDS = {
     ("ties", "by index"): "the item that comes first in the data set is nearer",
     ("exclusion", ""): "nothing",
     ("relevance", "class"): "the items of the query's class",
+    ("distance", "scores"): "none: ranked lists with the scores of another program",
+    ("distance", "order"): "none: ranked lists without scores",
+    ("dimension", "0"): "no embeddings: no NMI, no geometry and no map",
+    ("unit", "class"): "classes",
+    ("unit", "query"): "queries: each is a class of its own",
+    ("unlisted", "unknown"): "unknown: figures that they could change are left out",
+    ("unlisted", "never"): "never found, as trec_eval counts them",
+    ("unknown", ""): "none",
     ("kmeans", "none"): "not clustered: no NMI",
     ("n_gallery_classes", "0"): "not recorded by the version that evaluated the run",
 }
+OF_LISTS = ("unit", "least_depth", "greatest_depth", "n_without_list", "unlisted", "unknown")
 NO_NMI_INTERVAL = (
     "NMI without ±: the run was evaluated without a bootstrap, or by a version that computed no "
     "interval of NMI; `retrieval evaluate` adds it."
@@ -64,7 +79,8 @@ def facts_in_words(result: ProtocolResult) -> dict[str, str]:
         Name of a fact -> its value.
     """
     facts = asdict(result.protocol) | {"dataset": result.dataset, "split": result.split}
-    return {title: _value(key, facts[key]) for key, title in NAMES.items()}
+    left_out = ("normalized", "kmeans", "n_init") if result.protocol.of_lists else OF_LISTS
+    return {title: _value(key, facts[key]) for key, title in NAMES.items() if key not in left_out}
 
 
 def _value(key: str, value: object) -> str:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from retrieval.evaluation.metrics import bounds_of
+from retrieval.evaluation.ranking import BEYOND
 from retrieval.evaluation.significance import Comparison
 from retrieval.evaluation.statistics import combined_interval
 from retrieval.report.sections import reported_metrics
@@ -120,18 +121,22 @@ def loss_table(results: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values("recall@1", ascending=False, kind="stable", ignore_index=True)
 
 
-def recall_curve(neighbors: Neighbors, no_positive: str = DEFAULT_NO_POSITIVE) -> pd.DataFrame:
+def recall_curve(
+    neighbors: Neighbors, no_positive: str = DEFAULT_NO_POSITIVE, deepest: int = BEYOND
+) -> pd.DataFrame:
     """Compute Recall@K for every K from the ranks of the first relevant items.
 
     Args:
         neighbors: The neighbors of q queries.
         no_positive: The protocol's rule for queries without a relevant item in the gallery:
             ``exclude`` them, or score them ``zero``. Defaults to ``exclude``.
+        deepest: Greatest K that the ranks tell about, see
+            :attr:`retrieval.evaluation.protocol.Protocol.deepest`. Defaults to any.
 
     Returns:
         Columns ``k`` (from 1 to the number of stored neighbors) and ``recall``.
     """
-    k = np.arange(1, neighbors.ids.shape[1] + 1)
+    k = np.arange(1, min(neighbors.ids.shape[1], deepest) + 1)
     ranks = np.sort(neighbors.first_relevant_rank[neighbors.first_relevant_rank > 0])
     n = len(neighbors.first_relevant_rank) if no_positive == "zero" else len(ranks)
     return pd.DataFrame({"k": k, "recall": np.searchsorted(ranks, k, side="right") / max(1, n)})

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from retrieval.evaluation.ranking import BEYOND
 from retrieval.runs.run import Neighbors, Run
 from workbench.analysis.nearness import nearness_text
 from workbench.data.images import picture_url, thumbnail_url
@@ -82,28 +83,27 @@ def query_card(run: Run, row: int, *, lines: Sequence[str] = ()) -> dict[str, An
     return card(run, row, kind="query", lines=lines) | large
 
 
-def result_cards(run: Run, query: int, ids: np.ndarray, scores: np.ndarray) -> list[dict]:
+def result_cards(run: Run, ids: np.ndarray, scores: np.ndarray, relevant: np.ndarray) -> list[dict]:
     """Describe the results of a query, each with its rank and marked as hit or miss.
 
     Args:
         run: The run that holds the items.
-        query: Row of the query.
         ids: int, (k,), rows of the results, nearest first; -1 is padding.
         scores: float, (k,), similarities of the results.
+        relevant: bool, (k,), which results are relevant.
 
     Returns:
         One card per result.
     """
-    labels = run.items["label"].to_numpy()
     return [
         card(
             run,
             int(row),
             rank=rank,
             score=nearness_text(run, score),
-            mark="hit" if labels[row] == labels[query] else "miss",
+            mark="hit" if hit else "miss",
         )
-        for rank, (row, score) in enumerate(zip(ids, scores, strict=True), 1)
+        for rank, (row, score, hit) in enumerate(zip(ids, scores, relevant, strict=True), 1)
         if row >= 0
     ]
 
@@ -124,7 +124,7 @@ def answer_cards(run: Run, found: Answer, note: str = "") -> list[dict | None]:
     Returns:
         One card per result, then perhaps a gap (None) and a card.
     """
-    cards: list[dict | None] = [*result_cards(run, found.query, found.ids, found.similarities)]
+    cards: list[dict | None] = [*result_cards(run, found.ids, found.similarities, found.relevant)]
     if found.first_relevant_item < 0 or found.first_relevant_rank <= len(cards):
         return cards
     first = card(
@@ -153,9 +153,10 @@ def query_group(run: Run, neighbors: Neighbors, position: int, *, k: int, detail
     """
     query = int(neighbors.queries[position])
     ids, scores = neighbors.ids[position, :k], neighbors.similarities[position, :k]
+    relevant = neighbors.hits_of(position, run.items["label"].to_numpy())[:k]
     line = {
         "title": detail or rank_sentence(int(neighbors.first_relevant_rank[position])).capitalize(),
-        "cards": result_cards(run, query, ids, scores),
+        "cards": result_cards(run, ids, scores, relevant),
         "size": 88,
         "layout": "line",
     }
@@ -184,4 +185,6 @@ def rank_sentence(first_relevant_rank: int) -> str:
         return "no item of this class in the gallery"
     if first_relevant_rank == 1:
         return "the nearest item is right"
+    if first_relevant_rank == BEYOND:
+        return "no relevant item in the ranked list"
     return f"first relevant item at rank {first_relevant_rank:,}"

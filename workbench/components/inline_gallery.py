@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from retrieval.evaluation.ranking import BEYOND
 from retrieval.runs.run import Neighbors, Run
 from workbench.analysis.failures import confident_and_wrong, failures, query_table
 from workbench.analysis.nearness import nearness_text
@@ -88,24 +89,30 @@ def gallery(run: Run, neighbors: Neighbors, rows: Iterable[int], k: int = 6) -> 
 
 
 def _query(run: Run, neighbors: Neighbors, position: int, k: int) -> str:
-    labels = run.items["label"].to_numpy()
+    hits = neighbors.hits_of(position, run.items["label"].to_numpy())
     query = int(neighbors.queries[position])
     figures = [_figure(run, query, "", "query")]
     for rank, row in enumerate(neighbors.ids[position, :k], 1):
         if row < 0:
             continue
-        hit = bool(labels[row] == labels[query])
+        hit = bool(hits[rank - 1])
         sign = HIT_SIGN if hit else MISS_SIGN
         note = f"{rank} · {nearness_text(run, neighbors.similarities[position, rank - 1])} {sign}"
         figures.append(_figure(run, int(row), "hit" if hit else "miss", note))
-    rank = int(neighbors.first_relevant_rank[position])
-    where = (
-        f"first relevant item at rank {rank:,}" if rank else "no item of its class in the gallery"
-    )
+    where = rank_in_words(int(neighbors.first_relevant_rank[position]))
     name = html.escape(str(run.items["label_name"].iloc[query]))
     return (
         f'<p class="rw-title">{name} <span>{where}</span></p>'
         f'<div class="rw-line">{"".join(figures)}</div>'
+    )
+
+
+def rank_in_words(rank: int) -> str:
+    """Say where the first relevant item is; 0 is that there is none."""
+    if rank == BEYOND:
+        return "no relevant item in the ranked list"
+    return (
+        f"first relevant item at rank {rank:,}" if rank else "no item of its class in the gallery"
     )
 
 

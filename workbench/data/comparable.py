@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from retrieval.evaluation.protocol import ORDER, SCORES
 from retrieval.report.sections import protocol_facts
 from retrieval.runs.run import Run
 from workbench.analysis.comparison import difference_of_items
@@ -66,7 +67,7 @@ def comparable_groups(runs: list[Run], protocol: str) -> list[list[Run]]:
 
 def _words(name: str, value: str) -> str:
     if name == "distance":
-        return f"{value} distance"
+        return "ranked lists" if value in (SCORES, ORDER) else f"{value} distance"
     if name == "normalized":
         return "normalized" if value == "True" else "not normalized"
     return f"{name.replace('_', ' ')}: {value}"

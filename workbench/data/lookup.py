@@ -22,6 +22,7 @@ class Answer:
         first_relevant_item: Row of the first relevant item; -1 if there is none.
         first_relevant_similarity: Similarity of the first relevant item; NaN if there is none.
         scored: Whether the item is a query of the protocol, so that it counts in the metrics.
+        relevant: bool, (k,), which results are relevant.
     """
 
     query: int
@@ -31,6 +32,7 @@ class Answer:
     first_relevant_item: int
     first_relevant_similarity: float
     scored: bool
+    relevant: np.ndarray
 
 
 def similarity(run: Run, protocol: str, query: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:
@@ -111,7 +113,8 @@ def answer(run: Run, protocol: str, row: int, k: int) -> Answer:
     Args:
         run: The run whose embeddings are searched.
         protocol: Name of the protocol.
-        row: Row of the item. If it is not a query of the protocol, its neighbors are computed now.
+        row: Row of the item. If it is not a query of the protocol, its neighbors are computed now;
+            without embeddings, it has none.
         k: Number of results to return.
 
     Returns:
@@ -125,7 +128,10 @@ def answer(run: Run, protocol: str, row: int, k: int) -> Answer:
     keep = np.flatnonzero(ids >= 0)[:k]
     item = int(neighbors.first_relevant_item[at])
     score = np.nan
-    if item >= 0:
+    if item >= 0 and not run.has_embeddings:
+        near = np.flatnonzero(ids == item)
+        score = float(neighbors.similarities[at][near[0]]) if len(near) else np.nan
+    elif item >= 0:
         score = float(similarity(run, protocol, run.embeddings[row], np.array([item]))[0])
     return Answer(
         row,
@@ -135,13 +141,18 @@ def answer(run: Run, protocol: str, row: int, k: int) -> Answer:
         item,
         score,
         True,
+        neighbors.hits_of(at, run.items["label"].to_numpy())[keep],
     )
 
 
 def _computed_answer(run: Run, protocol: str, row: int, k: int) -> Answer:
+    if not run.has_embeddings:
+        none = np.empty(0, np.int32)
+        return Answer(row, none, none.astype(np.float32), 0, -1, np.nan, False, none.astype(bool))
     ids, scores = search_vector(run, protocol, run.embeddings[row], len(run.items), exclude=row)
     labels = run.items["label"].to_numpy()
-    hits = np.flatnonzero(labels[ids] == labels[row])
+    same = labels[ids] == labels[row]
+    hits = np.flatnonzero(same)
     first = int(hits[0]) if len(hits) else -1
     return Answer(
         row,
@@ -151,4 +162,5 @@ def _computed_answer(run: Run, protocol: str, row: int, k: int) -> Answer:
         int(ids[first]) if first >= 0 else -1,
         float(scores[first]) if first >= 0 else np.nan,
         False,
+        same[:k],
     )

@@ -3,6 +3,7 @@
 import numpy as np
 import plotly.graph_objects as go
 
+from retrieval.evaluation.ranking import BEYOND
 from workbench.figures.colors import HIT, MISS, NEUTRAL
 from workbench.figures.style import styled
 
@@ -36,8 +37,11 @@ def rank_histogram(first_relevant_rank: np.ndarray, *, height: int = 250) -> go.
         bin.
     """
     ranks = first_relevant_rank
-    bins = rank_bins(int(ranks.max(initial=1)))
+    listed = ranks[ranks < BEYOND]
+    bins = rank_bins(int(listed.max(initial=1)))
     names = [str(a) if a == b else f"{a:,}–{b:,}" for a, b in bins]
+    if len(listed) < len(ranks):
+        bins, names = [*bins, (BEYOND, BEYOND)], [*names, "not listed"]
     counts = [int(((ranks >= a) & (ranks <= b)).sum()) for a, b in bins]
     colors = [HIT] + [MISS] * (len(bins) - 1)
     without_positive = int((ranks == 0).sum())

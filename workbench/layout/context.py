@@ -52,7 +52,7 @@ def context_facts(selection: Selection) -> list[str]:
         selection.protocol_title,
         sizes,
         _classes(selection, protocol.n_classes),
-        f"{protocol.distance} distance",
+        protocol.measure,
     ]
 
 

@@ -82,7 +82,9 @@ def recall_curves(runs: dict[str, Run], protocol: str | None = None) -> go.Figur
         protocol: Name of the evaluation protocol. By default, the primary one of each run.
     """
     curves = {
-        title: recall_curve(run.neighbors(protocol), _rule(run, protocol))
+        title: recall_curve(
+            run.neighbors(protocol), _rule(run, protocol), run.result(protocol).protocol.deepest
+        )
         for title, run in runs.items()
     }
     return figures.recall_curves(curves)
@@ -97,7 +99,7 @@ def recall_at(runs: dict[str, Run], ks: tuple[int, ...]) -> pd.DataFrame:
     """Compute Recall@K in percent for any K, without searching again.
 
     A run stores the rank of the first relevant item of every query, however high, so K is not
-    limited to the number of neighbors stored.
+    limited to the number of neighbors stored, but to the length of ranked lists that were imported.
 
     Args:
         runs: The runs to show, each under the title it has in the output.
@@ -109,11 +111,11 @@ def recall_at(runs: dict[str, Run], ks: tuple[int, ...]) -> pd.DataFrame:
     rows = {}
     for title, run in runs.items():
         ranks = run.neighbors().first_relevant_rank
-        n_scored = run.result().n_scored
+        n_scored, deepest = run.result().n_scored, run.result().protocol.deepest
         hits = {k: ((ranks > 0) & (ranks <= k)).sum() for k in ks}
         rows[title] = {
             (recall := metric(f"recall@{k}")).title: recall.format(
-                hits[k] / n_scored if n_scored else np.nan
+                hits[k] / n_scored if n_scored and k <= deepest else np.nan
             )
             for k in ks
         }

@@ -4,7 +4,6 @@ import pandas as pd
 import streamlit as st
 
 from workbench import figures
-from workbench.figures.ranks import rank_bins
 from workbench.figures.style import CONFIG
 from workbench.session.clicks import replace_charts, replaceable_key, selected_indices
 from workbench.session.parameters import RANK
@@ -22,13 +21,11 @@ def rank_bars(table: pd.DataFrame) -> tuple[int, int] | None:
         Lowest and highest rank of the chosen bar, both 0 for the bar of queries without a relevant
         item in the gallery; None if no bar is chosen.
     """
-    bins = rank_bins(int(table["first_relevant_rank"].max()))
-    if (table["first_relevant_rank"] == 0).any():
-        bins = [*bins, (0, 0)]
+    figure = figures.rank_histogram(table["first_relevant_rank"].to_numpy())
+    bins = [(int(low), int(high)) for low, high in figure.data[0].customdata]
     lows = [low for low, _ in bins]
     rank = RANK.keep(None, lows)
     key = replaceable_key("rank_bars")
-    figure = figures.rank_histogram(table["first_relevant_rank"].to_numpy())
     if rank is not None:  # Plotly's own selection would not survive a reload
         faded = [1 if low == rank else FADED for low in lows]
         figure.update_traces(marker={"opacity": faded})

@@ -49,7 +49,7 @@ def _origin(run: Run, protocol: str) -> dict[str, object]:
         "Loss": loss_of(run) if settings else "imported",
         "Backbone": settings.backbone if settings else None,
         "Distance": run.results[protocol].protocol.distance if protocol in run.results else None,
-        "Embedding size": int(run.embeddings.shape[1]),
+        "Embedding size": int(run.embeddings.shape[1]) if run.has_embeddings else None,
         "Steps": 0 if is_untrained(run) else steps,
         "Seed": seed_of(run),
         "Seconds": provenance.total_seconds,

@@ -213,9 +213,9 @@ def _curves(chosen: Selection, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     for row in table.itertuples():
         parts = []
         for name in row.runs:
-            rule = by_name[name].result(chosen.protocol).protocol.no_positive
+            made = by_name[name].result(chosen.protocol).protocol
             neighbors = by_name[name].neighbors(chosen.protocol)
-            parts.append(recall_curve(neighbors, rule))
+            parts.append(recall_curve(neighbors, made.no_positive, made.deepest))
         curve = parts[0]
         if len(parts) > 1:
             curve = pd.concat(parts).groupby("k", as_index=False).mean()

@@ -6,7 +6,8 @@ import streamlit as st
 
 from retrieval.errors import counted
 from retrieval.evaluation.metrics import metric
-from retrieval.runs.run import Run
+from retrieval.evaluation.ranking import BEYOND
+from retrieval.runs.run import NO_EMBEDDINGS, Run
 from workbench.analysis.failures import query_table
 from workbench.analysis.nearness import nearness_columns
 from workbench.analysis.tables import metric_value
@@ -118,7 +119,9 @@ def _details(chosen: Selection, row: int) -> list[str]:
 
 def _verdict(chosen: Selection, found: Answer) -> None:
     name = plain(chosen.a.items["label_name"].iloc[found.query])
-    if not found.scored:
+    if not found.scored and not chosen.a.has_embeddings:
+        text = f"**{name}** is a gallery item. Searching with it needs embeddings: {NO_EMBEDDINGS}."
+    elif not found.scored:
         text = (
             f"**{name}** is a gallery item, not a scored query. Searching with it, itself "
             f"excluded: {plain(rank_sentence(found.first_relevant_rank))}."
@@ -127,6 +130,10 @@ def _verdict(chosen: Selection, found: Answer) -> None:
         text = f":blue[**✓ Right.**] The nearest item is also **{name}**."
     elif found.first_relevant_rank == 0:
         text = f"The gallery has no item of class **{name}**, so no result can be right."
+    elif not len(found.ids):
+        text = f":orange[**✗ Wrong.**] The ranked list of **{name}** is empty."
+    elif found.first_relevant_rank == BEYOND:
+        text = f":orange[**✗ Wrong.**] {plain(rank_sentence(BEYOND).capitalize())}."
     else:
         wrong = plain(chosen.a.items["label_name"].iloc[int(found.ids[0])])
         text = (
@@ -140,7 +147,7 @@ def _verdict(chosen: Selection, found: Answer) -> None:
 def _results(chosen: Selection, found: Answer) -> dict:
     return {
         "cards": answer_cards(chosen.a, found, "first relevant item"),
-        "empty": "The gallery is empty.",
+        "empty": "The gallery is empty." if chosen.a.has_embeddings else "No ranked list.",
         "layout": "grid",
         "columns": grid_columns(chosen.k),
         "size": 150,
@@ -149,12 +156,11 @@ def _results(chosen: Selection, found: Answer) -> dict:
 
 def _results_table(chosen: Selection, found: Answer) -> pd.DataFrame:
     items = chosen.a.items.iloc[found.ids]
-    own = chosen.a.items["label"].iloc[found.query]
     return pd.DataFrame(
         {
             "rank": np.arange(1, len(items) + 1),
             **nearness_columns(chosen.a, found.similarities),
-            "correct": items["label"].to_numpy() == own,
+            "correct": found.relevant,
             "class": items["label_name"].to_numpy(),
             "path": items["path"].to_numpy(),
             "query": str(chosen.a.items["path"].iloc[found.query]),

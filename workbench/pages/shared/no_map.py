@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from retrieval.runs.run import Run
+from retrieval.runs.run import NO_EMBEDDINGS, Run
 from workbench.data.projections import fault
 from workbench.layout.theme import plain
 
@@ -16,6 +16,12 @@ def no_map(runs: Sequence[Run]) -> None:
     Args:
         runs: Runs without a usable projection.
     """
+    for run in runs:
+        if not run.has_embeddings:
+            st.info(f"**{plain(run.name)}** has no map: {NO_EMBEDDINGS}.")
+    runs = [run for run in runs if run.has_embeddings]
+    if not runs:
+        return
     for run in runs:
         reason = fault(run)
         if reason:
