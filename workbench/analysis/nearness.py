@@ -12,7 +12,7 @@ from retrieval.runs.run import Run
 
 
 def is_similarity(run: Run) -> bool:
-    """Tell whether a run's scores are similarities, as the cosine is, and not negative distances."""
+    """Tell whether a run's scores are similarities, as the cosine is, not negative distances."""
     return run.result().protocol.distance in ("cosine", SCORES)
 
 
