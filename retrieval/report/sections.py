@@ -17,7 +17,7 @@ from retrieval.datasets import DATASETS
 from retrieval.datasets.base import Dataset
 from retrieval.datasets.official import PLACEHOLDER_WARNING
 from retrieval.errors import UserError, counted, unknown_option
-from retrieval.evaluation.metrics import bounds_of, in_order, is_metric, reported
+from retrieval.evaluation.metrics import DASH, bounds_of, in_order, is_metric, reported
 from retrieval.evaluation.noninferiority import check_margin
 from retrieval.evaluation.protocol import Protocol
 from retrieval.evaluation.significance import Comparison, any_counts, compare, nothing_compared
@@ -340,7 +340,7 @@ def _row(
     row: dict[str, str | float] = {
         "name": group,
         "seeds": len(results),
-        "dimension": results[0].protocol.dimension,
+        "dimension": results[0].protocol.dimension or DASH,
     }
     for name in metrics:
         found = [result.metric(name) for result in results]
