@@ -7,6 +7,7 @@ written under a hidden name and gets its own when it is complete, so a reader ne
 see :mod:`retrieval.runs.store`.
 """
 
+import contextlib
 import functools
 import json
 import os
@@ -61,6 +62,9 @@ def remedy(path: Path, name: str) -> str:
         path: The run's folder.
         name: One of :data:`REQUIRED_FILES`.
     """
+    with contextlib.suppress(UserError, OSError):  # of a config.yaml that is damaged or missing
+        if not Run(path).has_embeddings:
+            return "import its ranked lists again with --overwrite"
     if name in (neighbor_file.FILE, "metrics.json"):
         return f"compute it again with `retrieval evaluate {shlex.quote(str(path))}`"
     if name != "config.yaml" and (path / "checkpoints").is_dir():

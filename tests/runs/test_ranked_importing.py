@@ -176,3 +176,10 @@ def test_runs_that_are_imported_together_have_the_same_items(tmp_path):
 def test_neither_judgments_nor_classes_is_refused(tmp_path):
     with pytest.raises(UserError, match="--qrels"):
         imported(tmp_path, qrels=None)
+
+
+def test_a_damaged_run_of_lists_is_mended_by_importing_it_again(tmp_path):
+    run = imported(tmp_path)
+    (run.path / "metrics.json").unlink()
+    with pytest.raises(UserError, match="import its ranked lists again"):
+        open_run(run.path)

@@ -61,10 +61,9 @@ def test_an_item_that_is_no_query_says_that_searching_with_it_needs_embeddings(s
     assert NO_EMBEDDINGS in text_of(open_page("retrieval", item=str(row)))
 
 
-def test_a_report_names_the_figures_that_the_lists_are_too_short_for(ranked_root, tmp_path):
+def test_a_report_names_the_figures_that_the_lists_are_too_short_for(ranked_root):
     run = open_run(ranked_root / "texts" / "first")
     report = make_report([run])
-    assert "too short" in " ".join(report[0].caveats)
     assert "too short" in page_html(report)
     table = recall_at({"first": run}, (1, DEPTH, DEPTH + 1))
     assert table.iloc[0, 2] == "–"
