@@ -72,7 +72,7 @@ def evaluate_ranked(
     roles: np.ndarray | None = None,
     ks: Sequence[int] = DEFAULT_KS,
     *,
-    names: Sequence[str] | None = None,
+    names: Sequence[str] | np.ndarray | None = None,
     ties: str = DEFAULT_TIES,
     unlisted: str = DEFAULT_UNLISTED,
     no_positive: str = DEFAULT_NO_POSITIVE,
@@ -239,7 +239,9 @@ class _Judged:
         return np.flatnonzero(self.hits) + 1
 
 
-def _sorted(lists: RankedLists, parts: Sides, names: Sequence[str] | None, ties: str) -> _Order:
+def _sorted(
+    lists: RankedLists, parts: Sides, names: Sequence[str] | np.ndarray | None, ties: str
+) -> _Order:
     n = 1 + max(int(parts.queries.max()), int(parts.gallery.max()))
     query, item = np.full(n, -1), np.full(n, -1)
     query[parts.queries] = np.arange(len(parts.queries))
@@ -282,7 +284,7 @@ def _sorted(lists: RankedLists, parts: Sides, names: Sequence[str] | None, ties:
     return _Order(starts, target, scores)
 
 
-def _named(row: int, names: Sequence[str] | None) -> str:
+def _named(row: int, names: Sequence[str] | np.ndarray | None) -> str:
     return f"item {row}" if names is None else repr(str(names[row]))
 
 
