@@ -16,7 +16,6 @@ from retrieval.report.sections import Section
 from retrieval.report.text import (
     COLUMNS,
     MARK,
-    NOTE,
     PUBLISHED_HEAD,
     PUBLISHED_TITLE,
     TITLE,
@@ -25,6 +24,7 @@ from retrieval.report.text import (
     conclusion,
     devices,
     metrics_of,
+    note_on,
     published_rows,
     selected_on_test,
     tests_of,
@@ -70,7 +70,7 @@ def page_html(sections: Sequence[Section]) -> str:
         HTML.
     """
     made = datetime.date.today().isoformat()
-    body = [f'<h1>{TITLE}</h1><p class="quiet">Made {made}. {NOTE}</p>']
+    body = [f'<h1>{TITLE}</h1><p class="quiet">Made {made}. {note_on(sections)}</p>']
     drawn = [not section.protocol.has_no_positives for section in sections]
     for number, section in enumerate(sections):
         first = any(drawn) and number == drawn.index(True)
@@ -126,8 +126,10 @@ def _recall(section: Section, runs: Mapping[str, Run], *, with_script: bool) -> 
         for name, run in runs.items()
     }
     drawn = [figures.recall_curves(curves, height=420)]
-    if "recall@1" in section.table:
-        drawn.append(figures.loss_intervals(section.table.rename(columns={"name": "group"})))
+    ranked_by = section.comparison.metric
+    if ranked_by in section.table:
+        table = section.table.rename(columns={"name": "group"})
+        drawn.append(figures.loss_intervals(table, ranked_by))
     script = [with_script, False]
     return "<h3>Recall@K</h3>" + "".join(
         figure.to_html(full_html=False, include_plotlyjs=include, config=CONFIG)

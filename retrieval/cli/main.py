@@ -746,8 +746,9 @@ def report(
     metric: Annotated[
         list[str] | None,
         typer.Option(
-            help="A column of the tables, e.g. recall@10; may be repeated. Defaults to the metrics "
-            "that are usual on the data set."
+            help="A column of the tables, e.g. recall@10 or map@r; may be repeated. The first one "
+            "that is a mean over queries, or NMI, also ranks the runs and is what is tested. "
+            "Defaults to the metrics that are usual on the data set, ranked by Recall@1."
         ),
     ] = None,
     baseline: Annotated[
@@ -762,7 +763,7 @@ def report(
         float | None,
         typer.Option(
             help="Say for every row whether it is not worse than the baseline by more than this "
-            "many points of Recall@1, e.g. 1. Defaults to none."
+            "many points of the metric that is tested, e.g. 1. Defaults to none."
         ),
     ] = None,
     all_pairs: Annotated[
@@ -772,14 +773,17 @@ def report(
 ) -> None:
     """Compare runs in a report: report.md, .csv, .tex and a self-contained .html with figures."""
     from retrieval.cli.paths import runs_at
-    from retrieval.report.sections import Tests
+    from retrieval.evaluation.metrics import metric as metric_of
+    from retrieval.report.sections import Tests, ranked_by
     from retrieval.report.writing import page_writer, write_report
     from retrieval.runs.store import open_run
 
     write_page = page_writer()
     given = [run for path in [*(runs or ()), *(paths or ())] for run in runs_at(path)]
     compared = [open_run(path) for path in {path.resolve(): path for path in given}.values()]
-    tests = Tests(baseline, None if margin is None else margin / 100, all_pairs)
+    tested = ranked_by(metric or ())
+    stored = None if margin is None else margin / metric_of(tested).scale
+    tests = Tests(tested, baseline, stored, all_pairs)
     sections = write_report(compared, out, metric or (), tests)
     write_page(sections, out / "report.html")
     typer.echo((out / "report.md").read_text(encoding="utf-8"))

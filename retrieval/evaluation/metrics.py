@@ -22,8 +22,10 @@ from retrieval.evaluation.ranking import PositiveRanks
 from retrieval.validation import DEFAULT_KS, refused
 
 DASH = "–"  # printed where there is no value
+HEADLINE = "recall@1"  # what runs are ranked and compared by, unless another metric is chosen
 SUMMARY_KS = (1, 4)
 AT_K = re.compile(r"(.+)@([1-9][0-9]*)")
+RECALL = re.compile(r"recall@([1-9][0-9]*)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,9 @@ class Metric:
         in_summary: Whether it is a column of short tables (terminal, notebooks). Defaults to False.
         in_training: Whether it is computed by evaluations during training. Defaults to False.
         on_request: Whether it is computed only where it is asked for by name. Defaults to False.
+        ranks_runs: Whether runs may be ranked and compared by it. Defaults to False.
+        of_first_rank: Whether a query's score follows from the rank of its first relevant item, so
+            that it need not be stored. Defaults to False.
     """
 
     name: str
@@ -63,6 +68,8 @@ class Metric:
     in_summary: bool = False
     in_training: bool = False
     on_request: bool = False
+    ranks_runs: bool = False
+    of_first_rank: bool = False
 
     @property
     def is_percent(self) -> bool:
@@ -161,6 +168,8 @@ METRICS: dict[str, Metric] = {
             "counts.",
             in_summary=True,
             in_training=True,
+            ranks_runs=True,
+            of_first_rank=True,
         ),
         Metric(
             name="precision@1",
@@ -170,6 +179,7 @@ METRICS: dict[str, Metric] = {
             "Recall@1.",
             function=ranking.precision_at_1,
             in_report=False,
+            of_first_rank=True,
         ),
         Metric(
             name="r_precision",
@@ -178,6 +188,7 @@ METRICS: dict[str, Metric] = {
             definition="For a query with R items of its class in the gallery, the share of the R "
             "nearest items that are of its class; then the mean over queries.",
             function=ranking.r_precision,
+            ranks_runs=True,
         ),
         Metric(
             name="map@r",
@@ -189,6 +200,7 @@ METRICS: dict[str, Metric] = {
             function=ranking.map_at_r,
             in_summary=True,
             in_training=True,
+            ranks_runs=True,
         ),
         Metric(
             name="map",
@@ -198,6 +210,7 @@ METRICS: dict[str, Metric] = {
             "the mean over queries.",
             function=ranking.average_precision,
             in_report=False,
+            ranks_runs=True,
         ),
         Metric(
             name="mrr",
@@ -206,6 +219,8 @@ METRICS: dict[str, Metric] = {
             definition="One over the rank of the first relevant item; then the mean over queries.",
             function=ranking.reciprocal_rank,
             in_report=False,
+            ranks_runs=True,
+            of_first_rank=True,
         ),
         Metric(
             name="map@K",
@@ -216,6 +231,7 @@ METRICS: dict[str, Metric] = {
             function_at=ranking.average_precision_at,
             in_report=False,
             on_request=True,
+            ranks_runs=True,
         ),
         Metric(
             name="map_trapezoid",
@@ -228,6 +244,7 @@ METRICS: dict[str, Metric] = {
             function=ranking.average_precision_trapezoid,
             in_report=False,
             on_request=True,
+            ranks_runs=True,
         ),
         Metric(
             name="mp@K",
@@ -238,6 +255,7 @@ METRICS: dict[str, Metric] = {
             function_at=ranking.precision_at,
             in_report=False,
             on_request=True,
+            ranks_runs=True,
         ),
         Metric(
             name="minp",
@@ -248,6 +266,7 @@ METRICS: dict[str, Metric] = {
             function=ranking.inverse_negative_penalty,
             in_report=False,
             on_request=True,
+            ranks_runs=True,
         ),
         Metric(
             name="ndcg@K",
@@ -259,6 +278,7 @@ METRICS: dict[str, Metric] = {
             function_at=ranking.ndcg_at,
             in_report=False,
             on_request=True,
+            ranks_runs=True,
         ),
         Metric(
             name="ndcg_exp@K",
@@ -268,6 +288,7 @@ METRICS: dict[str, Metric] = {
             function_at=ranking.ndcg_exponential_at,
             in_report=False,
             on_request=True,
+            ranks_runs=True,
         ),
         Metric(
             name="median_first_hit",
@@ -291,6 +312,7 @@ METRICS: dict[str, Metric] = {
             digits=3,
             in_summary=True,
             in_training=True,
+            ranks_runs=True,
         ),
         Metric(
             name="nmi_start_spread",
@@ -447,6 +469,31 @@ def summarized() -> tuple[str, ...]:
     return _names((m for m in METRICS.values() if m.in_summary), SUMMARY_KS)
 
 
+def that_rank_runs(ks: Sequence[int] = DEFAULT_KS) -> tuple[str, ...]:
+    """Return the metrics of every run by which runs may be ranked; see :func:`reported`."""
+    always = (m for m in METRICS.values() if m.ranks_runs and not m.on_request)
+    return _names(always, ks)
+
+
+def ranks_runs(name: str) -> bool:
+    """Return whether runs may be ranked and compared by a metric of this name.
+
+    >>> ranks_runs("recall@30"), ranks_runs("nmi"), ranks_runs("median_first_hit")
+    (True, True, False)
+    """
+    return is_metric(name) and not name.endswith("@K") and metric(name).ranks_runs
+
+
+def has_scores(name: str) -> bool:
+    """Return whether a metric is a mean over queries, so that runs can be tested by it.
+
+    >>> has_scores("map@r"), has_scores("map@100"), has_scores("nmi")
+    (True, True, False)
+    """
+    one = metric(name)
+    return bool(one.function or one.function_at) or RECALL.fullmatch(name) is not None
+
+
 def measured_in_training(ks: Sequence[int] = DEFAULT_KS) -> tuple[str, ...]:
     """Return the metrics of an evaluation during training; see :func:`reported`."""
     return _names((m for m in METRICS.values() if m.in_training), ks)
@@ -557,3 +604,30 @@ def _score(positives: PositiveRanks, name: str) -> np.ndarray:
     function = METRICS[name].function
     assert function is not None  # of a metric that ``check_on_request`` accepts
     return function(positives)
+
+
+def score_first_ranks(name: str, ranks: np.ndarray) -> np.ndarray | None:
+    """Score queries from the ranks of their first relevant items, if the metric follows from them.
+
+    >>> score_first_ranks("mrr", np.array([1, 4, 0])).tolist(), score_first_ranks("map", np.ones(2))
+    ([1.0, 0.25, 0.0], None)
+
+    Args:
+        name: Name of a metric.
+        ranks: int, (q,), 1-based ranks; 0 if there is no relevant item, and
+            :data:`retrieval.evaluation.ranking.BEYOND` if a ranked list lacks it.
+
+    Returns:
+        float64, (q,), 0 where no relevant item was found; None if the metric needs more.
+    """
+    if found := RECALL.fullmatch(name):
+        return ranking.recall_at(ranks, int(found[1]))
+    one = metric(name)
+    if not one.of_first_rank or one.function is None:
+        return None
+    ranks = np.asarray(ranks)
+    scores, some = np.zeros(len(ranks)), (ranks > 0) & (ranks < ranking.BEYOND)
+    if some.any():
+        first = ranks[some].astype(np.int64)
+        scores[some] = one.function(PositiveRanks(first, np.ones(len(first), np.int64)))
+    return scores

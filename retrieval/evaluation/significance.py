@@ -13,7 +13,7 @@ import pandas as pd
 from retrieval.errors import UserError, unknown_option
 from retrieval.evaluation.bootstrap import LEVEL_SAMPLES, ClassScores, level_intervals
 from retrieval.evaluation.families import MAYBE, NO_CLAIM, WORSE, Contrasts, Members
-from retrieval.evaluation.metrics import bounds_of
+from retrieval.evaluation.metrics import HEADLINE, bounds_of
 from retrieval.evaluation.planning import Plan, plan
 from retrieval.evaluation.results import Result
 from retrieval.evaluation.statistics import mcnemar, mean_interval, too_few_classes, too_few_line
@@ -59,6 +59,8 @@ class Comparison:
         n_classes: Number of classes they belong to.
         n_effective: Effective number of classes, see
             :func:`retrieval.evaluation.statistics.effective_classes`.
+        reason: Why nothing was tested, though there are values, see :func:`untested`; empty if
+            something was.
     """
 
     metric: str
@@ -67,6 +69,7 @@ class Comparison:
     n_queries: int
     n_classes: int
     n_effective: float = 0.0
+    reason: str = ""
     _names: tuple[str, ...] = field(default=(), repr=False)
     _scores: ClassScores | None = field(default=None, repr=False, compare=False)
     _contrasts: Contrasts | None = field(default=None, repr=False, compare=False)
@@ -75,6 +78,8 @@ class Comparison:
     @property
     def no_claim(self) -> str:
         """Why there are no intervals and verdicts, without a full stop; empty if there are."""
+        if self.reason:
+            return self.reason
         if self.n_queries and too_few_classes(self.n_effective):
             return too_few_line(self.n_effective)
         return ""
@@ -96,7 +101,7 @@ class Comparison:
         """
         place = self._place(baseline)
         others = [name for name in self.summary["name"] if name != baseline]
-        if self._contrasts is None:
+        if not self.n_queries:
             return pd.DataFrame(columns=["name", *DIFFERENCE_COLUMNS])
         pairs = [(self._place(name), place) for name in others]
         found = self._tabulated(pairs)
@@ -118,7 +123,7 @@ class Comparison:
             UserError: No run has that name, the names are the same, or nothing was compared.
         """
         pairs = [(self._place(a), self._place(b))]
-        if a == b or self._contrasts is None:
+        if a == b or not self.n_queries:
             raise UserError(f"{a} and {b}: give two runs that were compared")
         found = self._tabulated(pairs).iloc[0].astype(object)
         known = self.pairs.set_index(["a", "b"])["p_mcnemar"]
@@ -151,8 +156,9 @@ class Comparison:
 
     def _tabulated(self, pairs: list[tuple[int, int]]) -> pd.DataFrame:
         """Judge pairs of columns as one family."""
-        assert self._contrasts is not None
-        assert self._wins is not None
+        if self._contrasts is None or self._wins is None:
+            means = self.summary.set_index("name")["mean"].reindex(self._names).to_numpy()
+            return _plain_differences(means, pairs)
         members = self._contrasts.members(pairs)
         return _differences(pairs, members, self._wins, self.n_queries, bounds_of(self.metric))
 
@@ -168,7 +174,7 @@ class Comparison:
 def compare(
     results: Mapping[str, Scores],
     classes: np.ndarray | None = None,
-    metric: str = "recall@1",
+    metric: str = HEADLINE,
     *,
     n_samples: int | None = None,
     seed: int = 0,
@@ -220,6 +226,7 @@ def compare(
         len(labels),
         len(scores.size),
         scores.effective,
+        "",
         names,
         scores,
         contrasts,
@@ -227,7 +234,7 @@ def compare(
     )
 
 
-def nothing_compared(names: Iterable[str], metric: str = "recall@1") -> Comparison:
+def nothing_compared(names: Iterable[str], metric: str = HEADLINE) -> Comparison:
     """Return the comparison of runs none of whose queries counts, because none has a positive.
 
     Args:
@@ -244,6 +251,53 @@ def nothing_compared(names: Iterable[str], metric: str = "recall@1") -> Comparis
     )
     pairs = pd.DataFrame(columns=["a", "b", *DIFFERENCE_COLUMNS, "p_mcnemar"])
     return Comparison(metric, summary, pairs, 0, 0, _names=tuple(sorted(names)))
+
+
+def untested(
+    values: Mapping[str, tuple[float, float, float, int]],
+    metric: str,
+    reason: str,
+    *,
+    n_queries: int,
+    n_classes: int,
+) -> Comparison:
+    """Return the comparison of runs by a metric that they cannot be tested by.
+
+    Args:
+        values: Name -> value, lower and upper end of its interval, and number of training seeds.
+        metric: Name of the metric.
+        reason: Why there is no test, without a full stop.
+        n_queries: Number of queries, at least 1.
+        n_classes: Number of their classes.
+
+    Returns:
+        A comparison with values, their intervals and differences, but without intervals of
+        differences, p-values and verdicts.
+    """
+    table = pd.DataFrame(values.values(), columns=["mean", "low", "high", "seeds"], dtype=object)
+    table = table.astype({"mean": float, "low": float, "high": float, "seeds": int})
+    table.insert(0, "name", list(values))
+    table = table.sort_values("mean", ascending=False, kind="stable", ignore_index=True)
+    means = table["mean"].to_numpy()
+    lead = means - means[0]
+    lead[0] = np.nan if len(means) < 2 else means[0] - means[1]
+    nothing = dict.fromkeys(("seed_low", "seed_high", "lead_low", "lead_high"), np.nan)
+    summary = table.assign(**nothing, lead=lead, verdict=NO_CLAIM, best_group=False)
+    pairs = [(a, b) for a in range(len(means)) for b in range(a + 1, len(means))]
+    found = _plain_differences(means, pairs)
+    names = tuple(summary["name"])
+    found.insert(0, "a", [names[a] for a, _ in pairs])
+    found.insert(1, "b", [names[b] for _, b in pairs])
+    found["p_mcnemar"] = np.nan
+    return Comparison(metric, summary, found, n_queries, n_classes, reason=reason, _names=names)
+
+
+def _plain_differences(means: np.ndarray, pairs: list[tuple[int, int]]) -> pd.DataFrame:
+    """Tabulate differences that were not tested, in the columns of :func:`_differences`."""
+    table = pd.DataFrame({"difference": [means[a] - means[b] for a, b in pairs]}, dtype=float)
+    for name in DIFFERENCE_COLUMNS[1:]:
+        table[name] = False if name == "significant" else np.nan
+    return table
 
 
 def any_counts(scores: Mapping[str, np.ndarray]) -> bool:

@@ -8,20 +8,28 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-import numpy as np
 import pandas as pd
 
 from retrieval.datasets import DATASETS
 from retrieval.datasets.base import Dataset
 from retrieval.datasets.official import PLACEHOLDER_WARNING
 from retrieval.errors import UserError, counted, unknown_option
-from retrieval.evaluation.metrics import DASH, bounds_of, in_order, is_metric, reported
+from retrieval.evaluation.metrics import (
+    DASH,
+    HEADLINE,
+    RECALL,
+    in_order,
+    is_metric,
+    ranks_runs,
+    reported,
+    that_rank_runs,
+)
 from retrieval.evaluation.noninferiority import check_margin
 from retrieval.evaluation.protocol import Protocol
-from retrieval.evaluation.significance import Comparison, any_counts, compare, nothing_compared
-from retrieval.evaluation.statistics import combined_interval
+from retrieval.evaluation.significance import Comparison
+from retrieval.report.comparing import compare_losses, estimates, leaders
 from retrieval.report.published import published_notes, published_table
 from retrieval.runs.checks import check_neighbors
 from retrieval.runs.records import ProtocolResult
@@ -48,6 +56,15 @@ def reported_metrics(dataset: str) -> tuple[str, ...]:
     return reported(DATASETS[dataset].ks if dataset in DATASETS else Dataset.ks)
 
 
+def ranking_metrics(dataset: str) -> tuple[str, ...]:
+    """Return the metrics by which runs on a data set may be ranked and compared.
+
+    Args:
+        dataset: Name in ``DATASETS``; any other name has the default K.
+    """
+    return that_rank_runs(DATASETS[dataset].ks if dataset in DATASETS else Dataset.ks)
+
+
 @dataclass(frozen=True)
 class Section:
     """Comparable runs.
@@ -58,15 +75,16 @@ class Section:
             differs if the report has several sections of this title and data set.
         protocol: The evaluation protocol.
         line: The protocol in one sentence.
-        groups: Row name -> its runs, one per seed; best Recall@1 first.
+        groups: Row name -> its runs, one per seed; the best first.
         table: One row per group. ``name``, ``seeds``, ``dimension`` and, per metric, ``<metric>``,
             ``<metric>/low`` and ``<metric>/high``: the value and its 95% interval, over classes
             and, for several seeds, over seeds.
-        comparison: Comparison of Recall@1 of all groups on the same queries; without values if no
-            query counts for every run.
+        comparison: Comparison of all groups by one metric on the same queries; without values if
+            no query counts for every run.
         published: Published results of the runs' recipes, see
             :func:`retrieval.report.published.published_table`.
         notes: Recipe -> note on its published results.
+        leaders: Metric -> row with its best value, the metric of the comparison first.
         baseline: Row that every other one is compared with besides the best; empty for none.
         margin: Margin of non-inferiority to the baseline, as stored; None if none was given.
         all_pairs: Whether all pairs of rows are tested too.
@@ -81,6 +99,7 @@ class Section:
     comparison: Comparison
     published: pd.DataFrame
     notes: dict[str, str]
+    leaders: dict[str, str] = field(default_factory=dict)
     baseline: str = ""
     margin: float | None = None
     all_pairs: bool = False
@@ -93,15 +112,18 @@ class Section:
 
 @dataclass(frozen=True)
 class Tests:
-    """Which tests a report holds besides the comparisons with the best.
+    """Which tests a report holds besides the comparisons with the best, and of what metric.
 
     Attributes:
+        metric: Metric that rows are ranked and tested by. Defaults to the first one to tabulate by
+            which runs may be ranked, or Recall@1.
         baseline: Name of the row that every other one is compared with. Defaults to the untrained
             network, if there is one.
         margin: Margin of non-inferiority to the baseline, above 0, as stored. Defaults to none.
         all_pairs: Whether to test all pairs of rows. Defaults to False.
     """
 
+    metric: str = ""
     baseline: str = ""
     margin: float | None = None
     all_pairs: bool = False
@@ -141,8 +163,9 @@ def make_report(
     # Where there is no positive, a metric is known but has no value: its column is left out.
     absent = any(r.protocol.has_no_positives for run in runs for r in run.results.values())
     for name in metrics:
-        if name not in known and not (absent and is_metric(name)):
+        if name not in known and not (absent and is_metric(name)) and not RECALL.fullmatch(name):
             raise unknown_option("metric of these runs", name, in_order(known))
+    tests = replace(tests, metric=ranked_by(metrics, tests.metric))
     for run in runs:
         check_neighbors(run)
     buckets: dict[tuple, list[tuple[Run, ProtocolResult]]] = {}
@@ -168,7 +191,6 @@ def make_report(
             "a margin needs a baseline, and no untrained network is there: name a row as baseline"
         )
     return _told_apart(sections)
-
 
 
 def _told_apart(sections: list[Section]) -> list[Section]:
@@ -203,6 +225,22 @@ def _facts_in_words(protocol: Protocol) -> dict[str, str]:
         "n_gallery": counted(protocol.n_gallery, "gallery item"),
         "n_classes": counted(protocol.n_classes, "class", "classes"),
     }
+
+
+def ranked_by(metrics: Sequence[str], wanted: str = "") -> str:
+    """Return the metric that a report ranks and tests its rows by.
+
+    Args:
+        metrics: Names of the metrics to tabulate.
+        wanted: The metric that was asked for. Defaults to the first one to tabulate by which runs
+            may be ranked, or Recall@1 if there is none.
+
+    Raises:
+        UserError: Runs cannot be ranked by the metric that was asked for.
+    """
+    if wanted and not ranks_runs(wanted):
+        raise unknown_option("metric to rank runs by", wanted, that_rank_runs())
+    return wanted or next(filter(ranks_runs, metrics), HEADLINE)
 
 
 def titles_of_protocols(runs: Sequence[Run]) -> dict[str, str]:
@@ -285,24 +323,16 @@ def _baseline(groups: Mapping[str, Sequence[Run]], wanted: str) -> str:
 def _section(
     members: list[tuple[Run, ProtocolResult]], metrics: Sequence[str], tests: Tests
 ) -> Section:
-    results = {run.path: result for run, result in members}
     first = members[0][1]
     protocol = first.protocol
     groups = group_runs([run for run, _ in members])
     run = members[0][0]
-    labels = run.items["label"].to_numpy()[run.neighbors(protocol.name).queries]
-    scores = {
-        name: np.stack(
-            [run.neighbors(protocol.name).hits_at_one(protocol.no_positive) for run in group]
-        )
-        for name, group in groups.items()
-    }
-    comparison = compare(scores, labels) if any_counts(scores) else nothing_compared(scores)
+    comparison = compare_losses(groups, protocol.name, tests.metric)
     order = list(comparison.summary["name"])
-    columns = metrics or reported_metrics(run.dataset)
-    rows = [_row(name, [results[run.path] for run in groups[name]], columns) for name in order]
-    for row in rows:
-        _use_compared(row, comparison)
+    columns = tuple(metrics or reported_metrics(run.dataset))
+    if not metrics and tests.metric not in columns:
+        columns = (tests.metric, *columns)
+    rows = [_row(name, groups[name], protocol, columns) for name in order]
     table = pd.DataFrame(rows)
     # A metric without a value is left out; one without an interval has none, as NaN.
     absent = [name for name in columns if table[name].isna().all()]
@@ -328,6 +358,7 @@ def _section(
         comparison=comparison,
         published=published,
         notes=published_notes(published),
+        leaders=leaders(groups, protocol.name, ranking_metrics(run.dataset), tests.metric),
         baseline=_baseline(groups, tests.baseline) if comparison.n_queries else "",
         margin=tests.margin,
         all_pairs=tests.all_pairs,
@@ -335,32 +366,15 @@ def _section(
 
 
 def _row(
-    group: str, results: list[ProtocolResult], metrics: Sequence[str]
+    group: str, runs: Sequence[Run], protocol: Protocol, metrics: Sequence[str]
 ) -> dict[str, str | float]:
-    row: dict[str, str | float] = {
-        "name": group,
-        "seeds": len(results),
-        "dimension": results[0].protocol.dimension or DASH,
-    }
+    dimension = runs[0].result(protocol.name).protocol.dimension or DASH
+    row: dict[str, str | float] = {"name": group, "seeds": len(runs), "dimension": dimension}
+    found_of = estimates(runs, protocol.name, metrics)
     for name in metrics:
-        found = [result.metric(name) for result in results]
-        low, high = combined_interval(
-            [estimate.value for estimate in found],
-            [estimate.low for estimate in found],
-            [estimate.high for estimate in found],
-            bounds_of(name),
-        )
-        value = float(np.mean([estimate.value for estimate in found]))
-        row |= {name: value, f"{name}/low": low, f"{name}/high": high}
+        found = found_of[name]
+        row |= {name: found.value, f"{name}/low": found.low, f"{name}/high": found.high}
     return row
-
-
-def _use_compared(row: dict[str, str | float], comparison: Comparison) -> None:
-    """Give a row of several seeds the interval that the comparison has for it, over both."""
-    name = comparison.metric
-    if name in row and row["seeds"] != 1:
-        found = comparison.summary.set_index("name").loc[row["name"]]
-        row |= {f"{name}/low": found["low"], f"{name}/high": found["high"]}
 
 
 def named_caveats(groups: Mapping[str, Sequence[Run]], protocol: str | None) -> list[str]:

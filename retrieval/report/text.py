@@ -14,6 +14,7 @@ from retrieval.report.verdicts import (
     baseline_family,
     best_family,
     best_rows,
+    disagreement,
     headline,
     margin_head,
     pair_rows,
@@ -30,11 +31,7 @@ INTERVALS = (
     "In brackets: 95% interval, by a studentized bootstrap over classes and, for several training "
     "seeds, over seeds."
 )
-NOTE = (
-    f"{INTERVALS} Bold: every run that may be the best by Recall@1, which holds the truly best one "
-    "with 95% confidence (multiple comparisons with the best). Where a run has one seed, the "
-    "variation between training seeds is not counted."
-)
+ONE_SEED = "Where a run has one seed, the variation between training seeds is not counted."
 MARK = "†"
 PUBLISHED_TITLE = "Measured and published results"
 PUBLISHED_HEAD = ("Run", "Recipe", "Metric", "Measured", "Published", "Settings")
@@ -45,6 +42,22 @@ LATEX = {
     ">": r"\textgreater{}",
     "<": r"\textless{}",
 } | {c: f"\\{c}" for c in "&%$#_{}"}
+
+
+def note_on(sections: Sequence[Section]) -> str:
+    """Return the note on the intervals and the bold names of a report.
+
+    Args:
+        sections: The sections of the report, ranked and tested by one metric.
+    """
+    tested = [s.comparison for s in sections if s.comparison.n_queries and not s.comparison.reason]
+    if not tested:
+        return f"{INTERVALS} {ONE_SEED}"
+    return (
+        f"{INTERVALS} Bold: every run that may be the best by {metric(tested[0].metric).title}, "
+        "which holds the truly best one with 95% confidence (multiple comparisons with the best). "
+        f"{ONE_SEED}"
+    )
 
 
 def metrics_of(table: pd.DataFrame) -> list[str]:
@@ -77,7 +90,7 @@ def devices(section: Section) -> str:
 
 
 def best_of(section: Section) -> set[str]:
-    """Return the rows that may be the best by Recall@1."""
+    """Return the rows that may be the best by the metric of the section's tests."""
     summary = section.comparison.summary
     return set(summary.loc[summary["best_group"], "name"])
 
@@ -93,7 +106,7 @@ def selected_on_test(section: Section) -> set[str]:
 
 def markdown_of(sections: Sequence[Section]) -> str:
     """Return all sections as Markdown: tables of metrics, published results and paired tests."""
-    lines = [f"# {TITLE}", "", NOTE]
+    lines = [f"# {TITLE}", "", note_on(sections)]
     for section in sections:
         names = metrics_of(section.table)
         best, marked = best_of(section), selected_on_test(section)
@@ -196,6 +209,7 @@ def conclusion(section: Section) -> list[str]:
         first, second = compared.summary["name"][:2]
         line = plan_line(compared.plan(first, second), metric(compared.metric))
         said.append(line[0].upper() + line[1:])
+    said.append(disagreement(section.leaders))
     return [f"{sentence}." for sentence in said if sentence]
 
 
@@ -234,7 +248,8 @@ def escape(text: object) -> str:
 
 def latex_of(sections: Sequence[Section]) -> str:
     r"""Return a LaTeX ``table`` for every section; needs ``\usepackage{booktabs}``."""
-    lines = [r"% needs \usepackage{booktabs}", f"% {NOTE}"]
+    note_on_all = note_on(sections)
+    lines = [r"% needs \usepackage{booktabs}", f"% {note_on_all}"]
     for section in sections:
         names = metrics_of(section.table)
         best, marked = best_of(section), selected_on_test(section)
@@ -245,7 +260,7 @@ def latex_of(sections: Sequence[Section]) -> str:
             r"\begin{table}",
             rf"\caption{{{escape(section.dataset)}, {escape(section.title)}: "
             rf"{escape(section.line)}. {escape(units(section))} "
-            rf"{escape(' '.join([*conclusion(section), NOTE]))}{note}}}",
+            rf"{escape(' '.join([*conclusion(section), note_on_all]))}{note}}}",
             rf"\begin{{tabular}}{{lr{'r' * (1 + len(names))}}}",
             r"\toprule",
             " & ".join(head) + r" \\",

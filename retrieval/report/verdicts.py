@@ -4,7 +4,7 @@ The terminal, the reports, the notebooks and the app take their verdicts from he
 family of comparisons that its interval and its adjusted p-value hold for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -45,12 +45,16 @@ def p_equals(p: float) -> str:
 
 
 def best_family(compared: Comparison) -> str:
-    """Name the family of the comparisons with the best."""
+    """Name the family of the comparisons with the best; if there was no test, say why."""
+    if compared.reason:
+        return compared.reason
     return f"adjusted over the comparisons of {len(compared.summary)} runs with the best"
 
 
 def baseline_family(compared: Comparison, baseline: str) -> str:
-    """Name the family of the comparisons with a baseline."""
+    """Name the family of the comparisons with a baseline; if there was no test, say why."""
+    if compared.reason:
+        return compared.reason
     n = len(compared.summary) - 1
     if n == 1:
         return ONE_PAIR
@@ -58,7 +62,9 @@ def baseline_family(compared: Comparison, baseline: str) -> str:
 
 
 def pairs_family(compared: Comparison) -> str:
-    """Name the family of all pairs."""
+    """Name the family of all pairs; if there was no test, say why."""
+    if compared.reason:
+        return compared.reason
     n = len(compared.pairs)
     return ONE_PAIR if n == 1 else f"adjusted over all {n} pairs"
 
@@ -101,7 +107,8 @@ def headline(compared: Comparison, caveat: str = "") -> str:
         return ""
     first = summary.iloc[0]
     if compared.no_claim:
-        return f"{first['name']} has the highest {found.title}; {compared.no_claim}"
+        best = "highest" if found.higher_is_better else "lowest"
+        return f"{first['name']} has the {best} {found.title}; {compared.no_claim}"
     lead = f"{found.format_difference(first['lead'])}{points(found)}"
     span = interval_text(found, first["lead_low"], first["lead_high"])
     evidence = f"({span}, {best_family(compared)}){caveat}"
@@ -115,6 +122,27 @@ def headline(compared: Comparison, caveat: str = "") -> str:
     return (
         f"{first['name']} has the highest {found.title}, but {also}: it leads by {lead} {evidence}"
     )
+
+
+def disagreement(leaders: Mapping[str, str]) -> str:
+    """Say where metrics disagree about which loss is the best, without a full stop.
+
+    >>> disagreement({"recall@1": "a", "map@r": "b", "nmi": "b"})
+    'a leads in R@1; b in MAP@R and NMI'
+
+    Args:
+        leaders: Metric -> loss of the best value, the metric that losses are ranked by first.
+
+    Returns:
+        The sentence; empty if one loss leads in all.
+    """
+    titles: dict[str, list[str]] = {}
+    for name, leader in leaders.items():
+        titles.setdefault(leader, []).append(metric(name).title)
+    if len(titles) < 2:
+        return ""
+    parts = [f"{leader} in {joined(each)}" for leader, each in titles.items()]
+    return "; ".join(parts).replace(" in ", " leads in ", 1)
 
 
 def _maybe(compared: Comparison, name: str) -> bool:
@@ -148,7 +176,7 @@ def difference_cells(row: pd.Series | dict, found: Metric) -> list[str]:
         format_p(row["p"]),
         format_p(row["p_adjusted"]),
         DASH if np.isnan(row["low"]) else significant,
-        f"{row['wins']} / {row['ties']} / {row['losses']}",
+        DASH if pd.isna(row["wins"]) else f"{row['wins']} / {row['ties']} / {row['losses']}",
     ]
 
 

@@ -1,12 +1,14 @@
 """The nearest neighbors of every query: ``neighbours.npz``, written and read here only."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from retrieval.errors import UserError
+from retrieval.evaluation.metrics import metric, score_first_ranks
 from retrieval.evaluation.results import Result
 from retrieval.files import atomic_path
 from retrieval.validation import DEFAULT_NO_POSITIVE
@@ -21,6 +23,7 @@ KEYS = {
     "first_relevant_item": "first_hit_item",
 }
 RELEVANT = "relevant"  # only in the file where relevance is not by class
+SCORE = "score/"  # before the metric's name, in the keys of scores of every query
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,9 @@ class Neighbors:
             it is not known.
         relevant: bool, (q, k), which neighbors are relevant. Defaults to None: those of the query's
             class.
+        scores: Metric -> float64 (q,), the score of every query under the metrics that do not
+            follow from ``first_relevant_rank``. A run that was evaluated before they were stored
+            has none, and so do evaluations from a plain list of neighbors. Defaults to none.
     """
 
     protocol: str
@@ -51,6 +57,7 @@ class Neighbors:
     first_relevant_rank: np.ndarray
     first_relevant_item: np.ndarray
     relevant: np.ndarray | None = None
+    scores: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def fits(self, n_items: int) -> bool:
         """Return whether the arrays have matching shapes and refer to existing items only.
@@ -59,13 +66,14 @@ class Neighbors:
             n_items: Number of items of the run.
         """
         rows = (self.queries, self.ids, self.first_relevant_item)
-        arrays = (*rows, self.similarities, self.first_relevant_rank)
+        arrays = (*rows, self.similarities, self.first_relevant_rank, *self.scores.values())
         return (
             self.ids.ndim == 2
             and self.ids.shape == self.similarities.shape
             and {len(array) for array in arrays} == {len(self.queries)}
             and len(self.queries) > 0
             and all(array.dtype.kind == "i" for array in rows)
+            and all(array.dtype.kind == "f" for array in self.scores.values())
             and all(array.min() >= -1 and array.max() < n_items for array in rows)
             and bool(self.queries.min() >= 0)
             and (self.relevant is None or self.relevant.shape == self.ids.shape)
@@ -98,20 +106,26 @@ class Neighbors:
         hits: np.ndarray = (labels[ids] == labels[self.queries[at]][..., None]) & (ids >= 0)
         return hits
 
-    def hits_at_one(self, no_positive: str = DEFAULT_NO_POSITIVE) -> np.ndarray:
-        """Return for each query whether its nearest item is relevant.
+    def scores_of(
+        self, name: str, no_positive: str = DEFAULT_NO_POSITIVE
+    ) -> NDArray[np.float64] | None:
+        """Return the score of each query under a metric.
 
         Args:
+            name: Name of the metric, e.g. ``recall@1`` or ``map@r``.
             no_positive: The protocol's rule for queries without a relevant item in the gallery:
                 ``exclude`` them, or score them ``zero``. Defaults to ``exclude``.
 
         Returns:
-            float64, (q,): 1 if it is, 0 if not, NaN if the query is excluded.
+            float64, (q,), NaN if the query is excluded; None if the run does not hold the scores.
         """
-        hits: np.ndarray = (self.first_relevant_rank == 1).astype(np.float64)
-        if no_positive != "zero":
-            hits[self.first_relevant_rank == 0] = np.nan
-        return hits
+        found = score_first_ranks(name, self.first_relevant_rank)
+        if found is None:
+            found = self.scores.get(name)
+        if found is None:
+            return None
+        without = 0.0 if no_positive == "zero" else np.nan
+        return np.where(self.first_relevant_rank == 0, without, found).astype(np.float64)
 
     def position(self, row: int) -> int | None:
         """Return the position of an item among the queries, or None if it is not a query."""
@@ -140,8 +154,11 @@ def neighbors_in(arrays: Mapping[str, np.ndarray], protocol: str, file: Path) ->
     names = {attribute: f"{protocol}/{key}" for attribute, key in KEYS.items()}
     if not arrays.keys() >= set(names.values()):
         raise UserError(f"{file}: no neighbors under protocol {protocol!r}")
+    before = f"{protocol}/{SCORE}"
+    scores = {key.removeprefix(before): arrays[key] for key in arrays if key.startswith(before)}
     found = {attribute: arrays[name] for attribute, name in names.items()}
-    return Neighbors(protocol, **found, relevant=arrays.get(f"{protocol}/{RELEVANT}"))
+    relevant = arrays.get(f"{protocol}/{RELEVANT}")
+    return Neighbors(protocol, **found, relevant=relevant, scores=scores)
 
 
 def write_neighbors(folder: Path, results: Mapping[str, Result]) -> None:
@@ -164,5 +181,10 @@ def write_neighbors(folder: Path, results: Mapping[str, Result]) -> None:
         arrays |= {f"{protocol}/{key}": getattr(found, name) for name, key in KEYS.items()}
         if result.relevant is not None:
             arrays[f"{protocol}/{RELEVANT}"] = result.relevant
+        arrays |= {
+            f"{protocol}/{SCORE}{name}": scores
+            for name, scores in result.per_query.items()
+            if not metric(name).of_first_rank
+        }
     with atomic_path(folder / FILE) as temporary:
         np.savez(temporary, allow_pickle=False, **arrays)

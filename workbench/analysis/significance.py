@@ -12,10 +12,10 @@ def both_ways(pairs: pd.DataFrame) -> pd.DataFrame:
             each two first.
 
     Returns:
-        Columns ``a``, ``b``, ``delta`` (Recall@1 of a minus that of b), ``low`` and ``high`` (its
+        Columns ``a``, ``b``, ``delta`` (the metric of a minus that of b), ``low`` and ``high`` (its
         interval, simultaneous over all pairs), ``p`` (adjusted over all pairs), ``wins``, ``ties``,
         ``losses`` and ``verdict``: ``win`` or ``loss`` if the interval excludes 0, ``tie`` if it
-        does not, and ``none`` if the classes are too few for an interval.
+        does not, and ``none`` if there is no interval.
     """
     columns = ["a", "b", "delta", "low", "high", "p", "wins", "ties", "losses", "verdict"]
     if not len(pairs):

@@ -3,10 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from retrieval.evaluation.metrics import bounds_of
+from retrieval.evaluation.metrics import HEADLINE, metric
 from retrieval.evaluation.ranking import BEYOND
-from retrieval.evaluation.significance import Comparison
-from retrieval.evaluation.statistics import combined_interval
+from retrieval.report.comparing import estimates
 from retrieval.report.sections import reported_metrics
 from retrieval.runs.records import ProtocolResult
 from retrieval.runs.run import Neighbors, Run
@@ -27,15 +26,29 @@ def metric_value(run: Run, protocol: str, name: str) -> float:
     return np.nan if result is None else result.metric(name).value
 
 
-def run_order(runs: list[Run], protocol: str) -> list[Run]:
-    """Sort runs by Recall@1 under a protocol, best first and runs without it last."""
-    return sorted(
-        runs, key=lambda run: (-np.nan_to_num(metric_value(run, protocol, "recall@1")), run.name)
-    )
+def run_order(runs: list[Run], protocol: str, name: str = HEADLINE) -> list[Run]:
+    """Sort runs by a metric under a protocol, best first and runs without it last.
+
+    Args:
+        runs: Evaluated runs.
+        protocol: Name of the protocol.
+        name: Name of the metric. Defaults to ``recall@1``.
+    """
+    sign = -1 if metric(name).higher_is_better else 1
+
+    def place(run: Run) -> tuple[float, str]:
+        value = sign * metric_value(run, protocol, name)
+        return np.inf if np.isnan(value) else value, run.name
+
+    return sorted(runs, key=place)
 
 
 def results_table(
-    runs: list[Run], protocol: str, *, among: list[Run] | None = None
+    runs: list[Run],
+    protocol: str,
+    *,
+    among: list[Run] | None = None,
+    ranked_by: str = HEADLINE,
 ) -> pd.DataFrame:
     """Collect the metrics of every run, one row per run.
 
@@ -44,6 +57,8 @@ def results_table(
         protocol: Name of the protocol. Runs without it are not in the table.
         among: Runs from which the titles of the groups must distinguish them. Defaults to the runs
             themselves.
+        ranked_by: Metric that is a column even if it is not reported on the data set. Defaults to
+            ``recall@1``.
 
     Returns:
         Columns ``run``, ``group`` (its title, see :func:`.naming.group_titles`), ``loss``,
@@ -55,12 +70,13 @@ def results_table(
     rows = []
     for run in runs:
         if protocol in run.results:
-            rows.append(_row(run, run.results[protocol]) | {"group": titles[run.name]})
+            row = _row(run, protocol, run.results[protocol], ranked_by)
+            rows.append(row | {"group": titles[run.name]})
     table = pd.DataFrame(rows)
     return table.assign(repeats=repeated(table, runs)) if rows else table
 
 
-def _row(run: Run, result: ProtocolResult) -> dict[str, object]:
+def _row(run: Run, protocol: str, result: ProtocolResult, ranked_by: str) -> dict[str, object]:
     row: dict[str, object] = {
         "run": run.name,
         "group": "",
@@ -73,8 +89,11 @@ def _row(run: Run, result: ProtocolResult) -> dict[str, object]:
         "n_gallery": result.protocol.n_gallery,
         "n_classes": result.protocol.n_classes,
     }
-    for name in reported_metrics(run.dataset):
-        estimate = result.metric(name)
+    reported = reported_metrics(run.dataset)
+    names = reported if ranked_by in reported else (ranked_by, *reported)
+    found = estimates([run], protocol, names)
+    for name in names:
+        estimate = found[name]
         row |= {name: estimate.value, f"{name}/low": estimate.low, f"{name}/high": estimate.high}
     return row
 
@@ -85,21 +104,26 @@ def metrics_of(table: pd.DataFrame) -> list[str]:
     return [name for name in names if table[name].notna().any()]
 
 
-def loss_table(results: pd.DataFrame) -> pd.DataFrame:
-    """Aggregate seeds: one row per group, best Recall@1 first.
+def loss_table(
+    results: pd.DataFrame, runs: list[Run], protocol: str, ranked_by: str = HEADLINE
+) -> pd.DataFrame:
+    """Aggregate seeds: one row per group, the best first.
 
     Args:
         results: See :func:`results_table`. Runs that repeat a seed are ignored.
+        runs: The runs of the table; it may hold others too.
+        protocol: Name of the protocol.
+        ranked_by: Metric that the rows are sorted by. Defaults to ``recall@1``.
 
     Returns:
         Columns ``group``, ``loss``, ``runs`` (names), ``seeds`` (list), ``n_queries`` and, for each
         metric of which a run has a value, ``<metric>`` (mean over seeds), ``<metric>/low`` and
-        ``<metric>/high`` (its 95% interval, see
-        :func:`retrieval.evaluation.statistics.combined_interval`) and ``<metric>/sd`` (standard
-        deviation over seeds; NaN for one seed).
+        ``<metric>/high`` (its 95% interval, see :func:`retrieval.report.comparing.estimates`) and
+        ``<metric>/sd`` (standard deviation over seeds; NaN for one seed).
     """
     rows = []
-    results = results[results["repeats"] == ""]
+    results, by_name = results[results["repeats"] == ""], {run.name: run for run in runs}
+    names = metrics_of(results)
     for group, part in results.groupby("group", sort=False):
         row = {
             "group": group,
@@ -108,17 +132,29 @@ def loss_table(results: pd.DataFrame) -> pd.DataFrame:
             "seeds": sorted(int(s) for s in part["seed"].dropna()),
             "n_queries": int(part["n_queries"].iloc[0]),
         }
-        for name in metrics_of(results):
-            row[name] = part[name].mean()
-            row[f"{name}/low"], row[f"{name}/high"] = combined_interval(
-                part[name], part[f"{name}/low"], part[f"{name}/high"], bounds_of(name)
-            )
+        found = estimates([by_name[name] for name in part["run"]], protocol, names)
+        for name in names:
+            row[name] = found[name].value
+            row[f"{name}/low"], row[f"{name}/high"] = found[name].low, found[name].high
             row[f"{name}/sd"] = part[name].std(ddof=1) if len(part) > 1 else np.nan
         rows.append(row)
     table = pd.DataFrame(rows)
-    if "recall@1" not in table:  # no query has a positive
+    if ranked_by not in table:  # no query has a positive
         return table
-    return table.sort_values("recall@1", ascending=False, kind="stable", ignore_index=True)
+    lowest_first = not metric(ranked_by).higher_is_better
+    return table.sort_values(ranked_by, ascending=lowest_first, kind="stable", ignore_index=True)
+
+
+def groups_of(table: pd.DataFrame, runs: list[Run]) -> dict[str, list[Run]]:
+    """Return the runs of every loss: title -> one run per seed, in the order of the table.
+
+    Args:
+        table: See :func:`loss_table`.
+        runs: The runs of the table; it may hold others too.
+    """
+    by_name = {run.name: run for run in runs}
+    rows = zip(table["group"], table["runs"], strict=True)
+    return {group: [by_name[name] for name in names] for group, names in rows}
 
 
 def recall_curve(
@@ -140,25 +176,3 @@ def recall_curve(
     ranks = np.sort(neighbors.first_relevant_rank[neighbors.first_relevant_rank > 0])
     n = len(neighbors.first_relevant_rank) if no_positive == "zero" else len(ranks)
     return pd.DataFrame({"k": k, "recall": np.searchsorted(ranks, k, side="right") / max(1, n)})
-
-
-def with_intervals(table: pd.DataFrame, compared: Comparison | None) -> pd.DataFrame:
-    """Replace the intervals of Recall@1 by those of a comparison, which include seed variance.
-
-    Args:
-        table: See :func:`loss_table`.
-        compared: Comparison of the same losses, or None.
-
-    Returns:
-        The table, with the ``recall@1/low`` and ``recall@1/high`` of the comparison for every loss
-        of several seeds. That of a single run is the one that the run itself records.
-    """
-    if compared is None:
-        return table
-    summary = compared.summary.set_index("name")
-    table = table.copy()
-    repeated = table["runs"].map(len) > 1
-    for side in ("low", "high"):
-        known = table["group"].map(summary[side]).where(repeated)
-        table[f"recall@1/{side}"] = known.fillna(table[f"recall@1/{side}"])
-    return table

@@ -16,14 +16,14 @@ def make_once(chosen: Selection, title: str, make: Callable[[], T], style: str =
     Args:
         chosen: The choices made in the sidebar; a run that is written anew counts as another.
         title: Tells it from others of the same runs.
-        make: Makes it from the runs and the protocol alone.
+        make: Makes it from the runs, the protocol and the metric alone.
         style: What else it depends on, e.g. the color of a figure's text. Defaults to nothing.
 
     Returns:
         What was made. It is shared: do not change it.
     """
     shown = tuple(run.name for run in chosen.comparable)
-    return _make_once(make, (title, style, chosen.protocol, shown, chosen.stamps))
+    return _make_once(make, (title, style, chosen.protocol, chosen.metric, shown, chosen.stamps))
 
 
 @st.cache_resource(show_spinner=False, max_entries=128)

@@ -18,6 +18,7 @@ def _switch(text: str) -> bool:
 # Sidebar
 DATASET = Parameter("data", str, always=True)
 PROTOCOL = Parameter("protocol", str, always=True)
+METRIC = Parameter("metric", str)  # that losses are ranked and compared by
 RUN_A = Parameter("a", str, always=True)
 RUN_B = Parameter("b", str, always=True)
 K = Parameter("k", int)
@@ -61,6 +62,6 @@ SETTINGS = Parameter("settings", str)  # run whose settings are shown
 # What a person calls a parameter, where that is not its name in the URL.
 TITLES = {DATASET.key: "data set", RUN_A.key: "run A", RUN_B.key: "run B", K.key: "K"}
 # What every page has: the links of the sidebar keep it.
-OF_EVERY_PAGE = (DATASET, PROTOCOL, RUN_A, RUN_B, K, ITEM)
+OF_EVERY_PAGE = (DATASET, PROTOCOL, METRIC, RUN_A, RUN_B, K, ITEM)
 # These name rows and labels, which mean other items and classes in another data set.
 OF_ONE_DATASET = (ITEM, MATCH, CLASS, PAIR)

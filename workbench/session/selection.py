@@ -1,8 +1,9 @@
-"""The choices of the sidebar: data set, runs A and B, protocol and K; the item is in ``trail``."""
+"""The choices of the sidebar: data set, protocol, metric, runs A and B, and K; the item is in ``trail``."""
 
 import functools
 from dataclasses import dataclass
 
+from retrieval.evaluation.metrics import HEADLINE
 from retrieval.report.sections import titles_of_protocols
 from retrieval.runs.run import Neighbors, Run
 from workbench.data.comparable import comparable_groups, protocol_difference
@@ -23,6 +24,7 @@ class Selection:
         protocol: Name of the protocol that all numbers are measured under.
         protocol_title: Title of the protocol, for people.
         k: Number of results shown per query.
+        metric: Metric that losses are ranked and compared by. Defaults to ``recall@1``.
     """
 
     dataset: str
@@ -32,6 +34,7 @@ class Selection:
     protocol: str
     protocol_title: str
     k: int
+    metric: str = HEADLINE
 
     @property
     def neighbors(self) -> Neighbors:

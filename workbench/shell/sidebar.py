@@ -1,14 +1,17 @@
-"""The sidebar: data set, runs A and B, protocol and K, and the folders that were skipped."""
+"""The sidebar: data set, protocol, metric, runs A and B, K, and the folders that were skipped."""
 
 import streamlit as st
 
 from retrieval.errors import counted
+from retrieval.evaluation.metrics import HEADLINE, RECALL, in_order
+from retrieval.evaluation.metrics import metric as metric_of
+from retrieval.report.comparing import metrics_to_choose
 from retrieval.runs.run import Run
 from retrieval.runs.store import BrokenRun
 from workbench.analysis.naming import full_name, loss_of
 from workbench.analysis.tables import run_order
 from workbench.data.comparable import comparable_groups, protocol_difference
-from workbench.session.parameters import DATASET, PROTOCOL, RUN_A, RUN_B, K
+from workbench.session.parameters import DATASET, METRIC, PROTOCOL, RUN_A, RUN_B, K
 from workbench.session.selection import Selection, first_protocol
 from workbench.session.trail import forget_items
 
@@ -29,14 +32,15 @@ def sidebar(runs: list[Run]) -> Selection:
         st.selectbox("Data set", datasets, key=DATASET.key, on_change=forget_items)
         mine = [run for run in runs if run.dataset == dataset]
         protocol, title = _choose_protocol(mine)
-        scored = [run for run in run_order(mine, protocol) if protocol in run.results]
+        metric = _choose_metric(mine, protocol)
+        scored = [run for run in run_order(mine, protocol, metric) if protocol in run.results]
         groups = comparable_groups(scored, protocol)
         ordered = [run for group in groups for run in group]
         a, b = _choose_runs(groups, protocol)
         k = K.keep(DEFAULT_K, KS)
         st.segmented_control("Results per query, K", KS, key=K.key, required=True)
     others = [run for run in mine if run not in ordered]
-    return Selection(dataset, [*ordered, *others], a, b, protocol, title, k)
+    return Selection(dataset, [*ordered, *others], a, b, protocol, title, k, metric)
 
 
 def skipped_folders(broken: list[BrokenRun]) -> None:
@@ -109,6 +113,25 @@ def _choose_protocol(runs: list[Run]) -> tuple[str, str]:
             "different protocols are never mixed.",
         )
     return name, titles[name]
+
+
+def _choose_metric(runs: list[Run], protocol: str) -> str:
+    """Return the metric that every page ranks and compares losses by.
+
+    A link may ask for Recall@K at any K, which the ranks that a run holds suffice for.
+    """
+    measured = metrics_to_choose(runs, protocol)
+    asked = {text for text in (METRIC.get(), METRIC.text_in_url()) if text}
+    options = in_order({*measured, *filter(RECALL.fullmatch, asked)})
+    name = METRIC.keep(HEADLINE, options)
+    st.selectbox(
+        "Metric",
+        options,
+        key=METRIC.key,
+        format_func=lambda name: metric_of(name).title,
+        help="What losses are ranked and compared by, on every page.",
+    )
+    return name
 
 
 def _other_loss(ordered: list[Run], a: Run, protocol: str) -> str:
