@@ -149,9 +149,33 @@ def class_recalls(comparison: QueryComparison) -> pd.DataFrame:
         ``high``, the 95% interval of ``delta``: see :func:`paired_interval`.
     """
     table = comparison.table
-    groups = table.assign(both=table["a"] & table["b"]).groupby("label")
+    a, b = (table[side].to_numpy(float)[None] for side in "ab")
+    return class_means(a, b, table["label"].to_numpy())
+
+
+def class_means(a: np.ndarray, b: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
+    """Compute the mean score of every class under two losses.
+
+    Args:
+        a: float, (seeds, q), scores of the queries under loss A; NaN marks queries that do not
+            count.
+        b: The same under loss B.
+        labels: int64, (q,), class of each query.
+
+    Returns:
+        Columns ``label``, ``n`` (queries), ``a``, ``b``, ``delta`` (a - b), and ``low`` and
+        ``high``, the 95% interval of ``delta``, see :func:`paired_interval`; NaN unless each loss
+        has one seed and all scores are 0 or 1.
+    """
+    keep = np.isfinite(a).all(axis=0) & np.isfinite(b).all(axis=0)
+    coins = len(a) == len(b) == 1 and bool(np.isin((a[:, keep], b[:, keep]), (0, 1)).all())
+    columns = {"label": labels[keep], "a": a[:, keep].mean(axis=0), "b": b[:, keep].mean(axis=0)}
+    table = pd.DataFrame(columns)
+    groups = table.assign(both=table["a"] * table["b"]).groupby("label")
     out = groups[["a", "b", "both"]].mean().assign(n=groups.size()).reset_index()
-    out["low"], out["high"] = paired_interval(out["a"], out["b"], out["both"], out["n"])
+    out["low"] = out["high"] = np.nan
+    if coins:
+        out["low"], out["high"] = paired_interval(out["a"], out["b"], out["both"], out["n"])
     return out.drop(columns="both").assign(delta=out["a"] - out["b"])
 
 

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from retrieval.evaluation.metrics import HEADLINE
+from retrieval.evaluation.metrics import metric as metric_of
 from workbench.figures.colors import HIT, RUN_A, RUN_B
 from workbench.figures.style import QUIET, as_text, styled, whole_ticks
 
@@ -49,17 +51,19 @@ def class_differences(
     *,
     intervals: tuple[np.ndarray, np.ndarray] | None = None,
     colors: tuple[str, str] = (RUN_A, RUN_B),
+    metric: str = HEADLINE,
 ) -> go.Figure:
-    """Draw the classes whose Recall@1 differs most between two runs, at most 30.
+    """Draw the classes on which two runs or losses differ most, at most 30.
 
     Args:
         classes: Name of each of the c classes.
-        a: float, (c,), Recall@1 under run A, 0..1.
-        b: float, (c,), Recall@1 under run B, 0..1.
+        a: float, (c,), the metric of each class under run A, 0..1.
+        b: float, (c,), the same under run B.
         n: int, (c,), number of queries.
         intervals: Lower and upper ends, float, (c,), of the interval of a - b, drawn as whiskers.
             By default, no whiskers.
         colors: Colors of runs A and B.
+        metric: Name of the metric, which is a share. Defaults to ``recall@1``.
 
     Returns:
         Horizontal bars in percentage points, to the left where A is better, as in
@@ -89,8 +93,10 @@ def class_differences(
     figure.update_yaxes(tickvals=places, ticktext=names, showgrid=False)
     extent = np.array([*low, *high, *delta, 0.0])
     margin = MARGIN * (np.ptp(extent) or 1)
+    title = metric_of(metric).title
     figure.update_xaxes(
-        title="R@1 of A minus R@1 of B, percentage points: A leads on the left, B on the right",
+        title=f"{title} of A minus {title} of B, percentage points: A leads on the left, B on the "
+        "right",
         range=[extent.max() + margin, extent.min() - margin],
     )
     figure.update_layout(bargap=0.25, dragmode=False)

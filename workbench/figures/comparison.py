@@ -1,12 +1,15 @@
 """Figures that compare runs or losses in pairs, on the same queries."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from retrieval.report.verdicts import p_equals
+from retrieval.evaluation.metrics import HEADLINE, Metric
+from retrieval.evaluation.metrics import metric as metric_of
+from retrieval.report.verdicts import p_equals, points
 from workbench.figures.colors import HIT, MISS, NEUTRAL, RUN_A, RUN_B
 from workbench.figures.style import GRID, MODEBAR, QUIET, as_text, short_names, styled
 
@@ -16,23 +19,30 @@ EVEN = "rgba(138, 148, 160, 0.22)"  # of a square without a winner
 
 
 def difference_matrix(
-    pairs: pd.DataFrame, names: Sequence[str], *, ink: str = "#1b2530"
+    pairs: pd.DataFrame,
+    names: Sequence[str],
+    metric: str = HEADLINE,
+    *,
+    ink: str = "#1b2530",
 ) -> go.Figure:
     """Draw the paired difference of every two losses as a grid of squares.
 
     Args:
         pairs: See :func:`workbench.analysis.significance.both_ways`.
         names: Names of the losses, best first.
+        metric: Name of the metric of the differences. Defaults to ``recall@1``.
         ink: Color of the text in the squares. Defaults to a dark gray.
 
     Returns:
-        Recall@1 of the row's loss minus that of the column's loss, in percentage points, with ▲ or
-        ▼ where the row is significantly better or worse, and ≈ elsewhere; without a sign where the
-        classes are too few for a verdict.
+        The metric of the row's loss minus that of the column's loss, as it is printed, with ▲ or ▼
+        where the row is significantly better or worse, and ≈ elsewhere; without a sign where there
+        is no verdict.
     """
     count, texts = len(names), short_names(names, 24)
+    shown = metric_of(metric)
     side = SIDE if count <= MANY else SMALL_SIDE
-    figure = go.Figure(_squares(pairs, names, side, ink))
+    side += max(0, 6 * (shown.digits - 1))  # room for more decimals
+    figure = go.Figure(_squares(pairs, names, side, ink, shown))
     ticks = {"tickvals": list(range(count)), "ticktext": texts, "ticklabeloverflow": "allow"}
     figure.update_xaxes(side="top", tickangle=-60, range=[-0.6, count - 0.4], **ticks)
     figure.update_yaxes(range=[count - 0.4, -0.6], **ticks)
@@ -48,23 +58,25 @@ def difference_matrix(
     return figure
 
 
-def _squares(pairs: pd.DataFrame, names: Sequence[str], side: int, ink: str) -> go.Scatter:
+def _squares(
+    pairs: pd.DataFrame, names: Sequence[str], side: int, ink: str, metric: Metric
+) -> go.Scatter:
     """Draw every pair as a square, its color and sign by its verdict."""
     position = {name: i for i, name in enumerate(names)}
     shown = pairs[pairs["a"].isin(position) & pairs["b"].isin(position)]
     sign = {"win": "▲", "loss": "▼", "tie": "≈", "none": ""}
     color = {"win": HIT, "loss": MISS, "tie": EVEN, "none": EVEN}
-    gap = " " if side == SIDE else ""
+    gap = " " if side >= SIDE else ""
     return go.Scatter(
         x=shown["b"].map(position),
         y=shown["a"].map(position),
         mode="markers+text",
         text=[
-            f"{sign[v]}{gap}{round(100 * d, 1) + 0.0:+.1f}"  # never -0.0
+            f"{sign[v]}{gap if sign[v] else ''}{_signed(d, metric)}"
             for v, d in zip(shown["verdict"], shown["delta"], strict=True)
         ],
-        textfont={"size": 11 if side == SIDE else 9, "color": ink},
-        hovertext=[_pair_text(pair) for pair in shown.to_dict("records")],
+        textfont={"size": 11 if side >= SIDE else 9, "color": ink},
+        hovertext=[_pair_text(pair, metric) for pair in shown.to_dict("records")],
         hovertemplate="%{hovertext}<extra></extra>",
         marker={
             "symbol": "square",
@@ -76,18 +88,25 @@ def _squares(pairs: pd.DataFrame, names: Sequence[str], side: int, ink: str) -> 
     )
 
 
-def _pair_text(pair: dict) -> str:
-    evidence = "too few classes for an interval"
+def _signed(difference: float, metric: Metric) -> str:
+    """Print a difference with its sign, never as -0.0."""
+    rounded = round(metric.scale * difference, metric.digits) / metric.scale
+    return metric.format_difference(rounded + 0.0)
+
+
+def _pair_text(pair: dict, metric: Metric) -> str:
+    finer = replace(metric, digits=metric.digits + 1)
+    evidence = "no interval"
     if not np.isnan(pair["low"]):
-        evidence = (
-            f"95% {100 * pair['low']:+.2f} to {100 * pair['high']:+.2f}, {p_equals(pair['p'])} "
-            "(adjusted over all pairs)"
-        )
-    return (
-        f"{as_text(pair['a'], 60)} minus {as_text(pair['b'], 60)}<br>"
-        f"{100 * pair['delta']:+.2f} points, {evidence}<br>"
-        f"{pair['wins']:,} wins, {pair['ties']:,} ties, {pair['losses']:,} losses"
-    )
+        low, high = finer.format_difference(pair["low"]), finer.format_difference(pair["high"])
+        evidence = f"95% {low} to {high}, {p_equals(pair['p'])} (adjusted over all pairs)"
+    lines = [
+        f"{as_text(pair['a'], 60)} minus {as_text(pair['b'], 60)}",
+        f"{finer.format_difference(pair['delta'])}{points(metric)}, {evidence}",
+    ]
+    if not pd.isna(pair["wins"]):
+        lines.append(f"{pair['wins']:,} wins, {pair['ties']:,} ties, {pair['losses']:,} losses")
+    return "<br>".join(lines)
 
 
 def win_tie_loss(
@@ -96,26 +115,31 @@ def win_tie_loss(
     losses: int,
     colors: tuple[str, str] = (RUN_A, RUN_B),
     interval: tuple[float, float, float] | None = None,
+    metric: str = HEADLINE,
+    averaged: bool = False,
 ) -> go.Figure:
-    """Draw how many queries only A, both or neither, and only B answers at rank 1.
+    """Draw how many queries A scores higher than B, the same, and lower.
 
     Args:
-        wins: Number of queries that are right under A only.
-        ties: Number of queries that are right under both or under neither.
-        losses: Number of queries that are right under B only.
+        wins: Number of queries that A scores higher: under Recall@1, that only A gets right.
+        ties: Number of queries that both score the same.
+        losses: Number of queries that B scores higher.
         colors: Colors of runs A and B.
-        interval: Recall@1 of A minus that of B, -1..1, and the lower and upper end of its interval.
-            Not drawn by default, nor if its ends are NaN.
+        interval: The metric of A minus that of B, and the lower and upper end of its interval. Not
+            drawn by default, nor if its ends are NaN.
+        metric: Name of the metric. Defaults to ``recall@1``.
+        averaged: Whether scores are means over several seeds. Defaults to False.
 
     Returns:
         One stacked horizontal bar, and below it the interval on an axis of its own.
     """
-    total = max(1, wins + ties + losses)
+    total, shown = max(1, wins + ties + losses), metric_of(metric)
+    right = metric == HEADLINE and not averaged
     figure = go.Figure()
     parts = (
-        ("only A right", wins, colors[0]),
+        ("only A right" if right else "A better", wins, colors[0]),
         ("same", ties, GRID),
-        ("only B right", losses, colors[1]),
+        ("only B right" if right else "B better", losses, colors[1]),
     )
     for name, count, color in parts:
         figure.add_bar(
@@ -132,15 +156,20 @@ def win_tie_loss(
     figure.update_xaxes(visible=False, range=[0, total])
     figure.update_yaxes(visible=False)
     if interval is not None and not np.isnan(interval[1]):
-        value, low, high = (100 * end for end in interval)
-        _add_interval(figure, value, low, high, colors)
+        value, low, high = (shown.scale * end for end in interval)
+        _add_interval(figure, value, low, high, colors, shown)
     return figure
 
 
 def _add_interval(
-    figure: go.Figure, value: float, low: float, high: float, colors: tuple[str, str]
+    figure: go.Figure,
+    value: float,
+    low: float,
+    high: float,
+    colors: tuple[str, str],
+    metric: Metric,
 ) -> None:
-    """Draw a difference in percentage points below the bar: A is better to the left of zero."""
+    """Draw a difference, in the printed scale, below the bar: A is better to the left of zero."""
     color = NEUTRAL if low <= 0 <= high else colors[int(value < 0)]
     figure.add_scatter(
         x=[value],
@@ -157,25 +186,28 @@ def _add_interval(
             "width": 6,
         },
         showlegend=False,
-        hovertemplate=f"R@1 of A minus R@1 of B: {value:+.1f} points, "
-        f"95% {low:+.1f} to {high:+.1f}<extra></extra>",
+        hovertemplate=f"{metric.title} of A minus that of B: {value:+.{metric.digits}f}"
+        f"{points(metric)}, 95% {low:+.{metric.digits}f} to {high:+.{metric.digits}f}"
+        "<extra></extra>",
     )
     figure.update_layout(
         height=150,
         margin={"b": 34},
         yaxis={"domain": [0.68, 1]},
         yaxis2={"domain": [0, 0.42], "visible": False, "range": [-1, 1], "anchor": "x2"},
-        xaxis2=_lead_axis(1.25 * max(abs(low), abs(high), 0.4)),
+        xaxis2=_lead_axis(1.25 * max(abs(low), abs(high), metric.scale * 0.004), metric),
     )
 
 
-def _lead_axis(reach: float) -> dict:
+def _lead_axis(reach: float, metric: Metric) -> dict:
     """Describe an axis of the lead of A (to the left) or B (to the right).
 
     Args:
-        reach: Largest lead on the axis, in percentage points, at most 125.
+        reach: Largest lead on the axis, in the printed scale, at most 1.25 times the scale.
+        metric: The metric of the lead.
     """
-    step = next(s for s in (0.2, 0.5, 1, 2, 5, 10, 25, 50) if reach / s < 5)
+    steps = (0.2, 0.5, 1, 2, 5, 10, 25, 50)
+    step = next(s for s in (metric.scale / 100 * each for each in steps) if reach / s < 5)
     n = int(reach / step)
     ticks = [step * i for i in range(-n, n + 1)]
     return {
@@ -187,7 +219,11 @@ def _lead_axis(reach: float) -> dict:
         "zerolinewidth": 2,
         "tickvals": ticks,
         "ticktext": [f"{'A' if t > 0 else 'B'} +{abs(t):g}" if t else "0" for t in ticks],
-        "title": {"text": "lead in R@1, percentage points (95% interval)", "standoff": 4},
+        "title": {
+            "text": f"lead in {metric.title}{', percentage points' if metric.is_percent else ''} "
+            "(95% interval)",
+            "standoff": 4,
+        },
     }
 
 

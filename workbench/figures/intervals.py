@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 import plotly.graph_objects as go
 
+from retrieval.evaluation.metrics import HEADLINE
 from retrieval.evaluation.metrics import metric as metric_of
 from workbench.figures.colors import NEUTRAL, colors_of
 from workbench.figures.style import as_text, short_names, styled
@@ -12,7 +13,7 @@ from workbench.figures.style import as_text, short_names, styled
 
 def loss_intervals(
     table: pd.DataFrame,
-    metric: str = "recall@1",
+    metric: str = HEADLINE,
     *,
     colors: Mapping[str, str] | None = None,
 ) -> go.Figure:

@@ -4,29 +4,34 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from retrieval.evaluation.metrics import metric, scale_note, summarized
-from retrieval.evaluation.significance import Comparison, any_counts, compare, nothing_compared
-from retrieval.report.sections import named_caveats, reported_metrics
+from retrieval.evaluation.metrics import HEADLINE, in_order, scale_note, summarized
+from retrieval.evaluation.metrics import metric as metric_of
+from retrieval.evaluation.significance import Comparison
+from retrieval.report.comparing import compare_losses, estimates, leaders
+from retrieval.report.sections import named_caveats, ranking_metrics, reported_metrics
 from retrieval.report.verdicts import (
     DIFFERENCE_HEAD,
     against_rows,
     baseline_family,
     best_family,
     best_rows,
+    disagreement,
     format_p,
     headline,
     margin_head,
     pairs_family,
     plan_line,
 )
-from retrieval.runs.records import ProtocolResult
+from retrieval.runs.records import Estimate
 from retrieval.runs.run import Run
 from workbench import figures
 from workbench.analysis.significance import both_ways
 from workbench.analysis.tables import recall_curve
 
 
-def results_table(runs: dict[str, Run], protocol: str | None = None) -> pd.DataFrame:
+def results_table(
+    runs: dict[str, Run], protocol: str | None = None, metric: str = HEADLINE
+) -> pd.DataFrame:
     """Tabulate the main metrics, each with its 95% interval (bootstrap over classes).
 
     Prints the protocol, the number of queries, classes and gallery items, and the scale.
@@ -34,44 +39,56 @@ def results_table(runs: dict[str, Run], protocol: str | None = None) -> pd.DataF
     Args:
         runs: The runs to show, each under the title it has in the output.
         protocol: Name of the evaluation protocol. By default, the primary one of each run.
+        metric: Name of the metric that runs are sorted by, which is a column too. Defaults to
+            ``recall@1``.
 
     Returns:
-        One row per run, best R@1 first.
+        One row per run, the best first.
     """
     found = {title: run.result(protocol) for title, run in runs.items()}
+    names = in_order({*summarized(), metric})
     rows = {}
-    for title, result in found.items():
-        rows[title] = {metric(m).title: _text(result, m) for m in summarized()}
-    order = sorted(found, key=lambda t: -np.nan_to_num(found[t].metric("recall@1").value))
+    for title, run in runs.items():
+        values = estimates([run], protocol, names)
+        rows[title] = {metric_of(m).title: _text(m, values[m]) for m in names}
+    order = _best_first({title: [run] for title, run in runs.items()}, protocol, metric)
     first = next(iter(found.values()))
     distances = sorted({result.protocol.distance for result in found.values()})
     print(
         f"{first.title}, {' and '.join(distances)} distance: "
         f"{first.protocol.n_queries:,} queries of {first.protocol.n_classes:,} classes, "
         f"{first.protocol.n_gallery:,} gallery items.\n"
-        f"Scale: {scale_note(summarized())}. In brackets: 95% intervals."
+        f"Scale: {scale_note(names)}. In brackets: 95% intervals."
     )
     for line in named_caveats({title: [run] for title, run in runs.items()}, protocol):
         print(f"Caution: {line}.")
     return pd.DataFrame(rows).T.loc[order].rename_axis("run")
 
 
-def _text(result: ProtocolResult, name: str) -> str:
-    found = result.metric(name)
-    return metric(name).format(found.value, found.low, found.high)
+def _text(name: str, found: Estimate) -> str:
+    return metric_of(name).format(found.value, found.low, found.high)
 
 
-def best_run(runs: dict[str, Run], protocol: str | None = None) -> str:
-    """Return the title of the run with the highest Recall@1.
+def _best_first(groups: dict[str, list[Run]], protocol: str | None, name: str) -> list[str]:
+    """Sort titles by a metric, those without a value last."""
+    sign = -1 if metric_of(name).higher_is_better else 1
+
+    def place(title: str) -> float:
+        value = sign * estimates(groups[title], protocol, [name])[name].value
+        return np.inf if np.isnan(value) else value
+
+    return sorted(groups, key=place)
+
+
+def best_run(runs: dict[str, Run], protocol: str | None = None, metric: str = HEADLINE) -> str:
+    """Return the title of the run with the best value of a metric.
 
     Args:
         runs: The runs to show, each under the title it has in the output.
         protocol: Name of the evaluation protocol. By default, the primary one of each run.
+        metric: Name of the metric. Defaults to ``recall@1``.
     """
-    return max(
-        runs,
-        key=lambda title: np.nan_to_num(runs[title].result(protocol).metric("recall@1").value),
-    )
+    return _best_first({title: [run] for title, run in runs.items()}, protocol, metric)[0]
 
 
 def recall_curves(runs: dict[str, Run], protocol: str | None = None) -> go.Figure:
@@ -114,7 +131,7 @@ def recall_at(runs: dict[str, Run], ks: tuple[int, ...]) -> pd.DataFrame:
         n_scored, deepest = run.result().n_scored, run.result().protocol.deepest
         hits = {k: ((ranks > 0) & (ranks <= k)).sum() for k in ks}
         rows[title] = {
-            (recall := metric(f"recall@{k}")).title: recall.format(
+            (recall := metric_of(f"recall@{k}")).title: recall.format(
                 hits[k] / n_scored if n_scored and k <= deepest else np.nan
             )
             for k in ks
@@ -122,30 +139,34 @@ def recall_at(runs: dict[str, Run], ks: tuple[int, ...]) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
-def compare_runs(runs: dict[str, Run | list[Run]], protocol: str | None = None) -> Comparison:
-    """Compare Recall@1 of runs on the same queries, by a paired bootstrap over classes.
+def compare_runs(
+    runs: dict[str, Run | list[Run]], protocol: str | None = None, metric: str = HEADLINE
+) -> Comparison:
+    """Compare runs by a metric on the same queries, by a paired bootstrap over classes.
 
     Args:
         runs: Title -> run, or several runs that differ only in their seed; all with the same items.
         protocol: Name of the evaluation protocol. By default, the primary one of each run.
+        metric: Name of the metric, e.g. ``map@r``. Under NMI, which has no score per query, nothing
+            is tested. Defaults to ``recall@1``.
 
     Returns:
-        The comparison of every two titles.
+        The comparison of every two titles. Prints where the metrics disagree about the best.
     """
-    groups = {title: run if isinstance(run, list) else [run] for title, run in runs.items()}
-    first = next(iter(groups.values()))[0]
-    labels = first.items["label"].to_numpy()[first.neighbors(protocol).queries]
-    hits = {
-        title: np.stack(
-            [run.neighbors(protocol).hits_at_one(_rule(run, protocol)) for run in group]
-        )
-        for title, group in groups.items()
-    }
-    return compare(hits, labels) if any_counts(hits) else nothing_compared(hits)
+    groups = _groups(runs)
+    dataset = next(iter(groups.values()))[0].dataset
+    found = leaders(groups, protocol, ranking_metrics(dataset), metric)
+    if said := disagreement(found):
+        print(f"The metrics disagree about the best: {said}.")
+    return compare_losses(groups, protocol, metric)
+
+
+def _groups(runs: dict[str, Run | list[Run]]) -> dict[str, list[Run]]:
+    return {title: run if isinstance(run, list) else [run] for title, run in runs.items()}
 
 
 def comparison_summary(comparison: Comparison) -> pd.DataFrame:
-    """Rank the compared runs by Recall@1, and say of each whether it is the best or may be.
+    """Rank the compared runs, and say of each whether it is the best or may be.
 
     Prints the conclusion, with the family of comparisons that the intervals of the leads hold for.
 
@@ -153,17 +174,18 @@ def comparison_summary(comparison: Comparison) -> pd.DataFrame:
         comparison: See :func:`compare_runs`.
 
     Returns:
-        One row per title, best first: R@1 with its interval over classes and seeds, the lead over
-        the best of the others with its simultaneous interval, and the verdict of that interval.
+        One row per title, best first: the metric with its interval over classes and seeds, the lead
+        over the best of the others with its simultaneous interval, and the verdict of that
+        interval.
     """
-    summary, recall = comparison.summary, metric(comparison.metric)
+    summary, shown = comparison.summary, metric_of(comparison.metric)
     if said := headline(comparison):
         print(f"{said}.")
     table = pd.DataFrame(
         {
             "run": summary["name"],
-            f"{recall.title}{', %' if recall.unit else ''}": [
-                recall.format(*values)
+            f"{shown.title}{', %' if shown.unit else ''}": [
+                shown.format(*values)
                 for values in zip(summary["mean"], summary["low"], summary["high"], strict=True)
             ],
             "seeds": summary["seeds"],
@@ -192,26 +214,30 @@ def against_baseline(
     Returns:
         One row per other run, best first; differences in percentage points.
     """
-    stored = None if margin is None else margin / metric(comparison.metric).scale
+    shown = metric_of(comparison.metric)
+    stored = None if margin is None else margin / shown.scale
     print(f"Intervals and adjusted p-values: {baseline_family(comparison, baseline)}.")
     head = ["run", *(title.lower() for title in DIFFERENCE_HEAD)]
     if stored is not None:
-        head.append(margin_head(stored, metric(comparison.metric)).lower())
+        head.append(margin_head(stored, shown).lower())
     return pd.DataFrame(against_rows(comparison, baseline, stored), columns=head).set_index("run")
 
 
-def seeds_table(runs: dict[str, Run | list[Run]], protocol: str | None = None) -> pd.DataFrame:
+def seeds_table(
+    runs: dict[str, Run | list[Run]], protocol: str | None = None, metric: str = HEADLINE
+) -> pd.DataFrame:
     """Tabulate the metrics of a data set, averaged over seeds.
 
     Args:
         runs: Title -> run, or several runs that differ only in their seed.
         protocol: Name of the evaluation protocol. By default, the primary one of each run.
+        metric: Name of the metric that titles are sorted by. Defaults to ``recall@1``.
 
     Returns:
-        One row per title, best R@1 first: Recall@K for the usual K of the data set, then NMI and
+        One row per title, the best first: Recall@K for the usual K of the data set, then NMI and
         the other reported metrics, each as mean ± standard deviation over seeds.
     """
-    groups = {title: run if isinstance(run, list) else [run] for title, run in runs.items()}
+    groups = _groups(runs)
     names = reported_metrics(next(iter(groups.values()))[0].dataset)
     values = {
         title: np.array([[run.result(protocol).metric(n).value for n in names] for run in group])
@@ -219,24 +245,23 @@ def seeds_table(runs: dict[str, Run | list[Run]], protocol: str | None = None) -
     }
     rows = {
         title: {"seeds": len(found)}
-        | {metric(n).title: _mean_and_sd(n, found[:, i]) for i, n in enumerate(names)}
+        | {metric_of(n).title: _mean_and_sd(n, found[:, i]) for i, n in enumerate(names)}
         for title, found in values.items()
     }
-    first = names.index("recall@1")
-    order = sorted(values, key=lambda title: -np.nan_to_num(values[title][:, first].mean()))
+    order = _best_first(groups, protocol, metric)
     print(f"Scale: {scale_note(names)}. ±: standard deviation over seeds.")
     return pd.DataFrame(rows).T.loc[order].rename_axis("run")
 
 
 def _mean_and_sd(name: str, values: np.ndarray) -> str:
-    mean = metric(name).format(float(values.mean()))
+    mean = metric_of(name).format(float(values.mean()))
     if len(values) < 2:
         return mean
-    return f"{mean} ± {metric(name).format(float(values.std(ddof=1)))}"
+    return f"{mean} ± {metric_of(name).format(float(values.std(ddof=1)))}"
 
 
 def paired_tests(comparison: Comparison) -> pd.DataFrame:
-    """List for every two runs which one is better at rank 1, and whether that is significant.
+    """List for every two runs which one is better, and whether that is significant.
 
     Intervals and adjusted p-values are simultaneous over all pairs, which the headings say. Where
     only the best run or a baseline is of interest, :func:`comparison_summary` and
@@ -246,23 +271,25 @@ def paired_tests(comparison: Comparison) -> pd.DataFrame:
         comparison: See :func:`compare_runs`.
 
     Returns:
-        One row per pair, differences in percentage points.
+        One row per pair, differences as they are printed: percentage points, or those of NMI.
     """
-    pairs = comparison.pairs
+    pairs, shown = comparison.pairs, metric_of(comparison.metric)
+    at_one = comparison.metric == HEADLINE and bool(pairs["p_mcnemar"].notna().all())
+    columns = ("only better right", "only worse right") if at_one else ("won", "lost")
     significant = pairs["significant"].map({True: "yes", False: "no"})
     return pd.DataFrame(
         {
             "better": pairs["a"],
             "worse": pairs["b"],
-            "R@1 difference": [
-                metric("recall@1").format_difference(*values)
+            f"{shown.title} difference": [
+                shown.format_difference(*values)
                 for values in zip(pairs["difference"], pairs["low"], pairs["high"], strict=True)
             ],
             "p (not adjusted)": [format_p(p) for p in pairs["p"]],
             f"p ({pairs_family(comparison)})": [format_p(p) for p in pairs["p_adjusted"]],
             "significant": significant.where(pairs["low"].notna(), "no verdict"),
-            "only better right": pairs["wins"],
-            "only worse right": pairs["losses"],
+            columns[0]: pairs["wins"],
+            columns[1]: pairs["losses"],
         }
     )
 
@@ -279,15 +306,16 @@ def resolution(comparison: Comparison, a: str, b: str, difference: float = 1.0) 
     Returns:
         One sentence.
     """
-    found = metric(comparison.metric)
+    found = metric_of(comparison.metric)
     line = plan_line(comparison.plan(a, b, difference / found.scale), found)
     return f"{line[0].upper()}{line[1:]}."
 
 
 def difference_matrix(comparison: Comparison) -> go.Figure:
-    """Draw the Recall@1 difference of every two runs as a grid of squares.
+    """Draw the difference of every two runs as a grid of squares.
 
     Args:
         comparison: See :func:`compare_runs`.
     """
-    return figures.difference_matrix(both_ways(comparison.pairs), list(comparison.summary["name"]))
+    names = list(comparison.summary["name"])
+    return figures.difference_matrix(both_ways(comparison.pairs), names, comparison.metric)

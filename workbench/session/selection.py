@@ -1,4 +1,4 @@
-"""The choices of the sidebar: data set, protocol, metric, runs A and B, and K; the item is in ``trail``."""
+"""The choices of the sidebar: data set, protocol, metric, runs A and B, K. Not the item."""
 
 import functools
 from dataclasses import dataclass

@@ -1,22 +1,31 @@
-"""Compare losses: two runs on the same queries."""
+"""Compare losses: all seeds of two losses on the same queries, then two runs query by query."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from retrieval.evaluation.metrics import metric
+from retrieval.evaluation.metrics import HEADLINE, metric
 from retrieval.evaluation.significance import Comparison
-from retrieval.report.verdicts import ONE_PAIR, interval_text, p_equals, plan_line, seeds_caveat
+from retrieval.report.verdicts import (
+    ONE_PAIR,
+    interval_text,
+    p_equals,
+    plan_line,
+    points,
+    seeds_caveat,
+)
 from retrieval.runs.run import Run
 from workbench import figures
 from workbench.analysis import comparison
 from workbench.analysis.better_settings import hints
 from workbench.analysis.confounds import confounds_line, dimensions_line
-from workbench.analysis.naming import class_names, loss_of, seed_of
+from workbench.analysis.naming import class_names, group_titles, loss_of, seed_of
 from workbench.analysis.nearness import nearness_columns
+from workbench.analysis.tables import groups_of, loss_table, results_table
 from workbench.data.comparable import protocol_difference
 from workbench.figures.style import CONFIG
 from workbench.layout.exports import export_menu
@@ -25,6 +34,7 @@ from workbench.layout.theme import file_stem, page_head, plain
 from workbench.pages.compare.maps import maps_tab
 from workbench.pages.compare.queries import (
     class_figure,
+    class_scores,
     classes_tab,
     gallery_tab,
     overlap_figure,
@@ -46,7 +56,8 @@ def compare_page() -> None:
     if not _can_compare(chosen):
         return
     a, b = chosen.pair
-    tested = compare_groups(chosen, {"a": [a], "b": [b]})
+    sides = _sides(chosen)
+    tested = compare_groups(chosen, {"a": sides.a, "b": sides.b})
     if tested is None:
         st.info("No query has a relevant item in the gallery, so there is nothing to compare.")
         return
@@ -57,19 +68,60 @@ def compare_page() -> None:
         chosen.k,
         no_positive=a.result(chosen.protocol).protocol.no_positive,
     )
-    _verdict(chosen, result, tested)
+    _verdict(chosen, sides, tested)
+    _single_runs(chosen, sides)
     lazy_tabs(
         COMPARED,
         {
             "A right, B wrong": lambda: gallery_tab(chosen, result, "a"),
             "B right, A wrong": lambda: gallery_tab(chosen, result, "b"),
-            "Classes": lambda: classes_tab(chosen, result),
+            "Classes": lambda: classes_tab(chosen, result, sides.pair),
             "Neighbor overlap": lambda: overlap_tab(chosen, result),
             "Two maps": lambda: maps_tab(chosen, result),
         },
     )
     with head:
-        _exports(chosen, result, tested)
+        _exports(chosen, result, sides, tested)
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The runs that are compared: all seeds of two losses, or two runs of one loss.
+
+    Attributes:
+        a: Runs of the loss of run A, one per seed; run A alone if B has the same loss.
+        b: The same for run B.
+        titles: Titles of both sides.
+        same_loss: Whether both runs are of one loss, so that nothing is said about losses.
+    """
+
+    a: list[Run]
+    b: list[Run]
+    titles: tuple[str, str]
+    same_loss: bool
+
+    @property
+    def pair(self) -> tuple[list[Run], list[Run]]:
+        """The runs of both sides."""
+        return self.a, self.b
+
+    @property
+    def averaged(self) -> bool:
+        """Whether a side has several seeds."""
+        return max(map(len, self.pair)) > 1
+
+
+def _sides(chosen: Selection) -> Sides:
+    """Return all seeds of the losses of runs A and B; a run that repeats a seed counts for none."""
+    a, b = chosen.pair
+    titles = group_titles(chosen.runs)
+    if titles[a.name] == titles[b.name]:
+        return Sides([a], [b], (a.name, b.name), same_loss=True)
+    results = results_table(chosen.comparable, chosen.protocol, among=chosen.runs)
+    groups = groups_of(loss_table(results, chosen.comparable, chosen.protocol), chosen.comparable)
+    found = [groups[titles[run.name]] for run in (a, b)]
+    names = [runs[0].name if len(runs) == 1 else titles[runs[0].name] for runs in found]
+    return Sides(found[0], found[1], (names[0], names[1]), same_loss=False)
 
 
 def _can_compare(chosen: Selection) -> bool:
@@ -128,110 +180,161 @@ def _ask_for_b(chosen: Selection) -> None:
     st.code(command, language="bash", wrap_lines=True)
 
 
-def _exports(chosen: Selection, result: comparison.QueryComparison, tested: Comparison) -> None:
-    a, b = chosen.pair
+def _exports(
+    chosen: Selection, result: comparison.QueryComparison, sides: Sides, tested: Comparison
+) -> None:
+    _, b = chosen.pair
+    drawn: dict[str, Callable[[], go.Figure]] = {
+        "Class differences": lambda: class_figure(chosen, sides.pair),
+        "Neighbor overlap": lambda: overlap_figure(result),
+    }
+    if not tested.reason:
+        drawn = {"Win, tie, loss": lambda: _bar(chosen, sides, tested)} | drawn
     export_menu(
         name=f"{file_stem(chosen)}-against-{b.name}",
-        about=[a, b],
+        about=[*sides.a, *sides.b],
         tables={
             "Every query": lambda: _query_export(chosen, result),
-            "Classes": lambda: _class_export(chosen, result),
-            "Paired tests": lambda: _pair_export(chosen, tested),
+            "Classes": lambda: _class_export(chosen, sides),
+            "Paired tests": lambda: _pair_export(sides, tested),
         },
-        figures={
-            "Win, tie, loss": lambda: _bar(chosen, result, tested),
-            "Class differences": lambda: class_figure(chosen, result),
-            "Neighbor overlap": lambda: overlap_figure(result),
-        },
+        figures=drawn,
     )
 
 
-def _bar(chosen: Selection, result: comparison.QueryComparison, tested: Comparison) -> go.Figure:
-    counts = result.wins, result.ties, result.losses
+def _bar(chosen: Selection, sides: Sides, tested: Comparison) -> go.Figure:
     pair = _pair(tested)
-    interval = pair["difference"], pair["low"], pair["high"]
-    return figures.win_tie_loss(*counts, pair_colors(chosen), interval)
+    return figures.win_tie_loss(
+        *(int(pair[name]) for name in ("wins", "ties", "losses")),
+        pair_colors(chosen),
+        (pair["difference"], pair["low"], pair["high"]),
+        tested.metric,
+        averaged=sides.averaged,
+    )
 
 
 def _pair(tested: Comparison) -> pd.Series:
-    """Return the comparison of run A with run B."""
+    """Return the comparison of side A with side B."""
     return tested.pair("a", "b")
 
 
-def _verdict(chosen: Selection, result: comparison.QueryComparison, tested: Comparison) -> None:
-    a, b = chosen.pair
-    pair, recall = _pair(tested), metric("recall@1")
-    difference = recall.format_difference(pair["difference"])
-    span = interval_text(recall, pair["low"], pair["high"])
+def _verdict(chosen: Selection, sides: Sides, tested: Comparison) -> None:
+    pair, shown = _pair(tested), metric(tested.metric)
+    difference = f"{shown.format_difference(pair['difference'])}{points(shown)}"
+    span = interval_text(shown, pair["low"], pair["high"])
+    evidence = "" if tested.reason else f" ({span})"
     with st.container(key="verdict"):
         st.markdown(
-            f"{_scores(chosen, result)}  ·  R@1 differs by **{difference} points** over the same "
-            f"{len(result.table):,} queries ({span}): "
-            f"{_significance(result, pair, chosen.pair)}.",
+            f"{_scores(chosen, sides, tested)}  ·  {shown.title} differs by **{difference}** over "
+            f"the same {tested.n_queries:,} queries{evidence}: "
+            f"{plain(_significance(sides, tested, pair))}.",
             unsafe_allow_html=True,
         )
-    line = confounds_line({a.name: [a], b.name: [b]})
-    line = line if loss_of(a) != loss_of(b) else ""
-    for note in filter(None, (line, dimensions_line({a.name: [a], b.name: [b]}))):
+    named = dict(zip(sides.titles, sides.pair, strict=True))
+    line = "" if loss_of(sides.a[0]) == loss_of(sides.b[0]) else confounds_line(named)
+    for note in filter(None, (line, dimensions_line(named))):
         st.markdown(f":small[:orange[⚠ {plain(note)}]]")
-    for note in hints((a, b)):
+    for note in hints((*sides.a, *sides.b)):
         st.caption(f":material/lightbulb: {plain(note)}.")
+    counts = f"{tested.n_queries:,} queries of {tested.n_classes:,} classes"
+    if tested.reason:
+        st.caption(f"{counts}.")
+        return
     st.plotly_chart(
-        _bar(chosen, result, tested),
+        _bar(chosen, sides, tested),
         config=CONFIG | {"displayModeBar": False},
         key="bar",
-        alt=f"{result.wins} queries are right under A only, {result.losses} under B only; R@1 "
-        f"differs by {difference} points, {span}",
-    )
-    counts = f"{tested.n_queries:,} queries of {tested.n_classes:,} classes"
-    mcnemar = (
-        f"McNemar's exact test on the queries that differ: {p_equals(pair['p_mcnemar'])}; this "
-        "test treats queries of one class as independent."
+        alt=f"A scores {pair['wins']} queries higher than B, and B {pair['losses']} higher than A; "
+        f"{shown.title} differs by {difference}, {span}",
     )
     if tested.no_claim:
-        st.caption(plain(f"{counts}: {tested.no_claim}. {mcnemar}"))
+        st.caption(plain(f"{counts}: {tested.no_claim}. {_mcnemar(pair)}"))
         return
-    line = plan_line(tested.plan("a", "b"), recall)
+    line = plan_line(tested.plan("a", "b"), shown)
+    how = "Paired bootstrap over classes"
+    how += " and seeds" if sides.averaged else ""
     st.caption(
-        f"{counts}. Paired bootstrap over classes: {p_equals(pair['p'])} ({ONE_PAIR}). {mcnemar} "
+        f"{counts}. {how}: {p_equals(pair['p'])} ({ONE_PAIR}). {_mcnemar(pair)}"
         f"{line[0].upper()}{line[1:]}."
     )
 
 
-def _scores(chosen: Selection, result: comparison.QueryComparison) -> str:
-    """Return the R@1 of both runs as HTML and Markdown."""
-    recall = metric("recall@1")
-    return "  ·  ".join(
-        f'<span style="color:{named.color}">●</span> **{named.letter}** {plain(named.run.name)} '
-        f"{recall.format_with_unit(result.table[column].mean())}{_seed(named.run)}"
-        for column, named in zip("ab", named_runs(chosen), strict=True)
+def _mcnemar(pair: pd.Series) -> str:
+    """Return the sentence on McNemar's test, with a space after it; empty if it does not apply."""
+    if pd.isna(pair["p_mcnemar"]):
+        return ""
+    return (
+        f"McNemar's exact test on the queries that differ: {p_equals(pair['p_mcnemar'])}; this "
+        "test treats queries of one class as independent. "
     )
 
 
-def _significance(result: comparison.QueryComparison, pair: pd.Series, runs: Sequence[Run]) -> str:
-    if not result.wins + result.losses:
+def _single_runs(chosen: Selection, sides: Sides) -> None:
+    """Say that what follows is of two single runs, and what it shows of each query."""
+    a, b = (f"{plain(run.name)}{_seeds([run])}" for run in chosen.pair)
+    parts = [f"Below: the single runs A, {a}, and B, {b}, query by query"]
+    if sides.averaged:
+        parts.append("another seed gives other queries")
+    parts.append("right and wrong are those of the nearest item, at rank 1")
+    if chosen.metric != HEADLINE or sides.averaged:
+        title = metric(chosen.metric).title
+        parts.append(f"classes are compared by {title}, all seeds of both losses together")
+    st.caption(f"{'; '.join(parts)}.")
+
+
+def _scores(chosen: Selection, sides: Sides, tested: Comparison) -> str:
+    """Return the values of both sides as HTML and Markdown."""
+    shown, means = metric(tested.metric), tested.summary.set_index("name")["mean"]
+    return "  ·  ".join(
+        f'<span style="color:{named.color}">●</span> **{named.letter}** {plain(title)} '
+        f"{shown.format_with_unit(means[side])}{_seeds(runs)}"
+        for side, named, title, runs in zip(
+            "ab", named_runs(chosen), sides.titles, sides.pair, strict=True
+        )
+    )
+
+
+def _significance(sides: Sides, tested: Comparison, pair: pd.Series) -> str:
+    if tested.reason:
+        return tested.reason
+    if not pair["wins"] + pair["losses"]:
         return "no query differs"
     if pd.isna(pair["low"]):
         return "too few classes for a verdict"
     if not pair["significant"]:
         return "the difference may be due to chance"
-    return f"significant{seeds_caveat([int(seed_of(run) is not None) for run in runs])}"
+    return f"significant{seeds_caveat([len(_seeds_of(runs)) for runs in sides.pair])}"
 
 
-def _seed(run: Run) -> str:
-    seed = seed_of(run)
-    return "" if seed is None else f" (seed {seed})"
+def _seeds_of(runs: list[Run]) -> list[int]:
+    return sorted(seed for run in runs if (seed := seed_of(run)) is not None)
 
 
-def _pair_export(chosen: Selection, tested: Comparison) -> pd.DataFrame:
-    a, b = chosen.pair
-    names = {"a": a.name, "b": b.name}
-    return tested.pairs.replace({"a": names, "b": names})
+def _seeds(runs: list[Run]) -> str:
+    """Name the seeds of runs in parentheses, with a space before; empty for imports."""
+    seeds = _seeds_of(runs)
+    if not seeds:
+        return ""
+    return f" ({'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))})"
 
 
-def _class_export(chosen: Selection, result: comparison.QueryComparison) -> pd.DataFrame:
-    table = comparison.class_recalls(result)
-    return table.assign(**{"class": table["label"].map(class_names(chosen.a))})
+def _pair_export(sides: Sides, tested: Comparison) -> pd.DataFrame:
+    names = dict(zip("ab", sides.titles, strict=True))
+    runs = {
+        side: "; ".join(run.name for run in each)
+        for side, each in zip("ab", sides.pair, strict=True)
+    }
+    pairs = tested.pairs
+    return pairs.replace({"a": names, "b": names}).assign(
+        **{"metric": tested.metric, "runs a": pairs["a"].map(runs), "runs b": pairs["b"].map(runs)}
+    )
+
+
+def _class_export(chosen: Selection, sides: Sides) -> pd.DataFrame:
+    table = class_scores(chosen, sides.pair)
+    return table.assign(
+        **{"metric": chosen.metric, "class": table["label"].map(class_names(chosen.a))}
+    )
 
 
 def _query_export(chosen: Selection, result: comparison.QueryComparison) -> pd.DataFrame:

@@ -5,8 +5,11 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from retrieval.errors import counted
+from retrieval.evaluation.metrics import metric
+from retrieval.report.comparing import scores_of
+from retrieval.runs.run import Run
 from workbench import figures
-from workbench.analysis.comparison import QueryComparison, class_recalls, only_right
+from workbench.analysis.comparison import QueryComparison, class_means, only_right
 from workbench.analysis.naming import class_names
 from workbench.components.gallery import answer_cards, card, rank_sentence
 from workbench.data.lookup import answer
@@ -23,6 +26,7 @@ from workbench.session.navigation import jump
 from workbench.session.selection import Selection
 
 PER_PAGE = 8
+Sides = tuple[list[Run], list[Run]]  # the runs of loss A and of loss B, one per seed
 
 
 def gallery_tab(chosen: Selection, result: QueryComparison, winner: str) -> None:
@@ -72,58 +76,85 @@ def query_group(chosen: Selection, row: int) -> dict:
     return {"lead": card(chosen.a, row, kind="query"), "size": 132, "rows": lines}
 
 
-def classes_tab(chosen: Selection, result: QueryComparison) -> None:
-    """Draw the classes on which the runs differ most, and queries of the chosen class.
+def classes_tab(chosen: Selection, result: QueryComparison, sides: Sides) -> None:
+    """Draw the classes on which the losses differ most, and queries of the chosen class.
 
     Args:
         chosen: The choices made in the sidebar, with a run B that has the items of run A.
         result: The comparison of the two runs.
+        sides: The runs of both losses, one per seed.
     """
-    table = class_recalls(result)
+    table = class_scores(chosen, sides)
+    if table.empty:
+        title = metric(chosen.metric).title
+        st.caption(f"Not by class: these runs do not hold {title} for every query.")
+        return
     widest = int(table["delta"].abs().argmax())
     at, label = chosen_class(table, widest)
     bars = replaceable_key("class_delta")
     left, right = st.container(key="beside").columns([5, 6], gap="large")
     with left:
-        st.caption(_shown_classes(table))
+        st.caption(_shown_classes(table, chosen.metric))
         st.plotly_chart(
-            class_figure(chosen, result),
+            class_figure(chosen, sides),
             config=CONFIG,
             key=bars,
             on_select=lambda: open_clicked_class(bars, table, widest),
             selection_mode="points",
-            alt="Recall@1 under A minus Recall@1 under B for the classes that differ most",
+            alt=f"{metric(chosen.metric).long_title} of A minus that of B for the classes that "
+            "differ most",
         )
     with right:
         differs = result.table["a"] != result.table["b"]
         part = result.table[(result.table["label"] == label) & differs]
         name = plain(class_names(chosen.a)[label])
         st.markdown(
-            f"**{name}**: the runs differ on {len(part):,} of {table['n'][at]:,} queries. Click "
-            "the bar of another class to see its queries."
+            f"**{name}**: the runs differ at rank 1 on {len(part):,} of {table['n'][at]:,} "
+            "queries. Click the bar of another class to see its queries."
         )
         groups = [query_group(chosen, int(row)) for row in part["row"].head(4)]
         clickable_cards({"groups": groups}, key="class_images", on_pick=_open)
 
 
-def _shown_classes(table: pd.DataFrame) -> str:
+def class_scores(chosen: Selection, sides: Sides) -> pd.DataFrame:
+    """Return the chosen metric of every class under both losses.
+
+    Args:
+        chosen: The choices made in the sidebar.
+        sides: The runs of both losses, one per seed.
+
+    Returns:
+        See :func:`workbench.analysis.comparison.class_means`; empty if the metric has no score per
+        query, or a run does not hold them.
+    """
+    a, b = (scores_of(runs, chosen.protocol, chosen.metric) for runs in sides)
+    labels = chosen.a.items["label"].to_numpy()[chosen.neighbors.queries]
+    return pd.DataFrame() if a is None or b is None else class_means(a, b, labels)
+
+
+def _shown_classes(table: pd.DataFrame, name: str) -> str:
     shown = len(largest_differences(table["delta"].to_numpy()))
     differing = int((table["delta"] != 0).sum())
     which = "all that differ" if shown == differing else "those that differ most"
-    return (
-        f"{shown:,} of {len(table):,} classes, {which}; n is the number of queries. Whiskers are "
-        "95% intervals of single classes (Newcombe's paired interval): among many classes, some "
-        "differ by chance."
+    said = (
+        f"{metric(name).title} of {shown:,} of {len(table):,} classes, {which}; n is the number of "
+        "queries. "
     )
+    if table["low"].notna().all():
+        said += "Whiskers are 95% intervals of single classes (Newcombe's paired interval). "
+    return said + "Among many classes, some differ by chance."
 
 
-def class_figure(chosen: Selection, result: QueryComparison) -> go.Figure:
-    """Draw Recall@1 under A minus Recall@1 under B, by class."""
-    table = class_recalls(result)
+def class_figure(chosen: Selection, sides: Sides) -> go.Figure:
+    """Draw the chosen metric of loss A minus that of loss B, by class."""
+    table = class_scores(chosen, sides)
+    if table.empty:
+        return go.Figure()
     names = table["label"].map(class_names(chosen.a)).tolist()
     a, b, n, low, high = (table[c].to_numpy() for c in ("a", "b", "n", "low", "high"))
+    intervals = None if pd.isna(low).any() else (low, high)
     return figures.class_differences(
-        names, a, b, n, intervals=(low, high), colors=pair_colors(chosen)
+        names, a, b, n, intervals=intervals, colors=pair_colors(chosen), metric=chosen.metric
     )
 
 

@@ -55,7 +55,9 @@ def methods_page() -> None:
             name=file_stem(chosen),
             about=[chosen.a],
             tables={
-                "Results of every run": lambda: results_table(chosen.runs, chosen.protocol),
+                "Results of every run": lambda: results_table(
+                    chosen.runs, chosen.protocol, ranked_by=chosen.metric
+                ),
                 "Class sizes": lambda: _sizes(chosen.a),
                 "Items": lambda: chosen.a.items,
             },

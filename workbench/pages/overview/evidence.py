@@ -6,7 +6,7 @@ import streamlit as st
 
 from retrieval.evaluation.metrics import metric
 from retrieval.evaluation.significance import Comparison
-from retrieval.report.verdicts import headline, pairs_family, plan_line, seeds_caveat
+from retrieval.report.verdicts import headline, pairs_family, plan_line, points, seeds_caveat
 from workbench import figures
 from workbench.analysis.naming import UNTRAINED_TITLE
 from workbench.analysis.significance import both_ways
@@ -21,7 +21,7 @@ TEXT_WIDTH = 310  # pixels
 def difference_matrix(compared: Comparison, **style: str) -> go.Figure:
     """Draw the difference of every pair of losses, see :func:`figures.difference_matrix`."""
     names = compared.summary["name"].tolist()
-    return figures.difference_matrix(both_ways(compared.pairs), names, **style)
+    return figures.difference_matrix(both_ways(compared.pairs), names, compared.metric, **style)
 
 
 def evidence(chosen: Selection, table: pd.DataFrame, compared: Comparison) -> None:
@@ -33,25 +33,30 @@ def evidence(chosen: Selection, table: pd.DataFrame, compared: Comparison) -> No
         compared: The comparison of the losses; at least one pair.
     """
     st.subheader("Is the difference real?", anchor=False)
-    summary, color = compared.summary, ink()
+    summary, color, shown = compared.summary, ink(), metric(compared.metric)
     with st.container(horizontal=True, gap="medium"):  # in a narrow window the text goes below
         st.plotly_chart(
             make_once(chosen, "Differences", lambda: difference_matrix(compared, ink=color), color),
             width="content",
             config=CONFIG,
             key="matrix",
-            alt="Difference in Recall@1 of every pair of losses",
+            alt=f"Difference in {shown.long_title} of every pair of losses",
         )
         text = st.container(width=TEXT_WIDTH)
     with text:
         st.markdown(plain(f"{headline(compared)}."))
+        unit = f", in percentage{points(shown)}" if shown.is_percent else ""
+        cells = f"Each cell is the {shown.title} of its row minus that of its column{unit}"
+        if compared.reason:
+            st.caption(plain(f"{cells}."))
+            return
         compared_here = table["group"].isin(summary["name"]) & (table["loss"] != UNTRAINED_TITLE)
         caveat = seeds_caveat([len(seeds) for seeds in table["seeds"][compared_here]])
         if caveat:
             st.markdown(f"This holds{caveat}.")
         st.caption(
-            f"Each cell is the R@1 of its row minus the R@1 of its column, in percentage points, "
-            f"over the same {compared.n_queries:,} queries of {compared.n_classes:,} classes. "
+            f"{cells}, over the same {compared.n_queries:,} queries of {compared.n_classes:,} "
+            "classes. "
             f"▲ better, ▼ worse: the 95% interval, {pairs_family(compared)}, excludes 0 (paired "
             "bootstrap over classes, and over seeds where a loss has several). ≈: may be due to "
             "chance. The matrix judges every pair at once, so it finds less than the comparisons "
@@ -60,5 +65,5 @@ def evidence(chosen: Selection, table: pd.DataFrame, compared: Comparison) -> No
         )
         if not compared.no_claim:
             first, second = summary["name"][:2]
-            line = plan_line(compared.plan(first, second), metric(compared.metric))
+            line = plan_line(compared.plan(first, second), shown)
             st.caption(plain(f"{line[0].upper()}{line[1:]}."))

@@ -1,29 +1,48 @@
 """The top of the Overview: which loss is best, by how much, and which page to go to next."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 import streamlit as st
 
 from retrieval.errors import counted
 from retrieval.evaluation.families import BEST, MAYBE, NO_CLAIM, WORSE
-from retrieval.evaluation.metrics import metric
+from retrieval.evaluation.metrics import HEADLINE, Metric, metric
 from retrieval.evaluation.significance import Comparison
-from retrieval.report.verdicts import baseline_family, best_family, interval_text, seeds_caveat
+from retrieval.report.verdicts import (
+    baseline_family,
+    best_family,
+    disagreement,
+    interval_text,
+    points,
+    seeds_caveat,
+)
 from retrieval.runs.run import Run
 from workbench.analysis.confounds import confounds_line, dimensions_line
 from workbench.analysis.naming import UNTRAINED_TITLE, kind_of
 from workbench.layout.theme import plain
 from workbench.session.navigation import jump
 
+COMPANION = "map@r"  # the second metric of the headline; Recall@1 if it is the first
 
-def headline(table: pd.DataFrame, compared: Comparison | None, runs: list[Run]) -> None:
-    """Draw the best loss, its Recall@1, its lead, and what else the lead may be due to.
+
+def headline(
+    table: pd.DataFrame,
+    compared: Comparison | None,
+    runs: list[Run],
+    ranked_by: str,
+    leaders: Mapping[str, str],
+) -> None:
+    """Draw the best loss, its value, its lead, and what else the lead may be due to.
 
     Args:
         table: The losses, see :func:`workbench.analysis.tables.loss_table`.
         compared: The comparison of these losses; None if they were not compared.
         runs: The runs of the table; it may hold others too.
+        ranked_by: The metric that losses are ranked and compared by.
+        leaders: Metric -> loss of the best value, see :func:`retrieval.report.comparing.leaders`.
     """
-    if "recall@1" not in table:  # no query has a positive, so no loss is best
+    if ranked_by not in table:  # no query has a positive, so no loss is best
         return
     trained = table[table["loss"] != UNTRAINED_TITLE].reset_index(drop=True)
     if trained.empty:
@@ -37,21 +56,20 @@ def headline(table: pd.DataFrame, compared: Comparison | None, runs: list[Run]) 
     note = f"This holds{caveat}; another seed may change it."
     columns[0].metric(title, str(best["group"]), help=note if caveat and "badge" in title else None)
     columns[0].caption(f"{_run_name(best)}{_seeds(best)}, {int(best['n_queries']):,} queries")
-    recall, map_at_r = metric("recall@1"), metric("map@r")
-    columns[1].metric(recall.title, recall.format_with_unit(best["recall@1"]))
-    low, high = (recall.format(best[f"recall@1/{side}"]) for side in ("low", "high"))
-    columns[1].caption(
-        f"95% interval {low} to {high}; {map_at_r.title} {map_at_r.format_with_unit(best['map@r'])}"
-    )
+    shown = metric(ranked_by)
+    columns[1].metric(shown.title, shown.format_with_unit(best[ranked_by]))
+    columns[1].caption(_facts(best, shown))
     if len(trained) > 1:
-        title, value, note = _lead(compared, table, best, trained.iloc[1], kind)
+        title, value, note = _lead(compared, table, best, trained.iloc[1], kind, shown)
         columns[2].metric(title, value)
         columns[2].caption(note)
     base = table[table["loss"] == UNTRAINED_TITLE]
     if len(base) and base.iloc[0]["group"] != best["group"]:
-        columns[3].metric("Gain from training", _points(best, base.iloc[0]))
-        gain = _gain(compared, best, base.iloc[0])
+        columns[3].metric("Gain from training", _points(best, base.iloc[0], shown))
+        gain = _gain(compared, best, base.iloc[0], shown)
         columns[3].caption(f"over the untrained network; {gain}")
+    if said := disagreement(leaders):
+        st.markdown(plain(f"The metrics disagree about the best {kind}: {said}."))
     line = confounds_line(
         {row.group: [by_name[name] for name in row.runs] for row in trained.itertuples()}
     )
@@ -60,6 +78,18 @@ def headline(table: pd.DataFrame, compared: Comparison | None, runs: list[Run]) 
     )
     for note in filter(None, (line, sizes)):
         st.markdown(f":small[:orange[⚠ {plain(note)}]]")
+
+
+def _facts(best: pd.Series, shown: Metric) -> str:
+    """Return the interval of the best loss, and its value of a second metric."""
+    low, high = (best[f"{shown.name}/{side}"] for side in ("low", "high"))
+    other = metric(HEADLINE if shown.name == COMPANION else COMPANION)
+    facts = ["no interval"]
+    if pd.notna(low):
+        facts = [f"95% interval {shown.format(low)} to {shown.format(high)}"]
+    if other.name in best:
+        facts.append(f"{other.title} {other.format_with_unit(best[other.name])}")
+    return "; ".join(facts)
 
 
 BADGES = {
@@ -82,11 +112,15 @@ def best_title(compared: Comparison | None, trained: pd.DataFrame, kind: str = "
         Markdown.
     """
     found = None if len(trained) < 2 else _summary(compared, trained.iloc[0])
-    return f"Best {kind}" if found is None else f"Best {kind} {BADGES[found['verdict']]}"
+    if compared is None or found is None:
+        return f"Best {kind}"
+    if compared.reason:
+        return f"Best {kind} :orange-badge[no test for {metric(compared.metric).title}]"
+    return f"Best {kind} {BADGES[found['verdict']]}"
 
 
-def _points(a: pd.Series, b: pd.Series) -> str:
-    return metric("recall@1").format_difference(a["recall@1"] - b["recall@1"]) + " points"
+def _points(a: pd.Series, b: pd.Series, shown: Metric) -> str:
+    return shown.format_difference(a[shown.name] - b[shown.name]) + points(shown)
 
 
 def _summary(compared: Comparison | None, row: pd.Series) -> pd.Series | None:
@@ -97,7 +131,12 @@ def _summary(compared: Comparison | None, row: pd.Series) -> pd.Series | None:
 
 
 def _lead(
-    compared: Comparison | None, table: pd.DataFrame, best: pd.Series, second: pd.Series, kind: str
+    compared: Comparison | None,
+    table: pd.DataFrame,
+    best: pd.Series,
+    second: pd.Series,
+    kind: str,
+    shown: Metric,
 ) -> tuple[str, str, str]:
     """Return title, value and note of the lead over the best of all others, and its verdict.
 
@@ -105,30 +144,31 @@ def _lead(
     """
     found = _summary(compared, best)
     if compared is None or found is None:
-        share = metric("recall@1").format_with_unit(second["recall@1"])
-        note = f"over {plain(second['group'])}; {share}"
-        return f"Lead over the next {kind}", _points(best, second), note
+        note = f"over {plain(second['group'])}; {shown.format_with_unit(second[shown.name])}"
+        return f"Lead over the next {kind}", _points(best, second, shown), note
     other = next(name for name in compared.summary["name"] if name != best["group"])
     rows = table[table["group"] == other]
     is_loss = rows.empty or rows.iloc[0]["loss"] != UNTRAINED_TITLE
     title = f"Lead over the next {kind}" if is_loss else "Lead over the untrained network"
     seeds = [len(best["seeds"]), *(len(row) for row in rows["seeds"] if is_loss)]
+    value = shown.format_difference(found["lead"]) + points(shown)
+    if compared.reason:
+        return title, value, f"over {plain(other)}; {plain(compared.reason)}"
     verdict = _verdict(found["lead_low"], found["lead_high"], seeds_caveat(seeds))
-    recall = metric("recall@1")
-    span = interval_text(recall, found["lead_low"], found["lead_high"])
-    note = f"over {plain(other)}; {span} ({best_family(compared)}): {verdict}"
-    return title, recall.format_difference(found["lead"]) + " points", note
+    span = interval_text(shown, found["lead_low"], found["lead_high"])
+    return title, value, f"over {plain(other)}; {span} ({best_family(compared)}): {verdict}"
 
 
-def _gain(compared: Comparison | None, best: pd.Series, base: pd.Series) -> str:
+def _gain(compared: Comparison | None, best: pd.Series, base: pd.Series, shown: Metric) -> str:
     """Describe the interval and the verdict of the gain over the untrained network."""
-    recall = metric("recall@1")
     if compared is None or any(_summary(compared, row) is None for row in (best, base)):
-        return recall.format_with_unit(base["recall@1"])
+        return shown.format_with_unit(base[shown.name])
+    if compared.reason:
+        return plain(compared.reason)
     row = compared.against(base["group"]).set_index("name").loc[best["group"]]
     verdict = _verdict(row["low"], row["high"], seeds_caveat([len(best["seeds"])]))
     family = baseline_family(compared, "it")
-    return f"{interval_text(recall, row['low'], row['high'])} ({family}): {verdict}"
+    return f"{interval_text(shown, row['low'], row['high'])} ({family}): {verdict}"
 
 
 def _verdict(low: float, high: float, caveat: str) -> str:

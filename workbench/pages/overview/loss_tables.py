@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from retrieval.evaluation.metrics import metric, scale_note
+from retrieval.evaluation.metrics import HEADLINE, metric, scale_note
 from retrieval.report.published import published_notes, published_table
 from retrieval.runs.run import Run
 from workbench.analysis.protocol import NO_NMI_INTERVAL
@@ -17,21 +17,27 @@ CAPTION = (
     "Scale: {}. ± is half of the 95% interval, over classes and, for several seeds, over seeds; "
     "values are means over seeds."
 )
-BOLD = "Bold: the highest value, whether or not its lead is significant."
+BOLD = "Bold: the best value, whether or not its lead is significant."
 
 
 def metrics_table(
-    table: pd.DataFrame, colors: Mapping[str, str], kind: str = "loss", *, key: str = "losses"
+    table: pd.DataFrame,
+    colors: Mapping[str, str],
+    kind: str = "loss",
+    *,
+    ranked_by: str = HEADLINE,
+    key: str = "losses",
 ) -> None:
-    """Draw every metric of every loss with its interval; the highest of each metric is bold.
+    """Draw every metric of every loss with its interval; the best of each metric is bold.
 
     Args:
         table: The losses, see :func:`workbench.analysis.tables.loss_table`.
         colors: Title of a loss (``group``) -> its color.
         kind: See :func:`workbench.analysis.naming.kind_of`. Defaults to ``loss``.
+        ranked_by: The metric that the losses are sorted by. Defaults to ``recall@1``.
         key: Unique key of the table on the page. Defaults to ``losses``.
     """
-    sortable_table(losses_table(table, colors, kind), key=key)
+    sortable_table(losses_table(table, colors, kind, ranked_by), key=key)
     notes = [CAPTION.format(scale_note(metrics_of(table)))]
     if len(table) > 1:
         notes.append(BOLD)
@@ -40,21 +46,30 @@ def metrics_table(
     st.caption(" ".join(notes))
 
 
-def losses_table(table: pd.DataFrame, colors: Mapping[str, str], kind: str = "loss") -> dict:
+def losses_table(
+    table: pd.DataFrame,
+    colors: Mapping[str, str],
+    kind: str = "loss",
+    ranked_by: str = HEADLINE,
+) -> dict:
     """Describe the table of :func:`metrics_table`.
 
     Args:
         table: The losses, see :func:`workbench.analysis.tables.loss_table`.
         colors: Title of a loss (``group``) -> its color.
         kind: See :func:`workbench.analysis.naming.kind_of`. Defaults to ``loss``.
+        ranked_by: The metric that the losses are sorted by. Defaults to ``recall@1``.
 
     Returns:
         What :func:`workbench.components.sortable_table` draws: ``alt``, ``columns`` and ``rows``.
     """
     names = metrics_of(table)
-    best = table[names].max() if len(table) > 1 else pd.Series(np.nan, names)
+    best = pd.Series(np.nan, names)
+    if len(table) > 1:
+        highest = {name: metric(name).higher_is_better for name in names}
+        best = pd.Series({n: table[n].max() if highest[n] else table[n].min() for n in names})
     rows = [_row(row, names, best, colors[row["group"]]) for _, row in table.iterrows()]
-    alt = f"Metrics of every {kind}, best Recall@1 first"
+    alt = f"Metrics of every {kind}, best {metric(ranked_by).long_title} first"
     return {"alt": alt, "columns": _columns(names, kind), "rows": rows}
 
 

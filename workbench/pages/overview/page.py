@@ -9,16 +9,18 @@ import streamlit as st
 
 from retrieval.evaluation.metrics import metric
 from retrieval.evaluation.significance import Comparison
-from retrieval.report.sections import make_report
+from retrieval.report.comparing import leaders
+from retrieval.report.sections import Tests, make_report, ranking_metrics
+from retrieval.runs.run import Run
 from workbench import figures
 from workbench.analysis.better_settings import hints
 from workbench.analysis.naming import kind_of
 from workbench.analysis.repeats import repeats_line
 from workbench.analysis.tables import (
+    groups_of,
     loss_table,
     recall_curve,
     results_table,
-    with_intervals,
 )
 from workbench.figures.style import CONFIG
 from workbench.layout.exports import export_menu
@@ -27,7 +29,12 @@ from workbench.layout.theme import file_stem, page_head, plain
 from workbench.pages.overview.evidence import difference_matrix, evidence
 from workbench.pages.overview.headline import headline, next_page_buttons
 from workbench.pages.overview.loss_tables import metrics_table, published_figures
-from workbench.pages.overview.training_curves import LOSS, RECALL, training_figures, training_panel
+from workbench.pages.overview.training_curves import (
+    LOSS,
+    metric_title,
+    training_figures,
+    training_panel,
+)
 from workbench.pages.shared.significance import compare_groups
 from workbench.report import page_html
 from workbench.session.cache import make_once
@@ -49,20 +56,19 @@ def overview_page() -> None:
     """Draw the page."""
     chosen = selection()
     # Everything is computed before anything is drawn, so that the browser draws it all at once.
-    results, untested = make_once(chosen, "Losses", lambda: _losses_of(chosen))
-    compared = _compare_losses(chosen, untested)
-    table = make_once(
-        chosen, "Losses compared", lambda: with_intervals(untested, compared), chosen.a.name
-    )
+    results, table = make_once(chosen, "Losses", lambda: _losses_of(chosen, chosen.comparable))
+    groups = groups_of(table, chosen.comparable)
+    compared = compare_groups(chosen, groups)
+    lead = leaders(groups, chosen.protocol, ranking_metrics(chosen.dataset), chosen.metric)
     tested = compared if compared is not None and len(compared.pairs) else None
     recall, training = _recall_figures(chosen, table), training_figures(chosen, table["runs"].sum())
     head = page_head("Overview", chosen, run=False)
     with st.container(key="lede"):
         st.markdown(INTRODUCTION + ORIGINS[kind_of(chosen.comparable)])
-    headline(table, compared, chosen.comparable)
+    headline(table, compared, chosen.comparable, chosen.metric, lead)
     next_page_buttons()
     _losses(chosen, table, results)
-    _recall(table, recall)
+    _recall(chosen, table, recall)
     if tested is not None:
         evidence(chosen, table, tested)
     training_panel(chosen, table["runs"].sum(), training)
@@ -71,22 +77,16 @@ def overview_page() -> None:
         _exports(chosen, table, results, tested, recall | training)
 
 
-def _losses_of(chosen: Selection) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the results of every run, and of every loss."""
-    results = results_table(chosen.comparable, chosen.protocol, among=chosen.runs)
-    return results, loss_table(results)
-
-
-def _compare_losses(chosen: Selection, table: pd.DataFrame) -> Comparison | None:
-    by_name = {run.name: run for run in chosen.comparable}
-    groups = {row.group: [by_name[name] for name in row.runs] for row in table.itertuples()}
-    return compare_groups(chosen, groups)
+def _losses_of(chosen: Selection, runs: list[Run]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the results of every run, and of every loss, by the chosen metric."""
+    results = results_table(runs, chosen.protocol, among=chosen.runs, ranked_by=chosen.metric)
+    return results, loss_table(results, runs, chosen.protocol, chosen.metric)
 
 
 def _losses(chosen: Selection, table: pd.DataFrame, results: pd.DataFrame) -> None:
     kind = kind_of(chosen.comparable)
     st.subheader(HEADINGS[kind], anchor=False)
-    metrics_table(table, group_colors(chosen.runs), kind)
+    metrics_table(table, group_colors(chosen.runs), kind, ranked_by=chosen.metric)
     repeats = repeats_line(results)
     if repeats:
         st.caption(f":orange[**{plain(repeats)}**]")
@@ -127,7 +127,7 @@ def _exports(
         tables=tables,
         figures=made,
         files={"Report (HTML)": (f"{stem}-report.html", lambda: _report(chosen))},
-        unscored=(LOSS, RECALL),
+        unscored=(LOSS, metric_title(chosen)),
     )
 
 
@@ -144,7 +144,7 @@ def _report(chosen: Selection) -> bytes:
     for runs in (chosen.comparable, *(members for _, members in chosen.others)):
         results = results_table(runs, chosen.protocol, among=chosen.runs)
         counted += [run for run, other in zip(runs, results["repeats"], strict=True) if not other]
-    sections = make_report(counted)
+    sections = make_report(counted, tests=Tests(metric=chosen.metric))
     return page_html([s for s in sections if s.protocol.name == chosen.protocol]).encode()
 
 
@@ -159,20 +159,22 @@ def _not_comparable(chosen: Selection) -> None:
     )
     for number, (reason, runs) in enumerate(chosen.others):
         st.markdown(f"**{plain(reason).capitalize()}**")
-        results = results_table(runs, chosen.protocol, among=chosen.runs)
+        results, table = _losses_of(chosen, runs)
         colors, key = group_colors(chosen.runs), f"losses_{number}"
-        metrics_table(loss_table(results), colors, kind_of(runs), key=key)
+        metrics_table(table, colors, kind_of(runs), ranked_by=chosen.metric, key=key)
         if repeats_line(results):
             st.caption(plain(repeats_line(results)))
         published_figures(runs, chosen.protocol, key=f"published_{number}")
 
 
 def _recall_figures(chosen: Selection, table: pd.DataFrame) -> dict[str, go.Figure]:
-    if "recall@1" not in table:  # no query has a positive
+    if chosen.metric not in table:  # no query has a positive
         return {}
     colors, height = group_colors(chosen.runs), 96 + 46 * max(4, len(table))
     made = {
-        "Recall at 1": lambda: figures.loss_intervals(table, colors=colors),
+        _interval_title(chosen): lambda: figures.loss_intervals(
+            table, chosen.metric, colors=colors
+        ),
         "Recall at K": lambda: figures.recall_curves(
             _curves(chosen, table), colors=colors, height=height
         ),
@@ -180,21 +182,25 @@ def _recall_figures(chosen: Selection, table: pd.DataFrame) -> dict[str, go.Figu
     return {title: make_once(chosen, title, make) for title, make in made.items()}
 
 
-def _recall(table: pd.DataFrame, drawn: dict[str, go.Figure]) -> None:
+def _interval_title(chosen: Selection) -> str:
+    """Return the title of the figure of the chosen metric, which also names its file."""
+    return metric(chosen.metric).long_title.replace("@", " at ")
+
+
+def _recall(chosen: Selection, table: pd.DataFrame, drawn: dict[str, go.Figure]) -> None:
     if not drawn:
         return
+    shown = metric(chosen.metric)
     left, right = st.container(key="recall").columns([5, 6], gap="large")
     with left:
-        st.markdown("**Recall@1 with 95% intervals**")
-        shares = zip(table["group"], table["recall@1"], strict=True)
-        values = (
-            f"{group} {metric('recall@1').format_with_unit(value)}" for group, value in shares
-        )
+        st.markdown(f"**{shown.long_title} with 95% intervals**")
+        shares = zip(table["group"], table[shown.name], strict=True)
+        values = (f"{group} {shown.format_with_unit(value)}" for group, value in shares)
         st.plotly_chart(
-            drawn["Recall at 1"],
+            drawn[_interval_title(chosen)],
             config=CONFIG,
             key="intervals",
-            alt=f"Recall@1 with 95% intervals: {', '.join(values)}",
+            alt=f"{shown.long_title} with 95% intervals: {', '.join(values)}",
         )
     with right:
         st.markdown("**Recall@K**")
@@ -202,7 +208,7 @@ def _recall(table: pd.DataFrame, drawn: dict[str, go.Figure]) -> None:
             drawn["Recall at K"],
             config=CONFIG,
             key="curves",
-            alt=f"Recall@K against K, best Recall@1 first: {', '.join(table['group'])}",
+            alt=f"Recall@K against K, best {shown.long_title} first: {', '.join(table['group'])}",
         )
 
 

@@ -1,4 +1,4 @@
-"""Curves of training: the loss of every run and, where it was measured, R@1 during training."""
+"""Curves of training: the loss of every run and, where it was measured, a metric by step."""
 
 import functools
 
@@ -6,6 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from retrieval.evaluation.metrics import HEADLINE, metric
 from retrieval.runs.run import Run
 from retrieval.validation import LEAVE_ONE_OUT
 from workbench import figures
@@ -16,17 +17,28 @@ from workbench.layout.theme import plain
 from workbench.session.cache import make_once
 from workbench.session.selection import Selection
 
-LOSS, RECALL = "Training loss", "R@1 during training"
+LOSS = "Training loss"
 SCALES = (
     "Losses have different scales, so each curve is divided by its first value and starts at 1. "
     "Each point is a mean over one fiftieth of the steps."
 )
-NO_RECALL = (
-    "There is no curve of R@1 because none of these runs was evaluated during training. Use "
+NO_METRIC = (
+    "There is no curve of {} because none of these runs was evaluated during training. Use "
     "`retrieval train --eval-split validation` (some training classes are held out) or "
     "`--eval-split test`; `--eval-every` sets the number of steps between two evaluations and must "
     "be smaller than the number of steps of the run."
 )
+
+
+def metric_by_step(chosen: Selection) -> str:
+    """Return the metric whose curve is drawn: the chosen one, or R@1 if no run measured that."""
+    measured = any(_has(run.history, chosen.metric) for run in chosen.comparable)
+    return chosen.metric if measured else HEADLINE
+
+
+def metric_title(chosen: Selection) -> str:
+    """Return the title of the curve of :func:`metric_by_step`, which also names its file."""
+    return f"{metric(metric_by_step(chosen)).title} during training"
 
 
 def training_figures(chosen: Selection, names: list[str]) -> dict[str, go.Figure]:
@@ -42,7 +54,7 @@ def training_figures(chosen: Selection, names: list[str]) -> dict[str, go.Figure
     histories = {run.name: run.history for run in chosen.comparable if run.name in names}
     groups, colors = group_titles(chosen.runs), group_colors(chosen.runs)
     found: dict[str, go.Figure] = {}
-    for title, column in ((LOSS, "loss"), (RECALL, "recall@1")):
+    for title, column in ((LOSS, "loss"), (metric_title(chosen), metric_by_step(chosen))):
         known = {n: h for n, h in histories.items() if _has(h, column)}
         if known:
             draw = functools.partial(
@@ -61,7 +73,7 @@ def measured_on(runs: list[Run], *, sizes: bool = False) -> str:
     """Say under which protocol and on which split runs were evaluated during training.
 
     Args:
-        runs: Runs with R@1 in their history.
+        runs: Runs with a metric in their history.
         sizes: Whether to name the number of items of the test split. Defaults to False.
 
     Returns:
@@ -85,7 +97,7 @@ def _evaluation_split(run: Run) -> str | None:
 
 
 def _measured_otherwise(chosen: Selection, runs: list[Run]) -> bool:
-    """Tell whether R@1 during training is not comparable with the R@1 of the tables."""
+    """Tell whether metrics during training are not comparable with those of the tables."""
     on_test_split = all(_evaluation_split(run) == "test" for run in runs)
     return chosen.protocol != LEAVE_ONE_OUT or not on_test_split
 
@@ -104,18 +116,19 @@ def training_panel(chosen: Selection, names: list[str], curves: dict[str, go.Fig
     """
     if not curves:
         return
-    runs = [r for r in chosen.comparable if r.name in names and _has(r.history, "recall@1")]
+    title_of_metric, column = metric_title(chosen), metric_by_step(chosen)
+    runs = [r for r in chosen.comparable if r.name in names and _has(r.history, column)]
     st.subheader("Training", anchor=False)
     columns = st.container(key="training").columns(len(curves), gap="large")
-    for column, (title, figure) in zip(columns, curves.items(), strict=True):
-        how = f" ({measured_on(runs, sizes=True)})" if title == RECALL else ""
-        column.markdown(f"**{title}**{how}")
+    for place, (title, figure) in zip(columns, curves.items(), strict=True):
+        how = f" ({measured_on(runs, sizes=True)})" if title == title_of_metric else ""
+        place.markdown(f"**{title}**{how}")
         alt = f"{title}{how} of {len(figure.data)} runs, by step"
-        column.plotly_chart(figure, config=CONFIG, key=title, alt=alt)
+        place.plotly_chart(figure, config=CONFIG, key=title, alt=alt)
     if LOSS in curves:
         st.caption(SCALES)
-    if RECALL not in curves:
-        st.caption(NO_RECALL)
+    if title_of_metric not in curves:
+        st.caption(NO_METRIC.format(metric(column).title))
     elif _measured_otherwise(chosen, runs):
         above = f"{plain(chosen.protocol_title)}, test split"
-        st.caption(f"{RECALL} is measured {measured_on(runs)}; the values above: {above}.")
+        st.caption(f"{title_of_metric} is measured {measured_on(runs)}; the values above: {above}.")

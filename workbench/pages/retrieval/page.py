@@ -7,10 +7,10 @@ import streamlit as st
 from retrieval.errors import counted
 from retrieval.evaluation.metrics import metric
 from retrieval.evaluation.ranking import BEYOND
+from retrieval.report.comparing import estimates
 from retrieval.runs.run import NO_EMBEDDINGS, Run
 from workbench.analysis.failures import query_table
 from workbench.analysis.nearness import nearness_columns
-from workbench.analysis.tables import metric_value
 from workbench.components.gallery import (
     answer_cards,
     grid_columns,
@@ -175,17 +175,17 @@ def _every_run(chosen: Selection, row: int) -> None:
         return
     st.subheader("The same query under every run", anchor=False)
     colors = run_colors(chosen.runs)
-    lines, recall = [], metric("recall@1")
+    lines, shown = [], metric(chosen.metric)
     for run in runs:
         found = answer(run, chosen.protocol, row, RESULTS_PER_RUN)
-        r1 = recall.format_with_unit(metric_value(run, chosen.protocol, "recall@1"))
+        value = estimates([run], chosen.protocol, [chosen.metric])[chosen.metric].value
         lines.append(
             {
                 "title": run.name,
                 "color": colors[run.name],
                 "mark": "hit" if found.first_relevant_rank == 1 else "miss",
                 "detail": f"{rank_sentence(found.first_relevant_rank)}  ·  "
-                f"the run's {recall.title}: {r1}",
+                f"the run's {shown.title}: {shown.format_with_unit(value)}",
                 "cards": answer_cards(run, found),
                 "size": 88,
                 "layout": "line",
