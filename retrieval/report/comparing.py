@@ -154,14 +154,17 @@ def _untestable(groups: Mapping[str, Sequence[Run]], protocol: str | None, name:
     title = metric(name).title
     if not has_scores(name):
         return f"no test for {title}, since it has no score per query"
-    for runs in groups.values():
-        for run in runs:
-            if scores_of([run], protocol, name) is None:
-                return (
-                    f"no test for {title}, since {run.name} does not hold it for every query: "
-                    f"`retrieval evaluate {shlex.quote(str(run.path))}` adds it"
-                )
-    return ""
+    without = [
+        run for runs in groups.values() for run in runs if scores_of([run], protocol, name) is None
+    ]
+    if not without:
+        return ""
+    command = f"`retrieval evaluate {shlex.quote(str(without[0].path))}`"
+    if len(without) == 1:
+        lack, adds = f"{without[0].name} does not hold it", f"{command} adds it"
+    else:
+        lack, adds = f"{len(without)} runs do not hold it", f"{command} adds it to the first"
+    return f"no test for {title}, since {lack} for every query: {adds}"
 
 
 def metrics_to_choose(runs: Iterable[Run], protocol: str | None = None) -> list[str]:

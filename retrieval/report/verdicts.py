@@ -19,6 +19,7 @@ BEST_HEAD = ("Run", "Lead over the best other [95%]", "Verdict")
 DIFFERENCE_HEAD = (
     "Difference [95%]", "p, not adjusted", "p, adjusted", "Significant", "W / T / L"
 )  # fmt: skip
+NOT_TESTED = "not tested"
 ONE_PAIR = "one comparison, so nothing is adjusted"
 SIGNS = {BEST: "▲", MAYBE: "≈", WORSE: "▼", NO_CLAIM: DASH}
 
@@ -45,16 +46,16 @@ def p_equals(p: float) -> str:
 
 
 def best_family(compared: Comparison) -> str:
-    """Name the family of the comparisons with the best; if there was no test, say why."""
+    """Name the family of the comparisons with the best; say so if there was no test."""
     if compared.reason:
-        return compared.reason
+        return NOT_TESTED
     return f"adjusted over the comparisons of {len(compared.summary)} runs with the best"
 
 
 def baseline_family(compared: Comparison, baseline: str) -> str:
-    """Name the family of the comparisons with a baseline; if there was no test, say why."""
+    """Name the family of the comparisons with a baseline; say so if there was no test."""
     if compared.reason:
-        return compared.reason
+        return NOT_TESTED
     n = len(compared.summary) - 1
     if n == 1:
         return ONE_PAIR
@@ -62,9 +63,9 @@ def baseline_family(compared: Comparison, baseline: str) -> str:
 
 
 def pairs_family(compared: Comparison) -> str:
-    """Name the family of all pairs; if there was no test, say why."""
+    """Name the family of all pairs; say so if there was no test."""
     if compared.reason:
-        return compared.reason
+        return NOT_TESTED
     n = len(compared.pairs)
     return ONE_PAIR if n == 1 else f"adjusted over all {n} pairs"
 
@@ -141,8 +142,8 @@ def disagreement(leaders: Mapping[str, str]) -> str:
         titles.setdefault(leader, []).append(metric(name).title)
     if len(titles) < 2:
         return ""
-    parts = [f"{leader} in {joined(each)}" for leader, each in titles.items()]
-    return "; ".join(parts).replace(" in ", " leads in ", 1)
+    leads = dict.fromkeys(titles, "in") | {next(iter(titles)): "leads in"}
+    return "; ".join(f"{leader} {leads[leader]} {joined(each)}" for leader, each in titles.items())
 
 
 def _maybe(compared: Comparison, name: str) -> bool:

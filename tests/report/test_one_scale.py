@@ -55,7 +55,7 @@ def test_every_output_prints_the_same_number(tmp_path, capsys):
         t: c.split(" [")[0] for t, c in notebook_table({"bird": run}).iloc[0].items()
     }
 
-    table = loss_table(results_table([run], "leave_one_out"))
+    table = loss_table(results_table([run], "leave_one_out"), [run], "leave_one_out")
     app = losses_table(table, {table["group"][0]: "#123456"})
     printed["app"] = {
         column["title"]: cell["text"]

@@ -10,7 +10,7 @@ import pytest
 
 from retrieval.errors import UserError
 from retrieval.report.sections import make_report
-from retrieval.report.text import COLUMNS, NOTE, TITLE, markdown_of
+from retrieval.report.text import COLUMNS, TITLE, markdown_of, note_on
 from retrieval.report.writing import page_writer, write_report
 from retrieval.runs.store import open_run
 from retrieval.runs.writing import write_settings
@@ -53,9 +53,11 @@ def test_page_holds_figures_and_tables_and_needs_no_network(runs, tmp_path):
     assert "<td><strong>good</strong></td>" in page  # the best, as in the other formats
     report = markdown_of(make_report(runs))
     assert "**good**" in report
-    for shared in (TITLE, NOTE, *(f"<th>{title}</th>" for title in COLUMNS)):
+    note = note_on(make_report(runs))
+    assert "may be the best by R@1" in note
+    for shared in (TITLE, note, *(f"<th>{title}</th>" for title in COLUMNS)):
         assert shared in html.unescape(page)
-    assert all(text in report for text in (TITLE, NOTE, " | ".join(COLUMNS)))
+    assert all(text in report for text in (TITLE, note, " | ".join(COLUMNS)))
     assert "bad_50%|run" in page
     assert 'src="http' not in page
     assert "<script src" not in page

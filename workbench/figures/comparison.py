@@ -41,7 +41,7 @@ def difference_matrix(
     count, texts = len(names), short_names(names, 24)
     shown = metric_of(metric)
     side = SIDE if count <= MANY else SMALL_SIDE
-    side += max(0, 6 * (shown.digits - 1))  # room for more decimals
+    side += 4 * max(0, shown.digits - 1)  # room for more decimals
     figure = go.Figure(_squares(pairs, names, side, ink, shown))
     ticks = {"tickvals": list(range(count)), "ticktext": texts, "ticklabeloverflow": "allow"}
     figure.update_xaxes(side="top", tickangle=-60, range=[-0.6, count - 0.4], **ticks)

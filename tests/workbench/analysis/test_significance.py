@@ -16,7 +16,7 @@ def test_wins_ties_and_losses_are_those_of_the_queries():
     other = dataclasses.replace(
         neighbors(), first_relevant_rank=np.array([1, 1, 3, 2, 1, 0], np.int32)
     )
-    hits = {"one": neighbors().hits_at_one(), "two": other.hits_at_one()}
+    hits = {"one": neighbors().scores_of("recall@1"), "two": other.scores_of("recall@1")}
     pairs = both_ways(compare(hits, LABELS).pairs)
     assert len(pairs) == 2
     for pair in pairs.itertuples():

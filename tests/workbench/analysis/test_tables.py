@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from retrieval.evaluation.significance import compare
+from retrieval.report.comparing import compare_losses
 from retrieval.runs.run import Run
 from tests.workbench.small import neighbors, with_ranks
 from workbench.analysis import tables
@@ -16,7 +16,7 @@ def runs(runs_root) -> list[Run]:
 
 def test_seeds_of_a_loss_share_a_row(runs):
     results = tables.results_table(runs, "query_gallery")
-    table = tables.loss_table(results)
+    table = tables.loss_table(results, runs, "query_gallery")
     assert len(results) == 4
     assert table["group"].tolist()[0] == "semi_hard_triplet"
     row = table.set_index("group").loc["contrastive_loss"]
@@ -29,25 +29,25 @@ def test_seeds_of_a_loss_share_a_row(runs):
 
 
 def test_a_single_run_keeps_the_interval_that_it_records(runs):
-    table = tables.loss_table(tables.results_table(runs, "query_gallery")).set_index("group")
-    names = ["contrastive_loss", "semi_hard_triplet"]
-    labels = runs[0].items["label"].to_numpy()
-    hits = {
-        name: np.stack(
-            [
-                run.neighbors("query_gallery").hits_at_one()
-                for run in runs
-                if run.name in table.loc[name, "runs"]
-            ]
-        )
-        for name in names
-    }
-    compared = compare(hits, labels[runs[0].neighbors("query_gallery").queries])
-    shown = tables.with_intervals(table.reset_index(), compared).set_index("group")
-    summary = compared.summary.set_index("name")
+    results = tables.results_table(runs, "query_gallery")
+    table = tables.loss_table(results, runs, "query_gallery")
+    compared = compare_losses(tables.groups_of(table, runs), "query_gallery", "map@r")
+    shown, summary = table.set_index("group"), compared.summary.set_index("name")
+    recorded = runs[-1].result("query_gallery").metric("map@r")
     for side in ("low", "high"):
-        assert shown.loc[names[0], f"recall@1/{side}"] == summary.loc[names[0], side]
-        assert shown.loc[names[1], f"recall@1/{side}"] == table.loc[names[1], f"recall@1/{side}"]
+        assert shown.loc["semi_hard_triplet", f"map@r/{side}"] == getattr(recorded, side)
+        for name in ("contrastive_loss", "semi_hard_triplet"):
+            assert shown.loc[name, f"map@r/{side}"] == summary.loc[name, side]
+
+
+@pytest.mark.parametrize("metric", ["map@r", "nmi"])
+def test_losses_and_runs_are_sorted_by_the_chosen_metric(runs, metric):
+    results = tables.results_table(runs, "query_gallery", ranked_by=metric)
+    table = tables.loss_table(results, runs, "query_gallery", metric)
+    assert table[metric].is_monotonic_decreasing
+    ordered = tables.run_order(runs, "query_gallery", metric)
+    values = [tables.metric_value(run, "query_gallery", metric) for run in ordered]
+    assert values == sorted(values, reverse=True)
 
 
 def test_runs_without_the_protocol_are_not_in_the_table(runs):

@@ -44,7 +44,10 @@ def test_a_copied_run_counts_once_and_is_named(new_run):
     assert app.metric[0].label == "Best loss"
     results = tables.results_table([first, other, *copies], "query_gallery")
     without = tables.results_table([first, other], "query_gallery")
-    counted, alone = tables.loss_table(results), tables.loss_table(without)
+    counted, alone = (
+        tables.loss_table(each, [first, other, *copies], "query_gallery")
+        for each in (results, without)
+    )
     columns = ["recall@1", "recall@1/sd", "map@r", "recall@1/low"]
     assert counted[columns].equals(alone[columns])
     assert counted["seeds"][0] == [0, 1]
@@ -63,9 +66,11 @@ def test_of_runs_that_repeat_a_seed_the_newest_counts(new_run):
     for number in (0, 1):
         keys = ("results", number, "metrics", "recall@1", "value")
         edit(again.path, "metrics.json", *keys, to=0.001)
-    results = tables.results_table([Run(first.path), Run(again.path)], "query_gallery")
+    runs = [Run(first.path), Run(again.path)]
+    results = tables.results_table(runs, "query_gallery")
     assert results["repeats"].tolist() == ["b", ""]
-    assert tables.loss_table(results)["recall@1"].tolist() == [0.001]
+    table = tables.loss_table(results, runs, "query_gallery")
+    assert table["recall@1"].tolist() == [0.001]
     assert repeats_line(results) == (
         "1 run repeats a seed and counts for nothing here: a (as b, seed 0; other figures)."
     )

@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from retrieval.evaluation.metrics import HEADLINE, metric
+from retrieval.evaluation.metrics import HEADLINE, has_scores, metric
 from retrieval.evaluation.significance import Comparison
 from retrieval.report.verdicts import (
     ONE_PAIR,
@@ -205,7 +205,9 @@ def _exports(
 def _bar(chosen: Selection, sides: Sides, tested: Comparison) -> go.Figure:
     pair = _pair(tested)
     return figures.win_tie_loss(
-        *(int(pair[name]) for name in ("wins", "ties", "losses")),
+        int(pair["wins"]),
+        int(pair["ties"]),
+        int(pair["losses"]),
         pair_colors(chosen),
         (pair["difference"], pair["low"], pair["high"]),
         tested.metric,
@@ -222,12 +224,15 @@ def _verdict(chosen: Selection, sides: Sides, tested: Comparison) -> None:
     pair, shown = _pair(tested), metric(tested.metric)
     difference = f"{shown.format_difference(pair['difference'])}{points(shown)}"
     span = interval_text(shown, pair["low"], pair["high"])
-    evidence = "" if tested.reason else f" ({span})"
+    evidence = f" over the same {tested.n_queries:,} queries"
+    if tested.reason:  # NMI is over all items, not over queries
+        evidence = evidence if has_scores(tested.metric) else ""
+    else:
+        evidence += f" ({span})"
     with st.container(key="verdict"):
         st.markdown(
-            f"{_scores(chosen, sides, tested)}  ·  {shown.title} differs by **{difference}** over "
-            f"the same {tested.n_queries:,} queries{evidence}: "
-            f"{plain(_significance(sides, tested, pair))}.",
+            f"{_scores(chosen, sides, tested)}  ·  {shown.title} differs by "
+            f"**{difference}**{evidence}: {_significance(sides, tested, pair)}.",
             unsafe_allow_html=True,
         )
     named = dict(zip(sides.titles, sides.pair, strict=True))
@@ -236,9 +241,7 @@ def _verdict(chosen: Selection, sides: Sides, tested: Comparison) -> None:
         st.markdown(f":small[:orange[⚠ {plain(note)}]]")
     for note in hints((*sides.a, *sides.b)):
         st.caption(f":material/lightbulb: {plain(note)}.")
-    counts = f"{tested.n_queries:,} queries of {tested.n_classes:,} classes"
     if tested.reason:
-        st.caption(f"{counts}.")
         return
     st.plotly_chart(
         _bar(chosen, sides, tested),
@@ -247,6 +250,7 @@ def _verdict(chosen: Selection, sides: Sides, tested: Comparison) -> None:
         alt=f"A scores {pair['wins']} queries higher than B, and B {pair['losses']} higher than A; "
         f"{shown.title} differs by {difference}, {span}",
     )
+    counts = f"{tested.n_queries:,} queries of {tested.n_classes:,} classes"
     if tested.no_claim:
         st.caption(plain(f"{counts}: {tested.no_claim}. {_mcnemar(pair)}"))
         return
@@ -276,7 +280,7 @@ def _single_runs(chosen: Selection, sides: Sides) -> None:
     if sides.averaged:
         parts.append("another seed gives other queries")
     parts.append("right and wrong are those of the nearest item, at rank 1")
-    if chosen.metric != HEADLINE or sides.averaged:
+    if has_scores(chosen.metric) and (chosen.metric != HEADLINE or sides.averaged):
         title = metric(chosen.metric).title
         parts.append(f"classes are compared by {title}, all seeds of both losses together")
     st.caption(f"{'; '.join(parts)}.")
@@ -296,7 +300,7 @@ def _scores(chosen: Selection, sides: Sides, tested: Comparison) -> str:
 
 def _significance(sides: Sides, tested: Comparison, pair: pd.Series) -> str:
     if tested.reason:
-        return tested.reason
+        return plain(tested.reason)
     if not pair["wins"] + pair["losses"]:
         return "no query differs"
     if pd.isna(pair["low"]):

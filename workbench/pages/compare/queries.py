@@ -87,7 +87,7 @@ def classes_tab(chosen: Selection, result: QueryComparison, sides: Sides) -> Non
     table = class_scores(chosen, sides)
     if table.empty:
         title = metric(chosen.metric).title
-        st.caption(f"Not by class: these runs do not hold {title} for every query.")
+        st.caption(f"No {title} by class: these runs do not hold it for every query.")
         return
     widest = int(table["delta"].abs().argmax())
     at, label = chosen_class(table, widest)

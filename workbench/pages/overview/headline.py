@@ -53,8 +53,9 @@ def headline(
     kind = kind_of([by_name[name] for name in trained["runs"].sum()])
     title = best_title(compared, trained, kind)
     caveat = seeds_caveat([len(seeds) for seeds in trained["seeds"][:2]])
+    judged = "badge" in title and compared is not None and not compared.reason
     note = f"This holds{caveat}; another seed may change it."
-    columns[0].metric(title, str(best["group"]), help=note if caveat and "badge" in title else None)
+    columns[0].metric(title, str(best["group"]), help=note if judged and caveat else None)
     columns[0].caption(f"{_run_name(best)}{_seeds(best)}, {int(best['n_queries']):,} queries")
     shown = metric(ranked_by)
     columns[1].metric(shown.title, shown.format_with_unit(best[ranked_by]))
