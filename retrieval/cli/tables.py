@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from retrieval.evaluation.metrics import DASH, metric, scale_note, summarized
+from retrieval.evaluation.metrics import DASH, HEADLINE, metric, scale_note, summarized
 from retrieval.report.published import published_line
 from retrieval.report.sections import titles_of_protocols
 from retrieval.runs.records import ProtocolResult
@@ -34,7 +34,7 @@ def runs_table(paths: Iterable[Path]) -> pd.DataFrame:
     order = list(titles_of_protocols(runs).values())
 
     def place(pair: tuple[Run, ProtocolResult]) -> tuple[int, float]:
-        recall = np.nan_to_num(pair[1].metric("recall@1").value, nan=-1)
+        recall = np.nan_to_num(pair[1].metric(HEADLINE).value, nan=-1)
         return order.index(pair[1].title), -float(recall)
 
     results = [(run, result) for run in runs for result in run.results.values()]

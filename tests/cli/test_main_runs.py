@@ -64,6 +64,8 @@ def test_embeddings_and_items_alone_are_imported_and_reported_on(retrieval, tmp_
     assert (tmp_path / "report/report.md").read_text() == texts[-1]
     retrieval("report", *paths, "--metric", "recall@1", "--metric", "recall@10")
     assert "| Run | Seeds | d | R@1 | R@10 |" in (tmp_path / "report/report.md").read_text()
+    retrieval("report", *paths, "--metric", "map@r")  # the first metric ranks and tests the runs
+    assert "Comparisons with the best (MAP@R, points" in (tmp_path / "report/report.md").read_text()
     assert "unknown metric of these runs 'recal@1': did you mean 'recall@1'" in one_line(
         retrieval("report", *paths, "--metric", "recal@1")
     )

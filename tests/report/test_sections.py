@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from retrieval.errors import UserError
-from retrieval.report.sections import group_runs, make_report, reported_metrics
+from retrieval.report.sections import Tests, group_runs, make_report, reported_metrics
 from retrieval.report.writing import write_report
 from retrieval.runs.run import Run
 from retrieval.runs.store import open_run
@@ -105,3 +105,35 @@ def test_a_placeholder_is_called_one_above_its_table(tmp_path):
 def test_nothing_to_report():
     with pytest.raises(UserError, match="no runs"):
         make_report([])
+
+
+@pytest.mark.parametrize(
+    ("metrics", "wanted", "ranked"),
+    [
+        ((), "", "recall@1"),
+        (("map@r", "recall@1"), "", "map@r"),
+        (("median_first_hit",), "", "recall@1"),
+        (("recall@1",), "nmi", "nmi"),
+    ],
+)
+def test_the_first_metric_that_can_rank_runs_ranks_and_tests_them(runs, metrics, wanted, ranked):
+    section = make_report(runs[:4], metrics, Tests(metric=wanted))[0]
+    assert section.comparison.metric == ranked
+    assert next(iter(section.leaders)) == ranked
+    assert list(section.groups) == list(section.comparison.summary["name"])
+    assert section.comparison.summary["mean"].is_monotonic_decreasing
+    assert bool(section.comparison.reason) == (ranked == "nmi")
+
+
+def test_a_recall_that_no_run_records_follows_from_the_ranks(runs):
+    section = make_report(runs[:4], ["recall@3"])[0]
+    (run,) = section.groups["bad_50%|run"]
+    ranks = run.neighbors().first_relevant_rank
+    row = section.table.set_index("name").loc["bad_50%|run"]
+    assert row["recall@3"] == pytest.approx(np.mean((ranks > 0) & (ranks <= 3)))
+    assert row["recall@3/low"] < row["recall@3"] < row["recall@3/high"]
+
+
+def test_runs_are_not_ranked_by_what_is_no_measure_of_quality(runs):
+    with pytest.raises(UserError, match="metric to rank runs by"):
+        make_report(runs, tests=Tests(metric="nmi_start_spread"))

@@ -95,6 +95,6 @@ def test_the_page_says_where_metrics_disagree_about_the_best():
 
 
 def test_a_metric_that_does_not_exist_is_named_and_recall_at_1_is_shown():
-    app = open_page(metric="made_up")
+    app = open_page(metric="unheard")
     assert app.selectbox(key="metric").value == "recall@1"
-    assert any("made_up" in warning.value for warning in (*app.info, *app.warning, *app.toast))
+    assert any("unheard" in warning.value for warning in (*app.info, *app.warning, *app.toast))
