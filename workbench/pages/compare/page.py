@@ -184,20 +184,19 @@ def _exports(
     chosen: Selection, result: comparison.QueryComparison, sides: Sides, tested: Comparison
 ) -> None:
     _, b = chosen.pair
-    drawn: dict[str, Callable[[], go.Figure]] = {
-        "Class differences": lambda: class_figure(chosen, sides.pair),
-        "Neighbor overlap": lambda: overlap_figure(result),
+    tables: dict[str, Callable[[], pd.DataFrame]] = {
+        "Every query": lambda: _query_export(chosen, result),
+        "Paired tests": lambda: _pair_export(sides, tested),
     }
-    if not tested.reason:
-        drawn = {"Win, tie, loss": lambda: _bar(chosen, sides, tested)} | drawn
+    drawn: dict[str, Callable[[], go.Figure]] = {"Neighbor overlap": lambda: overlap_figure(result)}
+    if not tested.reason:  # every query has a score under the metric
+        tables["Classes"] = lambda: _class_export(chosen, sides)
+        drawn["Win, tie, loss"] = lambda: _bar(chosen, sides, tested)
+        drawn["Class differences"] = lambda: class_figure(chosen, sides.pair)
     export_menu(
         name=f"{file_stem(chosen)}-against-{b.name}",
         about=[*sides.a, *sides.b],
-        tables={
-            "Every query": lambda: _query_export(chosen, result),
-            "Classes": lambda: _class_export(chosen, sides),
-            "Paired tests": lambda: _pair_export(sides, tested),
-        },
+        tables=tables,
         figures=drawn,
     )
 

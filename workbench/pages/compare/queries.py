@@ -125,7 +125,7 @@ def class_scores(chosen: Selection, sides: Sides) -> pd.DataFrame:
 
     Returns:
         See :func:`workbench.analysis.comparison.class_means`; empty if the metric has no score per
-        query, or a run does not hold them.
+        query, or a run does not hold them, so that there is no figure.
     """
     a, b = (scores_of(runs, chosen.protocol, chosen.metric) for runs in sides)
     labels = chosen.a.items["label"].to_numpy()[chosen.neighbors.queries]
@@ -148,8 +148,6 @@ def _shown_classes(table: pd.DataFrame, name: str) -> str:
 def class_figure(chosen: Selection, sides: Sides) -> go.Figure:
     """Draw the chosen metric of loss A minus that of loss B, by class."""
     table = class_scores(chosen, sides)
-    if table.empty:
-        return go.Figure()
     names = table["label"].map(class_names(chosen.a)).tolist()
     a, b, n, low, high = (table[c].to_numpy() for c in ("a", "b", "n", "low", "high"))
     intervals = None if pd.isna(low).any() else (low, high)
