@@ -783,7 +783,7 @@ def report(
     compared = [open_run(path) for path in {path.resolve(): path for path in given}.values()]
     tested = ranked_by(metric or ())
     stored = None if margin is None else margin / metric_of(tested).scale
-    tests = Tests(tested, baseline, stored, all_pairs)
+    tests = Tests(baseline, stored, all_pairs, tested)
     sections = write_report(compared, out, metric or (), tests)
     write_page(sections, out / "report.html")
     typer.echo((out / "report.md").read_text(encoding="utf-8"))

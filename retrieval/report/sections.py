@@ -115,18 +115,18 @@ class Tests:
     """Which tests a report holds besides the comparisons with the best, and of what metric.
 
     Attributes:
-        metric: Metric that rows are ranked and tested by. Defaults to the first one to tabulate by
-            which runs may be ranked, or Recall@1.
         baseline: Name of the row that every other one is compared with. Defaults to the untrained
             network, if there is one.
         margin: Margin of non-inferiority to the baseline, above 0, as stored. Defaults to none.
         all_pairs: Whether to test all pairs of rows. Defaults to False.
+        metric: Metric that rows are ranked and tested by. Defaults to the first one to tabulate by
+            which runs may be ranked, or Recall@1.
     """
 
-    metric: str = ""
     baseline: str = ""
     margin: float | None = None
     all_pairs: bool = False
+    metric: str = ""
 
 
 NO_MORE = Tests()
