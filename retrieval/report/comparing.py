@@ -124,6 +124,7 @@ def compare_losses(
         The comparison. Without tests, and with the reason, if the metric has no score per query or
         a run does not hold them; without values if no query counts for every run.
     """
+    groups = dict(sorted(groups.items(), key=_place))
     found = {title: estimates(runs, protocol, [name])[name] for title, runs in groups.items()}
     reason = _untestable(groups, protocol, name)
     first = next(iter(groups.values()))[0].result(protocol)
@@ -147,6 +148,11 @@ def compare_losses(
     for side in ("low", "high"):
         summary[side] = [getattr(found[title], side) for title in summary["name"]]
     return dataclasses.replace(compared, summary=summary)
+
+
+def _place(group: tuple[str, Sequence[Run]]) -> list[tuple[str, str]]:
+    """Return a place that does not depend on titles and order, as the draws of a test do."""
+    return sorted((run.name, str(run.path.resolve())) for run in group[1])
 
 
 def _untestable(groups: Mapping[str, Sequence[Run]], protocol: str | None, name: str) -> str:

@@ -12,6 +12,7 @@ from retrieval.evaluation.metrics import metric
 from retrieval.report.comparing import compare_losses, estimates
 from retrieval.report.sections import Tests, make_report
 from retrieval.report.text import csv_of, markdown_of
+from retrieval.report.verdicts import interval_text
 from retrieval.runs.run import Run
 from tests.workbench.driver import loss_tables, open_page, text_of
 from workbench.analysis.tables import results_table
@@ -35,6 +36,9 @@ def test_every_page_and_file_prints_the_same_values_intervals_and_leads(runs_roo
     compared = compare_losses(groups, PROTOCOL, name)
     best, other = compared.summary["name"][:2]
     lead = compared.summary.iloc[0]
+    again = compare_losses(dict(reversed(groups.items())), PROTOCOL, name)
+    pd.testing.assert_frame_equal(again.summary, compared.summary)
+    pd.testing.assert_frame_equal(again.pairs, compared.pairs)
     lead_text = shown.format_difference(lead["lead"], lead["lead_low"], lead["lead_high"])
 
     overview = open_page(metric=name)
@@ -48,6 +52,10 @@ def test_every_page_and_file_prints_the_same_values_intervals_and_leads(runs_roo
     assert plain(f"95% interval {low} to {high}") in text_of(overview) or (
         f"95% interval {low} to {high}" in text_of(overview)
     )
+
+    if not compared.reason:
+        span = interval_text(shown, lead["lead_low"], lead["lead_high"])
+        assert text_of(overview).count(span) == 2  # on the card, and in the sentence below
 
     (section,) = (
         each
