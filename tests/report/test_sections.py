@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from retrieval.errors import UserError
-from retrieval.report.sections import Tests, group_runs, make_report, reported_metrics
+from retrieval.report.sections import Tests as Options
+from retrieval.report.sections import group_runs, make_report, reported_metrics
 from retrieval.report.writing import write_report
 from retrieval.runs.run import Run
 from retrieval.runs.store import open_run
@@ -117,7 +118,7 @@ def test_nothing_to_report():
     ],
 )
 def test_the_first_metric_that_can_rank_runs_ranks_and_tests_them(runs, metrics, wanted, ranked):
-    section = make_report(runs[:4], metrics, Tests(metric=wanted))[0]
+    section = make_report(runs[:4], metrics, Options(metric=wanted))[0]
     assert section.comparison.metric == ranked
     assert next(iter(section.leaders)) == ranked
     assert list(section.groups) == list(section.comparison.summary["name"])
@@ -136,4 +137,4 @@ def test_a_recall_that_no_run_records_follows_from_the_ranks(runs):
 
 def test_runs_are_not_ranked_by_what_is_no_measure_of_quality(runs):
     with pytest.raises(UserError, match="metric to rank runs by"):
-        make_report(runs, tests=Tests(metric="nmi_start_spread"))
+        make_report(runs, tests=Options(metric="nmi_start_spread"))

@@ -38,7 +38,7 @@ def test_the_map_is_exported_as_it_is_shown(menu):
         (
             "overview",
             {"Recall at K", "Recall at 1", "Differences", "Training loss", "R@1 during training"},
-            {"Losses", "Runs", "Paired tests"},
+            {"Losses", "Runs", "Comparisons with the best", "Paired tests"},
         ),
         (
             "compare",
