@@ -3,6 +3,7 @@
 import math
 import re
 
+import numpy as np
 import pytest
 
 from retrieval.errors import UserError
@@ -134,7 +135,8 @@ def test_results_are_by_protocol_and_the_primary_one_is_the_default(made):
     assert (result.title, result.dataset, result.split) == ("cross-store", "birds", "test")
     assert (result.protocol.n_queries, result.protocol.n_gallery) == (8, 12)
     recall = result.metric("recall@1")
-    assert 0 <= recall.low <= recall.value <= recall.high <= 1
+    assert 0 <= recall.value <= 1
+    assert np.isnan((recall.low, recall.high)).all()  # too few classes for an interval
     assert run.provenance.total_seconds == 2.5
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from retrieval.report.sections import make_report
-from retrieval.report.text import pair_rows
+from retrieval.report.verdicts import best_rows
 from tests.workbench.driver import open_page
 from workbench import figures
 from workbench.data.loading import load_runs
@@ -78,7 +78,7 @@ def test_a_figure_says_which_runs_and_protocol_it_is_about(made):
     )
     open_page("compare", a="lifted_loss-s0", b="contrastive_loss-s1")
     assert (
-        "runs lifted_loss-s0, seed 0; contrastive_loss-s1, seed 1</p>"
+        "runs lifted_loss-s0, seed 0; contrastive_loss-s0, seed 0; contrastive_loss-s1, seed 1</p>"
         in made["Win, tie, loss (HTML)"].make().decode()
     )
     open_page()
@@ -122,6 +122,6 @@ def test_the_report_of_the_app_is_that_of_the_command(runs_root, monkeypatch):
     sections = make_report(load_runs(runs_root)[0])
     (section,) = (s for s in sections if s.title == "cross-store")
     assert set(section.groups) == {"semi_hard_triplet-s0", "contrastive_loss", "lifted_loss-s0"}
-    for row in (*pair_rows(section), [*section.groups]):
+    for row in (*best_rows(section.comparison), [*section.groups]):
         for cell in row:
             assert f"<td>{html.escape(cell)}</td>" in page
