@@ -29,7 +29,7 @@ from retrieval.evaluation.significance import (
     untested,
 )
 from retrieval.evaluation.statistics import combined_interval
-from retrieval.runs.records import Estimate
+from retrieval.runs.records import Estimate, ProtocolResult
 from retrieval.runs.run import Run
 
 EQUAL = 1e-9  # values closer than this are a tie
@@ -45,16 +45,26 @@ def scores_of(runs: Sequence[Run], protocol: str | None, name: str = HEADLINE) -
 
     Returns:
         float64, (runs, q), where NaN marks queries that do not count; None if a run does not hold
-        them.
+        them, or its ranked lists are too short to tell.
     """
     rows = []
     for run in runs:
-        rule = run.result(protocol).protocol.no_positive
-        found = run.neighbors(protocol).scores_of(name, rule)
+        result = run.result(protocol)
+        if _is_too_short(result, name):
+            return None
+        found = run.neighbors(protocol).scores_of(name, result.protocol.no_positive)
         if found is None:
             return None
         rows.append(found)
     return np.stack(rows)
+
+
+def _is_too_short(result: ProtocolResult, name: str) -> bool:
+    """Return whether ranked lists end before a metric is known, and what they lack is unknown."""
+    if result.protocol.unlisted != "unknown" or name in result.metrics:
+        return False
+    found = RECALL.fullmatch(name)
+    return found is None or int(found[1]) > result.protocol.deepest
 
 
 def estimates(
@@ -165,6 +175,12 @@ def _untestable(groups: Mapping[str, Sequence[Run]], protocol: str | None, name:
     ]
     if not without:
         return ""
+    short = [run.name for run in without if _is_too_short(run.result(protocol), name)]
+    if short:
+        return f"no test for {title}, since the ranked lists of {short[0]} are too short"
+    lists = [run.name for run in without if run.result(protocol).protocol.of_lists]
+    if lists:
+        return f"no test for {title}, since {lists[0]} does not hold it: import its lists again"
     command = f"`retrieval evaluate {shlex.quote(str(without[0].path))}`"
     if len(without) == 1:
         lack, adds = f"{without[0].name} does not hold it", f"{command} adds it"
