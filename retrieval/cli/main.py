@@ -1,4 +1,4 @@
-"""The ``retrieval`` command: fetch, train, embed, export, evaluate, import, report, demo, app.
+"""The ``retrieval`` command: fetch, train, embed, export, evaluate, thresholds, import, report, app.
 
 Everything that the package prints for a user to read is printed here. Each command imports what it
 needs when it runs, so that ``--help`` answers at once.
@@ -545,6 +545,19 @@ def evaluate(
     )
     evaluate_run(run, distance=distance, options=options, images=not keep_thumbnails)
     print_runs([run])
+
+
+@app.command()
+def thresholds(run: RunPath) -> None:
+    """Compare all pairs of a run: error rates of thresholds, their calibration, for the app too."""
+    from retrieval.cli.paths import one_run
+    from retrieval.cli.tables import print_thresholds
+    from retrieval.runs.thresholds import FILE, write_thresholds
+
+    run = one_run(run)
+    for title, rates in write_thresholds(run).items():
+        print_thresholds(title, rates)
+    typer.echo(f"\nWritten: {run / FILE}")
 
 
 @app.command("import")

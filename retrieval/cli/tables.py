@@ -7,8 +7,16 @@ import numpy as np
 import pandas as pd
 
 from retrieval.evaluation.metrics import DASH, HEADLINE, metric, scale_note, summarized
+from retrieval.evaluation.thresholds import Thresholds
 from retrieval.report.published import published_line
 from retrieval.report.sections import titles_of_protocols
+from retrieval.report.thresholds import (
+    calibration_line,
+    open_set_table,
+    pairs_line,
+    points_table,
+    transfer_table,
+)
 from retrieval.runs.records import ProtocolResult
 from retrieval.runs.run import Run
 from retrieval.runs.store import open_run
@@ -69,3 +77,25 @@ def print_runs(paths: Iterable[Path]) -> None:
     lines = dict.fromkeys(published_line(open_run(path)) for path in paths)
     if any(lines):
         print("", *filter(None, lines), sep="\n")
+
+
+def print_thresholds(title: str, rates: Thresholds) -> None:
+    """Print the error rates of thresholds under one protocol.
+
+    Args:
+        title: Title of the protocol.
+        rates: The rates.
+    """
+    print(f"\n{title}: {pairs_line(rates)}\n")
+    print_table(points_table(rates))
+    tested = transfer_table(rates)
+    if len(tested):
+        print("\nThreshold chosen on one half of the classes, tested on the other:\n")
+        print_table(tested)
+    if line := calibration_line(rates):
+        print(f"\n{line}")
+    opened = open_set_table(rates)
+    if len(opened):
+        queries = f"{rates.n_mated:,} queries with a positive, {rates.n_unmated:,} without"
+        print(f"\nOpen set, is it here at all ({queries}):\n")
+        print_table(opened)

@@ -151,9 +151,7 @@ class PairSearch:
     def queries(self, rows: np.ndarray) -> Rows:
         """Prepare items as queries."""
         center = self.gallery.center
-        return distances.prepare(
-            take_any(self.embeddings, rows), self.kind, center, as_query=True
-        )
+        return distances.prepare(take_any(self.embeddings, rows), self.kind, center, as_query=True)
 
     def multiply(self, queries: Rows, rows: Rows, part: slice, out: np.ndarray) -> None:
         """Fill ``out`` with the fast similarities of queries and some rows of the gallery."""

@@ -79,7 +79,7 @@ class Thresholds:
             ``observed``, ``low`` and ``high``.
         brier: Mean squared error of the calibrated probability over the pairs of that half.
         brier_of_share: The same for a constant, the share of pairs of one class in that half.
-        calibration_error: Mean of \\|predicted - observed\\| over groups, weighted by pairs.
+        calibration_error: Mean distance of predicted and observed over groups, weighted by pairs.
         open_set: One row per level of FPIR: ``fpir_level``, ``threshold``, ``fpir``, ``fnir``,
             ``low``, ``high``; empty if every query, or no query, has a positive.
         n_mated: Number of queries with a positive.
@@ -295,15 +295,16 @@ class Plan:
             used += n if used + n <= LISTED else 0
         chosen = _choose(guide, levels)
         knots, groups = _calibrate(guide)
-        shown = _curve_bins(guide)
+        # The curve has the thresholds of the points too, to within a few bins.
+        shown = np.union1d(_curve_bins(guide), [each.high for each in brackets])
         ends = [end for each in brackets for end in (each.low, each.high)]
         bins = np.unique([*ends, *chosen.values(), *groups, *shown])
         wanted = np.zeros(len(bins) + 1, bool)
         for each in brackets:
             if each.listed:
-                wanted[np.searchsorted(bins, each.low) + 1 : np.searchsorted(bins, each.high) + 1] = (
-                    True
-                )
+                wanted[
+                    np.searchsorted(bins, each.low) + 1 : np.searchsorted(bins, each.high) + 1
+                ] = True
         return cls(bins, wanted, brackets, shown, chosen, knots, groups)
 
 

@@ -26,7 +26,7 @@ CSS = """
 .st-key-cards [data-testid="stColumn"] { min-width: 210px; }
 /* Columns wrap in a narrow window. */
 :is(.st-key-recall, .st-key-training) [data-testid="stColumn"] { min-width: 430px; }
-.st-key-beside [data-testid="stColumn"] { min-width: 380px; }
+:is(.st-key-beside, .st-key-beside_tables) [data-testid="stColumn"] { min-width: 380px; }
 /* In a narrow window these keep their line beside a long text, which gets narrower. */
 [data-testid="stHorizontalBlock"]:has(> [data-testid="stColumn"] .st-key-export),
 [data-testid="stHorizontalBlock"]:has(> [data-testid="stColumn"] .st-key-marking) {

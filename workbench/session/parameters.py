@@ -55,6 +55,9 @@ STEP = Parameter("step", str)
 COMPARED = Parameter("compared", str)
 MAP_COLORS = Parameter("colors", str)
 
+# Thresholds
+THRESHOLD = Parameter("threshold", str)
+
 # Methods and data
 METHODS = Parameter("methods", str)
 SETTINGS = Parameter("settings", str)  # run whose settings are shown

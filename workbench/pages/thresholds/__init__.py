@@ -1,0 +1,1 @@
+"""Thresholds: what a similarity lets through and what it stops."""
