@@ -2,7 +2,7 @@
 
 Run: ``python -m benchmarks.thresholds`` (a few minutes). It writes ``results/thresholds.md``.
 
-Classes are drawn from one population: a center, and a spread of its own around it. The truth is that
+Classes are drawn from one population: a center, and a spread around it. The truth is that
 of 2,000 other classes. Every trial draws new classes of unequal size and asks whether the
 95% intervals hold the truth. Beside them stand the intervals of a binomial share that treats pairs
 as independent, as is usual.
@@ -40,7 +40,7 @@ def embeddings_of(
 
 
 def rates_at(found: Thresholds, at: float) -> dict[str, tuple[float, float, float, int]]:
-    """Return value, interval and number of pairs of both rates at the threshold nearest to ``at``."""
+    """Return value, interval and number of pairs of both rates near a threshold."""
     row = found.curve.iloc[int(np.abs(found.curve["threshold"] - at).argmin())]
     return {
         "threshold": row["threshold"],
@@ -52,8 +52,8 @@ def rates_at(found: Thresholds, at: float) -> dict[str, tuple[float, float, floa
 def coverage(n_classes: int, trials: int, truth: Thresholds, *, roles: bool) -> dict:
     """Count how often intervals hold the truth, and how wide they are."""
     names = [EER, *LEVELS, "FMR at a threshold", "FNMR at a threshold"]
-    held = {name: [] for name in names}
-    naive = {name: [] for name in names}
+    held: dict[object, list[bool]] = {name: [] for name in names}
+    naive: dict[object, list[bool]] = {name: [] for name in names}
     real = truth.points.set_index("point")["fnmr"]
     curve = truth.curve.sort_values("threshold")
     for trial in range(trials):

@@ -1,4 +1,4 @@
-"""The ``retrieval`` command: fetch, train, embed, export, evaluate, thresholds, import, report, app.
+"""The ``retrieval`` command: from ``fetch`` and ``train`` to ``report`` and ``app``.
 
 Everything that the package prints for a user to read is printed here. Each command imports what it
 needs when it runs, so that ``--help`` answers at once.

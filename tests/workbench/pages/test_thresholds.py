@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from retrieval.evaluation.thresholds import thresholds
+from retrieval.report.thresholds import percent
 from retrieval.runs.run import Run
 from retrieval.runs.thresholds import FILE, write_thresholds
 from tests.workbench.driver import open_page, parameters_of, text_of
@@ -23,7 +24,7 @@ def test_the_page_opens_at_the_equal_error_rate(runs_root):
     run = Run(runs_root / "photos" / "semi_hard_triplet-s0")
     rates = data.compute_thresholds(run, progress=False)
     eer = rates.points.iloc[0]
-    assert f"{100 * eer['fnmr']:.2g}"[:3] in text_of(app)
+    assert percent(eer["fnmr"], eer["low"], eer["high"]) in text_of(app)
     shown = float(app.select_slider[0].value)
     assert shown == pytest.approx(eer["threshold"], abs=0.02)
 
