@@ -93,10 +93,10 @@ def main() -> None:
     lines = [
         "# Do the intervals of thresholds hold the truth?",
         "",
-        f"`python -m benchmarks.thresholds --trials {options.trials}`. Percent of 95% intervals that "
-        f"hold the truth, over {options.trials} trials; behind it that of a binomial interval over "
-        "pairs, which treats them as independent. Classes have 4 to 12 items. A dash: fewer than a "
-        "tenth of the trials had enough false matches or classes for an interval. The share of "
+        f"`python -m benchmarks.thresholds --trials {options.trials}`. Percent of 95% intervals "
+        f"that hold the truth, over {options.trials} trials; behind it that of a binomial "
+        "interval over pairs, which treats them as independent. Classes have 4 to 12 items. A "
+        "dash: fewer than a "
         "trials with an interval follows where it is below 100%.",
         "",
     ]
