@@ -96,7 +96,7 @@ def main() -> None:
         f"`python -m benchmarks.thresholds --trials {options.trials}`. Percent of 95% intervals "
         f"that hold the truth, over {options.trials} trials; behind it that of a binomial "
         "interval over pairs, which treats them as independent. Classes have 4 to 12 items. A "
-        "dash: fewer than a "
+        "dash: fewer than a tenth of the trials had enough false matches or classes. The share of "
         "trials with an interval follows where it is below 100%.",
         "",
     ]

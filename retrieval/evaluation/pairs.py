@@ -13,6 +13,7 @@ and b is that of b and a, and is counted once.
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,8 @@ from retrieval.validation import LEAVE_ONE_OUT
 SAMPLE = 512  # queries and gallery items whose similarities give the range of the histogram
 EXAMPLES = 6  # pairs kept per cell
 LISTED = 1 << 23  # pairs listed exactly, at most: 200 MB
+
+Found = TypeVar("Found")  # what a worker returns
 
 
 @dataclass(frozen=True)
@@ -222,7 +225,7 @@ class PairSearch:
         for at in range(worker * size, n, workers * size):
             yield np.arange(at, min(n, at + size))
 
-    def run(self, work: Callable[["Walk"], np.ndarray]) -> list[np.ndarray]:
+    def run(self, work: Callable[["Walk"], Found]) -> list[Found]:
         """Let every worker walk over its part of the pairs; return what each has found."""
         workers = self.pool._max_workers
         return list(self.pool.map(lambda w: work(Walk(self, w, workers)), range(workers)))
@@ -282,7 +285,7 @@ class PairSearch:
             examples=self._examples(done),
         )
 
-    def _examples(self, done: Sequence) -> Examples:
+    def _examples(self, done: Sequence[Any]) -> Examples:
         """Merge the examples that the workers have kept."""
         near = np.concatenate([cells.near for cells in done], axis=2)
         rows = np.concatenate([cells.near_rows for cells in done], axis=2)
@@ -305,7 +308,7 @@ class Walk:
     worker: int
     workers: int
 
-    def __call__(self, low: float, scale: float) -> Iterator[tuple]:
+    def __call__(self, low: float, scale: float) -> Iterator[tuple[Any, Any, int]]:
         """Yield every tile, the rows behind it, and the position of its first query."""
         from retrieval.evaluation.search.kernels import ExactRows
         from retrieval.evaluation.search.pair_kernels import PairTile

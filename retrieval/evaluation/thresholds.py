@@ -110,7 +110,10 @@ class Thresholds:
         knots = self.calibration
         if knots.empty:
             return np.full(np.shape(similarity), np.nan)
-        return np.interp(similarity, knots["similarity"], knots["probability"])
+        probability: NDArray[np.float64] = np.interp(
+            similarity, knots["similarity"], knots["probability"]
+        )
+        return probability
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields, tables as lists by column, ready for JSON; NaN becomes None."""
@@ -518,21 +521,27 @@ class _Figures:
         x, y = np.log(self.fmr[some]), self.fnmr[some]
         low, high = np.maximum(fmr, 1e-300) / 2, np.minimum(np.asarray(fmr) * 2, 1)
         drop = np.interp(np.log(low), x, y) - np.interp(np.log(np.maximum(high, 1e-300)), x, y)
-        return np.maximum(drop, 0) / np.maximum(high - low, 1e-300)
+        slope: NDArray[np.float64] = np.maximum(drop, 0) / np.maximum(high - low, 1e-300)
+        return slope
 
     def miss_part(self, missed: np.ndarray, fnmr: np.ndarray) -> NDArray[np.float64]:
         """Return what classes contribute to the error of FNMR, (c, k)."""
-        return (missed - fnmr * self.size[:, None]) / self.n_positive
+        part: NDArray[np.float64] = (missed - fnmr * self.size[:, None]) / self.n_positive
+        return part
 
     def match_part(self, matched: np.ndarray, fmr: np.ndarray) -> NDArray[np.float64]:
         """Return what classes contribute to the error of FMR, (c, k)."""
-        return (matched - fmr * self.touch[:, None]) / self.n_negative
+        part: NDArray[np.float64] = (matched - fmr * self.touch[:, None]) / self.n_negative
+        return part
 
     def resolved(self, matched: np.ndarray) -> NDArray[np.bool_]:
         """Return where false matches (c, k) are enough for an interval."""
         total = matched.sum(axis=0) / 2
         carried = np.array([effective_classes(column) for column in matched.T])
-        return (total >= LEAST_ERRORS) & ~np.array([too_few_classes(n) for n in carried], bool)
+        enough: NDArray[np.bool_] = (total >= LEAST_ERRORS) & ~np.array(
+            [too_few_classes(n) for n in carried], bool
+        )
+        return enough
 
     def at_fmr(
         self, missed: np.ndarray, matched: np.ndarray

@@ -9,7 +9,7 @@ from retrieval.evaluation.thresholds import EER, Thresholds
 from retrieval.report import thresholds as words
 from workbench.analysis.nearness import is_similarity, nearness_text
 from workbench.analysis.thresholds import errors_at
-from workbench.components.gallery import card
+from workbench.components.gallery import Mark, card
 from workbench.data.thresholds import thresholds_of
 from workbench.figures.style import CONFIG
 from workbench.figures.thresholds import reliability, roc
@@ -179,7 +179,7 @@ def _line(chosen: Selection, title: str, pairs: pd.DataFrame, empty: str) -> dic
     cards = []
     for pair in pairs.itertuples():
         nearness = nearness_text(chosen.a, pair.similarity)
-        mark = "hit" if pair.same else "miss"
+        mark: Mark = "hit" if pair.same else "miss"
         cards.append(
             [
                 card(chosen.a, int(pair.query), kind="query", score="query"),
