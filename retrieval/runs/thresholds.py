@@ -9,16 +9,38 @@ from pathlib import Path
 
 import numpy as np
 
+from retrieval.errors import UserError
 from retrieval.evaluation.protocol import roles_or_none
 from retrieval.evaluation.thresholds import Thresholds, thresholds
 from retrieval.files import write_json
-from retrieval.runs.run import Run
+from retrieval.runs.run import NO_EMBEDDINGS, Run
 from retrieval.runs.store import changed_run, check_there, locked_run, open_run
-from retrieval.validation import QUERY_GALLERY
+from retrieval.validation import QUERY_GALLERY, base_protocol
 
 FILE = "thresholds.json"
 SCHEMA = 1
 OF_FILES = ("embeddings.npy", "items.parquet")  # what the rates are computed from
+
+
+def check_pairs(run: Run, protocol: str) -> None:
+    """Check that a protocol asks whether two items are of one class, of every pair.
+
+    Args:
+        run: The run.
+        protocol: Name of the protocol.
+
+    Raises:
+        UserError: The run has no embeddings, or the protocol leaves pairs out or has its own rule
+            of what is relevant, so that the rates of all pairs would be those of something else.
+    """
+    if not run.has_embeddings:
+        raise UserError(f"{run.path}: no pairs to compare: {NO_EMBEDDINGS}")
+    made = run.result(protocol).protocol
+    how = f"{run.path}: thresholds are for all pairs of items and their classes"
+    if made.exclusion:
+        raise UserError(f"{how}, but {protocol} leaves out {made.exclusion}")
+    if made.relevance != "class":
+        raise UserError(f"{how}, but {protocol} has relevant items of its own ({made.relevance})")
 
 
 def compute_thresholds(
@@ -35,12 +57,14 @@ def compute_thresholds(
         See :func:`retrieval.evaluation.thresholds.thresholds`.
 
     Raises:
-        UserError: The run was not evaluated under that protocol, or no pair, or every pair, is of
-            one class.
+        UserError: The run was not evaluated under that protocol, the protocol does not count all
+            pairs, see :func:`check_pairs`, or no pair, or every pair, is of one class.
     """
     protocol = protocol or run.primary
+    check_pairs(run, protocol)
     made = run.result(protocol).protocol
-    roles = run.items["role"].to_numpy(dtype=object) if protocol == QUERY_GALLERY else None
+    has_roles = base_protocol(protocol) == QUERY_GALLERY
+    roles = run.items["role"].to_numpy(dtype=object) if has_roles else None
     return thresholds(
         run.embeddings,
         run.items["label"].to_numpy(),
@@ -58,7 +82,9 @@ def n_pairs(run: Run, protocol: str) -> int:
 
 
 def write_thresholds(path: Path | str, *, progress: bool = True) -> dict[str, Thresholds]:
-    """Compute the error rates of a run under each of its protocols, and write them to the run.
+    """Compute the error rates of a run, and write them to the run.
+
+    They are those of each of its protocols that counts all pairs, see :func:`check_pairs`.
 
     Args:
         path: Folder of the run.
@@ -68,14 +94,15 @@ def write_thresholds(path: Path | str, *, progress: bool = True) -> dict[str, Th
         Title of a protocol -> rates, the primary protocol first.
 
     Raises:
-        UserError: The run is damaged, another process changes it, or there is nothing to compare.
+        UserError: The run is damaged, another process changes it, there is nothing to compare, or
+            no protocol counts all pairs.
     """
     path = Path(path)
     check_there(path)
     with locked_run(path):
         run = open_run(path)
         found = {
-            name: compute_thresholds(run, name, progress=progress) for name in run.protocol_titles
+            name: compute_thresholds(run, name, progress=progress) for name in _of_all_pairs(run)
         }
         content = {
             "schema": SCHEMA,
@@ -88,6 +115,20 @@ def write_thresholds(path: Path | str, *, progress: bool = True) -> dict[str, Th
         with changed_run(path) as folder:
             write_json(folder / FILE, content)
     return {run.protocol_titles[name]: rates for name, rates in found.items()}
+
+
+def _of_all_pairs(run: Run) -> list[str]:
+    """Return the protocols that count all pairs; raise the reason of the primary one if none do."""
+    names, reasons = [], []
+    for name in run.protocol_titles:
+        try:
+            check_pairs(run, name)
+            names.append(name)
+        except UserError as error:
+            reasons.append(error)
+    if not names:
+        raise reasons[0]
+    return names
 
 
 def read_thresholds(run: Run, protocol: str) -> Thresholds | None:

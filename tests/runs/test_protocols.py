@@ -11,6 +11,7 @@ from retrieval.report.sections import make_report
 from retrieval.runs.evaluate import EvaluationOptions, evaluate_run
 from retrieval.runs.importing import import_run
 from retrieval.runs.run import Run
+from retrieval.runs.thresholds import compute_thresholds, read_thresholds, write_thresholds
 from retrieval.validation import LEAVE_ONE_OUT, QUERY_GALLERY, base_protocol
 
 JUNK = EvaluationOptions(junk_same=("camera",), metrics=("minp", "map_trapezoid"))
@@ -111,3 +112,14 @@ def test_metrics_of_version_0_1_have_no_exclusion(tmp_path):
             del entry["protocol"][name]
     (path / "metrics.json").write_text(json.dumps(content))
     assert Run(path).result(QUERY_GALLERY).protocol.relevance == "class"
+
+
+def test_thresholds_are_of_the_protocols_that_count_all_pairs(tmp_path):
+    sides, *_ = files(tmp_path)
+    path = import_run(tmp_path / "mine" / "a", sides, options=JUNK, progress=False)
+    with pytest.raises(UserError, match="leaves out same class and camera"):
+        compute_thresholds(Run(path), progress=False)
+    write_thresholds(path, progress=False)
+    run = Run(path)
+    held = {name: read_thresholds(run, name) is not None for name in run.results}
+    assert held == {name: name != run.primary for name in run.results}

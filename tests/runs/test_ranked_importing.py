@@ -2,17 +2,21 @@
 
 import gzip
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from retrieval.errors import UserError
+from retrieval.report.comparing import compare_losses, estimates, scores_of
 from retrieval.runs.checks import check_neighbors
 from retrieval.runs.evaluate import evaluate_run
 from retrieval.runs.ranked_files import read_qrels, read_ranked
 from retrieval.runs.ranked_importing import RankedOptions, import_ranked
+from retrieval.runs.run import Run
 from retrieval.runs.store import open_run
+from retrieval.runs.thresholds import write_thresholds
 
 RUN = {"q1": {"d2": 0.9, "d1": 0.5}, "q2": {"d1": 0.8, "d3": 0.7}}
 ENTRIES = [(q, d, s) for q, each in RUN.items() for d, s in each.items()]
@@ -183,3 +187,33 @@ def test_a_damaged_run_of_lists_is_mended_by_importing_it_again(tmp_path):
     (run.path / "metrics.json").unlink()
     with pytest.raises(UserError, match="import its ranked lists again"):
         open_run(run.path)
+
+
+def test_lists_are_compared_only_as_far_as_they_reach(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [f"q{i},c{i % 12},query" for i in range(48)]
+    rows += [f"d{i},c{i % 12},gallery" for i in range(48)]
+    table = write(tmp_path, "items.csv", "\n".join(("id,label,role", *rows)))
+    lists = {
+        f"q{i}": {f"d{at}": 1 - rank / 9 for rank, at in enumerate(rng.permutation(48)[:8])}
+        for i in range(48)
+    }
+    run = imported(tmp_path, lists, qrels=None, items=table)
+    other = Run(shutil.copytree(run.path, run.path.with_name("two")))
+    groups = {"one": [run], "two": [other]}
+    reached = compare_losses(groups, name="recall@4")
+    assert not reached.reason
+    assert reached.n_queries == 48
+    assert estimates([run, other], None, ["recall@4"])["recall@4"].value == pytest.approx(
+        run.result().metric("recall@4").value
+    )
+    assert scores_of([run], None, "recall@8") is not None
+    for name in ("recall@9", "mrr"):
+        assert scores_of([run], None, name) is None
+        assert np.isnan(estimates([run], None, [name])[name].value)
+
+
+def test_lists_have_no_pairs_to_compare(tmp_path):
+    run = imported(tmp_path)
+    with pytest.raises(UserError, match="ranked lists, which have no embeddings"):
+        write_thresholds(run.path, progress=False)

@@ -5,7 +5,13 @@ import streamlit as st
 from retrieval.errors import UserError
 from retrieval.evaluation.thresholds import Thresholds
 from retrieval.runs.run import Run
-from retrieval.runs.thresholds import FILE, compute_thresholds, n_pairs, read_thresholds
+from retrieval.runs.thresholds import (
+    FILE,
+    check_pairs,
+    compute_thresholds,
+    n_pairs,
+    read_thresholds,
+)
 from workbench.data.loading import stamp
 
 MOST_PAIRS = 50_000_000  # compared in a few seconds
@@ -33,10 +39,11 @@ def thresholds_of(run: Run, protocol: str) -> Thresholds | UserError | None:
 def _thresholds(
     _run: Run, protocol: str, path: str, stamp: tuple[int, ...]
 ) -> Thresholds | UserError | None:
-    found = read_thresholds(_run, protocol)
-    if found is not None or n_pairs(_run, protocol) > MOST_PAIRS:
-        return found
     try:
+        check_pairs(_run, protocol)
+        found = read_thresholds(_run, protocol)
+        if found is not None or n_pairs(_run, protocol) > MOST_PAIRS:
+            return found
         return compute_thresholds(_run, protocol, progress=False)
     except UserError as error:
         return error
