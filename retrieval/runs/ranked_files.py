@@ -250,8 +250,8 @@ def _read_json(path: Path, part: str) -> _Nested:
             "items for each query"
         )
     found = _Nested()
-    for query, results in parts[part or next(iter(parts))].items():
-        found.add(query, results, str(path))
+    for name, results in parts[part or next(iter(parts))].items():
+        found.add(name, results, str(path))
     return found
 
 
@@ -291,8 +291,8 @@ def _entries(frame: pd.DataFrame, path: Path, numbers: Mapping[str, Sequence[str
     if frame.empty:
         raise UserError(f"{path}: holds no entries")
     entries = pd.DataFrame(found)
-    for what, names in numbers.items():
-        name = next((lower[n] for n in names if n in lower), None)
+    for what, usual in numbers.items():
+        name = next((lower[n] for n in usual if n in lower), None)
         if name is None:
             continue
         values = _numbers(frame[name], path, what)
@@ -307,7 +307,7 @@ def _entries(frame: pd.DataFrame, path: Path, numbers: Mapping[str, Sequence[str
 
 def _numbers(values: pd.Series, path: Path, what: str) -> np.ndarray:
     """Return numbers, float64, after refusing the first one that is none."""
-    found = pd.to_numeric(values, errors="coerce").to_numpy(np.float64)
+    found: np.ndarray = pd.to_numeric(values, errors="coerce").to_numpy(np.float64)
     if (bad := ~np.isfinite(found)).any():
         row = int(np.argmax(bad))
         raise UserError(f"{path}: row {row} has the {what} {values.iloc[row]!r}, not a number")

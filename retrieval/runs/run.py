@@ -62,7 +62,7 @@ def remedy(path: Path, name: str) -> str:
         path: The run's folder.
         name: One of :data:`REQUIRED_FILES`.
     """
-    with contextlib.suppress(UserError, OSError):  # of a config.yaml that is damaged or missing
+    with contextlib.suppress(Exception):  # a damaged config.yaml may raise anything
         if not Run(path).has_embeddings:
             return "import its ranked lists again with --overwrite"
     if name in (neighbor_file.FILE, "metrics.json"):
