@@ -21,13 +21,14 @@ resamples of whole classes, so the bootstrap is our own.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from retrieval.evaluation.seed_spread import moderate
 from retrieval.evaluation.statistics import (
     ALPHA,
     effective_classes,
@@ -152,6 +153,16 @@ class ClassScores:
         """Variance of the mean over seeds that the spread over classes does not hold, (k,)."""
         return np.maximum(self.seed_variance - self.class_noise, 0) / self.n_seeds
 
+    def moderated(self) -> Self:
+        """Return these scores with the variances over seeds drawn towards their mean.
+
+        It is for runs under one metric, which scatter alike, see
+        :func:`retrieval.evaluation.seed_spread.moderate`.
+        """
+        freedom = np.maximum(self.n_seeds - 1, 1).astype(np.float64)
+        variance = np.where(self.n_seeds > 1, self.seed_variance, 0.0)
+        return replace(self, seed_variance=moderate(variance, freedom))
+
     def select(self, columns: Sequence[int]) -> Self:
         """Return some of the runs."""
         chosen = np.asarray(columns)
@@ -248,10 +259,10 @@ def seed_deviations(
     """Draw what differences would deviate over seeds, in units of their own standard errors.
 
     It is Student's t of two samples with their own variances (Welch 1947), here drawn, since the
-    differences of a family share their runs.
+    differences of a family share their runs, and the variances were moderated.
 
     Args:
-        scores: The scores of k runs.
+        scores: The scores of k runs, see :meth:`ClassScores.moderated`.
         pairs: Columns a and b of every difference.
         n_samples: Number of draws.
         seed: Seed of the draws.
@@ -263,7 +274,12 @@ def seed_deviations(
     rng = np.random.default_rng([seed, 1])
     freedom = np.maximum(scores.n_seeds - 1, 1)
     noise = rng.standard_normal((n_samples, k)) * np.sqrt(variance)
-    drawn = variance * rng.chisquare(freedom, (n_samples, k)) / freedom
+    # What an estimate of each variance would be, moderated as the estimate itself was.
+    shares = rng.chisquare(freedom, (n_samples, k)) / freedom
+    several = (scores.n_seeds > 1) & (scores.seed_variance > 0)
+    true = np.where(several, scores.seed_variance, 0.0)
+    drawn = moderate(true * shares, freedom.astype(np.float64))
+    drawn = variance * np.divide(drawn, true, out=np.zeros_like(drawn), where=several)
     a, b = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     moved, spread = np.abs(noise[:, a] - noise[:, b]), drawn[:, a] + drawn[:, b]
     found: NDArray[np.float32] = np.where(

@@ -139,6 +139,7 @@ class Contrasts:
             n_samples: Number of resamples.
             seed: Seed of the draws. Defaults to 0.
         """
+        scores = scores.moderated()
         self.k, self.effective = scores.sums.shape[1], scores.effective
         self._pairs = list(combinations(range(self.k), 2))
         self._place = {pair: i for i, pair in enumerate(self._pairs)}

@@ -27,6 +27,7 @@ class Plan:
         needed_seeds: Number of seeds of each run needed on these classes; infinite if no number is
             enough, because the classes alone scatter too much; NaN if a run has one seed only,
             whose spread is unknown.
+        times: How many times as many classes, and as many seeds, are needed together.
     """
 
     resolution: float
@@ -34,6 +35,7 @@ class Plan:
     seeds: int
     needed_classes: float
     needed_seeds: float
+    times: float
 
 
 def plan(scores: ClassScores, a: int, b: int, resolution: float) -> Plan:
@@ -76,4 +78,5 @@ def plan(scores: ClassScores, a: int, b: int, resolution: float) -> Plan:
         seeds,
         np.ceil(classes) if np.isfinite(classes) else float(classes),
         max(1.0, np.ceil(needed)) if np.isfinite(needed) else float(needed),
+        float((spread + over_seeds) / wanted),
     )

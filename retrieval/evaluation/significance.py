@@ -228,7 +228,7 @@ def compare(
         scores.effective,
         "",
         names,
-        scores,
+        scores.moderated(),
         contrasts,
         wins,
     )

@@ -226,6 +226,12 @@ def plan_line(planned: Plan, found: Metric) -> str:
     head = f"resolving {amount:g}{unit} between runs like these (80% power)"
     if np.isnan(planned.needed_classes):
         return f"{head}: unknown, since they do not differ on any class"
+    if np.isinf(planned.needed_classes) and np.isinf(planned.needed_seeds):
+        classes, seeds = np.ceil(planned.times * np.array([planned.classes, planned.seeds]))
+        return (
+            f"{head} takes more classes and more seeds, such as {classes:,.0f} classes "
+            f"(here {planned.classes:.0f}) with {seeds:,.0f} seeds each (here {planned.seeds})"
+        )
     if np.isinf(planned.needed_classes):
         classes = "no number of classes with so few seeds"
     else:

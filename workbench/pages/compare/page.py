@@ -57,7 +57,7 @@ def compare_page() -> None:
         return
     a, b = chosen.pair
     sides = _sides(chosen)
-    tested = compare_groups(chosen, {"a": sides.a, "b": sides.b})
+    tested = compare_groups(chosen, sides.groups)
     if tested is None:
         st.info("No query has a relevant item in the gallery, so there is nothing to compare.")
         return
@@ -93,12 +93,17 @@ class Sides:
         b: The same for run B.
         titles: Titles of both sides.
         same_loss: Whether both runs are of one loss, so that nothing is said about losses.
+        groups: Name -> runs of all that is compared. Two losses are tested among all of them, as on
+            the Overview, since how far losses scatter over seeds is estimated from all.
+        names: Names of both sides among the groups.
     """
 
     a: list[Run]
     b: list[Run]
     titles: tuple[str, str]
     same_loss: bool
+    groups: dict[str, list[Run]]
+    names: tuple[str, str]
 
     @property
     def pair(self) -> tuple[list[Run], list[Run]]:
@@ -116,12 +121,14 @@ def _sides(chosen: Selection) -> Sides:
     a, b = chosen.pair
     titles = group_titles(chosen.runs)
     if titles[a.name] == titles[b.name]:
-        return Sides([a], [b], (a.name, b.name), same_loss=True)
+        alone = {a.name: [a], b.name: [b]}
+        return Sides([a], [b], (a.name, b.name), True, alone, (a.name, b.name))
     results = results_table(chosen.comparable, chosen.protocol, among=chosen.runs)
     groups = groups_of(loss_table(results, chosen.comparable, chosen.protocol), chosen.comparable)
-    found = [groups[titles[run.name]] for run in (a, b)]
-    names = [runs[0].name if len(runs) == 1 else titles[runs[0].name] for runs in found]
-    return Sides(found[0], found[1], (names[0], names[1]), same_loss=False)
+    names = titles[a.name], titles[b.name]
+    found = [groups[name] for name in names]
+    shown = [runs[0].name if len(runs) == 1 else titles[runs[0].name] for runs in found]
+    return Sides(found[0], found[1], (shown[0], shown[1]), False, groups, names)
 
 
 def _can_compare(chosen: Selection) -> bool:
@@ -202,7 +209,7 @@ def _exports(
 
 
 def _bar(chosen: Selection, sides: Sides, tested: Comparison) -> go.Figure:
-    pair = _pair(tested)
+    pair = tested.pair(*sides.names)
     return figures.win_tie_loss(
         int(pair["wins"]),
         int(pair["ties"]),
@@ -214,13 +221,8 @@ def _bar(chosen: Selection, sides: Sides, tested: Comparison) -> go.Figure:
     )
 
 
-def _pair(tested: Comparison) -> pd.Series:
-    """Return the comparison of side A with side B."""
-    return tested.pair("a", "b")
-
-
 def _verdict(chosen: Selection, sides: Sides, tested: Comparison) -> None:
-    pair, shown = _pair(tested), metric(tested.metric)
+    pair, shown = tested.pair(*sides.names), metric(tested.metric)
     difference = f"{shown.format_difference(pair['difference'])}{points(shown)}"
     span = interval_text(shown, pair["low"], pair["high"])
     evidence = f" over the same {tested.n_queries:,} queries"
@@ -253,7 +255,7 @@ def _verdict(chosen: Selection, sides: Sides, tested: Comparison) -> None:
     if tested.no_claim:
         st.caption(plain(f"{counts}: {tested.no_claim}. {_mcnemar(pair)}"))
         return
-    line = plan_line(tested.plan("a", "b"), shown)
+    line = plan_line(tested.plan(*sides.names), shown)
     how = "Paired bootstrap over classes"
     how += " and seeds" if sides.averaged else ""
     st.caption(
@@ -292,7 +294,7 @@ def _scores(chosen: Selection, sides: Sides, tested: Comparison) -> str:
         f'<span style="color:{named.color}">●</span> **{named.letter}** {plain(title)} '
         f"{shown.format_with_unit(means[side])}{_seeds(runs)}"
         for side, named, title, runs in zip(
-            "ab", named_runs(chosen), sides.titles, sides.pair, strict=True
+            sides.names, named_runs(chosen), sides.titles, sides.pair, strict=True
         )
     )
 
@@ -322,15 +324,11 @@ def _seeds(runs: list[Run]) -> str:
 
 
 def _pair_export(sides: Sides, tested: Comparison) -> pd.DataFrame:
-    names = dict(zip("ab", sides.titles, strict=True))
-    runs = {
-        side: "; ".join(run.name for run in each)
-        for side, each in zip("ab", sides.pair, strict=True)
-    }
-    pairs = tested.pairs
-    return pairs.replace({"a": names, "b": names}).assign(
-        **{"metric": tested.metric, "runs a": pairs["a"].map(runs), "runs b": pairs["b"].map(runs)}
-    )
+    row = tested.pair(*sides.names).to_frame().T.infer_objects()
+    for place, (side, title) in enumerate(zip("ab", sides.titles, strict=True)):
+        row.insert(place, side, title)
+    runs = ["; ".join(run.name for run in each) for each in sides.pair]
+    return row.assign(**{"metric": tested.metric, "runs a": runs[0], "runs b": runs[1]})
 
 
 def _class_export(chosen: Selection, sides: Sides) -> pd.DataFrame:
