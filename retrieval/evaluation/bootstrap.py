@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from retrieval.evaluation.seed_spread import moderate
+from retrieval.evaluation.seed_spread import draw_ratios, moderate
 from retrieval.evaluation.statistics import (
     ALPHA,
     effective_classes,
@@ -153,15 +153,19 @@ class ClassScores:
         """Variance of the mean over seeds that the spread over classes does not hold, (k,)."""
         return np.maximum(self.seed_variance - self.class_noise, 0) / self.n_seeds
 
+    @property
+    def seed_spread(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Variances over seeds, 0 for one seed, and their degrees of freedom, float64 (k,) each."""
+        variance = np.where(self.n_seeds > 1, self.seed_variance, 0.0)
+        return variance, np.maximum(self.n_seeds - 1, 1).astype(np.float64)
+
     def moderated(self) -> Self:
         """Return these scores with the variances over seeds drawn towards their mean.
 
         It is for runs under one metric, which scatter alike, see
         :func:`retrieval.evaluation.seed_spread.moderate`.
         """
-        freedom = np.maximum(self.n_seeds - 1, 1).astype(np.float64)
-        variance = np.where(self.n_seeds > 1, self.seed_variance, 0.0)
-        return replace(self, seed_variance=moderate(variance, freedom))
+        return replace(self, seed_variance=moderate(*self.seed_spread).variances)
 
     def select(self, columns: Sequence[int]) -> Self:
         """Return some of the runs."""
@@ -262,7 +266,7 @@ def seed_deviations(
     differences of a family share their runs, and the variances were moderated.
 
     Args:
-        scores: The scores of k runs, see :meth:`ClassScores.moderated`.
+        scores: The scores of k runs.
         pairs: Columns a and b of every difference.
         n_samples: Number of draws.
         seed: Seed of the draws.
@@ -270,16 +274,11 @@ def seed_deviations(
     Returns:
         float32, (n_samples, p), absolute values; 0 where neither run has a spread over seeds.
     """
-    k, variance = len(scores.n_seeds), scores.seed_errors
+    k, variance = len(scores.n_seeds), scores.moderated().seed_errors
     rng = np.random.default_rng([seed, 1])
-    freedom = np.maximum(scores.n_seeds - 1, 1)
-    noise = rng.standard_normal((n_samples, k)) * np.sqrt(variance)
-    # What an estimate of each variance would be, moderated as the estimate itself was.
-    shares = rng.chisquare(freedom, (n_samples, k)) / freedom
-    several = (scores.n_seeds > 1) & (scores.seed_variance > 0)
-    true = np.where(several, scores.seed_variance, 0.0)
-    drawn = moderate(true * shares, freedom.astype(np.float64))
-    drawn = variance * np.divide(drawn, true, out=np.zeros_like(drawn), where=several)
+    true, estimated = draw_ratios(*scores.seed_spread, n_samples, rng)
+    noise = rng.standard_normal((n_samples, k)) * np.sqrt(variance * true)
+    drawn = variance * estimated
     a, b = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     moved, spread = np.abs(noise[:, a] - noise[:, b]), drawn[:, a] + drawn[:, b]
     found: NDArray[np.float32] = np.where(

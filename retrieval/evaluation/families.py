@@ -139,12 +139,11 @@ class Contrasts:
             n_samples: Number of resamples.
             seed: Seed of the draws. Defaults to 0.
         """
-        scores = scores.moderated()
         self.k, self.effective = scores.sums.shape[1], scores.effective
         self._pairs = list(combinations(range(self.k), 2))
         self._place = {pair: i for i, pair in enumerate(self._pairs)}
         self._means, size = scores.means, scores.size
-        found = studentize(scores, self._pairs, n_samples, seed)
+        found = studentize(scores.moderated(), self._pairs, n_samples, seed)
         self._estimate, self._t = found.estimate, np.abs(found.t)
         self._error, self._seed_error = found.error, found.seed_error
         self._seed_t = None
