@@ -147,7 +147,10 @@ class Run:
     @property
     def config_text(self) -> str:
         """Text of ``config.yaml``, for display."""
-        return self._same((self.path / "config.yaml").read_text(encoding="utf-8"))
+        file = self.path / "config.yaml"
+        if file.exists() and not file.is_file():  # a pipe would be waited for
+            raise UserError(f"{file}: damaged, not a file")
+        return self._same(file.read_text(encoding="utf-8"))
 
     @functools.cached_property
     def _config(self) -> RunConfig:
