@@ -6,7 +6,7 @@ The copy has everything that the pages add, and one process tests it: TensorFlow
 from tests.docs.helpers import ROOT, apply_page, blocks_of, copy_checkout, run_in
 from tests.photos import write_colors
 
-PAGES = sorted((ROOT / "docs" / "how-to").glob("*.md"))
+PAGES = sorted((ROOT / "docs" / "how-to").glob("add-*.md"))
 PYTEST = ("pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts=")
 # Tests of the project that must hold for what a page adds, beside those that the page writes.
 PARAMETRIZED = (
