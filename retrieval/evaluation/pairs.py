@@ -7,7 +7,8 @@ that pass a pair near an edge is compared exactly, so counts and listed similari
 double precision, whatever the BLAS, the block sizes or the number of threads.
 
 A query is never paired with itself: it is excluded by its index. Under leave-one-out the pair of a
-and b is that of b and a, and is counted once.
+and b is that of b and a, and is counted once. So what is left out must be so both ways, as it is by
+equal values of a column.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from retrieval.evaluation.protocol import Sides
 from retrieval.evaluation.search import distances
 from retrieval.evaluation.search.distances import Rows
+from retrieval.evaluation.search.lists import Lists
 from retrieval.evaluation.search.plan import BlockSizes, Gallery, mean_of, take, take_any
 from retrieval.validation import LEAVE_ONE_OUT
 
@@ -121,6 +123,7 @@ class PairSearch:
         half: int64, (c,), half of each class, 0 or 1.
         pool: Worker threads.
         sizes: How the work is divided, which does not change the result.
+        excluded: Gallery items that are not paired with a query. Defaults to none.
     """
 
     embeddings: np.ndarray
@@ -130,6 +133,7 @@ class PairSearch:
     half: np.ndarray
     pool: ThreadPoolExecutor
     sizes: BlockSizes = field(default_factory=BlockSizes)
+    excluded: tuple[Lists, ...] = ()
 
     def __post_init__(self) -> None:
         self.kind = distances.kind_of(self.distance)
@@ -147,7 +151,7 @@ class PairSearch:
 
     @property
     def n_pairs(self) -> int:
-        """Number of pairs, without those of an item with itself."""
+        """Number of pairs, without those of an item with itself; with those that are left out."""
         pairs = len(self.gallery_codes) * len(self.query_codes) - int((self.sides.own >= 0).sum())
         return pairs // 2 if self.sides.name == LEAVE_ONE_OUT else pairs
 
@@ -311,7 +315,7 @@ class Walk:
     def __call__(self, low: float, scale: float) -> Iterator[tuple[Any, Any, int]]:
         """Yield every tile, the rows behind it, and the position of its first query."""
         from retrieval.evaluation.search.kernels import ExactRows
-        from retrieval.evaluation.search.pair_kernels import PairTile
+        from retrieval.evaluation.search.pair_kernels import PairTile, leave_out
 
         search = self.search
         sizes = search.sizes
@@ -330,6 +334,9 @@ class Walk:
                         continue
                     values = buffer[: len(block) * (part.stop - begin)].reshape(len(block), -1)
                     search.multiply(queries, rows, part, values)
+                    for each in search.excluded:
+                        ends = each.begin[block], each.stop[block]
+                        leave_out(values, first + begin, each.pool, *ends)
                     tile = PairTile(
                         values=values,
                         shift=shift,

@@ -165,6 +165,32 @@ def columns_named(option: str, names: Sequence[str], items: pd.DataFrame) -> dic
     return {name: items[name].to_numpy() for name in names}
 
 
+def columns_in(exclusion: str) -> dict[str, list[str]]:
+    """Read the columns back from the words of :attr:`Rules.exclusion`.
+
+    >>> columns_in("same store; same class and camera")
+    {'exclude_same': ['store'], 'junk_same': ['camera']}
+
+    Args:
+        exclusion: What is left out, in words.
+
+    Returns:
+        ``exclude_same`` and ``junk_same`` -> names of columns, as far as they were given.
+
+    Raises:
+        UserError: Items are left out by lists of their own, which the words do not hold.
+    """
+    found = {}
+    for words in exclusion.split("; "):
+        if not words.startswith("same "):
+            raise UserError(f"{words}: the lists of items to leave out are not kept")
+        names = words.removeprefix("same ").split(" and ")
+        # Of a single column named "class", the words are those of no columns of a class.
+        of_class = names[0] == "class" and len(names) > 1
+        found["junk_same" if of_class else "exclude_same"] = names[1:] if of_class else names
+    return found
+
+
 def row_lists(option: str, given: Any, sides: Sides, n: int) -> RowLists:
     """Check the item rows that are listed for each query, and sort them.
 

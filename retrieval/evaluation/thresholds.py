@@ -34,7 +34,9 @@ from retrieval.evaluation.bootstrap import LEVEL_SAMPLES, ClassScores, level_int
 from retrieval.evaluation.checks import check_shapes, class_codes
 from retrieval.evaluation.pairs import LISTED, Histogram, PairCounts, PairSearch
 from retrieval.evaluation.protocol import Sides, sides
+from retrieval.evaluation.relevance import rules_of
 from retrieval.evaluation.search.distances import reported
+from retrieval.evaluation.search.plan import Judgments
 from retrieval.evaluation.search.search import search as nearest
 from retrieval.evaluation.search.threads import worker_pool
 from retrieval.evaluation.statistics import effective_classes, share_bounds, too_few_classes
@@ -155,6 +157,8 @@ def thresholds(
     roles: np.ndarray | None = None,
     distance: str = DEFAULT_DISTANCE,
     *,
+    exclude_same: object = None,
+    junk_same: object = None,
     levels: Sequence[float] = LEVELS,
     seed: int = 0,
     n_bootstrap: int = LEVEL_SAMPLES,
@@ -170,6 +174,9 @@ def thresholds(
             leave-one-out: every pair of two items, once.
         distance: ``cosine``, ``euclidean``, ``squared_euclidean`` or ``cityblock``. Defaults to
             ``cosine``.
+        exclude_same: Columns, name -> (n,) values: pairs that share all of them are left out, see
+            :mod:`retrieval.evaluation.relevance`. Defaults to None, none.
+        junk_same: The same, of pairs of one class. Defaults to None, none.
         levels: FMRs at which FNMR is wanted; those below one pair are left out. Defaults to 1e-1 to
             1e-5.
         seed: Seed of the bootstrap and of the two halves of the classes. Defaults to 0.
@@ -182,7 +189,7 @@ def thresholds(
 
     Raises:
         UserError: Shapes do not fit, a value is not finite, a label is missing, an option or role
-            is unknown, or all pairs, or none, are of one class.
+            is unknown, a column does not fit the items, or all pairs, or none, are of one class.
     """
     embeddings, labels = check_shapes(embeddings, labels)
     codes = class_codes(labels)
@@ -193,8 +200,10 @@ def thresholds(
     split = sides(len(codes), None if roles is None else np.asarray(roles))
     n_classes = int(codes.max()) + 1
     half = halves(codes, split, n_classes, seed)
+    rules = rules_of(codes, split, exclude_same=exclude_same, junk_same=junk_same)
+    left_out = rules.judgments.excluded
     with worker_pool(threads) as pool:
-        search = PairSearch(embeddings, codes, split, distance, half, pool)
+        search = PairSearch(embeddings, codes, split, distance, half, pool, excluded=left_out)
         with stage(f"similarities of {search.n_pairs:,} pairs", show=progress):
             guide = search.guide()
         n_positive, n_negative = int(guide.positive.sum()), int(guide.negative.sum())
@@ -384,13 +393,19 @@ def _best(search: PairSearch, *, progress: bool) -> tuple[np.ndarray, np.ndarray
     there = np.bincount(search.gallery_codes, minlength=len(search.half))[codes]
     mated = there > (split.own >= 0)
     best = np.full(len(codes), np.nan)
-    if mated.any() and not mated.all():
+    if (mated.any() and not mated.all()) or search.excluded:
         title = f"nearest items of {len(codes):,} queries"
         with stage(title, show=progress):
             found = nearest(
-                search.embeddings, search.codes, split, search.distance, 1, pool=search.pool
+                search.embeddings,
+                search.codes,
+                split,
+                search.distance,
+                1,
+                pool=search.pool,
+                judgments=Judgments(search.excluded),
             )
-        best = found.similarities[:, 0].astype(np.float64)
+        best, mated = found.similarities[:, 0].astype(np.float64), found.n_positive > 0
     return best, mated, codes
 
 

@@ -5,9 +5,12 @@ its content:
 
 ==============================  ====================================================================
 TREC run, qrels                 ``query Q0 item rank score tag`` and ``query 0 item grade``, with
-                                white space between; any ending but those below, also ``.gz``
-table                           ``.csv``, ``.tsv`` with a header: query, item, and score or rank
-                                (a grade in judgments), under these or their usual names
+                                white space between, further fields and lines that begin with
+                                ``#`` left out, as trec_eval does; any ending but those below,
+                                also ``.gz``
+table                           ``.csv``, ``.tsv``, ``.parquet`` with a header: query, item, and
+                                score or rank (a grade in judgments), under these or their usual
+                                names
 JSON lines                      ``.jsonl``: the same, one object a line; or ``query_id`` and
                                 ``results`` of ``corpus_id`` and ``score``, as sentence-transformers
                                 writes predictions
@@ -157,7 +160,11 @@ def _read(path: Path, part: str, fields: int) -> pd.DataFrame | _Nested:
         raise UserError(f"{path}: only a JSON file has parts, such as {part!r}")
     if kind in LINES:
         return _read_lines(path)
+    if kind == ".parquet":
+        return _read_parquet(path)
     if kind in TABLES and not _is_trec(path, fields):
+        if path.suffix.lower() == ".gz":
+            raise UserError(f"{path}: a packed table; unpack it first (gunzip -k {path.name})")
         return read_table(path, dtype=str, keep_default_na=False)
     return _read_trec(path, fields)
 
@@ -174,27 +181,45 @@ def _text(path: Path) -> str:
 
 def _is_trec(path: Path, fields: int) -> bool:
     """Tell whether a file that is called a table is a TREC file: its first line has its fields."""
-    first = next((line for line in _text(path).splitlines() if line.strip()), "").split()
-    number = first[4 if fields == RUN_FIELDS else 3] if len(first) == fields else ""
+    first = next(iter(_trec_lines(path)), (0, ""))[1].split()
+    number = first[4 if fields == RUN_FIELDS else 3] if len(first) >= fields else ""
     return bool(number) and not np.isnan(pd.to_numeric(number, errors="coerce"))
 
 
+def _trec_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a TREC file and their numbers, without blank ones and comments."""
+    for number, line in enumerate(_text(path).splitlines(), 1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            yield number, line
+
+
 def _read_trec(path: Path, fields: int) -> pd.DataFrame:
-    """Read a TREC run (six fields) or qrels (four)."""
+    """Read a TREC run (six fields) or qrels (four); further fields are ignored, as in trec_eval."""
     run = fields == RUN_FIELDS
     form = "query Q0 item rank score tag" if run else "query 0 item grade"
-    rows = [line.split() for line in _text(path).splitlines() if line.strip()]
+    rows = []
+    for number, line in _trec_lines(path):
+        row = line.split(maxsplit=fields)[:fields]
+        if len(row) < fields:
+            raise UserError(
+                f"{path}: line {number} has {len(row)} fields, not the {fields} of `{form}`; a "
+                "table ends in .csv or .tsv and has a header"
+            )
+        rows.append(row)
     if not rows:
         raise UserError(f"{path}: holds no entries")
-    bad = next((at for at, row in enumerate(rows) if len(row) != fields), None)
-    if bad is not None:
-        raise UserError(
-            f"{path}: row {bad} has {len(rows[bad])} fields, not the {fields} of `{form}`; a table "
-            "ends in .csv or .tsv and has a header"
-        )
     columns = list(zip(*rows, strict=True))
     name, at = ("score", 4) if run else ("grade", 3)
     return pd.DataFrame({"query": columns[0], "item": columns[2], name: columns[at]}, dtype=str)
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    """Read a table in Parquet, as ranx saves runs and judgments; its values as text."""
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not a Parquet table ({' '.join(str(error).split())})") from None
+    return frame.map(lambda value: "" if pd.isna(value) else str(value))
 
 
 def _read_lines(path: Path) -> pd.DataFrame | _Nested:
@@ -270,7 +295,8 @@ def _leaves(content: object, names: tuple[str, ...]) -> Iterator[tuple[str, dict
 def _is_list_of_items(value: object) -> bool:
     if isinstance(value, dict):
         return all(isinstance(v, int | float) and not isinstance(v, bool) for v in value.values())
-    return isinstance(value, list)
+    # A list of numbers with a fraction is of another task, such as labels or scores.
+    return isinstance(value, list) and not any(isinstance(each, float) for each in value)
 
 
 def _entries(frame: pd.DataFrame, path: Path, numbers: Mapping[str, Sequence[str]]) -> pd.DataFrame:

@@ -6,11 +6,13 @@ the search; ``retrieval thresholds`` does. A run without the file is complete.
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from retrieval.errors import UserError
 from retrieval.evaluation.protocol import roles_or_none
+from retrieval.evaluation.relevance import columns_in, columns_named
 from retrieval.evaluation.thresholds import Thresholds, thresholds
 from retrieval.files import write_json
 from retrieval.runs.run import NO_EMBEDDINGS, Run
@@ -23,22 +25,28 @@ OF_FILES = ("embeddings.npy", "items.parquet")  # what the rates are computed fr
 
 
 def check_pairs(run: Run, protocol: str) -> None:
-    """Check that a protocol asks whether two items are of one class, of every pair.
+    """Check that a protocol asks whether two items are of one class.
 
     Args:
         run: The run.
         protocol: Name of the protocol.
 
     Raises:
-        UserError: The run has no embeddings, or the protocol leaves pairs out or has its own rule
-            of what is relevant, so that the rates of all pairs would be those of something else.
+        UserError: The run has no embeddings, or the protocol has its own rule of what is relevant,
+            or its own lists of pairs to leave out, so that the rates of pairs would be those of
+            something else.
     """
     if not run.has_embeddings:
         raise UserError(f"{run.path}: no pairs to compare: {NO_EMBEDDINGS}")
     made = run.result(protocol).protocol
-    how = f"{run.path}: thresholds are for all pairs of items and their classes"
+    how = f"{run.path}: thresholds are for pairs of items and their classes"
     if made.exclusion:
-        raise UserError(f"{how}, but {protocol} leaves out {made.exclusion}")
+        try:
+            left_out = columns_in(made.exclusion)
+        except UserError as error:
+            raise UserError(f"{how}, but {protocol} leaves out {error}") from None
+        for option, names in left_out.items():
+            columns_named(option, names, run.items)
     if made.relevance != "class":
         raise UserError(f"{how}, but {protocol} has relevant items of its own ({made.relevance})")
 
@@ -57,7 +65,7 @@ def compute_thresholds(
         See :func:`retrieval.evaluation.thresholds.thresholds`.
 
     Raises:
-        UserError: The run was not evaluated under that protocol, the protocol does not count all
+        UserError: The run was not evaluated under that protocol, the protocol has no such
             pairs, see :func:`check_pairs`, or no pair, or every pair, is of one class.
     """
     protocol = protocol or run.primary
@@ -65,11 +73,16 @@ def compute_thresholds(
     made = run.result(protocol).protocol
     has_roles = base_protocol(protocol) == QUERY_GALLERY
     roles = run.items["role"].to_numpy(dtype=object) if has_roles else None
+    names = columns_in(made.exclusion) if made.exclusion else {}
+    left_out: dict[str, Any] = {
+        option: columns_named(option, columns, run.items) for option, columns in names.items()
+    }
     return thresholds(
         run.embeddings,
         run.items["label"].to_numpy(),
         None if roles is None else roles_or_none(roles),
         made.distance,
+        **left_out,
         seed=made.seed,
         progress=progress,
     )
@@ -84,7 +97,7 @@ def n_pairs(run: Run, protocol: str) -> int:
 def write_thresholds(path: Path | str, *, progress: bool = True) -> dict[str, Thresholds]:
     """Compute the error rates of a run, and write them to the run.
 
-    They are those of each of its protocols that counts all pairs, see :func:`check_pairs`.
+    They are those of each of its protocols that have them, see :func:`check_pairs`.
 
     Args:
         path: Folder of the run.
@@ -95,7 +108,7 @@ def write_thresholds(path: Path | str, *, progress: bool = True) -> dict[str, Th
 
     Raises:
         UserError: The run is damaged, another process changes it, there is nothing to compare, or
-            no protocol counts all pairs.
+            no protocol has rates.
     """
     path = Path(path)
     check_there(path)
@@ -118,7 +131,7 @@ def write_thresholds(path: Path | str, *, progress: bool = True) -> dict[str, Th
 
 
 def _of_all_pairs(run: Run) -> list[str]:
-    """Return the protocols that count all pairs; raise the reason of the primary one if none do."""
+    """Return the protocols that have rates; raise the reason of the primary one if none do."""
     names, reasons = [], []
     for name in run.protocol_titles:
         try:

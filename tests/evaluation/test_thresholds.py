@@ -98,7 +98,7 @@ def test_blocks_and_chunks_from_disk_change_no_figure(tmp_path, sizes):
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     small = BlockSizes(sizes.queries, sizes.tile, chunk_bytes=1500)
     search = module.PairSearch
-    with mock.patch.object(module, "PairSearch", lambda *given: search(*given, sizes=small)):
+    with mock.patch.object(module, "PairSearch", lambda *given, **named: search(*given, sizes=small, **named)):
         apart = thresholds(mapped, labels, threads=3).to_dict()
     for name, value in whole.items():
         if name != "examples":
@@ -128,6 +128,35 @@ def test_a_case_worked_out_by_hand():
     assert points.loc[0.25, "fnmr"] == 1.0  # up to 2 apart, not 2 itself: no pair of one class
     assert points.loc[EER, "fnmr"] == 0.5  # up to 3 apart: two of four, one of two
     assert points["low"].isna().all()  # two classes allow no interval
+
+
+@pytest.mark.parametrize("option", ["exclude_same", "junk_same"])
+@pytest.mark.parametrize("queries", [False, True])
+def test_pairs_that_are_left_out_count_nowhere(option, queries):
+    x, labels = drawn(n_classes=20)
+    camera = np.arange(len(x)) % 3
+    roles = some_roles(len(x)) if queries else None
+    found = thresholds(x, labels, roles, levels=(0.1, 0.01), **{option: {"camera": camera}})
+    values, same = all_pairs(x, labels, roles, "cosine")
+    shared = all_pairs(x, camera, roles, "cosine")[1]
+    junk = shared & (same if option == "junk_same" else True)
+    kept, is_same = values[~junk], same[~junk]
+    assert (found.n_positive, found.n_negative) == (is_same.sum(), (~is_same).sum())
+    points = found.points.set_index("point")
+    for level in (0.1, 0.01):
+        assert points.loc[level, "fnmr"] == pytest.approx(least_fnmr(kept, is_same, level))
+    rows = found.examples
+    assert not (
+        (camera[rows["query"]] == camera[rows["item"]]) & (rows["same"] | (option != "junk_same"))
+    ).any()
+
+
+def test_a_query_whose_positives_are_all_left_out_is_one_without():
+    x, labels = drawn(n_classes=12)
+    roles = np.where(np.arange(len(x)) % 5 < 2, "query", "gallery")
+    camera = np.where(labels < 4, 0, np.arange(len(x)))  # of four classes, one camera saw all
+    found = thresholds(x, labels, roles, junk_same={"camera": camera})
+    assert (found.n_mated, found.n_unmated) == (16, 8)
 
 
 def test_classes_that_lie_apart_have_no_error():

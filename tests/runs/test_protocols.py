@@ -1,6 +1,8 @@
 """Runs that leave items out of the rankings: columns are kept, protocols recorded, never mixed."""
 
+import dataclasses
 import json
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -114,12 +116,32 @@ def test_metrics_of_version_0_1_have_no_exclusion(tmp_path):
     assert Run(path).result(QUERY_GALLERY).protocol.relevance == "class"
 
 
-def test_thresholds_are_of_the_protocols_that_count_all_pairs(tmp_path):
-    sides, *_ = files(tmp_path)
+@pytest.mark.parametrize("roles", [True, False])
+def test_thresholds_leave_out_the_pairs_that_the_protocol_leaves_out(tmp_path, roles):
+    sides, _, labels, cameras, role = files(tmp_path, roles=roles)
     path = import_run(tmp_path / "mine" / "a", sides, options=JUNK, progress=False)
-    with pytest.raises(UserError, match="leaves out same class and camera"):
-        compute_thresholds(Run(path), progress=False)
     write_thresholds(path, progress=False)
     run = Run(path)
-    held = {name: read_thresholds(run, name) is not None for name in run.results}
-    assert held == {name: name != run.primary for name in run.results}
+    assert all(read_thresholds(run, name) is not None for name in run.results)
+    found = read_thresholds(run, run.primary)
+    q, g = np.nonzero(
+        np.outer(role == "query", role == "gallery") if roles else np.tri(24, k=-1, dtype=bool).T
+    )
+    same = labels[q] == labels[g]
+    junk = same & (cameras[q] == cameras[g])
+    assert junk.any()
+    assert found.n_positive == (same & ~junk).sum()
+    assert found.n_negative == (~same).sum()
+
+
+def test_thresholds_of_a_protocol_whose_lists_are_not_kept_are_refused(tmp_path):
+    sides, *_ = files(tmp_path)
+    run = Run(import_run(tmp_path / "mine" / "a", sides, options=JUNK, progress=False))
+    made = run.result().protocol
+    listed = dataclasses.replace(made, exclusion="own lists 0123abcd")
+    result = dataclasses.replace(run.result(), protocol=listed)
+    with (
+        mock.patch.object(Run, "result", return_value=result),
+        pytest.raises(UserError, match="own lists 0123abcd"),
+    ):
+        compute_thresholds(run, progress=False)

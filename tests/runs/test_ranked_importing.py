@@ -26,6 +26,8 @@ FORMS = {
     "run.trec": TREC,
     "run.txt": TREC.replace(" ", "\t"),
     "run.tsv": TREC.replace(" ", "\t"),
+    "commented.trec": f"# a run\n\n{TREC}# its end\n".replace(" tag", " tag of some words"),
+    "commented.tsv": f"# a run\n{TREC}",
     "lists.csv": "query,item,score\n" + "".join(f"{q},{d},{s}\n" for q, d, s in ENTRIES),
     "ids.csv": "score,corpus-id,query-id,query\n"
     + "".join(f"{s},{d},{q},some text\n" for q, d, s in ENTRIES),
@@ -76,6 +78,22 @@ def test_a_packed_file_is_read(tmp_path):
     assert len(read_ranked(tmp_path / "run.trec.gz")) == len(ENTRIES)
 
 
+def test_runs_and_judgments_that_ranx_saves_as_parquet_are_read(tmp_path):
+    run = pd.DataFrame(ENTRIES, columns=["q_id", "doc_id", "score"])
+    run.to_parquet(tmp_path / "run.parquet", index=False)
+    found = read_ranked(tmp_path / "run.parquet")
+    assert list(found.itertuples(index=False, name=None)) == ENTRIES
+    run.assign(score=[0, 1, 2, 1]).to_parquet(tmp_path / "qrels.parquet", index=False)
+    assert read_qrels(tmp_path / "qrels.parquet")["grade"].tolist() == [0, 1, 2, 1]
+
+
+def test_a_packed_table_is_to_be_unpacked(tmp_path):
+    with gzip.open(tmp_path / "lists.csv.gz", "wt") as file:
+        file.write(FORMS["lists.csv"])
+    with pytest.raises(UserError, match="unpack it"):
+        read_ranked(tmp_path / "lists.csv.gz")
+
+
 def test_ranks_order_lists_without_scores(tmp_path):
     text = "query,item,rank\nq1,d1,2\nq1,d2,1\n"
     found = read_ranked(write(tmp_path, "ranks.csv", text))
@@ -93,6 +111,7 @@ def test_a_file_of_several_results_is_read_by_part(tmp_path):
     ("name", "text"),
     [
         ("q.qrels", "q1 0 d1 1\nq2 0 d1 2\nq2 0 d3 1\nq2 0 d9 0\n"),
+        ("q.txt", "# of 1999\nq1 0 d1 1 by A\nq2 0 d1 2\nq2 0 d3 1\n# end\nq2 0 d9 0\n"),
         ("q.tsv", "query-id\tcorpus-id\tscore\nq1\td1\t1\nq2\td1\t2\nq2\td3\t1\nq2\td9\t0\n"),
         ("q.json", json.dumps(QRELS)),
     ],
@@ -105,7 +124,10 @@ def test_judgments_in_every_form(name, text, tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "what"),
     [
-        ("a.trec", "q1 Q0 d1 1 0.5\n", "row 0 has 5 fields"),
+        ("a.trec", "# a run\nq1 Q0 d1 1 0.5\n", "line 2 has 5 fields"),
+        ("a.trec", "# a run\n", "no entries"),
+        ("a.json", '{"mteb_model_meta": {}, "default": {"test": [0.1, 2.0]}}', "no ranked lists"),
+        ("a.parquet", "no table", "not a Parquet table"),
         ("a.trec", "q1 Q0 d1 1 high tag\n", "row 0 has the score 'high'"),
         ("a.csv", "q1,d1,0.5\nq1,d2,0.4\n", "header"),
         ("a.csv", "query,item,score\nq1,,1\n", "row 0 has no item"),

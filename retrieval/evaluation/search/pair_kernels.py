@@ -17,7 +17,7 @@ class PairTile(NamedTuple):
     """Fast similarities of a block of queries with a few gallery items, and which pairs count.
 
     Attributes:
-        values: float32, (m, n), similarity plus ``shift``.
+        values: float32, (m, n), similarity plus ``shift``; NaN for pairs that are left out.
         shift: float64, (m,).
         begin: Gallery position of the first column.
         start: int64, (m,), first gallery position that counts for each query.
@@ -73,6 +73,25 @@ def _bin(x: float, bins: int) -> int:
 
 
 @njit(nogil=True, cache=CACHED)
+def leave_out(values: Singles, begin: int, pool: Ints, first: Ints, stop: Ints) -> None:
+    """Mark the pairs of a tile that are left out by NaN, in place.
+
+    Args:
+        values: float32, (m, n), the tile.
+        begin: Gallery position of the first column.
+        pool: int64, (p,), gallery positions.
+        first: int64, (m,), where the ascending positions of each query begin in ``pool``.
+        stop: int64, (m,), where they end.
+    """
+    m, n = values.shape
+    for i in range(m):
+        at = first[i] + np.searchsorted(pool[first[i] : stop[i]], begin)
+        while at < stop[i] and pool[at] - begin < n:
+            values[i, pool[at] - begin] = np.nan
+            at += 1
+
+
+@njit(nogil=True, cache=CACHED)
 def histogram_tile(tile: PairTile, histogram: Ints) -> None:
     """Add the pairs of a tile to a histogram, int64 (5, bins).
 
@@ -86,7 +105,7 @@ def histogram_tile(tile: PairTile, histogram: Ints) -> None:
         own = tile.own[i] - tile.begin
         base = tile.shift[i] + tile.low
         for j in range(max(0, tile.start[i] - tile.begin), n):
-            if j == own:
+            if j == own or np.isnan(tile.values[i, j]):
                 continue
             b = tile.gallery_codes[tile.begin + j]
             kind = of_a
@@ -136,7 +155,7 @@ def count_tile(
         a = tile.query_codes[i]
         own = tile.own[i] - tile.begin
         for j in range(max(0, tile.start[i] - tile.begin), n):
-            if j == own:
+            if j == own or np.isnan(tile.values[i, j]):
                 continue
             b = tile.gallery_codes[tile.begin + j]
             s = np.float64(tile.values[i, j]) - tile.shift[i]
