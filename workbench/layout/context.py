@@ -87,6 +87,8 @@ def runs_fact(runs: Sequence[Run]) -> str:
 
 def _classes(selection: Selection, n_classes: int) -> str:
     """Count the classes and, if they are fewer, those with a scored query."""
+    if selection.a.result(selection.protocol).protocol.unit == "query":
+        return "no classes"
     path, times = str(selection.a.path), stamp(selection.a.path)
     scored = _scored_classes(selection, path, selection.protocol, times)
     with_query = "" if scored == n_classes else f" ({scored:,} with a scored query)"

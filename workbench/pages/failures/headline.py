@@ -10,20 +10,24 @@ from workbench.layout.theme import plain
 LONGEST = 40
 
 
-def headline(table: pd.DataFrame, labels: np.ndarray, names: dict[int, str]) -> str:
+def headline(
+    table: pd.DataFrame, labels: np.ndarray, names: dict[int, str], *, has_classes: bool = True
+) -> str:
     """Say how many queries a run gets wrong, which classes it confuses and which class is worst.
 
     Args:
         table: See :func:`workbench.analysis.failures.query_table`.
         labels: int64, (n,), label of every item.
         names: Label -> class name.
+        has_classes: Whether queries have classes. Defaults to True; otherwise every query is one of
+            its own, and nothing is said of them.
 
     Returns:
         Markdown, in which every number comes with its total.
     """
     wrong, n = len(failures.failures(table)), int(table["answerable"].sum())
     text = f"**{wrong:,} of {n:,}** queries ({100 * wrong / max(1, n):.1f}%) are wrong at rank 1."
-    if not wrong:
+    if not wrong or not has_classes:
         return text
     confused = _confused(failures.confused_pairs(table, labels), names)
     return f"{text} {confused} {_worst(failures.class_table(table), names)}"

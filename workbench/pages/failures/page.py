@@ -65,7 +65,8 @@ def failures_page() -> None:
     head = page_head("Failures", chosen)
     labels, names_of = chosen.a.items["label"].to_numpy(), class_names(chosen.a)
     table = failures.query_table(chosen.neighbors, labels)
-    summary = headline(table, labels, names_of)
+    has_classes = chosen.a.result(chosen.protocol).protocol.unit == "class"
+    summary = headline(table, labels, names_of, has_classes=has_classes)
     click = "mark it" if MARKING.get() else "make it the query"
     left, right = st.columns([7, 1], vertical_alignment="center")
     left.markdown(f"{summary} Click any image to {click}.")

@@ -192,13 +192,17 @@ def _seeds(row: pd.Series) -> str:
     return ("seed " if len(seeds) == 1 else "seeds ") + ", ".join(map(str, seeds))
 
 
-def next_page_buttons() -> None:
-    """Draw the buttons that lead to the pages to look at next."""
+def next_page_buttons(*, with_map: bool = True) -> None:
+    """Draw the buttons that lead to the pages to look at next.
+
+    Args:
+        with_map: Whether there is a map to explore. Defaults to True.
+    """
     with st.container(horizontal=True):
         for title, icon, page in (
             ("See failures", "rule", "failures"),
             ("Compare two losses", "compare_arrows", "compare"),
-            ("Explore the map", "scatter_plot", "map"),
+            *([("Explore the map", "scatter_plot", "map")] if with_map else []),
         ):
             st.button(
                 title,

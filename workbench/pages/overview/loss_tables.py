@@ -14,7 +14,8 @@ from workbench.analysis.tables import metrics_of
 from workbench.components import sortable_table
 
 CAPTION = (
-    "Scale: {}. ± is half of the 95% interval, over classes and, for several seeds, over seeds; "
+    "Scale: {}. ± is half of the 95% interval, over classes (or queries without a class) and, "
+    "for several seeds, over seeds; "
     "values are means over seeds."
 )
 BOLD = "Bold: the best value, whether or not its lead is significant."

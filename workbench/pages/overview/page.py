@@ -49,6 +49,10 @@ ORIGINS = {
     "import": "The embeddings below were made elsewhere and imported.",
     "run": "Each loss below trained an embedding of its own; the other embeddings were imported.",
 }
+LISTS = (
+    "For each query, another program has ranked the items, nearest first. The lists below were "
+    "imported, without embeddings."
+)
 HEADINGS = {"loss": "Losses", "import": "Imports", "run": "Losses and imports"}
 
 
@@ -64,9 +68,9 @@ def overview_page() -> None:
     recall, training = _recall_figures(chosen, table), training_figures(chosen, table["runs"].sum())
     head = page_head("Overview", chosen, run=False)
     with st.container(key="lede"):
-        st.markdown(INTRODUCTION + ORIGINS[kind_of(chosen.comparable)])
+        st.markdown(_introduction(chosen.comparable))
     headline(table, compared, chosen.comparable, chosen.metric, lead)
-    next_page_buttons()
+    next_page_buttons(with_map=any(run.has_embeddings for run in chosen.comparable))
     _losses(chosen, table, results)
     _recall(chosen, table, recall)
     if tested is not None:
@@ -75,6 +79,13 @@ def overview_page() -> None:
     _not_comparable(chosen)
     with head:
         _exports(chosen, table, results, tested, recall | training)
+
+
+def _introduction(runs: list[Run]) -> str:
+    """Say what the runs are, and where they come from."""
+    if not any(run.has_embeddings for run in runs):
+        return LISTS
+    return INTRODUCTION + ORIGINS[kind_of(runs)]
 
 
 def _losses_of(chosen: Selection, runs: list[Run]) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -104,8 +104,11 @@ def _details(chosen: Selection, row: int) -> list[str]:
     lines = [str(item["path"])]
     if "super_name" in chosen.a.items:
         lines.append(f"Superclass {item['super_name']}")
-    same = int((chosen.a.items["label"] == item["label"]).sum())
-    lines.append(f"{counted(same, 'item')} of this class; role: {item['role']}")
+    if chosen.a.result(chosen.protocol).protocol.unit == "query":
+        lines.append(f"Role: {item['role']}")
+    else:
+        same = int((chosen.a.items["label"] == item["label"]).sum())
+        lines.append(f"{counted(same, 'item')} of this class; role: {item['role']}")
     size = picture_size(chosen.a, row)
     if size:
         lines.append(f"{size[0]} × {size[1]} px")

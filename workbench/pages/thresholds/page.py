@@ -7,6 +7,7 @@ import streamlit as st
 from retrieval.errors import UserError
 from retrieval.evaluation.thresholds import EER, Thresholds
 from retrieval.report import thresholds as words
+from retrieval.runs.run import NO_EMBEDDINGS
 from workbench.analysis.nearness import is_similarity, nearness_text
 from workbench.analysis.thresholds import errors_at
 from workbench.components.gallery import Mark, card
@@ -28,6 +29,9 @@ def thresholds_page() -> None:
     """Draw the page."""
     chosen = selection()
     head = page_head("Thresholds", chosen)
+    if not chosen.a.has_embeddings:
+        st.info(f"**{plain(chosen.a.name)}** has no pairs to compare: {NO_EMBEDDINGS}.")
+        return
     rates = thresholds_of(chosen.a, chosen.protocol)
     if rates is None:
         st.info(
