@@ -12,6 +12,7 @@ from retrieval.report.published import published_line
 from retrieval.report.sections import titles_of_protocols
 from retrieval.report.thresholds import (
     calibration_line,
+    open_set_line,
     open_set_table,
     pairs_line,
     points_table,
@@ -99,3 +100,5 @@ def print_thresholds(title: str, rates: Thresholds) -> None:
         queries = f"{rates.n_mated:,} queries with a positive, {rates.n_unmated:,} without"
         print(f"\nOpen set, is it here at all ({queries}):\n")
         print_table(opened)
+        if line := open_set_line(rates):
+            print(f"\n{line}")

@@ -93,6 +93,16 @@ def open_set_table(rates: Thresholds) -> pd.DataFrame:
     )
 
 
+def open_set_line(rates: Thresholds) -> str:
+    """Say why FNIR at FPIR has no interval; empty if it has, or if there is no figure."""
+    if rates.open_set.empty or np.isfinite(rates.open_set["low"]).all():
+        return ""
+    return (
+        f"No interval where fewer than {LEAST_ERRORS} queries without a positive are accepted, or "
+        "where they count as fewer than 10 classes."
+    )
+
+
 def threshold_text(threshold: float) -> str:
     """Write a threshold: a similarity, or the distance that is a negative similarity."""
     return f"{threshold:.4f}"

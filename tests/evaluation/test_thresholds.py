@@ -98,7 +98,9 @@ def test_blocks_and_chunks_from_disk_change_no_figure(tmp_path, sizes):
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     small = BlockSizes(sizes.queries, sizes.tile, chunk_bytes=1500)
     search = module.PairSearch
-    with mock.patch.object(module, "PairSearch", lambda *given, **named: search(*given, sizes=small, **named)):
+    with mock.patch.object(
+        module, "PairSearch", lambda *given, **named: search(*given, sizes=small, **named)
+    ):
         apart = thresholds(mapped, labels, threads=3).to_dict()
     for name, value in whole.items():
         if name != "examples":

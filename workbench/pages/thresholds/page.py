@@ -250,3 +250,5 @@ def _tables(rates: Thresholds) -> None:
         f"{rates.n_mated:,} others that are rejected."
     )
     st.dataframe(opened, hide_index=True, key="open_set")
+    if line := words.open_set_line(rates):
+        st.caption(line)
