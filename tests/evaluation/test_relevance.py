@@ -11,7 +11,7 @@ from sklearn.metrics import ndcg_score
 from retrieval.errors import UserError
 from retrieval.evaluation import RowLists, compare, evaluate
 from retrieval.evaluation.protocol import ROLES, sides
-from retrieval.evaluation.relevance import rules_of
+from retrieval.evaluation.relevance import columns_in, rules_of
 from retrieval.evaluation.search.distances import KINDS
 from retrieval.evaluation.search.plan import BlockSizes
 from retrieval.evaluation.search.search import search
@@ -436,3 +436,24 @@ def test_a_listed_item_must_be_in_the_gallery():
     roles = np.array(["query", "query", "gallery", "gallery", "gallery"])
     with pytest.raises(UserError, match="query 1 lists item 0, which is not in the gallery"):
         evaluate(LINE, LABELS, roles, ignore=[[2], [0]], **QUIET)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"exclude_same": ["store"]},
+        {"junk_same": ["camera", "day"]},
+        {"exclude_same": ["store", "day"], "junk_same": ["camera"]},
+        {"exclude_same": ["class"]},
+    ],
+)
+def test_the_columns_are_read_back_from_the_words(columns):
+    values = np.arange(len(LABELS))
+    options = {option: dict.fromkeys(names, values) for option, names in columns.items()}
+    words = rules_of(LABELS, sides(len(LABELS), None), **options).exclusion
+    assert columns_in(words) == columns
+
+
+def test_lists_of_their_own_are_not_in_the_words():
+    with pytest.raises(UserError, match="own lists"):
+        columns_in("same class and camera; own lists 0123abcd")

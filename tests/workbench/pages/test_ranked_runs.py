@@ -56,6 +56,23 @@ def test_the_map_says_why_there_is_none(shown):
     assert not app.get("code")
 
 
+def test_thresholds_say_why_there_are_none(shown):
+    assert NO_EMBEDDINGS in text_of(open_page("thresholds"))
+
+
+def test_the_overview_is_of_lists_and_leads_to_no_map(shown):
+    app = open_page("overview")
+    text = text_of(app)
+    assert "without embeddings" in text
+    assert "maps every image to a point" not in text
+    assert not [button for button in app.button if "map" in button.label]
+
+
+def test_nothing_is_said_of_classes_where_queries_have_none(shown):
+    assert "Worst class" not in text_of(open_page("failures"))
+    assert "of this class" not in text_of(open_page("retrieval"))
+
+
 def test_an_item_that_is_no_query_says_that_searching_with_it_needs_embeddings(shown):
     row = N_QUERIES  # the first item that only the lists hold
     assert NO_EMBEDDINGS in text_of(open_page("retrieval", item=str(row)))
