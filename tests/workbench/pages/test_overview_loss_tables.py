@@ -58,7 +58,7 @@ def test_the_highest_of_each_metric_is_bold_where_there_are_several_losses(shown
     data, caption = shown(LOSSES)
     best = [[cell["text"] for cell in row if cell.get("best")] for row in data["rows"]]
     assert best == [["75.0"], ["0.613"], []]
-    assert "Bold: the highest" in caption
+    assert "Bold: the best" in caption
     alone, caption = shown(LOSSES[:1])
     assert not any(cell.get("best") for cell in alone["rows"][0])
     assert "Bold" not in caption
