@@ -210,19 +210,9 @@ class Contrasts:
         return Maxima(classes, self._seed_t[:, columns].max(axis=1))
 
     def _rare(self, columns: np.ndarray, sign: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the intervals of differences that too few classes carry for a claim.
-
-        The shares of wins and of losses are bounded as those of coins; the interval always holds
-        0. Runs without a difference in any class are a tie, [0, 0].
-        """
-        tail = ALPHA / 4 / max(1, len(columns))
+        """Return the intervals of differences that too few classes carry for a claim."""
         gains, losses = self._gains[columns], self._losses[columns]
-        gain_low, gain_high = share_bounds(gains, self.effective, tail)
-        loss_low, loss_high = share_bounds(losses, self.effective, tail)
-        low = np.minimum(gain_low - loss_high, 0.0)
-        high = np.maximum(gain_high - loss_low, 0.0)
-        same = (gains == 0) & (losses == 0)
-        low[same], high[same] = 0, 0
+        low, high = rare_interval(gains, losses, self.effective, max(1, len(columns)))
         turned = sign < 0
         return np.where(turned, -high, low) + 0.0, np.where(turned, -low, high) + 0.0
 
@@ -280,6 +270,33 @@ class Contrasts:
             least[i], most[i] = min(c[0] for c in cases), max(c[1] for c in cases)
         verdict = tuple(BEST if least[i] > 0 else WORSE if most[i] < 0 else MAYBE for i in range(k))
         return Leads(_leads(means), least + 0.0, most + 0.0, verdict)
+
+
+def rare_interval(
+    gains: np.ndarray, losses: np.ndarray, effective: float | np.ndarray, n_members: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the intervals of differences that too few classes carry for a claim.
+
+    The shares of wins and of losses are bounded as those of coins; the interval always holds 0.
+    Runs without a difference in any class are a tie, [0, 0].
+
+    Args:
+        gains: float, (p,), sum over classes of what the first run is ahead, over the queries.
+        losses: float, (p,), the same of what it is behind.
+        effective: Effective number of classes, of all or (p,).
+        n_members: Number of differences of the family, at least 1.
+
+    Returns:
+        Low and high, float64 (p,) each.
+    """
+    tail = ALPHA / 4 / n_members
+    gain_low, gain_high = share_bounds(gains, effective, tail)
+    loss_low, loss_high = share_bounds(losses, effective, tail)
+    low = np.minimum(gain_low - loss_high, 0.0)
+    high = np.maximum(gain_high - loss_low, 0.0)
+    same = (gains == 0) & (losses == 0)
+    low[same], high[same] = 0, 0
+    return low, high
 
 
 def _leads(means: np.ndarray) -> NDArray[np.float64]:

@@ -106,7 +106,7 @@ def combined_interval(
 
 
 def share_bounds(
-    share: ArrayLike, n: float, tail: float = ALPHA / 2
+    share: ArrayLike, n: float | np.ndarray, tail: float = ALPHA / 2
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return how far a share can be from an observed one, as if n coins had been thrown.
 
@@ -120,7 +120,7 @@ def share_bounds(
 
     Args:
         share: float, (m,), observed shares, 0 to 1.
-        n: Effective number of classes; it need not be whole.
+        n: Effective number of classes, of all or (m,); it need not be whole.
         tail: Probability left out at each end. Defaults to 0.025.
 
     Returns:

@@ -167,9 +167,23 @@ def _place(group: tuple[str, Sequence[Run]]) -> list[tuple[str, str]]:
 
 def _untestable(groups: Mapping[str, Sequence[Run]], protocol: str | None, name: str) -> str:
     """Say why runs cannot be tested by a metric, without a full stop; empty if they can."""
-    title = metric(name).title
+    lack = lack_of_scores(groups, protocol, name)
+    return f"no test for {metric(name).title}, since {lack}" if lack else ""
+
+
+def lack_of_scores(groups: Mapping[str, Sequence[Run]], protocol: str | None, name: str) -> str:
+    """Say why there is no score of every query under a metric, and the fix if there is one.
+
+    Args:
+        groups: Title of a loss -> its runs.
+        protocol: Name of the protocol; None for the primary one of each run.
+        name: Name of the metric.
+
+    Returns:
+        A clause without a full stop; empty if every run holds the scores.
+    """
     if not has_scores(name):
-        return f"no test for {title}, since it has no score per query"
+        return "it has no score per query"
     without = [
         run for runs in groups.values() for run in runs if scores_of([run], protocol, name) is None
     ]
@@ -177,16 +191,16 @@ def _untestable(groups: Mapping[str, Sequence[Run]], protocol: str | None, name:
         return ""
     short = [run.name for run in without if _is_too_short(run.result(protocol), name)]
     if short:
-        return f"no test for {title}, since the ranked lists of {short[0]} are too short"
+        return f"the ranked lists of {short[0]} are too short"
     lists = [run.name for run in without if run.result(protocol).protocol.of_lists]
     if lists:
-        return f"no test for {title}, since {lists[0]} does not hold it: import its lists again"
+        return f"{lists[0]} does not hold it: import its lists again"
     command = f"`retrieval evaluate {shlex.quote(str(without[0].path))}`"
     if len(without) == 1:
-        lack, adds = f"{without[0].name} does not hold it", f"{command} adds it"
-    else:
-        lack, adds = f"{len(without)} runs do not hold it", f"{command} adds it to the first"
-    return f"no test for {title}, since {lack} for every query: {adds}"
+        return f"{without[0].name} does not hold it for every query: {command} adds it"
+    return (
+        f"{len(without)} runs do not hold it for every query: {command} adds it to the first"
+    )
 
 
 def metrics_to_choose(runs: Iterable[Run], protocol: str | None = None) -> list[str]:
