@@ -155,9 +155,7 @@ def simulate(case: Case, worlds: int, n_samples: int = 1000, seed: int = 0) -> C
     for number in range(worlds):
         scores, labels, groups = draw_world(rng, case)
         sliced = slice_scores(scores, labels, groups, n_samples=n_samples, seed=number)
-        alone = slice_scores(
-            {"a": scores["a"]}, labels, groups, n_samples=n_samples, seed=number
-        )
+        alone = slice_scores({"a": scores["a"]}, labels, groups, n_samples=n_samples, seed=number)
         for name, value in vars(judge(sliced, alone, truth, groups)).items():
             setattr(counts, name, getattr(counts, name) + value)
     return counts

@@ -560,6 +560,79 @@ def thresholds(run: RunPath) -> None:
     typer.echo(f"\nWritten: {run / FILE}")
 
 
+@app.command()
+def slices(
+    run: Annotated[
+        list[Path],
+        typer.Argument(
+            help="A run's folder, or two to compare; also the runs of two losses, several seeds "
+            "each, or a folder that holds just these.",
+            metavar="RUN [RUN2]",
+        ),
+    ],
+    by: Annotated[
+        str,
+        typer.Option(
+            help="Column of the items to slice the queries by. Defaults to none: the columns are "
+            "listed.",
+            show_default=False,
+        ),
+    ] = "",
+    metric: Annotated[
+        str, typer.Option(help="Metric of the figures, e.g. map@r; one with a score per query.")
+    ] = "recall@1",
+    protocol: Annotated[
+        str | None, typer.Option(help="Name of the protocol. Defaults to the primary one.")
+    ] = None,
+    bins: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of quantile bins of numbers and dates. Defaults to 4, or fewer where each "
+            "would hold too few classes."
+        ),
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="File to write the figures to. Defaults to none.")
+    ] = None,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", help="File to write the figures to. Defaults to none.")
+    ] = None,
+) -> None:
+    """Compare slices of the queries (by store, class size, image size, ...), for a run or two.
+
+    Without --by, list the columns. Slices in which two runs differ most come first; intervals and
+    verdicts are adjusted over the slices shown.
+    """
+    from retrieval.cli.paths import runs_at
+    from retrieval.cli.tables import print_columns, print_slices
+    from retrieval.files import write_json, write_text
+    from retrieval.report.sections import group_runs
+    from retrieval.report.slices import slice_losses, slices_json, slices_table
+    from retrieval.report.spreadsheet import spreadsheet_csv
+    from retrieval.runs.store import open_run
+
+    given = [path.resolve() for one in run for path in runs_at(one)]
+    opened = [open_run(path) for path in dict.fromkeys(given)]
+    if not by:
+        if json_file or csv_file:
+            raise UserError("--json and --csv write slices: choose a column with --by")
+        print_columns(opened[0], protocol)
+        return
+    groups = group_runs(opened)
+    if len(groups) > 2:
+        raise UserError(
+            f"slices are of one loss or of two, and these are {len(groups)}: {', '.join(groups)}"
+        )
+    sliced = slice_losses(groups, by, protocol, metric, bins)
+    print_slices(sliced, opened[0].result(protocol).title)
+    if json_file:
+        write_json(json_file, slices_json(sliced))
+        typer.echo(f"Written: {json_file}")
+    if csv_file:
+        write_text(csv_file, spreadsheet_csv(slices_table(sliced)))
+        typer.echo(f"Written: {csv_file}")
+
+
 @app.command("import")
 def import_(
     embeddings: Annotated[
@@ -782,6 +855,14 @@ def report(
     all_pairs: Annotated[
         bool, typer.Option("--all-pairs", help="Test all pairs of rows too, as one family.")
     ] = False,
+    by: Annotated[
+        str,
+        typer.Option(
+            help="Column of the items to slice the queries by; `retrieval slices RUN` lists them. "
+            "Defaults to none.",
+            show_default=False,
+        ),
+    ] = "",
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("report"),
 ) -> None:
     """Compare runs in a report: report.md, .csv, .tex and a self-contained .html with figures."""
@@ -796,7 +877,7 @@ def report(
     compared = [open_run(path) for path in {path.resolve(): path for path in given}.values()]
     tested = ranked_by(metric or ())
     stored = None if margin is None else margin / metric_of(tested).scale
-    tests = Tests(baseline, stored, all_pairs, tested)
+    tests = Tests(baseline, stored, all_pairs, tested, by)
     sections = write_report(compared, out, metric or (), tests)
     write_page(sections, out / "report.html")
     typer.echo((out / "report.md").read_text(encoding="utf-8"))

@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 
 from retrieval.evaluation.metrics import DASH, HEADLINE, metric, scale_note, summarized
+from retrieval.evaluation.slices import Sliced
 from retrieval.evaluation.thresholds import Thresholds
 from retrieval.report.published import published_line
 from retrieval.report.sections import titles_of_protocols
+from retrieval.report.slices import family_line, slice_head, slice_rows, slices_headline
 from retrieval.report.thresholds import (
     calibration_line,
     open_set_line,
@@ -18,6 +20,7 @@ from retrieval.report.thresholds import (
     points_table,
     transfer_table,
 )
+from retrieval.runs.columns import columns_to_slice
 from retrieval.runs.records import ProtocolResult
 from retrieval.runs.run import Run
 from retrieval.runs.store import open_run
@@ -102,3 +105,37 @@ def print_thresholds(title: str, rates: Thresholds) -> None:
         print_table(opened)
         if line := open_set_line(rates):
             print(f"\n{line}")
+
+
+def print_columns(run: Run, protocol: str | None) -> None:
+    """Print the columns that the queries of a run can be sliced by, and why others cannot.
+
+    Args:
+        run: The run.
+        protocol: Name of the protocol; None for the primary one.
+    """
+    found, refused = columns_to_slice(run, protocol)
+    print_table(pd.DataFrame({"column": list(found), "slices": list(found.values())}))
+    print()
+    for reason in refused.values():
+        print(f"Not listed: {reason}.")
+
+
+def print_slices(sliced: Sliced, title: str) -> None:
+    """Print the figures of slices, and what they say.
+
+    Args:
+        sliced: The slices.
+        title: Title of the protocol.
+    """
+    head, table = slice_head(sliced), sliced.by_difference() if sliced.is_pair else sliced.table
+    print(
+        f"\n{title}: {metric(sliced.metric).title} of {sliced.n_queries:,} queries of "
+        f"{sliced.n_classes:,} classes, by {sliced.column} ({sliced.how})\n"
+    )
+    cells = pd.DataFrame(slice_rows(sliced, table), columns=head)
+    with pd.option_context("display.width", None, "display.max_columns", None):
+        print(cells.to_string(index=False))
+    print(f"\n{slices_headline(sliced)}.")
+    if line := family_line(sliced):
+        print(f"95% intervals: of the figures each alone; {line}.")

@@ -13,10 +13,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from retrieval.errors import UserError
+from retrieval.evaluation.statistics import effective_classes
 from retrieval.validation import check_integer
 
-DEFAULT_BINS = 4
-MOST_BINS = 20
+DEFAULT_BINS, MOST_BINS = 4, 20
+CLASSES_PER_BIN = 12  # effective ones, a few more than a claim needs, since bins are not all equal
 MOST_GROUPS = 40  # categories; more of them would hold too few classes each for any claim
 FEW_NUMBERS = 12  # whole numbers of so few values are names: cameras, stores, ratings
 MOST_YEARS = 12
@@ -43,7 +44,10 @@ class Groups:
 
 
 def group_values(
-    column: str, values: Sequence | np.ndarray | pd.Series, classes: np.ndarray, bins: int = 4
+    column: str,
+    values: Sequence | np.ndarray | pd.Series,
+    classes: np.ndarray,
+    bins: int | None = None,
 ) -> Groups:
     """Cut the values of a column into groups.
 
@@ -60,7 +64,8 @@ def group_values(
         values: (q,), value of each query: numbers, dates, texts, flags or categories. Texts that
             are all numbers or all ISO dates count as these.
         classes: (q,), class of each query.
-        bins: Number of quantile bins, 2 to 20. Defaults to 4.
+        bins: Number of quantile bins, 2 to 20. Defaults to 4, and to fewer, but at least 2, where
+            classes are cut and each bin would hold too few for a claim.
 
     Returns:
         At least two groups.
@@ -69,7 +74,8 @@ def group_values(
         UserError: All values are the same, they are no single values, texts have too many
             different values, or the number of bins is invalid.
     """
-    bins = check_integer("bins", bins, least=2, most=MOST_BINS)
+    if bins is not None:
+        bins = check_integer("bins", bins, least=2, most=MOST_BINS)
     series = _typed(column, pd.Series(values).reset_index(drop=True))
     missing = series.isna().to_numpy()
     known = series[~missing]
@@ -96,12 +102,12 @@ def group_values(
     return Groups(column, _told_apart(names), every, how, binned)
 
 
-def _most_categories(known: pd.Series, bins: int) -> int:
+def _most_categories(known: pd.Series, bins: int | None) -> int:
     """Return up to how many different values each value is a group of its own."""
     if _is_category(known):
         return MOST_GROUPS
     whole = not _is_date(known) and bool((known == known.round()).all())
-    return max(bins, FEW_NUMBERS if whole else 0)
+    return max(bins or DEFAULT_BINS, FEW_NUMBERS if whole else 0)
 
 
 def _typed(column: str, series: pd.Series) -> pd.Series:
@@ -161,7 +167,7 @@ def _categories(known: pd.Series) -> tuple[np.ndarray, tuple[str, ...], str]:
 
 
 def _quantiles(
-    known: pd.Series, classes: np.ndarray, bins: int
+    known: pd.Series, classes: np.ndarray, bins: int | None
 ) -> tuple[np.ndarray, tuple[str, ...], str]:
     """Cut numbers or dates where about equal shares of the classes, or of the queries, lie."""
     values = known.to_numpy()
@@ -169,6 +175,9 @@ def _quantiles(
         values = known.dt.tz_localize(None).to_numpy()
     per_class = pd.Series(values).groupby(classes)
     of_classes = bool((per_class.nunique() <= 1).all())
+    if bins is None:
+        enough = int(effective_classes(per_class.size()) // CLASSES_PER_BIN)
+        bins = min(DEFAULT_BINS, max(2, enough)) if of_classes else DEFAULT_BINS
     sample = np.sort(per_class.first().to_numpy() if of_classes else values)
     # The value at each cut, of the sample itself, begins the bin above; ties stay together.
     places = [len(sample) * i // bins for i in range(1, bins)]
@@ -208,7 +217,7 @@ def _text(value: object) -> str:
     if isinstance(value, pd.Timestamp):
         return str(value.date()) if value == value.normalize() else str(value)
     if isinstance(value, float | np.floating):
-        return f"{value:.10g}"
+        return f"{value:.4g}"
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     return str(value)

@@ -198,9 +198,7 @@ def lack_of_scores(groups: Mapping[str, Sequence[Run]], protocol: str | None, na
     command = f"`retrieval evaluate {shlex.quote(str(without[0].path))}`"
     if len(without) == 1:
         return f"{without[0].name} does not hold it for every query: {command} adds it"
-    return (
-        f"{len(without)} runs do not hold it for every query: {command} adds it to the first"
-    )
+    return f"{len(without)} runs do not hold it for every query: {command} adds it to the first"
 
 
 def metrics_to_choose(runs: Iterable[Run], protocol: str | None = None) -> list[str]:

@@ -29,9 +29,12 @@ from retrieval.evaluation.metrics import (
 from retrieval.evaluation.noninferiority import check_margin
 from retrieval.evaluation.protocol import Protocol
 from retrieval.evaluation.significance import Comparison
+from retrieval.evaluation.slices import Sliced
 from retrieval.report.comparing import compare_losses, estimates, leaders
 from retrieval.report.published import published_notes, published_table
+from retrieval.report.slices import check_sliceable, slice_losses
 from retrieval.runs.checks import check_neighbors
+from retrieval.runs.columns import column_groups
 from retrieval.runs.records import ProtocolResult
 from retrieval.runs.run import Run
 from retrieval.settings.identity import experiment_key
@@ -88,6 +91,10 @@ class Section:
         baseline: Row that every other one is compared with besides the best; empty for none.
         margin: Margin of non-inferiority to the baseline, as stored; None if none was given.
         all_pairs: Whether all pairs of rows are tested too.
+        slices: Slices of every row on its own, in the order of the rows; none unless asked for.
+        sliced_pair: Slices of the best row and of the baseline, or of the second best; None for one
+            row, or unless asked for.
+        unsliced: Why there are no slices though they were asked for; empty otherwise.
     """
 
     dataset: str
@@ -103,6 +110,9 @@ class Section:
     baseline: str = ""
     margin: float | None = None
     all_pairs: bool = False
+    slices: tuple[Sliced, ...] = ()
+    sliced_pair: Sliced | None = None
+    unsliced: str = ""
 
     @property
     def n_seeds(self) -> list[int]:
@@ -121,12 +131,15 @@ class Tests:
         all_pairs: Whether to test all pairs of rows. Defaults to False.
         metric: Metric that rows are ranked and tested by. Defaults to the first one to tabulate by
             which runs may be ranked, or Recall@1.
+        by: Column of the items that the queries are sliced by, see
+            :func:`retrieval.runs.columns.column_groups`. Defaults to none.
     """
 
     baseline: str = ""
     margin: float | None = None
     all_pairs: bool = False
     metric: str = ""
+    by: str = ""
 
 
 NO_MORE = Tests()
@@ -153,7 +166,8 @@ def make_report(
 
     Raises:
         UserError: There are no runs, a run's neighbors are damaged, no run has one of the metrics,
-            no row is named as the baseline, or the margin is not above 0 or has no baseline.
+            no row is named as the baseline, the margin is not above 0 or has no baseline, or
+            nothing can be sliced by the column.
     """
     if tests.margin is not None:
         check_margin(tests.margin)
@@ -190,6 +204,8 @@ def make_report(
         raise UserError(
             "a margin needs a baseline, and no untrained network is there: name a row as baseline"
         )
+    if tests.by and not any(section.slices for section in sections):
+        raise UserError(sections[0].unsliced)
     return _told_apart(sections)
 
 
@@ -341,6 +357,8 @@ def _section(
     warnings = named_caveats({name: groups[name] for name in order}, protocol.name)
     placeholder = run.dataset_config.is_placeholder
     skipped = {one.dataset_config.skipped_note: None for one, _ in members}
+    baseline = _baseline(groups, tests.baseline) if comparison.n_queries else ""
+    slices, sliced_pair, unsliced = _slices(groups, order, baseline, protocol.name, tests)
     return Section(
         dataset=run.dataset,
         title=first.title,
@@ -359,10 +377,41 @@ def _section(
         published=published,
         notes=published_notes(published),
         leaders=leaders(groups, protocol.name, ranking_metrics(run.dataset), tests.metric),
-        baseline=_baseline(groups, tests.baseline) if comparison.n_queries else "",
+        baseline=baseline,
         margin=tests.margin,
         all_pairs=tests.all_pairs,
+        slices=slices,
+        sliced_pair=sliced_pair,
+        unsliced=unsliced,
     )
+
+
+def _slices(
+    groups: Mapping[str, Sequence[Run]],
+    order: Sequence[str],
+    baseline: str,
+    protocol: str,
+    tests: Tests,
+) -> tuple[tuple[Sliced, ...], Sliced | None, str]:
+    """Slice every row, and the best one against the baseline or the second best.
+
+    A column may have a single value under one protocol only, so a section says why it has no
+    slices; :func:`make_report` refuses a report without any.
+    """
+    if not tests.by:
+        return (), None, ""
+    first = groups[order[0]][0]
+    others = [name for name in (baseline, *order) if name and name != order[0]]
+    try:
+        check_sliceable(groups, protocol, tests.metric)
+        cut = column_groups(first, tests.by, protocol)
+        alone = [slice_losses({name: groups[name]}, cut, protocol, tests.metric) for name in order]
+        if not others:
+            return tuple(alone), None, ""
+        pair = {name: groups[name] for name in (order[0], others[0])}
+        return tuple(alone), slice_losses(pair, cut, protocol, tests.metric), ""
+    except UserError as error:
+        return (), None, str(error)
 
 
 def _row(

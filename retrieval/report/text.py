@@ -6,6 +6,7 @@ import pandas as pd
 
 from retrieval.evaluation.metrics import in_printed_scale, metric, scale_note
 from retrieval.report.sections import Section
+from retrieval.report.slices import family_line, slice_head, slice_rows, slices_headline
 from retrieval.report.spreadsheet import spreadsheet_csv
 from retrieval.report.verdicts import (
     BEST_HEAD,
@@ -170,7 +171,7 @@ def _published(section: Section) -> list[str]:
 
 
 def tests_of(section: Section) -> list[tuple[str, Sequence[str], list[list[str]]]]:
-    """Return the tables of a section's tests: with the best, with the baseline, and of all pairs.
+    """Return the tables of a section's tests: with the best, the baseline, all pairs, of slices.
 
     Args:
         section: A section of comparable runs.
@@ -194,7 +195,31 @@ def tests_of(section: Section) -> list[tuple[str, Sequence[str], list[list[str]]
         head = ["Better", "Other", *DIFFERENCE_HEAD]
         title = f"All pairs ({unit}; {pairs_family(compared)})"
         tables.append((title, head, pair_rows(compared)))
-    return [table for table in tables if table[2]]
+    return [*(table for table in tables if table[2]), *_slices_of(section)]
+
+
+def _slices_of(section: Section) -> list[tuple[str, Sequence[str], list[list[str]]]]:
+    """Return the tables of a section's slices: of every row, and of the best against another."""
+    if not section.slices:
+        return []
+    first = section.slices[0]
+    found = metric(first.metric)
+    sizes = [slice_rows(first)[at][:3] for at in range(len(first.table))]
+    figures = [
+        [found.format(*values) for values in zip(each["a"], each["a_low"], each["a_high"],
+                                                 strict=True)]
+        for each in (sliced.table for sliced in section.slices)
+    ]  # fmt: skip
+    rows = [[*size, *cells] for size, cells in zip(sizes, zip(*figures, strict=True), strict=True)]
+    head = [*slice_head(first)[:3], *(sliced.names[0] for sliced in section.slices)]
+    tables: list[tuple[str, Sequence[str], list[list[str]]]] = [
+        (f"{found.title} by {first.column}", head, rows)
+    ]
+    if (pair := section.sliced_pair) is not None:
+        a, b = pair.names
+        title = f"{a} minus {b} by {pair.column} ({family_line(pair)})"
+        tables.append((title, slice_head(pair), slice_rows(pair, pair.by_difference())))
+    return tables
 
 
 def conclusion(section: Section) -> list[str]:
@@ -210,6 +235,9 @@ def conclusion(section: Section) -> list[str]:
         line = plan_line(compared.plan(first, second), metric(compared.metric))
         said.append(line[0].upper() + line[1:])
     said.append(disagreement(section.leaders))
+    if section.sliced_pair is not None:
+        said.append(slices_headline(section.sliced_pair))
+    said.append(section.unsliced)
     return [f"{sentence}." for sentence in said if sentence]
 
 

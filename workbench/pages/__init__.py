@@ -9,6 +9,7 @@ from workbench.pages.failures.page import failures_page
 from workbench.pages.methods.page import methods_page
 from workbench.pages.overview.page import overview_page
 from workbench.pages.retrieval.page import retrieval_page
+from workbench.pages.slices.page import slices_page
 from workbench.pages.thresholds.page import thresholds_page
 from workbench.pages.why.page import why_page
 
@@ -35,6 +36,7 @@ PAGES = {
     "failures": Page(title="Failures", icon="rule", draw=failures_page),
     "map": Page(title="Embedding map", icon="scatter_plot", draw=map_page),
     "compare": Page(title="Compare losses", icon="compare_arrows", draw=compare_page),
+    "slices": Page(title="Slices", icon="stacked_bar_chart", draw=slices_page),
     "why": Page(title="Why did this match?", icon="troubleshoot", draw=why_page),
     "thresholds": Page(title="Thresholds", icon="tune", draw=thresholds_page),
     "methods": Page(title="Methods and data", icon="menu_book", draw=methods_page),

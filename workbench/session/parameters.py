@@ -55,6 +55,13 @@ STEP = Parameter("step", str)
 COMPARED = Parameter("compared", str)
 MAP_COLORS = Parameter("colors", str)
 
+# Slices
+BY = Parameter("by", str)  # column that the queries are sliced by
+SLICED = Parameter("sliced", str)  # whether run A is compared with run B, or shown alone
+BINS = Parameter("bins", int)  # number of slices of a column of numbers
+SLICE = Parameter("slice", str)  # the open slice
+SLICE_TAB = Parameter("outcome", str)  # which queries of it are shown
+
 # Thresholds
 THRESHOLD = Parameter("threshold", str)
 

@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -23,10 +22,8 @@ from workbench import figures
 from workbench.analysis import comparison
 from workbench.analysis.better_settings import hints
 from workbench.analysis.confounds import confounds_line, dimensions_line
-from workbench.analysis.naming import class_names, group_titles, loss_of, seed_of
+from workbench.analysis.naming import class_names, loss_of, seed_of
 from workbench.analysis.nearness import nearness_columns
-from workbench.analysis.tables import groups_of, loss_table, results_table
-from workbench.data.comparable import protocol_difference
 from workbench.figures.style import CONFIG
 from workbench.layout.exports import export_menu
 from workbench.layout.run_colors import pair_colors
@@ -41,6 +38,7 @@ from workbench.pages.compare.queries import (
     overlap_tab,
 )
 from workbench.pages.shared.named_runs import named_runs
+from workbench.pages.shared.sides import Sides, sides_of, why_apart
 from workbench.pages.shared.significance import compare_groups
 from workbench.pages.shared.tabs import lazy_tabs
 from workbench.session.parameters import COMPARED
@@ -56,7 +54,7 @@ def compare_page() -> None:
     if not _can_compare(chosen):
         return
     a, b = chosen.pair
-    sides = _sides(chosen)
+    sides = sides_of(chosen)
     tested = compare_groups(chosen, sides.groups)
     if tested is None:
         st.info("No query has a relevant item in the gallery, so there is nothing to compare.")
@@ -84,74 +82,14 @@ def compare_page() -> None:
         _exports(chosen, result, sides, tested)
 
 
-@dataclass(frozen=True)
-class Sides:
-    """The runs that are compared: all seeds of two losses, or two runs of one loss.
-
-    Attributes:
-        a: Runs of the loss of run A, one per seed; run A alone if B has the same loss.
-        b: The same for run B.
-        titles: Titles of both sides.
-        same_loss: Whether both runs are of one loss, so that nothing is said about losses.
-        groups: Name -> runs of all that is compared. Two losses are tested among all of them, as on
-            the Overview, since how far losses scatter over seeds is estimated from all.
-        names: Names of both sides among the groups.
-    """
-
-    a: list[Run]
-    b: list[Run]
-    titles: tuple[str, str]
-    same_loss: bool
-    groups: dict[str, list[Run]]
-    names: tuple[str, str]
-
-    @property
-    def pair(self) -> tuple[list[Run], list[Run]]:
-        """The runs of both sides."""
-        return self.a, self.b
-
-    @property
-    def averaged(self) -> bool:
-        """Whether a side has several seeds."""
-        return max(map(len, self.pair)) > 1
-
-
-def _sides(chosen: Selection) -> Sides:
-    """Return all seeds of the losses of runs A and B; a run that repeats a seed counts for none."""
-    a, b = chosen.pair
-    titles = group_titles(chosen.runs)
-    if titles[a.name] == titles[b.name]:
-        alone = {a.name: [a], b.name: [b]}
-        return Sides([a], [b], (a.name, b.name), True, alone, (a.name, b.name))
-    results = results_table(chosen.comparable, chosen.protocol, among=chosen.runs)
-    groups = groups_of(loss_table(results, chosen.comparable, chosen.protocol), chosen.comparable)
-    names = titles[a.name], titles[b.name]
-    found = [groups[name] for name in names]
-    shown = [runs[0].name if len(runs) == 1 else titles[runs[0].name] for runs in found]
-    return Sides(found[0], found[1], (shown[0], shown[1]), False, groups, names)
-
-
 def _can_compare(chosen: Selection) -> bool:
     """Tell whether runs A and B can be compared query by query; if not, say why."""
     a, b = chosen.a, chosen.b
     if b is None or b.name == a.name:
         _ask_for_b(chosen)
         return False
-    if chosen.protocol not in b.results:
-        st.warning(plain(f"{b.name} was not evaluated under {chosen.protocol_title}."))
-        return False
-    difference = comparison.difference_of_items(a, b)
-    if difference:
-        st.warning(plain(f"These runs cannot be compared query by query: {difference}."))
-        return False
-    apart = protocol_difference(b, a, chosen.protocol)
-    if apart:
-        st.warning(
-            plain(
-                f"These runs cannot be compared: {b.name} was scored under another protocol than "
-                f"{a.name}: {apart}."
-            )
-        )
+    if reason := why_apart(chosen):
+        st.warning(plain(reason))
         return False
     return True
 
