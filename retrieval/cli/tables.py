@@ -137,5 +137,6 @@ def print_slices(sliced: Sliced, title: str) -> None:
     with pd.option_context("display.width", None, "display.max_columns", None):
         print(cells.to_string(index=False))
     print(f"\n{slices_headline(sliced)}.")
-    if line := family_line(sliced):
+    line = family_line(sliced)
+    if sliced.n_gaps + sliced.n_differences:
         print(f"95% intervals: of the figures each alone; {line}.")

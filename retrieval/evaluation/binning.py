@@ -7,6 +7,7 @@ are categories. A value that is missing makes a group of its own.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,7 +46,7 @@ class Groups:
 
 def group_values(
     column: str,
-    values: Sequence | np.ndarray | pd.Series,
+    values: Sequence[Any] | np.ndarray | pd.Series,
     classes: np.ndarray,
     bins: int | None = None,
 ) -> Groups:
@@ -98,7 +99,7 @@ def group_values(
     every[~missing] = codes
     if missing.any():
         names = (*names, MISSING)
-    binned = how.startswith("quantiles")
+    binned = how.startswith("quantile")
     return Groups(column, _told_apart(names), every, how, binned)
 
 
@@ -149,7 +150,7 @@ def _dates(texts: pd.Series) -> pd.Series | None:
 
 
 def _is_date(series: pd.Series) -> bool:
-    return pd.api.types.is_datetime64_any_dtype(series)
+    return bool(pd.api.types.is_datetime64_any_dtype(series))
 
 
 def _is_category(series: pd.Series) -> bool:
@@ -194,7 +195,7 @@ def _quantiles(
         ends = texts[inside.min()], texts[inside.max()]
         names.append(ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}")
     unit = "classes" if of_classes else "queries"
-    return codes, tuple(names), f"quantiles of the {unit}"
+    return codes, tuple(names), f"quantile bins of the {unit}"
 
 
 def _texts(values: np.ndarray) -> list[str]:

@@ -6,8 +6,8 @@ range of image widths. Three questions are asked of every slice, each with its o
 * the figure of a run in the slice, with the interval that a run on these queries alone would have;
 * of two runs, their **difference** in the slice;
 * the **gap** between the slice and all other queries: of the figure of one run, or of the
-  difference of two. "The runs differ most in store A" is a claim about a gap: that A is ahead in the
-  slice does not show that it is further ahead there than elsewhere.
+  difference of two. "The runs differ most in store A" is a claim about a gap: that one is ahead in
+  the slice does not show that it is further ahead there than elsewhere.
 
 Among many slices some differ by chance. So the intervals of all differences hold at once in 95 of
 100 cases, and so do those of all gaps: their common critical value is the 95% quantile, over
@@ -70,8 +70,8 @@ class Sliced:
         table: One row per slice, in the order of the values. ``slice``, ``queries``, ``classes``,
             ``effective`` (number of classes, see
             :func:`retrieval.evaluation.statistics.effective_classes`); for the first run ``a``,
-            ``a_low`` and ``a_high``, the figure with its own 95% interval, and for the second ``b``,
-            ``b_low``, ``b_high``; of two runs ``difference``, ``difference_low``,
+            ``a_low`` and ``a_high``, the figure with its own 95% interval, and for the second
+            ``b``, ``b_low``, ``b_high``; of two runs ``difference``, ``difference_low``,
             ``difference_high``, ``difference_p`` (adjusted over the slices) and
             ``difference_significant``; ``gap`` to all other queries, of the figure of one run or of
             the difference of two, with ``gap_low``, ``gap_high``, ``gap_p`` and
@@ -277,7 +277,7 @@ class _Tables:
     def strata(self) -> NDArray[np.int64]:
         """Stratum of each class: its slice if every class lies in one, else all in one stratum."""
         if ((self.size > 0).sum(axis=1) <= 1).all():
-            return self.size.argmax(axis=1)
+            return self.size.argmax(axis=1).astype(np.int64)
         return np.zeros(len(self.size), np.int64)
 
     def sides(
@@ -298,8 +298,11 @@ class _Tables:
             least, most = self.bounds
             above = ((sums > least * size + slack) & (size > 0)).sum(axis=1)
             below = ((sums < most * size - slack) & (size > 0)).sum(axis=1)
-            return np.minimum(above, below) >= LEAST_DIFFERING
-        return (np.abs(sums) > slack).sum(axis=1) >= LEAST_DIFFERING
+            carrying = np.minimum(above, below)
+        else:
+            carrying = (np.abs(sums) > slack).sum(axis=1)
+        enough: NDArray[np.bool_] = carrying >= LEAST_DIFFERING
+        return enough
 
     def seed_errors(self, columns: np.ndarray, *, rest: bool) -> NDArray[np.float64]:
         """Return variances over seeds that the spread over classes does not hold, (runs, p).

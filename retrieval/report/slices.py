@@ -228,10 +228,11 @@ def _own_headline(sliced: Sliced, found: Metric, claimed: pd.DataFrame) -> str:
     if apart.empty:
         return f"that slices differ from all other queries in {found.title} may be chance"
     row = apart.iloc[apart["gap"].abs().to_numpy().argmax()]
+    where, value = _named(sliced, row), found.format_with_unit(row["a"])
     side = "above" if row["gap"] > 0 else "below"
     return (
-        f"in {_named(sliced, row)}, {found.title} is {found.format_with_unit(row['a'])}, {side} all "
-        f"other queries by {_span(found, row, 'gap')}"
+        f"in {where}, {found.title} is {value}, {side} all other queries by "
+        f"{_span(found, row, 'gap')}"
     )
 
 

@@ -34,10 +34,10 @@ def column_groups(
 
     Args:
         run: The run.
-        by: Name of the column: one of ``items.parquet``; ``class_size``, the number of gallery items
-            of the query's class; ``folder_1``, ``folder_2``, ... of the path; ``class_group``, what
-            stands before the first slash of a class name; ``image_width``, ``image_height``,
-            ``image_megapixels`` or ``image_aspect`` (width over height).
+        by: Name of the column: one of ``items.parquet``; ``class_size``, the number of gallery
+            items of the query's class; ``folder_1``, ``folder_2``, ... of the path;
+            ``class_group``, what stands before the first slash of a class name; ``image_width``,
+            ``image_height``, ``image_megapixels`` or ``image_aspect`` (width over height).
         protocol: Name of the protocol. Defaults to the primary one.
         bins: Number of quantile bins of numbers and dates. Defaults to 4 or, where classes are cut,
             as few as leave enough classes in each.
@@ -173,9 +173,10 @@ def _image_size(path: str | None) -> tuple[float, float]:
 
 def _of_size(by: str, sizes: np.ndarray) -> np.ndarray:
     width, height = sizes.T
-    return {
+    made: dict[str, np.ndarray] = {
         "image_width": width,
         "image_height": height,
         "image_megapixels": width * height / 1e6,
         "image_aspect": width / height,
-    }[by]
+    }
+    return made[by]

@@ -9,6 +9,7 @@ from workbench.figures.evolution import embedding_evolution
 from workbench.figures.intervals import loss_intervals
 from workbench.figures.ranks import rank_histogram
 from workbench.figures.recall import recall_curves
+from workbench.figures.slices import slice_forest
 from workbench.figures.training import training_curves
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "overlap_histogram",
     "rank_histogram",
     "recall_curves",
+    "slice_forest",
     "training_curves",
     "win_tie_loss",
 ]

@@ -15,7 +15,7 @@ from retrieval.report.verdicts import points
 from workbench.figures.colors import HIT, MISS, NEUTRAL, RUN_A, RUN_B
 from workbench.figures.style import QUIET, as_text, short_names, styled
 
-ROW = 38  # pixels of a slice
+ROW, SMALL_ROW, MANY = 38, 27, 10  # pixels of a slice; smaller ones for more slices
 APART = 0.16  # of a row, between the two runs of a slice
 
 
@@ -81,7 +81,8 @@ def slice_forest(
             col="all",
         )
     figure.update_layout(dragmode=False)
-    return styled(figure, height=84 + ROW * max(2, n), legend=False)
+    row = ROW if n <= MANY else SMALL_ROW
+    return styled(figure, height=84 + row * max(2, n), legend=False)
 
 
 def _points(

@@ -50,6 +50,8 @@ from workbench.notebook.results import (
     resolution,
     results_table,
     seeds_table,
+    slice_forest,
+    slices,
 )
 from workbench.notebook.training_curve import LiveCurve
 
@@ -96,6 +98,8 @@ __all__ = [
     "sample_grid",
     "scale",
     "seeds_table",
+    "slice_forest",
+    "slices",
     "split_sizes",
     "start",
     "suspected_label_errors",

@@ -9,6 +9,13 @@ from retrieval.evaluation.metrics import metric as metric_of
 from retrieval.evaluation.significance import Comparison
 from retrieval.report.comparing import compare_losses, estimates, leaders
 from retrieval.report.sections import named_caveats, ranking_metrics, reported_metrics
+from retrieval.report.slices import (
+    family_line,
+    slice_head,
+    slice_losses,
+    slice_rows,
+    slices_headline,
+)
 from retrieval.report.verdicts import (
     DIFFERENCE_HEAD,
     against_rows,
@@ -319,3 +326,45 @@ def difference_matrix(comparison: Comparison) -> go.Figure:
     """
     names = list(comparison.summary["name"])
     return figures.difference_matrix(both_ways(comparison.pairs), names, comparison.metric)
+
+
+def slices(
+    runs: dict[str, Run | list[Run]],
+    by: str,
+    protocol: str | None = None,
+    metric: str = HEADLINE,
+    bins: int | None = None,
+) -> pd.DataFrame:
+    """Compare slices of the queries, of one run or of two.
+
+    Prints what stands out, and what its intervals are adjusted over.
+
+    Args:
+        runs: Title -> run, or several runs that differ only in their seed; one or two titles.
+        by: Column of the items, see :func:`retrieval.runs.columns.column_groups`.
+        protocol: Name of the evaluation protocol. By default, the primary one of each run.
+        metric: Name of the metric. Defaults to ``recall@1``.
+        bins: Number of quantile bins of numbers and dates. Defaults to 4 or fewer.
+
+    Returns:
+        One row per slice; of two runs, those in which they differ most first.
+    """
+    sliced = slice_losses(_groups(runs), by, protocol, metric, bins)
+    print(f"{slices_headline(sliced)}.")
+    if sliced.n_gaps + sliced.n_differences:
+        print(f"95% intervals: of the figures each alone; {family_line(sliced)}.")
+    table = sliced.by_difference() if sliced.is_pair else sliced.table
+    head = slice_head(sliced)
+    return pd.DataFrame(slice_rows(sliced, table), columns=head).set_index(head[0])
+
+
+def slice_forest(
+    runs: dict[str, Run | list[Run]],
+    by: str,
+    protocol: str | None = None,
+    metric: str = HEADLINE,
+    bins: int | None = None,
+) -> go.Figure:
+    """Draw the figures of slices with their intervals; arguments as for :func:`slices`."""
+    sliced = slice_losses(_groups(runs), by, protocol, metric, bins)
+    return figures.slice_forest(sliced, sliced.by_difference() if sliced.is_pair else None)

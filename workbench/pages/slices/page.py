@@ -46,19 +46,17 @@ def slices_page() -> None:
     head = page_head("Slices", chosen, run=False)
     columns, refused = columns_of(chosen.a, chosen.protocol)
     if not columns:
-        st.info(
-            "No column of the items has values to slice the queries by.", icon=":material/block:"
-        )
+        _say("No column of the items has values to slice the queries by")
         _refused(refused)
         return
     by, sides, cut, bins = _controls(chosen, columns)
     if isinstance(cut, UserError):
-        st.info(plain(str(cut)), icon=":material/block:")
+        _say(str(cut))
         return
     groups = dict(zip(_titles(sides), (sides.a, sides.b) if sides.b else (sides.a,), strict=True))
     sliced = sliced_losses(groups, cut, chosen.protocol, chosen.metric, bins)
     if isinstance(sliced, UserError):
-        st.info(plain(str(sliced)), icon=":material/block:")
+        _say(str(sliced))
         return
     table = sliced.by_difference() if sliced.is_pair else sliced.table
     _verdict(chosen, sides, sliced)
@@ -74,6 +72,11 @@ def slices_page() -> None:
             tables={"Slices": lambda: slices_table(sliced)},
             figures={"Slices": lambda: slice_forest(sliced, table, colors=pair_colors(chosen))},
         )
+
+
+def _say(reason: str) -> None:
+    """Say why there are no slices."""
+    st.info(f"{plain(reason[:1].upper() + reason[1:])}.", icon=":material/block:")
 
 
 def _controls(
@@ -135,7 +138,7 @@ def _verdict(chosen: Selection, sides: Sides, sliced: Sliced) -> None:
         f"{metric(sliced.metric).title} of {sliced.n_queries:,} queries of {sliced.n_classes:,} "
         f"classes by {plain(sliced.column)}, {plain(sliced.how)}"
     )
-    family = family_line(sliced)
+    family = "" if sliced.n_gaps + sliced.n_differences == 0 else family_line(sliced)
     ends = f" 95% intervals: of the figures each alone; {plain(family)}." if family else ""
     st.caption(
         f"{facts}.{ends} Beside a slice, n is the number of queries and c that of classes; a "
