@@ -218,6 +218,7 @@ def cases() -> Iterator[tuple[str, Case]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--worlds", type=int, default=400)
+    parser.add_argument("--samples", type=int, default=1000)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
@@ -225,31 +226,35 @@ def main() -> None:
     n = len(todo)
     with ProcessPoolExecutor(options.processes) as pool:
         populations = [case for _, case in todo]
-        found = list(pool.map(simulate, populations, [options.worlds] * n, [1000] * n, range(n)))
-    options.out.write_text(markdown(todo, found, options.worlds))
+        found = list(
+            pool.map(simulate, populations, [options.worlds] * n, [options.samples] * n, range(n))
+        )
+    options.out.write_text(markdown(todo, found, options))
 
 
 def percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f}" if whole else "–"
 
 
-def markdown(todo, found, worlds: int) -> str:
+def markdown(todo, found, options) -> str:
     """Return the table."""
-    noise = 196 * (0.95 * 0.05 / worlds) ** 0.5
+    noise = 196 * (0.95 * 0.05 / options.worlds) ** 0.5
     head = [
         "each class lies in", "case", "classes", "slices", "worlds with claims", "level",
         "differences: hold", "wrong", "gaps of the difference: hold", "wrong",
         "gaps of one run: hold", "wrong", "found",
     ]  # fmt: skip
-    lines = [HEAD.format(worlds=worlds, few=5 - noise, many=5 + noise), "", row(*head)]
+    lines = [HEAD.format(**vars(options), few=max(0, 5 - noise), many=5 + noise), "", row(*head)]
     lines.append(row(*["---"] * len(head)))
-    for (label, case), c in zip(todo, found, strict=True):
+    pooled = Counts()
+    for one in found:
+        for name, value in vars(one).items():
+            setattr(pooled, name, getattr(pooled, name) + value)
+    rows = [*zip(todo, found, strict=True), (("**all rows**", None), pooled)]
+    for (label, case), c in rows:
         lines.append(
             row(
-                "one slice" if case.nested else "all slices",
-                label,
-                case.classes,
-                case.slices,
+                *(["", label, "", ""] if case is None else _facts(label, case)),
                 c.worlds,
                 percent(c.level, c.slices),
                 percent(c.differences, c.worlds),
@@ -258,10 +263,14 @@ def markdown(todo, found, worlds: int) -> str:
                 percent(c.gaps_wrong, c.worlds),
                 percent(c.own_gaps, c.worlds),
                 percent(c.own_gaps_wrong, c.worlds),
-                percent(c.found, c.worlds) if case.apart else "",
+                percent(c.found, c.worlds) if case is not None and case.apart else "",
             )
         )
     return "\n".join(lines) + "\n"
+
+
+def _facts(label: str, case: Case) -> list[object]:
+    return ["one slice" if case.nested else "all slices", label, case.classes, case.slices]
 
 
 def row(*cells: object) -> str:
@@ -270,8 +279,9 @@ def row(*cells: object) -> str:
 
 HEAD = (
     "# Slices: coverage of intervals, family-wise error of verdicts\n\n"
-    "`python benchmarks/slices.py --worlds {worlds}`: {worlds} synthetic test sets per row, 1,000 "
-    "resamples each; all figures in percent. A true 5 shows as {few:.1f} to {many:.1f}.\n\n"
+    "`python benchmarks/slices.py --worlds {worlds} --samples {samples}`: {worlds} synthetic test "
+    "sets per row, {samples} resamples each; all figures in percent. A true 5 shows as {few:.1f} "
+    "to {many:.1f}.\n\n"
     "Truth is known: classes are drawn from an infinite population, two runs share the difficulty "
     "of a class and of a query, and a run does better or worse on single classes and on single "
     "classes in a slice. Sizes of classes are lognormal (sigma 0.8), 20 queries on average.\n\n"

@@ -86,7 +86,7 @@ def test_slices_of_too_few_classes_say_so_once(losses):
 
 
 def test_nmi_and_runs_without_scores_give_the_reason(losses, runs, monkeypatch):
-    with pytest.raises(UserError, match="NMI.*no score per query"):
+    with pytest.raises(UserError, match=r"NMI.*no score per query"):
         slice_losses(losses, halves(), name="nmi")
     monkeypatch.setattr("retrieval.report.comparing.scores_of", lambda *_: None)
     with pytest.raises(UserError, match="retrieval evaluate"):
