@@ -277,7 +277,8 @@ class _Tables:
     def strata(self) -> NDArray[np.int64]:
         """Stratum of each class: its slice if every class lies in one, else all in one stratum."""
         if ((self.size > 0).sum(axis=1) <= 1).all():
-            return self.size.argmax(axis=1).astype(np.int64)
+            nested: NDArray[np.int64] = self.size.argmax(axis=1).astype(np.int64)
+            return nested
         return np.zeros(len(self.size), np.int64)
 
     def sides(
