@@ -39,7 +39,6 @@ from retrieval.evaluation.bootstrap import (
     ClassScores,
     class_weights,
     level_intervals,
-    seed_deviations,
 )
 from retrieval.evaluation.families import Maxima, rare_interval
 from retrieval.evaluation.metrics import HEADLINE, bounds_of
@@ -384,17 +383,27 @@ def _judge(
 def _seed_maxima(errors: np.ndarray, n_seeds: list[int], n_samples: int, seed: int) -> np.ndarray:
     """Draw the largest deviation over seeds among slices, in units of their standard errors.
 
-    How seeds go together over slices cannot be told from a few of them, so the slices are drawn
-    independently, of which no other dependence has larger maxima (Sidak 1967).
+    Each is Student's t of samples with their own variances (Welch 1947). How seeds go together over
+    slices cannot be told from a few of them, so the slices are drawn independently, of which no
+    other dependence has larger maxima (Sidak 1967).
+
+    Args:
+        errors: float, (runs, p), variances of the means over seeds.
+        n_seeds: Number of seeds of each run.
+        n_samples: Number of draws.
+        seed: Seed of the draws.
+
+    Returns:
+        float, (n_samples,); 0 if no run has a spread over seeds.
     """
     if not (errors > 0).any():
         return np.zeros(n_samples)
-    columns = errors.shape[1]
-    both = np.zeros((columns, 2))
-    both[:, : len(errors)] = errors.T
-    seeds = np.tile([*n_seeds, 1][:2], columns)
-    pairs = [(2 * i, 2 * i + 1) for i in range(columns)]
-    largest: np.ndarray = seed_deviations(both.ravel(), seeds, pairs, n_samples, seed).max(axis=1)
+    rng = np.random.default_rng([seed, 1])
+    freedom = np.maximum(np.array(n_seeds) - 1, 1)[:, None]
+    moved = rng.standard_normal((n_samples, errors.shape[1])) * np.sqrt(errors.sum(axis=0))
+    drawn = (errors * rng.chisquare(freedom, (n_samples, *errors.shape)) / freedom).sum(axis=1)
+    t = np.where(drawn > 0, np.abs(moved) / np.sqrt(np.where(drawn > 0, drawn, 1)), 0)
+    largest: np.ndarray = t.max(axis=1)
     return largest
 
 
