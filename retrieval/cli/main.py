@@ -455,6 +455,12 @@ def export(
         typer.echo(f"{items}: the items, in the order of the vectors")
 
 
+IGNORED_HELP = (
+    "File of the pairs of a query and an item that its ranking leaves out, in a form of --qrels. "
+    "Defaults to none."
+)
+
+
 def _names(text: str) -> tuple[str, ...]:
     """Split names that commas separate."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
@@ -513,6 +519,16 @@ def evaluate(
             show_default=False,
         ),
     ] = "",
+    qrels: Annotated[
+        Path | None,
+        typer.Option(
+            help="File that says which items are relevant to each query, with grades if there are "
+            "any; items are known by their path. The run keeps it. Defaults to what the run has, "
+            "or the items of a query's class.",
+            show_default=False,
+        ),
+    ] = None,
+    ignored: Annotated[Path | None, typer.Option(help=IGNORED_HELP, show_default=False)] = None,
     metrics: Annotated[
         str,
         typer.Option(
@@ -543,7 +559,14 @@ def evaluate(
         junk_same=_names(junk_same),
         metrics=_names(metrics),
     )
-    evaluate_run(run, distance=distance, options=options, images=not keep_thumbnails)
+    evaluate_run(
+        run,
+        distance=distance,
+        options=options,
+        qrels=qrels,
+        ignored=ignored,
+        images=not keep_thumbnails,
+    )
     print_runs([run])
 
 
@@ -663,11 +686,13 @@ def import_(
     qrels: Annotated[
         Path | None,
         typer.Option(
-            help="What is relevant to each query of --ranked, with grades if there are any, in any "
-            "of these forms. Defaults to the items of its class in --items.",
+            help="What is relevant to each query, with grades if there are any, in any of these "
+            "forms; items are known by their id, or else their path. Defaults to the items of its "
+            "class in --items.",
             show_default=False,
         ),
     ] = None,
+    ignored: Annotated[Path | None, typer.Option(help=IGNORED_HELP, show_default=False)] = None,
     ties: Annotated[
         str,
         typer.Option(help=f"Order of equal scores of --ranked by id, {listed(Ties)}."),
@@ -774,6 +799,8 @@ def import_(
     if ranked:
         if embeddings is not None or gallery_embeddings is not None or gallery_items is not None:
             raise UserError("--ranked takes no embeddings: give --qrels, --items or both")
+        if ignored is not None:
+            raise UserError("--ignored leaves items out of rankings of embeddings, not of --ranked")
         if name is not None and len(ranked) > 1:
             raise UserError("--name names one run: leave it out, and each has the name of its file")
         names = [check_run_name(name or file.name.partition(".")[0]) for file in ranked]
@@ -794,8 +821,6 @@ def import_(
         return
     if embeddings is None or items is None:
         raise UserError("give --embeddings and --items, or --ranked with --qrels or --items")
-    if qrels is not None:
-        raise UserError("--qrels judges ranked lists: give them as --ranked")
     folder = (
         runs / check_run_name(dataset) / check_run_name(embeddings.stem if name is None else name)
     )
@@ -811,6 +836,8 @@ def import_(
         columns=_names(columns),
         distance=distance,
         options=options,
+        qrels=qrels,
+        ignored=ignored,
         overwrite=overwrite,
     )
     print_runs([path])

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from retrieval.datasets.containment import check_names, contained_paths, linked_folders
+from retrieval.datasets.judgments import Judgments, places
 from retrieval.errors import UserError, counted
 from retrieval.validation import PROTOCOLS, QUERY_GALLERY, Role, choices_of
 
@@ -50,6 +51,8 @@ class Catalog:
             False.
         training_copies: Number of test images whose file is that of a training image, which is
             counted when the images are checked. Defaults to 0.
+        judgments: What is relevant to each query of the test split, by protocol, the primary one
+            first; rows are those of ``items``. Defaults to none: the items of its class.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Catalog:
     skipped: dict[str, str] = field(default_factory=dict)
     keeps_singletons: bool = False
     training_copies: int = 0
+    judgments: tuple[Judgments, ...] = ()
 
     def __len__(self) -> int:
         return len(self.items)
@@ -84,6 +88,15 @@ class Catalog:
         if rows.empty:
             raise UserError(f"data set {self.name!r} has no items in its {name!r} split")
         return rows
+
+    def judgments_of(self, rows: pd.DataFrame) -> tuple[Judgments, ...]:
+        """Return the judgments with the positions of some rows in place of the catalog's.
+
+        Args:
+            rows: Rows of :attr:`items`, such as the test split.
+        """
+        place = places(rows.index, len(self.items))
+        return tuple(one.moved(place) for one in self.judgments)
 
     def absolute_paths(self, rows: pd.DataFrame | None = None) -> list[str]:
         """Return the absolute paths of images.
@@ -124,6 +137,7 @@ def make_catalog(
     options: dict | None = None,
     remarks: Sequence[str] = (),
     keeps_singletons: bool = False,
+    judgments: Sequence[Judgments] = (),
 ) -> Catalog:
     """Build a catalog from its columns and check them.
 
@@ -148,6 +162,8 @@ def make_catalog(
         remarks: Lines about how the data set was read. Defaults to none.
         keeps_singletons: Whether training classes of a single image are accepted. Defaults to
             False.
+        judgments: What is relevant to each query of the test split, by protocol, the primary one
+            first. Defaults to none: the items of its class.
 
     Returns:
         The catalog, with the rows in the given order.
@@ -196,6 +212,7 @@ def make_catalog(
         tuple(remarks),
         linked_folders(root, items["path"]),
         keeps_singletons=keeps_singletons,
+        judgments=tuple(judgments),
     )
 
 

@@ -116,10 +116,15 @@ def without(catalog: Catalog, skipped: Mapping[str, str]) -> Catalog:
     """
     if not skipped:
         return catalog
-    items = catalog.items[~catalog.items["path"].isin(skipped.keys())].reset_index(drop=True)
+    items = catalog.items[~catalog.items["path"].isin(skipped.keys())]
     if items.empty:
         raise UserError(unreadable_message(catalog.root, skipped, fix="no image can be read"))
-    return dataclasses.replace(catalog, items=items, skipped={**catalog.skipped, **skipped})
+    return dataclasses.replace(
+        catalog,
+        items=items.reset_index(drop=True),
+        skipped={**catalog.skipped, **skipped},
+        judgments=catalog.judgments_of(items),
+    )
 
 
 def unreadable_message(

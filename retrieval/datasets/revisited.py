@@ -1,18 +1,26 @@
-"""The ground truth of ROxford5k and RParis6k (Radenovic et al., CVPR 2018), read safely.
+"""ROxford5k and RParis6k (Radenovic et al., CVPR 2018): 70 queries each, easy, medium and hard.
 
-It lists for each query the easy, hard and junk images of the gallery; every other image is wrong.
-Three protocols follow from it: what is not asked for is junk, which counts neither as found nor as
-a mistake.
+The ground truth lists for each query the easy, hard and junk images of the gallery; every other
+image is wrong. Three protocols follow from it: what is not asked for is junk, which counts neither
+as found nor as a mistake. Queries are cropped to their boxes. There is no training split: a network
+of ImageNet, or one that was trained elsewhere, is evaluated.
 """
 
 import pickle
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
+from retrieval.datasets.base import Dataset
+from retrieval.datasets.catalog import Catalog, make_catalog
+from retrieval.datasets.judgments import IGNORED, Judgments, make_judgments
+from retrieval.datasets.official import Counts, check_counts, counts_at, placeholder_options
 from retrieval.errors import UserError
 from retrieval.validation import check_choice
 
@@ -23,6 +31,8 @@ DIFFICULTIES = {
     "hard": (("hard",), ("junk", "easy")),
 }
 KINDS = ("easy", "hard", "junk")
+PROTOCOLS = ("medium", "hard", "easy")  # the first is the primary one
+IMAGES = "jpg"  # the folder of the images
 # What the pickle of an array of numbers calls; nothing else is ever looked up.
 NUMPY_NAMES = {
     ("numpy", "ndarray"), ("numpy", "dtype"),
@@ -140,3 +150,172 @@ def _entry(entry: Any, where: str, n_gallery: int) -> tuple[dict[str, np.ndarray
         lists[kind] = found
     box = np.asarray(entry.get("bbx", [np.nan] * 4), np.float64).reshape(-1)
     return lists, box if len(box) == 4 else np.full(4, np.nan)
+
+
+@dataclass(frozen=True)
+class Revisited:
+    """What tells one of the two data sets from the other.
+
+    Attributes:
+        name: Name in the registry.
+        title: Name as people write it.
+        gallery: Published number of gallery images.
+        origin: Data set that its images are those of.
+        archives: Archives of the images.
+    """
+
+    name: str
+    title: str
+    gallery: int
+    origin: str
+    archives: str
+
+    @property
+    def truth(self) -> str:
+        """File of the ground truth."""
+        return f"gnd_{self.name}.pkl"
+
+    @property
+    def counts(self) -> Counts:
+        """The published counts; the number of classes is that of the ground truth."""
+        return Counts(0, QUERIES + self.gallery, 0, 0, queries=QUERIES)
+
+    @property
+    def how_to_get(self) -> str:
+        """The manual steps."""
+        return (
+            f"take {self.archives} from www.robots.ox.ac.uk/~vgg/data/{self.origin} and "
+            f"{self.truth} from cmp.felk.cvut.cz/revisitop; put all images, without sub-folders, "
+            f"into data/{self.name}/{IMAGES} and {self.truth} beside it"
+        )
+
+
+QUERIES = 70
+OXFORD = Revisited("roxford5k", "ROxford5k", 4993, "oxbuildings", "oxbuild_images.tgz")
+PARIS = Revisited("rparis6k", "RParis6k", 6322, "parisbuildings", "paris_1.tgz and paris_2.tgz")
+
+
+def load_revisited(root: Path, this: Revisited) -> Catalog:
+    """Load ``root/jpg/*.jpg`` and the ground truth beside it.
+
+    Args:
+        root: The data set's folder.
+        this: Which of the two data sets.
+
+    Returns:
+        The catalog: queries, then the gallery, all in the test split, with the judgments of three
+        protocols. Queries whose relevant images overlap are of one landmark, which is the class of
+        them all; every other gallery image is a class of its own.
+
+    Raises:
+        UserError: A file is missing or damaged, the counts are not the official ones, or a query
+            has no box.
+    """
+    if not (root / this.truth).is_file():
+        raise UserError(f"data set {this.name!r}: {root / this.truth} is missing: {this.how_to_get}")
+    truth = read_ground_truth(root / this.truth)
+    lacking = np.isnan(truth.boxes).any(axis=1)
+    if lacking.any():
+        raise UserError(f"{root / this.truth}, query {int(np.argmax(lacking))}: has no box")
+    paths = [f"{IMAGES}/{name}.jpg" for name in (*truth.queries, *truth.gallery)]
+    labels, names = _landmarks(truth)
+    catalog = make_catalog(
+        this.name,
+        root,
+        path=paths,
+        label=labels,
+        label_name=names,
+        split=["test"] * len(paths),
+        role=truth.roles.tolist(),
+        boxes=_boxes(root, paths, truth.boxes),
+        query_gallery_title="query -> gallery",
+        options=placeholder_options(root),
+        judgments=[_judgments(truth, name) for name in PROTOCOLS],
+    )
+    counts = counts_at(root, this.counts)
+    classes = catalog.items["label"].nunique()
+    check_counts(this.name, catalog.items, replace(counts, train_classes=0, test_classes=classes))
+    return catalog
+
+
+def _landmarks(truth: GroundTruth) -> tuple[np.ndarray, list[str]]:
+    """Return the class of each query and gallery image, and its name.
+
+    A class is named after its first query: ``all_souls`` of ``all_souls_000013``.
+    """
+    q, n = len(truth.queries), len(truth.queries) + len(truth.gallery)
+    pairs = [
+        (at, q + row) for at, lists in enumerate(truth.lists) for kind in ("easy", "hard")
+        for row in lists[kind]
+    ]  # fmt: skip
+    one, other = np.array(pairs, np.int64).reshape(-1, 2).T
+    links = coo_array((np.ones(len(one)), (one, other)), shape=(n, n))
+    labels = connected_components(links, directed=False)[1]
+    first: dict[int, str] = {}
+    for label, name in zip(labels[:q], truth.queries, strict=True):
+        first.setdefault(int(label), name.rpartition("_")[0] or name)
+    names = [
+        first.get(int(label), f"other {name}")
+        for label, name in zip(labels, (*truth.queries, *truth.gallery), strict=True)
+    ]
+    return labels, names
+
+
+def _boxes(root: Path, paths: list[str], corners: np.ndarray) -> np.ndarray:
+    """Return x, y, width and height of each image: the boxes of queries, and whole images.
+
+    As the authors' code crops, corners are rounded to whole pixels. Whole images need their size,
+    which is read from the head of the file; those that are not there are refused later on.
+    """
+    left, top, right, bottom = np.round(corners).T
+    queries = np.stack([left, top, right - left, bottom - top], axis=1)
+    sizes = [_size(root / path) for path in paths[len(corners) :]]
+    gallery = np.array([(0, 0, *size) for size in sizes], np.float64).reshape(-1, 4)
+    return np.concatenate([queries, gallery])
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """Return width and height of an image as it is shown; 1 x 1 if it cannot be read."""
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            turned = image.getexif().get(ORIENTATION, 1) >= FIRST_TURNED
+            return (height, width) if turned else (width, height)
+    except (OSError, SyntaxError, ValueError):
+        return 1, 1
+
+
+def _judgments(truth: GroundTruth, difficulty: str) -> Judgments:
+    """Return the pairs of one protocol."""
+    lists = truth.judgments(difficulty)
+    parts = []
+    for kind, grade in (("relevance", 1.0), ("ignore", IGNORED)):
+        sizes = [len(rows) for rows in lists[kind]]
+        query = np.repeat(np.arange(len(sizes)), sizes)
+        parts.append((query, np.concatenate(lists[kind]), np.full(len(query), grade)))
+    query, item, grade = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return make_judgments(difficulty, query, item, grade)
+
+
+def _entry_of(this: Revisited) -> Dataset:
+    def load(root: Path) -> Catalog:
+        return load_revisited(root, this)
+
+    return Dataset(
+        name=this.name,
+        title=this.title,
+        load=load,
+        how_to_get=this.how_to_get,
+        license="none stated; research",
+        source="http://cmp.felk.cvut.cz/revisitop/",
+        n_images=this.counts.images,
+        n_classes=LANDMARKS,
+        splits=f"official: no training split; {QUERIES} query -> {this.gallery:,} gallery; "
+        "medium, hard and easy",
+        needs=(this.truth, IMAGES),
+        ks=(1, 5, 10),
+        metrics=("map_trapezoid", "mp@1", "mp@5", "mp@10"),
+    )
+
+
+ROXFORD, RPARIS = _entry_of(OXFORD), _entry_of(PARIS)

@@ -33,6 +33,7 @@ from retrieval.evaluation.search.lists import Lists, of_same
 from retrieval.evaluation.search.plan import Judgments
 
 BY_CLASS = "class"  # the relevance of a protocol that lists none
+OWN_LISTS = "own lists"  # what is left out or relevant if it is listed, before the lists' digest
 
 
 @dataclass(frozen=True)
@@ -107,13 +108,13 @@ def rules_of(
         excluded.append(of_same(_joint_codes(parts), sides))
     if ignore is not None:
         lists = row_lists("ignore", ignore, sides, len(codes))
-        words.append(f"own lists {_digest(lists)}")
+        words.append(f"{OWN_LISTS} {_digest(lists)}")
         excluded.append(_positions(lists, sides, len(codes)))
     relevant, grades, kind = None, None, BY_CLASS
     if relevance is not None:
         lists = row_lists("relevance", relevance, sides, len(codes))
         relevant, grades = _positions(lists, sides, len(codes)), lists.grades
-        kind = f"{'own lists' if grades is None else 'graded lists'} {_digest(lists)}"
+        kind = f"{OWN_LISTS if grades is None else 'graded lists'} {_digest(lists)}"
     judgments = Judgments(tuple(excluded), relevant, grades, metrics)
     return Rules(judgments, "; ".join(words), kind)
 
@@ -238,6 +239,26 @@ def row_lists(option: str, given: Any, sides: Sides, n: int) -> RowLists:
     starts = np.concatenate([[0], np.cumsum(np.bincount(query[some], minlength=len(starts) - 1))])
     rows, grades = rows[some], grades[some]
     return RowLists(starts, rows, None if (grades == 1).all() else grades)
+
+
+def lists_of_pairs(
+    query: np.ndarray, item: np.ndarray, grade: np.ndarray | None, queries: np.ndarray
+) -> RowLists:
+    """Gather pairs of a query and an item into the lists of each query.
+
+    Args:
+        query: int64, (p,), row of the query of each pair; all must be among ``queries``.
+        item: int64, (p,), row of the item.
+        grade: float64, (p,), grade of the item; None for 1.
+        queries: int64, (q,), rows of the queries, ascending.
+
+    Returns:
+        One list per query, empty where it is in no pair.
+    """
+    at = np.searchsorted(queries, query)
+    order = np.lexsort((item, at))
+    starts = np.concatenate([[0], np.cumsum(np.bincount(at, minlength=len(queries)))])
+    return RowLists(starts, item[order], None if grade is None else grade[order])
 
 
 def _flat(

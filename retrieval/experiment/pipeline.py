@@ -19,6 +19,7 @@ from retrieval.files import remove, remove_locks, write_json
 from retrieval.input_pipeline.test_time import parse_views
 from retrieval.losses import hint
 from retrieval.runs.evaluate import evaluate_folder
+from retrieval.runs.judgments import write_judgments
 from retrieval.runs.lock import lock_path
 from retrieval.runs.names import check_run_name, default_name
 from retrieval.runs.resume import (
@@ -432,6 +433,7 @@ def _make(
                 folder, settings, catalog, network, progress=progress
             )
         write_embeddings(folder, embeddings, rows)
+        write_judgments(folder, catalog.judgments_of(rows))
         with _timed(seconds, "evaluate"):
             evaluate_folder(folder, catalog, settings.distance, progress=progress)
     check_stop()
@@ -536,6 +538,8 @@ def embed(
             if checkpoint is not None:
                 write_json(folder / "checkpoints" / INDEX, rebuilt_index(path / "checkpoints"))
             write_embeddings(folder, embeddings, rows)
+            if catalog.judgments:  # otherwise, the run keeps those that it was given
+                write_judgments(folder, catalog.judgments_of(rows))
             if settings != run.settings:
                 write_settings(folder, settings)
             evaluate_folder(folder, catalog, settings.distance, progress=progress)

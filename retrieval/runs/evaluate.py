@@ -18,13 +18,22 @@ from retrieval.errors import UserError, counted
 from retrieval.evaluation import evaluate
 from retrieval.evaluation.geometry import relative_spread
 from retrieval.evaluation.protocol import roles_or_none
-from retrieval.evaluation.relevance import columns_named
+from retrieval.evaluation.protocol import sides as sides_of
+from retrieval.evaluation.relevance import OWN_LISTS, columns_named
 from retrieval.evaluation.results import Result
 from retrieval.files import atomic_path, digest, write_json
 from retrieval.progress import stage
 from retrieval.projection import FILE as EVOLUTION_FILE
 from retrieval.projection import make_evolution, project
 from retrieval.runs.checks import reading
+from retrieval.runs.judgments import FILE as JUDGMENTS_FILE
+from retrieval.runs.judgments import (
+    graded_metrics,
+    judgments_from,
+    lists_of,
+    read_judgments,
+    write_judgments,
+)
 from retrieval.runs.neighbors import FILE as NEIGHBORS_FILE
 from retrieval.runs.neighbors import write_neighbors
 from retrieval.runs.records import SCHEMA, ProtocolResult
@@ -44,7 +53,7 @@ from retrieval.validation import (
 
 STORED_NEIGHBORS = 64
 MOVED_IMAGES = "put the images back and run `retrieval evaluate` again"
-COMPUTED_FROM = ("embeddings.npy", "items.parquet", NEIGHBORS_FILE)
+COMPUTED_FROM = ("embeddings.npy", "items.parquet", NEIGHBORS_FILE, JUDGMENTS_FILE)
 KS = (1, 2, 4, 8, 10, 16, 20, 30, 40, 50, 100, 1000)  # Recall@K is measured at each
 
 
@@ -86,6 +95,8 @@ def evaluate_run(
     *,
     distance: str | None = None,
     options: EvaluationOptions = DEFAULT,
+    qrels: Path | None = None,
+    ignored: Path | None = None,
     images: bool = True,
     progress: bool = True,
 ) -> Run:
@@ -99,6 +110,10 @@ def evaluate_run(
         distance: Distance to evaluate with. Defaults to that of the run's settings, or cosine for
             imported embeddings.
         options: Other options of the evaluation.
+        qrels: File that says what is relevant to each query, see
+            :func:`retrieval.runs.judgments.judgments_from`; items are known by their path. The run
+            keeps it. Defaults to None: what the run has, or else the items of a query's class.
+        ignored: File of the pairs that rankings leave out, beside ``qrels``. Defaults to none.
         images: Whether to look at the data set on this disk, if it is there: the run must have been
             trained on it, and its thumbnails are made again. Defaults to True. Otherwise, the
             thumbnails stay as they are.
@@ -109,15 +124,22 @@ def evaluate_run(
 
     Raises:
         UserError: The folder has no embeddings, one of its files is missing or damaged, the data
-            set has changed, or another process changes the run.
+            set has changed, a file of judgments is invalid, or another process changes the run.
     """
     path = Path(path)
+    if ignored is not None and qrels is None:
+        raise UserError("--ignored goes with --qrels, which says what is relevant")
     check_there(path)
     with locked_run(path):
         catalog, distance = _read_for_evaluation(path, distance)
         if images:
             _check_dataset(path)
+        judged = None
+        if qrels is not None:
+            judged = judgments_from(qrels, ignored, catalog.items["path"].tolist())
         with changed_run(path) as folder:
+            if judged is not None:
+                write_judgments(folder, [judged])
             evaluate_folder(
                 folder, catalog, distance, options=options, images=images, progress=progress
             )
@@ -276,8 +298,9 @@ def _write_results(
     """Write metrics, neighbors and projection.
 
     Leave-one-out over all items is always evaluated, because the projection needs its neighbors. If
-    items have roles, query -> gallery is evaluated too and is the primary protocol. If items are to
-    be left out, the primary protocol is evaluated again without them, and that one is primary.
+    items have roles, query -> gallery is evaluated too and is the primary protocol. If the run has
+    judgments, they take its place: one protocol each, the first of them primary. If items are to be
+    left out, the primary protocol is evaluated again without them, and that one is primary.
     """
     embeddings = np.load(folder / "embeddings.npy", mmap_mode="r")
     labels = items["label"].to_numpy()
@@ -287,39 +310,49 @@ def _write_results(
         "distance": distance,
         "k_neighbors": STORED_NEIGHBORS,
         "progress": progress,
-        "metrics": (*options.metrics, *_official(catalog.name, "metrics")),
     }
     left_out: dict[str, Any] = {}
     for option, names in columns_left_out(catalog.name, options).items():
         del arguments[option]
         if names:
             left_out[option] = columns_named(option, names, items)
+    judged = read_judgments(folder)
+    parts = sides_of(len(items), roles)
+    further = (*options.metrics, *_official(catalog.name, "metrics"), *graded_metrics(judged))
+    arguments["metrics"] = tuple(dict.fromkeys(further))
     graph = evaluate(embeddings, labels, **arguments)
     results = {LEAVE_ONE_OUT: graph}
-    titles = {LEAVE_ONE_OUT: PROTOCOLS[LEAVE_ONE_OUT]}
-    if roles is not None:
-        results[QUERY_GALLERY] = evaluate(embeddings, labels, roles, reuse=graph, **arguments)
-        titles[QUERY_GALLERY] = catalog.query_gallery_title
-    if left_out:
-        base = list(results)[-1]
+    primary, lists = parts.name, {}
+    titles = {LEAVE_ONE_OUT: PROTOCOLS[LEAVE_ONE_OUT], QUERY_GALLERY: catalog.query_gallery_title}
+    if judged:
+        lists = lists_of(judged[0], parts)
+        primary = protocol_with(parts.name, judged[0].name)
+    for one in judged:
+        name = protocol_with(parts.name, one.name)
         result = evaluate(
-            embeddings,
-            labels,
-            roles,
-            reuse=graph,
-            **arguments,
-            **left_out,
+            embeddings, labels, roles, reuse=graph, **arguments, **lists_of(one, parts)
         )
-        name = protocol_with(base, result.protocol.exclusion)
         results[name] = replace(result, protocol=replace(result.protocol, name=name))
-        titles[name] = f"{titles[base]}, without {result.protocol.exclusion}"
+        titles[name] = f"{titles[parts.name]}, {one.name}"
+    if roles is not None and not judged:
+        results[QUERY_GALLERY] = evaluate(embeddings, labels, roles, reuse=graph, **arguments)
+    if left_out:
+        result = evaluate(embeddings, labels, roles, reuse=graph, **arguments, **lists, **left_out)
+        words = "; ".join(
+            word for word in result.protocol.exclusion.split("; ") if not word.startswith(OWN_LISTS)
+        )
+        rules = f"{judged[0].name}-{words}" if judged else words
+        name = protocol_with(parts.name, rules)
+        results[name] = replace(result, protocol=replace(result.protocol, name=name))
+        titles[name] = f"{titles[primary]}, without {words}"
+        primary = name
     write_neighbors(folder, results)
     spread = relative_spread(embeddings, distance)
     with atomic_path(folder / "projection.parquet") as temporary:
         with stage(f"map of {len(items):,} items", show=progress):
             layout = project(embeddings, graph.neighbors, graph.similarities, distance=distance)
         layout.to_parquet(temporary)
-    write_metrics(folder, results, titles, catalog.name, spread=spread)
+    write_metrics(folder, results, titles, catalog.name, primary=primary, spread=spread)
 
 
 def columns_left_out(dataset: str, options: EvaluationOptions) -> dict[str, tuple[str, ...]]:
@@ -348,15 +381,17 @@ def write_metrics(
     titles: Mapping[str, str],
     dataset: str,
     *,
+    primary: str | None = None,
     spread: float | None = None,
 ) -> None:
     """Write ``metrics.json``, after the files whose digests it holds.
 
     Args:
         folder: Folder of the run to write to.
-        results: Protocol name -> result of the evaluation; the last one is the primary protocol.
+        results: Protocol name -> result of the evaluation.
         titles: Protocol name -> title for display.
         dataset: Name of the data set.
+        primary: Name of the primary protocol. Defaults to the last one.
         spread: Relative spread of the embeddings, see :mod:`retrieval.evaluation.geometry`.
             Defaults to not recorded.
     """
@@ -371,7 +406,7 @@ def write_metrics(
         folder / "metrics.json",
         {
             "schema": SCHEMA,
-            "primary": list(results)[-1],
+            "primary": primary or list(results)[-1],
             "results": entries,
             "computed_from": {
                 name: digest(folder / name) for name in COMPUTED_FROM if (folder / name).exists()

@@ -28,6 +28,7 @@ from retrieval.runs.evaluate import (
     columns_left_out,
     evaluate_folder,
 )
+from retrieval.runs.judgments import judgments_from, write_judgments
 from retrieval.runs.store import check_free, locked_run, partial_path, publish
 from retrieval.runs.writing import run_config, write_config, write_embeddings
 from retrieval.validation import DEFAULT_DISTANCE
@@ -317,6 +318,14 @@ def read_sides(
             two sides differ in their dimension or share an id, or there are no queries or no
             gallery items.
     """
+    embeddings, items = _read_sides(sides, columns, kept)
+    return embeddings, number_labels(items)
+
+
+def _read_sides(
+    sides: Sequence[tuple[Path, Path]], columns: Sequence[str], kept: Sequence[str]
+) -> tuple[np.ndarray, pd.DataFrame]:
+    """Read the files of :func:`read_sides`; labels are text, and ids are in the column ``key``."""
     parts, tables = [], []
     for (embedding_path, items_path), role in zip(
         sides, SIDES if len(sides) == 2 else (None,), strict=True
@@ -337,7 +346,7 @@ def read_sides(
     for side in SIDES:
         if not items["role"].isin((side, "both")).any():
             raise UserError(f"{sides[0][1]}: no item is {side} or both")
-    return np.concatenate(parts), number_labels(items)
+    return np.concatenate(parts), items
 
 
 def _check_pair(
@@ -379,6 +388,8 @@ def import_run(
     columns: Sequence[str] = (),
     distance: str = DEFAULT_DISTANCE,
     options: EvaluationOptions = DEFAULT,
+    qrels: Path | None = None,
+    ignored: Path | None = None,
     overwrite: bool = False,
     progress: bool = True,
 ) -> Path:
@@ -394,6 +405,11 @@ def import_run(
         columns: Columns of a table of embeddings that are dimensions. Defaults to recognizing them.
         distance: Distance to evaluate with. Defaults to ``cosine``.
         options: Other options of the evaluation. The columns that they name are kept.
+        qrels: File that says what is relevant to each query, see
+            :func:`retrieval.runs.judgments.judgments_from`. Without roles, the queries are those
+            that it judges, and every item is in the gallery. Defaults to None: the items of a
+            query's class.
+        ignored: File of the pairs that rankings leave out, beside ``qrels``. Defaults to none.
         overwrite: Whether to replace a run of the same name. Defaults to False.
         progress: Whether to show progress bars. Defaults to True.
 
@@ -407,11 +423,18 @@ def import_run(
     path, start = Path(path), time.perf_counter()
     kind_of(distance)
     check_free(path, overwrite=overwrite)
+    if ignored is not None and qrels is None:
+        raise UserError("--ignored goes with --qrels, which says what is relevant")
     if image_root is not None and not Path(image_root).is_dir():
         raise UserError(f"{image_root}: no such folder; --image-root is where the paths begin")
     left_out = columns_left_out(path.parent.name, options)
     kept = tuple(dict.fromkeys(name for names in left_out.values() for name in names))
-    embeddings, items = read_sides(sides, columns, kept)
+    embeddings, items = _read_sides(sides, columns, kept)
+    judged = [] if qrels is None else [judgments_from(qrels, ignored, items["key"].tolist())]
+    items = number_labels(items)
+    if judged and (items["role"] == "both").all():
+        asks = items.index.isin(judged[0].pairs["query"])
+        items["role"] = np.where(asks, "both", "gallery").astype(object)
     advice = _advice(items.pop("has_path"), sides)
     root, items["path"] = relative_paths(items["path"].tolist(), image_root)
     remarks = tuple(remarks_on_names(items["label_name"]))
@@ -427,6 +450,7 @@ def import_run(
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         write_embeddings(folder, embeddings, items)
+        write_judgments(folder, judged)
         evaluate_folder(
             folder, catalog, distance, options=options, progress=progress, no_pictures=advice
         )

@@ -15,7 +15,7 @@ from retrieval.datasets.catalog import Catalog, crop_boxes
 from retrieval.errors import UserError, counted
 from retrieval.evaluation.protocol import roles_or_none, sides
 from retrieval.evaluation.ranked import RankedLists, evaluate_ranked
-from retrieval.evaluation.relevance import RowLists, columns_named
+from retrieval.evaluation.relevance import RowLists, columns_named, lists_of_pairs
 from retrieval.runs.evaluate import (
     DEFAULT,
     KS,
@@ -26,6 +26,7 @@ from retrieval.runs.evaluate import (
     write_metrics,
 )
 from retrieval.runs.importing import number_labels, read_items, relative_paths
+from retrieval.runs.judgments import GRADED
 from retrieval.runs.neighbors import write_neighbors
 from retrieval.runs.ranked_files import read_qrels, read_ranked
 from retrieval.runs.records import HAS_EMBEDDINGS
@@ -42,8 +43,6 @@ from retrieval.validation import (
     choices_of,
     protocol_with,
 )
-
-GRADED = ("ndcg@10",)  # computed besides the usual metrics where relevance is judged
 
 
 @dataclass(frozen=True)
@@ -276,12 +275,9 @@ def _relevance(judged: pd.DataFrame, table: _Items, roles: np.ndarray) -> RowLis
     """Return the relevant items of each query, in the order of the rows."""
     parts = sides(len(roles), roles_or_none(roles))
     relevant = judged[(judged["grade"] > 0) & judged["query"].isin(table.of_query.index)]
-    query = np.searchsorted(parts.queries, table.of_query[relevant["query"]].to_numpy())
+    query = table.of_query[relevant["query"]].to_numpy()
     rows = table.of_item[relevant["item"]].to_numpy()
-    order = np.lexsort((rows, query))
-    counts = np.bincount(query, minlength=len(parts.queries))
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    return RowLists(starts, rows[order], relevant["grade"].to_numpy()[order])
+    return lists_of_pairs(query, rows, relevant["grade"].to_numpy(), parts.queries)
 
 
 def _write(

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,13 +15,15 @@ from retrieval.embedding.embed import embed_features, embed_images
 from retrieval.embedding.network import build_network
 from retrieval.evaluation import evaluate
 from retrieval.evaluation.metrics import measured_in_training
-from retrieval.evaluation.protocol import roles_or_none
+from retrieval.evaluation.protocol import roles_or_none, sides
+from retrieval.evaluation.relevance import columns_named
 from retrieval.files import check_space
 from retrieval.input_pipeline.pipeline import naming_unreadable_images
 from retrieval.losses import get_loss, recommended_options
 from retrieval.models.precision import mixed_precision
 from retrieval.progress import stage
 from retrieval.projection import save_snapshot
+from retrieval.runs.judgments import lists_of
 from retrieval.settings.resolve import batch_size, memory_use
 from retrieval.settings.schema import TrainSettings
 from retrieval.training.callbacks import (
@@ -279,8 +282,10 @@ def in_training_evaluation(
     """Return a function that evaluates the network as it is when it is called.
 
     The held-out items are scored under the protocol that is the finished run's primary one: query
-    -> gallery on a test split that has roles, as In-shop's, and leave-one-out otherwise. All
-    metrics come from one search, with the run's distance and without confidence intervals.
+    -> gallery on a test split that has roles, as In-shop's, and leave-one-out otherwise. What the
+    data set's official protocol leaves out is left out, on a validation split too, and what it
+    judges is judged. All metrics come from one search, with the run's distance and without
+    confidence intervals.
 
     Args:
         network: The network in training.
@@ -298,6 +303,10 @@ def in_training_evaluation(
         if data.features is not None:
             return embed_features(network, data.features[rows.index])
         return embed_images(network, data.catalog, rows, settings, progress=progress)
+
+    rules = {} if data.held_out is None else official_rules(
+        settings.dataset, data.catalog, data.held_out
+    )
 
     def run() -> dict[str, float]:
         metrics, held_out = {}, None
@@ -318,6 +327,7 @@ def in_training_evaluation(
                 n_init=1,
                 single_search=True,
                 progress=progress,
+                **rules,
             )
             found = result.metrics  # without those that do not exist
             metrics = {name: found[name] for name in measured_in_training(ks) if name in found}
@@ -329,3 +339,28 @@ def in_training_evaluation(
         return metrics
 
     return run
+
+
+def official_rules(dataset: str, catalog: Catalog, rows: pd.DataFrame) -> dict[str, Any]:
+    """Return what the official protocol of a data set says about an evaluation of some items.
+
+    Args:
+        dataset: Name of the data set in the registry.
+        catalog: The data set.
+        rows: The rows to evaluate: its test split, or held-out training classes, for which nothing
+            is judged.
+
+    Returns:
+        Options of :func:`retrieval.evaluation.evaluate`: columns of which items are left out, and
+        the lists of the primary protocol if the data set judges items.
+    """
+    entry = DATASETS[dataset]
+    rules: dict[str, Any] = {
+        option: columns_named(option, names, rows)
+        for option in ("exclude_same", "junk_same")
+        if (names := getattr(entry, option))
+    }
+    if catalog.judgments and (rows["split"] == "test").all():
+        parts = sides(len(rows), roles_or_none(rows["role"].to_numpy(dtype=object)))
+        rules |= lists_of(catalog.judgments_of(rows)[0], parts)
+    return rules
