@@ -17,10 +17,14 @@ from retrieval.datasets import (
     cub200,
     digits,
     folder,
+    gldv2,
     grocery,
+    inaturalist2018,
     inshop,
     market1501,
     omniglot,
+    revisited,
+    rp2k,
     stanford_online_products,
     typefaces,
     veri776,
@@ -44,6 +48,11 @@ DATASETS: dict[str, Dataset] = {
         inshop.ENTRY,
         market1501.ENTRY,
         veri776.ENTRY,
+        inaturalist2018.ENTRY,
+        rp2k.ENTRY,
+        revisited.ROXFORD,
+        revisited.RPARIS,
+        gldv2.ENTRY,
         omniglot.ENTRY,
         digits.ENTRY,
         folder.ENTRY,
@@ -163,8 +172,8 @@ def list_datasets(data: Path | str = "data") -> pd.DataFrame:
         {
             "name": entry.name,
             "title": entry.title,
-            "images": "yours" if entry.n_images is None else f"{entry.n_images:,}",
-            "classes": "yours" if entry.n_classes is None else f"{entry.n_classes:,}",
+            "images": _shown(entry, entry.n_images),
+            "classes": _shown(entry, entry.n_classes),
             "splits": entry.splits,
             "license": entry.license,
             "download": entry.download or "-",
@@ -174,6 +183,12 @@ def list_datasets(data: Path | str = "data") -> pd.DataFrame:
         for entry in DATASETS.values()
     ]
     return pd.DataFrame(rows)
+
+
+def _shown(entry: Dataset, n: int | None) -> str:
+    if entry.n_images is None:
+        return "yours"
+    return "not published" if n is None else f"{n:,}"
 
 
 def _state(entry: Dataset, root: Path) -> str:

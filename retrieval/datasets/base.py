@@ -25,7 +25,7 @@ class Dataset:
         license: License or terms of use, in a few words.
         source: Web page or paper.
         n_images: Number of images. Defaults to None: it depends on the user's files.
-        n_classes: Number of classes. Defaults to None, likewise.
+        n_classes: Number of classes. Defaults to None, likewise, or it is not published.
         splits: The class-disjoint split in words.
         download: Size of the download in words. Defaults to no text: there is no download.
         needs: Files and folders under ``root`` that must all exist; a tuple names alternatives.

@@ -86,7 +86,10 @@ class Catalog:
         """
         rows = self.items[self.items["split"] == name]
         if rows.empty:
-            raise UserError(f"data set {self.name!r} has no items in its {name!r} split")
+            advice = ""
+            if name == "train":
+                advice = ": only a network that is trained already can be evaluated (--loss none)"
+            raise UserError(f"data set {self.name!r} has no items in its {name!r} split{advice}")
         return rows
 
     def judgments_of(self, rows: pd.DataFrame) -> tuple[Judgments, ...]:

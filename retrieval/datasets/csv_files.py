@@ -10,12 +10,19 @@ import os
 import posixpath
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
 from retrieval.datasets.base import Dataset
-from retrieval.datasets.catalog import ROLES, Catalog, make_catalog, number_classes
+from retrieval.datasets.catalog import (
+    COLUMNS,
+    OPTIONAL_COLUMNS,
+    ROLES,
+    Catalog,
+    make_catalog,
+    number_classes,
+)
 from retrieval.datasets.checks import find_missing
 from retrieval.datasets.folder import Singletons, check_singletons, resolve_singletons
 from retrieval.datasets.image_files import printable
@@ -52,6 +59,7 @@ PATHS_ONLY = {"path": 0}
 FORMAT = "`class id,relative path`"
 FLAG_VALUES = {"0", "1", "0.0", "1.0", "true", "false", "yes", "no", "y", "n", "t", "f", ""}
 SHOWN_PARTS = ("train", "validation", "test", "query", "gallery")
+RESERVED = ("item", *COLUMNS, *OPTIONAL_COLUMNS)  # columns of items, which mean something else
 SHOWN = 100  # characters of a row in a message
 
 
@@ -66,6 +74,8 @@ class Row:
         path: POSIX path relative to the image folder.
         part: The split and role that the row gives; None without a column for the split.
         role: ``query``, ``gallery`` or ``both``.
+        others: Name -> value of the other columns, such as ``camera``; None where the row has none.
+            Rows of one file have the same. Defaults to none.
     """
 
     source: Path
@@ -74,6 +84,7 @@ class Row:
     path: str
     part: Part | None = None
     role: str = "both"
+    others: dict[str, str | None] = field(default_factory=dict)
 
     @property
     def where(self) -> str:
@@ -106,7 +117,8 @@ def load(
     ...), the class (``label``, ``class``, ``class_id``, ...), and optionally ``split`` (``train``,
     ``validation``, ``test``, ``query`` or ``gallery``) and ``role`` (``query``, ``gallery`` or
     ``both``). Without a header, rows are ``class id,relative path``. Commas, semicolons and tabs
-    separate columns.
+    separate columns. Other columns, such as ``camera``, are kept as text, so that an evaluation can
+    leave out items by them.
 
     Args:
         root: Folder in which CSV files are looked up that are not in the working directory.
@@ -232,9 +244,12 @@ def read_rows(
         header, lines = lines[0][1], lines[1:]
         unread = {n: name for n, name in enumerate(header) if n not in columns.values() and name}
         _refuse_other_splits(path, unread, columns, lines)
-        if unread:
-            shown = _shown(", ".join(unread.values()))
+        kept = {at: name for at, name in unread.items() if name not in RESERVED}
+        if len(kept) < len(unread):
+            shown = _shown(", ".join(name for name in unread.values() if name in RESERVED))
             remarks.append(f"{path}: columns that are not read: {shown}")
+        if twice := [name for name in kept.values() if list(kept.values()).count(name) > 1]:
+            raise UserError(f"{path} row 1: two columns are called {twice[0]!r}")
     if not lines:
         raise UserError(f"{path}: no rows {FORMAT} or below a header such as `path,label`")
     if columns is None and not needs_class and all(len(cells) == 1 for _, cells in lines):
@@ -245,7 +260,7 @@ def read_rows(
             remarks.append(f"{path}: read as rows `relative path,class id`")
             rows = swapped
     else:
-        rows = _rows(path, lines, images, columns, width=len(header))
+        rows = _rows(path, lines, images, columns, width=len(header), others=kept)
     missing = _missing(rows, images)
     if missing and (not accepts_missing or len(missing) == len(rows)):
         first = rows[missing[0]]
@@ -387,6 +402,7 @@ def _rows(
     *,
     plain: bool = False,
     width: int | None = None,
+    others: Mapping[int, str] | None = None,
 ) -> list[Row]:
     """Turn the lines of a list into rows.
 
@@ -397,6 +413,7 @@ def _rows(
         columns: Kind of column -> position.
         plain: Whether the list has no header, and no other columns. Defaults to False.
         width: Number of columns of the header. Defaults to None: there is none.
+        others: Position -> name of the other columns to keep. Defaults to none.
     """
     rows = []
     for number, cells in lines:
@@ -423,6 +440,10 @@ def _rows(
                 _relative(value["path"], images, where),
                 part,
                 _role(value.get("role", ""), part, where),
+                {
+                    name: cells[at] or None if at < len(cells) else None
+                    for at, name in (others or {}).items()
+                },
             )
         )
     return rows
@@ -546,6 +567,7 @@ def _catalog(
     lone: Singletons,
 ) -> Catalog:
     number = number_classes(row.label for row, _ in listed)
+    others = dict.fromkeys(name for row, _ in listed for name in row.others)
     return make_catalog(
         "csv",
         images,
@@ -554,6 +576,7 @@ def _catalog(
         label_name=[row.label for row, _ in listed],
         split=[split for _, split in listed],
         role=[row.role for row, _ in listed],
+        columns={name: [row.others.get(name) for row, _ in listed] for name in others},
         options=options,
         remarks=[*remarks, *remarks_on_names(number)],
         keeps_singletons=lone.accepted,

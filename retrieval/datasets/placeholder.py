@@ -38,7 +38,7 @@ def write_placeholder(
     The folder appears only when it is complete.
 
     Args:
-        name: ``cub200``, ``cars196``, ``sop``, ``inshop`` or ``grocery``.
+        name: Data set that has a placeholder, one of :data:`WRITERS`.
         source: The photos to fill it with. Training classes of the source become training classes.
         root: The folder to create.
         classes: Largest number of classes in each split. Defaults to 8.
@@ -62,12 +62,13 @@ def _write(name: str, source: Catalog, root: Path, classes: int, per_class: int,
 
     def build() -> None:
         with atomic_folder(root) as partial:
-            queries = WRITERS[name](partial, photos)
+            written = WRITERS[name](partial, photos)
+            counts = written if isinstance(written, Counts) else _count(photos, written)
             text = (
                 f"This is a synthetic placeholder for {name}: {len(photos)} photos of the data set "
                 f"{source.name!r} in its on-disk format. It is not the published data set."
             )
-            mark_as_placeholder(partial, text, _count(photos, queries))
+            mark_as_placeholder(partial, text, counts)
 
     _build_once(root, build, lambda: is_placeholder(root))
 
@@ -191,7 +192,7 @@ def available_or_placeholder(
     """Find a data set on this disk, or write a placeholder for it.
 
     Args:
-        name: ``cub200``, ``cars196``, ``sop``, ``inshop`` or ``grocery``.
+        name: Data set that has a placeholder, one of :data:`WRITERS`.
         root: The data set's folder. By default, ``data/<name>`` if it is there, or else a
             placeholder in ``data/placeholders/<name>``, see :func:`make_placeholder`.
         data: The folder that holds the data sets. Defaults to ``data``.
@@ -225,7 +226,7 @@ def make_placeholder(
     drawn characters.
 
     Args:
-        name: ``cub200``, ``cars196``, ``sop``, ``inshop`` or ``grocery``.
+        name: Data set that has a placeholder, one of :data:`WRITERS`.
         root: The folder to create. Defaults to ``data/placeholders/<name>``.
         data: The folder that holds the data sets. Defaults to ``data``.
 

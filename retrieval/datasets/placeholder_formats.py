@@ -1,11 +1,14 @@
 """Writers of each benchmark's on-disk format, which placeholders are made with."""
 
+import json
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from retrieval.datasets.official import Counts
 from retrieval.files import write_text
 
 
@@ -158,7 +161,6 @@ def _grocery(root: Path, photos: list[Photo]) -> int:
     return sum(where == "test" for where, p in zip(lists, photos, strict=True) if p.split == "test")
 
 
-# Each writes photos into a folder and returns the number of test images that are queries only.
 def _market1501(root: Path, photos: list[Photo]) -> int:
     """Write persons seen by three cameras; the first photo of a test person is the query."""
     paths, queries = [], 0
@@ -189,7 +191,112 @@ def _veri776(root: Path, photos: list[Photo]) -> int:
     return len(names["query"])
 
 
-WRITERS: dict[str, Callable[[Path, list[Photo]], int]] = {
+def _inaturalist2018(root: Path, photos: list[Photo]) -> int:
+    paths = [
+        f"train_val2018/{word(p.group)}/{p.label}/{p.label:08x}{p.number:024x}.jpg" for p in photos
+    ]
+    _write_images(root, photos, paths)
+    for split in ("train", "test"):
+        rows = [path for path, photo in zip(paths, photos, strict=True) if photo.split == split]
+        write_text(root / "Inat_dataset_splits" / f"Inaturalist_{split}_set1.txt", _lines(rows))
+    return 0
+
+
+def _rp2k(root: Path, photos: list[Photo]) -> int:
+    """Write products; the last third of the training classes is the validation split."""
+    train = sorted({p.label for p in photos if p.split == "train"})
+    validation = set(train[-(len(train) // 3) :]) if len(train) > 2 else set()
+    lists: dict[str, list[dict[str, object]]] = {"train": [], "val": [], "test": []}
+    paths = []
+    for photo in photos:
+        part = "val" if photo.label in validation else photo.split
+        folder = "test" if photo.split == "test" else "train"
+        path = f"all/{folder}/{word(photo.name)}_{photo.label}/{photo.number:04d}.jpg"
+        lists[part].append({"path": f"rp2k/{path}", "class_id": photo.label})
+        paths.append(path)
+    _write_images(root, photos, paths)
+    for part, rows in lists.items():
+        write_text(root / f"{part}.json", json.dumps(rows))
+    return 0
+
+
+def _revisited(name: str) -> Callable[[Path, list[Photo]], Counts]:
+    """Write ROxford5k or RParis6k: the first photo of each test class asks for the others.
+
+    Of these, one in three is hard, and the last is junk. Photos of the training classes are in the
+    gallery too, and of no landmark.
+    """
+
+    def write(root: Path, photos: list[Photo]) -> Counts:
+        names = [f"{word(p.name).lower()}_{p.label:03d}{p.number:03d}" for p in photos]
+        _write_images(root, photos, [f"jpg/{each}.jpg" for each in names])
+        queries = [p.split == "test" and p.number == 1 for p in photos]
+        gallery = [at for at, asks in enumerate(queries) if not asks]
+        truth: dict[str, list] = {
+            "qimlist": [each for each, asks in zip(names, queries, strict=True) if asks],
+            "imlist": [names[at] for at in gallery],
+            "gnd": [],
+        }
+        for photo, asks in zip(photos, queries, strict=True):
+            if not asks:
+                continue
+            own = [row for row, at in enumerate(gallery) if photos[at].label == photo.label]
+            width, height = photo.size
+            junk = own[-1:] if len(own) > 2 else []
+            kept = own[: len(own) - len(junk)]
+            hard = kept[1::3]
+            entry = {"easy": sorted(set(kept) - set(hard)), "hard": hard, "junk": junk}
+            truth["gnd"].append(
+                {kind: np.array(rows, np.int64) for kind, rows in entry.items()}
+                | {"bbx": [width / 8, height / 8, width - width / 8, height - height / 8]}
+            )
+        (root / f"gnd_{name}.pkl").write_bytes(pickle.dumps(truth, protocol=2))
+        return Counts(0, len(photos), 0, 0, queries=sum(queries))
+
+    return write
+
+
+def _gldv2(root: Path, photos: list[Photo]) -> Counts:
+    """Write landmarks: the first photo of each test class is a query, public or private in turn."""
+    ids = [f"{p.label:08x}{p.number:08x}" for p in photos]
+    folders = [
+        "train" if p.split == "train" else "test" if p.number == 1 else "index" for p in photos
+    ]
+    places = [
+        f"{folder}/{one[0]}/{one[1]}/{one[2]}/{one}.jpg"
+        for folder, one in zip(folders, ids, strict=True)
+    ]
+    _write_images(root, photos, places)
+    rows = list(zip(photos, folders, ids, strict=True))
+    index = [(one, p.label) for p, folder, one in rows if folder == "index"]
+    solution, queries = ["id,images,Usage", "ffffffffffffffff,None,Ignored"], 0
+    for photo, folder, one in rows:
+        if folder == "test":
+            relevant = " ".join(other for other, label in index if label == photo.label)
+            solution.append(f"{one},{relevant},{('Public', 'Private')[queries % 2]}")
+            queries += 1
+    train: dict[int, list[str]] = {}
+    for photo, folder, one in rows:
+        if folder == "train":
+            train.setdefault(photo.label, []).append(one)
+    lists = {
+        "retrieval_solution_v2.1.csv": solution,
+        "index_image_to_landmark.csv": ["id,landmark_id", *(f"{a},{b}" for a, b in index)],
+        "train_clean.csv": [
+            "landmark_id,images",
+            *(f"{label},{' '.join(members)}" for label, members in train.items()),
+        ],
+    }
+    for name, lines in lists.items():
+        write_text(root / name, _lines(lines))
+    return Counts(
+        sum(map(len, train.values())), queries + len(index), len(train), 0, queries=queries
+    )
+
+
+# Each returns the number of test images that are queries only; or all counts, where the splits are
+# not those of the photos.
+WRITERS: dict[str, Callable[[Path, list[Photo]], int | Counts]] = {
     "cub200": _cub200,
     "cars196": _cars196,
     "sop": _sop,
@@ -197,4 +304,9 @@ WRITERS: dict[str, Callable[[Path, list[Photo]], int]] = {
     "grocery": _grocery,
     "market1501": _market1501,
     "veri776": _veri776,
+    "inaturalist2018": _inaturalist2018,
+    "rp2k": _rp2k,
+    "roxford5k": _revisited("roxford5k"),
+    "rparis6k": _revisited("rparis6k"),
+    "gldv2": _gldv2,
 }

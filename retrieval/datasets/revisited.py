@@ -19,6 +19,7 @@ from scipy.sparse.csgraph import connected_components
 
 from retrieval.datasets.base import Dataset
 from retrieval.datasets.catalog import Catalog, make_catalog
+from retrieval.datasets.image_health import ORIENTATION
 from retrieval.datasets.judgments import IGNORED, Judgments, make_judgments
 from retrieval.datasets.official import Counts, check_counts, counts_at, placeholder_options
 from retrieval.errors import UserError
@@ -191,6 +192,7 @@ class Revisited:
 
 
 QUERIES = 70
+FIRST_TURNED = 5  # orientations from this number on exchange height and width
 OXFORD = Revisited("roxford5k", "ROxford5k", 4993, "oxbuildings", "oxbuild_images.tgz")
 PARIS = Revisited("rparis6k", "RParis6k", 6322, "parisbuildings", "paris_1.tgz and paris_2.tgz")
 
@@ -309,7 +311,6 @@ def _entry_of(this: Revisited) -> Dataset:
         license="none stated; research",
         source="http://cmp.felk.cvut.cz/revisitop/",
         n_images=this.counts.images,
-        n_classes=LANDMARKS,
         splits=f"official: no training split; {QUERIES} query -> {this.gallery:,} gallery; "
         "medium, hard and easy",
         needs=(this.truth, IMAGES),

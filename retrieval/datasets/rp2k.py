@@ -13,8 +13,7 @@ from pathlib import Path
 
 from retrieval.datasets.base import Dataset
 from retrieval.datasets.catalog import Catalog, make_catalog, number_classes
-from retrieval.datasets.official import counts_at, is_placeholder, placeholder_options
-from retrieval.datasets.official import Counts
+from retrieval.datasets.official import Counts, counts_at, is_placeholder, placeholder_options
 from retrieval.errors import UserError
 
 IMAGES = {"train": 188_724, "validation": 17_185, "test": 10_931}

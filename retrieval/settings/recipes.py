@@ -104,7 +104,7 @@ class Recipe:
             found["pre_crop"] = as_size(
                 (round(whole[0] * size[0] / part[0]), round(whole[1] * size[1] / part[1]))
             )
-        if isinstance(steps, int) and 0 < steps < own["steps"]:
+        if isinstance(steps, int) and 0 < steps < own.get("steps", 0):
             for name, least in (("warmup_steps", 0), ("freeze_steps", 0), ("decay_every", 1)):
                 if own.get(name):
                     found[name] = max(least, round(own[name] * steps / own["steps"]))

@@ -88,7 +88,7 @@ def training_images(settings: TrainSettings, catalog: Catalog) -> int:
         settings: Resolved settings of the run.
         catalog: Its data set.
     """
-    images = len(catalog.split("train"))
+    images = int((catalog.items["split"] == "train").sum())
     if settings.eval_split == "validation" and not catalog.has_validation:
         images = round(images * (1 - settings.validation_fraction))
     return images
