@@ -84,9 +84,12 @@ def load(root: Path, *, queries: str = "private", clean_train: bool = False) -> 
         }
     )
     table["name"] = "landmark " + table["label"].astype(str)
-    remarks = ()
+    remarks: tuple[str, ...] = ()
     if clean_train:
-        table, remarks = pd.concat([table, _clean(root, counts)], ignore_index=True), (NOT_DISJOINT,)
+        table, remarks = (
+            pd.concat([table, _clean(root, counts)], ignore_index=True),
+            (NOT_DISJOINT,),
+        )
     return make_catalog(
         "gldv2",
         root,

@@ -214,7 +214,9 @@ def load_revisited(root: Path, this: Revisited) -> Catalog:
             has no box.
     """
     if not (root / this.truth).is_file():
-        raise UserError(f"data set {this.name!r}: {root / this.truth} is missing: {this.how_to_get}")
+        raise UserError(
+            f"data set {this.name!r}: {root / this.truth} is missing: {this.how_to_get}"
+        )
     truth = read_ground_truth(root / this.truth)
     lacking = np.isnan(truth.boxes).any(axis=1)
     if lacking.any():
@@ -295,8 +297,9 @@ def _judgments(truth: GroundTruth, difficulty: str) -> Judgments:
         sizes = [len(rows) for rows in lists[kind]]
         query = np.repeat(np.arange(len(sizes)), sizes)
         parts.append((query, np.concatenate(lists[kind]), np.full(len(query), grade)))
-    query, item, grade = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return make_judgments(difficulty, query, item, grade)
+    return make_judgments(
+        difficulty, *(np.concatenate(column) for column in zip(*parts, strict=True))
+    )
 
 
 def _entry_of(this: Revisited) -> Dataset:

@@ -19,7 +19,7 @@ from retrieval.evaluation.geometry import HUB_K, geometry
 from retrieval.evaluation.metrics import bounds_of, check_on_request
 from retrieval.evaluation.protocol import Protocol, Sides, sides
 from retrieval.evaluation.ranking import check_ks, recall_at
-from retrieval.evaluation.relevance import Rules, rules_of
+from retrieval.evaluation.relevance import Rules, relevant_among, rules_of
 from retrieval.evaluation.results import Result
 from retrieval.evaluation.search.distances import normalize
 from retrieval.evaluation.search.plan import Ranking
@@ -258,6 +258,11 @@ def make_result(
         per_query=per_query,
         clusters=None if clusters is None else clusters.best,
         nmi_of_starts=clusters.nmi if clusters else (),
+        relevant=(
+            None
+            if rules.judgments.relevant is None
+            else relevant_among(ranking.ids, rules.judgments.relevant, parts, len(labels))
+        ),
     )
 
 

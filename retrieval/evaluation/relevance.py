@@ -261,6 +261,26 @@ def lists_of_pairs(
     return RowLists(starts, item[order], None if grade is None else grade[order])
 
 
+def relevant_among(ids: np.ndarray, relevant: Lists, sides: Sides, n: int) -> np.ndarray:
+    """Tell which neighbors are in the list of relevant items of their query.
+
+    Args:
+        ids: int, (q, k), item rows of the neighbors; padded with -1.
+        relevant: Gallery positions of the relevant items of each query.
+        sides: The queries and the gallery.
+        n: Number of items.
+
+    Returns:
+        bool, (q, k); False for padding.
+    """
+    every = np.arange(len(ids))
+    rows = sides.gallery[relevant.pool[relevant.entries(every)]]
+    # One number for each pair of a query and an item.
+    listed = np.repeat(every, relevant.sizes) * n + rows
+    found: np.ndarray = np.isin(every[:, None] * n + ids, listed) & (ids >= 0)
+    return found
+
+
 def _flat(
     option: str, given: Any, n_queries: int, n: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -322,7 +322,7 @@ def _write_results(
     arguments["metrics"] = tuple(dict.fromkeys(further))
     graph = evaluate(embeddings, labels, **arguments)
     results = {LEAVE_ONE_OUT: graph}
-    primary, lists = parts.name, {}
+    primary, lists = parts.name, dict[str, Any]()
     titles = {LEAVE_ONE_OUT: PROTOCOLS[LEAVE_ONE_OUT], QUERY_GALLERY: catalog.query_gallery_title}
     if judged:
         lists = lists_of(judged[0], parts)

@@ -9,6 +9,7 @@ query's class as relevant.
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ import pandas as pd
 from retrieval.datasets.judgments import COLUMNS, IGNORED, Judgments, make_judgments
 from retrieval.errors import UserError
 from retrieval.evaluation.protocol import Sides
-from retrieval.evaluation.relevance import RowLists, lists_of_pairs
+from retrieval.evaluation.relevance import lists_of_pairs
 from retrieval.files import atomic_path
 from retrieval.runs.checks import reading
 from retrieval.runs.ranked_files import read_qrels
@@ -64,7 +65,7 @@ def read_judgments(folder: Path) -> tuple[Judgments, ...]:
         )
 
 
-def lists_of(judgments: Judgments, parts: Sides) -> dict[str, RowLists]:
+def lists_of(judgments: Judgments, parts: Sides) -> dict[str, Any]:
     """Return ``relevance`` and ``ignore`` as :func:`retrieval.evaluation.evaluate` takes them.
 
     Args:

@@ -304,8 +304,10 @@ def in_training_evaluation(
             return embed_features(network, data.features[rows.index])
         return embed_images(network, data.catalog, rows, settings, progress=progress)
 
-    rules = {} if data.held_out is None else official_rules(
-        settings.dataset, data.catalog, data.held_out
+    rules = (
+        {}
+        if data.held_out is None
+        else official_rules(settings.dataset, data.catalog, data.held_out)
     )
 
     def run() -> dict[str, float]:

@@ -186,10 +186,10 @@ def test_a_header_names_the_columns(images, header, delimiter):
 
 
 def test_columns_that_are_not_read_are_named(images):
-    text = "label,path,photographer\n" + rows(1, 2).replace("jpg\n", "jpg,me\n")
+    text = "label,path,super_label\n" + rows(1, 2).replace("jpg\n", "jpg,3\n")
     catalog = write_list(images, text)
     assert len(catalog) == 4
-    assert any("photographer" in line for line in catalog.remarks)
+    assert any("super_label" in line for line in catalog.remarks)
 
 
 @pytest.mark.parametrize(
@@ -385,3 +385,25 @@ def test_a_pipe_in_a_list_is_no_file(images):
 
 def test_options_of_an_older_run_are_still_the_same(images):
     assert "duplicates" not in write_list(images, rows(1, 2)).options
+
+
+def test_other_columns_are_kept_as_text_for_evaluations_to_leave_items_out_by(images):
+    lines = ["path,label,camera,split", "1/0.jpg,1,c1,train", "1/1.jpg,1,,train"]
+    lines += [f"{label}/{n}.jpg,{label},c{n},test" for label in (2, 30) for n in range(2)]
+    (images / "all.csv").write_text("\n".join(lines) + "\n")
+    catalog = load_catalog("csv", images, csv="all.csv")
+    assert catalog.items["camera"].fillna("-").tolist() == ["c1", "-", "c0", "c1", "c0", "c1"]
+    assert catalog.remarks == ()
+
+
+def test_a_column_that_would_stand_for_another_of_the_items_is_named_and_not_read(images):
+    header = "path,label,box_x,camera\n"
+    (images / "all.csv").write_text(header + "".join(f"1/{n}.jpg,1,3,c\n" for n in range(2)))
+    (images / "other.csv").write_text("path,label\n2/0.jpg,2\n2/1.jpg,2\n")
+    catalog = load_catalog("csv", images, train_csv="all.csv", test_csv="other.csv")
+    assert "box_x" not in catalog.items
+    assert catalog.items["camera"].fillna("-").tolist() == ["c", "c", "-", "-"]
+    assert "not read: box_x" in catalog.remarks[0]
+    (images / "all.csv").write_text("path,label,camera,camera\n1/0.jpg,1,a,b\n")
+    with pytest.raises(UserError, match="two columns are called 'camera'"):
+        load_catalog("csv", images, csv="all.csv")

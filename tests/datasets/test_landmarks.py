@@ -77,7 +77,7 @@ def test_a_wrong_count_a_missing_box_and_a_missing_file_are_refused(oxford, monk
     with pytest.raises(UserError, match="query 1: has no box"):
         load_oxford(oxford)
     path.unlink()
-    with pytest.raises(UserError, match="gnd_roxford5k.pkl is missing: take oxbuild"):
+    with pytest.raises(UserError, match=r"gnd_roxford5k.pkl is missing: take oxbuild"):
         load_catalog("roxford5k", oxford)
 
 
@@ -90,7 +90,7 @@ def test_published_counts():
 
 
 def test_a_data_set_without_a_training_split_says_what_can_be_done(oxford):
-    with pytest.raises(UserError, match="no items in its 'train' split: .*--loss none"):
+    with pytest.raises(UserError, match=r"no items in its 'train' split: .*--loss none"):
         load_oxford(oxford).split("train")
 
 

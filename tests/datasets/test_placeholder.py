@@ -11,6 +11,10 @@ from retrieval.datasets.placeholder_formats import WRITERS
 from retrieval.errors import UserError
 from tests.datasets.helpers import below
 
+# Images and classes of data sets without a training split: training photos are distractors of the
+# first two, and one of the two queries of the last is public.
+EVALUATION_ONLY = {"roxford5k": [[16, 12]], "rparis6k": [[16, 12]], "gldv2": [[7, 2]]}
+
 
 @pytest.fixture(params=sorted(WRITERS))
 def placeholder(request, photos, tmp_path):
@@ -24,7 +28,7 @@ def test_a_placeholder_loads_like_the_real_thing_and_says_what_it_is(placeholder
     assert catalog.name == name
     assert catalog.options["placeholder"] is True
     counts = catalog.items.groupby("split")["label"].agg(["size", "nunique"])
-    assert counts.to_numpy().tolist() == [[8, 2], [8, 2]]
+    assert counts.to_numpy().tolist() == EVALUATION_ONLY.get(name, [[8, 2], [8, 2]])
     assert "not the published data set" in (root / "PLACEHOLDER.txt").read_text()
     assert load_catalog(name, root).options["placeholder"] is True  # from the cache too
 
@@ -40,6 +44,8 @@ def test_its_images_are_the_photos_byte_for_byte(placeholder, photos):
 
 def test_train_photos_stay_train_photos(placeholder, photos):
     name, root = placeholder
+    if name in ("roxford5k", "rparis6k"):
+        pytest.skip("it has no training photos")
     source = {(photos.root / row.path).read_bytes(): row.split for row in photos.items.itertuples()}
     catalog = load_catalog(name, root)
     for row in catalog.items.itertuples():
@@ -50,7 +56,7 @@ def test_a_photo_removed_from_a_placeholder_is_missed(placeholder):
     name, root = placeholder
     catalog = load_catalog(name, root)
     (catalog.root / catalog.items["path"][0]).unlink()
-    with pytest.raises(UserError, match=r"expected 8 / 8 .*1 file missing"):
+    with pytest.raises(UserError, match=r"expected \d+ / \d+ .*1 file missing"):
         load_catalog(name, root)
 
 
