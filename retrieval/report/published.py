@@ -122,7 +122,9 @@ def _why_not_comparable(run: Run, recipe: Recipe, published: Published, same_pro
 
 
 def _protocol_title(published: Published) -> str:
-    return PROTOCOLS.get(published.protocol, published.protocol)
+    """Return the protocol in words: its rule, and after it what else it goes by."""
+    base, _, more = published.protocol.partition(".")
+    return ", ".join(filter(None, (PROTOCOLS.get(base, base), more.replace("-", " "))))
 
 
 def _measured(run: Run, protocol: str, name: str) -> float:
