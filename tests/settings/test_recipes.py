@@ -363,3 +363,29 @@ def test_a_recipe_of_current_practice_has_the_figures_and_the_protocol_of_its_so
 @pytest.mark.parametrize("name", [n for n in CELLS if "chunk_size" in load_recipe(n).settings])
 def test_a_batch_that_is_embedded_in_chunks_says_what_memory_it_needs(name):
     assert "GiB" in load_recipe(name).note
+
+
+# --- Data sets with a protocol of their own
+
+EPOCHS = {  # training images, epochs, of warm-up, of the frozen backbone
+    "market1501/resnet50_hard_triplet": (12_936, 120, 10, 0),
+    "veri776/resnet50_hard_triplet": (37_778, 60, 10, 10),
+    "inaturalist2018/resnet50_smooth_ap": (325_846, 90, 0, 0),
+    "rp2k/resnet50_proxy_anchor_of_sop": (188_724, 20, 0, 1),
+}
+
+
+@pytest.mark.parametrize("name", EPOCHS)
+def test_epochs_are_whole_batches_that_the_training_images_fill(name):
+    images, *epochs = EPOCHS[name]
+    settings = load_recipe(name).train_settings()
+    each = images // (settings.classes_per_batch * settings.samples_per_class)
+    steps = [settings.steps, settings.warmup_steps, settings.freeze_steps]
+    assert steps == [each * n for n in epochs]
+
+
+@pytest.mark.parametrize("name", [n for n in recipe_names() if n.endswith("_untrained")])
+def test_a_data_set_without_a_training_split_is_evaluated_with_a_pretrained_network(name):
+    settings = load_recipe(name).train_settings({"data": "somewhere", "image_size": 64})
+    check(settings)
+    assert (settings.loss, settings.weights, settings.pooling) == ("none", "imagenet", "gem")
