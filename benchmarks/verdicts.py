@@ -1,7 +1,7 @@
 """Coverage of every interval and family-wise error of every verdict, on runs of known truth.
 
-    python benchmarks/verdicts.py            # some minutes on two idle cores; writes the table
-    python benchmarks/verdicts.py --worlds 50 --out /tmp/statistics.md
+    python benchmarks/verdicts.py            # a quarter of an hour on two cores; writes the table
+    python benchmarks/verdicts.py --worlds 50 --embeddings 20 --out statistics.md
 
 A world draws a test set from an infinite population of classes: how hard a class is, how a run (a
 loss) and each of its training seeds do on it, and correlated outcomes of single queries. So the
@@ -10,9 +10,9 @@ right or wrong. (The file is not called ``statistics.py``, which Python's own mo
 """
 
 import argparse
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from unittest import mock
 
@@ -21,12 +21,16 @@ from scipy import special
 
 from retrieval.evaluation import evaluate, statistics
 from retrieval.evaluation.bootstrap import ClassScores, level_intervals
-from retrieval.evaluation.families import BEST, WORSE, Contrasts
-from retrieval.evaluation.statistics import LEAST_CLASSES
+from retrieval.evaluation.families import BEST, WORSE, Contrasts, Members
+from retrieval.evaluation.noninferiority import NO, YES, not_worse
+from retrieval.evaluation.planning import plan
+from retrieval.evaluation.statistics import LEAST_CLASSES, effective_classes
 
 OUT = Path(__file__).parent / "results" / "statistics.md"
 SIZES = ("equal", "lognormal", "pareto")
 QUERIES = 20  # per class, on average
+SLACK = 1e-12
+MOST_SEEDS = 40  # more are not simulated
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class Case:
         seed_spread: Standard deviation of what a seed adds on all classes, in logits.
         seed_class_spread: Standard deviation of what a seed adds on single classes.
         correlation: Correlation of the outcomes of a query between runs and seeds.
+        metric: ``hits``, scores of 0 and 1 as those of Recall@1, or ``graded``, any score between
+            them, as those of MAP@R.
     """
 
     classes: int = 40
@@ -56,6 +62,7 @@ class Case:
     seed_spread: float = 0.15
     seed_class_spread: float = 0.2
     correlation: float = 0.6
+    metric: str = "hits"
 
     @property
     def truth(self) -> np.ndarray:
@@ -83,9 +90,11 @@ def class_sizes(rng: np.random.Generator, case: Case) -> np.ndarray:
     return np.maximum(1, np.round(drawn)).astype(int)
 
 
-def draw_world(rng: np.random.Generator, case: Case) -> ClassScores:
-    """Draw the scores of all runs on one test set."""
+def draw_world(rng: np.random.Generator, case: Case, least: float = 0) -> ClassScores:
+    """Draw the scores of all runs on one test set of at least some effective classes."""
     size, k, s = class_sizes(rng, case), len(case.effects), case.seeds
+    while effective_classes(size) < least - 1e-9:
+        size = class_sizes(rng, case)
     classes = np.repeat(np.arange(case.classes), size)
     logits = special.logit(case.base) + np.array(case.effects)[:, None]  # (k, 1)
     logits = logits + case.class_spread * rng.standard_normal(case.classes)
@@ -97,19 +106,23 @@ def draw_world(rng: np.random.Generator, case: Case) -> ClassScores:
     rates = special.expit(logits)[..., classes]
     common = np.sqrt(case.correlation) * rng.standard_normal(len(classes))
     own = np.sqrt(1 - case.correlation) * rng.standard_normal(rates.shape)
-    hits = (special.ndtr(common + own) < rates).astype(float)
-    return ClassScores.of(list(hits), classes)
+    uniform = special.ndtr(common + own)
+    if case.metric == "graded":  # the mean of u^a is 1 / (1 + a)
+        return ClassScores.of(list(uniform ** (1 / rates - 1)), classes)
+    return ClassScores.of(list((uniform < rates).astype(float)), classes)
 
 
 @dataclass
 class Counts:
-    """Numbers of worlds, and of those in which something held.
+    """Numbers of test sets, and of those in which something held.
 
     Attributes:
-        worlds: Worlds with enough classes for claims.
+        worlds: Test sets.
         effective: Sum of their effective numbers of classes.
         level: The interval of the first run holds its true mean.
         difference: That of the first two runs alone holds their true difference.
+        yes: The second run is called not worse by more than a margin, which it is worse by exactly.
+        no: It is called worse by more than this margin.
         pairs: The intervals of all pairs hold theirs, all at once; so for ``baseline`` and for
             ``leads``, those of the comparisons with the best.
         pairs_wrong: Some pair is called significant that is equal, or the other way round; so for
@@ -123,6 +136,8 @@ class Counts:
     effective: float = 0.0
     level: int = 0
     difference: int = 0
+    yes: int = 0
+    no: int = 0
     pairs: int = 0
     baseline: int = 0
     leads: int = 0
@@ -133,93 +148,152 @@ class Counts:
 
 
 def judge(scores: ClassScores, truth: np.ndarray, n_samples: int, seed: int) -> Counts:
-    """Count what the intervals and verdicts of one world got right."""
-    k, slack = len(truth), 1e-12
-    low, high = level_intervals(scores, n_samples=1000, seed=seed)
-    contrasts = Contrasts(scores, n_samples, seed)
-    found = Counts(1, scores.effective, level=bool(low[0] - slack <= truth[0] <= high[0] + slack))
-    one = contrasts.members([(0, 1)])
-    found.difference = covers(one, truth[[0]] - truth[1])
-    pairs, members = contrasts.all_pairs(range(k))
-    true = np.array([truth[a] - truth[b] for a, b in pairs])
+    """Count what the intervals and verdicts of one test set got right."""
+    found = Counts(1, scores.effective)
+    low, high = level_intervals(scores.select([0]), n_samples=n_samples, seed=seed)
+    found.level = int(low[0] - SLACK <= truth[0] <= high[0] + SLACK)
+    k, contrasts = len(truth), Contrasts(scores, n_samples, seed)
+    first = contrasts.members([(1, 0)], with_p=False)
+    apart = truth[1] - truth[0]
+    found.difference = covers(first, np.array([apart]))
+    if apart < 0:
+        said = not_worse(first.low[0], first.high[0], -apart)
+        found.yes, found.no = int(said == YES), int(said == NO)
+    pairs = [(a, b) for a in range(k) for b in range(a + 1, k)]
+    members = contrasts.members(pairs, with_p=False) if k > 2 else first
+    true = np.array([truth[a] - truth[b] for a, b in pairs]) if k > 2 else np.array([apart])
     found.pairs, found.pairs_wrong = covers(members, true), wrong(members, true)
-    pairs, members = contrasts.with_baseline(k - 1)
-    true = np.array([truth[a] - truth[b] for a, b in pairs])
+    pairs = [(a, k - 1) for a in range(k - 1)]
+    members = contrasts.members(pairs, with_p=False) if k > 2 else first
+    true = truth[:-1] - truth[-1] if k > 2 else true
     found.baseline, found.baseline_wrong = covers(members, true), wrong(members, true)
-    leads = contrasts.with_best()
-    order = np.sort(truth)
-    best = truth >= order[-1] - slack
+    leads, order = contrasts.with_best(), np.sort(truth)
+    best = truth >= order[-1] - SLACK
     lead = truth - np.where(truth == order[-1], order[-2], order[-1])
-    found.leads = int(((leads.low <= lead + slack) & (lead <= leads.high + slack)).all())
-    excluded = any(v == WORSE for v, b in zip(leads.verdict, best, strict=True) if b)
-    called = [v == BEST for v in leads.verdict]
+    found.leads = int(((leads.low <= lead + SLACK) & (lead <= leads.high + SLACK)).all())
     alone = best.sum() == 1
-    found.best_wrong = int(
-        excluded
-        or any(said and not (true and alone) for said, true in zip(called, best, strict=True))
-    )
-    found.best_found = int(any(called) and alone)
+    called = np.array([verdict == BEST for verdict in leads.verdict])
+    excluded = np.array([verdict == WORSE for verdict in leads.verdict])
+    found.best_wrong = int((excluded & best).any() or (called & ~(best & alone)).any())
+    found.best_found = int((called & best).any() and alone)
     return found
 
 
-def covers(members, truth: np.ndarray) -> int:
-    return int(((members.low <= truth + 1e-12) & (truth <= members.high + 1e-12)).all())
+def covers(members: Members, truth: np.ndarray) -> int:
+    return int(((members.low <= truth + SLACK) & (truth <= members.high + SLACK)).all())
 
 
-def wrong(members, truth: np.ndarray) -> int:
+def wrong(members: Members, truth: np.ndarray) -> int:
     """Tell whether a difference is called significant that is none, or in the wrong direction."""
     said = np.where(members.significant, np.sign(members.difference), 0)
-    return int((said * np.sign(np.where(np.abs(truth) < 1e-12, 0, truth)) < said**2).any())
+    return int((said * np.sign(np.where(np.abs(truth) < SLACK, 0, truth)) < said**2).any())
 
 
 def simulate(
-    case: Case, worlds: int, n_samples: int = 1000, seed: int = 0
-) -> tuple[Counts, Counts]:
-    """Judge the worlds of one case, also those in which the workbench claims nothing.
+    case: Case, worlds: int, n_samples: int = 1000, seed: int = 0, least: float = LEAST_CLASSES
+) -> Counts:
+    """Judge test sets of one population.
 
     Args:
         case: The population.
         worlds: Number of test sets to draw.
-        n_samples: Number of resamples of the differences. Defaults to 1000.
-        seed: Seed of the worlds. Defaults to 0.
+        n_samples: Number of resamples. Defaults to 1000.
+        seed: Seed of the test sets. Defaults to 0.
+        least: Least effective number of classes of a test set. Sizes of classes are drawn until
+            they have as many, which tells nothing of the scores. Defaults to that from which the
+            workbench makes claims; below, claims are made for the count only.
 
     Returns:
-        Counts of all worlds, and of those with enough effective classes for claims.
+        Counts over the test sets.
     """
-    rng, truth, every, claimed = np.random.default_rng(seed), case.truth, Counts(), Counts()
-    for number in range(worlds):
-        scores = draw_world(rng, case)
-        with mock.patch.object(statistics, "LEAST_CLASSES", 0):
-            one = judge(scores, truth, n_samples, number)
-        for total in (every, claimed) if scores.effective >= LEAST_CLASSES else (every,):
+    rng, truth, total = np.random.default_rng(seed), case.truth, Counts()
+    with mock.patch.object(statistics, "LEAST_CLASSES", min(least, LEAST_CLASSES)):
+        for number in range(worlds):
+            one = judge(draw_world(rng, case, least), truth, n_samples, number)
             for name, value in vars(one).items():
                 setattr(total, name, getattr(total, name) + value)
-    return every, claimed
+    return total
 
 
-def nmi_coverage(classes: int, worlds: int, starts: int = 3, seed: int = 0) -> tuple[int, int]:
-    """Count the worlds in which the interval of NMI holds the mean NMI of such test sets.
+@dataclass
+class Planned:
+    """What plans came to.
 
-    Gaussian classes of unequal size are clustered from several starts of k-means, as an evaluation
-    does. NMI depends on the number of classes, so the truth is the mean over all worlds.
+    Attributes:
+        pilots: Test sets planned from.
+        endless: Those whose plan says that no number is enough.
+        needed: Numbers planned.
+        found: Test sets of these numbers on which the difference was found significant.
+    """
+
+    pilots: int
+    endless: int
+    needed: list[float]
+    found: int
+
+
+def planned(case: Case, worlds: int, what: str, n_samples: int = 1000, seed: int = 0) -> Planned:
+    """Plan from a pilot test set for its true difference, and test on a new one of that size.
+
+    Args:
+        case: The population of the pilots.
+        worlds: Number of pilots.
+        what: What is planned: ``classes`` or ``seeds``.
+        n_samples: Number of resamples. Defaults to 1000.
+        seed: Seed of the test sets. Defaults to 0.
+    """
+    rng, truth = np.random.default_rng(seed), case.truth
+    total = Planned(worlds, 0, [], 0)
+    for number in range(worlds):
+        pilot = draw_world(rng, case, LEAST_CLASSES)
+        said = plan(pilot, 0, 1, abs(truth[0] - truth[1]))
+        needed = said.needed_classes if what == "classes" else said.needed_seeds
+        if not np.isfinite(needed) or (what == "seeds" and needed > MOST_SEEDS):
+            total.endless += 1
+            continue
+        if what == "classes":
+            share = said.classes / case.classes
+            size = int(np.ceil(max(needed, LEAST_CLASSES) / share))
+            scores = draw_world(rng, replace(case, classes=size), LEAST_CLASSES)
+        else:
+            scores = draw_world(rng, replace(case, seeds=max(2, int(needed))), LEAST_CLASSES)
+        members = Contrasts(scores, n_samples, number).members([(0, 1)], with_p=False)
+        total.needed.append(needed)
+        total.found += int(members.significant[0] and members.difference[0] > 0)
+    return total
+
+
+EMBEDDED = ("recall@1", "map@r", "nmi")
+
+
+def embedded(classes: int, worlds: int, starts: int, seed: int = 0) -> np.ndarray:
+    """Evaluate embeddings, and return three metrics with their intervals.
+
+    Gaussian classes of unequal size and width are ranked and clustered as in any evaluation, so
+    queries of one class are confused with the same other classes.
+
+    Args:
+        classes: Number of classes of a test set.
+        worlds: Number of test sets.
+        starts: Number of starts of k-means.
+        seed: Seed of the test sets. Defaults to 0.
 
     Returns:
-        Number of worlds, and of those in which the interval holds the mean.
+        float64, (worlds, 3, 3): value, low and high of each of :data:`EMBEDDED`.
     """
     found = []
     for number in range(worlds):
         rng = np.random.default_rng([seed, number])
         size = class_sizes(rng, Case(classes=classes))
+        while effective_classes(np.maximum(2, size)) < LEAST_CLASSES:
+            size = class_sizes(rng, Case(classes=classes))
         labels = np.repeat(np.arange(classes), np.maximum(2, size))
         width = rng.lognormal(-0.3, 0.4, classes)[labels][:, None]
-        x = rng.standard_normal((classes, 8))[labels] + width * rng.standard_normal(
-            (len(labels), 8)
-        )
-        result = evaluate(x.astype(np.float32), labels, n_init=starts, seed=number)
-        found.append((result.metrics["nmi"], *result.intervals.get("nmi", (np.nan, np.nan))))
-    value, low, high = np.array(found).T
-    claimed = np.isfinite(low)
-    return int(claimed.sum()), int(((low <= value.mean()) & (value.mean() <= high))[claimed].sum())
+        noise = width * rng.standard_normal((len(labels), 8))
+        x = (rng.standard_normal((classes, 8))[labels] + noise).astype(np.float32)
+        result = evaluate(x, labels, n_init=starts, seed=number)
+        found.append([(result.metrics[m], *result.intervals[m]) for m in EMBEDDED])
+    return np.array(found)
 
 
 def effects(kind: str, runs: int) -> tuple[float, ...]:
@@ -228,133 +302,94 @@ def effects(kind: str, runs: int) -> tuple[float, ...]:
     return (0.5,) * first + (0.0,) * (runs - first)
 
 
-def cases() -> Iterator[tuple[str, str, Case]]:
-    """Yield table, label and population of every row."""
-    for classes in (5, 8, 10, 12, 15, 20, 40, 100, 500):
-        for sizes in SIZES:
-            for base in (0.6, 0.95):
-                yield "single", "", Case(classes, sizes, base)
-    for runs in (2, 7, 30):
-        for classes in (12, 20, 40, 100):
-            for kind in ("null", "one best", "three tied"):
-                if runs > 2 or kind != "three tied":
-                    yield "families", kind, Case(classes, "lognormal", 0.6, effects(kind, runs))
-    for classes in (20, 40, 200):
-        for seeds in (2, 3, 5, 10):
-            for spreads, label in (((0.15, 0.2), "moderate"), ((0.4, 0.1), "large")):
-                case = Case(classes, "lognormal", 0.6, seeds=seeds)
-                yield (
-                    "seeds",
-                    label,
-                    replace(case, seed_spread=spreads[0], seed_class_spread=spreads[1]),
-                )
+FEW = [Case(c, s, b) for c, s, b in product((5, 8, 10), SIZES, (0.6, 0.95))]
+SINGLE = [
+    Case(c, sizes, base, (0.5, 0.0), metric=metric)
+    for metric, base in (("hits", 0.6), ("hits", 0.95), ("graded", 0.6))
+    for c, sizes in [
+        (10, "equal"), (12, "equal"), *product((20, 40, 100, 500), SIZES),
+    ]
+]  # fmt: skip
+FAMILIES = [
+    (kind, Case(c, sizes, 0.6, effects(kind, runs)))
+    for runs, c, sizes, kinds in [
+        (2, 10, "equal", ["null"]),
+        (2, 20, "lognormal", ["null", "one best"]),
+        (2, 40, "pareto", ["null"]),
+        (2, 100, "lognormal", ["null", "one best"]),
+        (2, 500, "lognormal", ["null"]),
+        (7, 10, "equal", ["null"]),
+        (7, 20, "lognormal", ["null", "one best", "three tied"]),
+        (7, 40, "pareto", ["null", "three tied"]),
+        (7, 100, "lognormal", ["null", "one best", "three tied"]),
+        (30, 10, "equal", ["null"]),
+        (30, 20, "lognormal", ["null"]),
+        (30, 40, "pareto", ["null"]),
+        (30, 100, "lognormal", ["null", "one best"]),
+    ]
+    for kind in kinds
+]
+SPREADS = {"moderate": (0.15, 0.2), "large": (0.4, 0.1)}
+SEEDS = [
+    (label, Case(c, "lognormal", 0.6, effects("null", runs), seeds, seed_spread=a, seed_class_spread=b))
+    for runs, c, seeds in [*product((2,), (20, 40, 200), (2, 3, 5, 10)), (7, 40, 3), (7, 100, 2)]
+    for label, (a, b) in SPREADS.items()
+]  # fmt: skip
+PLANS = [
+    ("classes", Case(20, "lognormal", 0.6, (0.3, 0.0))),
+    ("classes", Case(40, "lognormal", 0.6, (0.3, 0.0))),
+    ("classes", Case(40, "pareto", 0.95, (0.5, 0.0))),
+    ("classes", Case(40, "lognormal", 0.6, (0.5, 0.0), 3)),
+    ("seeds", Case(200, "lognormal", 0.6, (0.25, 0.0), 3)),
+    ("seeds", Case(200, "lognormal", 0.6, (0.25, 0.0), 10)),
+]
+EMBEDDINGS = (20, 40, 100)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--worlds", type=int, default=400)
-    parser.add_argument("--nmi-worlds", type=int, default=100)
+    parser.add_argument("--worlds", type=int, default=1000)
+    parser.add_argument("--plans", type=int, default=500)
+    parser.add_argument("--embeddings", type=int, default=300)
+    parser.add_argument("--starts", type=int, default=10)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
-    todo = list(cases())
-    worlds = [options.worlds // (4 if len(c.effects) == 30 else 1) for _, _, c in todo]
     with ProcessPoolExecutor(options.processes) as pool:
-        nmi = {c: pool.submit(nmi_coverage, c, options.nmi_worlds) for c in (12, 20, 40)}
-        populations = [case for _, _, case in todo]
-        counts = list(pool.map(simulate, populations, worlds, [1000] * len(todo), range(len(todo))))
-        starts = {c: future.result() for c, future in nmi.items()}
-    options.out.write_text(markdown(todo, counts, starts, options))
+        jobs = {
+            key: pool.submit(function, *arguments)
+            for key, (function, arguments) in tasks(options).items()
+        }
+        found = {}
+        for key, future in jobs.items():
+            found[key] = future.result()
+            print(*key)
+    options.out.write_text(markdown(found, options))
 
 
-def percent(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.1f}" if whole else "–"
+def tasks(options: argparse.Namespace) -> dict[tuple, tuple]:
+    """Return the function and the arguments of every row, by its table and place."""
+    todo: dict[tuple, tuple] = {}
+    for place, (_, case) in enumerate(FAMILIES):
+        todo["families", place] = simulate, (case, options.worlds, 1000, place)
+    for place, case in enumerate(SINGLE):
+        todo["single", place] = simulate, (case, options.worlds, 1000, place)
+    for place, (_, case) in enumerate(SEEDS):
+        todo["seeds", place] = simulate, (case, options.worlds, 1000, place)
+    for place, case in enumerate(FEW):
+        todo["few", place] = simulate, (case, options.worlds, 1000, place, 0)
+    for place, (what, case) in enumerate(PLANS):
+        todo["plans", place] = planned, (case, options.plans, what, 1000, place)
+    for classes in EMBEDDINGS:
+        todo["embeddings", classes] = embedded, (classes, options.embeddings, options.starts)
+    return todo
 
 
-def markdown(todo, counts, nmi, options) -> str:
-    """Return the tables."""
-    noise = 196 * (0.95 * 0.05 / options.worlds) ** 0.5
-    facts = {"low": 95 - noise, "high": 95 + noise, "few": max(0, 5 - noise), "many": 5 + noise}
-    sizes = {"worlds": options.worlds, "nmi": options.nmi_worlds, "least": LEAST_CLASSES}
-    lines = [HEAD.format(**sizes, **facts)]
-    lines += ["", "## One run, and one difference", "", SINGLE, ""]
-    lines += table(
-        "classes",
-        "sizes",
-        "R@1 of the median class",
-        "effective, mean",
-        "level",
-        "difference",
-        "worlds with claims",
-        "level there",
-        "difference there",
-    )
-    for (kind, _, case), (every, some) in zip(todo, counts, strict=True):
-        if kind != "single":
-            continue
-        lines.append(
-            row(
-                case.classes,
-                case.sizes,
-                case.base,
-                f"{every.effective / every.worlds:.1f}",
-                percent(every.level, every.worlds),
-                percent(every.difference, every.worlds),
-                some.worlds,
-                percent(some.level, some.worlds),
-                percent(some.difference, some.worlds),
-            )
-        )
-    lines += ["", "## Families", "", FAMILIES, ""]
-    lines += table(
-        "runs",
-        "classes",
-        "truth",
-        "worlds",
-        "with the best: holds",
-        "wrong",
-        "found",
-        "baseline: holds",
-        "wrong",
-        "all pairs: hold",
-        "wrong",
-    )
-    for (kind, label, case), (_, c) in zip(todo, counts, strict=True):
-        if kind == "families":
-            n = c.worlds
-            lines.append(
-                row(
-                    len(case.effects),
-                    case.classes,
-                    label,
-                    n,
-                    percent(c.leads, n),
-                    percent(c.best_wrong, n),
-                    percent(c.best_found, n) if label == "one best" else "",
-                    percent(c.baseline, n),
-                    percent(c.baseline_wrong, n),
-                    percent(c.pairs, n),
-                    percent(c.pairs_wrong, n),
-                )
-            )
-    lines += ["", "## Seeds", "", SEEDS, ""]
-    lines += table("classes", "seeds", "spread over seeds", "worlds", "level", "difference")
-    for (kind, label, case), (_, c) in zip(todo, counts, strict=True):
-        if kind == "seeds":
-            lines.append(
-                row(
-                    case.classes,
-                    case.seeds,
-                    label,
-                    c.worlds,
-                    percent(c.level, c.worlds),
-                    percent(c.difference, c.worlds),
-                )
-            )
-    lines += ["", "## NMI, with its starts of k-means", "", NMI, ""]
-    lines += table("classes", "worlds with claims", "holds")
-    lines += [row(c, n, percent(held, n)) for c, (n, held) in nmi.items()]
-    return "\n".join(lines) + "\n"
+def share(part: int, whole: int) -> str:
+    """Format a share in percent with its standard error."""
+    p = part / whole
+    error = (max(p * (1 - p), 0.5 / whole) / whole) ** 0.5
+    return f"{100 * p:.1f} ± {100 * error:.1f}"
 
 
 def row(*cells: object) -> str:
@@ -365,41 +400,139 @@ def table(*head: str) -> list[str]:
     return [row(*head), row(*["---"] * len(head))]
 
 
-HEAD = (
-    "# Coverage of intervals, family-wise error of verdicts\n\n"
-    "`python benchmarks/verdicts.py --worlds {worlds} --nmi-worlds {nmi}`: "
-    "{worlds} synthetic test sets per row (a quarter of them with "
-    "30 runs, {nmi} for NMI), 1,000 resamples each; all figures in percent. Of {worlds} "
-    "worlds, a true 95 shows as {low:.1f} to {high:.1f}, and a true 5 as {few:.1f} to "
-    "{many:.1f}.\n\n"
-    "Truth is known: classes are drawn from an infinite population, runs share the difficulty of a "
-    "class and of a query (correlated runs), and every run and seed does better or worse on single "
-    "classes. Sizes of classes are equal, lognormal (sigma 0.8) or Pareto (shape 1.5, at most 40 "
-    "times the mean), 20 queries on average.\n\n"
-    "**Claims are made from {least} effective classes on**, (sum of sizes)^2 / sum of squared "
-    "sizes, which is the number of classes where all have the same size. Below, there is no "
-    "interval and no verdict."
-)
-SINGLE = (
-    "Nominal: 95. Columns 5 and 6 count every test set, also those on which the workbench claims "
-    "nothing; the last two only those on which it does."
-)
-FAMILIES = (
-    "*Holds*: all intervals of the family hold at once (nominal: 95 or more). *Wrong*: some "
-    "verdict of the family is wrong (nominal: 5 or less); with the best, a truly best run is "
-    "excluded, or a run is called the best that is not, or not alone. *Found*: the one best run is "
-    "called the best. "
-    "Where several runs are tied as the best, the intervals of the leads hold more often than "
-    "nominal, as those of Hsu must."
-)
-SEEDS = (
-    "Two runs, several training seeds each; the interval is for the mean over all seeds. *Large*: "
-    "seeds scatter more than classes do."
-)
-NMI = (
-    "Test sets of Gaussian classes, k-means from 3 starts. The truth is the mean NMI of test sets "
-    "of as many classes."
-)
+def markdown(found: dict[tuple, object], options: argparse.Namespace) -> str:
+    """Return the tables."""
+    lines = [HEAD.format(least=LEAST_CLASSES, **vars(options))]
+    lines += ["", "## One run, and one difference", "", SINGLE_TEXT, ""]
+    lines += table(
+        "classes", "sizes", "scores", "effective", "level", "difference", "yes", "no"
+    )  # fmt: skip
+    for place, case in enumerate(SINGLE):
+        c = found["single", place]
+        cells = [share(x, c.worlds) for x in (c.level, c.difference, c.yes, c.no)]
+        lines.append(
+            row(case.classes, case.sizes, scores(case), f"{c.effective / c.worlds:.0f}", *cells)
+        )
+    lines += ["", "## Families", "", FAMILIES_TEXT, ""]
+    lines += table(
+        "runs",
+        "classes",
+        "sizes",
+        "truth",
+        "best: holds",
+        "wrong",
+        "found",
+        "baseline: holds",
+        "wrong",
+        "all pairs: hold",
+        "wrong",
+    )
+    for place, (label, case) in enumerate(FAMILIES):
+        c = found["families", place]
+        cells = [
+            share(c.leads, c.worlds),
+            share(c.best_wrong, c.worlds),
+            share(c.best_found, c.worlds) if label == "one best" else "",
+            *(share(x, c.worlds) for x in (c.baseline, c.baseline_wrong, c.pairs, c.pairs_wrong)),
+        ]
+        lines.append(row(len(case.effects), case.classes, case.sizes, label, *cells))
+    lines += ["", "## Seeds", "", SEEDS_TEXT, ""]
+    lines += table(
+        "runs", "classes", "seeds", "spread over seeds", "level", "difference",
+        "best: wrong", "baseline: wrong", "all pairs: wrong",
+    )  # fmt: skip
+    for place, (label, case) in enumerate(SEEDS):
+        c = found["seeds", place]
+        counted = (c.level, c.difference, c.best_wrong, c.baseline_wrong, c.pairs_wrong)
+        cells = [share(x, c.worlds) for x in counted]
+        lines.append(row(len(case.effects), case.classes, case.seeds, label, *cells))
+    lines += ["", "## Planning", "", PLANS_TEXT, ""]
+    lines += table(
+        "planned", "pilot: classes", "sizes", "scores", "seeds", "needed, median",
+        "no number is enough", "found",
+    )  # fmt: skip
+    for place, (what, case) in enumerate(PLANS):
+        p = found["plans", place]
+        middle = f"{np.median(p.needed):.0f}" if p.needed else "–"
+        lines.append(
+            row(
+                what,
+                case.classes,
+                case.sizes,
+                scores(case),
+                case.seeds,
+                middle,
+                share(p.endless, p.pilots),
+                share(p.found, len(p.needed)) if p.needed else "–",
+            )
+        )
+    lines += ["", "## Embeddings that were ranked and clustered", "", EMBEDDINGS_TEXT, ""]
+    lines += table("classes", *(f"{LABELS[m]}: mean | holds" for m in EMBEDDED))
+    lines[-1] = row(*["---"] * (1 + 2 * len(EMBEDDED)))
+    for classes in EMBEDDINGS:
+        values = found["embeddings", classes]
+        truth = values[:, :, 0].mean(axis=0)
+        held = ((values[:, :, 1] <= truth) & (truth <= values[:, :, 2])).sum(axis=0)
+        pairs = zip(truth, held, strict=True)
+        cells = [each for t, h in pairs for each in (f"{100 * t:.1f}", share(h, len(values)))]
+        lines.append(row(classes, *cells))
+    lines += ["", "## Below the least number of classes", "", FEW_TEXT, ""]
+    lines += table("classes", "sizes", "scores", "effective", "level", "difference")
+    for place, case in enumerate(FEW):
+        c = found["few", place]
+        cells = [share(x, c.worlds) for x in (c.level, c.difference)]
+        lines.append(
+            row(case.classes, case.sizes, scores(case), f"{c.effective / c.worlds:.1f}", *cells)
+        )
+    return "\n".join(lines) + "\n"
+
+
+LABELS = {"recall@1": "R@1", "map@r": "MAP@R", "nmi": "NMI"}
+
+
+def scores(case: Case) -> str:
+    """Name the scores and the rate of the median class."""
+    return f"{'R@1' if case.metric == 'hits' else 'MAP@R'}, {case.base:g}"
+
+
+HEAD = """# Coverage of intervals, family-wise error of verdicts
+
+`python benchmarks/verdicts.py --worlds {worlds} --plans {plans} --embeddings {embeddings}`: {worlds} \
+synthetic test sets per row ({plans} for plans, {embeddings} embedded), 1,000 resamples each. All \
+figures in percent, with their standard errors.
+
+Truth is known: classes are drawn from an infinite population, runs share the difficulty of a class \
+and of a query (correlated runs), and every run and seed does better or worse on single classes. \
+Sizes of classes are equal, lognormal (sigma 0.8) or Pareto (shape 1.5, at most 40 times the mean), \
+20 queries on average. Scores are 0 or 1 as those of R@1, or any number between them as those of \
+MAP@R; behind the metric stands its value on the median class.
+
+**Claims are made from {least} effective classes on**, (sum of sizes)^2 / sum of squared sizes, which \
+is the number of classes where all have the same size. Below, there is no interval and no verdict. So \
+every test set here has at least {least}, but in the last table.
+
+FINDINGS"""
+SINGLE_TEXT = """Nominal: 95. Two runs differ by 0.5 logits. *Level*: the interval of the first run \
+holds its true mean. *Difference*: that of the two alone. *Yes*: the second run is called "not worse \
+by more than x" where x is exactly what it is worse by. *No*: it is called worse by more than that \
+(nominal, each: 2.5)."""
+FAMILIES_TEXT = """*Holds*: all intervals of the family hold at once (nominal: 95 or more). *Wrong*: \
+some verdict of the family is wrong (nominal: 5 or less); with the best, a truly best run is \
+excluded, or a run is called the best that is not, or not alone. *Found*: the one best run is called \
+the best. Where several runs are tied as the best, the intervals of the leads hold more often than \
+nominal, as those of Hsu must."""
+SEEDS_TEXT = """Runs without a difference, several training seeds each, lognormal sizes; intervals are \
+for the mean over all seeds. *Large*: seeds scatter more than classes do."""
+PLANS_TEXT = """Pilots of two runs are planned from, for their true difference. Then a new test set of \
+as many classes (or a new one of as many classes and the planned seeds) is drawn, and the better run \
+is *found* significantly better (nominal: 80). A plan that says that no number of seeds is enough, or \
+more than 40, is not carried out."""
+EMBEDDINGS_TEXT = """Gaussian classes of unequal size and width in 8 dimensions, ranked and clustered \
+as in any evaluation, k-means from {starts} starts. All three metrics depend on the number of classes. \
+So the truth is the mean of the metric over test sets of as many classes, and over the starts of \
+k-means: what another test set of this size would give on average. Nominal: 95."""
+FEW_TEXT = """Why no claims are made there: intervals that are far too narrow for levels, or hold \
+nearly always since no difference can be significant."""
 
 
 if __name__ == "__main__":

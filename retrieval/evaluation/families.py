@@ -184,7 +184,10 @@ class Contrasts:
         if too_few_classes(self.effective) or not len(columns):
             return Members(difference, p, p, p, p, np.zeros(len(columns), bool))
         supported = self._supported[columns]
-        low, high = self._rare(columns, sign)
+        low, high = np.empty(len(columns)), np.empty(len(columns))
+        low[~supported], high[~supported] = self._rare(
+            columns[~supported], sign[~supported], len(columns)
+        )
         p[:], adjusted = 1, np.ones(len(columns))
         if supported.any():
             kept, shown = columns[supported], difference[supported]
@@ -209,10 +212,12 @@ class Contrasts:
             return Maxima(classes, np.zeros(len(classes)))
         return Maxima(classes, self._seed_t[:, columns].max(axis=1))
 
-    def _rare(self, columns: np.ndarray, sign: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the intervals of differences that too few classes carry for a claim."""
+    def _rare(
+        self, columns: np.ndarray, sign: np.ndarray, family: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the intervals of differences of a family that too few classes carry for a claim."""
         gains, losses = self._gains[columns], self._losses[columns]
-        low, high = rare_interval(gains, losses, self.effective, max(1, len(columns)))
+        low, high = rare_interval(gains, losses, self.effective, family)
         turned = sign < 0
         return np.where(turned, -high, low) + 0.0, np.where(turned, -low, high) + 0.0
 

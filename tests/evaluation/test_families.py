@@ -135,7 +135,7 @@ def test_a_plan_follows_the_spread_over_classes_and_seeds():
 )
 def test_intervals_and_verdicts_hold_on_runs_of_known_truth(case):
     """A small part of ``benchmarks/verdicts.py``: 60 test sets, within the binomial band."""
-    _, counts = simulate(case, 60, n_samples=400, seed=3)
+    counts = simulate(case, 60, n_samples=400, seed=3)
     n = counts.worlds
     assert n > 50
     least = 0.95 * n - 3 * np.sqrt(n * 0.95 * 0.05)
