@@ -287,7 +287,7 @@ def seed_deviations(
     return found
 
 
-def jackknife_errors(scores: ClassScores) -> NDArray[np.float64]:
+def jackknife_errors(sums: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the standard error of every mean over classes, from leaving out each class in turn.
 
     Where one class holds many of the queries, it draws the mean towards itself, and its distance
@@ -295,14 +295,15 @@ def jackknife_errors(scores: ClassScores) -> NDArray[np.float64]:
     drawn (Tukey 1958; called CR3 in regression).
 
     Args:
-        scores: The scores of k runs, of at least two classes with queries.
+        sums: float64, (c, k), sum of the scores, or of differences, of each class; c at least 2.
+        size: float64, (c,), number of queries of each class.
 
     Returns:
         float64, (k,).
     """
-    c, n = len(scores.size), scores.size.sum()
-    without = (scores.sums.sum(axis=0) - scores.sums) / (n - scores.size)[:, None]
-    squares = np.square(without - scores.means).sum(axis=0)
+    c, n, total = len(size), size.sum(), sums.sum(axis=0)
+    without = (total - sums) / (n - size)[:, None]
+    squares = np.square(without - total / n).sum(axis=0)
     errors: NDArray[np.float64] = np.sqrt((c - 1) / c * squares)
     return errors
 
@@ -344,7 +345,7 @@ def level_intervals(
         return np.full(k, np.nan), np.full(k, np.nan)
     found = studentize(scores, None, n_samples, seed)
     value, flat = found.estimate, found.error == 0
-    error = jackknife_errors(scores)
+    error = jackknife_errors(scores.sums, scores.size)
     # Order statistics and no interpolation, so that an infinite value is not mixed with a finite.
     left = np.quantile(found.t, ALPHA / 2, axis=0, method="lower").astype(np.float64)
     right = np.quantile(found.t, 1 - ALPHA / 2, axis=0, method="higher").astype(np.float64)

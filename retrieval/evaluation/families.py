@@ -185,9 +185,9 @@ class Contrasts:
             return Members(difference, p, p, p, p, np.zeros(len(columns), bool))
         supported = self._supported[columns]
         low, high = np.empty(len(columns)), np.empty(len(columns))
-        low[~supported], high[~supported] = self._rare(
-            columns[~supported], sign[~supported], len(columns)
-        )
+        if not supported.all():
+            rare = ~supported
+            low[rare], high[rare] = self._rare(columns[rare], sign[rare], len(columns))
         p[:], adjusted = 1, np.ones(len(columns))
         if supported.any():
             kept, shown = columns[supported], difference[supported]

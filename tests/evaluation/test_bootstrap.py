@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from scipy import special
 
 from retrieval.evaluation import evaluate
 from retrieval.evaluation.bootstrap import (
     ClassScores,
     class_sums,
     class_weights,
+    jackknife_errors,
     level_intervals,
     studentize,
 )
@@ -68,6 +70,35 @@ def test_the_interval_of_a_run_is_one_number_wherever_it_is_shown():
     for compared in (compare(runs), compare({2: runs[2], 8: [runs[8], runs[4]]})):
         shown = compared.summary.set_index("name").loc[2]
         assert (shown["low"], shown["high"]) == pytest.approx(runs[2].intervals["recall@1"])
+
+
+def test_the_jackknife_error_leaves_out_each_class_in_turn():
+    scores, _ = scores_of(2)
+    found = jackknife_errors(scores.sums, scores.size)
+    c = len(scores.size)
+    for column, sums in enumerate(scores.sums.T):
+        without = [
+            np.delete(sums, i).sum() / np.delete(scores.size, i).sum() for i in range(c)
+        ]  # fmt: skip
+        center = sums.sum() / scores.size.sum()
+        assert found[column] == pytest.approx(
+            np.sqrt((c - 1) / c * np.square(np.array(without) - center).sum())
+        )
+    # Of classes of one size it is the linearized error, that of the mean of the classes' means.
+    equal = np.arange(12.0)[:, None]
+    assert jackknife_errors(equal, np.ones(12)) == pytest.approx(equal.std(ddof=1) / 12**0.5)
+
+
+def test_no_interval_of_a_level_is_shorter_than_student_s():
+    rng = np.random.default_rng(4)
+    labels = np.repeat(np.arange(40), rng.integers(1, 40, 40))
+    hits = rng.random((5, len(labels))) < rng.uniform(0.2, 0.6, 40)[labels]
+    scores = ClassScores.of([run[None].astype(float) for run in hits], labels)
+    low, high = level_intervals(scores)
+    error = jackknife_errors(scores.sums, scores.size)
+    half = special.stdtrit(scores.effective - 1, 0.975) * error
+    assert (scores.means - low >= half - 1e-12).all()
+    assert (high - scores.means >= half - 1e-12).all()
 
 
 def test_a_run_without_a_mistake_is_not_called_perfect():

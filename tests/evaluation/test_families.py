@@ -9,6 +9,8 @@ from benchmarks.verdicts import Case, simulate
 from retrieval.errors import UserError
 from retrieval.evaluation import compare
 from retrieval.evaluation.noninferiority import not_worse
+from retrieval.evaluation.planning import multiple
+from retrieval.evaluation.statistics import LEAST_CLASSES
 
 CLASSES = np.repeat(np.arange(40), 5)
 
@@ -111,14 +113,23 @@ def test_a_plan_follows_the_spread_over_classes_and_seeds():
     assert np.isnan(one.needed_seeds)
     half = compared.plan("run0", "run1", 0.01)
     assert half.needed_classes == pytest.approx(4 * one.needed_classes, rel=0.01)
-    # The standard error of the difference falls with the root of the number of classes.
-    (pair,) = [compared._contrasts._error[0]]
-    assert one.needed_classes == np.ceil(40 * (pair * (1.959964 + 0.841621) / 0.02) ** 2)
+    # The standard error falls with the root of the number of classes. It is known from 40 classes
+    # only, so the difference must be 2.86 of them, not 1.96 + 0.84 = 2.80.
+    (error,) = [compared._contrasts._error[0]]
+    assert multiple(39, 2000) == pytest.approx(2.864, abs=0.002)
+    wanted = 40 * (error * multiple(39, one.needed_classes - 1) / 0.02) ** 2
+    assert one.needed_classes == pytest.approx(wanted, rel=1e-3)
+    assert compared.plan("run0", "run1", 10).needed_classes == LEAST_CLASSES
     shaky = {
         name: np.stack([run[0], 1 - run[0], run[0]]) for name, run in runs_of(0.2, 0.3).items()
     }
     several = compare(shaky, CLASSES).plan("run0", "run1", 0.001)
     assert several.needed_classes == several.needed_seeds == np.inf
+    moved = {"a": np.full((3, 200), 0.5) + [[0], [0.1], [0.2]], "b": np.full((3, 200), 0.5)}
+    only_seeds = compare(moved, CLASSES).plan("a", "b", 0.2)
+    assert np.isnan(only_seeds.needed_classes)  # no class differs from another
+    # 4 and 8 degrees of freedom: an error of 0.1 / sqrt(5) times 3.99 is 0.178; of 4 seeds, 0.209.
+    assert only_seeds.needed_seeds == 5
     with pytest.raises(UserError, match="resolution"):
         compared.plan("run0", "run1", 0)
 
