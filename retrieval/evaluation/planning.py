@@ -32,11 +32,12 @@ class Plan:
         classes: Effective number of classes of this test set.
         seeds: Number of training seeds of the run with fewer.
         needed_classes: Effective number of classes needed with as many seeds, at least as many as
-            any claim needs; infinite if no number is enough, because the seeds alone scatter too much; NaN if the runs do not
-            differ in any class, so that nothing is known of the spread.
+            any claim needs; infinite if no number is enough, because the seeds alone scatter too
+            much; NaN if the runs do not differ in any class, so that nothing is known of the
+            spread.
         needed_seeds: Number of seeds of each run needed on these classes, at least 2; infinite if
-            no number is enough, because the classes alone scatter too much; NaN if a run has one seed only,
-            whose spread is unknown.
+            no number is enough, because the classes alone scatter too much; NaN if a run has one
+            seed only, whose spread is unknown.
         times: How many times as many classes, and as many seeds, are needed together.
     """
 
@@ -87,7 +88,9 @@ def plan(scores: ClassScores, a: int, b: int, resolution: float) -> Plan:
 
     wanted, classes, needed_seeds = resolution**2, np.nan, np.nan
     if error:
-        classes = _least(lambda n: over_classes(n / effective), LEAST_CLASSES, wanted - over_seeds(1))
+        classes = _least(
+            lambda n: over_classes(n / effective), LEAST_CLASSES, wanted - over_seeds(1)
+        )
     if known:
         needed_seeds = _least(lambda m: over_seeds(m / seeds), 2, wanted - over_classes(1))
     hundredths = _least(lambda x: over_classes(x / 100) + over_seeds(x / 100), 1, wanted)

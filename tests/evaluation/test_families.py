@@ -125,7 +125,8 @@ def test_a_plan_follows_the_spread_over_classes_and_seeds():
     }
     several = compare(shaky, CLASSES).plan("run0", "run1", 0.001)
     assert several.needed_classes == several.needed_seeds == np.inf
-    moved = {"a": np.full((3, 200), 0.5) + [[0], [0.1], [0.2]], "b": np.full((3, 200), 0.5)}
+    level = np.full((3, 200), 0.5)
+    moved = {"a": level + np.array([[0.0], [0.1], [0.2]]), "b": level}
     only_seeds = compare(moved, CLASSES).plan("a", "b", 0.2)
     assert np.isnan(only_seeds.needed_classes)  # no class differs from another
     # 4 and 8 degrees of freedom: an error of 0.1 / sqrt(5) times 3.99 is 0.178; of 4 seeds, 0.209.
