@@ -502,7 +502,7 @@ def findings(found: dict[tuple, object]) -> list[str]:
         shares = [100 * getattr(c, name) / c.worlds for c in counts for name in names]
         return f"{min(shares):.1f} to {max(shares):.1f}"
 
-    def counts(key: str, wanted: Callable[[int], bool] = lambda place: True) -> list[Counts]:
+    def counts(key: str, wanted: Callable[[int], bool] = lambda _: True) -> list[Counts]:
         return [c for (k, place), c in found.items() if k == key and wanted(place)]
 
     single, families, several = counts("single"), counts("families"), counts("seeds")
@@ -511,8 +511,8 @@ def findings(found: dict[tuple, object]) -> list[str]:
     plans = [(PLANS[place], p) for (k, place), p in found.items() if k == "plans"]
     powers = [100 * p.found / len(p.needed) for (_, c), p in plans if c.seeds != 3]
     lines = [
-        f"Intervals of a metric hold the truth in {spread(single, 'level')} of 100 test sets, those "
-        f"of a difference in {spread(single, 'difference')}. More than 97 is where runs differ on "
+        f"Intervals of a metric hold the truth in {spread(single, 'level')} of 100 test sets, "
+        f"those of a difference in {spread(single, 'difference')}. More than 97 is where runs differ on "
         "few classes (10 classes, R@1 near 95), and no difference can be significant.",
         f"Some verdict of a family is wrong in {spread(families, *verdicts)} of 100 test sets.",
     ]
