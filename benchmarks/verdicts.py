@@ -512,8 +512,8 @@ def findings(found: dict[tuple, object]) -> list[str]:
     powers = [100 * p.found / len(p.needed) for (_, c), p in plans if c.seeds != 3]
     lines = [
         f"Intervals of a metric hold the truth in {spread(single, 'level')} of 100 test sets, "
-        f"those of a difference in {spread(single, 'difference')}. More than 97 is where runs differ on "
-        "few classes (10 classes, R@1 near 95), and no difference can be significant.",
+        f"those of a difference in {spread(single, 'difference')}. More than 97 is where runs "
+        "differ on few classes (10 classes, R@1 near 95), and no difference can be significant.",
         f"Some verdict of a family is wrong in {spread(families, *verdicts)} of 100 test sets.",
     ]
     if several:
