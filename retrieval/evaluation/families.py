@@ -215,7 +215,7 @@ class Contrasts:
     def _rare(
         self, columns: np.ndarray, sign: np.ndarray, family: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the intervals of differences of a family that too few classes carry for a claim."""
+        """Return the intervals of members of a family that too few classes carry for a claim."""
         gains, losses = self._gains[columns], self._losses[columns]
         low, high = rare_interval(gains, losses, self.effective, family)
         turned = sign < 0
