@@ -474,7 +474,8 @@ def markdown(found: dict[tuple, object], options: argparse.Namespace) -> str:
                 share(p.found, len(p.needed)) if p.needed else "–",
             )
         )
-    lines += ["", "## Embeddings that were ranked and clustered", "", EMBEDDINGS_TEXT, ""]
+    lines += ["", "## Embeddings that were ranked and clustered", ""]
+    lines += [EMBEDDINGS_TEXT.format(**vars(options)), ""]
     lines += table("classes", *(f"{LABELS[m]}: mean | holds" for m in EMBEDDED))
     lines[-1] = row(*["---"] * (1 + 2 * len(EMBEDDED)))
     for classes in EMBEDDINGS:
