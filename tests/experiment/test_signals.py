@@ -26,6 +26,14 @@ from tests.callbacks import Scores
 OPTIONS = {"evaluate": False, "progress": False}
 
 
+@pytest.fixture(autouse=True)
+def _interrupts():
+    """Raise KeyboardInterrupt on SIGINT, also where the tests were begun in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class SignalAfter(keras.callbacks.Callback):
     """Send a signal to this process after a step of the run.
 
