@@ -36,8 +36,9 @@ def test_a_single_run_keeps_the_interval_that_it_records(runs):
     recorded = runs[-1].result("query_gallery").metric("map@r")
     for side in ("low", "high"):
         assert shown.loc["semi_hard_triplet", f"map@r/{side}"] == getattr(recorded, side)
-        for name in ("contrastive_loss", "semi_hard_triplet"):
-            assert shown.loc[name, f"map@r/{side}"] == summary.loc[name, side]
+        for name in ("contrastive_loss", "semi_hard_triplet"):  # one of several seeds, one of one
+            expected = pytest.approx(summary.loc[name, side], rel=1e-12)
+            assert shown.loc[name, f"map@r/{side}"] == expected
 
 
 @pytest.mark.parametrize("metric", ["map@r", "nmi"])
