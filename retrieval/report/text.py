@@ -232,7 +232,7 @@ def conclusion(section: Section) -> list[str]:
     said = [headline(compared, seeds_caveat(section.n_seeds))]
     if said[0] and not compared.no_claim:
         first, second = compared.summary["name"][:2]
-        line = plan_line(compared.plan(first, second), metric(compared.metric))
+        line = plan_line(compared.plan(first, second), metric(compared.metric), compared.unit)
         said.append(line[0].upper() + line[1:])
     said.append(disagreement(section.leaders))
     if section.sliced_pair is not None:

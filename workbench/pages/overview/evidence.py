@@ -54,16 +54,16 @@ def evidence(chosen: Selection, table: pd.DataFrame, compared: Comparison) -> No
         caveat = seeds_caveat([len(seeds) for seeds in table["seeds"][compared_here]])
         if caveat:
             st.markdown(f"This holds{caveat}.")
+        over = "queries" if compared.unit == "query" else "classes"
         st.caption(
-            f"{cells}, over the same {compared.n_queries:,} queries of {compared.n_classes:,} "
-            "classes. "
+            f"{cells}, over the same {compared.queries}. "
             f"▲ better, ▼ worse: the 95% interval, {pairs_family(compared)}, excludes 0 (paired "
-            "bootstrap over classes, and over seeds where a loss has several). ≈: may be due to "
+            f"bootstrap over {over}, and over seeds where a loss has several). ≈: may be due to "
             "chance. The matrix judges every pair at once, so it finds less than the comparisons "
             "with the best above. Hover over a cell to see its interval, p-value and the numbers "
             "of queries won, tied and lost."
         )
         if not compared.no_claim:
             first, second = summary["name"][:2]
-            line = plan_line(compared.plan(first, second), shown)
+            line = plan_line(compared.plan(first, second), shown, compared.unit)
             st.caption(plain(f"{line[0].upper()}{line[1:]}."))
