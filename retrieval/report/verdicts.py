@@ -47,14 +47,14 @@ def p_equals(p: float) -> str:
 
 def best_family(compared: Comparison) -> str:
     """Name the family of the comparisons with the best; say so if there was no test."""
-    if compared.reason:
+    if compared.no_claim:
         return NOT_TESTED
     return f"adjusted over the comparisons of {len(compared.summary)} runs with the best"
 
 
 def baseline_family(compared: Comparison, baseline: str) -> str:
     """Name the family of the comparisons with a baseline; say so if there was no test."""
-    if compared.reason:
+    if compared.no_claim:
         return NOT_TESTED
     n = len(compared.summary) - 1
     if n == 1:
@@ -64,7 +64,7 @@ def baseline_family(compared: Comparison, baseline: str) -> str:
 
 def pairs_family(compared: Comparison) -> str:
     """Name the family of all pairs; say so if there was no test."""
-    if compared.reason:
+    if compared.no_claim:
         return NOT_TESTED
     n = len(compared.pairs)
     return ONE_PAIR if n == 1 else f"adjusted over all {n} pairs"
