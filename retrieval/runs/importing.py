@@ -70,7 +70,7 @@ def read_items(
             columns ``role``, ``is_query`` and ``is_gallery``, or ``split``.
         kept: Other columns in which each item must have a value, such as ``camera``. Defaults to
             none.
-        own: Whether to keep the remaining columns too, to slice queries by. They are text, None
+        own: Whether to keep the remaining columns too, to slice queries by. They are text, missing
             where an item has no value. Numbers of a Parquet file, and more than
             :data:`MOST_NUMBERED` columns of one numbered name, such as ``emb_0``, are taken as
             embeddings and left out. Defaults to True.
