@@ -10,16 +10,15 @@ import numpy as np
 
 from retrieval.evaluation.geometry import collapse_line, is_collapsed
 from retrieval.evaluation.protocol import Protocol
+from retrieval.evaluation.relevance import BY_CLASS
 
 MANY_COPIES = 0.01  # share of queries with an exact copy in the gallery
 ONE_CLASS = "one class: every figure is 1 whatever the embedding does"
 ONE_CLASS_IN_GALLERY = (
     "one class in the gallery: every figure of a ranking is 1 whatever the embedding does"
 )
-NO_POSITIVES = (
-    "no query has another item of its class in the gallery: there is no Recall@K, and no other "
-    "figure of a ranking"
-)
+NO_FIGURES = "there is no Recall@K, and no other figure of a ranking"
+NO_POSITIVES = f"no query has another item of its class in the gallery: {NO_FIGURES}"
 
 
 def label_caveat(labels: np.ndarray) -> str | None:
@@ -37,6 +36,15 @@ def label_caveat(labels: np.ndarray) -> str | None:
     return ONE_CLASS if classes == 1 else None
 
 
+def _no_positives(protocol: Protocol) -> str:
+    """Say why no query has a positive."""
+    if protocol.n_lost_positives:
+        return f"no query has a relevant item that is not left out: {NO_FIGURES}"
+    if protocol.relevance != BY_CLASS:
+        return f"nothing in the gallery is judged relevant to any query: {NO_FIGURES}"
+    return NO_POSITIVES
+
+
 def caveats(protocol: Protocol, card: Mapping[str, float]) -> list[str]:
     """Say what makes the figures of an evaluation meaningless.
 
@@ -50,7 +58,7 @@ def caveats(protocol: Protocol, card: Mapping[str, float]) -> list[str]:
     """
     found = []
     if protocol.has_no_positives:
-        found.append(NO_POSITIVES)
+        found.append(_no_positives(protocol))
     elif protocol.n_classes == 1:
         found.append(ONE_CLASS)
     elif protocol.n_gallery_classes == 1:

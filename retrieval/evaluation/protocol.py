@@ -101,6 +101,11 @@ class Protocol:
         return self.n_without_positive == self.n_queries
 
     @property
+    def queries(self) -> str:
+        """How many queries there are, and of how many classes if they have any, in words."""
+        return queries_in_words(self.n_queries, self.n_classes, self.unit)
+
+    @property
     def without_positives(self) -> str:
         """How many queries have no positive, and how they are scored, in words."""
         treatment = {"exclude": "excluded", "zero": "scored 0"}[self.no_positive]
@@ -129,7 +134,7 @@ class Protocol:
             return ""
         least, greatest = self.least_depth, self.greatest_depth
         size = f"{greatest:,}" if least == greatest else f"{least:,} to {greatest:,}"
-        parts = [f"lists of {size} items"]
+        parts = [f"lists of {size} {'item' if greatest == 1 else 'items'}"]
         if self.n_without_list:
             queries = counted(self.n_without_list, "query", "queries")
             parts.append(f"{queries} without a list, nothing found")
@@ -159,13 +164,28 @@ class Protocol:
         kmeans = f"; k-means: {self.kmeans}{starts}, seed {self.seed}"
         kmeans = "" if self.kmeans == "none" else kmeans
         size = self.lists or f"{self.dimension}-d"
+        classes = f"{counted(self.n_classes, 'class', 'classes')}, " * (self.unit == "class")
         return (
             f"{self.rule}, {self.measure}, "
             f"{counted(self.n_queries, 'query', 'queries')}, "
-            f"{counted(self.n_gallery, 'gallery item')}, "
-            f"{counted(self.n_classes, 'class', 'classes')}, {size}; "
+            f"{counted(self.n_gallery, 'gallery item')}, {classes}{size}; "
             f"{self.without_positives}{rules}{kmeans}"
         )
+
+
+def queries_in_words(n_queries: int, n_classes: int, unit: str = "class") -> str:
+    """Count queries and, if they have any, their classes.
+
+    >>> queries_in_words(1_197, 40), queries_in_words(50, 50, "query")
+    ('1,197 queries of 40 classes', '50 queries')
+
+    Args:
+        n_queries: Number of queries.
+        n_classes: Number of classes.
+        unit: See :attr:`Protocol.unit`. Defaults to ``class``.
+    """
+    queries = counted(n_queries, "query", "queries")
+    return f"{queries} of {counted(n_classes, 'class', 'classes')}" if unit == "class" else queries
 
 
 @dataclass(frozen=True)

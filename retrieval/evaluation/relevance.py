@@ -20,7 +20,7 @@ An item that is both relevant and left out is left out.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,7 +132,7 @@ def columns_of(option: str, given: object, n: int) -> dict[str, np.ndarray]:
             f"{option}: give the name and the values of every column, such as "
             f"{option}={{'camera': values}}"
         )
-    columns = {str(name): np.asarray(values) for name, values in given.items()}
+    columns = {str(name): _column(option, str(name), values) for name, values in given.items()}
     for name, values in columns.items():
         if values.shape != (n,):
             raise UserError(
@@ -144,6 +144,22 @@ def columns_of(option: str, given: object, n: int) -> dict[str, np.ndarray]:
                 f"{option}: row {int(np.argmax(missing))} has no {name}: give every item its value"
             )
     return columns
+
+
+def _column(option: str, name: str, values: Any) -> np.ndarray:
+    """Return the values of a column as an array of one value per item, as far as that can be."""
+    try:
+        column = np.asarray(values)
+    except ValueError:  # lists of unequal length
+        column = np.array([None, *values], dtype=object)[1:]
+    if column.dtype == object and column.ndim == 1:
+        lists = [isinstance(one, Collection) and not isinstance(one, str | bytes) for one in column]
+        if any(lists):
+            raise UserError(
+                f"{option}: row {lists.index(True)} has more than one {name}: give every item one "
+                "value"
+            )
+    return column
 
 
 def columns_named(option: str, names: Sequence[str], items: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -227,7 +243,8 @@ def row_lists(option: str, given: Any, sides: Sides, n: int) -> RowLists:
         at = int(np.argmax(wrong))
         raise UserError(
             f"{option}: query {sides.queries[query[at]]} gives item {rows[at]} the grade "
-            f"{grades[at]:g}: give 0 or more, and list items to leave out as ignore"
+            f"{grades[at]:g}: give 0 or more"
+            + (", and list items to leave out as ignore" if option != "ignore" else "")
         )
     order = np.lexsort((rows, query))
     rows, query, grades = rows[order], query[order], grades[order]
@@ -300,7 +317,7 @@ def _flat(
             )
         starts, rows, grades = matrix.indptr, matrix.indices, matrix.data
     elif isinstance(given, Sequence) and not isinstance(given, str):
-        each = [_entry(one) for one in given]
+        each = [_entry(option, number, one) for number, one in enumerate(given)]
         starts = np.concatenate([[0], np.cumsum([len(one) for one, _ in each], dtype=np.int64)])
         rows = np.concatenate([np.empty(0, np.int64), *(one for one, _ in each)])
         grades = np.concatenate([np.empty(0), *(one for _, one in each)])
@@ -312,17 +329,29 @@ def _flat(
         raise UserError(
             f"{option}: {len(starts) - 1} lists for {n_queries} queries: give one per query"
         )
-    if len(rows) and np.asarray(rows).dtype.kind not in "iu" and (rows % 1 != 0).any():
+    if len(rows) and rows.dtype.kind not in "iu" and not (rows % 1 == 0).all():
         raise UserError(f"{option}: rows of items must be whole numbers")
     return np.asarray(starts, np.int64), rows.astype(np.int64), np.asarray(grades, np.float64)
 
 
-def _entry(given: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows and grades of one query."""
+def _entry(option: str, number: int, given: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows and grades of one query, the numbers of which are checked later."""
     if isinstance(given, Mapping):
-        return np.array(list(given), np.int64), np.array(list(given.values()), np.float64)
-    rows = np.asarray(given).reshape(-1)
-    return rows, np.ones(len(rows))
+        parts = [list(given), list(given.values())]
+    else:
+        parts = [list(given) if isinstance(given, Set) else given]
+    try:
+        found = [np.asarray(part).reshape(-1) for part in parts]
+        # A text that holds a number is not one, and a mask of the items would be read as rows.
+        if any(len(part) and part.dtype.kind not in "iufO" for part in found):
+            raise ValueError
+        rows, *grades = [part if part.dtype.kind in "iu" else part.astype(float) for part in found]
+    except (ValueError, TypeError):
+        raise UserError(
+            f"{option}: list {number} does not hold row numbers of items, or a mapping of these to "
+            f"grades: {str(given)[:60]!r}"
+        ) from None
+    return rows, grades[0] if grades else np.ones(len(rows))
 
 
 def _positions(lists: RowLists, sides: Sides, n: int) -> Lists:

@@ -15,6 +15,7 @@ from retrieval.evaluation.bootstrap import LEVEL_SAMPLES, ClassScores, level_int
 from retrieval.evaluation.families import MAYBE, NO_CLAIM, WORSE, Contrasts, Members
 from retrieval.evaluation.metrics import HEADLINE, bounds_of
 from retrieval.evaluation.planning import Plan, plan
+from retrieval.evaluation.protocol import queries_in_words
 from retrieval.evaluation.results import Result
 from retrieval.evaluation.statistics import mcnemar, mean_interval, too_few_classes, too_few_line
 from retrieval.validation import check_integer, check_seed
@@ -61,6 +62,8 @@ class Comparison:
             :func:`retrieval.evaluation.statistics.effective_classes`.
         reason: Why nothing was tested, though there are values, see :func:`untested`; empty if
             something was.
+        unit: ``class``, or ``query`` where queries have no class and each is one of its own, which
+            only the words depend on. Defaults to ``class``.
     """
 
     metric: str
@@ -70,6 +73,7 @@ class Comparison:
     n_classes: int
     n_effective: float = 0.0
     reason: str = ""
+    unit: str = "class"
     _names: tuple[str, ...] = field(default=(), repr=False)
     _scores: ClassScores | None = field(default=None, repr=False, compare=False)
     _contrasts: Contrasts | None = field(default=None, repr=False, compare=False)
@@ -81,8 +85,13 @@ class Comparison:
         if self.reason:
             return self.reason
         if self.n_queries and too_few_classes(self.n_effective):
-            return too_few_line(self.n_effective)
+            return too_few_line(self.n_effective, self.unit)
         return ""
+
+    @property
+    def queries(self) -> str:
+        """How many queries were compared, and of how many classes if they have any, in words."""
+        return queries_in_words(self.n_queries, self.n_classes, self.unit)
 
     def against(self, baseline: str) -> pd.DataFrame:
         """Compare every other run with a chosen baseline.
@@ -163,7 +172,7 @@ class Comparison:
         return _differences(pairs, members, self._wins, self.n_queries, bounds_of(self.metric))
 
     def __str__(self) -> str:
-        head = f"{self.metric}: {self.n_queries:,} queries of {self.n_classes:,} classes"
+        head = f"{self.metric}: {self.queries}"
         head = "; ".join(filter(None, (head, self.no_claim)))
         tables = [self.summary.round(4).to_string(index=False)]
         if len(self.pairs):
@@ -226,11 +235,10 @@ def compare(
         len(labels),
         len(scores.size),
         scores.effective,
-        "",
-        names,
-        scores.moderated(),
-        contrasts,
-        wins,
+        _names=names,
+        _scores=scores.moderated(),
+        _contrasts=contrasts,
+        _wins=wins,
     )
 
 
@@ -331,7 +339,10 @@ def _scores_of(
             if not np.array_equal(result.labels, classes):
                 raise UserError(f"{name}: its queries differ from the other runs'")
         found = [_column(name, result, metric) for result in members] if members else value
-        scores[name] = np.atleast_2d(np.asarray(found, np.float64))
+        try:
+            scores[name] = np.atleast_2d(np.asarray(found, np.float64))
+        except (ValueError, TypeError):
+            raise UserError(f"{name}: give a score for every query, as numbers") from None
     if classes is None:
         raise UserError("classes are needed with per-query scores: give one per query")
     for name, column in scores.items():

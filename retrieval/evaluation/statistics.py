@@ -39,8 +39,19 @@ def too_few_classes(effective: float) -> bool:
     return effective < LEAST_CLASSES - 1e-9
 
 
-def too_few_line(effective: float) -> str:
-    """Say that classes are too few for a claim, without a full stop."""
+def too_few_line(effective: float, unit: str = "class") -> str:
+    """Say that classes are too few for a claim, without a full stop.
+
+    Args:
+        effective: Effective number of classes.
+        unit: What is resampled, see :attr:`retrieval.evaluation.protocol.Protocol.unit`. Defaults
+            to ``class``.
+    """
+    if unit == "query":
+        return (
+            f"no intervals and no verdicts: there are {effective:.0f} queries, and claims need "
+            f"{LEAST_CLASSES}"
+        )
     return (
         f"no intervals and no verdicts: the queries count as {effective:.1f} classes of equal "
         f"size, and claims need {LEAST_CLASSES}"

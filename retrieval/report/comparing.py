@@ -146,7 +146,9 @@ def compare_losses(
             for title, one in found.items()
         }
         sizes = {"n_queries": first.n_scored, "n_classes": first.protocol.n_classes}
-        return untested(values, name, reason, **sizes)
+        return dataclasses.replace(
+            untested(values, name, reason, **sizes), unit=first.protocol.unit
+        )
     scores = {title: scores_of(runs, protocol, name) for title, runs in groups.items()}
     held = {title: each for title, each in scores.items() if each is not None}
     if not any_counts(held):
@@ -157,7 +159,7 @@ def compare_losses(
     summary = compared.summary.copy()
     for side in ("low", "high"):
         summary[side] = [getattr(found[title], side) for title in summary["name"]]
-    return dataclasses.replace(compared, summary=summary)
+    return dataclasses.replace(compared, summary=summary, unit=first.protocol.unit)
 
 
 def _place(group: tuple[str, Sequence[Run]]) -> list[tuple[str, str]]:

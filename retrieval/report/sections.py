@@ -234,7 +234,7 @@ def _told_apart(sections: list[Section]) -> list[Section]:
 def _facts_in_words(protocol: Protocol) -> dict[str, str]:
     """Return what makes sections differ, as it stands in their titles: name -> words."""
     return {
-        "distance": f"{protocol.distance} distance",
+        "distance": protocol.measure,
         "normalized": "normalized" if protocol.normalized else "not normalized",
         "no_positive": protocol.without_positives,
         "ties": f"ties: {protocol.ties}",
@@ -242,7 +242,9 @@ def _facts_in_words(protocol: Protocol) -> dict[str, str]:
         "n_init": counted(protocol.n_init, "start of k-means", "starts of k-means"),
         "n_queries": counted(protocol.n_queries, "query", "queries"),
         "n_gallery": counted(protocol.n_gallery, "gallery item"),
-        "n_classes": counted(protocol.n_classes, "class", "classes"),
+        "n_classes": counted(protocol.n_classes, "class", "classes")
+        if protocol.unit == "class"
+        else "no classes",
     }
 
 
@@ -453,9 +455,7 @@ def _sentence(protocol: Protocol, *, clustered: bool) -> str:
     """State the protocol. The dimension is a column of the table, since runs may differ in it."""
     parts = [
         f"{protocol.rule}, {protocol.measure}",
-        f"{counted(protocol.n_queries, 'query', 'queries')} of "
-        f"{counted(protocol.n_classes, 'class', 'classes')}, "
-        f"{counted(protocol.n_gallery, 'gallery item')}",
+        f"{protocol.queries}, {counted(protocol.n_gallery, 'gallery item')}",
         protocol.without_positives,
         *filter(None, (protocol.rules, protocol.lists)),
     ]

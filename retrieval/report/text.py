@@ -51,7 +51,9 @@ def note_on(sections: Sequence[Section]) -> str:
     Args:
         sections: The sections of the report, ranked and tested by one metric.
     """
-    tested = [s.comparison for s in sections if s.comparison.n_queries and not s.comparison.reason]
+    tested = [
+        s.comparison for s in sections if s.comparison.n_queries and not s.comparison.no_claim
+    ]
     if not tested:
         return f"{INTERVALS} {ONE_SEED}"
     return (
@@ -91,7 +93,9 @@ def devices(section: Section) -> str:
 
 
 def best_of(section: Section) -> set[str]:
-    """Return the rows that may be the best by the metric of the section's tests."""
+    """Return the rows that may be the best by the metric of the section's tests; none untested."""
+    if section.comparison.no_claim:
+        return set()
     summary = section.comparison.summary
     return set(summary.loc[summary["best_group"], "name"])
 
@@ -122,8 +126,7 @@ def markdown_of(sections: Sequence[Section]) -> str:
         lines.append(_line([*COLUMNS, *(metric(n).title for n in names)]))
         lines.append(_line(["---"] * (len(COLUMNS) + len(names))))
         for row in section.table.to_dict("records"):
-            name = row["name"].replace("|", "\\|")
-            name = f"**{name}**" if row["name"] in best else name
+            name = f"**{row['name']}**" if row["name"] in best else row["name"]
             name += f" {MARK}" if row["name"] in marked else ""
             values = [cell(row, n) for n in names]
             lines.append(_line([name, row["seeds"], row.get("dimension", ""), *values]))
@@ -136,7 +139,7 @@ def markdown_of(sections: Sequence[Section]) -> str:
 
 
 def _line(cells: Sequence[object]) -> str:
-    return "| " + " | ".join(str(c) for c in cells) + " |"
+    return "| " + " | ".join(str(c).replace("|", "\\|") for c in cells) + " |"
 
 
 def _titled(title: str, head: Sequence[str], rows: list[list[str]]) -> list[str]:
@@ -144,7 +147,7 @@ def _titled(title: str, head: Sequence[str], rows: list[list[str]]) -> list[str]
     if not rows:
         return []
     lines = ["", f"{title}:", "", _line(head), _line(["---"] * len(head))]
-    return lines + [_line([c.replace("|", "\\|") for c in row]) for row in rows]
+    return lines + [_line(row) for row in rows]
 
 
 def published_rows(section: Section) -> list[list[str]]:
@@ -232,7 +235,7 @@ def conclusion(section: Section) -> list[str]:
     said = [headline(compared, seeds_caveat(section.n_seeds))]
     if said[0] and not compared.no_claim:
         first, second = compared.summary["name"][:2]
-        line = plan_line(compared.plan(first, second), metric(compared.metric))
+        line = plan_line(compared.plan(first, second), metric(compared.metric), compared.unit)
         said.append(line[0].upper() + line[1:])
     said.append(disagreement(section.leaders))
     if section.sliced_pair is not None:

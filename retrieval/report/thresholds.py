@@ -113,8 +113,9 @@ def calibration_line(rates: Thresholds) -> str:
     if not np.isfinite(rates.brier):
         return ""
     skill = 1 - rates.brier / rates.brier_of_share if rates.brier_of_share else np.nan
+    than = "worse" if skill < 0 else "better"
     return (
         f"P(same class | similarity), fitted on one half of the classes: on the other half, the "
         f"probabilities are off by {percent(rates.calibration_error)} on average, and the Brier "
-        f"score is {percent(skill)} better than that of a constant."
+        f"score is {percent(abs(skill))} {than} than that of a constant."
     )

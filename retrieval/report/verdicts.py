@@ -47,14 +47,14 @@ def p_equals(p: float) -> str:
 
 def best_family(compared: Comparison) -> str:
     """Name the family of the comparisons with the best; say so if there was no test."""
-    if compared.reason:
+    if compared.no_claim:
         return NOT_TESTED
     return f"adjusted over the comparisons of {len(compared.summary)} runs with the best"
 
 
 def baseline_family(compared: Comparison, baseline: str) -> str:
     """Name the family of the comparisons with a baseline; say so if there was no test."""
-    if compared.reason:
+    if compared.no_claim:
         return NOT_TESTED
     n = len(compared.summary) - 1
     if n == 1:
@@ -64,7 +64,7 @@ def baseline_family(compared: Comparison, baseline: str) -> str:
 
 def pairs_family(compared: Comparison) -> str:
     """Name the family of all pairs; say so if there was no test."""
-    if compared.reason:
+    if compared.no_claim:
         return NOT_TESTED
     n = len(compared.pairs)
     return ONE_PAIR if n == 1 else f"adjusted over all {n} pairs"
@@ -214,35 +214,37 @@ def pair_rows(compared: Comparison) -> list[list[str]]:
     ]
 
 
-def plan_line(planned: Plan, found: Metric) -> str:
+def plan_line(planned: Plan, found: Metric, unit: str = "class") -> str:
     """Say what it takes to resolve a difference, without a full stop.
 
     Args:
         planned: See :func:`retrieval.evaluation.planning.plan`.
         found: The metric of the difference.
+        unit: What is resampled, see :attr:`Comparison.unit`. Defaults to ``class``.
     """
+    one, many = ("query", "queries") if unit == "query" else ("class", "classes")
     amount = found.scale * planned.resolution
-    unit = points(found).removesuffix("s") if amount == 1 else points(found)
-    head = f"resolving {amount:g}{unit} between runs like these (80% power)"
+    size = points(found).removesuffix("s") if amount == 1 else points(found)
+    head = f"resolving {amount:g}{size} between runs like these (80% power)"
     if np.isnan(planned.needed_classes):
-        return f"{head}: unknown, since they do not differ on any class"
+        return f"{head}: unknown, since they do not differ on any {one}"
     if np.isinf(planned.needed_classes) and np.isinf(planned.needed_seeds):
         classes, seeds = np.ceil(planned.times * np.array([planned.classes, planned.seeds]))
         return (
-            f"{head} takes more classes and more seeds, such as {classes:,.0f} classes "
+            f"{head} takes more {many} and more seeds, such as {classes:,.0f} {many} "
             f"(here {planned.classes:.0f}) with {seeds:,.0f} seeds each (here {planned.seeds})"
         )
     if np.isinf(planned.needed_classes):
-        classes = "no number of classes with so few seeds"
+        classes = f"no number of {many} with so few seeds"
     else:
-        classes = f"about {planned.needed_classes:,.0f} classes (here {planned.classes:.0f})"
+        classes = f"about {planned.needed_classes:,.0f} {many} (here {planned.classes:.0f})"
     if np.isnan(planned.needed_seeds):
         return f"{head} takes {classes}; with one seed the spread over seeds is unknown"
     if np.isinf(planned.needed_seeds):
-        seeds = "no number of seeds is enough on these classes"
+        seeds = f"no number of seeds is enough on these {many}"
     else:
         seeds = (
-            f"about {planned.needed_seeds:,.0f} seeds each on these classes (here {planned.seeds})"
+            f"about {planned.needed_seeds:,.0f} seeds each on these {many} (here {planned.seeds})"
         )
     return f"{head} takes {classes}, or {seeds}"
 

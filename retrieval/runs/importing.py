@@ -2,8 +2,10 @@
 
 import difflib
 import os
+import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -46,10 +48,14 @@ SIDES = ("query", "gallery")
 Place = tuple[str, Callable[[str], str]]
 FLAGS = ("is_query", "is_gallery")
 COLUMNS = ("label", "id", "label_name", "role", "split", "super_label", "super_name", *FLAGS)
+RESERVED = ("item", "key", "has_path")  # columns that are made here or in a run
+MOST_NUMBERED = 8  # columns of one numbered name; more are an embedding
 TRUE, FALSE = ("1", "1.0", "true", "yes"), ("0", "0.0", "false", "no")
 
 
-def read_items(path: Path | str, role: str | None = None, kept: Sequence[str] = ()) -> pd.DataFrame:
+def read_items(
+    path: Path | str, role: str | None = None, kept: Sequence[str] = (), *, own: bool = True
+) -> pd.DataFrame:
     """Read the table of items that accompanies a file of embeddings, one row per embedding.
 
     Args:
@@ -59,17 +65,20 @@ def read_items(path: Path | str, role: str | None = None, kept: Sequence[str] = 
             image file. The column ``label``, the class, is required. ``path`` (of the image;
             :data:`PATH_COLUMNS` has its other names), ``id`` (unique), ``label_name``, ``role``
             (query, gallery or both), ``is_query`` and ``is_gallery`` (0 or 1, true or false),
-            ``split`` (test, query or gallery), ``super_label`` and ``super_name`` are optional;
-            other columns are ignored.
+            ``split`` (test, query or gallery), ``super_label`` and ``super_name`` are optional.
         role: Role of every item if queries and gallery are in separate files. Defaults to the
             columns ``role``, ``is_query`` and ``is_gallery``, or ``split``.
-        kept: Other columns to keep, as text, such as ``camera``. Each item must have a value.
-            Defaults to none.
+        kept: Other columns in which each item must have a value, such as ``camera``. Defaults to
+            none.
+        own: Whether to keep the remaining columns too, to slice queries by. They are text, missing
+            where an item has no value. Numbers of a Parquet file, and more than
+            :data:`MOST_NUMBERED` columns of one numbered name, such as ``emb_0``, are taken as
+            embeddings and left out. Defaults to True.
 
     Returns:
         Columns ``path``, ``label`` and ``label_name`` (str), ``split``, ``role``, ``key`` (the id,
         else the path, else empty), ``has_path`` (bool, whether the file has a column of paths), and
-        ``super_label`` and ``super_name`` if the file has them; and the columns to keep.
+        ``super_label`` and ``super_name`` if the file has them; and the columns that are kept.
 
     Raises:
         UserError: The file is missing or not a table, a column is missing, misspelled or one of two
@@ -95,8 +104,21 @@ def read_items(path: Path | str, role: str | None = None, kept: Sequence[str] = 
     for name, values in columns_named(f"{path}", kept, frame).items():
         _refuse(path, frame[name].str.strip() == "", frame[name], name, "give every item its value")
         items[name] = values
+    for name in _own_columns(frame) if own else ():
+        if name not in items:
+            values = frame[name].str.strip()
+            items[name] = values.where(values != "", None)
     _check_rows(items, path)
     return items
+
+
+def _own_columns(frame: pd.DataFrame) -> list[str]:
+    """Return the columns of a table of items that have no meaning here."""
+    known = {"", *COLUMNS, *PATH_COLUMNS, *RESERVED}
+    names = [str(name) for name in frame.columns if str(name) not in known]
+    numbered = Counter(re.sub(r"\d+$", "", name) for name in names if name[-1].isdigit())
+    dimensions = {stem for stem, n in numbered.items() if n > MOST_NUMBERED}
+    return [name for name in names if re.sub(r"\d+$", "", name) not in dimensions]
 
 
 def _read_table(path: Path, kept: Sequence[str] = ()) -> tuple[pd.DataFrame, dict[str, str]]:
@@ -330,7 +352,9 @@ def _read_sides(
     for (embedding_path, items_path), role in zip(
         sides, SIDES if len(sides) == 2 else (None,), strict=True
     ):
-        items = read_items(items_path, role, kept)
+        # One file of both has the dimensions of the embedding in columns of its own.
+        own = items_path.resolve() != embedding_path.resolve()
+        items = read_items(items_path, role, kept, own=own)
         vectors = read_embeddings(embedding_path, columns, items=len(items))
         if len(vectors) != len(items):
             first = min(len(vectors), len(items))

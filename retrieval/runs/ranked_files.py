@@ -305,6 +305,8 @@ def _entries(frame: pd.DataFrame, path: Path, numbers: Mapping[str, Sequence[str
     found = {}
     for what, names in (("query", QUERY), ("item", ITEM)):
         name = next((lower[n] for n in names if n in lower), None)
+        if name is None and frame.empty and not len(frame.columns):
+            raise UserError(f"{path}: holds no entries")
         if name is None:
             columns = ", ".join(map(str, frame.columns[:12]))
             raise UserError(

@@ -49,3 +49,18 @@ def test_copies_on_both_sides(noise):
 def test_equal_embeddings_are_collapsed_rather_than_copies():
     (line,) = said(np.ones((40, 8)), LABELS, relative_spread=0.0)
     assert line.startswith("collapsed")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"exclude_same": {"store": np.zeros(40)}}, "that is not left out"),
+        ({"junk_same": {"store": np.zeros(40)}}, "that is not left out"),
+        ({"relevance": [[] for _ in range(40)]}, "nothing in the gallery is judged relevant"),
+    ],
+)
+def test_no_positive_is_put_down_to_what_took_it(options, expected):
+    protocol = evaluate(X, LABELS, n_bootstrap=0, kmeans="none", **options).protocol
+    (line,) = caveats(protocol, {})
+    assert expected in line
+    assert line.endswith("there is no Recall@K, and no other figure of a ranking")

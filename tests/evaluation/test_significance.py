@@ -117,6 +117,7 @@ def test_results_of_other_queries_or_another_protocol_are_not_compared():
         ({}, None, "nothing to compare"),
         ({"a": np.zeros(3)}, None, "classes are needed"),
         ({"a": np.zeros(3)}, np.zeros(4), "a: scores of 3 queries, but classes of 4"),
+        ({"a": ["right", "wrong"]}, np.zeros(2), "a: give a score for every query"),
         ({"a": np.full(3, np.nan)}, np.zeros(3), "no query counts"),
     ],
 )

@@ -416,3 +416,17 @@ def test_views_of_the_baseline_are_imported_without_their_mean(tmp_path):
     found, table = read_sides([(tmp_path / "e.h5", items)])
     np.testing.assert_allclose(found, x, atol=1e-6)
     assert table["label"].tolist() == [1, 1, 2, 2]
+
+
+def test_own_columns_are_kept_as_text_and_dimensions_are_not(tmp_path):
+    head = ["label", "store", "n", *(f"emb_{i}" for i in range(9)), "view1", "view2"]
+    rows = [["a", " A ", "3", *"123456789", "x", "y"], ["a", "", "4", *"123456789", "x", "z"]]
+    path = tmp_path / "items.csv"
+    path.write_text("\n".join(",".join(row) for row in (head, *rows)) + "\n")
+    items = read_items(path)
+    assert items["store"].iloc[0] == "A"
+    assert items["store"].isna().tolist() == [False, True]
+    assert items["n"].tolist() == ["3", "4"]
+    assert {"view1", "view2"} <= set(items)
+    assert not any(name.startswith("emb_") for name in items)
+    assert "store" not in read_items(path, own=False)

@@ -60,10 +60,10 @@ def results_table(
         rows[title] = {metric_of(m).title: _text(m, values[m]) for m in names}
     order = _best_first({title: [run] for title, run in runs.items()}, protocol, metric)
     first = next(iter(found.values()))
-    distances = sorted({result.protocol.distance for result in found.values()})
+    measures = sorted({result.protocol.measure for result in found.values()})
     print(
-        f"{first.title}, {' and '.join(distances)} distance: "
-        f"{first.protocol.n_queries:,} queries of {first.protocol.n_classes:,} classes, "
+        f"{first.title}, {' and '.join(measures)}: "
+        f"{first.protocol.queries}, "
         f"{first.protocol.n_gallery:,} gallery items.\n"
         f"Scale: {scale_note(names)}. In brackets: 95% intervals."
     )
@@ -314,7 +314,7 @@ def resolution(comparison: Comparison, a: str, b: str, difference: float = 1.0) 
         One sentence.
     """
     found = metric_of(comparison.metric)
-    line = plan_line(comparison.plan(a, b, difference / found.scale), found)
+    line = plan_line(comparison.plan(a, b, difference / found.scale), found, comparison.unit)
     return f"{line[0].upper()}{line[1:]}."
 
 

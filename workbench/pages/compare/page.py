@@ -67,7 +67,7 @@ def compare_page() -> None:
         no_positive=a.result(chosen.protocol).protocol.no_positive,
     )
     _verdict(chosen, sides, tested)
-    _single_runs(chosen, sides)
+    _single_runs(chosen, sides, tested)
     lazy_tabs(
         COMPARED,
         {
@@ -161,7 +161,8 @@ def _bar(chosen: Selection, sides: Sides, tested: Comparison) -> go.Figure:
 
 def _verdict(chosen: Selection, sides: Sides, tested: Comparison) -> None:
     pair, shown = tested.pair(*sides.names), metric(tested.metric)
-    difference = f"{shown.format_difference(pair['difference'])}{points(shown)}"
+    known = pd.notna(pair["difference"])
+    difference = f"{shown.format_difference(pair['difference'])}{points(shown) if known else ''}"
     span = interval_text(shown, pair["low"], pair["high"])
     evidence = f" over the same {tested.n_queries:,} queries"
     if tested.reason:  # NMI is over all items, not over queries
@@ -189,37 +190,38 @@ def _verdict(chosen: Selection, sides: Sides, tested: Comparison) -> None:
         alt=f"A scores {pair['wins']} queries higher than B, and B {pair['losses']} higher than A; "
         f"{shown.title} differs by {difference}, {span}",
     )
-    counts = f"{tested.n_queries:,} queries of {tested.n_classes:,} classes"
+    counts = tested.queries
     if tested.no_claim:
-        st.caption(plain(f"{counts}: {tested.no_claim}. {_mcnemar(pair)}"))
+        st.caption(plain(f"{counts}: {tested.no_claim}. {_mcnemar(pair, tested)}"))
         return
-    line = plan_line(tested.plan(*sides.names), shown)
-    how = "Paired bootstrap over classes"
+    line = plan_line(tested.plan(*sides.names), shown, tested.unit)
+    how = f"Paired bootstrap over {'queries' if tested.unit == 'query' else 'classes'}"
     how += " and seeds" if sides.averaged else ""
     st.caption(
-        f"{counts}. {how}: {p_equals(pair['p'])} ({ONE_PAIR}). {_mcnemar(pair)}"
+        f"{counts}. {how}: {p_equals(pair['p'])} ({ONE_PAIR}). {_mcnemar(pair, tested)}"
         f"{line[0].upper()}{line[1:]}."
     )
 
 
-def _mcnemar(pair: pd.Series) -> str:
+def _mcnemar(pair: pd.Series, tested: Comparison) -> str:
     """Return the sentence on McNemar's test, with a space after it; empty if it does not apply."""
     if pd.isna(pair["p_mcnemar"]):
         return ""
-    return (
-        f"McNemar's exact test on the queries that differ: {p_equals(pair['p_mcnemar'])}; this "
-        "test treats queries of one class as independent. "
-    )
+    said = f"McNemar's exact test on the queries that differ: {p_equals(pair['p_mcnemar'])}"
+    if tested.unit == "class":
+        said += "; this test treats queries of one class as independent"
+    return f"{said}. "
 
 
-def _single_runs(chosen: Selection, sides: Sides) -> None:
+def _single_runs(chosen: Selection, sides: Sides, tested: Comparison) -> None:
     """Say that what follows is of two single runs, and what it shows of each query."""
     a, b = (f"{plain(run.name)}{_seeds([run])}" for run in chosen.pair)
     parts = [f"Below: the single runs A, {a}, and B, {b}, query by query"]
     if sides.averaged:
         parts.append("another seed gives other queries")
     parts.append("right and wrong are those of the nearest item, at rank 1")
-    if has_scores(chosen.metric) and (chosen.metric != HEADLINE or sides.averaged):
+    by_class = tested.unit == "class" and not tested.reason
+    if by_class and (chosen.metric != HEADLINE or sides.averaged):
         title = metric(chosen.metric).title
         parts.append(f"classes are compared by {title}, all seeds of both losses together")
     st.caption(f"{'; '.join(parts)}.")

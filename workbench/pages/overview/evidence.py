@@ -47,23 +47,23 @@ def evidence(chosen: Selection, table: pd.DataFrame, compared: Comparison) -> No
         st.markdown(plain(f"{headline(compared)}."))
         unit = f", in percentage{points(shown)}" if shown.is_percent else ""
         cells = f"Each cell is the {shown.title} of its row minus that of its column{unit}"
-        if compared.reason:
+        if compared.no_claim:
             st.caption(plain(f"{cells}."))
             return
         compared_here = table["group"].isin(summary["name"]) & (table["loss"] != UNTRAINED_TITLE)
         caveat = seeds_caveat([len(seeds) for seeds in table["seeds"][compared_here]])
         if caveat:
             st.markdown(f"This holds{caveat}.")
+        at_once = "The matrix judges every pair at once, so it finds less than the comparisons "
+        at_once = f"{at_once}with the best above. " if len(compared.pairs) > 1 else ""
+        over = "queries" if compared.unit == "query" else "classes"
         st.caption(
-            f"{cells}, over the same {compared.n_queries:,} queries of {compared.n_classes:,} "
-            "classes. "
+            f"{cells}, over the same {compared.queries}. "
             f"▲ better, ▼ worse: the 95% interval, {pairs_family(compared)}, excludes 0 (paired "
-            "bootstrap over classes, and over seeds where a loss has several). ≈: may be due to "
-            "chance. The matrix judges every pair at once, so it finds less than the comparisons "
-            "with the best above. Hover over a cell to see its interval, p-value and the numbers "
+            f"bootstrap over {over}, and over seeds where a loss has several). ≈: may be due to "
+            f"chance. {at_once}Hover over a cell to see its interval, p-value and the numbers "
             "of queries won, tied and lost."
         )
-        if not compared.no_claim:
-            first, second = summary["name"][:2]
-            line = plan_line(compared.plan(first, second), shown)
-            st.caption(plain(f"{line[0].upper()}{line[1:]}."))
+        first, second = summary["name"][:2]
+        line = plan_line(compared.plan(first, second), shown, compared.unit)
+        st.caption(plain(f"{line[0].upper()}{line[1:]}."))
