@@ -74,9 +74,9 @@ def test_a_column_that_is_not_there_is_refused_and_changes_nothing(tmp_path):
         import_run(tmp_path / "mine" / "a", sides, options=EvaluationOptions(junk_same=("camara",)))
     path = import_run(tmp_path / "mine" / "a", sides, progress=False)
     before = (path / "metrics.json").read_bytes()
-    assert "camera" not in Run(path).items
-    with pytest.raises(UserError, match="junk_same: the items have no column 'camera'"):
-        evaluate_run(path, options=JUNK, progress=False)
+    assert "camera" in Run(path).items  # every column is kept
+    with pytest.raises(UserError, match="junk_same: the items have no column 'store'"):
+        evaluate_run(path, options=EvaluationOptions(junk_same=("store",)), progress=False)
     assert (path / "metrics.json").read_bytes() == before
 
 
