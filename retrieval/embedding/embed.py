@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 import keras
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from retrieval.datasets.catalog import Catalog, crop_boxes
 from retrieval.embedding.features import backbone_features
@@ -19,6 +18,7 @@ from retrieval.input_pipeline.test_time import (
     warn_of_resolution,
 )
 from retrieval.models.resolution import at_resolution
+from retrieval.progress import progress_bar
 from retrieval.settings.resolve import input_size
 from retrieval.settings.schema import TrainSettings
 
@@ -77,12 +77,10 @@ def embed_files(
         UserError: An image cannot be read, or its size leaves no room for the views.
     """
     network, parts = network_of_views(network, settings), []
-    with tqdm(
-        total=len(paths), desc="embedding", unit="img", disable=not progress, leave=False
-    ) as bar:
+    with progress_bar("embedding", len(paths), show=progress) as advance:
         for views in embed_views(network, paths, boxes, settings):
             parts.append(combine_views(views, settings))
-            bar.update(len(views))
+            advance(len(views))
     return np.concatenate(parts).astype(np.float32)
 
 
