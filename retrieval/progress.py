@@ -156,3 +156,16 @@ def progress_bar(
             tell(done)
 
         yield advance
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words.
+
+    >>> duration(0.0123), duration(95), duration(5400), duration(200_000)
+    ('0.012 s', '2 min', '1.5 h', '2.3 days')
+    """
+    if seconds < 90:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} days"

@@ -256,6 +256,8 @@ def train_all(
         FailedRuns: Some runs failed; the others were trained.
     """
     planned = list(planned)
+    if not planned:
+        return []
     announce_remarks(planned, announce)
     folders: list[Path] = []
     failed: dict[str, UserError] = {}

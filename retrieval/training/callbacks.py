@@ -19,6 +19,7 @@ from retrieval.errors import UserError
 from retrieval.evaluation.geometry import COLLAPSED
 from retrieval.files import write_text
 from retrieval.losses.ops.inputs import LARGEST_COMPONENT
+from retrieval.progress import duration
 from retrieval.training.checkpoints import save_checkpoint
 from retrieval.training.history import OF_A_STEP, History
 from retrieval.training.interruption import at_once, check_stop
@@ -512,16 +513,3 @@ class ExpectedTime(StepClock):
                 f"a step takes {duration(each)} ({self.images / each:,.0f} images/s); {rest} "
                 f"about {duration(each * left)}, without evaluations"
             )
-
-
-def duration(seconds: float) -> str:
-    """Return a time in words.
-
-    >>> duration(0.0123), duration(95), duration(5400), duration(200_000)
-    ('0.012 s', '2 min', '1.5 h', '2.3 days')
-    """
-    if seconds < 90:
-        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} days"
