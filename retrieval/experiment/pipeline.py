@@ -19,7 +19,7 @@ from retrieval.input_pipeline.test_time import parse_views
 from retrieval.losses import hint
 from retrieval.runs.evaluate import evaluate_folder
 from retrieval.runs.judgments import write_judgments
-from retrieval.runs.live import read_live, resume_command
+from retrieval.runs.live import EMBEDDING, EVALUATING, read_live, resume_command
 from retrieval.runs.lock import lock_path
 from retrieval.runs.names import check_run_name, default_name
 from retrieval.runs.resume import (
@@ -45,7 +45,7 @@ from retrieval.settings.identity import differing
 from retrieval.settings.resolve import catalog_of, resolve
 from retrieval.settings.schema import UNTRAINED, TrainSettings
 from retrieval.training.interruption import check_stop, stoppable
-from retrieval.training.live import EMBEDDING, EVALUATING, LiveRecord, live_record
+from retrieval.training.live import LiveRecord, live_record
 from retrieval.training.memory_check import check_memory, training_images
 
 if TYPE_CHECKING:

@@ -2,8 +2,8 @@
 
 A training writes what it is at into its partial folder (``live.json``), every two seconds at most;
 a command that makes several runs lists them in a file beside the data sets (``.queue-<id>.json``).
-This module reads both, and takes no lock: looking never disturbs a training. TensorFlow is not
-needed. :mod:`retrieval.training.live` writes them.
+This module reads both. Looking takes no lock, so that it never disturbs a training. TensorFlow is
+not needed. :mod:`retrieval.training.live` writes them.
 """
 
 import contextlib
@@ -21,12 +21,15 @@ from typing import Any
 import pandas as pd
 import psutil
 
-from retrieval.files import TEMPORARY
+from retrieval.errors import UserError
+from retrieval.files import TEMPORARY, remove, write_json
+from retrieval.runs.lock import run_lock
 from retrieval.runs.store import final_path, partial_path
 
 LIVE_FILE = "live.json"
 QUEUE, QUEUE_SUFFIX = ".queue-", ".json"
-PREPARING = "preparing"
+PREPARING, CACHING, TRAINING = "preparing", "caching features", "training"
+EMBEDDING, EVALUATING = "embedding", "evaluating"
 RUNNING, STALLED, WAITING = "running", "stalled", "waiting"
 INTERRUPTED, FAILED = "interrupted", "failed"
 DONE = "done"  # of a run in a queue
@@ -166,6 +169,20 @@ class Live:
     error: str | None = None
     has_worked: bool = False
 
+    def stage_words(self) -> str:
+        """Return what it is at, e.g. ``evaluating: thumbnails, 120 of 500``."""
+        task = self.task
+        if task is not None and self.total:
+            task = f"{task}, {self.done:,} of {self.total:,}"
+        return self.stage if task is None or task == self.stage else f"{self.stage}: {task}"
+
+    def share(self) -> float:
+        """Return how much of the training, or of the task before or after it, is done: 0 to 1."""
+        done, total = self.step, self.steps
+        if self.total and self.stage != TRAINING:
+            done, total = self.done, self.total
+        return min(1.0, max(0.0, done / total)) if total else 0.0
+
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> "Live":
         """Make one from the content of a file; what a later version has added is left out.
@@ -263,6 +280,37 @@ def list_trainings(root: Path | str = "runs", *, now: float | None = None) -> li
         found.values(),
         key=lambda each: (order.index(each.state), each.live.started if each.live else 0.0),
     )
+
+
+def forget(path: Path) -> None:
+    """Remove what a training left that nobody works on: its folder, and its place in a queue.
+
+    Args:
+        path: The run's final folder. A finished run there stays.
+
+    Raises:
+        UserError: There is no such training, or a process works on it.
+    """
+    root = path.parents[1]
+    known = {each.path: each for each in list_trainings(root)}
+    training = known.get(path)
+    if training is None:
+        names = ", ".join(str(each) for each in known) or "there is none"
+        raise UserError(f"no training at {path} that is not finished: {names}")
+    if training.is_alive:
+        raise UserError(f"{path} is {training.state}: stop its process first")
+    with run_lock(path):
+        remove(partial_path(path))
+    name = path.relative_to(root).as_posix()
+    for file in root.glob(f"{QUEUE}*{QUEUE_SUFFIX}"):
+        values = _read_json(file)
+        if values is None or name not in values.get("runs", ()):
+            continue
+        del values["runs"][name]
+        if set(values["runs"].values()) <= {DONE}:
+            remove(file)
+        else:
+            write_json(file, values)
 
 
 def finished_names(root: Path | str) -> frozenset[str]:

@@ -20,10 +20,11 @@ from retrieval.evaluation.geometry import COLLAPSED
 from retrieval.files import write_text
 from retrieval.losses.ops.inputs import LARGEST_COMPONENT
 from retrieval.progress import duration
+from retrieval.runs.live import TRAINING
 from retrieval.training.checkpoints import save_checkpoint
 from retrieval.training.history import OF_A_STEP, History
 from retrieval.training.interruption import at_once, check_stop
-from retrieval.training.live import TRAINING, LiveRecord
+from retrieval.training.live import LiveRecord
 
 Logs = dict[str, Any] | None
 NAMED_FILES = 3  # of a batch, in an error; all of them are listed in a file

@@ -24,6 +24,7 @@ from retrieval.models.precision import mixed_precision
 from retrieval.progress import stage
 from retrieval.projection import save_snapshot
 from retrieval.runs.judgments import lists_of
+from retrieval.runs.live import CACHING
 from retrieval.settings.resolve import batch_size, memory_use
 from retrieval.settings.schema import TrainSettings
 from retrieval.training.callbacks import (
@@ -53,7 +54,7 @@ from retrieval.training.data import TrainingData, batch_dataset, make_sampler, p
 from retrieval.training.devices import strategy_of
 from retrieval.training.history import History
 from retrieval.training.interruption import Interrupted, deferred
-from retrieval.training.live import CACHING, LiveRecord
+from retrieval.training.live import LiveRecord
 from retrieval.training.model import RankingModel
 from retrieval.training.optimizers import build_optimizer, build_schedule
 

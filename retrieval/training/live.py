@@ -31,7 +31,7 @@ from retrieval.runs.live import (
     INTERRUPTED,
     LIVE_FILE,
     MOST_POINTS,
-    PREPARING,
+    TRAINING,
     WAITING,
     Live,
     Process,
@@ -59,6 +59,7 @@ SHOWN = (
     "seed",
     "eval_split",
     "eval_every",
+    "monitor",
 )
 
 
@@ -325,11 +326,6 @@ class QueueRecord:
                 "updated": time.time(),
             }
             write_json(self.file, values)
-
-
-CACHING, TRAINING = "caching features", "training"
-EMBEDDING, EVALUATING = "embedding", "evaluating"
-STAGES = (PREPARING, CACHING, TRAINING, EMBEDDING, EVALUATING)
 
 
 @contextlib.contextmanager

@@ -7,10 +7,11 @@ takes no lock.
 import time
 from collections.abc import Sequence
 
+import pandas as pd
 import streamlit as st
 
 from retrieval.errors import counted
-from retrieval.evaluation.metrics import HEADLINE, METRICS, metric
+from retrieval.evaluation.metrics import HEADLINE, is_metric
 from retrieval.progress import duration
 from retrieval.runs.live import (
     FAILED,
@@ -18,6 +19,7 @@ from retrieval.runs.live import (
     RUNNING,
     STALLED,
     STATES,
+    TRAINING,
     WAITING,
     Live,
     Training,
@@ -78,7 +80,7 @@ def _card(training: Training) -> None:
             st.error(plain(training.error))
         live = training.live
         if live is not None:
-            st.progress(_share(live), text=_progress_text(training, live))
+            st.progress(live.share(), text=_progress_text(training, live))
             st.caption("  ·  ".join(map(plain, _facts(training, live))))
         _curves(training, key)
         if training.command is not None:
@@ -94,23 +96,14 @@ def _head(training: Training) -> None:
     st.caption("  ·  ".join(map(plain, parts)))
 
 
-def _share(live: Live) -> float:
-    """Return how much of the present stage is done, from 0 to 1."""
-    done, total = (live.step, live.steps)
-    if live.total and (live.stage != "training" or not live.steps):
-        done, total = live.done, live.total
-    return min(1.0, max(0.0, done / total)) if total else 0.0
-
-
 def _progress_text(training: Training, live: Live) -> str:
-    parts = [f"step {live.step:,} of {live.steps:,}"]
-    task = live.task
-    if task is not None and live.total:
-        task = f"{task}, {live.done:,} of {live.total:,}"
-    stage = live.stage if task is None or task == live.stage else f"{live.stage}: {task}"
-    if training.state == RUNNING and live.seconds_left and live.stage == "training":
+    stage = live.stage_words()
+    parts = [f"{stage[:1].upper()}{stage[1:]}"]
+    if live.steps:
+        parts.append(f"step {live.step:,} of {live.steps:,}")
+    if training.state == RUNNING and live.seconds_left and live.stage == TRAINING:
         parts.append(f"about {duration(live.seconds_left)} of training left")
-    return plain(f"{stage[:1].upper()}{stage[1:]}") + "  ·  " + "  ·  ".join(map(plain, parts))
+    return "  ·  ".join(map(plain, parts))
 
 
 def _settings(live: Live) -> list[str]:
@@ -162,20 +155,28 @@ def _curves(training: Training, key: str) -> None:
     if len(history) < 2:
         return
     steps = training.live.steps if training.live is not None else 0
-    measured = [name for name in METRICS if name in history and history[name].notna().any()]
-    columns = st.container(key=f"{key}-curves").columns(2) if measured else [st.container()]
+    name = _metric_to_draw(training, history)
+    columns = st.container(key=f"{key}-curves").columns(2) if name else [st.container()]
     with columns[0]:
         st.plotly_chart(
             figures.loss_so_far(history, steps, height=CURVE), config=CONFIG, key=f"{key}-loss"
         )
-    if measured:
-        name = HEADLINE if HEADLINE in measured else measured[0]
+    if name:
         with columns[1]:
             st.plotly_chart(
                 figures.metric_so_far(history, name, steps, height=CURVE),
                 config=CONFIG,
-                key=f"{key}-{metric(name).name}",
+                key=f"{key}-metric",
             )
+
+
+def _metric_to_draw(training: Training, history: pd.DataFrame) -> str | None:
+    """Return the metric whose curve is drawn: the one that chooses the best checkpoint, or R@1."""
+    monitored = training.live.settings.get("monitor") if training.live is not None else None
+    for name in filter(None, (monitored, HEADLINE)):
+        if name in history and is_metric(name) and history[name].notna().any():
+            return str(name)
+    return None
 
 
 def _command(training: Training) -> None:
