@@ -342,7 +342,8 @@ def saved_history(path: Path) -> pd.DataFrame:
     file = partial_path(path) / "history.csv"
     with contextlib.suppress(OSError, ValueError, KeyError):  # not there, or half written
         read = pd.read_csv(file)
-        return read.loc[read["loss"].notna() & read["step"].notna()]
+        numbers = read[["step", "loss"]].apply(pd.to_numeric, errors="coerce")
+        return read.assign(**numbers).loc[numbers.notna().all(axis=1)]
     return pd.DataFrame({"step": [], "loss": []})
 
 
