@@ -183,6 +183,13 @@ class Live:
             done, total = self.done, self.total
         return min(1.0, max(0.0, done / total)) if total else 0.0
 
+    def to_mapping(self) -> dict[str, Any]:
+        """Return what :meth:`from_mapping` reads, of JSON's kinds."""
+        values = dict(vars(self))  # `asdict` would copy every point of the curve
+        values["process"] = vars(self.process)
+        values["checkpoint"] = None if self.checkpoint is None else vars(self.checkpoint)
+        return values
+
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> "Live":
         """Make one from the content of a file; what a later version has added is left out.

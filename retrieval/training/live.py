@@ -237,7 +237,7 @@ class LiveRecord:
         temporary = self.file.with_name(f"{TEMPORARY}{os.getpid()}-{LIVE_FILE}")
         with contextlib.suppress(OSError, ValueError):
             try:
-                text = json.dumps(dataclasses.asdict(self.snapshot()), allow_nan=False)
+                text = json.dumps(self.snapshot().to_mapping(), allow_nan=False)
                 temporary.write_text(text, encoding="utf-8")
                 os.replace(temporary, self.file)
             finally:
