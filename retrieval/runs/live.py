@@ -218,14 +218,15 @@ class Queue:
         runs: Folder of each run, relative to the folder of runs -> ``waiting``, ``done`` or
             ``failed``.
         errors: Folder of each failed run -> why, in one line.
-        updated: When the file was written, in seconds since 1970.
+        live: What the command is at before the first run has a folder: its data set is read and
+            every image of it decoded once. None afterwards.
     """
 
     process: Process
     command: str
     runs: Mapping[str, str]
     errors: Mapping[str, str]
-    updated: float
+    live: Live | None = None
 
 
 @dataclass(frozen=True)
@@ -472,7 +473,7 @@ def _read_queues(root: Path) -> list[Queue]:
                     str(values["command"]),
                     dict(values["runs"].items()),
                     dict(values["errors"].items()),
-                    float(values["updated"]),
+                    Live.from_mapping(values["live"]) if values.get("live") else None,
                 )
             )
     return found
@@ -481,6 +482,11 @@ def _read_queues(root: Path) -> list[Queue]:
 def _add_queued(found: dict[Path, Training], queue: Queue, root: Path) -> None:
     """Add the runs of a queue that no folder tells of; the queue's command goes on with all."""
     gone = queue.process.is_gone()
+    if queue.live is not None:  # one that was killed meanwhile had begun nothing
+        first = next((root / name for name in queue.runs), None)
+        if first is not None and not gone and not (first in found and found[first].is_alive):
+            found[first] = Training(first, RUNNING, None, queue.live, is_alive=True)
+        return
     for name, state in queue.runs.items():
         path = root / name
         if state == FAILED:

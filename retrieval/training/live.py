@@ -323,9 +323,85 @@ class QueueRecord:
                 "command": self.command,
                 "runs": self.runs,
                 "errors": self.errors,
-                "updated": time.time(),
             }
             write_json(self.file, values)
+
+
+class PlanRecord:
+    """What a command is at before its first run has a folder; it listens while it plans.
+
+    Nothing is written in the first two seconds, so that a command that is refused leaves nothing.
+
+    Args:
+        path: Final folder of the run that is made first.
+        settings: Its settings.
+        clock: Returns a time in seconds. Defaults to ``time.monotonic``.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        settings: TrainSettings,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.path, self.clock = path, clock
+        self.root = path.parents[1]
+        self.file = queue_path(self.root, f"plan-{os.getpid()}")
+        self.record = LiveRecord(self.root, settings)
+        self.made_root = not self.root.exists()
+        self.written = clock()
+
+    def begin(self, title: str, total: int | None) -> None:
+        """Hear that a task begins; see :class:`retrieval.progress.Listener`."""
+        self.record.begin(title, total)
+        self._write()
+
+    def advance(self, done: int) -> None:
+        """Hear how many parts of the innermost task are done."""
+        self.record.advance(done)
+        self._write()
+
+    def end(self) -> None:
+        """Hear that the innermost task has ended."""
+        self.record.end()
+
+    def _write(self) -> None:
+        if self.clock() - self.written < EVERY:
+            return
+        self.written = self.clock()
+        live = self.record.snapshot()
+        values = {
+            "process": vars(live.process),
+            "command": live.command,
+            "runs": {self.path.relative_to(self.root).as_posix(): WAITING},
+            "errors": {},
+            "live": live.to_mapping(),
+        }
+        with contextlib.suppress(OSError):
+            write_json(self.file, values)
+
+
+@contextlib.contextmanager
+def planned_live(path: Path, settings: TrainSettings) -> Iterator[None]:
+    """Let those who look know what a command is at while it plans, in the block.
+
+    Args:
+        path: Final folder of the run that is made first.
+        settings: Its settings.
+
+    Yields:
+        Nothing.
+    """
+    record = PlanRecord(path, settings)
+    try:
+        with listening(record):
+            yield
+    finally:
+        with contextlib.suppress(OSError):
+            record.file.unlink(missing_ok=True)
+            if record.made_root:
+                record.root.rmdir()  # unless something was put there since
 
 
 @contextlib.contextmanager
