@@ -136,7 +136,7 @@ class Live:
         settings: What tells the run from others: setting -> value.
         overwrite: Whether it replaces a finished run of its name.
         evaluate: Whether it is evaluated after training.
-        command: The command that started the process.
+        command: The command that started the process; empty if it was another program.
         recent: Steps and losses since the last row of ``history.csv``, thinned out.
         error: Why it failed, in one line.
         has_worked: Whether it has done anything that took time, such as a step.
@@ -214,7 +214,8 @@ class Queue:
 
     Attributes:
         process: Who makes them.
-        command: The command that started it; the same one goes on with them.
+        command: The command that started it, which also goes on with them; empty if it was another
+            program.
         runs: Folder of each run, relative to the folder of runs -> ``waiting``, ``done`` or
             ``failed``.
         errors: Folder of each failed run -> why, in one line.

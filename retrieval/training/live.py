@@ -155,7 +155,7 @@ class LiveRecord:
             settings=_shown(settings),
             overwrite=overwrite,
             evaluate=evaluate,
-            command=command_line(),
+            command=_own_command(),
         )
         # Apart from `live`, as they change with every step.
         self.step, self.loss, self.learning_rate = 0, math.nan, math.nan
@@ -295,7 +295,7 @@ class QueueRecord:
     def __init__(self, paths: Sequence[Path], key: str) -> None:
         self.root = paths[0].parents[1]
         self.file = queue_path(self.root, key)
-        self.process, self.command = Process.of_this_one(), command_line()
+        self.process, self.command = Process.of_this_one(), _own_command()
         self.runs = {path.relative_to(self.root).as_posix(): WAITING for path in paths}
         self.errors: dict[str, str] = {}
         self._write()
@@ -433,6 +433,12 @@ def live_record(record: LiveRecord) -> Iterator[LiveRecord]:
 def _shown(settings: TrainSettings) -> Mapping[str, Any]:
     values = settings.to_mapping()
     return {name: values[name] for name in SHOWN if name in values}
+
+
+def _own_command() -> str:
+    """Return what was typed to start this process; empty in a notebook or another program."""
+    typed = command_line()
+    return typed if typed.startswith("retrieval ") else ""
 
 
 def _finite(value: float) -> float | None:
