@@ -23,7 +23,7 @@ _HOME = {
     "TrainSettings": "retrieval.settings",
     "load_recipe": "retrieval.recipes",
     "train": "retrieval.experiment.pipeline",
-    "embed_to_file": "retrieval.experiment.embed_to_file",
+    "embed_to_file": "retrieval.deployment.embed_to_file",
     "evaluate": "retrieval.evaluation",
     "open_run": "retrieval.runs",
     "list_runs": "retrieval.runs",

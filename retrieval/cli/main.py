@@ -418,7 +418,7 @@ def embed(
 
 def _embed_to_file(run: Path, images: Path, out: Path, **options: Any) -> None:
     from retrieval.cli.paths import one_run
-    from retrieval.experiment.embed_to_file import embed_to_file
+    from retrieval.deployment.embed_to_file import embed_to_file
     from retrieval.runs.embedding_output import items_path, skipped_path
 
     run = one_run(run)

@@ -11,14 +11,14 @@ from PIL import Image
 
 from retrieval import load_catalog, open_run
 from retrieval.errors import UserError
-from retrieval.experiment import embed_to_file as module
-from retrieval.experiment.embed_to_file import embed_to_file
+from retrieval.deployment import embed_to_file as module
+from retrieval.deployment.embed_to_file import embed_to_file
 from retrieval.experiment.pipeline import train
 from retrieval.runs.embedding_files import read_embeddings
 from retrieval.runs.embedding_output import export_run
 from retrieval.runs.embedding_parts import Parts
 from retrieval.runs.importing import import_run, read_items
-from tests.experiment.helpers import files_of
+from tests.deployment.helpers import files_of
 
 
 @pytest.fixture
