@@ -23,8 +23,8 @@ is what a search engine has: never on the queries of a query -> gallery protocol
 labels. Under leave-one-out, the gallery is all items.
 
 Queries stay float32 where the stored form can be decoded (``float16``, ``int8``, ``pq-b``), as in
-faiss: an asymmetric distance, Euclidean, between a query and the decoded vectors. Of embeddings that
-are compared by cosine, both are scaled to unit length first.
+faiss: an asymmetric distance, Euclidean, between a query and the decoded vectors. If embeddings are
+compared by cosine, both are scaled to unit length first.
 """
 
 import re
@@ -37,14 +37,13 @@ from numpy.typing import NDArray
 
 from retrieval.errors import UserError, unknown_option
 from retrieval.evaluation.checks import check_shapes, class_codes
-from retrieval.evaluation.engine import score_queries
 from retrieval.evaluation.protocol import Sides
 from retrieval.evaluation.relevance import RowLists, rules_of
 from retrieval.evaluation.search.distances import normalize
 from retrieval.evaluation.search.plan import take
 from retrieval.evaluation.search.search import search
 from retrieval.evaluation.search.threads import worker_pool
-from retrieval.validation import DEFAULT_DISTANCE, DEFAULT_NO_POSITIVE, check_integer
+from retrieval.validation import DEFAULT_DISTANCE, check_integer
 
 FLOAT32 = "float32"  # the form that every other one is compared with
 TRUNCATE, PCA, FLOAT16, INT8, BINARY, PQ = "truncate", "pca", "float16", "int8", "binary", "pq"
@@ -184,8 +183,8 @@ class Stored:
     Attributes:
         queries: float32, (q, m).
         gallery: float32, (g, m), decoded; of ``binary``, 0 and 1.
-        distance: Distance to compare them by; of ``binary``, the squared Euclidean distance of bits,
-            which is the Hamming distance.
+        distance: Distance to compare them by; of ``binary``, the squared Euclidean distance of the
+            bits, which is the Hamming distance.
     """
 
     queries: NDArray[np.float32]
@@ -331,7 +330,7 @@ def _single(rows: np.ndarray) -> NDArray[np.float32]:
 
 
 def fit_line(n_gallery: int) -> str:
-    """Say that the centers of product quantization are fitted to few vectors; empty if they are not.
+    """Say that product quantization is fitted to few vectors; empty if they are enough.
 
     Args:
         n_gallery: Number of vectors of the gallery.
@@ -345,15 +344,28 @@ def fit_line(n_gallery: int) -> str:
     )
 
 
-def scores_in_form(
+@dataclass(frozen=True)
+class Ranks:
+    """How well every query is answered.
+
+    Attributes:
+        first_relevant_rank: int32, (q,), 1-based rank of the first relevant item; 0 if there is
+            none.
+        scores: Metric -> float64 (q,), for metrics that do not follow from that rank; NaN for a
+            query without a relevant item.
+    """
+
+    first_relevant_rank: NDArray[np.int32]
+    scores: dict[str, NDArray[np.float64]]
+
+
+def ranks_in_form(
     form: Form,
     embeddings: np.ndarray,
     labels: np.ndarray,
     parts: Sides,
     distance: str = DEFAULT_DISTANCE,
     *,
-    ks: Sequence[int],
-    no_positive: str = DEFAULT_NO_POSITIVE,
     seed: int = 0,
     threads: int | None = None,
     exclude_same: dict[str, np.ndarray] | None = None,
@@ -361,7 +373,7 @@ def scores_in_form(
     ignore: RowLists | None = None,
     relevance: RowLists | None = None,
     metrics: Sequence[str] = (),
-) -> dict[str, NDArray[np.float64]]:
+) -> Ranks:
     """Score every query with the gallery stored in a form, by an exact search of it.
 
     Args:
@@ -370,8 +382,6 @@ def scores_in_form(
         labels: (n,), class of each item.
         parts: The queries and the gallery.
         distance: Distance of the embedding. Defaults to ``cosine``.
-        ks: Values of K for Recall@K.
-        no_positive: As of :func:`retrieval.evaluation.evaluate`. Defaults to ``exclude``.
         seed: Seed of the centers of product quantization. Defaults to 0.
         threads: Number of worker threads. Defaults to one per available core.
         exclude_same: Columns, name -> (n,), as of :func:`retrieval.evaluation.evaluate`. Defaults
@@ -382,7 +392,7 @@ def scores_in_form(
         metrics: Metrics to compute besides the usual ones. Defaults to none.
 
     Returns:
-        Metric -> float64 (q,); NaN for a query that does not count.
+        The ranks and scores.
 
     Raises:
         UserError: The form does not fit the embedding, or a value is not finite.
@@ -418,7 +428,7 @@ def scores_in_form(
             pool=pool,
             judgments=rules.judgments,
         )
-    return score_queries(ranking, ks, no_positive)[0]
+    return Ranks(ranking.first_relevant_rank, ranking.scores)
 
 
 def _taken(columns: dict[str, np.ndarray] | None, rows: np.ndarray) -> dict[str, np.ndarray] | None:

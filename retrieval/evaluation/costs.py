@@ -5,8 +5,8 @@ All costs of a run are one family, its forms against the full embedding (Dunnett
 whole classes, see :mod:`retrieval.evaluation.families`.
 
 A form that is nearly as good as the full one changes few queries, and resamples of hardly any
-changed queries say nothing: without one, their interval would be [0, 0], as if it were known that no
-query ever changes. Where fewer than six classes change, the shares of queries won and lost are
+changed queries say nothing: without one, their interval would be [0, 0], as if no query could ever
+change. Where fewer than six classes change, the shares of queries won and lost are
 bounded as those of coins instead (Clopper and Pearson 1934), n / deff of them: as many independent
 queries as the n queries of classes are worth (Korn and Graubard 1998, "Confidence intervals for
 proportions with small expected number of positive counts estimated from survey data"). The design
