@@ -44,6 +44,7 @@ from retrieval.runs.judgments import lists_of, read_judgments
 from retrieval.runs.npz import map_npz
 from retrieval.runs.run import NO_EMBEDDINGS, Run
 from retrieval.runs.store import changed_run, check_there, locked_run, open_run
+from retrieval.settings.schema import matryoshka_widths
 from retrieval.validation import QUERY_GALLERY, base_protocol
 
 FILE, SCORES_FILE = "compression.json", "compression.npz"
@@ -146,7 +147,7 @@ def write_compression(
 
 def trained_widths(run: Run) -> tuple[int, ...]:
     """Return the widths that a run was trained for besides the full one; empty for most."""
-    return ()
+    return () if run.settings is None else matryoshka_widths(run.settings)
 
 
 def _under(
