@@ -9,6 +9,7 @@ registries that map a choice to its implementation (optimizers, schedules, pooli
 exactly these keys; ``tests/test_validation.py`` compares them.
 """
 
+import itertools
 import math
 import numbers
 import re
@@ -361,7 +362,7 @@ def check_widths(name: str, value: object) -> tuple[int, ...]:
     found = tuple(int(n) for n in numbers_given if n is not None and n == int(n) and n >= 1)
     if not parts or len(found) < len(parts):
         raise refused(name, value, "give widths of at least 1, such as 32,64")
-    if any(b <= a for a, b in zip(found, found[1:], strict=False)):
+    if any(b <= a for a, b in itertools.pairwise(found)):
         raise refused(name, value, "give ascending widths, each once")
     return found
 

@@ -30,9 +30,9 @@ class Matryoshka(RankingLoss):
 
     A loss that owns weights (proxies, class weights, a learned boundary) has its own at every
     width, as the separate classifiers $W^{(m)}$ of the paper's MRL, not the truncated ones of its
-    MRL-E: proxies of one width need not be those of another, and the widths stay comparable with
-    trainings at that width alone. So has a cross-batch memory, which holds the truncated embeddings.
-    Draws at random (of negatives, say) are of each width by itself.
+    MRL-E: proxies of one width need not be those of another, and each width is trained as it would
+    be alone. So is a cross-batch memory, which holds truncated embeddings. What is drawn at random
+    (negatives, say) is drawn for each width by itself.
 
     Call ``build(num_classes, embedding_size)`` before training.
 

@@ -7,16 +7,41 @@ import numpy as np
 import pandas as pd
 
 from retrieval.errors import UserError
-from retrieval.evaluation.compression import FLOAT32, FULL, INT8, PQ, fit_line, form_of
+from retrieval.evaluation.bootstrap import ClassScores
+from retrieval.evaluation.compression import (
+    FLOAT32,
+    FULL,
+    INT8,
+    PCA,
+    PQ,
+    TRUNCATE,
+    Form,
+    fit_line,
+    form_of,
+)
 from retrieval.evaluation.costs import UNCHANGED
+from retrieval.evaluation.families import Contrasts
 from retrieval.evaluation.metrics import DASH, HEADLINE, Metric
 from retrieval.evaluation.metrics import metric as metric_of
+from retrieval.evaluation.significance import FEWEST_SAMPLES
 from retrieval.report.comparing import lack_of_scores
 from retrieval.report.verdicts import points
-from retrieval.runs.compression import Compressed, form_costs, read_compression
+from retrieval.runs.compression import (
+    Compressed,
+    command,
+    form_costs,
+    form_scores,
+    read_compression,
+    trained_widths,
+)
 from retrieval.runs.run import Run
+from retrieval.settings.identity import what_matters
 
 HEAD = ("Form", "Bytes", "Of float32", "{title} [95%]", "Cost [95%]", "Queries changed")
+NESTED_COLUMNS = (
+    "width", "nested", "truncated", "pca", "gain", "gain_low", "gain_high", "over_pca",
+    "over_pca_low", "over_pca_high",
+)  # fmt: skip
 MARGIN = 0.01  # a cost that few would mind: one point
 
 
@@ -80,6 +105,165 @@ def forms_of(
     return LossForms(
         title, metric, first.width, len(runs), table, _left_out(compressed), first.n_gallery
     )
+
+
+@dataclass(frozen=True)
+class Nested:
+    """A loss trained at several widths (Matryoshka), beside the same loss at its full width only.
+
+    Attributes:
+        plain: Title of the loss at its full width only.
+        nested: Title of the loss at several widths.
+        metric: Name of the metric.
+        table: One row per width that was trained for, the full one first. ``width``; ``nested``,
+            ``truncated`` and ``pca``, the values of the loss at several widths cut off there, of
+            the other one cut off there, and of its PCA (NaN at the full width); ``gain``,
+            ``gain_low``, ``gain_high``, what ``nested`` is ahead of ``truncated``, and
+            ``over_pca``, ``over_pca_low``, ``over_pca_high``, of ``pca``, with 95% intervals that
+            hold for all of them at once.
+    """
+
+    plain: str
+    nested: str
+    metric: str
+    table: pd.DataFrame
+
+
+def nested_pairs(groups: Mapping[str, Sequence[Run]]) -> list[tuple[str, str]]:
+    """Return the losses trained at several widths, each with the same loss at its full width only.
+
+    Args:
+        groups: Title of a loss -> its runs, one per seed.
+
+    Returns:
+        Titles: the loss at its full width only, and at several.
+    """
+
+    def alike(runs: Sequence[Run]) -> dict | None:
+        if runs[0].settings is None:
+            return None
+        return {k: v for k, v in what_matters(runs[0].settings).items() if k != "matryoshka"}
+
+    settings = {title: alike(runs) for title, runs in groups.items()}
+    widths = {title: trained_widths(runs[0]) for title, runs in groups.items()}
+    return [
+        (plain, nested)
+        for nested in groups
+        for plain in groups
+        if widths[nested] and not widths[plain] and settings[nested] == settings[plain]
+    ]
+
+
+def nested_of(
+    groups: Mapping[str, Sequence[Run]],
+    plain: str,
+    nested: str,
+    protocol: str | None = None,
+    metric: str = HEADLINE,
+) -> Nested:
+    """Compare a loss trained at several widths with the same loss at its full width only.
+
+    Args:
+        groups: Title of a loss -> its runs, one per seed, on the same items.
+        plain: Title of the loss at its full width only.
+        nested: Title of the loss at several widths.
+        protocol: Name of the protocol. Defaults to the primary one of each run.
+        metric: Name of the metric. Defaults to ``recall@1``.
+
+    Raises:
+        UserError: See :func:`forms_of`; or a width was not evaluated of both.
+    """
+    scores: dict[tuple[str, str], np.ndarray] = {}
+    for title in (plain, nested):
+        runs = groups[title]
+        forms_of(title, runs, protocol, metric)  # refuses what cannot be compared
+        compressed = [read_compression(run, protocol) for run in runs]
+        for form in compressed[0].forms:
+            rows = form_scores(runs, compressed, protocol, metric, form.name)
+            if rows is not None:
+                scores[title, form.name] = rows
+    full = read_compression(groups[nested][0], protocol).width
+    columns: list[tuple[int, list[tuple[str, str]]]] = [
+        (full, [(nested, FLOAT32), (plain, FLOAT32)])
+    ]
+    for width in sorted(trained_widths(groups[nested][0]), reverse=True):
+        cut, components = Form(TRUNCATE, width).name, Form(PCA, width).name
+        wanted = [(nested, cut), (plain, cut), (plain, components)]
+        if missing := [key for key in wanted[:2] if key not in scores]:
+            run = groups[missing[0][0]][0]
+            raise UserError(
+                f"{run.path}: not evaluated at width {width}: `{command(run)} --widths {width}`"
+            )
+        columns.append((width, [key for key in wanted if key in scores]))
+    first = groups[plain][0]
+    labels = first.items["label"].to_numpy()[first.neighbors(protocol).queries]
+    return Nested(plain, nested, metric, _contrasted(columns, scores, labels))
+
+
+def _contrasted(
+    columns: Sequence[tuple[int, list[tuple[str, str]]]],
+    scores: Mapping[tuple[str, str], np.ndarray],
+    labels: np.ndarray,
+) -> pd.DataFrame:
+    """Tabulate differences of the first column of every width and its others, as one family."""
+    keys = list(dict.fromkeys(key for _, each in columns for key in each))
+    keep = np.all([np.isfinite(scores[key]).all(axis=0) for key in keys], axis=0)
+    summed = ClassScores.of([scores[key][:, keep] for key in keys], labels[keep])
+    pairs = [(keys.index(each[0]), keys.index(other)) for _, each in columns for other in each[1:]]
+    found = Contrasts(summed, FEWEST_SAMPLES).members(pairs, with_p=False)
+    ends = iter(zip(found.difference, found.low, found.high, strict=True))
+    rows = []
+    for width, each in columns:
+        row: dict[str, float] = {"width": width}
+        for name, key in zip(("nested", "truncated", "pca"), each, strict=False):
+            row[name] = float(summed.means[keys.index(key)])
+        for name, _ in zip(("gain", "over_pca"), each[1:], strict=False):
+            row |= dict(zip((name, f"{name}_low", f"{name}_high"), next(ends), strict=True))
+        rows.append(row)
+    return pd.DataFrame(rows).reindex(columns=list(NESTED_COLUMNS))
+
+
+def nested_line(nested: Nested) -> str:
+    """Say what training at several widths gains at the narrowest one, and what it costs; no stop."""
+    found = metric_of(nested.metric)
+    full, narrow = nested.table.iloc[0], nested.table.iloc[-1]
+    gain = found.format_difference(narrow["gain"], narrow["gain_low"], narrow["gain_high"])
+    whole = found.format_difference(full["gain"], full["gain_low"], full["gain_high"])
+    line = (
+        f"cut off at {narrow['width']:.0f} dimensions, {nested.nested} is at "
+        f"{found.format_with_unit(narrow['nested'])}, {gain}{points(found)} beside {nested.plain}"
+    )
+    if np.isfinite(narrow["pca"]):
+        over = found.format_difference(
+            narrow["over_pca"], narrow["over_pca_low"], narrow["over_pca_high"]
+        )
+        line += f" cut off there and {over} beside its PCA"
+    return f"{line}; at the full width, {whole}"
+
+
+def nested_head(metric: str) -> list[str]:
+    """Return the headings of :func:`nested_rows`."""
+    title = metric_of(metric).title
+    return [
+        "Dimensions", f"Matryoshka {title}", f"Plain {title}", f"PCA of plain {title}",
+        "Matryoshka minus plain [95%]", "Matryoshka minus PCA [95%]",
+    ]  # fmt: skip
+
+
+def nested_rows(nested: Nested) -> list[list[str]]:
+    """Return a row of cells for every width, the full one first."""
+    found = metric_of(nested.metric)
+    return [
+        [
+            f"{row['width']:.0f}",
+            *(found.format(row[name]) for name in ("nested", "truncated", "pca")),
+            *(
+                found.format_difference(row[name], row[f"{name}_low"], row[f"{name}_high"])
+                for name in ("gain", "over_pca")
+            ),
+        ]
+        for row in nested.table.to_dict("records")
+    ]
 
 
 def _left_out(compressed: Sequence[Compressed]) -> dict[str, str]:

@@ -82,6 +82,8 @@ class Compressed:
             float64, (q,), NaN for a query that is excluded; None if the run does not hold them.
         """
         at = f"{self._protocol}/{form}"
+        if f"{at}/{RANK}" not in self._arrays:
+            return None
         ranks = self._arrays[f"{at}/{RANK}"]
         found = score_first_ranks(metric, ranks)
         if found is None:
@@ -312,21 +314,48 @@ def form_costs(
     shared = [f for f in compressed[0].forms if all(f in each.forms for each in compressed)]
     scores: dict[str, np.ndarray] = {}
     for form in shared:
-        rows = [
-            run.neighbors(protocol).scores_of(metric, run.result(protocol).protocol.no_positive)
-            if form.name == FLOAT32
-            else each.scores_of(form.name, metric)
-            for run, each in zip(runs, compressed, strict=True)
-        ]
-        held = [row for row in rows if row is not None]
-        if len(held) < len(rows):
+        rows = form_scores(runs, compressed, protocol, metric, form.name)
+        if rows is None:
             return None
-        scores[form.name] = np.stack(held)
+        scores[form.name] = rows
     if len(scores) < 2 or not any_counts(scores):
         return None
     first = runs[0]
     labels = first.items["label"].to_numpy()[first.neighbors(protocol).queries]
     return costs(scores, labels, metric)
+
+
+def form_scores(
+    runs: Sequence[Run],
+    compressed: Sequence[Compressed],
+    protocol: str | None,
+    metric: str,
+    form: str,
+) -> NDArray[np.float64] | None:
+    """Return the score of every query with a form of the embedding of every run.
+
+    Args:
+        runs: The runs.
+        compressed: The smaller forms of each.
+        protocol: Name of the protocol; None for the primary one of each run.
+        metric: Name of the metric.
+        form: Name of the form, ``float32`` for the embedding as it is.
+
+    Returns:
+        float64, (runs, q), NaN for a query that does not count; None if a run does not hold them.
+    """
+    rows = []
+    for run, each in zip(runs, compressed, strict=True):
+        rule = run.result(protocol).protocol.no_positive
+        found = (
+            run.neighbors(protocol).scores_of(metric, rule)
+            if form == FLOAT32
+            else each.scores_of(form, metric)
+        )
+        if found is None:
+            return None
+        rows.append(found)
+    return np.stack(rows)
 
 
 def _json(value: Any) -> Any:
