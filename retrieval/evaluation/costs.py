@@ -123,12 +123,12 @@ class _DesignEffects:
         self.carries: dict[str, bool] = {}
         self.effect: float | None = None
         self.effective = effective_classes(np.unique(classes, return_counts=True)[1])
-        fewest = np.inf
+        fewest = len(classes) + 1
         for name, each in means.items():
             sums, size = class_sums(each[:, None], classes)
             net = np.abs(sums[:, 0]) > 1e-9 * size
             self.carries[name] = int(np.count_nonzero(net)) >= LEAST_DIFFERING
-            changed = np.count_nonzero(each)
+            changed = int(np.count_nonzero(each))
             if self.carries[name] and changed < fewest:
                 c, n, fewest = len(size), len(each), changed
                 apart = sums[:, 0] - size * each.mean()

@@ -224,7 +224,7 @@ def _contrasted(
 
 
 def nested_line(nested: Nested) -> str:
-    """Say what training at several widths gains at the narrowest one, and what it costs; no stop."""
+    """Say what training at several widths gains and costs, without a full stop."""
     found = metric_of(nested.metric)
     full, narrow = nested.table.iloc[0], nested.table.iloc[-1]
     gain = found.format_difference(narrow["gain"], narrow["gain_low"], narrow["gain_high"])

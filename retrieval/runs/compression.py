@@ -159,7 +159,7 @@ def _under(
     made = run.result(protocol).protocol
     parts, rules = _rules(run, protocol)
     gallery = run.embeddings[parts.gallery]
-    arrays, left_out = {}, {}
+    arrays, left_out = dict[str, np.ndarray](), dict[str, str]()
     kept = [forms[0]]
     names = [name for name in run.result(protocol).metrics if has_scores(name)]
     further = tuple(name for name in names if score_first_ranks(name, np.ones(1)) is None)
