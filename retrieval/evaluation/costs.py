@@ -72,11 +72,13 @@ def costs(
     if len(scores) < 2:
         raise UserError("nothing to compare: give at least one form besides the full embedding")
     table = {name: np.atleast_2d(np.asarray(each, np.float64)) for name, each in scores.items()}
-    compared = compare(table, classes, metric, n_samples=n_samples, seed=seed)
-    values = compared.summary.set_index("name")
+    values = compare(table, classes, metric, n_samples=1, seed=seed).summary.set_index("name")
+    # The forms of a seed are forms of one embedding, so that costs, not values, scatter over seeds.
+    ahead = {name: each - table[full] for name, each in table.items()}
+    compared = compare(ahead, classes, metric, n_samples=n_samples, seed=seed)
     against = compared.against(full).set_index("name")
     keep = np.all([np.isfinite(each).all(axis=0) for each in table.values()], axis=0)
-    apart = {name: table[full][:, keep] - each[:, keep] for name, each in table.items()}
+    apart = {name: -each[:, keep] for name, each in ahead.items()}
     means = {name: each.mean(axis=0) for name, each in apart.items() if name != full}
     effects = _DesignEffects(means, np.asarray(classes)[keep])
     width = np.diff(bounds_of(metric))[0]
