@@ -25,8 +25,9 @@ from retrieval.evaluation.metrics import DASH, HEADLINE, Metric
 from retrieval.evaluation.metrics import metric as metric_of
 from retrieval.evaluation.significance import FEWEST_SAMPLES
 from retrieval.report.comparing import lack_of_scores
-from retrieval.report.verdicts import points
+from retrieval.report.verdicts import points, seeds_caveat
 from retrieval.runs.compression import (
+    FILE,
     Compressed,
     command,
     form_costs,
@@ -36,12 +37,14 @@ from retrieval.runs.compression import (
 )
 from retrieval.runs.run import Run
 from retrieval.settings.identity import what_matters
+from retrieval.settings.schema import UNTRAINED
 
 HEAD = ("Form", "Bytes", "Of float32", "{title} [95%]", "Cost [95%]", "Queries changed")
 NESTED_COLUMNS = (
     "width", "nested", "truncated", "pca", "gain", "gain_low", "gain_high", "over_pca",
     "over_pca_low", "over_pca_high",
 )  # fmt: skip
+NESTED_FAMILY = "95% intervals that hold for all differences of the table at once"
 MARGIN = 0.01  # a cost that few would mind: one point
 
 
@@ -53,7 +56,7 @@ class LossForms:
         title: Title of the loss.
         metric: Name of the metric.
         width: Dimension of the embedding.
-        n_seeds: Number of training seeds.
+        n_seeds: Number of training seeds; 0 of imports and untrained networks.
         table: One row per form, see :func:`retrieval.evaluation.costs.costs`, and ``bytes``,
             ``share`` (of the bytes of float32), ``kind`` and ``size``.
         left_out: Name of a form -> why the embedding has none, without a full stop.
@@ -103,7 +106,13 @@ def forms_of(
         size=[form.size for form in forms],
     )
     return LossForms(
-        title, metric, first.width, len(runs), table, _left_out(compressed), first.n_gallery
+        title,
+        metric,
+        first.width,
+        sum(run.settings is not None and run.settings.loss != UNTRAINED for run in runs),
+        table,
+        _left_out(compressed),
+        first.n_gallery,
     )
 
 
@@ -270,6 +279,38 @@ def _left_out(compressed: Sequence[Compressed]) -> dict[str, str]:
     return {name: why for each in compressed for name, why in each.left_out.items()}
 
 
+def forms_of_groups(
+    groups: Mapping[str, Sequence[Run]], protocol: str | None, metric: str
+) -> tuple[tuple[LossForms, ...], tuple[Nested, ...], tuple[str, ...]]:
+    """Return the smaller forms of all losses that have them.
+
+    Args:
+        groups: Title of a loss -> its runs, one per seed.
+        protocol: Name of the protocol; None for the primary one of each run.
+        metric: Name of the metric.
+
+    Returns:
+        The forms; the losses that were trained at several widths, each beside the plain one; and
+        why others have none though some of their runs do.
+    """
+    found, reasons = dict[str, LossForms](), list[str]()
+    for title, runs in groups.items():
+        if not any((run.path / FILE).exists() for run in runs):
+            continue
+        try:
+            found[title] = forms_of(title, runs, protocol, metric)
+        except UserError as error:
+            reasons.append(str(error))
+    nested = []
+    for first, second in nested_pairs(groups):
+        if first in found and second in found:
+            try:
+                nested.append(nested_of(groups, first, second, protocol, metric))
+            except UserError as error:
+                reasons.append(str(error))
+    return tuple(found.values()), tuple(nested), tuple(reasons)
+
+
 def share_in_words(share: float) -> str:
     """Say how much memory a form needs, as a part of that of float32.
 
@@ -348,8 +389,8 @@ def family_line(forms: LossForms) -> str:
     """Say what the intervals of costs hold for, without a full stop."""
     n = len(forms.table) - 1
     return (
-        f"costs are the value of float32 minus that of the form, on the same queries; their 95% "
-        f"intervals hold for all {n} forms at once"
+        "costs are the value of float32 minus that of the form, on the same queries; their 95% "
+        f"intervals hold for all {n} forms at once{seeds_caveat([forms.n_seeds])}"
     )
 
 

@@ -8,6 +8,7 @@ import streamlit as st
 from retrieval.errors import UserError
 from retrieval.evaluation.metrics import metric
 from retrieval.report.compression import (
+    NESTED_FAMILY,
     LossForms,
     Nested,
     compression_table,
@@ -150,6 +151,7 @@ def _nested(nested: Nested, number: int) -> None:
     """Draw the widths of a loss that was trained at several beside those of the plain loss."""
     st.markdown(f"##### {plain(nested.nested)} beside {plain(nested.plain)}")
     st.markdown(_capital(f"{plain(nested_line(nested))}."))
+    st.caption(f"{_capital(NESTED_FAMILY)}.")
     st.dataframe(_widths(nested), hide_index=True, key=f"widths_{number}", height="content")
 
 
