@@ -544,13 +544,49 @@ def evaluate(
             help="Keep the thumbnails and do not look at the data set, which may have changed.",
         ),
     ] = False,
+    compress: Annotated[
+        bool,
+        typer.Option(
+            "--compress",
+            help="Evaluate the embedding in smaller forms (narrower, float16, int8, binary, "
+            "product quantization), under the run's protocols. Nothing else of it changes.",
+        ),
+    ] = False,
+    widths: Annotated[
+        str,
+        typer.Option(
+            help="With --compress: widths to reduce the embedding to, e.g. 96,48, besides powers "
+            "of two and those that it was trained for. Defaults to none.",
+            show_default=False,
+        ),
+    ] = "",
 ) -> None:
-    """Evaluate the embeddings of a run: metrics, neighbors, projection, thumbnails."""
+    """Evaluate the embeddings of a run: metrics, neighbors, projection, thumbnails.
+
+    With --compress, evaluate their smaller forms instead: what a byte per vector buys.
+    """
+    from retrieval.cli.compression import compress_and_print
     from retrieval.cli.paths import one_run
     from retrieval.cli.tables import print_runs
     from retrieval.runs.evaluate import EvaluationOptions, evaluate_run
 
     run = one_run(run)
+    if compress:
+        others = {
+            "--distance": distance,
+            "--qrels": qrels,
+            "--ignored": ignored,
+            "--ks": ks,
+            "--exclude-same": exclude_same,
+            "--junk-same": junk_same,
+            "--metrics": metrics,
+            "--n-init": n_init,
+            "--keep-thumbnails": keep_thumbnails,
+        }
+        compress_and_print(run, widths, [flag for flag, value in others.items() if value])
+        return
+    if widths:
+        raise UserError("--widths goes with --compress: add it, or drop --widths")
     options = EvaluationOptions(
         no_positive=no_positive,
         kmeans=kmeans,
