@@ -22,6 +22,7 @@ from typer.core import TyperGroup
 
 from retrieval.cli import search
 from retrieval.cli.options import parse_ks, with_settings
+from retrieval.cli.trainings import trainings
 from retrieval.errors import UserError, counted, one_line
 from retrieval.failures import as_user_error
 from retrieval.training.interruption import EXIT_CODE, Interrupted, stoppable
@@ -970,6 +971,9 @@ def demo(
     if open_app:
         typer.echo("Opening the app; Ctrl-C ends it, `retrieval app` opens it again.")
         open_in_browser(runs)
+
+
+app.command()(trainings)
 
 
 @app.command("app", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

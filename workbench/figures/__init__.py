@@ -11,7 +11,7 @@ from workbench.figures.intervals import loss_intervals
 from workbench.figures.ranks import rank_histogram
 from workbench.figures.recall import recall_curves
 from workbench.figures.slices import slice_forest
-from workbench.figures.training import training_curves
+from workbench.figures.training import loss_so_far, metric_so_far, training_curves
 
 __all__ = [
     "Coloring",
@@ -24,6 +24,8 @@ __all__ = [
     "embedding_evolution",
     "embedding_map",
     "loss_intervals",
+    "loss_so_far",
+    "metric_so_far",
     "overlap_histogram",
     "rank_histogram",
     "recall_curves",

@@ -12,6 +12,7 @@ from workbench.pages.overview.page import overview_page
 from workbench.pages.retrieval.page import retrieval_page
 from workbench.pages.slices.page import slices_page
 from workbench.pages.thresholds.page import thresholds_page
+from workbench.pages.trainings.page import trainings_page
 from workbench.pages.why.page import why_page
 
 
@@ -30,7 +31,7 @@ class Page:
     draw: Callable[[], None]
 
 
-# URL path -> page. The first page is the one that the app opens with.
+# URL path -> page that looks at finished runs. The first page is the one that the app opens with.
 PAGES = {
     "overview": Page(title="Overview", icon="leaderboard", draw=overview_page),
     "retrieval": Page(title="Retrieval", icon="image_search", draw=retrieval_page),
@@ -43,3 +44,6 @@ PAGES = {
     "bytes": Page(title="Bytes per vector", icon="data_usage", draw=bytes_page),
     "methods": Page(title="Methods and data", icon="menu_book", draw=methods_page),
 }
+# The page of runs that are not finished, which needs no finished one.
+TRAININGS_PATH = "trainings"
+TRAININGS = Page(title="Trainings", icon="model_training", draw=trainings_page)
