@@ -24,6 +24,7 @@ _HOME = {
     "load_recipe": "retrieval.recipes",
     "train": "retrieval.experiment.pipeline",
     "embed_to_file": "retrieval.deployment.embed_to_file",
+    "load_embedder": "retrieval.deployment.embedder",
     "evaluate": "retrieval.evaluation",
     "open_run": "retrieval.runs",
     "list_runs": "retrieval.runs",

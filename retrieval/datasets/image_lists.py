@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from retrieval.datasets.csv_files import read_rows
+from retrieval.datasets.csv_files import read_listing
 from retrieval.datasets.folder import Reading, images_below, split_folders
 from retrieval.datasets.image_files import IMAGE_SUFFIXES, describe_left_out, printable
 from retrieval.datasets.text_files import read_text
@@ -119,7 +119,7 @@ def _in_list(source: Path, image_root: Path | str | None, skip_unreadable: bool)
     is_absolute = image_root is None and _begins_absolute(source)
     root = Path(os.path.abspath(os.sep)) if is_absolute else Path(image_root or ".")
     remarks: list[str] = []
-    rows = read_rows(
+    listing = read_listing(
         source,
         root,
         remarks,
@@ -127,6 +127,7 @@ def _in_list(source: Path, image_root: Path | str | None, skip_unreadable: bool)
         accepts_missing=skip_unreadable,
         missing_fix=SKIP if image_root is not None else f"give --image-root DIR; or {SKIP}",
     )
+    rows = listing.rows
     named = [bool(row.label) for row in rows]
     if any(named) and not all(named):
         row = rows[named.index(False)]

@@ -18,8 +18,9 @@ from tqdm.auto import tqdm
 from retrieval.datasets.checks import hash_of, unreadable_message
 from retrieval.datasets.image_health import examine_files
 from retrieval.datasets.image_lists import ImageList, read_images
+from retrieval.deployment.embedder import Embedder, check_finite, load_embedder, settings_of
 from retrieval.errors import UserError, counted
-from retrieval.experiment.pipeline import Announce, with_views
+from retrieval.experiment.pipeline import Announce
 from retrieval.files import file_stamps
 from retrieval.runs.embedding_output import (
     Output,
@@ -29,10 +30,7 @@ from retrieval.runs.embedding_output import (
     write_output,
 )
 from retrieval.runs.embedding_parts import Part, Parts
-from retrieval.runs.run import Run
-from retrieval.runs.store import check_there
 from retrieval.training.devices import say_devices
-from retrieval.training.embedder import Embedder, load_embedder
 from retrieval.training.interruption import check_stop
 
 PART_IMAGES = 4096  # images per part; a multiple of the batch
@@ -109,19 +107,16 @@ def embed_to_file(
     path, out, say = Path(run), Path(out), announce or (lambda _: None)
     source = Path(images)
     check_output(out, overwrite=overwrite, inputs=[source])
-    check_there(path)
-    if not (path / "config.yaml").exists():
-        raise UserError(f"no run at {path}: train one with `retrieval train`")
+    settings = settings_of(path, test_time, test_time_mean)
     check_outside(path, out)
-    settings = with_views(
-        Run(path).network_settings(), test_time, test_time_mean, whole_network=True
-    )
     listed = read_images(source, image_root, skip_unreadable=skip_unreadable)
     for line in listed.remarks:
         say(line)
     with output_lock(out):
         check_output(out, overwrite=overwrite, inputs=[source])  # another process may have made it
-        embedder = load_embedder(path, settings, checkpoint)
+        embedder = load_embedder(
+            path, checkpoint, test_time=test_time, test_time_mean=test_time_mean
+        )
         say_devices(settings)
         parts = Parts.of(out)
         parts.begin(_plan(embedder, listed), restart=overwrite)
@@ -246,12 +241,7 @@ def _embed_part(
             each.append(np.moveaxis(views, 1, 0))
         bar.update(len(views))
     embeddings = np.concatenate(combined).astype(np.float32)
-    bad = ~np.isfinite(embeddings).all(axis=1)
-    if bad.any():
-        name = listed.paths[rows[int(np.argmax(bad))]]
-        raise UserError(
-            f"{listed.root / name}: its embedding is not finite; use another checkpoint"
-        )
+    check_finite(embeddings, [files[row - start] for row in rows])
     views = (
         np.concatenate(each, axis=1).astype(np.float32)
         if each

@@ -36,15 +36,13 @@ def read_resized(path: tf.Tensor, size: ImageSize, box: tf.Tensor | None = None)
     return decode_resized(tf.io.read_file(path), size, box)
 
 
-def decode_resized(
-    contents: tf.Tensor, size: ImageSize, box: tf.Tensor | None = None
-) -> tf.Tensor:
-    """Decode the content of an image file and resize it, without keeping its aspect ratio.
+def decode_resized(contents: tf.Tensor, size: ImageSize, box: tf.Tensor | None = None) -> tf.Tensor:
+    """Decode the bytes of an image file and resize the image; see :func:`read_resized`.
 
     Args:
         contents: Bytes of the file, scalar string.
         size: Size of the result in pixels: the side of a square, or (height, width).
-        box: (4,), float32, as of :func:`read_resized`. Defaults to None, the whole image.
+        box: See :func:`read_resized`. Defaults to None, the whole image.
 
     Returns:
         uint8, (H, W, 3), RGB.

@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 from retrieval import load_catalog, open_run
-from retrieval.errors import UserError
 from retrieval.deployment import embed_to_file as module
 from retrieval.deployment.embed_to_file import embed_to_file
+from retrieval.deployment.embedder import settings_of
+from retrieval.errors import UserError
 from retrieval.experiment.pipeline import train
 from retrieval.runs.embedding_files import read_embeddings
 from retrieval.runs.embedding_output import export_run
@@ -45,7 +46,9 @@ class Colors:
 
 @pytest.fixture
 def colors(monkeypatch):
-    monkeypatch.setattr(module, "load_embedder", lambda _, settings, __: Colors(settings))
+    monkeypatch.setattr(
+        module, "load_embedder", lambda path, *_, **views: Colors(settings_of(path, **views))
+    )
 
 
 @pytest.fixture
