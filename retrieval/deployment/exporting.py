@@ -24,7 +24,7 @@ from retrieval.deployment.formats import FORMATS, Format, Opened, check_packages
 from retrieval.deployment.model_card import Card, Change, Checks, write_card
 from retrieval.deployment.portable import Portable, portable
 from retrieval.embedding.embed import network_of_views
-from retrieval.errors import UserError, counted, unknown_option
+from retrieval.errors import UserError, counted
 from retrieval.files import (
     TEMPORARY,
     atomic_path,
@@ -35,17 +35,19 @@ from retrieval.files import (
     replace_folder,
 )
 from retrieval.input_pipeline.pipeline import eval_dataset, naming_unreadable_images
+from retrieval.progress import stage
 from retrieval.runs.embedding_output import check_outside
 from retrieval.runs.run import Run
 from retrieval.runs.store import open_run
 from retrieval.training.embedder import load_whole_network
+from retrieval.validation import ExportPrecision, check_choice, choices_of
 
-PRECISIONS = ("float32", "float16", "int8")
 CHECKED = 64  # photos whose embeddings are compared
 CHECKED_WHOLE = 8  # of these, how many also at their own size
 CALIBRATED = 256  # photos that the ranges of int8 are measured on
 # Largest difference of one number of an embedding of unit length.
 TOLERANCES = {"float32": 1e-4}
+DEFAULT_PRECISION: ExportPrecision = "float32"
 DEFAULT_FOLDER = Path("exports")
 BATCH = 16  # of images that have one size; formats take any number
 GALLERY_ROWS = 65_536  # of the run's embeddings, at a time
@@ -98,7 +100,7 @@ def export_network(
     format: str,
     out: Path | str | None = None,
     *,
-    precision: str = "float32",
+    precision: str | None = None,
     checkpoint: str | None = None,
     images: Path | str | None = None,
     check: bool = True,
@@ -113,7 +115,7 @@ def export_network(
         format: A key of :data:`retrieval.deployment.formats.FORMATS`.
         out: Folder to write to. Defaults to ``exports``. The file is named by the data set, the
             run, the precision if it is not float32, and the format.
-        precision: ``float32``, ``float16`` or ``int8``. Defaults to ``float32``.
+        precision: ``float32``, ``float16`` or ``int8``. Defaults to None, ``float32``.
         checkpoint: ``latest``, ``best`` or the step of any kept checkpoint. Defaults to that of the
             run's settings.
         images: Folder or list of photos to check with. Defaults to the run's test images.
@@ -130,6 +132,7 @@ def export_network(
             or an embedding differs by more than :data:`TOLERANCES`: nothing is written then.
     """
     path, folder = Path(run), DEFAULT_FOLDER if out is None else Path(out)
+    precision = precision or DEFAULT_PRECISION
     kind = _format(format, precision)
     opened = open_run(path)
     opened.network_settings()
@@ -138,7 +141,8 @@ def export_network(
     _check_free(target, card, overwrite=overwrite)
     check_outside(path, target)
     check_packages(format)
-    embedder = _embedder(path, checkpoint)
+    with stage("loading the network"):
+        embedder = _embedder(path, checkpoint)
     graph = portable(embedder.network, embedder.settings, normalize=normalize)
     photos = samples = None
     if check or precision == "int8":
@@ -149,11 +153,13 @@ def export_network(
         _check_free(target, card, overwrite=overwrite)
         remove_temporaries(folder, target.name)
         with _beside(target, kind) as temporary:
-            kind.write(graph, temporary, precision, shown)
+            with stage(f"writing {kind.title}"):
+                kind.write(graph, temporary, precision, shown)
             checks = None
             if check and photos is not None:
-                reader = kind.read(temporary)
-                checks = _compare(reader, kind, graph, embedder, opened, photos, precision)
+                with stage(f"comparing embeddings of {counted(len(photos.files), 'photo')}"):
+                    reader = kind.read(temporary)
+                    checks = _compare(reader, kind, graph, embedder, opened, photos, precision)
             write_card(
                 card,
                 Card(
@@ -168,16 +174,12 @@ def export_network(
                     own_checkpoint=_is_own(opened, embedder),
                 ),
             )
-    return Exported(
-        target, card, _size(target), checks, kind.any_size, graph.loaded, graph.width
-    )
+    return Exported(target, card, _size(target), checks, kind.any_size, graph.loaded, graph.width)
 
 
 def _format(name: str, precision: str) -> Format:
-    if name not in FORMATS:
-        raise unknown_option("format", name, FORMATS)
-    if precision not in PRECISIONS:
-        raise unknown_option("precision", precision, PRECISIONS)
+    check_choice("--format", name, FORMATS)
+    check_choice("--precision", precision, choices_of(ExportPrecision))
     kind = FORMATS[name]
     if precision not in kind.precisions:
         able = [other for other, each in FORMATS.items() if precision in each.precisions]
@@ -195,7 +197,7 @@ def _target(run: Run, kind: Format, folder: Path, precision: str) -> Path:
         raise UserError(
             f"--out {folder}: with --format, --out is a folder; the file in it is named by the run"
         )
-    stored = "" if precision == "float32" else f".{precision}"
+    stored = "" if precision == DEFAULT_PRECISION else f".{precision}"
     where = run.path.resolve()
     return folder / f"{where.parent.name}-{where.name}{stored}{kind.suffix}"
 
@@ -229,9 +231,7 @@ def _is_own(run: Run, embedder: Embedder) -> bool:
     return source is not None and source.network == embedder.source.network
 
 
-def _photos(
-    run: Run, images: Path | str | None, precision: str
-) -> tuple[Photos, Photos | None]:
+def _photos(run: Run, images: Path | str | None, precision: str) -> tuple[Photos, Photos | None]:
     """Return photos to check with, and others to measure ranges on if the precision needs them."""
     calibrated = CALIBRATED if precision == "int8" else 0
     if images is not None:
@@ -370,7 +370,7 @@ def _compare(
         stored=stored,
         by_pillow=_cosine_elsewhere(reader, kind, graph, photos, expected, drafted=True),
         in_full=_cosine_elsewhere(reader, kind, graph, photos, expected, drafted=False),
-        change=None if precision == "float32" else _change(run, photos, expected, found),
+        change=None if precision == DEFAULT_PRECISION else _change(run, photos, expected, found),
     )
 
 
@@ -512,6 +512,5 @@ def lines_of(made: Exported) -> list[str]:
         lines.append("not checked against the run, as --no-check asked")
     else:
         lines += [*made.checks.lines()]
-    photos = "" if made.checks is None else f" ({counted(made.checks.n, 'photo')})"
-    lines.append(f"{made.card}: the model card{photos}")
+    lines.append(f"{made.card}: the model card")
     return lines

@@ -313,9 +313,7 @@ def _write_litert(graph: Portable, path: Path, precision: str, samples: np.ndarr
         if precision == "float16":
             converter.target_spec.supported_types = [tf.float16]
         elif precision == "int8":
-            converter.representative_dataset = lambda: (
-                {IMAGES: image[None]} for image in samples
-            )
+            converter.representative_dataset = lambda: ({IMAGES: image[None]} for image in samples)
             converter.target_spec.supported_ops = [
                 tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
                 tf.lite.OpsSet.TFLITE_BUILTINS,  # what has no 8-bit version stays in float32

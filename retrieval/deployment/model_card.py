@@ -33,7 +33,7 @@ LISTED = 5  # classes and confusions
 LEAST_OF_A_CLASS = 5  # queries, for a class to be listed
 PACKAGES = ("retrieval-workbench", "tensorflow", "keras")
 # What Markdown gives a meaning to, also HTML, which it passes on.
-_MARKED = re.compile(r"([\\`*_{}\[\]()#+!|~>$&-])")
+_MARKED = re.compile(r"([\\`*_\[\]|~$&])")
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def plain(text: object) -> str:
     r"""Escape a text, so that Markdown shows it as it is.
 
     >>> plain("a_b <i>")
-    'a\\_b &lt;i\\>'
+    'a\\_b &lt;i>'
 
     Args:
         text: What a user may have named, such as a class.
@@ -359,9 +359,7 @@ def _settings(run: Run, settings: TrainSettings) -> list[str]:
     )  # fmt: skip
     values = settings.to_mapping()
     rows = [
-        (f"`{name}`", plain(values[name]))
-        for name in named
-        if values.get(name) not in (None, {}, "")
+        (f"`{name}`", plain(values[name])) for name in named if values[name] not in (None, {}, "")
     ]
     lines = [*table(("setting", "value"), rows), "", "All others: `config.yaml` of the run."]
     if run.provenance.command:
@@ -535,7 +533,9 @@ def _license(run: Run, settings: TrainSettings) -> list[str]:
         weights = "none: training began from random weights"
     elif settings.weights == "imagenet":
         source = BACKBONES[settings.backbone].source
-        weights = f"{UNKNOWN} the authors ({source}); ImageNet's terms are research only"
+        weights = (
+            f"{UNKNOWN} the authors ({source}); ImageNet's terms of access: non-commercial research"
+        )
     else:
         weights = f"{UNKNOWN} whoever made {settings.weights}"
     return [
