@@ -20,6 +20,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from retrieval.cli import search
 from retrieval.cli.options import parse_ks, with_settings
 from retrieval.errors import UserError, counted, one_line
 from retrieval.failures import as_user_error
@@ -346,8 +347,9 @@ def embed(
     images: Annotated[
         Path | None,
         typer.Option(
-            help="Other images to embed: a folder, or a list with a header such as `path,label` or "
-            "with rows `label,path`. Defaults to the test images of the run."
+            help="Other images to embed: a folder with any folders in it, or a list (CSV, TSV, "
+            "Parquet, JSON lines) with a column `path`, whose other columns are kept. Defaults to "
+            "the test images of the run."
         ),
     ] = None,
     out: Annotated[
@@ -361,12 +363,12 @@ def embed(
             "working directory."
         ),
     ] = None,
-    skip_unreadable: Annotated[
+    strict: Annotated[
         bool,
         typer.Option(
-            "--skip-unreadable",
-            help="Leave out those of --images that are missing or damaged, and list them beside "
-            "--out.",
+            "--strict",
+            help="Refuse --images of which any is missing or damaged. Otherwise, such images are "
+            "left out, and listed with the reasons in a file beside --out.",
         ),
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out.")] = False,
@@ -390,7 +392,7 @@ def embed(
             checkpoint=checkpoint,
             test_time=test_time,
             test_time_mean=test_time_mean,
-            skip_unreadable=skip_unreadable,
+            strict=strict,
             overwrite=overwrite,
         )
         return
@@ -401,7 +403,7 @@ def embed(
         )
     for flag, given in (
         ("--image-root", image_root is not None),
-        ("--skip-unreadable", skip_unreadable),
+        ("--strict", strict),
         ("--overwrite", overwrite),
     ):
         if given:
@@ -1005,6 +1007,10 @@ def app_(
 
     options = [*context.args, *([f"--server.port={port}"] if port is not None else [])]
     raise typer.Exit(open_app(runs, options))
+
+
+app.command("search")(search.search)
+app.command("index")(search.index)
 
 
 def main() -> None:

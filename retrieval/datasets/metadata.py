@@ -141,7 +141,11 @@ def _plain_column(column: pd.Series) -> pd.Series | None:
         return column.map(lambda v: None if _is_missing(v) else _as_json(v)).astype("str")
     if kinds and kinds <= {bool, np.bool_}:
         return column.astype("boolean")
-    if kinds and kinds <= {datetime.date} or kinds <= {datetime.date, datetime.datetime, pd.Timestamp}:
+    if (kinds and kinds <= {datetime.date}) or kinds <= {
+        datetime.date,
+        datetime.datetime,
+        pd.Timestamp,
+    }:
         with_dates = pd.to_datetime(column, errors="coerce")
         if kinds and with_dates.notna().sum() == len(known):
             return with_dates.dt.as_unit(UNIT)
@@ -259,4 +263,6 @@ def clash_remarks(names: dict[str, str], where: object) -> list[str]:
 def is_row_numbers(values: Sequence[str | None]) -> bool:
     """Tell whether a column without a name merely numbers the rows, as pandas writes an index."""
     start = 1 if values and values[0] == "1" else 0
-    return all(re.fullmatch(r"\d+", v or "") and int(v or 0) == n for n, v in enumerate(values, start))
+    return all(
+        re.fullmatch(r"\d+", v or "") and int(v or 0) == n for n, v in enumerate(values, start)
+    )

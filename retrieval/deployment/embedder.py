@@ -36,6 +36,7 @@ from retrieval.training.checkpoints import WEIGHTS, rebuilt_index, step_folder
 from retrieval.training.embedder import load_whole_network
 from retrieval.validation import check_integer
 
+Picture = str | bytes | np.ndarray  # a path, the bytes of a file, or pixels uint8 (H, W, 3)
 AnImage = str | os.PathLike[str] | bytes | np.ndarray | Image.Image
 KINDS = "give paths, bytes of image files, uint8 arrays (H, W, 3) or Pillow images"
 # Settings that make a network, besides its stored weights, and how it is run.
@@ -125,18 +126,19 @@ class Embedder:
 
     def _views_of(
         self,
-        pictures: list[str | bytes | np.ndarray],
+        pictures: Sequence[Picture],
         batch_size: int,
         boxes: np.ndarray | None,
         pool: ThreadPoolExecutor,
     ) -> Iterator[np.ndarray]:
         for are_files, group in itertools.groupby(pictures, lambda each: isinstance(each, str)):
-            some = list(group)
             if are_files:
-                yield from embed_views(self.network, some, boxes, self.settings, batch_size)
+                files = [each for each in group if isinstance(each, str)]
+                yield from embed_views(self.network, files, boxes, self.settings, batch_size)
                 continue
-            for start in range(0, len(some), batch_size):
-                part = some[start : start + batch_size]
+            shown = [each for each in group if not isinstance(each, str)]
+            for start in range(0, len(shown), batch_size):
+                part = shown[start : start + batch_size]
                 yield embed_pictures(self.network, part, self.settings, pool)
 
     def embed_views(self, files: Sequence[str]) -> Iterator[np.ndarray]:
@@ -270,8 +272,7 @@ def _several(images: AnImage | Iterable[AnImage]) -> Iterable[AnImage]:
     return images
 
 
-def _picture(image: AnImage, place: int) -> str | bytes | np.ndarray:
-    """Return a path, the bytes of a file, or pixels uint8 (H, W, 3)."""
+def _picture(image: AnImage, place: int) -> Picture:
     if isinstance(image, bytes):
         return image
     if isinstance(image, str | os.PathLike):
@@ -289,7 +290,7 @@ def _picture(image: AnImage, place: int) -> str | bytes | np.ndarray:
     return pixels
 
 
-def _checked_boxes(boxes: np.ndarray, pictures: Sequence[str | bytes | np.ndarray]) -> np.ndarray:
+def _checked_boxes(boxes: np.ndarray, pictures: Sequence[Picture]) -> np.ndarray:
     boxes = np.asarray(boxes, np.float64)
     if boxes.shape != (len(pictures), 4):
         raise UserError(f"boxes: shape {boxes.shape}, expected ({len(pictures)}, 4)")
