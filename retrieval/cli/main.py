@@ -22,6 +22,7 @@ from typer.core import TyperGroup
 
 from retrieval.cli import search
 from retrieval.cli.options import parse_ks, with_settings
+from retrieval.cli.serving import serve
 from retrieval.errors import UserError, counted, one_line
 from retrieval.failures import as_user_error
 from retrieval.training.interruption import EXIT_CODE, Interrupted, stoppable
@@ -511,6 +512,8 @@ def export(
     elif out is not None:
         export_embeddings(run, out, overwrite=overwrite)
 
+
+app.command()(serve)
 
 IGNORED_HELP = (
     "File of the pairs of a query and an item that its ranking leaves out, in a form of --qrels. "

@@ -216,13 +216,14 @@ def _what_it_is(card: Card, settings: TrainSettings) -> list[str]:
 
 
 def _intended_use(card: Card) -> list[str]:
+    measure = (
+        "cosine similarity (the dot product, as vectors have unit length)"
+        if card.graph.normalize
+        else card.run.result().protocol.measure
+    )
     return [
         "Finding images that show the same class as a query image: embed a gallery once, embed the "
-        "query, and rank the gallery by cosine similarity (the dot product, as vectors have unit "
-        "length)."
-        if card.graph.normalize
-        else "Finding images that show the same class as a query image: embed a gallery once, embed "
-        f"the query, and rank the gallery by {card.run.result().protocol.measure}.",
+        f"query, and rank the gallery by {measure}.",
         "",
         f"It was tested on {plain(_title(card.run.dataset))} only. On other images, measure it "
         "first: `retrieval embed RUN --images DIR`, then `retrieval import`. It is no classifier, "
@@ -457,8 +458,8 @@ def _agreement(card: Card) -> list[str]:
     return [
         *lines,
         "",
-        "The run lets the decoder shrink large JPEGs, as `draft` does in Pillow. Photos that Pillow "
-        f"decodes so have a cosine of at least {checks.by_pillow:.5f} with the run's embedding"
+        "The run lets the decoder shrink large JPEGs, as `draft` does in Pillow. Photos that "
+        f"Pillow decodes so have a cosine of at least {checks.by_pillow:.5f} with the run's embedding"
         + ("" if card.kind.any_size else ", its resizing included")
         + f"; decoded in full, of at least {checks.in_full:.5f}. Decode gallery and queries alike.",
     ]

@@ -23,6 +23,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,14 +40,16 @@ from starlette.routing import Route
 
 from retrieval.datasets.image_limits import most_pixels
 from retrieval.deployment.batching import Batcher, Closed, Full, Room
-from retrieval.deployment.embedder import Embedder
-from retrieval.deployment.gallery import Gallery, cells
+from retrieval.deployment.embedder import Embedder, load_embedder
+from retrieval.deployment.gallery import Gallery, cells, check_comparable
 from retrieval.deployment.nearest import nearest, nearest_by_index
 from retrieval.deployment.openapi import description
+from retrieval.deployment.search import gallery_for
 from retrieval.embedding.embed import combine_views, embed_loaded, loaded_sizes
 from retrieval.errors import UserError, one_line
 from retrieval.input_pipeline.pipeline import eval_pictures
 from retrieval.runs.run import Run
+from retrieval.runs.store import is_run_folder, open_run
 from retrieval.runs.thumbnails import encode_thumbnail
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8080
@@ -220,6 +223,30 @@ class Service:
         """End the threads."""
         self.decoders.shutdown(wait=False)
         self.others.shutdown(wait=False)
+
+
+def open_service(
+    run: Path, gallery: Path | None, checkpoint: str | None, limits: Limits
+) -> Service:
+    """Load a run's network and what it searches, and embed something once.
+
+    Args:
+        run: The folder of the run.
+        gallery: A run, vectors or an index; None for the items of the run.
+        checkpoint: See :func:`retrieval.deployment.embedder.load_embedder`.
+        limits: What the service takes on.
+
+    Raises:
+        UserError: One of them is not there, or the gallery's vectors are of another network.
+    """
+    embedder = load_embedder(run, checkpoint)
+    searched = gallery_for(embedder, gallery)
+    warned = check_comparable(embedder.source, searched)
+    of = run if gallery is None else gallery
+    shown = open_run(of) if of.is_dir() and is_run_folder(of) else None
+    service = Service(embedder, searched, shown, limits, tuple(warned))
+    service.warm_up()
+    return service
 
 
 def _finite(value: Any) -> Any:
@@ -435,21 +462,21 @@ async def _work_on(request: Request, service: Service) -> AsyncIterator[list[byt
     with service.requests.held(1), contextlib.ExitStack() as held:
         try:
             async with asyncio.timeout(service.limits.seconds):
-                yield_uploads = await _read(request, service, held)
+                uploads = await _read(request, service, held)
         except TimeoutError as error:
             raise Refused(408, "the request took too long to arrive") from error
         except ClientDisconnect as error:
             raise Refused(400, "the request ended before it was complete") from error
-        yield yield_uploads
+        yield uploads
 
 
 async def _read(request: Request, service: Service, held: contextlib.ExitStack) -> list[bytes]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     limits = service.limits
     too_large = f"more than {limits.upload / 2**20:g} MiB: send fewer or smaller images"
-    if (length := request.headers.get("content-length", "")).isdecimal():
-        if int(length) > limits.upload:
-            raise Refused(413, too_large)
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length[:20]) > limits.upload:
+        raise Refused(413, too_large)
 
     async def content() -> AsyncGenerator[bytes, None]:
         received = 0
