@@ -32,7 +32,7 @@ stop the others; the failed ones are named at the end, and the same command trie
 
 import itertools
 import math
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -122,15 +122,7 @@ def read_grid(path: Path | str) -> Grid:
     """
     path = Path(path)
     parts = _read(path)
-    total = 0
-    for part in parts:
-        total += part.combinations
-        if total > MOST_COMBINATIONS:
-            sizes = " x ".join(f"{len(values):,}" for values in part.grid.values())
-            raise UserError(
-                f"{part.where}: the grid has {sizes} = {part.combinations:,} combinations: give "
-                f"{MOST_COMBINATIONS:,} at most in a file, and the rest in others if need be"
-            )
+    _check_size(path, parts)
     points = [(part, point) for part in parts for point in part.points()]
     losses = [
         _at(part.where, point, settings_from, merged(part.base, point)).loss
@@ -149,6 +141,20 @@ def read_grid(path: Path | str) -> Grid:
             fix = "" if len(parts) == 1 else "; give each grid a `name` of its own"
             raise UserError(f"{path}: two runs would be called {name}; they differ in {words}{fix}")
     return Grid(path, found, len(points))
+
+
+def _check_size(path: Path, parts: Sequence[_Part]) -> None:
+    """Refuse more combinations than anyone can have meant."""
+    sizes = [part.combinations for part in parts]
+    if (total := sum(sizes)) <= MOST_COMBINATIONS:
+        return
+    words = " + ".join(f"{size:,}" for size in sizes)
+    if len(parts) == 1:
+        words = " x ".join(f"{len(values):,}" for values in parts[0].grid.values())
+    raise UserError(
+        f"{path}: {'the grid has' if len(parts) == 1 else 'the grids have'} {words} = {total:,} "
+        f"combinations: give {MOST_COMBINATIONS:,} at most, in several files if need be"
+    )
 
 
 def _hashable(value: object) -> Hashable:
