@@ -296,7 +296,9 @@ def train(
 def sweep(
     grid: Annotated[
         Path,
-        typer.Argument(help="YAML file with `base` settings and a `grid` of lists of values."),
+        typer.Argument(
+            help="YAML file with `base` settings and a `grid` of lists of values, or several `grids`."
+        ),
     ],
     runs: Runs = Path("runs"),
 ) -> None:
