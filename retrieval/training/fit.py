@@ -25,8 +25,8 @@ from retrieval.progress import stage
 from retrieval.projection import save_snapshot
 from retrieval.runs.judgments import lists_of
 from retrieval.runs.live import CACHING
-from retrieval.settings.resolve import batch_size, memory_use
-from retrieval.settings.schema import TrainSettings
+from retrieval.settings.resolve import batch_size, memory_use, resolved
+from retrieval.settings.schema import TrainSettings, matryoshka_widths
 from retrieval.training.callbacks import (
     CollapseWarning,
     CSVHistory,
@@ -219,7 +219,10 @@ def build_ranking_model(settings: TrainSettings, data: TrainingData) -> RankingM
     """
     width = None if data.features is None else data.features.shape[1]
     loss = get_loss(
-        settings.loss, cross_batch_memory=memory_options(settings), **loss_options(settings)
+        settings.loss,
+        cross_batch_memory=memory_options(settings),
+        matryoshka=matryoshka_options(settings),
+        **loss_options(settings),
     )
     loss.build(int(data.classes.max()) + 1, settings.embedding_size)
     multipliers = {"backbone": settings.backbone_multiplier}
@@ -278,6 +281,15 @@ def memory_options(settings: TrainSettings) -> dict | None:
         "start": use["memory_start"],
         "weight": use["memory_weight"],
     }
+
+
+def matryoshka_options(settings: TrainSettings) -> dict | None:
+    """Return the widths of a Matryoshka loss, and whether cut embeddings are normalized.
+
+    They are where the network normalizes the embedding. None for the whole embedding alone.
+    """
+    widths = matryoshka_widths(settings)
+    return {"widths": widths, "normalize": resolved(settings.normalize)} if widths else None
 
 
 def in_training_evaluation(

@@ -3,6 +3,7 @@
 from workbench.figures.classes import class_differences, class_sizes
 from workbench.figures.colors import Coloring
 from workbench.figures.comparison import difference_matrix, overlap_histogram, win_tie_loss
+from workbench.figures.compression import bytes_chart
 from workbench.figures.confusion import confusion_map
 from workbench.figures.embedding import drawn_rows, embedding_map
 from workbench.figures.evolution import embedding_evolution
@@ -14,6 +15,7 @@ from workbench.figures.training import loss_so_far, metric_so_far, training_curv
 
 __all__ = [
     "Coloring",
+    "bytes_chart",
     "class_differences",
     "class_sizes",
     "confusion_map",

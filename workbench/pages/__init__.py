@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from workbench.pages.bytes.page import bytes_page
 from workbench.pages.compare.page import compare_page
 from workbench.pages.embedding_map.page import map_page
 from workbench.pages.failures.page import failures_page
@@ -40,6 +41,7 @@ PAGES = {
     "slices": Page(title="Slices", icon="stacked_bar_chart", draw=slices_page),
     "why": Page(title="Why did this match?", icon="troubleshoot", draw=why_page),
     "thresholds": Page(title="Thresholds", icon="tune", draw=thresholds_page),
+    "bytes": Page(title="Bytes per vector", icon="data_usage", draw=bytes_page),
     "methods": Page(title="Methods and data", icon="menu_book", draw=methods_page),
 }
 # The page of runs that are not finished, which needs no finished one.
