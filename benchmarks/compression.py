@@ -127,6 +127,9 @@ def simulate(case: Case, worlds: int, samples: int, seed: int) -> Counter:
     for number in range(worlds):
         rng = np.random.default_rng([seed, number])
         table = costs(*world(case, rng), n_samples=samples, seed=number).set_index("form")
+        if table["cost_low"][list(FORMS)].isna().all():  # classes that count as fewer than ten
+            continue
+        counts["worlds"] += 1
         holds = {}
         for name in FORMS:
             row = table.loc[name]
@@ -191,7 +194,7 @@ def markdown(todo: list[tuple[str, Case]], found: list[Counter], options) -> str
             held, width = counts[rule, "holds"], counts[rule, "width"]
             cells.append(f"{100 * held / n:.1f}, {n:,}, {100 * width / n:.1f}" if n else "–")
         lines.append(
-            _row(title, case.classes, f"{100 * counts['all'] / options.worlds:.1f}", *cells)
+            _row(title, case.classes, f"{100 * counts['all'] / counts['worlds']:.1f}", *cells)
         )
     return "\n".join(lines) + "\n"
 

@@ -90,7 +90,7 @@ def forms_of(
     if lack := lack_of_scores({title: runs}, protocol, metric):
         raise UserError(f"no smaller forms by {metric_of(metric).title}, since {lack}")
     compressed = [read_compression(run, protocol) for run in runs]
-    table = form_costs(runs, compressed, protocol, metric)
+    table = form_costs(runs, compressed, metric)
     if table is None:
         raise UserError(
             f"{title}: its smaller forms have no {metric_of(metric).title}: evaluate them again "
@@ -188,7 +188,7 @@ def nested_of(
         forms_of(title, runs, protocol, metric)  # refuses what cannot be compared
         compressed = [read_compression(run, protocol) for run in runs]
         for form in compressed[0].forms:
-            rows = form_scores(runs, compressed, protocol, metric, form.name)
+            rows = form_scores(runs, compressed, metric, form.name)
             if rows is not None:
                 scores[title, form.name] = rows
     full = read_compression(groups[nested][0], protocol).width
