@@ -161,6 +161,7 @@ def test_reports_show_the_same(groups):
     assert "Smaller forms of contrastive_loss" in text
     assert f"Widths of nested beside {A}" in text
     assert "| int8 | 64 | 25% |" in text
+    assert "of its first 16 and 32 dimensions (Kusupati et al. 2022)." in text
     assert "<h3>Bytes per vector</h3>" in page_html(sections)
 
 
