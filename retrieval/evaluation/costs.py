@@ -116,7 +116,8 @@ def _against_full(
 
     The forms of a seed are forms of one embedding, so it is their costs that scatter over seeds,
     not their values. Variances over seeds are drawn towards each other as those of runs are, in
-    units of what a form changes, since a form that changes more scatters more.
+    units of how much a form changes the score of a query (root mean square), since a form that
+    changes more queries scatters more.
 
     Args:
         apart: Form -> what the full embedding is ahead on every query, float64 (seeds, q).
@@ -127,7 +128,7 @@ def _against_full(
     """
     forms = [name for name in apart if name != full]
     # A form that changes nothing stays as it is.
-    units = {name: float(np.abs(apart[name]).mean()) or 1.0 for name in forms}
+    units = {name: float(np.sqrt(np.square(apart[name]).mean())) or 1.0 for name in forms}
     scores = ClassScores.of([apart[full], *(apart[n] / units[n] for n in forms)], classes)
     if n_samples is None:
         n_samples = default_samples(len(scores.size))

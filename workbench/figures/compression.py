@@ -116,6 +116,7 @@ def _points(
     """Draw the forms of one kind of one loss, joined by a line if they are of several sizes."""
     ends = ("value", "cost", "cost_low", "cost_high")
     value, cost, low, high = (found.scale * part[end].to_numpy(float) for end in ends)
+    least, most = (found.scale * bound for bound in found.bounds)
     return go.Scatter(
         x=shift * part["bytes"].to_numpy(float),
         y=value,
@@ -123,8 +124,8 @@ def _points(
         marker={"symbol": SYMBOLS[kind], "size": 10, "color": color},
         line={"color": color, "width": 1.4, "dash": LINES.get(kind, "solid")},
         error_y={
-            "array": np.nan_to_num(cost - low),
-            "arrayminus": np.nan_to_num(high - cost),
+            "array": np.nan_to_num(np.minimum(cost - low, most - value)),
+            "arrayminus": np.nan_to_num(np.minimum(high - cost, value - least)),
             "color": color,
             "thickness": 1.1,
             "width": 3,
