@@ -64,8 +64,14 @@ async def request(
 
 
 async def client(
-    port: int, number: int, photos: list[bytes], wanted: np.ndarray, tally: Tally, end: float, most: int
-) -> None:  # fmt: skip
+    port: int,
+    number: int,
+    photos: list[bytes],
+    wanted: np.ndarray,
+    tally: Tally,
+    end: float,
+    most: int,
+) -> None:
     for turn in range(most):
         if time.perf_counter() > end:
             return
@@ -90,8 +96,13 @@ async def client(
 
 
 async def measure(
-    port: int, pid: int, clients: int, photos: list[bytes], wanted: np.ndarray, args: argparse.Namespace
-) -> tuple[object, ...]:  # fmt: skip
+    port: int,
+    pid: int,
+    clients: int,
+    photos: list[bytes],
+    wanted: np.ndarray,
+    args: argparse.Namespace,
+) -> tuple[object, ...]:
     _, before = await request(port, "GET", "/health")
     tally, start = Tally(), time.perf_counter()
     each = max(1, args.requests // clients)

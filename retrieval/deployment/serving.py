@@ -56,6 +56,7 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 DEFAULT_K = 10
 FORM, JSON = "multipart/form-data", "application/json"
 KINDS = {"JPEG": "JPEG", "MPO": "JPEG", "PNG": "PNG", "WEBP": "WebP", "GIF": "GIF", "BMP": "BMP"}
+OPENED = [kind for kind in KINDS if kind != "MPO"]  # which Pillow opens as JPEG
 ACCEPTED = "send a JPEG, PNG, WebP, GIF or BMP image"
 NO_BODY_TYPES = ("application/x-www-form-urlencoded", "text/", JSON)
 PAGE = "page.html"
@@ -275,7 +276,7 @@ def check_image(content: bytes, which: str, pixels: int) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's of large images; the limit is below
-            with Image.open(io.BytesIO(content), formats=[*KINDS]) as image:
+            with Image.open(io.BytesIO(content), formats=OPENED) as image:
                 kind, (width, height) = image.format, image.size
     except Image.DecompressionBombError as error:
         raise Refused(413, f"{which}too many pixels: make it smaller") from error

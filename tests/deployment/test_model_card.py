@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from retrieval import load_embedder
-from retrieval.deployment.exporting import export_network
 from retrieval.deployment.formats import FORMATS
 from retrieval.deployment.model_card import Card, card_text, example, plain
 from retrieval.deployment.portable import portable
@@ -39,10 +38,10 @@ def section(text, title):
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_code_of_the_card_gives_the_vector_of_the_run(
-    name, run, settings, tmp_path, monkeypatch
+    name, run, settings, exports, monkeypatch
 ):
-    made = export_network(run.path, name, tmp_path)
-    monkeypatch.chdir(tmp_path)
+    made = exports[name]
+    monkeypatch.chdir(made.path.parent)
     Image.open(f"{settings.data}/{run.items['path'][0]}").resize((16, 16)).save("photo.png")
     code = re.search(r"```python\n(.*?)```", made.card.read_text(), re.DOTALL)[1]
     names = {}
@@ -93,18 +92,28 @@ def test_every_section_is_there_and_what_is_unknown_is_said(card):
     )
 
 
-def test_failures_are_counted_as_in_a_loop_over_queries(card):
-    run = card.run
-    labels, neighbors = run.items["label"].to_numpy(), run.neighbors()
-    wrong = sum(labels[q] != labels[ids[0]] for q, ids in zip(neighbors.queries, neighbors.ids))
-    assert f"{wrong} quer" in section(card_text(card), "Limits")
-
-
-def test_names_of_classes_are_shown_as_text(card, monkeypatch):
+@pytest.fixture
+def shuffled(card, monkeypatch):
+    """The items of the run with classes at random, most of which are not found."""
     items = card.run.items.copy()
-    items["label_name"] = "<img src=x onerror=alert(1)>|`[a](javascript:b)\n# x"
-    monkeypatch.setattr(type(card.run), "items", items)
+    items["label"] = np.random.default_rng(0).permutation(items["label"].to_numpy())
+    monkeypatch.setitem(vars(card.run), "items", items)
+    return items
+
+
+def test_failures_are_counted_as_in_a_loop_over_queries(card, shuffled):
+    labels, neighbors = shuffled["label"].to_numpy(), card.run.neighbors()
+    wrong = 0
+    for query, ids in zip(neighbors.queries, neighbors.ids, strict=True):
+        wrong += labels[query] != labels[ids[0]]
+    assert wrong > 10
+    assert f"{wrong} queries have a nearest item of another class" in card_text(card)
+
+
+def test_names_of_classes_are_shown_as_text(card, shuffled):
+    shuffled["label_name"] = "<img src=x onerror=alert(1)>|`[a](javascript:b)\n# x"
     limits = section(card_text(card), "Limits")
+    assert "&lt;img src=x" in limits
     assert "<img" not in limits
     assert "[a](" not in limits
     assert "\n# x" not in limits
