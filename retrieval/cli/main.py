@@ -23,6 +23,7 @@ from typer.core import TyperGroup
 from retrieval.cli import search
 from retrieval.cli.options import parse_ks, with_settings
 from retrieval.cli.serving import serve
+from retrieval.cli.trainings import trainings
 from retrieval.errors import UserError, counted, one_line
 from retrieval.failures import as_user_error
 from retrieval.training.interruption import EXIT_CODE, Interrupted, stoppable
@@ -295,7 +296,9 @@ def train(
 def sweep(
     grid: Annotated[
         Path,
-        typer.Argument(help="YAML file with `base` settings and a `grid` of lists of values."),
+        typer.Argument(
+            help="YAML file with `base` settings and a `grid` of lists of values, or several `grids`."
+        ),
     ],
     runs: Runs = Path("runs"),
 ) -> None:
@@ -602,13 +605,49 @@ def evaluate(
             help="Keep the thumbnails and do not look at the data set, which may have changed.",
         ),
     ] = False,
+    compress: Annotated[
+        bool,
+        typer.Option(
+            "--compress",
+            help="Evaluate the embedding in smaller forms (narrower, float16, int8, binary, "
+            "product quantization), under the run's protocols. Nothing else of it changes.",
+        ),
+    ] = False,
+    widths: Annotated[
+        str,
+        typer.Option(
+            help="With --compress: widths to reduce the embedding to, e.g. 96,48, besides powers "
+            "of two and those that it was trained for. Defaults to none.",
+            show_default=False,
+        ),
+    ] = "",
 ) -> None:
-    """Evaluate the embeddings of a run: metrics, neighbors, projection, thumbnails."""
+    """Evaluate the embeddings of a run: metrics, neighbors, projection, thumbnails.
+
+    With --compress, evaluate their smaller forms instead: what a byte per vector buys.
+    """
+    from retrieval.cli.compression import compress_and_print
     from retrieval.cli.paths import one_run
     from retrieval.cli.tables import print_runs
     from retrieval.runs.evaluate import EvaluationOptions, evaluate_run
 
     run = one_run(run)
+    if compress:
+        others = {
+            "--distance": distance,
+            "--qrels": qrels,
+            "--ignored": ignored,
+            "--ks": ks,
+            "--exclude-same": exclude_same,
+            "--junk-same": junk_same,
+            "--metrics": metrics,
+            "--n-init": n_init,
+            "--keep-thumbnails": keep_thumbnails,
+        }
+        compress_and_print(run, widths, [flag for flag, value in others.items() if value])
+        return
+    if widths:
+        raise UserError("--widths goes with --compress: add it, or drop --widths")
     options = EvaluationOptions(
         no_positive=no_positive,
         kmeans=kmeans,
@@ -992,6 +1031,9 @@ def demo(
     if open_app:
         typer.echo("Opening the app; Ctrl-C ends it, `retrieval app` opens it again.")
         open_in_browser(runs)
+
+
+app.command()(trainings)
 
 
 @app.command("app", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -7,7 +7,6 @@ import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
-from tqdm.auto import tqdm
 
 from retrieval.datasets.catalog import Catalog, crop_boxes
 from retrieval.embedding.features import backbone_features
@@ -25,6 +24,7 @@ from retrieval.input_pipeline.test_time import (
     warn_of_resolution,
 )
 from retrieval.models.resolution import at_resolution
+from retrieval.progress import progress_bar
 from retrieval.settings.resolve import input_size
 from retrieval.settings.schema import TrainSettings
 from retrieval.validation import ImageSize
@@ -84,12 +84,10 @@ def embed_files(
         UserError: An image cannot be read, or its size leaves no room for the views.
     """
     network, parts = network_of_views(network, settings), []
-    with tqdm(
-        total=len(paths), desc="embedding", unit="img", disable=not progress, leave=False
-    ) as bar:
+    with progress_bar("embedding", len(paths), show=progress) as advance:
         for views in embed_views(network, paths, boxes, settings):
             parts.append(combine_views(views, settings))
-            bar.update(len(views))
+            advance(len(views))
     return np.concatenate(parts).astype(np.float32)
 
 
