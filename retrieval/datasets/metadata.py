@@ -208,7 +208,7 @@ def join_tables(tables: Sequence[tuple[pd.DataFrame, bool]]) -> pd.DataFrame:
 
 
 def _as_text(value: object) -> str | None:
-    return None if pd.isna(value) else str(value)  # type: ignore[call-overload]  # a scalar
+    return None if pd.isna(value) else str(value)
 
 
 def typed_texts(table: pd.DataFrame) -> pd.DataFrame:
