@@ -292,7 +292,7 @@ def sweep(
     grid: Annotated[
         Path,
         typer.Argument(
-            help="YAML file with `base` settings and a `grid` of lists of values, or several `grids`."
+            help="YAML file with `base` settings and a `grid` of lists of values, or `grids`."
         ),
     ],
     runs: Runs = Path("runs"),
