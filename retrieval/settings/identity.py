@@ -94,7 +94,7 @@ def _value(name: str, settings: TrainSettings) -> Any:
     value = getattr(settings, name)
     if name == "data":
         return str(Path(value or Path("data") / settings.dataset))
-    if name == "dataset_options" and settings.dataset in DATASETS:
+    if name == "dataset_options":
         return dataset_options(settings.dataset) | value
     if name == "eval_split" and value == "test" and not selects(settings):
         return "none"  # figures that chose nothing
