@@ -207,6 +207,18 @@ def _as_text(value: object) -> str | None:
     return None if pd.isna(value) else str(value)  # type: ignore[call-overload]  # a scalar
 
 
+def take_rows(table: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
+    """Return rows of a table of metadata; a row of -1 has no values.
+
+    Args:
+        table: (n, columns).
+        rows: int, (m,), from -1 to n - 1.
+    """
+    if (rows < 0).any():
+        table = pd.DataFrame({name: _with_missing(table[name]) for name in table}, table.index)
+    return table.reindex(rows).reset_index(drop=True)
+
+
 def typed_texts(table: pd.DataFrame) -> pd.DataFrame:
     """Give every column of a table of text the type of its values, see :func:`typed_column`."""
     return pd.DataFrame(
@@ -254,9 +266,3 @@ def clash_remarks(names: dict[str, str], where: object) -> list[str]:
     if not changed:
         return []
     return [f"{where}: the run uses these names itself, so they are kept {', '.join(changed)}"]
-
-
-def is_row_numbers(values: Sequence[str | None]) -> bool:
-    """Tell whether a column without a name merely numbers the rows, as pandas writes an index."""
-    start = 1 if values and values[0] == "1" else 0
-    return all(re.fullmatch(r"\d+", v or "") and int(v or 0) == n for n, v in enumerate(values, start))
