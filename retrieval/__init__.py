@@ -25,6 +25,7 @@ _HOME = {
     "train": "retrieval.experiment.pipeline",
     "embed_to_file": "retrieval.experiment.embed_to_file",
     "evaluate": "retrieval.evaluation",
+    "import_run": "retrieval.runs.array_importing",
     "open_run": "retrieval.runs",
     "list_runs": "retrieval.runs",
     "UserError": "retrieval.errors",

@@ -56,6 +56,8 @@ class Catalog:
             first; rows are those of ``items``. Defaults to none: the items of its class.
         kind: What reads somebody's own data: ``folder`` or ``csv``, a list. Defaults to "", for
             every other data set.
+        has_labels: Whether the items have classes; without them each counts as its own. Defaults
+            to True.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Catalog:
     training_copies: int = 0
     judgments: tuple[Judgments, ...] = ()
     kind: str = ""
+    has_labels: bool = True
 
     def __len__(self) -> int:
         return len(self.items)

@@ -226,7 +226,9 @@ def typed_texts(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def stored_names(names: Iterable[str], where: object) -> dict[str, str]:
+def stored_names(
+    names: Iterable[str], where: object, reserved: Sequence[str] = CONTRACT_COLUMNS
+) -> dict[str, str]:
     """Return the name under which each metadata column is stored with the items.
 
     A name that the run uses itself, such as ``item`` or ``role``, gets ``meta_`` before it.
@@ -237,13 +239,14 @@ def stored_names(names: Iterable[str], where: object) -> dict[str, str]:
     Args:
         names: Names of the columns as the user wrote them.
         where: The file, for the message.
+        reserved: Names that get the prefix. Defaults to those of a run's items.
 
     Raises:
         UserError: Two columns would be stored under one name; names both.
     """
     found: dict[str, str] = {}
     for name in names:
-        stored = f"{PREFIX}{name}" if name in CONTRACT_COLUMNS else name
+        stored = f"{PREFIX}{name}" if name in reserved else name
         if stored in found.values():
             earlier = next(key for key, value in found.items() if value == stored)
             what = "two columns are" if earlier == name else f"columns {earlier!r} and {name!r} are"

@@ -159,6 +159,8 @@ class DatasetConfig:
             Defaults to none.
         kind: What read somebody's own data: ``folder`` or ``csv``, a list. Defaults to None: it is
             a published data set, was imported, or was not recorded.
+        has_labels: Whether the items have classes; without them each counts as its own. Defaults
+            to True.
     """
 
     name: str
@@ -173,6 +175,7 @@ class DatasetConfig:
     training_copies: int = 0
     skipped: dict[str, str] = field(default_factory=dict)
     kind: str | None = None
+    has_labels: bool = True
 
     @property
     def is_placeholder(self) -> bool:
@@ -339,6 +342,7 @@ def _parse_dataset(config: Mapping[str, Any], where: Path | str) -> DatasetConfi
         training_copies=_optional(where, recorded, "training_copies", "a whole number") or 0,
         skipped=_parse_skipped(_optional(where, recorded, "skipped", "a mapping"), where),
         kind=_optional(where, recorded, "kind", "text") or None,
+        has_labels=_optional(where, recorded, "has_labels", "true or false") is not False,
     )
 
 

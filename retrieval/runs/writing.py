@@ -57,6 +57,7 @@ def describe_dataset(catalog: Catalog) -> DatasetConfig:
         training_copies=catalog.training_copies,
         skipped=dict(catalog.skipped),
         kind=catalog.kind or None,
+        has_labels=catalog.has_labels,
     )
 
 

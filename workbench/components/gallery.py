@@ -11,6 +11,7 @@ import numpy as np
 
 from retrieval.evaluation.ranking import BEYOND
 from retrieval.runs.run import Neighbors, Run
+from workbench.analysis.metadata import facts, picture_address, shown_columns
 from workbench.analysis.nearness import nearness_text
 from workbench.data.images import picture_url, thumbnail_url
 from workbench.data.lookup import Answer
@@ -43,7 +44,8 @@ def card(
         lines: Further lines of text. Defaults to none.
 
     Returns:
-        The card; ``badge`` is the user's note on the item, if there is one.
+        The card; ``badge`` is the user's note on the item, if there is one, and ``remote`` the web
+        address of its picture, if there is no other.
     """
     item = run.items.iloc[row]
     label = str(item["label_name"])
@@ -55,6 +57,7 @@ def card(
         "kind": kind,
         "lines": list(lines),
         "badge": badges(run).get(int(row)),
+        "remote": "" if run.thumbnail(row) else picture_address(run, row),
     }
     return {
         "row": int(row),
@@ -69,7 +72,9 @@ def card(
 
 
 def query_card(run: Run, row: int, *, lines: Sequence[str] = ()) -> dict[str, Any]:
-    """Describe the query as a card with its large picture, which cannot be clicked.
+    """Describe the query as a card with its large picture and all of its own columns.
+
+    It cannot be clicked, but links in its columns can.
 
     Args:
         run: The run that holds the item.
@@ -79,8 +84,42 @@ def query_card(run: Run, row: int, *, lines: Sequence[str] = ()) -> dict[str, An
     Returns:
         The card.
     """
-    large = {"src": picture_url(run, row), "pickable": False}
+    about = facts(run, row, shown_columns(run))
+    large = {"src": picture_url(run, row), "pickable": False, "facts": about}
     return card(run, row, kind="query", lines=lines) | large
+
+
+def with_facts(data: dict[str, Any], runs: dict[str, Run], columns: Sequence[str]) -> dict[str, Any]:
+    """Add columns of the items, such as the price, to every card that has none.
+
+    Args:
+        data: Rows and groups of cards.
+        runs: Name -> run, of the cards.
+        columns: Names of the columns.
+
+    Returns:
+        The same rows and groups, with other cards.
+    """
+
+    def told(cell: Any) -> Any:
+        if isinstance(cell, list):
+            return [told(each) for each in cell]
+        if cell is None or "facts" in cell or cell.get("run") not in runs:
+            return cell
+        return cell | {"facts": facts(runs[cell["run"]], cell["row"], columns)}
+
+    def row(row: dict[str, Any]) -> dict[str, Any]:
+        return row | {"cards": [told(cell) for cell in row["cards"]]}
+
+    found = dict(data)
+    if "rows" in found:
+        found["rows"] = [row(each) for each in found["rows"]]
+    if "groups" in found:
+        found["groups"] = [
+            group | {"lead": told(group["lead"]), "rows": [row(each) for each in group["rows"]]}
+            for group in found["groups"]
+        ]
+    return found
 
 
 def result_cards(run: Run, ids: np.ndarray, scores: np.ndarray, relevant: np.ndarray) -> list[dict]:

@@ -10,6 +10,7 @@ from retrieval.evaluation.ranking import BEYOND
 from retrieval.report.comparing import estimates
 from retrieval.runs.run import NO_EMBEDDINGS, Run
 from workbench.analysis.failures import query_table
+from workbench.analysis.metadata import shown_columns
 from workbench.analysis.nearness import nearness_columns
 from workbench.components.gallery import (
     answer_cards,
@@ -169,7 +170,7 @@ def _results_table(chosen: Selection, found: Answer) -> pd.DataFrame:
             "query": str(chosen.a.items["path"].iloc[found.query]),
             "run": chosen.a.name,
         }
-    )
+    ).join(items[shown_columns(chosen.a)].reset_index(drop=True), rsuffix=" of the item")
 
 
 def _every_run(chosen: Selection, row: int) -> None:
