@@ -18,6 +18,7 @@ from workbench.data.lookup import Answer
 from workbench.data.notes import badges
 
 Mark = Literal["hit", "miss", "none"]
+UNKNOWN = "the nearest items; what is relevant is unknown"
 
 
 def card(
@@ -122,7 +123,9 @@ def with_facts(data: dict[str, Any], runs: dict[str, Run], columns: Sequence[str
     return found
 
 
-def result_cards(run: Run, ids: np.ndarray, scores: np.ndarray, relevant: np.ndarray) -> list[dict]:
+def result_cards(
+    run: Run, ids: np.ndarray, scores: np.ndarray, relevant: np.ndarray, *, known: bool = True
+) -> list[dict]:
     """Describe the results of a query, each with its rank and marked as hit or miss.
 
     Args:
@@ -130,6 +133,7 @@ def result_cards(run: Run, ids: np.ndarray, scores: np.ndarray, relevant: np.nda
         ids: int, (k,), rows of the results, nearest first; -1 is padding.
         scores: float, (k,), similarities of the results.
         relevant: bool, (k,), which results are relevant.
+        known: Whether that is known; without it, no result is marked. Defaults to True.
 
     Returns:
         One card per result.
@@ -140,7 +144,7 @@ def result_cards(run: Run, ids: np.ndarray, scores: np.ndarray, relevant: np.nda
             int(row),
             rank=rank,
             score=nearness_text(run, score),
-            mark="hit" if hit else "miss",
+            mark=("hit" if hit else "miss") if known else "none",
         )
         for rank, (row, score, hit) in enumerate(zip(ids, scores, relevant, strict=True), 1)
         if row >= 0
@@ -163,7 +167,9 @@ def answer_cards(run: Run, found: Answer, note: str = "") -> list[dict | None]:
     Returns:
         One card per result, then perhaps a gap (None) and a card.
     """
-    cards: list[dict | None] = [*result_cards(run, found.ids, found.similarities, found.relevant)]
+    cards: list[dict | None] = [
+        *result_cards(run, found.ids, found.similarities, found.relevant, known=found.known)
+    ]
     if found.first_relevant_item < 0 or found.first_relevant_rank <= len(cards):
         return cards
     first = card(
@@ -193,9 +199,11 @@ def query_group(run: Run, neighbors: Neighbors, position: int, *, k: int, detail
     query = int(neighbors.queries[position])
     ids, scores = neighbors.ids[position, :k], neighbors.similarities[position, :k]
     relevant = neighbors.hits_of(position, run.items["label"].to_numpy())[:k]
+    known = run.knows_relevant(neighbors.protocol)
+    rank = int(neighbors.first_relevant_rank[position])
     line = {
-        "title": detail or rank_sentence(int(neighbors.first_relevant_rank[position])).capitalize(),
-        "cards": result_cards(run, ids, scores, relevant),
+        "title": detail or (rank_sentence(rank) if known else UNKNOWN).capitalize(),
+        "cards": result_cards(run, ids, scores, relevant, known=known),
         "size": 88,
         "layout": "line",
     }

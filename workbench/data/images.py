@@ -222,7 +222,9 @@ def hover_card(run: Run, protocol: str, row: int) -> dict:
     neighbors = run.neighbors(protocol)
     at = neighbors.position(row)
     rank = int(neighbors.first_relevant_rank[at]) if at is not None else None
-    if rank is None:
+    if not run.knows_relevant(protocol):
+        verdict, mark = "no labels, so no verdict", "none"
+    elif rank is None:
         verdict, mark = "gallery item, not a query", "none"
     elif rank == 1:
         verdict, mark = "nearest item is right", "hit"
