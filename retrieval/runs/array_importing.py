@@ -1,7 +1,7 @@
 """Import embeddings that are in memory: arrays, tensors and tables of Python, to a finished run."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any
 
@@ -138,23 +138,29 @@ def _split(
 
 
 def _as_array(embeddings: Any) -> np.ndarray:
+    if isinstance(embeddings, list | tuple):
+        _check_widths(embeddings)
     try:
         array = np.asarray(embeddings)
     except Exception as error:  # of any library's tensors
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"embeddings: no array can be made of them ({reason})") from error
     if array.dtype == object:
-        widths = [len(row) if hasattr(row, "__len__") else 0 for row in array]
-        odd = next((row for row, width in enumerate(widths) if width != widths[0]), None)
-        if odd is not None:
-            raise UserError(
-                f"embeddings: row {odd} has {widths[odd]} dimensions, row 0 has {widths[0]}"
-            )
+        _check_widths(array)
         try:
             array = np.stack([np.asarray(row, np.float64) for row in array])
         except (TypeError, ValueError) as error:
             raise UserError("embeddings: hold objects that are no numbers") from error
     return array
+
+
+def _check_widths(rows: Iterable[Any]) -> None:
+    widths = [len(row) if isinstance(row, Sized) else 0 for row in rows]
+    odd = next((row for row, width in enumerate(widths) if width != widths[0]), None)
+    if odd is not None:
+        raise UserError(
+            f"embeddings: row {odd} has {widths[odd]} dimensions, row 0 has {widths[0]}"
+        )
 
 
 def _as_table(items: pd.DataFrame | Mapping[str, Sequence[Any]]) -> pd.DataFrame:

@@ -90,6 +90,8 @@ def failures_page() -> None:
     if not known:
         del of_items["Suspected label errors"]
     lazy_tabs(TAB, of_classes | of_items if known else of_items)
+    if not known:
+        return
     with head:
         export_menu(
             name=file_stem(chosen),
