@@ -60,7 +60,9 @@ def check_folder_name(kind: str, name: str) -> str:
             f"{kind} {ascii(name)[:60]}: give a name without control characters and line breaks"
         )
     if (size := len(os.fsencode(name))) > LONGEST_NAME:
-        raise UserError(f"{kind} {name[:40]!r}... is {size} bytes long: give {LONGEST_NAME} at most")
+        raise UserError(
+            f"{kind} {name[:40]!r}... is {size} bytes long: give {LONGEST_NAME} at most"
+        )
     return name
 
 

@@ -78,7 +78,9 @@ DATASETS: dict[str, Dataset] = {
 }
 
 
-def dataset_entry(name: str, data: Path | str | None = None, options: Iterable[str] = ()) -> Dataset:
+def dataset_entry(
+    name: str, data: Path | str | None = None, options: Iterable[str] = ()
+) -> Dataset:
     """Return the entry of a data set, also of somebody's own data under a name of their choice.
 
     Own data are a list if their path is a file, or if an option names a list; otherwise they are a

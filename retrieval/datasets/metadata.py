@@ -8,7 +8,6 @@ kept.
 
 import datetime
 import json
-import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -141,7 +140,11 @@ def _plain_column(column: pd.Series) -> pd.Series | None:
         return column.map(lambda v: None if _is_missing(v) else _as_json(v)).astype("str")
     if kinds and kinds <= {bool, np.bool_}:
         return column.astype("boolean")
-    if kinds and kinds <= {datetime.date} or kinds <= {datetime.date, datetime.datetime, pd.Timestamp}:
+    if (
+        (kinds
+        and kinds <= {datetime.date})
+        or kinds <= {datetime.date, datetime.datetime, pd.Timestamp}
+    ):
         with_dates = pd.to_datetime(column, errors="coerce")
         if kinds and with_dates.notna().sum() == len(known):
             return with_dates.dt.as_unit(UNIT)
@@ -204,7 +207,7 @@ def join_tables(tables: Sequence[tuple[pd.DataFrame, bool]]) -> pd.DataFrame:
 
 
 def _as_text(value: object) -> str | None:
-    return None if pd.isna(value) else str(value)  # type: ignore[call-overload]  # a scalar
+    return None if pd.isna(value) else str(value)
 
 
 def take_rows(table: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:

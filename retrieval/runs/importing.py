@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 
 from retrieval.datasets.catalog import CONTRACT_COLUMNS, ROLES, Catalog, number_classes
 from retrieval.datasets.image_files import is_image_name
+from retrieval.datasets.judgments import Judgments
 from retrieval.datasets.metadata import (
     clash_remarks,
     join_tables,
@@ -40,7 +41,6 @@ from retrieval.datasets.text_files import check_columns, first_row, read_table
 from retrieval.errors import UserError
 from retrieval.evaluation.relevance import columns_named
 from retrieval.evaluation.search.distances import kind_of
-from retrieval.datasets.judgments import Judgments
 from retrieval.runs.checks import reading
 from retrieval.runs.dimensions import dimension_columns
 from retrieval.runs.embedding_files import read_embeddings
@@ -208,7 +208,9 @@ def _with_named_columns(
     }
     for kind in changes.values():
         if kind in names and changes.get(kind) != kind and kind not in changes:
-            raise UserError(f"{path}: column {kind!r} is there too; rename it, or leave out --{kind}")
+            raise UserError(
+                f"{path}: column {kind!r} is there too; rename it, or leave out --{kind}"
+            )
     frame = frame.rename(columns=changes)
     typed = None if table.typed is None else table.typed.rename(columns=changes)
     has_label = "label" in frame and named.get("label") != NO_LABEL
@@ -231,7 +233,11 @@ def _own_columns(table: ItemTable, path: Path, taken: Collection[str]) -> pd.Dat
     """Return the columns of a table of items that have no meaning here, in their types."""
     known = {"", *KNOWN, *PATH_COLUMNS}
     whole = table.texts if table.typed is None else table.typed
-    names = [str(name) for name in whole.columns if str(name) not in known | set(taken) or name in RESERVED]
+    names = [
+        str(name)
+        for name in whole.columns
+        if str(name) not in known | set(taken) or name in RESERVED
+    ]
     numbered = Counter(re.sub(r"\d+$", "", name) for name in names if name[-1].isdigit())
     left_out = {stem for stem, n in numbered.items() if n > MOST_NUMBERED}
     names = [name for name in names if re.sub(r"\d+$", "", name) not in left_out]
@@ -465,7 +471,9 @@ def _check_rows(items: pd.DataFrame, path: Path) -> None:
         row = int(np.argmax(missing))
         word = f" ({label[row]!r} says so; call a class otherwise)" if label[row].strip() else ""
         what = "holds no labels" if missing.all() else f"row {row} has no label{word}"
-        raise UserError(f"{path}: {what}; every item needs its class in column 'label', or give --label none")
+        raise UserError(
+            f"{path}: {what}; every item needs its class in column 'label', or give --label none"
+        )
     repeated = key.duplicated() & (key != "")
     if repeated.any():
         row = int(np.argmax(repeated))
@@ -522,7 +530,9 @@ def _read_sides(
         tables.append(items)
     if len(parts) == 2:
         _check_pair(parts, tables, sides)
-    items = pd.concat([table[[n for n in table if n in FIXED]] for table in tables], ignore_index=True)
+    items = pd.concat(
+        [table[[n for n in table if n in FIXED]] for table in tables], ignore_index=True
+    )
     own = join_tables([(table[[n for n in table if n not in FIXED]], False) for table in tables])
     items = pd.concat([items, own], axis=1)
     for side in SIDES:

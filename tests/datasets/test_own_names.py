@@ -68,7 +68,7 @@ def test_lists_by_options_are_a_list_too(folder, frame):
     write(frame, folder / "list.csv")
     catalog = load_catalog("shoes", folder, csv="list.csv")
     assert (catalog.name, catalog.kind) == ("shoes", "csv")
-    with pytest.raises(UserError, match="drop the list list.csv"):
+    with pytest.raises(UserError, match=r"drop the list list\.csv"):
         load_catalog("shoes", folder / "list.csv", csv="list.csv")
 
 
@@ -102,7 +102,7 @@ def test_bad_json_lines_are_refused_with_their_row(folder, line, words):
 
 def test_a_damaged_parquet_file_is_refused(folder):
     (folder / "list.parquet").write_bytes(b"PAR1 no")
-    with pytest.raises(UserError, match="list.parquet: damaged, or not a Parquet file"):
+    with pytest.raises(UserError, match=r"list\.parquet: damaged, or not a Parquet file"):
         load_catalog("shoes", folder / "list.parquet")
 
 
@@ -126,7 +126,7 @@ def test_names_that_cannot_be_are_refused(folder, name, words):
 
 def test_a_list_for_a_built_in_data_set_is_refused(folder, frame):
     path = write(frame, folder / "list.csv")
-    with pytest.raises(UserError, match="'cub200' is a built-in data set, and .* is a file"):
+    with pytest.raises(UserError, match=r"'cub200' is a built-in data set, and .* is a file"):
         load_catalog("cub200", path)
     with pytest.raises(UserError, match="'folder' takes a folder"):
         load_catalog("folder", path)

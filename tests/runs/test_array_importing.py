@@ -1,4 +1,4 @@
-"""Arrays, tensors and tables in memory become a run; labels are optional; nothing loads TensorFlow."""
+"""Arrays, tensors and tables in memory become a run; labels are optional; no TensorFlow."""
 
 import subprocess
 import sys
@@ -227,11 +227,15 @@ def test_one_file_of_embeddings_and_items_keeps_the_numbers_that_are_no_dimensio
     both = ITEMS.reset_index(drop=True).assign(target=range(8), embedding=list(X))
     file = tmp_path / "all.parquet"
     both.to_parquet(file)
-    run = retrieval.open_run(import_files(tmp_path / "r" / "d" / "n", [(file, file)], progress=False))
+    run = retrieval.open_run(
+        import_files(tmp_path / "r" / "d" / "n", [(file, file)], progress=False)
+    )
     assert metadata_columns(run.items) == [*OWN, "target"]
     wide = pd.concat([ITEMS.reset_index(drop=True), pd.DataFrame(X).add_prefix("d")], axis=1)
     wide.to_parquet(file)
-    run = retrieval.open_run(import_files(tmp_path / "r" / "d" / "m", [(file, file)], progress=False))
+    run = retrieval.open_run(
+        import_files(tmp_path / "r" / "d" / "m", [(file, file)], progress=False)
+    )
     assert metadata_columns(run.items) == OWN
 
 

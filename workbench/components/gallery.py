@@ -90,7 +90,9 @@ def query_card(run: Run, row: int, *, lines: Sequence[str] = ()) -> dict[str, An
     return card(run, row, kind="query", lines=lines) | large
 
 
-def with_facts(data: dict[str, Any], runs: dict[str, Run], columns: Sequence[str]) -> dict[str, Any]:
+def with_facts(
+    data: dict[str, Any], runs: dict[str, Run], columns: Sequence[str]
+) -> dict[str, Any]:
     """Add columns of the items, such as the price, to every card that has none.
 
     Args:

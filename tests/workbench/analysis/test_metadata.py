@@ -38,9 +38,9 @@ def test_values_are_written_for_people(values, texts):
 @pytest.mark.parametrize(
     "value",
     [
-        "javascript:alert(1)", "JAVASCRIPT:alert(1)", " https://a.b", "https://", "data:text/html,x",
-        "file:///etc/passwd", "//a.b/c", "https://a.b/\n", 'https://a.b/"x', "https://[", "a.jpg", 3,
-        None, "vbscript:x", "https://a.b/<x>", "http:/a",
+        "javascript:alert(1)", "JAVASCRIPT:alert(1)", " https://a.b", "https://",
+        "data:text/html,x", "file:///etc/passwd", "//a.b/c", "https://a.b/\n", 'https://a.b/"x', "https://[",
+        "a.jpg", 3, None, "vbscript:x", "https://a.b/<x>", "http:/a",
     ],
 )  # fmt: skip
 def test_what_is_no_web_address_is_no_link(value):

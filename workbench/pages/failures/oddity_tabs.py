@@ -33,7 +33,9 @@ def hubs_tab(chosen: Selection) -> None:
     frame = oddities.occurrences(chosen.neighbors, labels, gallery)
     anti_hubs = frame[frame["count"] == 0]
     known = chosen.a.knows_relevant(chosen.protocol)
-    legend = f" {MISS_SIGN} marks a hub whose class is not the query's in more than half of its lists."
+    legend = (
+        f" {MISS_SIGN} marks a hub whose class is not the query's in more than half of its lists."
+    )
     st.caption(
         f"Each of the {len(chosen.neighbors.queries):,} queries has a list of its "
         f"{oddities.HUB_K} nearest items; on average, each of the {len(frame):,} gallery items is "
@@ -92,7 +94,7 @@ def duplicates_tab(chosen: Selection) -> None:
     st.caption(
         f"The {len(pairs):,} most similar pairs: duplicates of an image, look-alikes"
         + (f" or, where {MISS_SIGN} marks different classes, wrong labels. " if labeled else ". ")
-        +         f"{searched_pairs(neighbors, len(items))} {duplicates_note(chosen.a, neighbors)}"
+        + f"{searched_pairs(neighbors, len(items))} {duplicates_note(chosen.a, neighbors)}"
     )
     labels, roles = items["label"].to_numpy(), items["role"].to_numpy()
     cards: list = []
