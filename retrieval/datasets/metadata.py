@@ -140,11 +140,11 @@ def _plain_column(column: pd.Series) -> pd.Series | None:
         return column.map(lambda v: None if _is_missing(v) else _as_json(v)).astype("str")
     if kinds and kinds <= {bool, np.bool_}:
         return column.astype("boolean")
-    if (
-        (kinds
-        and kinds <= {datetime.date})
-        or kinds <= {datetime.date, datetime.datetime, pd.Timestamp}
-    ):
+    if (kinds and kinds <= {datetime.date}) or kinds <= {
+        datetime.date,
+        datetime.datetime,
+        pd.Timestamp,
+    }:
         with_dates = pd.to_datetime(column, errors="coerce")
         if kinds and with_dates.notna().sum() == len(known):
             return with_dates.dt.as_unit(UNIT)

@@ -368,7 +368,7 @@ def _write_results(
 
 
 def _without_labels(result: Result) -> Result:
-    """Return a result that says that the items have no classes, unless what is relevant is judged."""
+    """Return a result that says that the items have no classes, unless relevance is judged."""
     protocol = replace(result.protocol, unit="query")
     if protocol.relevance == BY_CLASS:
         protocol = replace(protocol, relevance=NO_LABELS)

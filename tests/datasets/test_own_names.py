@@ -1,4 +1,4 @@
-"""Own data have names of their own: a folder or a list, side by side with the built-in data sets."""
+"""Own data have names of their own: a folder or a list, side by side with built-in data sets."""
 
 import pandas as pd
 import pytest
