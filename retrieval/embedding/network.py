@@ -4,7 +4,7 @@ import math
 
 import keras
 
-from retrieval.models import BACKBONES, build_backbone, build_head, build_model
+from retrieval.models import backbone_of, build_backbone, build_head, build_model
 from retrieval.models.freezing import freeze_batch_norm
 from retrieval.settings.schema import TrainSettings
 
@@ -49,7 +49,7 @@ def has_frozen_batch_norm(settings: TrainSettings) -> bool:
     are the business of the model: see ``freeze_batch_norm_steps`` of
     :class:`retrieval.training.model.RankingModel`.
     """
-    pretrained = BACKBONES[settings.backbone].pretrained and settings.weights != "none"
+    pretrained = backbone_of(settings.backbone).pretrained and settings.weights != "none"
     return settings.freeze_batch_norm and pretrained and not settings.freeze_batch_norm_steps
 
 

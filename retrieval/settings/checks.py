@@ -14,7 +14,7 @@ from retrieval.errors import UserError, unknown_option
 from retrieval.evaluation.metrics import measured_in_training
 from retrieval.input_pipeline.test_time import check_room, parse_views
 from retrieval.losses import LOSSES, check_loss_options, get_loss, recommended_options
-from retrieval.models import BACKBONES, HEADS
+from retrieval.models import HEADS, backbone_of
 from retrieval.settings.identity import (
     DECAY_SETTINGS,
     REFUSED_UNTRAINED,
@@ -44,7 +44,9 @@ def check(settings: TrainSettings) -> None:
     views = parse_views(settings.test_time)
     _check_effects(settings)
     check_frozen_backbone(settings)
-    image_size = settings.image_size or BACKBONES[settings.backbone].image_size
+    backbone = backbone_of(settings.backbone)
+    image_size = settings.image_size or backbone.image_size
+    backbone.check(settings.backbone, image_size, settings.pooling or backbone.pooling)
     check_pre_crop(settings.pre_crop, image_size)
     check_room(views, image_size, settings.pre_crop or image_size)
     if settings.loss != UNTRAINED:
@@ -111,7 +113,6 @@ def _check_names(settings: TrainSettings) -> None:
     for kind, given, registry in (
         ("data set", settings.dataset, DATASETS),
         ("loss", settings.loss, [*LOSSES, UNTRAINED]),
-        ("backbone", settings.backbone, BACKBONES),
         ("head", settings.head, HEADS),
     ):
         if given not in registry:

@@ -55,6 +55,8 @@ from retrieval.validation import (
 )
 
 UNTRAINED = "none"  # the value of `loss` that trains nothing and stores the backbone's features
+# What `pooling` also understands: the mean of ViT papers, and the backbone's recommendation.
+POOLING_WORDS = {"mean": "average", "default": None}
 SELECTED_ON_TEST = (
     "the checkpoint, or when to stop, was selected on the test set, which flatters its figures"
 )
@@ -323,11 +325,16 @@ class TrainSettings(BaseModel):
 
     # Model
     backbone: str = _setting(
-        "efficientnet_lite0", "Backbone network; an unknown name lists them all.", "Model"
+        "efficientnet_lite0",
+        "Backbone network: a name (an unknown one lists them all), or hub:PRESET for an image "
+        "backbone of keras-hub, such as hub:dinov3_vit_small_lvd1689m; list those with `retrieval "
+        "backbones`. hub:FOLDER is a preset's folder on this disk.",
+        "Model",
     )
     weights: str = _setting(
         "imagenet",
-        "Initial weights of the backbone: imagenet, none (random) or a file.",
+        "Initial weights of the backbone: imagenet (of a preset, its own), none (random) or a "
+        "file.",
         "Model",
     )
     head: str = _setting(
@@ -337,10 +344,13 @@ class TrainSettings(BaseModel):
         "Model",
         untrained="ignored",
     )
-    pooling: Pooling = _setting(
-        "average",
-        "Pooling of the backbone's feature map: average, average+max (their sum), gem (generalized "
-        "mean) or max.",
+    pooling: Pooling | None = _setting(
+        None,
+        "Pooling of the backbone's feature map or patches: average, average+max (their sum), gem "
+        "(generalized mean) or max. Presets of transformers also have cls (class token), "
+        "cls+average (both, side by side) and head (the pooling and projection that CLIP and SigLIP "
+        "were trained with). mean is average. Defaults to default, the choice of the backbone's "
+        "paper, which `retrieval backbones` lists: average for all that are no presets.",
         "Model",
     )
     embedding_size: int = _setting(
@@ -627,6 +637,8 @@ class TrainSettings(BaseModel):
     @classmethod
     def _convert(cls, value: object, info: ValidationInfo) -> object:
         assert info.field_name is not None
+        if info.field_name == "pooling" and isinstance(value, str):
+            return POOLING_WORDS.get(value, value)
         if info.field_name == "loss_options" and isinstance(value, Mapping):
             return {name: numbers_in(option) for name, option in value.items()}
         if (pixels := pixels_of(info.field_name)) is not None:
@@ -693,6 +705,8 @@ def kind_of(annotation: Any) -> Any:
 
 def choices_in(annotation: Any) -> tuple[str, ...]:
     """Return the values of a setting declared as a ``Literal``; empty for any other."""
+    if typing.get_origin(annotation) in (types.UnionType, typing.Union):
+        annotation = next(a for a in typing.get_args(annotation) if a is not types.NoneType)
     return choices_of(annotation) if typing.get_origin(annotation) is Literal else ()
 
 
