@@ -55,9 +55,7 @@ class PatchMap(keras.layers.Layer):
         return super().get_config() | own
 
 
-def build(
-    preset: Preset, image_size: ImageSize, weights: str | None, pooling: str
-) -> keras.Model:
+def build(preset: Preset, image_size: ImageSize, weights: str | None, pooling: str) -> keras.Model:
     """Build the network of a preset with its pooling.
 
     Args:
@@ -241,6 +239,8 @@ def interpolated(positions: np.ndarray, old: tuple[int, int], new: tuple[int, in
     flat = positions.reshape(-1, positions.shape[-1])
     others = len(flat) - old[0] * old[1]
     grid = flat[others:].reshape(1, *old, -1)
-    resized = np.asarray(keras.ops.image.resize(grid, new, data_format="channels_last", **POSITIONS))
+    resized = np.asarray(
+        keras.ops.image.resize(grid, new, data_format="channels_last", **POSITIONS)
+    )
     whole = np.concatenate([flat[:others], resized.reshape(-1, flat.shape[1])])
     return whole.reshape(*positions.shape[:-2], -1, flat.shape[1]).astype(np.float32)

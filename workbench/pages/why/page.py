@@ -38,7 +38,8 @@ EXACT = (
 )
 APPROXIMATE = (
     "Approximate: the pooling or the head of this network is not linear, so the contributions are "
-    "activation times gradient at its last feature map. They rank the positions but do not add up to the similarity."
+    "activation times gradient at its last feature map. They rank the positions but do not add up "
+    "to the similarity."
 )
 OF_TOKENS = (
     "Approximate: in this network a class token stands for an image, not an average over patches, "
