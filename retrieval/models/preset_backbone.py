@@ -7,8 +7,9 @@ so do heat maps; its class token, or the head it was trained with, are poolings 
 Importing this file needs keras-hub (the extra ``vit``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import keras_hub
@@ -190,7 +191,7 @@ def _load(preset: Preset, sides: tuple[int, int]) -> keras.Model:
         ) from error
 
 
-def _from_config(serialized: dict, sides: tuple[int, int]) -> keras.Model:
+def _from_config(serialized: Mapping[str, Any], sides: tuple[int, int]) -> keras.Model:
     """Build a network with random weights."""
     arguments = dict(serialized["config"]) | {"image_shape": (*sides, 3)}
     arguments.pop("dtype", None)  # Keras' present policy
