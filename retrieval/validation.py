@@ -33,7 +33,9 @@ ExportPrecision = Literal["float32", "float16", "int8"]
 KMeansStart = Literal["greedy k-means++", "random", "none"]
 NoPositive = Literal["exclude", "zero"]
 Optimizer = Literal["adam", "adamw", "momentum"]
-Pooling = Literal["average", "average+max", "gem", "max"]
+MapPooling = Literal["average", "average+max", "gem", "max"]  # of any feature map
+TokenPooling = Literal["cls", "cls+average", "head"]  # of transformers that have such
+Pooling = Literal[MapPooling, TokenPooling]
 Role = Literal["query", "gallery", "both"]  # of an item in an evaluation
 Schedule = Literal["constant", "polynomial", "cosine", "step"]
 View = Literal["center", "five_crop", "average_pool", "flip"]
@@ -44,6 +46,7 @@ ImageSize = int | str | Sequence[int]
 Sides = tuple[int, int]  # height and width in pixels
 SIDES = ("height", "width")
 
+MAP_POOLINGS: tuple[str, ...] = get_args(MapPooling)
 RESIZED_CROPS = ("crop", "strong")  # the augmentations that draw random resized crops
 
 # Name of each evaluation protocol -> the protocol in words.

@@ -7,6 +7,7 @@ the features. It is published as a whole, and checked whenever it is read.
 import contextlib
 import json
 import os
+import re
 import shutil
 import zlib
 from pathlib import Path
@@ -33,6 +34,7 @@ from retrieval.files import (
     write_json,
 )
 from retrieval.input_pipeline.pipeline import eval_dataset, naming_unreadable_images
+from retrieval.models import backbone_of
 from retrieval.progress import progress_bar
 from retrieval.settings.resolve import input_size
 from retrieval.settings.schema import TrainSettings
@@ -95,7 +97,8 @@ def backbone_features(
 
 def features_folder(catalog: Catalog, settings: TrainSettings, key: str) -> Path:
     """Return the folder of a cache entry; see :func:`features_key`."""
-    return cache_folder("features") / f"{catalog.name}-{settings.backbone}-{key}"
+    backbone = re.sub(r"\W+", "_", settings.backbone)  # of a preset, perhaps a path
+    return cache_folder("features") / f"{catalog.name}-{backbone}-{key}"
 
 
 def has_features(catalog: Catalog, settings: TrainSettings) -> bool:
@@ -124,6 +127,9 @@ def features_key(catalog: Catalog, settings: TrainSettings) -> str:
     weights: object = settings.weights
     if settings.weights not in ("imagenet", "none"):
         weights = [settings.weights, *file_stamps([settings.weights])]
+    preset = backbone_of(settings.backbone).preset
+    if preset is not None and settings.weights == "imagenet":
+        weights = ["imagenet", *file_stamps(preset.files())]
     return fingerprint(
         PIXELS,
         str(catalog.root.resolve()),

@@ -22,6 +22,14 @@ from retrieval.models.packages import (
     install_command,
     packaged_weights,
 )
+from retrieval.models.presets import (
+    HUB,
+    fetched_elsewhere,
+    find_preset,
+    is_preset,
+    read_preset,
+)
+from retrieval.models.published_presets import published_presets
 from retrieval.validation import ImageSize
 
 COPY = 1 << 20  # bytes
@@ -63,7 +71,7 @@ def missing_weights(
     """Return the command that fetches the weights of a backbone, if they are not on this disk.
 
     Args:
-        backbone: A key of :data:`BACKBONES`.
+        backbone: A key of :data:`BACKBONES`, or ``hub:NAME``.
         weights: The setting of that name: ``"imagenet"``, ``"none"`` or a path. Defaults to
             "imagenet".
         image_size: The setting of that name: some backbones have other weights for other sizes.
@@ -72,7 +80,12 @@ def missing_weights(
     Returns:
         The command; None if nothing is to be fetched.
     """
-    if weights != "imagenet" or _without_files(backbone):
+    if weights != "imagenet":
+        return None
+    if is_preset(backbone):
+        here = find_preset(backbone.removeprefix(HUB)) is not None
+        return None if here else f"retrieval fetch weights {backbone}"
+    if _without_files(backbone):
         return None
     if find_weights(backbone, image_size) is not None:
         return None
@@ -123,6 +136,10 @@ def fetch_weights(
             published one, an archive for a backbone that is not in one, or weights whose package is
             not installed.
     """
+    if is_preset(backbone):
+        if archive is not None:
+            raise UserError("--archive goes with other weights: put a preset's files in a folder")
+        return _fetch_preset(backbone)
     if backbone not in BACKBONES:
         raise unknown_option("backbone", backbone, BACKBONES)
     entry, public = BACKBONES[backbone], ARCHIVES.get(backbone)
@@ -141,6 +158,30 @@ def fetch_weights(
         # Its library downloads and checks them.
         entry.build(image_size or entry.image_size, "imagenet")
     return f"the weights of {backbone} are ready in {entry.weights_folder()}"
+
+
+def _fetch_preset(name: str) -> str:
+    """Download all files of a preset, its tokenizer too, unless they are here."""
+    short = name.removeprefix(HUB)
+    if (folder := find_preset(short)) is not None:
+        return f"{name} is ready in {folder}"
+    published = published_presets()
+    if short not in published:
+        read_preset(name)  # says what is wrong with the name
+    import kagglehub  # comes with keras-hub
+
+    try:
+        folder = Path(kagglehub.model_download(published[short].handle))
+    except Exception as error:  # of its many layers, any
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise UserError(
+            f"cannot download {name}: {fetched_elsewhere(published[short])} ({reason})"
+        ) from error
+    if find_preset(short) is None:
+        raise UserError(
+            f"keras-hub publishes {short} as {folder.parent.name}: give --backbone hub:{folder}"
+        )
+    return f"{name} is ready in {folder}"
 
 
 def _without_files(backbone: str) -> bool:

@@ -5,6 +5,15 @@ TensorFlow; building a network does.
 """
 
 from retrieval.models.build import build_backbone, build_head, build_model
-from retrieval.models.registry import BACKBONES, HEADS, Backbone, Head
+from retrieval.models.registry import BACKBONES, HEADS, Backbone, Head, backbone_of
 
-__all__ = ["BACKBONES", "HEADS", "Backbone", "Head", "build_backbone", "build_head", "build_model"]
+__all__ = [
+    "BACKBONES",
+    "HEADS",
+    "Backbone",
+    "Head",
+    "backbone_of",
+    "build_backbone",
+    "build_head",
+    "build_model",
+]

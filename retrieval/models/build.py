@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from retrieval.errors import UserError, unknown_option
-from retrieval.models.registry import BACKBONES, HEADS
+from retrieval.models.registry import HEADS, backbone_of
 from retrieval.validation import ImageSize, as_size, sides_of
 
 if TYPE_CHECKING:
@@ -15,18 +15,22 @@ def build_backbone(
     image_size: ImageSize | None = None,
     *,
     weights: str | None = "imagenet",
-    pooling: str = "average",
+    pooling: str | None = None,
 ) -> "keras.Model":
     """Build a backbone and its pooling. Preprocessing is its first layer.
 
     Args:
-        name: A key of :data:`BACKBONES`.
+        name: A key of :data:`retrieval.models.BACKBONES`, or a preset of keras-hub,
+            ``"hub:NAME"``.
         image_size: Size of the input in pixels: the side of a square, or (height, width), or text
             such as "256x128". Defaults to None, the backbone's own square.
-        weights: ``"imagenet"`` for the pretrained weights, ``"none"`` or None for random ones, or
-            the path of a file (see :mod:`retrieval.models.weights`). Defaults to "imagenet".
+        weights: ``"imagenet"`` for the pretrained weights (of a preset, its own), ``"none"`` or
+            None for random ones, or the path of a file (see :mod:`retrieval.models.weights`).
+            Defaults to "imagenet".
         pooling: How the feature map is pooled: ``"average"``, ``"average+max"`` (their sum),
-            ``"gem"`` (generalized mean) or ``"max"``. Defaults to "average".
+            ``"gem"`` (generalized mean) or ``"max"``; a preset may also have ``"cls"`` (class
+            token), ``"cls+average"`` (both, one after the other) and ``"head"`` (that it was
+            trained with). Defaults to None, as its paper does: "average" but for presets.
 
     Returns:
         Model ``backbone``: images (B, H, W, 3), RGB in 0..255, uint8 or float32 -> features (B, F),
@@ -39,13 +43,15 @@ def build_backbone(
 
     from retrieval.models.pooling import pool
 
-    if name not in BACKBONES:
-        raise unknown_option("backbone", name, BACKBONES)
-    entry = BACKBONES[name]
+    entry = backbone_of(name)
+    pooling = pooling or entry.pooling
     sides = sides_of(entry.image_size if image_size is None else image_size)
     size = as_size(sides)
     if weights == "none" or (weights == "imagenet" and not entry.pretrained):
         weights = None
+    entry.check(size, pooling)
+    if entry.build_pooled is not None:
+        return entry.build_pooled(size, weights, pooling)
     try:
         network = entry.build(size if isinstance(size, int) else sides, weights)
     except ValueError as error:
@@ -88,7 +94,7 @@ def build_model(
     normalize: bool | None = None,
     image_size: ImageSize | None = None,
     weights: str | None = "imagenet",
-    pooling: str = "average",
+    pooling: str | None = None,
 ) -> "keras.Model":
     """Build the whole network: ``head(backbone(images))``.
 
@@ -96,7 +102,8 @@ def build_model(
     features is put in with ``model.get_layer("head").set_weights(head.get_weights())``.
 
     Args:
-        backbone: A key of :data:`BACKBONES`.
+        backbone: A key of :data:`retrieval.models.BACKBONES`, or a preset of keras-hub,
+            ``"hub:NAME"``.
         head: A key of :data:`HEADS`. Defaults to "direct".
         embedding_size: Size D of the embedding. Defaults to 128.
         normalize: Whether to L2-normalize the embedding. Defaults to None, as the head's name says.
@@ -104,8 +111,8 @@ def build_model(
             such as "256x128". Defaults to None, the backbone's own square.
         weights: ``"imagenet"``, ``"none"`` or None, or a path, see :func:`build_backbone`. Defaults
             to "imagenet".
-        pooling: ``"average"``, ``"average+max"``, ``"gem"`` or ``"max"``, see
-            :func:`build_backbone`. Defaults to "average".
+        pooling: ``"average"``, ``"cls"``, ..., see :func:`build_backbone`. Defaults to None, as
+            its paper does.
 
     Returns:
         images (B, H, W, 3), RGB in 0..255, uint8 or float32 -> embeddings (B, D), float32.
@@ -118,4 +125,6 @@ def build_model(
     features = build_backbone(backbone, image_size, weights=weights, pooling=pooling)
     top = build_head(head, int(features.output_shape[-1]), embedding_size, normalize=normalize)
     images = keras.Input(features.input_shape[1:], name="images")
-    return keras.Model(images, top(features(images)), name=backbone)
+    return keras.Model(
+        images, top(features(images)), name=backbone.rpartition("/")[2].replace(":", "_")
+    )

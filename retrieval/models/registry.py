@@ -1,5 +1,8 @@
 """The registries of backbones and heads. Reading them does not load TensorFlow; building does.
 
+A name is that of an entry here, or ``hub:NAME`` for any image backbone of keras-hub
+(:mod:`retrieval.models.presets`): :func:`backbone_of` answers for both.
+
 To add a backbone, write ``retrieval/models/<name>.py`` with a function ``build(image_size, weights)
 -> keras.Model`` and add one entry to :data:`BACKBONES`. A network of ``keras.applications`` needs
 no file, only its preprocessing in :data:`retrieval.models.keras_applications.PREPROCESSING`.
@@ -11,8 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from retrieval.errors import UserError, unknown_option
 from retrieval.models.folders import kagglehub_models, keras_models
-from retrieval.validation import ImageSize, sides_of
+from retrieval.models.presets import Preset, is_preset, read_preset
+from retrieval.models.published_presets import NEEDS_KERAS_HUB
+from retrieval.validation import MAP_POOLINGS, ImageSize, check_choice, sides_of
 
 if TYPE_CHECKING:
     import keras
@@ -26,8 +32,10 @@ class Backbone:
         build: ``build(image_size, weights) -> keras.Model``: images (B, H, W, 3), RGB in 0..255, to
             a feature map (B, h, w, F). ``image_size`` is the side of a square or (height, width),
             and ``weights`` is ``"imagenet"``, a path or None (random).
-        image_size: Side of the square input in pixels, unless the settings say otherwise.
-        feature_size: Number of channels F of the feature map.
+        image_size: Size of the input in pixels, the side of a square, unless the settings say
+            otherwise.
+        feature_size: Number of channels F of the feature map, or width of the pooled output; None
+            if only the built network tells.
         source: The paper, and where the pretrained weights come from.
         pretrained: Whether there are pretrained weights. A backbone without them starts from random
             weights even if ``weights="imagenet"`` is given. Defaults to True.
@@ -38,16 +46,42 @@ class Backbone:
             takes those of ``image_size``. Defaults to (): all inputs take the same.
         weights_folder: Returns the folder that fetched weights are in. Defaults to
             :func:`retrieval.models.folders.keras_models`.
+        pooling: The pooling of its paper, unless the settings say otherwise. Defaults to "average".
+        poolings: Every pooling that it takes. Defaults to those of any feature map.
+        build_pooled: ``build_pooled(image_size, weights, pooling) -> keras.Model``: images to
+            features (B, F), for a network with poolings of its own. Defaults to None: what
+            ``build`` gives is pooled.
+        preset: The preset of keras-hub that it is. Defaults to None, one of this registry.
     """
 
     build: Callable[[ImageSize, str | None], "keras.Model"]
-    image_size: int
-    feature_size: int
+    image_size: ImageSize
+    feature_size: int | None
     source: str
     pretrained: bool = True
     weights_files: str | None = None
     weights_sides: tuple[int, ...] = ()
     weights_folder: Callable[[], Path] = keras_models
+    pooling: str = "average"
+    poolings: tuple[str, ...] = MAP_POOLINGS
+    build_pooled: Callable[[ImageSize, str | None, str], "keras.Model"] | None = None
+    preset: Preset | None = None
+
+    def check(self, image_size: ImageSize, pooling: str) -> None:
+        """Refuse a size of the input or a pooling that the backbone does not take.
+
+        Args:
+            image_size: The size.
+            pooling: The pooling.
+
+        Raises:
+            UserError: Names what it takes.
+        """
+        if self.preset is not None:
+            self.preset.check_size(image_size)
+            self.preset.check_pooling(pooling)
+        else:
+            check_choice("pooling", pooling, self.poolings)
 
     def weights_side(self, image_size: ImageSize | None = None) -> int:
         """Return the side of the square input whose weights an input takes.
@@ -56,7 +90,8 @@ class Backbone:
             image_size: Size of the input. Defaults to None, that of the registry.
         """
         height, width = sides_of(image_size or self.image_size)
-        return height if height == width and height in self.weights_sides else self.image_size
+        own = sides_of(self.image_size)[0]
+        return height if height == width and height in self.weights_sides else own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,3 +279,43 @@ HEADS: dict[str, Head] = {
     "fc1024": Head(hidden=1024),
     "fc1024_normalize": Head(hidden=1024, normalize=True),
 }
+
+
+def backbone_of(name: str) -> Backbone:
+    """Return the entry of a backbone: one of :data:`BACKBONES`, or a preset of keras-hub.
+
+    Args:
+        name: A key of :data:`BACKBONES`, ``hub:NAME``, or ``hub:FOLDER``.
+
+    Raises:
+        UserError: Unknown, or a preset that is not on this disk: what to fetch, and where to put
+            it.
+    """
+    if is_preset(name):
+        return _from_preset(read_preset(name))
+    if name not in BACKBONES:
+        raise unknown_option("backbone", name, [*BACKBONES, "hub:PRESET"])
+    return BACKBONES[name]
+
+
+def _from_preset(preset: Preset) -> Backbone:
+    def build_pooled(image_size: ImageSize, weights: str | None, pooling: str) -> "keras.Model":
+        try:
+            from retrieval.models import preset_backbone  # loads keras-hub
+        except ImportError as error:
+            raise UserError(NEEDS_KERAS_HUB) from error
+        return preset_backbone.build(preset, image_size, weights, pooling)
+
+    def build(image_size: ImageSize, weights: str | None) -> "keras.Model":
+        return build_pooled(image_size, weights, preset.pooling)
+
+    return Backbone(
+        build=build,
+        image_size=preset.image_size,
+        feature_size=preset.feature_size,
+        source=f"{preset.family.paper}; keras-hub",
+        pooling=preset.pooling,
+        poolings=preset.poolings,
+        build_pooled=build_pooled,
+        preset=preset,
+    )

@@ -14,7 +14,7 @@ from retrieval.errors import UserError, unknown_option
 from retrieval.evaluation.metrics import measured_in_training
 from retrieval.input_pipeline.test_time import check_room, parse_views
 from retrieval.losses import LOSSES, check_loss_options, get_loss, recommended_options
-from retrieval.models import BACKBONES, HEADS
+from retrieval.models import HEADS, backbone_of
 from retrieval.settings.identity import (
     DECAY_SETTINGS,
     REFUSED_UNTRAINED,
@@ -50,7 +50,9 @@ def check(settings: TrainSettings) -> None:
     views = parse_views(settings.test_time)
     _check_effects(settings)
     check_frozen_backbone(settings)
-    image_size = settings.image_size or BACKBONES[settings.backbone].image_size
+    backbone = backbone_of(settings.backbone)
+    image_size = settings.image_size or backbone.image_size
+    backbone.check(image_size, settings.pooling or backbone.pooling)
     check_pre_crop(settings.pre_crop, image_size)
     check_room(views, image_size, settings.pre_crop or image_size)
     if settings.loss != UNTRAINED:
@@ -77,6 +79,8 @@ def check_frozen_backbone(settings: TrainSettings) -> None:
         "freeze_steps",
         "freeze_batch_norm_steps",
         "backbone_multiplier",
+        "layer_decay",
+        "lora_rank",
         "chunk_size",
     )
     acting = [name for name in needs_pixels if getattr(settings, name) != default_of(name)]
@@ -120,7 +124,6 @@ def _check_names(settings: TrainSettings) -> None:
     check_dataset(settings.dataset, settings.data, settings.dataset_options)
     for kind, given, registry in (
         ("loss", settings.loss, [*LOSSES, UNTRAINED]),
-        ("backbone", settings.backbone, BACKBONES),
         ("head", settings.head, HEADS),
     ):
         if given not in registry:
@@ -150,6 +153,7 @@ def _check_effects(settings: TrainSettings) -> None:
     for names, wanted, acting in (
         (DECAY_SETTINGS, "--schedule step", settings.schedule == "step"),
         (("crop_area",), "--augment crop or strong", settings.augment in RESIZED_CROPS),
+        (("lora_layers",), "--lora-rank", settings.lora_rank > 0),
     ):
         given = [name for name in names if getattr(settings, name) != default_of(name)]
         if given and not acting and not from_recipe(settings, given[-1]):

@@ -10,7 +10,7 @@ from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError
 from retrieval.evaluation.caveats import label_caveat
 from retrieval.losses import LOSSES
-from retrieval.models import BACKBONES, HEADS
+from retrieval.models import HEADS, backbone_of
 from retrieval.progress import stage
 from retrieval.settings.recipes import from_recipe
 from retrieval.settings.schema import UNTRAINED, TrainSettings, default_of, selects
@@ -58,8 +58,11 @@ def resolve(settings: TrainSettings, catalog: Catalog) -> TrainSettings:
             for a validation split, a validation fraction beside a validation split of the data
             set, no super-classes, or a held-out split by which no checkpoint can be chosen.
     """
-    backbone = BACKBONES[settings.backbone]
-    changes: dict[str, Any] = {"image_size": settings.image_size or backbone.image_size}
+    backbone = backbone_of(settings.backbone)
+    changes: dict[str, Any] = {
+        "image_size": settings.image_size or backbone.image_size,
+        "pooling": settings.pooling or backbone.pooling,
+    }
     if settings.weights == "imagenet" and not backbone.pretrained:
         changes["weights"] = "none"
     if settings.flip is None:

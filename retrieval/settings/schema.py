@@ -57,6 +57,8 @@ from retrieval.validation import (
 )
 
 UNTRAINED = "none"  # the value of `loss` that trains nothing and stores the backbone's features
+# What `pooling` also understands: the mean of ViT papers, and the backbone's recommendation.
+POOLING_WORDS = {"mean": "average", "default": None}
 SELECTED_ON_TEST = (
     "the checkpoint, or when to stop, was selected on the test set, which flatters its figures"
 )
@@ -339,11 +341,16 @@ class TrainSettings(BaseModel):
 
     # Model
     backbone: str = _setting(
-        "efficientnet_lite0", "Backbone network; an unknown name lists them all.", "Model"
+        "efficientnet_lite0",
+        "Backbone network: a name (an unknown one lists them all), or hub:PRESET for an image "
+        "backbone of keras-hub, such as hub:dinov3_vit_small_lvd1689m; list those with `retrieval "
+        "backbones`. hub:FOLDER is a preset's folder on this disk.",
+        "Model",
     )
     weights: str = _setting(
         "imagenet",
-        "Initial weights of the backbone: imagenet, none (random) or a file.",
+        "Initial weights of the backbone: imagenet (of a preset, its own), none (random) or a "
+        "file.",
         "Model",
     )
     head: str = _setting(
@@ -353,10 +360,13 @@ class TrainSettings(BaseModel):
         "Model",
         untrained="ignored",
     )
-    pooling: Pooling = _setting(
-        "average",
-        "Pooling of the backbone's feature map: average, average+max (their sum), gem (generalized "
-        "mean) or max.",
+    pooling: Pooling | None = _setting(
+        None,
+        "Pooling of the backbone's feature map or patches: average, average+max (their sum), gem "
+        "(generalized mean) or max. Presets of transformers also have cls (class token), "
+        "cls+average (side by side) and head (the pooling and projection that CLIP and SigLIP "
+        "were trained with). mean is average. Defaults to default, what the backbone's paper does, "
+        "as `retrieval backbones` lists: average for all that are no presets.",
         "Model",
     )
     embedding_size: int = _setting(
@@ -373,6 +383,23 @@ class TrainSettings(BaseModel):
     freeze_backbone: bool = _setting(
         False,
         "Train only the head, on features of the backbone that are computed once and cached.",
+        "Model",
+        untrained="ignored",
+    )
+    lora_rank: int = _setting(
+        0,
+        "Rank of low-rank factors (LoRA) that are trained beside the frozen weights of the "
+        "backbone; the checkpoint holds only what was trained. 0 turns LoRA off.",
+        "Model",
+        untrained="ignored",
+        ge=0,
+        le=4096,
+    )
+    lora_layers: str = _setting(
+        "query,value,q_proj,v_proj,attention_qkv",
+        "Names of the dense layers with such factors, separated by commas, * for any text; a name "
+        "that there is not lists them all. By default queries and values of the attention, as "
+        "keras-hub's families call them.",
         "Model",
         untrained="ignored",
     )
@@ -473,6 +500,15 @@ class TrainSettings(BaseModel):
         "Optimization",
         untrained="ignored",
         ge=0,
+    )
+    layer_decay: float = _setting(
+        1.0,
+        "Learning rate of each block of a transformer as a multiple of that of the block above it, "
+        "e.g. 0.75: the first blocks change least. 1 trains all alike.",
+        "Optimization",
+        untrained="ignored",
+        gt=0,
+        le=1,
     )
     loss_multiplier: float | None = _setting(
         None,
@@ -643,6 +679,8 @@ class TrainSettings(BaseModel):
     @classmethod
     def _convert(cls, value: object, info: ValidationInfo) -> object:
         assert info.field_name is not None
+        if info.field_name == "pooling" and isinstance(value, str):
+            return POOLING_WORDS.get(value, value)
         if info.field_name == "loss_options" and isinstance(value, Mapping):
             return {name: numbers_in(option) for name, option in value.items()}
         if info.field_name == "matryoshka" and value is not None:
@@ -712,6 +750,8 @@ def kind_of(annotation: Any) -> Any:
 
 def choices_in(annotation: Any) -> tuple[str, ...]:
     """Return the values of a setting declared as a ``Literal``; empty for any other."""
+    if typing.get_origin(annotation) in (types.UnionType, typing.Union):
+        annotation = next(a for a in typing.get_args(annotation) if a is not types.NoneType)
     return choices_of(annotation) if typing.get_origin(annotation) is Literal else ()
 
 

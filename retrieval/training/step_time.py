@@ -18,7 +18,7 @@ from retrieval.embedding.pretrained import missing_weights
 from retrieval.files import cache_folder, fingerprint, write_json
 from retrieval.input_pipeline.pipeline import eval_dataset, train_dataset
 from retrieval.losses import LOSSES
-from retrieval.models import BACKBONES
+from retrieval.models import backbone_of
 from retrieval.settings.resolve import input_size, resolve, resolved
 from retrieval.settings.schema import TrainSettings
 from retrieval.training.callbacks import StepClock
@@ -143,7 +143,9 @@ def _measure(settings: TrainSettings, catalog: Catalog, p: int, k: int) -> tuple
     classes = max(p, train["label"].nunique())
     features = None
     if settings.freeze_backbone:
-        width = BACKBONES[settings.backbone].feature_size
+        width = backbone_of(settings.backbone).feature_size
+        if width is None:
+            width = int(frozen_backbone(settings.with_(weights="none")).output_shape[-1])
         features = np.zeros((len(labels), width), np.float32)
     # What the model is built from: the number of classes and the width of the features.
     outline = TrainingData(catalog, pd.DataFrame({"label": np.arange(classes)}), None, features)

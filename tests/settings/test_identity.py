@@ -28,6 +28,7 @@ OTHER = {
     "memory_start": 7, "memory_weight": 0.5, "classes_per_batch": 9, "samples_per_class": 4,
     "same_super_class": True, "matryoshka": "16",
     "backbone": "conv4", "weights": "none", "head": "fc1024", "pooling": "gem",
+    "lora_rank": 4, "lora_layers": "fc1", "layer_decay": 0.75,
     "embedding_size": 64, "normalize": False, "freeze_backbone": True, "freeze_batch_norm": False,
     "freeze_batch_norm_steps": 11, "freeze_steps": 12,
     "steps": 400, "optimizer": "momentum", "epsilon": 1e-8, "learning_rate": 0.1,
@@ -43,6 +44,7 @@ OTHER = {
 ALWAYS_THE_SAME_RUN = {
     "recipe", "scaled", "skip_unreadable", "cache_images_gb", "check_memory", "keep_embeddings",
     "tensorboard",
+    "lora_layers",  # without LoRA
 }  # fmt: skip
 OF_THE_STEP_SCHEDULE_AND_CROPS = {"decay_every", "decay_factor", "crop_area"}
 # Situation -> its settings, and those that make no other experiment in it, beyond the above.
