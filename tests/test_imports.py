@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = {
     "retrieval": (
         ("cli",),
+        ("deployment",),
         ("experiment",),
         ("training", "report"),
         ("runs", "embedding", "recipes"),

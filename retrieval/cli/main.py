@@ -344,8 +344,9 @@ def embed(
     images: Annotated[
         Path | None,
         typer.Option(
-            help="Other images to embed: a folder, or a list with a header such as `path,label` or "
-            "with rows `label,path`. Defaults to the test images of the run."
+            help="Other images to embed: a folder with any folders in it, or a list (CSV, TSV, "
+            "Parquet, JSON lines) with a column `path`, whose other columns are kept. Defaults to "
+            "the test images of the run."
         ),
     ] = None,
     out: Annotated[
@@ -359,12 +360,12 @@ def embed(
             "working directory."
         ),
     ] = None,
-    skip_unreadable: Annotated[
+    strict: Annotated[
         bool,
         typer.Option(
-            "--skip-unreadable",
-            help="Leave out those of --images that are missing or damaged, and list them beside "
-            "--out.",
+            "--strict",
+            help="Refuse --images of which any is missing or damaged. Otherwise, such images are "
+            "left out, and listed with the reasons in a file beside --out.",
         ),
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out.")] = False,
@@ -388,7 +389,7 @@ def embed(
             checkpoint=checkpoint,
             test_time=test_time,
             test_time_mean=test_time_mean,
-            skip_unreadable=skip_unreadable,
+            strict=strict,
             overwrite=overwrite,
         )
         return
@@ -399,7 +400,7 @@ def embed(
         )
     for flag, given in (
         ("--image-root", image_root is not None),
-        ("--skip-unreadable", skip_unreadable),
+        ("--strict", strict),
         ("--overwrite", overwrite),
     ):
         if given:
@@ -418,7 +419,7 @@ def embed(
 
 def _embed_to_file(run: Path, images: Path, out: Path, **options: Any) -> None:
     from retrieval.cli.paths import one_run
-    from retrieval.experiment.embed_to_file import embed_to_file
+    from retrieval.deployment.embed_to_file import embed_to_file
     from retrieval.runs.embedding_output import items_path, skipped_path
 
     run = one_run(run)

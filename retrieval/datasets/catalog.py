@@ -21,6 +21,7 @@ COLUMNS = ("path", "label", "label_name", "split", "role")
 TEXT_COLUMNS = ("path", "label_name", "split", "role", "super_name")  # dtype object
 BOX_COLUMNS = ("box_x", "box_y", "box_w", "box_h")
 OPTIONAL_COLUMNS = ("super_label", "super_name", *BOX_COLUMNS)
+CONTRACT_COLUMNS = ("item", *COLUMNS, *OPTIONAL_COLUMNS)  # of items.parquet; others are metadata
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,7 @@ def make_catalog(
     super_name: Column | None = None,
     boxes: np.ndarray | None = None,
     columns: Mapping[str, Column] | None = None,
+    metadata: pd.DataFrame | None = None,
     query_gallery_title: str = PROTOCOLS[QUERY_GALLERY],
     options: dict | None = None,
     remarks: Sequence[str] = (),
@@ -159,6 +161,8 @@ def make_catalog(
             in pixels. By default, images are used whole.
         columns: Name -> value of each image, for columns of the data set's own such as ``camera``.
             Defaults to none.
+        metadata: Further columns with types of their own, one row per image, see
+            :mod:`retrieval.datasets.metadata`. Defaults to none.
         query_gallery_title: Title of the query -> gallery protocol. Defaults to
             ``"query -> gallery"``.
         options: The loader's options. Defaults to none.
@@ -195,6 +199,8 @@ def make_catalog(
     for column, values in (columns or {}).items():
         items[column] = list(values)
     items = plain_text(items)
+    if metadata is not None:
+        items = pd.concat([items, metadata.reset_index(drop=True)], axis=1)
     for column, valid in (("split", SPLITS), ("role", ROLES)):
         bad = ~items[column].isin(valid)
         if bad.any():

@@ -1,6 +1,6 @@
-"""Your own images, listed in CSV files.
+"""Your own images, listed in files: CSV, TSV, Parquet or JSON lines.
 
-A list has a header that names its columns, e.g. ``path,label``, or it has rows
+A list has names of columns, e.g. ``path,label``, or it is text with rows
 ``class id,relative path`` as the original baseline wrote them.
 """
 
@@ -11,21 +11,23 @@ import posixpath
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
+import pandas as pd
+
 from retrieval.datasets.base import Dataset
-from retrieval.datasets.catalog import (
-    COLUMNS,
-    OPTIONAL_COLUMNS,
-    ROLES,
-    Catalog,
-    make_catalog,
-    number_classes,
-)
+from retrieval.datasets.catalog import ROLES, Catalog, make_catalog, number_classes
 from retrieval.datasets.checks import find_missing
 from retrieval.datasets.folder import Singletons, check_singletons, resolve_singletons
 from retrieval.datasets.image_files import printable
+from retrieval.datasets.metadata import (
+    clash_remarks,
+    is_row_numbers,
+    join_tables,
+    stored_names,
+    typed_table,
+)
 from retrieval.datasets.splits import (
     ClassList,
     Part,
@@ -34,6 +36,7 @@ from retrieval.datasets.splits import (
     remarks_on_splits,
     split_classes,
 )
+from retrieval.datasets.tables import cell_texts, column_called, is_typed, read_typed
 from retrieval.datasets.text_files import delimiter_in, read_text
 from retrieval.errors import UserError, counted, unknown_option
 
@@ -59,7 +62,6 @@ PATHS_ONLY = {"path": 0}
 FORMAT = "`class id,relative path`"
 FLAG_VALUES = {"0", "1", "0.0", "1.0", "true", "false", "yes", "no", "y", "n", "t", "f", ""}
 SHOWN_PARTS = ("train", "validation", "test", "query", "gallery")
-RESERVED = ("item", *COLUMNS, *OPTIONAL_COLUMNS)  # columns of items, which mean something else
 SHOWN = 100  # characters of a row in a message
 
 
@@ -74,8 +76,7 @@ class Row:
         path: POSIX path relative to the image folder.
         part: The split and role that the row gives; None without a column for the split.
         role: ``query``, ``gallery`` or ``both``.
-        others: Name -> value of the other columns, such as ``camera``; None where the row has none.
-            Rows of one file have the same. Defaults to none.
+        at: Its row of the metadata of all lists. Defaults to 0.
     """
 
     source: Path
@@ -84,7 +85,7 @@ class Row:
     path: str
     part: Part | None = None
     role: str = "both"
-    others: dict[str, str | None] = field(default_factory=dict)
+    at: int = 0
 
     @property
     def where(self) -> str:
@@ -97,12 +98,30 @@ class Row:
         return self.part.split if self.part is not None else ""
 
 
+@dataclass(frozen=True)
+class Listing:
+    """The content of one list.
+
+    Attributes:
+        rows: Its rows, in the order of the file.
+        metadata: One row for each of them: the columns besides the class, the path, the split and
+            the role.
+        is_text: Whether the metadata is all text, as it is written in a CSV file.
+    """
+
+    rows: list[Row]
+    metadata: pd.DataFrame
+    is_text: bool
+
+
 def load(
     root: Path,
     *,
     csv: str | None = None,
     train_csv: str | None = None,
     test_csv: str | None = None,
+    label: str | None = None,
+    path: str | None = None,
     image_root: str | None = None,
     test_fraction: float = 0.5,
     split_seed: int = 0,
@@ -111,24 +130,28 @@ def load(
     singletons: str | None = None,
     duplicates: str = "refuse",
 ) -> Catalog:
-    """Load images listed in one CSV file (split here) or in two (train and test).
+    """Load images listed in one file (split here) or in two (train and test).
 
     Columns are recognized by a header, in any order: the image (``path``, ``file``, ``image``,
     ...), the class (``label``, ``class``, ``class_id``, ...), and optionally ``split`` (``train``,
     ``validation``, ``test``, ``query`` or ``gallery``) and ``role`` (``query``, ``gallery`` or
     ``both``). Without a header, rows are ``class id,relative path``. Commas, semicolons and tabs
-    separate columns. Other columns, such as ``camera``, are kept as text, so that an evaluation can
-    leave out items by them.
+    separate columns. Every other column, such as a price, is kept with the items, in the type of
+    its values: see :mod:`retrieval.datasets.metadata`.
 
     Args:
-        root: Folder in which CSV files are looked up that are not in the working directory.
-        csv: CSV file whose classes are to be split, unless it has a column ``split``: with a header
-            such as ``path,label``, or with rows ``class id,relative path``. Give either this or
-            both ``train_csv`` and ``test_csv``.
-        train_csv: CSV file of the training images, in the format of ``csv``.
-        test_csv: CSV file of the test images, in the format of ``csv``.
-        image_root: Folder that the paths in the CSV files are relative to. Defaults to the data
-            set's folder.
+        root: The list itself; or a folder in which lists are looked up that are not in the working
+            directory.
+        csv: List whose classes are to be split, unless it has a column ``split``: CSV or TSV with a
+            header such as ``path,label`` or with rows ``class id,relative path``, Parquet
+            (``.parquet``) or JSON lines (``.jsonl``). Give either this or both ``train_csv`` and
+            ``test_csv``. Defaults to the data set's own path, if that is a file.
+        train_csv: List of the training images, in a format of ``csv``.
+        test_csv: List of the test images, in a format of ``csv``.
+        label: Name of the column of the class, e.g. sku. Defaults to the usual names.
+        path: Name of the column of the image's path, e.g. file. Defaults to the usual names.
+        image_root: Folder that the paths in the lists are relative to. Defaults to the folder of
+            the list that the data set's path is, or else to the data set's folder.
         test_fraction: Share of the classes in the test split, between 0 and 1; used without class
             lists. Defaults to 0.5.
         split_seed: Seed of the random split into training and test classes. Defaults to 0.
@@ -148,7 +171,7 @@ def load(
         007), or else their sorted order.
 
     Raises:
-        UserError: A CSV file is missing or malformed, a row names no file, or the split is invalid.
+        UserError: A list is missing or malformed, a row names no file, or the split is invalid.
     """
     if singletons is not None:
         check_singletons(singletons)
@@ -164,20 +187,29 @@ def load(
         "train_classes": train_classes,
         "test_classes": test_classes,
     }
+    named = {kind: name for kind, name in (("label", label), ("path", path)) if name is not None}
+    options |= named  # runs of version 0.1.0 do not record them
+    lists = [csv] if csv is not None else [name for name in (train_csv, test_csv) if name]
+    if os.path.isfile(root):
+        if lists:
+            raise UserError(f"the data set is the list {root}: drop the list {lists[0]}")
+        csv, root = str(root), Path(root).parent
     images = Path(image_root) if image_root is not None else Path(root)
     if not os.path.isdir(images):
         raise UserError(f"no image folder at {images}: give it with the option image_root=DIR")
     remarks: list[str] = []
     if csv is not None and train_csv is None and test_csv is None:
-        rows = read_rows(_find(root, csv), images, remarks)
+        listings = [read_listing(_find(root, csv), images, remarks, named=named)]
+        rows = listings[0].rows
     elif csv is None and train_csv is not None and test_csv is not None:
-        rows = [
-            row
-            for split, file in (("train", train_csv), ("test", test_csv))
-            for row in _of_split(read_rows(_find(root, file), images, remarks), split)
-        ]
+        listings, rows = [], []
+        for split, file in (("train", train_csv), ("test", test_csv)):
+            listing = read_listing(_find(root, file), images, remarks, named=named)
+            rows += _of_split(listing.rows, split, sum(len(each.rows) for each in listings))
+            listings.append(listing)
     else:
         raise UserError("give either the option csv=FILE, or both train_csv=FILE and test_csv=FILE")
+    metadata = join_tables([(each.metadata, each.is_text) for each in listings])
     if duplicates != "keep":
         rows = without_repeats(rows, drop=duplicates == "drop")
     if rows[0].part is None:
@@ -207,10 +239,11 @@ def load(
     options["singletons"] = lone.option
     if duplicates != "refuse":  # runs of version 0.1.0 do not record it
         options["duplicates"] = duplicates
-    return _catalog(images, listed, options, [*remarks, *lone.remarks], lone)
+    metadata = metadata.iloc[[row.at for row, _ in listed]]
+    return _catalog(images, listed, metadata, options, [*remarks, *lone.remarks], lone)
 
 
-def read_rows(
+def read_listing(
     path: Path,
     images: Path,
     remarks: list[str] | None = None,
@@ -218,38 +251,47 @@ def read_rows(
     needs_class: bool = True,
     accepts_missing: bool = False,
     missing_fix: str = "",
-) -> list[Row]:
-    """Read one CSV file and check that every row names a file.
+    named: Mapping[str, str] | None = None,
+) -> Listing:
+    """Read one list and check that every row names a file.
 
     Args:
-        path: The CSV file; see :func:`retrieval.datasets.text_files.read_text` for its encoding.
-            Blank lines and a header are skipped.
+        path: The list; see :func:`retrieval.datasets.text_files.read_text` for the encoding of
+            text. Blank lines and a header are skipped.
         images: Folder that the rows' paths are relative to.
         remarks: Takes up lines for the user, e.g. which columns are not read. Defaults to None.
         needs_class: Whether every row needs a class. Defaults to True; otherwise, a list may also
             have paths only.
         accepts_missing: Whether some rows may name no file. Defaults to False.
         missing_fix: What else can be done about such rows, for the message. Defaults to nothing.
+        named: ``label`` or ``path`` -> name of that column. Defaults to the usual names.
 
     Returns:
-        The rows in the order of the file, their paths POSIX and relative to ``images``.
+        The rows in the order of the file, their paths POSIX and relative to ``images``; and what
+        else the list says about them.
 
     Raises:
         UserError: Names the file and the row at fault.
     """
     remarks = [] if remarks is None else remarks
-    lines = list(_lines(path))
-    columns = _header(path, lines[0], images, needs_class) if lines else None
+    table = None
+    if is_typed(path):
+        table, numbers = read_typed(path)
+        lines = _lines_of(table, numbers)
+    else:
+        lines = list(_lines(path))
+    columns = _header(path, lines[0], images, needs_class, named or {}) if lines else None
+    if columns is None and table is not None:
+        raise UserError(f"{path}: no columns such as `path` and `label`: name them so")
+    kept: dict[int, str] = {}
     if columns is not None:
         header, lines = lines[0][1], lines[1:]
-        unread = {n: name for n, name in enumerate(header) if n not in columns.values() and name}
-        _refuse_other_splits(path, unread, columns, lines)
-        kept = {at: name for at, name in unread.items() if name not in RESERVED}
-        if len(kept) < len(unread):
-            shown = _shown(", ".join(name for name in unread.values() if name in RESERVED))
-            remarks.append(f"{path}: columns that are not read: {shown}")
-        if twice := [name for name in kept.values() if list(kept.values()).count(name) > 1]:
-            raise UserError(f"{path} row 1: two columns are called {twice[0]!r}")
+        unread = {n: name for n, name in enumerate(header) if n not in columns.values()}
+        kept = _metadata_names(unread, lines)
+        _refuse_other_splits(path, kept, columns, lines)
+        stored = stored_names(kept.values(), f"{path} row 1")
+        remarks += clash_remarks(stored, path)
+        kept = {at: stored[name] for at, name in kept.items()}
     if not lines:
         raise UserError(f"{path}: no rows {FORMAT} or below a header such as `path,label`")
     if columns is None and not needs_class and all(len(cells) == 1 for _, cells in lines):
@@ -260,7 +302,7 @@ def read_rows(
             remarks.append(f"{path}: read as rows `relative path,class id`")
             rows = swapped
     else:
-        rows = _rows(path, lines, images, columns, width=len(header), others=kept)
+        rows = _rows(path, lines, images, columns, width=len(header))
     missing = _missing(rows, images)
     if missing and (not accepts_missing or len(missing) == len(rows)):
         first = rows[missing[0]]
@@ -276,7 +318,48 @@ def read_rows(
         elif missing_fix:
             hint = f": {missing_fix}"
         raise UserError(f"{first.where}: no file {_shown(str(images / first.path))}{more}{hint}")
-    return rows
+    metadata, refused = _metadata(kept, lines, table)
+    if refused:
+        remarks.append(
+            f"{path}: columns of bytes or long lists of numbers, which are no metadata, are left "
+            f"out: {_shown(', '.join(refused))}"
+        )
+    return Listing(rows, metadata, is_text=table is None)
+
+
+def _metadata_names(unread: Mapping[int, str], lines: Sequence[Line]) -> dict[int, str]:
+    """Name the columns of a list that are metadata; of those without a name, only real ones."""
+    names = {}
+    for at, name in unread.items():
+        if name:
+            names[at] = name
+        else:
+            values = [cells[at] if at < len(cells) else "" for _, cells in lines]
+            if any(values) and not is_row_numbers(values):
+                names[at] = f"column_{at + 1}"
+    return names
+
+
+def _metadata(
+    kept: Mapping[int, str], lines: Sequence[Line], table: pd.DataFrame | None
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return the metadata of a list, and the names of the columns that are none."""
+    if table is not None:
+        return typed_table(
+            pd.DataFrame({name: table.iloc[:, at] for at, name in kept.items()}, table.index)
+        )
+    columns = {
+        name: pd.array([cells[at] if at < len(cells) else "" for _, cells in lines], dtype="str")
+        for at, name in kept.items()
+    }
+    return pd.DataFrame(columns, index=pd.RangeIndex(len(lines))), []
+
+
+def _lines_of(table: pd.DataFrame, numbers: Sequence[int]) -> list[Line]:
+    """Return a table that has types as lines of text, its header first."""
+    header = [str(name) for name in table]
+    cells = zip(*(cell_texts(table[name]) for name in table), strict=True)
+    return [(1, header), *((n, list(row)) for n, row in zip(numbers, cells, strict=True))]
 
 
 def without_repeats(rows: list[Row], *, drop: bool) -> list[Row]:
@@ -351,20 +434,31 @@ def _lines(path: Path) -> Iterator[Line]:
 
 
 def _header(
-    path: Path, line: Line, images: Path, needs_class: bool = True
+    path: Path, line: Line, images: Path, needs_class: bool, named: Mapping[str, str]
 ) -> dict[str, int] | None:
     """Return the column of each kind if a row is a header; None if it is not."""
     number, cells = line
     names = [_column_name(cell) for cell in cells]
-    columns = {}
+    columns = {
+        kind: cells.index(column_called(name, cells, kind, path)) for kind, name in named.items()
+    }
+    if len(set(columns.values())) < len(columns):
+        raise UserError(f"{path}: the class and the path cannot both be in {named['label']!r}")
     for kind, known in COLUMN_NAMES.items():
-        if found := next((name for name in known if name in names), None):
-            columns[kind] = names.index(found)
-            if names.count(found) > 1:
+        if kind in columns:
+            continue
+        free = [name for at, name in enumerate(names) if at not in columns.values()]
+        if found := next((name for name in known if name in free), None):
+            if free.count(found) > 1:
                 raise UserError(f"{path} row {number}: two columns are called {found!r}")
+            columns[kind] = next(
+                at for at, name in enumerate(names) if name == found and at not in columns.values()
+            )
     if "path" in columns and ("label" in columns or not needs_class):
         return columns
     looks_like_names = all(not set(name) & set("./\\") for name in names)
+    if named and not looks_like_names:
+        raise UserError(f"{path}: {next(iter(named))} names a column, but there is no header")
     if not columns or not looks_like_names or any(os.path.isfile(images / c) for c in cells):
         return None
     kind = "label" if "path" in columns else "path"
@@ -402,7 +496,6 @@ def _rows(
     *,
     plain: bool = False,
     width: int | None = None,
-    others: Mapping[int, str] | None = None,
 ) -> list[Row]:
     """Turn the lines of a list into rows.
 
@@ -413,14 +506,13 @@ def _rows(
         columns: Kind of column -> position.
         plain: Whether the list has no header, and no other columns. Defaults to False.
         width: Number of columns of the header. Defaults to None: there is none.
-        others: Position -> name of the other columns to keep. Defaults to none.
     """
     rows = []
-    for number, cells in lines:
+    for at, (number, cells) in enumerate(lines):
         where = f"{path} row {number}"
         while cells and not cells[-1]:  # spreadsheets add empty columns
             cells = cells[:-1]
-        value = {kind: cells[at] for kind, at in columns.items() if at < len(cells)}
+        value = {kind: cells[place] for kind, place in columns.items() if place < len(cells)}
         if (plain and len(cells) != len(columns)) or not all(
             value.get(kind) for kind in ("label", "path") if kind in columns
         ):
@@ -440,10 +532,7 @@ def _rows(
                 _relative(value["path"], images, where),
                 part,
                 _role(value.get("role", ""), part, where),
-                {
-                    name: cells[at] or None if at < len(cells) else None
-                    for at, name in (others or {}).items()
-                },
+                at,
             )
         )
     return rows
@@ -504,12 +593,12 @@ def _role(given: str, part: Part | None, where: str) -> str:
     return "both" if part is not None and part.split != "test" else role
 
 
-def _of_split(rows: list[Row], split: str) -> list[Row]:
-    """Return the rows of a file that is one split as a whole."""
+def _of_split(rows: list[Row], split: str, first: int) -> list[Row]:
+    """Return the rows of a file that is one split as a whole; ``first`` rows come before it."""
     for row in rows:
         if row.part is not None and row.part.split != split:
             raise UserError(f"{row.where}: a row of split {row.part.split!r} in the {split} list")
-    return [replace(row, part=Part(split, row.role)) for row in rows]
+    return [replace(row, part=Part(split, row.role), at=first + row.at) for row in rows]
 
 
 def _missing(rows: list[Row], images: Path) -> list[int]:
@@ -556,18 +645,18 @@ def _find(root: Path, file: str) -> Path:
     for path in (Path(file), Path(root) / file):
         if os.path.isfile(path):  # unlike Path.is_file, not at a loss if the name is too long
             return path
-    raise UserError(f"no CSV file {file} (looked here and in {root})")
+    raise UserError(f"no list {file} (looked here and in {root})")
 
 
 def _catalog(
     images: Path,
     listed: list[tuple[Row, str]],
+    metadata: pd.DataFrame,
     options: dict,
     remarks: list[str],
     lone: Singletons,
 ) -> Catalog:
     number = number_classes(row.label for row, _ in listed)
-    others = dict.fromkeys(name for row, _ in listed for name in row.others)
     return make_catalog(
         "csv",
         images,
@@ -576,7 +665,7 @@ def _catalog(
         label_name=[row.label for row, _ in listed],
         split=[split for _, split in listed],
         role=[row.role for row, _ in listed],
-        columns={name: [row.others.get(name) for row, _ in listed] for name in others},
+        metadata=metadata,
         options=options,
         remarks=[*remarks, *remarks_on_names(number)],
         keeps_singletons=lone.accepted,
@@ -585,9 +674,9 @@ def _catalog(
 
 ENTRY = Dataset(
     name="csv",
-    title="Your own images, listed in CSV files",
+    title="Your own images, listed in a file",
     load=load,
-    how_to_get="give train_csv=FILE and test_csv=FILE (or csv=FILE) and image_root=DIR as options",
+    how_to_get="give the list with --data FILE (CSV, TSV, Parquet or JSON lines)",
     splits="two files, or one split by fraction and seed or by lists",
     needs_files=False,
 )

@@ -431,7 +431,7 @@ def images_below(folder: Path, root: Path, reading: Reading) -> list[str]:
                 f"{printable(entry.path)}: its name is not UTF-8: rename it, e.g. with "
                 "`convmv -r -f latin1 -t utf8 --notest DIR`"
             )
-        elif not os.path.isfile(entry.path):  # a pipe would be waited for when it is opened
+        elif not _is_file(entry):  # a pipe would be waited for when it is opened
             raise UserError(
                 f"{printable(entry.path)}: {_kind(entry)}, not an image file: remove it"
             )
@@ -452,6 +452,13 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()  # without a question to the disk, but for links
     except OSError:  # a link that leads to itself
         return False
 

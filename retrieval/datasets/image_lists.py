@@ -9,13 +9,17 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from retrieval.datasets.csv_files import read_rows
+import pandas as pd
+
+from retrieval.datasets.csv_files import read_listing
 from retrieval.datasets.folder import Reading, images_below, split_folders
 from retrieval.datasets.image_files import IMAGE_SUFFIXES, describe_left_out, printable
+from retrieval.datasets.metadata import typed_texts
+from retrieval.datasets.tables import is_typed, read_typed
 from retrieval.datasets.text_files import read_text
 from retrieval.errors import UserError
 
-SKIP = "restore it, or leave such images out with --skip-unreadable"
+RESTORE = "restore it, or leave such images out: drop --strict"
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class ImageList:
         labels: Class of each image as it is written; None if there are no classes.
         roles: ``query``, ``gallery`` or ``both`` for each image; None if all are ``both``.
         remarks: What a user should know about how they were read, one line each.
+        metadata: What else a list says, one row per image: see
+            :mod:`retrieval.datasets.metadata`. Defaults to None, nothing.
     """
 
     source: Path
@@ -37,6 +43,7 @@ class ImageList:
     labels: list[str] | None = None
     roles: list[str] | None = None
     remarks: tuple[str, ...] = ()
+    metadata: pd.DataFrame | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -47,7 +54,7 @@ class ImageList:
 
 
 def read_images(
-    source: Path | str, image_root: Path | str | None = None, *, skip_unreadable: bool = False
+    source: Path | str, image_root: Path | str | None = None, *, strict: bool = False
 ) -> ImageList:
     """Read which images a folder or a list names. No image is opened.
 
@@ -59,7 +66,8 @@ def read_images(
             original baseline wrote them; or paths only.
         image_root: Folder that the paths of a list are relative to. Defaults to the working
             directory, and for absolute paths to none.
-        skip_unreadable: Whether a list may name files that are not there. Defaults to False.
+        strict: Whether a list must not name files that are not there. Defaults to False: some may
+            be missing.
 
     Returns:
         The images, at least one.
@@ -76,7 +84,7 @@ def read_images(
         raise UserError(f"{source}: no such folder or list of images")
     if image_root is not None and not Path(image_root).is_dir():
         raise UserError(f"{image_root}: no such folder; --image-root is where the paths begin")
-    return _in_list(source, image_root, skip_unreadable)
+    return _in_list(source, image_root, strict)
 
 
 def _in_folder(folder: Path) -> ImageList:
@@ -98,35 +106,42 @@ def _classes_of_folders(root: Path, paths: list[str]) -> tuple[list[str] | None,
         parts, _ = split_folders(root)
     except UserError:  # as a data set, the folder would be refused
         return None, "its folders are no classes"
-    labels = []
+    labels: list[str] = []
+    classes: dict[str, str] = {}  # one text per class, not per image
     for path in paths:
         part = next((f"{part}/" for part in parts if path.startswith(f"{part}/")), "")
         name, slash, _ = path.removeprefix(part).partition("/")
         if not slash:
             return None, f"{printable(path)} lies in no folder of a class"
-        labels.append(name)
+        labels.append(classes.setdefault(name, name))
     return labels, ""
 
 
 def _begins_absolute(source: Path) -> bool:
     """Tell whether a list has absolute paths, by two rows: the first may be a header."""
+    if is_typed(source):
+        first = read_typed(source)[0].head(1)
+        return any(isinstance(cell, str) and os.path.isabs(cell) for cell in first.to_numpy().flat)
     lines = [line for line in read_text(source).splitlines()[:20] if line.strip()][:2]
     cells = [cell for line in lines for cell in re.split(r"[,;\t]", line)]
     return any(os.path.isabs(cell.strip(' "')) for cell in cells)
 
 
-def _in_list(source: Path, image_root: Path | str | None, skip_unreadable: bool) -> ImageList:
+def _in_list(source: Path, image_root: Path | str | None, strict: bool) -> ImageList:
     is_absolute = image_root is None and _begins_absolute(source)
     root = Path(os.path.abspath(os.sep)) if is_absolute else Path(image_root or ".")
     remarks: list[str] = []
-    rows = read_rows(
+    fixes = ["give --image-root DIR"] if image_root is None else []
+    fixes += [RESTORE] if strict else []
+    listing = read_listing(
         source,
         root,
         remarks,
         needs_class=False,
-        accepts_missing=skip_unreadable,
-        missing_fix=SKIP if image_root is not None else f"give --image-root DIR; or {SKIP}",
+        accepts_missing=not strict,
+        missing_fix="; or ".join(fixes),
     )
+    rows = listing.rows
     named = [bool(row.label) for row in rows]
     if any(named) and not all(named):
         row = rows[named.index(False)]
@@ -142,4 +157,5 @@ def _in_list(source: Path, image_root: Path | str | None, skip_unreadable: bool)
         [row.label for row in rows] if all(named) else None,
         None if set(roles) == {"both"} else roles,
         tuple(remarks),
+        listing.metadata if not listing.is_text else typed_texts(listing.metadata),
     )

@@ -1,16 +1,22 @@
 """Embed images: one vector per image, with test-time views if the settings ask for them."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 
 import keras
 import numpy as np
 import pandas as pd
+import tensorflow as tf
 from tqdm.auto import tqdm
 
 from retrieval.datasets.catalog import Catalog, crop_boxes
 from retrieval.embedding.features import backbone_features
 from retrieval.embedding.network import untrained_network
-from retrieval.input_pipeline.pipeline import eval_dataset, naming_unreadable_images
+from retrieval.input_pipeline.pipeline import (
+    eval_dataset,
+    eval_pictures,
+    naming_unreadable_images,
+)
 from retrieval.input_pipeline.test_time import (
     aggregate,
     cut_views,
@@ -21,6 +27,7 @@ from retrieval.input_pipeline.test_time import (
 from retrieval.models.resolution import at_resolution
 from retrieval.settings.resolve import input_size
 from retrieval.settings.schema import TrainSettings
+from retrieval.validation import ImageSize
 
 IMAGE_BATCH = 64
 FEATURE_BATCH = 4096
@@ -112,7 +119,11 @@ def network_of_views(network: keras.Model, settings: TrainSettings) -> keras.Mod
 
 
 def embed_views(
-    network: keras.Model, paths: Sequence[str], boxes: np.ndarray | None, settings: TrainSettings
+    network: keras.Model,
+    paths: Sequence[str],
+    boxes: np.ndarray | None,
+    settings: TrainSettings,
+    batch_size: int = IMAGE_BATCH,
 ) -> Iterator[np.ndarray]:
     """Embed image files batch by batch, and each test-time view for itself.
 
@@ -121,6 +132,7 @@ def embed_views(
         paths: Paths of the image files.
         boxes: (len(paths), 4), crops x, y, width, height in pixels; None for whole images.
         settings: Resolved settings, for the image sizes and the test-time views.
+        batch_size: Images per batch. Defaults to 64.
 
     Yields:
         (b, V, D), the next b images in order. Without test-time views, V is 1.
@@ -128,24 +140,56 @@ def embed_views(
     Raises:
         UserError: An image cannot be read, or its size leaves no room for the views.
     """
-    views = parse_views(settings.test_time)
-    size = view_size(views, input_size(settings), settings.pre_crop)
-    batches = eval_dataset(
-        paths,
-        size=(settings.pre_crop or size) if views else size,
-        pre_crop=None if views else settings.pre_crop,
-        batch_size=IMAGE_BATCH,
-        boxes=boxes,
-    )
+    size, pre_crop = _loaded(settings)
+    batches = eval_dataset(paths, size=size, pre_crop=pre_crop, batch_size=batch_size, boxes=boxes)
     with naming_unreadable_images(paths):
         for images in batches:
-            if views:
-                cut = cut_views(images.numpy(), views, size)
-                # One view at a time, so that views cost time but no memory.
-                embedded = [network.predict_on_batch(cut[:, i]) for i in range(cut.shape[1])]
-            else:
-                embedded = [network.predict_on_batch(images)]
-            yield np.stack(embedded, axis=1)
+            yield _embed_batch(network, images, settings)
+
+
+def embed_pictures(
+    network: keras.Model,
+    pictures: Sequence[bytes | np.ndarray],
+    settings: TrainSettings,
+    pool: Executor,
+) -> np.ndarray:
+    """Embed one batch of images in memory, and each test-time view for itself.
+
+    Args:
+        network: See :func:`network_of_views`.
+        pictures: See :func:`retrieval.input_pipeline.pipeline.eval_pictures`.
+        settings: Resolved settings, for the image sizes and the test-time views.
+        pool: Runs the decoding.
+
+    Returns:
+        (b, V, D), as :func:`embed_views` yields.
+
+    Raises:
+        UserError: Bytes that cannot be decoded, or a size that leaves no room for the views.
+    """
+    size, pre_crop = _loaded(settings)
+    images = eval_pictures(pictures, size=size, pre_crop=pre_crop, pool=pool)
+    return _embed_batch(network, images, settings)
+
+
+def _loaded(settings: TrainSettings) -> tuple[ImageSize, ImageSize | None]:
+    """Return the size of loaded images, and the one they have before the center is cropped."""
+    views = parse_views(settings.test_time)
+    size = view_size(views, input_size(settings), settings.pre_crop)
+    return (settings.pre_crop or size, None) if views else (size, settings.pre_crop)
+
+
+def _embed_batch(
+    network: keras.Model, images: tf.Tensor | np.ndarray, settings: TrainSettings
+) -> np.ndarray:
+    """Embed loaded images (b, H, W, 3) to (b, V, D)."""
+    views = parse_views(settings.test_time)
+    if not views:
+        return np.stack([network.predict_on_batch(images)], axis=1)
+    size = view_size(views, input_size(settings), settings.pre_crop)
+    cut = cut_views(np.asarray(images), views, size)
+    # One view at a time, so that views cost time but no memory.
+    return np.stack([network.predict_on_batch(cut[:, i]) for i in range(cut.shape[1])], axis=1)
 
 
 def combine_views(views: np.ndarray, settings: TrainSettings) -> np.ndarray:

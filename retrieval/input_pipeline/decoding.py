@@ -33,8 +33,21 @@ def read_resized(path: tf.Tensor, size: ImageSize, box: tf.Tensor | None = None)
     Returns:
         uint8, (H, W, 3), RGB.
     """
+    return decode_resized(tf.io.read_file(path), size, box)
+
+
+def decode_resized(contents: tf.Tensor, size: ImageSize, box: tf.Tensor | None = None) -> tf.Tensor:
+    """Decode the bytes of an image file and resize the image; see :func:`read_resized`.
+
+    Args:
+        contents: Bytes of the file, scalar string.
+        size: Size of the result in pixels: the side of a square, or (height, width).
+        box: See :func:`read_resized`. Defaults to None, the whole image.
+
+    Returns:
+        uint8, (H, W, 3), RGB.
+    """
     height, width = sides_of(size)
-    contents = tf.io.read_file(path)
     if height == width:
         # Resizing to a square and rotating can be exchanged, and the resized image is smaller.
         return upright(_read(contents, (height, width), box), contents)

@@ -1,8 +1,10 @@
 """From image files to batches with tf.data: decode, resize, crop, batch, prefetch."""
 
 import contextlib
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 
 import numpy as np
 import tensorflow as tf
@@ -16,7 +18,7 @@ from retrieval.input_pipeline.augmentation import (
     draw_crops,
     jitter,
 )
-from retrieval.input_pipeline.decoding import read_resized
+from retrieval.input_pipeline.decoding import decode_resized, read_resized, resize
 from retrieval.input_pipeline.image_cache import (
     cache_bytes,
     cached_bytes,
@@ -36,6 +38,9 @@ from retrieval.validation import (
 )
 
 AUTOTUNE = tf.data.AUTOTUNE
+UNDECODABLE = (
+    "cannot be decoded (truncated, or no JPEG, PNG, WebP, GIF or BMP image); replace or remove it"
+)
 
 
 def train_dataset(
@@ -167,6 +172,63 @@ def eval_dataset(
     )
 
 
+def eval_pictures(
+    pictures: Sequence[bytes | np.ndarray],
+    *,
+    size: ImageSize,
+    pre_crop: ImageSize | None = None,
+    pool: Executor,
+) -> np.ndarray:
+    """Prepare images in memory as :func:`eval_dataset` prepares files.
+
+    The bytes of a file give the same pixels as the file. An array is resized by the same rule; a
+    JPEG decoder may have shrunk the file's pixels by a rule of its own.
+
+    Args:
+        pictures: Bytes of image files, or uint8 (H, W, 3) RGB of any sizes.
+        size: See :func:`eval_dataset`.
+        pre_crop: See :func:`eval_dataset`. Defaults to None, no crop.
+        pool: Runs the decoding, which releases the interpreter's lock.
+
+    Returns:
+        uint8, (n, H, W, 3), RGB.
+
+    Raises:
+        UserError: Bytes that cannot be decoded, named by their place from 0, or a ``pre_crop``
+            smaller than ``size``.
+    """
+    check_pre_crop(pre_crop, size)
+    height, width = sides_of(size)
+    loaded = sides_of(size if pre_crop is None else pre_crop)
+    top, left = (loaded[0] - height) // 2, (loaded[1] - width) // 2
+    decoded, resized = _decoder(loaded), _resizer(loaded)
+
+    def prepare(place: int) -> np.ndarray:
+        picture = pictures[place]
+        try:
+            whole = (decoded if isinstance(picture, bytes) else resized)(tf.constant(picture))
+        except tf.errors.OpError as error:
+            raise UserError(f"image {place}: {UNDECODABLE}") from error
+        prepared: np.ndarray = whole.numpy()[top : top + height, left : left + width]
+        return prepared
+
+    return np.stack(list(pool.map(prepare, range(len(pictures)))))
+
+
+@functools.lru_cache(maxsize=8)
+def _decoder(sides: Sides) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Return a graph from the bytes of an image file to an image, uint8 (*sides, 3)."""
+    signature = [tf.TensorSpec((), tf.string)]
+    return tf.function(lambda contents: decode_resized(contents, sides), signature, autograph=False)
+
+
+@functools.lru_cache(maxsize=8)
+def _resizer(sides: Sides) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Return a graph from an image, uint8 (H, W, 3), to an image uint8 (*sides, 3)."""
+    signature = [tf.TensorSpec((None, None, 3), tf.uint8)]
+    return tf.function(lambda image: resize(image, *sides), signature, autograph=False)
+
+
 @contextlib.contextmanager
 def naming_unreadable_images(paths: Sequence[str]) -> Iterator[None]:
     """Turn a TensorFlow error about an image into one line that names the file.
@@ -199,10 +261,7 @@ def _first_unreadable(paths: Sequence[str]) -> str | None:
     except tf.errors.NotFoundError:
         return f"{paths[readable]}: no such file; restore it or take it off the list"
     except tf.errors.OpError:
-        return (
-            f"{paths[readable]}: cannot be decoded (truncated, or no JPEG, PNG, WebP, GIF or BMP "
-            "image); replace or remove it"
-        )
+        return f"{paths[readable]}: {UNDECODABLE}"
     return None
 
 

@@ -2,7 +2,7 @@
 
 Beside ``x.h5`` and ``x.npy`` stands ``x.items.csv``, one row per embedding, which ``retrieval
 import`` reads; a Parquet file has the same columns itself. ``x.skipped.csv`` lists images that were
-left out.
+left out. What the vectors were made with is kept too: see :mod:`retrieval.runs.embedding_source`.
 """
 
 import contextlib
@@ -13,16 +13,21 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from retrieval.datasets.metadata import PREFIX
 from retrieval.errors import UserError
 from retrieval.files import atomic_path, check_space, file_lock, remove, remove_temporaries
 from retrieval.runs.embedding_files import HDF5
 from retrieval.runs.embedding_parts import Part
+from retrieval.runs.embedding_source import KEY, Source, source_path
+from retrieval.runs.records import metadata_columns
 from retrieval.runs.run import Run
 
 EXPORTED_ROWS = 65_536  # of a run, at a time
+VECTORS = "embedding"  # column of a Parquet file
 
 
 @dataclass(frozen=True)
@@ -32,23 +37,44 @@ class Output:
     Attributes:
         parts: Returns the parts in order, each time it is called.
         columns: Name -> value of each listed image, which the parts' rows choose from: ``path``,
-            and ``label`` and ``role`` if they are known.
+            ``label`` and ``role`` if they are known, and metadata; see :func:`arrow_columns`.
         n: Number N of embeddings in all parts.
         width: Their dimension D.
         views: Names of the V test-time views.
         skipped: Path -> reason of images that were left out. Defaults to none.
+        source: What the embeddings were made with. Defaults to None: it is not known.
     """
 
     parts: Callable[[], Iterable[Part]]
-    columns: Mapping[str, Sequence[str]]
+    columns: Mapping[str, pa.Array]
     n: int
     width: int
     views: Sequence[str]
     skipped: Mapping[str, str] = field(default_factory=dict)
+    source: Source | None = None
 
-    def rows_of(self, part: Part) -> dict[str, list[str]]:
+    def rows_of(self, part: Part) -> dict[str, pa.Array]:
         """Return the columns of the items of a part."""
-        return {name: [all_[row] for row in part.rows] for name, all_ in self.columns.items()}
+        rows = pa.array(part.rows)
+        return {name: values.take(rows) for name, values in self.columns.items()}
+
+
+def arrow_columns(
+    columns: Mapping[str, Sequence[str]], metadata: pd.DataFrame | None = None
+) -> dict[str, pa.Array]:
+    """Return the columns of an output, which take less memory than as Python texts.
+
+    Args:
+        columns: Name -> text of each image.
+        metadata: Further columns in their types, one row per image. A column ``embedding`` is
+            called ``meta_embedding``, since a Parquet file holds the vectors under that name.
+            Defaults to None, no others.
+    """
+    made = {name: pa.array(values, pa.string()) for name, values in columns.items()}
+    for name, column in () if metadata is None else metadata.items():
+        values = pa.Array.from_pandas(column)
+        made[f"{PREFIX}{name}" if name == VECTORS else str(name)] = values
+    return made
 
 
 def items_path(out: Path) -> Path | None:
@@ -74,7 +100,7 @@ def check_output(out: Path, *, overwrite: bool = False, inputs: Iterable[Path] =
     """
     if out.suffix.lower() not in WRITERS:
         raise UserError(f"{out}: format {out.suffix!r} is unknown; give {', '.join(WRITERS)}")
-    written = [path for path in (out, items_path(out), skipped_path(out)) if path is not None]
+    written = [out, *_beside(out)]
     read = {path.resolve() for path in inputs}
     for path in written:
         if path.resolve() in read:
@@ -83,6 +109,12 @@ def check_output(out: Path, *, overwrite: bool = False, inputs: Iterable[Path] =
             raise UserError(f"{path} is a folder: choose another --out")
         if path.exists() and not overwrite:
             raise UserError(f"{path} exists; choose another --out or pass --overwrite")
+
+
+def _beside(out: Path) -> list[Path]:
+    """Return every file that may stand beside a file of embeddings."""
+    found = (items_path(out), skipped_path(out), source_path(out))
+    return [path for path in found if path is not None]
 
 
 @contextlib.contextmanager
@@ -111,10 +143,9 @@ def write_output(out: Path, output: Output) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     views = len(output.views) if _has_views(output) and out.suffix.lower() in HDF5 else 0
     check_space(out.parent, 4 * output.n * output.width * (1 + views))
-    items = items_path(out)
-    for path in (out, items, skipped_path(out)):
-        if path is not None:
-            remove_temporaries(out.parent, path.name)  # of a killed process
+    items, source = items_path(out), source_path(out)
+    for path in (out, *_beside(out)):
+        remove_temporaries(out.parent, path.name)  # of a killed process
     with contextlib.ExitStack() as files:
         WRITERS[out.suffix.lower()](files.enter_context(atomic_path(out)), output)
         if items is not None:
@@ -125,9 +156,16 @@ def write_output(out: Path, output: Output) -> None:
             _write_csv(file, ["path", "reason"], output.skipped.items())
         else:
             remove(skipped_path(out))
+        if source is not None and output.source is not None:
+            file = files.enter_context(atomic_path(source))
+            file.write_text(output.source.to_json() + "\n", encoding="utf-8")
+        elif source is not None:
+            remove(source)
 
 
-def export_run(run: Run, out: Path | str, *, overwrite: bool = False) -> Path:
+def export_run(
+    run: Run, out: Path | str, *, source: Source | None = None, overwrite: bool = False
+) -> Path:
     """Write the embeddings that a run stores, those of its test items, to a file.
 
     Views at test time are stored as their mean only.
@@ -135,6 +173,7 @@ def export_run(run: Run, out: Path | str, *, overwrite: bool = False) -> Path:
     Args:
         run: A finished run.
         out: The file: ``.h5``, ``.npy`` or ``.parquet``.
+        source: What the run's embeddings were made with. Defaults to None: it is not known.
         overwrite: Whether to replace what is there. Defaults to False.
 
     Returns:
@@ -159,8 +198,9 @@ def export_run(run: Run, out: Path | str, *, overwrite: bool = False) -> Path:
     columns["label_name"] = items["label_name"].tolist()
     if set(items["role"]) != {"both"}:
         columns["role"] = items["role"].tolist()
+    kept = arrow_columns(columns, items[metadata_columns(items)])
     with output_lock(out):
-        write_output(out, Output(parts, columns, n, width, ["mean"]))
+        write_output(out, Output(parts, kept, n, width, ["mean"], source=source))
     return out
 
 
@@ -185,6 +225,8 @@ def _write_hdf5(path: Path, output: Output) -> None:
         shape = (len(output.views), output.n, output.width)
         each = file.create_dataset("emb_aug", shape, np.float32) if _has_views(output) else None
         file["augmentation_types"] = np.array(output.views, "S")
+        if output.source is not None:
+            file.attrs[KEY] = output.source.to_json()
         start = 0
         for part in output.parts():
             stop = start + len(part.rows)
@@ -204,19 +246,20 @@ def _write_npy(path: Path, output: Output) -> None:
 
 def _write_parquet(path: Path, output: Output) -> None:
     kind = pa.list_(pa.float32(), output.width)
-    fields = [*((name, pa.string()) for name in output.columns), ("embedding", kind)]
-    with pq.ParquetWriter(path, pa.schema(fields)) as file:
+    fields = [*((name, values.type) for name, values in output.columns.items()), (VECTORS, kind)]
+    metadata = None if output.source is None else {KEY: output.source.to_json()}
+    with pq.ParquetWriter(path, pa.schema(fields, metadata)) as file:
         for part in output.parts():
             values = pa.array(np.ravel(part.embeddings), pa.float32())
             vectors = pa.FixedSizeListArray.from_arrays(values, output.width)
-            file.write_table(pa.table({**output.rows_of(part), "embedding": vectors}, file.schema))
+            file.write_table(pa.table({**output.rows_of(part), VECTORS: vectors}, file.schema))
 
 
-def _as_rows(columns: Mapping[str, list[str]]) -> Iterator[tuple[str, ...]]:
-    return zip(*columns.values(), strict=True)
+def _as_rows(columns: Mapping[str, pa.Array]) -> Iterator[tuple[object, ...]]:
+    return zip(*(values.to_pylist() for values in columns.values()), strict=True)
 
 
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from retrieval.datasets.catalog import Catalog
+from retrieval.datasets.catalog import CONTRACT_COLUMNS, Catalog
 from retrieval.errors import UserError, counted
 from retrieval.evaluation.caveats import caveats
 from retrieval.evaluation.protocol import Protocol
@@ -38,6 +39,19 @@ KINDS: dict[str, type | tuple[type, ...]] = {
     "a list": list,
 }
 KIND_OF_TYPE = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+
+
+def metadata_columns(items: pd.DataFrame) -> list[str]:
+    """Name the columns of a run's items that a data set or its owner brought along.
+
+    Args:
+        items: The content of ``items.parquet``.
+
+    Returns:
+        Every column but those that each run has a meaning for, such as ``path`` and ``label``, in
+        the order of the table: prices, dates, cameras, whatever there is.
+    """
+    return [str(name) for name in items.columns if name not in CONTRACT_COLUMNS]
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ def test_flags_of_other_images_go_with_images_and_a_file(retrieval, tmp_path):
     assert "--images needs --out" in one_line(retrieval("embed", "runs/a/b", "--images", "x"))
     found = one_line(retrieval("embed", "runs/a/b", "--out", "x.h5"))
     assert "`retrieval export runs/a/b --out x.h5`" in found
-    for words in (("--image-root", "x"), ("--skip-unreadable",), ("--overwrite",)):
+    for words in (("--image-root", "x"), ("--strict",), ("--overwrite",)):
         assert f"{words[0]} goes with --images" in one_line(retrieval("embed", "runs/a/b", *words))
     assert nothing_was_left(tmp_path)
 

@@ -74,12 +74,12 @@ def test_a_bad_row_is_named_by_file_and_number(images, text, words):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"csv": "x" * 5_000}, "no CSV file"),
+        ({"csv": "x" * 5_000}, "no list"),
         ({"csv": "a.csv", "image_root": "x" * 5_000}, "no image folder"),
         ({}, "give either the option csv=FILE, or both"),
         ({"train_csv": "a.csv"}, "give either the option csv=FILE, or both"),
         ({"csv": "a.csv", "test_csv": "b.csv"}, "give either the option csv=FILE, or both"),
-        ({"csv": "nowhere.csv"}, "no CSV file nowhere.csv"),
+        ({"csv": "nowhere.csv"}, "no list nowhere.csv"),
         ({"csv": "a.csv", "image_root": "nowhere"}, "no image folder at nowhere"),
         (
             {"csv": "a.csv", "trainfraction": 1},
@@ -185,11 +185,12 @@ def test_a_header_names_the_columns(images, header, delimiter):
     }  # fmt: skip
 
 
-def test_columns_that_are_not_read_are_named(images):
+def test_a_column_whose_name_the_run_uses_is_kept_under_another_and_named(images):
     text = "label,path,super_label\n" + rows(1, 2).replace("jpg\n", "jpg,3\n")
     catalog = write_list(images, text)
-    assert len(catalog) == 4
-    assert any("super_label" in line for line in catalog.remarks)
+    assert catalog.items["meta_super_label"].tolist() == [3, 3, 3, 3]
+    assert "super_label" not in catalog.items
+    assert any("'super_label' as 'meta_super_label'" in line for line in catalog.remarks)
 
 
 @pytest.mark.parametrize(
@@ -387,7 +388,7 @@ def test_options_of_an_older_run_are_still_the_same(images):
     assert "duplicates" not in write_list(images, rows(1, 2)).options
 
 
-def test_other_columns_are_kept_as_text_for_evaluations_to_leave_items_out_by(images):
+def test_other_columns_are_kept(images):
     lines = ["path,label,camera,split", "1/0.jpg,1,c1,train", "1/1.jpg,1,,train"]
     lines += [f"{label}/{n}.jpg,{label},c{n},test" for label in (2, 30) for n in range(2)]
     (images / "all.csv").write_text("\n".join(lines) + "\n")
@@ -396,14 +397,15 @@ def test_other_columns_are_kept_as_text_for_evaluations_to_leave_items_out_by(im
     assert catalog.remarks == ()
 
 
-def test_a_column_that_would_stand_for_another_of_the_items_is_named_and_not_read(images):
+def test_columns_of_one_list_only_miss_the_values_of_the_other(images):
     header = "path,label,box_x,camera\n"
     (images / "all.csv").write_text(header + "".join(f"1/{n}.jpg,1,3,c\n" for n in range(2)))
     (images / "other.csv").write_text("path,label\n2/0.jpg,2\n2/1.jpg,2\n")
     catalog = load_catalog("csv", images, train_csv="all.csv", test_csv="other.csv")
     assert "box_x" not in catalog.items
     assert catalog.items["camera"].fillna("-").tolist() == ["c", "c", "-", "-"]
-    assert "not read: box_x" in catalog.remarks[0]
+    assert catalog.items["meta_box_x"].fillna(0).tolist() == [3, 3, 0, 0]
+    assert str(catalog.items["meta_box_x"].dtype) == "Int64"
     (images / "all.csv").write_text("path,label,camera,camera\n1/0.jpg,1,a,b\n")
     with pytest.raises(UserError, match="two columns are called 'camera'"):
         load_catalog("csv", images, csv="all.csv")

@@ -1,5 +1,6 @@
 """Which images a folder or a list names: in which order, and with which classes."""
 
+import pandas as pd
 import pytest
 
 from retrieval.datasets.image_lists import read_images
@@ -48,12 +49,24 @@ def test_absolute_paths_need_no_root(images, tmp_path):
 
 def test_a_missing_file_is_refused_with_the_ways_out_or_kept_to_be_skipped(images, tmp_path):
     (tmp_path / "list.csv").write_text("1,a/0.jpg\n1,a/9.jpg\n")
-    with pytest.raises(UserError, match=r"list\.csv row 2: no file .*--skip-unreadable"):
-        read_images(tmp_path / "list.csv", images)
-    found = read_images(tmp_path / "list.csv", images, skip_unreadable=True)
+    with pytest.raises(UserError, match=r"list\.csv row 2: no file .*drop --strict"):
+        read_images(tmp_path / "list.csv", images, strict=True)
+    found = read_images(tmp_path / "list.csv", images)
     assert found.paths == ["a/0.jpg", "a/9.jpg"]
     with pytest.raises(UserError, match="--image-root"):
-        read_images(tmp_path / "list.csv", skip_unreadable=True)  # no row names a file
+        read_images(tmp_path / "list.csv")  # no row names a file
+
+
+def test_the_other_columns_of_a_list_are_kept_in_their_types(images, tmp_path):
+    (tmp_path / "list.csv").write_text("path,price,origin\na/0.jpg,9.5,NL\na/1.jpg,,\n")
+    found = read_images(tmp_path / "list.csv", images).metadata
+    assert found["price"].dtype == "float64"
+    assert found.columns.tolist() == ["price", "origin"]
+    table = pd.DataFrame({"path": [str(images / p) for p in PATHS], "stock": [3, 0, 7]})
+    table.to_parquet(tmp_path / "list.parquet")
+    found = read_images(tmp_path / "list.parquet")
+    assert found.paths == table["path"].tolist()
+    assert found.metadata["stock"].tolist() == [3, 0, 7]
 
 
 def test_a_folder_gives_its_images_in_order_and_its_sub_folders_as_classes(images):

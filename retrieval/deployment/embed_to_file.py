@@ -5,6 +5,7 @@ interrupted goes on after its last complete part. The file appears as a whole, a
 it is.
 """
 
+import dataclasses
 import functools
 import hashlib
 from collections.abc import Mapping
@@ -13,29 +14,30 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from tqdm.auto import tqdm
 
 from retrieval.datasets.checks import hash_of, unreadable_message
 from retrieval.datasets.image_health import examine_files
 from retrieval.datasets.image_lists import ImageList, read_images
+from retrieval.deployment.embedder import Embedder, check_finite, load_embedder, settings_of
 from retrieval.errors import UserError, counted
-from retrieval.experiment.pipeline import Announce, with_views
+from retrieval.experiment.pipeline import Announce
 from retrieval.files import file_stamps
 from retrieval.runs.embedding_output import (
     Output,
+    arrow_columns,
     check_output,
     check_outside,
     output_lock,
     write_output,
 )
 from retrieval.runs.embedding_parts import Part, Parts
-from retrieval.runs.run import Run
-from retrieval.runs.store import check_there
 from retrieval.training.devices import say_devices
-from retrieval.training.embedder import Embedder, load_embedder
 from retrieval.training.interruption import check_stop
 
 PART_IMAGES = 4096  # images per part; a multiple of the batch
+STRICT = "replace or remove what is at fault, or leave it out: drop --strict"
 VERSION = 1  # of the parts; raise it when they hold something else
 
 
@@ -69,7 +71,7 @@ def embed_to_file(
     checkpoint: str | None = None,
     test_time: str | None = None,
     test_time_mean: str | None = None,
-    skip_unreadable: bool = False,
+    strict: bool = False,
     overwrite: bool = False,
     progress: bool = True,
     announce: Announce | None = None,
@@ -92,8 +94,8 @@ def embed_to_file(
         test_time: Test-time views, e.g. ``flip+five_crop``. Defaults to the run's own.
         test_time_mean: Average over the views, ``normalized`` or ``plain``. Defaults to the run's
             own.
-        skip_unreadable: Whether to leave out images that are missing or damaged, and to list them
-            beside the file. Defaults to False: they are refused.
+        strict: Whether to refuse images that are missing or damaged. Defaults to False: they are
+            left out, and listed with the reasons beside the file.
         overwrite: Whether to replace the file and the lists beside it. Defaults to False.
         progress: Whether to show a progress bar. Defaults to True.
         announce: Called with each line that a user may want to read. Defaults to None, no call.
@@ -109,26 +111,21 @@ def embed_to_file(
     path, out, say = Path(run), Path(out), announce or (lambda _: None)
     source = Path(images)
     check_output(out, overwrite=overwrite, inputs=[source])
-    check_there(path)
-    if not (path / "config.yaml").exists():
-        raise UserError(f"no run at {path}: train one with `retrieval train`")
+    settings = settings_of(path, test_time, test_time_mean)
     check_outside(path, out)
-    settings = with_views(
-        Run(path).network_settings(), test_time, test_time_mean, whole_network=True
-    )
-    listed = read_images(source, image_root, skip_unreadable=skip_unreadable)
+    listed = read_images(source, image_root, strict=strict)
     for line in listed.remarks:
         say(line)
     with output_lock(out):
         check_output(out, overwrite=overwrite, inputs=[source])  # another process may have made it
-        embedder = load_embedder(path, settings, checkpoint)
+        embedder = load_embedder(
+            path, checkpoint, test_time=test_time, test_time_mean=test_time_mean
+        )
         say_devices(settings)
         parts = Parts.of(out)
         parts.begin(_plan(embedder, listed), restart=overwrite)
         try:
-            _embed_parts(
-                embedder, listed, parts, skip_unreadable=skip_unreadable, progress=progress
-            )
+            _embed_parts(embedder, listed, parts, strict=strict, progress=progress)
         except KeyboardInterrupt as error:
             saved = min(parts.count() * PART_IMAGES, len(listed))
             error.args = (
@@ -140,7 +137,7 @@ def embed_to_file(
             if not parts.count():
                 parts.remove()
             raise
-        made = _publish(out, parts, embedder, listed, skip_unreadable=skip_unreadable)
+        made = _publish(out, parts, embedder, listed, strict=strict)
         parts.remove()
     return made
 
@@ -152,6 +149,8 @@ def _plan(embedder: Embedder, listed: ImageList) -> dict[str, object]:
         for value in values:
             digest.update(value.encode(errors="surrogateescape") + b"\0")
         digest.update(b"\1")
+    if listed.metadata is not None:
+        digest.update(pd.util.hash_pandas_object(listed.metadata).to_numpy().tobytes())
     return {
         "version": VERSION,
         "part": PART_IMAGES,
@@ -169,7 +168,7 @@ def _embed_parts(
     listed: ImageList,
     parts: Parts,
     *,
-    skip_unreadable: bool,
+    strict: bool,
     progress: bool,
 ) -> None:
     """Embed all parts that are not there yet.
@@ -178,7 +177,9 @@ def _embed_parts(
     """
     starts = range(0, len(listed), PART_IMAGES)
     with (
-        tqdm(total=len(listed), desc="embedding", unit="img", disable=not progress) as bar,
+        tqdm(
+            total=len(listed), desc="embedding", unit="img", smoothing=0, disable=not progress
+        ) as bar,
         ThreadPoolExecutor(1) as pool,
     ):
         checks: dict[int, Future[Checked]] = {}
@@ -193,10 +194,15 @@ def _embed_parts(
                 checked = checks.pop(number).result()
                 check(number + 1)
                 if checked.is_done:
-                    bar.update(min(PART_IMAGES, len(listed) - start))
+                    done = min(PART_IMAGES, len(listed) - start)
+                    if progress:
+                        bar.initial += (
+                            done  # so that the speed and the time left are of this command
+                        )
+                    bar.update(done)
                     continue
-                if checked.problems and not skip_unreadable:
-                    raise UserError(unreadable_message(listed.root, checked.problems))
+                if checked.problems and strict:
+                    raise UserError(unreadable_message(listed.root, checked.problems, STRICT))
                 parts.save(number, _embed_part(embedder, listed, start, checked, bar))
                 check_stop()
         finally:
@@ -246,12 +252,7 @@ def _embed_part(
             each.append(np.moveaxis(views, 1, 0))
         bar.update(len(views))
     embeddings = np.concatenate(combined).astype(np.float32)
-    bad = ~np.isfinite(embeddings).all(axis=1)
-    if bad.any():
-        name = listed.paths[rows[int(np.argmax(bad))]]
-        raise UserError(
-            f"{listed.root / name}: its embedding is not finite; use another checkpoint"
-        )
+    check_finite(embeddings, [files[row - start] for row in rows])
     views = (
         np.concatenate(each, axis=1).astype(np.float32)
         if each
@@ -261,7 +262,7 @@ def _embed_part(
 
 
 def _publish(
-    out: Path, parts: Parts, embedder: Embedder, listed: ImageList, *, skip_unreadable: bool
+    out: Path, parts: Parts, embedder: Embedder, listed: ImageList, *, strict: bool
 ) -> EmbeddedImages:
     """Write the file from its parts."""
     n = 0
@@ -269,18 +270,18 @@ def _publish(
     for part in parts:
         n += len(part.rows)
         skipped |= part.skipped
-    if skipped and not skip_unreadable:  # left out by an interrupted command that was to
-        raise UserError(unreadable_message(listed.root, skipped))
+    if skipped and strict:  # left out by an interrupted command that was to
+        raise UserError(unreadable_message(listed.root, skipped, STRICT))
     if not n:
         raise UserError(unreadable_message(listed.root, skipped, "no image can be read"))
+    source = dataclasses.replace(embedder.source, images=str(listed.root))
     columns = {"path": listed.paths}
     if listed.labels is not None:
         columns["label"] = listed.labels
     if listed.roles is not None:
         columns["role"] = listed.roles
     views = embedder.views
-    write_output(
-        out,
-        Output(functools.partial(iter, parts), columns, n, embedder.width, views, skipped),
-    )
+    made = arrow_columns(columns, listed.metadata)
+    again = functools.partial(iter, parts)
+    write_output(out, Output(again, made, n, embedder.width, views, skipped, source))
     return EmbeddedImages(out, n, embedder.width, tuple(views), embedder.step, skipped)

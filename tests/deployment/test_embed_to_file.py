@@ -10,15 +10,17 @@ import pytest
 from PIL import Image
 
 from retrieval import load_catalog, open_run
+from retrieval.deployment import embed_to_file as module
+from retrieval.deployment.embed_to_file import embed_to_file
+from retrieval.deployment.embedder import settings_of
 from retrieval.errors import UserError
-from retrieval.experiment import embed_to_file as module
-from retrieval.experiment.embed_to_file import embed_to_file
 from retrieval.experiment.pipeline import train
 from retrieval.runs.embedding_files import read_embeddings
 from retrieval.runs.embedding_output import export_run
 from retrieval.runs.embedding_parts import Parts
+from retrieval.runs.embedding_source import Source, read_source
 from retrieval.runs.importing import import_run, read_items
-from tests.experiment.helpers import files_of
+from tests.deployment.helpers import files_of
 
 
 @pytest.fixture
@@ -31,8 +33,9 @@ class Colors:
 
     step, digest, views, width = 6, 1, ("center",), 3
 
-    def __init__(self, settings):
+    def __init__(self, settings, path):
         self.settings = settings
+        self.source = Source(str(path), "a", 6, 3, "cosine", "16", None, "none", "normalized")
 
     def embed_views(self, files):
         for file in files:
@@ -45,7 +48,9 @@ class Colors:
 
 @pytest.fixture
 def colors(monkeypatch):
-    monkeypatch.setattr(module, "load_embedder", lambda _, settings, __: Colors(settings))
+    monkeypatch.setattr(
+        module, "load_embedder", lambda path, *_, **views: Colors(settings_of(path, **views), path)
+    )
 
 
 @pytest.fixture
@@ -163,16 +168,14 @@ def damaged(settings, tmp_path):
 @pytest.mark.usefixtures("parts_of_seven", "colors")
 def test_unreadable_images_are_refused_or_left_out_and_listed(run, damaged, tmp_path):
     out = tmp_path / "x.npy"
-    message = refused(run, tmp_path / "all.csv", out, image_root=damaged)
+    message = refused(run, tmp_path / "all.csv", out, image_root=damaged, strict=True)
     assert "class 2/1.png" in message
-    assert "--skip-unreadable" in message
-    message = refused(run, damaged, out)
+    assert "drop --strict" in message
+    message = refused(run, damaged, out, strict=True)
     assert "class 1/0.png" in message
-    assert "--skip-unreadable" in message
+    assert "drop --strict" in message
     assert not out.exists()
-    made = embed(
-        run, tmp_path / "all.csv", out, image_root=damaged, skip_unreadable=True, overwrite=True
-    )
+    made = embed(run, tmp_path / "all.csv", out, image_root=damaged)
     assert (made.n, sorted(made.skipped)) == (46, ["class 1/0.png", "class 2/1.png"])
     skipped = pd.read_csv(tmp_path / "x.skipped.csv")
     assert skipped["path"].tolist() == ["class 1/0.png", "class 2/1.png"]
@@ -187,7 +190,7 @@ def test_what_has_no_readable_image_is_refused(run, tmp_path):
     (tmp_path / "bad").mkdir()
     assert "no images" in refused(run, tmp_path / "bad", tmp_path / "x.npy")
     (tmp_path / "bad/0.png").write_bytes(b"no image")
-    message = refused(run, tmp_path / "bad", tmp_path / "x.npy", skip_unreadable=True)
+    message = refused(run, tmp_path / "bad", tmp_path / "x.npy")
     assert "no image can be read" in message
 
 
@@ -238,6 +241,33 @@ def test_images_that_changed_during_an_interruption_are_embedded_again(
     embed(run, root, out)
     vectors = np.load(out)
     np.testing.assert_allclose(vectors[0], vectors[-1], atol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".npy", ".parquet"])
+@pytest.mark.usefixtures("parts_of_seven", "colors")
+def test_columns_of_a_list_and_the_source_of_the_vectors_go_with_them(
+    run, settings, damaged, tmp_path, suffix
+):
+    names = pd.read_csv(tmp_path / "all.csv")["path"]
+    price = [None if row == 3 else row / 4 for row in range(len(names))]
+    table = pd.DataFrame({"path": names, "price": price, "embedding": "text"})
+    table.to_csv(tmp_path / "list.csv", index=False)
+    out = tmp_path / f"x{suffix}"
+    embed(run, tmp_path / "list.csv", out, image_root=damaged)
+    items = items_of(out)
+    kept = table[~names.isin(["class 1/0.png", "class 2/1.png"])]
+    assert items["path"].tolist() == kept["path"].tolist()
+    np.testing.assert_array_equal(items["price"], kept["price"])
+    assert set(items["meta_embedding"]) == {"text"}
+    source = read_source(out)
+    assert source.run == str(run.path.resolve())
+    assert (source.images, source.distance, source.width) == (str(damaged), "cosine", 3)
+
+
+def items_of(out):
+    if out.suffix == ".parquet":
+        return pd.read_parquet(out).drop(columns="embedding")
+    return pd.read_csv(out.with_suffix(".items.csv"))
 
 
 @pytest.mark.usefixtures("colors")
