@@ -1,0 +1,146 @@
+"""The text tower of a keras-hub preset: texts into the space that its images are projected to.
+
+CLIP (Radford et al. 2021), MetaCLIP 2 (Chuang et al. 2025) and SigLIP (Zhai et al. 2023) were
+trained so that a text lies near the images that it describes, by the cosine of the projected text
+and the projected image. Texts are cut into tokens as the preset's own preprocessor does it.
+
+Importing this file needs keras-hub (the extra ``vit``).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import keras_hub
+import numpy as np
+
+from retrieval.errors import UserError
+from retrieval.models.heads import L2Normalize
+from retrieval.models.presets import Preset
+
+TEXT_BATCH = 64
+
+
+@dataclass(frozen=True)
+class TextTower:
+    """A network from tokens to unit vectors, and what cuts a text into tokens.
+
+    Attributes:
+        network: Token ids int32 (B, T) to embeddings float32 (B, D), of unit length.
+        preprocessor: keras-hub's preprocessor of the preset: tokenizer, start and end tokens,
+            padding and truncation to T tokens.
+    """
+
+    network: keras.Model
+    preprocessor: Any
+
+    @property
+    def width(self) -> int:
+        """Dimension D of the embeddings."""
+        return int(self.network.output_shape[-1])
+
+    @property
+    def length(self) -> int:
+        """Number T of tokens that a text is padded or cut to."""
+        return int(self.preprocessor.sequence_length)
+
+    def tokens(self, texts: Sequence[str]) -> np.ndarray:
+        """Cut texts into tokens.
+
+        Args:
+            texts: n texts. What exceeds T tokens is cut off, as in training.
+
+        Returns:
+            int32, (n, T), with start, end and padding.
+        """
+        return self._packed(texts, self.length)
+
+    def is_cut(self, texts: Sequence[str]) -> np.ndarray:
+        """Tell which texts are longer than T tokens, start and end included.
+
+        Args:
+            texts: n texts.
+
+        Returns:
+            bool, (n,).
+        """
+        longer = self._packed(texts, self.length + 1)
+        return np.asarray((longer[:, : self.length] != self.tokens(texts)).any(axis=1))
+
+    def _packed(self, texts: Sequence[str], length: int) -> np.ndarray:
+        given = {"prompts": list(texts), "images": None}
+        return np.asarray(self.preprocessor(given, sequence_length=length)["token_ids"], np.int32)
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """Embed texts.
+
+        Args:
+            texts: n texts.
+
+        Returns:
+            float32, (n, D), of unit length.
+        """
+        if not texts:
+            return np.empty((0, self.width), np.float32)
+        found = self.network.predict_on_batch
+        parts = [
+            np.asarray(found(self.tokens(texts[start : start + TEXT_BATCH])), np.float32)
+            for start in range(0, len(texts), TEXT_BATCH)
+        ]
+        return np.concatenate(parts)
+
+
+def load_text_tower(preset: Preset) -> TextTower:
+    """Load the text tower of a preset with its weights and its tokenizer.
+
+    The whole model is read, and its image tower is dropped again.
+
+    Args:
+        preset: A preset of a family with two towers.
+
+    Returns:
+        The tower.
+
+    Raises:
+        UserError: The preset has no text tower, or its weights or the files of its tokenizer are
+            missing or damaged.
+    """
+    if not preset.family.two_towers:
+        raise UserError(f"{preset.name} ({preset.family.name}) has no text tower")
+    folder = str(preset.folder)
+    try:
+        whole = keras_hub.models.Backbone.from_preset(folder)
+    except Exception as error:  # a damaged file may raise anything
+        raise UserError(
+            f"{preset.folder}: its text tower does not load ({_reason(error)}): fetch the preset "
+            "again"
+        ) from error
+    tokens = keras.Input((None,), dtype="int32", name="token_ids")
+    projected = keras.layers.Activation("linear", dtype="float32", name="projected")(
+        whole.get_text_embeddings(tokens)
+    )
+    network = keras.Model(tokens, L2Normalize(name="normalize")(projected), name="text_tower")
+    return TextTower(network, _preprocessor(preset, whole))
+
+
+def _preprocessor(preset: Preset, whole: Any) -> Any:
+    """Return what cuts texts into tokens; without the image converter, which it does not need."""
+    try:
+        made = keras_hub.models.CausalLMPreprocessor.from_preset(
+            str(preset.folder), image_converter=None
+        )
+    except Exception as error:
+        raise UserError(
+            f"{preset.folder}: its tokenizer does not load ({_reason(error)}): put the preset's "
+            "tokenizer.json and assets/ there, which `retrieval fetch weights` downloads, or "
+            "preprocessor.save_to_preset(folder) writes"
+        ) from error
+    longest = int(whole.text_encoder.max_sequence_length)
+    if made.sequence_length is None or made.sequence_length > longest:
+        made.sequence_length = longest
+    return made
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:150] or type(error).__name__
