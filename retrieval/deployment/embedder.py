@@ -5,18 +5,21 @@
 (2, 512)
 """
 
+import functools
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 from PIL import Image, ImageOps
 from tqdm.auto import tqdm
 
+from retrieval.deployment.text import AS_GIVEN, embed_texts, load_text_tower_of
 from retrieval.embedding.embed import (
     IMAGE_BATCH,
     combine_views,
@@ -35,6 +38,9 @@ from retrieval.settings.schema import UNTRAINED, TrainSettings
 from retrieval.training.checkpoints import WEIGHTS, rebuilt_index, step_folder
 from retrieval.training.embedder import load_whole_network
 from retrieval.validation import check_integer
+
+if TYPE_CHECKING:
+    from retrieval.models.text_tower import TextTower
 
 Picture = str | bytes | np.ndarray  # a path, the bytes of a file, or pixels uint8 (H, W, 3)
 AnImage = str | os.PathLike[str] | bytes | np.ndarray | Image.Image
@@ -123,6 +129,34 @@ class Embedder:
         embeddings = np.concatenate(parts).astype(np.float32)
         check_finite(embeddings, [p if isinstance(p, str) else "" for p in pictures])
         return embeddings
+
+    @functools.cached_property
+    def text_tower(self) -> "TextTower":
+        """The text tower of the run's backbone, loaded on first use.
+
+        Raises:
+            UserError: Texts are not in the space of the run's images, and why.
+        """
+        return load_text_tower_of(self.settings, self.path)
+
+    def embed_texts(self, texts: Sequence[str], prompt: str = AS_GIVEN) -> np.ndarray:
+        """Embed texts into the space of the run's images, to search them by the cosine.
+
+        Args:
+            texts: n texts, in the words of the preset's training: CLIP and SigLIP read English and
+                lower case. What the tower does not read of a long text is cut off, see
+                :func:`retrieval.deployment.text.cut_texts`.
+            prompt: Template that each text is put into, such as ``"a photo of {}"``. Defaults to
+                ``"{}"``, the text alone.
+
+        Returns:
+            float32, (n, D), of unit length.
+
+        Raises:
+            UserError: Texts are not in the space of the run's images: its backbone has no text
+                tower, its pooling is not ``head``, or a head was trained on top.
+        """
+        return embed_texts(self.text_tower, texts, [prompt])
 
     def _views_of(
         self,
