@@ -20,6 +20,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from retrieval.cli import search
 from retrieval.cli.options import parse_ks, with_settings
 from retrieval.errors import UserError, counted, one_line
 from retrieval.failures import as_user_error
@@ -951,6 +952,10 @@ def app_(
 
     options = [*context.args, *([f"--server.port={port}"] if port is not None else [])]
     raise typer.Exit(open_app(runs, options))
+
+
+app.command("search")(search.search)
+app.command("index")(search.index)
 
 
 def main() -> None:

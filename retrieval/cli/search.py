@@ -1,0 +1,133 @@
+"""``retrieval search`` and ``retrieval index``: find new photos in what a run has embedded."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from retrieval.errors import UserError
+
+RunPath = Annotated[Path, typer.Argument(help="Folder of the run that embeds the queries.")]
+
+
+def search(
+    run: RunPath,
+    queries: Annotated[
+        list[str] | None, typer.Argument(help="Photos to search by.", metavar="QUERY...")
+    ] = None,
+    gallery: Annotated[
+        Path | None,
+        typer.Option(
+            help="What is searched: a run's folder, vectors that `retrieval embed` has written, or "
+            "an index of `retrieval index`. Defaults to the items of the run."
+        ),
+    ] = None,
+    k: Annotated[
+        int, typer.Option("-k", "--neighbors", help="Number of items per query.", min=1)
+    ] = 10,
+    index: Annotated[
+        str | None,
+        typer.Option(
+            help="Search with an index of faiss, flat, hnsw or ivfpq, and print its measured "
+            "recall. Defaults to none: exact search."
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            help="Checkpoint that embeds the queries: latest, best or the step of any that is "
+            "kept. Defaults to the run's setting."
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Write a page with thumbnails to this file. Defaults to none."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON instead of tables, for scripts.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --html.")] = False,
+) -> None:
+    """Find the nearest items to photos, with all that is known of them."""
+    from retrieval.cli.paths import one_run
+    from retrieval.quiet import import_tensorflow
+
+    if html is not None and html.exists() and not overwrite:
+        raise UserError(f"{html} exists; choose another --html or pass --overwrite")
+    run = one_run(run)
+    import_tensorflow()
+    from retrieval.cli.tables import print_table
+    from retrieval.deployment.embedder import load_embedder
+    from retrieval.deployment.search import gallery_for, read_queries
+    from retrieval.deployment.search import search as search_gallery
+    from retrieval.deployment.search_page import write_search_page
+
+    embedder = load_embedder(run, checkpoint)
+    opened = gallery_for(embedder, gallery)
+    hits = search_gallery(read_queries(queries or [], embedder), opened, embedder, k, index=index)
+    if html is not None:
+        write_search_page(hits, html)
+    for line in hits.warnings:
+        typer.echo(f"warning: {line}", err=True)
+    if as_json:
+        typer.echo(json.dumps(hits.as_json(), ensure_ascii=False))
+        return
+    for place, name in enumerate(hits.queries.names):
+        typer.echo(f"\n{name} in {opened.path} ({hits.how})")
+        print_table(hits.table(place).round({"similarity": 4}).fillna(""))
+    if html is not None:
+        typer.echo(f"\nWritten: {html}")
+
+
+def index(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="A run's folder, or vectors that `retrieval embed` has written.",
+            metavar="RUN|VECTORS",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the index.")],
+    type_: Annotated[
+        str,
+        typer.Option(
+            "--type",
+            help="flat (every vector), hnsw (a graph), ivfpq (compressed lists) of faiss; or "
+            "lancedb, a table for LanceDB.",
+        ),
+    ] = "flat",
+    k: Annotated[
+        int, typer.Option("-k", "--neighbors", help="Neighbors whose recall is measured.", min=1)
+    ] = 10,
+    sample: Annotated[
+        int, typer.Option(help="Number of vectors that are searched to measure.", min=1)
+    ] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of their draw.", min=0)] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the index.")] = False,
+) -> None:
+    """Write an index for other programs, and measure what it misses against exact search."""
+    from retrieval.deployment.gallery import open_gallery
+    from retrieval.deployment.index import write_index
+    from retrieval.runs.store import is_run_folder
+
+    made_with = None
+    if is_run_folder(source):
+        from retrieval.quiet import import_tensorflow
+
+        import_tensorflow()
+        from retrieval.deployment.embedder import source_of_run
+        from retrieval.runs.store import open_run
+
+        made_with = source_of_run(open_run(source))
+    gallery = open_gallery(source, made_with)
+    made = write_index(gallery, out, type_, k=k, n_checked=sample, seed=seed, overwrite=overwrite)
+    typer.echo(f"{out}: {made.words}, {made.n:,} vectors of {made.width} dimensions")
+    typer.echo(
+        f"recall@{made.k} {100 * made.recall:.2f}% against exact search, on {made.n_checked:,} of "
+        f"its vectors as queries (seed {made.seed})"
+    )
+    typer.echo(
+        f"{made.bytes_per_vector:,.0f} bytes per vector; {made.queries_per_second:,.0f} queries "
+        f"per second ({made.threads} threads); built in {made.seconds_to_build:.1f} s"
+    )

@@ -1,0 +1,256 @@
+"""What is searched: the items of a run, a file of vectors, or an index, with what is known of them.
+
+Nothing here needs TensorFlow.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from retrieval.datasets.containment import contained_path
+from retrieval.datasets.metadata import typed_texts
+from retrieval.datasets.text_files import read_table
+from retrieval.deployment.index_files import INDEX_COLUMNS, is_index, read_index
+from retrieval.errors import UserError
+from retrieval.runs.embedding_files import FORMATS, read_embeddings
+from retrieval.runs.embedding_output import VECTORS, items_path
+from retrieval.runs.embedding_source import Source, read_source
+from retrieval.runs.records import metadata_columns
+from retrieval.runs.run import Run
+from retrieval.runs.store import is_run_folder, open_run
+from retrieval.validation import DEFAULT_DISTANCE
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Vectors and their items.
+
+    Attributes:
+        path: The run, file or index.
+        items: One row per vector: ``path``, ``label`` if it is known (text), and all metadata.
+        width: Dimension D of the vectors.
+        distance: The distance that they are compared by, e.g. ``cosine``.
+        vectors: float, (n, D), maybe a memory map; None if only an index is there.
+        index: A faiss index of the vectors; None if they are searched exactly.
+        source: What the vectors were made with; None if that is not known.
+        images: Folder that the paths are relative to; None if it is not known.
+        linked_roots: Folders outside of it that belong to it. Defaults to none.
+        contained: Whether only images in these folders are opened, as those of a run, which may
+            come from somebody else. Defaults to False.
+    """
+
+    path: Path
+    items: pd.DataFrame
+    width: int
+    distance: str
+    vectors: np.ndarray | None
+    index: Any | None
+    source: Source | None
+    images: Path | None
+    linked_roots: tuple[str, ...] = ()
+    contained: bool = False
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns to show, in their order."""
+        known = [name for name in ("label", "path") if name in self.items]
+        return known + metadata_columns(self.items)
+
+    def image(self, row: int) -> Path | None:
+        """Return the image file of an item; None if it is not known where it is."""
+        name = self.items["path"].iloc[row] if "path" in self.items else None
+        if self.images is None or not isinstance(name, str) or not name:
+            return None
+        if self.contained:
+            return contained_path(self.images, name, self.linked_roots)
+        return Path(os.path.join(self.images, name))
+
+
+def open_gallery(path: Path | str, source: Source | None = None) -> Gallery:
+    """Open what is to be searched.
+
+    Args:
+        path: The folder of a run, also of an imported one; a file of vectors, see
+            :func:`retrieval.runs.embedding_files.read_embeddings`, whose items a Parquet file holds
+            itself and other files have beside them; or the folder of an index that
+            ``retrieval index`` has made.
+        source: What the stored vectors of a run were made with. Defaults to None: it is not known.
+
+    Returns:
+        The gallery.
+
+    Raises:
+        UserError: There is no such thing, or it is damaged.
+    """
+    path = Path(path)
+    if is_index(path):
+        return _of_index(path)
+    if path.is_dir() and (is_run_folder(path) or (path / "config.yaml").exists()):
+        return gallery_of_run(open_run(path), source)
+    if path.is_file():
+        return _of_file(path)
+    if path.exists():
+        raise UserError(f"{path}: neither a run nor an index; give a run, vectors or an index")
+    raise UserError(f"{path}: not there; make vectors with `retrieval embed RUN --images DIR`")
+
+
+def gallery_of_run(run: Run, source: Source | None = None) -> Gallery:
+    """Return the items of a run, with the vectors that it stores.
+
+    Args:
+        run: The run.
+        source: What they were made with. Defaults to None: it is not known.
+
+    Raises:
+        UserError: The run holds ranked lists and has no vectors.
+    """
+    vectors, items = run.embeddings, run.items.copy(deep=False)
+    items["label"] = items["label_name"].astype(str)
+    config = run.dataset_config
+    return Gallery(
+        path=run.path,
+        items=items,
+        width=vectors.shape[1],
+        distance=run.result().protocol.distance,
+        vectors=vectors,
+        index=None,
+        source=source,
+        images=config.root,
+        linked_roots=tuple(config.linked_roots),
+        contained=True,
+    )
+
+
+def _of_file(path: Path) -> Gallery:
+    if path.suffix.lower() not in FORMATS:
+        raise UserError(f"{path}: no file of vectors, which ends in {', '.join(FORMATS)}")
+    source = read_source(path)
+    if path.suffix.lower() == ".parquet" and VECTORS in pq.read_schema(path).names:
+        vectors = read_embeddings(path, [VECTORS])
+    elif path.suffix.lower() == ".npy":
+        read_embeddings(path, items=0)  # checks every value
+        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+    else:
+        vectors = read_embeddings(path)
+    items = _items_of_file(path, len(vectors))
+    if len(items) != len(vectors):
+        raise UserError(
+            f"{items_path(path) or path}: {len(items):,} items for the {len(vectors):,} vectors of "
+            f"{path.name}; make both again"
+        )
+    return Gallery(
+        path=path,
+        items=_with_labels(items),
+        width=vectors.shape[1],
+        distance=DEFAULT_DISTANCE if source is None else source.distance,
+        vectors=vectors,
+        index=None,
+        source=source,
+        images=Path(source.images) if source is not None and source.images else None,
+    )
+
+
+def _items_of_file(path: Path, n: int) -> pd.DataFrame:
+    if path.suffix.lower() == ".parquet":
+        file = pq.ParquetFile(path)
+        flat = [field.name for field in file.schema_arrow if not _is_list(field)]
+        return file.read(flat).to_pandas() if flat else _unnamed(n)
+    beside = items_path(path)
+    if beside is None or not beside.exists():
+        return _unnamed(n)
+    return typed_texts(read_table(beside, dtype=str, keep_default_na=False))
+
+
+def _is_list(field: Any) -> bool:
+    return str(field.type).startswith(("list", "fixed_size_list", "large_list"))
+
+
+def _unnamed(n: int) -> pd.DataFrame:
+    return pd.DataFrame({"path": [f"row {row}" for row in range(n)]})
+
+
+def _with_labels(items: pd.DataFrame) -> pd.DataFrame:
+    """Return items whose label is a text: its name, if it has one."""
+    items = items.copy(deep=False)
+    name = next((name for name in ("label_name", "label") if name in items), None)
+    if name is not None:
+        items["label"] = items[name].astype(str)
+    return items
+
+
+def _of_index(path: Path) -> Gallery:
+    opened = read_index(path)
+    manifest = opened.manifest
+    return Gallery(
+        path=path,
+        items=_with_labels(opened.items.drop(columns=list(INDEX_COLUMNS), errors="ignore")),
+        width=manifest.width,
+        distance=manifest.distance,
+        vectors=None,
+        index=opened.index,
+        source=manifest.made_with,
+        images=Path(manifest.images) if manifest.images else None,
+    )
+
+
+def check_comparable(query: Source, gallery: Gallery) -> list[str]:
+    """Check that the vectors of a query and of a gallery are of one network.
+
+    Args:
+        query: What the queries are embedded with.
+        gallery: The gallery.
+
+    Returns:
+        Warnings, one line each, where they may not be: it is not known, or the images are prepared
+        in another way.
+
+    Raises:
+        UserError: The dimensions differ, or the vectors are of another network or checkpoint.
+    """
+    made = gallery.source
+    if query.width != gallery.width:
+        by = "" if made is None else f" by {made.words}"
+        raise UserError(
+            f"{gallery.path}: vectors of {gallery.width} dimensions{by}, and {query.words} gives "
+            f"{query.width}: search with the run that made them"
+        )
+    if made is None:
+        return [
+            f"{gallery.path} does not say which network made its vectors: similarities mean "
+            f"nothing unless it was {query.words}"
+        ]
+    if made.network != query.network:
+        raise UserError(
+            f"{gallery.path}: its vectors are by {made.words}, and the queries' by {query.words}: "
+            "search with that run and --checkpoint, or embed the gallery again"
+        )
+    mine, other = query.how_embedded(), made.how_embedded()
+    differing = [name for name in sorted({*mine, *other}) if mine.get(name) != other.get(name)]
+    if differing:
+        shown = ", ".join(f"{name} {other.get(name)} / {mine.get(name)}" for name in differing)
+        return [f"{gallery.path}: embedded otherwise than the queries (gallery / query): {shown}"]
+    return []
+
+
+def cells(values: Sequence[Any]) -> list[Any]:
+    """Return values of a row as JSON has them; None for a missing one."""
+    return [_cell(value) for value in values]
+
+
+def _cell(value: Any) -> Any:
+    if value is None or (not isinstance(value, list | dict | np.ndarray) and pd.isna(value)):
+        return None
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, bool | int | float | str):
+        return value
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)

@@ -1,0 +1,191 @@
+"""Photos find the nearest items of a run, of vectors or of an index, with all that is known."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import retrieval
+from retrieval import open_run
+from retrieval.deployment.embed_to_file import embed_to_file
+from retrieval.deployment.gallery import open_gallery
+from retrieval.deployment.index import write_index
+from retrieval.deployment.search import gallery_for, read_queries, search
+from retrieval.deployment.search_page import search_page, write_search_page
+from retrieval.errors import UserError
+from retrieval.experiment.pipeline import train
+from retrieval.runs.importing import import_run
+
+
+@pytest.fixture(scope="module")
+def embedder(_finished):
+    return retrieval.load_embedder(_finished)
+
+
+@pytest.fixture(scope="module")
+def vectors(_finished, settings, tmp_path_factory):
+    """All 48 images as vectors, made of a list with a price and a link."""
+    folder = tmp_path_factory.mktemp("vectors")
+    names = [f"class {c}/{i}.png" for c in range(8) for i in range(6)]
+    table = pd.DataFrame({"path": names, "label": [name[:7] for name in names]})
+    table["price"] = [None if row == 5 else row * 1.5 for row in range(48)]
+    table["page"] = "https://example.org/a?b=1&c=2"
+    table.to_csv(folder / "list.csv", index=False)
+    out = folder / "x.parquet"
+    embed_to_file(_finished, folder / "list.csv", out, image_root=settings.data, progress=False)
+    return out
+
+
+def found(embedder, photos, gallery=None, **options):
+    opened = gallery_for(embedder, gallery)
+    return search(read_queries([str(p) for p in photos], embedder), opened, embedder, **options)
+
+
+def test_a_photo_of_the_run_finds_itself_and_what_is_near(run, settings, embedder):
+    row = 11
+    photo = f"{settings.data}/{run.items['path'][row]}"
+    hits = found(embedder, [photo], k=4)
+    assert hits.rows.shape == (1, 4)
+    assert hits.rows[0, 0] == row
+    assert hits.similarities[0, 0] == pytest.approx(1, abs=1e-5)
+    np.testing.assert_array_equal(hits.rows[0, 1:], run.neighbors().ids[row][:3])
+    table = hits.table(0)
+    assert table.columns.tolist()[:4] == ["rank", "similarity", "label", "path"]
+    assert table["path"][0] == run.items["path"][row]
+    assert table["label"][0] == run.items["label_name"][row]
+    assert "exact, among 24, cosine" in hits.how
+
+
+def test_vectors_of_a_list_show_its_columns(settings, embedder, vectors, tmp_path):
+    photo = f"{settings.data}/class 7/3.png"
+    hits = found(embedder, [photo, photo], vectors, k=3)
+    table = hits.table(1)
+    assert table.columns.tolist() == ["rank", "similarity", "label", "path", "price", "page"]
+    assert table.iloc[0][["label", "path", "price"]].tolist() == ["class 7", "class 7/3.png", 67.5]
+    assert not hits.warnings
+    data = json.loads(json.dumps(hits.as_json(), allow_nan=False))
+    assert [len(each["hits"]) for each in data["queries"]] == [3, 3]
+    assert data["queries"][0]["hits"][0] | {"similarity": 1} == {
+        "row": 45, "rank": 1, "similarity": 1, "label": "class 7", "path": "class 7/3.png",
+        "price": 67.5, "page": "https://example.org/a?b=1&c=2",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".h5"])
+def test_other_formats_are_searched_with_their_items(run, settings, embedder, tmp_path, suffix):
+    out = tmp_path / f"x{suffix}"
+    embed_to_file(run.path, settings.data, out, progress=False)
+    hits = found(embedder, [f"{settings.data}/class 2/4.png"], out)
+    assert hits.table(0)["path"][0] == "class 2/4.png"
+    assert not hits.warnings
+
+
+def test_an_index_and_an_index_on_request_find_what_exact_search_finds(
+    settings, embedder, vectors, tmp_path
+):
+    photos = [f"{settings.data}/class {c}/0.png" for c in range(8)]
+    exact = found(embedder, photos, vectors, k=5)
+    requested = found(embedder, photos, vectors, k=5, index="hnsw")
+    np.testing.assert_array_equal(requested.rows, exact.rows)
+    assert "APPROXIMATE" in requested.how
+    assert "recall@5 100.00%" in requested.how
+    write_index(open_gallery(vectors), tmp_path / "index", "flat")
+    by_index = found(embedder, photos, tmp_path / "index", k=5)
+    np.testing.assert_array_equal(by_index.rows, exact.rows)
+    pd.testing.assert_frame_equal(
+        by_index.table(0), exact.table(0), check_dtype=False, rtol=1e-5, atol=1e-5
+    )
+    assert str(by_index.gallery.image(0)) == f"{settings.data}/class 0/0.png"
+    with pytest.raises(UserError, match="drop --index"):
+        found(embedder, photos, tmp_path / "index", index="hnsw")
+
+
+def test_vectors_of_another_network_are_refused_and_unknown_ones_warned_of(
+    run, settings, embedder, vectors, tmp_path
+):
+    photo = f"{settings.data}/class 2/4.png"
+    other = train(settings.with_(seed=5), runs=tmp_path, name="other", progress=False)
+    with pytest.raises(
+        UserError, match=r"vectors are by .*one, step 6, and the queries' by .*other"
+    ):
+        found(retrieval.load_embedder(other), [photo], vectors)
+    with pytest.raises(UserError, match="vectors are by"):
+        found(embedder, [photo], other)
+    wide = train(settings.with_(embedding_size=4), runs=tmp_path, name="wide", progress=False)
+    with pytest.raises(UserError, match=r"8 dimensions by .*gives 4"):
+        found(retrieval.load_embedder(wide), [photo], vectors)
+    flipped = found(retrieval.load_embedder(run.path, test_time="flip"), [photo], vectors)
+    assert any("test_time none / flip" in line for line in flipped.warnings)
+    np.save(tmp_path / "foreign.npy", run.embeddings)
+    unknown = found(embedder, [photo], tmp_path / "foreign.npy")
+    assert any("does not say which network" in line for line in unknown.warnings)
+    assert unknown.table(0)["path"].str.fullmatch(r"row \d+").all()
+
+
+def test_an_imported_run_is_searched_with_its_metadata(run, settings, embedder, tmp_path):
+    items = run.items[["path", "label"]].assign(price=range(24))
+    items.to_csv(tmp_path / "items.csv", index=False)
+    np.save(tmp_path / "x.npy", run.embeddings)
+    imported = import_run(
+        tmp_path / "runs/mine/x",
+        [(tmp_path / "x.npy", tmp_path / "items.csv")],
+        image_root=settings.data,
+        progress=False,
+    )
+    photo = f"{settings.data}/{run.items['path'][9]}"
+    hits = found(embedder, [photo], imported)
+    assert str(hits.table(0)["price"][0]) == "9"
+    assert hits.warnings
+
+
+@pytest.mark.parametrize(
+    ("photos", "words"),
+    [([], "give a photo"), (["no.jpg"], "no such image"), (["."], "a folder")],
+)
+def test_what_is_no_photo_is_refused(embedder, photos, words):
+    with pytest.raises(UserError, match=words):
+        read_queries(photos, embedder)
+
+
+def test_what_is_no_gallery_is_refused(embedder, settings, vectors, tmp_path):
+    photo = [f"{settings.data}/class 2/4.png"]
+    for path, words in (
+        (tmp_path / "no", "not there"),
+        (settings.data, "neither a run nor an index"),
+        (vectors.with_name("list.csv"), "list.csv"),
+        (__file__, "no file of vectors"),
+    ):
+        with pytest.raises(UserError, match=re.escape(words)):
+            found(embedder, photo, path)
+    out = tmp_path / "x.npy"
+    np.save(out, np.zeros((3, 8), np.float32))
+    (tmp_path / "x.items.csv").write_text("path\na.jpg\n")
+    with pytest.raises(UserError, match="1 items for the 3 vectors"):
+        found(embedder, photo, out)
+
+
+def test_the_page_shows_every_hit_with_its_picture_and_needs_nothing_else(
+    settings, embedder, vectors, tmp_path
+):
+    photo = f"{settings.data}/class 7/3.png"
+    page = search_page(found(embedder, [photo], vectors, k=48))
+    assert page.count("<img ") == 49  # the query, and all 48
+    assert page.count("data:image/webp;base64,") == 49
+    assert "<dt>price</dt><dd>67.5</dd>" in page
+    assert 'href="https://example.org/a?b=1&amp;c=2"' in page
+    assert "prefers-color-scheme: dark" in page
+    assert not re.search(r"<(script|link)|src=\"(?!data:)", page)
+    moved = open_gallery(vectors)
+    moved.items.loc[45, "path"] = "<b>gone</b>.png"
+    hits = search(read_queries([photo], embedder), moved, embedder, k=1)
+    write_search_page(hits, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "no picture" in page
+    assert "<b>gone" not in page
+    assert "&lt;b&gt;gone" in page
+
+
+def test_a_finished_run_is_the_default_gallery_after_another_evaluation(embedder):
+    assert len(gallery_for(embedder)) == len(open_run(embedder.path).items)
