@@ -6,6 +6,7 @@ import keras
 
 from retrieval.models import backbone_of, build_backbone, build_head, build_model
 from retrieval.models.freezing import freeze_batch_norm
+from retrieval.models.lora import add_lora
 from retrieval.settings.schema import TrainSettings
 
 
@@ -25,7 +26,9 @@ def build_network(settings: TrainSettings, feature_size: int | None = None) -> k
             settings.head, feature_size, settings.embedding_size, normalize=settings.normalize
         )
     network = _whole_network(settings, settings.weights)
-    if has_frozen_batch_norm(settings):
+    if settings.lora_rank:
+        add_lora(network.get_layer("backbone"), settings.lora_rank, settings.lora_layers)
+    elif has_frozen_batch_norm(settings):
         freeze_batch_norm(network.get_layer("backbone"))
     return network
 
@@ -96,10 +99,13 @@ def describe_parts(settings: TrainSettings) -> list[dict[str, object]]:
     backbone, head = network.get_layer("backbone"), network.get_layer("head")
     if settings.freeze_backbone:
         backbone.trainable = False
+    elif settings.lora_rank:
+        add_lora(backbone, settings.lora_rank, settings.lora_layers)
     elif has_frozen_batch_norm(settings):
         freeze_batch_norm(backbone)
+    pooling = settings.pooling or backbone_of(settings.backbone).pooling
     names = {
-        f"{settings.backbone}, {settings.pooling} pooling": backbone,
+        f"{settings.backbone}, {pooling} pooling": backbone,
         f"head: {settings.head}, {'normalized' if settings.normalize else 'not normalized'}": head,
         "whole network": network,
     }

@@ -70,6 +70,8 @@ def check_frozen_backbone(settings: TrainSettings) -> None:
         "freeze_steps",
         "freeze_batch_norm_steps",
         "backbone_multiplier",
+        "layer_decay",
+        "lora_rank",
         "chunk_size",
     )
     acting = [name for name in needs_pixels if getattr(settings, name) != default_of(name)]
@@ -146,6 +148,7 @@ def _check_effects(settings: TrainSettings) -> None:
     for names, wanted, acting in (
         (DECAY_SETTINGS, "--schedule step", settings.schedule == "step"),
         (("crop_area",), "--augment crop or strong", settings.augment in RESIZED_CROPS),
+        (("lora_layers",), "--lora-rank", settings.lora_rank > 0),
     ):
         given = [name for name in names if getattr(settings, name) != default_of(name)]
         if given and not acting and not from_recipe(settings, given[-1]):

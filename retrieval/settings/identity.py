@@ -73,6 +73,8 @@ def _has_effect(name: str, settings: TrainSettings) -> bool:
                 return settings.schedule == "step"
             if name == "crop_area":
                 return settings.augment in RESIZED_CROPS
+            if name == "lora_layers":
+                return settings.lora_rank > 0
             if name == "epsilon":
                 return settings.optimizer != "momentum"
             if name == "validation_fraction":
@@ -147,7 +149,7 @@ def trains_batch_norms(settings: TrainSettings) -> bool:
         return True
     pretrained = settings.weights != "none"
     held = settings.freeze_batch_norm and pretrained and not settings.freeze_batch_norm_steps
-    return not (settings.freeze_backbone or held)
+    return not (settings.freeze_backbone or settings.lora_rank or held)
 
 
 def _hashable(value: Any) -> Hashable:

@@ -372,6 +372,23 @@ class TrainSettings(BaseModel):
         "Model",
         untrained="ignored",
     )
+    lora_rank: int = _setting(
+        0,
+        "Rank of low-rank factors (LoRA) that are trained beside the frozen weights of the "
+        "backbone; the checkpoint holds only what was trained. 0 turns LoRA off.",
+        "Model",
+        untrained="ignored",
+        ge=0,
+        le=4096,
+    )
+    lora_layers: str = _setting(
+        "query,value,q_proj,v_proj,attention_qkv",
+        "Names of the dense layers with such factors, separated by commas, * for any text; a name "
+        "that there is not lists them all. By default queries and values of the attention, as "
+        "keras-hub's families call them.",
+        "Model",
+        untrained="ignored",
+    )
     freeze_batch_norm: bool = _setting(
         True,
         "Keep the batch norms of a pretrained backbone in inference mode throughout training.",
@@ -469,6 +486,15 @@ class TrainSettings(BaseModel):
         "Optimization",
         untrained="ignored",
         ge=0,
+    )
+    layer_decay: float = _setting(
+        1.0,
+        "Learning rate of each block of a transformer as a multiple of that of the block above it, "
+        "e.g. 0.75: the first blocks change least. 1 trains all alike.",
+        "Optimization",
+        untrained="ignored",
+        gt=0,
+        le=1,
     )
     loss_multiplier: float | None = _setting(
         None,

@@ -1,6 +1,7 @@
 """Checkpoints of a run in training, which survive ``kill -9`` at any moment.
 
-``checkpoints/step-000500/`` holds ``model.weights.h5`` (Keras' weights of the network),
+``checkpoints/step-000500/`` holds ``model.weights.h5`` (Keras' weights of the network; with LoRA
+what was trained, see :mod:`retrieval.models.lora`),
 ``state.npz`` (optimizer, loss and random number generators) and ``checkpoint.json`` (the step, its
 score, whether its evaluation is still to come, and the checksums of both files; version 0.1.0 wrote
 none). ``checkpoints/index.json`` names
@@ -33,6 +34,7 @@ from retrieval.files import (
     replace_folder,
     write_json,
 )
+from retrieval.models.lora import has_lora, load_weights, save_weights, trained_weights
 from retrieval.runs.store import final_path
 from retrieval.training.model import RankingModel
 
@@ -121,7 +123,7 @@ def save_checkpoint(
     target = folder / f"{TEMPORARY}{final.name}" if again else final
     remove(target)  # of a process that was killed before it could add it to the index
     with atomic_folder(target) as temporary:
-        model.network.save_weights(temporary / WEIGHTS)
+        save_weights(model.network, temporary / WEIGHTS)
         state: dict[str, Any] = {k: np.asarray(v) for k, v in _state_variables(model).items()}
         np.savez(temporary / STATE, **state)
         sums = {name: checksum([temporary / name]) for name in (WEIGHTS, STATE)}
@@ -182,7 +184,7 @@ def restore_checkpoint(folder: Path, model: RankingModel, which: str = "latest")
         source = step_folder(folder, step)
         check_checkpoint(source)
         with _naming(source / WEIGHTS):
-            model.network.load_weights(source / WEIGHTS)
+            load_weights(model.network, source / WEIGHTS)
         with _naming(source / STATE):
             _restore_state(source / STATE, model)
         if which != "latest":
@@ -270,7 +272,7 @@ def load_network(
         source = step_folder(folder, step)
         check_checkpoint(source, (WEIGHTS,))
         with _naming(source / WEIGHTS):
-            network.load_weights(source / WEIGHTS)
+            load_weights(network, source / WEIGHTS)
     return step
 
 
@@ -456,7 +458,9 @@ def _remove_incomplete(folder: Path) -> None:
 
 def checkpoint_bytes(model: RankingModel) -> int:
     """Return the size of a checkpoint of a model on the disk, in bytes."""
-    variables = [*model.network.weights, *_state_variables(model).values()]
+    network = model.network
+    weights = trained_weights(network) if has_lora(network) else network.weights
+    variables = [*weights, *_state_variables(model).values()]
     return sum(4 * int(np.prod(variable.shape)) for variable in variables)
 
 

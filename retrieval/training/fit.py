@@ -214,6 +214,8 @@ def build_ranking_model(settings: TrainSettings, data: TrainingData) -> RankingM
     )
     loss.build(int(data.classes.max()) + 1, settings.embedding_size)
     multipliers = {"backbone": settings.backbone_multiplier}
+    if settings.layer_decay != 1:
+        multipliers["layer_decay"] = settings.layer_decay
     if settings.loss_multiplier is not None:
         multipliers["loss"] = settings.loss_multiplier
     with mixed_precision(settings.mixed_precision):

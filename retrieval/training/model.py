@@ -1,5 +1,6 @@
 """The model that Keras' ``fit`` trains: an embedding network and a loss over the whole batch."""
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -13,12 +14,19 @@ from retrieval.losses.ops.inputs import LARGEST_COMPONENT
 
 # A saved network may hold layers of these two: importing them registers the layers with Keras.
 from retrieval.models import heads, pooling  # noqa: F401
+from retrieval.models.depth import layers_above
 from retrieval.models.freezing import batch_norms, inference_mode
 from retrieval.training.gradients import BatchGradients, chunked_gradients, gradients_or_zeros
 from retrieval.training.optimizers import apply_scaled, replica_mean
 
 SPREAD = "spread"  # in the logs
-DINOV2 = "retrieval.models.dinov2_backbone"
+# Text in the config of a network -> the module of this package that registers its classes with
+# Keras. They need keras-hub.
+MODULES = {
+    "retrieval.models.dinov2_backbone": "retrieval.models.dinov2_backbone",
+    "retrieval.models.preset_backbone": "retrieval.models.preset_backbone",
+    "keras_hub": "retrieval.models.preset_backbone",
+}
 
 
 @keras.saving.register_keras_serializable(package="retrieval")
@@ -68,8 +76,9 @@ class RankingModel(keras.Model):
         freeze_steps: Number of first steps in which the sub-model named ``backbone`` is not
             trained; its batch normalizations then run in inference mode. Defaults to 0.
         multipliers: Learning rates of ``"backbone"`` and of ``"loss"`` relative to that of the
-            head. Defaults to 1.0 for the backbone and to the loss's own
-            ``learning_rate_multiplier``.
+            head, and ``"layer_decay"``, the rate of each block of a transformer relative to that
+            of the next (see :mod:`retrieval.models.depth`). Defaults to 1.0 for the backbone, to
+            the loss's own ``learning_rate_multiplier`` and to no decay.
         chunk_size: Number of images that are embedded at a time, to save memory (see
             :func:`retrieval.training.gradients.chunked_gradients`); for a single replica. Defaults
             to 0, the whole batch.
@@ -186,9 +195,10 @@ class RankingModel(keras.Model):
     def from_config(cls, config: dict[str, Any]) -> "RankingModel":
         """Make a model from :meth:`get_config`, with new variables of the same shapes."""
         _import_losses(config["ranking_loss"])
-        if DINOV2 in str(config["network"]):
-            # Registers the class with Keras; needs keras-hub.
-            from retrieval.models import dinov2_backbone  # noqa: F401
+        network = str(config["network"])
+        for text, module in MODULES.items():
+            if text in network:
+                importlib.import_module(module)
         parts = {
             part: keras.saving.deserialize_keras_object(config[part])
             for part in ("network", "ranking_loss")
@@ -313,6 +323,10 @@ class RankingModel(keras.Model):
         multipliers = dict.fromkeys(map(id, self.loss_weights), loss)
         if body is not None:
             multipliers |= dict.fromkeys(map(id, body.trainable_variables), backbone)
+            if decay := self.multipliers.get("layer_decay"):
+                above = layers_above(body)
+                for variable in body.trainable_variables:
+                    multipliers[id(variable)] = backbone * decay ** above[id(variable)]
         for layer in self._trainable_batch_norms():
             multipliers |= dict.fromkeys(map(id, layer.trainable_variables), norms)
         return [multipliers.get(id(v), 1.0) for v in variables]
