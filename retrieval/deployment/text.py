@@ -16,7 +16,7 @@ from retrieval.datasets.image_files import is_image_name
 from retrieval.errors import UserError
 from retrieval.models import HEADS, backbone_of
 from retrieval.models.families import FAMILIES
-from retrieval.models.presets import NEEDS_KERAS_HUB
+from retrieval.models.presets import HUB, NEEDS_KERAS_HUB, find_preset, is_preset
 from retrieval.settings.schema import UNTRAINED, TrainSettings
 from retrieval.validation import DEFAULT_DISTANCE
 
@@ -39,9 +39,12 @@ def why_no_text(settings: TrainSettings) -> str | None:
         One sentence without a full stop; None if texts are in the space of its images.
 
     Raises:
-        UserError: The preset of its backbone is not on this disk, or is damaged.
+        UserError: The backbone is unknown, or its preset is damaged.
     """
-    preset = backbone_of(settings.backbone).preset
+    name = settings.backbone
+    if is_preset(name) and find_preset(name.removeprefix(HUB)) is None:  # looked for cheaply
+        return f"{name} is not on this disk: `retrieval fetch weights {name}`"
+    preset = backbone_of(name).preset
     if preset is None or not preset.family.two_towers:
         names = ", ".join(each.name for each in FAMILIES.values() if each.two_towers)
         return (

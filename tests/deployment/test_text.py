@@ -19,6 +19,7 @@ from retrieval.deployment.text import cut_texts, embed_texts, is_text, why_no_te
 from retrieval.errors import UserError
 from retrieval.experiment.pipeline import train
 from tests.models.two_towers import SIDE, WIDTH, write_two_towers
+from tests.photos import write_colors
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +28,10 @@ def clip(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def of_clip(settings, clip):
-    """Settings of the untrained network, whose images lie beside texts."""
-    return TrainSettings(
-        dataset="folder", data=settings.data, backbone=f"hub:{clip}", loss="none"
-    )
+def of_clip(clip, tmp_path_factory):
+    """Settings of the untrained network, whose images, of its own size, lie beside texts."""
+    root = write_colors(tmp_path_factory.mktemp("images"), seed=1, scale=40, size=(SIDE, SIDE))
+    return TrainSettings(dataset="folder", data=str(root), backbone=f"hub:{clip}", loss="none")
 
 
 @pytest.fixture(scope="module")
@@ -48,18 +48,18 @@ def found(embedder, given=(), **options):
     return search(read_queries(given, embedder, **options), gallery_for(embedder), embedder, 24)
 
 
-def test_a_text_finds_the_images_in_the_order_of_the_models_own_scores(clip, embedder, settings):
+def test_a_text_finds_the_images_in_the_order_of_the_models_own_scores(clip, embedder, of_clip):
     hits = found(embedder, ["red shoes"])
     run = retrieval.open_run(embedder.path)
     whole = keras_hub.models.Backbone.from_preset(str(clip))
     tokens = embedder.text_tower.tokens(["red shoes"])
     scores = []
     for path in run.items["path"]:  # one by one, through the whole model
-        picture = Image.open(f"{settings.data}/{path}").resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-        pixels = np.asarray(picture, np.float32)[None] / 127.5 - 1
+        picture = np.asarray(Image.open(f"{of_clip.data}/{path}"), np.float32)
+        pixels = picture[None] / 127.5 - 1
         scores.append(float(whole({"images": pixels, "token_ids": tokens})["text_logits"][0, 0]))
-    near = np.array(scores) * 0.07
-    np.testing.assert_allclose(hits.similarities[0], near[hits.rows[0]], atol=0.02)
+    near = np.array(scores) * 0.07  # the inverse of its scale
+    np.testing.assert_allclose(hits.similarities[0], near[hits.rows[0]], atol=1e-5)
     exact = run.embeddings @ embedder.embed_texts(["red shoes"])[0]
     np.testing.assert_array_equal(hits.rows[0], np.argsort(-exact, kind="stable"))
     assert hits.table(0).columns.tolist() == ["rank", "similarity", "label", "path"]
@@ -71,8 +71,8 @@ def test_a_text_finds_the_images_in_the_order_of_the_models_own_scores(clip, emb
     assert page.count("<img ") == 24
 
 
-def test_texts_and_photos_are_asked_together_in_their_order(embedder, settings):
-    photo = f"{settings.data}/class 7/3.png"
+def test_texts_and_photos_are_asked_together_in_their_order(embedder, of_clip):
+    photo = f"{of_clip.data}/class 7/3.png"
     hits = found(embedder, ["blue", photo, "a photo of green shoe"], texts=["zero.png"])
     assert hits.queries.names == ["blue", photo, "a photo of green shoe", "zero.png"]
     assert [image is None for image in hits.queries.images] == [True, False, True, True]
