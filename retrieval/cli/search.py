@@ -1,4 +1,4 @@
-"""``retrieval search`` and ``retrieval index``: find photos and texts in what a run has embedded."""
+"""``retrieval search`` and ``retrieval index``: find photos and texts in what a run embedded."""
 
 import json
 from pathlib import Path

@@ -202,6 +202,11 @@ class Run:
         return self._config.has_embeddings
 
     @property
+    def texts_of(self) -> str:
+        """Folder of the run whose images the texts of this one search; empty without texts."""
+        return self._config.texts_of
+
+    @property
     def required_files(self) -> tuple[str, ...]:
         """Names of the files that the run must have."""
         kept = self.has_embeddings

@@ -14,7 +14,6 @@ from retrieval.datasets import DATASETS
 from retrieval.datasets.catalog import Catalog, crop_boxes
 from retrieval.embedding.features import has_features
 from retrieval.embedding.network import frozen_backbone
-from retrieval.embedding.network import frozen_backbone
 from retrieval.embedding.pretrained import missing_weights
 from retrieval.files import cache_folder, fingerprint, write_json
 from retrieval.input_pipeline.pipeline import eval_dataset, train_dataset

@@ -67,7 +67,9 @@ def _clip():
         hub.CLIPTextEncoder(vocabulary_size=size, **_sizes(True)),
         projection_dim=WIDTH,
     )
-    converter = keras_hub.layers.CLIPImageConverter(image_size=(SIDE, SIDE), scale=1 / 127.5, offset=-1)
+    converter = keras_hub.layers.CLIPImageConverter(
+        image_size=(SIDE, SIDE), scale=1 / 127.5, offset=-1
+    )
     return backbone, hub.CLIPPreprocessor(tokenizer, converter, sequence_length=LENGTH)
 
 
@@ -79,10 +81,10 @@ def _metaclip2():
         hub.MetaCLIP2TextEncoder(vocabulary_size=tokenizer.vocabulary_size(), **_sizes(True)),
         projection_dim=WIDTH,
     )
-    converter = keras_hub.layers.MetaCLIP2ImageConverter(image_size=(SIDE, SIDE), scale=1 / 127.5, offset=-1)
-    return backbone, hub.MetaCLIP2CausalLMPreprocessor(
-        tokenizer, converter, sequence_length=LENGTH
+    converter = keras_hub.layers.MetaCLIP2ImageConverter(
+        image_size=(SIDE, SIDE), scale=1 / 127.5, offset=-1
     )
+    return backbone, hub.MetaCLIP2CausalLMPreprocessor(tokenizer, converter, sequence_length=LENGTH)
 
 
 def _siglip():
@@ -94,7 +96,9 @@ def _siglip():
             vocabulary_size=tokenizer.vocabulary_size(), projection_dim=8, **_sizes(True)
         ),
     )
-    converter = keras_hub.layers.SigLIPImageConverter(image_size=(SIDE, SIDE), scale=1 / 127.5, offset=-1)
+    converter = keras_hub.layers.SigLIPImageConverter(
+        image_size=(SIDE, SIDE), scale=1 / 127.5, offset=-1
+    )
     return backbone, hub.SigLIPPreprocessor(tokenizer, converter, sequence_length=LENGTH)
 
 
