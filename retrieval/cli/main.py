@@ -21,6 +21,7 @@ import typer
 from typer.core import TyperGroup
 
 from retrieval.cli import search
+from retrieval.cli.backbones import backbones
 from retrieval.cli.options import parse_ks, with_settings
 from retrieval.errors import UserError, counted, one_line
 from retrieval.failures import as_user_error
@@ -81,7 +82,10 @@ def fetch(
     ],
     backbone: Annotated[
         str | None,
-        typer.Argument(help="After `weights`: the backbone whose pretrained weights to fetch."),
+        typer.Argument(
+            help="After `weights`: the backbone whose pretrained weights to fetch; `retrieval "
+            "backbones` lists them."
+        ),
     ] = None,
     image_size: Annotated[
         str | None,
@@ -190,6 +194,9 @@ def losses() -> None:
         options = ", ".join(f"{k}={_short(v)}" for k, v in recommended_options(name).items())
         for line in filter(None, (options, hint(name, {}))):
             typer.echo(f"{'':{width}}  {'':>6}  {line}")
+
+
+app.command()(backbones)
 
 
 def _short(value: object) -> str:

@@ -16,6 +16,9 @@ from retrieval.datasets.download import download
 from retrieval.errors import UserError, unknown_option
 from retrieval.files import atomic_path, file_lock
 from retrieval.models import BACKBONES
+from retrieval.models.folders import kagglehub_models
+from retrieval.models.preset_list import preset_handles
+from retrieval.models.presets import HUB, find_preset, is_preset, read_preset
 from retrieval.validation import ImageSize
 
 COPY = 1 << 20  # bytes
@@ -57,7 +60,7 @@ def missing_weights(
     """Return the command that fetches the weights of a backbone, if they are not on this disk.
 
     Args:
-        backbone: A key of :data:`BACKBONES`.
+        backbone: A key of :data:`BACKBONES`, or ``hub:NAME``.
         weights: The setting of that name: ``"imagenet"``, ``"none"`` or a path. Defaults to
             "imagenet".
         image_size: The setting of that name: some backbones have other weights for other sizes.
@@ -66,7 +69,12 @@ def missing_weights(
     Returns:
         The command; None if nothing is to be fetched.
     """
-    if weights != "imagenet" or _without_files(backbone):
+    if weights != "imagenet":
+        return None
+    if is_preset(backbone):
+        here = find_preset(backbone.removeprefix(HUB)) is not None
+        return None if here else f"retrieval fetch weights {backbone}"
+    if _without_files(backbone):
         return None
     if find_weights(backbone, image_size) is not None:
         return None
@@ -112,6 +120,10 @@ def fetch_weights(
         UserError: An unknown backbone, no connection, an archive with other content than the
             published one, or an archive for a backbone that is not in one.
     """
+    if is_preset(backbone):
+        if archive is not None:
+            raise UserError("--archive goes with other weights: put a preset's files in a folder")
+        return _fetch_preset(backbone)
     if backbone not in BACKBONES:
         raise unknown_option("backbone", backbone, BACKBONES)
     entry, public = BACKBONES[backbone], ARCHIVES.get(backbone)
@@ -132,6 +144,33 @@ def fetch_weights(
         # Its library downloads and checks them.
         entry.build(image_size or entry.image_size, "imagenet")
     return f"the weights of {backbone} are ready in {entry.weights_folder()}"
+
+
+def _fetch_preset(name: str) -> str:
+    """Download all files of a preset, its tokenizer too, unless they are here."""
+    short = name.removeprefix(HUB)
+    if (folder := find_preset(short)) is not None:
+        return f"{name} is ready in {folder}"
+    handles = preset_handles()
+    if short not in handles:
+        read_preset(name)  # says what is wrong with the name
+    import kagglehub  # comes with keras-hub
+
+    handle = handles[short].removeprefix("kaggle://")
+    try:
+        folder = Path(kagglehub.model_download(handle))
+    except Exception as error:  # of its many layers, any
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise UserError(
+            f"cannot download {name}: fetch kaggle.com/models/{handle.rpartition('/')[0]} on a "
+            f"machine that can and put its files into {kagglehub_models()}/"
+            f"{handle.removeprefix('keras/')} ({reason})"
+        ) from error
+    if find_preset(short) is None:
+        raise UserError(
+            f"keras-hub publishes {short} as {folder.parent.name}: give --backbone hub:{folder}"
+        )
+    return f"{name} is ready in {folder}"
 
 
 def _without_files(backbone: str) -> bool:

@@ -6,7 +6,7 @@ lists the presets themselves (:mod:`retrieval.models.preset_list`).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from retrieval.validation import MAP_POOLINGS
@@ -14,6 +14,16 @@ from retrieval.validation import MAP_POOLINGS
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+# Size of a ViT in a preset's name -> width of its tokens (Dosovitskiy et al. 2021, table 1; Zhai et
+# al. 2022; Oquab et al. 2024, table 16; Siméoni et al. 2025).
+VIT_WIDTHS = {
+    "tiny": 192, "small": 384, "base": 768, "large": 1024, "huge": 1280, "giant": 1536,
+    "so400m": 1152, "7b": 4096,
+}  # fmt: skip
+# Of CLIP, the projection (Radford et al. 2021, table 20; Cherti et al. 2023).
+CLIP_WIDTHS = {"base": 512, "b": 512, "large": 768, "h": 1024, "g": 1024, "bigg": 1280}
+SWIN_WIDTHS = {"tiny": 768, "small": 768, "base": 1024, "large": 1536}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +35,11 @@ class Family:
         paper: The paper that describes it.
         pooling: How the paper makes one vector of an image: a value of ``--pooling``.
         because: Where the paper says so.
-        license: License of the weights by their authors; None if it differs from preset to preset.
-            The model's page has the last word.
+        license: License of the weights by their authors, for the presets of ``page``; None if it
+            differs from preset to preset. The model's page has the last word.
+        page: The model of these presets on Kaggle. Defaults to None, the name.
+        widths: Word of a preset's name -> width of the paper's pooled output, for presets whose
+            files are not here.
         mean: Mean of the channels, of pixels in 0..1, for a preset without an image converter.
         std: Their standard deviation.
         tokens: Whether the network is a transformer of one resolution, with patches as tokens.
@@ -42,6 +55,8 @@ class Family:
     pooling: str = "average"
     because: str = "the classifier follows global average pooling"
     license: str | None = None
+    page: str | None = None
+    widths: Mapping[str, int] = field(default_factory=dict)
     mean: tuple[float, float, float] = IMAGENET[0]
     std: tuple[float, float, float] = IMAGENET[1]
     tokens: bool = False
@@ -55,6 +70,14 @@ class Family:
         """The values of ``--pooling`` that the family has."""
         of_class = ("cls", "cls+average") if self.class_token else ()
         return (*MAP_POOLINGS, *of_class, *(("head",) if self.head else ()))
+
+    def width_in_name(self, name: str) -> int | None:
+        """Return the width that a size in a preset's name stands for; None if it names none."""
+        return next((self.widths[w] for w in name.split("_") if w in self.widths), None)
+
+    def license_of(self, page: str) -> str | None:
+        """Return the license of the presets of a model on Kaggle, e.g. of ``siglip``."""
+        return self.license if page == (self.page or self.name) else None
 
     def prefix_tokens(self, config: Mapping[str, Any]) -> int:
         """Return how many tokens stand before those of the patches.
@@ -77,6 +100,7 @@ class Family:
 FAMILIES: dict[str, Family] = {
     "ViTBackbone": Family(
         name="vit",
+        widths=VIT_WIDTHS,
         paper="Dosovitskiy et al. (2021), An Image is Worth 16x16 Words",
         pooling="cls",
         because="section 3.1, equation 4",
@@ -88,6 +112,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "DeiTBackbone": Family(
         name="deit",
+        widths=VIT_WIDTHS,
         paper="Touvron et al. (2021), Training Data-Efficient Image Transformers",
         pooling="cls",
         because="section 4",
@@ -97,6 +122,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "DINOV2Backbone": Family(
         name="dinov2",
+        widths=VIT_WIDTHS,
         paper="Oquab et al. (2024), DINOv2: Learning Robust Visual Features without Supervision",
         pooling="cls",
         because="its k-NN and instance retrieval compare class tokens",
@@ -107,6 +133,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "DINOV3Backbone": Family(
         name="dinov3",
+        widths=VIT_WIDTHS,
         paper="Siméoni et al. (2025), DINOv3",
         pooling="cls",
         because="its instance retrieval compares class tokens",
@@ -116,6 +143,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "CLIPBackbone": Family(
         name="clip",
+        widths=CLIP_WIDTHS,
         paper="Radford et al. (2021), Learning Transferable Visual Models From Natural Language",
         pooling="head",
         because="images and texts are compared after the projection of the class token",
@@ -144,6 +172,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "SigLIPBackbone": Family(
         name="siglip",
+        widths=VIT_WIDTHS,
         paper="Zhai et al. (2023), Sigmoid Loss for Language Image Pre-Training; Tschannen et al. "
         "(2025), SigLIP 2",
         pooling="head",
@@ -157,7 +186,11 @@ FAMILIES: dict[str, Family] = {
         square=True,
     ),
     "SwinTransformerBackbone": Family(
-        name="swin", paper="Liu et al. (2021), Swin Transformer", license="MIT"
+        name="swin",
+        paper="Liu et al. (2021), Swin Transformer",
+        license="MIT",
+        page="swin-transformer",
+        widths=SWIN_WIDTHS,
     ),
     "MiTBackbone": Family(
         name="mit",

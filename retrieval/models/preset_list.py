@@ -3,6 +3,7 @@
 Calling a function of this file loads keras-hub, which takes seconds.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,13 @@ from retrieval.models.folders import kagglehub_models
 from retrieval.models.presets import HUB, NEEDS_KERAS_HUB, find_preset, read_preset
 from retrieval.validation import ImageSize
 
+# In names (patch16_224, window7_224, r240) and in descriptions.
+SIDES = (
+    r"(?:patch|window)\d+_(\d{3})_",
+    r"_r(\d{3})_",
+    r"image size (?:of )?(\d+)",
+    r"(\d{3})x\d{3}",
+)
 MODEL_PAGE = "see model page"
 
 
@@ -28,8 +36,10 @@ class ListedPreset:
         description: keras-hub's description.
         folder: Where its files are on this disk; None if they are not.
         target: Where its files belong.
-        feature_size: Width of the paper's pooled output; None until the files are here.
-        image_size: Size of the input it was made for; None until the files are here.
+        feature_size: Width of the paper's pooled output; until the files are here, as the name says;
+            None if it does not.
+        image_size: Size of the input it was made for, as the files, the name or the description
+            say.
     """
 
     name: str
@@ -91,11 +101,18 @@ def _listed(name: str, entry: dict, family: Family) -> ListedPreset:
         name=HUB + name,
         family=family,
         parameters=about.get("params"),
-        license=about.get("license") or family.license or MODEL_PAGE,
+        license=about.get("license") or family.license_of(handle.split("/")[1]) or MODEL_PAGE,
         page=about.get("model_card") or "https://www.kaggle.com/models/" + handle.split("/keras/")[0],
         description=" ".join(about.get("description", "").split()),
         folder=folder,
         target=kagglehub_models() / handle.removeprefix("keras/"),
-        feature_size=None if here is None else here.feature_size,
-        image_size=None if here is None else here.image_size,
+        feature_size=family.width_in_name(name) if here is None else here.feature_size,
+        image_size=_side_in(name, about) if here is None else here.image_size,
     )
+
+
+def _side_in(name: str, about: dict) -> int | None:
+    """Return the image size that a preset's name says, or else its description."""
+    text = f"{name}_ {about.get('description', '')}"
+    found = [re.search(pattern, text) for pattern in SIDES]
+    return next((int(match.group(1)) for match in found if match), None)
