@@ -9,6 +9,7 @@ registries that map a choice to its implementation (optimizers, schedules, pooli
 exactly these keys; ``tests/test_validation.py`` compares them.
 """
 
+import itertools
 import math
 import numbers
 import re
@@ -27,6 +28,8 @@ Unlisted = Literal["unknown", "never"]  # where relevant items lie that a ranked
 MissingList = Literal["zero", "exclude"]  # what a query without a ranked list counts as
 Distribution = Literal["none", "mirrored"]
 EvaluationSplit = Literal["none", "test", "validation"]
+ExportFormat = Literal["saved_model", "onnx", "litert"]
+ExportPrecision = Literal["float32", "float16", "int8"]
 KMeansStart = Literal["greedy k-means++", "random", "none"]
 NoPositive = Literal["exclude", "zero"]
 Optimizer = Literal["adam", "adamw", "momentum"]
@@ -341,6 +344,55 @@ def check_pre_crop(pre_crop: ImageSize | None, image_size: ImageSize) -> None:
 def plain(value: object) -> object:
     """Return a NumPy scalar as the Python scalar that YAML and JSON can hold, all else as is."""
     return value.item() if isinstance(value, np.generic) else value
+
+
+def check_widths(name: str, value: object) -> tuple[int, ...]:
+    """Return widths of an embedding, which ascend.
+
+    >>> check_widths("matryoshka", "32,64"), check_widths("widths", [32])
+    ((32, 64), (32,))
+
+    Args:
+        name: Name of the option, for the error.
+        value: Whole numbers of at least 1: one, a sequence of them, or a text with commas.
+
+    Raises:
+        UserError: They are not, or do not ascend.
+    """
+    given = value.split(",") if isinstance(value, str) else plain(value)
+    parts = list(given) if isinstance(given, Iterable) else [given]
+    numbers_given = [
+        number_in(part) if isinstance(part, str) else as_number(part) for part in parts
+    ]
+    found = tuple(int(n) for n in numbers_given if n is not None and n == int(n) and n >= 1)
+    if not parts or len(found) < len(parts):
+        raise refused(name, value, "give widths of at least 1, such as 32,64")
+    if any(b <= a for a, b in itertools.pairwise(found)):
+        raise refused(name, value, "give ascending widths, each once")
+    return found
+
+
+def narrower_widths(widths: Sequence[int], embedding_size: int) -> tuple[int, ...]:
+    """Return the widths of a Matryoshka loss that are below the embedding's.
+
+    Args:
+        widths: Ascending widths, at least one.
+        embedding_size: Width of the embedding, which may be the last of them.
+
+    Raises:
+        UserError: A width exceeds the embedding's, or none is below it.
+    """
+    narrower = tuple(width for width in widths if width < embedding_size)
+    if widths[-1] > embedding_size:
+        raise UserError(
+            f"matryoshka: width {widths[-1]} exceeds the embedding's {embedding_size}: give at "
+            f"most {embedding_size}"
+        )
+    if not narrower:
+        raise UserError(
+            f"matryoshka: the embedding has width {embedding_size}: give at least one below it"
+        )
+    return narrower
 
 
 def as_number(value: object) -> int | float | None:

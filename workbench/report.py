@@ -106,6 +106,7 @@ def section_html(section: Section, *, with_script: bool) -> str:
             published_html(section),
             tests_html(section),
             _recall(section, firsts, with_script=with_script),
+            _bytes(section),
             f"<h3>Confident and wrong: {html.escape(best)}</h3>",
             str(shown),
         ]
@@ -135,6 +136,15 @@ def _recall(section: Section, runs: Mapping[str, Run], *, with_script: bool) -> 
         figure.to_html(full_html=False, include_plotlyjs=include, config=CONFIG)
         for figure, include in zip(drawn, script, strict=False)
     )
+
+
+def _bytes(section: Section) -> str:
+    """Draw the smaller forms of every row that has them; nothing if none has."""
+    if not section.forms:
+        return ""
+    figure = figures.bytes_chart(section.forms)
+    drawn = figure.to_html(full_html=False, include_plotlyjs=False, config=CONFIG)
+    return f"<h3>Bytes per vector</h3>{drawn}"
 
 
 def published_html(section: Section) -> str:

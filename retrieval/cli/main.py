@@ -23,6 +23,8 @@ from typer.core import TyperGroup
 from retrieval.cli import search
 from retrieval.cli.backbones import backbones
 from retrieval.cli.options import parse_ks, with_settings
+from retrieval.cli.serving import serve
+from retrieval.cli.trainings import trainings
 from retrieval.errors import UserError, counted, one_line
 from retrieval.failures import as_user_error
 from retrieval.training.interruption import EXIT_CODE, Interrupted, stoppable
@@ -34,6 +36,8 @@ from retrieval.validation import (
     DEFAULT_TIES,
     DEFAULT_UNLISTED,
     Distance,
+    ExportFormat,
+    ExportPrecision,
     Ties,
     listed,
 )
@@ -299,7 +303,9 @@ def train(
 def sweep(
     grid: Annotated[
         Path,
-        typer.Argument(help="YAML file with `base` settings and a `grid` of lists of values."),
+        typer.Argument(
+            help="YAML file with `base` settings and a `grid` of lists of values, or several `grids`."
+        ),
     ],
     runs: Runs = Path("runs"),
 ) -> None:
@@ -446,23 +452,78 @@ def _embed_to_file(run: Path, images: Path, out: Path, **options: Any) -> None:
 @app.command()
 def export(
     run: RunPath,
-    out: Annotated[Path, typer.Option(help="File to write: .h5, .npy or .parquet.")],
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the file and the list beside it.")
-    ] = False,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Export the network: {listed(ExportFormat)}. Defaults to none: the embeddings "
+            "that the run stores are written as a table."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --format, the folder to write to. Otherwise, the file of the table: .h5, "
+            ".npy or .parquet.",
+            show_default="exports, with --format",
+        ),
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            help=f"How the network is stored: {listed(ExportPrecision)}; saved_model is float32 "
+            "only. Defaults to float32."
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            help="Checkpoint to export: latest, best or the step of any that is kept. Defaults to "
+            "the run's setting."
+        ),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder or list of photos to check the exported file with. Defaults to the test "
+            "images of the run."
+        ),
+    ] = None,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check/--no-check",
+            help="Compare the embeddings of the exported file with the run's, and refuse a file "
+            "that differs. The model card says so if it was not done.",
+        ),
+    ] = True,
+    normalize: Annotated[
+        bool,
+        typer.Option(
+            "--normalize/--no-normalize", help="Scale the embeddings of the file to unit length."
+        ),
+    ] = True,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
 ) -> None:
-    """Write the embeddings that a run stores, and their items, to a file for other programs."""
-    from retrieval.cli.paths import one_run
-    from retrieval.runs.embedding_output import export_run, items_path
-    from retrieval.runs.store import open_run
+    """Export the network of a run for other programs, or the embeddings that it stores.
 
-    opened = open_run(one_run(run))
-    export_run(opened, out, overwrite=overwrite)
-    n, width = opened.embeddings.shape
-    typer.echo(f"{out}: {counted(n, 'vector')} of {width} dimensions")
-    if (items := items_path(out)) is not None:
-        typer.echo(f"{items}: the items, in the order of the vectors")
+    With `--format`, one file (a folder for saved_model) that takes uint8 images and returns
+    embeddings, preprocessing included, checked against the run on real photos, and a model card
+    beside it. Without, a table of the vectors of the run's test images and their items.
+    """
+    from retrieval.cli.exporting import check_flags, export_embeddings, export_network
 
+    given = {
+        "precision": precision, "checkpoint": checkpoint, "images": images, "check": check,
+        "normalize": normalize,
+    }  # fmt: skip
+    check_flags(format, out, given)
+    if format is not None:
+        export_network(run, format, out, overwrite=overwrite, **given)
+    elif out is not None:
+        export_embeddings(run, out, overwrite=overwrite)
+
+
+app.command()(serve)
 
 IGNORED_HELP = (
     "File of the pairs of a query and an item that its ranking leaves out, in a form of --qrels. "
@@ -564,13 +625,51 @@ def evaluate(
     text_name: Annotated[
         str | None, typer.Option(help="Name of the run of --text-queries. Defaults to RUN-text.")
     ] = None,
+    compress: Annotated[
+        bool,
+        typer.Option(
+            "--compress",
+            help="Evaluate the embedding in smaller forms (narrower, float16, int8, binary, "
+            "product quantization), under the run's protocols. Nothing else of it changes.",
+        ),
+    ] = False,
+    widths: Annotated[
+        str,
+        typer.Option(
+            help="With --compress: widths to reduce the embedding to, e.g. 96,48, besides powers "
+            "of two and those that it was trained for. Defaults to none.",
+            show_default=False,
+        ),
+    ] = "",
 ) -> None:
-    """Evaluate the embeddings of a run: metrics, neighbors, projection, thumbnails."""
+    """Evaluate the embeddings of a run: metrics, neighbors, projection, thumbnails.
+
+    With --compress, evaluate their smaller forms instead: what a byte per vector buys.
+    """
+    from retrieval.cli.compression import compress_and_print
     from retrieval.cli.paths import one_run
     from retrieval.cli.tables import print_runs
     from retrieval.runs.evaluate import EvaluationOptions, evaluate_run
 
     run = one_run(run)
+    if compress:
+        others = {
+            "--distance": distance,
+            "--qrels": qrels,
+            "--ignored": ignored,
+            "--ks": ks,
+            "--exclude-same": exclude_same,
+            "--junk-same": junk_same,
+            "--metrics": metrics,
+            "--n-init": n_init,
+            "--keep-thumbnails": keep_thumbnails,
+            "--text-queries": text_queries,
+            "--text-name": text_name,
+        }
+        compress_and_print(run, widths, [flag for flag, value in others.items() if value])
+        return
+    if widths:
+        raise UserError("--widths goes with --compress: add it, or drop --widths")
     options = EvaluationOptions(
         no_positive=no_positive,
         kmeans=kmeans,
@@ -972,6 +1071,9 @@ def demo(
     if open_app:
         typer.echo("Opening the app; Ctrl-C ends it, `retrieval app` opens it again.")
         open_in_browser(runs)
+
+
+app.command()(trainings)
 
 
 @app.command("app", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -198,14 +198,18 @@ def parse_dataset_option(name: str, given: object, dataset: str) -> object:
     return value
 
 
-def parse_ks(text: str) -> tuple[int, ...]:
-    """Read values of K such as ``3,5``.
+def parse_ks(text: str, name: str = "ks") -> tuple[int, ...]:
+    """Read values of K such as ``3,5``, or other whole numbers.
+
+    Args:
+        text: The numbers, separated by commas.
+        name: The option that they are given for, for the error. Defaults to ``ks``.
 
     Raises:
         UserError: One of them is not a whole number of at least 1.
     """
     return tuple(
-        check_integer("ks", convert(k.strip(), int), least=1) for k in text.split(",") if k.strip()
+        check_integer(name, convert(k.strip(), int), least=1) for k in text.split(",") if k.strip()
     )
 
 

@@ -20,19 +20,18 @@ from pathlib import Path
 
 import simplejpeg
 from PIL import Image
-from tqdm.auto import tqdm
 
 from retrieval.datasets.image_files import format_of, format_problem
 from retrieval.datasets.image_limits import size_problem, too_large
 from retrieval.errors import UserError
 from retrieval.files import cache_folder, file_lock, file_stamps, fingerprint, write_text
+from retrieval.progress import QUIET, progress_bar
 
 VERSION = 2  # of the checks; raise it when they find more, so that files are checked again
 ORIENTATION = 0x0112  # EXIF tag
 END_OF_PNG = b"IEND\xaeB`\x82"
 DIGEST = 8  # bytes
 PART = 64  # images per unit of work
-QUIET = 2.0  # seconds before a progress bar is shown
 
 
 @dataclass(frozen=True)
@@ -121,13 +120,13 @@ def _examined(files: list[str], rows: list[int], progress: bool) -> Iterator[tup
 
     with (
         ThreadPoolExecutor(os.cpu_count()) as pool,
-        tqdm(
-            desc="checking images", total=len(rows), unit="img", delay=QUIET, disable=not progress
-        ) as bar,
+        progress_bar(
+            "checking images", len(rows), show=progress, quiet=QUIET, leave=True
+        ) as advance,
     ):
         for part in pool.map(examine_part, parts):
             yield from part
-            bar.update(len(part))
+            advance(len(part))
 
 
 def _read_record(record: Path) -> dict[str, Stamped]:

@@ -349,7 +349,7 @@ def _write_lancedb(
     def find(queries: np.ndarray, k: int) -> np.ndarray:
         found = np.full((len(queries), k), -1, np.int64)
         for line, query in zip(found, queries, strict=True):
-            search = table.search(query).distance_type(metric).limit(k).select([ID])
+            search = table.search(query).distance_type(metric).limit(k).select([ID, "_distance"])
             ids = search.to_arrow()[ID].to_numpy()
             line[: len(ids)] = ids
         return found

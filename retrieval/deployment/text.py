@@ -170,13 +170,14 @@ def cut_texts(
     Returns:
         At most one line.
     """
-    within = [(t, prompt.replace(PLACE, t)) for prompt in prompts for t in texts]
-    is_cut = tower.is_cut([whole for _, whole in within]) if within else []
-    cut = list(dict.fromkeys(t for (t, _), over in zip(within, is_cut, strict=True) if over))
+    cut: dict[str, None] = {}
+    for prompt in prompts if texts else ():
+        over = tower.is_cut([prompt.replace(PLACE, text) for text in texts])
+        cut |= dict.fromkeys(text for text, is_cut in zip(texts, over, strict=True) if is_cut)
     if not cut:
         return []
     more = f" and {len(cut) - 1:,} more" if len(cut) > 1 else ""
-    return [f"cut to the {tower.length} tokens that the text tower reads: {cut[0][:60]!r}{more}"]
+    return [f"cut to the {tower.length} tokens that the text tower reads: {next(iter(cut))[:60]!r}{more}"]
 
 
 def checked(prompts: Sequence[str]) -> list[str]:

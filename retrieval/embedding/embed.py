@@ -7,7 +7,6 @@ import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
-from tqdm.auto import tqdm
 
 from retrieval.datasets.catalog import Catalog, crop_boxes
 from retrieval.embedding.features import backbone_features
@@ -25,6 +24,7 @@ from retrieval.input_pipeline.test_time import (
     warn_of_resolution,
 )
 from retrieval.models.resolution import at_resolution
+from retrieval.progress import progress_bar
 from retrieval.settings.resolve import input_size
 from retrieval.settings.schema import TrainSettings
 from retrieval.validation import ImageSize
@@ -84,12 +84,10 @@ def embed_files(
         UserError: An image cannot be read, or its size leaves no room for the views.
     """
     network, parts = network_of_views(network, settings), []
-    with tqdm(
-        total=len(paths), desc="embedding", unit="img", disable=not progress, leave=False
-    ) as bar:
+    with progress_bar("embedding", len(paths), show=progress) as advance:
         for views in embed_views(network, paths, boxes, settings):
             parts.append(combine_views(views, settings))
-            bar.update(len(views))
+            advance(len(views))
     return np.concatenate(parts).astype(np.float32)
 
 
@@ -140,11 +138,11 @@ def embed_views(
     Raises:
         UserError: An image cannot be read, or its size leaves no room for the views.
     """
-    size, pre_crop = _loaded(settings)
+    size, pre_crop = loaded_sizes(settings)
     batches = eval_dataset(paths, size=size, pre_crop=pre_crop, batch_size=batch_size, boxes=boxes)
     with naming_unreadable_images(paths):
         for images in batches:
-            yield _embed_batch(network, images, settings)
+            yield embed_loaded(network, images, settings)
 
 
 def embed_pictures(
@@ -167,22 +165,35 @@ def embed_pictures(
     Raises:
         UserError: Bytes that cannot be decoded, or a size that leaves no room for the views.
     """
-    size, pre_crop = _loaded(settings)
+    size, pre_crop = loaded_sizes(settings)
     images = eval_pictures(pictures, size=size, pre_crop=pre_crop, pool=pool)
-    return _embed_batch(network, images, settings)
+    return embed_loaded(network, images, settings)
 
 
-def _loaded(settings: TrainSettings) -> tuple[ImageSize, ImageSize | None]:
-    """Return the size of loaded images, and the one they have before the center is cropped."""
+def loaded_sizes(settings: TrainSettings) -> tuple[ImageSize, ImageSize | None]:
+    """Return the size of loaded images, and the one they have before the center is cropped.
+
+    Args:
+        settings: Resolved settings, for the image sizes and the test-time views.
+    """
     views = parse_views(settings.test_time)
     size = view_size(views, input_size(settings), settings.pre_crop)
     return (settings.pre_crop or size, None) if views else (size, settings.pre_crop)
 
 
-def _embed_batch(
+def embed_loaded(
     network: keras.Model, images: tf.Tensor | np.ndarray, settings: TrainSettings
 ) -> np.ndarray:
-    """Embed loaded images (b, H, W, 3) to (b, V, D)."""
+    """Embed images of the size of :func:`loaded_sizes`, and each test-time view for itself.
+
+    Args:
+        network: See :func:`network_of_views`.
+        images: (b, H, W, 3).
+        settings: Resolved settings, for the image sizes and the test-time views.
+
+    Returns:
+        (b, V, D).
+    """
     views = parse_views(settings.test_time)
     if not views:
         return np.stack([network.predict_on_batch(images)], axis=1)

@@ -35,6 +35,7 @@ from retrieval.files import (
 )
 from retrieval.input_pipeline.pipeline import eval_dataset, naming_unreadable_images
 from retrieval.models import backbone_of
+from retrieval.progress import progress_bar
 from retrieval.settings.resolve import input_size
 from retrieval.settings.schema import TrainSettings
 
@@ -187,16 +188,14 @@ def _extract(
         else np.lib.format.open_memmap(partial / FEATURES, "w+", np.float32, (n, width))
     )
     _reserve(partial / FEATURES)
-    with tqdm(
-        total=n, initial=done, desc="backbone features", unit="img", disable=not progress
-    ) as bar:
+    with progress_bar("backbone features", n, done=done, show=progress, leave=True) as advance:
         first = done // BATCH
         for number, images in enumerate(batches.skip(first), start=first):
             features = np.ascontiguousarray(backbone.predict_on_batch(images), np.float32)
             _check_finite(features, catalog, done)
             out[done : done + len(features)] = features
             done, crc = done + len(features), zlib.crc32(features.data, crc)
-            bar.update(len(features))
+            advance(len(features))
             if (number + 1) % SAVE_EVERY == 0:
                 out.flush()
                 write_json(partial / PROGRESS, {"rows": done, "crc32": crc})

@@ -17,6 +17,12 @@ from retrieval.errors import UserError, unknown_option
 from retrieval.files import atomic_path, file_lock
 from retrieval.models import BACKBONES
 from retrieval.models.folders import kagglehub_models
+from retrieval.models.packages import (
+    PACKAGES,
+    find_packaged_weights,
+    install_command,
+    packaged_weights,
+)
 from retrieval.models.preset_list import preset_handles
 from retrieval.models.presets import HUB, find_preset, is_preset, read_preset
 from retrieval.validation import ImageSize
@@ -78,6 +84,8 @@ def missing_weights(
         return None
     if find_weights(backbone, image_size) is not None:
         return None
+    if backbone in PACKAGES:
+        return install_command(backbone)
     entry = BACKBONES[backbone]
     side = entry.weights_side(image_size)
     size = "" if side == entry.image_size else f" --image-size {side}"
@@ -91,6 +99,8 @@ def find_weights(backbone: str, image_size: ImageSize | None = None) -> Path | N
         backbone: A key of :data:`BACKBONES`.
         image_size: Size of the input. Defaults to None, that of the registry.
     """
+    if backbone in PACKAGES:
+        return find_packaged_weights(backbone)
     entry = BACKBONES[backbone]
     if entry.weights_files is None:
         return None
@@ -118,7 +128,8 @@ def fetch_weights(
 
     Raises:
         UserError: An unknown backbone, no connection, an archive with other content than the
-            published one, or an archive for a backbone that is not in one.
+            published one, an archive for a backbone that is not in one, or weights whose package is
+            not installed.
     """
     if is_preset(backbone):
         if archive is not None:
@@ -132,12 +143,10 @@ def fetch_weights(
             f"--archive goes with the weights of {', '.join(ARCHIVES)}; those of {backbone} are "
             "files of another kind: train with --weights FILE"
         )
+    if backbone in PACKAGES:
+        return f"nothing to fetch: {backbone} has its weights, {packaged_weights(backbone)}"
     if _without_files(backbone):
-        return (
-            f"{backbone} comes with its weights: nothing to fetch"
-            if entry.pretrained
-            else f"{backbone} has no pretrained weights: nothing to fetch"
-        )
+        return f"{backbone} has no pretrained weights: nothing to fetch"
     if public is not None:
         _fetch_archive(backbone, public, archive)
     else:
@@ -174,8 +183,8 @@ def _fetch_preset(name: str) -> str:
 
 
 def _without_files(backbone: str) -> bool:
-    """Tell whether a backbone needs no file of weights that could be fetched."""
-    return BACKBONES[backbone].weights_files is None
+    """Tell whether a backbone has no pretrained weights at all."""
+    return BACKBONES[backbone].weights_files is None and backbone not in PACKAGES
 
 
 def _fetch_archive(backbone: str, public: WeightsArchive, archive: Path | None) -> None:

@@ -1,6 +1,5 @@
 """One run, from settings to a finished run folder: train, embed, evaluate, publish."""
 
-import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from retrieval.input_pipeline.test_time import parse_views
 from retrieval.losses import hint
 from retrieval.runs.evaluate import evaluate_folder
 from retrieval.runs.judgments import write_judgments
+from retrieval.runs.live import EMBEDDING, EVALUATING, read_live, resume_command
 from retrieval.runs.lock import lock_path
 from retrieval.runs.names import check_run_name, default_name
 from retrieval.runs.resume import (
@@ -45,6 +45,7 @@ from retrieval.settings.identity import differing
 from retrieval.settings.resolve import catalog_of, resolve
 from retrieval.settings.schema import UNTRAINED, TrainSettings
 from retrieval.training.interruption import check_stop, stoppable
+from retrieval.training.live import LiveRecord, live_record
 from retrieval.training.memory_check import check_memory, training_images
 
 if TYPE_CHECKING:
@@ -241,8 +242,9 @@ def train_planned(
                 callbacks=callbacks,
             )
         except UserError:
-            # Refused before the first step, e.g. by the network: there is nothing to go on from.
-            if not was_there and not any(folder.glob("checkpoints/*")):
+            # Refused before it did anything, e.g. by the network: there is nothing to look at.
+            live = read_live(folder)
+            if not was_there and (live is None or not live.has_worked):
                 remove(folder)
             raise
 
@@ -376,17 +378,30 @@ def _complete(
     checkpoint: str = "latest",
 ) -> Path:
     """Train, embed and evaluate in the partial folder, and publish it."""
+    from retrieval.training.devices import describe_devices, gpu_memory  # loads TensorFlow
+
+    folder = partial_path(planned.path)
     with stoppable():
         try:
-            return _make(
-                planned,
+            record = LiveRecord(
+                folder,
+                planned.settings,
+                device=describe_devices(planned.settings),
                 overwrite=overwrite,
                 evaluate=evaluate,
-                progress=progress,
-                watch=watch,
-                callbacks=callbacks,
-                checkpoint=checkpoint,
+                gpu_memory=gpu_memory,
             )
+            with live_record(record):
+                return _make(
+                    planned,
+                    overwrite=overwrite,
+                    evaluate=evaluate,
+                    progress=progress,
+                    watch=watch,
+                    callbacks=callbacks,
+                    checkpoint=checkpoint,
+                    live=record,
+                )
         except KeyboardInterrupt as error:
             state = _what_is_saved(planned, overwrite=overwrite, evaluate=evaluate)
             error.args = (f"{error or 'interrupted'}: {state}",)
@@ -402,10 +417,11 @@ def _make(
     watch: Callable[[pd.DataFrame], None] | None,
     callbacks: Sequence["keras.callbacks.Callback"],
     checkpoint: str,
+    live: LiveRecord,
 ) -> Path:
     """Take the steps of :func:`_complete`, one after the other."""
     from retrieval.training.checkpoints import remove_superseded
-    from retrieval.training.devices import describe_devices, say_devices
+    from retrieval.training.devices import say_devices
     from retrieval.training.embed_test_split import embed_test_split  # loads TensorFlow
     from retrieval.training.fit import fit
 
@@ -425,15 +441,18 @@ def _make(
                 watch=watch,
                 callbacks=callbacks,
                 checkpoint=checkpoint,
+                live=live,
             )
     check_stop()
     if evaluate:
+        live.enter(EMBEDDING)
         with _timed(seconds, "embed"):
             embeddings, rows = embed_test_split(
                 folder, settings, catalog, network, progress=progress
             )
         write_embeddings(folder, embeddings, rows)
         write_judgments(folder, catalog.judgments_of(rows))
+        live.enter(EVALUATING)
         with _timed(seconds, "evaluate"):
             evaluate_folder(folder, catalog, settings.distance, progress=progress)
     check_stop()
@@ -442,10 +461,11 @@ def _make(
         settings,
         catalog,
         seconds,
-        device=describe_devices(settings),
+        device=live.live.device,
     )
     write_config(folder, config)
     forget_plan(folder)
+    live.stop()
     publish(path, overwrite=overwrite)
     return path
 
@@ -463,7 +483,7 @@ def _what_is_saved(planned: PlannedRun, *, overwrite: bool, evaluate: bool) -> s
     checkpoints = partial_path(path) / "checkpoints"
     flags = [*(["--overwrite"] if overwrite and path.exists() else [])]
     flags += [] if evaluate else ["--no-evaluate"]
-    command = " ".join(["retrieval train --resume", shlex.quote(str(path)), *flags])
+    command = resume_command(path, flags)
     try:
         step = rebuilt_index(checkpoints).get("latest")
     except UserError as error:

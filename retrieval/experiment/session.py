@@ -22,12 +22,14 @@ from retrieval.experiment.pipeline import (
     train_planned,
 )
 from retrieval.failures import as_user_error
+from retrieval.files import fingerprint
 from retrieval.runs.names import check_run_name, default_name
 from retrieval.runs.store import open_run
 from retrieval.settings.checks import check, without_loss_settings
 from retrieval.settings.recipes import load_recipe
 from retrieval.settings.resolve import catalog_of
 from retrieval.settings.schema import UNTRAINED, TrainSettings, flag_of
+from retrieval.training.live import QueueRecord
 
 # The losses of the published TensorFlow 1 baseline, which `--loss all` trains.
 BASELINE_LOSSES = (
@@ -254,9 +256,13 @@ def train_all(
         FailedRuns: Some runs failed; the others were trained.
     """
     planned = list(planned)
+    if not planned:
+        return []
     announce_remarks(planned, announce)
     folders: list[Path] = []
     failed: dict[str, UserError] = {}
+    paths = [run.path for run in planned]
+    queue = QueueRecord(paths, fingerprint(prefix, *paths))
     for number, run in enumerate(planned, start=1):
         kept = run.path.exists() and not overwrite
         if announce is not None:
@@ -276,6 +282,7 @@ def train_all(
             if evaluate:
                 open_run(run.path)  # one that was kept may be damaged, or not evaluated yet
             folders.append(run.path)
+            queue.mark(run.path)
         except KeyboardInterrupt as error:
             left = counted(len(planned) - number, "more run")
             fix = (
@@ -290,6 +297,7 @@ def train_all(
             if shown is None:
                 raise
             failed[run.path.name] = shown
+            queue.mark(run.path, shown)
             if on_failure is not None:
                 on_failure(run.path.name, shown)
     if failed:

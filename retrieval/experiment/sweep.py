@@ -14,13 +14,25 @@ here 6 runs train ``semi_hard_triplet`` and 3 train ``npairs_loss``, which has n
 grid's value of an option wins. The loss ``all`` stands for the untrained network and six losses, as
 in ``retrieval train``.
 
+A file may have several grids, each with settings of its own on top of the shared ones, and a name
+that its runs' names begin with::
+
+    base: {dataset: grocery, steps: 100}
+    grids:
+      - name: head
+        base: {freeze_backbone: true}
+        grid: {loss: [semi_hard_triplet, npairs_loss], seed: [0, 1, 2]}
+      - name: whole
+        base: {augment: strong}
+        grid: {loss: [semi_hard_triplet, npairs_loss]}
+
 All runs are checked before the first is trained. One that fails then (it diverged, say) does not
 stop the others; the failed ones are named at the end, and the same command tries them again.
 """
 
 import itertools
 import math
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,7 +55,9 @@ from retrieval.settings.yaml_text import parse_yaml
 
 # Another value of these makes no other run of the untrained network, which is made once.
 IDLE_UNTRAINED = {*ONLY_FOR_TRAINING, "seed"} - {"loss_options"}
-MOST_COMBINATIONS = 10_000  # of a grid; more are weeks of training, and a mistake
+MOST_COMBINATIONS = 10_000  # of a file; more are weeks of training, and a mistake
+KEYS = ("base", "grid", "grids")  # of a sweep file
+GRID_KEYS = ("name", "base", "grid")  # of each entry of `grids`
 Made = TypeVar("Made")
 
 
@@ -55,7 +69,7 @@ class Grid:
         path: The YAML file of the sweep.
         runs: Run name -> checked settings, in the order of the file; a name spells out the grid's
             values.
-        combinations: Number of combinations of the grid's values. There are fewer runs where
+        combinations: Number of combinations of the values of all grids. There are fewer runs where
             combinations have equal settings: repeated values, 1 and 1.0, or a difference only in
             options that their loss lacks. The first of them names the run.
     """
@@ -65,42 +79,82 @@ class Grid:
     combinations: int
 
 
+@dataclass(frozen=True)
+class _Part:
+    """One grid of a sweep file.
+
+    Attributes:
+        where: The file, and which of its grids this is if it has several: the beginning of errors.
+        name: What the names of its runs begin with; empty for nothing.
+        base: Setting -> value of all its runs.
+        grid: Setting -> values to combine.
+    """
+
+    where: str
+    name: str
+    base: dict[str, Any]
+    grid: dict[str, list[Any]]
+
+    @property
+    def combinations(self) -> int:
+        return math.prod(map(len, self.grid.values()))
+
+    def points(self) -> Iterator[dict[str, Any]]:
+        """Yield every combination of the grid's values: setting -> value."""
+        for values in itertools.product(*self.grid.values()):
+            yield dict(zip(self.grid, values, strict=True))
+
+
 def read_grid(path: Path | str) -> Grid:
     """Read and check a sweep file.
 
     Args:
         path: A YAML file with ``base`` (settings shared by all runs; a ``recipe`` is followed) and
-            ``grid`` (lists of values to combine).
+            ``grid`` (lists of values to combine), or ``grids``: a list of mappings with a ``grid``
+            and, if wanted, a ``base`` and a ``name`` of its own.
 
     Returns:
         The runs it stands for.
 
     Raises:
         UserError: The file is missing or malformed, names an unknown setting, or two runs would
-            have one name; names the file and the point of the grid.
+            have one name; names the file, the grid if there are several, and its point.
     """
     path = Path(path)
-    base, grid = _read(path)
-    count = math.prod(map(len, grid.values()))
-    if count > MOST_COMBINATIONS:
-        raise UserError(
-            f"{path}: the grid has {' x '.join(f'{len(v):,}' for v in grid.values())} = {count:,} "
-            f"combinations: give {MOST_COMBINATIONS:,} at most, in several files if need be"
-        )
-    points = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
-    losses = [_at(path, point, settings_from, merged(base, point)).loss for point in points]
+    parts = _read(path)
+    _check_size(path, parts)
+    points = [(part, point) for part in parts for point in part.points()]
+    losses = [
+        _at(part.where, point, settings_from, merged(part.base, point)).loss
+        for part, point in points
+    ]
     known = {option for loss in set(losses) & set(LOSSES) for option in recommended_options(loss)}
     found: dict[str, TrainSettings] = {}
     made: set[Hashable] = set()
-    for loss, point in zip(losses, points, strict=True):
-        name, settings = _at(path, point, _run, base, point, loss, known)
+    for loss, (part, point) in zip(losses, points, strict=True):
+        name, settings = _at(part.where, point, _run, part, point, loss, known)
         if (content := _hashable(settings.to_mapping())) in made:
             continue
         made.add(content)
         if found.setdefault(name, settings) != settings:
             words = ", ".join(differing(found[name], settings))
-            raise UserError(f"{path}: two runs would be called {name}; they differ in {words}")
+            fix = "" if len(parts) == 1 else "; give each grid a `name` of its own"
+            raise UserError(f"{path}: two runs would be called {name}; they differ in {words}{fix}")
     return Grid(path, found, len(points))
+
+
+def _check_size(path: Path, parts: Sequence[_Part]) -> None:
+    """Refuse more combinations than anyone can have meant."""
+    sizes = [part.combinations for part in parts]
+    if (total := sum(sizes)) <= MOST_COMBINATIONS:
+        return
+    words = " + ".join(f"{size:,}" for size in sizes)
+    if len(parts) == 1:
+        words = " x ".join(f"{len(values):,}" for values in parts[0].grid.values())
+    raise UserError(
+        f"{path}: {'the grid has' if len(parts) == 1 else 'the grids have'} {words} = {total:,} "
+        f"combinations: give {MOST_COMBINATIONS:,} at most, in several files if need be"
+    )
 
 
 def _hashable(value: object) -> Hashable:
@@ -112,26 +166,28 @@ def _hashable(value: object) -> Hashable:
     return value if isinstance(value, Hashable) else repr(value)
 
 
-def _at(path: Path, point: dict[str, Any], make: Callable[..., Made], *arguments: object) -> Made:
-    """Call a function for a grid point; an error then names the file and the point."""
+def _at(where: str, point: dict[str, Any], make: Callable[..., Made], *arguments: object) -> Made:
+    """Call a function for a grid point; an error then names the file, its grid and the point."""
     try:
         return make(*arguments)
     except UserError as error:
-        where = ", ".join(f"{key}={value}" for key, value in _flat(point))
-        raise UserError(": ".join(filter(None, [str(path), where, str(error)]))) from error
+        values = ", ".join(f"{key}={value}" for key, value in _flat(point))
+        raise UserError(": ".join(filter(None, [where, values, str(error)]))) from error
 
 
 def _run(
-    base: dict[str, Any], point: dict[str, Any], loss: str, known: set[str]
+    part: _Part, point: dict[str, Any], loss: str, known: set[str]
 ) -> tuple[str, TrainSettings]:
     """Return the name and the checked settings of a grid point."""
+    base = part.base
     if loss == UNTRAINED:
         base = {k: v for k, v in base.items() if k == "loss_options" or k not in REFUSED_UNTRAINED}
         point = {k: v for k, v in point.items() if k not in IDLE_UNTRAINED}
     base, point = (_without_foreign_options(part, loss, known) for part in (base, point))
     settings = settings_from(merged(base, point))
     check(settings)
-    return check_run_name(run_name(settings, point)), settings
+    name = run_name(settings, point)
+    return check_run_name(f"{part.name}-{name}" if part.name else name), settings
 
 
 def merged(base: dict[str, Any], point: dict[str, Any]) -> dict[str, Any]:
@@ -144,8 +200,8 @@ def merged(base: dict[str, Any], point: dict[str, Any]) -> dict[str, Any]:
     return base | point | both
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, list[Any]]]:
-    """Return the mappings ``base`` and ``grid`` of a sweep file."""
+def _read(path: Path) -> list[_Part]:
+    """Return the grids of a sweep file, each with the shared settings below its own."""
     if not path.is_file():
         raise UserError(f"no sweep file at {path}")
     try:
@@ -155,24 +211,62 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, list[Any]]]:
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     if not isinstance(content, dict) or not content:
-        raise UserError(f"{path}: needs the keys `base` and `grid`")
-    for key, part in content.items():
-        if key not in ("base", "grid"):
-            raise unknown_option(f"key of {path}", key, ("base", "grid"))
-        if not isinstance(part, dict | None):
-            raise UserError(f"{path}: {key} must be a mapping, name: value")
-        for name in part or {}:
-            if not isinstance(name, str):
-                raise UserError(f"{path}: {key}: {name!r} must be the name of a setting")
-    base, grid = content.get("base") or {}, content.get("grid") or {}
+        raise UserError(f"{path}: needs the keys `base` and `grid`, or `base` and `grids`")
+    _check_keys(str(path), content, KEYS)
+    shared = _mapping(str(path), content, "base")
+    if "grids" not in content:
+        return [_part(str(path), "", shared, _mapping(str(path), content, "grid"))]
+    if "grid" in content:
+        raise UserError(f"{path}: has `grid` and `grids`: make the former one of the latter")
+    grids = content["grids"]
+    if not isinstance(grids, list) or not grids:
+        raise UserError(f"{path}: grids must be a list of mappings, each with a `grid`")
+    return [_named_part(path, number, shared, each) for number, each in enumerate(grids, start=1)]
+
+
+def _named_part(path: Path, number: int, shared: dict[str, Any], content: object) -> _Part:
+    """Return an entry of ``grids``."""
+    where = f"{path}: grid {number}"
+    if not isinstance(content, dict) or "grid" not in content:
+        raise UserError(f"{where} must be a mapping with a `grid`, and a `base` and `name` if any")
+    _check_keys(where, content, GRID_KEYS)
+    name = content.get("name") or ""
+    if not isinstance(name, str):
+        raise UserError(f"{where}: name must be a text, not {name!r}")
+    if name:
+        where += f" ({name})"
+    base = merged(shared, _mapping(where, content, "base"))
+    return _part(where, name, base, _mapping(where, content, "grid"))
+
+
+def _check_keys(where: str, content: dict[Any, Any], valid: tuple[str, ...]) -> None:
+    for key in content:
+        if key not in valid:
+            raise unknown_option(f"key of {where}", key, valid)
+
+
+def _mapping(where: str, content: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return the settings that a file has below a key; none if it has no such key."""
+    part = content.get(key)
+    if not isinstance(part, dict | None):
+        raise UserError(f"{where}: {key} must be a mapping, name: value")
+    for name in part or {}:
+        if not isinstance(name, str):
+            raise UserError(f"{where}: {key}: {name!r} must be the name of a setting")
+    return part or {}
+
+
+def _part(where: str, name: str, base: dict[str, Any], grid: dict[str, Any]) -> _Part:
+    """Return a grid, with the losses that ``all`` stands for."""
     for key, values in grid.items():
         if not isinstance(values, list) or not values:
-            raise UserError(f"{path}: grid.{key} must be a list of values")
+            raise UserError(f"{where}: grid.{key} must be a list of values")
     if "loss" in grid:
-        grid["loss"] = [name for each in grid["loss"] for name in losses_meant_by(each)]
-    elif "loss" in base and len(losses := losses_meant_by(base["loss"])) > 1:
-        grid = {"loss": list(losses)} | grid
-    return base, grid
+        losses = [loss for each in grid["loss"] for loss in losses_meant_by(each)]
+        grid = grid | {"loss": losses}
+    elif "loss" in base and len(losses_meant := losses_meant_by(base["loss"])) > 1:
+        grid = {"loss": list(losses_meant)} | grid
+    return _Part(where, name, base, grid)
 
 
 def _without_foreign_options(

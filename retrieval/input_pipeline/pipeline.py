@@ -25,6 +25,7 @@ from retrieval.input_pipeline.image_cache import (
     is_worthwhile,
     loaded_sides,
 )
+from retrieval.progress import progress_bar
 from retrieval.validation import (
     DEFAULT_CROP_AREA,
     RESIZED_CROPS,
@@ -305,13 +306,13 @@ def _image_source(
     title = f"decoding into memory ({gigabytes:.1f} GB)"
     with (
         naming_unreadable_images(paths),
-        tqdm(total=len(paths), desc=title, unit="img", disable=not progress, leave=False) as bar,
+        progress_bar(title, len(paths), show=progress) as advance,
     ):
         rows = tf.data.Dataset.range(len(paths))
-        done = 0  # a bar that is not shown does not count
+        done = 0
         for batch in rows.map(read, num_parallel_calls=AUTOTUNE, deterministic=True).batch(64):
             images[done : done + len(batch)] = batch
             done += len(batch)
-            bar.update(len(batch))
+            advance(len(batch))
     decoded = tf.experimental.dlpack.from_dlpack(images.__dlpack__())
     return lambda row: tf.gather(decoded, row)

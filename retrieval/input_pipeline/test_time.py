@@ -102,15 +102,36 @@ def cut_views(images: np.ndarray, views: tuple[str, ...], size: ImageSize) -> np
     """
     images = np.asarray(images)
     height, width = sides_of(size)
-    check_room(views, size, images.shape[1:3])
-    bottom, right = images.shape[1] - height, images.shape[2] - width
-    corners = [(bottom // 2, right // 2)]
-    if "five_crop" in views:
-        corners += [(0, 0), (0, right), (bottom, 0), (bottom, right)]
+    corners = view_corners(views, size, images.shape[1:3])
     crops = [images[:, y : y + height, x : x + width] for y, x in corners]
     if "flip" in views:
         crops += [crop[:, :, ::-1] for crop in crops]
     return np.stack(crops, axis=1)
+
+
+def view_corners(
+    views: tuple[str, ...], size: ImageSize, loaded: ImageSize
+) -> list[tuple[int, int]]:
+    """Return the upper left corners (y, x) in pixels of the crops of :func:`cut_views`.
+
+    Args:
+        views: Names from :func:`parse_views`.
+        size: Size of the crops.
+        loaded: Size of the image.
+
+    Returns:
+        The center crop and, for ``five_crop``, the four corners.
+
+    Raises:
+        UserError: The image leaves no room for five crops.
+    """
+    check_room(views, size, loaded)
+    (height, width), whole = sides_of(size), sides_of(loaded)
+    bottom, right = whole[0] - height, whole[1] - width
+    corners = [(bottom // 2, right // 2)]
+    if "five_crop" in views:
+        corners += [(0, 0), (0, right), (bottom, 0), (bottom, right)]
+    return corners
 
 
 def view_names(views: tuple[str, ...]) -> list[str]:

@@ -45,4 +45,8 @@ def __getattr__(attribute: str) -> Any:
         from retrieval.losses.cross_batch_memory import CrossBatchMemory  # loads TensorFlow
 
         return CrossBatchMemory
+    if attribute == "Matryoshka":
+        from retrieval.losses.matryoshka import Matryoshka  # loads TensorFlow
+
+        return Matryoshka
     raise AttributeError(f"module 'retrieval.losses' has no attribute {attribute!r}")

@@ -7,7 +7,7 @@ To add a loss, write its class in ``retrieval/losses/<name>.py`` and add one ent
 import contextlib
 import importlib
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -260,7 +260,12 @@ def takes_memory(name: str) -> bool:
 
 
 def get_loss(
-    name: str, /, *, cross_batch_memory: int | dict[str, Any] | None = None, **options: Any
+    name: str,
+    /,
+    *,
+    cross_batch_memory: int | dict[str, Any] | None = None,
+    matryoshka: Sequence[int] | dict[str, Any] | None = None,
+    **options: Any,
 ) -> "keras.losses.Loss":
     """Make a loss from its registry name.
 
@@ -268,6 +273,8 @@ def get_loss(
         name: A key of :data:`LOSSES`.
         cross_batch_memory: Wrap the loss in :class:`CrossBatchMemory` of this size, or with these
             options (``size``, ``start``, ``weight``). Defaults to None, no memory.
+        matryoshka: Wrap the loss in :class:`Matryoshka` of these widths, or with these options
+            (``widths``, ``normalize``). Defaults to None, the whole embedding alone.
         **options: Options of the loss's constructor. Those left out have their recommended values.
 
     Returns:
@@ -285,18 +292,32 @@ def get_loss(
     check_loss_options(name, options)
     with _errors_name(f"loss {name}"):
         loss = loss_class(name)(**options)
-    if cross_batch_memory is None:
-        return loss
+    if cross_batch_memory is not None:
+        loss = _with_memory(name, loss, cross_batch_memory)
+    return loss if matryoshka is None else _at_widths(loss, matryoshka)
+
+
+def _with_memory(name: str, loss: Any, given: int | dict[str, Any]) -> Any:
+    """Wrap a loss in a cross-batch memory."""
     if not takes_memory(name):
         able = ", ".join(filter(takes_memory, LOSSES))
         raise UserError(f"loss {name} cannot have a cross-batch memory; these can: {able}")
     from retrieval.losses.cross_batch_memory import CrossBatchMemory  # loads TensorFlow
 
-    given = cross_batch_memory
     settings = given if isinstance(given, dict) else {"size": given}
     _check_options("cross_batch_memory", settings, _defaults(CrossBatchMemory))
     with _errors_name("cross-batch memory"):
         return CrossBatchMemory(loss, **settings)
+
+
+def _at_widths(loss: Any, given: Sequence[int] | dict[str, Any]) -> Any:
+    """Wrap a loss, which may have a memory, in a Matryoshka loss."""
+    from retrieval.losses.matryoshka import Matryoshka  # loads TensorFlow
+
+    settings = given if isinstance(given, dict) else {"widths": given}
+    _check_options("matryoshka", settings, dict.fromkeys(("widths", "normalize")))
+    with _errors_name("matryoshka"):
+        return Matryoshka(loss, **settings)
 
 
 @contextlib.contextmanager

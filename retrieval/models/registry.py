@@ -115,11 +115,21 @@ class Head:
     normalize: bool = False
 
 
-def _from_file(module: str) -> Callable[[ImageSize, str | None], "keras.Model"]:
-    """Return the ``build`` of a file in this folder; the file is imported by the first call."""
+def _from_file(
+    module: str, variant: str | None = None
+) -> Callable[[ImageSize, str | None], "keras.Model"]:
+    """Return the ``build`` of a file in this folder; the file is imported by the first call.
+
+    Args:
+        module: Name of the file.
+        variant: The network to build, of a file that has several. Defaults to None, the only one.
+    """
 
     def build(image_size: ImageSize, weights: str | None) -> "keras.Model":
-        return importlib.import_module(f"retrieval.models.{module}").build(image_size, weights)
+        make = importlib.import_module(f"retrieval.models.{module}").build
+        if variant is None:
+            return make(image_size, weights)
+        return make(image_size, weights, variant=variant)
 
     return build
 
@@ -144,10 +154,22 @@ BACKBONES: dict[str, Backbone] = {
         pretrained=False,
     ),
     "efficientnet_lite0": Backbone(
-        build=_from_file("efficientnet_lite0"),
+        build=_from_file("efficientnet_lite", "efficientnet_lite0"),
         image_size=160,
         feature_size=1280,
         source="Tan, Le (2019); weights are installed with the package, nothing is downloaded",
+    ),
+    "efficientnet_lite1": Backbone(
+        build=_from_file("efficientnet_lite", "efficientnet_lite1"),
+        image_size=240,
+        feature_size=1280,
+        source="Tan, Le (2019); weights are a Python package, the extra `lite`",
+    ),
+    "efficientnet_lite2": Backbone(
+        build=_from_file("efficientnet_lite", "efficientnet_lite2"),
+        image_size=260,
+        feature_size=1280,
+        source="Tan, Le (2019); weights are a Python package, the extra `lite`",
     ),
     "inception_v1": Backbone(
         build=_from_file("inception_v1"),

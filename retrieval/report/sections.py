@@ -31,6 +31,7 @@ from retrieval.evaluation.protocol import Protocol
 from retrieval.evaluation.significance import Comparison
 from retrieval.evaluation.slices import Sliced
 from retrieval.report.comparing import compare_losses, estimates, leaders
+from retrieval.report.compression import LossForms, Nested, forms_of_groups
 from retrieval.report.published import published_notes, published_table
 from retrieval.report.slices import check_sliceable, slice_losses
 from retrieval.runs.checks import check_neighbors
@@ -98,6 +99,9 @@ class Section:
         sliced_pair: Slices of the best row and of the baseline, or of the second best; None for one
             row, or unless asked for.
         unsliced: Why there are no slices though they were asked for; empty otherwise.
+        forms: The smaller forms of the embeddings of rows that have them.
+        nested: Rows that were trained at several widths, each beside the plain loss.
+        without_forms: Why rows have no smaller forms though some of their runs do.
     """
 
     dataset: str
@@ -116,6 +120,9 @@ class Section:
     slices: tuple[Sliced, ...] = ()
     sliced_pair: Sliced | None = None
     unsliced: str = ""
+    forms: tuple[LossForms, ...] = ()
+    nested: tuple[Nested, ...] = ()
+    without_forms: tuple[str, ...] = ()
 
     @property
     def n_seeds(self) -> list[int]:
@@ -364,6 +371,8 @@ def _section(
     skipped = {one.dataset_config.skipped_note: None for one, _ in members}
     baseline = _baseline(groups, tests.baseline) if comparison.n_queries else ""
     slices, sliced_pair, unsliced = _slices(groups, order, baseline, protocol.name, tests)
+    ordered = {name: groups[name] for name in order}
+    forms, nested, without = forms_of_groups(ordered, protocol.name, tests.metric)
     return Section(
         dataset=run.dataset,
         title=first.title,
@@ -376,7 +385,7 @@ def _section(
                 _sentence(protocol, clustered="nmi" in table),
             ]
         ),
-        groups={name: groups[name] for name in order},
+        groups=ordered,
         table=table,
         comparison=comparison,
         published=published,
@@ -388,6 +397,9 @@ def _section(
         slices=slices,
         sliced_pair=sliced_pair,
         unsliced=unsliced,
+        forms=forms,
+        nested=nested,
+        without_forms=without,
     )
 
 

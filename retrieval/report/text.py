@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from retrieval.evaluation.metrics import in_printed_scale, metric, scale_note
+from retrieval.report import compression
 from retrieval.report.sections import Section
 from retrieval.report.slices import family_line, slice_head, slice_rows, slices_headline
 from retrieval.report.spreadsheet import spreadsheet_csv
@@ -174,7 +175,7 @@ def _published(section: Section) -> list[str]:
 
 
 def tests_of(section: Section) -> list[tuple[str, Sequence[str], list[list[str]]]]:
-    """Return the tables of a section's tests: with the best, the baseline, all pairs, of slices.
+    """Return the tables of a section's tests: of rows, of slices and of smaller forms.
 
     Args:
         section: A section of comparable runs.
@@ -198,7 +199,23 @@ def tests_of(section: Section) -> list[tuple[str, Sequence[str], list[list[str]]
         head = ["Better", "Other", *DIFFERENCE_HEAD]
         title = f"All pairs ({unit}; {pairs_family(compared)})"
         tables.append((title, head, pair_rows(compared)))
-    return [*(table for table in tables if table[2]), *_slices_of(section)]
+    return [*(table for table in tables if table[2]), *_slices_of(section), *_forms_of(section)]
+
+
+def _forms_of(section: Section) -> list[tuple[str, Sequence[str], list[list[str]]]]:
+    """Return the tables of smaller forms: of every row, and of rows trained at several widths."""
+    return [
+        *(
+            (f"Smaller forms of {each.title} ({compression.family_line(each)})",
+             compression.table_head(each.metric), compression.table_rows(each))
+            for each in section.forms
+        ),
+        *(
+            (f"Widths of {each.nested} beside {each.plain} ({compression.NESTED_FAMILY})",
+             compression.nested_head(each.metric), compression.nested_rows(each))
+            for each in section.nested
+        ),
+    ]  # fmt: skip
 
 
 def _slices_of(section: Section) -> list[tuple[str, Sequence[str], list[list[str]]]]:
@@ -241,7 +258,17 @@ def conclusion(section: Section) -> list[str]:
     if section.sliced_pair is not None:
         said.append(slices_headline(section.sliced_pair))
     said.append(section.unsliced)
+    if section.forms:
+        first = section.forms[0]
+        said.append(f"{first.title}: {compression.headline(first)}")
+        said += [_capital(note) for note in compression.fit_notes(first)]
+    said += [_capital(compression.nested_line(each)) for each in section.nested]
+    said += section.without_forms
     return [f"{sentence}." for sentence in said if sentence]
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def csv_of(sections: Sequence[Section]) -> str:

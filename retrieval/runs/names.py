@@ -13,9 +13,11 @@ def default_name(settings: TrainSettings) -> str:
     """Return the default name of a run.
 
     Returns:
-        The loss, or ``untrained`` without one, followed by ``-seed<n>`` unless the seed is 0.
+        The loss, or ``untrained`` without one, followed by ``-matryoshka`` if it is computed at
+        several widths, and by ``-seed<n>`` unless the seed is 0.
     """
     base = UNTRAINED_NAME if settings.loss == UNTRAINED else settings.loss
+    base += "-matryoshka" if settings.matryoshka else ""
     return base if settings.seed == 0 else f"{base}-seed{settings.seed}"
 
 

@@ -4,6 +4,7 @@ import functools
 import importlib.metadata
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -44,12 +45,19 @@ def collect_provenance(seed: int, seconds: Mapping[str, float], device: str = ""
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         seed=seed,
         seconds={stage: round(value, 2) for stage, value in seconds.items()},
-        command=" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        command=command_line(),
         git_revision=git_revision(),
         versions=versions,
         machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         device=device,
     )
+
+
+def command_line() -> str:
+    """Return the command that started this process, as it would be typed in a shell."""
+    program = Path(sys.argv[0])
+    is_ours = program.parts[-2:] == ("cli", "__main__.py")  # python -m retrieval.cli
+    return shlex.join(["retrieval" if is_ours else program.name, *sys.argv[1:]])
 
 
 @functools.cache  # of the code that this process runs, whatever happens to the files meanwhile

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
-from tqdm.auto import tqdm
 
 from retrieval.datasets.image_limits import size_problem
 from retrieval.errors import UserError
@@ -24,6 +23,7 @@ from retrieval.files import (
     fingerprint,
     link_or_copy,
 )
+from retrieval.progress import progress_bar
 
 SIZE = 128
 VERSION = 2  # raise it when the same image gives another thumbnail
@@ -209,10 +209,11 @@ def _pack(
         warnings.catch_warnings(action="ignore"),  # Pillow's about large images and odd metadata
         ThreadPoolExecutor(os.cpu_count()) as pool,
         (folder / IMAGES).open("wb") as out,
+        progress_bar("thumbnails", len(paths), show=progress) as advance,
     ):
         images = pool.map(encoded, paths, crops, kept or [None] * len(paths))
-        bar = tqdm(images, "thumbnails", len(paths), disable=not progress, leave=False)
-        for i, image in enumerate(bar):
+        for i, image in enumerate(images):
+            advance(1)
             out.write(image)
             offsets[i + 1] = offsets[i] + len(image)
         if offsets[-1] == 0:

@@ -21,7 +21,13 @@ from retrieval.settings.identity import (
     differing,
 )
 from retrieval.settings.recipes import from_recipe, load_recipe
-from retrieval.settings.schema import UNTRAINED, TrainSettings, default_of, flag_of
+from retrieval.settings.schema import (
+    UNTRAINED,
+    TrainSettings,
+    default_of,
+    flag_of,
+    matryoshka_widths,
+)
 from retrieval.validation import RESIZED_CROPS, check_choice, check_pre_crop
 
 PARTS_OF_THE_TRAINING = ("warmup_steps", "freeze_steps", "freeze_batch_norm_steps")
@@ -52,7 +58,10 @@ def check(settings: TrainSettings) -> None:
     if settings.loss != UNTRAINED:
         check_loss_options(settings.loss, settings.loss_options)
         memory = {"size": 1} if settings.memory_batches else None
-        get_loss(settings.loss, cross_batch_memory=memory, **settings.loss_options)
+        widths = matryoshka_widths(settings) or None
+        get_loss(
+            settings.loss, cross_batch_memory=memory, matryoshka=widths, **settings.loss_options
+        )
         _check_batch(settings)
 
 

@@ -26,7 +26,14 @@ from typing import Any
 
 from retrieval.datasets import DATASETS, dataset_options
 from retrieval.models import HEADS
-from retrieval.settings.schema import UNTRAINED, TrainSettings, about, default_of, selects
+from retrieval.settings.schema import (
+    UNTRAINED,
+    TrainSettings,
+    about,
+    default_of,
+    matryoshka_widths,
+    selects,
+)
 from retrieval.validation import RESIZED_CROPS
 
 OF_THE_LOSS = tuple(name for name in TrainSettings.model_fields if about(name).of_the_loss)
@@ -98,6 +105,8 @@ def _value(name: str, settings: TrainSettings) -> Any:
         return str(Path(value or Path("data") / settings.dataset))
     if name == "dataset_options" and settings.dataset in DATASETS:
         return dataset_options(settings.dataset) | value
+    if name == "matryoshka":  # the width of the embedding goes without saying
+        return ",".join(map(str, matryoshka_widths(settings))) or None
     if name == "eval_split" and value == "test" and not selects(settings):
         return "none"  # figures that chose nothing
     return value

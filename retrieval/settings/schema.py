@@ -45,7 +45,9 @@ from retrieval.validation import (
     ViewMean,
     as_number,
     as_size,
+    check_widths,
     choices_of,
+    narrower_widths,
     number_in,
     plain,
     read_sides,
@@ -298,6 +300,13 @@ class TrainSettings(BaseModel):
         "Loss and batches",
         untrained="refused",
         gt=0,
+    )
+    matryoshka: str | None = _setting(
+        None,
+        "Widths at which the loss is also computed, e.g. 32,64, so that embeddings can be cut off "
+        "there: the loss is the mean over these widths and the whole embedding. Defaults to none.",
+        "Loss and batches",
+        untrained="refused",
     )
     classes_per_batch: int | None = _setting(
         None,
@@ -669,6 +678,8 @@ class TrainSettings(BaseModel):
             return POOLING_WORDS.get(value, value)
         if info.field_name == "loss_options" and isinstance(value, Mapping):
             return {name: numbers_in(option) for name, option in value.items()}
+        if info.field_name == "matryoshka" and value is not None:
+            return ",".join(map(str, check_widths("matryoshka", value)))
         if (pixels := pixels_of(info.field_name)) is not None:
             return pixels.convert(info.field_name, value)
         return convert(value, kind_of(cls.model_fields[info.field_name].annotation))
@@ -684,6 +695,7 @@ class TrainSettings(BaseModel):
             raise UserError(
                 f"test_time_mean = {self.test_time_mean} needs test-time views: add --test-time"
             )
+        matryoshka_widths(self)
         for given, words in (
             (self.patience > 0, "patience"),
             (self.use_checkpoint == "best", "use_checkpoint = best"),
@@ -834,6 +846,17 @@ def _as_spelled_now(name: str, value: object) -> object:
     if name == "loss_options" and isinstance(value, Mapping):
         return {_OLD_LOSS_OPTIONS.get(option, option): each for option, each in value.items()}
     return value
+
+
+def matryoshka_widths(settings: TrainSettings) -> tuple[int, ...]:
+    """Return the widths below the embedding's that the loss is computed at; empty for most runs.
+
+    Raises:
+        UserError: A width exceeds the embedding's, or none is below it.
+    """
+    if settings.matryoshka is None:
+        return ()
+    return narrower_widths(check_widths("matryoshka", settings.matryoshka), settings.embedding_size)
 
 
 def selects(settings: TrainSettings) -> bool:

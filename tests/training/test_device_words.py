@@ -9,8 +9,9 @@ import yaml
 from tensorflow.python.client import device_lib
 
 from retrieval.experiment.pipeline import embed, train
+from retrieval.progress import duration
 from retrieval.training import devices
-from retrieval.training.callbacks import ExpectedTime, StepCounter, duration
+from retrieval.training.callbacks import ExpectedTime, StepCounter
 from retrieval.training.devices import GIB, describe_devices, say_devices, unused_gpu
 
 pytestmark = pytest.mark.usefixtures("two_blocks", "module_cache")

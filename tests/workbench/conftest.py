@@ -1,5 +1,6 @@
 """Run folders for the app's tests, and one server with one browser for its gestures."""
 
+import contextlib
 import functools
 import os
 import shutil
@@ -123,11 +124,9 @@ def made(template, tmp_path) -> Run:
     return Run(shutil.copytree(template, tmp_path / "runs" / "made" / "one"))
 
 
-@pytest.fixture(scope="session")
-def server(runs_root, tmp_path_factory):
-    """Address of one running app."""
-    runs = tmp_path_factory.mktemp("served") / "runs"
-    shutil.copytree(runs_root, runs)  # notes are written beside the runs
+@contextlib.contextmanager
+def served_app(runs: Path):
+    """Run the app on a folder of runs; yield its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -149,6 +148,15 @@ def server(runs_root, tmp_path_factory):
                 time.sleep(0.2)
         yield address
         process.terminate()
+
+
+@pytest.fixture(scope="session")
+def server(runs_root, tmp_path_factory):
+    """Address of one running app."""
+    runs = tmp_path_factory.mktemp("served") / "runs"
+    shutil.copytree(runs_root, runs)  # notes are written beside the runs
+    with served_app(runs) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,11 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from retrieval.evaluation.metrics import metric
-from workbench.figures.colors import colors_of
-from workbench.figures.style import as_text, short_names, styled, whole_ticks
+from workbench.figures.colors import ACCENT, colors_of
+from workbench.figures.style import GRID, as_text, short_names, styled, whole_ticks
 
 MOST_POINTS = 500  # of a curve: more than its pixels would show, and a constant cost per drawing
+SMOOTHED = 30  # parts of a curve that goes on; the moving average is over one of them
 
 
 def training_curves(
@@ -96,3 +97,62 @@ def _relative(loss: pd.Series) -> pd.Series:
     """Smooth a loss by a moving average and divide it by the first smoothed value."""
     smooth = loss.rolling(max(1, len(loss) // 50)).mean().dropna()
     return smooth / (float(smooth.iloc[0]) or 1.0) if len(smooth) else smooth
+
+
+def loss_so_far(history: pd.DataFrame, steps: int, *, height: int = 210) -> go.Figure:
+    """Draw the loss of a training that goes on: every point faintly, and a moving average.
+
+    Args:
+        history: Columns ``step`` and ``loss``.
+        steps: Number of steps of the whole training, where the axis ends; 0 if unknown.
+        height: Height in pixels. Defaults to 210.
+    """
+    part = history.dropna(subset=["loss"])
+    values = _thinned(part["loss"])
+    window = max(1, len(values) // SMOOTHED)
+    smooth = values.rolling(window, min_periods=1).mean()
+    at = part["step"].loc[values.index]
+    figure = go.Figure()
+    figure.add_scatter(
+        x=at, y=values, mode="lines", line={"color": GRID, "width": 1}, hoverinfo="skip"
+    )
+    figure.add_scatter(
+        x=at,
+        y=smooth,
+        mode="lines",
+        line={"color": ACCENT, "width": 1.8},
+        hovertemplate="step %{x}: %{y:.4g}<extra></extra>",
+    )
+    figure.update_yaxes(title="loss")
+    return _so_far(figure, steps, height)
+
+
+def metric_so_far(history: pd.DataFrame, name: str, steps: int, *, height: int = 210) -> go.Figure:
+    """Draw a metric of the evaluations of a training that goes on.
+
+    Args:
+        history: Columns ``step`` and that of the metric.
+        name: Name of the metric, e.g. ``recall@1``.
+        steps: Number of steps of the whole training, where the axis ends; 0 if unknown.
+        height: Height in pixels. Defaults to 210.
+    """
+    part, shown = history.dropna(subset=[name]), metric(name)
+    values = _thinned(shown.scale * part[name])
+    figure = go.Figure()
+    figure.add_scatter(
+        x=part["step"].loc[values.index],
+        y=values,
+        mode="lines+markers" if len(values) <= 60 else "lines",
+        marker={"size": 5},
+        line={"color": ACCENT, "width": 1.8},
+        hovertemplate="step %{x}: %{y:.4g}<extra></extra>",
+    )
+    figure.update_yaxes(title=f"{shown.title}{', %' if shown.unit else ''}")
+    return _so_far(figure, steps, height)
+
+
+def _so_far(figure: go.Figure, steps: int, height: int) -> go.Figure:
+    """Give the axis of steps its final length, so that it stays where it is while curves grow."""
+    end = {"range": [0, steps]} if steps else {}
+    figure.update_xaxes(title="training step", **whole_ticks(steps or 100), **end)
+    return styled(figure, height=height, legend=False)

@@ -41,6 +41,8 @@ from workbench.notebook.recipes import published_recipes, published_results
 from workbench.notebook.results import (
     against_baseline,
     best_run,
+    bytes_chart,
+    bytes_table,
     compare_runs,
     comparison_summary,
     difference_matrix,
@@ -62,6 +64,8 @@ __all__ = [
     "against_baseline",
     "batch_grid",
     "best_run",
+    "bytes_chart",
+    "bytes_table",
     "class_differences",
     "class_sizes",
     "compare_queries",

@@ -8,6 +8,17 @@ from retrieval.evaluation.metrics import HEADLINE, in_order, scale_note, summari
 from retrieval.evaluation.metrics import metric as metric_of
 from retrieval.evaluation.significance import Comparison
 from retrieval.report.comparing import compare_losses, estimates, leaders
+from retrieval.report.compression import family_line as costs_family
+from retrieval.report.compression import (
+    fit_notes,
+    forms_of,
+    nested_line,
+    nested_of,
+    nested_pairs,
+    table_head,
+    table_rows,
+)
+from retrieval.report.compression import headline as compression_headline
 from retrieval.report.sections import named_caveats, ranking_metrics, reported_metrics
 from retrieval.report.slices import (
     family_line,
@@ -368,3 +379,43 @@ def slice_forest(
     """Draw the figures of slices with their intervals; arguments as for :func:`slices`."""
     sliced = slice_losses(_groups(runs), by, protocol, metric, bins)
     return figures.slice_forest(sliced, sliced.by_difference() if sliced.is_pair else None)
+
+
+def bytes_table(
+    runs: dict[str, Run | list[Run]], protocol: str | None = None, metric: str = HEADLINE
+) -> pd.DataFrame:
+    """Tabulate what smaller forms of the embeddings of runs cost.
+
+    Prints what int8 costs and which form is the smallest that costs little, and of a loss that was
+    also trained at several widths, what that gains.
+
+    Args:
+        runs: Title -> run, or several runs that differ only in their seed. Each was evaluated with
+            ``retrieval evaluate RUN --compress``.
+        protocol: Name of the evaluation protocol. By default, the primary one of each run.
+        metric: Name of the metric. Defaults to ``recall@1``.
+
+    Returns:
+        One row per title and form, the largest forms first.
+    """
+    groups, parts = _groups(runs), []
+    for title, members in groups.items():
+        forms = forms_of(title, members, protocol, metric)
+        print(f"{title}: {compression_headline(forms)}.")
+        table = pd.DataFrame(table_rows(forms), columns=table_head(metric))
+        parts.append(table.assign(run=title).set_index(["run", "Form"]))
+        notes = [costs_family(forms), *fit_notes(forms)]
+    for plain, nested in nested_pairs(groups):
+        print(f"{nested_line(nested_of(groups, plain, nested, protocol, metric))}.")
+    print(*(f"{note[:1].upper()}{note[1:]}." for note in notes))
+    return pd.concat(parts)
+
+
+def bytes_chart(
+    runs: dict[str, Run | list[Run]], protocol: str | None = None, metric: str = HEADLINE
+) -> go.Figure:
+    """Draw a metric against bytes per vector; arguments as for :func:`bytes_table`."""
+    groups = _groups(runs)
+    return figures.bytes_chart(
+        [forms_of(title, members, protocol, metric) for title, members in groups.items()]
+    )

@@ -66,6 +66,9 @@ SLICE_TAB = Parameter("outcome", str)  # which queries of it are shown
 # Thresholds
 THRESHOLD = Parameter("threshold", str)
 
+# Bytes per vector
+FORMS_OF = Parameter("losses", str)  # whose embeddings are shown: all losses, A and B, or A
+
 # Methods and data
 METHODS = Parameter("methods", str)
 SETTINGS = Parameter("settings", str)  # run whose settings are shown

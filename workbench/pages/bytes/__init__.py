@@ -1,0 +1,1 @@
+"""Bytes per vector: smaller forms of the embedding of every loss, and what they cost."""

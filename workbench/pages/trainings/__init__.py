@@ -1,0 +1,1 @@
+"""Trainings that are not finished, as they go on."""
