@@ -154,12 +154,13 @@ def read_queries(
     if prompt != AS_GIVEN and not words:
         raise UserError("--prompt is for texts, and no query is one: drop it")
     remarks: list[str] = []
-    parts = {False: iter(embedder.embed(files)), True: iter(())}
+    vectors = np.empty((len(names), embedder.width), np.float32)
+    of_text = np.array(as_text)
+    vectors[~of_text] = embedder.embed(files)
     if words:
-        parts[True] = iter(embedder.embed_texts(words, prompt))
+        vectors[of_text] = embedder.embed_texts(words, prompt)
         remarks += cut_texts(embedder.text_tower, words, [prompt])
         remarks += filter(None, [trained_further(embedder.settings)])
-    vectors = np.stack([next(parts[text]) for text in as_text])
     images = [None if text else Path(name) for name, text in zip(names, as_text, strict=True)]
     return Queries(names, vectors, images, tuple(remarks))
 

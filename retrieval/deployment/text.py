@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PLACE = "{}"  # of the text in a prompt
 AS_GIVEN = PLACE  # the prompt of a query that somebody types
 HEAD = "head"  # the pooling by the projection that a preset was trained with
-UNTRAINED_RUN = "make a run of the untrained network: `retrieval train DATASET --loss none"
+UNTRAINED_RUN = "make a run of the untrained network: `retrieval train --dataset NAME --loss none"
 
 
 def why_no_text(settings: TrainSettings) -> str | None:
@@ -43,7 +43,10 @@ def why_no_text(settings: TrainSettings) -> str | None:
     """
     name = settings.backbone
     if is_preset(name) and find_preset(name.removeprefix(HUB)) is None:  # looked for cheaply
-        return f"{name} is not on this disk: `retrieval fetch weights {name}`"
+        return (
+            f"the files of {name} are no longer on this disk: put them back; those of a published "
+            f"preset come by `retrieval fetch weights {name}`"
+        )
     preset = backbone_of(name).preset
     if preset is None or not preset.family.two_towers:
         names = ", ".join(each.name for each in FAMILIES.values() if each.two_towers)
@@ -177,7 +180,8 @@ def cut_texts(
     if not cut:
         return []
     more = f" and {len(cut) - 1:,} more" if len(cut) > 1 else ""
-    return [f"cut to the {tower.length} tokens that the text tower reads: {next(iter(cut))[:60]!r}{more}"]
+    first = next(iter(cut))[:60]
+    return [f"cut to the {tower.length} tokens that the text tower reads: {first!r}{more}"]
 
 
 def checked(prompts: Sequence[str]) -> list[str]:
