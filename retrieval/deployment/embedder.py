@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -31,6 +30,7 @@ from retrieval.errors import UserError
 from retrieval.experiment.pipeline import with_views
 from retrieval.files import checksum, fingerprint
 from retrieval.input_pipeline.test_time import parse_views, view_names
+from retrieval.models.text_tower import TextTower
 from retrieval.runs.embedding_source import Source
 from retrieval.runs.run import Run
 from retrieval.runs.store import check_there
@@ -38,9 +38,6 @@ from retrieval.settings.schema import UNTRAINED, TrainSettings
 from retrieval.training.checkpoints import WEIGHTS, rebuilt_index, step_folder
 from retrieval.training.embedder import load_whole_network
 from retrieval.validation import check_integer
-
-if TYPE_CHECKING:
-    from retrieval.models.text_tower import TextTower
 
 Picture = str | bytes | np.ndarray  # a path, the bytes of a file, or pixels uint8 (H, W, 3)
 AnImage = str | os.PathLike[str] | bytes | np.ndarray | Image.Image
@@ -131,7 +128,7 @@ class Embedder:
         return embeddings
 
     @functools.cached_property
-    def text_tower(self) -> "TextTower":
+    def text_tower(self) -> TextTower:
         """The text tower of the run's backbone, loaded on first use.
 
         Raises:

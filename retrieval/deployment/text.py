@@ -8,7 +8,6 @@ loads TensorFlow before a text is embedded.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,12 +15,10 @@ from retrieval.datasets.image_files import is_image_name
 from retrieval.errors import UserError
 from retrieval.models import HEADS, backbone_of
 from retrieval.models.families import FAMILIES
-from retrieval.models.presets import HUB, NEEDS_KERAS_HUB, find_preset, is_preset
+from retrieval.models.presets import HUB, find_preset, is_preset
+from retrieval.models.text_tower import TextTower, load_text_tower
 from retrieval.settings.schema import UNTRAINED, TrainSettings
 from retrieval.validation import DEFAULT_DISTANCE
-
-if TYPE_CHECKING:
-    from retrieval.models.text_tower import TextTower
 
 PLACE = "{}"  # of the text in a prompt
 AS_GIVEN = PLACE  # the prompt of a query that somebody types
@@ -111,7 +108,7 @@ def trained_further(settings: TrainSettings) -> str | None:
     )
 
 
-def load_text_tower_of(settings: TrainSettings, run: Path) -> "TextTower":
+def load_text_tower_of(settings: TrainSettings, run: Path) -> TextTower:
     """Load the text tower of a run's backbone.
 
     Args:
@@ -127,15 +124,11 @@ def load_text_tower_of(settings: TrainSettings, run: Path) -> "TextTower":
     check_text(settings, run)
     preset = backbone_of(settings.backbone).preset
     assert preset is not None
-    try:
-        from retrieval.models.text_tower import load_text_tower  # loads keras-hub
-    except ImportError as error:
-        raise UserError(NEEDS_KERAS_HUB) from error
     return load_text_tower(preset)
 
 
 def embed_texts(
-    tower: "TextTower", texts: Sequence[str], prompts: Sequence[str] = (AS_GIVEN,)
+    tower: TextTower, texts: Sequence[str], prompts: Sequence[str] = (AS_GIVEN,)
 ) -> np.ndarray:
     """Embed texts, each within one prompt or several.
 
@@ -161,7 +154,7 @@ def embed_texts(
 
 
 def cut_texts(
-    tower: "TextTower", texts: Sequence[str], prompts: Sequence[str] = (AS_GIVEN,)
+    tower: TextTower, texts: Sequence[str], prompts: Sequence[str] = (AS_GIVEN,)
 ) -> list[str]:
     """Say which texts are longer than the tower reads.
 

@@ -4,20 +4,17 @@ CLIP (Radford et al. 2021), MetaCLIP 2 (Chuang et al. 2025) and SigLIP (Zhai et 
 trained so that a text lies near the images that it describes, by the cosine of the projected text
 and the projected image. Texts are cut into tokens as the preset's own preprocessor does it.
 
-Importing this file needs keras-hub (the extra ``vit``).
+Loading a tower needs keras-hub (the extra ``vit``), which is imported then.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import keras
-import keras_hub
 import numpy as np
 
 from retrieval.errors import UserError
-from retrieval.models.heads import L2Normalize
-from retrieval.models.presets import Preset
+from retrieval.models.presets import NEEDS_KERAS_HUB, Preset
 
 TEXT_BATCH = 64
 
@@ -27,12 +24,12 @@ class TextTower:
     """A network from tokens to unit vectors, and what cuts a text into tokens.
 
     Attributes:
-        network: Token ids int32 (B, T) to embeddings float32 (B, D), of unit length.
+        network: Keras model: token ids int32 (B, T) to embeddings float32 (B, D), of unit length.
         preprocessor: keras-hub's preprocessor of the preset: tokenizer, start and end tokens,
             padding and truncation to T tokens.
     """
 
-    network: keras.Model
+    network: Any
     preprocessor: Any
 
     @property
@@ -104,10 +101,17 @@ def load_text_tower(preset: Preset) -> TextTower:
 
     Raises:
         UserError: The preset has no text tower, or its weights or the files of its tokenizer are
-            missing or damaged.
+            missing or damaged; or keras-hub is not installed.
     """
     if not preset.family.two_towers:
         raise UserError(f"{preset.name} ({preset.family.name}) has no text tower")
+    try:
+        import keras
+        import keras_hub
+    except ImportError as error:
+        raise UserError(NEEDS_KERAS_HUB) from error
+    from retrieval.models.heads import L2Normalize  # loads Keras
+
     folder = str(preset.folder)
     try:
         whole = keras_hub.models.Backbone.from_preset(folder)
@@ -126,6 +130,8 @@ def load_text_tower(preset: Preset) -> TextTower:
 
 def _preprocessor(preset: Preset, whole: Any) -> Any:
     """Return what cuts texts into tokens; without the image converter, which it does not need."""
+    import keras_hub
+
     try:
         made = keras_hub.models.CausalLMPreprocessor.from_preset(
             str(preset.folder), image_converter=None
