@@ -41,6 +41,21 @@ def tiny(shapes):
     )  # fmt: skip
 
 
+@pytest.fixture(scope="session")
+def preset(tmp_path_factory):
+    """Return a function: name of a family -> a small preset of keras-hub, as a backbone."""
+    from tests.presets import write_preset
+
+    made = {}
+
+    def of(family):
+        if family not in made:
+            made[family] = write_preset(tmp_path_factory.mktemp(family), family)
+        return made[family]
+
+    return of
+
+
 @pytest.fixture(scope="module")
 def module_cache(tmp_path_factory):
     """Keep a module's features and thumbnails away from the user's cache."""

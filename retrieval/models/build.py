@@ -129,4 +129,6 @@ def build_model(
     features = build_backbone(backbone, image_size, weights=weights, pooling=pooling)
     top = build_head(head, int(features.output_shape[-1]), embedding_size, normalize=normalize)
     images = keras.Input(features.input_shape[1:], name="images")
-    return keras.Model(images, top(features(images)), name=backbone.rpartition("/")[2].replace(":", "_"))
+    return keras.Model(
+        images, top(features(images)), name=backbone.rpartition("/")[2].replace(":", "_")
+    )

@@ -55,9 +55,7 @@ class PatchMap(keras.layers.Layer):
         return super().get_config() | own
 
 
-def build(
-    preset: Preset, image_size: ImageSize, weights: str | None, pooling: str
-) -> keras.Model:
+def build(preset: Preset, image_size: ImageSize, weights: str | None, pooling: str) -> keras.Model:
     """Build the network of a preset with its pooling.
 
     Args:
@@ -130,10 +128,14 @@ def _pooled(
     pooling: str,
 ) -> keras.KerasTensor:
     """Return features (B, F), float32, of what the encoder gives: tokens or a feature map."""
-    in_32_bit = keras.layers.Activation("linear", dtype="float32", name="features")
+    in_32_bit = keras.layers.Activation("linear", dtype="float32", name="class_features")
+    if pooling == "head" and preset.projection is None:  # attention over the patches
+        feature_map = _patch_map(preset, output, sides)
+        tokens = keras.layers.Reshape((-1, output.shape[-1]), name="tokens_of_patches")(feature_map)
+        return keras.layers.Activation("linear", dtype="float32", name="pool_by_attention")(
+            parts.head[0](tokens)
+        )
     if pooling == "head":
-        if preset.projection is None:
-            return in_32_bit(parts.head[0](output))
         features = output[:, 0]
         for layer in parts.head:
             features = layer(features)
@@ -143,15 +145,21 @@ def _pooled(
         output = layer(output)
     if pooling == "cls":
         return in_32_bit(output[:, 0])
-    feature_map = output
-    if len(output.shape) == 3:
-        rows, columns = _grid(preset, output, sides)
-        arrange = PatchMap(rows, columns, preset.prefix_tokens, name="patches")
-        feature_map = arrange(output)
+    feature_map = _patch_map(preset, output, sides)
     if pooling == "cls+average":
         both = [in_32_bit(output[:, 0]), pool(feature_map, "average")]
         return keras.layers.Concatenate(name="class_and_patches")(both)
     return pool(feature_map, pooling)
+
+
+def _patch_map(
+    preset: Preset, output: keras.KerasTensor, sides: tuple[int, int]
+) -> keras.KerasTensor:
+    """Return what the encoder gives as a feature map (B, h, w, F), from a layer of its own."""
+    if len(output.shape) == 3:
+        rows, columns = _grid(preset, output, sides)
+        return PatchMap(rows, columns, preset.prefix_tokens, name="patches")(output)
+    return keras.layers.Activation("linear", name="feature_map")(output)
 
 
 def _grid(preset: Preset, tokens: keras.KerasTensor, sides: tuple[int, int]) -> tuple[int, int]:
@@ -231,6 +239,8 @@ def interpolated(positions: np.ndarray, old: tuple[int, int], new: tuple[int, in
     flat = positions.reshape(-1, positions.shape[-1])
     others = len(flat) - old[0] * old[1]
     grid = flat[others:].reshape(1, *old, -1)
-    resized = np.asarray(keras.ops.image.resize(grid, new, data_format="channels_last", **POSITIONS))
+    resized = np.asarray(
+        keras.ops.image.resize(grid, new, data_format="channels_last", **POSITIONS)
+    )
     whole = np.concatenate([flat[:others], resized.reshape(-1, flat.shape[1])])
     return whole.reshape(*positions.shape[:-2], -1, flat.shape[1]).astype(np.float32)

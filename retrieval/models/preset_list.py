@@ -102,7 +102,8 @@ def _listed(name: str, entry: dict, family: Family) -> ListedPreset:
         family=family,
         parameters=about.get("params"),
         license=about.get("license") or family.license_of(handle.split("/")[1]) or MODEL_PAGE,
-        page=about.get("model_card") or "https://www.kaggle.com/models/" + handle.split("/keras/")[0],
+        page=about.get("model_card")
+        or "https://www.kaggle.com/models/" + handle.split("/keras/")[0],
         description=" ".join(about.get("description", "").split()),
         folder=folder,
         target=kagglehub_models() / handle.removeprefix("keras/"),

@@ -17,14 +17,15 @@ from retrieval.errors import UserError
 from retrieval.models.presets import NEEDS_KERAS_HUB, Preset
 
 TEXT_BATCH = 64
+LEAST_LENGTH = 1e-12  # so that a vector of zeros stays zero
 
 
 @dataclass(frozen=True)
 class TextTower:
-    """A network from tokens to unit vectors, and what cuts a text into tokens.
+    """A network from tokens to vectors, and what cuts a text into tokens.
 
     Attributes:
-        network: Keras model: token ids int32 (B, T) to embeddings float32 (B, D), of unit length.
+        network: Keras model: token ids int32 (B, T) to vectors float32 (B, D).
         preprocessor: keras-hub's preprocessor of the preset: tokenizer, start and end tokens,
             padding and truncation to T tokens.
     """
@@ -85,13 +86,53 @@ class TextTower:
             np.asarray(found(self.tokens(texts[start : start + TEXT_BATCH])), np.float32)
             for start in range(0, len(texts), TEXT_BATCH)
         ]
-        return np.concatenate(parts)
+        vectors = np.concatenate(parts)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors / np.maximum(lengths, LEAST_LENGTH)
+
+
+def build_text_tower(preset: Preset) -> Any:
+    """Build the network from tokens to the vectors that the preset compares with images.
+
+    Images have theirs from :func:`retrieval.models.build_backbone` with ``pooling="head"``. The
+    whole model is read, and its image tower is dropped again.
+
+    Args:
+        preset: A preset, see :func:`retrieval.models.presets.read_preset`.
+
+    Returns:
+        Keras model: token ids (B, T), int32 -> vectors (B, D), float32, not normalized.
+
+    Raises:
+        UserError: The preset has no text tower, its weights do not load, or keras-hub is not
+            installed.
+    """
+    if not preset.family.two_towers:
+        raise UserError(
+            f"{preset.name} ({preset.family.name}) has no text tower: take a preset of clip, "
+            "metaclip2 or siglip"
+        )
+    try:
+        import keras
+        import keras_hub
+    except ImportError as error:
+        raise UserError(NEEDS_KERAS_HUB) from error
+
+    try:
+        whole = keras_hub.models.Backbone.from_preset(str(preset.folder))
+    except Exception as error:  # a damaged file may raise anything
+        raise UserError(
+            f"{preset.folder}: its text tower does not load ({_reason(error)}): fetch the preset "
+            "again"
+        ) from error
+    tokens = keras.Input((None,), dtype="int32", name="token_ids")
+    vectors = whole.get_text_embeddings(tokens)
+    in_32_bit = keras.layers.Activation("linear", dtype="float32", name="text_features")
+    return keras.Model(tokens, in_32_bit(vectors), name="text_tower")
 
 
 def load_text_tower(preset: Preset) -> TextTower:
     """Load the text tower of a preset with its weights and its tokenizer.
-
-    The whole model is read, and its image tower is dropped again.
 
     Args:
         preset: A preset of a family with two towers.
@@ -100,35 +141,15 @@ def load_text_tower(preset: Preset) -> TextTower:
         The tower.
 
     Raises:
-        UserError: The preset has no text tower, or its weights or the files of its tokenizer are
-            missing or damaged; or keras-hub is not installed.
+        UserError: See :func:`build_text_tower`; or the files of the tokenizer are missing or
+            damaged.
     """
-    if not preset.family.two_towers:
-        raise UserError(f"{preset.name} ({preset.family.name}) has no text tower")
-    try:
-        import keras
-        import keras_hub
-    except ImportError as error:
-        raise UserError(NEEDS_KERAS_HUB) from error
-    from retrieval.models.heads import L2Normalize  # loads Keras
-
-    folder = str(preset.folder)
-    try:
-        whole = keras_hub.models.Backbone.from_preset(folder)
-    except Exception as error:  # a damaged file may raise anything
-        raise UserError(
-            f"{preset.folder}: its text tower does not load ({_reason(error)}): fetch the preset "
-            "again"
-        ) from error
-    tokens = keras.Input((None,), dtype="int32", name="token_ids")
-    projected = keras.layers.Activation("linear", dtype="float32", name="projected")(
-        whole.get_text_embeddings(tokens)
-    )
-    network = keras.Model(tokens, L2Normalize(name="normalize")(projected), name="text_tower")
-    return TextTower(network, _preprocessor(preset, whole))
+    network = build_text_tower(preset)
+    lengths = [getattr(layer, "max_sequence_length", None) for layer in network.layers]
+    return TextTower(network, _preprocessor(preset, max(filter(None, lengths))))
 
 
-def _preprocessor(preset: Preset, whole: Any) -> Any:
+def _preprocessor(preset: Preset, longest: int) -> Any:
     """Return what cuts texts into tokens; without the image converter, which it does not need."""
     import keras_hub
 
@@ -142,7 +163,6 @@ def _preprocessor(preset: Preset, whole: Any) -> Any:
             "tokenizer.json and assets/ there, which `retrieval fetch weights` downloads, or "
             "preprocessor.save_to_preset(folder) writes"
         ) from error
-    longest = int(whole.text_encoder.max_sequence_length)
     if made.sequence_length is None or made.sequence_length > longest:
         made.sequence_length = longest
     return made

@@ -7,12 +7,20 @@ position p is <v_p, e'> / (P |e| |e'|). These contributions add up to the simila
 (Stylianou, Souvenir and Pless 2019, "Visualizing Deep Similarity Networks", equation 3). For any
 other network the contributions are activation times gradient at the last feature map (Selvaraju et
 al. 2017, Grad-CAM, without averaging the gradients), an approximation that is labeled as such.
+
+The last tokens of a vision transformer are such a feature map if they are pooled. If its class
+token stands for the image, they have no part in it: the contributions are then activation times
+gradient of the normalized tokens that the attention of the last block reads. (Not of the tokens
+themselves: they are normalized before they are read, so that their gradient is orthogonal to them.)
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -21,10 +29,17 @@ import tensorflow as tf
 from retrieval.embedding.embed import embed_files
 from retrieval.errors import UserError
 from retrieval.input_pipeline.pipeline import eval_dataset, naming_unreadable_images
+from retrieval.models.depth import last_block
 from retrieval.runs.run import Run
 from retrieval.settings.resolve import input_size
 from retrieval.settings.schema import TrainSettings
 from retrieval.training.embedder import load_whole_network
+
+# How contributions are computed: as they add up, or by the gradient at the last feature map or at
+# the tokens that the last attention of a transformer reads.
+Method = Literal["exact", "map gradient", "token gradient"]
+# Layers that pass on a class token: of presets, and of dinov2_small.
+CLASS_TOKENS = ("class_features", "class_token")
 
 
 @dataclass(frozen=True)
@@ -35,13 +50,68 @@ class Match:
         similarity: Cosine similarity of the two embeddings.
         first: float32, (h, w), contribution of each position of the first image.
         second: float32, (h, w), contribution of each position of the second image.
-        exact: Whether the contributions of an image add up to the similarity exactly.
+        method: How the contributions were computed.
     """
 
     similarity: float
     first: np.ndarray
     second: np.ndarray
-    exact: bool
+    method: Method
+
+    @property
+    def exact(self) -> bool:
+        """Whether the contributions of an image add up to the similarity exactly."""
+        return self.method == "exact"
+
+
+@dataclass(frozen=True)
+class LastBlock:
+    """The last block of a transformer whose class token stands for an image.
+
+    Attributes:
+        norms: Its layer normalizations: tokens (B, k + h w, F) to tokens. The first that is called
+            is that before the attention.
+        grid: Numbers of rows h and columns w of patches.
+        lock: Held while its tokens are recorded.
+    """
+
+    norms: tuple[keras.layers.Layer, ...]
+    grid: tuple[int, int]
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextlib.contextmanager
+    def recorded(self, tape: tf.GradientTape) -> Iterator[list[tf.Tensor]]:
+        """Record the tokens that the block's attention reads, for the tape to differentiate by.
+
+        Args:
+            tape: The tape, which is recording.
+
+        Yields:
+            A list that the tokens of the first call in this thread are put into.
+        """
+        found: list[tf.Tensor] = []
+        thread, originals = threading.get_ident(), [norm.call for norm in self.norms]
+
+        def recording(original: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*args: Any, **options: Any) -> Any:
+                tokens = original(*args, **options)
+                if found or threading.get_ident() != thread:
+                    return tokens
+                found.append(tf.identity(tokens))
+                tape.watch(found[0])
+                return found[0]
+
+            return call
+
+        with self.lock:
+            # Keras has no hooks, and the blocks of most families are not in the graph of layers.
+            for norm, original in zip(self.norms, originals, strict=True):
+                norm.call = recording(original)
+            try:
+                yield found
+            finally:
+                for norm, original in zip(self.norms, originals, strict=True):
+                    norm.call = original
 
 
 @dataclass(frozen=True)
@@ -55,6 +125,8 @@ class Inspector:
         tail: The rest: feature maps to embeddings (B, D).
         linear: Kernel (C, D) and bias (D,) if the tail is global average pooling and a linear
             layer; None otherwise.
+        block: The last block of a transformer whose class token stands for the image; ``features``
+            is then the whole backbone. Defaults to None: any other network.
     """
 
     settings: TrainSettings
@@ -62,6 +134,7 @@ class Inspector:
     features: keras.Model
     tail: keras.Model
     linear: tuple[np.ndarray, np.ndarray] | None
+    block: LastBlock | None = None
 
     def load(self, paths: Sequence[str | Path], boxes: np.ndarray | None = None) -> np.ndarray:
         """Read images as the network sees them; of several test-time views, the center.
@@ -110,19 +183,37 @@ class Inspector:
 
     def match(self, images: np.ndarray) -> Match:
         """Distribute the similarity of two loaded images, (2, H, W, 3), over their positions."""
+        if self.block is not None:
+            return self._token_match(self.block, images)
         maps = self.features(images, training=False)
         if self.linear is not None:
             first, second = decompose(np.asarray(maps[0]), np.asarray(maps[1]), *self.linear)
-            return Match(float(first.sum()), first, second, exact=True)
+            return Match(float(first.sum()), first, second, "exact")
         return self._gradient_match(maps)
 
     def _gradient_match(self, maps: tf.Tensor) -> Match:
         with tf.GradientTape() as tape:
             tape.watch(maps)
-            unit = tf.math.l2_normalize(self.tail(maps, training=False), axis=-1)
-            similarity = tf.reduce_sum(unit[0] * unit[1])
+            similarity = _cosine(self.tail(maps, training=False))
         parts = np.asarray(tf.reduce_sum(maps * tape.gradient(similarity, maps), axis=-1))
-        return Match(float(similarity), parts[0], parts[1], exact=False)
+        return Match(float(similarity), parts[0], parts[1], "map gradient")
+
+    def _token_match(self, block: LastBlock, images: np.ndarray) -> Match:
+        with tf.GradientTape() as tape:
+            with block.recorded(tape) as found:
+                embeddings = self.network(images, training=False)
+            similarity = _cosine(embeddings)
+        tokens = found[0]
+        parts = tf.reduce_sum(tokens * tape.gradient(similarity, tokens), axis=-1)
+        rows, columns = block.grid
+        maps = np.asarray(parts, np.float32)[:, -rows * columns :].reshape(-1, rows, columns)
+        return Match(float(similarity), maps[0], maps[1], "token gradient")
+
+
+def _cosine(embeddings: tf.Tensor) -> tf.Tensor:
+    """Return the cosine similarity of two embeddings, (2, D): scalar."""
+    unit = tf.math.l2_normalize(tf.cast(embeddings, tf.float32), axis=-1)
+    return tf.reduce_sum(unit[0] * unit[1])
 
 
 def decompose(
@@ -167,11 +258,30 @@ def open_inspector(run: Run) -> Inspector:
     settings = run.network_settings()
     network, _ = load_whole_network(run.path, settings)
     backbone, head = network.get_layer("backbone"), network.get_layer("head")
+    if block := _last_block(backbone):
+        return Inspector(settings, network, backbone, head, None, block)
     maps = _feature_map(run, backbone)
     features = keras.Model(backbone.input, maps)
     tail = keras.Model(maps, head(backbone.output), name="tail")
     inspector = Inspector(settings, network, features, tail, None)
     return dataclasses.replace(inspector, linear=_linear_part(inspector, backbone, head))
+
+
+def _last_block(backbone: keras.Model) -> LastBlock | None:
+    """Return the last block of a transformer whose class token stands for an image; else None."""
+    layer = last_block(backbone)
+    if layer is None or not any(each.name in CLASS_TOKENS for each in backbone.layers):
+        return None
+    inside = layer._flatten_layers(include_self=False)
+    norms = tuple(each for each in inside if isinstance(each, keras.layers.LayerNormalization))
+    patches = next(
+        each
+        for each in backbone._flatten_layers(include_self=False)  # see models.freezing
+        if isinstance(each, keras.layers.Conv2D)
+    )
+    height, width = backbone.input_shape[1:3]
+    grid = (height // patches.kernel_size[0], width // patches.kernel_size[1])
+    return LastBlock(norms, grid)
 
 
 def _feature_map(run: Run, backbone: keras.Model) -> keras.KerasTensor:

@@ -1,5 +1,6 @@
 """Estimate the memory of a training step from its TensorFlow graph, without running it."""
 
+import math
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -33,11 +34,13 @@ class Footprint:
         per_image: Bytes per image at the peak: activations kept for the backward pass, and
             gradients in transit.
         weights: Bytes of the weights.
+        trained: Bytes of those that are trained: with LoRA, a small part.
         operations: Number of operations in the graph of the forward and backward pass.
     """
 
     per_image: float
     weights: int
+    trained: int
     operations: int
 
     def fixed(self, settings: TrainSettings, *, chunked: bool) -> float:
@@ -48,8 +51,10 @@ class Footprint:
             chunked: Whether the batch is embedded in chunks.
         """
         batch = batch_size(settings)
-        # The weights, their gradients (in chunks also their sum so far), the optimizer's copies.
-        weights = self.weights * (2 + chunked + slot_count(settings.optimizer))
+        # The weights; of those trained, gradients (in chunks also their sum so far) and the
+        # optimizer's copies.
+        copies = 1 + chunked + slot_count(settings.optimizer)
+        weights = self.weights + self.trained * copies
         references = batch * (1 + settings.memory_batches)
         widths = (*matryoshka_widths(settings), settings.embedding_size)
         pairs = PAIR_MATRICES * FLOAT * batch * references * len(widths)
@@ -117,12 +122,13 @@ def dry_run(settings: TrainSettings) -> Footprint:
     """
     with tf.device("CPU:0"), mixed_precision(settings.mixed_precision):
         network = build_network(settings.with_(weights="none"))
-        if has_frozen_batch_norm(settings):
+        if has_frozen_batch_norm(settings) and not settings.lora_rank:
             freeze_batch_norm(network.get_layer("backbone"))
         outputs = _trace(network)
     return Footprint(
         per_image=peak_bytes(outputs) / TRACED_BATCH,
         weights=FLOAT * network.count_params(),
+        trained=FLOAT * sum(math.prod(weight.shape) for weight in network.trainable_weights),
         operations=len(outputs[0].graph.get_operations()),
     )
 

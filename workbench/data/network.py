@@ -99,16 +99,21 @@ class Explanation:
         similarity: Cosine similarity of the two embeddings.
         first: float32, (h, w), contribution of each position of the first image.
         second: float32, (h, w), contribution of each position of the second image.
-        exact: Whether the contributions of an image add up to the similarity; else they are an
-            approximation.
+        method: How the contributions were computed: a ``Method`` of
+            ``retrieval.training.inspection``. Only those of ``exact`` add up to the similarity.
         images: uint8, (2, H, W, 3), both images as the network sees them.
     """
 
     similarity: float
     first: np.ndarray
     second: np.ndarray
-    exact: bool
+    method: str
     images: np.ndarray
+
+    @property
+    def exact(self) -> bool:
+        """Whether the contributions of an image add up to the similarity."""
+        return self.method == "exact"
 
 
 @st.cache_resource(show_spinner="Checking the data set …", ttl=60, max_entries=64)
@@ -143,7 +148,7 @@ def _explain(_run: Run, path: str, stamp: tuple, first: int, second: int) -> Exp
         similarity=found.similarity,
         first=found.first,
         second=found.second,
-        exact=found.exact,
+        method=found.method,
         images=images.astype(np.uint8),
     )
 

@@ -111,15 +111,15 @@ def test_going_to_an_item_forgets_the_match_and_staying_keeps_it(session):
 
 @pytest.fixture
 def explained(drawn, monkeypatch):
-    """Networks that explain every match alike; change ``exact`` or ``reason``."""
+    """Networks that explain every match alike; change ``method`` or ``reason``."""
     parts = np.arange(16, dtype=np.float32).reshape(4, 4) / 150
-    told = SimpleNamespace(exact=True, reason=None, html=[])
+    told = SimpleNamespace(method="exact", reason=None, html=[])
 
     def explain(run, first, second):
         if told.reason:
             raise UserError(told.reason)
         images = np.full((2, 8, 8, 3), 120, np.uint8)
-        return Explanation(0.8, parts, parts.T, told.exact, images)
+        return Explanation(0.8, parts, parts.T, told.method, images)
 
     monkeypatch.setattr(network, "is_loaded", lambda: True)
     monkeypatch.setattr(network, "reason_without_network", lambda run: None)
@@ -141,9 +141,16 @@ def test_heat_maps_have_a_scale_and_a_sentence_on_how_to_read_them(run, drawn, e
     assert "25% would be an even spread" in text
 
 
-def test_an_approximate_explanation_says_so_and_gives_no_shares(run, drawn, explained):
-    explained.exact = False
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [("map gradient", "at its last feature map"), ("token gradient", "a class token stands for")],
+)
+def test_an_approximate_explanation_says_so_and_gives_no_shares(
+    run, drawn, explained, method, words
+):
+    explained.method = method
     text = text_of(open_page("why", a=run.name, item="0"))
+    assert words in text
     assert "activation times gradient" in text
     assert "Exact:" not in text
     assert "% of the similarity" not in scales(explained)[0]

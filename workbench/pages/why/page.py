@@ -37,9 +37,17 @@ EXACT = (
     "of the positions of an image add up to the similarity."
 )
 APPROXIMATE = (
-    "Approximate: the head of this network is not linear, so the contributions are activation "
-    "times gradient. They rank the positions but do not add up to the similarity."
+    "Approximate: the pooling or the head of this network is not linear, so the contributions are "
+    "activation times gradient at its last feature map. They rank the positions but do not add up "
+    "to the similarity."
 )
+OF_TOKENS = (
+    "Approximate: in this network a class token stands for an image, not an average over patches, "
+    "so the contributions are activation times gradient of the patches that the last attention "
+    "reads. They rank the patches but do not add up to the similarity; those of a network with "
+    "--pooling average and a linear head do."
+)
+METHODS = {"exact": EXACT, "map gradient": APPROXIMATE, "token gradient": OF_TOKENS}
 
 
 def why_page() -> None:
@@ -173,7 +181,7 @@ def _method(match: network.Explanation) -> str:
     grid = f"{match.first.shape[0]} × {match.first.shape[1]}"
     query, result = (100 * heatmaps.concentration(parts) for parts in (match.first, match.second))
     return (
-        f"{EXACT if match.exact else APPROXIMATE} Of all that raises the similarity, the strongest "
+        f"{METHODS[match.method]} Of all that raises the similarity, the strongest "
         f"quarter of the {grid} positions holds {query:.0f}% in the query and {result:.0f}% in "
         "the result; 25% would be an even spread."
     )
