@@ -115,7 +115,9 @@ def _details(chosen: Selection, row: int) -> list[str]:
         same = int((chosen.a.items["label"] == item["label"]).sum())
         lines.append(f"{counted(same, 'item')} of this class; role: {item['role']}")
     size = picture_size(chosen.a, row)
-    if size:
+    if chosen.a.texts_of and item["role"] == "query":
+        lines.append("a text, which searches the images")
+    elif size:
         lines.append(f"{size[0]} × {size[1]} px")
     elif chosen.a.thumbnail(row):
         lines.append("image file not found; this is its thumbnail")
