@@ -55,7 +55,7 @@ FAMILIES: dict[str, Callable[[], keras.Model]] = {
         image_shape=SHAPE,
     ),
     "resnet": lambda: MODELS.ResNetBackbone(
-        input_conv_filters=[8],
+        input_conv_filters=[64],
         input_conv_kernel_sizes=[7],
         stackwise_num_filters=[64],
         stackwise_num_blocks=[1],
@@ -86,7 +86,7 @@ FAMILIES: dict[str, Callable[[], keras.Model]] = {
         stackwise_depth=[1, 1],
         stackwise_strides=[1, 2],
         stackwise_num_filters=[8, 16],
-        block_type="dark_block",
+        block_type="dark",
     ),
     "hgnetv2": lambda: MODELS.HGNetV2Backbone(
         depths=[1, 1],

@@ -101,7 +101,7 @@ def test_a_registry_has_exactly_the_choices():
     for literal, registry in (
         (v.Optimizer, optimizers.OPTIMIZERS),
         (v.Schedule, optimizers.SCHEDULES),
-        (v.Pooling, pooling.POOLINGS),
+        (v.MapPooling, pooling.POOLINGS),
         (v.Distance, distances.KINDS),
         (v.View, test_time.VIEWS),
     ):

@@ -16,15 +16,20 @@ from retrieval.datasets.download import download
 from retrieval.errors import UserError, unknown_option
 from retrieval.files import atomic_path, file_lock
 from retrieval.models import BACKBONES
-from retrieval.models.folders import kagglehub_models
 from retrieval.models.packages import (
     PACKAGES,
     find_packaged_weights,
     install_command,
     packaged_weights,
 )
-from retrieval.models.preset_list import preset_handles
-from retrieval.models.presets import HUB, find_preset, is_preset, read_preset
+from retrieval.models.presets import (
+    HUB,
+    fetched_elsewhere,
+    find_preset,
+    is_preset,
+    read_preset,
+)
+from retrieval.models.published_presets import published_presets
 from retrieval.validation import ImageSize
 
 COPY = 1 << 20  # bytes
@@ -160,20 +165,17 @@ def _fetch_preset(name: str) -> str:
     short = name.removeprefix(HUB)
     if (folder := find_preset(short)) is not None:
         return f"{name} is ready in {folder}"
-    handles = preset_handles()
-    if short not in handles:
+    published = published_presets()
+    if short not in published:
         read_preset(name)  # says what is wrong with the name
     import kagglehub  # comes with keras-hub
 
-    handle = handles[short].removeprefix("kaggle://")
     try:
-        folder = Path(kagglehub.model_download(handle))
+        folder = Path(kagglehub.model_download(published[short].handle))
     except Exception as error:  # of its many layers, any
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise UserError(
-            f"cannot download {name}: fetch kaggle.com/models/{handle.rpartition('/')[0]} on a "
-            f"machine that can and put its files into {kagglehub_models()}/"
-            f"{handle.removeprefix('keras/')} ({reason})"
+            f"cannot download {name}: {fetched_elsewhere(published[short])} ({reason})"
         ) from error
     if find_preset(short) is None:
         raise UserError(

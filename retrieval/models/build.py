@@ -20,7 +20,8 @@ def build_backbone(
     """Build a backbone and its pooling. Preprocessing is its first layer.
 
     Args:
-        name: A key of :data:`retrieval.models.BACKBONES`, or a preset of keras-hub, ``"hub:NAME"``.
+        name: A key of :data:`retrieval.models.BACKBONES`, or a preset of keras-hub,
+            ``"hub:NAME"``.
         image_size: Size of the input in pixels: the side of a square, or (height, width), or text
             such as "256x128". Defaults to None, the backbone's own square.
         weights: ``"imagenet"`` for the pretrained weights (of a preset, its own), ``"none"`` or None for random ones, or
@@ -47,7 +48,7 @@ def build_backbone(
     size = as_size(sides)
     if weights == "none" or (weights == "imagenet" and not entry.pretrained):
         weights = None
-    entry.check(name, size, pooling)
+    entry.check(size, pooling)
     if entry.build_pooled is not None:
         return entry.build_pooled(size, weights, pooling)
     try:
@@ -107,7 +108,8 @@ def build_model(
     features is put in with ``model.get_layer("head").set_weights(head.get_weights())``.
 
     Args:
-        backbone: A key of :data:`retrieval.models.BACKBONES`, or a preset of keras-hub, ``"hub:NAME"``.
+        backbone: A key of :data:`retrieval.models.BACKBONES`, or a preset of keras-hub,
+            ``"hub:NAME"``.
         head: A key of :data:`HEADS`. Defaults to "direct".
         embedding_size: Size D of the embedding. Defaults to 128.
         normalize: Whether to L2-normalize the embedding. Defaults to None, as the head's name says.

@@ -81,7 +81,8 @@ def base_digest(network: keras.Model) -> str:
     """Return the SHA-256 of the frozen weights of a network's backbone, as hexadecimal digits."""
     digest = hashlib.sha256()
     for weight in _base(network):
-        digest.update(weight.path.encode())
+        # Not its path: Keras numbers weights without a name, differently in every process.
+        digest.update(repr(tuple(weight.shape)).encode())
         digest.update(np.ascontiguousarray(weight).data)
     return digest.hexdigest()
 

@@ -106,6 +106,8 @@ def _parts(preset: Preset, sides: tuple[int, int], weights: str | None) -> _Part
         network = _at_size(network, sides, preset)
     if isinstance(network, keras_hub.models.DINOV2Backbone):
         network = copy_of(network)  # which is saved as it was trained
+    if isinstance(network.output, dict):  # of every stage
+        network = keras.Model(network.input, list(network.output.values())[-1], name="stages")
     if not preset.family.head:
         return _Parts(network)
     if preset.projection is None:  # attention pooling over all tokens

@@ -4,13 +4,15 @@ Calling a function of this file loads keras-hub, which takes seconds.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from retrieval.errors import UserError
-from retrieval.models.families import FAMILIES, Family
+from retrieval.models.families import Family
 from retrieval.models.folders import kagglehub_models
-from retrieval.models.presets import HUB, NEEDS_KERAS_HUB, find_preset, read_preset
+from retrieval.models.presets import HUB, find_preset, read_preset
+from retrieval.models.published_presets import PublishedPreset, published_presets
 from retrieval.validation import ImageSize
 
 # In names (patch16_224, window7_224, r240) and in descriptions.
@@ -36,8 +38,8 @@ class ListedPreset:
         description: keras-hub's description.
         folder: Where its files are on this disk; None if they are not.
         target: Where its files belong.
-        feature_size: Width of the paper's pooled output; until the files are here, as the name says;
-            None if it does not.
+        feature_size: Width of the paper's pooled output; until the files are here, as the name
+            says; None if it does not.
         image_size: Size of the input it was made for, as the files, the name or the description
             say.
     """
@@ -54,11 +56,6 @@ class ListedPreset:
     image_size: ImageSize | None
 
 
-def preset_handles() -> dict[str, str]:
-    """Return the handle of every published image backbone, e.g. ``kaggle://keras/clip/...``."""
-    return {name: str(entry["kaggle_handle"]) for name, (entry, _) in _registered().items()}
-
-
 def list_presets(family: str | None = None) -> list[ListedPreset]:
     """List keras-hub's image backbones.
 
@@ -72,47 +69,33 @@ def list_presets(family: str | None = None) -> list[ListedPreset]:
         UserError: keras-hub is not installed.
     """
     listed = [
-        _listed(name, entry, of_class)
-        for name, (entry, of_class) in _registered().items()
-        if family is None or of_class.name == family
+        _listed(name, published)
+        for name, published in published_presets().items()
+        if family is None or published.family.name == family
     ]
     return sorted(listed, key=lambda each: (each.family.name, each.parameters or 0, each.name))
 
 
-def _registered() -> dict[str, tuple[dict, Family]]:
-    """Return name -> entry of keras-hub's registry and family, for image backbones."""
-    try:
-        import keras_hub  # loads TensorFlow
-    except ImportError as error:
-        raise UserError(NEEDS_KERAS_HUB) from error
-    found = {}
-    for class_name, family in FAMILIES.items():
-        backbone = getattr(keras_hub.models, class_name, None)  # of another version of keras-hub
-        for name, entry in (backbone.presets if backbone is not None else {}).items():
-            found[name] = (entry, family)
-    return found
-
-
-def _listed(name: str, entry: dict, family: Family) -> ListedPreset:
-    about, handle = entry["metadata"], str(entry["kaggle_handle"]).removeprefix("kaggle://")
+def _listed(name: str, published: PublishedPreset) -> ListedPreset:
+    about, family = published.about, published.family
     folder = find_preset(name)
     here = None if folder is None else read_preset(HUB + name)
+    page = f"https://www.kaggle.com/models/keras/{published.model}"
     return ListedPreset(
         name=HUB + name,
         family=family,
         parameters=about.get("params"),
-        license=about.get("license") or family.license_of(handle.split("/")[1]) or MODEL_PAGE,
-        page=about.get("model_card")
-        or "https://www.kaggle.com/models/" + handle.split("/keras/")[0],
+        license=about.get("license") or family.license_of(published.model) or MODEL_PAGE,
+        page=about.get("model_card") or page,
         description=" ".join(about.get("description", "").split()),
         folder=folder,
-        target=kagglehub_models() / handle.removeprefix("keras/"),
+        target=kagglehub_models() / published.handle.removeprefix("keras/"),
         feature_size=family.width_in_name(name) if here is None else here.feature_size,
         image_size=_side_in(name, about) if here is None else here.image_size,
     )
 
 
-def _side_in(name: str, about: dict) -> int | None:
+def _side_in(name: str, about: Mapping[str, Any]) -> int | None:
     """Return the image size that a preset's name says, or else its description."""
     text = f"{name}_ {about.get('description', '')}"
     found = [re.search(pattern, text) for pattern in SIDES]

@@ -19,12 +19,12 @@ from typing import Any
 from retrieval.errors import UserError, did_you_mean
 from retrieval.models.families import FAMILIES, Family
 from retrieval.models.folders import hugging_face_models, kagglehub_models
+from retrieval.models.published_presets import PublishedPreset, published_presets
 from retrieval.validation import ImageSize, as_size, sides_of
 
 HUB = "hub:"
 CONFIG, CONVERTER = "config.json", "image_converter.json"
 WEIGHTS = ("model.weights.h5", "model.weights.json")  # in one file, or the index of several
-NEEDS_KERAS_HUB = "presets need keras-hub: pip install 'retrieval-workbench[vit]'"
 USUAL_SIDE = 224  # of a preset that says no size
 
 
@@ -203,8 +203,8 @@ def read_preset(name: str) -> Preset:
     family = FAMILIES.get(str(whole.get("class_name")))
     if family is None:
         raise UserError(
-            f"{folder / CONFIG}: {whole.get('class_name', 'a file of another program')} is no image "
-            "backbone of keras-hub; `retrieval backbones` lists them"
+            f"{folder / CONFIG}: {whole.get('class_name', 'a file of another program')} is no "
+            "image backbone of keras-hub; `retrieval backbones` lists them"
         )
     arguments = whole.get("config")
     network = arguments.get("vision_encoder") if family.two_towers and arguments else whole
@@ -237,25 +237,24 @@ def _not_here(short: str) -> UserError:
             f"{HUB}{short}: the folder has no {lacks}: write a preset into it with "
             "backbone.save_to_preset(folder)"
         )
-    from retrieval.models.preset_list import preset_handles  # loads keras-hub
-
-    handles = preset_handles()
-    if short not in handles:
+    published = published_presets()
+    if short not in published:
         return UserError(
-            f"unknown preset {short!r} of keras-hub: {did_you_mean(short, handles)}"
+            f"unknown preset {short!r} of keras-hub: {did_you_mean(short, published)}"
             "`retrieval backbones` lists those that embed images; a folder is given as hub:./FOLDER"
         )
-    target = kagglehub_models() / handles[short].removeprefix("kaggle://keras/")
     return UserError(
         f"{HUB}{short} is not on this disk: `retrieval fetch weights {HUB}{short}` downloads it; "
-        f"without a network, fetch kaggle.com/models/{_page(handles[short])} elsewhere and put its "
-        f"files into {target}, or give their folder as {HUB}FOLDER"
+        f"without a network, {fetched_elsewhere(published[short])}, or give their folder as "
+        f"{HUB}FOLDER"
     )
 
 
-def _page(handle: str) -> str:
-    """Return the page of a model: ``kaggle://keras/clip/keras/x/3`` -> ``keras/clip/keras/x``."""
-    return "/".join(handle.removeprefix("kaggle://").split("/")[:4])
+def fetched_elsewhere(published: PublishedPreset) -> str:
+    """Say what to fetch on another machine, and where to put it on this one."""
+    target = kagglehub_models() / published.handle.removeprefix("keras/")
+    page = published.handle.rpartition("/")[0]
+    return f"fetch kaggle.com/models/{page} elsewhere and put its files into {target}"
 
 
 def _is_whole(folder: Path) -> bool:

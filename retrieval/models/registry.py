@@ -12,13 +12,13 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from retrieval.errors import UserError, unknown_option
 from retrieval.models.folders import kagglehub_models, keras_models
-from retrieval.models.presets import NEEDS_KERAS_HUB, Preset, is_preset, read_preset
-from retrieval.validation import MAP_POOLINGS, ImageSize, sides_of
+from retrieval.models.presets import Preset, is_preset, read_preset
+from retrieval.models.published_presets import NEEDS_KERAS_HUB
+from retrieval.validation import MAP_POOLINGS, ImageSize, check_choice, sides_of
 
 if TYPE_CHECKING:
     import keras
@@ -67,11 +67,10 @@ class Backbone:
     build_pooled: Callable[[ImageSize, str | None, str], "keras.Model"] | None = None
     preset: Preset | None = None
 
-    def check(self, name: str, image_size: ImageSize, pooling: str) -> None:
+    def check(self, image_size: ImageSize, pooling: str) -> None:
         """Refuse a size of the input or a pooling that the backbone does not take.
 
         Args:
-            name: Its name, for the error.
             image_size: The size.
             pooling: The pooling.
 
@@ -81,10 +80,8 @@ class Backbone:
         if self.preset is not None:
             self.preset.check_size(image_size)
             self.preset.check_pooling(pooling)
-        elif pooling not in self.poolings:
-            raise UserError(
-                f"--pooling {pooling}: {name} has none; give one of {', '.join(self.poolings)}"
-            )
+        else:
+            check_choice("pooling", pooling, self.poolings)
 
     def weights_side(self, image_size: ImageSize | None = None) -> int:
         """Return the side of the square input whose weights an input takes.
@@ -301,7 +298,11 @@ def backbone_of(name: str) -> Backbone:
 
 def _from_preset(preset: Preset) -> Backbone:
     def build_pooled(image_size: ImageSize, weights: str | None, pooling: str) -> "keras.Model":
-        return _preset_module().build(preset, image_size, weights, pooling)
+        try:
+            from retrieval.models import preset_backbone  # loads keras-hub
+        except ImportError as error:
+            raise UserError(NEEDS_KERAS_HUB) from error
+        return preset_backbone.build(preset, image_size, weights, pooling)
 
     def build(image_size: ImageSize, weights: str | None) -> "keras.Model":
         return build_pooled(image_size, weights, preset.pooling)
@@ -316,10 +317,3 @@ def _from_preset(preset: Preset) -> Backbone:
         build_pooled=build_pooled,
         preset=preset,
     )
-
-
-def _preset_module() -> ModuleType:
-    try:
-        return importlib.import_module("retrieval.models.preset_backbone")  # loads keras-hub
-    except ImportError as error:
-        raise UserError(NEEDS_KERAS_HUB) from error

@@ -52,7 +52,7 @@ def check(settings: TrainSettings) -> None:
     check_frozen_backbone(settings)
     backbone = backbone_of(settings.backbone)
     image_size = settings.image_size or backbone.image_size
-    backbone.check(settings.backbone, image_size, settings.pooling or backbone.pooling)
+    backbone.check(image_size, settings.pooling or backbone.pooling)
     check_pre_crop(settings.pre_crop, image_size)
     check_room(views, image_size, settings.pre_crop or image_size)
     if settings.loss != UNTRAINED:

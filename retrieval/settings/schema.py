@@ -359,9 +359,9 @@ class TrainSettings(BaseModel):
         None,
         "Pooling of the backbone's feature map or patches: average, average+max (their sum), gem "
         "(generalized mean) or max. Presets of transformers also have cls (class token), "
-        "cls+average (both, side by side) and head (the pooling and projection that CLIP and SigLIP "
-        "were trained with). mean is average. Defaults to default, the choice of the backbone's "
-        "paper, which `retrieval backbones` lists: average for all that are no presets.",
+        "cls+average (side by side) and head (the pooling and projection that CLIP and SigLIP "
+        "were trained with). mean is average. Defaults to default, what the backbone's paper does, "
+        "as `retrieval backbones` lists: average for all that are no presets.",
         "Model",
     )
     embedding_size: int = _setting(

@@ -1,6 +1,5 @@
 """The model that Keras' ``fit`` trains: an embedding network and a loss over the whole batch."""
 
-import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -20,13 +19,6 @@ from retrieval.training.gradients import BatchGradients, chunked_gradients, grad
 from retrieval.training.optimizers import apply_scaled, replica_mean
 
 SPREAD = "spread"  # in the logs
-# Text in the config of a network -> the module of this package that registers its classes with
-# Keras. They need keras-hub.
-MODULES = {
-    "retrieval.models.dinov2_backbone": "retrieval.models.dinov2_backbone",
-    "retrieval.models.preset_backbone": "retrieval.models.preset_backbone",
-    "keras_hub": "retrieval.models.preset_backbone",
-}
 
 
 @keras.saving.register_keras_serializable(package="retrieval")
@@ -196,9 +188,11 @@ class RankingModel(keras.Model):
         """Make a model from :meth:`get_config`, with new variables of the same shapes."""
         _import_losses(config["ranking_loss"])
         network = str(config["network"])
-        for text, module in MODULES.items():
-            if text in network:
-                importlib.import_module(module)
+        # These register their classes with Keras; they need keras-hub.
+        if "retrieval.models.dinov2_backbone" in network:
+            from retrieval.models import dinov2_backbone  # noqa: F401
+        if "keras_hub" in network or "retrieval.models.preset_backbone" in network:
+            from retrieval.models import preset_backbone  # noqa: F401
         parts = {
             part: keras.saving.deserialize_keras_object(config[part])
             for part in ("network", "ranking_loss")

@@ -28,6 +28,7 @@ OTHER = {
     "memory_start": 7, "memory_weight": 0.5, "classes_per_batch": 9, "samples_per_class": 4,
     "same_super_class": True,
     "backbone": "conv4", "weights": "none", "head": "fc1024", "pooling": "gem",
+    "lora_rank": 4, "lora_layers": "fc1", "layer_decay": 0.75,
     "embedding_size": 64, "normalize": False, "freeze_backbone": True, "freeze_batch_norm": False,
     "freeze_batch_norm_steps": 11, "freeze_steps": 12,
     "steps": 400, "optimizer": "momentum", "epsilon": 1e-8, "learning_rate": 0.1,
