@@ -23,6 +23,7 @@ import yaml
 from retrieval.datasets.catalog import COLUMNS
 from retrieval.datasets.copies import copies_caveat
 from retrieval.errors import UserError
+from retrieval.evaluation.relevance import NO_LABELS
 from retrieval.projection import COLUMNS as MAP_COLUMNS
 from retrieval.projection import FILE as EVOLUTION_FILE
 from retrieval.runs import neighbors as neighbor_file
@@ -200,6 +201,19 @@ class Run:
     def has_embeddings(self) -> bool:
         """Whether the run has embeddings; ranked lists that were imported have none."""
         return self._config.has_embeddings
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the items have classes; imported items may have none."""
+        return self._config.dataset.has_labels
+
+    def knows_relevant(self, protocol: str | None = None) -> bool:
+        """Tell whether it is known which items are relevant to a query under a protocol.
+
+        Args:
+            protocol: Name of the protocol. Defaults to the primary one.
+        """
+        return self.result(protocol).protocol.relevance != NO_LABELS
 
     @property
     def required_files(self) -> tuple[str, ...]:

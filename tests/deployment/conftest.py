@@ -38,3 +38,13 @@ def _finished(settings, tmp_path_factory):
 def run(_finished):
     """One finished run, opened anew: a test before may have changed what it caches."""
     return open_run(_finished)
+
+
+@pytest.fixture(scope="package")
+def exports(_finished, tmp_path_factory):
+    """The finished run, exported to the three formats in float32."""
+    from retrieval.deployment.exporting import export_network
+    from retrieval.deployment.formats import FORMATS
+
+    out = tmp_path_factory.mktemp("exports")
+    return {name: export_network(_finished, name, out) for name in FORMATS}
