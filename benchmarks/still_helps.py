@@ -30,6 +30,8 @@ SWEEP, OUT = HERE / "sweeps" / "still_helps.yaml", HERE / "results" / "still_hel
 METRICS = ("recall@1", "map@r")
 FEATURES, HEAD, WHOLE = "untrained features", "linear head", "whole network"
 HELPS, HARMS, CANNOT_TELL, NO_CLAIM = "helps", "harms", "cannot tell", "no verdict"
+# One network with the same weights; the first scales pixels otherwise than in their training.
+MISSCALED, SCALED = "efficientnet_lite0", "efficientnet_lite0_tf"
 SIGNS = {HELPS: "▲", HARMS: "▼", CANNOT_TELL: "≈", NO_CLAIM: ""}
 
 
@@ -150,18 +152,52 @@ def tally(found: Iterable[Effect]) -> str:
 
 
 def findings(found: Sequence[Effect], titles: Mapping[str, str]) -> list[str]:
-    """Say what the tables come to, a sentence for each protocol, part and metric."""
+    """Say what the tables come to, for each protocol and part."""
     lines = []
     for protocol, title in titles.items():
         for part in (HEAD, WHOLE):
-            here = [e for e in found if (e.protocol, e.kind.part) == (protocol, part)]
-            if not here:
-                continue
-            told = "; ".join(
-                f"{metric(name).title}: {tally(e for e in here if e.metric == name)}"
-                for name in METRICS
-            )
-            lines.append(f"**{part.capitalize()}, {title}.** {told}. {extremes(here)}")
+            here = [
+                e
+                for e in found
+                if (e.protocol, e.kind.part) == (protocol, part) and e.kind.backbone != MISSCALED
+            ]
+            if here:
+                lines.append(f"**{part.capitalize()}, {title}.** {told(here)}. {extremes(here)}")
+    return lines
+
+
+def told(found: Sequence[Effect]) -> str:
+    """Say by each metric how many losses help."""
+    return "; ".join(
+        f"{metric(name).title}: {tally(e for e in found if e.metric == name)}" for name in METRICS
+    )
+
+
+def of_pixels(
+    runs: Mapping[Kind, Sequence[Run]], found: Sequence[Effect], titles: Mapping[str, str]
+) -> list[str]:
+    """Say what the scaling of pixels alone gains, and how losses look beside the worse one."""
+    features = {name: runs.get(Kind(name, FEATURES)) for name in (SCALED, MISSCALED)}
+    groups = {name: each for name, each in features.items() if each}
+    if len(groups) < 2:
+        return []
+    lines = []
+    for protocol, title in titles.items():
+        gains = []
+        for name in METRICS:
+            pair = compare_losses(groups, protocol, name).pair(SCALED, MISSCALED)
+            words = metric(name)
+            gain = words.format_difference(pair["difference"], pair["low"], pair["high"])
+            gains.append(f"{gain} {words.title}")
+        heads = [
+            e for e in found
+            if (e.protocol, e.kind.backbone, e.kind.part) == (protocol, MISSCALED, HEAD)
+        ]  # fmt: skip
+        lines.append(
+            f"**Pixels, {title}.** Scaling them as the weights were trained with ({SCALED} instead "
+            f"of {MISSCALED}), without any loss, gains {' and '.join(gains)}. Linear heads beside "
+            f"the worse scaled features: {told(heads)}."
+        )
     return lines
 
 
@@ -249,7 +285,7 @@ def markdown(grid: Grid, folder: Path) -> str:
     titles = titles_of_protocols(every)
     found = [e for protocol in titles for name in METRICS for e in effects(runs, protocol, name)]
     lines = [HEADING, "", "## Findings", ""]
-    lines += [f"- {line}" for line in findings(found, titles)]
+    lines += [f"- {line}" for line in findings(found, titles) + of_pixels(runs, found, titles)]
     if missing:
         left = f"{missing.total()} of {counted(len(grid.runs), 'run')}"
         lines += ["", f"**Not finished**, and not in the tables: {left}; {in_words(missing)}."]
@@ -268,7 +304,10 @@ HEADING = """# Does a ranking loss still help?
 file, `python benchmarks/still_helps.py runs/still_helps` this page from the runs. Grocery, even
 classes train and odd classes test, 128 px everywhere, CPU. The backbones are those whose ImageNet
 weights come as Python packages, so that nothing is downloaded: among the packages listed today only
-those of EfficientNet-Lite0 to -Lite2 hold such weights. Three ways:
+those of EfficientNet-Lite0 to -Lite2 hold such weights. They were trained on pixels scaled to
+(x - 127) / 128. `efficientnet_lite0_tf`, `efficientnet_lite1` and `efficientnet_lite2` scale so;
+`efficientnet_lite0` takes torchvision's statistics instead, and stands here to show what a weaker
+baseline does to the question. Three ways:
 
 - **untrained features**: the 1,280 pooled features of the ImageNet network;
 - **linear head**: a 128-d linear layer on the frozen features, 500 steps, Adam 3e-4, three seeds;

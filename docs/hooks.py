@@ -347,7 +347,7 @@ def losses_page(losses: list[Loss]) -> str:
     for needs_classes, (title, text) in FAMILIES.items():
         parts += [f"## {title}", text]
         parts += [_section(loss) for loss in losses if loss.entry["needs_classes"] == needs_classes]
-    parts.append(_memory())
+    parts += [_wrapper(name) for name in WRAPPERS]
     return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
 
 
@@ -404,19 +404,34 @@ def _options(arguments: dict[str, str], defaults: dict[str, str]) -> str:
     return "\n".join(rows)
 
 
-def _memory() -> str:
-    """Describe the wrapper, which is no entry of the registry."""
-    tree = ast.parse((LOSSES / "cross_batch_memory.py").read_text(encoding="utf-8"))
+# File of a wrapper -> its title, and how it is used in Python and on the command line.
+WRAPPERS = {
+    "cross_batch_memory": (
+        "Cross-batch memory",
+        'get_loss("multi_similarity", cross_batch_memory={"size": 4096})',
+        "retrieval train --memory-batches 50",
+    ),
+    "matryoshka": (
+        "Matryoshka",
+        'get_loss("proxy_anchor", matryoshka=[32, 64])',
+        "retrieval train --matryoshka 32,64",
+    ),
+}
+
+
+def _wrapper(name: str) -> str:
+    """Describe a wrapper, which is no entry of the registry."""
+    title, in_python, on_command_line = WRAPPERS[name]
+    tree = ast.parse((LOSSES / f"{name}.py").read_text(encoding="utf-8"))
     node = next(part for part in tree.body if isinstance(part, ast.ClassDef))
     doc = parse_docstring(ast.get_docstring(node))
     return "\n\n".join(
         [
-            "## Cross-batch memory { #cross-batch-memory }",
+            f"## {title} {{ #{name.replace('_', '-')} }}",
             doc.summary,
             doc.body,
             _options(doc.arguments, _defaults(node)),
-            'In Python: `get_loss("multi_similarity", cross_batch_memory={"size": 4096})`. '
-            "On the command line: `retrieval train --memory-batches 50`.",
+            f"In Python: `{in_python}`. On the command line: `{on_command_line}`.",
         ]
     )
 

@@ -26,6 +26,7 @@ _HOME = {
     "embed_to_file": "retrieval.deployment.embed_to_file",
     "load_embedder": "retrieval.deployment.embedder",
     "evaluate": "retrieval.evaluation",
+    "import_run": "retrieval.runs.array_importing",
     "open_run": "retrieval.runs",
     "list_runs": "retrieval.runs",
     "UserError": "retrieval.errors",

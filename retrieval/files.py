@@ -35,7 +35,35 @@ PART = 256  # files per unit of work: to hand over a single one takes longer tha
 LARGEST_READ, PARTS, PART_BYTES = 256 << 20, 256, 1 << 20  # of a digest, bytes
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP)  # of network disks, by their settings
 POLL = 0.05  # seconds between two tries to get a lock
+LONGEST_NAME = 200  # bytes; file systems allow 255, and a partial run has a longer name
 LINUX_EXCHANGE, MAC_SWAP, AT_FDCWD = 2, 2, -100  # constants of renameat2(2) and renamex_np(2)
+
+
+def check_folder_name(kind: str, name: str) -> str:
+    """Check that a name that a user chose can be used for a folder that is not hidden.
+
+    Args:
+        kind: What it is the name of, for the message, e.g. ``"run name"``.
+        name: The name that was asked for.
+
+    Returns:
+        The name.
+
+    Raises:
+        UserError: The name is empty, too long, starts with a dot or contains a slash or control
+            characters.
+    """
+    if not name.strip() or name.startswith(".") or "/" in name or "\\" in name:
+        raise UserError(f"{kind} {name!r}: give a name without slashes or a leading dot")
+    if not name.isprintable():
+        raise UserError(
+            f"{kind} {ascii(name)[:60]}: give a name without control characters and line breaks"
+        )
+    if (size := len(os.fsencode(name))) > LONGEST_NAME:
+        raise UserError(
+            f"{kind} {name[:40]!r}... is {size} bytes long: give {LONGEST_NAME} at most"
+        )
+    return name
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """The house: which room may import which, no circles, and looking never loads TensorFlow."""
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -72,9 +73,16 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
-def imported(path: Path) -> Iterator[str]:
-    """Yield the dotted name of every module a file imports, inside functions too."""
-    return found_in(ast.parse(path.read_text(encoding="utf-8")))
+@functools.cache  # most tests look at most files
+def parsed(path: Path) -> ast.Module:
+    """Return the syntax tree of a file."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def imported(path: Path) -> tuple[str, ...]:
+    """Return the dotted name of every module a file imports, inside functions too."""
+    return tuple(found_in(parsed(path)))
 
 
 def found_in(tree: ast.AST) -> Iterator[str]:
@@ -143,7 +151,7 @@ def test_no_import_hides_in_a_string():
     for path in MODULES.values():
         if str(path.relative_to(ROOT)) in LAZY:
             continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Call) and "import" in ast.unparse(node.func):
                 named = [a.value for a in node.args if isinstance(a, ast.Constant)]
                 hidden = "import_module" in ast.unparse(node.func) and len(named) != len(node.args)
@@ -155,7 +163,7 @@ def test_only_the_command_line_and_notebooks_print():
     for path in MODULES.values():
         if path.parent in (ROOT / "retrieval" / "cli", ROOT / "workbench" / "notebook"):
             continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Call):
                 name = ast.unparse(node.func)
                 assert name not in ("print", "typer.echo", "sys.stdout.write"), (path, node.lineno)
@@ -163,7 +171,7 @@ def test_only_the_command_line_and_notebooks_print():
 
 def test_types_alone_are_imported_from_libraries_only():
     for path in MODULES.values():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
                 assert not {name.split(".")[0] for name in found_in(node)} & set(FLOORS), path
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 import typer.main
+from PIL import Image
 
+from retrieval import train
 from retrieval.cli.main import app
 
 ROOT = Path(__file__).parent.parent
@@ -24,10 +26,25 @@ def commands(program: str) -> list[list[str]]:
     return [w[1:] for w in words if w and w[0] == program]
 
 
-@pytest.mark.parametrize("code", blocks("python"))
+OF_A_RUN = [code for code in blocks("python") if "runs/" in code]
+
+
+@pytest.mark.parametrize("code", [code for code in blocks("python") if code not in OF_A_RUN])
 def test_python_blocks_run(code, capsys):
     exec(compile(code, "README.md", "exec"), {})
     assert "R@1" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("module_cache", "two_blocks")
+@pytest.mark.parametrize("code", OF_A_RUN)
+def test_python_blocks_run_on_a_run(code, tiny, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    made = train(tiny.with_(loss="npairs_loss"), name="npairs_loss", progress=False)
+    made.parent.rename("runs/grocery")
+    for name in ("photo.jpg", "other.png"):
+        Image.new("RGB", (40, 30), "red").save(name)
+    exec(compile(code, "README.md", "exec"), {})
+    assert capsys.readouterr().out.endswith("(2, 8)\n")
 
 
 @pytest.mark.parametrize("words", commands("retrieval"), ids=" ".join)

@@ -304,7 +304,7 @@ def sweep(
     grid: Annotated[
         Path,
         typer.Argument(
-            help="YAML file with `base` settings and a `grid` of lists of values, or several `grids`."
+            help="YAML file with `base` settings and a `grid` of lists of values, or `grids`."
         ),
     ],
     runs: Runs = Path("runs"),
@@ -807,9 +807,26 @@ def import_(
     items: Annotated[
         Path | None,
         typer.Option(
-            help="CSV or Parquet file of the items, one row per embedding: `label`, and optionally "
-            "`path`, `role` (or `is_query` and `is_gallery`) and others. Without a header, rows "
-            "are `label,path`. For --ranked, with the ids of the lists in the column `id`.",
+            help="CSV, TSV, Parquet or JSON lines file of the items, one row per embedding: "
+            "`label`, `path`, `role` (or `is_query` and `is_gallery`), all optional, and others, "
+            "which are kept. Without a header, rows are `label,path`. For --ranked, with the ids "
+            "of the lists in the column `id`.",
+            show_default=False,
+        ),
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of --items with the classes, or none for items without classes. Defaults "
+            "to label.",
+            show_default=False,
+        ),
+    ] = None,
+    path_column: Annotated[
+        str | None,
+        typer.Option(
+            "--path",
+            help="Column of --items with the images' paths. Defaults to the usual names.",
             show_default=False,
         ),
     ] = None,
@@ -935,7 +952,10 @@ def import_(
     options = EvaluationOptions(
         exclude_same=_names(exclude_same), junk_same=_names(junk_same), metrics=_names(metrics)
     )
+    named = {k: v for k, v in (("label", label), ("path", path_column)) if v is not None}
     if ranked:
+        if named:
+            raise UserError(f"--{next(iter(named))} goes with --embeddings: rename the column")
         if embeddings is not None or gallery_embeddings is not None or gallery_items is not None:
             raise UserError("--ranked takes no embeddings: give --qrels, --items or both")
         if ignored is not None:
@@ -973,6 +993,7 @@ def import_(
         sides,
         image_root=image_root,
         columns=_names(columns),
+        named=named,
         distance=distance,
         options=options,
         qrels=qrels,

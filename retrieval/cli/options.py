@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from retrieval.datasets import DATASETS
+from retrieval.datasets import DATASETS, csv_files, folder
 from retrieval.errors import UserError
 from retrieval.settings.recipes import load_recipe
 from retrieval.settings.schema import (
@@ -214,11 +214,18 @@ def parse_ks(text: str, name: str = "ks") -> tuple[int, ...]:
 
 
 def option_types(dataset: str) -> dict[str, type]:
-    """Return the declared type of every option of a data set; none if there is no such data set."""
-    if dataset not in DATASETS:
-        return {}
-    hints = typing.get_type_hints(DATASETS[dataset].load)
-    return {option: kind_of(hints[option]) for option in _loader_options(dataset)}
+    """Return the declared type of every option of a data set.
+
+    Args:
+        dataset: Name of the data set. Own data, under any other name, have the options of folders
+            and of lists.
+    """
+    own = (folder.ENTRY.name, csv_files.ENTRY.name)
+    types: dict[str, type] = {}
+    for name in (dataset,) if dataset in DATASETS else own:
+        hints = typing.get_type_hints(DATASETS[name].load)
+        types |= {option: kind_of(hints[option]) for option in _loader_options(name)}
+    return types
 
 
 def argument_docs(function: Callable[..., object]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Print tables of data sets and runs in the terminal."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 from retrieval.evaluation.metrics import DASH, HEADLINE, metric, scale_note, summarized
 from retrieval.evaluation.slices import Sliced
 from retrieval.evaluation.thresholds import Thresholds
+from retrieval.progress import duration
 from retrieval.report.published import published_line
 from retrieval.report.sections import titles_of_protocols
 from retrieval.report.slices import family_line, slice_head, slice_rows, slices_headline
@@ -21,6 +23,7 @@ from retrieval.report.thresholds import (
     transfer_table,
 )
 from retrieval.runs.columns import columns_to_slice
+from retrieval.runs.live import Training
 from retrieval.runs.records import ProtocolResult
 from retrieval.runs.run import Run
 from retrieval.runs.store import open_run
@@ -140,3 +143,43 @@ def print_slices(sliced: Sliced, title: str) -> None:
     line = family_line(sliced)
     if sliced.n_gaps + sliced.n_differences:
         print(f"95% intervals: of the figures each alone; {line}.")
+
+
+def print_trainings(found: Sequence[Training], root: Path) -> None:
+    """Print the trainings that are not finished, their errors, and what continues them.
+
+    Args:
+        found: The trainings.
+        root: The folder of runs that they are in.
+    """
+    if not found:
+        print(f"nothing is being trained in {root}")
+        return
+    print(pd.DataFrame([_training_row(each) for each in found]).to_string(index=False))
+    for each in found:
+        if each.error:
+            print(f"{each.path}: {each.error}")
+    for command in dict.fromkeys(each.command for each in found if each.command):
+        print(f"to go on: {command}")
+
+
+def _training_row(training: Training) -> dict[str, str]:
+    said, now = training.live, time.time()
+    row = dict.fromkeys(
+        ("run", "state", "at", "step", "loss", "images/s", "left", "checkpoint", "device"), DASH
+    )
+    row |= {"run": f"{training.dataset}/{training.name}", "state": training.state}
+    if said is None:
+        return row
+    row |= {"at": said.stage_words(), "step": f"{said.step:,} of {said.steps:,}"}
+    row["device"] = said.device or DASH
+    if said.loss is not None:
+        row["loss"] = f"{said.loss:.4g}"
+    if said.checkpoint is not None:
+        ago = duration(max(0.0, now - said.checkpoint.time))
+        row["checkpoint"] = f"step {said.checkpoint.step:,}, {ago} ago"
+    if training.is_alive and said.seconds_left is not None:
+        row["left"] = duration(said.seconds_left)
+    if training.is_alive and said.images_per_second is not None:
+        row["images/s"] = f"{said.images_per_second:,.0f}"
+    return row

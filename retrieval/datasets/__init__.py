@@ -1,12 +1,17 @@
 """Data sets, one file each: files on disk to a :class:`~retrieval.datasets.catalog.Catalog`.
 
+A name that is not in :data:`DATASETS` names somebody's own data, which are a folder or a list: see
+:func:`dataset_entry`.
+
 To add a data set, write a file that ends in ``ENTRY = Dataset(...)``, import it here and add its
 entry to :data:`DATASETS`.
 """
 
+import dataclasses
+import difflib
 import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -34,9 +39,21 @@ from retrieval.datasets.catalog import Catalog
 from retrieval.datasets.checks import check_catalog, check_files
 from retrieval.datasets.links import check_links
 from retrieval.datasets.official import is_placeholder
+from retrieval.datasets.tables import TABLE_SUFFIXES
 from retrieval.errors import UserError, no_such_option, unknown_option
+from retrieval.files import check_folder_name
 
-__all__ = ["DATASETS", "Catalog", "Dataset", "fetch_dataset", "list_datasets", "load_catalog"]
+__all__ = [
+    "DATASETS",
+    "Catalog",
+    "Dataset",
+    "check_dataset",
+    "dataset_entry",
+    "fetch_dataset",
+    "list_datasets",
+    "load_catalog",
+]
+LISTS = ("csv", "train_csv", "test_csv")  # options that say that own data are a list
 DATASETS: dict[str, Dataset] = {
     entry.name: entry
     for entry in (
@@ -61,6 +78,69 @@ DATASETS: dict[str, Dataset] = {
 }
 
 
+def dataset_entry(
+    name: str, data: Path | str | None = None, options: Iterable[str] = ()
+) -> Dataset:
+    """Return the entry of a data set, also of somebody's own data under a name of their choice.
+
+    Own data are a list if their path is a file, or if an option names a list; otherwise they are a
+    folder with one sub-folder per class. Both are the same to a training and an evaluation.
+
+    Args:
+        name: Name in :data:`DATASETS`, or any other name.
+        data: The folder or the list. Defaults to ``data/<name>``.
+        options: Names of the options of its loader that are given. Defaults to none.
+
+    Returns:
+        The entry, called by the name.
+    """
+    if name in DATASETS:
+        return DATASETS[name]
+    is_list = bool(set(LISTS) & set(options)) or os.path.isfile(_root(name, data))
+    kind = csv_files.ENTRY if is_list else folder.ENTRY
+    return dataclasses.replace(kind, name=name, title=name)
+
+
+def check_dataset(name: str, data: Path | str | None = None, options: Iterable[str] = ()) -> None:
+    """Check the name of a data set, before anything is read.
+
+    Args:
+        name: Name in :data:`DATASETS`, or the name that somebody gives to own data.
+        data: The folder or the list of own data. Defaults to ``data/<name>``.
+        options: Names of the options of its loader that are given. Defaults to none.
+
+    Raises:
+        UserError: The name is unknown and no data are given for it; it cannot be a folder's name,
+            or is that of a built-in data set but for the case of its letters; or a list is given
+            for a data set that is none.
+    """
+    is_file = data is not None and os.path.isfile(data)
+    if name in DATASETS:
+        if is_file and name != csv_files.ENTRY.name:
+            what = "takes a folder" if name == folder.ENTRY.name else "is a built-in data set"
+            raise UserError(
+                f"data set {name!r} {what}, and {data} is a file: give another --dataset NAME for "
+                "your own list"
+            )
+        return
+    if data is None and not set(LISTS) & set(options) and not _root(name, None).exists():
+        close = difflib.get_close_matches(name, DATASETS, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise UserError(
+            f"unknown data set {name!r}: {hint}valid: {', '.join(sorted(DATASETS))}; or any name "
+            "for your own data, given with --data (a folder, or a list of images)"
+        )
+    check_folder_name("data set", name)
+    if built_in := next((known for known in DATASETS if known == name.lower()), None):
+        raise UserError(
+            f"data set {name!r}: {built_in!r} is a built-in data set; give your own another name"
+        )
+    if is_file and Path(str(data)).suffix.lower() not in TABLE_SUFFIXES:
+        raise UserError(
+            f"--data {data}: not a list of images, which ends in {', '.join(TABLE_SUFFIXES)}"
+        )
+
+
 def load_catalog(
     name: str,
     root: Path | str | None = None,
@@ -74,8 +154,9 @@ def load_catalog(
     Every image is decoded once; later, only files that have changed are.
 
     Args:
-        name: Name in :data:`DATASETS`.
-        root: The data set's folder. Defaults to ``data/<name>``.
+        name: Name in :data:`DATASETS`, or any other name for own data.
+        root: The data set's folder; of own data, the folder or the list. Defaults to
+            ``data/<name>``.
         skip_unreadable: Whether to leave out images that are missing or damaged, which the
             catalog's ``skipped`` then names. Defaults to False: they are refused.
         leave_out: Path -> reason of images to leave out in any case, e.g. those that a run was
@@ -89,8 +170,9 @@ def load_catalog(
         UserError: The name or an option is unknown, files are missing or damaged, or images are
             links to files elsewhere.
     """
-    entry = _entry(name)
-    valid = dataset_options(name)
+    check_dataset(name, root, options)
+    entry = dataset_entry(name, root, options)
+    valid = _options_of(entry)
     for option in options:
         if option not in valid:
             raise no_such_option(f"data set {name}", option, valid)
@@ -98,6 +180,13 @@ def load_catalog(
     if entry.needs_files and not os.path.isdir(root):
         raise UserError(f"data set {name!r} is not at {root}: {entry.how_to_get}")
     catalog = entry.load(root, **options)
+    if name not in DATASETS:
+        kind = "a list of images" if entry.load is csv_files.load else "a folder of classes"
+        remarks = (f"{name} is your own data set, read as {kind}: {root}", *catalog.remarks)
+        catalog = dataclasses.replace(catalog, name=name, remarks=remarks)
+    if entry.n_images is None:
+        kind = csv_files.ENTRY.name if entry.load is csv_files.load else folder.ENTRY.name
+        catalog = dataclasses.replace(catalog, kind=kind)
     catalog = check_catalog(
         catalog,
         small_classes=entry.small_classes or catalog.keeps_singletons,
@@ -112,15 +201,18 @@ def dataset_options(name: str) -> dict[str, object]:
     """Return the options of a data set and their defaults.
 
     Args:
-        name: Name in :data:`DATASETS`.
+        name: Name in :data:`DATASETS`, or any other name for own data.
 
     Returns:
-        Option -> default.
-
-    Raises:
-        UserError: The name is unknown.
+        Option -> default; for own data, the options of folders and of lists.
     """
-    parameters = inspect.signature(_entry(name).load).parameters.values()
+    if name in DATASETS:
+        return _options_of(DATASETS[name])
+    return _options_of(folder.ENTRY) | _options_of(csv_files.ENTRY)
+
+
+def _options_of(entry: Dataset) -> dict[str, object]:
+    parameters = inspect.signature(entry.load).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 

@@ -29,7 +29,7 @@ class Catalog:
     """A data set as a table: one row per image.
 
     Attributes:
-        name: Name of the data set in the registry, e.g. ``"grocery"``.
+        name: Name of the data set, e.g. ``"grocery"``.
         root: Folder that every ``path`` is relative to.
         items: DataFrame with a RangeIndex and the columns ``path`` (str, POSIX, relative to root),
             ``label`` (int64), ``label_name`` (str), ``split`` (``train``, ``test`` or, if the data
@@ -54,6 +54,10 @@ class Catalog:
             counted when the images are checked. Defaults to 0.
         judgments: What is relevant to each query of the test split, by protocol, the primary one
             first; rows are those of ``items``. Defaults to none: the items of its class.
+        kind: What reads somebody's own data: ``folder`` or ``csv``, a list. Defaults to "", for
+            every other data set.
+        has_labels: Whether the items have classes; without them each counts as its own. Defaults
+            to True.
     """
 
     name: str
@@ -67,6 +71,8 @@ class Catalog:
     keeps_singletons: bool = False
     training_copies: int = 0
     judgments: tuple[Judgments, ...] = ()
+    kind: str = ""
+    has_labels: bool = True
 
     def __len__(self) -> int:
         return len(self.items)

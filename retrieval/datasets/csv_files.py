@@ -4,13 +4,10 @@ A list has names of columns, e.g. ``path,label``, or it is text with rows
 ``class id,relative path`` as the original baseline wrote them.
 """
 
-import csv
-import io
 import os
 import posixpath
-import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
@@ -23,7 +20,6 @@ from retrieval.datasets.folder import Singletons, check_singletons, resolve_sing
 from retrieval.datasets.image_files import printable
 from retrieval.datasets.metadata import (
     clash_remarks,
-    is_row_numbers,
     join_tables,
     stored_names,
     typed_table,
@@ -36,26 +32,20 @@ from retrieval.datasets.splits import (
     remarks_on_splits,
     split_classes,
 )
-from retrieval.datasets.tables import cell_texts, column_called, is_typed, read_typed
-from retrieval.datasets.text_files import delimiter_in, read_text
+from retrieval.datasets.tables import (
+    COLUMN_NAMES,
+    Line,
+    cell_texts,
+    column_called,
+    column_name,
+    is_row_numbers,
+    is_typed,
+    read_lines,
+    read_typed,
+)
 from retrieval.errors import UserError, counted, unknown_option
 
-Line = tuple[int, list[str]]  # its number and its cells
 DUPLICATES = ("refuse", "drop", "keep")
-# Names of columns in a header, the first found of each kind; spelled as `_column_name` does.
-COLUMN_NAMES = {
-    "label": (
-        *("label", "class", "class id", "classid", "class name", "classname", "label name"),
-        *("label id", "category", "category id", "category name", "target", "identity", "pid"),
-        *("person id", "product id", "item id", "species", "breed", "class label", "id"),
-    ),
-    "path": (
-        *("path", "relative path", "image path", "img path", "file path", "filepath", "filename"),
-        *("file name", "file", "image name", "image file", "image", "img", "images", "photo"),
-    ),
-    "split": ("split", "subset", "partition", "set", "evaluation status"),
-    "role": ("role",),
-}
 PLAIN = {"label": 0, "path": 1}  # the columns without a header
 SWAPPED = {"label": 1, "path": 0}
 PATHS_ONLY = {"path": 0}
@@ -279,7 +269,7 @@ def read_listing(
         table, numbers = read_typed(path)
         lines = _lines_of(table, numbers)
     else:
-        lines = list(_lines(path))
+        lines = list(read_lines(path))
     columns = _header(path, lines[0], images, needs_class, named or {}) if lines else None
     if columns is None and table is not None:
         raise UserError(f"{path}: no columns such as `path` and `label`: name them so")
@@ -402,43 +392,12 @@ def without_repeats(rows: list[Row], *, drop: bool) -> list[Row]:
     return [row for row in rows if id(row) not in repeated]
 
 
-def _lines(path: Path) -> Iterator[Line]:
-    """Yield the line number and the cells of each row that is not blank."""
-    text = read_text(path)
-    first = re.search(r"[^\s][^\r\n]*", text)
-    start = first[0].strip() if first else ""
-    skipped = None
-    if found := re.fullmatch(r"sep=(.)", start, re.IGNORECASE):  # Excel's note of the delimiter
-        delimiter, skipped = found[1], start
-    else:
-        delimiter = delimiter_in(start)
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True
-    )
-    try:
-        for raw in reader:
-            cells = [cell.strip() for cell in raw]
-            if not any(cells) or delimiter.join(cells).strip() == skipped:
-                continue
-            if any("\n" in cell or "\r" in cell for cell in cells):
-                raise UserError(
-                    f"{path} row {reader.line_num}: a field goes over several lines: is a "
-                    "quotation mark missing?"
-                )
-            yield reader.line_num, cells
-    except csv.Error as error:
-        raise UserError(
-            f"{path} row {reader.line_num}: not a row of a CSV file ({error}): is a quotation mark "
-            "missing?"
-        ) from error
-
-
 def _header(
     path: Path, line: Line, images: Path, needs_class: bool, named: Mapping[str, str]
 ) -> dict[str, int] | None:
     """Return the column of each kind if a row is a header; None if it is not."""
     number, cells = line
-    names = [_column_name(cell) for cell in cells]
+    names = [column_name(cell) for cell in cells]
     columns = {
         kind: cells.index(column_called(name, cells, kind, path)) for kind, name in named.items()
     }
@@ -471,12 +430,6 @@ def _header(
 def _shown(text: str) -> str:
     """Return a field as a message shows it: in one line, and not longer than that."""
     return printable(text if len(text) <= SHOWN else f"{text[:SHOWN]}...")
-
-
-def _column_name(cell: str) -> str:
-    """Return a column's name in lower case, its words separated by single spaces."""
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", cell)  # ClassId
-    return " ".join(re.sub(r"[_\-\s]+", " ", words).lower().split())
 
 
 def _swapped(path: Path, lines: Sequence[Line], images: Path) -> list[Row]:
@@ -561,7 +514,7 @@ def _refuse_other_splits(
         if len(values) < 2:
             continue
         is_flag = {value.lower() for value in values} <= FLAG_VALUES
-        part = part_of(_column_name(name).removeprefix("is ")) if is_flag else None
+        part = part_of(column_name(name).removeprefix("is ")) if is_flag else None
         is_split = all(part_of(value) for value in values)
         if "split" not in columns and (is_split or (part and part.role == "both")):
             kind, valid = "split", SHOWN_PARTS

@@ -11,6 +11,7 @@ import numpy as np
 from retrieval.datasets.base import Dataset
 from retrieval.datasets.catalog import SPLITS, Catalog, make_catalog
 from retrieval.datasets.checks import has_a_positive
+from retrieval.datasets.folder_metadata import read_metadata
 from retrieval.datasets.image_files import (
     IMAGE_SUFFIXES,
     describe_left_out,
@@ -27,6 +28,7 @@ from retrieval.datasets.splits import (
     remarks_on_splits,
     split_classes,
 )
+from retrieval.datasets.tables import TABLE_SUFFIXES
 from retrieval.errors import UserError, counted, unknown_option
 
 SINGLETONS = ("refuse", "drop", "keep")
@@ -89,11 +91,17 @@ def load(
     train_classes: ClassList | None = None,
     test_classes: ClassList | None = None,
     singletons: str | None = None,
+    metadata: str | None = None,
+    path: str | None = None,
+    label: str | None = None,
 ) -> Catalog:
     """Load ``root/<class>/**/<image>``, or ``root/train/<class>/`` and ``root/test/<class>/``.
 
     The folders of a split may also be called ``val`` (or ``valid``, ``validation``), and the test
     split may come as ``query`` and ``gallery``, in any case of the letters.
+
+    A table beside the images, such as a CSV file of prices, names an image per row, or a class; its
+    other columns are kept with the items: see :mod:`retrieval.datasets.folder_metadata`.
 
     Args:
         root: The folder. Hidden files and folders in it, and those that systems make, are ignored.
@@ -108,6 +116,11 @@ def load(
             different images: ``refuse`` them, ``drop`` them or ``keep`` them. Defaults to ``keep``
             for folders that are the split, whose training set is not to be changed, and to
             ``refuse`` for a split that is made here.
+        metadata: Table of the images' metadata (CSV, TSV, Parquet or JSON lines), or none to read
+            no table. Defaults to ``metadata.csv`` (or another such table) in the folder, or else
+            the only table in it that names its images or classes.
+        path: Name of the column of the image's path, e.g. file. Defaults to the usual names.
+        label: Name of the column of the class, e.g. sku. Defaults to the usual names.
 
     Returns:
         The catalog. Labels number the class names in sorted order. Its remarks count what was left
@@ -161,6 +174,16 @@ def load(
         singletons, [f.label_name for f in files], [f.split for f in files], is_given=bool(parts)
     )
     files = [file for file, kept in zip(files, lone.kept, strict=True) if kept]
+    given = {"metadata": metadata, "path": path, "label": label}
+    about = read_metadata(
+        root,
+        [file.path for file in files],
+        [file.label_name for file in files],
+        file=metadata,
+        path=path,
+        label=label,
+        splits=list(parts),
+    )
     return make_catalog(
         "folder",
         root,
@@ -175,12 +198,16 @@ def load(
             "train_classes": train_classes,
             "test_classes": test_classes,
             "singletons": lone.option,
+            # Runs of version 0.1.0 do not record them.
+            **{name: value for name, value in given.items() if value is not None},
         },
+        metadata=about.columns,
         remarks=[
             *remarks,
             *lone.remarks,
             *remarks_on_names(number),
             *describe_left_out(root, others=reading.others, junk=reading.junk, loose=reading.loose),
+            *about.remarks,
         ],
         keeps_singletons=lone.accepted,
     )
@@ -265,7 +292,11 @@ def class_images(root: Path, reading: Reading | None = None) -> dict[str, list[s
     reading.note_files(_entries(root))
     classes = _class_folders(root)
     if not classes:
-        raise UserError(f"{root} has no sub-folders: give a folder with one sub-folder per class")
+        tables = [e.name for e in _entries(root) if e.name.lower().endswith(TABLE_SUFFIXES)]
+        hint = f", or the list: --data {printable(str(root / tables[0]))}" if tables else ""
+        raise UserError(
+            f"{root} has no sub-folders: give a folder with one sub-folder per class{hint}"
+        )
     found, empty = {}, []
     for name in classes:
         others = len(reading.others)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
 from retrieval.datasets.csv_files import read_listing
 from retrieval.datasets.folder import Reading, images_below, split_folders
@@ -146,16 +147,27 @@ def _in_list(source: Path, image_root: Path | str | None, strict: bool) -> Image
     if any(named) and not all(named):
         row = rows[named.index(False)]
         raise UserError(f"{row.where}: has no class, but other rows have one")
-    paths = [f"{os.sep}{row.path}" if is_absolute else row.path for row in rows]
-    roles = [row.role for row in rows]
-    if (twice := Counter(paths).most_common(1)[0])[1] > 1:
+    paths = pa.array([f"{os.sep}{row.path}" if is_absolute else row.path for row in rows])
+    labels = pa.array([row.label for row in rows]).dictionary_encode() if all(named) else None
+    roles = None if {row.role for row in rows} == {"both"} else [row.role for row in rows]
+    metadata = typed_texts(listing.metadata) if listing.is_text else listing.metadata
+    # Millions of rows: their memory is given back only if no text that is kept lies among them.
+    del rows, listing, named
+    listed = paths.to_pylist()
+    if (twice := Counter(listed).most_common(1)[0])[1] > 1:
         remarks.append(f"{source}: some images are listed more than once, e.g. {twice[0]}")
     return ImageList(
         source,
         root.resolve(),
-        paths,
-        [row.label for row in rows] if all(named) else None,
-        None if set(roles) == {"both"} else roles,
+        listed,
+        None if labels is None else _shared_texts(labels),
+        roles,
         tuple(remarks),
-        listing.metadata if not listing.is_text else typed_texts(listing.metadata),
+        metadata,
     )
+
+
+def _shared_texts(values: pa.DictionaryArray) -> list[str]:
+    """Return texts of which equal ones are one object."""
+    texts = values.dictionary.to_pylist()
+    return [texts[at] for at in values.indices.to_numpy()]

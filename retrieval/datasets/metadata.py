@@ -8,7 +8,6 @@ kept.
 
 import datetime
 import json
-import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -208,7 +207,19 @@ def join_tables(tables: Sequence[tuple[pd.DataFrame, bool]]) -> pd.DataFrame:
 
 
 def _as_text(value: object) -> str | None:
-    return None if pd.isna(value) else str(value)  # type: ignore[call-overload]  # a scalar
+    return None if pd.isna(value) else str(value)
+
+
+def take_rows(table: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
+    """Return rows of a table of metadata; a row of -1 has no values.
+
+    Args:
+        table: (n, columns).
+        rows: int, (m,), from -1 to n - 1.
+    """
+    if (rows < 0).any():
+        table = pd.DataFrame({name: _with_missing(table[name]) for name in table}, table.index)
+    return table.reindex(rows).reset_index(drop=True)
 
 
 def typed_texts(table: pd.DataFrame) -> pd.DataFrame:
@@ -218,7 +229,9 @@ def typed_texts(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def stored_names(names: Iterable[str], where: object) -> dict[str, str]:
+def stored_names(
+    names: Iterable[str], where: object, reserved: Sequence[str] = CONTRACT_COLUMNS
+) -> dict[str, str]:
     """Return the name under which each metadata column is stored with the items.
 
     A name that the run uses itself, such as ``item`` or ``role``, gets ``meta_`` before it.
@@ -229,13 +242,14 @@ def stored_names(names: Iterable[str], where: object) -> dict[str, str]:
     Args:
         names: Names of the columns as the user wrote them.
         where: The file, for the message.
+        reserved: Names that get the prefix. Defaults to those of a run's items.
 
     Raises:
         UserError: Two columns would be stored under one name; names both.
     """
     found: dict[str, str] = {}
     for name in names:
-        stored = f"{PREFIX}{name}" if name in CONTRACT_COLUMNS else name
+        stored = f"{PREFIX}{name}" if name in reserved else name
         if stored in found.values():
             earlier = next(key for key, value in found.items() if value == stored)
             what = "two columns are" if earlier == name else f"columns {earlier!r} and {name!r} are"
@@ -258,11 +272,3 @@ def clash_remarks(names: dict[str, str], where: object) -> list[str]:
     if not changed:
         return []
     return [f"{where}: the run uses these names itself, so they are kept {', '.join(changed)}"]
-
-
-def is_row_numbers(values: Sequence[str | None]) -> bool:
-    """Tell whether a column without a name merely numbers the rows, as pandas writes an index."""
-    start = 1 if values and values[0] == "1" else 0
-    return all(
-        re.fullmatch(r"\d+", v or "") and int(v or 0) == n for n, v in enumerate(values, start)
-    )

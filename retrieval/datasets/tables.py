@@ -1,7 +1,11 @@
 """Tables that people bring along: CSV and TSV, which are text, and Parquet and JSON lines."""
 
+import csv
+import io
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +13,24 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from retrieval.datasets.text_files import check_columns, read_text
+from retrieval.datasets.text_files import check_columns, delimiter_in, read_text
 from retrieval.errors import UserError, did_you_mean
 
+Line = tuple[int, list[str]]  # its number and its cells
+# Names of columns in a header, the first found of each kind; spelled as `column_name` does.
+COLUMN_NAMES = {
+    "label": (
+        *("label", "class", "class id", "classid", "class name", "classname", "label name"),
+        *("label id", "category", "category id", "category name", "target", "identity", "pid"),
+        *("person id", "product id", "item id", "sku", "species", "breed", "class label", "id"),
+    ),
+    "path": (
+        *("path", "relative path", "image path", "img path", "file path", "filepath", "filename"),
+        *("file name", "file", "image name", "image file", "image", "img", "images", "photo"),
+    ),
+    "split": ("split", "subset", "partition", "set", "evaluation status"),
+    "role": ("role",),
+}
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 JSON_SUFFIXES = (".jsonl", ".ndjson")
 TYPED_SUFFIXES = (".parquet", *JSON_SUFFIXES)
@@ -21,6 +40,119 @@ TABLE_SUFFIXES = (*TEXT_SUFFIXES, *TYPED_SUFFIXES)
 def is_typed(path: Path) -> bool:
     """Tell whether a table has columns of types, as Parquet and JSON lines do, by its name."""
     return path.suffix.lower() in TYPED_SUFFIXES
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with names of columns.
+
+    Attributes:
+        frame: (n, columns); all text for a CSV file, in which an empty cell is an empty text.
+        numbers: Number of each row as messages have it: the line, or the row from 1.
+        is_text: Whether the columns are all text, whose types their values tell.
+    """
+
+    frame: pd.DataFrame
+    numbers: list[int]
+    is_text: bool
+
+
+def read_named_table(path: Path) -> Table:
+    """Read a table whose first row names its columns, of any format.
+
+    Args:
+        path: The file.
+
+    Raises:
+        UserError: The file cannot be read, is not such a table, has two columns of one name, or a
+            row is longer than the first; names the row.
+    """
+    if is_typed(path):
+        frame, numbers = read_typed(path)
+        return Table(frame, numbers, is_text=False)
+    lines = list(read_lines(path))
+    if not lines:
+        raise UserError(f"{path}: holds no rows")
+    header, rows = lines[0][1], lines[1:]
+    check_columns([name for name in header if name], path)
+    for number, cells in rows:
+        if len(cells) > len(header) and any(cells[len(header) :]):
+            raise UserError(
+                f"{path} row {number}: {len(cells)} fields, but the header names {len(header)}: "
+                "put a field that holds the delimiter in quotation marks"
+            )
+    names = [name or f"column_{at + 1}" for at, name in enumerate(header)]
+    columns = {
+        name: pd.array([cells[at] if at < len(cells) else "" for _, cells in rows], dtype="str")
+        for at, name in enumerate(names)
+        if header[at] or not is_row_numbers([c[at] if at < len(c) else "" for _, c in rows])
+    }
+    return Table(pd.DataFrame(columns), [number for number, _ in rows], is_text=True)
+
+
+def read_lines(path: Path) -> Iterator[Line]:
+    """Yield the line number and the cells of each row of a text that is not blank.
+
+    Args:
+        path: The file; commas, semicolons or tabs separate its cells.
+
+    Raises:
+        UserError: The file cannot be read, or is not such a table; names the row.
+    """
+    text = read_text(path)
+    first = re.search(r"[^\s][^\r\n]*", text)
+    start = first[0].strip() if first else ""
+    skipped = None
+    if found := re.fullmatch(r"sep=(.)", start, re.IGNORECASE):  # Excel's note of the delimiter
+        delimiter, skipped = found[1], start
+    else:
+        delimiter = delimiter_in(start)
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True
+    )
+    try:
+        for raw in reader:
+            cells = [cell.strip() for cell in raw]
+            if not any(cells) or delimiter.join(cells).strip() == skipped:
+                continue
+            if any("\n" in cell or "\r" in cell for cell in cells):
+                raise UserError(
+                    f"{path} row {reader.line_num}: a field goes over several lines: is a "
+                    "quotation mark missing?"
+                )
+            yield reader.line_num, cells
+    except csv.Error as error:
+        raise UserError(
+            f"{path} row {reader.line_num}: not a row of a CSV file ({error}): is a quotation mark "
+            "missing?"
+        ) from error
+
+
+def column_name(cell: str) -> str:
+    """Return a column's name in lower case, its words separated by single spaces."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", cell)  # ClassId
+    return " ".join(re.sub(r"[_\-\s]+", " ", words).lower().split())
+
+
+def usual_column(kind: str, names: Sequence[str]) -> str | None:
+    """Return the column that is called as columns of a kind usually are; None without one.
+
+    >>> usual_column("path", ["File_Name", "price"])
+    'File_Name'
+
+    Args:
+        kind: ``label``, ``path``, ``split`` or ``role``.
+        names: The columns of a table.
+    """
+    plain = [column_name(name) for name in names]
+    found = next((known for known in COLUMN_NAMES[kind] if known in plain), None)
+    return None if found is None else names[plain.index(found)]
+
+
+def is_row_numbers(values: Sequence[str]) -> bool:
+    """Tell whether a column without a name merely numbers the rows, as pandas writes an index."""
+    start = 1 if values and values[0] == "1" else 0
+    return all(value == str(number) for number, value in enumerate(values, start))
 
 
 def read_typed(path: Path) -> tuple[pd.DataFrame, list[int]]:

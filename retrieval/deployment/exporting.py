@@ -250,7 +250,7 @@ def _photos(run: Run, images: Path | str | None, precision: str) -> tuple[Photos
         others = np.setdiff1d(np.arange(len(roles)), rows)
         photos = _of_run(run, rows)
         samples = _of_run(run, _spread(others if len(others) else rows, calibrated))
-    _check_there(run, photos.files + samples.files)
+    _check_there(run, [*dict.fromkeys(photos.files + samples.files)])
     return photos, samples if calibrated else None
 
 
@@ -270,7 +270,7 @@ def _of_run(run: Run, rows: np.ndarray) -> Photos:
 def _check_there(run: Run, files: Sequence[str]) -> None:
     missing = [file for file in files if not os.path.isfile(file)]
     if missing:
-        more = f" and {len(missing) - 1:,} others" if len(missing) > 1 else ""
+        more = f" and {len(missing) - 1:,} more" if len(missing) > 1 else ""
         raise UserError(
             f"{missing[0]}{more}: not there, so the export of {run.path} cannot be checked: give "
             "--images DIR to check with other photos, or --no-check"

@@ -459,7 +459,7 @@ def _agreement(card: Card) -> list[str]:
         *lines,
         "",
         "The run lets the decoder shrink large JPEGs, as `draft` does in Pillow. Photos that "
-        f"Pillow decodes so have a cosine of at least {checks.by_pillow:.5f} with the run's embedding"
+        f"Pillow decodes so have a cosine of at least {checks.by_pillow:.5f} with the run's vector"
         + ("" if card.kind.any_size else ", its resizing included")
         + f"; decoded in full, of at least {checks.in_full:.5f}. Decode gallery and queries alike.",
     ]

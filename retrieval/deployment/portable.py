@@ -120,7 +120,7 @@ class Portable:
 
     def combine(self, vectors: tf.Tensor) -> tf.Tensor:
         """Average the views of each image, (V n, D) to (n, D), and scale it to unit length."""
-        if self.n_views > 1:
+        if self.views:
             vectors = tf.reshape(vectors, (self.n_views, -1, self.width))
             vectors = tf.reduce_mean(vectors, axis=0)
             if self.mean == "normalized":

@@ -33,7 +33,6 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -57,9 +56,16 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 DEFAULT_K = 10
 FORM, JSON = "multipart/form-data", "application/json"
 KINDS = {"JPEG": "JPEG", "MPO": "JPEG", "PNG": "PNG", "WEBP": "WebP", "GIF": "GIF", "BMP": "BMP"}
+OPENED = [kind for kind in KINDS if kind != "MPO"]  # which Pillow opens as JPEG
 ACCEPTED = "send a JPEG, PNG, WebP, GIF or BMP image"
 NO_BODY_TYPES = ("application/x-www-form-urlencoded", "text/", JSON)
 PAGE = "page.html"
+OWN_PAGES = ("none", "same-origin")  # values of Sec-Fetch-Site, which browsers send
+FOR_BROWSERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
 MEGA = 10**6
 
 
@@ -270,7 +276,7 @@ def check_image(content: bytes, which: str, pixels: int) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's of large images; the limit is below
-            with Image.open(io.BytesIO(content), formats=[*KINDS]) as image:
+            with Image.open(io.BytesIO(content), formats=OPENED) as image:
                 kind, (width, height) = image.format, image.size
     except Image.DecompressionBombError as error:
         raise Refused(413, f"{which}too many pixels: make it smaller") from error
@@ -312,7 +318,7 @@ def make_app(service: Service, *, host: str = DEFAULT_HOST) -> Starlette:
         async with _work_on(request, service) as uploads:
             images = await in_thread(service.prepare, uploads)
             vectors = await service.batcher.submit(images)
-        return _json({"embeddings": vectors.tolist(), "width": service.embedder.width})
+        return _json({"embeddings": _shortest(vectors), "width": service.embedder.width})
 
     async def search(request: Request) -> Response:
         if service.gallery is None:
@@ -351,7 +357,6 @@ def make_app(service: Service, *, host: str = DEFAULT_HOST) -> Starlette:
         Route("/search", search, methods=["POST"]),
         Route("/thumbnails/{row:int}", thumbnail),
     ]
-    names = sorted({*LOCAL, host, f"[{host}]", "[::1]"}) if host in LOCAL else ["*"]
     app = Starlette(
         routes=routes,
         lifespan=lifespan,
@@ -362,20 +367,17 @@ def make_app(service: Service, *, host: str = DEFAULT_HOST) -> Starlette:
             HTTPException: lambda _, error: _refusal(error.status_code, _words(error)),
             Exception: lambda _, error: _refusal(500, f"failed inside: {type(error).__name__}"),
         },
-        middleware=[
-            Middleware(_Answers, service=service),
-            Middleware(TrustedHostMiddleware, allowed_hosts=names, www_redirect=False),
-        ],
+        middleware=[Middleware(_Answers, service=service, is_local=host in LOCAL)],
     )
     app.state.service = service
     return app
 
 
 class _Answers:
-    """Count answers, and send with each one what browsers should know about it."""
+    """Refuse what pages of other sites send; count answers, and tell browsers how to take them."""
 
-    def __init__(self, app: Any, service: Service) -> None:
-        self.app, self.service = app, service
+    def __init__(self, app: Any, service: Service, is_local: bool) -> None:
+        self.app, self.service, self.is_local = app, service, is_local
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -386,20 +388,24 @@ class _Answers:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 self.service.answered[status] = self.service.answered.get(status, 0) + 1
-                message["headers"] = [
-                    *message["headers"],
-                    (b"x-content-type-options", b"nosniff"),
-                    (b"referrer-policy", b"no-referrer"),
-                    (b"cross-origin-resource-policy", b"same-origin"),
-                ]
+                message["headers"] = [*message["headers"], *FOR_BROWSERS]
             await send(message)
 
-        sites = Headers(scope=scope).get("sec-fetch-site", "none")
-        if scope["method"] != "GET" and sites not in ("none", "same-origin"):
-            refusal = _refusal(403, "sent by a page of another site: send it from a program")
-            await refusal(scope, receive, send_on)
-            return
-        await self.app(scope, receive, send_on)
+        refusal = self._refusal(Headers(scope=scope), scope["method"])
+        await (refusal or self.app)(scope, receive, send_on)
+
+    def _refusal(self, headers: Headers, method: str) -> Response | None:
+        host = re.sub(r":[0-9]*$", "", headers.get("host", ""))
+        if self.is_local and host.strip("[]") not in LOCAL:
+            return _refusal(403, f"Host {host!r}: this service answers at 127.0.0.1 only")
+        if method != "GET" and headers.get("sec-fetch-site", "none") not in OWN_PAGES:
+            return _refusal(403, "sent by a page of another site: send it from a program")
+        return None
+
+
+def _shortest(vectors: np.ndarray) -> list[list[float]]:
+    """Return float32 vectors as numbers of as few digits as tell them apart."""
+    return [[float(f"{value:.9g}") for value in vector] for vector in vectors.tolist()]
 
 
 def _words(error: HTTPException) -> str:
@@ -535,7 +541,7 @@ def _page() -> tuple[str, str]:
     }
     policy = (
         f"default-src 'none'; script-src {allowed['script']}; style-src {allowed['style']}; "
-        "img-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+        "img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'"
     )
     return text, policy

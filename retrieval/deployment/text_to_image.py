@@ -97,6 +97,8 @@ def evaluate_texts(
     _check_options(options)
     source, start = open_run(run), time.perf_counter()
     settings = source.network_settings()
+    if not source.has_labels:
+        raise UserError(f"{source.path}: its images have no classes, whose names would be the texts")
     check_text(settings, source.path)
     check_text_distance(source.result().protocol.distance, source.path)
     prompts = checked(prompts)

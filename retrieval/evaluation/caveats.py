@@ -10,7 +10,7 @@ import numpy as np
 
 from retrieval.evaluation.geometry import collapse_line, is_collapsed
 from retrieval.evaluation.protocol import Protocol
-from retrieval.evaluation.relevance import BY_CLASS
+from retrieval.evaluation.relevance import BY_CLASS, NO_LABELS
 
 MANY_COPIES = 0.01  # share of queries with an exact copy in the gallery
 ONE_CLASS = "one class: every figure is 1 whatever the embedding does"
@@ -18,6 +18,10 @@ ONE_CLASS_IN_GALLERY = (
     "one class in the gallery: every figure of a ranking is 1 whatever the embedding does"
 )
 NO_FIGURES = "there is no Recall@K, and no other figure of a ranking"
+WITHOUT_LABELS = (
+    "the items have no labels, so what is relevant is unknown: there is no Recall@K, MAP@R, NMI or "
+    "other figure of classes; neighbors, map, near-duplicates and hubs need no labels"
+)
 NO_POSITIVES = f"no query has another item of its class in the gallery: {NO_FIGURES}"
 
 
@@ -38,6 +42,8 @@ def label_caveat(labels: np.ndarray) -> str | None:
 
 def _no_positives(protocol: Protocol) -> str:
     """Say why no query has a positive."""
+    if protocol.relevance == NO_LABELS:
+        return WITHOUT_LABELS
     if protocol.n_lost_positives:
         return f"no query has a relevant item that is not left out: {NO_FIGURES}"
     if protocol.relevance != BY_CLASS:

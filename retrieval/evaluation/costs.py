@@ -22,12 +22,13 @@ import numpy as np
 import pandas as pd
 
 from retrieval.errors import UserError, unknown_option
-from retrieval.evaluation.bootstrap import class_sums
+from retrieval.evaluation.bootstrap import ClassScores, class_sums
 from retrieval.evaluation.compression import FLOAT32
-from retrieval.evaluation.families import rare_interval
+from retrieval.evaluation.families import Contrasts, rare_interval
 from retrieval.evaluation.metrics import HEADLINE, bounds_of
-from retrieval.evaluation.significance import compare
+from retrieval.evaluation.significance import compare, default_samples
 from retrieval.evaluation.statistics import LEAST_DIFFERING, effective_classes, too_few_classes
+from retrieval.validation import check_integer
 
 BOOTSTRAP, FEW, UNCHANGED = "bootstrap", "few changes", "no change"
 COLUMNS = (
@@ -72,15 +73,15 @@ def costs(
     if len(scores) < 2:
         raise UserError("nothing to compare: give at least one form besides the full embedding")
     table = {name: np.atleast_2d(np.asarray(each, np.float64)) for name, each in scores.items()}
-    values = compare(table, classes, metric, n_samples=1, seed=seed).summary.set_index("name")
-    # The forms of a seed are forms of one embedding, so that costs, not values, scatter over seeds.
-    ahead = {name: each - table[full] for name, each in table.items()}
-    compared = compare(ahead, classes, metric, n_samples=n_samples, seed=seed)
-    against = compared.against(full).set_index("name")
     keep = np.all([np.isfinite(each).all(axis=0) for each in table.values()], axis=0)
-    apart = {name: -each[:, keep] for name, each in ahead.items()}
+    if not keep.any():
+        raise UserError("no query counts for every form: nothing to compare")
+    labels = np.asarray(classes)[keep]
+    values = compare(table, classes, metric, n_samples=1, seed=seed).summary.set_index("name")
+    apart = {name: table[full][:, keep] - each[:, keep] for name, each in table.items()}
+    members = _against_full(apart, labels, full, n_samples, seed)
     means = {name: each.mean(axis=0) for name, each in apart.items() if name != full}
-    effects = _DesignEffects(means, np.asarray(classes)[keep])
+    effects = _DesignEffects(means, labels)
     width = np.diff(bounds_of(metric))[0]
     rows = []
     for name in table:
@@ -91,17 +92,52 @@ def costs(
             rows.append(row | {"changed": 0, "rule": ""})
             continue
         changed = int((np.abs(apart[name]) > 1e-12).any(axis=0).sum())
-        cost, low, high = (-float(against.loc[name, end]) + 0.0 for end in _TURNED)
-        if not effects.carries[name] and not too_few_classes(compared.n_effective):
+        cost, low, high = members[name]
+        if not effects.carries[name] and not too_few_classes(effects.effective):
             low, high = effects.few(name, len(means), width)
             row["rule"] = FEW if changed else UNCHANGED
+        low, high = np.clip((low, high), -width, width).tolist()
         row |= {"cost": cost, "cost_low": low, "cost_high": high, "changed": changed}
         rows.append(row | {"significant": bool(low > 0 or high < 0)})
     return pd.DataFrame(rows)[list(COLUMNS)]
 
 
 _ENDS = {"value": "mean", "low": "low", "high": "high"}
-_TURNED = ("difference", "high", "low")  # of a cost and its ends: the difference the other way
+
+
+def _against_full(
+    apart: Mapping[str, np.ndarray],
+    classes: np.ndarray,
+    full: str,
+    n_samples: int | None,
+    seed: int,
+) -> dict[str, tuple[float, float, float]]:
+    """Return the cost of every form with its simultaneous interval.
+
+    The forms of a seed are forms of one embedding, so it is their costs that scatter over seeds,
+    not their values. Variances over seeds are drawn towards each other as those of runs are, in
+    units of how much a form changes the score of a query (root mean square), since a form that
+    changes more queries scatters more.
+
+    Args:
+        apart: Form -> what the full embedding is ahead on every query, float64 (seeds, q).
+        classes: (q,), class of each query.
+        full: The full embedding, which is ahead of itself by 0.
+        n_samples: Number of resamples; None for the default.
+        seed: Seed of the resamples.
+    """
+    forms = [name for name in apart if name != full]
+    # A form that changes nothing stays as it is.
+    units = {name: float(np.sqrt(np.square(apart[name]).mean())) or 1.0 for name in forms}
+    scores = ClassScores.of([apart[full], *(apart[n] / units[n] for n in forms)], classes)
+    if n_samples is None:
+        n_samples = default_samples(len(scores.size))
+    _, found = Contrasts(scores, check_integer("n_samples", n_samples, 1), seed).with_baseline(0)
+    columns = zip(forms, found.difference, found.low, found.high, strict=True)
+    return {
+        name: (units[name] * float(cost), units[name] * float(low), units[name] * float(high))
+        for name, cost, low, high in columns
+    }
 
 
 class _DesignEffects:

@@ -33,6 +33,7 @@ from retrieval.evaluation.search.lists import Lists, of_same
 from retrieval.evaluation.search.plan import Judgments
 
 BY_CLASS = "class"  # the relevance of a protocol that lists none
+NO_LABELS = "unknown"  # its relevance where the items have no classes either
 OWN_LISTS = "own lists"  # what is left out or relevant if it is listed, before the lists' digest
 
 

@@ -213,7 +213,7 @@ def compare(
     table, labels = _common(given, labels)
     scores = ClassScores.of(list(table.values()), labels)
     if n_samples is None:
-        n_samples = max(FEWEST_SAMPLES, min(MOST_SAMPLES, MOST_DRAWS // len(scores.size)))
+        n_samples = default_samples(len(scores.size))
     n_samples = check_integer("n_samples", n_samples, least=1)
     contrasts = Contrasts(scores, n_samples, seed)
     summary = _summary(table, scores, contrasts, bounds_of(metric), seed)
@@ -240,6 +240,11 @@ def compare(
         _contrasts=contrasts,
         _wins=wins,
     )
+
+
+def default_samples(n_classes: int) -> int:
+    """Return the number of resamples of differences: 5,000, and fewer above 5,000 classes."""
+    return max(FEWEST_SAMPLES, min(MOST_SAMPLES, MOST_DRAWS // n_classes))
 
 
 def nothing_compared(names: Iterable[str], metric: str = HEADLINE) -> Comparison:

@@ -45,7 +45,7 @@ from retrieval.settings.identity import differing
 from retrieval.settings.resolve import catalog_of, resolve
 from retrieval.settings.schema import UNTRAINED, TrainSettings
 from retrieval.training.interruption import check_stop, stoppable
-from retrieval.training.live import LiveRecord, live_record
+from retrieval.training.live import LiveRecord, live_record, planned_live
 from retrieval.training.memory_check import check_memory, training_images
 
 if TYPE_CHECKING:
@@ -125,7 +125,8 @@ def train(
     )
     if not keep:
         check_free(path, overwrite=overwrite)
-    planned = plan_run(settings, path)
+    with planned_live(path, settings):
+        planned = plan_run(settings, path)
     announce_remarks([planned], announce)
     if keep and path.exists():
         return keep_finished(planned, watch=watch, announce=announce)

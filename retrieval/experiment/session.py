@@ -29,7 +29,7 @@ from retrieval.settings.checks import check, without_loss_settings
 from retrieval.settings.recipes import load_recipe
 from retrieval.settings.resolve import catalog_of
 from retrieval.settings.schema import UNTRAINED, TrainSettings, flag_of
-from retrieval.training.live import QueueRecord
+from retrieval.training.live import QueueRecord, planned_live
 
 # The losses of the published TensorFlow 1 baseline, which `--loss all` trains.
 BASELINE_LOSSES = (
@@ -217,7 +217,8 @@ def plan_all(
         folder = Path(runs) / settings.dataset / name
         try:
             if source not in catalogs:
-                catalogs[source] = catalog_of(settings)
+                with planned_live(folder, settings):
+                    catalogs[source] = catalog_of(settings)
             run = plan_run(settings, folder, catalogs[source])
             if folder.exists() and not overwrite:
                 check_finished(folder, run.settings, run.catalog, fix)

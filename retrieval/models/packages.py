@@ -36,6 +36,7 @@ def _lite(number: int, digest: str) -> WeightsPackage:
 # Backbone -> the package with its ImageNet weights.
 PACKAGES: dict[str, WeightsPackage] = {
     "efficientnet_lite0": _lite(0, "57934424"),
+    "efficientnet_lite0_tf": _lite(0, "57934424"),
     "efficientnet_lite1": _lite(1, "77cc7160"),
     "efficientnet_lite2": _lite(2, "9656183e"),
 }

@@ -156,6 +156,12 @@ BACKBONES: dict[str, Backbone] = {
         feature_size=1280,
         source="Tan, Le (2019); weights are installed with the package, nothing is downloaded",
     ),
+    "efficientnet_lite0_tf": Backbone(
+        build=_from_file("efficientnet_lite", "efficientnet_lite0_tf"),
+        image_size=224,
+        feature_size=1280,
+        source="Tan, Le (2019), pixels scaled as in Google's training; weights are installed",
+    ),
     "efficientnet_lite1": Backbone(
         build=_from_file("efficientnet_lite", "efficientnet_lite1"),
         image_size=240,

@@ -25,7 +25,7 @@ from retrieval.evaluation.metrics import DASH, HEADLINE, Metric
 from retrieval.evaluation.metrics import metric as metric_of
 from retrieval.evaluation.significance import FEWEST_SAMPLES
 from retrieval.report.comparing import lack_of_scores
-from retrieval.report.verdicts import points, seeds_caveat
+from retrieval.report.verdicts import joined, points, seeds_caveat
 from retrieval.runs.compression import (
     FILE,
     Compressed,
@@ -90,7 +90,7 @@ def forms_of(
     if lack := lack_of_scores({title: runs}, protocol, metric):
         raise UserError(f"no smaller forms by {metric_of(metric).title}, since {lack}")
     compressed = [read_compression(run, protocol) for run in runs]
-    table = form_costs(runs, compressed, protocol, metric)
+    table = form_costs(runs, compressed, metric)
     if table is None:
         raise UserError(
             f"{title}: its smaller forms have no {metric_of(metric).title}: evaluate them again "
@@ -188,7 +188,7 @@ def nested_of(
         forms_of(title, runs, protocol, metric)  # refuses what cannot be compared
         compressed = [read_compression(run, protocol) for run in runs]
         for form in compressed[0].forms:
-            rows = form_scores(runs, compressed, protocol, metric, form.name)
+            rows = form_scores(runs, compressed, metric, form.name)
             if rows is not None:
                 scores[title, form.name] = rows
     full = read_compression(groups[nested][0], protocol).width
@@ -248,6 +248,22 @@ def nested_line(nested: Nested) -> str:
         )
         line += f" cut off there and {over} beside its PCA"
     return f"{line}; at the full width, {whole}"
+
+
+def widths_line(title: str, runs: Sequence[Run]) -> str:
+    """Say which widths a loss was trained at, without a full stop; empty if only at the full one.
+
+    Args:
+        title: Title of the loss.
+        runs: Its runs.
+    """
+    widths = trained_widths(runs[0])
+    if not widths:
+        return ""
+    return (
+        f"{title}: the loss is the mean of the loss of the embedding and of its first "
+        f"{joined([str(width) for width in widths])} dimensions (Kusupati et al. 2022)"
+    )
 
 
 def nested_head(metric: str) -> list[str]:

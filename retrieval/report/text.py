@@ -258,6 +258,7 @@ def conclusion(section: Section) -> list[str]:
     if section.sliced_pair is not None:
         said.append(slices_headline(section.sliced_pair))
     said.append(section.unsliced)
+    said += [compression.widths_line(title, runs) for title, runs in section.groups.items()]
     if section.forms:
         first = section.forms[0]
         said.append(f"{first.title}: {compression.headline(first)}")

@@ -61,14 +61,15 @@ class Compressed:
         forms: The forms, the full one first.
         left_out: Name of a form -> why the embedding has none, without a full stop.
         n_gallery: Number of vectors that every form is fitted on.
+        protocol: Name of the protocol.
     """
 
     width: int
     forms: tuple[Form, ...]
     left_out: dict[str, str]
     n_gallery: int
+    protocol: str
     _arrays: Mapping[str, np.ndarray]
-    _protocol: str
     _no_positive: str
 
     def scores_of(self, form: str, metric: str) -> NDArray[np.float64] | None:
@@ -81,7 +82,7 @@ class Compressed:
         Returns:
             float64, (q,), NaN for a query that is excluded; None if the run does not hold them.
         """
-        at = f"{self._protocol}/{form}"
+        at = f"{self.protocol}/{form}"
         if f"{at}/{RANK}" not in self._arrays:
             return None
         ranks = self._arrays[f"{at}/{RANK}"]
@@ -187,13 +188,13 @@ def _under(
         tuple(kept),
         left_out,
         len(gallery),
-        arrays,
         protocol,
+        arrays,
         made.no_positive,
     )
     figures: dict[str, Any] = {}
     for name in filter(ranks_runs, names):
-        table = form_costs([run], [found], protocol, name)
+        table = form_costs([run], [found], name)
         if table is not None:
             figures[name] = [
                 {key: _json(value) for key, value in row.items()}
@@ -278,8 +279,8 @@ def read_compression(run: Run, protocol: str | None = None) -> Compressed:
             forms,
             {str(name): str(reason) for name, reason in entry["left_out"].items()},
             int(entry["n_gallery"]),
-            arrays,
             protocol,
+            arrays,
             run.result(protocol).protocol.no_positive,
         )
     except UserError:
@@ -296,15 +297,13 @@ def read_compression(run: Run, protocol: str | None = None) -> Compressed:
 def form_costs(
     runs: Sequence[Run],
     compressed: Sequence[Compressed],
-    protocol: str | None,
     metric: str,
 ) -> pd.DataFrame | None:
     """Tabulate what the smaller forms of a loss cost, over all of its seeds.
 
     Args:
         runs: The runs of one loss, one per seed, on the same items.
-        compressed: The smaller forms of each.
-        protocol: Name of the protocol; None for the primary one of each run.
+        compressed: The smaller forms of each, under one protocol.
         metric: Name of a metric with a score per query.
 
     Returns:
@@ -314,21 +313,20 @@ def form_costs(
     shared = [f for f in compressed[0].forms if all(f in each.forms for each in compressed)]
     scores: dict[str, np.ndarray] = {}
     for form in shared:
-        rows = form_scores(runs, compressed, protocol, metric, form.name)
+        rows = form_scores(runs, compressed, metric, form.name)
         if rows is None:
             return None
         scores[form.name] = rows
     if len(scores) < 2 or not any_counts(scores):
         return None
     first = runs[0]
-    labels = first.items["label"].to_numpy()[first.neighbors(protocol).queries]
+    labels = first.items["label"].to_numpy()[first.neighbors(compressed[0].protocol).queries]
     return costs(scores, labels, metric)
 
 
 def form_scores(
     runs: Sequence[Run],
     compressed: Sequence[Compressed],
-    protocol: str | None,
     metric: str,
     form: str,
 ) -> NDArray[np.float64] | None:
@@ -336,8 +334,7 @@ def form_scores(
 
     Args:
         runs: The runs.
-        compressed: The smaller forms of each.
-        protocol: Name of the protocol; None for the primary one of each run.
+        compressed: The smaller forms of each, under one protocol.
         metric: Name of the metric.
         form: Name of the form, ``float32`` for the embedding as it is.
 
@@ -346,9 +343,9 @@ def form_scores(
     """
     rows = []
     for run, each in zip(runs, compressed, strict=True):
-        rule = run.result(protocol).protocol.no_positive
+        rule = run.result(each.protocol).protocol.no_positive
         found = (
-            run.neighbors(protocol).scores_of(metric, rule)
+            run.neighbors(each.protocol).scores_of(metric, rule)
             if form == FLOAT32
             else each.scores_of(form, metric)
         )

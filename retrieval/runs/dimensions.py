@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from retrieval.datasets.text_files import check_columns
+from retrieval.datasets.text_files import check_columns, read_table
 from retrieval.errors import UserError, did_you_mean
 
 NUMBERED = re.compile(r"(.*?)(\d+)")
@@ -76,6 +77,31 @@ def embeddings_in(
     if not columns:
         _refuse_a_class(dimensions, chosen, where)
     return np.column_stack(dimensions)
+
+
+def dimension_columns(path: Path, columns: Sequence[str] = ()) -> list[str]:
+    """Name the columns of a table that :func:`embeddings_in` takes as dimensions.
+
+    Args:
+        path: The table.
+        columns: Names or patterns of them. Defaults to recognizing them.
+
+    Raises:
+        UserError: See :func:`embeddings_in`.
+    """
+    if path.suffix.lower() == ".parquet":
+        return names_of_dimensions(pq.read_schema(path).empty_table(), path, columns)
+    return names_of_dimensions(read_table(path), path, columns)
+
+
+def names_of_dimensions(
+    table: pa.Table | pd.DataFrame, where: Path | str, columns: Sequence[str] = ()
+) -> list[str]:
+    """Name the columns of a table that :func:`embeddings_in` takes as dimensions, see there."""
+    if isinstance(table, pd.DataFrame):
+        table = _as_arrow(table, where)
+    names = [str(name) for name in table.column_names]
+    return _chosen(names, columns, where) if columns else _recognized(table, names, where)
 
 
 def _as_arrow(frame: pd.DataFrame, where: Path | str) -> pa.Table:

@@ -65,10 +65,19 @@ def read_embeddings(
     except Exception as error:  # a damaged file may raise anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path}: cannot be read as {path.suffix} ({reason})") from None
-    return _checked(array, path)
+    return check_embeddings(array, path)
 
 
-def _checked(array: np.ndarray, path: Path) -> np.ndarray:
+def check_embeddings(array: np.ndarray, path: Path) -> np.ndarray:
+    """Return embeddings as float32, after checking that they are a matrix of finite numbers.
+
+    Args:
+        array: The embeddings.
+        path: Their file, or what messages call them.
+
+    Raises:
+        UserError: They are not (n, d), or a row is not finite; the message names the first one.
+    """
     if array.dtype.kind not in "fiu":
         raise UserError(f"{path}: holds {array.dtype}; embeddings are real numbers")
     if array.ndim != 2 or 0 in array.shape:

@@ -20,7 +20,7 @@ from retrieval.evaluation import evaluate
 from retrieval.evaluation.geometry import relative_spread
 from retrieval.evaluation.protocol import roles_or_none
 from retrieval.evaluation.protocol import sides as sides_of
-from retrieval.evaluation.relevance import OWN_LISTS, columns_named
+from retrieval.evaluation.relevance import BY_CLASS, NO_LABELS, OWN_LISTS, columns_named
 from retrieval.evaluation.results import Result
 from retrieval.files import atomic_path, digest, write_json
 from retrieval.progress import stage
@@ -183,8 +183,16 @@ def _read_for_evaluation(path: Path, distance: str | None) -> tuple[Catalog, str
         data = run.dataset_config
         if data.root is None:
             raise UserError(f"{file}: root of the data set is missing")
-    title, links = data.query_gallery_title, data.linked_roots
-    return Catalog(data.name, data.root, run.items, title, data.options, links), distance
+    catalog = Catalog(
+        data.name,
+        data.root,
+        run.items,
+        data.query_gallery_title,
+        data.options,
+        linked_roots=data.linked_roots,
+        has_labels=data.has_labels,
+    )
+    return catalog, distance
 
 
 def evaluate_folder(
@@ -326,6 +334,8 @@ def _write_results(
     parts = sides_of(len(items), roles)
     further = (*options.metrics, *_official(catalog.name, "metrics"), *graded_metrics(judged))
     arguments["metrics"] = tuple(dict.fromkeys(further))
+    if not catalog.has_labels:
+        arguments["kmeans"] = "none"  # of as many clusters as items
     graph = evaluate(embeddings, labels, **arguments)
     results = {LEAVE_ONE_OUT: graph}
     primary, lists = parts.name, dict[str, Any]()
@@ -358,7 +368,17 @@ def _write_results(
         with stage(f"map of {len(items):,} items", show=progress):
             layout = project(embeddings, graph.neighbors, graph.similarities, distance=distance)
         layout.to_parquet(temporary)
+    if not catalog.has_labels:
+        results = {name: _without_labels(result) for name, result in results.items()}
     write_metrics(folder, results, titles, catalog.name, primary=primary, spread=spread)
+
+
+def _without_labels(result: Result) -> Result:
+    """Return a result that says that the items have no classes, unless relevance is judged."""
+    protocol = replace(result.protocol, unit="query")
+    if protocol.relevance == BY_CLASS:
+        protocol = replace(protocol, relevance=NO_LABELS)
+    return replace(result, protocol=protocol)
 
 
 def columns_left_out(dataset: str, options: EvaluationOptions) -> dict[str, tuple[str, ...]]:

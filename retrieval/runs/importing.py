@@ -2,11 +2,13 @@
 
 import difflib
 import os
+import posixpath
 import re
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +17,32 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
-from retrieval.datasets.catalog import ROLES, Catalog, number_classes
+from retrieval.datasets.catalog import CONTRACT_COLUMNS, ROLES, Catalog, number_classes
 from retrieval.datasets.image_files import is_image_name
+from retrieval.datasets.judgments import Judgments
+from retrieval.datasets.metadata import (
+    clash_remarks,
+    join_tables,
+    stored_names,
+    typed_table,
+    typed_texts,
+)
 from retrieval.datasets.splits import remarks_on_names
+from retrieval.datasets.tables import (
+    cell_texts,
+    column_called,
+    column_name,
+    is_typed,
+    plain_arrow,
+    read_typed,
+    usual_column,
+)
 from retrieval.datasets.text_files import check_columns, first_row, read_table
 from retrieval.errors import UserError
 from retrieval.evaluation.relevance import columns_named
 from retrieval.evaluation.search.distances import kind_of
 from retrieval.runs.checks import reading
+from retrieval.runs.dimensions import dimension_columns
 from retrieval.runs.embedding_files import read_embeddings
 from retrieval.runs.evaluate import (
     DEFAULT,
@@ -48,36 +68,49 @@ SIDES = ("query", "gallery")
 Place = tuple[str, Callable[[str], str]]
 FLAGS = ("is_query", "is_gallery")
 COLUMNS = ("label", "id", "label_name", "role", "split", "super_label", "super_name", *FLAGS)
-RESERVED = ("item", "key", "has_path")  # columns that are made here or in a run
+KNOWN = tuple(name for name in COLUMNS if name != "id")  # the id is kept with the items
+RESERVED = ("key", "has_path", "has_label")  # columns that are made here
+FIXED = (*CONTRACT_COLUMNS, *RESERVED)  # of text; others have types of their own
+NO_LABEL = "none"  # in place of the name of the column of classes
 MOST_NUMBERED = 8  # columns of one numbered name; more are an embedding
 TRUE, FALSE = ("1", "1.0", "true", "yes"), ("0", "0.0", "false", "no")
 
 
 def read_items(
-    path: Path | str, role: str | None = None, kept: Sequence[str] = (), *, own: bool = True
+    path: Path | str,
+    role: str | None = None,
+    kept: Sequence[str] = (),
+    *,
+    own: bool = True,
+    dimensions: Sequence[str] = (),
+    named: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Read the table of items that accompanies a file of embeddings, one row per embedding.
 
     Args:
-        path: CSV file with a header (tab-separated if it ends in ``.tsv``), or Parquet; or a list
-            without a header, with rows ``label,path`` (or ``path,label``) as the original baseline
-            wrote them, which is told by its first row: only one of two cells is the name of an
-            image file. The column ``label``, the class, is required. ``path`` (of the image;
-            :data:`PATH_COLUMNS` has its other names), ``id`` (unique), ``label_name``, ``role``
-            (query, gallery or both), ``is_query`` and ``is_gallery`` (0 or 1, true or false),
-            ``split`` (test, query or gallery), ``super_label`` and ``super_name`` are optional.
+        path: CSV file with a header (tab-separated if it ends in ``.tsv``), Parquet or JSON lines;
+            or a list without a header, with rows ``label,path`` (or ``path,label``) as the original
+            baseline wrote them, which is told by its first row: only one of two cells is the name
+            of an image file. ``label``, the class, ``path`` (of the image; :data:`PATH_COLUMNS` has
+            its other names), ``id`` (unique), ``label_name``, ``role`` (query, gallery or both),
+            ``is_query`` and ``is_gallery`` (0 or 1, true or false), ``split`` (test, query or
+            gallery), ``super_label`` and ``super_name`` are optional.
         role: Role of every item if queries and gallery are in separate files. Defaults to the
             columns ``role``, ``is_query`` and ``is_gallery``, or ``split``.
         kept: Other columns in which each item must have a value, such as ``camera``. Defaults to
             none.
-        own: Whether to keep the remaining columns too, to slice queries by. They are text, missing
-            where an item has no value. Numbers of a Parquet file, and more than
-            :data:`MOST_NUMBERED` columns of one numbered name, such as ``emb_0``, are taken as
-            embeddings and left out. Defaults to True.
+        own: Whether to keep the remaining columns too, in their types, see
+            :mod:`retrieval.datasets.metadata`. More than :data:`MOST_NUMBERED` columns of one
+            numbered name, such as ``emb_0``, are taken as embeddings and left out. Defaults to
+            True.
+        dimensions: Columns that are left out in any case. Defaults to none.
+        named: ``label`` or ``path`` -> name of that column; the label may be ``none``, for items
+            without classes. Defaults to ``label``, and to the usual names of a path.
 
     Returns:
         Columns ``path``, ``label`` and ``label_name`` (str), ``split``, ``role``, ``key`` (the id,
-        else the path, else empty), ``has_path`` (bool, whether the file has a column of paths), and
+        else the path, else empty), ``has_path`` (bool, whether the file has a column of paths),
+        ``has_label`` (bool, whether it has classes; without them each item is its own), and
         ``super_label`` and ``super_name`` if the file has them; and the columns that are kept.
 
     Raises:
@@ -86,46 +119,139 @@ def read_items(
             is not a test item.
     """
     path = Path(path)
-    frame, unread = _read_table(path, kept)
-    _check_columns(frame, unread, path)
-    named = _path_column(frame, path)
+    return items_in(
+        _read_table(path, kept), path, role, kept, own=own, dimensions=dimensions, named=named or {}
+    )
+
+
+@dataclass(frozen=True)
+class ItemTable:
+    """A table of items as it was read.
+
+    Attributes:
+        texts: The columns as text: all of a CSV file, and of another one those of known names and
+            of texts.
+        typed: The columns in types of their own; None if there are none, as in a CSV file.
+        unread: Column -> kind of those that are no single values, such as lists.
+    """
+
+    texts: pd.DataFrame
+    typed: pd.DataFrame | None = None
+    unread: Mapping[str, str] = field(default_factory=dict)
+
+
+def items_in(
+    table: ItemTable,
+    path: Path,
+    role: str | None = None,
+    kept: Sequence[str] = (),
+    *,
+    own: bool = True,
+    dimensions: Sequence[str] = (),
+    named: Mapping[str, str],
+) -> pd.DataFrame:
+    """Return the items of a table, see :func:`read_items`.
+
+    Args:
+        table: The table.
+        path: Its file, or its name in messages.
+        role: See :func:`read_items`.
+        kept: See :func:`read_items`.
+        own: See :func:`read_items`.
+        dimensions: See :func:`read_items`.
+        named: See :func:`read_items`.
+
+    Raises:
+        UserError: See :func:`read_items`.
+    """
+    table, has_label = _with_named_columns(table, path, named, role)
+    frame = table.texts
+    _check_columns(frame, table.unread, path)
+    path_column = _path_column(frame, path)
     n = len(frame)
-    paths = pd.Series([""] * n) if named is None else frame[named]
+    paths = pd.Series([""] * n) if path_column is None else frame[path_column]
     items = pd.DataFrame({"path": paths, "label": frame["label"]})
     items["label_name"] = frame.get("label_name", frame["label"].str.strip())
     items["split"], items["role"] = "test", _roles(frame, path) if role is None else role
     items["key"] = frame["id"] if "id" in frame else items["path"]
-    items["has_path"] = named is not None
+    items["has_path"], items["has_label"] = path_column is not None, has_label
     for name in ("super_label", "super_name"):
         if name in frame:
             items[name] = frame[name]
-    if named is None:
+    if path_column is None:
         items["path"] = items["key"]
+    if not has_label:
+        shown = items["key"].map(posixpath.basename)
+        items["label_name"] = shown.where(shown != "", [f"item {row}" for row in range(n)])
     for name, values in columns_named(f"{path}", kept, frame).items():
         _refuse(path, frame[name].str.strip() == "", frame[name], name, "give every item its value")
         items[name] = values
-    for name in _own_columns(frame) if own else ():
-        if name not in items:
-            values = frame[name].str.strip()
-            items[name] = values.where(values != "", None)
+    if own:
+        metadata = _own_columns(table, path, {*items, *dimensions})
+        items = pd.concat([items, metadata], axis=1)
     _check_rows(items, path)
     return items
 
 
-def _own_columns(frame: pd.DataFrame) -> list[str]:
-    """Return the columns of a table of items that have no meaning here."""
-    known = {"", *COLUMNS, *PATH_COLUMNS, *RESERVED}
-    names = [str(name) for name in frame.columns if str(name) not in known]
-    numbered = Counter(re.sub(r"\d+$", "", name) for name in names if name[-1].isdigit())
-    dimensions = {stem for stem, n in numbered.items() if n > MOST_NUMBERED}
-    return [name for name in names if re.sub(r"\d+$", "", name) not in dimensions]
+def _with_named_columns(
+    table: ItemTable, path: Path, named: Mapping[str, str], role: str | None
+) -> tuple[ItemTable, bool]:
+    """Give the columns of class and path the names that are known; tell whether there are classes.
 
-
-def _read_table(path: Path, kept: Sequence[str] = ()) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Read a table as text; return it, and the names and kinds of the columns that are not read.
-
-    In a Parquet file, these are columns of lists and of numbers, such as an embedding's dimensions.
+    Without classes, each item is a class of its own.
     """
+    frame, names = table.texts, [str(name) for name in table.texts]
+    changes = {
+        column_called(given, names, kind, path): kind
+        for kind, given in named.items()
+        if not (kind == "label" and given == NO_LABEL)
+    }
+    for kind in changes.values():
+        if kind in names and changes.get(kind) != kind and kind not in changes:
+            raise UserError(
+                f"{path}: column {kind!r} is there too; rename it, or leave out --{kind}"
+            )
+    frame = frame.rename(columns=changes)
+    typed = None if table.typed is None else table.typed.rename(columns=changes)
+    has_label = "label" in frame and named.get("label") != NO_LABEL
+    if not has_label:
+        asked = named.get("label") == NO_LABEL
+        # Not a file without a header, nor one whose class has another name.
+        known = any(name in frame for name in ("id", *PATH_COLUMNS))
+        others = [name for name in (*names, *table.unread) if column_name(str(name)) != "id"]
+        close = difflib.get_close_matches("label", [str(n).strip().lower() for n in others], 1, 0.8)
+        if asked or (known and not close and usual_column("label", others) is None):
+            own = f"{role or 'item'} "
+            frame = frame.drop(columns=["label", "label_name"], errors="ignore")
+            frame = frame.assign(label=[f"{own}{row}" for row in range(len(frame))])
+        else:
+            has_label = True  # or the lack of it is refused
+    return ItemTable(frame, typed, table.unread), has_label
+
+
+def _own_columns(table: ItemTable, path: Path, taken: Collection[str]) -> pd.DataFrame:
+    """Return the columns of a table of items that have no meaning here, in their types."""
+    known = {"", *KNOWN, *PATH_COLUMNS}
+    whole = table.texts if table.typed is None else table.typed
+    names = [
+        str(name)
+        for name in whole.columns
+        if str(name) not in known | set(taken) or name in RESERVED
+    ]
+    numbered = Counter(re.sub(r"\d+$", "", name) for name in names if name[-1].isdigit())
+    left_out = {stem for stem, n in numbered.items() if n > MOST_NUMBERED}
+    names = [name for name in names if re.sub(r"\d+$", "", name) not in left_out]
+    stored = stored_names(names, path, (*CONTRACT_COLUMNS, *RESERVED))
+    for line in clash_remarks(stored, path):
+        tqdm.write(line)
+    chosen = whole[names].rename(columns=stored)
+    if table.typed is not None:
+        return typed_table(chosen)[0]
+    return typed_texts(chosen.apply(lambda column: column.str.strip()))
+
+
+def _read_table(path: Path, kept: Sequence[str] = ()) -> ItemTable:
+    """Read a table of items."""
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     suffix = path.suffix.lower()
@@ -134,18 +260,68 @@ def _read_table(path: Path, kept: Sequence[str] = ()) -> tuple[pd.DataFrame, dic
             file = pq.ParquetFile(path)
             check_columns(file.schema_arrow.names, path)
             kinds = {field.name: field.type for field in file.schema_arrow}
-            used = [n for n, kind in kinds.items() if n in kept or _is_metadata(n, kind)]
-            table = file.read(columns=used)
-            columns = {name: _texts(table.column(name).to_pylist()) for name in used}
-        unread = {name: str(kind) for name, kind in kinds.items() if name not in columns}
-        return pd.DataFrame(columns, dtype=str), unread
+            unread = {name: str(kind) for name, kind in kinds.items() if pa.types.is_nested(kind)}
+            table = file.read(columns=[name for name in kinds if not _is_vector(kinds[name])])
+            frame = pd.DataFrame({n: plain_arrow(table.column(n)) for n in table.column_names})
+        return typed_items(frame, kept, unread)
+    if is_typed(path):
+        return typed_items(read_typed(path)[0], kept)
     columns_of_list = _columns_without_header(path)
     if columns_of_list:
-        return _read_list(path, columns_of_list), {}
+        return ItemTable(_read_list(path, columns_of_list))
     frame = read_table(path, dtype=str, keep_default_na=False)
     if not isinstance(frame.index, pd.RangeIndex):  # pandas takes a surplus field as the index
         raise UserError(f"{path}: row 0 has more fields than the header has columns")
-    return frame, {}
+    return ItemTable(frame)
+
+
+def typed_items(
+    frame: pd.DataFrame, kept: Sequence[str] = (), unread: Mapping[str, str] | None = None
+) -> ItemTable:
+    """Return a table whose columns have types as a table of items.
+
+    Args:
+        frame: The table.
+        kept: Columns that are read as text in any case. Defaults to none.
+        unread: Column -> kind of those that are no single values. Defaults to looking for them.
+    """
+    frame = frame.reset_index(drop=True).set_axis([str(name) for name in frame.columns], axis=1)
+    if unread is None:
+        unread = {name: "lists" for name in frame if _holds_lists(frame[name])}
+    known = (*KNOWN, *PATH_COLUMNS, *kept)
+    texts = {
+        name: pd.Series(cell_texts(frame[name]), dtype="str")
+        for name in frame
+        if name not in unread
+        and (name in known or not pd.api.types.is_numeric_dtype(frame[name].dtype))
+    }
+    # A class or a path may be asked for by another name.
+    numbers = {
+        name: pd.Series(cell_texts(frame[name]), dtype="str")
+        for name in frame
+        if name not in unread and name not in texts and pd.api.types.is_integer_dtype(frame[name])
+    }
+    order = [name for name in frame if name in texts or name in numbers]
+    columns = texts | numbers
+    return ItemTable(
+        pd.DataFrame({name: columns[name] for name in order}, frame.index, dtype="str"),
+        frame,
+        unread,
+    )
+
+
+def _holds_lists(column: pd.Series) -> bool:
+    if column.dtype != object:
+        return False
+    known = column.dropna()
+    return len(known) > 0 and isinstance(known.iloc[0], list | tuple | dict | set | np.ndarray)
+
+
+def _is_vector(kind: pa.DataType) -> bool:
+    """Tell whether a column of Parquet may be an embedding, which is not read with the items."""
+    return bool(
+        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    ) and bool(pa.types.is_floating(kind.value_type))
 
 
 def _columns_without_header(path: Path) -> tuple[str, ...]:
@@ -197,26 +373,7 @@ def _read_list(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     return frame
 
 
-def _is_metadata(name: str, kind: pa.DataType) -> bool:
-    """Tell whether a column of a Parquet file is read: it is known, or text."""
-    if pa.types.is_nested(kind):
-        return False
-    if name in (*COLUMNS, *PATH_COLUMNS) or pa.types.is_dictionary(kind):
-        return True
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _texts(values: list[object]) -> list[str]:
-    return [_text(value) for value in values]
-
-
-def _text(value: object) -> str:
-    if isinstance(value, bytes):
-        return value.decode(errors="backslashreplace")
-    return "" if value is None else str(value)
-
-
-def _check_columns(frame: pd.DataFrame, unread: dict[str, str], path: Path) -> None:
+def _check_columns(frame: pd.DataFrame, unread: Mapping[str, str], path: Path) -> None:
     known = (*COLUMNS, *PATH_COLUMNS)
     for name in (*frame.columns, *unread):
         close = difflib.get_close_matches(str(name).strip().lower(), known, 1, 0.8)
@@ -228,7 +385,8 @@ def _check_columns(frame: pd.DataFrame, unread: dict[str, str], path: Path) -> N
         names = [str(name) for name in (*frame.columns, *unread)]
         shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
         raise UserError(
-            f"{path}: no column 'label' (the class of each item); found: {shown}"
+            f"{path}: no column 'label' (the class of each item): name it with --label COLUMN, or "
+            f"give --label none for items without classes; found: {shown}"
             + (NO_HEADER if path.suffix.lower() != ".parquet" and len(names) == 2 else "")
         )
     if frame.empty:
@@ -313,7 +471,9 @@ def _check_rows(items: pd.DataFrame, path: Path) -> None:
         row = int(np.argmax(missing))
         word = f" ({label[row]!r} says so; call a class otherwise)" if label[row].strip() else ""
         what = "holds no labels" if missing.all() else f"row {row} has no label{word}"
-        raise UserError(f"{path}: {what}; every item needs its class in column 'label'")
+        raise UserError(
+            f"{path}: {what}; every item needs its class in column 'label', or give --label none"
+        )
     repeated = key.duplicated() & (key != "")
     if repeated.any():
         row = int(np.argmax(repeated))
@@ -340,12 +500,15 @@ def read_sides(
             two sides differ in their dimension or share an id, or there are no queries or no
             gallery items.
     """
-    embeddings, items = _read_sides(sides, columns, kept)
+    embeddings, items = _read_sides(sides, columns, kept, {})
     return embeddings, number_labels(items)
 
 
 def _read_sides(
-    sides: Sequence[tuple[Path, Path]], columns: Sequence[str], kept: Sequence[str]
+    sides: Sequence[tuple[Path, Path]],
+    columns: Sequence[str],
+    kept: Sequence[str],
+    named: Mapping[str, str],
 ) -> tuple[np.ndarray, pd.DataFrame]:
     """Read the files of :func:`read_sides`; labels are text, and ids are in the column ``key``."""
     parts, tables = [], []
@@ -353,8 +516,9 @@ def _read_sides(
         sides, SIDES if len(sides) == 2 else (None,), strict=True
     ):
         # One file of both has the dimensions of the embedding in columns of its own.
-        own = items_path.resolve() != embedding_path.resolve()
-        items = read_items(items_path, role, kept, own=own)
+        is_both = items_path.resolve() == embedding_path.resolve()
+        dimensions = dimension_columns(embedding_path, columns) if is_both else ()
+        items = read_items(items_path, role, kept, dimensions=dimensions, named=named)
         vectors = read_embeddings(embedding_path, columns, items=len(items))
         if len(vectors) != len(items):
             first = min(len(vectors), len(items))
@@ -366,7 +530,11 @@ def _read_sides(
         tables.append(items)
     if len(parts) == 2:
         _check_pair(parts, tables, sides)
-    items = pd.concat(tables, ignore_index=True)
+    items = pd.concat(
+        [table[[n for n in table if n in FIXED]] for table in tables], ignore_index=True
+    )
+    own = join_tables([(table[[n for n in table if n not in FIXED]], False) for table in tables])
+    items = pd.concat([items, own], axis=1)
     for side in SIDES:
         if not items["role"].isin((side, "both")).any():
             raise UserError(f"{sides[0][1]}: no item is {side} or both")
@@ -382,6 +550,9 @@ def _check_pair(
             f"{sides[0][0]} has {widths[0]} dimensions, {sides[1][0]} has {widths[1]}: "
             "queries and gallery need the same network"
         )
+    if tables[0]["has_label"].all() != tables[1]["has_label"].all():
+        lacking = sides[int(tables[0]["has_label"].all())][1]
+        raise UserError(f"{lacking}: has no labels, but the other side has; give both or neither")
     keys = tables[1]["key"]
     shared = keys.isin(set(tables[0]["key"])) & (keys != "")
     if shared.any():
@@ -401,7 +572,7 @@ def number_labels(items: pd.DataFrame) -> pd.DataFrame:
         items[name] = values.map(number_classes(values)).astype(np.int64)
     if "super_name" in items and "super_label" not in items:
         items["super_label"] = np.unique(items["super_name"], return_inverse=True)[1]
-    return items.drop(columns="key").astype({"role": object})
+    return items.drop(columns=["key", "has_label"]).astype({"role": object})
 
 
 def import_run(
@@ -410,6 +581,7 @@ def import_run(
     *,
     image_root: Path | str | None = None,
     columns: Sequence[str] = (),
+    named: Mapping[str, str] | None = None,
     distance: str = DEFAULT_DISTANCE,
     options: EvaluationOptions = DEFAULT,
     qrels: Path | None = None,
@@ -427,6 +599,8 @@ def import_run(
         image_root: Folder that the items' paths are relative to. Defaults to the working directory,
             and for absolute paths to the folder that holds all of them.
         columns: Columns of a table of embeddings that are dimensions. Defaults to recognizing them.
+        named: ``label`` or ``path`` -> name of that column of the items; the label may be
+            ``none``. Defaults to the usual names, see :func:`read_items`.
         distance: Distance to evaluate with. Defaults to ``cosine``.
         options: Other options of the evaluation. The columns that they name are kept.
         qrels: File that says what is relevant to each query, see
@@ -453,16 +627,71 @@ def import_run(
         raise UserError(f"{image_root}: no such folder; --image-root is where the paths begin")
     left_out = columns_left_out(path.parent.name, options)
     kept = tuple(dict.fromkeys(name for names in left_out.values() for name in names))
-    embeddings, items = _read_sides(sides, columns, kept)
+    embeddings, items = _read_sides(sides, columns, kept, named or {})
     judged = [] if qrels is None else [judgments_from(qrels, ignored, items["key"].tolist())]
+    advice = _advice(items["has_path"], sides)
+    return write_import(
+        path,
+        embeddings,
+        items,
+        judged,
+        image_root=image_root,
+        distance=distance,
+        options=options,
+        source=[[str(Path(name).resolve()) for name in side] for side in sides],
+        no_pictures=advice,
+        overwrite=overwrite,
+        progress=progress,
+        start=start,
+    )
+
+
+def write_import(
+    path: Path,
+    embeddings: np.ndarray,
+    items: pd.DataFrame,
+    judged: Sequence[Judgments] = (),
+    *,
+    image_root: Path | str | None,
+    distance: str,
+    options: EvaluationOptions,
+    source: object,
+    no_pictures: str,
+    overwrite: bool,
+    progress: bool,
+    start: float,
+) -> Path:
+    """Write the run of embeddings and items that were read and checked.
+
+    Args:
+        path: The run's folder.
+        embeddings: float32, (n, d).
+        items: The n items, see :func:`read_items`.
+        judged: What is relevant to each query. Defaults to none: the items of its class.
+        image_root: See :func:`import_run`.
+        distance: See :func:`import_run`.
+        options: See :func:`import_run`.
+        source: Where the embeddings come from, as ``config.yaml`` records it.
+        no_pictures: What to do about items without a picture.
+        overwrite: See :func:`import_run`.
+        progress: See :func:`import_run`.
+        start: ``time.perf_counter()`` when the import began.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        UserError: A path of an image is not below the root, or another process makes the run.
+    """
+    has_labels = bool(items["has_label"].all())
     items = number_labels(items)
     if judged and (items["role"] == "both").all():
         asks = items.index.isin(judged[0].pairs["query"])
         items["role"] = np.where(asks, "both", "gallery").astype(object)
-    advice = _advice(items.pop("has_path"), sides)
+    items = items.drop(columns="has_path")
     root, items["path"] = relative_paths(items["path"].tolist(), image_root)
-    remarks = tuple(remarks_on_names(items["label_name"]))
-    catalog = Catalog(path.parent.name, root, items, remarks=remarks)
+    remarks = tuple(remarks_on_names(items["label_name"])) if has_labels else ()
+    catalog = Catalog(path.parent.name, root, items, remarks=remarks, has_labels=has_labels)
     for line in remarks:
         tqdm.write(f"{path}: {line}")
     with locked_run(path):
@@ -476,11 +705,10 @@ def import_run(
         write_embeddings(folder, embeddings, items)
         write_judgments(folder, judged)
         evaluate_folder(
-            folder, catalog, distance, options=options, progress=progress, no_pictures=advice
+            folder, catalog, distance, options=options, progress=progress, no_pictures=no_pictures
         )
-        files = [[str(Path(name).resolve()) for name in side] for side in sides]
         seconds = {"import": time.perf_counter() - start}
-        write_config(folder, run_config(None, catalog, seconds) | {"imported": files})
+        write_config(folder, run_config(None, catalog, seconds) | {"imported": source})
         publish(path, overwrite=overwrite)
     return path
 

@@ -136,7 +136,7 @@ class Live:
         settings: What tells the run from others: setting -> value.
         overwrite: Whether it replaces a finished run of its name.
         evaluate: Whether it is evaluated after training.
-        command: The command that started the process.
+        command: The command that started the process; empty if it was another program.
         recent: Steps and losses since the last row of ``history.csv``, thinned out.
         error: Why it failed, in one line.
         has_worked: Whether it has done anything that took time, such as a step.
@@ -183,6 +183,13 @@ class Live:
             done, total = self.done, self.total
         return min(1.0, max(0.0, done / total)) if total else 0.0
 
+    def to_mapping(self) -> dict[str, Any]:
+        """Return what :meth:`from_mapping` reads, of JSON's kinds."""
+        values = dict(vars(self))  # `asdict` would copy every point of the curve
+        values["process"] = vars(self.process)
+        values["checkpoint"] = None if self.checkpoint is None else vars(self.checkpoint)
+        return values
+
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> "Live":
         """Make one from the content of a file; what a later version has added is left out.
@@ -207,18 +214,20 @@ class Queue:
 
     Attributes:
         process: Who makes them.
-        command: The command that started it; the same one goes on with them.
+        command: The command that started it, which also goes on with them; empty if it was another
+            program.
         runs: Folder of each run, relative to the folder of runs -> ``waiting``, ``done`` or
             ``failed``.
         errors: Folder of each failed run -> why, in one line.
-        updated: When the file was written, in seconds since 1970.
+        live: What the command is at before the first run has a folder: its data set is read and
+            every image of it decoded once. None afterwards.
     """
 
     process: Process
     command: str
     runs: Mapping[str, str]
     errors: Mapping[str, str]
-    updated: float
+    live: Live | None = None
 
 
 @dataclass(frozen=True)
@@ -465,7 +474,7 @@ def _read_queues(root: Path) -> list[Queue]:
                     str(values["command"]),
                     dict(values["runs"].items()),
                     dict(values["errors"].items()),
-                    float(values["updated"]),
+                    Live.from_mapping(values["live"]) if values.get("live") else None,
                 )
             )
     return found
@@ -474,6 +483,11 @@ def _read_queues(root: Path) -> list[Queue]:
 def _add_queued(found: dict[Path, Training], queue: Queue, root: Path) -> None:
     """Add the runs of a queue that no folder tells of; the queue's command goes on with all."""
     gone = queue.process.is_gone()
+    if queue.live is not None:  # one that was killed meanwhile had begun nothing
+        first = next((root / name for name in queue.runs), None)
+        if first is not None and not gone and not (first in found and found[first].is_alive):
+            found[first] = Training(first, RUNNING, None, queue.live, is_alive=True)
+        return
     for name, state in queue.runs.items():
         path = root / name
         if state == FAILED:

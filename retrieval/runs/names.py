@@ -1,12 +1,9 @@
 """Names of runs. The name of a run is the name of its folder."""
 
-import os
-
-from retrieval.errors import UserError
+from retrieval.files import check_folder_name
 from retrieval.settings.schema import UNTRAINED, TrainSettings
 
 UNTRAINED_NAME = "untrained"  # name of a run of the untrained network
-LONGEST_NAME = 200  # bytes; file systems allow 255, and a partial run has a longer name
 
 
 def default_name(settings: TrainSettings) -> str:
@@ -34,14 +31,4 @@ def check_run_name(name: str) -> str:
         UserError: The name is empty, too long, starts with a dot or contains a slash or control
             characters.
     """
-    if not name.strip() or name.startswith(".") or "/" in name or "\\" in name:
-        raise UserError(f"run name {name!r}: give a name without slashes or a leading dot")
-    if not name.isprintable():
-        raise UserError(
-            f"run name {ascii(name)[:60]}: give a name without control characters and line breaks"
-        )
-    if (size := len(os.fsencode(name))) > LONGEST_NAME:
-        raise UserError(
-            f"run name {name[:40]!r}... is {size} bytes long: give {LONGEST_NAME} at most"
-        )
-    return name
+    return check_folder_name("run name", name)

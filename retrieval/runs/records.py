@@ -158,6 +158,10 @@ class DatasetConfig:
             :mod:`retrieval.datasets.copies`. Defaults to 0.
         skipped: Path -> reason of images that the run goes without, as they could not be read.
             Defaults to none.
+        kind: What read somebody's own data: ``folder`` or ``csv``, a list. Defaults to None: it is
+            a published data set, was imported, or was not recorded.
+        has_labels: Whether the items have classes; without them each counts as its own. Defaults
+            to True.
     """
 
     name: str
@@ -171,6 +175,8 @@ class DatasetConfig:
     linked_roots: tuple[str, ...] = ()
     training_copies: int = 0
     skipped: dict[str, str] = field(default_factory=dict)
+    kind: str | None = None
+    has_labels: bool = True
 
     @property
     def is_placeholder(self) -> bool:
@@ -340,6 +346,8 @@ def _parse_dataset(config: Mapping[str, Any], where: Path | str) -> DatasetConfi
         linked_roots=_parse_links(_optional(where, recorded, "linked_roots", "a list"), where),
         training_copies=_optional(where, recorded, "training_copies", "a whole number") or 0,
         skipped=_parse_skipped(_optional(where, recorded, "skipped", "a mapping"), where),
+        kind=_optional(where, recorded, "kind", "text") or None,
+        has_labels=_optional(where, recorded, "has_labels", "true or false") is not False,
     )
 
 

@@ -23,6 +23,7 @@ import yaml
 from retrieval.datasets.catalog import COLUMNS
 from retrieval.datasets.copies import copies_caveat
 from retrieval.errors import UserError
+from retrieval.evaluation.relevance import NO_LABELS
 from retrieval.projection import COLUMNS as MAP_COLUMNS
 from retrieval.projection import FILE as EVOLUTION_FILE
 from retrieval.runs import neighbors as neighbor_file
@@ -205,6 +206,19 @@ class Run:
     def texts_of(self) -> str:
         """Folder of the run whose images the texts of this one search; empty without texts."""
         return self._config.texts_of
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the items have classes; imported items may have none."""
+        return self._config.dataset.has_labels
+
+    def knows_relevant(self, protocol: str | None = None) -> bool:
+        """Tell whether it is known which items are relevant to a query under a protocol.
+
+        Args:
+            protocol: Name of the protocol. Defaults to the primary one.
+        """
+        return self.result(protocol).protocol.relevance != NO_LABELS
 
     @property
     def required_files(self) -> tuple[str, ...]:

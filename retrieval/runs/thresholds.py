@@ -12,7 +12,7 @@ import numpy as np
 
 from retrieval.errors import UserError
 from retrieval.evaluation.protocol import roles_or_none
-from retrieval.evaluation.relevance import columns_in, columns_named
+from retrieval.evaluation.relevance import BY_CLASS, NO_LABELS, columns_in, columns_named
 from retrieval.evaluation.thresholds import Thresholds, thresholds
 from retrieval.files import write_json
 from retrieval.runs.run import NO_EMBEDDINGS, Run
@@ -47,7 +47,9 @@ def check_pairs(run: Run, protocol: str) -> None:
             raise UserError(f"{how}, but {protocol} leaves out {error}") from None
         for option, names in left_out.items():
             columns_named(option, names, run.items)
-    if made.relevance != "class":
+    if made.relevance == NO_LABELS:
+        raise UserError(f"{how}, and the items have no labels")
+    if made.relevance != BY_CLASS:
         raise UserError(f"{how}, but {protocol} has relevant items of its own ({made.relevance})")
 
 

@@ -56,6 +56,8 @@ def describe_dataset(catalog: Catalog) -> DatasetConfig:
         linked_roots=catalog.linked_roots,
         training_copies=catalog.training_copies,
         skipped=dict(catalog.skipped),
+        kind=catalog.kind or None,
+        has_labels=catalog.has_labels,
     )
 
 

@@ -9,7 +9,7 @@ What depends on the data set itself is checked where that is known
 
 from pathlib import Path
 
-from retrieval.datasets import DATASETS
+from retrieval.datasets import check_dataset, dataset_entry
 from retrieval.errors import UserError, unknown_option
 from retrieval.evaluation.metrics import measured_in_training
 from retrieval.input_pipeline.test_time import check_room, parse_views
@@ -126,14 +126,15 @@ def _check_recipe(settings: TrainSettings, name: str) -> None:
 
 
 def _check_names(settings: TrainSettings) -> None:
+    check_dataset(settings.dataset, settings.data, settings.dataset_options)
     for kind, given, registry in (
-        ("data set", settings.dataset, DATASETS),
         ("loss", settings.loss, [*LOSSES, UNTRAINED]),
         ("head", settings.head, HEADS),
     ):
         if given not in registry:
             raise unknown_option(kind, given, registry)
-    check_choice("monitor", settings.monitor, measured_in_training(DATASETS[settings.dataset].ks))
+    ks = dataset_entry(settings.dataset).ks
+    check_choice("monitor", settings.monitor, measured_in_training(ks))
     files = (Path(settings.weights), Path(f"{settings.weights}.index"))  # TensorFlow checkpoints
     if settings.weights not in NAMED_WEIGHTS and not any(file.is_file() for file in files):
         raise UserError(

@@ -103,7 +103,7 @@ def _value(name: str, settings: TrainSettings) -> Any:
     value = getattr(settings, name)
     if name == "data":
         return str(Path(value or Path("data") / settings.dataset))
-    if name == "dataset_options" and settings.dataset in DATASETS:
+    if name == "dataset_options":
         return dataset_options(settings.dataset) | value
     if name == "matryoshka":  # the width of the embedding goes without saying
         return ",".join(map(str, matryoshka_widths(settings))) or None

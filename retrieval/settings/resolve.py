@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from retrieval.datasets import DATASETS, load_catalog
+from retrieval.datasets import dataset_entry, load_catalog
 from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError
 from retrieval.evaluation.caveats import label_caveat
@@ -66,7 +66,7 @@ def resolve(settings: TrainSettings, catalog: Catalog) -> TrainSettings:
     if settings.weights == "imagenet" and not backbone.pretrained:
         changes["weights"] = "none"
     if settings.flip is None:
-        changes["flip"] = DATASETS[settings.dataset].flip
+        changes["flip"] = dataset_entry(settings.dataset).flip
     if settings.loss == UNTRAINED:
         return settings.with_(**changes, normalize=True, freeze_backbone=True)
     if settings.freeze_backbone:

@@ -197,10 +197,17 @@ class TrainSettings(BaseModel):
         affects="label",
     )
     dataset: str = _setting(
-        "typefaces", "Name of the data set; list them with `retrieval datasets`.", "Data"
+        "typefaces",
+        "Name of the data set; list them with `retrieval datasets`. Or any name for your own data, "
+        "which --data gives.",
+        "Data",
     )
     data: str | None = _setting(
-        None, "Folder of the data set. Defaults to data/DATASET.", "Data", affects="place"
+        None,
+        "Folder of the data set; of your own data, a folder with one sub-folder per class, or a "
+        "list of images (CSV, TSV, Parquet, JSON lines). Defaults to data/DATASET.",
+        "Data",
+        affects="place",
     )
     dataset_options: dict[str, Any] = _setting(
         {},

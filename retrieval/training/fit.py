@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from retrieval.datasets import DATASETS
+from retrieval.datasets import dataset_entry
 from retrieval.datasets.catalog import Catalog
 from retrieval.embedding.embed import embed_features, embed_images
 from retrieval.embedding.network import build_network
@@ -338,7 +338,7 @@ def in_training_evaluation(
         if data.held_out is not None:
             held_out = embed(data.held_out)
             labels = data.held_out["label"].to_numpy()
-            ks, distance = DATASETS[settings.dataset].ks, settings.distance
+            ks, distance = dataset_entry(settings.dataset).ks, settings.distance
             # The items of a validation split have no roles of their own.
             roles = data.held_out["role"].to_numpy(dtype=object)
             result = evaluate(
@@ -379,7 +379,7 @@ def official_rules(dataset: str, catalog: Catalog, rows: pd.DataFrame) -> dict[s
         Options of :func:`retrieval.evaluation.evaluate`: columns of which items are left out, and
         the lists of the primary protocol if the data set judges items.
     """
-    entry = DATASETS[dataset]
+    entry = dataset_entry(dataset)
     rules: dict[str, Any] = {
         option: columns_named(option, names, rows)
         for option in ("exclude_same", "junk_same")

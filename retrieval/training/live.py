@@ -155,7 +155,7 @@ class LiveRecord:
             settings=_shown(settings),
             overwrite=overwrite,
             evaluate=evaluate,
-            command=command_line(),
+            command=_own_command(),
         )
         # Apart from `live`, as they change with every step.
         self.step, self.loss, self.learning_rate = 0, math.nan, math.nan
@@ -237,7 +237,7 @@ class LiveRecord:
         temporary = self.file.with_name(f"{TEMPORARY}{os.getpid()}-{LIVE_FILE}")
         with contextlib.suppress(OSError, ValueError):
             try:
-                text = json.dumps(dataclasses.asdict(self.snapshot()), allow_nan=False)
+                text = json.dumps(self.snapshot().to_mapping(), allow_nan=False)
                 temporary.write_text(text, encoding="utf-8")
                 os.replace(temporary, self.file)
             finally:
@@ -295,7 +295,7 @@ class QueueRecord:
     def __init__(self, paths: Sequence[Path], key: str) -> None:
         self.root = paths[0].parents[1]
         self.file = queue_path(self.root, key)
-        self.process, self.command = Process.of_this_one(), command_line()
+        self.process, self.command = Process.of_this_one(), _own_command()
         self.runs = {path.relative_to(self.root).as_posix(): WAITING for path in paths}
         self.errors: dict[str, str] = {}
         self._write()
@@ -323,9 +323,85 @@ class QueueRecord:
                 "command": self.command,
                 "runs": self.runs,
                 "errors": self.errors,
-                "updated": time.time(),
             }
             write_json(self.file, values)
+
+
+class PlanRecord:
+    """What a command is at before its first run has a folder; it listens while it plans.
+
+    Nothing is written in the first two seconds, so that a command that is refused leaves nothing.
+
+    Args:
+        path: Final folder of the run that is made first.
+        settings: Its settings.
+        clock: Returns a time in seconds. Defaults to ``time.monotonic``.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        settings: TrainSettings,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.path, self.clock = path, clock
+        self.root = path.parents[1]
+        self.file = queue_path(self.root, f"plan-{os.getpid()}")
+        self.record = LiveRecord(self.root, settings)
+        self.made_root = not self.root.exists()
+        self.written = clock()
+
+    def begin(self, title: str, total: int | None) -> None:
+        """Hear that a task begins; see :class:`retrieval.progress.Listener`."""
+        self.record.begin(title, total)
+        self._write()
+
+    def advance(self, done: int) -> None:
+        """Hear how many parts of the innermost task are done."""
+        self.record.advance(done)
+        self._write()
+
+    def end(self) -> None:
+        """Hear that the innermost task has ended."""
+        self.record.end()
+
+    def _write(self) -> None:
+        if self.clock() - self.written < EVERY:
+            return
+        self.written = self.clock()
+        live = self.record.snapshot()
+        values = {
+            "process": vars(live.process),
+            "command": live.command,
+            "runs": {self.path.relative_to(self.root).as_posix(): WAITING},
+            "errors": {},
+            "live": live.to_mapping(),
+        }
+        with contextlib.suppress(OSError):
+            write_json(self.file, values)
+
+
+@contextlib.contextmanager
+def planned_live(path: Path, settings: TrainSettings) -> Iterator[None]:
+    """Let those who look know what a command is at while it plans, in the block.
+
+    Args:
+        path: Final folder of the run that is made first.
+        settings: Its settings.
+
+    Yields:
+        Nothing.
+    """
+    record = PlanRecord(path, settings)
+    try:
+        with listening(record):
+            yield
+    finally:
+        with contextlib.suppress(OSError):
+            record.file.unlink(missing_ok=True)
+            if record.made_root:
+                record.root.rmdir()  # unless something was put there since
 
 
 @contextlib.contextmanager
@@ -357,6 +433,12 @@ def live_record(record: LiveRecord) -> Iterator[LiveRecord]:
 def _shown(settings: TrainSettings) -> Mapping[str, Any]:
     values = settings.to_mapping()
     return {name: values[name] for name in SHOWN if name in values}
+
+
+def _own_command() -> str:
+    """Return what was typed to start this process; empty in a notebook or another program."""
+    typed = command_line()
+    return typed if typed.startswith("retrieval ") else ""
 
 
 def _finite(value: float) -> float | None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from retrieval.datasets import DATASETS
+from retrieval.datasets import dataset_entry
 from retrieval.datasets.catalog import Catalog, crop_boxes
 from retrieval.embedding.features import has_features
 from retrieval.embedding.network import frozen_backbone
@@ -86,7 +86,7 @@ def feature_seconds(time_: StepTime, settings: TrainSettings, catalog: Catalog) 
     """
     if not settings.freeze_backbone or has_features(catalog, settings):
         return 0.0
-    return time_.embedding * (DATASETS[catalog.name].n_images or len(catalog))
+    return time_.embedding * (dataset_entry(catalog.name).n_images or len(catalog))
 
 
 def step_time(settings: TrainSettings, catalog: Catalog) -> StepTime:

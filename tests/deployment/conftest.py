@@ -58,3 +58,13 @@ def of_clip(clip, tmp_path_factory):
 def untrained(of_clip, tmp_path_factory):
     """The folder of a run of it."""
     return train(of_clip, runs=tmp_path_factory.mktemp("runs"), name="clip", progress=False)
+
+
+@pytest.fixture(scope="package")
+def exports(_finished, tmp_path_factory):
+    """The finished run, exported to the three formats in float32."""
+    from retrieval.deployment.exporting import export_network
+    from retrieval.deployment.formats import FORMATS
+
+    out = tmp_path_factory.mktemp("exports")
+    return {name: export_network(_finished, name, out) for name in FORMATS}

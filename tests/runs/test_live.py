@@ -183,8 +183,24 @@ def test_runs_of_a_queue_whose_process_is_gone_wait_for_its_command(run):
     assert bad.command == two.command == "retrieval sweep grid.yaml"
 
 
+@pytest.mark.parametrize("process", [Process.of_this_one, process_gone])
+def test_a_command_that_still_reads_its_data_set_is_running_until_it_is_killed(run, process):
+    said = live(stage="preparing", task="checking images", done=30, total=120, step=0)
+    root, who = run.parents[1], process()
+    file = write_queue(root, {"photos/one": "waiting"}, process=who)
+    said = dataclasses.replace(said, process=who)
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"live": dataclasses.asdict(said)}))
+    found = list_trainings(root)
+    if who.is_gone():
+        assert found == []  # it had begun nothing
+    else:
+        assert [each.state for each in found] == ["running"]
+        assert found[0].live.stage_words() == "preparing: checking images, 30 of 120"
+        assert found[0].live.share() == 0.25
+
+
 def test_a_damaged_queue_is_ignored(tmp_path):
-    for text in ("", "{}", '{"process": 1, "runs": [], "errors": {}, "command": "", "updated": 0}'):
+    for text in ("", "{}", '{"process": 1, "runs": [], "errors": {}, "command": ""}'):
         (tmp_path / ".queue-x.json").write_text(text)
         assert list_trainings(tmp_path) == []
 

@@ -74,7 +74,7 @@ def write_queue(root: Path, runs: dict[str, str], *, process: Process, errors=No
     file.parent.mkdir(parents=True, exist_ok=True)
     values = {
         "process": dataclasses.asdict(process), "command": "retrieval sweep grid.yaml",
-        "runs": runs, "errors": errors or {}, "updated": time.time(),
+        "runs": runs, "errors": errors or {},
     }  # fmt: skip
     file.write_text(json.dumps(values))
     return file

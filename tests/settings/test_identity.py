@@ -26,7 +26,7 @@ OTHER = {
     "augment": "crop", "crop_area": 0.2, "skip_unreadable": True, "cache_images_gb": 9.0,
     "loss": "npairs_loss", "loss_options": {"margin": 0.123}, "memory_batches": 2,
     "memory_start": 7, "memory_weight": 0.5, "classes_per_batch": 9, "samples_per_class": 4,
-    "same_super_class": True,
+    "same_super_class": True, "matryoshka": "16",
     "backbone": "conv4", "weights": "none", "head": "fc1024", "pooling": "gem",
     "lora_rank": 4, "lora_layers": "fc1", "layer_decay": 0.75,
     "embedding_size": 64, "normalize": False, "freeze_backbone": True, "freeze_batch_norm": False,

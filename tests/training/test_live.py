@@ -12,7 +12,14 @@ from retrieval.runs.live import LIVE_FILE, list_trainings, read_live
 from retrieval.settings.schema import TrainSettings
 from retrieval.training.callbacks import LiveView, StepCounter
 from retrieval.training.interruption import Interrupted
-from retrieval.training.live import LiveRecord, QueueRecord, Thinned, live_record
+from retrieval.training.live import (
+    LiveRecord,
+    PlanRecord,
+    QueueRecord,
+    Thinned,
+    live_record,
+    planned_live,
+)
 from retrieval.training.optimizers import build_optimizer
 
 SETTINGS = TrainSettings(dataset="folder", steps=100, eval_every=50, seed=3)
@@ -184,4 +191,29 @@ def test_a_queue_is_there_until_every_run_is_made(tmp_path):
     (found,) = list_trainings(tmp_path)
     assert (found.path, found.state, found.error) == (two, "failed", "no memory")
     queue.mark(two)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_that_plans_is_silent_at_first_and_then_says_what_it_is_at(tmp_path):
+    clock, path = Clock(), tmp_path / "photos" / "one"
+    plan = PlanRecord(path, SETTINGS, clock=clock)
+    plan.begin("checking images", 50)
+    plan.advance(10)
+    assert list(tmp_path.iterdir()) == []
+    clock.now = 2.0
+    plan.advance(20)
+    (found,) = list_trainings(tmp_path)
+    assert (found.path, found.state) == (path, "running")
+    assert found.live.stage_words() == "preparing: checking images, 20 of 50"
+    clock.now = 3.0
+    plan.advance(30)
+    assert list_trainings(tmp_path)[0].live.done == 20
+
+
+def test_what_a_command_says_while_it_plans_is_gone_when_it_has_planned(tmp_path, monkeypatch):
+    monkeypatch.setattr("retrieval.training.live.EVERY", 0.0)
+    root = tmp_path / "runs"
+    with planned_live(root / "photos" / "one", SETTINGS), stage("reading it", show=False):
+        (found,) = list_trainings(root)
+        assert found.live.stage_words() == "preparing: reading it"
     assert list(tmp_path.iterdir()) == []

@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 import numpy as np
 
+from retrieval.evaluation.relevance import BY_CLASS, NO_LABELS
 from retrieval.runs.records import ProtocolResult
 from retrieval.runs.run import Run
 from retrieval.validation import LEAVE_ONE_OUT, PROTOCOLS, QUERY_GALLERY
@@ -50,7 +51,8 @@ WORDS = {
     ("no_positive", "zero"): "0",
     ("ties", "by index"): "the item that comes first in the data set is nearer",
     ("exclusion", ""): "nothing",
-    ("relevance", "class"): "the items of the query's class",
+    ("relevance", BY_CLASS): "the items of the query's class",
+    ("relevance", NO_LABELS): "unknown: the items have no labels",
     ("distance", "scores"): "none: ranked lists with the scores of another program",
     ("distance", "order"): "none: ranked lists without scores",
     ("dimension", "0"): "no embeddings: no NMI, no geometry and no map",

@@ -27,7 +27,59 @@ function makeImage(card) {
   image.src = card.src;
   frame.append(image);
   if (card.badge) frame.append(element("span", "badge", "✎"));
+  if (isWebAddress(card.remote)) frame.append(makeRemote(card, frame));
   return frame;
+}
+
+// Only addresses of web pages become links; the server has checked them too.
+const isWebAddress = (text) => /^https?:\/\/[^\s]+$/i.test(text ?? "");
+
+// What a click or Enter does instead of picking the card around it.
+function actsAlone(node, act) {
+  node.setAttribute("tabindex", "0");
+  const run = (event) => {
+    event.preventDefault();
+    event.stopPropagation();
+    act();
+  };
+  node.onclick = run;
+  node.onkeydown = (event) => event.key === "Enter" && run(event);
+  return node;
+}
+
+// A picture elsewhere on the web is loaded by the browser, and only when somebody asks for it.
+function makeRemote(card, frame) {
+  const host = new URL(card.remote).hostname;
+  const offer = element("span", "remote", `Load from ${host}`);
+  offer.setAttribute("role", "button");
+  return actsAlone(offer, () => {
+    const image = frame.querySelector("img");
+    image.referrerPolicy = "no-referrer";
+    image.src = card.remote;
+    offer.remove();
+  });
+}
+
+// A column of the item: its name and its value, which may be a link.
+function makeFact(fact, fixed) {
+  const node = element("span", "fact");
+  node.append(element("span", "name", fact.name), " ");
+  if (!isWebAddress(fact.url)) {
+    node.append(element("span", "value", fact.text));
+    return node;
+  }
+  const link = element(fixed ? "a" : "span", "value link", `${fact.text} ↗`);
+  link.title = fact.url;
+  if (fixed) {
+    link.href = fact.url;
+    link.target = "_blank";
+    link.rel = "noopener noreferrer nofollow";
+  } else {
+    link.setAttribute("role", "link");
+    actsAlone(link, () => window.open(fact.url, "_blank", "noopener,noreferrer"));
+  }
+  node.append(link);
+  return node;
 }
 
 function makeCard(card, pick) {
@@ -38,6 +90,7 @@ function makeCard(card, pick) {
     node.type = "button";
     node.onclick = () => pick({ row: card.row, run: card.run ?? null, at: Date.now() });
     const parts = [card.rank && `rank ${card.rank}`, card.label, SPOKEN_MARK[card.mark], card.note];
+    for (const fact of card.facts ?? []) parts.push(`${fact.name} ${fact.text}`);
     if (card.badge) parts.push(`note: ${card.badge}`);
     node.setAttribute("aria-label", parts.filter(Boolean).join(", "));
   }
@@ -51,6 +104,7 @@ function makeCard(card, pick) {
   bar.append(element("span", "sign", SIGN[card.mark] ?? ""));
   if (bar.textContent) node.append(bar);
   if (card.label) node.append(makeLabel(card.label));
+  for (const fact of card.facts ?? []) node.append(makeFact(fact, fixed));
   if (card.note) node.append(element("span", "note", card.note));
   for (const line of card.lines ?? []) node.append(element("span", "line", line));
   return node;

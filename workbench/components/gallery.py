@@ -11,12 +11,14 @@ import numpy as np
 
 from retrieval.evaluation.ranking import BEYOND
 from retrieval.runs.run import Neighbors, Run
+from workbench.analysis.metadata import facts, picture_address, shown_columns
 from workbench.analysis.nearness import nearness_text
 from workbench.data.images import picture_url, thumbnail_url
 from workbench.data.lookup import Answer
 from workbench.data.notes import badges
 
 Mark = Literal["hit", "miss", "none"]
+UNKNOWN = "the nearest items; what is relevant is unknown"
 
 
 def card(
@@ -43,7 +45,8 @@ def card(
         lines: Further lines of text. Defaults to none.
 
     Returns:
-        The card; ``badge`` is the user's note on the item, if there is one.
+        The card; ``badge`` is the user's note on the item, if there is one, and ``remote`` the web
+        address of its picture, if there is no other.
     """
     item = run.items.iloc[row]
     label = str(item["label_name"])
@@ -55,6 +58,7 @@ def card(
         "kind": kind,
         "lines": list(lines),
         "badge": badges(run).get(int(row)),
+        "remote": "" if run.thumbnail(row) else picture_address(run, row),
     }
     return {
         "row": int(row),
@@ -69,7 +73,9 @@ def card(
 
 
 def query_card(run: Run, row: int, *, lines: Sequence[str] = ()) -> dict[str, Any]:
-    """Describe the query as a card with its large picture, which cannot be clicked.
+    """Describe the query as a card with its large picture and all of its own columns.
+
+    It cannot be clicked, but links in its columns can.
 
     Args:
         run: The run that holds the item.
@@ -79,11 +85,49 @@ def query_card(run: Run, row: int, *, lines: Sequence[str] = ()) -> dict[str, An
     Returns:
         The card.
     """
-    large = {"src": picture_url(run, row), "pickable": False}
+    about = facts(run, row, shown_columns(run))
+    large = {"src": picture_url(run, row), "pickable": False, "facts": about}
     return card(run, row, kind="query", lines=lines) | large
 
 
-def result_cards(run: Run, ids: np.ndarray, scores: np.ndarray, relevant: np.ndarray) -> list[dict]:
+def with_facts(
+    data: dict[str, Any], runs: dict[str, Run], columns: Sequence[str]
+) -> dict[str, Any]:
+    """Add columns of the items, such as the price, to every card that has none.
+
+    Args:
+        data: Rows and groups of cards.
+        runs: Name -> run, of the cards.
+        columns: Names of the columns.
+
+    Returns:
+        The same rows and groups, with other cards.
+    """
+
+    def told(cell: Any) -> Any:
+        if isinstance(cell, list):
+            return [told(each) for each in cell]
+        if cell is None or "facts" in cell or cell.get("run") not in runs:
+            return cell
+        return cell | {"facts": facts(runs[cell["run"]], cell["row"], columns)}
+
+    def row(row: dict[str, Any]) -> dict[str, Any]:
+        return row | {"cards": [told(cell) for cell in row["cards"]]}
+
+    found = dict(data)
+    if "rows" in found:
+        found["rows"] = [row(each) for each in found["rows"]]
+    if "groups" in found:
+        found["groups"] = [
+            group | {"lead": told(group["lead"]), "rows": [row(each) for each in group["rows"]]}
+            for group in found["groups"]
+        ]
+    return found
+
+
+def result_cards(
+    run: Run, ids: np.ndarray, scores: np.ndarray, relevant: np.ndarray, *, known: bool = True
+) -> list[dict]:
     """Describe the results of a query, each with its rank and marked as hit or miss.
 
     Args:
@@ -91,6 +135,7 @@ def result_cards(run: Run, ids: np.ndarray, scores: np.ndarray, relevant: np.nda
         ids: int, (k,), rows of the results, nearest first; -1 is padding.
         scores: float, (k,), similarities of the results.
         relevant: bool, (k,), which results are relevant.
+        known: Whether that is known; without it, no result is marked. Defaults to True.
 
     Returns:
         One card per result.
@@ -101,7 +146,7 @@ def result_cards(run: Run, ids: np.ndarray, scores: np.ndarray, relevant: np.nda
             int(row),
             rank=rank,
             score=nearness_text(run, score),
-            mark="hit" if hit else "miss",
+            mark=("hit" if hit else "miss") if known else "none",
         )
         for rank, (row, score, hit) in enumerate(zip(ids, scores, relevant, strict=True), 1)
         if row >= 0
@@ -124,7 +169,9 @@ def answer_cards(run: Run, found: Answer, note: str = "") -> list[dict | None]:
     Returns:
         One card per result, then perhaps a gap (None) and a card.
     """
-    cards: list[dict | None] = [*result_cards(run, found.ids, found.similarities, found.relevant)]
+    cards: list[dict | None] = [
+        *result_cards(run, found.ids, found.similarities, found.relevant, known=found.known)
+    ]
     if found.first_relevant_item < 0 or found.first_relevant_rank <= len(cards):
         return cards
     first = card(
@@ -154,9 +201,11 @@ def query_group(run: Run, neighbors: Neighbors, position: int, *, k: int, detail
     query = int(neighbors.queries[position])
     ids, scores = neighbors.ids[position, :k], neighbors.similarities[position, :k]
     relevant = neighbors.hits_of(position, run.items["label"].to_numpy())[:k]
+    known = run.knows_relevant(neighbors.protocol)
+    rank = int(neighbors.first_relevant_rank[position])
     line = {
-        "title": detail or rank_sentence(int(neighbors.first_relevant_rank[position])).capitalize(),
-        "cards": result_cards(run, ids, scores, relevant),
+        "title": detail or (rank_sentence(rank) if known else UNKNOWN).capitalize(),
+        "cards": result_cards(run, ids, scores, relevant, known=known),
         "size": 88,
         "layout": "line",
     }

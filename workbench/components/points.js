@@ -16,7 +16,7 @@ function makePanel() {
   panel.setAttribute("role", "tooltip");
   panel.hidden = true;
   panel.append(element("img", "image"), element("div", "label"));
-  panel.append(element("div", "verdict"), element("div", "file"));
+  panel.append(element("div", "verdict"), element("div", "facts"), element("div", "file"));
   return panel;
 }
 
@@ -28,6 +28,7 @@ function fill(panel, card) {
   const verdict = panel.querySelector(".verdict");
   verdict.textContent = `${SIGN[card.mark]} ${card.verdict}`.trim();
   verdict.className = `verdict ${card.mark}`;
+  panel.querySelector(".facts").textContent = (card.facts ?? []).join(" · ");
   panel.querySelector(".file").textContent = card.file;
 }
 

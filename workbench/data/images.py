@@ -31,6 +31,7 @@ from retrieval.errors import UserError
 from retrieval.files import time_stamp
 from retrieval.runs.run import ChangedRun, Run
 from retrieval.runs.thumbnails import eight_bits, encode_thumbnail
+from workbench.analysis.metadata import facts, suggested_columns
 from workbench.data.loading import find_run, stamp
 
 PICTURE_SIDE = 640
@@ -216,12 +217,14 @@ def thumbnail(run: Run, row: int) -> bytes | None:
 
 
 def hover_card(run: Run, protocol: str, row: int) -> dict:
-    """Return what a map shows on hover: class, verdict, file name and URL of the thumbnail."""
+    """Return what a map shows on hover: class, verdict, file name, first columns, thumbnail."""
     item = run.items.iloc[row]
     neighbors = run.neighbors(protocol)
     at = neighbors.position(row)
     rank = int(neighbors.first_relevant_rank[at]) if at is not None else None
-    if rank is None:
+    if not run.knows_relevant(protocol):
+        verdict, mark = "no labels, so no verdict", "none"
+    elif rank is None:
         verdict, mark = "gallery item, not a query", "none"
     elif rank == 1:
         verdict, mark = "nearest item is right", "hit"
@@ -229,6 +232,7 @@ def hover_card(run: Run, protocol: str, row: int) -> dict:
         verdict, mark = "no item of its class in the gallery", "none"
     else:
         verdict, mark = f"first relevant item at rank {rank:,}", "miss"
+    shown = facts(run, row, suggested_columns(run))
     return {
         "row": row,
         "src": thumbnail_url(run, row),
@@ -236,6 +240,7 @@ def hover_card(run: Run, protocol: str, row: int) -> dict:
         "verdict": verdict,
         "mark": mark,
         "file": Path(str(item["path"])).name,
+        "facts": [f"{fact['name']} {fact['text']}" for fact in shown],
     }
 
 

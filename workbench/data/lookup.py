@@ -23,6 +23,8 @@ class Answer:
         first_relevant_similarity: Similarity of the first relevant item; NaN if there is none.
         scored: Whether the item is a query of the protocol, so that it counts in the metrics.
         relevant: bool, (k,), which results are relevant.
+        known: Whether it is known what is relevant; False for items without labels. Defaults to
+            True.
     """
 
     query: int
@@ -33,6 +35,7 @@ class Answer:
     first_relevant_similarity: float
     scored: bool
     relevant: np.ndarray
+    known: bool = True
 
 
 def similarity(run: Run, protocol: str, query: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:
@@ -142,6 +145,7 @@ def answer(run: Run, protocol: str, row: int, k: int) -> Answer:
         score,
         True,
         neighbors.hits_of(at, run.items["label"].to_numpy())[keep],
+        run.knows_relevant(protocol),
     )
 
 
@@ -163,4 +167,5 @@ def _computed_answer(run: Run, protocol: str, row: int, k: int) -> Answer:
         float(scores[first]) if first >= 0 else np.nan,
         False,
         same[:k],
+        run.knows_relevant(protocol),
     )

@@ -48,8 +48,10 @@ def bytes_chart(
         height: Height in pixels. Defaults to 520.
 
     Returns:
-        A figure with a logarithmic axis of bytes. Points of several losses at one number of bytes
-        stand a little apart. A dotted line marks the full embedding of the first loss.
+        A figure with a logarithmic axis of bytes. A bar is the interval of the cost, drawn around
+        the value, so that it does not reach the level of the full embedding where a cost is
+        significant; a dotted line marks that level for the first loss. Points of several losses at
+        one number of bytes stand a little apart.
     """
     found = metric_of(forms[0].metric)
     colors = colors or colors_of([each.title for each in forms])
@@ -98,13 +100,12 @@ def bytes_chart(
         ticktext=[f"{power:g}" for power in powers],
         range=[np.log10(sizes.min() / 1.25), np.log10(sizes.max() * 1.25)],
     )
-    figure.update_yaxes(title=f"{found.title}{', %' if found.unit else ''} (95% interval)")
+    figure.update_yaxes(title=f"{found.title}{', %' if found.unit else ''}")
     styled(figure, height=height)
-    row = {"orientation": "h", "x": 0, "yanchor": "bottom", "title": ""}
+    row = {"orientation": "h", "x": 0, "title": "", "itemclick": False, "itemdoubleclick": False}
     figure.update_layout(
-        legend={**row, "y": 1.085, "itemclick": False, "itemdoubleclick": False},
-        legend2={**row, "y": 1.01, "itemclick": False, "itemdoubleclick": False},
-        margin={"t": 74},
+        legend={**row, "y": 1.01, "yanchor": "bottom"},
+        legend2={**row, "y": -0.16, "yanchor": "top"},
     )
     return figure
 
@@ -113,7 +114,9 @@ def _points(
     found: Metric, each: LossForms, part: pd.DataFrame, kind: str, shift: float, color: str
 ) -> go.Scatter:
     """Draw the forms of one kind of one loss, joined by a line if they are of several sizes."""
-    value, low, high = (found.scale * part[end].to_numpy(float) for end in ("value", "low", "high"))
+    ends = ("value", "cost", "cost_low", "cost_high")
+    value, cost, low, high = (found.scale * part[end].to_numpy(float) for end in ends)
+    least, most = (found.scale * bound for bound in found.bounds)
     return go.Scatter(
         x=shift * part["bytes"].to_numpy(float),
         y=value,
@@ -121,11 +124,11 @@ def _points(
         marker={"symbol": SYMBOLS[kind], "size": 10, "color": color},
         line={"color": color, "width": 1.4, "dash": LINES.get(kind, "solid")},
         error_y={
-            "array": np.nan_to_num(high - value),
-            "arrayminus": np.nan_to_num(value - low),
+            "array": np.nan_to_num(np.minimum(cost - low, most - value)),
+            "arrayminus": np.nan_to_num(np.minimum(high - cost, value - least)),
             "color": color,
-            "thickness": 0.9,
-            "width": 0,
+            "thickness": 1.1,
+            "width": 3,
         },
         showlegend=False,
         hovertext=[_hover(found, each, row) for row in part.to_dict("records")],

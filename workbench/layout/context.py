@@ -40,12 +40,13 @@ def context_facts(selection: Selection) -> list[str]:
     """
     result = selection.a.result(selection.protocol)
     protocol = result.protocol
-    sizes = f"{result.n_scored:,} queries"
+    known = selection.a.knows_relevant(selection.protocol)
+    sizes = f"{result.n_scored if known else protocol.n_queries:,} queries"
     if base_protocol(protocol.name) == LEAVE_ONE_OUT:
         sizes += ", each against all others"
     else:
         sizes += f" against {protocol.n_gallery:,} gallery items"
-    sizes += excluded_note(result.n_excluded)
+    sizes += excluded_note(result.n_excluded) if known else ", none scored: no labels"
     return [
         *data_facts(selection),
         f"{result.split} split",

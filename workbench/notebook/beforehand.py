@@ -33,8 +33,8 @@ def outlook(trainings: Sequence[TrainSettings], catalog: Catalog) -> Markdown:
         A note for the notebook.
     """
     from retrieval.embedding.pretrained import missing_weights  # load TensorFlow
-    from retrieval.settings.resolve import resolve
     from retrieval.progress import duration
+    from retrieval.settings.resolve import resolve
     from retrieval.training.devices import describe_devices, unused_gpu
     from retrieval.training.step_time import feature_seconds, step_time
 

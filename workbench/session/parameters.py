@@ -1,5 +1,7 @@
 """Every parameter of the app's URL: one line each, so that no two pages use one name twice."""
 
+import ast
+
 from workbench.session.url import Parameter
 
 
@@ -15,6 +17,16 @@ def _switch(text: str) -> bool:
     return text == "True"
 
 
+def _names(text: str) -> list[str]:
+    try:
+        names = ast.literal_eval(text)
+    except (SyntaxError, MemoryError, RecursionError) as error:
+        raise ValueError(text) from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(text)
+    return names
+
+
 # Sidebar
 DATASET = Parameter("data", str, always=True)
 PROTOCOL = Parameter("protocol", str, always=True)
@@ -22,6 +34,7 @@ METRIC = Parameter("metric", str)  # that losses are ranked and compared by
 RUN_A = Parameter("a", str, always=True)
 RUN_B = Parameter("b", str, always=True)
 K = Parameter("k", int)
+COLUMNS = Parameter("columns", _names)  # of the items, shown below each image
 
 # Several pages
 ITEM = Parameter("item", _row)  # row of the selected item
@@ -76,6 +89,6 @@ SETTINGS = Parameter("settings", str)  # run whose settings are shown
 # What a person calls a parameter, where that is not its name in the URL.
 TITLES = {DATASET.key: "data set", RUN_A.key: "run A", RUN_B.key: "run B", K.key: "K"}
 # What every page has: the links of the sidebar keep it.
-OF_EVERY_PAGE = (DATASET, PROTOCOL, METRIC, RUN_A, RUN_B, K, ITEM)
+OF_EVERY_PAGE = (DATASET, PROTOCOL, METRIC, RUN_A, RUN_B, K, COLUMNS, ITEM)
 # These name rows and labels, which mean other items and classes in another data set.
 OF_ONE_DATASET = (ITEM, MATCH, CLASS, PAIR)

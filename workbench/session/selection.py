@@ -25,6 +25,7 @@ class Selection:
         protocol_title: Title of the protocol, for people.
         k: Number of results shown per query.
         metric: Metric that losses are ranked and compared by. Defaults to ``recall@1``.
+        columns: Columns of the items that are shown below each image. Defaults to none.
     """
 
     dataset: str
@@ -35,6 +36,7 @@ class Selection:
     protocol_title: str
     k: int
     metric: str = HEADLINE
+    columns: tuple[str, ...] = ()
 
     @property
     def neighbors(self) -> Neighbors:

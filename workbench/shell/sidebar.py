@@ -8,10 +8,11 @@ from retrieval.evaluation.metrics import metric as metric_of
 from retrieval.report.comparing import metrics_to_choose
 from retrieval.runs.run import Run
 from retrieval.runs.store import BrokenRun
+from workbench.analysis.metadata import shown_columns, suggested_columns
 from workbench.analysis.naming import full_name, loss_of
 from workbench.analysis.tables import run_order
 from workbench.data.comparable import comparable_groups, protocol_difference
-from workbench.session.parameters import DATASET, METRIC, PROTOCOL, RUN_A, RUN_B, K
+from workbench.session.parameters import COLUMNS, DATASET, METRIC, PROTOCOL, RUN_A, RUN_B, K
 from workbench.session.selection import Selection, first_protocol
 from workbench.session.trail import forget_items
 
@@ -39,8 +40,9 @@ def sidebar(runs: list[Run]) -> Selection:
         a, b = _choose_runs(groups, protocol)
         k = K.keep(DEFAULT_K, KS)
         st.segmented_control("Results per query, K", KS, key=K.key, required=True)
+        columns = _choose_columns(a)
     others = [run for run in mine if run not in ordered]
-    return Selection(dataset, [*ordered, *others], a, b, protocol, title, k, metric)
+    return Selection(dataset, [*ordered, *others], a, b, protocol, title, k, metric, columns)
 
 
 def skipped_folders(broken: list[BrokenRun]) -> None:
@@ -132,6 +134,27 @@ def _choose_metric(runs: list[Run], protocol: str) -> str:
         help="What losses are ranked and compared by, on every page.",
     )
     return name
+
+
+def _choose_columns(run: Run) -> tuple[str, ...]:
+    """Return the columns of the items, such as the price, that are shown below each image."""
+    options = shown_columns(run)
+    if not options:
+        return ()
+    suggested = suggested_columns(run)
+    chosen = COLUMNS.keep(suggested, context=(run.dataset, tuple(options)))
+    if unknown := [name for name in chosen if name not in options]:
+        COLUMNS.not_found()
+        COLUMNS.set([name for name in chosen if name not in unknown])
+    st.multiselect(
+        "Below each image",
+        options,
+        key=COLUMNS.key,
+        placeholder="class only",
+        help="Columns of your data that every page shows below an image. The query of *Retrieval* "
+        "shows them all.",
+    )
+    return tuple(COLUMNS.get() or ())
 
 
 def _other_loss(ordered: list[Run], a: Run, protocol: str) -> str:

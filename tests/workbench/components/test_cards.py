@@ -97,3 +97,55 @@ def test_a_narrow_grid_has_fewer_columns_and_a_wide_one_those_asked_for(page):
         boxes = [card.bounding_box() for card in page.locator(".card").all()]
         assert sum(box["y"] == boxes[0]["y"] for box in boxes) == columns
         assert 80 <= boxes[0]["width"] <= 101
+
+
+FACTS = [
+    {"name": "price", "text": "9.50", "url": ""},
+    {"name": "note", "text": "<b>x</b><script>window.hacked = 1</script>", "url": ""},
+    {"name": "bad", "text": "click", "url": "javascript:window.hacked=1"},
+    {"name": "page", "text": "shop.example", "url": "https://shop.example/1"},
+]
+
+
+def test_columns_are_text_and_only_web_addresses_are_links(page):
+    draw(page, [{"row": 0, "src": "data:,", "label": "a", "facts": FACTS}])
+    facts = page.locator(".fact")
+    assert facts.nth(0).inner_text() == "price 9.50"
+    assert facts.nth(1).inner_text() == f"note {FACTS[1]['text']}"
+    assert page.locator(".fact .link").all_inner_texts() == ["shop.example ↗"]
+    assert page.locator(".fact b, .fact script").count() == 0
+    facts.nth(2).click()
+    assert page.evaluate("window.hacked") is None
+    assert "price 9.50" in page.locator("button.card").get_attribute("aria-label")
+
+
+def test_a_link_opens_beside_the_app_and_does_not_pick_the_card(page):
+    card = {"row": 0, "src": "data:,", "label": "a", "facts": FACTS[3:]}
+    draw(page, [card, card | {"row": 1, "pickable": False}])
+    page.evaluate(
+        "window.opened = []; window.picked = 0; window.open = (...given) => opened.push(given);"
+        "document.querySelector('button.card').addEventListener('click', () => picked++)"
+    )
+    page.locator("button .link").click()
+    page.locator("button .link").press("Enter")
+    assert page.evaluate("[opened, picked]") == [
+        [["https://shop.example/1", "_blank", "noopener,noreferrer"]] * 2,
+        0,
+    ]
+    link = page.locator("a.link")
+    assert link.get_attribute("href") == "https://shop.example/1"
+    assert link.get_attribute("rel") == "noopener noreferrer nofollow"
+
+
+def test_a_picture_elsewhere_is_loaded_only_when_it_is_asked_for(page):
+    asked = []
+    page.route("https://pictures.example/**", lambda route: (asked.append(1), route.abort()))
+    card = {"row": 0, "src": "data:,", "label": "a", "remote": "https://pictures.example/1.jpg"}
+    draw(page, [card, card | {"row": 1, "remote": "javascript:1"}])
+    offers = page.locator(".remote")
+    assert offers.all_inner_texts() == ["Load from pictures.example"]
+    assert not asked
+    with page.expect_request("https://pictures.example/1.jpg"):
+        offers.first.click()
+    assert page.locator("img").first.get_attribute("referrerpolicy") == "no-referrer"
+    assert page.locator(".remote").count() == 0

@@ -66,7 +66,9 @@ def bytes_page() -> None:
         key="bytes",
         alt=f"{metric(chosen.metric).long_title} against bytes per vector of {', '.join(titles)}",
     )
-    st.caption(_capital(f"{family_line(shown[0])}. Bars in the figure: of each value alone."))
+    st.caption(
+        _capital(f"{family_line(shown[0])}. Bars: the interval of the cost, around the value.")
+    )
     _table(shown)
     pairs = _pairs(chosen, groups, made)
     for number, nested in enumerate(pairs):

@@ -123,7 +123,9 @@ def _neighbors(chosen: Selection, near: list[Answer]) -> None:
             "title": f"{named.letter} {named.run.name}",
             "detail": "neighbors in the embedding space; "
             f"{rank_sentence(found.first_relevant_rank)}",
-            "cards": result_cards(named.run, found.ids, found.similarities, found.relevant),
+            "cards": result_cards(
+                named.run, found.ids, found.similarities, found.relevant, known=found.known
+            ),
             "size": 88,
             "layout": "line",
         }

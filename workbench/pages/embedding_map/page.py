@@ -179,7 +179,9 @@ def _small_print(
 def _neighbors(chosen: Selection, near: Answer) -> None:
     results = {
         "title": "Neighbors in the embedding space",
-        "cards": result_cards(chosen.a, near.ids, near.similarities, near.relevant),
+        "cards": result_cards(
+            chosen.a, near.ids, near.similarities, near.relevant, known=near.known
+        ),
         "size": 88,
     }
     query = {"cards": [query_card(chosen.a, near.query)], "size": 180}

@@ -32,20 +32,24 @@ def hubs_tab(chosen: Selection) -> None:
     gallery = oddities.gallery_rows(chosen.neighbors, chosen.a.items)
     frame = oddities.occurrences(chosen.neighbors, labels, gallery)
     anti_hubs = frame[frame["count"] == 0]
+    known = chosen.a.knows_relevant(chosen.protocol)
+    legend = (
+        f" {MISS_SIGN} marks a hub whose class is not the query's in more than half of its lists."
+    )
     st.caption(
         f"Each of the {len(chosen.neighbors.queries):,} queries has a list of its "
         f"{oddities.HUB_K} nearest items; on average, each of the {len(frame):,} gallery items is "
         f"in {frame['count'].mean():.1f} of these lists. A **hub** is in many of them, whether or "
-        "not it is relevant; an **anti-hub** is in none, so no query finds it. "
-        f"{MISS_SIGN} marks a hub whose class is not the query's in more than half of its lists."
+        "not it is relevant; an **anti-hub** is in none, so no query finds it."
+        + (legend if known else "")
     )
     hubs = [
         card(
             chosen.a,
             int(row),
             rank=f"{count:,}×",
-            note=f"wrong in {wrong:,}",
-            mark="miss" if wrong > count / 2 else "none",
+            note=f"wrong in {wrong:,}" if known else None,
+            mark="miss" if known and wrong > count / 2 else "none",
         )
         for row, count, wrong in frame.head(SHOWN).to_numpy()
     ]
@@ -78,22 +82,26 @@ def duplicates_tab(chosen: Selection) -> None:
         chosen: The choices made in the sidebar.
     """
     items, names = chosen.a.items, list(ACROSS)
+    labeled = chosen.a.has_labels
     everywhere = LEAVE_ONE_OUT in chosen.a.results
     neighbors = chosen.a.neighbors(LEAVE_ONE_OUT if everywhere else chosen.protocol)
-    which = PAIRS.keep(names[0], names)
-    st.segmented_control("Pairs", names, key=PAIRS.key, required=True, label_visibility="collapsed")
+    which = PAIRS.keep(names[0], names if labeled else names[:1])
+    if labeled:
+        st.segmented_control(
+            "Pairs", names, key=PAIRS.key, required=True, label_visibility="collapsed"
+        )
     pairs = oddities.near_duplicates(neighbors, items["label"].to_numpy(), across=ACROSS[which])
     st.caption(
-        f"The {len(pairs):,} most similar pairs: duplicates of an image, look-alikes or, where "
-        f"{MISS_SIGN} marks different classes, wrong labels. "
-        f"{searched_pairs(neighbors, len(items))} {duplicates_note(chosen.a, neighbors)}"
+        f"The {len(pairs):,} most similar pairs: duplicates of an image, look-alikes"
+        + (f" or, where {MISS_SIGN} marks different classes, wrong labels. " if labeled else ". ")
+        + f"{searched_pairs(neighbors, len(items))} {duplicates_note(chosen.a, neighbors)}"
     )
     labels, roles = items["label"].to_numpy(), items["role"].to_numpy()
     cards: list = []
     for at in page_of(np.arange(len(pairs)), "duplicates", 20):
         pair = pairs.iloc[int(at)]
         a, b = int(pair["a"]), int(pair["b"])
-        mark: Mark = "none" if labels[a] == labels[b] else "miss"
+        mark: Mark = "miss" if labeled and labels[a] != labels[b] else "none"
         role = [NO_ROLE if roles[row] == "both" else roles[row] for row in (a, b)]
         first = card(
             chosen.a, a, score=f"{nearness_text(chosen.a, pair['similarity'], 4)} {role[0]}"

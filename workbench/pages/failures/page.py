@@ -59,6 +59,9 @@ ORDERS = {
 }
 
 
+NO_FAILURES = "Without labels there is no right and wrong, but there are hubs and near-duplicates."
+
+
 def failures_page() -> None:
     """Draw the page."""
     chosen = selection()
@@ -66,24 +69,29 @@ def failures_page() -> None:
     labels, names_of = chosen.a.items["label"].to_numpy(), class_names(chosen.a)
     table = failures.query_table(chosen.neighbors, labels)
     has_classes = chosen.a.result(chosen.protocol).protocol.unit == "class"
-    summary = headline(table, labels, names_of, has_classes=has_classes)
+    known = chosen.a.knows_relevant(chosen.protocol)
+    summary = headline(table, labels, names_of, has_classes=has_classes) if known else NO_FAILURES
     click = "mark it" if MARKING.get() else "make it the query"
     left, right = st.columns([7, 1], vertical_alignment="center")
     left.markdown(f"{summary} Click any image to {click}.")
     with right:
         mark_switch(chosen.a)
-    lazy_tabs(
-        TAB,
-        {
-            "Queries": lambda: _queries(chosen, table),
-            "Confused classes": lambda: pairs_tab(chosen, table),
-            "Worst classes": lambda: classes_tab(chosen, table),
-            "Hubs and anti-hubs": lambda: hubs_tab(chosen),
-            "Near-duplicates": lambda: duplicates_tab(chosen),
-            "Suspected label errors": lambda: label_errors_tab(chosen),
-            "Notes": lambda: notes_tab(chosen),
-        },
-    )
+    of_classes: dict[str, Callable[[], None]] = {
+        "Queries": lambda: _queries(chosen, table),
+        "Confused classes": lambda: pairs_tab(chosen, table),
+        "Worst classes": lambda: classes_tab(chosen, table),
+    }
+    of_items: dict[str, Callable[[], None]] = {
+        "Hubs and anti-hubs": lambda: hubs_tab(chosen),
+        "Near-duplicates": lambda: duplicates_tab(chosen),
+        "Suspected label errors": lambda: label_errors_tab(chosen),
+        "Notes": lambda: notes_tab(chosen),
+    }
+    if not known:
+        del of_items["Suspected label errors"]
+    lazy_tabs(TAB, of_classes | of_items if known else of_items)
+    if not known:
+        return
     with head:
         export_menu(
             name=file_stem(chosen),

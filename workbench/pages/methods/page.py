@@ -35,6 +35,14 @@ DEFINITIONS = {  # of what is not in the registry of metrics
     "untrained network, or all pairs. A difference is significant if its interval excludes 0; then "
     "its p-value, adjusted over the family, is below .05. For two runs, McNemar's exact test is "
     "given too, not adjusted.",
+    "Cost of a smaller form": "Value of the embedding as it is minus that of a smaller form of "
+    "it, on the same queries and seeds; the intervals of all forms of a loss hold at once. Forms "
+    "are fitted on the gallery, without labels. Where fewer than six classes change, the interval "
+    "is that of as many coins as the queries are worth (Clopper and Pearson 1934; Korn and "
+    "Graubard 1998).",
+    "Matryoshka": "The loss is the mean of the loss at several widths of the embedding, cut off "
+    "and, if the embedding is normalized, scaled to unit length again; a loss with weights of its "
+    "own has them for every width (Kusupati 2022).",
     "Rank of the first relevant item": "Rank of the nearest item of the query's class in the "
     "whole gallery, not only among the stored neighbors.",
     "Hubness": "Number of top-10 lists that an item is in (Radovanovic 2010). Hubs are in many, "

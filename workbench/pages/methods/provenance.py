@@ -5,6 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from retrieval.evaluation.geometry import NEAR_DUPLICATE
+from retrieval.runs.compression import trained_widths
 from retrieval.runs.run import Run
 from workbench.analysis.naming import is_untrained, loss_of, seed_of
 from workbench.session.parameters import SETTINGS
@@ -50,6 +51,7 @@ def _origin(run: Run, protocol: str) -> dict[str, object]:
         "Backbone": settings.backbone if settings else None,
         "Distance": run.results[protocol].protocol.distance if protocol in run.results else None,
         "Embedding size": int(run.embeddings.shape[1]) if run.has_embeddings else None,
+        "Also trained at widths": ", ".join(map(str, trained_widths(run))) or None,
         "Steps": 0 if is_untrained(run) else steps,
         "Seed": seed_of(run),
         "Seconds": provenance.total_seconds,

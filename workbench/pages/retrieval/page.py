@@ -10,6 +10,7 @@ from retrieval.evaluation.ranking import BEYOND
 from retrieval.report.comparing import estimates
 from retrieval.runs.run import NO_EMBEDDINGS, Run
 from workbench.analysis.failures import query_table
+from workbench.analysis.metadata import shown_columns
 from workbench.analysis.nearness import nearness_columns
 from workbench.components.gallery import (
     answer_cards,
@@ -129,7 +130,9 @@ def _details(chosen: Selection, row: int) -> list[str]:
 
 def _verdict(chosen: Selection, found: Answer) -> None:
     name = plain(chosen.a.items["label_name"].iloc[found.query])
-    if not found.scored and not chosen.a.has_embeddings:
+    if not found.known:
+        text = f"The items nearest to **{name}**. They have no labels, so none is right or wrong."
+    elif not found.scored and not chosen.a.has_embeddings:
         text = f"**{name}** is a gallery item. Searching with it needs embeddings: {NO_EMBEDDINGS}."
     elif not found.scored:
         text = (
@@ -170,13 +173,13 @@ def _results_table(chosen: Selection, found: Answer) -> pd.DataFrame:
         {
             "rank": np.arange(1, len(items) + 1),
             **nearness_columns(chosen.a, found.similarities),
-            "correct": found.relevant,
+            **({"correct": found.relevant} if found.known else {}),
             "class": items["label_name"].to_numpy(),
             "path": items["path"].to_numpy(),
             "query": str(chosen.a.items["path"].iloc[found.query]),
             "run": chosen.a.name,
         }
-    )
+    ).join(items[shown_columns(chosen.a)].reset_index(drop=True), rsuffix=" of the item")
 
 
 def _every_run(chosen: Selection, row: int) -> None:
@@ -193,9 +196,7 @@ def _every_run(chosen: Selection, row: int) -> None:
             {
                 "title": run.name,
                 "color": colors[run.name],
-                "mark": "hit" if found.first_relevant_rank == 1 else "miss",
-                "detail": f"{rank_sentence(found.first_relevant_rank)}  ·  "
-                f"the run's {shown.title}: {shown.format_with_unit(value)}",
+                **_standing(found, f"{shown.title}: {shown.format_with_unit(value)}"),
                 "cards": answer_cards(run, found),
                 "size": 88,
                 "layout": "line",
@@ -205,6 +206,17 @@ def _every_run(chosen: Selection, row: int) -> None:
     if chosen.others:
         reasons = dict.fromkeys(reason for reason, _ in chosen.others)
         st.caption(f"Runs that cannot be compared are not shown: {plain('; '.join(reasons))}.")
+
+
+def _standing(found: Answer, figure: str) -> dict[str, str]:
+    """Return the mark and the words about a run's answer, as far as what is relevant is known."""
+    if not found.known:
+        return {}
+    mark = "hit" if found.first_relevant_rank == 1 else "miss"
+    return {
+        "mark": mark,
+        "detail": f"{rank_sentence(found.first_relevant_rank)}  ·  the run's {figure}",
+    }
 
 
 def _same_item(run: Run, other: Run, row: int) -> bool:

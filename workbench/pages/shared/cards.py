@@ -3,11 +3,15 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from workbench.components import image_cards, point_images
+from workbench.components.gallery import with_facts
 from workbench.session.clicks import Pick, clicked_point, picked_card
+from workbench.session.selection import selection
 
 
 def clickable_cards(data: dict, *, key: str, on_pick: Callable[[Pick], None]) -> None:
     """Draw groups and rows of image cards, each of which is a button.
+
+    Below each image are the columns of the items that are chosen in the sidebar.
 
     Args:
         data: See :func:`workbench.components.image_cards`.
@@ -20,6 +24,9 @@ def clickable_cards(data: dict, *, key: str, on_pick: Callable[[Pick], None]) ->
         if pick is not None:
             on_pick(pick)
 
+    chosen = selection()
+    if chosen.columns:
+        data = with_facts(data, {run.name: run for run in chosen.runs}, chosen.columns)
     image_cards(data, key=key, on_picked_change=picked)
 
 

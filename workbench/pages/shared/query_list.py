@@ -159,7 +159,8 @@ def place_caption(chosen: Selection, table: pd.DataFrame, rows: np.ndarray, row:
 
 def _scored(chosen: Selection, table: pd.DataFrame, rows: np.ndarray) -> np.ndarray:
     """Return the rows of a list that count in the means of the page."""
-    if chosen.a.result(chosen.protocol).protocol.no_positive == "zero":
+    is_zero = chosen.a.result(chosen.protocol).protocol.no_positive == "zero"
+    if is_zero or not chosen.a.knows_relevant(chosen.protocol):
         return rows
     return rows[np.isin(rows, table["row"].to_numpy()[table["answerable"]])]
 

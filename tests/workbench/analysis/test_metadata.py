@@ -1,0 +1,88 @@
+"""How an item's own columns are written beside its picture, and which values are links."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import retrieval
+from workbench.analysis.metadata import (
+    facts,
+    picture_address,
+    shown_columns,
+    suggested_columns,
+    value_text,
+    web_address,
+)
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ([9.5, 12.25, np.nan], ["9.50", "12.25", "–"]),
+        ([1.0, 2.0], ["1", "2"]),
+        ([0.123456, 1.0], ["0.1235", "1"]),
+        (pd.array([1, None], dtype="Int64"), ["1", "–"]),
+        ([True, False], ["yes", "no"]),
+        (pd.to_datetime(["2024-02-29", None]), ["2024-02-29", "–"]),
+        (pd.to_datetime(["2024-02-29 12:30", "2024-02-29 00:00"]),
+         ["2024-02-29 12:30", "2024-02-29 00:00"]),
+        (pd.Categorical(["A", None]), ["A", "–"]),
+        (["a\n b", None, "x" * 200], ["a b", "–", "x" * 79 + "…"]),
+    ],
+)  # fmt: skip
+def test_values_are_written_for_people(values, texts):
+    column = pd.Series(values, name="c")
+    assert [value_text(column.iloc[row], column) for row in range(len(column))] == texts
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "javascript:alert(1)", "JAVASCRIPT:alert(1)", " https://a.b", "https://",
+        "data:text/html,x", "file:///etc/passwd", "//a.b/c", "https://a.b/\n", 'https://a.b/"x', "https://[",
+        "a.jpg", 3, None, "vbscript:x", "https://a.b/<x>", "http:/a",
+    ],
+)  # fmt: skip
+def test_what_is_no_web_address_is_no_link(value):
+    assert web_address(value) == ""
+
+
+def test_web_addresses_are_links_by_their_host():
+    assert web_address("http://a.b/c?d=e#f") == "http://a.b/c?d=e#f"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    items = {
+        "page": ["https://www.shop.example/1"] * 4,
+        "image_url": ["https://cdn.example/1", "javascript:alert(1)", None, "https://a.b/c"],
+        "note": ["<b>x</b>", "y", "z", "w"],
+        "price": [1.5, 2.25, 3.0, np.nan],
+        "same": [1, 1, 1, 1],
+    }
+    path = retrieval.import_run(
+        np.eye(4), items, runs=tmp_path_factory.mktemp("runs"), progress=False
+    )
+    return retrieval.open_run(path)
+
+
+def test_facts_of_an_item(run):
+    assert facts(run, 0, ["price", "page", "nothing", "note"]) == [
+        {"name": "price", "text": "1.50", "url": ""},
+        {"name": "page", "text": "shop.example", "url": "https://www.shop.example/1"},
+        {"name": "note", "text": "<b>x</b>", "url": ""},
+    ]
+
+
+def test_columns_that_tell_items_apart_are_suggested(run):
+    assert shown_columns(run) == ["page", "image_url", "note", "price", "same"]
+    assert suggested_columns(run) == ["image_url", "note"] or suggested_columns(run) == [
+        "note",
+        "price",
+    ]
+
+
+def test_a_picture_elsewhere_is_that_of_a_column_of_images(run):
+    assert [picture_address(run, row) for row in range(4)] == [
+        "https://cdn.example/1", "", "", "https://a.b/c"
+    ]  # fmt: skip
