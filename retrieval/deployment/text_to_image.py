@@ -58,6 +58,7 @@ from retrieval.validation import DEFAULT_DISTANCE, QUERY_GALLERY, protocol_with
 PAPER_PROMPT = "a photo of a {}."
 TITLE = "text -> image"
 PROTOCOL = protocol_with(QUERY_GALLERY, TITLE)
+NULLABLE = {"i": "Int64", "u": "Int64", "b": "boolean"}
 SIDE, MARGIN, POINTS = 256, 20, 28  # of the picture of a text, in pixels
 INK, PAPER = (40, 44, 52), (236, 239, 243)
 
@@ -98,7 +99,7 @@ def evaluate_texts(
     source, start = open_run(run), time.perf_counter()
     settings = source.network_settings()
     if not source.has_labels:
-        raise UserError(f"{source.path}: its images have no classes, whose names would be the texts")
+        raise UserError(f"{source.path}: its images have no classes whose names could be texts")
     check_text(settings, source.path)
     check_text_distance(source.result().protocol.distance, source.path)
     prompts = checked(prompts)
@@ -166,6 +167,8 @@ def _items(source: Run) -> tuple[pd.DataFrame, list[str]]:
     queries = of_class.drop(columns=own).assign(path=texts, role="query")
     if set(BOX_COLUMNS) <= set(images):  # of the picture that is drawn of it
         queries[list(BOX_COLUMNS)] = (0, 0, SIDE, SIDE)
+    kinds = {name: NULLABLE.get(images[name].dtype.kind) for name in own}  # a text has no price
+    images = images.astype({name: kind for name, kind in kinds.items() if kind})
     both = pd.concat([queries, images.assign(role="gallery")], ignore_index=True)
     return both[list(images.columns)], texts
 

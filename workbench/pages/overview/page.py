@@ -47,8 +47,8 @@ INTRODUCTION = (
 ORIGINS = {
     "loss": "Each loss below trained an embedding of its own.",
     "import": "The embeddings below were made elsewhere and imported.",
-    "zero-shot run": "Here the queries are texts, the names of the classes, which a network that was "
-    "trained on images and descriptions puts among them.",
+    "zero-shot run": "Here the queries are texts, the names of the classes, which a network that "
+    "was trained on images and descriptions puts among the images.",
     "run": "Each loss below trained an embedding of its own; the other embeddings were imported.",
 }
 LISTS = (
