@@ -612,6 +612,19 @@ def evaluate(
             help="Keep the thumbnails and do not look at the data set, which may have changed.",
         ),
     ] = False,
+    text_queries: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Search the run's images with the names of their classes, each within this "
+            "prompt, e.g. 'a photo of a {}.' as in CLIP's paper, and write the result to RUN-text "
+            "beside it. Of several prompts the embeddings are averaged. Defaults to none.",
+            metavar="PROMPT",
+            show_default=False,
+        ),
+    ] = None,
+    text_name: Annotated[
+        str | None, typer.Option(help="Name of the run of --text-queries. Defaults to RUN-text.")
+    ] = None,
     compress: Annotated[
         bool,
         typer.Option(
@@ -650,6 +663,8 @@ def evaluate(
             "--metrics": metrics,
             "--n-init": n_init,
             "--keep-thumbnails": keep_thumbnails,
+            "--text-queries": text_queries,
+            "--text-name": text_name,
         }
         compress_and_print(run, widths, [flag for flag, value in others.items() if value])
         return
@@ -665,6 +680,24 @@ def evaluate(
         junk_same=_names(junk_same),
         metrics=_names(metrics),
     )
+    if text_queries:
+        from retrieval.quiet import import_tensorflow
+
+        import_tensorflow()
+        from retrieval.deployment.text_to_image import evaluate_texts
+
+        for flag, given in (
+            ("--distance", distance),
+            ("--qrels", qrels),
+            ("--ignored", ignored),
+            ("--keep-thumbnails", keep_thumbnails),
+        ):
+            if given:
+                raise UserError(f"{flag} has no effect on --text-queries: drop one of the two")
+        print_runs([evaluate_texts(run, text_queries, name=text_name, options=options)])
+        return
+    if text_name is not None:
+        raise UserError("--text-name goes with --text-queries")
     evaluate_run(
         run,
         distance=distance,

@@ -1,4 +1,4 @@
-"""``retrieval search`` and ``retrieval index``: find new photos in what a run has embedded."""
+"""``retrieval search`` and ``retrieval index``: find photos and texts in what a run embedded."""
 
 import json
 from pathlib import Path
@@ -14,8 +14,25 @@ RunPath = Annotated[Path, typer.Argument(help="Folder of the run that embeds the
 def search(
     run: RunPath,
     queries: Annotated[
-        list[str] | None, typer.Argument(help="Photos to search by.", metavar="QUERY...")
+        list[str] | None,
+        typer.Argument(
+            help="Photos to search by; or texts, if the run embeds images as a text tower's "
+            "training projected them. What is no file and does not look like one is a text.",
+            metavar="QUERY...",
+        ),
     ] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(help="A text to search by, whatever it looks like; may be repeated."),
+    ] = None,
+    prompt: Annotated[
+        str,
+        typer.Option(
+            help="What texts are put into, e.g. 'a photo of {}', which CLIP's paper puts before "
+            "descriptions. Defaults to the text alone.",
+            show_default=False,
+        ),
+    ] = "{}",
     gallery: Annotated[
         Path | None,
         typer.Option(
@@ -49,7 +66,7 @@ def search(
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --html.")] = False,
 ) -> None:
-    """Find the nearest items to photos, with all that is known of them."""
+    """Find the nearest items to photos or texts, with all that is known of them."""
     from retrieval.cli.paths import one_run
     from retrieval.quiet import import_tensorflow
 
@@ -65,7 +82,8 @@ def search(
 
     embedder = load_embedder(run, checkpoint)
     opened = gallery_for(embedder, gallery)
-    hits = search_gallery(read_queries(queries or [], embedder), opened, embedder, k, index=index)
+    asked = read_queries(queries or [], embedder, texts=text or (), prompt=prompt)
+    hits = search_gallery(asked, opened, embedder, k, index=index)
     if html is not None:
         write_search_page(hits, html)
     for line in hits.warnings:

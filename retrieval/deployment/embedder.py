@@ -5,6 +5,7 @@
 (2, 512)
 """
 
+import functools
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +18,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from tqdm.auto import tqdm
 
+from retrieval.deployment.text import AS_GIVEN, embed_texts, load_text_tower_of
 from retrieval.embedding.embed import (
     IMAGE_BATCH,
     combine_views,
@@ -28,6 +30,7 @@ from retrieval.errors import UserError
 from retrieval.experiment.pipeline import with_views
 from retrieval.files import checksum, fingerprint
 from retrieval.input_pipeline.test_time import parse_views, view_names
+from retrieval.models.text_tower import TextTower
 from retrieval.runs.embedding_source import Source
 from retrieval.runs.run import Run
 from retrieval.runs.store import check_there
@@ -123,6 +126,34 @@ class Embedder:
         embeddings = np.concatenate(parts).astype(np.float32)
         check_finite(embeddings, [p if isinstance(p, str) else "" for p in pictures])
         return embeddings
+
+    @functools.cached_property
+    def text_tower(self) -> TextTower:
+        """The text tower of the run's backbone, loaded on first use.
+
+        Raises:
+            UserError: Texts are not in the space of the run's images, and why.
+        """
+        return load_text_tower_of(self.settings, self.path)
+
+    def embed_texts(self, texts: Sequence[str], prompt: str = AS_GIVEN) -> np.ndarray:
+        """Embed texts into the space of the run's images, to search them by the cosine.
+
+        Args:
+            texts: n texts, in the words of the preset's training: CLIP and SigLIP read English and
+                lower case. What the tower does not read of a long text is cut off, see
+                :func:`retrieval.deployment.text.cut_texts`.
+            prompt: Template that each text is put into, such as ``"a photo of {}"``. Defaults to
+                ``"{}"``, the text alone.
+
+        Returns:
+            float32, (n, D), of unit length.
+
+        Raises:
+            UserError: Texts are not in the space of the run's images: its backbone has no text
+                tower, its pooling is not ``head``, or a head was trained on top.
+        """
+        return embed_texts(self.text_tower, texts, [prompt])
 
     def _views_of(
         self,

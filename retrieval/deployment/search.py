@@ -1,4 +1,4 @@
-"""``retrieval search``: the nearest items of a gallery to new photos."""
+"""``retrieval search``: the nearest items of a gallery to new photos, or to texts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +12,13 @@ from retrieval.deployment.embedder import Embedder, source_of_run
 from retrieval.deployment.gallery import Gallery, cells, check_comparable, open_gallery
 from retrieval.deployment.index import build_index, measure_index
 from retrieval.deployment.nearest import nearest, nearest_by_index
+from retrieval.deployment.text import (
+    AS_GIVEN,
+    check_text_distance,
+    cut_texts,
+    is_text,
+    trained_further,
+)
 from retrieval.errors import UserError
 from retrieval.runs.store import is_run_folder, open_run
 from retrieval.validation import check_integer
@@ -26,12 +33,19 @@ class Queries:
     Attributes:
         names: The queries as the user gave them.
         vectors: float32, (m, D).
-        images: The image file of each query; None for one that is no image.
+        images: The image file of each query; None for a text.
+        remarks: What was noticed about them, one line each. Defaults to nothing.
     """
 
     names: list[str]
     vectors: np.ndarray
     images: list[Path | None]
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def have_texts(self) -> bool:
+        """Whether a query is a text."""
+        return None in self.images
 
     def __len__(self) -> int:
         return len(self.names)
@@ -100,28 +114,55 @@ class Hits:
         ]
 
 
-def read_queries(given: Sequence[str], embedder: Embedder) -> Queries:
-    """Read and embed what is searched for: image files.
+def read_queries(
+    given: Sequence[str],
+    embedder: Embedder,
+    *,
+    texts: Sequence[str] = (),
+    prompt: str = AS_GIVEN,
+) -> Queries:
+    """Read and embed what is searched for: image files, and texts.
 
     Args:
-        given: The queries as the user typed them.
+        given: The queries as the user typed them: paths of images, or texts; see
+            :func:`retrieval.deployment.text.is_text`.
         embedder: Embeds them.
+        texts: More queries, which are texts whatever they look like. Defaults to none.
+        prompt: Template that each text is put into, such as ``"a photo of {}"``. Defaults to the
+            text alone.
 
     Returns:
-        The queries and their vectors.
+        The queries and their vectors: images and texts as they were given, then ``texts``.
 
     Raises:
-        UserError: There is no query, or one is no image that can be read.
+        UserError: There is no query, one is no image that can be read, or a text is given and the
+            run's images are not in the space of texts.
     """
-    if not given:
-        raise UserError("give a photo to search by, e.g. `retrieval search RUN photo.jpg`")
-    files = [Path(name) for name in given]
+    if not given and not texts:
+        raise UserError(
+            "give a photo to search by, e.g. `retrieval search RUN photo.jpg`, or a text"
+        )
+    names = [*given, *texts]
+    as_text = [*(is_text(name) for name in given), *(True for _ in texts)]
+    files = [Path(name) for name, text in zip(names, as_text, strict=True) if not text]
     for file in files:
         if file.is_dir():
             raise UserError(f"{file}: a folder; give image files, e.g. {file}/*.jpg")
         if not file.is_file():
-            raise UserError(f"{file}: no such image to search by")
-    return Queries(list(given), embedder.embed(files), list(files))
+            raise UserError(f"{file}: no such image to search by; a text is given with --text")
+    words = [name for name, text in zip(names, as_text, strict=True) if text]
+    if prompt != AS_GIVEN and not words:
+        raise UserError("--prompt is for texts, and no query is one: drop it")
+    remarks: list[str] = []
+    vectors = np.empty((len(names), embedder.width), np.float32)
+    of_text = np.array(as_text)
+    vectors[~of_text] = embedder.embed(files)
+    if words:
+        vectors[of_text] = embedder.embed_texts(words, prompt)
+        remarks += cut_texts(embedder.text_tower, words, [prompt])
+        remarks += filter(None, [trained_further(embedder.settings)])
+    images = [None if text else Path(name) for name, text in zip(names, as_text, strict=True)]
+    return Queries(names, vectors, images, tuple(remarks))
 
 
 def gallery_for(embedder: Embedder, path: Path | str | None = None) -> Gallery:
@@ -170,8 +211,10 @@ def search(
         UserError: The vectors are of another network, or an option is invalid.
     """
     k = check_integer("k", k, least=1)
-    warnings = check_comparable(embedder.source, gallery)
+    warnings = [*queries.remarks, *check_comparable(embedder.source, gallery)]
     distance = gallery.distance
+    if queries.have_texts:
+        check_text_distance(distance, gallery.path)
     if gallery.index is not None:
         if index is not None:
             raise UserError(f"{gallery.path} is an index already: drop --index")

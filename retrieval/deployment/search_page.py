@@ -63,7 +63,9 @@ def search_page(hits: Hits) -> str:
     """
     warnings = "".join(f'<p class="warning">{html.escape(line)}</p>' for line in hits.warnings)
     count = len(hits.queries)
-    title = f"Search by {count} photo{'s' if count > 1 else ''}"
+    kinds = {image is None for image in hits.queries.images}
+    kind = "queries" if len(kinds) > 1 else "texts" if True in kinds else "photos"
+    title = f"Search by {count} {kind if count > 1 else kind.removesuffix('s')}"
     body = "".join(_query(hits, place) for place in range(count))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -82,9 +84,12 @@ def _query(hits: Hits, place: int) -> str:
             hits.found(place).tolist(), table.astype(object).itertuples(index=False), strict=True
         )
     ]
+    image = hits.queries.images[place]
+    picture = "" if image is None else _picture(image, name)
+    shown = f"“{name}”" if image is None else name
     return (
-        f'<section><div class="query">{_picture(hits.queries.images[place], name)}'
-        f"<h2>{html.escape(name)}</h2></div><ol>{''.join(cards)}</ol></section>"
+        f'<section><div class="query">{picture}'
+        f"<h2>{html.escape(shown)}</h2></div><ol>{''.join(cards)}</ol></section>"
     )
 
 

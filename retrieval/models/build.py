@@ -75,7 +75,7 @@ def build_head(
         Model ``head``: features (B, F) -> embeddings (B, D), float32.
 
     Raises:
-        UserError: An unknown head.
+        UserError: An unknown head, or one without a linear layer and D is not F.
     """
     from retrieval.models.heads import embed  # loads TensorFlow
 
@@ -83,7 +83,14 @@ def build_head(
         raise unknown_option("head", head, HEADS)
     entry = HEADS[head]
     wanted = entry.normalize if normalize is None else normalize
-    return embed(feature_size, embedding_size, hidden=entry.hidden, normalize=wanted)
+    if not entry.linear and embedding_size != feature_size:
+        raise UserError(
+            f"--head {head} keeps the {feature_size:,} dimensions of the pooled features: give "
+            f"--embedding-size {feature_size}"
+        )
+    return embed(
+        feature_size, embedding_size, hidden=entry.hidden, normalize=wanted, linear=entry.linear
+    )
 
 
 def build_model(

@@ -27,7 +27,12 @@ class L2Normalize(keras.layers.Layer):
 
 
 def embed(
-    feature_size: int, embedding_size: int, *, hidden: int | None, normalize: bool
+    feature_size: int,
+    embedding_size: int,
+    *,
+    hidden: int | None,
+    normalize: bool,
+    linear: bool = True,
 ) -> keras.Model:
     """Build a head as published: its last layer has orthogonal initial weights.
 
@@ -40,6 +45,8 @@ def embed(
         hidden: Width of a dense layer with batch norm and ReLU before the linear layer; None for no
             such layer.
         normalize: Whether to L2-normalize the embedding.
+        linear: Whether there is a linear layer. Defaults to True; otherwise, the features are the
+            embedding, and D must be F.
 
     Returns:
         Model ``head``: features (B, F) -> embeddings (B, D), float32.
@@ -52,9 +59,12 @@ def embed(
             momentum=HIDDEN_MOMENTUM, epsilon=HIDDEN_EPSILON, name="fc_norm"
         )(x)
         x = keras.layers.ReLU(name="fc_relu")(x)
-    x = keras.layers.Dense(
-        embedding_size, kernel_initializer=ORTHOGONAL, dtype="float32", name="embedding"
-    )(x)
+    if linear:
+        x = keras.layers.Dense(
+            embedding_size, kernel_initializer=ORTHOGONAL, dtype="float32", name="embedding"
+        )(x)
+    else:
+        x = keras.layers.Activation("linear", dtype="float32", name="unchanged")(x)
     if normalize:
         x = L2Normalize(name="normalize")(x)
     return keras.Model(features, x, name="head")

@@ -101,11 +101,14 @@ class Head:
     Attributes:
         hidden: Width of a dense layer with batch normalization and ReLU before the linear layer.
             Defaults to None, no such layer.
+        linear: Whether there is a linear layer; without one, the pooled features are the embedding.
+            Defaults to True.
         normalize: Whether the embedding is L2-normalized, unless the settings say otherwise.
             Defaults to False.
     """
 
     hidden: int | None = None
+    linear: bool = True
     normalize: bool = False
 
 
@@ -278,6 +281,7 @@ HEADS: dict[str, Head] = {
     "direct_normalize": Head(normalize=True),
     "fc1024": Head(hidden=1024),
     "fc1024_normalize": Head(hidden=1024, normalize=True),
+    "none": Head(linear=False),
 }
 
 

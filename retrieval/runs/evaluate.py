@@ -3,6 +3,7 @@
 One exact neighbor search per protocol serves all of them. TensorFlow is not needed.
 """
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -166,6 +167,11 @@ def _read_for_evaluation(path: Path, distance: str | None) -> tuple[Catalog, str
         if not (path / name).is_file():
             raise UserError(f"{path}: {name} is missing; {remedy(path, name)}")
     run = Run(path)
+    if run.texts_of:
+        raise UserError(
+            f"{path}: its queries are texts: make it again with `retrieval evaluate "
+            f"{shlex.quote(run.texts_of)} --text-queries PROMPT`"
+        )
     with reading(path / "embeddings.npy"):
         shape = run.embeddings.shape
     with reading(path / "items.parquet"):

@@ -28,6 +28,7 @@ WHOLE = "  # this file is whole if its last line is three dots"
 FIRST_LINE = f"schema: {SCHEMA}{WHOLE}\n"
 LAST_LINE = "...\n"
 HAS_EMBEDDINGS = "has_embeddings"  # of config.yaml; only written where it is false
+TEXTS_OF = "texts_of"  # of config.yaml; only written where texts are items
 PLACEHOLDER = "placeholder"  # an option of a data set's loader
 OLD_PLACEHOLDER = "stand_in"  # its name in version 0.1.0
 KINDS: dict[str, type | tuple[type, ...]] = {
@@ -244,6 +245,8 @@ class RunConfig:
         provenance: What made the run.
         has_embeddings: Whether the run has embeddings; False for imported ranked lists. Defaults to
             True.
+        texts_of: Folder of the run whose images the texts of this one search; empty if its items
+            are images only. Defaults to empty.
     """
 
     settings: TrainSettings | None
@@ -251,6 +254,7 @@ class RunConfig:
     dataset: DatasetConfig
     provenance: Provenance
     has_embeddings: bool = True
+    texts_of: str = ""
 
 
 def check_schema(content: object, where: Path | str) -> dict[str, Any]:
@@ -297,6 +301,7 @@ def parse_config(content: object, where: Path | str) -> RunConfig:
         _parse_dataset(config, where),
         _parse_provenance(config, where),
         _optional(where, config, HAS_EMBEDDINGS, "true or false") is not False,
+        _optional(where, config, TEXTS_OF, "text") or "",
     )
 
 

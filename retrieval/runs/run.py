@@ -203,6 +203,11 @@ class Run:
         return self._config.has_embeddings
 
     @property
+    def texts_of(self) -> str:
+        """Folder of the run whose images the texts of this one search; empty without texts."""
+        return self._config.texts_of
+
+    @property
     def has_labels(self) -> bool:
         """Whether the items have classes; imported items may have none."""
         return self._config.dataset.has_labels

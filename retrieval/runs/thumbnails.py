@@ -4,7 +4,7 @@ import io
 import os
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,6 +158,24 @@ def write_thumbnails(
         build_once(cached, build, is_valid)
         pack = _publish(cached, folder)
     return np.flatnonzero(np.diff(pack.offsets) == 0)
+
+
+def write_encoded(folder: Path, images: Iterable[bytes]) -> None:
+    """Write thumbnails that are there already, e.g. those of another run.
+
+    Args:
+        folder: The run's ``thumbnails`` folder, which must not be there.
+        images: The encoded thumbnail of each item; empty for one without.
+    """
+    offsets = [0]
+    folder.mkdir(parents=True)
+    with (folder / IMAGES).open("wb") as out:
+        for image in images:
+            out.write(image)
+            offsets.append(offsets[-1] + len(image))
+        if not offsets[-1]:
+            out.write(b"\0")  # an empty file cannot be memory-mapped
+    np.save(folder / OFFSETS, np.array(offsets, np.int64))
 
 
 def _publish(packed: Path, folder: Path) -> Pack:

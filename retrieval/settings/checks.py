@@ -93,6 +93,11 @@ def check_frozen_backbone(settings: TrainSettings) -> None:
             f"{_flag(acting[0])} has no effect with --freeze-backbone, which trains on cached "
             "features: drop one of the two"
         )
+    if not HEADS[settings.head].linear:
+        raise UserError(
+            f"--head {settings.head} leaves nothing to train with --freeze-backbone: drop one of "
+            "the two, or give --loss none, the untrained network"
+        )
     if settings.mixed_precision and settings.head == "direct":
         raise UserError(
             "--mixed-precision has no effect with --freeze-backbone and --head direct, whose one "

@@ -356,7 +356,9 @@ class TrainSettings(BaseModel):
     head: str = _setting(
         "direct",
         "Embedding head: direct (one linear layer) or fc1024 (a hidden layer of width 1024 with "
-        "batch norm before it); direct_normalize and fc1024_normalize L2-normalize the embedding.",
+        "batch norm before it); direct_normalize and fc1024_normalize L2-normalize the embedding. "
+        "none has no layer: the pooled features themselves are trained, e.g. those that CLIP "
+        "compares with texts; give their number as --embedding-size.",
         "Model",
         untrained="ignored",
     )

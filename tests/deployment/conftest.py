@@ -5,6 +5,7 @@ import pytest
 from retrieval import TrainSettings, open_run
 from retrieval.experiment.pipeline import train
 from retrieval.models import conv4
+from tests.models.two_towers import SIDE, write_two_towers
 from tests.photos import write_colors
 
 
@@ -38,6 +39,25 @@ def _finished(settings, tmp_path_factory):
 def run(_finished):
     """One finished run, opened anew: a test before may have changed what it caches."""
     return open_run(_finished)
+
+
+@pytest.fixture(scope="package")
+def clip(tmp_path_factory):
+    """A preset of CLIP with small random towers."""
+    return write_two_towers(tmp_path_factory.mktemp("presets") / "clip")
+
+
+@pytest.fixture(scope="package")
+def of_clip(clip, tmp_path_factory):
+    """Settings of its untrained network, whose images, of its own size, lie beside texts."""
+    root = write_colors(tmp_path_factory.mktemp("images"), seed=1, scale=40, size=(SIDE, SIDE))
+    return TrainSettings(dataset="folder", data=str(root), backbone=f"hub:{clip}", loss="none")
+
+
+@pytest.fixture(scope="package")
+def untrained(of_clip, tmp_path_factory):
+    """The folder of a run of it."""
+    return train(of_clip, runs=tmp_path_factory.mktemp("runs"), name="clip", progress=False)
 
 
 @pytest.fixture(scope="package")

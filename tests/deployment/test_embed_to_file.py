@@ -1,5 +1,6 @@
 """Any images are embedded to a file as the run embeds its own; the run stays as it is."""
 
+import errno
 import shutil
 
 import h5py
@@ -15,6 +16,7 @@ from retrieval.deployment.embed_to_file import embed_to_file
 from retrieval.deployment.embedder import settings_of
 from retrieval.errors import UserError
 from retrieval.experiment.pipeline import train
+from retrieval.failures import as_user_error
 from retrieval.runs.embedding_files import read_embeddings
 from retrieval.runs.embedding_output import export_run
 from retrieval.runs.embedding_parts import Parts
@@ -224,6 +226,34 @@ def test_an_interrupted_command_goes_on_after_its_last_complete_part(
     assert saved == [0, 1, *range(1, 7)]
     whole = embed(run, settings.data, tmp_path / "whole.npy")
     np.testing.assert_array_equal(read_embeddings(out), np.load(whole.out))
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.usefixtures("parts_of_seven", "colors")
+def test_a_full_disk_is_one_line_and_the_same_command_goes_on(run, settings, tmp_path, monkeypatch):
+    out, saved, write = tmp_path / "x.npy", [], np.savez
+
+    def fill_up(path, **arrays):
+        if len(saved) == 3:
+            path.write_bytes(b"half a part")
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        saved.append(path)
+        write(path, **arrays)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "savez", fill_up)
+        with pytest.raises(OSError, match="No space left") as caught:
+            embed(run, settings.data, out)
+    message = str(as_user_error(caught.value))
+    assert "the disk is full: make room" in message
+    assert "\n" not in message
+    assert Parts.of(out).count() == 3
+    monkeypatch.setattr(
+        np, "savez", lambda path, **arrays: (saved.append(path), write(path, **arrays))
+    )
+    embed(run, settings.data, out)
+    assert len(saved) == 7  # 48 images in parts of seven: three before, four now
+    assert len(np.load(out)) == 48
     assert not list(tmp_path.glob(".*"))
 
 

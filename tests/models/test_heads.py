@@ -5,12 +5,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from retrieval.errors import UserError
 from retrieval.models import HEADS, build_head
 from retrieval.models.heads import L2Normalize
 from tests.models.helpers import run
 
+LINEAR = [name for name, head in HEADS.items() if head.linear]
 
-@pytest.mark.parametrize("name", HEADS)
+
+@pytest.mark.parametrize("name", LINEAR)
 def test_a_head_has_the_layers_of_its_name(name):
     head = build_head(name, 48, 16)
     assert head.name == "head"
@@ -20,7 +23,7 @@ def test_a_head_has_the_layers_of_its_name(name):
     assert (head.layers[-1].name == "normalize") == name.endswith("_normalize")
 
 
-@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("name", LINEAR)
 @pytest.mark.parametrize("normalize", [True, False])
 def test_normalize_overrides_the_head_s_name(name, normalize):
     head = build_head(name, 48, 16, normalize=normalize)
@@ -29,7 +32,7 @@ def test_normalize_overrides_the_head_s_name(name, normalize):
     assert unit == normalize
 
 
-@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("name", LINEAR)
 @pytest.mark.parametrize("size", [16, 64])
 def test_the_last_layer_starts_orthogonal_and_the_hidden_one_as_in_the_baseline(name, size):
     keras.utils.set_random_seed(0)
@@ -45,6 +48,18 @@ def test_the_last_layer_starts_orthogonal_and_the_hidden_one_as_in_the_baseline(
         assert 0.99 * limit < np.abs(layer.kernel).max() <= limit
         norm = head.get_layer("fc_norm")
         assert (norm.momentum, norm.epsilon) == (0.9, 1e-5)
+
+
+def test_without_a_layer_the_features_are_the_embedding():
+    features = np.random.default_rng(0).normal(size=(5, 48)).astype(np.float32)
+    head = build_head("none", 48, 48)
+    assert not head.weights
+    np.testing.assert_array_equal(run(head, features), features)
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    normalized = build_head("none", 48, 48, normalize=True)
+    np.testing.assert_allclose(run(normalized, features), unit, atol=1e-6)
+    with pytest.raises(UserError, match=r"keeps the 48 dimensions .* give --embedding-size 48"):
+        build_head("none", 48, 16)
 
 
 def test_normalization_divides_by_the_length():

@@ -41,12 +41,16 @@ def seed_of(run: Run) -> int | None:
 
 
 def kind_of(runs: Sequence[Run]) -> str:
-    """Return what runs are called together: ``loss``, ``import``, or ``run`` if they are of both.
+    """Return what runs are called together.
+
+    ``loss``, ``import``, ``zero-shot run`` of texts that search images, or ``run`` if they differ.
 
     Args:
         runs: At least one run.
     """
-    kinds = {"import" if run.settings is None else "loss" for run in runs}
+    kinds = {
+        "loss" if run.settings else "zero-shot run" if run.texts_of else "import" for run in runs
+    }
     return kinds.pop() if len(kinds) == 1 else "run"
 
 

@@ -18,6 +18,14 @@ from PIL import Image, ImageOps
 
 from retrieval.datasets.catalog import crop_boxes
 from retrieval.datasets.image_files import FORMATS, HEAD_BYTES, format_problem
+from retrieval.deployment.text import (
+    check_text_distance,
+    cut_texts,
+    embed_texts,
+    load_text_tower_of,
+    trained_further,
+    why_no_text,
+)
 from retrieval.errors import UserError
 from retrieval.runs.resume import check_dataset_unchanged
 from retrieval.runs.run import Run
@@ -232,3 +240,72 @@ def embed_image(run: Run, image: OwnImage) -> np.ndarray:
         path = Path(folder) / "image"
         path.write_bytes(image.data)
         return network.embed_files([path])[0]
+
+
+def reason_without_text(run: Run) -> str | None:
+    """Return why texts cannot search a run's images, in one sentence; None if they can.
+
+    Only small files of the backbone's preset are read. The run's own network is not needed: its
+    images are embedded.
+    """
+    try:
+        why = why_no_text(run.network_settings())
+        if why is None:
+            check_text_distance(run.result().protocol.distance, run.path)
+    except UserError as error:
+        return f"{error}."
+    return None if why is None else f"No search by text: {why}."
+
+
+@dataclass(frozen=True)
+class EmbeddedText:
+    """A text in the space of a run's images.
+
+    Attributes:
+        vector: float32, (d,), of unit length.
+        remarks: What may make its results worse, one line each.
+    """
+
+    vector: np.ndarray
+    remarks: tuple[str, ...]
+
+
+@st.cache_resource(show_spinner="Loading the text tower …", max_entries=2)
+def _text_tower(backbone: str, _run: Run) -> Any:
+    """Return the text tower of a backbone, or the error that it fails with."""
+    from retrieval.quiet import import_tensorflow
+
+    import_tensorflow()  # without its messages in the app's log
+    try:
+        found = load_text_tower_of(_run.network_settings(), _run.path)
+    except UserError as error:
+        return error
+    freeze_garbage_collection()
+    return found
+
+
+@st.cache_data(show_spinner=False, max_entries=256)
+def _embedded_text(backbone: str, text: str, _run: Run) -> tuple[np.ndarray, list[str]]:
+    tower = _text_tower(backbone, _run)
+    if isinstance(tower, UserError):
+        raise tower
+    return embed_texts(tower, [text])[0], cut_texts(tower, [text])
+
+
+def embed_text(run: Run, text: str) -> EmbeddedText:
+    """Embed a text into the space of a run's images.
+
+    Args:
+        run: A run that texts can search, see :func:`reason_without_text`.
+        text: The text, not empty.
+
+    Returns:
+        Its embedding, which is cached.
+
+    Raises:
+        UserError: The text tower does not load.
+    """
+    settings = run.network_settings()
+    vector, remarks = _embedded_text(settings.backbone, text, run)
+    further = trained_further(settings)
+    return EmbeddedText(vector, (*remarks, *([further] if further else [])))

@@ -44,7 +44,8 @@ PAGE = Parameter("page", int)  # page of a long list
 CLASS = Parameter("class", int)  # label of the open class
 
 # Retrieval
-SOURCE = Parameter("source", str)  # whether the query is an item or an image of the user
+SOURCE = Parameter("source", str)  # whether the query is an item, or an image or text of the user
+TEXT = Parameter("text", str)  # text that is searched with
 
 # Why did this match?
 MATCH = Parameter("match", _row)  # row of the result that is explained

@@ -4,11 +4,12 @@ from workbench.session import url
 from workbench.session.parameters import DATASET, ITEM, MATCH, OF_ONE_DATASET, SOURCE
 from workbench.session.state import Value
 
-SOURCES = ("From the data set", "Your own image")
-OWN_IMAGE = SOURCES[1]  # stands for the results of the user's image among the items of the trail
+OWN_IMAGE, OWN_TEXT = "Your own image", "Text"
+SOURCES = ("From the data set", OWN_IMAGE, OWN_TEXT)
+OWN = SOURCES[1:]  # stand for the results of the user's image or text among the items of the trail
 TRAIL_LENGTH = 50
 
-TRAIL = Value[tuple[int | str, ...]]("_trail", ())  # rows of items, or OWN_IMAGE; the oldest first
+TRAIL = Value[tuple[int | str, ...]]("_trail", ())  # rows of items, or one of OWN; the oldest first
 TRAIL_DATASET = Value[str | None]("_trail_dataset", None)  # the data set that the rows belong to
 
 
@@ -26,7 +27,8 @@ def current_item(n_items: int) -> int | None:
     if TRAIL_DATASET.get() not in (None, dataset):
         TRAIL.clear()
     elif url.has_changed():
-        _follow_browser(before, OWN_IMAGE if SOURCE.text_in_url() == OWN_IMAGE else row)
+        source = SOURCE.text_in_url()
+        _follow_browser(before, source if source in OWN else row)
     TRAIL_DATASET.set(dataset)
     if row is None or 0 <= row < n_items:
         return row
@@ -35,7 +37,8 @@ def current_item(n_items: int) -> int | None:
 
 
 def _here() -> int | str | None:
-    return OWN_IMAGE if SOURCE.get() == OWN_IMAGE else ITEM.get()
+    source = SOURCE.get()
+    return source if source in OWN else ITEM.get()
 
 
 def _follow_browser(before: int | str | None, after: int | str | None) -> None:
@@ -90,10 +93,10 @@ def last_of(rows: set[int]) -> int | None:
 
 
 def _arrive(place: int | str) -> None:
-    if place == OWN_IMAGE:
-        SOURCE.set(OWN_IMAGE)
+    if isinstance(place, str):
+        SOURCE.set(place)
         return
-    if SOURCE.get() == OWN_IMAGE:
+    if SOURCE.get() in OWN:
         SOURCE.set(SOURCES[0])
     if ITEM.get() != place:
         MATCH.set(None)  # it was a result of the item before

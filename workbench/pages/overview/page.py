@@ -47,13 +47,20 @@ INTRODUCTION = (
 ORIGINS = {
     "loss": "Each loss below trained an embedding of its own.",
     "import": "The embeddings below were made elsewhere and imported.",
+    "zero-shot run": "Here the queries are texts, the names of the classes, which a network that "
+    "was trained on images and descriptions puts among the images.",
     "run": "Each loss below trained an embedding of its own; the other embeddings were imported.",
 }
 LISTS = (
     "For each query, another program has ranked the items, nearest first. The lists below were "
     "imported, without embeddings."
 )
-HEADINGS = {"loss": "Losses", "import": "Imports", "run": "Losses and imports"}
+HEADINGS = {
+    "loss": "Losses",
+    "import": "Imports",
+    "zero-shot run": "Zero-shot runs",
+    "run": "Losses and imports",
+}
 
 
 def overview_page() -> None:

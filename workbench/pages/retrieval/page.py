@@ -24,6 +24,7 @@ from workbench.layout.exports import export_menu
 from workbench.layout.run_colors import run_colors
 from workbench.layout.theme import file_stem, page_head, plain
 from workbench.pages.retrieval.own_image import own_image
+from workbench.pages.retrieval.own_text import own_text, takes_text
 from workbench.pages.shared.cards import clickable_cards
 from workbench.pages.shared.note_box import note_box
 from workbench.pages.shared.query_list import (
@@ -39,7 +40,7 @@ from workbench.session.clicks import Pick
 from workbench.session.navigation import jump
 from workbench.session.parameters import SOURCE
 from workbench.session.selection import Selection, selection
-from workbench.session.trail import SOURCES, go_to
+from workbench.session.trail import OWN_TEXT, SOURCES, go_to
 
 RESULTS_PER_RUN = 10  # in the lower half of the page
 
@@ -50,14 +51,18 @@ def retrieval_page() -> None:
     head = page_head("Retrieval", chosen)
     bar = st.container(horizontal=True, vertical_alignment="center", key="toolbar")
     with bar:
-        source = SOURCE.keep(SOURCES[0], SOURCES)
+        sources = SOURCES if takes_text(chosen) else [one for one in SOURCES if one != OWN_TEXT]
+        source = SOURCE.keep(SOURCES[0], sources)
         st.segmented_control(
-            "Query", SOURCES, key=SOURCE.key, required=True, label_visibility="collapsed"
+            "Query", sources, key=SOURCE.key, required=True, label_visibility="collapsed"
         )
     if source != SOURCES[0]:
         with bar:
             back_button()
-        own_image(chosen)
+        if source == OWN_TEXT:
+            own_text(chosen)
+        else:
+            own_image(chosen)
         return
     table = query_table(chosen.neighbors, chosen.a.items["label"].to_numpy())
     rows = listed_queries(chosen, table)
@@ -111,7 +116,9 @@ def _details(chosen: Selection, row: int) -> list[str]:
         same = int((chosen.a.items["label"] == item["label"]).sum())
         lines.append(f"{counted(same, 'item')} of this class; role: {item['role']}")
     size = picture_size(chosen.a, row)
-    if size:
+    if chosen.a.texts_of and item["role"] == "query":
+        lines.append("a text, which searches the images")
+    elif size:
         lines.append(f"{size[0]} × {size[1]} px")
     elif chosen.a.thumbnail(row):
         lines.append("image file not found; this is its thumbnail")
