@@ -211,8 +211,7 @@ def markdown(todo: list[tuple[str, Case]], found: list[Counter], options) -> str
     lines += [
         "",
         "Variances over seeds are drawn together in units of what a form changes (root mean "
-        "square). Where they grow faster than that, as in the row that says so, three seeds are "
-        "too few for the forms that change most.",
+        "square).",
     ]
     return "\n".join(lines) + "\n"
 

@@ -70,7 +70,7 @@ def bytes_page() -> None:
         _capital(f"{family_line(shown[0])}. Bars: the interval of the cost, around the value.")
     )
     _table(shown)
-    pairs = _pairs(chosen, groups, made)
+    pairs = _pairs(chosen, groups, made, titles)
     for number, nested in enumerate(pairs):
         _nested(nested, number)
     st.caption(" ".join(_capital(f"{plain(note)}.") for note in fit_notes(shown[0])))
@@ -138,13 +138,16 @@ def _table(shown: list[LossForms]) -> None:
 
 
 def _pairs(
-    chosen: Selection, groups: dict[str, list[Run]], made: dict[str, LossForms]
+    chosen: Selection,
+    groups: dict[str, list[Run]],
+    made: dict[str, LossForms],
+    titles: list[str],
 ) -> list[Nested]:
-    """Return the losses that were also trained at several widths, beside the plain ones."""
+    """Return the losses that were also trained at several widths, if one of the two is shown."""
     both = [
         nested_forms(groups, first, second, chosen.protocol, chosen.metric)
         for first, second in nested_pairs(groups)
-        if first in made and second in made
+        if first in made and second in made and {first, second} & set(titles)
     ]
     return [each for each in both if isinstance(each, Nested)]
 
