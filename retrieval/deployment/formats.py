@@ -10,7 +10,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -91,14 +91,8 @@ def check_packages(name: str) -> None:
         UserError: A package is missing; says what to install.
     """
     for package in FORMATS[name].packages:
-        try:
-            with _quietly():
-                import_module(package)
-        except ImportError as error:
-            raise UserError(
-                f"--format {name} needs {package.partition('.')[0]}, which cannot be imported "
-                f"({error}): {INSTALL}"
-            ) from error
+        if find_spec(package) is None:
+            raise UserError(f"--format {name} needs {package}, which is not installed: {INSTALL}")
 
 
 @contextlib.contextmanager
