@@ -63,8 +63,14 @@ def check_sliceable(groups: Mapping[str, Sequence[Run]], protocol: str | None, n
     """Check that every run holds the score of every query.
 
     Raises:
-        UserError: The metric has none, such as NMI, or a run does not hold them.
+        UserError: The metric has none, such as NMI, a run does not hold them, or its items have no
+            labels.
     """
+    for run in (run for runs in groups.values() for run in runs):
+        if not run.knows_relevant(protocol):
+            raise UserError(
+                f"{run.path}: no slices, since the items have no labels: nothing is right"
+            )
     if lack := lack_of_scores(groups, protocol, name):
         raise UserError(f"no slices by {metric(name).title}, since {lack}")
 

@@ -13,6 +13,7 @@ from retrieval.cli.tables import runs_table
 from retrieval.errors import UserError
 from retrieval.evaluation import evaluate
 from retrieval.evaluation.caveats import WITHOUT_LABELS
+from retrieval.report.slices import slice_losses
 from retrieval.report.writing import write_report
 from retrieval.runs.evaluate import EvaluationOptions, evaluate_run
 from retrieval.runs.importing import import_run as import_files
@@ -171,6 +172,7 @@ def test_without_labels_a_run_has_neighbors_and_says_which_figures_it_lacks(make
     for suffix in ("md", "csv", "tex"):
         assert WITHOUT_LABELS in (tmp_path / "out" / f"report.{suffix}").read_text()
     assert "the items have no labels" in refused(write_thresholds, run.path)
+    assert "the items have no labels" in refused(slice_losses, {"bare": [run]}, "price")
 
 
 def test_without_items_there_are_numbers(make):
