@@ -139,8 +139,8 @@ def check_dataset(name: str, data: Path | str | None = None, options: Iterable[s
     near = difflib.get_close_matches(name, DATASETS, n=1, cutoff=TYPO)
     if near and not name.startswith(near[0]):
         raise UserError(
-            f"unknown data set {name!r}: did you mean {near[0]!r}? give your own data a name that is "
-            "less like it"
+            f"unknown data set {name!r}: did you mean {near[0]!r}? give your own data a name "
+            "that is less like it"
         )
     if is_file and Path(str(data)).suffix.lower() not in TABLE_SUFFIXES:
         raise UserError(
