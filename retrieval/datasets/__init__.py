@@ -53,6 +53,7 @@ __all__ = [
     "list_datasets",
     "load_catalog",
 ]
+TYPO = 0.85  # likeness from which a name is one of a built-in data set, misspelled
 LISTS = ("csv", "train_csv", "test_csv")  # options that say that own data are a list
 DATASETS: dict[str, Dataset] = {
     entry.name: entry
@@ -111,8 +112,8 @@ def check_dataset(name: str, data: Path | str | None = None, options: Iterable[s
 
     Raises:
         UserError: The name is unknown and no data are given for it; it cannot be a folder's name,
-            or is that of a built-in data set but for the case of its letters; or a list is given
-            for a data set that is none.
+            or is that of a built-in data set but for the case of its letters or a typo; or a list
+            is given for a data set that is none.
     """
     is_file = data is not None and os.path.isfile(data)
     if name in DATASETS:
@@ -134,6 +135,12 @@ def check_dataset(name: str, data: Path | str | None = None, options: Iterable[s
     if built_in := next((known for known in DATASETS if known == name.lower()), None):
         raise UserError(
             f"data set {name!r}: {built_in!r} is a built-in data set; give your own another name"
+        )
+    near = difflib.get_close_matches(name, DATASETS, n=1, cutoff=TYPO)
+    if near and not name.startswith(near[0]):
+        raise UserError(
+            f"unknown data set {name!r}: did you mean {near[0]!r}? give your own data a name "
+            "that is less like it"
         )
     if is_file and Path(str(data)).suffix.lower() not in TABLE_SUFFIXES:
         raise UserError(

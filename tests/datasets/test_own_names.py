@@ -116,6 +116,7 @@ def test_a_damaged_parquet_file_is_refused(folder):
         ("x" * 300, "bytes long"),
         ("Grocery", "'grocery' is a built-in data set"),
         ("CSV", "'csv' is a built-in data set"),
+        ("grocary", "unknown data set 'grocary': did you mean 'grocery'"),
     ],
 )
 def test_names_that_cannot_be_are_refused(folder, name, words):
