@@ -25,7 +25,7 @@ from retrieval.deployment.portable import (
     Portable,
     graph_of,
 )
-from retrieval.errors import UserError
+from retrieval.errors import UserError, one_line
 from retrieval.quiet import hold_back_stderr
 
 OPSET = 18  # of ONNX: the newest that tf2onnx writes
@@ -100,7 +100,10 @@ def _quietly() -> Iterator[None]:
     """Hold back what the converters print: of use to their authors, not to those who export."""
     with warnings.catch_warnings(), hold_back_stderr(), open(os.devnull, "w") as nothing:
         warnings.simplefilter("ignore")
-        loggers = [logging.getLogger(name) for name in ("absl", "tf2onnx", "tensorflow", "")]
+        loggers = [
+            logging.getLogger(name)
+            for name in ("absl", "tf2onnx", "tf2onnx.tfonnx", "tensorflow", "")
+        ]
         levels = [logger.level for logger in loggers]
         for logger in loggers:
             logger.setLevel(logging.ERROR)
@@ -199,13 +202,41 @@ def _write_onnx(graph: Portable, path: Path, precision: str, samples: np.ndarray
 
 
 def _as_onnx(stage: Callable, name: str, shape: tuple[int | None, ...], dtype: tf.DType) -> Any:
+    import onnx
     import tf2onnx
 
     function = graph_of(stage, name, shape, dtype)
     model, _ = tf2onnx.convert.from_function(
         function, input_signature=[tf.TensorSpec(shape, dtype, name=name)], opset=OPSET
     )
+    _replace_erfc(model.graph)
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        words = one_line(str(error).partition("\n")[0])
+        raise UserError(
+            f"ONNX cannot hold this network ({words}): give --format saved_model or litert"
+        ) from error
     return model
+
+
+def _replace_erfc(graph: Any) -> None:
+    """Write erfc(x), which ONNX lacks and TensorFlow's exact GELU has, as 1 - erf(x)."""
+    from onnx import helper, numpy_helper
+
+    nodes = []
+    for node in graph.node:
+        if node.op_type != "Erfc":
+            nodes.append(node)
+            continue
+        one, error = f"{node.name}/one", f"{node.name}/erf"
+        graph.initializer.append(numpy_helper.from_array(np.ones((), np.float32), one))
+        nodes.append(helper.make_node("Erf", list(node.input), [error], name=error))
+        nodes.append(
+            helper.make_node("Sub", [one, error], list(node.output), name=f"{node.name}/minus")
+        )
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def _join_opsets(model: Any, models: Sequence[Any]) -> None:

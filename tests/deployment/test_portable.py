@@ -1,11 +1,13 @@
 """The graph of an export resizes, crops and averages views as the run does, bit by bit."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from retrieval import load_embedder
-from retrieval.deployment.portable import graph_of, portable, resize_area, resize_bilinear
+from retrieval.deployment.formats import FORMATS
+from retrieval.deployment.portable import Portable, graph_of, portable, resize_area, resize_bilinear
 from retrieval.embedding.embed import combine_views, embed_pictures, network_of_views
 from retrieval.input_pipeline.decoding import resize
 
@@ -68,3 +70,16 @@ def test_crops_and_views_are_those_of_the_run(embedder, changes):
     scaled = portable(network, settings)
     unit = scaled.embed_resized(scaled.resize(tf.constant(np.stack(images))))
     np.testing.assert_allclose(np.linalg.norm(unit, axis=1), 1, atol=1e-6)
+
+
+def test_the_exact_gelu_of_transformers_is_written_to_onnx(tmp_path):
+    images = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3, activation=lambda x: keras.ops.gelu(x, approximate=False))(images)
+    network = keras.Model(images, keras.layers.GlobalAveragePooling2D()(x))
+    graph = Portable(
+        network=network, size=(8, 8), loaded=(8, 8), views=(), mean="normalized", normalize=True
+    )
+    pixels = np.stack([drawn(8, 8, seed) for seed in range(3)])
+    FORMATS["onnx"].write(graph, tmp_path / "x.onnx", "float32", pixels)
+    found = FORMATS["onnx"].read(tmp_path / "x.onnx").images(pixels)
+    np.testing.assert_allclose(found, graph.embed_resized(tf.cast(pixels, "float32")), atol=1e-6)
