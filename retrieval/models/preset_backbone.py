@@ -103,7 +103,7 @@ def _parts(preset: Preset, sides: tuple[int, int], weights: str | None) -> _Part
     if network is None:
         network = _from_config(preset.network, sides)
         _number_positions(network)
-    elif preset.family.tokens and network.image_shape[:2] != sides:
+    elif preset.family.tokens and tuple(network.image_shape[:2]) != sides:
         network = _at_size(network, sides, preset)
     if isinstance(network, keras_hub.models.DINOV2Backbone):
         network = copy_of(network)  # which is saved as it was trained
