@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from retrieval.errors import UserError
-from retrieval.models.presets import NEEDS_KERAS_HUB, Preset
+from retrieval.models.presets import Preset
+from retrieval.models.published_presets import NEEDS_KERAS_HUB
 
 TEXT_BATCH = 64
 LEAST_LENGTH = 1e-12  # so that a vector of zeros stays zero
