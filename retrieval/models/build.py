@@ -24,8 +24,9 @@ def build_backbone(
             ``"hub:NAME"``.
         image_size: Size of the input in pixels: the side of a square, or (height, width), or text
             such as "256x128". Defaults to None, the backbone's own square.
-        weights: ``"imagenet"`` for the pretrained weights (of a preset, its own), ``"none"`` or None for random ones, or
-            the path of a file (see :mod:`retrieval.models.weights`). Defaults to "imagenet".
+        weights: ``"imagenet"`` for the pretrained weights (of a preset, its own), ``"none"`` or
+            None for random ones, or the path of a file (see :mod:`retrieval.models.weights`).
+            Defaults to "imagenet".
         pooling: How the feature map is pooled: ``"average"``, ``"average+max"`` (their sum),
             ``"gem"`` (generalized mean) or ``"max"``; a preset may also have ``"cls"`` (class
             token), ``"cls+average"`` (both, one after the other) and ``"head"`` (that it was

@@ -7,8 +7,9 @@ so do heat maps; its class token, or the head it was trained with, are poolings 
 Importing this file needs keras-hub (the extra ``vit``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import keras_hub
@@ -102,7 +103,7 @@ def _parts(preset: Preset, sides: tuple[int, int], weights: str | None) -> _Part
     if network is None:
         network = _from_config(preset.network, sides)
         _number_positions(network)
-    elif preset.family.tokens and network.image_shape[:2] != sides:
+    elif preset.family.tokens and tuple(network.image_shape[:2]) != sides:
         network = _at_size(network, sides, preset)
     if isinstance(network, keras_hub.models.DINOV2Backbone):
         network = copy_of(network)  # which is saved as it was trained
@@ -190,7 +191,7 @@ def _load(preset: Preset, sides: tuple[int, int]) -> keras.Model:
         ) from error
 
 
-def _from_config(serialized: dict, sides: tuple[int, int]) -> keras.Model:
+def _from_config(serialized: Mapping[str, Any], sides: tuple[int, int]) -> keras.Model:
     """Build a network with random weights."""
     arguments = dict(serialized["config"]) | {"image_shape": (*sides, 3)}
     arguments.pop("dtype", None)  # Keras' present policy

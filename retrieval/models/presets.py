@@ -106,13 +106,13 @@ class Preset:
             mean, std = self.family.mean, self.family.std
             scale = [1 / (255 * s) for s in std]
             return scale, [-m / s for m, s in zip(mean, std, strict=True)]
-        scale, offset = self.converter.get("scale"), self.converter.get("offset")
-        if "variance" in self.converter:  # keras-hub's older files
-            std = [math.sqrt(v) for v in self.converter["variance"]]
-            whole = float(1 if scale is None else scale)
-            scale = [whole / s for s in std]
-            offset = [-m / s for m, s in zip(self.converter["mean"], std, strict=True)]
-        return _per_channel(scale, 1.0), _per_channel(offset, 0.0)
+        given = self.converter
+        scale = _per_channel(given.get("scale"), 1.0)
+        if "variance" not in given:
+            return scale, _per_channel(given.get("offset"), 0.0)
+        deviations = [math.sqrt(v) for v in given["variance"]]  # in keras-hub's older files
+        offset = [-m / s for m, s in zip(given["mean"], deviations, strict=True)]
+        return [whole / s for whole, s in zip(scale, deviations, strict=True)], offset
 
     def check_size(self, image_size: ImageSize) -> None:
         """Refuse a size of the input that the architecture does not allow.

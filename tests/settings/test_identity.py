@@ -44,6 +44,7 @@ OTHER = {
 ALWAYS_THE_SAME_RUN = {
     "recipe", "scaled", "skip_unreadable", "cache_images_gb", "check_memory", "keep_embeddings",
     "tensorboard",
+    "lora_layers",  # without LoRA
 }  # fmt: skip
 OF_THE_STEP_SCHEDULE_AND_CROPS = {"decay_every", "decay_factor", "crop_area"}
 # Situation -> its settings, and those that make no other experiment in it, beyond the above.
