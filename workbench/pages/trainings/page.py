@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from retrieval.errors import counted
-from retrieval.evaluation.metrics import HEADLINE, is_metric
+from retrieval.evaluation.metrics import HEADLINE, is_metric, metric
 from retrieval.progress import duration
 from retrieval.runs.live import (
     FAILED,
@@ -159,7 +159,10 @@ def _curves(training: Training, key: str) -> None:
     columns = st.container(key=f"{key}-curves").columns(2) if name else [st.container()]
     with columns[0]:
         st.plotly_chart(
-            figures.loss_so_far(history, steps, height=CURVE), config=CONFIG, key=f"{key}-loss"
+            figures.loss_so_far(history, steps, height=CURVE),
+            config=CONFIG,
+            key=f"{key}-loss",
+            alt=f"Loss of {training.name} against the step, so far",
         )
     if name:
         with columns[1]:
@@ -167,6 +170,7 @@ def _curves(training: Training, key: str) -> None:
                 figures.metric_so_far(history, name, steps, height=CURVE),
                 config=CONFIG,
                 key=f"{key}-metric",
+                alt=f"{metric(name).long_title} of {training.name} against the step, so far",
             )
 
 
