@@ -119,10 +119,10 @@ def test_each_run_without_texts_says_why_and_what_to_use(settings, of_clip, run)
         retrieval.load_embedder(run.path).embed_texts(["red"])
 
 
-def test_a_network_trained_without_a_head_stays_in_the_space_of_texts(of_clip, tmp_path, clip):
+def test_a_network_trained_without_a_head_stays_in_the_space_of_texts(of_clip, tmp_path):
     tuned = of_clip.with_(
-        loss="npairs_loss", head="none", lora_rank=2, embedding_size=WIDTH, image_size=SIDE, steps=2,
-        eval_every=2, classes_per_batch=3, samples_per_class=2,
+        loss="npairs_loss", head="none", lora_rank=2, embedding_size=WIDTH, image_size=SIDE,
+        steps=2, eval_every=2, classes_per_batch=3, samples_per_class=2,
     )  # fmt: skip
     with pytest.raises(UserError, match=f"give --embedding-size {WIDTH}"):
         train(tuned.with_(embedding_size=8), runs=tmp_path, name="narrow", progress=False)
