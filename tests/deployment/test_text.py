@@ -81,6 +81,13 @@ def test_a_prompt_is_put_around_a_text_and_several_are_averaged(embedder):
         read_queries([__file__], embedder, prompt="a {}")
 
 
+def test_how_images_are_prepared_is_no_matter_of_a_text(embedder, of_clip):
+    flipped = retrieval.load_embedder(embedder.path, test_time="flip")
+    assert not found(flipped, ["red"]).warnings
+    (line,) = found(flipped, ["red", f"{of_clip.data}/class 7/3.png"]).warnings
+    assert "test_time none / flip" in line
+
+
 def test_a_text_that_is_cut_is_said(embedder):
     long = "red shoes " * 9
     assert cut_texts(embedder.text_tower, ["red"]) == []
