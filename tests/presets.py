@@ -86,7 +86,8 @@ FAMILIES: dict[str, Callable[[], keras.Model]] = {
         stackwise_depth=[1, 1],
         stackwise_strides=[1, 2],
         stackwise_num_filters=[8, 16],
-        block_type="dark",
+        block_type="dark_block",
+        stage_type="dark",
     ),
     "hgnetv2": lambda: MODELS.HGNetV2Backbone(
         depths=[1, 1],

@@ -1,5 +1,6 @@
 """Training on presets: saved, loaded and resumed bit for bit; LoRA, layer-wise rates, heat maps."""
 
+import dataclasses
 import re
 
 import h5py
@@ -163,12 +164,13 @@ class TestLayerDecay:
             steps = []
             for decay in (1.0, 0.5):
                 model = ranking(settings.with_(layer_decay=decay), keras.optimizers.SGD(0.1))
-                before = {w.path: np.array(w) for w in model.network.trainable_weights}
+                before = [np.array(w) for w in model.network.trainable_weights]
                 model.train_on_batch(pixels, LABELS)
                 weights = model.network.trainable_weights
-                steps.append({w.path: np.array(w) - before[w.path] for w in weights})
+                moved = [np.array(w) - old for w, old in zip(weights, before, strict=True)]
+                steps.append([(w.path, step) for w, step in zip(weights, moved, strict=True)])
             seen = set()
-            for path, step in steps[1].items():
+            for (path, step), (_, plain) in zip(steps[1], steps[0], strict=True):
                 # By hand: two blocks, so the embedding is 3 layers below the head of the network.
                 block = re.search(r"(?:transformer_block|encoder_block)_(\d)", path)
                 number = None if block is None else int(block.group(1)) + (name == "siglip")
@@ -177,17 +179,18 @@ class TestLayerDecay:
                 if path.startswith("embedding/") and path.split("/")[1] in ("kernel", "bias"):
                     below = 0 if step.shape[-1] == 4 else 3  # the head's own layer
                 seen.add(below)
-                np.testing.assert_allclose(step, 0.5**below * steps[0][path], atol=1e-6)
+                np.testing.assert_allclose(step, 0.5**below * plain, atol=1e-6)
             assert seen == {0, 1, 2, 3}
 
     def test_depths_follow_the_blocks(self, preset):
         backbone = build_network(settings_of(preset("dinov3"))).get_layer("backbone")
-        above = {w.path: layers_above(backbone)[id(w)] for w in backbone.weights}
+        found = layers_above(backbone)
+        above = {w.path.removeprefix("dinov3_backbone_"): found[id(w)] for w in backbone.weights}
         assert above["embeddings/cls_token"] == above["embeddings/register_tokens"] == 3
         assert above["encoder/layers_0/norm1/gamma"] == 2
         assert above["encoder/layers_1/attention/q_proj/kernel"] == 1
         assert above["layernorm/gamma"] == 0
-        assert last_block(backbone).name == "layers_1"
+        assert last_block(backbone).name.endswith("layers_1")
 
     def test_a_network_without_blocks_is_refused(self, preset):
         for backbone in (preset("resnet"), "conv4"):
@@ -233,7 +236,7 @@ class TestHeatMaps:
         """The last block written out: what its attention reads is a variable of the tape."""
         inspector, match, _ = inspected("vit")
         backbone, head = (inspector.network.get_layer(n) for n in ("backbone", "head"))
-        encoder = next(layer for layer in backbone.layers if "vit" in layer.name)
+        encoder = next(layer for layer in backbone.layers if isinstance(layer, keras.Model))
         embed, blocks = encoder.layers[1], encoder.layers[2]
         x = backbone.get_layer("preprocessing")(images(32)[:2])
         x = blocks.encoder_layers[0](embed(x))
@@ -284,7 +287,8 @@ class TestMemory:
             for w in map(tf.convert_to_tensor, trained_weights(build_network(lora)))
         )
         assert factors.trained < full.trained / 10
-        assert factors.fixed(lora, chunked=False) < full.fixed(settings, chunked=False)
+        alike = dataclasses.replace(factors, operations=full.operations)
+        assert alike.fixed(lora, chunked=False) < full.fixed(settings, chunked=False)
 
 
 @pytest.mark.parametrize(
@@ -296,7 +300,7 @@ def test_a_run_is_trained_embedded_and_embedded_again(
     settings = settings_of(
         preset(name), data=str(shapes), classes_per_batch=3, samples_per_class=2, steps=2, **changes
     )
-    path = train(settings, runs=tmp_path, name=name, evaluate=False, progress=False)
+    path = train(settings, runs=tmp_path, name=name, progress=False)
     found = Run(path)
     resolved = found.network_settings()
     assert resolved.pooling == {"dinov3": "cls", "siglip": "head"}[name]
