@@ -1,5 +1,6 @@
 """``retrieval search``: the nearest items of a gallery to new photos, or to texts."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -211,7 +212,11 @@ def search(
         UserError: The vectors are of another network, or an option is invalid.
     """
     k = check_integer("k", k, least=1)
-    warnings = [*queries.remarks, *check_comparable(embedder.source, gallery)]
+    source = embedder.source
+    if gallery.source is not None and all(image is None for image in queries.images):
+        # How images are prepared tells nothing of a text.
+        source = dataclasses.replace(source, **gallery.source.how_embedded())
+    warnings = [*queries.remarks, *check_comparable(source, gallery)]
     distance = gallery.distance
     if queries.have_texts:
         check_text_distance(distance, gallery.path)

@@ -81,6 +81,13 @@ def test_a_prompt_is_put_around_a_text_and_several_are_averaged(embedder):
         read_queries([__file__], embedder, prompt="a {}")
 
 
+def test_how_images_are_prepared_is_no_matter_of_a_text(embedder, of_clip):
+    flipped = retrieval.load_embedder(embedder.path, test_time="flip")
+    assert not found(flipped, ["red"]).warnings
+    (line,) = found(flipped, ["red", f"{of_clip.data}/class 7/3.png"]).warnings
+    assert "test_time none / flip" in line
+
+
 def test_a_text_that_is_cut_is_said(embedder):
     long = "red shoes " * 9
     assert cut_texts(embedder.text_tower, ["red"]) == []
@@ -119,7 +126,7 @@ def test_each_run_without_texts_says_why_and_what_to_use(settings, of_clip, run)
         retrieval.load_embedder(run.path).embed_texts(["red"])
 
 
-def test_a_network_trained_without_a_head_stays_in_the_space_of_texts(of_clip, tmp_path, clip):
+def test_a_network_trained_without_a_head_stays_in_the_space_of_texts(of_clip, tmp_path):
     tuned = of_clip.with_(
         loss="npairs_loss", head="none", lora_rank=2, embedding_size=WIDTH, image_size=SIDE,
         steps=2, eval_every=2, classes_per_batch=3, samples_per_class=2,
