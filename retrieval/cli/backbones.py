@@ -36,6 +36,7 @@ class Row:
         get: The command that fetches them; None if they are here.
         page: The model's page, or where it comes from.
         description: What it is.
+        remarks: What is done with pixels that its files do not say, once they are here.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Row:
     get: str | None
     page: str
     description: str
+    remarks: tuple[str, ...] = ()
 
 
 def backbones(
@@ -83,6 +85,8 @@ def backbones(
     for line in _table(rows):
         typer.echo(line)
     typer.echo(f"\n{HOW}")
+    for line in (remark for row in rows for remark in row.remarks):
+        typer.echo(line)
 
 
 def _built_in() -> list[Row]:
@@ -103,7 +107,7 @@ def _built_in() -> list[Row]:
                 else str(entry.image_size),
                 pooling=entry.pooling,
                 poolings=entry.poolings,
-                license=LATER,
+                license=entry.license or LATER,
                 here=get is None,
                 folder=str(found or entry.weights_folder()) if entry.weights_files else None,
                 get=get,
@@ -132,6 +136,7 @@ def _presets(family: str | None) -> list[Row]:
             get=None if each.folder is not None else f"retrieval fetch weights {each.name}",
             page=each.page,
             description=each.description,
+            remarks=each.remarks,
         )
         for each in list_presets(family)
     ]

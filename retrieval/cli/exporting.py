@@ -1,5 +1,6 @@
 """What ``retrieval export`` does: a run's network, or its stored embeddings, for other programs."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +71,23 @@ def export_embeddings(run: Path, out: Path, *, overwrite: bool) -> None:
         out: The file.
         overwrite: Whether to replace it.
     """
-    from retrieval.runs.embedding_output import export_run, items_path
+    from retrieval.runs.embedding_output import check_output, export_run, items_path
     from retrieval.runs.store import open_run
 
     opened = open_run(one_run(run))
-    export_run(opened, out, overwrite=overwrite)
+    check_output(out, overwrite=overwrite)  # before TensorFlow is loaded
+    source = None
+    if opened.settings is not None:  # so that a search knows which network made the vectors
+        from retrieval.quiet import import_tensorflow
+
+        import_tensorflow()
+        from retrieval.deployment.embedder import source_of_run
+
+        source = source_of_run(opened)
+        root = opened.dataset_config.root
+        if source is not None and root is not None:
+            source = dataclasses.replace(source, images=str(root))
+    export_run(opened, out, source=source, overwrite=overwrite)
     n, width = opened.embeddings.shape
     typer.echo(f"{out}: {counted(n, 'vector')} of {width} dimensions")
     if (items := items_path(out)) is not None:

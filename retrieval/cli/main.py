@@ -374,6 +374,19 @@ def embed(
             "working directory."
         ),
     ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of the classes in a list of --images. Defaults to the usual names."
+        ),
+    ] = None,
+    path_column: Annotated[
+        str | None,
+        typer.Option(
+            "--path",
+            help="Column of the paths in a list of --images. Defaults to the usual names.",
+        ),
+    ] = None,
     strict: Annotated[
         bool,
         typer.Option(
@@ -391,6 +404,7 @@ def embed(
     """
     from retrieval.quiet import import_tensorflow
 
+    named = {k: v for k, v in (("label", label), ("path", path_column)) if v is not None}
     if images is not None:
         if out is None:
             raise UserError("--images needs --out FILE, which ends in .h5, .npy or .parquet")
@@ -400,6 +414,7 @@ def embed(
             images,
             out,
             image_root=image_root,
+            named=named,
             checkpoint=checkpoint,
             test_time=test_time,
             test_time_mean=test_time_mean,
@@ -414,6 +429,8 @@ def embed(
         )
     for flag, given in (
         ("--image-root", image_root is not None),
+        ("--label", label is not None),
+        ("--path", path_column is not None),
         ("--strict", strict),
         ("--overwrite", overwrite),
     ):

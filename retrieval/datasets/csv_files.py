@@ -23,6 +23,7 @@ from retrieval.datasets.metadata import (
     join_tables,
     stored_names,
     typed_table,
+    with_decimal_points,
 )
 from retrieval.datasets.splits import (
     ClassList,
@@ -43,6 +44,7 @@ from retrieval.datasets.tables import (
     read_lines,
     read_typed,
 )
+from retrieval.datasets.text_files import delimiter_of
 from retrieval.errors import UserError, counted, unknown_option
 
 DUPLICATES = ("refuse", "drop", "keep")
@@ -314,6 +316,8 @@ def read_listing(
             f"{path}: columns of bytes or long lists of numbers, which are no metadata, are left "
             f"out: {_shown(', '.join(refused))}"
         )
+    if table is None:
+        metadata = with_decimal_points(metadata, delimiter_of(path))
     return Listing(rows, metadata, is_text=table is None)
 
 

@@ -21,6 +21,7 @@ from retrieval.datasets.metadata import (
     stored_names,
     take_rows,
     typed_table,
+    with_decimal_points,
 )
 from retrieval.datasets.tables import (
     TABLE_SUFFIXES,
@@ -30,6 +31,7 @@ from retrieval.datasets.tables import (
     read_named_table,
     usual_column,
 )
+from retrieval.datasets.text_files import delimiter_of
 from retrieval.errors import UserError, counted
 
 STEM = "metadata"  # of the file that is read without being asked for
@@ -272,7 +274,9 @@ def _described(
     stored = stored_names(map(str, others), source)
     frame = table.frame[others].rename(columns=stored)
     remarks = clash_remarks(stored, source)
-    if not table.is_text:
+    if table.is_text:
+        frame = with_decimal_points(frame, delimiter_of(source))
+    else:
         frame, refused = typed_table(frame)
         if refused:
             remarks.append(f"{source}: no metadata, and left out: {', '.join(refused)}")

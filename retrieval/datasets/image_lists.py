@@ -6,6 +6,7 @@ Unlike a data set, such images have no split, and need no classes.
 import os
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +56,11 @@ class ImageList:
 
 
 def read_images(
-    source: Path | str, image_root: Path | str | None = None, *, strict: bool = False
+    source: Path | str,
+    image_root: Path | str | None = None,
+    *,
+    strict: bool = False,
+    named: Mapping[str, str] | None = None,
 ) -> ImageList:
     """Read which images a folder or a list names. No image is opened.
 
@@ -69,6 +74,7 @@ def read_images(
             directory, and for absolute paths to none.
         strict: Whether a list must not name files that are not there. Defaults to False: some may
             be missing.
+        named: ``label`` or ``path`` -> name of that column of a list. Defaults to the usual names.
 
     Returns:
         The images, at least one.
@@ -80,12 +86,15 @@ def read_images(
     if source.is_dir():
         if image_root is not None:
             raise UserError(f"--image-root is for lists, and {source} is a folder: drop it")
+        if named:
+            option = next(iter(named))
+            raise UserError(f"--{option} is for lists, and {source} is a folder: drop it")
         return _in_folder(source)
     if not source.is_file():
         raise UserError(f"{source}: no such folder or list of images")
     if image_root is not None and not Path(image_root).is_dir():
         raise UserError(f"{image_root}: no such folder; --image-root is where the paths begin")
-    return _in_list(source, image_root, strict)
+    return _in_list(source, image_root, strict, named or {})
 
 
 def _in_folder(folder: Path) -> ImageList:
@@ -128,7 +137,9 @@ def _begins_absolute(source: Path) -> bool:
     return any(os.path.isabs(cell.strip(' "')) for cell in cells)
 
 
-def _in_list(source: Path, image_root: Path | str | None, strict: bool) -> ImageList:
+def _in_list(
+    source: Path, image_root: Path | str | None, strict: bool, named: Mapping[str, str]
+) -> ImageList:
     is_absolute = image_root is None and _begins_absolute(source)
     root = Path(os.path.abspath(os.sep)) if is_absolute else Path(image_root or ".")
     remarks: list[str] = []
@@ -141,18 +152,19 @@ def _in_list(source: Path, image_root: Path | str | None, strict: bool) -> Image
         needs_class=False,
         accepts_missing=not strict,
         missing_fix="; or ".join(fixes),
+        named=named,
     )
     rows = listing.rows
-    named = [bool(row.label) for row in rows]
-    if any(named) and not all(named):
-        row = rows[named.index(False)]
+    have_class = [bool(row.label) for row in rows]
+    if any(have_class) and not all(have_class):
+        row = rows[have_class.index(False)]
         raise UserError(f"{row.where}: has no class, but other rows have one")
     paths = pa.array([f"{os.sep}{row.path}" if is_absolute else row.path for row in rows])
-    labels = pa.array([row.label for row in rows]).dictionary_encode() if all(named) else None
+    labels = pa.array([row.label for row in rows]).dictionary_encode() if all(have_class) else None
     roles = None if {row.role for row in rows} == {"both"} else [row.role for row in rows]
     metadata = typed_texts(listing.metadata) if listing.is_text else listing.metadata
     # Millions of rows: their memory is given back only if no text that is kept lies among them.
-    del rows, listing, named
+    del rows, listing, have_class
     listed = paths.to_pylist()
     if (twice := Counter(listed).most_common(1)[0])[1] > 1:
         remarks.append(f"{source}: some images are listed more than once, e.g. {twice[0]}")

@@ -20,6 +20,10 @@ from retrieval.errors import UserError
 PREFIX = "meta_"  # before a name that the run uses itself
 WHOLE = r"0|-?[1-9]\d{0,17}"  # 007 and +49 30 are codes, and 20 digits are more than int64 holds
 NUMBER = r"-?(?:0|[1-9]\d*)?(?:\.\d+)?(?:[eE][+-]\d+)?"
+# With a decimal comma, and points between thousands or none: 1.299,00 or 1299,00.
+COMMA_NUMBER = r"-?(?:\d+|\d{1,3}(?:\.\d{3})+)(?:,\d+)?"
+# 1,299 alone may be of thousands, as English writes them.
+PLAINLY_DECIMAL = r",(?:\d{1,2}|\d{4,})$|\..*,"
 DATE = r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}.*)?"
 EXACT_DIGITS = 15  # of a whole number that float64 holds
 FLAGS = {"true": True, "false": False}
@@ -64,6 +68,41 @@ def typed_column(values: Sequence[str | None] | pd.Series) -> pd.Series:
                 _with_missing(each).reindex(texts.index)
             )  # fmt: skip
     return texts
+
+
+def with_decimal_points(table: pd.DataFrame, delimiter: str) -> pd.DataFrame:
+    """Write the numbers of a text with decimal commas, such as 12,99, as 12.99.
+
+    A column is changed if all its values are such numbers, and one cannot be read in another way:
+    of 1,299 alone it is not known whether it is more than a thousand.
+
+    >>> table = pd.DataFrame({"price": ["12,99", "1.299,00", "5"], "code": ["1,299", "2,500", ""]})
+    >>> with_decimal_points(table, ";")["price"].tolist()
+    ['12.99', '1299.00', '5']
+    >>> with_decimal_points(table, ";")["code"].tolist()
+    ['1,299', '2,500', '']
+
+    Args:
+        table: Columns of text.
+        delimiter: What separates the fields of the file. Where it is a comma, nothing is changed.
+
+    Returns:
+        The table.
+    """
+    if delimiter == ",":
+        return table
+    return table.assign(**{str(name): _with_points(table[name]) for name in table})
+
+
+def _with_points(texts: pd.Series) -> pd.Series:
+    words = texts.dropna().drop_duplicates().astype("str")
+    words = words[~words.str.strip().str.lower().isin(("", *NO_VALUE))].str.strip()
+    is_number = len(words) > 0 and words.str.fullmatch(COMMA_NUMBER).all()
+    if not is_number or not words.str.contains(PLAINLY_DECIMAL).any():
+        return texts
+    points = words.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
+    changed = dict(zip(words, points, strict=True))
+    return texts.map(lambda text: changed.get(str(text).strip(), text))
 
 
 def _flags(words: pd.Series) -> pd.Series | None:

@@ -88,6 +88,15 @@ def first_row(path: Path) -> list[str]:
     return [cell.strip() for cell in _split(line, delimiter)]
 
 
+def delimiter_of(path: Path) -> str:
+    """Return what separates the fields of a table; a comma if nothing does.
+
+    Raises:
+        UserError: The file cannot be read.
+    """
+    return _beginning(path)[1]
+
+
 def _beginning(path: Path) -> tuple[str, str, str]:
     """Return the first line of a table that is not blank, its delimiter and its encoding."""
     try:

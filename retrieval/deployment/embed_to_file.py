@@ -68,6 +68,7 @@ def embed_to_file(
     out: Path | str,
     *,
     image_root: Path | str | None = None,
+    named: Mapping[str, str] | None = None,
     checkpoint: str | None = None,
     test_time: str | None = None,
     test_time_mean: str | None = None,
@@ -89,6 +90,7 @@ def embed_to_file(
             :mod:`retrieval.runs.embedding_output`.
         image_root: Folder that the paths of a list are relative to. Defaults to the working
             directory.
+        named: ``label`` or ``path`` -> name of that column of a list. Defaults to the usual names.
         checkpoint: ``latest``, ``best`` or the step of any kept checkpoint. Defaults to that of the
             run's settings.
         test_time: Test-time views, e.g. ``flip+five_crop``. Defaults to the run's own.
@@ -113,7 +115,7 @@ def embed_to_file(
     check_output(out, overwrite=overwrite, inputs=[source])
     settings = settings_of(path, test_time, test_time_mean)
     check_outside(path, out)
-    listed = read_images(source, image_root, strict=strict)
+    listed = read_images(source, image_root, strict=strict, named=named)
     for line in listed.remarks:
         say(line)
     with output_lock(out):

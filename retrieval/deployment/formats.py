@@ -209,6 +209,7 @@ def _as_onnx(stage: Callable, name: str, shape: tuple[int | None, ...], dtype: t
     model, _ = tf2onnx.convert.from_function(
         function, input_signature=[tf.TensorSpec(shape, dtype, name=name)], opset=OPSET
     )
+    _keep_constants(model.graph, function.get_concrete_function())  # type: ignore[attr-defined]
     _replace_erfc(model.graph)
     try:
         onnx.checker.check_model(model)
@@ -218,6 +219,20 @@ def _as_onnx(stage: Callable, name: str, shape: tuple[int | None, ...], dtype: t
             f"ONNX cannot hold this network ({words}): give --format saved_model or litert"
         ) from error
     return model
+
+
+def _keep_constants(graph: Any, traced: Any) -> None:
+    """Store the constants of a network that stand outside its graph, such as numbers of positions.
+
+    tf2onnx would make them inputs, which nobody could give.
+    """
+    from onnx import numpy_helper
+
+    outside = {inner.name: value for value, inner in traced.graph.captures}
+    for given in [each for each in graph.input if each.name in outside]:
+        value = np.asarray(outside[given.name])
+        graph.initializer.append(numpy_helper.from_array(value, given.name))
+        graph.input.remove(given)
 
 
 def _replace_erfc(graph: Any) -> None:

@@ -20,7 +20,8 @@ from retrieval.deployment.portable import EMBEDDING, ENCODED, IMAGES, Portable
 from retrieval.errors import counted, one_line
 from retrieval.evaluation.metrics import metric, scale_note
 from retrieval.files import write_text
-from retrieval.models import BACKBONES
+from retrieval.models import backbone_of
+from retrieval.models.licenses import license_of_weights
 from retrieval.report.sections import reported_metrics
 from retrieval.runs.records import ProtocolResult
 from retrieval.runs.run import Run
@@ -530,13 +531,10 @@ def _failures(run: Run) -> list[str]:
 def _license(run: Run, settings: TrainSettings) -> list[str]:
     entry = DATASETS.get(run.dataset)
     data = entry.license if entry is not None and entry.license else f"{UNKNOWN} its owner"
-    if settings.weights in (None, "none") or not BACKBONES[settings.backbone].pretrained:
+    if settings.weights in (None, "none") or not backbone_of(settings.backbone).pretrained:
         weights = "none: training began from random weights"
     elif settings.weights == "imagenet":
-        source = BACKBONES[settings.backbone].source
-        weights = (
-            f"{UNKNOWN} the authors ({source}); ImageNet's terms of access: non-commercial research"
-        )
+        weights = license_of_weights(settings.backbone)
     else:
         weights = f"{UNKNOWN} whoever made {settings.weights}"
     return [

@@ -42,7 +42,7 @@ from retrieval.runs.store import (
 from retrieval.runs.writing import run_config, write_config, write_embeddings, write_settings
 from retrieval.settings.checks import check
 from retrieval.settings.identity import differing
-from retrieval.settings.resolve import catalog_of, resolve
+from retrieval.settings.resolve import backbone_remarks, catalog_of, resolve
 from retrieval.settings.schema import UNTRAINED, TrainSettings
 from retrieval.training.interruption import check_stop, stoppable
 from retrieval.training.live import LiveRecord, live_record, planned_live
@@ -182,6 +182,7 @@ def announce_remarks(planned: Iterable[PlannedRun], announce: Announce | None) -
     lines: list[str] = []
     for run in planned:
         lines += run.catalog.remarks
+        lines += backbone_remarks(run.settings)
         better = hint(run.settings.loss, run.settings.loss_options)
         if better is not None and run.settings.recipe is None:
             lines.append(better)

@@ -10,6 +10,7 @@ import re
 import keras
 
 from retrieval.errors import UserError
+from retrieval.models.registry import NO_BLOCKS
 
 # What keras-hub calls the blocks: ViT and DeiT, CLIP and SigLIP, DINO, Swin.
 BLOCK = re.compile(r"(?:^|[/_])(?:transformer_block|encoder_block|layers|blocks)_\d+(?=/)")
@@ -35,10 +36,7 @@ def layers_above(backbone: keras.Model) -> dict[int, int]:
     block_of = [_block(weight) for weight in backbone.weights]
     blocks = list(dict.fromkeys(filter(None, block_of)))
     if not blocks:
-        raise UserError(
-            "--layer-decay goes with transformers: this backbone has no blocks of attention; drop "
-            "it, or set --backbone-multiplier"
-        )
+        raise UserError(NO_BLOCKS)
     last = max(i for i, block in enumerate(block_of) if block is not None)
     above, depth = {}, 0
     for position, (weight, block) in enumerate(zip(backbone.weights, block_of, strict=True)):

@@ -66,6 +66,11 @@ class Family:
     square: bool = False
 
     @property
+    def blocks(self) -> bool:
+        """Whether the network is a stack of blocks of attention, known by their names."""
+        return self.tokens or self.name == "swin"
+
+    @property
     def poolings(self) -> tuple[str, ...]:
         """The values of ``--pooling`` that the family has."""
         of_class = ("cls", "cls+average") if self.class_token else ()

@@ -42,6 +42,7 @@ class ListedPreset:
             says; None if it does not.
         image_size: Size of the input it was made for, as the files, the name or the description
             say.
+        remarks: What is done with pixels that its files do not say; nothing until they are here.
     """
 
     name: str
@@ -54,6 +55,7 @@ class ListedPreset:
     target: Path
     feature_size: int | None
     image_size: ImageSize | None
+    remarks: tuple[str, ...]
 
 
 def list_presets(family: str | None = None) -> list[ListedPreset]:
@@ -85,13 +87,14 @@ def _listed(name: str, published: PublishedPreset) -> ListedPreset:
         name=HUB + name,
         family=family,
         parameters=about.get("params"),
-        license=about.get("license") or family.license_of(published.model) or MODEL_PAGE,
+        license=published.license or MODEL_PAGE,
         page=about.get("model_card") or page,
         description=" ".join(about.get("description", "").split()),
         folder=folder,
         target=kagglehub_models() / published.handle.removeprefix("keras/"),
         feature_size=family.width_in_name(name) if here is None else here.feature_size,
         image_size=_side_in(name, about) if here is None else here.image_size,
+        remarks=() if here is None else here.remarks,
     )
 
 

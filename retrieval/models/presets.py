@@ -25,6 +25,13 @@ from retrieval.validation import ImageSize, as_size, sides_of
 HUB = "hub:"
 CONFIG, CONVERTER = "config.json", "image_converter.json"
 WEIGHTS = ("model.weights.h5", "model.weights.json")  # in one file, or the index of several
+# Of keras-hub's image converter: how it resizes, with its defaults.
+CONVERTED = {
+    "crop_to_aspect_ratio": True,
+    "pad_to_aspect_ratio": False,
+    "interpolation": "bilinear",
+    "antialias": False,
+}
 USUAL_SIDE = 224  # of a preset that says no size
 
 
@@ -113,6 +120,34 @@ class Preset:
         deviations = [math.sqrt(v) for v in given["variance"]]  # in keras-hub's older files
         offset = [-m / s for m, s in zip(given["mean"], deviations, strict=True)]
         return [whole / s for whole, s in zip(scale, deviations, strict=True)], offset
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is done with pixels that the preset's files do not say, one line each."""
+        if self.converter is None:
+            mean, std = (
+                ", ".join(f"{v:.3g}" for v in each) for each in (self.family.mean, self.family.std)
+            )
+            return (
+                f"{self.name} has no {CONVERTER}: pixels are scaled by the mean ({mean}) and the "
+                f"deviation ({std}) of {self.family.paper}; put the file of your training into the "
+                "folder if it scaled them otherwise",
+            )
+        own = {name: self.converter.get(name, usual) for name, usual in CONVERTED.items()}
+        ways = [
+            "crops to the aspect ratio" if own["crop_to_aspect_ratio"] else "",
+            "pads to the aspect ratio" if own["pad_to_aspect_ratio"] else "",
+            f"resizes by {own['interpolation']}" if own["interpolation"] != "bilinear" else "",
+            "with antialiasing" if own["antialias"] else "",
+        ]
+        given = ", ".join(filter(None, ways))
+        if not given:
+            return ()
+        return (
+            f"{self.name}: its image converter {given}; that is not followed: as for every "
+            "backbone, whole images are resized to --image-size, bilinearly or by averaging areas "
+            "(--pre-crop cuts out their center)",
+        )
 
     def check_size(self, image_size: ImageSize) -> None:
         """Refuse a size of the input that the architecture does not allow.

@@ -32,6 +32,11 @@ class PublishedPreset:
         """The model on Kaggle that it is a variant of, e.g. ``siglip``."""
         return self.handle.split("/")[1]
 
+    @property
+    def license(self) -> str | None:
+        """License of the weights; None if only the model's page says it."""
+        return self.about.get("license") or self.family.license_of(self.model)
+
 
 def published_presets() -> dict[str, PublishedPreset]:
     """Return every image backbone that the installed keras-hub publishes, by its name.

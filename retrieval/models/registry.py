@@ -23,6 +23,11 @@ from retrieval.validation import MAP_POOLINGS, ImageSize, check_choice, sides_of
 if TYPE_CHECKING:
     import keras
 
+NO_BLOCKS = (
+    "--layer-decay goes with transformers: this backbone has no blocks of attention; drop it, or "
+    "set --backbone-multiplier"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Backbone:
@@ -52,6 +57,12 @@ class Backbone:
             features (B, F), for a network with poolings of its own. Defaults to None: what
             ``build`` gives is pooled.
         preset: The preset of keras-hub that it is. Defaults to None, one of this registry.
+        license: License of the pretrained weights, by those who published them. Defaults to None:
+            it is not known here, or there are none. Of a preset, see
+            :mod:`retrieval.models.licenses`.
+        has_blocks: Whether it is a transformer of blocks, whose learning rates may decay from block
+            to block. Defaults to False.
+        of_imagenet: Whether the pretrained weights were trained on ImageNet. Defaults to True.
     """
 
     build: Callable[[ImageSize, str | None], "keras.Model"]
@@ -66,6 +77,9 @@ class Backbone:
     poolings: tuple[str, ...] = MAP_POOLINGS
     build_pooled: Callable[[ImageSize, str | None, str], "keras.Model"] | None = None
     preset: Preset | None = None
+    license: str | None = None
+    has_blocks: bool = False
+    of_imagenet: bool = True
 
     def check(self, image_size: ImageSize, pooling: str) -> None:
         """Refuse a size of the input or a pooling that the backbone does not take.
@@ -155,24 +169,28 @@ BACKBONES: dict[str, Backbone] = {
         image_size=160,
         feature_size=1280,
         source="Tan, Le (2019); weights are installed with the package, nothing is downloaded",
+        license="Apache-2.0",
     ),
     "efficientnet_lite0_tf": Backbone(
         build=_from_file("efficientnet_lite", "efficientnet_lite0_tf"),
         image_size=224,
         feature_size=1280,
         source="Tan, Le (2019), pixels scaled as in Google's training; weights are installed",
+        license="Apache-2.0",
     ),
     "efficientnet_lite1": Backbone(
         build=_from_file("efficientnet_lite", "efficientnet_lite1"),
         image_size=240,
         feature_size=1280,
         source="Tan, Le (2019); weights are a Python package, the extra `lite`",
+        license="Apache-2.0",
     ),
     "efficientnet_lite2": Backbone(
         build=_from_file("efficientnet_lite", "efficientnet_lite2"),
         image_size=260,
         feature_size=1280,
         source="Tan, Le (2019); weights are a Python package, the extra `lite`",
+        license="Apache-2.0",
     ),
     "inception_v1": Backbone(
         build=_from_file("inception_v1"),
@@ -180,6 +198,7 @@ BACKBONES: dict[str, Backbone] = {
         feature_size=1024,
         source="Szegedy et al. (2015), with batch normalization; TF-slim's checkpoint",
         weights_files="inception_v1.ckpt",
+        license="Apache-2.0",
     ),
     "densenet169": Backbone(
         build=_from_keras("DenseNet169"),
@@ -187,6 +206,7 @@ BACKBONES: dict[str, Backbone] = {
         feature_size=1664,
         source="Huang et al. (2017); Keras",
         weights_files="densenet169_weights_*_notop.h5",
+        license="BSD-3-Clause",
     ),
     "resnet50": Backbone(
         build=_from_keras("ResNet50"),
@@ -194,6 +214,7 @@ BACKBONES: dict[str, Backbone] = {
         feature_size=2048,
         source="He et al. (2016a); Keras",
         weights_files="resnet50_weights_*_notop.h5",
+        license="MIT",
     ),
     "resnet101": Backbone(
         build=_from_keras("ResNet101"),
@@ -201,6 +222,7 @@ BACKBONES: dict[str, Backbone] = {
         feature_size=2048,
         source="He et al. (2016a); Keras",
         weights_files="resnet101_weights_*_notop.h5",
+        license="MIT",
     ),
     "resnet50_v2": Backbone(
         build=_from_keras("ResNet50V2"),
@@ -208,6 +230,7 @@ BACKBONES: dict[str, Backbone] = {
         feature_size=2048,
         source="He et al. (2016b); Keras",
         weights_files="resnet50v2_weights_*_notop.h5",
+        license="BSD-3-Clause",
     ),
     "inception_v3": Backbone(
         build=_from_keras("InceptionV3"),
@@ -215,6 +238,7 @@ BACKBONES: dict[str, Backbone] = {
         feature_size=2048,
         source="Szegedy et al. (2016); Keras",
         weights_files="inception_v3_weights_*_notop.h5",
+        license="Apache-2.0",
     ),
     "xception": Backbone(
         build=_from_keras("Xception"),
@@ -222,6 +246,7 @@ BACKBONES: dict[str, Backbone] = {
         feature_size=2048,
         source="Chollet (2017); Keras",
         weights_files="xception_weights_*_notop.h5",
+        license="MIT",
     ),
     "mobilenet_v1": Backbone(
         build=_from_keras("MobileNet"),
@@ -230,6 +255,7 @@ BACKBONES: dict[str, Backbone] = {
         source="Howard et al. (2017); Keras",
         weights_files="mobilenet_1_0_{side}_tf_no_top.h5",
         weights_sides=(128, 160, 192, 224),
+        license="Apache-2.0",
     ),
     "mobilenet_v2": Backbone(
         build=_from_keras("MobileNetV2"),
@@ -238,6 +264,7 @@ BACKBONES: dict[str, Backbone] = {
         source="Sandler et al. (2018); Keras",
         weights_files="mobilenet_v2_weights_*_1.0_{side}_no_top.h5",
         weights_sides=(96, 128, 160, 192, 224),
+        license="Apache-2.0",
     ),
     "mobilenet_v3_small": Backbone(
         build=_from_keras("MobileNetV3Small"),
@@ -274,6 +301,9 @@ BACKBONES: dict[str, Backbone] = {
         source="Oquab et al. (2024), ViT-S/14; keras-hub",
         weights_files="dinov2/keras/dinov2_small/*.complete",
         weights_folder=kagglehub_models,
+        has_blocks=True,
+        of_imagenet=False,
+        license="Apache-2.0",
     ),
 }
 HEADS: dict[str, Head] = {
@@ -322,4 +352,5 @@ def _from_preset(preset: Preset) -> Backbone:
         poolings=preset.poolings,
         build_pooled=build_pooled,
         preset=preset,
+        has_blocks=preset.family.blocks,
     )

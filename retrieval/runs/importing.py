@@ -26,6 +26,7 @@ from retrieval.datasets.metadata import (
     stored_names,
     typed_table,
     typed_texts,
+    with_decimal_points,
 )
 from retrieval.datasets.splits import remarks_on_names
 from retrieval.datasets.tables import (
@@ -37,7 +38,7 @@ from retrieval.datasets.tables import (
     read_typed,
     usual_column,
 )
-from retrieval.datasets.text_files import check_columns, first_row, read_table
+from retrieval.datasets.text_files import check_columns, delimiter_of, first_row, read_table
 from retrieval.errors import UserError
 from retrieval.evaluation.relevance import columns_named
 from retrieval.evaluation.search.distances import kind_of
@@ -247,7 +248,8 @@ def _own_columns(table: ItemTable, path: Path, taken: Collection[str]) -> pd.Dat
     chosen = whole[names].rename(columns=stored)
     if table.typed is not None:
         return typed_table(chosen)[0]
-    return typed_texts(chosen.apply(lambda column: column.str.strip()))
+    stripped = chosen.apply(lambda column: column.str.strip())
+    return typed_texts(with_decimal_points(stripped, delimiter_of(path)))
 
 
 def _read_table(path: Path, kept: Sequence[str] = ()) -> ItemTable:

@@ -28,6 +28,7 @@ WHOLE = "  # this file is whole if its last line is three dots"
 FIRST_LINE = f"schema: {SCHEMA}{WHOLE}\n"
 LAST_LINE = "...\n"
 HAS_EMBEDDINGS = "has_embeddings"  # of config.yaml; only written where it is false
+BACKBONE_REMARKS = "backbone_remarks"  # of config.yaml; only written where there are some
 TEXTS_OF = "texts_of"  # of config.yaml; only written where texts are items
 PLACEHOLDER = "placeholder"  # an option of a data set's loader
 OLD_PLACEHOLDER = "stand_in"  # its name in version 0.1.0
@@ -247,6 +248,8 @@ class RunConfig:
             True.
         texts_of: Folder of the run whose images the texts of this one search; empty if its items
             are images only. Defaults to empty.
+        backbone_remarks: What was done with pixels that the files of the backbone do not say.
+            Defaults to nothing.
     """
 
     settings: TrainSettings | None
@@ -255,6 +258,7 @@ class RunConfig:
     provenance: Provenance
     has_embeddings: bool = True
     texts_of: str = ""
+    backbone_remarks: tuple[str, ...] = ()
 
 
 def check_schema(content: object, where: Path | str) -> dict[str, Any]:
@@ -302,6 +306,7 @@ def parse_config(content: object, where: Path | str) -> RunConfig:
         _parse_provenance(config, where),
         _optional(where, config, HAS_EMBEDDINGS, "true or false") is not False,
         _optional(where, config, TEXTS_OF, "text") or "",
+        tuple(map(str, _optional(where, config, BACKBONE_REMARKS, "a list") or ())),
     )
 
 

@@ -208,6 +208,11 @@ class Run:
         return self._config.texts_of
 
     @property
+    def backbone_remarks(self) -> tuple[str, ...]:
+        """What was done with pixels that the files of the backbone do not say, one line each."""
+        return self._config.backbone_remarks
+
+    @property
     def has_labels(self) -> bool:
         """Whether the items have classes; imported items may have none."""
         return self._config.dataset.has_labels

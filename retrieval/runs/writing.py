@@ -13,7 +13,8 @@ from retrieval.datasets.catalog import COLUMNS, OPTIONAL_COLUMNS, Catalog
 from retrieval.errors import UserError
 from retrieval.files import atomic_path, fingerprint, write_text
 from retrieval.runs.provenance import collect_provenance
-from retrieval.runs.records import FIRST_LINE, LAST_LINE, DatasetConfig
+from retrieval.runs.records import BACKBONE_REMARKS, FIRST_LINE, LAST_LINE, DatasetConfig
+from retrieval.settings.resolve import backbone_remarks
 from retrieval.settings.schema import TrainSettings, selected_on
 
 
@@ -33,11 +34,13 @@ def run_config(
         device: What the run was computed on. Defaults to "", not known.
     """
     seed = settings.seed if settings else 0
+    remarks = list(backbone_remarks(settings)) if settings else []
     return {
         "settings": settings and settings.to_mapping(),
         "selected_on": settings and selected_on(settings),
         "dataset": describe_dataset(catalog).to_mapping(),
         "provenance": asdict(collect_provenance(seed, seconds, device)),
+        **({BACKBONE_REMARKS: remarks} if remarks else {}),
     }
 
 

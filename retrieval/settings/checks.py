@@ -15,6 +15,7 @@ from retrieval.evaluation.metrics import measured_in_training
 from retrieval.input_pipeline.test_time import check_room, parse_views
 from retrieval.losses import LOSSES, check_loss_options, get_loss, recommended_options
 from retrieval.models import HEADS, backbone_of
+from retrieval.models.registry import NO_BLOCKS
 from retrieval.settings.identity import (
     DECAY_SETTINGS,
     REFUSED_UNTRAINED,
@@ -53,6 +54,8 @@ def check(settings: TrainSettings) -> None:
     backbone = backbone_of(settings.backbone)
     image_size = settings.image_size or backbone.image_size
     backbone.check(image_size, settings.pooling or backbone.pooling)
+    if settings.layer_decay != default_of("layer_decay") and not backbone.has_blocks:
+        raise UserError(NO_BLOCKS)
     check_pre_crop(settings.pre_crop, image_size)
     check_room(views, image_size, settings.pre_crop or image_size)
     if settings.loss != UNTRAINED:

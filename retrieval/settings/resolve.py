@@ -120,6 +120,19 @@ def input_size(settings: TrainSettings) -> int | str:
     return settings.image_size
 
 
+def backbone_remarks(settings: TrainSettings) -> tuple[str, ...]:
+    """Return what is done with the pixels of a preset that its files do not say, one line each.
+
+    Args:
+        settings: The settings of a run.
+
+    Raises:
+        UserError: The backbone is unknown, or its preset is not on this disk.
+    """
+    preset = backbone_of(settings.backbone).preset
+    return () if preset is None or settings.weights == "none" else preset.remarks
+
+
 def batch_size(settings: TrainSettings) -> int:
     """Return the number of images of a batch, P x K, of resolved settings."""
     return resolved(settings.classes_per_batch) * resolved(settings.samples_per_class)

@@ -69,6 +69,18 @@ def test_the_other_columns_of_a_list_are_kept_in_their_types(images, tmp_path):
     assert found.metadata["stock"].tolist() == [3, 0, 7]
 
 
+def test_columns_of_any_name_and_prices_with_decimal_commas(images, tmp_path):
+    text = "datei;sorte;preis\na/0.jpg;x;12,99\na/1.jpg;y;5,00\n"
+    (tmp_path / "list.csv").write_text(text)
+    found = read_images(tmp_path / "list.csv", images, named={"path": "datei", "label": "sorte"})
+    assert (found.paths, found.labels) == (["a/0.jpg", "a/1.jpg"], ["x", "y"])
+    assert found.metadata["preis"].tolist() == [12.99, 5.0]
+    with pytest.raises(UserError, match=r"no column 'dateien'.*did you mean 'datei'"):
+        read_images(tmp_path / "list.csv", images, named={"path": "dateien"})
+    with pytest.raises(UserError, match="--path is for lists"):
+        read_images(images, named={"path": "datei"})
+
+
 def test_a_folder_gives_its_images_in_order_and_its_sub_folders_as_classes(images):
     found = read_images(images)
     assert (found.paths, found.labels) == (PATHS, ["a", "a", "b"])

@@ -15,6 +15,7 @@ from retrieval.datasets.metadata import (
     take_rows,
     typed_column,
     typed_table,
+    with_decimal_points,
 )
 from retrieval.errors import UserError
 
@@ -73,6 +74,25 @@ def test_text_that_is_no_other_type_stays_as_it_is_written(texts):
 )
 def test_codes_and_what_may_mean_two_things_stay_text(texts):
     assert typed_column(texts).tolist() == texts
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["12,99", "5", ""], ["12.99", "5", ""]),
+        (["1.299,00", "1.300", "-7,5"], ["1299.00", "1300", "-7.5"]),
+        (["0,1234", "NA"], ["0.1234", "NA"]),
+        (["1,299", "2,500"], ["1,299", "2,500"]),  # thousands, or less than three?
+        (["12,99", "12.99"], ["12,99", "12.99"]),
+        (["12,99", "sold out"], ["12,99", "sold out"]),
+        (["1.299", "5"], ["1.299", "5"]),
+        (["38,39,40"], ["38,39,40"]),
+    ],
+)
+def test_decimal_commas_are_read_where_a_comma_separates_nothing(texts, expected):
+    table = pd.DataFrame({"price": texts})
+    assert with_decimal_points(table, ";")["price"].tolist() == expected
+    assert with_decimal_points(table, ",")["price"].tolist() == texts
 
 
 def test_words_for_no_value_are_missing_in_numbers_and_words_in_text():

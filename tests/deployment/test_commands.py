@@ -32,6 +32,22 @@ def prices(run, settings, tmp_path):
     return tmp_path / "list.csv"
 
 
+@pytest.mark.parametrize("suffix", [".parquet", ".npy", ".h5"])
+def test_what_a_run_stores_is_searched_as_a_file_without_a_warning(
+    command, run, settings, tmp_path, suffix
+):
+    out, photo = tmp_path / f"x{suffix}", f"{settings.data}/{run.items['path'][8]}"
+    assert command("export", run.path, "--out", out)[0] == 0
+    code, shown, errors = command("search", run.path, photo, "--gallery", out, "-k", "2", "--json")
+    assert (code, errors) == (0, "")
+    hits = json.loads(shown)["queries"][0]["hits"]
+    assert hits[0]["path"] == run.items["path"][8]
+    assert hits[0]["label"] == run.items["label_name"][8]
+    page = tmp_path / "page.html"
+    command("search", run.path, photo, "--gallery", out, "-k", "2", "--html", page)
+    assert page.read_text().count("<img ") == 3
+
+
 def test_from_a_list_with_prices_to_the_price_beside_each_result(
     command, run, settings, prices, tmp_path
 ):

@@ -9,9 +9,10 @@ from PIL import Image
 
 from retrieval import load_embedder
 from retrieval.deployment.formats import FORMATS
-from retrieval.deployment.model_card import Card, card_text, example, plain
+from retrieval.deployment.model_card import Card, _license, card_text, example, plain
 from retrieval.deployment.portable import portable
 from retrieval.evaluation.metrics import metric
+from tests.presets import write_preset
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +119,13 @@ def test_names_of_classes_are_shown_as_text(card, shuffled):
     assert "[a](" not in limits
     assert "\n# x" not in limits
     assert plain("a|b `c` <d> [e](f)\n#") == r"a\|b \`c\` &lt;d> \[e\](f)\n#".replace(r"\n", r"\\n")
+
+
+def test_the_card_of_a_preset_names_the_license_of_its_weights(card, tmp_path):
+    backbone = write_preset(tmp_path / "own", "vit")
+    settings = card.run.network_settings().with_(backbone=backbone, weights="imagenet")
+    words = " ".join(_license(card.run, settings))
+    assert "Pretrained weights: unknown: ask whoever made" in words
+    assert "under Apache-2.0" in words
+    settings = settings.with_(backbone="efficientnet_lite0")
+    assert "Pretrained weights: Apache-2.0 (Tan, Le" in " ".join(_license(card.run, settings))

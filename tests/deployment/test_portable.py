@@ -72,6 +72,22 @@ def test_crops_and_views_are_those_of_the_run(embedder, changes):
     np.testing.assert_allclose(np.linalg.norm(unit, axis=1), 1, atol=1e-6)
 
 
+def test_constants_outside_of_a_graph_are_written_to_onnx(tmp_path):
+    """As the numbers of the positions of keras-hub's vision transformers."""
+    images = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 8)(images)
+    numbers = keras.ops.arange(4)  # a tensor, not a weight
+    x = keras.layers.Lambda(lambda x: keras.ops.take(x, numbers[::-1], axis=-1))(x)
+    network = keras.Model(images, keras.layers.Flatten()(x))
+    graph = Portable(
+        network=network, size=(8, 8), loaded=(8, 8), views=(), mean="normalized", normalize=True
+    )
+    pixels = np.stack([drawn(8, 8, seed) for seed in range(3)])
+    FORMATS["onnx"].write(graph, tmp_path / "x.onnx", "float32", pixels)
+    found = FORMATS["onnx"].read(tmp_path / "x.onnx").images(pixels)
+    np.testing.assert_allclose(found, graph.embed_resized(tf.cast(pixels, "float32")), atol=1e-6)
+
+
 def test_the_exact_gelu_of_transformers_is_written_to_onnx(tmp_path):
     images = keras.Input((8, 8, 3))
     x = keras.layers.Conv2D(4, 3, activation=lambda x: keras.ops.gelu(x, approximate=False))(images)

@@ -9,7 +9,8 @@ from retrieval import TrainSettings, load_catalog
 from retrieval.errors import UserError
 from retrieval.settings.checks import check
 from retrieval.settings.identity import same_experiment
-from retrieval.settings.resolve import resolve
+from retrieval.settings.resolve import backbone_remarks, resolve
+from tests.presets import write_preset
 
 
 def test_the_words_of_pooling():
@@ -42,6 +43,32 @@ def test_settings_that_do_not_fit_are_refused_before_any_work(changes, words, pr
     settings = TrainSettings(dataset="folder", data=str(shapes), backbone=preset("vit"))
     with pytest.raises(UserError, match=words):
         check(settings.with_(**changes))
+
+
+@pytest.mark.parametrize("name", ["resnet", "swin", "conv4", "dinov2_small"])
+def test_rates_per_block_need_blocks_and_are_refused_before_any_work(name, preset, shapes):
+    backbone = preset(name) if name in ("resnet", "swin") else name
+    settings = TrainSettings(dataset="folder", data=str(shapes), backbone=backbone, layer_decay=0.5)
+    if name in ("swin", "dinov2_small"):
+        check(settings)
+        return
+    with pytest.raises(UserError, match="--layer-decay goes with transformers"):
+        check(settings)
+
+
+def test_what_is_done_with_pixels_that_a_preset_does_not_say_is_said(preset, tmp_path):
+    settings = TrainSettings(backbone=preset("siglip"))
+    (line,) = backbone_remarks(settings)
+    assert "has no image_converter.json: pixels are scaled by the mean (0.5, 0.5, 0.5)" in line
+    assert not backbone_remarks(settings.with_(weights="none"))
+    assert not backbone_remarks(TrainSettings(backbone="conv4"))
+    how = {"image_size": (32, 32), "crop_to_aspect_ratio": False}
+    plain = write_preset(tmp_path / "plain", "vit", converter=how)
+    assert not backbone_remarks(TrainSettings(backbone=plain))
+    how = {"image_size": (32, 32), "interpolation": "bicubic", "antialias": True}
+    cropping = write_preset(tmp_path / "cropping", "vit", converter=how)
+    (line,) = backbone_remarks(TrainSettings(backbone=cropping))
+    assert "crops to the aspect ratio, resizes by bicubic, with antialiasing; that is not" in line
 
 
 def test_which_layers_have_factors_matters_only_with_lora():

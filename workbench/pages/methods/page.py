@@ -123,7 +123,7 @@ def _data(chosen: Selection) -> None:
     if dataset.n_train:
         parts.append(f"trained on {dataset.n_train:,} other items, of other classes")
     st.markdown(f"**{plain(chosen.dataset)}**: " + ", ".join(parts) + ".")
-    for remark in dataset.remarks:
+    for remark in (*dataset.remarks, *chosen.a.backbone_remarks):
         st.markdown(f":material/info: {plain(remark)}")
     st.text(f"Images: {_shortened(dataset.root) if dataset.root else 'folder not recorded'}")
     left, right = st.container(key="beside").columns(2, gap="large")
