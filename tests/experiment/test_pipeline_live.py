@@ -53,7 +53,7 @@ def test_a_training_is_watched_from_outside_and_killed_and_then_interrupted(tiny
     steps = history_of(after)["step"].tolist()
     assert steps == sorted(set(steps))
     assert steps[0] == 1
-    assert len(steps) > 10
+    assert len(steps) > 2
 
 
 def test_every_stage_is_told_and_a_finished_run_leaves_nothing(settings, tmp_path, monkeypatch):

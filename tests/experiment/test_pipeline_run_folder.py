@@ -39,7 +39,10 @@ def test_the_config_holds_every_setting_that_was_used(run, settings):
     assert stored == resolve(settings, load_catalog("folder", settings.data))
     left_open = {k for k, v in stored.to_mapping().items() if v is None} - set(DECAY_SETTINGS)
     without_memory = {"memory_start", "memory_weight"}
-    assert left_open <= {"recipe", "pre_crop", "clip_norm", "loss_multiplier"} | without_memory
+    assert (
+        left_open
+        <= {"recipe", "pre_crop", "clip_norm", "loss_multiplier", "matryoshka"} | without_memory
+    )
     remembering = resolve(settings.with_(memory_batches=2), load_catalog("folder", settings.data))
     assert not without_memory & {k for k, v in remembering.to_mapping().items() if v is None}
     assert set(run.provenance.seconds) == {"train", "embed", "evaluate"}

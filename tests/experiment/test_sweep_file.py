@@ -47,10 +47,10 @@ BOMB = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
 def test_a_malformed_file_is_refused_in_one_line_that_names_it(tmp_path, text, message):
     path = tmp_path / "grid.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    start = time.monotonic()
+    start = time.process_time()  # not the time of others on a busy machine
     with pytest.raises(UserError, match=message) as caught:
         read_grid(path)
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
     line = str(caught.value)
     assert line.startswith(f"{path}: ")
     assert "\n" not in line

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from retrieval import TrainSettings
+from retrieval.deployment.embedder import load_embedder
 from retrieval.embedding.network import build_network, describe_parts
 from retrieval.errors import UserError
 from retrieval.experiment.pipeline import train
@@ -25,7 +26,6 @@ from retrieval.training.checkpoints import (
     save_checkpoint,
     step_folder,
 )
-from retrieval.training.embedder import load_embedder
 from retrieval.training.inspection import open_inspector
 from retrieval.training.memory_estimate import dry_run
 from retrieval.training.model import RankingModel
@@ -304,7 +304,5 @@ def test_a_run_is_trained_embedded_and_embedded_again(
     found = Run(path)
     resolved = found.network_settings()
     assert resolved.pooling == {"dinov3": "cls", "siglip": "head"}[name]
-    embedder = load_embedder(path, resolved)
-    files = [str(shapes / each) for each in found.items["path"][:3]]
-    again = np.concatenate([embedder.combine(part) for part in embedder.embed_views(files)])
+    again = load_embedder(path).embed([shapes / each for each in found.items["path"][:3]])
     np.testing.assert_allclose(again, found.embeddings[:3], atol=1e-5)
