@@ -195,8 +195,8 @@ def of_pixels(
         ]  # fmt: skip
         lines.append(
             f"**Pixels, {title}.** Scaling them as the weights were trained with ({SCALED} instead "
-            f"of {MISSCALED}), without any loss, gains {' and '.join(gains)}. Linear heads beside "
-            f"the worse scaled features: {told(heads)}."
+            f"of {MISSCALED}), without any loss, gains {' and '.join(gains)}. Linear heads on "
+            f"{MISSCALED}: {told(heads)}."
         )
     return lines
 
@@ -306,8 +306,7 @@ classes train and odd classes test, 128 px everywhere, CPU. The backbones are th
 weights come as Python packages, so that nothing is downloaded: among the packages listed today only
 those of EfficientNet-Lite0 to -Lite2 hold such weights. They were trained on pixels scaled to
 (x - 127) / 128. `efficientnet_lite0_tf`, `efficientnet_lite1` and `efficientnet_lite2` scale so;
-`efficientnet_lite0` takes torchvision's statistics instead, and stands here to show what a weaker
-baseline does to the question. Three ways:
+`efficientnet_lite0` takes torchvision's statistics instead, and is counted apart. Three ways:
 
 - **untrained features**: the 1,280 pooled features of the ImageNet network;
 - **linear head**: a 128-d linear layer on the frozen features, 500 steps, Adam 3e-4, three seeds;
