@@ -827,7 +827,8 @@ def import_(
             help="CSV, TSV, Parquet or JSON lines file of the items, one row per embedding: "
             "`label`, `path`, `role` (or `is_query` and `is_gallery`), all optional, and others, "
             "which are kept. Without a header, rows are `label,path`. For --ranked, with the ids "
-            "of the lists in the column `id`.",
+            "of the lists in the column `id`. Defaults to the other columns of a table of "
+            "embeddings, or else to items without classes.",
             show_default=False,
         ),
     ] = None,
@@ -962,7 +963,7 @@ def import_(
     """Make a run from embeddings or ranked lists of any program, to judge and look at it."""
     from retrieval.cli.tables import print_runs
     from retrieval.runs.evaluate import EvaluationOptions
-    from retrieval.runs.importing import import_run
+    from retrieval.runs.importing import import_files
     from retrieval.runs.names import check_run_name
     from retrieval.runs.ranked_importing import RankedOptions, import_ranked
 
@@ -995,17 +996,17 @@ def import_(
         )
         print_runs(made)
         return
-    if embeddings is None or items is None:
-        raise UserError("give --embeddings and --items, or --ranked with --qrels or --items")
+    if embeddings is None:
+        raise UserError("give --embeddings, or --ranked with --qrels or --items")
     folder = (
         runs / check_run_name(dataset) / check_run_name(embeddings.stem if name is None else name)
     )
     sides = [(embeddings, items)]
-    if gallery_embeddings is not None and gallery_items is not None:
+    if gallery_embeddings is not None and (gallery_items is not None or items is None):
         sides.append((gallery_embeddings, gallery_items))
     elif gallery_embeddings is not None or gallery_items is not None:
         raise UserError("--gallery-embeddings and --gallery-items go together")
-    path = import_run(
+    path = import_files(
         folder,
         sides,
         image_root=image_root,

@@ -16,19 +16,27 @@ PROBLEMS = {
 }
 
 
-def description(most_k: int, most_bytes: int, most_images: int) -> dict[str, Any]:
+def description(most_k: int, most_bytes: int, most_images: int, most_text: int) -> dict[str, Any]:
     """Return the description as JSON has it.
 
     Args:
         most_k: Most neighbors of a search.
         most_bytes: Most bytes of a request.
         most_images: Most images of a request.
+        most_text: Most characters of a text.
     """
     k = {
         "name": "k",
         "in": "query",
         "description": "Number of neighbors.",
         "schema": {"type": "integer", "minimum": 1, "maximum": most_k, "default": 10},
+    }
+    text = {
+        "name": "text",
+        "in": "query",
+        "required": True,
+        "description": "What to search for.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": most_text},
     }
     limit = f"At most {most_bytes / 2**20:g} MiB in all."
     return {
@@ -48,6 +56,19 @@ def description(most_k: int, most_bytes: int, most_images: int) -> dict[str, Any
                 }
             },
             "/search": {
+                "get": {
+                    "operationId": "searchByText",
+                    "summary": "Find the items of the gallery that are nearest to a text, if the "
+                    "run's images lie beside texts (CLIP, SigLIP).",
+                    "parameters": [text, k],
+                    "responses": _responses(
+                        "Neighbors",
+                        {code: PROBLEMS[code] for code in (403, 500, 503)}
+                        | {404: "The service has no gallery.", 405: "No text.",
+                           422: "No search by text with this run, and why; or a parameter out of "
+                           "range."},
+                    ),
+                },
                 "post": {
                     "operationId": "search",
                     "summary": "Find the items of the gallery that are nearest to an image.",

@@ -2,8 +2,9 @@
 
 ``POST /embed`` and ``POST /search`` take the bytes of an image as the body, or a form of several.
 Uploads are checked before they are decoded, decoded in threads, and embedded in batches together
-with those of other requests. What is in work at a time is bounded; beyond, a request is refused
-with 503 and ``Retry-After``, so that memory stays bounded and no request is lost without an answer.
+with those of other requests. ``GET /search?text=WORDS`` searches by a text, where the run's images
+lie beside texts. What is in work at a time is bounded; beyond, a request is refused with 503 and
+``Retry-After``, so that memory stays bounded and no request is lost without an answer.
 
 Every answer but a thumbnail and the page is JSON, errors as ``{"error": "one line"}``. Names and
 metadata of a gallery may hold anything: the page shows them as text, and the policy that is sent
@@ -18,6 +19,7 @@ import io
 import json
 import os
 import re
+import threading
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -44,6 +46,12 @@ from retrieval.deployment.gallery import Gallery, cells, check_comparable
 from retrieval.deployment.nearest import nearest, nearest_by_index
 from retrieval.deployment.openapi import description
 from retrieval.deployment.search import gallery_for
+from retrieval.deployment.text import (
+    check_text,
+    check_text_distance,
+    cut_texts,
+    trained_further,
+)
 from retrieval.embedding.embed import combine_views, embed_loaded, loaded_sizes
 from retrieval.errors import UserError, one_line
 from retrieval.input_pipeline.pipeline import eval_pictures
@@ -67,6 +75,8 @@ FOR_BROWSERS = (
     (b"cross-origin-resource-policy", b"same-origin"),
 )
 MEGA = 10**6
+LONGEST_TEXT = 1000  # characters; text towers read some 60 words
+NO_GALLERY = "this service has no gallery: start it with --gallery"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +148,7 @@ class Service:
         self.others = ThreadPoolExecutor(threads, thread_name_prefix="request")
         self.size, self.pre_crop = loaded_sizes(self.embedder.settings)
         self.batcher = Batcher(self._embed, most=self.limits.batch, wait=self.limits.wait)
+        self.one_text = threading.Lock()
         self.is_ending = False
 
     def _embed(self, images: np.ndarray) -> np.ndarray:
@@ -187,7 +198,7 @@ class Service:
         """
         gallery = self.gallery
         if gallery is None:
-            raise Refused(404, "this service has no gallery: start it with --gallery")
+            raise Refused(404, NO_GALLERY)
         if gallery.vectors is None:
             rows, similarities = nearest_by_index(vectors, gallery.index, gallery.distance, k)
         else:
@@ -214,6 +225,33 @@ class Service:
             "thumbnail": f"/thumbnails/{row}",
             "metadata": {k: _finite(v) for k, v in known.items() if k not in ("label", "path")},
         }
+
+    def embed_text(self, text: str) -> tuple[np.ndarray, list[str]]:
+        """Embed a text, in a thread.
+
+        Args:
+            text: What to search for.
+
+        Returns:
+            float32, (1, D); and what was noticed about the text, one line each.
+
+        Raises:
+            Refused: Texts are not in the space of the run's images, or it is empty or too long.
+        """
+        if not text.strip() or len(text) > LONGEST_TEXT:
+            raise Refused(422, f"text: give 1 to {LONGEST_TEXT:,} characters")
+        if self.gallery is None:
+            raise Refused(404, NO_GALLERY)
+        embedder = self.embedder
+        try:
+            check_text(embedder.settings, Path(embedder.path.name))
+            check_text_distance(self.gallery.distance, self.gallery.path.name)
+            with self.one_text:  # the tower is loaded once
+                vector = embedder.embed_texts([text])
+                remarks = cut_texts(embedder.text_tower, [text])
+            return vector, [*remarks, *filter(None, [trained_further(embedder.settings)])]
+        except UserError as error:
+            raise Refused(422, str(error)) from error
 
     def thumbnail(self, row: int) -> bytes:
         """Return the WebP thumbnail of an item of the gallery; empty if there is none."""
@@ -322,7 +360,7 @@ def make_app(service: Service, *, host: str = DEFAULT_HOST) -> Starlette:
 
     async def search(request: Request) -> Response:
         if service.gallery is None:
-            raise Refused(404, "this service has no gallery: start it with --gallery")
+            raise Refused(404, NO_GALLERY)
         k = _read_k(request, service.limits.k)
         async with _work_on(request, service) as uploads:
             if len(uploads) != 1:
@@ -331,6 +369,17 @@ def make_app(service: Service, *, host: str = DEFAULT_HOST) -> Starlette:
             vectors = await service.batcher.submit(images)
             found = await in_thread(service.search, vectors, k)
         return _json({"neighbors": found[0], "warnings": list(service.warnings)})
+
+    async def search_text(request: Request) -> Response:
+        if "text" not in request.query_params:
+            raise Refused(405, "search by a text, /search?text=WORDS, or POST an image")
+        if service.is_ending:
+            raise Closed
+        k = _read_k(request, service.limits.k)
+        with service.requests.held(1):
+            vector, said = await in_thread(service.embed_text, request.query_params["text"])
+            found = await in_thread(service.search, vector, k)
+        return _json({"neighbors": found[0], "warnings": [*service.warnings, *said]})
 
     async def health(_: Request) -> Response:
         return _json(_health(service), 503 if service.is_ending else 200)
@@ -343,7 +392,11 @@ def make_app(service: Service, *, host: str = DEFAULT_HOST) -> Starlette:
         return Response(content, media_type="image/webp", headers=headers)
 
     async def openapi(_: Request) -> Response:
-        return _json(description(service.limits.k, service.limits.upload, service.limits.images))
+        return _json(
+            description(
+                service.limits.k, service.limits.upload, service.limits.images, LONGEST_TEXT
+            )
+        )
 
     async def home(_: Request) -> Response:
         headers = {"Content-Security-Policy": policy}
@@ -355,6 +408,7 @@ def make_app(service: Service, *, host: str = DEFAULT_HOST) -> Starlette:
         Route("/openapi.json", openapi),
         Route("/embed", embed, methods=["POST"]),
         Route("/search", search, methods=["POST"]),
+        Route("/search", search_text, methods=["GET"]),
         Route("/thumbnails/{row:int}", thumbnail),
     ]
     app = Starlette(
@@ -391,14 +445,16 @@ class _Answers:
                 message["headers"] = [*message["headers"], *FOR_BROWSERS]
             await send(message)
 
-        refusal = self._refusal(Headers(scope=scope), scope["method"])
+        refusal = self._refusal(Headers(scope=scope), scope["method"], scope["path"])
         await (refusal or self.app)(scope, receive, send_on)
 
-    def _refusal(self, headers: Headers, method: str) -> Response | None:
+    def _refusal(self, headers: Headers, method: str, path: str) -> Response | None:
         host = re.sub(r":[0-9]*$", "", headers.get("host", ""))
         if self.is_local and host.strip("[]") not in LOCAL:
             return _refusal(403, f"Host {host!r}: this service answers at 127.0.0.1 only")
-        if method != "GET" and headers.get("sec-fetch-site", "none") not in OWN_PAGES:
+        if (method != "GET" or path == "/search") and headers.get(
+            "sec-fetch-site", "none"
+        ) not in OWN_PAGES:
             return _refusal(403, "sent by a page of another site: send it from a program")
         return None
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -358,7 +358,9 @@ def resume(
     check_interrupted(path, overwrite=overwrite)
     with locked_run(path):
         check_interrupted(path, overwrite=overwrite)  # another process may have finished it since
-        planned = PlannedRun(path, *read_interrupted(path, skip_unreadable=skip_unreadable))
+        started = Run(partial_path(path)).settings
+        with planned_live(path, started) if started is not None else nullcontext():
+            planned = PlannedRun(path, *read_interrupted(path, skip_unreadable=skip_unreadable))
         announce_skipped(planned.catalog, announce)
         return _complete(
             planned,

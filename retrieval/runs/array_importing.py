@@ -1,7 +1,8 @@
 """Import embeddings that are in memory: arrays, tensors and tables of Python, to a finished run."""
 
+import contextlib
 import time
-from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from retrieval.datasets.tables import usual_column
 from retrieval.errors import UserError
 from retrieval.evaluation.search.distances import kind_of
 from retrieval.files import check_folder_name
-from retrieval.runs.dimensions import embeddings_in, names_of_dimensions
+from retrieval.runs.dimensions import CHOOSE, embeddings_in, names_of_dimensions
 from retrieval.runs.embedding_files import check_embeddings
 from retrieval.runs.evaluate import DEFAULT, EvaluationOptions, columns_left_out
 from retrieval.runs.importing import NO_LABEL, SIDES, items_in, typed_items, write_import
@@ -21,6 +22,19 @@ from retrieval.validation import DEFAULT_DISTANCE
 
 EMBEDDINGS, ITEMS = Path("embeddings"), Path("items")  # what messages call them
 PATHS_BEGIN = "`images` is the folder that their paths begin at"
+# A flag of `retrieval import` -> what it is here.
+PARAMETERS = (
+    ("--label none", "label='none'"),
+    ("--label COLUMN", "label=COLUMN"),
+    ("--label", "label"),
+    ("--path", "path"),
+    ("an --image-root", "images, a folder"),
+    ("--image-root", "images"),
+    (CHOOSE, "give a frame with the columns of the embedding alone, or an array"),
+    ("say so with --columns", "give an array of the dimensions"),
+    ("--name", "name"),
+    ("pass --overwrite", "pass overwrite=True"),
+)
 NO_PATHS = "give the items a column `path`, or `images`"
 
 
@@ -72,6 +86,50 @@ def import_run(
         UserError: The embeddings are no matrix of finite numbers, there is not one item for each
             (the message names the row), an item is invalid, or the run exists.
     """
+    with _words_of_python():
+        return _import(
+            embeddings,
+            items,
+            images=images,
+            name=name,
+            dataset=dataset,
+            runs=runs,
+            label=label,
+            path=path,
+            distance=distance,
+            options=options,
+            overwrite=overwrite,
+            progress=progress,
+        )
+
+
+@contextlib.contextmanager
+def _words_of_python() -> Iterator[None]:
+    """Name parameters in the messages of what the command line uses too."""
+    try:
+        yield
+    except UserError as error:
+        message = str(error)
+        for flag, parameter in PARAMETERS:
+            message = message.replace(flag, parameter)
+        raise UserError(message) from error
+
+
+def _import(
+    embeddings: Any,
+    items: pd.DataFrame | Mapping[str, Sequence[Any]] | None,
+    *,
+    images: Path | str | Sequence[Path | str] | None,
+    name: str,
+    dataset: str,
+    runs: Path | str,
+    label: str | None,
+    path: str | None,
+    distance: str,
+    options: EvaluationOptions,
+    overwrite: bool,
+    progress: bool,
+) -> Path:
     start = time.perf_counter()
     kind_of(distance)
     check_folder_name("data set", dataset)

@@ -44,7 +44,7 @@ from retrieval.evaluation.relevance import columns_named
 from retrieval.evaluation.search.distances import kind_of
 from retrieval.runs.checks import reading
 from retrieval.runs.dimensions import dimension_columns
-from retrieval.runs.embedding_files import read_embeddings
+from retrieval.runs.embedding_files import TABLE_READERS, read_embeddings
 from retrieval.runs.evaluate import (
     DEFAULT,
     EvaluationOptions,
@@ -66,6 +66,7 @@ NO_HEADER = (
     "path ends as an image file does, so add a header"
 )
 SIDES = ("query", "gallery")
+Side = tuple[Path, Path | None]  # files of embeddings and of their items, if there is one
 Place = tuple[str, Callable[[str], str]]
 FLAGS = ("is_query", "is_gallery")
 COLUMNS = ("label", "id", "label_name", "role", "split", "super_label", "super_name", *FLAGS)
@@ -484,7 +485,7 @@ def _check_rows(items: pd.DataFrame, path: Path) -> None:
 
 
 def read_sides(
-    sides: Sequence[tuple[Path, Path]], columns: Sequence[str] = (), kept: Sequence[str] = ()
+    sides: Sequence[Side], columns: Sequence[str] = (), kept: Sequence[str] = ()
 ) -> tuple[np.ndarray, pd.DataFrame]:
     """Read embeddings and items from one pair of files, or from two: queries, then gallery.
 
@@ -507,7 +508,7 @@ def read_sides(
 
 
 def _read_sides(
-    sides: Sequence[tuple[Path, Path]],
+    sides: Sequence[Side],
     columns: Sequence[str],
     kept: Sequence[str],
     named: Mapping[str, str],
@@ -517,6 +518,12 @@ def _read_sides(
     for (embedding_path, items_path), role in zip(
         sides, SIDES if len(sides) == 2 else (None,), strict=True
     ):
+        if items_path is None and not _has_other_columns(embedding_path, columns):
+            vectors = read_embeddings(embedding_path, columns)
+            parts.append(vectors)
+            tables.append(_items_alone(len(vectors), embedding_path, role, kept))
+            continue
+        items_path = items_path or embedding_path
         # One file of both has the dimensions of the embedding in columns of its own.
         is_both = items_path.resolve() == embedding_path.resolve()
         dimensions = dimension_columns(embedding_path, columns) if is_both else ()
@@ -539,13 +546,26 @@ def _read_sides(
     items = pd.concat([items, own], axis=1)
     for side in SIDES:
         if not items["role"].isin((side, "both")).any():
-            raise UserError(f"{sides[0][1]}: no item is {side} or both")
+            raise UserError(f"{sides[0][1] or sides[0][0]}: no item is {side} or both")
     return np.concatenate(parts), items
 
 
-def _check_pair(
-    parts: list[np.ndarray], tables: list[pd.DataFrame], sides: Sequence[tuple[Path, Path]]
-) -> None:
+def _has_other_columns(path: Path, columns: Sequence[str]) -> bool:
+    """Tell whether a file of embeddings is a table that says more about its rows."""
+    suffix = path.suffix.lower()
+    if suffix not in TABLE_READERS or not path.is_file():
+        return False
+    names = pq.read_schema(path).names if suffix == ".parquet" else first_row(path)
+    return len({name for name in names if name} - set(dimension_columns(path, columns))) > 0
+
+
+def _items_alone(n: int, path: Path, role: str | None, kept: Sequence[str]) -> pd.DataFrame:
+    """Return n items of which nothing is known, not even a class."""
+    nothing = typed_items(pd.DataFrame(index=pd.RangeIndex(n)), kept)
+    return items_in(nothing, path, role, kept, named={"label": NO_LABEL})
+
+
+def _check_pair(parts: list[np.ndarray], tables: list[pd.DataFrame], sides: Sequence[Side]) -> None:
     widths = [part.shape[1] for part in parts]
     if widths[0] != widths[1]:
         raise UserError(
@@ -553,15 +573,16 @@ def _check_pair(
             "queries and gallery need the same network"
         )
     if tables[0]["has_label"].all() != tables[1]["has_label"].all():
-        lacking = sides[int(tables[0]["has_label"].all())][1]
+        side = sides[int(tables[0]["has_label"].all())]
+        lacking = side[1] or side[0]
         raise UserError(f"{lacking}: has no labels, but the other side has; give both or neither")
     keys = tables[1]["key"]
     shared = keys.isin(set(tables[0]["key"])) & (keys != "")
     if shared.any():
         row = int(np.argmax(shared))
         raise UserError(
-            f"{sides[1][1]}: row {row} ({keys[row]!r}) is a query too; give one file in which its "
-            "role is both"
+            f"{sides[1][1] or sides[1][0]}: row {row} ({keys[row]!r}) is a query too; give one "
+            "file in which its role is both"
         )
 
 
@@ -577,9 +598,9 @@ def number_labels(items: pd.DataFrame) -> pd.DataFrame:
     return items.drop(columns=["key", "has_label"]).astype({"role": object})
 
 
-def import_run(
+def import_files(
     path: Path | str,
-    sides: Sequence[tuple[Path, Path]],
+    sides: Sequence[Side],
     *,
     image_root: Path | str | None = None,
     columns: Sequence[str] = (),
@@ -597,7 +618,9 @@ def import_run(
 
     Args:
         path: The run's folder, ``runs/<dataset>/<name>``.
-        sides: One pair of files (embeddings, items), or two: queries, then gallery.
+        sides: One pair of files (embeddings, items), or two: queries, then gallery. Without a file
+            of items, those are the other columns of a table of embeddings, or else items without
+            classes.
         image_root: Folder that the items' paths are relative to. Defaults to the working directory,
             and for absolute paths to the folder that holds all of them.
         columns: Columns of a table of embeddings that are dimensions. Defaults to recognizing them.
@@ -640,7 +663,7 @@ def import_run(
         image_root=image_root,
         distance=distance,
         options=options,
-        source=[[str(Path(name).resolve()) for name in side] for side in sides],
+        source=[[str(Path(name).resolve()) for name in side if name] for side in sides],
         no_pictures=advice,
         overwrite=overwrite,
         progress=progress,
@@ -670,13 +693,13 @@ def write_import(
         embeddings: float32, (n, d).
         items: The n items, see :func:`read_items`.
         judged: What is relevant to each query. Defaults to none: the items of its class.
-        image_root: See :func:`import_run`.
-        distance: See :func:`import_run`.
-        options: See :func:`import_run`.
+        image_root: See :func:`import_files`.
+        distance: See :func:`import_files`.
+        options: See :func:`import_files`.
         source: Where the embeddings come from, as ``config.yaml`` records it.
         no_pictures: What to do about items without a picture.
-        overwrite: See :func:`import_run`.
-        progress: See :func:`import_run`.
+        overwrite: See :func:`import_files`.
+        progress: See :func:`import_files`.
         start: ``time.perf_counter()`` when the import began.
 
     Returns:
@@ -715,10 +738,12 @@ def write_import(
     return path
 
 
-def _advice(has_path: pd.Series, sides: Sequence[tuple[Path, Path]]) -> str:
+def _advice(has_path: pd.Series, sides: Sequence[Side]) -> str:
     """Return what to do about items without a picture."""
     if has_path.all():
         return "--image-root is the folder that the paths begin at"
+    if any(items is None for _, items in sides):
+        return "give --items a file with a column 'path'"
     return f"give {' and '.join(str(items) for _, items in sides)} a column 'path'"
 
 

@@ -98,7 +98,7 @@ def import_ranked(
             the lists in the column ``id`` (or ``path``). Defaults to none: the items are those that
             are listed or judged, and every query is a class of its own.
         image_root: Folder that the items' paths are relative to. Defaults to that of
-            :func:`retrieval.runs.importing.import_run`.
+            :func:`retrieval.runs.importing.import_files`.
         ranked: How lists are read and judged. Defaults to the defaults.
         options: Options of the evaluation; those of k-means have no effect.
         overwrite: Whether to replace runs of the same names. Defaults to False.

@@ -72,7 +72,7 @@ def test_errors_of_tensorflow_are_one_line():
 
 def test_a_mistake_of_the_program_keeps_its_traceback(retrieval, embeddings, monkeypatch):
     assert as_user_error(KeyError("x")) is None
-    monkeypatch.setattr("retrieval.runs.importing.import_run", lambda *_, **__: {}["x"])
+    monkeypatch.setattr("retrieval.runs.importing.import_files", lambda *_, **__: {}["x"])
     with pytest.raises(KeyError):
         retrieval(*embeddings)
 
@@ -112,7 +112,7 @@ def test_no_memory_is_one_line(retrieval, embeddings, monkeypatch):
     def none(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr("retrieval.runs.importing.import_run", none)
+    monkeypatch.setattr("retrieval.runs.importing.import_files", none)
     assert "not enough memory" in one_line(retrieval(*embeddings))
 
 

@@ -21,7 +21,7 @@ from retrieval.runs.embedding_files import read_embeddings
 from retrieval.runs.embedding_output import export_run
 from retrieval.runs.embedding_parts import Parts
 from retrieval.runs.embedding_source import Source, read_source
-from retrieval.runs.importing import import_run, read_items
+from retrieval.runs.importing import import_files, read_items
 from tests.deployment.helpers import files_of
 
 
@@ -86,7 +86,7 @@ def test_the_test_split_gets_the_vectors_of_the_run_and_its_figures(
         assert set(file) == {"emb", "augmentation_types"}
     listed = read_items(tmp_path / "x.items.csv")
     assert listed["path"].tolist() == run.items["path"].tolist()
-    imported = import_run(
+    imported = import_files(
         tmp_path / "runs/mine/x", [(out, test_list)], image_root=settings.data, progress=False
     )
     for name in ("recall@1", "map@r", "nmi"):
@@ -330,7 +330,7 @@ def test_the_stored_embeddings_of_a_run_are_exported(run, tmp_path, suffix):
     out = export_run(run, tmp_path / f"x{suffix}")
     np.testing.assert_array_equal(read_embeddings(out), run.embeddings)
     items = out if suffix == ".parquet" else tmp_path / "x.items.csv"
-    again = open_run(import_run(tmp_path / "r/mine/x", [(out, items)], progress=False))
+    again = open_run(import_files(tmp_path / "r/mine/x", [(out, items)], progress=False))
     assert again.items["label"].tolist() == run.items["label"].tolist()
     assert again.items["label_name"].tolist() == run.items["label_name"].tolist()
     with pytest.raises(UserError, match="exists"):

@@ -15,7 +15,7 @@ from retrieval.deployment import exporting, formats
 from retrieval.deployment.exporting import export_network, lines_of
 from retrieval.deployment.formats import FORMATS
 from retrieval.errors import UserError
-from retrieval.runs.importing import import_run
+from retrieval.runs.importing import import_files
 from retrieval.validation import ExportFormat, ExportPrecision, choices_of
 from tests.deployment.helpers import files_of
 
@@ -215,7 +215,7 @@ def test_a_place_that_is_no_folder_is_refused(run, tmp_path):
 def test_imported_embeddings_have_no_network(tmp_path):
     np.save(tmp_path / "x.npy", np.eye(4, dtype=np.float32))
     (tmp_path / "x.csv").write_text("label\na\na\nb\nb\n")
-    path = import_run(tmp_path / "runs/a/b", [(tmp_path / "x.npy", tmp_path / "x.csv")])
+    path = import_files(tmp_path / "runs/a/b", [(tmp_path / "x.npy", tmp_path / "x.csv")])
     assert "imported, not trained" in refused(path, "onnx", tmp_path / "out")
 
 

@@ -16,7 +16,7 @@ from retrieval.deployment.search import gallery_for, read_queries, search
 from retrieval.deployment.search_page import search_page, write_search_page
 from retrieval.errors import UserError
 from retrieval.experiment.pipeline import train
-from retrieval.runs.importing import import_run
+from retrieval.runs.importing import import_files
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def test_an_imported_run_is_searched_with_its_metadata(run, settings, embedder, 
     items = run.items[["path", "label"]].assign(price=range(24))
     items.to_csv(tmp_path / "items.csv", index=False)
     np.save(tmp_path / "x.npy", run.embeddings)
-    imported = import_run(
+    imported = import_files(
         tmp_path / "runs/mine/x",
         [(tmp_path / "x.npy", tmp_path / "items.csv")],
         image_root=settings.data,

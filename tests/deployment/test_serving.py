@@ -99,6 +99,27 @@ def test_a_photo_of_the_gallery_finds_itself_first_with_all_that_is_known(
     assert len(client.post("/search", content=content).json()["neighbors"]) == 10
 
 
+def test_a_run_without_a_text_tower_says_why_no_text_searches_it(client, documents):
+    answer = client.get("/search", params={"text": "red shoes"})
+    assert "has no text tower" in problem(answer, 422)
+    check_described(answer, documents)
+    assert "/search?text=WORDS" in problem(client.get("/search"), 405)
+    assert "1 to 1,000 characters" in problem(client.get("/search", params={"text": " "}), 422)
+    others = {"Sec-Fetch-Site": "cross-site"}
+    problem(client.get("/search", params={"text": "red"}, headers=others), 403)
+
+
+def test_a_text_finds_the_images_that_it_lies_beside(untrained):
+    service = open_service(untrained, None, None, LIMITS)
+    with TestClient(make_app(service), base_url="http://127.0.0.1") as client:
+        answer = client.get("/search", params={"text": "ab", "k": 3})
+        check_described(answer, client.get("/openapi.json").json())
+    gallery = open_gallery(untrained)
+    vectors = gallery.vectors / np.linalg.norm(gallery.vectors, axis=1, keepdims=True)
+    expected = np.argsort(-(vectors @ service.embedder.embed_texts(["ab"])[0]), kind="stable")[:3]
+    assert [each["row"] for each in answer.json()["neighbors"]] == expected.tolist()
+
+
 @pytest.mark.parametrize(
     ("sent", "status", "words"),
     [

@@ -12,6 +12,7 @@ from retrieval.errors import UserError
 from retrieval.experiment import pipeline, session
 from retrieval.experiment.pipeline import train
 from retrieval.experiment.session import FailedRuns, plan_all, train_all
+from retrieval.progress import stage
 from retrieval.runs.live import history_of, list_trainings
 from retrieval.runs.lock import lock_path
 from retrieval.runs.store import partial_path
@@ -77,7 +78,7 @@ def test_every_stage_is_told_and_a_finished_run_leaves_nothing(settings, tmp_pat
     assert [each.name for each in path.parent.iterdir()] == ["x"]
 
 
-def test_one_that_fails_before_its_first_checkpoint_still_says_why(settings, tmp_path):
+def test_one_that_fails_before_its_first_checkpoint_still_says_why(settings, tmp_path, monkeypatch):
     broken = {"callbacks": [NotANumber(2)], "progress": False, "name": "x", "runs": tmp_path}
     with pytest.raises(UserError, match="step 3: the loss is nan") as caught:
         train(settings, **broken)
@@ -85,7 +86,18 @@ def test_one_that_fails_before_its_first_checkpoint_still_says_why(settings, tmp
     assert (found.state, found.error) == ("failed", str(caught.value))
     assert (partial_path(found.path) / "diverged-batch.txt").exists()  # which the error names
     assert found.command == f"retrieval train --resume {found.path}"
+    read, shown = pipeline.read_interrupted, []
+
+    def look(*given, **options):
+        with stage("checking images", show=False):
+            shown.extend(list_trainings(tmp_path))
+        return read(*given, **options)
+
+    monkeypatch.setattr(pipeline, "read_interrupted", look)
+    monkeypatch.setattr("retrieval.training.live.EVERY", 0.0)
     assert pipeline.resume(found.path, progress=False) == found.path
+    assert [(each.path, each.state) for each in shown] == [(found.path, "running")]
+    assert shown[0].live.stage_words() == "preparing: checking images"
     assert list_trainings(tmp_path) == []
 
 

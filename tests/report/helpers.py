@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from retrieval.runs.importing import import_run
+from retrieval.runs.importing import import_files
 from retrieval.runs.store import open_run
 from retrieval.runs.writing import write_settings
 from retrieval.settings.schema import TrainSettings
@@ -20,7 +20,7 @@ def make_run(root, name, *, noise, seed=0, loss=None, training_seed=0, classes=C
     np.save(root / "e.npy", x.astype(np.float32))
     frame = pd.DataFrame({"path": [f"{i}.jpg" for i in range(len(labels))], "label": labels})
     frame.to_csv(root / "i.csv", index=False)
-    path = import_run(
+    path = import_files(
         root / "runs" / "shapes" / name,
         [(root / "e.npy", root / "i.csv")],
         image_root=root,

@@ -7,7 +7,7 @@ import pandas as pd
 
 from retrieval.report.writing import page_writer, write_report
 from retrieval.runs.evaluate import evaluate_run
-from retrieval.runs.importing import import_run
+from retrieval.runs.importing import import_files
 from retrieval.runs.store import open_run
 
 
@@ -27,7 +27,7 @@ def test_a_collapsed_run_says_so_at_its_end_and_in_every_report(tmp_path, capsys
     for name, spread in (("fine", 0.5), ("flat", 1e-7)):
         np.save(tmp_path / "e.npy", embeddings_of(spread))
         files = [(tmp_path / "e.npy", tmp_path / "i.csv")]
-        paths[name] = import_run(tmp_path / "runs/mine" / name, files, progress=False)
+        paths[name] = import_files(tmp_path / "runs/mine" / name, files, progress=False)
         said = capsys.readouterr().out
         assert (": collapsed: " in said) == (name == "flat")
     line = f"{paths['flat']}: collapsed: all test embeddings are nearly equal (relative spread "

@@ -16,8 +16,7 @@ from retrieval.evaluation.caveats import WITHOUT_LABELS
 from retrieval.report.slices import slice_losses
 from retrieval.report.writing import write_report
 from retrieval.runs.evaluate import EvaluationOptions, evaluate_run
-from retrieval.runs.importing import import_run as import_files
-from retrieval.runs.importing import read_items
+from retrieval.runs.importing import import_files, read_items
 from retrieval.runs.records import metadata_columns
 from retrieval.runs.thresholds import write_thresholds
 
@@ -145,7 +144,7 @@ def test_bad_input_is_refused_in_one_line_before_anything_is_written(
 
 def test_a_run_is_not_replaced_unless_asked(make):
     make(X)
-    assert "exists; choose another --name" in refused(make, X)
+    assert "exists; choose another name or pass overwrite=True" in refused(make, X)
     make(X, overwrite=True)
 
 
@@ -223,6 +222,43 @@ def test_columns_of_an_import_are_named_or_there_are_no_classes(tmp_path):
     assert items["sku"].tolist() == ["a", "b"]
     file.write_text("path,price\n1.jpg,2\n2.jpg,3\n")
     assert not read_items(file)["has_label"].any()
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".csv"])
+def test_a_file_of_embeddings_alone_has_items_without_classes(tmp_path, suffix):
+    file = tmp_path / f"x{suffix}"
+    if suffix == ".npy":
+        np.save(file, X)
+    else:
+        pd.DataFrame(X).add_prefix("d").to_csv(file, index=False)
+    run = retrieval.open_run(
+        import_files(tmp_path / "mine" / "alone", [(file, None)], progress=False)
+    )
+    assert not run.has_labels
+    assert run.items["label_name"].tolist() == [f"item {row}" for row in range(len(X))]
+    np.testing.assert_allclose(run.embeddings, X, rtol=1e-6)
+
+
+def test_other_columns_of_a_file_of_embeddings_are_its_items(tmp_path):
+    both = pd.concat([ITEMS.reset_index(drop=True), pd.DataFrame(X).add_prefix("d")], axis=1)
+    both.to_parquet(tmp_path / "x.parquet")
+    sides = [(tmp_path / "x.parquet", None)]
+    run = retrieval.open_run(import_files(tmp_path / "mine" / "both", sides, progress=False))
+    assert metadata_columns(run.items) == OWN
+
+
+def test_messages_name_what_python_takes(make):
+    with pytest.raises(UserError) as error:
+        make(X, ITEMS.rename(columns={"label": "sku"}))
+    assert "label=COLUMN" in str(error.value)
+    assert "--" not in str(error.value)
+    make(X, ITEMS)
+    with pytest.raises(UserError, match="pass overwrite=True"):
+        make(X, ITEMS)
+    frame = pd.DataFrame(X).add_prefix("a").join(pd.DataFrame(X).add_prefix("b"))
+    with pytest.raises(UserError, match=r"an array$") as error:
+        make(frame, ITEMS, name="two")
+    assert "--" not in str(error.value)
 
 
 def test_one_file_of_embeddings_and_items_keeps_the_numbers_that_are_no_dimensions(tmp_path):

@@ -7,7 +7,7 @@ from PIL import Image
 
 from retrieval.errors import UserError
 from retrieval.runs.columns import class_sizes, column_groups, columns_to_slice, image_sizes
-from retrieval.runs.importing import import_run
+from retrieval.runs.importing import import_files
 from retrieval.runs.run import Run
 
 CLASSES, EACH = 24, 4
@@ -41,7 +41,7 @@ def run(tmp_path_factory):
         patch.setattr(
             "retrieval.runs.evaluate.project", lambda x, *_, **__: pd.DataFrame(index=range(len(x)))
         )
-        path = import_run(
+        path = import_files(
             root / "runs" / "d" / "r",
             [(root / "x.npy", root / "items.csv")],
             image_root=root,

@@ -8,7 +8,7 @@ import pytest
 
 from retrieval.errors import UserError
 from retrieval.runs.evaluate import KS, EvaluationOptions, evaluate_run
-from retrieval.runs.importing import import_run
+from retrieval.runs.importing import import_files
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def imported(tmp_path_factory):
     )
     (root / "items.csv").write_text("label\n" + "\n".join(map(str, labels)) + "\n")
     files = [(root / "e.npy", root / "items.csv")]
-    return import_run(root / "runs" / "mine" / "one", files, progress=False)
+    return import_files(root / "runs" / "mine" / "one", files, progress=False)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from retrieval.evaluation import evaluate
 from retrieval.evaluation.caveats import NO_POSITIVES
 from retrieval.report.writing import write_report
 from retrieval.runs.evaluate import evaluate_run
-from retrieval.runs.importing import import_run, read_items, read_sides
+from retrieval.runs.importing import import_files, read_items, read_sides
 from retrieval.runs.lock import run_lock
 from retrieval.runs.store import open_run, partial_path
 
@@ -49,7 +49,7 @@ def test_import_makes_a_run(tmp_path, good):
         path = tmp_path / "ab"[i % 2] / f"{i}.png"
         path.parent.mkdir(exist_ok=True)
         Image.new("RGB", (40, 30), (40 * i, 0, 0)).save(path)
-    path = import_run(tmp_path / "runs" / "mine" / "clip", [good], image_root=tmp_path)
+    path = import_files(tmp_path / "runs" / "mine" / "clip", [good], image_root=tmp_path)
     run = open_run(path)
     assert (run.dataset, run.name, run.settings) == ("mine", "clip", None)
     assert run.items["label"].tolist() == [0, 1, 0, 1]
@@ -61,9 +61,9 @@ def test_import_makes_a_run(tmp_path, good):
     np.testing.assert_array_equal(run.neighbors().ids, expected.neighbors)
     assert run.thumbnail(0)[:4] == b"RIFF"
     assert len(run.projection) == 4
-    message = refused(import_run, path, [good], image_root=tmp_path)
+    message = refused(import_files, path, [good], image_root=tmp_path)
     assert "exists; choose another --name" in message
-    import_run(path, [good], image_root=tmp_path, overwrite=True)
+    import_files(path, [good], image_root=tmp_path, overwrite=True)
 
 
 def test_queries_and_gallery_in_separate_files(tmp_path):
@@ -74,7 +74,7 @@ def test_queries_and_gallery_in_separate_files(tmp_path):
             csv(tmp_path / "g.csv", "id,label", "a,1", "b,1", "c,2", "d,2"),
         ),
     ]
-    run = open_run(import_run(tmp_path / "r" / "shop" / "m", sides, image_root=tmp_path))
+    run = open_run(import_files(tmp_path / "r" / "shop" / "m", sides, image_root=tmp_path))
     assert run.items["role"].tolist() == ["query"] * 3 + ["gallery"] * 4
     protocol = run.result("query_gallery").protocol
     assert (protocol.n_queries, protocol.n_gallery, protocol.n_without_positive) == (3, 4, 1)
@@ -175,12 +175,12 @@ def test_labels_stay_numbers_or_are_numbered_in_order(tmp_path):
 def test_bad_input_writes_nothing_and_an_interrupted_training_is_kept(tmp_path, good):
     path = tmp_path / "runs" / "mine" / "clip"
     bad = csv(tmp_path / "bad.csv", "label", *"aaaaa")
-    refused(import_run, path, [(good[0], bad)], image_root=tmp_path)
-    refused(import_run, path, [good], image_root=tmp_path / "nowhere")
-    refused(import_run, path, [good], image_root=tmp_path, distance="cosin")
+    refused(import_files, path, [(good[0], bad)], image_root=tmp_path)
+    refused(import_files, path, [good], image_root=tmp_path / "nowhere")
+    refused(import_files, path, [good], image_root=tmp_path, distance="cosin")
     assert not path.parent.exists()
     (partial_path(path) / "checkpoints").mkdir(parents=True)
-    message = refused(import_run, path, [good], image_root=tmp_path)
+    message = refused(import_files, path, [good], image_root=tmp_path)
     assert "interrupted training" in message
     assert (partial_path(path) / "checkpoints").exists()
 
@@ -188,7 +188,7 @@ def test_bad_input_writes_nothing_and_an_interrupted_training_is_kept(tmp_path, 
 def test_a_run_that_another_process_makes_is_not_written_to(tmp_path, good):
     path = tmp_path / "runs" / "mine" / "clip"
     with run_lock(path):
-        message = refused(import_run, path, [good], image_root=tmp_path)
+        message = refused(import_files, path, [good], image_root=tmp_path)
     assert "another process" in message
     assert not partial_path(path).exists()
 
@@ -231,7 +231,7 @@ def test_pictures_by_any_usual_name_of_the_column(tmp_path, name):
     root = photos(tmp_path / "im")
     items = csv(tmp_path / "i.csv", f"{name},label", *(f"{i}.png,{i % 2}" for i in range(4)))
     sides = [(vectors(tmp_path / "e.npy"), items)]
-    run = open_run(import_run(tmp_path / "runs" / "d" / "r", sides, image_root=root))
+    run = open_run(import_files(tmp_path / "runs" / "d" / "r", sides, image_root=root))
     assert all(run.thumbnail(row) for row in range(4))
 
 
@@ -244,25 +244,25 @@ def test_absolute_paths_need_no_root(tmp_path, given):
     items = csv(tmp_path / "i.csv", "label,path", *(f"{i % 2},{p}" for i, p in enumerate(paths)))
     sides = [(vectors(tmp_path / "e.npy"), items)]
     options = {"image_root": tmp_path} if given else {}
-    run = open_run(import_run(tmp_path / "runs" / "d" / "r", sides, **options))
+    run = open_run(import_files(tmp_path / "runs" / "d" / "r", sides, **options))
     assert run.dataset_config.root == (tmp_path if given else root)
     assert run.items["path"][3] == ("im/b/3.png" if given else "b/3.png")
     assert all(run.thumbnail(row) for row in range(4))
     message = refused(
-        import_run, tmp_path / "runs" / "d" / "s", sides, image_root=tmp_path / "im" / "a"
+        import_files, tmp_path / "runs" / "d" / "s", sides, image_root=tmp_path / "im" / "a"
     )
     assert "row 3" in message
     assert "--image-root" in message
 
 
 def test_a_wrong_root_is_one_plain_line(tmp_path, good, capsys):
-    import_run(tmp_path / "runs" / "d" / "r", [good], image_root=tmp_path, progress=False)
+    import_files(tmp_path / "runs" / "d" / "r", [good], image_root=tmp_path, progress=False)
     (line,) = capsys.readouterr().out.splitlines()
     assert "4 of 4 items have no picture" in line
     assert str(tmp_path / "a" / "0.png") in line
     assert "--image-root" in line
     none = csv(tmp_path / "n.csv", "label", *"aabb")
-    import_run(tmp_path / "runs" / "d" / "s", [(good[0], none)], progress=False)
+    import_files(tmp_path / "runs" / "d" / "s", [(good[0], none)], progress=False)
     (line,) = capsys.readouterr().out.splitlines()
     assert f"give {none} a column 'path'" in line
 
@@ -275,7 +275,7 @@ def test_paths_that_lead_out_of_the_root_have_no_picture(tmp_path, capsys):
     names = ["0.png", "../secret/1.png", "link.png", "folder/2.png"]
     items = csv(tmp_path / "i.csv", "label,path", *(f"{i % 2},{p}" for i, p in enumerate(names)))
     sides = [(vectors(tmp_path / "e.npy"), items)]
-    path = import_run(tmp_path / "runs" / "d" / "r", sides, image_root=root, progress=False)
+    path = import_files(tmp_path / "runs" / "d" / "r", sides, image_root=root, progress=False)
     assert [bool(open_run(path).thumbnail(row)) for row in range(4)] == [True, *[False] * 3]
     (line,) = capsys.readouterr().out.splitlines()
     assert "3 of 4 paths lead out of" in line
@@ -290,7 +290,7 @@ def test_items_in_a_parquet_file_may_be_those_of_the_embeddings(tmp_path):
     frame["is_query"] = [True, False] * 3
     frame.to_parquet(tmp_path / "all.parquet")
     sides = [(tmp_path / "all.parquet", tmp_path / "all.parquet")]
-    run = open_run(import_run(tmp_path / "runs" / "d" / "r", sides, progress=False))
+    run = open_run(import_files(tmp_path / "runs" / "d" / "r", sides, progress=False))
     np.testing.assert_array_equal(run.embeddings, x)
     assert run.items["label"].tolist() == [1, 1, 2, 2, 3, 3]
     assert run.items["role"].tolist() == ["query", "gallery"] * 3
@@ -309,7 +309,7 @@ def test_a_run_without_positives_is_a_run_without_those_figures(tmp_path, labels
     lines = [f"{label},{role}" for label, role in zip(labels, roles or ["both"] * n, strict=True)]
     items = csv(tmp_path / "i.csv", "label,role", *lines)
     path = tmp_path / "runs" / "d" / "r"
-    run = open_run(import_run(path, [(vectors(tmp_path / "e.npy", n), items)], progress=False))
+    run = open_run(import_files(path, [(vectors(tmp_path / "e.npy", n), items)], progress=False))
     assert not {"recall@1", "map@r", "median_first_hit"} & set(run.result().metrics)
     assert run.result().caveats == [NO_POSITIVES]
     table = runs_table([path])
@@ -372,7 +372,7 @@ def test_a_list_without_a_header_is_read_as_the_baseline_wrote_it(tmp_path, line
 def test_a_list_without_a_header_makes_the_run_that_its_header_would_make(tmp_path):
     rows = ["12,a/0.jpg", "12,a/1.jpg", "7,b/0.jpg", "7,b/1.jpg"]
     runs = [
-        import_run(tmp_path / "runs/mine" / name, [(vectors(tmp_path / "e.npy"), file)])
+        import_files(tmp_path / "runs/mine" / name, [(vectors(tmp_path / "e.npy"), file)])
         for name, file in (
             ("without", csv(tmp_path / "without.csv", *rows)),
             ("with", csv(tmp_path / "with.csv", "label,path", *rows)),

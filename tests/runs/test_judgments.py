@@ -7,7 +7,7 @@ import pytest
 from retrieval.errors import UserError
 from retrieval.evaluation import evaluate
 from retrieval.runs.evaluate import EvaluationOptions, evaluate_run
-from retrieval.runs.importing import import_run
+from retrieval.runs.importing import import_files
 from retrieval.runs.judgments import FILE, judgments_from, read_judgments
 from retrieval.runs.run import Run
 from retrieval.runs.store import open_run
@@ -34,7 +34,7 @@ def files(tmp_path):
 
 def made(files, **options):
     folder, _, _ = files
-    path = import_run(
+    path = import_files(
         folder / "mine" / "a", [(folder / "x.npy", folder / "items.csv")],
         qrels=folder / "topics.qrels", progress=False, **options,
     )  # fmt: skip
@@ -131,7 +131,7 @@ def test_lists_that_do_not_fit_are_refused_before_anything_is_written(files, tex
 def test_items_that_are_left_out_need_to_know_what_is_relevant(files):
     folder, _, _ = files
     with pytest.raises(UserError, match="--ignored goes with --qrels"):
-        import_run(
+        import_files(
             folder / "mine" / "a", [(folder / "x.npy", folder / "items.csv")],
             ignored=folder / "junk.qrels", progress=False,
         )  # fmt: skip

@@ -11,7 +11,7 @@ from retrieval.errors import UserError
 from retrieval.evaluation import evaluate
 from retrieval.report.sections import make_report
 from retrieval.runs.evaluate import EvaluationOptions, evaluate_run
-from retrieval.runs.importing import import_run
+from retrieval.runs.importing import import_files
 from retrieval.runs.run import Run
 from retrieval.runs.thresholds import compute_thresholds, read_thresholds, write_thresholds
 from retrieval.validation import LEAVE_ONE_OUT, QUERY_GALLERY, base_protocol
@@ -38,7 +38,7 @@ def files(folder, *, roles=True):
 
 def test_an_import_keeps_the_columns_that_leave_items_out(tmp_path):
     sides, x, labels, cameras, role = files(tmp_path)
-    run = Run(import_run(tmp_path / "mine" / "a", sides, options=JUNK, progress=False))
+    run = Run(import_files(tmp_path / "mine" / "a", sides, options=JUNK, progress=False))
     assert run.items["camera"].tolist() == [f"c{camera}" for camera in cameras]
     assert list(run.results) == [
         LEAVE_ONE_OUT, QUERY_GALLERY, "query_gallery.same-class-and-camera",
@@ -61,7 +61,7 @@ def test_an_import_keeps_the_columns_that_leave_items_out(tmp_path):
 
 def test_a_run_is_evaluated_again_with_other_columns_or_none(tmp_path):
     sides, *_ = files(tmp_path, roles=False)
-    path = import_run(tmp_path / "mine" / "a", sides, options=JUNK, progress=False)
+    path = import_files(tmp_path / "mine" / "a", sides, options=JUNK, progress=False)
     assert list(Run(path).results) == [LEAVE_ONE_OUT, "leave_one_out.same-class-and-camera"]
     again = EvaluationOptions(exclude_same=("camera",))
     assert evaluate_run(path, options=again, progress=False).primary == "leave_one_out.same-camera"
@@ -71,8 +71,10 @@ def test_a_run_is_evaluated_again_with_other_columns_or_none(tmp_path):
 def test_a_column_that_is_not_there_is_refused_and_changes_nothing(tmp_path):
     sides, *_ = files(tmp_path)
     with pytest.raises(UserError, match=r"items.csv: the items have no column 'camara'.*'camera'"):
-        import_run(tmp_path / "mine" / "a", sides, options=EvaluationOptions(junk_same=("camara",)))
-    path = import_run(tmp_path / "mine" / "a", sides, progress=False)
+        import_files(
+            tmp_path / "mine" / "a", sides, options=EvaluationOptions(junk_same=("camara",))
+        )
+    path = import_files(tmp_path / "mine" / "a", sides, progress=False)
     before = (path / "metrics.json").read_bytes()
     assert "camera" in Run(path).items  # every column is kept
     with pytest.raises(UserError, match="junk_same: the items have no column 'store'"):
@@ -86,13 +88,13 @@ def test_an_item_without_a_value_is_refused_by_its_row(tmp_path):
     text[3] = ",".join([text[3].split(",")[0], "", text[3].split(",")[2]])
     sides[0][1].write_text("\n".join(text) + "\n")
     with pytest.raises(UserError, match=r"items.csv: row 2 has camera '': give every item"):
-        import_run(tmp_path / "mine" / "a", sides, options=JUNK)
+        import_files(tmp_path / "mine" / "a", sides, options=JUNK)
 
 
 def test_a_report_has_one_section_per_protocol_and_says_what_is_left_out(tmp_path):
     sides, *_ = files(tmp_path)
-    one = Run(import_run(tmp_path / "mine" / "a", sides, options=JUNK, progress=False))
-    two = Run(import_run(tmp_path / "mine" / "b", sides, progress=False))
+    one = Run(import_files(tmp_path / "mine" / "a", sides, options=JUNK, progress=False))
+    two = Run(import_files(tmp_path / "mine" / "b", sides, progress=False))
     sections = make_report([one, two])
     groups = {section.title: list(section.groups) for section in sections}
     assert groups["query -> gallery"] == ["a", "b"]
@@ -107,7 +109,7 @@ def test_a_report_has_one_section_per_protocol_and_says_what_is_left_out(tmp_pat
 
 def test_metrics_of_version_0_1_have_no_exclusion(tmp_path):
     sides, *_ = files(tmp_path)
-    path = import_run(tmp_path / "mine" / "a", sides, progress=False)
+    path = import_files(tmp_path / "mine" / "a", sides, progress=False)
     content = json.loads((path / "metrics.json").read_text())
     for entry in content["results"]:
         for name in ("exclusion", "n_excluded", "relevance"):
@@ -119,7 +121,7 @@ def test_metrics_of_version_0_1_have_no_exclusion(tmp_path):
 @pytest.mark.parametrize("roles", [True, False])
 def test_thresholds_leave_out_the_pairs_that_the_protocol_leaves_out(tmp_path, roles):
     sides, _, labels, cameras, role = files(tmp_path, roles=roles)
-    path = import_run(tmp_path / "mine" / "a", sides, options=JUNK, progress=False)
+    path = import_files(tmp_path / "mine" / "a", sides, options=JUNK, progress=False)
     write_thresholds(path, progress=False)
     run = Run(path)
     assert all(read_thresholds(run, name) is not None for name in run.results)
@@ -136,7 +138,7 @@ def test_thresholds_leave_out_the_pairs_that_the_protocol_leaves_out(tmp_path, r
 
 def test_thresholds_of_a_protocol_whose_lists_are_not_kept_are_refused(tmp_path):
     sides, *_ = files(tmp_path)
-    run = Run(import_run(tmp_path / "mine" / "a", sides, options=JUNK, progress=False))
+    run = Run(import_files(tmp_path / "mine" / "a", sides, options=JUNK, progress=False))
     made = run.result().protocol
     listed = dataclasses.replace(made, exclusion="own lists 0123abcd")
     result = dataclasses.replace(run.result(), protocol=listed)

@@ -22,6 +22,8 @@ def difference_of_items(a: Run, b: Run) -> str | None:
         One sentence that names the first difference, or None if the items are the same.
     """
     first, second = a.items, b.items
+    if a.has_labels != b.has_labels:
+        return f"{(b if a.has_labels else a).name} has no labels, so what is relevant is unknown"
     if len(first) != len(second):
         return f"{a.name} has {len(first):,} items, {b.name} has {len(second):,}"
     for column in ("path", "label", "role"):

@@ -9,6 +9,8 @@ from workbench.analysis.comparison import difference_of_items
 from workbench.data.loading import stamp
 
 OTHER_ITEMS = "other items"
+NO_LABELS = "no labels, so no figures that need to know what is relevant"
+WITH_LABELS = "labels, which the other runs lack"
 
 
 def protocol_difference(run: Run, reference: Run, protocol: str) -> str:
@@ -37,6 +39,8 @@ def _protocol_difference(_run: Run, _reference: Run, key: tuple) -> str:
     if "distance" in differing:
         # Whether embeddings are normalized follows from the distance.
         differing = [name for name in differing if name != "normalized"]
+    if _run.has_labels != _reference.has_labels:
+        return WITH_LABELS if _run.has_labels else NO_LABELS
     sizes = any(name.startswith("n_") for name in differing)
     parts = [_words(name, mine[name]) for name in differing if not name.startswith("n_")]
     if sizes or difference_of_items(_run, _reference):

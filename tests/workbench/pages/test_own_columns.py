@@ -121,6 +121,14 @@ def test_every_page_opens_without_labels_and_says_which_figures_there_are_not(pa
         assert WITHOUT_LABELS in text
 
 
+@pytest.mark.parametrize(("a", "b"), [("labeled", "bare"), ("bare", "labeled")])
+def test_a_run_without_labels_beside_a_labeled_one_says_why_it_has_no_figures(a, b):
+    (warning,) = open_page("compare", data="mixed", a=a, b=b).warning
+    assert "bare has no labels, so it has no figures to compare with those of l" in warning.value
+    overview = text_of(open_page("overview", data="mixed", a=a))
+    assert ("no labels, so no figures" if a == "labeled" else "which the other") in overview
+
+
 def test_without_labels_no_result_is_right_or_wrong():
     app = open_page("retrieval", data="unlabeled")
     assert {card["mark"] for card in cards_of(app)} == {"none"}

@@ -57,7 +57,12 @@ def compare_page() -> None:
     sides = sides_of(chosen)
     tested = compare_groups(chosen, sides.groups)
     if tested is None:
-        st.info("No query has a relevant item in the gallery, so there is nothing to compare.")
+        st.info(
+            "No query has a relevant item in the gallery, so there is nothing to compare."
+            if a.knows_relevant(chosen.protocol)
+            else "These runs have no labels: what is relevant is unknown, so there are no figures "
+            "to compare."
+        )
         return
     result = comparison.compare_queries(
         a.neighbors(chosen.protocol),

@@ -76,6 +76,12 @@ def why_apart(chosen: Selection) -> str:
     a, b = chosen.pair
     if chosen.protocol not in b.results:
         return f"{b.name} was not evaluated under {chosen.protocol_title}."
+    if a.has_labels != b.has_labels:
+        lacking, other = (b, a) if a.has_labels else (a, b)
+        return (
+            f"{lacking.name} has no labels, so it has no figures to compare with those of "
+            f"{other.name}: import it with the labels of its items."
+        )
     difference = difference_of_items(a, b)
     if difference:
         return f"These runs cannot be compared query by query: {difference}."
