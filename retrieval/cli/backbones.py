@@ -25,7 +25,8 @@ class Row:
     Attributes:
         name: What ``--backbone`` takes.
         family: Its family.
-        parameters: Number of parameters, a text tower's included; None if not known.
+        parameters: Number of parameters without a classifier; of a preset as keras-hub states it, a
+            text tower's included; None if not known.
         width: Width of the pooled output; None if only the built network tells.
         image_size: Size of the input it was made for, in pixels.
         pooling: The default of ``--pooling``.
@@ -100,7 +101,7 @@ def _built_in() -> list[Row]:
             Row(
                 name=name,
                 family=BUILT_IN,
-                parameters=None,
+                parameters=entry.parameters,
                 width=entry.feature_size,
                 image_size=as_size((entry.image_size, entry.image_size))
                 if isinstance(entry.image_size, int)

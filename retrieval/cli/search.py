@@ -93,7 +93,8 @@ def search(
         return
     for place, name in enumerate(hits.queries.names):
         typer.echo(f"\n{name} in {opened.path} ({hits.how})")
-        print_table(hits.table(place).round({"similarity": 4}).fillna(""))
+        shown = hits.table(place).round({"similarity": 4}).astype(object)
+        print_table(shown.where(shown.notna(), ""))
     if html is not None:
         typer.echo(f"\nWritten: {html}")
 

@@ -106,7 +106,7 @@ def _quietly() -> Iterator[None]:
         ]
         levels = [logger.level for logger in loggers]
         for logger in loggers:
-            logger.setLevel(logging.ERROR)
+            logger.setLevel(logging.CRITICAL)  # what fails is said in one line
         try:
             with contextlib.redirect_stdout(nothing):
                 yield

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from retrieval.datasets.containment import contained_path
 from retrieval.datasets.metadata import typed_texts
+from retrieval.datasets.tables import plain_arrow
 from retrieval.datasets.text_files import read_table
 from retrieval.deployment.index_files import INDEX_COLUMNS, is_index, read_index
 from retrieval.errors import UserError
@@ -163,7 +164,10 @@ def _items_of_file(path: Path, n: int) -> pd.DataFrame:
     if path.suffix.lower() == ".parquet":
         file = pq.ParquetFile(path)
         flat = [field.name for field in file.schema_arrow if not _is_list(field)]
-        return file.read(flat).to_pandas() if flat else _unnamed(n)
+        if not flat:
+            return _unnamed(n)
+        table = file.read(flat)
+        return pd.DataFrame({name: plain_arrow(table.column(name)) for name in flat})
     beside = items_path(path)
     if beside is None or not beside.exists():
         return _unnamed(n)
@@ -249,6 +253,8 @@ def cells(values: Sequence[Any]) -> list[Any]:
 def _cell(value: Any) -> Any:
     if value is None or (not isinstance(value, list | dict | np.ndarray) and pd.isna(value)):
         return None
+    if isinstance(value, np.float32):
+        return float(str(value))  # 9.99 rather than 9.989999771118164
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, bool | int | float | str):

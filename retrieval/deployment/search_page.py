@@ -110,7 +110,7 @@ def _card(values: dict[str, Any], image: Path | None) -> str:
 
 
 def _value(value: Any) -> str:
-    shown = html.escape(f"{value:g}" if isinstance(value, float) else str(value))
+    shown = html.escape(f"{value:.12g}" if isinstance(value, float) else str(value))
     if isinstance(value, str) and value.startswith(("https://", "http://")):
         return f'<a href="{shown}" rel="noreferrer">{shown}</a>'
     return shown

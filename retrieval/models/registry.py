@@ -41,6 +41,8 @@ class Backbone:
             otherwise.
         feature_size: Number of channels F of the feature map, or width of the pooled output; None
             if only the built network tells.
+        parameters: Number of parameters without a classifier. Defaults to None: only the built
+            network tells.
         source: The paper, and where the pretrained weights come from.
         pretrained: Whether there are pretrained weights. A backbone without them starts from random
             weights even if ``weights="imagenet"`` is given. Defaults to True.
@@ -77,6 +79,7 @@ class Backbone:
     poolings: tuple[str, ...] = MAP_POOLINGS
     build_pooled: Callable[[ImageSize, str | None, str], "keras.Model"] | None = None
     preset: Preset | None = None
+    parameters: int | None = None
     license: str | None = None
     has_blocks: bool = False
     of_imagenet: bool = True
@@ -161,6 +164,7 @@ BACKBONES: dict[str, Backbone] = {
         build=_from_file("conv4"),
         image_size=64,
         feature_size=256,
+        parameters=391_392,
         source="four convolutions, as in Vinyals et al. (2016); no weights",
         pretrained=False,
     ),
@@ -168,6 +172,7 @@ BACKBONES: dict[str, Backbone] = {
         build=_from_file("efficientnet_lite", "efficientnet_lite0"),
         image_size=160,
         feature_size=1280,
+        parameters=3_413_024,
         source="Tan, Le (2019); weights are installed with the package, nothing is downloaded",
         license="Apache-2.0",
     ),
@@ -175,6 +180,7 @@ BACKBONES: dict[str, Backbone] = {
         build=_from_file("efficientnet_lite", "efficientnet_lite0_tf"),
         image_size=224,
         feature_size=1280,
+        parameters=3_413_024,
         source="Tan, Le (2019), pixels scaled as in Google's training; weights are installed",
         license="Apache-2.0",
     ),
@@ -182,6 +188,7 @@ BACKBONES: dict[str, Backbone] = {
         build=_from_file("efficientnet_lite", "efficientnet_lite1"),
         image_size=240,
         feature_size=1280,
+        parameters=4_189_344,
         source="Tan, Le (2019); weights are a Python package, the extra `lite`",
         license="Apache-2.0",
     ),
@@ -189,6 +196,7 @@ BACKBONES: dict[str, Backbone] = {
         build=_from_file("efficientnet_lite", "efficientnet_lite2"),
         image_size=260,
         feature_size=1280,
+        parameters=4_869_168,
         source="Tan, Le (2019); weights are a Python package, the extra `lite`",
         license="Apache-2.0",
     ),
@@ -196,6 +204,7 @@ BACKBONES: dict[str, Backbone] = {
         build=_from_file("inception_v1"),
         image_size=224,
         feature_size=1024,
+        parameters=5_607_184,
         source="Szegedy et al. (2015), with batch normalization; TF-slim's checkpoint",
         weights_files="inception_v1.ckpt",
         license="Apache-2.0",
@@ -204,6 +213,7 @@ BACKBONES: dict[str, Backbone] = {
         build=_from_keras("DenseNet169"),
         image_size=224,
         feature_size=1664,
+        parameters=12_642_880,
         source="Huang et al. (2017); Keras",
         weights_files="densenet169_weights_*_notop.h5",
         license="BSD-3-Clause",
@@ -212,6 +222,7 @@ BACKBONES: dict[str, Backbone] = {
         build=_from_keras("ResNet50"),
         image_size=224,
         feature_size=2048,
+        parameters=23_587_712,
         source="He et al. (2016a); Keras",
         weights_files="resnet50_weights_*_notop.h5",
         license="MIT",
@@ -220,6 +231,7 @@ BACKBONES: dict[str, Backbone] = {
         build=_from_keras("ResNet101"),
         image_size=224,
         feature_size=2048,
+        parameters=42_658_176,
         source="He et al. (2016a); Keras",
         weights_files="resnet101_weights_*_notop.h5",
         license="MIT",
@@ -228,6 +240,7 @@ BACKBONES: dict[str, Backbone] = {
         build=_from_keras("ResNet50V2"),
         image_size=224,
         feature_size=2048,
+        parameters=23_564_800,
         source="He et al. (2016b); Keras",
         weights_files="resnet50v2_weights_*_notop.h5",
         license="BSD-3-Clause",
@@ -236,6 +249,7 @@ BACKBONES: dict[str, Backbone] = {
         build=_from_keras("InceptionV3"),
         image_size=299,
         feature_size=2048,
+        parameters=21_802_784,
         source="Szegedy et al. (2016); Keras",
         weights_files="inception_v3_weights_*_notop.h5",
         license="Apache-2.0",
@@ -244,6 +258,7 @@ BACKBONES: dict[str, Backbone] = {
         build=_from_keras("Xception"),
         image_size=299,
         feature_size=2048,
+        parameters=20_861_480,
         source="Chollet (2017); Keras",
         weights_files="xception_weights_*_notop.h5",
         license="MIT",
@@ -252,6 +267,7 @@ BACKBONES: dict[str, Backbone] = {
         build=_from_keras("MobileNet"),
         image_size=224,
         feature_size=1024,
+        parameters=3_228_864,
         source="Howard et al. (2017); Keras",
         weights_files="mobilenet_1_0_{side}_tf_no_top.h5",
         weights_sides=(128, 160, 192, 224),
@@ -261,6 +277,7 @@ BACKBONES: dict[str, Backbone] = {
         build=_from_keras("MobileNetV2"),
         image_size=224,
         feature_size=1280,
+        parameters=2_257_984,
         source="Sandler et al. (2018); Keras",
         weights_files="mobilenet_v2_weights_*_1.0_{side}_no_top.h5",
         weights_sides=(96, 128, 160, 192, 224),
@@ -270,6 +287,7 @@ BACKBONES: dict[str, Backbone] = {
         build=_from_keras("MobileNetV3Small"),
         image_size=224,
         feature_size=576,
+        parameters=939_120,
         source="Howard et al. (2019); Keras",
         weights_files="weights_mobilenet_v3_small_*_no_top_v2.h5",
     ),
@@ -277,6 +295,7 @@ BACKBONES: dict[str, Backbone] = {
         build=_from_keras("MobileNetV3Large"),
         image_size=224,
         feature_size=960,
+        parameters=2_996_352,
         source="Howard et al. (2019); Keras",
         weights_files="weights_mobilenet_v3_large_*_no_top_v2.h5",
     ),
@@ -284,6 +303,7 @@ BACKBONES: dict[str, Backbone] = {
         build=_from_keras("EfficientNetV2B0"),
         image_size=224,
         feature_size=1280,
+        parameters=5_919_312,
         source="Tan, Le (2021); Keras",
         weights_files="efficientnetv2-b0_notop.h5",
     ),
@@ -291,6 +311,7 @@ BACKBONES: dict[str, Backbone] = {
         build=_from_keras("ConvNeXtTiny"),
         image_size=224,
         feature_size=768,
+        parameters=27_820_128,
         source="Liu et al. (2022); Keras",
         weights_files="convnext_tiny_notop.h5",
     ),
@@ -298,6 +319,7 @@ BACKBONES: dict[str, Backbone] = {
         build=_from_file("dinov2"),
         image_size=224,
         feature_size=384,
+        parameters=22_155_264,
         source="Oquab et al. (2024), ViT-S/14; keras-hub",
         weights_files="dinov2/keras/dinov2_small/*.complete",
         weights_folder=kagglehub_models,

@@ -45,6 +45,8 @@ def test_a_preset_that_is_here_says_so_and_has_the_figures_of_its_files(tmp_path
     assert other["folder"] == str(tmp_path / "models/keras/dinov3/keras/dinov3_vit_base_lvd1689m/1")
     assert {*BACKBONES} <= {*rows}
     assert rows["conv4"]["here"]
+    lite = rows["efficientnet_lite0"]
+    assert (lite["parameters"], lite["license"]) == (3_413_024, "Apache-2.0")
 
 
 def test_an_unknown_family():

@@ -32,6 +32,28 @@ def prices(run, settings, tmp_path):
     return tmp_path / "list.csv"
 
 
+def test_columns_that_miss_values_and_large_prices_are_shown(command, run, settings, tmp_path):
+    table = run.items[["path"]].head(4).assign(
+        price=[12999.99, 5.5, None, 1234567.89],
+        stock=pd.array([3, None, 1, 0], "Int64"),
+        sale=pd.array([True, None, False, True], "boolean"),
+        shelf=pd.Categorical(["x", None, "y", "x"]),
+        since=pd.to_datetime(["2024-02-29", None, None, None]),
+    )  # fmt: skip
+    table.to_parquet(tmp_path / "list.parquet")
+    out, page = tmp_path / "x.parquet", tmp_path / "page.html"
+    words = ("--images", tmp_path / "list.parquet", "--image-root", settings.data, "--out", out)
+    assert command("embed", run.path, *words)[0] == 0
+    photo = f"{settings.data}/{table['path'][0]}"
+    code, shown, _ = command("search", run.path, photo, "--gallery", out, "--html", page)
+    assert code == 0
+    assert re.search(r"12999\.99 +3 +True +x +2024-02-29", shown)
+    assert "nan" not in shown.lower()
+    assert "NaT" not in shown
+    assert "<dd>12999.99</dd>" in page.read_text()
+    assert "<dd>1234567.89</dd>" in page.read_text()
+
+
 @pytest.mark.parametrize("suffix", [".parquet", ".npy", ".h5"])
 def test_what_a_run_stores_is_searched_as_a_file_without_a_warning(
     command, run, settings, tmp_path, suffix

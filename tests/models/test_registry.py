@@ -16,7 +16,8 @@ def test_reading_the_registries_does_not_load_tensorflow():
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_the_registry_s_feature_size_is_the_network_s(name):
+def test_the_registry_s_feature_size_and_number_of_parameters_are_the_network_s(name):
     backbone = build_backbone(name, SMALL[name], weights=None)
     assert backbone.name == "backbone"
     assert backbone.output_shape == (None, BACKBONES[name].feature_size)
+    assert backbone.count_params() == BACKBONES[name].parameters
