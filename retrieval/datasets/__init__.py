@@ -53,7 +53,7 @@ __all__ = [
     "list_datasets",
     "load_catalog",
 ]
-TYPO = 0.85  # likeness from which a name is one of a built-in data set, misspelled
+TYPO = 0.88  # likeness from which a name is one of a built-in data set, misspelled
 LISTS = ("csv", "train_csv", "test_csv")  # options that say that own data are a list
 DATASETS: dict[str, Dataset] = {
     entry.name: entry
@@ -154,6 +154,7 @@ def load_catalog(
     *,
     skip_unreadable: bool = False,
     leave_out: Mapping[str, str] | None = None,
+    needs_pairs: bool = True,
     **options: object,
 ) -> Catalog:
     """Load a data set's table of images and check that the files exist and are readable.
@@ -168,6 +169,8 @@ def load_catalog(
             catalog's ``skipped`` then names. Defaults to False: they are refused.
         leave_out: Path -> reason of images to leave out in any case, e.g. those that a run was
             trained without. Defaults to none.
+        needs_pairs: Whether to refuse training classes of a single image where they are not
+            accepted, because nothing can be learned from one. Defaults to True.
         **options: Options of that data set, e.g. ``subset="letters"``; see its ``load``.
 
     Returns:
@@ -196,7 +199,7 @@ def load_catalog(
         catalog = dataclasses.replace(catalog, kind=kind)
     catalog = check_catalog(
         catalog,
-        small_classes=entry.small_classes or catalog.keeps_singletons,
+        small_classes=not needs_pairs or entry.small_classes or catalog.keeps_singletons,
         skip_unreadable=skip_unreadable,
         leave_out=leave_out,
     )

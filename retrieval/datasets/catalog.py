@@ -95,7 +95,7 @@ class Catalog:
         if rows.empty:
             advice = ""
             if name == "train":
-                advice = ": only a network that is trained already can be evaluated (--loss none)"
+                advice = ": nothing to train on; --loss none evaluates a network as it is"
             raise UserError(f"data set {self.name!r} has no items in its {name!r} split{advice}")
         return rows
 

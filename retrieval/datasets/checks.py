@@ -49,7 +49,7 @@ def check_boxes(paths: Sequence[str], boxes: np.ndarray, sizes: Sequence[tuple[i
         raise UserError(
             f"{paths[row]}: its bounding box (x, y, width, height = {box}) {fault}"
             f"{more}: correct the data set's list of "
-            "boxes, or use the images whole (boxes=false)"
+            "boxes, or use the images whole (--boxes false)"
         )
 
 
@@ -223,18 +223,24 @@ def check_class_sizes(catalog: Catalog) -> None:
         catalog: The catalog to check.
 
     Raises:
-        UserError: Names the first such class, its image and the ways to resolve it.
+        UserError: Names the first such class, its image and the ways to resolve it; or says that
+            all are such.
     """
     train = catalog.items[catalog.items["split"] == "train"]
     counts = train.groupby("label")["path"].transform("size").to_numpy()
     single = np.flatnonzero(counts == 1)
     if len(single):
+        if len(single) == len(train):
+            raise UserError(
+                f"data set {catalog.name!r}: every training class has one image, so there is "
+                "nothing to train on: add images, or evaluate a network as it is with --loss none"
+            )
         first = train.iloc[single[0]]
         classes = counted(len(single), "training class has", "training classes have")
         raise UserError(
             f"data set {catalog.name!r}: {classes} one image, first: "
-            f"{first['label_name']!r} ({first['path']}): add images, or pass the option "
-            "singletons=drop (without these classes) or singletons=keep (with them)"
+            f"{first['label_name']!r} ({first['path']}): add images, or give "
+            "--singletons drop (without these classes) or --singletons keep (with them)"
         )
 
 

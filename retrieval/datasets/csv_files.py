@@ -188,7 +188,7 @@ def load(
         csv, root = str(root), Path(root).parent
     images = Path(image_root) if image_root is not None else Path(root)
     if not os.path.isdir(images):
-        raise UserError(f"no image folder at {images}: give it with the option image_root=DIR")
+        raise UserError(f"no image folder at {images}: give it with --image-root DIR")
     remarks: list[str] = []
     if csv is not None and train_csv is None and test_csv is None:
         listings = [read_listing(_find(root, csv), images, remarks, named=named)]
@@ -200,7 +200,7 @@ def load(
             rows += _of_split(listing.rows, split, sum(len(each.rows) for each in listings))
             listings.append(listing)
     else:
-        raise UserError("give either the option csv=FILE, or both train_csv=FILE and test_csv=FILE")
+        raise UserError("give either --csv FILE, or both --train-csv FILE and --test-csv FILE")
     metadata = join_tables([(each.metadata, each.is_text) for each in listings])
     if duplicates != "keep":
         rows = without_repeats(rows, drop=duplicates == "drop")
@@ -382,15 +382,15 @@ def without_repeats(rows: list[Row], *, drop: bool) -> list[Row]:
             if one != other:
                 raise UserError(
                     f"{row.where}: {_shown(row.path)} has the {what} {_shown(other)!r} here and "
-                    f"{_shown(one)!r} in {before.where}: correct one, or pass the option "
-                    "duplicates=keep"
+                    f"{_shown(one)!r} in {before.where}: correct one, or give "
+                    "--duplicates keep"
                 )
     if repeats and not drop:
         row = repeats[0]
         more = f" ({counted(len(repeats) - 1, 'more row')} like it)" if len(repeats) > 1 else ""
         raise UserError(
             f"{row.where}: repeats {first[row.path].where}: {_shown(row.path)}{more}: remove it, "
-            "or pass the option duplicates=drop (or keep)"
+            "or give --duplicates drop (or keep)"
         )
     repeated = {id(row) for row in repeats}
     return [row for row in rows if id(row) not in repeated]
@@ -421,13 +421,24 @@ def _header(
         return columns
     looks_like_names = all(not set(name) & set("./\\") for name in names)
     if named and not looks_like_names:
-        raise UserError(f"{path}: {next(iter(named))} names a column, but there is no header")
-    if not columns or not looks_like_names or any(os.path.isfile(images / c) for c in cells):
+        raise UserError(f"{path}: --{next(iter(named))} names a column, but there is no header")
+    if not looks_like_names or any(os.path.isfile(images / c) for c in cells):
         return None
+    if not columns:
+        if len(cells) < 2 or any(cell.isdigit() or not cell for cell in cells):
+            return None  # a row, and not a header
+        what, fix = ("image or class", "--path COLUMN --label COLUMN")
+        if not needs_class:
+            what, fix = "image", "--path COLUMN"
+        raise UserError(
+            f"{path}: no column of the {what} is found: name it with {fix}; its columns: "
+            f"{_shown(', '.join(cells))}"
+        )
     kind = "label" if "path" in columns else "path"
     raise UserError(
         f"{path} row {number}: the header {_shown(','.join(cells))!r} has no column for the "
-        f"{'class' if kind == 'label' else 'image'}: call it {kind!r}"
+        f"{'class' if kind == 'label' else 'image'}: call it {kind!r}, or "
+        f"name it with --{kind} COLUMN"
     )
 
 
@@ -593,7 +604,7 @@ def _relative(path: str, images: Path, where: str) -> str:
     if normal == ".." or normal.startswith("../"):
         raise UserError(
             f"{where}: {_shown(path)} is not inside the image folder {images}: give the folder "
-            "above with the option image_root=DIR"
+            "above with --image-root DIR"
         )
     return normal
 

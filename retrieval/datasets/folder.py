@@ -358,7 +358,7 @@ def resolve_singletons(
         remarks = (
             f"{classes} one image (first: {printable(first)!r}) and {'is' if count == 1 else 'are'}"
             " kept: a batch repeats that image as often as it draws images of a class, so that its "
-            "only positive pairs are copies; singletons=drop leaves such classes out",
+            "only positive pairs are copies; --singletons drop leaves such classes out",
         )
     return Singletons(option, accepted, np.ones(len(labels), bool), remarks)
 

@@ -6,10 +6,13 @@ does in ``file_name``), or a class by its name, whose images then share the row.
 
 import os
 import posixpath
+import shlex
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,23 +23,27 @@ from retrieval.datasets.metadata import (
     join_tables,
     stored_names,
     take_rows,
+    text_remarks,
     typed_table,
     with_decimal_points,
 )
 from retrieval.datasets.tables import (
+    COLUMN_NAMES,
     TABLE_SUFFIXES,
     Table,
     cell_texts,
     column_called,
+    column_name,
     read_named_table,
     usual_column,
 )
 from retrieval.datasets.text_files import delimiter_of
-from retrieval.errors import UserError, counted
+from retrieval.errors import UserError, counted, did_you_mean
 
 STEM = "metadata"  # of the file that is read without being asked for
 NO_METADATA = "none"
 NAMES_SHOWN = 6
+ROWS_TRIED = 100  # of a column that may hold the paths of the images, under another name
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,7 @@ def read_metadata(
 
     Raises:
         UserError: The table is missing or malformed, has no such column, names no image of the
-            folder, or names one twice.
+            folder or names one twice; or the only table has the paths in a column of another name.
     """
     nothing = pd.DataFrame(index=pd.RangeIndex(len(paths)))
     if file == NO_METADATA:
@@ -101,7 +108,7 @@ def read_metadata(
     else:
         tables = [(table, prefix) for prefix in ("", *splits) for table in _called(root, prefix)]
     if tables:
-        joined = [_join(root, *each, images, path, label) for each in tables]
+        joined, remarks = [_join(root, *each, images, path, label) for each in tables], []
     else:
         joined, remarks = _only_table(root, images, path, label)
         if not joined:
@@ -110,7 +117,7 @@ def read_metadata(
                     f"{root}: no table in it names its images: give one with --metadata FILE"
                 )
             return FolderMetadata(nothing, remarks)
-    return _together(joined, nothing)
+    return _together(joined, nothing, remarks)
 
 
 class _Images:
@@ -125,6 +132,10 @@ class _Images:
         self.by_class: dict[str, list[int]] = {}
         for at, name in enumerate(classes):
             self.by_class.setdefault(_normal(name), []).append(at)
+        # The cells of a table are read without the spaces around them.
+        _add_without_spaces(self.by_path)
+        _add_without_spaces(self.by_name)
+        _add_without_spaces(self.by_class)
 
     def named(self, text: str, root: Path, prefix: str) -> list[int]:
         """Return the image that a path stands for; several if it is the name of several."""
@@ -141,6 +152,15 @@ class _Images:
 
 def _normal(text: str) -> str:
     return unicodedata.normalize("NFC", text)
+
+
+def _add_without_spaces(found: dict[str, Any]) -> None:
+    """Let names that begin or end with spaces be found without these too, if no other is so."""
+    spaced = [name for name in found if name != name.strip()]
+    once = Counter(name.strip() for name in spaced)
+    for name in spaced:
+        if once[name.strip()] == 1:
+            found.setdefault(name.strip(), found[name])
 
 
 def _find(root: Path, file: str) -> Path:
@@ -182,13 +202,16 @@ def _only_table(
 ) -> tuple[list[_Joined], list[str]]:
     """Read the one table of a folder that names its images, whatever it is called."""
     found, remarks = [], []
+    misnamed: list[_Misnamed] = []
     for table in _tables(root):
         try:
             joined = _join(root, table, "", images, path, label)
         except UserError as error:
             if path is not None or label is not None:
                 raise
-            if not isinstance(error, _NotOfTheFolder):
+            if isinstance(error, _Misnamed):
+                misnamed.append(error)
+            elif not isinstance(error, _NotOfTheFolder):
                 remarks.append(f"{error}; so it is not read as metadata")
             continue
         found.append(joined)
@@ -198,11 +221,17 @@ def _only_table(
             f"{root}: {names} name its images: give one of them with --metadata FILE to keep its "
             "columns"
         ]
-    return found, remarks
+    if misnamed and not found:
+        raise misnamed[0]
+    return found, remarks + [f"{error}; so it is not read as metadata" for error in misnamed]
 
 
 class _NotOfTheFolder(UserError):
     """A table that says nothing about the images of the folder."""
+
+
+class _Misnamed(UserError):
+    """A table whose column of paths is not called so, e.g. by a typo."""
 
 
 def _join(
@@ -220,6 +249,7 @@ def _join(
     if key is None:
         key, by_class = usual_column("label", names), True
     if key is None:
+        _check_names(root, source, table, prefix, images)
         raise _NotOfTheFolder(
             f"{source}: no column of paths, such as `file_name`, or of classes: name it with "
             "--path COLUMN"
@@ -242,6 +272,13 @@ def _join(
             )
         elif rows[found[0]] >= 0:
             earlier = table.numbers[rows[found[0]]]
+            if by_class and label is None:
+                _check_names(root, source, table, prefix, images)
+                raise UserError(
+                    f"{source}: no column of paths, such as `file_name`, and its classes repeat: "
+                    f"{printable(text)!r} is in rows {earlier} and {table.numbers[at]} of "
+                    f"{key!r}: name the column of paths with --path COLUMN"
+                )
             raise UserError(
                 f"{source} row {table.numbers[at]}: {printable(text)!r} is in row {earlier} "
                 "already: keep one of them"
@@ -249,6 +286,8 @@ def _join(
         else:
             rows[found] = at
     if len(lost) == len(texts):
+        if path is None and label is None:
+            _check_names(root, source, table, prefix, images)
         known = images.classes if by_class else images.paths
         what = "class" if by_class else "image"
         first = f": its first is {printable(texts[0])!r}" if texts else ""
@@ -257,6 +296,25 @@ def _join(
             f"and the first {what} is {printable(known[0])!r}"
         )
     return _described(source, table, key, rows, lost, images, by_class=by_class)
+
+
+def _check_names(root: Path, source: Path, table: Table, prefix: str, images: _Images) -> None:
+    """Refuse a table that names the images in a column that is not called as such columns are.
+
+    Raises:
+        _Misnamed: At least half of the values of a column are images, each another one.
+    """
+    for name in map(str, table.frame):
+        texts = [text for text in cell_texts(table.frame[name].head(ROWS_TRIED)) if text]
+        found = [images.named(text, root, prefix) for text in texts]
+        named = [each[0] for each in found if len(each) == 1]
+        if named and 2 * len(named) >= len(texts) and len(set(named)) == len(named):
+            usual = did_you_mean(column_name(name), COLUMN_NAMES["path"])
+            raise _Misnamed(
+                f"{source}: the paths of the images are in its column {printable(name)!r}: {usual}"
+                f"rename it, or give --path {shlex.quote(name)} (or --metadata {NO_METADATA}, to "
+                "read no table)"
+            )
 
 
 def _described(
@@ -272,10 +330,14 @@ def _described(
     """Return the columns of a table, and say which rows and images have no partner."""
     others = [name for name in table.frame if name != key]
     stored = stored_names(map(str, others), source)
-    frame = table.frame[others].rename(columns=stored)
+    # Rows without an image tell nothing of the types of the columns.
+    used = np.unique(rows[rows >= 0])
+    frame = table.frame[others].rename(columns=stored).iloc[used].reset_index(drop=True)
+    rows = np.where(rows >= 0, np.searchsorted(used, rows), -1)
     remarks = clash_remarks(stored, source)
     if table.is_text:
         frame = with_decimal_points(frame, delimiter_of(source))
+        remarks += text_remarks(frame, [table.numbers[at] for at in used], source)
     else:
         frame, refused = typed_table(frame)
         if refused:
@@ -298,7 +360,7 @@ def _described(
     return _Joined(source, rows, frame, table.is_text, [line, *remarks])
 
 
-def _together(joined: list[_Joined], nothing: pd.DataFrame) -> FolderMetadata:
+def _together(joined: list[_Joined], nothing: pd.DataFrame, remarks: list[str]) -> FolderMetadata:
     """Return the columns of all tables; the tables of two splits are about different images."""
     rows, first = np.full(len(nothing), -1), 0
     for each in joined:
@@ -311,4 +373,4 @@ def _together(joined: list[_Joined], nothing: pd.DataFrame) -> FolderMetadata:
         first += len(each.columns)
     table = join_tables([(each.columns, each.is_text) for each in joined])
     columns = take_rows(table, rows) if table.shape[1] else nothing
-    return FolderMetadata(columns, [line for each in joined for line in each.remarks])
+    return FolderMetadata(columns, [*(line for each in joined for line in each.remarks), *remarks])

@@ -25,6 +25,7 @@ COMMA_NUMBER = r"-?(?:\d+|\d{1,3}(?:\.\d{3})+)(?:,\d+)?"
 # 1,299 alone may be of thousands, as English writes them.
 PLAINLY_DECIMAL = r",(?:\d{1,2}|\d{4,})$|\..*,"
 DATE = r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}.*)?"
+MOSTLY = 0.8  # share of the values of a column from which others may be mistakes
 EXACT_DIGITS = 15  # of a whole number that float64 holds
 FLAGS = {"true": True, "false": False}
 # In a column of anything but text, these stand for no value; in a text they are words.
@@ -68,6 +69,44 @@ def typed_column(values: Sequence[str | None] | pd.Series) -> pd.Series:
                 _with_missing(each).reindex(texts.index)
             )  # fmt: skip
     return texts
+
+
+def text_remarks(table: pd.DataFrame, numbers: Sequence[int], where: object) -> list[str]:
+    """Say which columns of text are numbers or dates but for a few values.
+
+    >>> text_remarks(pd.DataFrame({"price": ["1.5", "2", "3", "abc", "7"]}), range(2, 7), "a.csv")
+    ["a.csv: price is text, because of 'abc' in row 5"]
+
+    Args:
+        table: Columns of text, (n, columns).
+        numbers: (n,), the number of each row as messages have it.
+        where: The file.
+
+    Returns:
+        One line per column of which at least :data:`MOSTLY` of the values are of one such type.
+    """
+    remarks = []
+    for name in table:
+        texts = table[name].astype("str").fillna("").str.strip()
+        known = texts[~texts.str.lower().isin(("", *NO_VALUE))]
+        at = _odd_one(known)
+        if at is not None:
+            row = numbers[texts.index.get_loc(known.index[at])]
+            shown = printable(known.iloc[at])
+            remarks.append(f"{where}: {name} is text, because of {shown!r} in row {row}")
+    return remarks
+
+
+def _odd_one(words: pd.Series) -> int | None:
+    """Return the place of the first value that keeps a column from being numbers or dates."""
+    for form, read in ((NUMBER, _numbers), (DATE, _dates)):
+        is_typed = words.str.fullmatch(form) & words.str.contains(r"\d")
+        if words.empty or is_typed.mean() < MOSTLY:
+            continue
+        if is_typed.all():  # of one form, and yet not all are numbers or dates: 2024-13-45
+            is_typed = pd.Series([read(pd.Series([word])) is not None for word in words])
+        return None if is_typed.all() else int(np.argmin(is_typed))
+    return None
 
 
 def with_decimal_points(table: pd.DataFrame, delimiter: str) -> pd.DataFrame:

@@ -253,8 +253,8 @@ def column_called(given: str, names: Sequence[str], option: str, where: object) 
     if len(alike) == 1:
         return alike[0]
     if alike:
-        raise UserError(f"{where}: {option}={given}: give one of {', '.join(map(repr, alike))}")
+        raise UserError(f"{where}: --{option} {given}: give one of {', '.join(map(repr, alike))}")
     raise UserError(
-        f"{where}: no column {given!r}, which {option}={given} names: "
+        f"{where}: no column {given!r}, which --{option} names: "
         f"{did_you_mean(given, names)}valid: {', '.join(names) or 'none'}"
     )

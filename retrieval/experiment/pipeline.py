@@ -42,7 +42,7 @@ from retrieval.runs.store import (
 from retrieval.runs.writing import run_config, write_config, write_embeddings, write_settings
 from retrieval.settings.checks import check
 from retrieval.settings.identity import differing
-from retrieval.settings.resolve import backbone_remarks, catalog_of, resolve
+from retrieval.settings.resolve import backbone_remarks, catalog_of, check_pairs, resolve
 from retrieval.settings.schema import UNTRAINED, TrainSettings
 from retrieval.training.interruption import check_stop, stoppable
 from retrieval.training.live import LiveRecord, live_record, planned_live
@@ -159,6 +159,7 @@ def plan_run(settings: TrainSettings, path: Path, catalog: Catalog | None = None
     """
     if catalog is None:
         catalog = catalog_of(settings)
+    check_pairs(settings, catalog)
     settings = resolve(settings, catalog)
     if settings.distribute != "none" and settings.loss != UNTRAINED:
         from retrieval.training.devices import strategy_of  # loads TensorFlow

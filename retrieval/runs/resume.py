@@ -14,7 +14,7 @@ from retrieval.runs.run import Run
 from retrieval.runs.store import final_path, partial_path
 from retrieval.runs.writing import describe_dataset, run_config, write_config
 from retrieval.settings.identity import differing, is_users_own
-from retrieval.settings.resolve import catalog_of
+from retrieval.settings.resolve import catalog_of, check_pairs
 from retrieval.settings.schema import TrainSettings, selected_on
 
 PLAN_FILE = "plan.parquet"  # the items of an unfinished run, to tell what has changed since
@@ -200,6 +200,7 @@ def read_interrupted(path: Path, *, skip_unreadable: bool = False) -> tuple[Trai
     if skip_unreadable:
         settings = settings.with_(skip_unreadable=True)
     catalog = catalog_of(settings, started.dataset_config.skipped)
+    check_pairs(settings, catalog)
     if _differs_in_items_only(folder, settings, catalog):
         if not dataset_changes(started.dataset_config, catalog):
             return settings, catalog

@@ -7,6 +7,7 @@ import numpy as np
 
 from retrieval.datasets import dataset_entry, load_catalog
 from retrieval.datasets.catalog import Catalog
+from retrieval.datasets.checks import check_class_sizes
 from retrieval.errors import UserError
 from retrieval.evaluation.caveats import label_caveat
 from retrieval.losses import LOSSES
@@ -22,6 +23,8 @@ NOT_RESOLVED = "settings have not been resolved: call resolve(settings, catalog)
 def catalog_of(settings: TrainSettings, leave_out: Mapping[str, str] | None = None) -> Catalog:
     """Load the data set that settings name.
 
+    Whether it can be trained on is another question: see :func:`check_pairs`.
+
     Args:
         settings: The settings of a run.
         leave_out: Path -> reason of images to leave out, see
@@ -36,8 +39,24 @@ def catalog_of(settings: TrainSettings, leave_out: Mapping[str, str] | None = No
             settings.data,
             skip_unreadable=settings.skip_unreadable,
             leave_out=leave_out,
+            needs_pairs=False,
             **settings.dataset_options,
         )
+
+
+def check_pairs(settings: TrainSettings, catalog: Catalog) -> None:
+    """Refuse to train on classes of a single image, unless the data set accepts them.
+
+    Args:
+        settings: The settings of a run. One that trains nothing needs no pairs.
+        catalog: The data set they are for.
+
+    Raises:
+        UserError: Names the first such class and the ways out.
+    """
+    accepted = dataset_entry(settings.dataset).small_classes or catalog.keeps_singletons
+    if settings.loss != UNTRAINED and not accepted:
+        check_class_sizes(catalog)
 
 
 def resolve(settings: TrainSettings, catalog: Catalog) -> TrainSettings:

@@ -76,9 +76,9 @@ def test_a_bad_row_is_named_by_file_and_number(images, text, words):
     [
         ({"csv": "x" * 5_000}, "no list"),
         ({"csv": "a.csv", "image_root": "x" * 5_000}, "no image folder"),
-        ({}, "give either the option csv=FILE, or both"),
-        ({"train_csv": "a.csv"}, "give either the option csv=FILE, or both"),
-        ({"csv": "a.csv", "test_csv": "b.csv"}, "give either the option csv=FILE, or both"),
+        ({}, "give either --csv FILE, or both"),
+        ({"train_csv": "a.csv"}, "give either --csv FILE, or both"),
+        ({"csv": "a.csv", "test_csv": "b.csv"}, "give either --csv FILE, or both"),
         ({"csv": "nowhere.csv"}, "no list nowhere.csv"),
         ({"csv": "a.csv", "image_root": "nowhere"}, "no image folder at nowhere"),
         (
@@ -113,16 +113,16 @@ def test_a_lone_training_image_of_a_named_split_is_kept_and_that_is_said(images,
     (line,) = (r for r in kept.remarks if "'2'" in r)
     assert line.startswith("1 training class has one image")
     assert "repeats that image" in line
-    assert "singletons=drop" in line
+    assert "--singletons drop" in line
     assert len(load_catalog("csv", images, **options, singletons="drop")) == 4
-    with pytest.raises(UserError, match=r"1 training class .*'2'.*singletons=keep"):
+    with pytest.raises(UserError, match=r"1 training class .*'2'.*--singletons keep"):
         load_catalog("csv", images, **options, singletons="refuse")
 
 
 def test_a_lone_training_image_of_a_split_made_here_is_refused(images):
     (images / "all.csv").write_text(rows(1, 30) + "2,2/0.jpg\n")
     with pytest.raises(
-        UserError, match=r"1 training class .*'2'.*singletons=drop.*singletons=keep"
+        UserError, match=r"1 training class .*'2'.*--singletons drop.*--singletons keep"
     ):
         load_catalog("csv", images, csv="all.csv", test_classes="30")
     assert (
@@ -222,7 +222,7 @@ def test_a_name_with_a_comma_needs_quotation_marks(images):
 
 def test_a_header_in_other_words_is_not_taken_for_many_bad_rows(images):
     text = "Datei,Klasse\n" + "".join(f"{i}/{n}.jpg,{i}\n" for i in (1, 2) for n in (0, 1))
-    with pytest.raises(UserError, match=r"row 1: .*header") as error:
+    with pytest.raises(UserError, match=r"--label COLUMN; its columns: Datei, Klasse") as error:
         write_list(images, text)
     assert "more row" not in str(error.value)
 
@@ -357,9 +357,12 @@ def test_an_image_in_both_lists_is_refused(images):
         (b"1,1/0.jpg\n2," + b"x" * 5_000 + b"/0.jpg", r"row 2: no file"),
         (b'1,1/0.jpg\n2,"2/0.jpg\n', r"quotation mark"),
         (b'1,1/0.jpg\n2,"2/\n0.jpg"\n', r"row 3: .*several lines"),
-        (b"1,1/0.jpg\n2,../2/0.jpg\n", r"row 2: .*image_root=DIR"),
+        (b"1,1/0.jpg\n2,../2/0.jpg\n", r"row 2: .*--image-root DIR"),
         (b"PK\x03\x04....", "Excel"),
-        (b"kategorie,bild\n1,1/0.jpg\n", r"row 1: .*name its columns"),
+        (
+            b"kategorie,bild\n1,1/0.jpg\n",
+            r"name it with --path COLUMN --label COLUMN; its columns: kat",
+        ),
         (b"path,kategorie\n1/0.jpg,1\n", r"row 1: .*'path,kategorie' has no column for the class"),
         (b"path,path,label\n1/0.jpg,1/0.jpg,1\n", r"two columns are called 'path'"),
         (b"path,label\n1,1/0.jpg\n", r"row 2: .*swapped"),
@@ -408,4 +411,32 @@ def test_columns_of_one_list_only_miss_the_values_of_the_other(images):
     assert str(catalog.items["meta_box_x"].dtype) == "Int64"
     (images / "all.csv").write_text("path,label,camera,camera\n1/0.jpg,1,a,b\n")
     with pytest.raises(UserError, match="two columns are called 'camera'"):
+        load_catalog("csv", images, csv="all.csv")
+
+
+def test_nothing_can_be_trained_on_where_every_class_has_one_image(images):
+    (images / "all.csv").write_text("1,1/0.jpg\n2,2/0.jpg\n30,30/0.jpg\n")
+    with pytest.raises(UserError, match=r"every training class has one image.*--loss none"):
+        load_catalog("csv", images, csv="all.csv", test_classes="30")
+    assert len(load_catalog("csv", images, csv="all.csv", needs_pairs=False)) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "bild,artikel,preis\n1/0.jpg,s1,2.5\n",
+            "no column of the image or class .*--path COLUMN --label COLUMN; .*artikel, preis",
+        ),
+        ("bild;artikel\n1/0.jpg;s1\n", "no column of the image or class .*bild, artikel"),
+        ("bild,sku\n1/0.jpg,s1\n", "no column for the image: call it 'path', or .*--path COLUMN"),
+        (
+            "file,artikel\n1/0.jpg,s1\n",
+            "column for the class: call it 'label', or .*--label COLUMN",
+        ),
+    ],
+)
+def test_columns_of_other_names_are_listed_with_the_options_that_name_them(images, text, words):
+    (images / "all.csv").write_text(text)
+    with pytest.raises(UserError, match=words):
         load_catalog("csv", images, csv="all.csv")

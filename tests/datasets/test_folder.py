@@ -68,7 +68,7 @@ def test_a_training_class_of_one_image_of_split_folders_is_kept_and_that_is_said
     write_classes(tmp_path / "mine/test", {"c": 2})
     catalog = load_catalog("folder", tmp_path / "mine")
     assert len(catalog) == 5
-    assert any("'b'" in line and "singletons=drop" in line for line in catalog.remarks)
+    assert any("'b'" in line and "--singletons drop" in line for line in catalog.remarks)
 
 
 @pytest.mark.parametrize(

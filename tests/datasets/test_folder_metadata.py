@@ -119,7 +119,8 @@ def test_options_name_the_table_and_its_columns_or_turn_it_off(folder, tmp_path)
         ("file,price\na/0.jpg,1\n", {"path": "fil"}, "no column 'fil'.*did you mean 'file'"),
         ("file,price\na/0.jpg,1,2\n", {}, "row 2: 3 fields, but the header names 2"),
         ("file,price,price\na/0.jpg,1,2\n", {}, "two columns 'price'"),
-        ("thing,price\na/0.jpg,1\n", {}, "no column of paths"),
+        ("thing,price\nx,1\n", {}, "no column of paths"),
+        ("thing,price\na/0.jpg,1\n", {}, "'thing': rename it, or give --path thing"),
         ("", {}, "holds no rows"),
     ],
 )
@@ -145,3 +146,78 @@ def test_own_names_of_the_run_are_kept_apart(folder):
     catalog = load_catalog("folder", folder)
     assert sorted(catalog.items["meta_label"]) == sorted(ROWS.values())
     assert sorted(set(catalog.items["label"])) == [0, 1, 2, 3]
+
+
+def test_a_column_of_paths_of_another_name_is_refused_with_the_fix(folder):
+    rows = "".join(f"{path},{path[0]},{price}\n" for path, price in ROWS.items())
+    (folder / "prices.csv").write_text(f"flie,sku,price\n{rows}")
+    with pytest.raises(
+        UserError, match=r"prices.csv: .*'flie': did you mean 'file'\? .*--path flie"
+    ):
+        load_catalog("folder", folder)
+    (folder / "prices.csv").write_text(f"Foto Nr,code,price\n{rows}")
+    with pytest.raises(UserError, match=r"'Foto Nr': .*--path 'Foto Nr' \(or --metadata none"):
+        load_catalog("folder", folder)
+    assert prices(load_catalog("folder", folder, path="Foto Nr")) == ROWS
+    assert "price" not in load_catalog("folder", folder, metadata="none").items
+    (folder / "good.csv").write_text(table())  # is read, and the other one is named
+    catalog = load_catalog("folder", folder)
+    assert prices(catalog) == ROWS
+    assert any("'Foto Nr'" in line and "not read as metadata" in line for line in catalog.remarks)
+
+
+def test_a_usual_name_without_images_gives_way_to_the_column_that_names_them(folder):
+    rows = "".join(f"{n},{path}\n" for n, path in enumerate(ROWS))
+    (folder / "prices.csv").write_text(f"image,flie\n{rows}")
+    with pytest.raises(UserError, match="--path flie"):
+        load_catalog("folder", folder)
+
+
+def test_a_picture_per_class_is_no_column_of_paths(folder):
+    (folder / "prices.csv").write_text("sku,cover,price\na,a/0.jpg,1.5\nb,b/1.jpg,2.5\n")
+    found = load_catalog("folder", folder).items
+    assert found.groupby("label_name")["price"].count().to_dict() == {
+        "a": 2,
+        "b": 2,
+        "c": 0,
+        "d": 0,
+    }
+
+
+def test_classes_that_repeat_are_not_taken_for_a_table_of_classes(folder):
+    (folder / "sales.csv").write_text("sku,price\na,1\nb,2\na,3\n")
+    line = next(line for line in load_catalog("folder", folder).remarks if "sales.csv" in line)
+    assert "no column of paths" in line
+    assert "'a' is in rows 2 and 4 of 'sku'" in line
+
+
+def test_rows_without_an_image_do_not_change_the_types(folder):
+    (folder / "prices.csv").write_text(
+        table("file,price,added", {p: f"{v},2024-01-02" for p, v in ROWS.items()})
+        + "\na/nothere.jpg,abc,2024-13-45\n"
+    )
+    items = load_catalog("folder", folder).items
+    assert [str(items[name].dtype) for name in ("price", "added")] == ["float64", "datetime64[us]"]
+
+
+def test_a_value_that_makes_a_column_text_is_named_with_its_row(folder):
+    rows = {p: f"{v},2024-01-02" for p, v in ROWS.items()}
+    rows |= {"b/0.jpg": "n/a,2024-13-45", "c/1.jpg": "abc,2024-01-03"}
+    (folder / "prices.csv").write_text(table("file,price,added", rows))
+    remarks = load_catalog("folder", folder).remarks
+    assert any("prices.csv: price is text, because of 'abc' in row 7" in r for r in remarks)
+    assert any("added is text, because of '2024-13-45' in row 4" in r for r in remarks)
+
+
+def test_spaces_around_the_names_of_folders_are_no_hindrance(tmp_path):
+    folder = write_classes(tmp_path / "photos", {" a": 2, "b ": 2, "c": 2})
+    rows = {f"{c}/{n}.jpg": n + 0.5 for c in (" a", "b ", "c") for n in range(2)}
+    (folder / "prices.csv").write_text(table(rows=rows))
+    assert prices(load_catalog("folder", folder)) == rows
+    (folder / "prices.csv").write_text("sku,price\n a,1.5\nb ,2.5\nc,3.5\n")
+    found = load_catalog("folder", folder).items
+    assert found.groupby("label_name")["price"].first().to_dict() == {
+        " a": 1.5,
+        "b ": 2.5,
+        "c": 3.5,
+    }
