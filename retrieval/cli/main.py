@@ -359,8 +359,8 @@ def embed(
         Path | None,
         typer.Option(
             help="Other images to embed: a folder with any folders in it, or a list (CSV, TSV, "
-            "Parquet, JSON lines) with a column `path`, whose other columns are kept. Defaults to "
-            "the test images of the run."
+            "Parquet, JSON lines) with a column `path`. Its other columns are kept, and so are "
+            "those of a table in the folder. Defaults to the test images of the run."
         ),
     ] = None,
     out: Annotated[
@@ -371,20 +371,29 @@ def embed(
         Path | None,
         typer.Option(
             help="Folder that the paths in a list of --images are relative to. Defaults to the "
-            "working directory."
+            "folder of the list."
         ),
     ] = None,
     label: Annotated[
         str | None,
         typer.Option(
-            help="Column of the classes in a list of --images. Defaults to the usual names."
+            help="Column of the classes in a list of --images, or in the table of a folder. "
+            "Defaults to the usual names."
         ),
     ] = None,
     path_column: Annotated[
         str | None,
         typer.Option(
             "--path",
-            help="Column of the paths in a list of --images. Defaults to the usual names.",
+            help="Column of the paths in a list of --images, or in the table of a folder. "
+            "Defaults to the usual names.",
+        ),
+    ] = None,
+    metadata: Annotated[
+        str | None,
+        typer.Option(
+            help="Table of what is known of the photos of a folder, such as prices, or none. "
+            "Defaults to the one that lies in the folder, as for `retrieval train`."
         ),
     ] = None,
     strict: Annotated[
@@ -415,6 +424,7 @@ def embed(
             out,
             image_root=image_root,
             named=named,
+            metadata=metadata,
             checkpoint=checkpoint,
             test_time=test_time,
             test_time_mean=test_time_mean,
@@ -431,6 +441,7 @@ def embed(
         ("--image-root", image_root is not None),
         ("--label", label is not None),
         ("--path", path_column is not None),
+        ("--metadata", metadata is not None),
         ("--strict", strict),
         ("--overwrite", overwrite),
     ):

@@ -37,7 +37,7 @@ def search(
         Path | None,
         typer.Option(
             help="What is searched: a run's folder, vectors that `retrieval embed` has written, or "
-            "an index of `retrieval index`. Defaults to the items of the run."
+            "an index of `retrieval index`. Defaults to the items of the run, its test split."
         ),
     ] = None,
     k: Annotated[
@@ -88,6 +88,8 @@ def search(
         write_search_page(hits, html)
     for line in hits.warnings:
         typer.echo(f"warning: {line}", err=True)
+    if opened.note:
+        typer.echo(opened.note, err=True)
     if as_json:
         typer.echo(json.dumps(hits.as_json(), ensure_ascii=False))
         return

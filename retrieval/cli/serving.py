@@ -24,7 +24,7 @@ def serve(
         Path | None,
         typer.Option(
             help="What is searched: a run, a file of vectors of `retrieval embed`, or an index of "
-            "`retrieval index`. Defaults to the items of the run."
+            "`retrieval index`. Defaults to the items of the run, its test split."
         ),
     ] = None,
     host: Annotated[
@@ -88,6 +88,8 @@ def serve(
         service = open_service(one_run(run), gallery, checkpoint, limits)
         for line in service.warnings:
             typer.echo(line)
+        if service.gallery is not None and service.gallery.note:
+            typer.echo(service.gallery.note)
         config = uvicorn.Config(
             make_app(service, host=host),
             log_level="warning",

@@ -53,7 +53,8 @@ __all__ = [
     "list_datasets",
     "load_catalog",
 ]
-TYPO = 0.88  # likeness from which a name is one of a built-in data set, misspelled
+TYPO = 0.85  # likeness from which a name is one of a built-in data set, misspelled
+SHORT = 4  # letters of a name that many words are like: shop is no misspelled sop
 LISTS = ("csv", "train_csv", "test_csv")  # options that say that own data are a list
 DATASETS: dict[str, Dataset] = {
     entry.name: entry
@@ -136,7 +137,8 @@ def check_dataset(name: str, data: Path | str | None = None, options: Iterable[s
         raise UserError(
             f"data set {name!r}: {built_in!r} is a built-in data set; give your own another name"
         )
-    near = difflib.get_close_matches(name, DATASETS, n=1, cutoff=TYPO)
+    longer = [known for known in DATASETS if len(known) > SHORT]
+    near = difflib.get_close_matches(name, longer, n=1, cutoff=TYPO)
     if near and not name.startswith(near[0]):
         raise UserError(
             f"unknown data set {name!r}: did you mean {near[0]!r}? give your own data a name "
@@ -186,10 +188,24 @@ def load_catalog(
     for option in options:
         if option not in valid:
             raise no_such_option(f"data set {name}", option, valid)
-    root = _root(name, root)
+    given, root = root is not None, _root(name, root)
+    is_own = entry.n_images is None
+    if given and is_own and not os.path.exists(root):
+        raise UserError(
+            f"--data {root}: no such folder or file: give a folder with one sub-folder per class, "
+            "or a list of images"
+        )
     if entry.needs_files and not os.path.isdir(root):
         raise UserError(f"data set {name!r} is not at {root}: {entry.how_to_get}")
-    catalog = entry.load(root, **options)
+    try:
+        catalog = entry.load(root, **options)
+    except UserError as error:
+        if given and not is_own and entry.needs_files and entry.missing(root):
+            raise UserError(
+                f"{error}; {name!r} is a built-in data set: for data of your own, give another "
+                "--dataset NAME"
+            ) from error
+        raise
     if name not in DATASETS:
         kind = "a list of images" if entry.load is csv_files.load else "a folder of classes"
         remarks = (f"{name} is your own data set, read as {kind}: {root}", *catalog.remarks)

@@ -22,6 +22,7 @@ from retrieval.datasets.metadata import (
     clash_remarks,
     join_tables,
     stored_names,
+    text_remarks,
     typed_table,
     with_decimal_points,
 )
@@ -201,7 +202,6 @@ def load(
             listings.append(listing)
     else:
         raise UserError("give either --csv FILE, or both --train-csv FILE and --test-csv FILE")
-    metadata = join_tables([(each.metadata, each.is_text) for each in listings])
     if duplicates != "keep":
         rows = without_repeats(rows, drop=duplicates == "drop")
     if rows[0].part is None:
@@ -231,8 +231,25 @@ def load(
     options["singletons"] = lone.option
     if duplicates != "refuse":  # runs of version 0.1.0 do not record it
         options["duplicates"] = duplicates
-    metadata = metadata.iloc[[row.at for row, _ in listed]]
+    metadata, said = _metadata_of(listings, [row for row, _ in listed])
+    remarks += said
     return _catalog(images, listed, metadata, options, [*remarks, *lone.remarks], lone)
+
+
+def _metadata_of(
+    listings: Sequence[Listing], rows: Sequence[Row]
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return the metadata of rows, in types that the values of these tell; and remarks."""
+    tables, remarks, first = [], [], 0
+    for listing in listings:
+        n = len(listing.metadata)
+        kept = [row for row in rows if first <= row.at < first + n]
+        table = listing.metadata.iloc[[row.at - first for row in kept]].reset_index(drop=True)
+        if listing.is_text and kept:
+            remarks += text_remarks(table, [row.number for row in kept], kept[0].source)
+        tables.append((table, listing.is_text))
+        first += n
+    return join_tables(tables), remarks
 
 
 def read_listing(
@@ -573,13 +590,15 @@ def _missing(rows: list[Row], images: Path) -> list[int]:
     """Return the positions of rows that name no file.
 
     Rows are changed in place whose path is spelled in another way than the file's: with the
-    backslashes of Windows, or with accents as letters of their own.
+    backslashes of Windows, with accents as letters of their own, or without
+    the spaces around a name.
     """
     missing = find_missing(images, [row.path for row in rows])
+    spaced = _with_spaces(images) if missing else {}
     absent = []
     for position in missing:
         path = rows[position].path
-        others = [p for p in _spellings(path) if os.path.isfile(images / p)]
+        others = [p for p in _spellings(path, spaced) if os.path.isfile(images / p)]
         if others:
             rows[position] = replace(rows[position], path=others[0])
         else:
@@ -587,8 +606,15 @@ def _missing(rows: list[Row], images: Path) -> list[int]:
     return absent
 
 
-def _spellings(path: str) -> list[str]:
+def _with_spaces(images: Path) -> dict[str, str]:
+    """Return the entries of a folder whose names begin or end with spaces, which cells lose."""
+    return {name.strip(): name for name in os.listdir(images) if name != name.strip()}
+
+
+def _spellings(path: str, spaced: Mapping[str, str]) -> list[str]:
     slashes = posixpath.normpath(path.replace("\\", "/"))
+    first, slash, rest = slashes.partition("/")
+    slashes = f"{spaced.get(first.strip(), first)}{slash}{rest}"
     spellings = [slashes, *(unicodedata.normalize(form, slashes) for form in ("NFC", "NFD"))]
     return [p for p in dict.fromkeys(spellings) if p != path and not p.startswith(("../", "/"))]
 

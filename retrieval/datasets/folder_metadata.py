@@ -53,10 +53,12 @@ class FolderMetadata:
     Attributes:
         columns: One row per image; none without metadata.
         remarks: What a user should know about how it was read, one line each.
+        tables: The tables that were read. Defaults to none.
     """
 
     columns: pd.DataFrame
     remarks: list[str]
+    tables: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def read_metadata(
     Args:
         root: The folder.
         paths: POSIX path of each of n images, relative to it.
-        classes: Class of each image.
+        classes: Class of each image; empty if it has none.
         file: The table; ``none`` for no metadata. Defaults to None: ``metadata.csv`` (``.tsv``,
             ``.parquet``, ``.jsonl``) in the folder and in those of splits, or else the only table
             in the folder whose rows name its images or classes.
@@ -131,6 +133,8 @@ class _Images:
             self.by_name.setdefault(_normal(posixpath.basename(path)), []).append(at)
         self.by_class: dict[str, list[int]] = {}
         for at, name in enumerate(classes):
+            if not name:  # embedded without classes
+                continue
             self.by_class.setdefault(_normal(name), []).append(at)
         # The cells of a table are read without the spaces around them.
         _add_without_spaces(self.by_path)
@@ -373,4 +377,7 @@ def _together(joined: list[_Joined], nothing: pd.DataFrame, remarks: list[str]) 
         first += len(each.columns)
     table = join_tables([(each.columns, each.is_text) for each in joined])
     columns = take_rows(table, rows) if table.shape[1] else nothing
-    return FolderMetadata(columns, [*(line for each in joined for line in each.remarks), *remarks])
+    sources = tuple(each.source for each in joined)
+    return FolderMetadata(
+        columns, [*(line for each in joined for line in each.remarks), *remarks], sources
+    )

@@ -15,8 +15,9 @@ import pyarrow as pa
 
 from retrieval.datasets.csv_files import read_listing
 from retrieval.datasets.folder import Reading, images_below, split_folders
+from retrieval.datasets.folder_metadata import read_metadata
 from retrieval.datasets.image_files import IMAGE_SUFFIXES, describe_left_out, printable
-from retrieval.datasets.metadata import typed_texts
+from retrieval.datasets.metadata import text_remarks, typed_texts
 from retrieval.datasets.tables import is_typed, read_typed
 from retrieval.datasets.text_files import read_text
 from retrieval.errors import UserError
@@ -61,20 +62,25 @@ def read_images(
     *,
     strict: bool = False,
     named: Mapping[str, str] | None = None,
+    metadata: str | None = None,
 ) -> ImageList:
     """Read which images a folder or a list names. No image is opened.
 
     Args:
         source: A folder, with all images below it in the order of their names; the class is the
             first folder below it (below a folder of a split such as ``test``), if every image lies
-            in one. Or a list in a text file: with a header, see
+            in one, and a table in it says more, as for a training: see
+            :mod:`retrieval.datasets.folder_metadata`. Or a list in a text file: with a header, see
             :mod:`retrieval.datasets.csv_files`; without one, rows ``class id,relative path`` as the
             original baseline wrote them; or paths only.
-        image_root: Folder that the paths of a list are relative to. Defaults to the working
-            directory, and for absolute paths to none.
+        image_root: Folder that the paths of a list are relative to. Defaults to the folder of the
+            list, as for a training, and for absolute paths to none.
         strict: Whether a list must not name files that are not there. Defaults to False: some may
             be missing.
-        named: ``label`` or ``path`` -> name of that column of a list. Defaults to the usual names.
+        named: ``label`` or ``path`` -> name of that column of a list, or of the table in a folder.
+            Defaults to the usual names.
+        metadata: The table of a folder's images, or ``none`` to read none. Defaults to None: the
+            one that is found in it.
 
     Returns:
         The images, at least one.
@@ -86,45 +92,61 @@ def read_images(
     if source.is_dir():
         if image_root is not None:
             raise UserError(f"--image-root is for lists, and {source} is a folder: drop it")
-        if named:
-            option = next(iter(named))
-            raise UserError(f"--{option} is for lists, and {source} is a folder: drop it")
-        return _in_folder(source)
+        return _in_folder(source, named or {}, metadata)
     if not source.is_file():
         raise UserError(f"{source}: no such folder or list of images")
     if image_root is not None and not Path(image_root).is_dir():
         raise UserError(f"{image_root}: no such folder; --image-root is where the paths begin")
+    if metadata is not None:
+        raise UserError(f"--metadata is for folders, and {source} is a list: drop it")
     return _in_list(source, image_root, strict, named or {})
 
 
-def _in_folder(folder: Path) -> ImageList:
+def _in_folder(folder: Path, named: Mapping[str, str], metadata: str | None) -> ImageList:
     reading, root = Reading(), folder.resolve()
     paths = sorted(images_below(root, root, reading))
     if not paths:
         kinds = ", ".join(IMAGE_SUFFIXES)
         raise UserError(f"{folder}: no images in it: give a folder that has some ({kinds})")
+    labels, reason, parts = _classes_of_folders(root, paths)
+    about = read_metadata(
+        root,
+        paths,
+        labels or [""] * len(paths),
+        file=metadata,
+        path=named.get("path"),
+        label=named.get("label"),
+        splits=parts,
+    )
+    for table in about.tables:
+        if table.name in reading.others and table.absolute().is_relative_to(root):
+            reading.others.remove(table.name)
     remarks = describe_left_out(folder, others=reading.others, junk=reading.junk)
-    labels, reason = _classes_of_folders(root, paths)
+    remarks += about.remarks
     if labels is None:
         remarks.append(f"{printable(str(folder))}: embedded without classes, as {reason}")
-    return ImageList(folder, root, paths, labels, remarks=tuple(remarks))
+    found = about.columns if about.columns.shape[1] else None
+    return ImageList(folder, root, paths, labels, remarks=tuple(remarks), metadata=found)
 
 
-def _classes_of_folders(root: Path, paths: list[str]) -> tuple[list[str] | None, str]:
-    """Return the class of each image by its folder; or None, and why there are no classes."""
+def _classes_of_folders(root: Path, paths: list[str]) -> tuple[list[str] | None, str, list[str]]:
+    """Return the class of each image by its folder; or None, and why there are no classes.
+
+    Last come the folders of splits.
+    """
     try:
         parts, _ = split_folders(root)
     except UserError:  # as a data set, the folder would be refused
-        return None, "its folders are no classes"
+        return None, "its folders are no classes", []
     labels: list[str] = []
     classes: dict[str, str] = {}  # one text per class, not per image
     for path in paths:
         part = next((f"{part}/" for part in parts if path.startswith(f"{part}/")), "")
         name, slash, _ = path.removeprefix(part).partition("/")
         if not slash:
-            return None, f"{printable(path)} lies in no folder of a class"
+            return None, f"{printable(path)} lies in no folder of a class", list(parts)
         labels.append(classes.setdefault(name, name))
-    return labels, ""
+    return labels, "", list(parts)
 
 
 def _begins_absolute(source: Path) -> bool:
@@ -141,9 +163,11 @@ def _in_list(
     source: Path, image_root: Path | str | None, strict: bool, named: Mapping[str, str]
 ) -> ImageList:
     is_absolute = image_root is None and _begins_absolute(source)
-    root = Path(os.path.abspath(os.sep)) if is_absolute else Path(image_root or ".")
+    root = Path(os.path.abspath(os.sep)) if is_absolute else Path(image_root or source.parent)
     remarks: list[str] = []
     fixes = ["give --image-root DIR"] if image_root is None else []
+    if image_root is None and not is_absolute and source.parent != Path("."):
+        fixes = ["paths begin at the list's folder, or at --image-root DIR (. is this one)"]
     fixes += [RESTORE] if strict else []
     listing = read_listing(
         source,
@@ -162,7 +186,10 @@ def _in_list(
     paths = pa.array([f"{os.sep}{row.path}" if is_absolute else row.path for row in rows])
     labels = pa.array([row.label for row in rows]).dictionary_encode() if all(have_class) else None
     roles = None if {row.role for row in rows} == {"both"} else [row.role for row in rows]
-    metadata = typed_texts(listing.metadata) if listing.is_text else listing.metadata
+    metadata = listing.metadata
+    if listing.is_text:
+        remarks += text_remarks(metadata, [row.number for row in rows], source)
+        metadata = typed_texts(metadata)
     # Millions of rows: their memory is given back only if no text that is kept lies among them.
     del rows, listing, have_class
     listed = paths.to_pylist()

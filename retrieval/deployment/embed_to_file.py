@@ -69,6 +69,7 @@ def embed_to_file(
     *,
     image_root: Path | str | None = None,
     named: Mapping[str, str] | None = None,
+    metadata: str | None = None,
     checkpoint: str | None = None,
     test_time: str | None = None,
     test_time_mean: str | None = None,
@@ -88,9 +89,11 @@ def embed_to_file(
             :func:`retrieval.datasets.image_lists.read_images`.
         out: The file to write: ``.h5``, ``.npy`` or ``.parquet``; see
             :mod:`retrieval.runs.embedding_output`.
-        image_root: Folder that the paths of a list are relative to. Defaults to the working
-            directory.
-        named: ``label`` or ``path`` -> name of that column of a list. Defaults to the usual names.
+        image_root: Folder that the paths of a list are relative to. Defaults to the folder of
+            the list.
+        named: ``label`` or ``path`` -> name of that column of a list, or of the table in a folder.
+            Defaults to the usual names.
+        metadata: Table of a folder's images, or ``none``. Defaults to the one that lies in it.
         checkpoint: ``latest``, ``best`` or the step of any kept checkpoint. Defaults to that of the
             run's settings.
         test_time: Test-time views, e.g. ``flip+five_crop``. Defaults to the run's own.
@@ -115,7 +118,7 @@ def embed_to_file(
     check_output(out, overwrite=overwrite, inputs=[source])
     settings = settings_of(path, test_time, test_time_mean)
     check_outside(path, out)
-    listed = read_images(source, image_root, strict=strict, named=named)
+    listed = read_images(source, image_root, strict=strict, named=named, metadata=metadata)
     for line in listed.remarks:
         say(line)
     with output_lock(out):

@@ -18,6 +18,7 @@ import tensorflow as tf
 from PIL import Image, ImageOps
 
 from retrieval.datasets.catalog import crop_boxes
+from retrieval.datasets.folder_metadata import NO_METADATA
 from retrieval.datasets.image_lists import read_images
 from retrieval.deployment.embedder import Embedder, load_embedder, source_of_run
 from retrieval.deployment.formats import FORMATS, Format, Opened, check_packages
@@ -235,7 +236,7 @@ def _photos(run: Run, images: Path | str | None, precision: str) -> tuple[Photos
     """Return photos to check with, and others to measure ranges on if the precision needs them."""
     calibrated = CALIBRATED if precision == "int8" else 0
     if images is not None:
-        listed = read_images(images)
+        listed = read_images(images, metadata=NO_METADATA if Path(images).is_dir() else None)
         files = listed.files(0, len(listed))
         rows = _spread(np.arange(len(files)), CHECKED)
         others = np.setdiff1d(np.arange(len(files)), rows)

@@ -4,6 +4,7 @@ Nothing here needs TensorFlow.
 """
 
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from retrieval.datasets.metadata import typed_texts
 from retrieval.datasets.tables import plain_arrow
 from retrieval.datasets.text_files import read_table
 from retrieval.deployment.index_files import INDEX_COLUMNS, is_index, read_index
-from retrieval.errors import UserError
+from retrieval.errors import UserError, counted
 from retrieval.runs.embedding_files import FORMATS, read_embeddings
 from retrieval.runs.embedding_output import VECTORS, items_path
 from retrieval.runs.embedding_source import Source, read_source
@@ -42,6 +43,8 @@ class Gallery:
         source: What the vectors were made with; None if that is not known.
         images: Folder that the paths are relative to; None if it is not known.
         linked_roots: Folders outside of it that belong to it. Defaults to none.
+        note: What it leaves out of the images of a run, and how to search all of them. Defaults to
+            nothing.
         contained: Whether only images in these folders are opened, as those of a run, which may
             come from somebody else. Defaults to False.
     """
@@ -56,6 +59,7 @@ class Gallery:
     images: Path | None
     linked_roots: tuple[str, ...] = ()
     contained: bool = False
+    note: str = ""
 
     def __len__(self) -> int:
         return len(self.items)
@@ -128,6 +132,29 @@ def gallery_of_run(run: Run, source: Source | None = None) -> Gallery:
         images=config.root,
         linked_roots=tuple(config.linked_roots),
         contained=True,
+        note=_note(run, len(items)),
+    )
+
+
+def _note(run: Run, n: int) -> str:
+    """Say that only the test split of a run is searched, and how to search all of its images."""
+    config = run.dataset_config
+    if run.settings is None or not config.n_train or config.root is None:
+        return ""
+    given, options = run.settings.data, []
+    listed = given is not None and os.path.isfile(given)
+    if listed:
+        named = {"--image-root": "image_root", "--label": "label", "--path": "path"}
+        for flag, name in named.items():
+            if (value := config.options.get(name)) is not None:
+                options += [flag, str(value)]
+    images = str(given) if listed else str(config.root)
+    command = ["retrieval", "embed", str(run.path), "--images", images, *options]
+    typed = shlex.join([*command, "--out", "all.parquet"])
+    return (
+        f"only the {counted(n, 'image')} of the test split are searched, and not the "
+        f"{config.n_train:,} of the training split; to search all, `{typed}` and then --gallery "
+        "all.parquet"
     )
 
 

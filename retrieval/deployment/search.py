@@ -99,6 +99,7 @@ class Hits:
             "gallery": str(self.gallery.path),
             "distance": self.gallery.distance,
             "how": self.how,
+            "note": self.gallery.note,
             "warnings": list(self.warnings),
             "queries": [
                 {"query": name, "hits": self._hits(place)}

@@ -62,6 +62,7 @@ def search_page(hits: Hits) -> str:
         HTML, light or dark as the reader's system is.
     """
     warnings = "".join(f'<p class="warning">{html.escape(line)}</p>' for line in hits.warnings)
+    note = f"<p>{html.escape(hits.gallery.note)}</p>" if hits.gallery.note else ""
     count = len(hits.queries)
     kinds = {image is None for image in hits.queries.images}
     kind = "queries" if len(kinds) > 1 else "texts" if True in kinds else "photos"
@@ -71,7 +72,8 @@ def search_page(hits: Hits) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{title}</title><style>{STYLE}</style></head><body><h1>{title}</h1>"
-        f"<p>{html.escape(str(hits.gallery.path))}: {html.escape(hits.how)}</p>{warnings}{body}"
+        f"<p>{html.escape(str(hits.gallery.path))}: {html.escape(hits.how)}</p>"
+        f"{note}{warnings}{body}"
         "</body></html>\n"
     )
 

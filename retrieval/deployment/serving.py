@@ -490,7 +490,7 @@ def _health(service: Service) -> dict[str, Any]:
         "width": embedder.width,
         "gallery": None if gallery is None else {
             "items": len(gallery), "distance": gallery.distance,
-            "search": "index" if gallery.vectors is None else "exact",
+            "search": "index" if gallery.vectors is None else "exact", "note": gallery.note,
         },
         "in_work": service.requests.taken,
         "waiting_images": service.batcher.depth,

@@ -5,7 +5,7 @@ from tests.cli.helpers import nothing_was_left, one_line, train
 
 def test_a_missing_folder_is_named(retrieval, tmp_path):
     found = one_line(train(retrieval, "--dataset", "folder", "--data", tmp_path / "nowhere"))
-    assert f"is not at {tmp_path / 'nowhere'}" in found
+    assert f"--data {tmp_path / 'nowhere'}: no such folder or file" in found
     assert nothing_was_left(tmp_path)
 
 

@@ -440,3 +440,28 @@ def test_columns_of_other_names_are_listed_with_the_options_that_name_them(image
     (images / "all.csv").write_text(text)
     with pytest.raises(UserError, match=words):
         load_catalog("csv", images, csv="all.csv")
+
+
+def test_rows_that_are_left_out_do_not_change_the_types_of_columns(images):
+    text = "label,path,price\n1,1/0.jpg,1.5\n1,1/1.jpg,2\n2,2/0.jpg,abc\n30,30/0.jpg,3\n"
+    (images / "all.csv").write_text(text)
+    catalog = load_catalog("csv", images, csv="all.csv", test_classes="30", singletons="drop")
+    assert catalog.items["price"].tolist() == [1.5, 2, 3]
+
+
+def test_a_value_that_makes_a_column_text_is_named_with_its_row(images):
+    text = "label,path,price\n" + "".join(
+        f"{c},{c}/{n}.jpg,{'abc' if (c, n) == (2, 1) else 2.5}\n"
+        for c in (1, 2, 30)
+        for n in (0, 1)
+    )
+    (images / "all.csv").write_text(text)
+    remarks = load_catalog("csv", images, csv="all.csv", test_classes="30").remarks
+    assert any("price is text, because of 'abc' in row 5" in line for line in remarks)
+
+
+def test_a_folder_whose_name_begins_with_a_space_is_found(images):
+    (images / "2").rename(images / " 2")
+    (images / "all.csv").write_text(rows(1, 30) + "2, 2/0.jpg\n2, 2/1.jpg\n")
+    paths = load_catalog("csv", images, csv="all.csv", test_classes="30").items["path"]
+    assert {" 2/0.jpg", " 2/1.jpg"} <= set(paths)

@@ -74,7 +74,7 @@ def test_a_training_class_of_one_image_of_split_folders_is_kept_and_that_is_said
 @pytest.mark.parametrize(
     ("prepare", "words"),
     [
-        (lambda root: None, "data set 'folder' is not at .*--data DIR"),
+        (lambda root: None, "--data .*: no such folder or file"),
         (lambda root: root.mkdir(), "has no sub-folders: give a folder with one sub-folder per"),
         (lambda root: write_classes(root, {"a": 3}), "1 class found"),
     ],
@@ -237,7 +237,7 @@ def test_names_of_things_are_no_splits(name):
 
 
 def test_a_root_that_cannot_be_is_refused_in_one_line():
-    with pytest.raises(UserError, match="is not at"):
+    with pytest.raises(UserError, match="no such folder or file"):
         load_catalog("folder", "x" * 5_000)
 
 

@@ -53,7 +53,7 @@ def test_a_missing_file_is_refused_with_the_ways_out_or_kept_to_be_skipped(image
         read_images(tmp_path / "list.csv", images, strict=True)
     found = read_images(tmp_path / "list.csv", images)
     assert found.paths == ["a/0.jpg", "a/9.jpg"]
-    with pytest.raises(UserError, match="--image-root"):
+    with pytest.raises(UserError, match=r"paths begin at the list's folder.*--image-root"):
         read_images(tmp_path / "list.csv")  # no row names a file
 
 
@@ -77,8 +77,6 @@ def test_columns_of_any_name_and_prices_with_decimal_commas(images, tmp_path):
     assert found.metadata["preis"].tolist() == [12.99, 5.0]
     with pytest.raises(UserError, match=r"no column 'dateien'.*did you mean 'datei'"):
         read_images(tmp_path / "list.csv", images, named={"path": "dateien"})
-    with pytest.raises(UserError, match="--path is for lists"):
-        read_images(images, named={"path": "datei"})
 
 
 def test_a_folder_gives_its_images_in_order_and_its_sub_folders_as_classes(images):
@@ -102,3 +100,44 @@ def test_a_class_that_some_rows_lack_is_refused(images, tmp_path):
     (tmp_path / "list.csv").write_text("label,path\n1,a/0.jpg\n,a/1.jpg\n")
     with pytest.raises(UserError, match=r"list\.csv row 3: ',a/1\.jpg' is not"):
         read_images(tmp_path / "list.csv", images)
+
+
+def test_paths_begin_at_the_folder_of_the_list_as_for_a_training(images):
+    (images / "list.csv").write_text("file,price\na/0.jpg,1.5\nb/0.jpg,2\n")
+    found = read_images(images / "list.csv")
+    assert (found.paths, found.root) == (["a/0.jpg", "b/0.jpg"], images.resolve())
+
+
+def test_the_table_of_a_folder_is_joined_as_for_a_training(images, tmp_path):
+    (images / "prices.csv").write_text("file,price,since\nb/0.jpg,2.5,2024-01-02\na/0.jpg,1.5,\n")
+    found = read_images(images)
+    assert found.paths == PATHS
+    assert found.metadata["price"].fillna(0).tolist() == [1.5, 0, 2.5]
+    assert str(found.metadata["since"].dtype) == "datetime64[us]"
+    (line,) = found.remarks  # and nothing says that the table was left out
+    assert "prices.csv: price, since of 2 of 3 images" in line
+    assert read_images(images, metadata="none").metadata is None
+    (images / "prices.csv").rename(tmp_path / "other.csv")
+    other = str(tmp_path / "other.csv")
+    assert read_images(images, metadata=other).metadata["price"].count() == 2
+    (tmp_path / "other.csv").write_text("bild,price\na/0.jpg,1.5\n")
+    named = {"path": "bild"}
+    assert read_images(images, metadata=other, named=named).metadata["price"].count() == 1
+    with pytest.raises(UserError, match="give one with --metadata FILE"):
+        read_images(images, named=named)
+    with pytest.raises(UserError, match="--metadata is for folders"):
+        read_images(tmp_path / "other.csv", metadata=other)
+
+
+def test_a_table_by_path_is_joined_to_photos_without_classes(images):
+    (images / "a" / "prices.csv").write_text("file,sku,price\n1.jpg,,1.5\n")
+    found = read_images(images / "a")
+    assert found.labels is None
+    assert found.metadata["price"].fillna(0).tolist() == [0, 1.5]
+
+
+def test_a_value_that_makes_a_column_of_a_list_text_is_named(images, tmp_path):
+    rows = "".join(f"{PATHS[n % 3]},{n}\n" for n in range(6))
+    (tmp_path / "list.csv").write_text(f"file,price\n{rows}a/0.jpg,abc\n")
+    found = read_images(tmp_path / "list.csv", images)
+    assert any("price is text, because of 'abc' in row 8" in line for line in found.remarks)

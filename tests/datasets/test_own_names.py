@@ -152,3 +152,8 @@ def test_row_numbers_without_a_name_are_no_column_and_other_values_are(folder, f
     assert list(load_catalog("shoes", folder / "list.csv").items)[5:] == ["price"]
     frame.set_axis([9, 4, 2, 7, 1, 0, 3, 5]).to_csv(folder / "list.csv")
     assert load_catalog("shoes", folder / "list.csv").items["column_1"].tolist()[:2] == [9, 4]
+
+
+def test_a_short_word_that_is_like_a_built_in_name_is_ones_own(tmp_path):
+    root = write_classes(tmp_path / "photos", {"a": 2, "b": 2})
+    assert load_catalog("shop", root).name == "shop"  # and no misspelled sop

@@ -145,3 +145,15 @@ def test_listing_draws_no_images(tmp_path):
     Path(images[0]).unlink()
     list_datasets(tmp_path)
     assert not Path(images[0]).exists()
+
+
+def test_a_folder_of_ones_own_under_the_name_of_a_built_in_data_set_is_explained(tmp_path):
+    (tmp_path / "photos" / "a").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"'grocery' is a built-in data set.*another --dataset"):
+        load_catalog("grocery", tmp_path / "photos")
+
+
+@pytest.mark.parametrize("name", ["shoes", "folder", "csv"])
+def test_data_that_are_not_there_are_named_as_such(tmp_path, name):
+    with pytest.raises(UserError, match=r"--data .*nope: no such folder or file"):
+        load_catalog(name, tmp_path / "nope")

@@ -189,3 +189,17 @@ def test_the_page_shows_every_hit_with_its_picture_and_needs_nothing_else(
 
 def test_a_finished_run_is_the_default_gallery_after_another_evaluation(embedder):
     assert len(gallery_for(embedder)) == len(open_run(embedder.path).items)
+
+
+def test_a_run_says_that_it_is_half_of_the_photos_and_how_to_search_all(
+    run, settings, embedder, vectors
+):
+    photo = f"{settings.data}/{run.items['path'][0]}"
+    hits = found(embedder, [photo], k=2)
+    note = hits.gallery.note
+    assert "only the 24 images of the test split are searched, and not the 24 of the" in note
+    command = f"retrieval embed {run.path} --images {run.dataset_config.root} --out all.parquet"
+    assert command in note
+    assert hits.as_json()["note"] == note
+    assert "only the 24 images of the test split" in search_page(hits)
+    assert found(embedder, [photo], vectors, k=2).gallery.note == ""  # all 48
