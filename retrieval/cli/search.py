@@ -93,7 +93,7 @@ def search(
         return
     for place, name in enumerate(hits.queries.names):
         typer.echo(f"\n{name} in {opened.path} ({hits.how})")
-        print_table(hits.table(place).round({"similarity": 4}).fillna(""))
+        print_table(hits.text_table(place))
     if html is not None:
         typer.echo(f"\nWritten: {html}")
 

@@ -4,8 +4,8 @@ Nothing here needs TensorFlow.
 """
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from retrieval.errors import UserError
 from retrieval.runs.embedding_files import FORMATS, read_embeddings
 from retrieval.runs.embedding_output import VECTORS, items_path
 from retrieval.runs.embedding_source import Source, read_source
+from retrieval.runs.item_facts import Fact, Style, fact, is_missing, json_value, style_of
 from retrieval.runs.records import metadata_columns
 from retrieval.runs.run import Run
 from retrieval.runs.store import is_run_folder, open_run
@@ -64,6 +65,26 @@ class Gallery:
         """Names of the columns to show, in their order."""
         known = [name for name in ("label", "path") if name in self.items]
         return known + metadata_columns(self.items)
+
+    @cached_property
+    def styles(self) -> dict[str, Style]:
+        """How the values of every column are written."""
+        return {name: style_of(self.items[name]) for name in self.columns}
+
+    def values(self, row: int) -> dict[str, Any]:
+        """Return what is known of an item, as JSON has it: the columns, None where it has none."""
+        return {
+            name: json_value(self.items[name].iloc[row], style)
+            for name, style in self.styles.items()
+        }
+
+    def facts(self, row: int) -> list[Fact]:
+        """Return what is known of an item, as people read it; without the columns it lacks."""
+        return [
+            fact(name, value, style)
+            for name, style in self.styles.items()
+            if not is_missing(value := self.items[name].iloc[row])
+        ]
 
     def image(self, row: int) -> Path | None:
         """Return the image file of an item; None if it is not known where it is."""
@@ -239,18 +260,3 @@ def check_comparable(query: Source, gallery: Gallery) -> list[str]:
         shown = ", ".join(f"{name} {other.get(name)} / {mine.get(name)}" for name in differing)
         return [f"{gallery.path}: embedded otherwise than the queries (gallery / query): {shown}"]
     return []
-
-
-def cells(values: Sequence[Any]) -> list[Any]:
-    """Return values of a row as JSON has them; None for a missing one."""
-    return [_cell(value) for value in values]
-
-
-def _cell(value: Any) -> Any:
-    if value is None or (not isinstance(value, list | dict | np.ndarray) and pd.isna(value)):
-        return None
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, bool | int | float | str):
-        return value
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)

@@ -31,6 +31,7 @@ def vectors(_finished, settings, tmp_path_factory):
     names = [f"class {c}/{i}.png" for c in range(8) for i in range(6)]
     table = pd.DataFrame({"path": names, "label": [name[:7] for name in names]})
     table["price"] = [None if row == 5 else row * 1.5 for row in range(48)]
+    table["added"] = [f"2024-12-{1 + row % 9:02}" for row in range(48)]
     table["page"] = "https://example.org/a?b=1&c=2"
     table.to_csv(folder / "list.csv", index=False)
     out = folder / "x.parquet"
@@ -62,15 +63,35 @@ def test_vectors_of_a_list_show_its_columns(settings, embedder, vectors, tmp_pat
     photo = f"{settings.data}/class 7/3.png"
     hits = found(embedder, [photo, photo], vectors, k=3)
     table = hits.table(1)
-    assert table.columns.tolist() == ["rank", "similarity", "label", "path", "price", "page"]
+    assert table.columns.tolist() == [
+        "rank",
+        "similarity",
+        "label",
+        "path",
+        "price",
+        "added",
+        "page",
+    ]
     assert table.iloc[0][["label", "path", "price"]].tolist() == ["class 7", "class 7/3.png", 67.5]
     assert not hits.warnings
     data = json.loads(json.dumps(hits.as_json(), allow_nan=False))
     assert [len(each["hits"]) for each in data["queries"]] == [3, 3]
     assert data["queries"][0]["hits"][0] | {"similarity": 1} == {
         "row": 45, "rank": 1, "similarity": 1, "label": "class 7", "path": "class 7/3.png",
-        "price": 67.5, "page": "https://example.org/a?b=1&c=2",
+        "price": 67.5, "added": "2024-12-01", "page": "https://example.org/a?b=1&c=2",
     }  # fmt: skip
+
+
+def test_the_table_writes_days_and_prices_as_the_page_does(settings, embedder, vectors):
+    table = found(embedder, [f"{settings.data}/class 7/3.png"], vectors, k=48).text_table(0)
+    texts = table.set_index("path")[["price", "added", "page"]]
+    assert texts.loc["class 7/3.png"].tolist() == [
+        "67.5",
+        "2024-12-01",
+        "https://example.org/a?b=1&c=2",
+    ]
+    assert texts.loc["class 7/2.png", "price"] == "66.0"
+    assert texts.loc["class 0/5.png", "price"] == ""
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".h5"])
@@ -174,7 +195,11 @@ def test_the_page_shows_every_hit_with_its_picture_and_needs_nothing_else(
     assert page.count("<img ") == 49  # the query, and all 48
     assert page.count("data:image/webp;base64,") == 49
     assert "<dt>price</dt><dd>67.5</dd>" in page
-    assert 'href="https://example.org/a?b=1&amp;c=2"' in page
+    assert "<dt>price</dt><dd>66.0</dd>" in page
+    assert "<dt>added</dt><dd>2024-12-01</dd>" in page
+    address = "https://example.org/a?b=1&amp;c=2"
+    link = f'<a href="{address}" title="{address}" rel="noreferrer">example.org</a>'
+    assert f"<dt>page</dt><dd>{link}</dd>" in page
     assert "prefers-color-scheme: dark" in page
     assert not re.search(r"<(script|link)|src=\"(?!data:)", page)
     moved = open_gallery(vectors)

@@ -1,7 +1,6 @@
-"""How an item's own columns are written beside its picture, and which values are links."""
+"""Which of an item's own columns are shown beside its picture."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import retrieval
@@ -10,45 +9,7 @@ from workbench.analysis.metadata import (
     picture_address,
     shown_columns,
     suggested_columns,
-    value_text,
-    web_address,
 )
-
-
-@pytest.mark.parametrize(
-    ("values", "texts"),
-    [
-        ([9.5, 12.25, np.nan], ["9.50", "12.25", "–"]),
-        ([1.0, 2.0], ["1", "2"]),
-        ([0.123456, 1.0], ["0.1235", "1"]),
-        (pd.array([1, None], dtype="Int64"), ["1", "–"]),
-        ([True, False], ["yes", "no"]),
-        (pd.to_datetime(["2024-02-29", None]), ["2024-02-29", "–"]),
-        (pd.to_datetime(["2024-02-29 12:30", "2024-02-29 00:00"]),
-         ["2024-02-29 12:30", "2024-02-29 00:00"]),
-        (pd.Categorical(["A", None]), ["A", "–"]),
-        (["a\n b", None, "x" * 200], ["a b", "–", "x" * 79 + "…"]),
-    ],
-)  # fmt: skip
-def test_values_are_written_for_people(values, texts):
-    column = pd.Series(values, name="c")
-    assert [value_text(column.iloc[row], column) for row in range(len(column))] == texts
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        "javascript:alert(1)", "JAVASCRIPT:alert(1)", " https://a.b", "https://",
-        "data:text/html,x", "file:///etc/passwd", "//a.b/c", "https://a.b/\n", 'https://a.b/"x', "https://[",
-        "a.jpg", 3, None, "vbscript:x", "https://a.b/<x>", "http:/a",
-    ],
-)  # fmt: skip
-def test_what_is_no_web_address_is_no_link(value):
-    assert web_address(value) == ""
-
-
-def test_web_addresses_are_links_by_their_host():
-    assert web_address("http://a.b/c?d=e#f") == "http://a.b/c?d=e#f"
 
 
 @pytest.fixture(scope="module")
