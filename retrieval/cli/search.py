@@ -141,10 +141,7 @@ def index(
     gallery = open_gallery(source, made_with)
     made = write_index(gallery, out, type_, k=k, n_checked=sample, seed=seed, overwrite=overwrite)
     typer.echo(f"{out}: {made.words}, {made.n:,} vectors of {made.width} dimensions")
-    typer.echo(
-        f"recall@{made.k} {100 * made.recall:.2f}% against exact search, on {made.n_checked:,} of "
-        f"its vectors as queries (seed {made.seed})"
-    )
+    typer.echo(f"{made.recall_words} (seed {made.seed})")
     typer.echo(
         f"{made.bytes_per_vector:,.0f} bytes per vector; {made.queries_per_second:,.0f} queries "
         f"per second ({made.threads} threads); built in {made.seconds_to_build:.1f} s"

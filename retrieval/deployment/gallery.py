@@ -18,6 +18,7 @@ from retrieval.datasets.metadata import typed_texts
 from retrieval.datasets.text_files import read_table
 from retrieval.deployment.index_files import INDEX_COLUMNS, is_index, read_index
 from retrieval.errors import UserError
+from retrieval.runs.dimensions import Undecided
 from retrieval.runs.embedding_files import FORMATS, read_embeddings
 from retrieval.runs.embedding_output import VECTORS, items_path
 from retrieval.runs.embedding_source import Source, read_source
@@ -44,6 +45,7 @@ class Gallery:
         linked_roots: Folders outside of it that belong to it. Defaults to none.
         contained: Whether only images in these folders are opened, as those of a run, which may
             come from somebody else. Defaults to False.
+        measured: Kind of the index and what was measured on it, in words. Defaults to empty.
     """
 
     path: Path
@@ -56,6 +58,7 @@ class Gallery:
     images: Path | None
     linked_roots: tuple[str, ...] = ()
     contained: bool = False
+    measured: str = ""
 
     def __len__(self) -> int:
         return len(self.items)
@@ -120,8 +123,16 @@ def open_gallery(path: Path | str, source: Source | None = None) -> Gallery:
     if path.is_file():
         return _of_file(path)
     if path.exists():
-        raise UserError(f"{path}: neither a run nor an index; give a run, vectors or an index")
-    raise UserError(f"{path}: not there; make vectors with `retrieval embed RUN --images DIR`")
+        raise UserError(
+            f"{path}: neither a run nor an index; of a folder of images, make vectors first: "
+            f"{_embed(path)}"
+        )
+    raise UserError(f"{path}: not there; make vectors of images first: {_embed('DIR')}")
+
+
+def _embed(images: Path | str) -> str:
+    """Return the command that makes vectors of images, to say in messages."""
+    return f"`retrieval embed RUN --images {images} --out vectors.parquet`"
 
 
 def gallery_of_run(run: Run, source: Source | None = None) -> Gallery:
@@ -161,7 +172,7 @@ def _of_file(path: Path) -> Gallery:
         read_embeddings(path, items=0)  # checks every value
         vectors = np.load(path, mmap_mode="r", allow_pickle=False)
     else:
-        vectors = read_embeddings(path)
+        vectors = _vectors_of_table(path)
     items = _items_of_file(path, len(vectors))
     if len(items) != len(vectors):
         raise UserError(
@@ -178,6 +189,17 @@ def _of_file(path: Path) -> Gallery:
         source=source,
         images=Path(source.images) if source is not None and source.images else None,
     )
+
+
+def _vectors_of_table(path: Path) -> np.ndarray:
+    try:
+        return read_embeddings(path)
+    except Undecided as error:
+        if error.has_none:
+            fix = f"if it lists images, make their vectors first: {_embed(path)}"
+        else:
+            fix = "leave one embedding in it, or search the run that `retrieval import` makes of it"
+        raise UserError(f"{error.problem}; {fix}") from None
 
 
 def _items_of_file(path: Path, n: int) -> pd.DataFrame:
@@ -220,6 +242,7 @@ def _of_index(path: Path) -> Gallery:
         index=opened.index,
         source=manifest.made_with,
         images=Path(manifest.images) if manifest.images else None,
+        measured=f"{manifest.words} of {manifest.n:,} vectors, {manifest.recall_words}",
     )
 
 

@@ -145,7 +145,7 @@ def _schemas() -> dict[str, Any]:
         },
     )
     vector = {"type": "array", "items": number}
-    gallery = _object(items=whole, distance=text, search={"enum": ["exact", "index"]})
+    gallery = _object(items=whole, distance=text, search={"enum": ["exact", "index"]}, index=text)
     return {
         "Embeddings": _object(embeddings={"type": "array", "items": vector}, width=whole),
         "Neighbors": _object(

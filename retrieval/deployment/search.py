@@ -237,7 +237,7 @@ def search(
         if index is not None:
             raise UserError(f"{gallery.path} is an index already: drop --index")
         rows, values = nearest_by_index(queries.vectors, gallery.index, distance, k)
-        how = f"by the index {gallery.path}"
+        how = f"by an index, {gallery.measured}"
     elif index is not None:
         assert gallery.vectors is not None
         built = build_index(gallery.vectors, distance, index)

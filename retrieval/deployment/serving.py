@@ -429,6 +429,7 @@ def _health(service: Service) -> dict[str, Any]:
         "gallery": None if gallery is None else {
             "items": len(gallery), "distance": gallery.distance,
             "search": "index" if gallery.vectors is None else "exact",
+            "index": gallery.measured,
         },
         "in_work": service.requests.taken,
         "waiting_images": service.batcher.depth,
