@@ -182,7 +182,7 @@ def test_what_is_no_gallery_is_refused(embedder, settings, vectors, tmp_path):
         with pytest.raises(UserError, match=re.escape(words)):
             found(embedder, photo, path)
     (tmp_path / "two.csv").write_text("a0,a1,b0,b1\n1,2,3,4\n")
-    with pytest.raises(UserError, match="may be .*`retrieval import`") as caught:
+    with pytest.raises(UserError, match=r"may be .*`retrieval import`") as caught:
         found(embedder, photo, tmp_path / "two.csv")
     assert "--columns" not in str(caught.value)
     out = tmp_path / "x.npy"
