@@ -84,7 +84,7 @@ def value_text(value: Any, style: Style) -> str:
     if isinstance(value, pd.Timestamp):
         if style.is_date:
             return str(value.date())
-        return value.strftime("%Y-%m-%d %H:%M") + (" UTC" if value.tzinfo else "")
+        return f"{value:%Y-%m-%d %H:%M}{' UTC' if value.tzinfo else ''}"
     if isinstance(value, int | np.integer):
         return str(value)
     if isinstance(value, float | np.floating):
