@@ -398,7 +398,7 @@ def _figures(card: Card) -> list[str]:
             "",
             f"{plain(_protocol_words(result))}. Scale: {scale_note(found)}.",
             "",
-            *table(("metric", "value [95% interval]"), rows),
+            *table(("metric", "value [95% interval]" if len(bare) < len(found) else "value"), rows),
             "",
         ]
         if bare:

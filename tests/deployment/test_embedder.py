@@ -107,7 +107,7 @@ def test_two_checkpoints_and_two_runs_have_different_fingerprints(settings, run,
     [
         ("no/such.jpg", "no such file"),
         (b"no image", "image 0: cannot be decoded"),
-        (np.zeros((4, 4), np.uint8), r"shape \(4,\)"),
+        (np.zeros((4, 4), np.uint8), r"shape \(4, 4\)"),
         (np.zeros((4, 4, 3)), "dtype float64"),
         ([np.zeros((4, 4, 4), np.uint8)], r"image 0: has shape \(4, 4, 4\)"),
         (np.zeros((5, 6), np.uint8), r"image 0: has shape \(5, 6\).*np.stack"),
