@@ -9,6 +9,7 @@ reading run folders and evaluating embeddings stays light::
 import importlib
 
 from retrieval.caches import use_writable_caches
+from retrieval.quiet import quiet_import
 
 __version__ = "0.1.0"
 _HOME = {
@@ -39,7 +40,8 @@ def __getattr__(name: str):
     """Import a public name from its home module on first use (PEP 562)."""
     if name not in _HOME:
         raise AttributeError(f"module 'retrieval' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME[name]), name)
+    with quiet_import():
+        return getattr(importlib.import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:

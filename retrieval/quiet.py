@@ -7,6 +7,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # 2: errors only
+
 
 @contextlib.contextmanager
 def hold_back_stderr() -> Iterator[None]:
@@ -30,9 +32,27 @@ def hold_back_stderr() -> Iterator[None]:
             os.close(saved)
 
 
+@contextlib.contextmanager
+def quiet_import() -> Iterator[None]:
+    """Let a block import TensorFlow without the messages of its C++ parts, then and later.
+
+    Errors are still printed. Where TensorFlow is loaded already, or ``TF_CPP_MIN_LOG_LEVEL`` is
+    set, what its user chose holds.
+
+    Yields:
+        Nothing.
+    """
+    if "tensorflow" in sys.modules:
+        yield
+        return
+    os.environ.setdefault(LEVEL, "2")
+    with hold_back_stderr():
+        yield
+
+
 def import_tensorflow() -> None:
     """Load TensorFlow and let it look for devices, without its messages."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault(LEVEL, "2")
     with hold_back_stderr():
         import tensorflow as tf
 

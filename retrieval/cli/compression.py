@@ -40,7 +40,8 @@ def compress_and_print(path: Path, widths: str, others: Sequence[str]) -> None:
     for name, title in run.protocol_titles.items():
         forms = forms_of(run.name, [run], name)
         print(f"\n{title}: {headline(forms)}.\n")
-        print_table(pd.DataFrame(table_rows(forms), columns=table_head(forms.metric)))
+        head = table_head(forms.metric, intervals=forms.has_intervals)
+        print_table(pd.DataFrame(table_rows(forms), columns=head))
         for line in (family_line(forms), *fit_notes(forms)):
             print(f"{line[:1].upper()}{line[1:]}.")
     print(f"\nWritten: {path / FILE}")

@@ -95,8 +95,7 @@ def search(
         return
     for place, name in enumerate(hits.queries.names):
         typer.echo(f"\n{name} in {opened.path} ({hits.how})")
-        shown = hits.table(place).round({"similarity": 4}).astype(object)
-        print_table(shown.where(shown.notna(), ""))
+        print_table(hits.text_table(place))
     if html is not None:
         typer.echo(f"\nWritten: {html}")
 
@@ -144,10 +143,7 @@ def index(
     gallery = open_gallery(source, made_with)
     made = write_index(gallery, out, type_, k=k, n_checked=sample, seed=seed, overwrite=overwrite)
     typer.echo(f"{out}: {made.words}, {made.n:,} vectors of {made.width} dimensions")
-    typer.echo(
-        f"recall@{made.k} {100 * made.recall:.2f}% against exact search, on {made.n_checked:,} of "
-        f"its vectors as queries (seed {made.seed})"
-    )
+    typer.echo(f"{made.recall_words} (seed {made.seed})")
     typer.echo(
         f"{made.bytes_per_vector:,.0f} bytes per vector; {made.queries_per_second:,.0f} queries "
         f"per second ({made.threads} threads); built in {made.seconds_to_build:.1f} s"

@@ -31,6 +31,7 @@ from retrieval.experiment.pipeline import with_views
 from retrieval.files import checksum, fingerprint
 from retrieval.input_pipeline.test_time import parse_views, view_names
 from retrieval.models.text_tower import TextTower
+from retrieval.quiet import import_tensorflow
 from retrieval.runs.embedding_source import Source
 from retrieval.runs.run import Run
 from retrieval.runs.store import check_there
@@ -42,11 +43,12 @@ from retrieval.validation import check_integer
 Picture = str | bytes | np.ndarray  # a path, the bytes of a file, or pixels uint8 (H, W, 3)
 AnImage = str | os.PathLike[str] | bytes | np.ndarray | Image.Image
 KINDS = "give paths, bytes of image files, uint8 arrays (H, W, 3) or Pillow images"
+GRAY = "of gray pixels, make RGB by np.stack([pixels] * 3, axis=-1)"
 # Settings that make a network, besides its stored weights, and how it is run.
 OF_THE_NETWORK = ("backbone", "weights", "pooling", "head", "embedding_size", "normalize")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Embedder:
     """A run's network, with the preprocessing, pooling and test-time views of the run.
 
@@ -63,6 +65,18 @@ class Embedder:
     path: Path
     step: int | None = None
     digest: int = 0
+
+    def __repr__(self) -> str:
+        """Name the run, the checkpoint and what was trained; ``settings`` holds everything."""
+        made = self.settings
+        parts = [
+            f"run {str(self.path)!r}",
+            "untrained" if self.step is None else f"loss {made.loss}, step {self.step:,}",
+            f"backbone {made.backbone}",
+            f"{self.width} dimensions",
+            f"distance {made.distance}",
+        ]
+        return f"<Embedder: {', '.join(parts)}>"
 
     @property
     def views(self) -> list[str]:
@@ -225,6 +239,7 @@ def load_embedder(
     """
     path = Path(run)
     settings = settings_of(path, test_time, test_time_mean)
+    import_tensorflow()  # its search for devices would print lines in a notebook
     network, step = load_whole_network(path, settings, checkpoint, mixed=settings.mixed_precision)
     digest = _digest_of(path, step)
     return Embedder(network_of_views(network, settings), settings, path, step, digest)
@@ -296,8 +311,8 @@ def _source(
 def _several(images: AnImage | Iterable[AnImage]) -> Iterable[AnImage]:
     if isinstance(images, str | os.PathLike | bytes | Image.Image):
         return [images]
-    if isinstance(images, np.ndarray) and images.dtype != object:
-        return [images] if images.ndim == 3 else images
+    if isinstance(images, np.ndarray) and images.dtype.kind in "biufc" and images.size:
+        return images if images.ndim == 4 else [images]  # one of another shape is refused whole
     if not isinstance(images, Iterable):
         raise UserError(f"images: {type(images).__name__} is no image; {KINDS}")
     return images
@@ -315,8 +330,9 @@ def _picture(image: AnImage, place: int) -> Picture:
             raise UserError(f"image {place}: {' '.join(str(error).split())}") from error
     pixels = np.asarray(image)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
+        gray = f"; {GRAY}" if pixels.ndim == 2 else ""
         raise UserError(
-            f"image {place}: has shape {pixels.shape} and dtype {pixels.dtype}; {KINDS}"
+            f"image {place}: has shape {pixels.shape} and dtype {pixels.dtype}; {KINDS}{gray}"
         )
     return pixels
 

@@ -5,8 +5,8 @@ Nothing here needs TensorFlow.
 
 import os
 import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,11 @@ from retrieval.datasets.tables import plain_arrow
 from retrieval.datasets.text_files import read_table
 from retrieval.deployment.index_files import INDEX_COLUMNS, is_index, read_index
 from retrieval.errors import UserError, counted
+from retrieval.runs.dimensions import Undecided
 from retrieval.runs.embedding_files import FORMATS, read_embeddings
 from retrieval.runs.embedding_output import VECTORS, items_path
 from retrieval.runs.embedding_source import Source, read_source
+from retrieval.runs.item_facts import Fact, Style, fact, is_missing, json_value, style_of
 from retrieval.runs.records import metadata_columns
 from retrieval.runs.run import Run
 from retrieval.runs.store import is_run_folder, open_run
@@ -47,6 +49,7 @@ class Gallery:
             nothing.
         contained: Whether only images in these folders are opened, as those of a run, which may
             come from somebody else. Defaults to False.
+        measured: Kind of the index and what was measured on it, in words. Defaults to empty.
     """
 
     path: Path
@@ -60,6 +63,7 @@ class Gallery:
     linked_roots: tuple[str, ...] = ()
     contained: bool = False
     note: str = ""
+    measured: str = ""
 
     def __len__(self) -> int:
         return len(self.items)
@@ -69,6 +73,26 @@ class Gallery:
         """Names of the columns to show, in their order."""
         known = [name for name in ("label", "path") if name in self.items]
         return known + metadata_columns(self.items)
+
+    @cached_property
+    def styles(self) -> dict[str, Style]:
+        """How the values of every column are written."""
+        return {name: style_of(self.items[name]) for name in self.columns}
+
+    def values(self, row: int) -> dict[str, Any]:
+        """Return what is known of an item, as JSON has it: the columns, None where it has none."""
+        return {
+            name: json_value(self.items[name].iloc[row], style)
+            for name, style in self.styles.items()
+        }
+
+    def facts(self, row: int) -> list[Fact]:
+        """Return what is known of an item, as people read it; without the columns it lacks."""
+        return [
+            fact(name, value, style)
+            for name, style in self.styles.items()
+            if not is_missing(value := self.items[name].iloc[row])
+        ]
 
     def image(self, row: int) -> Path | None:
         """Return the image file of an item; None if it is not known where it is."""
@@ -104,8 +128,16 @@ def open_gallery(path: Path | str, source: Source | None = None) -> Gallery:
     if path.is_file():
         return _of_file(path)
     if path.exists():
-        raise UserError(f"{path}: neither a run nor an index; give a run, vectors or an index")
-    raise UserError(f"{path}: not there; make vectors with `retrieval embed RUN --images DIR`")
+        raise UserError(
+            f"{path}: neither a run nor an index; of a folder of images, make vectors first: "
+            f"{_embed(path)}"
+        )
+    raise UserError(f"{path}: not there; make vectors of images first: {_embed('DIR')}")
+
+
+def _embed(images: Path | str) -> str:
+    """Return the command that makes vectors of images, to say in messages."""
+    return f"`retrieval embed RUN --images {images} --out vectors.parquet`"
 
 
 def gallery_of_run(run: Run, source: Source | None = None) -> Gallery:
@@ -168,7 +200,7 @@ def _of_file(path: Path) -> Gallery:
         read_embeddings(path, items=0)  # checks every value
         vectors = np.load(path, mmap_mode="r", allow_pickle=False)
     else:
-        vectors = read_embeddings(path)
+        vectors = _vectors_of_table(path)
     items = _items_of_file(path, len(vectors))
     if len(items) != len(vectors):
         raise UserError(
@@ -185,6 +217,17 @@ def _of_file(path: Path) -> Gallery:
         source=source,
         images=Path(source.images) if source is not None and source.images else None,
     )
+
+
+def _vectors_of_table(path: Path) -> np.ndarray:
+    try:
+        return read_embeddings(path)
+    except Undecided as error:
+        if error.has_none:
+            fix = f"if it lists images, make their vectors first: {_embed(path)}"
+        else:
+            fix = "leave one embedding in it, or search the run that `retrieval import` makes of it"
+        raise UserError(f"{error.problem}; {fix}") from None
 
 
 def _items_of_file(path: Path, n: int) -> pd.DataFrame:
@@ -230,6 +273,7 @@ def _of_index(path: Path) -> Gallery:
         index=opened.index,
         source=manifest.made_with,
         images=Path(manifest.images) if manifest.images else None,
+        measured=f"{manifest.words} of {manifest.n:,} vectors, {manifest.recall_words}",
     )
 
 
@@ -270,20 +314,3 @@ def check_comparable(query: Source, gallery: Gallery) -> list[str]:
         shown = ", ".join(f"{name} {other.get(name)} / {mine.get(name)}" for name in differing)
         return [f"{gallery.path}: embedded otherwise than the queries (gallery / query): {shown}"]
     return []
-
-
-def cells(values: Sequence[Any]) -> list[Any]:
-    """Return values of a row as JSON has them; None for a missing one."""
-    return [_cell(value) for value in values]
-
-
-def _cell(value: Any) -> Any:
-    if value is None or (not isinstance(value, list | dict | np.ndarray) and pd.isna(value)):
-        return None
-    if isinstance(value, np.float32):
-        return float(str(value))  # 9.99 rather than 9.989999771118164
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, bool | int | float | str):
-        return value
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)

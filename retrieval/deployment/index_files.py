@@ -75,6 +75,14 @@ class Manifest:
         given = ", ".join(f"{name} {value}" for name, value in self.parameters.items())
         return self.type + (f" ({given})" if given else "")
 
+    @property
+    def recall_words(self) -> str:
+        """What the index finds of the exact neighbors, in words."""
+        return (
+            f"recall@{self.k} {100 * self.recall:.2f}% against exact search, on "
+            f"{self.n_checked:,} of its vectors as queries"
+        )
+
 
 @dataclass(frozen=True)
 class OpenedIndex:

@@ -398,7 +398,7 @@ def _figures(card: Card) -> list[str]:
             "",
             f"{plain(_protocol_words(result))}. Scale: {scale_note(found)}.",
             "",
-            *table(("metric", "value [95% interval]"), rows),
+            *table(("metric", "value [95% interval]" if len(bare) < len(found) else "value"), rows),
             "",
         ]
         if bare:
@@ -475,9 +475,13 @@ def _limits(card: Card) -> list[str]:
             "classes of the same kind of images, not about other kinds."
         )
     if protocol.n_classes < FEW_CLASSES or protocol.n_queries < FEW_QUERIES:
-        lines.append(
-            f"The test set is small: {protocol.queries}. Read the intervals, not the values."
+        lows = [estimate.low for estimate in result.metrics.values()]
+        read = (
+            "It has no intervals: another test set may give quite other figures."
+            if np.isnan(lows).all()
+            else "Read the intervals, not the values."
         )
+        lines.append(f"The test set is small: {protocol.queries}. {read}")
     lines.append(
         "Queries of things that the gallery lacks also have a nearest neighbor: choose a threshold "
         "with `retrieval thresholds` before such answers are shown."

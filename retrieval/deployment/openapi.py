@@ -159,9 +159,16 @@ def _schemas() -> dict[str, Any]:
             "description": "All other columns of the item.",
             "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
         },
+        facts={
+            "type": "array",
+            "description": "Path and metadata as people read them; a web address has a url.",
+            "items": _object(name=text, text=text, url=text),
+        },
     )
     vector = {"type": "array", "items": number}
-    gallery = _object(items=whole, distance=text, search={"enum": ["exact", "index"]}, note=text)
+    gallery = _object(
+        items=whole, distance=text, search={"enum": ["exact", "index"]}, index=text, note=text
+    )
     return {
         "Embeddings": _object(embeddings={"type": "array", "items": vector}, width=whole),
         "Neighbors": _object(

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from retrieval.deployment.embedder import Embedder, source_of_run
-from retrieval.deployment.gallery import Gallery, cells, check_comparable, open_gallery
+from retrieval.deployment.gallery import Gallery, check_comparable, open_gallery
 from retrieval.deployment.index import build_index, measure_index
 from retrieval.deployment.nearest import nearest, nearest_by_index
 from retrieval.deployment.text import (
@@ -21,6 +21,7 @@ from retrieval.deployment.text import (
     trained_further,
 )
 from retrieval.errors import UserError
+from retrieval.runs.item_facts import is_missing, value_text
 from retrieval.runs.store import is_run_folder, open_run
 from retrieval.validation import check_integer
 
@@ -93,6 +94,19 @@ class Hits:
         found.insert(1, "similarity", self.similarities[query][: len(rows)])
         return found
 
+    def text_table(self, query: int) -> pd.DataFrame:
+        """Return :meth:`table` as people read it: texts, empty where an item has no value."""
+        table, styles = self.table(query), self.gallery.styles
+        texts = {
+            name: [
+                "" if is_missing(value) else value_text(value, styles[name])
+                for value in table[name]
+            ]
+            for name in self.gallery.columns
+        }
+        similarity = [f"{value:.4f}" for value in table["similarity"]]
+        return pd.DataFrame({"rank": table["rank"], "similarity": similarity, **texts})
+
     def as_json(self) -> dict[str, Any]:
         """Return everything as JSON has it, for scripts."""
         return {
@@ -108,11 +122,10 @@ class Hits:
         }
 
     def _hits(self, query: int) -> list[dict[str, Any]]:
-        table, rows = self.table(query), self.found(query).tolist()
-        lines = table.astype(object).itertuples(index=False)
+        found = zip(self.found(query).tolist(), self.similarities[query].tolist(), strict=False)
         return [
-            {"row": row} | dict(zip(table.columns, cells(line), strict=True))
-            for row, line in zip(rows, lines, strict=True)
+            {"row": row, "rank": rank, "similarity": similarity} | self.gallery.values(row)
+            for rank, (row, similarity) in enumerate(found, 1)
         ]
 
 
@@ -225,7 +238,7 @@ def search(
         if index is not None:
             raise UserError(f"{gallery.path} is an index already: drop --index")
         rows, values = nearest_by_index(queries.vectors, gallery.index, distance, k)
-        how = f"by the index {gallery.path}"
+        how = f"by an index, {gallery.measured}"
     elif index is not None:
         assert gallery.vectors is not None
         built = build_index(gallery.vectors, distance, index)

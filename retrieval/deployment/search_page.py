@@ -3,11 +3,11 @@
 import base64
 import html
 from pathlib import Path
-from typing import Any
 
-from retrieval.deployment.gallery import cells
+from retrieval.deployment.gallery import Gallery
 from retrieval.deployment.search import Hits
 from retrieval.files import write_text
+from retrieval.runs.item_facts import Fact
 from retrieval.runs.thumbnails import encode_thumbnail
 
 STYLE = """
@@ -79,13 +79,9 @@ def search_page(hits: Hits) -> str:
 
 
 def _query(hits: Hits, place: int) -> str:
-    name, table = hits.queries.names[place], hits.table(place)
-    cards = [
-        _card(dict(zip(table.columns, cells(line), strict=True)), hits.gallery.image(row))
-        for row, line in zip(
-            hits.found(place).tolist(), table.astype(object).itertuples(index=False), strict=True
-        )
-    ]
+    name, similarities = hits.queries.names[place], hits.similarities[place].tolist()
+    found = zip(hits.found(place).tolist(), similarities, strict=False)
+    cards = [_card(hits.gallery, *each, rank) for rank, each in enumerate(found, 1)]
     image = hits.queries.images[place]
     picture = "" if image is None else _picture(image, name)
     shown = f"“{name}”" if image is None else name
@@ -95,27 +91,27 @@ def _query(hits: Hits, place: int) -> str:
     )
 
 
-def _card(values: dict[str, Any], image: Path | None) -> str:
-    rank, similarity = values.pop("rank"), values.pop("similarity")
-    label, path = values.pop("label", None), values.get("path")
+def _card(gallery: Gallery, row: int, similarity: float, rank: int) -> str:
+    known = {each.name: each for each in gallery.facts(row)}
+    label, path = known.pop("label", None), known.get("path")
     rows = "".join(
-        f"<dt>{html.escape(name)}</dt><dd>{_value(value)}</dd>"
-        for name, value in values.items()
-        if value is not None
+        f"<dt>{html.escape(each.name)}</dt><dd>{_value(each)}</dd>" for each in known.values()
     )
-    title = "" if label is None else f'<div class="label">{html.escape(label)}</div>'
+    title = "" if label is None else f'<div class="label">{html.escape(label.text)}</div>'
+    words = next((each.text for each in (label, path) if each is not None), "None")
     return (
-        f"<li>{_picture(image, str(label or path))}"
+        f"<li>{_picture(gallery.image(row), words)}"
         f'<div class="head"><b>{rank}</b><span>{similarity:.4f}</span></div>{title}'
         f"<dl>{rows}</dl></li>"
     )
 
 
-def _value(value: Any) -> str:
-    shown = html.escape(f"{value:.12g}" if isinstance(value, float) else str(value))
-    if isinstance(value, str) and value.startswith(("https://", "http://")):
-        return f'<a href="{shown}" rel="noreferrer">{shown}</a>'
-    return shown
+def _value(known: Fact) -> str:
+    shown = html.escape(known.text)
+    if not known.url:
+        return shown
+    address = html.escape(known.url)
+    return f'<a href="{address}" title="{address}" rel="noreferrer">{shown}</a>'
 
 
 def _picture(image: Path | None, words: str) -> str:

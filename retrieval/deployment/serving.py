@@ -23,7 +23,7 @@ import threading
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ from starlette.routing import Route
 from retrieval.datasets.image_limits import most_pixels
 from retrieval.deployment.batching import Batcher, Closed, Full, Room
 from retrieval.deployment.embedder import Embedder, load_embedder
-from retrieval.deployment.gallery import Gallery, cells, check_comparable
+from retrieval.deployment.gallery import Gallery, check_comparable
 from retrieval.deployment.nearest import nearest, nearest_by_index
 from retrieval.deployment.openapi import description
 from retrieval.deployment.search import gallery_for
@@ -213,9 +213,7 @@ class Service:
         ]
 
     def _neighbor(self, gallery: Gallery, rank: int, row: int, similarity: float) -> dict[str, Any]:
-        known = dict(
-            zip(gallery.columns, cells(gallery.items[gallery.columns].iloc[row]), strict=True)
-        )
+        known = gallery.values(row)
         return {
             "rank": rank,
             "row": row,
@@ -223,7 +221,8 @@ class Service:
             "label": None if known.get("label") is None else str(known["label"]),
             "path": None if known.get("path") is None else str(known["path"]),
             "thumbnail": f"/thumbnails/{row}",
-            "metadata": {k: _finite(v) for k, v in known.items() if k not in ("label", "path")},
+            "metadata": {k: v for k, v in known.items() if k not in ("label", "path")},
+            "facts": [asdict(each) for each in gallery.facts(row) if each.name != "label"],
         }
 
     def embed_text(self, text: str) -> tuple[np.ndarray, list[str]]:
@@ -291,11 +290,6 @@ def open_service(
     service = Service(embedder, searched, shown, limits, tuple(warned))
     service.warm_up()
     return service
-
-
-def _finite(value: Any) -> Any:
-    """Return a value that JSON has: it knows neither NaN nor infinity."""
-    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def check_image(content: bytes, which: str, pixels: int) -> None:
@@ -490,7 +484,8 @@ def _health(service: Service) -> dict[str, Any]:
         "width": embedder.width,
         "gallery": None if gallery is None else {
             "items": len(gallery), "distance": gallery.distance,
-            "search": "index" if gallery.vectors is None else "exact", "note": gallery.note,
+            "search": "index" if gallery.vectors is None else "exact",
+            "index": gallery.measured, "note": gallery.note,
         },
         "in_work": service.requests.taken,
         "waiting_images": service.batcher.depth,

@@ -39,12 +39,12 @@ from retrieval.runs.run import Run
 from retrieval.settings.identity import what_matters
 from retrieval.settings.schema import UNTRAINED
 
-HEAD = ("Form", "Bytes", "Of float32", "{title} [95%]", "Cost [95%]", "Queries changed")
+INTERVAL = " [95%]"  # in a heading
+HEAD = ("Form", "Bytes", "Of float32", f"{{title}}{INTERVAL}", f"Cost{INTERVAL}", "Queries changed")
 NESTED_COLUMNS = (
     "width", "nested", "truncated", "pca", "gain", "gain_low", "gain_high", "over_pca",
     "over_pca_low", "over_pca_high",
 )  # fmt: skip
-NESTED_FAMILY = "95% intervals that hold for all differences of the table at once"
 MARGIN = 0.01  # a cost that few would mind: one point
 
 
@@ -70,6 +70,11 @@ class LossForms:
     table: pd.DataFrame
     left_out: dict[str, str]
     n_gallery: int
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether a value or a cost has an interval; none has one of too few classes."""
+        return bool(self.table[["low", "cost_low"]].notna().any(axis=None))
 
 
 def forms_of(
@@ -136,6 +141,11 @@ class Nested:
     nested: str
     metric: str
     table: pd.DataFrame
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether a difference has an interval; none has one of too few classes."""
+        return bool(self.table[["gain_low", "over_pca_low"]].notna().any(axis=None))
 
 
 def nested_pairs(groups: Mapping[str, Sequence[Run]]) -> list[tuple[str, str]]:
@@ -266,13 +276,14 @@ def widths_line(title: str, runs: Sequence[Run]) -> str:
     )
 
 
-def nested_head(metric: str) -> list[str]:
-    """Return the headings of :func:`nested_rows`."""
+def nested_head(metric: str, *, intervals: bool = True) -> list[str]:
+    """Return the headings of :func:`nested_rows`; see :func:`table_head`."""
     title = metric_of(metric).title
-    return [
+    titles = [
         "Dimensions", f"Matryoshka {title}", f"Plain {title}", f"PCA of plain {title}",
-        "Matryoshka minus plain [95%]", "Matryoshka minus PCA [95%]",
+        f"Matryoshka minus plain{INTERVAL}", f"Matryoshka minus PCA{INTERVAL}",
     ]  # fmt: skip
+    return titles if intervals else _bare(titles)
 
 
 def nested_rows(nested: Nested) -> list[list[str]]:
@@ -404,10 +415,20 @@ def headline(forms: LossForms) -> str:
 def family_line(forms: LossForms) -> str:
     """Say what the intervals of costs hold for, without a full stop."""
     n = len(forms.table) - 1
+    costs = "costs are the value of float32 minus that of the form, on the same queries"
+    if not forms.has_intervals:
+        return f"{costs}; without intervals, which so few classes do not carry"
     return (
-        "costs are the value of float32 minus that of the form, on the same queries; their 95% "
-        f"intervals hold for all {n} forms at once{seeds_caveat([forms.n_seeds])}"
+        f"{costs}; their 95% intervals hold for all {n} forms at once"
+        f"{seeds_caveat([forms.n_seeds])}"
     )
+
+
+def nested_family(nested: Nested) -> str:
+    """Say what the intervals of :func:`nested_rows` hold for, without a full stop."""
+    if not nested.has_intervals:
+        return "no intervals, which so few classes do not carry"
+    return "95% intervals that hold for all differences of the table at once"
 
 
 def fit_notes(forms: LossForms) -> list[str]:
@@ -421,9 +442,20 @@ def fit_notes(forms: LossForms) -> list[str]:
     return notes
 
 
-def table_head(metric: str) -> list[str]:
-    """Return the headings of :func:`table_rows`."""
-    return [title.format(title=metric_of(metric).title) for title in HEAD]
+def table_head(metric: str, *, intervals: bool = True) -> list[str]:
+    """Return the headings of :func:`table_rows`.
+
+    Args:
+        metric: Name of the metric.
+        intervals: Whether any of the figures has an interval. Defaults to True.
+    """
+    titles = [title.format(title=metric_of(metric).title) for title in HEAD]
+    return titles if intervals else _bare(titles)
+
+
+def _bare(titles: list[str]) -> list[str]:
+    """Return headings of figures that have no intervals."""
+    return [title.removesuffix(INTERVAL) for title in titles]
 
 
 def table_rows(forms: LossForms) -> list[list[str]]:

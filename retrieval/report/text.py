@@ -207,12 +207,14 @@ def _forms_of(section: Section) -> list[tuple[str, Sequence[str], list[list[str]
     return [
         *(
             (f"Smaller forms of {each.title} ({compression.family_line(each)})",
-             compression.table_head(each.metric), compression.table_rows(each))
+             compression.table_head(each.metric, intervals=each.has_intervals),
+             compression.table_rows(each))
             for each in section.forms
         ),
         *(
-            (f"Widths of {each.nested} beside {each.plain} ({compression.NESTED_FAMILY})",
-             compression.nested_head(each.metric), compression.nested_rows(each))
+            (f"Widths of {each.nested} beside {each.plain} ({compression.nested_family(each)})",
+             compression.nested_head(each.metric, intervals=each.has_intervals),
+             compression.nested_rows(each))
             for each in section.nested
         ),
     ]  # fmt: skip

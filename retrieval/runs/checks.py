@@ -5,6 +5,7 @@ folder is found here and reported in one line.
 """
 
 import contextlib
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,10 +17,15 @@ from retrieval.errors import UserError
 from retrieval.files import digest
 from retrieval.runs.neighbors import FILE
 from retrieval.runs.run import EMBEDDINGS_FILE, REQUIRED_COLUMNS, REQUIRED_FILES, Run, remedy
+from retrieval.settings.schema import UNTRAINED
 
 
 class NotARun(UserError):
     """A folder has none of the files of a run."""
+
+
+class NotEvaluated(UserError):
+    """A run was trained with ``--no-evaluate``, and nothing is missing but its evaluation."""
 
 
 def check_run(run: Run) -> None:
@@ -31,6 +37,7 @@ def check_run(run: Run) -> None:
         run: A run whose folder exists.
 
     Raises:
+        NotEvaluated: Only the evaluation is missing.
         UserError: The schema is newer, a file is missing or damaged, or row counts differ.
     """
     for name in REQUIRED_FILES:
@@ -40,6 +47,11 @@ def check_run(run: Run) -> None:
             if not file.exists():
                 if not any((run.path / other).exists() for other in REQUIRED_FILES):
                     raise NotARun(f"{run.path}: not a run; give a folder such as runs/DATASET/NAME")
+                if _is_only_trained(run):
+                    raise NotEvaluated(
+                        f"{run.path}: trained, and not evaluated yet: `retrieval embed "
+                        f"{shlex.quote(str(run.path))}` embeds its test images and evaluates them"
+                    )
                 raise UserError(f"{run.path}: {name} is missing")
             if not file.is_file():  # a pipe would be waited for
                 raise UserError(f"{file}: damaged, not a file")
@@ -63,6 +75,13 @@ def check_run(run: Run) -> None:
                     f"{file}: not the file that metrics.json was computed from; "
                     f"{remedy(run.path, 'metrics.json')}"
                 )
+
+
+def _is_only_trained(run: Run) -> bool:
+    """Tell whether a run has its network and none of the files that an evaluation makes."""
+    if run.settings is None or any((run.path / each).exists() for each in REQUIRED_FILES[1:]):
+        return False
+    return run.settings.loss == UNTRAINED or (run.path / "checkpoints").is_dir()
 
 
 def check_neighbors(run: Run) -> None:
@@ -110,7 +129,7 @@ def _mendable(path: Path, name: str) -> Iterator[Path]:
     try:
         with reading(path / name) as file:
             yield file
-    except NotARun:
+    except (NotARun, NotEvaluated):
         raise
     except UserError as error:
         if "newer" in str(error):

@@ -32,6 +32,19 @@ NOT_DIMENSIONS = (
 CHOOSE = "choose with --columns, e.g. --columns embedding or --columns 'emb_*'"
 
 
+class Undecided(UserError):
+    """It cannot be told which columns of a table are the embedding.
+
+    Args:
+        problem: What is wrong, without the fix, which a command may have another one for.
+        has_none: Whether no column can be one. Defaults to False.
+    """
+
+    def __init__(self, problem: str, *, has_none: bool = False) -> None:
+        super().__init__(f"{problem}; {CHOOSE}")
+        self.problem, self.has_none = problem, has_none
+
+
 def embeddings_in(
     table: pa.Table | pd.DataFrame, where: Path | str, columns: Sequence[str] = ()
 ) -> np.ndarray:
@@ -72,7 +85,7 @@ def embeddings_in(
     wrong = [name for name in chosen if not _is_number(table.schema.field(name).type)]
     if wrong:
         kind = table.schema.field(wrong[0]).type
-        raise UserError(f"{where}: column {wrong[0]!r} is not numeric ({kind}); {CHOOSE}")
+        raise Undecided(f"{where}: column {wrong[0]!r} is not numeric ({kind})")
     dimensions = [_numbers(table.column(name)) for name in chosen]
     if not columns:
         _refuse_a_class(dimensions, chosen, where)
@@ -167,13 +180,14 @@ def _recognized(table: pa.Table, names: list[str], where: Path | str) -> list[st
         kind = table.schema.field(texts[0]).type
         raise UserError(f"{where}: columns {_range_of(texts)} hold no numbers ({kind})")
     if not candidates:
-        raise UserError(
-            f"{where}: no column of lists and no numbered columns such as d0, d1, ...; "
-            f"{CHOOSE}; found: {_listed(names)}"
+        raise Undecided(
+            f"{where}: no column of lists and no numbered columns such as d0, d1, ...; found: "
+            f"{_listed(names)}",
+            has_none=True,
         )
     if len(candidates) > 1:
         shown = " or ".join(_range_of(members) for members in candidates)
-        raise UserError(f"{where}: the embedding may be {shown}; {CHOOSE}")
+        raise Undecided(f"{where}: the embedding may be {shown}")
     only = candidates[0]
     return only if only[0] in lists else _without_gap(only, where)
 
@@ -188,9 +202,9 @@ def _refuse_a_class(
         if (values == np.floor(values)).all() and (values != values[0]).any()
     ]
     if 0 < len(whole) < len(names) / 2:
-        raise UserError(
+        raise Undecided(
             f"{where}: column {whole[0]!r} holds whole numbers, unlike the other dimensions: if it "
-            "is a class or an index, rename it, e.g. to 'target'; if not, say so with --columns"
+            "is a class or an index, rename it, e.g. to 'target'"
         )
 
 
@@ -215,9 +229,8 @@ def _without_gap(members: list[str], where: Path | str) -> list[str]:
         if number < expected:
             raise UserError(f"{where}: columns {prefix}{number} and {name} repeat a number")
         if number > expected:
-            raise UserError(
-                f"{where}: of the columns {_range_of(ordered)}, number {expected} is missing; "
-                f"{CHOOSE}"
+            raise Undecided(
+                f"{where}: of the columns {_range_of(ordered)}, number {expected} is missing"
             )
     return ordered
 

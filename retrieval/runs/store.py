@@ -23,7 +23,7 @@ from retrieval.files import (
     remove_temporaries,
     replace_folder,
 )
-from retrieval.runs.checks import check_neighbors, check_run
+from retrieval.runs.checks import NotEvaluated, check_neighbors, check_run
 from retrieval.runs.lock import run_lock
 from retrieval.runs.run import NOTES_FILE, REQUIRED_FILES, ChangedRun, Run
 
@@ -37,10 +37,12 @@ class BrokenRun:
     Attributes:
         path: The folder.
         reason: Why it cannot be opened, in one line.
+        is_only_trained: Whether nothing is missing but its evaluation. Defaults to False.
     """
 
     path: Path
     reason: str
+    is_only_trained: bool = False
 
 
 def open_run(path: Path | str, *, neighbors: bool = False) -> Run:
@@ -104,7 +106,7 @@ def list_runs(root: Path | str = "runs") -> list[Run | BrokenRun]:
             changed = path.stat().st_mtime
             found.append((changed, open_run(path)))
         except UserError as error:
-            found.append((changed, BrokenRun(path, str(error))))
+            found.append((changed, BrokenRun(path, str(error), isinstance(error, NotEvaluated))))
         except FileNotFoundError:  # removed meanwhile
             continue
     return [run for _, run in sorted(found, key=lambda pair: (pair[0], pair[1].path.name))]

@@ -105,7 +105,8 @@ def test_from_a_list_with_prices_to_the_price_beside_each_result(
     assert "recall@10 100.00% against exact search, on 24 of its vectors" in shown
     assert "bytes per vector" in shown
     code, shown, _ = command("search", run.path, photo, "--gallery", tmp_path / "index")
-    assert "by the index" in shown
+    assert "by an index, hnsw (links" in shown
+    assert " vectors, recall@10 100.00% against exact search" in shown
     assert "price" in shown
 
 

@@ -107,9 +107,11 @@ def test_two_checkpoints_and_two_runs_have_different_fingerprints(settings, run,
     [
         ("no/such.jpg", "no such file"),
         (b"no image", "image 0: cannot be decoded"),
-        (np.zeros((4, 4), np.uint8), r"shape \(4,\)"),
+        (np.zeros((4, 4), np.uint8), r"shape \(4, 4\)"),
         (np.zeros((4, 4, 3)), "dtype float64"),
         ([np.zeros((4, 4, 4), np.uint8)], r"image 0: has shape \(4, 4, 4\)"),
+        (np.zeros((5, 6), np.uint8), r"image 0: has shape \(5, 6\).*np.stack"),
+        (np.zeros(7), r"image 0: has shape \(7,\) and dtype float64"),
         (7, "int is no image"),
         ([7], "image 0"),
     ],
@@ -140,3 +142,10 @@ def test_boxes_crop_files_as_the_run_crops_its_own(embedder, tmp_path):
         embedder.embed([tmp_path / "x.png"], boxes=np.zeros((2, 4)))
     with pytest.raises(UserError, match="for paths"):
         embedder.embed(pixels, boxes=np.zeros((1, 4)))
+
+
+def test_an_embedder_is_printed_in_one_short_line(run, embedder):
+    text = repr(embedder)
+    assert text.startswith(f"<Embedder: run {str(run.path)!r}, loss ")
+    assert "8 dimensions, distance cosine>" in text
+    assert len(text) < 150 + len(str(run.path))

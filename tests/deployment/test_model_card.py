@@ -73,6 +73,10 @@ def test_a_missing_interval_is_explained(card, monkeypatch):
     figures = section(card_text(card), "Figures")
     assert "nan" not in figures.lower()
     assert "No interval for R@1" in figures
+    assert "| metric | value |" in figures
+    limits = section(card_text(card), "Limits")
+    assert "It has no intervals: another test set may give quite other figures." in limits
+    assert "Read the intervals" not in limits
 
 
 def test_every_section_is_there_and_what_is_unknown_is_said(card):

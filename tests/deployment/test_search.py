@@ -31,6 +31,7 @@ def vectors(_finished, settings, tmp_path_factory):
     names = [f"class {c}/{i}.png" for c in range(8) for i in range(6)]
     table = pd.DataFrame({"path": names, "label": [name[:7] for name in names]})
     table["price"] = [None if row == 5 else row * 1.5 for row in range(48)]
+    table["added"] = [f"2024-12-{1 + row % 9:02}" for row in range(48)]
     table["page"] = "https://example.org/a?b=1&c=2"
     table.to_csv(folder / "list.csv", index=False)
     out = folder / "x.parquet"
@@ -62,15 +63,35 @@ def test_vectors_of_a_list_show_its_columns(settings, embedder, vectors, tmp_pat
     photo = f"{settings.data}/class 7/3.png"
     hits = found(embedder, [photo, photo], vectors, k=3)
     table = hits.table(1)
-    assert table.columns.tolist() == ["rank", "similarity", "label", "path", "price", "page"]
+    assert table.columns.tolist() == [
+        "rank",
+        "similarity",
+        "label",
+        "path",
+        "price",
+        "added",
+        "page",
+    ]
     assert table.iloc[0][["label", "path", "price"]].tolist() == ["class 7", "class 7/3.png", 67.5]
     assert not hits.warnings
     data = json.loads(json.dumps(hits.as_json(), allow_nan=False))
     assert [len(each["hits"]) for each in data["queries"]] == [3, 3]
     assert data["queries"][0]["hits"][0] | {"similarity": 1} == {
         "row": 45, "rank": 1, "similarity": 1, "label": "class 7", "path": "class 7/3.png",
-        "price": 67.5, "page": "https://example.org/a?b=1&c=2",
+        "price": 67.5, "added": "2024-12-01", "page": "https://example.org/a?b=1&c=2",
     }  # fmt: skip
+
+
+def test_the_table_writes_days_and_prices_as_the_page_does(settings, embedder, vectors):
+    table = found(embedder, [f"{settings.data}/class 7/3.png"], vectors, k=48).text_table(0)
+    texts = table.set_index("path")[["price", "added", "page"]]
+    assert texts.loc["class 7/3.png"].tolist() == [
+        "67.5",
+        "2024-12-01",
+        "https://example.org/a?b=1&c=2",
+    ]
+    assert texts.loc["class 7/2.png", "price"] == "66.0"
+    assert texts.loc["class 0/5.png", "price"] == ""
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".h5"])
@@ -94,6 +115,7 @@ def test_an_index_and_an_index_on_request_find_what_exact_search_finds(
     write_index(open_gallery(vectors), tmp_path / "index", "flat")
     by_index = found(embedder, photos, tmp_path / "index", k=5)
     np.testing.assert_array_equal(by_index.rows, exact.rows)
+    assert "by an index, flat of 48 vectors, recall@10 100.00%" in by_index.how
     pd.testing.assert_frame_equal(
         by_index.table(0), exact.table(0), check_dtype=False, rtol=1e-5, atol=1e-5
     )
@@ -152,13 +174,17 @@ def test_what_is_no_photo_is_refused(embedder, photos, words):
 def test_what_is_no_gallery_is_refused(embedder, settings, vectors, tmp_path):
     photo = [f"{settings.data}/class 2/4.png"]
     for path, words in (
-        (tmp_path / "no", "not there"),
-        (settings.data, "neither a run nor an index"),
-        (vectors.with_name("list.csv"), "list.csv"),
+        (tmp_path / "no", "not there; make vectors of images first: `retrieval embed RUN"),
+        (settings.data, f"make vectors first: `retrieval embed RUN --images {settings.data}"),
+        (vectors.with_name("list.csv"), f"`retrieval embed RUN --images {vectors.parent}/list.csv"),
         (__file__, "no file of vectors"),
     ):
         with pytest.raises(UserError, match=re.escape(words)):
             found(embedder, photo, path)
+    (tmp_path / "two.csv").write_text("a0,a1,b0,b1\n1,2,3,4\n")
+    with pytest.raises(UserError, match=r"may be .*`retrieval import`") as caught:
+        found(embedder, photo, tmp_path / "two.csv")
+    assert "--columns" not in str(caught.value)
     out = tmp_path / "x.npy"
     np.save(out, np.zeros((3, 8), np.float32))
     (tmp_path / "x.items.csv").write_text("path\na.jpg\n")
@@ -174,7 +200,11 @@ def test_the_page_shows_every_hit_with_its_picture_and_needs_nothing_else(
     assert page.count("<img ") == 49  # the query, and all 48
     assert page.count("data:image/webp;base64,") == 49
     assert "<dt>price</dt><dd>67.5</dd>" in page
-    assert 'href="https://example.org/a?b=1&amp;c=2"' in page
+    assert "<dt>price</dt><dd>66.0</dd>" in page
+    assert "<dt>added</dt><dd>2024-12-01</dd>" in page
+    address = "https://example.org/a?b=1&amp;c=2"
+    link = f'<a href="{address}" title="{address}" rel="noreferrer">example.org</a>'
+    assert f"<dt>page</dt><dd>{link}</dd>" in page
     assert "prefers-color-scheme: dark" in page
     assert not re.search(r"<(script|link)|src=\"(?!data:)", page)
     moved = open_gallery(vectors)

@@ -213,6 +213,12 @@ def test_the_description_names_every_address_and_problem(client, documents):
     }  # fmt: skip
 
 
+def test_the_page_links_web_addresses_only(client):
+    page = client.get("/").text
+    assert "/^https?:/i.test(fact.url)" in page
+    assert "noopener noreferrer" in page
+
+
 def test_the_page_loads_nothing_from_elsewhere_and_runs_its_own_script_only(client):
     page = client.get("/")
     policy = page.headers["content-security-policy"]
@@ -239,6 +245,9 @@ def test_hostile_names_and_missing_values_are_plain_json(run, tmp_path):
         found = json.loads(answer.text, parse_constant=pytest.fail)["neighbors"][0]
         assert found["label"] == HOSTILE
         assert found["metadata"] == {"price": None, HOSTILE: HOSTILE}
+        assert [(fact["name"], fact["url"]) for fact in found["facts"]] == [
+            ("path", ""), (HOSTILE, ""),
+        ]  # fmt: skip
         assert answer.headers["content-type"] == "application/json"
         assert answer.headers["x-content-type-options"] == "nosniff"
         problem(client.get(found["thumbnail"]), 404)
@@ -246,6 +255,7 @@ def test_hostile_names_and_missing_values_are_plain_json(run, tmp_path):
 
 def test_vectors_of_a_file_are_searched_and_keep_their_columns(run, settings, tmp_path):
     listed = pd.DataFrame({"path": run.items["path"][:9], "price": np.arange(9) / 4})
+    listed["added"], listed["url"] = "2024-12-12", "https://shop.example/1"
     listed.to_csv(tmp_path / "list.csv", index=False)
     out = tmp_path / "v.parquet"
     embed_to_file(run.path, tmp_path / "list.csv", out, image_root=settings.data, progress=False)
@@ -255,6 +265,12 @@ def test_vectors_of_a_file_are_searched_and_keep_their_columns(run, settings, tm
         content = Path(settings.data, run.items["path"][4]).read_bytes()
         found = client.post("/search?k=2", content=content).json()["neighbors"][0]
         assert found["metadata"]["price"] == 1.0
+        assert found["metadata"]["added"] == "2024-12-12"
+        assert found["facts"][1:] == [
+            {"name": "price", "text": "1.00", "url": ""},
+            {"name": "added", "text": "2024-12-12", "url": ""},
+            {"name": "url", "text": "shop.example", "url": "https://shop.example/1"},
+        ]
         assert client.get(found["thumbnail"]).headers["content-type"] == "image/webp"
 
 

@@ -111,6 +111,20 @@ def test_a_damaged_run_is_listed_with_its_reason(tmp_path, damage, reason):
     assert "\n" not in runs["torn"].reason
 
 
+def test_a_run_without_its_evaluation_is_no_damaged_one(tmp_path):
+    path = make_folder(tmp_path / "birds" / "trained")
+    for name in ("items.parquet", "embeddings.npy", "neighbours.npz", "metrics.json"):
+        (path / name).unlink()
+    (torn,) = list_runs(tmp_path)
+    assert (torn.is_only_trained, "items.parquet is missing" in torn.reason) == (False, True)
+    config = {"schema": 1, "settings": {"loss": "proxy_anchor"}}
+    (path / "config.yaml").write_text(yaml.safe_dump(config))
+    (path / "checkpoints").mkdir()
+    (only,) = list_runs(tmp_path)
+    assert only.is_only_trained
+    assert f"trained, and not evaluated yet: `retrieval embed {path}`" in only.reason
+
+
 def test_a_partial_run_is_not_listed_until_published(tmp_path):
     final = tmp_path / "birds" / "npairs_loss"
     make_folder(partial_path(final))

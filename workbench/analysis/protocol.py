@@ -5,6 +5,7 @@ from dataclasses import asdict
 import numpy as np
 
 from retrieval.evaluation.relevance import BY_CLASS, NO_LABELS
+from retrieval.evaluation.statistics import LEAST_CLASSES
 from retrieval.runs.records import ProtocolResult
 from retrieval.runs.run import Run
 from retrieval.validation import LEAVE_ONE_OUT, PROTOCOLS, QUERY_GALLERY
@@ -70,6 +71,11 @@ NO_NMI_INTERVAL = (
     "interval of NMI; `retrieval evaluate` adds it."
 )
 
+NO_INTERVALS = (
+    f"No ±: there are no 95% intervals, which need at least {LEAST_CLASSES} classes of like size "
+    "and a bootstrap."
+)
+
 
 def facts_in_words(result: ProtocolResult) -> dict[str, str]:
     """Describe a protocol for people.
@@ -94,6 +100,8 @@ def _value(key: str, value: object) -> str:
 
 
 def lacks_nmi_interval(run: Run, protocol: str) -> bool:
-    """Tell whether a run has an NMI under a protocol but no interval for it."""
+    """Tell whether a run has an NMI under a protocol but no interval for it, unlike for others."""
+    metrics = run.results[protocol].metrics
     nmi = run.results[protocol].metric("nmi")
-    return not np.isnan(nmi.value) and bool(np.isnan(nmi.low))
+    lacks = not np.isnan(nmi.value) and bool(np.isnan(nmi.low))
+    return lacks and not all(np.isnan(each.low) for each in metrics.values())

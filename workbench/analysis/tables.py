@@ -1,5 +1,7 @@
 """Metrics of runs as tables. Every row states its protocol, number of queries and seeds."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -102,6 +104,11 @@ def metrics_of(table: pd.DataFrame) -> list[str]:
     """Return the names of the metrics of which a table of results or losses has values."""
     names = [name for name in table if f"{name}/low" in table]
     return [name for name in names if table[name].notna().any()]
+
+
+def has_intervals(table: pd.DataFrame, names: Sequence[str]) -> bool:
+    """Tell whether any figure of some metrics in a table of losses has an interval."""
+    return bool(table[[f"{name}/low" for name in names]].notna().any(axis=None))
 
 
 def loss_table(

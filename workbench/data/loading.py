@@ -6,6 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from retrieval.errors import UserError
+from retrieval.runs.checks import NotEvaluated
 from retrieval.runs.run import REQUIRED_FILES, Run
 from retrieval.runs.store import BrokenRun, open_run, run_folders
 
@@ -45,7 +46,7 @@ def _open(path: str, stamp: tuple[int, ...]) -> Run | BrokenRun:
     try:
         return open_run(path, neighbors=True)
     except UserError as error:
-        return BrokenRun(Path(path), str(error))
+        return BrokenRun(Path(path), str(error), isinstance(error, NotEvaluated))
 
 
 def load_runs(root: Path | None = None) -> tuple[list[Run], list[BrokenRun]]:

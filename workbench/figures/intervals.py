@@ -51,7 +51,8 @@ def loss_intervals(
             hovertemplate=f"%{{hovertext}}: %{{x:.{shown.digits}f}}{shown.unit}<extra></extra>",
         )
     )
-    figure.update_xaxes(title=f"{shown.title}{', %' if shown.unit else ''} (95% interval)")
+    drawn = " (95% interval)" if table[f"{metric}/low"].notna().any() else ""
+    figure.update_xaxes(title=f"{shown.title}{', %' if shown.unit else ''}{drawn}")
     figure.update_yaxes(
         range=[len(names) - 0.5, -0.7],  # best at the top, with room for its value
         tickvals=list(range(len(names))),

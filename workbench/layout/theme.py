@@ -107,7 +107,9 @@ def caveat_lines(selection: Selection, *, run: bool = True) -> list[str]:
         run: Only speak of run A, not of all runs that are comparable with it. Defaults to True.
     """
     runs = [selection.a] if run else selection.comparable
-    return named_caveats({one.name: [one] for one in runs}, selection.protocol)
+    lines = named_caveats({one.name: [one] for one in runs}, selection.protocol)
+    names = tuple(one.name for one in runs)  # which a line may begin with, as they are written
+    return [line if line.startswith(names) else line[:1].upper() + line[1:] for line in lines]
 
 
 def ink() -> str:

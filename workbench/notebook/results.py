@@ -402,7 +402,8 @@ def bytes_table(
     for title, members in groups.items():
         forms = forms_of(title, members, protocol, metric)
         print(f"{title}: {compression_headline(forms)}.")
-        table = pd.DataFrame(table_rows(forms), columns=table_head(metric))
+        head = table_head(metric, intervals=forms.has_intervals)
+        table = pd.DataFrame(table_rows(forms), columns=head)
         parts.append(table.assign(run=title).set_index(["run", "Form"]))
         notes = [costs_family(forms), *fit_notes(forms)]
     for plain, nested in nested_pairs(groups):

@@ -46,16 +46,21 @@ def sidebar(runs: list[Run]) -> Selection:
 
 
 def skipped_folders(broken: list[BrokenRun]) -> None:
-    """List the folders that could not be read, with the reasons.
+    """List the runs that are not evaluated, and the folders that could not be read, and why.
 
     Args:
         broken: See :func:`workbench.data.loading.load_runs`.
     """
-    if broken:
-        title = f"{counted(len(broken), 'folder')} skipped"
-        with st.sidebar.expander(title, icon=":material/warning:"):
-            for run in broken:
-                st.text(run.reason)
+    trained = [run for run in broken if run.is_only_trained]
+    others = [run for run in broken if not run.is_only_trained]
+    for runs, title, icon in (
+        (trained, f"{counted(len(trained), 'run')} not evaluated", "hourglass_empty"),
+        (others, f"{counted(len(others), 'folder')} skipped", "warning"),
+    ):
+        if runs:
+            with st.sidebar.expander(title, icon=f":material/{icon}:"):
+                for run in runs:
+                    st.text(run.reason)
 
 
 def _choose_runs(groups: list[list[Run]], protocol: str) -> tuple[Run, Run | None]:
@@ -126,6 +131,8 @@ def _choose_metric(runs: list[Run], protocol: str) -> str:
     asked = {text for text in (METRIC.get(), METRIC.text_in_url()) if text}
     options = in_order({*measured, *filter(RECALL.fullmatch, asked)})
     name = METRIC.keep(HEADLINE, options)
+    if not any(run.knows_relevant(protocol) for run in runs if protocol in run.results):
+        return name  # of items without labels, no figure can be known
     st.selectbox(
         "Metric",
         options,

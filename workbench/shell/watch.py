@@ -3,7 +3,7 @@
 import streamlit as st
 
 from retrieval.errors import counted
-from retrieval.runs.live import RUNNING, Training
+from retrieval.runs.live import RUNNING, TRAINING, Training
 from workbench.data.trainings import Scene, looks_every, scene, trainings
 from workbench.session.state import Value
 
@@ -46,5 +46,8 @@ def _words(going: list[Training]) -> str:
     running = [each for each in going if each.state == RUNNING]
     lives = [each.live for each in running if each.live is not None and each.live.steps]
     if len(running) == 1 and lives:
-        return f"1 training: {lives[0].stage}, step {lives[0].step:,} of {lives[0].steps:,}"
+        live = lives[0]  # in words that the sidebar's width has room for
+        if live.stage != TRAINING:
+            return f"1 training: {live.stage}"
+        return f"Training: step {live.step:,} of {live.steps:,}"
     return counted(len(running or going), "training") + " in progress"

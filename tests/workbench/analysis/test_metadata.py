@@ -1,7 +1,6 @@
-"""How an item's own columns are written beside its picture, and which values are links."""
+"""Which of an item's own columns are shown beside its picture."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import retrieval
@@ -10,45 +9,7 @@ from workbench.analysis.metadata import (
     picture_address,
     shown_columns,
     suggested_columns,
-    value_text,
-    web_address,
 )
-
-
-@pytest.mark.parametrize(
-    ("values", "texts"),
-    [
-        ([9.5, 12.25, np.nan], ["9.50", "12.25", "–"]),
-        ([1.0, 2.0], ["1", "2"]),
-        ([0.123456, 1.0], ["0.1235", "1"]),
-        (pd.array([1, None], dtype="Int64"), ["1", "–"]),
-        ([True, False], ["yes", "no"]),
-        (pd.to_datetime(["2024-02-29", None]), ["2024-02-29", "–"]),
-        (pd.to_datetime(["2024-02-29 12:30", "2024-02-29 00:00"]),
-         ["2024-02-29 12:30", "2024-02-29 00:00"]),
-        (pd.Categorical(["A", None]), ["A", "–"]),
-        (["a\n b", None, "x" * 200], ["a b", "–", "x" * 79 + "…"]),
-    ],
-)  # fmt: skip
-def test_values_are_written_for_people(values, texts):
-    column = pd.Series(values, name="c")
-    assert [value_text(column.iloc[row], column) for row in range(len(column))] == texts
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        "javascript:alert(1)", "JAVASCRIPT:alert(1)", " https://a.b", "https://",
-        "data:text/html,x", "file:///etc/passwd", "//a.b/c", "https://a.b/\n", 'https://a.b/"x', "https://[",
-        "a.jpg", 3, None, "vbscript:x", "https://a.b/<x>", "http:/a",
-    ],
-)  # fmt: skip
-def test_what_is_no_web_address_is_no_link(value):
-    assert web_address(value) == ""
-
-
-def test_web_addresses_are_links_by_their_host():
-    assert web_address("http://a.b/c?d=e#f") == "http://a.b/c?d=e#f"
 
 
 @pytest.fixture(scope="module")
@@ -76,10 +37,44 @@ def test_facts_of_an_item(run):
 
 def test_columns_that_tell_items_apart_are_suggested(run):
     assert shown_columns(run) == ["page", "image_url", "note", "price", "same"]
-    assert suggested_columns(run) == ["image_url", "note"] or suggested_columns(run) == [
-        "note",
-        "price",
-    ]
+    assert suggested_columns(run) == ["price", "image_url"]
+
+
+def suggestion(tmp_path, labels, **columns):
+    """Import items of some classes with some columns, and return what is shown below each."""
+    vectors = np.eye(len(labels))
+    path = retrieval.import_run(
+        vectors, {"label": labels, **columns}, runs=tmp_path, progress=False
+    )
+    return suggested_columns(retrieval.open_run(path))
+
+
+CLASSES = ["Red-Apple", "Red-Apple", "Soy_Milk", "Soy_Milk"]
+
+
+def test_the_price_is_shown_before_columns_that_repeat_the_class(tmp_path):
+    assert suggestion(
+        tmp_path, CLASSES,
+        sku=CLASSES, name=["red apple", "Red Apple", "Soy Milk", None], stock=[4, 1, 3, 2],
+        price=[1.5, 2.0, 3.0, 3.5],
+    ) == ["price", "stock"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["price", "Verkaufspreis", "unitPrice", "Cost (EUR)", "PRIX"])
+def test_a_price_of_each_class_or_as_a_text_is_shown(tmp_path, name):
+    prices = ["1,50 €", "1,50 €", "2 €", "2 €"]
+    columns = {"shelf": [1.0, 2.0, 3.0, 4.0], "note": list("abca"), name: prices}
+    assert suggestion(tmp_path, CLASSES, **columns) == [name, "shelf"]
+
+
+def test_a_name_of_the_class_and_the_number_of_an_item_come_last(tmp_path):
+    columns = {
+        "title": ["Gala", "Gala", "Soy", "Soy"], "item_id": [7, 8, 9, 10], "note": list("abca"),
+        "weight": [1.0, 1.5, 2.0, 2.5],
+    }  # fmt: skip
+    assert suggestion(tmp_path, CLASSES, **columns) == ["weight", "note"]
+    del columns["weight"], columns["note"]
+    assert suggestion(tmp_path / "b", CLASSES, **columns) == ["title", "item_id"]
 
 
 def test_a_picture_elsewhere_is_that_of_a_column_of_images(run):

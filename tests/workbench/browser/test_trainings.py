@@ -59,7 +59,7 @@ def test_a_finished_run_appears_while_another_is_looked_at(page, own_server, tem
         shutil.copytree(template, root / "photos" / name)
     folder = write_training(root / "photos" / "new", live())
     visit(page, f"{address}/retrieval?a=two&item=7")
-    link = page.get_by_test_id("stSidebar").get_by_text("1 training: training, step 437")
+    link = page.get_by_test_id("stSidebar").get_by_text("Training: step 437")
     expect(link).to_be_visible()
     page.evaluate("document.querySelector('h1').dataset.mark = 'kept'")
     say(folder, step=438)

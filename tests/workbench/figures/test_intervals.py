@@ -26,6 +26,13 @@ def test_every_loss_has_a_row_and_the_color_that_it_has_in_other_charts():
     assert labels[0] == "semi_hard_triplet…image size 64)"
 
 
+def test_the_axis_speaks_of_intervals_only_where_there_are_some():
+    table = losses("a", "b")
+    assert figures.loss_intervals(table).layout.xaxis.title.text == "R@1, % (95% interval)"
+    table[["recall@1/low", "recall@1/high"]] = np.nan
+    assert figures.loss_intervals(table).layout.xaxis.title.text == "R@1, %"
+
+
 def test_the_best_loss_has_room_for_its_value():
     for n in (1, 2, 3, 9):
         figure = figures.loss_intervals(losses(*"abcdefghi"[:n]))

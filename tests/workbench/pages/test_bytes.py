@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from retrieval.report.compression import (
     cost_line,
+    family_line,
     forms_of,
     headline,
     nested_head,
@@ -16,6 +18,7 @@ from retrieval.report.compression import (
     nested_rows,
     share_in_words,
     smallest_line,
+    table_head,
 )
 from retrieval.report.sections import make_report
 from retrieval.report.text import markdown_of
@@ -168,6 +171,21 @@ def test_reports_show_the_same(groups):
 def test_reports_without_forms_say_nothing_of_them(runs_root):
     text = markdown_of(make_report([Run(runs_root / "photos" / A)]))
     assert "Smaller forms" not in text
+
+
+def test_no_heading_speaks_of_intervals_that_too_few_classes_do_not_have(groups):
+    forms = forms_of(A, groups[A], "leave_one_out")
+    assert forms.has_intervals
+    ends = [name for name in forms.table if name.endswith(("low", "high"))]
+    few = replace(forms, table=forms.table.assign(**dict.fromkeys(ends, np.nan)))
+    assert not few.has_intervals
+    assert table_head("recall@1")[3:5] == ["R@1 [95%]", "Cost [95%]"]
+    assert table_head("recall@1", intervals=few.has_intervals)[3:5] == ["R@1", "Cost"]
+    assert "their 95% intervals hold" in family_line(forms)
+    assert "without intervals" in family_line(few)
+    assert nested_head("recall@1", intervals=False)[4:] == [
+        "Matryoshka minus plain", "Matryoshka minus PCA",
+    ]  # fmt: skip
 
 
 def test_a_loss_is_paired_with_the_same_loss_at_its_full_width_only(groups):

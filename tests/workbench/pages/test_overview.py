@@ -198,3 +198,17 @@ def test_nmi_without_an_interval_says_why(new_run):
     assert lacks_nmi_interval(Run(run.path), "query_gallery")
     for page in ("overview", "methods"):
         assert "NMI without ±" in text_of(open_page(page))
+
+
+def test_the_page_speaks_of_intervals_only_where_there_are_some(new_run):
+    run = new_run("one")
+    assert "**Recall@1 with 95% intervals**" in text_of(open_page())
+    for number, name in enumerate(run.results):
+        for metric in run.results[name].metrics:
+            for side in ("low", "high"):
+                edit(run.path, "metrics.json", "results", number, "metrics", metric, side, to=None)
+    text = text_of(open_page())
+    assert "**Recall@1**" in text
+    assert "95% intervals**" not in text
+    assert "No ±: there are no 95% intervals" in text
+    assert "NMI without ±" not in text + text_of(open_page("methods"))

@@ -64,6 +64,22 @@ def test_the_highest_of_each_metric_is_bold_where_there_are_several_losses(shown
     assert "Bold" not in caption
 
 
+def test_the_caption_says_only_what_the_table_has(shown):
+    _, caption = shown(LOSSES)
+    assert caption.startswith("Scale: percent; NMI from 0 to 1. ± is half of the 95% interval")
+    assert "NMI without ±" in caption
+    few = LOSSES.assign(**{name: NAN for name in LOSSES if "/" in name})
+    _, caption = shown(few)
+    assert caption.startswith("Scale: percent; NMI from 0 to 1. No ±: there are no 95% intervals")
+    assert "at least 10 classes" in caption
+    assert "± is half" not in caption
+    assert "NMI without ±" not in caption
+    nothing = few.assign(**{"recall@1": NAN, "nmi": NAN})
+    data, *caption = shown(nothing)
+    assert caption == []
+    assert [column["title"] for column in data["columns"]] == ["Loss", "Seeds", "Queries"]
+
+
 def test_the_source_and_the_note_stand_below_the_published_figures(monkeypatch, make_run):
     tables, captions = [], []
     monkeypatch.setattr(loss_tables.st, "markdown", lambda text: None)

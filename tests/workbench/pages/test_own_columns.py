@@ -118,7 +118,18 @@ def test_every_page_opens_without_labels_and_says_which_figures_there_are_not(pa
     app = open_page(page, data=data, a="one" if data == "unlabeled" else "bare")
     text = text_of(app).replace("\\", "")
     if page not in ("compare",):
-        assert WITHOUT_LABELS in text
+        assert f"⚠ T{WITHOUT_LABELS[1:]}" in text  # a sentence begins with a capital letter
+
+
+def test_the_overview_offers_nothing_that_needs_labels_where_there_are_none():
+    app = open_page("overview", data="unlabeled")
+    assert [button.label for button in app.button][:2] == ["See neighbors", "Explore the map"]
+    assert "Scale:" not in text_of(app)
+    assert "±" not in text_of(app)
+    assert "Metric" not in [box.label for box in app.selectbox]
+    labeled = open_page("overview", data="shop")
+    assert "See failures" in [button.label for button in labeled.button]
+    assert "Metric" in [box.label for box in labeled.selectbox]
 
 
 @pytest.mark.parametrize(("a", "b"), [("labeled", "bare"), ("bare", "labeled")])

@@ -140,7 +140,7 @@ def test_the_sidebar_of_every_page_says_what_goes_on(among_runs):
     write_training(among_runs / "photos" / "one", live())
     for name in ("overview", "retrieval"):
         (link,) = open_page(name).get("page_link")
-        assert link.proto.label == "1 training: training, step 437 of 1,000"
+        assert link.proto.label == "Training: step 437 of 1,000"
     write_training(among_runs / "photos" / "two", live(stage="embedding"))
     assert open_page().get("page_link")[0].proto.label == "2 trainings in progress"
 

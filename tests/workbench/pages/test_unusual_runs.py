@@ -68,7 +68,7 @@ def test_every_page_says_what_makes_its_figures_meaningless(
     monkeypatch.setenv("RETRIEVAL_RUNS", str(run.path.parents[1]))
     for page in PAGES:
         shown = text_of(open_page(page))
-        assert plain(said) in shown, page
+        assert plain(f"{said[:1].upper()}{said[1:]}") in shown, page
     assert len(results_table({"one": run})) == 1
     comparison = compare_runs({"one": run, "two": run})
     assert len(comparison_summary(comparison)) == 2

@@ -98,3 +98,15 @@ def test_a_run_that_is_replaced_while_a_page_is_drawn_is_opened_again(own_runs, 
     assert not app.exception
     [line] = warnings_of(app)
     assert "lifted_loss-s0 was replaced" in line
+
+
+def test_a_run_that_is_not_evaluated_is_no_skipped_folder(own_runs):
+    trained = own_runs / "trained"
+    (trained / "checkpoints").mkdir(parents=True)
+    shutil.copy(own_runs / "lifted_loss-s0" / "config.yaml", trained)
+    app = open_page()
+    titles = [expander.label for expander in app.sidebar.expander]
+    assert "1 run not evaluated" in titles
+    assert not any("skipped" in title for title in titles)
+    (trained / "checkpoints").rmdir()
+    assert "1 folder skipped" in [each.label for each in open_page().sidebar.expander]

@@ -8,13 +8,13 @@ import streamlit as st
 from retrieval.errors import UserError
 from retrieval.evaluation.metrics import metric
 from retrieval.report.compression import (
-    NESTED_FAMILY,
     LossForms,
     Nested,
     compression_table,
     family_line,
     fit_notes,
     headline,
+    nested_family,
     nested_head,
     nested_line,
     nested_pairs,
@@ -66,9 +66,9 @@ def bytes_page() -> None:
         key="bytes",
         alt=f"{metric(chosen.metric).long_title} against bytes per vector of {', '.join(titles)}",
     )
-    st.caption(
-        _capital(f"{family_line(shown[0])}. Bars: the interval of the cost, around the value.")
-    )
+    bars = " Bars: the interval of the cost, around the value."
+    has_bars = any(each.has_intervals for each in shown)
+    st.caption(_capital(f"{family_line(shown[0])}.{bars if has_bars else ''}"))
     _table(shown)
     pairs = _pairs(chosen, groups, made, titles)
     for number, nested in enumerate(pairs):
@@ -130,7 +130,10 @@ def _table(shown: list[LossForms]) -> None:
     for place, forms in zip(st.tabs([each.title for each in shown]), shown, strict=True):
         with place:
             st.dataframe(
-                pd.DataFrame(table_rows(forms), columns=table_head(forms.metric)),
+                pd.DataFrame(
+                    table_rows(forms),
+                    columns=table_head(forms.metric, intervals=forms.has_intervals),
+                ),
                 hide_index=True,
                 key=f"forms_{forms.title}",
                 height="content",
@@ -156,12 +159,14 @@ def _nested(nested: Nested, number: int) -> None:
     """Draw the widths of a loss that was trained at several beside those of the plain loss."""
     st.markdown(f"##### {plain(nested.nested)} beside {plain(nested.plain)}")
     st.markdown(_capital(f"{plain(nested_line(nested))}."))
-    st.caption(f"{_capital(NESTED_FAMILY)}.")
+    st.caption(f"{_capital(nested_family(nested))}.")
     st.dataframe(_widths(nested), hide_index=True, key=f"widths_{number}", height="content")
 
 
 def _widths(nested: Nested) -> pd.DataFrame:
-    return pd.DataFrame(nested_rows(nested), columns=nested_head(nested.metric))
+    return pd.DataFrame(
+        nested_rows(nested), columns=nested_head(nested.metric, intervals=nested.has_intervals)
+    )
 
 
 def _not_made(groups: dict[str, list[Run]], lacking: dict[str, LossForms | UserError]) -> None:

@@ -192,21 +192,26 @@ def _seeds(row: pd.Series) -> str:
     return ("seed " if len(seeds) == 1 else "seeds ") + ", ".join(map(str, seeds))
 
 
-def next_page_buttons(*, with_map: bool = True) -> None:
-    """Draw the buttons that lead to the pages to look at next.
+def next_page_buttons(*, with_map: bool = True, with_failures: bool = True) -> None:
+    """Draw the buttons that lead to the pages to look at next, the first of which stands out.
 
     Args:
         with_map: Whether there is a map to explore. Defaults to True.
+        with_failures: Whether it is known what is right, so that there can be failures and losses
+            can be compared; if not, the neighbors are looked at. Defaults to True.
     """
+    failures = [
+        ("See failures", "rule", "failures"),
+        ("Compare two losses", "compare_arrows", "compare"),
+    ]
+    pages = failures if with_failures else [("See neighbors", "image_search", "retrieval")]
+    if with_map:
+        pages = [*pages, ("Explore the map", "scatter_plot", "map")]
     with st.container(horizontal=True):
-        for title, icon, page in (
-            ("See failures", "rule", "failures"),
-            ("Compare two losses", "compare_arrows", "compare"),
-            *([("Explore the map", "scatter_plot", "map")] if with_map else []),
-        ):
+        for place, (title, icon, page) in enumerate(pages):
             st.button(
                 title,
-                type="primary" if page == "failures" else "secondary",
+                type="secondary" if place else "primary",
                 icon=f":material/{icon}:",
                 on_click=jump,
                 args=(page,),

@@ -9,15 +9,15 @@ import streamlit as st
 from retrieval.evaluation.metrics import HEADLINE, metric, scale_note
 from retrieval.report.published import published_notes, published_table
 from retrieval.runs.run import Run
-from workbench.analysis.protocol import NO_NMI_INTERVAL
-from workbench.analysis.tables import metrics_of
+from workbench.analysis.protocol import NO_INTERVALS, NO_NMI_INTERVAL
+from workbench.analysis.tables import has_intervals, metrics_of
 from workbench.components import sortable_table
 
-CAPTION = (
-    "Scale: {}. ± is half of the 95% interval, over classes (or queries without a class) and, "
-    "for several seeds, over seeds; "
-    "values are means over seeds."
+SPREAD = (
+    "± is half of the 95% interval, over classes (or queries without a class) and, "
+    "for several seeds, over seeds;"
 )
+SEEDS = "values are means over seeds."
 BOLD = "Bold: the best value, whether or not its lead is significant."
 
 
@@ -39,12 +39,24 @@ def metrics_table(
         key: Unique key of the table on the page. Defaults to ``losses``.
     """
     sortable_table(losses_table(table, colors, kind, ranked_by), key=key)
-    notes = [CAPTION.format(scale_note(metrics_of(table)))]
-    if len(table) > 1:
-        notes.append(BOLD)
-    if _lacks_nmi_interval(table):
-        notes.append(NO_NMI_INTERVAL)
-    st.caption(" ".join(notes))
+    if notes := _notes(table):
+        st.caption(" ".join(notes))
+
+
+def _notes(table: pd.DataFrame) -> list[str]:
+    """Say how the figures of a table are written; nothing where it has none."""
+    names = metrics_of(table)
+    if not names:
+        return []
+    scale = scale_note(names)
+    notes = [f"Scale: {scale}."] if scale else []
+    if has_intervals(table, names):
+        notes += [SPREAD, SEEDS]
+        if _lacks_nmi_interval(table):
+            notes.append(NO_NMI_INTERVAL)
+    else:
+        notes += [NO_INTERVALS, f"{SEEDS[:1].upper()}{SEEDS[1:]}"]
+    return [*notes, BOLD] if len(table) > 1 else notes
 
 
 def losses_table(
@@ -116,7 +128,10 @@ def _cell(row: pd.Series, name: str) -> dict:
 
 
 def _lacks_nmi_interval(table: pd.DataFrame) -> bool:
-    return "nmi" in table and bool((table["nmi"].notna() & table["nmi/low"].isna()).any())
+    if "nmi" not in table:
+        return False
+    lows = table[[f"{name}/low" for name in metrics_of(table)]].notna().any(axis=1)
+    return bool((table["nmi"].notna() & table["nmi/low"].isna() & lows).any())
 
 
 def published_figures(runs: list[Run], protocol: str, *, key: str = "published") -> None:

@@ -18,6 +18,7 @@ from workbench.analysis.naming import kind_of
 from workbench.analysis.repeats import repeats_line
 from workbench.analysis.tables import (
     groups_of,
+    has_intervals,
     loss_table,
     recall_curve,
     results_table,
@@ -77,7 +78,10 @@ def overview_page() -> None:
     with st.container(key="lede"):
         st.markdown(_introduction(chosen.comparable))
     headline(table, compared, chosen.comparable, chosen.metric, lead)
-    next_page_buttons(with_map=any(run.has_embeddings for run in chosen.comparable))
+    next_page_buttons(
+        with_map=any(run.has_embeddings for run in chosen.comparable),
+        with_failures=chosen.a.knows_relevant(chosen.protocol),
+    )
     _losses(chosen, table, results)
     _recall(chosen, table, recall)
     if tested is not None:
@@ -211,14 +215,16 @@ def _recall(chosen: Selection, table: pd.DataFrame, drawn: dict[str, go.Figure])
     shown = metric(chosen.metric)
     left, right = st.container(key="recall").columns([5, 6], gap="large")
     with left:
-        st.markdown(f"**{shown.long_title} with 95% intervals**")
+        intervals = has_intervals(table, [shown.name])
+        title = f"{shown.long_title}{' with 95% intervals' if intervals else ''}"
+        st.markdown(f"**{title}**")
         shares = zip(table["group"], table[shown.name], strict=True)
         values = (f"{group} {shown.format_with_unit(value)}" for group, value in shares)
         st.plotly_chart(
             drawn[_interval_title(chosen)],
             config=CONFIG,
             key="intervals",
-            alt=f"{shown.long_title} with 95% intervals: {', '.join(values)}",
+            alt=f"{title}: {', '.join(values)}",
         )
     with right:
         st.markdown("**Recall@K**")
