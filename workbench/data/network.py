@@ -284,7 +284,7 @@ def _text_tower(backbone: str, _run: Run) -> Any:
     return found
 
 
-@st.cache_data(show_spinner=False, max_entries=256)
+@st.cache_resource(show_spinner=False, max_entries=256)
 def _embedded_text(backbone: str, text: str, _run: Run) -> tuple[np.ndarray, list[str]]:
     tower = _text_tower(backbone, _run)
     if isinstance(tower, UserError):
