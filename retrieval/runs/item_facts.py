@@ -105,7 +105,9 @@ def json_value(value: Any, style: Style) -> Any:
     """
     if is_missing(value):
         return None
-    if isinstance(value, np.generic):
+    if isinstance(value, np.float16 | np.float32):
+        value = float(str(value))  # 9.99 rather than 9.989999771118164
+    elif isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not np.isfinite(value):
         return None
