@@ -105,12 +105,13 @@ def read_metadata(
         return FolderMetadata(nothing, [])
     images = _Images(paths, classes)
     asked = file is not None or path is not None or label is not None
+    remarks: list[str] = []
     if file is not None:
         tables = [(_find(root, file), "")]
     else:
         tables = [(table, prefix) for prefix in ("", *splits) for table in _called(root, prefix)]
     if tables:
-        joined, remarks = [_join(root, *each, images, path, label) for each in tables], []
+        joined = [_join(root, *each, images, path, label) for each in tables]
     else:
         joined, remarks = _only_table(root, images, path, label)
         if not joined:

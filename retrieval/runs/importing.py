@@ -4,6 +4,7 @@ import difflib
 import os
 import posixpath
 import re
+import shlex
 import shutil
 import time
 from collections import Counter
@@ -168,7 +169,7 @@ def items_in(
     """
     table, has_label = _with_named_columns(table, path, named, role)
     frame = table.texts
-    _check_columns(frame, table.unread, path)
+    _check_columns(frame, _names_of(table), table.unread, path)
     path_column = _path_column(frame, path)
     n = len(frame)
     paths = pd.Series([""] * n) if path_column is None else frame[path_column]
@@ -203,8 +204,9 @@ def _with_named_columns(
     Without classes, each item is a class of its own.
     """
     frame, names = table.texts, [str(name) for name in table.texts]
+    every = _names_of(table)
     changes = {
-        column_called(given, names, kind, path): kind
+        column_called(given, every, kind, path): kind
         for kind, given in named.items()
         if not (kind == "label" and given == NO_LABEL)
     }
@@ -213,6 +215,9 @@ def _with_named_columns(
             raise UserError(
                 f"{path}: column {kind!r} is there too; rename it, or leave out --{kind}"
             )
+    if table.typed is not None:  # such as numbers with decimals, which are no texts so far
+        others = [name for name in changes if name not in frame]
+        frame = frame.assign(**{name: cell_texts(table.typed[name]) for name in others})
     frame = frame.rename(columns=changes)
     typed = None if table.typed is None else table.typed.rename(columns=changes)
     has_label = "label" in frame and named.get("label") != NO_LABEL
@@ -376,7 +381,14 @@ def _read_list(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     return frame
 
 
-def _check_columns(frame: pd.DataFrame, unread: Mapping[str, str], path: Path) -> None:
+def _names_of(table: ItemTable) -> list[str]:
+    """Return the names of all columns of single values, in the order of the file."""
+    return [str(name) for name in (table.texts if table.typed is None else table.typed)]
+
+
+def _check_columns(
+    frame: pd.DataFrame, every: Sequence[str], unread: Mapping[str, str], path: Path
+) -> None:
     known = (*COLUMNS, *PATH_COLUMNS)
     for name in (*frame.columns, *unread):
         close = difflib.get_close_matches(str(name).strip().lower(), known, 1, 0.8)
@@ -385,11 +397,13 @@ def _check_columns(frame: pd.DataFrame, unread: Mapping[str, str], path: Path) -
     if "label" not in frame:
         if "label" in unread:
             raise UserError(f"{path}: column 'label' is not one class per item ({unread['label']})")
-        names = [str(name) for name in (*frame.columns, *unread)]
+        names = list(dict.fromkeys(str(name) for name in (*every, *frame.columns, *unread)))
+        usual = usual_column("label", names)
         shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
         raise UserError(
-            f"{path}: no column 'label' (the class of each item): name it with --label COLUMN, or "
-            f"give --label none for items without classes; found: {shown}"
+            f"{path}: no column 'label' (the class of each item): name it with --label "
+            f"{'COLUMN' if usual is None else shlex.quote(usual)}, or give --label none for items "
+            f"without classes; found: {shown}"
             + (NO_HEADER if path.suffix.lower() != ".parquet" and len(names) == 2 else "")
         )
     if frame.empty:

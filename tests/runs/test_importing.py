@@ -14,6 +14,7 @@ from retrieval.errors import UserError
 from retrieval.evaluation import evaluate
 from retrieval.evaluation.caveats import NO_POSITIVES
 from retrieval.report.writing import write_report
+from retrieval.runs.array_importing import import_run
 from retrieval.runs.evaluate import evaluate_run
 from retrieval.runs.importing import import_files, read_items, read_sides
 from retrieval.runs.lock import run_lock
@@ -430,3 +431,13 @@ def test_own_columns_are_kept_in_their_types_and_dimensions_are_not(tmp_path):
     assert {"view1", "view2"} <= set(items)
     assert not any(name.startswith("emb_") for name in items)
     assert "store" not in read_items(path, own=False)
+
+
+@pytest.mark.parametrize(
+    ("label", "words"),
+    [(None, r"--label sku, or .*found: file, sku, price$"), ("skuu", r"'sku'.*file, sku, price$")],
+)
+def test_all_columns_of_a_table_with_types_are_named_where_the_class_is_not_found(label, words):
+    items = pd.DataFrame({"file": ["a", "b"], "sku": ["x", "x"], "price": [1.5, 2.5]})
+    with pytest.raises(UserError, match=words):
+        import_run(np.eye(2), items, dataset="shop", name="x", label=label)
