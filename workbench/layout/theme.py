@@ -108,7 +108,8 @@ def caveat_lines(selection: Selection, *, run: bool = True) -> list[str]:
     """
     runs = [selection.a] if run else selection.comparable
     lines = named_caveats({one.name: [one] for one in runs}, selection.protocol)
-    names = tuple(one.name for one in runs)  # which a line may begin with, as they are written
+    # A line may begin with the names of runs, which stay as they are written.
+    names = tuple(f"{one.name}{end}" for one in runs for end in (": ", ", "))
     return [line if line.startswith(names) else line[:1].upper() + line[1:] for line in lines]
 
 

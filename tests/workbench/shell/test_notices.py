@@ -108,5 +108,6 @@ def test_a_run_that_is_not_evaluated_is_no_skipped_folder(own_runs):
     titles = [expander.label for expander in app.sidebar.expander]
     assert "1 run not evaluated" in titles
     assert not any("skipped" in title for title in titles)
-    (trained / "checkpoints").rmdir()
+    (own_runs / "torn").mkdir()
+    shutil.copy(trained / "config.yaml", own_runs / "torn")
     assert "1 folder skipped" in [each.label for each in open_page().sidebar.expander]
