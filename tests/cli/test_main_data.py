@@ -29,12 +29,21 @@ def test_an_empty_class_folder_is_named(retrieval, photos):
 
 
 def test_a_training_class_of_one_image_is_named_with_the_way_out(retrieval, photos):
+    for name in range(1, 6):
+        for i in (1, 2):
+            (photos / f"class{name}" / f"{i}.png").unlink()
+    found = one_line(train(retrieval, "--dataset", "folder", "--data", photos))
+    assert "2 training classes have one image, first: 'class" in found
+    assert "--singletons drop" in found
+
+
+def test_training_classes_of_one_image_each_leave_nothing_to_train_on(retrieval, photos):
     for name in range(6):
         for i in (1, 2):
             (photos / f"class{name}" / f"{i}.png").unlink()
     found = one_line(train(retrieval, "--dataset", "folder", "--data", photos))
-    assert "3 training classes have one image, first: 'class" in found
-    assert "--singletons drop" in found
+    assert "every training class has one image" in found
+    assert "--loss none" in found
 
 
 def test_a_csv_row_that_names_no_file_is_given_by_its_number(retrieval, photos, tmp_path):

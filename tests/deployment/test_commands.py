@@ -47,7 +47,7 @@ def test_columns_that_miss_values_and_large_prices_are_shown(command, run, setti
     photo = f"{settings.data}/{table['path'][0]}"
     code, shown, _ = command("search", run.path, photo, "--gallery", out, "--html", page)
     assert code == 0
-    assert re.search(r"12999\.99 +3 +True +x +2024-02-29", shown)
+    assert re.search(r"12999\.99 +3 +yes +x +2024-02-29", shown)
     assert "nan" not in shown.lower()
     assert "NaT" not in shown
     assert "<dd>12999.99</dd>" in page.read_text()

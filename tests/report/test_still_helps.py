@@ -10,6 +10,7 @@ from benchmarks.still_helps import (
     HARMS,
     HEAD,
     HELPS,
+    MISSCALED,
     NO_CLAIM,
     SWEEP,
     WHOLE,
@@ -75,6 +76,7 @@ def test_the_sweep_has_every_packaged_backbone_each_base_loss_and_three_ways():
             for backbone in PACKAGES
             for part in (HEAD, WHOLE)
             for loss in BASELINE_LOSSES
+            if part == HEAD or backbone != MISSCALED
         ),
     }
     assert {len(each) for kind, each in kinds.items() if kind.part == HEAD} == {3}
