@@ -1,6 +1,7 @@
 """Import embeddings that are in memory: arrays, tensors and tables of Python, to a finished run."""
 
 import contextlib
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from pathlib import Path
@@ -35,6 +36,7 @@ PARAMETERS = (
     ("--name", "name"),
     ("pass --overwrite", "pass overwrite=True"),
 )
+SUGGESTED_LABEL = re.compile(r"--label (?!COLUMN)'?(.+?)'?, or give")  # a column that is there
 NO_PATHS = "give the items a column `path`, or `images`"
 
 
@@ -110,6 +112,7 @@ def _words_of_python() -> Iterator[None]:
         yield
     except UserError as error:
         message = str(error)
+        message = SUGGESTED_LABEL.sub(r"label='\1', or give", message)
         for flag, parameter in PARAMETERS:
             message = message.replace(flag, parameter)
         raise UserError(message) from error

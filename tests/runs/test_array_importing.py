@@ -213,7 +213,7 @@ def test_files_of_items_keep_every_column_too(tmp_path, suffix):
 def test_columns_of_an_import_are_named_or_there_are_no_classes(tmp_path):
     file = tmp_path / "items.csv"
     file.write_text("sku,file,price\na,1.jpg,2\nb,2.jpg,3\n")
-    assert "--label COLUMN" in refused(read_items, file)
+    assert "--label sku" in refused(read_items, file)
     items = read_items(file, named={"label": "sku", "path": "file"})
     assert items["label"].tolist() == ["a", "b"]
     assert "did you mean 'sku'" in refused(read_items, file, named={"label": "skuu"})
@@ -250,7 +250,7 @@ def test_other_columns_of_a_file_of_embeddings_are_its_items(tmp_path):
 def test_messages_name_what_python_takes(make):
     with pytest.raises(UserError) as error:
         make(X, ITEMS.rename(columns={"label": "sku"}))
-    assert "label=COLUMN" in str(error.value)
+    assert "label='sku'" in str(error.value)
     assert "--" not in str(error.value)
     make(X, ITEMS)
     with pytest.raises(UserError, match="pass overwrite=True"):

@@ -435,7 +435,7 @@ def test_own_columns_are_kept_in_their_types_and_dimensions_are_not(tmp_path):
 
 @pytest.mark.parametrize(
     ("label", "words"),
-    [(None, r"--label sku, or .*found: file, sku, price$"), ("skuu", r"'sku'.*file, sku, price$")],
+    [(None, r"label='sku', or .*found: file, sku, price$"), ("skuu", r"'sku'.*file, sku, price$")],
 )
 def test_all_columns_of_a_table_with_types_are_named_where_the_class_is_not_found(label, words):
     items = pd.DataFrame({"file": ["a", "b"], "sku": ["x", "x"], "price": [1.5, 2.5]})
