@@ -27,7 +27,7 @@ from retrieval.deployment.index_files import (
     write_manifest,
 )
 from retrieval.deployment.nearest import nearest, nearest_by_index
-from retrieval.errors import UserError
+from retrieval.errors import UserError, how_to_install
 from retrieval.evaluation.approximate import CHUNK, EF_CONSTRUCTION, LINKS
 from retrieval.evaluation.search.distances import CITYBLOCK, kind_of, normalize
 from retrieval.files import atomic_folder, check_space, remove, replace_folder
@@ -319,9 +319,7 @@ def _write_lancedb(
     try:
         import lancedb
     except ImportError as error:
-        raise UserError(
-            "--type lancedb needs LanceDB: `pip install retrieval-workbench[lancedb]`"
-        ) from error
+        raise UserError(f"--type lancedb needs LanceDB: {how_to_install('lancedb')}") from error
     assert gallery.vectors is not None
     vectors, items = gallery.vectors, gallery.items
     metric = {"cosine": "cosine"}.get(gallery.distance, "l2")
