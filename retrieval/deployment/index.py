@@ -290,6 +290,7 @@ def write_index(
             bytes_per_vector=size / len(gallery),
             seconds_to_build=made.seconds,
             images="" if gallery.images is None else str(gallery.images.resolve()),
+            linked_roots=gallery.linked_roots,
             source=None if gallery.source is None else dataclasses.asdict(gallery.source),
         )
         write_manifest(folder, manifest)
