@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from retrieval.datasets.text_files import check_columns, delimiter_in, read_text
+from retrieval.datasets.text_files import check_columns, delimiter_for, read_text
 from retrieval.errors import UserError, did_you_mean
 
 Line = tuple[int, list[str]]  # its number and its cells
@@ -35,6 +35,10 @@ TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 JSON_SUFFIXES = (".jsonl", ".ndjson")
 TYPED_SUFFIXES = (".parquet", *JSON_SUFFIXES)
 TABLE_SUFFIXES = (*TEXT_SUFFIXES, *TYPED_SUFFIXES)
+UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
+# JSON writes characters such as emoji in two halves, of which one alone is no text.
+HALF = re.compile(r"\\u[dD][89a-fA-F]")
+HALVES = re.compile("[\ud800-\udfff]")
 
 
 def is_typed(path: Path) -> bool:
@@ -106,7 +110,7 @@ def read_lines(path: Path) -> Iterator[Line]:
     if found := re.fullmatch(r"sep=(.)", start, re.IGNORECASE):  # Excel's note of the delimiter
         delimiter, skipped = found[1], start
     else:
-        delimiter = delimiter_in(start)
+        delimiter = delimiter_for(path, start)
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True
     )
@@ -179,8 +183,14 @@ def read_typed(path: Path) -> tuple[pd.DataFrame, list[int]]:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (pa.ArrowException, ValueError) as error:
         raise UserError(f"{path}: damaged, or not a Parquet file ({error})") from error
+    names = [n for n in names if not is_unnamed_index(file.schema_arrow.field(n))]
     frame = pd.DataFrame({name: plain_arrow(table.column(name)) for name in names})
-    return frame, list(range(1, len(frame) + 1))
+    return frame, list(range(1, table.num_rows + 1))
+
+
+def is_unnamed_index(column: pa.Field) -> bool:
+    """Tell whether pandas wrote a column of Parquet to number the rows, e.g. of a sorted table."""
+    return bool(UNNAMED_INDEX.fullmatch(column.name)) and pa.types.is_integer(column.type)
 
 
 def plain_arrow(column: pa.ChunkedArray) -> pd.Series:
@@ -195,7 +205,8 @@ def plain_arrow(column: pa.ChunkedArray) -> pd.Series:
 
 def _read_json_lines(path: Path) -> tuple[pd.DataFrame, list[int]]:
     rows, numbers = [], []
-    for number, line in enumerate(read_text(path).splitlines(), 1):
+    # `str.splitlines` also ends lines within a text of JSON, e.g. at U+2028 from a web page.
+    for number, line in enumerate(io.StringIO(read_text(path), newline=None), 1):
         if not line.strip():
             continue
         try:
@@ -207,6 +218,11 @@ def _read_json_lines(path: Path) -> tuple[pd.DataFrame, list[int]]:
             ) from error
         if not isinstance(row, dict):
             raise UserError(f'{path} row {number}: not an object such as {{"path": "a.jpg"}}')
+        if HALF.search(line) and HALVES.search(json.dumps(row, ensure_ascii=False)):
+            raise UserError(
+                f"{path} row {number}: half of a character, such as \\ud83d, as of a text that was "
+                "cut off: remove it"
+            )
         rows.append(row)
         numbers.append(number)
     names = list(dict.fromkeys(name for row in rows for name in row))

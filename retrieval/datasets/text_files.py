@@ -109,7 +109,7 @@ def _beginning(path: Path) -> tuple[str, str, str]:
     _refuse_nul(path, first)
     if encoding == "utf-8":
         encoding = "utf-8-sig"
-    return first, "\t" if path.suffix.lower() == ".tsv" else delimiter_in(first), encoding
+    return first, delimiter_for(path, first), encoding
 
 
 def read_table(path: Path, *, header: bool = True, **options: Any) -> pd.DataFrame:
@@ -153,6 +153,16 @@ def check_columns(names: Sequence[str], where: Path | str) -> None:
     twice = next((name for name, n in Counter(names).items() if n > 1), None)
     if twice is not None:
         raise UserError(f"{where}: has two columns {twice!r}; rename one")
+
+
+def delimiter_for(path: Path, line: str) -> str:
+    """Return what separates the fields of a table: of a ``.tsv`` file tabs, if there are any.
+
+    Args:
+        path: The file.
+        line: Its first line.
+    """
+    return "\t" if path.suffix.lower() == ".tsv" and "\t" in line else delimiter_in(line)
 
 
 def delimiter_in(line: str) -> str:

@@ -34,6 +34,7 @@ from retrieval.datasets.tables import (
     column_called,
     column_name,
     is_typed,
+    is_unnamed_index,
     plain_arrow,
     read_typed,
     usual_column,
@@ -266,7 +267,7 @@ def _read_table(path: Path, kept: Sequence[str] = ()) -> ItemTable:
         with reading(path):
             file = pq.ParquetFile(path)
             check_columns(file.schema_arrow.names, path)
-            kinds = {field.name: field.type for field in file.schema_arrow}
+            kinds = {c.name: c.type for c in file.schema_arrow if not is_unnamed_index(c)}
             unread = {name: str(kind) for name, kind in kinds.items() if pa.types.is_nested(kind)}
             table = file.read(columns=[name for name in kinds if not _is_vector(kinds[name])])
             frame = pd.DataFrame({n: plain_arrow(table.column(n)) for n in table.column_names})

@@ -7,7 +7,6 @@ not needed. :mod:`retrieval.training.live` writes them.
 """
 
 import contextlib
-import dataclasses
 import json
 import os
 import shlex
@@ -20,6 +19,7 @@ from typing import Any
 
 import pandas as pd
 import psutil
+from pydantic import TypeAdapter
 
 from retrieval.errors import UserError
 from retrieval.files import TEMPORARY, remove, write_json
@@ -45,6 +45,7 @@ BEGUN_APART = 5.0  # seconds by which two clocks may tell the start of one proce
 FIRST_MOMENT = 30.0  # seconds in which a new training may say nothing yet, and an old one no more
 TRIES = 3  # to read a file that is replaced at this moment
 MOST_POINTS = 300  # of a curve
+LARGEST = 16 << 20  # bytes of a file of these: a queue of 100,000 runs is smaller
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Process:
             return abs(found.create_time() - self.begun) > BEGUN_APART
         except psutil.AccessDenied:
             return False
-        except psutil.Error:
+        except (psutil.Error, ValueError):  # no process has a number below 0
             return True
 
 
@@ -195,17 +196,12 @@ class Live:
         """Make one from the content of a file; what a later version has added is left out.
 
         Raises:
-            KeyError: Something is missing.
-            TypeError: Something is of another kind.
-            ValueError: Likewise.
+            ValueError: Something is missing or of another kind.
         """
-        known = {each.name for each in dataclasses.fields(cls)}
-        found = {name: value for name, value in values.items() if name in known}
-        found["process"] = Process(**found["process"])
-        if found.get("checkpoint") is not None:
-            found["checkpoint"] = SavedStep(**found["checkpoint"])
-        found["recent"] = tuple((int(step), float(loss)) for step, loss in found.get("recent", ()))
-        return cls(**found)
+        return _LIVE.validate_python(values)
+
+
+_LIVE = TypeAdapter(Live)
 
 
 @dataclass(frozen=True)
@@ -228,6 +224,9 @@ class Queue:
     runs: Mapping[str, str]
     errors: Mapping[str, str]
     live: Live | None = None
+
+
+_QUEUE = TypeAdapter(Queue)
 
 
 @dataclass(frozen=True)
@@ -433,7 +432,7 @@ def read_live(folder: Path) -> Live | None:
     values = _read_json(folder / LIVE_FILE)
     try:
         return None if values is None else Live.from_mapping(values)
-    except (KeyError, TypeError, ValueError):
+    except ValueError:
         return None
 
 
@@ -441,9 +440,11 @@ def _read_json(file: Path) -> dict[str, Any] | None:
     """Read a JSON file that may be replaced meanwhile; None if it is not there or half written."""
     for attempt in range(TRIES):
         try:
+            if file.stat().st_size > LARGEST:
+                return None
             found = json.loads(file.read_text(encoding="utf-8"))
             return found if isinstance(found, dict) else None
-        except FileNotFoundError:
+        except (FileNotFoundError, RecursionError):
             return None
         except (OSError, ValueError):  # torn by a network disk: it is whole in a moment
             if attempt + 1 < TRIES:
@@ -467,16 +468,8 @@ def _read_queues(root: Path) -> list[Queue]:
         values = _read_json(file)
         if values is None or file.name.startswith(TEMPORARY):
             continue
-        with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
-            found.append(
-                Queue(
-                    Process(**values["process"]),
-                    str(values["command"]),
-                    dict(values["runs"].items()),
-                    dict(values["errors"].items()),
-                    Live.from_mapping(values["live"]) if values.get("live") else None,
-                )
-            )
+        with contextlib.suppress(ValueError):
+            found.append(_QUEUE.validate_python(values))
     return found
 
 

@@ -1,10 +1,12 @@
 """Own data have names of their own: a folder or a list, side by side with built-in data sets."""
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from retrieval.datasets import check_dataset, dataset_entry, dataset_options, load_catalog
 from retrieval.errors import UserError
+from retrieval.runs.importing import read_items
 from tests.datasets.helpers import write_classes
 
 
@@ -98,6 +100,44 @@ def test_bad_json_lines_are_refused_with_their_row(folder, line, words):
     with pytest.raises(UserError, match=words) as error:
         load_catalog("shoes", path)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\u2029", "\x85"])
+def test_a_text_of_json_may_hold_what_other_programs_take_for_the_end_of_a_line(folder, end):
+    rows = [f'{{"file": "{c}/{n}.jpg", "sku": "{c}", "about": "{n}{end}new"}}'
+            for c in "abcd" for n in range(2)]  # fmt: skip
+    (folder / "list.jsonl").write_text("\r\n".join(rows), encoding="utf-8")
+    items = load_catalog("shoes", folder / "list.jsonl").items
+    assert items["about"].tolist() == [f"0{end}new", f"1{end}new"] * 4
+
+
+def test_half_of_an_emoji_is_refused_with_its_row_and_a_whole_one_is_kept(folder):
+    rows = [f'{{"file": "{c}/{n}.jpg", "sku": "{c}", "about": "\\ud83d\\udc5f"}}'
+            for c in "abcd" for n in range(2)]  # fmt: skip
+    path = folder / "list.jsonl"
+    path.write_text("\n".join(rows))
+    assert load_catalog("shoes", path).items["about"].tolist() == ["\U0001f45f"] * 8
+    path.write_text("\n".join(rows).replace("\\udc5f", ""))
+    with pytest.raises(UserError, match=r"list\.jsonl row 1: half of a character"):
+        load_catalog("shoes", path)
+
+
+def test_the_tabs_of_a_tsv_file_separate_also_beside_commas(folder, frame):
+    priced = frame.rename(columns={"price": "price, EUR"})
+    items = load_catalog("shoes", write(priced, folder / "list.tsv")).items
+    assert items["price, EUR"].tolist() == frame["price"].tolist()
+    frame.to_csv(folder / "list.tsv", index=False)  # called so, and yet no tabs in it
+    assert len(load_catalog("shoes", folder / "list.tsv")) == 8
+
+
+def test_the_numbers_of_rows_that_pandas_adds_to_parquet_are_no_column(folder, frame):
+    path = write(frame.sample(frac=1, random_state=0), folder / "list.parquet")
+    assert "__index_level_0__" in pq.ParquetFile(path).schema_arrow.names
+    items = load_catalog("shoes", path).items
+    assert not [name for name in items if name.startswith("__")]
+    assert "__index_level_0__" not in read_items(path, named={"label": "sku"})
+    frame.set_index("price").to_parquet(path)  # an index with a name is one
+    assert "price" in load_catalog("shoes", path).items
 
 
 def test_a_damaged_parquet_file_is_refused(folder):

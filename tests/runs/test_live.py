@@ -123,6 +123,34 @@ def test_a_torn_or_foreign_file_says_nothing_and_harms_nothing(run, text):
     assert only(run).live is None
 
 
+HOSTILE = [
+    {"updated": "noon"}, {"patience": None}, {"recent": [[1, 10**400]]}, {"step": "a"},
+    {"process": {"pid": "x", "host": "", "space": "", "begun": 0.0}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", HOSTILE, ids=lambda changes: next(iter(changes)))
+def test_values_of_another_kind_say_nothing_and_harm_nothing(run, changes):
+    folder = write_training(run, live(), config=False)
+    values = json.loads((folder / LIVE_FILE).read_text())
+    (folder / LIVE_FILE).write_text(json.dumps(values | changes))
+    assert read_live(folder) is None
+    assert list_trainings(run.parents[1]) == []
+
+
+def test_a_file_without_end_or_of_endless_depth_is_not_read(run):
+    folder = write_training(run, live(), config=False)
+    (folder / LIVE_FILE).write_text("[" * 200_000)
+    assert read_live(folder) is None
+    with (folder / LIVE_FILE).open("wb") as file:
+        file.truncate(1 << 40)  # takes no space on the disk
+    assert read_live(folder) is None
+
+
+def test_no_process_has_a_number_below_zero():
+    assert dataclasses.replace(Process.of_this_one(), pid=-1).is_gone()
+
+
 def test_a_file_of_a_later_version_is_read_as_far_as_it_is_understood(run):
     folder = write_training(run, live())
     values = json.loads((folder / LIVE_FILE).read_text()) | {"mood": "fine"}
