@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from retrieval.deployment.limits import DEFAULT_HOST, DEFAULT_PORT, MEGA, Limits
 from retrieval.errors import UserError, counted
 from retrieval.training.interruption import SIGNALS
 
@@ -40,36 +41,38 @@ def serve(
             help="Address to listen at. The default is reached from this machine only; there is no "
             "password, so put a proxy with one before any other."
         ),
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port.", min=0, max=65535)] = 8080,
+    ] = DEFAULT_HOST,
+    port: Annotated[int, typer.Option(help="Port.", min=0, max=65535)] = DEFAULT_PORT,
     checkpoint: Annotated[
         str | None,
         typer.Option(
             help="Checkpoint to embed with: latest, best or a step. Defaults to the run's setting."
         ),
     ] = None,
-    max_batch: Annotated[int, typer.Option(help="Most images of a batch.", min=1, max=1024)] = 16,
+    max_batch: Annotated[
+        int, typer.Option(help="Most images of a batch.", min=1, max=1024)
+    ] = Limits.batch,
     max_wait_ms: Annotated[
         float,
         typer.Option(
             help="Milliseconds that an image waits for others to share its batch.", min=0, max=1000
         ),
-    ] = 5,
+    ] = 1000 * Limits.wait,
     max_requests: Annotated[
         int,
         typer.Option(
             help="Most requests in work; any more are refused with status 503.", min=1, max=4096
         ),
-    ] = 128,
+    ] = Limits.requests,
     max_upload_mib: Annotated[
         int, typer.Option(help="Most MiB of a request.", min=1, max=256)
-    ] = 16,
+    ] = Limits.upload >> 20,
     max_megapixels: Annotated[
         int,
         typer.Option(
             help="Most megapixels of an image; a JPEG may have twice as many.", min=1, max=89
         ),
-    ] = 24,
+    ] = Limits.pixels // MEGA,
 ) -> None:
     """Serve a run over HTTP: /embed, /search, /health, /openapi.json, and a page to try it.
 
@@ -82,15 +85,15 @@ def serve(
         import uvicorn
 
         from retrieval.cli.paths import one_run
-        from retrieval.deployment.serving import Limits, make_app, open_service
+        from retrieval.deployment.serving import make_app, open_service
 
         limits = Limits(
             batch=max_batch,
             wait=max_wait_ms / 1000,
             requests=max_requests,
             upload=max_upload_mib << 20,
-            uploads=max(256, max_upload_mib) << 20,
-            pixels=max_megapixels * 10**6,
+            uploads=max(Limits.uploads, max_upload_mib << 20),
+            pixels=max_megapixels * MEGA,
         )
         service = open_service(one_run(run), gallery, checkpoint, limits, image_root)
         for line in service.warnings:

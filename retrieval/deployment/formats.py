@@ -27,6 +27,7 @@ from retrieval.deployment.portable import (
 )
 from retrieval.errors import UserError, how_to_install, one_line
 from retrieval.quiet import hold_back_stderr
+from retrieval.validation import ExportPrecision, choices_of
 
 OPSET = 18  # of ONNX: the newest that tf2onnx writes
 SERVING = "serving_default"  # the signature that servers of TensorFlow models call
@@ -392,7 +393,7 @@ FORMATS: dict[str, Format] = {
         suffix=".onnx",
         write=_write_onnx,
         read=_read_onnx,
-        precisions=("float32", "float16", "int8"),
+        precisions=choices_of(ExportPrecision),
         any_size=True,
         packages=("onnx", "tf2onnx", "onnxruntime"),
         runtime="onnxruntime",
@@ -402,7 +403,7 @@ FORMATS: dict[str, Format] = {
         suffix=".tflite",
         write=_write_litert,
         read=_read_litert,
-        precisions=("float32", "float16", "int8"),
+        precisions=choices_of(ExportPrecision),
         any_size=False,
         packages=("ai_edge_litert",),
         runtime="ai-edge-litert",

@@ -43,9 +43,10 @@ from retrieval.datasets.image_limits import most_pixels
 from retrieval.deployment.batching import Batcher, Closed, Full, Room
 from retrieval.deployment.embedder import Embedder, load_embedder
 from retrieval.deployment.gallery import Gallery, check_comparable
+from retrieval.deployment.limits import DEFAULT_HOST, MEGA, Limits
 from retrieval.deployment.nearest import nearest, nearest_by_index
 from retrieval.deployment.openapi import description
-from retrieval.deployment.search import gallery_for
+from retrieval.deployment.search import DEFAULT_K, gallery_for
 from retrieval.deployment.text import (
     check_text,
     check_text_distance,
@@ -59,9 +60,7 @@ from retrieval.runs.run import Run
 from retrieval.runs.store import is_run_folder, open_run
 from retrieval.runs.thumbnails import encode_thumbnail
 
-DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8080
 LOCAL = ("127.0.0.1", "localhost", "::1")
-DEFAULT_K = 10
 FORM, JSON = "multipart/form-data", "application/json"
 KINDS = {"JPEG": "JPEG", "MPO": "JPEG", "PNG": "PNG", "WEBP": "WebP", "GIF": "GIF", "BMP": "BMP"}
 OPENED = [kind for kind in KINDS if kind != "MPO"]  # which Pillow opens as JPEG
@@ -74,37 +73,8 @@ FOR_BROWSERS = (
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
-MEGA = 10**6
 LONGEST_TEXT = 1000  # characters; text towers read some 60 words
 NO_GALLERY = "this service has no gallery: start it with --gallery"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What a service takes on.
-
-    Attributes:
-        batch: Images of a batch. Defaults to 16.
-        wait: Seconds that an image waits for others to share its batch. Defaults to 0.005.
-        requests: Requests in work at a time; any more are refused with 503. Defaults to 128.
-        upload: Bytes of a request. Defaults to 16 MiB.
-        uploads: Bytes of all requests in work. Defaults to 256 MiB.
-        images: Images of a request. Defaults to 32.
-        pixels: Pixels of an image, for a JPEG twice as many, as it is decoded at a reduced size.
-            Defaults to 24 million.
-        k: Neighbors of a search. Defaults to 100.
-        seconds: How long a request may take to arrive. Defaults to 30.
-    """
-
-    batch: int = 16
-    wait: float = 0.005
-    requests: int = 128
-    upload: int = 16 << 20
-    uploads: int = 256 << 20
-    images: int = 32
-    pixels: int = 24 * MEGA
-    k: int = 100
-    seconds: float = 30.0
 
 
 class Refused(Exception):

@@ -16,7 +16,8 @@ from starlette.testclient import TestClient
 from retrieval import embed_to_file, load_embedder
 from retrieval.deployment.batching import Batcher, Closed, Full, Room
 from retrieval.deployment.gallery import open_gallery
-from retrieval.deployment.serving import Limits, Service, make_app, open_service
+from retrieval.deployment.limits import Limits
+from retrieval.deployment.serving import Service, make_app, open_service
 from retrieval.errors import UserError
 
 HOSTILE = '<script>alert("x")</script>\n\x1b[31m'
