@@ -24,7 +24,9 @@ from retrieval.datasets.judgments import Judgments
 from retrieval.datasets.metadata import (
     clash_remarks,
     join_tables,
+    refused_remarks,
     stored_names,
+    text_remarks,
     typed_table,
     typed_texts,
     with_decimal_points,
@@ -248,15 +250,29 @@ def _own_columns(table: ItemTable, path: Path, taken: Collection[str]) -> pd.Dat
     ]
     numbered = Counter(re.sub(r"\d+$", "", name) for name in names if name[-1].isdigit())
     left_out = {stem for stem, n in numbered.items() if n > MOST_NUMBERED}
-    names = [name for name in names if re.sub(r"\d+$", "", name) not in left_out]
+    stem_of = {name: re.sub(r"\d+$", "", name) for name in names}
+    remarks = [
+        f"{path}: columns {stem}... ({numbered[stem]} of them) are taken for an embedding and left "
+        "out"
+        for stem in sorted(left_out)
+    ]
+    names = [name for name in names if stem_of[name] not in left_out]
     stored = stored_names(names, path, (*CONTRACT_COLUMNS, *RESERVED))
-    for line in clash_remarks(stored, path):
-        tqdm.write(line)
+    remarks += clash_remarks(stored, path)
     chosen = whole[names].rename(columns=stored)
     if table.typed is not None:
-        return typed_table(chosen)[0]
-    stripped = chosen.apply(lambda column: column.str.strip())
-    return typed_texts(with_decimal_points(stripped, delimiter_of(path)))
+        vectors = [n for n in table.unread if n not in whole and n not in taken]  # were not read
+        own, refused = typed_table(chosen)
+        remarks += refused_remarks([*refused, *vectors], path)
+    else:
+        chosen = with_decimal_points(
+            chosen.apply(lambda column: column.str.strip()), delimiter_of(path)
+        )
+        remarks += text_remarks(chosen, range(len(chosen)), path)
+        own = typed_texts(chosen)
+    for line in remarks:
+        tqdm.write(line)
+    return own
 
 
 def _read_table(path: Path, kept: Sequence[str] = ()) -> ItemTable:
