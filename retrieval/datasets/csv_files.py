@@ -416,9 +416,12 @@ def _header(
     """Return the column of each kind if a row is a header; None if it is not."""
     number, cells = line
     names = [column_name(cell) for cell in cells]
-    columns = {
-        kind: cells.index(column_called(name, cells, kind, path)) for kind, name in named.items()
-    }
+    columns = {}
+    for kind, given in named.items():
+        called = column_called(given, cells, kind, path)
+        if cells.count(called) > 1:
+            raise UserError(f"{path} row {number}: two columns are called {_shown(called)!r}")
+        columns[kind] = cells.index(called)
     if len(set(columns.values())) < len(columns):
         raise UserError(f"{path}: the class and the path cannot both be in {named['label']!r}")
     for kind, known in COLUMN_NAMES.items():

@@ -800,8 +800,17 @@ def relative_paths(names: list[str], image_root: Path | str | None) -> tuple[Pat
         (str(root.resolve()), os.path.realpath),
     ]
     return root.resolve(), [
-        _below(name, places, row) if os.path.isabs(name) else name for row, name in enumerate(names)
+        _below(name, places, row) if os.path.isabs(name) else _with_slashes(name, root)
+        for row, name in enumerate(names)
     ]
+
+
+def _with_slashes(name: str, root: Path) -> str:
+    """Return a relative path that Windows wrote, as it is here if there is such a file."""
+    if "\\" not in name:
+        return name
+    slashes = name.replace("\\", "/")
+    return slashes if os.path.isfile(root / slashes) and not os.path.isfile(root / name) else name
 
 
 def _below(name: str, places: Sequence[Place], row: int) -> str:

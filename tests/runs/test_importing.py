@@ -301,6 +301,18 @@ def test_paths_that_lead_out_of_the_root_have_no_picture(tmp_path, capsys):
     assert not any(open_run(path).thumbnail(row) for row in range(1, 4))
 
 
+def test_paths_that_windows_wrote_have_their_pictures(tmp_path):
+    root = tmp_path / "im"
+    photos(root / "a")
+    items = csv(tmp_path / "i.csv", "label,path", *(f"{i % 2},a\\{i}.png" for i in range(4)))
+    sides = [(vectors(tmp_path / "e.npy"), items)]
+    run = open_run(
+        import_files(tmp_path / "runs" / "d" / "r", sides, image_root=root, progress=False)
+    )
+    assert run.items["path"].tolist() == [f"a/{i}.png" for i in range(4)]
+    assert all(run.thumbnail(row) for row in range(4))
+
+
 def test_items_in_a_parquet_file_may_be_those_of_the_embeddings(tmp_path):
     x = np.random.default_rng(0).standard_normal((6, 3)).astype(np.float32)
     frame = pd.DataFrame({"id": range(6), "label": [1, 1, 2, 2, 3, 3], "emb": list(x)})
