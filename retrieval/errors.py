@@ -70,3 +70,15 @@ def counted(number: int, singular: str, plural: str | None = None) -> str:
 def _names(given: str, valid: Iterable[str]) -> str:
     valid = sorted(valid)
     return f"{did_you_mean(given, valid)}valid: {', '.join(valid) or 'none'}"
+
+
+def how_to_install(extra: str) -> str:
+    """Return the command that installs an extra of this package, for the end of a message.
+
+    >>> how_to_install("vit")
+    "run `pip install -e '.[vit]' -c constraints.txt` in the repository"
+
+    Args:
+        extra: Its name in ``pyproject.toml``.
+    """
+    return f"run `pip install -e '.[{extra}]' -c constraints.txt` in the repository"

@@ -84,9 +84,11 @@ def export_embeddings(run: Path, out: Path, *, overwrite: bool) -> None:
         from retrieval.deployment.embedder import source_of_run
 
         source = source_of_run(opened)
-        root = opened.dataset_config.root
-        if source is not None and root is not None:
-            source = dataclasses.replace(source, images=str(root))
+        data = opened.dataset_config
+        if source is not None and data.root is not None:
+            source = dataclasses.replace(
+                source, images=str(data.root), linked_roots=data.linked_roots
+            )
     export_run(opened, out, source=source, overwrite=overwrite)
     n, width = opened.embeddings.shape
     typer.echo(f"{out}: {counted(n, 'vector')} of {width} dimensions")

@@ -40,6 +40,13 @@ def search(
             "an index of `retrieval index`. Defaults to the items of the run, its test split."
         ),
     ] = None,
+    image_root: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that the gallery's pictures are in; no file outside of it is shown. "
+            "Defaults to the folder that the gallery records."
+        ),
+    ] = None,
     k: Annotated[
         int, typer.Option("-k", "--neighbors", help="Number of items per query.", min=1)
     ] = 10,
@@ -81,7 +88,7 @@ def search(
     from retrieval.deployment.search_page import write_search_page
 
     embedder = load_embedder(run, checkpoint)
-    opened = gallery_for(embedder, gallery)
+    opened = gallery_for(embedder, gallery, image_root)
     asked = read_queries(queries or [], embedder, texts=text or (), prompt=prompt)
     hits = search_gallery(asked, opened, embedder, k, index=index)
     if html is not None:
@@ -97,7 +104,7 @@ def search(
         typer.echo(f"\n{name} in {opened.path} ({hits.how})")
         print_table(hits.text_table(place))
     if html is not None:
-        typer.echo(f"\nWritten: {html}")
+        typer.echo(f"\nWritten: {html}{opened.pictures}")
 
 
 def index(

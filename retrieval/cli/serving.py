@@ -27,6 +27,13 @@ def serve(
             "`retrieval index`. Defaults to the items of the run, its test split."
         ),
     ] = None,
+    image_root: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that the gallery's pictures are in; no file outside of it is shown. "
+            "Defaults to the folder that the gallery records."
+        ),
+    ] = None,
     host: Annotated[
         str,
         typer.Option(
@@ -85,7 +92,7 @@ def serve(
             uploads=max(256, max_upload_mib) << 20,
             pixels=max_megapixels * 10**6,
         )
-        service = open_service(one_run(run), gallery, checkpoint, limits)
+        service = open_service(one_run(run), gallery, checkpoint, limits, image_root)
         for line in service.warnings:
             typer.echo(line)
         if service.gallery is not None and service.gallery.note:
@@ -103,7 +110,10 @@ def serve(
         shown = f"[{host}]" if ":" in host else host
         number = listener.getsockname()[1]
         items = 0 if service.gallery is None else len(service.gallery)
-        what = f"embeds, and searches {counted(items, 'image')}"
+        shown_from = ""
+        if service.gallery is not None and service.run is None:  # a run has its thumbnails
+            shown_from = service.gallery.pictures
+        what = f"embeds, and searches {counted(items, 'image')}{shown_from}"
         typer.echo(f"http://{shown}:{number} {what}; Ctrl-C ends it")
         server.run(sockets=[listener])
     total = sum(service.answered.values())

@@ -60,6 +60,12 @@ class ImageList:
         """Return the paths of some of the image files."""
         return [os.path.join(self.root, path) for path in self.paths[start:stop]]
 
+    def common_root(self) -> Path:
+        """Return the folder that all images lie in: the root, and of absolute paths the deepest."""
+        if not os.path.isabs(self.paths[0]):
+            return self.root
+        return Path(os.path.commonpath([os.path.dirname(path) for path in self.paths]))
+
 
 def read_images(
     source: Path | str,

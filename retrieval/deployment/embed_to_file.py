@@ -8,6 +8,7 @@ it is.
 import dataclasses
 import functools
 import hashlib
+import os
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from retrieval.datasets.checks import hash_of, unreadable_message
+from retrieval.datasets.containment import linked_folders
 from retrieval.datasets.image_health import examine_files
 from retrieval.datasets.image_lists import ImageList, read_images
 from retrieval.deployment.embedder import Embedder, check_finite, load_embedder, settings_of
@@ -279,7 +281,11 @@ def _publish(
         raise UserError(unreadable_message(listed.root, skipped, STRICT))
     if not n:
         raise UserError(unreadable_message(listed.root, skipped, "no image can be read"))
-    source = dataclasses.replace(embedder.source, images=str(listed.root))
+    root = listed.common_root()
+    names = (os.path.relpath(path, root) if os.path.isabs(path) else path for path in listed.paths)
+    source = dataclasses.replace(
+        embedder.source, images=str(root), linked_roots=linked_folders(root, names)
+    )
     columns = {"path": listed.paths}
     if listed.labels is not None:
         columns["label"] = listed.labels

@@ -25,7 +25,7 @@ from retrieval.deployment.portable import (
     Portable,
     graph_of,
 )
-from retrieval.errors import UserError, one_line
+from retrieval.errors import UserError, how_to_install, one_line
 from retrieval.quiet import hold_back_stderr
 
 OPSET = 18  # of ONNX: the newest that tf2onnx writes
@@ -34,7 +34,7 @@ SERVING = "serving_default"  # the signature that servers of TensorFlow models c
 # convolution is measured after them; without, EfficientNet-Lite0 keeps a cosine of 0.8 only.
 QUANTIZED = ("Conv", "Clip", "Relu", "MatMul", "Gemm")
 HEAD = "/head"  # in the names of the head's operations, which stay in float32
-INSTALL = "pip install 'retrieval-workbench[export]'"
+INSTALL = how_to_install("export")
 
 Embed = Callable[[np.ndarray], np.ndarray]
 

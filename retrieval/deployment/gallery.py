@@ -1,8 +1,13 @@
 """What is searched: the items of a run, a file of vectors, or an index, with what is known of them.
 
+Any of them may come from somebody else, and its pictures are shown to others. So only image files
+in its image folder are opened: the folder that the user names, or the one that it records if that
+can be one of images, see :func:`holds_more`.
+
 Nothing here needs TensorFlow.
 """
 
+import dataclasses
 import os
 import shlex
 from dataclasses import dataclass
@@ -43,12 +48,11 @@ class Gallery:
         vectors: float, (n, D), maybe a memory map; None if only an index is there.
         index: A faiss index of the vectors; None if they are searched exactly.
         source: What the vectors were made with; None if that is not known.
-        images: Folder that the paths are relative to; None if it is not known.
+        images: Folder that the paths are relative to; None if it is not known. No image outside of
+            it is opened.
         linked_roots: Folders outside of it that belong to it. Defaults to none.
-        note: What it leaves out of the images of a run, and how to search all of them. Defaults to
-            nothing.
-        contained: Whether only images in these folders are opened, as those of a run, which may
-            come from somebody else. Defaults to False.
+        note: What a user should know of it: what it leaves out of the images of a run and how to
+            search all of them, or why it has no pictures. Defaults to nothing.
         measured: Kind of the index and what was measured on it, in words. Defaults to empty.
     """
 
@@ -61,12 +65,16 @@ class Gallery:
     source: Source | None
     images: Path | None
     linked_roots: tuple[str, ...] = ()
-    contained: bool = False
     note: str = ""
     measured: str = ""
 
     def __len__(self) -> int:
         return len(self.items)
+
+    @property
+    def pictures(self) -> str:
+        """Where pictures are read from, to end a line with, as a user should see it."""
+        return ", without pictures" if self.images is None else f", pictures from {self.images}"
 
     @property
     def columns(self) -> list[str]:
@@ -95,16 +103,30 @@ class Gallery:
         ]
 
     def image(self, row: int) -> Path | None:
-        """Return the image file of an item; None if it is not known where it is."""
+        """Return the image file of an item; None if it is not known, or not in the folder."""
         name = self.items["path"].iloc[row] if "path" in self.items else None
         if self.images is None or not isinstance(name, str) or not name:
             return None
-        if self.contained:
-            return contained_path(self.images, name, self.linked_roots)
-        return Path(os.path.join(self.images, name))
+        if os.path.isabs(name):
+            try:
+                name = os.path.relpath(name, self.images)
+            except ValueError:  # on another drive of Windows
+                return None
+        return contained_path(self.images, name, self.linked_roots)
 
 
-def open_gallery(path: Path | str, source: Source | None = None) -> Gallery:
+def holds_more(folder: Path | str) -> bool:
+    """Tell whether a folder holds more than images: the root, the home folder, and what is above.
+
+    A file may record any folder. From these, it would reach every picture of the user.
+    """
+    home = Path(os.path.expanduser("~")).resolve()
+    return Path(folder).resolve() in (home, *home.parents)
+
+
+def open_gallery(
+    path: Path | str, source: Source | None = None, image_root: Path | str | None = None
+) -> Gallery:
     """Open what is to be searched.
 
     Args:
@@ -113,6 +135,7 @@ def open_gallery(path: Path | str, source: Source | None = None) -> Gallery:
             itself and other files have beside them; or the folder of an index that
             ``retrieval index`` has made.
         source: What the stored vectors of a run were made with. Defaults to None: it is not known.
+        image_root: Folder that its pictures are in. Defaults to the folder that it records.
 
     Returns:
         The gallery.
@@ -120,7 +143,25 @@ def open_gallery(path: Path | str, source: Source | None = None) -> Gallery:
     Raises:
         UserError: There is no such thing, or it is damaged.
     """
-    path = Path(path)
+    if image_root is not None and not Path(image_root).is_dir():
+        raise UserError(f"--image-root {image_root}: no such folder")
+    gallery = _open(Path(path), source)
+    if image_root is not None:
+        return dataclasses.replace(gallery, images=Path(image_root).resolve(), linked_roots=())
+    if gallery.images is None:
+        return gallery
+    broad = [each for each in (str(gallery.images), *gallery.linked_roots) if holds_more(each)]
+    if broad:
+        note = (
+            f"shown without pictures, as {path} records {broad[0]} as a folder of images, which "
+            "holds more than images: name their folder with --image-root"
+        )
+        note = f"{gallery.note}; {note}" if gallery.note else note
+        return dataclasses.replace(gallery, images=None, linked_roots=(), note=note)
+    return gallery
+
+
+def _open(path: Path, source: Source | None) -> Gallery:
     if is_index(path):
         return _of_index(path)
     if path.is_dir() and (is_run_folder(path) or (path / "config.yaml").exists()):
@@ -163,7 +204,6 @@ def gallery_of_run(run: Run, source: Source | None = None) -> Gallery:
         source=source,
         images=config.root,
         linked_roots=tuple(config.linked_roots),
-        contained=True,
         note=_note(run, len(items)),
     )
 
@@ -216,6 +256,7 @@ def _of_file(path: Path) -> Gallery:
         index=None,
         source=source,
         images=Path(source.images) if source is not None and source.images else None,
+        linked_roots=() if source is None else source.linked_roots,
     )
 
 
@@ -273,6 +314,7 @@ def _of_index(path: Path) -> Gallery:
         index=opened.index,
         source=manifest.made_with,
         images=Path(manifest.images) if manifest.images else None,
+        linked_roots=tuple(manifest.linked_roots),
         measured=f"{manifest.words} of {manifest.n:,} vectors, {manifest.recall_words}",
     )
 

@@ -27,10 +27,17 @@ from retrieval.deployment.index_files import (
     write_manifest,
 )
 from retrieval.deployment.nearest import nearest, nearest_by_index
-from retrieval.errors import UserError
+from retrieval.errors import UserError, how_to_install
 from retrieval.evaluation.approximate import CHUNK, EF_CONSTRUCTION, LINKS
 from retrieval.evaluation.search.distances import CITYBLOCK, kind_of, normalize
-from retrieval.files import atomic_folder, check_space, remove, replace_folder
+from retrieval.files import (
+    atomic_folder,
+    check_space,
+    file_lock,
+    recover_folder,
+    remove,
+    replace_folder,
+)
 from retrieval.validation import check_choice, check_integer, check_seed
 
 N_CHECKED, CHECKED_K = 1000, 10  # queries and neighbors that an index is measured on
@@ -251,51 +258,61 @@ def write_index(
     check_choice("type", kind, TYPES)
     if gallery.vectors is None:
         raise UserError(f"{gallery.path} is an index: give the run or the vectors it was made of")
+    _check_free(out, overwrite=overwrite)
+    check_space(out.parent, 4 * gallery.vectors.size)
+    options = {"k": k, "n_checked": n_checked, "seed": seed}
+    with file_lock(out.with_name(f".{out.name}.lock")):
+        old = out.with_name(f".{out.name}.old")
+        if is_index(old):
+            recover_folder(out, old)
+        _check_free(out, overwrite=overwrite)  # another process may have made it
+        new = out.with_name(f".{out.name}.new") if is_index(out) else out
+        if new != out:
+            remove(new)  # of a killed process
+        with atomic_folder(new) as folder:
+            if kind == "lancedb":
+                made, measured = _write_lancedb(gallery, folder, options)
+            else:
+                made, measured = _write_faiss(gallery, folder, kind, options)
+            numbered = gallery.items.copy(deep=False)
+            numbered.insert(0, ID, np.arange(len(gallery), dtype=np.int64))
+            numbered.to_parquet(folder / IDS, index=False)
+            size = sum(
+                p.stat().st_size
+                for p in folder.rglob("*")
+                if p.is_file() and p.name not in (IDS, MANIFEST)
+            )
+            manifest = Manifest(
+                type=kind,
+                parameters=made.parameters,
+                distance=gallery.distance,
+                metric="inner product" if gallery.distance == "cosine" else "squared L2",
+                n=len(gallery),
+                width=gallery.width,
+                k=measured.k,
+                recall=measured.recall,
+                n_checked=measured.n_checked,
+                seed=seed,
+                queries_per_second=measured.queries_per_second,
+                threads=measured.threads,
+                bytes_per_vector=size / len(gallery),
+                seconds_to_build=made.seconds,
+                images="" if gallery.images is None else str(gallery.images.resolve()),
+                linked_roots=gallery.linked_roots,
+                source=None if gallery.source is None else dataclasses.asdict(gallery.source),
+            )
+            write_manifest(folder, manifest)
+        if new != out:
+            replace_folder(new, out, old)
+    return manifest
+
+
+def _check_free(out: Path, *, overwrite: bool) -> None:
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         if not is_index(out):
             raise UserError(f"{out} exists and is no index: choose another --out")
         if not overwrite:
             raise UserError(f"{out} exists; choose another --out or pass --overwrite")
-    check_space(out.parent, 4 * gallery.vectors.size)
-    options = {"k": k, "n_checked": n_checked, "seed": seed}
-    new = out.with_name(f".{out.name}.new") if is_index(out) else out
-    if new != out:
-        remove(new)  # of a killed process
-    with atomic_folder(new) as folder:
-        if kind == "lancedb":
-            made, measured = _write_lancedb(gallery, folder, options)
-        else:
-            made, measured = _write_faiss(gallery, folder, kind, options)
-        numbered = gallery.items.copy(deep=False)
-        numbered.insert(0, ID, np.arange(len(gallery), dtype=np.int64))
-        numbered.to_parquet(folder / IDS, index=False)
-        size = sum(
-            p.stat().st_size
-            for p in folder.rglob("*")
-            if p.is_file() and p.name not in (IDS, MANIFEST)
-        )
-        manifest = Manifest(
-            type=kind,
-            parameters=made.parameters,
-            distance=gallery.distance,
-            metric="inner product" if gallery.distance == "cosine" else "squared L2",
-            n=len(gallery),
-            width=gallery.width,
-            k=measured.k,
-            recall=measured.recall,
-            n_checked=measured.n_checked,
-            seed=seed,
-            queries_per_second=measured.queries_per_second,
-            threads=measured.threads,
-            bytes_per_vector=size / len(gallery),
-            seconds_to_build=made.seconds,
-            images="" if gallery.images is None else str(gallery.images.resolve()),
-            source=None if gallery.source is None else dataclasses.asdict(gallery.source),
-        )
-        write_manifest(folder, manifest)
-    if new != out:
-        replace_folder(new, out, out.with_name(f".{out.name}.old"))
-    return manifest
 
 
 def _write_faiss(
@@ -319,9 +336,7 @@ def _write_lancedb(
     try:
         import lancedb
     except ImportError as error:
-        raise UserError(
-            "--type lancedb needs LanceDB: `pip install retrieval-workbench[lancedb]`"
-        ) from error
+        raise UserError(f"--type lancedb needs LanceDB: {how_to_install('lancedb')}") from error
     assert gallery.vectors is not None
     vectors, items = gallery.vectors, gallery.items
     metric = {"cosine": "cosine"}.get(gallery.distance, "l2")

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import pandas as pd
 
 from retrieval.errors import UserError
 from retrieval.files import digest, write_json
-from retrieval.runs.embedding_source import Source
+from retrieval.runs.embedding_source import Source, check_folders, source_from
 
 INDEX, IDS, MANIFEST = "index.faiss", "ids.parquet", "manifest.json"
 VERSION = 1
@@ -41,6 +41,7 @@ class Manifest:
         seconds_to_build: Time to train and fill the index.
         checksum: CRC-32 of the index file; 0 of a folder.
         images: Folder that the paths are relative to; empty if it is not known.
+        linked_roots: Folders outside of it that its own links lead to. Defaults to none.
         source: What the vectors were made with, as JSON has it; None if it is not known.
         version: Version of this file.
     """
@@ -61,13 +62,14 @@ class Manifest:
     seconds_to_build: float
     checksum: int = 0
     images: str = ""
+    linked_roots: Sequence[str] = ()
     source: Mapping[str, Any] | None = None
     version: int = VERSION
 
     @property
     def made_with(self) -> Source | None:
         """What the vectors were made with; None if it is not known."""
-        return None if self.source is None else Source(**self.source)
+        return None if self.source is None else source_from(self.source)
 
     @property
     def words(self) -> str:
@@ -123,6 +125,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         manifest = Manifest(**json.loads(file.read_text(encoding="utf-8")))
         made_with = manifest.made_with
+        check_folders(manifest.images, *manifest.linked_roots)
     except (OSError, ValueError, TypeError) as error:
         raise UserError(f"{file}: missing or damaged: {AGAIN}") from error
     if manifest.version > VERSION or (made_with is None) != (manifest.source is None):

@@ -180,13 +180,16 @@ def read_queries(
     return Queries(names, vectors, images, tuple(remarks))
 
 
-def gallery_for(embedder: Embedder, path: Path | str | None = None) -> Gallery:
+def gallery_for(
+    embedder: Embedder, path: Path | str | None = None, image_root: Path | str | None = None
+) -> Gallery:
     """Open what an embedder's run searches.
 
     Args:
         embedder: Embeds the queries.
         path: A run, vectors or an index; see :func:`retrieval.deployment.gallery.open_gallery`.
             Defaults to the items of the embedder's own run.
+        image_root: Folder that its pictures are in. Defaults to the folder that it records.
 
     Returns:
         The gallery, whose vectors may not fit: see :func:`search`.
@@ -196,7 +199,7 @@ def gallery_for(embedder: Embedder, path: Path | str | None = None) -> Gallery:
     """
     path = embedder.path if path is None else Path(path)
     source = source_of_run(open_run(path)) if is_run_folder(path) else None
-    return open_gallery(path, source)
+    return open_gallery(path, source, image_root)
 
 
 def search(

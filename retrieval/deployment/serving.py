@@ -269,7 +269,11 @@ class Service:
 
 
 def open_service(
-    run: Path, gallery: Path | None, checkpoint: str | None, limits: Limits
+    run: Path,
+    gallery: Path | None,
+    checkpoint: str | None,
+    limits: Limits,
+    image_root: Path | None = None,
 ) -> Service:
     """Load a run's network and what it searches, and embed something once.
 
@@ -278,12 +282,13 @@ def open_service(
         gallery: A run, vectors or an index; None for the items of the run.
         checkpoint: See :func:`retrieval.deployment.embedder.load_embedder`.
         limits: What the service takes on.
+        image_root: Folder that the gallery's pictures are in. Defaults to the one that it records.
 
     Raises:
         UserError: One of them is not there, or the gallery's vectors are of another network.
     """
     embedder = load_embedder(run, checkpoint)
-    searched = gallery_for(embedder, gallery)
+    searched = gallery_for(embedder, gallery, image_root)
     warned = check_comparable(embedder.source, searched)
     of = run if gallery is None else gallery
     shown = open_run(of) if of.is_dir() and is_run_folder(of) else None

@@ -13,7 +13,6 @@ import dataclasses
 import io
 import itertools
 import re
-import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,7 +49,7 @@ from retrieval.runs.names import check_run_name
 from retrieval.runs.neighbors import write_neighbors
 from retrieval.runs.records import TEXTS_OF, metadata_columns
 from retrieval.runs.run import Run
-from retrieval.runs.store import check_free, locked_run, open_run, partial_path, publish
+from retrieval.runs.store import check_free, new_run, open_run, publish
 from retrieval.runs.thumbnails import write_encoded
 from retrieval.runs.writing import run_config, write_config, write_embeddings
 from retrieval.validation import DEFAULT_DISTANCE, QUERY_GALLERY, protocol_with
@@ -118,14 +117,7 @@ def evaluate_texts(
     catalog = Catalog(
         data.name, data.root, items, TITLE, data.options, data.linked_roots, tuple(remarks)
     )
-    with locked_run(path):
-        folder = partial_path(path)
-        if (folder / "checkpoints").exists():
-            raise UserError(
-                f"{folder} is an interrupted training; finish it or choose another name"
-            )
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+    with new_run(path) as folder:
         write_embeddings(folder, embeddings, items)
         _write_results(folder, embeddings, items, catalog.name, options, progress=progress)
         kept = (source.thumbnail(row) or b"" for row in range(len(source.items)))

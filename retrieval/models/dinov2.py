@@ -11,7 +11,7 @@ from pathlib import Path
 
 import keras
 
-from retrieval.errors import UserError
+from retrieval.errors import UserError, how_to_install
 from retrieval.models.keras_applications import preprocess
 from retrieval.models.weights import load_weights
 from retrieval.validation import ImageSize, as_size, sides_of
@@ -68,9 +68,7 @@ def _transformer(image_size: int, weights: str | None) -> keras.Model:
 
         from retrieval.models.dinov2_backbone import DINOV2Backbone, copy_of
     except ImportError as error:
-        raise UserError(
-            "dinov2_small needs keras-hub: pip install 'retrieval-workbench[vit]'"
-        ) from error
+        raise UserError(f"dinov2_small needs keras-hub: {how_to_install('vit')}") from error
     shape = (image_size, image_size, 3)
     if weights is None or Path(weights).is_file():
         return DINOV2Backbone(

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from retrieval.errors import UserError
+from retrieval.errors import UserError, how_to_install
 from retrieval.models.families import FAMILIES, Family
 
-NEEDS_KERAS_HUB = "presets need keras-hub: pip install 'retrieval-workbench[vit]'"
+NEEDS_KERAS_HUB = f"presets need keras-hub: {how_to_install('vit')}"
 
 
 @dataclass(frozen=True, kw_only=True)

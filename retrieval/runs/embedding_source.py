@@ -5,6 +5,8 @@ An HDF5 or Parquet file carries it in its metadata; beside ``x.npy`` stands ``x.
 
 import dataclasses
 import json
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,8 @@ class Source:
         test_time_mean: Average over the views.
         images: Folder that the paths of the embedded images are relative to. Defaults to the empty
             text: not known.
+        linked_roots: Folders outside of it that its own links lead to, see
+            :func:`retrieval.datasets.containment.linked_folders`. Defaults to none.
     """
 
     run: str
@@ -46,6 +50,7 @@ class Source:
     test_time: str
     test_time_mean: str
     images: str = ""
+    linked_roots: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Return the source as JSON."""
@@ -75,11 +80,35 @@ def parse_source(text: str | bytes, where: Path) -> Source:
         UserError: It is damaged, or of a newer version.
     """
     try:
-        return Source(**json.loads(text))
+        return source_from(json.loads(text))
     except (ValueError, TypeError) as error:
         raise UserError(
             f"{where}: what it says about its network cannot be read: embed the images again"
         ) from error
+
+
+def source_from(content: Mapping[str, Any]) -> Source:
+    """Return a source from its fields, as JSON has them.
+
+    Raises:
+        TypeError: A field is missing, unknown, or of another type.
+        ValueError: A folder has characters that no folder can have.
+    """
+    source = Source(**content)
+    source = dataclasses.replace(source, linked_roots=tuple(source.linked_roots))
+    check_folders(source.images, *source.linked_roots)
+    return source
+
+
+def check_folders(*folders: str) -> None:
+    """Check that what a file records as folders can be folders.
+
+    Raises:
+        TypeError: One is no text.
+        ValueError: One has characters that no folder can have.
+    """
+    for folder in folders:
+        os.path.realpath(folder)
 
 
 def source_path(file: Path) -> Path | None:

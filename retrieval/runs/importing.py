@@ -5,7 +5,6 @@ import os
 import posixpath
 import re
 import shlex
-import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -56,7 +55,7 @@ from retrieval.runs.evaluate import (
     evaluate_folder,
 )
 from retrieval.runs.judgments import judgments_from, write_judgments
-from retrieval.runs.store import check_free, locked_run, partial_path, publish
+from retrieval.runs.store import check_free, new_run, publish
 from retrieval.runs.writing import run_config, write_config, write_embeddings
 from retrieval.validation import DEFAULT_DISTANCE
 
@@ -750,14 +749,7 @@ def write_import(
     catalog = Catalog(path.parent.name, root, items, remarks=remarks, has_labels=has_labels)
     for line in remarks:
         tqdm.write(f"{path}: {line}")
-    with locked_run(path):
-        folder = partial_path(path)
-        if (folder / "checkpoints").exists():
-            raise UserError(
-                f"{folder} is an interrupted training; finish it or choose another --name"
-            )
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+    with new_run(path) as folder:
         write_embeddings(folder, embeddings, items)
         write_judgments(folder, judged)
         evaluate_folder(

@@ -1,6 +1,5 @@
 """Import ranked lists that another program made: from its files to finished run folders."""
 
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,7 +30,7 @@ from retrieval.runs.neighbors import write_neighbors
 from retrieval.runs.ranked_files import read_qrels, read_ranked
 from retrieval.runs.records import HAS_EMBEDDINGS
 from retrieval.runs.run import Run
-from retrieval.runs.store import check_free, final_path, locked_run, partial_path, publish
+from retrieval.runs.store import check_free, final_path, new_run, publish
 from retrieval.runs.thumbnails import write_thumbnails
 from retrieval.runs.writing import run_config, write_config, write_items
 from retrieval.validation import (
@@ -327,14 +326,7 @@ def _write(
     except UserError as error:
         raise UserError(f"{file}: {error}") from None
     catalog = Catalog(path.parent.name, root, frame)
-    with locked_run(path):
-        folder = partial_path(path)
-        if (folder / "checkpoints").exists():
-            raise UserError(
-                f"{folder} is an interrupted training; finish it or choose another --name"
-            )
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+    with new_run(path) as folder:
         write_items(folder, frame)
         title, left = result.protocol.rule, result.protocol.exclusion
         name = protocol_with(result.protocol.name, left) if left else result.protocol.name

@@ -179,6 +179,30 @@ def locked_run(path: Path) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def new_run(path: Path) -> Iterator[Path]:
+    """Lock a run for the block, and give the empty partial folder to fill and :func:`publish`.
+
+    Args:
+        path: The run's final folder, which need not exist.
+
+    Yields:
+        The partial folder. What an interrupted command of this kind left in it is removed.
+
+    Raises:
+        UserError: Another process makes or changes the run, or an interrupted training lies there.
+    """
+    with locked_run(path):
+        folder = partial_path(path)
+        if (folder / "checkpoints").exists():
+            raise UserError(
+                f"{folder} is an interrupted training; finish it or choose another --name"
+            )
+        remove(folder)
+        folder.mkdir(parents=True)
+        yield folder
+
+
 def _is_ours(sibling: Path, path: Path) -> bool:
     """Tell whether a hidden sibling is a run's: one of a folder that is no run may be a user's."""
     return is_run_folder(sibling) or (is_run_folder(path) and any(path.iterdir()))

@@ -12,14 +12,14 @@ import tensorflow as tf
 from tensorflow.python.client import device_lib
 from tqdm.auto import tqdm
 
-from retrieval.errors import UserError
+from retrieval.errors import UserError, how_to_install
 from retrieval.settings.resolve import resolved
 from retrieval.settings.schema import UNTRAINED, TrainSettings
 from retrieval.training.memory_check import GIB, installed_bytes
 
 TENSOR_CORES = (7, 0)  # first compute capability of GPUs that have them
 DRIVER = Path("/proc/driver/nvidia/gpus")  # where the driver of Linux lists its GPUs
-INSTALL = "`make install`, or `pip install -e '.[gpu]'` in the repository"
+INSTALL = f"run `make install`, or {how_to_install('gpu')}"
 
 
 @dataclass(frozen=True)

@@ -221,4 +221,4 @@ def test_imported_embeddings_have_no_network(tmp_path):
 
 def test_a_missing_package_is_named_with_its_command(run, tmp_path, monkeypatch):
     monkeypatch.setattr(formats, "find_spec", lambda name: None)
-    assert "pip install 'retrieval-workbench[export]'" in refused(run.path, "litert", tmp_path)
+    assert "pip install -e '.[export]'" in refused(run.path, "litert", tmp_path)

@@ -1,6 +1,7 @@
 """An index is written as a whole, with what it misses, and read back only if it is whole."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -105,6 +106,28 @@ def test_nothing_is_replaced_unless_asked_and_never_what_is_no_index(gallery, tm
     (tmp_path / "mine/thesis.txt").touch()
     with pytest.raises(UserError, match="no index"):
         write_index(gallery, tmp_path / "mine", overwrite=True)
+
+
+def test_an_index_whose_replacement_was_killed_is_there_again(gallery, tmp_path):
+    out = tmp_path / "index"
+    write_index(gallery, out)
+    before = files_of(out)
+    out.rename(tmp_path / ".index.old")  # where names cannot be exchanged, a kill may leave this
+    with pytest.raises(UserError, match=r"exists; .*--overwrite"):
+        write_index(gallery, out, "hnsw")
+    assert files_of(out) == before
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_processes_that_write_one_index_take_turns(gallery, tmp_path):
+    out = tmp_path / "index"
+    write_index(gallery, out)
+    with ThreadPoolExecutor(4) as pool:
+        kinds = ["flat", "hnsw"] * 2
+        made = pool.map(lambda kind: write_index(gallery, out, kind, overwrite=True), kinds)
+        assert [each.type for each in made] == kinds
+    assert len(read_index(out).items) == 300
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_what_is_damaged_is_refused_in_one_line(gallery, tmp_path):

@@ -1,11 +1,16 @@
 """Photos find the nearest items of a run, of vectors or of an index, with all that is known."""
 
 import json
+import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 import retrieval
 from retrieval import open_run
@@ -16,6 +21,7 @@ from retrieval.deployment.search import gallery_for, read_queries, search
 from retrieval.deployment.search_page import search_page, write_search_page
 from retrieval.errors import UserError
 from retrieval.experiment.pipeline import train
+from retrieval.runs.embedding_source import KEY, Source
 from retrieval.runs.importing import import_files
 
 
@@ -233,3 +239,87 @@ def test_a_run_says_that_it_is_half_of_the_photos_and_how_to_search_all(
     assert hits.as_json()["note"] == note
     assert "only the 24 images of the test split" in search_page(hits)
     assert found(embedder, [photo], vectors, k=2).gallery.note == ""  # all 48
+
+
+def recorded_in(path, folder, names, width=8, **more):
+    """Write vectors as somebody else may send them: any names, in any folder."""
+    source = Source("r", "n", 1, width, "cosine", "16", None, "none", "plain", str(folder), **more)
+    table = pa.table({"path": names, "embedding": [[1.0] * width] * len(names)})
+    pq.write_table(table.replace_schema_metadata({KEY: source.to_json()}), path)
+    return path
+
+
+@pytest.fixture
+def images(tmp_path):
+    """A folder of images with links that lead out of it, and a secret beside it."""
+    folder, secret = tmp_path / "images", tmp_path / "secret"
+    for each in (folder, secret):
+        each.mkdir()
+        Image.new("RGB", (8, 8)).save(each / "a.png")
+    (folder / "link.png").symlink_to(secret / "a.png")
+    (folder / "linked").symlink_to(secret)
+    return folder
+
+
+@pytest.mark.parametrize("as_index", [False, True])
+def test_no_picture_outside_of_the_image_folder_is_opened(images, tmp_path, as_index):
+    secret = tmp_path / "secret/a.png"
+    inside = ["a.png", str(images / "a.png")]
+    outside = [str(secret), "../secret/a.png", "link.png", "linked/a.png", str(images / "link.png")]
+    outside += [f"{images}/../secret/a.png", "", "/", "..", "a.png\0"]
+    path = recorded_in(tmp_path / "x.parquet", images, [*inside, *outside])
+    if as_index:
+        write_index(open_gallery(path), tmp_path / "index")
+        path = tmp_path / "index"
+    for root in (None, images):
+        gallery = open_gallery(path, image_root=root)
+        opened = [gallery.image(row) for row in range(len(gallery))]
+        assert opened[:2] == [images / "a.png"] * 2
+        assert opened[len(inside) :] == [None] * len(outside)
+    moved = open_gallery(path, image_root=tmp_path / "secret")
+    assert moved.image(0) == secret
+    with pytest.raises(UserError, match=r"--image-root .*no: no such folder"):
+        open_gallery(path, image_root=tmp_path / "no")
+
+
+@pytest.mark.parametrize("where", ["images", "linked_roots"])
+@pytest.mark.parametrize("folder", ["/", "~", "~/..", "/../"])
+def test_a_recorded_folder_that_holds_more_than_images_is_named_by_the_user(
+    images, tmp_path, where, folder
+):
+    given = {"images": str(images), "linked_roots": [], where: os.path.expanduser(folder)}
+    if where == "linked_roots":
+        given[where] = [given[where]]
+    vectors = tmp_path / "x.parquet"
+    path = recorded_in(vectors, given["images"], ["a.png"], linked_roots=given["linked_roots"])
+    gallery = open_gallery(path)
+    assert gallery.image(0) is None
+    assert "\n" not in gallery.note
+    assert "name their folder with --image-root" in gallery.note
+    assert open_gallery(path, image_root=images).image(0) == images / "a.png"
+
+
+@pytest.mark.parametrize("folder", [5, ["/"], "a\0b", "\ud800"])
+def test_a_recorded_folder_that_can_be_none_is_damage(tmp_path, folder):
+    path = recorded_in(tmp_path / "x.parquet", "", ["a.png"])
+    text = Source("r", "n", 1, 8, "cosine", "16", None, "none", "plain", folder).to_json()
+    pq.write_table(pq.read_table(path).replace_schema_metadata({KEY: text}), path)
+    with pytest.raises(UserError, match="embed the images again"):
+        open_gallery(path)
+
+
+def test_pictures_of_linked_classes_and_of_absolute_paths_are_found(run, settings, tmp_path):
+    root = tmp_path / "photos"
+    root.mkdir()
+    (root / "class 0").symlink_to(Path(settings.data, "class 0").resolve())
+    (tmp_path / "linked.csv").write_text("path\nclass 0/0.png\n")
+    files = [str(Path(settings.data, f"class {c}/1.png").resolve()) for c in range(2)]
+    (tmp_path / "absolute.csv").write_text("\n".join(["path", *files]) + "\n")
+    for name, image_root in (("linked", root), ("absolute", None)):
+        out = tmp_path / f"{name}.parquet"
+        embed_to_file(
+            run.path, tmp_path / f"{name}.csv", out, image_root=image_root, progress=False
+        )
+        gallery = open_gallery(out)
+        assert not gallery.note
+        assert all(gallery.image(row).is_file() for row in range(len(gallery)))

@@ -132,5 +132,5 @@ class TestRefuses:
             return real(name, *args, **options)
 
         monkeypatch.setattr(builtins, "__import__", without)
-        with pytest.raises(UserError, match=r"pip install 'retrieval-workbench\[vit\]'"):
+        with pytest.raises(UserError, match=r"pip install -e '\.\[vit\]'"):
             build(28, None)
