@@ -21,6 +21,7 @@ from retrieval.datasets.image_files import printable
 from retrieval.datasets.metadata import (
     clash_remarks,
     join_tables,
+    refused_remarks,
     stored_names,
     text_remarks,
     typed_table,
@@ -328,11 +329,7 @@ def read_listing(
             hint = f": {missing_fix}"
         raise UserError(f"{first.where}: no file {_shown(str(images / first.path))}{more}{hint}")
     metadata, refused = _metadata(kept, lines, table)
-    if refused:
-        remarks.append(
-            f"{path}: columns of bytes or long lists of numbers, which are no metadata, are left "
-            f"out: {_shown(', '.join(refused))}"
-        )
+    remarks += refused_remarks(refused, path)
     if table is None:
         metadata = with_decimal_points(metadata, delimiter_of(path))
     return Listing(rows, metadata, is_text=table is None)
@@ -419,9 +416,12 @@ def _header(
     """Return the column of each kind if a row is a header; None if it is not."""
     number, cells = line
     names = [column_name(cell) for cell in cells]
-    columns = {
-        kind: cells.index(column_called(name, cells, kind, path)) for kind, name in named.items()
-    }
+    columns = {}
+    for kind, given in named.items():
+        called = column_called(given, cells, kind, path)
+        if cells.count(called) > 1:
+            raise UserError(f"{path} row {number}: two columns are called {_shown(called)!r}")
+        columns[kind] = cells.index(called)
     if len(set(columns.values())) < len(columns):
         raise UserError(f"{path}: the class and the path cannot both be in {named['label']!r}")
     for kind, known in COLUMN_NAMES.items():

@@ -21,6 +21,7 @@ from retrieval.datasets.image_files import is_junk, printable
 from retrieval.datasets.metadata import (
     clash_remarks,
     join_tables,
+    refused_remarks,
     stored_names,
     take_rows,
     text_remarks,
@@ -345,8 +346,7 @@ def _described(
         remarks += text_remarks(frame, [table.numbers[at] for at in used], source)
     else:
         frame, refused = typed_table(frame)
-        if refused:
-            remarks.append(f"{source}: no metadata, and left out: {', '.join(refused)}")
+        remarks += refused_remarks(refused, source)
     shown = ", ".join(list(frame)[:NAMES_SHOWN]) + (", ..." if frame.shape[1] > NAMES_SHOWN else "")
     have = int((rows >= 0).sum())
     line = f"{source}: {shown or 'no columns'} of {have:,} of {counted(len(rows), 'image')}"

@@ -3,8 +3,8 @@
 Unlike a data set, such images have no split, and need no classes.
 """
 
+import itertools
 import os
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,8 +18,13 @@ from retrieval.datasets.folder import Reading, images_below, split_folders
 from retrieval.datasets.folder_metadata import read_metadata
 from retrieval.datasets.image_files import IMAGE_SUFFIXES, describe_left_out, printable
 from retrieval.datasets.metadata import text_remarks, typed_texts
-from retrieval.datasets.tables import is_typed, read_typed
-from retrieval.datasets.text_files import read_text
+from retrieval.datasets.tables import (
+    column_called,
+    is_typed,
+    read_lines,
+    read_typed,
+    usual_column,
+)
 from retrieval.errors import UserError
 
 RESTORE = "restore it, or leave such images out: drop --strict"
@@ -155,20 +160,33 @@ def _classes_of_folders(root: Path, paths: list[str]) -> tuple[list[str] | None,
     return labels, "", list(parts)
 
 
-def _begins_absolute(source: Path) -> bool:
-    """Tell whether a list has absolute paths, by two rows: the first may be a header."""
+def _begins_absolute(source: Path, named: Mapping[str, str]) -> bool:
+    """Tell whether the paths of a list are absolute, by its first image.
+
+    Any cell may be the path in a list without a header; in another one, a column such as
+    ``/shoes/boots`` is none.
+    """
     if is_typed(source):
-        first = read_typed(source)[0].head(1)
-        return any(isinstance(cell, str) and os.path.isabs(cell) for cell in first.to_numpy().flat)
-    lines = [line for line in read_text(source).splitlines()[:20] if line.strip()][:2]
-    cells = [cell for line in lines for cell in re.split(r"[,;\t]", line)]
-    return any(os.path.isabs(cell.strip(' "')) for cell in cells)
+        frame = read_typed(source)[0].head(1)
+        header, rows = [str(name) for name in frame], frame.astype(object).to_numpy().tolist()
+    else:
+        (_, header), *others = [*itertools.islice(read_lines(source), 2)] or [(0, [])]
+        rows = [cells for _, cells in others]
+    column = usual_column("path", header)
+    if "path" in named:
+        column = column_called(named["path"], header, "path", source)
+    if column is not None:
+        at = header.index(column)
+        cells = [cells[at] for cells in rows if at < len(cells)]
+    else:
+        cells = [*header, *itertools.chain(*rows)]
+    return any(isinstance(cell, str) and os.path.isabs(cell) for cell in cells)
 
 
 def _in_list(
     source: Path, image_root: Path | str | None, strict: bool, named: Mapping[str, str]
 ) -> ImageList:
-    is_absolute = image_root is None and _begins_absolute(source)
+    is_absolute = image_root is None and _begins_absolute(source, named)
     root = Path(os.path.abspath(os.sep)) if is_absolute else Path(image_root or source.parent)
     remarks: list[str] = []
     fixes = ["give --image-root DIR"] if image_root is None else []

@@ -31,6 +31,7 @@ FLAGS = {"true": True, "false": False}
 # In a column of anything but text, these stand for no value; in a text they are words.
 NO_VALUE = ("na", "n/a", "nan", "null", "none", "<na>", "-")
 LONGEST_VECTOR = 8  # numbers in a list; more are an embedding and not metadata
+SHOWN = 6  # names of columns in a line
 UNIT = "us"  # of dates: what Parquet and pandas both hold, for the years -290,000 to 290,000
 
 
@@ -214,8 +215,6 @@ def _plain_column(column: pd.Series) -> pd.Series | None:
     kinds = set(map(type, known))
     if kinds & {bytes, bytearray, memoryview} or any(map(_is_vector, known)):
         return None
-    if kinds and kinds <= {list, tuple, dict, set, np.ndarray}:
-        return column.map(lambda v: None if _is_missing(v) else _as_json(v)).astype("str")
     if kinds and kinds <= {bool, np.bool_}:
         return column.astype("boolean")
     if (kinds and kinds <= {datetime.date}) or kinds <= {
@@ -232,7 +231,7 @@ def _plain_column(column: pd.Series) -> pd.Series | None:
             return whole.where(whole.notna(), pd.NA).astype("Int64")
     if kinds and kinds <= {int, float, np.float64, np.int64}:
         return pd.to_numeric(column, errors="coerce").astype(np.float64)
-    return column.map(lambda v: None if _is_missing(v) else str(v)).astype("str")
+    return column.map(lambda v: None if _is_missing(v) else _as_json_or_text(v)).astype("str")
 
 
 def _is_missing(value: object) -> bool:
@@ -245,7 +244,9 @@ def _is_vector(value: object) -> bool:
     return all(isinstance(v, int | float | np.number) and not isinstance(v, bool) for v in value)
 
 
-def _as_json(value: object) -> str:
+def _as_json_or_text(value: object) -> str:
+    if not isinstance(value, list | tuple | dict | set | np.ndarray):
+        return str(value)
     if isinstance(value, np.ndarray | tuple | set):
         value = list(value)
     return json.dumps(value, ensure_ascii=False, default=str)
@@ -350,3 +351,22 @@ def clash_remarks(names: dict[str, str], where: object) -> list[str]:
     if not changed:
         return []
     return [f"{where}: the run uses these names itself, so they are kept {', '.join(changed)}"]
+
+
+def refused_remarks(names: Sequence[str], where: object) -> list[str]:
+    """Say which columns are no metadata, see :func:`typed_table`.
+
+    Args:
+        names: The columns as the user wrote them.
+        where: The file.
+
+    Returns:
+        At most one line.
+    """
+    if not names:
+        return []
+    shown = printable(", ".join(names[:SHOWN])) + (", ..." if len(names) > SHOWN else "")
+    return [
+        f"{where}: columns of bytes or long lists of numbers, which are no metadata, are left out: "
+        f"{shown}"
+    ]

@@ -122,7 +122,8 @@ def read_lines(path: Path) -> Iterator[Line]:
             if any("\n" in cell or "\r" in cell for cell in cells):
                 raise UserError(
                     f"{path} row {reader.line_num}: a field goes over several lines: is a "
-                    "quotation mark missing?"
+                    "quotation mark missing? if it is meant so, save the table as Parquet or JSON "
+                    "lines"
                 )
             yield reader.line_num, cells
     except csv.Error as error:

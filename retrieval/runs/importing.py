@@ -23,7 +23,9 @@ from retrieval.datasets.judgments import Judgments
 from retrieval.datasets.metadata import (
     clash_remarks,
     join_tables,
+    refused_remarks,
     stored_names,
+    text_remarks,
     typed_table,
     typed_texts,
     with_decimal_points,
@@ -247,15 +249,29 @@ def _own_columns(table: ItemTable, path: Path, taken: Collection[str]) -> pd.Dat
     ]
     numbered = Counter(re.sub(r"\d+$", "", name) for name in names if name[-1].isdigit())
     left_out = {stem for stem, n in numbered.items() if n > MOST_NUMBERED}
-    names = [name for name in names if re.sub(r"\d+$", "", name) not in left_out]
+    stem_of = {name: re.sub(r"\d+$", "", name) for name in names}
+    remarks = [
+        f"{path}: columns {stem}... ({numbered[stem]} of them) are taken for an embedding and left "
+        "out"
+        for stem in sorted(left_out)
+    ]
+    names = [name for name in names if stem_of[name] not in left_out]
     stored = stored_names(names, path, (*CONTRACT_COLUMNS, *RESERVED))
-    for line in clash_remarks(stored, path):
-        tqdm.write(line)
+    remarks += clash_remarks(stored, path)
     chosen = whole[names].rename(columns=stored)
     if table.typed is not None:
-        return typed_table(chosen)[0]
-    stripped = chosen.apply(lambda column: column.str.strip())
-    return typed_texts(with_decimal_points(stripped, delimiter_of(path)))
+        vectors = [n for n in table.unread if n not in whole and n not in taken]  # were not read
+        own, refused = typed_table(chosen)
+        remarks += refused_remarks([*refused, *vectors], path)
+    else:
+        chosen = with_decimal_points(
+            chosen.apply(lambda column: column.str.strip()), delimiter_of(path)
+        )
+        remarks += text_remarks(chosen, range(len(chosen)), path)
+        own = typed_texts(chosen)
+    for line in remarks:
+        tqdm.write(line)
+    return own
 
 
 def _read_table(path: Path, kept: Sequence[str] = ()) -> ItemTable:
@@ -776,8 +792,17 @@ def relative_paths(names: list[str], image_root: Path | str | None) -> tuple[Pat
         (str(root.resolve()), os.path.realpath),
     ]
     return root.resolve(), [
-        _below(name, places, row) if os.path.isabs(name) else name for row, name in enumerate(names)
+        _below(name, places, row) if os.path.isabs(name) else _with_slashes(name, root)
+        for row, name in enumerate(names)
     ]
+
+
+def _with_slashes(name: str, root: Path) -> str:
+    """Return a relative path that Windows wrote, as it is here if there is such a file."""
+    if "\\" not in name:
+        return name
+    slashes = name.replace("\\", "/")
+    return slashes if os.path.isfile(root / slashes) and not os.path.isfile(root / name) else name
 
 
 def _below(name: str, places: Sequence[Place], row: int) -> str:

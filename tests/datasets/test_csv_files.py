@@ -356,7 +356,7 @@ def test_an_image_in_both_lists_is_refused(images):
         (b"1,1/0.jpg\n2," + b"x" * 200_000, r"row 2: "),
         (b"1,1/0.jpg\n2," + b"x" * 5_000 + b"/0.jpg", r"row 2: no file"),
         (b'1,1/0.jpg\n2,"2/0.jpg\n', r"quotation mark"),
-        (b'1,1/0.jpg\n2,"2/\n0.jpg"\n', r"row 3: .*several lines"),
+        (b'1,1/0.jpg\n2,"2/\n0.jpg"\n', r"row 3: .*several lines.*Parquet or JSON"),
         (b"1,1/0.jpg\n2,../2/0.jpg\n", r"row 2: .*--image-root DIR"),
         (b"PK\x03\x04....", "Excel"),
         (

@@ -47,6 +47,20 @@ def test_absolute_paths_need_no_root(images, tmp_path):
     assert found.files(0, 3) == found.paths
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+@pytest.mark.parametrize("column", ["path", "Datei"])
+def test_a_column_of_addresses_does_not_make_the_paths_absolute(images, suffix, column):
+    frame = pd.DataFrame({column: PATHS, "page": ["/shoes/1", "/shoes/2", "/shoes/3"]})
+    file = images / f"list{suffix}"
+    if suffix == ".csv":
+        frame.to_csv(file, index=False)
+    else:
+        frame.to_json(file, orient="records", lines=True)
+    named = {} if column == "path" else {"path": column.lower()}
+    assert read_images(file, named=named).paths == PATHS
+    assert read_images(file, named=named).metadata["page"].tolist() == frame["page"].tolist()
+
+
 def test_a_missing_file_is_refused_with_the_ways_out_or_kept_to_be_skipped(images, tmp_path):
     (tmp_path / "list.csv").write_text("1,a/0.jpg\n1,a/9.jpg\n")
     with pytest.raises(UserError, match=r"list\.csv row 2: no file .*drop --strict"):

@@ -159,3 +159,10 @@ def test_a_row_of_minus_one_has_no_values():
     assert found["n"].tolist() == [2, pd.NA, 1]
     assert found["flag"].isna().tolist() == [False, True, False]
     assert str(take_rows(table, np.array([1, 1]))["n"].dtype) == "int64"
+
+
+def test_a_mapping_among_texts_is_json_too():
+    column = pd.Series([{"x": 1}, "red", None, ["a"]], dtype=object)
+    table, refused = typed_table(pd.DataFrame({"about": column}))
+    assert table["about"].fillna("").tolist() == ['{"x": 1}', "red", "", '["a"]']
+    assert refused == []

@@ -66,6 +66,13 @@ def test_columns_are_named_and_a_typo_is_answered(folder, frame, suffix):
         load_catalog("shoes", path, label="Art", path="Art")
 
 
+def test_two_columns_of_the_name_that_is_asked_for_are_refused(folder, frame):
+    frame.insert(0, "SKU", "x")
+    path = write(frame.rename(columns={"SKU": "sku"}), folder / "list.csv")
+    with pytest.raises(UserError, match=r"list\.csv row 1: two columns are called 'sku'"):
+        load_catalog("shoes", path, label="sku")
+
+
 def test_lists_by_options_are_a_list_too(folder, frame):
     write(frame, folder / "list.csv")
     catalog = load_catalog("shoes", folder, csv="list.csv")

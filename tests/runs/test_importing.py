@@ -256,6 +256,22 @@ def test_absolute_paths_need_no_root(tmp_path, given):
     assert "--image-root" in message
 
 
+def test_what_becomes_text_or_is_left_out_is_named(tmp_path, capsys):
+    prices = ["1.5", "2", "3", "4", "5", "abc"]
+    file = csv(tmp_path / "i.csv", "path,price", *(f"{i}.jpg,{p}" for i, p in enumerate(prices)))
+    assert read_items(file)["price"].tolist() == prices
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line == f"{file}: price is text, because of 'abc' in row 5"  # rows as the embeddings'
+    table = {"path": ["0.jpg", "1.jpg"], "size": [1, 2], "vector": [[0.5] * 9] * 2,
+             "code": [[1] * 9] * 2, "file_bytes": [b"x"] * 2}  # fmt: skip
+    table |= {f"emb_{i}": [0.5, 1.5] for i in range(9)}
+    pd.DataFrame(table).to_parquet(tmp_path / "i.parquet")
+    assert {*read_items(tmp_path / "i.parquet")} >= {"size"}
+    numbered, refused = capsys.readouterr().out.splitlines()
+    assert numbered.endswith("columns emb_... (9 of them) are taken for an embedding and left out")
+    assert refused.endswith("no metadata, are left out: code, file_bytes, vector")
+
+
 def test_a_wrong_root_is_one_plain_line(tmp_path, good, capsys):
     import_files(tmp_path / "runs" / "d" / "r", [good], image_root=tmp_path, progress=False)
     (line,) = capsys.readouterr().out.splitlines()
@@ -283,6 +299,18 @@ def test_paths_that_lead_out_of_the_root_have_no_picture(tmp_path, capsys):
     assert "'../secret/1.png'" in line
     evaluate_run(path, progress=False)
     assert not any(open_run(path).thumbnail(row) for row in range(1, 4))
+
+
+def test_paths_that_windows_wrote_have_their_pictures(tmp_path):
+    root = tmp_path / "im"
+    photos(root / "a")
+    items = csv(tmp_path / "i.csv", "label,path", *(f"{i % 2},a\\{i}.png" for i in range(4)))
+    sides = [(vectors(tmp_path / "e.npy"), items)]
+    run = open_run(
+        import_files(tmp_path / "runs" / "d" / "r", sides, image_root=root, progress=False)
+    )
+    assert run.items["path"].tolist() == [f"a/{i}.png" for i in range(4)]
+    assert all(run.thumbnail(row) for row in range(4))
 
 
 def test_items_in_a_parquet_file_may_be_those_of_the_embeddings(tmp_path):
