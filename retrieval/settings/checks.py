@@ -56,6 +56,7 @@ def check(settings: TrainSettings) -> None:
     backbone.check(image_size, settings.pooling or backbone.pooling)
     if settings.layer_decay != default_of("layer_decay") and not backbone.has_blocks:
         raise UserError(NO_BLOCKS)
+    _check_lora(settings, pretrained=backbone.pretrained)
     check_pre_crop(settings.pre_crop, image_size)
     check_room(views, image_size, settings.pre_crop or image_size)
     if settings.loss != UNTRAINED:
@@ -106,6 +107,30 @@ def check_frozen_backbone(settings: TrainSettings) -> None:
             "--mixed-precision has no effect with --freeze-backbone and --head direct, whose one "
             "layer is computed in 32 bit: drop one of them"
         )
+
+
+def _check_lora(settings: TrainSettings, *, pretrained: bool) -> None:
+    """Refuse low-rank factors beside random weights, and settings that have no effect with them.
+
+    A checkpoint holds the factors alone, so that random weights would be lost with the process.
+
+    Args:
+        settings: The settings of a run.
+        pretrained: Whether the backbone has pretrained weights.
+    """
+    if not settings.lora_rank or settings.loss == UNTRAINED:
+        return
+    if settings.weights == "none" or (settings.weights == "imagenet" and not pretrained):
+        raise UserError(
+            "--lora-rank trains factors beside pretrained weights, which stay as they are, and "
+            "this backbone would start from random ones: drop it, or give other --weights"
+        )
+    for name in ("freeze_batch_norm", "freeze_batch_norm_steps"):
+        if getattr(settings, name) != default_of(name) and not from_recipe(settings, name):
+            raise UserError(
+                f"{_flag(name)} has no effect with --lora-rank, which keeps every batch norm of "
+                "the backbone in inference mode: drop one of the two"
+            )
 
 
 def without_loss_settings(settings: TrainSettings) -> TrainSettings:

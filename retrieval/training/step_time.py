@@ -32,7 +32,7 @@ IMAGES = 8  # of a measured batch on the CPU, whose time grows with the images
 TIMED = (
     "backbone", "pooling", "head", "embedding_size", "image_size", "pre_crop", "augment", "flip",
     "freeze_backbone", "optimizer", "mixed_precision", "chunk_size", "distribute", "memory_batches",
-    "matryoshka",
+    "matryoshka", "lora_rank", "lora_layers",
 )  # fmt: skip
 
 

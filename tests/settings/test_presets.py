@@ -34,6 +34,16 @@ def test_open_settings_are_those_of_the_preset(preset, shapes):
     [
         ({"lora_layers": "fc1"}, "--lora-layers has no effect without --lora-rank"),
         ({"lora_rank": 2, "freeze_backbone": True}, "--lora-rank has no effect with --freeze-b"),
+        ({"lora_rank": 2, "weights": "none"}, "would start from random ones"),
+        ({"lora_rank": 2, "backbone": "conv4"}, "would start from random ones"),
+        (
+            {"lora_rank": 2, "freeze_batch_norm": False},
+            "--no-freeze-batch-norm has no effect with --lora-rank",
+        ),
+        (
+            {"lora_rank": 2, "freeze_batch_norm_steps": 9},
+            "--freeze-batch-norm-steps has no effect with --lora-rank",
+        ),
         ({"layer_decay": 0.5, "freeze_backbone": True}, "--layer-decay has no effect with"),
         ({"image_size": 36}, "patches of 8 px"),
         ({"pooling": "head"}, "--pooling head"),
@@ -43,6 +53,11 @@ def test_settings_that_do_not_fit_are_refused_before_any_work(changes, words, pr
     settings = TrainSettings(dataset="folder", data=str(shapes), backbone=preset("vit"))
     with pytest.raises(UserError, match=words):
         check(settings.with_(**changes))
+
+
+def test_what_has_no_effect_with_lora_is_accepted_for_the_untrained_network(preset, shapes):
+    settings = TrainSettings(dataset="folder", data=str(shapes), backbone=preset("vit"))
+    check(settings.with_(loss="none", lora_rank=2, weights="none", freeze_batch_norm=False))
 
 
 @pytest.mark.parametrize("name", ["resnet", "swin", "conv4", "dinov2_small"])

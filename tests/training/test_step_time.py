@@ -37,6 +37,14 @@ def test_a_training_is_measured_once_and_multiplied_up(settings, monkeypatch):
     assert step_time(settings.with_(steps=5, loss="hard_triplet", seed=3), catalog) == found
 
 
+def test_what_changes_a_step_is_measured_anew(settings, monkeypatch):
+    catalog, measured = load_catalog("folder", settings.data), []
+    monkeypatch.setattr(module, "_measure", lambda *given: measured.append(given) or (8, 0.1))
+    for changes in ({}, {"lora_rank": 2}, {"lora_rank": 2, "lora_layers": "fc*"}, {"lora_rank": 2}):
+        step_time(settings.with_(**changes), catalog)
+    assert len(measured) == 3
+
+
 def test_a_frozen_backbone_takes_its_time_once(settings):
     catalog = load_catalog("folder", settings.data)
     frozen = settings.with_(freeze_backbone=True)
