@@ -60,12 +60,16 @@ function makeRemote(card, frame) {
   });
 }
 
+// A date or a price is not broken in the middle; the narrowest card has room for it.
+const WHOLE = 11; // characters
+const isWhole = (text) => text.length <= WHOLE && !/\s/.test(text);
+
 // A column of the item: its name and its value, which may be a link.
 function makeFact(fact, fixed) {
   const node = element("span", "fact");
   node.append(element("span", "name", fact.name), " ");
   if (!isWebAddress(fact.url)) {
-    node.append(element("span", "value", fact.text));
+    node.append(element("span", isWhole(fact.text) ? "value whole" : "value", fact.text));
     return node;
   }
   const link = element(fixed ? "a" : "span", "value link", `${fact.text} ↗`);

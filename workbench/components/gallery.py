@@ -228,6 +228,22 @@ def query_groups(run: Run, neighbors: Neighbors, queries: Iterable[int], *, k: i
     return [query_group(run, neighbors, position[int(row)], k=k) for row in queries]
 
 
+def standing(found: Answer, further: str = "") -> dict[str, str]:
+    """Return the mark and the words about a run's answer; none if what is relevant is unknown.
+
+    Args:
+        found: The answer.
+        further: What to say after the rank of the first relevant item. Defaults to nothing.
+    """
+    if not found.known:
+        return {}
+    parts = filter(None, (rank_sentence(found.first_relevant_rank), further))
+    return {
+        "mark": "hit" if found.first_relevant_rank == 1 else "miss",
+        "detail": "  ·  ".join(parts),
+    }
+
+
 def rank_sentence(first_relevant_rank: int) -> str:
     """Describe the rank of the first relevant item in words; 0 means that there is none."""
     if first_relevant_rank == 0:

@@ -1,4 +1,4 @@
-"""The cards in a browser, without a server: where names break, and how a chosen card stands out."""
+"""The cards in a browser, without a server: where text breaks, and how a chosen card stands out."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from workbench.components import HERE
 
 pytestmark = pytest.mark.browser
 INK = "rgb(27, 37, 48)"
-LINES = """() => [...document.querySelectorAll(".label")].map((label) => {
+LINES = """(of) => [...document.querySelectorAll(of)].map((label) => {
     const lines = {};
     const walk = document.createTreeWalker(label, NodeFilter.SHOW_TEXT);
     while (walk.nextNode()) {
@@ -45,7 +45,7 @@ def test_names_break_between_words_and_after_joining_signs_never_within(page):
     names = ["Brown Cap Mushroom", "garden_furniture/folding_chair", "Donaudampfschifffahrt 19"]
     draw(page, [{"row": i, "src": "data:,", "label": name} for i, name in enumerate(names)])
     whole = []
-    for name, lines in zip(names, page.evaluate(LINES), strict=True):
+    for name, lines in zip(names, page.evaluate(LINES, ".label"), strict=True):
         assert len(lines) > 1
         assert "".join(lines).replace(" ", "") == name.replace(" ", "")
         whole += [line.strip() for line in lines]
@@ -149,3 +149,23 @@ def test_a_picture_elsewhere_is_loaded_only_when_it_is_asked_for(page):
         offers.first.click()
     assert page.locator("img").first.get_attribute("referrerpolicy") == "no-referrer"
     assert page.locator(".remote").count() == 0
+
+
+@pytest.mark.parametrize("layout", ["line", "grid"])
+def test_a_date_or_a_price_below_a_small_image_is_not_broken(page, layout):
+    told = {
+        "released": "2024-12-04",
+        "price": "$1,213.99",
+        "of": "Donaudampfschifffahrt",
+    }
+    facts = [{"name": name, "text": text} for name, text in told.items()]
+    cards = [{"row": row, "src": "data:,", "facts": facts} for row in range(30)]
+    draw(page, cards, layout=layout, columns=30, size=88)
+    lines = page.evaluate(LINES, ".fact .value")
+    assert len(lines) == 90
+    assert lines[:2] == [["2024-12-04"], ["$1,213.99"]]
+    assert len(lines[2]) > 1
+    edge = "e => e.getBoundingClientRect().right"
+    for at in range(2):
+        value = page.locator(".fact .value").nth(at)
+        assert value.evaluate(edge) <= page.locator(".card").first.evaluate(edge)

@@ -40,6 +40,7 @@ def root(tmp_path_factory):
     retrieval.import_run(-vectors, items, dataset="shop", name="two", **options)
     bare = items.drop(columns="label")
     retrieval.import_run(vectors, bare, dataset="unlabeled", name="one", **options)
+    retrieval.import_run(vectors[:, :4], bare, dataset="unlabeled", name="half", **options)
     retrieval.import_run(vectors, bare, dataset="mixed", name="bare", **options)
     retrieval.import_run(vectors, items, dataset="mixed", name="labeled", **options)
     return folder / "runs"
@@ -158,3 +159,27 @@ def test_near_duplicates_need_no_labels():
 def test_a_notebook_reads_runs_without_labels(root, capsys):
     table = results_table({"bare": retrieval.open_run(root / "unlabeled" / "one")})
     assert len(table) == 1
+
+
+def test_two_runs_without_labels_are_compared_by_their_neighbors(root):
+    link = {"data": "unlabeled", "a": "one", "b": "half", "k": "5"}
+    app = open_page("compare", **link)
+    assert not app.exception
+    assert [tab.label for tab in app.tabs] == ["Neighbor overlap", "Two maps"]
+    whole = retrieval.open_run(root / "unlabeled" / "one").embeddings.astype(np.float64)
+    half = whole[:, :4]
+    shared = 0
+    for query in range(N):
+        near = []
+        for rows in (whole, half):
+            unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+            order = np.argsort(-(unit @ unit[query]), kind="stable")
+            near.append(set(order[order != query][:5]))
+        shared += len(near[0] & near[1])
+    percent = f"share {100 * shared / (5 * N):.0f}% of their items"
+    assert percent in text_of(app)
+    assert {card["mark"] for card in cards_of(app)} == {"none"}
+    assert "right" not in text_of(app)
+    maps = open_page("compare", compared="Two maps", item="3", **link)
+    assert not maps.exception
+    assert {card["mark"] for card in cards_of(maps)} == {"none"}

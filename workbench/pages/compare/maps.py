@@ -29,7 +29,8 @@ from workbench.session.parameters import MAP_COLORS
 from workbench.session.selection import Selection
 from workbench.session.trail import current_item, go_to
 
-COLORS = ("Outcome", "Neighbor overlap")
+OVERLAP = "Neighbor overlap"
+COLORS = ("Outcome", OVERLAP)
 LINKED_SHOWN = 48
 NEAR = 10
 CHARTS = ("map_a", "map_b")
@@ -48,8 +49,9 @@ def maps_tab(chosen: Selection, result: QueryComparison) -> None:
     if missing:
         no_map(missing)
         return
-    color = MAP_COLORS.keep(COLORS[0], COLORS)
-    st.segmented_control("Color by", COLORS, key=MAP_COLORS.key, required=True)
+    colors = COLORS if a.knows_relevant(chosen.protocol) else (OVERLAP,)
+    color = MAP_COLORS.keep(colors[0], colors)
+    st.segmented_control("Color by", colors, key=MAP_COLORS.key, required=True)
     maps, fit = _figures(chosen, result, color)
     row = current_item(len(a.items))
     looked_at = chosen.dataset, a.name, b.name, row
@@ -121,8 +123,8 @@ def _neighbors(chosen: Selection, near: list[Answer]) -> None:
     lines = [
         {
             "title": f"{named.letter} {named.run.name}",
-            "detail": "neighbors in the embedding space; "
-            f"{rank_sentence(found.first_relevant_rank)}",
+            "detail": "neighbors in the embedding space"
+            + (f"; {rank_sentence(found.first_relevant_rank)}" if found.known else ""),
             "cards": result_cards(
                 named.run, found.ids, found.similarities, found.relevant, known=found.known
             ),
@@ -153,7 +155,7 @@ def _coloring(
     chosen: Selection, result: QueryComparison, color: str, rows: np.ndarray
 ) -> figures.Coloring:
     table, n = result.table, len(chosen.a.items)
-    if color == "Neighbor overlap":
+    if color == OVERLAP:
         overlap = np.full(n, np.nan)
         overlap[table["row"]] = table["overlap"]
         title = f"share of the {chosen.k} nearest in common"

@@ -44,6 +44,10 @@ from workbench.pages.shared.tabs import lazy_tabs
 from workbench.session.parameters import COMPARED
 from workbench.session.selection import Selection, selection
 
+NO_FIGURES = (
+    "These runs have no labels: what is relevant is unknown, so there are no figures to compare. "
+    "Below is how far their neighbors agree."
+)
 OTHER_LOSSES = ("multi_similarity", "contrastive_loss")  # to propose
 
 
@@ -54,35 +58,37 @@ def compare_page() -> None:
     if not _can_compare(chosen):
         return
     a, b = chosen.pair
-    sides = sides_of(chosen)
-    tested = compare_groups(chosen, sides.groups)
-    if tested is None:
-        st.info(
-            "No query has a relevant item in the gallery, so there is nothing to compare."
-            if a.knows_relevant(chosen.protocol)
-            else "These runs have no labels: what is relevant is unknown, so there are no figures "
-            "to compare."
-        )
-        return
+    protocol, known = a.result(chosen.protocol).protocol, a.knows_relevant(chosen.protocol)
     result = comparison.compare_queries(
         a.neighbors(chosen.protocol),
         b.neighbors(chosen.protocol),
         a.items["label"].to_numpy(),
         chosen.k,
-        no_positive=a.result(chosen.protocol).protocol.no_positive,
+        no_positive=protocol.no_positive if known else "zero",  # without labels, every query
     )
+    of_neighbors: dict[str, Callable[[], None]] = {
+        "Neighbor overlap": lambda: overlap_tab(chosen, result),
+        "Two maps": lambda: maps_tab(chosen, result),
+    }
+    if not known:
+        st.info(NO_FIGURES)
+        lazy_tabs(COMPARED, of_neighbors)
+        with head:
+            _overlap_exports(chosen, result)
+        return
+    sides = sides_of(chosen)
+    tested = compare_groups(chosen, sides.groups)
+    if tested is None:
+        st.info("No query has a relevant item in the gallery, so there is nothing to compare.")
+        return
     _verdict(chosen, sides, tested)
     _single_runs(chosen, sides, tested)
-    lazy_tabs(
-        COMPARED,
-        {
-            "A right, B wrong": lambda: gallery_tab(chosen, result, "a"),
-            "B right, A wrong": lambda: gallery_tab(chosen, result, "b"),
-            "Classes": lambda: classes_tab(chosen, result, sides.pair),
-            "Neighbor overlap": lambda: overlap_tab(chosen, result),
-            "Two maps": lambda: maps_tab(chosen, result),
-        },
-    )
+    of_answers: dict[str, Callable[[], None]] = {
+        "A right, B wrong": lambda: gallery_tab(chosen, result, "a"),
+        "B right, A wrong": lambda: gallery_tab(chosen, result, "b"),
+        "Classes": lambda: classes_tab(chosen, result, sides.pair),
+    }
+    lazy_tabs(COMPARED, of_answers | of_neighbors)
     with head:
         _exports(chosen, result, sides, tested)
 
@@ -148,6 +154,17 @@ def _exports(
         about=[*sides.a, *sides.b],
         tables=tables,
         figures=drawn,
+    )
+
+
+def _overlap_exports(chosen: Selection, result: comparison.QueryComparison) -> None:
+    """Draw the menu of what can be said of runs without labels."""
+    unknown = ["a", "b", "rank_a", "rank_b"]
+    export_menu(
+        name=f"{file_stem(chosen)}-against-{chosen.pair[1].name}",
+        about=chosen.pair,
+        tables={"Every query": lambda: _query_export(chosen, result).drop(columns=unknown)},
+        figures={"Neighbor overlap": lambda: overlap_figure(result)},
     )
 
 

@@ -11,7 +11,7 @@ from retrieval.runs.run import Run
 from workbench import figures
 from workbench.analysis.comparison import QueryComparison, class_means, only_right
 from workbench.analysis.naming import class_names
-from workbench.components.gallery import answer_cards, card, rank_sentence
+from workbench.components.gallery import answer_cards, card, standing
 from workbench.data.lookup import answer
 from workbench.figures.classes import largest_differences
 from workbench.figures.style import CONFIG
@@ -66,8 +66,7 @@ def query_group(chosen: Selection, row: int) -> dict:
             {
                 "title": named.title,
                 "color": named.color,
-                "mark": "hit" if found.first_relevant_rank == 1 else "miss",
-                "detail": rank_sentence(found.first_relevant_rank),
+                **standing(found),
                 "cards": answer_cards(run, found),
                 "size": 80,
                 "layout": "line",

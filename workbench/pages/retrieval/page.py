@@ -17,6 +17,7 @@ from workbench.components.gallery import (
     grid_columns,
     query_card,
     rank_sentence,
+    standing,
 )
 from workbench.data.images import picture_size
 from workbench.data.lookup import Answer, answer
@@ -196,7 +197,7 @@ def _every_run(chosen: Selection, row: int) -> None:
             {
                 "title": run.name,
                 "color": colors[run.name],
-                **_standing(found, f"{shown.title}: {shown.format_with_unit(value)}"),
+                **standing(found, f"the run's {shown.title}: {shown.format_with_unit(value)}"),
                 "cards": answer_cards(run, found),
                 "size": 88,
                 "layout": "line",
@@ -206,17 +207,6 @@ def _every_run(chosen: Selection, row: int) -> None:
     if chosen.others:
         reasons = dict.fromkeys(reason for reason, _ in chosen.others)
         st.caption(f"Runs that cannot be compared are not shown: {plain('; '.join(reasons))}.")
-
-
-def _standing(found: Answer, figure: str) -> dict[str, str]:
-    """Return the mark and the words about a run's answer, as far as what is relevant is known."""
-    if not found.known:
-        return {}
-    mark = "hit" if found.first_relevant_rank == 1 else "miss"
-    return {
-        "mark": mark,
-        "detail": f"{rank_sentence(found.first_relevant_rank)}  ·  the run's {figure}",
-    }
 
 
 def _same_item(run: Run, other: Run, row: int) -> bool:
