@@ -2,12 +2,12 @@
 
 import json
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from retrieval.errors import unknown_option
-from retrieval.validation import as_size
+from retrieval.validation import ImageSize, as_size, sides_of
 
 BUILT_IN = "built-in"  # the family of backbones that are no presets
 LATER = "-"  # what is known once the files are here
@@ -103,9 +103,7 @@ def _built_in() -> list[Row]:
                 family=BUILT_IN,
                 parameters=entry.parameters,
                 width=entry.feature_size,
-                image_size=as_size((entry.image_size, entry.image_size))
-                if isinstance(entry.image_size, int)
-                else str(entry.image_size),
+                image_size=_plain(entry.image_size),
                 pooling=entry.pooling,
                 poolings=entry.poolings,
                 license=entry.license or LATER,
@@ -129,8 +127,8 @@ def _presets(family: str | None) -> list[Row]:
             parameters=each.parameters,
             width=each.feature_size,
             image_size=None if each.image_size is None else _plain(each.image_size),
-            pooling=each.family.pooling,
-            poolings=each.family.poolings,
+            pooling=each.pooling,
+            poolings=each.poolings,
             license=each.license,
             here=each.folder is not None,
             folder=str(each.folder or each.target),
@@ -143,8 +141,9 @@ def _presets(family: str | None) -> list[Row]:
     ]
 
 
-def _plain(size: Any) -> str | int:
-    return size if isinstance(size, int) else str(size)
+def _plain(size: ImageSize) -> str | int:
+    """Return a size as ``--image-size`` takes it."""
+    return as_size(sides_of(size))
 
 
 def _table(rows: list[Row]) -> list[str]:

@@ -24,6 +24,8 @@ VIT_WIDTHS = {
 # Of CLIP, the projection (Radford et al. 2021, table 20; Cherti et al. 2023).
 CLIP_WIDTHS = {"base": 512, "b": 512, "large": 768, "h": 1024, "g": 1024, "bigg": 1280}
 SWIN_WIDTHS = {"tiny": 768, "small": 768, "base": 1024, "large": 1536}
+# What the families call the queries and values of their attention.
+QUERIES_AND_VALUES = ("query", "value", "q_proj", "v_proj", "attention_qkv")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,8 +28,7 @@ def license_of_weights(backbone: str) -> str:
     short = backbone.removeprefix(HUB)
     published = None if is_folder_name(short) else published_presets().get(short)
     if published is not None:
-        page = f"https://www.kaggle.com/models/keras/{published.model}"
-        source = f"{published.family.paper}; {published.about.get('model_card') or page}"
+        source = f"{published.family.paper}; {published.page}"
         return f"{published.license or 'unknown: see the page of the model'} ({source})"
     preset = backbone_of(backbone).preset
     assert preset is not None

@@ -17,6 +17,7 @@ import keras
 import numpy as np
 
 from retrieval.errors import UserError
+from retrieval.models.families import QUERIES_AND_VALUES
 from retrieval.models.freezing import freeze_batch_norm
 
 DIGEST, TRAINED = "lora_base", "trained"  # in the file
@@ -34,13 +35,14 @@ def add_lora(backbone: keras.Model, rank: int, patterns: str) -> int:
         backbone: A built backbone; changed in place.
         rank: Rank r of the factors.
         patterns: Names of layers, separated by commas, with ``*`` for any text, e.g.
-            ``query,value`` or ``fc*``.
+            ``query,value`` or ``fc*``. Those of :data:`QUERIES_AND_VALUES` may be absent, as
+            families differ in them.
 
     Returns:
         Number of layers with factors.
 
     Raises:
-        UserError: No dense layer has such a name; lists those that there are.
+        UserError: No dense layer has one of the names; lists those that there are.
     """
     dense = [
         layer
@@ -49,10 +51,17 @@ def add_lora(backbone: keras.Model, rank: int, patterns: str) -> int:
     ]
     wanted = [pattern.strip() for pattern in patterns.split(",") if pattern.strip()]
     chosen = [d for d in dense if any(fnmatch.fnmatchcase(d.name, each) for each in wanted)]
-    if not chosen:
+    unknown = [
+        each
+        for each in wanted
+        if each not in QUERIES_AND_VALUES
+        and not any(fnmatch.fnmatchcase(d.name, each) for d in dense)
+    ]
+    if unknown or not chosen:
         names = ", ".join(sorted({layer.name for layer in dense}))
         has = f"its dense layers are {names}" if names else "it has no dense layers"
-        raise UserError(f"--lora-layers {patterns}: no such layer in this backbone; {has}")
+        given = ",".join(unknown) or patterns
+        raise UserError(f"--lora-layers {given}: no such layer in this backbone; {has}")
     for layer in backbone.layers:
         if layer.name != "pool":
             for weight in layer.trainable_weights:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from retrieval.models.families import Family
-from retrieval.models.folders import kagglehub_models
 from retrieval.models.presets import HUB, find_preset, read_preset
 from retrieval.models.published_presets import PublishedPreset, published_presets
 from retrieval.validation import ImageSize
@@ -40,6 +39,8 @@ class ListedPreset:
         target: Where its files belong.
         feature_size: Width of the paper's pooled output; until the files are here, as the name
             says; None if it does not.
+        pooling: The default of ``--pooling``.
+        poolings: Every pooling that it takes; until the files are here, that its family has.
         image_size: Size of the input it was made for, as the files, the name or the description
             say.
         remarks: What is done with pixels that its files do not say; nothing until they are here.
@@ -54,6 +55,8 @@ class ListedPreset:
     folder: Path | None
     target: Path
     feature_size: int | None
+    pooling: str
+    poolings: tuple[str, ...]
     image_size: ImageSize | None
     remarks: tuple[str, ...]
 
@@ -82,17 +85,18 @@ def _listed(name: str, published: PublishedPreset) -> ListedPreset:
     about, family = published.about, published.family
     folder = find_preset(name)
     here = None if folder is None else read_preset(HUB + name)
-    page = f"https://www.kaggle.com/models/keras/{published.model}"
     return ListedPreset(
         name=HUB + name,
         family=family,
         parameters=about.get("params"),
         license=published.license or MODEL_PAGE,
-        page=about.get("model_card") or page,
+        page=published.page,
         description=" ".join(about.get("description", "").split()),
         folder=folder,
-        target=kagglehub_models() / published.handle.removeprefix("keras/"),
+        target=published.target,
         feature_size=family.width_in_name(name) if here is None else here.feature_size,
+        pooling=(here or family).pooling,
+        poolings=(here or family).poolings,
         image_size=_side_in(name, about) if here is None else here.image_size,
         remarks=() if here is None else here.remarks,
     )

@@ -287,9 +287,8 @@ def _not_here(short: str) -> UserError:
 
 def fetched_elsewhere(published: PublishedPreset) -> str:
     """Say what to fetch on another machine, and where to put it on this one."""
-    target = kagglehub_models() / published.handle.removeprefix("keras/")
     page = published.handle.rpartition("/")[0]
-    return f"fetch kaggle.com/models/{page} elsewhere and put its files into {target}"
+    return f"fetch kaggle.com/models/{page} elsewhere and put its files into {published.target}"
 
 
 def _is_whole(folder: Path) -> bool:

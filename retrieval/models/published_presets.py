@@ -5,10 +5,12 @@ Calling a function of this file loads keras-hub, which takes seconds.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from retrieval.errors import UserError, how_to_install
 from retrieval.models.families import FAMILIES, Family
+from retrieval.models.folders import kagglehub_models
 
 NEEDS_KERAS_HUB = f"presets need keras-hub: {how_to_install('vit')}"
 
@@ -31,6 +33,16 @@ class PublishedPreset:
     def model(self) -> str:
         """The model on Kaggle that it is a variant of, e.g. ``siglip``."""
         return self.handle.split("/")[1]
+
+    @property
+    def page(self) -> str:
+        """Address of the model's page."""
+        return self.about.get("model_card") or f"https://www.kaggle.com/models/keras/{self.model}"
+
+    @property
+    def target(self) -> Path:
+        """The folder that its files belong in on this disk."""
+        return kagglehub_models() / self.handle.removeprefix("keras/")
 
     @property
     def license(self) -> str | None:

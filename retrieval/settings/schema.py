@@ -28,6 +28,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema
 
 from retrieval.errors import UserError, unknown_option
+from retrieval.models.families import QUERIES_AND_VALUES
 from retrieval.validation import (
     DEFAULT_CROP_AREA,
     DEFAULT_DISTANCE,
@@ -398,7 +399,7 @@ class TrainSettings(BaseModel):
         le=4096,
     )
     lora_layers: str = _setting(
-        "query,value,q_proj,v_proj,attention_qkv",
+        ",".join(QUERIES_AND_VALUES),
         "Names of the dense layers with such factors, separated by commas, * for any text; a name "
         "that there is not lists them all. By default queries and values of the attention, as "
         "keras-hub's families call them.",

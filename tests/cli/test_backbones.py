@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from retrieval.cli.main import app
 from retrieval.errors import UserError
 from retrieval.models import BACKBONES
-from tests.presets import write_preset
+from tests.presets import VIT, write_preset
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +47,17 @@ def test_a_preset_that_is_here_says_so_and_has_the_figures_of_its_files(tmp_path
     assert rows["conv4"]["here"]
     lite = rows["efficientnet_lite0"]
     assert (lite["parameters"], lite["license"]) == (3_413_024, "Apache-2.0")
+
+
+def test_a_preset_that_is_here_lists_the_poolings_that_it_takes(tmp_path, monkeypatch):
+    folder = tmp_path / "models/keras/vit/keras/vit_base_patch16_224_imagenet/1"
+    monkeypatch.setitem(VIT, "use_class_token", False)
+    write_preset(folder, "vit")
+    rows = {row["name"]: row for row in json.loads(listed("--json", "--family", "vit"))}
+    here = rows["hub:vit_base_patch16_224_imagenet"]
+    assert (here["pooling"], "cls" in here["poolings"]) == ("average", False)
+    other = rows["hub:vit_large_patch16_224_imagenet"]
+    assert (other["pooling"], "cls" in other["poolings"]) == ("cls", True)
 
 
 def test_an_unknown_family():

@@ -142,6 +142,8 @@ class TestLoRA:
         ("name", "layers", "words"),
         [
             ("dinov3", "qwery", r"dense layers are down_proj, k_proj, o_proj, q_proj, up_proj, v_"),
+            ("dinov3", "value,q_proj,fc*", r"--lora-layers fc\*: no such layer"),
+            ("dinov3", "", r"--lora-layers : no such layer"),
             ("resnet", "query", "it has no dense layers"),
         ],
     )
