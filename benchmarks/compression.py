@@ -10,15 +10,14 @@ form changes varies from class to class, from seed to seed, and the forms share 
 true cost of every form is known.
 """
 
-import argparse
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from scipy import special
+from worlds import noise, options_of, simulate_all
 
 from retrieval.evaluation.costs import BOOTSTRAP, FEW, UNCHANGED, costs
 
@@ -155,23 +154,9 @@ def simulate(case: Case, worlds: int, samples: int, seed: int) -> Counter:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--worlds", type=int, default=400)
-    parser.add_argument("--samples", type=int, default=1000)
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=OUT)
-    options = parser.parse_args()
+    options = options_of(__doc__.splitlines()[0], OUT)
     todo = list(cases())
-    with ProcessPoolExecutor(options.processes) as pool:
-        found = list(
-            pool.map(
-                simulate,
-                [case for _, case in todo],
-                [options.worlds] * len(todo),
-                [options.samples] * len(todo),
-                range(len(todo)),
-            )
-        )
+    found = simulate_all(simulate, [case for _, case in todo], options)
     options.out.write_text(markdown(todo, found, options))
 
 
@@ -181,7 +166,6 @@ def _row(*cells: object) -> str:
 
 def markdown(todo: list[tuple[str, Case]], found: list[Counter], options) -> str:
     """Return the table."""
-    noise = 196 * (0.95 * 0.05 / options.worlds) ** 0.5
     rules = [f"{rule}: hold, of, width in points" for rule in RULES]
     head = ["case", "classes", "all at once", *rules]
     lines = [
@@ -189,7 +173,7 @@ def markdown(todo: list[tuple[str, Case]], found: list[Counter], options) -> str
         "",
         f"Made by `python benchmarks/compression.py --worlds {options.worlds} --samples "
         f"{options.samples}`. Share of worlds, in percent, in which the intervals of all "
-        f"{len(FORMS)} forms hold at once, which should be 95 (95 ± {noise:.1f} in "
+        f"{len(FORMS)} forms hold at once, which should be 95 (95 ± {noise(options.worlds):.1f} in "
         f"{options.worlds} worlds) or more; and of single intervals, by the rule that made them: "
         "the bootstrap over classes, bounds of coins where fewer than six classes change, and the "
         "same where no query does. Forms that lose "

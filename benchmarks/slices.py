@@ -9,14 +9,13 @@ share the difficulty of classes and queries; each run does better or worse on a 
 class in a slice, and a seed. So the true figure of every run in every slice is known.
 """
 
-import argparse
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from scipy import special
+from worlds import noise, options_of, simulate_all
 
 from retrieval.evaluation.binning import Groups
 from retrieval.evaluation.slices import Sliced, slice_scores
@@ -216,19 +215,9 @@ def cases() -> Iterator[tuple[str, Case]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--worlds", type=int, default=400)
-    parser.add_argument("--samples", type=int, default=1000)
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=OUT)
-    options = parser.parse_args()
+    options = options_of(__doc__.splitlines()[0], OUT)
     todo = list(cases())
-    n = len(todo)
-    with ProcessPoolExecutor(options.processes) as pool:
-        populations = [case for _, case in todo]
-        found = list(
-            pool.map(simulate, populations, [options.worlds] * n, [options.samples] * n, range(n))
-        )
+    found = simulate_all(simulate, [case for _, case in todo], options)
     options.out.write_text(markdown(todo, found, options))
 
 
@@ -238,13 +227,13 @@ def percent(part: int, whole: int) -> str:
 
 def markdown(todo, found, options) -> str:
     """Return the table."""
-    noise = 196 * (0.95 * 0.05 / options.worlds) ** 0.5
+    off = noise(options.worlds)
     head = [
         "each class lies in", "case", "classes", "slices", "worlds with claims", "level",
         "differences: hold", "wrong", "gaps of the difference: hold", "wrong",
         "gaps of one run: hold", "wrong", "found",
     ]  # fmt: skip
-    lines = [HEAD.format(**vars(options), few=max(0, 5 - noise), many=5 + noise), "", row(*head)]
+    lines = [HEAD.format(**vars(options), few=max(0, 5 - off), many=5 + off), "", row(*head)]
     lines.append(row(*["---"] * len(head)))
     pooled = Counts()
     for one in found:

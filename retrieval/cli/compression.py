@@ -16,7 +16,7 @@ from retrieval.report.compression import (
     table_head,
     table_rows,
 )
-from retrieval.runs.compression import FILE, write_compression
+from retrieval.runs.compression import FILE, why_no_forms, write_compression
 
 
 def compress_and_print(path: Path, widths: str, others: Sequence[str]) -> None:
@@ -38,6 +38,9 @@ def compress_and_print(path: Path, widths: str, others: Sequence[str]) -> None:
         )
     run = write_compression(path, parse_ks(widths, "widths"))
     for name, title in run.protocol_titles.items():
+        if reason := why_no_forms(run, name):
+            print(f"\n{title}: {reason}.")
+            continue
         forms = forms_of(run.name, [run], name)
         print(f"\n{title}: {headline(forms)}.\n")
         head = table_head(forms.metric, intervals=forms.has_intervals)

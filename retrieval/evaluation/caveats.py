@@ -40,8 +40,12 @@ def label_caveat(labels: np.ndarray) -> str | None:
     return ONE_CLASS if classes == 1 else None
 
 
-def _no_positives(protocol: Protocol) -> str:
-    """Say why no query has a positive."""
+def no_positives(protocol: Protocol) -> str:
+    """Say why no query has a positive, without a full stop.
+
+    Args:
+        protocol: A protocol under which none has one.
+    """
     if protocol.relevance == NO_LABELS:
         return WITHOUT_LABELS
     if protocol.n_lost_positives:
@@ -64,7 +68,7 @@ def caveats(protocol: Protocol, card: Mapping[str, float]) -> list[str]:
     """
     found = []
     if protocol.has_no_positives:
-        found.append(_no_positives(protocol))
+        found.append(no_positives(protocol))
     elif protocol.n_classes == 1:
         found.append(ONE_CLASS)
     elif protocol.n_gallery_classes == 1:

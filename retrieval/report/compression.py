@@ -34,6 +34,7 @@ from retrieval.runs.compression import (
     form_scores,
     read_compression,
     trained_widths,
+    why_no_forms,
 )
 from retrieval.runs.run import Run
 from retrieval.settings.identity import what_matters
@@ -92,9 +93,7 @@ def forms_of(
         UserError: A run's smaller forms were not evaluated, or are not those of its embeddings;
             the metric has no score per query; no query counts.
     """
-    if lack := lack_of_scores({title: runs}, protocol, metric):
-        raise UserError(f"no smaller forms by {metric_of(metric).title}, since {lack}")
-    compressed = [read_compression(run, protocol) for run in runs]
+    compressed = _read(title, runs, protocol, metric)
     table = form_costs(runs, compressed, metric)
     if table is None:
         raise UserError(
@@ -119,6 +118,16 @@ def forms_of(
         _left_out(compressed),
         first.n_gallery,
     )
+
+
+def _read(title: str, runs: Sequence[Run], protocol: str | None, metric: str) -> list[Compressed]:
+    """Read the smaller forms of a loss; refuse those without a score of every query."""
+    for run in runs:
+        if reason := why_no_forms(run, protocol):
+            raise UserError(f"{run.path}: {reason}")
+    if lack := lack_of_scores({title: runs}, protocol, metric):
+        raise UserError(f"no smaller forms by {metric_of(metric).title}, since {lack}")
+    return [read_compression(run, protocol) for run in runs]
 
 
 @dataclass(frozen=True)
@@ -195,8 +204,7 @@ def nested_of(
     scores: dict[tuple[str, str], np.ndarray] = {}
     for title in (plain, nested):
         runs = groups[title]
-        forms_of(title, runs, protocol, metric)  # refuses what cannot be compared
-        compressed = [read_compression(run, protocol) for run in runs]
+        compressed = _read(title, runs, protocol, metric)
         for form in compressed[0].forms:
             rows = form_scores(runs, compressed, metric, form.name)
             if rows is not None:
@@ -408,8 +416,7 @@ def headline(forms: LossForms) -> str:
     """Say what int8 costs, and which form is the smallest that costs little; one sentence."""
     rows = {row["form"]: row for row in forms.table.to_dict("records")}
     chosen = rows.get(INT8) or next(row for name, row in rows.items() if name != FLOAT32)
-    said = f"{cost_line(chosen, forms.metric)}; {smallest_line(forms)}"
-    return said
+    return f"{cost_line(chosen, forms.metric)}; {smallest_line(forms)}"
 
 
 def family_line(forms: LossForms) -> str:

@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from retrieval.errors import UserError
+from retrieval.evaluation.caveats import no_positives
 from retrieval.evaluation.checks import class_codes
 from retrieval.evaluation.compression import (
     FLOAT32,
@@ -100,6 +101,19 @@ def command(run: Run) -> str:
     return f"retrieval evaluate {shlex.quote(str(run.path))} --compress"
 
 
+def why_no_forms(run: Run, protocol: str | None = None) -> str:
+    """Say why a run's smaller forms cannot be evaluated, without a full stop; empty if they can.
+
+    Args:
+        run: The run.
+        protocol: Name of the protocol. Defaults to the primary one.
+    """
+    if not run.has_embeddings:
+        return f"nothing to compress: {NO_EMBEDDINGS}"
+    made = run.result(protocol).protocol
+    return f"nothing to compare: {no_positives(made)}" if made.has_no_positives else ""
+
+
 def write_compression(
     path: Path | str, widths: Sequence[int] = (), *, progress: bool = True
 ) -> Run:
@@ -117,15 +131,16 @@ def write_compression(
         The run, opened.
 
     Raises:
-        UserError: The run has no embeddings, is damaged, or another process changes it; or a width
-            is not below that of the embedding.
+        UserError: The run has no embeddings, no query with a relevant item, or damage, or another
+            process changes it; or a width is not below that of the embedding.
     """
     path = Path(path)
     check_there(path)
     with locked_run(path):
         run = open_run(path, neighbors=True)
-        if not run.has_embeddings:
-            raise UserError(f"{path}: nothing to compress: {NO_EMBEDDINGS}")
+        reasons = [why_no_forms(run, name) for name in run.protocol_titles]
+        if all(reasons):
+            raise UserError(f"{path}: {reasons[0]}")
         forms = forms_for(run.embeddings.shape[1], (*trained_widths(run), *widths))
         found = [_under(run, name, forms, progress=progress) for name in run.protocol_titles]
         arrays = {key: values for _, each in found for key, values in each.items()}

@@ -95,6 +95,12 @@ def served(runs_root, monkeypatch) -> None:
 
 
 @pytest.fixture
+def semi_hard(served, runs_root) -> Run:
+    """A run that the app reads."""
+    return Run(runs_root / "photos" / "semi_hard_triplet-s0")
+
+
+@pytest.fixture
 def session():
     """The state of a session outside any page, empty at the start and at the end."""
     streamlit.session_state.clear()

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from retrieval.errors import UserError
 from retrieval.report.compression import (
     cost_line,
     family_line,
@@ -105,7 +106,24 @@ def test_losses_that_cannot_be_shown_are_named(compressed, tmp_path, monkeypatch
 
 
 def test_nmi_says_that_it_has_no_forms(shown):
-    assert "no score per query" in text_of(open_page("bytes", metric="nmi", **LINK))
+    app = open_page("bytes", metric="nmi", **LINK)
+    assert "no score per query" in text_of(app)
+    assert not app.code  # no command helps
+
+
+def test_widths_that_cannot_be_compared_say_why(shown, monkeypatch):
+    error = UserError("not evaluated at width 32")
+    monkeypatch.setattr(page, "nested_forms", lambda *_: error)
+    app = open_page("bytes", **LINK)
+    (said,) = (each.markdown[0].value for each in app.expander if each.label == "1 not shown")
+    assert " beside " in said
+    assert "not evaluated at width 32" in said
+
+
+def test_the_figure_says_in_words_what_it_shows(shown, groups):
+    (chart,) = open_page("bytes", **LINK).get("plotly_chart")
+    forms = forms_of(A, groups[A], "leave_one_out")
+    assert f": {headline(forms)}." in chart.proto.alt
 
 
 def test_the_export_holds_every_form(shown, monkeypatch):

@@ -1,6 +1,7 @@
 """The price is beside each result: own columns below every image; and runs without labels."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,9 @@ import pytest
 from PIL import Image
 
 import retrieval
+from retrieval.errors import UserError
 from retrieval.evaluation.caveats import WITHOUT_LABELS
+from retrieval.runs.compression import FILE, write_compression
 from tests.workbench.driver import open_page, parameters_of, text_of
 from workbench.data.images import hover_card
 from workbench.notebook.results import results_table
@@ -183,3 +186,13 @@ def test_two_runs_without_labels_are_compared_by_their_neighbors(root):
     maps = open_page("compare", compared="Two maps", item="3", **link)
     assert not maps.exception
     assert {card["mark"] for card in cards_of(maps)} == {"none"}
+
+
+def test_smaller_forms_of_items_without_labels_have_nothing_to_compare(root):
+    why = f"nothing to compare: {WITHOUT_LABELS}"
+    app = open_page("bytes", data="unlabeled", a="one")
+    assert why in text_of(app).replace("\\", "")
+    assert not app.code
+    with pytest.raises(UserError, match=f"one: {re.escape(why)}"):
+        write_compression(root / "unlabeled" / "one", progress=False)
+    assert not (root / "unlabeled" / "one" / FILE).exists()

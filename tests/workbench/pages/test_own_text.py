@@ -13,9 +13,8 @@ from workbench.session.clicks import Pick
 
 
 @pytest.fixture
-def run(runs_root, monkeypatch) -> Run:
-    monkeypatch.setenv("RETRIEVAL_RUNS", str(runs_root))
-    return Run(runs_root / "photos" / "semi_hard_triplet-s0")
+def run(semi_hard) -> Run:
+    return semi_hard
 
 
 @pytest.fixture

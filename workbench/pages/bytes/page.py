@@ -7,6 +7,7 @@ import streamlit as st
 
 from retrieval.errors import UserError
 from retrieval.evaluation.metrics import metric
+from retrieval.report.comparing import lack_of_scores
 from retrieval.report.compression import (
     LossForms,
     Nested,
@@ -22,8 +23,8 @@ from retrieval.report.compression import (
     table_head,
     table_rows,
 )
-from retrieval.runs.compression import command
-from retrieval.runs.run import NO_EMBEDDINGS, Run
+from retrieval.runs.compression import command, why_no_forms
+from retrieval.runs.run import Run
 from workbench.analysis.naming import group_titles
 from workbench.analysis.tables import groups_of, loss_table, results_table
 from workbench.data.compression import loss_forms, nested_forms
@@ -43,8 +44,8 @@ def bytes_page() -> None:
     """Draw the page."""
     chosen = selection()
     head = page_head("Bytes per vector", chosen, run=False)
-    if not chosen.a.has_embeddings:
-        st.info(f"**{plain(chosen.a.name)}** has nothing to compress: {NO_EMBEDDINGS}.")
+    if reason := why_no_forms(chosen.a, chosen.protocol):
+        st.info(f"**{plain(chosen.a.name)}** has {plain(reason)}.")
         return
     groups = _groups(chosen)
     found = {
@@ -53,7 +54,8 @@ def bytes_page() -> None:
     }
     made = {title: each for title, each in found.items() if isinstance(each, LossForms)}
     if not made:
-        _missing(chosen.a, found[_title(chosen.a, groups)])
+        title = _title(chosen.a, groups)
+        _missing(chosen, groups[title], found[title])
         return
     titles = _shown(chosen, groups, made)
     shown = [made[title] for title in titles]
@@ -64,17 +66,19 @@ def bytes_page() -> None:
         bytes_chart(shown, colors=colors),
         config=CONFIG,
         key="bytes",
-        alt=f"{metric(chosen.metric).long_title} against bytes per vector of {', '.join(titles)}",
+        alt=f"{metric(chosen.metric).long_title} against bytes per vector. "
+        + " ".join(f"{each.title}: {headline(each)}." for each in shown),
     )
     bars = " Bars: the interval of the cost, around the value."
     has_bars = any(each.has_intervals for each in shown)
     st.caption(_capital(f"{family_line(shown[0])}.{bars if has_bars else ''}"))
     _table(shown)
-    pairs = _pairs(chosen, groups, made, titles)
+    beside = _beside(chosen, groups, made, titles)
+    pairs = [each for each in beside.values() if isinstance(each, Nested)]
     for number, nested in enumerate(pairs):
         _nested(nested, number)
     st.caption(" ".join(_capital(f"{plain(note)}.") for note in fit_notes(shown[0])))
-    _not_made(groups, {title: each for title, each in found.items() if title not in made})
+    _not_made({name: e for name, e in (found | beside).items() if isinstance(e, UserError)})
     with head:
         export_menu(
             name=file_stem(chosen, run=False),
@@ -94,7 +98,9 @@ def _groups(chosen: Selection) -> dict[str, list[Run]]:
     )
     table = loss_table(results, chosen.comparable, chosen.protocol, chosen.metric)
     groups = groups_of(table, chosen.comparable)
-    return {title: runs for title, runs in groups.items() if runs[0].has_embeddings}
+    return {
+        title: runs for title, runs in groups.items() if not why_no_forms(runs[0], chosen.protocol)
+    }
 
 
 def _title(run: Run, groups: dict[str, list[Run]]) -> str:
@@ -102,10 +108,11 @@ def _title(run: Run, groups: dict[str, list[Run]]) -> str:
     return next((title for title, runs in groups.items() if run in runs), next(iter(groups)))
 
 
-def _missing(run: Run, error: LossForms | UserError) -> None:
-    """Say that no run has smaller forms, and the command that evaluates them."""
+def _missing(chosen: Selection, runs: list[Run], error: LossForms | UserError) -> None:
+    """Say why no loss has smaller forms, and the command that evaluates them if it helps."""
     st.info(plain(str(error)), icon=":material/terminal:")
-    st.code(command(run), language="shell")
+    if not lack_of_scores({chosen.a.name: runs}, chosen.protocol, chosen.metric):
+        st.code(command(chosen.a), language="shell")
 
 
 def _shown(
@@ -140,19 +147,20 @@ def _table(shown: list[LossForms]) -> None:
             )
 
 
-def _pairs(
+def _beside(
     chosen: Selection,
     groups: dict[str, list[Run]],
     made: dict[str, LossForms],
     titles: list[str],
-) -> list[Nested]:
+) -> dict[str, Nested | UserError]:
     """Return the losses that were also trained at several widths, if one of the two is shown."""
-    both = [
-        nested_forms(groups, first, second, chosen.protocol, chosen.metric)
+    return {
+        f"{second} beside {first}": nested_forms(
+            groups, first, second, chosen.protocol, chosen.metric
+        )
         for first, second in nested_pairs(groups)
         if first in made and second in made and {first, second} & set(titles)
-    ]
-    return [each for each in both if isinstance(each, Nested)]
+    }
 
 
 def _nested(nested: Nested, number: int) -> None:
@@ -169,8 +177,8 @@ def _widths(nested: Nested) -> pd.DataFrame:
     )
 
 
-def _not_made(groups: dict[str, list[Run]], lacking: dict[str, LossForms | UserError]) -> None:
-    """List the losses without smaller forms, with the commands that evaluate them."""
+def _not_made(lacking: dict[str, UserError]) -> None:
+    """List what cannot be shown, with the commands that evaluate it."""
     if lacking:
         with st.expander(f"{len(lacking)} not shown", icon=":material/info:"):
             for title, reason in lacking.items():
