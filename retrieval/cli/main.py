@@ -22,9 +22,11 @@ from typer.core import TyperGroup
 
 from retrieval.cli import search
 from retrieval.cli.backbones import backbones
+from retrieval.cli.cluster_options import Cpus, Gpus, On
 from retrieval.cli.options import parse_ks, with_settings
 from retrieval.cli.serving import serve
 from retrieval.cli.trainings import trainings
+from retrieval.cluster import LOCAL
 from retrieval.errors import UserError, counted, one_line
 from retrieval.failures import as_user_error
 from retrieval.training.interruption import EXIT_CODE, Interrupted, stoppable
@@ -365,7 +367,10 @@ def embed(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="File for the vectors of --images: .h5, .npy or .parquet."),
+        typer.Option(
+            help="File for the vectors of --images: .h5, .npy or .parquet. Without an ending, a "
+            "folder in which they stay in parts, for more than one file should hold."
+        ),
     ] = None,
     image_root: Annotated[
         Path | None,
@@ -404,19 +409,41 @@ def embed(
             "left out, and listed with the reasons in a file beside --out.",
         ),
     ] = False,
+    part_images: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of --images that are embedded and saved at a time, or by an actor. "
+            "Defaults to 4096.",
+            min=1,
+        ),
+    ] = None,
+    on: On = LOCAL,
+    actors: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of actors that embed --images on a Ray cluster. Defaults to as many as it "
+            "has room for.",
+            min=1,
+        ),
+    ] = None,
+    cpus: Cpus = 1,
+    gpus: Gpus = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out.")] = False,
 ) -> None:
     """Embed the test images of a trained run from its checkpoint, and evaluate them.
 
     With `--images` and `--out`, embed other images to a file; the run stays as it is. An
-    interrupted command goes on where it stopped.
+    interrupted command goes on where it stopped. With `--on ray`, the actors of a cluster share the
+    work; the vectors are the same.
     """
     from retrieval.quiet import import_tensorflow
 
     named = {k: v for k, v in (("label", label), ("path", path_column)) if v is not None}
     if images is not None:
         if out is None:
-            raise UserError("--images needs --out FILE, which ends in .h5, .npy or .parquet")
+            raise UserError(
+                "--images needs --out FILE, which ends in .h5, .npy or .parquet, or --out FOLDER"
+            )
         import_tensorflow()
         _embed_to_file(
             run,
@@ -429,6 +456,11 @@ def embed(
             test_time=test_time,
             test_time_mean=test_time_mean,
             strict=strict,
+            part_images=part_images,
+            on=on,
+            actors=actors,
+            cpus=cpus,
+            gpus=gpus,
             overwrite=overwrite,
         )
         return
@@ -443,6 +475,9 @@ def embed(
         ("--path", path_column is not None),
         ("--metadata", metadata is not None),
         ("--strict", strict),
+        ("--part-images", part_images is not None),
+        ("--on", on != LOCAL),
+        ("--actors", actors is not None),
         ("--overwrite", overwrite),
     ):
         if given:
@@ -459,13 +494,35 @@ def embed(
     print_runs([path])
 
 
-def _embed_to_file(run: Path, images: Path, out: Path, **options: Any) -> None:
+def _embed_to_file(
+    run: Path,
+    images: Path,
+    out: Path,
+    *,
+    part_images: int | None,
+    on: str,
+    actors: int | None,
+    cpus: float,
+    gpus: float,
+    **options: Any,
+) -> None:
     from retrieval.cli.paths import one_run
-    from retrieval.deployment.embed_to_file import embed_to_file
+    from retrieval.deployment.embed_to_file import Actors, embed_to_file
+    from retrieval.deployment.image_parts import PART_IMAGES
     from retrieval.runs.embedding_output import items_path, skipped_path
 
+    if on == LOCAL and actors is not None:
+        raise UserError("--actors goes with --on ray: add it, or drop --actors")
     run = one_run(run)
-    made = embed_to_file(run, images, out, announce=typer.echo, **options)
+    made = embed_to_file(
+        run,
+        images,
+        out,
+        part_images=PART_IMAGES if part_images is None else part_images,
+        actors=Actors(on, actors, cpus, gpus),
+        announce=typer.echo,
+        **options,
+    )
     of = "the untrained network" if made.step is None else f"the checkpoint of step {made.step}"
     views = f", of {len(made.views)} views each" if len(made.views) > 1 else ""
     vectors = counted(made.n, "vector")
@@ -828,7 +885,8 @@ def import_(
     embeddings: Annotated[
         Path | None,
         typer.Option(
-            help="File of the embeddings: .npy, .npz, .h5, .parquet, .csv, .tsv, .pt or .pth.",
+            help="File of the embeddings: .npy, .npz, .h5, .parquet, .csv, .tsv, .pt or .pth; or a "
+            "folder of vectors in parts.",
             show_default=False,
         ),
     ] = None,

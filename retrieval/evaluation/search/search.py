@@ -39,14 +39,15 @@ def search(
     Returns:
         Neighbors, ranks of the first relevant items, and per-query scores.
     """
-    from retrieval.evaluation.search.block import Block  # imports Numba, most of a second
+    from retrieval.evaluation.search import symmetric  # imports Numba, most of a second
+    from retrieval.evaluation.search.block import Block
 
-    job = Search(embeddings, codes, sides, distance, k, sizes or BlockSizes(), judgments)
-    q = len(sides.queries)
+    sizes = sizes or BlockSizes()
+    q, kept = len(sides.queries), min(k, len(sides.gallery))
     out = Ranking(
         queries=sides.queries.astype(np.int32),
-        ids=np.full((q, job.k), -1, np.int32),
-        similarities=np.full((q, job.k), -np.inf, np.float32),
+        ids=np.full((q, kept), -1, np.int32),
+        similarities=np.full((q, kept), -np.inf, np.float32),
         n_positive=np.zeros(q, np.int64),
         n_excluded=np.zeros(q, np.int64),
         n_excluded_positive=np.zeros(q, np.int64),
@@ -57,7 +58,20 @@ def search(
             for name in score_ranks(np.empty(0), np.empty(0, int), further=judgments.metrics)
         },
     )
-
+    if symmetric.suits(embeddings, codes, sides, k, sizes, judgments):
+        symmetric.search_all(
+            embeddings,
+            codes,
+            sides,
+            distance,
+            k,
+            out,
+            pool=pool,
+            sizes=sizes,
+            further=judgments.metrics,
+        )
+        return out
+    job = Search(embeddings, codes, sides, distance, k, sizes, judgments)
     if job.whole is not None:
         first, rows = job.whole
 
