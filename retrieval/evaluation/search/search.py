@@ -42,22 +42,7 @@ def search(
     from retrieval.evaluation.search.block import Block  # imports Numba, most of a second
 
     job = Search(embeddings, codes, sides, distance, k, sizes or BlockSizes(), judgments)
-    q = len(sides.queries)
-    out = Ranking(
-        queries=sides.queries.astype(np.int32),
-        ids=np.full((q, job.k), -1, np.int32),
-        similarities=np.full((q, job.k), -np.inf, np.float32),
-        n_positive=np.zeros(q, np.int64),
-        n_excluded=np.zeros(q, np.int64),
-        n_excluded_positive=np.zeros(q, np.int64),
-        first_relevant_rank=np.zeros(q, np.int32),
-        first_relevant_item=np.full(q, -1, np.int32),
-        scores={
-            name: np.full(q, np.nan)
-            for name in score_ranks(np.empty(0), np.empty(0, int), further=judgments.metrics)
-        },
-    )
-
+    out = empty_ranking(job)
     if job.whole is not None:
         first, rows = job.whole
 
@@ -74,3 +59,20 @@ def search(
             list(pool.map(lambda b, f=first, r=rows: b.scan(f, r), blocks))
         list(pool.map(lambda block: block.write(out), blocks))
     return out
+
+
+def empty_ranking(job: Search) -> Ranking:
+    """Return the arrays of a search before anything is found."""
+    q, k = len(job.sides.queries), job.k
+    names = score_ranks(np.empty(0), np.empty(0, int), further=job.judgments.metrics)
+    return Ranking(
+        queries=job.sides.queries.astype(np.int32),
+        ids=np.full((q, k), -1, np.int32),
+        similarities=np.full((q, k), -np.inf, np.float32),
+        n_positive=np.zeros(q, np.int64),
+        n_excluded=np.zeros(q, np.int64),
+        n_excluded_positive=np.zeros(q, np.int64),
+        first_relevant_rank=np.zeros(q, np.int32),
+        first_relevant_item=np.full(q, -1, np.int32),
+        scores={name: np.full(q, np.nan) for name in names},
+    )
