@@ -5,10 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from retrieval.errors import UserError
 from retrieval.evaluation.protocol import sides
 from retrieval.evaluation.relevance import rules_of
 from retrieval.evaluation.search.plan import BlockSizes, Search
 from retrieval.evaluation.search.search import empty_ranking, search
+from retrieval.evaluation.search.shard_files import ShardedSearch, Workers, run_here
 from retrieval.evaluation.search.shards import count_part, default_shards, merge_parts, parts_of
 from retrieval.evaluation.search.threads import worker_pool
 from retrieval.validation import Distance, choices_of
@@ -118,3 +120,87 @@ def test_parts_cover_the_gallery_once(shards):
 def test_a_small_search_is_not_divided():
     assert default_shards(60_502, 60_502) == 1
     assert default_shards(10_000, 10_000_000) == 5
+
+
+def mapped(folder, rows):
+    """Write rows to a file, and map it."""
+    np.save(folder / "rows.npy", rows)
+    return np.load(folder / "rows.npy", mmap_mode="r")
+
+
+@pytest.fixture(scope="module")
+def items():
+    """Rows with duplicates, their classes, and the sides of a query -> gallery protocol."""
+    rng = np.random.default_rng(7)
+    rows = rng.normal(size=(300, 5)).astype(np.float32)[rng.integers(0, 200, 300)]
+    roles = np.where(np.arange(300) < 60, "query", "gallery").astype(object)
+    return rows, np.unique(rng.integers(0, 30, 300), return_inverse=True)[1], sides(300, roles)
+
+
+class Killed(BaseException):
+    """Stands for a kill of the process."""
+
+
+@pytest.mark.parametrize("distance", choices_of(Distance))
+def test_a_killed_search_continues_and_computes_no_shard_twice(tmp_path, items, distance):
+    rows, codes, parts = items
+    rows, computed = mapped(tmp_path, rows), []
+    judgments = rules_of(codes, parts, junk_same={"camera": codes % 2}, metrics=("minp",)).judgments
+
+    def run(function, calls, until=99):
+        for number, call in enumerate(calls):
+            if number == until:
+                raise Killed
+            computed.append(call["number"])
+            yield from run_here(function, [call])
+
+    def dies(function, calls):
+        yield from run(function, calls, until=2)
+
+    with worker_pool(1) as pool:
+        of = {"pool": pool, "judgments": judgments}
+        whole = search(rows, codes, parts, distance, 9, **of)
+        for _ in range(2):
+            with pytest.raises(Killed):
+                ShardedSearch(tmp_path / "work", 7, Workers(dies))(
+                    rows, codes, parts, distance, 9, **of
+                )
+        found = ShardedSearch(tmp_path / "work", 7, Workers(run))(
+            rows, codes, parts, distance, 9, **of
+        )
+    assert_equal(whole, found)
+    assert computed == list(range(7))
+
+
+def test_shards_of_other_inputs_are_not_used(tmp_path, items):
+    rows, codes, parts = items
+    with worker_pool(1) as pool:
+        for case, (scale, k, shards) in enumerate([(1, 9, 3), (2, 9, 3), (1, 5, 3), (1, 9, 4)]):
+            changed = (rows * np.linspace(1, scale, 5)).astype(np.float32)
+            divided = ShardedSearch(tmp_path / "work", shards)
+            found = divided(changed, codes, parts, "cosine", k, pool=pool)
+            assert_equal(search(changed, codes, parts, "cosine", k, pool=pool), found)
+            plans = [path for path in (tmp_path / "work").iterdir() if path.is_dir()]
+            assert len(plans) == case + 1
+
+
+def test_a_damaged_shard_is_named_and_computed_again(tmp_path, items):
+    rows, codes, parts = items
+    divided = ShardedSearch(tmp_path / "work", 3)
+    with worker_pool(1) as pool:
+        whole = divided(rows, codes, parts, pool=pool)
+        file = next((tmp_path / "work").glob("*/shard-00001.npz"))
+        file.write_bytes(file.read_bytes()[:200])
+        with pytest.raises(UserError, match="shard-00001.npz: damaged"):
+            divided(rows, codes, parts, pool=pool)
+        assert_equal(whole, divided(rows, codes, parts, pool=pool))
+
+
+def test_a_node_that_does_not_share_the_folder_is_told(tmp_path, items):
+    rows, codes, parts = items
+
+    def elsewhere(function, calls):
+        yield from (None for _ in calls)
+
+    with worker_pool(1) as pool, pytest.raises(UserError, match="3 of 3 shards have no file"):
+        ShardedSearch(tmp_path / "work", 3, Workers(elsewhere))(rows, codes, parts, pool=pool)

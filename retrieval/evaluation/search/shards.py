@@ -11,6 +11,7 @@ Nothing here knows where a shard is computed: :mod:`retrieval.evaluation.search.
 finished shards on disk.
 """
 
+import itertools
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ def parts_of(n_gallery: int, shards: int) -> list[range]:
     """
     shards = max(1, min(shards, n_gallery))
     ends = [n_gallery * number // shards for number in range(shards + 1)]
-    return [range(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return [range(a, b) for a, b in itertools.pairwise(ends)]
 
 
 def count_part(
