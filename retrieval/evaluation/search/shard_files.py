@@ -204,8 +204,12 @@ def _name_of(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray], embeddi
     for name, values in arrays.items():
         value = zlib.crc32(name.encode(), value)
         for start in range(0, len(values), PART):
-            value = zlib.crc32(np.ascontiguousarray(values[start : start + PART]), value)
+            value = zlib.crc32(_bytes(values[start : start + PART]), value)
     return f"{value:08x}-{digest(embeddings):08x}"
+
+
+def _bytes(values: np.ndarray) -> memoryview:
+    return memoryview(np.ascontiguousarray(values)).cast("B")
 
 
 def read_plan(folder: Path) -> Plan:
@@ -334,7 +338,7 @@ class ShardedSearch:
                 return file
         value = 0
         for start in range(0, len(embeddings), 65536):
-            value = zlib.crc32(np.ascontiguousarray(embeddings[start : start + 65536]), value)
+            value = zlib.crc32(_bytes(embeddings[start : start + 65536]), value)
         file = self.root / f"points-{value:08x}.npy"
         if not file.is_file():
             with atomic_path(file) as temporary:
