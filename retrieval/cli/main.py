@@ -614,6 +614,15 @@ IGNORED_HELP = (
     "File of the pairs of a query and an item that its ranking leaves out, in a form of --qrels. "
     "Defaults to none."
 )
+Shards = Annotated[
+    int | None,
+    typer.Option(
+        help="Number of parts of the gallery that are searched apart; finished ones survive a "
+        "kill, and the result is the same. Defaults to one per 20 billion pairs of a query and an "
+        "item, and at least two per processor with --on.",
+        show_default=False,
+    ),
+]
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -636,12 +645,14 @@ def evaluate(
         ),
     ] = DEFAULT_NO_POSITIVE,
     kmeans: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Initialization of the k-means behind NMI: greedy k-means++ or random; none "
-            "skips clustering."
+            f"skips clustering. Defaults to {DEFAULT_KMEANS_START} up to a million items, and to "
+            "none beyond.",
+            show_default=False,
         ),
-    ] = DEFAULT_KMEANS_START,
+    ] = None,
     n_init: Annotated[
         int | None,
         typer.Option(
@@ -726,6 +737,8 @@ def evaluate(
             show_default=False,
         ),
     ] = "",
+    on: On = LOCAL,
+    shards: Shards = None,
 ) -> None:
     """Evaluate the embeddings of a run: metrics, neighbors, projection, thumbnails.
 
@@ -735,6 +748,7 @@ def evaluate(
     from retrieval.cli.paths import one_run
     from retrieval.cli.tables import print_runs
     from retrieval.runs.evaluate import EvaluationOptions, evaluate_run
+    from retrieval.runs.sharding import Sharding
 
     run = one_run(run)
     if compress:
@@ -750,6 +764,8 @@ def evaluate(
             "--keep-thumbnails": keep_thumbnails,
             "--text-queries": text_queries,
             "--text-name": text_name,
+            "--on": on if on != LOCAL else None,
+            "--shards": shards,
         }
         compress_and_print(run, widths, [flag for flag, value in others.items() if value])
         return
@@ -776,6 +792,8 @@ def evaluate(
             ("--qrels", qrels),
             ("--ignored", ignored),
             ("--keep-thumbnails", keep_thumbnails),
+            ("--on", on != LOCAL),
+            ("--shards", shards),
         ):
             if given:
                 raise UserError(f"{flag} has no effect on --text-queries: drop one of the two")
@@ -790,6 +808,7 @@ def evaluate(
         qrels=qrels,
         ignored=ignored,
         images=not keep_thumbnails,
+        sharding=Sharding(on, shards),
     )
     print_runs([run])
 
@@ -1028,6 +1047,8 @@ def import_(
     ] = "",
     runs: Runs = Path("runs"),
     overwrite: Annotated[bool, typer.Option(help="Replace a run of the same name.")] = False,
+    on: On = LOCAL,
+    shards: Shards = None,
 ) -> None:
     """Make a run from embeddings or ranked lists of any program, to judge and look at it."""
     from retrieval.cli.tables import print_runs
@@ -1035,6 +1056,7 @@ def import_(
     from retrieval.runs.importing import import_files
     from retrieval.runs.names import check_run_name
     from retrieval.runs.ranked_importing import RankedOptions, import_ranked
+    from retrieval.runs.sharding import Sharding
 
     options = EvaluationOptions(
         exclude_same=_names(exclude_same), junk_same=_names(junk_same), metrics=_names(metrics)
@@ -1047,6 +1069,8 @@ def import_(
             raise UserError("--ranked takes no embeddings: give --qrels, --items or both")
         if ignored is not None:
             raise UserError("--ignored leaves items out of rankings of embeddings, not of --ranked")
+        if on != LOCAL or shards is not None:
+            raise UserError("--on and --shards divide a search of embeddings: drop them")
         if name is not None and len(ranked) > 1:
             raise UserError("--name names one run: leave it out, and each has the name of its file")
         names = [check_run_name(name or file.name.partition(".")[0]) for file in ranked]
@@ -1086,6 +1110,7 @@ def import_(
         qrels=qrels,
         ignored=ignored,
         overwrite=overwrite,
+        sharding=Sharding(on, shards),
     )
     print_runs([path])
 
