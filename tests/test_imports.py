@@ -24,6 +24,7 @@ FLOORS = {
         ("runs", "embedding", "recipes"),
         ("settings", "projection"),
         ("losses", "evaluation", "datasets", "models", "input_pipeline", "sampling"),
+        ("cluster",),
         ("caches",),
         ("validation", "files", "failures"),
         ("errors", "progress", "quiet"),
