@@ -7,7 +7,6 @@ generation of trials, so that a tuning under way can be looked at, and is read h
 
 import dataclasses
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +25,8 @@ COMPLETE: State = "complete"  # trained on every fold to the last step
 STOPPED: State = "stopped"  # early, as others were better at that point
 DIVERGED: State = "diverged"  # weights are no longer finite
 TUNED, RECOMMENDED = "tuned", "recommended"  # what the runs of a loss are trained with
+# Attributes of a tuning that its trials and runs depend on.
+PLANNED = ("metric", "seed", "budget", "settings", "spaces", "folds")
 
 
 @dataclass(frozen=True)
@@ -246,14 +247,15 @@ def list_tunings(runs: Path | str) -> list[Path]:
     return sorted(path.parent for path in Path(runs).glob(f"*/{FOLDER}/*/{FILE}"))
 
 
-def digest_of(plan: Mapping[str, Any], dataset: Any) -> str:
-    """Return a fingerprint of what a tuning's trials depend on.
+def digest_of(tuning: Tuning, facts: Any) -> str:
+    """Return a fingerprint of what a tuning's trials and runs depend on.
 
     Args:
-        plan: The plan, as a mapping.
-        dataset: Facts of the data set.
+        tuning: The record.
+        facts: Facts of the data set that the folds do not hold.
     """
-    return fingerprint(dict(plan), dataset)
+    content = _TUNING.dump_python(tuning, mode="json")
+    return fingerprint({part: content[part] for part in PLANNED}, facts)
 
 
 def shared_settings(settings: TrainSettings) -> dict[str, Any]:

@@ -120,9 +120,9 @@ def run_trial(
             if bound is not None and value < bound and place < len(folds) * CHECKS - 1:
                 state = STOPPED
                 break
-        keras.backend.clear_session()
         if state != COMPLETE:
             break
+    keras.backend.clear_session()  # or the graphs of all trials stay in memory
     return TrialResult(state, tuple(map(tuple, values)), steps, time.perf_counter() - start)
 
 

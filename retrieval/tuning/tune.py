@@ -7,7 +7,7 @@ beside the recommended settings with the same seeds.
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from retrieval.progress import progress_bar
 from retrieval.runs.names import check_run_name
 from retrieval.runs.tuning import (
     FILE,
+    PLANNED,
     RECOMMENDED,
     TUNED,
     Budget,
@@ -242,7 +243,7 @@ def make_plan(
     )
     items = catalog.items.loc[catalog.items["split"] != "test", ["path", "label"]]
     facts = items.astype(str).agg(" ".join, axis=1).tolist()
-    digest = digest_of(asdict(tuning), facts)
+    digest = digest_of(tuning, facts)
     folder = tuning_folder(runs, base.dataset, name)
     return Plan(dict(changes), base, folder, tuning.with_(digest=digest), catalog)
 
@@ -294,8 +295,7 @@ def check_same(plan: Plan) -> None:
     there, wanted = read_tuning(plan.folder), plan.tuning
     if there.digest == wanted.digest:
         return
-    parts = ("metric", "seed", "budget", "settings", "spaces", "folds")
-    differ = [part for part in parts if getattr(there, part) != getattr(wanted, part)]
+    differ = [part for part in PLANNED if getattr(there, part) != getattr(wanted, part)]
     raise UserError(
         f"{plan.folder} holds a tuning with another {', '.join(differ) or 'data set'}: give "
         "another --out, or move it"
