@@ -1,9 +1,16 @@
 """``retrieval tune``: the same search budget for every loss, then a fair comparison."""
 
+import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import pandas as pd
 import typer
+
+from retrieval.progress import duration
+
+if TYPE_CHECKING:
+    from retrieval.runs.tuning import Tuning
 
 
 def tune(
@@ -55,6 +62,7 @@ def tune(
     from retrieval.tuning.tune import losses_of
     from retrieval.tuning.tune import tune as tune_losses
 
+    start = time.perf_counter()
     tuning = tune_losses(
         changes,
         losses=losses_of(losses),
@@ -69,4 +77,33 @@ def tune(
         announce=typer.echo,
         on_failure=lambda name, error: typer.echo(f"error: {name}: {error}", err=True),
     )
-    typer.echo(str(tuning.finished))
+    print_tuning(tuning, runs)
+    typer.echo(f"Finished in {duration(time.perf_counter() - start)}. Look at it with `retrieval app`.")
+
+
+def print_tuning(tuning: "Tuning", runs: Path) -> None:
+    """Print what was searched, and what the chosen settings come to on the test split."""
+    from retrieval.cli.tables import print_table
+    from retrieval.report.tuning import (
+        SEARCH_HEAD,
+        budget_line,
+        conclusions,
+        effects_family,
+        folds_line,
+        search_rows,
+        test_head,
+        test_rows,
+        tuned_losses,
+    )
+    from retrieval.runs.store import open_run
+
+    names = {name for kinds in tuning.runs.values() for each in kinds.values() for name in each}
+    made = {name: open_run(runs / tuning.dataset / name) for name in sorted(names)}
+    typer.echo(f"\nThe search: {budget_line(tuning)}; {folds_line(tuning)}.\n")
+    print_table(pd.DataFrame(search_rows(tuning), columns=list(SEARCH_HEAD)))
+    for protocol, title in next(iter(made.values())).protocol_titles.items():
+        tuned = tuned_losses(tuning, made, protocol)
+        typer.echo(f"\nThe test, {title} (differences {effects_family(tuned)}):\n")
+        print_table(pd.DataFrame(test_rows(tuned), columns=test_head(tuned.metric)))
+        for line in conclusions(tuned):
+            typer.echo(line)
