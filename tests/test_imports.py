@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = {
     "retrieval": (
         ("cli",),
-        ("deployment",),
+        ("deployment", "tuning"),
         ("experiment",),
         ("training", "report"),
         ("runs", "embedding", "recipes"),

@@ -27,6 +27,7 @@ from retrieval.cli.options import parse_ks, with_settings
 from retrieval.cli.serving import serve
 from retrieval.cli.trainings import trainings
 from retrieval.cluster import LOCAL
+from retrieval.cli.tuning import tune
 from retrieval.errors import UserError, counted, one_line
 from retrieval.failures import as_user_error
 from retrieval.training.interruption import EXIT_CODE, Interrupted, stoppable
@@ -184,6 +185,8 @@ def datasets(
 def losses() -> None:
     """List the losses: recommended batch (P classes x K images), and options with defaults.
 
+    The last line of each says what `retrieval tune` searches, and where its ranges come from.
+
     A setting that works better than a default that the published baseline defines is named with
     the measured difference.
     """
@@ -191,6 +194,7 @@ def losses() -> None:
 
     import_tensorflow()
     from retrieval.losses import LOSSES, get_loss, hint, recommended_options
+    from retrieval.losses.registry import search_space
 
     width = max(map(len, LOSSES))
     for name, entry in LOSSES.items():
@@ -198,7 +202,9 @@ def losses() -> None:
         batch = f"{entry.classes_per_batch} x {entry.samples_per_class}"
         typer.echo(f"{name:{width}}  {batch:>6}  {summary}")
         options = ", ".join(f"{k}={_short(v)}" for k, v in recommended_options(name).items())
-        for line in filter(None, (options, hint(name, {}))):
+        searched = ", ".join(f"{k} {each}" for k, each in search_space(name).items())
+        space = f"searched: {searched}; {entry.space.source}"
+        for line in filter(None, (options, hint(name, {}), space)):
             typer.echo(f"{'':{width}}  {'':>6}  {line}")
 
 
@@ -1207,6 +1213,7 @@ def demo(
 
 
 app.command()(trainings)
+app.command()(with_settings(tune))
 
 
 @app.command("app", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
