@@ -26,8 +26,8 @@ from retrieval.cli.cluster_options import Cpus, Gpus, On
 from retrieval.cli.options import parse_ks, with_settings
 from retrieval.cli.serving import serve
 from retrieval.cli.trainings import trainings
-from retrieval.cluster import LOCAL
 from retrieval.cli.tuning import tune
+from retrieval.cluster import LOCAL
 from retrieval.errors import UserError, counted, one_line
 from retrieval.failures import as_user_error
 from retrieval.training.interruption import EXIT_CODE, Interrupted, stoppable
@@ -275,6 +275,14 @@ def train(
             help="Number of repetitions, with seeds --seed, --seed + 1, ...", min=1, max=1000
         ),
     ] = 1,
+    on: Annotated[
+        str,
+        typer.Option(
+            help="Where the processes of --distribute workers run: local (on this machine), ray "
+            "(the cluster of $RAY_ADDRESS, or else one of this machine), ray://HOST:PORT or "
+            "HOST:PORT."
+        ),
+    ] = LOCAL,
 ) -> None:
     """Train a run, then embed and evaluate it.
 
@@ -297,6 +305,7 @@ def train(
             resume_path=resume,
             checkpoint=checkpoint,
             seeds=seeds,
+            on=on,
             announce=typer.echo,
             on_failure=_show_failure,
         ),
