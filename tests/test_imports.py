@@ -24,7 +24,7 @@ FLOORS = {
         ("runs", "embedding", "recipes"),
         ("settings", "projection"),
         ("losses", "evaluation", "datasets", "models", "input_pipeline", "sampling"),
-        ("caches",),
+        ("caches", "storage"),
         ("validation", "files", "failures"),
         ("errors", "progress", "quiet"),
     ),

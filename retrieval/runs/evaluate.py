@@ -37,10 +37,11 @@ from retrieval.runs.judgments import (
 )
 from retrieval.runs.neighbors import FILE as NEIGHBORS_FILE
 from retrieval.runs.neighbors import write_neighbors
+from retrieval.runs.places import final_path
 from retrieval.runs.records import SCHEMA, ProtocolResult
 from retrieval.runs.resume import check_dataset_unchanged
 from retrieval.runs.run import NO_EMBEDDINGS, Run, remedy
-from retrieval.runs.store import changed_run, check_there, final_path, locked_run, open_run
+from retrieval.runs.store import changed_run, check_there, locked_run, open_run
 from retrieval.runs.thumbnails import write_thumbnails
 from retrieval.validation import (
     DEFAULT_DISTANCE,
