@@ -25,7 +25,7 @@ FLOORS = {
         ("settings", "projection"),
         ("losses", "evaluation", "datasets", "models", "input_pipeline", "sampling"),
         ("cluster",),
-        ("caches",),
+        ("caches", "storage"),
         ("validation", "files", "failures"),
         ("errors", "progress", "quiet"),
     ),

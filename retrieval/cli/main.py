@@ -24,12 +24,14 @@ from retrieval.cli import search
 from retrieval.cli.backbones import backbones
 from retrieval.cli.cluster_options import Cpus, Gpus, On
 from retrieval.cli.options import parse_ks, with_settings
+from retrieval.cli.paths import RunPath, Runs, showing_urls
 from retrieval.cli.serving import serve
 from retrieval.cli.trainings import trainings
 from retrieval.cli.tuning import tune
 from retrieval.cluster import LOCAL
 from retrieval.errors import UserError, counted, one_line
 from retrieval.failures import as_user_error
+from retrieval.storage.addresses import located
 from retrieval.training.interruption import EXIT_CODE, Interrupted, stoppable
 from retrieval.validation import (
     DEFAULT_DISTANCE,
@@ -74,8 +76,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 WEIGHTS = "weights"  # what `retrieval fetch` takes in place of a data set
-RunPath = Annotated[Path, typer.Argument(help="A run's folder, e.g. runs/grocery/npairs_loss.")]
-Runs = Annotated[Path, typer.Option(help="Folder of runs.", envvar="RETRIEVAL_RUNS")]
 
 
 @app.command()
@@ -260,7 +260,11 @@ def train(
     evaluate: Annotated[bool, typer.Option(help="Embed and evaluate after training.")] = True,
     resume: Annotated[
         Path | None,
-        typer.Option(help="Folder of an interrupted run to continue. Defaults to none."),
+        typer.Option(
+            help="Folder of an interrupted run to continue, or its URL. Defaults to none.",
+            parser=located,
+            metavar="RUN",
+        ),
     ] = None,
     checkpoint: Annotated[
         str | None,
@@ -848,6 +852,7 @@ def slices(
         typer.Argument(
             help="A run's folder, or two to compare; also the runs of two losses, several seeds "
             "each, or a folder that holds just these.",
+            parser=located,
             metavar="RUN [RUN2]",
         ),
     ],
@@ -1135,13 +1140,19 @@ def report(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Runs, or folders of runs: runs/grocery/npairs_loss, runs/grocery or runs.",
+            help="Runs, or folders of runs: runs/grocery/npairs_loss, runs/grocery, runs or "
+            "s3://bucket/runs.",
+            parser=located,
             metavar="RUNS",
         ),
     ] = None,
     runs: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder of runs or of one run; the same as naming it without --runs."),
+        typer.Option(
+            help="Folder of runs or of one run; the same as naming it without --runs.",
+            parser=located,
+            metavar="PATH|URL",
+        ),
     ] = None,
     metric: Annotated[
         list[str] | None,
@@ -1253,6 +1264,11 @@ def main() -> None:
     So does an error of the machine: see :mod:`retrieval.failures`. Ctrl-C (SIGINT) and SIGTERM end
     with one line as well, and exit code 130 or 143.
     """
+    with showing_urls(sys.argv[1:]):
+        _run()
+
+
+def _run() -> None:
     try:
         with stoppable(ends_process=True):
             # Not Typer's own error boxes: a misspelled flag is bad input like any other.

@@ -35,7 +35,7 @@ from retrieval.files import (
     write_json,
 )
 from retrieval.models.lora import has_lora, load_weights, save_weights, trained_weights
-from retrieval.runs.store import final_path
+from retrieval.runs.places import final_path
 from retrieval.training.model import RankingModel
 
 INDEX, RECORD = "index.json", "checkpoint.json"
