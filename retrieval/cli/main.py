@@ -24,11 +24,14 @@ from retrieval.cli import search
 from retrieval.cli.backbones import backbones
 from retrieval.cli.cluster_options import Cpus, Gpus, GpusOfRun, On, Retries
 from retrieval.cli.options import parse_ks, with_settings
+from retrieval.cli.paths import RunPath, Runs, showing_urls
 from retrieval.cli.serving import serve
 from retrieval.cli.trainings import trainings
+from retrieval.cli.tuning import tune
 from retrieval.cluster import LOCAL
 from retrieval.errors import UserError, counted, one_line
 from retrieval.failures import as_user_error
+from retrieval.storage.addresses import located
 from retrieval.training.interruption import EXIT_CODE, Interrupted, stoppable
 from retrieval.validation import (
     DEFAULT_DISTANCE,
@@ -73,8 +76,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 WEIGHTS = "weights"  # what `retrieval fetch` takes in place of a data set
-RunPath = Annotated[Path, typer.Argument(help="A run's folder, e.g. runs/grocery/npairs_loss.")]
-Runs = Annotated[Path, typer.Option(help="Folder of runs.", envvar="RETRIEVAL_RUNS")]
 
 
 @app.command()
@@ -184,6 +185,8 @@ def datasets(
 def losses() -> None:
     """List the losses: recommended batch (P classes x K images), and options with defaults.
 
+    The last line of each says what `retrieval tune` searches, and where its ranges come from.
+
     A setting that works better than a default that the published baseline defines is named with
     the measured difference.
     """
@@ -191,6 +194,7 @@ def losses() -> None:
 
     import_tensorflow()
     from retrieval.losses import LOSSES, get_loss, hint, recommended_options
+    from retrieval.losses.registry import search_space
 
     width = max(map(len, LOSSES))
     for name, entry in LOSSES.items():
@@ -198,7 +202,9 @@ def losses() -> None:
         batch = f"{entry.classes_per_batch} x {entry.samples_per_class}"
         typer.echo(f"{name:{width}}  {batch:>6}  {summary}")
         options = ", ".join(f"{k}={_short(v)}" for k, v in recommended_options(name).items())
-        for line in filter(None, (options, hint(name, {}))):
+        searched = ", ".join(f"{k} {each}" for k, each in search_space(name).items())
+        space = f"searched: {searched}; {entry.space.source}"
+        for line in filter(None, (options, hint(name, {}), space)):
             typer.echo(f"{'':{width}}  {'':>6}  {line}")
 
 
@@ -254,7 +260,11 @@ def train(
     evaluate: Annotated[bool, typer.Option(help="Embed and evaluate after training.")] = True,
     resume: Annotated[
         Path | None,
-        typer.Option(help="Folder of an interrupted run to continue. Defaults to none."),
+        typer.Option(
+            help="Folder of an interrupted run to continue, or its URL. Defaults to none.",
+            parser=located,
+            metavar="RUN",
+        ),
     ] = None,
     checkpoint: Annotated[
         str | None,
@@ -639,6 +649,15 @@ IGNORED_HELP = (
     "File of the pairs of a query and an item that its ranking leaves out, in a form of --qrels. "
     "Defaults to none."
 )
+Shards = Annotated[
+    int | None,
+    typer.Option(
+        help="Number of parts of the gallery that are searched apart; finished ones survive a "
+        "kill, and the result is the same. Defaults to one per 20 billion pairs of a query and an "
+        "item, and at least two per processor with --on.",
+        show_default=False,
+    ),
+]
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -661,12 +680,14 @@ def evaluate(
         ),
     ] = DEFAULT_NO_POSITIVE,
     kmeans: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Initialization of the k-means behind NMI: greedy k-means++ or random; none "
-            "skips clustering."
+            f"skips clustering. Defaults to {DEFAULT_KMEANS_START} up to a million items, and to "
+            "none beyond.",
+            show_default=False,
         ),
-    ] = DEFAULT_KMEANS_START,
+    ] = None,
     n_init: Annotated[
         int | None,
         typer.Option(
@@ -751,6 +772,8 @@ def evaluate(
             show_default=False,
         ),
     ] = "",
+    on: On = LOCAL,
+    shards: Shards = None,
 ) -> None:
     """Evaluate the embeddings of a run: metrics, neighbors, projection, thumbnails.
 
@@ -760,6 +783,7 @@ def evaluate(
     from retrieval.cli.paths import one_run
     from retrieval.cli.tables import print_runs
     from retrieval.runs.evaluate import EvaluationOptions, evaluate_run
+    from retrieval.runs.sharding import Sharding
 
     run = one_run(run)
     if compress:
@@ -775,6 +799,8 @@ def evaluate(
             "--keep-thumbnails": keep_thumbnails,
             "--text-queries": text_queries,
             "--text-name": text_name,
+            "--on": on if on != LOCAL else None,
+            "--shards": shards,
         }
         compress_and_print(run, widths, [flag for flag, value in others.items() if value])
         return
@@ -801,6 +827,8 @@ def evaluate(
             ("--qrels", qrels),
             ("--ignored", ignored),
             ("--keep-thumbnails", keep_thumbnails),
+            ("--on", on != LOCAL),
+            ("--shards", shards),
         ):
             if given:
                 raise UserError(f"{flag} has no effect on --text-queries: drop one of the two")
@@ -815,6 +843,7 @@ def evaluate(
         qrels=qrels,
         ignored=ignored,
         images=not keep_thumbnails,
+        sharding=Sharding(on, shards),
     )
     print_runs([run])
 
@@ -839,6 +868,7 @@ def slices(
         typer.Argument(
             help="A run's folder, or two to compare; also the runs of two losses, several seeds "
             "each, or a folder that holds just these.",
+            parser=located,
             metavar="RUN [RUN2]",
         ),
     ],
@@ -1053,6 +1083,8 @@ def import_(
     ] = "",
     runs: Runs = Path("runs"),
     overwrite: Annotated[bool, typer.Option(help="Replace a run of the same name.")] = False,
+    on: On = LOCAL,
+    shards: Shards = None,
 ) -> None:
     """Make a run from embeddings or ranked lists of any program, to judge and look at it."""
     from retrieval.cli.tables import print_runs
@@ -1060,6 +1092,7 @@ def import_(
     from retrieval.runs.importing import import_files
     from retrieval.runs.names import check_run_name
     from retrieval.runs.ranked_importing import RankedOptions, import_ranked
+    from retrieval.runs.sharding import Sharding
 
     options = EvaluationOptions(
         exclude_same=_names(exclude_same), junk_same=_names(junk_same), metrics=_names(metrics)
@@ -1072,6 +1105,8 @@ def import_(
             raise UserError("--ranked takes no embeddings: give --qrels, --items or both")
         if ignored is not None:
             raise UserError("--ignored leaves items out of rankings of embeddings, not of --ranked")
+        if on != LOCAL or shards is not None:
+            raise UserError("--on and --shards divide a search of embeddings: drop them")
         if name is not None and len(ranked) > 1:
             raise UserError("--name names one run: leave it out, and each has the name of its file")
         names = [check_run_name(name or file.name.partition(".")[0]) for file in ranked]
@@ -1111,6 +1146,7 @@ def import_(
         qrels=qrels,
         ignored=ignored,
         overwrite=overwrite,
+        sharding=Sharding(on, shards),
     )
     print_runs([path])
 
@@ -1120,13 +1156,19 @@ def report(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Runs, or folders of runs: runs/grocery/npairs_loss, runs/grocery or runs.",
+            help="Runs, or folders of runs: runs/grocery/npairs_loss, runs/grocery, runs or "
+            "s3://bucket/runs.",
+            parser=located,
             metavar="RUNS",
         ),
     ] = None,
     runs: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder of runs or of one run; the same as naming it without --runs."),
+        typer.Option(
+            help="Folder of runs or of one run; the same as naming it without --runs.",
+            parser=located,
+            metavar="PATH|URL",
+        ),
     ] = None,
     metric: Annotated[
         list[str] | None,
@@ -1207,6 +1249,7 @@ def demo(
 
 
 app.command()(trainings)
+app.command()(with_settings(tune))
 
 
 @app.command("app", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -1237,6 +1280,11 @@ def main() -> None:
     So does an error of the machine: see :mod:`retrieval.failures`. Ctrl-C (SIGINT) and SIGTERM end
     with one line as well, and exit code 130 or 143.
     """
+    with showing_urls(sys.argv[1:]):
+        _run()
+
+
+def _run() -> None:
     try:
         with stoppable(ends_process=True):
             # Not Typer's own error boxes: a misspelled flag is bad input like any other.

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from retrieval.cluster import connected, nodes
+from retrieval.cluster import LOCAL, connected, nodes
 from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError, counted
+from retrieval.experiment.making import PlannedRun
 from retrieval.experiment.pipeline import (
     Announce,
-    PlannedRun,
     announce_remarks,
     check_finished,
     keep_finished,
@@ -26,14 +26,17 @@ from retrieval.experiment.pipeline import (
     train_planned,
 )
 from retrieval.experiment.tasks import Place, Watch, make_all, watching
+from retrieval.experiment.workers import on_workers
 from retrieval.failures import as_user_error
 from retrieval.files import fingerprint
+from retrieval.runs.mirrors import pull
 from retrieval.runs.names import check_run_name, default_name
 from retrieval.runs.store import open_run
 from retrieval.settings.checks import check, without_loss_settings
 from retrieval.settings.recipes import load_recipe
 from retrieval.settings.resolve import catalog_of
 from retrieval.settings.schema import UNTRAINED, TrainSettings, flag_of
+from retrieval.storage.addresses import located
 from retrieval.training.live import QueueRecord, planned_live
 
 # The losses of the published TensorFlow 1 baseline, which `--loss all` trains.
@@ -91,7 +94,7 @@ def run_session(
 
     Args:
         changes: Settings that differ from the defaults, or from those of a recipe they name.
-        runs: Folder that the runs are written to.
+        runs: Folder that the runs are written to, or its URL.
         name: Name of the run; with several runs, the prefix of their names. Defaults to the loss.
         overwrite: Replace existing runs. Defaults to False: of several runs, those that exist with
             the same settings are kept.
@@ -100,11 +103,14 @@ def run_session(
         checkpoint: The checkpoint to continue it from; see :func:`resume`. Defaults to None, the
             latest one.
         seeds: Number of repetitions of each loss. Defaults to 1.
+        on: Where the workers of ``distribute="workers"`` run, see :func:`train`. Defaults to
+            ``local``.
         progress: Show progress bars. Defaults to True.
         announce: Called with each line that a user may want to read. Defaults to None, no call.
         on_failure: Called with the name of each of several runs that fails, and its error, as soon
             as it does. Defaults to None, no call.
-        place: Where several runs are made, see :func:`train_all`. Defaults to None, here.
+        place: Where runs are made, or the workers of those that have several; see
+            :func:`train_all`. Defaults to None, here.
         watch: See :func:`train_all`. Defaults to None, no call.
 
     Returns:
@@ -115,9 +121,8 @@ def run_session(
         UserError: Settings, a name or seeds in addition to ``resume_path``; see also :func:`train`
             and :func:`plan_all`.
     """
+    place = place or Place()
     if resume_path is not None:
-        if place is not None and not place.is_local:
-            raise UserError(f"--resume continues one run here: drop --on {place.on}")
         _check_resumed(changes, name, seeds)
         return [
             resume(
@@ -127,14 +132,14 @@ def run_session(
                 evaluate=evaluate,
                 progress=progress,
                 skip_unreadable=bool(changes.get("skip_unreadable")),
+                on=place.on,
                 announce=announce,
             )
         ]
     if checkpoint is not None:
         raise UserError("--checkpoint goes with --resume: add it, or drop --checkpoint")
     wanted = expand(settings_from(changes), seeds)
-    place = place or Place()
-    if len(wanted) == 1 and place.is_local:
+    if len(wanted) == 1 and (place.is_local or on_workers(wanted[0])):
         return [
             train(
                 wanted[0],
@@ -143,6 +148,7 @@ def run_session(
                 overwrite=overwrite,
                 evaluate=evaluate,
                 progress=progress,
+                on=place.on,
                 announce=announce,
             )
         ]
@@ -230,8 +236,9 @@ def plan_all(
         source = repr(
             (settings.dataset, settings.data, settings.dataset_options, settings.skip_unreadable)
         )
-        folder = Path(runs) / settings.dataset / name
+        folder = located(runs) / settings.dataset / name
         try:
+            pull(folder)
             if source not in catalogs:
                 with planned_live(folder, settings):
                     catalogs[source] = catalog_of(settings)
@@ -266,7 +273,8 @@ def train_all(
         prefix: Beginning of the error that names the failed runs. Defaults to nothing.
         announce: See :func:`run_session`.
         on_failure: See :func:`run_session`.
-        place: Where they are made. Defaults to None: in this process, one after the other.
+        place: Where they are made. Defaults to None: in this process, one after the other, as are
+            runs with several workers, which then run there.
         watch: Called every two seconds with what all runs are at, from another thread, if they are
             made on a cluster. Defaults to None, no call.
 
@@ -284,7 +292,9 @@ def train_all(
     paths = [run.path for run in planned]
     queue = QueueRecord(paths, fingerprint(prefix, *paths))
     ledger = _Ledger(queue, evaluate, on_failure)
-    make = _make_here if place.is_local else _make_on_cluster
+    # A run with several workers is led by this process, which starts them on the cluster.
+    here = place.is_local or any(on_workers(run.settings) for run in planned)
+    make = _make_here if here else _make_on_cluster
     make(
         planned,
         ledger,
@@ -356,6 +366,7 @@ def _make_here(planned: Sequence[PlannedRun], ledger: _Ledger, wishes: _Wishes) 
                 overwrite=wishes.overwrite,
                 keep=not wishes.overwrite,
                 evaluate=wishes.evaluate,
+                on=wishes.place.on if on_workers(run.settings) else LOCAL,
                 progress=wishes.progress,
                 announce=wishes.announce,
             )

@@ -14,16 +14,18 @@ from pathlib import Path
 
 from retrieval.cluster import LOCAL, Resources, check_on, check_shared, nodes, run_tasks
 from retrieval.errors import UserError
-from retrieval.experiment.pipeline import PlannedRun, train_planned
-from retrieval.files import cache_folder
+from retrieval.experiment.making import PlannedRun
+from retrieval.experiment.pipeline import train_planned
 from retrieval.quiet import import_tensorflow
 from retrieval.runs.live import Training, list_trainings
 from retrieval.runs.lock import wait_for_run
+from retrieval.runs.mirrors import pull, refresh
 from retrieval.runs.records import DatasetConfig
 from retrieval.runs.resume import dataset_changes
 from retrieval.runs.writing import describe_dataset
 from retrieval.settings.resolve import catalog_of
 from retrieval.settings.schema import TrainSettings
+from retrieval.storage.addresses import address_of, located
 from retrieval.training.live import planned_live
 
 LOOK = 2.0  # seconds between two looks at all runs, as often as they tell what they are at
@@ -90,13 +92,13 @@ Watch = Callable[[View], None]
 
 
 def make_run(
-    settings: TrainSettings, path: Path, dataset: DatasetConfig, *, overwrite: bool, evaluate: bool
+    settings: TrainSettings, where: str, dataset: DatasetConfig, *, overwrite: bool, evaluate: bool
 ) -> None:
     """Make a run; this is the task.
 
     Args:
         settings: Its settings, checked and resolved.
-        path: Its final folder, an absolute path.
+        where: Its final folder: an absolute path that all nodes share, or a URL.
         dataset: What the command found of its data set.
         overwrite: Replace a run of the same name.
         evaluate: Embed and evaluate it after training.
@@ -105,6 +107,8 @@ def make_run(
         UserError: This node has other data; see also :func:`train_planned`.
     """
     import_tensorflow()
+    path = located(where)
+    pull(path)
     with planned_live(path, settings):
         catalog = catalog_of(settings)
     if facts := dataset_changes(dataset, catalog):
@@ -141,12 +145,13 @@ def make_all(
     """
     if not planned:
         return
-    for folder in dict.fromkeys([planned[0].path.parents[1], cache_folder("features").parent]):
-        check_shared(folder)
+    root = planned[0].path.parents[1]
+    if address_of(root) is None:
+        check_shared(root)
     calls = [
         {
             "settings": run.settings,
-            "path": run.path.absolute(),
+            "where": address_of(run.path) or str(run.path.absolute()),
             "dataset": describe_dataset(run.catalog),
             "overwrite": overwrite,
             "evaluate": evaluate,
@@ -156,7 +161,10 @@ def make_all(
     outcomes = run_tasks(make_run, calls, resources=place.resources(), retries=place.retries)
     with contextlib.closing(outcomes):
         for outcome in outcomes:
-            yield planned[outcome.index], outcome.error
+            run = planned[outcome.index]
+            if outcome.error is None:
+                pull(run.path)  # if it is at a URL
+            yield run, outcome.error
 
 
 @contextlib.contextmanager
@@ -179,6 +187,8 @@ def watching(
     ended, wanted, root = threading.Event(), set(paths), paths[0].parents[1]
 
     def look() -> None:
+        with contextlib.suppress(UserError):  # a store that is not reached at this moment
+            refresh(root, show=False)
         finished, failed = counted()
         trainings = [each for each in list_trainings(root) if each.path in wanted]
         watch(View(len(paths), finished, failed, trainings))

@@ -45,6 +45,8 @@ Indices = NDArray[np.int32]
 WORD = 64  # values compared at once: one bit each
 MOST_FAR = 512  # positives of a query, beyond which none is counted as a far one
 BY_ITEM, BY_POSITIVE = 40.0, 0.4  # time to look at an item that passes; to count one value
+BISECTIONS = 14
+COUNTED = 256  # candidates up to which they are sorted by counting
 LOWEST = -3e38  # above the -inf of what does not count
 UNIT = 2.0**-23  # relative: more than the rounding to float32
 
@@ -111,6 +113,20 @@ class Own(NamedTuple):
     members: Indices
     ahead: Indices
     far: Ints
+
+
+class Work(NamedTuple):
+    """Memory for one tile.
+
+    Attributes:
+        values: float32, the tile.
+        by_row: int32, places of values that pass the bar of their row.
+        by_column: int32, places of values that pass the bar of their column.
+    """
+
+    values: Singles
+    by_row: Indices
+    by_column: Indices
 
 
 class Strip(NamedTuple):
@@ -180,7 +196,7 @@ def _exact(points: Points, i: int, j: int) -> float:
 
 
 @njit(nogil=True, cache=CACHED)
-def find_own(points: Points, own: Own, first: int, stop: int) -> None:
+def _find_own(points: Points, own: Own, first: int, stop: int) -> None:
     """Compute the exact similarities of the positives of the queries ``first:stop``, and sort them.
 
     Args:
@@ -189,44 +205,73 @@ def find_own(points: Points, own: Own, first: int, stop: int) -> None:
         first: The first query.
         stop: Where the queries end.
     """
+    kind, exact, row = points.kind, points.exact, points.row
+    begin, end, starts, values, members = (
+        points.start, points.stop, own.starts, own.values, own.members
+    )  # fmt: skip
     for i in range(first, stop):
-        at = own.starts[i]
-        for j in range(points.start[i], points.stop[i]):
+        at = starts[i]
+        for j in range(begin[i], end[i]):
             if j != i:
-                own.values[at] = _exact(points, i, j)
-                own.members[at] = j
+                values[at] = similarity(kind, exact, row[i], exact, row[j])
+                members[at] = j
                 at += 1
-        a, b = own.starts[i], own.starts[i + 1]
-        sort_nearest_first(own.values[a:b], own.members[a:b])
+        a, b = starts[i], starts[i + 1]
+        sort_nearest_first(values[a:b], members[a:b])
+
+
+@njit(nogil=True, cache=CACHED, fastmath={"reassoc"})
+def _at_least(values: Singles, low: np.float32) -> np.int64:
+    """Count the values >= low."""
+    count = np.int32(0)
+    for j in range(np.uint64(len(values))):
+        count += np.int32(values[j] >= low)
+    return np.int64(count)
 
 
 @njit(nogil=True, cache=CACHED)
-def _kth_largest(values: Singles, k: int) -> np.float32:
-    """Select the k-th largest (1-based) of ``values``, reordering them (quickselect)."""
-    left, right, want = 0, len(values) - 1, k - 1
-    while left < right:
-        pivot = values[(left + right) // 2]
-        i, j = left, right
-        while i <= j:
-            while values[i] > pivot:
-                i += 1
-            while values[j] < pivot:
-                j -= 1
-            if i <= j:
-                values[i], values[j] = values[j], values[i]
-                i += 1
-                j -= 1
-        if want <= j:
-            right = j
-        elif want >= i:
-            left = i
+def _reached(values: Singles, k: int) -> np.float32:
+    """Return a number that at least ``k`` of the values reach, and not many more; else -inf.
+
+    It is found by bisection, since counting all values takes a fraction of the time of moving a few
+    of them.
+    """
+    low, high = np.float32(np.inf), np.float32(-np.inf)
+    for value in values:
+        low = min(low, value if value > LOWEST else np.float32(np.inf))
+        high = max(high, value)
+    if not low <= high or _at_least(values, low) < k:
+        return np.float32(-np.inf)
+    for _ in range(BISECTIONS):
+        middle = low + (high - low) * np.float32(0.5)
+        count = _at_least(values, middle)
+        if count >= k:
+            low = middle
+            if count <= k + k // 16:
+                break
         else:
-            break
-    return values[want]
+            high = middle
+    return low
 
 
 @njit(nogil=True, cache=CACHED)
-def _keep_best(i: int, points: Points, nearest: Nearest, values: Doubles, ids: Ints) -> int:
+def _sort(values: Doubles, ids: Ints, sorted_values: Doubles, sorted_ids: Ints) -> None:
+    """Sort pairs by decreasing similarity, equal ones by increasing id, by counting what is before.
+
+    Fewer than a few hundred are sorted faster than by comparing and moving them.
+    """
+    n = len(values)
+    for i in range(n):
+        value, item, before = values[i], ids[i], 0
+        for j in range(np.uint64(n)):
+            before += np.int64(
+                (values[j] > value) | ((values[j] == value) & (ids[j] < item))
+            )
+        sorted_values[before], sorted_ids[before] = value, item
+
+
+@njit(nogil=True, cache=CACHED)
+def _keep_best(i: int, points: Points, nearest: Nearest, values: Doubles, ids: Ints) -> None:
     """Reduce the candidates of query ``i`` to its exact top ``k``, nearest first.
 
     Args:
@@ -235,23 +280,23 @@ def _keep_best(i: int, points: Points, nearest: Nearest, values: Doubles, ids: I
         nearest: The candidates, updated in place.
         values: float64, (width,), filled with their exact similarities.
         ids: int64, (width,), filled with their gallery positions.
-
-    Returns:
-        Their number.
     """
-    n = nearest.counts[i]
+    kind, exact, row, item = points.kind, points.exact, points.row, points.item
+    n, k, candidates, lower = nearest.counts[i], nearest.k, nearest.ids, nearest.lower
     for c in range(n):
-        ids[c] = nearest.ids[i, c]
-        values[c] = _exact(points, i, points.item[ids[c]])
-    sort_nearest_first(values[:n], ids[:n])
-    n = min(n, nearest.k)
+        ids[c] = candidates[i, c]
+        values[c] = similarity(kind, exact, row[i], exact, row[item[ids[c]]])
+    if n <= COUNTED:
+        _sort(values[:n].copy(), ids[:n].copy(), values, ids)
+    else:
+        sort_nearest_first(values[:n], ids[:n])
+    n = min(n, k)
     for c in range(n):
-        nearest.ids[i, c] = ids[c]
-        nearest.lower[i, c] = values[c] - abs(values[c]) * UNIT
+        candidates[i, c] = ids[c]
+        lower[i, c] = values[c] - abs(values[c]) * UNIT
     nearest.counts[i] = n
-    if n == nearest.k and n > 0:
+    if n == k and n > 0:
         nearest.floor[i] = values[n - 1]
-    return n
 
 
 @njit(nogil=True, cache=CACHED)
@@ -259,104 +304,149 @@ def _make_room(i: int, points: Points, nearest: Nearest) -> None:
     """Drop candidates of query ``i`` that ``k`` others are sure to beat."""
     lower, ids, n = nearest.lower, nearest.ids, nearest.counts[i]
     width = lower.shape[1]
-    reached = np.float64(_kth_largest(lower[i, :n].copy(), nearest.k))
+    reached = np.float64(_reached(lower[i, :n], nearest.k))
     nearest.floor[i] = max(nearest.floor[i], reached)
-    limit, kept = nearest.floor[i] - 2 * nearest.worst[i], 0
-    for c in range(n):
-        if lower[i, c] >= limit:
-            lower[i, kept], ids[i, kept] = lower[i, c], ids[i, c]
-            kept += 1
+    limit, kept = np.float32(nearest.floor[i] - 2 * nearest.worst[i]), 0
+    for c in range(n):  # without a branch, which would be mispredicted half of the time
+        value = lower[i, c]
+        lower[i, kept], ids[i, kept] = value, ids[i, c]
+        kept += np.int64(value >= limit)
     nearest.counts[i] = kept
     if kept > width - (width - nearest.k) // 2:
         _keep_best(i, points, nearest, np.empty(width), np.empty(width, np.int64))
 
 
 @njit(nogil=True, cache=CACHED)
-def _insert(a: int, b: int, x: float, position: int, points: Points, own: Own) -> int:
-    """Return where an item of similarity ``x`` belongs among the decreasing positives ``a:b``."""
-    while a < b:
-        c = (a + b) // 2
-        value = own.values[c]
-        if value < x or (value == x and points.position[own.members[c]] > position):
-            b = c
-        else:
-            a = c + 1
-    return a
+def _find_passing(
+    values: Singles, row_bars: Singles, column_bars: Singles, by_row: Indices, by_column: Indices
+) -> tuple[int, int]:
+    """List the values of a tile that pass the bar of their row, and that of their column.
 
+    Args:
+        values: float32, (m, n), the tile.
+        row_bars: float32, (m,).
+        column_bars: float32, (n,).
+        by_row: int32, (m * n + 1,), filled with the places ``i * n + j`` of those that pass the bar
+            of their row.
+        by_column: int32, (m * n + 1,), filled with those that pass the bar of their column.
 
-@njit(nogil=True, cache=CACHED)
-def _look(
-    i: int,
-    item: int,
-    value: np.float32,
-    strip: Strip,
-    points: Points,
-    nearest: Nearest,
-    own: Own,
-) -> None:
-    """Let a query, the ``i``-th of its strip, take note of an item whose value passes its bar."""
-    query, slack = strip.first + i, strip.slack[i]
-    if value >= strip.near[i]:
-        c = nearest.counts[query]
-        nearest.lower[query, c] = value - slack
-        nearest.ids[query, c] = points.position[item]
-        nearest.counts[query] = c + 1
-        if c + 1 == nearest.lower.shape[1]:
-            _make_room(query, points, nearest)
-            strip.near[i] = max(nearest.floor[query] - slack, LOWEST)
-            strip.bar[i] = min(strip.near[i], strip.ahead[i])
-    if value >= strip.ahead[i]:
-        a, b, x = own.starts[query], own.far[query], np.float64(value)
-        at = _insert(a, b, x + slack, -1, points, own)
-        if at < b and own.values[at] >= x - slack:
-            exact = _exact(points, query, item)
-            at = _insert(a, b, exact, points.position[item], points, own)
-        if at < b:
-            own.ahead[at] += 1
-
-
-@njit(nogil=True, cache=CACHED)
-def _set_bars(strip: Strip, nearest: Nearest, own: Own) -> None:
-    """Set what a value must reach to concern each query of a strip."""
-    for i in range(len(strip.bar)):
-        query, slack = strip.first + i, strip.slack[i]
-        nearest.worst[query] = max(nearest.worst[query], slack)
-        strip.near[i] = max(nearest.floor[query] - slack, LOWEST)
-        a, b = own.starts[query], own.far[query]
-        strip.ahead[i] = max(own.values[b - 1] - slack, LOWEST) if b > a else np.inf
-        strip.bar[i] = min(strip.near[i], strip.ahead[i])
-
-
-@njit(nogil=True, cache=CACHED)
-def _scan(
-    values: Singles,
-    rows: Strip,
-    columns: Strip,
-    points: Points,
-    nearest: Nearest,
-    own: Own,
-) -> None:
-    """Look at every value of a tile that passes the bar of its row or of its column."""
+    Returns:
+        The number of either.
+    """
     m, n = values.shape
     flat = values.reshape(m * n)
+    n_row = n_column = 0
     for i in range(m):
+        bar = row_bars[i]
         for start in range(0, n, WORD):
-            stop = min(start + WORD, n)
-            if stop - start == WORD:
-                word = _passing(flat, i * n + start, rows.bar[i], columns.bar, start)
+            at = i * n + start
+            if start + WORD <= n:
+                word = _passing(flat, at, bar, column_bars, start)
             else:
                 word = np.uint64(0)
-                for j in range(start, stop):
-                    if values[i, j] >= rows.bar[i] or values[i, j] >= columns.bar[j]:
-                        word |= np.uint64(1) << np.uint64(j - start)
+                for b in range(n - start):
+                    if flat[at + b] >= bar or flat[at + b] >= column_bars[start + b]:
+                        word |= np.uint64(1) << np.uint64(b)
             while word:
-                j = start + np.int64(_lowest_bit(word))
+                b = np.int64(_lowest_bit(word))
                 word &= word - np.uint64(1)
-                value = values[i, j]
-                if value >= rows.bar[i]:
-                    _look(i, columns.first + j, value, rows, points, nearest, own)
-                if value >= columns.bar[j]:
-                    _look(j, rows.first + i, value, columns, points, nearest, own)
+                by_row[n_row] = by_column[n_column] = at + b
+                value = flat[at + b]
+                n_row += value >= bar
+                n_column += value >= column_bars[start + b]
+    return n_row, n_column
+
+
+@njit(nogil=True, cache=CACHED)
+def _take_candidates(
+    passing: Indices,
+    by_row: bool,
+    values: Singles,
+    strip: Strip,
+    first_item: int,
+    points: Points,
+    nearest: Nearest,
+) -> None:
+    """Keep the items of a tile that may be among the ``k`` nearest of the queries of one side.
+
+    Args:
+        passing: int32, (p,), places of values that pass the bar of their query.
+        by_row: Whether the queries are the rows of the tile; else its columns.
+        values: float32, (m, n), the tile.
+        strip: The queries.
+        first_item: The first item of the other side.
+        points: The items.
+        nearest: The candidates, updated in place.
+    """
+    n = values.shape[1]
+    flat, position, first = values.reshape(values.size), points.position, strip.first
+    near, slack = strip.near, strip.slack
+    lower, ids, counts, floor = nearest.lower, nearest.ids, nearest.counts, nearest.floor
+    width = lower.shape[1]
+    for at in passing:
+        i, j = at // n, at % n
+        if not by_row:
+            i, j = j, i
+        if flat[at] >= near[i]:
+            query = first + i
+            c = counts[query]
+            lower[query, c] = flat[at] - slack[i]
+            ids[query, c] = position[first_item + j]
+            counts[query] = c + 1
+            if c + 1 == width:
+                _make_room(query, points, nearest)
+                near[i] = max(floor[query] - slack[i], LOWEST)
+
+
+@njit(nogil=True, cache=CACHED)
+def _count_ahead(
+    passing: Indices,
+    by_row: bool,
+    values: Singles,
+    strip: Strip,
+    first_item: int,
+    points: Points,
+    own: Own,
+) -> None:
+    """Count the items of a tile that are nearer than a positive of the queries of one side.
+
+    Args:
+        passing: int32, (p,), places of values that pass the bar of their query.
+        by_row: Whether the queries are the rows of the tile; else its columns.
+        values: float32, (m, n), the tile.
+        strip: The queries.
+        first_item: The first item of the other side.
+        points: The items.
+        own: The positives, updated in place.
+    """
+    n = values.shape[1]
+    flat, first, bars, slacks = values.reshape(values.size), strip.first, strip.ahead, strip.slack
+    position, row, rows, kind = points.position, points.row, points.exact, points.kind
+    starts, far, of, members, ahead = own.starts, own.far, own.values, own.members, own.ahead
+    for at in passing:
+        i, j = at // n, at % n
+        if not by_row:
+            i, j = j, i
+        if flat[at] < bars[i]:
+            continue
+        query, item, x = first + i, first_item + j, np.float64(flat[at])
+        a, b = starts[query], far[query]
+        high = x + slacks[i]
+        while a < b:  # the first positive that may be beaten
+            c = (a + b) // 2
+            if of[c] < high:
+                b = c
+            else:
+                a = c + 1
+        b = far[query]
+        if a < b and of[a] >= x - slacks[i]:
+            x = similarity(kind, rows, row[query], rows, row[item])
+            while a < b and (
+                of[a] > x or (of[a] == x and position[members[a]] < position[item])
+            ):
+                a += 1
+        if a < b:
+            ahead[a] += 1
 
 
 @njit(nogil=True, cache=CACHED, fastmath={"reassoc"})
@@ -489,15 +579,27 @@ def _leave_out_classes(values: Singles, a: int, c: int, points: Points) -> None:
 
 
 @njit(nogil=True, cache=CACHED)
-def _strip(first: int, slack: Doubles, silent: bool) -> Strip:
-    """Return a side of a tile; the queries of a silent one are concerned by nothing."""
+def _strip(first: int, slack: Doubles, nearest: Nearest, own: Own) -> Strip:
+    """Return a side of a tile, and what a value must reach to concern each of its queries."""
     m = len(slack)
-    bar = np.full(m, np.inf if silent else 0.0, np.float32)
-    return Strip(first, slack, np.empty(m, np.float32), np.empty(m, np.float32), bar)
+    near, ahead, bar = np.empty((3, m), np.float32)
+    floor, worst, starts, far, values = (
+        nearest.floor, nearest.worst, own.starts, own.far, own.values
+    )  # fmt: skip
+    for i in range(m):
+        query = first + i
+        worst[query] = max(worst[query], slack[i])
+        near[i] = max(floor[query] - slack[i], LOWEST)
+        a, b = starts[query], far[query]
+        ahead[i] = max(values[b - 1] - slack[i], LOWEST) if b > a else np.inf
+        bar[i] = min(near[i], ahead[i])
+    return Strip(first, slack, near, ahead, bar)
 
 
 @njit(nogil=True, cache=CACHED)
-def _begin(values: Singles, rows: Strip, points: Points, nearest: Nearest, own: Own) -> None:
+def _begin(
+    values: Singles, first: int, slacks: Doubles, points: Points, nearest: Nearest, own: Own
+) -> None:
     """Begin the search of each query of a tile on the diagonal.
 
     Its first candidates are its nearest positives. The first floor is a similarity that ``k`` items
@@ -505,11 +607,11 @@ def _begin(values: Singles, rows: Strip, points: Points, nearest: Nearest, own: 
     """
     n, k = values.shape[1], nearest.k
     for i in range(len(values)):
-        query, slack = rows.first + i, rows.slack[i]
+        query, slack = first + i, slacks[i]
         a, b = own.starts[query], own.starts[query + 1]
         floor = -np.inf if k else np.inf
         if k and n >= k:
-            floor = np.float64(_kth_largest(values[i].copy(), k)) - slack
+            floor = np.float64(_reached(values[i], k)) - slack
         if k and b - a >= k:
             floor = max(floor, own.values[a + k - 1])
         nearest.floor[query] = floor
@@ -539,6 +641,14 @@ def _first_far(values: Singles, i: int, a: int, b: int, slack: float, own: Own) 
 
 
 @njit(nogil=True, cache=CACHED)
+def _work(most: int) -> Work:
+    size = most * most
+    return Work(
+        np.empty(size, np.float32), np.empty(size + 1, np.int32), np.empty(size + 1, np.int32)
+    )
+
+
+@njit(nogil=True, cache=CACHED)
 def search_diagonal(
     points: Points, nearest: Nearest, own: Own, first: int, slack: Doubles, most: int
 ) -> None:
@@ -552,25 +662,27 @@ def search_diagonal(
         slack: float64, (m,), largest error of a fast similarity of each of the queries.
         most: Size of a tile.
     """
-    n = len(points.position)
-    stop = min(first + len(slack), n)
-    buffer = np.empty(most * most, np.float32)
+    stop, work = first + len(slack), _work(most)
     for a in range(first, stop, most):
         b = min(a + most, stop)
-        find_own(points, own, a, b)
-        values = _multiply(points, a, b, a, b, buffer)
+        _find_own(points, own, a, b)
+        values = _multiply(points, a, b, a, b, work.values)
         _leave_out_classes(values, a, a, points)
-        rows = _strip(a, slack[a - first : b - first], False)
-        _begin(values, rows, points, nearest, own)
-        _set_bars(rows, nearest, own)
-        _scan(values, rows, _strip(a, slack[a - first : b - first], True), points, nearest, own)
+        slack_of_tile = slack[a - first : b - first]
+        _begin(values, a, slack_of_tile, points, nearest, own)
+        rows = _strip(a, slack_of_tile, nearest, own)
+        silent = np.full(b - a, np.inf, np.float32)
+        n_row, _ = _find_passing(values, rows.bar, silent, work.by_row, work.by_column)
+        by_row = work.by_row[:n_row]
+        _take_candidates(by_row, True, values, rows, a, points, nearest)
+        _count_ahead(by_row, True, values, rows, a, points, own)
         _count_far_of_rows(values, rows, a, points, own)
     for a in range(first, stop, most):
         for c in range(a + most, stop, most):
             b, d = min(a + most, stop), min(c + most, stop)
             _search_tile(
                 points, nearest, own, a, c, slack[a - first : b - first],
-                slack[c - first : d - first], buffer,
+                slack[c - first : d - first], work,
             )  # fmt: skip
 
 
@@ -598,12 +710,12 @@ def search_pair(
         slack_of_second: float64, (o,), the same of the second block.
         most: Size of a tile.
     """
-    buffer = np.empty(most * most, np.float32)
+    work = _work(most)
     for a in range(0, len(slack_of_first), most):
         for c in range(0, len(slack_of_second), most):
             _search_tile(
                 points, nearest, own, first + a, second + c, slack_of_first[a : a + most],
-                slack_of_second[c : c + most], buffer,
+                slack_of_second[c : c + most], work,
             )  # fmt: skip
 
 
@@ -616,15 +728,20 @@ def _search_tile(
     c: int,
     slack_of_rows: Doubles,
     slack_of_columns: Doubles,
-    buffer: Singles,
+    work: Work,
 ) -> None:
     """Search one tile above the diagonal for the queries of both its sides."""
-    values = _multiply(points, a, a + len(slack_of_rows), c, c + len(slack_of_columns), buffer)
+    values = _multiply(points, a, a + len(slack_of_rows), c, c + len(slack_of_columns), work.values)
     _leave_out_classes(values, a, c, points)
-    rows, columns = _strip(a, slack_of_rows, False), _strip(c, slack_of_columns, False)
-    _set_bars(rows, nearest, own)
-    _set_bars(columns, nearest, own)
-    _scan(values, rows, columns, points, nearest, own)
+    rows, columns = (
+        _strip(a, slack_of_rows, nearest, own), _strip(c, slack_of_columns, nearest, own)
+    )  # fmt: skip
+    n_row, n_column = _find_passing(values, rows.bar, columns.bar, work.by_row, work.by_column)
+    by_row, by_column = work.by_row[:n_row], work.by_column[:n_column]
+    _take_candidates(by_row, True, values, rows, c, points, nearest)
+    _take_candidates(by_column, False, values, columns, a, points, nearest)
+    _count_ahead(by_row, True, values, rows, c, points, own)
+    _count_ahead(by_column, False, values, columns, a, points, own)
     _count_far_of_rows(values, rows, c, points, own)
     _count_far_of_columns(values, columns, a, points, own)
 
