@@ -66,8 +66,8 @@ def check_possible(resources: Resources, size: int = 1) -> None:
     asked = f"{counted(size, 'worker')} of {resources} each" if size > 1 else f"{resources}"
     raise UserError(
         f"{asked} asked for, but the cluster has {counted(len(found), 'node')}: "
-        f"{', '.join(map(str, found)) or 'none'}: lower --cpus, --gpus or the number of "
-        f"workers, or add nodes (the variable {PATIENCE} sets how many seconds to wait for them)"
+        f"{', '.join(map(str, found)) or 'none'}: lower --cpus, --gpus or the number of workers, "
+        f"or add nodes (the variable {PATIENCE} sets how many seconds to wait for them)"
     )
 
 

@@ -22,7 +22,9 @@ from retrieval.runs.evaluate import evaluate_folder
 from retrieval.runs.judgments import write_judgments
 from retrieval.runs.live import EVALUATING, read_live, resume_command
 from retrieval.runs.lock import lock_path
+from retrieval.runs.mirrors import pull
 from retrieval.runs.names import check_run_name, default_name
+from retrieval.runs.places import final_path, partial_path
 from retrieval.runs.resume import (
     check_interrupted,
     dataset_changes,
@@ -37,14 +39,15 @@ from retrieval.runs.store import (
     check_free,
     check_there,
     locked_run,
-    partial_path,
     publish,
+    settle,
 )
 from retrieval.runs.writing import run_config, write_config, write_embeddings, write_settings
 from retrieval.settings.checks import check
 from retrieval.settings.identity import differing
 from retrieval.settings.resolve import backbone_remarks, catalog_of, check_pairs, resolve
 from retrieval.settings.schema import UNTRAINED, TrainSettings
+from retrieval.storage.addresses import located
 from retrieval.training.interruption import check_stop, stoppable
 from retrieval.training.live import LiveRecord, live_record, planned_live
 from retrieval.training.memory_check import check_memory, training_images
@@ -80,7 +83,7 @@ def train(
     Args:
         settings: Settings of the run; ``loss="none"`` stores the features of the untrained
             backbone.
-        runs: Folder of runs. Defaults to ``runs``.
+        runs: Folder of runs, or its URL. Defaults to ``runs``.
         name: Name of the run. Defaults to the loss, followed by the seed unless it is 0.
         overwrite: Replace a run of the same name, finished or interrupted. Defaults to False.
         keep: Return a finished run of the same name and equal settings as it is, rather than refuse
@@ -109,10 +112,11 @@ def train(
     check(settings)
     check_place(settings, on)
     path = (
-        Path(runs)
+        located(runs)
         / settings.dataset
         / check_run_name(default_name(settings) if name is None else name)
     )
+    pull(path)
     if not keep:
         check_free(path, overwrite=overwrite)
     with planned_live(path, settings):
@@ -273,6 +277,7 @@ def keep_finished(
     """
     path = planned.path
     check_finished(path, planned.settings, planned.catalog)
+    settle(path)
     remove_locks(lock_path(path))  # of a process that could not remove its own
     if announce is not None:
         announce(f"{path} exists; kept")
@@ -355,9 +360,8 @@ def resume(
             no longer the same, the checkpoint is damaged (the error names another one), or another
             process continues the run.
     """
-    path = Path(path)
-    if path.name.endswith(".partial"):
-        path = path.parent / path.name[1:].removesuffix(".partial")
+    path = final_path(located(path))
+    pull(path)
     check_interrupted(path, overwrite=overwrite)
     with locked_run(path):
         check_interrupted(path, overwrite=overwrite)  # another process may have finished it since
@@ -544,7 +548,7 @@ def embed(
     from retrieval.training.devices import say_devices
     from retrieval.training.embed_test_split import embed_test_split  # loads TensorFlow
 
-    path = Path(path)
+    path = located(path)
     check_there(path)
     with locked_run(path):
         if not (path / "config.yaml").exists():

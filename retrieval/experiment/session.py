@@ -25,12 +25,14 @@ from retrieval.experiment.pipeline import (
 )
 from retrieval.failures import as_user_error
 from retrieval.files import fingerprint
+from retrieval.runs.mirrors import pull
 from retrieval.runs.names import check_run_name, default_name
 from retrieval.runs.store import open_run
 from retrieval.settings.checks import check, without_loss_settings
 from retrieval.settings.recipes import load_recipe
 from retrieval.settings.resolve import catalog_of
 from retrieval.settings.schema import UNTRAINED, TrainSettings, flag_of
+from retrieval.storage.addresses import located
 from retrieval.training.live import QueueRecord, planned_live
 
 # The losses of the published TensorFlow 1 baseline, which `--loss all` trains.
@@ -87,7 +89,7 @@ def run_session(
 
     Args:
         changes: Settings that differ from the defaults, or from those of a recipe they name.
-        runs: Folder that the runs are written to.
+        runs: Folder that the runs are written to, or its URL.
         name: Name of the run; with several runs, the prefix of their names. Defaults to the loss.
         overwrite: Replace existing runs. Defaults to False: of several runs, those that exist with
             the same settings are kept.
@@ -224,8 +226,9 @@ def plan_all(
         source = repr(
             (settings.dataset, settings.data, settings.dataset_options, settings.skip_unreadable)
         )
-        folder = Path(runs) / settings.dataset / name
+        folder = located(runs) / settings.dataset / name
         try:
+            pull(folder)
             if source not in catalogs:
                 with planned_live(folder, settings):
                     catalogs[source] = catalog_of(settings)

@@ -35,7 +35,7 @@ from retrieval.files import (
     write_json,
 )
 from retrieval.models.lora import has_lora, load_weights, save_weights, trained_weights
-from retrieval.runs.store import final_path
+from retrieval.runs.places import final_path
 from retrieval.training.model import RankingModel
 
 INDEX, RECORD = "index.json", "checkpoint.json"
@@ -284,16 +284,37 @@ def load_network(
         UserError: There is no checkpoint.
     """
     with _offering(folder):
-        step = _whole_number(which)
-        if step is None:
-            index = rebuilt_index(folder) if rebuild else read_index(folder)
-            step = index.get(which, index.get("latest"))
-        if step is None:
-            raise UserError(f"{folder}: no checkpoint; train first with `retrieval train`")
+        step = _step_to_load(folder, which, rebuild=rebuild)
         source = step_folder(folder, step)
-        check_checkpoint(source, (WEIGHTS,))
         with _naming(source / WEIGHTS):
             load_weights(network, source / WEIGHTS)
+    return step
+
+
+def step_to_load(folder: Path, which: str = "latest") -> int:
+    """Return the step of the checkpoint that :func:`load_network` loads, whose weights are whole.
+
+    Args:
+        folder: The run's ``checkpoints`` folder.
+        which: ``latest``, ``best`` or a step; without a best checkpoint, the latest is loaded.
+            Defaults to ``latest``.
+
+    Raises:
+        DamagedCheckpoint: A file of the checkpoint is damaged. Names it, and another checkpoint.
+        UserError: There is no checkpoint.
+    """
+    with _offering(folder):
+        return _step_to_load(folder, which, rebuild=False)
+
+
+def _step_to_load(folder: Path, which: str, *, rebuild: bool) -> int:
+    step = _whole_number(which)
+    if step is None:
+        index = rebuilt_index(folder) if rebuild else read_index(folder)
+        step = index.get(which, index.get("latest"))
+    if step is None:
+        raise UserError(f"{folder}: no checkpoint; train first with `retrieval train`")
+    check_checkpoint(step_folder(folder, step), (WEIGHTS,))
     return step
 
 

@@ -29,16 +29,16 @@ from retrieval.runs.live import (
     DONE,
     FAILED,
     INTERRUPTED,
-    LIVE_FILE,
     MOST_POINTS,
     TRAINING,
     WAITING,
     Live,
-    Process,
     SavedStep,
     queue_path,
     read_live,
 )
+from retrieval.runs.places import LIVE_FILE
+from retrieval.runs.process import Process
 from retrieval.runs.provenance import command_line
 from retrieval.settings.schema import TrainSettings
 
