@@ -22,10 +22,13 @@ from typer.core import TyperGroup
 
 from retrieval.cli import search
 from retrieval.cli.backbones import backbones
+from retrieval.cli.cluster_options import Cpus, Gpus, On
 from retrieval.cli.options import parse_ks, with_settings
 from retrieval.cli.paths import RunPath, Runs, showing_urls
 from retrieval.cli.serving import serve
 from retrieval.cli.trainings import trainings
+from retrieval.cli.tuning import tune
+from retrieval.cluster import LOCAL
 from retrieval.errors import UserError, counted, one_line
 from retrieval.failures import as_user_error
 from retrieval.storage.addresses import located
@@ -182,6 +185,8 @@ def datasets(
 def losses() -> None:
     """List the losses: recommended batch (P classes x K images), and options with defaults.
 
+    The last line of each says what `retrieval tune` searches, and where its ranges come from.
+
     A setting that works better than a default that the published baseline defines is named with
     the measured difference.
     """
@@ -189,6 +194,7 @@ def losses() -> None:
 
     import_tensorflow()
     from retrieval.losses import LOSSES, get_loss, hint, recommended_options
+    from retrieval.losses.registry import search_space
 
     width = max(map(len, LOSSES))
     for name, entry in LOSSES.items():
@@ -196,7 +202,9 @@ def losses() -> None:
         batch = f"{entry.classes_per_batch} x {entry.samples_per_class}"
         typer.echo(f"{name:{width}}  {batch:>6}  {summary}")
         options = ", ".join(f"{k}={_short(v)}" for k, v in recommended_options(name).items())
-        for line in filter(None, (options, hint(name, {}))):
+        searched = ", ".join(f"{k} {each}" for k, each in search_space(name).items())
+        space = f"searched: {searched}; {entry.space.source}"
+        for line in filter(None, (options, hint(name, {}), space)):
             typer.echo(f"{'':{width}}  {'':>6}  {line}")
 
 
@@ -271,6 +279,14 @@ def train(
             help="Number of repetitions, with seeds --seed, --seed + 1, ...", min=1, max=1000
         ),
     ] = 1,
+    on: Annotated[
+        str,
+        typer.Option(
+            help="Where the processes of --distribute workers run: local (on this machine), ray "
+            "(the cluster of $RAY_ADDRESS, or else one of this machine), ray://HOST:PORT or "
+            "HOST:PORT."
+        ),
+    ] = LOCAL,
 ) -> None:
     """Train a run, then embed and evaluate it.
 
@@ -293,6 +309,7 @@ def train(
             resume_path=resume,
             checkpoint=checkpoint,
             seeds=seeds,
+            on=on,
             announce=typer.echo,
             on_failure=_show_failure,
         ),
@@ -369,7 +386,10 @@ def embed(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="File for the vectors of --images: .h5, .npy or .parquet."),
+        typer.Option(
+            help="File for the vectors of --images: .h5, .npy or .parquet. Without an ending, a "
+            "folder in which they stay in parts, for more than one file should hold."
+        ),
     ] = None,
     image_root: Annotated[
         Path | None,
@@ -408,19 +428,41 @@ def embed(
             "left out, and listed with the reasons in a file beside --out.",
         ),
     ] = False,
+    part_images: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of --images that are embedded and saved at a time, or by an actor. "
+            "Defaults to 4096.",
+            min=1,
+        ),
+    ] = None,
+    on: On = LOCAL,
+    actors: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of actors that embed --images on a Ray cluster. Defaults to as many as it "
+            "has room for.",
+            min=1,
+        ),
+    ] = None,
+    cpus: Cpus = 1,
+    gpus: Gpus = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out.")] = False,
 ) -> None:
     """Embed the test images of a trained run from its checkpoint, and evaluate them.
 
     With `--images` and `--out`, embed other images to a file; the run stays as it is. An
-    interrupted command goes on where it stopped.
+    interrupted command goes on where it stopped. With `--on ray`, the actors of a cluster share the
+    work; the vectors are the same.
     """
     from retrieval.quiet import import_tensorflow
 
     named = {k: v for k, v in (("label", label), ("path", path_column)) if v is not None}
     if images is not None:
         if out is None:
-            raise UserError("--images needs --out FILE, which ends in .h5, .npy or .parquet")
+            raise UserError(
+                "--images needs --out FILE, which ends in .h5, .npy or .parquet, or --out FOLDER"
+            )
         import_tensorflow()
         _embed_to_file(
             run,
@@ -433,6 +475,11 @@ def embed(
             test_time=test_time,
             test_time_mean=test_time_mean,
             strict=strict,
+            part_images=part_images,
+            on=on,
+            actors=actors,
+            cpus=cpus,
+            gpus=gpus,
             overwrite=overwrite,
         )
         return
@@ -447,6 +494,9 @@ def embed(
         ("--path", path_column is not None),
         ("--metadata", metadata is not None),
         ("--strict", strict),
+        ("--part-images", part_images is not None),
+        ("--on", on != LOCAL),
+        ("--actors", actors is not None),
         ("--overwrite", overwrite),
     ):
         if given:
@@ -463,13 +513,35 @@ def embed(
     print_runs([path])
 
 
-def _embed_to_file(run: Path, images: Path, out: Path, **options: Any) -> None:
+def _embed_to_file(
+    run: Path,
+    images: Path,
+    out: Path,
+    *,
+    part_images: int | None,
+    on: str,
+    actors: int | None,
+    cpus: float,
+    gpus: float,
+    **options: Any,
+) -> None:
     from retrieval.cli.paths import one_run
-    from retrieval.deployment.embed_to_file import embed_to_file
+    from retrieval.deployment.embed_to_file import Actors, embed_to_file
+    from retrieval.deployment.image_parts import PART_IMAGES
     from retrieval.runs.embedding_output import items_path, skipped_path
 
+    if on == LOCAL and actors is not None:
+        raise UserError("--actors goes with --on ray: add it, or drop --actors")
     run = one_run(run)
-    made = embed_to_file(run, images, out, announce=typer.echo, **options)
+    made = embed_to_file(
+        run,
+        images,
+        out,
+        part_images=PART_IMAGES if part_images is None else part_images,
+        actors=Actors(on, actors, cpus, gpus),
+        announce=typer.echo,
+        **options,
+    )
     of = "the untrained network" if made.step is None else f"the checkpoint of step {made.step}"
     views = f", of {len(made.views)} views each" if len(made.views) > 1 else ""
     vectors = counted(made.n, "vector")
@@ -561,6 +633,15 @@ IGNORED_HELP = (
     "File of the pairs of a query and an item that its ranking leaves out, in a form of --qrels. "
     "Defaults to none."
 )
+Shards = Annotated[
+    int | None,
+    typer.Option(
+        help="Number of parts of the gallery that are searched apart; finished ones survive a "
+        "kill, and the result is the same. Defaults to one per 20 billion pairs of a query and an "
+        "item, and at least two per processor with --on.",
+        show_default=False,
+    ),
+]
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -583,12 +664,14 @@ def evaluate(
         ),
     ] = DEFAULT_NO_POSITIVE,
     kmeans: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Initialization of the k-means behind NMI: greedy k-means++ or random; none "
-            "skips clustering."
+            f"skips clustering. Defaults to {DEFAULT_KMEANS_START} up to a million items, and to "
+            "none beyond.",
+            show_default=False,
         ),
-    ] = DEFAULT_KMEANS_START,
+    ] = None,
     n_init: Annotated[
         int | None,
         typer.Option(
@@ -673,6 +756,8 @@ def evaluate(
             show_default=False,
         ),
     ] = "",
+    on: On = LOCAL,
+    shards: Shards = None,
 ) -> None:
     """Evaluate the embeddings of a run: metrics, neighbors, projection, thumbnails.
 
@@ -682,6 +767,7 @@ def evaluate(
     from retrieval.cli.paths import one_run
     from retrieval.cli.tables import print_runs
     from retrieval.runs.evaluate import EvaluationOptions, evaluate_run
+    from retrieval.runs.sharding import Sharding
 
     run = one_run(run)
     if compress:
@@ -697,6 +783,8 @@ def evaluate(
             "--keep-thumbnails": keep_thumbnails,
             "--text-queries": text_queries,
             "--text-name": text_name,
+            "--on": on if on != LOCAL else None,
+            "--shards": shards,
         }
         compress_and_print(run, widths, [flag for flag, value in others.items() if value])
         return
@@ -723,6 +811,8 @@ def evaluate(
             ("--qrels", qrels),
             ("--ignored", ignored),
             ("--keep-thumbnails", keep_thumbnails),
+            ("--on", on != LOCAL),
+            ("--shards", shards),
         ):
             if given:
                 raise UserError(f"{flag} has no effect on --text-queries: drop one of the two")
@@ -737,6 +827,7 @@ def evaluate(
         qrels=qrels,
         ignored=ignored,
         images=not keep_thumbnails,
+        sharding=Sharding(on, shards),
     )
     print_runs([run])
 
@@ -833,7 +924,8 @@ def import_(
     embeddings: Annotated[
         Path | None,
         typer.Option(
-            help="File of the embeddings: .npy, .npz, .h5, .parquet, .csv, .tsv, .pt or .pth.",
+            help="File of the embeddings: .npy, .npz, .h5, .parquet, .csv, .tsv, .pt or .pth; or a "
+            "folder of vectors in parts.",
             show_default=False,
         ),
     ] = None,
@@ -975,6 +1067,8 @@ def import_(
     ] = "",
     runs: Runs = Path("runs"),
     overwrite: Annotated[bool, typer.Option(help="Replace a run of the same name.")] = False,
+    on: On = LOCAL,
+    shards: Shards = None,
 ) -> None:
     """Make a run from embeddings or ranked lists of any program, to judge and look at it."""
     from retrieval.cli.tables import print_runs
@@ -982,6 +1076,7 @@ def import_(
     from retrieval.runs.importing import import_files
     from retrieval.runs.names import check_run_name
     from retrieval.runs.ranked_importing import RankedOptions, import_ranked
+    from retrieval.runs.sharding import Sharding
 
     options = EvaluationOptions(
         exclude_same=_names(exclude_same), junk_same=_names(junk_same), metrics=_names(metrics)
@@ -994,6 +1089,8 @@ def import_(
             raise UserError("--ranked takes no embeddings: give --qrels, --items or both")
         if ignored is not None:
             raise UserError("--ignored leaves items out of rankings of embeddings, not of --ranked")
+        if on != LOCAL or shards is not None:
+            raise UserError("--on and --shards divide a search of embeddings: drop them")
         if name is not None and len(ranked) > 1:
             raise UserError("--name names one run: leave it out, and each has the name of its file")
         names = [check_run_name(name or file.name.partition(".")[0]) for file in ranked]
@@ -1033,6 +1130,7 @@ def import_(
         qrels=qrels,
         ignored=ignored,
         overwrite=overwrite,
+        sharding=Sharding(on, shards),
     )
     print_runs([path])
 
@@ -1135,6 +1233,7 @@ def demo(
 
 
 app.command()(trainings)
+app.command()(with_settings(tune))
 
 
 @app.command("app", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

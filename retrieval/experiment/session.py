@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from retrieval.cluster.connection import LOCAL
 from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError, counted
 from retrieval.experiment.pipeline import (
@@ -15,6 +16,7 @@ from retrieval.experiment.pipeline import (
     PlannedRun,
     announce_remarks,
     check_finished,
+    check_place,
     keep_finished,
     plan_run,
     resume,
@@ -78,6 +80,7 @@ def run_session(
     resume_path: Path | None = None,
     checkpoint: str | None = None,
     seeds: int = 1,
+    on: str = LOCAL,
     progress: bool = True,
     announce: Announce | None = None,
     on_failure: OnFailure | None = None,
@@ -95,6 +98,8 @@ def run_session(
         checkpoint: The checkpoint to continue it from; see :func:`resume`. Defaults to None, the
             latest one.
         seeds: Number of repetitions of each loss. Defaults to 1.
+        on: Where the workers of ``distribute="workers"`` run, see :func:`train`. Defaults to
+            ``local``.
         progress: Show progress bars. Defaults to True.
         announce: Called with each line that a user may want to read. Defaults to None, no call.
         on_failure: Called with the name of each of several runs that fails, and its error, as soon
@@ -118,6 +123,7 @@ def run_session(
                 evaluate=evaluate,
                 progress=progress,
                 skip_unreadable=bool(changes.get("skip_unreadable")),
+                on=on,
                 announce=announce,
             )
         ]
@@ -133,17 +139,21 @@ def run_session(
                 overwrite=overwrite,
                 evaluate=evaluate,
                 progress=progress,
+                on=on,
                 announce=announce,
             )
         ]
     for settings in wanted:
         check(settings)
+        if settings.loss != UNTRAINED:
+            check_place(settings, on)
     labels = ("-".join(filter(None, [name, default_name(one)])) for one in wanted)
     named = dict(zip(map(check_run_name, labels), wanted, strict=True))
     return train_all(
         plan_all(named, runs=runs, overwrite=overwrite, fix=MOVE_OR_OVERWRITE),
         overwrite=overwrite,
         evaluate=evaluate,
+        on=on,
         progress=progress,
         announce=announce,
         on_failure=on_failure,
@@ -236,6 +246,7 @@ def train_all(
     *,
     overwrite: bool = False,
     evaluate: bool = True,
+    on: str = LOCAL,
     progress: bool = True,
     prefix: str = "",
     announce: Announce | None = None,
@@ -247,6 +258,7 @@ def train_all(
         planned: The runs; see :func:`plan_all`.
         overwrite: Replace finished runs. Defaults to False.
         evaluate: Embed and evaluate each run after training. Defaults to True.
+        on: Where workers run, see :func:`train`. Defaults to ``local``.
         progress: Show progress bars. Defaults to True.
         prefix: Beginning of the error that names the failed runs. Defaults to nothing.
         announce: See :func:`run_session`.
@@ -280,6 +292,7 @@ def train_all(
                     overwrite=overwrite,
                     keep=not overwrite,
                     evaluate=evaluate,
+                    on=on,
                     progress=progress,
                     announce=announce,
                 )

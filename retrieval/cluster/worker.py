@@ -1,0 +1,120 @@
+"""What runs in a worker process: it is prepared before anything heavy is imported, then called."""
+
+import math
+import os
+import socket
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from retrieval.cluster.resources import Resources
+from retrieval.errors import UserError
+from retrieval.failures import as_user_error
+from retrieval.quiet import LEVEL
+
+# Libraries read these when they are loaded, so they are set before the process begins.
+THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "NUMBA_NUM_THREADS")
+OURS = "RETRIEVAL_"  # every variable of this package is handed on to the workers
+HANDED_ON = ("KERAS_BACKEND", "KERAS_HOME", "TF_DETERMINISTIC_OPS", "TF_ENABLE_ONEDNN_OPTS")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a call came to: a value, or an exception that can be pickled."""
+
+    value: Any = None
+    error: Exception | None = None
+
+
+def environment(resources: Resources) -> dict[str, str]:
+    """Return the variables that the processes of a task or actor of this size begin with."""
+    threads = str(max(1, math.floor(resources.cpus)))
+    found = {name: threads for name in THREADS}
+    found[LEVEL] = os.environ.get(LEVEL, "2")
+    if resources.gpus:
+        found["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"  # or the first process would take all memory
+    else:
+        found["CUDA_VISIBLE_DEVICES"] = ""  # others have asked for the node's GPUs
+    for name, value in os.environ.items():
+        if name.startswith(OURS) or name in HANDED_ON:
+            found[name] = value
+    return found
+
+
+def packed(value: Any) -> bytes:
+    """Return a function or its arguments as bytes, for :func:`call` to unpack."""
+    from ray import cloudpickle
+
+    return cloudpickle.dumps(value)
+
+
+def call(function: bytes, arguments: bytes) -> Result:
+    """Call a function in this worker process.
+
+    Its exceptions come back as values, so Ray retries what a lost node or process has interrupted
+    and nothing else.
+
+    Args:
+        function: The packed function.
+        arguments: Its packed keyword arguments.
+
+    Returns:
+        What it returned or raised.
+    """
+    return attempt(lambda: unpacked(function)(**unpacked(arguments)))
+
+
+def unpacked(data: bytes) -> Any:
+    """Return what :func:`packed` was given; its modules are imported only now."""
+    from ray import cloudpickle
+
+    return cloudpickle.loads(data)
+
+
+def attempt(function: Callable[[], Any]) -> Result:
+    """Call a function; return what it returned, or what it raised with the name of the node."""
+    try:
+        return Result(function())
+    except Exception as error:
+        return Result(error=portable(error))
+
+
+def portable(error: Exception) -> Exception:
+    """Return an exception that the driver can unpickle, and that names this node.
+
+    A :class:`UserError` is handed on as it is: it is about the user's input. One of this machine (a
+    full disk) becomes a :class:`UserError` that names the node. Any other one keeps its type, if it
+    can be pickled, and has node and traceback as notes.
+    """
+    if isinstance(error, UserError):
+        return UserError(str(error))
+    here = f"node {socket.gethostname()} ({node_address()}), process {os.getpid()}"
+    if (found := as_user_error(error)) is not None:
+        return UserError(f"{found} [{here}]")
+    error.add_note(f"on {here}")
+    error.add_note("".join(traceback.format_exception(error)).rstrip())
+    try:
+        copy = unpacked(packed(error))
+    except Exception:
+        copy = None
+    if type(copy) is type(error):
+        return error
+    told = RuntimeError(f"{type(error).__name__}: {error}")
+    for note in error.__notes__:
+        told.add_note(note)
+    return told
+
+
+def node_address() -> str:
+    """Return the IP address by which the other nodes reach this one."""
+    import ray
+
+    return str(ray.util.get_node_ip_address())
+
+
+def free_address() -> str:
+    """Return ``HOST:PORT`` of a port of this node that is free at the moment."""
+    with socket.socket() as found:
+        found.bind(("", 0))
+        return f"{node_address()}:{found.getsockname()[1]}"

@@ -1,0 +1,121 @@
+"""What the tests run on the cluster; the nodes import it by name."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from retrieval.errors import UserError
+
+
+def square(number):
+    return number * number
+
+
+def fail_at(number, bad, kind):
+    if number == bad:
+        raise {"user": UserError(f"row {number} is bad"), "other": ValueError("a mistake")}[kind]
+    return number
+
+
+class Awkward(Exception):
+    """Cannot be unpickled: its constructor takes two arguments."""
+
+    def __init__(self, one, two):
+        super().__init__(f"{one} {two}")
+
+
+def raise_awkward():
+    raise Awkward("left", "right")
+
+
+def fill_the_disk():
+    raise OSError(28, "No space left on device", "/scratch/file")
+
+
+def variables(names):
+    return {name: os.environ.get(name) for name in names}
+
+
+def die_once(marker, value):
+    """Kill this process, the first time."""
+    if not Path(marker).exists():
+        Path(marker).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return value
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def where(seconds):
+    import ray
+
+    time.sleep(seconds)
+    return ray.get_runtime_context().get_node_id()
+
+
+def note_and_wait(folder, name, seconds):
+    """Leave a file with this node's identity, then wait."""
+    import ray
+
+    path = Path(folder, f"{name}-{os.getpid()}")
+    path.write_text(ray.get_runtime_context().get_node_id())
+    time.sleep(seconds)
+    return name
+
+
+def wait_for_interrupt(folder, seconds):
+    Path(folder, "begun").touch()
+    try:
+        time.sleep(seconds)
+    except KeyboardInterrupt:
+        Path(folder, "interrupted").touch()
+        raise
+
+
+def make_adder(amount, folder=None):
+    if folder is not None:
+        Path(folder, f"made-{os.getpid()}").touch()
+
+    def add(item):
+        if item == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if isinstance(item, Path):  # dies the first time
+            return die_once(item, "lived")
+        if item == "fail":
+            raise UserError("this item is bad")
+        return amount + item
+
+    return add
+
+
+def make_nothing():
+    raise UserError("no network there")
+
+
+def meet(rank, addresses, folder):
+    """Every member waits for all others."""
+    Path(folder, str(rank)).write_text(addresses[rank])
+    while len(list(Path(folder).iterdir())) < len(addresses):
+        time.sleep(0.02)
+    return rank, addresses, os.getpid()
+
+
+def lose_one(rank, addresses, folder, dying):
+    """Rank `dying` is killed the first time; the others notice and raise."""
+    if rank == dying:
+        return die_once(Path(folder, "died"), rank)
+    while not Path(folder, "died").exists():
+        time.sleep(0.02)
+    if not Path(folder, f"noticed-{rank}").exists():
+        Path(folder, f"noticed-{rank}").touch()
+        raise RuntimeError("connection reset by peer")
+    return rank
+
+
+def fail_as_rank(rank, addresses, bad):
+    if rank == bad:
+        raise UserError("the batch does not divide")
+    time.sleep(60)
