@@ -24,11 +24,14 @@ from retrieval.cli import search
 from retrieval.cli.backbones import backbones
 from retrieval.cli.cluster_options import Cpus, Gpus, On
 from retrieval.cli.options import parse_ks, with_settings
+from retrieval.cli.paths import RunPath, Runs, showing_urls
 from retrieval.cli.serving import serve
 from retrieval.cli.trainings import trainings
+from retrieval.cli.tuning import tune
 from retrieval.cluster import LOCAL
 from retrieval.errors import UserError, counted, one_line
 from retrieval.failures import as_user_error
+from retrieval.storage.addresses import located
 from retrieval.training.interruption import EXIT_CODE, Interrupted, stoppable
 from retrieval.validation import (
     DEFAULT_DISTANCE,
@@ -73,8 +76,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 WEIGHTS = "weights"  # what `retrieval fetch` takes in place of a data set
-RunPath = Annotated[Path, typer.Argument(help="A run's folder, e.g. runs/grocery/npairs_loss.")]
-Runs = Annotated[Path, typer.Option(help="Folder of runs.", envvar="RETRIEVAL_RUNS")]
 
 
 @app.command()
@@ -184,6 +185,8 @@ def datasets(
 def losses() -> None:
     """List the losses: recommended batch (P classes x K images), and options with defaults.
 
+    The last line of each says what `retrieval tune` searches, and where its ranges come from.
+
     A setting that works better than a default that the published baseline defines is named with
     the measured difference.
     """
@@ -191,6 +194,7 @@ def losses() -> None:
 
     import_tensorflow()
     from retrieval.losses import LOSSES, get_loss, hint, recommended_options
+    from retrieval.losses.registry import search_space
 
     width = max(map(len, LOSSES))
     for name, entry in LOSSES.items():
@@ -198,7 +202,9 @@ def losses() -> None:
         batch = f"{entry.classes_per_batch} x {entry.samples_per_class}"
         typer.echo(f"{name:{width}}  {batch:>6}  {summary}")
         options = ", ".join(f"{k}={_short(v)}" for k, v in recommended_options(name).items())
-        for line in filter(None, (options, hint(name, {}))):
+        searched = ", ".join(f"{k} {each}" for k, each in search_space(name).items())
+        space = f"searched: {searched}; {entry.space.source}"
+        for line in filter(None, (options, hint(name, {}), space)):
             typer.echo(f"{'':{width}}  {'':>6}  {line}")
 
 
@@ -254,7 +260,11 @@ def train(
     evaluate: Annotated[bool, typer.Option(help="Embed and evaluate after training.")] = True,
     resume: Annotated[
         Path | None,
-        typer.Option(help="Folder of an interrupted run to continue. Defaults to none."),
+        typer.Option(
+            help="Folder of an interrupted run to continue, or its URL. Defaults to none.",
+            parser=located,
+            metavar="RUN",
+        ),
     ] = None,
     checkpoint: Annotated[
         str | None,
@@ -269,6 +279,14 @@ def train(
             help="Number of repetitions, with seeds --seed, --seed + 1, ...", min=1, max=1000
         ),
     ] = 1,
+    on: Annotated[
+        str,
+        typer.Option(
+            help="Where the processes of --distribute workers run: local (on this machine), ray "
+            "(the cluster of $RAY_ADDRESS, or else one of this machine), ray://HOST:PORT or "
+            "HOST:PORT."
+        ),
+    ] = LOCAL,
 ) -> None:
     """Train a run, then embed and evaluate it.
 
@@ -291,6 +309,7 @@ def train(
             resume_path=resume,
             checkpoint=checkpoint,
             seeds=seeds,
+            on=on,
             announce=typer.echo,
             on_failure=_show_failure,
         ),
@@ -614,6 +633,15 @@ IGNORED_HELP = (
     "File of the pairs of a query and an item that its ranking leaves out, in a form of --qrels. "
     "Defaults to none."
 )
+Shards = Annotated[
+    int | None,
+    typer.Option(
+        help="Number of parts of the gallery that are searched apart; finished ones survive a "
+        "kill, and the result is the same. Defaults to one per 20 billion pairs of a query and an "
+        "item, and at least two per processor with --on.",
+        show_default=False,
+    ),
+]
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -636,12 +664,14 @@ def evaluate(
         ),
     ] = DEFAULT_NO_POSITIVE,
     kmeans: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Initialization of the k-means behind NMI: greedy k-means++ or random; none "
-            "skips clustering."
+            f"skips clustering. Defaults to {DEFAULT_KMEANS_START} up to a million items, and to "
+            "none beyond.",
+            show_default=False,
         ),
-    ] = DEFAULT_KMEANS_START,
+    ] = None,
     n_init: Annotated[
         int | None,
         typer.Option(
@@ -726,6 +756,8 @@ def evaluate(
             show_default=False,
         ),
     ] = "",
+    on: On = LOCAL,
+    shards: Shards = None,
 ) -> None:
     """Evaluate the embeddings of a run: metrics, neighbors, projection, thumbnails.
 
@@ -735,6 +767,7 @@ def evaluate(
     from retrieval.cli.paths import one_run
     from retrieval.cli.tables import print_runs
     from retrieval.runs.evaluate import EvaluationOptions, evaluate_run
+    from retrieval.runs.sharding import Sharding
 
     run = one_run(run)
     if compress:
@@ -750,6 +783,8 @@ def evaluate(
             "--keep-thumbnails": keep_thumbnails,
             "--text-queries": text_queries,
             "--text-name": text_name,
+            "--on": on if on != LOCAL else None,
+            "--shards": shards,
         }
         compress_and_print(run, widths, [flag for flag, value in others.items() if value])
         return
@@ -776,6 +811,8 @@ def evaluate(
             ("--qrels", qrels),
             ("--ignored", ignored),
             ("--keep-thumbnails", keep_thumbnails),
+            ("--on", on != LOCAL),
+            ("--shards", shards),
         ):
             if given:
                 raise UserError(f"{flag} has no effect on --text-queries: drop one of the two")
@@ -790,6 +827,7 @@ def evaluate(
         qrels=qrels,
         ignored=ignored,
         images=not keep_thumbnails,
+        sharding=Sharding(on, shards),
     )
     print_runs([run])
 
@@ -814,6 +852,7 @@ def slices(
         typer.Argument(
             help="A run's folder, or two to compare; also the runs of two losses, several seeds "
             "each, or a folder that holds just these.",
+            parser=located,
             metavar="RUN [RUN2]",
         ),
     ],
@@ -1028,6 +1067,8 @@ def import_(
     ] = "",
     runs: Runs = Path("runs"),
     overwrite: Annotated[bool, typer.Option(help="Replace a run of the same name.")] = False,
+    on: On = LOCAL,
+    shards: Shards = None,
 ) -> None:
     """Make a run from embeddings or ranked lists of any program, to judge and look at it."""
     from retrieval.cli.tables import print_runs
@@ -1035,6 +1076,7 @@ def import_(
     from retrieval.runs.importing import import_files
     from retrieval.runs.names import check_run_name
     from retrieval.runs.ranked_importing import RankedOptions, import_ranked
+    from retrieval.runs.sharding import Sharding
 
     options = EvaluationOptions(
         exclude_same=_names(exclude_same), junk_same=_names(junk_same), metrics=_names(metrics)
@@ -1047,6 +1089,8 @@ def import_(
             raise UserError("--ranked takes no embeddings: give --qrels, --items or both")
         if ignored is not None:
             raise UserError("--ignored leaves items out of rankings of embeddings, not of --ranked")
+        if on != LOCAL or shards is not None:
+            raise UserError("--on and --shards divide a search of embeddings: drop them")
         if name is not None and len(ranked) > 1:
             raise UserError("--name names one run: leave it out, and each has the name of its file")
         names = [check_run_name(name or file.name.partition(".")[0]) for file in ranked]
@@ -1086,6 +1130,7 @@ def import_(
         qrels=qrels,
         ignored=ignored,
         overwrite=overwrite,
+        sharding=Sharding(on, shards),
     )
     print_runs([path])
 
@@ -1095,13 +1140,19 @@ def report(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Runs, or folders of runs: runs/grocery/npairs_loss, runs/grocery or runs.",
+            help="Runs, or folders of runs: runs/grocery/npairs_loss, runs/grocery, runs or "
+            "s3://bucket/runs.",
+            parser=located,
             metavar="RUNS",
         ),
     ] = None,
     runs: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder of runs or of one run; the same as naming it without --runs."),
+        typer.Option(
+            help="Folder of runs or of one run; the same as naming it without --runs.",
+            parser=located,
+            metavar="PATH|URL",
+        ),
     ] = None,
     metric: Annotated[
         list[str] | None,
@@ -1182,6 +1233,7 @@ def demo(
 
 
 app.command()(trainings)
+app.command()(with_settings(tune))
 
 
 @app.command("app", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -1212,6 +1264,11 @@ def main() -> None:
     So does an error of the machine: see :mod:`retrieval.failures`. Ctrl-C (SIGINT) and SIGTERM end
     with one line as well, and exit code 130 or 143.
     """
+    with showing_urls(sys.argv[1:]):
+        _run()
+
+
+def _run() -> None:
     try:
         with stoppable(ends_process=True):
             # Not Typer's own error boxes: a misspelled flag is bad input like any other.

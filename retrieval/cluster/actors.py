@@ -122,7 +122,7 @@ class _Pool:
 
     def add(self) -> None:
         """Start one more actor."""
-        actor = self.actor.remote()
+        actor: Any = self.actor.remote()
         self.making[actor.make.remote(self.make, self.arguments)] = actor
 
     def is_made(self, reference: Any) -> bool:

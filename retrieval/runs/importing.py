@@ -56,6 +56,7 @@ from retrieval.runs.evaluate import (
     evaluate_folder,
 )
 from retrieval.runs.judgments import judgments_from, write_judgments
+from retrieval.runs.sharding import IN_PROCESS, Sharding
 from retrieval.runs.store import check_free, new_run, publish
 from retrieval.runs.writing import run_config, write_config, write_embeddings
 from retrieval.validation import DEFAULT_DISTANCE
@@ -580,7 +581,7 @@ def _read_sides(
     for side in SIDES:
         if not items["role"].isin((side, "both")).any():
             raise UserError(f"{sides[0][1] or sides[0][0]}: no item is {side} or both")
-    return np.concatenate(parts), items
+    return parts[0] if len(parts) == 1 else np.concatenate(parts), items
 
 
 def _read_vectors(path: Path, columns: Sequence[str], *, items: int | None = None) -> np.ndarray:
@@ -652,6 +653,7 @@ def import_files(
     ignored: Path | None = None,
     overwrite: bool = False,
     progress: bool = True,
+    sharding: Sharding = IN_PROCESS,
 ) -> Path:
     """Create a run folder from embeddings that another program computed.
 
@@ -676,6 +678,7 @@ def import_files(
         ignored: File of the pairs that rankings leave out, beside ``qrels``. Defaults to none.
         overwrite: Whether to replace a run of the same name. Defaults to False.
         progress: Whether to show progress bars. Defaults to True.
+        sharding: Where the search is computed, and in how many parts. Defaults to this process.
 
     Returns:
         The run's folder.
@@ -709,6 +712,7 @@ def import_files(
         overwrite=overwrite,
         progress=progress,
         start=start,
+        sharding=sharding,
     )
 
 
@@ -726,6 +730,7 @@ def write_import(
     overwrite: bool,
     progress: bool,
     start: float,
+    sharding: Sharding = IN_PROCESS,
 ) -> Path:
     """Write the run of embeddings and items that were read and checked.
 
@@ -742,6 +747,7 @@ def write_import(
         overwrite: See :func:`import_files`.
         progress: See :func:`import_files`.
         start: ``time.perf_counter()`` when the import began.
+        sharding: See :func:`import_files`. Defaults to this process.
 
     Returns:
         The run's folder.
@@ -764,7 +770,13 @@ def write_import(
         write_embeddings(folder, embeddings, items)
         write_judgments(folder, judged)
         evaluate_folder(
-            folder, catalog, distance, options=options, progress=progress, no_pictures=no_pictures
+            folder,
+            catalog,
+            distance,
+            options=options,
+            progress=progress,
+            no_pictures=no_pictures,
+            sharding=sharding,
         )
         seconds = {"import": time.perf_counter() - start}
         write_config(folder, run_config(None, catalog, seconds) | {"imported": source})

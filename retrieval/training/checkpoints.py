@@ -35,7 +35,7 @@ from retrieval.files import (
     write_json,
 )
 from retrieval.models.lora import has_lora, load_weights, save_weights, trained_weights
-from retrieval.runs.store import final_path
+from retrieval.runs.places import final_path
 from retrieval.training.model import RankingModel
 
 INDEX, RECORD = "index.json", "checkpoint.json"
@@ -190,6 +190,27 @@ def restore_checkpoint(folder: Path, model: RankingModel, which: str = "latest")
         if which != "latest":
             _go_back(folder, step)
     return step
+
+
+def choose_checkpoint(folder: Path, which: str) -> None:
+    """Make a checkpoint the one that training continues from, without loading it.
+
+    Args:
+        folder: The run's ``checkpoints`` folder.
+        which: ``latest``, ``best``, or a step, see :func:`restore_checkpoint`. Later ones are
+            removed; with ``0``, all of them are.
+
+    Raises:
+        DamagedCheckpoint: A file of the checkpoint is damaged.
+        UserError: There is no such checkpoint.
+    """
+    if which == FROM_THE_START:
+        remove(folder)
+    elif which != "latest":
+        with _offering(folder):
+            step = _chosen(folder, which)
+            check_checkpoint(step_folder(folder, step))
+            _go_back(folder, step)
 
 
 def is_unevaluated(folder: Path, step: int) -> bool:

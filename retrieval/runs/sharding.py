@@ -1,0 +1,81 @@
+"""Search a run in shards: by this process, or by tasks on a Ray cluster that share its folder."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from retrieval.cluster import LOCAL, Resources, check_on, connected, nodes, run_tasks
+from retrieval.evaluation.search.shard_files import HERE, ShardedSearch, Workers
+from retrieval.files import remove
+from retrieval.runs.store import final_path
+from retrieval.validation import check_integer
+
+
+@dataclass(frozen=True)
+class Sharding:
+    """Where a search is computed, and in how many parts. The result is the same for all.
+
+    Attributes:
+        on: ``local``, this process; or a Ray cluster, see
+            :func:`retrieval.cluster.connected`. Defaults to ``local``.
+        shards: Number of parts of the gallery. Defaults to None: one per 20 billion pairs of a
+            query and an item, which is none of a small run, and at least two per processor of a
+            cluster.
+    """
+
+    on: str = LOCAL
+    shards: int | None = None
+
+    def __post_init__(self) -> None:
+        check_on(self.on)
+        if self.shards is not None:
+            check_integer("shards", self.shards, least=1)
+
+
+IN_PROCESS = Sharding()
+
+
+def shards_path(path: Path) -> Path:
+    """Return the hidden sibling that holds the finished shards of a run under evaluation.
+
+    Args:
+        path: The run's final folder.
+    """
+    return path.parent / f".{path.name}.shards"
+
+
+@contextlib.contextmanager
+def sharded_search(
+    folder: Path, sharding: Sharding = IN_PROCESS, *, progress: bool = False
+) -> Iterator[ShardedSearch]:
+    """Provide the search of a run, whose finished shards outlive a kill.
+
+    If the block succeeds they are removed.
+
+    Args:
+        folder: The run's folder, or one of its hidden siblings.
+        sharding: Where and in how many parts. Defaults to this process.
+        progress: Whether to show a bar. Defaults to False.
+
+    Yields:
+        What :func:`retrieval.evaluation.evaluate` may search with.
+    """
+    kept = shards_path(final_path(folder))
+    if sharding.on == LOCAL:
+        yield ShardedSearch(kept, sharding.shards, HERE, progress)
+    else:
+        with connected(sharding.on):
+            cpus = sum(int(node.cpus) for node in nodes())
+            yield ShardedSearch(kept, sharding.shards, Workers(_on_cluster, cpus, 1), progress)
+    if kept.exists():
+        remove(kept)
+
+
+def _on_cluster(function: Callable[..., Any], calls: Sequence[Mapping[str, Any]]) -> Iterator[None]:
+    """Call a function as one task of the cluster per set of arguments."""
+    for outcome in run_tasks(function, calls, resources=Resources(cpus=1)):
+        if outcome.error is not None:
+            raise outcome.error
+        yield
