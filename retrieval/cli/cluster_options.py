@@ -17,8 +17,5 @@ Cpus = Annotated[
 ]
 Gpus = Annotated[
     float,
-    typer.Option(
-        help="With --on, GPUs of each task or actor; a fraction such as 0.5 "
-        "shares one among several."
-    ),
+    typer.Option(help="With --on, GPUs of each task or actor; a fraction such as 0.5 shares one."),
 ]

@@ -42,7 +42,7 @@ from retrieval.runs.neighbors import write_neighbors
 from retrieval.runs.records import SCHEMA, ProtocolResult
 from retrieval.runs.resume import check_dataset_unchanged
 from retrieval.runs.run import NO_EMBEDDINGS, Run, remedy
-from retrieval.runs.sharding import IN_PROCESS, Sharding, sharded_search
+from retrieval.runs.sharding import IN_PROCESS, Sharding, passes_of, sharded_search
 from retrieval.runs.store import changed_run, check_there, final_path, locked_run, open_run
 from retrieval.runs.thumbnails import write_thumbnails
 from retrieval.validation import (
@@ -343,6 +343,7 @@ def _write_results(
         "ks": (*KS, *options.ks),
         "kmeans": kmeans_of(options, len(items)),
         "search_with": search_with,
+        "passes_of": passes_of(search_with),
         "distance": distance,
         "k_neighbors": STORED_NEIGHBORS,
         "progress": progress,

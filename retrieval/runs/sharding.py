@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from retrieval.cluster import LOCAL, Resources, check_on, connected, nodes, run_tasks
 from retrieval.evaluation.search.shard_files import HERE, ShardedSearch, Workers
 from retrieval.files import remove
@@ -71,6 +73,19 @@ def sharded_search(
             yield ShardedSearch(kept, sharding.shards, Workers(_on_cluster, cpus, 1), progress)
     if kept.exists():
         remove(kept)
+
+
+def passes_of(search: ShardedSearch) -> Callable[[np.ndarray], Any] | None:
+    """Return who goes through the points of k-means: those who search, if they are of a cluster."""
+    if search.workers == HERE:
+        return None
+
+    def passes(points: np.ndarray) -> Any:
+        from retrieval.evaluation.kmeans_shards import passes_in_parts  # imports Numba
+
+        return passes_in_parts(search.file_of(points), len(points), search.workers)
+
+    return passes
 
 
 def _on_cluster(function: Callable[..., Any], calls: Sequence[Mapping[str, Any]]) -> Iterator[None]:

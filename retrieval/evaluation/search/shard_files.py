@@ -204,12 +204,8 @@ def _name_of(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray], embeddi
     for name, values in arrays.items():
         value = zlib.crc32(name.encode(), value)
         for start in range(0, len(values), PART):
-            value = zlib.crc32(_bytes(values[start : start + PART]), value)
+            value = zlib.crc32(values[start : start + PART].tobytes(), value)
     return f"{value:08x}-{digest(embeddings):08x}"
-
-
-def _bytes(values: np.ndarray) -> memoryview:
-    return memoryview(np.ascontiguousarray(values)).cast("B")
 
 
 def read_plan(folder: Path) -> Plan:
@@ -296,7 +292,7 @@ class ShardedSearch:
             shards = max(shards, 2 * self.workers.at_once if self.workers.at_once > 1 else 1)
             if shards == 1:
                 return search(embeddings, codes, sides, distance, k, pool=pool, judgments=judgments)
-        file = self._file_of(embeddings)
+        file = self.file_of(embeddings)
         mapped = np.load(file, mmap_mode="r")
         job = Search(mapped, codes, sides, distance, k, BlockSizes(), judgments)
         plan = make_plan(self.root, job, file, shards)
@@ -330,7 +326,7 @@ class ShardedSearch:
                 "machine must see this folder under this name; run the same command to continue"
             )
 
-    def _file_of(self, embeddings: np.ndarray) -> Path:
+    def file_of(self, embeddings: np.ndarray) -> Path:
         """Return the file of embeddings that are mapped, or write those that are not."""
         if isinstance(embeddings, np.memmap) and embeddings.filename is not None:
             file = Path(embeddings.filename)
@@ -338,7 +334,7 @@ class ShardedSearch:
                 return file
         value = 0
         for start in range(0, len(embeddings), 65536):
-            value = zlib.crc32(_bytes(embeddings[start : start + 65536]), value)
+            value = zlib.crc32(embeddings[start : start + 65536].tobytes(), value)
         file = self.root / f"points-{value:08x}.npy"
         if not file.is_file():
             with atomic_path(file) as temporary:
