@@ -6,6 +6,7 @@ on one machine, and clusters are summed in whole numbers
 (:mod:`retrieval.evaluation.kmeans`), so the clusters are the same for any number of parts.
 """
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +20,6 @@ from retrieval.errors import UserError
 from retrieval.evaluation.kmeans import CHUNK, Passes, State, passes_here, total_rows
 from retrieval.evaluation.search.shard_files import Workers
 from retrieval.evaluation.search.threads import worker_pool
-from retrieval.files import atomic_path
 
 
 @dataclass
@@ -86,8 +86,8 @@ def passes_in_parts(points: Path, n: int, workers: Workers) -> Passes:
     parts = _Parts(points, n, workers, points.parent / f"{points.stem}-passes")
 
     def assign(centers: np.ndarray, moved: NDArray[np.int64] | None, state: State) -> None:
-        given = {"best": state.best, "winner": state.winner, "second": state.second}
-        given["centers"] = centers
+        given: dict[str, np.ndarray] = {"best": state.best, "winner": state.winner}
+        given["second"], given["centers"] = state.second, centers
         if moved is not None:
             given["moved"] = moved
         for at, found in parts.go(assign_part, given):
@@ -130,5 +130,7 @@ def total_part(
 
 
 def _write(folder: str, begin: int, **arrays: np.ndarray) -> None:
-    with atomic_path(Path(folder, f"part-{begin}.npz")) as temporary:
-        np.savez(temporary, allow_pickle=False, **arrays)
+    # Not brought to the disk: a pass that the power cuts short is gone through again.
+    temporary = Path(folder, f".{os.getpid()}-{begin}.npz")
+    np.savez(temporary, allow_pickle=False, **arrays)
+    temporary.replace(Path(folder, f"part-{begin}.npz"))

@@ -11,7 +11,7 @@ from sklearn import metrics as sk
 from sklearn.cluster import KMeans
 
 from retrieval.errors import UserError
-from retrieval.evaluation import evaluate
+from retrieval.evaluation import engine, evaluate
 from retrieval.evaluation import kmeans as seeding
 from retrieval.evaluation.clustering import (
     clustering_metrics,
@@ -293,14 +293,15 @@ def test_nmi_interval_of_few_classes_holds_the_value_within_0_and_1(classes, mis
     st.integers(0, 99),
 )  # fmt: skip
 @settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_parts_of_the_points_give_the_clusters_of_one_machine(
     tmp_path, pool, at_once, k, how, seed
 ):
     # 10,000 points are three chunks; with duplicates there are empty clusters to fill.
     rng = np.random.default_rng(seed)
-    x = rng.standard_normal((10_000, 3)).astype(np.float32)
+    x = (9 * rng.standard_normal((k, 3)))[rng.integers(0, k, 10_000)]
+    x = (x + rng.standard_normal(x.shape)).astype(np.float32)
     x[5000:9000] = x[rng.integers(0, 30, 4000)]
     one = kmeans(x, k, how, seed, pool=pool)
 
