@@ -18,14 +18,14 @@ ROOT = Path(__file__).parent.parent
 FLOORS = {
     "retrieval": (
         ("cli",),
-        ("deployment",),
+        ("deployment", "tuning"),
         ("experiment",),
         ("training", "report"),
         ("runs", "embedding", "recipes"),
         ("settings", "projection"),
         ("losses", "evaluation", "datasets", "models", "input_pipeline", "sampling"),
         ("cluster",),
-        ("caches",),
+        ("caches", "storage"),
         ("validation", "files", "failures"),
         ("errors", "progress", "quiet"),
     ),

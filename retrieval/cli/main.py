@@ -22,13 +22,16 @@ from typer.core import TyperGroup
 
 from retrieval.cli import search
 from retrieval.cli.backbones import backbones
-from retrieval.cli.cluster_options import On
+from retrieval.cli.cluster_options import Cpus, Gpus, On
 from retrieval.cli.options import parse_ks, with_settings
+from retrieval.cli.paths import RunPath, Runs, showing_urls
 from retrieval.cli.serving import serve
 from retrieval.cli.trainings import trainings
+from retrieval.cli.tuning import tune
 from retrieval.cluster import LOCAL
 from retrieval.errors import UserError, counted, one_line
 from retrieval.failures import as_user_error
+from retrieval.storage.addresses import located
 from retrieval.training.interruption import EXIT_CODE, Interrupted, stoppable
 from retrieval.validation import (
     DEFAULT_DISTANCE,
@@ -74,8 +77,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 WEIGHTS = "weights"  # what `retrieval fetch` takes in place of a data set
-RunPath = Annotated[Path, typer.Argument(help="A run's folder, e.g. runs/grocery/npairs_loss.")]
-Runs = Annotated[Path, typer.Option(help="Folder of runs.", envvar="RETRIEVAL_RUNS")]
 
 
 @app.command()
@@ -185,6 +186,8 @@ def datasets(
 def losses() -> None:
     """List the losses: recommended batch (P classes x K images), and options with defaults.
 
+    The last line of each says what `retrieval tune` searches, and where its ranges come from.
+
     A setting that works better than a default that the published baseline defines is named with
     the measured difference.
     """
@@ -192,6 +195,7 @@ def losses() -> None:
 
     import_tensorflow()
     from retrieval.losses import LOSSES, get_loss, hint, recommended_options
+    from retrieval.losses.registry import search_space
 
     width = max(map(len, LOSSES))
     for name, entry in LOSSES.items():
@@ -199,7 +203,9 @@ def losses() -> None:
         batch = f"{entry.classes_per_batch} x {entry.samples_per_class}"
         typer.echo(f"{name:{width}}  {batch:>6}  {summary}")
         options = ", ".join(f"{k}={_short(v)}" for k, v in recommended_options(name).items())
-        for line in filter(None, (options, hint(name, {}))):
+        searched = ", ".join(f"{k} {each}" for k, each in search_space(name).items())
+        space = f"searched: {searched}; {entry.space.source}"
+        for line in filter(None, (options, hint(name, {}), space)):
             typer.echo(f"{'':{width}}  {'':>6}  {line}")
 
 
@@ -255,7 +261,11 @@ def train(
     evaluate: Annotated[bool, typer.Option(help="Embed and evaluate after training.")] = True,
     resume: Annotated[
         Path | None,
-        typer.Option(help="Folder of an interrupted run to continue. Defaults to none."),
+        typer.Option(
+            help="Folder of an interrupted run to continue, or its URL. Defaults to none.",
+            parser=located,
+            metavar="RUN",
+        ),
     ] = None,
     checkpoint: Annotated[
         str | None,
@@ -270,6 +280,14 @@ def train(
             help="Number of repetitions, with seeds --seed, --seed + 1, ...", min=1, max=1000
         ),
     ] = 1,
+    on: Annotated[
+        str,
+        typer.Option(
+            help="Where the processes of --distribute workers run: local (on this machine), ray "
+            "(the cluster of $RAY_ADDRESS, or else one of this machine), ray://HOST:PORT or "
+            "HOST:PORT."
+        ),
+    ] = LOCAL,
 ) -> None:
     """Train a run, then embed and evaluate it.
 
@@ -292,6 +310,7 @@ def train(
             resume_path=resume,
             checkpoint=checkpoint,
             seeds=seeds,
+            on=on,
             announce=typer.echo,
             on_failure=_show_failure,
         ),
@@ -368,7 +387,10 @@ def embed(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="File for the vectors of --images: .h5, .npy or .parquet."),
+        typer.Option(
+            help="File for the vectors of --images: .h5, .npy or .parquet. Without an ending, a "
+            "folder in which they stay in parts, for more than one file should hold."
+        ),
     ] = None,
     image_root: Annotated[
         Path | None,
@@ -407,19 +429,41 @@ def embed(
             "left out, and listed with the reasons in a file beside --out.",
         ),
     ] = False,
+    part_images: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of --images that are embedded and saved at a time, or by an actor. "
+            "Defaults to 4096.",
+            min=1,
+        ),
+    ] = None,
+    on: On = LOCAL,
+    actors: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of actors that embed --images on a Ray cluster. Defaults to as many as it "
+            "has room for.",
+            min=1,
+        ),
+    ] = None,
+    cpus: Cpus = 1,
+    gpus: Gpus = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out.")] = False,
 ) -> None:
     """Embed the test images of a trained run from its checkpoint, and evaluate them.
 
     With `--images` and `--out`, embed other images to a file; the run stays as it is. An
-    interrupted command goes on where it stopped.
+    interrupted command goes on where it stopped. With `--on ray`, the actors of a cluster share the
+    work; the vectors are the same.
     """
     from retrieval.quiet import import_tensorflow
 
     named = {k: v for k, v in (("label", label), ("path", path_column)) if v is not None}
     if images is not None:
         if out is None:
-            raise UserError("--images needs --out FILE, which ends in .h5, .npy or .parquet")
+            raise UserError(
+                "--images needs --out FILE, which ends in .h5, .npy or .parquet, or --out FOLDER"
+            )
         import_tensorflow()
         _embed_to_file(
             run,
@@ -432,6 +476,11 @@ def embed(
             test_time=test_time,
             test_time_mean=test_time_mean,
             strict=strict,
+            part_images=part_images,
+            on=on,
+            actors=actors,
+            cpus=cpus,
+            gpus=gpus,
             overwrite=overwrite,
         )
         return
@@ -446,6 +495,9 @@ def embed(
         ("--path", path_column is not None),
         ("--metadata", metadata is not None),
         ("--strict", strict),
+        ("--part-images", part_images is not None),
+        ("--on", on != LOCAL),
+        ("--actors", actors is not None),
         ("--overwrite", overwrite),
     ):
         if given:
@@ -462,13 +514,35 @@ def embed(
     print_runs([path])
 
 
-def _embed_to_file(run: Path, images: Path, out: Path, **options: Any) -> None:
+def _embed_to_file(
+    run: Path,
+    images: Path,
+    out: Path,
+    *,
+    part_images: int | None,
+    on: str,
+    actors: int | None,
+    cpus: float,
+    gpus: float,
+    **options: Any,
+) -> None:
     from retrieval.cli.paths import one_run
-    from retrieval.deployment.embed_to_file import embed_to_file
+    from retrieval.deployment.embed_to_file import Actors, embed_to_file
+    from retrieval.deployment.image_parts import PART_IMAGES
     from retrieval.runs.embedding_output import items_path, skipped_path
 
+    if on == LOCAL and actors is not None:
+        raise UserError("--actors goes with --on ray: add it, or drop --actors")
     run = one_run(run)
-    made = embed_to_file(run, images, out, announce=typer.echo, **options)
+    made = embed_to_file(
+        run,
+        images,
+        out,
+        part_images=PART_IMAGES if part_images is None else part_images,
+        actors=Actors(on, actors, cpus, gpus),
+        announce=typer.echo,
+        **options,
+    )
     of = "the untrained network" if made.step is None else f"the checkpoint of step {made.step}"
     views = f", of {len(made.views)} views each" if len(made.views) > 1 else ""
     vectors = counted(made.n, "vector")
@@ -789,6 +863,7 @@ def slices(
         typer.Argument(
             help="A run's folder, or two to compare; also the runs of two losses, several seeds "
             "each, or a folder that holds just these.",
+            parser=located,
             metavar="RUN [RUN2]",
         ),
     ],
@@ -860,7 +935,8 @@ def import_(
     embeddings: Annotated[
         Path | None,
         typer.Option(
-            help="File of the embeddings: .npy, .npz, .h5, .parquet, .csv, .tsv, .pt or .pth.",
+            help="File of the embeddings: .npy, .npz, .h5, .parquet, .csv, .tsv, .pt or .pth; or a "
+            "folder of vectors in parts.",
             show_default=False,
         ),
     ] = None,
@@ -1076,13 +1152,19 @@ def report(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Runs, or folders of runs: runs/grocery/npairs_loss, runs/grocery or runs.",
+            help="Runs, or folders of runs: runs/grocery/npairs_loss, runs/grocery, runs or "
+            "s3://bucket/runs.",
+            parser=located,
             metavar="RUNS",
         ),
     ] = None,
     runs: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder of runs or of one run; the same as naming it without --runs."),
+        typer.Option(
+            help="Folder of runs or of one run; the same as naming it without --runs.",
+            parser=located,
+            metavar="PATH|URL",
+        ),
     ] = None,
     metric: Annotated[
         list[str] | None,
@@ -1163,6 +1245,7 @@ def demo(
 
 
 app.command()(trainings)
+app.command()(with_settings(tune))
 
 
 @app.command("app", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -1193,6 +1276,11 @@ def main() -> None:
     So does an error of the machine: see :mod:`retrieval.failures`. Ctrl-C (SIGINT) and SIGTERM end
     with one line as well, and exit code 130 or 143.
     """
+    with showing_urls(sys.argv[1:]):
+        _run()
+
+
+def _run() -> None:
     try:
         with stoppable(ends_process=True):
             # Not Typer's own error boxes: a misspelled flag is bad input like any other.

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from retrieval.cluster.connection import LOCAL
 from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError, counted
 from retrieval.experiment.pipeline import (
@@ -15,6 +16,7 @@ from retrieval.experiment.pipeline import (
     PlannedRun,
     announce_remarks,
     check_finished,
+    check_place,
     keep_finished,
     plan_run,
     resume,
@@ -23,12 +25,14 @@ from retrieval.experiment.pipeline import (
 )
 from retrieval.failures import as_user_error
 from retrieval.files import fingerprint
+from retrieval.runs.mirrors import pull
 from retrieval.runs.names import check_run_name, default_name
 from retrieval.runs.store import open_run
 from retrieval.settings.checks import check, without_loss_settings
 from retrieval.settings.recipes import load_recipe
 from retrieval.settings.resolve import catalog_of
 from retrieval.settings.schema import UNTRAINED, TrainSettings, flag_of
+from retrieval.storage.addresses import located
 from retrieval.training.live import QueueRecord, planned_live
 
 # The losses of the published TensorFlow 1 baseline, which `--loss all` trains.
@@ -76,6 +80,7 @@ def run_session(
     resume_path: Path | None = None,
     checkpoint: str | None = None,
     seeds: int = 1,
+    on: str = LOCAL,
     progress: bool = True,
     announce: Announce | None = None,
     on_failure: OnFailure | None = None,
@@ -84,7 +89,7 @@ def run_session(
 
     Args:
         changes: Settings that differ from the defaults, or from those of a recipe they name.
-        runs: Folder that the runs are written to.
+        runs: Folder that the runs are written to, or its URL.
         name: Name of the run; with several runs, the prefix of their names. Defaults to the loss.
         overwrite: Replace existing runs. Defaults to False: of several runs, those that exist with
             the same settings are kept.
@@ -93,6 +98,8 @@ def run_session(
         checkpoint: The checkpoint to continue it from; see :func:`resume`. Defaults to None, the
             latest one.
         seeds: Number of repetitions of each loss. Defaults to 1.
+        on: Where the workers of ``distribute="workers"`` run, see :func:`train`. Defaults to
+            ``local``.
         progress: Show progress bars. Defaults to True.
         announce: Called with each line that a user may want to read. Defaults to None, no call.
         on_failure: Called with the name of each of several runs that fails, and its error, as soon
@@ -116,6 +123,7 @@ def run_session(
                 evaluate=evaluate,
                 progress=progress,
                 skip_unreadable=bool(changes.get("skip_unreadable")),
+                on=on,
                 announce=announce,
             )
         ]
@@ -131,17 +139,21 @@ def run_session(
                 overwrite=overwrite,
                 evaluate=evaluate,
                 progress=progress,
+                on=on,
                 announce=announce,
             )
         ]
     for settings in wanted:
         check(settings)
+        if settings.loss != UNTRAINED:
+            check_place(settings, on)
     labels = ("-".join(filter(None, [name, default_name(one)])) for one in wanted)
     named = dict(zip(map(check_run_name, labels), wanted, strict=True))
     return train_all(
         plan_all(named, runs=runs, overwrite=overwrite, fix=MOVE_OR_OVERWRITE),
         overwrite=overwrite,
         evaluate=evaluate,
+        on=on,
         progress=progress,
         announce=announce,
         on_failure=on_failure,
@@ -214,8 +226,9 @@ def plan_all(
         source = repr(
             (settings.dataset, settings.data, settings.dataset_options, settings.skip_unreadable)
         )
-        folder = Path(runs) / settings.dataset / name
+        folder = located(runs) / settings.dataset / name
         try:
+            pull(folder)
             if source not in catalogs:
                 with planned_live(folder, settings):
                     catalogs[source] = catalog_of(settings)
@@ -233,6 +246,7 @@ def train_all(
     *,
     overwrite: bool = False,
     evaluate: bool = True,
+    on: str = LOCAL,
     progress: bool = True,
     prefix: str = "",
     announce: Announce | None = None,
@@ -244,6 +258,7 @@ def train_all(
         planned: The runs; see :func:`plan_all`.
         overwrite: Replace finished runs. Defaults to False.
         evaluate: Embed and evaluate each run after training. Defaults to True.
+        on: Where workers run, see :func:`train`. Defaults to ``local``.
         progress: Show progress bars. Defaults to True.
         prefix: Beginning of the error that names the failed runs. Defaults to nothing.
         announce: See :func:`run_session`.
@@ -277,6 +292,7 @@ def train_all(
                     overwrite=overwrite,
                     keep=not overwrite,
                     evaluate=evaluate,
+                    on=on,
                     progress=progress,
                     announce=announce,
                 )

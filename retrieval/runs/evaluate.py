@@ -39,11 +39,12 @@ from retrieval.runs.judgments import (
 from retrieval.runs.large import is_large, sample_caption, sampled_rows
 from retrieval.runs.neighbors import FILE as NEIGHBORS_FILE
 from retrieval.runs.neighbors import write_neighbors
+from retrieval.runs.places import final_path
 from retrieval.runs.records import SCHEMA, ProtocolResult
 from retrieval.runs.resume import check_dataset_unchanged
 from retrieval.runs.run import NO_EMBEDDINGS, Run, remedy
 from retrieval.runs.sharding import IN_PROCESS, Sharding, passes_of, sharded_search
-from retrieval.runs.store import changed_run, check_there, final_path, locked_run, open_run
+from retrieval.runs.store import changed_run, check_there, locked_run, open_run
 from retrieval.runs.thumbnails import write_thumbnails
 from retrieval.validation import (
     DEFAULT_DISTANCE,

@@ -47,7 +47,8 @@ from retrieval.evaluation.relevance import columns_named
 from retrieval.evaluation.search.distances import kind_of
 from retrieval.runs.checks import reading
 from retrieval.runs.dimensions import dimension_columns
-from retrieval.runs.embedding_files import TABLE_READERS, read_embeddings
+from retrieval.runs.embedding_files import TABLE_READERS, check_embeddings, read_embeddings
+from retrieval.runs.embedding_folder import is_embedding_folder, open_embedding_folder
 from retrieval.runs.evaluate import (
     DEFAULT,
     EvaluationOptions,
@@ -549,8 +550,10 @@ def _read_sides(
     for (embedding_path, items_path), role in zip(
         sides, SIDES if len(sides) == 2 else (None,), strict=True
     ):
+        if items_path is None and is_embedding_folder(embedding_path):
+            items_path = open_embedding_folder(embedding_path).items
         if items_path is None and not _has_other_columns(embedding_path, columns):
-            vectors = read_embeddings(embedding_path, columns)
+            vectors = _read_vectors(embedding_path, columns)
             parts.append(vectors)
             tables.append(_items_alone(len(vectors), embedding_path, role, kept))
             continue
@@ -559,7 +562,7 @@ def _read_sides(
         is_both = items_path.resolve() == embedding_path.resolve()
         dimensions = dimension_columns(embedding_path, columns) if is_both else ()
         items = read_items(items_path, role, kept, dimensions=dimensions, named=named)
-        vectors = read_embeddings(embedding_path, columns, items=len(items))
+        vectors = _read_vectors(embedding_path, columns, items=len(items))
         if len(vectors) != len(items):
             first = min(len(vectors), len(items))
             raise UserError(
@@ -579,6 +582,14 @@ def _read_sides(
         if not items["role"].isin((side, "both")).any():
             raise UserError(f"{sides[0][1] or sides[0][0]}: no item is {side} or both")
     return parts[0] if len(parts) == 1 else np.concatenate(parts), items
+
+
+def _read_vectors(path: Path, columns: Sequence[str], *, items: int | None = None) -> np.ndarray:
+    if not is_embedding_folder(path):
+        return read_embeddings(path, columns, items=items)
+    if columns:
+        raise UserError(f"{path}: a folder of vectors has no columns to choose: drop --columns")
+    return check_embeddings(open_embedding_folder(path).read(), path)
 
 
 def _has_other_columns(path: Path, columns: Sequence[str]) -> bool:
@@ -651,8 +662,8 @@ def import_files(
     Args:
         path: The run's folder, ``runs/<dataset>/<name>``.
         sides: One pair of files (embeddings, items), or two: queries, then gallery. Without a file
-            of items, those are the other columns of a table of embeddings, or else items without
-            classes.
+            of items, those are the other columns of a table of embeddings, the items of a folder
+            of vectors, or else items without classes.
         image_root: Folder that the items' paths are relative to. Defaults to the working directory,
             and for absolute paths to the folder that holds all of them.
         columns: Columns of a table of embeddings that are dimensions. Defaults to recognizing them.

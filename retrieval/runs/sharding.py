@@ -11,7 +11,7 @@ import numpy as np
 from retrieval.cluster import LOCAL, Resources, check_on, connected, nodes, run_tasks
 from retrieval.evaluation.search.shard_files import HERE, ShardedSearch, Workers
 from retrieval.files import remove
-from retrieval.runs.store import final_path
+from retrieval.runs.places import final_path
 from retrieval.validation import SearchDevice, check_choice, check_integer, choices_of
 
 

@@ -29,15 +29,16 @@ from retrieval.runs.live import (
     DONE,
     FAILED,
     INTERRUPTED,
-    LIVE_FILE,
     MOST_POINTS,
     TRAINING,
     WAITING,
     Live,
-    Process,
     SavedStep,
     queue_path,
+    read_live,
 )
+from retrieval.runs.places import LIVE_FILE
+from retrieval.runs.process import Process
 from retrieval.runs.provenance import command_line
 from retrieval.settings.schema import TrainSettings
 
@@ -225,6 +226,25 @@ class LiveRecord:
         self.live = dataclasses.replace(self.live, state=state, error=error)
         self.move()
         self.write()
+
+    def hand_over(self) -> None:
+        """Leave the file as it is now to another process, which writes it from here on."""
+        self._ended.set()
+        if self._writer is not None:
+            self._writer.join()
+        self.write()
+
+    def take_back(self) -> None:
+        """Go on with the file as another process has left it."""
+        left = read_live(self.file.parent)
+        if left is not None:
+            self.live = dataclasses.replace(left, process=self.live.process, task=None, total=None)
+            self.step, self.has_worked = left.step, left.has_worked
+            self.loss = math.nan if left.loss is None else left.loss
+            self.learning_rate = math.nan if left.learning_rate is None else left.learning_rate
+            self.recent.points = list(left.recent)
+        self._ended = threading.Event()
+        self.start()
 
     def _work(self) -> None:
         while not self._ended.wait(self.every):

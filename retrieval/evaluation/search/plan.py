@@ -107,6 +107,9 @@ class BlockSizes:
             256 MiB.
         group_bytes: Size of the candidates and positives kept for one pass over the disk. Defaults
             to 256 MiB.
+        state_bytes: Most memory for the candidates and positives of all queries at once, which a
+            search of all items by all needs to compute each similarity once; 0 never does so.
+            Defaults to 512 MiB.
     """
 
     queries: int = 512
@@ -114,6 +117,7 @@ class BlockSizes:
     pairs: int = 1 << 22
     chunk_bytes: int = 256 << 20
     group_bytes: int = 256 << 20
+    state_bytes: int = 512 << 20
 
 
 @dataclass(frozen=True)

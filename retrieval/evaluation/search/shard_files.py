@@ -311,7 +311,7 @@ class ShardedSearch:
         job = Search(mapped, codes, sides, distance, k, BlockSizes(), judgments)
         plan = make_plan(self.root, job, file, shards)
         self._compute(plan, file)
-        out = empty_ranking(job)
+        out = empty_ranking(job.sides, job.k, job.judgments)
         for group in range(len(plan.groups)):
             partials = (_read(plan.file(number)) for number in plan.shards_of(group))
             merge_parts(job, plan.blocks(group), partials, out, pool)

@@ -1,0 +1,109 @@
+"""``retrieval tune``: the same search budget for every loss, then a fair comparison."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import pandas as pd
+import typer
+
+from retrieval.progress import duration
+
+if TYPE_CHECKING:
+    from retrieval.runs.tuning import Tuning
+
+
+def tune(
+    *,
+    changes: dict[str, Any],
+    losses: Annotated[
+        str,
+        typer.Option(
+            help="Losses to compare, separated by commas; all for every loss, baseline for the six "
+            "of the published baseline."
+        ),
+    ] = "baseline",
+    trials: Annotated[int, typer.Option(help="Trials of each loss.", min=2)] = 40,
+    folds: Annotated[
+        int, typer.Option(help="Class-disjoint folds of the training classes.", min=2)
+    ] = 3,
+    seeds: Annotated[
+        int, typer.Option(help="Runs of the chosen, and of the recommended, settings.", min=1)
+    ] = 3,
+    metric: Annotated[
+        str, typer.Option(help="What trials are chosen by: map@r or recall@K.")
+    ] = "map@r",
+    at_once: Annotated[
+        int,
+        typer.Option(
+            help="Trials of a generation, whose points are chosen together. It shapes the search, "
+            "wherever the trials run.",
+            min=1,
+        ),
+    ] = 5,
+    early_stopping: Annotated[
+        bool, typer.Option(help="Stop trials that are worse than the median of earlier ones.")
+    ] = True,
+    out: Annotated[
+        str, typer.Option(help="Name of the tuning, and the beginning of its runs' names.")
+    ] = "tuning",
+    runs: Annotated[Path, typer.Option(help="Folder of runs.", envvar="RETRIEVAL_RUNS")] = Path(
+        "runs"
+    ),
+) -> None:
+    """Compare losses fairly: the same search budget for each, chosen on folds of training classes.
+
+    The chosen settings are then trained on all training classes with several seeds and tested
+    once, beside the recommended ones. An interrupted tuning goes on with the same command.
+    """
+    from retrieval.quiet import import_tensorflow
+
+    import_tensorflow()
+    from retrieval.tuning.tune import losses_of
+    from retrieval.tuning.tune import tune as tune_losses
+
+    start = time.perf_counter()
+    tuning = tune_losses(
+        changes,
+        losses=losses_of(losses),
+        trials=trials,
+        folds=folds,
+        seeds=seeds,
+        metric=metric,
+        name=out,
+        at_once=at_once,
+        early_stopping=early_stopping,
+        runs=runs,
+        announce=typer.echo,
+        on_failure=lambda name, error: typer.echo(f"error: {name}: {error}", err=True),
+    )
+    print_tuning(tuning, runs)
+    typer.echo(f"Finished in {duration(time.perf_counter() - start)}. Look at it with `retrieval app`.")
+
+
+def print_tuning(tuning: "Tuning", runs: Path) -> None:
+    """Print what was searched, and what the chosen settings come to on the test split."""
+    from retrieval.cli.tables import print_table
+    from retrieval.report.tuning import (
+        SEARCH_HEAD,
+        budget_line,
+        conclusions,
+        effects_family,
+        folds_line,
+        search_rows,
+        test_head,
+        test_rows,
+        tuned_losses,
+    )
+    from retrieval.runs.store import open_run
+
+    names = {name for kinds in tuning.runs.values() for each in kinds.values() for name in each}
+    made = {name: open_run(runs / tuning.dataset / name) for name in sorted(names)}
+    typer.echo(f"\nThe search: {budget_line(tuning)}; {folds_line(tuning)}.\n")
+    print_table(pd.DataFrame(search_rows(tuning), columns=list(SEARCH_HEAD)))
+    for protocol, title in next(iter(made.values())).protocol_titles.items():
+        tuned = tuned_losses(tuning, made, protocol)
+        typer.echo(f"\nThe test, {title} (differences {effects_family(tuned)}):\n")
+        print_table(pd.DataFrame(test_rows(tuned), columns=test_head(tuned.metric)))
+        for line in conclusions(tuned):
+            typer.echo(line)
