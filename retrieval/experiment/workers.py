@@ -28,7 +28,7 @@ from retrieval.files import remove, write_text
 from retrieval.progress import listening
 from retrieval.quiet import hold_back_stderr, quiet_import
 from retrieval.runs.live import Live, read_live
-from retrieval.runs.store import partial_path
+from retrieval.runs.places import partial_path
 from retrieval.settings.resolve import batch_size
 from retrieval.settings.schema import UNTRAINED, TrainSettings
 from retrieval.training.interruption import Interrupted, check_stop, deferred, stop_asked, stoppable
