@@ -7,9 +7,10 @@ every batch, and wait for it in the exchange of the next step. They are told not
 the workers ends them as soon as the chief is done.
 """
 
+import functools
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -178,19 +179,28 @@ class WorkerSteps:
         workers: The workers.
         model: The model, with the same weights on all of them.
         batches: This worker's share of every batch, in parts for its devices.
+        steps_done: Number of steps already taken. Defaults to 0.
     """
 
-    def __init__(self, workers: Workers, model: RankingModel, batches: tf.data.Dataset) -> None:
-        self.workers, self.model = workers, model
+    def __init__(
+        self,
+        workers: Workers,
+        model: RankingModel,
+        batches: tf.data.Dataset,
+        steps_done: int = 0,
+    ) -> None:
+        self.workers, self.model, self.steps_done = workers, model, steps_done
         # Without an end, TensorFlow need not ask all workers whether there is another batch.
         endless = batches.repeat()
         self.batches: Iterator[Any] = iter(
             workers.strategy.distribute_datasets_from_function(lambda _: endless)
         )
-        self._step = tf.function(
-            lambda inputs, labels: workers.strategy.run(model.replica_step, (inputs, labels)),
-            autograph=False,
-        )
+        self._steps = {frozen: self._traced(freezes_norms=frozen) for frozen in (True, False)}
+
+    def _traced(self, *, freezes_norms: bool) -> Callable[..., Any]:
+        step = functools.partial(self.model.replica_step, freezes_norms=freezes_norms)
+        run = self.workers.strategy.run
+        return tf.function(lambda inputs, labels: run(step, (inputs, labels)), autograph=False)
 
     def take(self) -> dict[str, float]:
         """Take one step.
@@ -202,8 +212,10 @@ class WorkerSteps:
             ExchangeFailed: Another worker is gone.
         """
         inputs, labels = next(self.batches)
+        step = self._steps[self.steps_done < self.model.freeze_batch_norm_steps]
+        self.steps_done += 1
         try:
-            found = self._step(inputs, labels)
+            found = step(inputs, labels)
             return {name: float(_local(self.workers, each)) for name, each in found.items()}
         except GONE as error:
             raise ExchangeFailed(str(error)) from error
