@@ -26,9 +26,9 @@ from retrieval.cluster.resources import Resources, fair_share
 from retrieval.experiment.making import PlannedRun, train_and_embed
 from retrieval.files import remove, write_text
 from retrieval.progress import listening
-from retrieval.quiet import import_tensorflow
+from retrieval.quiet import quiet_import
 from retrieval.runs.live import Live, read_live
-from retrieval.runs.store import partial_path
+from retrieval.runs.places import partial_path
 from retrieval.settings.resolve import batch_size
 from retrieval.settings.schema import UNTRAINED, TrainSettings
 from retrieval.training.interruption import Interrupted, check_stop, deferred, stop_asked, stoppable
@@ -161,10 +161,10 @@ def work(
     Returns:
         What the chief has done; None from the others.
     """
-    import_tensorflow()
-    from retrieval.training.devices import describe_devices
-    from retrieval.training.fit import follow
-    from retrieval.training.workers import join_workers
+    with quiet_import():  # nothing may be computed before the workers are joined
+        from retrieval.training.devices import describe_devices
+        from retrieval.training.fit import follow
+        from retrieval.training.workers import join_workers
 
     settings = planned.settings
     channel = partial_path(planned.path) / CHANNEL

@@ -393,7 +393,8 @@ def gather(rows: tf.Tensor) -> tf.Tensor:
     Returns:
         (R * B, ...), in the order of the replicas, differentiable; equal on every replica.
     """
-    if (replicas := _replicas()) == 1:
+    replicas = _replicas()
+    if replicas == 1:
         return rows
     # What is computed here is on this replica's device; an argument of the step may be on none,
     # and TensorFlow would say: "destinations can not be empty".
