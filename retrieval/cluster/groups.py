@@ -1,9 +1,9 @@
 """Workers that run at the same time and talk to each other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from retrieval.cluster.resources import Resources, check_possible, patience
+from retrieval.cluster.resources import Resources, check_possible, largest_possible, patience
 from retrieval.cluster.tasks import lost
 from retrieval.cluster.worker import Result, call, environment, free_address, packed
 from retrieval.errors import UserError
@@ -36,6 +36,9 @@ def run_group(
     size: int,
     resources: Resources | None = None,
     restarts: int = 3,
+    smaller: Sequence[int] = (),
+    led: bool = False,
+    on_loss: Callable[[str], None] | None = None,
 ) -> list[Any]:
     """Call a function in several workers that run at the same time.
 
@@ -50,9 +53,14 @@ def run_group(
         size: How many workers.
         resources: What each worker needs. Defaults to one CPU.
         restarts: How often the group may start again. Defaults to 3.
+        smaller: Sizes, the largest first, that the group may start again with if a lost node is
+            not replaced in time. Defaults to none.
+        led: Whether the group is done as soon as rank 0 is; the others are then stopped. Defaults
+            to False: all have to return.
+        on_loss: Called with what was lost, before the group starts again. Defaults to None.
 
     Returns:
-        What each rank returned.
+        What each rank returned; None for one that was stopped.
 
     Raises:
         Exception: What the function raised in one of the workers.
@@ -60,17 +68,21 @@ def run_group(
     """
     resources = resources or Resources()
     for attempt in range(restarts + 1):
+        if attempt and smaller:
+            size = largest_possible(resources, (size, *(n for n in smaller if n < size)))
         check_possible(resources, size)
         try:
-            return _run_once(function, arguments, size, resources)
+            return _run_once(function, arguments, size, resources, led)
         except _MemberLost as error:
             if attempt == restarts:
                 raise lost(error, restarts) from error
+            if on_loss is not None:
+                on_loss(next(iter(str(error).splitlines()), "a worker was lost"))
     raise AssertionError("unreachable")
 
 
 def _run_once(
-    function: Any, arguments: Mapping[str, Any], size: int, resources: Resources
+    function: Any, arguments: Mapping[str, Any], size: int, resources: Resources, led: bool
 ) -> list[Any]:
     import ray
     from ray.util.placement_group import placement_group, remove_placement_group
@@ -105,7 +117,7 @@ def _run_once(
             member.run.remote(shipped, packed({**shared, "rank": rank}))
             for rank, member in enumerate(members)
         ]
-        return _values(running)
+        return _values(running, led)
     finally:
         if ray.is_initialized():
             for member in members:
@@ -113,7 +125,7 @@ def _run_once(
             remove_placement_group(places)
 
 
-def _values(running: Sequence[Any]) -> list[Any]:
+def _values(running: Sequence[Any], led: bool) -> list[Any]:
     """Return the value of every rank; raise as soon as one has failed for sure."""
     import ray
 
@@ -132,6 +144,8 @@ def _values(running: Sequence[Any]) -> list[Any]:
             raise result.error
         failed = failed or result.error
         found[done[0]] = result
+        if led and result.error is None and done[0] == running[0]:
+            break
     if failed is not None:
         raise failed
-    return [found[reference].value for reference in running]
+    return [found[each].value if each in found else None for each in running]

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from retrieval.cluster.nodes import Node, amounts, nodes
@@ -66,9 +66,45 @@ def check_possible(resources: Resources, size: int = 1) -> None:
     asked = f"{counted(size, 'worker')} of {resources} each" if size > 1 else f"{resources}"
     raise UserError(
         f"{asked} asked for, but the cluster has {counted(len(found), 'node')}: "
-        f"{', '.join(map(str, found)) or 'none'}: lower --cpus, --gpus or the number of workers, or "
-        f"add nodes (the variable {PATIENCE} sets how many seconds to wait for them)"
+        f"{', '.join(map(str, found)) or 'none'}: lower --cpus, --gpus or the number of workers, "
+        f"or add nodes (the variable {PATIENCE} sets how many seconds to wait for them)"
     )
+
+
+def largest_possible(resources: Resources, sizes: Sequence[int]) -> int:
+    """Return the first of some numbers of workers that the cluster has room for.
+
+    Args:
+        resources: What one worker needs.
+        sizes: Numbers of workers, the wanted one first, which is waited for; see
+            :func:`check_possible`.
+
+    Returns:
+        The number; the wanted one if there is room for none.
+    """
+    wait_until(lambda: _fits(resources, sizes[0]), patience())
+    return next((size for size in sizes if _fits(resources, size)), sizes[0])
+
+
+def fair_share(size: int) -> Resources:
+    """Return the most that every one of so many workers can have at the same time.
+
+    A cluster with GPUs for all of them gives each the same number of GPUs, of one node.
+
+    Args:
+        size: How many workers.
+
+    Returns:
+        Whole CPUs and GPUs; one CPU if there is not enough for all.
+    """
+    found = nodes()
+    most_gpus = max((int(node.gpus) for node in found), default=0)
+    gpus = next(
+        (n for n in range(most_gpus, 0, -1) if sum(int(d.gpus) // n for d in found) >= size), 0
+    )
+    most_cpus = max((int(node.cpus) for node in found), default=1)
+    shares = (Resources(cpus, gpus) for cpus in range(most_cpus, 0, -1))
+    return next((share for share in shares if _fits(share, size)), Resources(1, gpus))
 
 
 def _fits(resources: Resources, size: int) -> bool:

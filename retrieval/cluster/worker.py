@@ -1,5 +1,6 @@
 """What runs in a worker process: it is prepared before anything heavy is imported, then called."""
 
+import contextlib
 import math
 import os
 import socket
@@ -8,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from retrieval.cluster.resources import Resources
+from retrieval.cluster.resources import PATIENCE, Resources
 from retrieval.errors import UserError
 from retrieval.failures import as_user_error
 from retrieval.quiet import LEVEL
@@ -16,6 +17,7 @@ from retrieval.quiet import LEVEL
 # Libraries read these when they are loaded, so they are set before the process begins.
 THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "NUMBA_NUM_THREADS")
 OURS = "RETRIEVAL_"  # every variable of this package is handed on to the workers
+FOLDER = "RETRIEVAL_CLUSTER_FOLDER"  # where the command was started: paths may be relative to it
 HANDED_ON = ("KERAS_BACKEND", "KERAS_HOME", "TF_DETERMINISTIC_OPS", "TF_ENABLE_ONEDNN_OPTS")
 
 
@@ -36,8 +38,9 @@ def environment(resources: Resources) -> dict[str, str]:
         found["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"  # or the first process would take all memory
     else:
         found["CUDA_VISIBLE_DEVICES"] = ""  # others have asked for the node's GPUs
+    found[FOLDER] = os.getcwd()
     for name, value in os.environ.items():
-        if name.startswith(OURS) or name in HANDED_ON:
+        if (name.startswith(OURS) and name not in (FOLDER, PATIENCE)) or name in HANDED_ON:
             found[name] = value
     return found
 
@@ -74,6 +77,8 @@ def unpacked(data: bytes) -> Any:
 
 def attempt(function: Callable[[], Any]) -> Result:
     """Call a function; return what it returned, or what it raised with the name of the node."""
+    with contextlib.suppress(OSError):  # not there: paths are not relative, or the error says so
+        os.chdir(os.environ.get(FOLDER, "."))
     try:
         return Result(function())
     except Exception as error:
@@ -87,9 +92,11 @@ def portable(error: Exception) -> Exception:
     full disk) becomes a :class:`UserError` that names the node. Any other one keeps its type, if it
     can be pickled, and has node and traceback as notes.
     """
-    if isinstance(error, UserError):
-        return UserError(str(error))
     here = f"node {socket.gethostname()} ({node_address()}), process {os.getpid()}"
+    if isinstance(error, UserError):
+        folder = os.environ.get(FOLDER, ".")
+        lacks = "" if os.path.isdir(folder) else f" [{here}; it has no folder {folder}]"
+        return UserError(f"{error}{lacks}")
     if (found := as_user_error(error)) is not None:
         return UserError(f"{found} [{here}]")
     error.add_note(f"on {here}")

@@ -132,3 +132,69 @@ def reported(exact: NDArray[np.float64], distance: str) -> NDArray[np.float64]:
             distances: NDArray[np.float64] = np.sqrt(-exact)
             return -distances
     return exact
+
+
+def prepare_symmetric(
+    rows: np.ndarray, order: np.ndarray, kind: int, center: np.ndarray
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:
+    """Prepare rows that are both queries and gallery, in another order.
+
+    Squared distances use ``-|a - b|**2 = 2 a.b - |b|**2 - |a|**2``, which is the same from either
+    side: rows become ``(b, |b|**2, 1)``, to be multiplied with ``(2a, -1, -|a|**2)``.
+
+    Args:
+        rows: (n, d), the embeddings.
+        order: int64, (n,), the order of the prepared rows.
+        kind: ``DOT``, ``SQUARED`` or ``CITYBLOCK``.
+        center: float64, (d,); subtracted for ``SQUARED``.
+
+    Returns:
+        The rows for the float32 product, (n, d or d + 2), in that order; the rows for the
+        comparison in double precision, (n, d), for ``SQUARED`` in the given order, or else the same
+        array; and the norm for the error bound, (n,), in that order.
+    """
+    n, d = rows.shape
+    exact = np.require(rows, np.float32, ["C", "W", "E"]) if kind == SQUARED else None
+    fast = np.empty((n, d + 2 if kind == SQUARED else d), np.float32)
+    size = np.ones(n)
+    for start in range(0, n, 8192):
+        part = slice(start, start + 8192)
+        if kind == DOT:
+            fast[part] = normalize(rows[order[part]])
+        elif exact is None:
+            fast[part] = rows[order[part]]
+            size[part] = np.abs(fast[part]).sum(axis=1, dtype=np.float64)
+        else:
+            fast[part, :-2] = exact[order[part]] - center
+            body = fast[part, :-2]
+            squared = np.einsum("ij,ij->i", body, body, dtype=np.float64)
+            fast[part, -2], fast[part, -1] = squared, 1
+            size[part] = np.sqrt(squared)
+    return fast, fast if exact is None else exact, size
+
+
+def symmetric_slack(
+    size: NDArray[np.float64], largest: float, kind: int, d: int
+) -> NDArray[np.float64]:
+    """Bound the error of the fast product of rows from :func:`prepare_symmetric`.
+
+    Args:
+        size: float64, (m,), ``size`` of the rows.
+        largest: Largest ``size`` of the rows they are compared with.
+        kind: ``DOT``, ``SQUARED`` or ``CITYBLOCK``.
+        d: Number of dimensions.
+
+    Returns:
+        float64, (m,), the most that a fast value can differ from the exact one, including the
+        rounding of the value and of the threshold it will be compared with.
+    """
+    a, b, terms = size, largest, d + 8
+    if kind == DOT:
+        bound = terms * a * b * 1.001
+    elif kind == SQUARED:
+        # the product's own error, then that of centering and of storing |a|^2 and |b|^2 in float32
+        bound = (terms + 2 + 8) * (a + b) ** 2
+    else:
+        bound = terms * (a + b)
+    bound = UNIT * 1.001 * bound + 1e-11 * (1 if kind == DOT else 0) + 1e-37
+    return np.asarray(bound, np.float64)

@@ -39,25 +39,25 @@ def search(
     Returns:
         Neighbors, ranks of the first relevant items, and per-query scores.
     """
-    from retrieval.evaluation.search.block import Block  # imports Numba, most of a second
+    from retrieval.evaluation.search import symmetric  # imports Numba, most of a second
+    from retrieval.evaluation.search.block import Block
 
-    job = Search(embeddings, codes, sides, distance, k, sizes or BlockSizes(), judgments)
-    q = len(sides.queries)
-    out = Ranking(
-        queries=sides.queries.astype(np.int32),
-        ids=np.full((q, job.k), -1, np.int32),
-        similarities=np.full((q, job.k), -np.inf, np.float32),
-        n_positive=np.zeros(q, np.int64),
-        n_excluded=np.zeros(q, np.int64),
-        n_excluded_positive=np.zeros(q, np.int64),
-        first_relevant_rank=np.zeros(q, np.int32),
-        first_relevant_item=np.full(q, -1, np.int32),
-        scores={
-            name: np.full(q, np.nan)
-            for name in score_ranks(np.empty(0), np.empty(0, int), further=judgments.metrics)
-        },
-    )
-
+    sizes = sizes or BlockSizes()
+    out = empty_ranking(sides, k, judgments)
+    if symmetric.suits(embeddings, codes, sides, k, sizes, judgments):
+        symmetric.search_all(
+            embeddings,
+            codes,
+            sides,
+            distance,
+            k,
+            out,
+            pool=pool,
+            sizes=sizes,
+            further=judgments.metrics,
+        )
+        return out
+    job = Search(embeddings, codes, sides, distance, k, sizes, judgments)
     if job.whole is not None:
         first, rows = job.whole
 
@@ -74,3 +74,26 @@ def search(
             list(pool.map(lambda b, f=first, r=rows: b.scan(f, r), blocks))
         list(pool.map(lambda block: block.write(out), blocks))
     return out
+
+
+def empty_ranking(sides: Sides, k: int, judgments: Judgments = PLAIN) -> Ranking:
+    """Return the arrays of a search before anything is found.
+
+    Args:
+        sides: The queries and the gallery.
+        k: Number of neighbors wanted; fewer are kept if the gallery is smaller.
+        judgments: What is scored besides the usual metrics. Defaults to nothing.
+    """
+    q, k = len(sides.queries), min(k, len(sides.gallery))
+    names = score_ranks(np.empty(0), np.empty(0, int), further=judgments.metrics)
+    return Ranking(
+        queries=sides.queries.astype(np.int32),
+        ids=np.full((q, k), -1, np.int32),
+        similarities=np.full((q, k), -np.inf, np.float32),
+        n_positive=np.zeros(q, np.int64),
+        n_excluded=np.zeros(q, np.int64),
+        n_excluded_positive=np.zeros(q, np.int64),
+        first_relevant_rank=np.zeros(q, np.int32),
+        first_relevant_item=np.full(q, -1, np.int32),
+        scores={name: np.full(q, np.nan) for name in names},
+    )

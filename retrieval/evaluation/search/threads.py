@@ -1,5 +1,6 @@
 """Worker threads for work that releases the GIL: matrix products and compiled loops."""
 
+import importlib
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,8 @@ def worker_pool(threads: int | None = None) -> Iterator[ThreadPoolExecutor]:
     """
     if threads is not None:
         threads = check_integer("threads", threads, least=1)
+    # Compiled loops multiply with the BLAS of SciPy: it is limited only if it is loaded by now.
+    importlib.import_module("scipy.linalg.cython_blas")
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     with (
