@@ -31,13 +31,16 @@ Run it with ``python -m benchmarks.kills [--only sweep] [--kills 10]``. Results 
 """
 
 import argparse
+import functools
 import json
 import os
 import random
+import shutil
 import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -98,7 +101,58 @@ def sweep() -> Scenario:
     )
 
 
-SCENARIOS: dict[str, Callable[[], Scenario]] = {"sweep": sweep}
+def embed() -> Scenario:
+    """192 photos, of which four are missing and four damaged, in parts of 8, by a small network."""
+
+    @functools.cache
+    def trained() -> Path:
+        from retrieval import TrainSettings, train
+        from tests.photos import write_colors
+
+        folder = Path(tempfile.mkdtemp(prefix="kills-embed-"))
+        settings = TrainSettings(
+            dataset="folder", data=str(write_colors(folder / "images", seed=0, scale=30)),
+            backbone="conv4", weights="none", image_size=16, embedding_size=8, steps=4,
+            classes_per_batch=3, samples_per_class=2,
+        )  # fmt: skip
+        return train(settings, runs=folder / "runs", progress=False)
+
+    def prepare(folder: Path) -> None:
+        from tests.photos import write_colors
+
+        shutil.copytree(trained(), folder / "run")
+        write_colors(folder / "images", seed=1, scale=30)
+        names = sorted(path.relative_to(folder) for path in folder.glob("images/*/*.png"))
+        (folder / names[7]).write_bytes(b"no image")
+        (folder / names[20]).unlink()
+        lines = ["path,copy"]
+        for copy in range(4):
+            for name in names:
+                other = name.with_name(f"{name.stem}-{copy}.png")
+                if (folder / name).exists():
+                    os.link(folder / name, folder / other)
+                lines.append(f"{other},{copy}")
+        (folder / "list.csv").write_text("\n".join(lines) + "\n")
+
+    def command(folder: Path, on: str) -> Sequence[str]:
+        more = ["--actors", "2"] if on != "local" else []
+        return ["embed", "run", "--images", "list.csv", "--out", "vectors.npy",
+                "--part-images", "8", "--on", on, *more]  # fmt: skip
+
+    def results(folder: Path) -> Mapping[str, Any]:
+        names = ("vectors.npy", "vectors.items.csv", "vectors.skipped.csv")
+        return {name: (folder / name).read_bytes() for name in names}
+
+    return Scenario(
+        "embedding of 24 parts",
+        command,
+        lambda folder: any(folder.glob(".vectors.npy.partial/*.json")),
+        results,
+        prepare,
+    )
+
+
+SCENARIOS: dict[str, Callable[[], Scenario]] = {"sweep": sweep, "embed": embed}
 
 
 def run_files(runs: Path) -> dict[str, str]:
@@ -249,7 +303,6 @@ def kill_many(name: str, kills: int, work: Path) -> list[Kill]:
 
 def fresh(folder: Path) -> Path:
     """Return a folder that is not there."""
-    import shutil
 
     shutil.rmtree(folder, ignore_errors=True)
     return folder

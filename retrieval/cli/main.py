@@ -43,6 +43,7 @@ from retrieval.validation import (
     Distance,
     ExportFormat,
     ExportPrecision,
+    SearchDevice,
     Ties,
     listed,
 )
@@ -658,6 +659,13 @@ Shards = Annotated[
         show_default=False,
     ),
 ]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        help=f"Where similarities are computed: {listed(SearchDevice)}. The result is the same.",
+    ),
+]
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -774,6 +782,7 @@ def evaluate(
     ] = "",
     on: On = LOCAL,
     shards: Shards = None,
+    device: Device = "cpu",
 ) -> None:
     """Evaluate the embeddings of a run: metrics, neighbors, projection, thumbnails.
 
@@ -801,6 +810,7 @@ def evaluate(
             "--text-name": text_name,
             "--on": on if on != LOCAL else None,
             "--shards": shards,
+            "--device": device if device != "cpu" else None,
         }
         compress_and_print(run, widths, [flag for flag, value in others.items() if value])
         return
@@ -829,6 +839,7 @@ def evaluate(
             ("--keep-thumbnails", keep_thumbnails),
             ("--on", on != LOCAL),
             ("--shards", shards),
+            ("--device", device != "cpu"),
         ):
             if given:
                 raise UserError(f"{flag} has no effect on --text-queries: drop one of the two")
@@ -843,7 +854,7 @@ def evaluate(
         qrels=qrels,
         ignored=ignored,
         images=not keep_thumbnails,
-        sharding=Sharding(on, shards),
+        sharding=Sharding(on, shards, device),
     )
     print_runs([run])
 
@@ -1085,6 +1096,7 @@ def import_(
     overwrite: Annotated[bool, typer.Option(help="Replace a run of the same name.")] = False,
     on: On = LOCAL,
     shards: Shards = None,
+    device: Device = "cpu",
 ) -> None:
     """Make a run from embeddings or ranked lists of any program, to judge and look at it."""
     from retrieval.cli.tables import print_runs
@@ -1105,8 +1117,8 @@ def import_(
             raise UserError("--ranked takes no embeddings: give --qrels, --items or both")
         if ignored is not None:
             raise UserError("--ignored leaves items out of rankings of embeddings, not of --ranked")
-        if on != LOCAL or shards is not None:
-            raise UserError("--on and --shards divide a search of embeddings: drop them")
+        if on != LOCAL or shards is not None or device != "cpu":
+            raise UserError("--on, --shards and --device are of a search of embeddings: drop them")
         if name is not None and len(ranked) > 1:
             raise UserError("--name names one run: leave it out, and each has the name of its file")
         names = [check_run_name(name or file.name.partition(".")[0]) for file in ranked]
@@ -1146,7 +1158,7 @@ def import_(
         qrels=qrels,
         ignored=ignored,
         overwrite=overwrite,
-        sharding=Sharding(on, shards),
+        sharding=Sharding(on, shards, device),
     )
     print_runs([path])
 
