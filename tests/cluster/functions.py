@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from retrieval.errors import UserError
+from retrieval.files import write_text
 
 
 def square(number):
@@ -49,27 +50,27 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def where(seconds):
+def wait_on_first_node(folder):
+    """Leave a file with this node's identity, then wait, if it is the first attempt."""
     import ray
 
-    time.sleep(seconds)
-    return ray.get_runtime_context().get_node_id()
+    node = ray.get_runtime_context().get_node_id()
+    file = Path(folder, "node")
+    if not file.exists():
+        write_text(file, node)
+        time.sleep(120)
+    return node
 
 
-def note_and_wait(folder, name, seconds):
-    """Leave a file with this node's identity, then wait."""
-    import ray
-
-    path = Path(folder, f"{name}-{os.getpid()}")
-    path.write_text(ray.get_runtime_context().get_node_id())
-    time.sleep(seconds)
-    return name
-
-
-def wait_for_interrupt(folder, seconds):
-    Path(folder, "begun").touch()
+def wait_for_interrupt(folder, is_first):
+    """The first call returns as soon as the second has begun; that one waits to be interrupted."""
+    if is_first:
+        while not Path(folder, "begun").exists():
+            time.sleep(0.02)
+        return
     try:
-        time.sleep(seconds)
+        Path(folder, "begun").touch()
+        time.sleep(120)
     except KeyboardInterrupt:
         Path(folder, "interrupted").touch()
         raise
