@@ -73,9 +73,9 @@ def maps_tab(chosen: Selection, result: QueryComparison) -> None:
         sampled = f"The maps show {sample_caption(n, len(figures.drawn_rows(maps[0])))}. "
     st.caption(
         f"{sampled}Hover over a point to ring the same item on the other map; click it to see its "
-        "neighbors under both losses; a lasso on either map selects on both. Map B is rotated, reflected and "
-        f"scaled as a whole to match map A (Procrustes), which explains {100 * fit:.0f}% of the "
-        "positions; what remains is a difference between the runs."
+        "neighbors under both losses; a lasso on either map selects on both. Map B is rotated, "
+        f"reflected and scaled as a whole to match map A (Procrustes), which explains "
+        f"{100 * fit:.0f}% of the positions; what remains is a difference between the runs."
     )
     if len(selected):
         _selected_images(chosen, selected)
