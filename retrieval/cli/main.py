@@ -22,7 +22,7 @@ from typer.core import TyperGroup
 
 from retrieval.cli import search
 from retrieval.cli.backbones import backbones
-from retrieval.cli.cluster_options import Cpus, Gpus, On
+from retrieval.cli.cluster_options import Cpus, Gpus, GpusOfRun, On, Retries
 from retrieval.cli.options import parse_ks, with_settings
 from retrieval.cli.paths import RunPath, Runs, showing_urls
 from retrieval.cli.serving import serve
@@ -280,42 +280,42 @@ def train(
             help="Number of repetitions, with seeds --seed, --seed + 1, ...", min=1, max=1000
         ),
     ] = 1,
-    on: Annotated[
-        str,
-        typer.Option(
-            help="Where the processes of --distribute workers run: local (on this machine), ray "
-            "(the cluster of $RAY_ADDRESS, or else one of this machine), ray://HOST:PORT or "
-            "HOST:PORT."
-        ),
-    ] = LOCAL,
+    on: On = "local",
+    cpus: Cpus = 1,
+    gpus: GpusOfRun = None,
+    retries: Retries = 3,
 ) -> None:
     """Train a run, then embed and evaluate it.
 
     `--loss all` evaluates the untrained network and trains the six losses of the published
-    baseline, one after the other.
+    baseline, one after the other; with `--on ray`, side by side on a cluster.
     """
     from retrieval.quiet import import_tensorflow
 
     start = time.perf_counter()
     import_tensorflow()
+    from retrieval.cli.watching import RunsView
     from retrieval.experiment.session import run_session
+    from retrieval.experiment.tasks import Place
 
-    _show_runs(
-        lambda: run_session(
-            changes,
-            runs=runs,
-            name=name,
-            overwrite=overwrite,
-            evaluate=evaluate,
-            resume_path=resume,
-            checkpoint=checkpoint,
-            seeds=seeds,
-            on=on,
-            announce=typer.echo,
-            on_failure=_show_failure,
-        ),
-        evaluated=evaluate,
-    )
+    def make() -> list[Path]:
+        with RunsView() as view:
+            return run_session(
+                changes,
+                runs=runs,
+                name=name,
+                overwrite=overwrite,
+                evaluate=evaluate,
+                resume_path=resume,
+                checkpoint=checkpoint,
+                seeds=seeds,
+                announce=view.say,
+                on_failure=lambda name, error: view.complain(f"{name}: {error}"),
+                place=Place(on, cpus, gpus, retries),
+                watch=view.update,
+            )
+
+    _show_runs(make, evaluated=evaluate)
     if evaluate:
         seconds = time.perf_counter() - start
         typer.echo(f"Finished in {seconds:.0f} s. Look at the runs with `retrieval app`.")
@@ -330,17 +330,25 @@ def sweep(
         ),
     ],
     runs: Runs = Path("runs"),
+    on: On = "local",
+    cpus: Cpus = 1,
+    gpus: GpusOfRun = None,
+    retries: Retries = 3,
 ) -> None:
     """Train every combination of a grid of losses, margins, seeds, ...
 
-    Finished runs are skipped and interrupted ones continued.
+    Finished runs are skipped and interrupted ones continued. `--on ray` trains them side by side on
+    a cluster.
     """
     from retrieval.quiet import import_tensorflow
 
     import_tensorflow()
+    from retrieval.cli.watching import RunsView
     from retrieval.experiment.sweep import read_grid
     from retrieval.experiment.sweep import sweep as train_grid
+    from retrieval.experiment.tasks import Place
 
+    place = Place(on, cpus, gpus, retries)
     points = read_grid(grid)
     if len(points.runs) < points.combinations:
         typer.echo(
@@ -349,10 +357,18 @@ def sweep(
             "takes"
         )
 
-    def show_failure(name: str, error: UserError) -> None:
-        _show_failure(f"{grid}: {name}", error)
+    def make() -> list[Path]:
+        with RunsView() as view:
+            return train_grid(
+                points,
+                runs=runs,
+                announce=view.say,
+                on_failure=lambda name, error: view.complain(f"{grid}: {name}: {error}"),
+                place=place,
+                watch=view.update,
+            )
 
-    _show_runs(lambda: train_grid(points, runs=runs, announce=typer.echo, on_failure=show_failure))
+    _show_runs(make)
 
 
 @app.command()
@@ -1346,10 +1362,6 @@ def _show_runs(make: Callable[[], list[Path]], *, evaluated: bool = True) -> Non
             typer.echo(f"{folder}: {SELECTED_ON_TEST}")
     if failure is not None:
         raise failure
-
-
-def _show_failure(name: str, error: UserError) -> None:
-    typer.echo(f"error: {name}: {error}", err=True)
 
 
 def _show_error(message: str) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 from retrieval.datasets.catalog import Catalog
 from retrieval.runs.judgments import write_judgments
 from retrieval.runs.live import EMBEDDING
-from retrieval.runs.store import partial_path
+from retrieval.runs.places import partial_path
 from retrieval.runs.writing import write_embeddings
 from retrieval.settings.schema import UNTRAINED, TrainSettings
 from retrieval.training.interruption import check_stop

@@ -22,7 +22,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from retrieval.errors import UserError
 from retrieval.files import (
-    MAKING,
     TEMPORARY,
     check_space,
     file_lock,
@@ -344,14 +343,17 @@ def is_fetched_when_read(name: str, entry: Entry) -> bool:
 
 
 def names_in(folder: Path) -> list[str]:
-    """Return the files of a run's folder, relative to it, without temporary ones and locks."""
+    """Return the files of a run's folder, relative to it, without hidden ones.
+
+    Hidden are temporary files, locks, and what the workers of one machine tell each other.
+    """
     found = []
     for here, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(TEMPORARY)]
+        folders[:] = [name for name in folders if not name.startswith(".")]
         found += [
             Path(here, name).relative_to(folder).as_posix()
             for name in names
-            if not name.startswith(TEMPORARY) and not name.endswith(MAKING)
+            if not name.startswith(".")
         ]
     return sorted(found)
 
