@@ -190,8 +190,8 @@ def child(what: str, file: Path, work: Path, workers: int) -> None:
         import ray
 
         ray.init(
-            address="local", num_cpus=workers, include_dashboard=False, object_store_memory=100 << 20,
-            log_to_driver=False,
+            address="local", num_cpus=workers, object_store_memory=100 << 20,
+            include_dashboard=False, log_to_driver=False,
         )  # fmt: skip
         from retrieval.cluster import run_tasks
 
