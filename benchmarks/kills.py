@@ -153,7 +153,7 @@ def embed() -> Scenario:
 
 
 def evaluate() -> Scenario:
-    """4,000 items of 200 classes, a quarter of them queries: two protocols of 24 shards, k-means."""
+    """4,000 items of 200 classes, a quarter of them queries: two protocols of 24 shards each."""
 
     @functools.cache
     def imported() -> Path:
