@@ -246,7 +246,7 @@ def measured(what: str, file: Path, work: Path, workers: int = 0) -> dict:
 def main() -> None:
     """Measure all, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", type=int, nargs="+",
+    parser.add_argument("--sizes", type=int, nargs="*",
                         default=[1_000_000, 2_000_000, 5_000_000, 10_000_000])  # fmt: skip
     parser.add_argument("--dimension", type=int, default=128)
     parser.add_argument("--noise", type=float, default=1.2, help="more is harder")
@@ -280,6 +280,7 @@ def main() -> None:
                     kept.write_text(json.dumps(rows))
                 write_tables(rows, args)
             file.unlink()
+    write_tables(rows, args)
 
 
 def plan_of(args: argparse.Namespace) -> list[tuple[str, int]]:
