@@ -152,7 +152,45 @@ def embed() -> Scenario:
     )
 
 
-SCENARIOS: dict[str, Callable[[], Scenario]] = {"sweep": sweep, "embed": embed}
+def evaluate() -> Scenario:
+    """4,000 items of 200 classes, a quarter of them queries: two protocols of 24 shards each."""
+
+    @functools.cache
+    def imported() -> Path:
+        import numpy as np
+        import pandas as pd
+
+        from retrieval.runs.importing import import_files
+
+        folder = Path(tempfile.mkdtemp(prefix="kills-evaluate-"))
+        rng, codes = np.random.default_rng(0), np.arange(4000) % 200
+        rows = rng.standard_normal((200, 32))[codes] + 1.2 * rng.standard_normal((4000, 32))
+        np.save(folder / "e.npy", rows.astype(np.float32))
+        roles = np.where(np.arange(4000) % 4 == 0, "query", "gallery")
+        pd.DataFrame({"label": codes, "role": roles}).to_csv(folder / "items.csv", index=False)
+        files = [(folder / "e.npy", folder / "items.csv")]
+        return import_files(folder / "runs" / "shop" / "one", files, progress=False)
+
+    def prepare(folder: Path) -> None:
+        shutil.copytree(imported(), folder / "runs" / "shop" / "one")
+
+    def command(folder: Path, on: str) -> Sequence[str]:
+        return ["evaluate", "runs/shop/one", "--shards", "24", "--on", on]
+
+    return Scenario(
+        "evaluation in 48 shards",
+        command,
+        lambda folder: any(folder.glob("runs/shop/.one.shards/*/shard-*.npz")),
+        lambda folder: run_files(folder / "runs"),
+        prepare,
+    )
+
+
+SCENARIOS: dict[str, Callable[[], Scenario]] = {
+    "sweep": sweep,
+    "embed": embed,
+    "evaluate": evaluate,
+}
 
 
 def run_files(runs: Path) -> dict[str, str]:
