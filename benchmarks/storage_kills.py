@@ -28,7 +28,7 @@ from retrieval.runs.store import open_run
 from retrieval.storage.manifests import NOTHING, newest
 from retrieval.storage.objects import Objects
 
-ITEMS, WIDTH = 4000, 1024
+ITEMS, WIDTH = 320, 12_000  # few items, as the evaluation is not what is killed, and 15 MB
 URL = "s3://lab/runs"
 RUN = f"{URL}/imported/run"
 
@@ -88,7 +88,7 @@ def kill_one(folder: Path, kind: int, rng: random.Random) -> tuple[str, int]:
     before = set(objects.list("objects"))
     child = command(folder, kind)
     during_evaluation = rng.random() < 0.2
-    moment, wait = "evaluating", rng.uniform(3.0, 8.0)
+    moment, wait = "evaluating", rng.uniform(3.0, 12.0)
     if not during_evaluation:
         moment, wait = "sending", rng.uniform(0.0, 0.6)
         while child.poll() is None and set(objects.list("objects")) == before:
