@@ -272,10 +272,10 @@ def file_lock(
     """Lock a file for the block, against other processes and other threads of this one.
 
     The operating system releases the lock when the process ends, however it ends; a killed process
-    leaves the lock file behind, unlocked and harmless. On a network disk, its server releases what a
-    dead machine held. On a disk without locks, a second file holds the name of the machine and the
-    number of the process, and the time of its last sign of life: it counts for nothing once that
-    process has ended, or has given none for a minute.
+    leaves the lock file behind, unlocked and harmless. On a network disk, the server releases what
+    a dead machine held. On a disk without locks, a second file holds the name of the machine and
+    the number of the process, and the time of its last sign of life: it counts for nothing once
+    that process has ended, or has given none for a minute.
 
     Args:
         file: The lock file; its folder is created.

@@ -58,24 +58,28 @@ class Machines:
 
 
 @contextlib.contextmanager
-def started(nodes: int = 3, cpus: int = 2) -> Iterator[Machines]:
+def started(nodes: int = 3, cpus: int = 2, head_cpus: int | None = None) -> Iterator[Machines]:
     """Run a cluster for the block; ``RAY_ADDRESS`` names it, for this and for child processes.
 
     Args:
         nodes: Number of nodes, with the head. Defaults to 3.
         cpus: Processors that every node claims to have. Defaults to 2.
+        head_cpus: Those of the head. Defaults to None, as many.
 
     Yields:
         The nodes.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    # By default, Ray gives workers so low a priority that beside other work they hardly run.
+    os.environ.setdefault("RAY_worker_niceness", "0")
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "240")  # the machine may be busy
     from ray.cluster_utils import Cluster
 
     logging.getLogger("ray").setLevel(logging.ERROR)
     cluster = Cluster(
         initialize_head=True,
         head_node_args={
-            "num_cpus": cpus,
+            "num_cpus": cpus if head_cpus is None else head_cpus,
             "object_store_memory": OBJECT_STORE,
             "include_dashboard": False,
             "_system_config": NOTICED_SOON,

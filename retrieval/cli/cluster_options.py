@@ -19,3 +19,15 @@ Gpus = Annotated[
     float,
     typer.Option(help="With --on, GPUs of each task or actor; a fraction such as 0.5 shares one."),
 ]
+GpusOfRun = Annotated[
+    float | None,
+    typer.Option(
+        "--gpus",
+        help="With --on, GPUs of each run; 0.5 lets two share one, with half of its memory each. "
+        "Defaults to 1, or 0 in a cluster without GPUs.",
+        show_default=False,
+    ),
+]
+Retries = Annotated[
+    int, typer.Option(help="With --on, how often a run is begun again whose node was lost.")
+]

@@ -22,7 +22,7 @@ from typer.core import TyperGroup
 
 from retrieval.cli import search
 from retrieval.cli.backbones import backbones
-from retrieval.cli.cluster_options import Cpus, Gpus, On
+from retrieval.cli.cluster_options import Cpus, Gpus, GpusOfRun, On, Retries
 from retrieval.cli.options import parse_ks, with_settings
 from retrieval.cli.paths import RunPath, Runs, showing_urls
 from retrieval.cli.serving import serve
@@ -43,6 +43,7 @@ from retrieval.validation import (
     Distance,
     ExportFormat,
     ExportPrecision,
+    SearchDevice,
     Ties,
     listed,
 )
@@ -279,42 +280,42 @@ def train(
             help="Number of repetitions, with seeds --seed, --seed + 1, ...", min=1, max=1000
         ),
     ] = 1,
-    on: Annotated[
-        str,
-        typer.Option(
-            help="Where the processes of --distribute workers run: local (on this machine), ray "
-            "(the cluster of $RAY_ADDRESS, or else one of this machine), ray://HOST:PORT or "
-            "HOST:PORT."
-        ),
-    ] = LOCAL,
+    on: On = "local",
+    cpus: Cpus = 1,
+    gpus: GpusOfRun = None,
+    retries: Retries = 3,
 ) -> None:
     """Train a run, then embed and evaluate it.
 
     `--loss all` evaluates the untrained network and trains the six losses of the published
-    baseline, one after the other.
+    baseline, one after the other; with `--on ray`, side by side on a cluster.
     """
     from retrieval.quiet import import_tensorflow
 
     start = time.perf_counter()
     import_tensorflow()
+    from retrieval.cli.watching import RunsView
     from retrieval.experiment.session import run_session
+    from retrieval.experiment.tasks import Place
 
-    _show_runs(
-        lambda: run_session(
-            changes,
-            runs=runs,
-            name=name,
-            overwrite=overwrite,
-            evaluate=evaluate,
-            resume_path=resume,
-            checkpoint=checkpoint,
-            seeds=seeds,
-            on=on,
-            announce=typer.echo,
-            on_failure=_show_failure,
-        ),
-        evaluated=evaluate,
-    )
+    def make() -> list[Path]:
+        with RunsView() as view:
+            return run_session(
+                changes,
+                runs=runs,
+                name=name,
+                overwrite=overwrite,
+                evaluate=evaluate,
+                resume_path=resume,
+                checkpoint=checkpoint,
+                seeds=seeds,
+                announce=view.say,
+                on_failure=lambda name, error: view.complain(f"{name}: {error}"),
+                place=Place(on, cpus, gpus, retries),
+                watch=view.update,
+            )
+
+    _show_runs(make, evaluated=evaluate)
     if evaluate:
         seconds = time.perf_counter() - start
         typer.echo(f"Finished in {seconds:.0f} s. Look at the runs with `retrieval app`.")
@@ -329,17 +330,25 @@ def sweep(
         ),
     ],
     runs: Runs = Path("runs"),
+    on: On = "local",
+    cpus: Cpus = 1,
+    gpus: GpusOfRun = None,
+    retries: Retries = 3,
 ) -> None:
     """Train every combination of a grid of losses, margins, seeds, ...
 
-    Finished runs are skipped and interrupted ones continued.
+    Finished runs are skipped and interrupted ones continued. `--on ray` trains them side by side on
+    a cluster.
     """
     from retrieval.quiet import import_tensorflow
 
     import_tensorflow()
+    from retrieval.cli.watching import RunsView
     from retrieval.experiment.sweep import read_grid
     from retrieval.experiment.sweep import sweep as train_grid
+    from retrieval.experiment.tasks import Place
 
+    place = Place(on, cpus, gpus, retries)
     points = read_grid(grid)
     if len(points.runs) < points.combinations:
         typer.echo(
@@ -348,10 +357,18 @@ def sweep(
             "takes"
         )
 
-    def show_failure(name: str, error: UserError) -> None:
-        _show_failure(f"{grid}: {name}", error)
+    def make() -> list[Path]:
+        with RunsView() as view:
+            return train_grid(
+                points,
+                runs=runs,
+                announce=view.say,
+                on_failure=lambda name, error: view.complain(f"{grid}: {name}: {error}"),
+                place=place,
+                watch=view.update,
+            )
 
-    _show_runs(lambda: train_grid(points, runs=runs, announce=typer.echo, on_failure=show_failure))
+    _show_runs(make)
 
 
 @app.command()
@@ -642,6 +659,13 @@ Shards = Annotated[
         show_default=False,
     ),
 ]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        help=f"Where similarities are computed: {listed(SearchDevice)}. The result is the same.",
+    ),
+]
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -758,6 +782,7 @@ def evaluate(
     ] = "",
     on: On = LOCAL,
     shards: Shards = None,
+    device: Device = "cpu",
 ) -> None:
     """Evaluate the embeddings of a run: metrics, neighbors, projection, thumbnails.
 
@@ -785,6 +810,7 @@ def evaluate(
             "--text-name": text_name,
             "--on": on if on != LOCAL else None,
             "--shards": shards,
+            "--device": device if device != "cpu" else None,
         }
         compress_and_print(run, widths, [flag for flag, value in others.items() if value])
         return
@@ -813,6 +839,7 @@ def evaluate(
             ("--keep-thumbnails", keep_thumbnails),
             ("--on", on != LOCAL),
             ("--shards", shards),
+            ("--device", device != "cpu"),
         ):
             if given:
                 raise UserError(f"{flag} has no effect on --text-queries: drop one of the two")
@@ -827,7 +854,7 @@ def evaluate(
         qrels=qrels,
         ignored=ignored,
         images=not keep_thumbnails,
-        sharding=Sharding(on, shards),
+        sharding=Sharding(on, shards, device),
     )
     print_runs([run])
 
@@ -1069,6 +1096,7 @@ def import_(
     overwrite: Annotated[bool, typer.Option(help="Replace a run of the same name.")] = False,
     on: On = LOCAL,
     shards: Shards = None,
+    device: Device = "cpu",
 ) -> None:
     """Make a run from embeddings or ranked lists of any program, to judge and look at it."""
     from retrieval.cli.tables import print_runs
@@ -1089,8 +1117,8 @@ def import_(
             raise UserError("--ranked takes no embeddings: give --qrels, --items or both")
         if ignored is not None:
             raise UserError("--ignored leaves items out of rankings of embeddings, not of --ranked")
-        if on != LOCAL or shards is not None:
-            raise UserError("--on and --shards divide a search of embeddings: drop them")
+        if on != LOCAL or shards is not None or device != "cpu":
+            raise UserError("--on, --shards and --device are of a search of embeddings: drop them")
         if name is not None and len(ranked) > 1:
             raise UserError("--name names one run: leave it out, and each has the name of its file")
         names = [check_run_name(name or file.name.partition(".")[0]) for file in ranked]
@@ -1130,7 +1158,7 @@ def import_(
         qrels=qrels,
         ignored=ignored,
         overwrite=overwrite,
-        sharding=Sharding(on, shards),
+        sharding=Sharding(on, shards, device),
     )
     print_runs([path])
 
@@ -1334,10 +1362,6 @@ def _show_runs(make: Callable[[], list[Path]], *, evaluated: bool = True) -> Non
             typer.echo(f"{folder}: {SELECTED_ON_TEST}")
     if failure is not None:
         raise failure
-
-
-def _show_failure(name: str, error: UserError) -> None:
-    typer.echo(f"error: {name}: {error}", err=True)
 
 
 def _show_error(message: str) -> None:

@@ -10,6 +10,7 @@ from retrieval.cluster.connection import LOCAL, check_on, connected
 from retrieval.cluster.groups import run_group
 from retrieval.cluster.nodes import Node, nodes
 from retrieval.cluster.resources import Resources
+from retrieval.cluster.shared import check_shared
 from retrieval.cluster.tasks import Outcome, run_tasks
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Outcome",
     "Resources",
     "check_on",
+    "check_shared",
     "connected",
     "nodes",
     "run_group",

@@ -1,7 +1,7 @@
 """Many items through a few actors, which load what they need once."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 from retrieval.cluster.resources import Resources, check_possible
@@ -36,7 +36,7 @@ def run_on_actors(
     actors: int,
     resources: Resources | None = None,
     retries: int = 3,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Call a function for every item, in actors that make it once, e.g. load a network.
 
     Within :func:`connected`. A lost actor is replaced, and its item handed out again.

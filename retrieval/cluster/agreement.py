@@ -5,14 +5,12 @@ import hashlib
 import importlib.metadata
 import platform
 from pathlib import Path
-from typing import Any
 
-from retrieval.cluster.nodes import nodes
+from retrieval.cluster.nodes import on_every_node
 from retrieval.errors import UserError
 
 # What has to be equal for equal results.
 PACKAGES = ("ray", "numpy", "tensorflow", "keras")
-ANSWER = 120.0  # seconds for a node to start a process and answer
 PACKAGE = "retrieval"
 
 
@@ -25,10 +23,8 @@ def check_nodes_agree(address: str) -> None:
     Raises:
         UserError: Names the node and the version.
     """
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as OnNode
 
-    # A function that is made here is sent as it is, so that it runs where this package is missing.
+    # Made here, so that it is sent as it is.
     def versions(package: str, packages: tuple[str, ...]) -> dict[str, str]:
         import importlib.util
 
@@ -39,25 +35,8 @@ def check_nodes_agree(address: str) -> None:
         return agreement.versions_here(packages)
 
     here = versions_here(PACKAGES)
-    probe = ray.remote(versions)
-    asked: dict[Any, str] = {
-        probe.options(
-            num_cpus=0, max_retries=0, scheduling_strategy=OnNode(node.identity, soft=False)
-        ).remote(PACKAGE, PACKAGES): node.address
-        for node in nodes()
-    }
-    done, silent = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER)
-    for reference in silent:
-        raise UserError(
-            f"Ray cluster {address}: node {asked[reference]} does not answer within "
-            f"{ANSWER:.0f} s: see `ray status`"
-        )
-    for reference in done:
-        try:
-            there = ray.get(reference)
-        except ray.exceptions.RayError:
-            continue  # lost meanwhile: its tasks go to other nodes
-        _compare(f"Ray cluster {address}: node {asked[reference]}", here, there)
+    for node, there in on_every_node(versions, PACKAGE, PACKAGES).items():
+        _compare(f"Ray cluster {address}: node {node.address}", here, there)
 
 
 def _compare(node: str, here: dict[str, str], there: dict[str, str]) -> None:

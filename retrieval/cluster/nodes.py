@@ -1,8 +1,12 @@
 """The machines of a cluster and what they have."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from retrieval.errors import counted
+from retrieval.errors import UserError, counted
+
+ANSWER = 120.0  # seconds for a node to start a process and answer
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,47 @@ def nodes() -> list[Node]:
         if each["Alive"]
     ]
     return sorted(found, key=lambda node: (node.address, node.identity))
+
+
+def on_every_node(function: Callable[..., Any], *arguments: Any) -> dict[Node, Any]:
+    """Call a short function in a process of every node.
+
+    Args:
+        function: It; one that is made within another function is sent as it is, so that it runs
+            where this package is missing.
+        *arguments: Its arguments.
+
+    Returns:
+        What it returned there; a node that was lost meanwhile is left out.
+
+    Raises:
+        UserError: A node does not answer.
+    """
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    remote = ray.remote(function)
+    asked = {}
+    for node in nodes():
+        here = NodeAffinitySchedulingStrategy(node.identity, soft=False)
+        options = {"num_cpus": 0, "max_retries": 0, "scheduling_strategy": here}
+        asked[remote.options(**options).remote(*arguments)] = node
+    done, silent = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER)
+    if silent:
+        raise UserError(
+            f"node {asked[silent[0]].address} does not answer within {ANSWER:.0f} s: see `ray "
+            "status`, and whether this machine reaches it"
+        )
+    found = {}
+    for reference in done:
+        try:
+            found[asked[reference]] = ray.get(reference)
+        except (ray.exceptions.NodeDiedError, ray.exceptions.WorkerCrashedError):
+            continue
+        except ray.exceptions.RayError as error:
+            words = " ".join(str(error).split())[-300:]
+            raise UserError(f"node {asked[reference].address} cannot work: {words}") from error
+    return found
 
 
 def amounts(cpus: float, gpus: float) -> str:

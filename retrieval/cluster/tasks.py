@@ -1,6 +1,6 @@
 """Independent calls of one function, as Ray tasks."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,7 @@ def run_tasks(
     *,
     resources: Resources | None = None,
     retries: int = 3,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Call a function once for each set of arguments, each in a process of some node.
 
     Within :func:`connected`. If the caller stops early (Ctrl-C), the tasks are interrupted as by

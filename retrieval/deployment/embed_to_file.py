@@ -272,7 +272,7 @@ def _embed_here(task: _Task, bar: tqdm) -> None:
                 checked = checks.pop(part.number).result()
                 check(part.number + 1)
                 if checked.is_done:
-                    _count(bar, Done(len(part), is_new=False))
+                    _count(bar, Done(part.number, len(part), is_new=False))
                     continue
                 vectors = embed_part(
                     embedder, part, checked, keep_views=task.keep_views, advance=bar.update

@@ -6,8 +6,10 @@ and a cluster, where ours sums over distinct sizes: 2.5 s against 0.01 s with 3,
 benchmark data sets have up to 11,316. Tests hold them to scikit-learn's values.
 """
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -17,6 +19,7 @@ from retrieval.evaluation.bootstrap import class_weights
 from retrieval.evaluation.statistics import ALPHA, effective_classes
 from retrieval.progress import stage
 
+PassesOf = Callable[[np.ndarray], Any]  # see :func:`kmeans`
 MANY_CLUSTERS = 1_000  # above which fewer starts are the default
 
 
@@ -75,6 +78,7 @@ def kmeans_starts(
     ids: np.ndarray | None = None,
     pool: ThreadPoolExecutor,
     progress: bool = False,
+    passes_of: PassesOf | None = None,
 ) -> list[Clustering]:
     """Cluster points by k-means from several starts; see :func:`kmeans`.
 
@@ -87,6 +91,7 @@ def kmeans_starts(
         ids: int, (n, m), nearest neighbors of each point. Defaults to None.
         pool: Worker threads that share the rows.
         progress: Whether to show the start at work when it takes long. Defaults to False.
+        passes_of: See :func:`kmeans`. Defaults to this process.
 
     Returns:
         One clustering per start, in the order of the starts.
@@ -97,7 +102,7 @@ def kmeans_starts(
     for number, each in enumerate(seeds, start=1):
         of = f", start {number} of {starts}" if starts > 1 else ""
         with stage(f"k-means, {k:,} clusters of {len(points):,} items{of}", show=progress):
-            found.append(kmeans(points, k, method, each, ids=ids, pool=pool))
+            found.append(kmeans(points, k, method, each, ids=ids, pool=pool, passes_of=passes_of))
     return found
 
 
@@ -109,6 +114,7 @@ def kmeans(
     *,
     ids: np.ndarray | None = None,
     pool: ThreadPoolExecutor,
+    passes_of: PassesOf | None = None,
 ) -> Clustering:
     """Cluster points by k-means, run until no assignment changes.
 
@@ -122,11 +128,18 @@ def kmeans(
             where that is faster and as good (see :mod:`retrieval.evaluation.kmeans`). Defaults to
             None.
         pool: Worker threads that share the rows.
+        passes_of: Returns who goes through the centered points, float32 (n, d), such as the tasks
+            of a cluster; the result is the same. Defaults to the threads of this process.
 
     Returns:
         The clustering.
     """
-    from retrieval.evaluation.kmeans import graph_seeds, graph_suits, lloyd  # imports Numba
+    from retrieval.evaluation.kmeans import (  # imports Numba
+        graph_seeds,
+        graph_suits,
+        lloyd,
+        passes_here,
+    )
 
     points = np.require(points, np.float32, ["C", "W", "E"])
     n, k = len(points), min(k, len(points))
@@ -139,7 +152,8 @@ def kmeans(
         from sklearn.cluster import kmeans_plusplus  # half a second, and the app never clusters
 
         start = kmeans_plusplus(centered, k, random_state=seed)[0]
-    clusters, inertia, iterations = lloyd(centered, start, pool)
+    passes = passes_here(centered, pool) if passes_of is None else passes_of(centered)
+    clusters, inertia, iterations = lloyd(centered, start, passes)
     return Clustering(clusters, method, seed, inertia, iterations)
 
 

@@ -99,6 +99,7 @@ def evaluate(
     relevance: object = None,
     metrics: Sequence[str] = (),
     search_with: SearchFunction = search,
+    passes_of: clustering.PassesOf | None = None,
 ) -> Result:
     """Evaluate embeddings exactly: ranking and clustering metrics, neighbors, geometry.
 
@@ -147,6 +148,8 @@ def evaluate(
         search_with: What searches, such as a
             :class:`retrieval.evaluation.search.shard_files.ShardedSearch`, whose result is the
             same. Defaults to :func:`retrieval.evaluation.search.search.search`.
+        passes_of: Who goes through the points of k-means, see
+            :func:`retrieval.evaluation.clustering.kmeans`. Defaults to this process.
 
     Returns:
         The result.
@@ -201,6 +204,7 @@ def evaluate(
                 single_search=single_search,
                 progress=progress,
                 search_with=search_with,
+                passes_of=passes_of,
             )
         with stage("geometry of the embedding", show=progress):
             card = geometry(
@@ -284,6 +288,7 @@ def find_clusters(
     single_search: bool = False,
     progress: bool = False,
     search_with: SearchFunction = search,
+    passes_of: clustering.PassesOf | None = None,
 ) -> Clusters:
     """Cluster all items from every start, using the neighbors of the search where they cover all.
 
@@ -317,6 +322,7 @@ def find_clusters(
         ids=ids,
         pool=pool,
         progress=progress,
+        passes_of=passes_of,
     )
     nmi = [clustering.clustering_metrics(codes, each.clusters)["nmi"] for each in found]
     return Clusters(min(found, key=lambda each: each.inertia).clusters, tuple(nmi))

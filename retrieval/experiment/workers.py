@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
 
@@ -26,13 +26,16 @@ from retrieval.cluster.resources import Resources, fair_share
 from retrieval.experiment.making import PlannedRun, train_and_embed
 from retrieval.files import remove, write_text
 from retrieval.progress import listening
-from retrieval.quiet import import_tensorflow
+from retrieval.quiet import hold_back_stderr, quiet_import
 from retrieval.runs.live import Live, read_live
 from retrieval.runs.places import partial_path
 from retrieval.settings.resolve import batch_size
 from retrieval.settings.schema import UNTRAINED, TrainSettings
 from retrieval.training.interruption import Interrupted, check_stop, deferred, stop_asked, stoppable
 from retrieval.training.live import LiveRecord
+
+if TYPE_CHECKING:
+    from retrieval.training.workers import Workers
 
 CHANNEL = ".workers"  # folder in the partial folder
 SAID, STOP = "said.txt", "stop"
@@ -161,16 +164,15 @@ def work(
     Returns:
         What the chief has done; None from the others.
     """
-    import_tensorflow()
-    from retrieval.training.devices import describe_devices
-    from retrieval.training.fit import follow
-    from retrieval.training.workers import join_workers
+    with quiet_import():  # nothing may be computed before the workers are joined
+        from retrieval.training.devices import describe_devices
+        from retrieval.training.fit import follow
 
     settings = planned.settings
     channel = partial_path(planned.path) / CHANNEL
     if rank:
         with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
-            follow(settings, planned.catalog, join_workers(rank, addresses))
+            follow(settings, planned.catalog, _joined(rank, addresses))
         return None
     with (
         (channel / SAID).open("a", buffering=1, encoding="utf-8") as said,
@@ -179,7 +181,7 @@ def work(
     ):
         try:
             with _stopping_when_told(channel):
-                workers = join_workers(rank, addresses)
+                workers = _joined(rank, addresses)
                 device = f"{_named(addresses)}, each {describe_devices(settings)}"
                 tqdm.write(f"on {device}")
                 record = LiveRecord(partial_path(planned.path), settings, device=device)
@@ -199,6 +201,13 @@ def work(
                 return Report(seconds, device)
         except Interrupted:
             return Report({}, "", stopped=True)
+
+
+def _joined(rank: int, addresses: Sequence[str]) -> "Workers":
+    from retrieval.training.workers import join_workers
+
+    with hold_back_stderr():  # what TensorFlow says about devices
+        return join_workers(rank, addresses)
 
 
 def _named(addresses: Sequence[str]) -> str:

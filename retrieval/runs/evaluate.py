@@ -43,7 +43,7 @@ from retrieval.runs.places import final_path
 from retrieval.runs.records import SCHEMA, ProtocolResult
 from retrieval.runs.resume import check_dataset_unchanged
 from retrieval.runs.run import NO_EMBEDDINGS, Run, remedy
-from retrieval.runs.sharding import IN_PROCESS, Sharding, sharded_search
+from retrieval.runs.sharding import IN_PROCESS, Sharding, passes_of, sharded_search
 from retrieval.runs.store import changed_run, check_there, locked_run, open_run
 from retrieval.runs.thumbnails import write_thumbnails
 from retrieval.validation import (
@@ -344,6 +344,7 @@ def _write_results(
         "ks": (*KS, *options.ks),
         "kmeans": kmeans_of(options, len(items)),
         "search_with": search_with,
+        "passes_of": passes_of(search_with),
         "distance": distance,
         "k_neighbors": STORED_NEIGHBORS,
         "progress": progress,

@@ -2,15 +2,17 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from retrieval.cluster import LOCAL, Resources, check_on, connected, nodes, run_tasks
 from retrieval.evaluation.search.shard_files import HERE, ShardedSearch, Workers
 from retrieval.files import remove
 from retrieval.runs.places import final_path
-from retrieval.validation import check_integer
+from retrieval.validation import SearchDevice, check_choice, check_integer, choices_of
 
 
 @dataclass(frozen=True)
@@ -23,15 +25,18 @@ class Sharding:
         shards: Number of parts of the gallery. Defaults to None: one per 20 billion pairs of a
             query and an item, which is none of a small run, and at least two per processor of a
             cluster.
+        device: ``cpu``, or ``gpu`` for tile products and selection on a GPU. Defaults to ``cpu``.
     """
 
     on: str = LOCAL
     shards: int | None = None
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         check_on(self.on)
         if self.shards is not None:
             check_integer("shards", self.shards, least=1)
+        check_choice("device", self.device, choices_of(SearchDevice))
 
 
 IN_PROCESS = Sharding()
@@ -64,18 +69,44 @@ def sharded_search(
     """
     kept = shards_path(final_path(folder))
     if sharding.on == LOCAL:
-        yield ShardedSearch(kept, sharding.shards, HERE, progress)
+        here = replace(HERE, device=sharding.device)
+        yield ShardedSearch(kept, sharding.shards, here, progress)
     else:
         with connected(sharding.on):
-            cpus = sum(int(node.cpus) for node in nodes())
-            yield ShardedSearch(kept, sharding.shards, Workers(_on_cluster, cpus, 1), progress)
+            workers = workers_of_cluster(sharding.device)
+            yield ShardedSearch(kept, sharding.shards, workers, progress)
     if kept.exists():
         remove(kept)
 
 
-def _on_cluster(function: Callable[..., Any], calls: Sequence[Mapping[str, Any]]) -> Iterator[None]:
-    """Call a function as one task of the cluster per set of arguments."""
-    for outcome in run_tasks(function, calls, resources=Resources(cpus=1)):
-        if outcome.error is not None:
-            raise outcome.error
-        yield
+def passes_of(search: ShardedSearch) -> Callable[[np.ndarray], Any] | None:
+    """Return who goes through the points of k-means: those who search, if they are of a cluster."""
+    if search.workers.run is HERE.run:
+        return None
+
+    def passes(points: np.ndarray) -> Any:
+        from retrieval.evaluation.kmeans_shards import passes_in_parts  # imports Numba
+
+        return passes_in_parts(search.file_of(points), len(points), search.workers)
+
+    return passes
+
+
+def workers_of_cluster(device: str = "cpu") -> Workers:
+    """Return the workers of the cluster that this process is connected to.
+
+    Args:
+        device: ``cpu``, one call per processor at a time, or ``gpu``, one per GPU. Defaults to
+            ``cpu``.
+    """
+    gpus = 1 if device == "gpu" else 0
+    resources = Resources(cpus=1, gpus=gpus)
+
+    def run(function: Callable[..., Any], calls: Sequence[Mapping[str, Any]]) -> Iterator[None]:
+        for outcome in run_tasks(function, calls, resources=resources):
+            if outcome.error is not None:
+                raise outcome.error
+            yield
+
+    at_once = sum(resources.copies(node) for node in nodes())
+    return Workers(run, at_once, threads=1, device=device)

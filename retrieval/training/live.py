@@ -13,6 +13,7 @@ import dataclasses
 import json
 import math
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -254,7 +255,8 @@ class LiveRecord:
     def write(self) -> None:
         """Write the file now. A failure is nothing that a training should stop for."""
         self.written = self.moves
-        temporary = self.file.with_name(f"{TEMPORARY}{os.getpid()}-{LIVE_FILE}")
+        own = f"{TEMPORARY}{socket.gethostname()}-{os.getpid()}-{LIVE_FILE}"
+        temporary = self.file.with_name(own)
         with contextlib.suppress(OSError, ValueError):
             try:
                 text = json.dumps(self.snapshot().to_mapping(), allow_nan=False)
@@ -367,7 +369,7 @@ class PlanRecord:
     ) -> None:
         self.path, self.clock = path, clock
         self.root = path.parents[1]
-        self.file = queue_path(self.root, f"plan-{os.getpid()}")
+        self.file = queue_path(self.root, f"plan-{socket.gethostname()}-{os.getpid()}")
         self.record = LiveRecord(self.root, settings)
         self.made_root = not self.root.exists()
         self.written = clock()

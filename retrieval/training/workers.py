@@ -7,9 +7,10 @@ every batch, and wait for it in the exchange of the next step. They are told not
 the workers ends them as soon as the chief is done.
 """
 
+import functools
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,32 +129,43 @@ def share_state(workers: Workers, model: RankingModel, steps_done: int) -> int:
     Returns:
         That number, of the chief.
     """
-    # The model's weights, its loss's, the states of random numbers; but not Keras' metrics.
+    # The network's weights, the loss's, the states of random numbers; but not Keras' metrics.
     variables = [*model.network.variables, *model.loss_weights, *model.loss_state]
     variables += model.optimizer.variables
     values = [np.asarray(variable) for variable in variables] + [np.asarray(steps_done)]
-    # A sum over zeros and one value is that value. There is no sum of every type of integer.
-    sent = [each if each.dtype.kind == "f" else each.astype(np.int64) for each in values]
-    if not workers.is_chief:
-        sent = [np.zeros_like(each) for each in sent]
+    is_real = [value.dtype.kind not in "iub" for value in values]
+    # The widest type of each kind; there is no sum of every type of integer.
+    for kind, wide in ((True, np.float32), (False, np.int64)):
+        own = [n for n, real in enumerate(is_real) if real == kind]
+        flat = np.concatenate([values[n].astype(wide).ravel() for n in own])
+        parts = np.split(_of_chief(workers, flat), np.cumsum([values[n].size for n in own])[:-1])
+        for n, part in zip(own, parts, strict=True):
+            values[n] = part.reshape(values[n].shape)
+    *shared, step = values
+    for variable, value in zip(variables, shared, strict=True):
+        variable.assign(tf.cast(value, variable.dtype))
+    return int(step)
 
-    @tf.function
-    def total(arrays: list[tf.Tensor]) -> Any:
-        def of_replica() -> list[tf.Tensor]:
+
+def _of_chief(workers: Workers, values: np.ndarray) -> np.ndarray:
+    """Return the chief's values on every worker: the sum of its own and of zeros elsewhere."""
+    own = tf.constant(values if workers.is_chief else np.zeros_like(values))
+
+    @tf.function(autograph=False)
+    def total(given: tf.Tensor) -> Any:
+        def of_replica() -> tf.Tensor:
             context = tf.distribute.get_replica_context()
-            first = context.replica_id_in_sync_group == 0
-            own = [each if first else tf.zeros_like(each) for each in arrays]
-            return context.all_reduce(tf.distribute.ReduceOp.SUM, own)
+            # Of several devices of the chief, only the first counts.
+            counts = tf.cast(context.replica_id_in_sync_group == 0, given.dtype)
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, given * counts)
 
         return workers.strategy.run(of_replica)
 
     try:
-        *shared, step = total([tf.constant(each) for each in sent])
+        found: np.ndarray = _local(workers, total(own)).numpy()
     except GONE as error:
         raise ExchangeFailed(str(error)) from error
-    for variable, value in zip(variables, shared, strict=True):
-        variable.assign(tf.cast(_local(workers, value), variable.dtype))
-    return int(_local(workers, step))
+    return found
 
 
 def _local(workers: Workers, value: Any) -> tf.Tensor:
@@ -167,18 +179,28 @@ class WorkerSteps:
         workers: The workers.
         model: The model, with the same weights on all of them.
         batches: This worker's share of every batch, in parts for its devices.
+        steps_done: Number of steps already taken. Defaults to 0.
     """
 
-    def __init__(self, workers: Workers, model: RankingModel, batches: tf.data.Dataset) -> None:
-        self.workers, self.model = workers, model
+    def __init__(
+        self,
+        workers: Workers,
+        model: RankingModel,
+        batches: tf.data.Dataset,
+        steps_done: int = 0,
+    ) -> None:
+        self.workers, self.model, self.steps_done = workers, model, steps_done
         # Without an end, TensorFlow need not ask all workers whether there is another batch.
         endless = batches.repeat()
         self.batches: Iterator[Any] = iter(
             workers.strategy.distribute_datasets_from_function(lambda _: endless)
         )
-        self._step = tf.function(
-            lambda inputs, labels: workers.strategy.run(model.replica_step, (inputs, labels))
-        )
+        self._steps = {frozen: self._traced(freezes_norms=frozen) for frozen in (True, False)}
+
+    def _traced(self, *, freezes_norms: bool) -> Callable[..., Any]:
+        step = functools.partial(self.model.replica_step, freezes_norms=freezes_norms)
+        run = self.workers.strategy.run
+        return tf.function(lambda inputs, labels: run(step, (inputs, labels)), autograph=False)
 
     def take(self) -> dict[str, float]:
         """Take one step.
@@ -190,8 +212,10 @@ class WorkerSteps:
             ExchangeFailed: Another worker is gone.
         """
         inputs, labels = next(self.batches)
+        step = self._steps[self.steps_done < self.model.freeze_batch_norm_steps]
+        self.steps_done += 1
         try:
-            found = self._step(inputs, labels)
+            found = step(inputs, labels)
             return {name: float(_local(self.workers, each)) for name, each in found.items()}
         except GONE as error:
             raise ExchangeFailed(str(error)) from error

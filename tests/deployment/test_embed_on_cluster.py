@@ -87,12 +87,11 @@ def stop_after(n, monkeypatch, at=None):
     monkeypatch.setattr(module, "_count", count)
 
 
-@pytest.mark.parametrize("name", ["x.npy", "x"])
 def test_what_a_cluster_leaves_undone_one_process_finishes_with_the_same_vectors(
-    machines, trained, listing, tmp_path, monkeypatch, name
+    machines, trained, listing, tmp_path, monkeypatch
 ):
     """Six parts by this process, then a cluster that loses a node and is stopped, then the rest."""
-    whole, out = tmp_path / "whole" / name, tmp_path / "parted" / name
+    whole, out = tmp_path / "whole/x.npy", tmp_path / "parted/x.npy"
     embed(trained, listing, whole, part_images=3)
     save = Parts.save
     with monkeypatch.context() as patch:
@@ -203,9 +202,7 @@ def work(trained, listing, tmp_path, monkeypatch):
     return call
 
 
-def test_an_actor_refuses_what_is_not_shared_and_a_gpu_that_is_not_there(
-    work, trained, tmp_path
-):
+def test_an_actor_refuses_what_is_not_shared_and_a_gpu_that_is_not_there(work, trained, tmp_path):
     assert "must lie on a disk that all nodes share" in work(folder=tmp_path / "elsewhere")
     assert "drop --gpus" in work(on_gpu=True)
     other = tmp_path / "runs" / "whole"

@@ -18,7 +18,8 @@ from retrieval.errors import UserError
 from retrieval.experiment.pipeline import train
 from retrieval.failures import as_user_error
 from retrieval.runs.embedding_files import read_embeddings
-from retrieval.runs.embedding_output import export_run
+from retrieval.runs.embedding_folder import ITEMS, open_embedding_folder
+from retrieval.runs.embedding_output import export_run, items_path
 from retrieval.runs.embedding_parts import Parts
 from retrieval.runs.embedding_source import Source, read_source
 from retrieval.runs.importing import import_files, read_items
@@ -284,7 +285,7 @@ def test_columns_of_a_list_and_the_source_of_the_vectors_go_with_them(
     assert items["path"].tolist() == kept["path"].tolist()
     np.testing.assert_array_equal(items["price"], kept["price"])
     assert set(items["meta_embedding"]) == {"text"}
-    source = read_source(out)
+    source = read_source(out) if suffix else open_embedding_folder(out).source
     assert source.run == str(run.path.resolve())
     assert (source.images, source.distance, source.width) == (str(damaged), "cosine", 3)
 
@@ -292,7 +293,9 @@ def test_columns_of_a_list_and_the_source_of_the_vectors_go_with_them(
 def items_of(out):
     if out.suffix == ".parquet":
         return pd.read_parquet(out).drop(columns="embedding")
-    return pd.read_csv(out.with_suffix(".items.csv"))
+    return (
+        pd.read_csv(out.with_suffix(".items.csv")) if out.suffix else pd.read_parquet(out / ITEMS)
+    )
 
 
 @pytest.mark.usefixtures("colors")
@@ -323,8 +326,9 @@ def test_outputs_that_cannot_be_are_refused_before_anything_is_loaded(run, setti
 @pytest.mark.parametrize("suffix", [".h5", ".npy", ".parquet", ""])
 def test_the_stored_embeddings_of_a_run_are_exported(run, tmp_path, suffix):
     out = export_run(run, tmp_path / f"x{suffix}")
-    np.testing.assert_array_equal(read_embeddings(out), run.embeddings)
-    items = out if suffix == ".parquet" else tmp_path / "x.items.csv"
+    vectors = read_embeddings(out) if suffix else open_embedding_folder(out).read()
+    np.testing.assert_array_equal(vectors, run.embeddings)
+    items = items_path(out) or out
     again = open_run(import_files(tmp_path / "r/mine/x", [(out, items)], progress=False))
     assert again.items["label"].tolist() == run.items["label"].tolist()
     assert again.items["label_name"].tolist() == run.items["label_name"].tolist()

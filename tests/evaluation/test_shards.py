@@ -31,7 +31,7 @@ def assert_equal(one, other):
 def in_shards(embeddings, codes, parts, distance, k, *, pool, shards, sizes, judgments):
     """Search each part of the gallery apart, and merge in a mixed order."""
     job = Search(embeddings, codes, parts, distance, k, sizes, judgments)
-    out = empty_ranking(job)
+    out = empty_ranking(parts, k, judgments)
     for group in job.groups():
         partials = [
             count_part(job, group, part, pool) for part in parts_of(len(parts.gallery), shards)
@@ -68,12 +68,9 @@ def cases(draw):
     }
 
 
-@given(cases())
-@settings(max_examples=80, deadline=None)
-def test_any_number_of_shards_gives_the_ranking_of_one_search(case):
-    codes, n = case["codes"], len(case["codes"])
-    parts = sides(n, case["roles"])
-    given = {}
+def judgments_of(case, parts):
+    """Return the judgments of the rules of a case."""
+    codes, given = case["codes"], {}
     if case["rules"] == "exclude":
         given = {"exclude_same": {"store": case["column"]}}
     elif case["rules"] == "junk":
@@ -85,10 +82,16 @@ def test_any_number_of_shards_gives_the_ranking_of_one_search(case):
         ]
         given = {"relevance": lists, "metrics": ("ndcg@5",)}
         given["ignore"] = [parts.gallery[parts.gallery % 5 == 0] for _ in parts.queries]
-    judgments = rules_of(codes, parts, **given).judgments
+    return rules_of(codes, parts, **given).judgments
+
+
+@given(cases())
+@settings(max_examples=80, deadline=None)
+def test_any_number_of_shards_gives_the_ranking_of_one_search(case):
+    parts = sides(len(case["codes"]), case["roles"])
+    of = (case["embeddings"], case["codes"], parts, case["distance"], case["k"])
     with worker_pool(2) as pool:
-        common = {"pool": pool, "sizes": case["sizes"], "judgments": judgments}
-        of = (case["embeddings"], codes, parts, case["distance"], case["k"])
+        common = {"pool": pool, "sizes": case["sizes"], "judgments": judgments_of(case, parts)}
         assert_equal(search(*of, **common), in_shards(*of, shards=case["shards"], **common))
 
 

@@ -46,7 +46,8 @@ WORD = 64  # values compared at once: one bit each
 MOST_FAR = 512  # positives of a query, beyond which none is counted as a far one
 BY_ITEM, BY_POSITIVE = 40.0, 0.4  # time to look at an item that passes; to count one value
 BISECTIONS = 14
-COUNTED = 256  # candidates up to which they are sorted by counting
+PREFETCHED = 8  # rows asked of the memory before they are needed
+LINE, MOST_LINES = 16, 32  # values of a cache line; lines asked for at once
 LOWEST = -3e38  # above the -inf of what does not count
 UNIT = 2.0**-23  # relative: more than the rounding to float32
 
@@ -181,6 +182,31 @@ def _passing(typing_context: Any, values: Any, at: Any, bar: Any, bars: Any, sta
 
 
 @intrinsic
+def _prefetch_line(typing_context: Any, rows: Any, i: Any, j: Any) -> Any:
+    """Ask the memory for the cache line of ``rows[i, j]``, without waiting for it."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        width = builder.extract_value(array.shape, 1)
+        at = builder.add(builder.mul(arguments[1], width), arguments[2])
+        byte, whole = ir.IntType(8).as_pointer(), ir.IntType(32)
+        line = builder.bitcast(builder.gep(array.data, [at]), byte)
+        kind = ir.FunctionType(ir.VoidType(), [byte, whole, whole, whole])
+        prefetch = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+        builder.call(prefetch, [line, *(ir.Constant(whole, number) for number in (0, 3, 1))])
+        return context.get_dummy_value()
+
+    return types.void(rows, types.intp, types.intp), generate
+
+
+@njit(nogil=True, cache=CACHED)
+def _prefetch(rows: Singles, i: int) -> None:
+    """Ask the memory for the beginning of row ``i``."""
+    for j in range(0, min(rows.shape[1], LINE * MOST_LINES), LINE):
+        _prefetch_line(rows, i, j)
+
+
+@intrinsic
 def _lowest_bit(typing_context: Any, word: Any) -> Any:
     """Return the position of the lowest bit that is set."""
 
@@ -255,22 +281,6 @@ def _reached(values: Singles, k: int) -> np.float32:
 
 
 @njit(nogil=True, cache=CACHED)
-def _sort(values: Doubles, ids: Ints, sorted_values: Doubles, sorted_ids: Ints) -> None:
-    """Sort pairs by decreasing similarity, equal ones by increasing id, by counting what is before.
-
-    Fewer than a few hundred are sorted faster than by comparing and moving them.
-    """
-    n = len(values)
-    for i in range(n):
-        value, item, before = values[i], ids[i], 0
-        for j in range(np.uint64(n)):
-            before += np.int64(
-                (values[j] > value) | ((values[j] == value) & (ids[j] < item))
-            )
-        sorted_values[before], sorted_ids[before] = value, item
-
-
-@njit(nogil=True, cache=CACHED)
 def _keep_best(i: int, points: Points, nearest: Nearest, values: Doubles, ids: Ints) -> None:
     """Reduce the candidates of query ``i`` to its exact top ``k``, nearest first.
 
@@ -285,11 +295,13 @@ def _keep_best(i: int, points: Points, nearest: Nearest, values: Doubles, ids: I
     n, k, candidates, lower = nearest.counts[i], nearest.k, nearest.ids, nearest.lower
     for c in range(n):
         ids[c] = candidates[i, c]
+        if c < PREFETCHED:
+            _prefetch(exact, row[item[ids[c]]])
+    for c in range(n):
+        if c + PREFETCHED < n:
+            _prefetch(exact, row[item[ids[c + PREFETCHED]]])
         values[c] = similarity(kind, exact, row[i], exact, row[item[ids[c]]])
-    if n <= COUNTED:
-        _sort(values[:n].copy(), ids[:n].copy(), values, ids)
-    else:
-        sort_nearest_first(values[:n], ids[:n])
+    sort_nearest_first(values[:n], ids[:n])
     n = min(n, k)
     for c in range(n):
         candidates[i, c] = ids[c]

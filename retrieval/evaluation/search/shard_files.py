@@ -54,11 +54,14 @@ class Workers:
         run: Calls a function for every shard. Defaults to this process.
         at_once: How many calls run at the same time, for which a search is divided. Defaults to 1.
         threads: Threads of one call. Defaults to one per core that it may use.
+        device: ``cpu``, or ``gpu`` for tile products and selection on the first GPU of a call.
+            Defaults to ``cpu``.
     """
 
     run: Run = run_here
     at_once: int = 1
     threads: int | None = None
+    device: str = "cpu"
 
 
 HERE = Workers()
@@ -204,12 +207,8 @@ def _name_of(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray], embeddi
     for name, values in arrays.items():
         value = zlib.crc32(name.encode(), value)
         for start in range(0, len(values), PART):
-            value = zlib.crc32(_bytes(values[start : start + PART]), value)
+            value = zlib.crc32(values[start : start + PART].tobytes(), value)
     return f"{value:08x}-{digest(embeddings):08x}"
-
-
-def _bytes(values: np.ndarray) -> memoryview:
-    return memoryview(np.ascontiguousarray(values)).cast("B")
 
 
 def read_plan(folder: Path) -> Plan:
@@ -226,7 +225,9 @@ def read_plan(folder: Path) -> Plan:
     )
 
 
-def compute_shard(folder: str, embeddings: str, number: int, threads: int | None = None) -> None:
+def compute_shard(
+    folder: str, embeddings: str, number: int, threads: int | None = None, device: str = "cpu"
+) -> None:
     """Compute one shard of a plan and write its file, unless it is there.
 
     Args:
@@ -234,15 +235,24 @@ def compute_shard(folder: str, embeddings: str, number: int, threads: int | None
         embeddings: File of the embeddings.
         number: Number of the shard.
         threads: Number of threads. Defaults to one per core that this process may use.
+        device: See :class:`Workers`. Defaults to ``cpu``.
+
+    Raises:
+        UserError: There is no GPU to search on.
     """
-    from retrieval.evaluation.search.shards import count_part  # imports Numba
+    from retrieval.evaluation.search import device as devices  # imports Numba, and no TensorFlow
+    from retrieval.evaluation.search.shards import count_part
 
     plan = read_plan(Path(folder))
     if plan.file(number).exists():
         return
-    blocks = plan.blocks(number // (len(plan.parts) - 1))
-    with worker_pool(threads) as pool:
-        found = count_part(plan.job(Path(embeddings)), blocks, plan.part_of(number), pool)
+    job, blocks = plan.job(Path(embeddings)), plan.blocks(number // (len(plan.parts) - 1))
+    part = plan.part_of(number)
+    if device == "gpu":
+        found = devices.count_part_on(job, blocks, part, devices.first_gpu())
+    else:
+        with worker_pool(threads) as pool:
+            found = count_part(job, blocks, part, pool)
     with atomic_path(plan.file(number)) as temporary:
         np.savez(
             temporary,
@@ -294,9 +304,9 @@ class ShardedSearch:
         if shards is None:
             shards = default_shards(len(sides.queries), len(sides.gallery))
             shards = max(shards, 2 * self.workers.at_once if self.workers.at_once > 1 else 1)
-            if shards == 1:
+            if shards == 1 and self.workers == HERE:
                 return search(embeddings, codes, sides, distance, k, pool=pool, judgments=judgments)
-        file = self._file_of(embeddings)
+        file = self.file_of(embeddings)
         mapped = np.load(file, mmap_mode="r")
         job = Search(mapped, codes, sides, distance, k, BlockSizes(), judgments)
         plan = make_plan(self.root, job, file, shards)
@@ -315,6 +325,7 @@ class ShardedSearch:
                 "embeddings": str(embeddings.resolve()),
                 "number": number,
                 "threads": self.workers.threads,
+                "device": self.workers.device,
             }
             for number in left
         ]
@@ -330,7 +341,7 @@ class ShardedSearch:
                 "machine must see this folder under this name; run the same command to continue"
             )
 
-    def _file_of(self, embeddings: np.ndarray) -> Path:
+    def file_of(self, embeddings: np.ndarray) -> Path:
         """Return the file of embeddings that are mapped, or write those that are not."""
         if isinstance(embeddings, np.memmap) and embeddings.filename is not None:
             file = Path(embeddings.filename)
@@ -338,7 +349,7 @@ class ShardedSearch:
                 return file
         value = 0
         for start in range(0, len(embeddings), 65536):
-            value = zlib.crc32(_bytes(embeddings[start : start + 65536]), value)
+            value = zlib.crc32(embeddings[start : start + 65536].tobytes(), value)
         file = self.root / f"points-{value:08x}.npy"
         if not file.is_file():
             with atomic_path(file) as temporary:

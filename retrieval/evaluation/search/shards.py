@@ -88,6 +88,11 @@ def count_part(
         begin_at(block, part.start)
     for first, rows in chunks_of(job, part):
         list(pool.map(lambda b, f=first, r=rows: scan(b, f, r, first_of=part.start), blocks))
+    return partial_of(blocks)
+
+
+def partial_of(blocks: Sequence[Block]) -> Partial:
+    """Return what one part of the gallery, which the blocks have been compared with, says."""
     return Partial(
         ahead=np.concatenate([block.positives.ahead for block in blocks]),
         ids=np.concatenate([_found(block)[0] for block in blocks]),

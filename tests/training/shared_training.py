@@ -1,0 +1,130 @@
+"""Train small networks as one of several workers; used by a test and by ``benchmarks/workers.py``."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+CLASSES, PER_CLASS, IN_BATCH, WIDTH = 12, 4, 6, 8
+BATCH = IN_BATCH * PER_CLASS  # 24 rows, for 1, 2, 3 and 4 workers
+STEPS = 20
+RATE = 0.02
+
+
+@dataclass(frozen=True)
+class Case:
+    """One training.
+
+    Attributes:
+        loss: Name of the loss.
+        memory: Options of a cross-batch memory. Defaults to None.
+        matryoshka: Options of a Matryoshka loss. Defaults to None.
+        batch_norm: Whether the network has a batch norm in training. Defaults to False.
+        options: Of the ranking model. Defaults to none.
+        clip_norm: Of the optimizer. Defaults to None.
+    """
+
+    loss: str
+    memory: dict | None = None
+    matryoshka: dict | None = None
+    batch_norm: bool = False
+    options: dict = field(default_factory=dict)
+    clip_norm: float | None = None
+
+
+def batches() -> tuple[np.ndarray, np.ndarray]:
+    """Return inputs (steps, B, 5) and labels (steps, B) with P x K rows per step."""
+    rng = np.random.default_rng(0)
+    labels = np.stack(
+        [np.repeat(rng.permutation(CLASSES)[:IN_BATCH], PER_CLASS) for _ in range(STEPS)]
+    )
+    centers = rng.normal(size=(CLASSES, 5))
+    inputs = centers[labels] + rng.normal(size=(STEPS, BATCH, 5))
+    return inputs.astype("float32"), labels.astype("int32")
+
+
+def train_cases(rank: int, addresses: list[str], *, cases: list[Case]) -> list[dict[str, Any]]:
+    """Train every case on this worker's rows; with one address, on a single device.
+
+    Args:
+        rank: Number of this worker.
+        addresses: ``HOST:PORT`` of every worker.
+        cases: The trainings.
+
+    Returns:
+        For each case: ``losses`` (steps,), ``gradients`` of the first step times the learning rate
+        and ``weights`` after the last step, lists of arrays.
+    """
+    from retrieval.quiet import quiet_import
+
+    with quiet_import():
+        import tensorflow as tf
+
+        from retrieval.training.workers import Workers, WorkerSteps, join_workers, share_state
+
+    if len(addresses) > 1:
+        workers = join_workers(rank, addresses)
+    else:
+        workers = Workers(0, 1, tf.distribute.get_strategy())
+    inputs, labels = batches()
+    share = workers.share_of(BATCH)
+    data = tf.data.Dataset.from_tensor_slices((inputs[:, share], labels[:, share]))
+    found = []
+    for case in cases:
+        model = new_model(case, workers)
+        share_state(workers, model, 0)
+        steps = WorkerSteps(workers, model, data)
+        losses, gradients = [], []
+        for _ in range(STEPS):
+            losses.append(steps.take()["loss"])
+            if not gradients:
+                gradients = [np.array(slot) for slot in model.optimizer.momentums]
+        variables = [*model.network.variables, *model.loss_weights, *model.loss_state]
+        weights = [np.array(variable) for variable in variables]
+        found.append({"losses": np.array(losses), "gradients": gradients, "weights": weights})
+    return found
+
+
+def new_model(case: Case, workers: Any) -> Any:
+    """Build a case's model in the scope of the workers' strategy, equal for equal cases."""
+    import keras
+
+    from retrieval.losses import get_loss
+    from retrieval.training.model import RankingModel
+    from retrieval.training.optimizers import build_optimizer
+    from retrieval.training.workers import synchronize_batch_norms
+
+    with workers.strategy.scope():
+        keras.utils.set_random_seed(0)
+        loss = get_loss(case.loss, cross_batch_memory=case.memory, matryoshka=case.matryoshka)
+        loss.build(CLASSES, WIDTH)
+        layers = [keras.Input((5,)), keras.layers.Dense(16, activation="tanh")]
+        layers += [keras.layers.BatchNormalization()] if case.batch_norm else []
+        body = keras.Sequential(layers, name="backbone")
+        source = keras.Input((5,))
+        network = keras.Model(source, keras.layers.Dense(WIDTH)(body(source)))
+        model = RankingModel(network, loss, **case.options)
+        optimizer = build_optimizer("momentum", RATE, clip_norm=case.clip_norm)
+        model.compile(optimizer=optimizer, jit_compile=False)
+        model.optimizer.build(model.trainable_variables)
+    synchronize_batch_norms(network)
+    return model
+
+
+def differences(one: dict[str, Any], other: dict[str, Any]) -> dict[str, float]:
+    """Return the largest differences of two trainings, relative to the largest value.
+
+    Returns:
+        ``losses``, ``gradients`` and ``weights``: of each array, the largest difference divided by
+        its largest absolute value; the largest of these.
+    """
+
+    def of(a: np.ndarray, b: np.ndarray) -> float:
+        a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+        return float(np.abs(a - b).max(initial=0) / max(np.abs(a).max(initial=0), 1e-12))
+
+    return {
+        "losses": of(one["losses"], other["losses"]),
+        "gradients": max(map(of, one["gradients"], other["gradients"])),
+        "weights": max(map(of, one["weights"], other["weights"])),
+    }
