@@ -70,6 +70,8 @@ def make(folder: Path, kind: int) -> None:
     path = located(RUN)
     with new_run(path) as partial:
         shutil.copytree(folder / "made" / "imported" / f"kind-{kind}", partial, dirs_exist_ok=True)
+        for number in range(3):  # of a content of its own each time, so that it has to be sent
+            (partial / f"padding-{number}").write_bytes(bytes([kind]) + os.urandom(PADDING))
         publish(path, overwrite=True)
 
 
@@ -97,9 +99,9 @@ def kill_one(folder: Path, kind: int, rng: random.Random) -> tuple[str, int]:
     before = set(objects.list("objects"))
     child = command(folder, kind)
     before_sending = rng.random() < 0.2
-    moment, wait = "before", rng.uniform(0.0, 12.0)
+    moment, wait = "before", rng.uniform(0.0, 6.0)
     if not before_sending:
-        moment, wait = "sending", rng.uniform(0.0, 0.6)
+        moment, wait = "sending", rng.uniform(0.0, 0.4)
         while child.poll() is None and set(objects.list("objects")) == before:
             time.sleep(0.005)
     time.sleep(wait)
@@ -139,10 +141,7 @@ def main() -> None:
         write_inputs(folder)
         for kind in (0, 1):
             sides = [(folder / f"kind-{kind}.npy", folder / f"kind-{kind}.csv")]
-            run = import_files(folder / "made" / "imported" / f"kind-{kind}", sides)
-            for number in range(3):
-                content = bytes([kind]) + random.Random(number).randbytes(PADDING)
-                (run / f"padding-{number}").write_bytes(content)
+            import_files(folder / "made" / "imported" / f"kind-{kind}", sides)
         assert command(folder, 0).wait() == 0
         reader = subprocess.Popen([sys.executable, __file__, "--folder", str(folder)])
         kind = 0
