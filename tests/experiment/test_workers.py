@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrieval import Run, TrainSettings, train
+from retrieval import TrainSettings, train
 from retrieval.errors import UserError
 from retrieval.experiment.workers import fewer_workers
+from retrieval.runs.run import Run
 from tests.callbacks import KillAfter, Killed
 
 
