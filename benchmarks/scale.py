@@ -40,9 +40,11 @@ import numpy as np
 N_QUERIES, CLASS_SIZE, K = 10_000, 100, 64
 RESULTS = Path(__file__).parent / "results"
 PART = 1 << 16
-CSV_COLUMNS = ("what", "gallery", "queries", "dimension", "workers", "cores", "seconds_median",
-               "seconds_least", "seconds_most", "pairs_per_second_per_core",
-               "gflops_per_core", "memory_bytes")  # fmt: skip
+CSV_COLUMNS = (
+    "what", "gallery", "queries", "dimension", "workers", "seconds", "processor_seconds",
+    "processor_seconds_least", "processor_seconds_most", "pairs_per_processor_second",
+    "gflops_per_core", "memory_bytes",
+)  # fmt: skip
 
 
 def write_items(file: Path, n: int, d: int) -> None:
@@ -156,19 +158,26 @@ def ray_search(file: Path, work: Path, workers: int) -> str:
     return _search(file, work, workers)
 
 
-def anonymous(pid: int) -> int:
-    """Return the bytes that a process and its children hold beside mapped files."""
+def held_and_spent(pid: int, spent: dict[int, float]) -> int:
+    """Return the bytes that a process and its children hold beside mapped files.
+
+    Args:
+        pid: The process.
+        spent: Process -> processor seconds so far, updated: they are gone with the process.
+    """
     total, waiting = 0, [pid]
     while waiting:
         each = waiting.pop()
         try:
             text = Path(f"/proc/{each}/status").read_text()
-            waiting += [
-                int(c) for c in Path(f"/proc/{each}/task/{each}/children").read_text().split()
-            ]
+            times = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+            for task in Path(f"/proc/{each}/task").iterdir():
+                waiting += [int(child) for child in (task / "children").read_text().split()]
         except (FileNotFoundError, ProcessLookupError):
             continue
-        total += sum(int(l.split()[1]) * 1024 for l in text.splitlines() if l.startswith("RssAnon"))
+        spent[each] = (int(times[11]) + int(times[12])) / os.sysconf("SC_CLK_TCK")
+        lines = [line for line in text.splitlines() if line.startswith("RssAnon")]
+        total += sum(int(line.split()[1]) * 1024 for line in lines)
     return total
 
 
@@ -187,19 +196,24 @@ def child(what: str, file: Path, work: Path, workers: int) -> None:
 
         for _ in run_tasks(time.sleep, [{"seconds": 0}] * 0):
             pass
-    peak, ended = [0], threading.Event()
+    peak, ended, spent = [0], threading.Event(), dict[int, float]()
+    held_and_spent(os.getpid(), spent)
+    before = sum(spent.values())
 
     def watch() -> None:
-        while not ended.wait(0.1):
-            peak[0] = max(peak[0], anonymous(os.getpid()))
+        while not ended.wait(0.2):
+            peak[0] = max(peak[0], held_and_spent(os.getpid(), spent))
 
     threading.Thread(target=watch, daemon=True).start()
     start = time.perf_counter()
     found = ray_search(file, work, workers) if workers else globals()[what](file, work)
     seconds = time.perf_counter() - start
     ended.set()
+    held_and_spent(os.getpid(), spent)
+    processor = sum(spent.values()) - before
     shutil.rmtree(work / "shards", ignore_errors=True)
-    print(json.dumps({"seconds": seconds, "memory": peak[0], "digest": found}))
+    result = {"seconds": seconds, "processor": processor, "memory": peak[0], "digest": found}
+    print(json.dumps(result))
 
 
 def warm(work: Path) -> None:
@@ -222,8 +236,9 @@ def measured(what: str, file: Path, work: Path, workers: int = 0) -> dict:
     found = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
     result: dict = json.loads(found.stdout.splitlines()[-1])
     result["load"] = os.getloadavg()[0]
-    shown = f"{what} {workers or ''}: {result['seconds']:.1f} s, {result['memory'] / 1e9:.2f} GB"
-    print(f"{shown}, load {result['load']:.1f}, {result['digest']}", file=sys.stderr)
+    shown = f"{result['seconds']:.1f} s, {result['processor']:.1f} s of processor"
+    shown = f"{what} {workers or ''}: {shown}, {result['memory'] / 1e9:.2f} GB"
+    print(f"{shown}, load {result['load']:.1f}, {result['digest']}", file=sys.stderr, flush=True)
     return result
 
 
@@ -271,38 +286,48 @@ def of_size(file: Path, work: Path, n: int, args: argparse.Namespace) -> dict:
     return {"n": n, "found": found, "equal": len(digests) == 1}
 
 
+def spread(values: list[float], form: str) -> str:
+    """Return the median, with the least and the most if there are several."""
+    least, middle, most = (format(f(values), form) for f in (min, median, max))
+    return f"{middle} ({least} to {most})" if len(values) > 1 else middle
+
+
 def write_tables(rows: list[dict], args: argparse.Namespace) -> None:
     """Write the table for people and the one for machines."""
-    cores, d = len(os.sched_getaffinity(0)), args.dimension
-    lines, records = [], []
+    lines, records, d = [], [], args.dimension
     for row in rows:
         n, found = row["n"], row["found"]
         pairs = N_QUERIES * (n - N_QUERIES)
-        shares = [s["seconds"] / f["seconds"]
-                  for s, f in zip(found["search"], found["floor"], strict=True)]  # fmt: skip
+        floors = [each["processor"] for each in found["floor"]]
         for what, runs in found.items():
-            seconds = [each["seconds"] for each in runs]
-            memory = max(each["memory"] for each in runs)
-            middle = median(seconds)
             name, _, workers = what.partition(" ")
-            used = min(int(workers), cores) if workers else cores
-            rate = pairs / middle / used
-            share = f"{middle / median([f['seconds'] for f in found['floor']]):.2f}"
-            if name == "search":
-                share = f"{median(shares):.2f} ({min(shares):.2f} to {max(shares):.2f})"
-            spread = f" ({min(seconds):.1f} to {max(seconds):.1f})" if len(seconds) > 1 else ""
-            load = f"{min(e['load'] for e in runs):.1f} to {max(e['load'] for e in runs):.1f}"
-            lines.append(f"| {n:,} | {TITLES[name].format(workers)} | {middle:.1f} s{spread} | "
-                         f"{share} | {rate / 1e6:.0f} M | {memory / 1e9:.2f} GB | {load} |")  # fmt: skip
-            records.append((name, n - N_QUERIES, N_QUERIES, d, workers or "", used, f"{middle:.2f}",
-                            f"{min(seconds):.2f}", f"{max(seconds):.2f}", f"{rate:.3e}",
-                            f"{2 * d * rate / 1e9:.2f}", memory))  # fmt: skip
+            seconds = [each["seconds"] for each in runs]
+            spent = [each["processor"] for each in runs]
+            memory = max(each["memory"] for each in runs)
+            # Those that were measured one after the other, as far as there are as many.
+            shares = [a / b for a, b in zip(spent, floors, strict=False)]
+            rate = pairs / median(spent)
+            load = spread([each["load"] for each in runs], ".0f")
+            cells = (
+                f"{n:,}", TITLES[name].format(workers), spread(seconds, ",.0f"),
+                spread(spent, ",.1f"), spread(shares, ".2f"), f"{rate / 1e6:.0f} M",
+                f"{memory / 1e9:.2f}", load,
+            )  # fmt: skip
+            lines.append(f"| {' | '.join(cells)} |")
+            records.append(
+                (name, n - N_QUERIES, N_QUERIES, d, workers or "", f"{median(seconds):.2f}",
+                 f"{median(spent):.2f}", f"{min(spent):.2f}", f"{max(spent):.2f}",
+                 f"{rate:.4e}", f"{2 * d * rate / 1e9:.2f}", memory)
+            )  # fmt: skip
+    cores = len(os.sched_getaffinity(0))
     equal = all(row["equal"] for row in rows)
     args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "scale.md").write_text(PAGE.format(
+    page = PAGE.format(
         sizes=" ".join(str(row["n"]) for row in rows), cores=cores, d=d, queries=N_QUERIES, k=K,
         python=platform.python_version(), table="\n".join(lines),
-        equal="equal bit by bit" if equal else "NOT EQUAL"))  # fmt: skip
+        equal="equal bit by bit" if equal else "NOT EQUAL",
+    )  # fmt: skip
+    (args.out / "scale.md").write_text(page)
     with (args.out / "scale.csv").open("w", newline="") as file:
         csv.writer(file).writerows([CSV_COLUMNS, *records])
 
@@ -316,12 +341,14 @@ TITLES = {
 }
 PAGE = """## Exact evaluation of galleries of millions
 
-`python benchmarks/scale.py --sizes {sizes}` on {cores} cores (Python {python}): {queries:,} queries,
-{d}-d float32 from a memory-mapped file, k = {k}. Measured in turn, each in a process of its own: the
-median, and in brackets the least and the most. The load is what the whole machine had to do.
+`python benchmarks/scale.py --sizes {sizes}`, {cores} cores, Python {python}: {queries:,} queries,
+{d}-d float32 from a memory-mapped file, k = {k}. Measured in turn, each in a process of its own:
+the median, and in brackets the least and the most. The machine was shared, and the load is what all
+had to do at the end of each; so the share of the floor is that of processor time, which tells what
+the work costs. GB are those beside the mapped file.
 
-| items | what | time | of the floor | pairs per second and core | memory beside the file | load |
-| --- | --- | --- | --- | --- | --- | --- |
+| items | what | s | s of processor | of the floor | pairs per s of processor | GB | load |
+| --- | --- | --- | --- | --- | --- | --- | --- |
 {table}
 
 All rankings of one size, with and without shards and on any number of workers, are {equal}: the

@@ -4,7 +4,7 @@ An S3 server (moto) runs on this machine. A command replaces a run by ``retrieva
 --overwrite``, now with embeddings of kind 0, now of kind 1, and is killed with SIGKILL: some during
 the evaluation, most while files are being sent. Another process, with another cache, opens the run
 again and again and checks that every part of it is of one kind. After each kill, the same command
-is given again and must end with the run that it is to make. Prints one row per kill, and a summary::
+is given again and must end with its run. Prints one row per kill, and a summary::
 
     python benchmarks/storage_kills.py --kills 20
 """

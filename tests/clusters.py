@@ -70,6 +70,8 @@ def started(nodes: int = 3, cpus: int = 2, head_cpus: int | None = None) -> Iter
         The nodes.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    # By default, Ray gives workers so low a priority that beside other work they hardly run.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     os.environ.setdefault("RAY_raylet_start_wait_time_s", "240")  # the machine may be busy
     from ray.cluster_utils import Cluster
 

@@ -2,15 +2,9 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
-import pandas as pd
 import typer
-
-from retrieval.progress import duration
-
-if TYPE_CHECKING:
-    from retrieval.runs.tuning import Tuning
 
 
 def tune(
@@ -59,6 +53,8 @@ def tune(
     from retrieval.quiet import import_tensorflow
 
     import_tensorflow()
+    from retrieval.cli.tables import print_tuning
+    from retrieval.progress import duration
     from retrieval.tuning.tune import losses_of
     from retrieval.tuning.tune import tune as tune_losses
 
@@ -78,32 +74,5 @@ def tune(
         on_failure=lambda name, error: typer.echo(f"error: {name}: {error}", err=True),
     )
     print_tuning(tuning, runs)
-    typer.echo(f"Finished in {duration(time.perf_counter() - start)}. Look at it with `retrieval app`.")
-
-
-def print_tuning(tuning: "Tuning", runs: Path) -> None:
-    """Print what was searched, and what the chosen settings come to on the test split."""
-    from retrieval.cli.tables import print_table
-    from retrieval.report.tuning import (
-        SEARCH_HEAD,
-        budget_line,
-        conclusions,
-        effects_family,
-        folds_line,
-        search_rows,
-        test_head,
-        test_rows,
-        tuned_losses,
-    )
-    from retrieval.runs.store import open_run
-
-    names = {name for kinds in tuning.runs.values() for each in kinds.values() for name in each}
-    made = {name: open_run(runs / tuning.dataset / name) for name in sorted(names)}
-    typer.echo(f"\nThe search: {budget_line(tuning)}; {folds_line(tuning)}.\n")
-    print_table(pd.DataFrame(search_rows(tuning), columns=list(SEARCH_HEAD)))
-    for protocol, title in next(iter(made.values())).protocol_titles.items():
-        tuned = tuned_losses(tuning, made, protocol)
-        typer.echo(f"\nThe test, {title} (differences {effects_family(tuned)}):\n")
-        print_table(pd.DataFrame(test_rows(tuned), columns=test_head(tuned.metric)))
-        for line in conclusions(tuned):
-            typer.echo(line)
+    took = duration(time.perf_counter() - start)
+    typer.echo(f"Finished in {took}. Look at it with `retrieval app`, on the page Tuning.")

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from retrieval.errors import UserError, counted
 from retrieval.evaluation.metrics import DASH, metric
@@ -284,6 +283,8 @@ def effects_line(tuned: TunedLosses) -> str:
 
 def winner_line(tuned: TunedLosses) -> str:
     """Say whether tuning changes who wins, without a full stop."""
+    from scipy import stats  # slow to load
+
     sides = (tuned.recommended, tuned.tuned)
     if any(len(each.summary) < 2 or not each.n_queries for each in sides):
         return ""
@@ -307,6 +308,8 @@ def winner_line(tuned: TunedLosses) -> str:
 
 def agreement_line(tuned: TunedLosses) -> str:
     """Say how well validation foretold the test, without a full stop; empty for few losses."""
+    from scipy import stats  # slow to load
+
     names = [name for name in tuned.tuned.summary["name"] if tuned.tuning.best(name)]
     if len(names) < 4:
         return ""

@@ -1,12 +1,11 @@
 """The search: Optuna's points depend on results alone, however often it was killed."""
 
-import math
-
 import pytest
 
 from retrieval.losses.registry import recommended_point, search_space
 from retrieval.runs.tuning import COMPLETE, DIVERGED, STOPPED, Trial, TrialResult
 from retrieval.tuning.search import JOURNAL, Search, least_values, open_storage
+from tests.tuning.helpers import made_up
 
 LOSS, CHECKS, TRIALS, AT_ONCE = "proxy_anchor", 4, 17, 5
 RECOMMENDED = recommended_point(LOSS, 3e-4)
@@ -20,19 +19,6 @@ def opened(folder):
     )  # fmt: skip
 
 
-def outcome(point, least):
-    """Return a made-up result: better at a learning rate of 1e-3, worse with the margin."""
-    height = 1 - abs(math.log10(point["learning_rate"]) + 3) / 4 - point["margin"]
-    checks = [height - 0.1, height, height - 0.05, height + 0.05]
-    for place, bound in enumerate(least[:-1]):
-        if bound is not None and checks[place] < bound:
-            checks = checks[: place + 1]
-            break
-    state = COMPLETE if len(checks) == CHECKS else STOPPED
-    values = tuple(tuple(checks[start : start + 2]) for start in range(0, len(checks), 2))
-    return TrialResult(state, values, 10 * len(checks), 0.5)
-
-
 def finish(folder, *, order=1):
     """Run a search to its end; results of a generation come in one order or in reverse."""
     search = opened(folder)
@@ -40,7 +26,7 @@ def finish(folder, *, order=1):
         least = least_values(search.told(), CHECKS)
         for each in search.generation()[::order]:
             if each.result is None:
-                search.keep(each.number, outcome(each.point, least))
+                search.keep(each.number, made_up(changes=each.point, least=least))
         search.tell()
     return search.told()
 
@@ -82,9 +68,10 @@ def test_points_do_not_depend_on_the_order_of_the_results(tmp_path, undisturbed)
 
 
 def test_a_search_killed_at_any_line_of_its_journal_ends_as_undisturbed(tmp_path, undisturbed):
-    finish(tmp_path / "whole" if (tmp_path / "whole").mkdir() is None else tmp_path)
+    (tmp_path / "whole").mkdir()
+    finish(tmp_path / "whole")
     lines = (tmp_path / "whole" / JOURNAL).read_bytes().splitlines(keepends=True)
-    for kept in range(0, len(lines), 23):
+    for kept in range(0, len(lines), 31):
         folder = tmp_path / str(kept)
         folder.mkdir()
         torn = lines[kept][: len(lines[kept]) // 2]
