@@ -186,10 +186,35 @@ def evaluate() -> Scenario:
     )
 
 
+def workers() -> Scenario:
+    """One run on two workers; a checkpoint every 20 steps."""
+
+    def prepare(folder: Path) -> None:
+        from tests.photos import write_colors
+
+        write_colors(folder / "images", seed=0, scale=30)
+
+    def command(folder: Path, on: str) -> Sequence[str]:
+        return ["train", "--dataset", "folder", "--data", "images", "--backbone", "conv4",
+                "--weights", "none", "--image-size", "16", "--embedding-size", "8",
+                "--classes-per-batch", "4", "--samples-per-class", "2", "--steps", "200",
+                "--eval-every", "20", "--learning-rate", "0.01", "--loss", "proxy_anchor",
+                "--distribute", "workers", "--workers", "2", "--on", on]  # fmt: skip
+
+    return Scenario(
+        "one run on two workers",
+        command,
+        lambda folder: any(folder.glob("runs/*/.*.partial/checkpoints/*")),
+        lambda folder: run_files(folder / "runs"),
+        prepare,
+    )
+
+
 SCENARIOS: dict[str, Callable[[], Scenario]] = {
     "sweep": sweep,
     "embed": embed,
     "evaluate": evaluate,
+    "workers": workers,
 }
 
 
