@@ -44,7 +44,6 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +102,7 @@ def sweep() -> Scenario:
 
 
 def embed() -> Scenario:
-    """768 photos, of which one is missing and one damaged, in parts of 8, by a small network."""
+    """192 photos, of which four are missing and four damaged, in parts of 8, by a small network."""
 
     @functools.cache
     def trained() -> Path:
@@ -127,7 +126,7 @@ def embed() -> Scenario:
         (folder / names[7]).write_bytes(b"no image")
         (folder / names[20]).unlink()
         lines = ["path,copy"]
-        for copy in range(16):
+        for copy in range(4):
             for name in names:
                 other = name.with_name(f"{name.stem}-{copy}.png")
                 if (folder / name).exists():
@@ -145,10 +144,68 @@ def embed() -> Scenario:
         return {name: (folder / name).read_bytes() for name in names}
 
     return Scenario(
-        "embedding of 96 parts",
+        "embedding of 24 parts",
         command,
         lambda folder: any(folder.glob(".vectors.npy.partial/*.json")),
         results,
+        prepare,
+    )
+
+
+def evaluate() -> Scenario:
+    """4,000 items of 200 classes, a quarter of them queries: two protocols of 24 shards each."""
+
+    @functools.cache
+    def imported() -> Path:
+        import numpy as np
+        import pandas as pd
+
+        from retrieval.runs.importing import import_files
+
+        folder = Path(tempfile.mkdtemp(prefix="kills-evaluate-"))
+        rng, codes = np.random.default_rng(0), np.arange(4000) % 200
+        rows = rng.standard_normal((200, 32))[codes] + 1.2 * rng.standard_normal((4000, 32))
+        np.save(folder / "e.npy", rows.astype(np.float32))
+        roles = np.where(np.arange(4000) % 4 == 0, "query", "gallery")
+        pd.DataFrame({"label": codes, "role": roles}).to_csv(folder / "items.csv", index=False)
+        files = [(folder / "e.npy", folder / "items.csv")]
+        return import_files(folder / "runs" / "shop" / "one", files, progress=False)
+
+    def prepare(folder: Path) -> None:
+        shutil.copytree(imported(), folder / "runs" / "shop" / "one")
+
+    def command(folder: Path, on: str) -> Sequence[str]:
+        return ["evaluate", "runs/shop/one", "--shards", "24", "--on", on]
+
+    return Scenario(
+        "evaluation in 48 shards",
+        command,
+        lambda folder: any(folder.glob("runs/shop/.one.shards/*/shard-*.npz")),
+        lambda folder: run_files(folder / "runs"),
+        prepare,
+    )
+
+
+def workers() -> Scenario:
+    """One run on two workers; a checkpoint every 20 steps."""
+
+    def prepare(folder: Path) -> None:
+        from tests.photos import write_colors
+
+        write_colors(folder / "images", seed=0, scale=30)
+
+    def command(folder: Path, on: str) -> Sequence[str]:
+        return ["train", "--dataset", "folder", "--data", "images", "--backbone", "conv4",
+                "--weights", "none", "--image-size", "16", "--embedding-size", "8",
+                "--classes-per-batch", "4", "--samples-per-class", "2", "--steps", "200",
+                "--eval-every", "20", "--learning-rate", "0.01", "--loss", "proxy_anchor",
+                "--distribute", "workers", "--workers", "2", "--on", on]  # fmt: skip
+
+    return Scenario(
+        "one run on two workers",
+        command,
+        lambda folder: any(folder.glob("runs/*/.*.partial/checkpoints/*")),
+        lambda folder: run_files(folder / "runs"),
         prepare,
     )
 
@@ -189,43 +246,29 @@ def tune() -> Scenario:
     return Scenario("tuning of 2 losses, 8 trials each", command, has_begun, results, prepare)
 
 
-SCENARIOS: dict[str, Callable[[], Scenario]] = {"sweep": sweep, "embed": embed, "tune": tune}
+SCENARIOS: dict[str, Callable[[], Scenario]] = {
+    "sweep": sweep,
+    "embed": embed,
+    "evaluate": evaluate,
+    "workers": workers,
+    "tune": tune,
+}
 
 
 def run_files(runs: Path) -> dict[str, str]:
-    """Return what makes up the finished runs below a folder: path of each file -> digest.
+    """Return what the finished runs below a folder consist of: path of each file -> digest.
 
-    The weights are compared as numbers, as their files hold times; ``config.yaml`` and the seconds
-    in ``history.csv`` tell how long it took, and on which node.
+    Arrays of HDF5 and NumPy archives are compared as numbers, as those files hold times.
+    ``config.yaml`` is left out: it tells how long a run took, and where.
     """
-    import h5py
-    import numpy as np
-    import pandas as pd
+    from tests.faults.state import content
 
-    found: dict[str, str] = {}
-    for run in sorted(path for path in runs.glob("*/*") if not path.name.startswith(".")):
-        name = run.relative_to(runs).as_posix()
-        history = pd.read_csv(run / "history.csv")
-        found[f"{name}/history"] = history.drop(
-            columns=[c for c in history if "second" in c], errors="ignore"
-        ).to_csv()
-        for file in ("embeddings.npy", "items.parquet"):
-            found[f"{name}/{file}"] = sha256((run / file).read_bytes()).hexdigest()
-        metrics = json.loads((run / "metrics.json").read_text())
-        found[f"{name}/metrics"] = json.dumps(metrics, sort_keys=True)
-        with np.load(run / "neighbours.npz") as arrays:
-            for key in sorted(arrays):
-                found[f"{name}/neighbours/{key}"] = sha256(arrays[key].tobytes()).hexdigest()
-        for weights in sorted(run.glob("checkpoints/*/*.h5")):
-            with h5py.File(weights) as file:
-                file.visititems(
-                    lambda key, item, head=f"{name}/{weights.parent.name}": found.update(
-                        {f"{head}/{key}": sha256(item[()].tobytes()).hexdigest()}
-                        if isinstance(item, h5py.Dataset)
-                        else {}
-                    )
-                )
-    return found
+    return {
+        f"{run.relative_to(runs).as_posix()}/{file}": digest
+        for run in sorted(path for path in runs.glob("*/*") if not path.name.startswith("."))
+        for file, digest in content(run).items()
+        if file != "config.yaml"
+    }
 
 
 @dataclass(frozen=True)

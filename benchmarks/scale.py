@@ -40,12 +40,14 @@ import numpy as np
 N_QUERIES, CLASS_SIZE, K = 10_000, 100, 64
 RESULTS = Path(__file__).parent / "results"
 PART = 1 << 16
-CSV_COLUMNS = ("what", "gallery", "queries", "dimension", "workers", "cores", "seconds_median",
-               "seconds_least", "seconds_most", "pairs_per_second_per_core",
-               "gflops_per_core", "memory_bytes")  # fmt: skip
+CSV_COLUMNS = (
+    "what", "gallery", "queries", "dimension", "workers", "seconds", "processor_seconds",
+    "processor_seconds_least", "processor_seconds_most", "pairs_per_processor_second",
+    "gflops_per_core", "memory_bytes",
+)  # fmt: skip
 
 
-def write_items(file: Path, n: int, d: int) -> None:
+def write_items(file: Path, n: int, d: int, noise: float) -> None:
     """Write n rows of noise around the centers of their classes, a part at a time."""
     rng = np.random.default_rng(0)
     classes = n // CLASS_SIZE
@@ -53,8 +55,8 @@ def write_items(file: Path, n: int, d: int) -> None:
     out = np.lib.format.open_memmap(file, "w+", np.float32, (n, d))
     for start in range(0, n, PART):
         codes = np.arange(start, min(start + PART, n)) % classes
-        noise = rng.standard_normal((len(codes), d), dtype=np.float32)
-        out[start : start + len(codes)] = centers[codes] + 1.6 * noise
+        apart = rng.standard_normal((len(codes), d), dtype=np.float32)
+        out[start : start + len(codes)] = centers[codes] + noise * apart
     out.flush()
 
 
@@ -144,7 +146,8 @@ def evaluate(file: Path, work: Path) -> str:
     found = whole_evaluation(
         rows, codes, roles, KS, kmeans="none", search_with=ShardedSearch(work / "shards")
     )
-    print({k: round(v, 4) for k, v in found.metrics.items()}, file=sys.stderr)
+    chosen = {name: round(found.metrics[name], 3) for name in ("recall@1", "r_precision", "map")}
+    print(f"metrics: {chosen}", file=sys.stderr)
     return digest_of(
         found.neighbors, found.similarities, found.first_relevant_rank,
         *(found.per_query[name] for name in ("precision@1", "r_precision", "map@r", "map", "mrr")),
@@ -156,19 +159,26 @@ def ray_search(file: Path, work: Path, workers: int) -> str:
     return _search(file, work, workers)
 
 
-def anonymous(pid: int) -> int:
-    """Return the bytes that a process and its children hold beside mapped files."""
+def held_and_spent(pid: int, spent: dict[int, float]) -> int:
+    """Return the bytes that a process and its children hold beside mapped files.
+
+    Args:
+        pid: The process.
+        spent: Process -> processor seconds so far, updated: they are gone with the process.
+    """
     total, waiting = 0, [pid]
     while waiting:
         each = waiting.pop()
         try:
             text = Path(f"/proc/{each}/status").read_text()
-            waiting += [
-                int(c) for c in Path(f"/proc/{each}/task/{each}/children").read_text().split()
-            ]
+            times = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+            for task in Path(f"/proc/{each}/task").iterdir():
+                waiting += [int(child) for child in (task / "children").read_text().split()]
         except (FileNotFoundError, ProcessLookupError):
             continue
-        total += sum(int(l.split()[1]) * 1024 for l in text.splitlines() if l.startswith("RssAnon"))
+        spent[each] = (int(times[11]) + int(times[12])) / os.sysconf("SC_CLK_TCK")
+        lines = [line for line in text.splitlines() if line.startswith("RssAnon")]
+        total += sum(int(line.split()[1]) * 1024 for line in lines)
     return total
 
 
@@ -180,26 +190,31 @@ def child(what: str, file: Path, work: Path, workers: int) -> None:
         import ray
 
         ray.init(
-            num_cpus=workers, include_dashboard=False, object_store_memory=100 << 20,
-            log_to_driver=False,
+            address="local", num_cpus=workers, object_store_memory=100 << 20,
+            include_dashboard=False, log_to_driver=False,
         )  # fmt: skip
         from retrieval.cluster import run_tasks
 
         for _ in run_tasks(time.sleep, [{"seconds": 0}] * 0):
             pass
-    peak, ended = [0], threading.Event()
+    peak, ended, spent = [0], threading.Event(), dict[int, float]()
+    held_and_spent(os.getpid(), spent)
+    before = sum(spent.values())
 
     def watch() -> None:
-        while not ended.wait(0.1):
-            peak[0] = max(peak[0], anonymous(os.getpid()))
+        while not ended.wait(0.2):
+            peak[0] = max(peak[0], held_and_spent(os.getpid(), spent))
 
     threading.Thread(target=watch, daemon=True).start()
     start = time.perf_counter()
     found = ray_search(file, work, workers) if workers else globals()[what](file, work)
     seconds = time.perf_counter() - start
     ended.set()
+    held_and_spent(os.getpid(), spent)
+    processor = sum(spent.values()) - before
     shutil.rmtree(work / "shards", ignore_errors=True)
-    print(json.dumps({"seconds": seconds, "memory": peak[0], "digest": found}))
+    result = {"seconds": seconds, "processor": processor, "memory": peak[0], "digest": found}
+    print(json.dumps(result))
 
 
 def warm(work: Path) -> None:
@@ -222,20 +237,25 @@ def measured(what: str, file: Path, work: Path, workers: int = 0) -> dict:
     found = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
     result: dict = json.loads(found.stdout.splitlines()[-1])
     result["load"] = os.getloadavg()[0]
-    shown = f"{what} {workers or ''}: {result['seconds']:.1f} s, {result['memory'] / 1e9:.2f} GB"
-    print(f"{shown}, load {result['load']:.1f}, {result['digest']}", file=sys.stderr)
+    shown = f"{result['seconds']:.1f} s, {result['processor']:.1f} s of processor"
+    shown = f"{what} {workers or ''}: {shown}, {result['memory'] / 1e9:.2f} GB"
+    print(f"{shown}, load {result['load']:.1f}, {result['digest']}", file=sys.stderr, flush=True)
     return result
 
 
 def main() -> None:
     """Measure all, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", type=int, nargs="+",
+    parser.add_argument("--sizes", type=int, nargs="*",
                         default=[1_000_000, 2_000_000, 5_000_000, 10_000_000])  # fmt: skip
     parser.add_argument("--dimension", type=int, default=128)
-    parser.add_argument("--repeats", type=int, default=3, help="of the largest size: at most 2")
-    parser.add_argument("--ray-sizes", type=int, nargs="*", default=[2_000_000, 10_000_000])
-    parser.add_argument("--folder", type=Path, help="a disk with room; default: a temporary one")
+    parser.add_argument("--noise", type=float, default=1.2, help="more is harder")
+    parser.add_argument("--repeats", type=int, default=3, help="of floor and search, in turn")
+    parser.add_argument("--once", nargs="*", default=["evaluate"], choices=["evaluate", "whole"])
+    parser.add_argument("--ray", type=int, nargs="*", default=[1, 2, 4], help="numbers of workers")
+    parser.add_argument(
+        "--folder", type=Path, help="a disk with room, and what was measured before"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
@@ -245,64 +265,77 @@ def main() -> None:
     if args.child:
         child(args.child, args.file, args.work, args.workers)
         return
-    rows = []
+    kept = args.folder / "scale.json" if args.folder else None
+    rows = json.loads(kept.read_text()) if kept and kept.exists() else {}
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         work = Path(folder)
         for n in args.sizes:
             file = work / "items.npy"
-            write_items(file, n, args.dimension)
-            rows.append(of_size(file, work, n, args))
-            write_tables(rows, args)
+            write_items(file, n, args.dimension, args.noise)
+            for what, workers in plan_of(args):
+                name = f"{what} {workers}" if workers else what
+                found = measured(what, file, work, workers)
+                rows.setdefault(str(n), {}).setdefault(name, []).append(found)
+                if kept:
+                    kept.write_text(json.dumps(rows))
+                write_tables(rows, args)
             file.unlink()
+    write_tables(rows, args)
 
 
-def of_size(file: Path, work: Path, n: int, args: argparse.Namespace) -> dict:
-    """Measure one size, all in turn."""
-    found: dict[str, list[dict]] = {}
-    repeats = min(args.repeats, 2) if n == max(args.sizes) and len(args.sizes) > 1 else args.repeats
-    for repeat in range(repeats):
-        for what in ("floor", "search", "evaluate") if repeat == 0 else ("floor", "search"):
-            found.setdefault(what, []).append(measured(what, file, work))
-    if n == min(args.sizes):
-        found["whole"] = [measured("whole", file, work)]
-    for workers in (1, 2, 4) if n in args.ray_sizes else ():
-        found[f"ray {workers}"] = [measured("ray", file, work, workers)]
-    digests = {each["digest"] for name, runs in found.items() for each in runs if name != "floor"}
-    return {"n": n, "found": found, "equal": len(digests) == 1}
+def plan_of(args: argparse.Namespace) -> list[tuple[str, int]]:
+    """Return what to measure of one size, in turn: its name, and a number of workers or 0."""
+    once = [*(("ray", workers) for workers in args.ray), *((what, 0) for what in args.once)]
+    return [("floor", 0), ("search", 0)] * args.repeats + once
 
 
-def write_tables(rows: list[dict], args: argparse.Namespace) -> None:
-    """Write the table for people and the one for machines."""
-    cores, d = len(os.sched_getaffinity(0)), args.dimension
-    lines, records = [], []
-    for row in rows:
-        n, found = row["n"], row["found"]
+def spread(values: list[float], form: str) -> str:
+    """Return the median, with the least and the most if there are several."""
+    least, middle, most = (format(f(values), form) for f in (min, median, max))
+    return f"{middle} ({least} to {most})" if len(values) > 1 else middle
+
+
+def write_tables(rows: dict[str, dict[str, list[dict]]], args: argparse.Namespace) -> None:
+    """Write the table for people and the one for machines.
+
+    Args:
+        rows: Number of items -> what -> its measurements.
+        args: The command line.
+    """
+    lines, records, d, equal = [], [], args.dimension, True
+    for n, found in sorted((int(n), found) for n, found in rows.items()):
+        digests = {e["digest"] for name, runs in found.items() for e in runs if name != "floor"}
+        equal = equal and len(digests) <= 1
         pairs = N_QUERIES * (n - N_QUERIES)
-        shares = [s["seconds"] / f["seconds"]
-                  for s, f in zip(found["search"], found["floor"], strict=True)]  # fmt: skip
+        floors = [each["processor"] for each in found["floor"]]
         for what, runs in found.items():
-            seconds = [each["seconds"] for each in runs]
-            memory = max(each["memory"] for each in runs)
-            middle = median(seconds)
             name, _, workers = what.partition(" ")
-            used = min(int(workers), cores) if workers else cores
-            rate = pairs / middle / used
-            share = f"{middle / median([f['seconds'] for f in found['floor']]):.2f}"
-            if name == "search":
-                share = f"{median(shares):.2f} ({min(shares):.2f} to {max(shares):.2f})"
-            spread = f" ({min(seconds):.1f} to {max(seconds):.1f})" if len(seconds) > 1 else ""
-            load = f"{min(e['load'] for e in runs):.1f} to {max(e['load'] for e in runs):.1f}"
-            lines.append(f"| {n:,} | {TITLES[name].format(workers)} | {middle:.1f} s{spread} | "
-                         f"{share} | {rate / 1e6:.0f} M | {memory / 1e9:.2f} GB | {load} |")  # fmt: skip
-            records.append((name, n - N_QUERIES, N_QUERIES, d, workers or "", used, f"{middle:.2f}",
-                            f"{min(seconds):.2f}", f"{max(seconds):.2f}", f"{rate:.3e}",
-                            f"{2 * d * rate / 1e9:.2f}", memory))  # fmt: skip
-    equal = all(row["equal"] for row in rows)
+            seconds = [each["seconds"] for each in runs]
+            spent = [each["processor"] for each in runs]
+            memory = max(each["memory"] for each in runs)
+            # Those that were measured one after the other, as far as there are as many.
+            shares = [a / b for a, b in zip(spent, floors, strict=False)]
+            rate = pairs / median(spent)
+            load = spread([each["load"] for each in runs], ".0f")
+            cells = (
+                f"{n:,}", TITLES[name].format(workers), spread(seconds, ",.0f"),
+                spread(spent, ",.1f"), spread(shares, ".2f"), f"{rate / 1e6:.0f} M",
+                f"{memory / 1e9:.2f}", load,
+            )  # fmt: skip
+            lines.append(f"| {' | '.join(cells)} |")
+            records.append(
+                (name, n - N_QUERIES, N_QUERIES, d, workers or "", f"{median(seconds):.2f}",
+                 f"{median(spent):.2f}", f"{min(spent):.2f}", f"{max(spent):.2f}",
+                 f"{rate:.4e}", f"{2 * d * rate / 1e9:.2f}", memory)
+            )  # fmt: skip
+    cores = len(os.sched_getaffinity(0))
     args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "scale.md").write_text(PAGE.format(
-        sizes=" ".join(str(row["n"]) for row in rows), cores=cores, d=d, queries=N_QUERIES, k=K,
+    page = PAGE.format(
+        sizes=" ".join(sorted(rows, key=int)), cores=cores, d=d, queries=N_QUERIES, k=K,
         python=platform.python_version(), table="\n".join(lines),
-        equal="equal bit by bit" if equal else "NOT EQUAL"))  # fmt: skip
+        equal="equal bit by bit" if equal else "NOT EQUAL",
+    )  # fmt: skip
+    (args.out / "scale.md").write_text(page)
     with (args.out / "scale.csv").open("w", newline="") as file:
         csv.writer(file).writerows([CSV_COLUMNS, *records])
 
@@ -316,12 +349,14 @@ TITLES = {
 }
 PAGE = """## Exact evaluation of galleries of millions
 
-`python benchmarks/scale.py --sizes {sizes}` on {cores} cores (Python {python}): {queries:,} queries,
-{d}-d float32 from a memory-mapped file, k = {k}. Measured in turn, each in a process of its own: the
-median, and in brackets the least and the most. The load is what the whole machine had to do.
+`python benchmarks/scale.py --sizes {sizes}`, {cores} cores, Python {python}: {queries:,} queries,
+{d}-d float32 from a memory-mapped file, k = {k}. Measured in turn, each in a process of its own:
+the median, and in brackets the least and the most. The machine was shared, and the load is what all
+had to do at the end of each; so the share of the floor is that of processor time, which tells what
+the work costs. GB are those beside the mapped file.
 
-| items | what | time | of the floor | pairs per second and core | memory beside the file | load |
-| --- | --- | --- | --- | --- | --- | --- |
+| items | what | s | s of processor | of the floor | pairs per s of processor | GB | load |
+| --- | --- | --- | --- | --- | --- | --- | --- |
 {table}
 
 All rankings of one size, with and without shards and on any number of workers, are {equal}: the

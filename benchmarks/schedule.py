@@ -21,7 +21,7 @@ import math
 import re
 import statistics
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -88,7 +88,7 @@ class Schedule:
     Attributes:
         seconds: Time until the last part was done.
         busy: Sum over all actors of the seconds in which they worked on parts that they finished.
-        lost: Likewise, on parts that were lost with their node.
+        lost: Likewise, on parts that were lost with their node, or were done by another first.
         losses: Number of lost nodes.
     """
 
@@ -116,6 +116,7 @@ def simulate(
     losses: Losses = Losses(),  # frozen
     start: float = 0.0,
     node_sigma: float = 0.0,
+    again: Sequence[float] | np.ndarray | None = None,
 ) -> Schedule:
     """Simulate parts that nodes take from one queue.
 
@@ -127,6 +128,9 @@ def simulate(
         losses: How nodes are lost. Defaults to none.
         start: Seconds until the nodes take their first part. Defaults to 0.0.
         node_sigma: See :class:`Spread`. Defaults to 0.0.
+        again: Time of a second copy of each part, which actors without work begin for the parts
+            that are longest at work; the first copy that ends counts. Defaults to None: there are
+            no copies, as in ``retrieval embed``.
 
     Returns:
         What came of it.
@@ -144,13 +148,22 @@ def simulate(
         heapq.heappush(events, (time, number, kind, node, part, fleet[node].epoch))
 
     idle: list[int] = []  # a node for each of its free slots
+    at_work: dict[int, list[int]] = {}  # part -> the nodes of its copies, longest at work first
+
+    def begin(now: float, part: int, times: Sequence[float] | np.ndarray) -> None:
+        node = idle.pop()
+        fleet[node].running[part] = now
+        at_work.setdefault(part, []).append(node)
+        add(now + times[part] / fleet[node].speed, "end", node, part)
 
     def hand_out(now: float) -> None:
         while waiting and idle:
-            node = idle.pop()
-            part = waiting.popleft()
-            fleet[node].running[part] = now
-            add(now + seconds[part] / fleet[node].speed, "end", node, part)
+            begin(now, waiting.popleft(), seconds)
+        while again is not None and idle:
+            single = (p for p, own in at_work.items() if len(own) == 1 and own[0] != idle[-1])
+            if (part := next(single, None)) is None:
+                return
+            begin(now, part, again)
 
     for node in range(nodes):
         add(start, "up", node)
@@ -160,18 +173,26 @@ def simulate(
     while done < len(seconds):
         now, _, kind, node, part, epoch = heapq.heappop(events)
         own = fleet[node]
-        if epoch != own.epoch:  # of a node that was lost since
-            continue
+        if epoch != own.epoch or (kind == "end" and part not in own.running):
+            continue  # of a node that was lost since, or of a copy that was given up
         if kind == "end":
             busy += now - own.running.pop(part)
             done += 1
             idle.append(node)
+            for other in at_work.pop(part):
+                if other != node:  # its copy is given up
+                    lost += now - fleet[other].running.pop(part)
+                    idle.append(other)
         elif kind == "up":
             idle.extend([node] * slots)
         else:
             lost_nodes += 1
             lost += sum(now - begun for begun in own.running.values())
-            waiting.extend(own.running)
+            for part in own.running:
+                at_work[part].remove(node)
+                if not at_work[part]:
+                    del at_work[part]
+                    waiting.append(part)
             own.running.clear()
             own.epoch += 1
             idle[:] = [each for each in idle if each != node]
@@ -200,12 +221,10 @@ class Interval:
         return f"{shown(self.mean / unit)} ({shown(self.low / unit)} to {shown(self.high / unit)})"
 
 
-def over_seeds(value: Callable[[np.random.Generator], float], seeds: int = SEEDS) -> Interval:
-    """Return the interval of a value over seeds."""
-    found = [value(np.random.default_rng(seed)) for seed in range(seeds)]
-    return Interval(
-        statistics.fmean(found), float(np.percentile(found, 2.5)), float(np.percentile(found, 97.5))
-    )
+def interval_of(values: Sequence[float]) -> Interval:
+    """Return the mean of values, one per seed, and the range that holds 95% of them."""
+    low, high = (float(np.percentile(values, each)) for each in (2.5, 97.5))
+    return Interval(statistics.fmean(values), low, high)
 
 
 # ------------------------------------------------------------------------------ figures
@@ -225,6 +244,7 @@ class Assumed:
         gpu_price: Dollars per GPU and hour, without cores.
         storage_price: Dollars per GB and month in the object store.
         request_price: Dollars per 1,000 reads of an object.
+        start: Seconds until an actor has loaded TensorFlow and the network.
         loss_hours: Mean hours between two losses of a node (interruptible machines).
         restart: Seconds until a lost node is replaced, its image pulled and the network loaded.
         spread: How the times of parts differ.
@@ -238,9 +258,10 @@ class Assumed:
     gpu_price: float = 2.50
     storage_price: float = 0.023
     request_price: float = 0.0004
+    start: float = 60.0
     loss_hours: float = 24.0
     restart: float = 300.0
-    spread: Spread = Spread(sigma=0.2, tail_share=0.01, tail_index=1.5, node_sigma=0.1)  # frozen
+    spread: Spread = Spread(sigma=0.2, tail_share=0.01, tail_index=2.0, node_sigma=0.1)  # frozen
 
 
 @dataclass(frozen=True)
@@ -254,7 +275,6 @@ class Measured:
         part_overhead: Seconds that a part costs however many images it has.
         thumbnail_bytes: Mean size of a thumbnail.
         item_bytes: Bytes of an item's row in ``items.parquet``.
-        start: Seconds until an actor has loaded TensorFlow and the network.
         core_gemm_flops: 32-bit operations per second and core of a bare matrix product, 512-d.
         evaluation_ratio: Time of all exact metrics with 64 neighbors, of that of the bare product.
     """
@@ -265,7 +285,6 @@ class Measured:
     part_overhead: float
     thumbnail_bytes: float
     item_bytes: float
-    start: float
     core_gemm_flops: float
     evaluation_ratio: float
 
@@ -279,7 +298,7 @@ def read_measured() -> Measured:
     return Measured(
         **{name: rates[name]["median"] for name in (
             "photo_bytes", "check_cpu", "decode_cpu", "part_overhead", "thumbnail_bytes",
-            "item_bytes", "start",
+            "item_bytes",
         )},
         core_gemm_flops=2 * 60_502**2 * 512 / seconds / cores,
         evaluation_ratio=first_number(cell("evaluation.md", part, "ours: R@1", 1)) / seconds,
@@ -332,8 +351,8 @@ MACHINES = (
 def transformer_flops(layers: int, width: int, tokens: int) -> float:
     """Return the operations of a vision transformer for one image, forward.
 
-    Each layer multiplies every token by 12 matrices of width x width (queries, keys, values, output,
-    and four for each side of its perceptron), and every token with every token twice.
+    Each layer multiplies every token by 12 matrices of width x width (queries, keys, values,
+    outputs, four for each side of its perceptron), and every token with every token twice.
     """
     return float(layers * (24 * width**2 * tokens + 4 * tokens**2 * width))
 
@@ -378,22 +397,27 @@ def embed_seconds(
     *,
     images: int = N,
     flops: float = NETWORKS[USUAL],
-    losses: Losses | None = None,
+    copies: bool = False,
 ) -> Schedule:
     """Simulate the embedding of images by nodes of one kind, two actors per GPU."""
     rate = bottleneck(rates(machine, flops, measured, assumed))[1]
     slots = max(2, 2 * machine.gpus)
     counts = np.full(math.ceil(images / part), part, float)
     counts[-1] = images - part * (len(counts) - 1)
-    seconds = counts / (rate / slots) * assumed.spread.factors(len(counts), chance)
-    given = Losses(assumed.loss_hours * HOUR, assumed.restart) if losses is None else losses
+    times = [
+        counts / (rate / slots) * assumed.spread.factors(len(counts), chance)
+        + measured.part_overhead
+        for _ in range(2 if copies else 1)
+    ]
+    seconds, again = times[0], times[1] if copies else None
     return simulate(
-        seconds + measured.part_overhead,
+        seconds,
         nodes,
         chance,
         slots=slots,
-        losses=given,
-        start=measured.start,
+        losses=Losses(assumed.loss_hours * HOUR, assumed.restart),
+        start=assumed.start,
+        again=again,
         node_sigma=assumed.spread.node_sigma,
     )
 
@@ -407,6 +431,15 @@ def shown(value: float) -> str:
     if value and abs(value) < 1:
         return f"{value:.2g}"
     return f"{value:,.1f}" if abs(value) < 10 else f"{value:,.0f}"
+
+
+def money(dollars: float) -> str:
+    """Return dollars, with cents below ten.
+
+    >>> money(0.114), money(1234.5)
+    ('$0.11', '$1,234')
+    """
+    return f"${dollars:,.2f}" if dollars < 10 else f"${dollars:,.0f}"
 
 
 def bytes_words(value: float) -> str:
@@ -491,7 +524,7 @@ def bytes_table(measured: Measured, assumed: Assumed, width: int = 512) -> str:
     }
     rows = [
         [name, f"{shown(each)}", bytes_words(each * N),
-         f"${each * N / 1e9 * assumed.storage_price:,.0f}"]
+         money(each * N / 1e9 * assumed.storage_price)]
         for name, each in kinds.items()
     ]  # fmt: skip
     return table(["of 100 million", "bytes each", "together", "a month in the store"], rows)
@@ -508,8 +541,8 @@ def pace_table(measured: Measured, assumed: Assumed) -> str:
                 [name, machine.name,
                  ", ".join(f"{each} {shown(value)}" for each, value in found.items()),
                  f"**{stage}**", bytes_words(rate * measured.photo_bytes) + "/s",
-                 shown(hours), shown(hours * machine.gpus),
-                 f"${hours * machine.price(assumed):,.0f}"]
+                 shown(hours), shown(hours * machine.gpus) if machine.gpus else "",
+                 money(hours * machine.price(assumed))]
             )  # fmt: skip
     header = [
         "network",
@@ -527,21 +560,22 @@ def nodes_table(measured: Measured, assumed: Assumed, machine: Machine, part: in
     rows = []
     for nodes in NODES:
         # Long schedules of few nodes differ little: fewer seeds are enough.
-        runs = [embed_seconds(machine, nodes, part, measured, assumed, np.random.default_rng(seed))
-                for seed in range(SEEDS if nodes >= 16 else SEEDS // 4)]  # fmt: skip
-        seconds = [each.seconds for each in runs]
-        interval = Interval(
-            statistics.fmean(seconds), *(float(np.percentile(seconds, p)) for p in (2.5, 97.5))
+        seeds = range(SEEDS if nodes >= 16 else SEEDS // 4)
+        plain, copied = (
+            [embed_seconds(machine, nodes, part, measured, assumed, np.random.default_rng(seed),
+                           copies=copies) for seed in seeds]
+            for copies in (False, True)
+        )  # fmt: skip
+        hours, second = (
+            interval_of([each.seconds / HOUR for each in all_]) for all_ in (plain, copied)
         )
-        share = statistics.fmean(e.busy / (e.seconds * nodes * 2 * machine.gpus) for e in runs)
-        losses = statistics.fmean(each.losses for each in runs)
-        lost = statistics.fmean(each.lost / (each.busy + each.lost) for each in runs)
-        cost = interval.mean / HOUR * nodes * machine.price(assumed)
-        rows.append([nodes, interval.words(HOUR), f"{share:.1%}", shown(losses), f"{lost:.2%}",
-                     f"${cost:,.0f}"])  # fmt: skip
-    return table(
-        ["nodes", "hours (95% of seeds)", "useful time", "nodes lost", "work lost", "cost"], rows
-    )
+        actors = nodes * 2 * machine.gpus
+        busy = statistics.fmean(each.busy / (each.seconds * actors) for each in plain)
+        losses = statistics.fmean(each.losses for each in plain)
+        cost = money(hours.mean * nodes * machine.price(assumed))
+        rows.append([nodes, hours.words(), f"{busy:.0%}", shown(losses), cost, second.words()])
+    header = ["nodes", "hours (95% of seeds)", "actors at work", "nodes lost", "cost"]
+    return table([*header, "hours, with second copies"], rows)
 
 
 def sizes_table(measured: Measured, assumed: Assumed, machine: Machine, nodes: int) -> str:
@@ -549,38 +583,36 @@ def sizes_table(measured: Measured, assumed: Assumed, machine: Machine, nodes: i
     often = replace(assumed, loss_hours=2.0)
     rows = []
     for part in PART_SIZES:
-        both = [
-            over_seeds(
-                lambda chance, given=given, part=part: embed_seconds(  # type: ignore[misc]
-                    machine, nodes, part, measured, given, chance
-                ).seconds / ideal,
-                SEEDS if part > 1000 else 5,
-            )
-            for given in (assumed, often)
-        ]  # fmt: skip
-        shares = [f"{each.mean:.3f} ({each.low:.3f} to {each.high:.3f})" for each in both]
-        number = f"{math.ceil(N / part):,}"
-        rows.append([f"{part:,}", number, bytes_words(part * 512 * 4), *shares])
-    return table(
-        ["images per part", "parts", "vectors of a part",
-         f"time of the ideal; a loss every {assumed.loss_hours:.0f} h",
-         f"a loss every {often.loss_hours:.0f} h"], rows,
-    )  # fmt: skip
+        cells = []
+        for given, copies in ((assumed, False), (often, False), (assumed, True)):
+            found = interval_of([
+                embed_seconds(machine, nodes, part, measured, given, np.random.default_rng(seed),
+                              copies=copies).seconds / ideal
+                for seed in range(SEEDS if part > 1000 else SEEDS // 4)
+            ])  # fmt: skip
+            cells.append(f"{found.mean:.2f} ({found.low:.2f} to {found.high:.2f})")
+        rows.append([f"{part:,}", f"{math.ceil(N / part):,}", bytes_words(part * 512 * 4), *cells])
+    header = ["images per part", "parts", "vectors of a part"]
+    kinds = [f"a loss every {each.loss_hours:.0f} h" for each in (assumed, often)]
+    return table([*header, *kinds, f"{kinds[0]}, second copies"], rows)
 
 
 def search_table(measured: Measured, assumed: Assumed, width: int = 512) -> str:
     rows = []
+    reading = 4 * width * N / assumed.network  # seconds
     for queries in (10_000, 1_000_000, N):
         flops = 2.0 * queries * N * width
         if queries == N:
             flops /= 2  # each tile of a symmetric matrix serves both of its sides
         cpu = flops / measured.core_gemm_flops * measured.evaluation_ratio / HOUR
         gpu = flops / assumed.gpu_gemm_flops / HOUR
-        name = f"{queries:,}" + (" (leave-one-out, half of the matrix)" if queries == N else "")
-        rows.append([name, f"{flops:.1e}", shown(cpu), f"${cpu * assumed.core_price:,.0f}",
-                     shown(gpu), f"${gpu * assumed.gpu_price:,.0f}"])  # fmt: skip
+        name = f"{queries:,}" + (", leave-one-out: half of the matrix" if queries == N else "")
+        rows.append([name, f"{flops:.1e}", shown(cpu), money(cpu * assumed.core_price),
+                     shown(gpu), money(gpu * assumed.gpu_price),
+                     shown(cpu * HOUR / reading)])  # fmt: skip
     header = ["queries against 100 million", "operations", "core hours", "cost"]
-    return table([*header, "GPU hours, product alone", "cost"], rows)
+    more = ["GPU hours, product alone", "cost", "cores that wait for one reading"]
+    return table([*header, *more], rows)
 
 
 def check_table() -> str:
@@ -588,9 +620,10 @@ def check_table() -> str:
     equal = simulate([7.0] * 1000, 12, np.random.default_rng(0)).seconds
     losses, seconds, n = Losses(100.0, 5.0), 20.0, 400
     exact = n * (losses.mean_time + losses.restart) * (math.exp(seconds / losses.mean_time) - 1)
-    found = over_seeds(
-        lambda chance: simulate([seconds] * n, 1, chance, losses=losses).seconds, 100
-    )
+    found = interval_of([
+        simulate([seconds] * n, 1, np.random.default_rng(seed), losses=losses).seconds
+        for seed in range(100)
+    ])  # fmt: skip
     rows = [
         ["1,000 equal parts of 7 s on 12 nodes: ceil(1,000 / 12) x 7 s",
          f"{math.ceil(1000 / 12) * 7:,} s", f"{equal:,.0f} s"],

@@ -13,6 +13,10 @@ from retrieval.errors import UserError, how_to_install
 LOCAL = "local"  # what `--on` means without Ray: this process
 RAY, ADDRESS = "ray", "RAY_ADDRESS"
 CLIENT = "ray://"
+RAY_VARIABLES = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_raylet_start_wait_time_s": "180",  # on a busy machine the default of 30 s is too short
+}
 # Of a cluster of this machine: results of tasks are small, as files carry the rest.
 OBJECT_STORE = 256 << 20  # bytes
 REACH = 10.0  # seconds to wait for an answer of an address
@@ -57,7 +61,8 @@ def connected(on: str = RAY) -> Iterator[None]:
             of Python, Ray or this package.
     """
     check_on(on)
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    for name, value in RAY_VARIABLES.items():
+        os.environ.setdefault(name, value)
     try:
         import ray
     except ImportError as error:

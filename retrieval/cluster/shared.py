@@ -13,11 +13,12 @@ SEEN, UNSEEN, UNLOCKED = "seen", "unseen", "unlocked"
 LOOK = 10.0  # seconds until a network disk must show a new file
 
 
-def check_shared(folder: Path) -> None:
+def check_shared(folder: Path, *, required: bool = True) -> None:
     """Refuse a folder that a node does not see, or in which its locks do not count.
 
     Args:
         folder: The folder, which is made if it is not there.
+        required: Whether all nodes must see it. Defaults to True; otherwise each may have its own.
 
     Raises:
         UserError: Names the node and the fix.
@@ -29,7 +30,7 @@ def check_shared(folder: Path) -> None:
         write_text(file, file.name)
         with file_lock(_lock(file)):
             for node, found in on_every_node(look, file).items():
-                if found == UNSEEN:
+                if found == UNSEEN and required:
                     raise UserError(
                         f"node {node.address} does not see {folder.absolute()} of {here}: give a "
                         "folder of a disk that all nodes share, by the same path, or a URL"

@@ -4,6 +4,7 @@ import contextlib
 import math
 import os
 import socket
+import subprocess
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,12 +13,18 @@ from typing import Any
 from retrieval.cluster.resources import PATIENCE, Resources
 from retrieval.errors import UserError
 from retrieval.failures import as_user_error
-from retrieval.quiet import LEVEL
+from retrieval.quiet import LEVEL, quiet_import
 
 # Libraries read these when they are loaded, so they are set before the process begins.
-THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "NUMBA_NUM_THREADS")
+THREADS = (
+    "OMP_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "NUMBA_NUM_THREADS",
+    "RETRIEVAL_THREADS",
+)
 OURS = "RETRIEVAL_"  # every variable of this package is handed on to the workers
 FOLDER = "RETRIEVAL_CLUSTER_FOLDER"  # where the command was started: paths may be relative to it
+SHARE = "RETRIEVAL_CLUSTER_GPUS"  # GPUs of this process; below 1, its share of one
 HANDED_ON = ("KERAS_BACKEND", "KERAS_HOME", "TF_DETERMINISTIC_OPS", "TF_ENABLE_ONEDNN_OPTS")
 
 
@@ -36,11 +43,14 @@ def environment(resources: Resources) -> dict[str, str]:
     found[LEVEL] = os.environ.get(LEVEL, "2")
     if resources.gpus:
         found["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"  # or the first process would take all memory
+        found[SHARE] = f"{resources.gpus:g}"
     else:
         found["CUDA_VISIBLE_DEVICES"] = ""  # others have asked for the node's GPUs
     found[FOLDER] = os.getcwd()
     for name, value in os.environ.items():
-        if (name.startswith(OURS) and name not in (FOLDER, PATIENCE)) or name in HANDED_ON:
+        if (
+            name.startswith(OURS) and name not in (FOLDER, PATIENCE, SHARE, *THREADS)
+        ) or name in HANDED_ON:
             found[name] = value
     return found
 
@@ -75,11 +85,43 @@ def unpacked(data: bytes) -> Any:
     return cloudpickle.loads(data)
 
 
+def limit_gpu() -> None:
+    """Let TensorFlow take no more of a shared GPU's memory than the share of this process.
+
+    It must be called before TensorFlow has begun to use the GPU, and does nothing otherwise.
+    """
+    share = float(os.environ.get(SHARE, 1))
+    if share >= 1:
+        return
+    with quiet_import():
+        import tensorflow as tf
+
+    memory = gpu_memory_here()
+    for gpu in tf.config.list_physical_devices("GPU") if memory is not None else ():
+        limit = tf.config.LogicalDeviceConfiguration(memory_limit=int(memory * share))
+        with contextlib.suppress(RuntimeError):  # it has begun: an earlier task of this process did
+            tf.config.set_logical_device_configuration(gpu, [limit])
+
+
+def gpu_memory_here() -> float | None:
+    """Return the MiB of memory of the first GPU that this process may use; None if unknown."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        said = subprocess.run(
+            [*command, f"--id={visible}"], capture_output=True, text=True, check=True, timeout=20
+        )
+        return float(said.stdout.split()[0])
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return None
+
+
 def attempt(function: Callable[[], Any]) -> Result:
     """Call a function; return what it returned, or what it raised with the name of the node."""
     with contextlib.suppress(OSError):  # not there: paths are not relative, or the error says so
         os.chdir(os.environ.get(FOLDER, "."))
     try:
+        limit_gpu()
         return Result(function())
     except Exception as error:
         return Result(error=portable(error))
@@ -99,8 +141,9 @@ def portable(error: Exception) -> Exception:
         return UserError(f"{error}{lacks}")
     if (found := as_user_error(error)) is not None:
         return UserError(f"{found} [{here}]")
+    trace = "".join(traceback.format_exception(error)).rstrip()
     error.add_note(f"on {here}")
-    error.add_note("".join(traceback.format_exception(error)).rstrip())
+    error.add_note(trace)
     try:
         copy = unpacked(packed(error))
     except Exception:

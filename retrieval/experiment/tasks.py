@@ -16,6 +16,7 @@ from retrieval.cluster import LOCAL, Resources, check_on, check_shared, nodes, r
 from retrieval.errors import UserError
 from retrieval.experiment.making import PlannedRun
 from retrieval.experiment.pipeline import train_planned
+from retrieval.files import cache_folder
 from retrieval.quiet import import_tensorflow
 from retrieval.runs.live import Training, list_trainings
 from retrieval.runs.lock import wait_for_run
@@ -148,6 +149,7 @@ def make_all(
     root = planned[0].path.parents[1]
     if address_of(root) is None:
         check_shared(root)
+    check_shared(cache_folder("features").parent, required=False)
     calls = [
         {
             "settings": run.settings,

@@ -97,10 +97,12 @@ def publishing(path: Path) -> Iterator[None]:
         return
     objects = Objects(url)
     with _claimed(objects, path) as claim:
-        state = bring(path, whole=True)
-        was_open = state.is_open
-        sender = _Sender(path, objects, dataclasses.replace(state, is_open=True))
-        write_state(path, sender.state)
+        with turn(path):  # nobody fetches single files meanwhile
+            remove(leaving_path(partial_path(path)))  # what a killed process was sending
+            state = bring(path, whole=True)
+            was_open = state.is_open
+            sender = _Sender(path, objects, dataclasses.replace(state, is_open=True))
+            write_state(path, sender.state)
         if was_open:  # what a killed command could not publish
             sender.send_all()
         saver = threading.Thread(target=sender.save_checkpoints, daemon=True)

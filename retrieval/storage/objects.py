@@ -84,10 +84,8 @@ class Objects:
             try:
                 found = self._system.ls(path, detail=True)
             except FileNotFoundError as error:
-                if "specified bucket" in str(error).lower():
-                    raise UserError(f"{self.url}: there is no such bucket: create it first") from (
-                        error
-                    )
+                if _is_of_bucket(error):
+                    raise
                 return {}
         listed = {}
         for each in found:
@@ -204,9 +202,13 @@ class Objects:
         """
         try:
             yield
-        except (UserError, FileNotFoundError, FileExistsError, MemoryError):
+        except (UserError, FileExistsError, MemoryError):
             raise
         except Exception as error:
+            if isinstance(error, FileNotFoundError):
+                if not _is_of_bucket(error):
+                    raise
+                raise UserError(f"{self.url}: there is no such bucket: create it first") from error
             if file is not None and isinstance(error, OSError) and error.errno in _of_the_disk():
                 raise OSError(error.errno, error.strerror, str(file)) from error
             words = " ".join(str(error).split())[:200]
@@ -268,6 +270,10 @@ def _listed(each: dict[str, Any]) -> Listed:
     size = int(each.get("size") or 0)
     mark = str(each.get("ETag") or each.get("etag") or time)
     return Listed(each.get("type") == "directory", size, f"{mark} {size}", time)
+
+
+def _is_of_bucket(error: FileNotFoundError) -> bool:
+    return "specified bucket" in str(error)
 
 
 def _is_refused_condition(error: Exception) -> bool:

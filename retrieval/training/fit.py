@@ -57,12 +57,8 @@ from retrieval.training.interruption import Interrupted, deferred
 from retrieval.training.live import LiveRecord
 from retrieval.training.model import RankingModel
 from retrieval.training.optimizers import build_optimizer, build_schedule
-from retrieval.training.workers import (
-    Workers,
-    WorkerSteps,
-    share_state,
-    synchronize_batch_norms,
-)
+from retrieval.training.worker_steps import WorkerSteps, share_state, synchronize_batch_norms
+from retrieval.training.workers import Workers
 
 
 def fit(
@@ -174,7 +170,7 @@ def fit(
             first, end = steps_done // interval, -(-settings.steps // interval)
             with deferred():
                 if workers is not None:
-                    WorkerSteps(workers, model, batches).fit(
+                    WorkerSteps(workers, model, batches, steps_done).fit(
                         ordered, initial_epoch=first, epochs=end, steps_per_epoch=interval
                     )
                 else:
@@ -223,7 +219,7 @@ def follow(settings: TrainSettings, catalog: Catalog, workers: Workers) -> None:
         batches = batch_dataset(
             settings, data, sampler, steps_done, share=share.rows, parts=share.parts
         )
-        steps = WorkerSteps(workers, model, batches)
+        steps = WorkerSteps(workers, model, batches, steps_done)
         for _ in range(steps_done, settings.steps):
             steps.take()
 

@@ -234,17 +234,22 @@ class RankingModel(keras.Model):
         # Keras takes the logs of an epoch from the metrics, if they have the names returned here.
         return self.get_metrics_result() | (of_step if self.logs_steps else {})
 
-    def replica_step(self, inputs: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
+    def replica_step(
+        self, inputs: tf.Tensor, labels: tf.Tensor, *, freezes_norms: bool
+    ) -> dict[str, tf.Tensor]:
         """Take an optimizer step as one of several workers, outside of Keras' ``fit``.
 
         Args:
             inputs: The inputs of this replica, (B / R, ...).
             labels: Their labels, (B / R,).
+            freezes_norms: Whether the step is one of the first ``freeze_batch_norm_steps``, which
+                a graph cannot find out where batch normalizations exchange their statistics.
 
         Returns:
             The loss and the spread of the global batch, scalars, equal on every replica.
         """
-        return self._apply(self._whole_batch_gradients(inputs, labels))
+        step = self._whole_batch_gradients(inputs, labels, freezes_norms)
+        return self._apply(step)
 
     def _apply(self, step: BatchGradients) -> dict[str, tf.Tensor]:
         """Take an optimizer step with the gradients of a batch; returns its loss and spread."""
@@ -289,11 +294,13 @@ class RankingModel(keras.Model):
         ]
         return step._replace(loss=step.loss + penalty, gradients=gradients)
 
-    def _whole_batch_gradients(self, inputs: tf.Tensor, labels: tf.Tensor) -> BatchGradients:
+    def _whole_batch_gradients(
+        self, inputs: tf.Tensor, labels: tf.Tensor, freezes_norms: bool | None = None
+    ) -> BatchGradients:
         replicas = _replicas()
         labels = gather(labels)
         with tf.GradientTape() as tape:
-            embeddings = tf.cast(self._embed(inputs), tf.float32)
+            embeddings = tf.cast(self._embed(inputs, freezes_norms), tf.float32)
             if self.freeze_batch_norm_steps and self._trainable_batch_norms():
                 self._regularized()  # embedded inside a condition
             added = self._added_losses()
@@ -305,8 +312,13 @@ class RankingModel(keras.Model):
         gradients = shared_gradients(self.optimizer, gradients, replicas)
         return BatchGradients(loss, gradients, embeddings)
 
-    def _embed(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Embed a batch in training mode, except batch normalizations that are still frozen."""
+    def _embed(self, inputs: tf.Tensor, freezes_norms: bool | None = None) -> tf.Tensor:
+        """Embed a batch in training mode, except batch normalizations that are still frozen.
+
+        Args:
+            inputs: The batch.
+            freezes_norms: Whether they are; None if the step counter in the graph decides.
+        """
 
         def train_all() -> tf.Tensor:
             return self.network(inputs, training=True)
@@ -316,8 +328,10 @@ class RankingModel(keras.Model):
                 return self.network(inputs, training=True)
 
         norms = self._trainable_batch_norms() if self.freeze_batch_norm_steps else []
-        if not norms:
+        if not norms or freezes_norms is False:
             return train_all()
+        if freezes_norms:
+            return freeze_norms()
         return tf.cond(self._is_past(self.freeze_batch_norm_steps), train_all, freeze_norms)
 
     def _multiplier_of(self, variables: list[keras.Variable]) -> list[float | tf.Tensor]:

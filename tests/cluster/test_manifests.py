@@ -1,4 +1,4 @@
-"""What docs/cluster.md hands out: the manifests have fields that KubeRay knows, the script parses."""
+"""What docs/cluster.md hands out: manifests with fields that KubeRay knows, and a batch script."""
 
 import importlib.metadata
 import subprocess

@@ -15,7 +15,7 @@ from benchmarks.schedule import (
     bottleneck,
     cell,
     first_number,
-    over_seeds,
+    interval_of,
     rates,
     read_measured,
     simulate,
@@ -72,14 +72,31 @@ def test_stragglers_change_the_spread_of_times_and_not_their_mean():
     np.testing.assert_array_equal(Spread().factors(5, chance()), 1)
 
 
-def test_an_interval_holds_the_mean_over_seeds_between_its_ends():
-    found = over_seeds(lambda draw: draw.normal(), 400)
-    assert found.low < -1.5 < found.mean < 1.5 < found.high
+def test_a_second_copy_ends_a_part_that_straggles():
+    """Actor A is at the first part until 100; B does the others by 6, then the first by 11."""
+    seconds, again = [100, 3, 3], [5, 3, 3]
+    assert simulate(seconds, 2, chance()).seconds == 100
+    made = simulate(seconds, 2, chance(), again=again)
+    assert made.seconds == 11
+    assert (made.busy, made.lost) == (3 + 3 + 5, 11)
+
+
+def test_with_losses_and_copies_every_part_is_still_finished_once():
+    for seed in range(30):
+        made = simulate(
+            [20.0] * 60, 4, chance(seed), losses=Losses(200.0, 10.0), again=[20.0] * 60, slots=2
+        )
+        assert made.busy == pytest.approx(20 * 60)
+
+
+def test_an_interval_is_the_mean_and_the_range_of_95_of_100():
+    found = interval_of(range(101))
+    assert (found.mean, found.low, found.high) == (50, 2.5, 97.5)
 
 
 MEASURED = Measured(
     photo_bytes=20_000, check_cpu=0.4e-3, decode_cpu=1.6e-3, part_overhead=0.1,
-    thumbnail_bytes=4000, item_bytes=50, start=10, core_gemm_flops=1e11, evaluation_ratio=1.5,
+    thumbnail_bytes=4000, item_bytes=50, core_gemm_flops=1e11, evaluation_ratio=1.5,
 )  # fmt: skip
 
 

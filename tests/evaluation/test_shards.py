@@ -31,7 +31,7 @@ def assert_equal(one, other):
 def in_shards(embeddings, codes, parts, distance, k, *, pool, shards, sizes, judgments):
     """Search each part of the gallery apart, and merge in a mixed order."""
     job = Search(embeddings, codes, parts, distance, k, sizes, judgments)
-    out = empty_ranking(job)
+    out = empty_ranking(parts, k, judgments)
     for group in job.groups():
         partials = [
             count_part(job, group, part, pool) for part in parts_of(len(parts.gallery), shards)

@@ -21,7 +21,7 @@ CPU = "/CPU:0"
 def on_device(embeddings, codes, parts, distance, k, *, pool, shards, sizes, judgments, tile):
     """Search each part of the gallery on a device, and merge."""
     job = Search(embeddings, codes, parts, distance, k, sizes, judgments)
-    out = empty_ranking(job)
+    out = empty_ranking(parts, k, judgments)
     for group in job.groups():
         found = [
             count_part_on(job, group, part, CPU, tile)

@@ -1,9 +1,11 @@
-"""Train small networks as one of several workers; used by a test and by ``benchmarks/workers.py``."""
+"""Train small networks as one of several workers: for tests and ``benchmarks/workers.py``."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
+from retrieval.training.workers import Workers, join_workers
 
 CLASSES, PER_CLASS, IN_BATCH, WIDTH = 12, 4, 6, 8
 BATCH = IN_BATCH * PER_CLASS  # 24 rows, for 1, 2, 3 and 4 workers
@@ -55,17 +57,11 @@ def train_cases(rank: int, addresses: list[str], *, cases: list[Case]) -> list[d
         For each case: ``losses`` (steps,), ``gradients`` of the first step times the learning rate
         and ``weights`` after the last step, lists of arrays.
     """
-    from retrieval.quiet import quiet_import
+    workers = joined(rank, addresses)
+    import tensorflow as tf
 
-    with quiet_import():
-        import tensorflow as tf
+    from retrieval.training.worker_steps import WorkerSteps, share_state
 
-        from retrieval.training.workers import Workers, WorkerSteps, join_workers, share_state
-
-    if len(addresses) > 1:
-        workers = join_workers(rank, addresses)
-    else:
-        workers = Workers(0, 1, tf.distribute.get_strategy())
     inputs, labels = batches()
     share = workers.share_of(BATCH)
     data = tf.data.Dataset.from_tensor_slices((inputs[:, share], labels[:, share]))
@@ -85,6 +81,57 @@ def train_cases(rank: int, addresses: list[str], *, cases: list[Case]) -> list[d
     return found
 
 
+def joined(rank: int, addresses: list[str]) -> Workers:
+    """Join the workers; one alone is a single device, without their strategy."""
+    if len(addresses) > 1:
+        return join_workers(rank, addresses)
+    import tensorflow as tf
+
+    return Workers(0, 1, tf.distribute.get_strategy())
+
+
+def train_steps(rank: int, addresses: list[str], *, width: int, steps: int) -> dict[str, float]:
+    """Take steps with a network of four dense layers; return the median time of one.
+
+    Args:
+        rank: Number of this worker.
+        addresses: ``HOST:PORT`` of every worker.
+        width: Width of the layers.
+        steps: Number of steps.
+
+    Returns:
+        ``weights``, their number, and ``milliseconds`` of a step.
+    """
+    workers = joined(rank, addresses)
+    import time
+
+    import keras
+    import tensorflow as tf
+
+    from retrieval.losses import get_loss
+    from retrieval.training.model import RankingModel
+    from retrieval.training.worker_steps import WorkerSteps
+
+    with workers.strategy.scope():
+        layers = [keras.layers.Dense(width, activation="relu") for _ in range(4)]
+        network = keras.Sequential([keras.Input((width,)), *layers])
+        model = RankingModel(network, get_loss("multi_similarity"))
+        model.compile(optimizer="sgd", jit_compile=False)
+        model.optimizer.build(model.trainable_variables)
+    share = workers.share_of(120)
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(1, 120, width)).astype("float32")[:, share]
+    labels = np.repeat(np.arange(30), 4).astype("int32")[None, share]
+    taken = WorkerSteps(workers, model, tf.data.Dataset.from_tensor_slices((inputs, labels)))
+    seconds = []
+    for _ in range(steps):
+        start = time.perf_counter()
+        taken.take()
+        seconds.append(time.perf_counter() - start)
+    count = float(sum(np.prod(v.shape) for v in model.trainable_variables))
+    return {"weights": count, "milliseconds": 1000 * float(np.median(seconds[5:]))}
+
+
 def new_model(case: Case, workers: Any) -> Any:
     """Build a case's model in the scope of the workers' strategy, equal for equal cases."""
     import keras
@@ -92,7 +139,7 @@ def new_model(case: Case, workers: Any) -> Any:
     from retrieval.losses import get_loss
     from retrieval.training.model import RankingModel
     from retrieval.training.optimizers import build_optimizer
-    from retrieval.training.workers import synchronize_batch_norms
+    from retrieval.training.worker_steps import synchronize_batch_norms
 
     with workers.strategy.scope():
         keras.utils.set_random_seed(0)

@@ -23,7 +23,7 @@ import numpy as np
 from retrieval.evaluation.metrics import score_ranks
 from retrieval.evaluation.protocol import Sides
 from retrieval.evaluation.search import distances, pair_scan
-from retrieval.evaluation.search.distances import CITYBLOCK, DOT, SQUARED
+from retrieval.evaluation.search.distances import SQUARED
 from retrieval.evaluation.search.pair_scan import Nearest, Own, Points
 from retrieval.evaluation.search.plan import BlockSizes, Judgments, Ranking, mean_of, take
 
