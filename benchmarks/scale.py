@@ -47,7 +47,7 @@ CSV_COLUMNS = (
 )  # fmt: skip
 
 
-def write_items(file: Path, n: int, d: int) -> None:
+def write_items(file: Path, n: int, d: int, noise: float) -> None:
     """Write n rows of noise around the centers of their classes, a part at a time."""
     rng = np.random.default_rng(0)
     classes = n // CLASS_SIZE
@@ -55,8 +55,8 @@ def write_items(file: Path, n: int, d: int) -> None:
     out = np.lib.format.open_memmap(file, "w+", np.float32, (n, d))
     for start in range(0, n, PART):
         codes = np.arange(start, min(start + PART, n)) % classes
-        noise = rng.standard_normal((len(codes), d), dtype=np.float32)
-        out[start : start + len(codes)] = centers[codes] + 1.6 * noise
+        apart = rng.standard_normal((len(codes), d), dtype=np.float32)
+        out[start : start + len(codes)] = centers[codes] + noise * apart
     out.flush()
 
 
@@ -146,7 +146,8 @@ def evaluate(file: Path, work: Path) -> str:
     found = whole_evaluation(
         rows, codes, roles, KS, kmeans="none", search_with=ShardedSearch(work / "shards")
     )
-    print({k: round(v, 4) for k, v in found.metrics.items()}, file=sys.stderr)
+    chosen = {name: round(found.metrics[name], 3) for name in ("recall@1", "r_precision", "map")}
+    print(f"metrics: {chosen}", file=sys.stderr)
     return digest_of(
         found.neighbors, found.similarities, found.first_relevant_rank,
         *(found.per_query[name] for name in ("precision@1", "r_precision", "map@r", "map", "mrr")),
@@ -189,8 +190,8 @@ def child(what: str, file: Path, work: Path, workers: int) -> None:
         import ray
 
         ray.init(
-            num_cpus=workers, include_dashboard=False, object_store_memory=100 << 20,
-            log_to_driver=False,
+            address="local", num_cpus=workers, object_store_memory=100 << 20,
+            include_dashboard=False, log_to_driver=False,
         )  # fmt: skip
         from retrieval.cluster import run_tasks
 
@@ -245,12 +246,16 @@ def measured(what: str, file: Path, work: Path, workers: int = 0) -> dict:
 def main() -> None:
     """Measure all, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", type=int, nargs="+",
+    parser.add_argument("--sizes", type=int, nargs="*",
                         default=[1_000_000, 2_000_000, 5_000_000, 10_000_000])  # fmt: skip
     parser.add_argument("--dimension", type=int, default=128)
-    parser.add_argument("--repeats", type=int, default=3, help="of the largest size: at most 2")
-    parser.add_argument("--ray-sizes", type=int, nargs="*", default=[2_000_000, 10_000_000])
-    parser.add_argument("--folder", type=Path, help="a disk with room; default: a temporary one")
+    parser.add_argument("--noise", type=float, default=1.2, help="more is harder")
+    parser.add_argument("--repeats", type=int, default=3, help="of floor and search, in turn")
+    parser.add_argument("--once", nargs="*", default=["evaluate"], choices=["evaluate", "whole"])
+    parser.add_argument("--ray", type=int, nargs="*", default=[1, 2, 4], help="numbers of workers")
+    parser.add_argument(
+        "--folder", type=Path, help="a disk with room, and what was measured before"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
@@ -260,30 +265,28 @@ def main() -> None:
     if args.child:
         child(args.child, args.file, args.work, args.workers)
         return
-    rows = []
+    kept = args.folder / "scale.json" if args.folder else None
+    rows = json.loads(kept.read_text()) if kept and kept.exists() else {}
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         work = Path(folder)
         for n in args.sizes:
             file = work / "items.npy"
-            write_items(file, n, args.dimension)
-            rows.append(of_size(file, work, n, args))
-            write_tables(rows, args)
+            write_items(file, n, args.dimension, args.noise)
+            for what, workers in plan_of(args):
+                name = f"{what} {workers}" if workers else what
+                found = measured(what, file, work, workers)
+                rows.setdefault(str(n), {}).setdefault(name, []).append(found)
+                if kept:
+                    kept.write_text(json.dumps(rows))
+                write_tables(rows, args)
             file.unlink()
+    write_tables(rows, args)
 
 
-def of_size(file: Path, work: Path, n: int, args: argparse.Namespace) -> dict:
-    """Measure one size, all in turn."""
-    found: dict[str, list[dict]] = {}
-    repeats = min(args.repeats, 2) if n == max(args.sizes) and len(args.sizes) > 1 else args.repeats
-    for repeat in range(repeats):
-        for what in ("floor", "search", "evaluate") if repeat == 0 else ("floor", "search"):
-            found.setdefault(what, []).append(measured(what, file, work))
-    if n == min(args.sizes):
-        found["whole"] = [measured("whole", file, work)]
-    for workers in (1, 2, 4) if n in args.ray_sizes else ():
-        found[f"ray {workers}"] = [measured("ray", file, work, workers)]
-    digests = {each["digest"] for name, runs in found.items() for each in runs if name != "floor"}
-    return {"n": n, "found": found, "equal": len(digests) == 1}
+def plan_of(args: argparse.Namespace) -> list[tuple[str, int]]:
+    """Return what to measure of one size, in turn: its name, and a number of workers or 0."""
+    once = [*(("ray", workers) for workers in args.ray), *((what, 0) for what in args.once)]
+    return [("floor", 0), ("search", 0)] * args.repeats + once
 
 
 def spread(values: list[float], form: str) -> str:
@@ -292,11 +295,17 @@ def spread(values: list[float], form: str) -> str:
     return f"{middle} ({least} to {most})" if len(values) > 1 else middle
 
 
-def write_tables(rows: list[dict], args: argparse.Namespace) -> None:
-    """Write the table for people and the one for machines."""
-    lines, records, d = [], [], args.dimension
-    for row in rows:
-        n, found = row["n"], row["found"]
+def write_tables(rows: dict[str, dict[str, list[dict]]], args: argparse.Namespace) -> None:
+    """Write the table for people and the one for machines.
+
+    Args:
+        rows: Number of items -> what -> its measurements.
+        args: The command line.
+    """
+    lines, records, d, equal = [], [], args.dimension, True
+    for n, found in sorted((int(n), found) for n, found in rows.items()):
+        digests = {e["digest"] for name, runs in found.items() for e in runs if name != "floor"}
+        equal = equal and len(digests) <= 1
         pairs = N_QUERIES * (n - N_QUERIES)
         floors = [each["processor"] for each in found["floor"]]
         for what, runs in found.items():
@@ -320,10 +329,9 @@ def write_tables(rows: list[dict], args: argparse.Namespace) -> None:
                  f"{rate:.4e}", f"{2 * d * rate / 1e9:.2f}", memory)
             )  # fmt: skip
     cores = len(os.sched_getaffinity(0))
-    equal = all(row["equal"] for row in rows)
     args.out.mkdir(parents=True, exist_ok=True)
     page = PAGE.format(
-        sizes=" ".join(str(row["n"]) for row in rows), cores=cores, d=d, queries=N_QUERIES, k=K,
+        sizes=" ".join(sorted(rows, key=int)), cores=cores, d=d, queries=N_QUERIES, k=K,
         python=platform.python_version(), table="\n".join(lines),
         equal="equal bit by bit" if equal else "NOT EQUAL",
     )  # fmt: skip

@@ -120,3 +120,29 @@ def fail_as_rank(rank, addresses, bad):
     if rank == bad:
         raise UserError("the batch does not divide")
     time.sleep(60)
+
+
+def lead(rank, addresses):
+    """Rank 0 is done at once, the others never are."""
+    if rank:
+        time.sleep(3600)
+    return "done"
+
+
+def note_and_sleep(rank, addresses, folder):
+    Path(folder, f"pid-{os.getpid()}").touch()
+    time.sleep(3600)
+
+
+def raise_before_the_loss(rank, addresses, folder):
+    """The first time, rank 0 raises what it notices, and rank 1 dies a little later."""
+    marker = Path(folder, f"begun-{rank}")
+    if marker.exists():
+        return rank
+    marker.touch()
+    while len(list(Path(folder).glob("begun-*"))) < len(addresses):
+        time.sleep(0.02)
+    if rank == 0:
+        raise RuntimeError("connection reset by peer")
+    time.sleep(1)
+    return die()
