@@ -186,10 +186,72 @@ def evaluate() -> Scenario:
     )
 
 
+def workers() -> Scenario:
+    """One run on two workers; a checkpoint every 20 steps."""
+
+    def prepare(folder: Path) -> None:
+        from tests.photos import write_colors
+
+        write_colors(folder / "images", seed=0, scale=30)
+
+    def command(folder: Path, on: str) -> Sequence[str]:
+        return ["train", "--dataset", "folder", "--data", "images", "--backbone", "conv4",
+                "--weights", "none", "--image-size", "16", "--embedding-size", "8",
+                "--classes-per-batch", "4", "--samples-per-class", "2", "--steps", "200",
+                "--eval-every", "20", "--learning-rate", "0.01", "--loss", "proxy_anchor",
+                "--distribute", "workers", "--workers", "2", "--on", on]  # fmt: skip
+
+    return Scenario(
+        "one run on two workers",
+        command,
+        lambda folder: any(folder.glob("runs/*/.*.partial/checkpoints/*")),
+        lambda folder: run_files(folder / "runs"),
+        prepare,
+    )
+
+
+def tune() -> Scenario:
+    """Two losses of eight trials each, in generations of four, then four runs."""
+
+    def prepare(folder: Path) -> None:
+        from tests.photos import write_colors
+
+        write_colors(folder / "images", seed=1, scale=60, classes=16, each=4)
+
+    def command(folder: Path, on: str) -> Sequence[str]:
+        return [
+            "tune", "--losses", "npairs_loss,proxy_anchor", "--trials", "8", "--folds", "2",
+            "--seeds", "1", "--at-once", "4", "--dataset", "folder", "--data", "images",
+            "--backbone", "conv4", "--weights", "none", "--image-size", "16",
+            "--embedding-size", "8", "--classes-per-batch", "2", "--samples-per-class", "2",
+            "--steps", "8", "--freeze-backbone", "--on", on,
+        ]  # fmt: skip
+
+    def has_begun(folder: Path) -> bool:
+        return any(folder.glob("runs/*/.tuning/*/journal.log"))
+
+    def results(folder: Path) -> Mapping[str, Any]:
+        from retrieval.runs.tuning import list_tunings, read_tuning
+
+        (record,) = list_tunings(folder / "runs")
+        tuning = read_tuning(record)
+        trials = {
+            f"{loss} {trial.number}": (trial.point, trial.result.state, trial.result.values)
+            for loss, made in tuning.trials.items()
+            for trial in made
+        }
+        counted = {loss: len(made) for loss, made in tuning.trials.items()}
+        return {"trials": counted, **trials, **run_files(folder / "runs")}
+
+    return Scenario("tuning of 2 losses, 8 trials each", command, has_begun, results, prepare)
+
+
 SCENARIOS: dict[str, Callable[[], Scenario]] = {
     "sweep": sweep,
     "embed": embed,
     "evaluate": evaluate,
+    "workers": workers,
+    "tune": tune,
 }
 
 

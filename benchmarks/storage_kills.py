@@ -1,10 +1,10 @@
-"""Kill commands that publish a run at a URL, at random moments, while another machine reads it.
+"""Kill processes that publish a run at a URL, at random moments, while another machine reads it.
 
-An S3 server (moto) runs on this machine. A command replaces a run by ``retrieval import
---overwrite``, now with embeddings of kind 0, now of kind 1, and is killed with SIGKILL: some during
-the evaluation, most while files are being sent. Another process, with another cache, opens the run
-again and again and checks that every part of it is of one kind. After each kill, the same command
-is given again and must end with its run. Prints one row per kill, and a summary::
+An S3 server (moto) runs on this machine. A process replaces a run, by one of kind 0 and one of kind
+1 in turn, and is killed with SIGKILL: some before, most while files are being sent. Another
+process, with another cache, opens the run again and again and checks that every part of it is of
+one kind. After each kill, the same command is given again and must end with its run. Prints one row
+per kill, and a summary::
 
     python benchmarks/storage_kills.py --kills 20
 """
@@ -13,6 +13,7 @@ import argparse
 import logging
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,11 +25,14 @@ import boto3
 import numpy as np
 from moto.server import ThreadedMotoServer
 
-from retrieval.runs.store import open_run
+from retrieval.runs.importing import import_files
+from retrieval.runs.store import new_run, open_run, publish
+from retrieval.storage.addresses import located
 from retrieval.storage.manifests import NOTHING, newest
 from retrieval.storage.objects import Objects
 
-ITEMS, WIDTH = 4000, 1024
+ITEMS, WIDTH = 320, 32
+PADDING = 32 << 20  # bytes of each of three more files, so that sending takes a moment
 URL = "s3://lab/runs"
 RUN = f"{URL}/imported/run"
 
@@ -41,6 +45,9 @@ def kind_of(path: Path | str) -> int:
         int(run.items["label"].nunique() == ITEMS // 8),
         int(run.result().protocol.n_queries and run.result().metric("recall@1").value > 0.5),
     }
+    kinds |= {(run.path / f"padding-{number}").read_bytes()[0] for number in range(3)}
+    if run.has_changed():  # while it was read
+        return kind_of(path)
     assert len(kinds) == 1, kinds
     return kinds.pop()
 
@@ -58,18 +65,22 @@ def write_inputs(folder: Path) -> None:
         (folder / f"kind-{kind}.csv").write_text("\n".join(lines) + "\n")
 
 
+def make(folder: Path, kind: int) -> None:
+    """Replace the run at the URL by that of a kind."""
+    path = located(RUN)
+    with new_run(path) as partial:
+        shutil.copytree(folder / "made" / "imported" / f"kind-{kind}", partial, dirs_exist_ok=True)
+        for number in range(3):  # of a content of its own each time, so that it has to be sent
+            (partial / f"padding-{number}").write_bytes(bytes([kind]) + os.urandom(PADDING))
+        publish(path, overwrite=True)
+
+
 def command(folder: Path, kind: int) -> subprocess.Popen:
-    """Start the command that makes the run of a kind."""
-    words = ["import", "--embeddings", f"kind-{kind}.npy", "--items", f"kind-{kind}.csv"]
-    words += ["--name", "run", "--runs", URL, "--overwrite"]
-    return subprocess.Popen(
-        [sys.executable, "-m", "retrieval.cli", *words],
-        cwd=folder,
-        env=os.environ | {"RETRIEVAL_CACHE": str(folder / "writer")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    """Start a process that makes the run of a kind."""
+    words = [sys.executable, __file__, "--folder", str(folder), "--make", str(kind)]
+    environment = os.environ | {"RETRIEVAL_CACHE": str(folder / "writer")}
+    with (folder / "output").open("w") as output:
+        return subprocess.Popen(words, env=environment, stdout=output, stderr=output)
 
 
 def read_for_ever(folder: Path) -> None:
@@ -87,15 +98,15 @@ def kill_one(folder: Path, kind: int, rng: random.Random) -> tuple[str, int]:
     objects = Objects(RUN)
     before = set(objects.list("objects"))
     child = command(folder, kind)
-    during_evaluation = rng.random() < 0.2
-    moment, wait = "evaluating", rng.uniform(3.0, 8.0)
-    if not during_evaluation:
-        moment, wait = "sending", rng.uniform(0.0, 0.6)
+    before_sending = rng.random() < 0.2
+    moment, wait = "before", rng.uniform(0.0, 6.0)
+    if not before_sending:
+        moment, wait = "sending", rng.uniform(0.0, 0.3)
         while child.poll() is None and set(objects.list("objects")) == before:
             time.sleep(0.005)
     time.sleep(wait)
     child.send_signal(signal.SIGKILL)
-    child.communicate()
+    child.wait()
     return moment if child.returncode == -signal.SIGKILL else "ended", len(
         set(objects.list("objects")) - before
     )
@@ -105,10 +116,14 @@ def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--read", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--make", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.read:
-        read_for_ever(given.read)
+    if given.make is not None:
+        make(given.folder, given.make)
+        return
+    if given.folder is not None:
+        read_for_ever(given.folder)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -124,8 +139,11 @@ def main() -> None:
         folder = Path(made)
         os.environ["RETRIEVAL_CACHE"] = str(folder / "driver")
         write_inputs(folder)
+        for kind in (0, 1):
+            sides = [(folder / f"kind-{kind}.npy", folder / f"kind-{kind}.csv")]
+            import_files(folder / "made" / "imported" / f"kind-{kind}", sides)
         assert command(folder, 0).wait() == 0
-        reader = subprocess.Popen([sys.executable, __file__, "--read", str(folder)])
+        reader = subprocess.Popen([sys.executable, __file__, "--folder", str(folder)])
         kind = 0
         for number in range(given.kills):
             state, wanted = newest(Objects(RUN)), 1 - kind
@@ -136,8 +154,7 @@ def main() -> None:
             assert seen == (kind if after == state else wanted)
             whole = "old" if after == state else "new"
             child = command(folder, wanted)
-            output, _ = child.communicate()
-            assert child.returncode == 0, output
+            assert child.wait() == 0, (folder / "output").read_text()
             kind = kind_of(RUN)
             assert kind == wanted
             assert reader.poll() is None, "the reader found parts of two runs"

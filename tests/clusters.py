@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 OBJECT_STORE = 80 << 20  # bytes of every node; Ray takes no less than 75 MiB
-# Milliseconds: a lost node is noticed after about a second, by default after fifteen.
+# Milliseconds: a lost node is noticed after about two seconds, by default after fifteen.
 NOTICED_SOON = {
     "health_check_initial_delay_ms": 1000,
     "health_check_period_ms": 500,
@@ -72,7 +72,6 @@ def started(nodes: int = 3, cpus: int = 2, head_cpus: int | None = None) -> Iter
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     # By default, Ray gives workers so low a priority that beside other work they hardly run.
     os.environ.setdefault("RAY_worker_niceness", "0")
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", "240")  # the machine may be busy
     from ray.cluster_utils import Cluster
 
     logging.getLogger("ray").setLevel(logging.ERROR)

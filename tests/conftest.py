@@ -28,11 +28,13 @@ def _collected():
 def machines():
     """A Ray cluster of three nodes with two processors each, to which this process is connected.
 
+    The head, which cannot be lost, has one processor.
+
     ``RAY_ADDRESS`` names it: ``--on ray`` means this cluster.
     """
     from retrieval.cluster import connected
 
-    with started() as nodes, connected("ray"):
+    with started(head_cpus=1) as nodes, connected("ray"):
         yield nodes
 
 

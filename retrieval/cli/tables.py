@@ -29,8 +29,8 @@ from retrieval.report.tuning import (
     effects_family,
     folds_line,
     search_rows,
-    test_head,
-    test_rows,
+    outcome_head,
+    outcome_rows,
     tuned_losses,
 )
 from retrieval.runs.columns import columns_to_slice
@@ -211,6 +211,6 @@ def print_tuning(tuning: Tuning, runs: Path) -> None:
     for protocol, title in next(iter(made.values())).protocol_titles.items():
         tuned = tuned_losses(tuning, made, protocol)
         print(f"\nThe test, {title} (differences {effects_family(tuned)}):\n")
-        print_table(pd.DataFrame(test_rows(tuned), columns=test_head(tuned.metric)))
+        print_table(pd.DataFrame(outcome_rows(tuned), columns=outcome_head(tuned.metric)))
         for line in conclusions(tuned):
             print(line)

@@ -6,6 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
+from retrieval.cli.cluster_options import Cpus, GpusOfRun, On, Retries
+from retrieval.cli.paths import Runs
+
 
 def tune(
     *,
@@ -41,38 +44,46 @@ def tune(
     out: Annotated[
         str, typer.Option(help="Name of the tuning, and the beginning of its runs' names.")
     ] = "tuning",
-    runs: Annotated[Path, typer.Option(help="Folder of runs.", envvar="RETRIEVAL_RUNS")] = Path(
-        "runs"
-    ),
+    runs: Runs = Path("runs"),
+    on: On = "local",
+    cpus: Cpus = 1,
+    gpus: GpusOfRun = None,
+    retries: Retries = 3,
 ) -> None:
     """Compare losses fairly: the same search budget for each, chosen on folds of training classes.
 
     The chosen settings are then trained on all training classes with several seeds and tested
-    once, beside the recommended ones. An interrupted tuning goes on with the same command.
+    once, beside the recommended ones. An interrupted tuning goes on with the same command, and
+    `--on ray` runs trials and runs side by side on a cluster, with the same result.
     """
     from retrieval.quiet import import_tensorflow
 
     import_tensorflow()
     from retrieval.cli.tables import print_tuning
+    from retrieval.cli.watching import RunsView
+    from retrieval.experiment.tasks import Place
     from retrieval.progress import duration
     from retrieval.tuning.tune import losses_of
     from retrieval.tuning.tune import tune as tune_losses
 
     start = time.perf_counter()
-    tuning = tune_losses(
-        changes,
-        losses=losses_of(losses),
-        trials=trials,
-        folds=folds,
-        seeds=seeds,
-        metric=metric,
-        name=out,
-        at_once=at_once,
-        early_stopping=early_stopping,
-        runs=runs,
-        announce=typer.echo,
-        on_failure=lambda name, error: typer.echo(f"error: {name}: {error}", err=True),
-    )
+    with RunsView() as view:
+        tuning = tune_losses(
+            changes,
+            losses=losses_of(losses),
+            trials=trials,
+            folds=folds,
+            seeds=seeds,
+            metric=metric,
+            name=out,
+            at_once=at_once,
+            early_stopping=early_stopping,
+            runs=runs,
+            announce=view.say,
+            on_failure=lambda name, error: view.complain(f"{name}: {error}"),
+            place=Place(on, cpus, gpus, retries),
+            watch=view.update,
+        )
     print_tuning(tuning, runs)
     took = duration(time.perf_counter() - start)
     typer.echo(f"Finished in {took}. Look at it with `retrieval app`, on the page Tuning.")

@@ -141,8 +141,9 @@ def portable(error: Exception) -> Exception:
         return UserError(f"{error}{lacks}")
     if (found := as_user_error(error)) is not None:
         return UserError(f"{found} [{here}]")
+    trace = "".join(traceback.format_exception(error)).rstrip()
     error.add_note(f"on {here}")
-    error.add_note("".join(traceback.format_exception(error)).rstrip())
+    error.add_note(trace)
     try:
         copy = unpacked(packed(error))
     except Exception:

@@ -33,9 +33,11 @@ from retrieval.input_pipeline.test_time import parse_views, view_names
 from retrieval.models.text_tower import TextTower
 from retrieval.quiet import import_tensorflow
 from retrieval.runs.embedding_source import Source
+from retrieval.runs.mirrors import named
 from retrieval.runs.run import Run
 from retrieval.runs.store import check_there
 from retrieval.settings.schema import UNTRAINED, TrainSettings
+from retrieval.storage.addresses import is_url
 from retrieval.training.checkpoints import WEIGHTS, rebuilt_index, step_folder
 from retrieval.training.embedder import chosen_step, load_whole_network
 from retrieval.validation import check_integer
@@ -86,7 +88,7 @@ def choose_network(
     Raises:
         UserError: There is no such run or checkpoint, or it was imported and has no network.
     """
-    path = Path(run)
+    path = named(run, whole=True) if is_url(run) else Path(run)
     settings = settings_of(path, test_time, test_time_mean)
     step = chosen_step(path, settings, checkpoint)
     return ChosenNetwork(settings, path, step, _digest_of(path, step))
@@ -267,7 +269,7 @@ def load_embedder(
     """Load the network of a run to embed any images with.
 
     Args:
-        run: The folder of a trained run, or of one of an untrained network.
+        run: The folder of a trained run, or of one of an untrained network; or its URL.
         checkpoint: ``latest``, ``best`` or the step of any kept checkpoint. Defaults to that of the
             run's settings.
         test_time: Test-time views, e.g. ``flip+five_crop``. Defaults to the run's own.

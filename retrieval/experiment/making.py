@@ -17,11 +17,10 @@ from retrieval.runs.writing import write_embeddings
 from retrieval.settings.schema import UNTRAINED, TrainSettings
 from retrieval.training.interruption import check_stop
 from retrieval.training.live import LiveRecord
+from retrieval.training.workers import Workers
 
 if TYPE_CHECKING:
     import keras
-
-    from retrieval.training.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def train_and_embed(
     watch: Callable[[pd.DataFrame], None] | None = None,
     callbacks: Sequence["keras.callbacks.Callback"] = (),
     checkpoint: str = "latest",
-    workers: "Workers | None" = None,
+    workers: Workers | None = None,
 ) -> dict[str, float]:
     """Train a run to its last step and write the embeddings of its test split.
 

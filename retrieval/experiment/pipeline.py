@@ -432,7 +432,7 @@ def _complete(
                     live=record,
                 )
         except KeyboardInterrupt as error:
-            state = _what_is_saved(planned, overwrite=overwrite, evaluate=evaluate)
+            state = _what_is_saved(planned, overwrite=overwrite, evaluate=evaluate, on=on)
             error.args = (f"{error or 'interrupted'}: {state}",)
             raise
 
@@ -488,7 +488,7 @@ def _make(
     return path
 
 
-def _what_is_saved(planned: PlannedRun, *, overwrite: bool, evaluate: bool) -> str:
+def _what_is_saved(planned: PlannedRun, *, overwrite: bool, evaluate: bool, on: str) -> str:
     """Say, for the user of a run that was interrupted, what is on the disk and how to go on.
 
     This looks at the disk, so that it holds whenever and however the run was interrupted.
@@ -501,6 +501,7 @@ def _what_is_saved(planned: PlannedRun, *, overwrite: bool, evaluate: bool) -> s
     checkpoints = partial_path(path) / "checkpoints"
     flags = [*(["--overwrite"] if overwrite and path.exists() else [])]
     flags += [] if evaluate else ["--no-evaluate"]
+    flags += [] if on == LOCAL else ["--on", on]
     command = resume_command(path, flags)
     try:
         step = rebuilt_index(checkpoints).get("latest")

@@ -103,8 +103,6 @@ def run_session(
         checkpoint: The checkpoint to continue it from; see :func:`resume`. Defaults to None, the
             latest one.
         seeds: Number of repetitions of each loss. Defaults to 1.
-        on: Where the workers of ``distribute="workers"`` run, see :func:`train`. Defaults to
-            ``local``.
         progress: Show progress bars. Defaults to True.
         announce: Called with each line that a user may want to read. Defaults to None, no call.
         on_failure: Called with the name of each of several runs that fails, and its error, as soon
@@ -139,6 +137,11 @@ def run_session(
     if checkpoint is not None:
         raise UserError("--checkpoint goes with --resume: add it, or drop --checkpoint")
     wanted = expand(settings_from(changes), seeds)
+    if any(map(on_workers, wanted)) and (place.cpus, place.gpus) != (Place.cpus, Place.gpus):
+        raise UserError(
+            "--cpus and --gpus are of runs side by side; the workers of one run share the whole "
+            "cluster equally: drop them"
+        )
     if len(wanted) == 1 and (place.is_local or on_workers(wanted[0])):
         return [
             train(

@@ -7,6 +7,7 @@ the user, and that it is to stop.
 """
 
 import contextlib
+import functools
 import os
 import signal
 import socket
@@ -15,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tqdm.auto import tqdm
 
@@ -23,21 +24,22 @@ from retrieval.cluster.connection import LOCAL, connected
 from retrieval.cluster.groups import run_group
 from retrieval.cluster.processes import run_processes
 from retrieval.cluster.resources import Resources, fair_share
+from retrieval.errors import UserError
 from retrieval.experiment.making import PlannedRun, train_and_embed
 from retrieval.files import remove, write_text
 from retrieval.progress import listening
-from retrieval.quiet import hold_back_stderr, quiet_import
 from retrieval.runs.live import Live, read_live
 from retrieval.runs.places import partial_path
 from retrieval.settings.resolve import batch_size
 from retrieval.settings.schema import UNTRAINED, TrainSettings
 from retrieval.training.interruption import Interrupted, check_stop, deferred, stop_asked, stoppable
 from retrieval.training.live import LiveRecord
-
-if TYPE_CHECKING:
-    from retrieval.training.workers import Workers
+from retrieval.training.memory_check import available_memory, check_memory, training_images
+from retrieval.training.workers import join_workers
 
 CHANNEL = ".workers"  # folder in the partial folder
+TRIES = 4  # starts of the workers without a new checkpoint
+ANY_NUMBER = 1_000_000  # of losses in a training
 SAID, STOP = "said.txt", "stop"
 LOOK = 0.3  # seconds between two looks at these files
 
@@ -103,9 +105,7 @@ def train_on_workers(
     }
     count = planned.settings.workers
 
-    def say_loss(words: str) -> None:
-        tqdm.write(f"{words}; the workers start again from the latest checkpoint")
-
+    losses = _Losses(live)
     live.hand_over()
     try:
         with deferred(), _forwarding_stop(channel), _shown(folder, planned, show=progress):
@@ -115,8 +115,9 @@ def train_on_workers(
                     arguments,
                     size=count,
                     resources=_share_of_this_machine(count),
+                    restarts=ANY_NUMBER,
                     led=True,
-                    on_loss=say_loss,
+                    on_loss=losses.note,
                 )
             else:
                 with connected(on):
@@ -126,8 +127,9 @@ def train_on_workers(
                         size=count,
                         resources=fair_share(count),
                         smaller=fewer_workers(count, batch_size(planned.settings)),
+                        restarts=ANY_NUMBER,
                         led=True,
-                        on_loss=say_loss,
+                        on_loss=losses.note,
                     )
     finally:
         live.take_back()
@@ -136,6 +138,39 @@ def train_on_workers(
     if report.stopped:
         check_stop()
     return report
+
+
+class _Losses:
+    """Counts lost workers: a long training may lose many, but not all the time at one place.
+
+    Args:
+        live: The run's record, which the chief writes.
+    """
+
+    def __init__(self, live: LiveRecord) -> None:
+        self.live, self.in_vain = live, 0
+
+    def note(self, words: str) -> None:
+        """Hear of a loss, before the workers start again.
+
+        Args:
+            words: What was lost.
+
+        Raises:
+            UserError: It happens again and again without a new checkpoint in between.
+        """
+        self.live.take_back()
+        saved = self.live.live.checkpoint
+        self.in_vain = 0 if saved is not None else self.in_vain + 1
+        # So that the next start does not take credit for the checkpoints of this one.
+        self.live.live = replace(self.live.live, checkpoint=None)
+        self.live.hand_over()
+        if self.in_vain >= TRIES:
+            raise UserError(
+                f"{words}; that is the {TRIES}th start without a new checkpoint: is there enough "
+                "memory for every worker, and can they reach each other? The same command goes on"
+            )
+        tqdm.write(f"{words}; the workers start again from the latest checkpoint")
 
 
 def fewer_workers(count: int, batch: int) -> list[int]:
@@ -164,15 +199,14 @@ def work(
     Returns:
         What the chief has done; None from the others.
     """
-    with quiet_import():  # nothing may be computed before the workers are joined
-        from retrieval.training.devices import describe_devices
-        from retrieval.training.fit import follow
-
     settings = planned.settings
     channel = partial_path(planned.path) / CHANNEL
     if rank:
         with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
-            follow(settings, planned.catalog, _joined(rank, addresses))
+            workers = join_workers(rank, addresses)
+            from retrieval.training.fit import follow
+
+            follow(settings, planned.catalog, workers)
         return None
     with (
         (channel / SAID).open("a", buffering=1, encoding="utf-8") as said,
@@ -181,7 +215,9 @@ def work(
     ):
         try:
             with _stopping_when_told(channel):
-                workers = _joined(rank, addresses)
+                workers = join_workers(rank, addresses)
+                from retrieval.training.devices import describe_devices
+
                 device = f"{_named(addresses)}, each {describe_devices(settings)}"
                 tqdm.write(f"on {device}")
                 record = LiveRecord(partial_path(planned.path), settings, device=device)
@@ -189,6 +225,11 @@ def work(
                 record.start()
                 try:
                     with listening(record):
+                        check_memory(
+                            settings,
+                            images=training_images(settings, planned.catalog),
+                            available=functools.partial(_memory_for, addresses),
+                        )
                         seconds = train_and_embed(
                             planned,
                             evaluate=evaluate,
@@ -203,11 +244,13 @@ def work(
             return Report({}, "", stopped=True)
 
 
-def _joined(rank: int, addresses: Sequence[str]) -> "Workers":
-    from retrieval.training.workers import join_workers
+def _memory_for(addresses: Sequence[str]) -> int | None:
+    """Return the bytes for one worker: those of its GPU, or its part of the machine's memory."""
+    from retrieval.training.devices import find_gpus  # loads TensorFlow
 
-    with hold_back_stderr():  # what TensorFlow says about devices
-        return join_workers(rank, addresses)
+    free, own = available_memory(), addresses[0].rpartition(":")[0]
+    here = sum(address.rpartition(":")[0] == own for address in addresses)
+    return free if free is None or find_gpus() else free // here
 
 
 def _named(addresses: Sequence[str]) -> str:

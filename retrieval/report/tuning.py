@@ -204,8 +204,8 @@ def search_rows(tuning: Tuning) -> list[list[str]]:
     return rows
 
 
-def test_head(name: str) -> list[str]:
-    """Return the head of :func:`test_rows`, for a metric."""
+def outcome_head(name: str) -> list[str]:
+    """Return the head of :func:`outcome_rows`, for a metric."""
     title = metric(name).title
     return [
         "Loss", f"Recommended, {title} [95%]", f"Tuned, {title} [95%]",
@@ -213,7 +213,7 @@ def test_head(name: str) -> list[str]:
     ]  # fmt: skip
 
 
-def test_rows(tuned: TunedLosses) -> list[list[str]]:
+def outcome_rows(tuned: TunedLosses) -> list[list[str]]:
     """Return a row of cells for every loss on the test split, the best tuned one first."""
     found, rows = metric(tuned.metric), []
     before = tuned.recommended.summary.set_index("name")
@@ -393,7 +393,7 @@ def tables_of(tuned: TunedLosses) -> list[tuple[str, Sequence[str], list[list[st
          SEARCH_HEAD, search_rows(tuning)),
         (f"{title_of(tuning)}: the test ({unit}; {counted(tuning.budget.seeds, 'seed')}; "
          f"differences {effects_family(tuned)})",
-         test_head(tuned.metric), test_rows(tuned)),
+         outcome_head(tuned.metric), outcome_rows(tuned)),
     ]  # fmt: skip
 
 

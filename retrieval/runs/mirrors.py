@@ -486,9 +486,11 @@ def mend(path: Path) -> bool:
     Raises:
         UserError: The store cannot be reached.
     """
-    if address_of(path) is None or (state := read_state(path)).is_open:
+    if address_of(path) is None:
         return False
     with turn(path):
+        if (state := read_state(path)).is_open:
+            return False
         damaged = {
             name: entry
             for name, entry in (state.manifest.run or {}).items()

@@ -97,10 +97,12 @@ def publishing(path: Path) -> Iterator[None]:
         return
     objects = Objects(url)
     with _claimed(objects, path) as claim:
-        state = bring(path, whole=True)
-        was_open = state.is_open
-        sender = _Sender(path, objects, dataclasses.replace(state, is_open=True))
-        write_state(path, sender.state)
+        with turn(path):  # nobody fetches single files meanwhile
+            remove(leaving_path(partial_path(path)))  # what a killed process was sending
+            state = bring(path, whole=True)
+            was_open = state.is_open
+            sender = _Sender(path, objects, dataclasses.replace(state, is_open=True))
+            write_state(path, sender.state)
         if was_open:  # what a killed command could not publish
             sender.send_all()
         saver = threading.Thread(target=sender.save_checkpoints, daemon=True)
@@ -137,6 +139,8 @@ class _Sender:
     def __init__(self, path: Path, objects: Objects, state: State) -> None:
         self.path, self.objects, self.state = path, objects, state
         self.stopping = threading.Event()
+        self._index = partial_path(path) / "checkpoints" / "index.json"
+        self._sent = Stamp.of(self._index)  # of the checkpoint that was there before
 
     def send_all(self) -> None:
         """Publish the finished run and the unfinished training, if they have changed."""
@@ -161,15 +165,14 @@ class _Sender:
 
     def save_checkpoints(self) -> None:
         """Publish the training whenever it has saved a checkpoint, until it ends."""
-        index = partial_path(self.path) / "checkpoints" / "index.json"
-        sent, told = Stamp.of(index), False
+        told = False
         while not self.stopping.wait(LOOKS_EVERY):
-            found = Stamp.of(index)
-            if found is None or found == sent:
+            found = Stamp.of(self._index)
+            if found is None or found == self._sent:
                 continue
             try:
                 self._send_checkpoint()
-                sent, told = found, False
+                self._sent, told = found, False
             except _Stopped:
                 return
             except FileNotFoundError:  # superseded while it was copied: the next one is there

@@ -57,12 +57,8 @@ from retrieval.training.interruption import Interrupted, deferred
 from retrieval.training.live import LiveRecord
 from retrieval.training.model import RankingModel
 from retrieval.training.optimizers import build_optimizer, build_schedule
-from retrieval.training.workers import (
-    Workers,
-    WorkerSteps,
-    share_state,
-    synchronize_batch_norms,
-)
+from retrieval.training.worker_steps import WorkerSteps, share_state, synchronize_batch_norms
+from retrieval.training.workers import Workers
 
 
 def fit(

@@ -6,11 +6,12 @@ beside the recommended settings with the same seeds.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from retrieval.cluster import connected, run_tasks
 from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError, counted, unknown_option
 from retrieval.evaluation.metrics import measured_in_training, metric
@@ -22,6 +23,7 @@ from retrieval.experiment.session import (
     settings_from,
     train_all,
 )
+from retrieval.experiment.tasks import Place, Watch
 from retrieval.files import file_lock
 from retrieval.losses import LOSSES
 from retrieval.losses.registry import recommended_point, search_space
@@ -42,12 +44,14 @@ from retrieval.runs.tuning import (
     tuning_folder,
     write_tuning,
 )
+from retrieval.runs.writing import describe_dataset
 from retrieval.settings.checks import check
 from retrieval.settings.schema import TrainSettings, default_of, flag_of
 from retrieval.training.interruption import stoppable
 from retrieval.tuning.folds import make_folds
 from retrieval.tuning.search import Pending, Search, least_values, open_storage
 from retrieval.tuning.space import settings_of
+from retrieval.tuning.tasks import trial_task
 from retrieval.tuning.trial import CHECKS, catalog_of_trials, prepare, run_trial
 from retrieval.validation import check_choice, check_integer
 
@@ -121,6 +125,8 @@ def tune(
     progress: bool = True,
     announce: Announce | None = None,
     on_failure: OnFailure | None = None,
+    place: Place | None = None,
+    watch: Watch | None = None,
 ) -> Tuning:
     """Tune losses with one budget, or go on where an interrupted call was.
 
@@ -141,6 +147,9 @@ def tune(
         announce: Called with each line that a user may want to read. Defaults to None, no call.
         on_failure: Called with the name and the error of each run that fails. Defaults to None, no
             call.
+        place: Where trials and runs are made. Defaults to None: in this process, one after the
+            other. What comes out does not depend on it.
+        watch: See :func:`retrieval.experiment.session.train_all`. Defaults to None, no call.
 
     Returns:
         The record, which is also written to ``runs/<data set>/.tuning/<name>/tuning.json``.
@@ -161,13 +170,22 @@ def tune(
         early_stopping=early_stopping,
         runs=runs,
     )
+    place = place or Place()
     with stoppable(), _locked(plan.folder):
         check_same(plan)
         prepare(plan.base)
-        tuning = search(plan, progress=progress, announce=announce)
-        return train_chosen(
-            plan, tuning, runs=runs, progress=progress, announce=announce, on_failure=on_failure
-        )
+        with contextlib.nullcontext() if place.is_local else connected(place.on):
+            tuning = search(plan, place, progress=progress, announce=announce)
+            return train_chosen(
+                plan,
+                tuning,
+                place,
+                runs=runs,
+                progress=progress,
+                announce=announce,
+                on_failure=on_failure,
+                watch=watch,
+            )
 
 
 def make_plan(
@@ -256,6 +274,11 @@ def _check_changes(changes: Mapping[str, Any]) -> None:
                 f"{flag_of(name)} has no place in a tuning, which searches every loss of --losses: "
                 "drop it"
             )
+    if changes.get("distribute", "none") != "none":
+        raise UserError(
+            "--distribute has no place in a tuning, whose trials run side by side with --on ray: "
+            "drop it"
+        )
     for name in SELECTING:
         if name in changes and changes[name] != default_of(name):
             raise UserError(
@@ -302,11 +325,12 @@ def check_same(plan: Plan) -> None:
     )
 
 
-def search(plan: Plan, *, progress: bool, announce: Announce | None) -> Tuning:
+def search(plan: Plan, place: Place, *, progress: bool, announce: Announce | None) -> Tuning:
     """Make all trials of all losses, generation by generation, and record them.
 
     Args:
         plan: The plan.
+        place: Where the trials run.
         progress: Whether to show a progress bar.
         announce: Called with a line for each generation of a loss.
 
@@ -335,9 +359,10 @@ def search(plan: Plan, *, progress: bool, announce: Announce | None) -> Tuning:
             fewest = min(len(each.told()) for each in left)
             present = [each for each in left if len(each.told()) == fewest]
             pending = {each.loss: each.generation() for each in present}
-            for one, number, result in evaluated(plan, present, pending):
-                one.keep(number, result)
-                advance(1)
+            with contextlib.closing(evaluated(plan, place, present, pending)) as results:
+                for one, number, result in results:
+                    one.keep(number, result)
+                    advance(1)
             for one in present:
                 one.tell()
             trials = {each.loss: each.told() for each in searches}
@@ -350,13 +375,38 @@ def search(plan: Plan, *, progress: bool, announce: Announce | None) -> Tuning:
 
 
 def evaluated(
-    plan: Plan, searches: Sequence[Search], pending: Mapping[str, Sequence[Pending]]
-) -> Iterator[tuple[Search, int, TrialResult]]:
-    """Run the trials of a generation that have no result yet."""
-    for one in searches:
-        for trial in pending[one.loss]:
-            if trial.result is None:
-                yield one, trial.number, run_trial(**_arguments(plan, one, trial))
+    plan: Plan, place: Place, searches: Sequence[Search], pending: Mapping[str, Sequence[Pending]]
+) -> Generator[tuple[Search, int, TrialResult], None, None]:
+    """Run the trials of a generation that have no result yet.
+
+    Args:
+        plan: The plan.
+        place: Where they run: here one after the other, or as tasks of the cluster that this
+            process is connected to.
+        searches: The losses at that generation.
+        pending: Loss -> its trials.
+
+    Yields:
+        The loss's search, the number of the trial and its result, as they end.
+
+    Raises:
+        UserError: A trial could not be run, e.g. as its node was lost too often.
+    """
+    left = [(one, trial) for one in searches for trial in pending[one.loss] if trial.result is None]
+    calls = [_arguments(plan, one, trial) for one, trial in left]
+    if place.is_local:
+        for (one, trial), arguments in zip(left, calls, strict=True):
+            yield one, trial.number, run_trial(**arguments)
+        return
+    dataset = describe_dataset(plan.catalog)
+    tasks = [{"dataset": dataset, **arguments} for arguments in calls]
+    outcomes = run_tasks(trial_task, tasks, resources=place.resources(), retries=place.retries)
+    with contextlib.closing(outcomes):
+        for outcome in outcomes:
+            one, trial = left[outcome.index]
+            if outcome.error is not None:
+                raise outcome.error
+            yield one, trial.number, outcome.value
 
 
 def _arguments(plan: Plan, one: Search, trial: Pending) -> dict[str, Any]:
@@ -389,21 +439,25 @@ def _progress_line(tuning: Tuning, loss: str) -> str:
 def train_chosen(
     plan: Plan,
     tuning: Tuning,
+    place: Place,
     *,
     runs: Path | str,
     progress: bool,
     announce: Announce | None,
     on_failure: OnFailure | None,
+    watch: Watch | None,
 ) -> Tuning:
     """Train the chosen and the recommended settings of every loss, and test each run once.
 
     Args:
         plan: The plan.
         tuning: The record with all trials.
+        place: Where the runs are made.
         runs: Folder of runs.
         progress: See :func:`tune`.
         announce: See :func:`tune`.
         on_failure: See :func:`tune`.
+        watch: See :func:`tune`.
 
     Returns:
         The finished record.
@@ -444,6 +498,8 @@ def train_chosen(
         prefix=f"tuning {tuning.name}: ",
         announce=announce,
         on_failure=on_failure,
+        place=place,
+        watch=watch,
     )
     tuning = tuning.with_(finished=True)
     write_tuning(plan.folder, tuning)

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from retrieval.errors import UserError
+from retrieval.files import write_text
 
 
 def square(number):
@@ -49,27 +50,27 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def where(seconds):
+def wait_on_first_node(folder):
+    """Leave a file with this node's identity, then wait, if it is the first attempt."""
     import ray
 
-    time.sleep(seconds)
-    return ray.get_runtime_context().get_node_id()
+    node = ray.get_runtime_context().get_node_id()
+    file = Path(folder, "node")
+    if not file.exists():
+        write_text(file, node)
+        time.sleep(120)
+    return node
 
 
-def note_and_wait(folder, name, seconds):
-    """Leave a file with this node's identity, then wait."""
-    import ray
-
-    path = Path(folder, f"{name}-{os.getpid()}")
-    path.write_text(ray.get_runtime_context().get_node_id())
-    time.sleep(seconds)
-    return name
-
-
-def wait_for_interrupt(folder, seconds):
-    Path(folder, "begun").touch()
+def wait_for_interrupt(folder, is_first):
+    """The first call returns as soon as the second has begun; that one waits to be interrupted."""
+    if is_first:
+        while not Path(folder, "begun").exists():
+            time.sleep(0.02)
+        return
     try:
-        time.sleep(seconds)
+        Path(folder, "begun").touch()
+        time.sleep(120)
     except KeyboardInterrupt:
         Path(folder, "interrupted").touch()
         raise
@@ -119,3 +120,29 @@ def fail_as_rank(rank, addresses, bad):
     if rank == bad:
         raise UserError("the batch does not divide")
     time.sleep(60)
+
+
+def lead(rank, addresses):
+    """Rank 0 is done at once, the others never are."""
+    if rank:
+        time.sleep(3600)
+    return "done"
+
+
+def note_and_sleep(rank, addresses, folder):
+    Path(folder, f"pid-{os.getpid()}").touch()
+    time.sleep(3600)
+
+
+def raise_before_the_loss(rank, addresses, folder):
+    """The first time, rank 0 raises what it notices, and rank 1 dies a little later."""
+    marker = Path(folder, f"begun-{rank}")
+    if marker.exists():
+        return rank
+    marker.touch()
+    while len(list(Path(folder).glob("begun-*"))) < len(addresses):
+        time.sleep(0.02)
+    if rank == 0:
+        raise RuntimeError("connection reset by peer")
+    time.sleep(1)
+    return die()

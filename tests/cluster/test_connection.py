@@ -26,11 +26,9 @@ def test_another_place_is_refused_with_all_that_there_are(on):
 
 def test_without_ray_the_command_that_installs_it_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(
-        UserError, match=r"Ray is not installed: run `pip install -e '.\[cluster\]'"
-    ):
-        with connected("ray"):
-            pass
+    words = r"Ray is not installed: run `pip install -e '.\[cluster\]'"
+    with pytest.raises(UserError, match=words), connected("ray"):
+        pass
 
 
 @pytest.mark.parametrize("head", ["", "ray://"])

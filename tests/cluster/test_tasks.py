@@ -1,5 +1,8 @@
 """Independent calls as Ray tasks."""
 
+import threading
+import time
+
 import pytest
 
 from retrieval.cluster import Resources, run_tasks
@@ -12,6 +15,8 @@ from tests.cluster.functions import (
     raise_awkward,
     square,
     variables,
+    wait_for_interrupt,
+    wait_on_first_node,
 )
 
 pytestmark = pytest.mark.usefixtures("machines")
@@ -73,6 +78,34 @@ def test_a_killed_process_is_tried_again(tmp_path):
 def test_a_process_that_is_killed_every_time_is_an_error_of_its_call():
     found = ordered(run_tasks(die, [{}], retries=1))
     assert "lost its node or process 2 times" in str(found[0].error)
+
+
+def test_a_caller_that_stops_early_interrupts_the_tasks_as_ctrl_c_does(tmp_path):
+    calls = [{"folder": tmp_path, "is_first": first} for first in (True, False)]
+    outcomes = run_tasks(wait_for_interrupt, calls)
+    assert next(outcomes).index == 0
+    outcomes.close()
+    assert (tmp_path / "interrupted").exists()
+
+
+def test_a_task_of_a_lost_node_is_done_by_another(tmp_path, machines):
+    def lose_it():
+        file = tmp_path / "node"
+        while not file.exists():
+            time.sleep(0.05)
+        lost = next(n for n in machines.added if n.node_id == file.read_text())
+        machines.lose(lost)
+
+    loser = threading.Thread(target=lose_it)
+    loser.start()
+    # The head, which cannot be lost here, has less than the others.
+    (found,) = run_tasks(
+        wait_on_first_node, [{"folder": tmp_path}], resources=Resources(cpus=machines.cpus)
+    )
+    loser.join()
+    machines.keep(2)
+    assert found.error is None
+    assert found.value != (tmp_path / "node").read_text()
 
 
 def test_threads_follow_the_processors_of_a_task_and_variables_of_ours_are_handed_on(monkeypatch):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from retrieval.errors import UserError
+from retrieval.experiment.tasks import Place
 from retrieval.runs.store import open_run
 from retrieval.runs.tuning import RECOMMENDED, TUNED, list_tunings, read_tuning
 from retrieval.tuning import tune as module
@@ -30,7 +31,7 @@ def searched(shapes, runs, **changes):
         early_stopping=True, runs=runs, **{**BUDGET, **changes},
     )  # fmt: skip
     plan.folder.mkdir(parents=True, exist_ok=True)
-    return search(plan, progress=False, announce=None)
+    return search(plan, Place(), progress=False, announce=None)
 
 
 def test_every_loss_gets_the_same_number_of_trials_and_the_steps_are_counted(finished):
@@ -143,6 +144,7 @@ def test_another_plan_under_the_same_name_is_refused(finished, colors):
         ({"loss_options": {"margin": 1}}, "--loss-option has no place"),
         ({"eval_split": "test"}, "--eval-split has no place"),
         ({"learning_rate": 0.1}, "--learning-rate 0.1 is outside"),
+        ({"distribute": "mirrored"}, "--distribute has no place"),
         ({"classes_per_batch": 7}, "--classes-per-batch 7"),
     ],
 )

@@ -24,16 +24,17 @@ class _Follower:
 
     def __init__(self, root: Path) -> None:
         self.root, self.problem = root, ""
-        self._lock, self._looked = threading.Lock(), -EVERY
+        self._lock = threading.Lock()
+        self._looked: float | None = None
 
     def look(self) -> None:
         """Look at the URL, unless that was done a moment ago or is being done.
 
         The first look is waited for, also by other sessions: without it there is nothing to show.
         """
-        if self._looked < 0:
+        if self._looked is None:
             with self._lock:
-                if self._looked < 0:
+                if self._looked is None:
                     words = f"Fetching runs from {address_of(self.root)}"
                     is_page = get_script_run_ctx(suppress_warning=True) is not None
                     with st.spinner(words) if is_page else contextlib.nullcontext():
