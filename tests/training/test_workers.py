@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from retrieval.cluster.processes import run_processes
 from retrieval.errors import UserError
+from retrieval.failures import as_user_error
+from retrieval.training.worker_steps import ExchangeFailed, exchanging
 from retrieval.training.workers import check_shares
 from tests.training.shared_training import Case, differences, train_cases
 
@@ -50,3 +53,10 @@ def test_a_batch_that_workers_cannot_share_is_refused():
         check_shares(120, 7)
     with pytest.raises(UserError, match=r"5 workers with 16 GPUs each: .* multiple of 80"):
         check_shares(120, 5, 16)
+
+
+def test_a_lost_worker_is_no_error_that_the_others_show_to_the_user():
+    """It would end the run, which is to start again."""
+    with pytest.raises(ExchangeFailed) as raised, exchanging():
+        raise tf.errors.UnavailableError(None, None, "Connection reset by peer")
+    assert as_user_error(raised.value) is None
