@@ -8,6 +8,8 @@ benchmark data sets have up to 11,316. Tests hold them to scikit-learn's values.
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
@@ -16,6 +18,9 @@ from scipy.special import gammaln, ndtri, stdtrit, xlogy
 from retrieval.evaluation.bootstrap import class_weights
 from retrieval.evaluation.statistics import ALPHA, effective_classes
 from retrieval.progress import stage
+
+if TYPE_CHECKING:  # it imports Numba
+    from retrieval.evaluation.kmeans import Graph
 
 MANY_CLUSTERS = 1_000  # above which fewer starts are the default
 
@@ -73,6 +78,7 @@ def kmeans_starts(
     *,
     starts: int = 1,
     ids: np.ndarray | None = None,
+    is_nearest: bool = False,
     pool: ThreadPoolExecutor,
     progress: bool = False,
 ) -> list[Clustering]:
@@ -85,6 +91,8 @@ def kmeans_starts(
         seed: Seed of the first start; the seeds of the others are drawn from it. Defaults to 0.
         starts: Number of starts. Defaults to 1.
         ids: int, (n, m), nearest neighbors of each point. Defaults to None.
+        is_nearest: Whether they are all that are nearest by Euclidean distance, see :func:`kmeans`.
+            Defaults to False.
         pool: Worker threads that share the rows.
         progress: Whether to show the start at work when it takes long. Defaults to False.
 
@@ -93,11 +101,12 @@ def kmeans_starts(
     """
     drawn = np.random.SeedSequence(seed).generate_state(starts)
     seeds = [seed, *(int(other) for other in drawn[1:])]
+    points, graph = _prepare(points, k, method, ids, is_nearest, pool)
     found = []
     for number, each in enumerate(seeds, start=1):
         of = f", start {number} of {starts}" if starts > 1 else ""
         with stage(f"k-means, {k:,} clusters of {len(points):,} items{of}", show=progress):
-            found.append(kmeans(points, k, method, each, ids=ids, pool=pool))
+            found.append(_kmeans(points, k, method, each, graph, pool))
     return found
 
 
@@ -108,6 +117,7 @@ def kmeans(
     seed: int = 0,
     *,
     ids: np.ndarray | None = None,
+    is_nearest: bool = False,
     pool: ThreadPoolExecutor,
 ) -> Clustering:
     """Cluster points by k-means, run until no assignment changes.
@@ -121,25 +131,58 @@ def kmeans(
         ids: int, (n, m), nearest neighbors of each point. Greedy k-means++ is computed from them
             where that is faster and as good (see :mod:`retrieval.evaluation.kmeans`). Defaults to
             None.
+        is_nearest: Whether they are all that are nearest by Euclidean distance: then most distances
+            to centers need not be computed, because neighbors bound them. Defaults to False.
         pool: Worker threads that share the rows.
 
     Returns:
         The clustering.
     """
-    from retrieval.evaluation.kmeans import graph_seeds, graph_suits, lloyd  # imports Numba
+    points, graph = _prepare(points, k, method, ids, is_nearest, pool)
+    return _kmeans(points, k, method, seed, graph, pool)
+
+
+def _prepare(
+    points: np.ndarray,
+    k: int,
+    method: str,
+    ids: np.ndarray | None,
+    is_nearest: bool,
+    pool: ThreadPoolExecutor,
+) -> tuple[np.ndarray, "Graph | None"]:
+    """Return the centered points, and the neighbor graph where k-means is computed from it."""
+    from retrieval.evaluation.kmeans import graph_suits, make_graph  # imports Numba
 
     points = np.require(points, np.float32, ["C", "W", "E"])
-    n, k = len(points), min(k, len(points))
-    centered = points - points.mean(axis=0, dtype=np.float64).astype(np.float32)
+    n, d = points.shape
+    points = points - points.mean(axis=0, dtype=np.float64).astype(np.float32)
+    suits = ids is not None and method != "random" and graph_suits(n, d, min(k, n), ids.shape[1])
+    return points, make_graph(points, ids, pool, is_nearest=is_nearest) if suits else None
+
+
+def _kmeans(
+    centered: np.ndarray,
+    k: int,
+    method: str,
+    seed: int,
+    graph: "Graph | None",
+    pool: ThreadPoolExecutor,
+) -> Clustering:
+    """Cluster centered points, see :func:`kmeans`."""
+    from retrieval.evaluation.kmeans import graph_seeds, lloyd  # imports Numba
+
+    n, k = len(centered), min(k, len(centered))
+    chosen = None
     if method == "random":
         start = centered[np.random.default_rng(seed).choice(n, k, replace=False)]
-    elif ids is not None and graph_suits(n, points.shape[1], k, ids.shape[1]):
-        start = centered[graph_seeds(centered, ids, k, seed, pool)]
+    elif graph is not None:
+        chosen = graph_seeds(centered, graph, k, seed, pool)
+        start = centered[chosen]
     else:
         from sklearn.cluster import kmeans_plusplus  # half a second, and the app never clusters
 
         start = kmeans_plusplus(centered, k, random_state=seed)[0]
-    clusters, inertia, iterations = lloyd(centered, start, pool)
+    clusters, inertia, iterations = lloyd(centered, start, pool, graph=graph, chosen=chosen)
     return Clustering(clusters, method, seed, inertia, iterations)
 
 

@@ -291,12 +291,14 @@ def find_clusters(
             raise UserError("reuse is a result for other items, distance, k-means, starts or seed")
         return Clusters(reuse.clusters, reuse.nmi_of_starts)
     points = normalize(embeddings) if options.distance == "cosine" else np.asarray(embeddings)
-    k, ids = int(codes.max()) + 1, None
+    k, ids, is_nearest = int(codes.max()) + 1, None, False
     if width := clustering.graph_neighbors(codes, points.shape[1], options.kmeans):
         ids = neighbors_of_all(ranking, n, width)
         whole = not ranking.n_excluded.any()  # else nearer items may be missing
         complete = whole and len(ranking.queries) == n and (ids >= 0).all()
+        is_nearest = complete and options.distance != "cityblock"  # by Euclidean distance
         if not (complete or single_search):
+            is_nearest = True
             with stage(f"neighbors of {n:,} items for k-means", show=progress):
                 ids = search(points, codes, sides(n, None), "euclidean", width, pool=pool).ids
     found = clustering.kmeans_starts(
@@ -306,6 +308,7 @@ def find_clusters(
         options.seed,
         starts=options.n_init,
         ids=ids,
+        is_nearest=bool(is_nearest),
         pool=pool,
         progress=progress,
     )

@@ -453,9 +453,7 @@ def _count_ahead(
         b = far[query]
         if a < b and of[a] >= x - slacks[i]:
             x = similarity(kind, rows, row[query], rows, row[item])
-            while a < b and (
-                of[a] > x or (of[a] == x and position[members[a]] < position[item])
-            ):
+            while a < b and (of[a] > x or (of[a] == x and position[members[a]] < position[item])):
                 a += 1
         if a < b:
             ahead[a] += 1
@@ -475,9 +473,7 @@ def _near_and_above(
 
 
 @njit(nogil=True, cache=CACHED)
-def _count_far_of_rows(
-    values: Singles, rows: Strip, first: int, points: Points, own: Own
-) -> None:
+def _count_far_of_rows(values: Singles, rows: Strip, first: int, points: Points, own: Own) -> None:
     """Count the items of a tile nearer than each far positive of the queries of its rows."""
     for i in range(len(values)):
         query, slack = rows.first + i, rows.slack[i]

@@ -93,9 +93,7 @@ class State:
     def slack(self, part: slice, other: slice) -> np.ndarray:
         """Bound the error of the fast similarities of some items with others, float64 (m,)."""
         kind, largest = self.points.kind, float(self.size[other].max())
-        return distances.symmetric_slack(
-            self.size[part], largest, kind, self.points.exact.shape[1]
-        )
+        return distances.symmetric_slack(self.size[part], largest, kind, self.points.exact.shape[1])
 
 
 def prepare(
