@@ -52,6 +52,7 @@ from retrieval.validation import (
     protocol_with,
 )
 
+MANY = 20_000  # items, whose map takes so long that a bar is shown
 STORED_NEIGHBORS = 64
 MOVED_IMAGES = "put the images back and run `retrieval evaluate` again"
 COMPUTED_FROM = ("embeddings.npy", "items.parquet", NEIGHBORS_FILE, JUDGMENTS_FILE)
@@ -366,7 +367,13 @@ def _write_results(
     spread = relative_spread(embeddings, distance)
     with atomic_path(folder / "projection.parquet") as temporary:
         with stage(f"map of {len(items):,} items", show=progress):
-            layout = project(embeddings, graph.neighbors, graph.similarities, distance=distance)
+            layout = project(
+                embeddings,
+                graph.neighbors,
+                graph.similarities,
+                distance=distance,
+                progress=progress and len(items) > MANY,
+            )
         layout.to_parquet(temporary)
     if not catalog.has_labels:
         results = {name: _without_labels(result) for name, result in results.items()}
