@@ -5,8 +5,8 @@
 
 ``--peer`` names an interpreter that has pytorch-metric-learning (default: this one, if it does).
 Every stage runs in a process of its own, so that its peak memory is its own (libraries included).
-Whatever is compared is measured in turn, ``--rounds`` times: a ratio is taken within each round, and
-its median and range are reported. Other work on the machine then disturbs both sides of a ratio.
+Whatever is compared is measured in turn, ``--rounds`` times: a ratio is taken within each round,
+and its median and range are reported. Other work on the machine then disturbs both of its sides.
 The set: Gaussian classes with noise 1.2, L2-normalized; 60,502 items of 11,316 classes.
 """
 

@@ -11,7 +11,6 @@ imported before a stage needs it, since stages of the peer run under the interpr
 import json
 import resource
 import sys
-import time
 import warnings
 
 import numpy as np

@@ -156,7 +156,7 @@ def clustering_table(data, peer, rounds, long):
         if None in found:
             rows.append(row(name, "failed", "", "", "", ""))
             continue
-        one = {key: sum((each[key] for each in found), []) for key in ("seconds", "nmi")}
+        one = {key: [v for each in found for v in each[key]] for key in ("seconds", "nmi")}
         one["peak_gb"] = max(each["peak_gb"] for each in found)
         merged[name] = one
         nmi = " ".join(f"{value:.4f}" for value in one["nmi"])

@@ -35,7 +35,7 @@ COLUMNS = ("umap_x", "umap_y", "pca_x", "pca_y", "pca_z")
 SEED = 0
 FEWEST = 5  # with fewer items UMAP is not run
 SMALL = 10_000  # items, up to which UMAP takes its most epochs
-EPOCHS_OF_ITEMS, FEWEST_EPOCHS = 6_000_000, 60  # beyond: epochs times items, and the least
+EPOCHS_OF_ITEMS, FEWEST_EPOCHS = 10_000_000, 100  # beyond: epochs times items, and the least
 
 
 def project(
@@ -149,12 +149,12 @@ def epochs_for(n: int) -> int:
     """Return the number of epochs of UMAP for n items.
 
     umap-learn takes 500 up to 10,000 items and 200 beyond, however many there are. Here the time no
-    longer grows from 30,000 items to 100,000: the layout begins at the principal components and not
+    longer grows from 50,000 items to 100,000: the layout begins at the principal components and not
     at random, and fewer epochs keep as many neighbors together
     (``benchmarks/results/evaluation.md``).
 
     >>> epochs_for(10_000), epochs_for(30_000), epochs_for(60_000), epochs_for(10**6)
-    (500, 200, 100, 60)
+    (500, 200, 166, 100)
     """
     if n <= SMALL:
         return 500

@@ -9,7 +9,6 @@ benchmark data sets have up to 11,316. Tests hold them to scikit-learn's values.
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse

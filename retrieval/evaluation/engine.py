@@ -26,7 +26,7 @@ from retrieval.evaluation.search.plan import Ranking
 from retrieval.evaluation.search.search import search
 from retrieval.evaluation.search.threads import worker_pool
 from retrieval.evaluation.statistics import effective_classes, too_few_classes
-from retrieval.progress import stage
+from retrieval.progress import QUIET, progress_bar, stage
 from retrieval.validation import (
     DEFAULT_DISTANCE,
     DEFAULT_KMEANS_START,
@@ -179,9 +179,17 @@ def evaluate(
         if options.kmeans != "none" and reuse is None:
             k = max(k, clustering.graph_neighbors(codes, embeddings.shape[1], options.kmeans))
         title = f"searching {len(parts.gallery):,} items for {len(parts.queries):,} queries"
-        with stage(title, show=progress):
+        n = len(parts.queries)
+        with progress_bar(title, n, show=progress, unit="query", quiet=QUIET) as advance:
             ranking = search(
-                embeddings, codes, parts, options.distance, k, pool=pool, judgments=rules.judgments
+                embeddings,
+                codes,
+                parts,
+                options.distance,
+                k,
+                pool=pool,
+                judgments=rules.judgments,
+                advance=advance,
             )
         clusters: Clusters | None = None
         if options.kmeans != "none":

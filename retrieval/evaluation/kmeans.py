@@ -16,7 +16,9 @@ seeding is cheap. See :func:`graph_suits`.
 Lloyd's iterations are exact, and skip the comparisons that cannot change anything. A center moves
 only if its members changed, so later iterations compare points with few centers: a point whose own
 center is not farther than before, and not farther than the bound kept on all others, needs the
-moved centers only (in the spirit of Hamerly 2010). The assignment in every iteration is the one
+moved centers only (in the spirit of Hamerly 2010). Where the neighbors are all that are nearest,
+they bound the distances to centers better, and nearly no comparison is left
+(:func:`update_by_graph`); D^2 follows from them too. The assignment in every iteration is the one
 that comparing every point with every center would give, up to float32 rounding.
 """
 
@@ -250,6 +252,7 @@ def lloyd(
         max_iterations: Largest number of iterations. Defaults to 300.
         graph: The nearest neighbors of the points, by which most comparisons are decided. Defaults
             to None: every one is made that centers have moved for.
+        chosen: int64, (k,), the points that the first centers are. Defaults to None, unknown.
 
     Returns:
         Clusters int32 (n,), the sum of squared distances to the centers, and the number of
@@ -408,11 +411,11 @@ def update_by_graph(
     """Assign points again after centers moved to the means of their clusters.
 
     The squared distance of a point to the mean of a cluster is its mean squared distance to the
-    members, less the spread of the cluster: their mean squared distance to their mean. A member that
-    is not among the nearest neighbors of the point is at least as far as the last of them. That
-    bounds the distance of every center from below, and most of them cannot be the nearest: the few
-    that are left are compared. A cluster without a member among the neighbors can only be nearer if
-    it is spread widely, and so all points are compared with those that are spread enough for any.
+    members, less the spread of the cluster: their mean squared distance to their mean. A member
+    that is not among the nearest neighbors of the point is at least as far as the last of them.
+    That bounds the distance of every center from below, and most of them cannot be the nearest: the
+    few that are left are compared. A cluster without a member among the neighbors can only be
+    nearer if it is spread widely: points are also compared with those that are spread enough.
 
     Args:
         points: float32, (n, d + 1), the points with a column of ones.

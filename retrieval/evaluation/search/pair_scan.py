@@ -37,8 +37,8 @@ from retrieval.evaluation.search.kernels import (
     Ints,
     Singles,
     cityblock_tile,
-    sort_nearest_first,
     similarity,
+    sort_nearest_first,
 )
 
 Indices = NDArray[np.int32]
