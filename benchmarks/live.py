@@ -22,7 +22,7 @@ import_tensorflow()
 import tensorflow as tf
 
 from retrieval.losses import get_loss
-from retrieval.runs.live import LIVE_FILE
+from retrieval.runs.places import LIVE_FILE
 from retrieval.settings import TrainSettings
 from retrieval.training.callbacks import LiveView, StepCounter
 from retrieval.training.live import LiveRecord

@@ -17,7 +17,7 @@ import numpy as np
 
 from retrieval.evaluation import kmeans as seeding
 from retrieval.evaluation.clustering import clustering_metrics, kmeans
-from retrieval.evaluation.kmeans import lloyd
+from retrieval.evaluation.kmeans import lloyd, passes_here
 from retrieval.evaluation.protocol import sides
 from retrieval.evaluation.search.search import search
 from retrieval.evaluation.search.threads import worker_pool
@@ -72,7 +72,7 @@ def run(x, codes, seeds, pool):
             start = time.perf_counter()
             if method == "graph":
                 chosen = seeding.graph_seeds(x, seeding.make_graph(x, ids, pool), k, seed, pool)
-                clusters, inertia, _ = lloyd(x, x[chosen], pool)
+                clusters, inertia, _ = lloyd(x, x[chosen], passes_here(x, pool))
             else:
                 kind = "random" if method == "random" else "greedy k-means++"
                 result = kmeans(x, k, kind, seed, pool=pool)

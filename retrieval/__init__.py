@@ -24,6 +24,7 @@ _HOME = {
     "TrainSettings": "retrieval.settings",
     "load_recipe": "retrieval.recipes",
     "train": "retrieval.experiment.pipeline",
+    "tune": "retrieval.tuning.tune",
     "embed_to_file": "retrieval.deployment.embed_to_file",
     "load_embedder": "retrieval.deployment.embedder",
     "evaluate": "retrieval.evaluation",

@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
+from filelock import BaseFileLock, FileLock, SoftFileLease, Timeout
 
 from retrieval.errors import UserError
 
@@ -35,6 +35,7 @@ PART = 256  # files per unit of work: to hand over a single one takes longer tha
 LARGEST_READ, PARTS, PART_BYTES = 256 << 20, 256, 1 << 20  # of a digest, bytes
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP)  # of network disks, by their settings
 POLL = 0.05  # seconds between two tries to get a lock
+LEASE = 60.0  # seconds without a sign of life after which another machine's holder counts as dead
 LONGEST_NAME = 200  # bytes; file systems allow 255, and a partial run has a longer name
 LINUX_EXCHANGE, MAC_SWAP, AT_FDCWD = 2, 2, -100  # constants of renameat2(2) and renamex_np(2)
 
@@ -271,8 +272,10 @@ def file_lock(
     """Lock a file for the block, against other processes and other threads of this one.
 
     The operating system releases the lock when the process ends, however it ends; a killed process
-    leaves the lock file behind, unlocked and harmless. On a disk without locks, a second file holds
-    the number of the process, and counts for nothing once that process has ended.
+    leaves the lock file behind, unlocked and harmless. On a network disk, the server releases what
+    a dead machine held. On a disk without locks, a second file holds the name of the machine and
+    the number of the process, and the time of its last sign of life: it counts for nothing once
+    that process has ended, or has given none for a minute.
 
     Args:
         file: The lock file; its folder is created.
@@ -326,7 +329,8 @@ def _acquire(file: Path, *, wait: bool, on_wait: Callable[[], None] | None) -> B
         except OSError as error:
             if error.errno not in NO_LOCKS:
                 raise
-            lock = SoftFileLock(file.with_name(f"{file.name}.soft"), **options)
+            soft = file.with_name(f"{file.name}.soft")
+            lock = SoftFileLease(soft, lease_duration=LEASE, **options)
             lock.acquire()
     if not lock.is_locked:
         if not wait:

@@ -121,6 +121,7 @@ def progress_bar(
     unit: str = "img",
     quiet: float = 0.0,
     leave: bool = False,
+    scaled: bool = False,
 ) -> Iterator[Callable[[int], None]]:
     """Show a bar over the parts of a task, as long as the block runs.
 
@@ -132,6 +133,7 @@ def progress_bar(
         unit: What a part is. Defaults to ``img``.
         quiet: Seconds before the bar is shown. Defaults to 0.0.
         leave: Whether the bar stays on the screen at the end. Defaults to False.
+        scaled: Whether numbers are shown as 1.5M, for bytes. Defaults to False.
 
     Yields:
         Function that is given the number of parts just done.
@@ -146,6 +148,7 @@ def progress_bar(
             delay=quiet,
             leave=leave,
             disable=not show,
+            unit_scale=scaled,
         ) as bar,
     ):
 

@@ -26,6 +26,7 @@ from tqdm.auto import tqdm
 from retrieval.errors import UserError
 from retrieval.evaluation.protocol import sides
 from retrieval.evaluation.search.distances import normalize
+from retrieval.evaluation.search.plan import Ranking
 from retrieval.evaluation.search.search import search
 from retrieval.evaluation.search.threads import worker_pool
 from retrieval.files import atomic_path
@@ -84,6 +85,25 @@ def project(
     distances = np.maximum(1 - similarities if distance == "cosine" else -similarities, 0)
     layout = umap_layout(points, neighbors, distances, start, n_neighbors, seed, progress=progress)
     return pd.DataFrame(np.column_stack([layout, pca]).astype(np.float32), columns=COLUMNS)
+
+
+def project_sample(
+    embeddings: np.ndarray, rows: np.ndarray, distance: str = DEFAULT_DISTANCE
+) -> pd.DataFrame:
+    """Compute the coordinates of some of many items, from the neighbors among themselves.
+
+    Args:
+        embeddings: float, (n, d), all items; a memory map is read at ``rows`` only.
+        rows: int, (m,), ascending, the items to map.
+        distance: Distance to find neighbors with. Defaults to ``cosine``.
+
+    Returns:
+        The columns of :func:`project`, one row per item; NaN for items that are not mapped.
+    """
+    some = np.asarray(embeddings[rows], np.float32)
+    found = _neighbors_among(some, distance)
+    layout = project(some, found.ids, found.similarities, distance=distance)
+    return layout.set_axis(rows).reindex(np.arange(len(embeddings)))
 
 
 def principal_components(points: np.ndarray, count: int) -> np.ndarray:
@@ -275,14 +295,17 @@ def make_evolution(
 
 def umap_from(embeddings: np.ndarray, start: np.ndarray, distance: str) -> np.ndarray:
     """Search the neighbors of embeddings (n, d) and run UMAP, starting from a layout (n, 2)."""
+    found = _neighbors_among(embeddings, distance)
+    frame = project(embeddings, found.ids, found.similarities, distance=distance, init_from=start)
+    return frame[["umap_x", "umap_y"]].to_numpy(np.float32)
+
+
+def _neighbors_among(embeddings: np.ndarray, distance: str) -> Ranking:
+    """Search the neighbors of every item among all others."""
     n = len(embeddings)
     classes = np.arange(n)  # one per item: only the neighbors are needed, no ranks of positives
     with worker_pool() as pool:
-        ranking = search(embeddings, classes, sides(n, None), distance, NEIGHBORS, pool=pool)
-    frame = project(
-        embeddings, ranking.ids, ranking.similarities, distance=distance, init_from=start
-    )
-    return frame[["umap_x", "umap_y"]].to_numpy(np.float32)
+        return search(embeddings, classes, sides(n, None), distance, NEIGHBORS, pool=pool)
 
 
 def align(points: np.ndarray, onto: np.ndarray) -> tuple[np.ndarray, float]:

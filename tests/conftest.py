@@ -4,6 +4,7 @@ import gc
 
 import pytest
 
+from tests.clusters import started
 from tests.photos import write_colors
 
 # Files of a minute and more. They are begun first: at the end, one worker would be left with them.
@@ -21,6 +22,20 @@ def _collected():
     yield
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def machines():
+    """A Ray cluster of three nodes with two processors each, to which this process is connected.
+
+    The head, which cannot be lost, has one processor.
+
+    ``RAY_ADDRESS`` names it: ``--on ray`` means this cluster.
+    """
+    from retrieval.cluster import connected
+
+    with started(head_cpus=1) as nodes, connected("ray"):
+        yield nodes
 
 
 @pytest.fixture(scope="session")

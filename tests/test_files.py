@@ -228,6 +228,38 @@ def test_a_disk_without_locks_is_locked_by_a_second_file(tmp_path, monkeypatch, 
     assert list(tmp_path.iterdir()) == []
 
 
+OF_ANOTHER_MACHINE = """
+import fcntl, os, pathlib, sys
+import filelock._marker
+from retrieval import files
+filelock._marker.host_name = lambda: "node7"
+def refuse(handle, operation):
+    raise OSError(38, "no locks here")
+fcntl.flock = refuse
+files.LEASE = float(sys.argv[2])
+files._acquire(pathlib.Path(sys.argv[1]), wait=False, on_wait=None)
+os._exit(9)  # the machine is lost
+"""
+
+
+def test_the_lock_of_a_lost_machine_counts_for_nothing_after_a_while(tmp_path, monkeypatch):
+    def refuse(handle, operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    lease = 1.0
+    command = [sys.executable, "-c", OF_ANOTHER_MACHINE, str(tmp_path / "x"), str(lease)]
+    assert subprocess.run(command, check=False).returncode == 9
+    assert "host=node7" in (tmp_path / "x.soft").read_text()
+    monkeypatch.setattr("fcntl.flock", refuse)
+    monkeypatch.setattr("retrieval.files.LEASE", lease)
+    with pytest.raises(TimeoutError), file_lock(tmp_path / "x", wait=False):
+        pass
+    waited = []
+    with file_lock(tmp_path / "x", on_wait=lambda: waited.append(1)):
+        assert waited == [1]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_stamps_tell_files_apart_by_time_or_by_content(tmp_path, monkeypatch):
     paths = [tmp_path / name for name in "ab"]
     for path in paths:

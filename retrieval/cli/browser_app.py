@@ -9,7 +9,9 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from retrieval.caches import home_for_child
+from retrieval.cli.paths import RUNS
 from retrieval.errors import UserError
+from retrieval.storage.addresses import address_of
 
 DEFAULT_RUNS = Path("runs")  # need not exist: the app then says how to make a first run
 GROUP = "retrieval.apps"  # group of entry points, see pyproject.toml
@@ -46,7 +48,7 @@ def open_app(runs: Path, options: Sequence[str] = ()) -> int:
     where a process cannot be replaced, the app is a child process.
 
     Args:
-        runs: Folder of the runs to show.
+        runs: Folder of the runs to show; that of this machine, if they are at a URL.
         options: Further options of ``streamlit run``, e.g. ``--server.port=8600``. Defaults to
             none.
 
@@ -56,10 +58,11 @@ def open_app(runs: Path, options: Sequence[str] = ()) -> int:
     Raises:
         UserError: The package with the app is not installed, or there is no such folder of runs.
     """
-    if not runs.is_dir() and runs != DEFAULT_RUNS:
+    url = address_of(runs)
+    if url is None and not runs.is_dir() and runs != DEFAULT_RUNS:
         raise UserError(f"no folder of runs at {runs}: check --runs and $RETRIEVAL_RUNS")
     command = [sys.executable, "-m", "streamlit", "run", app_script(), *options]
-    environment = os.environ | home_for_child() | {"RETRIEVAL_RUNS": str(runs)}
+    environment = os.environ | home_for_child() | {RUNS: url or str(runs)}
     if os.name == "nt":
         return subprocess.run(command, env=environment, check=False).returncode
     sys.stdout.flush()

@@ -22,11 +22,16 @@ from typer.core import TyperGroup
 
 from retrieval.cli import search
 from retrieval.cli.backbones import backbones
+from retrieval.cli.cluster_options import Cpus, Gpus, GpusOfRun, On, Retries
 from retrieval.cli.options import parse_ks, with_settings
+from retrieval.cli.paths import RunPath, Runs, showing_urls
 from retrieval.cli.serving import serve
 from retrieval.cli.trainings import trainings
+from retrieval.cli.tuning import tune
+from retrieval.cluster import LOCAL
 from retrieval.errors import UserError, counted, one_line
 from retrieval.failures import as_user_error
+from retrieval.storage.addresses import located
 from retrieval.training.interruption import EXIT_CODE, Interrupted, stoppable
 from retrieval.validation import (
     DEFAULT_DISTANCE,
@@ -38,6 +43,7 @@ from retrieval.validation import (
     Distance,
     ExportFormat,
     ExportPrecision,
+    SearchDevice,
     Ties,
     listed,
 )
@@ -71,8 +77,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 WEIGHTS = "weights"  # what `retrieval fetch` takes in place of a data set
-RunPath = Annotated[Path, typer.Argument(help="A run's folder, e.g. runs/grocery/npairs_loss.")]
-Runs = Annotated[Path, typer.Option(help="Folder of runs.", envvar="RETRIEVAL_RUNS")]
 
 
 @app.command()
@@ -182,6 +186,8 @@ def datasets(
 def losses() -> None:
     """List the losses: recommended batch (P classes x K images), and options with defaults.
 
+    The last line of each says what `retrieval tune` searches, and where its ranges come from.
+
     A setting that works better than a default that the published baseline defines is named with
     the measured difference.
     """
@@ -189,6 +195,7 @@ def losses() -> None:
 
     import_tensorflow()
     from retrieval.losses import LOSSES, get_loss, hint, recommended_options
+    from retrieval.losses.registry import search_space
 
     width = max(map(len, LOSSES))
     for name, entry in LOSSES.items():
@@ -196,7 +203,9 @@ def losses() -> None:
         batch = f"{entry.classes_per_batch} x {entry.samples_per_class}"
         typer.echo(f"{name:{width}}  {batch:>6}  {summary}")
         options = ", ".join(f"{k}={_short(v)}" for k, v in recommended_options(name).items())
-        for line in filter(None, (options, hint(name, {}))):
+        searched = ", ".join(f"{k} {each}" for k, each in search_space(name).items())
+        space = f"searched: {searched}; {entry.space.source}"
+        for line in filter(None, (options, hint(name, {}), space)):
             typer.echo(f"{'':{width}}  {'':>6}  {line}")
 
 
@@ -252,7 +261,11 @@ def train(
     evaluate: Annotated[bool, typer.Option(help="Embed and evaluate after training.")] = True,
     resume: Annotated[
         Path | None,
-        typer.Option(help="Folder of an interrupted run to continue. Defaults to none."),
+        typer.Option(
+            help="Folder of an interrupted run to continue, or its URL. Defaults to none.",
+            parser=located,
+            metavar="RUN",
+        ),
     ] = None,
     checkpoint: Annotated[
         str | None,
@@ -267,33 +280,42 @@ def train(
             help="Number of repetitions, with seeds --seed, --seed + 1, ...", min=1, max=1000
         ),
     ] = 1,
+    on: On = "local",
+    cpus: Cpus = 1,
+    gpus: GpusOfRun = None,
+    retries: Retries = 3,
 ) -> None:
     """Train a run, then embed and evaluate it.
 
     `--loss all` evaluates the untrained network and trains the six losses of the published
-    baseline, one after the other.
+    baseline, one after the other; with `--on ray`, side by side on a cluster.
     """
     from retrieval.quiet import import_tensorflow
 
     start = time.perf_counter()
     import_tensorflow()
+    from retrieval.cli.watching import RunsView
     from retrieval.experiment.session import run_session
+    from retrieval.experiment.tasks import Place
 
-    _show_runs(
-        lambda: run_session(
-            changes,
-            runs=runs,
-            name=name,
-            overwrite=overwrite,
-            evaluate=evaluate,
-            resume_path=resume,
-            checkpoint=checkpoint,
-            seeds=seeds,
-            announce=typer.echo,
-            on_failure=_show_failure,
-        ),
-        evaluated=evaluate,
-    )
+    def make() -> list[Path]:
+        with RunsView() as view:
+            return run_session(
+                changes,
+                runs=runs,
+                name=name,
+                overwrite=overwrite,
+                evaluate=evaluate,
+                resume_path=resume,
+                checkpoint=checkpoint,
+                seeds=seeds,
+                announce=view.say,
+                on_failure=lambda name, error: view.complain(f"{name}: {error}"),
+                place=Place(on, cpus, gpus, retries),
+                watch=view.update,
+            )
+
+    _show_runs(make, evaluated=evaluate)
     if evaluate:
         seconds = time.perf_counter() - start
         typer.echo(f"Finished in {seconds:.0f} s. Look at the runs with `retrieval app`.")
@@ -308,17 +330,25 @@ def sweep(
         ),
     ],
     runs: Runs = Path("runs"),
+    on: On = "local",
+    cpus: Cpus = 1,
+    gpus: GpusOfRun = None,
+    retries: Retries = 3,
 ) -> None:
     """Train every combination of a grid of losses, margins, seeds, ...
 
-    Finished runs are skipped and interrupted ones continued.
+    Finished runs are skipped and interrupted ones continued. `--on ray` trains them side by side on
+    a cluster.
     """
     from retrieval.quiet import import_tensorflow
 
     import_tensorflow()
+    from retrieval.cli.watching import RunsView
     from retrieval.experiment.sweep import read_grid
     from retrieval.experiment.sweep import sweep as train_grid
+    from retrieval.experiment.tasks import Place
 
+    place = Place(on, cpus, gpus, retries)
     points = read_grid(grid)
     if len(points.runs) < points.combinations:
         typer.echo(
@@ -327,10 +357,18 @@ def sweep(
             "takes"
         )
 
-    def show_failure(name: str, error: UserError) -> None:
-        _show_failure(f"{grid}: {name}", error)
+    def make() -> list[Path]:
+        with RunsView() as view:
+            return train_grid(
+                points,
+                runs=runs,
+                announce=view.say,
+                on_failure=lambda name, error: view.complain(f"{grid}: {name}: {error}"),
+                place=place,
+                watch=view.update,
+            )
 
-    _show_runs(lambda: train_grid(points, runs=runs, announce=typer.echo, on_failure=show_failure))
+    _show_runs(make)
 
 
 @app.command()
@@ -365,7 +403,10 @@ def embed(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="File for the vectors of --images: .h5, .npy or .parquet."),
+        typer.Option(
+            help="File for the vectors of --images: .h5, .npy or .parquet. Without an ending, a "
+            "folder in which they stay in parts, for more than one file should hold."
+        ),
     ] = None,
     image_root: Annotated[
         Path | None,
@@ -404,19 +445,41 @@ def embed(
             "left out, and listed with the reasons in a file beside --out.",
         ),
     ] = False,
+    part_images: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of --images that are embedded and saved at a time, or by an actor. "
+            "Defaults to 4096.",
+            min=1,
+        ),
+    ] = None,
+    on: On = LOCAL,
+    actors: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of actors that embed --images on a Ray cluster. Defaults to as many as it "
+            "has room for.",
+            min=1,
+        ),
+    ] = None,
+    cpus: Cpus = 1,
+    gpus: Gpus = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out.")] = False,
 ) -> None:
     """Embed the test images of a trained run from its checkpoint, and evaluate them.
 
     With `--images` and `--out`, embed other images to a file; the run stays as it is. An
-    interrupted command goes on where it stopped.
+    interrupted command goes on where it stopped. With `--on ray`, the actors of a cluster share the
+    work; the vectors are the same.
     """
     from retrieval.quiet import import_tensorflow
 
     named = {k: v for k, v in (("label", label), ("path", path_column)) if v is not None}
     if images is not None:
         if out is None:
-            raise UserError("--images needs --out FILE, which ends in .h5, .npy or .parquet")
+            raise UserError(
+                "--images needs --out FILE, which ends in .h5, .npy or .parquet, or --out FOLDER"
+            )
         import_tensorflow()
         _embed_to_file(
             run,
@@ -429,6 +492,11 @@ def embed(
             test_time=test_time,
             test_time_mean=test_time_mean,
             strict=strict,
+            part_images=part_images,
+            on=on,
+            actors=actors,
+            cpus=cpus,
+            gpus=gpus,
             overwrite=overwrite,
         )
         return
@@ -443,6 +511,9 @@ def embed(
         ("--path", path_column is not None),
         ("--metadata", metadata is not None),
         ("--strict", strict),
+        ("--part-images", part_images is not None),
+        ("--on", on != LOCAL),
+        ("--actors", actors is not None),
         ("--overwrite", overwrite),
     ):
         if given:
@@ -459,13 +530,35 @@ def embed(
     print_runs([path])
 
 
-def _embed_to_file(run: Path, images: Path, out: Path, **options: Any) -> None:
+def _embed_to_file(
+    run: Path,
+    images: Path,
+    out: Path,
+    *,
+    part_images: int | None,
+    on: str,
+    actors: int | None,
+    cpus: float,
+    gpus: float,
+    **options: Any,
+) -> None:
     from retrieval.cli.paths import one_run
-    from retrieval.deployment.embed_to_file import embed_to_file
+    from retrieval.deployment.embed_to_file import Actors, embed_to_file
+    from retrieval.deployment.image_parts import PART_IMAGES
     from retrieval.runs.embedding_output import items_path, skipped_path
 
+    if on == LOCAL and actors is not None:
+        raise UserError("--actors goes with --on ray: add it, or drop --actors")
     run = one_run(run)
-    made = embed_to_file(run, images, out, announce=typer.echo, **options)
+    made = embed_to_file(
+        run,
+        images,
+        out,
+        part_images=PART_IMAGES if part_images is None else part_images,
+        actors=Actors(on, actors, cpus, gpus),
+        announce=typer.echo,
+        **options,
+    )
     of = "the untrained network" if made.step is None else f"the checkpoint of step {made.step}"
     views = f", of {len(made.views)} views each" if len(made.views) > 1 else ""
     vectors = counted(made.n, "vector")
@@ -557,6 +650,22 @@ IGNORED_HELP = (
     "File of the pairs of a query and an item that its ranking leaves out, in a form of --qrels. "
     "Defaults to none."
 )
+Shards = Annotated[
+    int | None,
+    typer.Option(
+        help="Number of parts of the gallery that are searched apart; finished ones survive a "
+        "kill, and the result is the same. Defaults to one per 20 billion pairs of a query and an "
+        "item, and at least two per processor with --on.",
+        show_default=False,
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        help=f"Where similarities are computed: {listed(SearchDevice)}. The result is the same.",
+    ),
+]
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -579,12 +688,14 @@ def evaluate(
         ),
     ] = DEFAULT_NO_POSITIVE,
     kmeans: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Initialization of the k-means behind NMI: greedy k-means++ or random; none "
-            "skips clustering."
+            f"skips clustering. Defaults to {DEFAULT_KMEANS_START} up to a million items, and to "
+            "none beyond.",
+            show_default=False,
         ),
-    ] = DEFAULT_KMEANS_START,
+    ] = None,
     n_init: Annotated[
         int | None,
         typer.Option(
@@ -669,6 +780,9 @@ def evaluate(
             show_default=False,
         ),
     ] = "",
+    on: On = LOCAL,
+    shards: Shards = None,
+    device: Device = "cpu",
 ) -> None:
     """Evaluate the embeddings of a run: metrics, neighbors, projection, thumbnails.
 
@@ -678,6 +792,7 @@ def evaluate(
     from retrieval.cli.paths import one_run
     from retrieval.cli.tables import print_runs
     from retrieval.runs.evaluate import EvaluationOptions, evaluate_run
+    from retrieval.runs.sharding import Sharding
 
     run = one_run(run)
     if compress:
@@ -693,6 +808,9 @@ def evaluate(
             "--keep-thumbnails": keep_thumbnails,
             "--text-queries": text_queries,
             "--text-name": text_name,
+            "--on": on if on != LOCAL else None,
+            "--shards": shards,
+            "--device": device if device != "cpu" else None,
         }
         compress_and_print(run, widths, [flag for flag, value in others.items() if value])
         return
@@ -719,6 +837,9 @@ def evaluate(
             ("--qrels", qrels),
             ("--ignored", ignored),
             ("--keep-thumbnails", keep_thumbnails),
+            ("--on", on != LOCAL),
+            ("--shards", shards),
+            ("--device", device != "cpu"),
         ):
             if given:
                 raise UserError(f"{flag} has no effect on --text-queries: drop one of the two")
@@ -733,6 +854,7 @@ def evaluate(
         qrels=qrels,
         ignored=ignored,
         images=not keep_thumbnails,
+        sharding=Sharding(on, shards, device),
     )
     print_runs([run])
 
@@ -757,6 +879,7 @@ def slices(
         typer.Argument(
             help="A run's folder, or two to compare; also the runs of two losses, several seeds "
             "each, or a folder that holds just these.",
+            parser=located,
             metavar="RUN [RUN2]",
         ),
     ],
@@ -828,7 +951,8 @@ def import_(
     embeddings: Annotated[
         Path | None,
         typer.Option(
-            help="File of the embeddings: .npy, .npz, .h5, .parquet, .csv, .tsv, .pt or .pth.",
+            help="File of the embeddings: .npy, .npz, .h5, .parquet, .csv, .tsv, .pt or .pth; or a "
+            "folder of vectors in parts.",
             show_default=False,
         ),
     ] = None,
@@ -970,6 +1094,9 @@ def import_(
     ] = "",
     runs: Runs = Path("runs"),
     overwrite: Annotated[bool, typer.Option(help="Replace a run of the same name.")] = False,
+    on: On = LOCAL,
+    shards: Shards = None,
+    device: Device = "cpu",
 ) -> None:
     """Make a run from embeddings or ranked lists of any program, to judge and look at it."""
     from retrieval.cli.tables import print_runs
@@ -977,6 +1104,7 @@ def import_(
     from retrieval.runs.importing import import_files
     from retrieval.runs.names import check_run_name
     from retrieval.runs.ranked_importing import RankedOptions, import_ranked
+    from retrieval.runs.sharding import Sharding
 
     options = EvaluationOptions(
         exclude_same=_names(exclude_same), junk_same=_names(junk_same), metrics=_names(metrics)
@@ -989,6 +1117,8 @@ def import_(
             raise UserError("--ranked takes no embeddings: give --qrels, --items or both")
         if ignored is not None:
             raise UserError("--ignored leaves items out of rankings of embeddings, not of --ranked")
+        if on != LOCAL or shards is not None or device != "cpu":
+            raise UserError("--on, --shards and --device are of a search of embeddings: drop them")
         if name is not None and len(ranked) > 1:
             raise UserError("--name names one run: leave it out, and each has the name of its file")
         names = [check_run_name(name or file.name.partition(".")[0]) for file in ranked]
@@ -1028,6 +1158,7 @@ def import_(
         qrels=qrels,
         ignored=ignored,
         overwrite=overwrite,
+        sharding=Sharding(on, shards, device),
     )
     print_runs([path])
 
@@ -1037,13 +1168,19 @@ def report(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Runs, or folders of runs: runs/grocery/npairs_loss, runs/grocery or runs.",
+            help="Runs, or folders of runs: runs/grocery/npairs_loss, runs/grocery, runs or "
+            "s3://bucket/runs.",
+            parser=located,
             metavar="RUNS",
         ),
     ] = None,
     runs: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder of runs or of one run; the same as naming it without --runs."),
+        typer.Option(
+            help="Folder of runs or of one run; the same as naming it without --runs.",
+            parser=located,
+            metavar="PATH|URL",
+        ),
     ] = None,
     metric: Annotated[
         list[str] | None,
@@ -1124,6 +1261,7 @@ def demo(
 
 
 app.command()(trainings)
+app.command()(with_settings(tune))
 
 
 @app.command("app", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -1154,6 +1292,11 @@ def main() -> None:
     So does an error of the machine: see :mod:`retrieval.failures`. Ctrl-C (SIGINT) and SIGTERM end
     with one line as well, and exit code 130 or 143.
     """
+    with showing_urls(sys.argv[1:]):
+        _run()
+
+
+def _run() -> None:
     try:
         with stoppable(ends_process=True):
             # Not Typer's own error boxes: a misspelled flag is bad input like any other.
@@ -1219,10 +1362,6 @@ def _show_runs(make: Callable[[], list[Path]], *, evaluated: bool = True) -> Non
             typer.echo(f"{folder}: {SELECTED_ON_TEST}")
     if failure is not None:
         raise failure
-
-
-def _show_failure(name: str, error: UserError) -> None:
-    typer.echo(f"error: {name}: {error}", err=True)
 
 
 def _show_error(message: str) -> None:

@@ -1,11 +1,37 @@
 """Find the runs that a path on the command line stands for."""
 
+import contextlib
 import os
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Annotated, Any
+
+import typer
 
 from retrieval.errors import UserError
+from retrieval.runs.mirrors import pull, refresh
 from retrieval.runs.store import run_folders
+from retrieval.storage.addresses import in_urls, is_url, located, shown
 
+RUNS = "RETRIEVAL_RUNS"  # variable that names the folder of runs
+Runs = Annotated[
+    Path,
+    typer.Option(
+        help="Folder of runs, or its URL, e.g. s3://bucket/runs.",
+        envvar=RUNS,
+        parser=located,
+        metavar="PATH|URL",
+    ),
+]
+RunPath = Annotated[
+    Path,
+    typer.Argument(
+        help="A run's folder, e.g. runs/grocery/npairs_loss, or its URL.",
+        parser=located,
+        metavar="RUN",
+    ),
+]
 CONFIG = "config.yaml"  # every run has one
 
 
@@ -19,6 +45,11 @@ def runs_at(path: Path) -> list[Path]:
     Returns:
         Run folders, sorted; the path itself if there are none, for an error that names it.
     """
+    refresh(path)
+    return _runs_in(path)
+
+
+def _runs_in(path: Path) -> list[Path]:
     if path.is_dir() and not (path / CONFIG).exists():
         inside = [p for p in sorted(path.iterdir()) if not p.name.startswith(".") and p.is_dir()]
         found = [p for p in inside if (p / CONFIG).exists()]
@@ -31,22 +62,65 @@ def runs_at(path: Path) -> list[Path]:
 def one_run(path: Path) -> Path:
     """Return a path that stands for one run; refuse a folder that is none.
 
+    All files of a run at a URL are fetched.
+
     Args:
         path: What the user gave.
 
     Raises:
         UserError: The folder exists and is no run; the message names runs that are near.
     """
+    refresh(path)
+    if (path / CONFIG).exists():
+        pull(path, whole=True)
     if not path.is_dir() or (any(path.iterdir()) and (path / CONFIG).exists()):
         return path
-    near = [p for p in runs_at(path) if p != path]
+    near = [p for p in _runs_in(path) if p != path]
     if near:
-        raise UserError(f"{path} holds {len(near)} runs: give one of them, e.g. {near[0]}")
+        raise UserError(
+            f"{shown(path)} holds {len(near)} runs: give one of them, e.g. {shown(near[0])}"
+        )
     if any((path / name).exists() for name in ("embeddings.npy", "items.parquet")):
         return path  # a run without its config.yaml
-    root = Path(os.environ.get("RETRIEVAL_RUNS", "runs"))
+    root = located(os.environ.get(RUNS, "runs"))
     known = [p for p in runs_at(root) if p != root]
     advice = f"give a run's folder, e.g. {known[0]}" if known else (
         "make a run with `retrieval train` or `retrieval import`"
     )  # fmt: skip
     raise UserError(f"{path} is not a run, which is a folder runs/DATASET/NAME: {advice}")
+
+
+class _InUrls:
+    """A stream that shows the folders of this machine that stand for URLs as these URLs."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(in_urls(text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def showing_urls(words: Sequence[str]) -> Iterator[None]:
+    """Show URLs in the output of a command that was given any.
+
+    Args:
+        words: The words of the command.
+
+    Yields:
+        Nothing.
+    """
+    given = [word.partition("=")[2] if word.startswith("-") else word for word in words]
+    if not any(map(is_url, (*given, os.environ.get(RUNS, "")))):
+        yield
+        return
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = _InUrls(sys.stdout), _InUrls(sys.stderr)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before

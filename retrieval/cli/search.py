@@ -7,8 +7,15 @@ from typing import Annotated
 import typer
 
 from retrieval.errors import UserError
+from retrieval.runs.mirrors import refresh
+from retrieval.storage.addresses import located
 
-RunPath = Annotated[Path, typer.Argument(help="Folder of the run that embeds the queries.")]
+RunPath = Annotated[
+    Path,
+    typer.Argument(
+        help="Folder of the run that embeds the queries, or its URL.", parser=located, metavar="RUN"
+    ),
+]
 
 
 def search(
@@ -37,7 +44,9 @@ def search(
         Path | None,
         typer.Option(
             help="What is searched: a run's folder, vectors that `retrieval embed` has written, or "
-            "an index of `retrieval index`. Defaults to the items of the run, its test split."
+            "an index of `retrieval index`. Defaults to the items of the run, its test split.",
+            parser=located,
+            metavar="PATH|URL",
         ),
     ] = None,
     image_root: Annotated[
@@ -80,6 +89,8 @@ def search(
     if html is not None and html.exists() and not overwrite:
         raise UserError(f"{html} exists; choose another --html or pass --overwrite")
     run = one_run(run)
+    if gallery is not None:
+        refresh(gallery, whole=True)
     import_tensorflow()
     from retrieval.cli.tables import print_table
     from retrieval.deployment.embedder import load_embedder
@@ -113,6 +124,7 @@ def index(
         typer.Argument(
             help="A run's folder, or vectors that `retrieval embed` has written.",
             metavar="RUN|VECTORS",
+            parser=located,
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the index.")],
@@ -139,6 +151,7 @@ def index(
     from retrieval.runs.store import is_run_folder
 
     made_with = None
+    refresh(source, whole=True)
     if is_run_folder(source):
         from retrieval.quiet import import_tensorflow
 

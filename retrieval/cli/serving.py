@@ -11,6 +11,8 @@ import typer
 
 from retrieval.deployment.limits import DEFAULT_HOST, DEFAULT_PORT, MEGA, Limits
 from retrieval.errors import UserError, counted
+from retrieval.runs.mirrors import refresh
+from retrieval.storage.addresses import located
 from retrieval.training.interruption import SIGNALS
 
 LOWEST_PORT = 1024
@@ -19,13 +21,20 @@ GRACE = 60  # seconds for what is in work when the service is stopped
 
 def serve(
     run: Annotated[
-        Path, typer.Argument(help="A run's folder, whose network embeds what is uploaded.")
+        Path,
+        typer.Argument(
+            help="A run's folder, or its URL, whose network embeds what is uploaded.",
+            parser=located,
+            metavar="RUN",
+        ),
     ],
     gallery: Annotated[
         Path | None,
         typer.Option(
             help="What is searched: a run, a file of vectors of `retrieval embed`, or an index of "
-            "`retrieval index`. Defaults to the items of the run, its test split."
+            "`retrieval index`. Defaults to the items of the run, its test split.",
+            parser=located,
+            metavar="PATH|URL",
         ),
     ] = None,
     image_root: Annotated[
@@ -87,6 +96,8 @@ def serve(
         from retrieval.cli.paths import one_run
         from retrieval.deployment.serving import make_app, open_service
 
+        if gallery is not None:
+            refresh(gallery, whole=True)
         limits = Limits(
             batch=max_batch,
             wait=max_wait_ms / 1000,

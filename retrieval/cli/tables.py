@@ -22,11 +22,23 @@ from retrieval.report.thresholds import (
     points_table,
     transfer_table,
 )
+from retrieval.report.tuning import (
+    SEARCH_HEAD,
+    budget_line,
+    conclusions,
+    effects_family,
+    folds_line,
+    search_rows,
+    outcome_head,
+    outcome_rows,
+    tuned_losses,
+)
 from retrieval.runs.columns import columns_to_slice
 from retrieval.runs.live import Training
 from retrieval.runs.records import ProtocolResult
 from retrieval.runs.run import Run
 from retrieval.runs.store import open_run
+from retrieval.runs.tuning import Tuning
 
 
 def print_table(frame: pd.DataFrame) -> None:
@@ -183,3 +195,22 @@ def _training_row(training: Training) -> dict[str, str]:
     if training.is_alive and said.images_per_second is not None:
         row["images/s"] = f"{said.images_per_second:,.0f}"
     return row
+
+
+def print_tuning(tuning: Tuning, runs: Path) -> None:
+    """Print what a tuning searched, and what the chosen settings come to on the test split.
+
+    Args:
+        tuning: The finished record.
+        runs: Folder of runs.
+    """
+    names = {name for kinds in tuning.runs.values() for each in kinds.values() for name in each}
+    made = {name: open_run(runs / tuning.dataset / name) for name in sorted(names)}
+    print(f"\nThe search: {budget_line(tuning)}; {folds_line(tuning)}.\n")
+    print_table(pd.DataFrame(search_rows(tuning), columns=list(SEARCH_HEAD)))
+    for protocol, title in next(iter(made.values())).protocol_titles.items():
+        tuned = tuned_losses(tuning, made, protocol)
+        print(f"\nThe test, {title} (differences {effects_family(tuned)}):\n")
+        print_table(pd.DataFrame(outcome_rows(tuned), columns=outcome_head(tuned.metric)))
+        for line in conclusions(tuned):
+            print(line)

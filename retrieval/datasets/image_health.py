@@ -96,22 +96,25 @@ def examine(root: Path, paths: Sequence[str], *, progress: bool = True) -> list[
     return [found[row] for row in range(len(paths))]
 
 
-def examine_files(files: Sequence[str]) -> list[Health]:
+def examine_files(files: Sequence[str], *, threads: int | None = None) -> list[Health]:
     """Decode image files without keeping what was found, for files that are read once.
 
     Args:
         files: The files, which need not exist.
+        threads: How many threads decode. Defaults to one per processor.
 
     Returns:
         What was found about each file, in order.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = dict(_examined(list(files), list(range(len(files))), False))
+        found = dict(_examined(list(files), list(range(len(files))), False, threads))
     return [found[row] for row in range(len(files))]
 
 
-def _examined(files: list[str], rows: list[int], progress: bool) -> Iterator[tuple[int, Health]]:
+def _examined(
+    files: list[str], rows: list[int], progress: bool, threads: int | None = None
+) -> Iterator[tuple[int, Health]]:
     """Examine some of the files, in threads: the decoders release the interpreter's lock."""
     parts = [rows[start : start + PART] for start in range(0, len(rows), PART)]
 
@@ -119,7 +122,7 @@ def _examined(files: list[str], rows: list[int], progress: bool) -> Iterator[tup
         return [(row, image_health(files[row])) for row in part]
 
     with (
-        ThreadPoolExecutor(os.cpu_count()) as pool,
+        ThreadPoolExecutor(threads or os.cpu_count()) as pool,
         progress_bar(
             "checking images", len(rows), show=progress, quiet=QUIET, leave=True
         ) as advance,

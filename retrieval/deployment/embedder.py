@@ -33,11 +33,13 @@ from retrieval.input_pipeline.test_time import parse_views, view_names
 from retrieval.models.text_tower import TextTower
 from retrieval.quiet import import_tensorflow
 from retrieval.runs.embedding_source import Source
+from retrieval.runs.mirrors import named
 from retrieval.runs.run import Run
 from retrieval.runs.store import check_there
 from retrieval.settings.schema import UNTRAINED, TrainSettings
+from retrieval.storage.addresses import is_url
 from retrieval.training.checkpoints import WEIGHTS, rebuilt_index, step_folder
-from retrieval.training.embedder import load_whole_network
+from retrieval.training.embedder import chosen_step, load_whole_network
 from retrieval.validation import check_integer
 
 Picture = str | bytes | np.ndarray  # a path, the bytes of a file, or pixels uint8 (H, W, 3)
@@ -46,6 +48,50 @@ KINDS = "give paths, bytes of image files, uint8 arrays (H, W, 3) or Pillow imag
 GRAY = "of gray pixels, make RGB by np.stack([pixels] * 3, axis=-1)"
 # Settings that make a network, besides its stored weights, and how it is run.
 OF_THE_NETWORK = ("backbone", "weights", "pooling", "head", "embedding_size", "normalize")
+
+
+@dataclass(frozen=True)
+class ChosenNetwork:
+    """Which network of a run embeds, and how; nothing of it is loaded.
+
+    Attributes:
+        settings: Resolved settings of the run, with the test-time views that were asked for.
+        path: Folder of the run.
+        step: Step of the checkpoint; None for an untrained network.
+        digest: Checksum of the checkpoint's weights; 0 for an untrained network.
+    """
+
+    settings: TrainSettings
+    path: Path
+    step: int | None
+    digest: int
+
+    @property
+    def views(self) -> list[str]:
+        """Names of the V test-time views; one without any."""
+        return view_names(parse_views(self.settings.test_time))
+
+    def source(self, width: int) -> Source:
+        """Return what vectors of this network, of D dimensions, are made with."""
+        return _source(self.path, self.settings, self.step, self.digest, width)
+
+
+def choose_network(
+    run: Path | str,
+    checkpoint: str | None = None,
+    *,
+    test_time: str | None = None,
+    test_time_mean: str | None = None,
+) -> ChosenNetwork:
+    """Return which network :func:`load_embedder` loads, which takes the same arguments.
+
+    Raises:
+        UserError: There is no such run or checkpoint, or it was imported and has no network.
+    """
+    path = named(run, whole=True) if is_url(run) else Path(run)
+    settings = settings_of(path, test_time, test_time_mean)
+    step = chosen_step(path, settings, checkpoint)
+    return ChosenNetwork(settings, path, step, _digest_of(path, step))
 
 
 @dataclass(frozen=True, repr=False)
@@ -223,7 +269,7 @@ def load_embedder(
     """Load the network of a run to embed any images with.
 
     Args:
-        run: The folder of a trained run, or of one of an untrained network.
+        run: The folder of a trained run, or of one of an untrained network; or its URL.
         checkpoint: ``latest``, ``best`` or the step of any kept checkpoint. Defaults to that of the
             run's settings.
         test_time: Test-time views, e.g. ``flip+five_crop``. Defaults to the run's own.

@@ -27,6 +27,12 @@ from retrieval.deployment.index_files import INDEX_COLUMNS, is_index, read_index
 from retrieval.errors import UserError, counted
 from retrieval.runs.dimensions import Undecided
 from retrieval.runs.embedding_files import FORMATS, read_embeddings
+from retrieval.runs.embedding_folder import (
+    EmbeddingFolder,
+    Vectors,
+    is_embedding_folder,
+    open_embedding_folder,
+)
 from retrieval.runs.embedding_output import VECTORS, items_path
 from retrieval.runs.embedding_source import Source, read_source
 from retrieval.runs.item_facts import Fact, Style, fact, is_missing, json_value, style_of
@@ -45,7 +51,7 @@ class Gallery:
         items: One row per vector: ``path``, ``label`` if it is known (text), and all metadata.
         width: Dimension D of the vectors.
         distance: The distance that they are compared by, e.g. ``cosine``.
-        vectors: float, (n, D), maybe a memory map; None if only an index is there.
+        vectors: float, (n, D), maybe a memory map or parts; None if only an index is there.
         index: A faiss index of the vectors; None if they are searched exactly.
         source: What the vectors were made with; None if that is not known.
         images: Folder that the paths are relative to; None if it is not known. No image outside of
@@ -60,7 +66,7 @@ class Gallery:
     items: pd.DataFrame
     width: int
     distance: str
-    vectors: np.ndarray | None
+    vectors: Vectors | None
     index: Any | None
     source: Source | None
     images: Path | None
@@ -132,8 +138,8 @@ def open_gallery(
     Args:
         path: The folder of a run, also of an imported one; a file of vectors, see
             :func:`retrieval.runs.embedding_files.read_embeddings`, whose items a Parquet file holds
-            itself and other files have beside them; or the folder of an index that
-            ``retrieval index`` has made.
+            itself and other files have beside them; a folder of vectors in parts; or the folder of
+            an index that ``retrieval index`` has made.
         source: What the stored vectors of a run were made with. Defaults to None: it is not known.
         image_root: Folder that its pictures are in. Defaults to the folder that it records.
 
@@ -166,6 +172,8 @@ def _open(path: Path, source: Source | None) -> Gallery:
         return _of_index(path)
     if path.is_dir() and (is_run_folder(path) or (path / "config.yaml").exists()):
         return gallery_of_run(open_run(path), source)
+    if is_embedding_folder(path):
+        return _of_folder(open_embedding_folder(path))
     if path.is_file():
         return _of_file(path)
     if path.exists():
@@ -241,7 +249,17 @@ def _of_file(path: Path) -> Gallery:
         vectors = np.load(path, mmap_mode="r", allow_pickle=False)
     else:
         vectors = _vectors_of_table(path)
-    items = _items_of_file(path, len(vectors))
+    return _of_vectors(path, vectors, _items_of_file(path, len(vectors)), source)
+
+
+def _of_folder(folder: EmbeddingFolder) -> Gallery:
+    items = pd.read_parquet(folder.items)
+    return _of_vectors(folder.path, folder.open(), items, folder.source)
+
+
+def _of_vectors(
+    path: Path, vectors: Vectors, items: pd.DataFrame, source: Source | None
+) -> Gallery:
     if len(items) != len(vectors):
         raise UserError(
             f"{items_path(path) or path}: {len(items):,} items for the {len(vectors):,} vectors of "

@@ -38,6 +38,7 @@ from retrieval.files import (
     remove,
     replace_folder,
 )
+from retrieval.runs.embedding_folder import Vectors
 from retrieval.validation import check_choice, check_integer, check_seed
 
 N_CHECKED, CHECKED_K = 1000, 10  # queries and neighbors that an index is measured on
@@ -91,11 +92,11 @@ class Measured:
         )
 
 
-def build_index(vectors: np.ndarray, distance: str, kind: str) -> BuiltIndex:
+def build_index(vectors: Vectors, distance: str, kind: str) -> BuiltIndex:
     """Build an index of faiss.
 
     Args:
-        vectors: float, (n, D); a memory map is read in parts.
+        vectors: float, (n, D); a memory map, or vectors in parts, are read in parts.
         distance: ``cosine``, ``euclidean`` or ``squared_euclidean``.
         kind: One of :data:`INDEXES`.
 
@@ -118,13 +119,13 @@ def build_index(vectors: np.ndarray, distance: str, kind: str) -> BuiltIndex:
     return BuiltIndex(index, parameters, time.perf_counter() - began)
 
 
-def _flat(vectors: np.ndarray, distance: str, metric: int) -> tuple[Any, dict[str, Any]]:
+def _flat(vectors: Vectors, distance: str, metric: int) -> tuple[Any, dict[str, Any]]:
     import faiss
 
     return faiss.IndexFlat(vectors.shape[1], metric), {}
 
 
-def _hnsw(vectors: np.ndarray, distance: str, metric: int) -> tuple[Any, dict[str, Any]]:
+def _hnsw(vectors: Vectors, distance: str, metric: int) -> tuple[Any, dict[str, Any]]:
     import faiss
 
     index: Any = faiss.IndexHNSWFlat(vectors.shape[1], LINKS, metric)
@@ -132,7 +133,7 @@ def _hnsw(vectors: np.ndarray, distance: str, metric: int) -> tuple[Any, dict[st
     return index, {"links": LINKS, "efConstruction": EF_CONSTRUCTION, "efSearch": VISITED}
 
 
-def _ivfpq(vectors: np.ndarray, distance: str, metric: int) -> tuple[Any, dict[str, Any]]:
+def _ivfpq(vectors: Vectors, distance: str, metric: int) -> tuple[Any, dict[str, Any]]:
     import faiss
 
     n, width = vectors.shape
@@ -153,7 +154,7 @@ def _ivfpq(vectors: np.ndarray, distance: str, metric: int) -> tuple[Any, dict[s
     return index, {"lists": lists, "nprobe": index.nprobe, "bytes per code": parts}
 
 
-INDEXES: dict[str, Callable[[np.ndarray, str, int], tuple[Any, dict[str, Any]]]] = {
+INDEXES: dict[str, Callable[[Vectors, str, int], tuple[Any, dict[str, Any]]]] = {
     "flat": _flat,
     "hnsw": _hnsw,
     "ivfpq": _ivfpq,
@@ -170,7 +171,7 @@ Finder = Callable[[np.ndarray, int], np.ndarray]  # queries (m, D) and k to rows
 
 
 def measure(
-    vectors: np.ndarray,
+    vectors: Vectors,
     distance: str,
     find: Finder,
     *,
@@ -213,7 +214,7 @@ def measure(
     return Measured(hits / of if of else 1.0, k, n, n / seconds, threads)
 
 
-def measure_index(gallery: np.ndarray, distance: str, index: Any, **options: int) -> Measured:
+def measure_index(gallery: Vectors, distance: str, index: Any, **options: int) -> Measured:
     """Measure an index of faiss; see :func:`measure`, which takes the options."""
     import faiss
 

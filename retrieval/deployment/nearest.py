@@ -6,18 +6,19 @@ import numpy as np
 
 from retrieval.errors import UserError
 from retrieval.evaluation.search.distances import CITYBLOCK, DOT, kind_of, normalize, reported
+from retrieval.runs.embedding_folder import Vectors
 
 ROWS = 16_384  # of the gallery, compared at a time
 
 
 def nearest(
-    queries: np.ndarray, gallery: np.ndarray, distance: str, k: int
+    queries: np.ndarray, gallery: Vectors, distance: str, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find the k nearest rows of a gallery, exactly, in double precision.
 
     Args:
         queries: float, (m, D).
-        gallery: float, (n, D); a memory map is read in parts.
+        gallery: float, (n, D); a memory map, or vectors in parts, are read in parts.
         distance: One of :data:`retrieval.validation.Distance`.
         k: Number of neighbors, at least 1; n if the gallery is smaller.
 

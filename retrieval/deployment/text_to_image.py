@@ -45,6 +45,7 @@ from retrieval.runs.evaluate import (
     caveat_lines,
     write_metrics,
 )
+from retrieval.runs.mirrors import pull
 from retrieval.runs.names import check_run_name
 from retrieval.runs.neighbors import write_neighbors
 from retrieval.runs.records import TEXTS_OF, metadata_columns
@@ -52,6 +53,7 @@ from retrieval.runs.run import Run
 from retrieval.runs.store import check_free, new_run, open_run, publish
 from retrieval.runs.thumbnails import write_encoded
 from retrieval.runs.writing import run_config, write_config, write_embeddings
+from retrieval.storage.addresses import shown
 from retrieval.validation import DEFAULT_DISTANCE, QUERY_GALLERY, protocol_with
 
 PAPER_PROMPT = "a photo of a {}."
@@ -103,6 +105,7 @@ def evaluate_texts(
     check_text_distance(source.result().protocol.distance, source.path)
     prompts = checked(prompts)
     path = source.path.with_name(check_run_name(name or f"{source.name}-text"))
+    pull(path)
     again = path.exists() and _is_of(path, source.path)
     check_free(path, overwrite=again)
     items, texts = _items(source)
@@ -123,7 +126,7 @@ def evaluate_texts(
         kept = (source.thumbnail(row) or b"" for row in range(len(source.items)))
         write_encoded(folder / "thumbnails", itertools.chain(map(draw_text, texts), kept))
         config = run_config(None, catalog, {"text queries": time.perf_counter() - start})
-        write_config(folder, config | {TEXTS_OF: str(source.path.resolve()), "prompts": prompts})
+        write_config(folder, config | {TEXTS_OF: shown(source.path.resolve()), "prompts": prompts})
         for line in caveat_lines(Run(folder).results.values()):
             tqdm.write(f"{path}: {line}")
         publish(path, overwrite=again)
@@ -140,7 +143,7 @@ def _check_options(options: EvaluationOptions) -> None:
 def _is_of(path: Path, source: Path) -> bool:
     """Tell whether a run is an earlier result for the same images."""
     try:
-        return Run(path).texts_of == str(source.resolve())
+        return Run(path).texts_of == shown(source.resolve())
     except UserError:
         return False
 

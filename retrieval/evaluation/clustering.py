@@ -6,9 +6,10 @@ and a cluster, where ours sums over distinct sizes: 2.5 s against 0.01 s with 3,
 benchmark data sets have up to 11,316. Tests hold them to scikit-learn's values.
 """
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
@@ -21,6 +22,7 @@ from retrieval.progress import stage
 if TYPE_CHECKING:  # it imports Numba
     from retrieval.evaluation.kmeans import Graph
 
+PassesOf = Callable[[np.ndarray], Any]  # see :func:`kmeans`
 MANY_CLUSTERS = 1_000  # above which fewer starts are the default
 
 
@@ -80,6 +82,7 @@ def kmeans_starts(
     is_nearest: bool = False,
     pool: ThreadPoolExecutor,
     progress: bool = False,
+    passes_of: PassesOf | None = None,
 ) -> list[Clustering]:
     """Cluster points by k-means from several starts; see :func:`kmeans`.
 
@@ -94,6 +97,7 @@ def kmeans_starts(
             Defaults to False.
         pool: Worker threads that share the rows.
         progress: Whether to show the start at work when it takes long. Defaults to False.
+        passes_of: See :func:`kmeans`. Defaults to this process.
 
     Returns:
         One clustering per start, in the order of the starts.
@@ -105,7 +109,7 @@ def kmeans_starts(
     for number, each in enumerate(seeds, start=1):
         of = f", start {number} of {starts}" if starts > 1 else ""
         with stage(f"k-means, {k:,} clusters of {len(points):,} items{of}", show=progress):
-            found.append(_kmeans(points, k, method, each, graph, pool))
+            found.append(_kmeans(points, k, method, each, graph, pool, passes_of))
     return found
 
 
@@ -118,6 +122,7 @@ def kmeans(
     ids: np.ndarray | None = None,
     is_nearest: bool = False,
     pool: ThreadPoolExecutor,
+    passes_of: PassesOf | None = None,
 ) -> Clustering:
     """Cluster points by k-means, run until no assignment changes.
 
@@ -133,12 +138,14 @@ def kmeans(
         is_nearest: Whether they are all that are nearest by Euclidean distance: then most distances
             to centers need not be computed, because neighbors bound them. Defaults to False.
         pool: Worker threads that share the rows.
+        passes_of: Returns who goes through the centered points, float32 (n, d), such as the tasks
+            of a cluster; the result is the same. Defaults to the threads of this process.
 
     Returns:
         The clustering.
     """
     points, graph = _prepare(points, k, method, ids, is_nearest, pool)
-    return _kmeans(points, k, method, seed, graph, pool)
+    return _kmeans(points, k, method, seed, graph, pool, passes_of)
 
 
 def _prepare(
@@ -166,9 +173,15 @@ def _kmeans(
     seed: int,
     graph: "Graph | None",
     pool: ThreadPoolExecutor,
+    passes_of: PassesOf | None,
 ) -> Clustering:
     """Cluster centered points, see :func:`kmeans`."""
-    from retrieval.evaluation.kmeans import graph_seeds, lloyd  # imports Numba
+    from retrieval.evaluation.kmeans import (  # imports Numba
+        graph_seeds,
+        lloyd,
+        passes_by_graph,
+        passes_here,
+    )
 
     n, k = len(centered), min(k, len(centered))
     chosen = None
@@ -181,7 +194,13 @@ def _kmeans(
         from sklearn.cluster import kmeans_plusplus  # half a second, and the app never clusters
 
         start = kmeans_plusplus(centered, k, random_state=seed)[0]
-    clusters, inertia, iterations = lloyd(centered, start, pool, graph=graph, chosen=chosen)
+    if passes_of is not None:
+        passes = passes_of(centered)
+    elif graph is not None and graph.is_nearest and chosen is not None:
+        passes = passes_by_graph(centered, graph, chosen, pool)
+    else:
+        passes = passes_here(centered, pool)
+    clusters, inertia, iterations = lloyd(centered, start, passes)
     return Clustering(clusters, method, seed, inertia, iterations)
 
 

@@ -1,6 +1,6 @@
 """Evaluate embeddings and labels: metrics, intervals and the protocol they were made under."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -40,6 +40,8 @@ from retrieval.validation import (
     check_seed,
     choices_of,
 )
+
+SearchFunction = Callable[..., Ranking]  # called as `search`
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,8 @@ def evaluate(
     ignore: object = None,
     relevance: object = None,
     metrics: Sequence[str] = (),
+    search_with: SearchFunction = search,
+    passes_of: clustering.PassesOf | None = None,
 ) -> Result:
     """Evaluate embeddings exactly: ranking and clustering metrics, neighbors, geometry.
 
@@ -141,6 +145,11 @@ def evaluate(
             of the items of its class. Labels then serve intervals and clusters. Defaults to None.
         metrics: Names of metrics to compute besides the usual ones: ``map@K``, ``ndcg@K`` and
             others that :data:`retrieval.evaluation.metrics.METRICS` computes on request.
+        search_with: What searches, such as a
+            :class:`retrieval.evaluation.search.shard_files.ShardedSearch`, whose result is the
+            same. Defaults to :func:`retrieval.evaluation.search.search.search`.
+        passes_of: Who goes through the points of k-means, see
+            :func:`retrieval.evaluation.clustering.kmeans`. Defaults to this process.
 
     Returns:
         The result.
@@ -181,7 +190,7 @@ def evaluate(
         title = f"searching {len(parts.gallery):,} items for {len(parts.queries):,} queries"
         n = len(parts.queries)
         with progress_bar(title, n, show=progress, unit="query", quiet=QUIET) as advance:
-            ranking = search(
+            ranking = search_with(
                 embeddings,
                 codes,
                 parts,
@@ -202,6 +211,8 @@ def evaluate(
                 pool,
                 single_search=single_search,
                 progress=progress,
+                search_with=search_with,
+                passes_of=passes_of,
             )
         with stage("geometry of the embedding", show=progress):
             card = geometry(
@@ -284,6 +295,8 @@ def find_clusters(
     *,
     single_search: bool = False,
     progress: bool = False,
+    search_with: SearchFunction = search,
+    passes_of: clustering.PassesOf | None = None,
 ) -> Clusters:
     """Cluster all items from every start, using the neighbors of the search where they cover all.
 
@@ -308,7 +321,8 @@ def find_clusters(
         if not (complete or single_search):
             is_nearest = True
             with stage(f"neighbors of {n:,} items for k-means", show=progress):
-                ids = search(points, codes, sides(n, None), "euclidean", width, pool=pool).ids
+                of_all = sides(n, None)
+                ids = search_with(points, codes, of_all, "euclidean", width, pool=pool).ids
     found = clustering.kmeans_starts(
         points,
         k,
@@ -319,6 +333,7 @@ def find_clusters(
         is_nearest=bool(is_nearest),
         pool=pool,
         progress=progress,
+        passes_of=passes_of,
     )
     nmi = [clustering.clustering_metrics(codes, each.clusters)["nmi"] for each in found]
     return Clusters(min(found, key=lambda each: each.inertia).clusters, tuple(nmi))

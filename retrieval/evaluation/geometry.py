@@ -6,7 +6,7 @@ where (nearly) all embeddings are equal: the retrieval metrics of a collapsed ru
 any other.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -207,14 +207,20 @@ def relative_spread(embeddings: np.ndarray, distance: str) -> float:
     Returns:
         0 if all embeddings are equal (collapse); about 1 is usual.
     """
-    rows = normalize(embeddings) if distance == "cosine" else embeddings
-    mean = rows.mean(axis=0, dtype=np.float64)
-    within = total = 0.0
-    for start in range(0, len(rows), BLOCK):
-        part = np.asarray(rows[start : start + BLOCK], np.float64)
-        within += np.square(part - mean).sum()
-        total += np.square(part).sum()
+    n, total = len(embeddings), 0.0
+    mean = np.zeros(embeddings.shape[1])
+    for rows in _blocks(embeddings, distance):
+        mean += rows.sum(axis=0) / n
+        total += np.square(rows).sum()
+    within = sum(float(np.square(rows - mean).sum()) for rows in _blocks(embeddings, distance))
     return float(np.sqrt(within / total)) if total > 0 else 0.0
+
+
+def _blocks(embeddings: np.ndarray, distance: str) -> Iterator[np.ndarray]:
+    """Yield the rows that a distance compares, float64, a block at a time."""
+    for start in range(0, len(embeddings), BLOCK):
+        rows = embeddings[start : start + BLOCK]
+        yield np.asarray(normalize(rows) if distance == "cosine" else rows, np.float64)
 
 
 def is_collapsed(card: Mapping[str, float]) -> bool:

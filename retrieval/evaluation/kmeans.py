@@ -22,6 +22,8 @@ they bound the distances to centers better, and nearly no comparison is left
 that comparing every point with every center would give, up to float32 rounding.
 """
 
+import math
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -40,6 +42,7 @@ from retrieval.evaluation.search.kernels import (
 )
 
 BLOCK, TILE = 512, 512
+CHUNK = 8 * BLOCK  # points that are assigned together
 NEIGHBORS = 32  # neighbors of the graph that are used
 MAX_ITERATIONS = 300
 
@@ -136,34 +139,75 @@ class State:
     winner: NDArray[np.int64]
     second: NDArray[np.float32]
 
+    def rows(self, at: slice) -> "State":
+        """Return the state of some points, which is changed with this one."""
+        return State(self.best[at], self.winner[at], self.second[at])
+
+
+@dataclass(frozen=True)
+class Passes:
+    """The two passes over all points that an iteration makes, wherever the points are.
+
+    Attributes:
+        assign: ``assign(centers, moved, state)`` updates the state: centers as :func:`place` writes
+            them; ``moved`` int64, (c,), the centers that have moved, or None to assign anew.
+        total: ``total(winner, slots, scale)`` sums the points of some clusters, see
+            :func:`total_rows`; int64 (c, d).
+    """
+
+    assign: Callable[[np.ndarray, NDArray[np.int64] | None, State], None]
+    total: Callable[[NDArray[np.int64], NDArray[np.int64], float], NDArray[np.int64]]
+
+
+def passes_here(points: np.ndarray, pool: ThreadPoolExecutor) -> Passes:
+    """Return the passes over points in memory.
+
+    Args:
+        points: float32, (n, d).
+        pool: Worker threads that share the points.
+    """
+
+    def assign(centers: np.ndarray, moved: NDArray[np.int64] | None, state: State) -> None:
+        some = None if moved is None else centers[moved]
+
+        def run(start: int) -> None:
+            at = slice(start, start + CHUNK)
+            assign_rows(points[at], centers, moved, some, state.rows(at))
+
+        list(pool.map(run, range(0, len(points), CHUNK)))
+
+    def total(winner: NDArray[np.int64], slots: NDArray[np.int64], scale: float) -> Ints:
+        size = max(CHUNK, -(-len(points) // 4))  # each sum is as large as the centers
+
+        def run(start: int) -> NDArray[np.int64]:
+            at = slice(start, start + size)
+            return total_rows(points[at], winner[at], slots, scale)
+
+        return sum(pool.map(run, range(0, len(points), size)))  # type: ignore[return-value]
+
+    return Passes(assign, total)
+
 
 def compare(
-    rows: np.ndarray,
-    points: np.ndarray,
-    centers: np.ndarray,
-    columns: np.ndarray,
-    state: State,
-    pool: ThreadPoolExecutor,
+    rows: np.ndarray, points: np.ndarray, chosen: np.ndarray, columns: np.ndarray, state: State
 ) -> None:
     """Compare some points with some centers and update their assignment.
 
     Args:
         rows: int, (m,), points to compare.
-        points: float32, (n, d + 1), the points with a column of ones.
-        centers: float32, (k, d + 1), twice the centers with a column of minus their squared norms.
-        columns: int64, (c,), centers to compare with.
+        points: float32, (n, d), the points.
+        chosen: float32, (c, d + 1), twice the centers with a column of minus their squared norms.
+        columns: int64, (c,), their ids.
         state: Updated in place at ``rows``.
-        pool: Worker threads that share the points.
     """
     if not len(rows) or not len(columns):
         return
-    chosen = centers if len(columns) == len(centers) else centers[columns]
-
-    def run(start: int) -> None:
+    buffer = np.empty(BLOCK * TILE, np.float32)
+    for start in range(0, len(rows), BLOCK):
         at = rows[start : start + BLOCK]
-        block = points[at]
+        block = np.ones((len(at), points.shape[1] + 1), np.float32)
+        block[:, :-1] = points[at]
         best, winner, second = state.best[at], state.winner[at], state.second[at]
-        buffer = np.empty(len(at) * TILE, np.float32)
         for begin in range(0, len(columns), TILE):
             part = chosen[begin : begin + TILE]
             tile = buffer[: len(at) * len(part)].reshape(len(at), len(part))
@@ -171,7 +215,43 @@ def compare(
             _best_two(tile, columns[begin : begin + TILE], best, winner, second)
         state.best[at], state.winner[at], state.second[at] = best, winner, second
 
-    list(pool.map(run, range(0, len(rows), BLOCK)))
+
+def assign_rows(
+    points: np.ndarray,
+    centers: np.ndarray,
+    moved: NDArray[np.int64] | None,
+    some: np.ndarray | None,
+    state: State,
+) -> None:
+    """Assign a chunk of points again after some centers moved.
+
+    A center that did not move cannot beat a point's own center if that still scores at least the
+    bound on all others; such points are compared with the moved centers only.
+
+    Args:
+        points: float32, (n, d), a chunk: at most :data:`CHUNK` points, beginning with a multiple of
+            it among all points. A float32 product may depend on how rows are grouped; so grouped,
+            it does not depend on who computes it.
+        centers: float32, (k, d + 1), see :func:`place`.
+        moved: int64, (c,), the centers that have moved; None to assign the points anew.
+        some: float32, (c, d + 1), those centers.
+        state: That of the chunk, updated in place.
+    """
+    everything = np.arange(len(centers))
+    if moved is None or some is None:
+        compare(np.arange(len(points)), points, centers, everything, state)
+        return
+    is_moved = np.zeros(len(centers), bool)
+    is_moved[moved] = True
+    rows = np.flatnonzero(is_moved[state.winner])
+    chosen = centers[state.winner[rows]]
+    own = np.einsum("ij,ij->i", points[rows], chosen[:, :-1]) + chosen[:, -1]
+    state.best[rows] = own
+    again = np.zeros(len(points), bool)
+    again[rows] = own < state.second[rows]
+    state.second[again] = -np.inf
+    compare(np.flatnonzero(again), points, centers, everything, state)
+    compare(np.flatnonzero(~again), points, some, moved, state)
 
 
 def place(centers: np.ndarray, clusters: np.ndarray, means: np.ndarray) -> None:
@@ -180,18 +260,42 @@ def place(centers: np.ndarray, clusters: np.ndarray, means: np.ndarray) -> None:
     centers[clusters, -1] = -np.einsum("ij,ij->i", means, means, dtype=np.float64)
 
 
-def means_of(
-    points: np.ndarray, winner: NDArray[np.int64], clusters: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Return the mean of each given cluster (increasing ids, none empty), float64 (c, d)."""
-    wanted = np.zeros(winner.max() + 1, bool)
-    wanted[clusters] = True
-    rows = np.flatnonzero(wanted[winner])
-    rows = rows[np.argsort(winner[rows], kind="stable")]
-    starts = np.searchsorted(winner[rows], clusters)
-    size = np.diff(np.append(starts, len(rows)))
-    sums: NDArray[np.float64] = np.add.reduceat(points[rows], starts, axis=0, dtype=np.float64)
-    return sums / size[:, None]
+def scale_of(points: np.ndarray) -> float:
+    """Return the power of two that points are multiplied by before they are rounded and summed.
+
+    Whole numbers add exactly in any order, so the mean of a cluster does not depend on who sums
+    which points. They have 62 bits less those of the number of points, which is far beyond float32
+    for any number of points that fits a disk.
+    """
+    largest = max((float(np.abs(points[at]).max()) for at in _slices(len(points))), default=0.0)
+    bits = 62 - math.ceil(math.log2(len(points) + 1)) - math.ceil(math.log2(largest or 1.0))
+    return 2.0 ** min(bits, 1000)
+
+
+def _slices(n: int) -> list[slice]:
+    return [slice(start, start + CHUNK) for start in range(0, n, CHUNK)]
+
+
+@njit(nogil=True, cache=CACHED)
+def total_rows(points: Singles, winner: Ints, slots: Ints, scale: float) -> Ints:
+    """Sum the points of some clusters, as whole numbers.
+
+    Args:
+        points: float32, (n, d).
+        winner: int64, (n,), cluster of each point.
+        slots: int64, (k,), row of each cluster in the sums; -1 for clusters that are not wanted.
+        scale: What points are multiplied by, see :func:`scale_of`.
+
+    Returns:
+        int64, (c, d), one row per wanted cluster.
+    """
+    sums = np.zeros((slots.max() + 1, points.shape[1]), np.int64)
+    for i in range(len(points)):
+        slot = slots[winner[i]]
+        if slot >= 0:
+            for t in range(points.shape[1]):
+                sums[slot, t] += np.int64(np.rint(np.float64(points[i, t]) * scale))
+    return sums
 
 
 def fill_empty(state: State, squares: np.ndarray, k: int) -> None:
@@ -209,50 +313,19 @@ def fill_empty(state: State, squares: np.ndarray, k: int) -> None:
             state.winner[row], empty = empty[0], empty[1:]
 
 
-def update(
-    points: np.ndarray,
-    centers: np.ndarray,
-    state: State,
-    moved: np.ndarray,
-    pool: ThreadPoolExecutor,
-) -> None:
-    """Assign points again after some centers moved.
-
-    A center that did not move cannot beat a point's own center if that still scores at least the
-    bound on all others; such points are compared with the moved centers only.
-    """
-    is_moved = np.zeros(len(centers), bool)
-    is_moved[moved] = True
-    rows = np.flatnonzero(is_moved[state.winner])
-    own = np.einsum("ij,ij->i", points[rows], centers[state.winner[rows]])
-    state.best[rows] = own
-    again = np.zeros(len(points), bool)
-    again[rows] = own < state.second[rows]
-    state.second[again] = -np.inf
-    everything = np.arange(len(centers))
-    compare(np.flatnonzero(again), points, centers, everything, state, pool)
-    compare(np.flatnonzero(~again), points, centers, moved, state, pool)
-
-
 def lloyd(
     points: np.ndarray,
     seeds: np.ndarray,
-    pool: ThreadPoolExecutor,
+    passes: Passes,
     max_iterations: int = MAX_ITERATIONS,
-    *,
-    graph: Graph | None = None,
-    chosen: np.ndarray | None = None,
 ) -> tuple[np.ndarray, float, int]:
     """Run Lloyd's iterations from given centers until no assignment changes.
 
     Args:
         points: float32, (n, d), the points to cluster.
         seeds: float32, (k, d), the first centers.
-        pool: Worker threads that share the points.
+        passes: Who goes through the points, which does not change the result.
         max_iterations: Largest number of iterations. Defaults to 300.
-        graph: The nearest neighbors of the points, by which most comparisons are decided. Defaults
-            to None: every one is made that centers have moved for.
-        chosen: int64, (k,), the points that the first centers are. Defaults to None, unknown.
 
     Returns:
         Clusters int32 (n,), the sum of squared distances to the centers, and the number of
@@ -260,15 +333,12 @@ def lloyd(
     """
     n, k = len(points), len(seeds)
     squares = np.einsum("ij,ij->i", points, points, dtype=np.float64)
-    wide = np.column_stack([points, np.ones(n, np.float32)])
-    centers = np.empty((k, wide.shape[1]), np.float32)
+    scale = scale_of(points)
+    centers = np.empty((k, points.shape[1] + 1), np.float32)
     place(centers, np.arange(k), seeds)
     low = np.float32(-np.inf)
     state = State(np.full(n, low), np.full(n, -1), np.full(n, low))
-    by_graph = graph is not None and graph.is_nearest
-    if by_graph and chosen is not None:
-        assign_to_chosen(wide, centers, chosen, state, graph, pool)
-    compare(np.flatnonzero(state.winner < 0), wide, centers, np.arange(k), state, pool)
+    passes.assign(centers, None, state)
     before, iteration = np.full(n, -1), 0
     while iteration < max_iterations and (state.winner != before).any():
         iteration += 1
@@ -277,12 +347,13 @@ def lloyd(
         moved = np.unique(np.concatenate([state.winner[changed], before[changed]]))
         moved = moved[moved >= 0]
         before = state.winner.copy()
-        moved = moved[np.bincount(before, minlength=k)[moved] > 0]
-        place(centers, moved, means_of(points, before, moved))
-        if by_graph:
-            update_by_graph(wide, squares, centers, state, graph, pool)
-        else:
-            update(wide, centers, state, moved, pool)
+        size = np.bincount(before, minlength=k)
+        moved = moved[size[moved] > 0]
+        slots = np.full(k, -1)
+        slots[moved] = np.arange(len(moved))
+        means = passes.total(before, slots, scale) / scale / size[moved, None]
+        place(centers, moved, means)
+        passes.assign(centers, moved, state)
     inertia = float(np.maximum(squares - state.best, 0).sum())
     return state.winner.astype(np.int32), inertia, iteration
 
@@ -293,7 +364,7 @@ GROUPS = 8  # of points, by how spread a cluster must be to be compared with the
 
 @njit(nogil=True, cache=CACHED, fastmath={"reassoc", "contract"})
 def _score(points: Singles, i: int, centers: Singles, c: int) -> np.float32:
-    total = np.float32(0)
+    total = centers[c, points.shape[1]]
     for t in range(points.shape[1]):
         total += points[i, t] * centers[c, t]
     return total
@@ -380,7 +451,7 @@ def assign_to_chosen(
     """Assign points to centers that are points: the first one among the nearest neighbors.
 
     Args:
-        points: float32, (n, d + 1), the points with a column of ones.
+        points: float32, (n, d), the points.
         centers: float32, (k, d + 1), as of :func:`place`.
         chosen: int64, (k,), the points that they are.
         state: Updated in place, but for the points without a center among their neighbors.
@@ -418,7 +489,7 @@ def update_by_graph(
     nearer if it is spread widely: points are also compared with those that are spread enough.
 
     Args:
-        points: float32, (n, d + 1), the points with a column of ones.
+        points: float32, (n, d), the points.
         squares: float64, (n,), their squared lengths.
         centers: float32, (k, d + 1), as of :func:`place`: of each cluster that has members, their
             mean.
@@ -449,7 +520,48 @@ def update_by_graph(
         if len(part):
             columns = np.flatnonzero(spread >= least_spread[part[0]])
             state.second[part] = state.best[part]
-            compare(part, points, centers, columns, state, pool)
+            compare_with(part, points, centers, columns, state, pool)
+
+
+def compare_with(
+    rows: NDArray[np.int64],
+    points: np.ndarray,
+    centers: np.ndarray,
+    columns: NDArray[np.int64],
+    state: State,
+    pool: ThreadPoolExecutor,
+) -> None:
+    """Compare some points with some centers in the threads of a pool, see :func:`compare`."""
+    chosen = centers[columns]
+
+    def run(start: int) -> None:
+        compare(rows[start : start + BLOCK], points, chosen, columns, state)
+
+    list(pool.map(run, range(0, len(rows), BLOCK)))
+
+
+def passes_by_graph(
+    points: np.ndarray, graph: Graph, chosen: np.ndarray, pool: ThreadPoolExecutor
+) -> Passes:
+    """Return the passes over points in memory, in which neighbors decide most comparisons.
+
+    Args:
+        points: float32, (n, d).
+        graph: The nearest neighbors of each point.
+        chosen: int64, (k,), the points that are the first centers.
+        pool: Worker threads that share the points.
+    """
+    squares = np.einsum("ij,ij->i", points, points, dtype=np.float64)
+
+    def assign(centers: np.ndarray, moved: NDArray[np.int64] | None, state: State) -> None:
+        if moved is not None:
+            update_by_graph(points, squares, centers, state, graph, pool)
+            return
+        assign_to_chosen(points, centers, chosen, state, graph, pool)
+        rest = np.flatnonzero(state.winner < 0)
+        compare_with(rest, points, centers, np.arange(len(centers)), state, pool)
+
+    return Passes(assign, passes_here(points, pool).total)
 
 
 STEP = 256  # centers drawn before D^2 is exact again; fewer at first

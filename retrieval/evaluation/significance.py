@@ -4,7 +4,7 @@ The resamples are those of :mod:`retrieval.evaluation.bootstrap`, and the interv
 in :mod:`retrieval.evaluation.families`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -137,6 +137,28 @@ class Comparison:
         found = self._tabulated(pairs).iloc[0].astype(object)
         known = self.pairs.set_index(["a", "b"])["p_mcnemar"]
         found["p_mcnemar"] = known[(a, b) if (a, b) in known.index else (b, a)]
+        return found
+
+    def among(self, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
+        """Compare some pairs of runs, as one family.
+
+        Args:
+            pairs: Names of two runs each.
+
+        Returns:
+            One row per pair, in the given order: ``a``, ``b``, ``difference`` (a minus b), ``low``
+            and ``high``, its 95% interval, simultaneous over these pairs; ``p``, not adjusted;
+            ``p_adjusted``, over these pairs; ``significant``; ``wins``, ``ties``, ``losses``.
+
+        Raises:
+            UserError: No run has one of the names.
+        """
+        places = [(self._place(a), self._place(b)) for a, b in pairs]
+        if not places or not self.n_queries:
+            return pd.DataFrame(columns=["a", "b", *DIFFERENCE_COLUMNS])
+        found = self._tabulated(places)
+        found.insert(0, "a", [a for a, _ in pairs])
+        found.insert(1, "b", [b for _, b in pairs])
         return found
 
     def plan(self, a: str, b: str, resolution: float = 0.01) -> Plan:

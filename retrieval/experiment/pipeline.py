@@ -1,27 +1,30 @@
 """One run, from settings to a finished run folder: train, embed, evaluate, publish."""
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 from tqdm.auto import tqdm
 
+from retrieval.cluster.connection import LOCAL, check_on
 from retrieval.datasets.catalog import Catalog
 from retrieval.datasets.checks import unreadable_message
 from retrieval.datasets.copies import copies_caveat
 from retrieval.errors import UserError, counted
+from retrieval.experiment.making import PlannedRun, timed, train_and_embed
+from retrieval.experiment.workers import on_workers, train_on_workers
 from retrieval.files import remove, remove_locks, write_json
 from retrieval.input_pipeline.test_time import parse_views
 from retrieval.losses import hint
 from retrieval.runs.evaluate import evaluate_folder
 from retrieval.runs.judgments import write_judgments
-from retrieval.runs.live import EMBEDDING, EVALUATING, read_live, resume_command
+from retrieval.runs.live import EVALUATING, read_live, resume_command
 from retrieval.runs.lock import lock_path
+from retrieval.runs.mirrors import pull
 from retrieval.runs.names import check_run_name, default_name
+from retrieval.runs.places import final_path, partial_path
 from retrieval.runs.resume import (
     check_interrupted,
     dataset_changes,
@@ -36,14 +39,15 @@ from retrieval.runs.store import (
     check_free,
     check_there,
     locked_run,
-    partial_path,
     publish,
+    settle,
 )
 from retrieval.runs.writing import run_config, write_config, write_embeddings, write_settings
 from retrieval.settings.checks import check
 from retrieval.settings.identity import differing
 from retrieval.settings.resolve import backbone_remarks, catalog_of, check_pairs, resolve
 from retrieval.settings.schema import UNTRAINED, TrainSettings
+from retrieval.storage.addresses import located
 from retrieval.training.interruption import check_stop, stoppable
 from retrieval.training.live import LiveRecord, live_record, planned_live
 from retrieval.training.memory_check import check_memory, training_images
@@ -56,21 +60,6 @@ Announce = Callable[[str], None]  # shows the user a line
 CHOOSE_ANOTHER = "move it, or give another name or folder of runs"
 
 
-@dataclass(frozen=True)
-class PlannedRun:
-    """A run that is ready to be trained.
-
-    Attributes:
-        path: The run's final folder.
-        settings: Checked and resolved settings.
-        catalog: Data set to train and evaluate on.
-    """
-
-    path: Path
-    settings: TrainSettings
-    catalog: Catalog
-
-
 def train(
     settings: TrainSettings,
     *,
@@ -80,6 +69,7 @@ def train(
     keep: bool = False,
     evaluate: bool = True,
     progress: bool = True,
+    on: str = LOCAL,
     watch: Callable[[pd.DataFrame], None] | None = None,
     callbacks: Sequence["keras.callbacks.Callback"] = (),
     announce: Announce | None = None,
@@ -93,13 +83,15 @@ def train(
     Args:
         settings: Settings of the run; ``loss="none"`` stores the features of the untrained
             backbone.
-        runs: Folder of runs. Defaults to ``runs``.
+        runs: Folder of runs, or its URL. Defaults to ``runs``.
         name: Name of the run. Defaults to the loss, followed by the seed unless it is 0.
         overwrite: Replace a run of the same name, finished or interrupted. Defaults to False.
         keep: Return a finished run of the same name and equal settings as it is, rather than refuse
             to replace it; one of other settings is still refused. Defaults to False.
         evaluate: Embed and evaluate after training. Defaults to True.
         progress: Show progress bars. Defaults to True.
+        on: Where the workers of ``distribute="workers"`` run: ``local``, or a Ray cluster, see
+            :func:`retrieval.cluster.connection.connected`. Defaults to ``local``.
         watch: Called with the history so far, every few seconds and at the end of training, and
             once with that of a run that is kept. Defaults to None, no call.
         callbacks: Keras callbacks to run in addition to the run's own. Metrics that they add to the
@@ -118,11 +110,13 @@ def train(
     if overwrite and keep:
         raise UserError("overwrite replaces a finished run and keep keeps it: give one of the two")
     check(settings)
+    check_place(settings, on)
     path = (
-        Path(runs)
+        located(runs)
         / settings.dataset
         / check_run_name(default_name(settings) if name is None else name)
     )
+    pull(path)
     if not keep:
         check_free(path, overwrite=overwrite)
     with planned_live(path, settings):
@@ -136,6 +130,7 @@ def train(
         keep=keep,
         evaluate=evaluate,
         progress=progress,
+        on=on,
         watch=watch,
         callbacks=callbacks,
         announce=announce,
@@ -198,6 +193,7 @@ def train_planned(
     keep: bool = False,
     evaluate: bool = True,
     progress: bool = True,
+    on: str = LOCAL,
     watch: Callable[[pd.DataFrame], None] | None = None,
     callbacks: Sequence["keras.callbacks.Callback"] = (),
     announce: Announce | None = None,
@@ -212,6 +208,7 @@ def train_planned(
             :func:`keep_finished`. Defaults to False.
         evaluate: Whether to embed and evaluate after training. Defaults to True.
         progress: Whether to show progress bars. Defaults to True.
+        on: Where workers run, see :func:`train`. Defaults to ``local``.
         watch: Called with the history so far, see :func:`train`. Defaults to None, no call.
         callbacks: Further Keras callbacks. Defaults to none.
         announce: Called with each line that a user may want to read. Defaults to None, no call.
@@ -224,8 +221,14 @@ def train_planned(
             process, would not fit in memory, or failed.
     """
     path, settings = planned.path, planned.settings
+    if on_workers(settings) and (watch is not None or callbacks):
+        raise UserError(
+            "watch and callbacks act in the process that trains: drop them, or train without "
+            "--distribute workers"
+        )
     announce_skipped(planned.catalog, announce)
-    check_memory(settings, images=training_images(settings, planned.catalog), announce=announce)
+    if not on_workers(settings):  # they have devices of their own
+        check_memory(settings, images=training_images(settings, planned.catalog), announce=announce)
     with locked_run(path):
         # Another process may have made it since.
         if keep and path.exists():
@@ -241,6 +244,7 @@ def train_planned(
                 overwrite=overwrite,
                 evaluate=evaluate,
                 progress=progress,
+                on=on,
                 watch=watch,
                 callbacks=callbacks,
             )
@@ -273,6 +277,7 @@ def keep_finished(
     """
     path = planned.path
     check_finished(path, planned.settings, planned.catalog)
+    settle(path)
     remove_locks(lock_path(path))  # of a process that could not remove its own
     if announce is not None:
         announce(f"{path} exists; kept")
@@ -327,6 +332,7 @@ def resume(
     evaluate: bool = True,
     progress: bool = True,
     skip_unreadable: bool = False,
+    on: str = LOCAL,
     announce: Announce | None = None,
 ) -> Path:
     """Continue an interrupted run from a checkpoint.
@@ -343,6 +349,7 @@ def resume(
         progress: Show progress bars. Defaults to True.
         skip_unreadable: Go on without images that are missing or damaged, as far as that leaves
             the training as it was. Defaults to False, or what the run was started with.
+        on: Where workers run, see :func:`train`. Defaults to ``local``.
         announce: Called with each line that a user may want to read. Defaults to None, no call.
 
     Returns:
@@ -353,22 +360,36 @@ def resume(
             no longer the same, the checkpoint is damaged (the error names another one), or another
             process continues the run.
     """
-    path = Path(path)
-    if path.name.endswith(".partial"):
-        path = path.parent / path.name[1:].removesuffix(".partial")
+    path = final_path(located(path))
+    pull(path)
     check_interrupted(path, overwrite=overwrite)
     with locked_run(path):
         check_interrupted(path, overwrite=overwrite)  # another process may have finished it since
         started = Run(partial_path(path)).settings
         with planned_live(path, started) if started is not None else nullcontext():
             planned = PlannedRun(path, *read_interrupted(path, skip_unreadable=skip_unreadable))
+        check_place(planned.settings, on)
         announce_skipped(planned.catalog, announce)
         return _complete(
             planned,
             overwrite=overwrite,
             evaluate=evaluate,
             progress=progress,
+            on=on,
             checkpoint=checkpoint,
+        )
+
+
+def check_place(settings: TrainSettings, on: str) -> None:
+    """Refuse a place for workers that is none, or of a run without workers.
+
+    Raises:
+        UserError: Names the option and the fix.
+    """
+    if check_on(on) != LOCAL and not on_workers(settings):
+        raise UserError(
+            f"--on {on} has no effect without --distribute workers: add it with --workers, or "
+            "drop --on"
         )
 
 
@@ -378,6 +399,7 @@ def _complete(
     overwrite: bool,
     evaluate: bool,
     progress: bool,
+    on: str = LOCAL,
     watch: Callable[[pd.DataFrame], None] | None = None,
     callbacks: Sequence["keras.callbacks.Callback"] = (),
     checkpoint: str = "latest",
@@ -391,7 +413,8 @@ def _complete(
             record = LiveRecord(
                 folder,
                 planned.settings,
-                device=describe_devices(planned.settings),
+                # To ask for devices takes hold of them, which the workers of a run need.
+                device="" if on_workers(planned.settings) else describe_devices(planned.settings),
                 overwrite=overwrite,
                 evaluate=evaluate,
                 gpu_memory=gpu_memory,
@@ -402,13 +425,14 @@ def _complete(
                     overwrite=overwrite,
                     evaluate=evaluate,
                     progress=progress,
+                    on=on,
                     watch=watch,
                     callbacks=callbacks,
                     checkpoint=checkpoint,
                     live=record,
                 )
         except KeyboardInterrupt as error:
-            state = _what_is_saved(planned, overwrite=overwrite, evaluate=evaluate)
+            state = _what_is_saved(planned, overwrite=overwrite, evaluate=evaluate, on=on)
             error.args = (f"{error or 'interrupted'}: {state}",)
             raise
 
@@ -419,55 +443,44 @@ def _make(
     overwrite: bool,
     evaluate: bool,
     progress: bool,
+    on: str,
     watch: Callable[[pd.DataFrame], None] | None,
     callbacks: Sequence["keras.callbacks.Callback"],
     checkpoint: str,
     live: LiveRecord,
 ) -> Path:
     """Take the steps of :func:`_complete`, one after the other."""
-    from retrieval.training.checkpoints import remove_superseded
-    from retrieval.training.devices import say_devices
-    from retrieval.training.embed_test_split import embed_test_split  # loads TensorFlow
-    from retrieval.training.fit import fit
+    from retrieval.training.checkpoints import choose_checkpoint, remove_superseded
+    from retrieval.training.devices import say_devices  # loads TensorFlow
 
     path, settings, catalog = planned.path, planned.settings, planned.catalog
-    folder, network = partial_path(path), None
+    folder = partial_path(path)
     if copies := catalog.training_copies:
         tqdm.write(f"data set {catalog.name!r}: {copies_caveat(copies)}")
-    say_devices(settings)
-    seconds: dict[str, float] = {}
-    if settings.loss != UNTRAINED:
-        with _timed(seconds, "train"):
-            network = fit(
-                settings,
-                catalog,
-                folder,
-                progress=progress,
-                watch=watch,
-                callbacks=callbacks,
-                checkpoint=checkpoint,
-                live=live,
-            )
+    if on_workers(settings):
+        choose_checkpoint(folder / "checkpoints", checkpoint)
+        report = train_on_workers(planned, on=on, evaluate=evaluate, progress=progress, live=live)
+        seconds, device = report.seconds, report.device
+    else:
+        say_devices(settings)
+        device = live.live.device
+        seconds = train_and_embed(
+            planned,
+            evaluate=evaluate,
+            progress=progress,
+            watch=watch,
+            callbacks=callbacks,
+            checkpoint=checkpoint,
+            live=live,
+        )
     check_stop()
     if evaluate:
-        live.enter(EMBEDDING)
-        with _timed(seconds, "embed"):
-            embeddings, rows = embed_test_split(
-                folder, settings, catalog, network, progress=progress
-            )
-        write_embeddings(folder, embeddings, rows)
-        write_judgments(folder, catalog.judgments_of(rows))
         live.enter(EVALUATING)
-        with _timed(seconds, "evaluate"):
+        with timed(seconds, "evaluate"):
             evaluate_folder(folder, catalog, settings.distance, progress=progress)
     check_stop()
     remove_superseded(folder / "checkpoints")
-    config = run_config(
-        settings,
-        catalog,
-        seconds,
-        device=live.live.device,
-    )
+    config = run_config(settings, catalog, seconds, device=device)
     write_config(folder, config)
     forget_plan(folder)
     live.stop()
@@ -475,7 +488,7 @@ def _make(
     return path
 
 
-def _what_is_saved(planned: PlannedRun, *, overwrite: bool, evaluate: bool) -> str:
+def _what_is_saved(planned: PlannedRun, *, overwrite: bool, evaluate: bool, on: str) -> str:
     """Say, for the user of a run that was interrupted, what is on the disk and how to go on.
 
     This looks at the disk, so that it holds whenever and however the run was interrupted.
@@ -488,6 +501,7 @@ def _what_is_saved(planned: PlannedRun, *, overwrite: bool, evaluate: bool) -> s
     checkpoints = partial_path(path) / "checkpoints"
     flags = [*(["--overwrite"] if overwrite and path.exists() else [])]
     flags += [] if evaluate else ["--no-evaluate"]
+    flags += [] if on == LOCAL else ["--on", on]
     command = resume_command(path, flags)
     try:
         step = rebuilt_index(checkpoints).get("latest")
@@ -499,16 +513,6 @@ def _what_is_saved(planned: PlannedRun, *, overwrite: bool, evaluate: bool) -> s
         return f"nothing is saved yet, as there is no checkpoint; start again with `{command}`"
     where = f"step {step} of {settings.steps} is saved in {step_folder(checkpoints, step)}"
     return f"{where}; go on with `{command}`"
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    """Add the wall time of the block to ``seconds[stage]``."""
-    start = time.perf_counter()
-    try:
-        yield
-    finally:
-        seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - start
 
 
 def embed(
@@ -545,7 +549,7 @@ def embed(
     from retrieval.training.devices import say_devices
     from retrieval.training.embed_test_split import embed_test_split  # loads TensorFlow
 
-    path = Path(path)
+    path = located(path)
     check_there(path)
     with locked_run(path):
         if not (path / "config.yaml").exists():

@@ -1,18 +1,22 @@
-"""``retrieval train``: one loss or all, one seed or many, one run after the other.
+"""``retrieval train``: one loss or all, one seed or many, one run after the other or on a cluster.
 
 All runs are checked before the first is trained. One that fails then (it diverged, say) does not
 stop the others.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import contextlib
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from retrieval.cluster import LOCAL, connected, nodes
 from retrieval.datasets.catalog import Catalog
 from retrieval.errors import UserError, counted
+from retrieval.experiment.making import PlannedRun
 from retrieval.experiment.pipeline import (
     Announce,
-    PlannedRun,
     announce_remarks,
     check_finished,
     keep_finished,
@@ -21,14 +25,18 @@ from retrieval.experiment.pipeline import (
     train,
     train_planned,
 )
+from retrieval.experiment.tasks import Place, Watch, make_all, watching
+from retrieval.experiment.workers import on_workers
 from retrieval.failures import as_user_error
 from retrieval.files import fingerprint
+from retrieval.runs.mirrors import pull
 from retrieval.runs.names import check_run_name, default_name
 from retrieval.runs.store import open_run
 from retrieval.settings.checks import check, without_loss_settings
 from retrieval.settings.recipes import load_recipe
 from retrieval.settings.resolve import catalog_of
 from retrieval.settings.schema import UNTRAINED, TrainSettings, flag_of
+from retrieval.storage.addresses import located
 from retrieval.training.live import QueueRecord, planned_live
 
 # The losses of the published TensorFlow 1 baseline, which `--loss all` trains.
@@ -79,12 +87,14 @@ def run_session(
     progress: bool = True,
     announce: Announce | None = None,
     on_failure: OnFailure | None = None,
+    place: Place | None = None,
+    watch: Watch | None = None,
 ) -> list[Path]:
     """Train every run that a user asked for.
 
     Args:
         changes: Settings that differ from the defaults, or from those of a recipe they name.
-        runs: Folder that the runs are written to.
+        runs: Folder that the runs are written to, or its URL.
         name: Name of the run; with several runs, the prefix of their names. Defaults to the loss.
         overwrite: Replace existing runs. Defaults to False: of several runs, those that exist with
             the same settings are kept.
@@ -97,6 +107,9 @@ def run_session(
         announce: Called with each line that a user may want to read. Defaults to None, no call.
         on_failure: Called with the name of each of several runs that fails, and its error, as soon
             as it does. Defaults to None, no call.
+        place: Where runs are made, or the workers of those that have several; see
+            :func:`train_all`. Defaults to None, here.
+        watch: See :func:`train_all`. Defaults to None, no call.
 
     Returns:
         The folders of all runs.
@@ -106,6 +119,7 @@ def run_session(
         UserError: Settings, a name or seeds in addition to ``resume_path``; see also :func:`train`
             and :func:`plan_all`.
     """
+    place = place or Place()
     if resume_path is not None:
         _check_resumed(changes, name, seeds)
         return [
@@ -116,13 +130,19 @@ def run_session(
                 evaluate=evaluate,
                 progress=progress,
                 skip_unreadable=bool(changes.get("skip_unreadable")),
+                on=place.on,
                 announce=announce,
             )
         ]
     if checkpoint is not None:
         raise UserError("--checkpoint goes with --resume: add it, or drop --checkpoint")
     wanted = expand(settings_from(changes), seeds)
-    if len(wanted) == 1:
+    if any(map(on_workers, wanted)) and (place.cpus, place.gpus) != (Place.cpus, Place.gpus):
+        raise UserError(
+            "--cpus and --gpus are of runs side by side; the workers of one run share the whole "
+            "cluster equally: drop them"
+        )
+    if len(wanted) == 1 and (place.is_local or on_workers(wanted[0])):
         return [
             train(
                 wanted[0],
@@ -131,12 +151,15 @@ def run_session(
                 overwrite=overwrite,
                 evaluate=evaluate,
                 progress=progress,
+                on=place.on,
                 announce=announce,
             )
         ]
     for settings in wanted:
         check(settings)
-    labels = ("-".join(filter(None, [name, default_name(one)])) for one in wanted)
+    labels = ["-".join(filter(None, [name, default_name(one)])) for one in wanted]
+    if len(wanted) == 1 and name is not None:
+        labels = [name]
     named = dict(zip(map(check_run_name, labels), wanted, strict=True))
     return train_all(
         plan_all(named, runs=runs, overwrite=overwrite, fix=MOVE_OR_OVERWRITE),
@@ -145,6 +168,8 @@ def run_session(
         progress=progress,
         announce=announce,
         on_failure=on_failure,
+        place=place,
+        watch=watch,
     )
 
 
@@ -214,8 +239,9 @@ def plan_all(
         source = repr(
             (settings.dataset, settings.data, settings.dataset_options, settings.skip_unreadable)
         )
-        folder = Path(runs) / settings.dataset / name
+        folder = located(runs) / settings.dataset / name
         try:
+            pull(folder)
             if source not in catalogs:
                 with planned_live(folder, settings):
                     catalogs[source] = catalog_of(settings)
@@ -237,8 +263,10 @@ def train_all(
     prefix: str = "",
     announce: Announce | None = None,
     on_failure: OnFailure | None = None,
+    place: Place | None = None,
+    watch: Watch | None = None,
 ) -> list[Path]:
-    """Train planned runs one after the other, except those that are finished.
+    """Train planned runs, except those that are finished.
 
     Args:
         planned: The runs; see :func:`plan_all`.
@@ -248,6 +276,10 @@ def train_all(
         prefix: Beginning of the error that names the failed runs. Defaults to nothing.
         announce: See :func:`run_session`.
         on_failure: See :func:`run_session`.
+        place: Where they are made. Defaults to None: in this process, one after the other, as are
+            runs with several workers, which then run there.
+        watch: Called every two seconds with what all runs are at, from another thread, if they are
+            made on a cluster. Defaults to None, no call.
 
     Returns:
         The runs' folders, in order.
@@ -256,54 +288,148 @@ def train_all(
         Interrupted: SIGINT or SIGTERM has arrived; later runs are not begun.
         FailedRuns: Some runs failed; the others were trained.
     """
-    planned = list(planned)
+    planned, place = list(planned), place or Place()
     if not planned:
         return []
     announce_remarks(planned, announce)
-    folders: list[Path] = []
-    failed: dict[str, UserError] = {}
     paths = [run.path for run in planned]
     queue = QueueRecord(paths, fingerprint(prefix, *paths))
-    for number, run in enumerate(planned, start=1):
-        kept = run.path.exists() and not overwrite
-        if announce is not None:
-            announce(f"[{number}/{len(planned)}] {run.path}{' exists; kept' if kept else ''}")
+    ledger = _Ledger(queue, evaluate, on_failure)
+    # A run with several workers is led by this process, which starts them on the cluster.
+    here = place.is_local or any(on_workers(run.settings) for run in planned)
+    make = _make_here if here else _make_on_cluster
+    make(
+        planned,
+        ledger,
+        _Wishes(place, overwrite, evaluate, progress, announce or _say_nothing, watch),
+    )
+    folders = [path for path in paths if path in ledger.made]
+    if ledger.failed:
+        raise FailedRuns(prefix, folders, ledger.failed)
+    return folders
+
+
+@dataclass(frozen=True)
+class _Wishes:
+    """How runs are made, see :func:`train_all`."""
+
+    place: Place
+    overwrite: bool
+    evaluate: bool
+    progress: bool
+    announce: Announce
+    watch: Watch | None
+
+
+class _Ledger:
+    """What has become of each of several runs."""
+
+    def __init__(self, queue: QueueRecord, evaluate: bool, on_failure: OnFailure | None) -> None:
+        self.queue, self.evaluate, self.on_failure = queue, evaluate, on_failure
+        self.made: set[Path] = set()
+        self.failed: dict[str, UserError] = {}
+
+    def note(self, path: Path, make: Callable[[], object]) -> None:
+        """Make a run and note what has become of it; only a mistake of the program is raised."""
         try:
-            if kept:
-                keep_finished(run)
-            else:
-                train_planned(
-                    run,
-                    overwrite=overwrite,
-                    keep=not overwrite,
-                    evaluate=evaluate,
-                    progress=progress,
-                    announce=announce,
-                )
-            if evaluate:
-                open_run(run.path)  # one that was kept may be damaged, or not evaluated yet
-            folders.append(run.path)
-            queue.mark(run.path)
-        except KeyboardInterrupt as error:
-            left = counted(len(planned) - number, "more run")
-            fix = (
-                "the same command trains all runs again, as it has --overwrite"
-                if overwrite
-                else "the same command goes on with all runs"
-            )
-            error.args = (f"{error or 'interrupted'}. Not begun: {left}; {fix}",)
-            raise
+            make()
+            if self.evaluate:
+                open_run(path)  # one that was kept may be damaged, or not evaluated yet
+            self.made.add(path)
+            self.queue.mark(path)
         except Exception as error:
             shown = as_user_error(error)
             if shown is None:
                 raise
-            failed[run.path.name] = shown
-            queue.mark(run.path, shown)
-            if on_failure is not None:
-                on_failure(run.path.name, shown)
-    if failed:
-        raise FailedRuns(prefix, folders, failed)
-    return folders
+            self.failed[path.name] = shown
+            self.queue.mark(path, shown)
+            if self.on_failure is not None:
+                self.on_failure(path.name, shown)
+
+    def counted(self) -> tuple[int, int]:
+        """Return how many runs are finished, and how many failed."""
+        return len(self.made), len(self.failed)
+
+
+def _say_nothing(line: str) -> None:
+    """Nobody listens."""
+
+
+def _make_here(planned: Sequence[PlannedRun], ledger: _Ledger, wishes: _Wishes) -> None:
+    """Make runs in this process, one after the other."""
+    for number, run in enumerate(planned, start=1):
+        kept = run.path.exists() and not wishes.overwrite
+        head = f"[{number}/{len(planned)}] {run.path}"
+        wishes.announce(f"{head} exists; kept" if kept else head)
+        make = functools.partial(keep_finished, run)
+        if not kept:
+            make = functools.partial(
+                train_planned,
+                run,
+                overwrite=wishes.overwrite,
+                keep=not wishes.overwrite,
+                evaluate=wishes.evaluate,
+                on=wishes.place.on if on_workers(run.settings) else LOCAL,
+                progress=wishes.progress,
+                announce=wishes.announce,
+            )
+        try:
+            ledger.note(run.path, make)
+        except KeyboardInterrupt as error:
+            left = counted(len(planned) - number, "more run")
+            error.args = (f"{error or 'interrupted'}. Not begun: {left}; {_fix(wishes)}",)
+            raise
+
+
+def _make_on_cluster(planned: Sequence[PlannedRun], ledger: _Ledger, wishes: _Wishes) -> None:
+    """Make runs as tasks of a cluster, except those that are finished."""
+    todo = []
+    for run in planned:
+        if run.path.exists() and not wishes.overwrite:
+            wishes.announce(f"{run.path} exists; kept")
+            ledger.note(run.path, functools.partial(keep_finished, run))
+        else:
+            todo.append(run)
+    if not todo:
+        return
+    paths = [run.path for run in planned]
+    with connected(wishes.place.on):
+        size = wishes.place.resources()
+        found = nodes()
+        wishes.announce(
+            f"{counted(len(todo), 'run')} with {size} each on {counted(len(found), 'node')}: "
+            f"{', '.join(map(str, found))}; up to {sum(map(size.copies, found))} at a time"
+        )
+        outcomes = make_all(
+            todo, wishes.place, overwrite=wishes.overwrite, evaluate=wishes.evaluate
+        )
+        try:
+            with (
+                watching(paths, ledger.counted, wishes.watch),
+                contextlib.closing(outcomes),
+            ):
+                for run, error in outcomes:
+                    ledger.note(run.path, functools.partial(_raise, error, wishes.announce))
+        except KeyboardInterrupt as error:
+            left = counted(len(planned) - sum(ledger.counted()), "run")
+            error.args = (f"{error or 'interrupted'}. Not finished: {left}; {_fix(wishes)}",)
+            raise
+
+
+def _raise(error: Exception | None, announce: Announce) -> None:
+    """Raise what a run failed with; a mistake of the program stops no other run."""
+    if error is None:
+        return
+    if as_user_error(error) is None:
+        announce("\n".join([*getattr(error, "__notes__", [])]))
+        raise UserError(f"{type(error).__name__}: {error} (a mistake of this program)") from error
+    raise error
+
+
+def _fix(wishes: _Wishes) -> str:
+    if wishes.overwrite:
+        return "the same command trains all runs again, as it has --overwrite"
+    return "the same command goes on with all runs"
 
 
 def _check_resumed(changes: Mapping[str, Any], name: str | None, seeds: int) -> None:

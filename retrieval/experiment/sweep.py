@@ -46,6 +46,7 @@ from retrieval.experiment.session import (
     settings_from,
     train_all,
 )
+from retrieval.experiment.tasks import Place, Watch
 from retrieval.losses import LOSSES, recommended_options
 from retrieval.runs.names import UNTRAINED_NAME, check_run_name
 from retrieval.settings.checks import check
@@ -333,6 +334,8 @@ def sweep(
     progress: bool = True,
     announce: Announce | None = None,
     on_failure: OnFailure | None = None,
+    place: Place | None = None,
+    watch: Watch | None = None,
 ) -> list[Path]:
     """Train every run of a sweep that is not finished yet.
 
@@ -343,6 +346,9 @@ def sweep(
         announce: Called with each line that a user may want to read. Defaults to None, no call.
         on_failure: Called with the name and the error of each run that fails. Defaults to None, no
             call.
+        place: Where the runs are made. Defaults to None: here, one after the other.
+        watch: Called every two seconds with what all runs are at, if they are made on a cluster.
+            Defaults to None, no call.
 
     Returns:
         Every run's folder. A sweep that was killed continues at the run and step where it was.
@@ -361,4 +367,6 @@ def sweep(
         prefix=prefix,
         announce=announce,
         on_failure=on_failure,
+        place=place,
+        watch=watch,
     )

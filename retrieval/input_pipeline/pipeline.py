@@ -39,6 +39,7 @@ from retrieval.validation import (
 )
 
 AUTOTUNE = tf.data.AUTOTUNE
+WHOLE_BATCH = slice(None)
 UNDECODABLE = (
     "cannot be decoded (truncated, or no JPEG, PNG, WebP, GIF or BMP image); replace or remove it"
 )
@@ -59,6 +60,8 @@ def train_dataset(
     cache_gb: float = 0.0,
     boxes: np.ndarray | None = None,
     progress: bool = False,
+    share: slice = WHOLE_BATCH,
+    parts: int = 1,
 ) -> tf.data.Dataset:
     """Return the training batches of consecutive steps.
 
@@ -85,9 +88,14 @@ def train_dataset(
             None, whole images.
         progress: Whether to show a progress bar while the cache is filled, and to say so if it is
             too small. Defaults to False.
+        share: The rows of each batch that are loaded, where several workers share the batches:
+            they see the same pixels as one that loads all. Defaults to the whole batch.
+        parts: Number of equal parts that the share of a batch is handed out in, one after the
+            other, for as many devices. Defaults to 1.
 
     Returns:
-        Dataset of images uint8 (B, H, W, 3), RGB, and labels (B,).
+        Dataset of images uint8 (b, H, W, 3), RGB, and labels (b,), with b = B unless the batch is
+        shared.
 
     Raises:
         UserError: An unknown ``augment``, a ``pre_crop`` smaller than ``size``, an empty box or,
@@ -116,8 +124,8 @@ def train_dataset(
             resized=resized,
             least_area=crop_area,
         )
-        drawn = tf.concat([tf.cast(indices, tf.int32)[:, None], crops], axis=1)
-        return (drawn, draw(seed, COLOR_STREAM, step, (batch, 3))) if colored else (drawn,)
+        drawn = tf.concat([tf.cast(indices, tf.int32)[:, None], crops], axis=1)[share]
+        return (drawn, draw(seed, COLOR_STREAM, step, (batch, 3))[share]) if colored else (drawn,)
 
     def load(drawn: tf.Tensor, *colors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         index, image = drawn[0], read(drawn[0])
@@ -127,7 +135,7 @@ def train_dataset(
 
     data = tf.data.Dataset.from_tensor_slices((steps, rows)).map(draw_batch).unbatch()
     data = data.map(load, num_parallel_calls=AUTOTUNE, deterministic=True)
-    data = data.batch(batch, drop_remainder=True)
+    data = data.batch(len(range(batch)[share]) // parts, drop_remainder=True)
     return data.map(lambda images, indices: (images, tf.gather(targets, indices))).prefetch(4)
 
 

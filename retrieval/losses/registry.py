@@ -12,6 +12,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from retrieval.errors import UserError, unknown_option
+from retrieval.losses.search_space import (
+    LEARNING_RATE,
+    LOSS_MULTIPLIER,
+    Choice,
+    Dimension,
+    Real,
+    SearchSpace,
+    Whole,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -64,6 +73,7 @@ class LossEntry:
             its own weights, so that one item is enough. Defaults to ``triplet``.
         better: A setting that works better than the defaults, for a loss whose defaults are the
             definition of the published baseline. Defaults to None, none is known.
+        space: What ``retrieval tune`` searches, beside what every loss shares.
         former: Options whose defaults have changed -> their defaults in version 0.1.0. A run folder
             of that version was trained with these. Defaults to None, no option's default has.
     """
@@ -71,6 +81,7 @@ class LossEntry:
     class_name: str
     classes_per_batch: int
     samples_per_class: int
+    space: SearchSpace
     normalize: bool = True
     layout: Literal["any", "pairs", "blocks"] = "any"
     needs_classes: bool = False
@@ -82,26 +93,64 @@ class LossEntry:
 LOSSES: dict[str, LossEntry] = {
     # The six losses of the published baseline.
     "hard_triplet": LossEntry(
-        class_name="HardTriplet", classes_per_batch=20, samples_per_class=6, normalize=False
+        class_name="HardTriplet",
+        space=SearchSpace(
+            source="Hermans 2017: margins 0.1 to 1; with and without normalization",
+            options={"margin": Real(0.1, 1.0, log=True)},
+            settings={"normalize": Choice((False, True))},
+        ),
+        classes_per_batch=20,
+        samples_per_class=6,
+        normalize=False,
     ),
     "semi_hard_triplet": LossEntry(
-        class_name="SemiHardTriplet", classes_per_batch=20, samples_per_class=6
+        class_name="SemiHardTriplet",
+        space=SearchSpace(
+            source="around the 0.2 of Schroff 2015", options={"margin": Real(0.05, 1.0, log=True)}
+        ),
+        classes_per_batch=20,
+        samples_per_class=6,
     ),
     "lifted_loss": LossEntry(
-        class_name="LiftedStructured", classes_per_batch=20, samples_per_class=6, normalize=False
+        class_name="LiftedStructured",
+        space=SearchSpace(
+            source="around the 1 of Song 2016", options={"margin": Real(0.5, 2.0, log=True)}
+        ),
+        classes_per_batch=20,
+        samples_per_class=6,
+        normalize=False,
     ),
     "npairs_loss": LossEntry(
         class_name="NPairs",
+        space=SearchSpace(
+            source="around the 0.002 of the published baseline, for the regularizer of Sohn 2016",
+            options={"regularizer": Real(2e-4, 2e-2, log=True)},
+        ),
         classes_per_batch=60,
         samples_per_class=2,
         normalize=False,
         layout="pairs",
     ),
     "angular_loss": LossEntry(
-        class_name="Angular", classes_per_batch=60, samples_per_class=2, layout="pairs"
+        class_name="Angular",
+        space=SearchSpace(
+            source="Wang 2017: 36 to 55 degrees; both forms",
+            options={"degree": Real(36.0, 55.0), "form": Choice(("softmax", "log_sum"))},
+        ),
+        classes_per_batch=60,
+        samples_per_class=2,
+        layout="pairs",
     ),
     "contrastive_loss": LossEntry(
         class_name="Contrastive",
+        space=SearchSpace(
+            source="around the 1 of Hadsell 2006; all formations of pairs and both powers",
+            options={
+                "margin": Real(0.25, 2.0, log=True),
+                "pairs": Choice(("blocks", "active", "all")),
+                "power": Choice((2, 1)),
+            },
+        ),
         classes_per_batch=30,
         samples_per_class=4,
         layout="blocks",
@@ -114,63 +163,215 @@ LOSSES: dict[str, LossEntry] = {
         ),
     ),
     # Pairs and triplets, weighted or mined.
-    "margin_loss": LossEntry(class_name="MarginLoss", classes_per_batch=24, samples_per_class=5),
+    "margin_loss": LossEntry(
+        class_name="MarginLoss",
+        space=SearchSpace(
+            source="around the 0.2 and 1.2 of Wu 2017",
+            options={"margin": Real(0.05, 0.5, log=True), "beta": Real(0.6, 1.4)},
+        ),
+        classes_per_batch=24,
+        samples_per_class=5,
+    ),
     "multi_similarity": LossEntry(
-        class_name="MultiSimilarity", classes_per_batch=16, samples_per_class=5
+        class_name="MultiSimilarity",
+        space=SearchSpace(
+            source="around the 2, 50, 0.5 (1 in the paper) and 0.1 of Wang 2019",
+            options={
+                "alpha": Real(0.5, 20.0, log=True),
+                "beta": Real(10.0, 100.0, log=True),
+                "threshold": Real(0.2, 1.0),
+                "epsilon": Real(0.0, 0.4),
+            },
+        ),
+        classes_per_batch=16,
+        samples_per_class=5,
     ),
     # Weights for each class: proxies, centers, classifiers.
     "proxy_nca": LossEntry(
         class_name="ProxyNCA",
+        space=SearchSpace(
+            source="around the 1/9 of Teh 2020; with and without the own proxy in the sum",
+            options={
+                "temperature": Real(0.03, 1.0, log=True),
+                "own_in_denominator": Choice((False, True)),
+            },
+        ),
         classes_per_batch=8,
         samples_per_class=4,
         needs_classes=True,
         former={"own_in_denominator": True},
     ),
     "proxy_anchor": LossEntry(
-        class_name="ProxyAnchor", classes_per_batch=90, samples_per_class=2, needs_classes=True
+        class_name="ProxyAnchor",
+        space=SearchSpace(
+            source="Kim 2020: margins 0 to 0.4, scales 4 to 64",
+            options={"margin": Real(0.0, 0.4), "scale": Real(4.0, 64.0, log=True)},
+        ),
+        classes_per_batch=90,
+        samples_per_class=2,
+        needs_classes=True,
     ),
     "normalized_softmax": LossEntry(
         class_name="NormalizedSoftmax",
+        space=SearchSpace(
+            source="around the 0.05 of Zhai 2019",
+            options={"temperature": Real(0.02, 0.2, log=True)},
+        ),
         classes_per_batch=15,
         samples_per_class=5,
         needs_classes=True,
     ),
     "arcface": LossEntry(
-        class_name="ArcFace", classes_per_batch=60, samples_per_class=2, needs_classes=True
+        class_name="ArcFace",
+        space=SearchSpace(
+            source="around the 0.5 and 64 of Deng 2019",
+            options={"margin": Real(0.1, 0.7), "scale": Real(8.0, 128.0, log=True)},
+        ),
+        classes_per_batch=60,
+        samples_per_class=2,
+        needs_classes=True,
     ),
     "cosface": LossEntry(
-        class_name="CosFace", classes_per_batch=60, samples_per_class=2, needs_classes=True
+        class_name="CosFace",
+        space=SearchSpace(
+            source="Wang 2018: margins 0 to 0.45; around their scale of 64",
+            options={"margin": Real(0.0, 0.45), "scale": Real(8.0, 128.0, log=True)},
+        ),
+        classes_per_batch=60,
+        samples_per_class=2,
+        needs_classes=True,
     ),
     "soft_triple": LossEntry(
-        class_name="SoftTriple", classes_per_batch=16, samples_per_class=2, needs_classes=True
+        class_name="SoftTriple",
+        space=SearchSpace(
+            source="around the 20, 0.1, 0.01, 10 and 0.2 of Qian 2019",
+            options={
+                "scale": Real(5.0, 80.0, log=True),
+                "gamma": Real(0.02, 0.5, log=True),
+                "margin": Real(0.0, 0.1),
+                "centers_per_class": Whole(2, 20, log=True),
+                "regularizer": Real(0.02, 2.0, log=True),
+            },
+        ),
+        classes_per_batch=16,
+        samples_per_class=2,
+        needs_classes=True,
     ),
     # More of pairs, and of whole rankings.
-    "circle": LossEntry(class_name="Circle", classes_per_batch=16, samples_per_class=5),
+    "circle": LossEntry(
+        class_name="Circle",
+        space=SearchSpace(
+            source="around the 0.4 (0.25 for faces) and 80 (256 for faces) of Sun 2020",
+            options={"margin": Real(0.1, 0.5), "scale": Real(16.0, 512.0, log=True)},
+        ),
+        classes_per_batch=16,
+        samples_per_class=5,
+    ),
     "supervised_contrastive": LossEntry(
         class_name="SupervisedContrastive",
+        space=SearchSpace(
+            source="around the 0.1 of Khosla 2020",
+            options={"temperature": Real(0.02, 0.5, log=True)},
+        ),
         classes_per_batch=60,
         samples_per_class=2,
         smallest_tuple="positive_pair",
     ),
-    "ntxent": LossEntry(class_name="NTXent", classes_per_batch=60, samples_per_class=2),
-    "fastap": LossEntry(class_name="FastAP", classes_per_batch=64, samples_per_class=4),
-    "smooth_ap": LossEntry(class_name="SmoothAP", classes_per_batch=28, samples_per_class=4),
+    "ntxent": LossEntry(
+        class_name="NTXent",
+        space=SearchSpace(
+            source="Chen 2020: 0.05 to 1", options={"temperature": Real(0.05, 1.0, log=True)}
+        ),
+        classes_per_batch=60,
+        samples_per_class=2,
+    ),
+    "fastap": LossEntry(
+        class_name="FastAP",
+        space=SearchSpace(
+            source="around the 10 of Cakir 2019", options={"bins": Whole(5, 50, log=True)}
+        ),
+        classes_per_batch=64,
+        samples_per_class=4,
+    ),
+    "smooth_ap": LossEntry(
+        class_name="SmoothAP",
+        space=SearchSpace(
+            source="Brown 2020: 0.001 to 0.1", options={"temperature": Real(0.001, 0.1, log=True)}
+        ),
+        classes_per_batch=28,
+        samples_per_class=4,
+    ),
     "generalized_lifted": LossEntry(
         class_name="GeneralizedLifted",
+        space=SearchSpace(
+            source="around the 1 of Hermans 2017", options={"margin": Real(0.5, 2.0, log=True)}
+        ),
         classes_per_batch=18,
         samples_per_class=4,
         normalize=False,
     ),
     "ranked_list": LossEntry(
-        class_name="RankedList", classes_per_batch=60, samples_per_class=3, smallest_tuple="pair"
+        class_name="RankedList",
+        space=SearchSpace(
+            source="around the 1.2, 0.4 and 10 of Wang 2019",
+            options={
+                "alpha": Real(0.8, 1.6),
+                "margin": Real(0.1, 0.8),
+                "negative_temperature": Real(1.0, 30.0, log=True),
+            },
+        ),
+        classes_per_batch=60,
+        samples_per_class=3,
+        smallest_tuple="pair",
     ),
-    "histogram": LossEntry(class_name="Histogram", classes_per_batch=64, samples_per_class=4),
+    "histogram": LossEntry(
+        class_name="Histogram",
+        space=SearchSpace(
+            source="around the 200 of Ustinova 2016", options={"bins": Whole(50, 400, log=True)}
+        ),
+        classes_per_batch=64,
+        samples_per_class=4,
+    ),
     "tuplet_margin": LossEntry(
-        class_name="TupletMargin", classes_per_batch=32, samples_per_class=4
+        class_name="TupletMargin",
+        space=SearchSpace(
+            source="around the 64 and 5.73 degrees of Yu 2019",
+            options={"scale": Real(8.0, 128.0, log=True), "slack": Real(0.0, 15.0)},
+        ),
+        classes_per_batch=32,
+        samples_per_class=4,
     ),
-    "recall_at_k": LossEntry(class_name="RecallAtK", classes_per_batch=100, samples_per_class=4),
+    "recall_at_k": LossEntry(
+        class_name="RecallAtK",
+        space=SearchSpace(
+            source="around the 0.01 and 1 of Patel 2022",
+            options={
+                "rank_temperature": Real(0.001, 0.1, log=True),
+                "recall_temperature": Real(0.1, 10.0, log=True),
+            },
+        ),
+        classes_per_batch=100,
+        samples_per_class=4,
+    ),
     "mined_triplet": LossEntry(
-        class_name="MinedTriplet", classes_per_batch=20, samples_per_class=6
+        class_name="MinedTriplet",
+        space=SearchSpace(
+            source="around the 0.2 of Schroff 2015; the miners of the registry",
+            options={
+                "margin": Real(0.05, 1.0, log=True),
+                "miner": Choice(
+                    (
+                        "easy_positive",
+                        "batch_hard",
+                        "semi_hard",
+                        "distance_weighted",
+                        "multi_similarity",
+                    )
+                ),
+            },
+        ),
+        classes_per_batch=20,
+        samples_per_class=6,
     ),
 }
 
@@ -208,6 +409,45 @@ def recommended_options(name: str) -> dict[str, Any]:
 def _defaults(owner: type) -> dict[str, Any]:
     parameters = inspect.signature(owner).parameters.values()
     return {p.name: p.default for p in parameters if p.default is not p.empty and p.name != "name"}
+
+
+def search_space(name: str) -> dict[str, Dimension]:
+    """Return everything that ``retrieval tune`` searches of a loss.
+
+    Args:
+        name: A key of :data:`LOSSES`.
+
+    Returns:
+        Name of a setting of the training or of an option of the loss -> its values: the learning
+        rate, that of the loss's own weights if it has any, then the loss's own space.
+
+    Raises:
+        UserError: An unknown loss; the message names the closest one.
+    """
+    owns_weights = "learning_rate_multiplier" in recommended_options(name)
+    space = LOSSES[name].space
+    return {
+        "learning_rate": LEARNING_RATE,
+        **({"loss_multiplier": LOSS_MULTIPLIER} if owns_weights else {}),
+        **space.settings,
+        **space.options,
+    }
+
+
+def recommended_point(name: str, learning_rate: float) -> dict[str, Any]:
+    """Return the recommended value of everything in :func:`search_space`.
+
+    Args:
+        name: A key of :data:`LOSSES`.
+        learning_rate: The recommended learning rate, which is that of the training.
+    """
+    entry, options = LOSSES[name], recommended_options(name)
+    known = options | {
+        "learning_rate": learning_rate,
+        "loss_multiplier": options.get("learning_rate_multiplier"),
+        "normalize": entry.normalize,
+    }
+    return {dimension: known[dimension] for dimension in search_space(name)}
 
 
 def former_defaults(name: str | None) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from retrieval.report.comparing import compare_losses, estimates, leaders
 from retrieval.report.compression import LossForms, Nested, forms_of_groups
 from retrieval.report.published import published_notes, published_table
 from retrieval.report.slices import check_sliceable, slice_losses
+from retrieval.report.tuning import TunedLosses, tuned_losses, tunings_among
 from retrieval.runs.checks import check_neighbors
 from retrieval.runs.columns import column_groups
 from retrieval.runs.records import ProtocolResult
@@ -102,6 +103,7 @@ class Section:
         forms: The smaller forms of the embeddings of rows that have them.
         nested: Rows that were trained at several widths, each beside the plain loss.
         without_forms: Why rows have no smaller forms though some of their runs do.
+        tunings: The fair tunings all of whose runs are in this section.
     """
 
     dataset: str
@@ -123,6 +125,7 @@ class Section:
     forms: tuple[LossForms, ...] = ()
     nested: tuple[Nested, ...] = ()
     without_forms: tuple[str, ...] = ()
+    tunings: tuple[TunedLosses, ...] = ()
 
     @property
     def n_seeds(self) -> list[int]:
@@ -400,6 +403,10 @@ def _section(
         forms=forms,
         nested=nested,
         without_forms=without,
+        tunings=tuple(
+            tuned_losses(tuning, {one.name: one for one, _ in members}, protocol.name, tests.metric)
+            for tuning in tunings_among([one for one, _ in members])
+        ),
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from retrieval.evaluation.metrics import in_printed_scale, metric, scale_note
-from retrieval.report import compression
+from retrieval.report import compression, tuning
 from retrieval.report.sections import Section
 from retrieval.report.slices import family_line, slice_head, slice_rows, slices_headline
 from retrieval.report.spreadsheet import spreadsheet_csv
@@ -44,6 +44,8 @@ LATEX = {
     ">": r"\textgreater{}",
     "<": r"\textless{}",
 } | {c: f"\\{c}" for c in "&%$#_{}"}
+# Of verdicts, in the fonts that every LaTeX has.
+LATEX_SIGNS = {"▲": r"$\triangle$", "▼": r"$\bigtriangledown$", "≈": r"$\approx$"}
 
 
 def note_on(sections: Sequence[Section]) -> str:
@@ -199,7 +201,12 @@ def tests_of(section: Section) -> list[tuple[str, Sequence[str], list[list[str]]
         head = ["Better", "Other", *DIFFERENCE_HEAD]
         title = f"All pairs ({unit}; {pairs_family(compared)})"
         tables.append((title, head, pair_rows(compared)))
-    return [*(table for table in tables if table[2]), *_slices_of(section), *_forms_of(section)]
+    return [
+        *(table for table in tables if table[2]),
+        *_slices_of(section),
+        *_forms_of(section),
+        *(table for each in section.tunings for table in tuning.tables_of(each)),
+    ]
 
 
 def _forms_of(section: Section) -> list[tuple[str, Sequence[str], list[list[str]]]]:
@@ -267,7 +274,8 @@ def conclusion(section: Section) -> list[str]:
         said += [_capital(note) for note in compression.fit_notes(first)]
     said += [_capital(compression.nested_line(each)) for each in section.nested]
     said += section.without_forms
-    return [f"{sentence}." for sentence in said if sentence]
+    tuned = [line for each in section.tunings for line in tuning.conclusions(each)]
+    return [f"{sentence}." for sentence in said if sentence] + tuned
 
 
 def _capital(text: str) -> str:
@@ -289,6 +297,8 @@ def csv_of(sections: Sequence[Section]) -> str:
         part["selected_on_test"] = part["name"].isin(selected_on_test(section))
         part["best"] = part["name"].isin(best_of(section))
         part = part.merge(_leads(section), on="name", how="left")
+        if section.tunings:
+            part = part.merge(_tuning_columns(section), on="name", how="left")
         parts.append(part)
     table = in_printed_scale(pd.concat(parts, ignore_index=True))
     return spreadsheet_csv(table, float_format="%.6f")
@@ -300,6 +310,18 @@ def _leads(section: Section) -> pd.DataFrame:
     table = compared.summary[["name", "lead", "lead_low", "lead_high", "verdict"]]
     names = {name: f"{compared.metric}/{name}" for name in ("lead", "lead_low", "lead_high")}
     return table.rename(columns=names)
+
+
+def _tuning_columns(section: Section) -> pd.DataFrame:
+    """Return what the rows of a section were tuned to: ``tuning``, ``settings``, ``validation``."""
+    rows = []
+    for name, runs in section.groups.items():
+        for each in section.tunings:
+            if (known := tuning.sources_of(each).get(runs[0].name)) is not None:
+                _, kind, value = known
+                rows.append((name, each.tuning.name, kind, each.tuning.metric, value))
+    columns = ["name", "tuning", "settings", "validation_metric", "validation"]
+    return pd.DataFrame(rows, columns=columns).drop_duplicates("name")
 
 
 def escape(text: object) -> str:
@@ -335,4 +357,32 @@ def latex_of(sections: Sequence[Section]) -> str:
             cells = [name, row["seeds"], row.get("dimension", ""), *values]
             lines.append(" & ".join(map(str, cells)) + r" \\")
         lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
+        for each in section.tunings:
+            for table in tuning.tables_of(each):
+                lines += _latex_table(*table)
     return "\n".join(lines) + "\n"
+
+
+def _latex_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a LaTeX ``table`` of texts under a caption."""
+    body = [" & ".join(map(_latex_cell, cells)) + r" \\" for cells in (head, *rows)]
+    return [
+        "",
+        r"\begin{table}",
+        rf"\caption{{{escape(title)}}}",
+        rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}",
+        r"\toprule",
+        body[0],
+        r"\midrule",
+        *body[1:],
+        *(r"\bottomrule", r"\end{tabular}", r"\end{table}"),
+    ]
+
+
+def _latex_cell(text: str) -> str:
+    for sign, command in LATEX_SIGNS.items():
+        text = text.replace(sign, "\0" + command + "\0")
+    parts = text.split("\0")
+    return "".join(part if n % 2 else escape(part) for n, part in enumerate(parts)).replace(
+        "–", "--"
+    )

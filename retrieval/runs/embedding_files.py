@@ -12,6 +12,7 @@ from retrieval.datasets.text_files import read_table
 from retrieval.errors import UserError
 from retrieval.models.torch_checkpoint import read_torch_tensors
 from retrieval.runs.dimensions import embeddings_in
+from retrieval.runs.writing import first_not_finite
 
 HDF5 = (".h5", ".hdf5")
 NAMES = ("embeddings", "emb", "features", "tensor")  # preferred names, in this order
@@ -83,10 +84,10 @@ def check_embeddings(array: np.ndarray, path: Path) -> np.ndarray:
     if array.ndim != 2 or 0 in array.shape:
         raise UserError(f"{path}: has shape {array.shape}; embeddings are (items, dimensions)")
     with np.errstate(over="ignore"):
-        result = np.ascontiguousarray(array, np.float32)
-    bad = ~np.isfinite(result).all(axis=1)
-    if bad.any():
-        row = int(np.argmax(bad))
+        mapped = isinstance(array, np.memmap) and array.dtype == np.float32
+        result = array if mapped else np.ascontiguousarray(array, np.float32)
+    row = first_not_finite(result)
+    if row is not None:
         what = "NaN" if np.isnan(result[row]).any() else "Inf, or too large for float32"
         raise UserError(f"{path}: row {row} (of 0 to {len(result) - 1}) holds {what}")
     return result
@@ -110,7 +111,8 @@ def _pick(arrays: Mapping[str, tuple[int, ...]], path: Path) -> str:
 
 
 def _npy(path: Path) -> np.ndarray:
-    matrix: np.ndarray = np.load(path, allow_pickle=False)
+    # Mapped, as a gallery of millions may be larger than the memory.
+    matrix: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     return matrix
 
 

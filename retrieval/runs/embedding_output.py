@@ -1,8 +1,10 @@
-"""Write embeddings to a file for other programs: HDF5, NumPy or Parquet, part by part.
+"""Write embeddings for other programs, part by part: to HDF5, NumPy, Parquet, or a folder.
 
 Beside ``x.h5`` and ``x.npy`` stands ``x.items.csv``, one row per embedding, which ``retrieval
 import`` reads; a Parquet file has the same columns itself. ``x.skipped.csv`` lists images that were
 left out. What the vectors were made with is kept too: see :mod:`retrieval.runs.embedding_source`.
+A folder, which a name without an ending asks for, keeps the vectors in parts: see
+:mod:`retrieval.runs.embedding_folder`.
 """
 
 import contextlib
@@ -19,9 +21,26 @@ import pyarrow.parquet as pq
 
 from retrieval.datasets.metadata import PREFIX
 from retrieval.errors import UserError
-from retrieval.files import atomic_path, check_space, file_lock, remove, remove_temporaries
+from retrieval.files import (
+    atomic_path,
+    check_space,
+    file_lock,
+    remove,
+    remove_temporaries,
+    replace_folder,
+    write_text,
+)
 from retrieval.runs.embedding_files import HDF5
-from retrieval.runs.embedding_parts import Part
+from retrieval.runs.embedding_folder import (
+    INDEX,
+    ITEMS,
+    SKIPPED,
+    PartFile,
+    index_text,
+    is_embedding_folder,
+    row_blocks,
+)
+from retrieval.runs.embedding_parts import Part, Parts
 from retrieval.runs.embedding_source import KEY, Source, source_path
 from retrieval.runs.records import metadata_columns
 from retrieval.runs.run import Run
@@ -78,13 +97,15 @@ def arrow_columns(
 
 
 def items_path(out: Path) -> Path | None:
-    """Return the list of items beside a file; None if the file holds them itself."""
+    """Return the list of items beside a file, or in a folder; None if the file holds them."""
+    if is_folder_output(out):
+        return out / ITEMS
     return None if out.suffix.lower() == ".parquet" else out.with_suffix(".items.csv")
 
 
 def skipped_path(out: Path) -> Path:
-    """Return the list of the images that a file was written without."""
-    return out.with_suffix(".skipped.csv")
+    """Return the list of the images that an output was written without."""
+    return out / SKIPPED if is_folder_output(out) else out.with_suffix(".skipped.csv")
 
 
 def check_output(out: Path, *, overwrite: bool = False, inputs: Iterable[Path] = ()) -> None:
@@ -98,8 +119,14 @@ def check_output(out: Path, *, overwrite: bool = False, inputs: Iterable[Path] =
     Raises:
         UserError: The format is unknown, or a file exists.
     """
+    if is_folder_output(out):
+        _check_folder(out, overwrite=overwrite)
+        return
     if out.suffix.lower() not in WRITERS:
-        raise UserError(f"{out}: format {out.suffix!r} is unknown; give {', '.join(WRITERS)}")
+        raise UserError(
+            f"{out}: format {out.suffix!r} is unknown; give {', '.join(WRITERS)}, or a name "
+            "without an ending for a folder of parts"
+        )
     written = [out, *_beside(out)]
     read = {path.resolve() for path in inputs}
     for path in written:
@@ -109,6 +136,25 @@ def check_output(out: Path, *, overwrite: bool = False, inputs: Iterable[Path] =
             raise UserError(f"{path} is a folder: choose another --out")
         if path.exists() and not overwrite:
             raise UserError(f"{path} exists; choose another --out or pass --overwrite")
+
+
+def is_folder_output(out: Path) -> bool:
+    """Tell whether an output is a folder of parts: its name has no ending."""
+    return out.suffix == ""
+
+
+def keeps_views(out: Path) -> bool:
+    """Tell whether an output holds each test-time view for itself, beside their mean."""
+    return out.suffix.lower() in HDF5
+
+
+def _check_folder(out: Path, *, overwrite: bool) -> None:
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not is_embedding_folder(out):
+        raise UserError(f"{out} exists and is no folder of vectors: choose another --out")
+    if not overwrite:
+        raise UserError(f"{out} exists; choose another --out or pass --overwrite")
 
 
 def _beside(out: Path) -> list[Path]:
@@ -163,6 +209,43 @@ def write_output(out: Path, output: Output) -> None:
             remove(source)
 
 
+def publish_folder(out: Path, parts: Parts, total: int, output: Output) -> None:
+    """Make the folder of finished parts the output: list them and their items, and rename it.
+
+    Call this under the lock of the output; a folder of vectors that is there is replaced.
+
+    Args:
+        out: The folder to make.
+        parts: The parts, all of which are there.
+        total: How many there are.
+        output: What they hold.
+    """
+    folder, listed = parts.folder, []
+    for number in range(total):
+        record = parts.record(number)
+        if len(record.rows):
+            listed.append(PartFile(parts.path(number).name, len(record.rows), record.checksum))
+    rows = (parts.record(number).rows for number in range(total))
+    schema = pa.schema([(name, values.type) for name, values in output.columns.items()])
+    with (
+        atomic_path(folder / ITEMS) as temporary,
+        pq.ParquetWriter(temporary, schema) as file,
+    ):
+        for block in row_blocks(rows, EXPORTED_ROWS):
+            taken = {name: values.take(pa.array(block)) for name, values in output.columns.items()}
+            file.write_table(pa.table(taken, schema))
+    if output.skipped:
+        with atomic_path(folder / SKIPPED) as temporary:
+            _write_csv(temporary, ["path", "reason"], output.skipped.items())
+    else:
+        remove(folder / SKIPPED)
+    write_text(folder / INDEX, index_text(output.width, listed, output.source))
+    kept = {INDEX, ITEMS, SKIPPED, *(part.file for part in listed)}
+    replace_folder(folder, out, out.with_name(f".{out.name}.old"))
+    for path in [path for path in out.iterdir() if path.name not in kept]:
+        remove(path)  # the records of the parts, which the list now holds
+
+
 def export_run(
     run: Run, out: Path | str, *, source: Source | None = None, overwrite: bool = False
 ) -> Path:
@@ -172,12 +255,12 @@ def export_run(
 
     Args:
         run: A finished run.
-        out: The file: ``.h5``, ``.npy`` or ``.parquet``.
+        out: The file: ``.h5``, ``.npy`` or ``.parquet``; without an ending, a folder of parts.
         source: What the run's embeddings were made with. Defaults to None: it is not known.
         overwrite: Whether to replace what is there. Defaults to False.
 
     Returns:
-        The file.
+        The file or folder.
 
     Raises:
         UserError: The format is unknown, or a file exists.
@@ -199,8 +282,17 @@ def export_run(
     if set(items["role"]) != {"both"}:
         columns["role"] = items["role"].tolist()
     kept = arrow_columns(columns, items[metadata_columns(items)])
+    output = Output(parts, kept, n, width, ["mean"], source=source)
     with output_lock(out):
-        write_output(out, Output(parts, kept, n, width, ["mean"], source=source))
+        if is_folder_output(out):
+            pieces, total = Parts.of(out), 0
+            pieces.begin({"run": str(run.path.resolve())}, restart=True)
+            for part in parts():
+                pieces.save(total, part)
+                total += 1
+            publish_folder(out, pieces, total, output)
+        else:
+            write_output(out, output)
     return out
 
 

@@ -22,10 +22,11 @@ from retrieval.evaluation.protocol import roles_or_none
 from retrieval.evaluation.protocol import sides as sides_of
 from retrieval.evaluation.relevance import BY_CLASS, NO_LABELS, OWN_LISTS, columns_named
 from retrieval.evaluation.results import Result
+from retrieval.evaluation.search.shard_files import ShardedSearch
 from retrieval.files import atomic_path, digest, write_json
 from retrieval.progress import stage
 from retrieval.projection import FILE as EVOLUTION_FILE
-from retrieval.projection import make_evolution, project
+from retrieval.projection import make_evolution, project, project_sample
 from retrieval.runs.checks import reading
 from retrieval.runs.judgments import FILE as JUDGMENTS_FILE
 from retrieval.runs.judgments import (
@@ -35,12 +36,15 @@ from retrieval.runs.judgments import (
     read_judgments,
     write_judgments,
 )
+from retrieval.runs.large import is_large, sample_caption, sampled_rows
 from retrieval.runs.neighbors import FILE as NEIGHBORS_FILE
 from retrieval.runs.neighbors import write_neighbors
+from retrieval.runs.places import final_path
 from retrieval.runs.records import SCHEMA, ProtocolResult
 from retrieval.runs.resume import check_dataset_unchanged
 from retrieval.runs.run import NO_EMBEDDINGS, Run, remedy
-from retrieval.runs.store import changed_run, check_there, final_path, locked_run, open_run
+from retrieval.runs.sharding import IN_PROCESS, Sharding, passes_of, sharded_search
+from retrieval.runs.store import changed_run, check_there, locked_run, open_run
 from retrieval.runs.thumbnails import write_thumbnails
 from retrieval.validation import (
     DEFAULT_DISTANCE,
@@ -49,6 +53,8 @@ from retrieval.validation import (
     LEAVE_ONE_OUT,
     PROTOCOLS,
     QUERY_GALLERY,
+    Role,
+    choices_of,
     protocol_with,
 )
 
@@ -67,7 +73,7 @@ class EvaluationOptions:
         no_positive: What to do with queries without a relevant item in the gallery: ``exclude``
             them from every mean or score them ``zero``. Defaults to ``exclude``.
         kmeans: Initialization of the k-means behind NMI, or ``none`` to skip clustering. Defaults
-            to ``greedy k-means++``.
+            to None: ``greedy k-means++`` up to a million items, and ``none`` beyond.
         seed: Seed of k-means, of the bootstrap and of the geometry's samples. Defaults to 0.
         ks: Values of K at which to measure Recall@K, besides :data:`KS`. Defaults to none.
         n_init: Number of starts of k-means. Defaults to None: 10 up to 1,000 classes, 3 beyond.
@@ -80,7 +86,7 @@ class EvaluationOptions:
     """
 
     no_positive: str = DEFAULT_NO_POSITIVE
-    kmeans: str = DEFAULT_KMEANS_START
+    kmeans: str | None = None
     seed: int = 0
     ks: tuple[int, ...] = ()
     n_init: int | None = None
@@ -101,6 +107,7 @@ def evaluate_run(
     ignored: Path | None = None,
     images: bool = True,
     progress: bool = True,
+    sharding: Sharding = IN_PROCESS,
 ) -> Run:
     """Evaluate a run folder that has embeddings, again if need be.
 
@@ -120,6 +127,7 @@ def evaluate_run(
             trained on it, and its thumbnails are made again. Defaults to True. Otherwise, the
             thumbnails stay as they are.
         progress: Whether to show progress bars. Defaults to True.
+        sharding: Where the search is computed, and in how many parts. Defaults to this process.
 
     Returns:
         The run, opened.
@@ -143,7 +151,13 @@ def evaluate_run(
             if judged is not None:
                 write_judgments(folder, [judged])
             evaluate_folder(
-                folder, catalog, distance, options=options, images=images, progress=progress
+                folder,
+                catalog,
+                distance,
+                options=options,
+                images=images,
+                progress=progress,
+                sharding=sharding,
             )
     return open_run(path)
 
@@ -205,6 +219,7 @@ def evaluate_folder(
     images: bool = True,
     progress: bool = True,
     no_pictures: str = MOVED_IMAGES,
+    sharding: Sharding = IN_PROCESS,
 ) -> None:
     """Write everything that is derived from the embeddings of a folder.
 
@@ -221,9 +236,13 @@ def evaluate_folder(
             stay.
         progress: Whether to show progress bars. Defaults to True.
         no_pictures: What to do about images that cannot be found, for the remark about them.
+        sharding: Where the search is computed, and in how many parts. Defaults to this process.
     """
     items = pd.read_parquet(folder / "items.parquet")
-    _write_results(folder, items, catalog, distance, options, progress=progress)
+    with sharded_search(folder, sharding, progress=progress) as search_with:
+        _write_results(
+            folder, items, catalog, distance, options, progress=progress, search_with=search_with
+        )
     if images:
         paths, boxes = catalog.contained_paths(items), crop_boxes(items)
         without = write_thumbnails(folder / "thumbnails", paths, boxes, progress=progress)
@@ -309,19 +328,24 @@ def _write_results(
     options: EvaluationOptions,
     *,
     progress: bool,
+    search_with: ShardedSearch,
 ) -> None:
     """Write metrics, neighbors and projection.
 
-    Leave-one-out over all items is always evaluated, because the projection needs its neighbors. If
+    Leave-one-out over all items is always evaluated, because the projection needs its neighbors,
+    except for a large run with roles, whose projection is of a sample. If
     items have roles, query -> gallery is evaluated too and is the primary protocol. If the run has
     judgments, they take its place: one protocol each, the first of them primary. If items are to be
     left out, the primary protocol is evaluated again without them, and that one is primary.
     """
     embeddings = np.load(folder / "embeddings.npy", mmap_mode="r")
     labels = items["label"].to_numpy()
-    roles = roles_or_none(items["role"].to_numpy(dtype=object))
+    roles, large = roles_or_none(role_array(items["role"])), is_large(len(items))
     arguments: dict[str, Any] = asdict(options) | {
         "ks": (*KS, *options.ks),
+        "kmeans": kmeans_of(options, len(items)),
+        "search_with": search_with,
+        "passes_of": passes_of(search_with),
         "distance": distance,
         "k_neighbors": STORED_NEIGHBORS,
         "progress": progress,
@@ -337,8 +361,9 @@ def _write_results(
     arguments["metrics"] = tuple(dict.fromkeys(further))
     if not catalog.has_labels:
         arguments["kmeans"] = "none"  # of as many clusters as items
-    graph = evaluate(embeddings, labels, **arguments)
-    results = {LEAVE_ONE_OUT: graph}
+    results, graph = dict[str, Result](), None
+    if roles is None or not large:
+        graph = results[LEAVE_ONE_OUT] = evaluate(embeddings, labels, **arguments)
     primary, lists = parts.name, dict[str, Any]()
     titles = {LEAVE_ONE_OUT: PROTOCOLS[LEAVE_ONE_OUT], QUERY_GALLERY: catalog.query_gallery_title}
     if judged:
@@ -349,10 +374,12 @@ def _write_results(
         result = evaluate(
             embeddings, labels, roles, reuse=graph, **arguments, **lists_of(one, parts)
         )
+        graph = graph or _with_clusters(result)
         results[name] = replace(result, protocol=replace(result.protocol, name=name))
         titles[name] = f"{titles[parts.name]}, {one.name}"
     if roles is not None and not judged:
-        results[QUERY_GALLERY] = evaluate(embeddings, labels, roles, reuse=graph, **arguments)
+        result = evaluate(embeddings, labels, roles, reuse=graph, **arguments)
+        results[QUERY_GALLERY], graph = result, graph or _with_clusters(result)
     if left_out:
         result = evaluate(embeddings, labels, roles, reuse=graph, **arguments, **lists, **left_out)
         words = "; ".join(
@@ -366,18 +393,43 @@ def _write_results(
     write_neighbors(folder, results)
     spread = relative_spread(embeddings, distance)
     with atomic_path(folder / "projection.parquet") as temporary:
-        with stage(f"map of {len(items):,} items", show=progress):
-            layout = project(
-                embeddings,
-                graph.neighbors,
-                graph.similarities,
-                distance=distance,
-                progress=progress and len(items) > MANY,
-            )
+        what = sample_caption(len(items)) or counted(len(items), "item")
+        with stage(f"map of {what}", show=progress):
+            if large:
+                layout = project_sample(embeddings, sampled_rows(len(items)), distance)
+            else:
+                found = results[LEAVE_ONE_OUT]
+                layout = project(
+                    embeddings,
+                    found.neighbors,
+                    found.similarities,
+                    distance=distance,
+                    progress=progress and len(items) > MANY,
+                )
         layout.to_parquet(temporary)
     if not catalog.has_labels:
         results = {name: _without_labels(result) for name, result in results.items()}
     write_metrics(folder, results, titles, catalog.name, primary=primary, spread=spread)
+
+
+def _with_clusters(result: Result) -> Result | None:
+    """Return a result if its clusters can be used for another protocol."""
+    return result if result.clusters is not None else None
+
+
+def kmeans_of(options: EvaluationOptions, n: int) -> str:
+    """Return how k-means starts for n items: it is left out of a large run unless asked for."""
+    return options.kmeans or ("none" if is_large(n) else DEFAULT_KMEANS_START)
+
+
+def role_array(roles: pd.Series) -> np.ndarray:
+    """Return the roles of items as an array; of millions of items, objects would take GBs."""
+    known = list(choices_of(Role))
+    codes = np.asarray(pd.Categorical(roles, known).codes)
+    found: np.ndarray = np.array(known)[codes]
+    if (codes < 0).any():  # is refused where roles are used
+        found = roles.to_numpy(dtype=object)
+    return found
 
 
 def _without_labels(result: Result) -> Result:

@@ -47,7 +47,8 @@ from retrieval.evaluation.relevance import columns_named
 from retrieval.evaluation.search.distances import kind_of
 from retrieval.runs.checks import reading
 from retrieval.runs.dimensions import dimension_columns
-from retrieval.runs.embedding_files import TABLE_READERS, read_embeddings
+from retrieval.runs.embedding_files import TABLE_READERS, check_embeddings, read_embeddings
+from retrieval.runs.embedding_folder import is_embedding_folder, open_embedding_folder
 from retrieval.runs.evaluate import (
     DEFAULT,
     EvaluationOptions,
@@ -55,6 +56,7 @@ from retrieval.runs.evaluate import (
     evaluate_folder,
 )
 from retrieval.runs.judgments import judgments_from, write_judgments
+from retrieval.runs.sharding import IN_PROCESS, Sharding
 from retrieval.runs.store import check_free, new_run, publish
 from retrieval.runs.writing import run_config, write_config, write_embeddings
 from retrieval.validation import DEFAULT_DISTANCE
@@ -548,8 +550,10 @@ def _read_sides(
     for (embedding_path, items_path), role in zip(
         sides, SIDES if len(sides) == 2 else (None,), strict=True
     ):
+        if items_path is None and is_embedding_folder(embedding_path):
+            items_path = open_embedding_folder(embedding_path).items
         if items_path is None and not _has_other_columns(embedding_path, columns):
-            vectors = read_embeddings(embedding_path, columns)
+            vectors = _read_vectors(embedding_path, columns)
             parts.append(vectors)
             tables.append(_items_alone(len(vectors), embedding_path, role, kept))
             continue
@@ -558,7 +562,7 @@ def _read_sides(
         is_both = items_path.resolve() == embedding_path.resolve()
         dimensions = dimension_columns(embedding_path, columns) if is_both else ()
         items = read_items(items_path, role, kept, dimensions=dimensions, named=named)
-        vectors = read_embeddings(embedding_path, columns, items=len(items))
+        vectors = _read_vectors(embedding_path, columns, items=len(items))
         if len(vectors) != len(items):
             first = min(len(vectors), len(items))
             raise UserError(
@@ -577,7 +581,15 @@ def _read_sides(
     for side in SIDES:
         if not items["role"].isin((side, "both")).any():
             raise UserError(f"{sides[0][1] or sides[0][0]}: no item is {side} or both")
-    return np.concatenate(parts), items
+    return parts[0] if len(parts) == 1 else np.concatenate(parts), items
+
+
+def _read_vectors(path: Path, columns: Sequence[str], *, items: int | None = None) -> np.ndarray:
+    if not is_embedding_folder(path):
+        return read_embeddings(path, columns, items=items)
+    if columns:
+        raise UserError(f"{path}: a folder of vectors has no columns to choose: drop --columns")
+    return check_embeddings(open_embedding_folder(path).read(), path)
 
 
 def _has_other_columns(path: Path, columns: Sequence[str]) -> bool:
@@ -641,6 +653,7 @@ def import_files(
     ignored: Path | None = None,
     overwrite: bool = False,
     progress: bool = True,
+    sharding: Sharding = IN_PROCESS,
 ) -> Path:
     """Create a run folder from embeddings that another program computed.
 
@@ -649,8 +662,8 @@ def import_files(
     Args:
         path: The run's folder, ``runs/<dataset>/<name>``.
         sides: One pair of files (embeddings, items), or two: queries, then gallery. Without a file
-            of items, those are the other columns of a table of embeddings, or else items without
-            classes.
+            of items, those are the other columns of a table of embeddings, the items of a folder
+            of vectors, or else items without classes.
         image_root: Folder that the items' paths are relative to. Defaults to the working directory,
             and for absolute paths to the folder that holds all of them.
         columns: Columns of a table of embeddings that are dimensions. Defaults to recognizing them.
@@ -665,6 +678,7 @@ def import_files(
         ignored: File of the pairs that rankings leave out, beside ``qrels``. Defaults to none.
         overwrite: Whether to replace a run of the same name. Defaults to False.
         progress: Whether to show progress bars. Defaults to True.
+        sharding: Where the search is computed, and in how many parts. Defaults to this process.
 
     Returns:
         The run's folder.
@@ -698,6 +712,7 @@ def import_files(
         overwrite=overwrite,
         progress=progress,
         start=start,
+        sharding=sharding,
     )
 
 
@@ -715,6 +730,7 @@ def write_import(
     overwrite: bool,
     progress: bool,
     start: float,
+    sharding: Sharding = IN_PROCESS,
 ) -> Path:
     """Write the run of embeddings and items that were read and checked.
 
@@ -731,6 +747,7 @@ def write_import(
         overwrite: See :func:`import_files`.
         progress: See :func:`import_files`.
         start: ``time.perf_counter()`` when the import began.
+        sharding: See :func:`import_files`. Defaults to this process.
 
     Returns:
         The run's folder.
@@ -753,7 +770,13 @@ def write_import(
         write_embeddings(folder, embeddings, items)
         write_judgments(folder, judged)
         evaluate_folder(
-            folder, catalog, distance, options=options, progress=progress, no_pictures=no_pictures
+            folder,
+            catalog,
+            distance,
+            options=options,
+            progress=progress,
+            no_pictures=no_pictures,
+            sharding=sharding,
         )
         seconds = {"import": time.perf_counter() - start}
         write_config(folder, run_config(None, catalog, seconds) | {"imported": source})

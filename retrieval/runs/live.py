@@ -8,9 +8,7 @@ not needed. :mod:`retrieval.training.live` writes them.
 
 import contextlib
 import json
-import os
 import shlex
-import socket
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,15 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import psutil
 from pydantic import TypeAdapter
 
 from retrieval.errors import UserError
 from retrieval.files import TEMPORARY, remove, write_json
-from retrieval.runs.lock import run_lock
-from retrieval.runs.store import final_path, partial_path
+from retrieval.runs.places import LIVE_FILE, final_path, partial_path
+from retrieval.runs.process import Process
+from retrieval.runs.store import locked_run
 
-LIVE_FILE = "live.json"
 QUEUE, QUEUE_SUFFIX = ".queue-", ".json"
 PREPARING, CACHING, TRAINING = "preparing", "caching features", "training"
 EMBEDDING, EVALUATING = "embedding", "evaluating"
@@ -41,60 +38,10 @@ STATES = {
     INTERRUPTED: "was stopped, or its process was killed",
     WAITING: "has not begun",
 }
-BEGUN_APART = 5.0  # seconds by which two clocks may tell the start of one process differently
 FIRST_MOMENT = 30.0  # seconds in which a new training may say nothing yet, and an old one no more
 TRIES = 3  # to read a file that is replaced at this moment
 MOST_POINTS = 300  # of a curve
 LARGEST = 16 << 20  # bytes of a file of these: a queue of 100,000 runs is smaller
-
-
-@dataclass(frozen=True)
-class Process:
-    """Which process works on something.
-
-    Attributes:
-        pid: Its number.
-        host: Name of its computer.
-        space: Which numbers it is known by there: a container has its own. Empty if unknown.
-        begun: When it began, in seconds since 1970: numbers are used again.
-    """
-
-    pid: int
-    host: str
-    space: str
-    begun: float
-
-    @classmethod
-    def of_this_one(cls) -> "Process":
-        """Return what this process is known by."""
-        own = psutil.Process()
-        return cls(own.pid, socket.gethostname(), _space(), own.create_time())
-
-    @property
-    def is_here(self) -> bool:
-        """Whether it is of this computer, so that it can be asked for."""
-        return (self.host, self.space) == (socket.gethostname(), _space())
-
-    def is_gone(self) -> bool | None:
-        """Tell whether it has ended; None if it is of another computer, which is not asked."""
-        if not self.is_here:
-            return None
-        try:
-            found = psutil.Process(self.pid)
-            if found.status() == psutil.STATUS_ZOMBIE:
-                return True
-            return abs(found.create_time() - self.begun) > BEGUN_APART
-        except psutil.AccessDenied:
-            return False
-        except (psutil.Error, ValueError):  # no process has a number below 0
-            return True
-
-
-def _space() -> str:
-    try:
-        return os.readlink("/proc/self/ns/pid")
-    except OSError:
-        return ""
 
 
 @dataclass(frozen=True)
@@ -307,7 +254,7 @@ def forget(path: Path) -> None:
         raise UserError(f"no training at {path} that is not finished: {names}")
     if training.is_alive:
         raise UserError(f"{path} is {training.state}: stop its process first")
-    with run_lock(path):
+    with locked_run(path):
         remove(partial_path(path))
     name = path.relative_to(root).as_posix()
     for file in root.glob(f"{QUEUE}*{QUEUE_SUFFIX}"):

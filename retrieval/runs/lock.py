@@ -1,11 +1,14 @@
 """A lock on a run folder, so that only one process at a time makes or changes a run."""
 
 import contextlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from retrieval.errors import UserError
 from retrieval.files import file_lock
+
+POLL = 1.0  # seconds between two looks at a lock
 
 
 def lock_path(path: Path) -> Path:
@@ -35,3 +38,19 @@ def run_lock(path: Path) -> Iterator[None]:
                 "another name"
             ) from None
         yield
+
+
+def wait_for_run(path: Path, seconds: float) -> None:
+    """Wait until no process makes or changes a run, or for so many seconds.
+
+    Args:
+        path: The run's final folder, which need not exist.
+        seconds: The longest wait. Afterwards, :func:`run_lock` says what is the matter.
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            with file_lock(lock_path(path), wait=False):
+                return
+        except TimeoutError:
+            time.sleep(POLL)

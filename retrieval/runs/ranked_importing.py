@@ -27,10 +27,11 @@ from retrieval.runs.evaluate import (
 from retrieval.runs.importing import number_labels, read_items, relative_paths
 from retrieval.runs.judgments import GRADED
 from retrieval.runs.neighbors import write_neighbors
+from retrieval.runs.places import final_path
 from retrieval.runs.ranked_files import read_qrels, read_ranked
 from retrieval.runs.records import HAS_EMBEDDINGS
 from retrieval.runs.run import Run
-from retrieval.runs.store import check_free, final_path, new_run, publish
+from retrieval.runs.store import check_free, new_run, publish
 from retrieval.runs.thumbnails import write_thumbnails
 from retrieval.runs.writing import run_config, write_config, write_items
 from retrieval.validation import (

@@ -9,9 +9,9 @@ from retrieval.datasets.catalog import Catalog
 from retrieval.datasets.checks import unreadable_message
 from retrieval.errors import UserError
 from retrieval.files import atomic_path, remove
+from retrieval.runs.places import final_path, partial_path
 from retrieval.runs.records import DatasetConfig
 from retrieval.runs.run import Run
-from retrieval.runs.store import final_path, partial_path
 from retrieval.runs.writing import describe_dataset, run_config, write_config
 from retrieval.settings.identity import differing, is_users_own
 from retrieval.settings.resolve import catalog_of, check_pairs

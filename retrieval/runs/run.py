@@ -27,6 +27,7 @@ from retrieval.evaluation.relevance import NO_LABELS
 from retrieval.projection import COLUMNS as MAP_COLUMNS
 from retrieval.projection import FILE as EVOLUTION_FILE
 from retrieval.runs import neighbors as neighbor_file
+from retrieval.runs.mirrors import away, fetch_when_read
 from retrieval.runs.neighbors import Neighbors
 from retrieval.runs.npz import map_npz
 from retrieval.runs.records import (
@@ -50,7 +51,6 @@ EMBEDDINGS_FILE = "embeddings.npy"  # the one that a run of ranked lists goes wi
 REQUIRED_FILES = (
     "config.yaml", "items.parquet", EMBEDDINGS_FILE, neighbor_file.FILE, "metrics.json"
 )  # fmt: skip
-NOTES_FILE = "notes.csv"  # what people wrote about single items in the app
 REQUIRED_COLUMNS = ("item", *COLUMNS)  # of items.parquet
 NO_EMBEDDINGS = "it was imported as ranked lists, which have no embeddings"
 PROJECTION_COLUMNS = [*MAP_COLUMNS]  # of projection.parquet
@@ -124,6 +124,14 @@ class Run:
     def has_changed(self) -> bool:
         """Tell whether the folder was replaced or removed since this object was made."""
         return _generation(self.path) != self.generation
+
+    def is_away(self, name: str) -> bool:
+        """Tell whether a file of a run at a URL is not on this machine yet.
+
+        Args:
+            name: Name of the file. It is fetched when the part that it holds is read.
+        """
+        return bool(away(self.path, name))
 
     def _same(self, part: Part) -> Part:
         """Return a part that was just read, if the folder is still the one that was opened.
@@ -312,6 +320,7 @@ class Run:
         """
         if not self.has_embeddings:
             raise UserError(f"{self.path}: {NO_EMBEDDINGS}")
+        fetch_when_read(self.path, EMBEDDINGS_FILE)
         embeddings: np.ndarray = np.load(self.path / EMBEDDINGS_FILE, mmap_mode="r")
         return self._same(embeddings)
 
@@ -368,6 +377,7 @@ class Run:
 
     @functools.cached_property
     def _thumbnails(self) -> Pack | None:
+        fetch_when_read(self.path, "thumbnails/")
         pack = self._same(read_pack(self.path / "thumbnails"))
         return pack if pack is not None and len(pack) == len(self.items) else None
 

@@ -25,7 +25,18 @@ from retrieval.files import (
 )
 from retrieval.runs.checks import NotEvaluated, check_neighbors, check_run
 from retrieval.runs.lock import run_lock
-from retrieval.runs.run import NOTES_FILE, REQUIRED_FILES, ChangedRun, Run
+from retrieval.runs.mirrors import mend, named, read_state, turn
+from retrieval.runs.places import (
+    NOTES_FILE,
+    final_path,
+    next_path,
+    notes_lock_path,
+    old_path,
+    partial_path,
+)
+from retrieval.runs.publication import publishing
+from retrieval.runs.run import REQUIRED_FILES, ChangedRun, Run
+from retrieval.storage.addresses import is_url, shown
 
 TRIES = 20  # to open a run that is replaced again and again
 
@@ -51,7 +62,7 @@ def open_run(path: Path | str, *, neighbors: bool = False) -> Run:
     A run that is replaced meanwhile is opened again.
 
     Args:
-        path: The run's folder.
+        path: The run's folder, or its URL, whose files are then brought up to date first.
         neighbors: Whether to check the neighbors too, which reads all of them. Defaults to False.
 
     Returns:
@@ -60,7 +71,7 @@ def open_run(path: Path | str, *, neighbors: bool = False) -> Run:
     Raises:
         UserError: A file is missing or damaged, the schema is newer, or row counts differ.
     """
-    path = Path(path)
+    path = named(path) if is_url(path) else Path(path)
     check_there(path)
     for _ in range(TRIES):
         run = Run(path)
@@ -69,8 +80,10 @@ def open_run(path: Path | str, *, neighbors: bool = False) -> Run:
             if neighbors:
                 check_neighbors(run)
             return run
+        except NotEvaluated:
+            raise
         except UserError:
-            if not run.has_changed():
+            if not run.has_changed() and not mend(path):
                 raise
     raise ChangedRun(f"{path} is changed all the time: try again")
 
@@ -88,18 +101,20 @@ def check_there(path: Path) -> None:
         with contextlib.suppress(UserError, OSError), locked_run(path):  # or goes on
             pass
     if not path.is_dir():
-        raise UserError(f"no run at {path}: train one with `retrieval train`")
+        raise UserError(f"no run at {shown(path)}: train one with `retrieval train`")
 
 
 def list_runs(root: Path | str = "runs") -> list[Run | BrokenRun]:
     """Open every run under ``root/<dataset>/<run>``. Hidden folders are skipped.
 
     Args:
-        root: Folder of runs. Defaults to ``runs``.
+        root: Folder of runs, or its URL, whose runs are then brought up to date first. Defaults to
+            ``runs``.
 
     Returns:
         Oldest first: runs, and a :class:`BrokenRun` for each folder that cannot be opened.
     """
+    root = named(root) if is_url(root) else Path(root)
     found: list[tuple[float, Run | BrokenRun]] = []
     for path in run_folders(root):
         try:
@@ -128,33 +143,6 @@ def run_folders(root: Path | str) -> list[Path]:
     )
 
 
-def old_path(path: Path) -> Path:
-    """Return the hidden sibling that a run is called while it is replaced.
-
-    Args:
-        path: The run's final folder.
-    """
-    return path.parent / f".{path.name}.old"
-
-
-def next_path(path: Path) -> Path:
-    """Return the hidden sibling in which a finished run is changed.
-
-    Args:
-        path: The run's final folder.
-    """
-    return path.parent / f".{path.name}.next"
-
-
-def final_path(folder: Path) -> Path:
-    """Return the final folder of a run, given that folder or one of its hidden siblings."""
-    name = folder.name
-    for suffix in (".partial", ".next", ".old"):
-        if name.startswith(".") and name.endswith(suffix):
-            return folder.parent / name[1:].removesuffix(suffix)
-    return folder
-
-
 @contextlib.contextmanager
 def locked_run(path: Path) -> Iterator[None]:
     """Lock a run for the block, and complete or clean up what a killed process left of it.
@@ -170,13 +158,30 @@ def locked_run(path: Path) -> Iterator[None]:
     Raises:
         UserError: Another process makes or changes the run.
     """
-    with run_lock(path):
+    with contextlib.ExitStack() as stack:
+        with turn(path):  # whoever brings it up to date holds its lock for a while
+            stack.enter_context(run_lock(path))
         if _is_ours(old_path(path), path):
             recover_folder(path, old_path(path))
         if _is_ours(next_path(path), path):
             remove(next_path(path))
         _remove_all_temporaries(partial_path(path))
+        stack.enter_context(publishing(path))
         yield
+
+
+def settle(path: Path) -> None:
+    """Publish what a killed command made of a run at a URL and could not publish.
+
+    Args:
+        path: The run's final folder; of a plain one, nothing is published.
+
+    Raises:
+        UserError: Another process makes or changes the run, or the store cannot be reached.
+    """
+    if read_state(path).is_open:
+        with locked_run(path):
+            pass
 
 
 @contextlib.contextmanager
@@ -249,15 +254,6 @@ def _copy(path: Path, folder: Path) -> None:
                 (copied / name).symlink_to(os.readlink(Path(here, name)))
 
 
-def notes_lock_path(path: Path) -> Path:
-    """Return the lock file for the notes on a run.
-
-    Args:
-        path: The run's final folder.
-    """
-    return path.parent / f".{path.name}.notes.lock"
-
-
 def _give_name(folder: Path, path: Path) -> None:
     """Give a complete folder the run's name; the notes on the run move into it."""
     _remove_all_temporaries(folder)
@@ -266,15 +262,6 @@ def _give_name(folder: Path, path: Path) -> None:
         if (path / NOTES_FILE).exists():
             link_or_copy(path / NOTES_FILE, folder / NOTES_FILE)
         replace_folder(folder, path, old_path(path))
-
-
-def partial_path(path: Path) -> Path:
-    """Return the hidden sibling that a run is written to until it is complete.
-
-    Args:
-        path: The run's final folder.
-    """
-    return path.parent / f".{path.name}.partial"
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:

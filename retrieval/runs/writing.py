@@ -17,6 +17,8 @@ from retrieval.runs.records import BACKBONE_REMARKS, FIRST_LINE, LAST_LINE, Data
 from retrieval.settings.resolve import backbone_remarks
 from retrieval.settings.schema import TrainSettings, selected_on
 
+PART = 65_536  # rows that are checked at a time
+
 
 def run_config(
     settings: TrainSettings | None,
@@ -98,13 +100,21 @@ def write_embeddings(folder: Path, embeddings: np.ndarray, rows: pd.DataFrame) -
     """
     if len(embeddings) != len(rows):
         raise UserError(f"{folder}: {len(embeddings)} embeddings for {len(rows)} items")
-    bad = ~np.isfinite(embeddings).all(axis=1)
-    if bad.any():
-        row = int(np.argmax(bad))
+    row = first_not_finite(embeddings)
+    if row is not None:
         raise UserError(f"embedding of item {row} ({rows['path'].iloc[row]}) is not finite")
     write_items(folder, rows)
     with atomic_path(folder / "embeddings.npy") as temporary:
         np.save(temporary, np.ascontiguousarray(embeddings, np.float32))
+
+
+def first_not_finite(embeddings: np.ndarray) -> int | None:
+    """Return the first row of embeddings (n, d) that is not finite, or None; in parts."""
+    for start in range(0, len(embeddings), PART):
+        bad = ~np.isfinite(embeddings[start : start + PART]).all(axis=1)
+        if bad.any():
+            return start + int(np.argmax(bad))
+    return None
 
 
 def write_items(folder: Path, rows: pd.DataFrame) -> None:

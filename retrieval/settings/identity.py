@@ -105,6 +105,8 @@ def _value(name: str, settings: TrainSettings) -> Any:
         return str(Path(value or Path("data") / settings.dataset))
     if name == "dataset_options":
         return dataset_options(settings.dataset) | value
+    if name == "distribute" and value == "workers":  # which share the statistics of batch norms
+        return "none"
     if name == "matryoshka":  # the width of the embedding goes without saying
         return ",".join(map(str, matryoshka_widths(settings))) or None
     if name == "eval_split" and value == "test" and not selects(settings):

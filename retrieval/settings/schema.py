@@ -547,11 +547,21 @@ class TrainSettings(BaseModel):
     )
     distribute: Distribution = _setting(
         "none",
-        "Devices to train on: none (a single one) or mirrored (all local ones, each with a part "
-        "of every batch).",
+        "Devices to train on: none (a single one), mirrored (all local ones, each with a part "
+        "of every batch) or workers (those of several processes, see --workers).",
         "Optimization",
         affects="batch_split",
         untrained="ignored",
+    )
+    workers: int = _setting(
+        1,
+        "Number of processes that share every batch, with --distribute workers; --on says where "
+        "they run.",
+        "Optimization",
+        affects="speed",
+        untrained="ignored",
+        ge=1,
+        le=4096,
     )
     seed: int = _setting(
         0,
@@ -695,9 +705,17 @@ class TrainSettings(BaseModel):
     @model_validator(mode="after")
     def _check_together(self) -> "TrainSettings":
         """Refuse settings that exclude each other, or that lack one they need."""
-        if self.chunk_size and self.distribute == "mirrored":
+        if self.chunk_size and self.distribute != "none":
             raise UserError(
-                "--chunk-size does not work with --distribute mirrored: drop one of the two"
+                f"--chunk-size does not work with --distribute {self.distribute}: drop one of the "
+                "two"
+            )
+        if self.distribute == "workers" and self.workers < 2:
+            raise UserError("--distribute workers needs --workers N, at least 2")
+        if self.distribute != "workers" and self.workers != 1:
+            raise UserError(
+                f"--workers {self.workers} has no effect without --distribute workers: add it, or "
+                "drop --workers"
             )
         if self.test_time_mean != "normalized" and self.test_time == "none":
             raise UserError(

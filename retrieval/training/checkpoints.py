@@ -35,7 +35,7 @@ from retrieval.files import (
     write_json,
 )
 from retrieval.models.lora import has_lora, load_weights, save_weights, trained_weights
-from retrieval.runs.store import final_path
+from retrieval.runs.places import final_path
 from retrieval.training.model import RankingModel
 
 INDEX, RECORD = "index.json", "checkpoint.json"
@@ -192,6 +192,27 @@ def restore_checkpoint(folder: Path, model: RankingModel, which: str = "latest")
     return step
 
 
+def choose_checkpoint(folder: Path, which: str) -> None:
+    """Make a checkpoint the one that training continues from, without loading it.
+
+    Args:
+        folder: The run's ``checkpoints`` folder.
+        which: ``latest``, ``best``, or a step, see :func:`restore_checkpoint`. Later ones are
+            removed; with ``0``, all of them are.
+
+    Raises:
+        DamagedCheckpoint: A file of the checkpoint is damaged.
+        UserError: There is no such checkpoint.
+    """
+    if which == FROM_THE_START:
+        remove(folder)
+    elif which != "latest":
+        with _offering(folder):
+            step = _chosen(folder, which)
+            check_checkpoint(step_folder(folder, step))
+            _go_back(folder, step)
+
+
 def is_unevaluated(folder: Path, step: int) -> bool:
     """Tell whether a run was stopped after a step that ends an interval, and before its evaluation.
 
@@ -263,16 +284,37 @@ def load_network(
         UserError: There is no checkpoint.
     """
     with _offering(folder):
-        step = _whole_number(which)
-        if step is None:
-            index = rebuilt_index(folder) if rebuild else read_index(folder)
-            step = index.get(which, index.get("latest"))
-        if step is None:
-            raise UserError(f"{folder}: no checkpoint; train first with `retrieval train`")
+        step = _step_to_load(folder, which, rebuild=rebuild)
         source = step_folder(folder, step)
-        check_checkpoint(source, (WEIGHTS,))
         with _naming(source / WEIGHTS):
             load_weights(network, source / WEIGHTS)
+    return step
+
+
+def step_to_load(folder: Path, which: str = "latest") -> int:
+    """Return the step of the checkpoint that :func:`load_network` loads, whose weights are whole.
+
+    Args:
+        folder: The run's ``checkpoints`` folder.
+        which: ``latest``, ``best`` or a step; without a best checkpoint, the latest is loaded.
+            Defaults to ``latest``.
+
+    Raises:
+        DamagedCheckpoint: A file of the checkpoint is damaged. Names it, and another checkpoint.
+        UserError: There is no checkpoint.
+    """
+    with _offering(folder):
+        return _step_to_load(folder, which, rebuild=False)
+
+
+def _step_to_load(folder: Path, which: str, *, rebuild: bool) -> int:
+    step = _whole_number(which)
+    if step is None:
+        index = rebuilt_index(folder) if rebuild else read_index(folder)
+        step = index.get(which, index.get("latest"))
+    if step is None:
+        raise UserError(f"{folder}: no checkpoint; train first with `retrieval train`")
+    check_checkpoint(step_folder(folder, step), (WEIGHTS,))
     return step
 
 

@@ -9,7 +9,7 @@ from tqdm.auto import tqdm
 
 from retrieval.datasets.catalog import Catalog, crop_boxes
 from retrieval.embedding.features import backbone_features
-from retrieval.input_pipeline.pipeline import train_dataset
+from retrieval.input_pipeline.pipeline import WHOLE_BATCH, train_dataset
 from retrieval.sampling import PKSampler
 from retrieval.settings.resolve import held_out_caveat, held_out_count, input_size, resolved
 from retrieval.settings.schema import TrainSettings
@@ -143,6 +143,8 @@ def batch_dataset(
     first_step: int,
     *,
     progress: bool = False,
+    share: slice = WHOLE_BATCH,
+    parts: int = 1,
 ) -> tf.data.Dataset:
     """Return the batches of all steps from ``first_step`` to the last.
 
@@ -153,9 +155,12 @@ def batch_dataset(
         first_step: Number of steps already taken.
         progress: Whether to show a progress bar while images are decoded into memory. Defaults to
             False.
+        share: The rows of each batch that this worker takes. Defaults to all.
+        parts: Number of devices of this worker, which get the parts of its share in turn. Defaults
+            to 1.
 
     Returns:
-        Pairs of inputs (B, ...) and class indices (B,), int32.
+        Pairs of inputs (b, ...) and class indices (b,), int32; b = B unless batches are shared.
     """
     rows = np.stack([sampler.batch(step) for step in range(first_step, settings.steps)])
     if data.features is None:
@@ -173,7 +178,10 @@ def batch_dataset(
             cache_gb=settings.cache_images_gb,
             boxes=crop_boxes(data.train),
             progress=progress,
+            share=share,
+            parts=parts,
         )
+    rows = rows[:, share].reshape(parts * len(rows), -1)
     features = tf.constant(np.asarray(data.features[data.train.index]))
     classes = tf.constant(data.classes)
     return (

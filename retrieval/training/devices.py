@@ -13,9 +13,10 @@ from tensorflow.python.client import device_lib
 from tqdm.auto import tqdm
 
 from retrieval.errors import UserError, how_to_install
-from retrieval.settings.resolve import resolved
+from retrieval.settings.resolve import batch_size, resolved
 from retrieval.settings.schema import UNTRAINED, TrainSettings
 from retrieval.training.memory_check import GIB, installed_bytes
+from retrieval.training.workers import check_shares
 
 TENSOR_CORES = (7, 0)  # first compute capability of GPUs that have them
 DRIVER = Path("/proc/driver/nvidia/gpus")  # where the driver of Linux lists its GPUs
@@ -72,7 +73,7 @@ def devices_of(settings: TrainSettings) -> list[Device]:
     gpus = find_gpus()
     if not gpus:
         return [Device(f"CPU with {os.cpu_count()} cores", installed_bytes())]
-    return gpus if settings.distribute == "mirrored" else gpus[:1]
+    return gpus if settings.distribute != "none" else gpus[:1]
 
 
 def describe_devices(settings: TrainSettings) -> str:
@@ -109,7 +110,7 @@ def say_devices(settings: TrainSettings) -> None:
     trained = settings.loss != UNTRAINED and not settings.freeze_backbone
     if trained and not settings.mixed_precision and devices_of(settings)[0].has_tensor_cores:
         words += "; --mixed-precision trains faster on its tensor cores"
-    if trained and len(gpus) > 1 and settings.distribute != "mirrored":
+    if trained and len(gpus) > 1 and settings.distribute == "none":
         words += f"; --distribute mirrored trains on all {len(gpus)} GPUs"
     tqdm.write(f"on {words}")
     if (warning := unused_gpu()) is not None:
@@ -173,6 +174,15 @@ def installed_gpus() -> list[str]:
     return [f"NVIDIA, bus {each.name}" for each in sorted(DRIVER.iterdir())]
 
 
+def visible_gpus() -> int:
+    """Return how many of this machine's GPUs are for this process, without taking hold of any."""
+    present, visible = len(installed_gpus()), os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return present
+    named = [entry for entry in visible.split(",") if _names_a_gpu(entry, present)]
+    return min(present, len(named))
+
+
 @functools.cache
 def mirrored_strategy() -> tf.distribute.MirroredStrategy:
     """Return the strategy that trains on all local devices, the same one for the whole process.
@@ -185,7 +195,7 @@ def mirrored_strategy() -> tf.distribute.MirroredStrategy:
 
 
 def strategy_of(settings: TrainSettings) -> tf.distribute.Strategy | None:
-    """Return the distribution strategy of a run; None for a single device.
+    """Return the distribution strategy of a run; None for a single device, and for workers.
 
     Args:
         settings: Resolved settings of a training.
@@ -194,6 +204,8 @@ def strategy_of(settings: TrainSettings) -> tf.distribute.Strategy | None:
         UserError: The devices cannot share a batch equally, which adding up their gradients needs.
             Names the batch, the devices and the fix.
     """
+    if settings.distribute == "workers":
+        check_shares(batch_size(settings), settings.workers)  # their devices are not known yet
     if settings.distribute != "mirrored":
         return None
     strategy = mirrored_strategy()

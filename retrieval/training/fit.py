@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -18,7 +18,7 @@ from retrieval.evaluation.metrics import measured_in_training
 from retrieval.evaluation.protocol import roles_or_none, sides
 from retrieval.evaluation.relevance import columns_named
 from retrieval.files import check_space
-from retrieval.input_pipeline.pipeline import naming_unreadable_images
+from retrieval.input_pipeline.pipeline import WHOLE_BATCH, naming_unreadable_images
 from retrieval.losses import get_loss, recommended_options
 from retrieval.models.precision import mixed_precision
 from retrieval.progress import stage
@@ -57,6 +57,8 @@ from retrieval.training.interruption import Interrupted, deferred
 from retrieval.training.live import LiveRecord
 from retrieval.training.model import RankingModel
 from retrieval.training.optimizers import build_optimizer, build_schedule
+from retrieval.training.worker_steps import WorkerSteps, share_state, synchronize_batch_norms
+from retrieval.training.workers import Workers
 
 
 def fit(
@@ -69,6 +71,7 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     checkpoint: str = "latest",
     live: LiveRecord | None = None,
+    workers: Workers | None = None,
 ) -> keras.Model:
     """Train a run to its last step, from a checkpoint if it has one.
 
@@ -85,6 +88,8 @@ def fit(
         checkpoint: The checkpoint to continue from: ``latest``, ``best`` or a step; 0 is the start.
             Defaults to ``latest``.
         live: Record of what the training is at. Defaults to None, no record.
+        workers: The workers that share the batches, of which this one is the chief; the others call
+            :func:`follow`. Defaults to None: this process trains alone.
 
     Returns:
         The trained network; only the head if the backbone is frozen.
@@ -92,22 +97,19 @@ def fit(
     Raises:
         Interrupted: SIGINT or SIGTERM has arrived in a block of
             :func:`retrieval.training.interruption.stoppable`. The step was finished and is saved.
+        ExchangeFailed: Another worker is gone.
         UserError: The devices cannot share a batch equally, the data set does not fit the settings,
             an image cannot be read, a checkpoint is damaged, the disk is too full for the
             checkpoints, or the training diverges.
     """
-    strategy = strategy_of(settings)
     if live is not None and settings.freeze_backbone:
         live.enter(CACHING)
     data = prepare_data(catalog, settings, progress=progress)
-    keras.utils.set_random_seed(settings.seed)
-    with (
-        stage("building the network", show=progress),
-        strategy.scope() if strategy else contextlib.nullcontext(),
-    ):
-        model = build_ranking_model(settings, data)
+    model = new_model(settings, data, workers, progress=progress)
     checkpoints = folder / "checkpoints"
     steps_done = restore_checkpoint(checkpoints, model, checkpoint)
+    if workers is not None:
+        share_state(workers, model, steps_done)
     check_space(folder, checkpoint_bytes(model) * max(1, KEPT + 1 - len(list_steps(checkpoints))))
     history = History(folder / "history.csv", steps_done)
     # A run may be interrupted after it has stopped early; it must not train on.
@@ -155,17 +157,32 @@ def fit(
         try:
             if unevaluated and end_interval(model, ordered, history, interval):
                 return model.network
-            batches = batch_dataset(settings, data, sampler, steps_done, progress=progress)
+            share = share_of(settings, workers)
+            batches = batch_dataset(
+                settings,
+                data,
+                sampler,
+                steps_done,
+                progress=progress,
+                share=share.rows,
+                parts=share.parts,
+            )
+            first, end = steps_done // interval, -(-settings.steps // interval)
             with deferred():
-                model.fit(
-                    batches,
-                    verbose=0,
-                    shuffle=False,
-                    callbacks=ordered,
-                    initial_epoch=steps_done // interval,
-                    epochs=-(-settings.steps // interval),
-                    steps_per_epoch=interval,
-                )
+                if workers is not None:
+                    WorkerSteps(workers, model, batches, steps_done).fit(
+                        ordered, initial_epoch=first, epochs=end, steps_per_epoch=interval
+                    )
+                else:
+                    model.fit(
+                        batches,
+                        verbose=0,
+                        shuffle=False,
+                        callbacks=ordered,
+                        initial_epoch=first,
+                        epochs=end,
+                        steps_per_epoch=interval,
+                    )
         except Interrupted:
             if counter.step > read_index(checkpoints).get("latest", 0):
                 guard.check_weights()
@@ -174,6 +191,90 @@ def fit(
                 save_checkpoint(checkpoints, model, counter.step, unevaluated=ended)
             raise
     return model.network
+
+
+def follow(settings: TrainSettings, catalog: Catalog, workers: Workers) -> None:
+    """Take the steps of a run as a worker that is not the chief.
+
+    It loads nothing from the run's folder and writes nothing to it. After the last step it returns;
+    where the chief stops earlier, it waits in a step that never comes until it is ended.
+
+    Args:
+        settings: Resolved settings of the run.
+        catalog: Data set to train on.
+        workers: The workers, of which this one is not the chief.
+
+    Raises:
+        ExchangeFailed: Another worker is gone.
+        UserError: The devices cannot share a batch equally, or an image cannot be read.
+    """
+    data = prepare_data(catalog, settings, progress=False)
+    model = new_model(settings, data, workers)
+    steps_done = share_state(workers, model, 0)
+    if steps_done >= settings.steps:
+        return
+    sampler = make_sampler(settings, data)
+    share = share_of(settings, workers)
+    with naming_unreadable_images(data.image_paths()):
+        batches = batch_dataset(
+            settings, data, sampler, steps_done, share=share.rows, parts=share.parts
+        )
+        steps = WorkerSteps(workers, model, batches, steps_done)
+        for _ in range(steps_done, settings.steps):
+            steps.take()
+
+
+class Share(NamedTuple):
+    """What a process takes of every batch.
+
+    Attributes:
+        rows: Its rows. Defaults to all.
+        parts: Number of devices that they are handed out to. Defaults to 1.
+    """
+
+    rows: slice = WHOLE_BATCH
+    parts: int = 1
+
+
+def share_of(settings: TrainSettings, workers: Workers | None) -> Share:
+    """Return what this process takes of every batch; all of it without other workers."""
+    if workers is None:
+        return Share()
+    return Share(workers.share_of(batch_size(settings)), workers.devices)
+
+
+def new_model(
+    settings: TrainSettings,
+    data: TrainingData,
+    workers: Workers | None = None,
+    *,
+    progress: bool = False,
+) -> RankingModel:
+    """Build the model of a run with its initial weights, in the scope of its strategy.
+
+    Args:
+        settings: Resolved settings of the run.
+        data: The training data.
+        workers: The workers that share the batches, all of which call this. Defaults to None.
+        progress: Whether to say so if it takes long. Defaults to False.
+
+    Returns:
+        The compiled model.
+
+    Raises:
+        UserError: The devices cannot share a batch equally.
+    """
+    strategy = strategy_of(settings) if workers is None else workers.strategy
+    share_of(settings, workers)  # refuses before anything takes time
+    keras.utils.set_random_seed(settings.seed)
+    with (
+        stage("building the network", show=progress),
+        strategy.scope() if strategy else contextlib.nullcontext(),
+    ):
+        model = build_ranking_model(settings, data)
+    if workers is not None:
+        synchronize_batch_norms(model.network)
+    return model
 
 
 def end_interval(

@@ -12,7 +12,7 @@ import pandas as pd
 
 from retrieval.errors import UserError
 from retrieval.files import write_text
-from retrieval.runs.store import final_path
+from retrieval.runs.places import final_path
 
 PLOTTED = ("loss", "learning_rate", "spread")
 OF_A_STEP = ("step", *PLOTTED)  # the columns of every row; all others are of an evaluation

@@ -170,6 +170,11 @@ def _deferring(on: bool) -> Iterator[None]:
         stop.is_deferred = before
 
 
+def stop_asked() -> int | None:
+    """Return the signal that has asked this process to stop; None if there was none."""
+    return None if _stop is None else _stop.number
+
+
 def check_stop() -> None:
     """Stop here if a signal has arrived.
 

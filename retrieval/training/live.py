@@ -13,6 +13,7 @@ import dataclasses
 import json
 import math
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,15 +30,16 @@ from retrieval.runs.live import (
     DONE,
     FAILED,
     INTERRUPTED,
-    LIVE_FILE,
     MOST_POINTS,
     TRAINING,
     WAITING,
     Live,
-    Process,
     SavedStep,
     queue_path,
+    read_live,
 )
+from retrieval.runs.places import LIVE_FILE
+from retrieval.runs.process import Process
 from retrieval.runs.provenance import command_line
 from retrieval.settings.schema import TrainSettings
 
@@ -226,6 +228,25 @@ class LiveRecord:
         self.move()
         self.write()
 
+    def hand_over(self) -> None:
+        """Leave the file as it is now to another process, which writes it from here on."""
+        self._ended.set()
+        if self._writer is not None:
+            self._writer.join()
+        self.write()
+
+    def take_back(self) -> None:
+        """Go on with the file as another process has left it."""
+        left = read_live(self.file.parent)
+        if left is not None:
+            self.live = dataclasses.replace(left, process=self.live.process, task=None, total=None)
+            self.step, self.has_worked = left.step, left.has_worked
+            self.loss = math.nan if left.loss is None else left.loss
+            self.learning_rate = math.nan if left.learning_rate is None else left.learning_rate
+            self.recent.points = list(left.recent)
+        self._ended = threading.Event()
+        self.start()
+
     def _work(self) -> None:
         while not self._ended.wait(self.every):
             if self.moves != self.written:
@@ -234,7 +255,8 @@ class LiveRecord:
     def write(self) -> None:
         """Write the file now. A failure is nothing that a training should stop for."""
         self.written = self.moves
-        temporary = self.file.with_name(f"{TEMPORARY}{os.getpid()}-{LIVE_FILE}")
+        own = f"{TEMPORARY}{socket.gethostname()}-{os.getpid()}-{LIVE_FILE}"
+        temporary = self.file.with_name(own)
         with contextlib.suppress(OSError, ValueError):
             try:
                 text = json.dumps(self.snapshot().to_mapping(), allow_nan=False)
@@ -347,7 +369,7 @@ class PlanRecord:
     ) -> None:
         self.path, self.clock = path, clock
         self.root = path.parents[1]
-        self.file = queue_path(self.root, f"plan-{os.getpid()}")
+        self.file = queue_path(self.root, f"plan-{socket.gethostname()}-{os.getpid()}")
         self.record = LiveRecord(self.root, settings)
         self.made_root = not self.root.exists()
         self.written = clock()

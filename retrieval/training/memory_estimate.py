@@ -106,9 +106,9 @@ def estimate_training_memory(settings: TrainSettings) -> int:
 
 def replica_count(settings: TrainSettings) -> int:
     """Return the number of devices that share a batch."""
-    if settings.distribute != "mirrored":
+    if settings.distribute == "none":
         return 1
-    return max(1, len(tf.config.list_physical_devices("GPU")))
+    return settings.workers * max(1, len(tf.config.list_physical_devices("GPU")))
 
 
 def dry_run(settings: TrainSettings) -> Footprint:

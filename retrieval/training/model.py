@@ -16,7 +16,7 @@ from retrieval.models import heads, pooling  # noqa: F401
 from retrieval.models.depth import layers_above
 from retrieval.models.freezing import batch_norms, inference_mode
 from retrieval.training.gradients import BatchGradients, chunked_gradients, gradients_or_zeros
-from retrieval.training.optimizers import apply_scaled, replica_mean
+from retrieval.training.optimizers import apply_scaled, shared_gradients
 
 SPREAD = "spread"  # in the logs
 
@@ -205,7 +205,7 @@ class RankingModel(keras.Model):
         embeddings = tf.cast(self.network(inputs, training=False), tf.float32)
         added = self._added_losses()
         state = [tf.identity(v.value) for v in self.loss_state]
-        loss = self.ranking_loss(*gather_replicas(labels, embeddings)) + added
+        loss = self.ranking_loss(gather(labels), gather(embeddings)) + added
         for variable, before in zip(self.loss_state, state, strict=True):
             variable.assign(before)
         self._metric("loss").update_state(loss, sample_weight=tf.shape(embeddings)[0])
@@ -228,13 +228,34 @@ class RankingModel(keras.Model):
             step = self._with_regularization(step)
         else:
             step = self._whole_batch_gradients(inputs, labels)
-        variables = self.trainable_variables
-        apply_scaled(self.optimizer, step.gradients, variables, self._multiplier_of(variables))
-        of_step = {"loss": step.loss, SPREAD: relative_spread(step.embeddings)}
+        of_step = self._apply(step)
         for name, value in of_step.items():
             self._metric(name).update_state(value, sample_weight=tf.shape(labels)[0])
         # Keras takes the logs of an epoch from the metrics, if they have the names returned here.
         return self.get_metrics_result() | (of_step if self.logs_steps else {})
+
+    def replica_step(
+        self, inputs: tf.Tensor, labels: tf.Tensor, *, freezes_norms: bool
+    ) -> dict[str, tf.Tensor]:
+        """Take an optimizer step as one of several workers, outside of Keras' ``fit``.
+
+        Args:
+            inputs: The inputs of this replica, (B / R, ...).
+            labels: Their labels, (B / R,).
+            freezes_norms: Whether the step is one of the first ``freeze_batch_norm_steps``, which
+                a graph cannot find out where batch normalizations exchange their statistics.
+
+        Returns:
+            The loss and the spread of the global batch, scalars, equal on every replica.
+        """
+        step = self._whole_batch_gradients(inputs, labels, freezes_norms)
+        return self._apply(step)
+
+    def _apply(self, step: BatchGradients) -> dict[str, tf.Tensor]:
+        """Take an optimizer step with the gradients of a batch; returns its loss and spread."""
+        variables = self.trainable_variables
+        apply_scaled(self.optimizer, step.gradients, variables, self._multiplier_of(variables))
+        return {"loss": step.loss, SPREAD: relative_spread(step.embeddings)}
 
     def _metric(self, name: str) -> keras.Metric:
         return next(metric for metric in self.metrics if metric.name == name)
@@ -273,22 +294,31 @@ class RankingModel(keras.Model):
         ]
         return step._replace(loss=step.loss + penalty, gradients=gradients)
 
-    def _whole_batch_gradients(self, inputs: tf.Tensor, labels: tf.Tensor) -> BatchGradients:
+    def _whole_batch_gradients(
+        self, inputs: tf.Tensor, labels: tf.Tensor, freezes_norms: bool | None = None
+    ) -> BatchGradients:
         replicas = _replicas()
+        labels = gather(labels)
         with tf.GradientTape() as tape:
-            embeddings = tf.cast(self._embed(inputs), tf.float32)
+            embeddings = tf.cast(self._embed(inputs, freezes_norms), tf.float32)
             if self.freeze_batch_norm_steps and self._trainable_batch_norms():
                 self._regularized()  # embedded inside a condition
             added = self._added_losses()
-            labels, embeddings = gather_replicas(labels, embeddings)
+            embeddings = gather(embeddings)
             loss = self.ranking_loss(labels, embeddings) + added
             # Every replica computes the same global loss, and gradients are summed over them.
             scaled = self.optimizer.scale_loss(loss / replicas)
         gradients = gradients_or_zeros(tape, scaled, self.trainable_variables)
-        return BatchGradients(loss, replica_mean(gradients, replicas), embeddings)
+        gradients = shared_gradients(self.optimizer, gradients, replicas)
+        return BatchGradients(loss, gradients, embeddings)
 
-    def _embed(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Embed a batch in training mode, except batch normalizations that are still frozen."""
+    def _embed(self, inputs: tf.Tensor, freezes_norms: bool | None = None) -> tf.Tensor:
+        """Embed a batch in training mode, except batch normalizations that are still frozen.
+
+        Args:
+            inputs: The batch.
+            freezes_norms: Whether they are; None if the step counter in the graph decides.
+        """
 
         def train_all() -> tf.Tensor:
             return self.network(inputs, training=True)
@@ -298,8 +328,10 @@ class RankingModel(keras.Model):
                 return self.network(inputs, training=True)
 
         norms = self._trainable_batch_norms() if self.freeze_batch_norm_steps else []
-        if not norms:
+        if not norms or freezes_norms is False:
             return train_all()
+        if freezes_norms:
+            return freeze_norms()
         return tf.cond(self._is_past(self.freeze_batch_norm_steps), train_all, freeze_norms)
 
     def _multiplier_of(self, variables: list[keras.Variable]) -> list[float | tf.Tensor]:
@@ -364,20 +396,25 @@ def relative_spread(embeddings: tf.Tensor) -> tf.Tensor:
     return tf.where(tf.reduce_sum(squares) <= LARGEST_COMPONENT**2, spread, float("nan"))
 
 
-def gather_replicas(labels: tf.Tensor, embeddings: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Concatenate a batch over the R replicas in sync, so that pairs across replicas count.
+def gather(rows: tf.Tensor) -> tf.Tensor:
+    """Concatenate the rows of all R replicas in sync, so that pairs across replicas count.
+
+    Gather what is not differentiated, such as labels, outside of a gradient tape.
 
     Args:
-        labels: (B,) of this replica.
-        embeddings: (B, D) of this replica.
+        rows: (B, ...) of this replica.
 
     Returns:
-        Labels (R * B,) and embeddings (R * B, D), differentiable.
+        (R * B, ...), in the order of the replicas, differentiable; equal on every replica.
     """
-    if _replicas() == 1:
-        return labels, embeddings
-    context = tf.distribute.get_replica_context()
-    return context.all_gather(labels, axis=0), context.all_gather(embeddings, axis=0)
+    replicas = _replicas()
+    if replicas == 1:
+        return rows
+    # What is computed here is on this replica's device; an argument of the step may be on none,
+    # and TensorFlow would say: "destinations can not be empty".
+    gathered = tf.distribute.get_replica_context().all_gather(tf.identity(rows), axis=0)
+    known = None if rows.shape[0] is None else replicas * rows.shape[0]
+    return tf.ensure_shape(gathered, (known, *rows.shape[1:]))
 
 
 def _replicas() -> int:

@@ -68,7 +68,8 @@ def build_optimizer(
         weight_decay: Decoupled weight decay. Defaults to 0.0, none.
         clip_norm: Largest global norm of the gradient; longer gradients are scaled down to it.
             Within the scope of a strategy this is the norm of the sum over replicas, each of which
-            must apply the mean gradient (see :func:`replica_mean`). Defaults to None, no limit.
+            must be given the mean gradient (see :func:`shared_gradients`). Defaults to None, no
+            limit.
 
     Returns:
         The optimizer, not built yet.
@@ -194,23 +195,31 @@ def apply_scaled(
         variable.assign(old + keras.ops.cast(multiplier, variable.dtype) * (variable - old))
 
 
-def replica_mean(gradients: list[tf.Tensor], replicas: int) -> list[tf.Tensor]:
-    """Average each gradient over the replicas.
+def shared_gradients(
+    optimizer: keras.optimizers.Optimizer, gradients: list[tf.Tensor], replicas: int
+) -> list[tf.Tensor]:
+    """Return the gradients that an optimizer is given on each of several replicas.
 
     Keras clips the gradients of each replica, and checks them for overflow in float16, before it
-    sums them over the replicas. If all replicas hold the same mean gradient, their sum is clipped
-    exactly as a single device would clip it.
+    sums them over the replicas. An optimizer that does either is given the mean over the replicas,
+    so that the sum is clipped exactly as a single device would clip it. Any other is given those of
+    the replica, so that gradients are sent once.
 
     Args:
+        optimizer: The optimizer.
         gradients: Gradients of this replica, one per variable, which sum over the replicas to the
             gradient of the loss.
         replicas: Number of replicas in sync; with 1 the gradients are returned as they are.
 
     Returns:
-        One tensor per variable, the same on every replica.
+        One tensor per variable, whose sum over the replicas is the gradient of the loss.
     """
     if replicas == 1:
         return gradients
-    context = tf.distribute.get_replica_context()
     dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
+    clips = (optimizer.clipnorm, optimizer.clipvalue, optimizer.global_clipnorm)
+    scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    if not scales and all(limit is None for limit in clips):
+        return dense
+    context = tf.distribute.get_replica_context()
     return context.all_reduce(tf.distribute.ReduceOp.MEAN, dense)

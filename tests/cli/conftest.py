@@ -7,6 +7,9 @@ import pytest
 from PIL import Image
 
 from retrieval.cli.main import main
+from tests.object_store import machine, memory_root, s3_root, s3_server
+
+__all__ = ["machine", "memory_root", "s3_root", "s3_server"]
 
 
 @pytest.fixture(autouse=True)

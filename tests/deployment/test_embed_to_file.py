@@ -18,16 +18,14 @@ from retrieval.errors import UserError
 from retrieval.experiment.pipeline import train
 from retrieval.failures import as_user_error
 from retrieval.runs.embedding_files import read_embeddings
-from retrieval.runs.embedding_output import export_run
+from retrieval.runs.embedding_folder import ITEMS, open_embedding_folder
+from retrieval.runs.embedding_output import export_run, items_path
 from retrieval.runs.embedding_parts import Parts
 from retrieval.runs.embedding_source import Source, read_source
 from retrieval.runs.importing import import_files, read_items
 from tests.deployment.helpers import files_of
 
-
-@pytest.fixture
-def parts_of_seven(monkeypatch):
-    monkeypatch.setattr(module, "PART_IMAGES", 7)
+SEVEN = 7  # images per part: 48 images are seven parts
 
 
 class Colors:
@@ -51,7 +49,9 @@ class Colors:
 @pytest.fixture
 def colors(monkeypatch):
     monkeypatch.setattr(
-        module, "load_embedder", lambda path, *_, **views: Colors(settings_of(path, **views), path)
+        module,
+        "load_embedder",
+        lambda path, checkpoint, **views: Colors(settings_of(path, **views), path),
     )
 
 
@@ -64,7 +64,7 @@ def test_list(run, tmp_path):
 
 
 def embed(run, images, out, **options):
-    return embed_to_file(run.path, images, out, progress=False, **options)
+    return embed_to_file(run.path, images, out, part_images=SEVEN, progress=False, **options)
 
 
 def refused(*arguments, **options):
@@ -74,7 +74,6 @@ def refused(*arguments, **options):
     return str(caught.value)
 
 
-@pytest.mark.usefixtures("parts_of_seven")
 def test_the_test_split_gets_the_vectors_of_the_run_and_its_figures(
     run, settings, test_list, tmp_path
 ):
@@ -110,7 +109,6 @@ def test_a_frozen_backbone_and_an_untrained_network_embed_images_as_their_run(
         assert np.abs(file["emb_aug"][1] - file["emb_aug"][0]).max() > 1e-4
 
 
-@pytest.mark.usefixtures("parts_of_seven")
 def test_an_hdf5_file_has_the_axes_of_the_baseline(run, settings, test_list, tmp_path):
     out = tmp_path / "x.h5"
     embed(run, test_list, out, image_root=settings.data, test_time="flip", test_time_mean="plain")
@@ -167,7 +165,7 @@ def damaged(settings, tmp_path):
     return root
 
 
-@pytest.mark.usefixtures("parts_of_seven", "colors")
+@pytest.mark.usefixtures("colors")
 def test_unreadable_images_are_refused_or_left_out_and_listed(run, damaged, tmp_path):
     out = tmp_path / "x.npy"
     message = refused(run, tmp_path / "all.csv", out, image_root=damaged, strict=True)
@@ -200,7 +198,7 @@ class Stop(KeyboardInterrupt):
     """A signal, after some parts."""
 
 
-@pytest.mark.usefixtures("parts_of_seven", "colors")
+@pytest.mark.usefixtures("colors")
 def test_an_interrupted_command_goes_on_after_its_last_complete_part(
     run, settings, tmp_path, monkeypatch
 ):
@@ -229,35 +227,33 @@ def test_an_interrupted_command_goes_on_after_its_last_complete_part(
     assert not list(tmp_path.glob(".*"))
 
 
-@pytest.mark.usefixtures("parts_of_seven", "colors")
+@pytest.mark.usefixtures("colors")
 def test_a_full_disk_is_one_line_and_the_same_command_goes_on(run, settings, tmp_path, monkeypatch):
-    out, saved, write = tmp_path / "x.npy", [], np.savez
+    out, saved, write = tmp_path / "x.npy", [], np.save
 
-    def fill_up(path, **arrays):
+    def fill_up(path, array):
         if len(saved) == 3:
             path.write_bytes(b"half a part")
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         saved.append(path)
-        write(path, **arrays)
+        write(path, array)
 
     with monkeypatch.context() as patch:
-        patch.setattr(np, "savez", fill_up)
+        patch.setattr(np, "save", fill_up)
         with pytest.raises(OSError, match="No space left") as caught:
             embed(run, settings.data, out)
     message = str(as_user_error(caught.value))
     assert "the disk is full: make room" in message
     assert "\n" not in message
     assert Parts.of(out).count() == 3
-    monkeypatch.setattr(
-        np, "savez", lambda path, **arrays: (saved.append(path), write(path, **arrays))
-    )
+    monkeypatch.setattr(np, "save", lambda path, array: (saved.append(path), write(path, array)))
     embed(run, settings.data, out)
     assert len(saved) == 7  # 48 images in parts of seven: three before, four now
     assert len(np.load(out)) == 48
     assert not list(tmp_path.glob(".*"))
 
 
-@pytest.mark.usefixtures("parts_of_seven", "colors")
+@pytest.mark.usefixtures("colors")
 def test_images_that_changed_during_an_interruption_are_embedded_again(
     run, settings, tmp_path, monkeypatch
 ):
@@ -273,8 +269,8 @@ def test_images_that_changed_during_an_interruption_are_embedded_again(
     np.testing.assert_allclose(vectors[0], vectors[-1], atol=1e-6)
 
 
-@pytest.mark.parametrize("suffix", [".h5", ".npy", ".parquet"])
-@pytest.mark.usefixtures("parts_of_seven", "colors")
+@pytest.mark.parametrize("suffix", [".h5", ".npy", ".parquet", ""])
+@pytest.mark.usefixtures("colors")
 def test_columns_of_a_list_and_the_source_of_the_vectors_go_with_them(
     run, settings, damaged, tmp_path, suffix
 ):
@@ -289,7 +285,7 @@ def test_columns_of_a_list_and_the_source_of_the_vectors_go_with_them(
     assert items["path"].tolist() == kept["path"].tolist()
     np.testing.assert_array_equal(items["price"], kept["price"])
     assert set(items["meta_embedding"]) == {"text"}
-    source = read_source(out)
+    source = read_source(out) if suffix else open_embedding_folder(out).source
     assert source.run == str(run.path.resolve())
     assert (source.images, source.distance, source.width) == (str(damaged), "cosine", 3)
 
@@ -297,7 +293,9 @@ def test_columns_of_a_list_and_the_source_of_the_vectors_go_with_them(
 def items_of(out):
     if out.suffix == ".parquet":
         return pd.read_parquet(out).drop(columns="embedding")
-    return pd.read_csv(out.with_suffix(".items.csv"))
+    return (
+        pd.read_csv(out.with_suffix(".items.csv")) if out.suffix else pd.read_parquet(out / ITEMS)
+    )
 
 
 @pytest.mark.usefixtures("colors")
@@ -325,11 +323,12 @@ def test_outputs_that_cannot_be_are_refused_before_anything_is_loaded(run, setti
     assert files_of(tmp_path) == {}
 
 
-@pytest.mark.parametrize("suffix", [".h5", ".npy", ".parquet"])
+@pytest.mark.parametrize("suffix", [".h5", ".npy", ".parquet", ""])
 def test_the_stored_embeddings_of_a_run_are_exported(run, tmp_path, suffix):
     out = export_run(run, tmp_path / f"x{suffix}")
-    np.testing.assert_array_equal(read_embeddings(out), run.embeddings)
-    items = out if suffix == ".parquet" else tmp_path / "x.items.csv"
+    vectors = read_embeddings(out) if suffix else open_embedding_folder(out).read()
+    np.testing.assert_array_equal(vectors, run.embeddings)
+    items = items_path(out) or out
     again = open_run(import_files(tmp_path / "r/mine/x", [(out, items)], progress=False))
     assert again.items["label"].tolist() == run.items["label"].tolist()
     assert again.items["label_name"].tolist() == run.items["label_name"].tolist()

@@ -5,7 +5,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 from sklearn.cluster import KMeans
@@ -21,10 +21,12 @@ from retrieval.evaluation.clustering import (
     kmeans_starts,
     nmi_interval,
 )
-from retrieval.evaluation.kmeans import lloyd
+from retrieval.evaluation.kmeans import lloyd, passes_here, scale_of, total_rows
+from retrieval.evaluation.kmeans_shards import passes_in_parts
 from retrieval.evaluation.protocol import sides
 from retrieval.evaluation.search.distances import normalize
 from retrieval.evaluation.search.search import search
+from retrieval.evaluation.search.shard_files import Workers
 from retrieval.evaluation.search.threads import worker_pool
 
 PARTITIONS = st.integers(1, 60).flatmap(
@@ -82,7 +84,7 @@ def test_lloyd_reaches_what_scikit_learn_reaches_from_the_same_start(pool, n, k,
     x, _ = blobs(np.full(n // 10, 10), noise=1.5)
     rows = np.random.default_rng(1).choice(n, k, replace=False) if start == "random" else range(k)
     seeds = x[rows]
-    clusters, inertia, iterations = lloyd(x, seeds, pool)
+    clusters, inertia, iterations = lloyd(x, seeds, passes_here(x, pool))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         other = KMeans(k, init=seeds, n_init=1, tol=0, max_iter=300, algorithm="lloyd").fit(x)
@@ -98,7 +100,7 @@ def test_lloyd_reaches_what_scikit_learn_reaches_from_the_same_start(pool, n, k,
 def test_empty_clusters_are_filled(pool):
     x, _ = blobs(np.full(40, 10))
     seeds = np.concatenate([x[:1]] * 30 + [x[:10]]).astype(np.float32)
-    clusters, _, _ = lloyd(x, seeds, pool)
+    clusters, _, _ = lloyd(x, seeds, passes_here(x, pool))
     assert len(np.unique(clusters)) == 40
 
 
@@ -139,7 +141,7 @@ def test_seeding_on_the_graph_is_as_good_as_exact_seeding(pool, name, is_nearest
         for seed in range(10):
             if method == "graph":
                 start = x[seeding.graph_seeds(x, ids, k, seed, pool)]
-                clusters, total, _ = lloyd(x, start, pool)
+                clusters, total, _ = lloyd(x, start, passes_here(x, pool))
             else:
                 kind = "random" if method == "random" else "greedy k-means++"
                 found = kmeans(x, k, kind, seed, pool=pool)
@@ -163,12 +165,12 @@ def test_the_nearest_neighbors_decide_what_all_comparisons_would(pool, name, see
     chosen = seeding.graph_seeds(x, known, k, seed, pool)
     plain = seeding.graph_seeds(x, seeding.make_graph(x, ids, pool), k, seed, pool)
     np.testing.assert_array_equal(chosen, plain)
-    expected, inertia, iterations = lloyd(x, x[chosen], pool)
-    for first in (None, chosen):
-        clusters, total, used = lloyd(x, x[chosen], pool, graph=known, chosen=first)
-        assert (total, used) == (pytest.approx(inertia, rel=1e-5), iterations)
-        apart = clusters != expected  # only where two centers are equally near
-        assert apart.mean() < (0.9 if options.get("copies") else 0.01)
+    expected, inertia, iterations = lloyd(x, x[chosen], passes_here(x, pool))
+    by_graph = seeding.passes_by_graph(x, known, chosen, pool)
+    clusters, total, used = lloyd(x, x[chosen], by_graph)
+    assert (total, used) == (pytest.approx(inertia, rel=1e-5, abs=1e-4), iterations)
+    apart = clusters != expected  # only where two centers are equally near
+    assert apart.mean() < (0.9 if options.get("copies") else 0.01)
 
 
 def test_falls_back_to_exact_seeding_where_clusters_outgrow_a_neighborhood():
@@ -206,11 +208,11 @@ def test_a_single_search_seeds_k_means_where_the_gallery_is_apart(monkeypatch):
     x, codes = blobs(np.full(200, 5), noise=0.8)
     monkeypatch.setattr(seeding, "CHEAP", 0)
     searches = []
-    monkeypatch.setattr(engine, "search", lambda *a, **k: searches.append(1) or search(*a, **k))
+    counting = {"search_with": lambda *a, **k: searches.append(1) or search(*a, **k)}
     roles = np.where(np.arange(1000) % 2, "query", "gallery")
-    one = evaluate(x, codes, roles, k_neighbors=0, n_bootstrap=0, single_search=True)
+    one = evaluate(x, codes, roles, k_neighbors=0, n_bootstrap=0, single_search=True, **counting)
     assert len(searches) == 1
-    two = evaluate(x, codes, roles, k_neighbors=0, n_bootstrap=0)
+    two = evaluate(x, codes, roles, k_neighbors=0, n_bootstrap=0, **counting)
     assert len(searches) == 3
     assert one.metrics["nmi"] == pytest.approx(two.metrics["nmi"], abs=0.01)
     others = one.metrics.keys() - {"nmi", "nmi_geometric", "ami", "ari", "pairwise_f1",
@@ -306,3 +308,42 @@ def test_nmi_interval_of_few_classes_holds_the_value_within_0_and_1(classes, mis
     low, high = nmi_interval(codes, clusters)
     assert 0 <= low <= value <= high
     assert high <= max(1, value)
+
+
+@given(
+    st.integers(1, 3), st.integers(2, 40), st.sampled_from(["random", "greedy k-means++"]),
+    st.integers(0, 99),
+)  # fmt: skip
+@settings(
+    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_parts_of_the_points_give_the_clusters_of_one_machine(
+    tmp_path, pool, at_once, k, how, seed
+):
+    # 10,000 points are three chunks; with duplicates there are empty clusters to fill.
+    rng = np.random.default_rng(seed)
+    x = (9 * rng.standard_normal((k, 3)))[rng.integers(0, k, 10_000)]
+    x = (x + rng.standard_normal(x.shape)).astype(np.float32)
+    x[5000:9000] = x[rng.integers(0, 30, 4000)]
+    one = kmeans(x, k, how, seed, pool=pool)
+
+    def passes(points):
+        np.save(tmp_path / "points.npy", points)
+        return passes_in_parts(tmp_path / "points.npy", len(points), Workers(at_once=at_once))
+
+    other = kmeans(x, k, how, seed, pool=pool, passes_of=passes)
+    np.testing.assert_array_equal(one.clusters, other.clusters)
+    assert (one.inertia, one.iterations) == (other.inertia, other.iterations)
+    assert [path.name for path in (tmp_path / "points-passes").iterdir()] == []
+
+
+def test_sums_of_clusters_are_exact_in_any_order():
+    rng = np.random.default_rng(0)
+    x = (rng.standard_normal((1000, 2)) * 10.0 ** rng.integers(-6, 6, (1000, 1))).astype(np.float32)
+    scale, slots = scale_of(x), np.array([1, -1, 0])
+    winner = rng.integers(0, 3, 1000)
+    sums = total_rows(x, winner, slots, scale)
+    order = rng.permutation(1000)
+    np.testing.assert_array_equal(sums, total_rows(x[order], winner[order], slots, scale))
+    exact = np.array([x[winner == c].astype(np.float64).sum(axis=0) for c in (2, 0)])
+    np.testing.assert_allclose(sums / scale, exact, rtol=1e-9, atol=1e-9)

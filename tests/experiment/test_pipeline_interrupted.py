@@ -12,8 +12,8 @@ from PIL import Image
 from retrieval import load_catalog, open_run
 from retrieval.errors import UserError
 from retrieval.experiment.pipeline import resume, train
+from retrieval.runs.places import partial_path
 from retrieval.runs.resume import prepare_partial
-from retrieval.runs.store import partial_path
 from retrieval.settings.resolve import resolve
 from retrieval.training.checkpoints import read_index, step_folder
 from tests.callbacks import KillAfter, Killed, Scores

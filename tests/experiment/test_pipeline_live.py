@@ -15,7 +15,7 @@ from retrieval.experiment.session import FailedRuns, plan_all, train_all
 from retrieval.progress import stage
 from retrieval.runs.live import history_of, list_trainings
 from retrieval.runs.lock import lock_path
-from retrieval.runs.store import partial_path
+from retrieval.runs.places import partial_path
 from tests.callbacks import NotANumber
 
 SHOWN = ("dataset", "data", "backbone", "weights", "image_size", "embedding_size", "eval_every",

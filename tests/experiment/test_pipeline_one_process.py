@@ -5,7 +5,7 @@ import pytest
 from retrieval.errors import UserError
 from retrieval.experiment.pipeline import resume, train
 from retrieval.runs.lock import run_lock
-from retrieval.runs.store import partial_path
+from retrieval.runs.places import partial_path
 
 OPTIONS = {"evaluate": False, "progress": False}
 

@@ -14,7 +14,8 @@ from retrieval import open_run
 from retrieval.errors import UserError
 from retrieval.experiment.pipeline import resume, train
 from retrieval.models import conv4
-from retrieval.runs.store import list_runs, partial_path
+from retrieval.runs.places import partial_path
+from retrieval.runs.store import list_runs
 
 WIDTHS = conv4.WIDTHS
 

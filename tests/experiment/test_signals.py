@@ -18,7 +18,7 @@ import pytest
 
 from retrieval.experiment import pipeline
 from retrieval.experiment.session import plan_all, train_all
-from retrieval.runs.store import partial_path
+from retrieval.runs.places import partial_path
 from retrieval.training.checkpoints import read_index, step_folder
 from retrieval.training.interruption import Interrupted, check_stop, deferred, stoppable
 from tests.callbacks import Scores

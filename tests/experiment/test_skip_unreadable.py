@@ -10,9 +10,9 @@ import yaml
 from retrieval.datasets import load_catalog
 from retrieval.errors import UserError
 from retrieval.experiment.pipeline import embed, resume, train
+from retrieval.runs.places import partial_path
 from retrieval.runs.resume import PLAN_FILE
 from retrieval.runs.run import Run
-from retrieval.runs.store import partial_path
 from tests.callbacks import KillAfter, Killed
 from tests.photos import write_colors
 

@@ -26,6 +26,7 @@ from tests.faults.warm import load_tensorflow, warm_up
 
 RUN = Path("runs/folder/one")
 NOTES_EACH, ROUNDS = 5, 4
+THUMBNAILS, TURNS = 100, 3
 SECONDS = 600
 
 
@@ -133,11 +134,65 @@ def shared_cache(size: int) -> dict:
     return {"runs": size + 1, "equal": same, "problems": problems + ended(codes)}
 
 
+def empty_caches(size: int) -> dict:
+    """Let processes fill the same empty caches, and kill one of them in the middle, many times.
+
+    They draw the images of a data set, decode and check them, and pack their thumbnails.
+    """
+    from retrieval.datasets import load_catalog
+    from retrieval.runs.thumbnails import write_thumbnails
+
+    def fill(number: int) -> None:
+        catalog = load_catalog("typefaces", "drawn", subset="sample")
+        paths = catalog.absolute_paths()[:THUMBNAILS]
+        write_thumbnails(Path(f"thumbnails-{number}"), paths, progress=False)
+        Path(f"catalog-{number}").write_text(catalog.items.to_csv())
+
+    def filled() -> dict[str, str]:
+        return {
+            f"{folder}/{name}": digest
+            for folder in ("drawn", "cache/thumbnails")
+            for name, digest in content(Path(folder)).items()
+        }
+
+    start = time.monotonic()
+    problems = ended(together(1, fill))
+    alone, seconds = filled() | read_all(0), time.monotonic() - start
+    killed = 0
+    for turn in range(TURNS):
+        for name in ("drawn", "cache", *(str(path) for path in Path().glob("thumbnails-*"))):
+            shutil.rmtree(name, ignore_errors=True)
+        victim = children.start(lambda: fill(size), Path("log-victim"))
+        started = [
+            children.start(lambda n=number: fill(n) and None, Path(f"log-{number}"))
+            for number in range(size)
+        ]
+        time.sleep(seconds * turn / TURNS)
+        children.kill(victim)
+        killed += children.wait(victim) < 0
+        codes = [children.wait(child, SECONDS) for child in started]
+        problems += ended(codes)
+        cached = filled()
+        problems += [
+            f"turn {turn}: process {number} got something else"
+            for number in range(size)
+            if cached | read_all(number) != alone
+        ]
+    return {"turns": TURNS, "killed": killed, "files": len(alone), "problems": problems}
+
+
+def read_all(number: int) -> dict[str, str]:
+    """Return what a process of :func:`empty_caches` got."""
+    thumbnails = content(Path(f"thumbnails-{number}"))
+    return thumbnails | {"catalog": Path(f"catalog-{number}").read_text()}
+
+
 SCENES: dict[str, tuple[Callable[[int], dict], bool]] = {
     "notes by many writers": (notes, False),
     "import --overwrite during evaluate": (import_during_evaluate, False),
     "sessions that read while the run is replaced": (readers, False),
     "training on one cache of features": (shared_cache, True),
+    "caches that are empty": (empty_caches, False),
 }
 
 

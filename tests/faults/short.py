@@ -20,7 +20,11 @@ FUZZED = (
     *("run: metrics.json", "archives"),
 )
 INPUTS = 7  # of each share
-SCENES = {"notes by many writers": 5, "import --overwrite during evaluate": 4}
+SCENES = {
+    "notes by many writers": 5,
+    "import --overwrite during evaluate": 4,
+    "caches that are empty": 6,
+}
 
 
 def main() -> None:

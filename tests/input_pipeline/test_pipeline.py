@@ -232,3 +232,21 @@ class TestBadInput:
 
 def test_a_square_image_of_the_right_size_is_not_touched(paths, pixels):
     np.testing.assert_array_equal(read_resized(paths[0], SIDE), pixels[0])
+
+
+class TestSharing:
+    """Several workers load what one would."""
+
+    @pytest.mark.parametrize("options", [{}, {"augment": "strong", "pre_crop": SIDE}])
+    @pytest.mark.parametrize("cache_gb", [0.0, 1.0])
+    def test_shares_put_together_are_the_whole_batch(self, paths, options, cache_gb):
+        rows = [[0, 1, 2, 3], [4, 5, 6, 0]]
+        given = {"size": 16, "seed": 3, "cache_gb": cache_gb} | options
+        whole = batches(paths, rows, **given)
+        for share, parts in ((slice(0, 2), 1), (slice(2, 4), 1), (slice(2, 4), 2)):
+            found = batches(paths, rows, share=share, parts=parts, **given)
+            assert len(found) == 2 * parts
+            images = np.concatenate([each for each, _ in found])
+            labels = np.concatenate([each for _, each in found])
+            np.testing.assert_array_equal(images, np.concatenate([i[share] for i, _ in whole]))
+            np.testing.assert_array_equal(labels, np.concatenate([own[share] for _, own in whole]))

@@ -22,6 +22,7 @@ RUNS = {
     "your_own_images": {"small-notebook-none", "small-notebook-multi_similarity"},
     "compare_losses": {"placeholder-compare-npairs_loss-seed0"},
     "inspect_failures": {"placeholder-inspect-angular_loss"},
+    "fair_comparison": {"placeholder-fair_comparison-npairs_loss-recommended"},
 }
 BENCHMARKS = ("cub200", "cars196", "stanford_online_products", "inshop")
 
@@ -121,11 +122,11 @@ def leave_out_what_the_first_one_shows(notebook):
 
 
 def trains(cell):
-    """Tell whether a cell calls ``train``."""
+    """Tell whether a cell calls ``train`` or ``tune``."""
     if cell.cell_type != "code":
         return False
     names = (node.func for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Call))
-    return any(isinstance(name, ast.Name) and name.id == "train" for name in names)
+    return any(isinstance(name, ast.Name) and name.id in ("train", "tune") for name in names)
 
 
 def binds_a_name(cell):
@@ -195,6 +196,8 @@ def test_a_notebook_is_committed_with_its_outputs_and_no_errors(path):
     assert sum("image/png" in data for data in interactive) >= 3  # shown where nothing runs
 
 
-@pytest.mark.parametrize("name", ["quickstart", "grocery", "compare_losses", "inspect_failures"])
+@pytest.mark.parametrize(
+    "name", ["quickstart", "grocery", "compare_losses", "fair_comparison", "inspect_failures"]
+)
 def test_the_committed_outputs_are_of_real_data(name):
     assert "Synthetic placeholder" not in (FOLDER / f"{name}.ipynb").read_text(encoding="utf-8")

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.object_store import machine, memory_root, s3_root, s3_server
 from tests.runs.helpers import write_small_run
+
+__all__ = ["machine", "memory_root", "s3_root", "s3_server"]
 
 
 @pytest.fixture(scope="session")

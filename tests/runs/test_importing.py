@@ -18,7 +18,8 @@ from retrieval.runs.array_importing import import_run
 from retrieval.runs.evaluate import evaluate_run
 from retrieval.runs.importing import import_files, read_items, read_sides
 from retrieval.runs.lock import run_lock
-from retrieval.runs.store import open_run, partial_path
+from retrieval.runs.places import partial_path
+from retrieval.runs.store import open_run
 
 
 def csv(path, *lines):

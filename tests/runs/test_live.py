@@ -8,17 +8,10 @@ import time
 import pytest
 
 from retrieval.errors import UserError
-from retrieval.runs.live import (
-    LIVE_FILE,
-    Process,
-    finished_names,
-    forget,
-    history_of,
-    list_trainings,
-    read_live,
-)
+from retrieval.runs.live import finished_names, forget, history_of, list_trainings, read_live
 from retrieval.runs.lock import run_lock
-from retrieval.runs.store import partial_path
+from retrieval.runs.places import LIVE_FILE, partial_path
+from retrieval.runs.process import Process
 from tests.runs.unfinished import live, process_elsewhere, process_gone, write_queue, write_training
 
 

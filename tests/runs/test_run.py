@@ -9,8 +9,9 @@ import yaml
 
 from retrieval.errors import UserError
 from retrieval.evaluation.protocol import Protocol
+from retrieval.runs.places import partial_path
 from retrieval.runs.run import Run
-from retrieval.runs.store import BrokenRun, list_runs, open_run, partial_path, publish
+from retrieval.runs.store import BrokenRun, list_runs, open_run, publish
 
 
 def make_folder(path, n=4):

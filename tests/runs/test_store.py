@@ -13,18 +13,9 @@ from retrieval.experiment.pipeline import embed
 from retrieval.files import making_lock
 from retrieval.runs.evaluate import evaluate_run
 from retrieval.runs.lock import run_lock
+from retrieval.runs.places import final_path, next_path, old_path, partial_path
 from retrieval.runs.run import ChangedRun, Run
-from retrieval.runs.store import (
-    changed_run,
-    check_free,
-    final_path,
-    list_runs,
-    locked_run,
-    next_path,
-    old_path,
-    open_run,
-    partial_path,
-)
+from retrieval.runs.store import changed_run, check_free, list_runs, locked_run, open_run
 from tests.experiment.helpers import files_of
 
 ALL = "leave_one_out"

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from retrieval.runs.live import LIVE_FILE, Live, Process, SavedStep, queue_path
-from retrieval.runs.store import partial_path
+from retrieval.runs.live import Live, SavedStep, queue_path
+from retrieval.runs.places import LIVE_FILE, partial_path
+from retrieval.runs.process import Process
 
 STEPS = 1000
 

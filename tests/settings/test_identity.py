@@ -36,14 +36,14 @@ OTHER = {
     "warmup_steps": 5, "weight_decay": 0.01, "clip_norm": 1.0,
     "backbone_multiplier": 0.5, "loss_multiplier": 2.0, "mixed_precision": True, "chunk_size": 10,
     "check_memory": False,
-    "distribute": "mirrored", "seed": 5,
+    "distribute": "mirrored", "workers": 3, "seed": 5,
     "eval_split": "validation", "validation_fraction": 0.3, "eval_every": 100, "monitor": "map@r",
     "patience": 3, "use_checkpoint": "best", "keep_embeddings": True, "tensorboard": True,
     "distance": "euclidean", "test_time": "flip", "test_time_mean": "plain",
 }  # fmt: skip
 ALWAYS_THE_SAME_RUN = {
     "recipe", "scaled", "skip_unreadable", "cache_images_gb", "check_memory", "keep_embeddings",
-    "tensorboard",
+    "tensorboard", "workers",
     "lora_layers",  # without LoRA
 }  # fmt: skip
 OF_THE_STEP_SCHEDULE_AND_CROPS = {"decay_every", "decay_factor", "crop_area"}
@@ -92,6 +92,7 @@ def test_every_setting_is_tried():
 # Settings without which another one is refused.
 NEEDED = {
     "test_time_mean": {"test_time": "center"},
+    "workers": {"distribute": "workers", "workers": 2},
     "patience": {"eval_split": "test"},
     "use_checkpoint": {"eval_split": "test"},
 }

@@ -12,7 +12,7 @@ from retrieval import open_run
 from retrieval.cli import main
 from retrieval.errors import UserError
 from retrieval.experiment.pipeline import train
-from retrieval.runs.store import partial_path
+from retrieval.runs.places import partial_path
 from retrieval.training.callbacks import (
     CollapseWarning,
     CSVHistory,

@@ -8,7 +8,8 @@ import pytest
 
 from retrieval.errors import UserError
 from retrieval.progress import progress_bar, stage
-from retrieval.runs.live import LIVE_FILE, list_trainings, read_live
+from retrieval.runs.live import list_trainings, read_live
+from retrieval.runs.places import LIVE_FILE
 from retrieval.settings.schema import TrainSettings
 from retrieval.training.callbacks import LiveView, StepCounter
 from retrieval.training.interruption import Interrupted

@@ -9,6 +9,8 @@ from retrieval.errors import UserError
 from retrieval.runs.checks import NotEvaluated
 from retrieval.runs.run import REQUIRED_FILES, Run
 from retrieval.runs.store import BrokenRun, open_run, run_folders
+from retrieval.storage.addresses import in_urls, located
+from workbench.data.following import follow
 
 DEFAULT_ROOT = Path("runs")
 OPTIONAL_FILES = (
@@ -17,8 +19,11 @@ OPTIONAL_FILES = (
 
 
 def runs_root() -> Path:
-    """Return the folder of runs: ``$RETRIEVAL_RUNS``, or ``runs`` if it is not set."""
-    return Path(os.environ.get("RETRIEVAL_RUNS", DEFAULT_ROOT))
+    """Return the folder of runs: ``$RETRIEVAL_RUNS``, or ``runs`` if it is not set.
+
+    If that is a URL, it is the folder of this machine that stands for it.
+    """
+    return located(os.environ.get("RETRIEVAL_RUNS", DEFAULT_ROOT))
 
 
 def stamp(path: Path) -> tuple[int, ...]:
@@ -46,7 +51,7 @@ def _open(path: str, stamp: tuple[int, ...]) -> Run | BrokenRun:
     try:
         return open_run(path, neighbors=True)
     except UserError as error:
-        return BrokenRun(Path(path), str(error), isinstance(error, NotEvaluated))
+        return BrokenRun(Path(path), in_urls(str(error)), isinstance(error, NotEvaluated))
 
 
 def load_runs(root: Path | None = None) -> tuple[list[Run], list[BrokenRun]]:
@@ -58,7 +63,9 @@ def load_runs(root: Path | None = None) -> tuple[list[Run], list[BrokenRun]]:
     Returns:
         The runs, and the folders that cannot be opened, both sorted by data set and name.
     """
-    folders = run_folders(root or runs_root())
+    root = root or runs_root()
+    follow(root)
+    folders = run_folders(root)
     found = [_open(str(path), stamp(path)) for path in folders]
     runs = [run for run in found if isinstance(run, Run)]
     return runs, [run for run in found if isinstance(run, BrokenRun)]

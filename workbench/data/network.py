@@ -27,6 +27,7 @@ from retrieval.deployment.text import (
     why_no_text,
 )
 from retrieval.errors import UserError
+from retrieval.runs.mirrors import fetch_when_read
 from retrieval.runs.resume import check_dataset_unchanged
 from retrieval.runs.run import Run
 from retrieval.runs.thumbnails import eight_bits
@@ -63,6 +64,7 @@ def _inspector(path: str, stamp: tuple) -> Any:
     from retrieval.training.inspection import open_inspector
 
     try:
+        fetch_when_read(Path(path), "checkpoints/")
         found = open_inspector(Run(Path(path)))
         freeze_garbage_collection()
         return found

@@ -11,9 +11,11 @@ from pathlib import Path
 import pandas as pd
 
 from retrieval.errors import UserError
-from retrieval.files import atomic_path, file_lock, remove_temporaries
-from retrieval.runs.run import NOTES_FILE, Run
-from retrieval.runs.store import notes_lock_path
+from retrieval.files import atomic_path, remove_temporaries
+from retrieval.runs.places import NOTES_FILE
+from retrieval.runs.publication import change_notes, notes_lock
+from retrieval.runs.run import Run
+from retrieval.storage.addresses import shown
 
 OLD_COLUMNS = ["path", "label_name", "tag", "note", "when"]
 COLUMNS = ["item", *OLD_COLUMNS]
@@ -124,23 +126,27 @@ def write_note(run: Run, row: int, tag: str, note: str) -> None:
 
     Raises:
         UserError: The notes file exists but cannot be read, the run is gone, or its folder cannot
-            be written to. Existing notes are not changed.
+            be written to, or published at its URL. Existing notes are not changed.
     """
     item = run.items.iloc[row]
     tag, note = tag.strip()[:100], note.strip()[:LONGEST]
+
+    def change() -> None:
+        notes = read_notes(run)
+        notes = notes.loc[notes["row"].fillna(-1) != row, COLUMNS]
+        if tag or note:
+            when = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+            new = [str(item[name]) for name in ("item", "path", "label_name")]
+            new = pd.DataFrame([[*new, tag, note, when]], columns=COLUMNS)
+            notes = pd.concat([notes, new], ignore_index=True)
+        _write(run, notes)
+
     try:
-        with file_lock(notes_lock_path(run.path)):  # other sessions and processes write too
+        with notes_lock(run.path):  # other sessions and processes write too
             if not run.path.is_dir():
-                raise UserError(f"{run.path} is not there any more: the note was not saved")
+                raise UserError(f"{shown(run.path)} is not there any more: the note was not saved")
             remove_temporaries(run.path, NOTES_FILE)  # of a killed process
-            notes = read_notes(run)
-            notes = notes.loc[notes["row"].fillna(-1) != row, COLUMNS]
-            if tag or note:
-                when = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
-                new = [str(item[name]) for name in ("item", "path", "label_name")]
-                new = pd.DataFrame([[*new, tag, note, when]], columns=COLUMNS)
-                notes = pd.concat([notes, new], ignore_index=True)
-            _write(run, notes)
+            change_notes(run.path, change)
     except OSError as error:
         raise UserError(
             f"{notes_path(run)}: the note cannot be written ({error.strerror or error}); make "

@@ -48,13 +48,23 @@ def sample(run: Run, layout: str) -> tuple[np.ndarray, np.ndarray]:
         layout: Name of the map, one of :data:`LAYOUTS`.
 
     Returns:
-        Rows, int32, (m,), and their positions, float32, (m, 2 or 3). These are all items if they
-        are few enough, else the same share of every class.
+        Rows, int32, (m,), and their positions, float32, (m, 2 or 3). These are all items that have
+        a position if they are few enough, else the same share of every class.
     """
     points = positions(run, layout)
+    placed = placed_rows(run)
     most = MOST_POINTS_3D if layout == "PCA 3-D" else MOST_POINTS
-    rows = stratified_rows(run.items["label"].to_numpy(), most)
-    return rows, points[rows]
+    rows = placed[stratified_rows(run.items["label"].to_numpy()[placed], most)]
+    return rows.astype(np.int32), points[rows]
+
+
+def placed_rows(run: Run) -> np.ndarray:
+    """Return the rows of the items that have a position, int64: a sample of a large run, else all.
+
+    Args:
+        run: A run with a projection.
+    """
+    return np.flatnonzero(np.isfinite(positions(run, "PCA")[:, 0]))
 
 
 def fault(run: Run) -> str | None:

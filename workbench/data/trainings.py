@@ -7,7 +7,10 @@ import pandas as pd
 import streamlit as st
 
 from retrieval.runs.live import Training, finished_names, history_of, list_trainings, saved_history
-from retrieval.runs.store import partial_path
+from retrieval.runs.places import partial_path
+from retrieval.storage.addresses import address_of
+from workbench.data.following import EVERY as FOLLOWED_EVERY
+from workbench.data.following import follow
 from workbench.data.loading import runs_root
 
 EVERY = 2.0  # seconds between two looks while a training goes on
@@ -30,6 +33,7 @@ class Scene:
 
 def trainings() -> list[Training]:
     """Return the trainings under :func:`workbench.data.loading.runs_root` that are not finished."""
+    follow(runs_root())
     return list_trainings(runs_root())
 
 
@@ -43,11 +47,13 @@ def scene(found: list[Training]) -> Scene:
 
 
 def looks_every(found: list[Training]) -> float | None:
-    """Return after how many seconds to look at trainings again; None if nothing goes on.
+    """Return after how many seconds to look again; None if nothing can change by itself.
 
     Args:
         found: See :func:`trainings`.
     """
+    if address_of(runs_root()) is not None:
+        return FOLLOWED_EVERY
     return EVERY if any(each.is_alive for each in found) else None
 
 

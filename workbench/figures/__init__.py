@@ -12,9 +12,11 @@ from workbench.figures.ranks import rank_histogram
 from workbench.figures.recall import recall_curves
 from workbench.figures.slices import slice_forest
 from workbench.figures.training import loss_so_far, metric_so_far, training_curves
+from workbench.figures.tuning import best_so_far, validation_and_test
 
 __all__ = [
     "Coloring",
+    "best_so_far",
     "bytes_chart",
     "class_differences",
     "class_sizes",
@@ -31,5 +33,6 @@ __all__ = [
     "recall_curves",
     "slice_forest",
     "training_curves",
+    "validation_and_test",
     "win_tie_loss",
 ]

@@ -56,6 +56,12 @@ from workbench.notebook.results import (
     slices,
 )
 from workbench.notebook.training_curve import LiveCurve
+from workbench.notebook.tuning import (
+    search_curves,
+    search_table,
+    tuned_table,
+    validation_and_test,
+)
 
 __all__ = [
     "LiveCurve",
@@ -101,12 +107,16 @@ __all__ = [
     "run_name",
     "sample_grid",
     "scale",
+    "search_curves",
+    "search_table",
     "seeds_table",
     "slice_forest",
     "slices",
     "split_sizes",
     "start",
     "suspected_label_errors",
+    "tuned_table",
+    "validation_and_test",
     "win_tie_loss",
     "worst_ranks",
 ]

@@ -8,7 +8,7 @@ from retrieval.runs.run import Run
 from workbench import figures
 from workbench.analysis.failures import ranks_by_item
 from workbench.analysis.naming import class_names
-from workbench.data.projections import positions
+from workbench.data.projections import placed_rows, positions
 from workbench.figures.colors import by_class, by_outcome
 
 
@@ -16,7 +16,7 @@ def umap_points(run: Run) -> np.ndarray:
     """Return the position of every item on the run's UMAP map.
 
     Returns:
-        float32, (n, 2).
+        float32, (n, 2); NaN for what is not in the sample that is mapped of a large run.
 
     Raises:
         UserError: The run has no map.
@@ -29,14 +29,16 @@ def umap_points(run: Run) -> np.ndarray:
 def embedding_map(run: Run, protocol: str | None = None, *, height: int = 480) -> go.Figure:
     """Draw the UMAP map of a run, every query colored by whether its nearest item is right.
 
+    Of a run of more than a million items, it is that of a sample.
+
     Args:
         run: An evaluated run.
         protocol: Name of the evaluation protocol. By default, the run's primary one.
         height: Height in pixels. Defaults to 480.
     """
-    points = umap_points(run)
-    coloring = by_outcome(ranks_by_item(run.neighbors(protocol), len(run.items)))
-    return figures.embedding_map(points, np.arange(len(points)), coloring, height=height)
+    points, rows = umap_points(run), placed_rows(run)
+    ranks = ranks_by_item(run.neighbors(protocol), len(run.items))
+    return figures.embedding_map(points[rows], rows, by_outcome(ranks[rows]), height=height)
 
 
 def embedding_evolution(run: Run, *, classes: int = 12) -> go.Figure:

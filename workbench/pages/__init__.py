@@ -13,6 +13,7 @@ from workbench.pages.retrieval.page import retrieval_page
 from workbench.pages.slices.page import slices_page
 from workbench.pages.thresholds.page import thresholds_page
 from workbench.pages.trainings.page import trainings_page
+from workbench.pages.tuning.page import tuning_page
 from workbench.pages.why.page import why_page
 
 
@@ -42,6 +43,7 @@ PAGES = {
     "why": Page(title="Why did this match?", icon="troubleshoot", draw=why_page),
     "thresholds": Page(title="Thresholds", icon="tune", draw=thresholds_page),
     "bytes": Page(title="Bytes per vector", icon="data_usage", draw=bytes_page),
+    "tuning": Page(title="Tuning", icon="instant_mix", draw=tuning_page),
     "methods": Page(title="Methods and data", icon="menu_book", draw=methods_page),
 }
 # The page of runs that are not finished, which needs no finished one.

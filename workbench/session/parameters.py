@@ -82,6 +82,9 @@ THRESHOLD = Parameter("threshold", str)
 # Bytes per vector
 FORMS_OF = Parameter("losses", str)  # whose embeddings are shown: all losses, A and B, or A
 
+# Tuning
+TUNING = Parameter("tuning", str)  # name of the tuning that is shown
+
 # Methods and data
 METHODS = Parameter("methods", str)
 SETTINGS = Parameter("settings", str)  # run whose settings are shown
@@ -90,5 +93,5 @@ SETTINGS = Parameter("settings", str)  # run whose settings are shown
 TITLES = {DATASET.key: "data set", RUN_A.key: "run A", RUN_B.key: "run B", K.key: "K"}
 # What every page has: the links of the sidebar keep it.
 OF_EVERY_PAGE = (DATASET, PROTOCOL, METRIC, RUN_A, RUN_B, K, COLUMNS, ITEM)
-# These name rows and labels, which mean other items and classes in another data set.
-OF_ONE_DATASET = (ITEM, MATCH, CLASS, PAIR)
+# These name rows, labels and tunings, which are others in another data set.
+OF_ONE_DATASET = (ITEM, MATCH, CLASS, PAIR, TUNING)

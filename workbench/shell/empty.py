@@ -6,7 +6,10 @@ import streamlit as st
 
 from retrieval.errors import counted
 from retrieval.runs.store import BrokenRun
+from retrieval.storage.addresses import address_of, shown
+from workbench.data.following import problem_of
 from workbench.data.loading import DEFAULT_ROOT, runs_root
+from workbench.layout.theme import plain
 
 
 def empty_page(broken: list[BrokenRun]) -> None:
@@ -21,8 +24,10 @@ def empty_page(broken: list[BrokenRun]) -> None:
         "is real, and what each loss gets wrong."
     )
     root = runs_root()
-    st.text(f"It reads the runs in {root.resolve()}")
-    into = "" if root == DEFAULT_ROOT else f" \\\n  --runs {shlex.quote(str(root))}"
+    st.text(f"It reads the runs in {address_of(root) or root.resolve()}")
+    if problem := problem_of(root):
+        st.warning(plain(problem), icon=":material/cloud_off:")
+    into = "" if root == DEFAULT_ROOT else f" \\\n  --runs {shlex.quote(shown(root))}"
     columns = st.container(key="beside").columns(4, gap="large")
     first, second, third, fourth = columns
     with first:

@@ -12,6 +12,9 @@ from workbench.analysis.metadata import shown_columns, suggested_columns
 from workbench.analysis.naming import full_name, loss_of
 from workbench.analysis.tables import run_order
 from workbench.data.comparable import comparable_groups, protocol_difference
+from workbench.data.following import problem_of
+from workbench.data.loading import runs_root
+from workbench.layout.theme import plain
 from workbench.session.parameters import COLUMNS, DATASET, METRIC, PROTOCOL, RUN_A, RUN_B, K
 from workbench.session.selection import Selection, first_protocol
 from workbench.session.trail import forget_items
@@ -51,6 +54,10 @@ def skipped_folders(broken: list[BrokenRun]) -> None:
     Args:
         broken: See :func:`workbench.data.loading.load_runs`.
     """
+    if problem := problem_of(runs_root()):
+        st.sidebar.warning(
+            f"What is shown may be old: {plain(problem)}", icon=":material/cloud_off:"
+        )
     trained = [run for run in broken if run.is_only_trained]
     others = [run for run in broken if not run.is_only_trained]
     for runs, title, icon in (

@@ -190,6 +190,7 @@ class Search:
         k: int,
         sizes: BlockSizes,
         judgments: Judgments = PLAIN,
+        center: np.ndarray | None = None,
     ):
         """Sort the gallery by class and choose the chunk size.
 
@@ -201,6 +202,8 @@ class Search:
             k: Number of neighbors wanted.
             sizes: How the search is divided.
             judgments: What counts for each query. Defaults to the items of its class.
+            center: float64, (d,), see :class:`Gallery`; it changes no result. Defaults to the mean
+                of the gallery.
         """
         self.judgments = judgments
         self.embeddings, self.sides, self.distance = embeddings, sides, distance
@@ -210,9 +213,10 @@ class Search:
         on_disk = isinstance(embeddings, np.memmap)
         row_bytes = 8 * embeddings.shape[1] + 16
         chunk = max(1, sizes.chunk_bytes // row_bytes if on_disk else len(sides.gallery))
-        center = mean_of(embeddings, sides.gallery, self.kind)
+        if center is None:
+            center = mean_of(embeddings, sides.gallery, self.kind)
         self.gallery = Gallery(embeddings, sides.gallery, self.kind, center, chunk)
-        self.query_codes = codes[sides.queries]
+        self.codes, self.query_codes = codes, codes[sides.queries]
         self.relevant = judgments.relevant or of_same(codes, sides)
         self.whole: tuple[int, Rows] | None = None
         if chunk >= len(sides.gallery):

@@ -47,21 +47,7 @@ def search(
     from retrieval.evaluation.search.block import Block
 
     sizes = sizes or BlockSizes()
-    q, kept = len(sides.queries), min(k, len(sides.gallery))
-    out = Ranking(
-        queries=sides.queries.astype(np.int32),
-        ids=np.full((q, kept), -1, np.int32),
-        similarities=np.full((q, kept), -np.inf, np.float32),
-        n_positive=np.zeros(q, np.int64),
-        n_excluded=np.zeros(q, np.int64),
-        n_excluded_positive=np.zeros(q, np.int64),
-        first_relevant_rank=np.zeros(q, np.int32),
-        first_relevant_item=np.full(q, -1, np.int32),
-        scores={
-            name: np.full(q, np.nan)
-            for name in score_ranks(np.empty(0), np.empty(0, int), further=judgments.metrics)
-        },
-    )
+    out = empty_ranking(sides, k, judgments)
     if symmetric.suits(embeddings, codes, sides, k, sizes, judgments):
         symmetric.search_all(
             embeddings,
@@ -97,3 +83,26 @@ def search(
         if advance is not None:
             advance(sum(len(index) for index in group))
     return out
+
+
+def empty_ranking(sides: Sides, k: int, judgments: Judgments = PLAIN) -> Ranking:
+    """Return the arrays of a search before anything is found.
+
+    Args:
+        sides: The queries and the gallery.
+        k: Number of neighbors wanted; fewer are kept if the gallery is smaller.
+        judgments: What is scored besides the usual metrics. Defaults to nothing.
+    """
+    q, k = len(sides.queries), min(k, len(sides.gallery))
+    names = score_ranks(np.empty(0), np.empty(0, int), further=judgments.metrics)
+    return Ranking(
+        queries=sides.queries.astype(np.int32),
+        ids=np.full((q, k), -1, np.int32),
+        similarities=np.full((q, k), -np.inf, np.float32),
+        n_positive=np.zeros(q, np.int64),
+        n_excluded=np.zeros(q, np.int64),
+        n_excluded_positive=np.zeros(q, np.int64),
+        first_relevant_rank=np.zeros(q, np.int32),
+        first_relevant_item=np.full(q, -1, np.int32),
+        scores={name: np.full(q, np.nan) for name in names},
+    )

@@ -10,6 +10,8 @@ from threadpoolctl import threadpool_limits
 
 from retrieval.validation import check_integer
 
+THREADS = "RETRIEVAL_THREADS"
+
 
 @contextmanager
 def worker_pool(threads: int | None = None) -> Iterator[ThreadPoolExecutor]:
@@ -19,7 +21,8 @@ def worker_pool(threads: int | None = None) -> Iterator[ThreadPoolExecutor]:
     and the threads of the BLAS wait for one another by spinning.
 
     Args:
-        threads: Number of threads. Defaults to one per core that this process may use.
+        threads: Number of threads. Defaults to one per core that this process may use, and to no
+            more than the variable ``RETRIEVAL_THREADS`` says, as it does in a task of a cluster.
 
     Yields:
         The pool.
@@ -33,6 +36,8 @@ def worker_pool(threads: int | None = None) -> Iterator[ThreadPoolExecutor]:
     importlib.import_module("scipy.linalg.cython_blas")
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    if (most := os.environ.get(THREADS)) is not None and threads is None:
+        cores = min(cores, check_integer(THREADS, int(most) if most.isdigit() else most, least=1))
     with (
         threadpool_limits(limits=1, user_api="blas"),
         ThreadPoolExecutor(threads or cores) as pool,

@@ -7,7 +7,7 @@ import time
 import pytest
 from playwright.sync_api import expect
 
-from retrieval.runs.live import LIVE_FILE
+from retrieval.runs.places import LIVE_FILE
 from tests.runs.unfinished import live, write_training
 from tests.workbench.browser.driver import expect_parameter, visit
 from tests.workbench.conftest import served_app

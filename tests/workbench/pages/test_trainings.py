@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from retrieval.runs.live import LIVE_FILE
+from retrieval.runs.places import LIVE_FILE
 from tests.runs.unfinished import (
     live,
     process_elsewhere,

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from retrieval.projection import align
+from retrieval.runs.large import is_large, sample_caption
 from workbench import figures
 from workbench.analysis.comparison import QueryComparison
 from workbench.analysis.sampling import round_robin
@@ -67,11 +68,14 @@ def maps_tab(chosen: Selection, result: QueryComparison) -> None:
         found=selected,
         on_click=_click,
     )
+    sampled, n = "", len(a.items)
+    if is_large(n):
+        sampled = f"The maps show {sample_caption(n, len(figures.drawn_rows(maps[0])))}. "
     st.caption(
-        "Hover over a point to ring the same item on the other map; click it to see its neighbors "
-        "under both losses; a lasso on either map selects on both. Map B is rotated, reflected and "
-        f"scaled as a whole to match map A (Procrustes), which explains {100 * fit:.0f}% of the "
-        "positions; what remains is a difference between the runs."
+        f"{sampled}Hover over a point to ring the same item on the other map; click it to see its "
+        "neighbors under both losses; a lasso on either map selects on both. Map B is rotated, "
+        f"reflected and scaled as a whole to match map A (Procrustes), which explains "
+        f"{100 * fit:.0f}% of the positions; what remains is a difference between the runs."
     )
     if len(selected):
         _selected_images(chosen, selected)

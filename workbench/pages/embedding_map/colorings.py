@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from retrieval.runs.large import is_large
 from workbench.analysis.failures import ranks_by_item
 from workbench.analysis.naming import class_names
 from workbench.analysis.oddities import HUB_K, gallery_rows, k_occurrence
@@ -25,7 +26,8 @@ def color_options(chosen: Selection) -> list[str]:
         options.insert(2, "Superclass")
     if chosen.a.items["split"].nunique() > 1 or chosen.a.items["role"].nunique() > 1:
         options.append("Split and role")
-    return [*options, PRESERVATION]
+    # Of a sample, the neighbors of an item are mostly not on the map.
+    return options if is_large(len(chosen.a.items)) else [*options, PRESERVATION]
 
 
 def coloring(chosen: Selection, color: str, rows: np.ndarray, layout: str) -> Coloring:

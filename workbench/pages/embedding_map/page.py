@@ -5,6 +5,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from retrieval.runs.large import MANY_ITEMS, is_large, sample_caption
 from workbench import figures
 from workbench.analysis.sampling import round_robin
 from workbench.analysis.search import matching_rows
@@ -169,6 +170,9 @@ def _small_print(
     count, matches = f"All {n:,} items.", ""
     if drawn < n:
         count = f"A sample of {drawn:,} of {n:,} items, with the same share of every class."
+        if is_large(n):
+            count = f"This map shows {sample_caption(n, drawn)}: a run of more than {MANY_ITEMS:,} "
+            count += "items is not mapped whole. All figures are of all items."
     if text:
         matches = f" {len(found):,} items match “{plain(text)}”"
         ringed = int(np.isin(found, rows).sum())

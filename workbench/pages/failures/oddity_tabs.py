@@ -3,6 +3,7 @@
 import numpy as np
 import streamlit as st
 
+from retrieval.runs.large import MANY_ITEMS, is_large
 from retrieval.runs.run import Neighbors, Run
 from retrieval.validation import LEAVE_ONE_OUT
 from workbench.analysis import oddities
@@ -126,7 +127,12 @@ def searched_pairs(neighbors: Neighbors, n_items: int) -> str:
         )
     return (
         f"The {len(neighbors.queries):,} queries were searched against the gallery. Pairs within "
-        "the gallery were not, because the run has no leave-one-out neighbors."
+        "the gallery were not, because "
+        + (
+            f"a run of more than {MANY_ITEMS:,} items is not compared with itself."
+            if is_large(n_items)
+            else "the run has no leave-one-out neighbors."
+        )
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from retrieval.runs.run import NO_EMBEDDINGS, Run
+from retrieval.storage.addresses import shown
 from workbench.data.projections import fault
 from workbench.layout.theme import plain
 
@@ -30,6 +31,6 @@ def no_map(runs: Sequence[Run]) -> None:
             st.info(f"**{plain(run.name)}** has no map yet.")
     st.markdown("The app does not compute maps. Make them with:")
     st.code(
-        "\n".join(f"retrieval evaluate {shlex.quote(str(run.path))}" for run in runs),
+        "\n".join(f"retrieval evaluate {shlex.quote(shown(run.path))}" for run in runs),
         language="bash",
     )

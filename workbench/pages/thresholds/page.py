@@ -8,6 +8,7 @@ from retrieval.errors import UserError
 from retrieval.evaluation.thresholds import EER, Thresholds
 from retrieval.report import thresholds as words
 from retrieval.runs.run import NO_EMBEDDINGS
+from retrieval.storage.addresses import shown
 from workbench.analysis.nearness import is_similarity, nearness_text
 from workbench.analysis.thresholds import errors_at
 from workbench.components.gallery import Mark, card
@@ -36,8 +37,8 @@ def thresholds_page() -> None:
     if rates is None:
         st.info(
             "All pairs of a query and a gallery item of this run are too many to compare here. "
-            f"`retrieval thresholds {chosen.a.path}` compares them and writes the figures to the "
-            "run.",
+            f"`retrieval thresholds {shown(chosen.a.path)}` compares them and writes the figures "
+            "to the run.",
             icon=":material/terminal:",
         )
         return

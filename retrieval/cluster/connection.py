@@ -1,0 +1,141 @@
+"""Connect to a Ray cluster, or start one of this machine's processors."""
+
+import contextlib
+import logging
+import os
+import re
+import socket
+from collections.abc import Iterator
+
+from retrieval.cluster.agreement import check_nodes_agree
+from retrieval.errors import UserError, how_to_install
+
+LOCAL = "local"  # what `--on` means without Ray: this process
+RAY, ADDRESS = "ray", "RAY_ADDRESS"
+CLIENT = "ray://"
+STARTS = 3  # tries: Ray gives a node 30 seconds to start, which a busy machine may exceed
+# Of a cluster of this machine: results of tasks are small, as files carry the rest.
+OBJECT_STORE = 256 << 20  # bytes
+REACH = 10.0  # seconds to wait for an answer of an address
+_HOST = re.compile(r"(?:ray://)?(\[[^\]]+\]|[^:/\s]+):(\d{1,5})")
+
+
+def check_on(on: str) -> str:
+    """Check a value of ``--on``.
+
+    Args:
+        on: ``local``, ``ray``, ``ray://HOST:PORT`` or ``HOST:PORT``.
+
+    Returns:
+        The value.
+
+    Raises:
+        UserError: It is none of these.
+    """
+    if on in (LOCAL, RAY) or _HOST.fullmatch(on):
+        return on
+    raise UserError(
+        f"--on {on!r}: give {LOCAL}, {RAY} (the cluster of ${ADDRESS}, or else one of this "
+        f"machine), {CLIENT}HOST:10001, or HOST:6379 on a machine of the cluster"
+    )
+
+
+@contextlib.contextmanager
+def connected(on: str = RAY) -> Iterator[None]:
+    """Connect to a cluster for the block.
+
+    A connection that this process has already is used, and left open.
+
+    Args:
+        on: ``ray`` for the cluster that ``$RAY_ADDRESS`` names or, without it, a new one of this
+            machine that ends with the block; ``ray://HOST:PORT`` or ``HOST:PORT``.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        UserError: Ray is not installed, the cluster is not reached, or a node has another version
+            of Python, Ray or this package.
+    """
+    check_on(on)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise UserError(f"--on {on}: Ray is not installed: {how_to_install('cluster')}") from error
+    if ray.is_initialized():
+        yield
+        return
+    address = (os.environ.get(ADDRESS) or None) if on == RAY else on
+    try:
+        if address is None:
+            _start()
+        else:
+            _join(address)
+            check_nodes_agree(address)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _start() -> None:
+    """Start a cluster of this machine, which ends with this process."""
+    import ray
+
+    for left in reversed(range(STARTS)):
+        try:
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+            return
+        except Exception as error:
+            ray.shutdown()
+            if not left or "timed out" not in str(error):
+                raise UserError(
+                    f"Ray does not start on this machine: {_words(error)}: close programs, and try "
+                    "again"
+                ) from error
+
+
+def _join(address: str) -> None:
+    """Connect to the cluster at an address."""
+    import ray
+
+    _check_reached(address)
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except Exception as error:
+        words = _words(error)
+        if "ersion" in words:
+            fix = "install the same versions of Python and Ray on every machine"
+        elif address.startswith(CLIENT):
+            fix = "is a Ray client server listening there? `ray start --head` starts one at 10001"
+        else:
+            fix = (
+                "this machine must be a node of the cluster (`ray start --address=HOST:6379`); "
+                f"from elsewhere, give {CLIENT}HOST:10001"
+            )
+        raise UserError(f"Ray cluster {address}: {words}: {fix}") from error
+
+
+def _check_reached(address: str) -> None:
+    """Refuse an address that nobody answers at; Ray itself would try for minutes."""
+    found = _HOST.fullmatch(address)
+    if found is None:  # e.g. RAY_ADDRESS=auto
+        return
+    host, port = found[1].strip("[]"), int(found[2])
+    try:
+        socket.create_connection((host, port), timeout=REACH).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(
+            f"Ray cluster {address}: not reached ({error}): check host and port, and that "
+            f"`ray status` shows the cluster there; {CLIENT} takes the client's port, 10001"
+        ) from error
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(error).split())[:300].rstrip(" .:")

@@ -1,0 +1,112 @@
+"""Search a run in shards: by this process, or by tasks on a Ray cluster that share its folder."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retrieval.cluster import LOCAL, Resources, check_on, connected, nodes, run_tasks
+from retrieval.evaluation.search.shard_files import HERE, ShardedSearch, Workers
+from retrieval.files import remove
+from retrieval.runs.places import final_path
+from retrieval.validation import SearchDevice, check_choice, check_integer, choices_of
+
+
+@dataclass(frozen=True)
+class Sharding:
+    """Where a search is computed, and in how many parts. The result is the same for all.
+
+    Attributes:
+        on: ``local``, this process; or a Ray cluster, see
+            :func:`retrieval.cluster.connected`. Defaults to ``local``.
+        shards: Number of parts of the gallery. Defaults to None: one per 20 billion pairs of a
+            query and an item, which is none of a small run, and at least two per processor of a
+            cluster.
+        device: ``cpu``, or ``gpu`` for tile products and selection on a GPU. Defaults to ``cpu``.
+    """
+
+    on: str = LOCAL
+    shards: int | None = None
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        check_on(self.on)
+        if self.shards is not None:
+            check_integer("shards", self.shards, least=1)
+        check_choice("device", self.device, choices_of(SearchDevice))
+
+
+IN_PROCESS = Sharding()
+
+
+def shards_path(path: Path) -> Path:
+    """Return the hidden sibling that holds the finished shards of a run under evaluation.
+
+    Args:
+        path: The run's final folder.
+    """
+    return path.parent / f".{path.name}.shards"
+
+
+@contextlib.contextmanager
+def sharded_search(
+    folder: Path, sharding: Sharding = IN_PROCESS, *, progress: bool = False
+) -> Iterator[ShardedSearch]:
+    """Provide the search of a run, whose finished shards outlive a kill.
+
+    If the block succeeds they are removed.
+
+    Args:
+        folder: The run's folder, or one of its hidden siblings.
+        sharding: Where and in how many parts. Defaults to this process.
+        progress: Whether to show a bar. Defaults to False.
+
+    Yields:
+        What :func:`retrieval.evaluation.evaluate` may search with.
+    """
+    kept = shards_path(final_path(folder))
+    if sharding.on == LOCAL:
+        here = replace(HERE, device=sharding.device)
+        yield ShardedSearch(kept, sharding.shards, here, progress)
+    else:
+        with connected(sharding.on):
+            workers = workers_of_cluster(sharding.device)
+            yield ShardedSearch(kept, sharding.shards, workers, progress)
+    if kept.exists():
+        remove(kept)
+
+
+def passes_of(search: ShardedSearch) -> Callable[[np.ndarray], Any] | None:
+    """Return who goes through the points of k-means: those who search, if they are of a cluster."""
+    if search.workers.run is HERE.run:
+        return None
+
+    def passes(points: np.ndarray) -> Any:
+        from retrieval.evaluation.kmeans_shards import passes_in_parts  # imports Numba
+
+        return passes_in_parts(search.file_of(points), len(points), search.workers)
+
+    return passes
+
+
+def workers_of_cluster(device: str = "cpu") -> Workers:
+    """Return the workers of the cluster that this process is connected to.
+
+    Args:
+        device: ``cpu``, one call per processor at a time, or ``gpu``, one per GPU. Defaults to
+            ``cpu``.
+    """
+    gpus = 1 if device == "gpu" else 0
+    resources = Resources(cpus=1, gpus=gpus)
+
+    def run(function: Callable[..., Any], calls: Sequence[Mapping[str, Any]]) -> Iterator[None]:
+        for outcome in run_tasks(function, calls, resources=resources):
+            if outcome.error is not None:
+                raise outcome.error
+            yield
+
+    at_once = sum(resources.copies(node) for node in nodes())
+    return Workers(run, at_once, threads=1, device=device)

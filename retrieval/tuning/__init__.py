@@ -1,0 +1,1 @@
+"""Fair tuning: the same search budget for every loss, on folds of the training classes."""
