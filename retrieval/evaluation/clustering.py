@@ -9,7 +9,7 @@ benchmark data sets have up to 11,316. Tests hold them to scikit-learn's values.
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -18,9 +18,6 @@ from scipy.special import gammaln, ndtri, stdtrit, xlogy
 from retrieval.evaluation.bootstrap import class_weights
 from retrieval.evaluation.statistics import ALPHA, effective_classes
 from retrieval.progress import stage
-
-if TYPE_CHECKING:  # it imports Numba
-    from retrieval.evaluation.kmeans import Graph
 
 PassesOf = Callable[[np.ndarray], Any]  # see :func:`kmeans`
 MANY_CLUSTERS = 1_000  # above which fewer starts are the default
@@ -155,15 +152,16 @@ def _prepare(
     ids: np.ndarray | None,
     is_nearest: bool,
     pool: ThreadPoolExecutor,
-) -> tuple[np.ndarray, "Graph | None"]:
-    """Return the centered points, and the neighbor graph where k-means is computed from it."""
+) -> tuple[np.ndarray, Any]:
+    """Return the centered points, and the ``Graph`` where k-means is computed from it, or None."""
     from retrieval.evaluation.kmeans import graph_suits, make_graph  # imports Numba
 
     points = np.require(points, np.float32, ["C", "W", "E"])
     n, d = points.shape
     points = points - points.mean(axis=0, dtype=np.float64).astype(np.float32)
-    suits = ids is not None and method != "random" and graph_suits(n, d, min(k, n), ids.shape[1])
-    return points, make_graph(points, ids, pool, is_nearest=is_nearest) if suits else None
+    if ids is None or method == "random" or not graph_suits(n, d, min(k, n), ids.shape[1]):
+        return points, None
+    return points, make_graph(points, ids, pool, is_nearest=is_nearest)
 
 
 def _kmeans(
@@ -171,11 +169,11 @@ def _kmeans(
     k: int,
     method: str,
     seed: int,
-    graph: "Graph | None",
+    graph: Any,
     pool: ThreadPoolExecutor,
     passes_of: PassesOf | None,
 ) -> Clustering:
-    """Cluster centered points, see :func:`kmeans`."""
+    """Cluster centered points, given their ``Graph`` or None; see :func:`kmeans`."""
     from retrieval.evaluation.kmeans import (  # imports Numba
         graph_seeds,
         lloyd,

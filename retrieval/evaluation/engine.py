@@ -317,7 +317,7 @@ def find_clusters(
         ids = neighbors_of_all(ranking, n, width)
         whole = not ranking.n_excluded.any()  # else nearer items may be missing
         complete = whole and len(ranking.queries) == n and (ids >= 0).all()
-        is_nearest = complete and options.distance != "cityblock"  # by Euclidean distance
+        is_nearest = bool(complete) and options.distance != "cityblock"  # by Euclidean distance
         if not (complete or single_search):
             is_nearest = True
             with stage(f"neighbors of {n:,} items for k-means", show=progress):
@@ -330,7 +330,7 @@ def find_clusters(
         options.seed,
         starts=options.n_init,
         ids=ids,
-        is_nearest=bool(is_nearest),
+        is_nearest=is_nearest,
         pool=pool,
         progress=progress,
         passes_of=passes_of,

@@ -364,10 +364,10 @@ GROUPS = 8  # of points, by how spread a cluster must be to be compared with the
 
 @njit(nogil=True, cache=CACHED, fastmath={"reassoc", "contract"})
 def _score(points: Singles, i: int, centers: Singles, c: int) -> np.float32:
-    total = centers[c, points.shape[1]]
+    total = np.float32(centers[c, points.shape[1]])
     for t in range(points.shape[1]):
         total += points[i, t] * centers[c, t]
-    return total
+    return np.float32(total)
 
 
 @njit(nogil=True, cache=CACHED)
