@@ -237,8 +237,17 @@ def _keywords(call: ast.Call) -> dict[str, Any]:
 
 
 def _value(node: ast.expr) -> Any:
-    """Return the value of an expression: a literal, or a call with keywords as a dict of these."""
-    return _keywords(node) if isinstance(node, ast.Call) else ast.literal_eval(node)
+    """Return the value of an expression.
+
+    That is a literal, a dict of values, or a call with keywords as a dict of these; of a call with
+    other arguments, such as the range ``Real(0.1, 1.0)``, the source text.
+    """
+    if isinstance(node, ast.Dict):
+        pairs = zip(node.keys, node.values, strict=True)
+        return {ast.literal_eval(key): _value(value) for key, value in pairs if key}
+    if isinstance(node, ast.Call):
+        return ast.unparse(node) if node.args else _keywords(node)
+    return ast.literal_eval(node)
 
 
 def _inherits(node: ast.ClassDef, base: str, classes: dict[str, ast.ClassDef]) -> bool:
@@ -375,6 +384,7 @@ def _section(loss: Loss) -> str:
         loss.doc.body,
         _options(loss.doc.arguments, loss.defaults),
         _better(entry["better"]),
+        _searched(entry.get("space")),
         f"Recommended batch: {_batch(entry)}, {LAYOUTS[entry['layout']]}. Embeddings are "
         f"{'' if entry['normalize'] else 'not '}L2-normalized. "
         f"A batch has a loss other than 0 only if it holds {least}.",
@@ -394,6 +404,16 @@ def _better(better: dict[str, Any] | None) -> str:
         f"mean of three seeds), {options} reached a Recall@1 of {better['recall']:.3f}, and the "
         f"defaults {better['definition_recall']:.3f}."
     )
+
+
+def _searched(space: dict[str, Any] | None) -> str:
+    """Say what ``retrieval tune`` searches of a loss; empty if its entry declares nothing."""
+    if space is None:
+        return ""
+    found = space.get("options", {}) | space.get("settings", {})
+    ranges = ", ".join(f"`{name}`: `{values}`" for name, values in found.items())
+    own = f"{ranges} ({space['source']}), and " if ranges else ""
+    return f"[`retrieval tune`](tuning.md) searches {own}what all losses share."
 
 
 def _options(arguments: dict[str, str], defaults: dict[str, str]) -> str:
