@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from retrieval.datasets.catalog import Catalog
 from retrieval.embedding.embed import embed_features, embed_images
@@ -146,15 +147,17 @@ def fold_values(
     data = TrainingData(catalog, catalog.split("train"), held, prepared.features)
     keras.utils.set_random_seed(settings.seed)
     model = build_ranking_model(settings, data)
-    model.logs_steps = False
+    # The steps of `fit` without its callbacks and its second graph, which TensorFlow never frees.
+    take_step = tf.function(model.train_step)
     sampler = make_sampler(settings, data)
     done = 0
     rules = official_rules(settings.dataset, catalog, held)
     for check in range(1, CHECKS + 1):
         until = settings.steps * check // CHECKS
         if until > done:
-            batches = batch_dataset(settings, data, sampler, done)
-            model.fit(batches, steps_per_epoch=until - done, shuffle=False, verbose=0)
+            batches = batch_dataset(settings.with_(steps=until), data, sampler, done)
+            for batch in batches:
+                take_step(batch)
         if not is_finite(model):
             yield None, until - done
             return
