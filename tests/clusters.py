@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 OBJECT_STORE = 80 << 20  # bytes of every node; Ray takes no less than 75 MiB
-# Milliseconds: a lost node is noticed after about two seconds, by default after fifteen.
+# Milliseconds: a killed node, which refuses to answer, is noticed after about two seconds, by
+# default after fifteen. One that is only slow has a minute: a test machine has much to do.
 NOTICED_SOON = {
     "health_check_initial_delay_ms": 1000,
     "health_check_period_ms": 500,
-    "health_check_timeout_ms": 3000,
+    "health_check_timeout_ms": 20_000,
     "health_check_failure_threshold": 3,
 }
 
