@@ -188,6 +188,8 @@ def child(what: str, file: Path, work: Path, workers: int) -> None:
     warm(work)
     if workers:
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        # By default 15: workers would starve on a shared machine.
+        os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 (Ray reads it as written)
         import ray
 
         ray.init(
