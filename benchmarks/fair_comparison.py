@@ -17,11 +17,14 @@ from retrieval.report.tuning import (
     budget_line,
     conclusions,
     effects_family,
+    effects_line,
     folds_line,
     outcome_head,
     outcome_rows,
     search_rows,
+    spread_line,
     tuned_losses,
+    winner_line,
 )
 from retrieval.runs.store import open_run
 from retrieval.runs.tuning import COMPLETE, Tuning, read_tuning, tuning_folder
@@ -71,18 +74,27 @@ def markdown(runs: Path, machine: str) -> str:
     names = {name for kinds in tuning.runs.values() for each in kinds.values() for name in each}
     made = {name: open_run(runs / DATASET / name) for name in sorted(names)}
     first = next(iter(made.values()))
-    lines = [HEADING, f"{machine}; {cost(tuning)}.", "", "## The search", ""]
+    tests = {
+        (protocol, name): tuned_losses(tuning, made, protocol, name)
+        for protocol in first.protocol_titles
+        for name in METRICS
+    }
+    lines = [HEADING, f"{machine}; {cost(tuning)}.", "", "## Findings", ""]
+    for (protocol, name), tuned in tests.items():
+        said = (winner_line(tuned), effects_line(tuned), spread_line(tuned))
+        where = f"{first.protocol_titles[protocol]}, {metric(name).title}"
+        lines.append(f"- **{where[:1].upper()}{where[1:]}.** {'; '.join(said)}.")
+    lines += ["", "## The search", ""]
     lines += [
         f"{line[:1].upper()}{line[1:]}." for line in (budget_line(tuning), folds_line(tuning))
     ]
     lines += ["", *table(list(SEARCH_HEAD), search_rows(tuning))]
-    for protocol, title in first.protocol_titles.items():
-        for name in METRICS:
-            tuned = tuned_losses(tuning, made, protocol, name)
-            lines += ["", f"## {title[:1].upper()}{title[1:]}, {metric(name).title}", ""]
-            lines += [f"- {line}" for line in conclusions(tuned)]
-            lines += ["", f"Differences are {effects_family(tuned)}.", ""]
-            lines += table(outcome_head(name), outcome_rows(tuned))
+    for (protocol, name), tuned in tests.items():
+        title = first.protocol_titles[protocol]
+        lines += ["", f"## {title[:1].upper()}{title[1:]}, {metric(name).title}", ""]
+        lines += [f"- {line}" for line in conclusions(tuned)]
+        lines += ["", f"Differences are {effects_family(tuned)}.", ""]
+        lines += table(outcome_head(name), outcome_rows(tuned))
     return "\n".join(lines) + "\n"
 
 

@@ -237,17 +237,25 @@ def _keywords(call: ast.Call) -> dict[str, Any]:
 
 
 def _value(node: ast.expr) -> Any:
-    """Return the value of an expression.
+    """Return the value of an expression: a literal, or a call with keywords as a dict of these.
 
-    That is a literal, a dict of values, or a call with keywords as a dict of these; of a call with
-    other arguments, such as the range ``Real(0.1, 1.0)``, the source text.
+    A call with positional arguments, a range of a search space, is read as text.
     """
     if isinstance(node, ast.Dict):
         pairs = zip(node.keys, node.values, strict=True)
-        return {ast.literal_eval(key): _value(value) for key, value in pairs if key}
+        return {_value(key): _value(value) for key, value in pairs if key is not None}
     if isinstance(node, ast.Call):
-        return ast.unparse(node) if node.args else _keywords(node)
+        return _searched(node) if node.args else _keywords(node)
     return ast.literal_eval(node)
+
+
+def _searched(node: ast.Call) -> str:
+    """Return what is searched of an option, in the words of ``retrieval losses``."""
+    values = [ast.literal_eval(each) for each in node.args]
+    if ast.unparse(node.func) == "Choice":
+        return " or ".join(map(str, values[0]))
+    low, high = values
+    return f"{low:g} to {high:g}{' (log)' if _keywords(node).get('log') else ''}"
 
 
 def _inherits(node: ast.ClassDef, base: str, classes: dict[str, ast.ClassDef]) -> bool:
@@ -384,7 +392,7 @@ def _section(loss: Loss) -> str:
         loss.doc.body,
         _options(loss.doc.arguments, loss.defaults),
         _better(entry["better"]),
-        _searched(entry.get("space")),
+        _space(entry["space"]),
         f"Recommended batch: {_batch(entry)}, {LAYOUTS[entry['layout']]}. Embeddings are "
         f"{'' if entry['normalize'] else 'not '}L2-normalized. "
         f"A batch has a loss other than 0 only if it holds {least}.",
@@ -406,14 +414,11 @@ def _better(better: dict[str, Any] | None) -> str:
     )
 
 
-def _searched(space: dict[str, Any] | None) -> str:
-    """Say what ``retrieval tune`` searches of a loss; empty if its entry declares nothing."""
-    if space is None:
-        return ""
-    found = space.get("options", {}) | space.get("settings", {})
-    ranges = ", ".join(f"`{name}`: `{values}`" for name, values in found.items())
-    own = f"{ranges} ({space['source']}), and " if ranges else ""
-    return f"[`retrieval tune`](tuning.md) searches {own}what all losses share."
+def _space(space: dict[str, Any]) -> str:
+    """Say what ``retrieval tune`` searches of a loss, and where its ranges come from."""
+    searched = {**space.get("settings", {}), **space["options"]}
+    words = ", ".join(f"`{name}` {values}" for name, values in searched.items())
+    return f"Searched by `retrieval tune`: {words} ({space['source']})."
 
 
 def _options(arguments: dict[str, str], defaults: dict[str, str]) -> str:

@@ -306,6 +306,20 @@ def winner_line(tuned: TunedLosses) -> str:
     return f"{first}; the two orders of the losses agree by Kendall's tau = {moved.statistic:.2f}"
 
 
+def spread_line(tuned: TunedLosses) -> str:
+    """Say how far apart the losses lie before and after tuning, without a full stop."""
+    sides = (tuned.recommended.summary["mean"], tuned.tuned.summary["mean"])
+    if len(sides[0]) < 2 or not all(np.isfinite(side).all() for side in sides):
+        return ""
+    found = metric(tuned.metric)
+    before, after = (found.scale * float(side.max() - side.min()) for side in sides)
+    digits, unit = found.digits, points(found)
+    return (
+        f"the {len(sides[0])} losses lie within {before:.{digits}f}{unit} of each other with "
+        f"recommended settings, and within {after:.{digits}f} once tuned"
+    )
+
+
 def agreement_line(tuned: TunedLosses) -> str:
     """Say how well validation foretold the test, without a full stop; empty for few losses."""
     from scipy import stats  # slow to load
@@ -342,6 +356,7 @@ def conclusions(tuned: TunedLosses) -> list[str]:
         _told("Tuned", tuned.tuned),
         _told("With recommended settings", tuned.recommended),
         effects_line(tuned),
+        spread_line(tuned),
         agreement_line(tuned),
         size_line(tuned),
     ]

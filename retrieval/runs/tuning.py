@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from retrieval.errors import UserError
 from retrieval.files import check_folder_name, fingerprint, write_json
+from retrieval.settings.identity import what_matters
 from retrieval.settings.schema import TrainSettings
 
 SCHEMA = 1
@@ -259,6 +260,16 @@ def digest_of(tuning: Tuning, facts: Any) -> str:
 
 
 def shared_settings(settings: TrainSettings) -> dict[str, Any]:
-    """Return the settings that a record keeps: those that differ from the defaults."""
-    default = TrainSettings().to_mapping()
-    return {k: v for k, v in settings.to_mapping().items() if v != default[k]}
+    """Return the settings that a record keeps: those that matter and differ from the defaults.
+
+    Where a data set of the registry lies, how much memory is used and so on makes no other tuning;
+    see :mod:`retrieval.settings.identity`.
+
+    Args:
+        settings: Settings of a training, with the default loss.
+    """
+    given, default = settings.to_mapping(), TrainSettings().to_mapping()
+    matters = what_matters(settings)
+    return {
+        name: value for name, value in given.items() if name in matters and value != default[name]
+    }

@@ -102,7 +102,7 @@ def validation_and_test(
                 "thickness": 1.1,
                 "width": 3,
             },
-            name=as_text(loss),
+            showlegend=False,
             hovertext=[
                 f"<b>{as_text(loss)}</b>, {kind}<br>validation {chosen.title}: "
                 f"{chosen.format(trial.result.value)}<br>test {tested.title}: "
@@ -112,12 +112,25 @@ def validation_and_test(
             ],
             hovertemplate="%{hovertext}<extra></extra>",
         )
+    for loss in tuning.losses:
+        figure.add_scatter(
+            x=[None],
+            y=[None],
+            mode="lines",
+            line={"color": colors[loss], "width": 4},
+            name=as_text(loss),
+        )
     for kind, symbol in SYMBOLS.items():
         figure.add_scatter(
             x=[None],
             y=[None],
             mode="markers",
-            marker={"symbol": symbol, "size": 10, "color": NEUTRAL, "line": {"width": 2}},
+            marker={
+                "symbol": symbol,
+                "size": 10,
+                "color": NEUTRAL,
+                "line": {"color": NEUTRAL, "width": 2},
+            },
             name=kind,
             legend="legend2",
         )
