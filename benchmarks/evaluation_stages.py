@@ -11,7 +11,6 @@ imported before a stage needs it, since stages of the peer run under the interpr
 import json
 import resource
 import sys
-import time
 import warnings
 
 import numpy as np
@@ -58,26 +57,25 @@ def ranking(x, codes, repeats, **_):
     return {"seconds": seconds, "metrics": result.metrics}
 
 
-def clustering(x, codes, seeds, method, **_):
-    """Our k-means for each seed, the neighbor graph being there (the search made it)."""
+def clustering(x, codes, seed, method, **_):
+    """Our k-means from one seed, the neighbor graph being there (the search made it)."""
     from retrieval.evaluation.clustering import clustering_metrics, kmeans
     from retrieval.evaluation.protocol import sides
     from retrieval.evaluation.search.search import search
     from retrieval.evaluation.search.threads import worker_pool
 
     warm(x, codes)
-    k, seconds, nmi, inertia = int(codes.max()) + 1, [], [], []
+    k = int(codes.max()) + 1
     with worker_pool() as pool:
-        kmeans(x[:3000], 600, ids=np.arange(96_000).reshape(3000, 32) % 3000, pool=pool)
-        start = time.perf_counter()
+        few, of = np.array(x[:3000]), codes[:3000]
+        ids = search(few, of, sides(len(few), None), k=32, pool=pool).ids
+        kmeans(few, int(of.max()) + 1, ids=ids, is_nearest=True, pool=pool)
         ids = search(x, codes, sides(len(x), None), k=32, pool=pool).ids
-        graph = time.perf_counter() - start
-        for seed in range(seeds):
-            spent, found = timed(lambda s=seed: kmeans(x, k, method, s, ids=ids, pool=pool))
-            seconds += spent
-            nmi.append(clustering_metrics(codes, found.clusters)["nmi"])
-            inertia.append(found.inertia)
-    return {"seconds": seconds, "nmi": nmi, "inertia": inertia, "graph": graph}
+        seconds, found = timed(
+            lambda: kmeans(x, k, method, seed, ids=ids, is_nearest=True, pool=pool)
+        )
+    nmi = clustering_metrics(codes, found.clusters)["nmi"]
+    return {"seconds": seconds, "nmi": [nmi], "inertia": [found.inertia]}
 
 
 def whole(x, codes, repeats, folder, **_):
@@ -161,7 +159,7 @@ def main():
         options[key] = int(value) if value.isdigit() else value
     with np.load(path) as data:
         x, codes = data["x"], data["codes"]
-    result = STAGES[stage](x, codes, **{"repeats": 1, "seeds": 1} | options)
+    result = STAGES[stage](x, codes, **{"repeats": 1, "seed": 0} | options)
     result["peak_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(json.dumps(result))
 

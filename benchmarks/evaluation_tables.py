@@ -42,8 +42,36 @@ def stage(name, data, python=sys.executable, **options):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def alternate(stages, rounds):
+    """Run stages in turn, several rounds: what disturbs the machine then disturbs all of them.
+
+    Args:
+        stages: Name -> the arguments of :func:`stage`, (positional, keywords).
+        rounds: Number of rounds.
+
+    Returns:
+        Name -> the last result of the stage, with the seconds of every round; None if it failed.
+    """
+    results = {}
+    for number in range(rounds):
+        for name, (positional, keywords) in stages.items():
+            found = stage(*positional, **keywords)
+            before = results.get(name)
+            if number and before and found:
+                found["seconds"] = before["seconds"] + found["seconds"]
+                found["peak_gb"] = max(before["peak_gb"], found["peak_gb"])
+            results[name] = found if number == 0 or before else None
+    return results
+
+
 def seconds(result):
     return statistics.median(result["seconds"])
+
+
+def ratio(result, floor):
+    """The median of the ratios of each round, and their range."""
+    ratios = [a / b for a, b in zip(result["seconds"], floor["seconds"], strict=True)]
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def row(*cells):
@@ -58,36 +86,35 @@ def cells(result, floor=None):
     """Time, ratio to the floor and peak memory of a stage."""
     if result is None:
         return ["failed", "", ""] if floor else ["failed", ""]
-    ratio = [f"{seconds(result) / floor:.2f}"] if floor else []
-    return [f"{seconds(result):.1f} s", *ratio, f"{result['peak_gb']:.2f} GB"]
+    of_floor = [ratio(result, floor)] if floor else []
+    return [f"{seconds(result):.1f} s", *of_floor, f"{result['peak_gb']:.2f} GB"]
 
 
-def search_tables(data, peer, repeats):
+def search_tables(data, peer, rounds, folder):
     """Exact search and ranking metrics against the floor and the peer."""
-    bare = stage("sgemm", data, repeats=repeats)
-    floor = seconds(bare)
-    ours = {k: stage("neighbors", data, repeats=repeats, k=k) for k in (1, 17, 64)}
-    rank = stage("ranking", data, repeats=repeats)
-    rows = [row("bare blocked sgemm", *cells(bare, floor))]
-    rows.append(
-        row("faiss, k = 17", *cells(stage("faiss_knn", data, repeats=repeats, k=17), floor))
-    )
-    for k, result in ours.items():
-        rows.append(row(f"ours, k = {k}, and the rank of every positive", *cells(result, floor)))
-    name = "ours: R@1/10/100/1000, R-Precision, MAP@R, mAP, MRR, geometry, 64 neighbors"
-    rows.append(row(name, *cells(rank, floor)))
-    lines = []
+    ours = "ours: R@1/10/100/1000, R-Precision, MAP@R, mAP, MRR, geometry, 64 neighbors"
+    written = "ours, everything: NMI, intervals too, and written"
+    theirs = "pytorch-metric-learning: P@1, R-Precision, MAP@R"
+    stages = {"bare blocked sgemm": (("sgemm", data), {})}
+    stages["faiss, k = 17"] = ("faiss_knn", data), {"k": 17}
+    for k in (1, 17, 64):
+        name = f"ours, k = {k}, and the rank of every positive"
+        stages[name] = ("neighbors", data), {"k": k}
+    stages[ours] = ("ranking", data), {}
     if peer:
-        other = stage("peer_ranking", data, peer, repeats=max(1, repeats // 2))
-        name = "pytorch-metric-learning: P@1, R-Precision, MAP@R"
-        rows.append(row(name, *cells(other, floor)))
-        if other:
-            apart = max(abs(rank["metrics"][a] - other["metrics"][b]) for a, b in METRICS.items())
-            ratio = seconds(rank) / seconds(other)
-            lines = ["", f"Ours / peer: {ratio:.2f} (bar 0.70). Largest difference: {apart:.1e}."]
-            lines += ["", judged(data, rank["metrics"], other["metrics"])]
-    head = ("what", "time", "of sgemm", "peak memory")
-    return table(f"Exact search, {data.stem} (bar: 1.30 for small k)", head, rows) + lines
+        stages[theirs] = ("peer_ranking", data, peer), {}
+    stages[written] = ("whole", data), {"folder": folder}
+    results = alternate(stages, rounds)
+    floor, rank = results["bare blocked sgemm"], results[ours]
+    rows = [row(name, *cells(result, floor)) for name, result in results.items()]
+    other, lines = results.get(theirs), []
+    if other:
+        apart = max(abs(rank["metrics"][a] - other["metrics"][b]) for a, b in METRICS.items())
+        lines = ["", f"Ours / peer: {ratio(rank, other)}. Largest difference: {apart:.1e}."]
+        lines += ["", judged(data, rank["metrics"], other["metrics"])]
+    head = ("what", "median time", "of sgemm: median (range)", "peak memory")
+    title = f"Exact search, {data.stem}, {rounds} alternating rounds (goals: 0.90, written 1.50)"
+    return table(title, head, rows) + lines
 
 
 def judged(data, ours, theirs):
@@ -102,45 +129,49 @@ def judged(data, ours, theirs):
     )
 
 
-def clustering_table(data, peer, seeds, long):
-    """NMI: time and value of every start."""
-    ours = stage("clustering", data, seeds=seeds, method="greedy k-means++")
-    runs = {
-        "ours, greedy k-means++ (on the graph)": ours,
-        "ours, random": stage("clustering", data, seeds=seeds, method="random"),
-        "scikit-learn, random": stage("sklearn_kmeans", data, method="random"),
-    }
-    if peer:
-        runs["pytorch-metric-learning (faiss, random)"] = stage("peer_nmi", data, peer)
-    if long:
-        runs["scikit-learn, default (greedy k-means++)"] = stage(
-            "sklearn_kmeans", data, seeds=seeds, method="greedy k-means++"
+def clustering_table(data, peer, rounds, long):
+    """NMI: time and value of one start per round, each round with another seed."""
+    greedy, known = (
+        f"{name}, greedy k-means++{more}"
+        for name, more in (("ours", " (on the graph)"), ("scikit-learn", " (its default)"))
+    )
+    results = {}
+    for seed in range(rounds):
+        stages = {greedy: (("clustering", data), {"method": "greedy k-means++", "seed": seed})}
+        stages["ours, random"] = ("clustering", data), {"method": "random", "seed": seed}
+        stages["scikit-learn, random"] = (
+            ("sklearn_kmeans", data),
+            {"method": "random", "seed": seed},
         )
-    rows = []
-    for name, result in runs.items():
-        if result is None:
-            rows.append(row(name, "failed", "", "", ""))
+        if peer:
+            name = "pytorch-metric-learning (faiss, random)"
+            stages[name] = ("peer_nmi", data, peer), {}
+        if long:
+            options = {"method": "greedy k-means++", "seed": seed}
+            stages[known] = ("sklearn_kmeans", data), options
+        for name, result in alternate(stages, 1).items():
+            results.setdefault(name, []).append(result)
+    rows, merged = [], {}
+    for name, found in results.items():
+        if None in found:
+            rows.append(row(name, "failed", "", "", "", ""))
             continue
-        nmi = " ".join(f"{value:.4f}" for value in result["nmi"])
-        inertia = f"{np.mean(result['inertia']):,.0f}" if "inertia" in result else ""
-        rows.append(row(name, *cells(result), nmi, inertia))
-    lines = ["", f"Ours uses the search's neighbor graph; making it alone: {ours['graph']:.1f} s."]
-    known = runs.get("scikit-learn, default (greedy k-means++)")
-    if known:
-        ratio = seconds(known) / seconds(ours)
-        difference = np.mean(ours["nmi"]) - np.mean(known["nmi"])
-        lines[1] += f" scikit-learn's default takes {ratio:.1f}x as long (bar 12)"
-        lines[1] += f"; NMI {difference:+.4f} (bar -0.0020)."
-    head = ("k-means", "time", "peak memory", "NMI per seed", "mean inertia")
-    return table(f"NMI, {data.stem}", head, rows) + lines
-
-
-def whole_table(data, folder, repeats):
-    result = stage("whole", data, folder=folder, repeats=repeats)
-    rows = [row("everything, written", *cells(result))]
-    title = f"Whole evaluation, {data.stem} (bar: 45 s, 3 GB)"
-    lines = table(title, ("what", "time", "peak memory"), rows)
-    return [*lines, "", f"> {result['line']}"]
+        one = {key: [v for each in found for v in each[key]] for key in ("seconds", "nmi")}
+        one["peak_gb"] = max(each["peak_gb"] for each in found)
+        merged[name] = one
+        nmi = " ".join(f"{value:.4f}" for value in one["nmi"])
+        inertia = [value for each in found for value in each.get("inertia", ())]
+        mean = f"{np.mean(inertia):,.0f}" if inertia else ""
+        time, peak = cells(one)
+        of_ours = ratio(one, merged[greedy]) if greedy in merged else ""
+        rows.append(row(name, time, of_ours, peak, nmi, mean))
+    lines = []
+    if greedy in merged and known in merged:
+        difference = np.mean(merged[greedy]["nmi"]) - np.mean(merged[known]["nmi"])
+        lines = ["", f"NMI of ours less that of scikit-learn's default: {difference:+.4f}."]
+    head = ("k-means", "time of a start", "of ours", "peak memory", "NMI per seed", "mean inertia")
+    title = f"NMI, {data.stem}, {rounds} alternating rounds (the search's graph is there)"
+    return table(title, head, rows) + lines
 
 
 def umap_table(data, n):

@@ -166,7 +166,7 @@ def evaluate() -> Scenario:
         rng, codes = np.random.default_rng(0), np.arange(4000) % 200
         rows = rng.standard_normal((200, 32))[codes] + 1.2 * rng.standard_normal((4000, 32))
         np.save(folder / "e.npy", rows.astype(np.float32))
-        roles = np.where(np.arange(4000) % 4 == 0, "query", "gallery")
+        roles = np.where(np.arange(4000) // 200 % 4 == 0, "query", "gallery")
         pd.DataFrame({"label": codes, "role": roles}).to_csv(folder / "items.csv", index=False)
         files = [(folder / "e.npy", folder / "items.csv")]
         return import_files(folder / "runs" / "shop" / "one", files, progress=False)

@@ -1,6 +1,6 @@
 """Measure exact evaluation of galleries of millions: time, growth, share of the floor, memory.
 
-    python benchmarks/scale.py [--sizes 1000000 2000000 5000000 10000000] [--repeats 3]
+    python benchmarks/scale.py [--sizes 1000000 2000000 5000000 10000000]
 
 Synthetic items of 128 dimensions lie in a memory-mapped file: noise around the center of a class of
 100, classes mixed over the file. 10,000 of them are queries; all others are the gallery. Measured
@@ -38,6 +38,7 @@ from statistics import median
 import numpy as np
 
 N_QUERIES, CLASS_SIZE, K = 10_000, 100, 64
+MEASURED = (*("floor", "search") * 3, "evaluate", "whole", "ray-1", "ray-2", "ray-4")
 RESULTS = Path(__file__).parent / "results"
 PART = 1 << 16
 CSV_COLUMNS = (
@@ -187,6 +188,8 @@ def child(what: str, file: Path, work: Path, workers: int) -> None:
     warm(work)
     if workers:
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        # By default 15: workers would starve on a shared machine.
+        os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 (Ray reads it as written)
         import ray
 
         ray.init(
@@ -250,9 +253,7 @@ def main() -> None:
                         default=[1_000_000, 2_000_000, 5_000_000, 10_000_000])  # fmt: skip
     parser.add_argument("--dimension", type=int, default=128)
     parser.add_argument("--noise", type=float, default=1.2, help="more is harder")
-    parser.add_argument("--repeats", type=int, default=3, help="of floor and search, in turn")
-    parser.add_argument("--once", nargs="*", default=["evaluate"], choices=["evaluate", "whole"])
-    parser.add_argument("--ray", type=int, nargs="*", default=[1, 2, 4], help="numbers of workers")
+    parser.add_argument("--measure", nargs="*", default=MEASURED, help="in this order")
     parser.add_argument(
         "--folder", type=Path, help="a disk with room, and what was measured before"
     )
@@ -272,21 +273,15 @@ def main() -> None:
         for n in args.sizes:
             file = work / "items.npy"
             write_items(file, n, args.dimension, args.noise)
-            for what, workers in plan_of(args):
-                name = f"{what} {workers}" if workers else what
-                found = measured(what, file, work, workers)
+            for name in args.measure:
+                what, _, workers = name.partition("-")
+                found = measured(what, file, work, int(workers or 0))
                 rows.setdefault(str(n), {}).setdefault(name, []).append(found)
                 if kept:
                     kept.write_text(json.dumps(rows))
                 write_tables(rows, args)
             file.unlink()
     write_tables(rows, args)
-
-
-def plan_of(args: argparse.Namespace) -> list[tuple[str, int]]:
-    """Return what to measure of one size, in turn: its name, and a number of workers or 0."""
-    once = [*(("ray", workers) for workers in args.ray), *((what, 0) for what in args.once)]
-    return [("floor", 0), ("search", 0)] * args.repeats + once
 
 
 def spread(values: list[float], form: str) -> str:
@@ -309,7 +304,7 @@ def write_tables(rows: dict[str, dict[str, list[dict]]], args: argparse.Namespac
         pairs = N_QUERIES * (n - N_QUERIES)
         floors = [each["processor"] for each in found["floor"]]
         for what, runs in found.items():
-            name, _, workers = what.partition(" ")
+            name, _, workers = what.partition("-")
             seconds = [each["seconds"] for each in runs]
             spent = [each["processor"] for each in runs]
             memory = max(each["memory"] for each in runs)

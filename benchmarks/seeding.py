@@ -71,7 +71,7 @@ def run(x, codes, seeds, pool):
         for seed in range(seeds):
             start = time.perf_counter()
             if method == "graph":
-                chosen = seeding.graph_seeds(x, ids, k, seed, pool)
+                chosen = seeding.graph_seeds(x, seeding.make_graph(x, ids, pool), k, seed, pool)
                 clusters, inertia, _ = lloyd(x, x[chosen], passes_here(x, pool))
             else:
                 kind = "random" if method == "random" else "greedy k-means++"

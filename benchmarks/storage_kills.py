@@ -32,7 +32,7 @@ from retrieval.storage.manifests import NOTHING, newest
 from retrieval.storage.objects import Objects
 
 ITEMS, WIDTH = 320, 32
-PADDING = 5 << 20  # bytes of each of three more files, so that sending takes a moment
+PADDING = 32 << 20  # bytes of each of three more files, so that sending takes a moment
 URL = "s3://lab/runs"
 RUN = f"{URL}/imported/run"
 
@@ -101,7 +101,7 @@ def kill_one(folder: Path, kind: int, rng: random.Random) -> tuple[str, int]:
     before_sending = rng.random() < 0.2
     moment, wait = "before", rng.uniform(0.0, 6.0)
     if not before_sending:
-        moment, wait = "sending", rng.uniform(0.0, 0.4)
+        moment, wait = "sending", rng.uniform(0.0, 0.3)
         while child.poll() is None and set(objects.list("objects")) == before:
             time.sleep(0.005)
     time.sleep(wait)

@@ -20,6 +20,7 @@ from retrieval.cluster.processes import run_processes
 from retrieval.losses import LOSSES
 from tests.training.shared_training import BATCH, Case, differences, train_cases, train_steps
 
+START = time.perf_counter()
 EXTRA = {
     "contrastive_loss + memory": Case("contrastive_loss", memory={"size": 60, "start": 1}),
     "margin_loss + memory": Case("margin_loss", memory={"size": 60, "start": 1}),
@@ -40,6 +41,7 @@ def equality() -> None:
         size: run_processes(train_cases, {"cases": cases}, size=size, restarts=0)
         for size in (1, 2, 3)
     }
+    print(f"trained; {time.perf_counter() - START:.0f} s", file=sys.stderr)
     again = run_processes(train_cases, {"cases": cases[:4]}, size=3, restarts=0)
     alone = found[1][0]
     print("| loss | workers | loss, 20 steps | first gradient | weights after 20 steps |")
@@ -154,10 +156,9 @@ def speed() -> None:
 
 def main() -> None:
     """Run what is named on the command line."""
-    start = time.perf_counter()
     command, *numbers = sys.argv[1:]
     {"equality": equality, "kills": kills, "speed": speed}[command](*map(int, numbers))
-    print(f"{BATCH} rows per batch; {time.perf_counter() - start:.0f} s")
+    print(f"{BATCH} rows per batch; {time.perf_counter() - START:.0f} s")
 
 
 if __name__ == "__main__":

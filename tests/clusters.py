@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 OBJECT_STORE = 80 << 20  # bytes of every node; Ray takes no less than 75 MiB
-# Milliseconds: a lost node is noticed after about two seconds, by default after fifteen. Workers get
-# as much of the processors as any process; by default everything else on the machine comes first.
-CONFIG = {
-    "worker_niceness": 0,
+# Milliseconds: a killed node, which refuses to answer, is noticed after about two seconds, by
+# default after fifteen. One that is only slow has a minute: a test machine has much to do.
+NOTICED_SOON = {
     "health_check_initial_delay_ms": 1000,
     "health_check_period_ms": 500,
-    "health_check_timeout_ms": 3000,
+    "health_check_timeout_ms": 20_000,
     "health_check_failure_threshold": 3,
 }
 
@@ -74,7 +73,6 @@ def started(nodes: int = 3, cpus: int = 2, head_cpus: int | None = None) -> Iter
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     # By default, Ray gives workers so low a priority that beside other work they hardly run.
     os.environ.setdefault("RAY_worker_niceness", "0")
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", "240")  # the machine may be busy
     from ray.cluster_utils import Cluster
 
     logging.getLogger("ray").setLevel(logging.ERROR)
@@ -84,7 +82,7 @@ def started(nodes: int = 3, cpus: int = 2, head_cpus: int | None = None) -> Iter
             "num_cpus": cpus if head_cpus is None else head_cpus,
             "object_store_memory": OBJECT_STORE,
             "include_dashboard": False,
-            "_system_config": CONFIG,
+            "_system_config": NOTICED_SOON,
         },
     )
     machines = Machines(cluster, cpus)

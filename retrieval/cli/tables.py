@@ -28,9 +28,9 @@ from retrieval.report.tuning import (
     conclusions,
     effects_family,
     folds_line,
-    search_rows,
     outcome_head,
     outcome_rows,
+    search_rows,
     tuned_losses,
 )
 from retrieval.runs.columns import columns_to_slice

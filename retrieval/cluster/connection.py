@@ -13,10 +13,7 @@ from retrieval.errors import UserError, how_to_install
 LOCAL = "local"  # what `--on` means without Ray: this process
 RAY, ADDRESS = "ray", "RAY_ADDRESS"
 CLIENT = "ray://"
-RAY_VARIABLES = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_raylet_start_wait_time_s": "180",  # on a busy machine the default of 30 s is too short
-}
+STARTS = 3  # tries: Ray gives a node 30 seconds to start, which a busy machine may exceed
 # Of a cluster of this machine: results of tasks are small, as files carry the rest.
 OBJECT_STORE = 256 << 20  # bytes
 REACH = 10.0  # seconds to wait for an answer of an address
@@ -61,8 +58,7 @@ def connected(on: str = RAY) -> Iterator[None]:
             of Python, Ray or this package.
     """
     check_on(on)
-    for name, value in RAY_VARIABLES.items():
-        os.environ.setdefault(name, value)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
     except ImportError as error:
@@ -86,16 +82,23 @@ def _start() -> None:
     """Start a cluster of this machine, which ends with this process."""
     import ray
 
-    try:
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    except Exception as error:
-        raise UserError(f"Ray does not start on this machine: {_words(error)}") from error
+    for left in reversed(range(STARTS)):
+        try:
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+            return
+        except Exception as error:
+            ray.shutdown()
+            if not left or "timed out" not in str(error):
+                raise UserError(
+                    f"Ray does not start on this machine: {_words(error)}: close programs, and try "
+                    "again"
+                ) from error
 
 
 def _join(address: str) -> None:

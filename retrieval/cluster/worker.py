@@ -97,7 +97,9 @@ def limit_gpu() -> None:
         import tensorflow as tf
 
     memory = gpu_memory_here()
-    for gpu in tf.config.list_physical_devices("GPU") if memory is not None else ():
+    if memory is None:
+        return
+    for gpu in tf.config.list_physical_devices("GPU"):
         limit = tf.config.LogicalDeviceConfiguration(memory_limit=int(memory * share))
         with contextlib.suppress(RuntimeError):  # it has begun: an earlier task of this process did
             tf.config.set_logical_device_configuration(gpu, [limit])

@@ -76,6 +76,7 @@ def kmeans_starts(
     *,
     starts: int = 1,
     ids: np.ndarray | None = None,
+    is_nearest: bool = False,
     pool: ThreadPoolExecutor,
     progress: bool = False,
     passes_of: PassesOf | None = None,
@@ -89,6 +90,8 @@ def kmeans_starts(
         seed: Seed of the first start; the seeds of the others are drawn from it. Defaults to 0.
         starts: Number of starts. Defaults to 1.
         ids: int, (n, m), nearest neighbors of each point. Defaults to None.
+        is_nearest: Whether they are all that are nearest by Euclidean distance, see :func:`kmeans`.
+            Defaults to False.
         pool: Worker threads that share the rows.
         progress: Whether to show the start at work when it takes long. Defaults to False.
         passes_of: See :func:`kmeans`. Defaults to this process.
@@ -98,11 +101,12 @@ def kmeans_starts(
     """
     drawn = np.random.SeedSequence(seed).generate_state(starts)
     seeds = [seed, *(int(other) for other in drawn[1:])]
+    points, graph = _prepare(points, k, method, ids, is_nearest, pool)
     found = []
     for number, each in enumerate(seeds, start=1):
         of = f", start {number} of {starts}" if starts > 1 else ""
         with stage(f"k-means, {k:,} clusters of {len(points):,} items{of}", show=progress):
-            found.append(kmeans(points, k, method, each, ids=ids, pool=pool, passes_of=passes_of))
+            found.append(_kmeans(points, k, method, each, graph, pool, passes_of))
     return found
 
 
@@ -113,6 +117,7 @@ def kmeans(
     seed: int = 0,
     *,
     ids: np.ndarray | None = None,
+    is_nearest: bool = False,
     pool: ThreadPoolExecutor,
     passes_of: PassesOf | None = None,
 ) -> Clustering:
@@ -127,6 +132,8 @@ def kmeans(
         ids: int, (n, m), nearest neighbors of each point. Greedy k-means++ is computed from them
             where that is faster and as good (see :mod:`retrieval.evaluation.kmeans`). Defaults to
             None.
+        is_nearest: Whether they are all that are nearest by Euclidean distance: then most distances
+            to centers need not be computed, because neighbors bound them. Defaults to False.
         pool: Worker threads that share the rows.
         passes_of: Returns who goes through the centered points, float32 (n, d), such as the tasks
             of a cluster; the result is the same. Defaults to the threads of this process.
@@ -134,25 +141,63 @@ def kmeans(
     Returns:
         The clustering.
     """
+    points, graph = _prepare(points, k, method, ids, is_nearest, pool)
+    return _kmeans(points, k, method, seed, graph, pool, passes_of)
+
+
+def _prepare(
+    points: np.ndarray,
+    k: int,
+    method: str,
+    ids: np.ndarray | None,
+    is_nearest: bool,
+    pool: ThreadPoolExecutor,
+) -> tuple[np.ndarray, Any]:
+    """Return the centered points, and the ``Graph`` where k-means is computed from it, or None."""
+    from retrieval.evaluation.kmeans import graph_suits, make_graph  # imports Numba
+
+    points = np.require(points, np.float32, ["C", "W", "E"])
+    n, d = points.shape
+    points = points - points.mean(axis=0, dtype=np.float64).astype(np.float32)
+    if ids is None or method == "random" or not graph_suits(n, d, min(k, n), ids.shape[1]):
+        return points, None
+    return points, make_graph(points, ids, pool, is_nearest=is_nearest)
+
+
+def _kmeans(
+    centered: np.ndarray,
+    k: int,
+    method: str,
+    seed: int,
+    graph: Any,
+    pool: ThreadPoolExecutor,
+    passes_of: PassesOf | None,
+) -> Clustering:
+    """Cluster centered points, given their ``Graph`` or None; see :func:`kmeans`."""
     from retrieval.evaluation.kmeans import (  # imports Numba
         graph_seeds,
-        graph_suits,
         lloyd,
+        passes_by_graph,
         passes_here,
     )
 
-    points = np.require(points, np.float32, ["C", "W", "E"])
-    n, k = len(points), min(k, len(points))
-    centered = points - points.mean(axis=0, dtype=np.float64).astype(np.float32)
+    n, k = len(centered), min(k, len(centered))
+    chosen = None
     if method == "random":
         start = centered[np.random.default_rng(seed).choice(n, k, replace=False)]
-    elif ids is not None and graph_suits(n, points.shape[1], k, ids.shape[1]):
-        start = centered[graph_seeds(centered, ids, k, seed, pool)]
+    elif graph is not None:
+        chosen = graph_seeds(centered, graph, k, seed, pool)
+        start = centered[chosen]
     else:
         from sklearn.cluster import kmeans_plusplus  # half a second, and the app never clusters
 
         start = kmeans_plusplus(centered, k, random_state=seed)[0]
-    passes = passes_here(centered, pool) if passes_of is None else passes_of(centered)
+    if passes_of is not None:
+        passes = passes_of(centered)
+    elif graph is not None and graph.is_nearest and chosen is not None:
+        passes = passes_by_graph(centered, graph, chosen, pool)
+    else:
+        passes = passes_here(centered, pool)
     clusters, inertia, iterations = lloyd(centered, start, passes)
     return Clustering(clusters, method, seed, inertia, iterations)
 

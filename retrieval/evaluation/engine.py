@@ -26,7 +26,7 @@ from retrieval.evaluation.search.plan import Ranking
 from retrieval.evaluation.search.search import search
 from retrieval.evaluation.search.threads import worker_pool
 from retrieval.evaluation.statistics import effective_classes, too_few_classes
-from retrieval.progress import stage
+from retrieval.progress import QUIET, progress_bar, stage
 from retrieval.validation import (
     DEFAULT_DISTANCE,
     DEFAULT_KMEANS_START,
@@ -188,9 +188,17 @@ def evaluate(
         if options.kmeans != "none" and reuse is None:
             k = max(k, clustering.graph_neighbors(codes, embeddings.shape[1], options.kmeans))
         title = f"searching {len(parts.gallery):,} items for {len(parts.queries):,} queries"
-        with stage(title, show=progress):
+        n = len(parts.queries)
+        with progress_bar(title, n, show=progress, unit="query", quiet=QUIET) as advance:
             ranking = search_with(
-                embeddings, codes, parts, options.distance, k, pool=pool, judgments=rules.judgments
+                embeddings,
+                codes,
+                parts,
+                options.distance,
+                k,
+                pool=pool,
+                judgments=rules.judgments,
+                advance=advance,
             )
         clusters: Clusters | None = None
         if options.kmeans != "none":
@@ -304,12 +312,14 @@ def find_clusters(
             raise UserError("reuse is a result for other items, distance, k-means, starts or seed")
         return Clusters(reuse.clusters, reuse.nmi_of_starts)
     points = normalize(embeddings) if options.distance == "cosine" else np.asarray(embeddings)
-    k, ids = int(codes.max()) + 1, None
+    k, ids, is_nearest = int(codes.max()) + 1, None, False
     if width := clustering.graph_neighbors(codes, points.shape[1], options.kmeans):
         ids = neighbors_of_all(ranking, n, width)
         whole = not ranking.n_excluded.any()  # else nearer items may be missing
         complete = whole and len(ranking.queries) == n and (ids >= 0).all()
+        is_nearest = bool(complete) and options.distance != "cityblock"  # by Euclidean distance
         if not (complete or single_search):
+            is_nearest = True
             with stage(f"neighbors of {n:,} items for k-means", show=progress):
                 of_all = sides(n, None)
                 ids = search_with(points, codes, of_all, "euclidean", width, pool=pool).ids
@@ -320,6 +330,7 @@ def find_clusters(
         options.seed,
         starts=options.n_init,
         ids=ids,
+        is_nearest=is_nearest,
         pool=pool,
         progress=progress,
         passes_of=passes_of,

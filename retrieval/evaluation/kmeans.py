@@ -16,7 +16,9 @@ seeding is cheap. See :func:`graph_suits`.
 Lloyd's iterations are exact, and skip the comparisons that cannot change anything. A center moves
 only if its members changed, so later iterations compare points with few centers: a point whose own
 center is not farther than before, and not farther than the bound kept on all others, needs the
-moved centers only (in the spirit of Hamerly 2010). The assignment in every iteration is the one
+moved centers only (in the spirit of Hamerly 2010). Where the neighbors are all that are nearest,
+they bound the distances to centers better, and nearly no comparison is left
+(:func:`update_by_graph`); D^2 follows from them too. The assignment in every iteration is the one
 that comparing every point with every center would give, up to float32 rounding.
 """
 
@@ -41,6 +43,7 @@ from retrieval.evaluation.search.kernels import (
 
 BLOCK, TILE = 512, 512
 CHUNK = 8 * BLOCK  # points that are assigned together
+NEIGHBORS = 32  # neighbors of the graph that are used
 MAX_ITERATIONS = 300
 
 
@@ -61,6 +64,65 @@ def _best_two(tile: Singles, columns: Ints, best: Singles, winner: Ints, second:
                     best[i], winner[i] = score, columns[j]
                 elif score > second[i] and columns[j] != winner[i]:
                     second[i] = score
+
+
+@njit(nogil=True, cache=CACHED, fastmath={"reassoc", "contract"})
+def edge_lengths(points: Singles, ids: Ints, first: int, stop: int, squared: Doubles) -> None:
+    """Set ``squared`` to the squared length of each edge from the points ``first:stop``."""
+    for i in range(first, stop):
+        for e in range(ids.shape[1]):
+            total = np.float32(0)
+            for t in range(points.shape[1]):
+                apart = points[ids[i, e], t] - points[i, t]
+                total += apart * apart
+            squared[i, e] = total
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Neighbors of every point.
+
+    Attributes:
+        ids: int64, (n, m), neighbors of each point, nearest first; -1 pads.
+        squared: float64, (n, m), squared Euclidean length of each edge.
+        is_nearest: Whether they are the m nearest of all other points, without padding.
+        starts: int64, (n + 1,), where the edges that end in each point begin in ``sources``.
+        sources: int64, (n * m,), the edges that end in a point, as places ``i * m + e``.
+    """
+
+    ids: NDArray[np.int64]
+    squared: NDArray[np.float64]
+    is_nearest: bool
+    starts: NDArray[np.int64]
+    sources: NDArray[np.int64]
+
+
+def make_graph(
+    points: np.ndarray, ids: np.ndarray, pool: ThreadPoolExecutor, *, is_nearest: bool = False
+) -> Graph:
+    """Measure the edges of a neighbor graph, and list those that end in each point.
+
+    Args:
+        points: float32, (n, d).
+        ids: int, (n, m), neighbors of each point, nearest first; -1 pads. 32 are used.
+        pool: Worker threads that share the points.
+        is_nearest: Whether they are the nearest of all other points by Euclidean distance. Defaults
+            to False.
+    """
+    ids = np.ascontiguousarray(ids[:, :NEIGHBORS], np.int64)
+    squared = np.empty(ids.shape)
+
+    def run(first: int) -> None:
+        edge_lengths(points, ids, first, min(first + BLOCK, len(points)), squared)
+
+    list(pool.map(run, range(0, len(points), BLOCK)))
+    if not is_nearest or (ids < 0).any():
+        nothing = np.zeros(0, np.int64)
+        return Graph(ids, squared, False, nothing, nothing)
+    targets = ids.ravel()
+    ends = np.cumsum(np.bincount(targets, minlength=len(points)))
+    sources = np.argsort(targets, kind="stable")
+    return Graph(ids, squared, True, np.concatenate([[0], ends]), sources)
 
 
 @dataclass
@@ -296,7 +358,212 @@ def lloyd(
     return state.winner.astype(np.int32), inertia, iteration
 
 
-NEIGHBORS = 32  # neighbors of the graph that are used
+ROUNDING = 3e-5  # of squared lengths in float32: a bound closer than that decides nothing
+GROUPS = 8  # of points, by how spread a cluster must be to be compared with them
+
+
+@njit(nogil=True, cache=CACHED, fastmath={"reassoc", "contract"})
+def _score(points: Singles, i: int, centers: Singles, c: int) -> np.float32:
+    total = np.float32(centers[c, points.shape[1]])
+    for t in range(points.shape[1]):
+        total += points[i, t] * centers[c, t]
+    return np.float32(total)
+
+
+@njit(nogil=True, cache=CACHED)
+def _assign_by_graph(
+    first: int,
+    stop: int,
+    points: Singles,
+    squares: Doubles,
+    centers: Singles,
+    ids: Ints,
+    squared: Doubles,
+    member_of: Ints,
+    sizes: Ints,
+    spread: Doubles,
+    rounding: float,
+    best: Singles,
+    winner: Ints,
+    least_spread: Doubles,
+) -> None:
+    """Assign the points ``first:stop`` to the best of the clusters of their neighbors.
+
+    See :func:`update_by_graph`.
+    """
+    width = ids.shape[1]
+    clusters = np.empty(width, np.int64)
+    counts, sums = np.empty(width, np.int64), np.empty(width)
+    for i in range(first, stop):
+        own, last, found = member_of[i], squared[i, width - 1], 0
+        top, at = _score(points, i, centers, own), own
+        for e in range(width):
+            cluster = member_of[ids[i, e]]
+            if cluster == own:
+                continue
+            place = 0
+            while place < found and clusters[place] != cluster:
+                place += 1
+            if place == found:
+                clusters[found], counts[found], sums[found] = cluster, 0, 0.0
+                found += 1
+            counts[place] += 1
+            sums[place] += squared[i, e]
+        for p in range(found):
+            size = sizes[clusters[p]]
+            nearest = (sums[p] + (size - counts[p]) * last) / size - spread[clusters[p]]
+            if nearest - rounding < squares[i] - top:
+                score = _score(points, i, centers, clusters[p])
+                if score > top:
+                    top, at = score, clusters[p]
+        best[i], winner[i] = top, at
+        least_spread[i] = last - (squares[i] - top) - rounding
+
+
+@njit(nogil=True, cache=CACHED)
+def _assign_to_chosen(
+    first: int,
+    stop: int,
+    points: Singles,
+    centers: Singles,
+    ids: Ints,
+    cluster_of: Ints,
+    best: Singles,
+    winner: Ints,
+) -> None:
+    for i in range(first, stop):
+        cluster, e = cluster_of[i], 0
+        while cluster < 0 and e < ids.shape[1]:
+            cluster = cluster_of[ids[i, e]]
+            e += 1
+        if cluster >= 0:
+            best[i], winner[i] = _score(points, i, centers, cluster), cluster
+
+
+def assign_to_chosen(
+    points: np.ndarray,
+    centers: np.ndarray,
+    chosen: np.ndarray,
+    state: State,
+    graph: Graph,
+    pool: ThreadPoolExecutor,
+) -> None:
+    """Assign points to centers that are points: the first one among the nearest neighbors.
+
+    Args:
+        points: float32, (n, d), the points.
+        centers: float32, (k, d + 1), as of :func:`place`.
+        chosen: int64, (k,), the points that they are.
+        state: Updated in place, but for the points without a center among their neighbors.
+        graph: The nearest neighbors of each point.
+        pool: Worker threads that share the points.
+    """
+    n = len(points)
+    cluster_of = np.full(n, -1)
+    cluster_of[chosen] = np.arange(len(chosen))
+
+    def run(first: int) -> None:
+        _assign_to_chosen(
+            first, min(first + BLOCK, n), points, centers, graph.ids, cluster_of, state.best,
+            state.winner,
+        )  # fmt: skip
+
+    list(pool.map(run, range(0, n, BLOCK)))
+
+
+def update_by_graph(
+    points: np.ndarray,
+    squares: np.ndarray,
+    centers: np.ndarray,
+    state: State,
+    graph: Graph,
+    pool: ThreadPoolExecutor,
+) -> None:
+    """Assign points again after centers moved to the means of their clusters.
+
+    The squared distance of a point to the mean of a cluster is its mean squared distance to the
+    members, less the spread of the cluster: their mean squared distance to their mean. A member
+    that is not among the nearest neighbors of the point is at least as far as the last of them.
+    That bounds the distance of every center from below, and most of them cannot be the nearest: the
+    few that are left are compared. A cluster without a member among the neighbors can only be
+    nearer if it is spread widely: points are also compared with those that are spread enough.
+
+    Args:
+        points: float32, (n, d), the points.
+        squares: float64, (n,), their squared lengths.
+        centers: float32, (k, d + 1), as of :func:`place`: of each cluster that has members, their
+            mean.
+        state: The clusters whose means the centers are; updated in place.
+        graph: The nearest neighbors of each point.
+        pool: Worker threads that share the points.
+    """
+    n, k = len(points), len(centers)
+    member_of = state.winner.copy()
+    sizes = np.bincount(member_of, minlength=k)
+    lengths = np.einsum("ij,ij->i", centers[:, :-1], centers[:, :-1], dtype=np.float64) / 4
+    spread = np.bincount(member_of, squares, k) / np.maximum(sizes, 1) - lengths
+    spread[sizes == 0] = np.inf  # whose center is no mean: compare it
+    rounding = ROUNDING * float(squares.max())
+    least_spread = np.empty(n)
+
+    def run(first: int) -> None:
+        _assign_by_graph(
+            first, min(first + BLOCK, n), points, squares, centers, graph.ids, graph.squared,
+            member_of, sizes, spread, rounding, state.best, state.winner, least_spread,
+        )  # fmt: skip
+
+    list(pool.map(run, range(0, n, BLOCK)))
+    state.second[:] = -np.inf  # no bound, which only :func:`update` needs
+    rows = np.flatnonzero(least_spread <= spread.max())
+    rows = rows[np.argsort(least_spread[rows], kind="stable")]
+    for part in np.array_split(rows, GROUPS):
+        if len(part):
+            columns = np.flatnonzero(spread >= least_spread[part[0]])
+            state.second[part] = state.best[part]
+            compare_with(part, points, centers, columns, state, pool)
+
+
+def compare_with(
+    rows: NDArray[np.int64],
+    points: np.ndarray,
+    centers: np.ndarray,
+    columns: NDArray[np.int64],
+    state: State,
+    pool: ThreadPoolExecutor,
+) -> None:
+    """Compare some points with some centers in the threads of a pool, see :func:`compare`."""
+    chosen = centers[columns]
+
+    def run(start: int) -> None:
+        compare(rows[start : start + BLOCK], points, chosen, columns, state)
+
+    list(pool.map(run, range(0, len(rows), BLOCK)))
+
+
+def passes_by_graph(
+    points: np.ndarray, graph: Graph, chosen: np.ndarray, pool: ThreadPoolExecutor
+) -> Passes:
+    """Return the passes over points in memory, in which neighbors decide most comparisons.
+
+    Args:
+        points: float32, (n, d).
+        graph: The nearest neighbors of each point.
+        chosen: int64, (k,), the points that are the first centers.
+        pool: Worker threads that share the points.
+    """
+    squares = np.einsum("ij,ij->i", points, points, dtype=np.float64)
+
+    def assign(centers: np.ndarray, moved: NDArray[np.int64] | None, state: State) -> None:
+        if moved is not None:
+            update_by_graph(points, squares, centers, state, graph, pool)
+            return
+        assign_to_chosen(points, centers, chosen, state, graph, pool)
+        rest = np.flatnonzero(state.winner < 0)
+        compare_with(rest, points, centers, np.arange(len(centers)), state, pool)
+
+    return Passes(assign, passes_here(points, pool).total)
+
+
 STEP = 256  # centers drawn before D^2 is exact again; fewer at first
 CHEAP = 1e10  # multiply-adds of exact seeding that take about a second
 CROWDED = 1.0  # points per cluster and neighbor above which the graph no longer covers a cluster
@@ -376,13 +643,13 @@ def _choose(
 
 
 def graph_seeds(
-    points: np.ndarray, ids: np.ndarray, k: int, seed: int, pool: ThreadPoolExecutor
+    points: np.ndarray, graph: Graph, k: int, seed: int, pool: ThreadPoolExecutor
 ) -> np.ndarray:
     """Choose k-means centers among the points by greedy k-means++ on a neighbor graph.
 
     Args:
         points: float32, (n, d), the points to cluster.
-        ids: int, (n, m), neighbors of each point, nearest first; -1 pads. 32 are used.
+        graph: Neighbors of each point.
         k: Number of centers, 1 <= k <= n.
         seed: Seed of the draws.
         pool: Worker threads that share the points.
@@ -391,25 +658,40 @@ def graph_seeds(
         int64, (k,), distinct rows of ``points``.
     """
     rng = np.random.default_rng(seed)
-    ids = np.ascontiguousarray(ids[:, :NEIGHBORS])
-    squared = edge_lengths(points, ids, pool)
     squares = np.einsum("ij,ij->i", points, points)
     chosen = np.zeros(k, np.int64)
     chosen[0] = rng.integers(len(points))
     nearest = np.full(len(points), np.inf)
+    is_known = np.zeros(len(points), bool)
     done, found = 0, 1
     while True:
-        lower_nearest(points, squares, chosen[done:found], nearest, pool)
+        if graph.is_nearest:
+            # A center among the nearest neighbors is nearer than any that is not among them.
+            _pass_on(chosen[done:found], graph, nearest, is_known)
+            rows = np.flatnonzero(~is_known)
+        else:
+            rows = np.arange(len(points))
+        lower_nearest(points, squares, rows, chosen[done:found], nearest, pool)
         if found == k or nearest.sum() <= 1e-6 * squares.sum():
             break
         step = min(k - found, max(1, min(STEP, found // 8)))
         draws = rng.random((step, n_trials(k)))
         done, found = found, found + step
-        _choose(nearest, squared, ids, draws, fenwick(nearest), chosen[done:found])
+        _choose(nearest, graph.squared, graph.ids, draws, fenwick(nearest), chosen[done:found])
     # With fewer distinct points than centers, any other rows will do: their clusters stay empty.
     rest = np.setdiff1d(np.arange(len(points)), chosen[:found])
     chosen[found:] = rng.permutation(rest)[: k - found]
     return chosen
+
+
+def _pass_on(centers: np.ndarray, graph: Graph, nearest: np.ndarray, is_known: np.ndarray) -> None:
+    """Lower ``nearest`` of the points that have new centers among their neighbors."""
+    size = graph.starts[centers + 1] - graph.starts[centers]
+    offset = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
+    edges = graph.sources[np.repeat(graph.starts[centers], size) + offset]
+    rows = edges // graph.ids.shape[1]
+    np.minimum.at(nearest, rows, graph.squared.ravel()[edges])
+    is_known[rows] = is_known[centers] = True
 
 
 def fenwick(values: Doubles) -> Doubles:
@@ -424,33 +706,18 @@ def fenwick(values: Doubles) -> Doubles:
 def lower_nearest(
     points: np.ndarray,
     squares: np.ndarray,
+    rows: np.ndarray,
     centers: np.ndarray,
     nearest: np.ndarray,
     pool: ThreadPoolExecutor,
 ) -> None:
-    """Lower ``nearest`` to each point's squared distance to new centers (rows of ``points``)."""
-    columns = points[centers].T
+    """Lower ``nearest`` of some rows to their squared distance to new centers, rows too."""
+    columns = np.column_stack([2 * points[centers], -squares[centers]]).T.copy()
 
     def run(start: int) -> None:
-        part = slice(start, start + 1024)
-        apart = points[part] @ columns
-        apart *= -2
-        apart += squares[centers]
-        least = np.maximum(apart.min(axis=1) + squares[part], 0)
-        nearest[part] = np.minimum(nearest[part], least)
+        part = rows[start : start + BLOCK]
+        score = (points[part] @ columns[:-1] + columns[-1]).max(axis=1)  # |x|^2 - |x - c|^2
+        nearest[part] = np.minimum(nearest[part], np.maximum(squares[part] - score, 0))
 
-    list(pool.map(run, range(0, len(points), 1024)))
+    list(pool.map(run, range(0, len(rows), BLOCK)))
     nearest[centers] = 0
-
-
-def edge_lengths(points: np.ndarray, ids: np.ndarray, pool: ThreadPoolExecutor) -> np.ndarray:
-    """Return the squared Euclidean length of each graph edge, float64 (n, m)."""
-    squared = np.empty(ids.shape)
-
-    def run(start: int) -> None:
-        part = slice(start, start + 1024)
-        apart = points[ids[part]] - points[part, None]
-        squared[part] = np.einsum("ijk,ijk->ij", apart, apart)
-
-    list(pool.map(run, range(0, len(points), 1024)))
-    return squared

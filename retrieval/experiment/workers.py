@@ -24,7 +24,7 @@ from retrieval.cluster.connection import LOCAL, connected
 from retrieval.cluster.groups import run_group
 from retrieval.cluster.processes import run_processes
 from retrieval.cluster.resources import Resources, fair_share
-from retrieval.errors import UserError
+from retrieval.errors import UserError, counted
 from retrieval.experiment.making import PlannedRun, train_and_embed
 from retrieval.files import remove, write_text
 from retrieval.progress import listening
@@ -258,7 +258,7 @@ def _named(addresses: Sequence[str]) -> str:
     hosts = [address.rpartition(":")[0] for address in addresses]
     own = socket.gethostname()
     names = dict.fromkeys(own if host == "127.0.0.1" else host for host in hosts)
-    return f"{len(hosts)} workers ({', '.join(names)})"
+    return f"{counted(len(hosts), 'worker')} ({', '.join(names)})"
 
 
 @contextlib.contextmanager

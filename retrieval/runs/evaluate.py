@@ -58,6 +58,7 @@ from retrieval.validation import (
     protocol_with,
 )
 
+MANY = 20_000  # items, whose map takes so long that a bar is shown
 STORED_NEIGHBORS = 64
 MOVED_IMAGES = "put the images back and run `retrieval evaluate` again"
 COMPUTED_FROM = ("embeddings.npy", "items.parquet", NEIGHBORS_FILE, JUDGMENTS_FILE)
@@ -398,7 +399,13 @@ def _write_results(
                 layout = project_sample(embeddings, sampled_rows(len(items)), distance)
             else:
                 found = results[LEAVE_ONE_OUT]
-                layout = project(embeddings, found.neighbors, found.similarities, distance=distance)
+                layout = project(
+                    embeddings,
+                    found.neighbors,
+                    found.similarities,
+                    distance=distance,
+                    progress=progress and len(items) > MANY,
+                )
         layout.to_parquet(temporary)
     if not catalog.has_labels:
         results = {name: _without_labels(result) for name, result in results.items()}

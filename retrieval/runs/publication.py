@@ -139,6 +139,8 @@ class _Sender:
     def __init__(self, path: Path, objects: Objects, state: State) -> None:
         self.path, self.objects, self.state = path, objects, state
         self.stopping = threading.Event()
+        self._index = partial_path(path) / "checkpoints" / "index.json"
+        self._sent = Stamp.of(self._index)  # of the checkpoint that was there before
 
     def send_all(self) -> None:
         """Publish the finished run and the unfinished training, if they have changed."""
@@ -163,15 +165,14 @@ class _Sender:
 
     def save_checkpoints(self) -> None:
         """Publish the training whenever it has saved a checkpoint, until it ends."""
-        index = partial_path(self.path) / "checkpoints" / "index.json"
-        sent, told = Stamp.of(index), False
+        told = False
         while not self.stopping.wait(LOOKS_EVERY):
-            found = Stamp.of(index)
-            if found is None or found == sent:
+            found = Stamp.of(self._index)
+            if found is None or found == self._sent:
                 continue
             try:
                 self._send_checkpoint()
-                sent, told = found, False
+                self._sent, told = found, False
             except _Stopped:
                 return
             except FileNotFoundError:  # superseded while it was copied: the next one is there

@@ -209,6 +209,7 @@ def choose_checkpoint(folder: Path, which: str) -> None:
     elif which != "latest":
         with _offering(folder):
             step = _chosen(folder, which)
+            assert step is not None  # only the latest may be missing
             check_checkpoint(step_folder(folder, step))
             _go_back(folder, step)
 

@@ -7,6 +7,7 @@ every batch, and wait for it in the exchange of the next step. They are told not
 the workers ends them as soon as the chief is done.
 """
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -32,6 +33,23 @@ GONE = (
 
 class ExchangeFailed(Exception):
     """The workers could not exchange their parts of a step, as when one of them is gone."""
+
+
+@contextlib.contextmanager
+def exchanging() -> Iterator[None]:
+    """Tell a worker that is gone from an error of this machine, which a user would be shown.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        ExchangeFailed: The block could not reach another worker. It has no cause, as it is no
+            answer to what this worker was asked: whoever started the workers knows who is gone.
+    """
+    try:
+        yield
+    except GONE as error:
+        raise ExchangeFailed(" ".join(str(error).split())[:300]) from None
 
 
 def synchronize_batch_norms(network: keras.Model) -> None:
@@ -87,10 +105,8 @@ def _of_chief(workers: Workers, values: np.ndarray) -> np.ndarray:
 
         return workers.strategy.run(of_replica)
 
-    try:
+    with exchanging():
         found: np.ndarray = _local(workers, total(own)).numpy()
-    except GONE as error:
-        raise ExchangeFailed(str(error)) from error
     return found
 
 
@@ -140,11 +156,9 @@ class WorkerSteps:
         inputs, labels = next(self.batches)
         step = self._steps[self.steps_done < self.model.freeze_batch_norm_steps]
         self.steps_done += 1
-        try:
+        with exchanging():
             found = step(inputs, labels)
             return {name: float(_local(self.workers, each)) for name, each in found.items()}
-        except GONE as error:
-            raise ExchangeFailed(str(error)) from error
 
     def fit(
         self,

@@ -70,7 +70,8 @@ def wait_for_interrupt(folder, is_first):
         return
     try:
         Path(folder, "begun").touch()
-        time.sleep(120)
+        for _ in range(2400):  # Ray's interrupt does not end a long sleep, unlike a signal
+            time.sleep(0.05)
     except KeyboardInterrupt:
         Path(folder, "interrupted").touch()
         raise

@@ -112,7 +112,7 @@ def test_more_clusters_than_distinct_points(pool):
             found = kmeans(x, 60, method, pool=pool)
         assert found.inertia == pytest.approx(0, abs=1e-4)
         assert clustering_metrics(codes, found.clusters)["pairwise_f1"] == 1
-    seeds = seeding.graph_seeds(x, graph(x, codes, pool), 60, 0, pool)
+    seeds = seeding.graph_seeds(x, seeding.make_graph(x, graph(x, codes, pool), pool), 60, 0, pool)
     assert len(np.unique(seeds)) == 60
     assert len(np.unique(x[seeds], axis=0)) == 20
 
@@ -127,12 +127,14 @@ CASES = {
 }
 
 
+@pytest.mark.parametrize("is_nearest", [False, True])
 @pytest.mark.parametrize("name", CASES)
-def test_seeding_on_the_graph_is_as_good_as_exact_seeding(pool, name):
+def test_seeding_on_the_graph_is_as_good_as_exact_seeding(pool, name, is_nearest):
     """Mean NMI and inertia over seeds: not worse than exact greedy k-means++ beyond noise."""
     sizes, options = CASES[name]
     x, codes = blobs(sizes, **options)
-    k, ids = codes.max() + 1, graph(x, codes, pool)
+    k = codes.max() + 1
+    ids = seeding.make_graph(x, graph(x, codes, pool), pool, is_nearest=is_nearest)
     nmi, inertia = {}, {}
     for method in ("graph", "exact", "random"):
         runs = []
@@ -149,6 +151,26 @@ def test_seeding_on_the_graph_is_as_good_as_exact_seeding(pool, name):
     assert nmi["graph"] >= nmi["exact"] - 0.006
     assert inertia["graph"] <= inertia["exact"] * 1.02
     assert inertia["graph"] <= inertia["random"] * 1.005
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", CASES)
+def test_the_nearest_neighbors_decide_what_all_comparisons_would(pool, name, seed):
+    """Bounds from neighbors leave out comparisons, but never the nearest center."""
+    sizes, options = CASES[name]
+    x, codes = blobs(sizes, **options)
+    x -= x.mean(0)
+    k, ids = codes.max() + 1, graph(x, codes, pool)
+    known = seeding.make_graph(x, ids, pool, is_nearest=True)
+    chosen = seeding.graph_seeds(x, known, k, seed, pool)
+    plain = seeding.graph_seeds(x, seeding.make_graph(x, ids, pool), k, seed, pool)
+    np.testing.assert_array_equal(chosen, plain)
+    expected, inertia, iterations = lloyd(x, x[chosen], passes_here(x, pool))
+    by_graph = seeding.passes_by_graph(x, known, chosen, pool)
+    clusters, total, used = lloyd(x, x[chosen], by_graph)
+    assert (total, used) == (pytest.approx(inertia, rel=1e-5, abs=1e-4), iterations)
+    apart = clusters != expected  # only where two centers are equally near
+    assert apart.mean() < (0.9 if options.get("copies") else 0.01)
 
 
 def test_falls_back_to_exact_seeding_where_clusters_outgrow_a_neighborhood():

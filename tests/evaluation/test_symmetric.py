@@ -144,3 +144,16 @@ def test_an_error_of_a_pair_ends_the_search():
 
     with ThreadPoolExecutor(2) as pool, pytest.raises(ValueError, match="broken"):
         symmetric.run_pairs(6, compare, pool)
+
+
+@pytest.mark.parametrize("state_bytes", [0, 1 << 20])
+def test_the_work_done_adds_up_to_all_queries(state_bytes):
+    rng = np.random.default_rng(0)
+    x, codes = rng.standard_normal((230, 4)).astype(np.float32), rng.integers(0, 9, 230)
+    for tile in (20, 512):
+        told = []
+        sizes = BlockSizes(queries=50, tile=tile, state_bytes=state_bytes)
+        with worker_pool(2) as pool:
+            search(x, codes, sides(230, None), pool=pool, sizes=sizes, advance=told.append)
+        assert sum(told) == 230
+        assert min(told) >= 0

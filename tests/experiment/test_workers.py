@@ -10,6 +10,7 @@ from retrieval import TrainSettings, train
 from retrieval.errors import UserError
 from retrieval.experiment.workers import fewer_workers
 from retrieval.runs.run import Run
+from retrieval.settings.yaml_text import parse_yaml
 from tests.callbacks import KillAfter, Killed
 
 
@@ -34,7 +35,8 @@ def test_a_run_of_one_device_goes_on_with_two_workers(settings, tmp_path):
     np.testing.assert_array_equal(found["loss"][:8], wanted["loss"][:8])
     np.testing.assert_allclose(found["loss"], wanted["loss"], rtol=1e-4)
     assert (shared.settings.distribute, shared.settings.workers) == ("workers", 2)
-    assert shared.config["device"].startswith("2 workers (")
+    config = parse_yaml((shared.path / "config.yaml").read_text(encoding="utf-8"))
+    assert config["provenance"]["device"].startswith("2 workers (")
     assert not list(shared.path.glob(".*")), "nothing is left of what the workers told each other"
     index = json.loads((shared.path / "checkpoints" / "index.json").read_text())
     assert index["latest"] == 24

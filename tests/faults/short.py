@@ -20,11 +20,7 @@ FUZZED = (
     *("run: metrics.json", "archives"),
 )
 INPUTS = 7  # of each share
-SCENES = {
-    "notes by many writers": 5,
-    "import --overwrite during evaluate": 4,
-    "caches that are empty": 6,
-}
+SCENES = {"notes by many writers": 5, "import --overwrite during evaluate": 4}
 
 
 def main() -> None:

@@ -45,26 +45,36 @@ def batches() -> tuple[np.ndarray, np.ndarray]:
     return inputs.astype("float32"), labels.astype("int32")
 
 
-def train_cases(rank: int, addresses: list[str], *, cases: list[Case]) -> list[dict[str, Any]]:
+def train_cases(
+    rank: int, addresses: list[str], *, cases: list[Case], devices: int = 1
+) -> list[dict[str, Any]]:
     """Train every case on this worker's rows; with one address, on a single device.
 
     Args:
         rank: Number of this worker.
         addresses: ``HOST:PORT`` of every worker.
         cases: The trainings.
+        devices: Number of devices of each worker. Defaults to 1.
 
     Returns:
         For each case: ``losses`` (steps,), ``gradients`` of the first step times the learning rate
         and ``weights`` after the last step, lists of arrays.
     """
+    if devices > 1:
+        split_cpu(devices)
     workers = joined(rank, addresses)
     import tensorflow as tf
 
     from retrieval.training.worker_steps import WorkerSteps, share_state
 
+    assert workers.devices == devices
+
     inputs, labels = batches()
     share = workers.share_of(BATCH)
-    data = tf.data.Dataset.from_tensor_slices((inputs[:, share], labels[:, share]))
+    inputs, labels = (
+        each[:, share].reshape(STEPS * devices, -1, *each.shape[2:]) for each in (inputs, labels)
+    )
+    data = tf.data.Dataset.from_tensor_slices((inputs, labels))
     found = []
     for case in cases:
         model = new_model(case, workers)
@@ -79,6 +89,21 @@ def train_cases(rank: int, addresses: list[str], *, cases: list[Case]) -> list[d
         weights = [np.array(variable) for variable in variables]
         found.append({"losses": np.array(losses), "gradients": gradients, "weights": weights})
     return found
+
+
+def split_cpu(devices: int) -> None:
+    """Let TensorFlow take the processor for several devices, as if they were GPUs."""
+    import tensorflow as tf
+    from tensorflow.python.distribute import collective_all_reduce_strategy as module
+
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    parts = [tf.config.LogicalDeviceConfiguration()] * devices
+    tf.config.set_logical_device_configuration(cpu, parts)
+
+    def local_devices(_: Any, resolver: Any, worker_device: str) -> tuple[tuple[str, ...], str]:
+        return tuple(f"{worker_device}/device:CPU:{n}" for n in range(devices)), "CPU"
+
+    module.CollectiveAllReduceExtended._initialize_local_devices = local_devices
 
 
 def joined(rank: int, addresses: list[str]) -> Workers:
@@ -161,17 +186,26 @@ def new_model(case: Case, workers: Any) -> Any:
 def differences(one: dict[str, Any], other: dict[str, Any]) -> dict[str, float]:
     """Return the largest differences of two trainings, relative to the largest value.
 
+    Not to the largest value of each array: biases that a loss does not depend on have gradients of
+    rounding alone.
+
     Returns:
-        ``losses``, ``gradients`` and ``weights``: of each array, the largest difference divided by
-        its largest absolute value; the largest of these.
+        ``losses``, ``gradients`` and ``weights``: the largest difference divided by the largest
+        absolute value. Infinite if integers (counters, labels of a memory) differ.
     """
 
-    def of(a: np.ndarray, b: np.ndarray) -> float:
-        a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-        return float(np.abs(a - b).max(initial=0) / max(np.abs(a).max(initial=0), 1e-12))
+    def of(these: list[np.ndarray], those: list[np.ndarray]) -> float:
+        real = [array.dtype.kind == "f" for array in these]
+        pairs = [*zip(these, those, real, strict=True)]
+        if not all(np.array_equal(a, b) for a, b, floats in pairs if not floats):
+            return float("inf")
+        largest = max(np.abs(a).max(initial=0) for a, _, floats in pairs if floats)
+        return float(
+            max(np.abs(a - b).max(initial=0) for a, b, floats in pairs if floats) / largest
+        )
 
     return {
-        "losses": of(one["losses"], other["losses"]),
-        "gradients": max(map(of, one["gradients"], other["gradients"])),
-        "weights": max(map(of, one["weights"], other["weights"])),
+        "losses": of([one["losses"]], [other["losses"]]),
+        "gradients": of(one["gradients"], other["gradients"]),
+        "weights": of(one["weights"], other["weights"]),
     }

@@ -2,19 +2,21 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from retrieval.cluster.processes import run_processes
 from retrieval.errors import UserError
+from retrieval.failures import as_user_error
+from retrieval.training.worker_steps import ExchangeFailed, exchanging
 from retrieval.training.workers import check_shares
 from tests.training.shared_training import Case, differences, train_cases
 
 CASES = {
     "pairs": Case("multi_similarity"),
-    "a fixed layout": Case("npairs_loss"),
-    "draws and a learned boundary": Case("margin_loss"),
-    "proxies, clipped": Case("proxy_anchor", clip_norm=0.3),
-    "a memory that wraps around": Case("contrastive_loss", memory={"size": 60, "start": 1}),
-    "two widths": Case("normalized_softmax", matryoshka={"widths": [4]}),
+    "draws, a learned boundary, a memory": Case("margin_loss", memory={"size": 60, "start": 1}),
+    "proxies at two widths, clipped": Case(
+        "proxy_anchor", matryoshka={"widths": [4]}, clip_norm=0.3
+    ),
     "batch norms, frozen at first": Case(
         "hard_triplet", batch_norm=True, options={"freeze_batch_norm_steps": 3}
     ),
@@ -35,7 +37,7 @@ def test_two_workers_give_losses_gradients_and_weights_of_one_device(found, name
     alone, chief, _ = found[name]
     assert min(alone["losses"]) > 0, "the test needs a loss that is not zero"
     for what, largest in differences(alone, chief).items():
-        assert largest < 1e-4, what
+        assert largest < 1e-5, what
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -51,3 +53,10 @@ def test_a_batch_that_workers_cannot_share_is_refused():
         check_shares(120, 7)
     with pytest.raises(UserError, match=r"5 workers with 16 GPUs each: .* multiple of 80"):
         check_shares(120, 5, 16)
+
+
+def test_a_lost_worker_is_no_error_that_the_others_show_to_the_user():
+    """It would end the run, which is to start again."""
+    with pytest.raises(ExchangeFailed) as raised, exchanging():
+        raise tf.errors.UnavailableError(None, None, "Connection reset by peer")
+    assert as_user_error(raised.value) is None

@@ -24,7 +24,7 @@ What a float32 value leaves open is decided exactly, as in
 from typing import Any, NamedTuple
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
@@ -203,7 +203,7 @@ def _prefetch_line(typing_context: Any, rows: Any, i: Any, j: Any) -> Any:
 def _prefetch(rows: Singles, i: int) -> None:
     """Ask the memory for the beginning of row ``i``."""
     for j in range(0, min(rows.shape[1], LINE * MOST_LINES), LINE):
-        _prefetch_line(rows, i, j)
+        _prefetch_line(rows, i, j)  # type: ignore[call-arg]
 
 
 @intrinsic
@@ -243,7 +243,7 @@ def _find_own(points: Points, own: Own, first: int, stop: int) -> None:
                 members[at] = j
                 at += 1
         a, b = starts[i], starts[i + 1]
-        sort_nearest_first(values[a:b], members[a:b])
+        sort_nearest_first(values[a:b], members[a:b])  # type: ignore[arg-type]
 
 
 @njit(nogil=True, cache=CACHED, fastmath={"reassoc"})
@@ -322,7 +322,7 @@ def _make_room(i: int, points: Points, nearest: Nearest) -> None:
     for c in range(n):  # without a branch, which would be mispredicted half of the time
         value = lower[i, c]
         lower[i, kept], ids[i, kept] = value, ids[i, c]
-        kept += np.int64(value >= limit)
+        kept += int(value >= limit)
     nearest.counts[i] = kept
     if kept > width - (width - nearest.k) // 2:
         _keep_best(i, points, nearest, np.empty(width), np.empty(width, np.int64))
@@ -353,14 +353,14 @@ def _find_passing(
         for start in range(0, n, WORD):
             at = i * n + start
             if start + WORD <= n:
-                word = _passing(flat, at, bar, column_bars, start)
+                word: Any = _passing(flat, at, bar, column_bars, start)  # type: ignore[call-arg]
             else:
                 word = np.uint64(0)
                 for b in range(n - start):
                     if flat[at + b] >= bar or flat[at + b] >= column_bars[start + b]:
                         word |= np.uint64(1) << np.uint64(b)
             while word:
-                b = np.int64(_lowest_bit(word))
+                b = int(_lowest_bit(word))  # type: ignore[call-arg]
                 word &= word - np.uint64(1)
                 by_row[n_row] = by_column[n_column] = at + b
                 value = flat[at + b]
@@ -452,7 +452,7 @@ def _count_ahead(
                 a = c + 1
         b = far[query]
         if a < b and of[a] >= x - slacks[i]:
-            x = similarity(kind, rows, row[query], rows, row[item])
+            x = np.float64(similarity(kind, rows, row[query], rows, row[item]))
             while a < b and (of[a] > x or (of[a] == x and position[members[a]] < position[item])):
                 a += 1
         if a < b:

@@ -1,5 +1,6 @@
 """The exact search: the k nearest items of every query, and the ranks of its positives."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -20,6 +21,7 @@ def search(
     pool: ThreadPoolExecutor,
     sizes: BlockSizes | None = None,
     judgments: Judgments = PLAIN,
+    advance: Callable[[int], None] | None = None,
 ) -> Ranking:
     """Find the ``k`` nearest items of every query and the rank of every positive, exactly.
 
@@ -35,6 +37,8 @@ def search(
             :class:`~retrieval.evaluation.search.plan.BlockSizes` as it stands.
         judgments: What is excluded, and what is relevant, for each query. Defaults to the items of
             its class, and nothing excluded.
+        advance: Is told by any thread that the work of so many queries more is done, which add up
+            to all queries. Defaults to None.
 
     Returns:
         Neighbors, ranks of the first relevant items, and per-query scores.
@@ -55,6 +59,7 @@ def search(
             pool=pool,
             sizes=sizes,
             further=judgments.metrics,
+            advance=advance,
         )
         return out
     job = Search(embeddings, codes, sides, distance, k, sizes, judgments)
@@ -65,6 +70,8 @@ def search(
             block = Block(job, index)
             block.scan(first, rows)
             block.write(out)
+            if advance is not None:
+                advance(len(index))
 
         list(pool.map(run, job.blocks()))
         return out
@@ -73,6 +80,8 @@ def search(
         for first, rows in job.gallery.chunks():
             list(pool.map(lambda b, f=first, r=rows: b.scan(f, r), blocks))
         list(pool.map(lambda block: block.write(out), blocks))
+        if advance is not None:
+            advance(sum(len(index) for index in group))
     return out
 
 

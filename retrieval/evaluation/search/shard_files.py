@@ -296,6 +296,7 @@ class ShardedSearch:
         *,
         pool: ThreadPoolExecutor,
         judgments: Judgments = PLAIN,
+        advance: Callable[[int], None] | None = None,
     ) -> Ranking:
         """Find the nearest items and the ranks of all positives; see :func:`search`."""
         from retrieval.evaluation.search.shards import default_shards, merge_parts
@@ -305,7 +306,16 @@ class ShardedSearch:
             shards = default_shards(len(sides.queries), len(sides.gallery))
             shards = max(shards, 2 * self.workers.at_once if self.workers.at_once > 1 else 1)
             if shards == 1 and self.workers == HERE:
-                return search(embeddings, codes, sides, distance, k, pool=pool, judgments=judgments)
+                return search(
+                    embeddings,
+                    codes,
+                    sides,
+                    distance,
+                    k,
+                    pool=pool,
+                    judgments=judgments,
+                    advance=advance,
+                )
         file = self.file_of(embeddings)
         mapped = np.load(file, mmap_mode="r")
         job = Search(mapped, codes, sides, distance, k, BlockSizes(), judgments)
@@ -315,6 +325,8 @@ class ShardedSearch:
         for group in range(len(plan.groups)):
             partials = (_read(plan.file(number)) for number in plan.shards_of(group))
             merge_parts(job, plan.blocks(group), partials, out, pool)
+        if advance is not None:
+            advance(len(sides.queries))  # the shards have a bar of their own
         return out
 
     def _compute(self, plan: Plan, embeddings: Path) -> None:

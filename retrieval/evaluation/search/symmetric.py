@@ -154,6 +154,7 @@ def search_all(
     pool: ThreadPoolExecutor,
     sizes: BlockSizes,
     further: tuple[str, ...],
+    advance: Callable[[int], None] | None = None,
 ) -> None:
     """Search all items by all and write the result.
 
@@ -167,6 +168,8 @@ def search_all(
         pool: Worker threads.
         sizes: How the search is divided.
         further: Names of metrics to compute on request.
+        advance: Is told how many queries' worth of the work is done, see
+            :func:`retrieval.evaluation.search.search.search`. Defaults to None.
     """
     state = prepare(embeddings, codes, sides, distance, k)
     n, most = len(sides.gallery), sizes.tile
@@ -186,7 +189,7 @@ def search_all(
         )  # fmt: skip
 
     list(pool.map(begin, blocks))
-    run_pairs(len(blocks), compare, pool)
+    run_pairs(len(blocks), compare, pool, _in_queries(advance, n, len(blocks)))
     list(
         pool.map(
             lambda first: write(state, first, min(first + WRITTEN, n), out, further),
@@ -238,16 +241,41 @@ def rounds(n: int) -> Iterator[tuple[int, int]]:
         ring = [ring[0], ring[-1], *ring[1:-1]]
 
 
-def run_pairs(n: int, compare: Callable[[int, int], None], pool: ThreadPoolExecutor) -> None:
+def _in_queries(
+    advance: Callable[[int], None] | None, n: int, blocks: int
+) -> Callable[[int], None] | None:
+    """Return what is told of the pairs of blocks done so far, and tells of as many queries more."""
+    if advance is None:
+        return None
+    pairs, told = blocks * (blocks - 1) // 2, 0
+    if not pairs:
+        advance(n)
+
+    def tell(done: int) -> None:
+        nonlocal told
+        more = n * done // pairs - told
+        told += more
+        advance(more)
+
+    return tell
+
+
+def run_pairs(
+    n: int,
+    compare: Callable[[int, int], None],
+    pool: ThreadPoolExecutor,
+    tell: Callable[[int], None] | None = None,
+) -> None:
     """Call a function for every pair of ``n`` numbers, and never at once for two that share one.
 
     Args:
         n: Number of numbers.
         compare: Function of two numbers, the lesser first.
         pool: Threads that call it.
+        tell: Is told the number of pairs that are done, after each. Defaults to None.
     """
     left, busy, free = list(rounds(n)), set[int](), threading.Condition()
-    ended = False
+    ended, done = False, 0
 
     def next_pair() -> tuple[int, int] | None:
         with free:
@@ -260,12 +288,15 @@ def run_pairs(n: int, compare: Callable[[int, int], None], pool: ThreadPoolExecu
         return None
 
     def work(_: int) -> None:
-        nonlocal ended
+        nonlocal ended, done
         try:
             while (pair := next_pair()) is not None:
                 compare(*pair)
                 with free:
                     busy.difference_update(pair)
+                    done += 1
+                    if tell is not None:
+                        tell(done)
                     free.notify_all()
         finally:
             with free:
