@@ -297,10 +297,13 @@ def write_tables(rows: dict[str, dict[str, list[dict]]], args: argparse.Namespac
         rows: Number of items -> what -> its measurements.
         args: The command line.
     """
-    lines, records, d, equal = [], [], args.dimension, True
+    lines, records, d, equal, compared = [], [], args.dimension, True, []
     for n, found in sorted((int(n), found) for n, found in rows.items()):
         digests = {e["digest"] for name, runs in found.items() for e in runs if name != "floor"}
         equal = equal and len(digests) <= 1
+        several = [name for name in found if name != "floor"]
+        if len(several) > 1:
+            compared.append(f"{n:,} items ({', '.join(several)})")
         pairs = N_QUERIES * (n - N_QUERIES)
         floors = [each["processor"] for each in found["floor"]]
         for what, runs in found.items():
@@ -328,7 +331,8 @@ def write_tables(rows: dict[str, dict[str, list[dict]]], args: argparse.Namespac
     page = PAGE.format(
         sizes=" ".join(sorted(rows, key=int)), cores=cores, d=d, queries=N_QUERIES, k=K,
         python=platform.python_version(), table="\n".join(lines),
-        equal="equal bit by bit" if equal else "NOT EQUAL",
+        equal=AGREE.format("equal bit by bit" if equal else "NOT EQUAL", "; ".join(compared))
+        if compared else "",
     )  # fmt: skip
     (args.out / "scale.md").write_text(page)
     with (args.out / "scale.csv").open("w", newline="") as file:
@@ -342,6 +346,10 @@ TITLES = {
     "whole": "search without shards",
     "ray": "search on {} Ray worker(s)",
 }
+AGREE = (
+    "The neighbors, the first ranks, and every query's R-Precision, MAP@R, mAP and MRR are {}, "
+    "whoever computed them: {}."
+)
 PAGE = """## Exact evaluation of galleries of millions
 
 `python benchmarks/scale.py --sizes {sizes}`, {cores} cores, Python {python}: {queries:,} queries,
@@ -354,8 +362,7 @@ the work costs. GB are those beside the mapped file.
 | --- | --- | --- | --- | --- | --- | --- | --- |
 {table}
 
-All rankings of one size, with and without shards and on any number of workers, are {equal}: the
-neighbors, the first ranks, and every query's R-Precision, MAP@R, mAP and MRR.
+{equal}
 """
 
 
