@@ -1,7 +1,7 @@
 """Coverage of the intervals of what smaller forms of an embedding cost, with known truth.
 
-    python benchmarks/compression.py              # two minutes on two idle cores; writes the table
-    python benchmarks/compression.py --worlds 50 --out /tmp/compression.md
+    python -m benchmarks.compression              # two minutes on two idle cores; writes the table
+    python -m benchmarks.compression --worlds 50 --out /tmp/compression.md
 
 A world draws a test set of classes from a population. The full embedding answers a query right or
 wrong. Every form changes the answer of some: of right ones a share becomes wrong, of wrong ones a
@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 from scipy import special
-from worlds import noise, options_of, simulate_all
 
+from benchmarks.worlds import noise, options_of, simulate_all
 from retrieval.evaluation.costs import BOOTSTRAP, FEW, UNCHANGED, costs
 
 OUT = Path(__file__).parent / "results" / "compression.md"
@@ -171,7 +171,7 @@ def markdown(todo: list[tuple[str, Case]], found: list[Counter], options) -> str
     lines = [
         "# Intervals of what smaller forms cost",
         "",
-        f"Made by `python benchmarks/compression.py --worlds {options.worlds} --samples "
+        f"Made by `python -m benchmarks.compression --worlds {options.worlds} --samples "
         f"{options.samples}`. Share of worlds, in percent, in which the intervals of all "
         f"{len(FORMS)} forms hold at once, which should be 95 (95 ± {noise(options.worlds):.1f} in "
         f"{options.worlds} worlds) or more; and of single intervals, by the rule that made them: "

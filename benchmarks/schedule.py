@@ -308,7 +308,7 @@ def read_measured() -> Measured:
 def cell(file: str, heading: str, row: str, column: int) -> str:
     """Return a cell of a table of ``benchmarks/results``: by heading and begin of the row."""
     text = (RESULTS / file).read_text(encoding="utf-8")
-    section = text[text.index(heading) :]
+    section = text[text.lower().index(heading.lower()) :]
     line = next(line for line in section.splitlines() if line.startswith(f"| {row}"))
     return line.strip("| ").split("|")[column].strip()
 

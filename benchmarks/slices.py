@@ -1,7 +1,7 @@
 """Coverage of the intervals of slices and family-wise error of their verdicts, with known truth.
 
-    python benchmarks/slices.py              # some minutes on two idle cores; writes the table
-    python benchmarks/slices.py --worlds 50 --out /tmp/slices.md
+    python -m benchmarks.slices              # some minutes on two idle cores; writes the table
+    python -m benchmarks.slices --worlds 50 --out /tmp/slices.md
 
 A world draws a test set from a population of classes in slices. Either each class lies in one slice
 (as with class size), or every class has queries in several slices (as with the store). Two runs
@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 from scipy import special
-from worlds import noise, options_of, simulate_all
 
+from benchmarks.worlds import noise, options_of, simulate_all
 from retrieval.evaluation.binning import Groups
 from retrieval.evaluation.slices import Sliced, slice_scores
 
@@ -268,7 +268,7 @@ def row(*cells: object) -> str:
 
 HEAD = (
     "# Slices: coverage of intervals, family-wise error of verdicts\n\n"
-    "`python benchmarks/slices.py --worlds {worlds} --samples {samples}`: {worlds} synthetic test "
+    "`python -m benchmarks.slices --worlds {worlds} --samples {samples}`: {worlds} synthetic test "
     "sets per row, {samples} resamples each; all figures in percent. A true 5 shows as {few:.1f} "
     "to {many:.1f}.\n\n"
     "Truth is known: classes are drawn from an infinite population, two runs share the difficulty "

@@ -3,8 +3,10 @@
 import contextlib
 import math
 import os
+import signal
 import socket
 import subprocess
+import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -122,11 +124,25 @@ def attempt(function: Callable[[], Any]) -> Result:
     """Call a function; return what it returned, or what it raised with the name of the node."""
     with contextlib.suppress(OSError):  # not there: paths are not relative, or the error says so
         os.chdir(os.environ.get(FOLDER, "."))
+    heed_interrupts()
     try:
         limit_gpu()
         return Result(function())
     except Exception as error:
         return Result(error=portable(error))
+
+
+def heed_interrupts() -> None:
+    """Let an interrupt of this task raise ``KeyboardInterrupt``.
+
+    Ray interrupts as Ctrl-C does, which a process ignores whose node was started in the background
+    of a script (``ray start ... &``): it has inherited that from the shell.
+    """
+    if (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    ):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def portable(error: Exception) -> Exception:

@@ -105,7 +105,7 @@ def publishing(path: Path) -> Iterator[None]:
             write_state(path, sender.state)
         if was_open:  # what a killed command could not publish
             sender.send_all()
-        saver = threading.Thread(target=sender.save_checkpoints, daemon=True)
+        saver = threading.Thread(target=sender.save_checkpoints, args=(claim,), daemon=True)
         saver.start()
         failed = True
         try:
@@ -126,6 +126,73 @@ def publishing(path: Path) -> Iterator[None]:
                 if not failed:
                     raise UserError(line) from error
                 tqdm.write(f"{url}: {line}")
+
+
+@dataclasses.dataclass
+class _Claim:
+    """The claim on a run.
+
+    Attributes:
+        objects: The run's objects.
+        path: The run's folder, whose training is told of.
+        token: Tells this claim from any other.
+        count: How often it was renewed.
+        lost: Who took it over; empty if nobody did.
+        renewing: Held while it is renewed.
+    """
+
+    objects: Objects
+    path: Path
+    token: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex)
+    count: int = 0
+    lost: str = ""
+    renewing: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+
+    def content(self) -> bytes:
+        """Return what the object holds now."""
+        live = None
+        with contextlib.suppress(OSError, ValueError):
+            live = json.loads((partial_path(self.path) / LIVE_FILE).read_bytes())
+        self.count += 1
+        process = asdict(Process.of_this_one())
+        words = {"token": self.token, "process": process, "renewed": self.count, "live": live}
+        return json.dumps(words).encode()
+
+    def check(self) -> None:
+        """Refuse to go on without the claim.
+
+        Raises:
+            UserError: Another process has taken it over.
+        """
+        if self.lost:
+            raise UserError(
+                f"{self.objects.url} was taken over by {self.lost}, as nothing was heard from this "
+                f"process for more than {EXPIRES:.0f} s: what it made is not published"
+            )
+
+    def renew(self, stopping: threading.Event) -> None:
+        """Renew the claim until the event is set."""
+        while not (stopping.wait(RENEWED_EVERY) or self.lost):
+            with contextlib.suppress(UserError, OSError):  # the network may come back
+                self.renew_now()
+
+    def renew_now(self) -> None:
+        """Renew the claim, or learn who has taken it over."""
+        with self.renewing:
+            try:
+                found = self.objects.read(WRITER)
+            except FileNotFoundError:
+                found = b"{}"
+            if _read(found).get("token") != self.token:
+                self.lost = _who(found)
+                return
+            self.objects.write(WRITER, self.content())
+
+    def release(self) -> None:
+        """Remove the claim, if it is still held."""
+        with contextlib.suppress(UserError, OSError):
+            if _read(self.objects.read(WRITER)).get("token") == self.token:
+                self.objects.remove([WRITER])
 
 
 class _Sender:
@@ -163,14 +230,18 @@ class _Sender:
         self.state = dataclasses.replace(self.state, is_open=False)
         write_state(self.path, self.state)
 
-    def save_checkpoints(self) -> None:
-        """Publish the training whenever it has saved a checkpoint, until it ends."""
+    def save_checkpoints(self, claim: _Claim) -> None:
+        """Publish the training whenever it has saved a checkpoint, until it ends.
+
+        The claim is renewed with it, so that whoever finds the checkpoint is told of its process.
+        """
         told = False
         while not self.stopping.wait(LOOKS_EVERY):
             found = Stamp.of(self._index)
             if found is None or found == self._sent:
                 continue
             try:
+                claim.renew_now()
                 self._send_checkpoint()
                 self._sent, told = found, False
             except _Stopped:
@@ -260,66 +331,6 @@ class _Sender:
             remove_superseded(self.objects, made)
             return
         raise UserError(f"{self.objects.url}: is changed all the time: try again")
-
-
-@dataclasses.dataclass
-class _Claim:
-    """The claim on a run.
-
-    Attributes:
-        objects: The run's objects.
-        path: The run's folder, whose training is told of.
-        token: Tells this claim from any other.
-        count: How often it was renewed.
-        lost: Who took it over; empty if nobody did.
-    """
-
-    objects: Objects
-    path: Path
-    token: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex)
-    count: int = 0
-    lost: str = ""
-
-    def content(self) -> bytes:
-        """Return what the object holds now."""
-        live = None
-        with contextlib.suppress(OSError, ValueError):
-            live = json.loads((partial_path(self.path) / LIVE_FILE).read_bytes())
-        self.count += 1
-        process = asdict(Process.of_this_one())
-        words = {"token": self.token, "process": process, "renewed": self.count, "live": live}
-        return json.dumps(words).encode()
-
-    def check(self) -> None:
-        """Refuse to go on without the claim.
-
-        Raises:
-            UserError: Another process has taken it over.
-        """
-        if self.lost:
-            raise UserError(
-                f"{self.objects.url} was taken over by {self.lost}, as nothing was heard from this "
-                f"process for more than {EXPIRES:.0f} s: what it made is not published"
-            )
-
-    def renew(self, stopping: threading.Event) -> None:
-        """Renew the claim until the event is set."""
-        while not stopping.wait(RENEWED_EVERY):
-            with contextlib.suppress(UserError, OSError):  # the network may come back
-                try:
-                    found = self.objects.read(WRITER)
-                except FileNotFoundError:
-                    found = b"{}"
-                if _read(found).get("token") != self.token:
-                    self.lost = _who(found)
-                    return
-                self.objects.write(WRITER, self.content())
-
-    def release(self) -> None:
-        """Remove the claim, if it is still held."""
-        with contextlib.suppress(UserError, OSError):
-            if _read(self.objects.read(WRITER)).get("token") == self.token:
-                self.objects.remove([WRITER])
 
 
 @contextlib.contextmanager

@@ -402,11 +402,15 @@ def evaluated(
     tasks = [{"dataset": dataset, **arguments} for arguments in calls]
     outcomes = run_tasks(trial_task, tasks, resources=place.resources(), retries=place.retries)
     with contextlib.closing(outcomes):
+        errors = []
         for outcome in outcomes:
             one, trial = left[outcome.index]
-            if outcome.error is not None:
-                raise outcome.error
-            yield one, trial.number, outcome.value
+            if outcome.error is None:
+                yield one, trial.number, outcome.value
+            else:
+                errors.append(outcome.error)
+    if errors:  # the others of the generation have their results
+        raise errors[0]
 
 
 def _arguments(plan: Plan, one: Search, trial: Pending) -> dict[str, Any]:

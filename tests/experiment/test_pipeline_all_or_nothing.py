@@ -14,7 +14,7 @@ STAGES = (
     "retrieval.training.fit.build_ranking_model",
     "retrieval.training.fit.batch_dataset",
     "retrieval.training.embed_test_split.embed_images",
-    "retrieval.experiment.pipeline.write_embeddings",
+    "retrieval.experiment.making.write_embeddings",
     "retrieval.runs.evaluate.evaluate",
     "retrieval.runs.evaluate.project",
     "retrieval.runs.evaluate.write_thumbnails",

@@ -134,7 +134,7 @@ def whole(tiny, tmp_path_factory):
 def test_a_run_that_stopped_early_is_not_trained_further_by_a_resume(tiny, tmp_path, monkeypatch):
     settings, scores = tiny.with_(steps=80, eval_split="test", patience=1), Scores([0.9, 0.5, 0.4])
     with monkeypatch.context() as patch:
-        patch.setattr("retrieval.experiment.pipeline.write_embeddings", killed)
+        patch.setattr("retrieval.experiment.making.write_embeddings", killed)
         with pytest.raises(Killed):
             train(settings, runs=tmp_path, name="early", progress=False, callbacks=[scores])
     run = open_run(resume(tmp_path / "folder" / "early", progress=False))

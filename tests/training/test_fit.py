@@ -11,8 +11,8 @@ from retrieval.datasets import DATASETS
 from retrieval.embedding.embed import embed_images
 from retrieval.embedding.network import build_network
 from retrieval.errors import UserError
-from retrieval.evaluation import engine, kmeans
-from retrieval.evaluation.search.search import search
+from retrieval.evaluation import kmeans
+from retrieval.evaluation.search.search import empty_ranking
 from retrieval.experiment.pipeline import train
 from retrieval.settings.checks import check
 from retrieval.settings.resolve import resolve
@@ -54,8 +54,9 @@ def test_items_with_roles_are_evaluated_from_query_to_gallery_in_training(
         write_classes(tmp_path / role, dict.fromkeys(classes, 4), seed=1000 * len(role))
     searches = []
     monkeypatch.setattr(kmeans, "CHEAP", 0)  # k-means is seeded on neighbors, as at full size
-    monkeypatch.setattr(
-        engine, "search", lambda *given, **more: searches.append(1) or search(*given, **more)
+    monkeypatch.setattr(  # every search begins with one
+        "retrieval.evaluation.search.search.empty_ranking",
+        lambda *given: searches.append(1) or empty_ranking(*given),
     )
     settings = tiny.with_(data=str(tmp_path), eval_split="test", steps=16)
     run = open_run(train(settings, runs=tmp_path / "runs", progress=False))

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
+from retrieval.cluster import Outcome
 from retrieval.errors import UserError
 from retrieval.experiment.tasks import Place
 from retrieval.runs.store import open_run
@@ -24,14 +25,14 @@ from tests.tuning.helpers import (
 TRIALS = BUDGET["trials"]
 
 
-def searched(shapes, runs, **changes):
+def searched(shapes, runs, place=None, **changes):
     """Make the trials of a tuning alone."""
     plan = make_plan(
         settings_of_trials(shapes), losses=LOSSES, metric="map@r", name="tuning",
         early_stopping=True, runs=runs, **{**BUDGET, **changes},
     )  # fmt: skip
     plan.folder.mkdir(parents=True, exist_ok=True)
-    return search(plan, Place(), progress=False, announce=None)
+    return search(plan, place or Place(), progress=False, announce=None)
 
 
 def test_every_loss_gets_the_same_number_of_trials_and_the_steps_are_counted(finished):
@@ -127,6 +128,45 @@ def test_a_tuning_killed_among_its_trials_ends_as_undisturbed(
     survived = -1  # from here on none is killed
     assert outcomes(searched(colors, tmp_path, trials=9)) == outcomes(undisturbed)
     assert len(made) == len(LOSSES) * 9  # none was made twice
+
+
+def on_fake_cluster(monkeypatch, *, lost=()):
+    """Let tasks end in reverse order, with some lost; each is called with plain arguments."""
+
+    def run_tasks(function, calls, *, resources, retries):
+        for index in reversed(range(len(calls))):
+            if index in lost:
+                yield Outcome(index, error=UserError("lost its node 4 times"))
+            else:
+                arguments = dict(calls[index])
+                assert arguments.pop("dataset").name == "folder"
+                yield Outcome(index, made_up(**arguments))
+
+    monkeypatch.setattr(module, "run_tasks", run_tasks)
+    monkeypatch.setattr(Place, "resources", lambda _: None)
+
+
+def test_tasks_of_a_cluster_choose_what_this_process_does(
+    undisturbed, colors, tmp_path, monkeypatch
+):
+    on_fake_cluster(monkeypatch)
+    assert outcomes(searched(colors, tmp_path, place=Place("ray"), trials=9)) == outcomes(
+        undisturbed
+    )
+
+
+def test_what_a_lost_task_leaves_undone_is_done_by_the_same_command(
+    undisturbed, colors, tmp_path, monkeypatch
+):
+    on_fake_cluster(monkeypatch, lost=(1,))
+    with pytest.raises(UserError, match="lost its node"):
+        searched(colors, tmp_path, place=Place("ray"), trials=9)
+    journal = tmp_path / "folder" / ".tuning" / "tuning" / "journal.log"
+    assert journal.read_text().count('\\"state\\": \\"') == 3  # of the 4 of a generation
+    on_fake_cluster(monkeypatch)
+    assert outcomes(searched(colors, tmp_path, place=Place("ray"), trials=9)) == outcomes(
+        undisturbed
+    )
 
 
 def test_another_plan_under_the_same_name_is_refused(finished, colors):
