@@ -18,7 +18,12 @@ from retrieval.runs.provenance import git_revision
 
 
 def _no_layout(
-    points: np.ndarray, neighbors: np.ndarray, distances: np.ndarray, start: np.ndarray, *_: object
+    points: np.ndarray,
+    neighbors: np.ndarray,
+    distances: np.ndarray,
+    start: np.ndarray,
+    *_: object,
+    progress: bool = False,
 ) -> np.ndarray:
     """Take the place of UMAP, which takes seconds to load in every child."""
     return np.asarray(start, np.float32)
