@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from retrieval.cli import search
 from retrieval.cli.backbones import backbones
 from retrieval.cli.cluster_options import Cpus, Gpus, GpusOfRun, On, Retries
 from retrieval.cli.options import parse_ks, with_settings
-from retrieval.cli.paths import RunPath, Runs, showing_urls
+from retrieval.cli.paths import RunPath, Runs, refuse_urls, showing_urls
 from retrieval.cli.serving import serve
 from retrieval.cli.trainings import trainings
 from retrieval.cli.tuning import tune
@@ -55,6 +55,16 @@ class _Stopped(Exception):
     """A command was interrupted; Typer, which swallows ``KeyboardInterrupt``, lets this pass."""
 
 
+class _Command(TyperCommand):
+    """A command that is not run with a URL where it takes a path of this machine."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        for each in self.params:
+            refuse_urls(max(each.opts, key=len), ctx.params.get(each.name))
+        return super().invoke(ctx)
+
+
 class _Commands(TyperGroup):
     """The commands, with what an interrupted one has to say."""
 
@@ -66,7 +76,15 @@ class _Commands(TyperGroup):
             raise _Stopped from error
 
 
-app = typer.Typer(
+class _App(typer.Typer):
+    """The command line, whose commands are all of one class."""
+
+    def command(self, name: str | None = None, **options: Any) -> Any:
+        """Return the decorator that adds a command."""
+        return super().command(name, cls=_Command, **options)
+
+
+app = _App(
     cls=_Commands,
     help="Train embeddings with ranking losses, evaluate them exactly and see what they get wrong."
     "\n\nA run is a folder `runs/DATASET/NAME`; `retrieval app` shows them all.",

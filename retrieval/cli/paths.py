@@ -90,6 +90,25 @@ def one_run(path: Path) -> Path:
     raise UserError(f"{path} is not a run, which is a folder runs/DATASET/NAME: {advice}")
 
 
+def refuse_urls(name: str, value: object) -> None:
+    """Refuse a URL where a command reads or writes files of this machine, e.g. ``--out``.
+
+    Where it takes URLs, its values are folders of this machine already, see :func:`located`. If
+    they were not refused elsewhere, ``s3://bucket/x`` would be a file in a folder named ``s3:``.
+
+    Args:
+        name: Name of the option or argument.
+        value: Its value: a path, several, or anything else, which is let pass.
+
+    Raises:
+        UserError: It is a URL.
+    """
+    for each in value if isinstance(value, list) else [value]:
+        if isinstance(each, Path) and is_url(each):
+            url = str(each).replace(":/", "://", 1)  # a `Path` has lost one of its slashes
+            raise UserError(f"{name} {url}: give a path; only runs can be at a URL")
+
+
 class _InUrls:
     """A stream that shows the folders of this machine that stand for URLs as these URLs."""
 

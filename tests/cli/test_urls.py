@@ -92,6 +92,22 @@ def test_errors_name_the_url(retrieval, memory_root, vectors, s3_root):
     assert line.startswith(f"{memory_root}/imported holds 2 runs: give one of them, e.g. memory://")
 
 
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (("index", "one", "--out", "s3://lab/index"), "--out s3://lab/index"),
+        (("report", "--out=gs://lab/report"), "--out gs://lab/report"),
+        (("embed", "one", "--images", "s3://lab/a.txt"), "--images s3://lab/a.txt"),
+        (("search", "one", "a.jpg", "--html", "s3://lab/a.html"), "--html s3://lab/a.html"),
+        (("import", "--ranked", "a.csv", "--ranked", "s3://b/c.csv"), "--ranked s3://b/c.csv"),
+        (("sweep", "s3://lab/grid.yaml"), "grid s3://lab/grid.yaml"),
+    ],
+)
+def test_a_url_where_files_of_this_machine_are_is_refused(retrieval, words, fault, tmp_path):
+    assert one_line(retrieval(*words)) == f"{fault}: give a path; only runs can be at a URL"
+    assert not list(tmp_path.iterdir())
+
+
 def test_output_without_urls_is_left_alone(capsys):
     out = sys.stdout
     with showing_urls(["report", "runs", "--runs=runs"]):
