@@ -244,10 +244,10 @@ def test_a_thread_leaves_the_handlers_of_the_process_alone():
 def test_a_process_can_be_asked_to_stop_where_a_library_takes_the_signal():
     script = """
 import ctypes, os, signal, threading
-from retrieval.training.interruption import Interrupted, ask_to_stop, check_stop, deferred, stoppable
+from retrieval.training.interruption import ask_to_stop, check_stop, deferred, stoppable
 try:
     with stoppable(ends_process=True), deferred():
-        ctypes.CDLL(None).signal(signal.SIGTERM, ctypes.c_void_p(1))  # as TensorFlow, unseen by Python
+        ctypes.CDLL(None).signal(signal.SIGTERM, ctypes.c_void_p(1))  # unseen by Python
         os.kill(os.getpid(), signal.SIGTERM)
         check_stop()
         for _ in range(2):  # the second is no second signal, which would act at once
@@ -255,7 +255,7 @@ try:
             thread.start()
             thread.join()
         check_stop()
-except Interrupted as error:
+except KeyboardInterrupt as error:
     os._exit(error.signal)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
