@@ -1,5 +1,7 @@
 """What one task or actor needs of its node."""
 
+import contextlib
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -20,15 +22,18 @@ class Resources:
     Attributes:
         cpus: Processors, which also bounds its threads. Defaults to 1.
         gpus: GPUs; a fraction shares one, with that part of its memory. Defaults to 0.
+
+    Raises:
+        UserError: A number of these that nothing can have.
     """
 
     cpus: float = 1
     gpus: float = 0
 
     def __post_init__(self) -> None:
-        if self.cpus <= 0:
+        if not 0 < self.cpus < math.inf:  # nor nan, of which no comparison holds
             raise UserError(f"--cpus {self.cpus:g}: give a number above 0")
-        if self.gpus < 0 or (self.gpus > 1 and self.gpus != int(self.gpus)):
+        if not 0 <= self.gpus < math.inf or (self.gpus > 1 and self.gpus != int(self.gpus)):
             raise UserError(
                 f"--gpus {self.gpus:g}: give a whole number, or a fraction below 1 that shares one"
             )
@@ -112,12 +117,18 @@ def _fits(resources: Resources, size: int) -> bool:
 
 
 def patience() -> float:
-    """Return how many seconds to wait for nodes that are not there yet."""
+    """Return how many seconds to wait for nodes that are not there yet.
+
+    Raises:
+        UserError: The variable is no number of seconds.
+    """
     given = os.environ.get(PATIENCE)
-    try:
-        return DEFAULT_PATIENCE if given is None else float(given)
-    except ValueError as error:
-        raise UserError(f"{PATIENCE}={given}: give a number of seconds") from error
+    if given is None:
+        return DEFAULT_PATIENCE
+    with contextlib.suppress(ValueError):
+        if 0 <= (seconds := float(given)) < math.inf:
+            return seconds
+    raise UserError(f"{PATIENCE}={given}: give a number of seconds, 0 or more")
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:

@@ -9,7 +9,6 @@ the user, and that it is to stop.
 import contextlib
 import functools
 import os
-import signal
 import socket
 import threading
 import time
@@ -32,7 +31,15 @@ from retrieval.runs.live import Live, read_live
 from retrieval.runs.places import partial_path
 from retrieval.settings.resolve import batch_size
 from retrieval.settings.schema import UNTRAINED, TrainSettings
-from retrieval.training.interruption import Interrupted, check_stop, deferred, stop_asked, stoppable
+from retrieval.training.interruption import (
+    EXIT_CODE,
+    Interrupted,
+    ask_to_stop,
+    check_stop,
+    deferred,
+    stop_asked,
+    stoppable,
+)
 from retrieval.training.live import LiveRecord
 from retrieval.training.memory_check import available_memory, check_memory, training_images
 from retrieval.training.workers import join_workers
@@ -157,8 +164,10 @@ class _Losses:
             words: What was lost.
 
         Raises:
+            Interrupted: A signal has arrived here, so that nothing is to be started again.
             UserError: It happens again and again without a new checkpoint in between.
         """
+        check_stop()
         self.live.take_back()
         saved = self.live.live.checkpoint
         self.in_vain = 0 if saved is not None else self.in_vain + 1
@@ -240,7 +249,10 @@ def work(
                 finally:
                     record.hand_over()
                 return Report(seconds, device)
-        except Interrupted:
+        except Interrupted as error:
+            if not (channel / STOP).exists():
+                # A signal to this process alone, as where its machine is taken away: it is lost.
+                os._exit(EXIT_CODE + error.signal)
             return Report({}, "", stopped=True)
 
 
@@ -283,7 +295,7 @@ def _stopping_when_told(channel: Path) -> Iterator[None]:
     def look() -> bool:
         if not (channel / STOP).exists():
             return False
-        os.kill(os.getpid(), signal.SIGTERM)
+        ask_to_stop()
         return True
 
     with _looking(look):

@@ -8,6 +8,7 @@ at once.
 This module does not load TensorFlow.
 """
 
+import _thread
 import contextlib
 import os
 import signal
@@ -173,6 +174,19 @@ def _deferring(on: bool) -> Iterator[None]:
 def stop_asked() -> int | None:
     """Return the signal that has asked this process to stop; None if there was none."""
     return None if _stop is None else _stop.number
+
+
+def ask_to_stop(number: int = signal.SIGTERM) -> None:
+    """Act, from any thread, as if a signal had arrived within a block of :func:`stoppable`.
+
+    To send the signal would not do: workers that are connected by TensorFlow never see SIGTERM, for
+    which it installs a handler of its own. A second call does nothing.
+
+    Args:
+        number: The signal. Defaults to SIGTERM.
+    """
+    if stop_asked() is None:
+        _thread.interrupt_main(number)
 
 
 def check_stop() -> None:

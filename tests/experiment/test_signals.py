@@ -241,6 +241,27 @@ def test_a_thread_leaves_the_handlers_of_the_process_alone():
     assert found == [signal.getsignal(signal.SIGTERM)]
 
 
+def test_a_process_can_be_asked_to_stop_where_a_library_takes_the_signal():
+    script = """
+import ctypes, os, signal, threading
+from retrieval.training.interruption import ask_to_stop, check_stop, deferred, stoppable
+try:
+    with stoppable(ends_process=True), deferred():
+        ctypes.CDLL(None).signal(signal.SIGTERM, ctypes.c_void_p(1))  # unseen by Python
+        os.kill(os.getpid(), signal.SIGTERM)
+        check_stop()
+        for _ in range(2):  # the second is no second signal, which would act at once
+            thread = threading.Thread(target=ask_to_stop)
+            thread.start()
+            thread.join()
+        check_stop()
+except KeyboardInterrupt as error:
+    os._exit(error.signal)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert done.returncode == signal.SIGTERM, done.stderr
+
+
 def test_an_ignored_signal_stays_ignored():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as by nohup
     try:

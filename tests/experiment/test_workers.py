@@ -1,6 +1,10 @@
 """A run on several workers: what is refused, and that it is the run of one device."""
 
 import json
+import os
+import signal
+import threading
+import time
 
 import numpy as np
 import pandas as pd
@@ -8,9 +12,15 @@ import pytest
 
 from retrieval import TrainSettings, train
 from retrieval.errors import UserError
+from retrieval.experiment import workers
+from retrieval.experiment.making import PlannedRun
 from retrieval.experiment.workers import fewer_workers
+from retrieval.runs.live import read_live
+from retrieval.runs.places import partial_path
 from retrieval.runs.run import Run
 from retrieval.settings.yaml_text import parse_yaml
+from retrieval.training.checkpoints import read_index
+from retrieval.training.interruption import Interrupted
 from tests.callbacks import KillAfter, Killed
 
 
@@ -82,3 +92,53 @@ def test_a_smaller_group_shares_the_batch_equally_too():
     assert fewer_workers(4, 6) == [3, 2, 1]
     assert fewer_workers(5, 120) == [4, 3, 2, 1]
     assert fewer_workers(2, 7) == [1]
+
+
+@pytest.mark.usefixtures("module_cache")
+def test_a_signal_lets_the_workers_finish_their_step_and_save_it(settings, tmp_path):
+    path = tmp_path / "folder" / "cut"
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def interrupt() -> None:
+        until = time.monotonic() + 240
+        while time.monotonic() < until:
+            live = read_live(partial_path(path))
+            if live is not None and live.step:
+                break
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    long = settings.with_(
+        steps=20_000, eval_every=20_000, eval_split="none", distribute="workers", workers=2
+    )
+    thread.start()
+    try:
+        with pytest.raises(Interrupted, match=r"SIGINT: step \d+ of 20000 is saved in"):
+            train(long, runs=tmp_path, name="cut", progress=False, evaluate=False)
+    finally:
+        thread.join()
+        signal.signal(signal.SIGINT, before)
+    step = read_index(partial_path(path) / "checkpoints")["latest"]
+    assert len(pd.read_csv(partial_path(path) / "history.csv")) == step > 0
+    assert not (partial_path(path) / workers.CHANNEL).exists()
+
+
+def test_a_chief_whose_machine_is_taken_away_is_lost_rather_than_done(tmp_path, monkeypatch):
+    planned = PlannedRun(tmp_path / "run", TrainSettings(), None)
+    channel = partial_path(planned.path) / workers.CHANNEL
+    channel.mkdir(parents=True)
+
+    def join(*_arguments):
+        raise Interrupted(signal.SIGTERM)
+
+    def leave(code):
+        raise SystemExit(code)
+
+    monkeypatch.setattr("retrieval.experiment.workers.join_workers", join)
+    monkeypatch.setattr("os._exit", leave)
+    arguments = {"planned": planned, "evaluate": False, "driver": None}
+    with pytest.raises(SystemExit, match="143"):
+        workers.work(0, ["127.0.0.1:1"], **arguments)
+    (channel / workers.STOP).touch()
+    assert workers.work(0, ["127.0.0.1:1"], **arguments).stopped
