@@ -31,6 +31,7 @@ from retrieval.progress import progress_bar
 from retrieval.validation import DEFAULT_DISTANCE
 
 PLAN = "plan.json"
+SHARDS = "shard-*.npz"  # files of finished shards
 VERSION = 1  # of the files; those of another version are not used
 PART = 1 << 22  # values of an array that are hashed at a time
 
@@ -99,7 +100,7 @@ class Plan:
 
     def unfinished(self) -> list[int]:
         """Return the numbers of the shards without a file."""
-        there = {path.name for path in self.folder.glob("shard-*.npz")}
+        there = {path.name for path in self.folder.glob(SHARDS)}
         return [number for number in range(len(self)) if self.file(number).name not in there]
 
     def shards_of(self, group: int) -> range:
