@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from retrieval.cluster import LOCAL, Resources, check_on, connected, nodes, run_tasks
-from retrieval.evaluation.search.shard_files import HERE, ShardedSearch, Workers
+from retrieval.errors import counted
+from retrieval.evaluation.search.shard_files import HERE, SHARDS, ShardedSearch, Workers
 from retrieval.files import remove
 from retrieval.runs.places import final_path
 from retrieval.validation import SearchDevice, check_choice, check_integer, choices_of
@@ -57,7 +59,8 @@ def sharded_search(
 ) -> Iterator[ShardedSearch]:
     """Provide the search of a run, whose finished shards outlive a kill.
 
-    If the block succeeds they are removed.
+    If the block succeeds they are removed. If it fails, those that are finished stay for the next
+    try, and a line says where; without any, nothing stays.
 
     Args:
         folder: The run's folder, or one of its hidden siblings.
@@ -66,16 +69,43 @@ def sharded_search(
 
     Yields:
         What :func:`retrieval.evaluation.evaluate` may search with.
+
+    Raises:
+        UserError: The cluster cannot be reached, or there is no GPU to search on.
     """
     kept = shards_path(final_path(folder))
-    if sharding.on == LOCAL:
-        here = replace(HERE, device=sharding.device)
-        yield ShardedSearch(kept, sharding.shards, here, progress)
-    else:
-        with connected(sharding.on):
-            workers = workers_of_cluster(sharding.device)
+    with _workers(sharding) as workers:
+        try:
             yield ShardedSearch(kept, sharding.shards, workers, progress)
-    if kept.exists():
+        except BaseException:
+            with contextlib.suppress(OSError):  # the error itself is what the user must see
+                _keep_finished(kept)
+            raise
+    remove(kept)
+
+
+@contextlib.contextmanager
+def _workers(sharding: Sharding) -> Iterator[Workers]:
+    """Provide those who compute the shards."""
+    if sharding.on != LOCAL:
+        with connected(sharding.on):
+            yield workers_of_cluster(sharding.device)
+        return
+    if sharding.device == "gpu":
+        from retrieval.evaluation.search.device import first_gpu  # imports Numba
+
+        first_gpu()  # is missing: said before anything is read or written
+    yield replace(HERE, device=sharding.device)
+
+
+def _keep_finished(kept: Path) -> None:
+    """Say where the finished shards of a search that ended early are, or remove what has none."""
+    finished = sum(1 for _ in kept.glob(f"*/{SHARDS}"))
+    if finished:
+        tqdm.write(
+            f"{kept}: {counted(finished, 'finished shard')}: the same command continues from there"
+        )
+    else:
         remove(kept)
 
 

@@ -187,6 +187,28 @@ def test_shards_of_other_inputs_are_not_used(tmp_path, items):
             assert len(plans) == case + 1
 
 
+@pytest.mark.parametrize("form", ["reversed", "every other", "changed", "fewer columns", "doubles"])
+def test_a_view_of_a_map_is_not_taken_for_its_file(tmp_path, items, form):
+    """It names the file, but its values are others."""
+    rows, codes, parts = items
+    whole = np.concatenate([rows, rows[::-1]]) if form == "every other" else rows
+    whole = np.hstack([whole, whole]) if form == "fewer columns" else whole
+    np.save(tmp_path / "rows.npy", whole.astype(np.float64 if form == "doubles" else np.float32))
+    found = np.load(tmp_path / "rows.npy", mmap_mode="c" if form == "changed" else "r")
+    if form == "changed":
+        found[3] = 7
+    view = {"reversed": found[::-1], "every other": found[::2], "fewer columns": found[:, :5]}.get(
+        form, found
+    )
+    with worker_pool(1) as pool:
+        assert_equal(
+            search(np.array(view), codes, parts, "euclidean", 9, pool=pool),
+            ShardedSearch(tmp_path / "work", 2)(view, codes, parts, "euclidean", 9, pool=pool),
+        )
+    is_its_file = ShardedSearch(tmp_path / "work").file_of(view) == tmp_path / "rows.npy"
+    assert is_its_file == (form == "doubles")
+
+
 def test_a_damaged_shard_is_named_and_computed_again(tmp_path, items):
     rows, codes, parts = items
     divided = ShardedSearch(tmp_path / "work", 3)

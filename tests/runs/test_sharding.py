@@ -61,7 +61,7 @@ def test_shards_change_no_figure_and_leave_nothing_behind(run, imported, shards)
     assert not shards_path(run).exists()
 
 
-def test_a_killed_evaluation_computes_only_the_shards_it_lacked(run, imported, monkeypatch):
+def test_a_killed_evaluation_computes_only_the_shards_it_lacked(run, imported, monkeypatch, capsys):
     computed = []
 
     def dies(**call):
@@ -75,6 +75,8 @@ def test_a_killed_evaluation_computes_only_the_shards_it_lacked(run, imported, m
         evaluate_run(run, sharding=Sharding(shards=5), progress=False)
     assert_same(run, imported)  # as it was
     assert len(list(shards_path(run).glob("*/shard-*.npz"))) == 3
+    said = f"{shards_path(run)}: 3 finished shards: the same command continues from there"
+    assert said in capsys.readouterr().out
     computed.insert(0, None)
     monkeypatch.setattr(
         shard_files,
@@ -84,6 +86,26 @@ def test_a_killed_evaluation_computes_only_the_shards_it_lacked(run, imported, m
     evaluate_run(run, sharding=Sharding(shards=5), progress=False)
     assert computed == [None, 0, 1, 2, 3, 4, *range(5)]  # leave-one-out, then query -> gallery
     assert_same(run, imported)
+
+
+def test_an_evaluation_without_a_finished_shard_leaves_nothing_behind(run, imported, monkeypatch):
+    def dies(**call):
+        raise UserError("no shard today")
+
+    monkeypatch.setattr(shard_files, "compute_shard", dies)
+    with pytest.raises(UserError, match="no shard today"):
+        evaluate_run(run, sharding=Sharding(shards=5), progress=False)
+    assert not shards_path(run).exists()
+    assert_same(run, imported)
+
+
+def test_a_missing_gpu_is_said_before_anything_is_written(run, monkeypatch):
+    planned = []
+    monkeypatch.setattr(shard_files, "make_plan", lambda *given: planned.append(given))
+    with pytest.raises(UserError, match=r"^--device gpu: TensorFlow sees no GPU here"):
+        evaluate_run(run, sharding=Sharding(device="gpu"), progress=False)
+    assert not planned
+    assert not shards_path(run).exists()
 
 
 @pytest.mark.usefixtures("machines")

@@ -31,6 +31,7 @@ from retrieval.progress import progress_bar
 from retrieval.validation import DEFAULT_DISTANCE
 
 PLAN = "plan.json"
+SHARDS = "shard-*.npz"  # files of finished shards
 VERSION = 1  # of the files; those of another version are not used
 PART = 1 << 22  # values of an array that are hashed at a time
 
@@ -99,7 +100,7 @@ class Plan:
 
     def unfinished(self) -> list[int]:
         """Return the numbers of the shards without a file."""
-        there = {path.name for path in self.folder.glob("shard-*.npz")}
+        there = {path.name for path in self.folder.glob(SHARDS)}
         return [number for number in range(len(self)) if self.file(number).name not in there]
 
     def shards_of(self, group: int) -> range:
@@ -354,12 +355,10 @@ class ShardedSearch:
             )
 
     def file_of(self, embeddings: np.ndarray) -> Path:
-        """Return the file of embeddings that are mapped, or write those that are not."""
-        if isinstance(embeddings, np.memmap) and embeddings.filename is not None:
-            file = Path(embeddings.filename)
-            if file.suffix == ".npy" and np.load(file, mmap_mode="r").shape == embeddings.shape:
-                return file
-        value = 0
+        """Return the file that holds embeddings, after writing one for those that have none."""
+        if (file := _mapped_file(embeddings)) is not None:
+            return file
+        value = zlib.crc32(f"{embeddings.dtype} {embeddings.shape}".encode())
         for start in range(0, len(embeddings), 65536):
             value = zlib.crc32(embeddings[start : start + 65536].tobytes(), value)
         file = self.root / f"points-{value:08x}.npy"
@@ -367,6 +366,22 @@ class ShardedSearch:
             with atomic_path(file) as temporary:
                 np.save(temporary, np.asarray(embeddings))
         return file
+
+
+def _mapped_file(embeddings: np.ndarray) -> Path | None:
+    """Return the file that is mapped as these embeddings; None if they may differ from it.
+
+    A view of a map, such as its rows in reverse, still names the file; and a map that is copied on
+    write (``c``) may have been written to.
+    """
+    if not isinstance(embeddings, np.memmap) or embeddings.filename is None:
+        return None
+    file = Path(embeddings.filename)
+    if file.suffix != ".npy" or embeddings.mode == "c":
+        return None
+    whole = np.load(file, mmap_mode="r")
+    layouts = [(rows.shape, rows.dtype, rows.strides) for rows in (embeddings, whole)]
+    return file if layouts[0] == layouts[1] else None
 
 
 def _read(file: Path) -> Any:

@@ -80,7 +80,6 @@ class State:
         size: float64, (n,), the norm of each item for the error bound.
         sides: The queries and the gallery.
         distance: Name of the distance.
-        terms: Number of terms of a fast product.
     """
 
     points: Points
