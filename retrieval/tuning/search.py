@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import optuna
 
 JOURNAL = "journal.log"
+DIGEST = "digest"  # attribute of a study: the plan and the data that its trials were made with
 RESULT = "result"  # attribute of a trial that holds its result before it is told
 
 
@@ -35,7 +36,7 @@ def open_storage(folder: Path) -> "optuna.storages.BaseStorage":
         folder: The tuning's folder, which this process has locked.
 
     Raises:
-        UserError: Optuna is not installed.
+        UserError: Optuna is not installed, or the journal is damaged.
     """
     try:
         import optuna
@@ -52,7 +53,12 @@ def open_storage(folder: Path) -> "optuna.storages.BaseStorage":
         if whole < len(content):  # a line that was cut short
             with file.open("r+b") as opened:
                 opened.truncate(whole)
-    return journal.JournalStorage(journal.JournalFileBackend(str(file)))
+    try:
+        return journal.JournalStorage(journal.JournalFileBackend(str(file)))
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError) as error:
+        raise UserError(
+            f"{file}: damaged, no journal of trials: remove it, and the trials are made again"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,10 @@ class Search:
         trials: Number of trials.
         at_once: Number of trials of a generation.
         seed: Seed of the search.
+        digest: Fingerprint of the plan and of the data, which the journal keeps.
+
+    Raises:
+        UserError: The journal has trials of another plan or other data, or trials without a result.
     """
 
     def __init__(
@@ -93,6 +103,7 @@ class Search:
         trials: int,
         at_once: int,
         seed: int,
+        digest: str,
     ) -> None:
         import optuna
 
@@ -102,6 +113,24 @@ class Search:
         self.study = optuna.create_study(
             storage=storage, study_name=loss, direction="maximize", load_if_exists=True
         )
+        self._check_plan(digest)
+
+    def _check_plan(self, digest: str) -> None:
+        """Keep whose trials these are; refuse those of another plan, e.g. of a removed record."""
+        kept = self.study.user_attrs.get(DIGEST)
+        if kept is None and not self.study.get_trials(deepcopy=False):
+            self.study.set_user_attr(DIGEST, digest)
+        elif kept not in (None, digest):
+            raise UserError(
+                f"{JOURNAL} has trials of {self.loss} with another plan or other data: give "
+                "another --out, or remove it"
+            )
+        for each in self._asked():
+            if each.state.is_finished() and RESULT not in each.user_attrs:
+                raise UserError(
+                    f"{JOURNAL} is damaged: trial {each.number} of {self.loss} has no result: "
+                    "remove it, and the trials are made again"
+                )
 
     def told(self) -> tuple[Trial, ...]:
         """Return the trials of the earlier generations and their results, in order."""

@@ -225,6 +225,8 @@ def make_plan(
         (trials, 2, "trials"), (folds, 2, "folds"), (seeds, 1, "seeds"), (at_once, 1, "at-once"),
     ):  # fmt: skip
         check_integer(f"--{flag}", number, least=low)
+    if not losses:
+        raise UserError("--losses: name some")
     _check_changes(changes)
     check_run_name(name)
     base = settings_from({**changes, "loss": losses[0]})
@@ -348,6 +350,7 @@ def search(plan: Plan, place: Place, *, progress: bool, announce: Announce | Non
             trials=budget.trials,
             at_once=budget.at_once,
             seed=tuning.seed,
+            digest=tuning.digest,
         )
         for loss in tuning.losses
     ]

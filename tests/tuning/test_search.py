@@ -2,6 +2,7 @@
 
 import pytest
 
+from retrieval.errors import UserError
 from retrieval.losses.registry import recommended_point, search_space
 from retrieval.runs.tuning import COMPLETE, DIVERGED, STOPPED, Trial, TrialResult
 from retrieval.tuning.search import JOURNAL, Search, least_values, open_storage
@@ -11,11 +12,11 @@ LOSS, CHECKS, TRIALS, AT_ONCE = "proxy_anchor", 4, 17, 5
 RECOMMENDED = recommended_point(LOSS, 3e-4)
 
 
-def opened(folder):
+def opened(folder, digest="0"):
     """Open the search of one loss."""
     return Search(
         open_storage(folder), LOSS, search_space(LOSS), RECOMMENDED,
-        trials=TRIALS, at_once=AT_ONCE, seed=0,
+        trials=TRIALS, at_once=AT_ONCE, seed=0, digest=digest,
     )  # fmt: skip
 
 
@@ -78,6 +79,33 @@ def test_a_search_killed_at_any_line_of_its_journal_ends_as_undisturbed(tmp_path
         (folder / JOURNAL).write_bytes(b"".join(lines[:kept]) + torn)
         (folder / f"{JOURNAL}.lock").symlink_to(folder / JOURNAL)
         assert points(finish(folder)) == points(undisturbed), kept
+
+
+def test_a_journal_of_another_plan_is_refused_though_its_record_was_removed(tmp_path):
+    finish(tmp_path)
+    with pytest.raises(UserError, match="trials of proxy_anchor with another plan or other data"):
+        opened(tmp_path, digest="1")
+
+
+@pytest.mark.parametrize(
+    "line", [b"garbage{\n", b"\xff\xfe\x00\n", b"[]\n", b"3\n", b'{"op_code": 99}\n']
+)
+def test_a_damaged_journal_is_named(tmp_path, line):
+    finish(tmp_path)
+    file = tmp_path / JOURNAL
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([*lines[:5], line, *lines[6:]]))
+    with pytest.raises(UserError, match=r"journal.log: damaged, .* remove it"):
+        opened(tmp_path)
+
+
+def test_a_trial_without_its_result_is_named(tmp_path):
+    finish(tmp_path)
+    file = tmp_path / JOURNAL
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(line for line in lines if b'"result"' not in line))
+    with pytest.raises(UserError, match="damaged: trial 0 of proxy_anchor has no result"):
+        opened(tmp_path)
 
 
 def trial(number, checks, state=STOPPED):
