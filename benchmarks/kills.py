@@ -73,6 +73,22 @@ class Scenario:
     prepare: Callable[[Path], None] = lambda folder: None
 
 
+def photos(**options: Any) -> Callable[[Path], None]:
+    """Return what puts photos of single colors into a folder; see ``tests/photos.py``."""
+
+    def prepare(folder: Path) -> None:
+        from tests.photos import write_colors
+
+        write_colors(folder / "images", **options)
+
+    return prepare
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Tell whether an unfinished training has saved a checkpoint."""
+    return any(folder.glob("runs/*/.*.partial/checkpoints/*"))
+
+
 def sweep() -> Scenario:
     """Four runs of a small network, two at a time; checkpoints every 20 steps."""
     grid = {
@@ -85,19 +101,18 @@ def sweep() -> Scenario:
     }  # fmt: skip
 
     def prepare(folder: Path) -> None:
-        from tests.photos import write_colors
-
-        write_colors(folder / "images", seed=0, scale=30)
+        photos(seed=0, scale=30)(folder)
         (folder / "grid.yaml").write_text(json.dumps(grid))  # JSON is YAML
 
     def command(folder: Path, on: str) -> Sequence[str]:
         return ["sweep", "grid.yaml", "--on", on]
 
-    def has_begun(folder: Path) -> bool:
-        return any(folder.glob("runs/*/.*.partial/checkpoints/*"))
-
     return Scenario(
-        "sweep of 4 runs", command, has_begun, lambda folder: run_files(folder / "runs"), prepare
+        "sweep of 4 runs",
+        command,
+        has_checkpoint,
+        lambda folder: run_files(folder / "runs"),
+        prepare,
     )
 
 
@@ -118,10 +133,8 @@ def embed() -> Scenario:
         return train(settings, runs=folder / "runs", progress=False)
 
     def prepare(folder: Path) -> None:
-        from tests.photos import write_colors
-
         shutil.copytree(trained(), folder / "run")
-        write_colors(folder / "images", seed=1, scale=30)
+        photos(seed=1, scale=30)(folder)
         names = sorted(path.relative_to(folder) for path in folder.glob("images/*/*.png"))
         (folder / names[7]).write_bytes(b"no image")
         (folder / names[20]).unlink()
@@ -189,11 +202,6 @@ def evaluate() -> Scenario:
 def workers() -> Scenario:
     """One run on two workers; a checkpoint every 20 steps."""
 
-    def prepare(folder: Path) -> None:
-        from tests.photos import write_colors
-
-        write_colors(folder / "images", seed=0, scale=30)
-
     def command(folder: Path, on: str) -> Sequence[str]:
         return ["train", "--dataset", "folder", "--data", "images", "--backbone", "conv4",
                 "--weights", "none", "--image-size", "16", "--embedding-size", "8",
@@ -204,19 +212,14 @@ def workers() -> Scenario:
     return Scenario(
         "one run on two workers",
         command,
-        lambda folder: any(folder.glob("runs/*/.*.partial/checkpoints/*")),
+        has_checkpoint,
         lambda folder: run_files(folder / "runs"),
-        prepare,
+        photos(seed=0, scale=30),
     )
 
 
 def tune() -> Scenario:
     """Two losses of eight trials each, in generations of four, then four runs."""
-
-    def prepare(folder: Path) -> None:
-        from tests.photos import write_colors
-
-        write_colors(folder / "images", seed=1, scale=60, classes=16, each=4)
 
     def command(folder: Path, on: str) -> Sequence[str]:
         return [
@@ -243,6 +246,7 @@ def tune() -> Scenario:
         counted = {loss: len(made) for loss, made in tuning.trials.items()}
         return {"trials": counted, **trials, **run_files(folder / "runs")}
 
+    prepare = photos(seed=1, scale=60, classes=16, each=4)
     return Scenario("tuning of 2 losses, 8 trials each", command, has_begun, results, prepare)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from retrieval.errors import UserError
+from retrieval.errors import UserError, counted
 from retrieval.runs.mirrors import pull, refresh
 from retrieval.runs.store import run_folders
 from retrieval.storage.addresses import in_urls, is_url, located, shown
@@ -30,6 +30,22 @@ RunPath = Annotated[
         help="A run's folder, e.g. runs/grocery/npairs_loss, or its URL.",
         parser=located,
         metavar="RUN",
+    ),
+]
+Gallery = Annotated[
+    Path | None,
+    typer.Option(
+        help="What is searched: a run, vectors that `retrieval embed` has written, or an index of "
+        "`retrieval index`. Defaults to the items of the run, its test split.",
+        parser=located,
+        metavar="PATH|URL",
+    ),
+]
+ImageRoot = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder that the gallery's pictures are in; no file outside of it is shown. Defaults "
+        "to the folder that the gallery records."
     ),
 ]
 CONFIG = "config.yaml"  # every run has one
@@ -59,6 +75,26 @@ def _runs_in(path: Path) -> list[Path]:
     return [path]
 
 
+def fetched(path: Path) -> Path:
+    """Return a path after fetching all files of the run that it stands for, if that is at a URL.
+
+    Args:
+        path: What the user gave: a run, or files to search.
+
+    Raises:
+        UserError: It is a folder of runs; the message names one of them.
+    """
+    refresh(path)
+    if (path / CONFIG).exists():
+        pull(path, whole=True)
+    elif near := [p for p in _runs_in(path) if p != path]:
+        raise UserError(
+            f"{shown(path)} holds {counted(len(near), 'run')}: give one of them, e.g. "
+            f"{shown(near[0])}"
+        )
+    return path
+
+
 def one_run(path: Path) -> Path:
     """Return a path that stands for one run; refuse a folder that is none.
 
@@ -70,16 +106,9 @@ def one_run(path: Path) -> Path:
     Raises:
         UserError: The folder exists and is no run; the message names runs that are near.
     """
-    refresh(path)
-    if (path / CONFIG).exists():
-        pull(path, whole=True)
-    if not path.is_dir() or (any(path.iterdir()) and (path / CONFIG).exists()):
+    fetched(path)
+    if not path.is_dir() or (path / CONFIG).exists():
         return path
-    near = [p for p in _runs_in(path) if p != path]
-    if near:
-        raise UserError(
-            f"{shown(path)} holds {len(near)} runs: give one of them, e.g. {shown(near[0])}"
-        )
     if any((path / name).exists() for name in ("embeddings.npy", "items.parquet")):
         return path  # a run without its config.yaml
     root = located(os.environ.get(RUNS, "runs"))

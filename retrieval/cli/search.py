@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from retrieval.cli.paths import Gallery, ImageRoot, fetched, one_run
 from retrieval.errors import UserError
-from retrieval.runs.mirrors import refresh
 from retrieval.storage.addresses import located
 
 RunPath = Annotated[
@@ -40,22 +40,8 @@ def search(
             show_default=False,
         ),
     ] = "{}",
-    gallery: Annotated[
-        Path | None,
-        typer.Option(
-            help="What is searched: a run's folder, vectors that `retrieval embed` has written, or "
-            "an index of `retrieval index`. Defaults to the items of the run, its test split.",
-            parser=located,
-            metavar="PATH|URL",
-        ),
-    ] = None,
-    image_root: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder that the gallery's pictures are in; no file outside of it is shown. "
-            "Defaults to the folder that the gallery records."
-        ),
-    ] = None,
+    gallery: Gallery = None,
+    image_root: ImageRoot = None,
     k: Annotated[
         int, typer.Option("-k", "--neighbors", help="Number of items per query.", min=1)
     ] = 10,
@@ -83,14 +69,13 @@ def search(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --html.")] = False,
 ) -> None:
     """Find the nearest items to photos or texts, with all that is known of them."""
-    from retrieval.cli.paths import one_run
     from retrieval.quiet import import_tensorflow
 
     if html is not None and html.exists() and not overwrite:
         raise UserError(f"{html} exists; choose another --html or pass --overwrite")
     run = one_run(run)
     if gallery is not None:
-        refresh(gallery, whole=True)
+        fetched(gallery)
     import_tensorflow()
     from retrieval.cli.tables import print_table
     from retrieval.deployment.embedder import load_embedder
@@ -122,7 +107,7 @@ def index(
     source: Annotated[
         Path,
         typer.Argument(
-            help="A run's folder, or vectors that `retrieval embed` has written.",
+            help="A run's folder or URL, or vectors that `retrieval embed` has written.",
             metavar="RUN|VECTORS",
             parser=located,
         ),
@@ -151,7 +136,7 @@ def index(
     from retrieval.runs.store import is_run_folder
 
     made_with = None
-    refresh(source, whole=True)
+    fetched(source)
     if is_run_folder(source):
         from retrieval.quiet import import_tensorflow
 

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
+from retrieval.cli.paths import Gallery, ImageRoot, fetched, one_run
 from retrieval.deployment.limits import DEFAULT_HOST, DEFAULT_PORT, MEGA, Limits
 from retrieval.errors import UserError, counted
-from retrieval.runs.mirrors import refresh
 from retrieval.storage.addresses import located
 from retrieval.training.interruption import SIGNALS
 
@@ -28,22 +28,8 @@ def serve(
             metavar="RUN",
         ),
     ],
-    gallery: Annotated[
-        Path | None,
-        typer.Option(
-            help="What is searched: a run, a file of vectors of `retrieval embed`, or an index of "
-            "`retrieval index`. Defaults to the items of the run, its test split.",
-            parser=located,
-            metavar="PATH|URL",
-        ),
-    ] = None,
-    image_root: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder that the gallery's pictures are in; no file outside of it is shown. "
-            "Defaults to the folder that the gallery records."
-        ),
-    ] = None,
+    gallery: Gallery = None,
+    image_root: ImageRoot = None,
     host: Annotated[
         str,
         typer.Option(
@@ -93,11 +79,10 @@ def serve(
         import_tensorflow()
         import uvicorn
 
-        from retrieval.cli.paths import one_run
         from retrieval.deployment.serving import make_app, open_service
 
         if gallery is not None:
-            refresh(gallery, whole=True)
+            fetched(gallery)
         limits = Limits(
             batch=max_batch,
             wait=max_wait_ms / 1000,

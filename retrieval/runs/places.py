@@ -12,7 +12,7 @@ def old_path(path: Path) -> Path:
     Args:
         path: The run's final folder.
     """
-    return path.parent / f".{path.name}.old"
+    return _sibling(path, "old")
 
 
 def next_path(path: Path) -> Path:
@@ -21,7 +21,7 @@ def next_path(path: Path) -> Path:
     Args:
         path: The run's final folder.
     """
-    return path.parent / f".{path.name}.next"
+    return _sibling(path, "next")
 
 
 def final_path(folder: Path) -> Path:
@@ -39,7 +39,7 @@ def partial_path(path: Path) -> Path:
     Args:
         path: The run's final folder.
     """
-    return path.parent / f".{path.name}.partial"
+    return _sibling(path, "partial")
 
 
 def notes_lock_path(path: Path) -> Path:
@@ -48,7 +48,7 @@ def notes_lock_path(path: Path) -> Path:
     Args:
         path: The run's final folder.
     """
-    return path.parent / f".{path.name}.notes.lock"
+    return _sibling(path, "notes.lock")
 
 
 def state_path(path: Path) -> Path:
@@ -57,7 +57,7 @@ def state_path(path: Path) -> Path:
     Args:
         path: The folder of this machine that stands for the run.
     """
-    return path.parent / f".{path.name}.remote.json"
+    return _sibling(path, "remote.json")
 
 
 def turn_path(path: Path) -> Path:
@@ -66,7 +66,7 @@ def turn_path(path: Path) -> Path:
     Args:
         path: The folder of this machine that stands for the run.
     """
-    return path.parent / f".{path.name}.turn.lock"
+    return _sibling(path, "turn.lock")
 
 
 def arriving_path(folder: Path) -> Path:
@@ -75,7 +75,7 @@ def arriving_path(folder: Path) -> Path:
     Args:
         folder: The run's final folder, or its partial one.
     """
-    return folder.parent / f".{folder.name.removeprefix('.')}.arriving"
+    return _sibling(folder, "arriving")
 
 
 def leaving_path(folder: Path) -> Path:
@@ -84,4 +84,9 @@ def leaving_path(folder: Path) -> Path:
     Args:
         folder: The run's final folder, or its partial one.
     """
-    return folder.parent / f".{folder.name.removeprefix('.')}.leaving"
+    return _sibling(folder, "leaving")
+
+
+def _sibling(path: Path, suffix: str) -> Path:
+    """Return a hidden sibling of a folder, which may be hidden itself."""
+    return path.parent / f".{path.name.removeprefix('.')}.{suffix}"

@@ -108,6 +108,23 @@ def test_a_url_where_files_of_this_machine_are_is_refused(retrieval, words, faul
     assert not list(tmp_path.iterdir())
 
 
+def test_of_a_folder_of_runs_given_in_place_of_a_run_nothing_large_is_fetched(
+    retrieval, memory_root, vectors, machine, monkeypatch
+):
+    monkeypatch.setattr("retrieval.runs.mirrors.LARGE", 100)
+    for name in ("one", "two"):
+        assert retrieval("import", *vectors, "--runs", memory_root, "--name", name)[0] == 0
+    folder = machine("other", f"{memory_root}/imported")
+    line = one_line(retrieval("index", f"{memory_root}/imported", "--out", "index"))
+    assert line == (
+        f"{memory_root}/imported holds 2 runs: give one of them, e.g. {memory_root}/imported/one"
+    )
+    assert not (folder / "one" / "embeddings.npy").exists()
+    assert retrieval("index", f"{memory_root}/imported/one", "--out", "index")[0] == 0
+    assert (folder / "one" / "embeddings.npy").exists()
+    assert not (folder / "two" / "embeddings.npy").exists()
+
+
 def test_output_without_urls_is_left_alone(capsys):
     out = sys.stdout
     with showing_urls(["report", "runs", "--runs=runs"]):
