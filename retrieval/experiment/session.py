@@ -122,6 +122,7 @@ def run_session(
     place = place or Place()
     if resume_path is not None:
         _check_resumed(changes, name, seeds)
+        _check_workers_place(place)
         return [
             resume(
                 resume_path,
@@ -137,11 +138,8 @@ def run_session(
     if checkpoint is not None:
         raise UserError("--checkpoint goes with --resume: add it, or drop --checkpoint")
     wanted = expand(settings_from(changes), seeds)
-    if any(map(on_workers, wanted)) and (place.cpus, place.gpus) != (Place.cpus, Place.gpus):
-        raise UserError(
-            "--cpus and --gpus are of runs side by side; the workers of one run share the whole "
-            "cluster equally: drop them"
-        )
+    if any(map(on_workers, wanted)):
+        _check_workers_place(place)
     if len(wanted) == 1 and (place.is_local or on_workers(wanted[0])):
         return [
             train(
@@ -430,6 +428,15 @@ def _fix(wishes: _Wishes) -> str:
     if wishes.overwrite:
         return "the same command trains all runs again, as it has --overwrite"
     return "the same command goes on with all runs"
+
+
+def _check_workers_place(place: Place) -> None:
+    """Refuse what only runs side by side would follow, where a cluster makes one run."""
+    if place.of_cluster:
+        raise UserError(
+            "the workers of one run share the whole cluster equally, and are begun again as often "
+            f"as need be: drop {', '.join(place.of_cluster)}"
+        )
 
 
 def _check_resumed(changes: Mapping[str, Any], name: str | None, seeds: int) -> None:

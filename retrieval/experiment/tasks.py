@@ -46,6 +46,9 @@ class Place:
         gpus: GPUs of each run; a fraction shares one. Defaults to None: one, or none in a cluster
             without GPUs.
         retries: How often a run is begun again whose node was lost. Defaults to 3.
+
+    Raises:
+        UserError: A number that cannot be meant, or one for a cluster where there is none.
     """
 
     on: str = LOCAL
@@ -58,6 +61,15 @@ class Place:
         Resources(self.cpus, self.gpus or 0)  # which checks them
         if self.retries < 0:
             raise UserError(f"--retries {self.retries}: give 0 or more")
+        if self.is_local and self.of_cluster:
+            flags = ", ".join(self.of_cluster)
+            raise UserError(f"without --on, {flags} would have no effect: drop it, or add --on ray")
+
+    @property
+    def of_cluster(self) -> list[str]:
+        """The options that ask something of a cluster, and differ from their defaults."""
+        names = ("cpus", "gpus", "retries")
+        return [f"--{name}" for name in names if getattr(self, name) != getattr(Place, name)]
 
     @property
     def is_local(self) -> bool:

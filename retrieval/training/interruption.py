@@ -176,7 +176,7 @@ def stop_asked() -> int | None:
     return None if _stop is None else _stop.number
 
 
-def ask_to_stop(number: int = signal.SIGTERM) -> None:
+def ask_to_stop(number: signal.Signals = signal.SIGTERM) -> None:
     """Act, from any thread, as if a signal had arrived within a block of :func:`stoppable`.
 
     To send the signal would not do: workers that are connected by TensorFlow never see SIGTERM, for

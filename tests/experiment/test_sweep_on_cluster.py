@@ -13,7 +13,7 @@ from retrieval.cluster.worker import environment
 from retrieval.datasets import load_catalog
 from retrieval.errors import UserError
 from retrieval.experiment import session, tasks
-from retrieval.experiment.session import FailedRuns
+from retrieval.experiment.session import FailedRuns, run_session
 from retrieval.experiment.sweep import sweep
 from retrieval.experiment.tasks import Place
 from retrieval.runs.writing import describe_dataset
@@ -143,3 +143,15 @@ def test_numbers_that_cannot_be_meant_are_refused():
         Place("ray", retries=-1)
     with pytest.raises(UserError, match="--on 'slurm': give local, ray"):
         Place("slurm")
+
+
+def test_what_is_asked_of_a_cluster_is_refused_where_there_is_none(tiny, tmp_path):
+    with pytest.raises(UserError, match="without --on, --cpus, --retries would have no effect"):
+        Place(cpus=2, retries=5)
+    with pytest.raises(UserError, match=r"share the whole cluster equally.*: drop --gpus"):
+        run_session(
+            tiny.to_mapping() | {"distribute": "workers", "workers": 2}, runs=tmp_path,
+            place=Place("ray", gpus=2),
+        )  # fmt: skip
+    with pytest.raises(UserError, match=r"share the whole cluster equally.*: drop --retries"):
+        run_session({}, runs=tmp_path, resume_path=tmp_path, place=Place("ray", retries=9))
