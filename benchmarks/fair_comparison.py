@@ -71,8 +71,7 @@ def cost(tuning: Tuning) -> str:
 def markdown(runs: Path, machine: str) -> str:
     """Return the page."""
     tuning = read_tuning(tuning_folder(runs, DATASET, NAME))
-    names = {name for kinds in tuning.runs.values() for each in kinds.values() for name in each}
-    made = {name: open_run(runs / DATASET / name) for name in sorted(names)}
+    made = {name: open_run(runs / DATASET / name) for name in tuning.run_names}
     first = next(iter(made.values()))
     tests = {
         (protocol, name): tuned_losses(tuning, made, protocol, name)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,8 +28,8 @@ from retrieval.runs.tuning import (
     STOPPED,
     TUNED,
     Tuning,
-    list_tunings,
     read_tuning,
+    tunings_within,
 )
 
 HELPS, HARMS, CANNOT_TELL, NO_CLAIM = "helps", "harms", "cannot tell", "no verdict"
@@ -144,21 +143,16 @@ def tunings_among(runs: Sequence[Run]) -> list[Tuning]:
     """
     names = {run.name for run in runs}
     found = []
-    for folder in sorted({folder for run in runs for folder in _folders(run)}):
+    folders = {run.path.parent for run in runs}
+    for folder in sorted(each for one in folders for each in tunings_within(one)):
         try:
             tuning = read_tuning(folder)
         except UserError:
             continue
-        wanted = {
-            name for kinds in tuning.runs.values() for each in kinds.values() for name in each
-        }
-        if tuning.finished and wanted and wanted <= names:
+        wanted = tuning.run_names
+        if tuning.finished and wanted and names.issuperset(wanted):
             found.append(tuning)
     return found
-
-
-def _folders(run: Run) -> Iterable[Path]:
-    return (f for f in list_tunings(run.path.parent.parent) if f.parent.parent == run.path.parent)
 
 
 def verdict_of(row: Mapping[str, Any]) -> str:
@@ -236,6 +230,8 @@ def outcome_rows(tuned: TunedLosses) -> list[list[str]]:
 def effects_family(tuned: TunedLosses) -> str:
     """Name the family of the differences between tuned and recommended settings."""
     n = len(tuned.effects)
+    if not n:
+        return "none, as the recommended settings were chosen for every loss"
     if n == 1:
         return ONE_PAIR
     return f"simultaneous over {n} losses, each with itself"
@@ -251,10 +247,14 @@ def budget_line(tuning: Tuning) -> str:
     taken = [tuning.steps(loss) for loss in tuning.losses if tuning.trials.get(loss)]
     if not taken:
         return head
-    stopped = sum(t.result.state != COMPLETE for each in tuning.trials.values() for t in each)
-    made = sum(map(len, tuning.trials.values()))
+    states = [trial.result.state for each in tuning.trials.values() for trial in each]
     span = f"{min(taken):,}" if min(taken) == max(taken) else f"{min(taken):,} to {max(taken):,}"
-    return f"{head}; taken: {span}, as {stopped} of {made:,} trials were stopped early"
+    ended = [
+        f"{states.count(state):,} of {len(states):,} trials {words}"
+        for state, words in ((STOPPED, "were stopped early"), (DIVERGED, "diverged"))
+        if state in states
+    ]
+    return f"{head}; taken: {span}" + (f", as {' and '.join(ended)}" if ended else "")
 
 
 def folds_line(tuning: Tuning) -> str:

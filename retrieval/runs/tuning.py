@@ -160,6 +160,12 @@ class Tuning:
         """The losses that are compared."""
         return tuple(self.spaces)
 
+    @property
+    def run_names(self) -> tuple[str, ...]:
+        """Names of all runs, in ascending order."""
+        kinds = (each for of_loss in self.runs.values() for each in of_loss.values())
+        return tuple(sorted({name for names in kinds for name in names}))
+
     def best(self, loss: str) -> Trial | None:
         """Return the trial of the highest mean over the folds, the first of equal ones.
 
@@ -246,6 +252,15 @@ def list_tunings(runs: Path | str) -> list[Path]:
         runs: Folder of runs.
     """
     return sorted(path.parent for path in Path(runs).glob(f"*/{FOLDER}/*/{FILE}"))
+
+
+def tunings_within(folder: Path) -> list[Path]:
+    """Return the folders of the tunings of one data set, sorted.
+
+    Args:
+        folder: Folder of the data set, below a folder of runs.
+    """
+    return sorted(path.parent for path in folder.glob(f"{FOLDER}/*/{FILE}"))
 
 
 def digest_of(tuning: Tuning, facts: Any) -> str:

@@ -109,6 +109,24 @@ class Plan:
         """Return the settings of a loss at a point of its space; none for the recommended one."""
         return settings_from({**self.changes, "loss": loss, **settings_of(loss, point)})
 
+    def runs(self, loss: str, kind: str, point: Mapping[str, Any]) -> dict[str, TrainSettings]:
+        """Return the runs of a loss at a point: name -> settings, one per seed.
+
+        Args:
+            loss: One of the losses.
+            kind: ``tuned`` or ``recommended``.
+            point: See :meth:`settings`.
+
+        Raises:
+            UserError: The settings are not valid.
+        """
+        settings = self.settings(loss, point)
+        check(settings)
+        return {
+            run_name(self.tuning.name, loss, kind, seed): settings.with_(seed=seed)
+            for seed in range(settings.seed, settings.seed + self.tuning.budget.seeds)
+        }
+
 
 def tune(
     changes: Mapping[str, Any],
@@ -173,6 +191,7 @@ def tune(
     place = place or Place()
     with stoppable(), _locked(plan.folder):
         check_same(plan)
+        plan_recommended(plan, runs)
         prepare(plan.base)
         with contextlib.nullcontext() if place.is_local else connected(place.on):
             tuning = search(plan, place, progress=progress, announce=announce)
@@ -325,6 +344,25 @@ def check_same(plan: Plan) -> None:
         f"{plan.folder} holds a tuning with another {', '.join(differ) or 'data set'}: give "
         "another --out, or move it"
     )
+
+
+def plan_recommended(plan: Plan, runs: Path | str) -> None:
+    """Refuse before the first trial what would be refused after the last one.
+
+    The runs with the recommended settings are trained whatever the search finds: their data and
+    their names must do.
+
+    Args:
+        plan: The plan.
+        runs: Folder of runs.
+
+    Raises:
+        UserError: The first run that could not be trained, by name, and why.
+    """
+    named: dict[str, TrainSettings] = {}
+    for loss in plan.tuning.losses:
+        named |= plan.runs(loss, RECOMMENDED, {})
+    plan_all(named, runs=runs, prefix=f"tuning {plan.tuning.name}: ")
 
 
 def search(plan: Plan, place: Place, *, progress: bool, announce: Announce | None) -> Tuning:
@@ -487,12 +525,7 @@ def train_chosen(
             points = {TUNED: best.point, **points}
         recorded[loss] = {}
         for kind, point in points.items():
-            settings = plan.settings(loss, point)
-            check(settings)
-            seeded = {
-                run_name(tuning.name, loss, kind, seed): settings.with_(seed=seed)
-                for seed in range(settings.seed, settings.seed + tuning.budget.seeds)
-            }
+            seeded = plan.runs(loss, kind, point)
             named |= seeded
             recorded[loss][kind] = tuple(seeded)
         recorded[loss].setdefault(TUNED, recorded[loss][RECOMMENDED])

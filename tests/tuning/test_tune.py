@@ -201,6 +201,18 @@ def test_folds_need_two_classes_each(colors, tmp_path):
         tuned(colors, tmp_path, folds=5)
 
 
+def test_what_cannot_be_trained_at_the_end_is_refused_before_the_first_trial(
+    colors, finished, tmp_path, monkeypatch
+):
+    _, tuning = finished
+    single = shutil.copytree(colors, tmp_path / "single")
+    for path in sorted((single / tuning.folds[0].names[0]).iterdir())[1:]:
+        path.unlink()
+    monkeypatch.setattr(module, "run_trial", None)  # would fail if it were called
+    with pytest.raises(UserError, match="1 training class has one image"):
+        tuned(single, tmp_path / "runs")
+
+
 def test_names_of_losses_are_checked():
     assert losses_of("npairs_loss, hard_triplet") == ("npairs_loss", "hard_triplet")
     assert len(losses_of("baseline")) == 6
@@ -209,6 +221,11 @@ def test_names_of_losses_are_checked():
         losses_of("npair_loss")
     with pytest.raises(UserError, match="name some"):
         losses_of(",")
+
+
+def test_a_tuning_of_no_loss_is_refused(colors, tmp_path):
+    with pytest.raises(UserError, match="--losses: name some"):
+        tuned(colors, tmp_path, losses=())
 
 
 def test_two_processes_cannot_be_at_one_tuning(colors, tmp_path):

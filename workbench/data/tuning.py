@@ -8,7 +8,7 @@ import streamlit as st
 from retrieval.errors import UserError
 from retrieval.report.tuning import TunedLosses, tuned_losses
 from retrieval.runs.run import Run
-from retrieval.runs.tuning import FILE, Tuning, list_tunings, read_tuning
+from retrieval.runs.tuning import FILE, Tuning, read_tuning, tunings_within
 from workbench.data.loading import runs_root, stamp
 
 
@@ -21,7 +21,7 @@ def tunings_of(dataset: str) -> dict[str, Tuning | UserError]:
     Returns:
         Name -> the record, or what is wrong with it.
     """
-    folders = [path for path in list_tunings(runs_root()) if path.parents[1].name == dataset]
+    folders = tunings_within(runs_root() / dataset)
     times = {path: _time(path) for path in folders}
     newest = sorted(folders, key=lambda path: (-times[path], path.name))
     return {path.name: _read(str(path), times[path]) for path in newest}
@@ -53,8 +53,7 @@ def losses_tested(
         protocol: Name of the protocol.
         metric: Name of the metric.
     """
-    names = {name for kinds in tuning.runs.values() for each in kinds.values() for name in each}
-    used = {name: runs[name] for name in sorted(names) if name in runs}
+    used = {name: runs[name] for name in tuning.run_names if name in runs}
     key = tuple((str(run.path), stamp(run.path)) for run in used.values())
     return _tested(tuning, used, protocol, metric, (tuning.digest, key))
 

@@ -75,8 +75,7 @@ def validation_and_test(
 
 
 def _tuned(tuning: Tuning, runs: str | Path, protocol: str | None, metric: str) -> TunedLosses:
-    names = {name for kinds in tuning.runs.values() for each in kinds.values() for name in each}
-    made = {name: open_run(Path(runs) / tuning.dataset / name) for name in sorted(names)}
+    made = {name: open_run(Path(runs) / tuning.dataset / name) for name in tuning.run_names}
     return tuned_losses(tuning, made, protocol, metric)
 
 

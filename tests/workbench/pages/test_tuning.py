@@ -16,6 +16,7 @@ from retrieval.report.tuning import (
     SAME,
     budget_line,
     conclusions,
+    effects_family,
     folds_line,
     outcome_rows,
     point_text,
@@ -26,6 +27,7 @@ from retrieval.report.tuning import (
     tunings_among,
 )
 from retrieval.runs.run import Run
+from retrieval.runs.tuning import RECOMMENDED, TUNED
 from tests.tuning.made_up import A, B, put, record
 from tests.workbench.driver import open_page, parameters_of, text_of
 from workbench.figures.tuning import best_so_far, validation_and_test
@@ -57,8 +59,10 @@ def test_the_search_is_counted_in_trials_and_in_steps():
     tuning = record()
     assert budget_line(tuning) == (
         "every loss: 3 trials of 2 folds and 20 steps each, 120 steps at most; taken: 50 to 90, as "
-        "3 of 6 trials were stopped early"
+        "2 of 6 trials were stopped early and 1 of 6 trials diverged"
     )
+    whole = {loss: trials[:1] for loss, trials in tuning.trials.items()}
+    assert budget_line(record(trials=whole)).endswith("; taken: 40")
     assert search_rows(tuning) == [
         [A, "2", "1", "0", "90", "55.0", "70.0", "learning_rate 0.002, margin 0.1"],
         [B, "1", "1", "1", "50", "50.0", "50.0", "learning_rate 0.0003, pairs blocks"],
@@ -85,7 +89,7 @@ def test_an_effect_is_the_paired_difference_of_tuned_and_recommended(runs):
     ).pair("tuned", "before")
     effect = tuned.effect(A)
     assert effect["difference"] == pytest.approx(wanted["difference"])
-    assert effect["wins"], effect["losses"] == (wanted["wins"], wanted["losses"])
+    assert (effect["wins"], effect["losses"]) == (wanted["wins"], wanted["losses"])
     assert tuned.effect(B) is None  # its recommended settings were chosen
     rows = {row[0]: row for row in outcome_rows(tuned)}
     assert rows[B][-1] == SAME
@@ -99,6 +103,16 @@ def test_what_it_comes_to_names_the_winners_and_the_sample_size(runs):
     assert "highest R@1 with recommended" in said[0]
     assert any("tuning helps" in line for line in said)
     assert "80% power" in size_line(tuned)
+
+
+def test_a_tuning_that_changed_nothing_says_so(runs):
+    names = {A: ("semi_hard_triplet-s0",), B: ("contrastive_loss-s0",)}
+    kinds = (TUNED, RECOMMENDED)
+    kept = record(runs={loss: dict.fromkeys(kinds, each) for loss, each in names.items()})
+    tuned = tuned_losses(kept, runs, "leave_one_out", "recall@1")
+    assert effects_family(tuned) == "none, as the recommended settings were chosen for every loss"
+    assert "The recommended settings were chosen for every loss." in conclusions(tuned)
+    assert [row[-1] for row in outcome_rows(tuned)] == [SAME, SAME]
 
 
 def test_a_missing_run_names_the_command(runs):

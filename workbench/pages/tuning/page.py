@@ -177,7 +177,6 @@ def _all_trials(tuning: Tuning) -> pd.DataFrame:
 
 def _exports(chosen: Selection, tuning: Tuning, tested: TunedLosses | UserError | None) -> None:
     colors = colors_of(tuning.losses)
-    names = {name for kinds in tuning.runs.values() for each in kinds.values() for name in each}
     tables = {"All trials": lambda: _all_trials(tuning)}
     figures = {"Search": lambda: best_so_far(tuning, colors=colors)}
     if isinstance(tested, TunedLosses):
@@ -185,7 +184,7 @@ def _exports(chosen: Selection, tuning: Tuning, tested: TunedLosses | UserError 
         figures["Validation and test"] = lambda: validation_and_test(tested, colors=colors)
     export_menu(
         name=file_stem(chosen, run=False),
-        about=[run for run in chosen.runs if run.name in names],
+        about=[run for run in chosen.runs if run.name in tuning.run_names],
         tables=tables,
         figures=figures,
         unscored=("All trials", "Search"),
