@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from retrieval.errors import UserError
 from retrieval.failures import as_user_error
-from retrieval.files import file_lock, remove
+from retrieval.files import atomic_path, file_lock, remove
 from retrieval.progress import progress_bar
 from retrieval.runs.mirrors import (
     QUIET,
@@ -466,7 +466,8 @@ def change_notes(path: Path, change: Callable[[], None]) -> None:
         if before is None:
             file.unlink(missing_ok=True)
         else:
-            file.write_bytes(before)
+            with atomic_path(file) as restored:
+                restored.write_bytes(before)
         raise
 
 
