@@ -122,7 +122,11 @@ def publishing(path: Path) -> Iterator[None]:
                 shown = as_user_error(error)
                 if shown is None:
                     raise
-                line = f"not published, and kept in {path}: {shown}; the same command publishes it"
+                # Not where: its path is shown as the URL, see `retrieval.cli.paths.showing_urls`.
+                line = (
+                    f"not published, and kept on this machine: {shown}; the same command "
+                    "publishes it"
+                )
                 if not failed:
                     raise UserError(line) from error
                 tqdm.write(f"{url}: {line}")
