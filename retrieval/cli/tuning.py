@@ -8,6 +8,7 @@ import typer
 
 from retrieval.cli.cluster_options import Cpus, GpusOfRun, On, Retries
 from retrieval.cli.paths import Runs
+from retrieval.storage.addresses import address_of
 
 
 def tune(
@@ -86,4 +87,6 @@ def tune(
         )
     print_tuning(tuning, runs)
     took = duration(time.perf_counter() - start)
+    if address_of(runs) is not None:
+        typer.echo("Its runs are published; its trials and its record stay on this machine.")
     typer.echo(f"Finished in {took}. Look at it with `retrieval app`, on the page Tuning.")

@@ -26,6 +26,7 @@ from retrieval.datasets.image_lists import read_images
 from retrieval.deployment.embedder import (
     ChosenNetwork,
     choose_network,
+    folder_of,
     load_embedder,
     settings_of,
 )
@@ -54,6 +55,7 @@ from retrieval.runs.embedding_output import (
     write_output,
 )
 from retrieval.runs.embedding_parts import Parts
+from retrieval.storage.addresses import address_of
 from retrieval.training.devices import say_devices
 from retrieval.training.interruption import check_stop
 from retrieval.validation import check_integer
@@ -129,7 +131,7 @@ def embed_to_file(
     bounding boxes of a data set. The run is not changed.
 
     Args:
-        run: The folder of a trained run, or of one of an untrained network.
+        run: The folder of a trained run, or of one of an untrained network; or its URL.
         images: A folder of images, or a list; see
             :func:`retrieval.datasets.image_lists.read_images`.
         out: The file to write: ``.h5``, ``.npy`` or ``.parquet``; see
@@ -162,7 +164,7 @@ def embed_to_file(
         UserError: There is no such run or checkpoint, the images cannot be read, the file exists,
             or another process writes it.
     """
-    path, out, say = Path(run), Path(out), announce or (lambda _: None)
+    path, out, say = folder_of(run), Path(out), announce or (lambda _: None)
     source, size = Path(images), check_integer("part_images", part_images, least=1)
     check_on(actors.on)
     check_output(out, overwrite=overwrite, inputs=[source])
@@ -298,7 +300,7 @@ def _embed_on_cluster(task: _Task, actors: Actors, bar: tqdm, say: Announce) -> 
     """
     resources = Resources(actors.cpus, actors.gpus)
     arguments = {
-        "run": task.chosen.path.resolve(),
+        "run": address_of(task.chosen.path) or task.chosen.path.resolve(),
         "choice": task.choice,
         "folder": task.parts.folder.resolve(),
         "plan": task.plan,

@@ -88,7 +88,7 @@ def choose_network(
     Raises:
         UserError: There is no such run or checkpoint, or it was imported and has no network.
     """
-    path = named(run, whole=True) if is_url(run) else Path(run)
+    path = folder_of(run)
     settings = settings_of(path, test_time, test_time_mean)
     step = chosen_step(path, settings, checkpoint)
     return ChosenNetwork(settings, path, step, _digest_of(path, step))
@@ -283,12 +283,17 @@ def load_embedder(
         UserError: There is no such run or checkpoint, it was imported and has no network, or the
             checkpoint is damaged.
     """
-    path = Path(run)
+    path = folder_of(run)
     settings = settings_of(path, test_time, test_time_mean)
     import_tensorflow()  # its search for devices would print lines in a notebook
     network, step = load_whole_network(path, settings, checkpoint, mixed=settings.mixed_precision)
     digest = _digest_of(path, step)
     return Embedder(network_of_views(network, settings), settings, path, step, digest)
+
+
+def folder_of(run: Path | str) -> Path:
+    """Return the folder of a run, all of whose files are fetched first if a URL is given."""
+    return named(run, whole=True) if is_url(run) else Path(run)
 
 
 def settings_of(

@@ -192,7 +192,7 @@ class Done:
 
 def part_worker(
     *,
-    run: Path,
+    run: Path | str,
     choice: Mapping[str, str | None],
     folder: Path,
     plan: Mapping[str, Any],
@@ -206,7 +206,8 @@ def part_worker(
     The network is loaded once, when the first part is there that is not embedded yet.
 
     Args:
-        run: Folder of the run, an absolute path, as are all others.
+        run: Folder of the run, an absolute path, as are all others; or its URL, from which a node
+            fetches it.
         choice: Which network of it: keywords of
             :func:`retrieval.deployment.embedder.load_embedder`.
         folder: The folder of the parts, on a disk that all nodes share.

@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from retrieval.errors import UserError
 from retrieval.failures import as_user_error
-from retrieval.files import file_lock, remove
+from retrieval.files import atomic_path, file_lock, remove
 from retrieval.progress import progress_bar
 from retrieval.runs.mirrors import (
     QUIET,
@@ -122,7 +122,11 @@ def publishing(path: Path) -> Iterator[None]:
                 shown = as_user_error(error)
                 if shown is None:
                     raise
-                line = f"not published, and kept in {path}: {shown}; the same command publishes it"
+                # Not where: its path is shown as the URL, see `retrieval.cli.paths.showing_urls`.
+                line = (
+                    f"not published, and kept on this machine: {shown}; the same command "
+                    "publishes it"
+                )
                 if not failed:
                     raise UserError(line) from error
                 tqdm.write(f"{url}: {line}")
@@ -466,7 +470,8 @@ def change_notes(path: Path, change: Callable[[], None]) -> None:
         if before is None:
             file.unlink(missing_ok=True)
         else:
-            file.write_bytes(before)
+            with atomic_path(file) as restored:
+                restored.write_bytes(before)
         raise
 
 

@@ -5,10 +5,11 @@ import pytest
 from retrieval import TrainSettings
 from retrieval.experiment.pipeline import train
 from tests.models.two_towers import SIDE, write_two_towers
+from tests.object_store import machine, memory_root
 from tests.photos import write_colors
 from tests.quick_runs import _apart_and_quick, _finished, run, settings
 
-__all__ = ["_apart_and_quick", "_finished", "run", "settings"]  # fixtures
+__all__ = ["_apart_and_quick", "_finished", "machine", "memory_root", "run", "settings"]  # fixtures
 
 
 @pytest.fixture(scope="package")

@@ -23,7 +23,7 @@ from retrieval.models import conv4
 from retrieval.runs.embedding_folder import open_embedding_folder
 from retrieval.runs.embedding_parts import Parts
 from retrieval.runs.importing import import_files
-from tests.deployment.helpers import files_of
+from tests.deployment.helpers import files_of, refusal
 
 SEVEN = 7  # images per part: 48 images are seven parts
 WIDTHS = (32, 64, 128, 256)  # of the blocks of conv4
@@ -135,10 +135,7 @@ def in_this_process(monkeypatch, failing):
 
 
 def refused(*arguments, **options):
-    with pytest.raises(UserError) as caught:
-        embed(*arguments, **options)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    return refusal(embed, *arguments, **options)
 
 
 def test_failed_parts_are_named_and_the_same_command_embeds_only_them(

@@ -23,7 +23,7 @@ from retrieval.runs.embedding_output import export_run, items_path
 from retrieval.runs.embedding_parts import Parts
 from retrieval.runs.embedding_source import Source, read_source
 from retrieval.runs.importing import import_files, read_items
-from tests.deployment.helpers import files_of
+from tests.deployment.helpers import files_of, refusal
 
 SEVEN = 7  # images per part: 48 images are seven parts
 
@@ -68,10 +68,7 @@ def embed(run, images, out, **options):
 
 
 def refused(*arguments, **options):
-    with pytest.raises(UserError) as caught:
-        embed(*arguments, **options)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    return refusal(embed, *arguments, **options)
 
 
 def test_the_test_split_gets_the_vectors_of_the_run_and_its_figures(

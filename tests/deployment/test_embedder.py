@@ -1,6 +1,7 @@
 """A loaded run embeds files, bytes, arrays and Pillow images as it embeds its own."""
 
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from retrieval import open_run
 from retrieval.deployment.embedder import source_of_run
 from retrieval.errors import UserError
 from retrieval.experiment.pipeline import train
+from retrieval.runs.store import locked_run
+from retrieval.storage.addresses import located
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +33,15 @@ def test_the_photos_of_the_run_get_the_vectors_of_the_run(run, embedder, files):
     np.testing.assert_array_equal(vectors, run.embeddings)
     for size in (1, 7, 200):
         np.testing.assert_allclose(embedder.embed(files, size), run.embeddings, atol=1e-6)
+
+
+def test_a_run_at_a_url_is_fetched_and_embeds_the_same(run, files, memory_root, machine):
+    url = f"{memory_root}/folder/one"
+    path = located(url)
+    with locked_run(path):
+        shutil.copytree(run.path, path)
+    machine("other", url)
+    np.testing.assert_array_equal(retrieval.load_embedder(url).embed(files), run.embeddings)
 
 
 def test_a_path_bytes_an_array_and_a_pillow_image_are_one_picture(run, embedder, files):

@@ -227,7 +227,7 @@ def test_what_could_not_be_published_is_published_by_the_next_command(
     with monkeypatch.context() as patch:
         patch.setattr(publication, "create_manifest", broken)
         with pytest.raises(
-            UserError, match=r"^not published, and kept in .*: no network; the same"
+            UserError, match=r"^not published, and kept on this machine: no network; the same"
         ):
             publish_copy(small_run, path)
     assert newest(objects) == manifests.NOTHING
