@@ -1,5 +1,6 @@
 """The machines of a cluster and what they have."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from retrieval.errors import UserError, counted
 
 ANSWER = 120.0  # seconds for a node to start a process and answer
+LOST = 30.0  # seconds for the cluster to miss a node that it has lost, by default after 15
 
 
 @dataclass(frozen=True)
@@ -73,21 +75,37 @@ def on_every_node(function: Callable[..., Any], *arguments: Any) -> dict[Node, A
         options = {"num_cpus": 0, "max_retries": 0, "scheduling_strategy": here}
         asked[remote.options(**options).remote(*arguments)] = node
     done, silent = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER)
-    if silent:
-        raise UserError(
-            f"node {asked[silent[0]].address} does not answer within {ANSWER:.0f} s: see `ray "
-            "status`, and whether this machine reaches it"
-        )
+    for node in (asked[reference] for reference in silent):
+        if not _is_lost(node, within=0):
+            raise UserError(
+                f"node {node.address} does not answer within {ANSWER:.0f} s: see `ray status`, and "
+                "whether this machine reaches it"
+            )
     found = {}
     for reference in done:
+        node = asked[reference]
         try:
-            found[asked[reference]] = ray.get(reference)
-        except (ray.exceptions.NodeDiedError, ray.exceptions.WorkerCrashedError):
+            found[node] = ray.get(reference)
+        except ray.exceptions.WorkerCrashedError:
             continue
         except ray.exceptions.RayError as error:
+            # Ray has many errors for a node that is lost: on its way there, at work, unschedulable.
+            failed = isinstance(error, ray.exceptions.RayTaskError)
+            if not failed and _is_lost(node, within=LOST):
+                continue
             words = " ".join(str(error).split())[-300:]
-            raise UserError(f"node {asked[reference].address} cannot work: {words}") from error
+            raise UserError(f"node {node.address} cannot work: {words}") from error
     return found
+
+
+def _is_lost(node: Node, within: float) -> bool:
+    """Return whether the cluster misses a node, or comes to miss it within some seconds."""
+    deadline = time.monotonic() + within
+    while node in nodes():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.2)
+    return True
 
 
 def amounts(cpus: float, gpus: float) -> str:

@@ -7,7 +7,7 @@ benchmark data sets have up to 11,316. Tests hold them to scikit-learn's values.
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,11 @@ from scipy.special import gammaln, ndtri, stdtrit, xlogy
 
 from retrieval.evaluation.bootstrap import class_weights
 from retrieval.evaluation.statistics import ALPHA, effective_classes
-from retrieval.progress import stage
+from retrieval.progress import QUIET, progress_bar, stage
 
 PassesOf = Callable[[np.ndarray], Any]  # see :func:`kmeans`
 MANY_CLUSTERS = 1_000  # above which fewer starts are the default
+AT_ONCE = 2  # starts: while one updates centers in one thread, the other uses the rest
 
 
 @dataclass(frozen=True)
@@ -102,12 +103,24 @@ def kmeans_starts(
     drawn = np.random.SeedSequence(seed).generate_state(starts)
     seeds = [seed, *(int(other) for other in drawn[1:])]
     points, graph = _prepare(points, k, method, ids, is_nearest, pool)
-    found = []
-    for number, each in enumerate(seeds, start=1):
-        of = f", start {number} of {starts}" if starts > 1 else ""
-        with stage(f"k-means, {k:,} clusters of {len(points):,} items{of}", show=progress):
-            found.append(_kmeans(points, k, method, each, graph, pool, passes_of))
-    return found
+    title = f"k-means, {k:,} clusters of {len(points):,} items"
+
+    def run(each: int) -> Clustering:
+        return _kmeans(points, k, method, each, graph, pool, passes_of)
+
+    if starts == 1:
+        with stage(title, show=progress):
+            return [run(seed)]
+    at_once = 1 if passes_of is not None else AT_ONCE
+    with progress_bar(title, starts, show=progress, unit="start", quiet=QUIET) as advance:
+        starters = ThreadPoolExecutor(at_once)
+        try:
+            futures = [starters.submit(run, each) for each in seeds]
+            for _ in as_completed(futures):
+                advance(1)
+            return [future.result() for future in futures]
+        finally:  # an interrupt does not wait for the starts at work: their pool is closed by then
+            starters.shutdown(wait=False, cancel_futures=True)
 
 
 def kmeans(
@@ -194,7 +207,7 @@ def _kmeans(
         start = kmeans_plusplus(centered, k, random_state=seed)[0]
     if passes_of is not None:
         passes = passes_of(centered)
-    elif graph is not None and graph.is_nearest and chosen is not None:
+    elif graph is not None and chosen is not None and graph.bounds(k):
         passes = passes_by_graph(centered, graph, chosen, pool)
     else:
         passes = passes_here(centered, pool)

@@ -17,6 +17,7 @@ from retrieval.evaluation.search.plan import Ranking
 MOST = 131_072  # items; of more, a seeded sample is used for all but hubness and near-duplicates
 SAMPLE = 4096  # items whose pairs are used for the uniformity
 HUB_K = 10  # length of the neighbor lists that hubness counts
+TILE = 512  # rows and columns of a tile of distances: 1 MB stays in a core's cache
 NEAR_DUPLICATE = 0.999  # cosine similarity
 EXACT_COPY = 1e-4  # distance relative to the length: what one image differs by between two batches
 
@@ -97,16 +98,20 @@ def class_density(
     size = np.bincount(codes).astype(np.float64)
     used = size > 0
     sums = _sum_by(unit, codes, len(size))
-    squares = np.bincount(codes, np.einsum("ij,ij->i", unit, unit, dtype=np.float64), len(size))
-    means = sums / np.maximum(size, 1)[:, None]
-    apart = unit - means[codes].astype(np.float32)
-    to_mean = np.sqrt(np.einsum("ij,ij->i", apart, apart, dtype=np.float64))
+    means = (sums / np.maximum(size, 1)[:, None]).astype(np.float32)
+    squared, to_mean = np.empty(len(unit)), np.empty(len(unit))
+    for start in range(0, len(unit), BLOCK):
+        rows = slice(start, start + BLOCK)
+        apart = unit[rows] - means[codes[rows]]
+        np.einsum("ij,ij->i", unit[rows], unit[rows], dtype=np.float64, out=squared[rows])
+        np.einsum("ij,ij->i", apart, apart, dtype=np.float64, out=to_mean[rows])
+    squares, to_mean = np.bincount(codes, squared, len(size)), np.sqrt(to_mean)
     several = size[codes] > 1
     # sum over ordered pairs of |x - y|^2 = 2 n sum |x|^2 - 2 |sum x|^2
     pairs = 2 * (size * squares - np.einsum("ij,ij->i", sums, sums))
     n_pairs = (size * (size - 1)).sum()
     intra = to_mean[several].mean() if several.any() else np.nan
-    inter = _mean_distance(means[used].astype(np.float32), pool)
+    inter = _mean_distance(means[used], pool)
     return {
         "intra_distance": intra,
         "inter_distance": inter,
@@ -116,12 +121,12 @@ def class_density(
 
 
 def _sum_by(rows: np.ndarray, codes: np.ndarray, n: int) -> np.ndarray:
-    order = np.argsort(codes, kind="stable")
-    starts = np.searchsorted(codes[order], np.arange(n))
     out = np.zeros((n, rows.shape[1]))
-    size = np.bincount(codes, minlength=n)
-    filled = np.flatnonzero(size)
-    out[filled] = np.add.reduceat(rows[order], starts[filled], axis=0, dtype=np.float64)
+    order = np.argsort(codes, kind="stable")
+    for start in range(0, len(rows), BLOCK):  # the copies in float64 stay small
+        part = order[start : start + BLOCK]
+        found, firsts = np.unique(codes[part], return_index=True)
+        out[found] += np.add.reduceat(rows[part].astype(np.float64), firsts, axis=0)
     return out
 
 
@@ -133,14 +138,18 @@ def _mean_distance(points: np.ndarray, pool: ThreadPoolExecutor) -> float:
     squared = np.einsum("ij,ij->i", points, points)
 
     def run(start: int) -> float:
-        block = points[start : start + 256] @ points[start:].T
-        block *= -2
-        block += squared[start:] + squared[start : start + 256, None]
-        np.maximum(block, 0, out=block)
-        np.sqrt(block, out=block)
-        return float(np.triu(block, 1).sum(dtype=np.float64))
+        rows, total = slice(start, start + TILE), 0.0
+        for begin in range(start, n, TILE):
+            columns = slice(begin, begin + TILE)
+            tile = points[rows] @ points[columns].T
+            tile *= -2
+            tile += squared[columns] + squared[rows, None]
+            np.maximum(tile, 0, out=tile)
+            np.sqrt(tile, out=tile)
+            total += float((np.triu(tile, 1) if begin == start else tile).sum(dtype=np.float64))
+        return total
 
-    return float(sum(pool.map(run, range(0, n, 256))) / (n * (n - 1) / 2))
+    return float(sum(pool.map(run, range(0, n, TILE))) / (n * (n - 1) / 2))
 
 
 def spectrum(unit: np.ndarray) -> dict[str, float]:

@@ -246,7 +246,8 @@ def evaluate_folder(
     if images:
         paths, boxes = catalog.contained_paths(items), crop_boxes(items)
         without = write_thumbnails(folder / "thumbnails", paths, boxes, progress=progress)
-        for line in picture_remarks(catalog.root, items["path"], paths, without, no_pictures):
+        names = items["path"].tolist()
+        for line in picture_remarks(catalog.root, names, paths, without, no_pictures):
             tqdm.write(f"{final_path(folder)}: {line}")
     # The maps of training steps are aligned with the final map, which is a new one now.
     (folder / EVOLUTION_FILE).unlink(missing_ok=True)

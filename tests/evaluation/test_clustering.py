@@ -124,6 +124,8 @@ CASES = {
     "20 each": (np.full(75, 20), {"noise": 1.0}),
     "one huge class": (np.r_[700, np.full(160, 5)], {"noise": 0.4}),
     "every point five times": (np.full(60, 4), {"copies": 5}),
+    "clusters of eight neighborhoods": (np.full(12, 256), {"noise": 1.0}),
+    "clusters of all sizes": (3 + 900 // np.arange(1, 90), {"noise": 1.0}),
 }
 
 
@@ -175,7 +177,8 @@ def test_the_nearest_neighbors_decide_what_all_comparisons_would(pool, name, see
 
 def test_falls_back_to_exact_seeding_where_clusters_outgrow_a_neighborhood():
     assert not seeding.graph_suits(5924, 128, 100, 64)  # CUB: exact is cheap
-    assert not seeding.graph_suits(60_502, 128, 1_000, 64)  # 60 a cluster, 32 neighbors
+    assert not seeding.graph_suits(100_000, 256, 200, 64)  # 500 a cluster, 32 neighbors
+    assert seeding.graph_suits(100_000, 256, 2_000, 64)  # 50 a cluster
     assert not seeding.graph_suits(60_502, 128, 11_316, 4)  # too few neighbors saved
     assert seeding.graph_suits(60_502, 128, 11_316, 64)  # SOP
     assert seeding.graph_suits(26_830, 128, 3_985, 64)  # In-shop
