@@ -1,5 +1,6 @@
 """Maps of items: deterministic, faithful to neighbors, of any size, and over training steps."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -12,7 +13,9 @@ from retrieval.errors import UserError
 from retrieval.evaluation import evaluate
 from retrieval.projection import (
     COLUMNS,
+    COMPILED,
     align,
+    load_umap,
     make_evolution,
     project,
     save_snapshot,
@@ -94,6 +97,13 @@ def test_bad_input():
         project(x, graph.neighbors[:10], graph.similarities[:10])
     with pytest.raises(UserError, match=r"init_from has shape \(5, 2\)"):
         project(x, graph.neighbors, graph.similarities, init_from=np.zeros((5, 2)))
+
+
+def test_what_umap_compiles_is_kept_for_other_processes():
+    load_umap()
+    for module, names in COMPILED.items():
+        for name in names:
+            assert getattr(importlib.import_module(module), name).stats.cache_path, name
 
 
 def test_umap_does_not_load_tensorflow():
