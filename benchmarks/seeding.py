@@ -5,7 +5,7 @@
 Prints for every input the mean NMI and inertia over seeds after Lloyd's algorithm, started from
 greedy k-means++ on the graph, exact greedy k-means++ (scikit-learn's) and random points; and which
 of the first two the evaluation would use at the size of Stanford Online Products, with as many
-points per cluster.
+points per cluster. Times are those of seeding and Lloyd's algorithm.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import numpy as np
 
 from retrieval.evaluation import kmeans as seeding
 from retrieval.evaluation.clustering import clustering_metrics, kmeans
-from retrieval.evaluation.kmeans import lloyd, passes_here
+from retrieval.evaluation.kmeans import graph_seeds, lloyd, make_graph, passes_here
 from retrieval.evaluation.protocol import sides
 from retrieval.evaluation.search.search import search
 from retrieval.evaluation.search.threads import worker_pool
@@ -58,6 +58,12 @@ def inputs():
         "60 per class, 100 classes (as CUB)": classes(np.full(100, 60), 1.2),
         "200 per class": classes(np.full(30, 200), 1.2),
         "every point 40 times, 5 per class": classes(np.full(30, 5), 1.2, 40),
+        "50 per class, 400 classes": classes(np.full(400, 50), 1.2),
+        "50 per class, 400 classes, noise 2": classes(np.full(400, 50), 2),
+        "200 per class, 100 classes": classes(np.full(100, 200), 1.2),
+        "classes of all sizes, 400": classes(3 + 3000 // np.arange(1, 401), 1.2),
+        "500 per class, 100 classes": classes(np.full(100, 500), 1.2),
+        "1,000 per class, 50 classes, noise 0.4": classes(np.full(50, 1000), 0.4),
     }
 
 
@@ -71,7 +77,8 @@ def run(x, codes, seeds, pool):
         for seed in range(seeds):
             start = time.perf_counter()
             if method == "graph":
-                chosen = seeding.graph_seeds(x, seeding.make_graph(x, ids, pool), k, seed, pool)
+                graph = make_graph(x, ids, pool, is_nearest=True)
+                chosen = graph_seeds(x, graph, k, seed, pool)
                 clusters, inertia, _ = lloyd(x, x[chosen], passes_here(x, pool))
             else:
                 kind = "random" if method == "random" else "greedy k-means++"
@@ -90,9 +97,12 @@ def main():
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
-    head = ("input", "graph", "exact", "random", "inertia graph / exact", "engine uses")
+    head = (
+        "input", "points", "graph", "exact", "random", "inertia graph / exact",
+        "time graph / exact", "engine uses",
+    )  # fmt: skip
     lines = [
-        f"### NMI by k-means start, {options.seeds} seeds, about {N:,} points, {D}-d",
+        f"### NMI by k-means start, {options.seeds} seeds, {D}-d",
         "",
         "| " + " | ".join(head) + " |",
         "|" + " --- |" * len(head),
@@ -105,9 +115,11 @@ def main():
             ]
             a, b = found["graph"][1], found["exact"][1]
             ratio = f"{a / b:.4f}" if b > 1e-3 else "both 0"
+            faster = f"{found['graph'][2] / found['exact'][2]:.2f}"
             each = len(x) / (codes.max() + 1)
             suits = seeding.graph_suits(60_502, 128, round(60_502 / each), 64)
-            line = [name, *cells, ratio, "graph" if suits else "exact"]
+            used = "graph" if suits else "exact"
+            line = [name, f"{len(x):,}", *cells, ratio, faster, used]
             lines.append("| " + " | ".join(line) + " |")
             print(lines[-1], flush=True)
     text = "\n".join(lines) + "\n"
