@@ -6,6 +6,7 @@ import os
 import re
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 from retrieval.cluster.agreement import check_nodes_agree
 from retrieval.errors import UserError, how_to_install
@@ -13,6 +14,8 @@ from retrieval.errors import UserError, how_to_install
 LOCAL = "local"  # what `--on` means without Ray: this process
 RAY, ADDRESS = "ray", "RAY_ADDRESS"
 CLIENT = "ray://"
+AUTH_MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
+TOKEN_FILE = "~/.ray/auth_token"
 STARTS = 3  # tries: Ray gives a node 30 seconds to start, which a busy machine may exceed
 # Of a cluster of this machine: results of tasks are small, as files carry the rest.
 OBJECT_STORE = 256 << 20  # bytes
@@ -59,6 +62,9 @@ def connected(on: str = RAY) -> Iterator[None]:
     """
     check_on(on)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    address = (os.environ.get(ADDRESS) or None) if on == RAY else on
+    if address is not None and address.startswith(CLIENT):
+        _show_token()
     try:
         import ray
     except ImportError as error:
@@ -66,7 +72,6 @@ def connected(on: str = RAY) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    address = (os.environ.get(ADDRESS) or None) if on == RAY else on
     try:
         if address is None:
             _start()
@@ -113,13 +118,27 @@ def _join(address: str) -> None:
         if "ersion" in words:
             fix = "install the same versions of Python and Ray on every machine"
         elif address.startswith(CLIENT):
-            fix = "is a Ray client server listening there? `ray start --head` starts one at 10001"
+            fix = (
+                "does a Ray client server listen there (`ray start --head` starts one at 10001), "
+                f"and does this machine have the cluster's token ({TOKEN_FILE} of its head)?"
+            )
         else:
             fix = (
                 "this machine must be a node of the cluster (`ray start --address=HOST:6379`); "
                 f"from elsewhere, give {CLIENT}HOST:10001"
             )
         raise UserError(f"Ray cluster {address}: {words}: {fix}") from error
+
+
+def _show_token() -> None:
+    """Have Ray show its token to the cluster, if this machine has one.
+
+    Since Ray 2.59, a cluster asks for a token by default. A node shows its own, but the client does
+    so only if it is told to before Ray is imported, and otherwise waits until it gives up.
+    """
+    has_token = os.environ.get(TOKEN) or os.environ.get(TOKEN_PATH)
+    if AUTH_MODE not in os.environ and (has_token or Path(TOKEN_FILE).expanduser().is_file()):
+        os.environ[AUTH_MODE] = "token"
 
 
 def _check_reached(address: str) -> None:

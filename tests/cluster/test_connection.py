@@ -1,5 +1,6 @@
 """Where work goes: what `--on` takes, and what is refused in one line."""
 
+import os
 import socket
 import sys
 import threading
@@ -103,3 +104,20 @@ def test_a_process_with_part_of_a_gpu_is_told_its_share():
 )
 def test_how_many_tasks_a_node_takes(wanted, cpus, gpus, copies):
     assert wanted.copies(Node("ab", "10.0.0.2", cpus, gpus, 1e9)) == copies
+
+
+@pytest.mark.parametrize("given", [None, "disabled"])
+def test_the_token_of_this_machine_is_shown_to_a_client_server(monkeypatch, tmp_path, given):
+    monkeypatch.setattr(connection, "TOKEN_FILE", str(tmp_path / "auth_token"))
+    for name in (connection.TOKEN, connection.TOKEN_PATH):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(connection.AUTH_MODE, given or "")
+    if given is None:
+        monkeypatch.delenv(connection.AUTH_MODE)
+    with pytest.raises(UserError, match="not reached"), connected("ray://127.0.0.1:1"):
+        pass
+    assert os.environ.get(connection.AUTH_MODE) == given  # there is no token
+    (tmp_path / "auth_token").write_text("0" * 64)
+    with pytest.raises(UserError, match="not reached"), connected("ray://127.0.0.1:1"):
+        pass
+    assert os.environ.get(connection.AUTH_MODE) == (given or "token")
