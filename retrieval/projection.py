@@ -37,10 +37,10 @@ COLUMNS = ("umap_x", "umap_y", "pca_x", "pca_y", "pca_z")
 SEED = 0
 FEWEST = 5  # with fewer items UMAP is not run
 SMALL = 10_000  # items, up to which UMAP takes its most epochs
-# What umap-learn compiles in every process for a map, 5 seconds of it; Numba can keep it.
+# What umap-learn compiles in every process for a map, by module: 5 seconds. Numba can keep it.
 COMPILED = {
-    "umap.umap_": ("smooth_knn_dist", "compute_membership_strengths"),
-    "umap.layouts": ("_nb_optimize_layout_euclidean_single_epoch",),
+    "umap_": ("smooth_knn_dist", "compute_membership_strengths"),
+    "layouts": ("_nb_optimize_layout_euclidean_single_epoch",),
 }
 EPOCHS_OF_ITEMS, FEWEST_EPOCHS = 5_000_000, 50  # beyond: epochs times items, and the least
 
@@ -213,7 +213,7 @@ def load_umap() -> ModuleType:
     if numba_can_cache():
         for module, names in COMPILED.items():
             for each in names:
-                function = getattr(importlib.import_module(module), each, None)
+                function = getattr(getattr(umap, module, None), each, None)
                 keep = getattr(function, "enable_caching", None)
                 if keep is not None:  # of another version of umap-learn, it is compiled each time
                     keep()
