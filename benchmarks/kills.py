@@ -52,6 +52,8 @@ RESULTS = ROOT / "benchmarks" / "results" / "kills.md"
 NODE, DRIVER = "node", "driver"
 LONGEST = 1800.0  # seconds of one command, all repetitions of a kill together
 POLL = 0.1
+RECORD = "kills.jsonl"  # of a scenario, in its folder
+END = "\n<!-- end of the table; what follows is kept -->\n"
 
 
 @dataclass(frozen=True)
@@ -371,13 +373,18 @@ def disturbed(
     return hit, time.monotonic() - begun
 
 
+def recorded(name: str, work: Path) -> list[Kill]:
+    """Return the kills of a scenario that were made so far."""
+    record = work / name / RECORD
+    return [Kill(**json.loads(line)) for line in record.open()] if record.exists() else []
+
+
 def kill_many(name: str, kills: int, work: Path) -> list[Kill]:
     """Return what came of all kills of a scenario; those that were done before are read."""
     from tests.clusters import started
 
-    record = work / name / "kills.jsonl"
+    record, done = work / name / RECORD, recorded(name, work)
     record.parent.mkdir(parents=True, exist_ok=True)
-    done = [Kill(**json.loads(line)) for line in record.open()] if record.exists() else []
     todo = [(victim, number) for victim in (NODE, DRIVER) for number in range(kills)]
     todo = [each for each in todo if each not in {(kill.victim, kill.number) for kill in done}]
     if not todo:
@@ -444,8 +451,11 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--work", type=Path, default=Path("/tmp/kills"))
     options = parser.parse_args()
-    found = {name: kill_many(name, options.kills, options.work) for name in options.only}
-    RESULTS.write_text(table(found), encoding="utf-8")
+    for name in options.only:
+        kill_many(name, options.kills, options.work)
+    found = {name: recorded(name, options.work) for name in SCENARIOS}
+    _, _, notes = RESULTS.read_text(encoding="utf-8").partition(END)
+    RESULTS.write_text(table(found) + END + notes, encoding="utf-8")
 
 
 if __name__ == "__main__":

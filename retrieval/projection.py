@@ -37,12 +37,12 @@ COLUMNS = ("umap_x", "umap_y", "pca_x", "pca_y", "pca_z")
 SEED = 0
 FEWEST = 5  # with fewer items UMAP is not run
 SMALL = 10_000  # items, up to which UMAP takes its most epochs
+EPOCHS_OF_ITEMS, FEWEST_EPOCHS = 5_000_000, 50  # beyond: epochs times items, and the least
 # What umap-learn compiles in every process for a map, by module: 5 seconds. Numba can keep it.
 COMPILED = {
     "umap_": ("smooth_knn_dist", "compute_membership_strengths"),
     "layouts": ("_nb_optimize_layout_euclidean_single_epoch",),
 }
-EPOCHS_OF_ITEMS, FEWEST_EPOCHS = 5_000_000, 50  # beyond: epochs times items, and the least
 
 
 def project(

@@ -86,8 +86,6 @@ def on_every_node(function: Callable[..., Any], *arguments: Any) -> dict[Node, A
         node = asked[reference]
         try:
             found[node] = ray.get(reference)
-        except ray.exceptions.WorkerCrashedError:
-            continue
         except ray.exceptions.RayError as error:
             # Ray has many errors for a node that is lost: on its way there, at work, unschedulable.
             failed = isinstance(error, ray.exceptions.RayTaskError)

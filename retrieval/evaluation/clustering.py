@@ -174,7 +174,8 @@ def _prepare(
     points = points - points.mean(axis=0, dtype=np.float64).astype(np.float32)
     if ids is None or method == "random" or not graph_suits(n, d, min(k, n), ids.shape[1]):
         return points, None
-    return points, make_graph(points, ids, pool, is_nearest=is_nearest)
+    graph = make_graph(points, ids, pool, is_nearest=is_nearest)
+    return points, graph if graph.tells_apart(min(k, n)) else None
 
 
 def _kmeans(

@@ -17,6 +17,7 @@ from retrieval.evaluation.search.plan import Ranking
 MOST = 131_072  # items; of more, a seeded sample is used for all but hubness and near-duplicates
 SAMPLE = 4096  # items whose pairs are used for the uniformity
 HUB_K = 10  # length of the neighbor lists that hubness counts
+BLOCK = 8192  # rows read at a time
 TILE = 512  # rows and columns of a tile of distances: 1 MB stays in a core's cache
 NEAR_DUPLICATE = 0.999  # cosine similarity
 EXACT_COPY = 1e-4  # distance relative to the length: what one image differs by between two batches
@@ -201,7 +202,6 @@ def hubness(ids: np.ndarray, n_gallery: int) -> dict[str, float]:
 
 
 COLLAPSED = 1e-3  # relative spread below which a run is collapsed
-BLOCK = 8192  # rows read at a time
 
 
 def relative_spread(embeddings: np.ndarray, distance: str) -> float:

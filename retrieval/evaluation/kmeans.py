@@ -102,8 +102,23 @@ class Graph:
 
         They do not where a cluster outgrows a neighborhood: nearly every mean is compared then.
         """
+        return self.is_nearest and not self.is_crowded(k)
+
+    def is_crowded(self, k: int) -> bool:
+        """Return whether the k clusters of all points outgrow a neighborhood."""
         n, width = self.ids.shape
-        return self.is_nearest and n <= k * width
+        return bool(n > k * width)
+
+    def tells_apart(self, k: int) -> bool:
+        """Return whether k-means can be seeded on it, see :func:`graph_suits`.
+
+        A candidate is judged by its neighbors. Where clusters outgrow a neighborhood, copies of the
+        candidate may be all that it holds: they say nothing about the cluster.
+        """
+        if not self.is_crowded(k):
+            return True
+        last = self.squared[:, -1]
+        return bool((last <= 1e-6 * last.max()).mean() <= COPIES)
 
 
 def make_graph(
@@ -575,7 +590,8 @@ def passes_by_graph(
 
 STEP = 256  # centers drawn before D^2 is exact again; at first half as many as there are
 CHEAP = 1e10  # multiply-adds of exact seeding that take about a second
-CROWDED = 8.0  # points per cluster and neighbor above which seeding on the graph was not tried
+CROWDED = 4.0  # points per cluster and neighbor, above which seeding is exact
+COPIES = 0.01  # share of points with nothing but copies in their neighborhood: exact above it
 CROWDED_STEP = 32  # in place of STEP where a cluster outgrows a neighborhood; at first a quarter
 
 
@@ -595,10 +611,10 @@ def graph_suits(n: int, d: int, k: int, neighbors: int) -> bool:
 
     Returns:
         False if exact seeding takes about a second or less, or if clusters are far larger than a
-        neighborhood. Up to eight times as large, seeding on the graph is as good as exact seeding:
-        with 20,000 points in classes of 50 to 200, the inertia is .994 to 1.000 of the exact one's
-        (``benchmarks/seeding.py``), in a seventh of the time. With 1,000 in a class, clear classes
-        come out worse (1.11).
+        neighborhood. Up to four times as large, seeding on the graph is as good as exact seeding:
+        with 20,000 points in classes of 50 and 100, the inertia is .998 to 1.002 of the exact
+        one's, in a quarter to a third of the time. Beyond, it gets worse: 1.004 with 500 in a
+        class, 1.18 with 1,000 in clear classes (``benchmarks/results/seeding.md``).
     """
     exact = float(n) * d * k * n_trials(k)
     most = CROWDED * NEIGHBORS if neighbors >= NEIGHBORS else neighbors
@@ -685,10 +701,9 @@ def graph_seeds(
     chosen[0] = rng.integers(len(points))
     nearest = np.full(len(points), np.inf)
     is_known = np.zeros(len(points), bool)
-    is_crowded = len(points) > k * graph.ids.shape[1]
-    most, share = (CROWDED_STEP, 4) if is_crowded else (STEP, 2)
+    most, share = (CROWDED_STEP, 4) if graph.is_crowded(k) else (STEP, 2)
     done, found = 0, 1
-    while True:
+    while found < k:
         if graph.is_nearest:
             # A center among the nearest neighbors is nearer than any that is not among them.
             _pass_on(chosen[done:found], graph, nearest, is_known)
@@ -696,7 +711,7 @@ def graph_seeds(
         else:
             rows = np.arange(len(points))
         lower_nearest(points, squares, rows, chosen[done:found], nearest, pool)
-        if found == k or nearest.sum() <= 1e-6 * squares.sum():
+        if nearest.sum() <= 1e-6 * squares.sum():
             break
         step = min(k - found, max(1, min(most, found // share)))
         draws = rng.random((step, n_trials(k)))

@@ -124,7 +124,7 @@ CASES = {
     "20 each": (np.full(75, 20), {"noise": 1.0}),
     "one huge class": (np.r_[700, np.full(160, 5)], {"noise": 0.4}),
     "every point five times": (np.full(60, 4), {"copies": 5}),
-    "clusters of eight neighborhoods": (np.full(12, 256), {"noise": 1.0}),
+    "clusters of four neighborhoods": (np.full(60, 128), {"noise": 1.0}),
     "clusters of all sizes": (3 + 900 // np.arange(1, 90), {"noise": 1.0}),
 }
 
@@ -179,9 +179,23 @@ def test_falls_back_to_exact_seeding_where_clusters_outgrow_a_neighborhood():
     assert not seeding.graph_suits(5924, 128, 100, 64)  # CUB: exact is cheap
     assert not seeding.graph_suits(100_000, 256, 200, 64)  # 500 a cluster, 32 neighbors
     assert seeding.graph_suits(100_000, 256, 2_000, 64)  # 50 a cluster
+    assert not seeding.graph_suits(100_000, 256, 700, 64)  # 143
     assert not seeding.graph_suits(60_502, 128, 11_316, 4)  # too few neighbors saved
     assert seeding.graph_suits(60_502, 128, 11_316, 64)  # SOP
     assert seeding.graph_suits(26_830, 128, 3_985, 64)  # In-shop
+
+
+@pytest.mark.parametrize("copies", [1, 40])
+def test_seeding_is_exact_where_a_neighborhood_holds_copies_alone(monkeypatch, pool, copies):
+    monkeypatch.setattr(seeding, "CHEAP", 0)
+    x, codes = blobs(np.full(20, 80 // copies), copies=copies)
+    ids = graph(x, codes, pool)
+    assert seeding.make_graph(x, ids, pool, is_nearest=True).tells_apart(20) == (copies == 1)
+    calls = []
+    original = seeding.graph_seeds
+    monkeypatch.setattr(seeding, "graph_seeds", lambda *a: calls.append(1) or original(*a))
+    kmeans(x, 20, ids=ids, is_nearest=True, pool=pool)
+    assert bool(calls) == (copies == 1)
 
 
 def test_graph_or_not_is_used_in_evaluate(monkeypatch):
