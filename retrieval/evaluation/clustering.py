@@ -316,6 +316,15 @@ def _ratio(part: float, whole: float, same: bool) -> float:
     return float(same) if abs(whole) < 1e-12 else float(part / whole)
 
 
+def _times_log(counts: np.ndarray) -> np.ndarray:
+    """Return x log x of whole numbers; 0 of 0. Of many, each logarithm is computed once."""
+    most = counts.max(initial=0)
+    if most >= counts.size:
+        return xlogy(counts, counts)
+    numbers = np.arange(most + 1)
+    return xlogy(numbers, numbers)[counts.astype(np.int64)]
+
+
 def nmi_interval(
     codes: np.ndarray,
     clusters: np.ndarray,
@@ -354,13 +363,12 @@ def nmi_interval(
     columns = table.T.tocsr()
     parts = []
     for weights in class_weights(len(size), n_samples, seed):
-        w = weights.T.astype(np.float64)
+        w = weights.T
         n = size @ w
-        rows, cells = w * size[:, None], w * inner[:, None] + xlogy(w, w) * size[:, None]
-        clusters_drawn = columns @ w
-        h_class = np.log(n) - xlogy(rows, rows).sum(axis=0) / n
-        h_cluster = np.log(n) - xlogy(clusters_drawn, clusters_drawn).sum(axis=0) / n
-        shared = h_class + h_cluster - (np.log(n) - cells.sum(axis=0) / n)
+        repeats = _times_log(weights) @ size
+        h_class = np.log(n) - (xlogy(size, size) @ w + repeats) / n  # of wx log wx
+        h_cluster = np.log(n) - _times_log(columns @ w).sum(axis=0) / n
+        shared = h_class + h_cluster - (np.log(n) - (inner @ w + repeats) / n)
         parts.append(2 * shared / np.maximum(h_class + h_cluster, 1e-12))
     draws = np.concatenate(parts)
     freedom = max(1.0, effective_classes(size) - 1)
