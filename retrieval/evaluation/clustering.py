@@ -320,9 +320,9 @@ def _times_log(counts: np.ndarray) -> np.ndarray:
     """Return x log x of whole numbers; 0 of 0. Of many, each logarithm is computed once."""
     most = counts.max(initial=0)
     if most >= counts.size:
-        return xlogy(counts, counts)
+        return np.asarray(xlogy(counts, counts))
     numbers = np.arange(most + 1)
-    return xlogy(numbers, numbers)[counts.astype(np.int64)]
+    return np.asarray(xlogy(numbers, numbers)[counts.astype(np.int64)])
 
 
 def nmi_interval(
