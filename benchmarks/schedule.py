@@ -27,6 +27,8 @@ from pathlib import Path
 
 import numpy as np
 
+from retrieval.evaluation.search.plan import BlockSizes
+
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "scale.md"
@@ -598,21 +600,31 @@ def sizes_table(measured: Measured, assumed: Assumed, machine: Machine, nodes: i
     return table([*header, *kinds, f"{kinds[0]}, second copies"], rows)
 
 
+def readings_of(queries: int, width: int, k: int = 64) -> int:
+    """Return how often a search reads the gallery: once for each group of queries.
+
+    A group is as large as :meth:`retrieval.evaluation.search.plan.Search.groups` makes it, for
+    queries of few positives.
+    """
+    each = 24 * (2 * k + 64) + 8 * width
+    return math.ceil(queries * each / BlockSizes().group_bytes)
+
+
 def search_table(measured: Measured, assumed: Assumed, width: int = 512) -> str:
     rows = []
     reading = 4 * width * N / assumed.network  # seconds
     for queries in (10_000, 1_000_000, N):
         flops = 2.0 * queries * N * width
-        if queries == N:
-            flops /= 2  # each tile of a symmetric matrix serves both of its sides
         cpu = flops / measured.core_gemm_flops * measured.evaluation_ratio / HOUR
         gpu = flops / assumed.gpu_gemm_flops / HOUR
-        name = f"{queries:,}" + (", leave-one-out: half of the matrix" if queries == N else "")
+        name = f"{queries:,}" + (", leave-one-out" if queries == N else "")
+        readings = readings_of(queries, width)
         rows.append([name, f"{flops:.1e}", shown(cpu), money(cpu * assumed.core_price),
-                     shown(gpu), money(gpu * assumed.gpu_price),
-                     shown(cpu * HOUR / reading)])  # fmt: skip
+                     shown(gpu), money(gpu * assumed.gpu_price), f"{readings:,}",
+                     shown(cpu * HOUR / readings / reading)])  # fmt: skip
     header = ["queries against 100 million", "operations", "core hours", "cost"]
-    more = ["GPU hours, product alone", "cost", "cores that wait for one reading"]
+    more = ["GPU hours, product alone", "cost", "readings of the gallery"]
+    more.append("cores that wait for one reading")
     return table([*header, *more], rows)
 
 

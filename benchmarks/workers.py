@@ -1,7 +1,8 @@
-"""Are several workers equal to one device, and what does their exchange cost?
+"""Are several workers equal to one device, also if one is killed, and what does exchange cost?
 
 python -m benchmarks.workers equality   # all 25 losses on 1, 2 and 3 workers
-python -m benchmarks.workers speed      # steps per second of 1 and 2 workers
+python -m benchmarks.workers kills 10   # ten runs, each of which loses a worker
+python -m benchmarks.workers speed      # milliseconds per step of 1 and 2 workers
 """
 
 import json

@@ -673,7 +673,8 @@ Shards = Annotated[
     typer.Option(
         help="Number of parts of the gallery that are searched apart; finished ones survive a "
         "kill, and the result is the same. Defaults to one per 20 billion pairs of a query and an "
-        "item, and at least two per processor with --on.",
+        "item, to no parts where all items search each other in memory, and to at least two per "
+        "processor with --on.",
         show_default=False,
     ),
 ]

@@ -149,7 +149,8 @@ def kmeans(
             to centers need not be computed, because neighbors bound them. Defaults to False.
         pool: Worker threads that share the rows.
         passes_of: Returns who goes through the centered points, float32 (n, d), such as the tasks
-            of a cluster; the result is the same. Defaults to the threads of this process.
+            of a cluster; the result is the same. It is not called where the neighbors leave hardly
+            any comparison. Defaults to the threads of this process.
 
     Returns:
         The clustering.
@@ -206,10 +207,11 @@ def _kmeans(
         from sklearn.cluster import kmeans_plusplus  # half a second, and the app never clusters
 
         start = kmeans_plusplus(centered, k, random_state=seed)[0]
-    if passes_of is not None:
-        passes = passes_of(centered)
-    elif graph is not None and chosen is not None and graph.bounds(k):
+    if graph is not None and chosen is not None and graph.bounds(k):
+        # Here in any case: which of two equally near centers is found depends on this way.
         passes = passes_by_graph(centered, graph, chosen, pool)
+    elif passes_of is not None:
+        passes = passes_of(centered)
     else:
         passes = passes_here(centered, pool)
     clusters, inertia, iterations = lloyd(centered, start, passes)

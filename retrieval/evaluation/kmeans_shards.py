@@ -9,9 +9,10 @@ on one machine, and clusters are summed in whole numbers
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,23 +23,21 @@ from retrieval.evaluation.search.shard_files import Workers
 from retrieval.evaluation.search.threads import worker_pool
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Parts:
-    """The parts of the points, and the files of the pass that is under way.
+    """The parts of the points, and where the files of a pass are.
 
     Attributes:
         points: File of the points, ``.npy``.
         n: Number of points.
         workers: Who goes through the parts.
-        folder: Folder of the pass's files.
-        passes: Number of passes begun.
+        folder: Folder of the passes' files.
     """
 
     points: Path
     n: int
     workers: Workers
     folder: Path
-    passes: int = field(default=0)
 
     def ranges(self) -> list[tuple[int, int]]:
         """Return begin and end of every part: whole chunks, two parts per call at once."""
@@ -50,9 +49,8 @@ class _Parts:
         self, function: Any, given: Mapping[str, np.ndarray], **more: Any
     ) -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
         """Let every part be gone through; yield its points and its answer, part by part."""
-        self.passes += 1
-        here = self.folder / f"pass-{self.passes:05d}"
-        shutil.rmtree(here, ignore_errors=True)
+        # No pass ever has the folder of another: a node that was given up may write to it late.
+        here = self.folder / uuid4().hex
         here.mkdir(parents=True)
         for name, values in given.items():
             np.save(here / f"{name}.npy", values)
@@ -83,7 +81,9 @@ def passes_in_parts(points: Path, n: int, workers: Workers) -> Passes:
         n: Number of points.
         workers: Who goes through the parts.
     """
-    parts = _Parts(points, n, workers, points.parent / f"{points.stem}-passes")
+    folder = points.parent / f"{points.stem}-passes"
+    shutil.rmtree(folder, ignore_errors=True)  # of a killed process
+    parts = _Parts(points, n, workers, folder)
 
     def assign(centers: np.ndarray, moved: NDArray[np.int64] | None, state: State) -> None:
         given: dict[str, np.ndarray] = {"best": state.best, "winner": state.winner}

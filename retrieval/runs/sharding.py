@@ -25,8 +25,8 @@ class Sharding:
         on: ``local``, this process; or a Ray cluster, see
             :func:`retrieval.cluster.connected`. Defaults to ``local``.
         shards: Number of parts of the gallery. Defaults to None: one per 20 billion pairs of a
-            query and an item, which is none of a small run, and at least two per processor of a
-            cluster.
+            query and an item, which is none of a small run, nor of one whose items all search each
+            other in memory; and at least two per processor of a cluster.
         device: ``cpu``, or ``gpu`` for tile products and selection on a GPU. Defaults to ``cpu``.
     """
 

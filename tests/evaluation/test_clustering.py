@@ -26,7 +26,7 @@ from retrieval.evaluation.kmeans_shards import passes_in_parts
 from retrieval.evaluation.protocol import sides
 from retrieval.evaluation.search.distances import normalize
 from retrieval.evaluation.search.search import search
-from retrieval.evaluation.search.shard_files import Workers
+from retrieval.evaluation.search.shard_files import ShardedSearch, Workers, run_here
 from retrieval.evaluation.search.threads import worker_pool
 
 PARTITIONS = st.integers(1, 60).flatmap(
@@ -352,6 +352,49 @@ def test_parts_of_the_points_give_the_clusters_of_one_machine(
     np.testing.assert_array_equal(one.clusters, other.clusters)
     assert (one.inertia, one.iterations) == (other.inertia, other.iterations)
     assert [path.name for path in (tmp_path / "points-passes").iterdir()] == []
+
+
+@pytest.mark.parametrize("is_nearest", [True, False])
+def test_ties_are_decided_alike_wherever_the_points_are(tmp_path, pool, monkeypatch, is_nearest):
+    """On a coarse grid many centers are equally near, and the order of comparisons decides."""
+    monkeypatch.setattr(seeding, "CHEAP", 0)
+    rng = np.random.default_rng(0)
+    x = rng.integers(-1, 2, (1500, 8)).astype(np.float32)
+    codes = np.arange(1500) % 150
+    ids = graph(x, codes, pool)
+    divided = ShardedSearch(tmp_path, 3)
+
+    def passes(points):
+        return passes_in_parts(divided.file_of(points), len(points), Workers(at_once=2))
+
+    one, other = (
+        kmeans(x, 150, seed=1, ids=ids, is_nearest=is_nearest, pool=pool, passes_of=passes_of)
+        for passes_of in (None, passes)
+    )
+    np.testing.assert_array_equal(one.clusters, other.clusters)
+    assert (one.inertia, one.iterations) == (other.inertia, other.iterations)
+
+
+def test_no_pass_has_the_folder_of_another(tmp_path, pool):
+    """A node that was given up may write late, when the next start makes its first passes."""
+    x, _ = blobs(np.full(30, 5))
+    written = []
+
+    def run(function, calls):
+        written.extend((call["folder"], call["begin"]) for call in calls)
+        yield from run_here(function, calls)
+
+    divided = ShardedSearch(tmp_path, 3, Workers(run, at_once=2))
+
+    def passes(points):
+        return passes_in_parts(divided.file_of(points), len(points), divided.workers)
+
+    one, other = (
+        kmeans_starts(x, 30, "random", starts=2, pool=pool, passes_of=each)
+        for each in (None, passes)
+    )
+    assert [each.inertia for each in one] == [each.inertia for each in other]
+    assert len(set(written)) == len(written)
 
 
 def test_sums_of_clusters_are_exact_in_any_order():

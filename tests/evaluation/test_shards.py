@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from retrieval.errors import UserError
 from retrieval.evaluation.protocol import sides
 from retrieval.evaluation.relevance import rules_of
+from retrieval.evaluation.search import shards as sharded
 from retrieval.evaluation.search.plan import BlockSizes, Search
 from retrieval.evaluation.search.search import empty_ranking, search
 from retrieval.evaluation.search.shard_files import ShardedSearch, Workers, run_here
@@ -123,6 +124,22 @@ def test_parts_cover_the_gallery_once(shards):
 def test_a_small_search_is_not_divided():
     assert default_shards(60_502, 60_502) == 1
     assert default_shards(10_000, 10_000_000) == 5
+
+
+@pytest.mark.parametrize("all_by_all", [True, False])
+def test_a_search_that_computes_each_similarity_once_is_not_divided(
+    tmp_path, items, monkeypatch, all_by_all
+):
+    monkeypatch.setattr(sharded, "PAIRS", 1000)
+    rows, codes, parts = items
+    parts = sides(len(rows), None) if all_by_all else parts
+    divided, asked = ShardedSearch(tmp_path / "work"), ShardedSearch(tmp_path / "asked", 2)
+    with worker_pool(1) as pool:
+        whole = search(rows, codes, parts, pool=pool)
+        assert_equal(whole, divided(rows, codes, parts, pool=pool))
+        assert_equal(whole, asked(rows, codes, parts, pool=pool))
+    assert (tmp_path / "work").exists() != all_by_all
+    assert (tmp_path / "asked").exists()
 
 
 def mapped(folder, rows):

@@ -277,7 +277,9 @@ class ShardedSearch:
     Attributes:
         root: Folder for what is kept until the shards are merged; the caller removes it then.
         shards: Number of parts of the gallery. Defaults to None, see
-            :func:`retrieval.evaluation.search.shards.default_shards`.
+            :func:`retrieval.evaluation.search.shards.default_shards`; in this process, a search
+            that computes each similarity once is not divided
+            (:func:`retrieval.evaluation.search.symmetric.suits`).
         workers: Who computes the shards. Defaults to this process.
         progress: Whether to show a bar. Defaults to False.
     """
@@ -300,13 +302,17 @@ class ShardedSearch:
         advance: Callable[[int], None] | None = None,
     ) -> Ranking:
         """Find the nearest items and the ranks of all positives; see :func:`search`."""
+        from retrieval.evaluation.search import symmetric  # imports Numba
         from retrieval.evaluation.search.shards import default_shards, merge_parts
 
         shards = self.shards
         if shards is None:
             shards = default_shards(len(sides.queries), len(sides.gallery))
             shards = max(shards, 2 * self.workers.at_once if self.workers.at_once > 1 else 1)
-            if shards == 1 and self.workers == HERE:
+            # Each similarity computed once takes less time than shards would save from a kill.
+            if self.workers == HERE and (
+                shards == 1 or symmetric.suits(embeddings, codes, sides, k, BlockSizes(), judgments)
+            ):
                 return search(
                     embeddings,
                     codes,
