@@ -4,7 +4,9 @@ import contextlib
 import logging
 import os
 import re
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,14 +75,31 @@ def connected(on: str = RAY) -> Iterator[None]:
         yield
         return
     try:
-        if address is None:
-            _start()
-        else:
-            _join(address)
+        with _own_sigterm():
+            if address is None:
+                _start()
+            else:
+                _join(address)
+        if address is not None:
             check_nodes_agree(address)
         yield
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Keep what SIGTERM does in this process, for which Ray installs a handler as it starts.
+
+    Ray's ends the process without a word. It stays where SIGTERM would end the process anyway.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        is_main = threading.current_thread() is threading.main_thread()
+        if is_main and before not in (None, signal.SIG_DFL):
+            signal.signal(signal.SIGTERM, before)
 
 
 def _start() -> None:
