@@ -24,6 +24,13 @@ OBJECT_STORE = 256 << 20  # bytes
 REACH = 10.0  # seconds to wait for an answer of an address
 _HOST = re.compile(r"(?:ray://)?(\[[^\]]+\]|[^:/\s]+):(\d{1,5})")
 
+_is_of_this_process = False  # whether this process has started the cluster it is connected to
+
+
+def is_of_this_process() -> bool:
+    """Tell whether the cluster was started by this process, of its machine alone."""
+    return _is_of_this_process
+
 
 def check_on(on: str) -> str:
     """Check a value of ``--on``.
@@ -62,6 +69,7 @@ def connected(on: str = RAY) -> Iterator[None]:
         UserError: Ray is not installed, the cluster is not reached, or a node has another version
             of Python, Ray or this package.
     """
+    global _is_of_this_process
     check_on(on)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     address = (os.environ.get(ADDRESS) or None) if on == RAY else on
@@ -82,8 +90,10 @@ def connected(on: str = RAY) -> Iterator[None]:
                 _join(address)
         if address is not None:
             check_nodes_agree(address)
+        _is_of_this_process = address is None
         yield
     finally:
+        _is_of_this_process = False
         ray.shutdown()
 
 
