@@ -4,7 +4,9 @@ import contextlib
 import logging
 import os
 import re
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +23,13 @@ STARTS = 3  # tries: Ray gives a node 30 seconds to start, which a busy machine 
 OBJECT_STORE = 256 << 20  # bytes
 REACH = 10.0  # seconds to wait for an answer of an address
 _HOST = re.compile(r"(?:ray://)?(\[[^\]]+\]|[^:/\s]+):(\d{1,5})")
+
+_is_of_this_process = False  # whether this process has started the cluster it is connected to
+
+
+def is_of_this_process() -> bool:
+    """Tell whether the cluster was started by this process, of its machine alone."""
+    return _is_of_this_process
 
 
 def check_on(on: str) -> str:
@@ -60,6 +69,7 @@ def connected(on: str = RAY) -> Iterator[None]:
         UserError: Ray is not installed, the cluster is not reached, or a node has another version
             of Python, Ray or this package.
     """
+    global _is_of_this_process
     check_on(on)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     address = (os.environ.get(ADDRESS) or None) if on == RAY else on
@@ -73,14 +83,33 @@ def connected(on: str = RAY) -> Iterator[None]:
         yield
         return
     try:
-        if address is None:
-            _start()
-        else:
-            _join(address)
+        with _own_sigterm():
+            if address is None:
+                _start()
+            else:
+                _join(address)
+        if address is not None:
             check_nodes_agree(address)
+        _is_of_this_process = address is None
         yield
     finally:
+        _is_of_this_process = False
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Keep what SIGTERM does in this process, for which Ray installs a handler as it starts.
+
+    Ray's ends the process without a word. It stays where SIGTERM would end the process anyway.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        is_main = threading.current_thread() is threading.main_thread()
+        if is_main and before not in (None, signal.SIG_DFL):
+            signal.signal(signal.SIGTERM, before)
 
 
 def _start() -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from retrieval.cluster import connection
 from retrieval.cluster.nodes import Node, amounts, nodes
 from retrieval.errors import UserError, counted
 
@@ -54,8 +55,8 @@ class Resources:
 def check_possible(resources: Resources, size: int = 1) -> None:
     """Refuse work that the cluster could never begin; Ray itself would wait for ever.
 
-    A cluster that grows on demand is given ``$RETRIEVAL_CLUSTER_PATIENCE`` seconds, 60 by default,
-    to come up with the nodes.
+    A cluster that may grow on demand is given ``$RETRIEVAL_CLUSTER_PATIENCE`` seconds, 60 by
+    default, to come up with the nodes; one that this process has started gets no others.
 
     Args:
         resources: What one task needs.
@@ -64,7 +65,7 @@ def check_possible(resources: Resources, size: int = 1) -> None:
     Raises:
         UserError: Says what was asked for and what the cluster has.
     """
-    wait_until(lambda: _fits(resources, size), patience())
+    _wait_for_nodes(resources, size)
     if _fits(resources, size):
         return
     found = nodes()
@@ -87,7 +88,7 @@ def largest_possible(resources: Resources, sizes: Sequence[int]) -> int:
     Returns:
         The number; the wanted one if there is room for none.
     """
-    wait_until(lambda: _fits(resources, sizes[0]), patience())
+    _wait_for_nodes(resources, sizes[0])
     return next((size for size in sizes if _fits(resources, size)), sizes[0])
 
 
@@ -114,6 +115,12 @@ def fair_share(size: int) -> Resources:
 
 def _fits(resources: Resources, size: int) -> bool:
     return sum(map(resources.copies, nodes())) >= size
+
+
+def _wait_for_nodes(resources: Resources, size: int) -> None:
+    seconds = patience()
+    if not connection.is_of_this_process():
+        wait_until(lambda: _fits(resources, size), seconds)
 
 
 def patience() -> float:

@@ -374,8 +374,9 @@ def _make_here(planned: Sequence[PlannedRun], ledger: _Ledger, wishes: _Wishes) 
         try:
             ledger.note(run.path, make)
         except KeyboardInterrupt as error:
-            left = counted(len(planned) - number, "more run")
-            error.args = (f"{error or 'interrupted'}. Not begun: {left}; {_fix(wishes)}",)
+            if left := len(planned) - number:
+                words = f"Not begun: {counted(left, 'more run')}; {_fix(wishes)}"
+                error.args = (f"{error or 'interrupted'}. {words}",)
             raise
 
 

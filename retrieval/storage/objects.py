@@ -23,6 +23,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "s3": {"config_kwargs": {"connect_timeout": 10, "read_timeout": 60}},
 }
 TIMES = ("LastModified", "updated", "last_modified", "created", "mtime")  # names in a listing
+UNUSABLE = (
+    "a setting of the store cannot be used: check the URL, and variables such as AWS_ENDPOINT_URL "
+    "(http://HOST:9000) and AWS_DEFAULT_REGION"
+)
 # Errors of the stores' libraries, by class name -> what a user should read.
 WORDS = {
     "NoCredentialsError": "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
@@ -40,6 +44,8 @@ WORDS = {
     "ClientError": "the store refuses",
     "ParamValidationError": "not a name that the store takes",
     "OSError": "the store refuses",
+    "BotoCoreError": UNUSABLE,
+    "ValueError": UNUSABLE,
 }
 
 

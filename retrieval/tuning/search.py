@@ -29,6 +29,18 @@ DIGEST = "digest"  # attribute of a study: the plan and the data that its trials
 RESULT = "result"  # attribute of a trial that holds its result before it is told
 
 
+def check_installed() -> None:
+    """Refuse to tune without Optuna, which a search needs only after hours of features.
+
+    Raises:
+        UserError: It is not installed.
+    """
+    try:
+        import optuna  # noqa: F401
+    except ImportError as error:
+        raise UserError(f"tuning needs Optuna: {how_to_install('cluster')}") from error
+
+
 def open_storage(folder: Path) -> "optuna.storages.BaseStorage":
     """Open the journal of a tuning, and mend what a killed process left of it.
 
@@ -36,13 +48,11 @@ def open_storage(folder: Path) -> "optuna.storages.BaseStorage":
         folder: The tuning's folder, which this process has locked.
 
     Raises:
-        UserError: Optuna is not installed, or the journal is damaged.
+        UserError: The journal is damaged.
     """
-    try:
-        import optuna
-        from optuna.storages import journal
-    except ImportError as error:
-        raise UserError(f"tuning needs Optuna: {how_to_install('cluster')}") from error
+    import optuna
+    from optuna.storages import journal
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     file = folder / JOURNAL
     for left in folder.glob(f"{JOURNAL}.*"):  # its lock, which Optuna would wait for

@@ -49,7 +49,7 @@ from retrieval.settings.checks import check
 from retrieval.settings.schema import TrainSettings, default_of, flag_of
 from retrieval.training.interruption import stoppable
 from retrieval.tuning.folds import make_folds
-from retrieval.tuning.search import Pending, Search, least_values, open_storage
+from retrieval.tuning.search import Pending, Search, check_installed, least_values, open_storage
 from retrieval.tuning.space import settings_of
 from retrieval.tuning.tasks import trial_task
 from retrieval.tuning.trial import CHECKS, catalog_of_trials, prepare, run_trial
@@ -173,9 +173,10 @@ def tune(
         The record, which is also written to ``runs/<data set>/.tuning/<name>/tuning.json``.
 
     Raises:
-        UserError: Bad settings or data, another tuning has this name, no trial of a loss came to an
-            end, or some runs failed.
+        UserError: Bad settings or data, Optuna is not installed, another tuning has this name, no
+            trial of a loss came to an end, or some runs failed.
     """
+    check_installed()
     plan = make_plan(
         changes,
         losses=losses,
@@ -192,8 +193,8 @@ def tune(
     with stoppable(), _locked(plan.folder):
         check_same(plan)
         plan_recommended(plan, runs)
-        prepare(plan.base)
         with contextlib.nullcontext() if place.is_local else connected(place.on):
+            prepare(plan.base)  # which may take hours: a cluster must have been reached
             tuning = search(plan, place, progress=progress, announce=announce)
             return train_chosen(
                 plan,

@@ -1,6 +1,7 @@
 """Where work goes: what `--on` takes, and what is refused in one line."""
 
 import os
+import signal
 import socket
 import sys
 import threading
@@ -121,3 +122,23 @@ def test_the_token_of_this_machine_is_shown_to_a_client_server(monkeypatch, tmp_
     with pytest.raises(UserError, match="not reached"), connected("ray://127.0.0.1:1"):
         pass
     assert os.environ.get(connection.AUTH_MODE) == (given or "token")
+
+
+@pytest.mark.parametrize("own", [lambda *_: None, signal.SIG_IGN, signal.SIG_DFL])
+def test_sigterm_does_what_it_did_before_ray_started(monkeypatch, own):
+    ray = pytest.importorskip("ray")
+
+    def of_ray(*_):
+        """Stand for the handler that Ray installs."""
+
+    monkeypatch.delenv(connection.ADDRESS, raising=False)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **_: signal.signal(signal.SIGTERM, of_ray))
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    before = signal.signal(signal.SIGTERM, own)
+    try:
+        with connected("ray"):
+            # Ray's own is worth having where the process would end without stopping its nodes.
+            assert signal.getsignal(signal.SIGTERM) is (of_ray if own is signal.SIG_DFL else own)
+    finally:
+        signal.signal(signal.SIGTERM, before)

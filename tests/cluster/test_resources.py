@@ -2,6 +2,8 @@
 
 import pytest
 
+from retrieval.cluster import connection, resources
+from retrieval.cluster.nodes import Node
 from retrieval.cluster.resources import DEFAULT_PATIENCE, PATIENCE, Resources, patience
 from retrieval.errors import UserError
 
@@ -30,3 +32,15 @@ def test_nodes_are_waited_for_as_long_as_the_variable_says(monkeypatch):
     assert patience() == 0.5
     monkeypatch.delenv(PATIENCE)
     assert patience() == DEFAULT_PATIENCE
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+def test_only_a_cluster_that_may_grow_is_waited_for(monkeypatch, is_own):
+    asked = []
+    monkeypatch.setattr(connection, "_is_of_this_process", is_own)
+    monkeypatch.setattr(resources, "nodes", lambda: [Node("ab", "10.0.0.2", 2, 0, 1e9)])
+    monkeypatch.setattr(resources, "wait_until", lambda _, seconds: asked.append(seconds))
+    monkeypatch.setenv(PATIENCE, "7")
+    with pytest.raises(UserError, match="99 CPUs asked for, but the cluster has 1 node"):
+        resources.check_possible(Resources(99))
+    assert asked == ([] if is_own else [7.0])

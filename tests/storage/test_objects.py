@@ -127,6 +127,21 @@ def test_no_network(s3_root, monkeypatch):
 
 
 @pytest.mark.usefixtures("_fresh")
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("AWS_ENDPOINT_URL", "minio:9000"),
+        ("AWS_ENDPOINT_URL", "http://minio:port"),
+        ("AWS_DEFAULT_REGION", "my region"),
+    ],
+)
+def test_a_setting_that_no_store_can_have(s3_root, monkeypatch, variable, value):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(UserError, match=f"^{s3_root}: .*{variable}.*{value}"):
+        Objects(s3_root).list()
+
+
+@pytest.mark.usefixtures("_fresh")
 def test_a_full_disk_names_the_file(s3_root, tmp_path, monkeypatch):
     objects = Objects(s3_root)
     objects.write("one", b"1")

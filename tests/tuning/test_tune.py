@@ -1,6 +1,7 @@
 """A whole tuning: equal budgets, folds without test items, and the same end after any kill."""
 
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -243,3 +244,17 @@ def test_a_damaged_record_names_the_file(finished, tmp_path):
     (folder / "tuning.json").write_text('{"schema": 9}')
     with pytest.raises(UserError, match="schema 9"):
         read_tuning(folder)
+
+
+def test_without_optuna_a_tuning_leaves_nothing_behind(colors, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(UserError, match=r"Optuna: run `pip install -e '.\[cluster\]'"):
+        tuned(colors, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cluster_is_reached_before_features_are_computed(colors, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "prepare", lambda _: pytest.fail("computed"))
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UserError, match="Ray is not installed"):
+        tuned(colors, tmp_path, place=Place("ray"))
