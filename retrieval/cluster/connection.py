@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from retrieval.cluster.agreement import check_nodes_agree
+from retrieval.cluster.nodes import ALONE
 from retrieval.errors import UserError, how_to_install
 
 LOCAL = "local"  # what `--on` means without Ray: this process
@@ -23,13 +24,6 @@ STARTS = 3  # tries: Ray gives a node 30 seconds to start, which a busy machine 
 OBJECT_STORE = 256 << 20  # bytes
 REACH = 10.0  # seconds to wait for an answer of an address
 _HOST = re.compile(r"(?:ray://)?(\[[^\]]+\]|[^:/\s]+):(\d{1,5})")
-
-_is_of_this_process = False  # whether this process has started the cluster it is connected to
-
-
-def is_of_this_process() -> bool:
-    """Tell whether the cluster was started by this process, of its machine alone."""
-    return _is_of_this_process
 
 
 def check_on(on: str) -> str:
@@ -69,7 +63,6 @@ def connected(on: str = RAY) -> Iterator[None]:
         UserError: Ray is not installed, the cluster is not reached, or a node has another version
             of Python, Ray or this package.
     """
-    global _is_of_this_process
     check_on(on)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     address = (os.environ.get(ADDRESS) or None) if on == RAY else on
@@ -90,10 +83,8 @@ def connected(on: str = RAY) -> Iterator[None]:
                 _join(address)
         if address is not None:
             check_nodes_agree(address)
-        _is_of_this_process = address is None
         yield
     finally:
-        _is_of_this_process = False
         ray.shutdown()
 
 
@@ -122,6 +113,7 @@ def _start() -> None:
                 address="local",
                 include_dashboard=False,
                 object_store_memory=OBJECT_STORE,
+                resources={ALONE: 1},
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )

@@ -8,6 +8,7 @@ from typing import Any
 from retrieval.errors import UserError, counted
 
 ANSWER = 120.0  # seconds for a node to start a process and answer
+ALONE = "retrieval_alone"  # resource of the node of a cluster that `--on ray` starts here
 LOST = 30.0  # seconds for the cluster to miss a node that it has lost, by default after 15
 
 
@@ -21,6 +22,7 @@ class Node:
         cpus: Processors that tasks may ask for.
         gpus: GPUs that tasks may ask for.
         memory: Bytes that tasks may ask for.
+        is_alone: Whether it is, and stays, the only one. Defaults to False.
     """
 
     identity: str
@@ -28,6 +30,7 @@ class Node:
     cpus: float
     gpus: float
     memory: float
+    is_alone: bool = False
 
     def __str__(self) -> str:
         return f"{self.address} ({amounts(self.cpus, self.gpus)})"
@@ -44,6 +47,7 @@ def nodes() -> list[Node]:
             cpus=each["Resources"].get("CPU", 0.0),
             gpus=each["Resources"].get("GPU", 0.0),
             memory=each["Resources"].get("memory", 0.0),
+            is_alone=ALONE in each["Resources"],
         )
         for each in ray.nodes()
         if each["Alive"]

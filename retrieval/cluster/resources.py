@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from retrieval.cluster import connection
 from retrieval.cluster.nodes import Node, amounts, nodes
 from retrieval.errors import UserError, counted
 
@@ -56,7 +55,7 @@ def check_possible(resources: Resources, size: int = 1) -> None:
     """Refuse work that the cluster could never begin; Ray itself would wait for ever.
 
     A cluster that may grow on demand is given ``$RETRIEVAL_CLUSTER_PATIENCE`` seconds, 60 by
-    default, to come up with the nodes; one that this process has started gets no others.
+    default, to come up with the nodes; the one that ``--on ray`` starts here gets no others.
 
     Args:
         resources: What one task needs.
@@ -70,10 +69,13 @@ def check_possible(resources: Resources, size: int = 1) -> None:
         return
     found = nodes()
     asked = f"{counted(size, 'worker')} of {resources} each" if size > 1 else f"{resources}"
+    more = f"add nodes (the variable {PATIENCE} sets how many seconds to wait for them)"
+    if _is_alone(found):
+        more = "give --on the address of a larger cluster"
     raise UserError(
         f"{asked} asked for, but the cluster has {counted(len(found), 'node')}: "
         f"{', '.join(map(str, found)) or 'none'}: lower --cpus, --gpus or the number of workers, "
-        f"or add nodes (the variable {PATIENCE} sets how many seconds to wait for them)"
+        f"or {more}"
     )
 
 
@@ -117,9 +119,13 @@ def _fits(resources: Resources, size: int) -> bool:
     return sum(map(resources.copies, nodes())) >= size
 
 
+def _is_alone(found: Sequence[Node]) -> bool:
+    return any(node.is_alone for node in found)
+
+
 def _wait_for_nodes(resources: Resources, size: int) -> None:
     seconds = patience()
-    if not connection.is_of_this_process():
+    if not _is_alone(nodes()):
         wait_until(lambda: _fits(resources, size), seconds)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from retrieval.cluster import connection, resources
+from retrieval.cluster import resources
 from retrieval.cluster.nodes import Node
 from retrieval.cluster.resources import DEFAULT_PATIENCE, PATIENCE, Resources, patience
 from retrieval.errors import UserError
@@ -34,13 +34,13 @@ def test_nodes_are_waited_for_as_long_as_the_variable_says(monkeypatch):
     assert patience() == DEFAULT_PATIENCE
 
 
-@pytest.mark.parametrize("is_own", [True, False])
-def test_only_a_cluster_that_may_grow_is_waited_for(monkeypatch, is_own):
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_only_a_cluster_that_may_grow_is_waited_for(monkeypatch, is_alone):
     asked = []
-    monkeypatch.setattr(connection, "_is_of_this_process", is_own)
-    monkeypatch.setattr(resources, "nodes", lambda: [Node("ab", "10.0.0.2", 2, 0, 1e9)])
+    monkeypatch.setattr(resources, "nodes", lambda: [Node("ab", "10.0.0.2", 2, 0, 1e9, is_alone)])
     monkeypatch.setattr(resources, "wait_until", lambda _, seconds: asked.append(seconds))
     monkeypatch.setenv(PATIENCE, "7")
-    with pytest.raises(UserError, match="99 CPUs asked for, but the cluster has 1 node"):
+    with pytest.raises(UserError, match="99 CPUs asked for, but the cluster has 1 node") as caught:
         resources.check_possible(Resources(99))
-    assert asked == ([] if is_own else [7.0])
+    assert ("add nodes" in str(caught.value)) != is_alone
+    assert asked == ([] if is_alone else [7.0])
