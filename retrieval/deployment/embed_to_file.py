@@ -19,7 +19,16 @@ from pathlib import Path
 import pandas as pd
 from tqdm.auto import tqdm
 
-from retrieval.cluster import LOCAL, Outcome, Resources, check_on, connected, nodes, run_on_actors
+from retrieval.cluster import (
+    LOCAL,
+    Outcome,
+    Resources,
+    check_on,
+    check_shared,
+    connected,
+    nodes,
+    run_on_actors,
+)
 from retrieval.datasets.checks import hash_of, unreadable_message
 from retrieval.datasets.containment import linked_folders
 from retrieval.datasets.image_lists import read_images
@@ -296,7 +305,8 @@ def _embed_on_cluster(task: _Task, actors: Actors, bar: tqdm, say: Announce) -> 
     """Embed on a Ray cluster all parts that are not there yet.
 
     Raises:
-        UserError: Parts failed, and which; the others are there.
+        UserError: A node does not see the folder of the parts; or parts failed, and which: the
+            others are there.
     """
     resources = Resources(actors.cpus, actors.gpus)
     arguments = {
@@ -311,6 +321,7 @@ def _embed_on_cluster(task: _Task, actors: Actors, bar: tqdm, say: Announce) -> 
     }
     failed: dict[int, Exception] = {}
     with connected(actors.on):
+        check_shared(task.parts.folder)
         found = nodes()
         count = actors.count or max(1, sum(map(resources.copies, found)))
         say(

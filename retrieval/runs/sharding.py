@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from retrieval.cluster import LOCAL, Resources, check_on, connected, nodes, run_tasks
+from retrieval.cluster import (
+    LOCAL,
+    Resources,
+    check_on,
+    check_shared,
+    connected,
+    nodes,
+    run_tasks,
+)
 from retrieval.errors import counted
 from retrieval.evaluation.search.shard_files import HERE, SHARDS, ShardedSearch, Workers
 from retrieval.files import remove
@@ -71,10 +79,11 @@ def sharded_search(
         What :func:`retrieval.evaluation.evaluate` may search with.
 
     Raises:
-        UserError: The cluster cannot be reached, or there is no GPU to search on.
+        UserError: The cluster cannot be reached, one of its nodes does not see the folder, or there
+            is no GPU to search on.
     """
     kept = shards_path(final_path(folder))
-    with _workers(sharding) as workers:
+    with _workers(sharding, kept.parent) as workers:
         try:
             yield ShardedSearch(kept, sharding.shards, workers, progress)
         except BaseException:
@@ -85,10 +94,11 @@ def sharded_search(
 
 
 @contextlib.contextmanager
-def _workers(sharding: Sharding) -> Iterator[Workers]:
-    """Provide those who compute the shards."""
+def _workers(sharding: Sharding, folder: Path) -> Iterator[Workers]:
+    """Provide those who compute the shards, which are written to a folder."""
     if sharding.on != LOCAL:
         with connected(sharding.on):
+            check_shared(folder)
             yield workers_of_cluster(sharding.device)
         return
     if sharding.device == "gpu":

@@ -131,6 +131,7 @@ def in_this_process(monkeypatch, failing):
 
     monkeypatch.setattr(module, "run_on_actors", run_here)
     monkeypatch.setattr(module, "connected", lambda on: contextlib.nullcontext())
+    monkeypatch.setattr(module, "check_shared", lambda folder: None)
     monkeypatch.setattr(module, "nodes", lambda: [Node("a", "10.0.0.1", 2, 0, 1)])
 
 

@@ -1,5 +1,6 @@
 """A run that is evaluated in shards is the run that one process makes, whatever is killed."""
 
+import contextlib
 import json
 import shutil
 
@@ -7,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from retrieval.cluster import Node, shared
 from retrieval.errors import UserError
 from retrieval.evaluation.search import shard_files
 from retrieval.evaluation.search.shard_files import compute_shard
-from retrieval.runs import large
+from retrieval.runs import large, sharding
 from retrieval.runs.evaluate import EvaluationOptions, evaluate_run
 from retrieval.runs.importing import import_files
 from retrieval.runs.sharding import Sharding, shards_path
@@ -106,6 +108,15 @@ def test_a_missing_gpu_is_said_before_anything_is_written(run, monkeypatch):
         evaluate_run(run, sharding=Sharding(device="gpu"), progress=False)
     assert not planned
     assert not shards_path(run).exists()
+
+
+def test_a_node_that_does_not_see_the_run_is_named_before_anything_is_searched(run, monkeypatch):
+    node = Node("ab", "10.0.0.2", 2, 0, 1e9)
+    monkeypatch.setattr(shared, "on_every_node", lambda *_: {node: shared.UNSEEN})
+    monkeypatch.setattr(sharding, "connected", lambda on: contextlib.nullcontext())
+    with pytest.raises(UserError, match=rf"node 10.0.0.2 does not see {run.parent}"):
+        evaluate_run(run, sharding=Sharding("ray"), progress=False)
+    assert [path.name for path in run.parent.iterdir()] == [run.name]
 
 
 @pytest.mark.usefixtures("machines")
