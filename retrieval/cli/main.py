@@ -32,7 +32,7 @@ from retrieval.cluster import LOCAL
 from retrieval.errors import UserError, counted, one_line
 from retrieval.failures import as_user_error
 from retrieval.storage.addresses import located
-from retrieval.training.interruption import EXIT_CODE, Interrupted, stoppable
+from retrieval.training.interruption import EXIT_CODE, Interrupted, interrupted, stoppable
 from retrieval.validation import (
     DEFAULT_DISTANCE,
     DEFAULT_KMEANS_START,
@@ -73,7 +73,7 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
-            raise _Stopped from error
+            raise _Stopped from interrupted(error, "")
 
 
 class _App(typer.Typer):
