@@ -532,6 +532,8 @@ def embed(
         ("--part-images", part_images is not None),
         ("--on", on != LOCAL),
         ("--actors", actors is not None),
+        ("--cpus", cpus != 1),
+        ("--gpus", gpus != 0),
         ("--overwrite", overwrite),
     ):
         if given:
@@ -565,8 +567,13 @@ def _embed_to_file(
     from retrieval.deployment.image_parts import PART_IMAGES
     from retrieval.runs.embedding_output import items_path, skipped_path
 
-    if on == LOCAL and actors is not None:
-        raise UserError("--actors goes with --on ray: add it, or drop --actors")
+    for flag, given in (
+        ("--actors", actors is not None),
+        ("--cpus", cpus != Actors.cpus),
+        ("--gpus", gpus != Actors.gpus),
+    ):
+        if given and on == LOCAL:
+            raise UserError(f"{flag} goes with --on ray: add it, or drop {flag}")
     run = one_run(run)
     made = embed_to_file(
         run,
