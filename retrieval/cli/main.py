@@ -32,7 +32,7 @@ from retrieval.cluster import LOCAL
 from retrieval.errors import UserError, counted, one_line
 from retrieval.failures import as_user_error
 from retrieval.storage.addresses import located
-from retrieval.training.interruption import EXIT_CODE, Interrupted, stoppable
+from retrieval.training.interruption import EXIT_CODE, Interrupted, interrupted, stoppable
 from retrieval.validation import (
     DEFAULT_DISTANCE,
     DEFAULT_KMEANS_START,
@@ -73,7 +73,7 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
-            raise _Stopped from error
+            raise _Stopped from interrupted(error, "")
 
 
 class _App(typer.Typer):
@@ -532,6 +532,8 @@ def embed(
         ("--part-images", part_images is not None),
         ("--on", on != LOCAL),
         ("--actors", actors is not None),
+        ("--cpus", cpus != 1),
+        ("--gpus", gpus != 0),
         ("--overwrite", overwrite),
     ):
         if given:
@@ -565,8 +567,13 @@ def _embed_to_file(
     from retrieval.deployment.image_parts import PART_IMAGES
     from retrieval.runs.embedding_output import items_path, skipped_path
 
-    if on == LOCAL and actors is not None:
-        raise UserError("--actors goes with --on ray: add it, or drop --actors")
+    for flag, given in (
+        ("--actors", actors is not None),
+        ("--cpus", cpus != Actors.cpus),
+        ("--gpus", gpus != Actors.gpus),
+    ):
+        if given and on == LOCAL:
+            raise UserError(f"{flag} goes with --on ray: add it, or drop {flag}")
     run = one_run(run)
     made = embed_to_file(
         run,

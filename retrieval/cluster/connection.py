@@ -17,6 +17,7 @@ from retrieval.errors import UserError, how_to_install
 LOCAL = "local"  # what `--on` means without Ray: this process
 RAY, ADDRESS = "ray", "RAY_ADDRESS"
 CLIENT = "ray://"
+OF_THIS_MACHINE = ("auto", "local")  # what RAY_ADDRESS may also be, without a host
 AUTH_MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 TOKEN_FILE = "~/.ray/auth_token"
 STARTS = 3  # tries: Ray gives a node 30 seconds to start, which a busy machine may exceed
@@ -164,9 +165,11 @@ def _show_token() -> None:
 
 def _check_reached(address: str) -> None:
     """Refuse an address that nobody answers at; Ray itself would try for minutes."""
-    found = _HOST.fullmatch(address)
-    if found is None:  # e.g. RAY_ADDRESS=auto
+    if address in OF_THIS_MACHINE:
         return
+    found = _HOST.fullmatch(address)
+    if found is None:  # --on is checked before
+        raise UserError(f"{ADDRESS}={address}: give auto, {CLIENT}HOST:10001 or HOST:6379")
     host, port = found[1].strip("[]"), int(found[2])
     try:
         socket.create_connection((host, port), timeout=REACH).close()

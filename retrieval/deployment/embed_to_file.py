@@ -66,7 +66,7 @@ from retrieval.runs.embedding_output import (
 from retrieval.runs.embedding_parts import Parts
 from retrieval.storage.addresses import address_of
 from retrieval.training.devices import say_devices
-from retrieval.training.interruption import check_stop
+from retrieval.training.interruption import check_stop, interrupted
 from retrieval.validation import check_integer
 
 VERSION = 2  # of the parts; raise it when they hold something else
@@ -202,11 +202,8 @@ def embed_to_file(
                     _embed_on_cluster(task, actors, bar, say)
         except KeyboardInterrupt as error:
             saved = min(parts.count() * size, len(listed))
-            error.args = (
-                f"{error or 'interrupted'}: {saved:,} of {counted(len(listed), 'image')} are saved "
-                f"in {parts.folder}; go on with the same command",
-            )
-            raise
+            words = f"{saved:,} of {counted(len(listed), 'image')} are saved in {parts.folder}"
+            raise interrupted(error, f": {words}; go on with the same command") from None
         except Exception:
             if not parts.count():
                 parts.remove()

@@ -48,7 +48,7 @@ from retrieval.settings.identity import differing
 from retrieval.settings.resolve import backbone_remarks, catalog_of, check_pairs, resolve
 from retrieval.settings.schema import UNTRAINED, TrainSettings
 from retrieval.storage.addresses import located
-from retrieval.training.interruption import check_stop, stoppable
+from retrieval.training.interruption import check_stop, interrupted, stoppable
 from retrieval.training.live import LiveRecord, live_record, planned_live
 from retrieval.training.memory_check import check_memory, training_images
 
@@ -433,8 +433,7 @@ def _complete(
                 )
         except KeyboardInterrupt as error:
             state = _what_is_saved(planned, overwrite=overwrite, evaluate=evaluate, on=on)
-            error.args = (f"{error or 'interrupted'}: {state}",)
-            raise
+            raise interrupted(error, f": {state}") from None
 
 
 def _make(

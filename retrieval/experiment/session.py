@@ -37,6 +37,7 @@ from retrieval.settings.recipes import load_recipe
 from retrieval.settings.resolve import catalog_of
 from retrieval.settings.schema import UNTRAINED, TrainSettings, flag_of
 from retrieval.storage.addresses import located
+from retrieval.training.interruption import interrupted
 from retrieval.training.live import QueueRecord, planned_live
 
 # The losses of the published TensorFlow 1 baseline, which `--loss all` trains.
@@ -376,7 +377,7 @@ def _make_here(planned: Sequence[PlannedRun], ledger: _Ledger, wishes: _Wishes) 
         except KeyboardInterrupt as error:
             if left := len(planned) - number:
                 words = f"Not begun: {counted(left, 'more run')}; {_fix(wishes)}"
-                error.args = (f"{error or 'interrupted'}. {words}",)
+                raise interrupted(error, f". {words}") from None
             raise
 
 
@@ -411,8 +412,7 @@ def _make_on_cluster(planned: Sequence[PlannedRun], ledger: _Ledger, wishes: _Wi
                     ledger.note(run.path, functools.partial(_raise, error, wishes.announce))
         except KeyboardInterrupt as error:
             left = counted(len(planned) - sum(ledger.counted()), "run")
-            error.args = (f"{error or 'interrupted'}. Not finished: {left}; {_fix(wishes)}",)
-            raise
+            raise interrupted(error, f". Not finished: {left}; {_fix(wishes)}") from None
 
 
 def _raise(error: Exception | None, announce: Announce) -> None:

@@ -261,7 +261,7 @@ def _part(where: str, name: str, base: dict[str, Any], grid: dict[str, Any]) -> 
     """Return a grid, with the losses that ``all`` stands for."""
     for key, values in grid.items():
         if not isinstance(values, list) or not values:
-            raise UserError(f"{where}: grid.{key} must be a list of values")
+            raise UserError(f"{where}: grid.{key} must be a list of one value or more")
     if "loss" in grid:
         losses = [loss for each in grid["loss"] for loss in losses_meant_by(each)]
         grid = grid | {"loss": losses}

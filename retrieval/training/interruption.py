@@ -189,6 +189,21 @@ def ask_to_stop(number: signal.Signals = signal.SIGTERM) -> None:
         _thread.interrupt_main(number)
 
 
+def interrupted(error: KeyboardInterrupt, words: str) -> KeyboardInterrupt:
+    """Return an interrupt that names its signal, and says what is saved and how to go on.
+
+    Args:
+        error: What was raised. Where Ray waits, it is a bare ``KeyboardInterrupt``, whatever the
+            handler of the signal raised.
+        words: What to say after the name of the signal, with the punctuation between.
+    """
+    number = stop_asked()
+    if not isinstance(error, Interrupted) and number is not None:
+        error = Interrupted(number)
+    error.args = (f"{str(error) or 'interrupted'}{words}",)
+    return error
+
+
 def check_stop() -> None:
     """Stop here if a signal has arrived.
 

@@ -47,7 +47,7 @@ from retrieval.runs.tuning import (
 from retrieval.runs.writing import describe_dataset
 from retrieval.settings.checks import check
 from retrieval.settings.schema import TrainSettings, default_of, flag_of
-from retrieval.training.interruption import stoppable
+from retrieval.training.interruption import interrupted, stoppable
 from retrieval.tuning.folds import make_folds
 from retrieval.tuning.search import Pending, Search, check_installed, least_values, open_storage
 from retrieval.tuning.space import settings_of
@@ -195,7 +195,11 @@ def tune(
         plan_recommended(plan, runs)
         with contextlib.nullcontext() if place.is_local else connected(place.on):
             prepare(plan.base)  # which may take hours: a cluster must have been reached
-            tuning = search(plan, place, progress=progress, announce=announce)
+            try:
+                tuning = search(plan, place, progress=progress, announce=announce)
+            except KeyboardInterrupt as error:
+                words = f"finished trials are in {plan.folder}; the same command goes on"
+                raise interrupted(error, f": {words}") from None
             return train_chosen(
                 plan,
                 tuning,

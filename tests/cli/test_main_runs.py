@@ -157,8 +157,12 @@ def test_flags_of_other_images_go_with_images_and_a_file(retrieval, tmp_path):
     assert "--images needs --out" in one_line(retrieval("embed", "runs/a/b", "--images", "x"))
     found = one_line(retrieval("embed", "runs/a/b", "--out", "x.h5"))
     assert "`retrieval export runs/a/b --out x.h5`" in found
-    for words in (("--image-root", "x"), ("--strict",), ("--overwrite",)):
+    of_cluster = (("--actors", 2), ("--cpus", 2), ("--gpus", 0.5))
+    for words in (("--image-root", "x"), ("--strict",), ("--overwrite",), *of_cluster):
         assert f"{words[0]} goes with --images" in one_line(retrieval("embed", "runs/a/b", *words))
+    for words in of_cluster:
+        others = ("embed", "runs/a/b", "--images", "x", "--out", "x.h5", *words)
+        assert f"{words[0]} goes with --on ray" in one_line(retrieval(*others))
     assert nothing_was_left(tmp_path)
 
 

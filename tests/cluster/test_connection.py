@@ -42,6 +42,13 @@ def test_an_address_at_which_nobody_answers_is_refused_at_once(head):
         connection._check_reached(address)
 
 
+@pytest.mark.parametrize("address", ["head", "head:port", "http://head:8265"])
+def test_an_address_that_is_none_is_refused_by_the_name_of_its_variable(monkeypatch, address):
+    monkeypatch.setenv(connection.ADDRESS, address)
+    with pytest.raises(UserError, match=f"^RAY_ADDRESS={address}: give auto"), connected("ray"):
+        pass
+
+
 def test_a_node_with_another_version_is_named():
     here = {"Python": "3.11.9", "tensorflow": "2.21.0", "retrieval": "abc"}
     agreement._compare("node 10.0.0.2", here, dict(here))

@@ -1,5 +1,6 @@
 """SIGINT and SIGTERM: a training finishes its step and saves it, and nothing is lost."""
 
+import contextlib
 import itertools
 import os
 import re
@@ -20,7 +21,13 @@ from retrieval.experiment import pipeline
 from retrieval.experiment.session import plan_all, train_all
 from retrieval.runs.places import partial_path
 from retrieval.training.checkpoints import read_index, step_folder
-from retrieval.training.interruption import Interrupted, check_stop, deferred, stoppable
+from retrieval.training.interruption import (
+    Interrupted,
+    check_stop,
+    deferred,
+    interrupted,
+    stoppable,
+)
 from tests.callbacks import Scores
 
 OPTIONS = {"evaluate": False, "progress": False}
@@ -177,6 +184,21 @@ def test_the_runs_after_an_interrupted_one_are_not_begun(count, tiny, tmp_path, 
     with pytest.raises(Interrupted, match=words):
         train_all(plan_all(named, runs=tmp_path))
     assert begun == ["run0"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_that_ray_made_bare_names_its_signal_again(number):
+    with stoppable(ends_process=True):
+        with contextlib.suppress(Interrupted):  # as Ray does where it waits
+            signal.raise_signal(number)
+        error = interrupted(KeyboardInterrupt(), ": all is saved")
+    assert error.signal == number
+    assert str(error) == f"stopped by {number.name}: all is saved"
+    assert str(interrupted(error, "; go on")) == f"stopped by {number.name}: all is saved; go on"
+
+
+def test_an_interrupt_of_no_signal_says_so():
+    assert interrupted(KeyboardInterrupt(), ": all is saved").args == ("interrupted: all is saved",)
 
 
 def test_handlers_are_those_of_before_and_a_second_signal_acts_at_once():
