@@ -30,6 +30,7 @@ class RunsView:
         self.drawn: list[str] = []
         self.before: dict[str, str] = {}
         self.summarized = time.monotonic()
+        self.ended = 0  # runs that were finished or failed, as the log has it
 
     def say(self, line: str) -> None:
         """Print a line above the view."""
@@ -81,8 +82,9 @@ class RunsView:
                 step = f" from step {each.live.step:,}" if each.live and each.live.step else ""
                 typer.echo(f"{each.path}: {now}{step}")
             self.before[each.name] = now
-        if time.monotonic() - self.summarized >= SUMMARY:
-            self.summarized = time.monotonic()
+        ended = view.finished + view.failed
+        if ended != self.ended or time.monotonic() - self.summarized >= SUMMARY:
+            self.ended, self.summarized = ended, time.monotonic()
             typer.echo(summary(view))
         sys.stdout.flush()
 

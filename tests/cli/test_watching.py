@@ -44,4 +44,5 @@ def test_a_log_gets_a_line_per_change(capsys):
     assert capsys.readouterr().out.splitlines() == [
         "runs/birds/a: running on node7 from step 50",
         "runs/birds/a: stalled on node7 from step 50",
+        "2 runs: 1 finished, 1 stalled",
     ]
