@@ -285,6 +285,11 @@ def main() -> None:
     write_tables(rows, args)
 
 
+def place_of(name: str) -> int:
+    """Return the place of a measurement in the table; others, such as ``ray-8``, come last."""
+    return KINDS.index(name) if name in KINDS else len(KINDS)
+
+
 def spread(values: list[float], form: str) -> str:
     """Return the median, with the least and the most if there are several."""
     least, middle, most = (format(f(values), form) for f in (min, median, max))
@@ -302,12 +307,12 @@ def write_tables(rows: dict[str, dict[str, list[dict]]], args: argparse.Namespac
     for n, found in sorted((int(n), found) for n, found in rows.items()):
         digests = {e["digest"] for name, runs in found.items() for e in runs if name != "floor"}
         equal = equal and len(digests) <= 1
-        several = [name for name in KINDS[1:] if name in found]
+        several = [name for name in sorted(found, key=place_of) if name != "floor"]
         if len(several) > 1:
             compared.append(f"{n:,} items ({', '.join(several)})")
         pairs = N_QUERIES * (n - N_QUERIES)
         floors = [each["processor"] for each in found["floor"]]
-        for what in sorted(found, key=KINDS.index):
+        for what in sorted(found, key=place_of):
             runs = found[what]
             name, _, workers = what.partition("-")
             seconds = [each["seconds"] for each in runs]

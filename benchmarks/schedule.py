@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 
-from retrieval.evaluation.search.plan import BlockSizes
+from retrieval.evaluation.search.plan import BlockSizes, query_bytes
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -606,8 +606,7 @@ def readings_of(queries: int, width: int, k: int = 64) -> int:
     A group is as large as :meth:`retrieval.evaluation.search.plan.Search.groups` makes it, for
     queries of few positives.
     """
-    each = 24 * (2 * k + 64) + 8 * width
-    return math.ceil(queries * each / BlockSizes().group_bytes)
+    return math.ceil(queries * query_bytes(k, width) / BlockSizes().group_bytes)
 
 
 def search_table(measured: Measured, assumed: Assumed, width: int = 512) -> str:

@@ -28,7 +28,7 @@ from retrieval.cli.paths import RunPath, Runs, refuse_urls, showing_urls
 from retrieval.cli.serving import serve
 from retrieval.cli.trainings import trainings
 from retrieval.cli.tuning import tune
-from retrieval.cluster import LOCAL
+from retrieval.cluster import LOCAL, Resources
 from retrieval.errors import UserError, counted, one_line
 from retrieval.failures import as_user_error
 from retrieval.storage.addresses import located
@@ -532,8 +532,8 @@ def embed(
         ("--part-images", part_images is not None),
         ("--on", on != LOCAL),
         ("--actors", actors is not None),
-        ("--cpus", cpus != 1),
-        ("--gpus", gpus != 0),
+        ("--cpus", cpus != Resources.cpus),
+        ("--gpus", gpus != Resources.gpus),
         ("--overwrite", overwrite),
     ):
         if given:
@@ -569,8 +569,8 @@ def _embed_to_file(
 
     for flag, given in (
         ("--actors", actors is not None),
-        ("--cpus", cpus != Actors.cpus),
-        ("--gpus", gpus != Actors.gpus),
+        ("--cpus", cpus != Resources.cpus),
+        ("--gpus", gpus != Resources.gpus),
     ):
         if given and on == LOCAL:
             raise UserError(f"{flag} goes with --on ray: add it, or drop {flag}")

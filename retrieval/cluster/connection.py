@@ -17,7 +17,7 @@ from retrieval.errors import UserError, how_to_install
 LOCAL = "local"  # what `--on` means without Ray: this process
 RAY, ADDRESS = "ray", "RAY_ADDRESS"
 CLIENT = "ray://"
-OF_THIS_MACHINE = ("auto", "local")  # what RAY_ADDRESS may also be, without a host
+STARTED, NONE = "auto", "local"  # what RAY_ADDRESS may also be: one of this machine, or none yet
 AUTH_MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 TOKEN_FILE = "~/.ray/auth_token"
 STARTS = 3  # tries: Ray gives a node 30 seconds to start, which a busy machine may exceed
@@ -66,7 +66,8 @@ def connected(on: str = RAY) -> Iterator[None]:
     """
     check_on(on)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    address = (os.environ.get(ADDRESS) or None) if on == RAY else on
+    named = os.environ.get(ADDRESS, "") if on == RAY else on
+    address = None if named in ("", NONE) else named
     if address is not None and address.startswith(CLIENT):
         _show_token()
     try:
@@ -165,11 +166,11 @@ def _show_token() -> None:
 
 def _check_reached(address: str) -> None:
     """Refuse an address that nobody answers at; Ray itself would try for minutes."""
-    if address in OF_THIS_MACHINE:
+    if address == STARTED:
         return
     found = _HOST.fullmatch(address)
     if found is None:  # --on is checked before
-        raise UserError(f"{ADDRESS}={address}: give auto, {CLIENT}HOST:10001 or HOST:6379")
+        raise UserError(f"{ADDRESS}={address}: give {STARTED}, {CLIENT}HOST:10001 or HOST:6379")
     host, port = found[1].strip("[]"), int(found[2])
     try:
         socket.create_connection((host, port), timeout=REACH).close()

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from retrieval.cluster import Resources, agreement, check_on, connected, connection, shared
-from retrieval.cluster.nodes import Node
+from retrieval.cluster.nodes import ALONE, Node
 from retrieval.cluster.worker import environment
 from retrieval.errors import UserError
 from retrieval.files import file_lock, write_text
@@ -149,3 +149,14 @@ def test_sigterm_does_what_it_did_before_ray_started(monkeypatch, own):
             assert signal.getsignal(signal.SIGTERM) is (of_ray if own is signal.SIG_DFL else own)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_local_in_the_variable_starts_a_cluster_as_without_it(monkeypatch):
+    ray, started = pytest.importorskip("ray"), []
+    monkeypatch.setenv(connection.ADDRESS, "local")
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **given: started.append(given))
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    with connected("ray"):
+        pass
+    assert [set(given["resources"]) for given in started] == [{ALONE}]

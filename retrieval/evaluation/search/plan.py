@@ -178,6 +178,16 @@ class Ranking:
     scores: dict[str, np.ndarray]
 
 
+def query_bytes(k: int, width: int) -> int:
+    """Return the bytes that a query holds while a gallery on disk is read, beside its positives.
+
+    Args:
+        k: Number of neighbors to find.
+        width: Dimension of the embeddings.
+    """
+    return 24 * (2 * k + 64) + 8 * width  # its candidates, and its own row in float64
+
+
 class Search:
     """The inputs of one exact search, sorted by class and split into chunks and blocks."""
 
@@ -258,9 +268,8 @@ class Search:
         size = 0
         for block in self.blocks():
             group.append(block)
-            size += 24 * (2 * self.k + 64) * len(block)
+            size += query_bytes(self.k, self.embeddings.shape[1]) * len(block)
             size += 24 * int(self.relevant.sizes[block].sum())
-            size += 8 * self.embeddings.shape[1] * len(block)
             if size > self.sizes.group_bytes:
                 yield group
                 group, size = [], 0

@@ -309,7 +309,7 @@ class ShardedSearch:
         if shards is None:
             shards = default_shards(len(sides.queries), len(sides.gallery))
             shards = max(shards, 2 * self.workers.at_once if self.workers.at_once > 1 else 1)
-            # Each similarity computed once takes less time than shards would save from a kill.
+            # Computing each similarity once saves more time than finished shards save after a kill.
             if self.workers == HERE and (
                 shards == 1 or symmetric.suits(embeddings, codes, sides, k, BlockSizes(), judgments)
             ):
