@@ -291,7 +291,9 @@ def place_of(name: str) -> int:
 
 
 def spread(values: list[float], form: str) -> str:
-    """Return the median, with the least and the most if there are several."""
+    """Return the median, with the least and the most if there are several; nothing of none."""
+    if not values:
+        return ""
     least, middle, most = (format(f(values), form) for f in (min, median, max))
     return f"{middle} ({least} to {most})" if len(values) > 1 else middle
 
@@ -311,7 +313,7 @@ def write_tables(rows: dict[str, dict[str, list[dict]]], args: argparse.Namespac
         if len(several) > 1:
             compared.append(f"{n:,} items ({', '.join(several)})")
         pairs = N_QUERIES * (n - N_QUERIES)
-        floors = [each["processor"] for each in found["floor"]]
+        floors = [each["processor"] for each in found.get("floor", [])]
         for what in sorted(found, key=place_of):
             runs = found[what]
             name, _, workers = what.partition("-")
