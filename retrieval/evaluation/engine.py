@@ -348,16 +348,19 @@ def neighbors_of_all(ranking: Ranking, n: int, width: int) -> np.ndarray:
     Args:
         ranking: What the search has found.
         n: Number of items.
-        width: Number of neighbors per item, at most.
+        width: Number of neighbors per item, at most; where every item was a query, all that were
+            found.
 
     Returns:
-        int32, (n, width), rows of the items; -1 pads.
+        int32, (n, m), rows of the items; -1 pads.
     """
+    if len(ranking.queries) == n:
+        ids = np.empty_like(ranking.ids)
+        ids[ranking.queries] = ranking.ids
+        return ids
     ids = np.full((n, width), -1, np.int32)
     found = ranking.ids[:, :width]
     ids[ranking.queries, : found.shape[1]] = found
-    if len(ranking.queries) == n:
-        return ids
     query, at = np.nonzero(found >= 0)
     target = found[query, at]
     asked = np.zeros(n, bool)

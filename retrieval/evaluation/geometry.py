@@ -6,7 +6,7 @@ where (nearly) all embeddings are equal: the retrieval metrics of a collapsed ru
 any other.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -17,7 +17,7 @@ from retrieval.evaluation.search.plan import Ranking
 MOST = 131_072  # items; of more, a seeded sample is used for all but hubness and near-duplicates
 SAMPLE = 4096  # items whose pairs are used for the uniformity
 HUB_K = 10  # length of the neighbor lists that hubness counts
-BLOCK = 8192  # rows read at a time
+BLOCK = 512  # rows read at a time: in float64 they stay in a core's cache
 TILE = 512  # rows and columns of a tile of distances: 1 MB stays in a core's cache
 NEAR_DUPLICATE = 0.999  # cosine similarity
 EXACT_COPY = 1e-4  # distance relative to the length: what one image differs by between two batches
@@ -60,7 +60,7 @@ def geometry(
     Returns:
         Name -> value; NaN where it is not defined (a single class, classes of one item).
     """
-    card = duplicates(embeddings, ranking)
+    card = duplicates(embeddings, ranking, pool)
     card |= hubness(ranking.ids, n_gallery)
     if len(embeddings) > MOST:
         rows = np.random.default_rng(seed).choice(len(embeddings), MOST, replace=False)
@@ -69,25 +69,29 @@ def geometry(
     return {
         **class_density(unit, codes, pool),
         **spectrum(unit),
-        "uniformity": uniformity(unit, seed),
+        "uniformity": uniformity(unit, seed, pool=pool),
         **card,
     }
 
 
-def duplicates(embeddings: np.ndarray, ranking: Ranking) -> dict[str, float]:
+def duplicates(
+    embeddings: np.ndarray, ranking: Ranking, pool: ThreadPoolExecutor
+) -> dict[str, float]:
     """Return the shares of queries whose nearest neighbor is a near-duplicate, or an exact copy."""
     if not ranking.ids.shape[1]:
         return {"near_duplicates": np.nan, "exact_copies": np.nan}
     found = ranking.ids[:, 0] >= 0
     queries, nearest = ranking.queries[found], ranking.ids[found, 0]
-    near = exact = 0
-    for start in range(0, len(queries), 8192):
-        a = np.asarray(embeddings[queries[start : start + 8192]], np.float64)
-        b = np.asarray(embeddings[nearest[start : start + 8192]], np.float64)
-        apart = np.linalg.norm(a - b, axis=1)
-        exact += int((apart <= EXACT_COPY * np.linalg.norm(a, axis=1)).sum())
+
+    def run(start: int) -> tuple[int, int]:
+        a = np.asarray(embeddings[queries[start : start + BLOCK]], np.float64)
+        b = np.asarray(embeddings[nearest[start : start + BLOCK]], np.float64)
         cosines = np.einsum("ij,ij->i", normalize(a), normalize(b))
-        near += int((cosines >= NEAR_DUPLICATE).sum())
+        copied = np.linalg.norm(a - b, axis=1) <= EXACT_COPY * np.linalg.norm(a, axis=1)
+        return int((cosines >= NEAR_DUPLICATE).sum()), int(copied.sum())
+
+    counts = list(pool.map(run, range(0, len(queries), BLOCK)))
+    near, exact = (sum(each[i] for each in counts) for i in range(2))
     n = max(1, len(ranking.queries))
     return {"near_duplicates": near / n, "exact_copies": exact / n}
 
@@ -112,7 +116,7 @@ def class_density(
     pairs = 2 * (size * squares - np.einsum("ij,ij->i", sums, sums))
     n_pairs = (size * (size - 1)).sum()
     intra = to_mean[several].mean() if several.any() else np.nan
-    inter = _mean_distance(means[used], pool)
+    inter = _mean_over_pairs(means[used], lambda tile: np.sqrt(tile, out=tile), pool)
     return {
         "intra_distance": intra,
         "inter_distance": inter,
@@ -131,8 +135,19 @@ def _sum_by(rows: np.ndarray, codes: np.ndarray, n: int) -> np.ndarray:
     return out
 
 
-def _mean_distance(points: np.ndarray, pool: ThreadPoolExecutor) -> float:
-    """Return the mean Euclidean distance over all pairs of points, computed in blocks."""
+def _mean_over_pairs(
+    points: np.ndarray, change: Callable[[np.ndarray], object], pool: ThreadPoolExecutor
+) -> float:
+    """Return the mean of a function of the squared Euclidean distance over all pairs of points.
+
+    Args:
+        points: float32, (n, d).
+        change: Computes the function of a tile of squared distances, float32, in place.
+        pool: Worker threads that share the tiles.
+
+    Returns:
+        The mean; NaN of fewer than two points.
+    """
     n = len(points)
     if n < 2:
         return np.nan
@@ -145,8 +160,7 @@ def _mean_distance(points: np.ndarray, pool: ThreadPoolExecutor) -> float:
             tile = points[rows] @ points[columns].T
             tile *= -2
             tile += squared[columns] + squared[rows, None]
-            np.maximum(tile, 0, out=tile)
-            np.sqrt(tile, out=tile)
+            change(np.maximum(tile, 0, out=tile))
             total += float((np.triu(tile, 1) if begin == start else tile).sum(dtype=np.float64))
         return total
 
@@ -169,20 +183,16 @@ def spectrum(unit: np.ndarray) -> dict[str, float]:
     }
 
 
-def uniformity(unit: np.ndarray, seed: int = 0) -> float:
+def uniformity(unit: np.ndarray, seed: int = 0, *, pool: ThreadPoolExecutor) -> float:
     """Return the log mean Gaussian potential of pairs (temperature 2) of at most 4,096 items."""
     if len(unit) > SAMPLE:
         unit = unit[np.sort(np.random.default_rng(seed).choice(len(unit), SAMPLE, replace=False))]
-    n, total = len(unit), 0.0
-    if n < 2:
-        return np.nan
-    for start in range(0, n, 512):
-        part = unit[start : start + 512]
-        squared = 2 - 2 * (part @ unit.T)
-        potential = np.exp(-2 * np.maximum(squared, 0))
-        potential[np.arange(len(part)), np.arange(start, start + len(part))] = 0
-        total += potential.sum(dtype=np.float64)
-    return float(np.log(total / (n * (n - 1))))
+
+    def potential(tile: np.ndarray) -> None:
+        tile *= -2
+        np.exp(tile, out=tile)
+
+    return float(np.log(_mean_over_pairs(unit, potential, pool)))
 
 
 def hubness(ids: np.ndarray, n_gallery: int) -> dict[str, float]:

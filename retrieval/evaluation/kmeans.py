@@ -36,6 +36,7 @@ from retrieval.evaluation.search.kernels import (
     CACHED,
     LANES,
     NONE,
+    Bools,
     Doubles,
     Ints,
     Singles,
@@ -44,7 +45,8 @@ from retrieval.evaluation.search.kernels import (
 
 BLOCK, TILE = 512, 512
 CHUNK = 8 * BLOCK  # points that are assigned together
-NEIGHBORS = 32  # neighbors of the graph that are used
+NEIGHBORS = 32  # neighbors of the graph whose edges are measured
+LISTED = 64  # neighbors that tell which points a new center is known to be near
 MAX_ITERATIONS = 300
 
 
@@ -87,15 +89,19 @@ class Graph:
         ids: int64, (n, m), neighbors of each point, nearest first; -1 pads.
         squared: float64, (n, m), squared Euclidean length of each edge.
         is_nearest: Whether they are the m nearest of all other points, without padding.
-        starts: int64, (n + 1,), where the edges that end in each point begin in ``sources``.
-        sources: int64, (n * m,), the edges that end in a point, as places ``i * m + e``.
+        starts: int64, (n + 1,), where the edges that end in each point begin in ``sources``; empty
+            if they are not the nearest.
+        sources: int32 or int64, the edges that end in each point, as places ``i * width + e``:
+            those of the m nearest and, where more neighbors are known, of these too.
+        width: Neighbors of a point that ``sources`` counts, m or more.
     """
 
     ids: NDArray[np.int64]
     squared: NDArray[np.float64]
     is_nearest: bool
     starts: NDArray[np.int64]
-    sources: NDArray[np.int64]
+    sources: NDArray[np.integer]
+    width: int
 
     def bounds(self, k: int) -> bool:
         """Return whether the neighbors bound the distances to the means of k clusters well.
@@ -124,29 +130,40 @@ class Graph:
 def make_graph(
     points: np.ndarray, ids: np.ndarray, pool: ThreadPoolExecutor, *, is_nearest: bool = False
 ) -> Graph:
-    """Measure the edges of a neighbor graph, and list those that end in each point.
+    """Measure the edges of a neighbor graph, and list the points that each point is a neighbor of.
 
     Args:
         points: float32, (n, d).
-        ids: int, (n, m), neighbors of each point, nearest first; -1 pads. 32 are used.
+        ids: int, (n, m), neighbors of each point, nearest first; -1 pads. The first 32 are edges of
+            the graph; up to 64 save comparisons if they are the nearest.
         pool: Worker threads that share the points.
         is_nearest: Whether they are the nearest of all other points by Euclidean distance. Defaults
             to False.
     """
-    ids = np.ascontiguousarray(ids[:, :NEIGHBORS], np.int64)
-    squared = np.empty(ids.shape)
+    near, ids = np.ascontiguousarray(ids[:, :NEIGHBORS], np.int64), ids[:, :LISTED]
+    squared = np.empty(near.shape)
 
     def run(first: int) -> None:
-        edge_lengths(points, ids, first, min(first + BLOCK, len(points)), squared)
+        edge_lengths(points, near, first, min(first + BLOCK, len(points)), squared)
 
     list(pool.map(run, range(0, len(points), BLOCK)))
     if not is_nearest or (ids < 0).any():
         nothing = np.zeros(0, np.int64)
-        return Graph(ids, squared, False, nothing, nothing)
-    targets = ids.ravel()
-    ends = np.cumsum(np.bincount(targets, minlength=len(points)))
-    sources = np.argsort(targets, kind="stable")
-    return Graph(ids, squared, True, np.concatenate([[0], ends]), sources)
+        return Graph(near, squared, False, nothing, nothing, 0)
+    starts = np.concatenate([[0], np.cumsum(np.bincount(ids.ravel(), minlength=len(points)))])
+    sources = np.empty(ids.size, np.int32 if ids.size < 2**31 else np.int64)
+    _list_edges(ids, starts[:-1].copy(), sources)
+    return Graph(near, squared, True, starts, sources, ids.shape[1])
+
+
+@njit(nogil=True, cache=CACHED)
+def _list_edges(ids: Ints, cursor: Ints, sources: Ints) -> None:
+    """List the edges that end in each point, beginning at ``cursor``, which is moved on."""
+    for i in range(len(ids)):
+        for e in range(ids.shape[1]):
+            target = ids[i, e]
+            sources[cursor[target]] = i * ids.shape[1] + e
+            cursor[target] += 1
 
 
 @dataclass
@@ -706,7 +723,11 @@ def graph_seeds(
     while found < k:
         if graph.is_nearest:
             # A center among the nearest neighbors is nearer than any that is not among them.
-            _pass_on(chosen[done:found], graph, nearest, is_known)
+            new = chosen[done:found]
+            _pass_on(
+                new, points, graph.squared, graph.starts, graph.sources, graph.width, nearest,
+                is_known,
+            )  # fmt: skip
             rows = np.flatnonzero(~is_known)
         else:
             rows = np.arange(len(points))
@@ -726,14 +747,32 @@ def graph_seeds(
     return chosen
 
 
-def _pass_on(centers: np.ndarray, graph: Graph, nearest: np.ndarray, is_known: np.ndarray) -> None:
+@njit(nogil=True, cache=CACHED, fastmath={"reassoc", "contract"})
+def _pass_on(
+    centers: Ints,
+    points: Singles,
+    squared: Doubles,
+    starts: Ints,
+    sources: Ints,
+    width: int,
+    nearest: Doubles,
+    is_known: Bools,
+) -> None:
     """Lower ``nearest`` of the points that have new centers among their neighbors."""
-    size = graph.starts[centers + 1] - graph.starts[centers]
-    offset = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
-    edges = graph.sources[np.repeat(graph.starts[centers], size) + offset]
-    rows = edges // graph.ids.shape[1]
-    np.minimum.at(nearest, rows, graph.squared.ravel()[edges])
-    is_known[rows] = is_known[centers] = True
+    measured = squared.shape[1]
+    for c in centers:
+        is_known[c] = True
+        for s in range(starts[c], starts[c + 1]):
+            i, e = divmod(sources[s], width)
+            is_known[i] = True
+            if e < measured:
+                nearest[i] = min(nearest[i], squared[i, e])
+            elif nearest[i] > squared[i, measured - 1]:  # else it is nearer to another center
+                total = np.float32(0)
+                for t in range(points.shape[1]):
+                    apart = points[c, t] - points[i, t]
+                    total += apart * apart
+                nearest[i] = min(nearest[i], np.float64(total))
 
 
 def fenwick(values: Doubles) -> Doubles:

@@ -49,8 +49,8 @@ def blobs(sizes, d=16, noise=1.0, seed=0, copies=1):
     return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32), codes
 
 
-def graph(x, codes, pool):
-    return search(x, codes, sides(len(x), None), "euclidean", seeding.NEIGHBORS, pool=pool).ids
+def graph(x, codes, pool, width=seeding.NEIGHBORS):
+    return search(x, codes, sides(len(x), None), "euclidean", width, pool=pool).ids
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
@@ -155,14 +155,15 @@ def test_seeding_on_the_graph_is_as_good_as_exact_seeding(pool, name, is_nearest
     assert inertia["graph"] <= inertia["random"] * 1.005
 
 
+@pytest.mark.parametrize("width", [seeding.NEIGHBORS, 40, seeding.LISTED, 70])
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("name", CASES)
-def test_the_nearest_neighbors_decide_what_all_comparisons_would(pool, name, seed):
+def test_the_nearest_neighbors_decide_what_all_comparisons_would(pool, name, seed, width):
     """Bounds from neighbors leave out comparisons, but never the nearest center."""
     sizes, options = CASES[name]
     x, codes = blobs(sizes, **options)
     x -= x.mean(0)
-    k, ids = codes.max() + 1, graph(x, codes, pool)
+    k, ids = codes.max() + 1, graph(x, codes, pool, width)
     known = seeding.make_graph(x, ids, pool, is_nearest=True)
     chosen = seeding.graph_seeds(x, known, k, seed, pool)
     plain = seeding.graph_seeds(x, seeding.make_graph(x, ids, pool), k, seed, pool)

@@ -26,6 +26,7 @@ CACHED = numba_can_cache()
 Singles = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 DOT, SQUARED = 0, 1
 DOT_GRID = 2.0**51
