@@ -419,9 +419,16 @@ def check_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(existing).free
     if needed > free:
         raise UserError(
-            f"{folder}: {needed / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free on this disk: make "
-            "room, or choose a folder on another disk"
+            f"{folder}: {_size(needed)} needed, {_size(free)} free on this disk: make room, or "
+            "choose a folder on another disk"
         )
+
+
+def _size(count: int) -> str:
+    for unit, name in ((1e9, "GB"), (1e6, "MB")):
+        if count >= unit:
+            return f"{count / unit:.1f} {name}"
+    return f"{count / 1e3:.1f} kB"
 
 
 def fingerprint(*parts: object) -> str:

@@ -6,12 +6,9 @@ the values that its paper tried or recommends, and ``retrieval tune`` spends the
 trials on each.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-
-import numpy as np
 
 
 @dataclass(frozen=True)
@@ -33,12 +30,6 @@ class Real:
         """Tell whether a value lies in the range."""
         return isinstance(value, int | float) and self.low <= value <= self.high
 
-    def draw(self, rng: np.random.Generator) -> float:
-        """Draw a value, all (or all ratios) equally likely."""
-        if self.log:
-            return float(math.exp(rng.uniform(math.log(self.low), math.log(self.high))))
-        return float(rng.uniform(self.low, self.high))
-
     def __str__(self) -> str:
         return f"{self.low:g} to {self.high:g}{' (log)' if self.log else ''}"
 
@@ -54,13 +45,6 @@ class Whole:
     def holds(self, value: object) -> bool:
         """Tell whether a value lies in the range."""
         return isinstance(value, int) and self.low <= value <= self.high
-
-    def draw(self, rng: np.random.Generator) -> int:
-        """Draw a value, all (or all ratios) equally likely."""
-        if self.log:
-            low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
-            return int(np.clip(round(math.exp(rng.uniform(low, high))), self.low, self.high))
-        return int(rng.integers(self.low, self.high + 1))
 
     def __str__(self) -> str:
         return f"{self.low} to {self.high}{' (log)' if self.log else ''}"
@@ -79,10 +63,6 @@ class Choice:
     def holds(self, value: object) -> bool:
         """Tell whether a value is one of them."""
         return value in self.values
-
-    def draw(self, rng: np.random.Generator) -> Any:
-        """Draw a value, all equally likely."""
-        return self.values[int(rng.integers(len(self.values)))]
 
     def __str__(self) -> str:
         return " or ".join(map(str, self.values))

@@ -22,6 +22,7 @@ EXTRA = "cluster"  # of pyproject.toml: fsspec and s3fs
 OPTIONS: dict[str, dict[str, Any]] = {
     "s3": {"config_kwargs": {"connect_timeout": 10, "read_timeout": 60}},
 }
+IN_A_LISTING = {"Name", "KeyCount", "MaxKeys"}  # what every listing of S3 says of itself
 TIMES = ("LastModified", "updated", "last_modified", "created", "mtime")  # names in a listing
 UNUSABLE = (
     "a setting of the store cannot be used: check the URL, and variables such as AWS_ENDPOINT_URL "
@@ -92,7 +93,9 @@ class Objects:
             except FileNotFoundError as error:
                 if _is_of_bucket(error):
                     raise
-                return {}
+                found = []
+            if not found:
+                self._check_store()
         listed = {}
         for each in found:
             name = str(each["name"]).rstrip("/").rpartition("/")[2]
@@ -190,6 +193,23 @@ class Objects:
         for name in names:
             with self._worded(), contextlib.suppress(FileNotFoundError):
                 self._system.rm_file(self._path(name))
+
+    def _check_store(self) -> None:
+        """Tell an empty folder from a web server that knows nothing of objects.
+
+        The library takes any page, and any error 404, for a listing without entries.
+        """
+        if not self.url.startswith(("s3://", "s3a://")):
+            return
+        bucket = self._path("").strip("/").partition("/")[0]
+        answer: Any = {}
+        try:
+            answer = self._system.call_s3("list_objects_v2", Bucket=bucket, MaxKeys=1)
+        except FileNotFoundError as error:
+            if _is_of_bucket(error):
+                raise
+        if not IN_A_LISTING & set(answer):
+            raise UserError(f"{self.url}: no S3 store answers there: check AWS_ENDPOINT_URL")
 
     @property
     def _system(self) -> Any:

@@ -113,7 +113,7 @@ def test_a_full_disk_is_noticed_before_the_download(get, monkeypatch, tmp_path):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, 2**20 + 1000))
     assert get(unpacked=1000).exists()
     (tmp_path / "downloads" / "set.zip").unlink()
-    with pytest.raises(UserError, match=r"GB.* 0\.0 GB"):
+    with pytest.raises(UserError, match=r"1\.0 MB needed, 1\.0 MB free"):
         get(unpacked=1001)
     assert below(tmp_path / "downloads") == []
 

@@ -2,7 +2,9 @@
 
 import socket
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import requests
@@ -123,6 +125,34 @@ def test_no_network(s3_root, monkeypatch):
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
     with pytest.raises(UserError, match=r"^s3://.*: cannot be reached: check the network and AWS_"):
+        Objects(s3_root).list()
+
+
+@pytest.fixture(params=[200, 404])
+def web_server(request):
+    """A server of web pages, which says 200 or 404 to everything, and is no store."""
+
+    class Pages(BaseHTTPRequestHandler):
+        def do_GET(self):
+            page = b"<html><body>hello</body></html>"
+            self.send_response(request.param)
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+
+        def log_message(self, *_):
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Pages) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.usefixtures("_fresh")
+def test_a_server_that_is_no_store_is_no_empty_folder(s3_root, monkeypatch, web_server):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", web_server)
+    with pytest.raises(UserError, match=f"^{s3_root}: (no S3 store|the store refuses)"):
         Objects(s3_root).list()
 
 
