@@ -7,13 +7,48 @@ import pytest
 from tests.clusters import started
 from tests.photos import write_colors
 
+# Files whose tests need the Ray cluster. One process runs all of them, so that there is one.
+ON_CLUSTER = (
+    "tests/cluster/test_actors.py",
+    "tests/cluster/test_groups.py",
+    "tests/cluster/test_nodes.py",
+    "tests/cluster/test_tasks.py",
+    "tests/deployment/test_embed_on_cluster.py",
+    "tests/experiment/test_sweep_on_cluster.py",
+    "tests/runs/test_publication.py",
+    "tests/runs/test_sharding.py",
+)
 # Files of a minute and more. They are begun first: at the end, one worker would be left with them.
-LONG = ("tests/docs", "tests/notebooks", "tests/workbench/browser", "tests/training")
+LONG = (
+    *ON_CLUSTER, "tests/docs", "tests/notebooks", "tests/workbench/browser", "tests/training",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items):
     """Order the files: the longest first. The order within a file stays."""
+    on_cluster = {file_of(item.nodeid) for item in items if "machines" in item.fixturenames}
+    if not on_cluster <= set(ON_CLUSTER):
+        raise pytest.UsageError(f"add to ON_CLUSTER: {sorted(on_cluster - set(ON_CLUSTER))}")
     items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+
+
+def file_of(nodeid):
+    return nodeid.split("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Run the tests of a file, and all that need the cluster, in one process."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = file_of(nodeid)
+            return "cluster" if file in ON_CLUSTER else file
+
+    if config.getvalue("dist") == "loadfile":
+        return ByFile(config, log)
+    return None
 
 
 @pytest.fixture(scope="module", autouse=True)
