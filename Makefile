@@ -13,7 +13,7 @@ APP := .venv/.app$(GPU)
 DEV := .venv/.dev$(GPU)
 comma := ,
 
-.PHONY: help install demo app lab test lint faults fuzz crowds coverage docs format screenshots clean
+.PHONY: help install demo app lab test slow lint faults fuzz crowds coverage docs format screenshots clean
 
 help:  ## List the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,8 +44,11 @@ app: $(APP)  ## Open the app on the runs of ./runs
 lab: $(DEV)  ## Open JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
 
-test: lint  ## Lint, then run every test
-	$(BIN)/python -m pytest $(WORKERS) tests
+test: lint  ## Lint, then run all tests but the slow ones
+	$(BIN)/python -m pytest $(WORKERS) -m "not slow" tests
+
+slow: $(DEV)  ## Run the slow tests: whole trainings, kills, notebooks, browsers, clusters
+	$(BIN)/python -m pytest $(WORKERS) -m slow tests
 
 lint: $(DEV)  ## Lint, check the format and the types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

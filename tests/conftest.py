@@ -25,10 +25,16 @@ LONG = (
 
 
 def pytest_collection_modifyitems(items):
-    """Order the files: the longest first. The order within a file stays."""
-    on_cluster = {file_of(item.nodeid) for item in items if "machines" in item.fixturenames}
-    if not on_cluster <= set(ON_CLUSTER):
-        raise pytest.UsageError(f"add to ON_CLUSTER: {sorted(on_cluster - set(ON_CLUSTER))}")
+    """Order the files: the longest first. The order within a file stays.
+
+    Tests that need a cluster or a browser count as slow without saying so.
+    """
+    on_cluster = [item for item in items if "machines" in item.fixturenames]
+    unknown = {file_of(item.nodeid) for item in on_cluster} - set(ON_CLUSTER)
+    if unknown:
+        raise pytest.UsageError(f"add to ON_CLUSTER: {sorted(unknown)}")
+    for item in (*on_cluster, *(each for each in items if each.get_closest_marker("browser"))):
+        item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 

@@ -180,6 +180,7 @@ def test_types_alone_are_imported_from_libraries_only():
                 assert not {name.split(".")[0] for name in found_in(node)} & set(FLOORS), path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "names",
     [

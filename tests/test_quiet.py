@@ -35,6 +35,7 @@ def test_other_warnings_are_heard(heard):
     assert heard == ["a variable was not restored"]
 
 
+@pytest.mark.slow
 def test_python_prints_no_line_of_tensorflow_around_what_a_user_asked_for():
     lines = """
 import retrieval

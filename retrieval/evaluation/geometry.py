@@ -18,6 +18,7 @@ MOST = 131_072  # items; of more, a seeded sample is used for all but hubness an
 SAMPLE = 4096  # items whose pairs are used for the uniformity
 HUB_K = 10  # length of the neighbor lists that hubness counts
 BLOCK = 512  # rows read at a time: in float64 they stay in a core's cache
+COVARIANCE_ROWS = 4096  # rows whose products are summed together
 TILE = 512  # rows and columns of a tile of distances: 1 MB stays in a core's cache
 NEAR_DUPLICATE = 0.999  # cosine similarity
 EXACT_COPY = 1e-4  # distance relative to the length: what one image differs by between two batches
@@ -68,7 +69,7 @@ def geometry(
     unit = normalize(np.asarray(embeddings))
     return {
         **class_density(unit, codes, pool),
-        **spectrum(unit),
+        **spectrum(unit, pool),
         "uniformity": uniformity(unit, seed, pool=pool),
         **card,
     }
@@ -167,12 +168,18 @@ def _mean_over_pairs(
     return float(sum(pool.map(run, range(0, n, TILE))) / (n * (n - 1) / 2))
 
 
-def spectrum(unit: np.ndarray) -> dict[str, float]:
+def spectrum(unit: np.ndarray, pool: ThreadPoolExecutor) -> dict[str, float]:
     """Return the spectral decay and the effective rank of the centered rows."""
-    covariance = np.cov(unit, rowvar=False, dtype=np.float64, ddof=0) if len(unit) > 1 else None
-    if covariance is None:
+    if len(unit) < 2:
         return {"spectral_decay": np.nan, "effective_rank": np.nan}
-    values = np.sqrt(np.clip(np.linalg.eigvalsh(np.atleast_2d(covariance)), 0, None))
+    mean = unit.mean(axis=0, dtype=np.float64)
+
+    def run(start: int) -> np.ndarray:
+        part = unit[start : start + COVARIANCE_ROWS] - mean
+        return np.asarray(part.T @ part)
+
+    covariance = sum(pool.map(run, range(0, len(unit), COVARIANCE_ROWS))) / len(unit)
+    values = np.sqrt(np.clip(np.linalg.eigvalsh(covariance), 0, None))
     if values.sum() <= 0:
         return {"spectral_decay": np.nan, "effective_rank": np.nan}
     share = values / values.sum()

@@ -100,7 +100,7 @@ class Graph:
     squared: NDArray[np.float64]
     is_nearest: bool
     starts: NDArray[np.int64]
-    sources: NDArray[np.integer]
+    sources: np.ndarray
     width: int
 
     def bounds(self, k: int) -> bool:
@@ -151,7 +151,7 @@ def make_graph(
         nothing = np.zeros(0, np.int64)
         return Graph(near, squared, False, nothing, nothing, 0)
     starts = np.concatenate([[0], np.cumsum(np.bincount(ids.ravel(), minlength=len(points)))])
-    sources = np.empty(ids.size, np.int32 if ids.size < 2**31 else np.int64)
+    sources: np.ndarray = np.empty(ids.size, np.int32 if ids.size < 2**31 else np.int64)
     _list_edges(ids, starts[:-1].copy(), sources)
     return Graph(near, squared, True, starts, sources, ids.shape[1])
 

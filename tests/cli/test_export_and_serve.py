@@ -30,6 +30,7 @@ def test_flags_of_the_network_are_refused_for_a_table(retrieval, flags):
     assert f"{flags[0]} is for the network: add --format" in found
 
 
+@pytest.mark.slow
 def test_a_run_is_exported_as_a_network_or_as_a_table(retrieval, photos, tmp_path):
     words = ("--dataset", "folder", "--data", photos, "--loss", "npairs_loss", "--name", "one")
     assert train(retrieval, *words)[0] == 0

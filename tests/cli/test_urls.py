@@ -57,6 +57,7 @@ def test_the_variable_may_be_a_url(retrieval, memory_root, vectors, monkeypatch)
     )
 
 
+@pytest.mark.slow
 def test_a_trained_run_is_at_the_url_with_its_checkpoints_and_is_kept(
     retrieval, memory_root, photos, machine
 ):
@@ -136,6 +137,7 @@ def test_output_without_urls_is_left_alone(capsys):
     assert capsys.readouterr().out == "s3://lab/runs False\n"
 
 
+@pytest.mark.slow
 def test_a_training_that_is_killed_is_continued_by_another_machine(
     s3_root, s3_server, photos, tmp_path, monkeypatch, retrieval, machine
 ):

@@ -132,6 +132,7 @@ else:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["digits", "cub200"])  # the latter draws typefaces first
 def test_processes_that_need_the_same_images_at_once_all_get_them(tmp_path, name):
     command = [sys.executable, "-c", SCRIPT, name, str(tmp_path / "data")]

@@ -241,6 +241,7 @@ assert all(h.problem is None for h in examine(Path(sys.argv[1]), names))
 """
 
 
+@pytest.mark.slow
 def test_processes_that_check_at_once_lose_nothing_of_each_other(tmp_path):
     root = tmp_path / "photos"
     for n in range(40):

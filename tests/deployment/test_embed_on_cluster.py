@@ -139,6 +139,7 @@ def refused(*arguments, **options):
     return refusal(embed, *arguments, **options)
 
 
+@pytest.mark.slow
 def test_failed_parts_are_named_and_the_same_command_embeds_only_them(
     trained, listing, tmp_path, monkeypatch
 ):
@@ -220,6 +221,7 @@ def folder(settings, trained, tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_a_folder_holds_one_array_per_part_and_a_table_of_the_items(
     folder, settings, trained, tmp_path
 ):

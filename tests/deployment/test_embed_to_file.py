@@ -91,6 +91,7 @@ def test_the_test_split_gets_the_vectors_of_the_run_and_its_figures(
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{"freeze_backbone": True}, {"loss": "none"}])
 def test_a_frozen_backbone_and_an_untrained_network_embed_images_as_their_run(
     settings, tmp_path, changes
@@ -133,6 +134,7 @@ def test_a_folder_is_embedded_in_the_order_of_names_with_its_classes(run, settin
     np.testing.assert_array_equal(read_embeddings(flat.out), np.load(made.out)[first])
 
 
+@pytest.mark.slow
 def test_every_kept_checkpoint_can_be_chosen_and_no_other(settings, tmp_path):
     chosen = settings.with_(eval_split="test", use_checkpoint="best", learning_rate=1.0)
     run = open_run(train(chosen, runs=tmp_path, progress=False))

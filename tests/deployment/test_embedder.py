@@ -82,6 +82,7 @@ def test_images_of_different_sizes_and_an_orientation_are_embedded_as_their_file
     assert np.abs(embedder.embed(jpeg) - upright).max() < 0.02  # decoded at half its size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [

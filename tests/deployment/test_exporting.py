@@ -70,6 +70,7 @@ def test_the_names_of_formats_and_precisions_are_those_of_the_command():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["saved_model", "onnx"])
 def test_photos_of_their_own_size_get_the_vectors_that_the_run_stores(name, exports, photos, run):
     found = READERS[name](exports[name].path, photos)  # 20 px, resized to 16 px inside
@@ -120,6 +121,7 @@ def test_what_was_measured_is_kept_and_printed(name, exports, run):
     assert left == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "precision"), [
     ("onnx", "float16"), ("onnx", "int8"), ("litert", "float16"), ("litert", "int8"),
 ])  # fmt: skip

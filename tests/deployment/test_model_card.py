@@ -37,6 +37,7 @@ def section(text, title):
     return text.partition(f"## {title}\n")[2].partition("\n## ")[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_code_of_the_card_gives_the_vector_of_the_run(
     name, run, settings, exports, monkeypatch

@@ -130,6 +130,7 @@ def test_an_index_and_an_index_on_request_find_what_exact_search_finds(
         found(embedder, photos, tmp_path / "index", index="hnsw")
 
 
+@pytest.mark.slow
 def test_vectors_of_another_network_are_refused_and_unknown_ones_warned_of(
     run, settings, embedder, vectors, tmp_path
 ):

@@ -126,6 +126,7 @@ def test_each_run_without_texts_says_why_and_what_to_use(settings, of_clip, run)
         retrieval.load_embedder(run.path).embed_texts(["red"])
 
 
+@pytest.mark.slow
 def test_a_network_trained_without_a_head_stays_in_the_space_of_texts(of_clip, tmp_path):
     tuned = of_clip.with_(
         loss="npairs_loss", head="none", lora_rank=2, embedding_size=WIDTH, image_size=SIDE,

@@ -3,6 +3,8 @@
 The copy has everything that the pages add, and one process tests it: TensorFlow takes long to load.
 """
 
+import pytest
+
 from tests.docs.helpers import ROOT, apply_page, blocks_of, copy_checkout, run_in
 from tests.photos import write_colors
 
@@ -49,6 +51,7 @@ def write_training_test(checkout, photos, runs):
     return "tests/test_training.py"
 
 
+@pytest.mark.slow
 def test_every_addition_passes_its_tests_and_the_new_loss_trains(tmp_path):
     checkout = copy_checkout(tmp_path / "checkout")
     added = {page.stem: apply_page(page, checkout) for page in PAGES}

@@ -24,6 +24,7 @@ def site(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_gallery_has_every_loss_with_its_formula_and_source(site):
     page = (site / "losses" / "index.html").read_text(encoding="utf-8")
     for name in LOSSES:

@@ -154,6 +154,7 @@ print(np.isfinite(features).all(), (features != 0).any(axis=1).all(), features.s
 """
 
 
+@pytest.mark.slow
 def test_several_processes_at_once_get_all_features(tmp_path):
     photos = write_colors(tmp_path / "photos", seed=0, scale=30, classes=40)
     command = [sys.executable, "-c", PROCESS, str(photos)]

@@ -129,6 +129,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_nearest", [False, True])
 @pytest.mark.parametrize("name", CASES)
 def test_seeding_on_the_graph_is_as_good_as_exact_seeding(pool, name, is_nearest):

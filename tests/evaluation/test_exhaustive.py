@@ -34,6 +34,7 @@ def cases(draw):
     return x, labels, roles
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("distance", list(KINDS))
 @settings(
     max_examples=150,

@@ -29,6 +29,7 @@ def same(a, b):
         np.testing.assert_allclose(b.metrics[name], value, rtol=1e-12, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("distance", list(KINDS))
 @settings(max_examples=20, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10**6))

@@ -31,6 +31,7 @@ def on_device(embeddings, codes, parts, distance, k, *, pool, shards, sizes, jud
     return out
 
 
+@pytest.mark.slow
 @given(cases())
 @settings(max_examples=10, deadline=None)
 def test_a_device_gives_the_ranking_of_one_search(case):
@@ -43,6 +44,7 @@ def test_a_device_gives_the_ranking_of_one_search(case):
         assert_equal(whole, on_device(*of, shards=case["shards"], tile=1, **common))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("distance", choices_of(Distance))
 @pytest.mark.parametrize("order", ["mixed", "nearest last"])
 def test_many_positives_and_many_tiles(distance, order):

@@ -21,6 +21,7 @@ STAGES = (
 )
 
 
+@pytest.mark.slow
 def test_a_failure_at_any_stage_leaves_an_existing_run_as_it_was(settings, run, monkeypatch):
     def fail(*_args, **_kwargs):
         raise OSError("disk full")

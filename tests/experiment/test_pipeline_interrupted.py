@@ -70,6 +70,7 @@ VARIANTS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
 def test_the_same_command_continues_to_the_same_end(tiny, tmp_path, changes):
     settings = tiny.with_(**{"loss": "npairs_loss"} | changes)
@@ -83,6 +84,7 @@ def test_the_same_command_continues_to_the_same_end(tiny, tmp_path, changes):
     assert_same_training(cut, whole)
 
 
+@pytest.mark.slow
 def test_early_stopping_after_a_resume_ends_at_the_same_step(tiny, tmp_path):
     def scores() -> Scores:
         return Scores(itertools.repeat(1 / 3))
@@ -107,6 +109,7 @@ WRITING = (
 )
 
 
+@pytest.mark.slow
 def test_a_run_killed_again_and_again_while_writing_files_loses_nothing(
     tiny, whole, tmp_path, monkeypatch
 ):
@@ -131,6 +134,7 @@ def whole(tiny, tmp_path_factory):
     return open_run(train(tiny, runs=root, name="whole", progress=False))
 
 
+@pytest.mark.slow
 def test_a_run_that_stopped_early_is_not_trained_further_by_a_resume(tiny, tmp_path, monkeypatch):
     settings, scores = tiny.with_(steps=80, eval_split="test", patience=1), Scores([0.9, 0.5, 0.4])
     with monkeypatch.context() as patch:
@@ -150,6 +154,7 @@ def cut_off(tiny, tmp_path_factory):
     return root
 
 
+@pytest.mark.slow
 def test_settings_that_make_no_other_run_may_change_when_it_goes_on(tiny, whole, cut_off, tmp_path):
     runs = shutil.copytree(cut_off, tmp_path / "runs")
     changes = {"eval_every": 5, "eval_split": "test", "keep_embeddings": True}

@@ -22,6 +22,7 @@ SHOWN = ("dataset", "data", "backbone", "weights", "image_size", "embedding_size
          "classes_per_batch", "samples_per_class", "learning_rate")  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_training_is_watched_from_outside_and_killed_and_then_interrupted(tiny, tmp_path):
     flags = [f"--{k.replace('_', '-')}={v}" for k, v in tiny.to_mapping().items() if k in SHOWN]
     command = [sys.executable, "-m", "retrieval.cli", "train", *flags, "--steps=100000",

@@ -43,6 +43,7 @@ def kill_after_first_checkpoint(command: list[str], partial) -> int:
     return json.loads(index.read_text())["latest"]
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_any_moment_ends_as_if_it_had_not_been(tiny, tmp_path):
     # Steps enough that it is killed before it ends.
     settings = tiny.with_(steps=150, eval_every=15)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from retrieval import load_catalog
 from retrieval.embedding.network import build_network
@@ -33,6 +34,7 @@ def distance(one: list[np.ndarray], other: list[np.ndarray]) -> float:
     return max(np.abs(a - b).max() for a, b in zip(one, other, strict=True))
 
 
+@pytest.mark.slow
 def test_multipliers_and_held_steps_act_on_the_backbone_alone(settings, tmp_path):
     adamw = {"optimizer": "adamw", "weight_decay": 0.5, "steps": 3}
     start = parts(network_after(settings, tmp_path, **adamw | {"learning_rate": 1e-12}))
@@ -79,6 +81,7 @@ def test_metrics_during_training_are_logged_to_tensorboard(settings, tmp_path):
         assert name in events
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_batches_and_the_same_seed_the_same(settings, run, tmp_path):
     def losses(seed):
         path = train(settings.with_(seed=seed), runs=tmp_path, evaluate=False, progress=False)

@@ -35,6 +35,7 @@ def mean_over_mirrors(path, settings, normalized: bool) -> np.ndarray:
 
 
 # The plain mean of a trained network is that of the test below.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("loss", "mean"), [("npairs_loss", "normalized"), ("none", "normalized"), ("none", "plain")]
 )

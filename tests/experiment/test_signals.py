@@ -346,6 +346,7 @@ def stop_at_random(settings, runs, rng, times: int) -> list[int]:
     return reached
 
 
+@pytest.mark.slow
 def test_a_process_that_gets_signals_at_random_moments_loses_no_step(tiny, tmp_path):
     settings = tiny.with_(steps=STEPS, eval_every=25, eval_split="test")
     whole = pipeline.train(settings, runs=tmp_path, name="whole", **OPTIONS)

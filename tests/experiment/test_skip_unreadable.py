@@ -108,6 +108,7 @@ def test_a_run_without_a_damaged_photo_says_so(settings, data, tmp_path):
     assert len(Run(path).items) == 11  # what the run's figures are of
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gone", [False, True])
 def test_an_interrupted_run_goes_on_without_a_test_photo(whole, path, data, gone):
     photo = photo_of(data, "test")

@@ -33,6 +33,7 @@ def settings(tiny):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("module_cache")
 def test_a_run_of_one_device_goes_on_with_two_workers(settings, tmp_path):
     quiet = {"runs": tmp_path, "progress": False, "evaluate": False}
@@ -94,6 +95,7 @@ def test_a_smaller_group_shares_the_batch_equally_too():
     assert fewer_workers(2, 7) == [1]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("module_cache")
 def test_a_signal_lets_the_workers_finish_their_step_and_save_it(settings, tmp_path):
     path = tmp_path / "folder" / "cut"
@@ -124,6 +126,7 @@ def test_a_signal_lets_the_workers_finish_their_step_and_save_it(settings, tmp_p
     assert not (partial_path(path) / workers.CHANNEL).exists()
 
 
+@pytest.mark.slow
 def test_a_chief_whose_machine_is_taken_away_is_lost_rather_than_done(tmp_path, monkeypatch):
     planned = PlannedRun(tmp_path / "run", TrainSettings(), None)
     channel = partial_path(planned.path) / workers.CHANNEL

@@ -25,6 +25,7 @@ def found():
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("part", "least"),
     [("faults", 4), ("fuzz", len(short.FUZZED)), ("crowds", len(short.SCENES))],

@@ -103,6 +103,7 @@ class TestTraining:
 class TestSamePixelsAgain:
     ROWS = ((0, 1), (2, 3), (1, 2), (3, 6))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("size", [16, (16, 8)], ids=str)
     @pytest.mark.parametrize("augment", ["none", "crop", "color", "strong"])
     def test_after_a_resume_with_or_without_the_cache(self, paths, augment, size):
@@ -237,6 +238,7 @@ def test_a_square_image_of_the_right_size_is_not_touched(paths, pixels):
 class TestSharing:
     """Several workers load what one would."""
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("options", [{}, {"augment": "strong", "pre_crop": SIDE}])
     @pytest.mark.parametrize("cache_gb", [0.0, 1.0])
     def test_shares_put_together_are_the_whole_batch(self, paths, options, cache_gb):

@@ -23,6 +23,7 @@ def test_a_graph_for_no_or_one_image_gives_finite_values(name, rows):
     assert np.isfinite(gradient).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in WRAPPABLE if not draws(name)])
 def test_a_memory_filling_up_gives_the_same_under_xla(name):
     step = tf.function(value_and_gradient, autograph=False, jit_compile=True)
@@ -35,6 +36,7 @@ def test_a_memory_filling_up_gives_the_same_under_xla(name):
         np.testing.assert_allclose(gradient, wanted_gradient, rtol=1e-2, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_drawing_negatives_compiles_under_xla():
     step = tf.function(value_and_gradient, autograph=False, jit_compile=True)
     loss = built("margin_loss", cross_batch_memory={"size": 20, "start": 1})

@@ -34,6 +34,7 @@ def test_gradients_of_large_embeddings_are_finite(name, options, rows):
     assert np.isfinite(gradient).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize(
     ("name", "memory"),

@@ -62,6 +62,7 @@ def test_xla_compiles_loops_and_lists_of_pairs(name):
     assert float(value) == pytest.approx(float(get_loss(name)(LABELS, POINTS)), rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["hard_triplet", "semi_hard_triplet", "npairs_loss", "contrastive_loss", "smooth_ap"]
 )

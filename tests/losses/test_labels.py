@@ -45,6 +45,7 @@ def test_an_index_out_of_range_stops_the_step(label):
                 call(tf.constant(labels), tf.constant(POINTS))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*OWNERS, "margin_loss"])
 def test_an_index_out_of_range_makes_the_loss_nan_under_xla_and_moves_no_weight(name):
     loss = built(name, num_classes=4, **({"per_class": True} if name == "margin_loss" else {}))

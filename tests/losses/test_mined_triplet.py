@@ -63,6 +63,7 @@ def test_no_triplet_gives_zero_and_a_zero_gradient(miner, labels):
     assert not gradient.any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("miner", MINERS)
 def test_compiles_under_xla_within_the_batch_and_against_a_memory(miner):
     compiled = tf.function(value_and_gradient, autograph=False, jit_compile=True)

@@ -15,6 +15,7 @@ def test_the_default_image_size_is_the_registry_s():
     assert build_model("conv4", image_size=48).input_shape == (None, 48, 48, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(64, 32), "64x32"])
 @pytest.mark.parametrize("name", ["conv4", "efficientnet_lite0", "inception_v1"])
 def test_a_network_takes_images_of_any_height_and_width(name, size):
@@ -117,6 +118,7 @@ def test_a_mistake_is_one_line(tmp_path, mistake, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["conv4", "inception_v1", "mobilenet_v1", "convnext_tiny"])
 def test_saved_weights_are_those_that_were_trained(name, tmp_path):
     """One network of each kind of layers; DINOv2's are tested with it."""

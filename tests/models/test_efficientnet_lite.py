@@ -33,6 +33,7 @@ def test_the_photos_are_read_as_they_were_for_the_reference():
             )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("variant", "size"), CASES)
 def test_logits_and_features_equal_the_original_network_s(variant, size):
     network = efficientnet_lite.build(size, variant=variant, classifier=True)

@@ -37,6 +37,7 @@ def test_preprocessing_is_the_family_s_own(constructor):
     np.testing.assert_allclose(ours(PIXELS), expected, atol=2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

@@ -46,6 +46,7 @@ def tokens_of(name, network, pixels):
     return network.vision_post_layer_norm(tokens) if name == "metaclip2" else tokens
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRANSFORMERS)
 def test_poolings_of_a_transformer_are_what_keras_hub_computes(name, preset):
     backbone, pixels = preset(name), images(32)
@@ -66,6 +67,7 @@ def test_poolings_of_a_transformer_are_what_keras_hub_computes(name, preset):
     assert entry.feature_size == expected[entry.pooling].shape[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [each for each in FAMILIES if each not in TRANSFORMERS])
 def test_the_feature_map_of_other_families_is_averaged(name, preset):
     pixels = images(32)
@@ -84,6 +86,7 @@ def test_every_family_of_keras_hub_is_tested():
 
 
 class TestSize:
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", TRANSFORMERS)
     def test_weights_fit_another_image_size(self, name, preset):
         small, large = (

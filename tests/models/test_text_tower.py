@@ -37,6 +37,7 @@ def unit(vectors):
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
+@pytest.mark.slow
 def test_texts_are_embedded_as_the_whole_model_embeds_them(tower, whole):
     expected = np.asarray(whole.get_text_embeddings(tower.tokens(TEXTS)))
     found = tower.embed(TEXTS)

@@ -78,6 +78,7 @@ def test_every_notebook_is_known():
     assert {path.stem for path in FOLDER.glob("*.ipynb")} == set(RUNS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_a_notebook_runs_from_top_to_bottom_and_trains_nothing_the_second_time(
     name, data, kernel, tmp_path

@@ -134,6 +134,7 @@ def catalog(tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_reports_the_app_sweeps_and_interrupted_runs_agree_on_every_setting(
     situation, catalog, tmp_path

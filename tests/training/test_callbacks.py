@@ -188,6 +188,7 @@ def test_metrics_of_an_evaluation_between_two_drawings_are_shown(tmp_path):
     pd.testing.assert_frame_equal(seen[-1], pd.DataFrame(history.rows))
 
 
+@pytest.mark.slow
 def test_float16_scales_its_loss_and_continues(tiny, tmp_path, monkeypatch):
     as_if = SimpleNamespace(config=SimpleNamespace(list_physical_devices=lambda _: ["GPU"]))
     monkeypatch.setattr("retrieval.models.precision.tf", as_if)

@@ -148,6 +148,7 @@ def test_metrics_of_validation_classes_are_in_the_history(tiny, tmp_path):
     assert taken[["recall@1", "map@r", "nmi"]].apply(lambda c: c.between(0, 1)).all(axis=None)
 
 
+@pytest.mark.slow
 def test_a_frozen_part_does_not_move(tiny, tmp_path):
     def backbone_after(**changes):
         settings = tiny.with_(steps=4, eval_every=4, **changes)

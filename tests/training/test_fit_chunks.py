@@ -61,6 +61,7 @@ def trained(settings, folder) -> tuple[pd.DataFrame, list[np.ndarray]]:
     return pd.read_csv(folder / "history.csv"), network.get_weights()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_training_in_chunks_gives_the_results_of_the_whole_batch(pretrained, tmp_path, case):
     settings = pretrained.with_(**CASES[case])

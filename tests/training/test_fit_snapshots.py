@@ -18,6 +18,7 @@ def cut_and_continued(settings, runs):
     return open_run(train(settings, runs=runs, progress=False))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [

@@ -41,6 +41,7 @@ def assert_equal(step, expected):
         np.testing.assert_allclose(found, wanted, rtol=0, atol=2e-5 * scale)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk", [12, 6, 5, 1, 100])
 @pytest.mark.parametrize("graph", [False, True])
 def test_equal_whole_batch_gradients_with_frozen_batch_norm(network, chunk, graph):

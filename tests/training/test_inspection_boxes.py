@@ -36,6 +36,7 @@ def trained(birds, runs, **changes):
     return open_run(train(settings.with_(**changes), runs=runs, progress=False))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [

@@ -21,6 +21,7 @@ def whole(backbone, **changes):
     return TrainSettings(backbone=backbone, **common | batch | changes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", MEASURED)
 def test_the_estimate_is_within_a_third_of_the_measured_peak(backbone):
     footprint = dry_run(whole(backbone))
@@ -30,6 +31,7 @@ def test_the_estimate_is_within_a_third_of_the_measured_peak(backbone):
         assert estimate == pytest.approx(measured, rel=0.35), (batch, chunk)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "less"),
     [

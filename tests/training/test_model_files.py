@@ -55,6 +55,7 @@ def assert_equal(model: RankingModel, again: RankingModel) -> None:
     np.testing.assert_array_equal(again.predict_on_batch(INPUTS), model.predict_on_batch(INPUTS))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_a_loaded_model_is_equal_and_trains_on_as_the_saved_one_would(name, tmp_path):
     model = model_with(name)
@@ -180,6 +181,7 @@ def trained_further(tmp_path_factory):
     return {Path(path).stem: (wanted[path], found[path]) for path in wanted}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, _ in SAVED.values()], ids=SAVED)
 def test_a_new_process_loads_the_model_after_importing_its_class_alone(trained_further, name):
     wanted, found = trained_further[name]

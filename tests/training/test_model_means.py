@@ -47,6 +47,7 @@ def network(*layers, **options):
 GRAPH, EAGER, XLA = {"jit_compile": False}, {"run_eagerly": True}, {"jit_compile": True}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mode", "chunk_size", "regularizer"),
     [(GRAPH, 0, None), (GRAPH, 3, "l2"), (EAGER, 0, "l2"), (EAGER, 3, None), (XLA, 0, "l2")],

@@ -16,6 +16,7 @@ def source(shapes):
     return load_catalog("folder", shapes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options", "protocol"),
     [

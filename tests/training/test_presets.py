@@ -67,6 +67,7 @@ CHANGES = {
 TRAINED = [*TRANSFORMERS, "swin", "resnet", "efficientnet"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_resumed_training_continues_bit_for_bit(name, preset, tmp_path):
     settings = settings_of(preset(name), **CHANGES.get(name, {}))
@@ -87,6 +88,7 @@ def test_a_resumed_training_continues_bit_for_bit(name, preset, tmp_path):
     np.testing.assert_array_equal(run(again.network, pixels), run(first.network, pixels))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dinov2", "clip"])
 def test_a_whole_model_is_saved_and_loaded_as_one_file(name, preset, tmp_path):
     model = ranking(settings_of(preset(name)))
@@ -159,6 +161,7 @@ class TestLoRA:
 
 
 class TestLayerDecay:
+    @pytest.mark.slow
     def test_steps_of_a_block_are_those_of_the_next_times_the_decay(self, preset):
         """Plain gradient descent moves a weight by rate x gradient: compare two trainings."""
         for name in ("vit", "siglip"):
@@ -215,6 +218,7 @@ class TestHeatMaps:
 
         return inspect
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", TRANSFORMERS)
     def test_averaged_patches_are_decomposed_exactly(self, name, inspected):
         _, match, embeddings = inspected(name, pooling="average")
@@ -224,6 +228,7 @@ class TestHeatMaps:
         for total in (match.similarity, match.first.sum(), match.second.sum()):
             assert total == pytest.approx(similarity, abs=1e-5)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", TRANSFORMERS)
     def test_the_papers_poolings_are_approximated_and_say_how(self, name, inspected):
         _, match, embeddings = inspected(name)
@@ -293,6 +298,7 @@ class TestMemory:
         assert alike.fixed(lora, chunked=False) < full.fixed(settings, chunked=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "changes"), [("dinov3", {"lora_rank": 2}), ("siglip", {"freeze_backbone": True})]
 )

@@ -32,6 +32,7 @@ def found():
     return {name: (alone[n], together[0][n], together[1][n]) for n, name in enumerate(CASES)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_two_workers_give_losses_gradients_and_weights_of_one_device(found, name):
     alone, chief, _ = found[name]

@@ -36,6 +36,7 @@ def searched(shapes, runs, place=None, **changes):
     return search(plan, place or Place(), progress=False, announce=None)
 
 
+@pytest.mark.slow
 def test_every_loss_gets_the_same_number_of_trials_and_the_steps_are_counted(finished):
     _, tuning = finished
     budget = tuning.budget
@@ -87,6 +88,7 @@ def test_the_same_command_keeps_everything(finished, colors, monkeypatch):
     assert tuned(colors, runs) == tuning
 
 
+@pytest.mark.slow
 def test_test_images_and_their_labels_change_nothing_of_the_choice(finished, colors, tmp_path):
     _, tuning = finished
     shuffled = shutil.copytree(colors, tmp_path / "colors")

@@ -11,6 +11,7 @@ from tests.workbench.driver import open_page, text_of
 from workbench.data.loading import find_run, load_runs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "how",
     [

@@ -110,6 +110,7 @@ for row in map(int, sys.argv[2:]):
 """
 
 
+@pytest.mark.slow
 def test_several_processes_lose_nothing(make_run):
     run = make_run("one")
     parts = [[str(row) for row in range(start, start + 10)] for start in (0, 10, 20, 30)]

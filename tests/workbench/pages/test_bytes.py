@@ -67,6 +67,7 @@ def groups(compressed):
     }
 
 
+@pytest.mark.slow
 def test_the_page_says_what_the_command_says(shown, groups):
     app = open_page("bytes", **LINK)
     forms = forms_of(A, groups[A], "leave_one_out")

@@ -19,6 +19,7 @@ from workbench.pages import PAGES
 from workbench.report import page_html
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_names_stay_text_on_every_page(make_run, photos, monkeypatch, page):
     items = photos.copy()

@@ -100,6 +100,7 @@ def test_a_run_that_is_replaced_while_a_page_is_drawn_is_opened_again(own_runs, 
     assert "lifted_loss-s0 was replaced" in line
 
 
+@pytest.mark.slow
 def test_a_run_that_is_not_evaluated_is_no_skipped_folder(own_runs):
     trained = own_runs / "trained"
     (trained / "checkpoints").mkdir(parents=True)
