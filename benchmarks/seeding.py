@@ -71,15 +71,15 @@ def inputs():
 def run(x, codes, seeds, pool):
     """Return the mean NMI, inertia and seconds of each start, and the deviation of its NMI."""
     k = int(codes.max()) + 1
-    ids = search(x, codes, sides(len(x), None), k=seeding.NEIGHBORS, pool=pool).ids
-    graph = make_graph(x, ids, pool, is_nearest=True)
+    ids = search(x, codes, sides(len(x), None), k=seeding.LISTED, pool=pool).ids
+    graph = make_graph(x, ids, k, pool, is_nearest=True)
     found = {"tells apart": graph.tells_apart(k)}
     for method in ("graph", "exact", "random"):
         values = []
         for seed in range(seeds):
             start = time.perf_counter()
             if method == "graph":
-                graph = make_graph(x, ids, pool, is_nearest=True)
+                graph = make_graph(x, ids, k, pool, is_nearest=True)
                 chosen = graph_seeds(x, graph, k, seed, pool)
                 clusters, inertia, _ = lloyd(x, x[chosen], passes_here(x, pool))
             else:

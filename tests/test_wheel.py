@@ -22,6 +22,8 @@ import pytest
 
 from tests.workbench.run_factory import photo_tiles, pixel_embeddings, write_run
 
+pytestmark = pytest.mark.slow  # what the tests share takes long
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("retrieval", "workbench")
 BUILT_FROM = ("pyproject.toml", "README.md", "LICENSE")
@@ -112,14 +114,12 @@ def runs(tmp_path_factory) -> Path:
     return folder / "runs"
 
 
-@pytest.mark.slow
 def test_the_installed_command_writes_a_report_with_its_page(python, runs, tmp_path):
     command = [str(python.with_name("retrieval")), "report", str(runs / "photos" / "one")]
     run([*command, "--out", "report"], cwd=tmp_path)
     assert "Plotly.newPlot" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
 
 
-@pytest.mark.slow
 def test_the_installed_app_opens_every_page_outside_the_checkout(python, runs, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()

@@ -726,7 +726,7 @@ def evaluate(
         int | None,
         typer.Option(
             help="Number of starts of k-means, of which the one of the least inertia counts. "
-            "Defaults to 10 up to 1,000 classes and 3 beyond."
+            "Defaults to 10 up to 1,000 classes and 50,000 items, and 3 beyond."
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of k-means and of the confidence intervals.")] = 0,

@@ -123,7 +123,7 @@ def evaluate(
             are clustered, into as many clusters as there are classes, L2-normalized if the distance
             is cosine. Defaults to ``greedy k-means++``.
         n_init: Number of starts of k-means, of which the one of the least inertia counts. Defaults
-            to None: 10 up to 1,000 classes and 3 beyond.
+            to None: 10 up to 1,000 classes and 50,000 items, and 3 beyond.
         seed: Seed of k-means, of the bootstrap and of the samples of the geometry card. Defaults to
             0.
         n_bootstrap: Number of resamples for the 95% intervals; 0 computes none. Defaults to 1000.
@@ -160,14 +160,15 @@ def evaluate(
     """
     embeddings, labels = check_shapes(embeddings, labels)
     codes = class_codes(labels)
-    starts = clustering.default_starts(int(codes.max()) + 1) if n_init is None else n_init
+    if n_init is None:
+        n_init = clustering.default_starts(len(codes), int(codes.max()) + 1)
     options = Options(
         ks=check_ks(ks),
         distance=check_choice("distance", distance, choices_of(Distance)),
         k_neighbors=check_integer("k_neighbors", k_neighbors, least=0),
         no_positive=check_choice("no_positive", no_positive, choices_of(NoPositive)),
         kmeans=check_choice("kmeans", kmeans, choices_of(KMeansStart)),
-        n_init=check_integer("n_init", starts, least=1),
+        n_init=check_integer("n_init", n_init, least=1),
         seed=check_seed("seed", seed),
         n_bootstrap=check_integer("n_bootstrap", n_bootstrap, least=0),
     )
@@ -355,8 +356,9 @@ def neighbors_of_all(ranking: Ranking, n: int, width: int) -> np.ndarray:
         int32, (n, m), rows of the items; -1 pads.
     """
     if len(ranking.queries) == n:
-        ids = np.empty_like(ranking.ids)
-        ids[ranking.queries] = ranking.ids
+        found = ranking.ids[:, : n - 1]  # where items are few, the rest is padding
+        ids = np.empty_like(found)
+        ids[ranking.queries] = found
         return ids
     ids = np.full((n, width), -1, np.int32)
     found = ranking.ids[:, :width]

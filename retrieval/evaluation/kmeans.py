@@ -45,9 +45,11 @@ from retrieval.evaluation.search.kernels import (
 
 BLOCK, TILE = 512, 512
 CHUNK = 8 * BLOCK  # points that are assigned together
-NEIGHBORS = 32  # neighbors of the graph whose edges are measured
+NEIGHBORS = 32  # neighbors of the graph; where clusters outgrow them, 64
 LISTED = 64  # neighbors that tell which points a new center is known to be near
 MAX_ITERATIONS = 300
+ROUNDING = 3e-5  # of squared lengths in float32: a bound closer than that decides nothing
+SAMPLE = 4096  # points that tell which comparisons an iteration can do without
 
 
 @njit(nogil=True, cache=CACHED)
@@ -127,20 +129,33 @@ class Graph:
         return bool((last <= 1e-6 * last.max()).mean() <= COPIES)
 
 
+def graph_width(n: int, k: int) -> int:
+    """Return how many neighbors of each of n points the graph of k clusters has, where known."""
+    return NEIGHBORS if n <= k * NEIGHBORS else LISTED
+
+
 def make_graph(
-    points: np.ndarray, ids: np.ndarray, pool: ThreadPoolExecutor, *, is_nearest: bool = False
+    points: np.ndarray,
+    ids: np.ndarray,
+    k: int,
+    pool: ThreadPoolExecutor,
+    *,
+    is_nearest: bool = False,
 ) -> Graph:
     """Measure the edges of a neighbor graph, and list the points that each point is a neighbor of.
 
     Args:
         points: float32, (n, d).
         ids: int, (n, m), neighbors of each point, nearest first; -1 pads. The first 32 are edges of
-            the graph; up to 64 save comparisons if they are the nearest.
+            the graph, or 64 where clusters outgrow them; up to 64 save comparisons if they are the
+            nearest.
+        k: Number of clusters.
         pool: Worker threads that share the points.
         is_nearest: Whether they are the nearest of all other points by Euclidean distance. Defaults
             to False.
     """
-    near, ids = np.ascontiguousarray(ids[:, :NEIGHBORS], np.int64), ids[:, :LISTED]
+    width = graph_width(len(points), k)
+    near, ids = np.ascontiguousarray(ids[:, :width], np.int64), ids[:, :LISTED]
     squared = np.empty(near.shape)
 
     def run(first: int) -> None:
@@ -186,17 +201,68 @@ class State:
 
 
 @dataclass(frozen=True)
+class Moves:
+    """The centers that an iteration has moved.
+
+    Attributes:
+        moved: int64, (c,), all of them.
+        far: int64, (f,), those that moved most.
+        slack: The Euclidean distance that each of the others moved at most; 0 if there are none.
+    """
+
+    moved: NDArray[np.int64]
+    far: NDArray[np.int64]
+    slack: float
+
+    @classmethod
+    def of(
+        cls,
+        moved: NDArray[np.int64],
+        drift: NDArray[np.float64],
+        k: int,
+        squares: NDArray[np.float64],
+        state: "State",
+    ) -> "Moves":
+        """Set the centers apart that moved most: so many that the fewest comparisons are left.
+
+        Every point is compared with them, and with all centers if the others may have come nearer
+        than its own, which a sample of the points tells.
+
+        Args:
+            moved: int64, (c,), the centers that have moved.
+            drift: float64, (c,), how far.
+            k: Number of all centers.
+            squares: float64, (n,), squared lengths of the points.
+            state: The assignment before.
+        """
+        some = slice(None, None, max(1, len(squares) // SAMPLE))
+        best, second = (squares[some] - each[some] for each in (state.best, state.second))
+        of_own = np.zeros(k)
+        of_own[moved] = drift
+        # By how much all other centers may move until one may be the nearest.
+        room = np.sqrt(np.maximum(second, 0)) - np.sqrt(np.maximum(best, 0))
+        room = np.sort(room - of_own[state.winner[some]])
+        order = np.argsort(-drift, kind="stable")
+        counts = np.unique(np.linspace(0, len(moved), 33).astype(np.int64))
+        slack = np.append(drift[order], 0.0)[counts]
+        again = np.searchsorted(room, slack) / len(room)
+        best_count = counts[np.argmin((1 - again) * counts + again * k)]
+        far = np.sort(moved[order[:best_count]])
+        return cls(moved, far, float(np.append(drift[order], 0.0)[best_count]))
+
+
+@dataclass(frozen=True)
 class Passes:
     """The two passes over all points that an iteration makes, wherever the points are.
 
     Attributes:
-        assign: ``assign(centers, moved, state)`` updates the state: centers as :func:`place` writes
-            them; ``moved`` int64, (c,), the centers that have moved, or None to assign anew.
+        assign: ``assign(centers, moves, state)`` updates the state: centers as :func:`place` writes
+            them; ``moves``, those that have moved, or None to assign anew.
         total: ``total(winner, slots, scale)`` sums the points of some clusters, see
             :func:`total_rows`; int64 (c, d).
     """
 
-    assign: Callable[[np.ndarray, NDArray[np.int64] | None, State], None]
+    assign: Callable[[np.ndarray, Moves | None, State], None]
     total: Callable[[NDArray[np.int64], NDArray[np.int64], float], NDArray[np.int64]]
 
 
@@ -208,12 +274,12 @@ def passes_here(points: np.ndarray, pool: ThreadPoolExecutor) -> Passes:
         pool: Worker threads that share the points.
     """
 
-    def assign(centers: np.ndarray, moved: NDArray[np.int64] | None, state: State) -> None:
-        some = None if moved is None else centers[moved]
+    def assign(centers: np.ndarray, moves: Moves | None, state: State) -> None:
+        some = None if moves is None else centers[moves.far]
 
         def run(start: int) -> None:
             at = slice(start, start + CHUNK)
-            assign_rows(points[at], centers, moved, some, state.rows(at))
+            assign_rows(points[at], centers, moves, some, state.rows(at))
 
         list(pool.map(run, range(0, len(points), CHUNK)))
 
@@ -260,39 +326,41 @@ def compare(
 def assign_rows(
     points: np.ndarray,
     centers: np.ndarray,
-    moved: NDArray[np.int64] | None,
+    moves: Moves | None,
     some: np.ndarray | None,
     state: State,
 ) -> None:
     """Assign a chunk of points again after some centers moved.
 
-    A center that did not move cannot beat a point's own center if that still scores at least the
-    bound on all others; such points are compared with the moved centers only.
+    No other center can be nearer to a point than its own center if that is within the bound kept on
+    all others, less what they moved; such points are compared with the centers that moved far only.
 
     Args:
         points: float32, (n, d), a chunk: at most :data:`CHUNK` points, beginning with a multiple of
             it among all points. A float32 product may depend on how rows are grouped; so grouped,
             it does not depend on who computes it.
         centers: float32, (k, d + 1), see :func:`place`.
-        moved: int64, (c,), the centers that have moved; None to assign the points anew.
-        some: float32, (c, d + 1), those centers.
+        moves: The centers that have moved; None to assign the points anew.
+        some: float32, (f, d + 1), those that moved far.
         state: That of the chunk, updated in place.
     """
     everything = np.arange(len(centers))
-    if moved is None or some is None:
+    if moves is None or some is None:
         compare(np.arange(len(points)), points, centers, everything, state)
         return
     is_moved = np.zeros(len(centers), bool)
-    is_moved[moved] = True
+    is_moved[moves.moved] = True
     rows = np.flatnonzero(is_moved[state.winner])
     chosen = centers[state.winner[rows]]
-    own = np.einsum("ij,ij->i", points[rows], chosen[:, :-1]) + chosen[:, -1]
-    state.best[rows] = own
-    again = np.zeros(len(points), bool)
-    again[rows] = own < state.second[rows]
+    state.best[rows] = np.einsum("ij,ij->i", points[rows], chosen[:, :-1]) + chosen[:, -1]
+    if moves.slack > 0:
+        squares = np.einsum("ij,ij->i", points, points, dtype=np.float64)
+        apart = np.sqrt(np.maximum(squares - state.second, 0)) - moves.slack
+        state.second[:] = squares - np.maximum(apart, 0) ** 2 + ROUNDING * squares.max()
+    again = state.best < state.second
     state.second[again] = -np.inf
     compare(np.flatnonzero(again), points, centers, everything, state)
-    compare(np.flatnonzero(~again), points, some, moved, state)
+    compare(np.flatnonzero(~again), points, some, moves.far, state)
 
 
 def place(centers: np.ndarray, clusters: np.ndarray, means: np.ndarray) -> None:
@@ -393,13 +461,14 @@ def lloyd(
         slots = np.full(k, -1)
         slots[moved] = np.arange(len(moved))
         means = passes.total(before, slots, scale) / scale / size[moved, None]
+        was = centers[moved, :-1] / 2
         place(centers, moved, means)
-        passes.assign(centers, moved, state)
+        drift = np.linalg.norm((centers[moved, :-1] / 2 - was).astype(np.float64), axis=1)
+        passes.assign(centers, Moves.of(moved, drift, k, squares, state), state)
     inertia = float(np.maximum(squares - state.best, 0).sum())
     return state.winner.astype(np.int32), inertia, iteration
 
 
-ROUNDING = 3e-5  # of squared lengths in float32: a bound closer than that decides nothing
 GROUPS = 8  # of points, by how spread a cluster must be to be compared with them
 
 
@@ -594,8 +663,8 @@ def passes_by_graph(
     """
     squares = np.einsum("ij,ij->i", points, points, dtype=np.float64)
 
-    def assign(centers: np.ndarray, moved: NDArray[np.int64] | None, state: State) -> None:
-        if moved is not None:
+    def assign(centers: np.ndarray, moves: Moves | None, state: State) -> None:
+        if moves is not None:
             update_by_graph(points, squares, centers, state, graph, pool)
             return
         assign_to_chosen(points, centers, chosen, state, graph, pool)
@@ -629,12 +698,13 @@ def graph_suits(n: int, d: int, k: int, neighbors: int) -> bool:
     Returns:
         False if exact seeding takes about a second or less, or if clusters are far larger than a
         neighborhood. Up to four times as large, seeding on the graph is as good as exact seeding:
-        with 20,000 points in classes of 50 and 100, the inertia is .998 to 1.002 of the exact
-        one's, in a quarter to a third of the time. Beyond, it gets worse: 1.004 with 500 in a
-        class, 1.18 with 1,000 in clear classes (``benchmarks/results/seeding.md``).
+        with 20,000 points in classes of 50, 100 and 200, the inertia is .998 to 1.002 of the exact
+        one's, in a quarter to a half of the time. Beyond, it gets worse: of 32 neighbors, 1.004
+        with 500 in a class, 1.18 with 1,000 in clear classes
+        (``benchmarks/results/seeding.md``).
     """
     exact = float(n) * d * k * n_trials(k)
-    most = CROWDED * NEIGHBORS if neighbors >= NEIGHBORS else neighbors
+    most = CROWDED * min(neighbors, LISTED) if neighbors >= NEIGHBORS else neighbors
     return exact > CHEAP and n / k <= most
 
 

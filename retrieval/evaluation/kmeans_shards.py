@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.errors import UserError
-from retrieval.evaluation.kmeans import CHUNK, Passes, State, passes_here, total_rows
+from retrieval.evaluation.kmeans import CHUNK, Moves, Passes, State, passes_here, total_rows
 from retrieval.evaluation.search.shard_files import Workers
 from retrieval.evaluation.search.threads import worker_pool
 
@@ -85,11 +85,11 @@ def passes_in_parts(points: Path, n: int, workers: Workers) -> Passes:
     shutil.rmtree(folder, ignore_errors=True)  # of a killed process
     parts = _Parts(points, n, workers, folder)
 
-    def assign(centers: np.ndarray, moved: NDArray[np.int64] | None, state: State) -> None:
+    def assign(centers: np.ndarray, moves: Moves | None, state: State) -> None:
         given: dict[str, np.ndarray] = {"best": state.best, "winner": state.winner}
         given["second"], given["centers"] = state.second, centers
-        if moved is not None:
-            given["moved"] = moved
+        if moves is not None:
+            given |= {"moved": moves.moved, "far": moves.far, "slack": np.array(moves.slack)}
         for at, found in parts.go(assign_part, given):
             state.best[at], state.winner[at] = found["best"], found["winner"]
             state.second[at] = found["second"]
@@ -114,8 +114,11 @@ def assign_part(points: str, folder: str, begin: int, stop: int, threads: int | 
     state = State(*(np.array(given[name][at]) for name in ("best", "winner", "second")))
     with worker_pool(threads) as pool:
         rows = np.load(points, mmap_mode="c")[at]
-        moved = np.array(given["moved"]) if "moved" in given else None
-        passes_here(rows, pool).assign(np.array(given["centers"]), moved, state)
+        moves = None
+        if "moved" in given:
+            moved, far = (np.array(given[name]) for name in ("moved", "far"))
+            moves = Moves(moved, far, float(given["slack"]))
+        passes_here(rows, pool).assign(np.array(given["centers"]), moves, state)
     _write(folder, begin, best=state.best, winner=state.winner, second=state.second)
 
 

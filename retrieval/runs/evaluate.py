@@ -76,7 +76,8 @@ class EvaluationOptions:
             to None: ``greedy k-means++`` up to a million items, and ``none`` beyond.
         seed: Seed of k-means, of the bootstrap and of the geometry's samples. Defaults to 0.
         ks: Values of K at which to measure Recall@K, besides :data:`KS`. Defaults to none.
-        n_init: Number of starts of k-means. Defaults to None: 10 up to 1,000 classes, 3 beyond.
+        n_init: Number of starts of k-means. Defaults to None: 10 up to 1,000 classes and 50,000
+            items, and 3 beyond.
         exclude_same: Columns of the items; items that share the query's values of all of them are
             left out of its ranking. Where neither this nor ``junk_same`` is given, the official
             protocol of the data set holds, if it leaves anything out.

@@ -25,6 +25,8 @@ from retrieval.runs.embedding_parts import Parts
 from retrieval.runs.importing import import_files
 from tests.deployment.helpers import files_of, refusal
 
+pytestmark = pytest.mark.slow  # what the tests share takes long
+
 SEVEN = 7  # images per part: 48 images are seven parts
 WIDTHS = (32, 64, 128, 256)  # of the blocks of conv4
 ON_RAY = Actors("ray", count=2)
@@ -139,7 +141,6 @@ def refused(*arguments, **options):
     return refusal(embed, *arguments, **options)
 
 
-@pytest.mark.slow
 def test_failed_parts_are_named_and_the_same_command_embeds_only_them(
     trained, listing, tmp_path, monkeypatch
 ):
@@ -221,7 +222,6 @@ def folder(settings, trained, tmp_path_factory):
     return out
 
 
-@pytest.mark.slow
 def test_a_folder_holds_one_array_per_part_and_a_table_of_the_items(
     folder, settings, trained, tmp_path
 ):

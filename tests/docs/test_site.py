@@ -9,6 +9,8 @@ import retrieval
 from retrieval.losses import LOSSES
 from tests.docs.helpers import ROOT
 
+pytestmark = pytest.mark.slow  # what the tests share takes long
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
@@ -24,7 +26,6 @@ def site(tmp_path_factory):
     return folder
 
 
-@pytest.mark.slow
 def test_the_gallery_has_every_loss_with_its_formula_and_source(site):
     page = (site / "losses" / "index.html").read_text(encoding="utf-8")
     for name in LOSSES:

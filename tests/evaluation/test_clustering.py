@@ -112,7 +112,8 @@ def test_more_clusters_than_distinct_points(pool):
             found = kmeans(x, 60, method, pool=pool)
         assert found.inertia == pytest.approx(0, abs=1e-4)
         assert clustering_metrics(codes, found.clusters)["pairwise_f1"] == 1
-    seeds = seeding.graph_seeds(x, seeding.make_graph(x, graph(x, codes, pool), pool), 60, 0, pool)
+    known = seeding.make_graph(x, graph(x, codes, pool), 60, pool)
+    seeds = seeding.graph_seeds(x, known, 60, 0, pool)
     assert len(np.unique(seeds)) == 60
     assert len(np.unique(x[seeds], axis=0)) == 20
 
@@ -124,7 +125,7 @@ CASES = {
     "20 each": (np.full(75, 20), {"noise": 1.0}),
     "one huge class": (np.r_[700, np.full(160, 5)], {"noise": 0.4}),
     "every point five times": (np.full(60, 4), {"copies": 5}),
-    "clusters of four neighborhoods": (np.full(60, 128), {"noise": 1.0}),
+    "clusters of four neighborhoods": (np.full(60, 256), {"noise": 1.0}),
     "clusters of all sizes": (3 + 900 // np.arange(1, 90), {"noise": 1.0}),
 }
 
@@ -137,7 +138,8 @@ def test_seeding_on_the_graph_is_as_good_as_exact_seeding(pool, name, is_nearest
     sizes, options = CASES[name]
     x, codes = blobs(sizes, **options)
     k = codes.max() + 1
-    ids = seeding.make_graph(x, graph(x, codes, pool), pool, is_nearest=is_nearest)
+    near = graph(x, codes, pool, seeding.LISTED)
+    ids = seeding.make_graph(x, near, k, pool, is_nearest=is_nearest)
     nmi, inertia = {}, {}
     for method in ("graph", "exact", "random"):
         runs = []
@@ -165,9 +167,9 @@ def test_the_nearest_neighbors_decide_what_all_comparisons_would(pool, name, see
     x, codes = blobs(sizes, **options)
     x -= x.mean(0)
     k, ids = codes.max() + 1, graph(x, codes, pool, width)
-    known = seeding.make_graph(x, ids, pool, is_nearest=True)
+    known = seeding.make_graph(x, ids, k, pool, is_nearest=True)
     chosen = seeding.graph_seeds(x, known, k, seed, pool)
-    plain = seeding.graph_seeds(x, seeding.make_graph(x, ids, pool), k, seed, pool)
+    plain = seeding.graph_seeds(x, seeding.make_graph(x, ids, k, pool), k, seed, pool)
     np.testing.assert_array_equal(chosen, plain)
     expected, inertia, iterations = lloyd(x, x[chosen], passes_here(x, pool))
     by_graph = seeding.passes_by_graph(x, known, chosen, pool)
@@ -179,9 +181,10 @@ def test_the_nearest_neighbors_decide_what_all_comparisons_would(pool, name, see
 
 def test_falls_back_to_exact_seeding_where_clusters_outgrow_a_neighborhood():
     assert not seeding.graph_suits(5924, 128, 100, 64)  # CUB: exact is cheap
-    assert not seeding.graph_suits(100_000, 256, 200, 64)  # 500 a cluster, 32 neighbors
+    assert not seeding.graph_suits(100_000, 256, 200, 64)  # 500 a cluster, 64 neighbors
     assert seeding.graph_suits(100_000, 256, 2_000, 64)  # 50 a cluster
-    assert not seeding.graph_suits(100_000, 256, 700, 64)  # 143
+    assert seeding.graph_suits(100_000, 256, 700, 64)  # 143
+    assert not seeding.graph_suits(100_000, 256, 700, 32)  # 143, and half of the neighbors
     assert not seeding.graph_suits(60_502, 128, 11_316, 4)  # too few neighbors saved
     assert seeding.graph_suits(60_502, 128, 11_316, 64)  # SOP
     assert seeding.graph_suits(26_830, 128, 3_985, 64)  # In-shop
@@ -192,7 +195,7 @@ def test_seeding_is_exact_where_a_neighborhood_holds_copies_alone(monkeypatch, p
     monkeypatch.setattr(seeding, "CHEAP", 0)
     x, codes = blobs(np.full(20, 80 // copies), copies=copies)
     ids = graph(x, codes, pool)
-    assert seeding.make_graph(x, ids, pool, is_nearest=True).tells_apart(20) == (copies == 1)
+    assert seeding.make_graph(x, ids, 20, pool, is_nearest=True).tells_apart(20) == (copies == 1)
     calls = []
     original = seeding.graph_seeds
     monkeypatch.setattr(seeding, "graph_seeds", lambda *a: calls.append(1) or original(*a))
@@ -286,7 +289,8 @@ def test_the_spread_over_starts_widens_the_interval_of_nmi():
 
 
 def test_fewer_starts_are_the_default_where_there_are_many_clusters():
-    assert [default_starts(k) for k in (2, 100, 1_000, 11_316)] == [10, 10, 10, 3]
+    assert [default_starts(5_000, k) for k in (2, 100, 1_000, 1_001)] == [10, 10, 10, 3]
+    assert [default_starts(n, 100) for n in (50_000, 50_001)] == [10, 3]
     x, codes = blobs(np.full(20, 5))
     assert evaluate(x, codes, n_bootstrap=0).protocol.n_init == 10
 

@@ -269,7 +269,7 @@ def test_a_full_disk_is_noticed_before_anything_is_fetched(
     machine("b", memory_root)
     usage = collections.namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1, 1, 0))
-    with pytest.raises(UserError, match=r"0\.0 GB free on this disk: make room"):
+    with pytest.raises(UserError, match=r" 0\.0 kB free on this disk: make room"):
         list_runs(memory_root)
     assert not downloads
 

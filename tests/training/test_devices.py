@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow  # what the tests share takes long
+
 # All in one process: TensorFlow takes long to load, and a session has one strategy.
 DEVICES = """
 import tensorflow as tf
@@ -128,7 +130,6 @@ def output(shapes, tmp_path_factory):
     return done.stdout + done.stderr[-2000:]
 
 
-@pytest.mark.slow
 def test_two_replicas_give_the_losses_and_weights_of_one(output):
     """Also with a loss that owns weights or state, and with a cross-batch memory."""
     assert "\nequal\n" in f"\n{output}", output

@@ -11,6 +11,8 @@ from retrieval.training.worker_steps import ExchangeFailed, exchanging
 from retrieval.training.workers import check_shares
 from tests.training.shared_training import Case, differences, train_cases
 
+pytestmark = pytest.mark.slow  # what the tests share takes long
+
 CASES = {
     "pairs": Case("multi_similarity"),
     "draws, a learned boundary, a memory": Case("margin_loss", memory={"size": 60, "start": 1}),
@@ -32,7 +34,6 @@ def found():
     return {name: (alone[n], together[0][n], together[1][n]) for n, name in enumerate(CASES)}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_two_workers_give_losses_gradients_and_weights_of_one_device(found, name):
     alone, chief, _ = found[name]
