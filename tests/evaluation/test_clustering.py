@@ -158,8 +158,8 @@ def test_seeding_on_the_graph_is_as_good_as_exact_seeding(pool, name, is_nearest
     assert inertia["graph"] <= inertia["random"] * 1.005
 
 
-@pytest.mark.parametrize("width", [seeding.NEIGHBORS, 40, seeding.LISTED, 70])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("width", [40, seeding.LISTED])
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("name", CASES)
 def test_the_nearest_neighbors_decide_what_all_comparisons_would(pool, name, seed, width):
     """Bounds from neighbors leave out comparisons, but never the nearest center."""
