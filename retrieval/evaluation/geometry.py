@@ -11,13 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from retrieval.evaluation.search.distances import normalize
+from retrieval.evaluation.search.distances import BLOCK, normalize
 from retrieval.evaluation.search.plan import Ranking
 
 MOST = 131_072  # items; of more, a seeded sample is used for all but hubness and near-duplicates
 SAMPLE = 4096  # items whose pairs are used for the uniformity
 HUB_K = 10  # length of the neighbor lists that hubness counts
-BLOCK = 512  # rows read at a time: in float64 they stay in a core's cache
 COVARIANCE_ROWS = 4096  # rows whose products are summed together
 TILE = 512  # rows and columns of a tile of distances: 1 MB stays in a core's cache
 NEAR_DUPLICATE = 0.999  # cosine similarity

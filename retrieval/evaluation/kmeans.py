@@ -8,18 +8,19 @@ on the neighbor graph that the search has computed:
 * A new center mostly lowers D^2 of points near it, so the gain of a candidate is summed over its
   graph neighbors only: O(k x trials x neighbors) instead of O(k x trials x n x d).
 * D^2 is made exact for all points by one matrix product for every few hundred centers, O(k n d)
-  in all. Without this, one huge class keeps drawing centers although it has many.
+  in all; where neighbors are all that are nearest, a point with a center among them needs none.
+  Without this, one huge class keeps drawing centers although it has many.
 
 Where clusters are far larger than a neighborhood, seeding is exact: there are few of them then, and
 exact seeding is cheap. See :func:`graph_suits`.
 
-Lloyd's iterations are exact, and skip the comparisons that cannot change anything. A center moves
-only if its members changed, so later iterations compare points with few centers: a point whose own
-center is not farther than before, and not farther than the bound kept on all others, needs the
-moved centers only (in the spirit of Hamerly 2010). Where the neighbors are all that are nearest,
-they bound the distances to centers better, and nearly no comparison is left
-(:func:`update_by_graph`); D^2 follows from them too. The assignment in every iteration is the one
-that comparing every point with every center would give, up to float32 rounding.
+Lloyd's iterations are exact, and skip the comparisons that cannot change anything (in the spirit of
+Hamerly 2010). A bound is kept on the scores of all centers but a point's own. A center moves only
+if its members changed; those that moved far are compared with every point, and the bound allows for
+the others. Only points whose own center is not within it need all centers. Where the neighbors are
+all that are nearest, they bound the distances to centers better, and nearly no comparison is left
+(:func:`update_by_graph`). The assignment in every iteration is the one that comparing every point
+with every center would give, up to float32 rounding.
 """
 
 import math
@@ -45,11 +46,12 @@ from retrieval.evaluation.search.kernels import (
 
 BLOCK, TILE = 512, 512
 CHUNK = 8 * BLOCK  # points that are assigned together
-NEIGHBORS = 32  # neighbors of the graph; where clusters outgrow them, 64
+NEIGHBORS = 32  # neighbors of the graph; where clusters outgrow them, LISTED
 LISTED = 64  # neighbors that tell which points a new center is known to be near
 MAX_ITERATIONS = 300
 ROUNDING = 3e-5  # of squared lengths in float32: a bound closer than that decides nothing
 SAMPLE = 4096  # points that tell which comparisons an iteration can do without
+CHOICES = 33  # numbers of far centers to choose from
 
 
 @njit(nogil=True, cache=CACHED)
@@ -130,7 +132,15 @@ class Graph:
 
 
 def graph_width(n: int, k: int) -> int:
-    """Return how many neighbors of each of n points the graph of k clusters has, where known."""
+    """Return how many neighbors of every point the graph has, if as many are known.
+
+    Args:
+        n: Number of points.
+        k: Number of clusters.
+
+    Returns:
+        32, or 64 where clusters hold more points than 32 on average.
+    """
     return NEIGHBORS if n <= k * NEIGHBORS else LISTED
 
 
@@ -223,10 +233,11 @@ class Moves:
         squares: NDArray[np.float64],
         state: "State",
     ) -> "Moves":
-        """Set the centers apart that moved most: so many that the fewest comparisons are left.
+        """Choose how many of the centers that moved most to set apart as far.
 
-        Every point is compared with them, and with all centers if the others may have come nearer
-        than its own, which a sample of the points tells.
+        Every point is compared with the far centers, and with all centers if one of the others may
+        be nearer than its own by now. The choice is the one with the fewest comparisons, as a
+        sample of the points tells; it decides how much work is left, and no result.
 
         Args:
             moved: int64, (c,), the centers that have moved.
@@ -236,19 +247,20 @@ class Moves:
             state: The assignment before.
         """
         some = slice(None, None, max(1, len(squares) // SAMPLE))
-        best, second = (squares[some] - each[some] for each in (state.best, state.second))
-        of_own = np.zeros(k)
-        of_own[moved] = drift
-        # By how much all other centers may move until one may be the nearest.
-        room = np.sqrt(np.maximum(second, 0)) - np.sqrt(np.maximum(best, 0))
-        room = np.sort(room - of_own[state.winner[some]])
+        own, others = (
+            np.sqrt(np.maximum(squares[some] - scores[some], 0))
+            for scores in (state.best, state.second)
+        )
+        drift_of = np.zeros(k)
+        drift_of[moved] = drift
+        # How far the other centers may move before one of them may be the nearest.
+        room = np.sort(others - own - drift_of[state.winner[some]])
         order = np.argsort(-drift, kind="stable")
-        counts = np.unique(np.linspace(0, len(moved), 33).astype(np.int64))
-        slack = np.append(drift[order], 0.0)[counts]
-        again = np.searchsorted(room, slack) / len(room)
-        best_count = counts[np.argmin((1 - again) * counts + again * k)]
-        far = np.sort(moved[order[:best_count]])
-        return cls(moved, far, float(np.append(drift[order], 0.0)[best_count]))
+        counts = np.unique(np.linspace(0, len(moved), CHOICES).astype(np.int64))
+        slacks = np.append(drift[order], 0.0)[counts]  # the largest drift of those not set apart
+        again = np.searchsorted(room, slacks) / len(room)
+        chosen = np.argmin((1 - again) * counts + again * k)
+        return cls(moved, np.sort(moved[order[: counts[chosen]]]), float(slacks[chosen]))
 
 
 @dataclass(frozen=True)
@@ -408,7 +420,10 @@ def total_rows(points: Singles, winner: Ints, slots: Ints, scale: float) -> Ints
 
 
 def fill_empty(state: State, squares: np.ndarray, k: int) -> None:
-    """Give each empty cluster a point that is far from its center, as scikit-learn does."""
+    """Give each empty cluster a point that is far from its center, as scikit-learn does.
+
+    The bound of such a point says nothing of the center that it had, so it is given up.
+    """
     size = np.bincount(state.winner, minlength=k)
     empty = np.flatnonzero(size == 0)
     if not len(empty):
@@ -420,6 +435,7 @@ def fill_empty(state: State, squares: np.ndarray, k: int) -> None:
         if size[state.winner[row]] > 1:
             size[state.winner[row]] -= 1
             state.winner[row], empty = empty[0], empty[1:]
+            state.second[row] = np.inf
 
 
 def lloyd(

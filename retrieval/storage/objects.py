@@ -95,7 +95,7 @@ class Objects:
                     raise
                 found = []
             if not found:
-                self._check_store()
+                self._check_store(path)
         listed = {}
         for each in found:
             name = str(each["name"]).rstrip("/").rpartition("/")[2]
@@ -194,17 +194,19 @@ class Objects:
             with self._worded(), contextlib.suppress(FileNotFoundError):
                 self._system.rm_file(self._path(name))
 
-    def _check_store(self) -> None:
-        """Tell an empty folder from a web server that knows nothing of objects.
+    def _check_store(self, path: str) -> None:
+        """Refuse a web server that is no S3 store, where a listing has no entries.
 
-        The library takes any page, and any error 404, for a listing without entries.
+        The library takes any page, and any error 404, for an empty listing. The same folder is
+        asked for again, as a user may be allowed to list some folders only.
         """
         if not self.url.startswith(("s3://", "s3a://")):
             return
-        bucket = self._path("").strip("/").partition("/")[0]
+        bucket, _, key = path.strip("/").partition("/")
+        asked = {"Bucket": bucket, "Prefix": f"{key}/" if key else "", "Delimiter": "/"}
         answer: Any = {}
         try:
-            answer = self._system.call_s3("list_objects_v2", Bucket=bucket, MaxKeys=1)
+            answer = self._system.call_s3("list_objects_v2", **asked, MaxKeys=1)
         except FileNotFoundError as error:
             if _is_of_bucket(error):
                 raise

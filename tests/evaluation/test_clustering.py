@@ -21,7 +21,7 @@ from retrieval.evaluation.clustering import (
     kmeans_starts,
     nmi_interval,
 )
-from retrieval.evaluation.kmeans import lloyd, passes_here, scale_of, total_rows
+from retrieval.evaluation.kmeans import Passes, lloyd, passes_here, scale_of, total_rows
 from retrieval.evaluation.kmeans_shards import passes_in_parts
 from retrieval.evaluation.protocol import sides
 from retrieval.evaluation.search.distances import normalize
@@ -95,6 +95,33 @@ def test_lloyd_reaches_what_scikit_learn_reaches_from_the_same_start(pool, n, k,
     apart = ((x[:, None] - means) ** 2).sum(2)
     np.testing.assert_allclose(apart[np.arange(n), clusters], apart.min(1), atol=1e-5)
     assert inertia == pytest.approx(apart.min(1).sum(), rel=1e-4, abs=1e-3)
+
+
+def test_every_iteration_gives_the_nearest_centers_and_a_bound_on_all_others(pool):
+    """Also where points are moved to empty clusters: their bound was on other centers."""
+    by_bound = 0
+    for world in range(80):
+        rng = np.random.default_rng(world)
+        sizes = np.full(rng.integers(5, 80), rng.integers(2, 40))
+        noise, d = rng.choice([0.1, 0.3, 0.7, 1.5, 5]), int(rng.choice([2, 4, 16]))
+        x, _ = blobs(sizes, noise=noise, d=d, seed=world)
+        k = rng.integers(2, max(3, len(x) // 4))
+        seeds = x[rng.choice(rng.choice(len(x), rng.integers(1, k + 1)), k)]  # with copies
+        here, rows, counts = passes_here(x, pool), np.arange(len(x)), []
+
+        def assign(centers, moves, state, x=x, here=here, rows=rows, counts=counts):
+            here.assign(centers, moves, state)
+            scores = x.astype(np.float64) @ centers[:, :-1].T + centers[:, -1]
+            np.testing.assert_allclose(state.best, scores[rows, state.winner], atol=1e-5)
+            np.testing.assert_allclose(state.best, scores.max(1), atol=1e-5)
+            scores[rows, state.winner] = -np.inf
+            assert (scores.max(1) <= state.second + 1e-5).all()
+            if moves is not None:
+                counts.append((len(moves.moved), len(moves.far)))
+
+        lloyd(x, seeds, Passes(assign, here.total))
+        by_bound += any(far < moved for moved, far in counts)
+    assert by_bound > 40
 
 
 def test_empty_clusters_are_filled(pool):

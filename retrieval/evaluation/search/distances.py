@@ -17,7 +17,7 @@ from retrieval.validation import check_choice
 DOT, SQUARED, CITYBLOCK = 0, 1, 2
 KINDS = {"cosine": DOT, "euclidean": SQUARED, "squared_euclidean": SQUARED, "cityblock": CITYBLOCK}
 UNIT = 2.0**-24  # unit roundoff of float32
-BLOCK = 512  # rows that are normalized together: in float64 they stay in a core's cache
+BLOCK = 512  # rows that are handled together: in float64 they stay in a core's cache
 
 
 def kind_of(distance: str) -> int:
